@@ -1,0 +1,179 @@
+"""Reverse mode over nodes and rules: knows no operation and no Tensor.
+
+Cotangents are arrays in an ordinary pass. With `create_graph` they are Tensors, which `lift` makes,
+and the very same rules then record the graph of the gradient.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from .errors import rule_shape
+from .memory import keep_memory_once
+from .node import Node, enable_grad, history
+
+Lift = Callable[[Any, Node | None], Any]
+
+
+def pullback(
+    seeds: Mapping[Node, Any],
+    wanted: Collection[Node] | None,
+    lift: Lift,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+) -> dict[Node, Any]:
+    """Return the cotangent of each wanted node, given those of the outputs.
+
+    `wanted=None` stands for every leaf, and every node that retains its gradient. What is returned
+    owns its memory. The graph's arrays are freed on the way unless `retain_graph`.
+    """
+    keep_memory_once()
+    order = history(seeds)
+    useful = None if wanted is None else _leading_to(wanted, order)
+    cotangents, results = dict(seeds), {}
+    quiet = np.errstate(invalid="ignore", divide="ignore")
+    with quiet, enable_grad() if create_graph else nullcontext():
+        for node in order:
+            g = cotangents.pop(node, None)
+            if g is None or (useful is not None and node not in useful):
+                _free(node, retain_graph)
+                continue
+            if node.hooks:
+                g = _run_hooks(node, g, lift)
+            if node.handle is not None if wanted is None else node in wanted:
+                results[node] = g if create_graph or _owned(g) else np.array(g, node.dtype)
+            if node.operation is None:
+                continue
+            saved = tuple(node.operation.lift_saved(node, lift)) if create_graph else node.saved
+            for parent, rule in zip(node.parents or (), node.operation.rules, strict=False):
+                if parent is None or (useful is not None and parent not in useful):
+                    continue
+                if rule.into is not None and not create_graph:
+                    _add_into(rule, g, saved, parent, cotangents)
+                    continue
+                c = rule.pull(g, saved)
+                if rule.pointwise and has_nan(c.data if create_graph else c):
+                    c = zero_safe(rule, g, saved)
+                if c.shape != parent.shape or c.dtype is not parent.dtype:
+                    c = project(c, parent, node, rule)
+                if parent in cotangents:
+                    c = _added(cotangents.pop(parent), c)
+                cotangents[parent] = c
+            saved = None
+            _free(node, retain_graph)
+    return results
+
+
+def _free(node: Node, retain_graph: bool) -> None:
+    if not retain_graph and node.operation is not None:
+        node.parents = node.saved = None
+
+
+def _added(held: Any, c: Any) -> Any:
+    """Return the sum of two cotangents, in the first one's memory if nobody else holds that."""
+    return np.add(held, c, out=held) if _owned(held) else held + c
+
+
+def _add_into(rule: Any, g: Any, saved: Any, parent: Node, cotangents: dict[Node, Any]) -> None:
+    """Let a rule add into its parent's cotangent instead of returning an array of its own."""
+    held = cotangents.pop(parent, None)
+    if held is None:
+        held = np.zeros(parent.shape, parent.dtype)
+    elif not _owned(held):
+        held = np.array(held, parent.dtype)
+    rule.into(held, g, saved)
+    cotangents[parent] = held
+
+
+def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
+    """Return the cotangent in its parent's shape and dtype: summed over what was broadcast."""
+    if c.shape != parent.shape:
+        lead = c.ndim - len(parent.shape)
+        rest = c.shape[lead:] if lead >= 0 else ()
+        fits = lead >= 0 and all(n in (1, m) for n, m in zip(parent.shape, rest, strict=True))
+        if not fits:
+            raise ValueError(rule_shape(node.operation.name, rule.argument, c.shape, parent.shape))
+        c = _sum_over_batch(c, lead) if lead and type(c) is np.ndarray else c
+        lead = c.ndim - len(parent.shape)
+        axes = tuple(i for i in range(c.ndim) if i < lead or c.shape[i] != parent.shape[i - lead])
+        c = np.sum(c, axis=axes).reshape(parent.shape) if axes else c
+    return c if c.dtype == parent.dtype else c.astype(parent.dtype)
+
+
+def _sum_over_batch(c: np.ndarray, lead: int) -> np.ndarray:
+    """Return the sum over the first `lead` axes: a product with ones is the fastest spelling."""
+    if c.dtype.char not in "fd" or c.size == 0 or not c.flags.c_contiguous:
+        return c
+    rows = c.reshape(math.prod(c.shape[:lead]), -1)
+    return (np.ones(len(rows), c.dtype) @ rows).reshape(c.shape[lead:])
+
+
+def has_nan(c: Any) -> bool:
+    """Return whether any entry is nan: a sum of squares is nan exactly then, and the cheapest look."""
+    if c.ndim == 0:
+        return bool(c != c)
+    flat = c if c.ndim == 1 else c.reshape(-1)
+    total = flat.dot(flat)
+    return bool(total != total)
+
+
+def zero_safe(rule: Any, g: Any, saved: Any) -> Any:
+    """Return the pointwise rule's product, zero where either factor is exactly zero.
+
+    A pointwise rule is `g` times a local derivative. Where one of them is zero and the other is inf
+    or nan, IEEE arithmetic says nan; what a mask switched off stays off instead.
+    """
+    local = rule.pull(np.ones(g.shape, g.dtype), saved)
+    return np.where((g == 0) | (local == 0), 0, g * local)
+
+
+def _run_hooks(node: Node, g: Any, lift: Lift) -> Any:
+    """Return the cotangent after the node's hooks, each of which is handed a copy of its own."""
+    assert node.hooks is not None
+    for hook in list(node.hooks.values()):
+        recorded = not isinstance(g, (np.ndarray, np.generic))
+        changed = hook(g + 0 if recorded else lift(np.array(g), None))
+        if changed is not None:
+            changed = changed if recorded else np.array(getattr(changed, "data", changed), node.dtype)
+            if changed.shape != node.shape:
+                raise ValueError(rule_shape("hook", "its tensor", changed.shape, node.shape))
+            g = changed
+    return g
+
+
+def _leading_to(wanted: Collection[Node], order: list[Node]) -> set[Node]:
+    """Return the nodes of the graph that were computed from a wanted one, and those themselves."""
+    useful = set(wanted)
+    for node in reversed(order):
+        if any(parent in useful for parent in node.parents or ()):
+            useful.add(node)
+    return useful
+
+
+def _count_references(array: Any) -> int:
+    return sys.getrefcount(array)
+
+
+def _references_of_one_holder() -> int:
+    array = np.empty(1)
+    return _count_references(array)
+
+
+_ONE_HOLDER = _references_of_one_holder()
+
+
+def _owned(array: Any) -> bool:
+    """Return whether the caller's variable is all that refers to this array's memory."""
+    return (
+        type(array) is np.ndarray
+        and array.base is None
+        and sys.getrefcount(array) <= _ONE_HOLDER
+        and array.flags.owndata
+    )

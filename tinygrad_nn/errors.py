@@ -1,0 +1,163 @@
+"""Every exception of the package and the wording of its messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class GradientError(RuntimeError):
+    """A derivative was asked for in a way that has no answer."""
+
+
+class FreedGraphError(GradientError):
+    """A graph was differentiated that an earlier backward pass has freed."""
+
+
+class DisconnectedError(GradientError):
+    """Nothing recorded connects the output to a requested input."""
+
+
+class DetachedError(TypeError):
+    """An operation would have lost the recorded graph silently."""
+
+
+class InplaceError(RuntimeError):
+    """An assignment would have changed a value that the graph depends on."""
+
+
+class DtypeError(TypeError):
+    """A dtype that can't hold what was asked of it."""
+
+
+class ArchitectureError(ValueError):
+    """A network's description contradicts itself or names what doesn't exist."""
+
+
+class DataError(ValueError):
+    """Training data that can't be learnt from."""
+
+
+class StateError(ValueError):
+    """A state dictionary that doesn't fit what it is loaded into."""
+
+
+class DivergedError(ArithmeticError):
+    """Training reached a cost that is not finite."""
+
+
+def freed() -> str:
+    return (
+        "this graph was freed by an earlier backward pass; pass retain_graph=True to that pass "
+        "if you need the graph again, or compute the output anew"
+    )
+
+
+def records_nothing(what: str) -> str:
+    return (
+        f"{what} records nothing, so there is no graph to differentiate; make an input with "
+        "tg.tensor(..., requires_grad=True), and compute outside tg.no_grad()"
+    )
+
+
+def needs_seed(shape: tuple[int, ...]) -> str:
+    return (
+        f"a gradient starts from one number, but the output has shape {shape}; reduce it, as in "
+        f"output.sum(), or pass a cotangent of shape {shape}"
+    )
+
+
+def wrong_seed(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    return f"the cotangent has shape {found}, the output {shape}; pass one of shape {shape}"
+
+
+def disconnected(where: str) -> str:
+    return (
+        f"{where} does not lead to the output by any recorded operation; pass allow_unused=True "
+        "to get None for it, or look for a detach(), no_grad() or .data on the way"
+    )
+
+
+def no_gradient_dtype(dtype: Any) -> str:
+    if dtype.kind == "c":
+        return f"complex numbers have no gradients here yet (dtype {dtype}); use two real tensors"
+    return (
+        f"a tensor of dtype {dtype} can't require a gradient; write its numbers as floats, or pass "
+        "dtype=float"
+    )
+
+
+def unsupported_values(what: str) -> str:
+    return (
+        f"{what} can't be made a tensor; pass numbers, booleans, or arrays of them, such as "
+        "np.asarray(x, dtype=float)"
+    )
+
+
+def silent_loss(what: str) -> str:
+    return (
+        f"{what} would lose the gradient of a tensor that requires one; write t.data for the array "
+        "itself, or t.detach() for a tensor that records nothing"
+    )
+
+
+def unknown_numpy(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name.rpartition(".")[2], list(known), n=3, cutoff=0.5)
+    hint = f"the nearest that are: {', '.join(f'tg.{n}' for n in near)}" if near else "see tg.__all__"
+    return f"{name} is not recorded by tinygrad_nn; {hint}; or call it on t.data, without gradients"
+
+
+def numpy_option(name: str, options: Iterable[str]) -> str:
+    return (
+        f"np.{name} with {', '.join(sorted(options))} is not recorded; leave it out and write the "
+        "result to a name: y = np." + name + "(...)"
+    )
+
+
+def numpy_method(name: str, method: str) -> str:
+    instead = {"reduce": "tg.sum, tg.prod, tg.max or tg.min", "at": "t[index] = value"}
+    return f"np.{name}.{method} is not recorded; use {instead.get(method, 'array operations of tg')}"
+
+
+def leaf_assignment() -> str:
+    return (
+        "this tensor is a leaf that requires grad, and assigning into it would cut it off from its "
+        "own gradient; write `with tg.no_grad(): ...` to change its value, or assign into a copy: "
+        "t = t + 0"
+    )
+
+
+def recorded_assignment() -> str:
+    return (
+        "this tensor was computed from others and requires grad; changing it under no_grad() would "
+        "make its gradient wrong; use t.detach(), or assign outside no_grad()"
+    )
+
+
+def assigned_shape(kind: str, found: Any, needed: Any) -> str:
+    return (
+        f"an in-place operation keeps its tensor's {kind} {needed}, but the result has {found}; "
+        "write t = t + v for a new tensor"
+    )
+
+
+def recorded_copy(how: str) -> str:
+    return f"a computed tensor that requires grad can't be {how}; {how} t.detach() instead"
+
+
+def where_in_operation(name: str, inputs: Iterable[Any]) -> str:
+    met = ", ".join(f"{getattr(x, 'dtype', type(x).__name__)}{list(getattr(x, 'shape', ()))}" for x in inputs)
+    return f"in tinygrad_nn operation {name!r} on inputs {met}"
+
+
+def rule_shape(name: str, argument: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    return (
+        f"the rule of {name!r} for {argument!r} returned shape {found}, which can't be summed to the "
+        f"input's {shape}; a rule returns the cotangent in its input's shape, or in a shape that the "
+        "input was broadcast to"
+    )
+
+
+def no_rule(name: str) -> str:
+    return f"operation {name!r} has no derivative rule; declare one with {name}.vjp(...)"

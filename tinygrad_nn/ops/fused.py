@@ -1,0 +1,247 @@
+"""Operations of networks whose direct form is faster or more exact than the composition."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..primitive import composite, primitive, sample
+from ..tensors import Tensor, as_tensor
+from .elementwise import sigmoid
+from .reduction import _all_axes, _kept, mean, sum
+
+
+@primitive(
+    method=False,
+    samples=[sample((5, 3), (2, 3), (2,)), sample((2, 4, 3), (2, 3)), sample((3,), (2, 3), (2,)), sample((0, 3), (2, 3), (2,))],
+)  # fmt: skip
+def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
+    """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n)."""
+    y = np.matmul(x, weight.T)
+    if bias is not None:
+        y = np.add(y, bias, out=y if y.dtype == np.result_type(y, bias) else None)
+    return y
+
+
+linear.vjp(
+    lambda g, weight: g @ weight,
+    lambda g, x: np.reshape(g, (-1, g.shape[-1])).T @ np.reshape(x, (-1, x.shape[-1])),
+    lambda g: g,
+)
+
+
+def _shifted(x: Any, axis: Any) -> Any:
+    """Return x minus its maximum, so that exp can't overflow; where that is inf, its limit."""
+    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    if np.isfinite(top).all():
+        return x - top
+    limit = np.where(x == np.inf, x.dtype.type(0), x.dtype.type(-np.inf))
+    return np.where(top == np.inf, limit, np.where(np.isneginf(x), x, x - np.where(np.isinf(top), 0, top)))
+
+
+def _log(total: Any) -> Any:
+    """Return the logarithm, and 0 where there was nothing to add up."""
+    return np.log(np.where(total == 0, total.dtype.type(1), total))
+
+
+_INFINITE = np.array([[-np.inf, 1.0], [np.inf, 0.0], [-np.inf, -np.inf], [1e4, -1e4]])
+_CASES = (
+    sample((2, 3)),
+    sample((2, 3), axis=-2),
+    sample((2, 3, 2), axis=(0, -1)),
+    sample(np.array([[2.0, 2.0, 1.0], [0.0, 0.0, 0.0]])),
+    sample((0, 3), axis=-1),
+    sample((), axis=()),
+)
+
+
+def _floating(x: Any) -> Any:
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(float)
+
+
+@primitive(axis=_all_axes, samples=_CASES)
+def softmax(x: Any, /, axis: Any = -1) -> Any:
+    """Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
+
+    An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1.
+    """
+    y = np.exp(_shifted(_floating(x), axis))
+    total = np.add.reduce(y, axis=axis, keepdims=True)
+    return np.divide(y, np.where(total == 0, total.dtype.type(1), total), out=y)
+
+
+softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
+
+
+@primitive(axis=_all_axes, samples=_CASES)
+def log_softmax(x: Any, /, axis: Any = -1) -> Any:
+    """Return the logarithm of softmax, exact where softmax underflows."""
+    z = _shifted(_floating(x), axis)
+    return z - _log(np.add.reduce(np.exp(z), axis=axis, keepdims=True))
+
+
+log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
+
+
+@primitive(axis=_all_axes, samples=(*_CASES, sample((2, 3), keepdims=True), sample(_INFINITE, axis=-1)))
+def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return log(sum(exp(x))) over the axes, all by default, without overflow.
+
+    Where every entry is -inf the value is -inf and the derivative 0.
+    """
+    x = _floating(x)
+    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    total = np.add.reduce(np.exp(_shifted(x, axis)), axis=axis, keepdims=True)
+    y = top + _log(total)
+    return y if keepdims else np.squeeze(y, axis)
+
+
+logsumexp.vjp(lambda g, x, axis, keepdims: _kept(g, axis, keepdims) * softmax.kernel(x, axis=axis))
+
+
+def _reduced(losses: Any, reduction: str) -> Any:
+    """Return the mean of the losses, their sum, or the losses themselves."""
+    if reduction == "none":
+        return losses
+    total = np.add.reduce(losses, axis=None)
+    return total if reduction == "sum" else total / losses.dtype.type(losses.size)
+
+
+def _spread(g: Any, n: int, reduction: str) -> Any:
+    """Return each loss's own cotangent."""
+    return g / n if reduction == "mean" else g
+
+
+def _reduction(value: Any, inputs: Any) -> str:
+    if value not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {value!r}")
+    return str(value)
+
+
+def _labels(value: Any, inputs: Any) -> Any:
+    """Return class indices as an array, checked against the logits. Raises ValueError, TypeError."""
+    labels = np.array(value.data if isinstance(value, Tensor) else value)
+    shape = np.shape(inputs[0])
+    if labels.dtype.kind not in "iu":
+        if labels.size:
+            raise TypeError(f"class labels are integers, got dtype {labels.dtype}; write y.astype(int)")
+        labels = labels.astype(np.intp)
+    if labels.shape != shape[:-1]:
+        raise ValueError(f"logits of shape {shape} need class labels of shape {shape[:-1]}, got {labels.shape}")
+    wrong = np.argwhere((labels < 0) | (labels >= shape[-1]))
+    if len(wrong):
+        at = tuple(int(i) for i in wrong[0])
+        raise ValueError(f"label {labels[at]} at {at} names no class: there are {shape[-1]}, from 0 on")
+    return labels
+
+
+@primitive(
+    method=False, labels=_labels, reduction=_reduction,
+    samples=[
+        sample((4, 3), labels=np.array([0, 2, 1, 1])), sample((3,), labels=np.array(2), reduction="sum"),
+        sample((2, 2, 3), labels=np.array([[0, 1], [2, 2]]), reduction="none"),
+        sample(np.array([[0.0, -np.inf, 1.0]]), labels=np.array([2])),
+        sample((0, 3), labels=np.zeros(0, int), reduction="none"),
+    ],
+)  # fmt: skip
+def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
+    """Return -log(softmax(logits)[label]), averaged over samples. Shapes: (..., k), int (...) -> ().
+
+    `reduction` is "mean", "sum" or "none". Raises ValueError for labels outside 0..k-1.
+    """
+    z = _shifted(_floating(logits), (-1,))
+    picked = np.take_along_axis(z, labels[..., None], axis=-1)[..., 0]
+    return _reduced(_log(np.add.reduce(np.exp(z), axis=-1)) - picked, reduction)
+
+
+@cross_entropy.vjp
+def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
+    hot = np.zeros(logits.shape, logits.dtype)
+    np.put_along_axis(hot, labels[..., None], 1, axis=-1)
+    g = _spread(g, max(labels.size, 1), reduction)
+    return (softmax.kernel(logits, axis=(-1,)) - hot) * (g[..., None] if reduction == "none" else g)
+
+
+def _same_shape(loss: str, a: Any, b: Any) -> None:
+    if np.shape(a) != np.shape(b):
+        raise ValueError(
+            f"{loss} compares entry by entry, but got shapes {np.shape(a)} and {np.shape(b)}; "
+            f"write y.reshape({np.shape(a)}) if they hold the same entries"
+        )
+
+
+@primitive(
+    method=False, reduction=_reduction,
+    samples=[
+        sample(np.array([0.2, 0.9, 0.5]), np.array([0.0, 1.0, 0.25])),
+        sample(np.array([[0.2, 0.9]]), np.array([[1.0, 1.0]]), reduction="sum"),
+        sample(np.array(0.3), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
+    ],
+)  # fmt: skip
+def binary_cross_entropy(probabilities: Any, y: Any, /, reduction: str = "mean") -> Any:
+    """Return -(y log(p) + (1 - y) log(1 - p)), averaged over all entries. Shapes: (...), (...) -> ().
+
+    A term whose factor is exactly 0 is 0. Train on logits where you can: p = 1 loses its digits.
+    """
+    _same_shape("binary_cross_entropy", probabilities, y)
+    p = _floating(probabilities)
+    y = np.asarray(y, p.dtype)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        losses = -np.where(y == 0, 0, y * np.log(p)) - np.where(y == 1, 0, (1 - y) * np.log1p(-p))
+    return _reduced(losses.astype(p.dtype, copy=False), reduction)
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """Return a / b, and 0 where a is 0."""
+    return np.where(a == 0, 0, a / np.where(a == 0, 1, b))
+
+
+binary_cross_entropy.vjp(
+    lambda g, probabilities, y, probabilities_shape, reduction: (
+        _spread(g, max(math.prod(probabilities_shape), 1), reduction)
+        * (_quotient(1 - y, 1 - probabilities) - _quotient(y, probabilities))
+    ),
+    lambda g, probabilities, y_shape, reduction: (
+        _spread(g, max(math.prod(y_shape), 1), reduction) * (np.log1p(-probabilities) - np.log(probabilities))
+    ),
+)
+
+
+@primitive(
+    method=False, reduction=_reduction,
+    samples=[
+        sample((4, 1), np.array([[0.0], [1.0], [1.0], [0.5]])), sample((3,), np.ones(3), reduction="sum"),
+        sample((), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
+        sample(np.array([1e4, -1e4, 40.0]), np.array([1.0, 0.0, 0.0])),
+    ],
+)  # fmt: skip
+def binary_cross_entropy_with_logits(logits: Any, y: Any, /, reduction: str = "mean") -> Any:
+    """Return the binary cross entropy of sigmoid(logits), exact at any logit. Shapes: (...), (...) -> ()."""
+    _same_shape("binary_cross_entropy_with_logits", logits, y)
+    z = _floating(logits)
+    y = np.asarray(y, z.dtype)
+    slope = np.where(z > 0, 1 - y, -y)
+    with np.errstate(invalid="ignore"):
+        linear_part = slope * z
+    linear_part[slope == 0] = 0
+    return _reduced(linear_part + np.log1p(np.exp(-np.abs(z))), reduction)
+
+
+binary_cross_entropy_with_logits.vjp(
+    lambda g, logits, y, logits_shape, reduction: (
+        (sigmoid.kernel(logits) - y) * _spread(g, max(math.prod(logits_shape), 1), reduction)
+    ),
+    lambda g, logits, y_shape, reduction: -logits * _spread(g, max(math.prod(y_shape), 1), reduction),
+)
+
+
+@composite(method=False, samples=[sample((2, 3), (2, 3)), sample((), ()), sample((0, 2), (0, 2), reduction="sum")])
+def mse_loss(predictions: Any, targets: Any, reduction: str = "mean") -> Tensor:
+    """Return the squared difference, averaged over all entries. Shapes: (...), (...) -> ()."""
+    predictions, targets = as_tensor(predictions), as_tensor(targets)
+    _same_shape("mse_loss", predictions, targets)
+    losses = (predictions - targets) ** 2
+    return losses if _reduction(reduction, ()) == "none" else sum(losses) if reduction == "sum" else mean(losses)

@@ -1,0 +1,113 @@
+"""Reading and assigning by any NumPy index, and the sum that gives a reading's gradient back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..primitive import primitive, sample
+from ..tensors import Tensor, as_tensor
+
+_TWICE = np.array([0, 0, 2])
+_MASK = np.array([[True, False, True], [False, False, True]])
+_INDICES = [
+    ((3, 4), (slice(None, None, -2), -1)),
+    ((2, 3, 4), (_TWICE[:2], slice(1, None), np.array([[0], [3]]))),
+    ((3, 4), (None, Ellipsis, _TWICE)),
+    ((2, 3), _MASK),
+    ((), ()),
+    ((), None),
+    ((0, 3), slice(None)),
+    ((3,), _TWICE),
+    ((3,), np.array(1)),
+    ((3,), np.array([], dtype=int)),
+]
+
+
+def _plain(index: Any, inputs: Any = None) -> Any:
+    """Return the index with Tensors as arrays and lists as arrays, private to the recorded node."""
+    if isinstance(index, tuple):
+        return tuple(_plain(part) for part in index)
+    if isinstance(index, (Tensor, list, np.ndarray)):
+        array = np.array(index.data if isinstance(index, Tensor) else index)
+        return array.astype(np.intp) if array.size == 0 and array.dtype.kind == "f" else array
+    return index
+
+
+def _may_repeat(index: Any) -> bool:
+    """Return whether the index can name an entry twice: only arrays of integers can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, np.ndarray) and part.dtype.kind != "b" for part in parts)
+
+
+@primitive(
+    method=False, operator="getitem", index=_plain, samples=[sample(shape, index=index) for shape, index in _INDICES]
+)
+def getitem(x: Any, /, index: Any) -> Any:
+    """Return the entries that a NumPy index names; a value of its own, not a window."""
+    return x[index]
+
+
+def _add_at(buffer: Any, g: Any, index: Any) -> None:
+    if _may_repeat(index):
+        np.add.at(buffer, index, g)
+    else:
+        buffer[index] += g
+
+
+getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x_shape), into=_add_at)
+
+
+def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
+    return tuple(shape)
+
+
+@primitive(
+    method=False, index=_plain, shape=_checked_shape,
+    samples=[sample(np.ones(np.empty(shape)[index].shape), index=index, shape=shape) for shape, index in _INDICES],
+)  # fmt: skip
+def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
+    """Return zeros of `shape` with `x` added at the index; repeated places add up."""
+    y = np.zeros(shape, x.dtype)
+    _add_at(y, x, index)
+    return y
+
+
+scatter_add.vjp(lambda g, index: g[index])
+
+
+@primitive(
+    method=False, index=_plain,
+    samples=[sample(shape, np.ones(np.empty(shape)[index].shape), index=index) for shape, index in _INDICES]
+    + [sample((3, 4), (4,), index=slice(1, 3))],
+)  # fmt: skip
+def set_at(x: Any, value: Any, /, index: Any) -> Any:
+    """Return a copy of `x` in which the entries that the index names are `value`, broadcast."""
+    y = np.array(x)
+    y[index] = value
+    return y
+
+
+def _survivors(shape: tuple[int, ...], index: Any) -> Any:
+    """Return, for each place that was written, whether no later write covered it."""
+    last = np.full(shape, -1)
+    order = np.arange(last[index].size).reshape(last[index].shape)
+    last[index] = order
+    return last[index] == order
+
+
+set_at.vjp(
+    lambda g, index: set_at.kernel(g, 0, index=index),
+    lambda g, x_shape, index: np.where(_survivors(x_shape, index), g[index], 0) if _may_repeat(index) else g[index],
+)
+
+
+def _assign(x: Tensor, index: Any, value: Any) -> None:
+    """Rebind the handle to a copy with the value assigned."""
+    if not isinstance(value, Tensor):
+        value = np.asarray(as_tensor(value).detach().data if isinstance(value, list) else value, x.dtype)
+    x._rebind(set_at(x, value, index))
+
+
+Tensor.__setitem__ = _assign

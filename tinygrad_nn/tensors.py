@@ -1,0 +1,371 @@
+"""The Tensor: a light handle on a NumPy array and on the node that recorded it. No mathematics."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import errors
+from .autodiff import pullback
+from .node import Node, no_grad, record, recording
+
+new = object.__new__
+NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+
+class Tensor:
+    """A value: an array, whether it requires grad, its gradient, and the node that made it.
+
+    `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. Rebinding a handle by
+    `t[i] = v` or `t += v` never harms a graph recorded before. A slice is a value, not a window:
+    `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node", "grad", "name")
+
+    def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
+        self._data = as_array(array)
+        self._node: Node | None = None
+        self.grad: Tensor | None = None
+        self.name = name
+        if requires_grad:
+            self.requires_grad = True
+
+    @property
+    def data(self) -> Any:
+        """The array itself, shape (...). Writing into it is not seen by any graph."""
+        data = self._data
+        if type(data) is not np.ndarray:
+            data = self._data = np.asarray(data)
+        return data
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        with no_grad():
+            self._rebind(Tensor(array))
+
+    def numpy(self) -> Any:
+        """Return a read-only view of the array."""
+        view = self.data.view()
+        view.flags.writeable = False
+        return view
+
+    shape = property(lambda self: self._data.shape, doc="The lengths of the axes.")
+    ndim = property(lambda self: self._data.ndim, doc="The number of axes.")
+    size = property(lambda self: self._data.size, doc="The number of entries.")
+    dtype = property(lambda self: self._data.dtype, doc="The dtype of the entries.")
+    is_leaf = property(
+        lambda self: self._node is None or self._node.operation is None,
+        doc="True unless a recorded operation computed this tensor.",
+    )
+
+    @property
+    def requires_grad(self) -> bool:
+        """True if operations on this tensor are recorded; may be set on leaves."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not self.is_leaf:
+            raise errors.GradientError("only a leaf's requires_grad can be set; use t.detach()")
+        if wanted and self._node is None:
+            if self.dtype.kind != "f":
+                raise errors.DtypeError(errors.no_gradient_dtype(self.dtype))
+            self._node = record(None, (), (), self.data)
+            self._node.handle = weakref.ref(self)
+        elif not wanted:
+            self._node = None
+
+    def detach(self) -> Tensor:
+        """Return a tensor of the same values that records nothing; the array is shared."""
+        return make(self._data, None)
+
+    def retain_grad(self) -> None:
+        """Let `backward` fill this computed tensor's `.grad` too."""
+        if self._node is None:
+            raise errors.GradientError(errors.records_nothing("this tensor"))
+        self._node.handle = weakref.ref(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call `hook(gradient)` in each backward pass; what it returns, if anything, replaces it.
+
+        Returns a function that removes the hook.
+        """
+        node = self._node
+        if node is None:
+            raise errors.GradientError(errors.records_nothing("this tensor"))
+        hooks = node.hooks = {} if node.hooks is None else node.hooks
+        key = max(hooks, default=-1) + 1
+        hooks[key] = hook
+        return lambda: hooks.pop(key, None) and None
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add the derivatives of this tensor to the `.grad` of every leaf that it came from.
+
+        `gradient` is the cotangent to start from, of this tensor's shape, and 1 by default if that
+        has one entry. The graph is freed on the way unless `retain_graph` (default: `create_graph`);
+        with `create_graph` the gradients are themselves recorded. Raises GradientError if there is
+        nothing to differentiate or no cotangent, FreedGraphError on a freed graph.
+        """
+        retain = create_graph if retain_graph is None else retain_graph
+        node, seed = seed_of(self, gradient, create_graph)
+        found = pullback({node: seed}, None, make, retain_graph=retain, create_graph=create_graph)
+        ready = []
+        for leaf, g in found.items():
+            handle = leaf.handle() if leaf.handle is not None else None
+            if handle is not None:
+                old = handle.grad
+                if old is not None:
+                    g = old + g if create_graph else np.add(g, old.data, out=g)
+                ready.append((handle, g if create_graph else make(g, None)))
+        for handle, g in ready:
+            handle.grad = g
+
+    def item(self) -> Any:
+        """Return the only entry as a Python number."""
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Return the entries as nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def _rebind(self, result: Tensor) -> Tensor:
+        """Let this handle stand for a new value of the same shape and dtype, and return it."""
+        data = result.data
+        if data.shape != self.shape:
+            raise ValueError(errors.assigned_shape("shape", data.shape, self.shape))
+        if data.dtype != self.dtype:
+            if not np.can_cast(data.dtype, self.dtype, "same_kind"):
+                raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype))
+            result = result.astype(self.dtype)
+        if recording.get():
+            if self._node is not None and self._node.operation is None:
+                raise errors.InplaceError(errors.leaf_assignment())
+            if self._node is not None and self._node.handle is not None and result._node is not None:
+                self._node.handle, result._node.handle = None, weakref.ref(self)
+            self._node = result._node
+        elif not self.is_leaf:
+            raise errors.InplaceError(errors.recorded_assignment())
+        self._data = result._data
+        return self
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self._node is not None:
+            raise errors.DetachedError(errors.silent_loss("an array made"))
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        call = NUMPY_FUNCTIONS.get(ufunc)
+        if call is None:
+            raise TypeError(errors.unknown_numpy(f"np.{ufunc.__name__}", known_names()))
+        if method != "__call__":
+            raise TypeError(errors.numpy_method(ufunc.__name__, method))
+        if options:
+            raise TypeError(errors.numpy_option(ufunc.__name__, options))
+        return call(*inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        call = NUMPY_FUNCTIONS.get(function)
+        if call is None:
+            name = f"{function.__module__}.{function.__name__}"
+            raise TypeError(errors.unknown_numpy(name, known_names()))
+        return call(*args, **kwargs)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("a 0-d tensor can't be iterated over; use t.item()")
+        return iter([self[i] for i in range(len(self))])  # type: ignore[index]
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __index__(self) -> int:
+        return self.data.__index__()  # type: ignore[no-any-return]
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self.data == as_array(value)))
+
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> Tensor:
+        return self.__deepcopy__({})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise errors.GradientError(errors.recorded_copy("copied"))
+        twin = Tensor(self.data.copy(), self.requires_grad, self.name)
+        twin.grad = None if self.grad is None else self.grad.__deepcopy__(memo)
+        memo[id(self)] = twin
+        return twin
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise errors.GradientError(errors.recorded_copy("pickled"))
+        return _rebuild, (self.data, self.requires_grad, self.name, self.grad)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if self.size == 1 and spec else self.data if spec else repr(self), spec)
+
+    def __repr__(self) -> str:
+        """Return code that makes this tensor again; long ones are shortened, and then show a shape."""
+        body = np.array2string(self.data, separator=", ", prefix="tg.tensor(", threshold=100)
+        if "..." in body or self.size == 0:
+            body += f", shape={self.shape}"
+        named = "" if self.name is None else f", name={self.name!r}"
+        return f"tg.tensor({body}, dtype='{self.dtype}'{', requires_grad=True' * self.requires_grad}{named})"
+
+
+def make(data: Any, node: Node | None) -> Tensor:
+    """Return a Tensor around what an operation computed: an array or a NumPy scalar."""
+    t: Tensor = new(Tensor)
+    t._data = data
+    t._node = node
+    t.grad = None
+    t.name = None
+    return t
+
+
+def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
+    t = Tensor(array, requires_grad, name)
+    t.grad = grad
+    return t
+
+
+def as_array(x: Any) -> Any:
+    """Return `x` as a native numeric array, copying only where that is needed.
+
+    Raises DtypeError for objects, strings, dates, structured and masked arrays and np.matrix, and
+    DetachedError for lists that hold recorded tensors.
+    """
+    if isinstance(x, Tensor):
+        x = x.__array__()
+    if isinstance(x, np.ndarray) and type(x) is not np.ndarray and not isinstance(x, np.memmap):
+        raise errors.DtypeError(errors.unsupported_values(f"a {type(x).__name__}"))
+    try:
+        array = np.asarray(x)
+    except (ValueError, OverflowError) as error:
+        error.add_note("a tensor is made of numbers in a regular nesting of lists")
+        raise
+    if array.dtype.kind not in "biufc":
+        raise errors.DtypeError(errors.unsupported_values(f"{x!r:.60} of dtype {array.dtype}"))
+    if not array.dtype.isnative or not array.flags.aligned:
+        array = array.astype(array.dtype.newbyteorder("="), copy=True)
+    return array
+
+
+def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> tuple[Node, Any]:
+    """Return the output's node and the cotangent to start from, in the output's shape and dtype."""
+    node = output._node
+    if node is None:
+        raise errors.GradientError(errors.records_nothing("this tensor"))
+    if gradient is None:
+        if output.size != 1:
+            raise errors.GradientError(errors.needs_seed(output.shape))
+        gradient = np.ones(output.shape, output.dtype)
+    seed = gradient if isinstance(gradient, Tensor) else make(as_array(gradient), None)
+    if seed.shape != output.shape:
+        raise errors.GradientError(errors.wrong_seed(seed.shape, output.shape))
+    if seed.dtype.kind == "c":
+        raise errors.DtypeError(errors.no_gradient_dtype(seed.dtype))
+    if seed.dtype != output.dtype:
+        seed = seed.astype(output.dtype)
+    return node, seed if create_graph else seed.data
+
+
+def known_names() -> list[str]:
+    """Return the names of all operations that are recorded."""
+    return [function.__name__ for function in NUMPY_FUNCTIONS.values()]
+
+
+def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+    """Return a Tensor with a copy of the numbers in `x`; Tensors nested in lists keep their graph.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.tensor([1.0, 2.0], requires_grad=True)
+    tg.tensor([1., 2.], dtype='float64', requires_grad=True)
+    """
+    if isinstance(x, (list, tuple)) and any(_holds_recorded(item) for item in x):
+        joined: Tensor = np.stack([tensor(item) for item in x])  # type: ignore[call-overload]
+        return joined if dtype is None else joined.astype(dtype)
+    if isinstance(x, Tensor) and x._node is not None:
+        x = x.detach()
+    return Tensor(np.array(as_array(x), dtype=dtype), requires_grad, name)
+
+
+def _holds_recorded(item: Any) -> bool:
+    if isinstance(item, (list, tuple)):
+        return any(_holds_recorded(part) for part in item)
+    return isinstance(item, Tensor) and item._node is not None
+
+
+def as_tensor(x: Any, dtype: Any = None) -> Tensor:
+    """Return `x` itself if it is a Tensor, otherwise one that shares its memory where it can."""
+    if isinstance(x, (list, tuple)):
+        return tensor(x, dtype)
+    t = x if isinstance(x, Tensor) else make(as_array(x), None)
+    return t if dtype is None or t.dtype == dtype else t.astype(dtype)
+
+
+def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tensor]:
+    """Return NumPy's creation function with `requires_grad` and `name` added."""
+
+    def create(*args: Any, requires_grad: bool = False, name: str | None = None, **options: Any) -> Tensor:
+        args = tuple(a.detach() if isinstance(a, Tensor) else a for a in args)
+        args = tuple(a.data if isinstance(a, Tensor) else a for a in args)
+        return Tensor(function(*args, **options), requires_grad, name)
+
+    create.__name__ = create.__qualname__ = function.__name__
+    create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."
+    return create
+
+
+zeros = _creator(np.zeros, "(shape, dtype=float)")
+ones = _creator(np.ones, "(shape, dtype=float)")
+full = _creator(np.full, "(shape, fill_value, dtype=None)")
+empty = _creator(np.empty, "(shape, dtype=float)")
+arange = _creator(np.arange, "(start, stop, step, dtype=None)")
+linspace = _creator(np.linspace, "(start, stop, num=50, dtype=None)")
+eye = _creator(np.eye, "(n, m=None, k=0, dtype=float)")
+zeros_like = _creator(np.zeros_like, "(x, dtype=None)")
+ones_like = _creator(np.ones_like, "(x, dtype=None)")
+full_like = _creator(np.full_like, "(x, fill_value, dtype=None)")
+empty_like = _creator(np.empty_like, "(x, dtype=None)")
+NUMPY_FUNCTIONS.update(
+    {np.zeros_like: zeros_like, np.ones_like: ones_like, np.full_like: full_like, np.empty_like: empty_like}
+)
+
+
+def _on_arrays(function: Any) -> Callable[..., Any]:
+    """Return a NumPy function that has no derivative to lose, made to read Tensors' arrays."""
+
+    def call(*args: Any, **options: Any) -> Any:
+        return function(*[a.data if isinstance(a, Tensor) else a for a in args], **options)
+
+    call.__name__ = function.__name__
+    return call
+
+
+_WITHOUT_DERIVATIVE = (
+    np.shape, np.ndim, np.size, np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str,
+    np.array2string, np.can_cast, np.result_type, np.shares_memory, np.may_share_memory, np.iscomplexobj,
+    np.isrealobj, np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.all, np.any,
+)  # fmt: skip
+NUMPY_FUNCTIONS.update({function: _on_arrays(function) for function in _WITHOUT_DERIVATIVE})
