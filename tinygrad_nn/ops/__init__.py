@@ -1,0 +1,1 @@
+"""The operations: each is declared once, with its rules beside it."""

@@ -1,0 +1,59 @@
+"""Gradients as values: `tg.autograd.grad`, in PyTorch's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import errors
+from .autodiff import pullback
+from .tensors import Tensor, make, seed_of
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Return the derivatives of the outputs' sum with respect to each input, which may be any tensor.
+
+    `outputs` and `inputs` are Tensors or sequences of them, `grad_outputs` the outputs' cotangents,
+    1 by default for outputs of one entry. No `.grad` is touched. Raises DisconnectedError for an
+    input that the outputs do not depend on, unless `allow_unused`, which gives None for it.
+
+    >>> import tinygrad_nn as tg
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> (slope,) = tg.autograd.grad(x * x, x, create_graph=True)
+    >>> float(slope), float(tg.autograd.grad(slope, x)[0])
+    (6.0, 2.0)
+    """
+    many = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if grad_outputs is None:
+        given = [None] * len(many)
+    else:
+        given = [grad_outputs] if isinstance(outputs, Tensor) else list(grad_outputs)
+    if len(given) != len(many):
+        raise ValueError(f"{len(many)} outputs need {len(many)} grad_outputs, got {len(given)}")
+    seeds: dict[Any, Any] = {}
+    for output, gradient in zip(many, given, strict=True):
+        node, seed = seed_of(output, gradient, create_graph)
+        seeds[node] = seeds[node] + seed if node in seeds else seed
+    for place, x in enumerate(wanted):
+        if x._node is None:
+            raise errors.GradientError(errors.records_nothing(f"input {place}"))
+    retain = create_graph if retain_graph is None else retain_graph
+    nodes = {x._node for x in wanted}
+    found = pullback(seeds, nodes, make, retain_graph=retain, create_graph=create_graph)
+    if not allow_unused:
+        for place, x in enumerate(wanted):
+            if x._node not in found:
+                raise errors.DisconnectedError(errors.disconnected(f"input {place}"))
+    return tuple(_own(found, x, create_graph) for x in wanted)
+
+
+def _own(found: dict[Any, Any], x: Tensor, create_graph: bool) -> Tensor | None:
+    g = found.get(x._node)
+    return g if create_graph or g is None else make(g.copy(), None)

@@ -1,0 +1,172 @@
+"""The article's network: densely connected layers, described by a list of dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArchitectureError
+from ..node import no_grad
+from ..ops.elementwise import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from ..ops.fused import linear, softmax
+from ..tensors import Tensor, as_tensor
+from .module import Module
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "softmax": softmax,
+    "identity": lambda z: z,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "gelu": gelu,
+    "silu": silu,
+    "softplus": softplus,
+}
+_KEYS = ("input_dim", "output_dim", "activation")
+
+
+def checked_architecture(architecture: Any) -> list[dict[str, Any]]:
+    """Return the layers as plain dictionaries. Raises ArchitectureError naming layer and remedy."""
+    if not isinstance(architecture, Sequence) or isinstance(architecture, (str, bytes)) or not architecture:
+        raise ArchitectureError(
+            "an architecture is a list with a dictionary per layer, such as "
+            '[{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}]; got ' + f"{architecture!r:.60}"
+        )
+    layers = [_checked_layer(number, layer) for number, layer in enumerate(architecture, start=1)]
+    for number, (before, layer) in enumerate(zip(layers, layers[1:], strict=False), start=2):
+        if layer["input_dim"] != before["output_dim"]:
+            raise ArchitectureError(
+                f"layer {number} reads input_dim={layer['input_dim']}, but layer {number - 1} gives "
+                f"output_dim={before['output_dim']}; write the same number for both"
+            )
+    return layers
+
+
+def _checked_layer(number: int, layer: Any) -> dict[str, Any]:
+    if not isinstance(layer, Mapping):
+        raise ArchitectureError(f"layer {number} is {layer!r:.60}; write a dictionary with the keys {', '.join(_KEYS)}")
+    wrong = [f"lacks {key!r}" for key in _KEYS if key not in layer]
+    wrong += [f"has the unknown key {key!r}" for key in layer if key not in _KEYS]
+    if wrong:
+        raise ArchitectureError(f"layer {number} {' and '.join(wrong)}; its keys are {', '.join(_KEYS)}")
+    for key in _KEYS[:2]:
+        n = layer[key]
+        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
+            raise ArchitectureError(f"layer {number} has {key}={n!r}; write a whole number of at least 1")
+    if layer["activation"] not in ACTIVATIONS:
+        raise ArchitectureError(
+            f"layer {number} has activation={layer['activation']!r}; write one of {', '.join(ACTIVATIONS)}"
+        )
+    return {"input_dim": int(layer["input_dim"]), "output_dim": int(layer["output_dim"]), "activation": layer["activation"]}
+
+
+class DenseNetwork(Module):
+    """Layers a <- activation(a @ W.T + b), with the article's architecture and initial numbers.
+
+    `architecture` lists a dictionary per layer: `input_dim`, `output_dim` and `activation`, one of
+    relu, sigmoid, tanh, softmax, identity, leaky_relu, elu, gelu, silu, softplus. Parameters are W1
+    (out, in), b1 (out,), W2, ...: standard normal draws times 0.1, W before b, from NumPy's legacy
+    generator. Equal weights would keep a layer's neurons equal for ever (symmetry), and large ones
+    saturate the sigmoid, where its slope is next to 0; hence small random ones. Samples are rows.
+    Raises ArchitectureError.
+
+    >>> import tinygrad_nn as tg
+    >>> layers = [{"input_dim": 2, "output_dim": 3, "activation": "relu"},
+    ...           {"input_dim": 3, "output_dim": 1, "activation": "sigmoid"}]
+    >>> tg.nn.DenseNetwork(layers, seed=2)([[0.5, -1.0], [0.0, 2.0]]).shape
+    (2, 1)
+    """
+
+    def __init__(self, architecture: Any, seed: int = 99, dtype: Any = np.float64) -> None:
+        self.architecture = checked_architecture(architecture)
+        self.dtype = np.dtype(dtype)
+        generator = np.random.RandomState(seed)
+        self.values: dict[str, Tensor] = {}
+        for number, layer in enumerate(self.architecture, start=1):
+            n, k = layer["output_dim"], layer["input_dim"]
+            for name, shape in ((f"W{number}", (n, k)), (f"b{number}", (n, 1))):
+                draws = (generator.randn(*shape) * 0.1).astype(self.dtype)
+                self.values[name] = Tensor(draws.reshape(n) if name[0] == "b" else draws, True, name)
+
+    def named_parameters(self) -> Any:
+        """Yield W1, b1, W2, ... with their names."""
+        return iter(self.values.items())
+
+    @property
+    def activation(self) -> str:
+        """The name of the last layer's activation."""
+        return str(self.architecture[-1]["activation"])
+
+    @property
+    def outputs(self) -> int:
+        """The number of values per sample that the network computes."""
+        return int(self.architecture[-1]["output_dim"])
+
+    def __call__(self, X: Any) -> Tensor:
+        """Return the last layer's activations. Shapes: (m, inputs) -> (m, outputs)."""
+        return ACTIVATIONS[self.activation](self.logits(X))
+
+    def logits(self, X: Any) -> Tensor:
+        """Return the last layer's values before its activation. Shapes: (m, inputs) -> (m, outputs)."""
+        a = self._as_input(X)
+        last = len(self.architecture)
+        for number, layer in enumerate(self.architecture, start=1):
+            z = linear(a, self.values[f"W{number}"], self.values[f"b{number}"])
+            a = z if number == last else ACTIVATIONS[layer["activation"]](z)
+        return a
+
+    def memory(self, X: Any) -> dict[str, Tensor]:
+        """Return every step of the forward pass by the article's names: A0, Z1, A1, Z2, ..."""
+        memory = {"A0": self._as_input(X)}
+        for number, layer in enumerate(self.architecture, start=1):
+            z = linear(memory[f"A{number - 1}"], self.values[f"W{number}"], self.values[f"b{number}"])
+            memory[f"Z{number}"] = z
+            memory[f"A{number}"] = ACTIVATIONS[layer["activation"]](z)
+        return memory
+
+    def predict_proba(self, X: Any, batch_size: int | None = None) -> np.ndarray:
+        """Return the last layer's activations as an array, computed without recording."""
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, or None for all rows at once; got {batch_size}")
+        with no_grad():
+            X = self._as_input(X)
+            size = batch_size or max(len(X), 1)
+            parts = [self(X[i : i + size]).data for i in range(0, max(len(X), 1), size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def predict(self, X: Any, batch_size: int | None = None) -> np.ndarray:
+        """Return classes: the argmax of softmax outputs, whether others exceed 0.5. Shapes: -> (m,).
+
+        Several outputs that are not softmax give 0 or 1 each, (m, outputs).
+        """
+        p = self.predict_proba(X, batch_size)
+        if self.activation == "softmax":
+            return p.argmax(axis=-1)
+        classes = (p > 0.5).astype(int)
+        return classes[:, 0] if self.outputs == 1 else classes
+
+    def summary(self) -> str:
+        """Return a table of the layers: output shape, activation, parameters, and their total."""
+        rows = [("layer", "output shape", "activation", "parameters")]
+        for number, layer in enumerate(self.architecture, start=1):
+            count = self.values[f"W{number}"].size + self.values[f"b{number}"].size
+            rows.append((f"dense {number}", f"(m, {layer['output_dim']})", layer["activation"], f"{count:,}"))
+        rows.append(("total", "", "", f"{sum(p.size for p in self.values.values()):,}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join([*(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=False)), row[-1].rjust(widths[-1])])
+            for row in rows
+        ]
+        return "\n".join(lines)
+
+    def _as_input(self, X: Any) -> Tensor:
+        X = as_tensor(X, self.dtype)
+        inputs = self.architecture[0]["input_dim"]
+        if X.ndim != 2 or X.shape[1] != inputs:
+            raise ValueError(f"this network reads rows of {inputs} numbers, X of shape (m, {inputs}); got {X.shape}")
+        return X

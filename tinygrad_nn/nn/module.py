@@ -1,0 +1,69 @@
+"""A module owns parameters, under names, and whatever modules it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import StateError
+from ..tensors import Tensor, as_array
+
+
+def _named(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        if value.requires_grad:
+            yield prefix, value
+    elif isinstance(value, Module):
+        yield from _named(prefix, vars(value))
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _named(f"{prefix}.{key}" if prefix else str(key), part)
+    elif isinstance(value, (list, tuple)):
+        for place, part in enumerate(value):
+            yield from _named(f"{prefix}.{place}", part)
+
+
+class Module:
+    """Anything with parameters: the Tensors among its attributes that require grad, nested ones too."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each parameter once, with its name."""
+        seen: set[int] = set()
+        for name, p in _named("", vars(self)):
+            if id(p) not in seen:
+                seen.add(id(p))
+                yield name, p
+
+    def parameters(self) -> list[Tensor]:
+        """Return the parameters, in the order of their names."""
+        return [p for _, p in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for p in self.parameters():
+            p.grad = None
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return a copy of every parameter's array, by name."""
+        return {name: p.data.copy() for name, p in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set every parameter from arrays by name; nothing is changed unless all of them fit.
+
+        Raises StateError that lists each missing, unexpected and mis-shaped name.
+        """
+        own = dict(self.named_parameters())
+        arrays = {name: as_array(value) for name, value in state.items()}
+        problems = [f"{name} is missing" for name in own if name not in arrays]
+        problems += [f"{name} is not a parameter here" for name in arrays if name not in own]
+        for name, p in own.items():
+            if name in arrays and arrays[name].shape != p.shape:
+                problems.append(f"{name} has shape {arrays[name].shape}, needs {p.shape}")
+            elif name in arrays and arrays[name].dtype != p.dtype:
+                problems.append(f"{name} has dtype {arrays[name].dtype}, needs {p.dtype}: use .astype")
+        if problems:
+            raise StateError("this state does not fit: " + "; ".join(problems))
+        for name, p in own.items():
+            p._data = arrays[name].copy()

@@ -1,0 +1,44 @@
+"""Gradient descent, with momentum on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..tensors import Tensor
+from .optimizer import Optimizer
+
+
+def sgd(
+    w: np.ndarray, g: np.ndarray, velocity: np.ndarray | None, lr: float, momentum: float
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return w - lr v and v, where v = momentum v + g, and v = g at first (PyTorch's form)."""
+    if momentum:
+        velocity = g.copy() if velocity is None else momentum * velocity + g
+        g = velocity
+    step = np.multiply(g, lr)
+    return np.subtract(w, step, out=step), velocity
+
+
+class SGD(Optimizer):
+    """w <- w - lr v with v <- momentum v + g: gradient descent. `lr` and `momentum` have no unit.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> tg.optim.SGD([w], lr=0.1).step()
+    >>> w
+    tg.tensor([0.8], dtype='float64', requires_grad=True)
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0) -> None:
+        super().__init__(parameters, lr)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, got {momentum}")
+        self.momentum = momentum
+
+    def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+        value, velocity = sgd(w, g, state.get("velocity"), self.lr, self.momentum)
+        return value, state if velocity is None else {"velocity": velocity}
