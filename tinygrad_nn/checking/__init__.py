@@ -1,0 +1,1 @@
+"""Gradients held against numerical differences."""

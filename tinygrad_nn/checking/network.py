@@ -1,0 +1,104 @@
+"""Every parameter's gradient against a central difference: the check that backprop is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..nn.dense import DenseNetwork
+from ..node import no_grad
+from ..ops.fused import binary_cross_entropy_with_logits
+from ..tensors import Tensor
+
+FLOOR = 1e-6
+STEPS = (1e-5, 3e-6, 1e-6, 3e-7)
+
+
+@dataclass(frozen=True)
+class NetworkCheck:
+    """The outcome: the largest error |a - n| / max(|a|, |n|, 1e-6), where it is, and what straddled.
+
+    A difference straddles a kink where a relu switches between its two points; such coordinates are
+    measured again with smaller steps. `unresolved` are those that straddle at every step; they
+    do not enter `worst`.
+    """
+
+    parameters: int
+    straddling: int
+    unresolved: int
+    worst: float
+    where: str
+
+    @property
+    def ok(self) -> bool:
+        """True if every error is below 1e-6, at most 1 % straddled, and all of those were resolved."""
+        return self.worst < 1e-6 and self.straddling <= 0.01 * self.parameters and self.unresolved == 0
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        verdict = "right" if self.ok else "WRONG"
+        return (
+            f"gradient check: {self.parameters:,} parameters, worst error {self.worst:.1e} at {self.where}; "
+            f"{self.straddling} straddled a kink and were measured again, {self.unresolved} in vain: {verdict}"
+        )
+
+
+def check_network(network: DenseNetwork, X: Any, y: Any) -> NetworkCheck:
+    """Return how the gradients of the binary cross entropy agree with central differences.
+
+    `X` is (m, inputs), `y` (m, 1) of 0s and 1s. Takes two forward passes a parameter.
+    """
+    network.zero_grad()
+    binary_cross_entropy_with_logits(network.logits(X), y).backward()
+    results = [result for name, p in network.named_parameters() for result in _coordinates(network, X, y, name, p)]
+    network.zero_grad()
+    resolved = [(error, where) for error, where, _, left in results if not left]
+    worst, where = max(resolved, default=(float("nan"), "no coordinate"))
+    return NetworkCheck(
+        parameters=len(results),
+        straddling=sum(straddled for _, _, straddled, _ in results),
+        unresolved=sum(left for _, _, _, left in results),
+        worst=worst,
+        where=where,
+    )
+
+
+def _coordinates(
+    network: DenseNetwork, X: Any, y: Any, name: str, p: Tensor
+) -> Iterator[tuple[float, str, bool, bool]]:
+    """Yield, for each entry, its error, its name, whether it straddled a kink, and whether it still does."""
+    assert p.grad is not None
+    gradient, original = p.grad.data, p.data
+    moved = original.copy()
+    p.data = moved
+    for index in np.ndindex(p.shape):
+        straddled = left = False
+        for step in STEPS:
+            moved[index] = original[index] + step
+            above, active_above = _losses(network, X, y)
+            moved[index] = original[index] - step
+            below, active_below = _losses(network, X, y)
+            moved[index] = original[index]
+            left = any((a != b).any() for a, b in zip(active_above, active_below, strict=True))
+            if not left:
+                break
+            straddled = True
+        numeric = float((above - below).mean() / (2 * step))
+        analytic = float(gradient[index])
+        error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), FLOOR)
+        yield error, f"{name}[{', '.join(map(str, index))}]", straddled, left
+    p.data = original
+
+
+def _losses(network: DenseNetwork, X: Any, y: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return each sample's loss, and which hidden units are active for which sample."""
+    with no_grad():
+        memory = network.memory(X)
+        last = len(network.architecture)
+        losses = binary_cross_entropy_with_logits(memory[f"Z{last}"], y, reduction="none")
+        return losses.data, [memory[f"Z{layer}"].data > 0 for layer in range(1, last)]

@@ -1,0 +1,1 @@
+"""Pictures of data, of learning and of what was learnt."""
