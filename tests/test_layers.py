@@ -17,7 +17,8 @@ LAYERS = [
     {"primitive"},
     {"ops"},
     {"autograd", "transforms"},
-    {"checking", "nn", "optim", "study"},
+    {"nn", "optim"},
+    {"checking", "study"},
     {"data", "training"},
     {"__init__", "__main__"},
 ]

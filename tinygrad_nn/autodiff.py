@@ -22,12 +22,7 @@ Lift = Callable[[Any, Node | None], Any]
 
 
 def pullback(
-    seeds: Mapping[Node, Any],
-    wanted: Collection[Node] | None,
-    lift: Lift,
-    *,
-    retain_graph: bool,
-    create_graph: bool,
+    seeds: Mapping[Node, Any], wanted: Collection[Node] | None, lift: Lift, *, retain_graph: bool, create_graph: bool
 ) -> dict[Node, Any]:
     """Return the cotangent of each wanted node, given those of the outputs.
 
@@ -107,7 +102,7 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 
 
-def _sum_over_batch(c: np.ndarray, lead: int) -> np.ndarray:
+def _sum_over_batch(c: np.ndarray, lead: int) -> Any:
     """Return the sum over the first `lead` axes: a product with ones is the fastest spelling."""
     if c.dtype.char not in "fd" or c.size == 0 or not c.flags.c_contiguous:
         return c

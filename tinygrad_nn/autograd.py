@@ -41,11 +41,12 @@ def grad(
     for output, gradient in zip(many, given, strict=True):
         node, seed = seed_of(output, gradient, create_graph)
         seeds[node] = seeds[node] + seed if node in seeds else seed
+    nodes = set()
     for place, x in enumerate(wanted):
         if x._node is None:
             raise errors.GradientError(errors.records_nothing(f"input {place}"))
+        nodes.add(x._node)
     retain = create_graph if retain_graph is None else retain_graph
-    nodes = {x._node for x in wanted}
     found = pullback(seeds, nodes, make, retain_graph=retain, create_graph=create_graph)
     if not allow_unused:
         for place, x in enumerate(wanted):

@@ -82,16 +82,12 @@ def disconnected(where: str) -> str:
 def no_gradient_dtype(dtype: Any) -> str:
     if dtype.kind == "c":
         return f"complex numbers have no gradients here yet (dtype {dtype}); use two real tensors"
-    return (
-        f"a tensor of dtype {dtype} can't require a gradient; write its numbers as floats, or pass "
-        "dtype=float"
-    )
+    return f"a tensor of dtype {dtype} can't require a gradient; write its numbers as floats, or pass dtype=float"
 
 
 def unsupported_values(what: str) -> str:
     return (
-        f"{what} can't be made a tensor; pass numbers, booleans, or arrays of them, such as "
-        "np.asarray(x, dtype=float)"
+        f"{what} can't be made a tensor; pass numbers, booleans, or arrays of them, such as np.asarray(x, dtype=float)"
     )
 
 

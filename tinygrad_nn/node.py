@@ -94,7 +94,8 @@ class _Switch:
         recording.set(self._before.pop())
 
     def __call__(self, function: F) -> F:
-        return _decorated(type(self), function)
+        decorated: F = _decorated(type(self), function)
+        return decorated
 
 
 class no_grad(_Switch):

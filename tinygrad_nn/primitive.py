@@ -28,11 +28,14 @@ class Differentiable(Protocol):
     __name__: str
     operation: Operation
 
-    def __call__(self, *args: Any, **parameters: Any) -> Tensor: ...
+    def __call__(self, *args: Any, **parameters: Any) -> Tensor:
+        """Return the operation's result, recorded if an input requires grad."""
 
-    def vjp(self, *rules: Any) -> Any: ...
+    def vjp(self, *rules: Any, into: Any = None) -> Any:
+        """Attach one rule per input, None where there is no derivative; return the first."""
 
-    def kernel(self, *args: Any, **parameters: Any) -> Any: ...
+    def kernel(self, *args: Any, **parameters: Any) -> Any:
+        """Return the result as rules need it: of the kind that the inputs are."""
 
 
 class Rule:
@@ -137,6 +140,7 @@ class Operation:
 
     @property
     def differentiable(self) -> bool:
+        """True if any input has a rule."""
         return any(rule is not None for rule in itertools.islice(self.rules, len(self.arguments)))
 
     def set_rules(self, rules: tuple[Callable[..., Any] | None, ...]) -> None:
@@ -314,9 +318,7 @@ def _call_any(op: Operation) -> Callable[..., Tensor]:
     return call
 
 
-def _publish(
-    name: str, call: Any, numpy: Iterable[Any], method: bool, operator: str | None, doc: str | None
-) -> None:
+def _publish(name: str, call: Any, numpy: Iterable[Any], method: bool, operator: str | None, doc: str | None) -> None:
     """Give a function its name, and let NumPy, the Tensor and its operators find it."""
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc or call.__doc__

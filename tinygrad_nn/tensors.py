@@ -102,9 +102,7 @@ class Tensor:
         hooks[key] = hook
         return lambda: hooks.pop(key, None) and None
 
-    def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
-    ) -> None:
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add the derivatives of this tensor to the `.grad` of every leaf that it came from.
 
         `gradient` is the cotangent to start from, of this tensor's shape, and 1 by default if that

@@ -68,7 +68,9 @@ def accuracy(predictions: Any, labels: Any) -> float:
         if p.shape[1] == 1:
             return accuracy(p[:, 0], y)
         return float((p.argmax(axis=1) == y).mean())
-    raise ValueError(f"predictions of shape {p.shape} need labels of that shape, or class indices ({len(p)},); got {y.shape}")
+    raise ValueError(
+        f"predictions of shape {p.shape} need labels of that shape, or class indices ({len(p)},); got {y.shape}"
+    )
 
 
 def evaluate(network: DenseNetwork, X: Any, y: Any, loss: Loss | None = None) -> tuple[float, float]:
@@ -212,7 +214,9 @@ class _Run:
         if self.network.activation == "softmax":
             y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
             if y.ndim != 1:
-                raise DataError(f"softmax is trained on class indices, y of shape (m,), got {y.shape}; write y.argmax(axis=1)")
+                raise DataError(
+                    f"softmax is trained on class indices, y of shape (m,), got {y.shape}; write y.argmax(axis=1)"
+                )
             _refuse("y", y, (y < 0) | (y >= outputs) | (y != np.floor(y)), f"not a class index from 0 to {outputs - 1}")
             return y.astype(np.intp)
         y = y.reshape(-1, 1) if y.ndim == 1 and outputs == 1 else y

@@ -87,6 +87,4 @@ def _gradients(value: Tensor, inputs: list[Tensor]) -> tuple[list[Tensor], bool]
     found = pullback({node: seed}, own, make, retain_graph=foreign, create_graph=outer)  # type: ignore[arg-type]
     results = [found.get(x._node) if x._node is not None else None for x in inputs]
     zeros = [make(np.zeros(x.shape, x.dtype), None) for x in inputs]
-    return [
-        zero if g is None else g if outer else make(g, None) for g, zero in zip(results, zeros, strict=True)
-    ], outer
+    return [zero if g is None else g if outer else make(g, None) for g, zero in zip(results, zeros, strict=True)], outer

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def checked_architecture(architecture: Any) -> list[dict[str, Any]]:
             '[{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}]; got ' + f"{architecture!r:.60}"
         )
     layers = [_checked_layer(number, layer) for number, layer in enumerate(architecture, start=1)]
-    for number, (before, layer) in enumerate(zip(layers, layers[1:], strict=False), start=2):
+    for number, (before, layer) in enumerate(itertools.pairwise(layers), start=2):
         if layer["input_dim"] != before["output_dim"]:
             raise ArchitectureError(
                 f"layer {number} reads input_dim={layer['input_dim']}, but layer {number - 1} gives "
@@ -56,13 +56,17 @@ def _checked_layer(number: int, layer: Any) -> dict[str, Any]:
         raise ArchitectureError(f"layer {number} {' and '.join(wrong)}; its keys are {', '.join(_KEYS)}")
     for key in _KEYS[:2]:
         n = layer[key]
-        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ArchitectureError(f"layer {number} has {key}={n!r}; write a whole number of at least 1")
     if layer["activation"] not in ACTIVATIONS:
         raise ArchitectureError(
             f"layer {number} has activation={layer['activation']!r}; write one of {', '.join(ACTIVATIONS)}"
         )
-    return {"input_dim": int(layer["input_dim"]), "output_dim": int(layer["output_dim"]), "activation": layer["activation"]}
+    return {
+        "input_dim": int(layer["input_dim"]),
+        "output_dim": int(layer["output_dim"]),
+        "activation": layer["activation"],
+    }
 
 
 class DenseNetwork(Module):
@@ -111,7 +115,7 @@ class DenseNetwork(Module):
         """Return the last layer's activations. Shapes: (m, inputs) -> (m, outputs)."""
         return ACTIVATIONS[self.activation](self.logits(X))
 
-    def logits(self, X: Any) -> Tensor:
+    def logits(self, X: Any) -> Any:
         """Return the last layer's values before its activation. Shapes: (m, inputs) -> (m, outputs)."""
         a = self._as_input(X)
         last = len(self.architecture)
@@ -134,10 +138,11 @@ class DenseNetwork(Module):
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, or None for all rows at once; got {batch_size}")
         with no_grad():
-            X = self._as_input(X)
-            size = batch_size or max(len(X), 1)
-            parts = [self(X[i : i + size]).data for i in range(0, max(len(X), 1), size)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            rows = self._as_input(X)
+            size = batch_size or max(len(rows), 1)
+            parts = [self(rows[i : i + size]).data for i in range(0, max(len(rows), 1), size)]
+        joined: np.ndarray = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return joined
 
     def predict(self, X: Any, batch_size: int | None = None) -> np.ndarray:
         """Return classes: the argmax of softmax outputs, whether others exceed 0.5. Shapes: -> (m,).
@@ -145,10 +150,8 @@ class DenseNetwork(Module):
         Several outputs that are not softmax give 0 or 1 each, (m, outputs).
         """
         p = self.predict_proba(X, batch_size)
-        if self.activation == "softmax":
-            return p.argmax(axis=-1)
-        classes = (p > 0.5).astype(int)
-        return classes[:, 0] if self.outputs == 1 else classes
+        classes: np.ndarray = p.argmax(axis=-1) if self.activation == "softmax" else (p > 0.5).astype(int)
+        return classes[:, 0] if classes.ndim == 2 and self.outputs == 1 else classes
 
     def summary(self) -> str:
         """Return a table of the layers: output shape, activation, parameters, and their total."""
@@ -165,8 +168,8 @@ class DenseNetwork(Module):
         return "\n".join(lines)
 
     def _as_input(self, X: Any) -> Tensor:
-        X = as_tensor(X, self.dtype)
+        rows = as_tensor(X, self.dtype)
         inputs = self.architecture[0]["input_dim"]
-        if X.ndim != 2 or X.shape[1] != inputs:
-            raise ValueError(f"this network reads rows of {inputs} numbers, X of shape (m, {inputs}); got {X.shape}")
-        return X
+        if rows.ndim != 2 or rows.shape[1] != inputs:
+            raise ValueError(f"this network reads rows of {inputs} numbers, X of shape (m, {inputs}); got {rows.shape}")
+        return rows

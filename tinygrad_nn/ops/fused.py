@@ -15,7 +15,10 @@ from .reduction import _all_axes, _kept, mean, sum
 
 @primitive(
     method=False,
-    samples=[sample((5, 3), (2, 3), (2,)), sample((2, 4, 3), (2, 3)), sample((3,), (2, 3), (2,)), sample((0, 3), (2, 3), (2,))],
+    samples=[
+        sample((5, 3), (2, 3), (2,)), sample((2, 4, 3), (2, 3)), sample((3,), (2, 3), (2,)),
+        sample((0, 3), (2, 3), (2,)),
+    ],
 )  # fmt: skip
 def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
     """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n)."""

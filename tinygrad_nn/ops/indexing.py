@@ -11,7 +11,7 @@ from ..tensors import Tensor, as_tensor
 
 _TWICE = np.array([0, 0, 2])
 _MASK = np.array([[True, False, True], [False, False, True]])
-_INDICES = [
+_INDICES: list[tuple[tuple[int, ...], Any]] = [
     ((3, 4), (slice(None, None, -2), -1)),
     ((2, 3, 4), (_TWICE[:2], slice(1, None), np.array([[0], [3]]))),
     ((3, 4), (None, Ellipsis, _TWICE)),
@@ -56,9 +56,6 @@ def _add_at(buffer: Any, g: Any, index: Any) -> None:
         buffer[index] += g
 
 
-getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x_shape), into=_add_at)
-
-
 def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
     return tuple(shape)
 
@@ -75,6 +72,7 @@ def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
 
 
 scatter_add.vjp(lambda g, index: g[index])
+getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x_shape), into=_add_at)
 
 
 @primitive(
@@ -110,4 +108,4 @@ def _assign(x: Tensor, index: Any, value: Any) -> None:
     x._rebind(set_at(x, value, index))
 
 
-Tensor.__setitem__ = _assign
+setattr(Tensor, "__setitem__", _assign)  # noqa: B010

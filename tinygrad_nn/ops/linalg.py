@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import composite, primitive, sample
-from ..tensors import Tensor, as_tensor
+from ..tensors import as_tensor
 
 
 def _mT(x: Any) -> Any:
@@ -36,7 +36,7 @@ _product.vjp(lambda g, b: g @ _mT(b), lambda g, a: _mT(a) @ g)
         sample((2, 4, 2, 3), (3, 4)), sample((1, 2, 3), (4, 3, 2)), sample((0,), (0,)), sample((0, 3), (3, 2)),
     ],
 )  # fmt: skip
-def matmul(a: Any, b: Any) -> Tensor:
+def matmul(a: Any, b: Any) -> Any:
     """Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
     A vector on the left is a row, on the right a column; that axis is dropped from the result.

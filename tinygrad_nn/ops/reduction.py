@@ -41,12 +41,12 @@ def _all_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     return axes(axis, np.ndim(inputs[0]))
 
 
-def _kept(g: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
     """Return `g` with the reduced axes present, of length 1."""
     return g if keepdims else np.expand_dims(g, axis)
 
 
-def _wide_sum(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+def _wide_sum(x: Any, axis: Any, keepdims: Any) -> Any:
     """Return the sum; float16 is added up in float32, where 2049 is a number."""
     if x.dtype == np.float16:
         return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(np.float16)
@@ -54,7 +54,7 @@ def _wide_sum(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 
 @primitive(numpy=[np.sum], axis=_all_axes, samples=_WITH_EMPTY)
-def sum(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
+def sum(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the sum over the axes, all by default. Shapes: (..., n, ...) -> (..., ...)."""
     return _wide_sum(np.asarray(x), axis, keepdims)
 
@@ -63,18 +63,18 @@ sum.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(_kept(g, axis, keepdi
 
 
 @primitive(numpy=[np.max, np.amax], axis=_all_axes, samples=_EMPTY_BESIDE)
-def max(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
+def max(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the largest entries over the axes; k tied ones share the gradient, 1/k each."""
     return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
 
 
 @primitive(numpy=[np.min, np.amin], axis=_all_axes, samples=_EMPTY_BESIDE)
-def min(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
+def min(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the smallest entries over the axes; k tied ones share the gradient, 1/k each."""
     return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
 
 
-def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: bool) -> Any:
+def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: Any) -> Any:
     chosen = x == _kept(y, axis, keepdims)
     ties = np.sum(chosen, axis=axis, keepdims=True)
     return np.where(chosen, _kept(g, axis, keepdims) / np.maximum(ties, 1), 0)
@@ -85,7 +85,7 @@ min.vjp(_to_extremes)
 
 
 @composite(numpy=[np.mean], samples=_EMPTY_BESIDE)
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+def mean(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the arithmetic mean over the axes, all by default."""
     x = as_tensor(x)
     axis = axes(axis, x.ndim)
@@ -93,7 +93,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @composite(numpy=[np.var], samples=(*_EMPTY_BESIDE, sample((3, 2), axis=0, ddof=1)))
-def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: Any = False) -> Any:
     """Return the mean squared deviation from the mean, divided by n - ddof instead of n."""
     x = as_tensor(x)
     axis = axes(axis, x.ndim)
@@ -102,7 +102,7 @@ def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Te
 
 
 @composite(numpy=[np.std], samples=(*_EMPTY_BESIDE, sample((3, 2), axis=0, ddof=1)))
-def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: Any = False) -> Any:
     """Return the square root of the variance; where that is 0, so is the derivative."""
     return sqrt(var(x, axis, ddof, keepdims))
 
@@ -113,7 +113,7 @@ def _count(x: Tensor, axis: tuple[int, ...]) -> int | float:
 
 
 @composite(numpy=[np.prod], samples=(*_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1)))
-def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+def prod(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the product over the axes, all by default, by halving: right with any number of zeros."""
     x = as_tensor(x)
     axis = axes(axis, x.ndim)

@@ -85,7 +85,7 @@ def transpose(x: Any, *axes: Any) -> Tensor:
     return _transpose(x, order)
 
 
-Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[attr-defined]
+setattr(Tensor, "T", property(transpose, doc="The tensor with its axes reversed."))  # noqa: B010
 
 
 @composite(numpy=[np.swapaxes], samples=[sample((2, 3, 4), 0, -1), sample(_EMPTY, 0, 1)])
@@ -98,7 +98,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     return _transpose(x, order)
 
 
-Tensor.mT = property(lambda x: swapaxes(x, -1, -2), doc="The last two axes exchanged.")  # type: ignore[attr-defined]
+setattr(Tensor, "mT", property(lambda x: swapaxes(x, -1, -2), doc="The last two axes exchanged."))  # noqa: B010
 
 
 @composite(numpy=[np.moveaxis], method=False, samples=[sample((2, 3, 4), (0, -1), (-1, 0)), sample(_EMPTY, 0, -1)])
@@ -209,4 +209,4 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
         places = [int(i) for i in indices_or_sections]
     before = (slice(None),) * axis
     pieces = itertools.pairwise([0, *places, n])
-    return [x[(*before, slice(start, stop))] for start, stop in pieces]  # type: ignore[index]
+    return [x[(*before, slice(start, stop))] for start, stop in pieces]

@@ -29,7 +29,11 @@ class Adam(Optimizer):
     """m and v are running means of g and g squared; w <- w - lr m / (sqrt(v) + eps), bias-corrected."""
 
     def __init__(
-        self, parameters: Iterable[Tensor], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+        self,
+        parameters: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
     ) -> None:
         super().__init__(parameters, lr)
         if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1):
@@ -37,6 +41,7 @@ class Adam(Optimizer):
         self.betas, self.eps = betas, eps
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the parameter and its state after one step."""
         step = state.get("step", 0) + 1
         m, v = state.get("m", np.zeros_like(w)), state.get("v", np.zeros_like(w))
         value, m, v = adam(w, g, m, v, step, self.lr, *self.betas, self.eps)

@@ -18,8 +18,8 @@ class Optimizer:
     computed in fresh arrays, so graphs recorded before a step stay right.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
-        self.parameters = list({id(p): p for p in parameters}.values())
+    def __init__(self, parameters: Iterable[Any], lr: float) -> None:
+        self.parameters: list[Any] = list({id(p): p for p in parameters}.values())
         if not self.parameters:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
         for p in self.parameters:

@@ -40,5 +40,6 @@ class SGD(Optimizer):
         self.momentum = momentum
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the parameter and its state after one step."""
         value, velocity = sgd(w, g, state.get("velocity"), self.lr, self.momentum)
         return value, state if velocity is None else {"velocity": velocity}

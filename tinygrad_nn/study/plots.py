@@ -32,7 +32,9 @@ def plot_data(X: np.ndarray, y: np.ndarray, ax: Any = None) -> Any:
     ax = _axes(ax)
     for label, colour in ((0, "#3b6ea8"), (1, "#c8553d")):
         chosen = X[np.ravel(y) == label]
-        ax.scatter(chosen[:, 0], chosen[:, 1], s=18, c=colour, edgecolors="white", linewidths=0.5, label=f"class {label}")
+        ax.scatter(
+            chosen[:, 0], chosen[:, 1], s=18, c=colour, edgecolors="white", linewidths=0.5, label=f"class {label}"
+        )
     ax.set(xlabel="x₁", ylabel="x₂", title=f"Two moons, {len(X)} points")
     ax.legend(loc="upper right")
     return ax
