@@ -89,25 +89,25 @@ def _add_into(rule: Any, g: Any, saved: Any, parent: Node, cotangents: dict[Node
 
 def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     """Return the cotangent in its parent's shape and dtype: summed over what was broadcast."""
-    if c.shape != parent.shape:
-        lead = c.ndim - len(parent.shape)
-        rest = c.shape[lead:] if lead >= 0 else ()
-        fits = lead >= 0 and all(n in (1, m) for n, m in zip(parent.shape, rest, strict=True))
-        if not fits:
-            raise ValueError(rule_shape(node.operation.name, rule.argument, c.shape, parent.shape))
-        c = _sum_over_batch(c, lead) if lead and type(c) is np.ndarray else c
-        lead = c.ndim - len(parent.shape)
-        axes = tuple(i for i in range(c.ndim) if i < lead or c.shape[i] != parent.shape[i - lead])
-        c = np.sum(c, axis=axes).reshape(parent.shape) if axes else c
+    shape = parent.shape
+    if c.shape != shape:
+        lead = c.ndim - len(shape)
+        if lead > 0 and c.shape[lead:] == shape and type(c) is np.ndarray and c.size and c.dtype.char in "fd":
+            c = _sum_of_rows(c, shape)
+        else:
+            if lead < 0 or any(n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)):
+                raise ValueError(rule_shape(node.operation.name, rule.argument, c.shape, shape))
+            axes = tuple(i for i in range(c.ndim) if i < lead or c.shape[i] != shape[i - lead])
+            wide = c.astype(np.float32) if c.dtype.char == "e" else c
+            c = np.sum(wide, axis=axes).reshape(shape)
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 
 
-def _sum_over_batch(c: np.ndarray, lead: int) -> Any:
-    """Return the sum over the first `lead` axes: a product with ones is the fastest spelling."""
-    if c.dtype.char not in "fd" or c.size == 0 or not c.flags.c_contiguous:
-        return c
-    rows = c.reshape(math.prod(c.shape[:lead]), -1)
-    return (np.ones(len(rows), c.dtype) @ rows).reshape(c.shape[lead:])
+def _sum_of_rows(c: np.ndarray, shape: tuple[int, ...]) -> Any:
+    """Return the sum over the leading axes: a product with ones is the fastest spelling."""
+    rows = c if c.ndim == 2 and shape else c.reshape(-1, math.prod(shape))
+    total = np.ones(len(rows), c.dtype) @ rows
+    return total if len(shape) == 1 else total.reshape(shape)
 
 
 def has_nan(c: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any, Protocol, cast
 
@@ -133,7 +133,8 @@ class Operation:
         self.signature = signature(forward)
         defaulted = [p for p in self.signature.parameters.values() if p.kind is p.POSITIONAL_ONLY and p.default is None]
         self.required = len(arguments) - len(defaulted)
-        self._kept: dict[Any, tuple[bool, ...]] = {}
+        self.constant_places: tuple[int, ...] = ()
+        self._kept: dict[Any, tuple[tuple[bool, ...], bool]] = {}
         if name in OPERATIONS:
             raise ValueError(f"an operation named {name!r} is declared already")
         OPERATIONS[name] = self
@@ -154,16 +155,20 @@ class Operation:
             None if rule is None else Rule(rule, argument, self.layout, self.pointwise)
             for argument, rule in zip(self.arguments, rules, strict=True)
         )
+        self.constant_places = tuple(place for place, rule in enumerate(rules) if rule is None)
 
-    def keeps(self, wanted: tuple[bool, ...]) -> tuple[bool, ...]:
-        """Return, for each place in `layout`, whether the rules of the wanted inputs read it."""
+    def keeps(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
+        """Return, for each place in `layout`, whether the wanted inputs' rules read it, and whether any
+        of the places after the output is read.
+        """
         key = any(wanted) if self.variadic else wanted
         if key not in self._kept:
             if self.variadic:
                 names = set(self.rules.reads)
             else:
                 names = {n for rule, w in zip(self.rules, wanted, strict=True) if w for n in rule.reads}
-            self._kept[key] = tuple(n in names for n in self.layout)
+            keeps = tuple(n in names for n in self.layout)
+            self._kept[key] = keeps, any(keeps[len(self.arguments) + 1 :])
         return self._kept[key]
 
     def lift_saved(self, node: Node, lift: Callable[[Any, Node | None], Any]) -> Iterator[Any]:
@@ -180,9 +185,11 @@ class Operation:
             else:
                 yield lift(value, parents[place]) if isinstance(value, (np.ndarray, np.generic)) else value
 
-    def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the inputs, and every parameter by name. Raises TypeError as Python does."""
         n = len(self.arguments)
+        if len(args) == n and not parameters and not self.variadic:
+            return args, self.defaults.copy()
         values = {**self.defaults, **dict(zip(self.defaults, args[n:], strict=False)), **parameters}
         if len(values) != len(self.defaults) or not self.required <= len(args) <= n + len(values):
             self.signature.bind(*args, **parameters)
@@ -219,7 +226,7 @@ def _failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
 
 def _call_one(op: Operation) -> Callable[[Any], Tensor]:
     forward = op.forward
-    keep_x, keep_y = op.keeps((True,))[:2]
+    keep_x, keep_y = op.keeps((True,))[0][:2]
 
     def call(x: Any, /) -> Tensor:
         if type(x) is Tensor:
@@ -242,7 +249,7 @@ def _call_one(op: Operation) -> Callable[[Any], Tensor]:
 
 def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
     forward = op.forward
-    first, second, both = op.keeps((True, False))[:3], op.keeps((False, True))[:3], op.keeps((True, True))[:3]
+    first, second, both = [op.keeps(wanted)[0][:3] for wanted in ((True, False), (False, True), (True, True))]
     saves_nothing = not any(both)
 
     def call(a: Any, b: Any, /) -> Tensor:
@@ -295,25 +302,31 @@ def _call_plain(op: Operation) -> Callable[..., Tensor]:
 
 
 def _call_any(op: Operation) -> Callable[..., Tensor]:
+    required, alone = op.required, op.variadic
+
     def call(*args: Any, **parameters: Any) -> Tensor:
         inputs, values = op.bind(args, parameters)
-        arrays = [x._data if type(x) is Tensor else constant(x) for x in inputs[: op.required]]
-        arrays += [x._data if type(x) is Tensor else x if x is None else constant(x) for x in inputs[op.required :]]
-        parents = tuple(
-            [
-                x._node if type(x) is Tensor and rule is not None else None
-                for x, rule in zip(inputs, op.rules, strict=False)
-            ]
-        )
+        arrays, parents = [], []
+        for x in inputs:
+            if type(x) is Tensor:
+                arrays.append(x._data)
+                parents.append(x._node)
+            else:
+                arrays.append(x if x is None and len(arrays) >= required else constant(x))
+                parents.append(None)
         y = op.run(arrays, values)
+        for place in op.constant_places:
+            parents[place] = None
         wanted = tuple([p is not None for p in parents])
-        if not any(wanted) or not recording.get():
+        if True not in wanted or not recording.get():
             return make(y, None)
-        shapes = [np.shape(a) for a in arrays]
-        everything = (arrays, y, shapes) if op.variadic else (*arrays, y, *shapes)
-        everything = (*everything, wanted, *values.values())
-        kept = zip(everything, op.keeps(wanted), strict=True)
-        return make(y, record(op, parents, tuple([v if keep else None for v, keep in kept]), y))
+        keeps, more = op.keeps(wanted)
+        everything = [arrays, y] if alone else [*arrays, y]
+        if more:
+            shapes = [np.shape(a) for a in arrays]
+            everything += [shapes, wanted, *values.values()] if alone else [*shapes, wanted, *values.values()]
+        saved = tuple([value if keep else None for value, keep in zip(everything, keeps, strict=False)])
+        return make(y, record(op, tuple(parents), saved, y))
 
     return call
 
@@ -406,7 +419,7 @@ def primitive(
             normalise=normalise, samples=samples, kinks=kinks,
         )  # fmt: skip
         call: Any = _call_any(op)
-        op.rules = (None,) * len(arguments)
+        op.set_rules((None,) * len(arguments)) if not variadic else None
 
         def vjp(*rules: Any, into: Callable[..., None] | None = None) -> Any:
             op.set_rules(rules)

@@ -20,11 +20,6 @@ from .ops.fused import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .optim import SGD, Optimizer
 from .tensors import Tensor, as_array
 
-try:
-    from tqdm import tqdm
-except ImportError:
-    tqdm = None
-
 Loss = Callable[[Tensor, Any], Tensor]
 
 
@@ -266,7 +261,12 @@ def _shown(epochs: int, history: History, progress: bool) -> Iterator[int]:
     """Yield the epochs' numbers, showing cost, accuracy and time left: by tqdm, or ten plain lines."""
     if not progress:
         yield from range(epochs)
-    elif tqdm is not None:
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield from _printed(epochs, history)
+    else:
         bar = tqdm(range(epochs), unit="epoch", mininterval=0.2)
         shown = 0.0
         for epoch in bar:
@@ -275,11 +275,14 @@ def _shown(epochs: int, history: History, progress: bool) -> Iterator[int]:
             if history.cost and (now - shown > 0.2 or epoch == epochs - 1):
                 shown = now
                 bar.set_postfix(cost=f"{history.cost[-1]:.5f}", accuracy=f"{history.accuracy[-1]:.4f}", refresh=False)
-    else:
-        started = time.perf_counter()
-        for epoch in range(epochs):
-            yield epoch
-            if (epoch + 1) * 10 // epochs > epoch * 10 // epochs and history.cost:
-                left = (time.perf_counter() - started) * (epochs - epoch - 1) / (epoch + 1)
-                figures = f"cost {history.cost[-1]:.5f}, accuracy {history.accuracy[-1]:.4f}"
-                print(f"epoch {epoch + 1} of {epochs}: {figures}, {left:.0f} s left", file=sys.stderr)
+
+
+def _printed(epochs: int, history: History) -> Iterator[int]:
+    """Yield the epochs' numbers, printing a line after each tenth of them."""
+    started = time.perf_counter()
+    for epoch in range(epochs):
+        yield epoch
+        if (epoch + 1) * 10 // epochs > epoch * 10 // epochs and history.cost:
+            left = (time.perf_counter() - started) * (epochs - epoch - 1) / (epoch + 1)
+            figures = f"cost {history.cost[-1]:.5f}, accuracy {history.accuracy[-1]:.4f}"
+            print(f"epoch {epoch + 1} of {epochs}: {figures}, {left:.0f} s left", file=sys.stderr)

@@ -115,22 +115,22 @@ class DenseNetwork(Module):
         """Return the last layer's activations. Shapes: (m, inputs) -> (m, outputs)."""
         return ACTIVATIONS[self.activation](self.logits(X))
 
-    def logits(self, X: Any) -> Any:
+    def logits(self, X: Any) -> Tensor:
         """Return the last layer's values before its activation. Shapes: (m, inputs) -> (m, outputs)."""
         a = self._as_input(X)
-        last = len(self.architecture)
-        for number, layer in enumerate(self.architecture, start=1):
-            z = linear(a, self.values[f"W{number}"], self.values[f"b{number}"])
-            a = z if number == last else ACTIVATIONS[layer["activation"]](z)
-        return a
+        for number, layer in enumerate(self.architecture[:-1], start=1):
+            a = ACTIVATIONS[layer["activation"]](self._affine(number, a))
+        return self._affine(len(self.architecture), a)
+
+    def _affine(self, number: int, a: Tensor) -> Tensor:
+        return linear(a, self.values[f"W{number}"], self.values[f"b{number}"])
 
     def memory(self, X: Any) -> dict[str, Tensor]:
         """Return every step of the forward pass by the article's names: A0, Z1, A1, Z2, ..."""
         memory = {"A0": self._as_input(X)}
         for number, layer in enumerate(self.architecture, start=1):
-            z = linear(memory[f"A{number - 1}"], self.values[f"W{number}"], self.values[f"b{number}"])
-            memory[f"Z{number}"] = z
-            memory[f"A{number}"] = ACTIVATIONS[layer["activation"]](z)
+            memory[f"Z{number}"] = self._affine(number, memory[f"A{number - 1}"])
+            memory[f"A{number}"] = ACTIVATIONS[layer["activation"]](memory[f"Z{number}"])
         return memory
 
     def predict_proba(self, X: Any, batch_size: int | None = None) -> np.ndarray:

@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from ..primitive import composite, elementwise, primitive
+from ..primitive import composite, elementwise, primitive, sample
 
-try:
-    from scipy.special import erfc as _erfc
-except ImportError:
-    _erfc_of_one = np.frompyfunc(math.erfc, 1, 1)
+_erfc_of_one = np.frompyfunc(math.erfc, 1, 1)
 
-    def _erfc(x: Any) -> Any:
+
+def _erfc(x: Any) -> Any:
+    """Return erfc(x) = 1 - erf(x), by SciPy where it is installed. Shapes: (...) -> (...)."""
+    try:
+        from scipy.special import erfc
+    except ImportError:
         return np.asarray(_erfc_of_one(x)).astype(np.result_type(x, np.float16))
+    return erfc(x)
 
 
 def _predecessor(b: Any) -> Any:
@@ -106,6 +109,8 @@ invert         = elementwise(np.invert,        operator="invert", method=False)
 
 def _relu(x: Any) -> Any:
     """Return the positive part, max(x, 0). Shapes: (...) -> (...)."""
+    if np.size(x) > 2000 and x.dtype.kind == "f":
+        return np.clip(x, 0, math.inf)  # half the time of maximum with a number
     return np.maximum(x, 0)
 
 
@@ -135,17 +140,12 @@ def _gelu(x: Any) -> Any:
     return x * (0.5 * _erfc(-x * math.sqrt(0.5)))
 
 
-def _complementary_error(x: Any) -> Any:
-    """Return erfc(x) = 1 - erf(x), by SciPy where it is installed. Shapes: (...) -> (...)."""
-    return _erfc(x)
-
-
 _FAR = (-6e4, 6e4)
 
 relu        = elementwise(_relu,          lambda g, y: g * (y > 0),                      name="relu",     kinks={0: 0})
 sigmoid     = elementwise(_sigmoid,       lambda g, y: g * (y * (1 - y)),                name="sigmoid")
 softplus    = elementwise(_softplus,      lambda g, x: g * sigmoid.kernel(x),            name="softplus")
-erfc        = elementwise(_complementary_error, lambda g, x: g * (-2 / math.sqrt(math.pi) * np.exp(-x * x)), name="erfc")
+erfc        = elementwise(_erfc,          lambda g, x: g * (-2 / math.sqrt(math.pi) * np.exp(-x * x)), name="erfc")
 silu        = elementwise(_silu,          lambda g, x: g * _silu_slope(np.clip(x, *_FAR)), name="silu")
 gelu        = elementwise(_gelu,          lambda g, x: g * _gelu_slope(np.clip(x, *_FAR)), name="gelu")
 
@@ -168,7 +168,7 @@ def _constant(value: Any, inputs: Any) -> Any:
     return float(value)
 
 
-@primitive(pointwise=True, kinks={0: 0.01}, slope=_constant)
+@primitive(pointwise=True, kinks={0: 0.01}, samples=[sample((2, 3), slope=0.3)], slope=_constant)
 def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
     """Return x where it is positive, else slope * x. Shapes: (...) -> (...)."""
     return np.where(np.greater(x, 0), x, slope * x)
@@ -177,7 +177,7 @@ def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
 leaky_relu.vjp(lambda g, x, slope: g * np.where(x > 0, 1, slope))
 
 
-@primitive(pointwise=True, alpha=_constant)
+@primitive(pointwise=True, samples=[sample((2, 3), alpha=0.5)], alpha=_constant)
 def elu(x: Any, /, alpha: float = 1.0) -> Any:
     """Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...)."""
     return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
@@ -186,7 +186,13 @@ def elu(x: Any, /, alpha: float = 1.0) -> Any:
 elu.vjp(lambda g, x, alpha: g * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0))))
 
 
-@primitive(numpy=[np.where], method=False)
+@primitive(
+    numpy=[np.where], method=False,
+    samples=[
+        sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
+        sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
+    ],
+)  # fmt: skip
 def where(condition: Any, a: Any, b: Any, /) -> Any:
     """Return a where the condition holds, else b. Shapes broadcast: (...), (...), (...) -> (...)."""
     return np.where(condition, a, b)
@@ -195,14 +201,23 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
 where.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
 
 
-@composite(numpy=[np.clip])
+@composite(
+    numpy=[np.clip],
+    samples=[
+        sample((2, 3), -0.5, 0.5), sample((2, 3), None, 0.25), sample((2, 3), (3,), (2, 1)), sample((), -1.0, 1.0),
+        sample((0,), -1.0, 1.0), sample(np.array([-1.0, 0.0, 1.0]), -1.0, 1.0),
+    ],
+)  # fmt: skip
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """Return x limited to [min, max]; on a bound the derivative is 0. Shapes: (...) -> (...)."""
     x = x if min is None else maximum(x, min)
     return x if max is None else minimum(x, max)
 
 
-@primitive(dtype=lambda value, inputs: np.dtype(value))
+@primitive(
+    samples=[sample(shape, dtype=dtype) for shape in [(2, 3), (), (0,)] for dtype in ("float32", "float64")],
+    dtype=lambda value, inputs: np.dtype(value),
+)
 def astype(x: Any, /, dtype: Any) -> Any:
     """Return the values in another dtype; the gradient comes back in this one."""
     return np.asarray(x).astype(dtype)

@@ -28,11 +28,12 @@ def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
     return y
 
 
-linear.vjp(
-    lambda g, weight: g @ weight,
-    lambda g, x: np.reshape(g, (-1, g.shape[-1])).T @ np.reshape(x, (-1, x.shape[-1])),
-    lambda g: g,
-)
+def _rows(x: Any) -> Any:
+    """Return the matrix of all rows. Shapes: (..., n) -> (m, n)."""
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+linear.vjp(lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g)
 
 
 def _shifted(x: Any, axis: Any) -> Any:
@@ -226,11 +227,15 @@ def binary_cross_entropy_with_logits(logits: Any, y: Any, /, reduction: str = "m
     _same_shape("binary_cross_entropy_with_logits", logits, y)
     z = _floating(logits)
     y = np.asarray(y, z.dtype)
+    size = np.abs(z)
+    excess = np.maximum(z, 0) - z * y if np.isfinite(size).all() else _limit_of_excess(z, y)
+    return _reduced(excess + np.log1p(np.exp(-size)), reduction)
+
+
+def _limit_of_excess(z: Any, y: Any) -> Any:
+    """Return max(z, 0) - z y where z may be infinite: 0 where the label agrees."""
     slope = np.where(z > 0, 1 - y, -y)
-    with np.errstate(invalid="ignore"):
-        linear_part = slope * z
-    linear_part[slope == 0] = 0
-    return _reduced(linear_part + np.log1p(np.exp(-np.abs(z))), reduction)
+    return slope * np.where(slope == 0, z.dtype.type(0), z)
 
 
 binary_cross_entropy_with_logits.vjp(

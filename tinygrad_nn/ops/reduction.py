@@ -62,13 +62,13 @@ def sum(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
 sum.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(_kept(g, axis, keepdims), x_shape))
 
 
-@primitive(numpy=[np.max, np.amax], axis=_all_axes, samples=_EMPTY_BESIDE)
+@primitive(numpy=[np.max, np.amax], axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(1, 1, 0): (0.5, 0.5, 0)})
 def max(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the largest entries over the axes; k tied ones share the gradient, 1/k each."""
     return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.min, np.amin], axis=_all_axes, samples=_EMPTY_BESIDE)
+@primitive(numpy=[np.min, np.amin], axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(0, 0, 1): (0.5, 0.5, 0)})
 def min(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the smallest entries over the axes; k tied ones share the gradient, 1/k each."""
     return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
