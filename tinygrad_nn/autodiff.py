@@ -31,20 +31,19 @@ def pullback(
     """
     keep_memory_once()
     order = history(seeds)
-    useful = None if wanted is None else _leading_to(wanted, order)
+    below, useful = (None, None) if wanted is None else _leading_to(wanted, order)
     cotangents, results = dict(seeds), {}
     quiet = np.errstate(invalid="ignore", divide="ignore")
     with quiet, enable_grad() if create_graph else nullcontext():
         for node in order:
             g = cotangents.pop(node, None)
-            if g is None or (useful is not None and node not in useful):
-                _free(node, retain_graph)
+            if g is None:
                 continue
             if node.hooks:
                 g = _run_hooks(node, g, lift)
             if node.handle is not None if wanted is None else node in wanted:
-                results[node] = g if create_graph or _owned(g) else np.array(g, node.dtype)
-            if node.operation is None:
+                results[node] = np.positive(g) if create_graph else g if _owned(g) else np.array(g)
+            if node.operation is None or (below is not None and node not in below):
                 continue
             saved = tuple(node.operation.lift_saved(node, lift)) if create_graph else node.saved
             for parent, rule in zip(node.parents or (), node.operation.rules, strict=False):
@@ -62,13 +61,9 @@ def pullback(
                     c = _added(cotangents.pop(parent), c)
                 cotangents[parent] = c
             saved = None
-            _free(node, retain_graph)
+            if not retain_graph:
+                node.parents = node.saved = None
     return results
-
-
-def _free(node: Node, retain_graph: bool) -> None:
-    if not retain_graph and node.operation is not None:
-        node.parents = node.saved = None
 
 
 def _added(held: Any, c: Any) -> Any:
@@ -134,22 +129,26 @@ def _run_hooks(node: Node, g: Any, lift: Lift) -> Any:
     assert node.hooks is not None
     for hook in list(node.hooks.values()):
         recorded = not isinstance(g, (np.ndarray, np.generic))
-        changed = hook(g + 0 if recorded else lift(np.array(g), None))
+        changed = hook(np.positive(g) if recorded else lift(np.array(g), None))
         if changed is not None:
-            changed = changed if recorded else np.array(getattr(changed, "data", changed), node.dtype)
+            changed = changed if hasattr(changed, "requires_grad") else lift(np.asarray(changed), None)
+            changed = np.positive(changed).astype(node.dtype)
+            changed = changed if recorded else np.array(changed.data)
             if changed.shape != node.shape:
                 raise ValueError(rule_shape("hook", "its tensor", changed.shape, node.shape))
             g = changed
     return g
 
 
-def _leading_to(wanted: Collection[Node], order: list[Node]) -> set[Node]:
-    """Return the nodes of the graph that were computed from a wanted one, and those themselves."""
+def _leading_to(wanted: Collection[Node], order: list[Node]) -> tuple[set[Node], set[Node]]:
+    """Return the nodes that were computed from a wanted one, without and with the wanted themselves."""
+    below: set[Node] = set()
     useful = set(wanted)
     for node in reversed(order):
         if any(parent in useful for parent in node.parents or ()):
+            below.add(node)
             useful.add(node)
-    return useful
+    return below, useful
 
 
 def _count_references(array: Any) -> int:

@@ -52,9 +52,10 @@ def grad(
         for place, x in enumerate(wanted):
             if x._node not in found:
                 raise errors.DisconnectedError(errors.disconnected(f"input {place}"))
-    return tuple(_own(found, x, create_graph) for x in wanted)
-
-
-def _own(found: dict[Any, Any], x: Tensor, create_graph: bool) -> Tensor | None:
-    g = found.get(x._node)
-    return g if create_graph or g is None else make(g.copy(), None)
+    results = []
+    for place, x in enumerate(wanted):
+        g = found.get(x._node)  # type: ignore[arg-type]
+        if g is not None and any(x._node is earlier._node for earlier in wanted[:place]):
+            g = g.astype(g.dtype)
+        results.append(g if create_graph or g is None else make(g, None))
+    return tuple(results)

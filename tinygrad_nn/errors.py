@@ -138,8 +138,8 @@ def assigned_shape(kind: str, found: Any, needed: Any) -> str:
     )
 
 
-def recorded_copy(how: str) -> str:
-    return f"a computed tensor that requires grad can't be {how}; {how} t.detach() instead"
+def recorded_copy(done: str, do: str) -> str:
+    return f"a computed tensor that requires grad can't be {done}; {do} t.detach() instead"
 
 
 def where_in_operation(name: str, inputs: Iterable[Any]) -> str:

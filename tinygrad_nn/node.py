@@ -124,6 +124,9 @@ def _decorated(switch: type[_Switch], function: Any) -> Any:
     if inspect.isgeneratorfunction(function):
         return functools.wraps(function)(lambda *args, **kwargs: _driven(switch, function(*args, **kwargs)))
 
+    if inspect.isasyncgenfunction(function):
+        return functools.wraps(function)(lambda *args, **kwargs: _driven_async(switch, function(*args, **kwargs)))
+
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -139,6 +142,22 @@ def _decorated(switch: type[_Switch], function: Any) -> Any:
             return function(*args, **kwargs)
 
     return called
+
+
+async def _driven_async(switch: type[_Switch], generator: Any) -> Any:
+    """Yield what the asynchronous generator yields, the switch set only while its own code runs."""
+    value = None
+    try:
+        while True:
+            try:
+                with switch():
+                    item = await generator.asend(value)
+            except StopAsyncIteration:
+                return
+            value = yield item
+    finally:
+        with switch():
+            await generator.aclose()
 
 
 def _driven(switch: type[_Switch], generator: Any) -> Any:

@@ -81,6 +81,12 @@ def _adding(into: Callable[..., None], layout: tuple[str, ...]) -> Callable[[Any
     return lambda buffer, g, saved: into(buffer, g, *[saved[i] for i in places])
 
 
+def _same_source(a: Any, b: Any) -> bool:
+    """Return whether both were written at the same place, as when a notebook cell runs again."""
+    places = [(getattr(f, "__module__", f), getattr(f, "__qualname__", f)) for f in (a, b)]
+    return places[0] == places[1]
+
+
 class _RuleForEach:
     """The rule of an operation on any number of inputs: it is told which one by `index_of_input`."""
 
@@ -135,8 +141,9 @@ class Operation:
         self.required = len(arguments) - len(defaulted)
         self.constant_places: tuple[int, ...] = ()
         self._kept: dict[Any, tuple[tuple[bool, ...], bool]] = {}
-        if name in OPERATIONS:
-            raise ValueError(f"an operation named {name!r} is declared already")
+        known = OPERATIONS.get(name)
+        if known is not None and not _same_source(known.forward, forward):
+            raise ValueError(f"an operation named {name!r} is declared already; choose another name")
         OPERATIONS[name] = self
 
     @property
@@ -217,7 +224,7 @@ def constant(x: Any) -> Any:
 
 
 def _is_numeric(x: Any) -> bool:
-    return x is not None and not isinstance(x, (str, bytes))
+    return isinstance(x, (Tensor, np.ndarray, np.generic, int, float, complex, list, tuple))
 
 
 def _failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
@@ -320,6 +327,8 @@ def _call_any(op: Operation) -> Callable[..., Tensor]:
         wanted = tuple([p is not None for p in parents])
         if True not in wanted or not recording.get():
             return make(y, None)
+        if not op.rules:
+            raise errors.GradientError(errors.no_rule(op.name))
         keeps, more = op.keeps(wanted)
         everything = [arrays, y] if alone else [*arrays, y]
         if more:
@@ -419,7 +428,6 @@ def primitive(
             normalise=normalise, samples=samples, kinks=kinks,
         )  # fmt: skip
         call: Any = _call_any(op)
-        op.set_rules((None,) * len(arguments)) if not variadic else None
 
         def vjp(*rules: Any, into: Callable[..., None] | None = None) -> Any:
             op.set_rules(rules)

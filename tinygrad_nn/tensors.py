@@ -10,7 +10,7 @@ import numpy as np
 
 from . import errors
 from .autodiff import pullback
-from .node import Node, no_grad, record, recording
+from .node import Node, count, enable_grad, no_grad, record, recording
 
 new = object.__new__
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
@@ -98,7 +98,7 @@ class Tensor:
         if node is None:
             raise errors.GradientError(errors.records_nothing("this tensor"))
         hooks = node.hooks = {} if node.hooks is None else node.hooks
-        key = max(hooks, default=-1) + 1
+        key = count()
         hooks[key] = hook
         return lambda: hooks.pop(key, None) and None
 
@@ -118,8 +118,11 @@ class Tensor:
             handle = leaf.handle() if leaf.handle is not None else None
             if handle is not None:
                 old = handle.grad
-                if old is not None:
-                    g = old + g if create_graph else np.add(g, old.data, out=g)
+                if old is not None and create_graph:
+                    with enable_grad():
+                        g = old + g
+                elif old is not None:
+                    g = np.add(g, old.data, out=g)
                 ready.append((handle, g if create_graph else make(g, None)))
         for handle, g in ready:
             handle.grad = g
@@ -199,7 +202,7 @@ class Tensor:
         return self.data.__index__()  # type: ignore[no-any-return]
 
     def __contains__(self, value: Any) -> bool:
-        return bool(np.any(self.data == as_array(value)))
+        return bool(np.any(self.data == (value.data if isinstance(value, Tensor) else as_array(value))))
 
     __hash__ = object.__hash__
 
@@ -208,7 +211,7 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
-            raise errors.GradientError(errors.recorded_copy("copied"))
+            raise errors.GradientError(errors.recorded_copy("copied", "copy"))
         twin = Tensor(self.data.copy(), self.requires_grad, self.name)
         twin.grad = None if self.grad is None else self.grad.__deepcopy__(memo)
         memo[id(self)] = twin
@@ -216,7 +219,7 @@ class Tensor:
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
-            raise errors.GradientError(errors.recorded_copy("pickled"))
+            raise errors.GradientError(errors.recorded_copy("pickled", "pickle"))
         return _rebuild, (self.data, self.requires_grad, self.name, self.grad)
 
     def __format__(self, spec: str) -> str:
@@ -225,10 +228,11 @@ class Tensor:
     def __repr__(self) -> str:
         """Return code that makes this tensor again; long ones are shortened, and then show a shape."""
         body = np.array2string(self.data, separator=", ", prefix="tg.tensor(", threshold=100)
-        if "..." in body or self.size == 0:
+        how, body = ("tg.tensor", body) if self.size else ("tg.zeros", str(self.shape))
+        if "..." in body:
             body += f", shape={self.shape}"
         named = "" if self.name is None else f", name={self.name!r}"
-        return f"tg.tensor({body}, dtype='{self.dtype}'{', requires_grad=True' * self.requires_grad}{named})"
+        return f"{how}({body}, dtype='{self.dtype}'{', requires_grad=True' * self.requires_grad}{named})"
 
 
 def make(data: Any, node: Node | None) -> Tensor:
@@ -257,6 +261,10 @@ def as_array(x: Any) -> Any:
         x = x.__array__()
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray and not isinstance(x, np.memmap):
         raise errors.DtypeError(errors.unsupported_values(f"a {type(x).__name__}"))
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            if isinstance(item, (list, tuple, np.ndarray)):
+                as_array(item)
     try:
         array = np.asarray(x)
     except (ValueError, OverflowError) as error:
@@ -294,7 +302,9 @@ def known_names() -> list[str]:
 
 
 def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
-    """Return a Tensor with a copy of the numbers in `x`; Tensors nested in lists keep their graph.
+    """Return a Tensor with a copy of the numbers in `x`.
+
+    Tensors, also in nested lists, keep their graph; `requires_grad=True` makes a new leaf instead.
 
     >>> import tinygrad_nn as tg
     >>> tg.tensor([1.0, 2.0], requires_grad=True)
@@ -302,10 +312,19 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
     """
     if isinstance(x, (list, tuple)) and any(_holds_recorded(item) for item in x):
         joined: Tensor = np.stack([tensor(item) for item in x])  # type: ignore[call-overload]
-        return joined if dtype is None else joined.astype(dtype)
+        return _named(joined if dtype is None else joined.astype(dtype), requires_grad, name)
     if isinstance(x, Tensor) and x._node is not None:
-        x = x.detach()
+        copy: Tensor = np.positive(x)
+        return _named(copy if dtype is None else copy.astype(dtype), requires_grad, name)
     return Tensor(np.array(as_array(x), dtype=dtype), requires_grad, name)
+
+
+def _named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
+    """Return the recorded tensor with its name, or a new leaf of its values if that is asked for."""
+    if requires_grad:
+        return Tensor(t.data, True, name)
+    t.name = name
+    return t
 
 
 def _holds_recorded(item: Any) -> bool:
@@ -322,13 +341,19 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     return t if dtype is None or t.dtype == dtype else t.astype(dtype)
 
 
+def _value(a: Any, function: Any, place: int) -> Any:
+    """Return a creation function's argument as NumPy takes it; the one whose shape is copied may record."""
+    if not isinstance(a, Tensor):
+        return a
+    return a.data if place == 0 and function.__name__.endswith("_like") else as_array(a)
+
+
 def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tensor]:
     """Return NumPy's creation function with `requires_grad` and `name` added."""
 
     def create(*args: Any, requires_grad: bool = False, name: str | None = None, **options: Any) -> Tensor:
-        args = tuple(a.detach() if isinstance(a, Tensor) else a for a in args)
-        args = tuple(a.data if isinstance(a, Tensor) else a for a in args)
-        return Tensor(function(*args, **options), requires_grad, name)
+        given = [_value(a, function, place) for place, a in enumerate(args)]
+        return Tensor(function(*given, **options), requires_grad, name)
 
     create.__name__ = create.__qualname__ = function.__name__
     create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."

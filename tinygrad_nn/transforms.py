@@ -40,17 +40,15 @@ def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
     """Return the function that computes `(value, gradient)`; see `tg.grad`."""
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    given = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        args = tuple(args)
-        try:
-            inputs = {n: map_leaves(_variable, args[n]) for n in numbers}
-        except IndexError as error:
-            error.add_note(f"argnums {argnums} name arguments that this call of {len(args)} doesn't have")
-            raise
+        numbers = [n + len(args) if n < 0 else n for n in given]
+        if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
+            raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
+        inputs = {n: map_leaves(_variable, args[n]) for n in numbers}
         with enable_grad():
-            result = function(*[inputs.get(n, inputs.get(n - len(args), a)) for n, a in enumerate(args)], **kwargs)
+            result = function(*[inputs.get(n, a) for n, a in enumerate(args)], **kwargs)
         value, aux = result if has_aux else (result, None)
         if not isinstance(value, Tensor):
             raise TypeError(f"a function to differentiate returns a Tensor, got {type(value).__name__}")

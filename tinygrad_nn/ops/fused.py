@@ -74,7 +74,7 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     """
     y = np.exp(_shifted(_floating(x), axis))
     total = np.add.reduce(y, axis=axis, keepdims=True)
-    return np.divide(y, np.where(total == 0, total.dtype.type(1), total), out=y)
+    return y / np.where(total == 0, total.dtype.type(1), total)
 
 
 softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))

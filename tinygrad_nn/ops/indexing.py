@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import errors
 from ..primitive import primitive, sample
 from ..tensors import Tensor, as_tensor
 
@@ -27,9 +28,9 @@ _INDICES: list[tuple[tuple[int, ...], Any]] = [
 
 def _plain(index: Any, inputs: Any = None) -> Any:
     """Return the index with Tensors as arrays and lists as arrays, private to the recorded node."""
-    if isinstance(index, tuple):
+    if isinstance(index, tuple) and inputs is not None:
         return tuple(_plain(part) for part in index)
-    if isinstance(index, (Tensor, list, np.ndarray)):
+    if isinstance(index, (Tensor, list, tuple, np.ndarray)):
         array = np.array(index.data if isinstance(index, Tensor) else index)
         return array.astype(np.intp) if array.size == 0 and array.dtype.kind == "f" else array
     return index
@@ -95,17 +96,27 @@ def _survivors(shape: tuple[int, ...], index: Any) -> Any:
     return last[index] == order
 
 
+def _to_value(g: Any, shape: tuple[int, ...], value_shape: tuple[int, ...], index: Any) -> Any:
+    """Return the cotangent of what was written; a value may have had leading axes of length 1."""
+    if _may_repeat(index):
+        g = np.where(_survivors(shape, index), g, 0)
+    return g.reshape((1,) * (len(value_shape) - g.ndim) + g.shape)
+
+
 set_at.vjp(
     lambda g, index: set_at.kernel(g, 0, index=index),
-    lambda g, x_shape, index: np.where(_survivors(x_shape, index), g[index], 0) if _may_repeat(index) else g[index],
+    lambda g, x_shape, value_shape, index: _to_value(g[index], x_shape, value_shape, index),
 )
 
 
 def _assign(x: Tensor, index: Any, value: Any) -> None:
     """Rebind the handle to a copy with the value assigned."""
-    if not isinstance(value, Tensor):
-        value = np.asarray(as_tensor(value).detach().data if isinstance(value, list) else value, x.dtype)
-    x._rebind(set_at(x, value, index))
+    if type(value) is int and x.dtype.kind in "iuf":
+        value = np.asarray(value, x.dtype)
+    v = as_tensor(value)
+    if not np.can_cast(v.dtype, x.dtype, "same_kind"):
+        raise TypeError(errors.assigned_shape("dtype", v.dtype, x.dtype))
+    x._rebind(set_at(x, v, index))
 
 
 setattr(Tensor, "__setitem__", _assign)  # noqa: B010

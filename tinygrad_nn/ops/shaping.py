@@ -140,7 +140,7 @@ def _lengths(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 @primitive(
     numpy=[np.broadcast_to], method=False, shape=_lengths,
-    samples=[sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3))],
+    samples=[sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)), sample((0, 1), shape=(2, 0, 3))],
 )  # fmt: skip
 def broadcast_to(x: Any, /, shape: Any) -> Any:
     """Return a read-only view with axes of length 1, and missing first ones, repeated."""

@@ -1,0 +1,181 @@
+"""One contestant at one work, in a process of its own: checked, or timed. Prints JSON.
+
+Run by `run.py`; by itself: `python one.py time a64 plain`. A check compares the parameters after
+one step (the gradients of a chain) with the plain yardstick's, and measures peak memory: the
+process's highest resident set (VmHWM) over the first five steps, less its resident set (VmRSS)
+before the contestant was made. That baseline holds the imports, the data and what a step of a
+miniature network pages in, so neither libraries nor lazily loaded code count; parameters,
+activations and gradients do, and for JAX the compiler at work on this step. Linux only, elsewhere
+null. Timing has its own process, since what was allocated before changes how glibc reuses memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import chains
+import numpy as np
+import steps_by_hand
+import steps_by_libraries
+from works import WORKS, Chain, Training, largest_error
+
+OFF = {"TINYGRAD_NN_KEEP_MEMORY": "0"}
+# name -> package, what makes a training step, what makes a pass through the chain, environment
+CONTESTANTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any] | None, dict[str, str]]] = {
+    "plain": ("numpy", steps_by_hand.Plain, chains.plain, {}),
+    "tuned": ("numpy", steps_by_hand.Tuned, None, {}),
+    "article": ("numpy", steps_by_hand.Article, None, {}),
+    "tinygrad_nn": ("tinygrad_nn", steps_by_libraries.Ours, chains.ours, {}),
+    "tinygrad_nn-unkept": ("tinygrad_nn", steps_by_libraries.Ours, chains.ours, OFF),
+    "torch": ("torch", steps_by_libraries.PyTorch, chains.pytorch, {}),
+    "jax": ("jax", steps_by_libraries.Jax, chains.jax, {}),
+    "mygrad": ("mygrad", steps_by_libraries.MyGrad, chains.mygrad, {}),
+    "mygrad-unguarded": (
+        "mygrad",
+        partial(steps_by_libraries.MyGrad, guarded=False),
+        partial(chains.mygrad, guarded=False),
+        {},
+    ),
+    "autograd": ("autograd", steps_by_libraries.Autograd, chains.autograd, {}),
+}
+
+
+def memory(field: str) -> float | None:
+    """Return VmRSS or VmHWM of this process in MB, None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def forget_peak() -> None:
+    """Let VmHWM start anew from what is resident now."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        print("the peak so far can't be reset, so small peaks may read as 0", file=sys.stderr)
+
+
+def reference(work: Training | Chain) -> list[np.ndarray]:
+    """Return what a contestant must agree with: changes of the parameters by a step, or gradients."""
+    if isinstance(work, Chain):
+        return [g.copy() for g in chains.plain(work)()]
+    step = steps_by_hand.Plain(work)
+    step()
+    return [after - before for after, before in zip(step.parameters(), work.initial(), strict=True)]
+
+
+def checked(work: Training | Chain, make: Any) -> float:
+    """Return the contestant's largest error after one step. Raises ValueError where it is wrong."""
+    run = make(work)
+    if isinstance(work, Chain):
+        error = largest_error(run(), reference(work), float)
+    else:
+        run()
+        changes = [np.asarray(p) - before for p, before in zip(run.parameters(), work.initial(), strict=True)]
+        error = largest_error(changes, reference(work), work.dtype)
+    if not error <= 1:
+        raise ValueError(f"this contestant computes another step: its error is {error:.3g} times the allowed one")
+    return error
+
+
+def peak(work: Training, make: Callable[..., Any]) -> float | None:
+    """Return the step's peak memory in MB, as the head of this file defines it."""
+    make(work.miniature())()
+    data = work.data()
+    forget_peak()
+    before = memory("VmRSS")
+    step = make(work)
+    for _ in range(5):
+        step()
+    highest = memory("VmHWM")
+    del data
+    return None if highest is None or before is None else max(highest - before, 0.0)
+
+
+def seconds_per_step(step: Callable[[], Any], seconds: float) -> float:
+    """Return the median time of a step, over at least three steps and about `seconds`, warmed up."""
+    times: list[float] = []
+    step()
+    warm = time.perf_counter() + seconds / 3
+    while time.perf_counter() < warm:
+        step()
+    end = time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def threads(package: str) -> str:
+    """Return how many threads the package computes with, and whose they are."""
+    if package == "torch":
+        import torch
+
+        return f"{torch.get_num_threads()} threads of its own"
+    if package == "jax":
+        return f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} threads (XLA)"
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        asked = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
+        return f"{asked or os.cpu_count()} BLAS threads (by environment; install threadpoolctl to be sure)"
+    counts = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return f"{max(counts, default=1)} BLAS threads"
+
+
+def version(package: str) -> str:
+    """Return the installed version of a package, or the one that it tells itself."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return str(importlib.import_module(package).__version__)
+
+
+def check(work: Training | Chain, contestant: str) -> dict[str, Any]:
+    """Return the peak memory of a contestant that is right, with its package's version and threads."""
+    package, step, chain, _ = CONTESTANTS[contestant]
+    highest = peak(work, step) if isinstance(work, Training) else None
+    error = checked(work, step if isinstance(work, Training) else chain)
+    return {"peak": highest, "error": error, "version": version(package), "threads": threads(package)}
+
+
+def measure(work: Training | Chain, contestant: str, seconds: float) -> dict[str, Any]:
+    """Return the time of a step, or of one operation of a chain, in seconds."""
+    _, step, chain, _ = CONTESTANTS[contestant]
+    if isinstance(work, Training):
+        return {"time": seconds_per_step(step(work), seconds)}
+    assert chain is not None
+    return {"time": seconds_per_step(chain(work), seconds) / work.operations}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=["check", "time"])
+    parser.add_argument("work", choices=WORKS)
+    parser.add_argument("contestant", choices=CONTESTANTS)
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long to time steps")
+    options = parser.parse_args()
+    work = WORKS[options.work]
+    if isinstance(work, Chain) and CONTESTANTS[options.contestant][2] is None:
+        parser.error(f"{options.contestant} has no chain")
+    if options.task == "check":
+        result = check(work, options.contestant)
+    else:
+        result = measure(work, options.contestant, options.seconds)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Measure tinygrad_nn side by side with hand-written NumPy and other libraries; print one table.
+
+    python examples/benchmarks/run.py                        everything that is installed
+    python examples/benchmarks/run.py --only a b plain torch tinygrad_nn
+    python examples/benchmarks/run.py --quick --only a plain tinygrad_nn
+
+First every contestant is checked to compute the same step (`one.py`). Then rounds of fresh
+processes, one per contestant and work, in rotating order: each warms up and reports its median
+time, and the table shows the median over the rounds. Works are listed in `works.py`. Import time is
+that of a process that has imported numpy already. Targets are printed with pass or MISS and never
+change the exit code, which is 1 only if a contestant fails or computes something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from one import CONTESTANTS
+from works import WORKS, Chain
+
+IMPORTS = {
+    "tinygrad_nn": "tinygrad_nn",
+    "torch": "torch",
+    "jax": "jax, jax.numpy",
+    "mygrad": "mygrad",
+    "autograd": "autograd, autograd.numpy",
+}
+TIMED_IMPORT = "import time, numpy; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+Key = tuple[str, str]
+
+
+class Results:
+    """What the processes reported: times per (work, contestant) and round, and what checks found."""
+
+    def __init__(self) -> None:
+        self.times: dict[Key, list[float]] = {}
+        self.checks: dict[Key, dict[str, Any]] = {}
+        self.imports: dict[str, list[float]] = {}
+        self.failures: dict[Key, str] = {}
+
+    def time(self, work: str, contestant: str) -> float | None:
+        """Return the median time in seconds, None if it was not measured."""
+        times = self.times.get((work, contestant))
+        return median(times) if times else None
+
+    def ratio(self, work: str, contestant: str, other: str) -> float | None:
+        ours, theirs = self.time(work, contestant), self.time(work, other)
+        return None if ours is None or theirs is None else ours / theirs
+
+    def peak(self, work: str, contestant: str) -> float | None:
+        value: float | None = self.checks.get((work, contestant), {}).get("peak")
+        return value
+
+
+def reported(command: list[str], environment: dict[str, str]) -> str:
+    """Return the last line that a process prints. Raises RuntimeError with its last words."""
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
+    return done.stdout.strip().splitlines()[-1]
+
+
+def ran(results: Results, key: Key, task: str, seconds: float) -> dict[str, Any] | None:
+    """Return what `one.py` reports, None if it failed, which is noted."""
+    program = str(Path(__file__).with_name("one.py"))
+    command = [sys.executable, program, task, *key, "--seconds", str(seconds)]
+    try:
+        report: dict[str, Any] = json.loads(reported(command, CONTESTANTS[key[1]][3]))
+    except RuntimeError as error:
+        results.failures[key] = str(error)
+        return None
+    return report
+
+
+def measured(keys: list[Key], packages: list[str], rounds: int, seconds: float) -> Results:
+    """Return everything there is to report, round by round."""
+    results = Results()
+    for key in keys:
+        say(f"checking {key[1]} at {key[0]}")
+        report = ran(results, key, "check", 0)
+        if report is not None:
+            results.checks[key] = report
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        for work in WORKS:
+            here = [key for key in keys if key[0] == work and key not in results.failures]
+            turn = number % max(len(here), 1)
+            for key in here[turn:] + here[:turn]:
+                report = ran(results, key, "time", seconds)
+                if report is not None:
+                    results.times.setdefault(key, []).append(report["time"])
+        for package in packages:
+            line = reported([sys.executable, "-c", TIMED_IMPORT.format(IMPORTS[package])], {})
+            results.imports.setdefault(package, []).append(float(line))
+    say("")
+    return results
+
+
+def say(text: str) -> None:
+    """Show progress where someone watches."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<60}", end="" if text else "\r", file=sys.stderr, flush=True)
+
+
+def shown(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def print_table(results: Results, keys: list[Key]) -> None:
+    """Print a row per contestant below each work, then import times."""
+    row = "{:<22}{:>12}{:>20}{:>9}{:>11}{:>10}".format
+    print(row("", "us, median", "us, lowest-highest", "/ plain", "/ PyTorch", "peak MB"))
+    for name, work in WORKS.items():
+        contestants = [contestant for w, contestant in keys if w == name]
+        digits = 2 if isinstance(work, Chain) else 0
+        if contestants:
+            print(f"\n{work.title}")
+        for contestant in contestants:
+            if (name, contestant) in results.failures:
+                print(f"  {contestant:<20}failed: {results.failures[name, contestant]}")
+                continue
+            times = [1e6 * t for t in results.times[name, contestant]]
+            ratios = [shown(results.ratio(name, contestant, other)) for other in ("plain", "torch")]
+            spread = f"{min(times):,.{digits}f}-{max(times):,.{digits}f}"
+            peak = shown(results.peak(name, contestant), 1)
+            print(row(f"  {contestant}", shown(median(times), digits), spread, *ratios, peak))
+    if results.imports:
+        print("\n(e) import, beyond numpy's own")
+    for package, times in results.imports.items():
+        print(f"  {package:<20}{1e3 * median(times):>9,.0f} ms")
+
+
+def print_targets(results: Results) -> None:
+    """Print each target with what was measured, and whether that passes."""
+    ours = "tinygrad_nn"
+    targets: list[tuple[str, float | None, float]] = [
+        (f"{work}: time at most {limit} x plain", results.ratio(work, ours, "plain"), limit)
+        for work, limit in (("a64", 1.2), ("a32", 1.3), ("b", 1.15), ("c", 1.15))
+    ]
+    targets += [(f"{w}: faster than PyTorch eager", results.ratio(w, ours, "torch"), 1.0) for w in ("a64", "a32", "b")]
+    for work in ("d0", "d1"):
+        targets.append((f"{work}: at most 0.6 x PyTorch's time", results.ratio(work, ours, "torch"), 0.6))
+        targets.append((f"{work}: at most 0.2 x MyGrad's time", results.ratio(work, ours, "mygrad"), 0.2))
+    for work in ("a64", "a32", "b", "c"):
+        mine, theirs = results.peak(work, ours), results.peak(work, "torch")
+        ratio = None if mine is None or not theirs else mine / theirs
+        targets.append((f"{work}: peak memory at most PyTorch's", ratio, 1.0))
+    if ours in results.imports:
+        targets.append(("import at most 60 ms beyond numpy", 1e3 * median(results.imports[ours]), 60))
+    print("\ntargets")
+    for text, value, limit in targets:
+        verdict = "not measured" if value is None else f"{value:8.2f}  {'pass' if value <= limit else 'MISS'}"
+        print(f"  {text:<40}{verdict}")
+
+
+def chosen(only: list[str], installed: dict[str, bool]) -> list[Key]:
+    """Return the (work, contestant) pairs: all, or those of the named works and contestants."""
+    works = [w for w in WORKS if any(w == word or w[0] == word for word in only)] or list(WORKS)
+    names = [c for c in CONTESTANTS if c in only] or list(CONTESTANTS)
+    pairs = [(work, name) for work in works for name in names if installed[CONTESTANTS[name][0]]]
+    return [(w, name) for w, name in pairs if not isinstance(WORKS[w], Chain) or CONTESTANTS[name][2] is not None]
+
+
+def print_setting(results: Results, installed: dict[str, bool], rounds: int, seconds: float, load: float) -> None:
+    """Print what was measured with: versions, threads, and what is missing."""
+    print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs; ", end="")
+    print(f"median over {rounds} processes, each the median of {seconds:g} s of steps")
+    if load > 0.5:
+        print(f"load average before the run {load:.1f}: others were at work, trust ratios only, and those little")
+    seen: dict[str, str] = {}
+    for (_, contestant), report in results.checks.items():
+        seen[CONTESTANTS[contestant][0]] = f"{report['version']}, {report['threads']}"
+    for package, there in installed.items():
+        if package in seen or not there:
+            print(f"  {package:<12} {seen.get(package, 'not installed')}")
+    print()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="processes per contestant and work (default 5)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="timed per process (default 0.5)")
+    words = [*dict.fromkeys([w[0] for w in WORKS] + list(WORKS)), *CONTESTANTS]
+    parser.add_argument("--only", nargs="+", default=[], choices=words, metavar="NAME", help=f"of {', '.join(words)}")
+    parser.add_argument("--quick", action="store_true", help="one round of three steps: does it run at all?")
+    options = parser.parse_args()
+    rounds, seconds = (1, 0.0) if options.quick else (max(options.rounds, 1), options.seconds)
+    packages = dict.fromkeys(package for package, *_ in CONTESTANTS.values())
+    installed = {package: importlib.util.find_spec(package) is not None for package in packages}
+    keys = chosen(options.only, installed)
+    used = {CONTESTANTS[contestant][0] for _, contestant in keys}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    results = measured(keys, [p for p in IMPORTS if p in used], rounds, seconds)
+    print_setting(results, installed, rounds, seconds, load)
+    print_table(results, keys)
+    print_targets(results)
+    if options.quick:
+        print("a quick run: these figures mean nothing")
+    return 1 if results.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What is measured: the four training steps and the three chains, with their data and first numbers.
+
+(a) is the article's step, in two dtypes; (b) and (c) are classifiers of ten classes; (d) is a chain
+of small operations, where the price of recording one shows. Initial weights are He-scaled in all of
+them, so that every parameter moves visibly in one step: the time does not depend on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LEARNING_RATE = 0.01
+
+
+@dataclass(frozen=True)
+class Training:
+    """One full-batch gradient-descent step of a dense relu network.
+
+    One output is trained by binary cross entropy on logits, several by cross entropy.
+    """
+
+    title: str
+    widths: tuple[int, ...]
+    rows: int
+    dtype: str
+
+    @property
+    def binary(self) -> bool:
+        return self.widths[-1] == 1
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return X (rows, inputs) and y: 0.0 and 1.0, (rows, 1), or class indices (rows,)."""
+        generator = np.random.default_rng(0)
+        X = generator.standard_normal((self.rows, self.widths[0])).astype(self.dtype)
+        if self.binary:
+            return X, (X[:, :1] * X[:, 1:2] > 0).astype(self.dtype)
+        return X, generator.integers(0, self.widths[-1], self.rows)
+
+    def initial(self) -> list[np.ndarray]:
+        """Return W1 (out, in), b1 (out,), W2, ..., the same for every contestant."""
+        generator = np.random.default_rng(1)
+        numbers: list[np.ndarray] = []
+        for k, n in zip(self.widths, self.widths[1:], strict=False):
+            numbers.append((generator.standard_normal((n, k)) * (2 / k) ** 0.5).astype(self.dtype))
+            numbers.append((generator.standard_normal(n) * 0.1).astype(self.dtype))
+        return numbers
+
+    def miniature(self) -> Training:
+        """Return the same step on a tiny network: it pages in all the code that the step runs."""
+        return Training("miniature", (2, 3, self.widths[-1]), 4, self.dtype)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """`operations` alternating products and sums, y * a and y + b, float64, forward and backward.
+
+    The gradients of y's start and of both operands are wanted.
+    """
+
+    title: str
+    shape: tuple[int, ...]
+    operations: int = 4000
+
+    def initial(self) -> list[np.ndarray]:
+        """Return y's start, a and b: close to a fixed point, so that nothing grows or vanishes."""
+        generator = np.random.default_rng(2)
+        start = 1 + 0.01 * generator.standard_normal(self.shape)
+        return [np.asarray(start), np.full(self.shape, 0.9995), np.full(self.shape, 0.0005)]
+
+
+ARTICLE = (2, 25, 50, 50, 25, 1)
+WORKS: dict[str, Training | Chain] = {
+    "a64": Training("(a) article's step: 900 x 2-25-50-50-25-1, float64", ARTICLE, 900, "float64"),
+    "a32": Training("(a) article's step: 900 x 2-25-50-50-25-1, float32", ARTICLE, 900, "float32"),
+    "b": Training("(b) 128 x 784-256-128-10, float32, cross entropy", (784, 256, 128, 10), 128, "float32"),
+    "c": Training("(c) 1024 x 1024-1024-1024-10, float32, cross entropy", (1024, 1024, 1024, 10), 1024, "float32"),
+    "d0": Chain("(d) one operation of a chain of 4,000, shape ()", ()),
+    "d1": Chain("(d) one operation of a chain of 4,000, shape (32,)", (32,)),
+    "d2": Chain("(d) one operation of a chain of 4,000, shape (100, 100)", (100, 100)),
+}
+
+
+def largest_error(found: list[np.ndarray], right: list[np.ndarray], dtype: Any) -> float:
+    """Return the worst disagreement of any array, in units of what rounding allows: fine up to 1.
+
+    Allowed are 1e-9 (float64) or 1e-3 (float32) of the array's largest entry in `right`, which holds
+    changes by a step or gradients: a step that does nothing is at 1,000 or more.
+    """
+    relative = 1e-9 if np.dtype(dtype) == np.float64 else 1e-3
+    errors = []
+    for f, r in zip(found, right, strict=True):
+        if f.shape != r.shape or f.dtype != np.dtype(dtype):
+            return np.inf
+        errors.append(np.abs(f.astype(float) - r).max() / (relative * np.abs(r).max()))
+    return float(np.nan_to_num(max(errors), nan=np.inf))

@@ -1,0 +1,60 @@
+"""Train the article's network on two moons, and draw where it decides."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+import tinygrad_nn as tg
+
+ARCHITECTURE = [
+    {"input_dim": 2, "output_dim": 25, "activation": "relu"},
+    {"input_dim": 25, "output_dim": 50, "activation": "relu"},
+    {"input_dim": 50, "output_dim": 50, "activation": "relu"},
+    {"input_dim": 50, "output_dim": 25, "activation": "relu"},
+    {"input_dim": 25, "output_dim": 1, "activation": "sigmoid"},
+]
+
+
+def draw_boundary(ax: Any, predict_proba: Any, X: np.ndarray, y: np.ndarray, title: str) -> Any:
+    """Return the Axes with the probability as filled contours, the line at 0.5, and the points on top."""
+    x1, x2 = np.meshgrid(np.linspace(-1.5, 2.5, 100), np.linspace(-1, 2, 100))
+    p = predict_proba(np.stack([x1.ravel(), x2.ravel()], axis=1)).reshape(x1.shape)
+    ax.contourf(x1, x2, p, levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.8)
+    ax.contour(x1, x2, p, levels=[0.5], colors="black", linewidths=1.5)
+    ax.scatter(X[:, 0], X[:, 1], c=y, cmap="RdBu_r", edgecolors="white", s=30)
+    ax.set(title=title, xlim=(-1.5, 2.5), ylim=(-1, 2), aspect="equal")
+    return ax
+
+
+def main() -> None:
+    """Train, print what was learnt, and write the picture that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=10_000, help="updates on all training points (%(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=0.01, help="(%(default)s)")
+    parser.add_argument("--seed", type=int, default=2, help="of the initial parameters (%(default)s)")
+    parser.add_argument("--output", help="write the decision boundary to this file, such as moons.png")
+    parser.add_argument("--quick", action="store_true", help="50 epochs")
+    options = parser.parse_args()
+
+    X_train, X_test, y_train, y_test = tg.data.train_test_split(*tg.data.make_moons())
+    network = tg.nn.DenseNetwork(ARCHITECTURE, seed=options.seed)
+    print(network.summary())
+    history = tg.train(network, X_train, y_train, 50 if options.quick else options.epochs, options.learning_rate)
+    print(history)
+    cost, accuracy = tg.evaluate(network, X_test, y_test)
+    print(f"on points it has not seen: cost {cost:.4f}, accuracy {accuracy:.2f}")
+
+    if options.output:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7, 5), layout="constrained")
+        draw_boundary(figure.subplots(), network.predict_proba, X_test, y_test, f"test accuracy {accuracy:.2f}")
+        figure.savefig(options.output)
+        print(f"wrote {options.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,387 @@
+"""Hypothesis over shapes, axes and indices: values as NumPy's, gradients as central differences."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hypothesis.extra.numpy as npst
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import assume, given
+
+import tinygrad_nn as tg
+from tinygrad_nn.primitive import OPERATIONS
+
+Array = Any
+BINARY = [name for name, op in OPERATIONS.items() if op.pointwise and len(op.arguments) == 2 and op.differentiable]
+FUNCTIONS = {name: getattr(tg, name) for name in BINARY}
+SHAPES = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+
+
+def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> Array:
+    """Return numbers of the interval in random order, no two close to each other: no ties, no kinks."""
+    n = math.prod(shape)
+    places = rng.permutation(n) + rng.uniform(0.3, 0.7, n)
+    return np.asarray((low + (high - low) * places / max(n, 1)).reshape(shape))
+
+
+def numbers() -> np.random.Generator:
+    """Return the generator of the entries; what Hypothesis draws are shapes, axes and indices."""
+    return np.random.default_rng(7)
+
+
+def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
+
+
+def listed(result: Any) -> list[Any]:
+    return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
+def check(
+    ours: Callable[..., Any], numpys: Callable[..., Any], arrays: list[Array], exact: bool = True, step: float = 1e-3
+) -> None:
+    """Hold values against NumPy's, every entry of every gradient against central differences.
+
+    The second derivative is held against differences of first derivatives, along one direction.
+    """
+    rng = np.random.default_rng(0)
+    inputs = [tg.tensor(x, requires_grad=True) for x in arrays]
+    outputs, expected = listed(ours(*inputs)), [np.asarray(y) for y in listed(numpys(*arrays))]
+    assert [y.shape for y in outputs] == [y.shape for y in expected]
+    for y, e in zip(outputs, expected):
+        assert np.array_equal(y.data, e) if exact else np.allclose(y.data, e, rtol=1e-13, atol=1e-13)
+    seeds = [signed(rng, y.shape) for y in outputs]
+
+    def weighed(moved: Sequence[Array]) -> float:
+        return math.fsum(float(np.sum(u * y)) for u, y in zip(seeds, listed(numpys(*moved))))
+
+    found = gradients(ours, arrays, seeds)
+    for place, (x, g) in enumerate(zip(arrays, found)):
+        assert (g.shape, g.dtype) == (x.shape, x.dtype)
+        slopes = np.zeros(x.shape)
+        for entry in np.ndindex(x.shape):
+            slopes[entry] = slope(weighed, arrays, place, entry, step)
+        assert np.allclose(g, slopes, rtol=1e-8, atol=1e-8)
+    check_second_order(ours, arrays, seeds, [signed(rng, x.shape) for x in arrays], step)
+
+
+def gradients(ours: Callable[..., Any], arrays: Sequence[Array], seeds: Sequence[Array]) -> list[Array]:
+    inputs = [tg.tensor(x, requires_grad=True) for x in arrays]
+    return [g.data for g in tg.autograd.grad(listed(ours(*inputs)), inputs, seeds) if g is not None]
+
+
+def slope(f: Callable[[list[Array]], float], arrays: Sequence[Array], place: int, entry: Any, step: float) -> float:
+    """Return the central difference of two steps, extrapolated, in one entry of one array."""
+
+    def moved(by: float) -> float:
+        y = arrays[place].copy()
+        y[entry] += by
+        return f([*arrays[:place], y, *arrays[place + 1 :]])
+
+    return (8 * (moved(step / 2) - moved(-step / 2)) - (moved(step) - moved(-step))) / (6 * step)
+
+
+def check_second_order(
+    ours: Callable[..., Any], arrays: Sequence[Array], seeds: Sequence[Array], along: Sequence[Array], step: float
+) -> None:
+    inputs = [tg.tensor(x, requires_grad=True) for x in arrays]
+    cotangents = [tg.tensor(u, requires_grad=True) for u in seeds]
+    first = tg.autograd.grad(listed(ours(*inputs)), inputs, cotangents, create_graph=True)
+    inner = [tg.sum(g * v) for g, v in zip(first, along) if g is not None]
+    second = tg.autograd.grad(inner, inputs, allow_unused=True)
+
+    def moved(by: float) -> list[Array]:
+        return gradients(ours, [x + by * v for x, v in zip(arrays, along)], seeds)
+
+    points = zip(moved(step / 2), moved(-step / 2), moved(step), moved(-step))
+    for g, x, (a, b, c, d) in zip(second, arrays, points):
+        expected = (8 * (a - b) - (c - d)) / (6 * step)
+        assert np.allclose(0 if g is None else g.data, expected, rtol=1e-7, atol=1e-7)
+        assert g is None or g.shape == x.shape
+
+
+# ---- broadcasting ----
+
+
+@pytest.mark.parametrize("name", BINARY)
+@given(
+    shapes=npst.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, min_side=0, max_side=3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_binary_operations_broadcast(name: str, shapes: npst.BroadcastableShapes, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    low, high = OPERATIONS[name].domain
+    sizes = [math.prod(shape) for shape in shapes.input_shapes]
+    entries = spaced(rng, (sum(sizes),), low, high)
+    a, b = (x.reshape(s) for x, s in zip(np.split(entries, sizes[:1]), shapes.input_shapes))
+    check(FUNCTIONS[name], OPERATIONS[name].forward, [a, b], step=2e-4)
+
+
+@given(
+    shapes=npst.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, min_side=0, max_side=3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_where_broadcasts(shapes: npst.BroadcastableShapes, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask, a, b = (spaced(rng, shape) for shape in shapes.input_shapes)
+    check(lambda a, b: tg.where(mask > 0, a, b), lambda a, b: np.where(mask > 0, a, b), [a, b])
+
+
+@given(data=st.data(), shape=SHAPES)
+def test_broadcast_to(data: st.DataObject, shape: tuple[int, ...]) -> None:
+    target = data.draw(npst.broadcastable_shapes(shape, min_dims=len(shape), max_dims=4, min_side=0, max_side=3))
+    target = np.broadcast_shapes(shape, target)
+    check(lambda x: tg.broadcast_to(x, target), lambda x: np.broadcast_to(x, target), [spaced(numbers(), shape)])
+
+
+@given(
+    shapes=npst.mutually_broadcastable_shapes(signature="(m?,n),(n,p?)->(m?,p?)", max_dims=2, min_side=0, max_side=3)
+)
+def test_matmul(shapes: npst.BroadcastableShapes) -> None:
+    rng = numbers()
+    arrays = [spaced(rng, shape) for shape in shapes.input_shapes]
+    check(tg.matmul, np.matmul, arrays, exact=False)
+    check(lambda a, b: a @ b, np.matmul, arrays, exact=False)
+
+
+# ---- reductions ----
+
+
+@st.composite
+def reductions(draw: st.DrawFn, min_side: int = 0) -> tuple[tuple[int, ...], Any, bool]:
+    """Return a shape, some of its axes in any of NumPy's spellings, and keepdims."""
+    shape = draw(npst.array_shapes(min_dims=0, max_dims=3, min_side=min_side, max_side=3))
+    n = len(shape)
+    one = [st.integers(-n, n - 1)] if n else []
+    axis = draw(st.one_of(st.none(), npst.valid_tuple_axes(n), *one))
+    return shape, axis, draw(st.booleans())
+
+
+REDUCTIONS = ["sum", "prod", "max", "min", "mean", "var", "std"]
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@given(case=reductions())
+def test_reductions(name: str, case: tuple[tuple[int, ...], Any, bool]) -> None:
+    shape, axis, keepdims = case
+    taken = range(len(shape)) if axis is None else np.atleast_1d(np.array(axis, int))
+    count = math.prod(shape[a] for a in taken)
+    assume(count > 0 or name in ("sum", "prod"))
+    assume(count > 1 or name != "std")  # of one entry it is 0 everywhere: NumPy says so, differences of roots don't
+    ours, numpys = getattr(tg, name), getattr(np, name)
+    check(
+        lambda x: ours(x, axis=axis, keepdims=keepdims),
+        lambda x: numpys(x, axis=axis, keepdims=keepdims),
+        [spaced(numbers(), shape)],
+        exact=name in ("max", "min"),
+        step=2e-4 if name == "std" else 1e-3,
+    )
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+@given(case=reductions(min_side=1), data=st.data())
+def test_ties_share_the_gradient(name: str, case: tuple[tuple[int, ...], Any, bool], data: st.DataObject) -> None:
+    shape, axis, keepdims = case
+    x = data.draw(npst.arrays(np.float64, shape, elements=st.integers(0, 2).map(float)))
+    t = tg.tensor(x, requires_grad=True)
+    y = getattr(tg, name)(t, axis=axis, keepdims=keepdims)
+    u = signed(numbers(), y.shape)
+    (g,) = tg.autograd.grad(y, t, tg.Tensor(u))
+    full = getattr(np, name)(x, axis=axis, keepdims=True)
+    tied = x == full
+    expected = np.where(tied, u.reshape(full.shape) / tied.sum(axis=axis, keepdims=True), 0)
+    assert g is not None
+    assert np.allclose(g.data, expected, rtol=1e-15, atol=0)
+
+
+@given(case=reductions(min_side=1))
+def test_logsumexp_and_softmax(case: tuple[tuple[int, ...], Any, bool]) -> None:
+    shape, axis, keepdims = case
+    x = spaced(numbers(), shape)
+
+    def lse(x: Array, keepdims: bool) -> Array:
+        return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
+
+    check(lambda x: tg.logsumexp(x, axis, keepdims), lambda x: lse(x, keepdims), [x], exact=False)
+    check(lambda x: tg.softmax(x, axis), lambda x: np.exp(x - lse(x, True)), [x], exact=False)
+    check(lambda x: tg.log_softmax(x, axis), lambda x: x - lse(x, True), [x], exact=False)
+
+
+# ---- shapes ----
+
+
+@given(data=st.data(), shape=SHAPES)
+def test_reshape(data: st.DataObject, shape: tuple[int, ...]) -> None:
+    size = math.prod(shape)
+    cuts = [n for n in range(1, size + 1) if size % n == 0] or [0]
+    first = data.draw(st.sampled_from(cuts))
+    rest = size // first if first else 3
+    target = data.draw(
+        st.sampled_from([(first, rest), (rest, 1, first), (size,), (first, -1) if first else (0, 2), -1])
+    )
+    x = spaced(numbers(), shape)
+    check(lambda x: x.reshape(target), lambda x: np.reshape(x, target), [x])
+    check(tg.ravel, np.ravel, [x])
+
+
+@given(data=st.data(), shape=SHAPES)
+def test_axes_are_permuted(data: st.DataObject, shape: tuple[int, ...]) -> None:
+    n, x = len(shape), spaced(numbers(), shape)
+    order = [a - n * data.draw(st.booleans()) for a in data.draw(st.permutations(range(n)))]
+    check(lambda x: tg.transpose(x, order), lambda x: np.transpose(x, order), [x])
+    check(lambda x: x.T, np.transpose, [x])
+    if n:
+        count = data.draw(st.integers(1, n))
+        ends = [a - n * data.draw(st.booleans()) for a in data.draw(st.permutations(range(n)))]
+        check(
+            lambda x: tg.moveaxis(x, order[:count], ends[:count]),
+            lambda x: np.moveaxis(x, order[:count], ends[:count]),
+            [x],
+        )
+        i, j = order[0], ends[0]
+        check(lambda x: tg.moveaxis(x, i, j), lambda x: np.moveaxis(x, i, j), [x])
+        check(lambda x: x.swapaxes(i, j), lambda x: np.swapaxes(x, i, j), [x])
+
+
+@given(data=st.data(), shape=npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=2))
+def test_axes_of_length_one(data: st.DataObject, shape: tuple[int, ...]) -> None:
+    x = spaced(numbers(), shape)
+    n = len(shape) + 2
+    axes = data.draw(npst.valid_tuple_axes(n, min_size=2, max_size=2))
+    check(lambda x: tg.expand_dims(x, axes), lambda x: np.expand_dims(x, axes), [x])
+    ones = [a for a, length in enumerate(shape) if length == 1]
+    gone = data.draw(st.none() | st.sets(st.sampled_from(ones)).map(tuple)) if ones else None
+    check(lambda x: tg.squeeze(x, gone), lambda x: np.squeeze(x, gone), [x])
+
+
+@given(data=st.data(), shape=npst.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
+def test_joining_and_splitting(data: st.DataObject, shape: tuple[int, ...]) -> None:
+    n = len(shape)
+    axis = data.draw(st.integers(-n, n - 1))
+    lengths = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
+    at = axis % n
+    pieces = [spaced(numbers(), (*shape[:at], k, *shape[at + 1 :])) for k in lengths]
+    check(lambda *xs: tg.concatenate(xs, axis=axis), lambda *xs: np.concatenate(xs, axis=axis), pieces)
+    check(lambda *xs: tg.concatenate(xs, axis=None), lambda *xs: np.concatenate(xs, axis=None), pieces)
+    new = data.draw(st.integers(-n - 1, n))
+    same = [spaced(numbers(), shape)] * len(lengths)
+    check(lambda *xs: tg.stack(xs, axis=new), lambda *xs: np.stack(xs, axis=new), same)
+    whole = np.concatenate(pieces, axis)
+    places = list(itertools.accumulate(lengths))[:-1]
+    check(lambda x: tg.split(x, places, axis=axis), lambda x: np.split(x, places, axis=axis), [whole])
+    sections = data.draw(st.sampled_from([k for k in range(1, 4) if shape[at] % k == 0]))
+    check(lambda x: tg.split(x, sections, axis), lambda x: np.split(x, sections, axis), same[:1])
+
+
+# ---- indices ----
+
+
+@st.composite
+def indices(draw: st.DrawFn) -> tuple[tuple[int, ...], Any]:
+    """Return a shape and any of NumPy's indices into it: basic, integer arrays, masks, and mixtures."""
+    shape = draw(npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+    kinds: list[Any] = [npst.basic_indices(shape, allow_newaxis=True, max_dims=5), npst.arrays(bool, shape)]
+    if shape:
+        kinds.append(mixtures(shape))
+        kinds.append(npst.arrays(bool, shape[:1]))
+        if 0 not in shape:
+            kinds.append(npst.integer_array_indices(shape, result_shape=SHAPES))
+    return shape, draw(st.one_of(kinds))
+
+
+@st.composite
+def mixtures(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return a tuple of slices, integers, integer arrays, masks of one axis, None and Ellipsis."""
+    stretched = draw(npst.mutually_broadcastable_shapes(num_shapes=len(shape), max_dims=2, min_side=1, max_side=3))
+    chosen = draw(st.integers(0, len(shape)))
+    parts: list[Any] = []
+    masked = False
+    for n, result in zip(shape[:chosen], stretched.input_shapes):
+        kinds: list[Any] = [st.slices(n)]
+        if n:
+            kinds += [st.integers(-n, n - 1), npst.arrays(np.int64, result, elements=st.integers(-n, n - 1))]
+        if not masked:
+            kinds.append(npst.arrays(bool, n))
+        part = draw(st.one_of(kinds))
+        masked = masked or (isinstance(part, np.ndarray) and part.dtype == bool)
+        parts.append(part)
+    if draw(st.booleans()):
+        parts.insert(draw(st.integers(0, len(parts))), None)
+    if draw(st.booleans()):
+        place = draw(st.sampled_from([0, len(parts)])) if chosen == len(shape) else len(parts)
+        parts.insert(place, Ellipsis)
+    return tuple(parts)
+
+
+def taken(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
+    """Return the shape of what the index names, refusing those that NumPy refuses."""
+    try:
+        return np.shape(np.empty(shape)[index])
+    except IndexError:  # masks and integer arrays that don't broadcast together
+        assume(False)
+        raise
+
+
+@given(case=indices())
+def test_reading_by_any_index(case: tuple[tuple[int, ...], Any]) -> None:
+    shape, index = case
+    taken(shape, index)
+    x = spaced(numbers(), shape)
+    check(lambda x: x[index], lambda x: x[index], [x])
+    y = tg.tensor(x)[index]
+    assert not np.may_share_memory(y.data, x)
+
+
+@given(case=indices())
+def test_adding_at_any_index(case: tuple[tuple[int, ...], Any]) -> None:
+    shape, index = case
+
+    def numpys(v: Array) -> Array:
+        y = np.zeros(shape)
+        np.add.at(y, index, v)
+        return y
+
+    check(lambda v: tg.scatter_add(v, index, shape), numpys, [spaced(numbers(), taken(shape, index))], exact=False)
+
+
+@given(case=indices(), data=st.data())
+def test_assigning_at_any_index(case: tuple[tuple[int, ...], Any], data: st.DataObject) -> None:
+    """Values broadcast as NumPy's; with repeated places the gradient goes to the write that survived."""
+    shape, index = case
+    room = taken(shape, index)
+    narrow = tuple(1 if data.draw(st.booleans()) else n for n in room)[data.draw(st.integers(0, len(room))) :]
+
+    def numpys(x: Array, v: Array) -> Array:
+        y = np.array(x)
+        y[index] = v
+        return y
+
+    def assigned(x: Any, v: Any) -> Any:
+        y = x + 0
+        y[index] = v
+        return y
+
+    arrays = [spaced(numbers(), shape), spaced(numbers(), narrow, 3.0, 5.0)]
+    check(lambda x, v: tg.set_at(x, v, index), numpys, arrays)
+    check(assigned, numpys, arrays)
+
+
+@given(
+    places=st.lists(st.integers(-4, 3), min_size=1, max_size=8),
+    wrap=st.sampled_from([np.array, lambda p: (np.array(p),), lambda p: p, lambda p: (Ellipsis, p)]),
+)
+def test_the_surviving_write_gets_the_gradient(places: list[int], wrap: Callable[[list[int]], Any]) -> None:
+    t = tg.zeros(4) + 0
+    v = tg.tensor(np.arange(1.0, len(places) + 1), requires_grad=True)
+    t[wrap(places)] = v
+    u = np.array([2.0, 3.0, 5.0, 7.0])
+    t.backward(u)
+    last = {place % 4: write for write, place in enumerate(places)}
+    expected = [u[place % 4] if last[place % 4] == write else 0.0 for write, place in enumerate(places)]
+    assert v.grad is not None
+    assert v.grad.tolist() == expected

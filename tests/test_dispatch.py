@@ -1,0 +1,478 @@
+"""NumPy's own functions on tensors: they record, or they raise; no path loses a gradient silently."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import DetachedError, DtypeError
+
+
+def leaf(values: Any, dtype: Any = None) -> Any:
+    return tg.tensor(values, dtype=dtype, requires_grad=True)
+
+
+def slope(t: Any) -> Any:
+    assert t.grad is not None
+    return t.grad.data
+
+
+# NumPy functions record.
+
+FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "exp": lambda t, u: np.exp(t),
+    "sqrt": lambda t, u: np.sqrt(t),
+    "abs": lambda t, u: np.abs(t),
+    "add": lambda t, u: np.add(t, u),
+    "multiply by array": lambda t, u: np.multiply(np.full((2, 3), 2.0), t),
+    "maximum": lambda t, u: np.maximum(t, u),
+    "power": lambda t, u: np.power(t, 2),
+    "logaddexp": lambda t, u: np.logaddexp(t, u),
+    "matmul": lambda t, u: np.matmul(t, np.ones((3, 2))),
+    "sum": lambda t, u: np.sum(t),
+    "sum axis": lambda t, u: np.sum(t, axis=-1, keepdims=True),
+    "sum positional": lambda t, u: np.sum(t, 0),
+    "mean": lambda t, u: np.mean(t, axis=(0, 1)),
+    "prod": lambda t, u: np.prod(t, axis=0),
+    "max": lambda t, u: np.max(t, axis=1),
+    "amin": lambda t, u: np.amin(t),
+    "var": lambda t, u: np.var(t, axis=0, ddof=1),
+    "std": lambda t, u: np.std(t),
+    "reshape": lambda t, u: np.reshape(t, (3, -1)),
+    "ravel": lambda t, u: np.ravel(t),
+    "transpose": lambda t, u: np.transpose(t),
+    "transpose positional": lambda t, u: np.transpose(t, (1, 0)),
+    "transpose axes": lambda t, u: np.transpose(t, axes=(1, 0)),
+    "swapaxes": lambda t, u: np.swapaxes(t, 0, -1),
+    "moveaxis": lambda t, u: np.moveaxis(t, source=0, destination=-1),
+    "expand_dims": lambda t, u: np.expand_dims(t, axis=1),
+    "squeeze": lambda t, u: np.squeeze(t[None], axis=0),
+    "broadcast_to": lambda t, u: np.broadcast_to(t, shape=(2, 2, 3)),
+    "concatenate": lambda t, u: np.concatenate([t, u]),
+    "concatenate with arrays": lambda t, u: np.concatenate([np.ones((1, 3)), t], axis=0),
+    "concatenate flat": lambda t, u: np.concatenate((t, np.ones(2)), axis=None),
+    "stack": lambda t, u: np.stack([t, u], axis=-1),
+    "split": lambda t, u: np.split(t, 3, axis=1)[1],
+    "where": lambda t, u: np.where(np.eye(2, 3) > 0, t, u),
+    "clip": lambda t, u: np.clip(t, 0.5, 1.5),
+    "clip keywords": lambda t, u: np.clip(t, a_min=0.5, a_max=1.5),
+    "reshape keyword": lambda t, u: np.reshape(t, shape=(6,)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_numpy_functions_on_tensors_record_and_equal_numpys(name: str) -> None:
+    function = FUNCTIONS[name]
+    values = np.array([[0.3, 0.9, 1.7], [1.1, 2.3, 0.2]]), np.array([[1.3, 0.4, 2.7], [0.1, 1.3, 0.8]])
+    t, u = leaf(values[0]), leaf(values[1])
+    y = function(t, u)
+    assert type(y) is tg.Tensor
+    assert y.requires_grad
+    np.testing.assert_allclose(y.data, function(*values), rtol=1e-14)
+    y.sum().backward()
+    assert slope(t).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "name", ["exp", "log", "tanh", "sqrt", "sum", "mean", "max", "reshape", "transpose", "squeeze", "clip"]
+)
+def test_method_function_and_numpy_dispatch_are_one_function(name: str) -> None:
+    assert getattr(tg.Tensor, name) is getattr(tg, name)
+    arguments: tuple[Any, ...] = {"reshape": ((4,),), "clip": (0.1, 1.5)}.get(name, ())
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    results = [getattr(x, name)(*arguments), getattr(tg, name)(x, *arguments), getattr(np, name)(x, *arguments)]
+    gradients = [tg.autograd.grad(y.sum(), x)[0] for y in results]
+    for y, g in zip(results, gradients, strict=True):
+        assert g is not None and gradients[0] is not None
+        np.testing.assert_array_equal(y.data, results[0].data)
+        np.testing.assert_array_equal(g.data, gradients[0].data)
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (np.shape, (3,)),
+        (np.ndim, 1),
+        (np.size, 3),
+        (np.argmax, 1),
+        (np.argmin, 0),
+        (np.count_nonzero, 3),
+        (np.all, True),
+        (np.any, True),
+        (lambda t: np.array_equal(t, [1.0, 3.0, 2.0]), True),
+        (lambda t: np.allclose(t, t), True),
+        (lambda t: np.result_type(t, np.float32), np.float64),
+        (np.iscomplexobj, False),
+    ],
+)
+def test_questions_without_a_derivative_are_answered_for_recorded_tensors(
+    ask: Callable[[Any], Any], answer: Any
+) -> None:
+    assert ask(leaf([1.0, 3.0, 2.0])) == answer
+
+
+def test_operations_without_a_derivative_cut_the_gradient_visibly() -> None:
+    x = leaf([1.5, -2.5])
+    for y in (np.sign(x), np.floor(x), np.ceil(x), np.rint(x), x // 1, np.isnan(x), x > 0):
+        assert not y.requires_grad
+
+
+# What would lose the gradient raises, and says what to write.
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda t: np.asarray(t),
+        lambda t: np.array(t),
+        lambda t: np.array(t, dtype=object),
+        lambda t: np.array([t, t]),
+        lambda t: np.array([t[0], t[1]]),
+        lambda t: np.array([t[0], t[1]], dtype=object),
+        lambda t: np.array([[t[0], 1.0], [2.0, 3.0]]),
+        lambda t: np.asanyarray(t),
+        lambda t: np.ascontiguousarray(t),
+        lambda t: np.sum([t[0], t[1]]),
+        lambda t: np.mean([t, t], axis=0),
+        lambda t: np.exp([t[0], t[1]]),
+        lambda t: np.atleast_1d([t[0]]),
+        lambda t: np.ma.array(t),
+        lambda t: np.ma.array([1.0, 2.0], mask=[0, 1]) + t,
+        lambda t: t + np.ma.array([1.0, 2.0], mask=[0, 1]),
+        lambda t: np.zeros((1, 2)).view(np.matrix) + t,
+        lambda t: t * np.zeros((1, 2)).view(np.matrix),
+        lambda t: [t[0], t[1]] + t,
+        lambda t: np.zeros(2).dot(t),
+        lambda t: np.random.default_rng(0).normal(t),
+        lambda t: np.copyto(np.zeros(2), t),
+    ],
+    ids=range(22),
+)
+def test_conversions_that_would_lose_the_gradient_are_refused(lose: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError):
+        lose(leaf([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [np.asarray, np.array, lambda t: np.array([t, t]), lambda t: np.sum([t, t]), tg.Tensor],
+    ids=["asarray", "array", "array of list", "sum of list", "Tensor"],
+)
+def test_the_refusal_names_data_and_detach(lose: Callable[[Any], Any]) -> None:
+    with pytest.raises(DetachedError, match=r"lose the gradient.*t\.data.*t\.detach\(\)"):
+        lose(leaf([1.0, 2.0]))
+
+
+def _store(target: Any, index: Any, t: Any) -> None:
+    target[index] = t
+
+
+@pytest.mark.parametrize("index", [slice(None), Ellipsis, np.array([True, True]), [0, 1]], ids=str)
+def test_storing_recorded_tensors_in_an_array_raises(index: Any) -> None:
+    with pytest.raises(DetachedError, match=r"t\.detach\(\)"):
+        _store(np.zeros(2), index, leaf([1.0, 2.0]))
+
+
+def test_storing_one_recorded_number_in_an_array_raises() -> None:
+    array = np.zeros(2)
+    with pytest.raises(DetachedError, match=r"t\.detach\(\)"):
+        _store(array, 0, leaf(1.0))
+    np.testing.assert_array_equal(array, [0.0, 0.0])
+
+
+def _add_in_place(array: Any, t: Any) -> Any:
+    array += t
+    return array
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda array, t: _add_in_place(array, t),
+        lambda array, t: np.add(t, 1, out=array),
+        lambda array, t: np.exp(t, out=array),
+        lambda array, t: np.multiply(array, t, out=array),
+        lambda array, t: np.exp(t, where=np.array([True, False]), out=array),
+    ],
+    ids=["+=", "add", "exp", "multiply", "where"],
+)
+def test_writing_a_recorded_result_into_an_array_raises_with_the_remedy(write: Callable[[Any, Any], Any]) -> None:
+    array = np.array([5.0, 6.0])
+    with pytest.raises(TypeError, match=r"out is not recorded|out, where is not recorded") as caught:
+        write(array, leaf([1.0, 2.0]))
+    assert "y = np." in str(caught.value)
+    np.testing.assert_array_equal(array, [5.0, 6.0])
+
+
+def test_an_output_argument_may_not_be_a_tensor_either() -> None:
+    t = tg.zeros(2)
+    with pytest.raises(TypeError, match="out"):
+        np.add(np.ones(2), 1, out=t)  # type: ignore[call-overload]
+    np.testing.assert_array_equal(t.data, [0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: np.sum(t, where=np.array([True, False])),
+        lambda t: np.sum(t, dtype=np.float32),
+        lambda t: np.sum(t, out=np.zeros(())),
+        lambda t: np.sum(t, initial=5.0),
+        lambda t: np.max(t, initial=5.0),
+        lambda t: np.max(t, where=np.array([True, False]), initial=0),
+        lambda t: np.mean(t, where=np.array([True, False])),
+        lambda t: np.var(t, mean=0.0),
+        lambda t: np.reshape(t, (2, 1), order="F"),
+        lambda t: np.ravel(t, "F"),
+        lambda t: np.ravel(t, order="F"),
+        lambda t: np.concatenate([t, t], dtype=np.float32),
+        lambda t: np.add(t, 1, dtype=np.float32),
+        lambda t: np.add(t, 1, where=np.array([True, False])),
+        lambda t: t.sum(where=np.array([True, False])),
+        lambda t: t.sum(axsi=0),
+        lambda t: tg.exp(t, 2),
+        lambda t: tg.add(t),
+    ],
+    ids=range(18),
+)
+def test_a_keyword_that_no_rule_knows_is_a_type_error_and_never_swallowed(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError):
+        call(leaf([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("method", ["reduce", "accumulate", "outer", "reduceat", "at"])
+def test_methods_of_universal_functions_raise_and_name_a_way(method: str) -> None:
+    arguments: dict[str, tuple[Any, ...]] = {"outer": (1.0,), "reduceat": ([0],), "at": ([0], 1.0)}
+    with pytest.raises(TypeError, match=rf"np\.add\.{method} is not recorded; use"):
+        getattr(np.add, method)(leaf([1.0, 2.0]), *arguments.get(method, ()))
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda t: np.cumsum(t), "cumsum"),
+        (lambda t: np.dot(t, t), "dot"),
+        (lambda t: np.linalg.norm(t), "norm"),
+        (lambda t: np.fft.fft(t), "fft"),
+        (lambda t: np.unwrap(t), "unwrap"),
+        (lambda t: np.round(t), "round"),
+        (lambda t: np.copy(t), "copy"),
+        (lambda t: np.einsum("i->", t), "einsum"),
+        (lambda t: np.remainder(t, 2), "remainder"),
+        (lambda t: t.__array_ufunc__(np.spacing, "__call__", t), "spacing"),
+        (lambda t: np.deg2rad(t), "deg2rad"),
+        (lambda t: np.sort(t), "sort"),
+    ],
+)  # fmt: skip
+def test_a_function_that_is_not_recorded_names_itself(call: Callable[[Any], Any], name: str) -> None:
+    with pytest.raises(TypeError, match=rf"\b{name} is not recorded by tinygrad_nn.*t\.data"):
+        call(leaf([1.0, 2.0]))
+
+
+def _message(call: Callable[[Any], Any]) -> str:
+    with pytest.raises(TypeError) as caught:
+        call(leaf([1.0, 2.0]))
+    return str(caught.value)
+
+
+def test_the_nearest_names_are_listed() -> None:
+    assert "tg.sum" in _message(np.cumsum)
+    assert "tg.mean" in _message(np.nanmean)
+    assert "tg.max" in _message(np.nanmax)
+
+
+@pytest.mark.parametrize(
+    "function", [np.linalg.norm, np.nansum, np.linspace, np.cumsum, np.sinc, np.sort, np.dot, np.median, np.real, np.nanstd]
+)  # fmt: skip
+def test_every_name_that_a_refusal_suggests_exists(function: Callable[..., Any]) -> None:
+    call = (lambda t: np.linspace(t, 1.0, 3)) if function is np.linspace else function
+    call = (lambda t: np.dot(t, t)) if function is np.dot else call
+    words = _message(call).replace(",", " ").replace(";", " ").split()
+    suggested = [word.removeprefix("tg.") for word in words if word.startswith("tg.")]
+    assert suggested
+    for name in suggested:
+        assert hasattr(tg, name), name
+
+
+# Tensors that record nothing may leave.
+
+
+def test_a_tensor_that_records_nothing_converts_freely() -> None:
+    t = tg.tensor([1.0, 2.0])
+    array = np.asarray(t)
+    assert type(array) is np.ndarray
+    assert np.shares_memory(array, t.data)
+    assert not np.shares_memory(np.array(t), t.data)
+    assert np.asarray(t, dtype=np.float32).dtype == np.float32
+    np.testing.assert_array_equal(np.array([t, t]), [[1.0, 2.0], [1.0, 2.0]])
+    np.testing.assert_array_equal(np.array([t[0], t[1]]), [1.0, 2.0])
+    other = np.zeros(2)
+    other[:] = t
+    np.testing.assert_array_equal(other, [1.0, 2.0])
+
+
+def test_what_was_detached_converts_freely() -> None:
+    x = leaf([1.0, 2.0])
+    np.testing.assert_array_equal(np.asarray((x * 2).detach()), [2.0, 4.0])
+    with tg.no_grad():
+        y = x * 2
+    np.testing.assert_array_equal(np.asarray(y), [2.0, 4.0])
+
+
+def test_numpy_refuses_to_convert_without_a_copy_where_one_is_needed() -> None:
+    t = tg.tensor([1.0, 2.0])
+    with pytest.raises(ValueError, match="copy"):
+        np.array(t, dtype=np.float32, copy=False)
+
+
+def test_explicit_python_numbers_are_allowed_on_recorded_tensors() -> None:
+    t = leaf(0.0)
+    assert math.cos(float(t)) == 1.0
+    assert t.item() == 0.0
+
+
+# Arrays and NumPy numbers on the left never make object arrays.
+
+
+@pytest.mark.parametrize("left", [np.ones(3), np.float64(2), np.float32(2), np.int64(2), np.array(2), np.bool_(True)])
+@pytest.mark.parametrize("operator", ["add", "subtract", "multiply", "true_divide", "power", "maximum", "greater"])
+def test_an_array_on_the_left_gives_a_tensor_never_an_object_array(left: Any, operator: str) -> None:
+    x = leaf([1.0, 2.0, 3.0])
+    y = getattr(np, operator)(left, x)
+    assert type(y) is tg.Tensor
+    assert y.dtype != object
+
+
+def test_python_operators_with_an_array_on_the_left_give_tensors() -> None:
+    x, array = leaf([1.0, 2.0, 3.0]), np.ones(3)
+    for y in (array + x, array - x, array * x, array / x, array**x, np.float64(2) * x, np.float64(2) ** x):
+        assert type(y) is tg.Tensor
+        assert y.requires_grad
+    assert type(array @ x) is tg.Tensor
+    assert type(array == x) is tg.Tensor
+    assert type(array // x) is tg.Tensor
+
+
+# Operands that are no numbers are refused wherever they come in.
+
+FOREIGN: dict[str, Any] = {
+    "object": np.array([1, 2], object),
+    "text": np.array(["1", "2"]),
+    "datetime": np.array(["2020", "2021"], "M8[Y]"),
+    "timedelta": np.array([1, 2], "m8[s]"),
+    "structured": np.zeros(2, [("x", float)]),
+    "masked": np.ma.array([1.0, 2.0], mask=[0, 1]),
+    "None": None,
+    "string": "12",
+}
+MEETINGS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda t, v: t + v,
+    "multiply": lambda t, v: t * v,
+    "from the left": lambda t, v: tg.multiply(v, t),
+    "divide": lambda t, v: t / v,
+    "maximum": lambda t, v: tg.maximum(t, v),
+    "where": lambda t, v: tg.where(np.array([True, False]), t, v),
+    "concatenate": lambda t, v: tg.concatenate([t, v]),
+    "less": lambda t, v: t < v,
+    "as an input": lambda t, v: tg.exp(v),
+    "summed": lambda t, v: tg.sum(v),
+    "matmul": lambda t, v: t @ v,
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("meeting", MEETINGS)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_is_no_plain_array_of_numbers_is_refused_as_an_operand(kind: str, meeting: str, recorded: bool) -> None:
+    t = tg.tensor([1.0, 2.0], requires_grad=recorded)
+    with pytest.raises((TypeError, ValueError)):
+        MEETINGS[meeting](t, FOREIGN[kind])
+
+
+# Dtypes in which a gradient has no meaning.
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.int8, np.uint16])
+def test_a_conversion_to_integers_cuts_the_gradient_visibly(dtype: Any) -> None:
+    x = leaf([1.5, 2.5])
+    try:
+        y = x.astype(dtype)
+    except DtypeError:
+        return
+    assert not y.requires_grad
+
+
+@pytest.mark.parametrize(
+    "through", [lambda x: x * 1j, lambda x: x + np.array([1j, 2]), lambda x: x.astype(complex), lambda x: 1j * x]
+)
+def test_a_gradient_through_complex_numbers_is_refused(through: Callable[[Any], Any]) -> None:
+    x = leaf([1.0, -2.0])
+    with pytest.raises(TypeError, match="complex"):
+        abs(through(x)).sum().backward()
+
+
+def test_complex_tensors_compute_forward() -> None:
+    t = tg.tensor([1 + 1j, 2.0])
+    np.testing.assert_array_equal((t * 2 + 1j).data, np.array([2 + 3j, 4 + 1j]))
+    np.testing.assert_array_equal(abs(t).data, np.abs(t.data))
+    np.testing.assert_allclose(np.exp(t).data, np.exp(t.data))
+
+
+@pytest.mark.parametrize(
+    ("call", "same_in_numpy"),
+    [
+        (lambda t: t.sum(), np.sum),
+        (lambda t: t.mean(), np.mean),
+        (tg.exp, np.exp),
+        (lambda t: t * 2, lambda a: a * 2),
+        (lambda t: t / 2, lambda a: a / 2),
+        (abs, np.abs),
+        (lambda t: t.max(), np.max),
+    ],
+)
+@pytest.mark.parametrize("dtype", [int, bool, np.int8])
+def test_integer_tensors_compute_as_numpy_does(
+    call: Callable[[Any], Any], same_in_numpy: Callable[[Any], Any], dtype: Any
+) -> None:
+    array = np.array([1, 0, 1], dtype)
+    y, expected = call(tg.tensor(array)), same_in_numpy(array)
+    assert not y.requires_grad
+    assert y.dtype == expected.dtype
+    np.testing.assert_array_equal(y.data, expected)
+
+
+# Lists and tuples as operands.
+
+
+def test_lists_are_operands_on_either_side() -> None:
+    x = leaf([1.0, 2.0])
+    for y in ([3.0, 4.0] + x, x + [3.0, 4.0], (3.0, 4.0) * x, x * (3.0, 4.0), [3.0, 4.0] / x, x ** [1, 2]):
+        assert type(y) is tg.Tensor
+        assert y.requires_grad
+
+
+def test_a_list_of_recorded_tensors_as_an_operand_keeps_its_graph_or_raises() -> None:
+    x, t = leaf([1.0, 2.0]), tg.ones(2)
+    for call in (lambda: t + [x[0], x[1]], lambda: tg.sum([x[0], x[1]]), lambda: tg.maximum(t, [x[0], x[1]])):
+        try:
+            y = call()
+        except DetachedError:
+            continue
+        assert y.requires_grad
+
+
+def test_a_subclass_of_tensor_never_loses_its_graph_silently() -> None:
+    class Own(tg.Tensor):
+        pass
+
+    x = Own(np.array([1.0, 2.0]), requires_grad=True)
+    try:
+        y = x * 2
+    except TypeError:
+        return
+    assert y.requires_grad
