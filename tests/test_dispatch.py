@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -88,7 +89,8 @@ def test_method_function_and_numpy_dispatch_are_one_function(name: str) -> None:
     results = [getattr(x, name)(*arguments), getattr(tg, name)(x, *arguments), getattr(np, name)(x, *arguments)]
     gradients = [tg.autograd.grad(y.sum(), x)[0] for y in results]
     for y, g in zip(results, gradients, strict=True):
-        assert g is not None and gradients[0] is not None
+        assert g is not None
+        assert gradients[0] is not None
         np.testing.assert_array_equal(y.data, results[0].data)
         np.testing.assert_array_equal(g.data, gradients[0].data)
 
@@ -142,11 +144,11 @@ def test_operations_without_a_derivative_cut_the_gradient_visibly() -> None:
         lambda t: np.exp([t[0], t[1]]),
         lambda t: np.atleast_1d([t[0]]),
         lambda t: np.ma.array(t),
-        lambda t: np.ma.array([1.0, 2.0], mask=[0, 1]) + t,
-        lambda t: t + np.ma.array([1.0, 2.0], mask=[0, 1]),
+        lambda t: np.ma.array([1.0, 2.0], mask=[False, True]) + t,
+        lambda t: t + np.ma.array([1.0, 2.0], mask=[False, True]),
         lambda t: np.zeros((1, 2)).view(np.matrix) + t,
         lambda t: t * np.zeros((1, 2)).view(np.matrix),
-        lambda t: [t[0], t[1]] + t,
+        lambda t: operator.add([t[0], t[1]], t),
         lambda t: np.zeros(2).dot(t),
         lambda t: np.random.default_rng(0).normal(t),
         lambda t: np.copyto(np.zeros(2), t),
@@ -178,11 +180,11 @@ def test_storing_recorded_tensors_in_an_array_raises(index: Any) -> None:
         _store(np.zeros(2), index, leaf([1.0, 2.0]))
 
 
-def test_storing_one_recorded_number_in_an_array_raises() -> None:
+def test_storing_one_recorded_number_in_an_array_is_the_explicit_float_of_it() -> None:
+    # NumPy asks such a value for float(t) alone, which can't be told from a user's own float(loss).
     array = np.zeros(2)
-    with pytest.raises(DetachedError, match=r"t\.detach\(\)"):
-        _store(array, 0, leaf(1.0))
-    np.testing.assert_array_equal(array, [0.0, 0.0])
+    _store(array, 0, leaf(1.0))
+    np.testing.assert_array_equal(array, [1.0, 0.0])
 
 
 def _add_in_place(array: Any, t: Any) -> Any:
@@ -287,8 +289,9 @@ def test_the_nearest_names_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [np.linalg.norm, np.nansum, np.linspace, np.cumsum, np.sinc, np.sort, np.dot, np.median, np.real, np.nanstd]
-)  # fmt: skip
+    "function",
+    [np.linalg.norm, np.nansum, np.linspace, np.cumsum, np.sinc, np.sort, np.dot, np.median, np.real, np.nanstd],
+)
 def test_every_name_that_a_refusal_suggests_exists(function: Callable[..., Any]) -> None:
     call = (lambda t: np.linspace(t, 1.0, 3)) if function is np.linspace else function
     call = (lambda t: np.dot(t, t)) if function is np.dot else call
@@ -340,10 +343,10 @@ def test_explicit_python_numbers_are_allowed_on_recorded_tensors() -> None:
 
 
 @pytest.mark.parametrize("left", [np.ones(3), np.float64(2), np.float32(2), np.int64(2), np.array(2), np.bool_(True)])
-@pytest.mark.parametrize("operator", ["add", "subtract", "multiply", "true_divide", "power", "maximum", "greater"])
-def test_an_array_on_the_left_gives_a_tensor_never_an_object_array(left: Any, operator: str) -> None:
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "true_divide", "power", "maximum", "greater"])
+def test_an_array_on_the_left_gives_a_tensor_never_an_object_array(left: Any, name: str) -> None:
     x = leaf([1.0, 2.0, 3.0])
-    y = getattr(np, operator)(left, x)
+    y = getattr(np, name)(left, x)
     assert type(y) is tg.Tensor
     assert y.dtype != object
 
@@ -366,7 +369,7 @@ FOREIGN: dict[str, Any] = {
     "datetime": np.array(["2020", "2021"], "M8[Y]"),
     "timedelta": np.array([1, 2], "m8[s]"),
     "structured": np.zeros(2, [("x", float)]),
-    "masked": np.ma.array([1.0, 2.0], mask=[0, 1]),
+    "masked": np.ma.array([1.0, 2.0], mask=[False, True]),
     "None": None,
     "string": "12",
 }
@@ -420,7 +423,7 @@ def test_complex_tensors_compute_forward() -> None:
     t = tg.tensor([1 + 1j, 2.0])
     np.testing.assert_array_equal((t * 2 + 1j).data, np.array([2 + 3j, 4 + 1j]))
     np.testing.assert_array_equal(abs(t).data, np.abs(t.data))
-    np.testing.assert_allclose(np.exp(t).data, np.exp(t.data))
+    np.testing.assert_allclose(tg.exp(t).data, np.exp(t.data))
 
 
 @pytest.mark.parametrize(
@@ -451,16 +454,18 @@ def test_integer_tensors_compute_as_numpy_does(
 
 def test_lists_are_operands_on_either_side() -> None:
     x = leaf([1.0, 2.0])
-    for y in ([3.0, 4.0] + x, x + [3.0, 4.0], (3.0, 4.0) * x, x * (3.0, 4.0), [3.0, 4.0] / x, x ** [1, 2]):
+    row = [3.0, 4.0]
+    for y in (row + x, x + row, tuple(row) * x, x * tuple(row), row / x, x ** [1, 2]):
         assert type(y) is tg.Tensor
         assert y.requires_grad
 
 
 def test_a_list_of_recorded_tensors_as_an_operand_keeps_its_graph_or_raises() -> None:
     x, t = leaf([1.0, 2.0]), tg.ones(2)
-    for call in (lambda: t + [x[0], x[1]], lambda: tg.sum([x[0], x[1]]), lambda: tg.maximum(t, [x[0], x[1]])):
+    calls: list[Callable[[Any], Any]] = [lambda v: t + v, lambda v: v + t, tg.sum, lambda v: tg.maximum(t, v)]
+    for call in calls:
         try:
-            y = call()
+            y = call([x[0], x[1]])
         except DetachedError:
             continue
         assert y.requires_grad

@@ -179,6 +179,7 @@ def test_a_long_chain_is_differentiated_with_create_graph_and_deleted() -> None:
     for _ in range(30_000):
         y = y * 1.0 + 0.0
     (g,) = tg.autograd.grad(y * y, x, create_graph=True)
+    assert g is not None
     assert float(g) == 2.0
     (second,) = tg.autograd.grad(g, x)
     assert second is not None
@@ -227,6 +228,7 @@ def _abandoned_create_graph_step(w: Any, x: Any) -> None:
 
 def _functional_step(w: Any, x: Any) -> None:
     (g,) = tg.autograd.grad(tg.sigmoid(x @ w).sum(), w, create_graph=True)
+    assert g is not None
     tg.autograd.grad(g.sum(), w)
 
 
@@ -695,6 +697,7 @@ def test_a_hook_under_create_graph_is_differentiated_too() -> None:
     remove = h.register_hook(lambda g: g * g)
     (g,) = tg.autograd.grad(h * h, x, create_graph=True)
     remove()
+    assert g is not None
     assert float(g) == 36.0
     (second,) = tg.autograd.grad(g, x)
     assert second is not None
@@ -781,15 +784,15 @@ def test_gradients_are_tensors_at_every_order() -> None:
 
 DERIVATIVES: dict[str, tuple[Callable[[Any], Any], list[Callable[[float], float]]]] = {
     "sin": (tg.sin, [np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x)]),
-    "exp(2x)": (lambda x: tg.exp(2 * x), [lambda x, n=n: 2**n * np.exp(2 * x) for n in (1, 2, 3)]),
+    "exp(2x)": (
+        lambda x: tg.exp(2 * x),
+        [lambda x: 2 * np.exp(2 * x), lambda x: 4 * np.exp(2 * x), lambda x: 8 * np.exp(2 * x)],
+    ),
     "1/x": (lambda x: 1 / x, [lambda x: -1 / x**2, lambda x: 2 / x**3, lambda x: -6 / x**4]),
     "x log x": (lambda x: x * tg.log(x), [lambda x: np.log(x) + 1, lambda x: 1 / x, lambda x: -1 / x**2]),
     "x**5": (lambda x: x**5, [lambda x: 5 * x**4, lambda x: 20 * x**3, lambda x: 60 * x**2]),
     "x[0]**3": (lambda x: x.reshape(1)[0] ** 3, [lambda x: 3 * x**2, lambda x: 6 * x, lambda x: 6.0]),
-    "assigned": (
-        lambda x: _assigned(x),
-        [lambda x: 4 * x**3, lambda x: 12 * x**2, lambda x: 24 * x],
-    ),
+    "assigned": (lambda x: _assigned(x), [lambda x: 4 * x**3, lambda x: 12 * x**2, lambda x: 24 * x]),
 }
 
 
@@ -807,6 +810,7 @@ def test_derivatives_to_third_order(name: str) -> None:
     g = function(x)
     for derivative in derivatives:
         (g,) = tg.autograd.grad(g, x, create_graph=True)
+        assert g is not None
         np.testing.assert_allclose(float(g), derivative(0.7), rtol=1e-12)
 
 
@@ -908,7 +912,7 @@ def test_grad_outputs_must_be_as_many_as_the_outputs() -> None:
 
 def test_an_input_that_nothing_connects_raises_or_gives_none() -> None:
     x, z = leaf(1.0), leaf(2.0)
-    with pytest.raises(DisconnectedError, match="input 1.*allow_unused=True"):
+    with pytest.raises(DisconnectedError, match=r"input 1.*allow_unused=True"):
         tg.autograd.grad(x * 2, [x, z], retain_graph=True)
     dx, dz = tg.autograd.grad(x * 2, [x, z], allow_unused=True)
     assert dx is not None
@@ -985,7 +989,7 @@ def test_an_argument_named_twice_gets_its_gradient_twice_or_an_error(argnums: tu
 
 
 def test_an_argument_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(IndexError):
+    with pytest.raises((IndexError, ValueError), match="argnums 1"):
         tg.grad(lambda x: x * x, argnums=1)(1.0)
 
 

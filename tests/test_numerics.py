@@ -38,6 +38,7 @@ def second(function: Callable[[Any], Any], value: Any) -> Any:
     x = leaf(value)
     with np.errstate(divide="ignore", invalid="ignore"):
         (g,) = tg.autograd.grad(function(x).sum(), x, create_graph=True)
+        assert g is not None
         (gg,) = tg.autograd.grad(g.sum(), x, allow_unused=True) if g.requires_grad else (None,)
     return np.zeros(x.shape) if gg is None else gg.data
 
@@ -59,7 +60,9 @@ MASKED: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
         lambda x: tg.where(x > 0, tg.log(tg.sqrt(x)), 0.0), lambda x: 0.5 / x, lambda x: -0.5 / x**2
     ),
     "reciprocal": (lambda x: tg.where(x > 0, tg.reciprocal(x), 0.0), lambda x: -1 / x**2, lambda x: 2 / x**3),
-    "log2": (lambda x: tg.where(x > 0, tg.log2(x), 0.0), lambda x: 1 / x / math.log(2), lambda x: -1 / x**2 / math.log(2)),
+    "log2": (
+        lambda x: tg.where(x > 0, tg.log2(x), 0.0), lambda x: 1 / x / math.log(2), lambda x: -1 / x**2 / math.log(2)
+    ),
     "x**x": (
         lambda x: tg.where(x > 0, x**x, 0.0),
         lambda x: x**x * (np.log(x) + 1),
@@ -105,11 +108,10 @@ def test_masked_rows_that_sum_to_zero_have_finite_gradients(dtype: Any) -> None:
     np.testing.assert_allclose(g, [[3 / 16, -1 / 16], [0.0, 0.0]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("reduction", ["none"])
 @pytest.mark.parametrize(("p", "y"), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (1.0, 1.0)])
-def test_a_masked_cross_entropy_leaks_no_nan(p: float, y: float, reduction: str) -> None:
+def test_a_masked_cross_entropy_leaks_no_nan(p: float, y: float) -> None:
     probabilities, labels = leaf([p, 0.5]), leaf([y, 1.0])
-    losses = tg.binary_cross_entropy(probabilities, labels, reduction=reduction)
+    losses = tg.binary_cross_entropy(probabilities, labels, reduction="none")
     tg.where(np.array([False, True]), losses, 0.0).sum().backward()
     np.testing.assert_array_equal(slope(probabilities), [0.0, -2.0])
     np.testing.assert_array_equal(slope(labels), [0.0, 0.0])
@@ -179,10 +181,11 @@ def test_a_nan_elsewhere_does_not_hide_a_masked_one() -> None:
     np.testing.assert_array_equal(g[1:], [0.0, 0.5])
 
 
-def test_huge_cotangents_do_not_look_like_nan() -> None:
-    x = leaf([2.0, 4.0])
-    tg.log(x).backward(np.array([1e300, -1e300]))
-    np.testing.assert_array_equal(slope(x), [5e299, -2.5e299])
+@pytest.mark.parametrize(("dtype", "huge"), [(np.float64, 1e300), (np.float32, 1e30), (np.float16, 3e4)])
+def test_huge_cotangents_neither_look_like_nan_nor_warn(dtype: Any, huge: float) -> None:
+    x = leaf([2.0, 4.0], dtype)
+    tg.log(x).backward(np.array([huge, -huge], dtype))
+    np.testing.assert_allclose(slope(x).astype(float), [huge / 2, -huge / 4], rtol=1e-3)
 
 
 # Powers.
@@ -232,7 +235,7 @@ def test_the_slope_of_a_power_in_its_exponent() -> None:
 
 
 def test_the_kinks_of_one_operand() -> None:
-    for function, at, expected in [
+    cases: list[tuple[Callable[..., Any], list[float], list[float]]] = [
         (tg.relu, [-1.0, 0.0, 1.0], [0.0, 0.0, 1.0]),
         (tg.abs, [-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]),
         (lambda x: tg.clip(x, -1.0, 1.0), [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 0.0, 1.0, 0.0, 0.0]),
@@ -244,7 +247,8 @@ def test_the_kinks_of_one_operand() -> None:
         (lambda x: tg.maximum(x, tg.zeros(3)), [-1.0, 0.0, 1.0], [0.0, 0.0, 1.0]),
         (lambda x: tg.maximum(x, x), [1.0, 2.0], [1.0, 1.0]),
         (tg.leaky_relu, [-1.0, 0.0, 1.0], [0.01, 0.01, 1.0]),
-    ]:
+    ]
+    for function, at, expected in cases:
         (g,) = slopes(function, at)
         np.testing.assert_array_equal(g, expected)
 
@@ -319,6 +323,7 @@ def test_saturation_is_exact_and_silent(name: str, dtype: Any, far: float) -> No
     tolerance = 4 * float(np.finfo(dtype).eps)
     np.testing.assert_allclose(y.data.astype(float), value(far), rtol=tolerance, atol=1e-300)
     (g,) = tg.autograd.grad(y, x, create_graph=True)
+    assert g is not None
     np.testing.assert_allclose(g.data.astype(float), derivative(far), rtol=tolerance, atol=6e-8)
     y.backward()
     np.testing.assert_allclose(slope(x).astype(float), derivative(far), rtol=tolerance, atol=6e-8)
@@ -330,6 +335,7 @@ def test_saturation_is_exact_and_silent(name: str, dtype: Any, far: float) -> No
 def test_second_derivatives_of_saturated_functions_are_zero(name: str, far: float, dtype: Any) -> None:
     x = leaf([far], dtype)
     (g,) = tg.autograd.grad(SATURATED[name][0](x), x, create_graph=True)
+    assert g is not None
     (gg,) = tg.autograd.grad(g, x)
     assert gg is not None
     assert gg.data[0] == 0.0
@@ -381,7 +387,8 @@ def test_logsumexp_and_logaddexp_at_their_limits(
 def test_the_softmax_family_takes_the_largest_numbers_of_both_signs(function: Callable[[Any], Any], dtype: Any) -> None:
     largest = np.finfo(dtype).max
     x = leaf([largest, -largest], dtype)
-    function(x)[..., :1].sum().backward() if function is not tg.logsumexp else function(x).backward()
+    y = function(x)
+    y.backward(np.ones(y.shape))
     assert np.isfinite(slope(x)).all()
 
 
@@ -463,15 +470,14 @@ def _unary(name: str) -> Callable[[Any], Any]:
     return getattr(tg, name)  # type: ignore[no-any-return]
 
 
+UNARY = [
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "cbrt", "square", "reciprocal", "abs", "sin",
+    "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arctanh", "relu", "leaky_relu",
+    "elu", "sigmoid", "softplus", "silu", "gelu", "erfc", "sum", "mean", "prod", "max", "min", "var", "std",
+    "logsumexp", "softmax", "log_softmax",
+]  # fmt: skip
 SAME_DTYPE: dict[str, Callable[[Any], Any]] = {
-    **{
-        name: _unary(name)
-        for name in (
-            "exp exp2 expm1 log log2 log10 log1p sqrt cbrt square reciprocal abs sin cos tan arcsin arccos arctan sinh "
-            "cosh tanh arcsinh arctanh relu leaky_relu elu sigmoid softplus silu gelu erfc sum mean prod max min var "
-            "std logsumexp softmax log_softmax"
-        ).split()
-    },
+    **{name: _unary(name) for name in UNARY},
     "arccosh": lambda x: tg.arccosh(x + 1),
     "x * 2": lambda x: x * 2,
     "2.5 * x": lambda x: 2.5 * x,
@@ -513,16 +519,15 @@ def _assigned(x: Any) -> Any:
     return t
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("name", SAME_DTYPE)
 def test_the_dtype_that_goes_in_comes_out(name: str, dtype: Any) -> None:
-    if name == "matmul array" and dtype is np.longdouble:
-        pytest.skip("one dtype of this size is enough")
     x = leaf([0.25, 0.5], dtype)
     y = SAME_DTYPE[name](x)
     assert y.dtype == dtype
     assert y.data.dtype == dtype
     (g,) = tg.autograd.grad(y.sum(), x, create_graph=True)
+    assert g is not None
     assert g.dtype == dtype
     y.sum().backward()
     assert slope(x).dtype == dtype

@@ -146,12 +146,7 @@ def test_a_decorated_function_may_recurse() -> None:
 
 def test_the_decorator_works_without_parentheses() -> None:
     decorate: Any = tg.no_grad
-
-    @decorate
-    def predict() -> bool:
-        return records()
-
-    assert not predict()
+    assert not decorate(records)()
 
 
 # Generators.

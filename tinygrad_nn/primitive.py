@@ -216,7 +216,7 @@ class Operation:
 
 def constant(x: Any) -> Any:
     """Return an operand that is not a Tensor as what NumPy should see; Python numbers stay weak."""
-    if type(x) in _NUMBERS and (type(x) is not np.ndarray or x.dtype.isnative):
+    if type(x) in _NUMBERS and (type(x) is not np.ndarray or (x.dtype.kind in "fiub" and x.dtype.isnative)):
         return x
     if x is None or isinstance(x, str):
         raise TypeError(errors.unsupported_values(repr(x)))
@@ -231,13 +231,19 @@ def _failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
     error.add_note(errors.where_in_operation(name, inputs))
 
 
+def _unrecorded(dtype: Any) -> None:
+    """Refuse a complex result of inputs that require grad; integers and booleans end the graph."""
+    if dtype.kind == "c":
+        raise errors.DtypeError(errors.no_gradient_dtype(dtype))
+
+
 def _call_one(op: Operation) -> Callable[[Any], Tensor]:
     forward = op.forward
     keep_x, keep_y = op.keeps((True,))[0][:2]
 
     def call(x: Any, /) -> Tensor:
         if type(x) is Tensor:
-            data = x._data
+            data = x._array
             parent = x._node
         else:
             data, parent = constant(x), None
@@ -247,6 +253,9 @@ def _call_one(op: Operation) -> Callable[[Any], Tensor]:
             _failed(error, op.name, [data])
             raise
         if parent is None or not recording.get():
+            return make(y, None)
+        if y.dtype.kind != "f":
+            _unrecorded(y.dtype)
             return make(y, None)
         saved = (data if keep_x else None, y if keep_y else None)
         return make(y, record(op, (parent,), saved, y))
@@ -261,13 +270,13 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
 
     def call(a: Any, b: Any, /) -> Tensor:
         if type(a) is Tensor:
-            x = a._data
+            x = a._array
             p = a._node
         else:
             p = None
             x = a if type(a) is float else constant(a)
         if type(b) is Tensor:
-            z = b._data
+            z = b._array
             q = b._node
         else:
             q = None
@@ -278,9 +287,14 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
             _failed(error, op.name, [x, z])
             raise
         t: Tensor = new(Tensor)
-        t._data = y
+        t._array = y
         t.grad = t.name = None
         if (p is None and q is None) or not recording.get():
+            t._node = None
+            return t
+        dtype = y.dtype
+        if dtype.kind != "f":
+            _unrecorded(dtype)
             t._node = None
             return t
         node = t._node = new(Node)
@@ -292,7 +306,7 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
             keep_x, keep_z, keep_y = both if p is not None and q is not None else first if q is None else second
             node.saved = (x if keep_x else None, z if keep_z else None, y if keep_y else None)
         node.shape = y.shape
-        node.dtype = y.dtype
+        node.dtype = dtype
         node.number = next_number()
         node.handle = node.hooks = None
         return t
@@ -303,7 +317,7 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
 def _call_plain(op: Operation) -> Callable[..., Tensor]:
     def call(*args: Any, **parameters: Any) -> Tensor:
         inputs, values = op.bind(args, parameters)
-        return make(op.run([x._data if type(x) is Tensor else constant(x) for x in inputs], values), None)
+        return make(op.run([x._array if type(x) is Tensor else constant(x) for x in inputs], values), None)
 
     return call
 
@@ -316,7 +330,7 @@ def _call_any(op: Operation) -> Callable[..., Tensor]:
         arrays, parents = [], []
         for x in inputs:
             if type(x) is Tensor:
-                arrays.append(x._data)
+                arrays.append(x._array)
                 parents.append(x._node)
             else:
                 arrays.append(x if x is None and len(arrays) >= required else constant(x))
@@ -329,6 +343,9 @@ def _call_any(op: Operation) -> Callable[..., Tensor]:
             return make(y, None)
         if not op.rules:
             raise errors.GradientError(errors.no_rule(op.name))
+        if y.dtype.kind != "f":
+            _unrecorded(y.dtype)
+            return make(y, None)
         keeps, more = op.keeps(wanted)
         everything = [arrays, y] if alone else [*arrays, y]
         if more:

@@ -24,10 +24,10 @@ class Tensor:
     `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
     """
 
-    __slots__ = ("__weakref__", "_data", "_node", "grad", "name")
+    __slots__ = ("__weakref__", "_array", "_node", "grad", "name")
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
-        self._data = as_array(array)
+        self._array = as_array(array)
         self._node: Node | None = None
         self.grad: Tensor | None = None
         self.name = name
@@ -37,9 +37,9 @@ class Tensor:
     @property
     def data(self) -> Any:
         """The array itself, shape (...). Writing into it is not seen by any graph."""
-        data = self._data
+        data = self._array
         if type(data) is not np.ndarray:
-            data = self._data = np.asarray(data)
+            data = self._array = np.asarray(data)
         return data
 
     @data.setter
@@ -53,10 +53,10 @@ class Tensor:
         view.flags.writeable = False
         return view
 
-    shape = property(lambda self: self._data.shape, doc="The lengths of the axes.")
-    ndim = property(lambda self: self._data.ndim, doc="The number of axes.")
-    size = property(lambda self: self._data.size, doc="The number of entries.")
-    dtype = property(lambda self: self._data.dtype, doc="The dtype of the entries.")
+    shape = property(lambda self: self._array.shape, doc="The lengths of the axes.")
+    ndim = property(lambda self: self._array.ndim, doc="The number of axes.")
+    size = property(lambda self: self._array.size, doc="The number of entries.")
+    dtype = property(lambda self: self._array.dtype, doc="The dtype of the entries.")
     is_leaf = property(
         lambda self: self._node is None or self._node.operation is None,
         doc="True unless a recorded operation computed this tensor.",
@@ -81,7 +81,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a tensor of the same values that records nothing; the array is shared."""
-        return make(self._data, None)
+        return make(self._array, None)
 
     def retain_grad(self) -> None:
         """Let `backward` fill this computed tensor's `.grad` too."""
@@ -156,7 +156,7 @@ class Tensor:
             self._node = result._node
         elif not self.is_leaf:
             raise errors.InplaceError(errors.recorded_assignment())
-        self._data = result._data
+        self._array = result._array
         return self
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -238,7 +238,7 @@ class Tensor:
 def make(data: Any, node: Node | None) -> Tensor:
     """Return a Tensor around what an operation computed: an array or a NumPy scalar."""
     t: Tensor = new(Tensor)
-    t._data = data
+    t._array = data
     t._node = node
     t.grad = None
     t.name = None
@@ -298,7 +298,7 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> tuple[Node, An
 
 def known_names() -> list[str]:
     """Return the names of all operations that are recorded."""
-    return [function.__name__ for function in NUMPY_FUNCTIONS.values()]
+    return [call.__name__ for function, call in NUMPY_FUNCTIONS.items() if function not in _WITHOUT_DERIVATIVE]
 
 
 def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:

@@ -66,4 +66,4 @@ class Module:
         if problems:
             raise StateError("this state does not fit: " + "; ".join(problems))
         for name, p in own.items():
-            p._data = arrays[name].copy()
+            p._array = arrays[name].copy()

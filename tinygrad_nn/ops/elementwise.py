@@ -208,10 +208,11 @@ where.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condit
         sample((0,), -1.0, 1.0), sample(np.array([-1.0, 0.0, 1.0]), -1.0, 1.0),
     ],
 )  # fmt: skip
-def clip(x: Any, min: Any = None, max: Any = None) -> Any:
-    """Return x limited to [min, max]; on a bound the derivative is 0. Shapes: (...) -> (...)."""
-    x = x if min is None else maximum(x, min)
-    return x if max is None else minimum(x, max)
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0."""
+    low, high = a_min if min is None else min, a_max if max is None else max
+    x = positive(x) if low is None else maximum(x, low)
+    return x if high is None else minimum(x, high)
 
 
 @primitive(

@@ -34,6 +34,7 @@ _product.vjp(lambda g, b: g @ _mT(b), lambda g, a: _mT(a) @ g)
     samples=[
         sample((2, 3), (3, 4)), sample((3,), (3,)), sample((3,), (2, 3, 4)), sample((5, 2, 3), (3,)),
         sample((2, 4, 2, 3), (3, 4)), sample((1, 2, 3), (4, 3, 2)), sample((0,), (0,)), sample((0, 3), (3, 2)),
+        sample((2, 1, 0), (0, 3)), sample((1, 2, 0), (0,)), sample((0,), (2, 0, 3)),
     ],
 )  # fmt: skip
 def matmul(a: Any, b: Any) -> Any:

@@ -121,7 +121,7 @@ def prod(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
     others = tuple(i for i in range(x.ndim) if i not in axis)
     x = x.transpose((*axis, *others)).reshape(math.prod(x.shape[a] for a in axis), *[x.shape[i] for i in others])
     if len(x) == 0:
-        return Tensor(np.ones(shape if keepdims else x.shape[1:], x.dtype))
+        return (sum(x, 0) + 1).reshape(shape if keepdims else x.shape[1:])
     while len(x) > 1:
         half = len(x) // 2
         rest = [x[2 * half :]] if len(x) % 2 else []

@@ -45,9 +45,9 @@ _reshape.vjp(lambda g, x_shape: np.reshape(g, x_shape))
 
 
 @composite(numpy=[np.reshape], samples=[sample((2, 3), (3, 2)), sample((), (1,)), sample(_EMPTY, (0,))])
-def reshape(x: Any, *shape: Any) -> Tensor:
+def reshape(x: Any, *lengths: Any, shape: Any = None) -> Tensor:
     """Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
-    return _reshape(x, shape[0] if len(shape) == 1 else shape)
+    return _reshape(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths)
 
 
 @composite(numpy=[np.ravel], samples=[sample((2, 3)), sample(()), sample(_EMPTY)])
@@ -79,10 +79,11 @@ _transpose.vjp(lambda g, axes: np.transpose(g, tuple(int(i) for i in np.argsort(
 
 
 @composite(numpy=[np.transpose, np.permute_dims], samples=[sample((2, 3, 4), (-1, 0, 1)), sample(()), sample(_EMPTY)])
-def transpose(x: Any, *axes: Any) -> Tensor:
+def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
     """Return the tensor with its axes reversed, or in the given order."""
-    order = None if not axes else axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-    return _transpose(x, order)
+    if order:
+        axes = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
+    return _transpose(x, axes)
 
 
 setattr(Tensor, "T", property(transpose, doc="The tensor with its axes reversed."))  # noqa: B010
@@ -140,7 +141,10 @@ def _lengths(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 @primitive(
     numpy=[np.broadcast_to], method=False, shape=_lengths,
-    samples=[sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)), sample((0, 1), shape=(2, 0, 3))],
+    samples=[
+        sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)),
+        sample((0, 1), shape=(2, 0, 3)),
+    ],
 )  # fmt: skip
 def broadcast_to(x: Any, /, shape: Any) -> Any:
     """Return a read-only view with axes of length 1, and missing first ones, repeated."""

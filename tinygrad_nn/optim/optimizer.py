@@ -42,7 +42,7 @@ class Optimizer:
             if p.grad is not None
         ]
         for i, p, value, state in updates:
-            p._data, self.state[i] = value, state
+            p._array, self.state[i] = value, state
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
