@@ -39,7 +39,7 @@ def initialise(architecture: Architecture, seed: int = 99, dtype: Any = np.float
 
 def relu(Z: np.ndarray) -> np.ndarray:
     """Return the positive part. Shapes: (n, m) -> (n, m)."""
-    return np.maximum(Z, 0)
+    return np.asarray(np.maximum(Z, 0))
 
 
 def sigmoid(Z: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def relu_backward(dA: np.ndarray, Z: np.ndarray) -> np.ndarray:
 def sigmoid_backward(dA: np.ndarray, Z: np.ndarray) -> np.ndarray:
     """Return dA times the slope s (1 - s) of the sigmoid. Shapes: (n, m), (n, m) -> (n, m)."""
     s = sigmoid(Z)
-    return dA * s * (1 - s)
+    return np.asarray(dA * s * (1 - s))
 
 
 ACTIVATIONS = {"relu": relu, "sigmoid": sigmoid}

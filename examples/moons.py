@@ -23,7 +23,8 @@ def draw_boundary(ax: Any, predict_proba: Any, X: np.ndarray, y: np.ndarray, tit
     x1, x2 = np.meshgrid(np.linspace(-1.5, 2.5, 100), np.linspace(-1, 2, 100))
     p = predict_proba(np.stack([x1.ravel(), x2.ravel()], axis=1)).reshape(x1.shape)
     ax.contourf(x1, x2, p, levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.8)
-    ax.contour(x1, x2, p, levels=[0.5], colors="black", linewidths=1.5)
+    if p.min() < 0.5 < p.max():
+        ax.contour(x1, x2, p, levels=[0.5], colors="black", linewidths=1.5)
     ax.scatter(X[:, 0], X[:, 1], c=y, cmap="RdBu_r", edgecolors="white", s=30)
     ax.set(title=title, xlim=(-1.5, 2.5), ylim=(-1, 2), aspect="equal")
     return ax

@@ -60,6 +60,12 @@ class Case:
         return network
 
 
+def gradient(tensor: tg.Tensor) -> np.ndarray:
+    assert tensor.grad is not None
+    array: np.ndarray = tensor.grad.data
+    return array
+
+
 def layers(widths: list[int], activations: list[str]) -> list[dict[str, Any]]:
     steps = zip(widths[:-1], widths[1:], activations, strict=True)
     return [{"input_dim": n, "output_dim": k, "activation": name} for n, k, name in steps]
@@ -89,7 +95,9 @@ def cases(draw: st.DrawFn, reach: float, scale: float = 3.0) -> Case:
         X[:, ::3] = 0
     if "features" in zeros:
         X[0] = 0
-    Y = {"all 0": np.zeros, "all 1": np.ones}.get(labels, lambda s: generator.integers(0, 2, s) * 1.0)((widths[-1], m))
+    Y = generator.integers(0, 2, (widths[-1], m)).astype(float)
+    if labels != "mixed":
+        Y[:] = labels == "all 1"
     parameters: dict[str, np.ndarray] = {}
     for number in range(1, depth + 1):
         W = generator.uniform(-scale, scale, (widths[number], widths[number - 1]))
@@ -230,18 +238,18 @@ def test_saturated_outputs_keep_finite_gradients_of_the_closed_form(case: Case, 
     slope = (np.exp(-np.logaddexp(0, -z)) - y) / m
     # sigmoid(z) - y is exact to the rounding of sigmoid(z), at most 1; sums of m products add theirs.
     eps = float(np.finfo(dtype).eps)
-    dW, db = network.values[f"W{last}"].grad.data, network.values[f"b{last}"].grad.data
-    assert np.abs(memory[f"Z{last}"].grad.data - slope).max() <= 4 * eps / m
+    dW, db = gradient(network.values[f"W{last}"]), gradient(network.values[f"b{last}"])
+    assert np.abs(gradient(memory[f"Z{last}"]) - slope).max() <= 4 * eps / m
     assert np.abs(dW - slope.T @ a).max() <= (m + 4) * eps * np.abs(a).max()
     assert np.abs(db - slope.sum(axis=0)).max() <= (m + 4) * eps
-    assert all(np.isfinite(p.grad.data).all() for p in network.parameters())
+    assert all(np.isfinite(gradient(p)).all() for p in network.parameters())
     expected = np.logaddexp(0, np.where(y, -z, z)).sum() / m
     assert cost.item() == pytest.approx(expected, rel=100 * eps, abs=float(np.finfo(dtype).tiny))
 
 
 @pytest.mark.parametrize(("dtype", "z"), [(np.float64, 37.0), (np.float32, 17.0)])
 @pytest.mark.parametrize(("label", "hand_cost"), [(1.0, np.nan), (0.0, np.inf)])
-def test_where_the_hand_written_sigmoid_is_1_only_ours_goes_on(dtype: Any, z: float, label: float, hand_cost: float) -> None:
+def test_ours_goes_on_where_the_hand_written_sigmoid_is_1(dtype: Any, z: float, label: float, hand_cost: float) -> None:
     one = np.ones((1, 1))
     case = Case(layers([1, 1], ["sigmoid"]), {"W1": z * one, "b1": 0 * one}, one, label * one).astype(dtype)
     with np.errstate(all="ignore"):
@@ -302,9 +310,9 @@ def experiment() -> Experiment:
 def test_the_experiment_runs_as_published(experiment: Experiment) -> None:
     history = experiment.history
     assert len(history) == len(history.cost) == len(history.accuracy) == 10_000
-    for epoch, cost, accuracy in Experiment.TABLE:
-        assert abs(history.cost[epoch] / cost - 1) <= 1e-12, epoch
-        assert f"{history.accuracy[epoch]:.6f}" == accuracy
+    for epoch, published, right in Experiment.TABLE:
+        assert abs(history.cost[epoch] / published - 1) <= 1e-12, epoch
+        assert f"{history.accuracy[epoch]:.6f}" == right
     cost, accuracy = tg.evaluate(experiment.network, experiment.X_test, experiment.y_test)
     assert accuracy == 0.98
     assert (experiment.network.predict(experiment.X_test) == experiment.y_test).mean() == 0.98
@@ -369,10 +377,11 @@ def test_equal_weights_never_part() -> None:
 @pytest.mark.parametrize("size", [1.0, 30.0])
 def test_large_weights_learn_slowly(size: float) -> None:
     case = Case(layers([1, 1, 1], ["sigmoid", "sigmoid"]), {}, np.ones((1, 1)), np.zeros((1, 1)))
-    case.parameters = {"W1": np.full((1, 1), size), "b1": np.zeros((1, 1)), "W2": np.ones((1, 1)), "b2": np.zeros((1, 1))}
+    one = np.ones((1, 1))
+    case.parameters = {"W1": size * one, "b1": 0 * one, "W2": one, "b2": 0 * one}
     network = case.network()
     tg.binary_cross_entropy_with_logits(network.logits(case.X.T), case.Y.T).backward()
-    slope = abs(network.values["W1"].grad.item())
+    slope = abs(gradient(network.values["W1"]).item())
     assert slope > 0.1 if size == 1.0 else 0 < slope < 1e-12
 
 
@@ -390,20 +399,20 @@ AN_ARCHITECTURE = "an architecture is a list with a dictionary per layer"
         ("relu", AN_ARCHITECTURE),
         (GOOD, AN_ARCHITECTURE),
         ([GOOD, 4], r"layer 2 is 4; write a dictionary with the keys input_dim, output_dim, activation"),
-        ([{**GOOD, "units": 3}], r"layer 1 has the unknown key 'units'; its keys are input_dim, output_dim, activation"),
+        ([{**GOOD, "units": 3}], r"layer 1 has the unknown key 'units'; its keys are input_dim, output_dim"),
         ([{k: v for k, v in GOOD.items() if k != "activation"}], r"layer 1 lacks 'activation'; its keys are"),
         (
             [GOOD, {"input_dim": 3, "ouput_dim": 1, "activation": "sigmoid"}],
             r"layer 2 lacks 'output_dim' and has the unknown key 'ouput_dim'; its keys are",
         ),
-        ([GOOD, {**GOOD, "input_dim": 4}], r"layer 2 reads input_dim=4, but layer 1 gives output_dim=3; write the same"),
+        ([GOOD, {**GOOD, "input_dim": 4}], r"layer 2 reads input_dim=4, but layer 1 gives output_dim=3; write"),
         ([GOOD, {**GOOD, "input_dim": 3}, GOOD], r"layer 3 reads input_dim=2, but layer 2 gives output_dim=3"),
         ([{**GOOD, "output_dim": 0}], r"layer 1 has output_dim=0; write a whole number of at least 1"),
         ([{**GOOD, "input_dim": -2}], r"layer 1 has input_dim=-2; write a whole number"),
         ([{**GOOD, "input_dim": 2.0}], r"layer 1 has input_dim=2\.0; write a whole number"),
         ([{**GOOD, "input_dim": "2"}], r"layer 1 has input_dim='2'; write a whole number"),
         ([{**GOOD, "output_dim": True}], r"layer 1 has output_dim=True; write a whole number"),
-        ([{**GOOD, "activation": "Relu"}], r"layer 1 has activation='Relu'; write one of relu, sigmoid, tanh, softmax,"),
+        ([{**GOOD, "activation": "Relu"}], r"layer 1 has activation='Relu'; write one of relu, sigmoid, tanh,"),
         ([{**GOOD, "activation": None}], r"layer 1 has activation=None; write one of"),
         ([{**GOOD, "activation": ["relu"]}], r"layer 1 has activation=\['relu'\]; write one of"),
     ],
@@ -428,8 +437,7 @@ def test_input_of_another_width_is_refused(X: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "activation",
-    ["relu", "sigmoid", "tanh", "softmax", "identity", "leaky_relu", "elu", "gelu", "silu", "softplus"],
+    "activation", ["relu", "sigmoid", "tanh", "softmax", "identity", "leaky_relu", "elu", "gelu", "silu", "softplus"]
 )
 def test_each_activation_is_the_function_of_its_name(activation: str) -> None:
     network = tg.nn.DenseNetwork(layers([2, 4, 3], [activation, activation]), seed=3)
@@ -540,7 +548,7 @@ def test_accuracy_is_by_hands(case: Case) -> None:
 def test_accuracy_refuses_what_has_none() -> None:
     with pytest.raises(DataError, match="accuracy of no samples"):
         tg.accuracy(np.zeros((0, 1)), np.zeros((0, 1)))
-    with pytest.raises(ValueError, match=r"predictions of shape \(4, 3\) need labels of that shape, or class indices \(4,\)"):
+    with pytest.raises(ValueError, match=r"shape \(4, 3\) need labels of that shape, or class indices \(4,\)"):
         tg.accuracy(np.zeros((4, 3)), np.zeros((4, 2)))
 
 
@@ -561,7 +569,9 @@ def test_cost_follows_from_the_last_activation() -> None:
     y = np.arange(30) % 3
     network = small("softmax", 3)
     p = network.predict_proba(X)
-    assert tg.evaluate(network, X, y) == pytest.approx((-np.log(p[range(30), y]).mean(), (p.argmax(axis=1) == y).mean()))
+    assert tg.evaluate(network, X, y) == pytest.approx(
+        (-np.log(p[range(30), y]).mean(), (p.argmax(axis=1) == y).mean())
+    )
     network = small("identity", 3)
     targets = np.random.default_rng(0).normal(size=(30, 3))
     cost, right = tg.evaluate(network, X, targets)
@@ -690,8 +700,8 @@ def test_a_diverging_cost_says_when_and_keeps_the_last_finite_parameters(batch_s
     if batch_size is None:
         # The last update is what made the cost infinite, so it is the one taken back.
         assert all(np.array_equal(value, taken[-2][name]) for name, value in network.state_dict().items())
+        assert np.isfinite(tg.evaluate(network, X * 100, y)[0])
     assert all(np.isfinite(p.data).all() for p in network.parameters())
-    assert np.isfinite(tg.evaluate(network, X * 100, y)[0]) or batch_size is not None
 
 
 def test_ctrl_c_keeps_what_was_learnt(capsys: pytest.CaptureFixture[str]) -> None:
@@ -805,9 +815,11 @@ def test_tqdm_shows_cost_and_accuracy(capsys: pytest.CaptureFixture[str]) -> Non
 def test_float32_stays_float32(optimizer: Any) -> None:
     network = small(dtype=np.float32)
     X, y = data()
-    history = tg.train(network, X, y, 3, progress=False, batch_size=8, optimizer=optimizer(network.parameters(), lr=0.1))
+    history = tg.train(
+        network, X, y, 3, progress=False, batch_size=8, optimizer=optimizer(network.parameters(), lr=0.1)
+    )
     for p in network.parameters():
-        assert p.dtype == p.grad.dtype == np.float32
+        assert p.dtype == gradient(p).dtype == np.float32
     assert network.predict_proba(X).dtype == np.float32
     assert type(history.cost[0]) is float
 
@@ -867,7 +879,12 @@ def test_adam_by_its_formula() -> None:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("SGD", {"lr": 0.1}), ("SGD", {"lr": 0.1, "momentum": 0.9}), ("Adam", {}), ("Adam", {"lr": 0.1, "betas": (0.5, 0.9)})],
+    [
+        ("SGD", {"lr": 0.1}),
+        ("SGD", {"lr": 0.1, "momentum": 0.9}),
+        ("Adam", {}),
+        ("Adam", {"lr": 0.1, "betas": (0.5, 0.9)}),
+    ],
 )
 def test_optimisers_step_as_pytorchs_do(name: str, options: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch")
@@ -921,7 +938,7 @@ def test_an_optimiser_resumes_from_its_state(make: Any) -> None:
     second.load_state_dict(saved)
     stepped(second, resumed, GRADIENTS[3:])
     assert np.array_equal(whole.data, resumed.data)
-    with pytest.raises(StateError, match="this state is for 1 parameters?, the optimiser has 2"):
+    with pytest.raises(StateError, match=r"this state is for 1 parameters?, the optimiser has 2"):
         make([parameter(), parameter()]).load_state_dict(saved)
     with pytest.raises(StateError, match=r"parameter 0 has shape \(4,\), the parameter \(2,\)"):
         make([tg.zeros(2, requires_grad=True)]).load_state_dict(saved)
@@ -951,4 +968,4 @@ def test_a_step_leaves_earlier_graphs_right() -> None:
     tg.optim.SGD([w], lr=1.0).step()
     w.grad = None
     loss.backward()
-    assert np.array_equal(w.grad.data, 2 * before)
+    assert np.array_equal(gradient(w), 2 * before)

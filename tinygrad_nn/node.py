@@ -16,6 +16,7 @@ from .errors import FreedGraphError, freed
 F = TypeVar("F", bound=Callable[..., Any])
 
 recording: ContextVar[bool] = ContextVar("recording", default=True)
+_entered: ContextVar[tuple[tuple[Any, bool], ...]] = ContextVar("entered", default=())
 count = itertools.count().__next__
 
 
@@ -77,21 +78,29 @@ def history(roots: Iterable[Node]) -> list[Node]:
 
 
 class _Switch:
-    """A context manager and decorator that sets `recording` while its body runs."""
+    """A context manager and decorator that sets `recording` while its body runs.
+
+    What to restore lies in a stack of the current context, so that threads and tasks may share one.
+    """
 
     value: bool
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []
+    def __new__(cls, function: Any = None) -> Any:
+        return super().__new__(cls) if function is None else _decorated(cls, function)
 
     def __enter__(self) -> None:
-        self._before.append(recording.get())
+        _entered.set((*_entered.get(), (self, recording.get())))
         recording.set(self.value)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        recording.set(self._before.pop())
+        stack = _entered.get()
+        for place in range(len(stack) - 1, -1, -1):
+            if stack[place][0] is self:
+                recording.set(stack[place][1])
+                _entered.set(stack[:place] + stack[place + 1 :])
+                return
 
     def __call__(self, function: F) -> F:
         decorated: F = _decorated(type(self), function)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from inspect import signature
+from inspect import Parameter, Signature, signature
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from .tensors import NUMPY_FUNCTIONS, Tensor, as_array, make
 
 OPERATIONS: dict[str, Operation] = {}
 COMPOSITES: dict[str, Callable[..., Any]] = {}
-_NUMBERS = frozenset({int, float, bool, np.ndarray, np.float64, np.float32, np.bool_})
+_NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
 
 
 class Differentiable(Protocol):
@@ -31,7 +32,7 @@ class Differentiable(Protocol):
     def __call__(self, *args: Any, **parameters: Any) -> Tensor:
         """Return the operation's result, recorded if an input requires grad."""
 
-    def vjp(self, *rules: Any, into: Any = None) -> Any:
+    def vjp(self, *rules: Any, into: Any = None, pointwise: bool = ...) -> Any:
         """Attach one rule per input, None where there is no derivative; return the first."""
 
     def kernel(self, *args: Any, **parameters: Any) -> Any:
@@ -123,6 +124,7 @@ class Operation:
         arguments: tuple[str, ...],
         defaults: Mapping[str, Any],
         *,
+        optional: int = 0,
         variadic: bool = False,
         pointwise: bool = False,
         normalise: Mapping[str, Callable[[Any, Any], Any]] | None = None,
@@ -136,9 +138,12 @@ class Operation:
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
         self.layout = (*arguments, "y", *shapes, "wanted", *self.defaults)
         self.rules: Any = ()
-        self.signature = signature(forward)
-        defaulted = [p for p in self.signature.parameters.values() if p.kind is p.POSITIONAL_ONLY and p.default is None]
-        self.required = len(arguments) - len(defaulted)
+        self.required = len(arguments) - optional
+        self.has_defaults = Parameter.empty not in self.defaults.values()
+        given: dict[str, Any] = dict.fromkeys(arguments[: self.required], Parameter.empty)
+        given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        self.signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
         self.constant_places: tuple[int, ...] = ()
         self._kept: dict[Any, tuple[tuple[bool, ...], bool]] = {}
         known = OPERATIONS.get(name)
@@ -151,7 +156,7 @@ class Operation:
         """True if any input has a rule."""
         return any(rule is not None for rule in itertools.islice(self.rules, len(self.arguments)))
 
-    def set_rules(self, rules: tuple[Callable[..., Any] | None, ...]) -> None:
+    def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], pointwise: bool) -> None:
         """Attach one rule per input, or one for all inputs of a variadic operation."""
         if self.variadic:
             self.rules = _RuleForEach(cast(Any, rules[0]), self.layout)
@@ -159,7 +164,7 @@ class Operation:
         if len(rules) != len(self.arguments):
             raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
         self.rules = tuple(
-            None if rule is None else Rule(rule, argument, self.layout, self.pointwise)
+            None if rule is None else Rule(rule, argument, self.layout, pointwise)
             for argument, rule in zip(self.arguments, rules, strict=True)
         )
         self.constant_places = tuple(place for place, rule in enumerate(rules) if rule is None)
@@ -195,13 +200,19 @@ class Operation:
     def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the inputs, and every parameter by name. Raises TypeError as Python does."""
         n = len(self.arguments)
-        if len(args) == n and not parameters and not self.variadic:
+        if len(args) == n and not parameters and self.has_defaults and not self.variadic:
             return args, self.defaults.copy()
-        values = {**self.defaults, **dict(zip(self.defaults, args[n:], strict=False)), **parameters}
-        if len(values) != len(self.defaults) or not self.required <= len(args) <= n + len(values):
-            self.signature.bind(*args, **parameters)
-        inputs = list(args[0]) if self.variadic else [*args[:n], *[None] * (n - len(args))]
-        return inputs, values
+        named = dict(zip(self.defaults, args[n:], strict=False))
+        values = {**self.defaults, **named, **parameters}
+        regular = len(values) == len(self.defaults) and self.required <= len(args) <= n + len(named)
+        if regular and self.has_defaults and named.keys().isdisjoint(parameters):
+            inputs = [*args[:n], *[None] * (n - len(args))]
+        else:
+            bound = self.signature.bind(*args, **parameters)
+            bound.apply_defaults()
+            everything = list(bound.arguments.values())
+            inputs, values = everything[:n], dict(zip(self.defaults, everything[n:], strict=True))
+        return list(inputs[0]) if self.variadic else inputs, values
 
     def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:
         """Return the forward's result; `values` are normalised in place, here and nowhere else."""
@@ -228,7 +239,7 @@ def _is_numeric(x: Any) -> bool:
 
 
 def _failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
-    error.add_note(errors.where_in_operation(name, inputs))
+    error.add_note(errors.where_in_operation(error, name, inputs))
 
 
 def _unrecorded(dtype: Any) -> None:
@@ -389,6 +400,7 @@ def elementwise(
     ufunc: Any,
     *rules: Callable[..., Any] | None,
     name: str | None = None,
+    numpy: Iterable[Any] = (),
     operator: str | None = None,
     method: bool = True,
     domain: tuple[float, float] = (-2.0, 2.0),
@@ -404,7 +416,7 @@ def elementwise(
     arguments = ("x",) if arity == 1 else ("a", "b")
     op = Operation(name, ufunc, arguments, {}, pointwise=True, kinks=kinks)
     op.domain = domain
-    op.set_rules(rules or (None,) * arity)
+    op.set_rules(rules or (None,) * arity, pointwise=True)
     if not op.differentiable:
         call = _call_plain(op)
     elif any("wanted" in rule.reads for rule in op.rules if rule is not None):
@@ -413,7 +425,7 @@ def elementwise(
         call = _call_one(op) if arity == 1 else _call_two(op)
     first = next((line for line in (ufunc.__doc__ or "").splitlines() if line and "(" not in line), "")
     doc = f"{first}\n\n    Shapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
-    _publish(name, call, [ufunc] if is_ufunc else [], method, operator, doc if is_ufunc else ufunc.__doc__)
+    _publish(name, call, [ufunc] if is_ufunc else numpy, method, operator, doc if is_ufunc else ufunc.__doc__)
     return _finished(call, op)
 
 
@@ -438,16 +450,17 @@ def primitive(
     def declare(forward: Callable[..., Any]) -> Differentiable:
         parameters = signature(forward).parameters.values()
         arguments = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        optional = sum(p.kind is p.POSITIONAL_ONLY and p.default is None for p in parameters)
         defaults = {p.name: p.default for p in parameters if p.kind is not p.POSITIONAL_ONLY}
         public = name or forward.__name__
         op = Operation(
-            public, forward, arguments, defaults, variadic=variadic, pointwise=pointwise,
+            public, forward, arguments, defaults, optional=optional, variadic=variadic, pointwise=pointwise,
             normalise=normalise, samples=samples, kinks=kinks,
         )  # fmt: skip
         call: Any = _call_any(op)
 
-        def vjp(*rules: Any, into: Callable[..., None] | None = None) -> Any:
-            op.set_rules(rules)
+        def vjp(*rules: Any, into: Callable[..., None] | None = None, pointwise: bool = pointwise) -> Any:
+            op.set_rules(rules, pointwise)
             if into is not None:
                 op.rules[0].into = _adding(into, op.layout)
             return rules[0]
@@ -476,9 +489,18 @@ def composite(
 
     def declare(function: Any) -> Any:
         public = name or function.__name__
-        _publish(public, function, numpy, method, operator, None)
-        function.samples = tuple(samples)
-        COMPOSITES[public] = function
-        return function
+
+        @functools.wraps(function)
+        def call(*args: Any, **parameters: Any) -> Any:
+            try:
+                return function(*args, **parameters)
+            except Exception as error:
+                _failed(error, public, args)
+                raise
+
+        _publish(public, call, numpy, method, operator, None)
+        call.samples = tuple(samples)  # type: ignore[attr-defined]
+        COMPOSITES[public] = call
+        return call
 
     return declare

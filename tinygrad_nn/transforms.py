@@ -53,7 +53,8 @@ def value_and_grad(
         if not isinstance(value, Tensor):
             raise TypeError(f"a function to differentiate returns a Tensor, got {type(value).__name__}")
         gradients, connected = _gradients(value, list(leaves(list(inputs.values()))))
-        value = value if connected else value.detach()
+        if not connected:
+            value, aux = map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, (value, aux))
         each = iter(gradients)
         trees = tuple(map_leaves(lambda _: next(each), inputs[n]) for n in numbers)
         return (value, aux) if has_aux else value, trees[0] if isinstance(argnums, int) else trees

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 import json
 import os
 import sys
@@ -126,12 +127,11 @@ def threads(package: str) -> str:
         return f"{torch.get_num_threads()} threads of its own"
     if package == "jax":
         return f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} threads (XLA)"
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
+    if importlib.util.find_spec("threadpoolctl") is None:
         asked = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
         return f"{asked or os.cpu_count()} BLAS threads (by environment; install threadpoolctl to be sure)"
-    counts = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    pools = importlib.import_module("threadpoolctl").threadpool_info()
+    counts = [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
     return f"{max(counts, default=1)} BLAS threads"
 
 

@@ -58,6 +58,7 @@ class Results:
         return median(times) if times else None
 
     def ratio(self, work: str, contestant: str, other: str) -> float | None:
+        """Return the quotient of two contestants' median times, None if one was not measured."""
         ours, theirs = self.time(work, contestant), self.time(work, other)
         return None if ours is None or theirs is None else ours / theirs
 
@@ -67,6 +68,7 @@ class Results:
         return any(median(times) > NOISY * min(times) for times in rows)
 
     def peak(self, work: str, contestant: str) -> float | None:
+        """Return a contestant's peak memory in MB, None if it was not measured."""
         value: float | None = self.checks.get((work, contestant), {}).get("peak")
         return value
 
@@ -80,13 +82,15 @@ def reported(command: list[str], environment: dict[str, str]) -> str:
 
 
 def ran(results: Results, key: Key, task: str, seconds: float) -> dict[str, Any] | None:
-    """Return what `one.py` reports, None if it failed, which is noted."""
+    """Return what `one.py` reports, None if it failed: that is noted, and all its figures dropped."""
     program = str(Path(__file__).with_name("one.py"))
     command = [sys.executable, program, task, *key, "--seconds", str(seconds)]
     try:
         report: dict[str, Any] = json.loads(reported(command, CONTESTANTS[key[1]][3]))
     except RuntimeError as error:
         results.failures[key] = str(error)
+        results.times.pop(key, None)
+        results.checks.pop(key, None)
         return None
     return report
 
@@ -157,7 +161,8 @@ def print_targets(results: Results) -> None:
     limits += [(work, other, limit) for work in ("d0", "d1") for other, limit in (("torch", 0.6), ("mygrad", 0.2))]
     for work, other, limit in limits:
         ratio = results.ratio(work, "tinygrad_nn", other)
-        print_verdict(f"{work}: time at most {limit:g} x {other}", ratio, limit, results.noisy(work, "tinygrad_nn", other))
+        noisy = results.noisy(work, "tinygrad_nn", other)
+        print_verdict(f"{work}: time at most {limit:g} x {other}", ratio, limit, noisy)
     for work in ("a64", "a32", "b", "c"):
         mine, theirs = results.peak(work, "tinygrad_nn"), results.peak(work, "torch")
         ratio = None if mine is None or not theirs else mine / theirs

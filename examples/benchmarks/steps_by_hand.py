@@ -6,6 +6,7 @@ A contestant is a class made from a `Training`; calling it runs one step, `param
 W1 (out, in), b1 (out,), W2, ... as they are now.
 """
 
+# ruff: noqa: D102  (the text above says what a contestant's methods do)
 from __future__ import annotations
 
 from typing import Any

@@ -1,8 +1,10 @@
 """The same training step in each library, written as its own documentation writes it.
 
-Each contestant imports its library when it is made, so that a process holds only the one it runs.
+A contestant is a class made from a `Training`, called and read as in `steps_by_hand`. It imports its
+library when it is made, so that a process holds only the one it runs.
 """
 
+# ruff: noqa: D102  (the text above says what a contestant's methods do)
 from __future__ import annotations
 
 from typing import Any

@@ -29,6 +29,7 @@ class Training:
 
     @property
     def binary(self) -> bool:
+        """Whether there is one output, trained by binary cross entropy."""
         return self.widths[-1] == 1
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:

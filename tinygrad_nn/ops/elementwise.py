@@ -19,11 +19,19 @@ _erfc_of_one = np.frompyfunc(math.erfc, 1, 1)
 
 def _erfc(x: Any) -> Any:
     """Return erfc(x) = 1 - erf(x), by SciPy where it is installed. Shapes: (...) -> (...)."""
+    x = np.asarray(x)
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
     try:
         from scipy.special import erfc
     except ImportError:
-        return np.asarray(_erfc_of_one(x)).astype(np.result_type(x, np.float16))
-    return erfc(x)
+        return np.asarray(_erfc_of_one(x)).astype(dtype)
+    return erfc(x.astype(np.float32)).astype(dtype) if dtype.char == "e" else erfc(x)
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    """Return log(exp(a) + exp(b)), without overflow. Shapes broadcast: (...), (...) -> (...)."""
+    with np.errstate(over="ignore"):
+        return np.logaddexp(a, b)
 
 
 def _predecessor(b: Any) -> Any:
@@ -40,6 +48,12 @@ def _log_of_base(a: Any) -> Any:
 def _share(wins: Any, ties: Any, wanted: Any) -> Any:
     """Return what an operand of maximum or minimum gets: at a tie half, or 0 against a constant."""
     return np.where(ties, 0.5 if all(wanted) else 0.0, wins)
+
+
+def _over_square(x: Any, a: Any, b: Any) -> Any:
+    """Return x / (a^2 + b^2) without overflow, and 0 where both are 0."""
+    length = _nonzero(np.hypot(a, b))
+    return x / length / length
 
 
 def _nonzero(x: Any) -> Any:
@@ -67,7 +81,7 @@ log         = elementwise(np.log,         lambda g, x: g / x,                   
 log2        = elementwise(np.log2,        lambda g, x: g / (x * math.log(2)),                            domain=(0.5, 2))
 log10       = elementwise(np.log10,       lambda g, x: g / (x * math.log(10)),                           domain=(0.5, 2))
 log1p       = elementwise(np.log1p,       lambda g, x: g / (1 + x),                                      domain=(-0.5, 2))
-logaddexp   = elementwise(np.logaddexp,   lambda g, a, b, y: g * _weight(a, b, y), lambda g, a, b, y: g * _weight(b, a, y), method=False)
+logaddexp   = elementwise(_logaddexp,     lambda g, a, b, y: g * _weight(a, b, y), lambda g, a, b, y: g * _weight(b, a, y), name="logaddexp", numpy=[np.logaddexp], method=False)
 
 sin         = elementwise(np.sin,         lambda g, x: g * np.cos(x))
 cos         = elementwise(np.cos,         lambda g, x: g * -np.sin(x))
@@ -75,7 +89,7 @@ tan         = elementwise(np.tan,         lambda g, y: g * (1 + y * y),         
 arcsin      = elementwise(np.arcsin,      lambda g, x: g / np.sqrt((1 - x) * (1 + x)),                   domain=(-0.9, 0.9))
 arccos      = elementwise(np.arccos,      lambda g, x: -g / np.sqrt((1 - x) * (1 + x)),                  domain=(-0.9, 0.9))
 arctan      = elementwise(np.arctan,      lambda g, x: g / (1 + x * x))
-arctan2     = elementwise(np.arctan2,     lambda g, a, b: g * (b / _nonzero(a * a + b * b)), lambda g, a, b: g * (-a / _nonzero(a * a + b * b)), method=False, domain=(0.5, 2))
+arctan2     = elementwise(np.arctan2,     lambda g, a, b: g * _over_square(b, a, b), lambda g, a, b: g * -_over_square(a, a, b), method=False, domain=(0.5, 2))
 sinh        = elementwise(np.sinh,        lambda g, x: g * np.cosh(x))
 cosh        = elementwise(np.cosh,        lambda g, x: g * np.sinh(x))
 tanh        = elementwise(np.tanh,        lambda g, y: g * (1 - y * y))
@@ -174,7 +188,13 @@ def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
     return np.where(np.greater(x, 0), x, slope * x)
 
 
-leaky_relu.vjp(lambda g, x, slope: g * np.where(x > 0, 1, slope))
+def _slope(x: Any, left: Any, at_zero: float) -> Any:
+    """Return 1 right of 0 and `left` left of it; at 0 what is smallest in size between the two."""
+    smallest = min(max(at_zero, 0), 1)
+    return np.where(x > 0, 1, left if smallest == at_zero else np.where(x < 0, left, smallest))
+
+
+leaky_relu.vjp(lambda g, x, slope: g * _slope(x, slope, slope))
 
 
 @primitive(pointwise=True, samples=[sample((2, 3), alpha=0.5)], alpha=_constant)
@@ -183,7 +203,7 @@ def elu(x: Any, /, alpha: float = 1.0) -> Any:
     return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-elu.vjp(lambda g, x, alpha: g * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0))))
+elu.vjp(lambda g, x, alpha: g * _slope(x, alpha * np.exp(np.minimum(x, 0)), alpha))
 
 
 @primitive(

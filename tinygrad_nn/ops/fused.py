@@ -17,7 +17,7 @@ from .reduction import _all_axes, _kept, mean, sum
     method=False,
     samples=[
         sample((5, 3), (2, 3), (2,)), sample((2, 4, 3), (2, 3)), sample((3,), (2, 3), (2,)),
-        sample((0, 3), (2, 3), (2,)),
+        sample((0, 3), (2, 3), (2,)), sample((2, 2, 0), (3, 0), (3,)), sample((2, 2, 3), (0, 3), (0,)),
     ],
 )  # fmt: skip
 def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
@@ -30,7 +30,7 @@ def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
 
 def _rows(x: Any) -> Any:
     """Return the matrix of all rows. Shapes: (..., n) -> (m, n)."""
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 linear.vjp(lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g)
@@ -40,14 +40,15 @@ def _shifted(x: Any, axis: Any) -> Any:
     """Return x minus its maximum, so that exp can't overflow; where that is inf, its limit."""
     top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     if np.isfinite(top).all():
-        return x - top
+        with np.errstate(over="ignore"):
+            return x - top
     limit = np.where(x == np.inf, x.dtype.type(0), x.dtype.type(-np.inf))
     return np.where(top == np.inf, limit, np.where(np.isneginf(x), x, x - np.where(np.isinf(top), 0, top)))
 
 
 def _log(total: Any) -> Any:
     """Return the logarithm, and 0 where there was nothing to add up."""
-    return np.log(np.where(total == 0, total.dtype.type(1), total))
+    return np.log(total if total.all() else np.where(total == 0, total.dtype.type(1), total))
 
 
 _INFINITE = np.array([[-np.inf, 1.0], [np.inf, 0.0], [-np.inf, -np.inf], [1e4, -1e4]])
@@ -74,7 +75,7 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     """
     y = np.exp(_shifted(_floating(x), axis))
     total = np.add.reduce(y, axis=axis, keepdims=True)
-    return y / np.where(total == 0, total.dtype.type(1), total)
+    return y / (total if total.all() else np.where(total == 0, total.dtype.type(1), total))
 
 
 softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
@@ -135,9 +136,8 @@ def _labels(value: Any, inputs: Any) -> Any:
         labels = labels.astype(np.intp)
     if labels.shape != shape[:-1]:
         raise ValueError(f"logits of shape {shape} need class labels of shape {shape[:-1]}, got {labels.shape}")
-    wrong = np.argwhere((labels < 0) | (labels >= shape[-1]))
-    if len(wrong):
-        at = tuple(int(i) for i in wrong[0])
+    if labels.size and (labels.min() < 0 or labels.max() >= shape[-1]):
+        at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= shape[-1]))[0])
         raise ValueError(f"label {labels[at]} at {at} names no class: there are {shape[-1]}, from 0 on")
     return labels
 
@@ -157,16 +157,18 @@ def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
     `reduction` is "mean", "sum" or "none". Raises ValueError for labels outside 0..k-1.
     """
     z = _shifted(_floating(logits), (-1,))
-    picked = np.take_along_axis(z, labels[..., None], axis=-1)[..., 0]
+    picked = z.reshape(-1, z.shape[-1])[np.arange(labels.size), labels.reshape(-1)].reshape(labels.shape)
     return _reduced(_log(np.add.reduce(np.exp(z), axis=-1)) - picked, reduction)
 
 
 @cross_entropy.vjp
 def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
-    hot = np.zeros(logits.shape, logits.dtype)
-    np.put_along_axis(hot, labels[..., None], 1, axis=-1)
+    hot = np.zeros((labels.size, logits.shape[-1]), logits.dtype)
+    hot[np.arange(labels.size), labels.reshape(-1)] = 1
     g = _spread(g, max(labels.size, 1), reduction)
-    return (softmax.kernel(logits, axis=(-1,)) - hot) * (g[..., None] if reduction == "none" else g)
+    return (softmax.kernel(logits, axis=(-1,)) - hot.reshape(logits.shape)) * (
+        g[..., None] if reduction == "none" else g
+    )
 
 
 def _same_shape(loss: str, a: Any, b: Any) -> None:
@@ -199,8 +201,9 @@ def binary_cross_entropy(probabilities: Any, y: Any, /, reduction: str = "mean")
 
 
 def _quotient(a: Any, b: Any) -> Any:
-    """Return a / b, and 0 where a is 0."""
-    return np.where(a == 0, 0, a / np.where(a == 0, 1, b))
+    """Return a / b, and 0 where both are 0."""
+    nothing = (a == 0) & (b == 0)
+    return np.where(nothing, 0, a / np.where(nothing, 1, b))
 
 
 binary_cross_entropy.vjp(
@@ -211,6 +214,7 @@ binary_cross_entropy.vjp(
     lambda g, probabilities, y_shape, reduction: (
         _spread(g, max(math.prod(y_shape), 1), reduction) * (np.log1p(-probabilities) - np.log(probabilities))
     ),
+    pointwise=True,
 )
 
 
@@ -243,6 +247,7 @@ binary_cross_entropy_with_logits.vjp(
         (sigmoid.kernel(logits) - y) * _spread(g, max(math.prod(logits_shape), 1), reduction)
     ),
     lambda g, logits, y_shape, reduction: -logits * _spread(g, max(math.prod(y_shape), 1), reduction),
+    pointwise=True,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,10 @@ def matmul(a: Any, b: Any) -> Any:
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul needs vectors or matrices, got shapes {a.shape} and {b.shape}; write a * b")
     if a.ndim == 1:
-        return matmul(a.reshape(1, -1), b).squeeze(-2 if b.ndim > 1 else 0)
+        return matmul(a.reshape(1, a.size), b).squeeze(-2 if b.ndim > 1 else 0)
     if b.ndim == 1:
-        return matmul(a, b.reshape(-1, 1)).squeeze(-1)
+        return matmul(a, b.reshape(b.size, 1)).squeeze(-1)
     if b.ndim == 2:
-        return _product(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        return _product(rows, b).reshape(*a.shape[:-1], b.shape[-1])
     return _product(a, b)

@@ -89,6 +89,8 @@ def mean(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the arithmetic mean over the axes, all by default."""
     x = as_tensor(x)
     axis = axes(axis, x.ndim)
+    if x.dtype.char == "e":
+        return mean(x.astype(np.float32), axis, keepdims).astype(np.float16)
     return sum(x, axis, keepdims) / _count(x, axis)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,7 +27,7 @@ def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
     wanted = tuple(int(n) for n in shape) if isinstance(shape, Iterable) else (int(shape),)
     if wanted.count(-1) == 1:
         known = -math.prod(wanted)
-        wanted = tuple((np.size(x) // known if known else 0) if n == -1 else n for n in wanted)
+        wanted = tuple(np.size(x) // known if n == -1 and known else n for n in wanted)
     if math.prod(wanted) != np.size(x) or any(n < 0 for n in wanted):
         raise ValueError(f"cannot reshape a tensor of shape {np.shape(x)} into {shape}: the sizes differ")
     return wanted
@@ -106,7 +107,7 @@ setattr(Tensor, "mT", property(lambda x: swapaxes(x, -1, -2), doc="The last two 
 def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     """Return the tensor with the source axes moved to where the destination says."""
     x = as_tensor(x)
-    one = isinstance(source, int)
+    one = np.ndim(source) == 0
     sources = [_axis(a, x.ndim) for a in ([source] if one else source)]
     places = [_axis(a, x.ndim) for a in ([destination] if one else destination)]
     order = [i for i in range(x.ndim) if i not in sources]
@@ -205,12 +206,12 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     x = as_tensor(x)
     axis = _axis(axis, x.ndim)
     n = x.shape[axis]
-    if isinstance(indices_or_sections, int):
-        if n % indices_or_sections:
-            raise ValueError(f"an axis of length {n} has no {indices_or_sections} equal pieces")
-        places = [n // indices_or_sections * i for i in range(1, indices_or_sections)]
+    if np.ndim(indices_or_sections) == 0:
+        pieces = operator.index(indices_or_sections)
+        if pieces < 1 or n % pieces:
+            raise ValueError(f"an axis of length {n} has no {pieces} equal pieces")
+        places = [n // pieces * i for i in range(1, pieces)]
     else:
         places = [int(i) for i in indices_or_sections]
     before = (slice(None),) * axis
-    pieces = itertools.pairwise([0, *places, n])
-    return [x[(*before, slice(start, stop))] for start, stop in pieces]
+    return [x[(*before, slice(start, stop))] for start, stop in itertools.pairwise([0, *places, n])]

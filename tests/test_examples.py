@@ -1,0 +1,127 @@
+"""Every example runs, in a quick mode, as a program of its own."""
+
+import importlib.util
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+BENCHMARKS = [
+    path for path in sorted(EXAMPLES.glob("benchmarks/*.py")) if '"--quick"' in path.read_text(encoding="utf-8")
+]
+TESTED = {"first_steps", "by_hand", "moons", "digits", "david_vs_goliath"}
+
+
+def run(program: pathlib.Path, *options: str, folder: pathlib.Path) -> str:
+    """Return what a program prints, run in a folder of its own."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # One thread each: the tests may share their cores, and BLAS threads that wait for one spin.
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8",
+        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+    }  # fmt: skip
+    command = [sys.executable, "-W", "default", str(program), *options]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ours = [line for line in done.stderr.splitlines() if "Warning" in line and str(ROOT) in line]
+    assert ours == []
+    return done.stdout
+
+
+def is_png(path: pathlib.Path) -> bool:
+    return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.stat().st_size > 10_000
+
+
+def test_every_example_has_a_test() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == TESTED
+
+
+def test_first_steps(tmp_path: pathlib.Path) -> None:
+    assert run(EXAMPLES / "first_steps.py", folder=tmp_path).splitlines() == [
+        "tg.tensor(1., dtype='float64', requires_grad=True)",
+        "tg.tensor([6., 8.], dtype='float64')",
+        "tg.tensor([ 4., -2.], dtype='float64')",
+    ]
+
+
+def test_by_hand_prints_the_articles_table(tmp_path: pathlib.Path) -> None:
+    printed = run(EXAMPLES / "by_hand.py", "--epochs", "101", folder=tmp_path)
+    rows = re.findall(r"^ *([\d,]+) +(0\.\d+) +(0\.\d{6})$", printed, re.MULTILINE)
+    assert [row[0] for row in rows] == ["0", "1", "10", "100"]
+    assert {row[2] for row in rows} == {"0.504444"}
+    costs = [0.6936484871866765, 0.6936453795732516, 0.6936171443380083, 0.6933371271884572]
+    assert [float(row[1]) for row in rows] == pytest.approx(costs, rel=1e-12)
+    assert "test accuracy 0.46" in printed
+
+
+def test_moons(tmp_path: pathlib.Path) -> None:
+    printed = run(EXAMPLES / "moons.py", "--quick", folder=tmp_path)
+    assert re.search(r"total +5,226$", printed, re.MULTILINE)
+    assert "History of 50 epochs: cost 0.693495, accuracy 0.5044" in printed
+    assert re.search(r"not seen: cost 0\.69\d\d, accuracy 0\.46", printed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_moons_draws_its_boundary(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("matplotlib")
+    printed = run(EXAMPLES / "moons.py", "--quick", "--output", "boundary.png", folder=tmp_path)
+    assert "wrote boundary.png" in printed
+    assert is_png(tmp_path / "boundary.png")
+
+
+def test_digits_are_read(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("sklearn")
+    printed = run(EXAMPLES / "digits.py", folder=tmp_path)
+    found = re.search(r"test accuracy (\d\.\d{4}) on 360 digits", printed)
+    assert found is not None
+    assert float(found[1]) >= 0.97
+
+
+def test_digits_quickly(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("sklearn")
+    printed = run(EXAMPLES / "digits.py", "--quick", folder=tmp_path)
+    found = re.search(r"test accuracy (\d\.\d{4}) on 360 digits", printed)
+    assert found is not None
+    assert float(found[1]) >= 0.94
+    counts = [int(n) for n in re.findall(r"\d+", printed[printed.index("[[") : printed.index("]]")])]
+    assert len(counts) == 100
+    assert sum(counts) == 360
+    assert sum(counts[::11]) / 360 == pytest.approx(float(found[1]), abs=5e-5)
+
+
+def test_david_vs_goliath(tmp_path: pathlib.Path) -> None:
+    printed = run(EXAMPLES / "david_vs_goliath.py", "--quick", "--output", "both.png", folder=tmp_path)
+    published, equal = printed.split("On equal terms")
+    assert published.startswith("As published")
+    rows = re.findall(r"^(David|Goliath)\S*.* (\d\.\d\d) +\d+\.\d s$", published, re.MULTILINE)
+    assert [row[0] for row in rows][:2] == ["David", "Goliath"]
+    assert rows[0][1] == "0.46"
+    assert float(rows[1][1]) > 0.6
+    rows = re.findall(r"^(\S+ .*?)  +(\d\.\d\d) +\d+\.\d\d +(0, the reference|\S+)$", equal, re.MULTILINE)
+    names = [row[0] for row in rows]
+    assert names[0].startswith("by hand")
+    assert names[1].startswith("tinygrad_nn")
+    assert {row[1] for row in rows} == {"0.46"}
+    assert rows[0][2] == "0, the reference"
+    assert float(rows[1][2]) < 1e-12
+    # Keras's own steps, in double precision too, are off by 2e-8 of their length.
+    assert all(float(row[2]) < (1e-8 if row[0].startswith("Keras") else 1e-12) for row in rows[1:])
+    for package, name in (("torch", "PyTorch"), ("sklearn", "scikit-learn"), ("keras", "Keras")):
+        found = importlib.util.find_spec(package) is not None
+        assert found == any(n.startswith(name) for n in names)
+    if importlib.util.find_spec("matplotlib") is None:
+        assert "no picture: python -m pip install matplotlib" in printed
+    else:
+        assert is_png(tmp_path / "both.png")
+
+
+@pytest.mark.parametrize("program", BENCHMARKS, ids=lambda path: path.stem)
+def test_benchmarks_print_a_table(program: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    printed = run(program, "--quick", folder=tmp_path)
+    assert len(printed.splitlines()) >= 3
+    assert re.search(r"\d\.\d", printed)
