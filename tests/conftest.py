@@ -1,8 +1,14 @@
-"""Hypothesis profiles: quick and derandomised by default, deep by HYPOTHESIS_PROFILE=deep."""
+"""Hypothesis profiles: quick and derandomised by default, deep by HYPOTHESIS_PROFILE=deep.
+
+One BLAS thread: on a busy machine two wait for each other, many times longer than they work.
+"""
 
 import os
 
-from hypothesis import HealthCheck, settings
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 settings.register_profile(
     "quick", max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

@@ -157,7 +157,7 @@ class _Run:
         return loss(z, y, reduction="sum") / len(X), guess
 
     def evaluate(self, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-        with no_grad():
+        with no_grad(), np.errstate(over="ignore", invalid="ignore"):
             cost, right = self.cost(X, y)
         return cost.item(), right
 
@@ -166,7 +166,8 @@ class _Run:
         costs, rights, sizes = [], [], []
         assert self.optimizer is not None
         for X, y in batches:
-            cost, right = self.cost(X, y)
+            with np.errstate(over="ignore", invalid="ignore"):
+                cost, right = self.cost(X, y)
             value = cost.item()
             if not math.isfinite(value):
                 self._diverged(value, epoch)

@@ -58,7 +58,7 @@ def _checked_layer(number: int, layer: Any) -> dict[str, Any]:
         n = layer[key]
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ArchitectureError(f"layer {number} has {key}={n!r}; write a whole number of at least 1")
-    if layer["activation"] not in ACTIVATIONS:
+    if layer["activation"] not in list(ACTIVATIONS):
         raise ArchitectureError(
             f"layer {number} has activation={layer['activation']!r}; write one of {', '.join(ACTIVATIONS)}"
         )

@@ -33,7 +33,7 @@ def plot_data(X: np.ndarray, y: np.ndarray, ax: Any = None) -> Any:
     for label, colour in ((0, "#3b6ea8"), (1, "#c8553d")):
         chosen = X[np.ravel(y) == label]
         ax.scatter(
-            chosen[:, 0], chosen[:, 1], s=18, c=colour, edgecolors="white", linewidths=0.5, label=f"class {label}"
+            chosen[:, 0], chosen[:, 1], s=26, c=colour, edgecolors="white", linewidths=0.8, label=f"class {label}"
         )
     ax.set(xlabel="x₁", ylabel="x₂", title=f"Two moons, {len(X)} points")
     ax.legend(loc="upper right")
@@ -68,8 +68,9 @@ def plot_boundary(
     `predict` maps points (n, 2) to the probability of class 1, (n,) or (n, 1).
     """
     ax = _axes(ax)
-    filled = ax.contourf(*probability_grid(predict), levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.8)
-    ax.contour(*probability_grid(predict), levels=[0.5], colors="black", linewidths=1.5)
+    grid = probability_grid(predict)
+    filled = ax.contourf(*grid, levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.5)
+    ax.contour(*grid, levels=[0.5], colors="black", linewidths=1.5)
     plot_data(X, y, ax)
     if ax.figure is not None and not any(a.get_label() == "<colorbar>" for a in ax.figure.axes):
         ax.figure.colorbar(filled, ax=ax, label="probability of class 1", ticks=[0, 0.25, 0.5, 0.75, 1])

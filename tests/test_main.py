@@ -1,0 +1,155 @@
+"""The command line: what it prints and writes, with and without matplotlib, and its exit codes."""
+
+import importlib.util
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+from tinygrad_nn import __main__ as program
+from tinygrad_nn.checking import network as checking
+from tinygrad_nn.primitive import OPERATIONS
+from tinygrad_nn.study import plots
+
+SMALL = [
+    {"input_dim": 2, "output_dim": 5, "activation": "relu"},
+    {"input_dim": 5, "output_dim": 1, "activation": "sigmoid"},
+]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "ARCHITECTURE", SMALL)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_quick_run_prints_the_report_and_writes_the_pictures(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["--quick", "--seed", "3", "--animate", "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"total\s+21\n", printed)
+    assert re.search(r"gradient check: 21 parameters, worst error \d\.\de-\d+ at \w+\[.*: right", printed)
+    assert re.search(r"test accuracy 0\.\d\d after 200 epochs, \d+ µs each", printed)
+    assert "by hand" not in printed  # the article's costs are those of seed 2
+    found = {path.name: path.read_bytes()[:4] for path in (tmp_path / "out").iterdir()}
+    assert found == {
+        "data.png": b"\x89PNG",
+        "learning.png": b"\x89PNG",
+        "boundary.png": b"\x89PNG",
+        "learning.gif": b"GIF8",
+    }
+
+
+def test_the_experiment_s_costs_stand_beside_the_article_s(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["--epochs", "2", "--output", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    rows = re.findall(r"^ +(\d+)  (0\.\d+) +(0\.\d+) +(\S+)$", printed, re.MULTILINE)
+    assert [row[0] for row in rows] == ["0", "1"]
+    assert rows[0][2] == "0.6936484871866765"
+    assert all(float(row[3]) < 1e-12 for row in rows)
+    assert re.search(r"total\s+5,226\n", printed)
+
+
+@pytest.mark.usefixtures("small")
+def test_without_matplotlib_it_trains_and_names_the_install_line(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
+    assert program.main(["--quick", "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "test accuracy" in printed
+    assert "-m pip install matplotlib" in printed
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_wrong_rule_fails_the_run(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = OPERATIONS["relu"].rules[0]
+    pull = rule.pull
+    monkeypatch.setattr(rule, "pull", lambda g, saved: 1.01 * pull(g, saved))
+    assert program.main(["--quick", "--output", str(tmp_path)]) == 1
+    assert "WRONG" in capsys.readouterr().out
+
+
+def test_epochs_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        program.main(["--epochs", "0"])
+    assert stopped.value.code == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
+def network_with_data() -> tuple[tg.DenseNetwork, Any, Any]:
+    X, y = tg.data.make_moons(60, seed=1)
+    return tg.DenseNetwork(SMALL, seed=5), X, y.reshape(-1, 1).astype(float)
+
+
+def test_the_check_looks_at_every_parameter_and_leaves_them_alone() -> None:
+    network, X, y = network_with_data()
+    before = network.state_dict()
+    check = checking.check_network(network, X, y)
+    assert check
+    assert check.parameters == 21
+    assert check.worst < 1e-6
+    for name, value in network.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_differences_across_a_kink_are_counted_and_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, X, y = network_with_data()
+    monkeypatch.setattr(checking, "STEPS", (0.5, 1e-5))
+    check = checking.check_network(network, X, y)
+    assert check.straddling > 1
+    assert check.unresolved == 0
+    assert not check.ok  # more than 1 % straddled
+    tg.binary_cross_entropy_with_logits(network.logits(X), y).backward()
+    (W1,) = (p for name, p in network.named_parameters() if name == "W1")
+    again = [error for error, _, straddled, _ in checking._coordinates(network, X, y, "W1", W1) if straddled]
+    assert again
+    assert max(again) < 1e-6
+    monkeypatch.setattr(checking, "STEPS", (0.5,))
+    assert checking.check_network(network, X, y).unresolved == check.straddling
+
+
+def test_one_wrong_coordinate_is_named() -> None:
+    network, X, y = network_with_data()
+    rule = OPERATIONS["linear"].rules[2]
+    pull = rule.pull
+    try:
+        rule.pull = lambda g, saved: pull(g, saved) * np.where(np.arange(g.shape[-1]) == 3, 1.001, 1)
+        check = checking.check_network(network, X, y)
+    finally:
+        rule.pull = pull
+    assert not check.ok
+    assert check.where == "b1[3]"
+
+
+def test_plots_return_their_axes_and_draw_into_given_ones() -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    X, y = tg.data.make_moons(40)
+    ax = figure.subplots()
+    assert plots.plot_data(X, y, ax) is ax
+    assert len(ax.collections) == 2
+    history = tg.History(cost=[0.7, 0.5], accuracy=[0.5, 0.8])
+    np.testing.assert_array_equal(plots.plot_history(history).lines[0].get_ydata(), history.cost)
+    boundary = plots.plot_boundary(lambda points: points[:, 0] > 0, X, y)
+    assert boundary.get_xlim() == (-1.5, 2.5)
+    assert boundary.get_ylim() == (-1.0, 2.0)
+    x, rows, grid = plots.probability_grid(lambda points: points[:, 0] + 10 * points[:, 1])
+    assert grid.shape == (100, 100)
+    np.testing.assert_allclose(grid[7, 3], x[3] + 10 * rows[7])
+
+
+def test_a_picture_without_matplotlib_names_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match="-m pip install matplotlib"):
+        plots.plot_history(tg.History(cost=[1.0], accuracy=[0.5]))
