@@ -33,8 +33,10 @@ def pullback(
     order = history(seeds)
     below, useful = (None, None) if wanted is None else _leading_to(wanted, order)
     cotangents, results = dict(seeds), {}
-    quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
-    with quiet, enable_grad() if create_graph else nullcontext():
+    alarms: list[str] = []
+    masked = not all((seed.data if create_graph else seed).all() for seed in seeds.values())
+    flags = np.errstate(invalid="call", divide="ignore", over="ignore", call=lambda kind, _: alarms.append(kind))
+    with flags, enable_grad() if create_graph else nullcontext():
         for node in order:
             g = cotangents.pop(node, None)
             if g is None:
@@ -53,14 +55,17 @@ def pullback(
                     _add_into(rule, g, saved, parent, cotangents)
                     continue
                 c = rule.pull(g, saved)
-                if rule.pointwise and has_nan(c.data if create_graph else c):
-                    c = zero_safe(rule, g, saved)
+                if (masked or alarms) and rule.pointwise:
+                    if has_nan(c.data if create_graph else c):
+                        c = zero_safe(rule, g, saved)
+                    alarms.clear()
                 if c.shape != parent.shape or c.dtype is not parent.dtype:
                     c = project(c, parent, node, rule)
                 if parent in cotangents:
                     c = _added(cotangents.pop(parent), c)
                 cotangents[parent] = c
             saved = None
+            masked = masked or node.operation.masks
             if not retain_graph:
                 node.parents = node.saved = None
     return results
@@ -116,7 +121,9 @@ def zero_safe(rule: Any, g: Any, saved: Any) -> Any:
     """Return the pointwise rule's product, zero where either factor is exactly zero.
 
     A pointwise rule is `g` times a local derivative. Where one of them is zero and the other is inf
-    or nan, IEEE arithmetic says nan; what a mask switched off stays off instead.
+    or nan, IEEE arithmetic says nan; what a mask switched off stays off instead. To look for nan
+    costs time, so it is done only where there can be one: after NumPy's invalid flag, which 0 * inf
+    raises, or behind an operation that masks, for only there can a nan be left out of the output.
     """
     local = rule.pull(np.ones(g.shape, g.dtype), saved)
     return np.where((g == 0) | (local == 0), 0, g * local)

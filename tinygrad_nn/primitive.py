@@ -127,13 +127,14 @@ class Operation:
         optional: int = 0,
         variadic: bool = False,
         pointwise: bool = False,
+        masks: bool = False,
         normalise: Mapping[str, Callable[[Any, Any], Any]] | None = None,
         samples: Iterable[Any] = (),
         kinks: Mapping[Any, Any] | None = None,
     ) -> None:
         self.name, self.forward, self.arguments = name, forward, arguments
         self.defaults, self.variadic, self.pointwise = dict(defaults), variadic, pointwise
-        self.domain = (-2.0, 2.0)
+        self.domain, self.masks = (-2.0, 2.0), masks
         self.normalise, self.samples, self.kinks = dict(normalise or {}), tuple(samples), dict(kinks or {})
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
         self.layout = (*arguments, "y", *shapes, "wanted", *self.defaults)
@@ -403,18 +404,20 @@ def elementwise(
     numpy: Iterable[Any] = (),
     operator: str | None = None,
     method: bool = True,
+    masks: bool = False,
     domain: tuple[float, float] = (-2.0, 2.0),
     kinks: Mapping[Any, Any] | None = None,
 ) -> Differentiable:
     """Declare an operation on corresponding entries; one rule per operand, or none at all.
 
-    `domain` is where its tests draw operands; `kinks` maps operands to the subgradients there.
+    `domain` is where its tests draw operands; `kinks` maps operands to the subgradients there. An
+    operation whose output may leave out a nan of its operands `masks`.
     """
     is_ufunc = isinstance(ufunc, np.ufunc)
     arity = ufunc.nin if is_ufunc else len(_parameters(ufunc))
     name = name or ufunc.__name__
     arguments = ("x",) if arity == 1 else ("a", "b")
-    op = Operation(name, ufunc, arguments, {}, pointwise=True, kinks=kinks)
+    op = Operation(name, ufunc, arguments, {}, pointwise=True, masks=masks, kinks=kinks)
     op.domain = domain
     op.set_rules(rules or (None,) * arity, pointwise=True)
     if not op.differentiable:
@@ -437,6 +440,7 @@ def primitive(
     name: str | None = None,
     variadic: bool = False,
     pointwise: bool = False,
+    masks: bool = False,
     samples: Iterable[Any] = (),
     kinks: Mapping[Any, Any] | None = None,
     **normalise: Callable[[Any, Any], Any],
@@ -444,7 +448,8 @@ def primitive(
     """Declare the decorated function on arrays as an operation; its rules follow by `.vjp`.
 
     Positional-only parameters are the inputs, the others parameters. A keyword named like one
-    of those gives the function `(value, inputs) -> value` that normalises it, once.
+    of those gives the function `(value, inputs) -> value` that normalises it, once. An operation
+    whose output may leave out a nan of its inputs `masks`, which keeps zero cotangents zero.
     """
 
     def declare(forward: Callable[..., Any]) -> Differentiable:
@@ -455,7 +460,7 @@ def primitive(
         public = name or forward.__name__
         op = Operation(
             public, forward, arguments, defaults, optional=optional, variadic=variadic, pointwise=pointwise,
-            normalise=normalise, samples=samples, kinks=kinks,
+            masks=masks, normalise=normalise, samples=samples, kinks=kinks,
         )  # fmt: skip
         call: Any = _call_any(op)
 

@@ -64,7 +64,7 @@ add         = elementwise(np.add,         lambda g: g,               lambda g: g
 subtract    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                       operator="sub", method=False)
 multiply    = elementwise(np.multiply,    lambda g, b: g * b,        lambda g, a: g * a,                 operator="mul", method=False)
 divide      = elementwise(np.divide,      lambda g, b: g / b,        lambda g, b, y: -g * y / b,         operator="truediv", method=False, domain=(0.5, 2))
-power       = elementwise(np.power,       lambda g, a, b: g * (b * a ** _predecessor(b)), lambda g, a, y: g * (y * _log_of_base(a)), operator="pow", method=False, domain=(0.5, 2))
+power       = elementwise(np.power,       lambda g, a, b: g * (b * a ** _predecessor(b)), lambda g, a, y: g * (y * _log_of_base(a)), operator="pow", method=False, masks=True, domain=(0.5, 2))
 negative    = elementwise(np.negative,    lambda g: -g,              operator="neg", method=False)
 positive    = elementwise(np.positive,    lambda g: g,               operator="pos", method=False)
 absolute    = elementwise(np.absolute,    lambda g, x: g * np.sign(x), name="abs", operator="abs",       kinks={0: 0})
@@ -72,7 +72,7 @@ square      = elementwise(np.square,      lambda g, x: g * (2 * x))
 sqrt        = elementwise(np.sqrt,        lambda g, y: g / (2 * y),                                      domain=(0.5, 2))
 cbrt        = elementwise(np.cbrt,        lambda g, y: g / (3 * y * y),                                  domain=(0.5, 2))
 reciprocal  = elementwise(np.reciprocal,  lambda g, y: -g * y * y,                                       domain=(0.5, 2))
-hypot       = elementwise(np.hypot,       lambda g, a, y: g * (a / _nonzero(y)), lambda g, b, y: g * (b / _nonzero(y)), method=False, kinks={(0, 0): (0, 0)})
+hypot       = elementwise(np.hypot,       lambda g, a, y: g * (a / _nonzero(y)), lambda g, b, y: g * (b / _nonzero(y)), method=False, masks=True, kinks={(0, 0): (0, 0)})
 
 exp         = elementwise(np.exp,         lambda g, y: g * y)
 exp2        = elementwise(np.exp2,        lambda g, y: g * (y * math.log(2)))
@@ -207,7 +207,7 @@ elu.vjp(lambda g, x, alpha: g * _slope(x, alpha * np.exp(np.minimum(x, 0)), alph
 
 
 @primitive(
-    numpy=[np.where], method=False,
+    numpy=[np.where], masks=True, method=False,
     samples=[
         sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
         sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),

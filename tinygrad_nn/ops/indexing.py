@@ -43,7 +43,11 @@ def _may_repeat(index: Any) -> bool:
 
 
 @primitive(
-    method=False, operator="getitem", index=_plain, samples=[sample(shape, index=index) for shape, index in _INDICES]
+    method=False,
+    masks=True,
+    operator="getitem",
+    index=_plain,
+    samples=[sample(shape, index=index) for shape, index in _INDICES],
 )
 def getitem(x: Any, /, index: Any) -> Any:
     """Return the entries that a NumPy index names; a value of its own, not a window."""
@@ -77,7 +81,7 @@ getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x
 
 
 @primitive(
-    method=False, index=_plain,
+    method=False, masks=True, index=_plain,
     samples=[sample(shape, np.ones(np.empty(shape)[index].shape), index=index) for shape, index in _INDICES]
     + [sample((3, 4), (4,), index=slice(1, 3))],
 )  # fmt: skip
