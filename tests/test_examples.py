@@ -122,6 +122,6 @@ def test_david_vs_goliath(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("program", BENCHMARKS, ids=lambda path: path.stem)
 def test_benchmarks_print_a_table(program: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    printed = run(program, "--quick", folder=tmp_path)
-    assert len(printed.splitlines()) >= 3
-    assert re.search(r"\d\.\d", printed)
+    printed = run(program, "--quick", "--only", "a32", "d0", "plain", "article", "tinygrad_nn", folder=tmp_path)
+    for row in ("plain", "article", "tinygrad_nn"):
+        assert re.search(rf"^  {row} +\d+ +\d+-[\d,]+ +\d\.\d\d", printed.replace(",", ""), re.MULTILINE), printed

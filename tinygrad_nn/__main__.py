@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     frames: list[tuple[int, np.ndarray]] = []
 
     def remember(epoch: int, history: History) -> None:
-        if options.animate and can_draw and epoch % max(options.epochs // 100, 1) == 0:
+        if options.animate and can_draw and epoch % max(options.epochs // 50, 1) == 0:
             frames.append((epoch, plots.probability_grid(network.predict_proba)[2]))
 
     history = train(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from operator import attrgetter
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from .errors import FreedGraphError, freed
 
@@ -85,8 +85,9 @@ class _Switch:
 
     value: bool
 
-    def __new__(cls, function: Any = None) -> Any:
-        return super().__new__(cls) if function is None else _decorated(cls, function)
+    def __new__(cls, function: Any = None) -> Self:
+        made: Self = super().__new__(cls) if function is None else _decorated(cls, function)
+        return made
 
     def __enter__(self) -> None:
         _entered.set((*_entered.get(), (self, recording.get())))
