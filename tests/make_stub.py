@@ -10,7 +10,8 @@ import inspect
 import pathlib
 
 import tinygrad_nn
-from tinygrad_nn.primitive import COMPOSITES, OPERATIONS
+from tinygrad_nn.operation import OPERATIONS
+from tinygrad_nn.primitive import COMPOSITES
 from tinygrad_nn.tensors import Tensor
 
 FOLDER = pathlib.Path(tinygrad_nn.__file__).parent

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given
 
 import tinygrad_nn as tg
-from tinygrad_nn.primitive import OPERATIONS
+from tinygrad_nn.operation import OPERATIONS
 
 Array = Any
 BINARY = [name for name, op in OPERATIONS.items() if op.pointwise and len(op.arguments) == 2 and op.differentiable]

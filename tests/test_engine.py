@@ -282,9 +282,9 @@ def test_10_000_training_steps_leave_memory_flat_without_the_collector(no_collec
     [_create_graph_step, _abandoned_create_graph_step, _functional_step, _transform_step, _hooked_step, _failing_step],
 )
 def test_memory_stays_flat_without_the_collector(step: Callable[[Any, Any], None], no_collector: None) -> None:
-    cycles, blocks = _left_over(step, 500)
+    cycles, blocks = _left_over(step, 2_000)
     assert cycles < 100
-    assert blocks < 100
+    assert blocks < 500  # a leak of one block a step would leave 2,000; the interpreter's own lists vary
 
 
 # Backward: what it adds, how often, and where.

@@ -11,9 +11,10 @@ import tinygrad_nn
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
 LAYERS = [
     {"errors", "memory"},
-    {"node", "containers"},
+    {"arrays", "containers", "node", "recording"},
     {"autodiff"},
     {"tensors"},
+    {"creation", "operation"},
     {"primitive"},
     {"ops"},
     {"autograd", "transforms"},

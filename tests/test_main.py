@@ -11,7 +11,7 @@ import pytest
 import tinygrad_nn as tg
 from tinygrad_nn import __main__ as program
 from tinygrad_nn.checking import network as checking
-from tinygrad_nn.primitive import OPERATIONS
+from tinygrad_nn.operation import OPERATIONS
 from tinygrad_nn.study import plots
 
 SMALL = [

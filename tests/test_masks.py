@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_nn.primitive import OPERATIONS, Operation
+from tinygrad_nn.operation import OPERATIONS, Operation
 from tinygrad_nn.tensors import Tensor
 
 

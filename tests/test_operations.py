@@ -24,7 +24,8 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn import ops
-from tinygrad_nn.primitive import COMPOSITES, OPERATIONS, Operation, Rule, sample
+from tinygrad_nn.operation import OPERATIONS, Operation, Rule, sample
+from tinygrad_nn.primitive import COMPOSITES
 from tinygrad_nn.tensors import NUMPY_FUNCTIONS
 
 Array = Any

@@ -6,9 +6,23 @@ Array operations read like NumPy, autograd, `nn` and `optim` like PyTorch, trans
 """
 
 from . import autograd, data, errors, nn, optim
+from .creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
 from .memory import keep_memory
 from .nn.dense import DenseNetwork
-from .node import enable_grad, no_grad
 from .ops.elementwise import (
     absolute,
     add,
@@ -103,22 +117,8 @@ from .ops.shaping import (
     swapaxes,
     transpose,
 )
-from .tensors import (
-    Tensor,
-    arange,
-    as_tensor,
-    empty,
-    empty_like,
-    eye,
-    full,
-    full_like,
-    linspace,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from .recording import enable_grad, no_grad
+from .tensors import Tensor
 from .training import History, accuracy, evaluate, train
 from .transforms import grad, value_and_grad
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from .errors import rule_shape
 from .memory import keep_memory_once
-from .node import Node, enable_grad, history
+from .node import Node, history
+from .recording import enable_grad
 
 Lift = Callable[[Any, Node | None], Any]
 

@@ -1,21 +1,22 @@
-"""The record of one operation, and the closures that users call: the only hot code there is."""
+"""How operations are declared, and the closures that users call: the only hot code there is."""
 
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from inspect import Parameter, Signature, signature
+from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from typing import Any, Protocol, cast
 
 import numpy as np
 
 from . import errors
-from .node import Node, new, record, recording
+from .arrays import as_array
+from .node import Node, new, record
 from .node import count as next_number
-from .tensors import NUMPY_FUNCTIONS, Tensor, as_array, make
+from .operation import Operation, adding, failed, parameter_names
+from .recording import recording
+from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
-OPERATIONS: dict[str, Operation] = {}
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
 
@@ -39,193 +40,6 @@ class Differentiable(Protocol):
         """Return the result as rules need it: of the kind that the inputs are."""
 
 
-class Rule:
-    """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`.
-
-    `reads` are the names in the rule's parameter list, which decide what a node keeps.
-    `pointwise` rules are `g` times a local derivative that reads arrays; the engine makes them
-    zero-safe. `into(buffer, g, saved)`, where there is one, adds the cotangent into a buffer.
-    """
-
-    __slots__ = ("argument", "into", "pointwise", "pull", "reads")
-
-    def __init__(self, function: Callable[..., Any], argument: str, layout: tuple[str, ...], pointwise: bool):
-        self.argument = argument
-        self.reads = tuple(n for n in _parameters(function) if n not in ("g", "index_of_input"))
-        unknown = set(self.reads) - set(layout)
-        if unknown:
-            raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(layout)}")
-        self.pull = _reading(function, [layout.index(n) for n in self.reads])
-        self.pointwise = pointwise and bool(self.reads)
-        self.into: Callable[..., None] | None = None
-
-
-def _parameters(function: Any) -> tuple[str, ...]:
-    code = function.__code__
-    return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-
-
-def _reading(rule: Callable[..., Any], places: list[int]) -> Callable[[Any, Any], Any]:
-    """Return the rule as a function of the cotangent and of all that its node kept."""
-    match places:
-        case []:
-            return lambda g, saved: rule(g)
-        case [i]:
-            return lambda g, saved: rule(g, saved[i])
-        case [i, j]:
-            return lambda g, saved: rule(g, saved[i], saved[j])
-    return lambda g, saved: rule(g, *[saved[i] for i in places])
-
-
-def _adding(into: Callable[..., None], layout: tuple[str, ...]) -> Callable[[Any, Any, Any], None]:
-    places = [layout.index(name) for name in _parameters(into)[2:]]
-    return lambda buffer, g, saved: into(buffer, g, *[saved[i] for i in places])
-
-
-def _same_source(a: Any, b: Any) -> bool:
-    """Return whether both were written at the same place, as when a notebook cell runs again."""
-    places = [(getattr(f, "__module__", f), getattr(f, "__qualname__", f)) for f in (a, b)]
-    return places[0] == places[1]
-
-
-class _RuleForEach:
-    """The rule of an operation on any number of inputs: it is told which one by `index_of_input`."""
-
-    def __init__(self, function: Callable[..., Any], layout: tuple[str, ...]) -> None:
-        self.function, self.layout, self.made = function, layout, list[Rule]()
-        self.reads = self._rule(0).reads
-
-    def _rule(self, index: int) -> Rule:
-        def told(g: Any, *values: Any) -> Any:
-            return self.function(g, index, *values)
-
-        rule = Rule(self.function, f"input {index}", self.layout, pointwise=False)
-        rule.pull = _reading(told, [self.layout.index(n) for n in rule.reads])
-        return rule
-
-    def __iter__(self) -> Iterator[Rule]:
-        for index in itertools.count():
-            if index == len(self.made):
-                self.made.append(self._rule(index))
-            yield self.made[index]
-
-
-class Operation:
-    """One operation: its forward on raw arrays, its rules, and everything derived from them.
-
-    `layout` names what a node can keep, in order: the inputs, the output `y`, the inputs' shapes,
-    `wanted` (which inputs require grad), and the parameters.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        forward: Callable[..., Any],
-        arguments: tuple[str, ...],
-        defaults: Mapping[str, Any],
-        *,
-        optional: int = 0,
-        variadic: bool = False,
-        pointwise: bool = False,
-        masks: bool = False,
-        normalise: Mapping[str, Callable[[Any, Any], Any]] | None = None,
-        samples: Iterable[Any] = (),
-        kinks: Mapping[Any, Any] | None = None,
-    ) -> None:
-        self.name, self.forward, self.arguments = name, forward, arguments
-        self.defaults, self.variadic, self.pointwise = dict(defaults), variadic, pointwise
-        self.domain, self.masks = (-2.0, 2.0), masks
-        self.normalise, self.samples, self.kinks = dict(normalise or {}), tuple(samples), dict(kinks or {})
-        shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
-        self.layout = (*arguments, "y", *shapes, "wanted", *self.defaults)
-        self.rules: Any = ()
-        self.required = len(arguments) - optional
-        self.has_defaults = Parameter.empty not in self.defaults.values()
-        given: dict[str, Any] = dict.fromkeys(arguments[: self.required], Parameter.empty)
-        given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
-        kind = Parameter.POSITIONAL_OR_KEYWORD
-        self.signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
-        self.constant_places: tuple[int, ...] = ()
-        self._kept: dict[Any, tuple[tuple[bool, ...], bool]] = {}
-        known = OPERATIONS.get(name)
-        if known is not None and not _same_source(known.forward, forward):
-            raise ValueError(f"an operation named {name!r} is declared already; choose another name")
-        OPERATIONS[name] = self
-
-    @property
-    def differentiable(self) -> bool:
-        """True if any input has a rule."""
-        return any(rule is not None for rule in itertools.islice(self.rules, len(self.arguments)))
-
-    def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], pointwise: bool) -> None:
-        """Attach one rule per input, or one for all inputs of a variadic operation."""
-        if self.variadic:
-            self.rules = _RuleForEach(cast(Any, rules[0]), self.layout)
-            return
-        if len(rules) != len(self.arguments):
-            raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
-        self.rules = tuple(
-            None if rule is None else Rule(rule, argument, self.layout, pointwise)
-            for argument, rule in zip(self.arguments, rules, strict=True)
-        )
-        self.constant_places = tuple(place for place, rule in enumerate(rules) if rule is None)
-
-    def keeps(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
-        """Return, for each place in `layout`, whether the wanted inputs' rules read it, and whether any
-        of the places after the output is read.
-        """
-        key = any(wanted) if self.variadic else wanted
-        if key not in self._kept:
-            if self.variadic:
-                names = set(self.rules.reads)
-            else:
-                names = {n for rule, w in zip(self.rules, wanted, strict=True) if w for n in rule.reads}
-            keeps = tuple(n in names for n in self.layout)
-            self._kept[key] = keeps, any(keeps[len(self.arguments) + 1 :])
-        return self._kept[key]
-
-    def lift_saved(self, node: Node, lift: Callable[[Any, Node | None], Any]) -> Iterator[Any]:
-        """Yield what the node kept, arrays among its inputs and its output as Tensors."""
-        parents, saved = node.parents or (), node.saved or ()
-        inputs = len(self.arguments)
-        for place, value in enumerate(saved):
-            if value is None or place > inputs:
-                yield value
-            elif place == inputs:
-                yield lift(value, node)
-            elif self.variadic:
-                yield tuple(map(lift, value, parents))
-            else:
-                yield lift(value, parents[place]) if isinstance(value, (np.ndarray, np.generic)) else value
-
-    def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-        """Return the inputs, and every parameter by name. Raises TypeError as Python does."""
-        n = len(self.arguments)
-        if len(args) == n and not parameters and self.has_defaults and not self.variadic:
-            return args, self.defaults.copy()
-        named = dict(zip(self.defaults, args[n:], strict=False))
-        values = {**self.defaults, **named, **parameters}
-        regular = len(values) == len(self.defaults) and self.required <= len(args) <= n + len(named)
-        if regular and self.has_defaults and named.keys().isdisjoint(parameters):
-            inputs = [*args[:n], *[None] * (n - len(args))]
-        else:
-            bound = self.signature.bind(*args, **parameters)
-            bound.apply_defaults()
-            everything = list(bound.arguments.values())
-            inputs, values = everything[:n], dict(zip(self.defaults, everything[n:], strict=True))
-        return list(inputs[0]) if self.variadic else inputs, values
-
-    def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:
-        """Return the forward's result; `values` are normalised in place, here and nowhere else."""
-        try:
-            for name, normal in self.normalise.items():
-                values[name] = normal(values[name], arrays)
-            return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)
-        except Exception as error:
-            _failed(error, self.name, arrays)
-            raise
-
-
 def constant(x: Any) -> Any:
     """Return an operand that is not a Tensor as what NumPy should see; Python numbers stay weak."""
     if type(x) in _NUMBERS and (type(x) is not np.ndarray or (x.dtype.kind in "fiub" and x.dtype.isnative)):
@@ -237,10 +51,6 @@ def constant(x: Any) -> Any:
 
 def _is_numeric(x: Any) -> bool:
     return isinstance(x, (Tensor, np.ndarray, np.generic, int, float, complex, list, tuple))
-
-
-def _failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
-    error.add_note(errors.where_in_operation(error, name, inputs))
 
 
 def _unrecorded(dtype: Any) -> None:
@@ -262,7 +72,7 @@ def _call_one(op: Operation) -> Callable[[Any], Tensor]:
         try:
             y = forward(data)
         except Exception as error:
-            _failed(error, op.name, [data])
+            failed(error, op.name, [data])
             raise
         if parent is None or not recording.get():
             return make(y, None)
@@ -296,7 +106,7 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
         try:
             y = forward(x, z)
         except Exception as error:
-            _failed(error, op.name, [x, z])
+            failed(error, op.name, [x, z])
             raise
         t: Tensor = new(Tensor)
         t._array = y
@@ -414,7 +224,7 @@ def elementwise(
     operation whose output may leave out a nan of its operands `masks`.
     """
     is_ufunc = isinstance(ufunc, np.ufunc)
-    arity = ufunc.nin if is_ufunc else len(_parameters(ufunc))
+    arity = ufunc.nin if is_ufunc else len(parameter_names(ufunc))
     name = name or ufunc.__name__
     arguments = ("x",) if arity == 1 else ("a", "b")
     op = Operation(name, ufunc, arguments, {}, pointwise=True, masks=masks, kinks=kinks)
@@ -467,7 +277,7 @@ def primitive(
         def vjp(*rules: Any, into: Callable[..., None] | None = None, pointwise: bool = pointwise) -> Any:
             op.set_rules(rules, pointwise)
             if into is not None:
-                op.rules[0].into = _adding(into, op.layout)
+                op.rules[0].into = adding(into, op.layout)
             return rules[0]
 
         _publish(public, call, numpy, method, operator, forward.__doc__)
@@ -475,11 +285,6 @@ def primitive(
         return _finished(call, op)
 
     return declare
-
-
-def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return one case for an operation's tests: a tuple stands for drawn values of that shape."""
-    return inputs, parameters
 
 
 def composite(
@@ -500,7 +305,7 @@ def composite(
             try:
                 return function(*args, **parameters)
             except Exception as error:
-                _failed(error, public, args)
+                failed(error, public, args)
                 raise
 
         _publish(public, call, numpy, method, operator, None)

@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 
 from . import errors
+from .arrays import as_array
 from .autodiff import pullback
-from .node import Node, count, enable_grad, no_grad, record, recording
+from .node import Node, count, record
+from .recording import enable_grad, no_grad, recording
 
 new = object.__new__
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
+    {
+        np.shape, np.ndim, np.size, np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str,
+        np.array2string, np.can_cast, np.result_type, np.shares_memory, np.may_share_memory, np.iscomplexobj,
+        np.isrealobj, np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.all, np.any,
+    }
+)  # fmt: skip
 
 
 class Tensor:
@@ -175,6 +184,8 @@ class Tensor:
         return call(*inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in WITHOUT_DERIVATIVE:
+            return function(*[a.data if isinstance(a, Tensor) else a for a in args], **kwargs)
         call = NUMPY_FUNCTIONS.get(function)
         if call is None:
             name = f"{function.__module__}.{function.__name__}"
@@ -251,32 +262,6 @@ def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | N
     return t
 
 
-def as_array(x: Any) -> Any:
-    """Return `x` as a native numeric array, copying only where that is needed.
-
-    Raises DtypeError for objects, strings, dates, structured and masked arrays and np.matrix, and
-    DetachedError for lists that hold recorded tensors.
-    """
-    if isinstance(x, Tensor):
-        x = x.__array__()
-    if isinstance(x, np.ndarray) and type(x) is not np.ndarray and not isinstance(x, np.memmap):
-        raise errors.DtypeError(errors.unsupported_values(f"a {type(x).__name__}"))
-    if isinstance(x, (list, tuple)):
-        for item in x:
-            if isinstance(item, (list, tuple, np.ndarray)):
-                as_array(item)
-    try:
-        array = np.asarray(x)
-    except (ValueError, OverflowError) as error:
-        error.add_note("a tensor is made of numbers in a regular nesting of lists")
-        raise
-    if array.dtype.kind not in "biufc":
-        raise errors.DtypeError(errors.unsupported_values(f"{x!r:.60} of dtype {array.dtype}"))
-    if not array.dtype.isnative or not array.flags.aligned:
-        array = array.astype(array.dtype.newbyteorder("="), copy=True)
-    return array
-
-
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> tuple[Node, Any]:
     """Return the output's node and the cotangent to start from, in the output's shape and dtype."""
     node = output._node
@@ -298,97 +283,4 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> tuple[Node, An
 
 def known_names() -> list[str]:
     """Return the names of all operations that are recorded."""
-    return [call.__name__ for function, call in NUMPY_FUNCTIONS.items() if function not in _WITHOUT_DERIVATIVE]
-
-
-def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
-    """Return a Tensor with a copy of the numbers in `x`.
-
-    Tensors, also in nested lists, keep their graph; `requires_grad=True` makes a new leaf instead.
-
-    >>> import tinygrad_nn as tg
-    >>> tg.tensor([1.0, 2.0], requires_grad=True)
-    tg.tensor([1., 2.], dtype='float64', requires_grad=True)
-    """
-    if isinstance(x, (list, tuple)) and any(_holds_recorded(item) for item in x):
-        joined: Tensor = np.stack([tensor(item) for item in x])  # type: ignore[call-overload]
-        return _named(joined if dtype is None else joined.astype(dtype), requires_grad, name)
-    if isinstance(x, Tensor) and x._node is not None:
-        copy: Tensor = np.positive(x)
-        return _named(copy if dtype is None else copy.astype(dtype), requires_grad, name)
-    return Tensor(np.array(as_array(x), dtype=dtype), requires_grad, name)
-
-
-def _named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
-    """Return the recorded tensor with its name, or a new leaf of its values if that is asked for."""
-    if requires_grad:
-        return Tensor(t.data, True, name)
-    t.name = name
-    return t
-
-
-def _holds_recorded(item: Any) -> bool:
-    if isinstance(item, (list, tuple)):
-        return any(_holds_recorded(part) for part in item)
-    return isinstance(item, Tensor) and item._node is not None
-
-
-def as_tensor(x: Any, dtype: Any = None) -> Tensor:
-    """Return `x` itself if it is a Tensor, otherwise one that shares its memory where it can."""
-    if isinstance(x, (list, tuple)):
-        return tensor(x, dtype)
-    t = x if isinstance(x, Tensor) else make(as_array(x), None)
-    return t if dtype is None or t.dtype == dtype else t.astype(dtype)
-
-
-def _value(a: Any, function: Any, place: int) -> Any:
-    """Return a creation function's argument as NumPy takes it; the one whose shape is copied may record."""
-    if not isinstance(a, Tensor):
-        return a
-    return a.data if place == 0 and function.__name__.endswith("_like") else as_array(a)
-
-
-def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tensor]:
-    """Return NumPy's creation function with `requires_grad` and `name` added."""
-
-    def create(*args: Any, requires_grad: bool = False, name: str | None = None, **options: Any) -> Tensor:
-        given = [_value(a, function, place) for place, a in enumerate(args)]
-        return Tensor(function(*given, **options), requires_grad, name)
-
-    create.__name__ = create.__qualname__ = function.__name__
-    create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."
-    return create
-
-
-zeros = _creator(np.zeros, "(shape, dtype=float)")
-ones = _creator(np.ones, "(shape, dtype=float)")
-full = _creator(np.full, "(shape, fill_value, dtype=None)")
-empty = _creator(np.empty, "(shape, dtype=float)")
-arange = _creator(np.arange, "(start, stop, step, dtype=None)")
-linspace = _creator(np.linspace, "(start, stop, num=50, dtype=None)")
-eye = _creator(np.eye, "(n, m=None, k=0, dtype=float)")
-zeros_like = _creator(np.zeros_like, "(x, dtype=None)")
-ones_like = _creator(np.ones_like, "(x, dtype=None)")
-full_like = _creator(np.full_like, "(x, fill_value, dtype=None)")
-empty_like = _creator(np.empty_like, "(x, dtype=None)")
-NUMPY_FUNCTIONS.update(
-    {np.zeros_like: zeros_like, np.ones_like: ones_like, np.full_like: full_like, np.empty_like: empty_like}
-)
-
-
-def _on_arrays(function: Any) -> Callable[..., Any]:
-    """Return a NumPy function that has no derivative to lose, made to read Tensors' arrays."""
-
-    def call(*args: Any, **options: Any) -> Any:
-        return function(*[a.data if isinstance(a, Tensor) else a for a in args], **options)
-
-    call.__name__ = function.__name__
-    return call
-
-
-_WITHOUT_DERIVATIVE = (
-    np.shape, np.ndim, np.size, np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str,
-    np.array2string, np.can_cast, np.result_type, np.shares_memory, np.may_share_memory, np.iscomplexobj,
-    np.isrealobj, np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.all, np.any,
-)  # fmt: skip
-NUMPY_FUNCTIONS.update({function: _on_arrays(function) for function in _WITHOUT_DERIVATIVE})
+    return [call.__name__ for call in NUMPY_FUNCTIONS.values()]

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import as_array
 from .errors import DataError, DivergedError
 from .memory import keep_memory_once
 from .nn.dense import DenseNetwork
-from .node import no_grad
 from .ops.elementwise import sigmoid
 from .ops.fused import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .optim import SGD, Optimizer
-from .tensors import Tensor, as_array
+from .recording import no_grad
+from .tensors import Tensor
 
 Loss = Callable[[Tensor, Any], Tensor]
 

@@ -10,9 +10,11 @@ import numpy as np
 from . import errors
 from .autodiff import pullback
 from .containers import leaves, map_leaves
-from .node import Node, enable_grad, history, recording
+from .creation import as_tensor
+from .node import Node, history
 from .ops.elementwise import positive
-from .tensors import Tensor, as_tensor, make, seed_of
+from .recording import enable_grad, recording
+from .tensors import Tensor, make, seed_of
 
 
 def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..nn.dense import DenseNetwork
-from ..node import no_grad
 from ..ops.fused import binary_cross_entropy_with_logits
+from ..recording import no_grad
 from ..tensors import Tensor
 
 FLOOR = 1e-6

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..creation import as_tensor
 from ..errors import ArchitectureError
-from ..node import no_grad
 from ..ops.elementwise import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from ..ops.fused import linear, softmax
-from ..tensors import Tensor, as_tensor
+from ..recording import no_grad
+from ..tensors import Tensor
 from .module import Module
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

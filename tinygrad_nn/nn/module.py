@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import as_array
 from ..errors import StateError
-from ..tensors import Tensor, as_array
+from ..tensors import Tensor
 
 
 def _named(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..primitive import composite, elementwise, primitive, sample
+from ..operation import sample
+from ..primitive import composite, elementwise, primitive
 
 _erfc_of_one = np.frompyfunc(math.erfc, 1, 1)
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..primitive import primitive, sample
-from ..tensors import Tensor, as_tensor
+from ..creation import as_tensor
+from ..operation import sample
+from ..primitive import primitive
+from ..tensors import Tensor
 
 _TWICE = np.array([0, 0, 2])
 _MASK = np.array([[True, False, True], [False, False, True]])

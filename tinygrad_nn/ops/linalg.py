@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..primitive import composite, primitive, sample
-from ..tensors import as_tensor
+from ..creation import as_tensor
+from ..operation import sample
+from ..primitive import composite, primitive
 
 
 def _mT(x: Any) -> Any:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..primitive import composite, primitive, sample
-from ..tensors import Tensor, as_tensor
+from ..creation import as_tensor
+from ..operation import sample
+from ..primitive import composite, primitive
+from ..tensors import Tensor
 from .elementwise import sqrt
 
 _SAMPLES = (

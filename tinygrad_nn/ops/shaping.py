@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..primitive import composite, primitive, sample
-from ..tensors import Tensor, as_tensor
+from ..creation import as_tensor
+from ..operation import sample
+from ..primitive import composite, primitive
+from ..tensors import Tensor
 from .reduction import axes
 
 _EMPTY = np.zeros((0, 3))

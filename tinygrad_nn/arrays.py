@@ -1,0 +1,33 @@
+"""Which values a Tensor can be made of, and how they become an array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import errors
+
+
+def as_array(x: Any) -> Any:
+    """Return `x` as a native numeric array, copying only where that is needed.
+
+    Raises DtypeError for objects, strings, dates, structured and masked arrays and np.matrix, and
+    DetachedError for lists that hold recorded tensors.
+    """
+    if isinstance(x, np.ndarray) and type(x) is not np.ndarray and not isinstance(x, np.memmap):
+        raise errors.DtypeError(errors.unsupported_values(f"a {type(x).__name__}"))
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            if isinstance(item, (list, tuple, np.ndarray)):
+                as_array(item)
+    try:
+        array = np.asarray(x)
+    except (ValueError, OverflowError) as error:
+        error.add_note("a tensor is made of numbers in a regular nesting of lists")
+        raise
+    if array.dtype.kind not in "biufc":
+        raise errors.DtypeError(errors.unsupported_values(f"{x!r:.60} of dtype {array.dtype}"))
+    if not array.dtype.isnative or not array.flags.aligned:
+        array = array.astype(array.dtype.newbyteorder("="), copy=True)
+    return array

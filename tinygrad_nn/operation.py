@@ -1,0 +1,214 @@
+"""The record of one operation: its forward, its rules, and what its nodes keep."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from inspect import Parameter, Signature
+from typing import Any, cast
+
+import numpy as np
+
+from . import errors
+from .node import Node
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return one case for an operation's tests: a tuple stands for drawn values of that shape."""
+    return inputs, parameters
+
+
+def failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
+    """Add to an error what was computed with what, and the remedy."""
+    error.add_note(errors.where_in_operation(error, name, inputs))
+
+
+class Rule:
+    """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`.
+
+    `reads` are the names in the rule's parameter list, which decide what a node keeps.
+    `pointwise` rules are `g` times a local derivative that reads arrays; the engine makes them
+    zero-safe. `into(buffer, g, saved)`, where there is one, adds the cotangent into a buffer.
+    """
+
+    __slots__ = ("argument", "into", "pointwise", "pull", "reads")
+
+    def __init__(self, function: Callable[..., Any], argument: str, layout: tuple[str, ...], pointwise: bool):
+        self.argument = argument
+        self.reads = tuple(n for n in parameter_names(function) if n not in ("g", "index_of_input"))
+        unknown = set(self.reads) - set(layout)
+        if unknown:
+            raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(layout)}")
+        self.pull = _reading(function, [layout.index(n) for n in self.reads])
+        self.pointwise = pointwise and bool(self.reads)
+        self.into: Callable[..., None] | None = None
+
+
+def parameter_names(function: Any) -> tuple[str, ...]:
+    """Return the names of a function's parameters, in order."""
+    code = function.__code__
+    return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+
+def _reading(rule: Callable[..., Any], places: list[int]) -> Callable[[Any, Any], Any]:
+    """Return the rule as a function of the cotangent and of all that its node kept."""
+    match places:
+        case []:
+            return lambda g, saved: rule(g)
+        case [i]:
+            return lambda g, saved: rule(g, saved[i])
+        case [i, j]:
+            return lambda g, saved: rule(g, saved[i], saved[j])
+    return lambda g, saved: rule(g, *[saved[i] for i in places])
+
+
+def adding(into: Callable[..., None], layout: tuple[str, ...]) -> Callable[[Any, Any, Any], None]:
+    """Return `into(buffer, g, ...)` as a function of the buffer, the cotangent, and what was kept."""
+    places = [layout.index(name) for name in parameter_names(into)[2:]]
+    return lambda buffer, g, saved: into(buffer, g, *[saved[i] for i in places])
+
+
+def _same_source(a: Any, b: Any) -> bool:
+    """Return whether both were written at the same place, as when a notebook cell runs again."""
+    places = [(getattr(f, "__module__", f), getattr(f, "__qualname__", f)) for f in (a, b)]
+    return places[0] == places[1]
+
+
+class RuleForEach:
+    """The rule of an operation on any number of inputs: it is told which one by `index_of_input`."""
+
+    def __init__(self, function: Callable[..., Any], layout: tuple[str, ...]) -> None:
+        self.function, self.layout, self.made = function, layout, list[Rule]()
+        self.reads = self._rule(0).reads
+
+    def _rule(self, index: int) -> Rule:
+        def told(g: Any, *values: Any) -> Any:
+            return self.function(g, index, *values)
+
+        rule = Rule(self.function, f"input {index}", self.layout, pointwise=False)
+        rule.pull = _reading(told, [self.layout.index(n) for n in rule.reads])
+        return rule
+
+    def __iter__(self) -> Iterator[Rule]:
+        for index in itertools.count():
+            if index == len(self.made):
+                self.made.append(self._rule(index))
+            yield self.made[index]
+
+
+class Operation:
+    """One operation: its forward on raw arrays, its rules, and everything derived from them.
+
+    `layout` names what a node can keep, in order: the inputs, the output `y`, the inputs' shapes,
+    `wanted` (which inputs require grad), and the parameters.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        arguments: tuple[str, ...],
+        defaults: Mapping[str, Any],
+        *,
+        optional: int = 0,
+        variadic: bool = False,
+        pointwise: bool = False,
+        masks: bool = False,
+        normalise: Mapping[str, Callable[[Any, Any], Any]] | None = None,
+        samples: Iterable[Any] = (),
+        kinks: Mapping[Any, Any] | None = None,
+    ) -> None:
+        self.name, self.forward, self.arguments = name, forward, arguments
+        self.defaults, self.variadic, self.pointwise = dict(defaults), variadic, pointwise
+        self.domain, self.masks = (-2.0, 2.0), masks
+        self.normalise, self.samples, self.kinks = dict(normalise or {}), tuple(samples), dict(kinks or {})
+        shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
+        self.layout = (*arguments, "y", *shapes, "wanted", *self.defaults)
+        self.rules: Any = ()
+        self.required = len(arguments) - optional
+        self.has_defaults = Parameter.empty not in self.defaults.values()
+        given: dict[str, Any] = dict.fromkeys(arguments[: self.required], Parameter.empty)
+        given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        self.signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
+        self.constant_places: tuple[int, ...] = ()
+        self._kept: dict[Any, tuple[tuple[bool, ...], bool]] = {}
+        known = OPERATIONS.get(name)
+        if known is not None and not _same_source(known.forward, forward):
+            raise ValueError(f"an operation named {name!r} is declared already; choose another name")
+        OPERATIONS[name] = self
+
+    @property
+    def differentiable(self) -> bool:
+        """True if any input has a rule."""
+        return any(rule is not None for rule in itertools.islice(self.rules, len(self.arguments)))
+
+    def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], pointwise: bool) -> None:
+        """Attach one rule per input, or one for all inputs of a variadic operation."""
+        if self.variadic:
+            self.rules = RuleForEach(cast(Any, rules[0]), self.layout)
+            return
+        if len(rules) != len(self.arguments):
+            raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
+        self.rules = tuple(
+            None if rule is None else Rule(rule, argument, self.layout, pointwise)
+            for argument, rule in zip(self.arguments, rules, strict=True)
+        )
+        self.constant_places = tuple(place for place, rule in enumerate(rules) if rule is None)
+
+    def keeps(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
+        """Return, for each place in `layout`, whether the wanted inputs' rules read it, and whether any
+        of the places after the output is read.
+        """
+        key = any(wanted) if self.variadic else wanted
+        if key not in self._kept:
+            if self.variadic:
+                names = set(self.rules.reads)
+            else:
+                names = {n for rule, w in zip(self.rules, wanted, strict=True) if w for n in rule.reads}
+            keeps = tuple(n in names for n in self.layout)
+            self._kept[key] = keeps, any(keeps[len(self.arguments) + 1 :])
+        return self._kept[key]
+
+    def lift_saved(self, node: Node, lift: Callable[[Any, Node | None], Any]) -> Iterator[Any]:
+        """Yield what the node kept, arrays among its inputs and its output as Tensors."""
+        parents, saved = node.parents or (), node.saved or ()
+        inputs = len(self.arguments)
+        for place, value in enumerate(saved):
+            if value is None or place > inputs:
+                yield value
+            elif place == inputs:
+                yield lift(value, node)
+            elif self.variadic:
+                yield tuple(map(lift, value, parents))
+            else:
+                yield lift(value, parents[place]) if isinstance(value, (np.ndarray, np.generic)) else value
+
+    def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+        """Return the inputs, and every parameter by name. Raises TypeError as Python does."""
+        n = len(self.arguments)
+        if len(args) == n and not parameters and self.has_defaults and not self.variadic:
+            return args, self.defaults.copy()
+        named = dict(zip(self.defaults, args[n:], strict=False))
+        values = {**self.defaults, **named, **parameters}
+        regular = len(values) == len(self.defaults) and self.required <= len(args) <= n + len(named)
+        if regular and self.has_defaults and named.keys().isdisjoint(parameters):
+            inputs = [*args[:n], *[None] * (n - len(args))]
+        else:
+            bound = self.signature.bind(*args, **parameters)
+            bound.apply_defaults()
+            everything = list(bound.arguments.values())
+            inputs, values = everything[:n], dict(zip(self.defaults, everything[n:], strict=True))
+        return list(inputs[0]) if self.variadic else inputs, values
+
+    def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:
+        """Return the forward's result; `values` are normalised in place, here and nowhere else."""
+        try:
+            for name, normal in self.normalise.items():
+                values[name] = normal(values[name], arrays)
+            return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)
+        except Exception as error:
+            failed(error, self.name, arrays)
+            raise
