@@ -17,6 +17,7 @@ from .operation import Operation, adding, failed, parameter_names
 from .recording import recording
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
+_REFLECTED = frozenset({"add", "sub", "mul", "truediv", "floordiv", "pow", "matmul", "and", "or", "xor"})
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
 
@@ -57,6 +58,10 @@ def _unrecorded(dtype: Any) -> None:
     """Refuse a complex result of inputs that require grad; integers and booleans end the graph."""
     if dtype.kind == "c":
         raise errors.DtypeError(errors.no_gradient_dtype(dtype))
+
+
+# An operation's call is a closure built for its arity: a chain of small operations spends most of
+# its time here, so what `record` and `make` do is written out where it is hottest.
 
 
 def _call_one(op: Operation) -> Callable[[Any], Tensor]:
@@ -145,7 +150,7 @@ def _call_plain(op: Operation) -> Callable[..., Tensor]:
 
 
 def _call_any(op: Operation) -> Callable[..., Tensor]:
-    required, alone = op.required, op.variadic
+    required, variadic = op.required, op.variadic
 
     def call(*args: Any, **parameters: Any) -> Tensor:
         inputs, values = op.bind(args, parameters)
@@ -169,10 +174,11 @@ def _call_any(op: Operation) -> Callable[..., Tensor]:
             _unrecorded(y.dtype)
             return make(y, None)
         keeps, more = op.keeps(wanted)
-        everything = [arrays, y] if alone else [*arrays, y]
+        everything = [arrays, y] if variadic else [*arrays, y]
         if more:
             shapes = [np.shape(a) for a in arrays]
-            everything += [shapes, wanted, *values.values()] if alone else [*shapes, wanted, *values.values()]
+            everything += [shapes] if variadic else shapes
+            everything += [wanted, *values.values()]
         saved = tuple([value if keep else None for value, keep in zip(everything, keeps, strict=False)])
         return make(y, record(op, tuple(parents), saved, y))
 
@@ -183,14 +189,18 @@ def _publish(name: str, call: Any, numpy: Iterable[Any], method: bool, operator:
     """Give a function its name, and let NumPy, the Tensor and its operators find it."""
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc or call.__doc__
-    NUMPY_FUNCTIONS.update(dict.fromkeys(numpy, call))
+    if method and name in vars(Tensor) and getattr(getattr(Tensor, name), "__qualname__", None) != name:
+        raise ValueError(f"Tensor.{name} means something else already; pass method=False, or another name")
+    for function in numpy:
+        if NUMPY_FUNCTIONS.setdefault(function, call).__name__ == name:
+            NUMPY_FUNCTIONS[function] = call
     if method:
         setattr(Tensor, name, call)
     if operator in ("eq", "ne"):
         setattr(Tensor, f"__{operator}__", lambda a, b: call(a, b) if _is_numeric(b) else NotImplemented)
     elif operator is not None:
         setattr(Tensor, f"__{operator}__", call)
-        if operator not in ("neg", "pos", "abs", "lt", "le", "gt", "ge", "invert"):
+        if operator in _REFLECTED:
             setattr(Tensor, f"__r{operator}__", lambda self, other: call(other, self))
             setattr(Tensor, f"__i{operator}__", lambda self, other: self._rebind(call(self, other)))
 
@@ -232,7 +242,7 @@ def elementwise(
     op.set_rules(rules or (None,) * arity, pointwise=True)
     if not op.differentiable:
         call = _call_plain(op)
-    elif any("wanted" in rule.reads for rule in op.rules if rule is not None):
+    elif any(set(rule.reads) - {*arguments, "y"} for rule in op.rules if rule is not None):
         call = _call_any(op)
     else:
         call = _call_one(op) if arity == 1 else _call_two(op)

@@ -1,0 +1,104 @@
+"""Declaring operations of one's own: any order of derivative, and mistakes that say what to do."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+from tinygrad_nn.operation import OPERATIONS
+from tinygrad_nn.primitive import elementwise, primitive
+
+
+@pytest.fixture(autouse=True)
+def own_names() -> Any:
+    before, methods = dict(OPERATIONS), set(vars(tg.Tensor))
+    yield
+    for name in set(OPERATIONS) - set(before):
+        del OPERATIONS[name]
+    for name in set(vars(tg.Tensor)) - methods:
+        delattr(tg.Tensor, name)
+
+
+def test_a_row_is_a_function_a_method_and_differentiable_twice() -> None:
+    cube = elementwise(lambda x: x**3, lambda g, x: g * (3 * x * x), name="cube")
+    assert float(tg.grad(tg.grad(cube))(2.0)) == 12.0
+    assert float(tg.tensor(2.0).cube()) == 8.0  # type: ignore[attr-defined]
+
+
+def test_a_rule_may_read_shapes_and_what_requires_grad() -> None:
+    def rule(g: Any, x_shape: tuple[int, ...], wanted: tuple[bool, ...]) -> Any:
+        assert (x_shape, wanted) == ((3,), (True,))
+        return g * 2
+
+    twice = elementwise(lambda x: 2 * x, rule, name="twice")
+    x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    twice(x).sum().backward()
+    np.testing.assert_array_equal(x.grad.data, 2.0)  # type: ignore[union-attr]
+
+
+def test_a_rule_on_raw_arrays_raises_at_second_order_instead_of_being_wrong() -> None:
+    raw = elementwise(np.exp, lambda g, y: np.asarray(g) * np.asarray(y), name="raw_exp")
+    x = tg.tensor(1.0, requires_grad=True)
+    raw(x).backward()
+    with pytest.raises(tg.errors.DetachedError, match=r"lose the gradient"):
+        tg.autograd.grad(raw(x), x, create_graph=True)
+
+
+def test_a_primitive_without_a_rule_refuses_to_lose_the_gradient() -> None:
+    @primitive()
+    def mystery(x: Any, /, power: int = 2) -> Any:
+        return x**power
+
+    assert float(mystery(3.0)) == 9.0
+    with pytest.raises(
+        tg.errors.GradientError, match=r"'mystery' has no derivative rule; declare one with mystery.vjp"
+    ):
+        mystery(tg.tensor(3.0, requires_grad=True))
+
+
+def test_mistakes_in_a_declaration_are_named() -> None:
+    with pytest.raises(TypeError, match=r"a rule reads \['z'\], but it may only read g, x, y"):
+        elementwise(lambda x: x, lambda g, z: g * z, name="misread")
+    del OPERATIONS["misread"]
+    with pytest.raises(TypeError, match=r"pair has inputs \('a', 'b'\); give one rule for each, or None"):
+        elementwise(lambda a, b: a + b, lambda g: g, name="pair")
+    with pytest.raises(ValueError, match="an operation named 'exp' is declared already; choose another name"):
+        elementwise(lambda x: x, lambda g: g, name="exp")
+
+
+def test_a_cell_may_be_run_again() -> None:
+    def cell(factor: float) -> Any:
+        return elementwise(lambda x: x * factor, lambda g: g * factor, name="again")
+
+    assert [float(tg.grad(cell(factor))(1.0)) for factor in (2.0, 3.0)] == [2.0, 3.0]
+
+
+def test_one_s_own_rule_for_a_numpy_function_leaves_numpy_s_name_alone() -> None:
+    elementwise(np.exp, lambda g: g * 0, name="flat_exp")
+    assert float(tg.grad(np.exp)(0.0)) == 1.0
+
+
+@pytest.mark.parametrize("name", ["grad", "data", "backward"])
+def test_a_name_that_the_tensor_uses_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"Tensor.{name} means something else already; pass method=False"):
+        elementwise(lambda x: x, lambda g: g, name=name)
+
+
+def test_a_rule_of_a_wrong_shape_is_named() -> None:
+    @primitive(method=False)
+    def first(x: Any, /) -> Any:
+        return x[0]
+
+    first.vjp(lambda g: np.stack([g, g]))
+    with pytest.raises(ValueError, match=r"rule of 'first' for 'x' returned shape \(2,\).*the input's \(3,\)"):
+        first(tg.tensor([1.0, 2.0, 3.0], requires_grad=True)).backward()
+
+
+def test_a_rule_that_reads_nothing_but_its_cotangent_keeps_no_array() -> None:
+    x = tg.tensor(np.ones(5), requires_grad=True)
+    y = tg.relu(tg.linear(tg.ones((3, 5)), tg.ones((2, 5), requires_grad=True), x[:2]))
+    assert (x + x)._node.saved == ()  # type: ignore[union-attr]
+    linear = y._node.parents[0]  # type: ignore[union-attr, index]
+    kept = [a for a in linear.saved if isinstance(a, np.ndarray)]  # type: ignore[union-attr]
+    assert [a.shape for a in kept] == [(3, 5)]  # neither the weight nor the product
