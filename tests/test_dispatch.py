@@ -265,7 +265,7 @@ def test_methods_of_universal_functions_raise_and_name_a_way(method: str) -> Non
         (lambda t: np.round(t), "round"),
         (lambda t: np.copy(t), "copy"),
         (lambda t: np.einsum("i->", t), "einsum"),
-        (lambda t: np.remainder(t, 2), "remainder"),
+        (lambda t: np.fmod(t, 2), "fmod"),
         (lambda t: t.__array_ufunc__(np.spacing, "__call__", t), "spacing"),
         (lambda t: np.deg2rad(t), "deg2rad"),
         (lambda t: np.sort(t), "sort"),

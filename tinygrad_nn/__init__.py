@@ -77,6 +77,7 @@ from .ops.elementwise import (
     power,
     reciprocal,
     relu,
+    remainder,
     rint,
     sigmoid,
     sign,
@@ -103,7 +104,7 @@ from .ops.fused import (
 )
 from .ops.indexing import getitem, scatter_add, set_at
 from .ops.linalg import matmul
-from .ops.reduction import max, mean, min, prod, std, sum, var
+from .ops.reduction import all, any, argmax, argmin, max, mean, min, prod, std, sum, var
 from .ops.shaping import (
     broadcast_to,
     concatenate,
@@ -132,6 +133,8 @@ __all__ = [
     "absolute",
     "accuracy",
     "add",
+    "all",
+    "any",
     "arange",
     "arccos",
     "arccosh",
@@ -140,6 +143,8 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
+    "argmax",
+    "argmin",
     "as_tensor",
     "astype",
     "autograd",
@@ -221,6 +226,7 @@ __all__ = [
     "ravel",
     "reciprocal",
     "relu",
+    "remainder",
     "reshape",
     "rint",
     "scatter_add",

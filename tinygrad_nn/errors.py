@@ -99,7 +99,7 @@ def silent_loss(what: str) -> str:
 
 
 def unknown_numpy(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name.rpartition(".")[2], list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.rpartition(".")[2], sorted(set(known)), n=3, cutoff=0.6)
     hint = f"the nearest that are: {', '.join(f'tg.{n}' for n in near)}" if near else "see tg.__all__"
     return f"{name} is not recorded by tinygrad_nn; {hint}; or call it on t.data, without gradients"
 

@@ -17,7 +17,7 @@ from .operation import Operation, adding, failed, parameter_names
 from .recording import recording
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
-_REFLECTED = frozenset({"add", "sub", "mul", "truediv", "floordiv", "pow", "matmul", "and", "or", "xor"})
+_REFLECTED = frozenset({"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"})
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
 

@@ -65,6 +65,7 @@ add         = elementwise(np.add,         lambda g: g,               lambda g: g
 subtract    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                       operator="sub", method=False)
 multiply    = elementwise(np.multiply,    lambda g, b: g * b,        lambda g, a: g * a,                 operator="mul", method=False)
 divide      = elementwise(np.divide,      lambda g, b: g / b,        lambda g, b, y: -g * y / b,         operator="truediv", method=False, domain=(0.5, 2))
+remainder   = elementwise(np.remainder,   lambda g: g,               lambda g, a, b: g * -np.floor(a / b), operator="mod", method=False, domain=(0.5, 2))
 power       = elementwise(np.power,       lambda g, a, b: g * (b * a ** _predecessor(b)), lambda g, a, y: g * (y * _log_of_base(a)), operator="pow", method=False, masks=True, domain=(0.5, 2))
 negative    = elementwise(np.negative,    lambda g: -g,              operator="neg", method=False)
 positive    = elementwise(np.positive,    lambda g: g,               operator="pos", method=False)

@@ -132,3 +132,38 @@ def prod(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
         x = x[:half] * x[half : 2 * half]
         x = np.concatenate([x, *rest]) if rest else x
     return x.reshape(shape if keepdims else x.shape[1:])
+
+
+def _one_axis(axis: Any, inputs: Any) -> int | None:
+    return None if axis is None else int(np.lib.array_utils.normalize_axis_index(axis, np.ndim(inputs[0])))
+
+
+_PLACES = (sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1))
+
+
+@primitive(numpy=[np.argmax], axis=_one_axis, samples=_PLACES)
+def argmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
+    """Return where the first largest entry is along an axis, in all entries by default."""
+    return np.argmax(x, axis, keepdims=keepdims)
+
+
+@primitive(numpy=[np.argmin], axis=_one_axis, samples=_PLACES)
+def argmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
+    """Return where the first smallest entry is along an axis, in all entries by default."""
+    return np.argmin(x, axis, keepdims=keepdims)
+
+
+@primitive(numpy=[np.any], axis=_all_axes, samples=_WITH_EMPTY)
+def any(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
+    """Return whether some entry over the axes is not zero."""
+    return np.any(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(numpy=[np.all], axis=_all_axes, samples=_WITH_EMPTY)
+def all(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
+    """Return whether no entry over the axes is zero."""
+    return np.all(x, axis=axis, keepdims=keepdims)
+
+
+for _places in (argmax, argmin, any, all):
+    _places.vjp(None)
