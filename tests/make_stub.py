@@ -35,8 +35,10 @@ def _stubbed(node: ast.stmt) -> str:
     if isinstance(node, ast.ClassDef):
         members = [_member(m) for m in node.body]
         own = {m.name for m in node.body if isinstance(m, ast.FunctionDef)}
-        attached = [_attached(name) for name in sorted(vars(Tensor)) if name not in own]
-        return f"\nclass {node.name}:\n    {SLOTS}\n" + "\n".join(
+        names = sorted(vars(Tensor)) if node.name == "Tensor" else []
+        attached = [_attached(name) for name in names if name not in own]
+        slots = SLOTS if node.name == "Tensor" else "pass"
+        return f"\nclass {node.name}:\n    {slots}\n" + "\n".join(
             "    " + line for text in [*members, *attached] if text for line in text.splitlines()
         )
     if isinstance(node, ast.AnnAssign):

@@ -644,7 +644,7 @@ def test_bad_data_is_refused_before_the_first_epoch(network: Any, X: Any, y: Any
 
 def test_bad_validation_data_is_refused_before_the_first_epoch() -> None:
     network, seen = small(), []
-    with pytest.raises(DataError, match=r"row 2 of X holds nan"):
+    with pytest.raises(DataError, match=r"row 2 of validation X holds nan"):
         tg.train(
             network, ROWS, LABELS, 3, progress=False, validation=(spoilt(ROWS, 2, np.nan), LABELS),
             on_epoch=lambda epoch, _: seen.append(epoch),
@@ -657,8 +657,8 @@ def test_bad_validation_data_is_refused_before_the_first_epoch() -> None:
     [
         ({"epochs": -1}, "epochs must be at least 0"),
         ({"epochs": 1, "batch_size": 0}, "batch_size at least 1"),
-        ({"epochs": 1, "learning_rate": -0.1}, "learning rate must be 0 or more"),
-        ({"epochs": 1, "learning_rate": float("nan")}, "learning rate must be 0 or more"),
+        ({"epochs": 1, "learning_rate": -0.1}, "learning rate must be a finite number, 0 or more"),
+        ({"epochs": 1, "learning_rate": float("nan")}, "learning rate must be a finite number, 0 or more"),
     ],
 )
 def test_bad_settings_are_refused(options: dict[str, Any], match: str) -> None:
@@ -950,7 +950,7 @@ def test_an_optimiser_resumes_from_its_state(make: Any) -> None:
         (lambda: tg.optim.SGD([], 0.1), "no parameters to optimise; pass model.parameters"),
         (lambda: tg.optim.SGD([tg.ones(2)], 0.1), "updates leaves that require grad"),
         (lambda: tg.optim.SGD([parameter() * 2], 0.1), "updates leaves that require grad"),
-        (lambda: tg.optim.Adam([parameter()], lr=-1), "learning rate must be 0 or more, got -1"),
+        (lambda: tg.optim.Adam([parameter()], lr=-1), "learning rate must be a finite number, 0 or more, got -1"),
         (lambda: tg.optim.SGD([parameter()], 0.1, momentum=1), "momentum must be at least 0 and below 1"),
         (lambda: tg.optim.Adam([parameter()], betas=(0.9, 1.0)), "betas must be at least 0 and below 1"),
     ],

@@ -612,7 +612,7 @@ def test_hooks_run_in_the_order_of_registration() -> None:
 
 def test_a_removed_hook_no_longer_runs_and_can_be_removed_twice() -> None:
     x = leaf(1.0)
-    remove = x.register_hook(lambda g: g * 10)
+    remove = x.register_hook(lambda g: g * 10).remove
     remove()
     remove()
     (x * 1).backward()
@@ -621,7 +621,7 @@ def test_a_removed_hook_no_longer_runs_and_can_be_removed_twice() -> None:
 
 def test_removing_a_hook_twice_spares_the_one_registered_since() -> None:
     x = leaf(1.0)
-    remove = x.register_hook(lambda g: g * 10)
+    remove = x.register_hook(lambda g: g * 10).remove
     remove()
     x.register_hook(lambda g: g * 5)
     remove()
@@ -632,7 +632,7 @@ def test_removing_a_hook_twice_spares_the_one_registered_since() -> None:
 def test_a_hook_may_remove_itself() -> None:
     x = leaf(1.0)
     removers: list[Callable[[], None]] = []
-    removers.append(x.register_hook(lambda g: removers[0]()))
+    removers.append(x.register_hook(lambda g: removers[0].remove()))
     (x * 1).backward()
     assert slope(x) == 1.0
 
@@ -694,7 +694,7 @@ def test_a_hook_that_changes_the_shape_is_an_error(create_graph: bool) -> None:
 def test_a_hook_under_create_graph_is_differentiated_too() -> None:
     x = leaf(3.0)
     h = x * 1
-    remove = h.register_hook(lambda g: g * g)
+    remove = h.register_hook(lambda g: g * g).remove
     (g,) = tg.autograd.grad(h * h, x, create_graph=True)
     remove()
     assert g is not None

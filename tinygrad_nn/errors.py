@@ -72,6 +72,10 @@ def wrong_seed(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
     return f"the cotangent has shape {found}, the output {shape}; pass one of shape {shape}"
 
 
+def wrong_seed_dtype(found: Any, dtype: Any) -> str:
+    return f"the cotangent has dtype {found}, the output {dtype}; write gradient.astype('{dtype}')"
+
+
 def disconnected(where: str) -> str:
     return (
         f"{where} does not lead to the output by any recorded operation; pass allow_unused=True "
@@ -144,11 +148,11 @@ def recorded_copy(done: str, do: str) -> str:
 
 def _remedy(error: Exception) -> str:
     text = str(error)
-    if "matmul" in text:
+    if "core dimension" in text:
         return "the first one's last axis must be as long as the second one's last but one: transpose one with .mT"
     if "broadcast" in text:
         return "shapes are aligned from the right: insert an axis with t[:, None], or reshape one of them"
-    if "axis" in text:
+    if type(error).__name__ == "AxisError":
         return "axes are numbered from 0, or from -1 backwards"
     if isinstance(error, IndexError):
         return "indices go from -n to n - 1 on an axis of length n"

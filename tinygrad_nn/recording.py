@@ -94,15 +94,20 @@ def _decorated(switch: type[_Switch], function: Any) -> Any:
 
 async def _driven_async(switch: type[_Switch], generator: Any) -> Any:
     """Yield what the asynchronous generator yields, the switch set only while its own code runs."""
-    value = None
+    resume, value = generator.asend, None
     try:
         while True:
             try:
                 with switch():
-                    item = await generator.asend(value)
+                    item = await resume(value)
             except StopAsyncIteration:
                 return
-            value = yield item
+            try:
+                resume, value = generator.asend, (yield item)
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # thrown in by the consumer: the generator decides
+                resume, value = generator.athrow, error
     finally:
         with switch():
             await generator.aclose()

@@ -25,6 +25,17 @@ WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
 )  # fmt: skip
 
 
+class Hook:
+    """A registered hook; `remove()` takes it off again, once or more often."""
+
+    def __init__(self, hooks: dict[int, Any], key: int) -> None:
+        self._hooks, self._key = hooks, key
+
+    def remove(self) -> None:
+        """Call the hook no more."""
+        self._hooks.pop(self._key, None)
+
+
 class Tensor:
     """A value: an array, whether it requires grad, its gradient, and the node that made it.
 
@@ -98,10 +109,10 @@ class Tensor:
             raise errors.GradientError(errors.records_nothing("this tensor"))
         self._node.handle = weakref.ref(self)
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Hook:
         """Call `hook(gradient)` in each backward pass; what it returns, if anything, replaces it.
 
-        Returns a function that removes the hook.
+        Returns a handle whose `remove()` ends that.
         """
         node = self._node
         if node is None:
@@ -109,7 +120,7 @@ class Tensor:
         hooks = node.hooks = {} if node.hooks is None else node.hooks
         key = count()
         hooks[key] = hook
-        return lambda: hooks.pop(key, None) and None
+        return Hook(hooks, key)
 
     def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add the derivatives of this tensor to the `.grad` of every leaf that it came from.
@@ -185,7 +196,8 @@ class Tensor:
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in WITHOUT_DERIVATIVE:
-            return function(*[a.data if isinstance(a, Tensor) else a for a in args], **kwargs)
+            arrays = {name: a.data if isinstance(a, Tensor) else a for name, a in kwargs.items()}
+            return function(*[a.data if isinstance(a, Tensor) else a for a in args], **arrays)
         call = NUMPY_FUNCTIONS.get(function)
         if call is None:
             name = f"{function.__module__}.{function.__name__}"
@@ -238,7 +250,7 @@ class Tensor:
 
     def __repr__(self) -> str:
         """Return code that makes this tensor again; long ones are shortened, and then show a shape."""
-        body = np.array2string(self.data, separator=", ", prefix="tg.tensor(", threshold=100)
+        body = np.array2string(self.data, separator=", ", prefix="tg.tensor(", threshold=100, floatmode="unique")
         how, body = ("tg.tensor", body) if self.size else ("tg.zeros", str(self.shape))
         if "..." in body:
             body += f", shape={self.shape}"
@@ -276,6 +288,8 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> tuple[Node, An
         raise errors.GradientError(errors.wrong_seed(seed.shape, output.shape))
     if seed.dtype.kind == "c":
         raise errors.DtypeError(errors.no_gradient_dtype(seed.dtype))
+    if not np.can_cast(seed.dtype, output.dtype, "same_kind"):
+        raise errors.DtypeError(errors.wrong_seed_dtype(seed.dtype, output.dtype))
     if seed.dtype != output.dtype:
         seed = seed.astype(output.dtype)
     return node, seed if create_graph else seed.data

@@ -103,27 +103,34 @@ def train(
     """
     if optimizer is not None and learning_rate is not None:
         raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
+    if any(n is not None and not isinstance(n, (int, np.integer)) for n in (epochs, batch_size)):
+        raise TypeError(f"epochs and batch_size are whole numbers, got {epochs!r} and {batch_size!r}")
     if epochs < 0 or (batch_size is not None and batch_size < 1):
         raise ValueError(f"epochs must be at least 0 and batch_size at least 1, got {epochs} and {batch_size}")
     run = _Run(network, loss, optimizer or SGD(network.parameters(), 0.01 if learning_rate is None else learning_rate))
     X, y = run.checked(X, y)
-    held_out = None if validation is None else run.checked(*validation)
+    pair: Any = validation
+    if pair is not None and not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+        raise DataError("validation is a pair (X, y) of its own samples and labels")
+    held_out = None if pair is None else run.checked(pair[0], pair[1], "validation ")
     keep_memory_once()
     history, started = History(), time.perf_counter()
     generator = np.random.default_rng(shuffle_seed)
     try:
         for epoch in _shown(epochs, history, progress):
-            if held_out is not None:
-                cost, right = run.evaluate(*held_out)
-                history.validation_cost.append(cost)
-                history.validation_accuracy.append(right)
+            validated = None if held_out is None else run.evaluate(*held_out)
             cost, right = run.epoch(_batches(X, y, batch_size, generator), epoch)
             history.cost.append(cost)
             history.accuracy.append(right)
+            if validated is not None:
+                history.validation_cost.append(validated[0])
+                history.validation_accuracy.append(validated[1])
             if on_epoch is not None:
                 on_epoch(epoch, history)
     except KeyboardInterrupt:
         print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
+    else:
+        run.check_parameters(epochs)
     finally:
         history.seconds = time.perf_counter() - started
     return history
@@ -140,6 +147,10 @@ class _Run:
             )
         self.network, self.loss, self.optimizer = network, loss, optimizer
         self.parameters = network.parameters()
+        if optimizer is not None and not any(p is q for p in optimizer.parameters for q in self.parameters):
+            raise ValueError(
+                "the optimizer updates none of this network's parameters; make it from network.parameters()"
+            )
         self.finite: list[np.ndarray] = [p.data for p in self.parameters]
 
     def cost(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, float]:
@@ -171,7 +182,7 @@ class _Run:
                 cost, right = self.cost(X, y)
             value = cost.item()
             if not math.isfinite(value):
-                self._diverged(value, epoch)
+                self._diverged(f"the cost became {value} in epoch {epoch}")
             self.finite = [p.data for p in self.parameters]
             costs.append(value)
             rights.append(right)
@@ -183,30 +194,35 @@ class _Run:
             return costs[0], rights[0]
         return float(np.average(costs, weights=sizes)), float(np.average(rights, weights=sizes))
 
-    def _diverged(self, value: float, epoch: int) -> None:
+    def check_parameters(self, epochs: int) -> None:
+        """Undo an update that left numbers which are not finite: no later cost would tell of it."""
+        if not all(np.isfinite(p.data).all() for p in self.parameters):
+            self._diverged(f"epoch {epochs - 1} left parameters that are not finite")
+
+    def _diverged(self, what: str) -> None:
         for p, array in zip(self.parameters, self.finite, strict=True):
             p.data = array
         raise DivergedError(
-            f"the cost became {value} in epoch {epoch}; the network keeps the parameters of its last "
+            f"{what}; the network keeps the parameters of its last "
             "finite cost. Lower the learning rate, or scale the inputs to about 1"
         )
 
-    def checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def checked(self, X: Any, y: Any, which: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Return the data as arrays that fit the network. Raises DataError, naming the row."""
-        X = _array("X", X).astype(self.network.dtype, copy=False)
+        X = _array(f"{which}X", X).astype(self.network.dtype, copy=False)
         inputs = self.network.architecture[0]["input_dim"]
         if X.ndim != 2 or X.shape[1] != inputs:
             raise DataError(f"the network reads rows of {inputs} numbers, X of shape (m, {inputs}); got {X.shape}")
-        y = _array("y", y)
+        y = _array(f"{which}y", y)
         if len(X) == 0:
             raise DataError("there are no samples: X has 0 rows")
         if y.ndim == 0 or len(y) != len(X):
             raise DataError(f"X has {len(X)} rows, y has shape {y.shape}; each sample needs one label")
-        _refuse("X", X, ~np.isfinite(X), "not a finite number")
-        _refuse("y", y, ~np.isfinite(y), "not a finite number")
-        return X, y if self.loss is not None else self._checked_labels(y)
+        _refuse(f"{which}X", X, ~np.isfinite(X), "not a finite number")
+        _refuse(f"{which}y", y, ~np.isfinite(y), "not a finite number")
+        return X, y if self.loss is not None else self._checked_labels(y, f"{which}y")
 
-    def _checked_labels(self, y: np.ndarray) -> np.ndarray:
+    def _checked_labels(self, y: np.ndarray, name: str) -> np.ndarray:
         outputs = self.network.outputs
         if self.network.activation == "softmax":
             y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
@@ -214,13 +230,15 @@ class _Run:
                 raise DataError(
                     f"softmax is trained on class indices, y of shape (m,), got {y.shape}; write y.argmax(axis=1)"
                 )
-            _refuse("y", y, (y < 0) | (y >= outputs) | (y != np.floor(y)), f"not a class index from 0 to {outputs - 1}")
+            _refuse(
+                name, y, (y < 0) | (y >= outputs) | (y != np.floor(y)), f"not a class index from 0 to {outputs - 1}"
+            )
             return y.astype(np.intp)
         y = y.reshape(-1, 1) if y.ndim == 1 and outputs == 1 else y
         if y.shape != (len(y), outputs):
             raise DataError(f"the network has {outputs} outputs, so y needs shape ({len(y)}, {outputs}); got {y.shape}")
         if self.network.activation == "sigmoid":
-            _refuse("y", y, (y < 0) | (y > 1), "outside 0..1, which binary cross entropy needs")
+            _refuse(name, y, (y < 0) | (y > 1), "outside 0..1, which binary cross entropy needs")
         return y.astype(self.network.dtype, copy=False)
 
 
@@ -229,6 +247,8 @@ def _array(name: str, values: Any) -> np.ndarray:
         array: np.ndarray = as_array(values)
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} can't be read as numbers: {error}") from error
+    if array.dtype.kind == "c":
+        raise DataError(f"{name} is complex (dtype {array.dtype}); a network reads real numbers")
     return array
 
 

@@ -184,6 +184,8 @@ def _own_part(g: Any, index_of_input: int, xs_shapes: Any, axis: int) -> Any:
 def concatenate(xs: Any, axis: int | None = 0) -> Tensor:
     """Return the tensors joined along an existing axis; `axis=None` joins them flattened."""
     xs = list(xs)
+    if not xs:
+        raise ValueError("concatenate needs at least one tensor")
     return _concatenate(xs, axis) if axis is not None else _concatenate([ravel(x) for x in xs], 0)
 
 

@@ -28,6 +28,8 @@ def adam(
 class Adam(Optimizer):
     """m and v are running means of g and g squared; w <- w - lr m / (sqrt(v) + eps), bias-corrected."""
 
+    state_names = ("step", "m", "v")
+
     def __init__(
         self,
         parameters: Iterable[Tensor],
@@ -38,7 +40,7 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
         if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1):
             raise ValueError(f"betas must be at least 0 and below 1, got {betas}")
-        self.betas, self.eps = betas, eps
+        self.betas, self.eps = (float(betas[0]), float(betas[1])), float(eps)
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the parameter and its state after one step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,8 +16,11 @@ class Optimizer:
     """The parameters, their state, and the step; a subclass supplies `update`.
 
     Parameters listed twice are stepped once; one without a gradient is skipped. New values are
-    computed in fresh arrays, so graphs recorded before a step stay right.
+    computed in fresh arrays, so graphs recorded before a step stay right. `state_names` are the
+    names in a parameter's state.
     """
+
+    state_names: tuple[str, ...] = ()
 
     def __init__(self, parameters: Iterable[Any], lr: float) -> None:
         self.parameters: list[Any] = list({id(p): p for p in parameters}.values())
@@ -25,9 +29,9 @@ class Optimizer:
         for p in self.parameters:
             if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
                 raise ValueError(f"an optimiser updates leaves that require grad, not {p!r}")
-        if not lr >= 0:
-            raise ValueError(f"the learning rate must be 0 or more, got {lr}")
-        self.lr = lr
+        if not 0 <= lr < math.inf:
+            raise ValueError(f"the learning rate must be a finite number, 0 or more, got {lr}")
+        self.lr = float(lr)
         self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
@@ -56,12 +60,16 @@ class Optimizer:
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Take over what `state_dict` returned. Raises StateError if it doesn't fit the parameters."""
+        if set(saved) != {"lr", "state"}:
+            raise StateError(f"an optimiser's state has the keys 'lr' and 'state', got {sorted(saved)}")
         state = saved["state"]
         if len(state) != len(self.parameters):
             raise StateError(f"this state is for {len(state)} parameters, the optimiser has {len(self.parameters)}")
         for i, (entry, p) in enumerate(zip(state, self.parameters, strict=True)):
+            if entry and set(entry) != set(self.state_names):
+                raise StateError(f"parameter {i} has the state {sorted(entry)}, needs {sorted(self.state_names)}")
             for name, value in entry.items():
                 if isinstance(value, np.ndarray) and value.shape != p.shape:
                     raise StateError(f"{name} of parameter {i} has shape {value.shape}, the parameter {p.shape}")
-        self.lr = saved["lr"]
+        self.lr = float(saved["lr"])
         self.state = [{k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in s.items()} for s in state]

@@ -33,11 +33,13 @@ class SGD(Optimizer):
     tg.tensor([0.8], dtype='float64', requires_grad=True)
     """
 
+    state_names = ("velocity",)
+
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0) -> None:
         super().__init__(parameters, lr)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be at least 0 and below 1, got {momentum}")
-        self.momentum = momentum
+        self.momentum = float(momentum)
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the parameter and its state after one step."""

@@ -1,0 +1,120 @@
+"""What training and optimisers refuse or undo, so that nothing is lost or changed unseen."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import DataError, DivergedError, StateError
+
+LAYERS = [{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}]
+
+
+def problem(dtype: Any = np.float64) -> tuple[tg.DenseNetwork, Any, Any]:
+    X, y = tg.data.make_moons(30, seed=4)
+    return tg.DenseNetwork(LAYERS, seed=1, dtype=dtype), X, y
+
+
+@pytest.mark.parametrize("make", [tg.optim.SGD, lambda p, lr: tg.optim.SGD(p, lr, np.float64(0.9)), tg.optim.Adam])
+def test_a_numpy_learning_rate_leaves_float32_alone(make: Any) -> None:
+    network, X, y = problem(np.float32)
+    tg.train(network, X, y, 3, optimizer=make(network.parameters(), np.float64(0.1)), progress=False)
+    assert {p.dtype for p in network.parameters()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("lr", [np.inf, np.nan, -1.0])
+def test_a_learning_rate_is_finite_and_not_negative(lr: float) -> None:
+    with pytest.raises(ValueError, match="learning rate must be a finite number, 0 or more"):
+        tg.optim.SGD(problem()[0].parameters(), lr)
+
+
+def test_the_last_update_is_undone_if_it_is_not_finite() -> None:
+    network = tg.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "identity"}])
+    before = network.state_dict()
+    X = np.full((4, 2), 1e3)
+    with np.errstate(over="ignore"), pytest.raises(DivergedError, match="epoch 0 left parameters that are not finite"):
+        tg.train(network, X, np.ones(4), 1, 1e308, progress=False)
+    for name, value in network.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_an_optimiser_of_another_network_is_refused() -> None:
+    network, X, y = problem()
+    with pytest.raises(ValueError, match="updates none of this network's parameters"):
+        tg.train(network, X, y, 1, optimizer=tg.optim.Adam(problem()[0].parameters()), progress=False)
+
+
+def test_interrupts_leave_figures_of_equal_length() -> None:
+    network, X, y = problem()
+    calls = []
+
+    def loss(p: Any, labels: Any) -> Any:
+        calls.append(len(labels))
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return ((p - labels.reshape(-1, 1)) ** 2).mean()
+
+    history = tg.train(network, X, y, 9, 0.1, validation=(X[:5], y[:5]), loss=loss, progress=False)
+    assert len(history.cost) == len(history.validation_cost) == len(history.accuracy) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"X": np.ones((30, 2)) * 1j}, "X is complex"),
+        ({"validation": np.ones((3, 2))}, r"validation is a pair \(X, y\)"),
+        ({"validation": (np.ones((3, 2)), [0, 1, 7])}, "row 2 of validation y holds 7"),
+    ],
+)
+def test_data_that_can_t_be_learnt_from_is_named(change: dict[str, Any], words: str) -> None:
+    network, X, y = problem()
+    with pytest.raises(DataError, match=words):
+        tg.train(network, **{"X": X, "y": y, "epochs": 1, "progress": False} | change)
+
+
+@pytest.mark.parametrize("change", [{"epochs": 2.0}, {"batch_size": 7.5}])
+def test_counts_are_whole_numbers(change: dict[str, Any]) -> None:
+    network, X, y = problem()
+    with pytest.raises(TypeError, match="epochs and batch_size are whole numbers"):
+        tg.train(network, **{"X": X, "y": y, "epochs": 1, "progress": False} | change)
+
+
+def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:
+    network, X, y = problem()
+    adam, sgd = tg.optim.Adam(network.parameters()), tg.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    tg.train(network, X, y, 1, optimizer=sgd, progress=False)
+    with pytest.raises(StateError, match=r"has the state \['velocity'\], needs \['m', 'step', 'v'\]"):
+        adam.load_state_dict(sgd.state_dict())
+    with pytest.raises(StateError, match="has the keys 'lr' and 'state'"):
+        adam.load_state_dict({})
+
+
+def test_numpy_functions_without_a_derivative_take_tensors_by_keyword() -> None:
+    t = tg.tensor([1.0, 2.0], requires_grad=True)
+    assert np.allclose(a=t, b=t)
+    assert np.shape(a=t) == (2,)
+    assert np.isclose(t, b=t).all()
+
+
+def test_a_cotangent_of_a_foreign_kind_is_refused() -> None:
+    x = tg.tensor([1.0], requires_grad=True)
+    with pytest.raises(tg.errors.DtypeError):
+        (x * 1).backward(np.array([1j]))
+
+
+def test_an_error_thrown_into_a_decorated_async_generator_reaches_it() -> None:
+    @tg.no_grad()
+    async def numbers() -> AsyncIterator[str]:
+        try:
+            yield "first"
+        except ValueError:
+            yield "caught"
+
+    async def consume() -> list[str]:
+        generator: Any = numbers()
+        return [await anext(generator), await generator.athrow(ValueError("x"))]
+
+    assert asyncio.run(consume()) == ["first", "caught"]
