@@ -631,7 +631,7 @@ def test_removing_a_hook_twice_spares_the_one_registered_since() -> None:
 
 def test_a_hook_may_remove_itself() -> None:
     x = leaf(1.0)
-    removers: list[Callable[[], None]] = []
+    removers: list[Any] = []
     removers.append(x.register_hook(lambda g: removers[0].remove()))
     (x * 1).backward()
     assert slope(x) == 1.0
