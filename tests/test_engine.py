@@ -455,10 +455,11 @@ def test_zero_grad_forgets_the_gradient() -> None:
 
 
 def test_a_gradient_reaches_a_leaf_through_its_handle_only_while_that_lives() -> None:
-    x = leaf([1.0])
-    y = (x * 2).sum()
+    x, w = leaf([3.0]), leaf([1.0])
+    y = (x * w).sum()
     del x
     y.backward()
+    np.testing.assert_array_equal(slope(w), [3.0])
 
 
 # Whose memory a gradient is.
