@@ -180,11 +180,35 @@ def test_storing_recorded_tensors_in_an_array_raises(index: Any) -> None:
         _store(np.zeros(2), index, leaf([1.0, 2.0]))
 
 
-def test_storing_one_recorded_number_in_an_array_is_the_explicit_float_of_it() -> None:
-    # NumPy asks such a value for float(t) alone, which can't be told from a user's own float(loss).
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda t: _store(np.zeros(2), 0, t),
+        lambda t: np.zeros(2).fill(t),
+        lambda t: _store([0.0, *np.zeros(2)], 0, float(t)),
+        math.sqrt,
+        float,
+        complex,
+        lambda t: np.float64(t),
+    ],
+    ids=["array[0] = t", "array.fill(t)", "float in a list", "math.sqrt", "float", "complex", "np.float64"],
+)
+def test_taking_one_recorded_number_silently_raises(lose: Any) -> None:
+    """NumPy and math ask such a value for float(t); that refuses for as long as a gradient can be lost."""
+    for t in (leaf(1.0), leaf(1.0) * 2):
+        with pytest.raises((DetachedError, ValueError)) as caught:
+            lose(t)
+        messages = [str(caught.value), str(caught.value.__cause__)]
+        assert any("t.item()" in m and "tg.stack" in m for m in messages), messages
+
+
+def test_a_number_can_be_taken_once_the_graph_is_freed() -> None:
+    loss = leaf(3.0) * 2
+    loss.backward()
     array = np.zeros(2)
-    _store(array, 0, leaf(1.0))
-    np.testing.assert_array_equal(array, [1.0, 0.0])
+    _store(array, 0, loss)
+    assert (float(loss), math.sqrt(loss), array[0]) == (6.0, math.sqrt(6.0), 6.0)
+    np.testing.assert_array_equal(np.asarray(loss), 6.0)
 
 
 def _add_in_place(array: Any, t: Any) -> Any:
@@ -335,8 +359,8 @@ def test_numpy_refuses_to_convert_without_a_copy_where_one_is_needed() -> None:
 
 def test_explicit_python_numbers_are_allowed_on_recorded_tensors() -> None:
     t = leaf(0.0)
-    assert math.cos(float(t)) == 1.0
-    assert t.item() == 0.0
+    assert math.cos(t.item()) == 1.0
+    assert (int(t), bool(t), f"{t:.1f}") == (0, False, "0.0")
 
 
 # Arrays and NumPy numbers on the left never make object arrays.

@@ -180,10 +180,10 @@ def test_a_long_chain_is_differentiated_with_create_graph_and_deleted() -> None:
         y = y * 1.0 + 0.0
     (g,) = tg.autograd.grad(y * y, x, create_graph=True)
     assert g is not None
-    assert float(g) == 2.0
+    assert g.item() == 2.0
     (second,) = tg.autograd.grad(g, x)
     assert second is not None
-    assert float(second) == 2.0
+    assert second.item() == 2.0
     del y, g
 
 
@@ -699,10 +699,10 @@ def test_a_hook_under_create_graph_is_differentiated_too() -> None:
     (g,) = tg.autograd.grad(h * h, x, create_graph=True)
     remove()
     assert g is not None
-    assert float(g) == 36.0
+    assert g.item() == 36.0
     (second,) = tg.autograd.grad(g, x)
     assert second is not None
-    assert float(second) == 24.0
+    assert second.item() == 24.0
 
 
 def test_a_hook_on_a_tensor_that_records_nothing_is_an_error() -> None:
@@ -716,7 +716,7 @@ def test_hooks_run_in_autograd_grad_too() -> None:
     h.register_hook(lambda g: g * 7)
     (g,) = tg.autograd.grad(h * 2, x)
     assert g is not None
-    assert float(g) == 14.0
+    assert g.item() == 14.0
 
 
 # retain_grad.
@@ -779,7 +779,7 @@ def test_gradients_are_tensors_at_every_order() -> None:
     assert isinstance(second, tg.Tensor)
     x.grad = None
     second.backward()
-    assert (float(first), float(second), float(slope(x))) == (32.0, 48.0, 48.0)
+    assert (first.item(), second.item(), slope(x).item()) == (32.0, 48.0, 48.0)
     assert not x.grad.requires_grad
 
 
@@ -812,7 +812,7 @@ def test_derivatives_to_third_order(name: str) -> None:
     for derivative in derivatives:
         (g,) = tg.autograd.grad(g, x, create_graph=True)
         assert g is not None
-        np.testing.assert_allclose(float(g), derivative(0.7), rtol=1e-12)
+        np.testing.assert_allclose(g.item(), derivative(0.7), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", DERIVATIVES)
@@ -829,7 +829,7 @@ def test_create_graph_accumulates_into_a_gradient_that_stays_differentiable() ->
     (x**3).backward(create_graph=True)
     (second,) = tg.autograd.grad(x.grad, x)
     assert second is not None
-    assert float(second) == 2 + 6 * 3
+    assert second.item() == 2 + 6 * 3
 
 
 def test_create_graph_under_no_grad_accumulates_into_a_recorded_gradient() -> None:
@@ -849,7 +849,7 @@ def test_a_mixed_second_derivative_is_symmetric() -> None:
     (fyx,) = tg.autograd.grad(fy, x)
     assert fxy is not None
     assert fyx is not None
-    assert float(fxy) == float(fyx) == 2 * 2 * 3 * 9
+    assert fxy.item() == fyx.item() == 2 * 2 * 3 * 9
 
 
 def test_the_cotangent_itself_is_differentiable_under_create_graph() -> None:
@@ -870,14 +870,14 @@ def test_gradients_with_respect_to_intermediate_tensors() -> None:
     dh, dx = tg.autograd.grad(y * 1, [h, x])
     assert dh is not None
     assert dx is not None
-    np.testing.assert_allclose([float(dh), float(dx)], [np.exp(4.0), 4 * np.exp(4.0)], rtol=1e-15)
+    np.testing.assert_allclose([dh.item(), dx.item()], [np.exp(4.0), 4 * np.exp(4.0)], rtol=1e-15)
 
 
 def test_an_output_is_its_own_input() -> None:
     y = leaf(2.0) * 3
     (g,) = tg.autograd.grad(y, y)
     assert g is not None
-    assert float(g) == 1.0
+    assert g.item() == 1.0
 
 
 def test_autograd_grad_touches_no_grad_and_retains_nothing() -> None:
@@ -894,7 +894,7 @@ def test_several_outputs_are_summed_and_an_output_listed_twice_counts_twice() ->
     y = x * x
     (g,) = tg.autograd.grad([y, y, x * 1], x)
     assert g is not None
-    assert float(g) == 13.0
+    assert g.item() == 13.0
 
 
 def test_an_output_inside_the_graph_of_another_gets_both_cotangents() -> None:
@@ -902,7 +902,7 @@ def test_an_output_inside_the_graph_of_another_gets_both_cotangents() -> None:
     h = x * x
     (g,) = tg.autograd.grad([h, h * 5], x, grad_outputs=[1.0, 1.0])
     assert g is not None
-    assert float(g) == 36.0
+    assert g.item() == 36.0
 
 
 def test_grad_outputs_must_be_as_many_as_the_outputs() -> None:
@@ -917,7 +917,7 @@ def test_an_input_that_nothing_connects_raises_or_gives_none() -> None:
         tg.autograd.grad(x * 2, [x, z], retain_graph=True)
     dx, dz = tg.autograd.grad(x * 2, [x, z], allow_unused=True)
     assert dx is not None
-    assert float(dx) == 2.0
+    assert dx.item() == 2.0
     assert dz is None
 
 
@@ -962,7 +962,7 @@ def test_zeros_keep_the_arguments_shape_and_dtype() -> None:
 
 def test_value_and_grad_returns_both_without_a_graph() -> None:
     value, g = tg.value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
-    assert float(value) == 5.0
+    assert value.item() == 5.0
     np.testing.assert_array_equal(g.data, [2.0, 4.0])
     assert not value.requires_grad
     assert not g.requires_grad
@@ -970,7 +970,7 @@ def test_value_and_grad_returns_both_without_a_graph() -> None:
 
 def test_what_comes_beside_the_value_is_handed_through() -> None:
     (value, aux), g = tg.value_and_grad(lambda x: (x * x, {"twice": 2.0}), has_aux=True)(3.0)
-    assert (float(value), aux, float(g)) == (9.0, {"twice": 2.0}, 6.0)
+    assert (value.item(), aux, g.item()) == (9.0, {"twice": 2.0}, 6.0)
     assert tg.grad(lambda x: (x * x, "aux"), has_aux=True)(3.0)[1] == "aux"
 
 
@@ -1019,7 +1019,7 @@ def test_transforms_work_under_no_grad_and_record_nothing_there() -> None:
     x = leaf(3.0)
     with tg.no_grad():
         g = tg.grad(lambda v: v * v * x)(x)
-    assert float(g) == 18.0
+    assert g.item() == 18.0
     assert not g.requires_grad
 
 

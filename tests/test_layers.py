@@ -17,6 +17,7 @@ LAYERS = [
     {"creation", "operation"},
     {"primitive"},
     {"ops"},
+    {"linalg"},
     {"autograd", "transforms"},
     {"nn", "optim"},
     {"checking", "study"},

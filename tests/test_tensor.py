@@ -369,7 +369,7 @@ REPRS = [
 
 @pytest.mark.parametrize("t", REPRS, ids=repr)
 def test_the_repr_of_a_small_tensor_makes_it_again(t: Any) -> None:
-    twin = eval(repr(t), {"tg": tg, "nan": np.nan, "inf": np.inf})
+    twin = eval(repr(t), {"tg": tg, "np": np})
     np.testing.assert_array_equal(twin.data, t.data)
     assert (twin.dtype, twin.shape, twin.requires_grad, twin.name) == (t.dtype, t.shape, t.requires_grad, t.name)
 
@@ -401,7 +401,8 @@ def test_formatting_reads_a_single_number() -> None:
 
 def test_numbers_come_out_of_tensors_of_one_entry() -> None:
     t = leaf(2.5)
-    assert (float(t), int(t), t.item(), bool(t)) == (2.5, 2, 2.5, True)
+    assert (int(t), t.item(), bool(t)) == (2, 2.5, True)
+    assert float(constant(2.5)) == 2.5
     assert isinstance(t.item(), float)
     assert constant([[4.0]]).item() == 4.0
     assert math.isclose(math.sqrt(constant(4.0)), 2.0)
@@ -456,9 +457,9 @@ def test_pythons_sum_max_min_and_sorted_work() -> None:
     x = leaf([3.0, 1.0, 2.0])
     sum(x).backward()
     np.testing.assert_array_equal(slope(x), [1.0, 1.0, 1.0])
-    assert float(max(x)) == 3.0
-    assert float(min(x)) == 1.0
-    assert [float(entry) for entry in sorted(x)] == [1.0, 2.0, 3.0]
+    assert max(x).item() == 3.0
+    assert min(x).item() == 1.0
+    assert [entry.item() for entry in sorted(x)] == [1.0, 2.0, 3.0]
 
 
 def test_comparisons_are_entry_by_entry_and_record_nothing() -> None:

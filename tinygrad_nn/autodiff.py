@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import rule_shape
 from .memory import keep_memory_once
-from .node import Node, history
+from .node import ITEM, Node, history
 from .recording import enable_grad
 
 Lift = Callable[[Any, Node | None], Any]
@@ -35,7 +35,7 @@ def pullback(
     below, useful = (None, None) if wanted is None else _leading_to(wanted, order)
     cotangents, results = dict(seeds), {}
     alarms: list[str] = []
-    masked = not all((seed.data if create_graph else seed).all() for seed in seeds.values())
+    masked = not all(raw(seed).all() for seed in seeds.values())
     flags = np.errstate(invalid="call", divide="ignore", over="ignore", call=lambda kind, _: alarms.append(kind))
     with flags, enable_grad() if create_graph else nullcontext():
         for node in order:
@@ -46,19 +46,27 @@ def pullback(
                 g = _run_hooks(node, g, lift)
             if node.handle is not None if wanted is None else node in wanted:
                 results[node] = np.positive(g) if create_graph else g if _owned(g) else np.array(g)
-            if node.operation is None or (below is not None and node not in below):
+            operation = node.operation
+            if operation is None or (below is not None and node not in below):
                 continue
-            saved = tuple(node.operation.lift_saved(node, lift)) if create_graph else node.saved
-            for parent, rule in zip(node.parents, node.operation.rules):  # type: ignore[arg-type]
+            if operation is ITEM:
+                cotangents.setdefault(node.parents[0], {})[node.saved] = g  # type: ignore[index]
+                if not retain_graph:
+                    node.parents = node.saved = None
+                continue
+            if type(g) is dict:
+                g = _of_all_outputs(node, g, lift if create_graph else None)
+            saved = tuple(operation.lift_saved(node, lift)) if create_graph else node.saved
+            for parent, rule in zip(node.parents, operation.rules):  # type: ignore[arg-type]
                 if parent is None or (useful is not None and parent not in useful):
                     continue
                 if rule.into is not None and not create_graph:
                     _add_into(rule, g, saved, parent, cotangents)
                     continue
                 c = rule.pull(g, saved)
-                if (masked or alarms) and rule.pointwise:
-                    if has_nan(c.data if create_graph else c):
-                        c = zero_safe(rule, g, saved)
+                if (masked or alarms) and rule.zero_safe is not None:
+                    if has_nan(raw(c)):
+                        c = rule.zero_safe(rule, g, saved, c)
                     alarms.clear()
                 if c.shape != parent.shape or c.dtype is not parent.dtype:
                     c = project(c, parent, node, rule)
@@ -66,10 +74,25 @@ def pullback(
                     c = _added(cotangents.pop(parent), c)
                 cotangents[parent] = c
             saved = None
-            masked = masked or node.operation.masks
+            masked = masked or operation.masks
             if not retain_graph:
                 node.parents = node.saved = None
     return results
+
+
+def raw(x: Any) -> Any:
+    """Return the array of a Tensor, and anything else as it is."""
+    return x.data if hasattr(x, "requires_grad") else x
+
+
+def _of_all_outputs(node: Node, g: dict[int, Any], lift: Lift | None) -> tuple[Any, ...]:
+    """Return the cotangents of all outputs of the node's operation: zeros where none arrived."""
+
+    def zeros(shape: Any) -> Any:
+        array = np.zeros(shape, node.dtype)
+        return array if lift is None else lift(array, None)
+
+    return tuple([g[place] if place in g else zeros(shape) for place, shape in enumerate(node.shape)])
 
 
 def _added(held: Any, c: Any) -> Any:
@@ -111,6 +134,12 @@ def _sum_of_rows(c: np.ndarray, shape: tuple[int, ...]) -> Any:
     return total if len(shape) == 1 else total.reshape(shape)
 
 
+# A cotangent that is exactly zero stays zero, though IEEE arithmetic says that 0 * inf is nan: what a
+# mask switched off stays off. To look for nan costs time, so it is done only where there can be one:
+# after NumPy's invalid flag, which 0 * inf raises, or behind an operation that masks, for only there
+# can a nan be left out of the output. Each form of rule below then says what the cotangent is.
+
+
 def has_nan(c: Any) -> bool:
     """Return whether any entry is nan: a sum of squares is nan exactly then, and the cheapest look."""
     if c.ndim != 1:
@@ -118,16 +147,32 @@ def has_nan(c: Any) -> bool:
     return math.isnan(c.dot(c))
 
 
-def zero_safe(rule: Any, g: Any, saved: Any) -> Any:
-    """Return the pointwise rule's product, zero where either factor is exactly zero.
-
-    A pointwise rule is `g` times a local derivative. Where one of them is zero and the other is inf
-    or nan, IEEE arithmetic says nan; what a mask switched off stays off instead. To look for nan
-    costs time, so it is done only where there can be one: after NumPy's invalid flag, which 0 * inf
-    raises, or behind an operation that masks, for only there can a nan be left out of the output.
-    """
+def pointwise(rule: Any, g: Any, saved: Any, c: Any) -> Any:
+    """Return the cotangent by a rule that is `g` times a local derivative, zero where either is zero."""
     local = rule.pull(np.ones(g.shape, g.dtype), saved)
     return np.where((g == 0) | (local == 0), 0, g * local)
+
+
+def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
+    """Return the cotangent by a rule that adds up products of `g` and of each floating array it reads.
+
+    Where an inf or nan among those meets only zeros, it counts as zero; else the sum is what IEEE says.
+    """
+    places = [place for place in rule.places if getattr(saved[place], "dtype", np.dtype(int)).kind == "f"]
+
+    def evaluated(factors: list[Any]) -> Any:
+        values = dict(zip(places, factors[1:], strict=True))
+        return rule.pull(factors[0], [values.get(place, value) for place, value in enumerate(saved)])
+
+    factors = [g, *[saved[place] for place in places]]
+    singular = [~np.isfinite(raw(x)) for x in factors]
+    nonzero = [raw(x) != 0 for x in factors]
+    reached = 0
+    for i, bad in enumerate(singular):
+        met = [*nonzero[:i], bad, *nonzero[i + 1 :]]
+        reached = reached + evaluated([np.asarray(there, x.dtype) for there, x in zip(met, factors, strict=True)])
+    finite = [np.where(bad, 0, x) for bad, x in zip(singular, factors, strict=True)]
+    return np.where(reached != 0, c, evaluated(finite))
 
 
 def _run_hooks(node: Node, g: Any, lift: Lift) -> Any:

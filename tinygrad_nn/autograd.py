@@ -26,7 +26,7 @@ def grad(
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor(3.0, requires_grad=True)
     >>> (slope,) = tg.autograd.grad(x * x, x, create_graph=True)
-    >>> float(slope), float(tg.autograd.grad(slope, x)[0])
+    >>> slope.item(), tg.autograd.grad(slope, x)[0].item()
     (6.0, 2.0)
     """
     many = [outputs] if isinstance(outputs, Tensor) else list(outputs)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 
 class GradientError(RuntimeError):
@@ -97,8 +100,9 @@ def unsupported_values(what: str) -> str:
 
 def silent_loss(what: str) -> str:
     return (
-        f"{what} would lose the gradient of a tensor that requires one; write t.data for the array "
-        "itself, or t.detach() for a tensor that records nothing"
+        f"{what} would lose the gradient of a tensor that requires one; write t.item() for the number, "
+        "t.data for the array itself, or t.detach() for a tensor that records nothing; to build an array "
+        "of tensors, use tg.stack, or assign into a tensor made by tg.zeros"
     )
 
 
@@ -146,22 +150,50 @@ def recorded_copy(done: str, do: str) -> str:
     return f"a computed tensor that requires grad can't be {done}; {do} t.detach() instead"
 
 
-def _remedy(error: Exception) -> str:
-    text = str(error)
-    if "core dimension" in text:
-        return "the first one's last axis must be as long as the second one's last but one: transpose one with .mT"
-    if "broadcast" in text:
-        return "shapes are aligned from the right: insert an axis with t[:, None], or reshape one of them"
+_REMEDIES = (
+    (r"core dimension", "the first one's last axis must be as long as the second one's last but one: transpose one, .mT"),
+    (r"broadcast|not aligned|must match exactly", "shapes are aligned from the right: insert an axis with t[:, None], "
+     "or reshape one of them"),
+    (r"reshape", "a reshape keeps the number of entries; write -1 for one length to have it worked out"),
+    (r"axis \d+ names|repeated axis|names an axis twice|duplicate", "name each axis once"),
+    (r"zero-size array to reduction", "an extreme of nothing is not defined: pass initial=, or test t.size first"),
+    (r"[Ss]ingular matrix", "the matrix has no inverse; use tg.linalg.pinv or tg.linalg.lstsq, or add a small multiple "
+     "of tg.eye(n)"),
+    (r"positive definite", "symmetrise with (A + A.mT) / 2, or add a small multiple of tg.eye(n)"),
+    (r"must be square", "the last two axes must be of one length"),
+    (r"unexpected keyword|got multiple values|missing a required|too many positional|positional argument",
+     "its parameters are in help(tg.{name}); one that is not listed there is not recorded"),
+    (r"not supported for the input types|ufunc .* did not contain|Cannot cast|can't be cast|can't be made a tensor",
+     "convert first: t.astype(float) for arithmetic, t.astype(int) or t.astype(bool) for counting and logic"),
+    (r"Unable to allocate|too large|too big", "the result does not fit the memory: work on slices of the inputs"),
+    (r"out of bounds for axis", "indices go from -n to n - 1 on an axis of length n"),
+    (r"too many indices", "give at most one index per axis; t.shape tells how many there are"),
+    (r"boolean index", "a boolean mask has the shape of the axes that it picks from"),
+    (r"only integers, slices", "an index is an integer, a slice, None, ..., or an array of integers or booleans"),
+)  # fmt: skip
+
+
+def _remedy(error: Exception, name: str) -> str:
     if type(error).__name__ == "AxisError":
-        return "axes are numbered from 0, or from -1 backwards"
-    if isinstance(error, IndexError):
-        return "indices go from -n to n - 1 on an axis of length n"
-    return "see its documentation for the shapes, dtypes and parameters that it takes"
+        return "axes are numbered from 0, or from -1 backwards; t.ndim tells how many there are"
+    for pattern, remedy in _REMEDIES:
+        if re.search(pattern, str(error)):
+            return remedy.format(name=name)
+    return f"help(tg.{name}) tells the shapes, dtypes and parameters that it takes"
+
+
+IN_OPERATION = "in tinygrad_nn operation"
 
 
 def where_in_operation(error: Exception, name: str, inputs: Iterable[Any]) -> str:
-    met = ", ".join(f"{getattr(x, 'dtype', type(x).__name__)}{list(getattr(x, 'shape', ()))}" for x in inputs)
-    return f"in tinygrad_nn operation {name!r} on inputs {met}; {_remedy(error)}"
+    met = ", ".join(map(_described, inputs))
+    return f"{IN_OPERATION} {name!r} on inputs {met}; {_remedy(error, name)}"
+
+
+def _described(x: Any) -> str:
+    if isinstance(x, (list, tuple)) and any(hasattr(part, "dtype") for part in x):
+        return f"[{', '.join(map(_described, x))}]"
+    return f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) if np.isscalar(x) else type(x).__name__
 
 
 def rule_shape(name: str, argument: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:

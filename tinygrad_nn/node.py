@@ -17,6 +17,8 @@ class Node:
 
     A leaf, made by `requires_grad=True`, is a Node without an operation. `parents` has an entry per
     input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
+    An operation with several outputs has one node, whose `shape` lists theirs, and an `ITEM` node
+    for each output.
     `handle` refers weakly to the Tensor whose `.grad` is to be filled, or is None.
     """
 
@@ -24,7 +26,7 @@ class Node:
 
     operation: Any
     parents: tuple[Node | None, ...] | None
-    saved: tuple[Any, ...] | None
+    saved: Any
     shape: tuple[int, ...]
     dtype: Any
     number: int
@@ -35,7 +37,17 @@ class Node:
 new = object.__new__
 
 
-def record(operation: Any, parents: tuple[Node | None, ...], saved: tuple[Any, ...], y: Any) -> Node:
+class Item:
+    """The step that takes one output of an operation with several; its node's `saved` is which one."""
+
+    name = "item"
+    masks = False
+
+
+ITEM = Item()
+
+
+def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any) -> Node:
     """Return the node of a step whose output is `y`."""
     node = new(Node)
     node.operation = operation
@@ -46,6 +58,11 @@ def record(operation: Any, parents: tuple[Node | None, ...], saved: tuple[Any, .
     node.number = count()
     node.handle = node.hooks = None
     return node
+
+
+def item(whole: Node, place: int, y: Any) -> Node:
+    """Return the node of output number `place`, which is `y`, of an operation with several."""
+    return record(ITEM, (whole,), place, y)
 
 
 def history(roots: Iterable[Node]) -> list[Node]:

@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 
 from . import errors
-from .node import Node
+from .autodiff import pointwise, raw
+from .node import Node, item
 
 OPERATIONS: dict[str, Operation] = {}
 
@@ -21,28 +22,30 @@ def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, 
 
 
 def failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
-    """Add to an error what was computed with what, and the remedy."""
-    error.add_note(errors.where_in_operation(error, name, inputs))
+    """Add to an error what was computed with what, and the remedy; of nested operations the outermost counts."""
+    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(errors.IN_OPERATION)]
+    error.__notes__ = [*notes, errors.where_in_operation(error, name, inputs)]
 
 
 class Rule:
     """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`.
 
     `reads` are the names in the rule's parameter list, which decide what a node keeps.
-    `pointwise` rules are `g` times a local derivative that reads arrays; the engine makes them
-    zero-safe. `into(buffer, g, saved)`, where there is one, adds the cotangent into a buffer.
+    `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` with nan in it.
+    `into(buffer, g, saved)`, where there is one, adds the cotangent into a buffer.
     """
 
-    __slots__ = ("argument", "into", "pointwise", "pull", "reads")
+    __slots__ = ("argument", "into", "places", "pull", "reads", "zero_safe")
 
-    def __init__(self, function: Callable[..., Any], argument: str, layout: tuple[str, ...], pointwise: bool):
+    def __init__(self, function: Callable[..., Any], argument: str, layout: tuple[str, ...], zero_safe: Any = None):
         self.argument = argument
         self.reads = tuple(n for n in parameter_names(function) if n not in ("g", "index_of_input"))
         unknown = set(self.reads) - set(layout)
         if unknown:
             raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(layout)}")
-        self.pull = _reading(function, [layout.index(n) for n in self.reads])
-        self.pointwise = pointwise and bool(self.reads)
+        self.places = [layout.index(n) for n in self.reads]
+        self.pull = _reading(function, self.places)
+        self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None
         self.into: Callable[..., None] | None = None
 
 
@@ -70,6 +73,12 @@ def adding(into: Callable[..., None], layout: tuple[str, ...]) -> Callable[[Any,
     return lambda buffer, g, saved: into(buffer, g, *[saved[i] for i in places])
 
 
+def idling(idle: Callable[..., Any], layout: tuple[str, ...]) -> Callable[..., Any]:
+    """Return the zero-safe form of a rule: 0 where `idle(g, ...)` says that all the cotangents it reads are 0."""
+    places = [layout.index(name) for name in parameter_names(idle)[1:]]
+    return lambda rule, g, saved, c: np.where(idle(raw(g), *[saved[i] for i in places]), 0, c)
+
+
 def _same_source(a: Any, b: Any) -> bool:
     """Return whether both were written at the same place, as when a notebook cell runs again."""
     places = [(getattr(f, "__module__", f), getattr(f, "__qualname__", f)) for f in (a, b)]
@@ -87,8 +96,8 @@ class RuleForEach:
         def told(g: Any, *values: Any) -> Any:
             return self.function(g, index, *values)
 
-        rule = Rule(self.function, f"input {index}", self.layout, pointwise=False)
-        rule.pull = _reading(told, [self.layout.index(n) for n in rule.reads])
+        rule = Rule(self.function, f"input {index}", self.layout)
+        rule.pull = _reading(told, rule.places)
         return rule
 
     def __iter__(self) -> Iterator[Rule]:
@@ -114,6 +123,7 @@ class Operation:
         *,
         optional: int = 0,
         variadic: bool = False,
+        several: bool = False,
         pointwise: bool = False,
         masks: bool = False,
         normalise: Mapping[str, Callable[[Any, Any], Any]] | None = None,
@@ -121,7 +131,7 @@ class Operation:
         kinks: Mapping[Any, Any] | None = None,
     ) -> None:
         self.name, self.forward, self.arguments = name, forward, arguments
-        self.defaults, self.variadic, self.pointwise = dict(defaults), variadic, pointwise
+        self.defaults, self.variadic, self.several, self.pointwise = dict(defaults), variadic, several, pointwise
         self.domain, self.masks = (-2.0, 2.0), masks
         self.normalise, self.samples, self.kinks = dict(normalise or {}), tuple(samples), dict(kinks or {})
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
@@ -145,15 +155,16 @@ class Operation:
         """True if any input has a rule."""
         return any(rule is not None for rule in itertools.islice(self.rules, len(self.arguments)))
 
-    def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], pointwise: bool) -> None:
+    def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any = None) -> None:
         """Attach one rule per input, or one for all inputs of a variadic operation."""
+        zero_safe = pointwise if self.pointwise else zero_safe
         if self.variadic:
             self.rules = RuleForEach(cast(Any, rules[0]), self.layout)
             return
         if len(rules) != len(self.arguments):
             raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
         self.rules = tuple(
-            None if rule is None else Rule(rule, argument, self.layout, pointwise)
+            None if rule is None else Rule(rule, argument, self.layout, zero_safe)
             for argument, rule in zip(self.arguments, rules, strict=True)
         )
         self.constant_places = tuple(place for place, rule in enumerate(rules) if rule is None)
@@ -180,7 +191,8 @@ class Operation:
             if value is None or place > inputs:
                 yield value
             elif place == inputs:
-                yield lift(value, node)
+                parts = enumerate(value) if self.several else ()
+                yield tuple([lift(y, item(node, i, y)) for i, y in parts]) if self.several else lift(value, node)
             elif self.variadic:
                 yield tuple(map(lift, value, parents))
             else:

@@ -11,14 +11,15 @@ import numpy as np
 
 from . import errors
 from .arrays import as_array
-from .node import Node, new, record
+from .node import Node, item, new, record
 from .node import count as next_number
-from .operation import Operation, adding, failed, parameter_names
+from .operation import Operation, adding, failed, idling, parameter_names
 from .recording import recording
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
 _REFLECTED = frozenset({"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"})
 COMPOSITES: dict[str, Callable[..., Any]] = {}
+PUBLIC: dict[str, Any] = {}
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
 
 
@@ -34,7 +35,7 @@ class Differentiable(Protocol):
     def __call__(self, *args: Any, **parameters: Any) -> Tensor:
         """Return the operation's result, recorded if an input requires grad."""
 
-    def vjp(self, *rules: Any, into: Any = None, pointwise: bool = ...) -> Any:
+    def vjp(self, *rules: Any, into: Any = None, zero_safe: Any = None, idle: Any = None) -> Any:
         """Attach one rule per input, None where there is no derivative; return the first."""
 
     def kernel(self, *args: Any, **parameters: Any) -> Any:
@@ -149,44 +150,73 @@ def _call_plain(op: Operation) -> Callable[..., Tensor]:
     return call
 
 
-def _call_any(op: Operation) -> Callable[..., Tensor]:
-    required, variadic = op.required, op.variadic
+def _operands(op: Operation, inputs: Iterable[Any]) -> tuple[list[Any], list[Node | None]]:
+    """Return the inputs' arrays, and the nodes of those that a gradient can go back to."""
+    arrays: list[Any] = []
+    parents: list[Node | None] = []
+    for x in inputs:
+        if type(x) is Tensor:
+            arrays.append(x._array)
+            parents.append(x._node)
+        else:
+            arrays.append(x if x is None and len(arrays) >= op.required else constant(x))
+            parents.append(None)
+    for place in op.constant_places:
+        parents[place] = None
+    return arrays, parents
 
+
+def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], wanted: tuple[bool, ...]) -> Any:
+    """Return what the wanted inputs' rules read, and None in the other places of the layout."""
+    if not op.rules:
+        raise errors.GradientError(errors.no_rule(op.name))
+    keeps, more = op.keeps(wanted)
+    everything = [arrays, y] if op.variadic else [*arrays, y]
+    if more:
+        shapes = [np.shape(a) for a in arrays]
+        everything += [shapes] if op.variadic else shapes
+        everything += [wanted, *values.values()]
+    return tuple([value if keep else None for value, keep in zip(everything, keeps, strict=False)])
+
+
+def _call_any(op: Operation) -> Callable[..., Tensor]:
     def call(*args: Any, **parameters: Any) -> Tensor:
         inputs, values = op.bind(args, parameters)
-        arrays, parents = [], []
-        for x in inputs:
-            if type(x) is Tensor:
-                arrays.append(x._array)
-                parents.append(x._node)
-            else:
-                arrays.append(x if x is None and len(arrays) >= required else constant(x))
-                parents.append(None)
+        arrays, parents = _operands(op, inputs)
         y = op.run(arrays, values)
-        for place in op.constant_places:
-            parents[place] = None
         wanted = tuple([p is not None for p in parents])
         if True not in wanted or not recording.get():
             return make(y, None)
-        if not op.rules:
-            raise errors.GradientError(errors.no_rule(op.name))
+        saved = _saved(op, arrays, y, values, wanted)
         if y.dtype.kind != "f":
             _unrecorded(y.dtype)
             return make(y, None)
-        keeps, more = op.keeps(wanted)
-        everything = [arrays, y] if variadic else [*arrays, y]
-        if more:
-            shapes = [np.shape(a) for a in arrays]
-            everything += [shapes] if variadic else shapes
-            everything += [wanted, *values.values()]
-        saved = tuple([value if keep else None for value, keep in zip(everything, keeps, strict=False)])
         return make(y, record(op, tuple(parents), saved, y))
 
     return call
 
 
-def _publish(name: str, call: Any, numpy: Iterable[Any], method: bool, operator: str | None, doc: str | None) -> None:
-    """Give a function its name, and let NumPy, the Tensor and its operators find it."""
+def _call_several(op: Operation) -> Callable[..., tuple[Tensor, ...]]:
+    """Return the call of an operation with several outputs: one node for all, and an item node for each."""
+
+    def call(*args: Any, **parameters: Any) -> tuple[Tensor, ...]:
+        inputs, values = op.bind(args, parameters)
+        arrays, parents = _operands(op, inputs)
+        ys = op.run(arrays, values)
+        wanted = tuple([p is not None for p in parents])
+        if True not in wanted or not recording.get() or not ys:
+            return tuple([make(y, None) for y in ys])
+        whole = record(op, tuple(parents), _saved(op, arrays, ys, values, wanted), ys[0])
+        whole.shape = tuple([y.shape for y in ys])
+        return tuple([make(y, item(whole, i, y) if y.dtype.kind == "f" else None) for i, y in enumerate(ys)])
+
+    return call
+
+
+def _publish(
+    name: str, call: Any, numpy: Iterable[Any], method: bool, operator: str | None, doc: str | None, public: bool = True
+) -> None:
+    """Give a function its name, and let `tg`, NumPy, the Tensor and its operators find it."""
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc or call.__doc__
     if method and name in vars(Tensor) and getattr(getattr(Tensor, name), "__qualname__", None) != name:
@@ -194,6 +224,8 @@ def _publish(name: str, call: Any, numpy: Iterable[Any], method: bool, operator:
     for function in numpy:
         if NUMPY_FUNCTIONS.setdefault(function, call).__name__ == name:
             NUMPY_FUNCTIONS[function] = call
+    if public:
+        PUBLIC[name] = call
     if method:
         setattr(Tensor, name, call)
     if operator in ("eq", "ne"):
@@ -239,7 +271,7 @@ def elementwise(
     arguments = ("x",) if arity == 1 else ("a", "b")
     op = Operation(name, ufunc, arguments, {}, pointwise=True, masks=masks, kinks=kinks)
     op.domain = domain
-    op.set_rules(rules or (None,) * arity, pointwise=True)
+    op.set_rules(rules or (None,) * arity)
     if not op.differentiable:
         call = _call_plain(op)
     elif any(set(rule.reads) - {*arguments, "y"} for rule in op.rules if rule is not None):
@@ -259,6 +291,7 @@ def primitive(
     operator: str | None = None,
     name: str | None = None,
     variadic: bool = False,
+    several: bool = False,
     pointwise: bool = False,
     masks: bool = False,
     samples: Iterable[Any] = (),
@@ -268,8 +301,13 @@ def primitive(
     """Declare the decorated function on arrays as an operation; its rules follow by `.vjp`.
 
     Positional-only parameters are the inputs, the others parameters. A keyword named like one
-    of those gives the function `(value, inputs) -> value` that normalises it, once. An operation
-    whose output may leave out a nan of its inputs `masks`, which keeps zero cotangents zero.
+    of those gives the function `(value, inputs) -> value` that normalises it, once. A `variadic`
+    operation takes a sequence of inputs, one with `several` outputs returns a tuple; its rules get
+    their cotangents as a tuple. An operation whose output may leave out a nan of its inputs `masks`.
+
+    `vjp(rule, ...)` may say how a zero cotangent stays zero where the rule multiplies it with inf or
+    nan: by `zero_safe=sum_of_products`, or by `idle`, a function like a rule that tells where all
+    the cotangents that an entry depends on are zero. `into` adds into a cotangent, in place.
     """
 
     def declare(forward: Callable[..., Any]) -> Differentiable:
@@ -279,18 +317,18 @@ def primitive(
         defaults = {p.name: p.default for p in parameters if p.kind is not p.POSITIONAL_ONLY}
         public = name or forward.__name__
         op = Operation(
-            public, forward, arguments, defaults, optional=optional, variadic=variadic, pointwise=pointwise,
-            masks=masks, normalise=normalise, samples=samples, kinks=kinks,
+            public, forward, arguments, defaults, optional=optional, variadic=variadic, several=several,
+            pointwise=pointwise, masks=masks, normalise=normalise, samples=samples, kinks=kinks,
         )  # fmt: skip
-        call: Any = _call_any(op)
+        call: Any = _call_several(op) if several else _call_any(op)
 
-        def vjp(*rules: Any, into: Callable[..., None] | None = None, pointwise: bool = pointwise) -> Any:
-            op.set_rules(rules, pointwise)
+        def vjp(*rules: Any, into: Any = None, zero_safe: Any = None, idle: Any = None) -> Any:
+            op.set_rules(rules, zero_safe if idle is None else idling(idle, op.layout))
             if into is not None:
                 op.rules[0].into = adding(into, op.layout)
             return rules[0]
 
-        _publish(public, call, numpy, method, operator, forward.__doc__)
+        _publish(public, call, numpy, method, operator, forward.__doc__, not forward.__name__.startswith("_"))
         call.vjp = vjp
         return _finished(call, op)
 
@@ -318,7 +356,7 @@ def composite(
                 failed(error, public, args)
                 raise
 
-        _publish(public, call, numpy, method, operator, None)
+        _publish(public, call, numpy, method, operator, None, not function.__name__.startswith("_"))
         call.samples = tuple(samples)  # type: ignore[attr-defined]
         COMPOSITES[public] = call
         return call

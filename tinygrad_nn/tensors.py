@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -179,9 +179,13 @@ class Tensor:
         self._array = result._array
         return self
 
+    def _refuse_loss(self, what: str) -> None:
+        """Raise DetachedError while a gradient can still be lost: until the graph has been freed."""
+        if self._node is not None and self._node.parents is not None:
+            raise errors.DetachedError(errors.silent_loss(what))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        if self._node is not None:
-            raise errors.DetachedError(errors.silent_loss("an array made"))
+        self._refuse_loss("an array made of it")
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -207,15 +211,11 @@ class Tensor:
     def __len__(self) -> int:
         return len(self.data)
 
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.ndim == 0:
-            raise TypeError("a 0-d tensor can't be iterated over; use t.item()")
-        return iter([self[i] for i in range(len(self))])  # type: ignore[index]
-
     def __bool__(self) -> bool:
         return bool(self.data)
 
     def __float__(self) -> float:
+        self._refuse_loss("float(t), which NumPy and math call too,")
         return float(self.data)
 
     def __int__(self) -> int:
@@ -250,7 +250,8 @@ class Tensor:
 
     def __repr__(self) -> str:
         """Return code that makes this tensor again; long ones are shortened, and then show a shape."""
-        body = np.array2string(self.data, separator=", ", prefix="tg.tensor(", threshold=100, floatmode="unique")
+        with np.printoptions(nanstr="np.nan", infstr="np.inf"):
+            body = np.array2string(self.data, separator=", ", prefix="tg.tensor(", threshold=100, floatmode="unique")
         how, body = ("tg.tensor", body) if self.size else ("tg.zeros", str(self.shape))
         if "..." in body:
             body += f", shape={self.shape}"

@@ -226,7 +226,7 @@ where.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condit
 @composite(
     numpy=[np.clip],
     samples=[
-        sample((2, 3), -0.5, 0.5), sample((2, 3), None, 0.25), sample((2, 3), (3,), (2, 1)), sample((), -1.0, 1.0),
+        sample((2, 3), -0.5, 0.5), sample((2, 3), None, 0.25), sample((2, 3), min=0.1), sample((2, 3), (3,), (2, 1)), sample((), -1.0, 1.0),
         sample((0,), -1.0, 1.0), sample(np.array([-1.0, 0.0, 1.0]), -1.0, 1.0),
     ],
 )  # fmt: skip

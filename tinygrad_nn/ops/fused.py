@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff import pointwise, sum_of_products
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
@@ -35,7 +36,9 @@ def _rows(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-linear.vjp(lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g)
+linear.vjp(
+    lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g, zero_safe=sum_of_products
+)  # fmt: skip
 
 
 def _shifted(x: Any, axis: Any) -> Any:
@@ -80,7 +83,12 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     return y / (total if total.all() else np.where(total == 0, total.dtype.type(1), total))
 
 
-softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
+def _idle(g: Any, axis: Any) -> Any:
+    """Return where all cotangents along the axes are zero."""
+    return np.all(g == 0, axis=axis, keepdims=True)
+
+
+softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)), idle=_idle)
 
 
 @primitive(axis=_all_axes, samples=_CASES)
@@ -90,7 +98,7 @@ def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     return z - _log(np.add.reduce(np.exp(z), axis=axis, keepdims=True))
 
 
-log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
+log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), idle=_idle)
 
 
 @primitive(axis=_all_axes, samples=(*_CASES, sample((2, 3), keepdims=True), sample(_INFINITE, axis=-1)))
@@ -106,7 +114,10 @@ def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
     return y if keepdims else np.squeeze(y, axis)
 
 
-logsumexp.vjp(lambda g, x, axis, keepdims: _kept(g, axis, keepdims) * softmax.kernel(x, axis=axis))
+logsumexp.vjp(
+    lambda g, x, axis, keepdims: _kept(g, axis, keepdims) * softmax.kernel(x, axis=axis),
+    idle=lambda g, axis, keepdims: _kept(g, axis, keepdims) == 0,
+)
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
@@ -163,7 +174,6 @@ def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
     return _reduced(_log(np.add.reduce(np.exp(z), axis=-1)) - picked, reduction)
 
 
-@cross_entropy.vjp
 def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
     hot = np.zeros((labels.size, logits.shape[-1]), logits.dtype)
     hot[np.arange(labels.size), labels.reshape(-1)] = 1
@@ -171,6 +181,11 @@ def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str
     return (softmax.kernel(logits, axis=(-1,)) - hot.reshape(logits.shape)) * (
         g[..., None] if reduction == "none" else g
     )
+
+
+cross_entropy.vjp(
+    _probabilities_minus_labels, idle=lambda g, reduction: g[..., None] == 0 if reduction == "none" else g == 0
+)
 
 
 def _same_shape(loss: str, a: Any, b: Any) -> None:
@@ -216,7 +231,7 @@ binary_cross_entropy.vjp(
     lambda g, probabilities, y_shape, reduction: (
         _spread(g, max(math.prod(y_shape), 1), reduction) * (np.log1p(-probabilities) - np.log(probabilities))
     ),
-    pointwise=True,
+    zero_safe=pointwise,
 )
 
 
@@ -249,7 +264,7 @@ binary_cross_entropy_with_logits.vjp(
         (sigmoid.kernel(logits) - y) * _spread(g, max(math.prod(logits_shape), 1), reduction)
     ),
     lambda g, logits, y_shape, reduction: -logits * _spread(g, max(math.prod(y_shape), 1), reduction),
-    pointwise=True,
+    zero_safe=pointwise,
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff import sum_of_products
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
@@ -28,11 +29,11 @@ def _product(a: Any, b: Any, /) -> Any:
     return np.matmul(a, b)
 
 
-_product.vjp(lambda g, b: g @ _mT(b), lambda g, a: _mT(a) @ g)
+_product.vjp(lambda g, b: g @ _mT(b), lambda g, a: _mT(a) @ g, zero_safe=sum_of_products)
 
 
 @composite(
-    numpy=[np.matmul], operator="matmul",
+    numpy=[np.matmul, np.linalg.matmul], operator="matmul",
     samples=[
         sample((2, 3), (3, 4)), sample((3,), (3,)), sample((3,), (2, 3, 4)), sample((5, 2, 3), (3,)),
         sample((2, 4, 2, 3), (3, 4)), sample((1, 2, 3), (4, 3, 2)), sample((0,), (0,)), sample((0, 3), (3, 2)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def _reshape(x: Any, /, shape: Any) -> Any:
 _reshape.vjp(lambda g, x_shape: np.reshape(g, x_shape))
 
 
-@composite(numpy=[np.reshape], samples=[sample((2, 3), (3, 2)), sample((), (1,)), sample(_EMPTY, (0,))])
+@composite(numpy=[np.reshape], samples=[sample((2, 3), shape=(3, 2)), sample((), shape=(1,)), sample(_EMPTY, shape=(0,))])
 def reshape(x: Any, *lengths: Any, shape: Any = None) -> Tensor:
     """Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
     return _reshape(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths)
@@ -81,7 +81,7 @@ def _transpose(x: Any, /, axes: Any = None) -> Any:
 _transpose.vjp(lambda g, axes: np.transpose(g, tuple(int(i) for i in np.argsort(axes))))
 
 
-@composite(numpy=[np.transpose, np.permute_dims], samples=[sample((2, 3, 4), (-1, 0, 1)), sample(()), sample(_EMPTY)])
+@composite(numpy=[np.transpose, np.permute_dims], samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample(()), sample(_EMPTY)])
 def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
     """Return the tensor with its axes reversed, or in the given order."""
     if order:
@@ -92,7 +92,7 @@ def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
 setattr(Tensor, "T", property(transpose, doc="The tensor with its axes reversed."))  # noqa: B010
 
 
-@composite(numpy=[np.swapaxes], samples=[sample((2, 3, 4), 0, -1), sample(_EMPTY, 0, 1)])
+@composite(numpy=[np.swapaxes], samples=[sample((2, 3, 4), axis1=0, axis2=-1), sample(_EMPTY, axis1=0, axis2=1)])
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     """Return the tensor with two axes exchanged."""
     x = as_tensor(x)
@@ -105,7 +105,12 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 setattr(Tensor, "mT", property(lambda x: swapaxes(x, -1, -2), doc="The last two axes exchanged."))  # noqa: B010
 
 
-@composite(numpy=[np.moveaxis], method=False, samples=[sample((2, 3, 4), (0, -1), (-1, 0)), sample(_EMPTY, 0, -1)])
+@composite(
+    numpy=[np.moveaxis], method=False,
+    samples=[
+        sample((2, 3, 4), source=(0, -1), destination=(-1, 0)), sample(_EMPTY, source=0, destination=-1),
+    ],
+)  # fmt: skip
 def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     """Return the tensor with the source axes moved to where the destination says."""
     x = as_tensor(x)
@@ -118,7 +123,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     return _transpose(x, order)
 
 
-@composite(numpy=[np.expand_dims], samples=[sample((2, 3), (0, -1)), sample((), -1), sample(_EMPTY, 1)])
+@composite(numpy=[np.expand_dims], samples=[sample((2, 3), axis=(0, -1)), sample((), axis=-1), sample(_EMPTY, axis=1)])
 def expand_dims(x: Any, axis: Any) -> Tensor:
     """Return the tensor with axes of length 1 inserted at the given places of the result."""
     x = as_tensor(x)
@@ -128,7 +133,7 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
     return _reshape(x, tuple(1 if i in places else next(old) for i in range(x.ndim + len(places))))
 
 
-@composite(numpy=[np.squeeze], samples=[sample((1, 3, 1)), sample((1, 3, 1), -1), sample(()), sample((1, 0))])
+@composite(numpy=[np.squeeze], samples=[sample((1, 3, 1)), sample((1, 3, 1), axis=-1), sample(()), sample((1, 0))])
 def squeeze(x: Any, axis: Any = None) -> Tensor:
     """Return the tensor without its axes of length 1, or without those named."""
     x = as_tensor(x)
@@ -201,9 +206,34 @@ def stack(xs: Any, axis: int = 0) -> Tensor:
     return _concatenate([expand_dims(t, axis) for t in tensors], axis)
 
 
+@primitive(
+    numpy=[np.unstack] if hasattr(np, "unstack") else [], several=True, method=False, masks=True, axis=_joined_axis,
+    samples=[sample((2, 3)), sample((2, 3, 2), axis=-1), sample((3,)), sample((2, 0))],
+)  # fmt: skip
+def unstack(x: Any, /, axis: int = 0) -> Any:
+    """Return the slices along an axis as a tuple, without it. Shapes: (n, ...) -> n times (...)."""
+    return tuple(np.moveaxis(x, axis, 0))
+
+
+unstack.vjp(lambda g, axis: np.stack(g, axis))
+
+
+def _iterate(x: Tensor) -> Iterator[Tensor]:
+    """Return an iterator over the slices along the first axis."""
+    if x.ndim == 0:
+        raise TypeError("a 0-d tensor can't be iterated over; use t.item()")
+    return iter(unstack(x))
+
+
+setattr(Tensor, "__iter__", _iterate)  # noqa: B010
+
+
 @composite(
     numpy=[np.split], method=False,
-    samples=[sample((4, 3), 2), sample((2, 5), [1, 3], axis=-1), sample(_EMPTY, 2)],
+    samples=[
+        sample((4, 3), indices_or_sections=2), sample((2, 5), indices_or_sections=[1, 3], axis=-1),
+        sample(_EMPTY, indices_or_sections=2),
+    ],
 )  # fmt: skip
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Return the pieces between the given places along an axis, or so many equal ones."""
