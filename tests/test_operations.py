@@ -574,6 +574,36 @@ def check_pushforward(case: Case, directions: list[Array], found: Sequence[Any])
         assert close(data, expected, 10 * tolerance), case.fails(f"derivative along v is {data}, not {expected}")
 
 
+def pushed(case: Case, directions: list[Array]) -> list[Array]:
+    """Return the tangents of the results in forward mode."""
+
+    def function(*active: Any) -> list[Any]:
+        given = dict(zip(case.active, active))
+        return case.outputs([given.get(i, x) for i, x in enumerate(case.tensors())])
+
+    return [t.data for t in tg.jvp(function, [case.leaves[i] for i in case.active], directions)[1]]
+
+
+def check_tangents(case: Case) -> None:
+    """Forward mode is the transpose of reverse mode, input by input: <u, J v> = <J' u, v>."""
+    rng = np.random.default_rng(3)
+    transposed = gradients(case)
+    for place, i in enumerate(case.active):
+        directions = [np.zeros_like(case.leaves[j]) for j in case.active]
+        directions[place] = signed(rng, case.leaves[i].shape).astype(case.leaves[i].dtype)
+        found = pushed(case, directions)
+        for t, y in zip(found, case.values):
+            assert (t.shape, t.dtype) == (y.shape, y.dtype), case.fails(f"tangent is {t.dtype}{t.shape}")
+        pairs = [np.where(u == 0, 0, t) * u for t, u in zip(found, case.seeds)]
+        finite = np.isfinite(case.leaves[i])
+        across = [np.where(finite, transposed[place], 0) * directions[place]]
+        scale = max(1.0, *[float(np.abs(p).sum()) for p in [*pairs, *across]])
+        sums = [math.fsum(float(p.sum()) for p in side) for side in (pairs, across)]
+        single = max(np.finfo(x.dtype).eps for x in [*case.values, case.leaves[i]])
+        right = abs(sums[0] - sums[1]) <= 100 * float(single) * scale
+        assert right or at_kink(case), case.fails(f"along input {i}: <u, J v> = {sums[0]}, <J' u, v> = {sums[1]}")
+
+
 # ---- what an operation may and may not do with arrays ----
 
 
@@ -741,6 +771,11 @@ def test_gradient_equals_complex_step(case: Case) -> None:
 @over(SMOOTH)
 def test_second_order_equals_central_differences(case: Case) -> None:
     check_second_order(case)
+
+
+@over(SMOOTH)
+def test_forward_mode_is_the_transpose_of_reverse_mode(case: Case) -> None:
+    check_tangents(case)
 
 
 @over(SMOOTH)
@@ -1096,6 +1131,29 @@ def test_wrong_rule_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_rule_wrong_at_second_order_only_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_rule(monkeypatch, name, *WRONG_SECOND[name])
     assert noticed(check_second_order, name), f"a rule of {name!r} that drops a term at second order passes"
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "wrong"),
+    [
+        ("matrix_product", "tangent_rules", (lambda t, b: t @ b, lambda t, a: -(a @ t))),
+        ("linear", "tangent_rules", (lambda t, weight: t @ weight.T, lambda t, x: x @ t.T * 2, lambda t: t)),
+        ("getitem", "kernel", lambda x, index: np.flip(x[index])),
+        ("join", "kernel", lambda xs, axis: np.concatenate(xs[::-1], axis)),
+    ],
+)
+def test_a_wrong_way_to_push_tangents_is_noticed(
+    name: str, attribute: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op = OPERATIONS[name]
+    made = op._made(wrong, None) if attribute == "tangent_rules" else wrong
+    monkeypatch.setattr(op, attribute, made)
+    assert noticed(check_tangents, name)
+
+
+def test_a_tangent_rule_reads_what_is_kept() -> None:
+    with pytest.raises(TypeError, match="may read b only"):
+        OPERATIONS["matrix_product"].set_tangent_rules((lambda t, a: a @ t, lambda t, a: a @ t))
 
 
 def scaled_in_place(g: Any, y: Any) -> Any:

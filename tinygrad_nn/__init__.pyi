@@ -8,6 +8,7 @@ from . import linalg as linalg
 from . import nn as nn
 from . import ops as ops
 from . import optim as optim
+from .checkpointing import checkpoint as checkpoint
 from .creation import arange as arange
 from .creation import as_tensor as as_tensor
 from .creation import empty as empty
@@ -31,9 +32,15 @@ from .training import accuracy as accuracy
 from .training import evaluate as evaluate
 from .training import train as train
 from .transforms import grad as grad
+from .transforms import hessian as hessian
+from .transforms import hvp as hvp
+from .transforms import jacobian as jacobian
+from .transforms import jvp as jvp
+from .transforms import unravel as unravel
 from .transforms import value_and_grad as value_and_grad
+from .transforms import vjp as vjp
 __version__: str
-__all__ = ['DenseNetwork', 'History', 'Tensor', 'accuracy', 'arange', 'as_tensor', 'autograd', 'data', 'empty', 'empty_like', 'enable_grad', 'errors', 'evaluate', 'eye', 'full', 'full_like', 'grad', 'keep_memory', 'linalg', 'linspace', 'nn', 'no_grad', 'ones', 'ones_like', 'optim', 'tensor', 'train', 'value_and_grad', 'zeros', 'zeros_like', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_not', 'bitwise_or', 'bitwise_xor', 'broadcast_to', 'cbrt', 'ceil', 'clip', 'concat', 'concatenate', 'cos', 'cosh', 'cross_entropy', 'divide', 'elu', 'equal', 'erfc', 'exp', 'exp2', 'expand_dims', 'expm1', 'floor', 'floor_divide', 'gelu', 'getitem', 'greater', 'greater_equal', 'hypot', 'invert', 'isfinite', 'isinf', 'isnan', 'leaky_relu', 'less', 'less_equal', 'linear', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_not', 'logsumexp', 'matmul', 'max', 'maximum', 'mean', 'min', 'minimum', 'mod', 'moveaxis', 'mse_loss', 'multiply', 'negative', 'not_equal', 'permute_dims', 'positive', 'pow', 'power', 'prod', 'ravel', 'reciprocal', 'relu', 'remainder', 'reshape', 'rint', 'scatter_add', 'set_at', 'sigmoid', 'sign', 'silu', 'sin', 'sinh', 'softmax', 'softplus', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'tan', 'tanh', 'transpose', 'true_divide', 'unstack', 'var', 'where']
+__all__ = ['DenseNetwork', 'History', 'Tensor', 'accuracy', 'arange', 'as_tensor', 'autograd', 'checkpoint', 'data', 'empty', 'empty_like', 'enable_grad', 'errors', 'evaluate', 'eye', 'full', 'full_like', 'grad', 'hessian', 'hvp', 'jacobian', 'jvp', 'keep_memory', 'linalg', 'linspace', 'nn', 'no_grad', 'ones', 'ones_like', 'optim', 'tensor', 'train', 'unravel', 'value_and_grad', 'vjp', 'zeros', 'zeros_like', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_not', 'bitwise_or', 'bitwise_xor', 'broadcast_to', 'cbrt', 'ceil', 'clip', 'concat', 'concatenate', 'cos', 'cosh', 'cross_entropy', 'divide', 'elu', 'equal', 'erfc', 'exp', 'exp2', 'expand_dims', 'expm1', 'floor', 'floor_divide', 'gelu', 'getitem', 'greater', 'greater_equal', 'hypot', 'invert', 'isfinite', 'isinf', 'isnan', 'leaky_relu', 'less', 'less_equal', 'linear', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_not', 'logsumexp', 'matmul', 'max', 'maximum', 'mean', 'min', 'minimum', 'mod', 'moveaxis', 'mse_loss', 'multiply', 'negative', 'not_equal', 'permute_dims', 'positive', 'pow', 'power', 'prod', 'ravel', 'reciprocal', 'relu', 'remainder', 'reshape', 'rint', 'scatter_add', 'set_at', 'sigmoid', 'sign', 'silu', 'sin', 'sinh', 'softmax', 'softplus', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'tan', 'tanh', 'transpose', 'true_divide', 'unstack', 'var', 'where']
 def abs(x: Any) -> Tensor: ...
 def absolute(x: Any) -> Tensor: ...
 def acos(x: Any) -> Tensor: ...

@@ -38,6 +38,9 @@ class Differentiable(Protocol):
     def vjp(self, *rules: Any, into: Any = None, zero_safe: Any = None, idle: Any = None) -> Any:
         """Attach one rule per input, None where there is no derivative; return the first."""
 
+    def jvp(self, *rules: Any) -> None:
+        """Attach what pushes each input's tangent `t` in forward mode: optional, and never another formula."""
+
     def kernel(self, *args: Any, **parameters: Any) -> Any:
         """Return the result as rules need it: of the kind that the inputs are."""
 
@@ -245,7 +248,8 @@ def _finished(call: Any, op: Operation) -> Differentiable:
             return call(*args, **parameters)
         return op.forward(*args, **parameters)
 
-    call.operation, call.kernel = op, kernel
+    call.operation = op
+    call.kernel = op.kernel = kernel
     return cast(Differentiable, call)
 
 
@@ -292,6 +296,7 @@ def primitive(
     name: str | None = None,
     variadic: bool = False,
     several: bool = False,
+    linear: bool = False,
     pointwise: bool = False,
     masks: bool = False,
     samples: Iterable[Any] = (),
@@ -304,6 +309,8 @@ def primitive(
     of those gives the function `(value, inputs) -> value` that normalises it, once. A `variadic`
     operation takes a sequence of inputs, one with `several` outputs returns a tuple; its rules get
     their cotangents as a tuple. An operation whose output may leave out a nan of its inputs `masks`.
+    One that is `linear` in all its inputs together pushes tangents by itself; others may say by `jvp`
+    what pushes each input's tangent `t`, or else their rules are transposed.
 
     `vjp(rule, ...)` may say how a zero cotangent stays zero where the rule multiplies it with inf or
     nan: by `zero_safe=sum_of_products`, or by `idle`, a function like a rule that tells where all
@@ -318,7 +325,7 @@ def primitive(
         public = name or forward.__name__
         op = Operation(
             public, forward, arguments, defaults, optional=optional, variadic=variadic, several=several,
-            pointwise=pointwise, masks=masks, normalise=normalise, samples=samples, kinks=kinks,
+            linear=linear, pointwise=pointwise, masks=masks, normalise=normalise, samples=samples, kinks=kinks,
         )  # fmt: skip
         call: Any = _call_several(op) if several else _call_any(op)
 
@@ -329,7 +336,7 @@ def primitive(
             return rules[0]
 
         _publish(public, call, numpy, method, operator, forward.__doc__, not forward.__name__.startswith("_"))
-        call.vjp = vjp
+        call.vjp, call.jvp = vjp, lambda *rules: op.set_tangent_rules(rules)
         return _finished(call, op)
 
     return declare

@@ -209,7 +209,7 @@ elu.vjp(lambda g, x, alpha: g * _slope(x, alpha * np.exp(np.minimum(x, 0)), alph
 
 
 @primitive(
-    numpy=[np.where], masks=True, method=False,
+    numpy=[np.where], masks=True, linear=True, method=False,
     samples=[
         sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
         sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
@@ -238,6 +238,7 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 
 
 @primitive(
+    linear=True,
     samples=[sample(shape, dtype=dtype) for shape in [(2, 3), (), (0,)] for dtype in ("float32", "float64")],
     dtype=lambda value, inputs: np.dtype(value),
 )

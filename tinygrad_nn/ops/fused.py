@@ -39,6 +39,7 @@ def _rows(x: Any) -> Any:
 linear.vjp(
     lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g, zero_safe=sum_of_products
 )  # fmt: skip
+linear.jvp(lambda t, weight: t @ weight.T, lambda t, x: x @ t.T, lambda t: t)
 
 
 def _shifted(x: Any, axis: Any) -> Any:

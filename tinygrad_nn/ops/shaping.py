@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..containers import leaves
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
@@ -36,7 +37,7 @@ def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    name="reshape_to", method=False, shape=_whole_shape,
+    name="reshape_to", linear=True, method=False, shape=_whole_shape,
     samples=[sample((2, 3), shape=(3, -1)), sample((), shape=(1, 1)), sample((0, 3), shape=(3, 0))],
 )  # fmt: skip
 def _reshape(x: Any, /, shape: Any) -> Any:
@@ -55,8 +56,14 @@ def reshape(x: Any, *lengths: Any, shape: Any = None) -> Tensor:
 
 @composite(numpy=[np.ravel], samples=[sample((2, 3)), sample(()), sample(_EMPTY)])
 def ravel(x: Any) -> Tensor:
-    """Return the entries along one axis, in C order. Shapes: (...) -> (n,)."""
-    return _reshape(x, (-1,))
+    """Return the entries along one axis, in C order. Shapes: (...) -> (n,).
+
+    Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
+    """
+    parts = list(leaves(x))
+    if all(isinstance(part, (int, float)) for part in parts):
+        parts = [parts]
+    return concatenate([_reshape(as_tensor(part), (-1,)) for part in parts]) if len(parts) != 1 else _reshape(parts[0], (-1,))
 
 
 def _permutation(axes: Any, inputs: Any) -> tuple[int, ...]:
@@ -70,7 +77,7 @@ def _permutation(axes: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    name="permute", method=False, axes=_permutation,
+    name="permute", linear=True, method=False, axes=_permutation,
     samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample((2, 3), axes=None), sample(()), sample(_EMPTY)],
 )  # fmt: skip
 def _transpose(x: Any, /, axes: Any = None) -> Any:
@@ -148,7 +155,7 @@ def _lengths(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    numpy=[np.broadcast_to], method=False, shape=_lengths,
+    numpy=[np.broadcast_to], linear=True, method=False, shape=_lengths,
     samples=[
         sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)),
         sample((0, 1), shape=(2, 0, 3)),
@@ -167,7 +174,7 @@ def _joined_axis(axis: Any, inputs: Any) -> int:
 
 
 @primitive(
-    variadic=True, method=False, name="join", axis=_joined_axis,
+    variadic=True, linear=True, method=False, name="join", axis=_joined_axis,
     samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0), (2, 1)], axis=-1)],
 )  # fmt: skip
 def _concatenate(xs: Any, /, axis: int = 0) -> Any:
@@ -207,7 +214,7 @@ def stack(xs: Any, axis: int = 0) -> Tensor:
 
 
 @primitive(
-    numpy=[np.unstack] if hasattr(np, "unstack") else [], several=True, method=False, masks=True, axis=_joined_axis,
+    numpy=[np.unstack] if hasattr(np, "unstack") else [], several=True, linear=True, method=False, masks=True, axis=_joined_axis,
     samples=[sample((2, 3)), sample((2, 3, 2), axis=-1), sample((3,)), sample((2, 0))],
 )  # fmt: skip
 def unstack(x: Any, /, axis: int = 0) -> Any:
