@@ -127,13 +127,14 @@ class Operation:
         linear: bool = False,
         pointwise: bool = False,
         masks: bool = False,
+        domain: tuple[float, float] = (-2.0, 2.0),
         normalise: Mapping[str, Callable[[Any, Any], Any]] | None = None,
         samples: Iterable[Any] = (),
         kinks: Mapping[Any, Any] | None = None,
     ) -> None:
         self.name, self.forward, self.arguments = name, forward, arguments
         self.defaults, self.variadic, self.several, self.pointwise = dict(defaults), variadic, several, pointwise
-        self.domain, self.masks, self.linear = (-2.0, 2.0), masks, linear
+        self.domain, self.masks, self.linear = domain, masks, linear
         self.tangent_rules: tuple[Rule | None, ...] = ()
         self.kernel: Callable[..., Any] = forward
         self.normalise, self.samples, self.kinks = dict(normalise or {}), tuple(samples), dict(kinks or {})

@@ -6,9 +6,11 @@ import numpy as np
 
 from ..primitive import PUBLIC
 from ..tensors import NUMPY_FUNCTIONS
-from . import elementwise, fused, indexing, linalg, reduction, shaping
+from . import activation, elementwise, fused, indexing, linalg, reduction, shaping, special
 
-__all__ = ["elementwise", "functions", "fused", "indexing", "linalg", "reduction", "shaping"]
+__all__ = [
+    "activation", "elementwise", "functions", "fused", "indexing", "linalg", "reduction", "shaping", "special",
+]  # fmt: skip
 
 
 def functions(namespace: Any = np) -> dict[str, Any]:
