@@ -7,15 +7,17 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn.operation import OPERATIONS
-from tinygrad_nn.primitive import elementwise, primitive
+from tinygrad_nn.primitive import COMPOSITES, PUBLIC, elementwise, primitive
 
 
 @pytest.fixture(autouse=True)
 def own_names() -> Any:
-    before, methods = dict(OPERATIONS), set(vars(tg.Tensor))
+    registries = (OPERATIONS, PUBLIC, COMPOSITES)
+    before, methods = [dict(r) for r in registries], set(vars(tg.Tensor))
     yield
-    for name in set(OPERATIONS) - set(before):
-        del OPERATIONS[name]
+    for registry, known in zip(registries, before, strict=True):
+        for name in set(registry) - set(known):
+            del registry[name]
     for name in set(vars(tg.Tensor)) - methods:
         delattr(tg.Tensor, name)
 

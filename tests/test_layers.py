@@ -15,7 +15,7 @@ LAYERS = [
     {"autodiff"},
     {"tensors"},
     {"creation", "operation"},
-    {"primitive"},
+    {"dispatch", "primitive"},
     {"ops"},
     {"linalg"},
     {"autograd", "checkpointing", "transforms"},

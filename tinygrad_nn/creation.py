@@ -63,7 +63,13 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
 
     def create(*args: Any, requires_grad: bool = False, name: str | None = None, **options: Any) -> Tensor:
         given = [_value(a, function, place) for place, a in enumerate(args)]
-        return Tensor(function(*given, **options), requires_grad, name)
+        if function.__name__.endswith("_like"):
+            options = {name: _value(a, function, int(name == "dtype")) for name, a in options.items()}
+        try:
+            return Tensor(function(*given, **options), requires_grad, name)
+        except TypeError as error:
+            error.add_note(f"tg.{function.__name__}{signature}: a shape of several lengths is one tuple, (2, 3)")
+            raise
 
     create.__name__ = create.__qualname__ = function.__name__
     create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."

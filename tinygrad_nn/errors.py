@@ -138,8 +138,14 @@ def numpy_option(name: str, options: Iterable[str]) -> str:
 
 
 def numpy_method(name: str, method: str) -> str:
-    instead = {"reduce": "tg.sum, tg.prod, tg.max or tg.min", "at": "t[index] = value"}
-    return f"np.{name}.{method} is not recorded; use {instead.get(method, 'array operations of tg')}"
+    return f"np.{name}.{method} changes an array in place and is not recorded; write t[index] = value, or tg.scatter_add"
+
+
+def where_without_out(name: str) -> str:
+    return (
+        f"np.{name} with where= leaves the other entries undefined, so they have no gradient; pass out= as well, "
+        f"or write np.where(mask, np.{name}(...), value)"
+    )
 
 
 def leaf_assignment() -> str:
@@ -170,24 +176,29 @@ def recorded_copy(done: str, do: str) -> str:
 
 _REMEDIES = (
     (r"core dimension", "the first one's last axis must be as long as the second one's last but one: transpose one, .mT"),
-    (r"broadcast|not aligned|must match exactly", "shapes are aligned from the right: insert an axis with t[:, None], "
+    (r"array dimensions .*must match|needs tensors of one shape", "arrays that are joined agree in all axes but the one "
+     "that they are joined along"),
+    (r"broadcast|not aligned", "shapes are aligned from the right: insert an axis with t[:, None], "
      "or reshape one of them"),
-    (r"reshape", "a reshape keeps the number of entries; write -1 for one length to have it worked out"),
+    (r"cannot reshape", "a reshape keeps the number of entries; write -1 for one length to have it worked out"),
     (r"axis \d+ names|repeated axis|names an axis twice|duplicate", "name each axis once"),
     (r"zero-size array to reduction", "an extreme of nothing is not defined: pass initial=, or test t.size first"),
     (r"[Ss]ingular matrix", "the matrix has no inverse; use tg.linalg.pinv or tg.linalg.lstsq, or add a small multiple "
      "of tg.eye(n)"),
     (r"positive definite", "symmetrise with (A + A.mT) / 2, or add a small multiple of tg.eye(n)"),
     (r"must be square", "the last two axes must be of one length"),
-    (r"unexpected keyword|got multiple values|missing a required|too many positional|positional argument",
+    (r"a complex number|ComplexWarning", "complex numbers have no gradients here; use the real part, z.real"),
+    (r"unexpected keyword argument '(dim|keepdim|input|other)'", "the names here are NumPy's: axis and keepdims"),
+    (r"unexpected keyword|got an unexpected|got multiple values|missing a required|too many positional|positional argument",
      "its parameters are in help(tg.{name}); one that is not listed there is not recorded"),
     (r"not supported for the input types|ufunc .* did not contain|Cannot cast|can't be cast|can't be made a tensor",
      "convert first: t.astype(float) for arithmetic, t.astype(int) or t.astype(bool) for counting and logic"),
-    (r"Unable to allocate|too large|too big", "the result does not fit the memory: work on slices of the inputs"),
+    (r"int too large|int too big|OverflowError", "that number fits no dtype; write it as a float"),
+    (r"Unable to allocate|array is too big", "the result does not fit the memory: work on slices of the inputs"),
     (r"out of bounds for axis", "indices go from -n to n - 1 on an axis of length n"),
     (r"too many indices", "give at most one index per axis; t.shape tells how many there are"),
     (r"boolean index", "a boolean mask has the shape of the axes that it picks from"),
-    (r"only integers, slices", "an index is an integer, a slice, None, ..., or an array of integers or booleans"),
+    (r"only integers, slices|must be of integer", "an index is an integer, a slice, None, ..., or an array of integers or booleans"),
 )  # fmt: skip
 
 
@@ -205,13 +216,18 @@ IN_OPERATION = "in tinygrad_nn operation"
 
 def where_in_operation(error: Exception, name: str, inputs: Iterable[Any]) -> str:
     met = ", ".join(map(_described, inputs))
-    return f"{IN_OPERATION} {name!r} on inputs {met}; {_remedy(error, name)}"
+    remedy = "" if type(error).__module__ == __name__ else f"; {_remedy(error, name)}"
+    return f"{IN_OPERATION} {name!r} on inputs {met}{remedy}"
 
 
 def _described(x: Any) -> str:
-    if isinstance(x, (list, tuple)) and any(hasattr(part, "dtype") for part in x):
+    if isinstance(x, (list, tuple)) and any(_is_array(part) for part in x):
         return f"[{', '.join(map(_described, x))}]"
-    return f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x) if np.isscalar(x) else type(x).__name__
+    return f"{x.dtype}{list(x.shape)}" if _is_array(x) else f"{x!r:.20}" if np.isscalar(x) else type(x).__name__
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(getattr(x, "dtype", None), np.dtype)
 
 
 def rule_shape(name: str, argument: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:

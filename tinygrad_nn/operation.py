@@ -244,10 +244,6 @@ class Operation:
 
     def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:
         """Return the forward's result; `values` are normalised in place, here and nowhere else."""
-        try:
-            for name, normal in self.normalise.items():
-                values[name] = normal(values[name], arrays)
-            return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)
-        except Exception as error:
-            failed(error, self.name, arrays)
-            raise
+        for name, normal in self.normalise.items():
+            values[name] = normal(values[name], arrays)
+        return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)

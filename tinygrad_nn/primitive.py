@@ -75,15 +75,15 @@ def _call_one(op: Operation) -> Callable[[Any], Tensor]:
     keep_x, keep_y = op.keeps((True,))[0][:2]
 
     def call(x: Any, /) -> Tensor:
-        if type(x) is Tensor:
-            data = x._array
-            parent = x._node
-        else:
-            data, parent = constant(x), None
         try:
+            if type(x) is Tensor:
+                data = x._array
+                parent = x._node
+            else:
+                data, parent = constant(x), None
             y = forward(data)
         except Exception as error:
-            failed(error, op.name, [data])
+            failed(error, op.name, [x])
             raise
         if parent is None or not recording.get():
             return make(y, None)
@@ -102,22 +102,22 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
     saves_nothing = not any(both)
 
     def call(a: Any, b: Any, /) -> Tensor:
-        if type(a) is Tensor:
-            x = a._array
-            p = a._node
-        else:
-            p = None
-            x = a if type(a) is float else constant(a)
-        if type(b) is Tensor:
-            z = b._array
-            q = b._node
-        else:
-            q = None
-            z = b if type(b) is float else constant(b)
         try:
+            if type(a) is Tensor:
+                x = a._array
+                p = a._node
+            else:
+                p = None
+                x = a if type(a) is float else constant(a)
+            if type(b) is Tensor:
+                z = b._array
+                q = b._node
+            else:
+                q = None
+                z = b if type(b) is float else constant(b)
             y = forward(x, z)
         except Exception as error:
-            failed(error, op.name, [x, z])
+            failed(error, op.name, [a, b])
             raise
         t: Tensor = new(Tensor)
         t._array = y
@@ -149,8 +149,12 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
 
 def _call_plain(op: Operation) -> Callable[..., Tensor]:
     def call(*args: Any, **parameters: Any) -> Tensor:
-        inputs, values = op.bind(args, parameters)
-        return make(op.run([x._array if type(x) is Tensor else constant(x) for x in inputs], values), None)
+        try:
+            inputs, values = op.bind(args, parameters)
+            return make(op.run([x._array if type(x) is Tensor else constant(x) for x in inputs], values), None)
+        except Exception as error:
+            failed(error, op.name, args)
+            raise
 
     return call
 
@@ -186,9 +190,13 @@ def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], 
 
 def _call_any(op: Operation) -> Callable[..., Tensor]:
     def call(*args: Any, **parameters: Any) -> Tensor:
-        inputs, values = op.bind(args, parameters)
-        arrays, parents = _operands(op, inputs)
-        y = op.run(arrays, values)
+        try:
+            inputs, values = op.bind(args, parameters)
+            arrays, parents = _operands(op, inputs)
+            y = op.run(arrays, values)
+        except Exception as error:
+            failed(error, op.name, args)
+            raise
         wanted = tuple([p is not None for p in parents])
         if True not in wanted or not recording.get():
             return make(y, None)
@@ -205,9 +213,13 @@ def _call_several(op: Operation) -> Callable[..., tuple[Tensor, ...]]:
     """Return the call of an operation with several outputs: one node for all, and an item node for each."""
 
     def call(*args: Any, **parameters: Any) -> tuple[Tensor, ...]:
-        inputs, values = op.bind(args, parameters)
-        arrays, parents = _operands(op, inputs)
-        ys = op.run(arrays, values)
+        try:
+            inputs, values = op.bind(args, parameters)
+            arrays, parents = _operands(op, inputs)
+            ys = op.run(arrays, values)
+        except Exception as error:
+            failed(error, op.name, args)
+            raise
         wanted = tuple([p is not None for p in parents])
         if True not in wanted or not recording.get() or not ys:
             return tuple([make(y, None) for y in ys])
@@ -251,7 +263,7 @@ def _finished(call: Any, op: Operation) -> Differentiable:
             return call(*args, **parameters)
         return op.forward(*args, **parameters)
 
-    call.operation = op
+    call.operation, call.inputs, call.__signature__ = op, len(op.arguments), op.signature
     call.kernel = op.kernel = kernel
     return cast(Differentiable, call)
 
@@ -370,6 +382,7 @@ def composite(
 
         _publish(public, call, numpy, method, operator, None, not function.__name__.startswith("_"))
         call.samples = tuple(samples)  # type: ignore[attr-defined]
+        call.inputs = max((len(inputs) for inputs, _ in call.samples), default=1)  # type: ignore[attr-defined]
         COMPOSITES[public] = call
         return call
 

@@ -16,13 +16,6 @@ from .recording import enable_grad, no_grad, recording
 
 new = object.__new__
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
-WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
-    {
-        np.shape, np.ndim, np.size, np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str,
-        np.array2string, np.can_cast, np.result_type, np.shares_memory, np.may_share_memory, np.iscomplexobj,
-        np.isrealobj, np.argsort, np.argwhere, np.nonzero, np.count_nonzero,
-    }
-)  # fmt: skip
 
 
 class Hook:
@@ -188,26 +181,6 @@ class Tensor:
         self._refuse_loss("an array made of it")
         return np.array(self.data, dtype=dtype, copy=copy)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        call = NUMPY_FUNCTIONS.get(ufunc)
-        if call is None:
-            raise TypeError(errors.unknown_numpy(f"np.{ufunc.__name__}", known_names()))
-        if method != "__call__":
-            raise TypeError(errors.numpy_method(ufunc.__name__, method))
-        if options:
-            raise TypeError(errors.numpy_option(ufunc.__name__, options))
-        return call(*inputs)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if function in WITHOUT_DERIVATIVE:
-            arrays = {name: a.data if isinstance(a, Tensor) else a for name, a in kwargs.items()}
-            return function(*[a.data if isinstance(a, Tensor) else a for a in args], **arrays)
-        call = NUMPY_FUNCTIONS.get(function)
-        if call is None:
-            name = f"{function.__module__}.{function.__name__}"
-            raise TypeError(errors.unknown_numpy(name, known_names()))
-        return call(*args, **kwargs)
-
     def __len__(self) -> int:
         return len(self.data)
 
@@ -236,14 +209,14 @@ class Tensor:
         if not self.is_leaf:
             raise errors.GradientError(errors.recorded_copy("copied", "copy"))
         twin = Tensor(self.data.copy(), self.requires_grad, self.name)
-        twin.grad = None if self.grad is None else self.grad.__deepcopy__(memo)
+        twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
         memo[id(self)] = twin
         return twin
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise errors.GradientError(errors.recorded_copy("pickled", "pickle"))
-        return _rebuild, (self.data, self.requires_grad, self.name, self.grad)
+        return _rebuild, (self.data, self.requires_grad, self.name, None if self.grad is None else self.grad.detach())
 
     def __format__(self, spec: str) -> str:
         return format(self.item() if self.size == 1 and spec else self.data if spec else repr(self), spec)

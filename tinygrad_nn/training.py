@@ -51,14 +51,17 @@ def accuracy(predictions: Any, labels: Any) -> float:
     """Return the share of samples that are right, from 0 to 1.
 
     Labels shaped like the predictions are compared output by output at > 0.5, and all have to fit;
-    class indices, of shape (m,), are compared with the argmax of predictions (m, k).
+    class indices, of shape (m,), are compared with the argmax of predictions (m, k). Predictions that
+    are whole numbers or booleans are classes themselves: they are compared as they are.
     """
     p = predictions.data if isinstance(predictions, Tensor) else np.asarray(predictions)
     y = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
+    if p.ndim == 1 and y.shape == (len(p), 1):
+        y = y[:, 0]
     if not len(p):
         raise DataError("the accuracy of no samples is not defined; pass at least one")
     if p.shape == y.shape:
-        right = (p > 0.5) == (y > 0.5)
+        right = p == y if p.dtype.kind in "biu" else (p > 0.5) == (y > 0.5)
         return float(right.reshape(len(p), -1).all(axis=1).mean())
     if p.ndim == 2 and y.shape == p.shape[:1]:
         if p.shape[1] == 1:

@@ -99,6 +99,10 @@ class DenseNetwork(Module):
                 draws = (generator.randn(*shape) * 0.1).astype(self.dtype)
                 self.values[name] = Tensor(draws.reshape(n) if name[0] == "b" else draws, True, name)
 
+    def __repr__(self) -> str:
+        steps = [f"{layer['output_dim']} {layer['activation']}" for layer in self.architecture]
+        return f"DenseNetwork({' → '.join([str(self.architecture[0]['input_dim']), *steps])}, dtype='{self.dtype}')"
+
     def named_parameters(self) -> Any:
         """Yield W1, b1, W2, ... with their names."""
         return iter(self.values.items())

@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import dispatch
 from ..primitive import PUBLIC
 from ..tensors import NUMPY_FUNCTIONS
-from . import activation, elementwise, fused, indexing, linalg, reduction, shaping, special
+from . import activation, cumulative, elementwise, fused, indexing, linalg, reduction, shaping, special, statistics
 
 __all__ = [
-    "activation", "elementwise", "functions", "fused", "indexing", "linalg", "reduction", "shaping", "special",
+    "activation", "cumulative", "dispatch", "elementwise", "functions", "fused", "indexing", "linalg", "reduction", "shaping", "special", "statistics",
 ]  # fmt: skip
 
 

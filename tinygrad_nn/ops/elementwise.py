@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..creation import as_tensor
+from ..errors import DtypeError, unsupported_values
 from ..operation import sample
 from ..primitive import composite, elementwise, primitive
 from ..tensors import Tensor
@@ -188,15 +189,25 @@ where.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condit
 )  # fmt: skip
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0."""
+    if (a_min is not None and min is not None) or (a_max is not None and max is not None):
+        raise TypeError("a bound is given twice: a_min and min are one, a_max and max are one")
     low, high = a_min if min is None else min, a_max if max is None else max
     x = positive(x) if low is None else maximum(x, low)
     return x if high is None else minimum(x, high)
 
 
+def _numeric(value: Any, inputs: Any) -> Any:
+    """Return a dtype of numbers or booleans. Raises DtypeError for others, which would lose the gradient."""
+    dtype = np.dtype(value)
+    if dtype.kind not in "biufc":
+        raise DtypeError(unsupported_values(f"dtype {dtype}"))
+    return dtype
+
+
 @primitive(
     linear=True,
+    dtype=_numeric,
     samples=[sample(shape, dtype=dtype) for shape in [(2, 3), (), (0,)] for dtype in ("float32", "float64")],
-    dtype=lambda value, inputs: np.dtype(value),
 )
 def astype(x: Any, /, dtype: Any) -> Any:
     """Return the values in another dtype; the gradient comes back in this one."""
@@ -288,8 +299,14 @@ def real(x: Any) -> Any:
     return as_tensor(x.data.real) if x.dtype.kind == "c" else positive(x)
 
 
+setattr(Tensor, "real", property(real, doc="The real part: the tensor itself, unless it is complex."))  # noqa: B010
+
+
 @composite(numpy=[np.imag], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
 def imag(x: Any) -> Any:
     """Return the imaginary part: zeros, unless x is complex."""
     x = as_tensor(x)
     return as_tensor(x.data.imag) if x.dtype.kind == "c" else x * 0
+
+
+setattr(Tensor, "imag", property(imag, doc="The imaginary part: zeros, unless the tensor is complex."))  # noqa: B010

@@ -25,6 +25,10 @@ from .reduction import _all_axes, _kept, mean, sum
 )  # fmt: skip
 def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
     """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n)."""
+    if np.ndim(weight) != 2 or (bias is not None and bias.shape != (len(weight),)):
+        raise ValueError(
+            f"linear needs a weight of shape (n, k) and a bias of shape (n,), got {np.shape(weight)} and {np.shape(bias)}"
+        )
     y = np.matmul(x, weight.T)
     if bias is not None:
         y = np.add(y, bias, out=y if y.dtype == np.result_type(y, bias) else None)
@@ -69,8 +73,14 @@ _CASES = (
 
 
 def _floating(x: Any) -> Any:
+    """Return numbers to compute with: float16 in float32, integers in float64."""
     x = np.asarray(x)
-    return x if x.dtype.kind == "f" else x.astype(float)
+    return x.astype(np.float32 if x.dtype.char == "e" else float) if x.dtype.char not in "fdg" else x
+
+
+def _like(y: Any, x: Any) -> Any:
+    """Return the result in float16, if that is what was given."""
+    return y.astype(np.float16) if np.asarray(x).dtype.char == "e" else y
 
 
 @primitive(axis=_all_axes, samples=_CASES)
@@ -81,7 +91,7 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     """
     y = np.exp(_shifted(_floating(x), axis))
     total = np.add.reduce(y, axis=axis, keepdims=True)
-    return y / (total if total.all() else np.where(total == 0, total.dtype.type(1), total))
+    return _like(y / (total if total.all() else np.where(total == 0, total.dtype.type(1), total)), x)
 
 
 def _idle(g: Any, axis: Any) -> Any:
@@ -96,7 +106,7 @@ softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True))
 def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     """Return the logarithm of softmax, exact where softmax underflows."""
     z = _shifted(_floating(x), axis)
-    return z - _log(np.add.reduce(np.exp(z), axis=axis, keepdims=True))
+    return _like(z - _log(np.add.reduce(np.exp(z), axis=axis, keepdims=True)), x)
 
 
 log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), idle=_idle)
@@ -108,10 +118,10 @@ def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
 
     Where every entry is -inf the value is -inf and the derivative 0.
     """
-    x = _floating(x)
-    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    total = np.add.reduce(np.exp(_shifted(x, axis)), axis=axis, keepdims=True)
-    y = top + _log(total)
+    wide = _floating(x)
+    top = np.maximum.reduce(wide, axis=axis, keepdims=True, initial=-np.inf)
+    total = np.add.reduce(np.exp(_shifted(wide, axis)), axis=axis, keepdims=True)
+    y = _like(top + _log(total), x)
     return y if keepdims else np.squeeze(y, axis)
 
 
@@ -130,8 +140,10 @@ def _reduced(losses: Any, reduction: str) -> Any:
 
 
 def _spread(g: Any, n: int, reduction: str) -> Any:
-    """Return each loss's own cotangent."""
-    return g / n if reduction == "mean" else g
+    """Return each loss's own cotangent; 70,000 is inf in float16, but its reciprocal is a number."""
+    if reduction != "mean":
+        return g
+    return g * (1 / n) if g.dtype.char == "e" else g / n
 
 
 def _reduction(value: Any, inputs: Any) -> str:
@@ -172,7 +184,7 @@ def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
     """
     z = _shifted(_floating(logits), (-1,))
     picked = z.reshape(-1, z.shape[-1])[np.arange(labels.size), labels.reshape(-1)].reshape(labels.shape)
-    return _reduced(_log(np.add.reduce(np.exp(z), axis=-1)) - picked, reduction)
+    return _like(_reduced(_log(np.add.reduce(np.exp(z), axis=-1)) - picked, reduction), logits)
 
 
 def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
@@ -212,10 +224,12 @@ def binary_cross_entropy(probabilities: Any, y: Any, /, reduction: str = "mean")
     """
     _same_shape("binary_cross_entropy", probabilities, y)
     p = _floating(probabilities)
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError("binary_cross_entropy takes probabilities, from 0 to 1; for logits use ..._with_logits")
     y = np.asarray(y, p.dtype)
     with np.errstate(divide="ignore", invalid="ignore"):
         losses = -np.where(y == 0, 0, y * np.log(p)) - np.where(y == 1, 0, (1 - y) * np.log1p(-p))
-    return _reduced(losses.astype(p.dtype, copy=False), reduction)
+    return _like(_reduced(losses.astype(p.dtype, copy=False), reduction), probabilities)
 
 
 binary_cross_entropy.vjp(
@@ -245,7 +259,7 @@ def binary_cross_entropy_with_logits(logits: Any, y: Any, /, reduction: str = "m
     y = np.asarray(y, z.dtype)
     size = np.abs(z)
     excess = np.maximum(z, 0) - z * y if np.isfinite(size).all() else _limit_of_excess(z, y)
-    return _reduced(excess + np.log1p(np.exp(-size)), reduction)
+    return _like(_reduced(excess + np.log1p(np.exp(-size)), reduction), logits)
 
 
 def _limit_of_excess(z: Any, y: Any) -> Any:

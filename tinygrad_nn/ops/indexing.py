@@ -29,13 +29,13 @@ _INDICES: list[tuple[tuple[int, ...], Any]] = [
 
 
 def _plain(index: Any, inputs: Any = None) -> Any:
-    """Return the index with Tensors as arrays and lists as arrays, private to the recorded node."""
+    """Return the index with all that is like an array as an array, private to the recorded node."""
     if isinstance(index, tuple) and inputs is not None:
         return tuple(_plain(part) for part in index)
-    if isinstance(index, (Tensor, list, tuple, np.ndarray)):
-        array = np.array(index.data if isinstance(index, Tensor) else index)
-        return array.astype(np.intp) if array.size == 0 and array.dtype.kind == "f" else array
-    return index
+    if index is None or index is Ellipsis or isinstance(index, (int, np.integer, slice)):
+        return index
+    array = np.array(index.data if isinstance(index, Tensor) else index)
+    return array.astype(np.intp) if array.size == 0 and array.dtype.kind == "f" else array
 
 
 def _may_repeat(index: Any) -> bool:

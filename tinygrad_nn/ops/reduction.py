@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import as_array
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
-from .elementwise import sqrt
+from .elementwise import maximum, minimum, sqrt
+from .elementwise import where as choose
 
 _SAMPLES = (
     sample((2, 3)),
@@ -48,121 +50,241 @@ def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
     return g if keepdims else np.expand_dims(g, axis)
 
 
-def _wide_sum(x: Any, axis: Any, keepdims: Any) -> Any:
-    """Return the sum; float16 is added up in float32, where 2049 is a number."""
+_MASK = np.array([[True, False, True], [False, False, True]])
+
+
+def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
+    """Return x as a Tensor of the dtype, with a neutral number where the mask says no."""
+    x = as_tensor(x, dtype)
+    return x if where is True else choose(as_array(where), x, instead)
+
+
+@primitive(name="total", linear=True, method=False, axis=_all_axes, samples=_WITH_EMPTY)
+def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
+    """Return the sum over the axes; float16 is added up in float32, where 2049 is a number."""
+    x = np.asarray(x)
     if x.dtype == np.float16:
         return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(np.float16)
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.sum], linear=True, axis=_all_axes, samples=_WITH_EMPTY)
-def sum(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
-    """Return the sum over the axes, all by default. Shapes: (..., n, ...) -> (..., ...)."""
-    return _wide_sum(np.asarray(x), axis, keepdims)
+_total.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(_kept(g, axis, keepdims), x_shape))
 
 
-sum.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(_kept(g, axis, keepdims), x_shape))
+@composite(
+    numpy=[np.sum, np.add.reduce],
+    samples=(
+        *_WITH_EMPTY, sample((2, 3), where=_MASK, axis=1), sample((2, 3), initial=2.5), sample((3,), dtype="float32"),
+    ),
+)  # fmt: skip
+def sum(
+    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+) -> Tensor:
+    """Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
 
-
-@primitive(numpy=[np.max, np.amax], axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(1, 1, 0): (0.5, 0.5, 0)})
-def max(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
-    """Return the largest entries over the axes; k tied ones share the gradient, 1/k each."""
-    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
-
-
-@primitive(numpy=[np.min, np.amin], axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(0, 0, 1): (0.5, 0.5, 0)})
-def min(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
-    """Return the smallest entries over the axes; k tied ones share the gradient, 1/k each."""
-    return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
+    It starts from `initial`. `dtype` converts the entries first.
+    """
+    if where is not True or dtype is not None:
+        x = _masked(x, where, 0, dtype)
+    y = _total(x, axis, keepdims)
+    return y if initial is None else y + initial
 
 
 def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: Any) -> Any:
-    chosen = x == _kept(y, axis, keepdims)
+    """Return each entry's share: that of an extreme that is nan goes to the entries that are."""
+    chosen = (x == _kept(y, axis, keepdims)) | np.isnan(x)
     ties = np.sum(chosen, axis=axis, keepdims=True)
     return np.where(chosen, _kept(g, axis, keepdims) / np.maximum(ties, 1), 0)
 
 
-max.vjp(_to_extremes)
-min.vjp(_to_extremes)
+@primitive(name="largest", method=False, axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(1, 1, 0): (0.5, 0.5, 0)})
+def _largest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
+    """Return the largest entries over the axes."""
+    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
 
 
-@composite(numpy=[np.mean], samples=_EMPTY_BESIDE)
-def mean(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
-    """Return the arithmetic mean over the axes, all by default."""
+@primitive(name="smallest", method=False, axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(0, 0, 1): (0.5, 0.5, 0)})
+def _smallest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
+    """Return the smallest entries over the axes."""
+    return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
+
+
+_largest.vjp(_to_extremes)
+_smallest.vjp(_to_extremes)
+_EXTREMES = (
+    *_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1, initial=-9.0), sample((0, 3), axis=0, initial=0.25),
+    sample((2, 3), initial=0.3),
+)  # fmt: skip
+
+
+def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
+    """Return an extreme among the entries where the mask says so, and the initial one."""
+    if where is not True:
+        if initial is None:
+            raise ValueError("an extreme of the entries where= holds needs initial=, for where none does")
+        x = _masked(x, where, initial)
     x = as_tensor(x)
+    if initial is None:
+        return reduced(x, axis, keepdims)
+    if math.prod(x.shape[a] for a in axes(axis, x.ndim)) == 0:
+        return sum(x, axis, keepdims=keepdims) + initial
+    return of_two(reduced(x, axis, keepdims), initial)
+
+
+@composite(numpy=[np.max, np.amax, np.maximum.reduce], samples=_EXTREMES)
+def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    """Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
+
+    With `where` only the entries are compared where it holds, with `initial` that number too. An
+    extreme that is nan sends its gradient to the entries that are.
+    """
+    return _extreme(_largest, maximum, x, axis, keepdims, initial, where)
+
+
+@composite(numpy=[np.min, np.amin, np.minimum.reduce], samples=_EXTREMES)
+def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    """Return the smallest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
+
+    With `where` only the entries are compared where it holds, with `initial` that number too. An
+    extreme that is nan sends its gradient to the entries that are.
+    """
+    return _extreme(_smallest, minimum, x, axis, keepdims, initial, where)
+
+
+@composite(numpy=[np.ptp], method=False, samples=_EMPTY_BESIDE)
+def ptp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    """Return the largest less the smallest entry over the axes."""
+    return max(x, axis, keepdims) - min(x, axis, keepdims)
+
+
+def _count(x: Tensor, axis: tuple[int, ...], where: Any, keepdims: Any) -> Any:
+    """Return how many entries are added up: a number, or an array where a mask chooses them."""
+    if where is True:
+        return math.prod(x.shape[a] for a in axis)
+    return np.sum(np.broadcast_to(as_array(where), x.shape), axis=axis, keepdims=keepdims)
+
+
+def _divided(total: Tensor, n: Any) -> Tensor:
+    """Return the total divided by a count, of its own dtype; a negative count is none."""
+    return total / (np.maximum(n, 0).astype(total.dtype) if total.dtype.kind in "fc" else np.maximum(n, 0))
+
+
+_MASKED = (*_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1), sample((2, 3), where=_MASK[:, :1], axis=0))
+
+
+@composite(numpy=[np.mean], samples=(*_MASKED, sample((2,), dtype="float32")))
+def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    """Return the arithmetic mean over the axes, all by default, of the entries where `where`.
+
+    The mean of nothing is nan, with a warning.
+    """
+    x = as_tensor(x, dtype)
     axis = axes(axis, x.ndim)
     if x.dtype.char == "e":
-        return mean(x.astype(np.float32), axis, keepdims).astype(np.float16)
-    return sum(x, axis, keepdims) / _count(x, axis)
+        return mean(x.astype(np.float32), axis, None, keepdims, where).astype(np.float16)
+    return _divided(sum(x, axis, None, keepdims, None, where), _count(x, axis, where, keepdims))
 
 
-@composite(numpy=[np.var], samples=(*_EMPTY_BESIDE, sample((3, 2), axis=0, ddof=1)))
-def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: Any = False) -> Any:
-    """Return the mean squared deviation from the mean, divided by n - ddof instead of n."""
-    x = as_tensor(x)
+@composite(numpy=[np.var], samples=(*_MASKED, sample((3, 2), axis=0, ddof=1), sample((2,), correction=1)))
+def var(
+    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    where: Any = True, mean: Any = None, correction: Any = None,
+) -> Tensor:  # fmt: skip
+    """Return the mean squared deviation from the mean, divided by n - ddof instead of n.
+
+    `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
+    """
+    x = as_tensor(x, dtype)
     axis = axes(axis, x.ndim)
-    deviation = x - mean(x, axis, keepdims=True)
-    return sum(deviation * deviation, axis, keepdims) / (_count(x, axis) - ddof)
+    deviation = x - (_mean(x, axis, None, True, where) if mean is None else mean)
+    square = deviation * deviation if x.dtype.kind != "c" else as_tensor((deviation * np.conj(deviation)).data.real)
+    n = _count(x, axis, where, keepdims) - (ddof if correction is None else correction)
+    return _divided(sum(square, axis, None, keepdims, None, where), n)
 
 
-@composite(numpy=[np.std], samples=(*_EMPTY_BESIDE, sample((3, 2), axis=0, ddof=1)))
-def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: Any = False) -> Any:
+_mean = mean
+
+
+@composite(numpy=[np.std], samples=(*_MASKED, sample((3, 2), axis=0, ddof=1)))
+def std(
+    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    where: Any = True, mean: Any = None, correction: Any = None,
+) -> Tensor:  # fmt: skip
     """Return the square root of the variance; where that is 0, so is the derivative."""
-    return sqrt(var(x, axis, ddof, keepdims))
+    return sqrt(var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
-def _count(x: Tensor, axis: tuple[int, ...]) -> int | float:
-    n = math.prod(x.shape[a] for a in axis)
-    return n if n else math.nan
+def promoted(dtype: Any) -> Any:
+    """Return the dtype in which NumPy adds up and multiplies entries of an integer or boolean dtype."""
+    return np.prod(np.ones(1, dtype)).dtype
 
 
-@composite(numpy=[np.prod], samples=(*_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1)))
-def prod(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
+@composite(
+    numpy=[np.prod, np.multiply.reduce],
+    samples=(
+        *_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1), sample((2, 3), where=_MASK, axis=1),
+        sample((2, 3), initial=2.0), sample((3,), dtype="float32"),
+    ),
+)  # fmt: skip
+def prod(
+    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+) -> Tensor:
     """Return the product over the axes, all by default, by halving: right with any number of zeros."""
-    x = as_tensor(x)
+    x = _masked(x, where, 1, dtype)
+    if dtype is None and x.dtype.kind in "biu":
+        x = x.astype(promoted(x.dtype))
     axis = axes(axis, x.ndim)
     shape = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
     others = tuple(i for i in range(x.ndim) if i not in axis)
     x = x.transpose((*axis, *others)).reshape(math.prod(x.shape[a] for a in axis), *[x.shape[i] for i in others])
     if len(x) == 0:
-        return (sum(x, 0) + 1).reshape(shape if keepdims else x.shape[1:])
+        x = sum(x, 0, keepdims=True) + x.dtype.type(1)
     while len(x) > 1:
         half = len(x) // 2
         rest = [x[2 * half :]] if len(x) % 2 else []
         x = x[:half] * x[half : 2 * half]
         x = np.concatenate([x, *rest]) if rest else x
-    return x.reshape(shape if keepdims else x.shape[1:])
+    y = x.reshape(shape if keepdims else x.shape[1:])
+    return y if initial is None else y * initial
 
 
-def _one_axis(axis: Any, inputs: Any) -> int | None:
+def one_axis(axis: Any, inputs: Any) -> int | None:
+    """Return the number of one axis, or None. Raises numpy.exceptions.AxisError."""
     return None if axis is None else int(np.lib.array_utils.normalize_axis_index(axis, np.ndim(inputs[0])))
 
 
 _PLACES = (sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1))
 
 
-@primitive(numpy=[np.argmax], axis=_one_axis, samples=_PLACES)
+@primitive(numpy=[np.argmax], axis=one_axis, samples=_PLACES)
 def argmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first largest entry is along an axis, in all entries by default."""
     return np.argmax(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.argmin], axis=_one_axis, samples=_PLACES)
+@primitive(numpy=[np.argmin], axis=one_axis, samples=_PLACES)
 def argmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first smallest entry is along an axis, in all entries by default."""
     return np.argmin(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.any], axis=_all_axes, samples=_WITH_EMPTY)
-def any(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
-    """Return whether some entry over the axes is not zero."""
-    return np.any(x, axis=axis, keepdims=keepdims)
+def _mask(where: Any, inputs: Any) -> Any:
+    return where if where is True else as_array(where)
 
 
-@primitive(numpy=[np.all], axis=_all_axes, samples=_WITH_EMPTY)
-def all(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
-    """Return whether no entry over the axes is zero."""
-    return np.all(x, axis=axis, keepdims=keepdims)
+_CHOSEN = (*_WITH_EMPTY, sample((2, 3), where=_MASK, axis=0))
+
+
+@primitive(numpy=[np.any, np.logical_or.reduce], axis=_all_axes, where=_mask, samples=_CHOSEN)
+def any(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
+    """Return whether some entry over the axes is not zero, among those where `where`."""
+    return np.any(x, axis=axis, keepdims=keepdims, where=where)
+
+
+@primitive(numpy=[np.all, np.logical_and.reduce], axis=_all_axes, where=_mask, samples=_CHOSEN)
+def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
+    """Return whether no entry over the axes is zero, among those where `where`."""
+    return np.all(x, axis=axis, keepdims=keepdims, where=where)
 
 
 for _places in (argmax, argmin, any, all):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dispatch import SCIPY_FUNCTIONS
 from ..operation import sample
 from ..primitive import PUBLIC, composite, elementwise, primitive
 from .elementwise import quotient, sigmoid
@@ -68,6 +69,7 @@ logit    = elementwise(_logit,   lambda g, x: g / (x * (1 - x)),                
 xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
 xlog1py  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
 PUBLIC["expit"] = sigmoid
+SCIPY_FUNCTIONS.update({f.__name__: f for f in (erf, erfc, gammaln, logit, xlogy, xlog1py)} | {"expit": sigmoid})
 
 
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)

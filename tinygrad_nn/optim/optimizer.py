@@ -23,6 +23,8 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
 
     def __init__(self, parameters: Iterable[Any], lr: float) -> None:
+        if hasattr(parameters, "parameters"):
+            raise TypeError("an optimiser takes parameters, not what holds them; write model.parameters()")
         self.parameters: list[Any] = list({id(p): p for p in parameters}.values())
         if not self.parameters:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
@@ -48,6 +50,10 @@ class Optimizer:
         for i, p, value, state in updates:
             p._array, self.state[i] = value, state
 
+    def __repr__(self) -> str:
+        settings = [f"{k}={v!r}" for k, v in vars(self).items() if k not in ("parameters", "state")]
+        return f"{type(self).__name__}({len(self.parameters)} parameters, {', '.join(settings)})"
+
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for p in self.parameters:
@@ -71,5 +77,7 @@ class Optimizer:
             for name, value in entry.items():
                 if isinstance(value, np.ndarray) and value.shape != p.shape:
                     raise StateError(f"{name} of parameter {i} has shape {value.shape}, the parameter {p.shape}")
+        if not 0 <= saved["lr"] < math.inf:
+            raise StateError(f"the learning rate must be a finite number, 0 or more, got {saved['lr']}")
         self.lr = float(saved["lr"])
         self.state = [{k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in s.items()} for s in state]
