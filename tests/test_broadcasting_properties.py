@@ -17,7 +17,7 @@ import tinygrad_nn as tg
 from tinygrad_nn.operation import OPERATIONS
 
 Array = Any
-BINARY = [name for name, op in OPERATIONS.items() if op.pointwise and len(op.arguments) == 2 and op.differentiable]
+BINARY = [n for n, op in OPERATIONS.items() if op.pointwise and len(op.arguments) == 2 and None not in op.rules]
 FUNCTIONS = {name: getattr(tg, name) for name in BINARY}
 SHAPES = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 

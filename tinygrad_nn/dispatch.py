@@ -166,7 +166,12 @@ def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> 
     return np.stack(results, axis)
 
 
+_LOGICAL = (np.logical_and, np.logical_or, np.logical_xor)
+
+
 def _slices(ufunc: Any, x: Any, axis: int) -> list[Any]:
+    if ufunc in _LOGICAL:
+        x = np.not_equal(x, 0)
     parts = list(np.moveaxis(x, axis, 0))
     if not parts:
         raise ValueError(f"np.{ufunc.__name__} has nothing to start from along an axis of length 0")
@@ -183,6 +188,8 @@ def _outer(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
 def _reduceat(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     """Return the ufunc's reductions of the slices from each index to the next, as NumPy defines them."""
     x, indices = inputs
+    if ufunc in _LOGICAL:
+        x = np.not_equal(x, 0)
     axis = options.pop("axis", 0)
     _only(ufunc, "reduceat", options)
     x, starts = np.moveaxis(x, axis, 0), [int(i) for i in np.asarray(indices)]

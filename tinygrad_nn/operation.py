@@ -170,10 +170,11 @@ class Operation:
 
     def set_tangent_rules(self, rules: tuple[Callable[..., Any] | None, ...]) -> None:
         """Attach what pushes each input's tangent `t`: rules that read what that input's own rule reads."""
-        self.tangent_rules = self._made(rules, None)
-        for argument, rule, pushes in zip(self.arguments, self.rules, self.tangent_rules, strict=True):
+        made = self._made(rules, None)
+        for argument, rule, pushes in zip(self.arguments, self.rules, made, strict=True):
             if pushes is not None and not set(pushes.reads) <= set(rule.reads):
                 raise TypeError(f"{self.name}: the rule that pushes {argument!r} may read {', '.join(rule.reads)} only")
+        self.tangent_rules = made
 
     def _made(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any) -> tuple[Rule | None, ...]:
         if len(rules) != len(self.arguments):
