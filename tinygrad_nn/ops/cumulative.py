@@ -160,7 +160,7 @@ def cummin(x: Any, axis: int | None = None) -> Tensor:
 
 @composite(
     numpy=[np.diff], method=False,
-    samples=[sample((4,)), sample((2, 4), n=2), sample((3, 2), axis=0), sample((2, 0)), sample((2, 3), n=0)],
+    samples=[sample((4,)), sample((2, 4), n=2), sample((3, 2), axis=0), sample((2, 0)), sample((2, 3), n=0, axis=-2)],
 )  # fmt: skip
 def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
     """Return the differences of neighbouring entries along an axis, n times over."""
@@ -208,13 +208,15 @@ def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
 _ROUGH = (sample((4,)), sample((3, 4), axis=-1), sample((3, 4)), sample((5,), edge_order=2), sample((0, 3), axis=1))
 
 
-@composite(numpy=[np.gradient], method=False, samples=(*_ROUGH, sample((4,), np.array([0.0, 1.0, 3.0, 4.5]))))
+@composite(numpy=[np.gradient], method=False, samples=_ROUGH)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
 
     `varargs` are spacings: one for all axes, or one for each, a number or the places along the axis.
     """
     f = as_tensor(f)
+    if f.ndim == 0:
+        raise ValueError("one number has no slope: gradient needs at least one axis")
     chosen = axes(axis, f.ndim)
     if len(varargs) not in (0, 1, len(chosen)):
         raise ValueError(f"give no spacing, one, or one for each of the {len(chosen)} axes; got {len(varargs)}")
@@ -232,7 +234,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 @composite(
     numpy=[np.trapezoid], method=False,
     samples=[
-        sample((4,)), sample((3, 4), axis=0), sample((2, 3), dx=0.5), sample((4,), np.array([0.0, 1.0, 3.0, 4.5])),
+        sample((4,)), sample((3, 4), axis=-2), sample((2, 3), dx=0.5), sample((4,), np.array([0.0, 1.0, 3.0, 4.5])),
         sample((0, 3)), sample((2, 3), (2, 3)), sample((2, 3), (3,)),
     ],
 )  # fmt: skip
