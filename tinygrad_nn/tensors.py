@@ -20,7 +20,7 @@ WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
     {
         np.shape, np.ndim, np.size, np.array_equal, np.allclose, np.isclose, np.array_repr, np.array_str,
         np.array2string, np.can_cast, np.result_type, np.shares_memory, np.may_share_memory, np.iscomplexobj,
-        np.isrealobj, np.argsort, np.argwhere, np.nonzero, np.count_nonzero,
+        np.isrealobj, np.count_nonzero,
     }
 )  # fmt: skip
 

@@ -6,9 +6,38 @@ import numpy as np
 
 from ..primitive import PUBLIC
 from ..tensors import NUMPY_FUNCTIONS
-from . import elementwise, fused, indexing, linalg, reduction, shaping
+from . import (
+    elementwise,
+    fused,
+    indexing,
+    joining,
+    linalg,
+    ordering,
+    padding,
+    picking,
+    quantiles,
+    rearranging,
+    reduction,
+    shaping,
+    splitting,
+)
 
-__all__ = ["elementwise", "functions", "fused", "indexing", "linalg", "reduction", "shaping"]
+__all__ = [
+    "elementwise",
+    "functions",
+    "fused",
+    "indexing",
+    "joining",
+    "linalg",
+    "ordering",
+    "padding",
+    "picking",
+    "quantiles",
+    "rearranging",
+    "reduction",
+    "shaping",
+    "splitting",
+]
 
 
 def functions(namespace: Any = np) -> dict[str, Any]:

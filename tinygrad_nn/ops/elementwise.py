@@ -209,18 +209,18 @@ elu.vjp(lambda g, x, alpha: g * _slope(x, alpha * np.exp(np.minimum(x, 0)), alph
 
 
 @primitive(
-    numpy=[np.where], masks=True, method=False,
+    name="either", masks=True, method=False,
     samples=[
         sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
         sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
     ],
 )  # fmt: skip
-def where(condition: Any, a: Any, b: Any, /) -> Any:
+def _either(condition: Any, a: Any, b: Any, /) -> Any:
     """Return a where the condition holds, else b. Shapes broadcast: (...), (...), (...) -> (...)."""
     return np.where(condition, a, b)
 
 
-where.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
+_either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
 
 
 @composite(
