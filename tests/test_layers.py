@@ -18,7 +18,7 @@ LAYERS = [
     {"primitive"},
     {"ops"},
     {"linalg"},
-    {"autograd", "transforms"},
+    {"autograd", "checkpointing", "transforms"},
     {"nn", "optim"},
     {"checking", "study"},
     {"data", "training"},

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 
 import tinygrad_nn as tg
 from tinygrad_nn import ops
@@ -62,8 +63,27 @@ class Case:
         ]
 
     def outputs(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return the results of the call, in a list."""
-        return listed(self.call(*self.arguments(leaves), **self.parameters))
+        """Return the results of the call, in a list; of several those that record."""
+        results = self.results(leaves)
+        return [results[i] for i in self.recording] if len(results) > 1 else results
+
+    @functools.cached_property
+    def recording(self) -> list[int]:
+        """The results that require grad; check_gradient holds the others to be constant."""
+        with tg.enable_grad():
+            results = self.results(self.tensors())
+        return [i for i, y in enumerate(results) if y.requires_grad or not self.active]
+
+    def recorded(self, results: list[Any]) -> tuple[list[Any], list[Array]]:
+        """Return those of all results that require grad, and their seeds."""
+        places = self.recording if len(results) > 1 else [0]
+        pairs = [(results[i], u) for i, u in zip(places, self.seeds) if results[i].requires_grad]
+        return [y for y, _ in pairs], [u for _, u in pairs]
+
+    def results(self, leaves: Sequence[Any]) -> list[Any]:
+        """Return all results of the call, in a list."""
+        result = self.call(*self.arguments(leaves), **self.parameters)
+        return list(result) if isinstance(result, (list, tuple)) else [result]
 
     @functools.cached_property
     def active(self) -> list[int]:
@@ -100,12 +120,6 @@ class Case:
     def fails(self, what: str) -> str:
         shapes = [np.shape(x) for x in self.leaves]
         return f"operation {self.name!r}, sample {self.label} (shapes {shapes}, {self.parameters}): {what}"
-
-
-def listed(result: Any) -> list[Any]:
-    """Return the results in a list, without places (integers) that are returned beside values."""
-    results = list(result) if isinstance(result, (list, tuple)) else [result]
-    return [y for y in results if y.dtype.kind == "f"] or results
 
 
 AXES = {"axis", "axes", "axis1", "axis2", "source", "destination"}
@@ -147,7 +161,7 @@ def build(name: str, call: Any, inputs: Sequence[Any], parameters: dict[str, Any
 
     def draw(shape: tuple[int, ...]) -> Array:
         values = np.array(list(itertools.islice(numbers, math.prod(shape)))).reshape(shape)
-        return values if op is None or takes_floats(op) else np.asarray(values > np.mean(domain))
+        return values if op is None or takes_floats(op) else discrete(op, values)
 
     leaves: list[Any] = []
     places: list[Any] = []
@@ -160,6 +174,12 @@ def build(name: str, call: Any, inputs: Sequence[Any], parameters: dict[str, Any
             leaves.append(leaf(x, draw))
     drawn = not any(is_floating(x) for x in inputs)
     return Case(name, call, op, tuple(leaves), tuple(places), parameters, drawn, label)
+
+
+def discrete(op: Operation, values: Array) -> Array:
+    """Return drawn values as what a ufunc of booleans or integers takes."""
+    booleans = any(loop.startswith("?") for loop in op.forward.types)
+    return np.asarray(values > 0) if booleans else np.asarray(np.round(6 + 2 * values), int)
 
 
 def takes_floats(op: Operation) -> bool:
@@ -180,11 +200,11 @@ def function_of(name: str) -> Any:
 def generated_samples(op: Operation) -> list[Any]:
     """Return the samples of an operation on corresponding entries, which declares none of its own."""
     low, high = op.domain
-    number: Any = low + 0.618 * (high - low) if takes_floats(op) else True
+    number: Any = low + 0.618 * (high - low) if takes_floats(op) else discrete(op, np.array(1.0))[()]
     strided = np.linspace(low, high, 9)[7::-2]
     if len(op.arguments) == 1:
         found = [sample(shape) for shape in [(3,), (2, 3), (), (0,)]]
-        found += [sample(strided if takes_floats(op) else strided > number)]
+        found += [sample(strided if takes_floats(op) else discrete(op, strided))]
     else:
         shapes: list[Any] = [((3,), (3,)), ((2, 1), (1, 3)), ((3,), ()), ((), ()), ((0,), (1,)), ((2, 3), (3,))]
         found = [sample(*pair) for pair in shapes]
@@ -226,7 +246,7 @@ def cases_of(name: str, samples: Iterable[Any] | None = None) -> list[Case]:
 FUNCTIONS = declared_functions()
 NAMES = [*OPERATIONS, *COMPOSITES]
 CASES = [case for name in NAMES for case in cases_of(name)]
-SMOOTH = [case for case in CASES if case.operation is None or case.operation.differentiable]
+SMOOTH = [case for case in CASES if case.operation is None or (case.operation.differentiable and case.active)]
 CONSTANT = [case for case in CASES if case not in SMOOTH]
 
 
@@ -336,10 +356,10 @@ def shared(x: Array, sorted: Array) -> Array:
     return y
 
 
-def extremes(x: Array, k: int, axis: int = -1, largest: bool = True) -> Array:
-    ordered = np.sort(-x if largest else x, axis)
-    first = np.take(ordered, range(k), axis)
-    return -first if largest else first
+def extremes(x: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Array, Array]:
+    order = np.argsort(-x if largest else x, axis, kind="stable")
+    places = np.take(order, range(k), axis)
+    return np.take_along_axis(x, places, axis), places
 
 
 def summarised(losses: Array, reduction: str = "mean") -> Array:
@@ -364,10 +384,25 @@ def logit_entropies(z: Array, y: Array, reduction: str = "mean") -> Array:
     return summarised(y * np.log1p(np.exp(-z)) + (1 - y) * np.log1p(np.exp(z)), reduction)
 
 
+def sinc_integral(x: Array, n: int = 0) -> Array:
+    """Return the n-th derivative of sinc, the integral of cos(pi x t) over t from 0 to 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(80)
+    t = (nodes + 1) / 2
+    return ((np.pi * t) ** n * np.cos(np.pi * x[..., None] * t + n * np.pi / 2)) @ (weights / 2)
+
+
 REFERENCES: dict[str, Callable[..., Array]] = {
     "relu": lambda x: (np.abs(x) + x) / 2,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "softplus": lambda x: np.log(1 + np.exp(x)),
+    "erf": lambda x: np.array([math.erf(v) for v in x.flat]).reshape(x.shape),
+    "gammaln": lambda x: np.array([math.lgamma(v) for v in x.flat]).reshape(x.shape),
+    "polygamma": lambda x, n=0: scipy.special.polygamma(n, x),
+    "digamma": lambda x: scipy.special.digamma(x),
+    "sinc_derivative": sinc_integral,
+    "logit": lambda x: np.log(x / (1 - x)),
+    "xlogy": lambda a, b: scipy.special.xlogy(a, b),
+    "xlog1py": lambda a, b: scipy.special.xlog1py(a, b),
     "erfc": lambda x: np.array([math.erfc(v) for v in x.flat]).reshape(x.shape),
     "silu": lambda x: x / (1 + np.exp(-x)),
     "gelu": lambda x: x * np.array([1 + math.erf(v / math.sqrt(2)) for v in x.flat]).reshape(x.shape) / 2,
@@ -405,8 +440,9 @@ def check_value(case: Case) -> None:
     reference = known[0] if known else REFERENCES[case.name]
     expected = reference(*case.arguments(case.leaves), **case.parameters)
     expected = [np.asarray(y) for y in (expected if isinstance(expected, (list, tuple)) else [expected])]
-    assert len(case.values) == len(expected), case.fails("another number of results than NumPy's")
-    for y, e in zip(case.values, expected):
+    values = [y.data for y in case.results(case.tensors())]
+    assert len(values) == len(expected), case.fails("another number of results than NumPy's")
+    for y, e in zip(values, expected):
         assert type(y) is np.ndarray, case.fails(f"data is a {type(y).__name__}")
         assert y.shape == e.shape, case.fails(f"shape {y.shape}, not {e.shape}")
         assert y.dtype == e.dtype or not known, case.fails(f"dtype {y.dtype}, not {e.dtype}")
@@ -452,32 +488,28 @@ def spellings(case: Case) -> dict[str, Callable[..., Any]]:
 
 def check_spellings(case: Case) -> None:
     leaves = case.tensors()
-    expected = case.outputs(leaves)
+    expected = case.results(leaves)
     for spelling, function in spellings(case).items():
         check_same_record(case, spelling, function, leaves, expected)
 
 
 def check_same_record(case: Case, spelling: str, function: Any, leaves: list[Any], expected: list[Any]) -> None:
-    result = listed(function(*case.arguments(leaves), **case.parameters))
+    result = function(*case.arguments(leaves), **case.parameters)
+    result = list(result) if isinstance(result, (list, tuple)) else [result]
     same = all(np.array_equal(a.data, b.data, equal_nan=a.dtype.kind == "f") for a, b in zip(result, expected))
     assert same, case.fails(f"{spelling} gives {result}, the function {expected}")
     for a, b in zip(result, expected):
         assert isinstance(a, tg.Tensor), case.fails(f"{spelling} gives a {type(a).__name__}")
         assert a.requires_grad == b.requires_grad, case.fails(f"{spelling} records otherwise than the function")
-    wanted = [x for x in leaves if isinstance(x, tg.Tensor) and x.requires_grad]
     if any(y.requires_grad for y in result):
-        ours = tg.autograd.grad(*recorded(result, case.seeds, wanted))
-        known = tg.autograd.grad(*recorded(expected, case.seeds, wanted), retain_graph=True)
+        wanted = [x for x in leaves if isinstance(x, tg.Tensor) and x.requires_grad]
+        (result, seeds), (expected, _) = case.recorded(result), case.recorded(expected)
+        ours = tg.autograd.grad(result, wanted, seeds)
+        known = tg.autograd.grad(expected, wanted, seeds, retain_graph=True)
         assert all(np.array_equal(a.data, b.data) for a, b in zip(ours, known)), case.fails(f"gradient of {spelling}")  # type: ignore[union-attr]
 
 
-ONE_OUTPUT_EACH = {"broadcast_arrays", "meshgrid"}
-
-
-def recorded(outputs: list[Any], seeds: list[Array], wanted: list[Any]) -> tuple[list[Any], list[Any], list[Array]]:
-    """Return what to differentiate: the outputs that require grad, by what, from which seeds."""
-    pairs = [(y, u) for y, u in zip(outputs, seeds) if y.requires_grad]
-    return [y for y, _ in pairs], wanted, [u for _, u in pairs]
+ONE_OUTPUT_EACH = {"atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "meshgrid"}
 
 
 def check_constant_operand(case: Case) -> None:
@@ -490,12 +522,13 @@ def check_constant_operand(case: Case) -> None:
         outputs = case.outputs(leaves)
         some = any if case.name in ONE_OUTPUT_EACH else all
         assert some(y.requires_grad for y in outputs), case.fails("not recorded beside a constant")
-        (g,) = tg.autograd.grad(*recorded(outputs, case.seeds, [leaves[lone]]), retain_graph=True)
+        outputs, seeds = case.recorded(case.results(leaves))
+        (g,) = tg.autograd.grad(outputs, [leaves[lone]], seeds, retain_graph=True)
         assert g is not None
         assert close(g.data, full[lone], 8 * EPS), case.fails(f"input {lone} beside constants")
         for spelling, function in spellings(case).items():
             if not spelling.startswith("Tensor") or lone == case.places[0]:
-                check_same_record(case, f"{spelling} beside a constant", function, leaves, outputs)
+                check_same_record(case, f"{spelling} beside a constant", function, leaves, case.results(leaves))
 
 
 # ---- derivatives ----
@@ -504,6 +537,10 @@ def check_constant_operand(case: Case) -> None:
 def check_gradient(case: Case) -> None:
     """Every entry of every gradient against central differences; at a kink, between both slopes."""
     step, tolerance = accuracy(case)
+    moved = case.results([x * (1 + 1e-9) if is_floating(x) else x for x in case.leaves])
+    for i, (y, e) in enumerate(zip(moved, case.results(case.tensors()))):
+        constant = i in case.recording or len(moved) == 1 or np.array_equal(y.data, e.data)
+        assert constant, case.fails(f"result {i} depends on the inputs, but is not recorded")
     for i, g in zip(case.active, gradients(case)):
         x = case.leaves[i]
         assert (g.shape, g.dtype) == (x.shape, x.dtype), case.fails(f"gradient of input {i} is {g.dtype}{g.shape}")
@@ -606,6 +643,36 @@ def check_pushforward(case: Case, directions: list[Array], found: Sequence[Any])
         assert close(data, expected, 10 * tolerance), case.fails(f"derivative along v is {data}, not {expected}")
 
 
+def pushed(case: Case, directions: list[Array]) -> list[Array]:
+    """Return the tangents of the results in forward mode."""
+
+    def function(*active: Any) -> list[Any]:
+        given = dict(zip(case.active, active))
+        return case.outputs([given.get(i, x) for i, x in enumerate(case.tensors())])
+
+    return [t.data for t in tg.jvp(function, [case.leaves[i] for i in case.active], directions)[1]]
+
+
+def check_tangents(case: Case) -> None:
+    """Forward mode is the transpose of reverse mode, input by input: <u, J v> = <J' u, v>."""
+    rng = np.random.default_rng(3)
+    transposed = gradients(case)
+    for place, i in enumerate(case.active):
+        directions = [np.zeros_like(case.leaves[j]) for j in case.active]
+        directions[place] = signed(rng, case.leaves[i].shape).astype(case.leaves[i].dtype)
+        found = pushed(case, directions)
+        for t, y in zip(found, case.values):
+            assert (t.shape, t.dtype) == (y.shape, y.dtype), case.fails(f"tangent is {t.dtype}{t.shape}")
+        pairs = [np.where(u == 0, 0, t) * u for t, u in zip(found, case.seeds)]
+        finite = np.isfinite(case.leaves[i])
+        across = [np.where(finite, transposed[place], 0) * directions[place]]
+        scale = max(1.0, *[float(np.abs(p).sum()) for p in [*pairs, *across]])
+        sums = [math.fsum(float(p.sum()) for p in side) for side in (pairs, across)]
+        single = max(np.finfo(x.dtype).eps for x in [*case.values, case.leaves[i]])
+        right = abs(sums[0] - sums[1]) <= 100 * float(single) * scale
+        assert right or at_kink(case), case.fails(f"along input {i}: <u, J v> = {sums[0]}, <J' u, v> = {sums[1]}")
+
+
 # ---- what an operation may and may not do with arrays ----
 
 
@@ -664,6 +731,7 @@ def check_dtype(case: Case, dtype: str) -> None:
     wide = narrow.astype("float64")
     for y, expected in zip(narrow.values, wide.values):
         kept = case.parameters.get("dtype", dtype if expected.dtype == np.float64 else expected.dtype)
+        kept = np.float64 if case.name == "float_power" else kept
         assert y.dtype == kept, case.fails(f"{dtype} in, {y.dtype} out")
         if dtype == "float32" and y.dtype == dtype:
             finite = np.isfinite(expected)
@@ -756,7 +824,7 @@ def test_in_place_operator_rebinds(case: Case) -> None:
     recorded = t * 1.0
     t = assign(t, b)
     assert t is held
-    check_same_record(case, "in place", lambda *_: t, [a, b], case.outputs([a, b]))
+    check_same_record(case, "in place", lambda *_: t, [a, b], case.results([a, b]))
     assert np.array_equal(recorded.data, before), case.fails("an in-place operator changed an older result")
 
 
@@ -773,6 +841,11 @@ def test_gradient_equals_complex_step(case: Case) -> None:
 @over(SMOOTH)
 def test_second_order_equals_central_differences(case: Case) -> None:
     check_second_order(case)
+
+
+@over(SMOOTH)
+def test_forward_mode_is_the_transpose_of_reverse_mode(case: Case) -> None:
+    check_tangents(case)
 
 
 @over(SMOOTH)
@@ -1136,6 +1209,29 @@ def test_wrong_rule_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_rule_wrong_at_second_order_only_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_rule(monkeypatch, name, *WRONG_SECOND[name])
     assert noticed(check_second_order, name), f"a rule of {name!r} that drops a term at second order passes"
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "wrong"),
+    [
+        ("matrix_product", "tangent_rules", (lambda t, b: t @ b, lambda t, a: -(a @ t))),
+        ("linear", "tangent_rules", (lambda t, weight: t @ weight.T, lambda t, x: x @ t.T * 2, lambda t: t)),
+        ("getitem", "kernel", lambda x, index: np.flip(x[index])),
+        ("join", "kernel", lambda xs, axis: np.concatenate(xs[::-1], axis)),
+    ],
+)
+def test_a_wrong_way_to_push_tangents_is_noticed(
+    name: str, attribute: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op = OPERATIONS[name]
+    made = op._made(wrong, None) if attribute == "tangent_rules" else wrong
+    monkeypatch.setattr(op, attribute, made)
+    assert noticed(check_tangents, name)
+
+
+def test_a_tangent_rule_reads_what_is_kept() -> None:
+    with pytest.raises(TypeError, match="may read b only"):
+        OPERATIONS["matrix_product"].set_tangent_rules((lambda t, a: a @ t, lambda t, a: a @ t))
 
 
 def scaled_in_place(g: Any, y: Any) -> Any:

@@ -7,6 +7,7 @@ Each operation that `ops` declares is here under its own name and under every na
 """
 
 from . import autograd, data, errors, linalg, nn, ops, optim
+from .checkpointing import checkpoint
 from .creation import (
     arange,
     as_tensor,
@@ -27,7 +28,7 @@ from .nn.dense import DenseNetwork
 from .recording import enable_grad, no_grad
 from .tensors import Tensor
 from .training import History, accuracy, evaluate, train
-from .transforms import grad, value_and_grad
+from .transforms import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "arange",
     "as_tensor",
     "autograd",
+    "checkpoint",
     "data",
     "empty",
     "empty_like",
@@ -51,6 +53,10 @@ __all__ = [
     "full",
     "full_like",
     "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
     "keep_memory",
     "linalg",
     "linspace",
@@ -61,7 +67,9 @@ __all__ = [
     "optim",
     "tensor",
     "train",
+    "unravel",
     "value_and_grad",
+    "vjp",
     "zeros",
     "zeros_like",
     *sorted(_functions.keys() - {"empty_like", "full_like", "ones_like", "zeros_like"}),

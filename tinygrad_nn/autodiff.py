@@ -1,14 +1,17 @@
-"""Reverse mode over nodes and rules: knows no operation and no Tensor.
+"""Reverse and forward mode over nodes and rules: knows no operation.
 
-Cotangents are arrays in an ordinary pass. With `create_graph` they are Tensors, which `lift` makes,
-and the very same rules then record the graph of the gradient.
+Cotangents and tangents are arrays in an ordinary pass. With `create_graph` they are Tensors, which
+`lift` makes, and the very same rules then record the graph of the derivative.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
+import operator
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,22 +19,29 @@ import numpy as np
 
 from .errors import rule_shape
 from .memory import keep_memory_once
-from .node import ITEM, Node, history
+from .node import ITEM, Node, history, record
 from .recording import enable_grad
 
 Lift = Callable[[Any, Node | None], Any]
 
 
 def pullback(
-    seeds: Mapping[Node, Any], wanted: Collection[Node] | None, lift: Lift, *, retain_graph: bool, create_graph: bool
+    seeds: Mapping[Node, Any],
+    wanted: Collection[Node] | None,
+    lift: Lift,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    since: int = 0,
 ) -> dict[Node, Any]:
     """Return the cotangent of each wanted node, given those of the outputs.
 
     `wanted=None` stands for every leaf, and every node that retains its gradient. What is returned
-    owns its memory. The graph's arrays are freed on the way unless `retain_graph`.
+    owns its memory. The graph's arrays are freed on the way unless `retain_graph`. Nodes numbered
+    before `since` are not differentiated.
     """
     keep_memory_once()
-    order = history(seeds)
+    order = history(seeds, since)
     below, useful = (None, None) if wanted is None else _leading_to(wanted, order)
     cotangents, results = dict(seeds), {}
     alarms: list[str] = []
@@ -93,6 +103,77 @@ def _of_all_outputs(node: Node, g: dict[int, Any], lift: Lift | None) -> tuple[A
         return array if lift is None else lift(array, None)
 
     return tuple([g[place] if place in g else zeros(shape) for place, shape in enumerate(node.shape)])
+
+
+def pushforward(
+    roots: Iterable[Node], tangents: Mapping[Node, Any], lift: Lift, *, create_graph: bool
+) -> dict[Node, Any]:
+    """Return the tangent of every node that the given ones lead to, of those that the roots came from.
+
+    An operation on corresponding entries pushes a tangent by its own rule, which is a product with the
+    local derivative, and a linear operation by itself. Any other rule is a linear map of the
+    cotangent; its transpose pushes tangents, unless a tangent rule says the same at less cost.
+    """
+    found: dict[Node, Any] = dict(tangents)
+    quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
+    with quiet, enable_grad() if create_graph else nullcontext():
+        for node in reversed(history(roots)):
+            parents = node.parents or ()
+            if node in found or not any(parent in found for parent in parents):
+                continue
+            if node.operation is ITEM:
+                found[node] = found[parents[0]][node.saved]  # type: ignore[index]
+                continue
+            saved = tuple(node.operation.lift_saved(node, lift)) if create_graph else node.saved
+            arrived = {i: found[parent] for i, parent in enumerate(parents) if parent is not None and parent in found}
+            if node.operation.linear:
+                found[node] = _fitted(node, node.operation.applied(arrived, saved))
+                continue
+            push = _push_by_rule if node.operation.pointwise or node.operation.tangent_rules else _push_transposed
+            found[node] = _total([push(node, i, t, saved, lift, create_graph) for i, t in arrived.items()])
+    return found
+
+
+def _total(parts: list[Any]) -> Any:
+    if isinstance(parts[0], tuple):
+        return tuple([_total(list(each)) for each in zip(*parts, strict=True)])
+    return functools.reduce(operator.add, parts)
+
+
+def _fitted(node: Node, t: Any) -> Any:
+    """Return a tangent in its node's shape and dtype."""
+    if isinstance(t, tuple):
+        return t
+    t = t if t.dtype == node.dtype else t.astype(node.dtype)
+    return t if t.shape == node.shape else np.broadcast_to(t, node.shape)
+
+
+def _push_by_rule(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_graph: bool) -> Any:
+    """Return what the tangent of input `i` contributes, by a product with the local derivative."""
+    operation = node.operation
+    rule = (operation.rules if operation.pointwise else operation.tangent_rules)[i]
+    pushed = rule.pull(t, saved)
+    if rule.zero_safe is not None and has_nan(raw(pushed)):
+        pushed = rule.zero_safe(rule, t, saved, pushed)
+    return _fitted(node, pushed)
+
+
+def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_graph: bool) -> Any:
+    """Return what the tangent of input `i` contributes: its rule, recorded as a function of `g`, transposed."""
+    operation, parent = node.operation, node.parents[i]  # type: ignore[index]
+    rule = next(itertools.islice(operation.rules, i, None))
+    blanks = [np.zeros(shape, node.dtype) for shape in (node.shape if operation.several else [node.shape])]
+    variables = [record(None, (), (), blank) for blank in blanks]
+    inputs = [lift(blank, variable) for blank, variable in zip(blanks, variables, strict=True)]
+    with enable_grad():
+        c = project(rule.pull(tuple(inputs) if operation.several else inputs[0], saved), parent, node, rule)  # type: ignore[arg-type]
+    pulled: dict[Node, Any] = {}
+    if c.requires_grad:
+        seeds = {c._node: t}
+        pulled = pullback(seeds, variables, lift, retain_graph=create_graph, create_graph=create_graph)
+    zero = (lambda blank: lift(blank, None)) if create_graph else (lambda blank: blank)
+    pushed = [pulled[v] if v in pulled else zero(b) for v, b in zip(variables, blanks, strict=True)]
+    return tuple(pushed) if operation.several else pushed[0]
 
 
 def _added(held: Any, c: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import errors
 from .autodiff import pullback
-from .tensors import Tensor, make, seed_of
+from .tensors import Tensor, make, node_of, seed_of
 
 
 def grad(
@@ -39,7 +39,7 @@ def grad(
         raise ValueError(f"{len(many)} outputs need {len(many)} grad_outputs, got {len(given)}")
     seeds: dict[Any, Any] = {}
     for output, gradient in zip(many, given, strict=True):
-        node, seed = seed_of(output, gradient, create_graph)
+        node, seed = node_of(output), seed_of(output, gradient, create_graph)
         seeds[node] = seeds[node] + seed if node in seeds else seed
     nodes = set()
     for place, x in enumerate(wanted):

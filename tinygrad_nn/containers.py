@@ -1,4 +1,4 @@
-"""Nested lists, tuples and dicts as arguments and results."""
+"""Nested lists, tuples and dicts as arguments and results; modules stand for their parameters."""
 
 from __future__ import annotations
 
@@ -7,23 +7,72 @@ from typing import Any
 
 
 def leaves(tree: Any) -> Iterator[Any]:
-    """Yield what a nested list, tuple or dict holds, depth first."""
+    """Yield what a nested list, tuple or dict holds, depth first; of a module, its parameters."""
     if isinstance(tree, dict):
         for value in tree.values():
             yield from leaves(value)
     elif isinstance(tree, (list, tuple)):
         for value in tree:
             yield from leaves(value)
+    elif _is_module(tree):
+        yield from dict(tree.named_parameters()).values()
     else:
         yield tree
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return the same nesting with `function` applied to each leaf, depth first."""
+    """Return the same nesting with `function` applied to each leaf, depth first.
+
+    In place of a module stands one like it that uses the results as its parameters.
+    """
+    return _mapped(function, tree, lambda module, parameters: module.with_parameters(parameters))
+
+
+def filled(tree: Any, values: Iterator[Any]) -> Any:
+    """Return the nesting of `tree` with its leaves taken from `values`; a module becomes a dict by name."""
+    return _mapped(lambda _: next(values), tree, lambda module, parameters: parameters)
+
+
+def aligned(tree: Any, like: Any) -> Iterator[Any]:
+    """Yield the leaves of `tree` in the order of `like`. Raises ValueError where their nesting differs.
+
+    A dict by name may stand for a module.
+    """
+    if _is_module(like):
+        like = dict(like.named_parameters())
+        tree = dict(tree.named_parameters()) if _is_module(tree) else tree
+    if isinstance(like, dict):
+        if not isinstance(tree, dict) or tree.keys() != like.keys():
+            raise ValueError(f"a dict with the keys {list(like)} is needed, got {_keys(tree)}")
+        for key, part in like.items():
+            yield from aligned(tree[key], part)
+    elif isinstance(like, (list, tuple)):
+        if not isinstance(tree, (list, tuple)) or len(tree) != len(like):
+            raise ValueError(f"a sequence of {len(like)} is needed, got {_keys(tree)}")
+        for item, part in zip(tree, like, strict=True):
+            yield from aligned(item, part)
+    else:
+        yield tree
+
+
+def _keys(tree: Any) -> str:
     if isinstance(tree, dict):
-        return {key: map_leaves(function, value) for key, value in tree.items()}
+        return f"one with the keys {list(tree)}"
+    return f"{len(tree)}" if isinstance(tree, (list, tuple)) else f"a {type(tree).__name__}"
+
+
+def _mapped(function: Callable[[Any], Any], tree: Any, rebuilt: Callable[[Any, dict[str, Any]], Any]) -> Any:
+    if isinstance(tree, dict):
+        return {key: _mapped(function, value, rebuilt) for key, value in tree.items()}
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[map_leaves(function, value) for value in tree])
+        return type(tree)(*[_mapped(function, value, rebuilt) for value in tree])
     if isinstance(tree, (list, tuple)):
-        return type(tree)([map_leaves(function, value) for value in tree])
+        return type(tree)([_mapped(function, value, rebuilt) for value in tree])
+    if _is_module(tree):
+        return rebuilt(tree, {name: function(p) for name, p in tree.named_parameters()})
     return function(tree)
+
+
+def _is_module(tree: Any) -> bool:
+    """Return whether this is an object with parameters that can be replaced."""
+    return hasattr(tree, "named_parameters") and hasattr(tree, "with_parameters")

@@ -75,6 +75,24 @@ def wrong_seed(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
     return f"the cotangent has shape {found}, the output {shape}; pass one of shape {shape}"
 
 
+def wrong_tangent(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    return f"the tangent has shape {found}, its primal {shape}; pass one of shape {shape}"
+
+
+def not_the_same_again() -> str:
+    return (
+        "a checkpointed function read other tensors, or returned other shapes, when it was called again for the "
+        "backward pass; let it depend on its arguments and on tensors that stay as they are alone"
+    )
+
+
+def returns_no_tensor(kind: str) -> str:
+    return (
+        f"a function to differentiate returns a Tensor, got {kind}; build its result with operations on its "
+        "arguments, and return what is not to be differentiated as aux, with has_aux=True"
+    )
+
+
 def wrong_seed_dtype(found: Any, dtype: Any) -> str:
     return f"the cotangent has dtype {found}, the output {dtype}; write gradient.astype('{dtype}')"
 

@@ -65,8 +65,8 @@ def item(whole: Node, place: int, y: Any) -> Node:
     return record(ITEM, (whole,), place, y)
 
 
-def history(roots: Iterable[Node]) -> list[Node]:
-    """Return every node that the roots were computed from, newest first.
+def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
+    """Return every node that the roots were computed from, newest first; of those before `since` the newest only.
 
     A node is made after all the nodes that it reads, so counting nodes as they are made is already
     a topological order: newest first, each comes after everything that was computed from it.
@@ -74,7 +74,10 @@ def history(roots: Iterable[Node]) -> list[Node]:
     found = list(dict.fromkeys(roots))
     seen, unread = set(found), list(found)
     while unread:
-        parents = unread.pop().parents
+        node = unread.pop()
+        if node.number < since:
+            continue
+        parents = node.parents
         if parents is None:
             raise FreedGraphError(freed())
         for parent in parents:

@@ -39,7 +39,7 @@ class Rule:
 
     def __init__(self, function: Callable[..., Any], argument: str, layout: tuple[str, ...], zero_safe: Any = None):
         self.argument = argument
-        self.reads = tuple(n for n in parameter_names(function) if n not in ("g", "index_of_input"))
+        self.reads = tuple(n for n in parameter_names(function) if n not in ("g", "t", "index_of_input"))
         unknown = set(self.reads) - set(layout)
         if unknown:
             raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(layout)}")
@@ -124,15 +124,19 @@ class Operation:
         optional: int = 0,
         variadic: bool = False,
         several: bool = False,
+        linear: bool = False,
         pointwise: bool = False,
         masks: bool = False,
+        domain: tuple[float, float] = (-2.0, 2.0),
         normalise: Mapping[str, Callable[[Any, Any], Any]] | None = None,
         samples: Iterable[Any] = (),
         kinks: Mapping[Any, Any] | None = None,
     ) -> None:
         self.name, self.forward, self.arguments = name, forward, arguments
         self.defaults, self.variadic, self.several, self.pointwise = dict(defaults), variadic, several, pointwise
-        self.domain, self.masks = (-2.0, 2.0), masks
+        self.domain, self.masks, self.linear = domain, masks, linear
+        self.tangent_rules: tuple[Rule | None, ...] = ()
+        self.kernel: Callable[..., Any] = forward
         self.normalise, self.samples, self.kinks = dict(normalise or {}), tuple(samples), dict(kinks or {})
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
         self.layout = (*arguments, "y", *shapes, "wanted", *self.defaults)
@@ -161,13 +165,21 @@ class Operation:
         if self.variadic:
             self.rules = RuleForEach(cast(Any, rules[0]), self.layout)
             return
+        self.rules = self._made(rules, zero_safe)
+        self.constant_places = tuple(place for place, rule in enumerate(rules) if rule is None)
+
+    def set_tangent_rules(self, rules: tuple[Callable[..., Any] | None, ...]) -> None:
+        """Attach what pushes each input's tangent `t`: rules that read what that input's own rule reads."""
+        self.tangent_rules = self._made(rules, None)
+        for argument, rule, pushes in zip(self.arguments, self.rules, self.tangent_rules, strict=True):
+            if pushes is not None and not set(pushes.reads) <= set(rule.reads):
+                raise TypeError(f"{self.name}: the rule that pushes {argument!r} may read {', '.join(rule.reads)} only")
+
+    def _made(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any) -> tuple[Rule | None, ...]:
         if len(rules) != len(self.arguments):
             raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
-        self.rules = tuple(
-            None if rule is None else Rule(rule, argument, self.layout, zero_safe)
-            for argument, rule in zip(self.arguments, rules, strict=True)
-        )
-        self.constant_places = tuple(place for place, rule in enumerate(rules) if rule is None)
+        pairs = zip(self.arguments, rules, strict=True)
+        return tuple([None if r is None else Rule(r, argument, self.layout, zero_safe) for argument, r in pairs])
 
     def keeps(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
         """Return, for each place in `layout`, whether the wanted inputs' rules read it, and whether any
@@ -179,6 +191,8 @@ class Operation:
                 names = set(self.rules.reads)
             else:
                 names = {n for rule, w in zip(self.rules, wanted, strict=True) if w for n in rule.reads}
+            if self.linear:
+                names |= self.defaults.keys()
             keeps = tuple(n in names for n in self.layout)
             self._kept[key] = keeps, any(keeps[len(self.arguments) + 1 :])
         return self._kept[key]
@@ -197,6 +211,19 @@ class Operation:
                 yield tuple(map(lift, value, parents))
             else:
                 yield lift(value, parents[place]) if isinstance(value, (np.ndarray, np.generic)) else value
+
+    def applied(self, tangents: Mapping[int, Any], saved: Any) -> Any:
+        """Return this linear operation of the tangents, by input, and of zeros in place of the other inputs."""
+        kept = dict(zip(self.layout, saved, strict=False))
+        parameters = {name: kept[name] for name in self.defaults}
+        if self.variadic:
+            shapes = kept[f"{self.arguments[0]}_shapes"]
+            return self.kernel([tangents.get(i, np.zeros(shape)) for i, shape in enumerate(shapes)], **parameters)
+        inputs = []
+        for i, name in enumerate(self.arguments):
+            zeros = np.zeros(kept.get(f"{name}_shape") or ())
+            inputs.append(tangents[i] if i in tangents else kept[name] if i in self.constant_places else zeros)
+        return self.kernel(*inputs, **parameters)
 
     def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the inputs, and every parameter by name. Raises TypeError as Python does."""

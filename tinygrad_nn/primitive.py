@@ -17,7 +17,9 @@ from .operation import Operation, adding, failed, idling, parameter_names
 from .recording import recording
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
-_REFLECTED = frozenset({"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"})
+_REFLECTED = frozenset(
+    ["add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"]
+)
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 PUBLIC: dict[str, Any] = {}
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
@@ -37,6 +39,9 @@ class Differentiable(Protocol):
 
     def vjp(self, *rules: Any, into: Any = None, zero_safe: Any = None, idle: Any = None) -> Any:
         """Attach one rule per input, None where there is no derivative; return the first."""
+
+    def jvp(self, *rules: Any) -> None:
+        """Attach what pushes each input's tangent `t` in forward mode: optional, and never another formula."""
 
     def kernel(self, *args: Any, **parameters: Any) -> Any:
         """Return the result as rules need it: of the kind that the inputs are."""
@@ -234,6 +239,7 @@ def _publish(
         setattr(Tensor, f"__{operator}__", call)
         if operator in _REFLECTED:
             setattr(Tensor, f"__r{operator}__", lambda self, other: call(other, self))
+        if operator in _REFLECTED - {"divmod"}:
             setattr(Tensor, f"__i{operator}__", lambda self, other: self._rebind(call(self, other)))
 
 
@@ -245,7 +251,8 @@ def _finished(call: Any, op: Operation) -> Differentiable:
             return call(*args, **parameters)
         return op.forward(*args, **parameters)
 
-    call.operation, call.kernel = op, kernel
+    call.operation = op
+    call.kernel = op.kernel = kernel
     return cast(Differentiable, call)
 
 
@@ -269,18 +276,19 @@ def elementwise(
     arity = ufunc.nin if is_ufunc else len(parameter_names(ufunc))
     name = name or ufunc.__name__
     arguments = ("x",) if arity == 1 else ("a", "b")
-    op = Operation(name, ufunc, arguments, {}, pointwise=True, masks=masks, kinks=kinks)
-    op.domain = domain
+    op = Operation(name, ufunc, arguments, {}, pointwise=True, masks=masks, domain=domain, kinks=kinks)
     op.set_rules(rules or (None,) * arity)
     if not op.differentiable:
         call = _call_plain(op)
-    elif any(set(rule.reads) - {*arguments, "y"} for rule in op.rules if rule is not None):
+    elif any(rule is None or set(rule.reads) - {*arguments, "y"} for rule in op.rules):
         call = _call_any(op)
     else:
         call = _call_one(op) if arity == 1 else _call_two(op)
-    first = next((line for line in (ufunc.__doc__ or "").splitlines() if line and "(" not in line), "")
+    known = [ufunc] if is_ufunc else list(numpy)
+    text = next((f.__doc__ or "" for f in known), "")
+    first = next((line.strip() for line in text.splitlines() if line and "(" not in line), "")
     doc = f"{first}\n\n    Shapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
-    _publish(name, call, [ufunc] if is_ufunc else numpy, method, operator, doc if is_ufunc else ufunc.__doc__)
+    _publish(name, call, known, method, operator, doc if is_ufunc else ufunc.__doc__ or doc)
     return _finished(call, op)
 
 
@@ -292,8 +300,10 @@ def primitive(
     name: str | None = None,
     variadic: bool = False,
     several: bool = False,
+    linear: bool = False,
     pointwise: bool = False,
     masks: bool = False,
+    domain: tuple[float, float] = (-2.0, 2.0),
     samples: Iterable[Any] = (),
     kinks: Mapping[Any, Any] | None = None,
     **normalise: Callable[[Any, Any], Any],
@@ -304,6 +314,8 @@ def primitive(
     of those gives the function `(value, inputs) -> value` that normalises it, once. A `variadic`
     operation takes a sequence of inputs, one with `several` outputs returns a tuple; its rules get
     their cotangents as a tuple. An operation whose output may leave out a nan of its inputs `masks`.
+    One that is `linear` in all its inputs together pushes tangents by itself; others may say by `jvp`
+    what pushes each input's tangent `t`, or else their rules are transposed.
 
     `vjp(rule, ...)` may say how a zero cotangent stays zero where the rule multiplies it with inf or
     nan: by `zero_safe=sum_of_products`, or by `idle`, a function like a rule that tells where all
@@ -318,7 +330,7 @@ def primitive(
         public = name or forward.__name__
         op = Operation(
             public, forward, arguments, defaults, optional=optional, variadic=variadic, several=several,
-            pointwise=pointwise, masks=masks, normalise=normalise, samples=samples, kinks=kinks,
+            linear=linear, pointwise=pointwise, masks=masks, domain=domain, normalise=normalise, samples=samples, kinks=kinks,
         )  # fmt: skip
         call: Any = _call_several(op) if several else _call_any(op)
 
@@ -329,7 +341,7 @@ def primitive(
             return rules[0]
 
         _publish(public, call, numpy, method, operator, forward.__doc__, not forward.__name__.startswith("_"))
-        call.vjp = vjp
+        call.vjp, call.jvp = vjp, lambda *rules: op.set_tangent_rules(rules)
         return _finished(call, op)
 
     return declare

@@ -131,8 +131,8 @@ class Tensor:
         nothing to differentiate or no cotangent, FreedGraphError on a freed graph.
         """
         retain = create_graph if retain_graph is None else retain_graph
-        node, seed = seed_of(self, gradient, create_graph)
-        found = pullback({node: seed}, None, make, retain_graph=retain, create_graph=create_graph)
+        seed = seed_of(self, gradient, create_graph)
+        found = pullback({node_of(self): seed}, None, make, retain_graph=retain, create_graph=create_graph)
         ready = []
         for leaf, g in found.items():
             handle = leaf.handle() if leaf.handle is not None else None
@@ -275,11 +275,15 @@ def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | N
     return t
 
 
-def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> tuple[Node, Any]:
-    """Return the output's node and the cotangent to start from, in the output's shape and dtype."""
-    node = output._node
-    if node is None:
+def node_of(output: Tensor) -> Node:
+    """Return the node to start from. Raises GradientError for a tensor that records nothing."""
+    if output._node is None:
         raise errors.GradientError(errors.records_nothing("this tensor"))
+    return output._node
+
+
+def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """Return the cotangent to start from, in the output's shape and dtype: 1 by default."""
     if gradient is None:
         if output.size != 1:
             raise errors.GradientError(errors.needs_seed(output.shape))
@@ -293,7 +297,7 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> tuple[Node, An
         raise errors.DtypeError(errors.wrong_seed_dtype(seed.dtype, output.dtype))
     if seed.dtype != output.dtype:
         seed = seed.astype(output.dtype)
-    return node, seed if create_graph else seed.data
+    return seed if create_graph else seed.data
 
 
 def known_names() -> list[str]:

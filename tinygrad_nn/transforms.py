@@ -1,18 +1,26 @@
-"""Functions of functions: `tg.grad(f)` and `tg.value_and_grad(f)`, in JAX's words."""
+"""Functions of functions, in JAX's words: grad, vjp, jvp, jacobian, hessian, hvp, and checkpoint.
+
+Arguments may be numbers, arrays, Tensors, Modules (which stand for their parameters), or nested
+lists, tuples and dicts of them; derivatives have the same nesting, with a dict by name in place of a
+Module, and zeros where nothing depends on the argument. Transforms nest to any order. Arguments that
+require grad stay connected: derivatives by them are themselves recorded, except under `tg.no_grad()`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import errors
-from .autodiff import pullback
-from .containers import leaves, map_leaves
+from .autodiff import pullback, pushforward
+from .containers import aligned, filled, leaves, map_leaves
 from .creation import as_tensor
 from .node import Node, history
 from .ops.elementwise import positive
+from .ops.joining import stack
 from .recording import enable_grad, recording
 from .tensors import Tensor, make, seed_of
 
@@ -20,10 +28,8 @@ from .tensors import Tensor, make, seed_of
 def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Any:
     """Return the function that computes the derivative of `function`, whose result is one number.
 
-    Arguments may be numbers, arrays, Tensors, or nested lists, tuples and dicts of them; the
-    gradient has the same nesting, with zeros where nothing depends on the argument. With several
-    `argnums` it is a tuple. With `has_aux` the function returns `(value, aux)` and the gradient
-    function `(gradient, aux)`. Transforms nest to any order.
+    With several `argnums` the derivative is a tuple. With `has_aux` the function returns
+    `(value, aux)` and the gradient function `(gradient, aux)`.
 
     >>> import tinygrad_nn as tg
     >>> float(tg.grad(tg.grad(lambda x: x**3))(2.0))
@@ -42,26 +48,222 @@ def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
     """Return the function that computes `(value, gradient)`; see `tg.grad`."""
-    given = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        run = _Run(function, args, kwargs, argnums, has_aux)
+        value = run.results[0] if isinstance(run.output, Tensor) else run.output
+        if not isinstance(value, Tensor):
+            raise TypeError(errors.returns_no_tensor(type(value).__name__))
+        gradient = run.by_argument(run.pull([None], retain_graph=run.foreign))
+        value = run.released(value)
+        return ((value, run.released(run.aux)) if has_aux else value), gradient
+
+    return both
+
+
+def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Return the function's value, and the map from a cotangent of it to those of all primals, a tuple.
+
+    The map may be called again and again. With `has_aux` the function returns `(value, aux)`, and
+    `aux` is the third result.
+
+    >>> import tinygrad_nn as tg
+    >>> value, pull = tg.vjp(lambda x, y: x * y, 3.0, 4.0)
+    >>> [float(g) for g in pull(1.0)]
+    [4.0, 3.0]
+    """
+    run = _Run(function, primals, {}, range(len(primals)), has_aux)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = run.by_argument(run.pull(run.cotangents(cotangent), retain_graph=True))
+        return found
+
+    value = run.released(run.output)
+    return (value, pull, run.released(run.aux)) if has_aux else (value, pull)
+
+
+def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """Return the function's value at the primals, and its derivative along the tangents: forward mode.
+
+    `primals` and `tangents` are sequences with an entry per argument, of the same nesting. With
+    `has_aux` the function returns `(value, aux)`, and `aux` is the third result.
+
+    >>> import tinygrad_nn as tg
+    >>> value, slope = tg.jvp(lambda x: x**3, (2.0,), (1.0,))
+    >>> float(value), float(slope)
+    (8.0, 12.0)
+    """
+    if not isinstance(primals, (list, tuple)) or not isinstance(tangents, (list, tuple)):
+        raise TypeError("primals and tangents are tuples with an entry per argument; write (x,) for a single one")
+    run = _Run(function, tuple(primals), {}, range(len(primals)), has_aux)
+    pushed = run.push(run.tangents(tangents))
+    value, derivative = run.released(run.output), filled(run.output, iter(pushed))
+    return (value, derivative, run.released(run.aux)) if has_aux else (value, derivative)
+
+
+def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mode: str | None = None) -> Any:
+    """Return the function that computes all derivatives. Shapes: output (m...), input (n...) -> (m..., n...).
+
+    `mode` is "forward", a pass per entry of the input, or "reverse", a pass per entry of the output;
+    by default the one with fewer passes. A nested output gives its nesting, with that of the inputs inside.
+    """
+    if mode not in (None, "forward", "reverse"):
+        raise ValueError(f"mode must be 'forward', 'reverse', or None for the cheaper one, not {mode!r}")
+
+    def derivatives(*args: Any, **kwargs: Any) -> Any:
+        run = _Run(function, args, kwargs, argnums, False)
+        entries = [sum(t.size for t in ts) for ts in (run.variables, run.results)]
+        forward = mode == "forward" if mode else entries[0] < entries[1]
+        rows = run.columns() if forward else run.rows()
+        return filled(run.output, iter([run.by_argument(row) for row in rows]))
+
+    return derivatives
+
+
+def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
+    """Return the function that computes all second derivatives of a scalar. Shapes: (n...) -> (n..., n...).
+
+    For nested inputs the result has their nesting twice: the first for the rows, the second inside.
+    """
+    return jacobian(grad(function, argnums), argnums)
+
+
+def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the Hessian of a scalar function times the tangents, an entry per primal, without the Hessian.
+
+    Forward mode over reverse mode: about the cost of four gradients.
+
+    >>> import tinygrad_nn as tg
+    >>> x, direction = tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0])
+    >>> (product,) = tg.hvp(lambda x: (x**3).sum(), (x,), (direction,))
+    >>> product
+    tg.tensor([ 6., 12.], dtype='float64')
+    """
+    gradients = grad(function, argnums=range(len(primals)))
+    result: tuple[Any, ...] = jvp(gradients, primals, tangents)[1]
+    return result
+
+
+class _Run:
+    """One run of a function on variables of its own, and the derivatives of its results.
+
+    `variables` are the tensors to differentiate by, in a row, `results` those that the function
+    returned. If `foreign` tensors, of the caller's, are in the graph, it is not freed, and derivatives are
+    themselves recorded, so that an outer derivative sees through them.
+    """
+
+    def __init__(
+        self, function: Any, args: tuple[Any, ...], kwargs: Any, argnums: int | Sequence[int], has_aux: bool
+    ) -> None:
+        self.argnums = argnums
+        given = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         numbers = [n + len(args) if n < 0 else n for n in given]
         if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
             raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
-        inputs = {n: map_leaves(_variable, args[n]) for n in numbers}
+        self.inputs = [map_leaves(_variable, args[n]) for n in numbers]
+        self.variables: list[Tensor] = list(leaves(self.inputs))
+        place = dict(zip(numbers, self.inputs, strict=True))
         with enable_grad():
-            result = function(*[inputs.get(n, a) for n, a in enumerate(args)], **kwargs)
-        value, aux = result if has_aux else (result, None)
-        if not isinstance(value, Tensor):
-            raise TypeError(f"a function to differentiate returns a Tensor, got {type(value).__name__}")
-        gradients, connected = _gradients(value, list(leaves(list(inputs.values()))))
-        if not connected:
-            value, aux = map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, (value, aux))
-        each = iter(gradients)
-        trees = tuple(map_leaves(lambda _: next(each), inputs[n]) for n in numbers)
-        return (value, aux) if has_aux else value, trees[0] if isinstance(argnums, int) else trees
+            result = function(*[place.get(n, a) for n, a in enumerate(args)], **kwargs)
+        if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+            raise TypeError("a function with has_aux=True returns (value, aux)")
+        self.output, self.aux = result if has_aux else (result, None)
+        self.results: list[Tensor] = list(leaves(self.output))
+        if not all(isinstance(r, Tensor) for r in self.results):
+            wrong = next(type(r).__name__ for r in self.results if not isinstance(r, Tensor))
+            raise TypeError(errors.returns_no_tensor(wrong))
+        self.nodes: list[Node | None] = [r._node for r in self.results]
+        own = {x._node for x in self.variables}
+        order = history([node for node in self.nodes if node is not None])
+        self.foreign = any(node.operation is None and node not in own for node in order)
 
-    return both
+    def records(self, given: Sequence[Any] = ()) -> bool:
+        """Return whether derivatives along the given directions are to be recorded."""
+        return recording.get() and (self.foreign or any(isinstance(t, Tensor) and t.requires_grad for t in given))
+
+    def released(self, tree: Any) -> Any:
+        """Return results as the caller is to see them: without the graph of this run, unless he is in it."""
+        if self.records():
+            return tree
+        return map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
+
+    def by_argument(self, values: Sequence[Any]) -> Any:
+        """Return a value per variable in the nesting of the arguments: one tree, or a tuple of trees."""
+        each = iter(values)
+        trees = tuple([filled(tree, each) for tree in self.inputs])
+        return trees[0] if isinstance(self.argnums, int) else trees
+
+    def pull(self, cotangents: Sequence[Any], *, retain_graph: bool) -> list[Tensor]:
+        """Return the cotangent of each variable, given one per result (None: 1)."""
+        recorded = self.records(cotangents)
+        seeds: dict[Any, Any] = {}
+        for result, cotangent in zip(self.results, cotangents, strict=True):
+            seed = seed_of(result, cotangent, recorded)
+            if result._node is not None:
+                seeds[result._node] = seeds[result._node] + seed if result._node in seeds else seed
+        own: set[Any] = {x._node for x in self.variables}
+        found = pullback(seeds, own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
+        return [_made(found.get(x._node), x, recorded) for x in self.variables]  # type: ignore[arg-type]
+
+    def push(self, tangents: Sequence[Any]) -> list[Tensor]:
+        """Return the tangent of each result, given one per variable."""
+        recorded = self.records(tangents)
+        given: dict[Any, Any] = {x._node: t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)}
+        found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
+        pairs = zip(self.nodes, self.results, strict=True)
+        return [_made(None if node is None else found.get(node), result, recorded) for node, result in pairs]
+
+    def cotangents(self, tree: Any) -> list[Tensor]:
+        """Return the cotangents as Tensors. Raises ValueError where their nesting is not the results'."""
+        return [as_tensor(x) for x in aligned(tree, self.output)]
+
+    def tangents(self, trees: Sequence[Any]) -> list[Tensor]:
+        """Return the tangents as Tensors, each in its variable's dtype. Raises ValueError where one doesn't fit."""
+        found = [as_tensor(x) for x in aligned(trees, self.inputs)]
+        for t, x in zip(found, self.variables, strict=True):
+            if t.shape != x.shape:
+                raise ValueError(errors.wrong_tangent(t.shape, x.shape))
+        return [t if t.dtype == x.dtype else t.astype(x.dtype) for t, x in zip(found, self.variables, strict=True)]
+
+    def rows(self) -> list[list[Tensor]]:
+        """Return, for each result, the derivatives by each variable: a pass per entry of the results."""
+        jacobians = []
+        for place, result in enumerate(self.results):
+            passes = [self.pull(_basis(self.results, place, i), retain_graph=True) for i in range(result.size)]
+            jacobians.append([_stacked([p[k] for p in passes], 0, result, x) for k, x in enumerate(self.variables)])
+        return jacobians
+
+    def columns(self) -> list[list[Tensor]]:
+        """Return the same by a pass per entry of the variables: forward mode."""
+        by_variable = []
+        for place, x in enumerate(self.variables):
+            passes = [self.push(_basis(self.variables, place, i)) for i in range(x.size)]
+            by_variable.append([[found[k] for found in passes] for k in range(len(self.results))])
+        return [
+            [_stacked(by_variable[i][k], -1, r, x) for i, x in enumerate(self.variables)]
+            for k, r in enumerate(self.results)
+        ]
+
+
+def _made(derivative: Any, like: Tensor, recorded: bool) -> Tensor:
+    """Return a derivative as a Tensor: zeros where nothing is connected."""
+    if derivative is None:
+        return make(np.zeros(like.shape, like.dtype), None)
+    t: Tensor = derivative if recorded else make(derivative, None)
+    return t
+
+
+def _basis(tensors: list[Tensor], place: int, entry: int) -> list[Tensor]:
+    """Return zeros like the tensors, with a 1 in one entry of one of them."""
+    zeros = [make(np.zeros(t.shape, t.dtype), None) for t in tensors]
+    zeros[place].data.reshape(-1)[entry] = 1
+    return zeros
+
+
+def _stacked(parts: list[Tensor], axis: int, result: Tensor, x: Tensor) -> Any:
+    """Return the passes' derivatives, along a first or last axis, in shape (*result.shape, *x.shape)."""
+    shape = (*result.shape, *x.shape)
+    return stack(parts, axis).reshape(shape) if parts else make(np.zeros(shape, x.dtype), None)
 
 
 def _variable(x: Any) -> Tensor:
@@ -74,18 +276,21 @@ def _variable(x: Any) -> Tensor:
     return Tensor(t.data, requires_grad=True)
 
 
-def _gradients(value: Tensor, inputs: list[Tensor]) -> tuple[list[Tensor], bool]:
-    """Return the derivatives, and whether tensors of the caller's are in the graph.
+def unravel(vector: Any, like: Any) -> Any:
+    """Return the entries of a vector in the shapes and the nesting of `like`; a Module becomes a dict by name.
 
-    If they are, the gradients are recorded, so that an outer derivative sees through this one.
+    Raises ValueError where the sizes differ.
+
+    >>> import tinygrad_nn as tg
+    >>> tree = {"w": np.ones((2, 2)), "b": 0.5}
+    >>> tg.unravel(tg.ravel(tree) * 2, tree)["b"]
+    tg.tensor(1., dtype='float64')
     """
-    if value._node is None:
-        return [make(np.zeros(x.shape, x.dtype), None) for x in inputs], False
-    own: set[Node | None] = {x._node for x in inputs}
-    foreign = any(node.operation is None and node not in own for node in history([value._node]))
-    outer = foreign and recording.get()
-    node, seed = seed_of(value, None, outer)
-    found = pullback({node: seed}, own, make, retain_graph=foreign, create_graph=outer)  # type: ignore[arg-type]
-    results = [found.get(x._node) if x._node is not None else None for x in inputs]
-    zeros = [make(np.zeros(x.shape, x.dtype), None) for x in inputs]
-    return [zero if g is None else g if outer else make(g, None) for g, zero in zip(results, zeros, strict=True)], outer
+    vector = as_tensor(vector)
+    shapes = [np.shape(x) for x in leaves(like)]
+    ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
+    if vector.shape != ((ends or [0])[-1],):
+        raise ValueError(f"a vector of {(ends or [0])[-1]} entries is needed, got shape {vector.shape}")
+    starts = [0, *ends[:-1]]
+    parts = [vector[start:end].reshape(shape) for start, end, shape in zip(starts, ends, shapes, strict=True)]
+    return filled(like, iter(parts))

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..creation import as_tensor
 from ..errors import ArchitectureError
-from ..ops.elementwise import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
+from ..ops.elementwise import sigmoid, tanh
 from ..ops.fused import linear, softmax
 from ..recording import no_grad
 from ..tensors import Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,13 +17,29 @@ def _named(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:
         if value.requires_grad:
             yield prefix, value
     elif isinstance(value, Module):
-        yield from _named(prefix, vars(value))
+        for name, p in value.named_parameters():
+            yield f"{prefix}.{name}", p
     elif isinstance(value, dict):
         for key, part in value.items():
             yield from _named(f"{prefix}.{key}" if prefix else str(key), part)
     elif isinstance(value, (list, tuple)):
         for place, part in enumerate(value):
             yield from _named(f"{prefix}.{place}", part)
+
+
+def _replaced(value: Any, new: Mapping[int, Any]) -> Any:
+    """Return a copy of an attribute in which tensors are replaced by those given for their identity."""
+    if isinstance(value, Module):
+        twin = object.__new__(type(value))
+        vars(twin).update({key: _replaced(part, new) for key, part in vars(value).items()})
+        return twin
+    if isinstance(value, dict):
+        return {key: _replaced(part, new) for key, part in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*[_replaced(part, new) for part in value])
+    if isinstance(value, (list, tuple)):
+        return type(value)([_replaced(part, new) for part in value])
+    return new.get(id(value), value)
 
 
 class Module:
@@ -40,6 +56,18 @@ class Module:
     def parameters(self) -> list[Tensor]:
         """Return the parameters, in the order of their names."""
         return [p for _, p in self.named_parameters()]
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """Return a module like this one that computes with the given tensors, by name, instead of its own.
+
+        Parameters that are not named stay shared. Raises StateError for a name that is none.
+        """
+        own = dict(self.named_parameters())
+        unknown = [name for name in parameters if name not in own]
+        if unknown:
+            raise StateError(f"{', '.join(unknown)} is not a parameter here; there are {', '.join(own)}")
+        twin: Self = _replaced(self, {id(own[name]): p for name, p in parameters.items()})
+        return twin
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

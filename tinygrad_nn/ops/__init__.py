@@ -7,6 +7,8 @@ import numpy as np
 from ..primitive import PUBLIC
 from ..tensors import NUMPY_FUNCTIONS
 from . import (
+    activation,
+    broadcasting,
     elementwise,
     fused,
     indexing,
@@ -19,25 +21,14 @@ from . import (
     rearranging,
     reduction,
     shaping,
+    special,
     splitting,
 )
 
 __all__ = [
-    "elementwise",
-    "functions",
-    "fused",
-    "indexing",
-    "joining",
-    "linalg",
-    "ordering",
-    "padding",
-    "picking",
-    "quantiles",
-    "rearranging",
-    "reduction",
-    "shaping",
-    "splitting",
-]
+    "activation", "broadcasting", "elementwise", "functions", "fused", "indexing", "joining", "linalg", "ordering",
+    "padding", "picking", "quantiles", "rearranging", "reduction", "shaping", "special", "splitting",
+]  # fmt: skip
 
 
 def functions(namespace: Any = np) -> dict[str, Any]:

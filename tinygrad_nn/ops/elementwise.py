@@ -12,27 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, elementwise, primitive
-
-_erfc_of_one = np.frompyfunc(math.erfc, 1, 1)
-
-
-def _erfc(x: Any) -> Any:
-    """Return erfc(x) = 1 - erf(x), by SciPy where it is installed. Shapes: (...) -> (...)."""
-    x = np.asarray(x)
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
-    try:
-        from scipy.special import erfc
-    except ImportError:
-        return np.asarray(_erfc_of_one(x)).astype(dtype)
-    return erfc(x.astype(np.float32)).astype(dtype) if dtype.char == "e" else erfc(x)
-
+from ..tensors import Tensor
 
 def _logaddexp(a: Any, b: Any) -> Any:
     """Return log(exp(a) + exp(b)), without overflow. Shapes broadcast: (...), (...) -> (...)."""
     with np.errstate(over="ignore"):
         return np.logaddexp(a, b)
+
+
+def _logaddexp2(a: Any, b: Any) -> Any:
+    """Return log2(2**a + 2**b), without overflow. Shapes broadcast: (...), (...) -> (...)."""
+    with np.errstate(over="ignore"):
+        return np.logaddexp2(a, b)
 
 
 def _predecessor(b: Any) -> Any:
@@ -57,24 +51,54 @@ def _over_square(x: Any, a: Any, b: Any) -> Any:
     return x / length / length
 
 
+def _weight(a: Any, b: Any, y: Any, scale: float) -> Any:
+    """Return e^a / (e^a + e^b), or the same to the base e^scale, and 0 where both are 0."""
+    return np.where(y == -np.inf, 0, sigmoid.kernel(np.where(a == b, 0, a - b) * scale))
+
+
+def _sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...)."""
+    e = np.exp(-np.abs(x))
+    return np.where(np.less(x, 0), e, 1) / (1 + e)
+
+
+def quotient(a: Any, b: Any) -> Any:
+    """Return a / b, and 0 where both are 0."""
+    nothing = (a == 0) & (b == 0)
+    return np.where(nothing, 0, a / np.where(nothing, 1, b))
+
+
 def _nonzero(x: Any) -> Any:
     return np.where(x == 0, 1, x)
 
+
+_LN2 = math.log(2)
 
 add         = elementwise(np.add,         lambda g: g,               lambda g: g,                        operator="add", method=False)
 subtract    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                       operator="sub", method=False)
 multiply    = elementwise(np.multiply,    lambda g, b: g * b,        lambda g, a: g * a,                 operator="mul", method=False)
 divide      = elementwise(np.divide,      lambda g, b: g / b,        lambda g, b, y: -g * y / b,         operator="truediv", method=False, domain=(0.5, 2))
+float_power = elementwise(np.float_power, lambda g, a, b: g * (b * a ** _predecessor(b)), lambda g, a, y: g * (y * _log_of_base(a)), method=False, masks=True, domain=(0.5, 2))
+fmod        = elementwise(np.fmod,        lambda g: g,               lambda g, a, b: g * -np.trunc(a / b), method=False, domain=(0.5, 2))
 remainder   = elementwise(np.remainder,   lambda g: g,               lambda g, a, b: g * -np.floor(a / b), operator="mod", method=False, domain=(0.5, 2))
 power       = elementwise(np.power,       lambda g, a, b: g * (b * a ** _predecessor(b)), lambda g, a, y: g * (y * _log_of_base(a)), operator="pow", method=False, masks=True, domain=(0.5, 2))
 negative    = elementwise(np.negative,    lambda g: -g,              operator="neg", method=False)
 positive    = elementwise(np.positive,    lambda g: g,               operator="pos", method=False)
 absolute    = elementwise(np.absolute,    lambda g, x: g * np.sign(x), name="abs", operator="abs",       kinks={0: 0})
+fabs        = elementwise(np.fabs,        lambda g, x: g * np.sign(x), method=False,                     kinks={0: 0})
+conjugate   = elementwise(np.conjugate,   lambda g: g)
+copysign    = elementwise(np.copysign,    lambda g, a, b: g * (np.sign(a) * np.copysign(1, b)), None, method=False, kinks={(0, 1): (0, 0)})
+heaviside   = elementwise(np.heaviside,   None, lambda g, a: np.where(a == 0, g, 0), method=False, masks=True)
 square      = elementwise(np.square,      lambda g, x: g * (2 * x))
 sqrt        = elementwise(np.sqrt,        lambda g, y: g / (2 * y),                                      domain=(0.5, 2))
 cbrt        = elementwise(np.cbrt,        lambda g, y: g / (3 * y * y),                                  domain=(0.5, 2))
 reciprocal  = elementwise(np.reciprocal,  lambda g, y: -g * y * y,                                       domain=(0.5, 2))
 hypot       = elementwise(np.hypot,       lambda g, a, y: g * (a / _nonzero(y)), lambda g, b, y: g * (b / _nonzero(y)), method=False, masks=True, kinks={(0, 0): (0, 0)})
+
+radians     = elementwise(np.radians,     lambda g: g * (math.pi / 180), method=False)
+deg2rad     = elementwise(np.deg2rad,     lambda g: g * (math.pi / 180))
+degrees     = elementwise(np.degrees,     lambda g: g * (180 / math.pi), method=False)
+rad2deg     = elementwise(np.rad2deg,     lambda g: g * (180 / math.pi))
 
 exp         = elementwise(np.exp,         lambda g, y: g * y)
 exp2        = elementwise(np.exp2,        lambda g, y: g * (y * math.log(2)))
@@ -83,7 +107,8 @@ log         = elementwise(np.log,         lambda g, x: g / x,                   
 log2        = elementwise(np.log2,        lambda g, x: g / (x * math.log(2)),                            domain=(0.5, 2))
 log10       = elementwise(np.log10,       lambda g, x: g / (x * math.log(10)),                           domain=(0.5, 2))
 log1p       = elementwise(np.log1p,       lambda g, x: g / (1 + x),                                      domain=(-0.5, 2))
-logaddexp   = elementwise(_logaddexp,     lambda g, a, b, y: g * _weight(a, b, y), lambda g, a, b, y: g * _weight(b, a, y), name="logaddexp", numpy=[np.logaddexp], method=False)
+logaddexp   = elementwise(_logaddexp,     lambda g, a, b, y: g * _weight(a, b, y, 1.0), lambda g, a, b, y: g * _weight(b, a, y, 1.0), name="logaddexp", numpy=[np.logaddexp], method=False)
+logaddexp2  = elementwise(_logaddexp2,    lambda g, a, b, y: g * _weight(a, b, y, _LN2), lambda g, a, b, y: g * _weight(b, a, y, _LN2), name="logaddexp2", numpy=[np.logaddexp2], method=False)
 
 sin         = elementwise(np.sin,         lambda g, x: g * np.cos(x))
 cos         = elementwise(np.cos,         lambda g, x: g * -np.sin(x))
@@ -95,12 +120,15 @@ arctan2     = elementwise(np.arctan2,     lambda g, a, b: g * _over_square(b, a,
 sinh        = elementwise(np.sinh,        lambda g, x: g * np.cosh(x))
 cosh        = elementwise(np.cosh,        lambda g, x: g * np.sinh(x))
 tanh        = elementwise(np.tanh,        lambda g, y: g * (1 - y * y))
+sigmoid     = elementwise(_sigmoid,       lambda g, y: g * (y * (1 - y)),                name="sigmoid")
 arcsinh     = elementwise(np.arcsinh,     lambda g, x: g / np.hypot(1, x))
 arccosh     = elementwise(np.arccosh,     lambda g, x: g / np.sqrt((x - 1) * (x + 1)),                   domain=(1.5, 3))
 arctanh     = elementwise(np.arctanh,     lambda g, x: g / ((1 - x) * (1 + x)),                          domain=(-0.9, 0.9))
 
 maximum     = elementwise(np.maximum,     lambda g, a, b, wanted: g * _share(a > b, a == b, wanted), lambda g, a, b, wanted: g * _share(b > a, a == b, wanted), method=False, kinks={(1, 1): (0.5, 0.5)})
 minimum     = elementwise(np.minimum,     lambda g, a, b, wanted: g * _share(a < b, a == b, wanted), lambda g, a, b, wanted: g * _share(b < a, a == b, wanted), method=False, kinks={(1, 1): (0.5, 0.5)})
+fmax        = elementwise(np.fmax,        lambda g, a, b, wanted: g * _share((a > b) | np.isnan(b), a == b, wanted), lambda g, a, b, wanted: g * _share((b > a) | np.isnan(a), a == b, wanted), method=False, masks=True, kinks={(1, 1): (0.5, 0.5)})
+fmin        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a < b) | np.isnan(b), a == b, wanted), lambda g, a, b, wanted: g * _share((b < a) | np.isnan(a), a == b, wanted), method=False, masks=True, kinks={(1, 1): (0.5, 0.5)})
 
 equal          = elementwise(np.equal,         operator="eq", method=False)
 not_equal      = elementwise(np.not_equal,     operator="ne", method=False)
@@ -112,104 +140,32 @@ sign           = elementwise(np.sign)
 floor          = elementwise(np.floor)
 ceil           = elementwise(np.ceil)
 rint           = elementwise(np.rint)
+trunc          = elementwise(np.trunc)
+fix            = elementwise(lambda x: np.fix(x),      name="fix", numpy=[np.fix], method=False)
+signbit        = elementwise(np.signbit,       method=False)
 floor_divide   = elementwise(np.floor_divide,  operator="floordiv", method=False, domain=(0.5, 2))
 isnan          = elementwise(np.isnan)
 isinf          = elementwise(np.isinf)
 isfinite       = elementwise(np.isfinite)
+isposinf       = elementwise(lambda x: np.isposinf(x), name="isposinf", numpy=[np.isposinf])
+isneginf       = elementwise(lambda x: np.isneginf(x), name="isneginf", numpy=[np.isneginf])
 logical_not    = elementwise(np.logical_not,   method=False)
+logical_and    = elementwise(np.logical_and,   method=False)
+logical_or     = elementwise(np.logical_or,    method=False)
+logical_xor    = elementwise(np.logical_xor,   method=False)
+left_shift     = elementwise(np.left_shift,    operator="lshift", method=False)
+right_shift    = elementwise(np.right_shift,   operator="rshift", method=False)
+bitwise_count  = elementwise(np.bitwise_count, method=False)
+gcd            = elementwise(np.gcd,           method=False)
+lcm            = elementwise(np.lcm,           method=False)
 bitwise_and    = elementwise(np.bitwise_and,   operator="and", method=False)
 bitwise_or     = elementwise(np.bitwise_or,    operator="or", method=False)
 bitwise_xor    = elementwise(np.bitwise_xor,   operator="xor", method=False)
 invert         = elementwise(np.invert,        operator="invert", method=False)
 
 
-def _relu(x: Any) -> Any:
-    """Return the positive part, max(x, 0). Shapes: (...) -> (...)."""
-    if np.size(x) > 2000 and x.dtype.kind == "f":
-        return np.clip(x, 0, math.inf)  # half the time of maximum with a number
-    return np.maximum(x, 0)
-
-
-def _sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...)."""
-    e = np.exp(-np.abs(x))
-    return np.where(np.less(x, 0), e, 1) / (1 + e)
-
-
-def _softplus(x: Any) -> Any:
-    """Return log(1 + exp(x)), without overflow. Shapes: (...) -> (...)."""
-    return np.logaddexp(x, 0)
-
-
-def _silu(x: Any) -> Any:
-    """Return x * sigmoid(x), also called swish. Shapes: (...) -> (...)."""
-    x = np.maximum(x, _FAR[0])
-    return x * _sigmoid(x)
-
-
-def _gelu(x: Any) -> Any:
-    """Return x times the standard normal's distribution function at x. Shapes: (...) -> (...).
-
-    Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), the exact form.
-    """
-    x = np.maximum(x, _FAR[0])
-    return x * (0.5 * _erfc(-x * math.sqrt(0.5)))
-
-
-_FAR = (-6e4, 6e4)
-
-relu        = elementwise(_relu,          lambda g, y: g * (y > 0),                      name="relu",     kinks={0: 0})
-sigmoid     = elementwise(_sigmoid,       lambda g, y: g * (y * (1 - y)),                name="sigmoid")
-softplus    = elementwise(_softplus,      lambda g, x: g * sigmoid.kernel(x),            name="softplus")
-erfc        = elementwise(_erfc,          lambda g, x: g * (-2 / math.sqrt(math.pi) * np.exp(-x * x)), name="erfc")
-silu        = elementwise(_silu,          lambda g, x: g * _silu_slope(np.clip(x, *_FAR)), name="silu")
-gelu        = elementwise(_gelu,          lambda g, x: g * _gelu_slope(np.clip(x, *_FAR)), name="gelu")
-
-
-def _weight(a: Any, b: Any, y: Any) -> Any:
-    """Return exp(a) / (exp(a) + exp(b)), and 0 where both are 0."""
-    return np.where(y == -np.inf, 0, sigmoid.kernel(np.where(a == b, 0, a - b)))
-
-
-def _silu_slope(x: Any) -> Any:
-    s = sigmoid.kernel(x)
-    return s * (1 + x * (1 - s))
-
-
-def _gelu_slope(x: Any) -> Any:
-    return 0.5 * erfc.kernel(-x * math.sqrt(0.5)) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-
-
-def _constant(value: Any, inputs: Any) -> Any:
-    return float(value)
-
-
-@primitive(pointwise=True, kinks={0: 0.01}, samples=[sample((2, 3), slope=0.3)], slope=_constant)
-def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
-    """Return x where it is positive, else slope * x. Shapes: (...) -> (...)."""
-    return np.where(np.greater(x, 0), x, slope * x)
-
-
-def _slope(x: Any, left: Any, at_zero: float) -> Any:
-    """Return 1 right of 0 and `left` left of it; at 0 what is smallest in size between the two."""
-    smallest = min(max(at_zero, 0), 1)
-    return np.where(x > 0, 1, left if smallest == at_zero else np.where(x < 0, left, smallest))
-
-
-leaky_relu.vjp(lambda g, x, slope: g * _slope(x, slope, slope))
-
-
-@primitive(pointwise=True, samples=[sample((2, 3), alpha=0.5)], alpha=_constant)
-def elu(x: Any, /, alpha: float = 1.0) -> Any:
-    """Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...)."""
-    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
-
-
-elu.vjp(lambda g, x, alpha: g * _slope(x, alpha * np.exp(np.minimum(x, 0)), alpha))
-
-
 @primitive(
-    name="either", masks=True, method=False,
+    name="either", masks=True, linear=True, method=False,
     samples=[
         sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
         sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
@@ -238,6 +194,7 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 
 
 @primitive(
+    linear=True,
     samples=[sample(shape, dtype=dtype) for shape in [(2, 3), (), (0,)] for dtype in ("float32", "float64")],
     dtype=lambda value, inputs: np.dtype(value),
 )
@@ -247,3 +204,92 @@ def astype(x: Any, /, dtype: Any) -> Any:
 
 
 astype.vjp(lambda g: g)
+
+
+@composite(
+    numpy=[np.nan_to_num],
+    samples=[
+        sample(np.array([[np.nan, 1.0, -2.0], [0.25, np.nan, 0.5]])), sample((), nan=1.0), sample((0, 3)),
+        sample(np.array([np.inf, -np.inf, np.nan]), nan=1.0, posinf=2.0, neginf=-3.0),
+    ],
+)  # fmt: skip
+def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there."""
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        return positive(x)
+    largest = float(np.finfo(x.dtype).max)
+    x = _either(isnan(x), nan, x)
+    x = _either(isposinf(x), largest if posinf is None else posinf, x)
+    return _either(isneginf(x), -largest if neginf is None else neginf, x)
+
+
+@primitive(
+    numpy=[np.ldexp], method=False,
+    samples=[
+        sample((2, 3), np.array([0, 1, -2])), sample((), np.array(3)), sample((0, 2), np.array([1, 2])),
+        sample((3,), np.array([[1], [2]])),
+    ],
+)  # fmt: skip
+def ldexp(x: Any, exponent: Any, /) -> Any:
+    """Return x * 2**exponent, for integer exponents. Shapes broadcast: (...), (...) -> (...)."""
+    return np.ldexp(x, exponent)
+
+
+ldexp.vjp(lambda g, exponent: np.ldexp(g, exponent), None)
+ldexp.jvp(lambda t, exponent: np.ldexp(t, exponent), None)
+
+_FRACTIONS = [sample((2, 3)), sample(()), sample((0, 3)), sample(np.array([2.75, -1.25]))]
+
+
+@primitive(numpy=[np.frexp], several=True, method=False, samples=_FRACTIONS)
+def frexp(x: Any, /) -> Any:
+    """Return the mantissa, from 0.5 to 1 in size, and the integer exponent of 2 of each entry."""
+    return np.frexp(x)
+
+
+frexp.vjp(lambda g, y: np.ldexp(g[0], -y[1]))
+
+
+@primitive(numpy=[np.modf], several=True, method=False, samples=_FRACTIONS)
+def modf(x: Any, /) -> Any:
+    """Return the fractional part of each entry, whose derivative is 1, and the integer part, whose derivative is 0."""
+    return np.modf(x)
+
+
+modf.vjp(lambda g: g[0])
+
+
+@composite(
+    numpy=[np.divmod], operator="divmod", method=False,
+    samples=[sample((2, 1), np.array([0.75, 1.5])), sample((), 0.75), sample((0,), 2.0)],
+)  # fmt: skip
+def divmod(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Return the floor of the quotient and the remainder. Shapes broadcast: (...), (...) -> (...) twice."""
+    return floor_divide(a, b), remainder(a, b)
+
+
+@primitive(
+    numpy=[np.round, np.around], decimals=lambda value, inputs: int(value),
+    samples=[sample((2, 3)), sample((3,), decimals=1), sample(()), sample((0,))],
+)  # fmt: skip
+def round(x: Any, /, decimals: int = 0) -> Any:
+    """Return x rounded to so many decimals, half to even."""
+    return np.round(x, decimals)
+
+
+round.vjp(None)
+
+
+@composite(numpy=[np.real], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
+def real(x: Any) -> Any:
+    """Return the real part: x itself, unless it is complex."""
+    x = as_tensor(x)
+    return as_tensor(x.data.real) if x.dtype.kind == "c" else positive(x)
+
+
+@composite(numpy=[np.imag], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
+def imag(x: Any) -> Any:
+    """Return the imaginary part: zeros, unless x is complex."""
+    x = as_tensor(x)
+    return as_tensor(x.data.imag) if x.dtype.kind == "c" else x * 0

@@ -12,7 +12,7 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
-from .elementwise import sigmoid
+from .elementwise import quotient, sigmoid
 from .reduction import _all_axes, _kept, mean, sum
 
 
@@ -39,6 +39,7 @@ def _rows(x: Any) -> Any:
 linear.vjp(
     lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g, zero_safe=sum_of_products
 )  # fmt: skip
+linear.jvp(lambda t, weight: t @ weight.T, lambda t, x: x @ t.T, lambda t: t)
 
 
 def _shifted(x: Any, axis: Any) -> Any:
@@ -217,16 +218,10 @@ def binary_cross_entropy(probabilities: Any, y: Any, /, reduction: str = "mean")
     return _reduced(losses.astype(p.dtype, copy=False), reduction)
 
 
-def _quotient(a: Any, b: Any) -> Any:
-    """Return a / b, and 0 where both are 0."""
-    nothing = (a == 0) & (b == 0)
-    return np.where(nothing, 0, a / np.where(nothing, 1, b))
-
-
 binary_cross_entropy.vjp(
     lambda g, probabilities, y, probabilities_shape, reduction: (
         _spread(g, max(math.prod(probabilities_shape), 1), reduction)
-        * (_quotient(1 - y, 1 - probabilities) - _quotient(y, probabilities))
+        * (quotient(1 - y, 1 - probabilities) - quotient(y, probabilities))
     ),
     lambda g, probabilities, y_shape, reduction: (
         _spread(g, max(math.prod(y_shape), 1), reduction) * (np.log1p(-probabilities) - np.log(probabilities))

@@ -48,6 +48,7 @@ def _may_repeat(index: Any) -> bool:
 @primitive(
     method=False,
     masks=True,
+    linear=True,
     operator="getitem",
     index=_plain,
     samples=[sample(shape, index=index) for shape, index in _INDICES],
@@ -89,7 +90,7 @@ def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    method=False, index=_plain, shape=_checked_shape,
+    method=False, linear=True, index=_plain, shape=_checked_shape,
     samples=[sample(np.ones(np.empty(shape)[index].shape), index=index, shape=shape) for shape, index in _INDICES],
 )  # fmt: skip
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
@@ -107,7 +108,7 @@ getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x
 
 
 @primitive(
-    method=False, masks=True, index=_plain,
+    method=False, masks=True, linear=True, index=_plain,
     samples=[sample(shape, np.ones(np.empty(shape)[index].shape), index=index) for shape, index in _INDICES]
     + [sample((3, 4), (4,), index=slice(1, 3))],
 )  # fmt: skip

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..autodiff import raw
+from ..containers import leaves
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
-from .shaping import (
-    atleast_1d,
-    atleast_2d,
-    atleast_3d,
-    axis_number,
-    broadcast_to,
-    expand_dims,
-    flat_or,
-    moveaxis,
-    on_axis,
-    ravel,
-)
+from .broadcasting import broadcast_to
+from .shaping import atleast_1d, atleast_2d, atleast_3d, axis_number, expand_dims, flat_or, in_order, moveaxis, on_axis
 
 
 def _joined_axis(axis: Any, inputs: Any) -> int:
@@ -31,7 +21,7 @@ def _joined_axis(axis: Any, inputs: Any) -> int:
 
 
 @primitive(
-    variadic=True, method=False, name="join", axis=_joined_axis,
+    variadic=True, linear=True, method=False, name="join", axis=_joined_axis,
     samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0), (2, 1)], axis=-1)],
 )  # fmt: skip
 def _concatenate(xs: Any, /, axis: int = 0) -> Any:
@@ -60,7 +50,26 @@ def _parts(xs: Any, name: str) -> list[Any]:
 def concatenate(xs: Any, axis: int | None = 0) -> Any:
     """Return the tensors joined along an existing axis; `axis=None` joins them flattened."""
     xs = _parts(xs, "concatenate")
-    return _concatenate(xs, axis) if axis is not None else _concatenate([ravel(x) for x in xs], 0)
+    return _concatenate(xs, axis) if axis is not None else _concatenate([flat_or(x, None)[0] for x in xs], 0)
+
+
+@composite(numpy=[np.ravel], samples=[sample((2, 3, 2), order="F"), sample((2, 3)), sample(()), sample((0, 3))])
+def ravel(x: Any, order: str = "C") -> Any:
+    """Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
+
+    Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
+    """
+    parts = list(leaves(x))
+    if all(isinstance(part, (int, float)) for part in parts):
+        parts = [parts]
+    flat = [in_order(as_tensor(part), (-1,), order) for part in parts]
+    return flat[0] if len(flat) == 1 else concatenate(flat)
+
+
+@composite(samples=[sample((2, 3), order="F"), sample((2, 3)), sample(()), sample((0, 3))])
+def flatten(x: Any, order: str = "C") -> Any:
+    """Return the entries along one axis, as ravel does. Shapes: (...) -> (n,)."""
+    return ravel(x, order)
 
 
 @composite(
@@ -120,9 +129,9 @@ def column_stack(xs: Any) -> Any:
 def block(arrays: Any) -> Any:
     """Return the tensors in nested lists joined: the innermost along the last axis, those along the one before."""
     depth = _depth(arrays)
-    leaves = list(_leaves(arrays))
-    ndim = max(depth, *[x.ndim for x in leaves])
-    upright = iter([x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in leaves])
+    tensors = [as_tensor(x) for x in leaves(arrays)]
+    ndim = max(depth, *[x.ndim for x in tensors])
+    upright = iter([x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in tensors])
 
     def joined(part: Any, level: int) -> Any:
         if not isinstance(part, list):
@@ -142,14 +151,6 @@ def _depth(arrays: Any) -> int:
     if len(depths) != 1:
         raise ValueError("block needs lists of one depth everywhere, and a tensor in each of them")
     return 1 + depths.pop()
-
-
-def _leaves(arrays: Any) -> Iterator[Tensor]:
-    if isinstance(arrays, list):
-        for part in arrays:
-            yield from _leaves(part)
-    else:
-        yield as_tensor(arrays)
 
 
 @composite(

@@ -30,6 +30,7 @@ def _product(a: Any, b: Any, /) -> Any:
 
 
 _product.vjp(lambda g, b: g @ _mT(b), lambda g, a: _mT(a) @ g, zero_safe=sum_of_products)
+_product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
 
 
 @composite(

@@ -24,7 +24,7 @@ _EMPTY = np.zeros((0, 3))
 
 
 @primitive(
-    name="share", method=False,
+    name="share", linear=True, method=False,
     samples=[
         sample((2, 4), sorted=np.array([[0, 0, 1, 1], [3, 3, 3, 4]])), sample((2,), sorted=np.array([1, 2])),
         sample((2, 0), sorted=np.zeros((2, 0))),
@@ -126,17 +126,22 @@ def partition(x: Any, kth: Any, axis: int | None = -1) -> Any:
     return sort(x, axis)
 
 
-def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, Any]:
+def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, bool]:
     """Return where the k largest or smallest along the last axis are, in that order, and whether any of them ties."""
     n = x.shape[-1]
-    edge = n - k if largest else k - 1
-    order = np.argpartition(x, edge, -1)[..., edge:] if largest else np.argpartition(x, edge, -1)[..., :k]
+    if k == 0:
+        return np.zeros((*x.shape[:-1], 0), np.intp), False
+    order = np.argpartition(x, n - k if largest else k - 1, -1)
+    order = order[..., n - k :] if largest else order[..., :k]
+    ranks = np.argsort(np.take_along_axis(x, order, -1), -1)
+    order = np.take_along_axis(order, ranks[..., ::-1] if largest else ranks, -1)
     found = np.take_along_axis(x, order, -1)
-    ranks = np.argsort(found, -1, kind="stable")
-    ranks = ranks[..., ::-1] if largest else ranks
-    found = np.take_along_axis(found, ranks, -1)
     ties = (found[..., 1:] == found[..., :-1]).any() or ((x == found[..., -1:]).sum(-1) > 1).any()
-    return np.take_along_axis(order, ranks, -1), ties
+    if ties and largest:
+        order = n - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., : n - k - 1 if n > k else None : -1]
+    elif ties:
+        order = np.argsort(x, -1, kind="stable")[..., :k]
+    return order, bool(ties)
 
 
 @composite(
@@ -148,8 +153,8 @@ def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, Any]:
 def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """Return the k largest entries along an axis, or the smallest, the most extreme first, and their places.
 
-    Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Which of equal entries' places
-    are returned is open; their gradient all share.
+    Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
+    places are returned, and all of them share the gradient.
     """
     x, k = as_tensor(x), operator.index(k)
     axis = axis_number(axis, x.ndim)
@@ -157,7 +162,7 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, 
     n = last.shape[-1]
     if not 0 <= k <= n:
         raise ValueError(f"topk finds 0 to {n} entries on an axis of length {n}, not {k}")
-    places, ties = _extremes(last.data, k, largest) if k else (np.zeros((*last.shape[:-1], 0), np.intp), False)
+    places, ties = _extremes(last.data, k, largest)
     if ties and x.requires_grad:
         y = sort(last)[..., : n - k - 1 if n > k else None : -1] if largest else sort(last)[..., :k]
     else:

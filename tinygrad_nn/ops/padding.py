@@ -13,12 +13,13 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite
 from ..tensors import Tensor
+from .broadcasting import broadcast_to
 from .indexing import scatter_add
 from .joining import concatenate
 from .picking import where
 from .quantiles import median
 from .reduction import max, mean, min
-from .shaping import axis_number, broadcast_to, on_axis
+from .shaping import axis_number, on_axis
 
 _EMPTY = np.zeros((0, 3))
 _OPTIONS: dict[str, dict[str, Any]] = {

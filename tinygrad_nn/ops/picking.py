@@ -12,10 +12,11 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import NUMPY_FUNCTIONS, Tensor
+from .broadcasting import broadcast_to
 from .elementwise import _either
 from .indexing import assign
-from .joining import stack
-from .shaping import axis_number, broadcast_to, flat_or, on_axis, ravel
+from .joining import ravel, stack
+from .shaping import axis_number, flat_or, on_axis
 
 _EMPTY = np.zeros((0, 3))
 _HOLDS = (sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample(_EMPTY), sample(np.array([True, False])))

@@ -13,10 +13,11 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite
 from ..tensors import Tensor
+from .broadcasting import broadcast_to
 from .ordering import sort
 from .picking import take_along_axis, where
 from .reduction import axes
-from .shaping import broadcast_to, moveaxis
+from .shaping import moveaxis
 
 _TIES = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
 

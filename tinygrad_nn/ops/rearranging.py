@@ -12,11 +12,12 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite
 from ..tensors import Tensor
+from .broadcasting import broadcast_to
 from .indexing import scatter_add
 from .joining import concatenate
 from .picking import where
 from .reduction import axes, sum
-from .shaping import axis_number, broadcast_to, expand_dims, flat_or, on_axis, swapaxes
+from .shaping import axis_number, expand_dims, flat_or, on_axis, swapaxes
 
 _EMPTY = np.zeros((0, 3))
 

@@ -55,7 +55,7 @@ def _wide_sum(x: Any, axis: Any, keepdims: Any) -> Any:
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.sum], axis=_all_axes, samples=_WITH_EMPTY)
+@primitive(numpy=[np.sum], linear=True, axis=_all_axes, samples=_WITH_EMPTY)
 def sum(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the sum over the axes, all by default. Shapes: (..., n, ...) -> (..., ...)."""
     return _wide_sum(np.asarray(x), axis, keepdims)

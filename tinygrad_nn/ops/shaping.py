@@ -1,4 +1,4 @@
-"""Shapes and axes: the entries stay what and in the order that they were, or are repeated as a whole."""
+"""Shapes and axes: the entries stay what they were, all of them once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
-from .indexing import scatter_add
 from .reduction import axes
 
 _EMPTY = np.zeros((0, 3))
@@ -36,7 +35,7 @@ def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    name="reshape_to", method=False, shape=_whole_shape,
+    name="reshape_to", linear=True, method=False, shape=_whole_shape,
     samples=[sample((2, 3), shape=(3, -1)), sample((), shape=(1, 1)), sample((0, 3), shape=(3, 0))],
 )  # fmt: skip
 def _reshape(x: Any, /, shape: Any) -> Any:
@@ -47,7 +46,7 @@ def _reshape(x: Any, /, shape: Any) -> Any:
 _reshape.vjp(lambda g, x_shape: np.reshape(g, x_shape))
 
 
-def _in_order(x: Any, shape: Any, order: str) -> Tensor:
+def in_order(x: Any, shape: Any, order: str) -> Tensor:
     """Return the entries in another shape, read and laid out in C order, or in Fortran's: first axis fastest."""
     if order not in ("C", "F"):
         raise ValueError(f"order must be 'C' or 'F', not {order!r}: a tensor is a value, without an order in memory")
@@ -68,19 +67,7 @@ def reshape(x: Any, *lengths: Any, shape: Any = None, order: str = "C") -> Tenso
     """Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
     if len(lengths) > 1 and isinstance(lengths[-1], str):
         *lengths, order = lengths  # type: ignore[assignment]
-    return _in_order(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths, order)
-
-
-@composite(numpy=[np.ravel], samples=[sample((2, 3, 2), order="F"), sample((2, 3)), sample(()), sample(_EMPTY)])
-def ravel(x: Any, order: str = "C") -> Tensor:
-    """Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,)."""
-    return _in_order(x, (-1,), order)
-
-
-@composite(samples=[sample((2, 3), order="F"), sample((2, 3)), sample(()), sample(_EMPTY)])
-def flatten(x: Any, order: str = "C") -> Any:
-    """Return the entries along one axis, as ravel does. Shapes: (...) -> (n,)."""
-    return ravel(x, order)
+    return in_order(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths, order)
 
 
 @composite(numpy=[np.copy], samples=[sample((2, 3)), sample(()), sample(_EMPTY)])
@@ -101,7 +88,7 @@ def _permutation(axes: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    name="permute", method=False, axes=_permutation,
+    name="permute", linear=True, method=False, axes=_permutation,
     samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample((2, 3), axes=None), sample(()), sample(_EMPTY)],
 )  # fmt: skip
 def _transpose(x: Any, /, axes: Any = None) -> Any:
@@ -215,25 +202,6 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     return _reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
 
 
-def _lengths(shape: Any, inputs: Any) -> tuple[int, ...]:
-    return tuple(shape) if isinstance(shape, Iterable) else (int(shape),)
-
-
-@primitive(
-    numpy=[np.broadcast_to], method=False, shape=_lengths,
-    samples=[
-        sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)),
-        sample((0, 1), shape=(2, 0, 3)),
-    ],
-)  # fmt: skip
-def broadcast_to(x: Any, /, shape: Any) -> Any:
-    """Return a read-only view with axes of length 1, and missing first ones, repeated."""
-    return np.broadcast_to(x, shape)
-
-
-broadcast_to.vjp(lambda g: g)
-
-
 def on_axis(axis: int, part: Any) -> tuple[Any, ...]:
     """Return the index that takes `part` of an axis and everything of the others."""
     return (*[slice(None)] * axis, part)
@@ -243,54 +211,3 @@ def flat_or(x: Any, axis: int | None) -> tuple[Tensor, int]:
     """Return the tensor and the axis as a number; the tensor flattened if the axis is None."""
     x = as_tensor(x)
     return (_reshape(x, (-1,)), 0) if axis is None else (x, axis_number(axis, x.ndim))
-
-
-@composite(
-    numpy=[np.broadcast_arrays], method=False,
-    samples=[sample((3, 1), (2,), ()), sample((0, 1), (1, 3)), sample(())],
-)  # fmt: skip
-def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]:
-    """Return the tensors, each broadcast to the shape that they have together."""
-    tensors = [as_tensor(x) for x in xs]
-    shape = np.broadcast_shapes(*[t.shape for t in tensors])
-    return tuple([broadcast_to(t, shape) for t in tensors])
-
-
-@composite(
-    numpy=[np.meshgrid], method=False,
-    samples=[
-        sample((2,), (3,), (2,), indexing="ij"), sample((2,), (3,)), sample((2,), (3,), sparse=True), sample((), (2,)),
-        sample((0,), (2,)), sample((3,)),
-    ],
-)  # fmt: skip
-def meshgrid(*xs: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Tensor, ...]:
-    """Return for each vector its entries over the grid of all: (n,), (m,) -> (m, n) each, or (n, m) with "ij".
-
-    With `sparse` each keeps length 1 along the others' axes.
-    """
-    if indexing not in ("xy", "ij"):
-        raise ValueError(f"indexing must be 'xy' or 'ij', not {indexing!r}")
-    swapped = (1, 0) if indexing == "xy" and len(xs) > 1 else (0, 1)
-    axis = {i: swapped[i] if i < 2 else i for i in range(len(xs))}
-    lying = [_reshape(x, [-1 if axis[i] == place else 1 for place in range(len(xs))]) for i, x in enumerate(xs)]
-    return tuple(lying) if sparse else broadcast_arrays(*lying)
-
-
-@composite(
-    numpy=[np.resize], method=False,
-    samples=[
-        sample((2, 3), new_shape=(4, 2)), sample((), new_shape=3), sample(_EMPTY, new_shape=(2,)),
-        sample((3,), new_shape=(0,)),
-    ],
-)  # fmt: skip
-def resize(x: Any, new_shape: Any) -> Tensor:
-    """Return the entries in a shape of any size, repeated in C order as often as needed; of none, zeros."""
-    x, shape = as_tensor(x), _lengths(new_shape, ())
-    if min(shape, default=0) < 0:
-        raise ValueError(f"resize to {shape} has a negative length; reshape works out a length of -1")
-    size = math.prod(shape)
-    if x.size == 0:
-        return _reshape(scatter_add(_reshape(x, (0,)), [], (size,)), shape)
-    times = -(-size // x.size)
-    repeated = _reshape(broadcast_to(_reshape(x, (-1,)), (times, x.size)), (times * x.size,))
-    return _reshape(repeated[:size], shape)

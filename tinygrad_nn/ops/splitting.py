@@ -24,7 +24,8 @@ def _sliced_axis(axis: Any, inputs: Any) -> int:
 
 
 @primitive(
-    numpy=[np.unstack] if hasattr(np, "unstack") else [], several=True, method=False, masks=True, axis=_sliced_axis,
+    numpy=[np.unstack] if hasattr(np, "unstack") else [], several=True, linear=True, method=False, masks=True,
+    axis=_sliced_axis,
     samples=[sample((2, 3)), sample((2, 3, 2), axis=-1), sample((3,)), sample((2, 0))],
 )  # fmt: skip
 def unstack(x: Any, /, axis: int = 0) -> Any:

@@ -1,0 +1,119 @@
+"""checkpoint: the same derivatives to every order, less memory, and mistakes that are told."""
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import GradientError
+
+RNG = np.random.default_rng(0)
+WEIGHT = tg.tensor(RNG.standard_normal((4, 4)) / 2, requires_grad=True)
+
+
+def part(x: Any, scale: float) -> Any:
+    h = np.tanh(x @ WEIGHT)
+    return {"a": h * scale, "b": (h * h).sum(), "same": x, "constant": 1.0}
+
+
+def chain(function: Any, x: Any) -> Any:
+    first = function(x, 2.0)
+    second = function(first["a"] + first["b"] + first["same"], scale=1.5)
+    return (second["a"] * second["a"]).sum() + second["b"] * second["constant"]
+
+
+def derivatives(function: Any, order: int) -> list[Any]:
+    x = tg.tensor(np.linspace(-1, 1, 12).reshape(3, 4), requires_grad=True)
+    y, found = chain(function, x), []
+    for _ in range(order):
+        gradients = tg.autograd.grad(y, [x, WEIGHT], create_graph=True)
+        found += [g.data for g in gradients if g is not None]
+        y = sum((g * g).sum() for g in gradients if g is not None)
+    return found
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_derivatives_are_those_without_it(order: int) -> None:
+    for found, expected in zip(derivatives(tg.checkpoint(part), order), derivatives(part, order), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_backward_reaches_parameters_and_arguments() -> None:
+    expected = derivatives(part, 1)
+    x = tg.tensor(np.linspace(-1, 1, 12).reshape(3, 4), requires_grad=True)
+    WEIGHT.grad = None
+    chain(tg.checkpoint(part), x).backward()
+    assert x.grad is not None
+    assert WEIGHT.grad is not None
+    np.testing.assert_allclose(x.grad.data, expected[0])
+    np.testing.assert_allclose(WEIGHT.grad.data, expected[1])
+
+
+def test_forward_mode_goes_through_it() -> None:
+    x, v = np.linspace(-1, 1, 12).reshape(3, 4), RNG.standard_normal((3, 4))
+    for transform in (tg.jvp, tg.hvp):
+        found, expected = (transform(lambda x, f=f: chain(f, x), (x,), (v,)) for f in (tg.checkpoint(part), part))
+        np.testing.assert_allclose(found[-1].data, expected[-1].data, rtol=1e-11)
+
+
+def test_it_keeps_the_inputs_only() -> None:
+    def block(x: Any) -> Any:
+        for _ in range(20):
+            x = np.sin(x) * 1.01
+        return x
+
+    def kept(function: Any) -> int:
+        x = tg.tensor(np.ones(20_000), requires_grad=True)
+        tracemalloc.start()
+        for _ in range(5):
+            x = function(x)
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        x.sum().backward()
+        return size
+
+    assert kept(tg.checkpoint(block)) < kept(block) / 10
+
+
+def test_a_chain_of_parts_is_linear_in_their_number() -> None:
+    calls = [0]
+
+    @tg.checkpoint
+    def step(x: Any) -> Any:
+        calls[0] += 1
+        return np.sin(x)
+
+    x = tg.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(2000):
+        y = step(y)
+    y.backward()
+    assert calls == [4000]
+
+
+def test_modules_and_rebinding_arguments() -> None:
+    model = tg.nn.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "tanh"}])
+    x = tg.tensor([[1.0, 2.0]], requires_grad=True) * 1.0
+    y = tg.checkpoint(lambda m, x: m(x))(model, x)
+    x += 100.0
+    y.sum().backward()
+    found = [p.grad.data for p in model.parameters() if p.grad is not None]
+    model.zero_grad()
+    model([[1.0, 2.0]]).sum().backward()
+    np.testing.assert_allclose(found[0], model.values["W1"].grad.data)  # type: ignore[union-attr]
+
+
+def test_nothing_is_recorded_without_need() -> None:
+    with tg.no_grad():
+        assert not tg.checkpoint(np.sin)(tg.tensor(1.0, requires_grad=True)).requires_grad
+    assert not tg.checkpoint(np.sin)(tg.tensor(1.0)).requires_grad
+    assert tg.checkpoint(lambda x: x)(WEIGHT).requires_grad
+
+
+def test_a_function_that_does_not_repeat_itself_is_told() -> None:
+    other = [WEIGHT, tg.tensor(2.0, requires_grad=True)]
+    y = tg.checkpoint(lambda x: x * other.pop())(tg.tensor(1.0, requires_grad=True))
+    with pytest.raises(GradientError, match="called again"):
+        y.sum().backward()

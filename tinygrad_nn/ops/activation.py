@@ -1,0 +1,85 @@
+"""The nonlinearities of networks, exact far out and at every precision."""
+
+# ruff: noqa: E501
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..operation import sample
+from ..primitive import elementwise, primitive
+from .elementwise import sigmoid
+from .special import erfc
+
+def _relu(x: Any) -> Any:
+    """Return the positive part, max(x, 0). Shapes: (...) -> (...)."""
+    if np.size(x) > 2000 and x.dtype.kind == "f":
+        return np.clip(x, 0, math.inf)  # half the time of maximum with a number
+    return np.maximum(x, 0)
+
+
+def _softplus(x: Any) -> Any:
+    """Return log(1 + exp(x)), without overflow. Shapes: (...) -> (...)."""
+    return np.logaddexp(x, 0)
+
+
+def _silu(x: Any) -> Any:
+    """Return x * sigmoid(x), also called swish. Shapes: (...) -> (...)."""
+    x = np.maximum(x, _FAR[0])
+    return x * sigmoid.kernel(x)
+
+
+def _gelu(x: Any) -> Any:
+    """Return x times the standard normal's distribution function at x. Shapes: (...) -> (...).
+
+    Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), the exact form.
+    """
+    x = np.maximum(x, _FAR[0])
+    return x * (0.5 * erfc.kernel(-x * math.sqrt(0.5)))
+
+
+_FAR = (-6e4, 6e4)
+
+relu        = elementwise(_relu,          lambda g, y: g * (y > 0),                      name="relu",     kinks={0: 0})
+softplus    = elementwise(_softplus,      lambda g, x: g * sigmoid.kernel(x),            name="softplus")
+silu        = elementwise(_silu,          lambda g, x: g * _silu_slope(np.clip(x, *_FAR)), name="silu")
+gelu        = elementwise(_gelu,          lambda g, x: g * _gelu_slope(np.clip(x, *_FAR)), name="gelu")
+
+
+def _silu_slope(x: Any) -> Any:
+    s = sigmoid.kernel(x)
+    return s * (1 + x * (1 - s))
+
+
+def _gelu_slope(x: Any) -> Any:
+    return 0.5 * erfc.kernel(-x * math.sqrt(0.5)) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def _constant(value: Any, inputs: Any) -> Any:
+    return float(value)
+
+
+@primitive(pointwise=True, kinks={0: 0.01}, samples=[sample((2, 3), slope=0.3)], slope=_constant)
+def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
+    """Return x where it is positive, else slope * x. Shapes: (...) -> (...)."""
+    return np.where(np.greater(x, 0), x, slope * x)
+
+
+def _slope(x: Any, left: Any, at_zero: float) -> Any:
+    """Return 1 right of 0 and `left` left of it; at 0 what is smallest in size between the two."""
+    smallest = min(max(at_zero, 0), 1)
+    return np.where(x > 0, 1, left if smallest == at_zero else np.where(x < 0, left, smallest))
+
+
+leaky_relu.vjp(lambda g, x, slope: g * _slope(x, slope, slope))
+
+
+@primitive(pointwise=True, samples=[sample((2, 3), alpha=0.5)], alpha=_constant)
+def elu(x: Any, /, alpha: float = 1.0) -> Any:
+    """Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...)."""
+    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+elu.vjp(lambda g, x, alpha: g * _slope(x, alpha * np.exp(np.minimum(x, 0)), alpha))

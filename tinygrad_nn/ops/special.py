@@ -1,0 +1,174 @@
+"""Special functions: by SciPy where it is installed, by NumPy alone elsewhere; the rules are ours."""
+
+# ruff: noqa: E501
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..operation import sample
+from ..primitive import PUBLIC, composite, elementwise, primitive
+from .elementwise import quotient, sigmoid
+
+
+def _by_scipy(name: str, one: Any, x: Any) -> Any:
+    """Return scipy.special's function of the array, or the one of each number where SciPy isn't installed."""
+    x = np.asarray(x)
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
+    try:
+        import scipy.special
+    except ImportError:
+        return np.asarray(np.frompyfunc(one, 1, 1)(x)).astype(dtype)
+    y = getattr(scipy.special, name)(x.astype(np.float32) if dtype.char == "e" else x)
+    return np.asarray(y).astype(dtype)
+
+
+def _erf(x: Any) -> Any:
+    """Return the error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. Shapes: (...) -> (...)."""
+    return _by_scipy("erf", math.erf, x)
+
+
+def _erfc(x: Any) -> Any:
+    """Return 1 - erf(x), exact far right where that is next to 0. Shapes: (...) -> (...)."""
+    return _by_scipy("erfc", math.erfc, x)
+
+
+def _log_gamma(x: float) -> float:
+    return math.inf if x in (0, -math.inf) or (x < 0 and x == math.floor(x)) else math.lgamma(x)
+
+
+def _gammaln(x: Any) -> Any:
+    """Return log|gamma(x)|; its derivative is digamma. Shapes: (...) -> (...)."""
+    return _by_scipy("gammaln", _log_gamma, x)
+
+
+def _logit(x: Any) -> Any:
+    """Return log(x / (1 - x)), the inverse of the sigmoid. Shapes: (...) -> (...)."""
+    return np.log(x) - np.log1p(-x)
+
+
+def _xlogy(a: Any, b: Any) -> Any:
+    """Return a * log(b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...)."""
+    return np.asarray(a * np.log(np.where(a == 0, 1, b)), np.result_type(a, b, np.float16))
+
+
+def _xlog1py(a: Any, b: Any) -> Any:
+    """Return a * log(1 + b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...)."""
+    return np.asarray(a * np.log1p(np.where(a == 0, 0, b)), np.result_type(a, b, np.float16))
+
+
+_ROOT_PI = math.sqrt(math.pi)
+
+erf      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * np.exp(-x * x)),  name="erf")
+erfc     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * np.exp(-x * x)), name="erfc")
+gammaln  = elementwise(_gammaln, lambda g, x: g * polygamma.kernel(x, n=0),         name="gammaln", domain=(0.5, 3))
+logit    = elementwise(_logit,   lambda g, x: g / (x * (1 - x)),                    name="logit", domain=(0.1, 0.9))
+xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
+xlog1py  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
+PUBLIC["expit"] = sigmoid
+
+
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
+
+
+def _asymptotic(x: np.ndarray, n: int) -> Any:
+    """Return the n-th derivative of digamma for large x."""
+    if n == 0:
+        return np.log(x) - 0.5 / x - sum(b / (2 * k * x ** (2 * k)) for k, b in enumerate(_BERNOULLI, start=1))
+    total = math.factorial(n - 1) / x**n + math.factorial(n) / (2 * x ** (n + 1))
+    for k, b in enumerate(_BERNOULLI, start=1):
+        total = total + b * math.factorial(2 * k + n - 1) / math.factorial(2 * k) / x ** (2 * k + n)
+    return (-1) ** (n + 1) * total
+
+
+def _right_of_half(x: np.ndarray, n: int) -> Any:
+    """Return the n-th derivative of digamma for x of at least 0.5: from x + steps, where the series is exact, down."""
+    steps = 15 + n
+    far = _asymptotic(x + steps, n)
+    return far - (-1) ** n * math.factorial(n) * sum(1 / (x + k) ** (n + 1) for k in range(steps - 1, -1, -1))
+
+
+def _reflected(x: np.ndarray, n: int) -> Any:
+    """Return pi times the n-th derivative of cot(pi x), a polynomial in the cotangent."""
+    polynomial = np.polynomial.Polynomial([0.0, 1.0])
+    for _ in range(n):
+        polynomial = -math.pi * np.polynomial.Polynomial([1.0, 0.0, 1.0]) * polynomial.deriv()
+    return math.pi * polynomial(1 / np.tan(math.pi * (x - np.floor(x))))
+
+
+def _order(value: Any, inputs: Any) -> int:
+    if int(value) != value or value < 0:
+        raise ValueError(f"the order n is a whole number of at least 0, not {value!r}")
+    return int(value)
+
+
+@primitive(
+    pointwise=True, domain=(0.5, 3), n=_order,
+    samples=[sample(np.array([0.25, 1.75, 7.0, 30.0])), sample(np.array([[-0.5], [-3.25]])), sample((2,), n=3)],
+)  # fmt: skip
+def polygamma(x: Any, /, n: int = 0) -> Any:
+    """Return the n-th derivative of digamma; nan at its poles 0, -1, -2, ... Shapes: (...) -> (...).
+
+    Source: Abramowitz and Stegun, 6.4.6 (recurrence), 6.4.7 (reflection) and 6.4.11 (asymptotic series).
+    """
+    x = np.asarray(x)
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
+    x = x.astype(np.float64)
+    left = x < 0.5
+    with np.errstate(all="ignore"):
+        y = _right_of_half(np.where(left, 1 - x, x), n)
+        y = np.where(left, (-1) ** n * y - _reflected(x, n), y)
+    return np.where((x <= 0) & (x == np.floor(x)), np.nan, y).astype(dtype)
+
+
+polygamma.vjp(lambda g, x, n: g * polygamma.kernel(x, n=n + 1))
+
+
+@composite(samples=[sample(np.array([[0.25], [3.5]])), sample(np.array(2.5)), sample(np.zeros(0))])
+def digamma(x: Any) -> Any:
+    """Return the derivative of log(gamma(x)). Shapes: (...) -> (...)."""
+    return polygamma(x)
+
+
+def _sinc_slope(x: np.ndarray, n: int) -> Any:
+    """Return the n-th derivative of sin(pi x) / (pi x): by its series near 0, by recurrence elsewhere.
+
+    The recurrence comes from differentiating pi x sinc(x) = sin(pi x) n times.
+    """
+    near = np.abs(x) < 1
+    small, far = np.where(near, x, 0.0), np.where(near, 1.0, x)
+    series: Any = 0.0
+    for k in range((n + 1) // 2, (n + 1) // 2 + 18):
+        scale = (-1) ** k * math.pi ** (2 * k) / (2 * k + 1) / math.factorial(2 * k - n)
+        series = series + scale * small ** (2 * k - n)
+    turned = math.pi * far
+    recurrence = np.sinc(far)
+    for order in range(1, n + 1):
+        recurrence = (math.pi**order * np.sin(turned + order * math.pi / 2) / math.pi - order * recurrence) / far
+    return np.where(near, series, recurrence)
+
+
+@primitive(
+    name="sinc_derivative", pointwise=True, method=False, n=_order,
+    samples=[
+        sample(np.array([-2.5, -1.0, 1e-9, 0.0, 0.3, 1.7])), sample((2, 2), n=1), sample((), n=2), sample((0,), n=3),
+        sample(np.array([0.0, 0.999, 1.0, 5.0]), n=3),
+    ],
+)  # fmt: skip
+def _sinc_derivative(x: Any, /, n: int = 0) -> Any:
+    """Return the n-th derivative of sin(pi x) / (pi x), at 0 its limit."""
+    x = np.asarray(x)
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
+    y = np.sinc(x) if n == 0 else _sinc_slope(x.astype(np.float64), n)
+    return np.asarray(y).astype(dtype)
+
+
+_sinc_derivative.vjp(lambda g, x, n: g * _sinc_derivative.kernel(x, n=n + 1))
+
+
+@composite(numpy=[np.sinc], method=False, samples=[sample((2, 3)), sample(np.zeros(2)), sample(()), sample((0,))])
+def sinc(x: Any) -> Any:
+    """Return sin(pi x) / (pi x), and 1 at 0, where the derivative is 0. Shapes: (...) -> (...)."""
+    return _sinc_derivative(x, 0)
