@@ -16,7 +16,6 @@ from ..tensors import Tensor
 from .broadcasting import broadcast_to
 from .indexing import scatter_add
 from .joining import concatenate
-from .picking import where
 from .quantiles import median
 from .reduction import max, mean, min
 from .shaping import axis_number, on_axis
@@ -143,33 +142,44 @@ def _statistics(statistic: Callable[..., Any]) -> Callable[..., list[Tensor]]:
 def _repeated(source: Callable[[Any, int], Any]) -> Callable[..., list[Tensor]]:
     def beside(x: Tensor, axis: int, width: tuple[int, int], _: Any) -> list[Tensor]:
         n = _need_entries(x, axis)
-        return [x[on_axis(axis, source(places, n))] for places in _outside(n, width)]
+        outside = np.arange(-width[0], 0), np.arange(n, n + width[1])
+        return [x[on_axis(axis, source(places, n))] for places in outside]
 
     return beside
 
 
 def _mirrored(shared_edge: int) -> Callable[..., list[Tensor]]:
-    """Return the mode that mirrors at the edges, each an entry of its own image or not."""
+    """Return the mode that mirrors at the edges, each an entry of its own image or not.
+
+    Mirrored "odd", an entry's image is as far beyond the edge in value as in place, and so on outwards.
+    """
 
     def beside(x: Tensor, axis: int, width: tuple[int, int], types: Any) -> list[Tensor]:
         n = _need_entries(x, axis)
         if types[0] not in ("even", "odd"):
             raise ValueError(f"reflect_type must be 'even' or 'odd', not {types[0]!r}")
-        period = 2 * (n - 1 + shared_edge) or 1
-        first, last = x[on_axis(axis, slice(0, 1))], x[on_axis(axis, slice(-1, None))]
-        found = []
-        for places in _outside(n, width):
-            turn, place = places // period, places % period
-            turned = place >= n
-            image = x[on_axis(axis, np.where(turned, period - shared_edge - place, place))]
-            if types[0] == "odd" and n > 1:
-                image = image * _lying(1 - 2 * turned, x, axis)
-                for edge, times in ((last, 2 * turned + 2 * turn), (first, -2 * turn)):
-                    image = image + where(_lying(times, x, axis) != 0, edge * _lying(times, x, axis), 0.0)
-            found.append(image)
-        return found
+        ends = x[on_axis(axis, slice(0, 1))], x[on_axis(axis, slice(-1, None))]
+        odd = types[0] == "odd" and n > 1
+        return [_image(x, axis, side, width[side], ends, shared_edge, odd) for side in (0, 1)]
 
     return beside
+
+
+def _image(x: Tensor, axis: int, side: int, width: int, ends: Any, shared_edge: int, odd: bool) -> Any:
+    """Return what mirrors show beyond one side, counted from there outwards: images of images from the second on."""
+    n = x.shape[axis]
+    outwards = np.arange(n, n + width)
+    places = outwards if side else outwards[::-1]
+    period = 2 * (n - 1 + shared_edge) or 1
+    turn, place = np.divmod(places - 1 + shared_edge, period)
+    place += 1 - shared_edge
+    turned = place >= n
+    source = np.where(turned, period - shared_edge - place, place)
+    image = x[on_axis(axis, source if side else n - 1 - source)]
+    if odd:
+        image = image * _lying(1 - 2 * turned, x, axis) + ends[side] * _lying(2 * (turned + turn), x, axis)
+        image = image - ends[1 - side] * _lying(2 * turn, x, axis) if turn.any() else image
+    return image
 
 
 def _need_entries(x: Tensor, axis: int) -> int:
@@ -178,10 +188,6 @@ def _need_entries(x: Tensor, axis: int) -> int:
     if n == 0:
         raise ValueError(f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'")
     return n
-
-
-def _outside(n: int, width: tuple[int, int]) -> tuple[Any, Any]:
-    return np.arange(-width[0], 0), np.arange(n, n + width[1])
 
 
 def _lying(factors: Any, x: Tensor, axis: int) -> Any:
