@@ -16,7 +16,7 @@ from ..tensors import Tensor
 from .broadcasting import broadcast_to
 from .ordering import sort
 from .picking import take_along_axis, where
-from .reduction import axes
+from .reduction import axes, max
 from .shaping import moveaxis
 
 _TIES = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
@@ -64,23 +64,38 @@ def _place(method: str, n: Any, q: Any) -> Any:
     return (n - 1) * q if method == "linear" else n * q + (alpha + q * (1 - alpha - beta)) - 1
 
 
-def _of_sorted(y: Tensor, n: Any, q: Any, method: str) -> Any:
-    """Return the quantiles of the first n entries in ascending order: (..., m), (k,) -> (..., k)."""
+def _among(rows: Tensor, missing: Any, n: Any, q: Any, method: str) -> Any:
+    """Return the quantiles of the n entries of each row that are not missing: (..., m), (k,) -> (..., k)."""
     place = np.clip(_place(method, n, q), 0, n - 1)
     low = np.floor(raw(place)).astype(np.intp)
-    if method in _WHOLE:
-        return _at(y, low)
-    high = low + (raw(place) > low)
+    high = low if method in _WHOLE else low + (raw(place) > low)
     if isinstance(place, Tensor):
-        low, high = _flatter_side(y.data, low, high, n)
-    share = np.where(low == high, 0.5, place - low).astype(y.dtype)
-    a, b = _at(y, low), _at(y, high)
+        low, high = _flatter_side(np.sort(rows.data), low, high, n)
+    pick = _in_order if missing.any() or isinstance(place, Tensor) else _by_partition
+    a, b = pick(rows, low, high)
+    if method in _WHOLE:
+        return a
+    share = np.where(low == high, 0.5, place - low).astype(rows.dtype)
     return where(np.equal(a.data, b.data), a, a * (1 - share) + b * share)
 
 
-def _at(y: Tensor, places: Any) -> Any:
-    """Return the entries at places along the last axis: the same for all rows, or given for each."""
-    return y[..., places] if places.ndim == 1 else take_along_axis(y, places, -1)
+def _in_order(rows: Tensor, *places: Any) -> list[Any]:
+    """Return what stands at the places of the rows in ascending order, the same for all or given for each row."""
+    y = sort(rows)
+    return [y[..., p] if p.ndim == 1 else take_along_axis(y, p, -1) for p in places]
+
+
+def _by_partition(rows: Tensor, *places: Any) -> list[Any]:
+    """Return the same for rows without nan: where places are few, and no entry equals another's, without sorting."""
+    wanted = np.unique(np.concatenate(places))
+    if len(wanted) > 4:
+        return _in_order(rows, *places)
+    y = take_along_axis(rows, np.argpartition(rows.data, wanted, -1)[..., wanted], -1)
+    if rows.requires_grad and any(
+        ((rows.data == edge).sum(-1) > 1).any() for edge in np.split(y.data, len(wanted), -1)
+    ):
+        return _in_order(rows, *places)
+    return [y[..., np.searchsorted(wanted, p)] for p in places]
 
 
 def _flatter_side(y: Any, low: Any, high: Any, n: Any) -> tuple[Any, Any]:
@@ -107,14 +122,13 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: 
         return broadcast_to((rows.sum(-1) / math.nan).reshape(kept), (*q.shape, *kept))
     if n == 0:
         raise ValueError(f"quantiles of no entries are not defined, but axes {axis} of shape {x.shape} hold none")
-    y = sort(rows)
-    missing = np.isnan(y.data)
+    missing = np.isnan(rows.data)
     counts = n - missing.sum(-1, keepdims=True) if skip_nan and missing.any() else n
-    found = _of_sorted(y, counts, q.reshape(-1), method)
+    found = _among(rows, missing, counts, q.reshape(-1), method)
     if skip_nan and not np.all(counts):
         warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=4)
     if not skip_nan and missing.any():
-        found = where(missing[..., -1:], y[..., -1:], found)
+        found = where(missing.any(-1, keepdims=True), max(rows, -1, keepdims=True), found)
     return moveaxis(found, -1, 0).reshape(*q.shape, *kept)
 
 
