@@ -50,7 +50,7 @@ def _result(function: Any) -> str:
     if operation is not None:
         return "tuple[Tensor, ...]" if operation.several else "Tensor"
     text = str(inspect.signature(function).return_annotation)
-    return text if text in ("list[Tensor]", "tuple[Tensor, ...]") else "Tensor"
+    return text if text in ("list[Tensor]", "tuple[Tensor, ...]", "tuple[Tensor, Tensor]", "None") else "Tensor"
 
 
 def _stubbed(node: ast.stmt) -> str:

@@ -55,8 +55,8 @@ def test_what_leaves_out_a_nan_says_that_it_masks(name: str) -> None:
 
 
 def test_the_look_finds_what_masks() -> None:
-    found = {name for name in ("where", "getitem", "set_at", "power", "hypot") if leaves_out_a_nan(OPERATIONS[name])}
-    assert found == {"where", "getitem", "set_at", "power", "hypot"}
+    found = {name for name in ("either", "getitem", "set_at", "power", "hypot") if leaves_out_a_nan(OPERATIONS[name])}
+    assert found == {"either", "getitem", "set_at", "power", "hypot"}
     assert not leaves_out_a_nan(OPERATIONS["multiply"])
 
 

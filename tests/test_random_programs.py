@@ -167,6 +167,36 @@ def t(name: str) -> Callable[..., Any]:
     return lambda *args, **options: getattr(torch, name)(*args, **options)
 
 
+def ramp(a: Any) -> Any:
+    """Return distinct numbers in the operand's shape, so that extremes and orders have no ties."""
+    values = 0.019 * np.arange(math.prod(a.shape)).reshape(tuple(a.shape)) ** 1.1
+    return values if isinstance(a, tg.Tensor) else torch.tensor(values)
+
+
+def in_place(a: Any, c: float, d: float) -> Any:
+    """Return the value of a handle that was changed in place twice, where its older values were used too."""
+    y = a * c
+    first = np.sin(y)
+    y += d
+    second = np.sin(y * 0.7)
+    y *= first
+    return y + second
+
+
+def out_of_place(a: Any, c: float, d: float) -> Any:
+    """Return the same without changing anything, which PyTorch would not differentiate."""
+    y = a * c
+    moved = y + d
+    return moved * torch.sin(y) + torch.sin(moved * 0.7)
+
+
+def weighed(parts: list[Any]) -> Any:
+    total = parts[0] * 0.9
+    for k, part in enumerate(parts[1:], start=2):
+        total = total + part * part * (0.3 / k)
+    return total
+
+
 KINDS: dict[str, Kind] = {
     "add": Kind(2, broadcastable, mixed(lambda a, b: a + b), mixed(lambda a, b: a + b)),
     "multiply": Kind(2, broadcastable, mixed(lambda a, b: a * b), mixed(lambda a, b: a * b)),
@@ -225,7 +255,7 @@ KINDS: dict[str, Kind] = {
         2, lambda draw, shapes: unrepeated(draw, shapes), lambda a, b, i: assigned(a, b, i, np.array, lambda x: x * 1),
         lambda a, b, i: assigned(a, b, i, torch.tensor, lambda x: x.clone()),
     ),
-    "inplace": Kind(1, constants, lambda a, c, d: in_place(a, c, d, np.sin), lambda a, c, d: in_place(a, c, d, torch.sin)),
+    "inplace": Kind(1, constants, in_place, out_of_place),
     "unbind": Kind(
         1, lambda draw, shapes: () if shapes[0] and 0 not in shapes[0] else None,
         lambda a: weighed(list(a)), lambda a: weighed(list(a.unbind(0))),
@@ -235,29 +265,6 @@ KINDS: dict[str, Kind] = {
         lambda a, b: np.tanh(np.einsum("ij,ik->jk", a, b)), lambda a, b: torch.tanh(torch.einsum("ij,ik->jk", a, b)),
     ),
 }  # fmt: skip
-
-
-def ramp(a: Any) -> Any:
-    """Return distinct numbers in the operand's shape, so that extremes and orders have no ties."""
-    values = 0.019 * np.arange(math.prod(a.shape)).reshape(tuple(a.shape)) ** 1.1
-    return values if isinstance(a, tg.Tensor) else torch.tensor(values)
-
-
-def in_place(a: Any, c: float, d: float, sin: Callable[[Any], Any]) -> Any:
-    """Return the value of a handle that was changed in place twice, where its older values were used too."""
-    y = a * c
-    first = sin(y)
-    y += d
-    second = sin(y * 0.7)
-    y *= first
-    return y + second
-
-
-def weighed(parts: list[Any]) -> Any:
-    total = parts[0] * 0.9
-    for k, part in enumerate(parts[1:], start=2):
-        total = total + part * part * (0.3 / k)
-    return total
 
 
 @dataclass(frozen=True)

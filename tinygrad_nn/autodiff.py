@@ -203,8 +203,11 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
             if lead < 0 or any(n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)):
                 raise ValueError(rule_shape(node.operation.name, rule.argument, c.shape, shape))
             axes = tuple(i for i in range(c.ndim) if i < lead or c.shape[i] != shape[i - lead])
-            wide = c.astype(np.float32) if c.dtype.char == "e" else c
-            c = np.sum(wide, axis=axes).reshape(shape)
+            if axes == (c.ndim - 1,) and type(c) is np.ndarray and 0 < c.shape[-1] <= 64 and c.dtype.char in "fd":
+                c = (c.reshape(-1, c.shape[-1]) @ np.ones(c.shape[-1], c.dtype)).reshape(shape)
+            else:
+                wide = c.astype(np.float32) if c.dtype.char == "e" else c
+                c = np.sum(wide, axis=axes).reshape(shape)
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 
 

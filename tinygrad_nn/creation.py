@@ -72,7 +72,6 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
             raise
 
     create.__name__ = create.__qualname__ = function.__name__
-    create.inputs = 2  # type: ignore[attr-defined]
     create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."
     return create
 

@@ -22,7 +22,7 @@ WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
     {
         np.shape, np.ndim, np.size, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.array_repr, np.array_str,
         np.array2string, np.can_cast, np.result_type, np.common_type, np.min_scalar_type, np.shares_memory,
-        np.may_share_memory, np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal, np.argwhere, np.flatnonzero,
+        np.may_share_memory, np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal,
         np.count_nonzero, np.broadcast_shapes, np.histogram_bin_edges, np.isin, np.lexsort, np.einsum_path,
     }
 )  # fmt: skip
@@ -36,7 +36,8 @@ def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: A
     call = NUMPY_FUNCTIONS.get(function)
     if call is None:
         raise TypeError(errors.unknown_numpy(f"{function.__module__}.{function.__name__}", known_names()))
-    if len(args) > call.inputs or not kwargs.keys() <= _names(call).keys():
+    inputs = getattr(call, "inputs", None)  # what creates or assigns takes NumPy's arguments as they are
+    if inputs is not None and (len(args) > inputs or not kwargs.keys() <= _names(call).keys()):
         args, kwargs = _matched(function, call, args, kwargs)
     return call(*args, **kwargs)
 

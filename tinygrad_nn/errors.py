@@ -124,8 +124,24 @@ def silent_loss(what: str) -> str:
     )
 
 
+_INSTEAD = {
+    "put": "write t[index] = values; for flat indices index = np.unravel_index(indices, t.shape)",
+    "place": "write t[mask] = values, or t = tg.where(mask, values, t)",
+    "putmask": "write t = tg.where(mask, values, t)",
+    "copyto": "write t[...] = values, or t = tg.where(mask, values, t)",
+    "fill_diagonal": "write i = np.arange(min(t.shape)); t[i, i] = values",
+} | dict.fromkeys(
+    ("unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "union1d", "intersect1d", "setdiff1d",
+     "setxor1d"),
+    "the shape of its result depends on values; find indices by np.unique(t.data, return_index=True), then t[indices]",
+)  # fmt: skip
+
+
 def unknown_numpy(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name.rpartition(".")[2], sorted(set(known)), n=3, cutoff=0.6)
+    short = name.rpartition(".")[2]
+    if short in _INSTEAD:
+        return f"{name} is not recorded by tinygrad_nn: {_INSTEAD[short]}"
+    near = difflib.get_close_matches(short, sorted(set(known)), n=3, cutoff=0.6)
     hint = f"the nearest that are: {', '.join(f'tg.{n}' for n in near)}" if near else "see tg.__all__"
     return f"{name} is not recorded by tinygrad_nn; {hint}; or call it on t.data, without gradients"
 

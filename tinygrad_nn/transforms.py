@@ -20,7 +20,7 @@ from .containers import aligned, filled, leaves, map_leaves
 from .creation import as_tensor
 from .node import Node, history
 from .ops.elementwise import positive
-from .ops.shaping import stack
+from .ops.joining import stack
 from .recording import enable_grad, recording
 from .tensors import Tensor, make, seed_of
 

@@ -1,5 +1,7 @@
 """The operations: each is declared once, with its rules beside it."""
 
+# ruff: noqa: F401  (importing a module declares its operations)
+
 from typing import Any
 
 import numpy as np
@@ -7,11 +9,26 @@ import numpy as np
 from .. import dispatch
 from ..primitive import PUBLIC
 from ..tensors import NUMPY_FUNCTIONS
-from . import activation, cumulative, elementwise, fused, indexing, linalg, reduction, shaping, special, statistics
-
-__all__ = [
-    "activation", "cumulative", "dispatch", "elementwise", "functions", "fused", "indexing", "linalg", "reduction", "shaping", "special", "statistics",
-]  # fmt: skip
+from . import (
+    activation,
+    broadcasting,
+    cumulative,
+    elementwise,
+    fused,
+    indexing,
+    joining,
+    linalg,
+    ordering,
+    padding,
+    picking,
+    quantiles,
+    rearranging,
+    reduction,
+    shaping,
+    special,
+    splitting,
+    statistics,
+)
 
 
 def functions(namespace: Any = np) -> dict[str, Any]:

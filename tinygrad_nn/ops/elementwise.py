@@ -166,18 +166,18 @@ invert         = elementwise(np.invert,        operator="invert", method=False)
 
 
 @primitive(
-    numpy=[np.where], masks=True, linear=True, method=False,
+    name="either", masks=True, linear=True, method=False,
     samples=[
         sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
         sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
     ],
 )  # fmt: skip
-def where(condition: Any, a: Any, b: Any, /) -> Any:
+def _either(condition: Any, a: Any, b: Any, /) -> Any:
     """Return a where the condition holds, else b. Shapes broadcast: (...), (...), (...) -> (...)."""
     return np.where(condition, a, b)
 
 
-where.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
+_either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
 
 
 @composite(
@@ -230,9 +230,9 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
     if x.dtype.kind != "f":
         return positive(x)
     largest = float(np.finfo(x.dtype).max)
-    x = where(isnan(x), nan, x)
-    x = where(isposinf(x), largest if posinf is None else posinf, x)
-    return where(isneginf(x), -largest if neginf is None else neginf, x)
+    x = _either(isnan(x), nan, x)
+    x = _either(isposinf(x), largest if posinf is None else posinf, x)
+    return _either(isneginf(x), -largest if neginf is None else neginf, x)
 
 
 @primitive(

@@ -35,7 +35,8 @@ def _plain(index: Any, inputs: Any = None) -> Any:
     if index is None or index is Ellipsis or isinstance(index, (int, np.integer, slice)):
         return index
     array = np.array(index.data if isinstance(index, Tensor) else index)
-    return array.astype(np.intp) if array.size == 0 and array.dtype.kind == "f" else array
+    counts = array.dtype.kind in "iu" or (array.size == 0 and array.dtype.kind == "f")
+    return array.astype(np.intp, copy=False) if counts else array
 
 
 def _may_repeat(index: Any) -> bool:
@@ -58,10 +59,30 @@ def getitem(x: Any, /, index: Any) -> Any:
 
 
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
-    if _may_repeat(index):
+    """Add `g` into the buffer at the index, in the fastest of NumPy's ways; repeated places add up."""
+    if not _may_repeat(index):
+        buffer[index] += g
+    elif buffer.ndim == 1 and isinstance(index, np.ndarray):
+        np.add.at(buffer, index.ravel(), np.ravel(g))
+    elif 8 * np.size(g) < max(buffer.size, 4000):
         np.add.at(buffer, index, g)
     else:
-        buffer[index] += g
+        buffer += _spread(g, index, buffer.shape)
+
+
+def _spread(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Return zeros with `g` added at the index, for a `g` of many entries.
+
+    `add.at` is fast along one axis only; and an assignment is faster, if no place is named twice.
+    """
+    y, seen = np.zeros(shape, g.dtype), np.zeros(shape, bool)
+    seen[index] = True
+    if np.count_nonzero(seen) == g.size:
+        y[index] = g
+    else:
+        places = np.arange(y.size).reshape(shape)[index]
+        np.add.at(y.reshape(-1), places.ravel(), g.ravel())
+    return y
 
 
 def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
@@ -75,7 +96,10 @@ def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
     """Return zeros of `shape` with `x` added at the index; repeated places add up."""
     y = np.zeros(shape, x.dtype)
-    _add_at(y, x, index)
+    if _may_repeat(index):
+        _add_at(y, x, index)
+    else:
+        y[index] = x
     return y
 
 
@@ -116,7 +140,7 @@ set_at.vjp(
 )
 
 
-def _assign(x: Tensor, index: Any, value: Any) -> None:
+def assign(x: Tensor, index: Any, value: Any) -> None:
     """Rebind the handle to a copy with the value assigned."""
     if type(value) is int and x.dtype.kind in "iuf":
         value = np.asarray(value, x.dtype)
@@ -126,4 +150,4 @@ def _assign(x: Tensor, index: Any, value: Any) -> None:
     x._rebind(set_at(x, v, index))
 
 
-setattr(Tensor, "__setitem__", _assign)  # noqa: B010
+setattr(Tensor, "__setitem__", assign)  # noqa: B010

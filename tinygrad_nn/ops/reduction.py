@@ -13,7 +13,7 @@ from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
 from .elementwise import maximum, minimum, sqrt
-from .elementwise import where as choose
+from .elementwise import _either as choose
 
 _SAMPLES = (
     sample((2, 3)),

@@ -1,16 +1,13 @@
-"""Operations that move entries about or repeat them: the values stay what they were."""
+"""Shapes and axes: the entries stay what they were, all of them once."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ..containers import leaves
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
@@ -20,7 +17,8 @@ from .reduction import axes
 _EMPTY = np.zeros((0, 3))
 
 
-def _axis(axis: Any, ndim: int) -> int:
+def axis_number(axis: Any, ndim: int) -> int:
+    """Return an axis as a number from 0 on. Raises numpy.exceptions.AxisError for one that isn't there."""
     return int(np.lib.array_utils.normalize_axis_index(axis, ndim))
 
 
@@ -48,29 +46,42 @@ def _reshape(x: Any, /, shape: Any) -> Any:
 _reshape.vjp(lambda g, x_shape: np.reshape(g, x_shape))
 
 
-@composite(numpy=[np.reshape], samples=[sample((2, 3), shape=(3, 2)), sample((), shape=(1,)), sample(_EMPTY, shape=(0,))])
-def reshape(x: Any, *lengths: Any, shape: Any = None) -> Tensor:
+def in_order(x: Any, shape: Any, order: str) -> Tensor:
+    """Return the entries in another shape, read and laid out in C order, or in Fortran's: first axis fastest."""
+    if order not in ("C", "F"):
+        raise ValueError(f"order must be 'C' or 'F', not {order!r}: a tensor is a value, without an order in memory")
+    if order == "C":
+        return _reshape(x, shape)
+    lengths = shape if isinstance(shape, Iterable) else (shape,)
+    return _transpose(_reshape(_transpose(x), tuple(reversed(tuple(lengths)))))
+
+
+@composite(
+    numpy=[np.reshape],
+    samples=[
+        sample((2, 3), shape=(3, 2)), sample((), shape=(1,)), sample(_EMPTY, shape=(0,)),
+        sample((2, 3, 2), shape=(-1, 4), order="F"),
+    ],
+)  # fmt: skip
+def reshape(x: Any, *lengths: Any, shape: Any = None, order: str = "C") -> Tensor:
     """Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
-    return _reshape(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths)
+    if len(lengths) > 1 and isinstance(lengths[-1], str):
+        *lengths, order = lengths  # type: ignore[assignment]
+    return in_order(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths, order)
 
 
-@composite(numpy=[np.ravel], samples=[sample((2, 3)), sample(()), sample(_EMPTY)])
-def ravel(x: Any) -> Tensor:
-    """Return the entries along one axis, in C order. Shapes: (...) -> (n,).
-
-    Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
-    """
-    parts = list(leaves(x))
-    if all(isinstance(part, (int, float)) for part in parts):
-        parts = [parts]
-    return concatenate([_reshape(as_tensor(part), (-1,)) for part in parts]) if len(parts) != 1 else _reshape(parts[0], (-1,))
+@composite(numpy=[np.copy], samples=[sample((2, 3)), sample(()), sample(_EMPTY)])
+def copy(x: Any) -> Any:
+    """Return a tensor of the same values with memory of its own, recorded as a step of the graph."""
+    x = as_tensor(x)
+    return x.astype(x.dtype)
 
 
 def _permutation(axes: Any, inputs: Any) -> tuple[int, ...]:
     ndim = np.ndim(inputs[0])
     if axes is None:
         return tuple(reversed(range(ndim)))
-    found = tuple(_axis(a, ndim) for a in axes)
+    found = tuple(axis_number(a, ndim) for a in axes)
     if sorted(found) != list(range(ndim)):
         raise ValueError(f"axes {axes} don't match a tensor of {ndim} axes: name each axis once")
     return found
@@ -88,7 +99,10 @@ def _transpose(x: Any, /, axes: Any = None) -> Any:
 _transpose.vjp(lambda g, axes: np.transpose(g, tuple(int(i) for i in np.argsort(axes))))
 
 
-@composite(numpy=[np.transpose, np.permute_dims], samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample(()), sample(_EMPTY)])
+@composite(
+    numpy=[np.transpose, np.permute_dims],
+    samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample(()), sample(_EMPTY)],
+)  # fmt: skip
 def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
     """Return the tensor with its axes reversed, or in the given order."""
     if order:
@@ -104,7 +118,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     """Return the tensor with two axes exchanged."""
     x = as_tensor(x)
     order = list(range(x.ndim))
-    i, j = _axis(axis1, x.ndim), _axis(axis2, x.ndim)
+    i, j = axis_number(axis1, x.ndim), axis_number(axis2, x.ndim)
     order[i], order[j] = order[j], order[i]
     return _transpose(x, order)
 
@@ -122,12 +136,23 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     """Return the tensor with the source axes moved to where the destination says."""
     x = as_tensor(x)
     one = np.ndim(source) == 0
-    sources = [_axis(a, x.ndim) for a in ([source] if one else source)]
-    places = [_axis(a, x.ndim) for a in ([destination] if one else destination)]
+    sources = [axis_number(a, x.ndim) for a in ([source] if one else source)]
+    places = [axis_number(a, x.ndim) for a in ([destination] if one else destination)]
     order = [i for i in range(x.ndim) if i not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
     return _transpose(x, order)
+
+
+@composite(
+    numpy=[np.rollaxis], method=False,
+    samples=[sample((2, 3, 4), axis=-1), sample((2, 3, 4), axis=0, start=3), sample(_EMPTY, axis=1)],
+)  # fmt: skip
+def rollaxis(x: Any, axis: int, start: int = 0) -> Any:
+    """Return the tensor with an axis moved in front of the one numbered `start`; moveaxis says it better."""
+    x = as_tensor(x)
+    axis, place = axis_number(axis, x.ndim), start if start == x.ndim else axis_number(start, x.ndim)
+    return moveaxis(x, axis, place - (axis < place))
 
 
 @composite(numpy=[np.expand_dims], samples=[sample((2, 3), axis=(0, -1)), sample((), axis=-1), sample(_EMPTY, axis=1)])
@@ -140,6 +165,33 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
     return _reshape(x, tuple(1 if i in places else next(old) for i in range(x.ndim + len(places))))
 
 
+def _each(change: Any, xs: tuple[Any, ...]) -> Any:
+    """Return what changing each input gives: one tensor for one, else a tuple."""
+    changed = tuple(change(as_tensor(x)) for x in xs)
+    return changed[0] if len(changed) == 1 else changed
+
+
+_ANY_RANK = (sample(()), sample((2,), (2, 3), ()), sample((2, 3, 4), (0,)), sample(np.zeros((0, 2, 1, 1))))
+
+
+@composite(numpy=[np.atleast_1d], method=False, samples=_ANY_RANK)
+def atleast_1d(*xs: Any) -> Any:
+    """Return the tensor with one axis at least, of several a tuple: () -> (1,)."""
+    return _each(lambda x: _reshape(x, x.shape or (1,)), xs)
+
+
+@composite(numpy=[np.atleast_2d], method=False, samples=_ANY_RANK)
+def atleast_2d(*xs: Any) -> Any:
+    """Return the tensor with two axes at least, of several a tuple: (n,) -> (1, n)."""
+    return _each(lambda x: _reshape(x, x.shape if x.ndim > 1 else (1, x.size)), xs)
+
+
+@composite(numpy=[np.atleast_3d], method=False, samples=_ANY_RANK)
+def atleast_3d(*xs: Any) -> Any:
+    """Return the tensor with three axes at least, of several a tuple: (n,) -> (1, n, 1), (m, n) -> (m, n, 1)."""
+    return _each(lambda x: _reshape(x, x.shape if x.ndim > 2 else (*(x.shape if x.ndim == 2 else (1, x.size)), 1)), xs)
+
+
 @composite(numpy=[np.squeeze], samples=[sample((1, 3, 1)), sample((1, 3, 1), axis=-1), sample(()), sample((1, 0))])
 def squeeze(x: Any, axis: Any = None) -> Tensor:
     """Return the tensor without its axes of length 1, or without those named."""
@@ -150,109 +202,12 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     return _reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
 
 
-def _lengths(shape: Any, inputs: Any) -> tuple[int, ...]:
-    return tuple(shape) if isinstance(shape, Iterable) else (int(shape),)
+def on_axis(axis: int, part: Any) -> tuple[Any, ...]:
+    """Return the index that takes `part` of an axis and everything of the others."""
+    return (*[slice(None)] * axis, part)
 
 
-@primitive(
-    numpy=[np.broadcast_to], linear=True, method=False, shape=_lengths,
-    samples=[
-        sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)),
-        sample((0, 1), shape=(2, 0, 3)),
-    ],
-)  # fmt: skip
-def broadcast_to(x: Any, /, shape: Any) -> Any:
-    """Return a read-only view with axes of length 1, and missing first ones, repeated."""
-    return np.broadcast_to(x, shape)
-
-
-broadcast_to.vjp(lambda g: g)
-
-
-def _joined_axis(axis: Any, inputs: Any) -> int:
-    return _axis(axis, np.ndim(inputs[0]))
-
-
-@primitive(
-    variadic=True, linear=True, method=False, name="join", axis=_joined_axis,
-    samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0), (2, 1)], axis=-1)],
-)  # fmt: skip
-def _concatenate(xs: Any, /, axis: int = 0) -> Any:
-    """Return the inputs joined along an axis that they have."""
-    return np.concatenate(xs, axis)
-
-
-@_concatenate.vjp
-def _own_part(g: Any, index_of_input: int, xs_shapes: Any, axis: int) -> Any:
-    before = sum(shape[axis] for shape in xs_shapes[:index_of_input])
-    part = slice(before, before + xs_shapes[index_of_input][axis])
-    return g[(*[slice(None)] * axis, part)]
-
-
-@composite(
-    numpy=[np.concatenate, np.concat], method=False,
-    samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0)], axis=-1), sample([(2, 3), ()], axis=None)],
-)  # fmt: skip
-def concatenate(xs: Any, axis: int | None = 0) -> Tensor:
-    """Return the tensors joined along an existing axis; `axis=None` joins them flattened."""
-    xs = list(xs)
-    if not xs:
-        raise ValueError("concatenate needs at least one tensor")
-    return _concatenate(xs, axis) if axis is not None else _concatenate([ravel(x) for x in xs], 0)
-
-
-@composite(
-    numpy=[np.stack], method=False,
-    samples=[sample([(2, 3), (2, 3)], axis=-1), sample([(), ()]), sample([(0,), (0,)])],
-)  # fmt: skip
-def stack(xs: Any, axis: int = 0) -> Tensor:
-    """Return the tensors, all of one shape, joined along a new axis."""
-    tensors = [as_tensor(x) for x in xs]
-    if len({t.shape for t in tensors}) > 1:
-        raise ValueError(f"stack needs tensors of one shape, got {[t.shape for t in tensors]}")
-    return _concatenate([expand_dims(t, axis) for t in tensors], axis)
-
-
-@primitive(
-    numpy=[np.unstack] if hasattr(np, "unstack") else [], several=True, linear=True, method=False, masks=True, axis=_joined_axis,
-    samples=[sample((2, 3)), sample((2, 3, 2), axis=-1), sample((3,)), sample((2, 0))],
-)  # fmt: skip
-def unstack(x: Any, /, axis: int = 0) -> Any:
-    """Return the slices along an axis as a tuple, without it. Shapes: (n, ...) -> n times (...)."""
-    return tuple(np.moveaxis(x, axis, 0))
-
-
-unstack.vjp(lambda g, axis: np.stack(g, axis))
-
-
-def _iterate(x: Tensor) -> Iterator[Tensor]:
-    """Return an iterator over the slices along the first axis."""
-    if x.ndim == 0:
-        raise TypeError("a 0-d tensor can't be iterated over; use t.item()")
-    return iter(unstack(x))
-
-
-setattr(Tensor, "__iter__", _iterate)  # noqa: B010
-
-
-@composite(
-    numpy=[np.split], method=False,
-    samples=[
-        sample((4, 3), indices_or_sections=2), sample((2, 5), indices_or_sections=[1, 3], axis=-1),
-        sample(_EMPTY, indices_or_sections=2),
-    ],
-)  # fmt: skip
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Return the pieces between the given places along an axis, or so many equal ones."""
+def flat_or(x: Any, axis: int | None) -> tuple[Tensor, int]:
+    """Return the tensor and the axis as a number; the tensor flattened if the axis is None."""
     x = as_tensor(x)
-    axis = _axis(axis, x.ndim)
-    n = x.shape[axis]
-    if np.ndim(indices_or_sections) == 0:
-        pieces = operator.index(indices_or_sections)
-        if pieces < 1 or n % pieces:
-            raise ValueError(f"an axis of length {n} has no {pieces} equal pieces")
-        places = [n // pieces * i for i in range(1, pieces)]
-    else:
-        places = [int(i) for i in indices_or_sections]
-    before = (slice(None),) * axis
-    return [x[(*before, slice(start, stop))] for start, stop in itertools.pairwise([0, *places, n])]
+    return (_reshape(x, (-1,)), 0) if axis is None else (x, axis_number(axis, x.ndim))

@@ -13,7 +13,7 @@ from ..tensors import Tensor
 from . import reduction
 from .cumulative import cumprod, cumsum
 from .elementwise import isnan, logical_not, maximum, minimum
-from .elementwise import where as choose
+from .elementwise import _either as choose
 from .reduction import axes
 
 _NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])

@@ -1,0 +1,210 @@
+"""Entries picked by indices, by conditions and by choices, and where those hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import raw
+from ..creation import as_tensor
+from ..operation import sample
+from ..primitive import composite, primitive
+from ..tensors import NUMPY_FUNCTIONS, Tensor
+from .broadcasting import broadcast_to
+from .elementwise import _either
+from .indexing import assign
+from .joining import ravel, stack
+from .shaping import axis_number, flat_or, on_axis
+
+_EMPTY = np.zeros((0, 3))
+_HOLDS = (sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample(_EMPTY), sample(np.array([True, False])))
+
+
+def _known_index(indices: Any, n: int, mode: str) -> Any:
+    """Return the indices as an array; those beyond an axis of length n wrapped around, or clipped to its ends."""
+    places = np.asarray(raw(indices))
+    places = places.astype(np.intp, casting="same_kind" if places.size else "unsafe")
+    if mode == "raise" or n == 0:
+        return places
+    if mode not in ("wrap", "clip"):
+        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', not {mode!r}")
+    return places % n if mode == "wrap" else np.clip(places, 0, n - 1)
+
+
+@composite(
+    numpy=[np.take],
+    samples=[
+        sample((2, 3), indices=np.array([[0, -1], [1, 1]]), axis=-1), sample((2, 3), indices=[5, 0, 0]),
+        sample((), indices=0), sample((3, 2), indices=1, axis=0), sample((3,), indices=[-4, 7], mode="wrap"),
+        sample((3,), indices=[-4, 7], mode="clip"), sample(_EMPTY, indices=[2], axis=1), sample((3,), indices=[]),
+    ],
+)  # fmt: skip
+def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    """Return the entries, or the slices along an axis, that the indices name, repeated ones too.
+
+    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    """
+    x, axis = flat_or(x, axis)
+    return x[on_axis(axis, _known_index(indices, x.shape[axis], mode))]
+
+
+def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
+    """Return where in a flattened tensor of that shape the indices along an axis point, broadcast to it."""
+    n = shape[axis]
+    if indices.ndim != len(shape):
+        raise ValueError(f"indices of shape {indices.shape} need as many axes as the tensor of shape {shape}")
+    if indices.size and not (-n <= indices.min() and indices.max() < n):
+        raise IndexError(f"an index is out of bounds for axis {axis} with size {n}")
+    strides = np.cumprod([1, *shape[:0:-1]])[::-1]
+    others = np.ix_(*[np.arange(1 if i == axis else length) * strides[i] for i, length in enumerate(shape)])
+    places = np.where(indices < 0, indices + n, indices) * strides[axis]
+    for i, offset in enumerate(others):
+        if i != axis:
+            places = places + offset
+    return places
+
+
+@composite(
+    numpy=[np.take_along_axis], method=False,
+    samples=[
+        sample((2, 3), indices=np.array([[2, 0], [-1, -1]]), axis=-1), sample((2, 3), indices=np.array([[1]]), axis=1),
+        sample((2, 1, 3), indices=np.array([[[1], [0]]]), axis=0), sample((2, 3), indices=np.array([5, 0]), axis=None),
+        sample(_EMPTY, indices=np.zeros((0, 2), int), axis=1), sample((), indices=np.array([0]), axis=None),
+    ],
+)  # fmt: skip
+def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
+    """Return the entries whose places along an axis the indices tell, as argsort and argmax with keepdims do.
+
+    Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
+    """
+    x, axis = flat_or(x, axis)
+    return ravel(x)[places_along(x.shape, np.asarray(raw(indices)), axis)]
+
+
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> None:
+    """Assign the values to the entries whose places along an axis the indices tell, as `t[index] = v` does."""
+    if not isinstance(arr, Tensor):
+        raise TypeError("put_along_axis would write tensors into a NumPy array; make that a tensor by tg.tensor(array)")
+    shape = (arr.size,) if axis is None else arr.shape
+    places = places_along(shape, np.asarray(raw(indices)), 0 if axis is None else axis_number(axis, arr.ndim))
+    assign(arr, np.unravel_index(places, arr.shape), values)
+
+
+NUMPY_FUNCTIONS[np.put_along_axis] = put_along_axis
+
+
+@primitive(numpy=[np.nonzero], several=True, samples=_HOLDS)
+def nonzero(x: Any, /) -> Any:
+    """Return where the entries are not zero: one tensor of indices for each axis."""
+    return np.nonzero(x)
+
+
+@primitive(numpy=[np.flatnonzero], method=False, samples=(*_HOLDS, sample(())))
+def flatnonzero(x: Any, /) -> Any:
+    """Return where the flattened entries are not zero."""
+    return np.flatnonzero(x)
+
+
+@primitive(numpy=[np.argwhere], method=False, samples=(*_HOLDS, sample(())))
+def argwhere(x: Any, /) -> Any:
+    """Return where the entries are not zero, a row of indices for each."""
+    return np.argwhere(x)
+
+
+for _places in (nonzero, flatnonzero, argwhere):
+    _places.vjp(None)
+
+
+@composite(
+    numpy=[np.where], method=False,
+    samples=[
+        sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
+        sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
+    ],
+)  # fmt: skip
+def where(condition: Any, *choices: Any) -> Any:
+    """Return a where the condition holds, else b, for two choices; without them where it holds, as nonzero does.
+
+    Shapes broadcast: (...), (...), (...) -> (...).
+    """
+    if len(choices) == 1 or len(choices) > 2:
+        raise ValueError(f"where takes a condition alone or with two choices, got {len(choices)}")
+    return _either(condition, *choices) if choices else nonzero(condition)
+
+
+@composite(
+    numpy=[np.select], method=False,
+    samples=[
+        sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (2, 3)]),
+        sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),
+    ],
+)  # fmt: skip
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """Return of each entry the choice whose condition is the first to hold, else the default. Shapes broadcast."""
+    conditions = [as_tensor(condition) for condition in condlist]
+    if len(conditions) != len(choicelist) or not conditions:
+        raise ValueError(f"select needs a choice for each condition, got {len(choicelist)} for {len(conditions)}")
+    if any(condition.dtype != bool for condition in conditions):
+        raise TypeError("select needs conditions of booleans: write t != 0 for numbers")
+    choices: list[Any] = [x if isinstance(x, (int, float)) else as_tensor(x) for x in (*choicelist, default)]
+    dtype = np.result_type(*map(raw, choices))
+    y = choices.pop()
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        y = _either(condition, choice, y)
+    return y if y.dtype == dtype else y.astype(dtype)
+
+
+@composite(
+    numpy=[np.choose],
+    samples=[
+        sample(np.array([1, 0, 1]), [(3,), (2, 3)]), sample(np.array(1), [(), ()]),
+        sample(np.array([-1, 5]), [(2,), (1,)], mode="wrap"), sample(np.array([-1, 5]), [(2,), ()], mode="clip"),
+        sample(np.zeros((0,), int), [(1,)]),
+    ],
+)  # fmt: skip
+def choose(x: Any, choices: Any, mode: str = "raise") -> Any:
+    """Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
+
+    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    """
+    tensors = [as_tensor(choice) for choice in choices]
+    index = _known_index(x, len(tensors), mode)
+    if mode == "raise" and index.size and (index.min() < 0 or index.max() >= len(tensors)):
+        raise ValueError(f"invalid entry in choice array: choose among {len(tensors)} needs indices from 0 on")
+    shape = np.broadcast_shapes(index.shape, *[t.shape for t in tensors])
+    index, joined = np.broadcast_to(index, shape), stack([broadcast_to(t, shape) for t in tensors])
+    return joined[(index, *np.indices(shape, sparse=True))]
+
+
+@composite(
+    numpy=[np.compress], method=False,
+    samples=[
+        sample(np.array([True, False, True]), (2, 3), axis=-1), sample(np.array([0, 1]), (3, 2), axis=0),
+        sample(np.array([False, True, False, True]), (2, 3)), sample(np.array([True]), ()),
+        sample(np.array([True]), (0, 3), axis=1),
+    ],
+)  # fmt: skip
+def compress(condition: Any, x: Any, axis: int | None = None) -> Any:
+    """Return the slices along an axis for which the condition holds, a vector no longer than it."""
+    holds = np.asarray(raw(condition))
+    if holds.ndim != 1:
+        raise ValueError(f"compress takes a vector of conditions, got shape {holds.shape}; write t[mask] for a mask")
+    x, axis = flat_or(x, axis)
+    return x[on_axis(axis, np.flatnonzero(holds))]
+
+
+setattr(Tensor, "compress", lambda self, condition, axis=None: compress(condition, self, axis))  # noqa: B010
+
+
+@composite(
+    numpy=[np.extract], method=False,
+    samples=[
+        sample(np.array([[True, False, True], [False, False, True]]), (2, 3)), sample(np.array([0, 1, 1]), (2, 3)),
+        sample(np.array(True), ()), sample(np.zeros((0, 3), bool), (0, 3)),
+    ],
+)  # fmt: skip
+def extract(condition: Any, x: Any) -> Any:
+    """Return the flattened entries at which the flattened condition holds."""
+    return ravel(x)[np.flatnonzero(raw(condition))]
