@@ -7,10 +7,14 @@ import numpy as np
 from .. import dispatch
 from ..primitive import PUBLIC
 from ..tensors import NUMPY_FUNCTIONS
-from . import activation, cumulative, elementwise, fused, indexing, linalg, reduction, shaping, special, statistics
+from . import (
+    activation, contraction, cumulative, decompositions, determinants, elementwise, fused, indexing, inverses,
+    least_squares, linalg, norms, reduction, shaping, special, statistics,
+)  # fmt: skip
 
 __all__ = [
-    "activation", "cumulative", "dispatch", "elementwise", "functions", "fused", "indexing", "linalg", "reduction", "shaping", "special", "statistics",
+    "activation", "contraction", "cumulative", "decompositions", "determinants", "dispatch", "elementwise", "functions",
+    "fused", "indexing", "inverses", "least_squares", "linalg", "norms", "reduction", "shaping", "special", "statistics",
 ]  # fmt: skip
 
 
