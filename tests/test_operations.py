@@ -19,6 +19,7 @@ from importlib import import_module
 from inspect import Parameter, signature
 from typing import Any
 
+import by_loops
 import numpy as np
 import pytest
 import scipy.special
@@ -437,6 +438,8 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "share": shared,
     "topk": extremes,
 }
+
+REFERENCES |= by_loops.REFERENCES
 
 
 def numpy_functions(name: str) -> list[Any]:
@@ -1060,6 +1063,13 @@ QUANTILES = {"median", "quantile", "percentile", "nanmedian", "nanquantile", "na
 TIED = {"clip", "max", "min", "ptp", "std", "cummax", "running_largest", "sort", "partition", "topk", *QUANTILES}
 NO_EMPTY = {"average"}
 
+# Convolution, pooling and interpolation, whose inputs meet along windows.
+PRIVATE |= by_loops.PRIVATE
+NEEDS_AXES |= {"correlate", *by_loops.SPATIAL}
+SAME_SHAPES |= by_loops.MEET_ALONG_WINDOWS
+TIED |= {"interp", *by_loops.TIED}
+NO_EMPTY |= by_loops.SEQUENCES
+
 
 def negative(value: Any) -> bool:
     return any(map(negative, value)) if isinstance(value, (tuple, list)) else isinstance(value, int) and value < 0
@@ -1099,7 +1109,7 @@ def required(name: str) -> set[str]:
         "size 0": name not in NO_EMPTY,
         "0-d": name not in NEEDS_AXES,
         "negative axis": bool(AXES & set(names)),
-        "broadcasting": inputs > 1 and name not in SAME_SHAPES,
+        "broadcasting": inputs > 1 and name not in SAME_SHAPES | by_loops.TAKE_WINDOWS,
         "ties": name in TIED or bool(op is not None and op.kinks),
     }
     return {feature for feature, there in found.items() if there}

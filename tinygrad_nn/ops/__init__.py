@@ -12,15 +12,20 @@ from ..tensors import NUMPY_FUNCTIONS
 from . import (
     activation,
     broadcasting,
+    convolution,
+    correlation,
     cumulative,
     elementwise,
     fused,
     indexing,
+    interpolation,
     joining,
     linalg,
     ordering,
     padding,
     picking,
+    pooling,
+    products,
     quantiles,
     rearranging,
     reduction,
@@ -28,6 +33,7 @@ from . import (
     special,
     splitting,
     statistics,
+    windows,
 )
 
 
