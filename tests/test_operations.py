@@ -19,6 +19,7 @@ from importlib import import_module
 from inspect import Parameter, signature
 from typing import Any
 
+import by_loops
 import numpy as np
 import pytest
 import scipy.special
@@ -64,9 +65,7 @@ class Case:
 
     def arguments(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the positional arguments with these leaves."""
-        return [
-            leaves[p] if isinstance(p, int) else [leaves[i] for i in p] for p in self.places
-        ]
+        return [leaves[p] if isinstance(p, int) else [leaves[i] for i in p] for p in self.places]
 
     def outputs(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the results of the call, in a list; of several those that record."""
@@ -485,6 +484,8 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "share": shared,
     "topk": extremes,
 }
+
+REFERENCES |= by_loops.REFERENCES
 
 
 def numpy_functions(name: str) -> list[Any]:
@@ -1147,6 +1148,13 @@ TIED = {
 }  # fmt: skip
 NO_EMPTY = {"average", "tensorinv"}
 
+# Convolution, pooling and interpolation, whose inputs meet along windows.
+PRIVATE |= by_loops.PRIVATE
+NEEDS_AXES |= {"correlate", *by_loops.SPATIAL}
+SAME_SHAPES |= by_loops.MEET_ALONG_WINDOWS
+TIED |= {"interp", *by_loops.TIED}
+NO_EMPTY |= by_loops.SEQUENCES
+
 
 def negative(value: Any) -> bool:
     return any(map(negative, value)) if isinstance(value, (tuple, list)) else isinstance(value, int) and value < 0
@@ -1186,7 +1194,7 @@ def required(name: str) -> set[str]:
         "size 0": name not in NO_EMPTY,
         "0-d": name not in NEEDS_AXES,
         "negative axis": bool(AXES & set(names)) and name != "tensorsolve",  # nor does NumPy's take one
-        "broadcasting": inputs > 1 and name not in SAME_SHAPES,
+        "broadcasting": inputs > 1 and name not in SAME_SHAPES | by_loops.TAKE_WINDOWS,
         "ties": name in TIED or bool(op is not None and op.kinks),
     }
     return {feature for feature, there in found.items() if there}
@@ -1260,7 +1268,10 @@ def test_complex_step_judges_every_analytic_ufunc() -> None:
 def wrong_rule(monkeypatch: pytest.MonkeyPatch, name: str, *rules: Any) -> None:
     """Replace an operation's rules by others that read the same names."""
     op = OPERATIONS[name]
-    made = tuple(Rule(rule, argument, op.layout, pointwise if op.pointwise else None) for rule, argument in zip(rules, op.arguments))
+    made = tuple(
+        Rule(rule, argument, op.layout, pointwise if op.pointwise else None)
+        for rule, argument in zip(rules, op.arguments)
+    )
     monkeypatch.setattr(op, "rules", made)
 
 

@@ -73,7 +73,9 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
 
 def _is_default(value: Any, default: Any, name: str) -> bool:
     """Return whether an option asks for nothing: NumPy's default, or C order of a result that is C anyway."""
-    return value is default or (isinstance(value, (str, int)) and value == default) or (name == "order" and value in "CK")
+    return (
+        value is default or (isinstance(value, (str, int)) and value == default) or (name == "order" and value in "CK")
+    )
 
 
 def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:

@@ -154,7 +154,9 @@ def numpy_option(name: str, options: Iterable[str]) -> str:
 
 
 def numpy_method(name: str, method: str) -> str:
-    return f"np.{name}.{method} changes an array in place and is not recorded; write t[index] = value, or tg.scatter_add"
+    return (
+        f"np.{name}.{method} changes an array in place and is not recorded; write t[index] = value, or tg.scatter_add"
+    )
 
 
 def where_without_out(name: str) -> str:
@@ -213,6 +215,7 @@ _REMEDIES = (
     (r"int too large|int too big|OverflowError", "that number fits no dtype; write it as a float"),
     (r"Unable to allocate|array is too big", "the result does not fit the memory: work on slices of the inputs"),
     (r"out of bounds for axis", "indices go from -n to n - 1 on an axis of length n"),
+    (r"window shape cannot be larger", "a window is at most as long as its axis: pad the input first"),
     (r"too many indices", "give at most one index per axis; t.shape tells how many there are"),
     (r"boolean index", "a boolean mask has the shape of the axes that it picks from"),
     (r"only integers, slices|must be of integer", "an index is an integer, a slice, None, ..., or an array of integers or booleans"),

@@ -18,7 +18,22 @@ from .recording import recording
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
 _REFLECTED = frozenset(
-    ["add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"]
+    [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "divmod",
+        "pow",
+        "matmul",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    ]
 )
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 PUBLIC: dict[str, Any] = {}

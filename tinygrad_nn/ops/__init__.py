@@ -13,12 +13,15 @@ from . import (
     activation,
     broadcasting,
     contraction,
+    convolution,
+    correlation,
     cumulative,
     decompositions,
     determinants,
     elementwise,
     fused,
     indexing,
+    interpolation,
     inverses,
     joining,
     least_squares,
@@ -27,6 +30,8 @@ from . import (
     ordering,
     padding,
     picking,
+    pooling,
+    products,
     quantiles,
     rearranging,
     reduction,
@@ -34,6 +39,7 @@ from . import (
     special,
     splitting,
     statistics,
+    windows,
 )
 
 

@@ -14,8 +14,8 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
 from .elementwise import positive
-from .picking import where
 from .linalg import matmul
+from .picking import where
 
 _REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
 _BATCH = np.stack([_REGULAR[:2, :2], _REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])

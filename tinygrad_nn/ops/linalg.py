@@ -16,8 +16,8 @@ from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
 from .elementwise import conjugate, multiply
-from .reduction import sum as sum_over
 from .joining import ravel, stack
+from .reduction import sum as sum_over
 from .shaping import expand_dims, moveaxis, squeeze, swapaxes
 from .splitting import unstack
 

@@ -17,8 +17,8 @@ from ..tensors import Tensor
 from .decompositions import svdvals
 from .determinants import slogdet
 from .elementwise import absolute, sqrt
-from .picking import where
 from .inverses import inv
+from .picking import where
 from .reduction import axes, max, min, sum
 from .shaping import expand_dims, moveaxis
 
