@@ -65,7 +65,7 @@ def test_it_keeps_the_inputs_only() -> None:
         return x
 
     def kept(function: Any) -> int:
-        x = tg.tensor(np.ones(20_000), requires_grad=True)
+        x: Any = tg.tensor(np.ones(20_000), requires_grad=True)
         tracemalloc.start()
         for _ in range(5):
             x = function(x)

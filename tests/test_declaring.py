@@ -12,7 +12,7 @@ from tinygrad_nn.primitive import COMPOSITES, PUBLIC, elementwise, primitive
 
 @pytest.fixture(autouse=True)
 def own_names() -> Any:
-    registries = (OPERATIONS, PUBLIC, COMPOSITES)
+    registries: tuple[dict[str, Any], ...] = (OPERATIONS, PUBLIC, COMPOSITES)
     before, methods = [dict(r) for r in registries], set(vars(tg.Tensor))
     yield
     for registry, known in zip(registries, before, strict=True):

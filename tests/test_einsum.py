@@ -117,7 +117,7 @@ def test_an_operand_may_come_twice(text: str) -> None:
     (twice,) = tg.autograd.grad(tg.einsum(text, x, x).sum(), x)
     once = tg.autograd.grad(tg.einsum(text, a, b).sum(), [a, b])
     assert twice is not None
-    np.testing.assert_allclose(twice.data, once[0].data + once[1].data, rtol=1e-13)  # type: ignore[union-attr]
+    np.testing.assert_allclose(twice.data, once[0].data + once[1].data, rtol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.float32, np.complex64, np.float16])

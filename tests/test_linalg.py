@@ -247,7 +247,7 @@ def test_as_pytorch(name: str, n: int, more: int, batch: tuple[int, ...], seed: 
         return
     known = torch.autograd.grad(expected, theirs, create_graph=True)
     for g, e in zip(first, known, strict=True):
-        close(g.data, e.numpy(force=True), 1e-8)  # type: ignore[union-attr]
+        close(g.data, e.numpy(force=True), 1e-8)
     along: Any = sum((g * v).sum() for g, v in zip(first, directions, strict=True))
     known_along = sum((e * torch.tensor(v)).sum() for e, v in zip(known, directions, strict=True))
     second = tg.autograd.grad(along, ours, allow_unused=True) if along.requires_grad else [None] * len(ours)

@@ -227,9 +227,15 @@ KINDS: dict[str, Kind] = {
     "arctan": Kind(1, nothing, np.arctan, t("arctan")),
     "sum": Kind(1, one_axis, lambda a, i, k: np.sum(a, axis=i, keepdims=k), lambda a, i, k: a.sum(i, keepdim=k)),
     "mean": Kind(1, one_axis, lambda a, i, k: a.mean(i, keepdims=k), lambda a, i, k: a.mean(i, keepdim=k)),
-    "max": Kind(1, one_axis, lambda a, i, k: (a + ramp(a)).max(i, keepdims=k), lambda a, i, k: (a + ramp(a)).amax(i, k)),
-    "var": Kind(1, one_axis, lambda a, i, k: np.var(a, axis=i, keepdims=k), lambda a, i, k: a.var(i, correction=0, keepdim=k)),
-    "prod": Kind(1, one_axis, lambda a, i, k: np.prod(np.tanh(a), axis=i, keepdims=k), lambda a, i, k: torch.tanh(a).prod(i, k)),
+    "max": Kind(
+        1, one_axis, lambda a, i, k: (a + ramp(a)).max(i, keepdims=k), lambda a, i, k: (a + ramp(a)).amax(i, k),
+    ),
+    "var": Kind(
+        1, one_axis, lambda a, i, k: np.var(a, axis=i, keepdims=k), lambda a, i, k: a.var(i, correction=0, keepdim=k),
+    ),
+    "prod": Kind(
+        1, one_axis, lambda a, i, k: np.prod(np.tanh(a), axis=i, keepdims=k), lambda a, i, k: torch.tanh(a).prod(i, k),
+    ),
     "logsumexp": Kind(1, one_axis, lambda a, i, k: tg.logsumexp(a, i, k), lambda a, i, k: a.logsumexp(i, k)),
     "norm": Kind(
         1, one_axis, lambda a, i, k: np.sqrt((a * a).sum(i, keepdims=k) + 0.1),
@@ -346,7 +352,7 @@ def by_torch(program: Program) -> tuple[Any, list[Any], list[Any], float]:
         [np.zeros(x.shape) if g is None else g.detach().numpy() for g, x in zip(gs, program.inputs)]
         for gs in (first, second)
     ]
-    return y.detach().numpy(), filled[0], filled[1], float(along)
+    return y.detach().numpy(), filled[0], filled[1], along.item() if isinstance(along, torch.Tensor) else float(along)
 
 
 def by_differences(program: Program, order: int) -> float:

@@ -197,7 +197,7 @@ def test_with_parameters_reaches_nested_modules_and_tied_ones() -> None:
             self.pair = Pair(self.w, 3)
 
         def __call__(self) -> Any:
-            return self.w * self.parts[0] * self.pair.a  # type: ignore[operator]
+            return self.w * self.parts[0] * self.pair.a
 
     assert tg.grad(lambda m: m())(Tied())["w"].item() == 12.0
     assert "parts.1.inner.W1" in tg.grad(lambda m: m())(Tied())
@@ -245,7 +245,12 @@ def test_the_cheaper_mode_is_the_default(monkeypatch: pytest.MonkeyPatch) -> Non
     used: list[str] = []
     for name in ("rows", "columns"):
         original = getattr(transforms._Run, name)
-        monkeypatch.setattr(transforms._Run, name, lambda self, n=name, o=original: used.append(n) or o(self))
+
+        def noted(self: Any, name: str = name, original: Any = original) -> Any:
+            used.append(name)
+            return original(self)
+
+        monkeypatch.setattr(transforms._Run, name, noted)
     tg.jacobian(lambda x: np.outer(np.ones(5), np.ones(2)) * x)(np.ones(2))
     tg.jacobian(lambda x: x.sum())(np.ones(2))
     assert used == ["columns", "rows"]
@@ -362,7 +367,8 @@ def test_ravel_of_nested_numbers_is_numpys() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: tg.jvp(np.sin, 1.0, 1.0), TypeError, r"write \(x,\)"),
+        (lambda: tg.jvp(np.sin, 1.0, 1.0), TypeError,  # type: ignore[arg-type]
+         r"write \(x,\)"),
         (lambda: tg.jvp(np.sin, (1.0,), (np.ones(2),)), ValueError, "shape"),
         (lambda: tg.jvp(np.sin, (1,), (1.0,)), DtypeError, "dtype int64"),
         (lambda: tg.vjp(np.sin, np.ones(2))[1](np.ones(3)), GradientError, "shape"),

@@ -172,8 +172,8 @@ def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_
     if c.requires_grad:
         seeds = {c._node: t}
         pulled = pullback(seeds, variables, lift, retain_graph=create_graph, create_graph=create_graph)
-    zero = (lambda blank: lift(blank, None)) if create_graph else (lambda blank: blank)
-    pushed = [pulled[v] if v in pulled else zero(b) for v, b in zip(variables, blanks, strict=True)]
+    pairs = zip(variables, blanks, strict=True)
+    pushed = [pulled[v] if v in pulled else lift(blank, None) if create_graph else blank for v, blank in pairs]
     return tuple(pushed) if operation.several else pushed[0]
 
 

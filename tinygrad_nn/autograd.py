@@ -16,7 +16,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Any, ...]:
     """Return the derivatives of the outputs' sum with respect to each input, which may be any tensor.
 
     `outputs` and `inputs` are Tensors or sequences of them, `grad_outputs` the outputs' cotangents,

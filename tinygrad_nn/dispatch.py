@@ -20,7 +20,8 @@ from .tensors import NUMPY_FUNCTIONS, Tensor, known_names
 
 WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
     {
-        np.shape, np.ndim, np.size, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.array_repr, np.array_str,
+        np.shape, np.ndim, np.size, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.array_repr,
+        np.array_str,
         np.array2string, np.can_cast, np.result_type, np.common_type, np.min_scalar_type, np.shares_memory,
         np.may_share_memory, np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal,
         np.count_nonzero, np.broadcast_shapes, np.histogram_bin_edges, np.isin, np.lexsort, np.einsum_path,
@@ -113,8 +114,9 @@ _HARMLESS = {("casting", "same_kind"), ("order", "K"), ("subok", True)}
 
 def _of_scipy(ufunc: Any) -> Any:
     """Return the operation of a ufunc of scipy.special, if that module has been imported."""
-    special = sys.modules.get("scipy.special")
-    return SCIPY_FUNCTIONS.get(ufunc.__name__) if special and getattr(special, ufunc.__name__, None) is ufunc else None
+    name = ufunc.__name__
+    theirs = getattr(sys.modules.get("scipy.special"), name, None) is ufunc
+    return SCIPY_FUNCTIONS.get(name) if theirs else None
 
 
 SCIPY_FUNCTIONS: dict[str, Any] = {}
@@ -134,7 +136,7 @@ def _written(result: Any, out: Any, where: Any) -> Any:
         parts = out if isinstance(out, tuple) else (out,) * len(result)
         return tuple([_written(r, o, where) for r, o in zip(result, parts, strict=True)])
     if isinstance(out, Tensor):
-        return out._rebind(result if where is True else np.where(where, result, out))
+        return out._rebind(result if where is True else NUMPY_FUNCTIONS[np.where](where, result, out))
     np.copyto(out, np.asarray(result), where=np.asarray(where), casting="same_kind")
     return out
 

@@ -361,7 +361,8 @@ def primitive(
         public = name or forward.__name__
         op = Operation(
             public, forward, arguments, defaults, optional=optional, variadic=variadic, several=several,
-            linear=linear, pointwise=pointwise, masks=masks, domain=domain, normalise=normalise, samples=samples, kinks=kinks,
+            linear=linear, pointwise=pointwise, masks=masks, domain=domain, normalise=normalise,
+            samples=samples, kinks=kinks,
         )  # fmt: skip
         call: Any = _call_several(op) if several else _call_any(op)
 

@@ -167,11 +167,12 @@ class _Run:
             result = function(*[place.get(n, a) for n, a in enumerate(args)], **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError("a function with has_aux=True returns (value, aux)")
-        self.output, self.aux = result if has_aux else (result, None)
-        self.results: list[Tensor] = list(leaves(self.output))
-        if not all(isinstance(r, Tensor) for r in self.results):
-            wrong = next(type(r).__name__ for r in self.results if not isinstance(r, Tensor))
-            raise TypeError(errors.returns_no_tensor(wrong))
+        self.output: Any = result[0] if has_aux else result
+        self.aux: Any = result[1] if has_aux else None
+        self.results: list[Any] = list(leaves(self.output))
+        for result in self.results:
+            if not isinstance(result, Tensor):
+                raise TypeError(errors.returns_no_tensor(type(result).__name__))
         self.nodes: list[Node | None] = [r._node for r in self.results]
         own = {x._node for x in self.variables}
         order = history([node for node in self.nodes if node is not None])

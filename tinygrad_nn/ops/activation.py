@@ -1,6 +1,5 @@
 """The nonlinearities of networks, exact far out and at every precision."""
 
-# ruff: noqa: E501
 from __future__ import annotations
 
 import math
@@ -12,6 +11,7 @@ from ..operation import sample
 from ..primitive import elementwise, primitive
 from .elementwise import sigmoid
 from .special import erfc
+
 
 def _relu(x: Any) -> Any:
     """Return the positive part, max(x, 0). Shapes: (...) -> (...)."""

@@ -11,7 +11,9 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
+from .joining import concatenate
 from .reduction import axes, one_axis, promoted
+from .reduction import sum as total_of
 
 _SAMPLES = (sample((2, 3)), sample((2, 3), axis=-1), sample((3, 2), axis=0), sample(()), sample((0, 3), axis=1))
 _ALONG = (sample((4,)), sample((2, 4), axis=0), sample((2, 5), axis=-1), sample((3, 4), axis=0))
@@ -54,7 +56,7 @@ def _scan(function: Any, x: Tensor, axis: int) -> Tensor:
     step, n = 1, x.shape[axis]
     while step < n:
         joined = function(_part(x, axis, step), _part(x, axis, None, n - step))
-        x = np.concatenate([_part(x, axis, None, step), joined], axis)  # type: ignore[assignment]
+        x = concatenate([_part(x, axis, None, step), joined], axis)
         step *= 2
     return x
 
@@ -71,7 +73,7 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
 
 def _with_start(y: Tensor, axis: int, start: float) -> Tensor:
     first = np.full(tuple(1 if i == axis else n for i, n in enumerate(y.shape)), start, y.dtype)
-    return np.concatenate([first, y], axis)  # type: ignore[return-value,call-overload,no-any-return]
+    return concatenate([first, y], axis)
 
 
 _INITIAL = (
@@ -179,7 +181,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
             edge = as_tensor(edge)
             if edge.ndim == 0:
                 edge = np.broadcast_to(edge, tuple(1 if i == axis else k for i, k in enumerate(x.shape)))
-            x = np.concatenate([x, edge] if place else [edge, x], axis)  # type: ignore[assignment]
+            x = concatenate([x, edge] if place else [edge, x], axis)
     for _ in range(n):
         x = _part(x, axis, 1) - _part(x, axis, None, -1)
     return x if n else x * 1
@@ -189,7 +191,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
     """Return the differences of neighbouring entries in a row, between what is to begin and to end it."""
     parts = [to_begin, diff(as_tensor(x).reshape(-1)), to_end]
-    return np.concatenate([as_tensor(part).reshape(-1) for part in parts if part is not None])  # type: ignore[return-value,arg-type]
+    return concatenate([as_tensor(part).reshape(-1) for part in parts if part is not None])
 
 
 def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
@@ -207,7 +209,7 @@ def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
     if edge_order == 2:
         first = first - (_part(slopes, axis, 1, 2) - first) * (steps[0] / (steps[0] + steps[1]))
         last = last + (last - _part(slopes, axis, -2, -1)) * (steps[-1] / (steps[-1] + steps[-2]))
-    return np.concatenate([first, inner, last], axis)  # type: ignore[return-value,arg-type]
+    return concatenate([first, inner, last], axis)
 
 
 _ROUGH = (sample((4,)), sample((3, 4), axis=-1), sample((3, 4)), sample((5,), edge_order=2), sample((0, 3), axis=1))
@@ -244,11 +246,14 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     ],
 )  # fmt: skip
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
-    """Return the integral of sampled values along an axis, at places `x` or `dx` apart. Shapes: (..., n, ...) -> (...)."""
+    """Return the integral of sampled values along an axis, at places `x` or `dx` apart.
+
+    Shapes: (..., n, ...) -> (..., ...).
+    """
     y = as_tensor(y)
     axis = axes(axis, y.ndim)[0]
     steps: Any = dx
     if x is not None:
         x = as_tensor(x)
         steps = diff(x)[(slice(None),) + (None,) * (y.ndim - axis - 1)] if x.ndim == 1 else diff(x, axis=axis)
-    return np.sum(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)  # type: ignore[return-value]
+    return total_of(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)

@@ -27,7 +27,8 @@ def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
     """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n)."""
     if np.ndim(weight) != 2 or (bias is not None and bias.shape != (len(weight),)):
         raise ValueError(
-            f"linear needs a weight of shape (n, k) and a bias of shape (n,), got {np.shape(weight)} and {np.shape(bias)}"
+            "linear needs a weight of shape (n, k) and a bias of shape (n,), "
+            f"got {np.shape(weight)} and {np.shape(bias)}"
         )
     y = np.matmul(x, weight.T)
     if bias is not None:

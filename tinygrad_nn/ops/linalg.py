@@ -217,7 +217,7 @@ def _cross_of_three(a: Any, b: Any, /, *, axis: int = -1) -> Tensor:
     a, b = as_tensor(a), as_tensor(b)
     if a.shape[axis] != 3 or b.shape[axis] != 3:
         raise ValueError(f"linalg.cross needs vectors of 3 components, got shapes {a.shape} and {b.shape}")
-    return cross(a, b, axis=axis)  # type: ignore[no-any-return]
+    return cross(a, b, axis=axis)
 
 
 def _known(*names: str) -> list[Any]:
@@ -295,7 +295,7 @@ def multi_dot(arrays: Any) -> Tensor:
         middle = best(i, j)[1] if i < j else i
         return matmul(multiplied(i, middle), multiplied(middle + 1, j)) if i < j else matrices[i]
 
-    return multiplied(0, len(matrices) - 1).reshape(factors[0].shape[:-1] + factors[-1].shape[1:])  # type: ignore[no-any-return]
+    return multiplied(0, len(matrices) - 1).reshape(factors[0].shape[:-1] + factors[-1].shape[1:])
 
 
 @composite(
@@ -303,7 +303,7 @@ def multi_dot(arrays: Any) -> Tensor:
 )
 def matrix_transpose(x: Any) -> Tensor:
     """Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m)."""
-    return swapaxes(x, -1, -2)  # type: ignore[no-any-return]
+    return swapaxes(x, -1, -2)
 
 
 @composite(
@@ -315,7 +315,7 @@ def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
     x = as_tensor(x)
     first = max(0, -offset)
     rows = np.arange(first, max(first, min(x.shape[-2], x.shape[-1] - offset)))
-    return x[..., rows, rows + offset]  # type: ignore[no-any-return]
+    return x[..., rows, rows + offset]
 
 
 @composite(

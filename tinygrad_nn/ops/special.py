@@ -60,11 +60,15 @@ def _xlog1py(a: Any, b: Any) -> Any:
     return np.asarray(a * np.log1p(np.where(a == 0, 0, b)), np.result_type(a, b, np.float16))
 
 
+def _polygamma(x: Any) -> Any:
+    return polygamma.kernel(x, n=0)
+
+
 _ROOT_PI = math.sqrt(math.pi)
 
 erf      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * np.exp(-x * x)),  name="erf")
 erfc     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * np.exp(-x * x)), name="erfc")
-gammaln  = elementwise(_gammaln, lambda g, x: g * polygamma.kernel(x, n=0),         name="gammaln", domain=(0.5, 3))
+gammaln  = elementwise(_gammaln, lambda g, x: g * _polygamma(x),                   name="gammaln", domain=(0.5, 3))
 logit    = elementwise(_logit,   lambda g, x: g / (x * (1 - x)),                    name="logit", domain=(0.1, 0.9))
 xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
 xlog1py  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))

@@ -14,6 +14,7 @@ from . import reduction
 from .cumulative import cumprod, cumsum
 from .elementwise import _either as choose
 from .elementwise import isnan, logical_not, maximum, minimum
+from .joining import concatenate
 from .reduction import axes
 
 _NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
@@ -67,7 +68,7 @@ def nanvar(
 def nanstd(
     x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True
 ) -> Tensor:
-    """Return the standard deviation over the axes of the entries that are not nan; where it is 0, so is the derivative."""
+    """Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative."""
     x = as_tensor(x)
     return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where))
 
@@ -79,7 +80,7 @@ def _nan_extreme(
     there = _there(x, where)
     y = reduced(choose(there, x, worst), axis, keepdims)
     if initial is not None:
-        return of_two(y, initial)  # type: ignore[no-any-return]
+        return of_two(y, initial)
     nothing = np.logical_not(np.any(np.broadcast_to(there, x.shape), axis=axes(axis, x.ndim), keepdims=keepdims))
     return choose(nothing, np.nan, y) if nothing.any() else y
 
@@ -137,8 +138,8 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         chosen = [axes(a, x.ndim)[0] for a in (axis if isinstance(axis, tuple) else (axis,))]
         if w.shape != tuple(x.shape[a] for a in chosen):
             raise ValueError(f"weights along axis {axis} of {x.shape} can't have shape {w.shape}")
-        w = np.transpose(w, np.argsort(chosen).tolist())
-        w = np.reshape(w, tuple(x.shape[i] if i in chosen else 1 for i in range(x.ndim)))
+        w = w.transpose(np.argsort(chosen).tolist())
+        w = w.reshape(tuple(x.shape[i] if i in chosen else 1 for i in range(x.ndim)))
     total = reduction.sum(w + x * 0 if w.shape != x.shape else w, axis, keepdims=keepdims)
     if (total.data == 0).any():
         raise ZeroDivisionError("the weights add up to 0, so that their average is not defined")
@@ -148,7 +149,10 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 @composite(
     numpy=[np.cov], method=False,
-    samples=[sample((3, 5)), sample((4,)), sample((4, 2), rowvar=False, bias=True), sample((2, 4), (4,)), sample((2, 3), ddof=0), sample((0, 3))],
+    samples=[
+        sample((3, 5)), sample((4,)), sample((4, 2), rowvar=False, bias=True), sample((2, 4), (4,)),
+        sample((2, 3), ddof=0), sample((0, 3)),
+    ],
 )  # fmt: skip
 def cov(
     m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
@@ -160,14 +164,14 @@ def cov(
     """
     x = _variables(m, rowvar, dtype)
     if y is not None:
-        x = np.concatenate([x, _variables(y, rowvar, dtype)])  # type: ignore[assignment,arg-type]
+        x = concatenate([x, _variables(y, rowvar, dtype)])
     repeats = np.ones(x.shape[1]) if fweights is None else np.asarray(fweights)
     w = as_tensor(repeats) * (1 if aweights is None else as_tensor(aweights))
     total = reduction.sum(w)
     ddof = (0 if bias else 1) if ddof is None else ddof
     spread = reduction.sum(w * (1 if aweights is None else as_tensor(aweights)))
     centred = x - reduction.sum(x * w, 1, keepdims=True) / total
-    return np.squeeze(centred * w @ centred.T / (total - ddof * spread / total))  # type: ignore[return-value]
+    return np.squeeze(centred * w @ centred.T / (total - ddof * spread / total))
 
 
 def _variables(m: Any, rowvar: bool, dtype: Any) -> Tensor:
@@ -176,15 +180,15 @@ def _variables(m: Any, rowvar: bool, dtype: Any) -> Tensor:
     if x.ndim not in (1, 2):
         raise ValueError(f"observations of a variable are a row, those of several a matrix, not of shape {x.shape}")
     x = x.reshape(1, x.size) if x.ndim < 2 else x
-    return x if rowvar or len(x) == 1 else x.T  # type: ignore[no-any-return]
+    return x if rowvar or len(x) == 1 else x.T
 
 
 @composite(numpy=[np.corrcoef], method=False, samples=[sample((3, 5)), sample((0, 3))])
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
-    """Return the correlation coefficients of variables, a row of x each, over their observations. Shapes: (k, n) -> (k, k)."""
+    """Return the correlation coefficients of variables, a row of x each. Shapes: (k, n) -> (k, k)."""
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
     places = np.arange(len(c))
     deviation = np.sqrt(c[places, places])
-    return c / deviation[:, None] / deviation  # type: ignore[return-value]
+    return c / deviation[:, None] / deviation
