@@ -1053,7 +1053,7 @@ NEEDS_AXES = {
     "diff", "gradient", "trapezoid", "cumulative_sum", "cumulative_prod", "cov", "corrcoef",
     "running_total", "running_largest", "running_smallest",
     "rollaxis", "array_split", "hsplit", "vsplit", "dsplit", "fliplr", "flipud", "rot90", "tril", "triu", "diagonal",
-    "trace", "diag", "vander", "nonzero", "share", "topk", "searchsorted",
+    "trace", "diag", "vander", "nonzero", "share", "topk", "searchsorted", "trim_zeros",
 }  # fmt: skip
 SAME_SHAPES = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss"}
 QUANTILES = {"median", "quantile", "percentile", "nanmedian", "nanquantile", "nanpercentile"}
