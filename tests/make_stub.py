@@ -36,7 +36,10 @@ def stubs() -> dict[str, str]:
     operations = {name: f for name, f in tinygrad_nn.ops.functions().items() if name not in explicit}
     package = [*lines, "__version__: str", f"__all__ = {tinygrad_nn.__all__!r}", *_functions(operations)]
     spaces = {"linalg": [f"__all__ = {tinygrad_nn.linalg.__all__!r}", *_functions(ops.functions(numpy.linalg))]}
-    texts = {"tensors": [ITERATOR, *[part for part in parts if part and "__future__" not in part]], "__init__": [TYPING, *package]}
+    texts = {
+        "tensors": [ITERATOR, *[part for part in parts if part and "__future__" not in part]],
+        "__init__": [TYPING, *package],
+    }
     texts |= {name: [TYPING, "from .tensors import Tensor", *body] for name, body in spaces.items()}
     return {name: HEADER.format(name) + "\n".join(body) + "\n" for name, body in texts.items()}
 

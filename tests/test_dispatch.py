@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.errors import DetachedError, DtypeError, GradientError, InplaceError, unknown_numpy
+from tinygrad_nn.errors import DetachedError, DtypeError, InplaceError, unknown_numpy
 
 
 def leaf(values: Any, dtype: Any = None) -> Any:

@@ -12,7 +12,9 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 BENCHMARKS = [
-    path for path in sorted(EXAMPLES.glob("benchmarks/*.py")) if '"--quick"' in path.read_text(encoding="utf-8")
+    path
+    for path in sorted(EXAMPLES.glob("benchmarks/*.py"))
+    if '"--quick"' in path.read_text(encoding="utf-8") and path.stem != "operations"
 ]
 TESTED = {"first_steps", "by_hand", "moons", "digits", "david_vs_goliath"}
 
@@ -118,6 +120,17 @@ def test_david_vs_goliath(tmp_path: pathlib.Path) -> None:
         assert "no picture: python -m pip install matplotlib" in printed
     else:
         assert is_png(tmp_path / "both.png")
+
+
+def test_the_benchmark_of_operations_prints_a_table(tmp_path: pathlib.Path) -> None:
+    """Each contestant checks its own results before it is timed, and the program fails if one is wrong."""
+    program = EXAMPLES / "benchmarks" / "operations.py"
+    ours = ["tinygrad_nn", "im2col", "channels_last", "positions", "tensordot"]
+    works = ["convolution", "pool", "loop-300"]
+    printed = run(program, "--quick", "--only", *works, *ours, folder=tmp_path)
+    rows = re.findall(r"^  (\S+) +\d+\.\d\d +\d+\.\d\d-\d+\.\d\d +\S+$", printed, re.MULTILINE)
+    assert sorted(rows) == sorted([*ours, "tinygrad_nn", "tinygrad_nn", "tinygrad_nn"])
+    assert printed.count("float64, forward and backward; us an index") == 1
 
 
 @pytest.mark.parametrize("program", BENCHMARKS, ids=lambda path: path.stem)

@@ -38,9 +38,13 @@ def leaves_out_a_nan(operation: Operation) -> bool:
                 for index in np.ndindex(values.shape):
                     kept, values[index] = values[index], np.nan
                     given = list(x) if operation.variadic else list(inputs)
-                    with np.errstate(all="ignore"):
-                        y = operation.run(given, {**operation.defaults, **parameters})
-                    clean = np.size(y) > 0 and not np.isnan(y).any()
+                    try:
+                        with np.errstate(all="ignore"):
+                            y = operation.run(given, {**operation.defaults, **parameters})
+                    except np.linalg.LinAlgError:
+                        y = np.nan
+                    parts = y if isinstance(y, tuple) else (y,)
+                    clean = all(np.size(part) > 0 and not np.isnan(part).any() for part in parts)
                     values[index] = kept
                     if clean:
                         return True

@@ -327,7 +327,9 @@ def derivatives(program: Program) -> tuple[Any, list[Any], list[Any], float]:
     if isinstance(along, tg.Tensor) and along.requires_grad:
         second = tg.autograd.grad(along, leaves, allow_unused=True)
     _, slope = tg.jvp(lambda *xs: program.run(list(xs), "ours"), program.inputs, v)
-    filled = [[np.zeros(x.shape) if g is None else g.data for g, x in zip(gs, program.inputs)] for gs in (first, second)]
+    filled = [
+        [np.zeros(x.shape) if g is None else g.data for g, x in zip(gs, program.inputs)] for gs in (first, second)
+    ]
     return y.data, filled[0], filled[1], slope.item()
 
 
@@ -389,12 +391,21 @@ def test_a_wrong_rule_is_found_by_random_programs(name: str, monkeypatch: pytest
     """The comparison has teeth: with a rule spoilt by a millionth it fails on a program that uses the operation."""
     if torch is None:
         pytest.skip("the comparison is with PyTorch")
-    operation = getattr(tg, name).operation if hasattr(getattr(tg, name), "operation") else tg.ops.cumulative._running_total.operation
+    operation = (
+        getattr(tg, name).operation
+        if hasattr(getattr(tg, name), "operation")
+        else tg.ops.cumulative._running_total.operation
+    )
     for rule in operation.rules:
         pull = rule.pull
         monkeypatch.setattr(rule, "pull", lambda g, saved, pull=pull: pull(g, saved) * (1 + 1e-6))
         monkeypatch.setattr(rule, "into", None)
-    parameters: dict[str, tuple[Any, ...]] = {"multiply": (0.83, 0.37), "getitem": ((slice(0, 2),),), "cumsum": (0,), "softmax": (0,)}
+    parameters: dict[str, tuple[Any, ...]] = {
+        "multiply": (0.83, 0.37),
+        "getitem": ((slice(0, 2),),),
+        "cumsum": (0,),
+        "softmax": (0,),
+    }
     operands = (0, 0) if name == "multiply" else (0,)
     program = Program((np.array([0.3, -0.8, 1.1]),), (Step(name, operands, parameters.get(name, ())),))
     _, first, _, _ = derivatives(program)

@@ -94,7 +94,9 @@ def test_cumulative_operations_and_differences(x: np.ndarray, data: Any) -> None
     np.testing.assert_allclose(gradient(function, x, w), numeric(function, x, w), rtol=1e-6, atol=1e-5)
 
 
-@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 6)), elements=st.sampled_from([0.0, 1.0, 2.0])))
+@given(
+    hnp.arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 6)), elements=st.sampled_from([0.0, 1.0, 2.0]))
+)
 def test_running_extremes_share_ties(x: np.ndarray) -> None:
     """Where k entries attain the running extreme by then, each gets 1/k: the minimum norm."""
     w = weights_for(x)
@@ -189,7 +191,9 @@ def test_gradient_along_several_axes() -> None:
         tg.gradient([1.0, 2.0], edge_order=2)
 
 
-@pytest.mark.parametrize("options", [{}, {"bias": True}, {"ddof": 0}, {"aweights": [0.5, 1, 2, 1]}, {"fweights": [1, 2, 1, 3]}])
+@pytest.mark.parametrize(
+    "options", [{}, {"bias": True}, {"ddof": 0}, {"aweights": [0.5, 1, 2, 1]}, {"fweights": [1, 2, 1, 3]}]
+)
 def test_covariances(options: dict[str, Any]) -> None:
     x, y = np.random.default_rng(0).standard_normal((2, 4)), np.array([0.5, 1.0, -1.0, 2.0])
     np.testing.assert_allclose(tg.cov(x, y, **options).data, np.cov(x, y, **options))

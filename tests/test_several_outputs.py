@@ -48,6 +48,25 @@ def test_every_order_goes_through_all_outputs() -> None:
     np.testing.assert_array_equal(third.data, [10, 0, 4])
 
 
+def test_an_output_that_rules_read_too_gets_both_cotangents() -> None:
+    """At second order an output has two item nodes: that of its handle, and the rule's own."""
+
+    def slope(x: Any) -> Any:
+        a = leaf(x)
+        w, v = tg.linalg.eigh(a)
+        (g,) = tg.autograd.grad(((w + v[0]) ** 2 * v[1]).sum(), a, create_graph=True)
+        assert g is not None
+        return a, (g * [[1.0, 2.0], [3.0, 4.0]]).sum()
+
+    x = np.array([[2.0, 0.5], [0.5, 3.0]])
+    a, along = slope(x)
+    (second,) = tg.autograd.grad(along, a)
+    assert second is not None
+    for unit in np.array([[[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]]) * 1e-5:
+        expected = (slope(x + unit)[1].item() - slope(x - unit)[1].item()) / 2
+        np.testing.assert_allclose(np.sum(second.data * unit), expected, rtol=1e-7)
+
+
 def test_hooks_and_retained_gradients_of_one_output() -> None:
     x = leaf([1.0, 2.0])
     a, b = x

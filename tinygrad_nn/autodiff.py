@@ -60,7 +60,8 @@ def pullback(
             if operation is None or (below is not None and node not in below):
                 continue
             if operation is ITEM:
-                cotangents.setdefault(node.parents[0], {})[node.saved] = g  # type: ignore[index]
+                parts = cotangents.setdefault(node.parents[0], {})  # type: ignore[index, arg-type]
+                parts[node.saved] = _added(parts.pop(node.saved), g) if node.saved in parts else g
                 if not retain_graph:
                     node.parents = node.saved = None
                 continue

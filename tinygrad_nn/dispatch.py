@@ -73,7 +73,9 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
 
 def _is_default(value: Any, default: Any, name: str) -> bool:
     """Return whether an option asks for nothing: NumPy's default, or C order of a result that is C anyway."""
-    return value is default or (isinstance(value, (str, int)) and value == default) or (name == "order" and value in "CK")
+    return (
+        value is default or (isinstance(value, (str, int)) and value == default) or (name == "order" and value in "CK")
+    )
 
 
 def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -94,6 +96,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     dtype = options.pop("dtype", None)
     if dtype is not None:
         inputs = tuple([np.asarray(x, dtype) if not isinstance(x, Tensor) else x.astype(dtype) for x in inputs])
+    axis = {"axis": options.pop("axis")} if "axis" in options and "axis" in _names(call) else {}
     unknown = {name for name, value in options.items() if (name, value) not in _HARMLESS}
     if unknown:
         raise TypeError(errors.numpy_option(ufunc.__name__, unknown))
@@ -102,7 +105,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
             raise TypeError(errors.where_without_out(ufunc.__name__))
         domain = call.operation.domain if hasattr(call, "operation") else (0.5, 2.0)
         inputs = tuple([_inside(x, where, domain) for x in inputs])
-    return _written(call(*inputs), out, where)
+    return _written(call(*inputs, **axis), out, where)
 
 
 _HARMLESS = {("casting", "same_kind"), ("order", "K"), ("subok", True)}

@@ -142,7 +142,7 @@ def unknown_numpy(name: str, known: Iterable[str]) -> str:
     if short in _INSTEAD:
         return f"{name} is not recorded by tinygrad_nn: {_INSTEAD[short]}"
     near = difflib.get_close_matches(short, sorted(set(known)), n=3, cutoff=0.6)
-    hint = f"the nearest that are: {', '.join(f'tg.{n}' for n in near)}" if near else "see tg.__all__"
+    hint = f"the nearest that are: {', '.join(map(_where, near))}" if near else "see tg.__all__"
     return f"{name} is not recorded by tinygrad_nn; {hint}; or call it on t.data, without gradients"
 
 
@@ -154,7 +154,9 @@ def numpy_option(name: str, options: Iterable[str]) -> str:
 
 
 def numpy_method(name: str, method: str) -> str:
-    return f"np.{name}.{method} changes an array in place and is not recorded; write t[index] = value, or tg.scatter_add"
+    return (
+        f"np.{name}.{method} changes an array in place and is not recorded; write t[index] = value, or tg.scatter_add"
+    )
 
 
 def where_without_out(name: str) -> str:
@@ -202,16 +204,18 @@ _REMEDIES = (
     (r"[Ss]ingular matrix", "the matrix has no inverse; use tg.linalg.pinv or tg.linalg.lstsq, or add a small multiple "
      "of tg.eye(n)"),
     (r"positive definite", "symmetrise with (A + A.mT) / 2, or add a small multiple of tg.eye(n)"),
+    (r"did not converge|infs or NaNs", "find entries that are nan or inf with tg.isfinite(t)"),
     (r"must be square", "the last two axes must be of one length"),
     (r"a complex number|ComplexWarning", "complex numbers have no gradients here; use the real part, z.real"),
     (r"unexpected keyword argument '(dim|keepdim|input|other)'", "the names here are NumPy's: axis and keepdims"),
     (r"unexpected keyword|got an unexpected|got multiple values|missing a required|too many positional|positional argument",
-     "its parameters are in help(tg.{name}); one that is not listed there is not recorded"),
-    (r"not supported for the input types|ufunc .* did not contain|Cannot cast|can't be cast|can't be made a tensor",
+     "its parameters are in help({where}); one that is not listed there is not recorded"),
+    (r"not supported for the input types|unsupported in linalg|ufunc .* did not contain|Cannot cast|can't be cast|can't be made a tensor",
      "convert first: t.astype(float) for arithmetic, t.astype(int) or t.astype(bool) for counting and logic"),
     (r"int too large|int too big|OverflowError", "that number fits no dtype; write it as a float"),
     (r"Unable to allocate|array is too big", "the result does not fit the memory: work on slices of the inputs"),
     (r"out of bounds for axis", "indices go from -n to n - 1 on an axis of length n"),
+    (r"window shape cannot be larger", "a window is at most as long as its axis: pad the input first"),
     (r"too many indices", "give at most one index per axis; t.shape tells how many there are"),
     (r"boolean index", "a boolean mask has the shape of the axes that it picks from"),
     (r"only integers, slices|must be of integer", "an index is an integer, a slice, None, ..., or an array of integers or booleans"),
@@ -223,8 +227,13 @@ def _remedy(error: Exception, name: str) -> str:
         return "axes are numbered from 0, or from -1 backwards; t.ndim tells how many there are"
     for pattern, remedy in _REMEDIES:
         if re.search(pattern, str(error)):
-            return remedy.format(name=name)
-    return f"help(tg.{name}) tells the shapes, dtypes and parameters that it takes"
+            return remedy.format(where=_where(name))
+    return f"help({_where(name)}) tells the shapes, dtypes and parameters that it takes"
+
+
+def _where(name: str) -> str:
+    name = name.removeprefix("linalg_")
+    return f"tg.linalg.{name}" if hasattr(np.linalg, name) and not hasattr(np, name) else f"tg.{name}"
 
 
 IN_OPERATION = "in tinygrad_nn operation"
@@ -254,5 +263,24 @@ def rule_shape(name: str, argument: str, found: tuple[int, ...], shape: tuple[in
     )
 
 
+_NO_RULES = dict.fromkeys(
+    ("eig", "eigvals"),
+    "the eigenvalues of a general matrix are complex, and complex numbers have no gradients here; use "
+    "tg.linalg.eigh for symmetric matrices, tg.linalg.svd for singular values, or t.detach() for values alone",
+)
+
+
 def no_rule(name: str) -> str:
-    return f"operation {name!r} has no derivative rule; declare one with {name}.vjp(...)"
+    return f"operation {name!r} has no derivative rule; {_NO_RULES.get(name, f'declare one with {name}.vjp(...)')}"
+
+
+def told_apart(what: str) -> str:
+    return (
+        f"the derivative of {what} is not defined, for they can be turned into each other, and this "
+        "output depends on which they are; use the values alone, as by tg.linalg.eigvalsh or "
+        "tg.linalg.svdvals, or add small different numbers to the diagonal of the matrix"
+    )
+
+
+def singular(what: str) -> str:
+    return f"{what} has no derivative, for the matrix is singular; add a small multiple of tg.eye(n) to it"

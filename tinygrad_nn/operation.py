@@ -234,7 +234,8 @@ class Operation:
         named = dict(zip(self.defaults, args[n:], strict=False))
         values = {**self.defaults, **named, **parameters}
         regular = len(values) == len(self.defaults) and self.required <= len(args) <= n + len(named)
-        if regular and self.has_defaults and named.keys().isdisjoint(parameters):
+        complete = self.has_defaults or not any(value is Parameter.empty for value in values.values())
+        if regular and complete and named.keys().isdisjoint(parameters):
             inputs = [*args[:n], *[None] * (n - len(args))]
         else:
             bound = self.signature.bind(*args, **parameters)

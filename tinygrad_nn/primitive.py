@@ -18,7 +18,22 @@ from .recording import recording
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
 _REFLECTED = frozenset(
-    ["add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"]
+    [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "divmod",
+        "pow",
+        "matmul",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    ]
 )
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 PUBLIC: dict[str, Any] = {}
@@ -222,10 +237,14 @@ def _call_several(op: Operation) -> Callable[..., tuple[Tensor, ...]]:
             raise
         wanted = tuple([p is not None for p in parents])
         if True not in wanted or not recording.get() or not ys:
-            return tuple([make(y, None) for y in ys])
+            return named(ys, [make(y, None) for y in ys])
         whole = record(op, tuple(parents), _saved(op, arrays, ys, values, wanted), ys[0])
         whole.shape = tuple([y.shape for y in ys])
-        return tuple([make(y, item(whole, i, y) if y.dtype.kind == "f" else None) for i, y in enumerate(ys)])
+        return named(ys, [make(y, item(whole, i, y) if y.dtype.kind == "f" else None) for i, y in enumerate(ys)])
+
+    def named(ys: Any, tensors: list[Tensor]) -> tuple[Tensor, ...]:
+        """Return the outputs as NumPy does: in a tuple, or with names, such as `.eigenvalues`."""
+        return cast(Any, type(ys))(*tensors) if hasattr(ys, "_fields") else tuple(tensors)
 
     return call
 

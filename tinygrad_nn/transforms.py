@@ -208,7 +208,9 @@ class _Run:
     def push(self, tangents: Sequence[Any]) -> list[Tensor]:
         """Return the tangent of each result, given one per variable."""
         recorded = self.records(tangents)
-        given: dict[Any, Any] = {x._node: t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)}
+        given: dict[Any, Any] = {
+            x._node: t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)
+        }
         found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
         pairs = zip(self.nodes, self.results, strict=True)
         return [_made(None if node is None else found.get(node), result, recorded) for node, result in pairs]

@@ -74,7 +74,12 @@ def _with_start(y: Tensor, axis: int, start: float) -> Tensor:
     return np.concatenate([first, y], axis)  # type: ignore[return-value,call-overload,no-any-return]
 
 
-_INITIAL = (*_SAMPLES[1:3], sample((3,)), sample((0, 3), axis=1, include_initial=True), sample((3,), include_initial=True))
+_INITIAL = (
+    *_SAMPLES[1:3],
+    sample((3,)),
+    sample((0, 3), axis=1, include_initial=True),
+    sample((3,), include_initial=True),
+)
 
 
 def _single(x: Tensor, axis: int | None) -> int:

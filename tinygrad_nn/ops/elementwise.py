@@ -18,6 +18,7 @@ from ..operation import sample
 from ..primitive import composite, elementwise, primitive
 from ..tensors import Tensor
 
+
 def _logaddexp(a: Any, b: Any) -> Any:
     """Return log(exp(a) + exp(b)), without overflow. Shapes broadcast: (...), (...) -> (...)."""
     with np.errstate(over="ignore"):

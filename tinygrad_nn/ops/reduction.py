@@ -12,8 +12,8 @@ from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
-from .elementwise import maximum, minimum, sqrt
 from .elementwise import _either as choose
+from .elementwise import maximum, minimum, sqrt
 
 _SAMPLES = (
     sample((2, 3)),

@@ -12,8 +12,8 @@ from ..primitive import composite
 from ..tensors import Tensor
 from . import reduction
 from .cumulative import cumprod, cumsum
-from .elementwise import isnan, logical_not, maximum, minimum
 from .elementwise import _either as choose
+from .elementwise import isnan, logical_not, maximum, minimum
 from .reduction import axes
 
 _NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
@@ -30,14 +30,18 @@ def _there(x: Tensor, where: Any) -> Any:
 
 
 @composite(numpy=[np.nansum], samples=_SAMPLES)
-def nansum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+def nansum(
+    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+) -> Tensor:
     """Return the sum over the axes of the entries that are not nan."""
     x = as_tensor(x)
     return reduction.sum(x, axis, dtype, keepdims, initial, _there(x, where))
 
 
 @composite(numpy=[np.nanprod], samples=_SAMPLES)
-def nanprod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+def nanprod(
+    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+) -> Tensor:
     """Return the product over the axes of the entries that are not nan."""
     x = as_tensor(x)
     return reduction.prod(x, axis, dtype, keepdims, initial, _there(x, where))
@@ -51,14 +55,18 @@ def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
 
 
 @composite(numpy=[np.nanvar], samples=_SAMPLES)
-def nanvar(x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True) -> Tensor:
+def nanvar(
+    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True
+) -> Tensor:
     """Return the variance over the axes of the entries that are not nan."""
     x = as_tensor(x)
     return reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where))
 
 
 @composite(numpy=[np.nanstd], samples=_SAMPLES)
-def nanstd(x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True) -> Tensor:
+def nanstd(
+    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True
+) -> Tensor:
     """Return the standard deviation over the axes of the entries that are not nan; where it is 0, so is the derivative."""
     x = as_tensor(x)
     return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where))
