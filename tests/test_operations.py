@@ -1137,7 +1137,7 @@ NEEDS_AXES = {
     "diff", "gradient", "trapezoid", "cumulative_sum", "cumulative_prod", "cov", "corrcoef",
     "running_total", "running_largest", "running_smallest",
     "rollaxis", "array_split", "hsplit", "vsplit", "dsplit", "fliplr", "flipud", "rot90", "tril", "triu", "diagonal",
-    "trace", "diag", "vander", "nonzero", "share", "topk", "searchsorted",
+    "trace", "diag", "vander", "nonzero", "share", "topk", "searchsorted", "trim_zeros",
     *BEHIND, "linalg_outer", "linalg_cross", "cross", "vecdot", "matvec", "vecmat", "multi_dot", "matrix_transpose",
     "linalg_diagonal", "linalg_trace", "solve", "inv", "tensorinv", "matrix_power", "pinv", "lstsq", "det",
     "slogdet", "cholesky", "qr", "eigh", "eigvalsh", "svd", "svdvals", "eig", "eigvals", "matrix_norm", "cond",

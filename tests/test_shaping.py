@@ -352,7 +352,8 @@ def test_pad_widths_in_all_their_forms() -> None:
     for widths in forms:
         plain: Any = widths.data if isinstance(widths, tg.Tensor) else widths
         if isinstance(plain, dict):
-            plain = [np.broadcast_to(plain.get(i, plain.get(i - 2, 0)), 2) for i in range(2)]
+            named: dict[int, Any] = plain
+            plain = [np.broadcast_to(named.get(i, named.get(i - 2, 0)), 2) for i in range(2)]
         expected = np.pad(x.data, plain)
         np.testing.assert_array_equal(np.pad(x, widths).data, expected)
 
@@ -511,6 +512,41 @@ def test_places_of_what_holds_are_constants_that_index() -> None:
         assert x[places].tolist() == [2.0, 3.0]
     assert np.argwhere(x).tolist() == [[0, 1], [1, 0]]
     assert x.ravel()[np.flatnonzero(x)].tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("trim", ["fb", "f", "b"])
+def test_zeros_trimmed_off(trim: Any) -> None:
+    for values in ([0.0, 2.0, 0.0, 3.0, 0.0], [0.0, 0.0], [1.0], []):
+        x = leaf(values)
+        y = np.trim_zeros(x, trim)
+        assert y.tolist() == np.trim_zeros(np.array(values), trim).tolist()
+        expected = np.ones(len(values)) if values == [1.0] else np.zeros(len(values))
+        expected[len(values) - len(y) if trim == "f" else 1 if "f" in trim else 0 :][: len(y)] = 1
+        np.testing.assert_array_equal(slope(y.sum(), x), expected[: len(values)])
+    square = np.zeros((4, 3))
+    square[1:3, 1] = 1.0
+    assert tg.trim_zeros(leaf(square)).shape == (2, 1)
+    assert tg.trim_zeros(leaf(square), axis=0).shape == (2, 3)
+    with pytest.raises(ValueError, match="trim must be"):
+        tg.trim_zeros(leaf(square), "x")
+
+
+def test_names_and_defaults_of_numpys_parameters_are_taken() -> None:
+    x = leaf(np.arange(6.0).reshape(2, 3))
+    for call in (
+        lambda t: np.pad(array=t, pad_width=1, mode="edge"),
+        lambda t: np.quantile(a=t, q=0.5, axis=1, out=None, overwrite_input=False),
+        lambda t: np.quantile(t, 0.5, 0, None, False, "lower"),
+        lambda t: np.median(t, 0, None, False, True),
+        lambda t: np.compress(condition=[True, False], a=t, axis=0),
+        lambda t: np.insert(arr=t, obj=1, values=0.0, axis=1),
+        lambda t: np.meshgrid(t[0], t[1], copy=True, indexing="ij")[0],
+        lambda t: np.partition(a=t, kth=1, axis=1, kind="introselect"),
+        lambda t: np.copy(a=t, order="K"),
+        lambda t: np.take_along_axis(arr=t, indices=np.array([[0], [1]]), axis=1),
+        lambda t: np.hstack(tup=[t, t]),
+    ):
+        np.testing.assert_array_equal(call(x).data, call(x.data))
 
 
 def test_a_nan_in_the_branch_not_selected_stays_out() -> None:

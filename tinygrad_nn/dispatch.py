@@ -63,7 +63,7 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
             positional += value
         elif kind is inspect.Parameter.VAR_KEYWORD:
             keywords |= value
-        elif place < call.inputs and (name not in ours or ours[place] == name):
+        elif kind is not kind.KEYWORD_ONLY and place < call.inputs and (name not in ours or ours[place] == name):
             positional.append(value)
         elif name in ours:
             keywords[name] = value

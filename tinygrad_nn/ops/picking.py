@@ -16,6 +16,7 @@ from .broadcasting import broadcast_to
 from .elementwise import _either
 from .indexing import assign
 from .joining import ravel, stack
+from .reduction import axes
 from .shaping import axis_number, flat_or, on_axis
 
 _EMPTY = np.zeros((0, 3))
@@ -208,3 +209,22 @@ setattr(Tensor, "compress", lambda self, condition, axis=None: compress(conditio
 def extract(condition: Any, x: Any) -> Any:
     """Return the flattened entries at which the flattened condition holds."""
     return ravel(x)[np.flatnonzero(raw(condition))]
+
+
+@composite(
+    numpy=[np.trim_zeros], method=False,
+    samples=[sample((3,), trim="f"), sample((3,), axis=-1), sample((0,))],
+)  # fmt: skip
+def trim_zeros(x: Any, trim: str = "fb", axis: Any = None) -> Any:
+    """Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default."""
+    x = as_tensor(x)
+    if trim.lower() not in ("f", "b", "fb", "bf"):
+        raise ValueError(f"trim must be 'f', 'b' or 'fb', not {trim!r}")
+    places = np.nonzero(x.data)
+    part: list[slice] = [slice(None)] * x.ndim
+    for i in axes(axis, x.ndim):
+        none = places[i].size == 0
+        start = 0 if none else places[i].min() if "f" in trim.lower() else None
+        stop = 0 if none else places[i].max() + 1 if "b" in trim.lower() else None
+        part[i] = slice(start, stop)
+    return x[tuple(part)]
