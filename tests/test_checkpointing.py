@@ -10,7 +10,7 @@ import tinygrad_nn as tg
 from tinygrad_nn.errors import GradientError
 
 RNG = np.random.default_rng(0)
-WEIGHT = tg.tensor(RNG.standard_normal((4, 4)) / 2, requires_grad=True)
+WEIGHT: Any = tg.tensor(RNG.standard_normal((4, 4)) / 2, requires_grad=True)
 
 
 def part(x: Any, scale: float) -> Any:
@@ -43,7 +43,7 @@ def test_derivatives_are_those_without_it(order: int) -> None:
 def test_backward_reaches_parameters_and_arguments() -> None:
     expected = derivatives(part, 1)
     x = tg.tensor(np.linspace(-1, 1, 12).reshape(3, 4), requires_grad=True)
-    WEIGHT.grad = None
+    WEIGHT.zero_grad()
     chain(tg.checkpoint(part), x).backward()
     assert x.grad is not None
     assert WEIGHT.grad is not None

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.operation import OPERATIONS
 from tinygrad_nn.errors import DisconnectedError, DtypeError, FreedGraphError, GradientError
 from tinygrad_nn.node import Node
+from tinygrad_nn.operation import OPERATIONS
 
 LONG = 300_000
 

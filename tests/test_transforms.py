@@ -367,8 +367,11 @@ def test_ravel_of_nested_numbers_is_numpys() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: tg.jvp(np.sin, 1.0, 1.0), TypeError,  # type: ignore[arg-type]
-         r"write \(x,\)"),
+        (
+            lambda: tg.jvp(np.sin, 1.0, 1.0),  # type: ignore[arg-type]
+            TypeError,
+            r"write \(x,\)",
+        ),
         (lambda: tg.jvp(np.sin, (1.0,), (np.ones(2),)), ValueError, "shape"),
         (lambda: tg.jvp(np.sin, (1,), (1.0,)), DtypeError, "dtype int64"),
         (lambda: tg.vjp(np.sin, np.ones(2))[1](np.ones(3)), GradientError, "shape"),

@@ -40,20 +40,20 @@ def _vector_norm(x: Tensor, ord: Any, axis: tuple[int, ...], keepdims: Any) -> A
     if ord == -math.inf:
         return min(size, axis, keepdims)
     if ord == 0:
-        return sum((x != 0).astype(size.dtype), axis, keepdims)
+        return sum((x != 0).astype(size.dtype), axis, keepdims=keepdims)
     if isinstance(ord, str):
         raise ValueError(f"Invalid norm order {ord!r} for vectors")
     if ord == 1:
-        return sum(size, axis, keepdims)
+        return sum(size, axis, keepdims=keepdims)
     if ord is None or ord == 2:
-        return sqrt(sum(size * size, axis, keepdims))
-    return sum(size**ord, axis, keepdims) ** (1 / ord)
+        return sqrt(sum(size * size, axis, keepdims=keepdims))
+    return sum(size**ord, axis, keepdims=keepdims) ** (1 / ord)
 
 
 def _largest(size: Tensor, axis: tuple[int, ...], keepdims: Any) -> Any:
     """Return the largest over the axes, 0 of none."""
     nothing = math.prod([size.shape[i] for i in axis]) == 0
-    return sum(size, axis, keepdims) if nothing else max(size, axis, keepdims)
+    return sum(size, axis, keepdims=keepdims) if nothing else max(size, axis, keepdims)
 
 
 def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> Any:
