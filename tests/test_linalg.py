@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 
 import tinygrad_nn as tg
-from tinygrad_nn.errors import DisconnectedError, GradientError
+from tinygrad_nn.errors import DisconnectedError, GradientError, unknown_numpy
+from tinygrad_nn.tensors import known_names
 
 Array = Any
 EXAMPLES = settings().max_examples // 3
@@ -757,3 +758,23 @@ def test_results_that_a_loss_leaves_out_are_no_loss() -> None:
     w.sum().backward()
     assert a.grad is not None
     np.testing.assert_allclose(a.grad.data, np.eye(3), atol=1e-14)
+
+
+def test_a_refusal_names_the_nearest_where_it_is() -> None:
+    assert "tg.linalg.tensorsolve, " in unknown_numpy("numpy.tensor_solve", known_names())
+    with pytest.raises(ValueError, match="two or more axes") as raised:
+        tg.linalg.trace(tg.ones(3))
+    assert "'linalg_trace'" in raised.value.__notes__[-1]
+    assert "help(tg.linalg.trace)" in raised.value.__notes__[-1]
+    with pytest.raises(TypeError, match="no_such_keyword") as refused:
+        tg.linalg.solve(tg.eye(2), tg.ones(2), **{"no_such_keyword": 1})
+    assert "help(tg.linalg.solve)" in refused.value.__notes__[-1]
+
+
+def test_numpys_vecdot_takes_an_axis() -> None:
+    a, b, vecdot = leaf(random(3, 2)), leaf(random(3, 2, seed=1)), getattr(np, "vecdot")  # noqa: B009
+    y = vecdot(a, b, axis=0)
+    np.testing.assert_allclose(y.data, vecdot(a.data, b.data, axis=0), rtol=1e-14)
+    (g,) = tg.autograd.grad(y.sum(), a)
+    assert g is not None
+    np.testing.assert_array_equal(g.data, b.data)

@@ -141,7 +141,8 @@ def unknown_numpy(name: str, known: Iterable[str]) -> str:
     short = name.rpartition(".")[2]
     if short in _INSTEAD:
         return f"{name} is not recorded by tinygrad_nn: {_INSTEAD[short]}"
-    near = difflib.get_close_matches(short, sorted(set(known)), n=3, cutoff=0.6)
+    names = sorted({n for n in known if not n.startswith("linalg_")})  # those are in NumPy itself under the same names
+    near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
     hint = f"the nearest that are: {', '.join(map(_where, near))}" if near else "see tg.__all__"
     return f"{name} is not recorded by tinygrad_nn; {hint}; or call it on t.data, without gradients"
 
@@ -245,8 +246,9 @@ def _remedy(error: Exception, name: str) -> str:
 
 
 def _where(name: str) -> str:
-    name = name.removeprefix("linalg_")
-    return f"tg.linalg.{name}" if hasattr(np.linalg, name) and not hasattr(np, name) else f"tg.{name}"
+    if name.startswith("linalg_") or (hasattr(np.linalg, name) and not hasattr(np, name)):
+        return f"tg.linalg.{name.removeprefix('linalg_')}"
+    return f"tg.{name}"
 
 
 IN_OPERATION = "in tinygrad_nn operation"

@@ -19,6 +19,7 @@ from ..primitive import composite, primitive
 from ..tensors import Tensor
 from .elementwise import absolute, sign
 from .inverses import of_no_use, solved
+from .picking import take_along_axis
 
 _SYMMETRIC = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
 _BATCH = np.stack([_SYMMETRIC[:2, :2], _SYMMETRIC[1:, 1:]])
@@ -26,10 +27,6 @@ _TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
 _STACK = np.stack([_TALL, _TALL[::-1]])
 _EMPTY = np.zeros((0, 0))
 _ROUNDINGS = 8
-
-
-def _lower(x: Any, offset: int = 0) -> Any:
-    return np.where(np.tri(x.shape[-2], x.shape[-1], offset, dtype=bool), x, 0)
 
 
 def _symmetric(x: Any) -> Any:
@@ -41,7 +38,9 @@ def _symmetric(x: Any) -> Any:
 )
 def _mirrored(a: Any, /) -> Any:
     """Return the symmetric matrices of which `a` has the lower triangle. Shapes: (..., n, n) -> (..., n, n)."""
-    return _lower(a) + _lower(a, -1).mT
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError(f"symmetric matrices must be square, got shape {a.shape}")
+    return np.tril(a) + np.tril(a, -1).mT
 
 
 _mirrored.vjp(lambda g: _symmetric(g))
@@ -90,8 +89,8 @@ def cholesky(a: Any, /, upper: bool = False) -> Any:
 
 def _from_cholesky(g: Any, y: Any, upper: bool) -> Any:
     transposed, g = (y, g.mT) if upper else (y.mT, g)
-    inner = transposed @ _lower(g)
-    inner = (_lower(inner) + _lower(inner, -1)) / 2
+    inner = transposed @ np.tril(g)
+    inner = (np.tril(inner) + np.tril(inner, -1)) / 2
     return _symmetric(np.linalg.solve(transposed, np.linalg.solve(transposed, inner).mT))
 
 
@@ -132,8 +131,8 @@ def _from_qr(g: Any, y: Any) -> Any:
     r, gr, beyond, gbeyond = r[..., :k, :k], gr[..., :k, :k], r[..., :k, k:], gr[..., :k, k:]
     if beyond.shape[-1]:
         gq = gq + q @ (beyond @ gbeyond.mT)
-    inner = r @ _lower(gr.mT) - gq.mT @ q
-    inner = _lower(inner) + _lower(inner, -1).mT
+    inner = r @ np.tril(gr.mT) - gq.mT @ q
+    inner = np.tril(inner) + np.tril(inner, -1).mT
     c = solved(r, (gq + q @ inner).mT, of="qr of a matrix whose rank is less than its columns").mT
     return np.concatenate([c, q @ gbeyond], axis=-1) if beyond.shape[-1] else c
 
@@ -271,8 +270,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
 def _svd_by_eigh(a: Tensor, compute_uv: bool) -> Any:
     w, v = eigh(a)
     falling = np.argsort(np.abs(w.data), axis=-1)[..., ::-1]
-    each = [x[..., None] for x in np.ogrid[tuple(slice(n) for n in w.shape[:-1])]]
-    w, u = w[(*each, falling)], v.mT[(*each, falling)].mT
+    w, u = take_along_axis(w, falling, -1), take_along_axis(v, falling[..., None, :], -1)
     vh = (u * sign(w)[..., None, :]).mT
     kind: Any = type(np.linalg.svd(np.eye(1)))
     return kind(u, absolute(w), vh) if compute_uv else absolute(w)

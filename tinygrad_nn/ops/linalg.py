@@ -17,7 +17,7 @@ from ..primitive import composite, primitive
 from ..tensors import Tensor
 from .elementwise import conjugate, multiply
 from .joining import ravel, stack
-from .reduction import sum as sum_over
+from .rearranging import diagonal, trace
 from .shaping import expand_dims, moveaxis, squeeze, swapaxes
 from .splitting import unstack
 
@@ -312,10 +312,7 @@ def matrix_transpose(x: Any) -> Tensor:
 )  # fmt: skip
 def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
     """Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k)."""
-    x = as_tensor(x)
-    first = max(0, -offset)
-    rows = np.arange(first, max(first, min(x.shape[-2], x.shape[-1] - offset)))
-    return x[..., rows, rows + offset]
+    return diagonal(x, offset, -2, -1)
 
 
 @composite(
@@ -324,4 +321,4 @@ def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
 )  # fmt: skip
 def _trace_of_matrices(x: Any, /, *, offset: int = 0) -> Any:
     """Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...)."""
-    return sum_over(_diagonal_of_matrices(x, offset=offset), -1)
+    return trace(x, offset, -2, -1)

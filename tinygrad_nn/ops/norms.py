@@ -34,26 +34,21 @@ def _floating(x: Any) -> Any:
 
 
 def _vector_norm(x: Tensor, ord: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
+    if ord is None or ord == 2:
+        squares = x * x if x.dtype.kind == "f" else absolute(x) ** 2
+        return sqrt(sum(squares, axis, keepdims=keepdims))
     size = absolute(x)
     if ord == math.inf:
-        return _largest(size, axis, keepdims)
+        return max(size, axis, keepdims, initial=0)
     if ord == -math.inf:
-        return min(size, axis, keepdims)
+        return min(size, axis, keepdims=keepdims)
     if ord == 0:
         return sum((x != 0).astype(size.dtype), axis, keepdims=keepdims)
     if isinstance(ord, str):
         raise ValueError(f"Invalid norm order {ord!r} for vectors")
     if ord == 1:
         return sum(size, axis, keepdims=keepdims)
-    if ord is None or ord == 2:
-        return sqrt(sum(size * size, axis, keepdims=keepdims))
     return sum(size**ord, axis, keepdims=keepdims) ** (1 / ord)
-
-
-def _largest(size: Tensor, axis: tuple[int, ...], keepdims: Any) -> Any:
-    """Return the largest over the axes, 0 of none."""
-    nothing = math.prod([size.shape[i] for i in axis]) == 0
-    return sum(size, axis, keepdims=keepdims) if nothing else max(size, axis, keepdims)
 
 
 def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> Any:
@@ -63,10 +58,10 @@ def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> A
     if ord in (1, -1, math.inf, -math.inf):
         summed, left = (rows, columns) if abs(ord) == 1 else (columns, rows)
         y = sum(absolute(x), summed, keepdims=True)
-        y = _largest(y, (left,), True) if ord > 0 else min(y, left, keepdims=True)
+        y = max(y, left, keepdims=True, initial=0) if ord > 0 else min(y, left, keepdims=True)
     elif ord in (2, -2, "nuc"):
         s = svdvals(moveaxis(x, axis, (-2, -1)))
-        y = sum(s, -1) if ord == "nuc" else _largest(s, (s.ndim - 1,), False) if ord == 2 else min(s, -1)
+        y = sum(s, -1) if ord == "nuc" else max(s, -1, initial=0) if ord == 2 else min(s, -1)
         y = expand_dims(y, axis)
     else:
         raise ValueError(f"Invalid norm order {ord!r} for matrices")
