@@ -33,7 +33,7 @@ def stubs() -> dict[str, str]:
     imports = [n for n in ast.parse((FOLDER / "__init__.py").read_text()).body if isinstance(n, ast.ImportFrom)]
     lines = [f"from {'.' * n.level}{n.module or ''} import {a.name} as {a.name}" for n in imports for a in n.names]
     explicit = {a.name for n in imports for a in n.names}
-    operations = {name: f for name, f in tinygrad_nn.ops.functions().items() if name not in explicit}
+    operations = {name: f for name, f in vars(tinygrad_nn)["_functions"].items() if name not in explicit}
     package = [*lines, "__version__: str", f"__all__ = {tinygrad_nn.__all__!r}", *_functions(operations)]
     spaces = {"linalg": [f"__all__ = {tinygrad_nn.linalg.__all__!r}", *_functions(ops.functions(numpy.linalg))]}
     texts = {

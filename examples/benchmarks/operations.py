@@ -10,6 +10,9 @@ over the rounds, and its quotient by PyTorch's. `im2col` and the three below it 
 the forward convolution in NumPy: the library's own was chosen among them. Freed memory is kept, as it is
 from a first backward pass on. In the loop, s += x[i] * x[i] for each i, forward and backward; the time is
 that of one index, so it stays the same from 300 to 3,000 entries unless each index costs a whole array.
+
+Several BLAS threads wait for each other, so on a busy machine they can take a hundred times as long:
+`--threads 1` is the way to measure there.
 """
 
 from __future__ import annotations
@@ -319,9 +322,12 @@ def main() -> int:
     names = [c for c in contestants if c in options.only] or list(contestants)
     missing = {package for package in contestants.values() if importlib.util.find_spec(package) is None}
     keys = [(w, c) for w in works for c in names if c in WORKS[w].contestants and contestants[c] not in missing]
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     reports, failures = measured(keys, rounds, seconds)
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} CPUs; ", end="")
     print(f"median over {rounds} processes, each the median of {seconds:g} s")
+    if load > 0.5:
+        print(f"load average before the run {load:.1f}: others were at work, trust ratios only, and those little")
     told = {contestants[c]: r[-1] for (_, c), r in reports.items() if r}
     for package in dict.fromkeys(contestants.values()):
         if package in told or package in missing:
