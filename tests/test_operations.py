@@ -1135,7 +1135,7 @@ def test_a_rule_of_the_wrong_shape_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 NEEDS_AXES = {
     "linear", "cross_entropy", "matmul", "join", "swapaxes", "moveaxis", "split", "unstack",
     "diff", "gradient", "trapezoid", "cumulative_sum", "cumulative_prod", "cov", "corrcoef",
-    "running_total", "running_largest", "running_smallest",
+    "running_total", "running_largest", "running_smallest", "polyder", "unwrap",
     "rollaxis", "array_split", "hsplit", "vsplit", "dsplit", "fliplr", "flipud", "rot90", "tril", "triu", "diagonal",
     "trace", "diag", "vander", "nonzero", "share", "topk", "searchsorted", "trim_zeros",
     *BEHIND, "linalg_outer", "linalg_cross", "cross", "vecdot", "matvec", "vecmat", "multi_dot", "matrix_transpose",
@@ -1145,10 +1145,10 @@ NEEDS_AXES = {
 SAME_SHAPES = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss"}
 QUANTILES = {"median", "quantile", "percentile", "nanmedian", "nanquantile", "nanpercentile"}
 TIED = {
-    "clip", "max", "min", "ptp", "std", "cummax", "running_largest", "sort", "partition", "topk", *QUANTILES, "norm",
+    "clip", "max", "min", "ptp", "std", "cummax", "running_largest", "sort", "partition", "topk", *QUANTILES, "norm", "unwrap",
     "vector_norm", "svdvals",
 }  # fmt: skip
-NO_EMPTY = {"average", "tensorinv"}
+NO_EMPTY = {"average", "tensorinv", "polyadd", "polysub", "polymul", "polyder"}
 
 # Convolution, pooling and interpolation, whose inputs meet along windows.
 PRIVATE |= by_loops.PRIVATE

@@ -30,6 +30,7 @@ from . import (
     ordering,
     padding,
     picking,
+    polynomials,
     pooling,
     products,
     quantiles,

@@ -239,6 +239,19 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 
 
 @composite(
+    numpy=[np.unwrap], method=False,
+    samples=[
+        sample(np.array([0.5, 3.0, -3.0, -0.5])), sample((2, 3), axis=-2), sample(np.array([0.0, 2.0, 5.0]), period=4),
+        sample((2, 0)),
+    ],
+)  # fmt: skip
+def unwrap(x: Any, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
+    """Return angles with jumps of a period taken out along an axis; the derivative is 1."""
+    x = as_tensor(x)
+    return x + (np.unwrap(x.data, discont, axis, period=period) - x.data).astype(x.dtype)
+
+
+@composite(
     numpy=[np.trapezoid], method=False,
     samples=[
         sample((4,)), sample((3, 4), axis=-2), sample((2, 3), dx=0.5), sample((4,), np.array([0.0, 1.0, 3.0, 4.5])),

@@ -311,3 +311,10 @@ def imag(x: Any) -> Any:
 
 
 setattr(Tensor, "imag", property(imag, doc="The imaginary part: zeros, unless the tensor is complex."))  # noqa: B010
+
+
+@composite(numpy=[np.real_if_close], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
+def real_if_close(x: Any, tol: float = 100) -> Any:
+    """Return x itself if it is real; complex numbers as real ones where their imaginary parts are rounding errors."""
+    x = as_tensor(x)
+    return as_tensor(np.real_if_close(x.data, tol)) if x.dtype.kind == "c" else positive(x)
