@@ -1145,7 +1145,8 @@ NEEDS_AXES = {
 SAME_SHAPES = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss"}
 QUANTILES = {"median", "quantile", "percentile", "nanmedian", "nanquantile", "nanpercentile"}
 TIED = {
-    "clip", "max", "min", "ptp", "std", "cummax", "running_largest", "sort", "partition", "topk", *QUANTILES, "norm", "unwrap",
+    "clip", "max", "min", "ptp", "std", "cummax", "running_largest", "sort", "partition", "topk", *QUANTILES, "norm",
+    "unwrap",
     "vector_norm", "svdvals",
 }  # fmt: skip
 NO_EMPTY = {"average", "tensorinv", "polyadd", "polysub", "polymul", "polyder"}
