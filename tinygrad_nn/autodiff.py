@@ -45,7 +45,7 @@ def pullback(
     below, useful = (None, None) if wanted is None else _leading_to(wanted, order)
     cotangents, results = dict(seeds), {}
     alarms: list[str] = []
-    masked = not all(raw(seed).all() for seed in seeds.values())
+    masked = any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds.values())
     flags = np.errstate(invalid="call", divide="ignore", over="ignore", call=lambda kind, _: alarms.append(kind))
     with flags, enable_grad() if create_graph else nullcontext():
         for node in order:
@@ -82,7 +82,7 @@ def pullback(
                 if c.shape != parent.shape or c.dtype is not parent.dtype:
                     c = project(c, parent, node, rule)
                 if parent in cotangents:
-                    c = _added(cotangents.pop(parent), c)
+                    c = cotangents.pop(parent) + c if c.size <= 2000 else _added(cotangents.pop(parent), c)
                 cotangents[parent] = c
             saved = None
             masked = masked or operation.masks
@@ -198,25 +198,20 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     shape = parent.shape
     if c.shape != shape:
         lead = c.ndim - len(shape)
-        if lead > 0 and c.shape[lead:] == shape and type(c) is np.ndarray and c.size and c.dtype.char in "fd":
-            c = _sum_of_rows(c, shape)
+        plain = type(c) is np.ndarray and c.dtype.char in "fd" and c.size > 0
+        if lead > 0 and plain and c.shape[lead:] == shape:
+            rows = c if c.ndim == 2 and shape else c.reshape(-1, math.prod(shape))
+            c = (np.ones(len(rows), c.dtype) @ rows).reshape(shape)  # the fastest spelling of a sum of rows
         else:
             if lead < 0 or any(n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)):
                 raise ValueError(rule_shape(node.operation.name, rule.argument, c.shape, shape))
             axes = tuple(i for i in range(c.ndim) if i < lead or c.shape[i] != shape[i - lead])
-            if axes == (c.ndim - 1,) and type(c) is np.ndarray and 0 < c.shape[-1] <= 64 and c.dtype.char in "fd":
+            if axes == (c.ndim - 1,) and plain and c.shape[-1] <= 64:
                 c = (c.reshape(-1, c.shape[-1]) @ np.ones(c.shape[-1], c.dtype)).reshape(shape)
             else:
                 wide = c.astype(np.float32) if c.dtype.char == "e" else c
                 c = np.sum(wide, axis=axes).reshape(shape)
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
-
-
-def _sum_of_rows(c: np.ndarray, shape: tuple[int, ...]) -> Any:
-    """Return the sum over the leading axes: a product with ones is the fastest spelling."""
-    rows = c if c.ndim == 2 and shape else c.reshape(-1, math.prod(shape))
-    total = np.ones(len(rows), c.dtype) @ rows
-    return total if len(shape) == 1 else total.reshape(shape)
 
 
 # A cotangent that is exactly zero stays zero, though IEEE arithmetic says that 0 * inf is nan: what a

@@ -49,7 +49,7 @@ ITEM = Item()
 
 def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any) -> Node:
     """Return the node of a step whose output is `y`."""
-    node = new(Node)
+    node = Node()
     node.operation = operation
     node.parents = parents
     node.saved = saved
@@ -71,8 +71,8 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
     A node is made after all the nodes that it reads, so counting nodes as they are made is already
     a topological order: newest first, each comes after everything that was computed from it.
     """
-    found = list(dict.fromkeys(roots))
-    seen, unread = set(found), list(found)
+    found = dict.fromkeys(roots)
+    unread = list(found)
     while unread:
         node = unread.pop()
         if node.number < since:
@@ -81,9 +81,7 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
         if parents is None:
             raise FreedGraphError(freed())
         for parent in parents:
-            if parent is not None and parent not in seen:
-                seen.add(parent)
-                found.append(parent)
+            if parent is not None and parent not in found:
+                found[parent] = None
                 unread.append(parent)
-    found.sort(key=attrgetter("number"), reverse=True)
-    return found
+    return sorted(found, key=attrgetter("number"), reverse=True)

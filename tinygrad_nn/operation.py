@@ -142,7 +142,8 @@ class Operation:
         self.layout = (*arguments, "y", *shapes, "wanted", *self.defaults)
         self.rules: Any = ()
         self.required = len(arguments) - optional
-        self.has_defaults = Parameter.empty not in self.defaults.values()
+        self.names = tuple(self.defaults)
+        self.needed = tuple([name for name, default in self.defaults.items() if default is Parameter.empty])
         given: dict[str, Any] = dict.fromkeys(arguments[: self.required], Parameter.empty)
         given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
         kind = Parameter.POSITIONAL_OR_KEYWORD
@@ -228,20 +229,26 @@ class Operation:
 
     def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the inputs, and every parameter by name. Raises TypeError as Python does."""
-        n = len(self.arguments)
-        if len(args) == n and not parameters and self.has_defaults and not self.variadic:
-            return args, self.defaults.copy()
-        named = dict(zip(self.defaults, args[n:], strict=False))
-        values = {**self.defaults, **named, **parameters}
-        regular = len(values) == len(self.defaults) and self.required <= len(args) <= n + len(named)
-        complete = self.has_defaults or not any(value is Parameter.empty for value in values.values())
-        if regular and complete and named.keys().isdisjoint(parameters):
-            inputs = [*args[:n], *[None] * (n - len(args))]
-        else:
+        n, given = len(self.arguments), len(args)
+        values = self.defaults.copy()
+        if given == n and not (parameters or self.needed or self.variadic):
+            return args, values
+        by_place = self.names[: given - n] if given > n else ()
+        if by_place:
+            values.update(zip(by_place, args[n:], strict=False))
+        if parameters:
+            values.update(parameters)
+        regular = self.required <= given <= n + len(by_place) and len(values) == len(self.names)
+        if by_place and parameters:
+            regular = regular and parameters.keys().isdisjoint(by_place)
+        for name in self.needed:
+            regular = regular and values[name] is not Parameter.empty
+        inputs: Sequence[Any] = args if given == n else [*args[:n], *[None] * (n - given)]
+        if not regular:
             bound = self.signature.bind(*args, **parameters)
             bound.apply_defaults()
             everything = list(bound.arguments.values())
-            inputs, values = everything[:n], dict(zip(self.defaults, everything[n:], strict=True))
+            inputs, values = everything[:n], dict(zip(self.names, everything[n:], strict=True))
         return list(inputs[0]) if self.variadic else inputs, values
 
     def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:

@@ -145,7 +145,7 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
             _unrecorded(dtype)
             t._node = None
             return t
-        node = t._node = new(Node)
+        node = t._node = Node()
         node.operation = op
         node.parents = (p, q)
         if saves_nothing:
@@ -197,10 +197,10 @@ def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], 
     keeps, more = op.keeps(wanted)
     everything = [arrays, y] if op.variadic else [*arrays, y]
     if more:
-        shapes = [np.shape(a) for a in arrays]
+        shapes = [a.shape if type(a) is np.ndarray else np.shape(a) for a in arrays]
         everything += [shapes] if op.variadic else shapes
         everything += [wanted, *values.values()]
-    return tuple([value if keep else None for value, keep in zip(everything, keeps, strict=False)])
+    return tuple([value if keep else None for value, keep in zip(everything, keeps)])
 
 
 def _call_any(op: Operation) -> Callable[..., Tensor]:

@@ -260,7 +260,8 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     if gradient is None:
         if output.size != 1:
             raise errors.GradientError(errors.needs_seed(output.shape))
-        gradient = np.ones(output.shape, output.dtype)
+        one = np.ones(output.shape, output.dtype)
+        return make(one, None) if create_graph else one
     seed = gradient if isinstance(gradient, Tensor) else make(as_array(gradient), None)
     if seed.shape != output.shape:
         raise errors.GradientError(errors.wrong_seed(seed.shape, output.shape))

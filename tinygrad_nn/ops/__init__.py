@@ -52,10 +52,8 @@ def functions(namespace: Any = np) -> dict[str, Any]:
     """
     named = {name: f for name, f in vars(namespace).items() if not name.startswith("_") and callable(f)}
     found = {name: NUMPY_FUNCTIONS[f] for name, f in named.items() if f in NUMPY_FUNCTIONS}
-    return found | {name: f for name, f in PUBLIC.items() if not _of_linalg(f)} if namespace is np else found
-
-
-def _of_linalg(call: Any) -> bool:
-    """Return whether NumPy has the operation, but in numpy.linalg alone."""
-    homes = {f.__module__ for f, recorded in NUMPY_FUNCTIONS.items() if recorded is call}
-    return homes == {"numpy.linalg"}
+    if namespace is not np:
+        return found
+    elsewhere = {call for f, call in NUMPY_FUNCTIONS.items() if f.__module__ != "numpy.linalg"}
+    of_linalg = {call for call in NUMPY_FUNCTIONS.values() if call not in elsewhere}
+    return found | {name: call for name, call in PUBLIC.items() if call not in of_linalg}

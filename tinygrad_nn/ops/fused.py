@@ -25,14 +25,17 @@ from .reduction import _all_axes, _kept, mean, sum
 )  # fmt: skip
 def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
     """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n)."""
-    if np.ndim(weight) != 2 or (bias is not None and bias.shape != (len(weight),)):
+    if getattr(weight, "ndim", 0) != 2 or (bias is not None and bias.shape != (len(weight),)):
         raise ValueError(
             "linear needs a weight of shape (n, k) and a bias of shape (n,), "
             f"got {np.shape(weight)} and {np.shape(bias)}"
         )
-    y = np.matmul(x, weight.T)
-    if bias is not None:
-        y = np.add(y, bias, out=y if y.dtype == np.result_type(y, bias) else None)
+    y = x @ weight.T
+    if bias is None:
+        return y
+    if y.dtype is not bias.dtype:
+        return y + bias
+    y += bias
     return y
 
 
@@ -47,19 +50,22 @@ linear.vjp(
 linear.jvp(lambda t, weight: t @ weight.T, lambda t, x: x @ t.T, lambda t: t)
 
 
-def _shifted(x: Any, axis: Any) -> Any:
-    """Return x minus its maximum, so that exp can't overflow; where that is inf, its limit."""
+def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the maximum of x, x without it, exp of that, which can't overflow, and its sum over the axes.
+
+    Where the maximum is inf, the second is the limit; where there is nothing to add up, the sum is 1.
+    """
     top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
     if np.isfinite(top).all():
         with np.errstate(over="ignore"):
-            return x - top
+            z = x - top
+        e = np.exp(z)
+        return top, z, e, np.add.reduce(e, axis=axis, keepdims=True)
     limit = np.where(x == np.inf, x.dtype.type(0), x.dtype.type(-np.inf))
-    return np.where(top == np.inf, limit, np.where(np.isneginf(x), x, x - np.where(np.isinf(top), 0, top)))
-
-
-def _log(total: Any) -> Any:
-    """Return the logarithm, and 0 where there was nothing to add up."""
-    return np.log(total if total.all() else np.where(total == 0, total.dtype.type(1), total))
+    z = np.where(top == np.inf, limit, np.where(np.isneginf(x), x, x - np.where(np.isinf(top), 0, top)))
+    e = np.exp(z)
+    total = np.add.reduce(e, axis=axis, keepdims=True)
+    return top, z, e, np.where(total == 0, x.dtype.type(1), total)
 
 
 _INFINITE = np.array([[-np.inf, 1.0], [np.inf, 0.0], [-np.inf, -np.inf], [1e4, -1e4]])
@@ -93,9 +99,8 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
 
     An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1.
     """
-    y = np.exp(_shifted(_floating(x), axis))
-    total = np.add.reduce(y, axis=axis, keepdims=True)
-    return _like(y / (total if total.all() else np.where(total == 0, total.dtype.type(1), total)), x)
+    _, _, e, total = _exponentials(_floating(x), axis)
+    return _like(e / total, x)
 
 
 def _idle(g: Any, axis: Any) -> Any:
@@ -109,11 +114,11 @@ softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True))
 @primitive(axis=_all_axes, samples=_CASES)
 def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     """Return the logarithm of softmax, exact where softmax underflows."""
-    z = _shifted(_floating(x), axis)
-    return _like(z - _log(np.add.reduce(np.exp(z), axis=axis, keepdims=True)), x)
+    _, z, _, total = _exponentials(_floating(x), axis)
+    return _like(z - np.log(total), x)
 
 
-log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True), idle=_idle)
+log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), idle=_idle)
 
 
 @primitive(axis=_all_axes, samples=(*_CASES, sample((2, 3), keepdims=True), sample(_INFINITE, axis=-1)))
@@ -122,10 +127,8 @@ def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
 
     Where every entry is -inf the value is -inf and the derivative 0.
     """
-    wide = _floating(x)
-    top = np.maximum.reduce(wide, axis=axis, keepdims=True, initial=-np.inf)
-    total = np.add.reduce(np.exp(_shifted(wide, axis)), axis=axis, keepdims=True)
-    y = _like(top + _log(total), x)
+    top, _, _, total = _exponentials(_floating(x), axis)
+    y = _like(top + np.log(total), x)
     return y if keepdims else np.squeeze(y, axis)
 
 
@@ -166,10 +169,15 @@ def _labels(value: Any, inputs: Any) -> Any:
         labels = labels.astype(np.intp)
     if labels.shape != shape[:-1]:
         raise ValueError(f"logits of shape {shape} need class labels of shape {shape[:-1]}, got {labels.shape}")
-    if labels.size and (labels.min() < 0 or labels.max() >= shape[-1]):
+    if labels.size and labels.astype(np.uint64, copy=False).max() >= shape[-1]:  # so read, -1 is a huge number
         at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= shape[-1]))[0])
         raise ValueError(f"label {labels[at]} at {at} names no class: there are {shape[-1]}, from 0 on")
     return labels
+
+
+def _places_of(labels: Any, shape: tuple[int, ...]) -> Any:
+    """Return where each sample's label lies in the flattened logits. Shapes: (...) -> (...)."""
+    return np.arange(0, labels.size * shape[-1], shape[-1]).reshape(labels.shape) + labels
 
 
 @primitive(
@@ -186,18 +194,16 @@ def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
 
     `reduction` is "mean", "sum" or "none". Raises ValueError for labels outside 0..k-1.
     """
-    z = _shifted(_floating(logits), (-1,))
-    picked = z.reshape(-1, z.shape[-1])[np.arange(labels.size), labels.reshape(-1)].reshape(labels.shape)
-    return _like(_reduced(_log(np.add.reduce(np.exp(z), axis=-1)) - picked, reduction), logits)
+    _, z, _, total = _exponentials(_floating(logits), (-1,))
+    losses = np.log(total).reshape(labels.shape) - z.reshape(-1)[_places_of(labels, z.shape)]
+    return _like(_reduced(losses, reduction), logits)
 
 
 def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
-    hot = np.zeros((labels.size, logits.shape[-1]), logits.dtype)
-    hot[np.arange(labels.size), labels.reshape(-1)] = 1
-    g = _spread(g, max(labels.size, 1), reduction)
-    return (softmax.kernel(logits, axis=(-1,)) - hot.reshape(logits.shape)) * (
-        g[..., None] if reduction == "none" else g
-    )
+    hot = np.zeros(logits.shape, logits.dtype)
+    hot.reshape(-1)[_places_of(labels, logits.shape)] = 1
+    g = g[..., None] if reduction == "none" else _spread(g, max(labels.size, 1), reduction)
+    return (softmax.kernel(logits, axis=(-1,)) - hot) * g
 
 
 cross_entropy.vjp(

@@ -63,7 +63,7 @@ def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
 def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the sum over the axes; float16 is added up in float32, where 2049 is a number."""
     x = np.asarray(x)
-    if x.dtype == np.float16:
+    if x.dtype.char == "e":
         return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(np.float16)
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
 
@@ -160,13 +160,14 @@ def ptp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
 def _count(x: Tensor, axis: tuple[int, ...], where: Any, keepdims: Any) -> Any:
     """Return how many entries are added up: a number, or an array where a mask chooses them."""
     if where is True:
-        return math.prod(x.shape[a] for a in axis)
+        return x.size if len(axis) == x.ndim else math.prod([x.shape[a] for a in axis])
     return np.sum(np.broadcast_to(as_array(where), x.shape), axis=axis, keepdims=keepdims)
 
 
 def _divided(total: Tensor, n: Any) -> Tensor:
     """Return the total divided by a count, of its own dtype; a negative count is none."""
-    return total / (np.maximum(n, 0).astype(total.dtype) if total.dtype.kind in "fc" else np.maximum(n, 0))
+    n = np.maximum(n, 0) if isinstance(n, np.ndarray) else np.float64(n if n > 0 else 0)
+    return total / (n.astype(total.dtype) if total.dtype.kind in "fc" else n)
 
 
 _MASKED = (*_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1), sample((2, 3), where=_MASK[:, :1], axis=0))

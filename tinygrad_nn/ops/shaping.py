@@ -25,11 +25,12 @@ def axis_number(axis: Any, ndim: int) -> int:
 def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
     """Return the shape with its -1, if there is one, worked out."""
     x = inputs[0]
-    wanted = tuple(int(n) for n in shape) if isinstance(shape, Iterable) else (int(shape),)
+    size = x.size if type(x) is np.ndarray else np.size(x)
+    wanted = tuple(map(int, shape)) if isinstance(shape, Iterable) else (int(shape),)
     if wanted.count(-1) == 1:
         known = -math.prod(wanted)
-        wanted = tuple(np.size(x) // known if n == -1 and known else n for n in wanted)
-    if math.prod(wanted) != np.size(x) or any(n < 0 for n in wanted):
+        wanted = tuple([size // known if n == -1 and known else n for n in wanted])
+    if math.prod(wanted) != size or min(wanted, default=0) < 0:
         raise ValueError(f"cannot reshape a tensor of shape {np.shape(x)} into {shape}: the sizes differ")
     return wanted
 
