@@ -26,6 +26,7 @@ from .creation import (
 from .memory import keep_memory
 from .nn.dense import DenseNetwork
 from .recording import enable_grad, no_grad
+from .study.backprop import diff_backprop
 from .tensors import Tensor
 from .training import History, accuracy, evaluate, train
 from .transforms import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
@@ -44,6 +45,7 @@ __all__ = [
     "autograd",
     "checkpoint",
     "data",
+    "diff_backprop",
     "empty",
     "empty_like",
     "enable_grad",

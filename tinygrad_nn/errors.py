@@ -34,6 +34,10 @@ class DtypeError(TypeError):
     """A dtype that can't hold what was asked of it."""
 
 
+class BackpropError(AssertionError):
+    """A hand-derived gradient is not the adjoint."""
+
+
 class ArchitectureError(ValueError):
     """A network's description contradicts itself or names what doesn't exist."""
 
@@ -299,3 +303,52 @@ def told_apart(what: str) -> str:
 
 def singular(what: str) -> str:
     return f"{what} has no derivative, for the matrix is singular; add a small multiple of tg.eye(n) to it"
+
+
+def wrong_backprop(table: str) -> str:
+    return f"the hand-derived gradients are not the adjoints; the first mistake in backward order comes first:\n{table}"
+
+
+def unknown_convention(found: Any, known: Iterable[str]) -> str:
+    return f"convention is {found!r}; write one of {', '.join(map(repr, known))}"
+
+
+def no_gradients() -> str:
+    return 'there is no gradient to compare; pass a mapping of names to arrays, such as {"dW1": dW1}'
+
+
+def unknown_gradient(key: Any, names: list[str], near: list[str]) -> str:
+    if not names:
+        return (
+            f"no Tensor is known that {key!r} could be the gradient of; name them, as in tensors={{'W1': W1, 'Z1': Z1}}"
+        )
+    return (
+        f"no Tensor is known that {key!r} is the gradient of; there are {', '.join(names)}"
+        f"{f', the nearest being {near[0]}' if near else ''}; name others by tensors={{...}}"
+    )
+
+
+def gradient_twice(first: str, second: str, name: str) -> str:
+    return f"{first!r} and {second!r} are both the gradient of {name}; leave one out"
+
+
+def tensors_by_name(kind: str) -> str:
+    return f"tensors= is a mapping of names to Tensors, such as network.memory(X) or locals(), or a Module; got {kind}"
+
+
+def not_a_tensor(name: str, kind: str) -> str:
+    return f"{name} is a {kind}, and an adjoint belongs to a Tensor; pass the Tensor that the loss was computed from"
+
+
+def no_adjoint(name: str, key: str) -> str:
+    return (
+        f"{name} does not require a gradient, so the graph has no adjoint for it; make it with "
+        f"tg.tensor(..., requires_grad=True), or leave {key} out"
+    )
+
+
+def not_on_the_way(name: str, key: str) -> str:
+    return (
+        f"{name} does not lead to this loss by any recorded operation; compute the loss from it, "
+        f"pass the Tensors of the same forward pass, or leave {key} out"
+    )
