@@ -16,7 +16,7 @@ BENCHMARKS = [
     for path in sorted(EXAMPLES.glob("benchmarks/*.py"))
     if '"--quick"' in path.read_text(encoding="utf-8") and path.stem != "operations"
 ]
-TESTED = {"first_steps", "by_hand", "moons", "digits", "david_vs_goliath"}
+TESTED = {"first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "whose_backprop_is_wrong"}
 
 
 def run(program: pathlib.Path, *options: str, folder: pathlib.Path) -> str:
@@ -120,6 +120,16 @@ def test_david_vs_goliath(tmp_path: pathlib.Path) -> None:
         assert "no picture: python -m pip install matplotlib" in printed
     else:
         assert is_png(tmp_path / "both.png")
+
+
+def test_whose_backprop_is_wrong(tmp_path: pathlib.Path) -> None:
+    printed = run(EXAMPLES / "whose_backprop_is_wrong.py", "--quick", folder=tmp_path)
+    assert "by_hand.backward as it is: 21 gradients, all right" in printed
+    assert re.findall(r"^\+ .*\n(\w+)", printed, re.MULTILINE) == [
+        "dZ3", "dZ3", "dW3", "dW3", "dW3", "db3", "db3", "db3", "dA2", "dA2",
+    ]  # fmt: skip
+    assert "dW3 is 60 times what it should be: a missing 1/m (m = 60 samples)\nno other follows from it" in printed
+    assert re.search(r"^dA2 +\(50, 60\) +wrong .* dA2 is minus dZ3: .*write W3.T @ dZ3$", printed, re.MULTILINE)
 
 
 def test_the_benchmark_of_operations_prints_a_table(tmp_path: pathlib.Path) -> None:

@@ -1,1 +1,1 @@
-"""Pictures of data, of learning and of what was learnt."""
+"""Pictures of data, of learning and of what was learnt; whose backprop is wrong."""

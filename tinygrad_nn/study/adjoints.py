@@ -56,7 +56,9 @@ class Graph:
                 squares[node] += np.square(np.subtract(rounded[node], g, dtype=float))
         spread = {node: np.sqrt(s / DRAWS) for node, s in squares.items()}
         return exact, {
-            node: np.sqrt(eps) * np.abs(g) + np.where(np.isfinite(spread[node]), ROUNDINGS * spread[node], 0)
+            node: np.sqrt(eps) * np.abs(g)
+            + eps * np.abs(g).max(initial=0.0)
+            + np.where(np.isfinite(spread[node]), ROUNDINGS * spread[node], 0)
             for node, g in exact.items()
         }
 

@@ -45,7 +45,8 @@ class Aligned:
 
     def by_hand(self, adjoint: np.ndarray) -> np.ndarray:
         """Return an adjoint as it is written by hand."""
-        return self.laid_out(adjoint) * adjoint.dtype.type(self.scale)
+        scaled: np.ndarray = self.laid_out(adjoint) * adjoint.dtype.type(self.scale)
+        return scaled
 
     def adjoint(self, hand: np.ndarray) -> np.ndarray:
         """Return what is written by hand in the layout and scale of an adjoint."""
@@ -63,7 +64,8 @@ class Alignment:
         self.named = {**graph.named_tensors(), **_by_name(tensors)}
         known = set(graph.order)
         self.reached = {n: t for n, t in self.named.items() if isinstance(t, Tensor) and t._node in known}
-        self.in_columns = any(n[:1] == "b" and t.ndim == 2 and t.shape[1] == 1 for n, t in self.reached.items())
+        biases = [t for n, t in self.reached.items() if n[:1] == "b" and t.is_leaf]
+        self.in_columns = any(t.ndim == 2 and t.shape[1] == 1 for t in biases)
         self.samples, self.outputs = self._sizes(graph)
 
     def _sizes(self, graph: Graph) -> tuple[int, int]:

@@ -33,10 +33,10 @@ def diff_backprop(
     DenseNetwork has them, or in columns, beside biases of shape (n, 1).
 
     How far a gradient may be from the adjoint is measured: some thirty times as far as rounding every
-    array on the way moves it, and the root of the dtype's precision. After a mistake, a gradient is held against what
-    the given ones before it lead to, so that it "follows" if it only inherits. The graph and every
-    `.grad` stay as they were, and hooks are not run. Raises ValueError for unknown names, and
-    GradientError for Tensors that no gradient reaches.
+    array on the way moves it, and the root of the dtype's precision. After a mistake, a gradient is held
+    against what the given ones before it lead to, so that it "follows" if it only inherits. The graph and
+    every `.grad` stay as they were, and hooks are not run. Raises ValueError for unknown names, and
+    GradientError or DisconnectedError for Tensors that no gradient reaches.
 
     >>> import tinygrad_nn as tg
     >>> w, x = tg.tensor([1.0, 2.0], requires_grad=True), np.array([[3.0, 1.0], [0.0, 4.0], [1.0, 1.0]])
@@ -164,9 +164,7 @@ class _Comparison:
         g = self._by_hand(after.name)
         if step is None or g.shape != after.shape:
             return None
-        arrays = {
-            n: t.data for n, t in self.alignment.named.items() if isinstance(t, Tensor) and t.shape == one.tensor.shape
-        }
+        arrays = {n: t.data for n, t in self._tensors().items() if t.shape == one.tensor.shape}
         local, others = step.derivatives(after.adjoint(g), one.name, arrays)
         return Slopes(f"{step.name} at {one.name}", one.laid_out(local), {k: one.by_hand(g) for k, g in others.items()})
 

@@ -13,7 +13,8 @@ from .formulas import formulas
 def diagnosed(case: Case) -> str:
     """Return one sentence: what the gradient is instead of what it should be, and what to write."""
     with np.errstate(all="ignore"):
-        return next(finding for look in _CATALOGUE for finding in look(case))
+        looks = _CLOSE if case.same(case.hand, case.right) else _CATALOGUE
+        return next(finding for look in looks for finding in look(case))
 
 
 def _not_finite(case: Case) -> Iterator[str]:
@@ -93,10 +94,11 @@ def _transposed(case: Case) -> Iterator[str]:
         yield f"{case.key} is transposed; write {case.key}.T{_also(case, case.hand.T)}"
 
 
-def _equal_to_one_before(case: Case) -> Iterator[str]:
+def _no_more_than_before(case: Case) -> Iterator[str]:
     for key, g in case.before.items():
-        if case.same(case.hand, g):
-            yield f"{case.key} equals {key}: {_left_out(case, key)}"
+        c = case.factor(case.hand, g)
+        if abs(c - 1) <= case.close or case.meaning(c):
+            yield f"{case.key} is {case.times(c)}{key}: {_left_out(case, key)}"
 
 
 def _left_out(case: Case, key: str) -> str:
@@ -126,10 +128,11 @@ def _slope(case: Case) -> Iterator[str]:
         passed = np.isclose(hand, g, rtol=case.close, atol=0)
         if (passed | (hand == 0)).all():
             wrong = (passed != (local == 1)) & (g != 0)
-            yield (
-                f"{case.key} passes or stops {key} wrongly in {wrong.sum()} of {wrong.size} entries, first at "
-                f"{_first(wrong)}: switch it by {case.slopes.step}, whose derivative at 0 is 0"
-            )
+            if wrong.any():
+                yield (
+                    f"{case.key} passes or stops {key} wrongly in {wrong.sum()} of {wrong.size} entries, first at "
+                    f"{_first(wrong)}: switch it by {case.slopes.step}, whose derivative at 0 is 0"
+                )
 
 
 def _permuted(case: Case) -> Iterator[str]:
@@ -137,12 +140,10 @@ def _permuted(case: Case) -> Iterator[str]:
         rows, right = (np.moveaxis(a, axis, 0).reshape(a.shape[axis], -1) for a in (case.hand, case.right))
         order, target = np.lexsort(rows.T), np.lexsort(right.T)
         if case.same(rows[order], right[target]):
-            moved = next((int(i), int(j)) for i, j in zip(order, target, strict=True) if i != j)
-            what = (
-                "entries" if case.hand.ndim == 1 else ("rows", "columns")[axis] if axis < 2 else f"parts of axis {axis}"
-            )
-            one = what.removesuffix("s").replace("entrie", "entry")
-            yield f"{case.key} has its {what} in another order: {one} {moved[0]} belongs at {moved[1]}"
+            moved = next(((int(i), int(j)) for i, j in zip(order, target, strict=True) if i != j), None)
+            if moved is not None:
+                one = "entry" if case.hand.ndim == 1 else ("row", "column")[axis] if axis < 2 else f"axis {axis}, part"
+                yield f"{case.key} is in another order: its {one} {moved[0]} belongs at {moved[1]}"
 
 
 def _other_weights(case: Case) -> Iterator[str]:
@@ -153,7 +154,7 @@ def _other_weights(case: Case) -> Iterator[str]:
             continue
         turned = not text.startswith(key)
         a, b = (g.T, case.hand.T) if turned else (g, case.hand)
-        if len(a) == len(b) == case.m and np.linalg.matrix_rank(a) < len(a):
+        if len(a) == len(b) == case.m and np.isfinite(a).all() and np.linalg.matrix_rank(a) < len(a):
             used = np.linalg.lstsq(a, b)[0]
             if case.same(a @ used, b):
                 yield (
@@ -174,10 +175,10 @@ def _decay(case: Case) -> Iterator[str]:
 
 
 def _few_digits(case: Case) -> Iterator[str]:
-    largest, error = np.abs(case.right).max(), np.abs(case.hand - case.right).max()
-    if 0 < error <= 1e-3 * largest:
+    errors = np.abs(case.hand - case.right)[case.hand != case.right] / np.abs(case.right[case.hand != case.right])
+    if errors.size and errors.max() <= 1e-3:
         yield (
-            f"{case.key} agrees with {case.called} to {-np.log10(error / largest):.0f} digits only: rounding, as in "
+            f"{case.key} agrees with {case.called} to {-np.log10(errors.max()):.0f} digits only: rounding, as in "
             "1 - a where a sigmoid a is next to 1, or a constant that is slightly off"
         )
 
@@ -190,9 +191,9 @@ def _any_factor(case: Case) -> Iterator[str]:
 
 def _entries(case: Case) -> Iterator[str]:
     hand, right = case.hand, case.right
-    off = np.abs(hand - right)
-    wrong = ~(off <= case.close * np.abs(right))
-    at = tuple(int(i) for i in np.unravel_index(np.nanargmax(off), off.shape))
+    off = np.nan_to_num(np.abs(hand - right), nan=np.inf)
+    wrong = off > np.minimum(case.close * np.abs(right), off.max() / 2)
+    at = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
     where = ""
     for axis, what in enumerate(("row", "column")[: hand.ndim] if hand.ndim == 2 else ()):
         places = np.flatnonzero(wrong.any(axis=1 - axis))
@@ -223,7 +224,7 @@ _CATALOGUE = (
     _not_finite,
     _zero,
     _known_factor,
-    _equal_to_one_before,
+    _no_more_than_before,
     _transposed,
     _slope,
     _another,
@@ -235,3 +236,4 @@ _CATALOGUE = (
     _other_weights,
     _entries,
 )
+_CLOSE = (_few_digits, _entries)
