@@ -15,8 +15,9 @@ class Row:
     """What was found of one gradient.
 
     `verdict` is "right", "wrong", "follows" for what is right but for an earlier mistake, or "unclear"
-    where that mistake, a shape or a nan, leaves nothing to hold it against. `error` is the largest difference from `expected`, relative to the largest entry of that; nan where the
-    shapes differ. `expected` is in the layout and scale of the convention.
+    where that mistake, a shape or a nan, leaves nothing to hold it against. `error` is the largest
+    difference from `expected`, relative to the largest entry of that; nan where the shapes differ.
+    `expected` is in the layout and scale of the convention.
     """
 
     name: str
