@@ -100,13 +100,16 @@ def _call_one(op: Operation) -> Callable[[Any], Tensor]:
         except Exception as error:
             failed(error, op.name, [x])
             raise
-        if parent is None or not recording.get():
+        mode = recording.get()
+        if parent is None or not mode:
             return make(y, None)
         if y.dtype.kind != "f":
             _unrecorded(y.dtype)
             return make(y, None)
-        saved = (data if keep_x else None, y if keep_y else None)
-        return make(y, record(op, (parent,), saved, y))
+        node = record(op, (parent,), (data if keep_x else None, y if keep_y else None), y)
+        if mode is not True:
+            mode(op, [data], {}, node)
+        return make(y, node)
 
     return call
 
@@ -137,7 +140,8 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
         t: Tensor = new(Tensor)
         t._array = y
         t.grad = t.name = None
-        if (p is None and q is None) or not recording.get():
+        mode = recording.get()
+        if (p is None and q is None) or not mode:
             t._node = None
             return t
         dtype = y.dtype
@@ -157,6 +161,8 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
         node.dtype = dtype
         node.number = next_number()
         node.handle = node.hooks = None
+        if mode is not True:
+            mode(op, [x, z], {}, node)
         return t
 
     return call
@@ -213,13 +219,17 @@ def _call_any(op: Operation) -> Callable[..., Tensor]:
             failed(error, op.name, args)
             raise
         wanted = tuple([p is not None for p in parents])
-        if True not in wanted or not recording.get():
+        mode = recording.get()
+        if True not in wanted or not mode:
             return make(y, None)
         saved = _saved(op, arrays, y, values, wanted)
         if y.dtype.kind != "f":
             _unrecorded(y.dtype)
             return make(y, None)
-        return make(y, record(op, tuple(parents), saved, y))
+        node = record(op, tuple(parents), saved, y)
+        if mode is not True:
+            mode(op, arrays, values, node)
+        return make(y, node)
 
     return call
 
@@ -236,10 +246,13 @@ def _call_several(op: Operation) -> Callable[..., tuple[Tensor, ...]]:
             failed(error, op.name, args)
             raise
         wanted = tuple([p is not None for p in parents])
-        if True not in wanted or not recording.get() or not ys:
+        mode = recording.get()
+        if True not in wanted or not mode or not ys:
             return named(ys, [make(y, None) for y in ys])
         whole = record(op, tuple(parents), _saved(op, arrays, ys, values, wanted), ys[0])
         whole.shape = tuple([y.shape for y in ys])
+        if mode is not True:
+            mode(op, arrays, values, whole)
         return named(ys, [make(y, item(whole, i, y) if y.dtype.kind == "f" else None) for i, y in enumerate(ys)])
 
     def named(ys: Any, tensors: list[Tensor]) -> tuple[Tensor, ...]:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-recording: ContextVar[bool] = ContextVar("recording", default=True)
-_entered: ContextVar[tuple[tuple[Any, bool], ...]] = ContextVar("entered", default=())
+Observer = Callable[[Any, list[Any], dict[str, Any], Any], None]
+recording: ContextVar[Any] = ContextVar("recording", default=True)  # False, True, or the Observer who is told
+_entered: ContextVar[tuple[tuple[Any, Any], ...]] = ContextVar("entered", default=())
+
+
+@contextmanager
+def watched(observer: Observer) -> Iterator[None]:
+    """Operations in the body are recorded, and each is told to `observer(operation, arrays, parameters, node)`."""
+    before = recording.get()
+    recording.set(observer)
+    try:
+        yield
+    finally:
+        recording.set(before)
 
 
 class _Switch:
@@ -29,7 +42,7 @@ class _Switch:
 
     def __enter__(self) -> None:
         _entered.set((*_entered.get(), (self, recording.get())))
-        recording.set(self.value)
+        recording.set(self.value and (recording.get() or True))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,149 @@
+"""Which operation's rule is wrong: every recorded step of a function, judged by itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..containers import leaves
+from ..node import Node, history
+from ..operation import Operation
+from ..recording import watched
+from ..tensors import Tensor
+from .point import Direction, Point
+from .subject import Arrays, Subject, quiet
+from .verdicts import Finding, Verdict
+
+PACKAGES = tuple(str(Path(module.__file__ or "").parent) for module in (sys.modules["tinygrad_nn"], np))
+TRIALS = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """One recorded step: its operation, the arrays and parameters that it had, and the line that called it."""
+
+    operation: Operation
+    arrays: list[Any]
+    parameters: dict[str, Any]
+    node: Node
+    line: str
+
+    @property
+    def moved(self) -> list[int]:
+        """The inputs that a gradient goes back to."""
+        return [place for place, parent in enumerate(self.node.parents or ()) if parent is not None]
+
+    def subject(self) -> Subject:
+        """Return the step as a function of those inputs."""
+        return _StepAlone(self)
+
+
+class _StepAlone(Subject):
+    """One operation as a function of the inputs that a gradient goes back to, the others being constant."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        super().__init__(self._run, [step.arrays[place] for place in step.moved])
+        self.names = [f"input {place}" for place in step.moved]
+
+    def _run(self, *given: Any) -> Any:
+        inputs = list(self.step.arrays)
+        for place, x in zip(self.step.moved, given, strict=True):
+            inputs[place] = x
+        called = [inputs] if self.step.operation.variadic else inputs
+        return self.step.operation.kernel(*called, **self.step.parameters)
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """An operation whose rule is wrong: where it was called, and how its derivative by one input is off."""
+
+    step: Step
+    argument: str
+    finding: Finding
+
+    @property
+    def name(self) -> str:
+        """The operation's name."""
+        return self.step.operation.name
+
+
+class Inquiry:
+    """All steps that a function records on the way from its arrays to its results, and what is wrong with them.
+
+    The function is run once more, with every step told and every value kept.
+    """
+
+    def __init__(self, subject: Subject, arrays: Arrays, seed: int = 0) -> None:
+        self.seed = seed
+        self.steps = _recorded(subject, arrays)
+        self.judged: list[tuple[Step, str, Finding]] = []
+
+    @cached_property
+    def culprit(self) -> Culprit | None:
+        """The last step, in the order of computing, whose rule is wrong; None if all are right."""
+        for step in reversed(self.steps):
+            for argument, finding in self._findings(step):
+                if finding.verdict is Verdict.BUG:
+                    return Culprit(step, argument, finding)
+        return None
+
+    @cached_property
+    def conventional(self) -> bool:
+        """Whether all rules are right, and some step sits on a kink or on a singularity."""
+        if self.culprit is not None:
+            return False
+        return any(finding.verdict is not Verdict.OK for _, _, finding in self.judged)
+
+    def _findings(self, step: Step) -> list[tuple[str, Finding]]:
+        """Return a finding for each input of a step, along a few random directions; the worst of them."""
+        try:
+            subject = step.subject()
+            point = Point(subject, subject.arrays, self.seed)
+        except (TypeError, ValueError):  # no floating result, or nothing to differentiate
+            return []
+        found = []
+        for place, moved in enumerate(step.moved):
+            if not subject.arrays[place].size:
+                continue
+            rng = np.random.default_rng(self.seed)
+            trials = [point.judge(_random(rng, subject.arrays, place)) for _ in range(TRIALS)]
+            worst = max(trials, key=lambda finding: finding.verdict.rank)
+            name = step.operation.arguments[0 if step.operation.variadic else moved]
+            found.append((name, worst))
+            self.judged.append((step, name, worst))
+        return found
+
+
+def _random(rng: np.random.Generator, arrays: Arrays, place: int) -> Direction:
+    return {place: rng.choice([-1.0, 1.0], arrays[place].shape)}
+
+
+def _recorded(subject: Subject, arrays: Arrays) -> list[Step]:
+    """Return the steps that connect the arrays with the results, in the order of computing."""
+    seen: dict[Node, Step] = {}
+
+    def observe(operation: Any, inputs: list[Any], parameters: dict[str, Any], node: Node) -> None:
+        seen[node] = Step(operation, list(inputs), dict(parameters), node, _users_line())
+
+    variables = [Tensor(x, requires_grad=True) for x in arrays]
+    with quiet(), watched(observe):
+        results = list(leaves(subject.called(variables)))
+    roots = [y._node for y in results if isinstance(y, Tensor) and y._node is not None]
+    return [seen[node] for node in reversed(history(roots)) if node in seen]
+
+
+def _users_line() -> str:
+    """Return file, line and text of the innermost frame outside this package and NumPy."""
+    frame: Any = sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
+        frame = frame.f_back
+    if frame is None:
+        return "unknown"
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} in {frame.f_code.co_name}"

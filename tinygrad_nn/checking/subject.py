@@ -1,0 +1,159 @@
+"""What is checked: a function of numbers in arrays, and its derivatives by whoever claims to know them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..autograd import grad
+from ..containers import aligned, leaves, map_leaves
+from ..recording import enable_grad, no_grad
+from ..tensors import Tensor
+from ..transforms import jvp
+
+Arrays = list[Any]
+
+
+class Subject:
+    """A function of Tensors: its values and derivatives at any arrays like those of its inputs.
+
+    `arrays` are the numbers in the inputs, in a row, `names` says where each is. The function sees
+    Tensors in the inputs' nesting, Modules with replaced parameters among them.
+    """
+
+    by_hand = False
+
+    def __init__(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
+        self.function, self.inputs = function, list(inputs)
+        found = list(leaves(self.inputs))
+        self.names = list(_names(self.inputs))
+        self.arrays: Arrays = [np.array(x.data if isinstance(x, Tensor) else x) for x in found]
+        if not sum(x.size for x in self.arrays):
+            raise ValueError(errors.nothing_to_check())
+        for name, x in zip(self.names, self.arrays, strict=True):
+            if x.dtype.kind != "f":
+                raise errors.DtypeError(errors.uncheckable_input(name, x.dtype))
+        self.shapes: list[Any] | None = None
+
+    def values(self, arrays: Arrays) -> Arrays:
+        """Return the results as arrays. Raises TypeError and ValueError for what is no function of numbers."""
+        with no_grad(), quiet():
+            results = list(leaves(self.called([Tensor(x) for x in arrays])))
+        return self._checked(results)
+
+    def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
+        """Return what the function's own derivative says: a gradient per array, None where nothing connects."""
+        variables = [Tensor(x, requires_grad=True) for x in arrays]
+        with quiet(), enable_grad():
+            results = list(leaves(self.called(variables)))
+            recorded = [(y, u) for y, u in zip(results, cotangents, strict=True) if _records(y)]
+            if not recorded:
+                return [None] * len(arrays)
+            outputs, seeds = zip(*recorded, strict=True)
+            seeds = tuple([u.astype(y.dtype) for y, u in recorded])
+            found = grad(outputs, variables, seeds, allow_unused=True)
+        return [None if g is None else g.data for g in found]
+
+    def push(self, arrays: Arrays, tangents: Arrays) -> Arrays:
+        """Return the results' tangents, by forward mode."""
+        with quiet(), enable_grad():
+            tree = self._filled([Tensor(x) for x in arrays])
+            pushed = jvp(self.function, tuple(tree), tuple(self._filled([Tensor(t) for t in tangents])))[1]
+        return [t.data for t in leaves(pushed)]
+
+    def called(self, tensors: Sequence[Any]) -> Any:
+        return self.function(*self._filled(tensors))
+
+    def _filled(self, values: Sequence[Any]) -> list[Any]:
+        each = iter(values)
+        filled: list[Any] = map_leaves(lambda _: next(each), self.inputs)
+        return filled
+
+    def _checked(self, results: list[Any]) -> Arrays:
+        """Return the results' arrays, if they are Tensors of the shapes that they had before."""
+        for y in results:
+            if not isinstance(y, Tensor):
+                raise TypeError(errors.returns_no_tensor(type(y).__name__))
+        return self._numbers([y.data for y in results])
+
+    def _numbers(self, arrays: Arrays) -> Arrays:
+        """Return the arrays that can have a derivative. Raises ValueError where shapes change between calls."""
+        numbers = [y for y in arrays if y.dtype.kind in "fc"]
+        if not numbers:
+            raise TypeError(errors.returns_no_numbers([str(y.dtype) for y in arrays]))
+        shapes = [y.shape for y in numbers]
+        if self.shapes is not None and shapes != self.shapes:
+            raise ValueError(errors.shapes_change(self.shapes, shapes))
+        self.shapes = shapes
+        return numbers
+
+
+class HandWritten(Subject):
+    """A function of arrays with a gradient that somebody wrote: `gradient(*inputs)`, nested as the inputs."""
+
+    by_hand = True
+
+    def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], gradient: Callable[..., Any]) -> None:
+        super().__init__(function, inputs)
+        self.gradient = gradient
+
+    def values(self, arrays: Arrays) -> Arrays:
+        """Return the results as arrays."""
+        with no_grad(), quiet():
+            results = list(leaves(self.called([np.array(x) for x in arrays])))
+        return self._numbers([np.asarray(y.data if isinstance(y, Tensor) else y) for y in results])
+
+    def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
+        """Return the gradient by hand. Raises ValueError where its nesting or shapes are not the inputs'."""
+        if len(cotangents) != 1 or cotangents[0].size != 1:
+            raise ValueError(errors.gradient_of_one_number([u.shape for u in cotangents]))
+        with quiet():
+            result = self.gradient(*self._filled([np.array(x) for x in arrays]))
+        tree = result if len(self.inputs) > 1 else [result]
+        found = [np.asarray(g.data if isinstance(g, Tensor) else g) for g in aligned(tree, self.inputs)]
+        for name, g, x in zip(self.names, found, arrays, strict=True):
+            if g.shape != x.shape:
+                raise ValueError(errors.gradient_shape(name, g.shape, x.shape))
+        return [g * cotangents[0].reshape(()) for g in found]
+
+
+def _records(y: Any) -> bool:
+    return isinstance(y, Tensor) and y.requires_grad
+
+
+class quiet(warnings.catch_warnings):
+    """No floating-point warnings: values far from the point may be anything."""
+
+    def __enter__(self) -> Any:
+        self._state = np.errstate(all="ignore")
+        self._state.__enter__()
+        entered = super().__enter__()
+        warnings.simplefilter("ignore")
+        return entered
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._state.__exit__(*error)  # type: ignore[arg-type]
+
+
+def _names(inputs: list[Any]) -> Any:
+    """Yield where each array is: `0`, `1['w'][2]`, or a Tensor's or a parameter's own name."""
+    for place, tree in enumerate(inputs):
+        yield from _named(tree, f"input {place}" if len(inputs) > 1 else "input")
+
+
+def _named(tree: Any, path: str) -> Any:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _named(value, f"{path}[{key!r}]")
+    elif isinstance(tree, (list, tuple)):
+        for place, value in enumerate(tree):
+            yield from _named(value, f"{path}[{place}]")
+    elif hasattr(tree, "named_parameters"):
+        yield from (name for name, _ in tree.named_parameters())
+    else:
+        yield getattr(tree, "name", None) or path
