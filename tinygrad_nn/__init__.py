@@ -7,6 +7,7 @@ Each operation that `ops` declares is here under its own name and under every na
 """
 
 from . import autograd, data, errors, linalg, nn, ops, optim
+from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
 from .checkpointing import checkpoint
 from .creation import (
     arange,
@@ -42,6 +43,7 @@ __all__ = [
     "accuracy",
     "arange",
     "as_tensor",
+    "assert_gradients",
     "autograd",
     "checkpoint",
     "data",
@@ -49,12 +51,14 @@ __all__ = [
     "empty",
     "empty_like",
     "enable_grad",
+    "error_curve",
     "errors",
     "evaluate",
     "eye",
     "full",
     "full_like",
     "grad",
+    "gradcheck",
     "hessian",
     "hvp",
     "jacobian",
@@ -64,6 +68,7 @@ __all__ = [
     "linspace",
     "nn",
     "no_grad",
+    "numerical_gradient",
     "ones",
     "ones_like",
     "optim",

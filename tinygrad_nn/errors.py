@@ -38,6 +38,10 @@ class BackpropError(AssertionError):
     """A hand-derived gradient is not the adjoint."""
 
 
+class GradientCheckError(AssertionError):
+    """A function's derivative is not what differences of its values say."""
+
+
 class ArchitectureError(ValueError):
     """A network's description contradicts itself or names what doesn't exist."""
 
@@ -351,4 +355,71 @@ def not_on_the_way(name: str, key: str) -> str:
     return (
         f"{name} does not lead to this loss by any recorded operation; compute the loss from it, "
         f"pass the Tensors of the same forward pass, or leave {key} out"
+    )
+
+
+def nothing_to_check() -> str:
+    return "there is nothing to check: the inputs hold no number; pass arrays with at least one entry"
+
+
+def uncheckable_input(name: str, dtype: Any) -> str:
+    return (
+        f"{name} is {dtype}, which has no derivative; write x.astype(float), or let the function take it from outside"
+    )
+
+
+def returns_no_numbers(dtypes: list[str]) -> str:
+    return (
+        f"the function returns no floating-point numbers, got {', '.join(dtypes) or 'nothing'}; there is no derivative"
+    )
+
+
+def shapes_change(before: list[Any], now: list[Any]) -> str:
+    return f"the function returns shapes {before} and, from inputs next to the first, {now}; check one case at a time"
+
+
+def input_changed(name: str) -> str:
+    return f"the function changes {name} in place, so no two calls are alike; let it work on a copy, np.array(x)"
+
+
+def gradient_of_one_number(shapes: list[Any]) -> str:
+    return f"a gradient by hand is that of one number, but the function returns shapes {shapes}; return a sum or mean"
+
+
+def gradient_shape(name: str, found: Any, right: Any) -> str:
+    return f"the gradient by {name} has shape {found}, where {right}, that of the input, is right"
+
+
+def unknown_option(name: str, value: Any, known: Iterable[Any]) -> str:
+    return f"{name}={value!r} is unknown; write one of {', '.join(map(repr, known))}"
+
+
+def gradient_by_hand_only() -> str:
+    return "a gradient by hand can be checked to first order and in reverse mode only: leave out order= and mode="
+
+
+def no_step(method: str) -> str:
+    return f"method={method!r} chooses its step by itself; leave out step="
+
+
+def not_one_number(shapes: list[Any]) -> str:
+    return f"the function returns shapes {shapes}, where one number is needed; return a sum, or use tg.jacobian"
+
+
+def refuses_complex() -> str:
+    return "the function refuses complex numbers, or drops the imaginary part; use method='ridders'"
+
+
+def wrong_gradient(table: str) -> str:
+    return f"a derivative is wrong\n{table}"
+
+
+def nothing_to_plot() -> str:
+    return "this report has no derivative to draw"
+
+
+def no_rule_is_wrong() -> str:
+    return (
+        "every recorded operation's own rule is right here: something that the value depends on is not recorded, such "
+        "as t.data, t.detach() or a value taken under tg.no_grad()"
     )

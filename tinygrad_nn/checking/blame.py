@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +15,12 @@ from ..node import Node, history
 from ..operation import Operation
 from ..recording import watched
 from ..tensors import Tensor
+from .mistakes import likely_mistake
 from .point import Direction, Point
-from .subject import Arrays, Subject, quiet
+from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 
-PACKAGES = tuple(str(Path(module.__file__ or "").parent) for module in (sys.modules["tinygrad_nn"], np))
+PACKAGES = (str(Path(__file__).parents[1]), str(Path(np.__file__).parent))
 TRIALS = 3
 
 
@@ -39,9 +39,10 @@ class Step:
         """The inputs that a gradient goes back to."""
         return [place for place, parent in enumerate(self.node.parents or ()) if parent is not None]
 
-    def subject(self) -> Subject:
-        """Return the step as a function of those inputs."""
-        return _StepAlone(self)
+    def subject(self, order: int = 1) -> Subject:
+        """Return the step as a function of those inputs; at order 2, its gradient."""
+        alone = _StepAlone(self)
+        return alone if order == 1 else derivative_of(alone, Point(alone, alone.arrays).weights)
 
 
 class _StepAlone(Subject):
@@ -66,12 +67,26 @@ class Culprit:
 
     step: Step
     argument: str
+    place: int
     finding: Finding
+    order: int = 1
 
     @property
     def name(self) -> str:
         """The operation's name."""
         return self.step.operation.name
+
+    def told(self) -> str:
+        """Return one sentence: whose rule it is, where it was called, and the likely mistake."""
+        f = self.finding
+        likely = self.mistake()
+        off = likely or f"along a random direction it says {float(f.analytic):.6g}, and values {float(f.numeric):.6g}"
+        rule = f"the {'second derivative' if self.order == 2 else 'rule'} of operation {self.name!r}"
+        return f"to blame: {rule} for {self.argument!r}, called at {self.step.line}: {off}"
+
+    def mistake(self) -> str:
+        """Return the mistake that the rule's result is explained by, "" if none of the catalogue's is."""
+        return likely_mistake(self.step.subject(self.order), self.place)
 
 
 class Inquiry:
@@ -80,8 +95,8 @@ class Inquiry:
     The function is run once more, with every step told and every value kept.
     """
 
-    def __init__(self, subject: Subject, arrays: Arrays, seed: int = 0) -> None:
-        self.seed = seed
+    def __init__(self, subject: Subject, arrays: Arrays, seed: int = 0, order: int = 1) -> None:
+        self.seed, self.order = seed, order
         self.steps = _recorded(subject, arrays)
         self.judged: list[tuple[Step, str, Finding]] = []
 
@@ -89,9 +104,9 @@ class Inquiry:
     def culprit(self) -> Culprit | None:
         """The last step, in the order of computing, whose rule is wrong; None if all are right."""
         for step in reversed(self.steps):
-            for argument, finding in self._findings(step):
+            for place, argument, finding in self._findings(step):
                 if finding.verdict is Verdict.BUG:
-                    return Culprit(step, argument, finding)
+                    return Culprit(step, argument, place, finding, self.order)
         return None
 
     @cached_property
@@ -101,10 +116,10 @@ class Inquiry:
             return False
         return any(finding.verdict is not Verdict.OK for _, _, finding in self.judged)
 
-    def _findings(self, step: Step) -> list[tuple[str, Finding]]:
+    def _findings(self, step: Step) -> list[tuple[int, str, Finding]]:
         """Return a finding for each input of a step, along a few random directions; the worst of them."""
         try:
-            subject = step.subject()
+            subject = step.subject(self.order)
             point = Point(subject, subject.arrays, self.seed)
         except (TypeError, ValueError):  # no floating result, or nothing to differentiate
             return []
@@ -116,7 +131,7 @@ class Inquiry:
             trials = [point.judge(_random(rng, subject.arrays, place)) for _ in range(TRIALS)]
             worst = max(trials, key=lambda finding: finding.verdict.rank)
             name = step.operation.arguments[0 if step.operation.variadic else moved]
-            found.append((name, worst))
+            found.append((place, name, worst))
             self.judged.append((step, name, worst))
         return found
 

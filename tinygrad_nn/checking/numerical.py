@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-LEVELS = 26
 SHRINK = 4
 COMPLEX_STEP = 1e-40
 Line = Callable[[Any], Any]
@@ -68,8 +67,8 @@ class Ladder:
     left: Slope
     right: Slope
     jumps: bool
-    steps: list[float] = field(default_factory=list)
-    quotients: list[Any] = field(default_factory=list)
+    steps: list[float]
+    quotients: list[Any]
 
     @property
     def value(self) -> Slope:
@@ -90,40 +89,58 @@ class Ladder:
 def descend(line: Line, size: float, noise: Any, *, stop_early: bool = True) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0.
 
-    `size` is that of the numbers that are moved, which sets the largest and the smallest step; `noise` is
-    how far a value may be off by rounding. The ladder ends early once the derivative is known to nine digits
-    and neither a kink nor a jump is in sight.
+    `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
+    1 / x looks smooth from afar. `noise` is how far a value may be off by rounding. The ladder ends early once the
+    derivative is known to nine digits and neither a kink nor a jump is in sight.
     """
     middle = line(0.0)
-    central, left, right = Extrapolation(2), Extrapolation(1), Extrapolation(1)
-    found = Ladder(Slope(), Slope(), Slope(), jumps=False)
+    wide, near = _Sides(), _Sides()
     heights: list[Any] = []
     gaps: list[Any] = []
+    steps, quotients = [], []
     for step in _steps(size):
         up, down = line(step), line(-step)
-        central.add((up - down) / (2 * step), step, noise / step)
-        right.add((up - middle) / step, step, 2 * noise / step)
-        left.add((middle - down) / step, step, 2 * noise / step)
-        found.steps.append(step)
-        found.quotients.append((up - down) / (2 * step))
-        heights.append(max(abs(up - middle), abs(down - middle)))
+        sides = near if step < size / 2 or not size else wide
+        sides.add(up, middle, down, step, noise)
+        steps.append(step)
+        quotients.append((up - down) / (2 * step))
+        heights.append((up - middle, down - middle))
         gaps.append(abs(up - 2 * middle + down) / step)
-        best = central.best
-        if stop_early and len(gaps) > 3 and best.error <= 1e-9 * abs(best.value) and _vanishes(gaps, noise / step):
+        best, enough = sides.central.best, sides is near and len(near.central.row) > 3
+        if stop_early and enough and best.error <= 1e-9 * abs(best.value) and _vanishes(gaps, noise / step):
             break
-    found.central, found.left, found.right = central.best, left.best, right.best
-    found.jumps = len(heights) > 6 and _stays(heights, noise)
-    return found
+    central, left, right = (
+        _nearer(getattr(near, name).best, getattr(wide, name).best) for name in ("central", "left", "right")
+    )
+    return Ladder(central, left, right, _stays(heights, noise), steps, quotients)
+
+
+class _Sides:
+    """The quotients of one range of steps: central, and of either side."""
+
+    def __init__(self) -> None:
+        self.central, self.left, self.right = Extrapolation(2), Extrapolation(1), Extrapolation(1)
+
+    def add(self, up: Any, middle: Any, down: Any, step: float, noise: Any) -> None:
+        self.central.add((up - down) / (2 * step), step, noise / step)
+        self.right.add((up - middle) / step, step, 2 * noise / step)
+        self.left.add((middle - down) / step, step, 2 * noise / step)
+
+
+def _nearer(near: Slope, wide: Slope) -> Slope:
+    """Return the slope from small steps, unless that from large ones is within its error, and more exact."""
+    if not near.known:
+        return wide
+    agree = wide.known and abs(near.value - wide.value) <= 10 * near.error
+    return wide if agree and wide.error < near.error else near
 
 
 def _steps(size: float) -> Iterator[float]:
-    """Yield powers of two, which leave no rounding in most sums, from a sixteenth of the numbers' size down."""
-    step = 2.0 ** math.floor(math.log2(max(size, 1.0) / 16))
-    last = max(min(2.0**-26 * max(size, 1.0), size / 64), 2.0**-60) if size else 2.0**-26
-    for _ in range(LEVELS):
+    """Yield powers of two, which leave no rounding in most sums, from a 64th of the numbers' size down."""
+    step = 2.0 ** math.floor(math.log2(max(size, 1.0) / 64))
+    last = max(min(2.0**-26 * max(size, 1.0), size / 4096), 2.0**-80) if size else 2.0**-26
+    while step > last:
         yield step
-        if step <= last:
-            return
         step /= SHRINK
 
 
@@ -132,13 +149,16 @@ def _vanishes(gaps: list[Any], noise: Any) -> bool:
     return bool(gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * noise)
 
 
-def _stays(heights: list[Any], noise: Any) -> bool:
-    """Return whether the function's change doesn't shrink with the step: where it is continuous, it does."""
-    last, before = heights[-1], heights[-5]
-    return bool(np.isfinite(last) and last > 1000 * noise and last > 0.3 * before)
+def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
+    """Return whether the function's change to a side doesn't shrink with the step: where it is continuous, it does."""
+    if len(heights) < 7:
+        return False
+    last = np.abs(heights[-5:])
+    spread = np.ptp(heights[-5:], axis=0)
+    return bool(((last.min(axis=0) > 1000 * noise) & (spread < 0.1 * last.min(axis=0))).any())
 
 
-def complex_slope(line: Line, noise: float) -> Slope:
+def complex_slope(line: Line) -> Slope:
     """Return the imaginary part of the value at an imaginary step, over the step: exact to rounding.
 
     Unknown where the function refuses complex numbers, or gives real ones.
@@ -151,7 +171,7 @@ def complex_slope(line: Line, noise: float) -> Slope:
     if not np.iscomplexobj(value):
         return Slope()
     slope = float(np.imag(value) / COMPLEX_STEP)
-    return Slope(slope, 64 * float(np.finfo(float).eps) * (abs(slope) + noise), COMPLEX_STEP)
+    return Slope(slope, 64 * float(np.finfo(float).eps) * abs(slope), COMPLEX_STEP)
 
 
 def quotient(line: Line, method: str, step: float | None) -> Slope:

@@ -107,7 +107,7 @@ class Point:
             return self._unresolved(given, numeric, direction)
         agrees = abs(right - numeric.value) <= self._room(right, numeric, direction)
         if found.jumps:
-            return _found(given, numeric, Verdict.DISCONTINUITY, "the function jumps here")
+            return _found(given, Slope(), Verdict.DISCONTINUITY, "the function jumps here")
         if found.kinked:
             return self._at_kink(given, right, numeric, found, direction, agrees, nudging)
         if agrees and self._sharp(right, numeric, direction):
@@ -119,14 +119,16 @@ class Point:
         rough = found.value
         if not found.central.known or found.kinked or found.jumps:
             return rough
-        exact = complex_slope(self.line(direction, WIDE), 0.0)
+        exact = complex_slope(self.line(direction, WIDE))
         close = abs(exact.value - rough.value) <= 10 * rough.error + 1e-12 * abs(rough.value)
         sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale(direction)
         return exact if exact.known and close and sharp else rough
 
     def _scale(self, direction: Direction) -> float:
         """Return the size that derivatives have around here: the largest in the arrays that are moved."""
-        sizes = [np.abs(g[np.isfinite(g)]).max(initial=0) for g in (self.gradients[p] for p in direction) if g is not None]
+        sizes = [
+            np.abs(g[np.isfinite(g)]).max(initial=0) for g in (self.gradients[p] for p in direction) if g is not None
+        ]
         return float(max(sizes, default=0.0))
 
     def _room(self, right: Any, numeric: Slope, direction: Direction, eps: float | None = None) -> float:
@@ -184,6 +186,9 @@ class Point:
             if fine and self._sharp(exact, sharper, direction):
                 return self._rounded(given, exact, sharper, direction)
             numeric = sharper if sharper.known and sharper.error < numeric.error else numeric
+            if abs(exact - given) > 0.1 * abs(numeric.value - given):
+                kept = "it changes with every digit that is computed with"
+                return _found(given, numeric, Verdict.PRECISION, f"not one digit can be relied on: {kept}")
         if agrees:
             return _found(given, numeric, Verdict.PRECISION, f"known to {float(numeric.error):.1e} only")
         return self._mismatch(given, numeric, direction, nudging)
@@ -192,7 +197,9 @@ class Point:
         if all(self.gradients[place] is None for place in direction):
             return _found(given, numeric, Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
         if nudging and self.explains is not None and self.explains() and self._nudged(direction):
-            return _found(given, numeric, Verdict.CONVENTION, "a zero cotangent stays zero through a singular derivative")
+            return _found(
+                given, numeric, Verdict.CONVENTION, "a zero cotangent stays zero through a singular derivative"
+            )
         return _found(given, numeric, Verdict.BUG)
 
     def _unresolved(self, given: Any, numeric: Slope, direction: Direction) -> Finding:

@@ -1,0 +1,264 @@
+"""Gradient checks that give reasons: `tg.gradcheck` and what belongs to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..containers import filled
+from .blame import Inquiry
+from .curve import ErrorCurve, measured
+from .numerical import complex_slope, quotient
+from .point import WIDE, Direction, Point
+from .report import GradientReport, Row
+from .subject import Arrays, HandWritten, Subject, derivative_of
+from .verdicts import Finding, Verdict
+
+SAMPLE = 128
+DIRECTIONS = 3
+METHODS = ("central", "forward", "complex", "ridders")
+
+
+def gradcheck(
+    function: Callable[..., Any],
+    *inputs: Any,
+    gradient: Callable[..., Any] | None = None,
+    order: int = 1,
+    mode: str = "both",
+    full: bool = False,
+    seed: int = 0,
+) -> GradientReport:
+    """Return how a function's derivatives agree with the best numerical ones, with a verdict for each.
+
+    `function` takes Tensors, Modules or nestings of them, and returns Tensors; several results are weighed
+    and added up. With `gradient` it takes and returns arrays, and `gradient(*inputs)` is the derivative that
+    somebody wrote by hand. `order=2` checks the gradient's own gradient too. `mode` is "reverse", "forward",
+    or "both", which also compares the two. Of more than 128 entries a sample is checked, drawn by `seed`, with
+    directions through all of them, unless `full`.
+
+    The numerical derivative is the complex step's where that is allowed, exact to rounding, and
+    otherwise extrapolated from a ladder of steps with an estimate of its error, which is the tolerance.
+    The report is true if all is well; its verdicts are OK, CONVENTION, KINK, PRECISION (all right), and
+    DISCONTINUITY, DISCONNECTED, NONFINITE, NONDETERMINISTIC and BUG. On BUG it names the operation.
+    Raises TypeError and ValueError for what can't be checked.
+
+    >>> import tinygrad_nn as tg
+    >>> report = tg.gradcheck(lambda x: tg.sum(tg.relu(x) * x), np.array([1.0, -2.0, 0.5]))
+    >>> bool(report), report.verdict.value
+    (True, 'OK')
+    """
+    if order not in (1, 2):
+        raise ValueError(errors.unknown_option("order", order, (1, 2)))
+    if mode not in ("reverse", "forward", "both"):
+        raise ValueError(errors.unknown_option("mode", mode, ("reverse", "forward", "both")))
+    if gradient is not None and (order == 2 or mode == "forward"):
+        raise ValueError(errors.gradient_by_hand_only())
+    subject = Subject(function, inputs) if gradient is None else HandWritten(function, inputs, gradient)
+    report = _Check(subject, mode, full, seed).report()
+    if order == 1 or not report:
+        return report
+    weights = Point(subject, subject.arrays, seed).weights
+    twice = _Check(derivative_of(subject, weights), mode, full, seed, first=subject).report()
+    rows = report.rows + twice.rows
+    return GradientReport(rows, f"{report.covered}; {twice.covered}", twice.blame, twice.notes, twice.curve)
+
+
+def assert_gradients(function: Callable[..., Any], *inputs: Any, **options: Any) -> None:
+    """Raise GradientCheckError with the table, unless `tg.gradcheck` finds every derivative right."""
+    gradcheck(function, *inputs, **options).raise_if_failed()
+
+
+def numerical_gradient(
+    function: Callable[..., Any], *inputs: Any, method: str = "ridders", step: float | None = None
+) -> Any:
+    """Return the numerical derivatives of a scalar function, nested as the inputs; a tuple for several of them.
+
+    `method` is "central", "forward" or "complex", with the given step or the usual one for float64, or
+    "ridders": extrapolated from many steps. `function` takes and returns Tensors.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.numerical_gradient(lambda x: (x**3).sum(), np.array([1.0, 2.0]), method="complex").tolist()
+    [3.0, 12.0]
+    """
+    if method not in METHODS:
+        raise ValueError(errors.unknown_option("method", method, METHODS))
+    if step is not None and method in ("complex", "ridders"):
+        raise ValueError(errors.no_step(method))
+    subject = Subject(function, inputs)
+    values = subject.values(subject.arrays)
+    if len(values) != 1 or values[0].size != 1:
+        raise ValueError(errors.not_one_number([y.shape for y in values]))
+    point = Point(subject, subject.arrays)
+
+    def slope(direction: Direction) -> float:
+        if method == "ridders":
+            return float(point.ladder(direction).value.value)
+        line = point.line(direction, WIDE)
+        found = complex_slope(line) if method == "complex" else quotient(line, method, step)
+        if method == "complex" and not found.known:
+            raise TypeError(errors.refuses_complex())
+        return float(found.value)
+
+    arrays = [
+        np.array([slope(_along(x, place, i)) for i in range(x.size)]).reshape(x.shape)
+        for place, x in enumerate(subject.arrays)
+    ]
+    nested = filled(subject.inputs, iter(arrays))
+    return nested[0] if len(inputs) == 1 else tuple(nested)
+
+
+def error_curve(function: Callable[..., Any], *inputs: Any, entry: int = 0) -> ErrorCurve:
+    """Return how far difference quotients of a function are off at steps from 1/4 down: the classical V.
+
+    `entry` counts the inputs' entries in a row. The reference is the function's own derivative.
+    """
+    subject = Subject(function, inputs)
+    point = Point(subject, subject.arrays)
+    place, index = list(_entries(subject.arrays))[entry]
+    return _curve(point, _along(subject.arrays[place], place, index))
+
+
+def _curve(point: Point, direction: Direction) -> ErrorCurve:
+    return measured(point.line(direction, WIDE), float(point.analytic(point.gradients, direction)))
+
+
+class _Check:
+    """One check: which derivatives are looked at, and what becomes of them."""
+
+    def __init__(self, subject: Subject, mode: str, full: bool, seed: int, first: Subject | None = None) -> None:
+        self.subject, self.mode, self.seed = subject, mode, seed
+        self.first, self.of = first, "" if first is None else "second derivative, "
+        self.point = Point(subject, subject.arrays, seed, explains=lambda: self._inquiry().conventional)
+        self.inquiries: list[Inquiry] = []
+        entries = list(_entries(subject.arrays))
+        self.size = len(entries)
+        self.sampled = self.size > SAMPLE and not full
+        self.entries = _sample(entries, len(subject.arrays), seed) if self.sampled else entries
+
+    def _inquiry(self) -> Inquiry:
+        if not self.inquiries:
+            order = 1 if self.first is None else 2
+            self.inquiries.append(Inquiry(self.first or self.subject, self.subject.arrays, self.seed, order))
+        return self.inquiries[0]
+
+    def report(self) -> GradientReport:
+        """Return the report."""
+        with np.errstate(all="ignore"):
+            return self._report()
+
+    def _report(self) -> GradientReport:
+        differing = self._differing()
+        if differing is not None:
+            return self._made([differing])
+        rows = [] if self.mode == "forward" else [*self._each(), *self._through_all()]
+        if self.mode != "reverse" and not self.subject.by_hand:
+            rows += self._forward()
+        return self._made(rows)
+
+    def _made(self, rows: list[Row]) -> GradientReport:
+        worst = max(rows, key=lambda row: (row.finding.verdict.rank, row.finding.error))
+        blame, notes = None, []
+        if worst.finding.verdict is Verdict.BUG and not self.subject.by_hand:
+            blame = self._inquiry().culprit
+            if blame is None:
+                notes.append(errors.no_rule_is_wrong())
+        if self.point.left_out:
+            notes.append(f"{self.point.left_out} of {self.point.results} results are not finite and were left out")
+        entry = next((e for e, row in zip(self.entries, rows, strict=False) if row is worst), self.entries[0])
+        direction = _along(self.subject.arrays[entry[0]], *entry)
+        return GradientReport(tuple(rows), self._covered(), blame, tuple(notes), lambda: _curve(self.point, direction))
+
+    def _covered(self) -> str:
+        if not self.sampled:
+            return f"{self.of}all {self.size:,} entries of the inputs"
+        part = f"{len(self.entries)} of {self.size:,} entries of the inputs"
+        return f"{self.of}{part}, and {DIRECTIONS} directions through all"
+
+    def _differing(self) -> Row | None:
+        """Return a row if two more runs give other values or gradients."""
+        before = [*self.point.values, *(g for g in self.point.gradients if g is not None)]
+        again = Point(self.subject, self.subject.arrays, self.seed)
+        for a, b in zip(before, [*again.values, *(g for g in again.gradients if g is not None)], strict=True):
+            room = 64 * float(np.finfo(a.dtype).eps) * np.abs(a).max(initial=0.0, where=np.isfinite(a))
+            if not np.all((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))):
+                at = int(np.argmax(np.nan_to_num(np.abs(a - b)).reshape(-1)))
+                pair = a.reshape(-1)[at], b.reshape(-1)[at]
+                note = "two runs on the same inputs differ; seed what draws random numbers, inside the function"
+                return Row("all", "two runs", Finding(*pair, math.inf, math.nan, Verdict.NONDETERMINISTIC, note))
+        return None
+
+    def _each(self) -> Iterator[Row]:
+        for place, i in self.entries:
+            x = self.subject.arrays[place]
+            index = tuple(int(k) for k in np.unravel_index(i, x.shape))
+            yield Row(self.of + self.subject.names[place], index, self.point.judge(_along(x, place, i)))
+
+    def _through_all(self) -> Iterator[Row]:
+        """Yield findings along directions through all entries, where not every entry is checked."""
+        for number in range(DIRECTIONS if self.sampled else 0):
+            rng = np.random.default_rng((self.seed, number))
+            everywhere = {place: rng.choice([-1.0, 1.0], x.shape) for place, x in enumerate(self.subject.arrays)}
+            yield Row(self.of + "all", f"direction {number}", self.point.judge(everywhere))
+
+    def _forward(self) -> Iterator[Row]:
+        """Yield the dot-product test <u, J v> = <J' u, v> for random v; a mismatch is looked at with more digits."""
+        rng = np.random.default_rng(self.seed)
+        for number in range(DIRECTIONS):
+            tangents = [rng.choice([-1.0, 1.0], x.shape) for x in self.subject.arrays]
+            reverse, forward, room = self._both_modes(self.subject.arrays, tangents)
+            verdict, note = Verdict.OK, ""
+            if not abs(forward - reverse) <= room and np.isfinite(forward - reverse):
+                verdict, note = self._more_digits(tangents, abs(forward - reverse))
+            finding = Finding(reverse, forward, room, math.nan, verdict, note)
+            yield Row(f"{self.of}forward mode", f"direction {number}", finding)
+
+    def _both_modes(self, arrays: Arrays, tangents: Arrays) -> tuple[float, float, float]:
+        """Return a directional derivative by reverse and by forward mode, and how far rounding may move them apart."""
+        tangents = [t.astype(x.dtype) for t, x in zip(tangents, arrays, strict=True)]
+        pushed = [t for t in self.subject.push(arrays, tangents) if t.dtype.kind == "f"]
+        pulled = self.subject.pull(arrays, self.point.weights)
+        pairs = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g is not None]
+        forward, reverse = _dot(self.point.weights, pushed), sum(_dot([g], [t]) for g, t in pairs)
+        sizes = _dot([np.abs(u) for u in self.point.weights], [np.abs(t) for t in pushed])
+        sizes += sum(float(np.abs(g).sum()) for g, _ in pairs)
+        return reverse, forward, 256 * max(float(np.finfo(x.dtype).eps) for x in arrays) * sizes
+
+    def _more_digits(self, tangents: Arrays, mismatch: float) -> tuple[Verdict, str]:
+        wider = np.longdouble if any(x.dtype == WIDE for x in self.subject.arrays) else WIDE
+        try:
+            reverse, forward, _ = self._both_modes([x.astype(wider) for x in self.subject.arrays], tangents)
+        except Exception:  # numpy.linalg, for one, refuses long doubles
+            reverse, forward = 0.0, mismatch
+        if abs(forward - reverse) <= 0.05 * mismatch:
+            return Verdict.PRECISION, "the two modes differ by rounding"
+        return Verdict.BUG, "forward and reverse mode differ"
+
+
+def _dot(us: Arrays, vs: Arrays) -> Any:
+    return sum(np.where(u == 0, 0, u.astype(np.result_type(u, WIDE)) * v).sum() for u, v in zip(us, vs, strict=True))
+
+
+def _entries(arrays: Arrays) -> Iterator[tuple[int, int]]:
+    for place, x in enumerate(arrays):
+        for i in range(x.size):
+            yield place, i
+
+
+def _along(x: Any, place: int, i: int) -> Direction:
+    direction = np.zeros(x.shape)
+    direction.reshape(-1)[i] = 1.0
+    return {place: direction}
+
+
+def _sample(entries: list[tuple[int, int]], inputs: int, seed: int) -> list[tuple[int, int]]:
+    """Return some entries of every input, and the rest of them at random."""
+    rng = np.random.default_rng(seed)
+    shuffled = [entries[k] for k in rng.permutation(len(entries))]
+    by_input = [[entry for entry in shuffled if entry[0] == place][: SAMPLE // inputs or 1] for place in range(inputs)]
+    few = [entry for part in by_input for entry in part]
+    rest = [entry for entry in shuffled if entry not in set(few)]
+    return sorted(few + rest[: max(0, SAMPLE - len(few))])

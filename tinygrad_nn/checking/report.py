@@ -1,0 +1,122 @@
+"""What a gradient check found, as a table, a picture and data."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from .blame import Culprit
+from .curve import ErrorCurve
+from .verdicts import Finding, Verdict
+
+COLUMNS = ("input", "index", "analytic", "numeric", "error", "uncertainty", "step", "verdict")
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finding and what it is about: an entry of an input, by index, or a direction through all of them."""
+
+    input: str
+    index: Any
+    finding: Finding
+
+
+@dataclass(frozen=True, eq=False)
+class GradientReport:
+    """The outcome of `tg.gradcheck`: true if every derivative is right.
+
+    `verdict` is the worst of all, `culprit` the name of the operation whose rule is wrong, if one is. `covered`
+    says what was looked at, `notes` what else there is to know.
+    """
+
+    rows: tuple[Row, ...]
+    covered: str
+    blame: Culprit | None = None
+    notes: tuple[str, ...] = ()
+    curve: Callable[[], ErrorCurve] | None = field(default=None, repr=False)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict."""
+        return max((row.finding.verdict for row in self.rows), key=lambda v: v.rank, default=Verdict.OK)
+
+    @property
+    def culprit(self) -> str | None:
+        """The name of the operation whose rule is wrong, or None."""
+        return None if self.blame is None else self.blame.name
+
+    @property
+    def table(self) -> Any:
+        """A structured array with a row per derivative that was checked.
+
+        `input` and `index` say which, `error` is how far `analytic` and `numeric` are apart, `uncertainty` how far
+        `numeric` may be off, and `step` what it was taken with.
+        """
+        kinds = ["O", "O", "f8", "f8", "f8", "f8", "f8", "U16"]
+        found = [(row.input, row.index, row.finding) for row in self.rows]
+        rows = [
+            (name, index, f.analytic, f.numeric, f.error, f.uncertainty, f.step, str(f.verdict))
+            for name, index, f in found
+        ]
+        return np.array(rows, dtype=list(zip(COLUMNS, kinds, strict=True)))
+
+    def __bool__(self) -> bool:
+        return self.verdict.accepted
+
+    def raise_if_failed(self) -> None:
+        """Raise GradientCheckError with the table, if any derivative is wrong."""
+        if not self:
+            raise errors.GradientCheckError(errors.wrong_gradient(str(self)))
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw error against step size for the worst derivative; return the Axes. Needs matplotlib."""
+        if self.curve is None:
+            raise ValueError(errors.nothing_to_plot())
+        return self.curve().plot(ax)
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Return the worst rows as text, the columns' names first."""
+        worst = sorted(self.rows, key=lambda row: (-row.finding.verdict.rank, -_relative(row.finding)))[:SHOWN]
+        cells = [("input", "index", "analytic", "numeric", "error", "verdict")]
+        for row in worst:
+            f = row.finding
+            numbers = (f"{float(f.analytic):.9g}", f"{float(f.numeric):.9g}", f"{f.error:.1e}")
+            note = f": {f.note}" if f.note else ""
+            index = ", ".join(map(str, row.index)) if row.index and isinstance(row.index, tuple) else str(row.index)
+            cells.append((row.input, index, *numbers, f"{f.verdict}{note}"))
+        return cells
+
+    def _lines(self) -> list[str]:
+        """Return what stands around the table: the verdict and what it covers, then who is to blame."""
+        counts = {v: sum(row.finding.verdict is v for row in self.rows) for v in Verdict}
+        told = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
+        blame = [] if self.blame is None else [self.blame.told()]
+        return [f"gradient check: {self.verdict} ({told})", self.covered, *self.notes, *blame]
+
+    def __repr__(self) -> str:
+        cells, lines = self._cells(), self._lines()
+        widths = [max(len(row[column]) for row in cells) for column in range(5)]
+        table = [
+            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[5]]).rstrip()
+            for row in cells
+        ]
+        more = [f"... and {len(self.rows) - SHOWN} more"] if len(self.rows) > SHOWN else []
+        return "\n".join([*lines, *table, *more])
+
+    def _repr_html_(self) -> str:
+        first, *rows = [[html.escape(cell) for cell in row] for row in self._cells()]
+        text = "".join(f"<p>{html.escape(line)}</p>" for line in self._lines())
+        head = "".join(f"<th>{cell}</th>" for cell in first)
+        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+        return f"{text}<table><tr>{head}</tr>{body}</table>"
+
+
+def _relative(finding: Finding) -> float:
+    size = max(abs(float(finding.analytic)), abs(float(finding.numeric)))
+    return finding.error / size if size else 0.0
