@@ -83,7 +83,7 @@ class GradientReport:
     def _cells(self) -> list[tuple[str, ...]]:
         """Return the worst rows as text, the columns' names first."""
         worst = sorted(self.rows, key=lambda row: (-row.finding.verdict.rank, -_relative(row.finding)))[:SHOWN]
-        cells = [("input", "index", "analytic", "numeric", "error", "verdict")]
+        cells: list[tuple[str, ...]] = [("input", "index", "analytic", "numeric", "error", "verdict")]
         for row in worst:
             f = row.finding
             numbers = (f"{float(f.analytic):.9g}", f"{float(f.numeric):.9g}", f"{f.error:.1e}")

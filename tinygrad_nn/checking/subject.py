@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -151,19 +152,12 @@ def _records(y: Any) -> bool:
     return isinstance(y, Tensor) and y.requires_grad
 
 
-class quiet(warnings.catch_warnings):
-    """No floating-point warnings: values far from the point may be anything."""
-
-    def __enter__(self) -> Any:
-        self._state = np.errstate(all="ignore")
-        self._state.__enter__()
-        entered = super().__enter__()
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Give no warnings: values far from the point may be anything."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return entered
-
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        self._state.__exit__(*error)  # type: ignore[arg-type]
+        yield
 
 
 def _names(inputs: list[Any]) -> Any:
