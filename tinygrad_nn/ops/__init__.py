@@ -34,6 +34,7 @@ from . import (
     pooling,
     products,
     quantiles,
+    ranges,
     rearranging,
     reduction,
     shaping,
