@@ -1135,7 +1135,7 @@ def test_a_rule_of_the_wrong_shape_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 NEEDS_AXES = {
     "linear", "cross_entropy", "matmul", "join", "swapaxes", "moveaxis", "split", "unstack",
     "diff", "gradient", "trapezoid", "cumulative_sum", "cumulative_prod", "cov", "corrcoef",
-    "running_total", "running_largest", "running_smallest", "polyder", "unwrap",
+    "running_total", "running_largest", "running_smallest", "polyder", "polyint", "poly", "polyfit", "unwrap",
     "rollaxis", "array_split", "hsplit", "vsplit", "dsplit", "fliplr", "flipud", "rot90", "tril", "triu", "diagonal",
     "trace", "diag", "vander", "nonzero", "share", "topk", "searchsorted", "trim_zeros",
     *BEHIND, "linalg_outer", "linalg_cross", "cross", "vecdot", "matvec", "vecmat", "multi_dot", "matrix_transpose",
@@ -1149,7 +1149,7 @@ TIED = {
     "unwrap",
     "vector_norm", "svdvals",
 }  # fmt: skip
-NO_EMPTY = {"average", "tensorinv", "polyadd", "polysub", "polymul", "polyder"}
+NO_EMPTY = {"average", "tensorinv", "polyadd", "polysub", "polymul", "polyder", "poly", "polydiv", "polyfit"}
 
 # Convolution, pooling and interpolation, whose inputs meet along windows.
 PRIVATE |= by_loops.PRIVATE
