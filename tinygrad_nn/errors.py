@@ -128,13 +128,7 @@ def silent_loss(what: str) -> str:
     )
 
 
-_INSTEAD = {
-    "put": "write t[index] = values; for flat indices index = np.unravel_index(indices, t.shape)",
-    "place": "write t[mask] = values, or t = tg.where(mask, values, t)",
-    "putmask": "write t = tg.where(mask, values, t)",
-    "copyto": "write t[...] = values, or t = tg.where(mask, values, t)",
-    "fill_diagonal": "write i = np.arange(min(t.shape)); t[i, i] = values",
-} | dict.fromkeys(
+_INSTEAD = dict.fromkeys(
     ("unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "union1d", "intersect1d", "setdiff1d",
      "setxor1d"),
     "the shape of its result depends on values; find indices by np.unique(t.data, return_index=True), then t[indices]",

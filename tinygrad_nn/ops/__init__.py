@@ -11,6 +11,7 @@ from ..primitive import PUBLIC
 from ..tensors import NUMPY_FUNCTIONS
 from . import (
     activation,
+    assigning,
     broadcasting,
     contraction,
     convolution,

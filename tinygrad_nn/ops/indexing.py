@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import errors
+from ..autodiff import raw
 from ..creation import as_tensor
 from ..operation import sample
-from ..primitive import primitive
+from ..primitive import composite, primitive
 from ..tensors import Tensor
 
 _TWICE = np.array([0, 0, 2])
@@ -105,6 +106,24 @@ def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
 
 scatter_add.vjp(lambda g, index: g[index])
 getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x_shape), into=_add_at)
+
+
+@composite(
+    numpy=[np.bincount], method=False,
+    samples=[sample(np.array([3, 0, 3, 1]), (4,)), sample(_TWICE, (3,), minlength=5)],
+)  # fmt: skip
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
+
+    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; the weights are summed in float64, as by NumPy.
+    """
+    counts = np.bincount(raw(x), minlength=minlength)
+    if weights is None:
+        return as_tensor(counts)
+    weights = as_tensor(weights, float)
+    if weights.shape != np.shape(x):
+        raise ValueError(f"bincount takes a weight for each of its {np.size(x)} integers, got shape {weights.shape}")
+    return scatter_add(weights, raw(x), counts.shape)
 
 
 @primitive(

@@ -139,8 +139,8 @@ def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
 @composite(
     numpy=[np.polyfit], method=False,
     samples=[
-        sample((5,), (5,), deg=2), sample((4,), (4, 2), deg=1), sample((5,), (5,), deg=3, w=np.array([1.0, 2.0, 0.5, 1.0, 3.0])),
-        sample((3,), (3,), deg=0),
+        sample((5,), (5,), deg=2), sample((4,), (4, 2), deg=1), sample((3,), (3,), deg=0),
+        sample((5,), (5,), deg=3, w=np.array([1.0, 2.0, 0.5, 1.0, 3.0])),
     ],
 )  # fmt: skip
 def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
@@ -150,7 +150,9 @@ def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, *, w: Any = None) -> An
     """
     x, y = as_tensor(x) + 0.0, as_tensor(y) + 0.0
     if deg < 0 or x.ndim != 1 or not x.size or y.ndim not in (1, 2) or len(y) != len(x):
-        raise ValueError(f"polyfit takes x of shape (m,), y (m,) or (m, k), and deg >= 0; got {x.shape}, {y.shape}, {deg}")
+        raise ValueError(
+            f"polyfit takes x of shape (m,), y (m,) or (m, k), and deg >= 0; got {x.shape}, {y.shape}, {deg}"
+        )
     powers, columns = vander(x, deg + 1), y.reshape(len(y), -1)
     if w is not None:
         weights = as_tensor(w, x.dtype)[:, None]
