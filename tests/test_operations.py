@@ -1139,7 +1139,7 @@ NEEDS_AXES = {
     "linear", "cross_entropy", "matmul", "join", "swapaxes", "moveaxis", "split", "unstack",
     "diff", "gradient", "trapezoid", "cumulative_sum", "cumulative_prod", "cov", "corrcoef",
     "running_total", "running_largest", "running_smallest", "polyder", "polyint", "poly", "polyfit",
-    "unwrap", "bincount",
+    "unwrap", "bincount", "fftshift", "ifftshift",
     "rollaxis", "array_split", "hsplit", "vsplit", "dsplit", "fliplr", "flipud", "rot90", "tril", "triu", "diagonal",
     "trace", "diag", "vander", "nonzero", "share", "topk", "searchsorted", "trim_zeros",
     *BEHIND, "linalg_outer", "linalg_cross", "cross", "vecdot", "matvec", "vecmat", "multi_dot", "matrix_transpose",

@@ -562,29 +562,6 @@ def test_a_nan_in_the_branch_not_selected_stays_out() -> None:
             assert np.isfinite(slope(y.sum(), x)).all()
 
 
-# ---- what has no derivative ----
-
-
-@pytest.mark.parametrize(
-    ("call", "remedy"),
-    [
-        (lambda t: np.unique(t), r"shape of its result depends on values.*np\.unique\(t\.data"),
-        (lambda t: np.union1d(t, t), r"shape of its result depends on values"),
-    ],
-)
-def test_what_is_not_recorded_names_a_remedy(call: Any, remedy: str) -> None:
-    t = leaf(np.ones((2, 2)))
-    with pytest.raises(TypeError, match=remedy):
-        call(t * 1)
-    assert t.tolist() == [[1.0, 1.0], [1.0, 1.0]]
-
-
-def test_the_remedy_works() -> None:
-    t = leaf([[3.0, 1.0], [1.0, 2.0]]) * 1
-    _, first = np.unique(t.data, return_index=True)
-    assert t.ravel()[first].tolist() == sorted(set(t.data.ravel()))
-
-
 # ---- the gradient of an index: every way it is added up ----
 
 

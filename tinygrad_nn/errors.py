@@ -128,17 +128,8 @@ def silent_loss(what: str) -> str:
     )
 
 
-_INSTEAD = dict.fromkeys(
-    ("unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "union1d", "intersect1d", "setdiff1d",
-     "setxor1d"),
-    "the shape of its result depends on values; find indices by np.unique(t.data, return_index=True), then t[indices]",
-)  # fmt: skip
-
-
 def unknown_numpy(name: str, known: Iterable[str]) -> str:
     short = name.rpartition(".")[2]
-    if short in _INSTEAD:
-        return f"{name} is not recorded by tinygrad_nn: {_INSTEAD[short]}"
     names = sorted({n for n in known if not n.startswith("linalg_")})  # those are in NumPy itself under the same names
     near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
     hint = f"the nearest that are: {', '.join(map(_where, near))}" if near else "see tg.__all__"
@@ -149,12 +140,6 @@ def numpy_option(name: str, options: Iterable[str]) -> str:
     return (
         f"np.{name} with {', '.join(sorted(options))} is not recorded; leave it out and write the "
         "result to a name: y = np." + name + "(...)"
-    )
-
-
-def numpy_method(name: str, method: str) -> str:
-    return (
-        f"np.{name}.{method} changes an array in place and is not recorded; write t[index] = value, or tg.scatter_add"
     )
 
 

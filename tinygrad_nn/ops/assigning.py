@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..autodiff import raw
 from ..creation import as_tensor
+from ..dispatch import UFUNC_METHODS
 from ..tensors import NUMPY_FUNCTIONS, Tensor
-from .broadcasting import resize
-from .indexing import assign
+from .broadcasting import broadcast_to, resize
+from .indexing import assign, plain, scatter_add
 from .joining import ravel
 from .picking import known_index, places_along, where
 from .shaping import axis_number
@@ -87,5 +89,32 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
     assign(t, np.unravel_index(places, t.shape), values)
 
 
+def _at(ufunc: Any, call: Any, inputs: Any, options: Any) -> None:
+    """Assign what the ufunc makes of each entry that the index names; of one named again, of what that has become."""
+    a, indices, *values = inputs
+    t = _target(a, f"np.{ufunc.__name__}.at")
+    places = np.arange(t.size).reshape(t.shape)[plain(indices, ())]
+    operands = [broadcast_to(v, places.shape) for v in values]
+    if ufunc in (np.add, np.subtract):
+        t._rebind(call(t, scatter_add(*operands, np.unravel_index(places, t.shape), t.shape)))
+        return
+    flat, operands = ravel(t), [ravel(v) for v in operands]
+    for turn in _turns(places.ravel()):
+        now = places.ravel()[turn]
+        assign(flat, now, call(flat[now], *[v[turn] for v in operands]))
+    t._rebind(flat.reshape(t.shape))
+
+
+def _turns(places: Any) -> Iterator[Any]:
+    """Yield which of the places come first, which are there for the second time, and so on."""
+    _, inverse, counts = np.unique(places, return_inverse=True, return_counts=True)
+    order = np.argsort(inverse, kind="stable")
+    times = np.empty_like(order)
+    times[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    for k in range(max(counts, default=0)):
+        yield np.flatnonzero(times == k)
+
+
+UFUNC_METHODS["at"] = _at
 for _function in (copyto, putmask, put, place, fill_diagonal, put_along_axis):
     NUMPY_FUNCTIONS[getattr(np, _function.__name__)] = _function

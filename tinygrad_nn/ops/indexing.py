@@ -29,10 +29,10 @@ _INDICES: list[tuple[tuple[int, ...], Any]] = [
 ]
 
 
-def _plain(index: Any, inputs: Any = None) -> Any:
+def plain(index: Any, inputs: Any = None) -> Any:
     """Return the index with all that is like an array as an array, private to the recorded node."""
     if isinstance(index, tuple) and inputs is not None:
-        return tuple(_plain(part) for part in index)
+        return tuple(plain(part) for part in index)
     if index is None or index is Ellipsis or isinstance(index, (int, np.integer, slice)):
         return index
     array = np.array(index.data if isinstance(index, Tensor) else index)
@@ -51,7 +51,7 @@ def _may_repeat(index: Any) -> bool:
     masks=True,
     linear=True,
     operator="getitem",
-    index=_plain,
+    index=plain,
     samples=[sample(shape, index=index) for shape, index in _INDICES],
 )
 def getitem(x: Any, /, index: Any) -> Any:
@@ -91,7 +91,7 @@ def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    method=False, linear=True, index=_plain, shape=_checked_shape,
+    method=False, linear=True, index=plain, shape=_checked_shape,
     samples=[sample(np.ones(np.empty(shape)[index].shape), index=index, shape=shape) for shape, index in _INDICES],
 )  # fmt: skip
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
@@ -127,7 +127,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 
 @primitive(
-    method=False, masks=True, linear=True, index=_plain,
+    method=False, masks=True, linear=True, index=plain,
     samples=[sample(shape, np.ones(np.empty(shape)[index].shape), index=index) for shape, index in _INDICES]
     + [sample((3, 4), (4,), index=slice(1, 3))],
 )  # fmt: skip
