@@ -25,10 +25,7 @@ def _target(x: Any, name: str) -> Tensor:
 
 
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    """Assign `src`, broadcast, to all entries, or to those where the mask `where` holds.
-
-    A value or dtype that casting by "same_kind" would lose is refused, whatever `casting` says.
-    """
+    """Assign `src`, broadcast, to all entries, or to those where the mask `where` holds; always by "same_kind" casting."""
     t = _target(dst, "copyto")
     if casting != "same_kind":
         raise TypeError(f"tensors are assigned by casting='same_kind', not {casting!r}; write src.astype(dst.dtype)")
