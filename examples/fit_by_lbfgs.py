@@ -38,7 +38,8 @@ def main() -> None:
     def cost(vector: tg.Tensor) -> tg.Tensor:
         """Return the mean cross entropy and a penalty. Shapes: (n,) -> (), n the number of parameters."""
         logits = with_entries(vector).logits(X_train)
-        return tg.binary_cross_entropy_with_logits(logits, labels) + options.decay * (vector @ vector)
+        loss: tg.Tensor = tg.binary_cross_entropy_with_logits(logits, labels) + options.decay * (vector @ vector)
+        return loss
 
     def cost_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = tg.value_and_grad(cost)(vector)

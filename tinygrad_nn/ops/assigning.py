@@ -25,7 +25,7 @@ def _target(x: Any, name: str) -> Tensor:
 
 
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    """Assign `src`, broadcast, to all entries, or to those where the mask `where` holds; always by "same_kind" casting."""
+    """Assign `src`, broadcast, to all entries, or to those where the mask `where` holds, by "same_kind" casting."""
     t = _target(dst, "copyto")
     if casting != "same_kind":
         raise TypeError(f"tensors are assigned by casting='same_kind', not {casting!r}; write src.astype(dst.dtype)")
