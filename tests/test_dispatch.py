@@ -383,8 +383,6 @@ def test_reductions_with_where_and_initial_by_the_method() -> None:
         np.subtract.reduce(t, axis=(0, 1))
     with pytest.raises(ValueError, match="nothing to start from"):
         np.subtract.reduce(leaf(np.zeros((0, 2))))
-    with pytest.raises(TypeError, match="changes an array in place"):
-        np.add.at(t, [0], 1.0)
 
 
 def test_ufuncs_of_scipy_are_recorded() -> None:
@@ -403,10 +401,9 @@ def test_ufuncs_of_scipy_are_recorded() -> None:
     [
         (lambda t: np.fft.fft(t), "fft"),
         (lambda t: np.i0(t), "i0"),
-        (lambda t: np.poly(t), "poly"),
+        (lambda t: np.roots(t), "roots"),
         (lambda t: t.__array_ufunc__(np.spacing, "__call__", t), "spacing"),
         (lambda t: np.nextafter(t, 1), "nextafter"),
-        (lambda t: np.piecewise(t, [t > 0], [1.0]), "piecewise"),
     ],
 )  # fmt: skip
 def test_a_function_that_is_not_recorded_names_itself(call: Callable[[Any], Any], name: str) -> None:
@@ -422,14 +419,12 @@ def _message(call: Callable[[Any], Any]) -> str:
 
 def test_the_nearest_names_are_listed() -> None:
     assert "the nearest that are: tg.mean" in unknown_numpy("numpy.meen", ["mean", "sum"])
-    assert "tg." in _message(np.poly)
+    assert "tg." in _message(np.roots)
 
 
-@pytest.mark.parametrize("function", [np.linspace, np.geomspace, np.poly, np.histogram])
+@pytest.mark.parametrize("function", [np.roots, np.histogram, np.fft.fft])
 def test_every_name_that_a_refusal_suggests_exists(function: Callable[..., Any]) -> None:
-    spaced = function in (np.linspace, np.geomspace)
-    call = (lambda t: function(t, 1.0, 3)) if spaced else function
-    words = _message(call).replace(",", " ").replace(";", " ").split()
+    words = _message(function).replace(",", " ").replace(";", " ").split()
     suggested = [word.removeprefix("tg.") for word in words if word.startswith("tg.")]
     assert suggested
     for name in suggested:

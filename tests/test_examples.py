@@ -16,7 +16,7 @@ BENCHMARKS = [
     for path in sorted(EXAMPLES.glob("benchmarks/*.py"))
     if '"--quick"' in path.read_text(encoding="utf-8") and path.stem != "operations"
 ]
-TESTED = {"first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "whose_backprop_is_wrong"}
+TESTED = {"first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "fit_by_lbfgs", "whose_backprop_is_wrong"}
 
 
 def run(program: pathlib.Path, *options: str, folder: pathlib.Path) -> str:
@@ -94,6 +94,28 @@ def test_digits_quickly(tmp_path: pathlib.Path) -> None:
     assert len(counts) == 100
     assert sum(counts) == 360
     assert sum(counts[::11]) / 360 == pytest.approx(float(found[1]), abs=5e-5)
+
+
+def test_fit_by_lbfgs(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("scipy")
+    printed = run(EXAMPLES / "fit_by_lbfgs.py", "--quick", folder=tmp_path)
+    assert re.search(r"^205 parameters, 30 iterations, \d+ evaluations", printed)
+    rows = re.findall(
+        r"^(\w+): cost (\d\.\d{4}); on the test set \d\.\d{4}, accuracy (\d\.\d\d)$", printed, re.MULTILINE
+    )
+    assert [row[0] for row in rows] == ["before", "after"]
+    assert float(rows[0][1]) > 0.69
+    assert float(rows[1][1]) < 0.15
+    assert float(rows[1][2]) >= 0.95
+
+
+def test_fit_by_lbfgs_names_scipy_where_it_is_missing(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "scipy.py").write_text("raise ImportError")
+    program, paths = EXAMPLES / "fit_by_lbfgs.py", os.pathsep.join([str(tmp_path), str(ROOT)])
+    environment = os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, encoding="utf-8")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "L-BFGS comes with SciPy: python -m pip install scipy"
 
 
 def test_david_vs_goliath(tmp_path: pathlib.Path) -> None:

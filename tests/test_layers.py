@@ -22,7 +22,7 @@ LAYERS = [
     {"nn", "optim"},
     {"checking", "study"},
     {"data", "training"},
-    {"__init__", "__main__", "coverage"},
+    {"__init__", "__main__", "conventions", "coverage"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILES = sorted(ROOT.rglob("*.py"))

@@ -490,9 +490,12 @@ REFERENCES |= by_loops.REFERENCES
 
 
 def numpy_functions(name: str) -> list[Any]:
-    """Return NumPy's functions for an operation; ufunc methods, with defaults of their own, have their own tests."""
+    """Return NumPy's functions for an operation; what takes arguments in another way has its own tests.
+
+    Those are ufunc methods, whose defaults differ, and np.astype, whose dtype has no name.
+    """
     found = [f for f, recorded in NUMPY_FUNCTIONS.items() if recorded is function_of(name)]
-    return [f for f in found if not isinstance(getattr(f, "__self__", None), np.ufunc)]
+    return [f for f in found if not isinstance(getattr(f, "__self__", None), np.ufunc) and f.__name__ != "astype"]
 
 
 def check_value(case: Case) -> None:
@@ -786,7 +789,7 @@ def check_pure(case: Case) -> None:
     assert all(close(a, b, 8 * EPS) for a, b in zip(whole, gradients(case))), case.fails("read-only inputs differ")
 
 
-WIDENING = {"float_power", "cov", "corrcoef"}  # in NumPy, too, the result is of float64
+WIDENING = {"float_power", "cov", "corrcoef", "bincount"}  # in NumPy, too, the result is of float64
 
 
 def refuses_half(case: Case) -> bool:
@@ -1135,7 +1138,8 @@ def test_a_rule_of_the_wrong_shape_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 NEEDS_AXES = {
     "linear", "cross_entropy", "matmul", "join", "swapaxes", "moveaxis", "split", "unstack",
     "diff", "gradient", "trapezoid", "cumulative_sum", "cumulative_prod", "cov", "corrcoef",
-    "running_total", "running_largest", "running_smallest", "polyder", "unwrap",
+    "running_total", "running_largest", "running_smallest", "polyder", "polyint", "poly", "polyfit",
+    "unwrap", "bincount", "fftshift", "ifftshift",
     "rollaxis", "array_split", "hsplit", "vsplit", "dsplit", "fliplr", "flipud", "rot90", "tril", "triu", "diagonal",
     "trace", "diag", "vander", "nonzero", "share", "topk", "searchsorted", "trim_zeros",
     *BEHIND, "linalg_outer", "linalg_cross", "cross", "vecdot", "matvec", "vecmat", "multi_dot", "matrix_transpose",
@@ -1149,7 +1153,18 @@ TIED = {
     "unwrap",
     "vector_norm", "svdvals",
 }  # fmt: skip
-NO_EMPTY = {"average", "tensorinv", "polyadd", "polysub", "polymul", "polyder"}
+NO_EMPTY = {
+    "average",
+    "tensorinv",
+    "polyadd",
+    "polysub",
+    "polymul",
+    "polyder",
+    "poly",
+    "polydiv",
+    "polyfit",
+    "bincount",
+}
 
 # Convolution, pooling and interpolation, whose inputs meet along windows.
 PRIVATE |= by_loops.PRIVATE

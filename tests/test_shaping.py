@@ -15,7 +15,6 @@ from hypothesis import assume, given
 from test_broadcasting_properties import check, numbers, spaced
 
 import tinygrad_nn as tg
-from tinygrad_nn.errors import InplaceError
 
 Array = Any
 NUMPY: Any = np  # for calls that its types refuse
@@ -561,60 +560,6 @@ def test_a_nan_in_the_branch_not_selected_stays_out() -> None:
             np.delete(np.sqrt(x), 1),
         ):
             assert np.isfinite(slope(y.sum(), x)).all()
-
-
-# ---- what NumPy does in place ----
-
-
-def test_put_along_axis_assigns_as_an_index_does() -> None:
-    x, v = leaf([[3.0, 1.0], [5.0, 6.0]]), leaf([[10.0], [20.0]])
-    t = x * 2
-    before = t * 1
-    np.put_along_axis(t, np.array([[1], [0]]), v, 1)
-    assert t.tolist() == [[6.0, 10.0], [20.0, 12.0]]
-    assert before.tolist() == [[6.0, 2.0], [10.0, 12.0]]
-    gx, gv = tg.autograd.grad((t * t).sum(), [x, v])
-    assert gx is not None
-    assert gv is not None
-    assert gx.tolist() == [[24.0, 0.0], [0.0, 48.0]]
-    assert gv.tolist() == [[20.0], [40.0]]
-    flat = x * 1
-    tg.put_along_axis(flat, [0, -1], 7.0, None)
-    assert flat.tolist() == [[7.0, 1.0], [5.0, 7.0]]
-    with pytest.raises(InplaceError, match="leaf"):
-        tg.put_along_axis(x, [[0]], 1.0, 1)
-    with pytest.raises(TypeError, match=r"tg\.tensor\(array\)"):
-        np.put_along_axis(np.ones((1, 2)), np.array([[0]]), v, 1)
-
-
-@pytest.mark.parametrize(
-    ("call", "remedy"),
-    [
-        (lambda t: np.put(t, [0], 1.0), r"t\[index\] = values"),
-        (lambda t: np.place(t, t.data > 0, 1.0), r"t\[mask\] = values"),
-        (lambda t: np.putmask(t, t.data > 0, 1.0), r"tg\.where\(mask, values, t\)"),
-        (lambda t: np.copyto(t, 1.0), r"t\[\.\.\.\] = values"),
-        (lambda t: np.fill_diagonal(t, 1.0), r"t\[i, i\] = values"),
-        (lambda t: np.unique(t), r"shape of its result depends on values.*np\.unique\(t\.data"),
-        (lambda t: np.union1d(t, t), r"shape of its result depends on values"),
-    ],
-)
-def test_what_cannot_be_recorded_names_what_can(call: Any, remedy: str) -> None:
-    t = leaf(np.ones((2, 2)))
-    with pytest.raises(TypeError, match=remedy):
-        call(t * 1)
-    assert t.tolist() == [[1.0, 1.0], [1.0, 1.0]]
-
-
-def test_the_remedies_work() -> None:
-    t = leaf(np.arange(9.0).reshape(3, 3)) * 1
-    i = np.arange(min(t.shape))
-    t[i, i] = -1.0
-    assert np.diag(t).tolist() == [-1.0] * 3
-    t[np.unravel_index([1, 2], t.shape)] = 7.0
-    assert t[0].tolist() == [-1.0, 7.0, 7.0]
-    _, first = np.unique(t.data, return_index=True)
-    assert t.ravel()[first].tolist() == sorted(set(t.data.ravel()))
 
 
 # ---- the gradient of an index: every way it is added up ----

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import ops
-from .dispatch import WITHOUT_DERIVATIVE
+from .dispatch import UFUNC_METHODS, WITHOUT_DERIVATIVE
 from .operation import OPERATIONS
 from .tensors import NUMPY_FUNCTIONS
 
@@ -26,40 +26,43 @@ _UTILITIES = """
     show_config show_runtime test tri tril_indices tril_indices_from triu_indices triu_indices_from typename
     unravel_index zeros packbits unpackbits row_stack
 """.split()  # noqa: SIM905
-_STEPS = ["histogram", "histogram2d", "histogramdd", "nanargmax", "nanargmin", "spacing"]
+_CREATION = ["empty_like", "fftfreq", "full_like", "ones_like", "rfftfreq", "zeros_like"]
+_STEPS = ["nanargmax", "nanargmin", "spacing"]
 _MISSING = {
-    "a derivative of complex numbers": {"angle": "arctan2", "sort_complex": "sort"},
-    "its polynomial is an array of coefficients; compose it": dict.fromkeys(
-        ("poly", "polydiv", "polyint", "roots"), "polyval"
-    )
-    | {"polyfit": "linalg.lstsq"},
-    "it calls a Python function for each slice": {"apply_along_axis": "stack", "apply_over_axes": "sum"},
+    "a derivative of complex numbers": dict.fromkeys(
+        ("fft", "fft2", "fftn", "hfft", "ifft", "ifft2", "ifftn", "ihfft", "irfft", "irfft2", "irfftn", "rfft", "rfft2",
+         "rfftn"), "convolve",
+    ) | {"angle": "arctan2", "sort_complex": "sort", "eig": "linalg.eigh", "eigvals": "linalg.eigvalsh"},
+    "its roots are complex": {"roots": "polyval"},
+    "a derivative by its weights": dict.fromkeys(("histogram", "histogram2d", "histogramdd"), "bincount"),
     "its shape depends on values": dict.fromkeys(
         ("intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse",
          "unique_values"), "getitem",
     ),
-    "it writes into an array": dict.fromkeys(("copyto", "fill_diagonal", "place", "put", "putmask"), "set_at"),
-    "write it with arange": {"linspace": "arange", "geomspace": "exp", "logspace": "exp2"},
     "a Bessel function": {"i0": "exp"},
-    "not done": {"astype": "astype", "bincount": "scatter_add", "piecewise": "select", "nextafter": "positive"},
+    "a difference that rounding makes": {"nextafter": "positive"},
 }  # fmt: skip
+_GROUPS = {"numpy": np, "numpy.linalg": np.linalg, "numpy.fft": np.fft}
 
 
 class Row(NamedTuple):
     """One name of NumPy's: what it is here, and why, with the nearest supported name, where it isn't."""
 
+    group: str
     name: str
     kind: str
     remark: str = ""
 
+    def __str__(self) -> str:
+        return self.name if self.group == "numpy" else f"{self.group.removeprefix('numpy.')}.{self.name}"
+
 
 def rows() -> list[Row]:
-    """Return a row for every public name of numpy and numpy.linalg, and for the methods of ufuncs.
+    """Return a row for every public name of numpy, numpy.linalg and numpy.fft, and for the methods of ufuncs.
 
     A name that no table knows has the kind "unknown": a test looks for those.
     """
-    found = [_row(name, getattr(np, name), name) for name in _public(np)]
-    found += [_row(f"linalg.{name}", getattr(np.linalg, name), name) for name in _public(np.linalg)]
+    found = [_row(group, name, getattr(home, name)) for group, home in _GROUPS.items() for name in _public(home)]
     return [*found, *_methods()]
 
 
@@ -67,17 +70,17 @@ def _public(module: Any) -> list[str]:
     return [name for name in dir(module) if not name.startswith("_")]
 
 
-def _row(shown: str, value: Any, name: str) -> Row:
-    if isinstance(value, type) or not callable(value) or name in _UTILITIES:
-        return Row(shown, NO_FUNCTION)
-    if value in NUMPY_FUNCTIONS:
-        return Row(shown, CONSTANT if _is_constant(NUMPY_FUNCTIONS[value]) else DIFFERENTIABLE)
-    if value in WITHOUT_DERIVATIVE or name in _STEPS:
-        return Row(shown, CONSTANT)
+def _row(group: str, name: str, value: Any) -> Row:
+    if isinstance(value, type) or not callable(value) or name in _UTILITIES or name in _CREATION:
+        return Row(group, name, NO_FUNCTION)
     for reason, names in _MISSING.items():
         if name in names:
-            return Row(shown, UNSUPPORTED, f"{reason}; nearest: tg.{names[name]}")
-    return Row(shown, "unknown")
+            return Row(group, name, UNSUPPORTED, f"{reason}; nearest: tg.{names[name]}")
+    if value in NUMPY_FUNCTIONS:
+        return Row(group, name, CONSTANT if _is_constant(NUMPY_FUNCTIONS[value]) else DIFFERENTIABLE)
+    if value in WITHOUT_DERIVATIVE or name in _STEPS:
+        return Row(group, name, CONSTANT)
+    return Row(group, name, "unknown")
 
 
 def _is_constant(call: Any) -> bool:
@@ -86,31 +89,50 @@ def _is_constant(call: Any) -> bool:
 
 
 def _methods() -> Iterator[Row]:
-    for method in ("reduce", "accumulate", "outer", "reduceat"):
-        yield Row(f"ufunc.{method}", DIFFERENTIABLE, "of every recorded ufunc of two operands")
-    yield Row("ufunc.at", UNSUPPORTED, "it writes into an array; nearest: tg.scatter_add")
-    yield Row("fft.*", UNSUPPORTED, "a derivative of complex numbers")
+    for method in UFUNC_METHODS:
+        yield Row("ufunc", method, DIFFERENTIABLE)
 
 
 def share() -> float:
-    """Return the share of NumPy's functions with a derivative that are differentiable here."""
-    counts = Counter(row.kind for row in rows())
+    """Return the share of NumPy's functions with a derivative that are differentiable here; numpy.fft is left out."""
+    return _share(Counter(row.kind for row in rows() if row.group != "numpy.fft"))
+
+
+def _share(counts: Counter[str]) -> float:
     return counts[DIFFERENTIABLE] / (counts[DIFFERENTIABLE] + counts[UNSUPPORTED])
+
+
+def summary() -> str:
+    """Return the numbers of names by group and kind as a table in Markdown, and the names that are not supported."""
+    everything = rows()
+    groups = {group: Counter(row.kind for row in everything if row.group == group) for group in (*_GROUPS, "ufunc")}
+    lines = [
+        "| names of | differentiable | not supported | share | piecewise constant |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    together = sum((counts for group, counts in groups.items() if group != "numpy.fft"), Counter[str]())
+    for group, counts in (groups | {"all but numpy.fft": together}).items():
+        numbers = [counts[DIFFERENTIABLE], counts[UNSUPPORTED], f"{_share(counts):.1%}", counts[CONSTANT]]
+        lines.append(f"| {' | '.join(map(str, [group, *numbers]))} |")
+    missing = [f"`{row}`" for row in everything if row.kind == UNSUPPORTED and row.group != "numpy.fft"]
+    return "\n".join([*lines, "", f"Not supported: {', '.join(missing)}, and the transforms of `numpy.fft`."])
 
 
 def table() -> str:
     """Return the table as text: a section per kind, and a line per name that is not supported."""
     everything, parts = rows(), []
     for kind in (DIFFERENTIABLE, CONSTANT, NO_FUNCTION):
-        names = [row.name for row in everything if row.kind == kind]
+        names = [str(row) for row in everything if row.kind == kind]
         parts.append(f"{kind} ({len(names)}): {', '.join(names)}")
     missing = [row for row in everything if row.kind == UNSUPPORTED]
     parts.append(f"{UNSUPPORTED} ({len(missing)}):")
-    width = max(len(row.name) for row in missing)
-    parts += [f"  {row.name.ljust(width)}  {row.remark}" for row in missing]
+    width = max(len(str(row)) for row in missing)
+    parts += [f"  {str(row).ljust(width)}  {row.remark}" for row in missing]
     own = sorted(ops.functions().keys() - set(dir(np)))
     parts.append(f"beyond NumPy ({len(own)}): {', '.join(own)}")
-    parts.append(f"{share():.1%} of NumPy's functions with a derivative; {len(OPERATIONS)} operations have rules")
+    parts.append(
+        f"{share():.1%} of NumPy's functions with a derivative, numpy.fft left out; {len(OPERATIONS)} operations have rules"
+    )
     return "\n".join(parts)
 
 

@@ -22,14 +22,14 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
     """
     if isinstance(x, (list, tuple)) and any(_holds_recorded(item) for item in x):
         joined: Any = np.stack([tensor(item) for item in x])
-        return _named(joined if dtype is None else joined.astype(dtype), requires_grad, name)
+        return named(joined if dtype is None else joined.astype(dtype), requires_grad, name)
     if isinstance(x, Tensor) and x._node is not None:
         copy: Any = np.positive(x)
-        return _named(copy if dtype is None else copy.astype(dtype), requires_grad, name)
+        return named(copy if dtype is None else copy.astype(dtype), requires_grad, name)
     return Tensor(np.array(as_array(x), dtype=dtype), requires_grad, name)
 
 
-def _named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
+def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
     """Return the recorded tensor with its name, or a new leaf of its values if that is asked for."""
     if requires_grad:
         return Tensor(t.data, True, name)
@@ -81,7 +81,6 @@ ones = _creator(np.ones, "(shape, dtype=float)")
 full = _creator(np.full, "(shape, fill_value, dtype=None)")
 empty = _creator(np.empty, "(shape, dtype=float)")
 arange = _creator(np.arange, "(start, stop, step, dtype=None)")
-linspace = _creator(np.linspace, "(start, stop, num=50, dtype=None)")
 eye = _creator(np.eye, "(n, m=None, k=0, dtype=float)")
 zeros_like = _creator(np.zeros_like, "(x, dtype=None)")
 ones_like = _creator(np.ones_like, "(x, dtype=None)")

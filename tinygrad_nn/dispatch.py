@@ -84,15 +84,13 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     call = NUMPY_FUNCTIONS.get(ufunc) or _of_scipy(ufunc)
     if call is None:
         raise TypeError(errors.unknown_numpy(f"np.{ufunc.__name__}", known_names()))
-    if method == "at":
-        raise TypeError(errors.numpy_method(ufunc.__name__, method))
     if not options and method == "__call__":
         return call(*inputs)
     out, where = options.pop("out", None), options.pop("where", True)
     if isinstance(out, tuple):
         out = out[0] if len(out) == 1 else out
     if method != "__call__":
-        result = _METHODS[method](ufunc, call, inputs, options | ({} if where is True else {"where": where}))
+        result = UFUNC_METHODS[method](ufunc, call, inputs, options | ({} if where is True else {"where": where}))
         return _written(result, out, True)
     dtype = options.pop("dtype", None)
     if dtype is not None:
@@ -204,7 +202,7 @@ def _reduceat(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> An
     return np.stack(parts, axis)
 
 
-_METHODS = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "reduceat": _reduceat}
+UFUNC_METHODS: dict[str, Any] = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "reduceat": _reduceat}
 
 
 def _only(ufunc: Any, method: str, options: dict[str, Any]) -> None:

@@ -132,23 +132,19 @@ def silent_loss(what: str) -> str:
     )
 
 
-_INSTEAD = {
-    "put": "write t[index] = values; for flat indices index = np.unravel_index(indices, t.shape)",
-    "place": "write t[mask] = values, or t = tg.where(mask, values, t)",
-    "putmask": "write t = tg.where(mask, values, t)",
-    "copyto": "write t[...] = values, or t = tg.where(mask, values, t)",
-    "fill_diagonal": "write i = np.arange(min(t.shape)); t[i, i] = values",
-} | dict.fromkeys(
-    ("unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "union1d", "intersect1d", "setdiff1d",
-     "setxor1d"),
-    "the shape of its result depends on values; find indices by np.unique(t.data, return_index=True), then t[indices]",
+_SETS = (
+    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "union1d", "intersect1d", "setdiff1d",
+    "setxor1d",
 )  # fmt: skip
 
 
 def unknown_numpy(name: str, known: Iterable[str]) -> str:
     short = name.rpartition(".")[2]
-    if short in _INSTEAD:
-        return f"{name} is not recorded by tinygrad_nn: {_INSTEAD[short]}"
+    if short in _SETS:
+        return (
+            f"{name} is not recorded by tinygrad_nn: the shape of its result depends on values; find indices by "
+            "np.unique(t.data, return_index=True), then write t[indices]"
+        )
     names = sorted({n for n in known if not n.startswith("linalg_")})  # those are in NumPy itself under the same names
     near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
     hint = f"the nearest that are: {', '.join(map(_where, near))}" if near else "see tg.__all__"
@@ -159,12 +155,6 @@ def numpy_option(name: str, options: Iterable[str]) -> str:
     return (
         f"np.{name} with {', '.join(sorted(options))} is not recorded; leave it out and write the "
         "result to a name: y = np." + name + "(...)"
-    )
-
-
-def numpy_method(name: str, method: str) -> str:
-    return (
-        f"np.{name}.{method} changes an array in place and is not recorded; write t[index] = value, or tg.scatter_add"
     )
 
 

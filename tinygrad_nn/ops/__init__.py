@@ -11,6 +11,7 @@ from ..primitive import PUBLIC
 from ..tensors import NUMPY_FUNCTIONS
 from . import (
     activation,
+    assigning,
     broadcasting,
     contraction,
     convolution,
@@ -34,9 +35,11 @@ from . import (
     pooling,
     products,
     quantiles,
+    ranges,
     rearranging,
     reduction,
     shaping,
+    slices,
     special,
     splitting,
     statistics,

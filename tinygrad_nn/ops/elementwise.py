@@ -206,6 +206,7 @@ def _numeric(value: Any, inputs: Any) -> Any:
 
 
 @primitive(
+    numpy=[np.astype] if hasattr(np, "astype") else [],
     linear=True,
     dtype=_numeric,
     samples=[sample(shape, dtype=dtype) for shape in [(2, 3), (), (0,)] for dtype in ("float32", "float64")],

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import errors
+from ..autodiff import raw
 from ..creation import as_tensor
 from ..operation import sample
-from ..primitive import primitive
+from ..primitive import composite, primitive
 from ..tensors import Tensor
 
 _TWICE = np.array([0, 0, 2])
@@ -28,10 +29,10 @@ _INDICES: list[tuple[tuple[int, ...], Any]] = [
 ]
 
 
-def _plain(index: Any, inputs: Any = None) -> Any:
+def plain(index: Any, inputs: Any = None) -> Any:
     """Return the index with all that is like an array as an array, private to the recorded node."""
     if isinstance(index, tuple) and inputs is not None:
-        return tuple(_plain(part) for part in index)
+        return tuple(plain(part) for part in index)
     if index is None or index is Ellipsis or isinstance(index, (int, np.integer, slice)):
         return index
     array = np.array(index.data if isinstance(index, Tensor) else index)
@@ -50,7 +51,7 @@ def _may_repeat(index: Any) -> bool:
     masks=True,
     linear=True,
     operator="getitem",
-    index=_plain,
+    index=plain,
     samples=[sample(shape, index=index) for shape, index in _INDICES],
 )
 def getitem(x: Any, /, index: Any) -> Any:
@@ -90,7 +91,7 @@ def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    method=False, linear=True, index=_plain, shape=_checked_shape,
+    method=False, linear=True, index=plain, shape=_checked_shape,
     samples=[sample(np.ones(np.empty(shape)[index].shape), index=index, shape=shape) for shape, index in _INDICES],
 )  # fmt: skip
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
@@ -107,8 +108,26 @@ scatter_add.vjp(lambda g, index: g[index])
 getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x_shape), into=_add_at)
 
 
+@composite(
+    numpy=[np.bincount], method=False,
+    samples=[sample(np.array([3, 0, 3, 1]), (4,)), sample(_TWICE, (3,), minlength=5)],
+)  # fmt: skip
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
+
+    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; the weights are summed in float64, as by NumPy.
+    """
+    counts = np.bincount(raw(x), minlength=minlength)
+    if weights is None:
+        return as_tensor(counts)
+    weights = as_tensor(weights, float)
+    if weights.shape != np.shape(x):
+        raise ValueError(f"bincount takes a weight for each of its {np.size(x)} integers, got shape {weights.shape}")
+    return scatter_add(weights, raw(x), counts.shape)
+
+
 @primitive(
-    method=False, masks=True, linear=True, index=_plain,
+    method=False, masks=True, linear=True, index=plain,
     samples=[sample(shape, np.ones(np.empty(shape)[index].shape), index=index) for shape, index in _INDICES]
     + [sample((3, 4), (4,), index=slice(1, 3))],
 )  # fmt: skip

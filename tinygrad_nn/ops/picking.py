@@ -11,19 +11,18 @@ from ..autodiff import raw
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
-from ..tensors import NUMPY_FUNCTIONS, Tensor
+from ..tensors import Tensor
 from .broadcasting import broadcast_to
 from .elementwise import _either
-from .indexing import assign
 from .joining import ravel, stack
 from .reduction import axes
-from .shaping import axis_number, flat_or, on_axis
+from .shaping import flat_or, on_axis
 
 _EMPTY = np.zeros((0, 3))
 _HOLDS = (sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample(_EMPTY), sample(np.array([True, False])))
 
 
-def _known_index(indices: Any, n: int, mode: str) -> Any:
+def known_index(indices: Any, n: int, mode: str) -> Any:
     """Return the indices as an array; those beyond an axis of length n wrapped around, or clipped to its ends."""
     places = np.asarray(raw(indices))
     places = places.astype(np.intp, casting="same_kind" if places.size else "unsafe")
@@ -48,7 +47,7 @@ def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
     An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
     """
     x, axis = flat_or(x, axis)
-    return x[on_axis(axis, _known_index(indices, x.shape[axis], mode))]
+    return x[on_axis(axis, known_index(indices, x.shape[axis], mode))]
 
 
 def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
@@ -82,18 +81,6 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """
     x, axis = flat_or(x, axis)
     return ravel(x)[places_along(x.shape, np.asarray(raw(indices)), axis)]
-
-
-def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> None:
-    """Assign the values to the entries whose places along an axis the indices tell, as `t[index] = v` does."""
-    if not isinstance(arr, Tensor):
-        raise TypeError("put_along_axis would write tensors into a NumPy array; make that a tensor by tg.tensor(array)")
-    shape = (arr.size,) if axis is None else arr.shape
-    places = places_along(shape, np.asarray(raw(indices)), 0 if axis is None else axis_number(axis, arr.ndim))
-    assign(arr, np.unravel_index(places, arr.shape), values)
-
-
-NUMPY_FUNCTIONS[np.put_along_axis] = put_along_axis
 
 
 @primitive(numpy=[np.nonzero], several=True, samples=_HOLDS)
@@ -157,6 +144,41 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     return y if y.dtype == dtype else y.astype(dtype)
 
 
+_LOW = np.array([True, True, False])
+
+
+@composite(
+    numpy=[np.piecewise], method=False,
+    samples=[
+        sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x: x * x, np.exp]),
+        sample((2, 3), condlist=[[_LOW, ~_LOW]], funclist=[np.exp]), sample((), condlist=[True], funclist=[np.exp]),
+        sample((3,), condlist=[_LOW], funclist=[np.sin, 1.5]), sample((0,), condlist=[_LOW[:0]], funclist=[np.exp]),
+        sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x, k, p: k * x**p, lambda x, k, p: k - x], k=0.5, p=2),
+    ],
+)  # fmt: skip
+def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
+    """Return of each entry the function or value whose condition is the last to hold; one more is for all others, or 0.
+
+    Only the entries where its condition holds go into a function, in a row, and with the further arguments.
+    """
+    x = as_tensor(x)
+    conditions = raw(condlist) if isinstance(condlist, Tensor) else [raw(condition) for condition in condlist]
+    if not isinstance(conditions[0], (list, np.ndarray)) and x.ndim:
+        conditions = [conditions]
+    holds = list(np.asarray(conditions, bool))
+    if len(funclist) == len(holds) + 1:
+        holds.append(~np.any(holds, axis=0))
+    if len(funclist) != len(holds):
+        raise ValueError(
+            f"piecewise takes {len(holds)} or {len(holds) + 1} functions, as many as conditions or one more"
+        )
+    y = _either(False, x, 0)
+    for where_it_holds, function in zip(holds, funclist, strict=True):
+        if where_it_holds.any():
+            y[where_it_holds] = function(x[where_it_holds], *args, **kw) if callable(function) else function
+    return y
+
+
 @composite(
     numpy=[np.choose],
     samples=[
@@ -171,7 +193,7 @@ def choose(x: Any, choices: Any, mode: str = "raise") -> Any:
     An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
     """
     tensors = [as_tensor(choice) for choice in choices]
-    index = _known_index(x, len(tensors), mode)
+    index = known_index(x, len(tensors), mode)
     if mode == "raise" and index.size and (index.min() < 0 or index.max() >= len(tensors)):
         raise ValueError(f"invalid entry in choice array: choose among {len(tensors)} needs indices from 0 on")
     shape = np.broadcast_shapes(index.shape, *[t.shape for t in tensors])

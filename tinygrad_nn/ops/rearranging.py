@@ -87,6 +87,29 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     return x.reshape(x.shape)
 
 
+_HALVES = [sample((2, 3)), sample((2, 3), axes=-1), sample((3, 2), axes=(0, 1)), sample((0, 3))]
+
+
+@composite(numpy=[np.fft.fftshift], method=False, samples=_HALVES)
+def fftshift(x: Any, axes: Any = None) -> Any:
+    """Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle."""
+    return _rolled(x, axes, lambda n: n // 2)
+
+
+@composite(numpy=[np.fft.ifftshift], method=False, samples=_HALVES)
+def ifftshift(x: Any, axes: Any = None) -> Any:
+    """Return the tensor with the halves of its axes swapped back: the inverse of fftshift."""
+    return _rolled(x, axes, lambda n: -(n // 2))
+
+
+def _rolled(x: Any, given: Any, by: Any) -> Tensor:
+    x = as_tensor(x)
+    if not x.ndim:
+        raise ValueError("frequencies lie along axes, and a number has none")
+    along = axes(given, x.ndim)
+    return roll(x, [by(x.shape[i]) for i in along], along)
+
+
 @composite(
     numpy=[np.flip], method=False,
     samples=[sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=1), sample(()), sample(_EMPTY)],
