@@ -423,3 +423,8 @@ def no_rule_is_wrong() -> str:
         "every recorded operation's own rule is right here: something that the value depends on is not recorded, such "
         "as t.data, t.detach() or a value taken under tg.no_grad()"
     )
+
+
+def unusable_folder(option: str, folder: Any, error: OSError) -> str:
+    why = "a file is in the way" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+    return f"{option} {folder} can't be written to: {why}; name a folder that may be made there and written to"
