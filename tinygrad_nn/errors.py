@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -428,3 +428,15 @@ def no_rule_is_wrong() -> str:
 def unusable_folder(option: str, folder: Any, error: OSError) -> str:
     why = "a file is in the way" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
     return f"{option} {folder} can't be written to: {why}; name a folder that may be made there and written to"
+
+
+def hyperparameter(name: str, value: Any, below: float, count: int | None) -> str:
+    what = "the learning rate" if name == "lr" else name
+    number = "a finite number, 0 or more" if below == float("inf") else f"at least 0 and below {below}"
+    number = number if count is None else f"{count} numbers, each {number}"
+    return f"{what} must be {number}, got {value!r} of type {type(value).__name__}"
+
+
+def optimizer_keys(kind: str, needed: Iterable[str], saved: Any) -> str:
+    found = list(saved) if isinstance(saved, Mapping) else f"a {type(saved).__name__}"
+    return f"the state of {kind} is a dict with the keys {list(needed)}, got {found}; save it by optimizer.state_dict()"
