@@ -655,8 +655,8 @@ def test_bad_validation_data_is_refused_before_the_first_epoch() -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"epochs": -1}, "epochs must be at least 0"),
-        ({"epochs": 1, "batch_size": 0}, "batch_size at least 1"),
+        ({"epochs": -1}, "epochs must be a whole number, 0 or more, got -1"),
+        ({"epochs": 1, "batch_size": 0}, "batch_size must be a whole number, 1 or more, got 0"),
         ({"epochs": 1, "learning_rate": -0.1}, "learning rate must be a finite number, 0 or more"),
         ({"epochs": 1, "learning_rate": float("nan")}, "learning rate must be a finite number, 0 or more"),
     ],

@@ -76,11 +76,71 @@ def test_data_that_can_t_be_learnt_from_is_named(change: dict[str, Any], words: 
         tg.train(network, **{"X": X, "y": y, "epochs": 1, "progress": False} | change)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 2.0}, {"batch_size": 7.5}])
-def test_counts_are_whole_numbers(change: dict[str, Any]) -> None:
+class Own(tg.nn.Module):
+    """A module that is no dense network."""
+
+    def __init__(self) -> None:
+        self.w = tg.tensor([1.0], requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"epochs": 2.0}, TypeError, r"epochs must be a whole number, 0 or more, got 2\.0 of type float"),
+        ({"epochs": True}, TypeError, "epochs must be a whole number, 0 or more, got True of type bool"),
+        ({"epochs": None}, TypeError, "epochs must be a whole number, 0 or more, got None"),
+        ({"batch_size": 7.5}, TypeError, r"batch_size must be a whole number, 1 or more, got 7\.5 of type float"),
+        ({"batch_size": 0}, ValueError, "batch_size must be a whole number, 1 or more, got 0 of type int"),
+        ({"learning_rate": "0.1"}, TypeError, r"the learning rate must be a finite number, .*got '0\.1' of type str"),
+        ({"learning_rate": -0.1}, ValueError, r"the learning rate must be a finite number, 0 or more, got -0\.1"),
+        ({"optimizer": "adam"}, TypeError, r"got 'adam' of type str; write optimizer=tg\.optim\.Adam\(network\.param"),
+        ({"optimizer": tg.optim.Adam}, TypeError, "an optimizer that holds .* is needed, got the class Adam"),
+        (
+            {"loss": "mse"},
+            TypeError,
+            r"a loss is a function \(activations, y\) -> cost, got 'mse' of type str; leave loss",
+        ),
+        (
+            {"loss": lambda p, y: 1.5},
+            TypeError,
+            r"a loss returns a Tensor of one entry, got 1\.5 of type float; compute",
+        ),
+        ({"loss": lambda p, y: p}, ValueError, r"got Tensor of shape \(30, 1\); .* reduce it, as in .*\.mean\(\)"),
+        ({"network": LAYERS}, TypeError, r"a tg\.nn\.DenseNetwork is needed, got \[.* of type list; make one by tg"),
+        ({"network": tg.DenseNetwork}, TypeError, "is needed, got the class DenseNetwork; make one by"),
+        ({"network": Own()}, TypeError, r"of type Own; .* write the loop: loss\.backward\(\), optimizer\.step\(\)"),
+    ],
+)
+def test_misuse_of_train_says_what_was_found_and_what_to_write(change: Any, kind: type, words: str) -> None:
     network, X, y = problem()
-    with pytest.raises(TypeError, match="epochs and batch_size are whole numbers"):
-        tg.train(network, **{"X": X, "y": y, "epochs": 1, "progress": False} | change)
+    before = network.state_dict()
+    with pytest.raises(kind, match=words):
+        tg.train(**{"network": network, "X": X, "y": y, "epochs": 1, "progress": False} | change)
+    assert all(np.array_equal(value, before[name]) for name, value in network.state_dict().items())
+    if change.keys() & {"network", "loss"}:
+        with pytest.raises(kind, match=words):
+            tg.evaluate(**{"network": network, "X": X, "y": y} | change)
+
+
+@pytest.mark.parametrize("join", ["stack", "concatenate", "hstack", "vstack", "dstack", "column_stack"])
+def test_nothing_can_t_be_joined(join: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{join} needs at least one tensor.*write tg\.zeros\(\(0, n\)\)"):
+        getattr(tg, join)([])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "words"),
+    [
+        (None, np.ones(2), r"input 0 is ndarray of shape \(2,\), and only Tensors are differentiated"),
+        (None, 3.0, r"input 0 is 3\.0 of type float, .*: x = tg\.tensor\(x, requires_grad=True\)"),
+        (None, [tg.ones(2, requires_grad=True), [1.0]], r"input 1 is \[1\.0\] of type list"),
+        (2.0, None, r"output 0 is 2\.0 of type float, and only Tensors are differentiated"),
+    ],
+)
+def test_what_is_not_a_tensor_is_not_differentiated(outputs: Any, inputs: Any, words: str) -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match=words):
+        tg.autograd.grad((x * x).sum() if outputs is None else outputs, x if inputs is None else inputs)
 
 
 def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:

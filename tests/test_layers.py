@@ -10,7 +10,7 @@ import tinygrad_nn
 
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
 LAYERS = [
-    {"errors", "memory"},
+    {"errors", "history", "memory"},
     {"arrays", "containers", "node", "recording"},
     {"autodiff"},
     {"tensors"},
@@ -21,7 +21,8 @@ LAYERS = [
     {"autograd", "checkpointing", "transforms"},
     {"nn", "optim"},
     {"checking", "study"},
-    {"data", "training"},
+    {"data", "samples"},
+    {"training"},
     {"__init__", "__main__", "coverage"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

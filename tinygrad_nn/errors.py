@@ -440,3 +440,67 @@ def hyperparameter(name: str, value: Any, below: float, count: int | None) -> st
 def optimizer_keys(kind: str, needed: Iterable[str], saved: Any) -> str:
     found = list(saved) if isinstance(saved, Mapping) else f"a {type(saved).__name__}"
     return f"the state of {kind} is a dict with the keys {list(needed)}, got {found}; save it by optimizer.state_dict()"
+
+
+def whole_number(name: str, value: Any, least: int) -> str:
+    return f"{name} must be a whole number, {least} or more, got {value!r} of type {type(value).__name__}"
+
+
+def _given(x: Any) -> str:
+    if isinstance(x, type):
+        return f"the class {x.__name__}"
+    kind = type(x).__name__
+    return f"{kind} of shape {tuple(x.shape)}" if hasattr(x, "shape") else f"{x!r:.40} of type {kind}"
+
+
+def not_a_network(network: Any) -> str:
+    return (
+        f"a tg.nn.DenseNetwork is needed, got {_given(network)}; make one by tg.nn.DenseNetwork(architecture); for a "
+        "module of your own, write the loop: loss.backward(), optimizer.step(), optimizer.zero_grad()"
+    )
+
+
+def not_an_optimizer(optimizer: Any) -> str:
+    return (
+        f"an optimizer that holds this network's parameters is needed, got {_given(optimizer)}; "
+        "write optimizer=tg.optim.Adam(network.parameters(), lr=0.001)"
+    )
+
+
+def not_a_loss(loss: Any) -> str:
+    return (
+        f"a loss is a function (activations, y) -> cost, got {_given(loss)}; leave loss= out to use the one that "
+        "follows from the last activation"
+    )
+
+
+def not_a_cost(cost: Any) -> str:
+    return (
+        f"a loss returns a Tensor of one entry, got {_given(cost)}; compute it from the activations by recorded "
+        "operations and reduce it, as in ((activations - y) ** 2).mean()"
+    )
+
+
+def no_loss_follows(activation: str) -> str:
+    return (
+        f"no loss follows from a last activation of {activation!r}; pass loss=, a function (activations, y) -> cost, "
+        "or end the network with sigmoid, softmax or identity"
+    )
+
+
+def diverged(what: str) -> str:
+    return (
+        f"{what}; the network keeps the parameters of its last finite cost. "
+        "Lower the learning rate, or scale the inputs to about 1"
+    )
+
+
+def not_a_tensor(what: str, found: Any) -> str:
+    return (
+        f"{what} is {_given(found)}, and only Tensors are differentiated; make it one before you compute with it: "
+        "x = tg.tensor(x, requires_grad=True)"
+    )
+
+
+def nothing_to_join(name: str) -> str:
+    return f"{name} needs at least one tensor, which gives shape and dtype; for an empty one write tg.zeros((0, n))"
