@@ -32,7 +32,7 @@ def test_a_quick_run_prints_the_report_and_writes_the_pictures(
     assert program.main(["--quick", "--seed", "3", "--animate", "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"total\s+21\n", printed)
-    assert re.search(r"gradient check: 21 parameters, worst error \d\.\de-\d+ at \w+\[.*: right", printed)
+    assert re.search(r"gradient check right: 21 parameters .*, worst error \d\.\de-\d+ at \w+\[.*\]\n", printed)
     assert re.search(r"test accuracy 0\.\d\d after 200 epochs, \d+ µs each", printed)
     assert "\n200 epochs are too few for the article's accuracy of 0.98, which takes 10,000" in printed
     assert "by hand" not in printed  # the article's costs are those of seed 2
@@ -79,7 +79,7 @@ def test_a_wrong_rule_fails_the_run(
     pull = rule.pull
     monkeypatch.setattr(rule, "pull", lambda g, saved: 1.01 * pull(g, saved))
     assert program.main(["--quick", "--output", str(tmp_path)]) == 1
-    assert "WRONG" in capsys.readouterr().out
+    assert "gradient check WRONG: 21 parameters" in capsys.readouterr().out
 
 
 def test_epochs_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,6 +141,7 @@ def test_differences_across_a_kink_are_counted_and_measured_again(monkeypatch: p
     assert check.straddling > 1
     assert check.unresolved == 0
     assert not check.ok  # more than 1 % straddled
+    assert str(check).endswith(f"; measured again for straddling a kink: {check.straddling}, in vain: 0")
     tg.binary_cross_entropy_with_logits(network.logits(X), y).backward()
     (W1,) = (p for name, p in network.named_parameters() if name == "W1")
     again = [error for error, _, straddled, _ in checking._coordinates(network, X, y, "W1", W1) if straddled]

@@ -38,9 +38,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=10_000, help="epochs to train (default: 10000)")
     parser.add_argument("--seed", type=int, default=2, help="seed of the initial weights (default: 2)")
     parser.add_argument("--learning-rate", type=float, default=0.01, help="step size (default: 0.01)")
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("moons"), help="folder for pictures")
+    parser.add_argument(
+        "--output", type=pathlib.Path, default=pathlib.Path("moons"), help="folder for the pictures (default: moons)"
+    )
     parser.add_argument("--animate", action="store_true", help="also write an animation of the boundary (GIF)")
-    parser.add_argument("--quick", action="store_true", help="200 epochs whatever --epochs says, the same files")
+    parser.add_argument(
+        "--quick", action="store_true", help="200 epochs, too few to learn the boundary, and the same files"
+    )
     options = parser.parse_args(arguments)
     options.epochs = 200 if options.quick else options.epochs
     if options.epochs < 1:
