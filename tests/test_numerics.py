@@ -8,20 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slopes import leaf, slope
 
 import tinygrad_nn as tg
 
 FLOATS = [np.float32, np.float64]
 INF = np.inf
-
-
-def leaf(values: Any, dtype: Any = None) -> Any:
-    return tg.tensor(values, dtype=dtype, requires_grad=True)
-
-
-def slope(t: Any) -> Any:
-    assert t.grad is not None
-    return t.grad.data
 
 
 def slopes(function: Callable[..., Any], *values: Any, dtype: Any = np.float64, create_graph: bool = False) -> Any:
