@@ -10,7 +10,8 @@ import tinygrad_nn
 
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
 LAYERS = [
-    {"errors", "history", "memory"},
+    {"history", "memory", "remedies"},
+    {"errors"},
     {"arrays", "containers", "node", "recording"},
     {"autodiff"},
     {"tensors"},

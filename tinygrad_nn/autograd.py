@@ -68,5 +68,5 @@ def _tensors(what: str, given: Any) -> list[Tensor]:
     found = list(given) if several else [given]
     for place, x in enumerate(found):
         if not isinstance(x, Tensor):
-            raise TypeError(errors.not_a_tensor(f"{what} {place}", x))
+            raise TypeError(errors.only_tensors(f"{what} {place}", x))
     return found
