@@ -18,7 +18,7 @@ LAYERS = [
     {"creation", "operation"},
     {"dispatch", "primitive"},
     {"ops"},
-    {"linalg"},
+    {"linalg", "runs"},
     {"autograd", "checkpointing", "transforms"},
     {"nn", "optim"},
     {"checking", "study"},

@@ -40,6 +40,7 @@ from . import (
     special,
     splitting,
     statistics,
+    vectors,
     windows,
 )
 
