@@ -123,12 +123,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The article's experiment, with the backward pass by hand.")
     parser.add_argument("--epochs", type=int, default=10_000, help="updates on the whole training set (%(default)s)")
     epochs = parser.parse_args().epochs
+    if epochs < 1:
+        parser.error("--epochs must be at least 1")
     X_train, X_test, y_train, y_test = train_test_split(*make_moons())
     X, Y = X_train.T, y_train.reshape(1, -1)
     parameters, costs, accuracies = train(X, Y, initialise(EXPERIMENT, seed=2), EXPERIMENT, epochs, 0.01)
     print("epoch   cost                 training accuracy")
     for epoch in sorted({0, 1, 10, 100, 1000, 2000, 5000, epochs - 1}):
-        if 0 <= epoch < epochs:
+        if epoch < epochs:
             print(f"{epoch:>5,}   {float(costs[epoch])!r:<19}  {accuracies[epoch]:.6f}")
     Y_hat, _ = forward(X_test.T, parameters, EXPERIMENT)
     print(f"test accuracy {accuracy(Y_hat, y_test.reshape(1, -1)):g}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import pathlib
 import time
 import warnings
 from collections.abc import Callable
@@ -286,10 +287,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The article's network against Keras, PyTorch and scikit-learn.")
     parser.add_argument("--epochs", type=int, default=10_000, help="on equal terms (%(default)s)")
     parser.add_argument("--output", default="david_vs_goliath.png", help="the picture (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a few epochs of everything")
+    parser.add_argument("--quick", action="store_true", help="a few epochs of everything, too few to learn")
     options = parser.parse_args()
     if options.epochs < 1:
         parser.error("--epochs must be at least 1")
+    if not pathlib.Path(options.output).absolute().parent.is_dir():
+        parser.error(f"--output {options.output} lies in a folder that does not exist; make it first")
 
     keras = choose_keras_backend()
     split = tg.data.train_test_split(*tg.data.make_moons())

@@ -21,6 +21,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40, help="passes over the training set (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="10 epochs")
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     try:
         from sklearn.datasets import load_digits
     except ImportError:

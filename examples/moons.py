@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,12 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=0.01, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=2, help="of the initial parameters (%(default)s)")
     parser.add_argument("--output", help="write the decision boundary to this file, such as moons.png")
-    parser.add_argument("--quick", action="store_true", help="50 epochs")
+    parser.add_argument("--quick", action="store_true", help="50 epochs, too few to learn the boundary")
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
+    if options.output and not pathlib.Path(options.output).absolute().parent.is_dir():
+        parser.error(f"--output {options.output} lies in a folder that does not exist; make it first")
 
     X_train, X_test, y_train, y_test = tg.data.train_test_split(*tg.data.make_moons())
     network = tg.nn.DenseNetwork(ARCHITECTURE, seed=options.seed)
@@ -47,6 +52,8 @@ def main() -> None:
     print(history)
     cost, accuracy = tg.evaluate(network, X_test, y_test)
     print(f"on points it has not seen: cost {cost:.4f}, accuracy {accuracy:.2f}")
+    if options.quick:
+        print("50 epochs are too few to learn the boundary: leave out --quick")
 
     if options.output:
         from matplotlib.figure import Figure

@@ -22,7 +22,7 @@ from tinygrad_nn.errors import ArchitectureError, DataError, DivergedError, Stat
 
 by_hand: Any = SimpleNamespace(**runpy.run_path(str(pathlib.Path(__file__).parents[1] / "examples" / "by_hand.py")))
 WIDER = {np.float32: np.float64, np.float64: np.longdouble}
-TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
+TOLERANCE: dict[Any, float] = {np.float32: 1e-5, np.float64: 1e-12, np.longdouble: 1e-17}
 # Up to which |Z| of the last layer 1 - sigmoid(Z) has the digits that the tolerance asks for.
 MODERATE = {np.float32: 3.0, np.float64: 8.0}
 
@@ -332,6 +332,21 @@ def test_the_experiment_by_hand_starts_alike(experiment: Experiment) -> None:
     assert np.abs(np.array(history.cost) / costs - 1).max() <= 1e-14
     assert history.accuracy == accuracies
     assert all(distance(p.data, trained[n].reshape(p.shape)) <= 1e-12 for n, p in network.named_parameters())
+
+
+@pytest.mark.skipif(
+    float(np.finfo(np.longdouble).eps) > 1e-18, reason="NumPy's long double is no longer than float64 here"
+)
+def test_training_in_long_doubles_keeps_their_digits() -> None:
+    X, y = tg.data.make_moons(40)
+    parameters = by_hand.initialise(by_hand.EXPERIMENT, seed=2)
+    case = Case(by_hand.EXPERIMENT, parameters, X.T, y.reshape(1, -1)).astype(np.longdouble)
+    assert_gradients_agree(case, np.longdouble)
+    network = case.network()
+    history = tg.train(network, case.X.T, y, 5, 0.01, progress=False)
+    trained = by_hand.train(case.X, case.Y, case.parameters, by_hand.EXPERIMENT, 5, 0.01)[0]
+    assert all(distance(p.data, trained[n].reshape(p.shape)) <= 1e-17 for n, p in network.named_parameters())
+    assert type(history.cost[0]) is float
 
 
 def test_labels_may_be_a_column(experiment: Experiment) -> None:
@@ -655,8 +670,8 @@ def test_bad_validation_data_is_refused_before_the_first_epoch() -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"epochs": -1}, "epochs must be at least 0"),
-        ({"epochs": 1, "batch_size": 0}, "batch_size at least 1"),
+        ({"epochs": -1}, "epochs must be a whole number, 0 or more, got -1"),
+        ({"epochs": 1, "batch_size": 0}, "batch_size must be a whole number, 1 or more, got 0"),
         ({"epochs": 1, "learning_rate": -0.1}, "learning rate must be a finite number, 0 or more"),
         ({"epochs": 1, "learning_rate": float("nan")}, "learning rate must be a finite number, 0 or more"),
     ],
@@ -952,7 +967,7 @@ def test_an_optimiser_resumes_from_its_state(make: Any) -> None:
         (lambda: tg.optim.SGD([parameter() * 2], 0.1), "updates leaves that require grad"),
         (lambda: tg.optim.Adam([parameter()], lr=-1), "learning rate must be a finite number, 0 or more, got -1"),
         (lambda: tg.optim.SGD([parameter()], 0.1, momentum=1), "momentum must be at least 0 and below 1"),
-        (lambda: tg.optim.Adam([parameter()], betas=(0.9, 1.0)), "betas must be at least 0 and below 1"),
+        (lambda: tg.optim.Adam([parameter()], betas=(0.9, 1.0)), "betas must be 2 numbers, each at least 0 and"),
     ],
 )
 def test_bad_optimisers_are_refused(make: Any, match: str) -> None:

@@ -119,7 +119,11 @@ def test_binary_operations_broadcast(name: str, shapes: npst.BroadcastableShapes
     sizes = [math.prod(shape) for shape in shapes.input_shapes]
     entries = spaced(rng, (sum(sizes),), low, high)
     a, b = (x.reshape(s) for x, s in zip(np.split(entries, sizes[:1]), shapes.input_shapes))
-    check(FUNCTIONS[name], OPERATIONS[name].forward, [a, b], step=2e-4)
+    step = 2e-4
+    if name in ("fmod", "remainder"):  # they jump where a is a multiple of b: no difference may step across
+        multiple = np.round(a / b)
+        assume((np.abs(a - multiple * b) > 2 * step * (1 + np.abs(multiple))).all())
+    check(FUNCTIONS[name], OPERATIONS[name].forward, [a, b], step=step)
 
 
 @given(

@@ -11,6 +11,7 @@ import pytest
 from by_loops import overlap_add
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from slopes import leaf, slope
 
 import tinygrad_nn as tg
 
@@ -19,15 +20,6 @@ Numbers = tuple[int, ...]
 
 def drawn(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).standard_normal(shape)
-
-
-def leaf(x: Any, dtype: Any = None) -> tg.Tensor:
-    return tg.tensor(x, dtype=dtype, requires_grad=True)
-
-
-def slope(t: tg.Tensor) -> Any:
-    assert t.grad is not None
-    return t.grad.data
 
 
 def close(found: Any, expected: Any) -> None:

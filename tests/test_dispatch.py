@@ -9,20 +9,12 @@ from typing import Any
 
 import numpy
 import pytest
+from slopes import leaf, slope
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DetachedError, DtypeError, InplaceError, unknown_numpy
 
 np: Any = numpy  # what is tested is what NumPy does with a Tensor, whatever its stubs say
-
-
-def leaf(values: Any, dtype: Any = None) -> Any:
-    return tg.tensor(values, dtype=dtype, requires_grad=True)
-
-
-def slope(t: Any) -> Any:
-    assert t.grad is not None
-    return t.grad.data
 
 
 # NumPy functions record.

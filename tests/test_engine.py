@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slopes import leaf, slope
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DisconnectedError, DtypeError, FreedGraphError, GradientError
@@ -19,15 +20,6 @@ from tinygrad_nn.node import Node
 from tinygrad_nn.operation import OPERATIONS
 
 LONG = 300_000
-
-
-def leaf(values: Any, dtype: Any = None) -> Any:
-    return tg.tensor(values, dtype=dtype, requires_grad=True)
-
-
-def slope(t: Any) -> Any:
-    assert t.grad is not None
-    return t.grad.data
 
 
 def live_nodes() -> int:

@@ -19,8 +19,8 @@ BENCHMARKS = [
 TESTED = {"first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "fit_by_lbfgs", "whose_backprop_is_wrong"}
 
 
-def run(program: pathlib.Path, *options: str, folder: pathlib.Path) -> str:
-    """Return what a program prints, run in a folder of its own."""
+def finished(program: pathlib.Path, *options: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    """Return a program that has run in a folder of its own."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     # One thread each: the tests may share their cores, and BLAS threads that wait for one spin.
     environment = os.environ | {
@@ -28,11 +28,30 @@ def run(program: pathlib.Path, *options: str, folder: pathlib.Path) -> str:
         "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip
     command = [sys.executable, "-W", "default", str(program), *options]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300)
+
+
+def run(program: pathlib.Path, *options: str, folder: pathlib.Path) -> str:
+    """Return what a program prints that succeeds without warnings."""
+    done = finished(program, *options, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     ours = [line for line in done.stderr.splitlines() if "Warning" in line and str(ROOT) in line]
     assert ours == []
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("example", "option", "words"),
+    [(name, "--epochs=0", "--epochs must be at least 1") for name in ("by_hand", "moons", "digits", "david_vs_goliath")]
+    + [(name, "--output=no/folder.png", "folder that does not exist") for name in ("moons", "david_vs_goliath")],
+)
+def test_options_that_lead_nowhere_are_refused_before_training(
+    example: str, option: str, words: str, tmp_path: pathlib.Path
+) -> None:
+    done = finished(EXAMPLES / f"{example}.py", option, folder=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stdout == ""
 
 
 def is_png(path: pathlib.Path) -> bool:
@@ -65,7 +84,7 @@ def test_moons(tmp_path: pathlib.Path) -> None:
     printed = run(EXAMPLES / "moons.py", "--quick", folder=tmp_path)
     assert re.search(r"total +5,226$", printed, re.MULTILINE)
     assert "History of 50 epochs: cost 0.693495, accuracy 0.5044" in printed
-    assert re.search(r"not seen: cost 0\.69\d\d, accuracy 0\.46", printed)
+    assert re.search(r"not seen: cost 0\.69\d\d, accuracy 0\.46\n50 epochs are too few", printed)
     assert list(tmp_path.iterdir()) == []
 
 

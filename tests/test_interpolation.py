@@ -8,20 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slopes import leaf, slope
 
 import tinygrad_nn as tg
 
 halves = st.integers(-8, 8).map(lambda n: n / 2)
 levels = st.one_of(halves, st.sampled_from([np.inf, -np.inf, np.nan]))
-
-
-def leaf(x: Any, dtype: Any = None) -> tg.Tensor:
-    return tg.tensor(x, dtype=dtype, requires_grad=True)
-
-
-def slope(t: tg.Tensor) -> Any:
-    assert t.grad is not None
-    return t.grad.data
 
 
 @given(

@@ -10,18 +10,20 @@ import tinygrad_nn
 
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
 LAYERS = [
-    {"errors", "memory"},
+    {"history", "memory", "remedies"},
+    {"errors"},
     {"arrays", "containers", "node", "recording"},
     {"autodiff"},
     {"tensors"},
     {"creation", "operation"},
     {"dispatch", "primitive"},
     {"ops"},
-    {"linalg"},
+    {"linalg", "runs"},
     {"autograd", "checkpointing", "transforms"},
     {"nn", "optim"},
     {"checking", "study"},
-    {"data", "training"},
+    {"data", "samples"},
+    {"training"},
     {"__init__", "__main__", "conventions", "coverage"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

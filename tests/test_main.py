@@ -32,8 +32,9 @@ def test_a_quick_run_prints_the_report_and_writes_the_pictures(
     assert program.main(["--quick", "--seed", "3", "--animate", "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"total\s+21\n", printed)
-    assert re.search(r"gradient check: 21 parameters, worst error \d\.\de-\d+ at \w+\[.*: right", printed)
+    assert re.search(r"gradient check right: 21 parameters .*, worst error \d\.\de-\d+ at \w+\[.*\]\n", printed)
     assert re.search(r"test accuracy 0\.\d\d after 200 epochs, \d+ µs each", printed)
+    assert "\n200 epochs are too few for the article's accuracy of 0.98, which takes 10,000" in printed
     assert "by hand" not in printed  # the article's costs are those of seed 2
     found = {path.name: path.read_bytes()[:4] for path in (tmp_path / "out").iterdir()}
     assert found == {
@@ -53,6 +54,7 @@ def test_the_experiment_s_costs_stand_beside_the_article_s(
     assert [row[0] for row in rows] == ["0", "1"]
     assert rows[0][2] == "0.6936484871866765"
     assert all(float(row[3]) < 1e-12 for row in rows)
+    assert "too few" not in printed
     assert re.search(r"total\s+5,226\n", printed)
 
 
@@ -77,7 +79,7 @@ def test_a_wrong_rule_fails_the_run(
     pull = rule.pull
     monkeypatch.setattr(rule, "pull", lambda g, saved: 1.01 * pull(g, saved))
     assert program.main(["--quick", "--output", str(tmp_path)]) == 1
-    assert "WRONG" in capsys.readouterr().out
+    assert "gradient check WRONG: 21 parameters" in capsys.readouterr().out
 
 
 def test_epochs_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,6 +87,34 @@ def test_epochs_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> Non
         program.main(["--epochs", "0"])
     assert stopped.value.code == 2
     assert "at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("below", ["", "folder", "two/folders"])
+def test_an_output_that_cannot_be_a_folder_is_refused_before_training(
+    below: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    output = tmp_path / "file" / below
+    with pytest.raises(SystemExit) as stopped:
+        program.main(["--output", str(output)])
+    assert stopped.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"--output {output} can't be written to: a file is in the way; name a folder" in printed.err
+
+
+@pytest.mark.parametrize("call", ["pathlib.Path.mkdir", "tempfile.TemporaryFile"])
+def test_an_output_that_may_not_be_written_to_is_refused(
+    call: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(call, refuse)
+    with pytest.raises(SystemExit) as stopped:
+        program.main(["--output", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert f"--output {tmp_path} can't be written to: Permission denied" in capsys.readouterr().err
 
 
 def network_with_data() -> tuple[tg.DenseNetwork, Any, Any]:
@@ -111,6 +141,7 @@ def test_differences_across_a_kink_are_counted_and_measured_again(monkeypatch: p
     assert check.straddling > 1
     assert check.unresolved == 0
     assert not check.ok  # more than 1 % straddled
+    assert str(check).endswith(f"; measured again for straddling a kink: {check.straddling}, in vain: 0")
     tg.binary_cross_entropy_with_logits(network.logits(X), y).backward()
     (W1,) = (p for name, p in network.named_parameters() if name == "W1")
     again = [error for error, _, straddled, _ in checking._coordinates(network, X, y, "W1", W1) if straddled]

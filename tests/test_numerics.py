@@ -8,20 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slopes import leaf, slope
 
 import tinygrad_nn as tg
 
 FLOATS = [np.float32, np.float64]
 INF = np.inf
-
-
-def leaf(values: Any, dtype: Any = None) -> Any:
-    return tg.tensor(values, dtype=dtype, requires_grad=True)
-
-
-def slope(t: Any) -> Any:
-    assert t.grad is not None
-    return t.grad.data
 
 
 def slopes(function: Callable[..., Any], *values: Any, dtype: Any = np.float64, create_graph: bool = False) -> Any:
@@ -613,6 +605,39 @@ def test_a_float16_gradient_summed_over_the_batch_accumulates_wider() -> None:
     bias = leaf(np.zeros(3), np.float16)
     (bias + np.zeros((5000, 3), np.float16)).sum().backward()
     np.testing.assert_array_equal(slope(bias), np.full(3, 5000.0))
+
+
+# Extended precision, for checks: no rule and no sum of the engine's rounds to float64.
+
+EXTENDED = float(np.finfo(np.longdouble).eps)
+
+
+def sigmoid_by_hand(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.skipif(EXTENDED > 1e-18, reason="NumPy's long double is no longer than float64 here")
+@pytest.mark.parametrize(
+    ("function", "slope_by_hand"),
+    [
+        (lambda x: tg.softplus(x) * tg.tanh(x),
+         lambda x: sigmoid_by_hand(x) * np.tanh(x) + np.log1p(np.exp(x)) * (1 - np.tanh(x) ** 2)),
+        (lambda x: x / (1 + x @ x), lambda x: 1 / (1 + x @ x) - 2 * x.sum() * x / (1 + x @ x) ** 2),
+        (lambda x: tg.reshape(x, (-1, 1)) @ tg.reshape(x, (1, -1)), lambda x: np.full_like(x, 2 * x.sum())),
+        (lambda x: tg.grad(lambda x: tg.tanh(x).sum())(x), lambda x: -2 * np.tanh(x) * (1 - np.tanh(x) ** 2)),
+        (lambda x: tg.logsumexp(x), lambda x: np.exp(x) / np.exp(x).sum()),
+        (lambda x: x.var(), lambda x: 2 * (x - x.mean()) / x.size),
+    ],
+    ids=["softplus and tanh", "quotient", "outer product", "second order", "logsumexp", "variance"],
+)  # fmt: skip
+def test_long_doubles_keep_their_digits(function: Any, slope_by_hand: Any) -> None:
+    x = np.array([0.3, -0.7, 1.1, 0.05], np.longdouble) / 3
+    expected = slope_by_hand(x)
+    found = tg.grad(lambda x: function(x).sum())(x).data
+    assert found.dtype == np.longdouble
+    assert np.abs(found - expected).max() <= 8 * EXTENDED * np.abs(expected).max()
+    pushed = tg.jvp(lambda x: function(x).sum(), (x,), (np.ones_like(x),))[1]
+    assert abs(pushed.data - expected.sum()) <= 16 * EXTENDED * np.abs(expected).max()
 
 
 # Broadcasting: shapes come back.

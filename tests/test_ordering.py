@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from slopes import derivative, leaf
 from test_broadcasting_properties import check, numbers, spaced
 
 import tinygrad_nn as tg
@@ -19,18 +20,6 @@ from tinygrad_nn.ops.quantiles import _ALPHA_BETA, _STEPPED
 Array = Any
 METHODS: list[Any] = [*_STEPPED, *_ALPHA_BETA]
 FULL = npst.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
-
-
-def leaf(x: Any, dtype: Any = None) -> Any:
-    return tg.tensor(x, dtype=dtype, requires_grad=True)
-
-
-def slope(y: Any, x: Any, seed: Any = None) -> Any:
-    (g,) = tg.autograd.grad(y, x, None if seed is None else np.asarray(seed, y.dtype))
-    assert g is not None
-    assert g.shape == x.shape
-    assert g.dtype == x.dtype
-    return g.data
 
 
 def same(function: Any, shape: tuple[int, ...]) -> None:
@@ -64,7 +53,7 @@ def test_sort_is_a_new_tensor_and_takes_numpys_keywords() -> None:
     x = leaf([3.0, 1.0, 2.0])
     y = x.sort()
     assert x.tolist() == [3.0, 1.0, 2.0]
-    assert slope(y, x, [1.0, 2.0, 3.0]).tolist() == [3.0, 1.0, 2.0]
+    assert derivative(y, x, [1.0, 2.0, 3.0]).tolist() == [3.0, 1.0, 2.0]
     for z in (np.sort(x, kind="stable"), np.sort(x, stable=True), x.sort(-1), x.sort(kind="heapsort")):
         assert z.tolist() == [1.0, 2.0, 3.0]
     assert np.sort(tg.tensor([3, 1])).dtype == np.int64
@@ -89,8 +78,8 @@ def test_ties_get_the_subgradient_of_smallest_norm(values: list[int], seed: int)
     orders = [p for p in itertools.permutations(range(len(values))) if [values[i] for i in p] == sorted(values)]
     expected = np.mean([u[np.argsort(p)] for p in orders], axis=0)
     x = leaf(np.array(values, float))
-    np.testing.assert_allclose(slope(np.sort(x), x, u), expected, rtol=1e-14, atol=1e-14)
-    np.testing.assert_allclose(slope(np.partition(x, 0), x, u), expected, rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(derivative(np.sort(x), x, u), expected, rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(derivative(np.partition(x, 0), x, u), expected, rtol=1e-14, atol=1e-14)
 
 
 @given(x=npst.arrays(np.float64, npst.array_shapes(max_dims=2), elements=st.integers(0, 2)))
@@ -98,8 +87,10 @@ def test_sort_agrees_with_max_and_min_at_ties(x: Array) -> None:
     t = leaf(x)
     ones = np.ones(x.shape[:-1])
     for ours, known in ((np.sort(t)[..., -1], np.max(t, -1)), (np.sort(t)[..., 0], np.min(t, -1))):
-        np.testing.assert_allclose(slope(ours, t, ones), slope(known, t, ones), rtol=1e-14)
-    np.testing.assert_allclose(slope(tg.topk(t, 1)[0][..., 0], t, ones), slope(np.max(t, -1), t, ones), rtol=1e-14)
+        np.testing.assert_allclose(derivative(ours, t, ones), derivative(known, t, ones), rtol=1e-14)
+    np.testing.assert_allclose(
+        derivative(tg.topk(t, 1)[0][..., 0], t, ones), derivative(np.max(t, -1), t, ones), rtol=1e-14
+    )
 
 
 def test_ties_at_second_order() -> None:
@@ -108,7 +99,7 @@ def test_ties_at_second_order() -> None:
     (g,) = tg.autograd.grad(y, x, [1.0, 2.0, 4.0], create_graph=True)
     assert g is not None
     assert g.tolist() == [9.0, 9.0, 0.0]
-    assert slope(g.sum(), x).tolist() == [18.0, 18.0, 0.0]
+    assert derivative(g.sum(), x).tolist() == [18.0, 18.0, 0.0]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
@@ -116,7 +107,7 @@ def test_many_ties_share_in_every_precision(dtype: str) -> None:
     x = leaf(np.zeros((3, 70_000), dtype))
     for y in (np.sort(x)[:, -1], np.median(x, axis=1), np.quantile(x, 0.3, axis=1), tg.topk(x, 1)[0]):
         assert y.dtype == dtype
-        found = slope(y.sum(), x)
+        found = derivative(y.sum(), x)
         assert np.allclose(found, 1 / 70_000, rtol=2e-3 if dtype == "float16" else 1e-6)
 
 
@@ -124,8 +115,8 @@ def test_infinite_and_missing_entries_sort_and_keep_their_gradients_apart() -> N
     x = leaf([np.inf, np.nan, 1.0, -np.inf, np.inf, np.nan])
     y = np.sort(x)
     np.testing.assert_array_equal(y.data, np.sort(x.data))
-    np.testing.assert_array_equal(slope(y, x, [1.0, 2.0, 3.0, 5.0, 7.0, 9.0])[[0, 2, 3, 4]], [4.0, 2.0, 1.0, 4.0])
-    kept = slope(np.sort(np.log(leaf_of(x)))[0], x)
+    np.testing.assert_array_equal(derivative(y, x, [1.0, 2.0, 3.0, 5.0, 7.0, 9.0])[[0, 2, 3, 4]], [4.0, 2.0, 1.0, 4.0])
+    kept = derivative(np.sort(np.log(leaf_of(x)))[0], x)
     assert np.isfinite(kept).all()
 
 
@@ -152,7 +143,7 @@ def test_topk_equals_pytorchs(shape: tuple[int, ...], data: st.DataObject, large
     np.testing.assert_array_equal(places.data, known.indices.numpy())
     u = np.random.default_rng(0).standard_normal(values.shape)
     known.values.backward(torch.tensor(u))
-    np.testing.assert_array_equal(slope(values, t, u), w.grad.numpy())
+    np.testing.assert_array_equal(derivative(values, t, u), w.grad.numpy())
 
 
 def extremes(x: Array, k: int, axis: int, largest: bool) -> Array:
@@ -168,7 +159,7 @@ def test_topk_among_equal_entries() -> None:
     values, places = tg.topk(x, 2)
     assert places.tolist() == [[0, 2], [1, 3]]
     shared = np.array([[2 / 3, 0, 2 / 3, 2 / 3], [0, 1, 0, 1]])
-    np.testing.assert_allclose(slope(values, x, np.ones((2, 2))), shared)
+    np.testing.assert_allclose(derivative(values, x, np.ones((2, 2))), shared)
     assert tg.topk(tg.tensor([1, 3, 3]), 2)[1].tolist() == [1, 2]
 
 
@@ -244,11 +235,11 @@ def test_missing_entries(data: st.DataObject, n: int, method: Any) -> None:
         (np.median(t, axis=1), np.median(x, axis=1)),
     ):
         np.testing.assert_allclose(ours.data, known, rtol=1e-13, atol=1e-13)
-    found = slope(np.nanquantile(t, q, axis=1, method=method).sum(), t)
+    found = derivative(np.nanquantile(t, q, axis=1, method=method).sum(), t)
     assert not found[mask].any()
     for row, g in zip(x, found):
         kept = leaf(row[~np.isnan(row)])
-        np.testing.assert_allclose(g[~np.isnan(row)], slope(np.quantile(kept, q, method=method), kept), atol=1e-14)
+        np.testing.assert_allclose(g[~np.isnan(row)], derivative(np.quantile(kept, q, method=method), kept), atol=1e-14)
 
 
 def test_rows_of_nothing_but_nan_are_nan_and_warn_as_numpy_does() -> None:
@@ -260,7 +251,7 @@ def test_rows_of_nothing_but_nan_are_nan_and_warn_as_numpy_does() -> None:
         with pytest.warns(RuntimeWarning, match="All-NaN slice"):
             expected = function(x.data)
         np.testing.assert_array_equal(y.data, expected)
-        assert slope(y[..., 1].sum(), x)[1].tolist()[1] == 0.0
+        assert derivative(y[..., 1].sum(), x)[1].tolist()[1] == 0.0
 
 
 def test_the_gradient_of_a_median() -> None:
@@ -275,7 +266,7 @@ def test_the_gradient_of_a_median() -> None:
         ([np.inf, 1.0, np.inf], [0.5, 0, 0.5]),
     ):
         x = leaf(values)
-        np.testing.assert_allclose(slope(np.median(x), x), expected, rtol=1e-15)
+        np.testing.assert_allclose(derivative(np.median(x), x), expected, rtol=1e-15)
 
 
 def test_medians_and_quantiles_of_extreme_entries() -> None:
@@ -350,10 +341,10 @@ def test_the_slope_in_q_at_an_entry_is_the_smaller_one_and_at_the_ends_0() -> No
     y = tg.quantile(x, q, axis=1)
     assert y.tolist() == [[0.0, 6.0], [1.0, 7.0], [5.0, 9.0]]
     for row, expected in ((0, [0.0, 2.0, 0.0]), (1, [0.0, 2.0, 0.0])):
-        assert slope(y[:, row].sum(), q).tolist() == expected
+        assert derivative(y[:, row].sum(), q).tolist() == expected
         y = tg.quantile(x, q, axis=1)
-    assert slope(y.sum(), x).tolist() == [[1.0, 1.0, 1.0]] * 2
-    assert slope(tg.percentile(x, leaf(30.0) * 1).sum(), x).shape == (2, 3)
+    assert derivative(y.sum(), x).tolist() == [[1.0, 1.0, 1.0]] * 2
+    assert derivative(tg.percentile(x, leaf(30.0) * 1).sum(), x).shape == (2, 3)
 
 
 @pytest.mark.parametrize("method", list(_STEPPED))
@@ -380,7 +371,7 @@ def test_gradients_of_quantiles_equal_pytorchs(method: Any) -> None:
         np.testing.assert_allclose(y.data, z.detach().numpy(), rtol=1e-13)
         u = np.random.default_rng(0).standard_normal(y.shape)
         z.backward(torch.tensor(u))
-        found, known = slope(y, t, u), w.grad.numpy()
+        found, known = derivative(y, t, u), w.grad.numpy()
         np.testing.assert_allclose(found[~np.isnan(t.data)], known[~np.isnan(t.data)], rtol=1e-12, atol=1e-12)
 
 
@@ -394,4 +385,4 @@ def test_gradients_of_sorting_equal_pytorchs() -> None:
         np.testing.assert_allclose(y.data, z.detach().numpy(), rtol=1e-13)
         u = np.random.default_rng(0).standard_normal(y.shape)
         z.backward(torch.tensor(u))
-        np.testing.assert_allclose(slope(y, t, u), w.grad.numpy(), rtol=1e-13)
+        np.testing.assert_allclose(derivative(y, t, u), w.grad.numpy(), rtol=1e-13)

@@ -4,14 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slopes import leaf
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import FreedGraphError
 from tinygrad_nn.node import ITEM, history
-
-
-def leaf(x: Any) -> tg.Tensor:
-    return tg.tensor(x, requires_grad=True)
 
 
 def operations(t: tg.Tensor) -> list[str]:

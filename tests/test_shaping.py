@@ -12,6 +12,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from slopes import derivative, leaf
 from test_broadcasting_properties import check, numbers, spaced
 
 import tinygrad_nn as tg
@@ -32,18 +33,6 @@ def drawn(*shapes: tuple[int, ...]) -> list[Array]:
 def same(function: Callable[..., Any], *shapes: tuple[int, ...]) -> None:
     """Hold NumPy's function on tensors against itself on arrays, with its derivatives."""
     check(function, function, drawn(*shapes), exact=False)
-
-
-def leaf(x: Any, dtype: Any = None) -> Any:
-    return tg.tensor(x, dtype=dtype, requires_grad=True)
-
-
-def slope(y: Any, x: Any, seed: Any = None) -> Any:
-    (g,) = tg.autograd.grad(y, x, None if seed is None else np.asarray(seed, y.dtype))
-    assert g is not None
-    assert g.shape == x.shape
-    assert g.dtype == x.dtype
-    return g.data
 
 
 def axis_of(data: st.DataObject, shape: tuple[int, ...]) -> int:
@@ -110,7 +99,7 @@ def test_at_least_so_many_axes_of_several() -> None:
         results = function(x, y)
         assert [t.shape for t in results] == shapes
         assert all(t.requires_grad for t in results)
-        assert slope(results[1].sum(), y).tolist() == [1.0, 1.0]
+        assert derivative(results[1].sum(), y).tolist() == [1.0, 1.0]
 
 
 def test_a_result_is_a_handle_of_its_own_also_where_nothing_changes() -> None:
@@ -128,7 +117,7 @@ def test_a_copy_has_memory_of_its_own_and_a_gradient() -> None:
     y = x.copy()
     assert not np.shares_memory(y.data, x.data)
     assert y.dtype == np.float32
-    assert slope((y * y).sum(), x).tolist() == [2.0, 4.0]
+    assert derivative((y * y).sum(), x).tolist() == [2.0, 4.0]
 
 
 # ---- joining and splitting ----
@@ -169,7 +158,7 @@ def test_lists_that_mix_tensors_and_arrays_record(name: str) -> None:
             y = function(kind(x if i == lone else a for i, a in enumerate(arrays)))
             assert type(y) is tg.Tensor
             np.testing.assert_array_equal(y.data, expected)
-            np.testing.assert_array_equal(slope(y, x, np.ones(y.shape)), np.ones(x.shape))
+            np.testing.assert_array_equal(derivative(y, x, np.ones(y.shape)), np.ones(x.shape))
 
 
 def test_stack_along_every_axis() -> None:
@@ -299,7 +288,7 @@ def test_vander() -> None:
     (g,) = tg.autograd.grad(np.vander(x, 4).sum(), x, create_graph=True)
     assert g is not None
     assert g.tolist() == [1.0, 1 + 4.0 + 12.0]
-    assert slope(g.sum(), x).tolist() == [2.0, 2.0 + 12.0]
+    assert derivative(g.sum(), x).tolist() == [2.0, 2.0 + 12.0]
 
 
 # ---- padding ----
@@ -361,11 +350,11 @@ def test_padding_values_may_be_tensors() -> None:
     x, v = leaf(np.ones((1, 2))), leaf([[10.0, 20.0], [30.0, 40.0]])
     y = np.pad(x, 1, constant_values=v)
     np.testing.assert_array_equal(y.data, np.pad(x.data, 1, constant_values=v.data))
-    np.testing.assert_array_equal(slope(y, v, np.ones(y.shape)), [[2, 2], [3, 3]])
+    np.testing.assert_array_equal(derivative(y, v, np.ones(y.shape)), [[2, 2], [3, 3]])
     end = leaf(3.0)
     ramp = np.pad(leaf([1.0]), (0, 2), "linear_ramp", end_values=end)
     assert ramp.tolist() == [1.0, 2.0, 3.0]
-    assert slope(ramp.sum(), end).item() == 1.5
+    assert derivative(ramp.sum(), end).item() == 1.5
     nested = NUMPY.pad(leaf([1.0]), 1, constant_values=(end, 5.0))
     assert nested.tolist() == [3.0, 1.0, 5.0]
     assert nested.requires_grad
@@ -490,7 +479,7 @@ def test_select_keeps_dtypes_and_takes_the_first_condition_that_holds() -> None:
     assert y.dtype == np.float32
     z = tg.select([x > 2], [x], default)
     assert z.tolist() == [5.0, 5.0, 3.0]
-    assert slope(z.sum(), default).item() == 2.0
+    assert derivative(z.sum(), default).item() == 2.0
 
 
 @given(shape=FULL, data=st.data())
@@ -521,7 +510,7 @@ def test_zeros_trimmed_off(trim: Any) -> None:
         assert y.tolist() == np.trim_zeros(np.array(values), trim).tolist()
         expected = np.ones(len(values)) if values == [1.0] else np.zeros(len(values))
         expected[len(values) - len(y) if trim == "f" else 1 if "f" in trim else 0 :][: len(y)] = 1
-        np.testing.assert_array_equal(slope(y.sum(), x), expected[: len(values)])
+        np.testing.assert_array_equal(derivative(y.sum(), x), expected[: len(values)])
     square = np.zeros((4, 3))
     square[1:3, 1] = 1.0
     assert tg.trim_zeros(leaf(square)).shape == (2, 1)
@@ -559,7 +548,7 @@ def test_a_nan_in_the_branch_not_selected_stays_out() -> None:
             np.tril(np.stack([np.sqrt(x), np.sqrt(x) * 0.0])[:, ::-1])[1:0],
             np.delete(np.sqrt(x), 1),
         ):
-            assert np.isfinite(slope(y.sum(), x)).all()
+            assert np.isfinite(derivative(y.sum(), x)).all()
 
 
 # ---- the gradient of an index: every way it is added up ----
@@ -588,7 +577,7 @@ def test_gradients_of_repeated_and_distinct_places_add_up(index: Any, size: int)
     expected = np.zeros(x.size)
     for place, u in zip(np.arange(x.size).reshape(x.shape)[places].ravel(), seed.ravel()):
         expected[place] += u
-    np.testing.assert_allclose(slope(y, x, seed).ravel(), expected, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(derivative(y, x, seed).ravel(), expected, rtol=1e-13, atol=1e-13)
     (g,) = tg.autograd.grad(x[places], x, leaf(seed), create_graph=True)
     assert g is not None
     np.testing.assert_allclose(g.data.ravel(), expected, rtol=1e-13, atol=1e-13)
@@ -601,7 +590,7 @@ def test_adding_into_a_cotangent_keeps_what_is_there() -> None:
     y = (x[rows] * 2).sum() + (x[:, columns] * 3).sum() + (x[rows] * 5).sum() + x.sum()
     expected = np.full((n, n), 8.0)
     expected[:, 0] += 3 * n
-    np.testing.assert_array_equal(slope(y, x), expected)
+    np.testing.assert_array_equal(derivative(y, x), expected)
 
 
 # ---- against PyTorch ----
@@ -644,4 +633,4 @@ def test_gradients_equal_pytorchs(name: str) -> None:
     np.testing.assert_allclose(y.data, z.detach().numpy(), rtol=1e-14)
     seed = np.random.default_rng(0).standard_normal(y.shape)
     z.backward(torch.tensor(seed))
-    np.testing.assert_allclose(slope(y, t, seed), w.grad.numpy(), rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(derivative(y, t, seed), w.grad.numpy(), rtol=1e-14, atol=1e-14)

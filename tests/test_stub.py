@@ -22,3 +22,12 @@ def test_the_readme_has_no_gaps() -> None:
     text = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
     assert "@@" not in text
     assert "Not related to the project named tinygrad" in text
+
+
+def test_the_readmes_lines_for_windows_are_powershells() -> None:
+    """Windows comes with PowerShell 5.1, which knows no && and no ||."""
+    text = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if ".venv\\Scripts" in line]
+    assert len(lines) == 2
+    assert not any("&&" in line or "||" in line for line in lines)
+    assert all(f"```powershell\n{line}\n```" in text for line in lines)

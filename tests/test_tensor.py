@@ -10,22 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from slopes import leaf, slope
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DetachedError, DtypeError, GradientError, InplaceError
 
 
-def leaf(values: Any, dtype: Any = None) -> Any:
-    return tg.tensor(values, dtype=dtype, requires_grad=True)
-
-
 def constant(values: Any, dtype: Any = None) -> Any:
     return tg.tensor(values, dtype=dtype)
-
-
-def slope(t: Any) -> Any:
-    assert t.grad is not None
-    return t.grad.data
 
 
 def masked() -> Any:

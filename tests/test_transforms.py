@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DtypeError, GradientError, StateError
+from tinygrad_nn.runs import Run
 
 RNG = np.random.default_rng(0)
 X, W, B = RNG.standard_normal((3, 2)), RNG.standard_normal((2, 4)), RNG.standard_normal(4)
@@ -240,17 +241,15 @@ def test_jacobians_and_hessians_equal_pytorchs() -> None:
 
 
 def test_the_cheaper_mode_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinygrad_nn import transforms
-
     used: list[str] = []
     for name in ("rows", "columns"):
-        original = getattr(transforms._Run, name)
+        original = getattr(Run, name)
 
         def noted(self: Any, name: str = name, original: Any = original) -> Any:
             used.append(name)
             return original(self)
 
-        monkeypatch.setattr(transforms._Run, name, noted)
+        monkeypatch.setattr(Run, name, noted)
     tg.jacobian(lambda x: np.outer(np.ones(5), np.ones(2)) * x)(np.ones(2))
     tg.jacobian(lambda x: x.sum())(np.ones(2))
     assert used == ["columns", "rows"]

@@ -23,12 +23,13 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .history import History
 from .memory import keep_memory
 from .nn.dense import DenseNetwork
 from .recording import enable_grad, no_grad
 from .study.backprop import diff_backprop
 from .tensors import Tensor
-from .training import History, accuracy, evaluate, train
+from .training import accuracy, evaluate, train
 from .transforms import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
 
 __version__ = "0.1.0"

@@ -25,13 +25,13 @@ from .creation import ones_like as ones_like
 from .creation import tensor as tensor
 from .creation import zeros as zeros
 from .creation import zeros_like as zeros_like
+from .history import History as History
 from .memory import keep_memory as keep_memory
 from .nn.dense import DenseNetwork as DenseNetwork
 from .recording import enable_grad as enable_grad
 from .recording import no_grad as no_grad
 from .study.backprop import diff_backprop as diff_backprop
 from .tensors import Tensor as Tensor
-from .training import History as History
 from .training import accuracy as accuracy
 from .training import evaluate as evaluate
 from .training import train as train

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from . import errors
 from .autodiff import pullback
@@ -29,8 +32,7 @@ def grad(
     >>> slope.item(), tg.autograd.grad(slope, x)[0].item()
     (6.0, 2.0)
     """
-    many = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    many, wanted = _tensors("output", outputs), _tensors("input", inputs)
     if grad_outputs is None:
         given = [None] * len(many)
     else:
@@ -59,3 +61,12 @@ def grad(
             g = g.astype(g.dtype)
         results.append(g if create_graph or g is None else make(g, None))
     return tuple(results)
+
+
+def _tensors(what: str, given: Any) -> list[Tensor]:
+    several = isinstance(given, Iterable) and not isinstance(given, (Tensor, np.ndarray))
+    found = list(given) if several else [given]
+    for place, x in enumerate(found):
+        if not isinstance(x, Tensor):
+            raise TypeError(errors.only_tensors(f"{what} {place}", x))
+    return found

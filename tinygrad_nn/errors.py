@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+from .remedies import called, remedy
 
 
 class GradientError(RuntimeError):
@@ -147,7 +148,7 @@ def unknown_numpy(name: str, known: Iterable[str]) -> str:
         )
     names = sorted({n for n in known if not n.startswith("linalg_")})  # those are in NumPy itself under the same names
     near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
-    hint = f"the nearest that are: {', '.join(map(_where, near))}" if near else "see tg.__all__"
+    hint = f"the nearest that are: {', '.join(map(called, near))}" if near else "see tg.__all__"
     return f"{name} is not recorded by tinygrad_nn; {hint}; or call it on t.data, without gradients"
 
 
@@ -191,71 +192,13 @@ def recorded_copy(done: str, do: str) -> str:
     return f"a computed tensor that requires grad can't be {done}; {do} t.detach() instead"
 
 
-_REMEDIES = {
-    r"core dimension": "the first one's last axis must be as long as the second one's last but one: transpose one, .mT",
-    r"array dimensions .*must match|needs tensors of one shape": (
-        "arrays that are joined agree in all axes but the one that they are joined along"
-    ),
-    r"broadcast|not aligned": (
-        "shapes are aligned from the right: insert an axis with t[:, None], or reshape one of them"
-    ),
-    r"cannot reshape": "a reshape keeps the number of entries; write -1 for one length to have it worked out",
-    r"axis \d+ names|repeated axis|names an axis twice|duplicate": "name each axis once",
-    r"zero-size array to reduction": "an extreme of nothing is not defined: pass initial=, or test t.size first",
-    r"[Ss]ingular matrix": (
-        "the matrix has no inverse; use tg.linalg.pinv or tg.linalg.lstsq, or add a small multiple of tg.eye(n)"
-    ),
-    r"positive definite": "symmetrise with (A + A.mT) / 2, or add a small multiple of tg.eye(n)",
-    r"did not converge|infs or NaNs": "find entries that are nan or inf with tg.isfinite(t)",
-    r"must be square": "the last two axes must be of one length",
-    r"a complex number|ComplexWarning": "complex numbers have no gradients here; use the real part, z.real",
-    r"unexpected keyword argument '(dim|keepdim|input|other)'": "the names here are NumPy's: axis and keepdims",
-    r"unexpected keyword|got an unexpected|got multiple values": (
-        "its parameters are in help({where}); one that is not listed there is not recorded"
-    ),
-    r"missing a required|too many positional|positional argument": (
-        "its parameters are in help({where}); one that is not listed there is not recorded"
-    ),
-    r"not supported for the input types|unsupported in linalg|ufunc .* did not contain": (
-        "convert first: t.astype(float) for arithmetic, t.astype(int) or t.astype(bool) for counting and logic"
-    ),
-    r"Cannot cast|can't be cast|can't be made a tensor": (
-        "convert first: t.astype(float) for arithmetic, t.astype(int) or t.astype(bool) for counting and logic"
-    ),
-    r"int too large|int too big|OverflowError": "that number fits no dtype; write it as a float",
-    r"Unable to allocate|array is too big": "the result does not fit the memory: work on slices of the inputs",
-    r"out of bounds for axis": "indices go from -n to n - 1 on an axis of length n",
-    r"window shape cannot be larger": "a window is at most as long as its axis: pad the input first",
-    r"too many indices": "give at most one index per axis; t.shape tells how many there are",
-    r"boolean index": "a boolean mask has the shape of the axes that it picks from",
-    r"only integers, slices|must be of integer": (
-        "an index is an integer, a slice, None, ..., or an array of integers or booleans"
-    ),
-}
-
-
-def _remedy(error: Exception, name: str) -> str:
-    if type(error).__name__ == "AxisError":
-        return "axes are numbered from 0, or from -1 backwards; t.ndim tells how many there are"
-    for pattern, remedy in _REMEDIES.items():
-        if re.search(pattern, str(error)):
-            return remedy.format(where=_where(name))
-    return f"help({_where(name)}) tells the shapes, dtypes and parameters that it takes"
-
-
-def _where(name: str) -> str:
-    if name.startswith("linalg_") or (hasattr(np.linalg, name) and not hasattr(np, name)):
-        return f"tg.linalg.{name.removeprefix('linalg_')}"
-    return f"tg.{name}"
-
-
 IN_OPERATION = "in tinygrad_nn operation"
 
 
 def where_in_operation(error: Exception, name: str, inputs: Iterable[Any]) -> str:
     met = ", ".join(map(_described, inputs))
-    remedy = "" if type(error).__module__ == __name__ else f"; {_remedy(error, name)}"
-    return f"{IN_OPERATION} {name!r} on inputs {met}{remedy}"
+    advice = "" if type(error).__module__ == __name__ else f"; {remedy(error, name)}"
+    return f"{IN_OPERATION} {name!r} on inputs {met}{advice}"
 
 
 def _described(x: Any) -> str:
@@ -413,3 +356,84 @@ def no_rule_is_wrong() -> str:
         "every recorded operation's own rule is right here: something that the value depends on is not recorded, such "
         "as t.data, t.detach() or a value taken under tg.no_grad()"
     )
+
+
+def unusable_folder(option: str, folder: Any, error: OSError) -> str:
+    why = "a file is in the way" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+    return f"{option} {folder} can't be written to: {why}; name a folder that may be made there and written to"
+
+
+def hyperparameter(name: str, value: Any, below: float, count: int | None) -> str:
+    what = "the learning rate" if name == "lr" else name
+    number = "a finite number, 0 or more" if below == float("inf") else f"at least 0 and below {below}"
+    number = number if count is None else f"{count} numbers, each {number}"
+    return f"{what} must be {number}, got {value!r} of type {type(value).__name__}"
+
+
+def optimizer_keys(kind: str, needed: Iterable[str], saved: Any) -> str:
+    found = list(saved) if isinstance(saved, Mapping) else f"a {type(saved).__name__}"
+    return f"the state of {kind} is a dict with the keys {list(needed)}, got {found}; save it by optimizer.state_dict()"
+
+
+def whole_number(name: str, value: Any, least: int) -> str:
+    return f"{name} must be a whole number, {least} or more, got {value!r} of type {type(value).__name__}"
+
+
+def _given(x: Any) -> str:
+    if isinstance(x, type):
+        return f"the class {x.__name__}"
+    kind = type(x).__name__
+    return f"{kind} of shape {tuple(x.shape)}" if hasattr(x, "shape") else f"{x!r:.40} of type {kind}"
+
+
+def not_a_network(network: Any) -> str:
+    return (
+        f"a tg.nn.DenseNetwork is needed, got {_given(network)}; make one by tg.nn.DenseNetwork(architecture); for a "
+        "module of your own, write the loop: loss.backward(), optimizer.step(), optimizer.zero_grad()"
+    )
+
+
+def not_an_optimizer(optimizer: Any) -> str:
+    return (
+        f"an optimizer that holds this network's parameters is needed, got {_given(optimizer)}; "
+        "write optimizer=tg.optim.Adam(network.parameters(), lr=0.001)"
+    )
+
+
+def not_a_loss(loss: Any) -> str:
+    return (
+        f"a loss is a function (activations, y) -> cost, got {_given(loss)}; leave loss= out to use the one that "
+        "follows from the last activation"
+    )
+
+
+def not_a_cost(cost: Any) -> str:
+    return (
+        f"a loss returns a Tensor of one entry, got {_given(cost)}; compute it from the activations by recorded "
+        "operations and reduce it, as in ((activations - y) ** 2).mean()"
+    )
+
+
+def no_loss_follows(activation: str) -> str:
+    return (
+        f"no loss follows from a last activation of {activation!r}; pass loss=, a function (activations, y) -> cost, "
+        "or end the network with sigmoid, softmax or identity"
+    )
+
+
+def diverged(what: str) -> str:
+    return (
+        f"{what}; the network keeps the parameters of its last finite cost. "
+        "Lower the learning rate, or scale the inputs to about 1"
+    )
+
+
+def only_tensors(what: str, found: Any) -> str:
+    return (
+        f"{what} is {_given(found)}, and only Tensors are differentiated; make it one before you compute with it: "
+        "x = tg.tensor(x, requires_grad=True)"
+    )
+
+
+def nothing_to_join(name: str) -> str:
+    return f"{name} needs at least one tensor, which gives shape and dtype; for an empty one write tg.zeros((0, n))"

@@ -45,25 +45,17 @@ def plain(work: Chain) -> Pass:
 def ours(work: Chain) -> Pass:
     import tinygrad_nn as tg
 
-    values = [tg.tensor(v, requires_grad=True) for v in work.initial()]
-
-    def run() -> list[np.ndarray]:
-        y, a, b = values
-        for _ in range(work.operations // 2):
-            y = y * a
-            y = y + b
-        for v in values:
-            v.grad = None
-        y.sum().backward()
-        return [v.grad.data for v in values]  # type: ignore[union-attr]
-
-    return run
+    return _by_backward(work, [tg.tensor(v, requires_grad=True) for v in work.initial()])
 
 
 def pytorch(work: Chain) -> Pass:
     import torch
 
-    values = [torch.tensor(v, requires_grad=True) for v in work.initial()]
+    return _by_backward(work, [torch.tensor(v, requires_grad=True) for v in work.initial()])
+
+
+def _by_backward(work: Chain, values: list[Any]) -> Pass:
+    """Return the pass of a library whose tensors have PyTorch's methods."""
 
     def run() -> list[np.ndarray]:
         y, a, b = values

@@ -41,10 +41,10 @@ class NetworkCheck:
         return self.ok
 
     def __str__(self) -> str:
-        verdict = "right" if self.ok else "WRONG"
+        again = f"; measured again for straddling a kink: {self.straddling}, in vain: {self.unresolved}"
         return (
-            f"gradient check: {self.parameters:,} parameters, worst error {self.worst:.1e} at {self.where}; "
-            f"{self.straddling} straddled a kink and were measured again, {self.unresolved} in vain: {verdict}"
+            f"gradient check {'right' if self.ok else 'WRONG'}: {self.parameters:,} parameters against central "
+            f"differences, worst error {self.worst:.1e} at {self.where}{again if self.straddling else ''}"
         )
 
 

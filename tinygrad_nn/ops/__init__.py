@@ -43,6 +43,7 @@ from . import (
     special,
     splitting,
     statistics,
+    vectors,
     windows,
 )
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..autodiff import raw
 from ..containers import leaves
 from ..creation import as_tensor
+from ..errors import nothing_to_join
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
@@ -39,7 +40,7 @@ def _own_part(g: Any, index_of_input: int, xs_shapes: Any, axis: int) -> Any:
 def _parts(xs: Any, name: str) -> list[Any]:
     parts = list(xs)
     if not parts:
-        raise ValueError(f"{name} needs at least one tensor")
+        raise ValueError(nothing_to_join(name))
     return parts
 
 

@@ -143,11 +143,7 @@ def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, wh
 
 @composite(numpy=[np.min, np.amin, np.minimum.reduce], samples=_EXTREMES)
 def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-    """Return the smallest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
-
-    With `where` only the entries are compared where it holds, with `initial` that number too. An
-    extreme that is nan sends its gradient to the entries that are.
-    """
+    """Return the smallest entries over the axes, all by default, as `max` does the largest."""
     return _extreme(_smallest, minimum, x, axis, keepdims, initial, where)
 
 

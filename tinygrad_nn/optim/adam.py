@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tensors import Tensor
-from .optimizer import Optimizer
+from .optimizer import Hyperparameter, Optimizer
 
 
 def adam(
@@ -29,6 +29,8 @@ class Adam(Optimizer):
     """m and v are running means of g and g squared; w <- w - lr m / (sqrt(v) + eps), bias-corrected."""
 
     state_names = ("step", "m", "v")
+    betas: Any = Hyperparameter(below=1, count=2)
+    eps: Any = Hyperparameter()
 
     def __init__(
         self,
@@ -38,13 +40,12 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(parameters, lr)
-        if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1):
-            raise ValueError(f"betas must be at least 0 and below 1, got {betas}")
-        self.betas, self.eps = (float(betas[0]), float(betas[1])), float(eps)
+        self.betas, self.eps = betas, eps
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the parameter and its state after one step."""
         step = state.get("step", 0) + 1
         m, v = state.get("m", np.zeros_like(w)), state.get("v", np.zeros_like(w))
-        value, m, v = adam(w, g, m, v, step, self.lr, *self.betas, self.eps)
+        beta1, beta2 = self.betas
+        value, m, v = adam(w, g, m, v, step, self.lr, beta1, beta2, self.eps)
         return value, {"step": step, "m": m, "v": v}

@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import numbers
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import StateError
+from ..errors import StateError, hyperparameter, optimizer_keys
 from ..tensors import Tensor
+
+
+class Hyperparameter:
+    """A number that an optimiser is told, or several: at least 0 and below a bound, checked whenever it is set.
+
+    An optimiser's hyperparameters are part of its `state_dict()`.
+    """
+
+    def __init__(self, below: float = math.inf, count: int | None = None) -> None:
+        self.below, self.count = below, count
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        vars(optimizer)[self.name] = self.checked(value)
+
+    def checked(self, value: Any) -> Any:
+        """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
+        wording = hyperparameter(self.name, value, self.below, self.count)
+        entries = value if isinstance(value, (list, tuple)) and self.count is not None else (value,)
+        if len(entries) != (self.count or 1) or not all(isinstance(x, numbers.Real) for x in entries):
+            raise TypeError(wording)
+        if not all(0 <= x < self.below for x in entries):
+            raise ValueError(wording)
+        return float(value) if self.count is None else tuple(map(float, value))
 
 
 class Optimizer:
@@ -21,6 +48,7 @@ class Optimizer:
     """
 
     state_names: tuple[str, ...] = ()
+    lr: Any = Hyperparameter()
 
     def __init__(self, parameters: Iterable[Any], lr: float) -> None:
         if hasattr(parameters, "parameters"):
@@ -31,9 +59,7 @@ class Optimizer:
         for p in self.parameters:
             if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
                 raise ValueError(f"an optimiser updates leaves that require grad, not {p!r}")
-        if not 0 <= lr < math.inf:
-            raise ValueError(f"the learning rate must be a finite number, 0 or more, got {lr}")
-        self.lr = float(lr)
+        self.lr = lr
         self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
@@ -50,25 +76,33 @@ class Optimizer:
         for i, p, value, state in updates:
             p._array, self.state[i] = value, state
 
-    def __repr__(self) -> str:
-        settings = [f"{k}={v!r}" for k, v in vars(self).items() if k not in ("parameters", "state")]
-        return f"{type(self).__name__}({len(self.parameters)} parameters, {', '.join(settings)})"
-
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for p in self.parameters:
             p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the learning rate and a copy of each parameter's state, in the parameters' order."""
-        copies = [{k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in s.items()} for s in self.state]
-        return {"lr": self.lr, "state": copies}
+        """Return the hyperparameters, and a copy of each parameter's state, in the parameters' order."""
+        return {name: getattr(self, name) for name in self._hyperparameters()} | {"state": _copied(self.state)}
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned. Raises StateError if it doesn't fit the parameters."""
-        if set(saved) != {"lr", "state"}:
-            raise StateError(f"an optimiser's state has the keys 'lr' and 'state', got {sorted(saved)}")
-        state = saved["state"]
+    def load_state_dict(self, saved: Any) -> None:
+        """Take over what `state_dict` returned; nothing is changed unless all of it fits.
+
+        Raises StateError for what is missing or unexpected, out of its range, or of another shape or dtype.
+        """
+        own = self._hyperparameters()
+        if not isinstance(saved, Mapping) or set(saved) != {*own, "state"}:
+            raise StateError(optimizer_keys(type(self).__name__, [*own, "state"], saved))
+        try:
+            settings = {name: own[name].checked(saved[name]) for name in own}
+        except (TypeError, ValueError) as error:
+            raise StateError(str(error)) from error
+        self._check_state(saved["state"])
+        self.state = _copied(saved["state"])
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def _check_state(self, state: Any) -> None:
         if len(state) != len(self.parameters):
             raise StateError(f"this state is for {len(state)} parameters, the optimiser has {len(self.parameters)}")
         for i, (entry, p) in enumerate(zip(state, self.parameters, strict=True)):
@@ -77,7 +111,17 @@ class Optimizer:
             for name, value in entry.items():
                 if isinstance(value, np.ndarray) and value.shape != p.shape:
                     raise StateError(f"{name} of parameter {i} has shape {value.shape}, the parameter {p.shape}")
-        if not 0 <= saved["lr"] < math.inf:
-            raise StateError(f"the learning rate must be a finite number, 0 or more, got {saved['lr']}")
-        self.lr = float(saved["lr"])
-        self.state = [{k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in s.items()} for s in state]
+                if isinstance(value, np.ndarray) and value.dtype != p.dtype:
+                    raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, the parameter {p.dtype}")
+
+    def _hyperparameters(self) -> dict[str, Hyperparameter]:
+        found = [vars(cls).items() for cls in reversed(type(self).__mro__)]
+        return {name: value for items in found for name, value in items if isinstance(value, Hyperparameter)}
+
+    def __repr__(self) -> str:
+        settings = [f"{name}={getattr(self, name)!r}" for name in self._hyperparameters()]
+        return f"{type(self).__name__}({len(self.parameters)} parameters, {', '.join(settings)})"
+
+
+def _copied(state: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in entry.items()} for entry in state]

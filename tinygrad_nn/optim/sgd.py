@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tensors import Tensor
-from .optimizer import Optimizer
+from .optimizer import Hyperparameter, Optimizer
 
 
 def sgd(
@@ -34,12 +34,11 @@ class SGD(Optimizer):
     """
 
     state_names = ("velocity",)
+    momentum: Any = Hyperparameter(below=1)
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0) -> None:
         super().__init__(parameters, lr)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, got {momentum}")
-        self.momentum = float(momentum)
+        self.momentum = momentum
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the parameter and its state after one step."""
