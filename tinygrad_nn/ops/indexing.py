@@ -115,12 +115,13 @@ getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     """Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
 
-    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; the weights are summed in float64, as by NumPy.
+    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; weights are summed in float64, as by NumPy, or wider.
     """
     counts = np.bincount(raw(x), minlength=minlength)
     if weights is None:
         return as_tensor(counts)
-    weights = as_tensor(weights, float)
+    weights = as_tensor(weights)
+    weights = weights.astype(np.result_type(weights.dtype, float))
     if weights.shape != np.shape(x):
         raise ValueError(f"bincount takes a weight for each of its {np.size(x)} integers, got shape {weights.shape}")
     return scatter_add(weights, raw(x), counts.shape)
