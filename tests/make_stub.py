@@ -30,7 +30,8 @@ def stubs() -> dict[str, str]:
     """Return the stubs' texts, by module."""
     tree = ast.parse((FOLDER / "tensors.py").read_text())
     parts = [_stubbed(node) for node in tree.body]
-    imports = [n for n in ast.parse((FOLDER / "__init__.py").read_text()).body if isinstance(n, ast.ImportFrom)]
+    imports = [n for n in ast.walk(ast.parse((FOLDER / "__init__.py").read_text())) if isinstance(n, ast.ImportFrom)]
+    imports = [n for n in imports if n.level]
     lines = [f"from {'.' * n.level}{n.module or ''} import {a.name} as {a.name}" for n in imports for a in n.names]
     explicit = {a.name for n in imports for a in n.names}
     operations = {name: f for name, f in vars(tinygrad_nn)["_functions"].items() if name not in explicit}

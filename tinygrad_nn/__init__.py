@@ -6,6 +6,9 @@ Array operations read like NumPy, autograd, `nn` and `optim` like PyTorch, trans
 Each operation that `ops` declares is here under its own name and under every name NumPy has for it.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import autograd, data, errors, linalg, nn, ops, optim
 from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
 from .checkpointing import checkpoint
@@ -31,6 +34,9 @@ from .study.backprop import diff_backprop
 from .tensors import Tensor
 from .training import accuracy, evaluate, train
 from .transforms import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
+
+if TYPE_CHECKING:
+    from . import testing
 
 __version__ = "0.1.0"
 
@@ -72,6 +78,7 @@ __all__ = [
     "ones_like",
     "optim",
     "tensor",
+    "testing",
     "train",
     "unravel",
     "value_and_grad",
@@ -80,3 +87,10 @@ __all__ = [
     "zeros_like",
     *sorted(_functions.keys() - {"empty_like", "full_like", "ones_like", "zeros_like"}),
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `tg.testing` when it is first used: programs that test nothing don't wait for it."""
+    if name == "testing":
+        return import_module(".testing", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -437,3 +437,26 @@ def only_tensors(what: str, found: Any) -> str:
 
 def nothing_to_join(name: str) -> str:
     return f"{name} needs at least one tensor, which gives shape and dtype; for an empty one write tg.zeros((0, n))"
+
+
+def no_such_operation(name: str, known: Iterable[str], composed: bool) -> str:
+    if composed:
+        return (
+            f"{name!r} is composed of operations and has no rule of its own; name one of the operations it is made of"
+        )
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else "see tinygrad_nn.operation.OPERATIONS"
+    return f"{name!r} is no operation; {hint}"
+
+
+def no_such_rule(name: str, argument: str, known: Iterable[str]) -> str:
+    return (
+        f"operation {name!r} has no rule for an input named {argument!r}; it has rules for {', '.join(known) or 'none'}"
+    )
+
+
+def reads_more(name: str, argument: str, more: Iterable[str], known: Iterable[str]) -> str:
+    return (
+        f"a rule planted in {name!r} for {argument!r} reads {', '.join(sorted(more))}, which is not kept; it may read "
+        f"{', '.join(['g', *known])}; to read more, declare an operation of your own with that rule"
+    )

@@ -1,0 +1,122 @@
+"""One rule swapped for another, in one context only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from .. import errors
+from ..operation import OPERATIONS, Operation, Rule, RuleForEach
+from ..primitive import COMPOSITES
+from ..tensors import NUMPY_FUNCTIONS
+
+Planted = Mapping[tuple[Operation, int], Any]
+_planted: ContextVar[Planted] = ContextVar("planted", default={})  # noqa: B039  (never written to: replaced)
+_open: dict[Operation, int] = {}
+_lock = threading.Lock()
+
+
+class _Rules:
+    """An operation's rules while any context has planted one: each context sees its own.
+
+    It stands where the declared rules stood, so that an operation without planted rules pays nothing.
+    """
+
+    def __init__(self, operation: Operation, declared: Any) -> None:
+        self.operation, self.declared = operation, declared
+
+    def __iter__(self) -> Iterator[Any]:
+        planted = _planted.get()
+        if self.operation.variadic:
+            return iter(planted.get((self.operation, 0), self.declared))
+        return iter([planted.get((self.operation, place), rule) for place, rule in enumerate(self.declared)])
+
+    def __getitem__(self, place: int) -> Any:
+        return _planted.get().get((self.operation, place), self.declared[place])
+
+    def __len__(self) -> int:
+        return 1 if self.operation.variadic else len(self.declared)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What the one rule of a variadic operation reads."""
+        names: tuple[str, ...] = self.declared.reads
+        return names
+
+
+def declared_rules(operation: Operation) -> Any:
+    """Return the rules that were declared, whatever has been planted."""
+    rules = operation.rules
+    return rules.declared if isinstance(rules, _Rules) else rules
+
+
+@contextmanager
+def planted(rules: Planted) -> Iterator[None]:
+    """While the body runs, let these rules, by operation and place, be used in this context."""
+    before, touched = _planted.get(), {operation for operation, _ in rules}
+    with _lock:
+        for operation in touched:
+            _open[operation] = _open.get(operation, 0) + 1
+            if not isinstance(operation.rules, _Rules):
+                operation.rules = _Rules(operation, operation.rules)
+    _planted.set({**before, **rules})
+    try:
+        yield
+    finally:
+        _planted.set(before)
+        with _lock:
+            for operation in touched:
+                _open[operation] -= 1
+                if not _open[operation]:
+                    del _open[operation]
+                    operation.rules = declared_rules(operation)
+
+
+def operation_of(function: Any) -> Operation:
+    """Return the operation that a function, or a name, stands for. Raises ValueError with the nearest names."""
+    recorded = function if isinstance(function, str) else NUMPY_FUNCTIONS.get(function, function)
+    operation = OPERATIONS.get(recorded) if isinstance(recorded, str) else getattr(recorded, "operation", recorded)
+    if isinstance(operation, Operation):
+        return operation
+    name = recorded if isinstance(recorded, str) else getattr(recorded, "__name__", repr(recorded))
+    raise ValueError(errors.no_such_operation(name, OPERATIONS, name in COMPOSITES))
+
+
+def place_of(operation: Operation, argument: str) -> int:
+    """Return which input of the operation `argument` names. Raises ValueError if it has no rule."""
+    ruled = [name for name, rule in zip(operation.arguments, declared_rules(operation)) if rule is not None]
+    if argument not in ruled:
+        raise ValueError(errors.no_such_rule(operation.name, argument, ruled))
+    return operation.arguments.index(argument)
+
+
+@contextmanager
+def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Iterator[None]:
+    """Let another rule be the operation's for one of its inputs, while the body runs and in this context only.
+
+    `operation` is a function, such as `tg.tanh`, or the name of an operation, also of one without a
+    public name; `argument` is the name of its input. The rule is written like a declared one, and may
+    read what the declared one reads. It counts when derivatives are taken, not when values are computed,
+    and in forward mode too, unless the operation pushes tangents without its rule, as matmul does.
+    Other threads and asyncio tasks don't see it. As a decorator it holds while the function runs.
+    Raises ValueError for an operation or input that there is not, TypeError for a rule that reads more.
+
+    >>> import tinygrad_nn as tg
+    >>> with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g * (1 - y)):
+    ...     float(tg.grad(tg.tanh)(1.0))
+    0.238405844
+    >>> float(tg.grad(tg.tanh)(1.0))
+    0.419974342
+    """
+    op = operation_of(operation)
+    place, rules = place_of(op, argument), declared_rules(op)
+    declared: Any = rules if op.variadic else rules[place]
+    made: Any = RuleForEach(rule, op.layout) if op.variadic else Rule(rule, argument, op.layout, declared.zero_safe)
+    if not set(made.reads) <= set(declared.reads):
+        raise TypeError(errors.reads_more(op.name, argument, set(made.reads) - set(declared.reads), declared.reads))
+    made.reads = declared.reads  # what nodes keep is remembered, and is to serve the declared rule again
+    with planted({(op, place): made}):
+        yield
