@@ -460,3 +460,14 @@ def reads_more(name: str, argument: str, more: Iterable[str], known: Iterable[st
         f"a rule planted in {name!r} for {argument!r} reads {', '.join(sorted(more))}, which is not kept; it may read "
         f"{', '.join(['g', *known])}; to read more, declare an operation of your own with that rule"
     )
+
+
+def no_samples(name: str) -> str:
+    return (
+        f"{name!r} has no samples to check it on; pass inputs=[...], each a tuple of arguments where a tuple "
+        "such as (2, 3) stands for an array of that shape, or declare it with samples=[sample(...), ...]"
+    )
+
+
+def no_arrays(name: str) -> str:
+    return f"the inputs to check {name!r} on hold no array; each is a tuple of arguments: write ((2, 3),) for one array"

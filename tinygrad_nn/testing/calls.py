@@ -1,0 +1,229 @@
+"""Checks of calling an operation: its values, all ways to write it, and its errors."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from inspect import Parameter, signature
+from typing import Any
+
+import numpy as np
+
+from .. import autograd
+from ..primitive import COMPOSITES
+from ..tensors import NUMPY_FUNCTIONS, Tensor
+from .case import Case, is_floating, listed
+from .numerical import EPS, close
+
+OPERATORS = [
+    "add", "sub", "mul", "truediv", "floordiv", "pow", "matmul", "and", "or", "xor", "neg", "pos", "abs", "invert",
+    "lt", "le", "gt", "ge",
+]  # fmt: skip
+EQUALITIES = {"equal": operator.eq, "not_equal": operator.ne}
+
+
+def numpy_functions(function: Any) -> list[Any]:
+    """Return NumPy's functions for an operation, without those that take arguments in another way.
+
+    Those are ufunc methods, whose defaults differ, and np.astype, whose dtype has no name.
+    """
+    found = [f for f, recorded in NUMPY_FUNCTIONS.items() if recorded is function]
+    return [f for f in found if not isinstance(getattr(f, "__self__", None), np.ufunc) and f.__name__ != "astype"]
+
+
+def check_value(case: Case) -> None:
+    """Values, shapes and dtypes are NumPy's, or the reference's; without either, there are values at least."""
+    values = [y.data for y in case.results(case.tensors())]
+    known = [] if case.reference is not None else numpy_functions(case.function)
+    reference = known[0] if known else case.reference
+    if reference is None:
+        return
+    expected = [np.asarray(y) for y in listed(reference(*case.arguments(case.leaves), **case.parameters))]
+    assert len(values) == len(expected), case.fails(f"{len(values)} results, by the reference {len(expected)}")
+    for y, e in zip(values, expected):
+        assert type(y) is np.ndarray, case.fails(f"data is a {type(y).__name__}")
+        assert y.shape == e.shape, case.fails(f"shape {y.shape}, not {e.shape}")
+        assert y.dtype == e.dtype or not known, case.fails(f"dtype {y.dtype}, not {e.dtype}")
+        if known and isinstance(getattr(case.operation, "forward", None), np.ufunc):
+            assert np.array_equal(y, e), case.fails(f"{y} is not NumPy's {e}")
+        scale = np.max(np.abs(e), initial=0, where=np.isfinite(e)) if e.dtype.kind == "f" else 0
+        exact = np.allclose(y, e, rtol=8 * EPS, atol=8 * EPS * float(scale), equal_nan=True)
+        assert exact, case.fails(f"{y} is not {e}")
+
+
+# ---- spellings: function, method, operator, NumPy's function ----
+
+
+def operator_name(function: Any) -> str:
+    """Return what Python calls the operator of an operation: "add" for `+`, "" where there is none."""
+    found = [n for n in OPERATORS if vars(Tensor).get(f"__{n}__") is function]
+    return found[0] if found else ""
+
+
+def spellings(case: Case) -> dict[str, Callable[..., Any]]:
+    """Return every way to write the call on Tensors."""
+    function, name = case.function, case.name
+    found = {f"{f.__class__.__name__} np.{f.__name__}": f for f in numpy_functions(function)}
+    first_is_tensor = isinstance(case.places[0], int) and isinstance(case.leaves[case.places[0]], np.ndarray)
+    if vars(Tensor).get(name) is function and first_is_tensor:
+        found[f"Tensor.{name}"] = lambda x, *rest, **parameters: getattr(x, name)(*rest, **parameters)
+    symbols = [getattr(operator, f"__{n}__") for n in OPERATORS if vars(Tensor).get(f"__{n}__") is function]
+    symbols += [o for n, o in EQUALITIES.items() if n == name]
+    return found | {f"operator.{o.__name__}": o for o in symbols}
+
+
+def check_spellings(case: Case) -> None:
+    """Function, method, operator and NumPy's function have the same values and gradients."""
+    leaves = case.tensors()
+    expected = case.results(leaves)
+    for spelling, function in spellings(case).items():
+        check_same_record(case, spelling, function, leaves, expected)
+
+
+def check_same_record(case: Case, spelling: str, function: Any, leaves: Sequence[Any], expected: list[Any]) -> None:
+    """Another way to write the call has the expected values, and records what gives the same gradients."""
+    result = listed(function(*case.arguments(leaves), **case.parameters))
+    same = all(np.array_equal(a.data, b.data, equal_nan=a.dtype.kind == "f") for a, b in zip(result, expected))
+    assert same, case.fails(f"{spelling} gives {result}, the function {expected}")
+    for a, b in zip(result, expected):
+        assert isinstance(a, Tensor), case.fails(f"{spelling} gives a {type(a).__name__}")
+        assert a.requires_grad == b.requires_grad, case.fails(f"{spelling} records otherwise than the function")
+    if any(y.requires_grad for y in result):
+        wanted = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
+        (result, seeds), (expected, _) = case.recorded(result), case.recorded(expected)
+        ours = autograd.grad(result, wanted, seeds)
+        known = autograd.grad(expected, wanted, seeds, retain_graph=True)
+        assert all(np.array_equal(a.data, b.data) for a, b in zip(ours, known)), case.fails(f"gradient of {spelling}")
+
+
+def check_constant_operand(case: Case) -> None:
+    """One operand a plain array: the other's gradient is the same, in every spelling; but not at a tie."""
+    if len(case.leaves) < 2 or not case.differentiable or case.at_kink:
+        return
+    full = dict(zip(case.active, case.gradients()))
+    for lone in case.active:
+        leaves = [Tensor(x, requires_grad=True) if i == lone else x for i, x in enumerate(case.leaves)]
+        assert any(y.requires_grad for y in case.outputs(leaves)), case.fails("not recorded beside a constant")
+        outputs, seeds = case.recorded(case.results(leaves))
+        (g,) = autograd.grad(outputs, [leaves[lone]], seeds, retain_graph=True)
+        assert close(g.data, full[lone], 8 * EPS), case.fails(f"input {lone} beside constants")
+        for spelling, function in spellings(case).items():
+            if not spelling.startswith("Tensor") or lone == case.places[0]:
+                check_same_record(case, f"{spelling} beside a constant", function, leaves, case.results(leaves))
+
+
+def check_in_place(case: Case) -> None:
+    """`t += v` gives t the function's value and gradient where its shape stays, and refuses otherwise."""
+    assign = getattr(operator, f"__i{operator_name(case.function)}__", None)
+    if assign is None or not isinstance(case.leaves[0], np.ndarray) or not case.differentiable:
+        return
+    a, b = case.tensors()
+    t = held = a * 1.0
+    if case.values[0].shape != t.shape:
+        try:
+            assign(t, b)
+        except ValueError as error:
+            if "keeps its tensor's shape" in str(error):
+                return
+            raise
+        raise AssertionError(case.fails("an in-place operator changed the shape of its tensor"))
+    before = t.data.copy()
+    recorded = t * 1.0
+    t = assign(t, b)
+    assert t is held, case.fails("an in-place operator gave another tensor")
+    check_same_record(case, "in place", lambda *_: t, [a, b], case.results([a, b]))
+    assert np.array_equal(recorded.data, before), case.fails("an in-place operator changed an older result")
+
+
+def check_constant(case: Case) -> None:
+    """An operation without a rule records nothing; one whose gradient would be lost refuses."""
+    op = case.operation
+    if op is None or op.differentiable or not op.rules:
+        return
+    leaves = [Tensor(x, requires_grad=True) if is_floating(x) else x for x in case.leaves]
+    assert not any(y.requires_grad for y in case.outputs(leaves)), case.fails("requires grad without a rule")
+
+
+# ---- errors ----
+
+
+def _declared(case: Case) -> bool:
+    return case.operation is not None or COMPOSITES.get(case.name) is case.function
+
+
+def check_errors(case: Case) -> None:
+    """A failure inside an operation carries one note: which one was called, on what shapes and dtypes."""
+    if not _declared(case):
+        return
+    error = _failure(case)
+    assert error is not None, case.fails("nothing here makes it fail")
+    notes = getattr(error, "__notes__", [])
+    described = r"(float64|bool|int64)\[|'no"
+    named = any(f"operation {case.name!r}" in note and re.search(described, note) for note in notes)
+    assert sum("tinygrad_nn operation" in note for note in notes) == 1, case.fails(f"not one note: {notes}")
+    assert named, case.fails(f"{error!r} doesn't name the operation and its inputs: {notes}")
+
+
+def _failure(case: Case) -> Exception | None:
+    """Return the first error of the operation on awkward arguments."""
+    for arguments, parameters in _awkward(case):
+        wrapped = [Tensor(x) if isinstance(x, np.ndarray) else x for x in arguments]
+        try:
+            case.call(*wrapped, **parameters)
+        except Exception as error:
+            return error
+    return None
+
+
+def _awkward(case: Case) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+    """Yield arguments and parameters that many operations can't take."""
+    arrays = [isinstance(x, np.ndarray) for x in case.leaves]
+    for shapes in ([(2,), (3,), (4,)], [(2, 3), (2, 3), (5,)], [(), (2, 2), (3,)]):
+        ragged = itertools.cycle(shapes)
+        yield case.arguments([np.ones(next(ragged)) for _ in arrays]), case.parameters
+    for name in case.parameters:
+        yield case.arguments(case.leaves), case.parameters | {name: 99}
+    yield [["no number"] if isinstance(p, tuple) else "no number" for p in case.places], case.parameters
+    if "axis" in signature(case.call).parameters or (case.operation and "axis" in case.operation.defaults):
+        yield case.arguments(case.leaves), case.parameters | {"axis": 99}
+    if case.operation is not None and case.operation.pointwise:
+        yield case.arguments([np.broadcast_to(np.array(True), 2**59)] * len(arrays)), case.parameters
+        yield case.arguments([np.broadcast_to(1.0, 2**59)] * len(arrays)), case.parameters
+
+
+def check_keywords(case: Case) -> None:
+    """An unknown keyword is a TypeError in every spelling, never swallowed."""
+    if not _declared(case):
+        return
+    functions = {n: f for n, f in spellings(case).items() if not n.startswith("operator")} | {"function": case.call}
+    for spelling, function in functions.items():
+        _refuses(case, spelling, function, case.arguments(case.tensors()), case.parameters | {"no_such_keyword": 1})
+    if "where" not in signature(case.call).parameters:
+        _refuses(case, "where", case.call, case.arguments(case.tensors()), case.parameters | {"where": True})
+
+
+def check_counted(case: Case) -> None:
+    """One argument too many, one missing, a parameter left out or given twice: a TypeError, never a guess."""
+    op, inputs = case.operation, case.arguments(case.tensors())
+    if op is None:
+        return
+    left_out = [None] * (len(op.arguments) - len(inputs))
+    _refuses(case, "one too many", case.call, [*inputs, *left_out, *op.defaults.values(), 1], {})
+    _refuses(case, "nothing", case.call, [], {})
+    for parameter, default in op.defaults.items():
+        if default is Parameter.empty:
+            rest = {k: v for k, v in case.parameters.items() if k != parameter}
+            _refuses(case, f"without {parameter}", case.call, inputs, rest)
+    if op.defaults:
+        values = op.defaults | case.parameters
+        _refuses(case, "twice", case.call, [*inputs, next(iter(values.values()))], values)
+
+
+def _refuses(case: Case, what: str, function: Any, arguments: list[Any], parameters: dict[str, Any]) -> None:
+    try:
+        function(*arguments, **parameters)
+    except TypeError:
+        return
+    raise AssertionError(case.fails(f"{what}: no TypeError for {len(arguments)} arguments and {list(parameters)}"))

@@ -1,0 +1,257 @@
+"""Cases: a function with one sample's inputs, and what every check asks about them."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .. import autograd
+from ..operation import Operation, sample
+from ..recording import enable_grad, no_grad
+from ..tensors import Tensor
+from .numerical import distinct, signed, slopes
+from .planting import declared_rules
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A function of Tensors with one sample's inputs, and how they are put into a call.
+
+    `leaves` are the inputs, variadic ones in a row; `places` says for each positional argument
+    which leaves it takes: an int, or a tuple for a variadic one. `function` is what was declared, `call` what
+    is evaluated: the same, or composed with it. `drawn` tells that the numbers of all inputs were drawn;
+    `shapes` are the inputs as they were given. `reference` computes the values from arrays.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    call: Callable[..., Any]
+    operation: Operation | None
+    leaves: tuple[Any, ...]
+    places: tuple[Any, ...]
+    parameters: dict[str, Any]
+    drawn: bool
+    label: str
+    shapes: tuple[Any, ...] = ()
+    reference: Callable[..., Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.label}"
+
+    def arguments(self, leaves: Sequence[Any]) -> list[Any]:
+        """Return the positional arguments with these leaves."""
+        return [leaves[p] if isinstance(p, int) else [leaves[i] for i in p] for p in self.places]
+
+    def results(self, leaves: Sequence[Any]) -> list[Any]:
+        """Return all results of the call, in a list."""
+        return listed(self.call(*self.arguments(leaves), **self.parameters))
+
+    def outputs(self, leaves: Sequence[Any]) -> list[Any]:
+        """Return the results of the call, in a list; of several those that record."""
+        results = self.results(leaves)
+        return [results[i] for i in self.recording] if len(results) > 1 else results
+
+    def smooth(self, leaves: Sequence[Any]) -> list[Any]:
+        """Return the results that can have a gradient: no ranks, no complex numbers."""
+        return [y for y in self.outputs(leaves) if y.dtype.kind == "f"]
+
+    @functools.cached_property
+    def recording(self) -> list[int]:
+        """The results that require grad; the check of the gradient holds the others to be constant."""
+        with enable_grad():
+            results = self.results(self.tensors())
+        return [i for i, y in enumerate(results) if y.requires_grad or not self.active]
+
+    def recorded(self, results: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Return those of all results that require grad, and their seeds."""
+        places = self.recording if len(results) > 1 else [0]
+        pairs = [(results[i], u) for i, u in zip(places, self.seeds) if results[i].requires_grad]
+        return [y for y, _ in pairs], [u for _, u in pairs]
+
+    @functools.cached_property
+    def active(self) -> list[int]:
+        """The leaves to differentiate: floating arrays that a rule exists for."""
+        op = self.operation
+        rules = () if op is None or op.variadic else declared_rules(op)
+        if op is not None and not op.rules:
+            return []
+        unruled = [i for i, rule in enumerate(rules) if rule is None]
+        return [i for i, x in enumerate(self.leaves) if is_floating(x) and i not in unruled]
+
+    @property
+    def differentiable(self) -> bool:
+        """True if there is anything to differentiate, and a rule for it, or operations that may have one."""
+        return self.operation is None or (self.operation.differentiable and bool(self.active))
+
+    def at(self, leaves: Iterable[Any]) -> Case:
+        """Return the case with other leaves."""
+        return replace(self, leaves=tuple(leaves))
+
+    def astype(self, dtype: Any) -> Case:
+        """Return the case with floating leaves of another dtype."""
+        return self.at(x.astype(dtype) if is_floating(x) else x for x in self.leaves)
+
+    def tensors(self, leaves: Sequence[Any] | None = None) -> list[Any]:
+        """Return the leaves wrapped in fresh Tensors, the active ones requiring grad."""
+        return [
+            Tensor(x, requires_grad=i in self.active) if isinstance(x, np.ndarray) else x
+            for i, x in enumerate(self.leaves if leaves is None else leaves)
+        ]
+
+    @functools.cached_property
+    def values(self) -> list[Any]:
+        """The results' arrays."""
+        with no_grad():
+            return [y.data for y in self.outputs(self.tensors())]
+
+    @functools.cached_property
+    def seeds(self) -> list[Any]:
+        """Signed cotangents without tiny components, 0 where the result isn't finite."""
+        rng = np.random.default_rng(1)
+        values = [y for y in self.values if y.dtype.kind == "f"]
+        return [np.where(np.isfinite(y), signed(rng, y.shape), 0).astype(y.dtype) for y in values]
+
+    @property
+    def accuracy(self) -> tuple[float, float]:
+        """A step for central differences, and the error to expect, by the results' precision."""
+        single = any(u.dtype.itemsize < 8 for u in self.seeds)
+        return (0.05, 1e-4) if single else (1e-3, 2e-9)
+
+    @functools.cached_property
+    def at_kink(self) -> bool:
+        """Whether a sample's own numbers, never those drawn, lie where the derivative jumps."""
+        step, _ = self.accuracy
+        return not self.drawn and any(slopes(self.weighed, self.leaves, i, step).kinked.any() for i in self.active)
+
+    def weighed(self, leaves: Sequence[Any]) -> float:
+        """Return the results' sum at other leaves, weighed by the seeds."""
+        with no_grad():
+            pairs = zip(self.smooth(self.tensors(leaves)), self.seeds)
+            return math.fsum(float(np.sum(np.where(u == 0, 0, y.data) * u.astype(np.float64))) for y, u in pairs)
+
+    def gradients(self, leaves: Sequence[Any] | None = None) -> list[Any]:
+        """Return the gradients of the active leaves, at the case's own leaves or at others."""
+        tensors = self.tensors(leaves)
+        found = autograd.grad(self.smooth(tensors), [tensors[i] for i in self.active], self.seeds)
+        return [g.data for g in found if g is not None]
+
+    def fails(self, what: str) -> str:
+        """Return the message of a failed check: the operation, the sample, and what was found."""
+        shapes = [np.shape(x) for x in self.leaves]
+        return f"operation {self.name!r}, sample {self.label} (shapes {shapes}, {self.parameters}): {what}"
+
+
+def listed(result: Any) -> list[Any]:
+    """Return one result or several in a list."""
+    return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
+def is_floating(x: Any) -> bool:
+    """Return whether x is an array of floats."""
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def cases_of(function: Any, inputs: Iterable[Any] | None = None, reference: Any = None) -> list[Case]:
+    """Return the cases of a function of Tensors: of the samples that were declared for it, or of those given.
+
+    Each of `inputs` is the positional arguments of one call, or a `sample(...)` with parameters too. A tuple
+    among the arguments stands for an array of that shape, filled with distinct numbers of the operation's
+    domain, away from its kinks; a list of them for a sequence of arrays. An operation on corresponding
+    entries has generated samples beside the declared ones.
+    """
+    op = getattr(function, "operation", None)
+    name: str = op.name if op is not None else getattr(function, "__name__", repr(function))
+    if inputs is None:
+        generated = generated_samples(op) if op is not None and op.pointwise else []
+        given = [*generated, *(op.samples if op is not None else getattr(function, "samples", ()))]
+    else:
+        given = [_as_sample(x) for x in inputs]
+    return [
+        build(name, function, arguments, parameters, f"{number}:" + ",".join(map(_described, arguments)), reference)
+        for number, (arguments, parameters) in enumerate(given)
+    ]
+
+
+def _as_sample(x: Any) -> Any:
+    if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], tuple) and isinstance(x[1], dict):
+        return x
+    return sample(*x) if isinstance(x, (tuple, list)) else sample(x)
+
+
+def build(
+    name: str, function: Any, inputs: Sequence[Any], parameters: dict[str, Any], label: str, reference: Any = None
+) -> Case:
+    """Return the case of one sample, its shapes filled with distinct values."""
+    op = getattr(function, "operation", None)
+    kinks, domain = (op.kinks, op.domain) if op is not None else ({}, (-2.0, 2.0))
+    numbers = distinct(f"{name} {label}", sum(map(_size, inputs)), domain, kinks)
+
+    def filled(x: Any) -> Any:
+        if not isinstance(x, tuple):
+            return x
+        values = np.array(list(itertools.islice(numbers, math.prod(x)))).reshape(x)
+        return values if op is None or takes_floats(op) else discrete(op, values)
+
+    leaves: list[Any] = []
+    places: list[Any] = []
+    for x in inputs:
+        if isinstance(x, list):
+            places.append(tuple(range(len(leaves), len(leaves) + len(x))))
+            leaves += [filled(part) for part in x]
+        else:
+            places.append(len(leaves))
+            leaves.append(filled(x))
+    drawn = not any(is_floating(x) for x in inputs)
+    return Case(
+        name, function, function, op, tuple(leaves), tuple(places), parameters, drawn, label, tuple(inputs), reference
+    )
+
+
+def _size(x: Any) -> int:
+    return math.prod(x) if isinstance(x, tuple) else sum(map(_size, x)) if isinstance(x, list) else 0
+
+
+def _described(x: Any) -> str:
+    shape = x if isinstance(x, tuple) else getattr(x, "shape", None)
+    if isinstance(x, list):
+        return "+".join(map(_described, x))
+    return str(x) if shape is None else "x".join(map(str, shape)) or "0d"
+
+
+def takes_floats(op: Operation) -> bool:
+    """Return False for ufuncs of integers and booleans."""
+    return not isinstance(op.forward, np.ufunc) or any("d" in loop for loop in op.forward.types)
+
+
+def discrete(op: Operation, values: Any) -> Any:
+    """Return drawn values as what a ufunc of booleans or integers takes."""
+    booleans = any(loop.startswith("?") for loop in getattr(op.forward, "types", ()))
+    return np.asarray(values > 0) if booleans else np.asarray(np.round(6 + 2 * values), int)
+
+
+def generated_samples(op: Operation) -> list[Any]:
+    """Return the samples of an operation on corresponding entries, which declares none of its own."""
+    low, high = op.domain
+    number: Any = low + 0.618 * (high - low) if takes_floats(op) else discrete(op, np.array(1.0))[()]
+    strided = np.linspace(low, high, 9)[7::-2]
+    if len(op.arguments) == 1:
+        found = [sample(shape) for shape in [(3,), (2, 3), (), (0,)]]
+        found += [sample(strided if takes_floats(op) else discrete(op, strided))]
+    else:
+        shapes: list[Any] = [((3,), (3,)), ((2, 1), (1, 3)), ((3,), ()), ((), ()), ((0,), (1,)), ((2, 3), (3,))]
+        found = [sample(*pair) for pair in shapes]
+        found += [sample((3,), number), sample(number, (3,)), sample((), number), sample((0, 2), number)]
+    return found + [sample(*kink_inputs(op, key)) for key in op.kinks]
+
+
+def kink_inputs(op: Operation, key: Any) -> list[Any]:
+    """Return the operands that a key of the kinks table stands for: one array, or one number each."""
+    if len(op.arguments) == 1:
+        return [np.atleast_1d(np.array(key, np.float64))]
+    return [np.array([k], np.float64) for k in key]

@@ -1,0 +1,178 @@
+"""Checks of derivatives: against differences, the complex step, forward mode, and the subgradients declared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import autograd
+from ..ops.reduction import sum as total
+from ..recording import no_grad
+from ..tensors import Tensor
+from ..transforms import jvp
+from .case import Case, build, is_floating, kink_inputs
+from .numerical import EPS, close, extrapolated, signed, slopes
+
+
+def check_gradient(case: Case) -> None:
+    """Every entry of every gradient against central differences; at a kink, between both slopes."""
+    if not case.differentiable:
+        return
+    step, tolerance = case.accuracy
+    moved = case.results([x * (1 + 1e-9) if is_floating(x) else x for x in case.leaves])
+    for i, (y, e) in enumerate(zip(moved, case.results(case.tensors()))):
+        constant = i in case.recording or len(moved) == 1 or np.array_equal(y.data, e.data)
+        assert constant, case.fails(f"result {i} depends on the inputs, but is not recorded")
+    for i, g in zip(case.active, case.gradients()):
+        x = case.leaves[i]
+        assert (g.shape, g.dtype) == (x.shape, x.dtype), case.fails(f"gradient of input {i} is {g.dtype}{g.shape}")
+        assert np.isfinite(g).all(), case.fails(f"gradient of input {i} is {g}")
+        found = slopes(case.weighed, case.leaves, i, step)
+        kinked, smooth = found.kinked, ~found.kinked & np.isfinite(x)
+        assert not (case.drawn and kinked.any()), case.fails(f"input {i} was drawn at a kink: {x}")
+        right = close(g[smooth], found.central[smooth], tolerance)
+        assert right, case.fails(f"gradient of input {i} is {g}, by central differences {found.central}")
+        low, high = np.minimum(found.left, found.right) - step, np.maximum(found.left, found.right) + step
+        between = (low <= g) & (g <= high)
+        assert between[kinked].all(), case.fails(f"input {i} at a kink: {g} is no subgradient of {found}")
+
+
+def complex_slopes(case: Case, i: int) -> Any:
+    """Return the slopes in input `i` by the complex step, None where the forward refuses complex numbers."""
+    assert case.operation is not None
+    inputs, values = case.operation.bind(tuple(case.arguments(case.leaves)), dict(case.parameters))
+    case.operation.run(list(inputs), values)
+    x, h = case.leaves[i], 1e-30
+    found = np.full(x.shape, np.nan)
+    for entry in np.ndindex(x.shape):
+        z = x.astype(complex)
+        z[entry] += 1j * h
+        try:
+            y = case.operation.forward(*case.arguments([*case.leaves[:i], z, *case.leaves[i + 1 :]]), **values)
+        except (TypeError, Warning):
+            return None
+        if isinstance(y, tuple) or np.asarray(y).dtype.kind != "c":
+            return None
+        found[entry] = np.sum(np.where(case.seeds[0] == 0, 0, np.imag(y)) * case.seeds[0]) / h
+    return found
+
+
+def check_complex_step(case: Case) -> bool:
+    """Compare to the last digits with the complex step; return whether the operation allows it."""
+    if case.operation is None or not case.differentiable:
+        return False
+    checked = False
+    for i, g in zip(case.active, case.gradients()):
+        with np.errstate(all="ignore"):
+            exact = complex_slopes(case, i)
+        rough = slopes(case.weighed, case.leaves, i)
+        if exact is None or not close(exact, rough.central, 1e-6) or rough.kinked.any():
+            continue  # it refuses complex numbers, or its |x| or comparison is not analytic
+        checked = checked or g.size > 0
+        assert close(g, exact, 64 * EPS), case.fails(f"gradient of input {i} is {g}, by the complex step {exact}")
+    return checked
+
+
+def check_second_order(case: Case) -> None:
+    """The gradient of <gradient, v>, in inputs and cotangents, against central differences."""
+    if not case.differentiable:
+        return
+    step, tolerance = case.accuracy
+    rng = np.random.default_rng(2)
+    directions = [signed(rng, case.leaves[i].shape) for i in case.active]
+    seeds = [Tensor(u, requires_grad=True) for u in case.seeds]
+    leaves = case.tensors()
+    active = [leaves[i] for i in case.active]
+    first = autograd.grad(case.smooth(leaves), active, seeds, create_graph=True)
+    recorded = all(g is not None and g.requires_grad for g in first)
+    assert recorded, case.fails("the gradient doesn't record its cotangent")
+    inner = [total(g * v) for g, v in zip(first, directions) if g is not None]
+    found = autograd.grad(inner, [*active, *seeds], allow_unused=True)
+
+    def first_order(moved: Sequence[Any]) -> float:
+        return math.fsum(float(np.sum(g * v)) for g, v in zip(case.gradients(moved), directions))
+
+    kinked = case.at_kink
+    for i, g in zip(case.active, found):
+        x = case.leaves[i]
+        data = np.zeros(x.shape) if g is None else g.data
+        assert (data.shape, data.dtype) == (x.shape, x.dtype), case.fails(f"second order of input {i}: {g}")
+        expected = slopes(first_order, case.leaves, i, step).central
+        finite = np.isfinite(expected)
+        right = kinked or close(data[finite], expected[finite], 10 * tolerance)
+        assert right, case.fails(f"second order of input {i} is {data}, by central differences {expected}")
+    if not kinked:
+        _check_pushforward(case, directions, found[len(active) :])
+
+
+def _check_pushforward(case: Case, directions: list[Any], found: Sequence[Any]) -> None:
+    """The gradient of <gradient, v> in the cotangents is the derivative along v."""
+    step, tolerance = case.accuracy
+
+    def along(by: float) -> list[Any]:
+        moved = dict(zip(case.active, directions))
+        leaves = [x + by * moved[i] if i in moved else x for i, x in enumerate(case.leaves)]
+        with no_grad():
+            return [np.where(u == 0, 0, y.data) for y, u in zip(case.smooth(case.tensors(leaves)), case.seeds)]
+
+    points = zip(along(step), along(-step), along(step / 2), along(-step / 2))
+    for g, u, values in zip(found, case.seeds, points):
+        expected = extrapolated(*values, step)
+        data = np.zeros(u.shape) if g is None else np.where(u == 0, 0, g.data)
+        assert close(data, expected, 10 * tolerance), case.fails(f"derivative along v is {data}, not {expected}")
+
+
+def _pushed(case: Case, directions: list[Any]) -> list[Any]:
+    """Return the tangents of the results in forward mode."""
+
+    def function(*active: Any) -> list[Any]:
+        given = dict(zip(case.active, active))
+        return case.outputs([given.get(i, x) for i, x in enumerate(case.tensors())])
+
+    return [t.data for t in jvp(function, [case.leaves[i] for i in case.active], directions)[1]]
+
+
+def check_tangents(case: Case) -> None:
+    """Forward mode is the transpose of reverse mode, input by input: <u, J v> = <J' u, v>."""
+    if not case.differentiable:
+        return
+    rng = np.random.default_rng(3)
+    transposed = case.gradients()
+    for place, i in enumerate(case.active):
+        directions = [np.zeros_like(case.leaves[j]) for j in case.active]
+        directions[place] = signed(rng, case.leaves[i].shape).astype(case.leaves[i].dtype)
+        found = _pushed(case, directions)
+        for t, y in zip(found, case.values):
+            assert (t.shape, t.dtype) == (y.shape, y.dtype), case.fails(f"tangent is {t.dtype}{t.shape}")
+        pairs = [np.where(u == 0, 0, t) * u for t, u in zip(found, case.seeds)]
+        finite = np.isfinite(case.leaves[i])
+        across = [np.where(finite, transposed[place], 0) * directions[place]]
+        scale = max(1.0, *[float(np.abs(p).sum()) for p in [*pairs, *across]])
+        sums = [math.fsum(float(p.sum()) for p in side) for side in (pairs, across)]
+        single = max(np.finfo(x.dtype).eps for x in [*case.values, case.leaves[i]])
+        right = abs(sums[0] - sums[1]) <= 100 * float(single) * scale
+        assert right or case.at_kink, case.fails(f"along input {i}: <u, J v> = {sums[0]}, <J' u, v> = {sums[1]}")
+
+
+def check_kink(function: Any, key: Any) -> None:
+    """At a kink, gradients are those declared; in one operand alone, the slope between both sides nearest to 0."""
+    op = function.operation
+    among_entries = len(op.arguments) == 1 and np.ndim(key) == 1
+    case = build(op.name, function, kink_inputs(op, key), {}, f"kink at {key}")
+    flat = [] if among_entries else [case.at(x.reshape(()) for x in case.leaves)]
+    expected = [op.kinks[key]] if len(op.arguments) == 1 else op.kinks[key]
+    for inputs in (case, *flat):
+        unit = [np.ones_like(y) for y in inputs.values]
+        vars(inputs)["seeds"] = unit
+        for g, e in zip(inputs.gradients(), expected):
+            assert np.array_equal(g, np.broadcast_to(e, g.shape)), inputs.fails(f"gradient {g}, the table says {e}")
+        for lone in [] if among_entries else inputs.active:
+            found = slopes(inputs.weighed, inputs.leaves, lone, 1e-6)
+            low, high = sorted([found.left.item(), found.right.item()])
+            nearest = min(max(0.0, low), high)
+            leaves = [Tensor(x, requires_grad=i == lone) for i, x in enumerate(inputs.leaves)]
+            (g,) = autograd.grad(inputs.outputs(leaves), leaves[lone], unit)
+            assert abs(g.item() - nearest) < 1e-6, inputs.fails(f"gradient {g}, between {low} and {high}")

@@ -1,0 +1,79 @@
+"""Derivatives by differences of values, and when two arrays count as equal."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass
+class Slopes:
+    """The slope of a function in each entry of one array: by central differences, and one-sided."""
+
+    central: Any
+    left: Any
+    right: Any
+
+    @property
+    def kinked(self) -> Any:
+        """Where the one-sided slopes differ by more than a smooth function's do."""
+        return np.abs(self.right - self.left) > 0.05 * (1 + np.abs(self.central))
+
+
+def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], place: int, step: float = 1e-3) -> Slopes:
+    """Return the slopes of a function of arrays in the entries of one; nan for entries that aren't finite.
+
+    Central differences of two steps, extrapolated (Richardson): the error is of order step**4.
+    """
+    x = arrays[place]
+    central, left, right = (np.full(x.shape, np.nan) for _ in range(3))
+    middle = function(list(arrays))
+    for entry in np.ndindex(x.shape):
+        if not np.isfinite(x[entry]):
+            continue
+
+        def moved(by: float, entry: tuple[int, ...] = entry) -> float:
+            y = np.array(x)
+            y[entry] += by
+            return function([*arrays[:place], y, *arrays[place + 1 :]])
+
+        up, down = moved(step / 2), moved(-step / 2)
+        central[entry] = extrapolated(moved(step), moved(-step), up, down, step)
+        left[entry], right[entry] = (middle - down) / (step / 2), (up - middle) / (step / 2)
+    return Slopes(central, left, right)
+
+
+def extrapolated(above: Any, below: Any, half_above: Any, half_below: Any, step: float) -> Any:
+    """Return the derivative from the values at ± step and ± step / 2, with an error of order step**4."""
+    return (4 * (half_above - half_below) / step - (above - below) / (2 * step)) / 3
+
+
+def close(found: Any, expected: Any, tolerance: float) -> bool:
+    """Return whether all entries agree to the tolerance, relative to the largest of them."""
+    scale = max(1.0, float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))))
+    return found.shape == expected.shape and np.allclose(found, expected, rtol=0, atol=tolerance * scale)
+
+
+def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Return numbers of both signs between 0.5 and 1.5 in size: a direction without tiny components."""
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
+
+
+def distinct(
+    seed: int | str, size: int, domain: tuple[float, float] = (-2.0, 2.0), kinks: Iterable[Any] = ()
+) -> Iterator[float]:
+    """Yield so many numbers of the domain in random order, no two close to each other or to a kink."""
+    rng = np.random.default_rng(zlib.crc32(seed.encode()) if isinstance(seed, str) else seed)
+    low, high = domain
+    gap = (high - low) / max(size, 1)
+    for place in rng.permutation(size):
+        x = low + gap * (place + rng.uniform(0.3, 0.7))
+        near = [k for k in kinks if np.ndim(k) == 0 and abs(x - k) < 0.15]
+        yield near[0] + math.copysign(0.15, x - near[0]) + (x - near[0]) / 4 if near else x

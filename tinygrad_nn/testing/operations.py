@@ -1,0 +1,188 @@
+"""The library's own test of an operation, in one call."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from .calls import (
+    check_constant,
+    check_constant_operand,
+    check_counted,
+    check_errors,
+    check_in_place,
+    check_keywords,
+    check_spellings,
+    check_value,
+)
+from .case import Case, build, cases_of
+from .derivatives import check_complex_step, check_gradient, check_kink, check_second_order, check_tangents
+from .storage import LAYOUTS, check_dtype, check_layout, check_masks, check_owned, check_pure
+
+PROPERTIES: dict[str, Callable[[Case], Any]] = {
+    "value": check_value,
+    "gradient": check_gradient,
+    "complex step": check_complex_step,
+    "second order": check_second_order,
+    "forward mode": check_tangents,
+    "spellings": check_spellings,
+    "constant operand": check_constant_operand,
+    "in place": check_in_place,
+    "no rule": check_constant,
+    "purity": check_pure,
+    "ownership": check_owned,
+    "masks": check_masks,
+    "float32": partial(check_dtype, dtype="float32"),
+    "float16": partial(check_dtype, dtype="float16"),
+    "longdouble": partial(check_dtype, dtype="longdouble"),
+    **{layout: partial(check_layout, layout=layout) for layout in LAYOUTS},
+    "keywords": check_keywords,
+    "counted arguments": check_counted,
+    "errors": check_errors,
+}
+
+
+def check_op(
+    operation: Any, reference: Callable[..., Any] | None = None, *, inputs: Iterable[Any] | None = None
+) -> None:
+    """Hold an operation to everything that the library's own operations are held to.
+
+    `operation` is a declared operation, a composite, or any function of Tensors. `reference` computes its
+    values from arrays, by default NumPy's function if the operation stands for one; without either, values are
+    not judged. `inputs` are the calls to make: tuples of arguments, where a tuple stands for an array of that
+    shape with drawn numbers, or `sample(...)` with parameters too; by default the operation's own samples. Every
+    call is also made with size-0 and 0-d arrays, if the operation takes them.
+
+    Checked are, over all calls: values; gradients against central differences and the complex step; the
+    second order; forward mode against reverse mode; subgradients at the declared kinks; method, operator and
+    NumPy's function; operands that are constants; that rules write into nothing and gradients own their memory;
+    float32, float16 and long doubles; inputs that are not contiguous; misuse.
+
+    Raises AssertionError: it names the operation, the property, and a small example with what was found and
+    expected.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.testing.check_op(tg.tanh)
+    >>> tg.testing.check_op(lambda x, y: x * tg.exp(y), lambda x, y: x * np.exp(y), inputs=[((2, 3), (3,))])
+    """
+    cases = cases_of(operation, inputs, reference)
+    if not cases:
+        raise ValueError(errors.no_samples(getattr(operation, "__name__", repr(operation))))
+    if not any(isinstance(x, np.ndarray) for case in cases for x in case.leaves):
+        raise ValueError(errors.no_arrays(cases[0].name))
+    cases = sorted([*cases, *_limits(cases)], key=_extent)
+    found = [failure for name, check in PROPERTIES.items() if (failure := _first_failure(name, check, cases))]
+    op = getattr(operation, "operation", None)
+    for key in op.kinks if op is not None else ():
+        error = _error(partial(check_kink, operation), key)
+        found += [("subgradient", cases[0], error)] if error is not None else []
+    if found:
+        raise AssertionError(_told(found)) from found[0][2]
+
+
+Failure = tuple[str, Case, Exception]
+Shaped = Callable[[tuple[int, ...]], tuple[int, ...]]
+_SMALLER = ", made smaller"
+
+
+def _first_failure(name: str, check: Callable[[Case], Any], cases: Iterable[Case]) -> Failure | None:
+    """Return the failure of a property on the smallest case, made smaller still."""
+    for case in cases:
+        error = _error(check, case)
+        if error is not None:
+            return name, *_shrunk(check, case, error)
+    return None
+
+
+def _error(check: Callable[[Any], Any], case: Any) -> Exception | None:
+    try:
+        check(case)
+    except Exception as error:
+        return error
+    return None
+
+
+def _extent(case: Case) -> tuple[int, int]:
+    """Return how large a case is: size 0 and 0-d come last, for an example with numbers is clearer."""
+    sizes = [np.size(x) for x in case.leaves]
+    return int(0 in sizes or all(np.ndim(x) == 0 for x in case.leaves)), sum(sizes)
+
+
+def _limits(cases: list[Case]) -> Iterator[Case]:
+    """Yield a case with arrays of size 0 and one with 0-d arrays, unless there are such or they are refused."""
+    arrays = [x for case in cases for x in case.leaves if isinstance(x, np.ndarray)]
+    changes: list[Shaped] = [] if any(x.size == 0 for x in arrays) else [lambda shape: (0,) * len(shape)]
+    changes += [] if any(x.ndim == 0 for x in arrays) else [lambda shape: ()]
+    for shaped in changes:
+        smaller = (_with_shapes(case, shaped) for case in cases)
+        yield from [case for case in smaller if case is not None and _runs(case)][:1]
+
+
+def _with_shapes(case: Case, shaped: Shaped) -> Case | None:
+    """Return the case with other shapes, None if it has none that are drawn."""
+
+    def replaced(x: Any) -> Any:
+        return shaped(x) if isinstance(x, tuple) else [replaced(part) for part in x] if isinstance(x, list) else x
+
+    inputs = [replaced(x) for x in case.shapes]
+    return None if inputs == list(case.shapes) else _rebuilt(case, inputs, case.parameters)
+
+
+def _rebuilt(case: Case, inputs: list[Any], parameters: dict[str, Any]) -> Case:
+    label = f"{case.label.removesuffix(_SMALLER)}{_SMALLER}"
+    return build(case.name, case.function, inputs, parameters, label, case.reference)
+
+
+def _runs(case: Case) -> bool:
+    """Return whether the operation takes these inputs, without a warning and with finite results."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return all(np.isfinite(y).all() for y in case.values)
+        except Exception:
+            return False
+
+
+def _shrunk(check: Callable[[Case], Any], case: Case, error: Exception) -> tuple[Case, Exception]:
+    """Return a smaller case on which the check fails in the same way, and its error."""
+    for smaller in _smaller(case):
+        other = _error(check, smaller) if _runs(smaller) else None
+        if type(other) is type(error):
+            return _shrunk(check, smaller, other)
+    return case, error
+
+
+def _smaller(case: Case) -> Iterator[Case]:
+    """Yield cases with fewer parameters, fewer axes, and shorter ones."""
+    for name in case.parameters:
+        rest = {n: v for n, v in case.parameters.items() if n != name}
+        yield _rebuilt(case, list(case.shapes), rest)
+    lengths = sorted({n for x in case.leaves for n in np.shape(x) if n > 1}, reverse=True)
+    changes: list[Shaped] = [lambda shape: shape[1:], lambda shape: shape[:-1]]
+    changes += [partial(_shortened, n, m) for n in lengths for m in range(1, n)]
+    for change in changes:
+        found = _with_shapes(case, change)
+        if found is not None and sum(map(np.size, found.leaves)) < sum(map(np.size, case.leaves)):
+            yield found
+
+
+def _shortened(length: int, to: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple([to if n == length else n for n in shape])
+
+
+def _told(found: list[Failure]) -> str:
+    """Return the message: the first property that fails, on which example, and the names of the others."""
+    name, case, error = found[0]
+    text = str(error) if isinstance(error, AssertionError) else case.fails(f"{type(error).__name__}: {error}")
+    with np.printoptions(precision=4, threshold=20):
+        inputs = ", ".join(repr(x) for x in case.arguments(case.leaves))
+    call = ", ".join([inputs, *[f"{key}={value!r}" for key, value in case.parameters.items()]])
+    others = ", ".join(dict.fromkeys(other for other, _, _ in found[1:]))
+    rest = f"\n  fails too: {others}" if others else ""
+    return f"{case.name!r} fails the check {name!r}\n  {text}\n  example: {case.name}({call}){rest}"
