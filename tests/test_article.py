@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import ArchitectureError, DataError, DivergedError, StateError
+from tinygrad_nn.testing import architectures
 
 by_hand: Any = SimpleNamespace(**runpy.run_path(str(pathlib.Path(__file__).parents[1] / "examples" / "by_hand.py")))
 WIDER = {np.float32: np.float64, np.float64: np.longdouble}
@@ -83,9 +84,8 @@ def rescale_last_layer(case: Case, reach: float) -> None:
 @st.composite
 def cases(draw: st.DrawFn, reach: float, scale: float = 3.0) -> Case:
     """Return a random network with weights up to ±`scale`, and data with what breaks networks."""
-    depth = draw(st.integers(1, 6))
-    widths = draw(st.lists(st.integers(1, 12), min_size=depth + 1, max_size=depth + 1))
-    hidden = draw(st.lists(st.sampled_from(["relu", "sigmoid"]), min_size=depth - 1, max_size=depth - 1))
+    architecture = draw(architectures())
+    depth, widths = len(architecture), [architecture[0]["input_dim"], *[layer["output_dim"] for layer in architecture]]
     m = draw(st.integers(1, 50))
     labels = draw(st.sampled_from(["mixed", "all 0", "all 1"]))
     zeros = draw(st.sets(st.sampled_from(["samples", "features", "weights", "biases", "dead units"])))
@@ -110,7 +110,7 @@ def cases(draw: st.DrawFn, reach: float, scale: float = 3.0) -> Case:
             W[::4], b[::4] = 0, -scale
             W[1::4], b[1::4] = 0, 0
         parameters[f"W{number}"], parameters[f"b{number}"] = W, b
-    case = Case(layers(widths, [*hidden, "sigmoid"]), parameters, X, Y)
+    case = Case(architecture, parameters, X, Y)
     rescale_last_layer(case, reach)
     return case
 

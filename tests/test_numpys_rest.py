@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy
 import pytest
-from test_broadcasting_properties import check
 
 import tinygrad_nn as tg
+from tinygrad_nn.testing import check_agreement as check
 
 np: Any = numpy  # what is tested is what NumPy does with a Tensor, whatever its stubs say
 

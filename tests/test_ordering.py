@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from slopes import derivative, leaf
-from test_broadcasting_properties import check, numbers, spaced
+from test_broadcasting_properties import numbers
 
 import tinygrad_nn as tg
 from tinygrad_nn.ops.quantiles import _ALPHA_BETA, _STEPPED
+from tinygrad_nn.testing import check_agreement as check
+from tinygrad_nn.testing import spaced
 
 Array = Any
 METHODS: list[Any] = [*_STEPPED, *_ALPHA_BETA]

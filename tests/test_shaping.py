@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from slopes import derivative, leaf
-from test_broadcasting_properties import check, numbers, spaced
+from test_broadcasting_properties import numbers
 
 import tinygrad_nn as tg
+from tinygrad_nn.testing import check_agreement as check
+from tinygrad_nn.testing import spaced
 
 Array = Any
 NUMPY: Any = np  # for calls that its types refuse

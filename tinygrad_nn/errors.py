@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -471,3 +472,15 @@ def no_samples(name: str) -> str:
 
 def no_arrays(name: str) -> str:
     return f"the inputs to check {name!r} on hold no array; each is a tuple of arguments: write ((2, 3),) for one array"
+
+
+def needs_hypothesis() -> str:
+    return f"the strategies of tg.testing need Hypothesis; install it with: {sys.executable} -m pip install hypothesis"
+
+
+def no_kinks(name: str) -> str:
+    return f"operation {name!r} declares no kinks; use tg.testing.points for operands away from kinks"
+
+
+def not_elementwise(name: str) -> str:
+    return f"operation {name!r} is not on corresponding entries; draw its inputs by tg.testing.arrays and broadcastable"

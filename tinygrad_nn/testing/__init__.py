@@ -3,14 +3,60 @@
     import tinygrad_nn as tg
 
 `check_op` holds an operation to everything that the library's own are held to; `PROPERTIES` are its checks,
-each a function of a `Case`, which `cases_of` makes. `planted_rule` swaps a derivative rule for a wrong one.
+each a function of a `Case`, which `cases_of` makes. `check_agreement` compares any function with one of arrays.
+`planted_rule` swaps a derivative rule for a wrong one.
+
+The strategies are for tests with Hypothesis, and import it when they are first used: `arrays`, `tensors`,
+`broadcastable`, `shapes`, `axes`, `indices`, `points`, `kink_points`, `architectures`, `programs`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ..operation import sample
+from .agreement import check_agreement
 from .calls import numpy_functions
 from .case import Case, cases_of
 from .derivatives import check_kink
+from .numerical import signed, spaced
 from .operations import PROPERTIES, check_op
 from .planting import planted_rule
 
-__all__ = ["PROPERTIES", "Case", "cases_of", "check_kink", "check_op", "numpy_functions", "planted_rule", "sample"]
+if TYPE_CHECKING:
+    from .random_programs import programs
+    from .strategies import architectures, arrays, axes, broadcastable, indices, kink_points, points, shapes, tensors
+
+_HOMES = {"programs": ".random_programs"} | dict.fromkeys(
+    ("architectures", "arrays", "axes", "broadcastable", "indices", "kink_points", "points", "shapes", "tensors"),
+    ".strategies",
+)
+__all__ = [
+    "PROPERTIES",
+    "Case",
+    "architectures",
+    "arrays",
+    "axes",
+    "broadcastable",
+    "cases_of",
+    "check_agreement",
+    "check_kink",
+    "check_op",
+    "indices",
+    "kink_points",
+    "numpy_functions",
+    "planted_rule",
+    "points",
+    "programs",
+    "sample",
+    "shapes",
+    "signed",
+    "spaced",
+    "tensors",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a strategy; the first one imports Hypothesis. Raises ImportError with the remedy if that is missing."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -66,14 +66,19 @@ def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
 
 
+def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> Any:
+    """Return numbers of the interval in random order, no two close to each other: no ties."""
+    n = math.prod(shape)
+    places = rng.permutation(n) + rng.uniform(0.3, 0.7, n)
+    return np.asarray((low + (high - low) * places / max(n, 1)).reshape(shape))
+
+
 def distinct(
     seed: int | str, size: int, domain: tuple[float, float] = (-2.0, 2.0), kinks: Iterable[Any] = ()
 ) -> Iterator[float]:
     """Yield so many numbers of the domain in random order, no two close to each other or to a kink."""
     rng = np.random.default_rng(zlib.crc32(seed.encode()) if isinstance(seed, str) else seed)
-    low, high = domain
-    gap = (high - low) / max(size, 1)
-    for place in rng.permutation(size):
-        x = low + gap * (place + rng.uniform(0.3, 0.7))
-        near = [k for k in kinks if np.ndim(k) == 0 and abs(x - k) < 0.15]
+    kinks = [k for k in kinks if np.ndim(k) == 0]
+    for x in spaced(rng, (size,), *domain).tolist():
+        near = [k for k in kinks if abs(x - k) < 0.15]
         yield near[0] + math.copysign(0.15, x - near[0]) + (x - near[0]) / 4 if near else x

@@ -1,0 +1,192 @@
+"""Hypothesis strategies: arrays and Tensors of all kinds, indices, axes, operands, architectures."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..tensors import Tensor
+from .case import kink_inputs
+from .numerical import distinct
+from .planting import operation_of
+from .storage import LAYOUTS, frozen
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as npst
+except ImportError as error:
+    raise ImportError(errors.needs_hypothesis()) from error
+
+Shape = tuple[int, ...]
+FLOATS = ("float64", "float32", "float16")
+_LAYOUTS: dict[str, Callable[[Any], Any]] = {
+    "contiguous": lambda x: x,
+    "read-only": frozen,
+    **{name: layout for name, layout in LAYOUTS.items() if name != "stride 0"},  # which would tie its entries
+}
+
+
+def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 3) -> st.SearchStrategy[Shape]:
+    """Return a strategy for shapes: 0-d and size-0 ones, too, unless excluded."""
+    return npst.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
+
+
+def _drawn(draw: st.DrawFn, given: Any) -> Any:
+    """Return what a strategy gives, or anything else as it is."""
+    return draw(given) if isinstance(given, st.SearchStrategy) else given
+
+
+def _filled(
+    draw: st.DrawFn, shapes: Sequence[Shape], dtype: Any, domain: tuple[float, float], kinks: Sequence[Any] = ()
+) -> list[Any]:
+    """Return arrays whose entries are all distinct, in layouts that are drawn."""
+    sizes = [math.prod(shape) for shape in shapes]
+    numbers = distinct(draw(st.integers(0, 2**32 - 1)), sum(sizes), domain, kinks)
+    found = []
+    for shape, size in zip(shapes, sizes):
+        x = np.array(list(itertools.islice(numbers, size)), dtype).reshape(shape)
+        found.append(_LAYOUTS[draw(st.sampled_from(list(_LAYOUTS)))](x))
+    return found
+
+
+@st.composite
+def arrays(draw: st.DrawFn, shape: Any = None, dtype: Any = None, *, domain: tuple[float, float] = (-2.0, 2.0)) -> Any:
+    """Return an array of floats of any layout: strided, reversed, in Fortran order, read-only.
+
+    `shape` and `dtype` are given, or strategies; by default `shapes()`, and float64, float32 or float16. The
+    entries are distinct numbers of the domain, no two close to each other, so that there are no ties.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> find(tg.testing.arrays(dtype="float32"), lambda x: x.size > 1).shape
+    (2,)
+    """
+    shape = draw(shapes()) if shape is None else _drawn(draw, shape)
+    dtype = draw(st.sampled_from(FLOATS)) if dtype is None else _drawn(draw, dtype)
+    return _filled(draw, [shape], dtype, domain)[0]
+
+
+def tensors(shape: Any = None, dtype: Any = None, *, requires_grad: bool = True, **options: Any) -> Any:
+    """Return a strategy for Tensors over what `arrays` gives, leaves that require grad unless told otherwise."""
+    return arrays(shape, dtype, **options).map(lambda x: Tensor(x, requires_grad=requires_grad))
+
+
+@st.composite
+def broadcastable(
+    draw: st.DrawFn, count: int = 2, dtype: Any = None, *, domain: tuple[float, float] = (-2.0, 2.0),
+    max_dims: int = 3, max_side: int = 3,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Return so many arrays of one dtype whose shapes broadcast together; no entry is close to another."""
+    found = draw(_together(count, max_dims, max_side))
+    dtype = draw(st.sampled_from(FLOATS)) if dtype is None else _drawn(draw, dtype)
+    return tuple(_filled(draw, found.input_shapes, dtype, domain))
+
+
+def _together(count: int, max_dims: int = 3, max_side: int = 3) -> Any:
+    return npst.mutually_broadcastable_shapes(num_shapes=count, max_dims=max_dims, min_side=0, max_side=max_side)
+
+
+def axes(ndim: int) -> st.SearchStrategy[Any]:
+    """Return a strategy for what `axis=` may be: None, one axis, or a tuple of axes, counted from either end."""
+    one = [st.integers(-ndim, ndim - 1)] if ndim else []
+    return st.one_of(st.none(), npst.valid_tuple_axes(ndim), *one)
+
+
+def indices(shape: Shape) -> st.SearchStrategy[Any]:
+    """Return a strategy for all that may index an array of this shape: basic, integer arrays, masks, and mixtures."""
+    kinds: list[Any] = [npst.basic_indices(shape, allow_newaxis=True, max_dims=5), npst.arrays(bool, shape)]
+    if shape:
+        kinds += [_mixtures(shape), npst.arrays(bool, shape[:1])]
+        if 0 not in shape:
+            kinds.append(npst.integer_array_indices(shape, result_shape=shapes()))
+    return st.one_of(kinds).filter(lambda index: _fits(shape, index))
+
+
+def _fits(shape: Shape, index: Any) -> bool:
+    """Return False for masks and integer arrays that don't broadcast together."""
+    try:
+        np.empty(shape)[index]
+    except IndexError:
+        return False
+    return True
+
+
+@st.composite
+def _mixtures(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
+    """Return a tuple of slices, integers, integer arrays, masks of one axis, None and Ellipsis."""
+    stretched = draw(
+        npst.mutually_broadcastable_shapes(num_shapes=len(shape), max_dims=2, min_side=1, max_side=3)
+    ).input_shapes
+    chosen = draw(st.integers(0, len(shape)))
+    parts: list[Any] = []
+    masked = False
+    for n, result in zip(shape[:chosen], stretched):
+        kinds: list[Any] = [st.slices(n)]
+        if n:
+            kinds += [st.integers(-n, n - 1), npst.arrays(np.int64, result, elements=st.integers(-n, n - 1))]
+        if not masked:
+            kinds.append(npst.arrays(bool, n))
+        part = draw(st.one_of(kinds))
+        masked = masked or (isinstance(part, np.ndarray) and part.dtype == bool)
+        parts.append(part)
+    if draw(st.booleans()):
+        parts.insert(draw(st.integers(0, len(parts))), None)
+    if draw(st.booleans()):
+        place = draw(st.sampled_from([0, len(parts)])) if chosen == len(shape) else len(parts)
+        parts.insert(place, Ellipsis)
+    return tuple(parts)
+
+
+@st.composite
+def points(draw: st.DrawFn, operation: Any, dtype: Any = "float64") -> tuple[Any, ...]:
+    """Return operands of an operation on corresponding entries: in its domain, and away from its declared kinks.
+
+    Two operands have shapes that broadcast together. Raises ValueError for any other operation.
+    """
+    op = _elementwise(operation)
+    together = draw(_together(len(op.arguments)))
+    dtype = _drawn(draw, dtype)
+    return tuple(_filled(draw, together.input_shapes, dtype, op.domain, list(op.kinks)))
+
+
+@st.composite
+def kink_points(draw: st.DrawFn, operation: Any) -> tuple[Any, ...]:
+    """Return operands of an operation that lie exactly on one of its declared kinks, and the gradients declared there.
+
+    All operands have one shape, which is drawn; the gradients are one for each operand.
+    Raises ValueError for an operation that declares no kinks.
+    """
+    op = operation_of(operation)
+    if not op.kinks:
+        raise ValueError(errors.no_kinks(op.name))
+    key = draw(st.sampled_from(list(op.kinks)))
+    slopes = op.kinks[key] if len(op.arguments) > 1 else (op.kinks[key],)
+    among_entries = len(op.arguments) == 1 and np.ndim(key) == 1
+    shape = np.shape(key) if among_entries else draw(shapes())
+    inputs = [np.broadcast_to(x if among_entries else x.reshape(()), shape) for x in kink_inputs(op, key)]
+    return tuple(inputs), tuple([np.broadcast_to(np.float64(slope), shape) for slope in slopes])
+
+
+def _elementwise(operation: Any) -> Any:
+    op = operation_of(operation)
+    if not op.pointwise:
+        raise ValueError(errors.not_elementwise(op.name))
+    return op
+
+
+@st.composite
+def architectures(
+    draw: st.DrawFn, max_layers: int = 6, max_width: int = 12, activations: Sequence[str] = ("relu", "sigmoid"),
+    last: str = "sigmoid",
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return an architecture for `tg.nn.DenseNetwork`: one to `max_layers` layers, each with its activation."""
+    depth = draw(st.integers(1, max_layers))
+    widths = draw(st.lists(st.integers(1, max_width), min_size=depth + 1, max_size=depth + 1))
+    hidden = draw(st.lists(st.sampled_from(list(activations)), min_size=depth - 1, max_size=depth - 1))
+    steps = zip(widths[:-1], widths[1:], [*hidden, last], strict=True)
+    return [{"input_dim": n, "output_dim": k, "activation": name} for n, k, name in steps]
