@@ -7,7 +7,9 @@ that the samples cover what they must, and that the checks can fail.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
+import os
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,7 +28,7 @@ from tinygrad_nn import ops
 from tinygrad_nn.errors import GradientError
 from tinygrad_nn.operation import OPERATIONS, sample
 from tinygrad_nn.primitive import COMPOSITES
-from tinygrad_nn.testing import PROPERTIES, Case, check_kink, numpy_functions, planted_rule
+from tinygrad_nn.testing import PROPERTIES, Case, check_kink, mutate_rules, numpy_functions, planted_rule
 
 Array = Any
 BEHIND = {
@@ -575,3 +577,28 @@ def test_broken_function_is_noticed(name: str, broken: Any) -> None:
         return PROPERTIES[name](spelled)
 
     assert noticed(break_only_the_function, "tanh")
+
+
+# ---- no mutated rule gets through ----
+
+DERIVATIVES = ["gradient", "second order", "complex step", "constant operand", "float32"]
+EQUIVALENT = {
+    # of 3 x 3, whose determinant is a polynomial of degree 3
+    "cofactor_slopes for a: uses a stale a",
+    "cofactor_slopes for a: takes a for a constant",
+}
+
+
+@pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "deep", reason="takes a minute: HYPOTHESIS_PROFILE=deep")
+@pytest.mark.parametrize("name", [name for name, op in OPERATIONS.items() if op.differentiable])
+def test_every_mutated_rule_is_noticed(name: str) -> None:
+    cases = [case for case in cases_of(name) if case.differentiable]
+
+    def judge() -> None:
+        for check, case in itertools.product(DERIVATIVES, cases):
+            PROPERTIES[check](case)
+
+    report = mutate_rules(judge, [name])
+    assert {str(mutant) for mutant in report.survivors} <= EQUIVALENT, str(report)
+    assert report.noticed
+    assert not report.unused

@@ -14,9 +14,10 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_nn as tg
+from tinygrad_nn import autodiff
 from tinygrad_nn.operation import OPERATIONS
 from tinygrad_nn.primitive import PUBLIC, primitive
-from tinygrad_nn.testing import PROPERTIES, cases_of, check_op, planted_rule, sample
+from tinygrad_nn.testing import PROPERTIES, cases_of, check_op, mutate_rules, planted_rule, sample
 
 SLOPE = 1 - np.tanh(1.0) ** 2
 
@@ -213,6 +214,12 @@ def test_the_library_s_own_operations_pass(function: Any) -> None:
 def test_a_function_and_its_reference() -> None:
     check_op(lambda x, y: x * tg.exp(y), lambda x, y: x * np.exp(y), inputs=[((2, 3), (3,)), (np.ones(2), np.ones(1))])
     check_op(lambda x: tg.tanh(x), inputs=[np.ones(3)])
+
+
+def test_a_sum_that_cancels_has_few_digits_and_a_wrong_one_has_none() -> None:
+    x = np.array([1.0, 1e-3, -1.0, 1e-9])
+    check_op(lambda x: tg.sum(x), lambda x: (x[0] + x[2]) + (x[1] + x[3]), inputs=[x])
+    assert "is not" in said(lambda x: tg.sum(x) * (1 + 1e-14), lambda x: np.sum(x), inputs=[np.array([0.5, 0.25])])
 
 
 def test_the_message_names_operation_property_and_a_small_example() -> None:
@@ -474,6 +481,119 @@ def test_without_hypothesis_a_strategy_says_what_to_install() -> None:
 def test_disagreement_is_told(function: Any, reference: Any, match: str) -> None:
     with pytest.raises(AssertionError, match=match):
         tg.testing.check_agreement(function, reference, [np.array([0.5, -1.5])])
+
+
+# ---- mutate_rules ----
+
+
+def mutants(found: Any) -> set[str]:
+    return {str(mutant) for mutant in found}
+
+
+def product(x: Any, w: Any) -> Any:
+    return tg.sum(tg.tanh(x * w))
+
+
+X, W = np.array([[0.5, -0.3, 0.8], [1.1, 0.2, -0.7]]), np.array([0.4, -0.6, 0.9])
+
+
+def by_differences() -> None:
+    """A test with teeth: several points, a cotangent that is not 1, broadcasting, two orders."""
+    tg.testing.check_agreement(lambda x, w: tg.tanh(x * w), lambda x, w: np.tanh(x * w), [X, W])
+    tg.testing.check_agreement(lambda x, w: tg.tanh(x * w), lambda x, w: np.tanh(x * w), [-X, W + 1.0])
+
+
+def of_the_sign() -> None:
+    """A toothless test."""
+    x = tg.tensor(X, requires_grad=True)
+    product(x, W).backward()
+    assert x.grad is not None
+    assert (np.sign(x.grad.data) == np.sign(W)).all()
+
+
+def test_a_test_with_teeth_leaves_no_survivor() -> None:
+    report = mutate_rules(by_differences, [tg.tanh, tg.multiply])
+    assert report
+    assert report.survivors == ()
+    assert mutants(report.without_effect) == {
+        "tanh for x: skips the sum over what was broadcast",
+        "multiply for a: skips the sum over what was broadcast",
+    }
+    expected = {
+        "tanh for x: flips the sign", "tanh for x: drops the factor g", "tanh for x: drops the factor y",
+        "tanh for x: uses a stale y", "tanh for x: takes y for a constant", "tanh for x: transposes",
+        "multiply for b: skips the sum over what was broadcast", "multiply for b: transposes",
+    }  # fmt: skip
+    assert expected <= mutants(report.noticed)
+
+
+def test_the_survivors_of_a_toothless_test_are_listed() -> None:
+    report = mutate_rules(of_the_sign)
+    assert not report
+    assert {"multiply for a: flips the sign", "multiply for a: drops the factor b"} <= mutants(report.noticed)
+    assert {"multiply for a: drops the factor g", "tanh for x: transposes"} <= mutants(report.survivors)
+    assert {"tanh for x: drops the factor g", "tanh for x: uses a stale y"} <= mutants(report.without_effect)
+    assert "multiply for b" not in {m.partition(":")[0] for m in mutants(report.noticed)}
+    text = str(report)
+    assert "survived, though they changed a derivative:\n  " in text
+    assert "changed no derivative that the test computes:\n  " in text
+
+
+def test_rules_that_were_asked_for_and_not_used_are_told() -> None:
+    report = mutate_rules(of_the_sign, ["multiply", tg.exp])
+    assert report.unused == ("multiply for b", "exp for x")
+    assert "never used by the test:\n  multiply for b\n  exp for x" in str(report)
+
+
+def test_mutations_of_an_operation_on_many_inputs_and_of_one_with_several_outputs() -> None:
+    def many() -> None:
+        tg.testing.check_agreement(lambda a, b: tg.concatenate([a, b]), lambda a, b: np.concatenate([a, b]), [X, X[:1]])
+
+    def several() -> None:
+        tg.testing.check_agreement(lambda x: tg.unstack(x), lambda x: list(x), [X])
+
+    assert mutants(mutate_rules(many, ["join"]).noticed) == {
+        "join for xs: flips the sign", "join for xs: transposes", "join for xs: drops the factor g",
+    }  # fmt: skip
+    report = mutate_rules(several, ["unstack"])
+    assert "unstack for x: drops the factor g" in mutants(report.noticed)
+    assert report.survivors == ()
+
+
+def test_what_pytest_raises_counts_as_noticing() -> None:
+    def fails() -> None:
+        if slope() < 0:
+            pytest.fail("negative")
+
+    assert mutants(mutate_rules(fails, [tg.tanh]).noticed) == {"tanh for x: flips the sign"}
+
+
+def test_a_test_that_fails_as_it_is_says_so() -> None:
+    def fails() -> None:
+        raise AssertionError("mine")
+
+    with pytest.raises(AssertionError, match="mine") as caught:
+        mutate_rules(fails)
+    assert caught.value.__notes__ == [
+        "the test fails as it is, before any rule was mutated; mutate_rules needs one that passes"
+    ]
+
+
+def test_an_interrupt_ends_the_mutations_and_leaves_nothing_behind() -> None:
+    calls = []
+
+    def interrupted() -> None:
+        calls.append(slope())
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    before = autodiff.project
+    with pytest.raises(KeyboardInterrupt):
+        mutate_rules(interrupted, [tg.tanh])
+    assert calls[1] == -SLOPE
+    assert slope() == SLOPE
+    assert autodiff.project is before
+    assert isinstance(OPERATIONS["tanh"].rules, tuple)
 
 
 # ---- the module ----

@@ -484,3 +484,7 @@ def no_kinks(name: str) -> str:
 
 def not_elementwise(name: str) -> str:
     return f"operation {name!r} is not on corresponding entries; draw its inputs by tg.testing.arrays and broadcastable"
+
+
+def fails_unmutated() -> str:
+    return "the test fails as it is, before any rule was mutated; mutate_rules needs one that passes"

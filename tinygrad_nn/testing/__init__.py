@@ -4,7 +4,7 @@
 
 `check_op` holds an operation to everything that the library's own are held to; `PROPERTIES` are its checks,
 each a function of a `Case`, which `cases_of` makes. `check_agreement` compares any function with one of arrays.
-`planted_rule` swaps a derivative rule for a wrong one.
+`planted_rule` swaps a derivative rule for a wrong one, and `mutate_rules` tells which wrong ones a test misses.
 
 The strategies are for tests with Hypothesis, and import it when they are first used: `arrays`, `tensors`,
 `broadcastable`, `shapes`, `axes`, `indices`, `points`, `kink_points`, `architectures`, `programs`.
@@ -18,6 +18,7 @@ from .agreement import check_agreement
 from .calls import numpy_functions
 from .case import Case, cases_of
 from .derivatives import check_kink
+from .mutation import Mutant, MutationReport, mutate_rules
 from .numerical import signed, spaced
 from .operations import PROPERTIES, check_op
 from .planting import planted_rule
@@ -33,6 +34,8 @@ _HOMES = {"programs": ".random_programs"} | dict.fromkeys(
 __all__ = [
     "PROPERTIES",
     "Case",
+    "Mutant",
+    "MutationReport",
     "architectures",
     "arrays",
     "axes",
@@ -43,6 +46,7 @@ __all__ = [
     "check_op",
     "indices",
     "kink_points",
+    "mutate_rules",
     "numpy_functions",
     "planted_rule",
     "points",

@@ -42,7 +42,7 @@ def check_value(case: Case) -> None:
         return
     expected = [np.asarray(y) for y in listed(reference(*case.arguments(case.leaves), **case.parameters))]
     assert len(values) == len(expected), case.fails(f"{len(values)} results, by the reference {len(expected)}")
-    for y, e in zip(values, expected):
+    for place, (y, e) in enumerate(zip(values, expected)):
         assert type(y) is np.ndarray, case.fails(f"data is a {type(y).__name__}")
         assert y.shape == e.shape, case.fails(f"shape {y.shape}, not {e.shape}")
         assert y.dtype == e.dtype or not known, case.fails(f"dtype {y.dtype}, not {e.dtype}")
@@ -50,7 +50,18 @@ def check_value(case: Case) -> None:
             assert np.array_equal(y, e), case.fails(f"{y} is not NumPy's {e}")
         scale = np.max(np.abs(e), initial=0, where=np.isfinite(e)) if e.dtype.kind == "f" else 0
         exact = np.allclose(y, e, rtol=8 * EPS, atol=8 * EPS * float(scale), equal_nan=True)
-        assert exact, case.fails(f"{y} is not {e}")
+        assert exact or _within_rounding(case, reference, place, y, e), case.fails(f"{y} is not {e}")
+
+
+def _within_rounding(case: Case, reference: Any, place: int, y: Any, e: Any) -> bool:
+    """Return whether a value is as near as the last bit of the inputs decides: a sum that cancels has few digits."""
+    rng = np.random.default_rng(5)
+    moved = []
+    for _ in range(8):
+        leaves = [x * (1 + EPS * rng.choice([-1, 1], x.shape)) if is_floating(x) else x for x in case.leaves]
+        moved.append(np.asarray(listed(reference(*case.arguments(leaves), **case.parameters))[place]))
+    spread = max(float(np.max(np.abs(m - e), initial=0)) for m in moved) if e.dtype.kind == "f" else 0.0
+    return np.isfinite(spread) and np.allclose(y, e, rtol=0, atol=8 * spread)
 
 
 # ---- spellings: function, method, operator, NumPy's function ----
@@ -218,7 +229,7 @@ def check_counted(case: Case) -> None:
             _refuses(case, f"without {parameter}", case.call, inputs, rest)
     if op.defaults:
         values = op.defaults | case.parameters
-        _refuses(case, "twice", case.call, [*inputs, next(iter(values.values()))], values)
+        _refuses(case, "twice", case.call, [*inputs, *left_out, next(iter(values.values()))], values)
 
 
 def _refuses(case: Case, what: str, function: Any, arguments: list[Any], parameters: dict[str, Any]) -> None:

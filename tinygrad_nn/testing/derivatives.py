@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,28 @@ def check_gradient(case: Case) -> None:
         low, high = np.minimum(found.left, found.right) - step, np.maximum(found.left, found.right) + step
         between = (low <= g) & (g <= high)
         assert between[kinked].all(), case.fails(f"input {i} at a kink: {g} is no subgradient of {found}")
+    if not case.at_kink:
+        _check_elsewhere(case)
+
+
+def _check_elsewhere(case: Case) -> None:
+    """The gradients at another point, along one direction: a rule may remember the values of its first use."""
+    step, tolerance = case.accuracy
+    rng = np.random.default_rng(4)
+    aside, along = [{i: signed(rng, case.leaves[i].shape) for i in case.active} for _ in range(2)]
+    mirrored = case.drawn and case.operation is not None and case.operation.pointwise
+
+    def moved(by: float) -> list[Any]:
+        shifts = {i: step * aside[i] + by * along[i] for i in case.active}
+        leaves = [np.flip(x) if mirrored and is_floating(x) else x for x in case.leaves]
+        return [np.asarray(x + shifts[i], x.dtype) if i in shifts else x for i, x in enumerate(leaves)]
+
+    above, below, half_above, half_below = [case.weighed(moved(by)) for by in (step, -step, step / 2, -step / 2)]
+    expected = extrapolated(above, below, half_above, half_below, step)
+    parts = zip(case.gradients(moved(0.0)), [along[i] for i in case.active], strict=True)
+    found = math.fsum(float(np.sum(np.where(np.isfinite(g), g, 0) * v)) for g, v in parts)
+    right = close(np.array(found), np.array(expected), 10 * tolerance)
+    assert right, case.fails(f"nearby, the slope along a direction is {found}, by central differences {expected}")
 
 
 def complex_slopes(case: Case, i: int) -> Any:
@@ -66,7 +89,8 @@ def check_complex_step(case: Case) -> bool:
         return False
     checked = False
     for i, g in zip(case.active, case.gradients()):
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
             exact = complex_slopes(case, i)
         rough = slopes(case.weighed, case.leaves, i)
         if exact is None or not close(exact, rough.central, 1e-6) or rough.kinked.any():

@@ -1,0 +1,354 @@
+"""Do gradient tests have teeth? Rules are mutated one at a time, and those that a test passes with are listed."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import autodiff, errors
+from ..autodiff import raw
+from ..node import count, history
+from ..operation import OPERATIONS, Operation, Rule
+from ..tensors import Tensor
+from .planting import declared_rules, operation_of, planted
+
+Pull = Callable[[Any, Any], Any]
+Ruled = tuple[Operation, int]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mutated rule: of an operation, for an argument, and what was done to it."""
+
+    operation: str
+    argument: str
+    mutation: str
+
+    def __str__(self) -> str:
+        return f"{self.operation} for {self.argument}: {self.mutation}"
+
+
+@dataclass(frozen=True)
+class MutationReport:
+    """What became of the mutants: a test with teeth leaves no survivors.
+
+    `survivors` changed a derivative that the test computed, and the test passed. Those `without_effect`
+    changed none, so that no assertion could have noticed: they are equivalent to the rule, or the
+    test never comes to where they differ. `unused` are rules that were asked for, and that the test never used.
+    """
+
+    noticed: tuple[Mutant, ...]
+    survivors: tuple[Mutant, ...]
+    without_effect: tuple[Mutant, ...]
+    unused: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return not self.survivors
+
+    def __str__(self) -> str:
+        count = sum(map(len, (self.noticed, self.survivors, self.without_effect)))
+        lines = [f"{len(self.noticed)} of {count} mutated rules were noticed"]
+        for title, found in (
+            ("survived, though they changed a derivative", self.survivors),
+            ("changed no derivative that the test computes", self.without_effect),
+            ("never used by the test", self.unused),
+        ):
+            lines += [f"{title}:", *[f"  {each}" for each in found]] if found else []
+        return "\n".join(lines)
+
+
+def mutate_rules(test: Callable[[], Any], operations: Iterable[Any] | None = None) -> MutationReport:
+    """Return which mutations of derivative rules a test notices, and which survive.
+
+    `test` takes no arguments and raises where something is wrong. It is run once as it is, and then once for
+    each mutation of each rule that it used, in this context only; `operations` are those to mutate, functions
+    or names, by default all. A rule's sign is flipped; a factor is dropped, the cotangent or an array that it
+    reads; its result is transposed; what was broadcast isn't summed; what it reads stays that of its first use,
+    or counts as a constant when it is differentiated again. Whatever the test raises counts as noticing.
+    Raises the test's own error if it fails without any mutation.
+
+    >>> import tinygrad_nn as tg
+    >>> def test():
+    ...     slope = tg.grad(lambda x: tg.sum(x * x))
+    ...     assert float(slope(3.0)) == 6.0
+    >>> report = tg.testing.mutate_rules(test, [tg.multiply])
+    >>> bool(report), len(report.noticed)
+    (True, 4)
+    >>> print(report.without_effect[0])  # for the test knows one number only
+    multiply for a: transposes
+    """
+    chosen = list(OPERATIONS.values()) if operations is None else [operation_of(each) for each in operations]
+    used = _used_by(test, chosen)
+    noticed, survivors, without_effect = list[Mutant](), list[Mutant](), list[Mutant]()
+    for op, place in used:
+        for name, pull_of in _mutations(op, place):
+            mutant = Mutant(op.name, op.arguments[place], name)
+            effect = _Effect()
+            with _planted_in(op, place, partial(_altered, pull_of=pull_of, effect=effect)):
+                failed = _fails(test)
+            (noticed if failed else survivors if effect.seen else without_effect).append(mutant)
+    unused = () if operations is None else [
+        f"{op.name} for {op.arguments[place]}" for op, place in _ruled(chosen) if (op, place) not in used
+    ]  # fmt: skip
+    return MutationReport(tuple(noticed), tuple(survivors), tuple(without_effect), tuple(unused))
+
+
+def _ruled(operations: Iterable[Operation]) -> list[Ruled]:
+    """Return each operation with the places of its inputs that have a rule."""
+    pairs = [(op, place, rule) for op in operations for place, rule in zip(range(_width(op)), declared_rules(op))]
+    return [(op, place) for op, place, rule in pairs if rule is not None]
+
+
+def _width(op: Operation) -> int:
+    return len(op.arguments) if op.rules else 0
+
+
+def _used_by(test: Callable[[], Any], operations: Iterable[Operation]) -> list[Ruled]:
+    """Run the test, and return the rules that it used, in the order of their first use."""
+    found: dict[Ruled, None] = {}
+
+    def spied(key: Ruled, rule: Rule) -> Rule:
+        def pull(g: Any, saved: Any) -> Any:
+            found.setdefault(key)
+            return rule.pull(g, saved)
+
+        return _with_pull(rule, pull)
+
+    rules = {key: _each(key, partial(spied, key)) for key in _ruled(operations)}
+    try:
+        with planted(rules):
+            test()
+    except Exception as error:
+        error.add_note(errors.fails_unmutated())
+        raise
+    return list(found)
+
+
+def _fails(test: Callable[[], Any]) -> bool:
+    """Return whether the test raises: also what pytest raises, which is no Exception."""
+    try:
+        test()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        return True
+    return False
+
+
+# ---- how a rule is replaced ----
+
+
+class _Effect:
+    """Whether a mutation has changed a derivative."""
+
+    seen = False
+
+    def compare(self, mutated: Any, declared: Any) -> None:
+        """Note a difference in values, or in whether the derivative can be differentiated again."""
+        recorded = [getattr(c, "requires_grad", False) for c in (mutated, declared)]
+        same = np.array_equal(raw(mutated), raw(declared), equal_nan=True) and recorded[0] == recorded[1]
+        self.seen = self.seen or not same
+
+
+class _Altered(Rule):
+    """A rule whose result the engine is kept from summing over what was broadcast."""
+
+    __slots__ = ("effect",)
+    effect: _Effect
+
+
+def _with_pull(rule: Rule, pull: Pull) -> Rule:
+    """Return the rule with another function; it no longer adds in place, for that is another formula."""
+    other = copy.copy(rule)
+    other.pull, other.into = pull, None
+    return other
+
+
+def _altered(rule: Rule, pull_of: Callable[[Rule, _Effect], Pull] | None, effect: _Effect) -> Rule:
+    """Return the rule with a mutated function, or for None with one that is not summed."""
+    if pull_of is not None:
+        return _with_pull(rule, pull_of(rule, effect))
+    other = object.__new__(_Altered)
+    for name in Rule.__slots__:
+        setattr(other, name, getattr(rule, name))
+    other.into, other.effect = None, effect
+    return other
+
+
+class _Each:
+    """The rules of an operation on any number of inputs, each of them changed."""
+
+    def __init__(self, declared: Any, change: Callable[[Rule], Rule]) -> None:
+        self.declared, self.change, self.reads = declared, change, declared.reads
+
+    def __iter__(self) -> Iterator[Rule]:
+        return map(self.change, self.declared)
+
+
+def _each(key: Ruled, change: Callable[[Rule], Rule]) -> Any:
+    op, place = key
+    declared = declared_rules(op)
+    return _Each(declared, change) if op.variadic else change(declared[place])
+
+
+_patching = threading.RLock()
+
+
+@contextmanager
+def _planted_in(op: Operation, place: int, change: Callable[[Rule], Rule]) -> Iterator[None]:
+    """Plant a changed rule. To sum what was broadcast is the engine's part, which meets all rules the same way:
+    it is told to look at the rule, by one thread at a time.
+    """
+    with _patching:
+        project = autodiff.project
+
+        def looking(c: Any, parent: Any, node: Any, rule: Any) -> Any:
+            if not isinstance(rule, _Altered) or c.shape == parent.shape or not c.size:
+                return project(c, parent, node, rule)
+            declared, mutated = project(c, parent, node, rule), project(_first(c, parent.shape), parent, node, rule)
+            rule.effect.compare(mutated, declared)
+            return mutated
+
+        autodiff.project = looking
+        try:
+            with planted({(op, place): _each((op, place), change)}):
+                yield
+        finally:
+            autodiff.project = project
+
+
+def _first(c: Any, shape: tuple[int, ...]) -> Any:
+    """Return the first of the slices that are to be summed."""
+    lead = c.ndim - len(shape)
+    kept = [slice(None) if n == m else slice(0, 1) for n, m in zip(shape, c.shape[lead:], strict=True)]
+    return c[(*[0] * lead, *kept)]
+
+
+# ---- the mutations ----
+
+
+def _mutations(op: Operation, place: int) -> Iterator[tuple[str, Callable[[Rule, _Effect], Pull] | None]]:
+    """Yield the mutations of a rule by name: for the rule, and where to note an effect, the mutated function."""
+    yield "flips the sign", _after(lambda c: -c)
+    yield "transposes", _after(_transposed)
+    yield "skips the sum over what was broadcast", None
+    yield "drops the factor g", _dropping_the_cotangent
+    rule = next(iter(_declared(op, place)))
+    for name in rule.reads:
+        if name in (*op.arguments, "y"):
+            where = op.layout.index(name)
+            yield f"drops the factor {name}", _reading(where, lambda: _ones)
+            yield f"uses a stale {name}", _reading(where, _Stale)
+            yield f"takes {name} for a constant", _taking_for_a_constant(where)
+
+
+def _declared(op: Operation, place: int) -> Iterable[Rule]:
+    rules = declared_rules(op)
+    return rules if op.variadic else [rules[place]]
+
+
+def _after(change: Callable[[Any], Any]) -> Callable[[Rule, _Effect], Pull]:
+    """Return the mutation that changes what the rule returns."""
+
+    def pull_of(rule: Rule, effect: _Effect) -> Pull:
+        def pull(g: Any, saved: Any) -> Any:
+            c = rule.pull(g, saved)
+            mutated = change(c)
+            effect.compare(mutated, c)
+            return mutated
+
+        return pull
+
+    return pull_of
+
+
+def _transposed(c: Any) -> Any:
+    return c if c.ndim < 2 else np.swapaxes(c, -1, -2).reshape(c.shape)
+
+
+def _dropping_the_cotangent(rule: Rule, effect: _Effect) -> Pull:
+    def pull(g: Any, saved: Any) -> Any:
+        mutated = rule.pull(_changed(g, _ones), saved)
+        effect.compare(mutated, rule.pull(g, saved))
+        return mutated
+
+    return pull
+
+
+def _reading(where: int, change_of: Callable[[], Callable[[Any], Any]]) -> Callable[[Rule, _Effect], Pull]:
+    """Return the mutation that lets the rule read other values in one place of what its node kept."""
+
+    def pull_of(rule: Rule, effect: _Effect) -> Pull:
+        change = change_of()
+
+        def pull(g: Any, saved: Any) -> Any:
+            others = [_changed(x, change) if i == where else x for i, x in enumerate(saved)]
+            mutated = rule.pull(g, others)
+            effect.compare(mutated, rule.pull(g, saved))
+            return mutated
+
+        return pull
+
+    return pull_of
+
+
+def _taking_for_a_constant(where: int) -> Callable[[Rule, _Effect], Pull]:
+    """Return the mutation that makes the derivative of the rule forget that what it reads depends on anything."""
+
+    def pull_of(rule: Rule, effect: _Effect) -> Pull:
+        def pull(g: Any, saved: Any) -> Any:
+            nodes = set()
+
+            def detached(x: Tensor) -> Tensor:
+                nodes.add(x._node)
+                return x.detach()
+
+            others = [_changed(x, detached, Tensor) if i == where else x for i, x in enumerate(saved)]
+            effect.seen = effect.seen or _depends(rule, g, saved, nodes - {None})
+            return rule.pull(g, others)
+
+        return pull
+
+    return pull_of
+
+
+def _depends(rule: Rule, g: Any, saved: Any, nodes: set[Any]) -> bool:
+    """Return whether the rule's result, differentiated again, leads to these nodes directly: by what it records."""
+    start = count()
+    c = rule.pull(g, saved) if nodes else None
+    order = history([c._node], start) if isinstance(c, Tensor) and c._node is not None else []
+    own = [node for node in order if node.number > start]
+    return any(parent in nodes for node in own for parent in node.parents or ())
+
+
+def _changed(x: Any, change: Callable[[Any], Any], kind: Any = (Tensor, np.ndarray, np.generic, float)) -> Any:
+    """Return a value, or several in a tuple or list, with each array of floats changed."""
+    if isinstance(x, (tuple, list)):
+        return type(x)([_changed(part, change, kind) for part in x])
+    floating = isinstance(x, kind) and (isinstance(x, float) or x.dtype.kind == "f")
+    return change(x) if floating else x
+
+
+def _ones(x: Any) -> Any:
+    """Return ones in place of x, of its kind."""
+    if isinstance(x, float) and not isinstance(x, np.generic):
+        return 1.0
+    ones = np.ones(x.shape, x.dtype)
+    return Tensor(ones) if isinstance(x, Tensor) else ones
+
+
+class _Stale:
+    """What keeps returning the first values of each shape that it was shown."""
+
+    def __init__(self) -> None:
+        self.first: dict[Any, Any] = {}
+
+    def __call__(self, x: Any) -> Any:
+        return self.first.setdefault(np.shape(raw(x)), raw(x))
