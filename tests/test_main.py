@@ -11,8 +11,8 @@ import pytest
 import tinygrad_nn as tg
 from tinygrad_nn import __main__ as program
 from tinygrad_nn.checking import network as checking
-from tinygrad_nn.operation import OPERATIONS
 from tinygrad_nn.study import plots
+from tinygrad_nn.testing import planted_rule
 
 SMALL = [
     {"input_dim": 2, "output_dim": 5, "activation": "relu"},
@@ -72,13 +72,9 @@ def test_without_matplotlib_it_trains_and_names_the_install_line(
 
 
 @pytest.mark.usefixtures("small")
-def test_a_wrong_rule_fails_the_run(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rule = OPERATIONS["relu"].rules[0]
-    pull = rule.pull
-    monkeypatch.setattr(rule, "pull", lambda g, saved: 1.01 * pull(g, saved))
-    assert program.main(["--quick", "--output", str(tmp_path)]) == 1
+def test_a_wrong_rule_fails_the_run(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with planted_rule(tg.relu, "x", lambda g, y: 1.01 * g * (y > 0)):
+        assert program.main(["--quick", "--output", str(tmp_path)]) == 1
     assert "gradient check WRONG: 21 parameters" in capsys.readouterr().out
 
 
@@ -153,13 +149,8 @@ def test_differences_across_a_kink_are_counted_and_measured_again(monkeypatch: p
 
 def test_one_wrong_coordinate_is_named() -> None:
     network, X, y = network_with_data()
-    rule = OPERATIONS["linear"].rules[2]
-    pull = rule.pull
-    try:
-        rule.pull = lambda g, saved: pull(g, saved) * np.where(np.arange(g.shape[-1]) == 3, 1.001, 1)
+    with planted_rule(tg.linear, "bias", lambda g: g * np.where(np.arange(g.shape[-1]) == 3, 1.001, 1)):
         check = checking.check_network(network, X, y)
-    finally:
-        rule.pull = pull
     assert not check.ok
     assert check.where == "b1[3]"
 
