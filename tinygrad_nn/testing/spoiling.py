@@ -1,0 +1,148 @@
+"""The ways to spoil a derivative rule, each a function that the rule's own is replaced by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import raw
+from ..node import count, history
+from ..operation import Operation, Rule
+from ..tensors import Tensor
+from .planting import declared_rules
+
+Pull = Callable[[Any, Any], Any]
+
+
+class Effect:
+    """Whether a mutation has changed a derivative."""
+
+    seen = False
+
+    def compare(self, mutated: Any, declared: Any) -> None:
+        """Note a difference in values, or in whether the derivative can be differentiated again."""
+        recorded = [getattr(c, "requires_grad", False) for c in (mutated, declared)]
+        same = np.array_equal(raw(mutated), raw(declared), equal_nan=True) and recorded[0] == recorded[1]
+        self.seen = self.seen or not same
+
+
+def mutations(op: Operation, place: int) -> Iterator[tuple[str, Callable[[Rule, Effect], Pull] | None]]:
+    """Yield the mutations of a rule by name: for the rule, and where to note an effect, the mutated function."""
+    yield "flips the sign", _after(lambda c: -c)
+    yield "transposes", _after(_transposed)
+    yield "skips the sum over what was broadcast", None
+    yield "drops the factor g", _dropping_the_cotangent
+    rule = next(iter(_declared(op, place)))
+    for name in rule.reads:
+        if name in (*op.arguments, "y"):
+            where = op.layout.index(name)
+            yield f"drops the factor {name}", _reading(where, lambda: _ones)
+            yield f"uses a stale {name}", _reading(where, _Stale)
+            yield f"takes {name} for a constant", _taking_for_a_constant(where)
+
+
+def _declared(op: Operation, place: int) -> Iterable[Rule]:
+    rules = declared_rules(op)
+    return rules if op.variadic else [rules[place]]
+
+
+def _after(change: Callable[[Any], Any]) -> Callable[[Rule, Effect], Pull]:
+    """Return the mutation that changes what the rule returns."""
+
+    def pull_of(rule: Rule, effect: Effect) -> Pull:
+        def pull(g: Any, saved: Any) -> Any:
+            c = rule.pull(g, saved)
+            mutated = change(c)
+            effect.compare(mutated, c)
+            return mutated
+
+        return pull
+
+    return pull_of
+
+
+def _transposed(c: Any) -> Any:
+    return c if c.ndim < 2 else np.swapaxes(c, -1, -2).reshape(c.shape)
+
+
+def _dropping_the_cotangent(rule: Rule, effect: Effect) -> Pull:
+    def pull(g: Any, saved: Any) -> Any:
+        mutated = rule.pull(_changed(g, _ones), saved)
+        effect.compare(mutated, rule.pull(g, saved))
+        return mutated
+
+    return pull
+
+
+def _reading(where: int, change_of: Callable[[], Callable[[Any], Any]]) -> Callable[[Rule, Effect], Pull]:
+    """Return the mutation that lets the rule read other values in one place of what its node kept."""
+
+    def pull_of(rule: Rule, effect: Effect) -> Pull:
+        change = change_of()
+
+        def pull(g: Any, saved: Any) -> Any:
+            others = [_changed(x, change) if i == where else x for i, x in enumerate(saved)]
+            mutated = rule.pull(g, others)
+            effect.compare(mutated, rule.pull(g, saved))
+            return mutated
+
+        return pull
+
+    return pull_of
+
+
+def _taking_for_a_constant(where: int) -> Callable[[Rule, Effect], Pull]:
+    """Return the mutation that makes the derivative of the rule forget that what it reads depends on anything."""
+
+    def pull_of(rule: Rule, effect: Effect) -> Pull:
+        def pull(g: Any, saved: Any) -> Any:
+            nodes = set()
+
+            def detached(x: Tensor) -> Tensor:
+                nodes.add(x._node)
+                return x.detach()
+
+            others = [_changed(x, detached, Tensor) if i == where else x for i, x in enumerate(saved)]
+            effect.seen = effect.seen or _depends(rule, g, saved, nodes - {None})
+            return rule.pull(g, others)
+
+        return pull
+
+    return pull_of
+
+
+def _depends(rule: Rule, g: Any, saved: Any, nodes: set[Any]) -> bool:
+    """Return whether the rule's result, differentiated again, leads to these nodes directly: by what it records."""
+    start = count()
+    c = rule.pull(g, saved) if nodes else None
+    order = history([c._node], start) if isinstance(c, Tensor) and c._node is not None else []
+    own = [node for node in order if node.number > start]
+    return any(parent in nodes for node in own for parent in node.parents or ())
+
+
+def _changed(x: Any, change: Callable[[Any], Any], kind: Any = (Tensor, np.ndarray, np.generic, float)) -> Any:
+    """Return a value, or several in a tuple or list, with each array of floats changed."""
+    if isinstance(x, (tuple, list)):
+        return type(x)([_changed(part, change, kind) for part in x])
+    floating = isinstance(x, kind) and (isinstance(x, float) or x.dtype.kind == "f")
+    return change(x) if floating else x
+
+
+def _ones(x: Any) -> Any:
+    """Return ones in place of x, of its kind."""
+    if isinstance(x, float) and not isinstance(x, np.generic):
+        return 1.0
+    ones = np.ones(x.shape, x.dtype)
+    return Tensor(ones) if isinstance(x, Tensor) else ones
+
+
+class _Stale:
+    """What keeps returning the first values of each shape that it was shown."""
+
+    def __init__(self) -> None:
+        self.first: dict[Any, Any] = {}
+
+    def __call__(self, x: Any) -> Any:
+        return self.first.setdefault(np.shape(raw(x)), raw(x))
