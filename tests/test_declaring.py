@@ -47,6 +47,41 @@ def test_a_rule_on_raw_arrays_raises_at_second_order_instead_of_being_wrong() ->
         tg.autograd.grad(raw(x), x, create_graph=True)
 
 
+@pytest.mark.parametrize(
+    "read",
+    [lambda x: x.data, lambda x: x.item(), lambda x: x.numpy(), lambda x: np.array(x.tolist()), lambda x: x.detach()],
+    ids=["data", "item", "numpy", "tolist", "detach"],
+)
+def test_a_rule_that_leaves_the_graph_raises_at_second_order(read: Any) -> None:
+    @primitive(name="left", method=False)
+    def left(x: Any, /) -> Any:
+        return x * x * x
+
+    left.vjp(lambda g, x: g * 3 * (read(x) if isinstance(x, tg.Tensor) else x) ** 2)
+    assert float(tg.grad(left)(2.0)) == 12.0
+    for second in (
+        lambda: tg.grad(tg.grad(left))(2.0),
+        lambda: tg.hessian(left)(2.0),
+        lambda: tg.hvp(left, (2.0,), (1.0,)),
+    ):
+        with pytest.raises(tg.errors.DetachedError, match="would be silently 0"):
+            second()
+
+
+def test_hooks_and_checkpoints_may_read_values_while_a_gradient_is_recorded() -> None:
+    seen = []
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = x * x * x
+    y.register_hook(lambda g: seen.append(g.detach().tolist()))
+
+    def branching(t: Any) -> Any:
+        return t * t if t.data[0] > 0 else t
+
+    (g,) = tg.autograd.grad((tg.checkpoint(branching)(y) * 1).sum(), x, create_graph=True)
+    assert tg.autograd.grad(g.sum(), x)[0].tolist() == [30.0, 30 * 16.0]
+    assert seen[0] == [2.0, 16.0]
+
+
 def test_a_primitive_without_a_rule_refuses_to_lose_the_gradient() -> None:
     @primitive()
     def mystery(x: Any, /, power: int = 2) -> Any:

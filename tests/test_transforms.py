@@ -384,3 +384,20 @@ def test_ravel_of_nested_numbers_is_numpys() -> None:
 def test_mistakes_are_told(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_what_comes_of_a_run_inside_a_run_is_free_of_both() -> None:
+    mixed = tg.grad(tg.grad(lambda a, b: a * a * b * b, 0), 1)(2.0, 3.0)
+    assert not mixed.requires_grad
+    assert float(mixed) == 24.0
+    inside = tg.grad(lambda b: tg.grad(lambda a: a * a * b)(2.0))(3.0)
+    assert float(inside) == 4.0
+    assert float(tg.vjp(lambda b: tg.grad(lambda a: a * a * b)(2.0), 3.0)[1](1.0)[0]) == 4.0
+    assert float(tg.jvp(lambda b: tg.grad(lambda a: a * a * b)(2.0), (3.0,), (1.0,))[1]) == 4.0
+    crossed = tg.jacobian(tg.grad(lambda a, b: (a * b).sum(), 0), 1)(np.ones(2), np.ones(2))
+    assert not crossed.requires_grad
+    assert crossed.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    w = tg.tensor(3.0, requires_grad=True)
+    outer = tg.grad(lambda b: tg.grad(lambda a: a * a * b * w)(2.0))(3.0)
+    assert outer.requires_grad
+    assert tg.autograd.grad(outer, w)[0].item() == 4.0

@@ -20,7 +20,7 @@ import numpy as np
 from .errors import rule_shape
 from .memory import keep_memory_once
 from .node import ITEM, Node, history, record
-from .recording import enable_grad
+from .recording import enable_grad, recording_rules, users_code
 
 Lift = Callable[[Any, Node | None], Any]
 
@@ -47,7 +47,7 @@ def pullback(
     alarms: list[str] = []
     masked = any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds.values())
     flags = np.errstate(invalid="call", divide="ignore", over="ignore", call=lambda kind, _: alarms.append(kind))
-    with flags, enable_grad() if create_graph else nullcontext():
+    with flags, recording_rules() if create_graph else nullcontext():
         for node in order:
             g = cotangents.pop(node, None)
             if g is None:
@@ -117,7 +117,7 @@ def pushforward(
     """
     found: dict[Node, Any] = dict(tangents)
     quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
-    with quiet, enable_grad() if create_graph else nullcontext():
+    with quiet, recording_rules() if create_graph else nullcontext():
         for node in reversed(history(roots)):
             parents = node.parents or ()
             if node in found or not any(parent in found for parent in parents):
@@ -260,7 +260,8 @@ def _run_hooks(node: Node, g: Any, lift: Lift) -> Any:
     assert node.hooks is not None
     for hook in list(node.hooks.values()):
         recorded = not isinstance(g, (np.ndarray, np.generic))
-        changed = hook(np.positive(g) if recorded else lift(np.array(g), None))
+        with users_code():
+            changed = hook(np.positive(g) if recorded else lift(np.array(g), None))
         if changed is not None:
             changed = changed if hasattr(changed, "requires_grad") else lift(np.asarray(changed), None)
             changed = np.positive(changed).astype(node.dtype)

@@ -11,7 +11,7 @@ from . import errors
 from .autodiff import pullback
 from .containers import filled, leaves, map_leaves
 from .node import Node, count, history, item, record
-from .recording import enable_grad, recording
+from .recording import enable_grad, recording, users_code
 from .tensors import Tensor, make
 
 
@@ -63,7 +63,7 @@ def _recorded(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[tuple[An
     nodes from outside that those came from.
     """
     first = count()
-    with enable_grad():
+    with enable_grad(), users_code():
         output = function(*args, **kwargs)
     results = [(x, isinstance(x, Tensor) and x._node is not None and x._node.number > first) for x in leaves(output)]
     order = history([x._node for x, made in results if made], since=first)

@@ -292,6 +292,13 @@ def not_on_the_way(name: str, key: str) -> str:
     )
 
 
+def raw_in_rule(what: str) -> str:
+    return (
+        f"a derivative rule reads t.{what} while it is recorded for a second derivative, which would be silently 0; "
+        "compute with the tensor itself, as in NumPy: np.square(x), x > 0, x[index]"
+    )
+
+
 def nothing_to_check() -> str:
     return "there is nothing to check: the inputs hold no number; pass arrays with at least one entry"
 

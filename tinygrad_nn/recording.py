@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -16,16 +16,34 @@ Observer = Callable[[Any, list[Any], dict[str, Any], Any], None]
 recording: ContextVar[Any] = ContextVar("recording", default=True)  # False, True, or the Observer who is told
 _entered: ContextVar[tuple[tuple[Any, Any], ...]] = ContextVar("entered", default=())
 
+inside_rule: ContextVar[bool] = ContextVar("inside_rule", default=False)
+
 
 @contextmanager
-def watched(observer: Observer) -> Iterator[None]:
-    """Operations in the body are recorded, and each is told to `observer(operation, arrays, parameters, node)`."""
-    before = recording.get()
-    recording.set(observer)
+def recording_rules() -> Iterator[None]:
+    """Operations in the body are recorded, and rules from outside this package may not leave Tensors for arrays."""
+    with enable_grad(), _set(inside_rule, True):
+        yield
+
+
+def users_code() -> AbstractContextManager[None]:
+    """The body, called by a rule or beside one, is none: it may read what it likes."""
+    return _set(inside_rule, False)
+
+
+@contextmanager
+def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    before = variable.get()
+    variable.set(value)
     try:
         yield
     finally:
-        recording.set(before)
+        variable.set(before)
+
+
+def watched(observer: Observer) -> AbstractContextManager[None]:
+    """Operations in the body are recorded, and each is told to `observer(operation, arrays, parameters, node)`."""
+    return _set(recording, observer)
 
 
 class _Switch:

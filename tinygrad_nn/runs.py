@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,24 @@ from .ops.elementwise import positive
 from .ops.joining import stack
 from .recording import enable_grad, recording
 from .tensors import Tensor, make, seed_of
+
+
+class Scope:
+    """Whether a run's function is running, or called again for a derivative; the arguments' leaves keep it."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = False
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be open in the body."""
+        before, self.open = self.open, True
+        try:
+            yield
+        finally:
+            self.open = before
 
 
 class Run:
@@ -34,10 +53,11 @@ class Run:
         numbers = [n + len(args) if n < 0 else n for n in given]
         if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
             raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
-        self.inputs = [map_leaves(_variable, args[n]) for n in numbers]
+        self.scope = Scope()
+        self.inputs = [map_leaves(lambda x: _variable(x, self.scope), args[n]) for n in numbers]
         self.variables: list[Tensor] = list(leaves(self.inputs))
         place = dict(zip(numbers, self.inputs, strict=True))
-        with enable_grad():
+        with enable_grad(), self.scope.entered():
             result = function(*[place.get(n, a) for n, a in enumerate(args)], **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError("a function with has_aux=True returns (value, aux)")
@@ -50,7 +70,7 @@ class Run:
         self.nodes: list[Node | None] = [r._node for r in self.results]
         own = {x._node for x in self.variables}
         order = history([node for node in self.nodes if node is not None])
-        self.foreign = any(node.operation is None and node not in own for node in order)
+        self.foreign = any(node.operation is None and node not in own and _is_wanted(node) for node in order)
 
     def records(self, given: Sequence[Any] = ()) -> bool:
         """Return whether derivatives along the given directions are to be recorded."""
@@ -77,7 +97,8 @@ class Run:
             if result._node is not None:
                 seeds[result._node] = seeds[result._node] + seed if result._node in seeds else seed
         own: set[Any] = {x._node for x in self.variables}
-        found = pullback(seeds, own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
+        with self.scope.entered():
+            found = pullback(seeds, own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
         return [_made(found.get(x._node), x, recorded) for x in self.variables]  # type: ignore[arg-type]
 
     def push(self, tangents: Sequence[Any]) -> list[Tensor]:
@@ -86,7 +107,8 @@ class Run:
         given: dict[Any, Any] = {
             x._node: t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)
         }
-        found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
+        with self.scope.entered():
+            found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
         pairs = zip(self.nodes, self.results, strict=True)
         return [_made(None if node is None else found.get(node), result, recorded) for node, result in pairs]
 
@@ -143,11 +165,18 @@ def _stacked(parts: list[Tensor], axis: int, result: Tensor, x: Tensor) -> Any:
     return stack(parts, axis).reshape(shape) if parts else make(np.zeros(shape, x.dtype), None)
 
 
-def _variable(x: Any) -> Tensor:
+def _is_wanted(leaf: Node) -> bool:
+    """Return whether somebody may still differentiate by a leaf: not if it was the variable of a run that is over."""
+    return not isinstance(leaf.saved, Scope) or leaf.saved.open
+
+
+def _variable(x: Any, scope: Scope) -> Tensor:
     """Return what the function is to see of an argument: a node of its own, told from all others."""
     t = as_tensor(x)
     if t.requires_grad and recording.get():
         return positive(t)
     if t.dtype.kind != "f":
         raise errors.DtypeError(errors.no_gradient_dtype(t.dtype))
-    return Tensor(t.data, requires_grad=True)
+    variable = Tensor(t.data, requires_grad=True)
+    variable._node.saved = scope  # type: ignore[union-attr]
+    return variable

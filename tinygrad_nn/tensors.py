@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +14,10 @@ from . import errors
 from .arrays import as_array
 from .autodiff import pullback
 from .node import Node, count, record
-from .recording import enable_grad, no_grad, recording
+from .recording import enable_grad, inside_rule, no_grad, recording
 
 new = object.__new__
+_PACKAGE = os.path.dirname(__file__) + os.sep
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 
@@ -50,6 +53,8 @@ class Tensor:
     @property
     def data(self) -> Any:
         """The array itself, shape (...). Writing into it is not seen by any graph."""
+        if inside_rule.get():
+            self._refuse_in_rule("data")
         data = self._array
         if type(data) is not np.ndarray:
             data = self._array = np.asarray(data)
@@ -62,6 +67,7 @@ class Tensor:
 
     def numpy(self) -> Any:
         """Return a read-only view of the array."""
+        self._refuse_in_rule("numpy()")
         view = self.data.view()
         view.flags.writeable = False
         return view
@@ -94,6 +100,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a tensor of the same values that records nothing; the array is shared."""
+        self._refuse_in_rule("detach()")
         return make(self._array, None)
 
     def retain_grad(self) -> None:
@@ -142,10 +149,12 @@ class Tensor:
 
     def item(self) -> Any:
         """Return the only entry as a Python number."""
+        self._refuse_in_rule("item()")
         return self.data.item()
 
     def tolist(self) -> Any:
         """Return the entries as nested lists of Python numbers."""
+        self._refuse_in_rule("tolist()")
         return self.data.tolist()
 
     def zero_grad(self) -> None:
@@ -171,6 +180,13 @@ class Tensor:
             raise errors.InplaceError(errors.recorded_assignment())
         self._array = result._array
         return self
+
+    def _refuse_in_rule(self, what: str) -> None:
+        """Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
+        if inside_rule.get() and self._node is not None:
+            caller = sys._getframe(2).f_code.co_filename
+            if not caller.startswith(_PACKAGE):
+                raise errors.DetachedError(errors.raw_in_rule(what))
 
     def _refuse_loss(self, what: str) -> None:
         """Raise DetachedError while a gradient can still be lost: until the graph has been freed."""
