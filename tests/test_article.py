@@ -546,6 +546,7 @@ def test_a_state_that_does_not_fit_changes_nothing_and_lists_what_is_wrong() -> 
 
 
 def test_accuracy_by_hand() -> None:
+    assert tg.accuracy([0, 0, 1], [0.2, 0.1, 0.9]) == 1.0
     assert tg.accuracy([[0.9], [0.5], [0.2], [0.7]], [[1], [0], [0], [0]]) == 0.75
     assert tg.accuracy([0.9, 0.5, 0.2], [1, 1, 0]) == pytest.approx(2 / 3)
     assert tg.accuracy([[0.9], [0.5]], [1, 1]) == 0.5
@@ -594,6 +595,36 @@ def test_cost_follows_from_the_last_activation() -> None:
     assert np.isnan(right)
     with pytest.raises(ValueError, match=r"no loss follows from a last activation of 'tanh'; pass loss="):
         tg.train(small("tanh"), X, X[:, 0], 1, progress=False)
+
+
+@pytest.mark.parametrize("loss", [tg.binary_cross_entropy, tg.binary_cross_entropy_with_logits])
+def test_the_librarys_cross_entropies_are_trained_on_logits(loss: Any) -> None:
+    network = tg.DenseNetwork([{"input_dim": 1, "output_dim": 1, "activation": "sigmoid"}])
+    network.load_state_dict({"W1": np.ones((1, 1)), "b1": np.zeros(1)})
+    X, y = np.array([[50.0], [-50.0]]), np.array([0.0, 1.0])  # saturated, and wrong
+    assert tg.evaluate(network, X, y, loss) == tg.evaluate(network, X, y) == (50.0, 0.0)
+    assert np.isfinite(tg.train(network, X, y, 5, 0.01, loss=loss, progress=False).cost).all()
+
+
+def test_cross_entropy_after_a_softmax_takes_it_once() -> None:
+    network = tg.DenseNetwork([{"input_dim": 2, "output_dim": 3, "activation": "softmax"}])
+    X, y = data()
+    labels = y.astype(int).reshape(-1) % 3
+    assert tg.evaluate(network, X, labels, tg.cross_entropy) == tg.evaluate(network, X, labels)
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_labels_in_a_row_or_a_column_fit_a_loss_of_ones_own(columns: bool) -> None:
+    X, y = data()
+    network = small("identity")
+    labels = y.reshape(-1, 1) if columns else y.reshape(-1)
+    assert tg.evaluate(network, X, labels, tg.mse_loss)[0] == tg.evaluate(network, X, labels)[0]
+
+
+def test_an_epoch_that_is_interrupted_between_its_entries_is_dropped() -> None:
+    history = tg.History(cost=[1.0, 0.5], accuracy=[0.7], validation_cost=[2.0])
+    history.end_together()
+    assert (history.cost, history.accuracy, history.validation_cost) == ([1.0], [0.7], [2.0])
 
 
 def test_a_loss_of_ones_own_replaces_it() -> None:

@@ -694,3 +694,7 @@ def test_infinities_and_nans_in_a_batch_stay_in_their_own_column(bad: float) -> 
     (bias + np.zeros((4, 3))).backward(seed)
     assert (slope(bias)[0], slope(bias)[2]) == (4.0, 4.0)
     np.testing.assert_equal(slope(bias)[1], bad)
+
+
+def test_hypot_at_0_has_slope_and_curvature_0() -> None:
+    assert tg.hessian(lambda x: np.hypot(x[0], x[1]))(np.zeros(2)).tolist() == [[0.0, 0.0], [0.0, 0.0]]

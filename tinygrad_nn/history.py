@@ -25,6 +25,12 @@ class History:
     def __len__(self) -> int:
         return len(self.cost)
 
+    def end_together(self) -> None:
+        """Drop what an interrupted epoch has left in some of the lists only."""
+        kept = min(len(self.cost), len(self.accuracy))
+        for entries in (self.cost, self.accuracy, self.validation_cost, self.validation_accuracy):
+            del entries[kept:]
+
     def __repr__(self) -> str:
         if not self.cost:
             return "History of 0 epochs"

@@ -14,9 +14,9 @@ from . import errors
 from .errors import DataError, DivergedError
 from .history import History, shown
 from .memory import keep_memory_once
-from .nn.dense import DenseNetwork
+from .nn.dense import ACTIVATIONS, DenseNetwork
 from .ops.elementwise import sigmoid
-from .ops.fused import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from .ops.fused import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .optim import SGD, Optimizer
 from .recording import no_grad
 from .samples import checked_labels, checked_samples
@@ -29,8 +29,8 @@ def accuracy(predictions: Any, labels: Any) -> float:
     """Return the share of samples that are right, from 0 to 1.
 
     Labels shaped like the predictions are compared output by output at > 0.5, and all have to fit;
-    class indices, of shape (m,), are compared with the argmax of predictions (m, k). Predictions that
-    are whole numbers or booleans are classes themselves: they are compared as they are.
+    class indices, of shape (m,), are compared with the argmax of predictions (m, k). Where both are
+    whole numbers or booleans, they are classes: they are compared as they are.
     """
     p = predictions.data if isinstance(predictions, Tensor) else np.asarray(predictions)
     y = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
@@ -39,7 +39,7 @@ def accuracy(predictions: Any, labels: Any) -> float:
     if not len(p):
         raise DataError("the accuracy of no samples is not defined; pass at least one")
     if p.shape == y.shape:
-        right = p == y if p.dtype.kind in "biu" else (p > 0.5) == (y > 0.5)
+        right = p == y if p.dtype.kind in "biu" and y.dtype.kind in "biu" else (p > 0.5) == (y > 0.5)
         return float(right.reshape(len(p), -1).all(axis=1).mean())
     if p.ndim == 2 and y.shape == p.shape[:1]:
         if p.shape[1] == 1:
@@ -74,7 +74,8 @@ def train(
 
     The loss follows from the last activation: binary cross entropy summed over outputs (sigmoid),
     cross entropy (softmax), squared error summed over outputs (identity), each through its stable
-    form and averaged over samples. `loss(activations, y)` replaces it. Plain gradient descent with
+    form and averaged over samples. `loss(activations, y)` replaces it; the library's cross entropies after
+    their activation are computed from the logits. Plain gradient descent with
     `learning_rate` (default 0.01), unless an `optimizer` is given. `batch_size=None` takes all rows
     at once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`.
     `on_epoch(epoch, history)` runs after each epoch's update.
@@ -103,12 +104,21 @@ def train(
             if on_epoch is not None:
                 on_epoch(epoch, history)
     except KeyboardInterrupt:
+        history.end_together()
         print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
     else:
         run.check_parameters(epochs)
     finally:
         history.seconds = time.perf_counter() - started
     return history
+
+
+# The losses whose stable form reads what is before the last activation.
+_ON_LOGITS: list[tuple[str, Any, Any]] = [
+    ("sigmoid", binary_cross_entropy, binary_cross_entropy_with_logits),
+    ("sigmoid", binary_cross_entropy_with_logits, binary_cross_entropy_with_logits),
+    ("softmax", cross_entropy, cross_entropy),
+]
 
 
 def _check_count(name: str, value: Any, least: int) -> None:
@@ -136,18 +146,25 @@ class _Cost:
         if loss is None and network.activation not in ("sigmoid", "softmax", "identity"):
             raise ValueError(errors.no_loss_follows(network.activation))
         self.network, self.loss = network, loss
+        self.on_logits = next((f for last, own, f in _ON_LOGITS if last == network.activation and own is loss), None)
 
     def checked(self, X: Any, y: Any, which: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Return the data as arrays that fit the network; a loss of one's own reads labels of its own."""
         X, y = checked_samples(self.network, X, y, which)
-        return X, y if self.loss is not None else checked_labels(self.network, y, which)
+        if self.loss is None or self.on_logits is not None:
+            return X, checked_labels(self.network, y, which)
+        return X, y.reshape(-1, 1) if y.ndim == 1 and self.network.outputs == 1 else y
 
     def of(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, float]:
         """Return the cost, averaged over samples, and the accuracy (nan for a regression)."""
-        if self.loss is not None:
+        if self.loss is not None and self.on_logits is None:
             p = self.network(X)
             return self._own_loss(p, y), _accuracy_or_nan(p.data, y)
         z = self.network.logits(X)
+        if self.on_logits is not None:
+            with no_grad():
+                p = ACTIVATIONS[self.network.activation](z.detach())
+            return self.on_logits(z, y), accuracy(p, y)
         if self.network.activation == "softmax":
             return cross_entropy(z, y), accuracy(z, y)
         loss, guess = mse_loss, math.nan

@@ -95,7 +95,7 @@ square      = elementwise(np.square,      lambda g, x: g * (2 * x))
 sqrt        = elementwise(np.sqrt,        lambda g, y: g / (2 * y),                                      domain=(0.5, 2))
 cbrt        = elementwise(np.cbrt,        lambda g, y: g / (3 * y * y),                                  domain=(0.5, 2))
 reciprocal  = elementwise(np.reciprocal,  lambda g, y: -g * y * y,                                       domain=(0.5, 2))
-hypot       = elementwise(np.hypot,       lambda g, a, y: g * (a / _nonzero(y)), lambda g, b, y: g * (b / _nonzero(y)), method=False, masks=True, kinks={(0, 0): (0, 0)})
+hypot       = elementwise(np.hypot,       lambda g, a, y: g * quotient(a, y), lambda g, b, y: g * quotient(b, y), method=False, masks=True, kinks={(0, 0): (0, 0)})
 
 radians     = elementwise(np.radians,     lambda g: g * (math.pi / 180), method=False)
 deg2rad     = elementwise(np.deg2rad,     lambda g: g * (math.pi / 180))
