@@ -10,7 +10,7 @@ import tinygrad_nn
 
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
 LAYERS = [
-    {"history", "memory", "remedies"},
+    {"history", "memory", "remedies", "unsupported"},
     {"errors"},
     {"arrays", "containers", "node", "recording"},
     {"autodiff"},

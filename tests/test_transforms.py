@@ -336,6 +336,13 @@ def test_ravel_and_unravel_are_inverse() -> None:
         tg.unravel(vector[:-1], tree)
 
 
+def test_unravel_gives_the_dtypes_of_its_model() -> None:
+    tree = [np.ones(2, np.float32), 0.5, np.ones(1), 3]
+    for vector in (tg.ravel(tree), np.ones(5)):
+        back = tg.unravel(vector, tree)
+        assert [x.dtype for x in back] == [np.float32, np.float64, np.float64, np.float64]
+
+
 def test_ravel_and_unravel_record() -> None:
     vector = tg.tensor(np.arange(3.0), requires_grad=True)
     tree = tg.unravel(vector, {"a": 0.0, "b": np.zeros(2)})
@@ -379,6 +386,8 @@ def test_ravel_of_nested_numbers_is_numpys() -> None:
         (lambda: tg.jacobian(lambda x: 3.0)(1.0), TypeError, "returns a Tensor, got float"),
         (lambda: tg.hessian(lambda x: x)(np.ones(2)), GradientError, r"output\.sum\(\)"),
         (lambda: tg.jacobian(np.sin, 1)(1.0), ValueError, "argnums"),
+        (lambda: tg.grad(np.sin, "x")(1.0), TypeError, "a whole number or a sequence of them, not 'x'"),  # type: ignore[arg-type]
+        (lambda: tg.grad(np.sin, 0.0)(1.0), TypeError, r"not 0\.0"),  # type: ignore[arg-type]
     ],
 )
 def test_mistakes_are_told(call: Any, error: type[Exception], message: str) -> None:

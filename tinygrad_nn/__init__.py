@@ -34,6 +34,7 @@ from .study.backprop import diff_backprop
 from .tensors import Tensor
 from .training import accuracy, evaluate, train
 from .transforms import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
+from .unsupported import reason
 
 if TYPE_CHECKING:
     from . import testing
@@ -90,7 +91,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `tg.testing` when it is first used: programs that test nothing don't wait for it."""
+    """Import `tg.testing` when it is first used, since programs that test nothing don't wait for it.
+
+    Raises AttributeError, which says why where NumPy has a function of that name that is not recorded.
+    """
     if name == "testing":
         return import_module(".testing", __name__)
+    if reason(name) is not None:
+        raise AttributeError(errors.unknown_numpy(f"tg.{name}", ()))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

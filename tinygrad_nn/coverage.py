@@ -12,6 +12,7 @@ from . import ops
 from .dispatch import UFUNC_METHODS, WITHOUT_DERIVATIVE
 from .operation import OPERATIONS
 from .tensors import NUMPY_FUNCTIONS
+from .unsupported import MISSING
 
 DIFFERENTIABLE, CONSTANT = "differentiable", "piecewise constant"
 NO_FUNCTION, UNSUPPORTED = "not a function of arrays", "not supported"
@@ -27,21 +28,6 @@ _UTILITIES = """
     unravel_index zeros packbits unpackbits row_stack
 """.split()  # noqa: SIM905
 _CREATION = ["empty_like", "fftfreq", "full_like", "ones_like", "rfftfreq", "zeros_like"]
-_STEPS = ["nanargmax", "nanargmin", "spacing"]
-_MISSING = {
-    "a derivative of complex numbers": dict.fromkeys(
-        ("fft", "fft2", "fftn", "hfft", "ifft", "ifft2", "ifftn", "ihfft", "irfft", "irfft2", "irfftn", "rfft", "rfft2",
-         "rfftn"), "convolve",
-    ) | {"angle": "arctan2", "sort_complex": "sort", "eig": "linalg.eigh", "eigvals": "linalg.eigvalsh"},
-    "its roots are complex": {"roots": "polyval"},
-    "a derivative by its weights": dict.fromkeys(("histogram", "histogram2d", "histogramdd"), "bincount"),
-    "its shape depends on values": dict.fromkeys(
-        ("intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse",
-         "unique_values"), "getitem",
-    ),
-    "a Bessel function": {"i0": "exp"},
-    "a difference that rounding makes": {"nextafter": "positive"},
-}  # fmt: skip
 _GROUPS = {"numpy": np, "numpy.linalg": np.linalg, "numpy.fft": np.fft}
 
 
@@ -73,12 +59,12 @@ def _public(module: Any) -> list[str]:
 def _row(group: str, name: str, value: Any) -> Row:
     if isinstance(value, type) or not callable(value) or name in _UTILITIES or name in _CREATION:
         return Row(group, name, NO_FUNCTION)
-    for reason, names in _MISSING.items():
+    for reason, names in MISSING.items():
         if name in names:
             return Row(group, name, UNSUPPORTED, f"{reason}; nearest: tg.{names[name]}")
     if value in NUMPY_FUNCTIONS:
         return Row(group, name, CONSTANT if _is_constant(NUMPY_FUNCTIONS[value]) else DIFFERENTIABLE)
-    if value in WITHOUT_DERIVATIVE or name in _STEPS:
+    if value in WITHOUT_DERIVATIVE:
         return Row(group, name, CONSTANT)
     return Row(group, name, "unknown")
 

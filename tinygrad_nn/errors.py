@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .remedies import called, remedy
+from .unsupported import reason
 
 
 class GradientError(RuntimeError):
@@ -96,6 +97,13 @@ def not_the_same_again() -> str:
     )
 
 
+def wrong_argnums(found: Any) -> str:
+    return (
+        "argnums says by which positional arguments to differentiate: a whole number or a sequence of them, "
+        f"not {found!r}; of arguments that are passed by name, make one dict, which is a single argument"
+    )
+
+
 def returns_no_tensor(kind: str) -> str:
     return (
         f"a function to differentiate returns a Tensor, got {kind}; build its result with operations on its "
@@ -129,23 +137,24 @@ def unsupported_values(what: str) -> str:
 def silent_loss(what: str) -> str:
     return (
         f"{what} would lose the gradient of a tensor that requires one; write t.item() for the number, "
-        "t.data for the array itself, or t.detach() for a tensor that records nothing; to build an array "
-        "of tensors, use tg.stack, or assign into a tensor made by tg.zeros"
+        "t.data for the array itself, or t.detach() for a tensor that records nothing; where NumPy doesn't see that "
+        "tensors are meant, as in nested lists, np.full or scipy.special.logsumexp, call tg's function of that name, "
+        "such as tg.stack; or assign into a tensor made by tg.zeros"
     )
-
-
-_SETS = (
-    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "union1d", "intersect1d", "setdiff1d",
-    "setxor1d",
-)  # fmt: skip
 
 
 def unknown_numpy(name: str, known: Iterable[str]) -> str:
     short = name.rpartition(".")[2]
-    if short in _SETS:
+    why, nearest = reason(short) or ("", "")
+    if nearest == "getitem":
         return (
-            f"{name} is not recorded by tinygrad_nn: the shape of its result depends on values; find indices by "
+            f"{name} is not recorded by tinygrad_nn: {why}; find indices by "
             "np.unique(t.data, return_index=True), then write t[indices]"
+        )
+    if why:
+        return (
+            f"{name} is not recorded by tinygrad_nn: {why}; the nearest that is: tg.{nearest}; or call it on t.data, "
+            "without gradients"
         )
     names = sorted({n for n in known if not n.startswith("linalg_")})  # those are in NumPy itself under the same names
     near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
@@ -234,8 +243,9 @@ def no_rule(name: str) -> str:
 def told_apart(what: str) -> str:
     return (
         f"the derivative of {what} is not defined, for they can be turned into each other, and this "
-        "output depends on which they are; use the values alone, as by tg.linalg.eigvalsh or "
-        "tg.linalg.svdvals, or add small different numbers to the diagonal of the matrix"
+        "output, or a second derivative of the values alone, depends on which they are; use first derivatives of "
+        "the values alone, as by tg.linalg.eigvalsh or tg.linalg.svdvals, or add small different numbers to the "
+        "diagonal of the matrix"
     )
 
 
@@ -479,6 +489,10 @@ def no_samples(name: str) -> str:
 
 def no_arrays(name: str) -> str:
     return f"the inputs to check {name!r} on hold no array; each is a tuple of arguments: write ((2, 3),) for one array"
+
+
+def needs_scipy(name: str) -> str:
+    return f"{name} takes its values from SciPy; install it with: {sys.executable} -m pip install scipy"
 
 
 def needs_hypothesis() -> str:

@@ -49,7 +49,9 @@ class Run:
         self, function: Any, args: tuple[Any, ...], kwargs: Any, argnums: int | Sequence[int], has_aux: bool
     ) -> None:
         self.argnums = argnums
-        given = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+        if not all(isinstance(n, (int, np.integer)) for n in given):
+            raise TypeError(errors.wrong_argnums(argnums))
         numbers = [n + len(args) if n < 0 else n for n in given]
         if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
             raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
@@ -86,7 +88,7 @@ class Run:
         """Return a value per variable in the nesting of the arguments: one tree, or a tuple of trees."""
         each = iter(values)
         trees = tuple([filled(tree, each) for tree in self.inputs])
-        return trees[0] if isinstance(self.argnums, int) else trees
+        return trees if isinstance(self.argnums, Sequence) else trees[0]
 
     def pull(self, cotangents: Sequence[Any], *, retain_graph: bool) -> list[Tensor]:
         """Return the cotangent of each variable, given one per result (None: 1)."""

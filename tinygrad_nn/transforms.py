@@ -143,6 +143,7 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 def unravel(vector: Any, like: Any) -> Any:
     """Return the entries of a vector in the shapes and the nesting of `like`; a Module becomes a dict by name.
 
+    Floating-point leaves have `like`'s dtypes, the others that of the vector.
     Raises ValueError where the sizes differ.
 
     >>> import tinygrad_nn as tg
@@ -151,10 +152,12 @@ def unravel(vector: Any, like: Any) -> Any:
     tg.tensor(1., dtype='float64')
     """
     vector = as_tensor(vector)
-    shapes = [np.shape(x) for x in leaves(like)]
+    models = [as_tensor(x) for x in leaves(like)]
+    shapes = [x.shape for x in models]
     ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
     if vector.shape != ((ends or [0])[-1],):
         raise ValueError(f"a vector of {(ends or [0])[-1]} entries is needed, got shape {vector.shape}")
     starts = [0, *ends[:-1]]
     parts = [vector[start:end].reshape(shape) for start, end, shape in zip(starts, ends, shapes, strict=True)]
-    return filled(like, iter(parts))
+    dtypes = [x.dtype if x.dtype.kind == "f" else vector.dtype for x in models]
+    return filled(like, iter([part.astype(dtype) for part, dtype in zip(parts, dtypes, strict=True)]))
