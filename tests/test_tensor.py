@@ -291,6 +291,21 @@ def test_creation_from_a_recorded_tensor_keeps_its_graph_or_raises(create: Calla
     assert t.requires_grad
 
 
+def test_filling_by_a_recorded_tensor_keeps_its_graph() -> None:
+    w, row = leaf(2.0), leaf([1.0, 3.0])
+    assert tg.full(3, w).tolist() == [2.0, 2.0, 2.0]
+    assert tg.full(shape=(2,), fill_value=[w, 1.0], dtype="float32").dtype == np.float32
+    y = np.full_like(row, w) + tg.full((2, 2), row) + tg.full_like(np.zeros((2, 2), np.float32), w).astype(float)
+    y.sum().backward()
+    assert w.grad is not None
+    assert row.grad is not None
+    assert (w.grad.item(), row.grad.tolist()) == (8.0, [2.0, 2.0])
+    assert tg.full(2, w, requires_grad=True).is_leaf
+    assert tg.full(2, w, name="w").name == "w"
+    with pytest.raises(TypeError, match=r"np\.full.*tg's function of that name"):
+        np.full(2, w)
+
+
 # What a tensor tells.
 
 

@@ -62,6 +62,13 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
     """Return NumPy's creation function with `requires_grad` and `name` added."""
 
     def create(*args: Any, requires_grad: bool = False, name: str | None = None, **options: Any) -> Tensor:
+        fill = args[1] if len(args) > 1 else options.get("fill_value")
+        if function in (np.full, np.full_like) and _holds_recorded(fill):
+            values = tensor(fill)
+            plain = [values.data if a is fill else a for a in args]
+            like = create(*plain, **{key: values.data if a is fill else a for key, a in options.items()})
+            whole: Any = np.broadcast_to(values, like.shape)
+            return named(whole.astype(like.dtype), requires_grad, name)
         given = [_value(a, function, place) for place, a in enumerate(args)]
         if function.__name__.endswith("_like"):
             options = {name: _value(a, function, int(name == "dtype")) for name, a in options.items()}

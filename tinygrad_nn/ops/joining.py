@@ -38,7 +38,8 @@ def _own_part(g: Any, index_of_input: int, xs_shapes: Any, axis: int) -> Any:
 
 
 def _parts(xs: Any, name: str) -> list[Any]:
-    parts = list(xs)
+    """Return what is to be joined, each nested list of tensors as one tensor that keeps their graph."""
+    parts = [as_tensor(x) if isinstance(x, (list, tuple)) else x for x in xs]
     if not parts:
         raise ValueError(nothing_to_join(name))
     return parts
