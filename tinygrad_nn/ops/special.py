@@ -1,28 +1,35 @@
-"""Special functions: by SciPy where it is installed, by NumPy alone elsewhere; the rules are ours."""
+"""Special functions: by SciPy where it is installed, by NumPy alone or with a clear error elsewhere; the rules are ours."""
 
 # ruff: noqa: E501
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..dispatch import SCIPY_FUNCTIONS
+from ..errors import needs_scipy
 from ..operation import sample
 from ..primitive import PUBLIC, composite, elementwise, primitive
 from .elementwise import quotient, sigmoid
 
 
-def _by_scipy(name: str, one: Any, x: Any) -> Any:
-    """Return scipy.special's function of the array, or the one of each number where SciPy isn't installed."""
+def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
+    """Return scipy.special's function of the array, or `one` of each number where SciPy isn't installed.
+
+    What comes `before` the array is passed on. Raises ImportError without SciPy if `one` is None.
+    """
     x = np.asarray(x)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
     try:
         import scipy.special
     except ImportError:
+        if one is None:
+            raise ImportError(needs_scipy(name)) from None
         return np.asarray(np.frompyfunc(one, 1, 1)(x)).astype(dtype)
-    y = getattr(scipy.special, name)(x.astype(np.float32) if dtype.char == "e" else x)
+    y = getattr(scipy.special, name)(*before, x.astype(np.float32) if dtype.char == "e" else x)
     return np.asarray(y).astype(dtype)
 
 
@@ -60,6 +67,50 @@ def _xlog1py(a: Any, b: Any) -> Any:
     return np.asarray(a * np.log1p(np.where(a == 0, 0, b)), np.result_type(a, b, np.float16))
 
 
+def _gamma(x: Any) -> Any:
+    """Return the gamma function, (x - 1)! at whole numbers. Shapes: (...) -> (...)."""
+    return _by_scipy("gamma", None, x)
+
+
+def _rgamma(x: Any) -> Any:
+    """Return 1 / gamma(x), and 0 at 0, -1, -2, ... Shapes: (...) -> (...)."""
+    return _by_scipy("rgamma", None, x)
+
+
+def _rgamma_slope(x: Any) -> Any:
+    """Return the derivative of 1 / gamma(x): left of 0.5 by reflection, which is finite at 0, -1, -2, ..."""
+    left = x < 0.5
+    a, b = np.where(left, 1 - x, 1), np.where(left, 1, x)
+    turned = math.pi * np.where(left, x, 0)
+    slope = gamma.kernel(a) * (np.cos(turned) - np.sin(turned) * _polygamma(a) / math.pi)
+    return np.where(left, slope, -rgamma.kernel(b) * _polygamma(b))
+
+
+def _beta(a: Any, b: Any) -> Any:
+    """Return gamma(a) * gamma(b) / gamma(a + b). Shapes broadcast: (...), (...) -> (...)."""
+    return np.asarray(_by_scipy("beta", None, b, a), np.result_type(a, b, np.float16))
+
+
+def _betaln(a: Any, b: Any) -> Any:
+    """Return log|beta(a, b)|. Shapes broadcast: (...), (...) -> (...)."""
+    return np.asarray(_by_scipy("betaln", None, b, a), np.result_type(a, b, np.float16))
+
+
+def _erfinv(x: Any) -> Any:
+    """Return the inverse of erf, between -1 and 1. Shapes: (...) -> (...)."""
+    return _by_scipy("erfinv", None, x)
+
+
+def _erfcinv(x: Any) -> Any:
+    """Return the inverse of erfc, between 0 and 2. Shapes: (...) -> (...)."""
+    return _by_scipy("erfcinv", None, x)
+
+
+def _ndtr(x: Any) -> Any:
+    """Return the share of a standard normal distribution that lies below x. Shapes: (...) -> (...)."""
+    return _by_scipy("ndtr", lambda v: 0.5 * math.erfc(-v / math.sqrt(2)), x)
+
+
 def _polygamma(x: Any) -> Any:
     return polygamma.kernel(x, n=0)
 
@@ -69,11 +120,18 @@ _ROOT_PI = math.sqrt(math.pi)
 erf      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * np.exp(-x * x)),  name="erf")
 erfc     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * np.exp(-x * x)), name="erfc")
 gammaln  = elementwise(_gammaln, lambda g, x: g * _polygamma(x),                   name="gammaln", domain=(0.5, 3))
+gamma    = elementwise(_gamma,   lambda g, x, y: g * (y * _polygamma(x)),           name="gamma", domain=(0.5, 3))
+rgamma   = elementwise(_rgamma,  lambda g, x: g * _rgamma_slope(x),                 name="rgamma", domain=(-2, 3))
+beta     = elementwise(_beta,    lambda g, a, b, y: g * (y * (_polygamma(a) - _polygamma(a + b))), lambda g, a, b, y: g * (y * (_polygamma(b) - _polygamma(a + b))), name="beta", method=False, masks=True, domain=(0.5, 3))
+betaln   = elementwise(_betaln,  lambda g, a, b: g * (_polygamma(a) - _polygamma(a + b)), lambda g, a, b: g * (_polygamma(b) - _polygamma(a + b)), name="betaln", method=False, masks=True, domain=(0.5, 3))
+erfinv   = elementwise(_erfinv,  lambda g, y: g * (_ROOT_PI / 2 * np.exp(y * y)),   name="erfinv", domain=(-0.9, 0.9))
+erfcinv  = elementwise(_erfcinv, lambda g, y: g * (-_ROOT_PI / 2 * np.exp(y * y)),  name="erfcinv", domain=(0.1, 1.9))
+ndtr     = elementwise(_ndtr,    lambda g, x: g * (np.exp(-x * x / 2) / math.sqrt(2 * math.pi)), name="ndtr")
 logit    = elementwise(_logit,   lambda g, x: g / (x * (1 - x)),                    name="logit", domain=(0.1, 0.9))
 xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
 xlog1py  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
 PUBLIC["expit"] = sigmoid
-SCIPY_FUNCTIONS.update({f.__name__: f for f in (erf, erfc, gammaln, logit, xlogy, xlog1py)} | {"expit": sigmoid})
+SCIPY_FUNCTIONS.update({f.__name__: f for f in (erf, erfc, gammaln, logit, xlogy, xlog1py, gamma, rgamma, beta, betaln, erfinv, erfcinv, ndtr)} | {"expit": sigmoid})
 
 
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
@@ -136,6 +194,38 @@ polygamma.vjp(lambda g, x, n: g * polygamma.kernel(x, n=n + 1))
 def digamma(x: Any) -> Any:
     """Return the derivative of log(gamma(x)). Shapes: (...) -> (...)."""
     return polygamma(x)
+
+
+SCIPY_FUNCTIONS["psi"] = digamma
+
+
+@primitive(
+    name="bessel", pointwise=True, method=False,
+    samples=[
+        sample((2, 3), kind="j"), sample((), kind="i", n=1), sample(np.array([0.5, 3.0, 9.0]), kind="y", n=1),
+        sample((0,), kind="i"), sample(np.array([-1.5, 0.0, 2.0]), kind="j", n=-2),
+    ],
+)  # fmt: skip
+def _bessel(x: Any, /, kind: str = "j", n: int = 0) -> Any:
+    """Return the Bessel function J, Y or I (kind "j", "y" or "i") of a whole order n. Shapes: (...) -> (...)."""
+    own = f"{kind}{n}"
+    return _by_scipy(own, np.i0 if own == "i0" else None, x) if n in (0, 1) else _by_scipy(f"{kind}v", None, x, n)
+
+
+@_bessel.vjp
+def _bessel_slope(g: Any, x: Any, kind: str, n: int) -> Any:
+    """Source: Abramowitz and Stegun, 9.1.27 and 9.6.26."""
+    below, above = _bessel.kernel(x, kind=kind, n=n - 1), _bessel.kernel(x, kind=kind, n=n + 1)
+    return g * ((below + above if kind == "i" else below - above) / 2)
+
+
+SCIPY_FUNCTIONS |= {name: partial(_bessel, kind=name[0], n=int(name[1])) for name in ("j0", "j1", "y0", "y1", "i0", "i1")}
+
+
+@composite(numpy=[np.i0], method=False, samples=[sample((2, 3)), sample(np.zeros(2)), sample(()), sample((0,))])
+def i0(x: Any) -> Any:
+    """Return the modified Bessel function of order 0; its derivatives need SciPy. Shapes: (...) -> (...)."""
+    return _bessel(x, "i")
 
 
 def _sinc_slope(x: np.ndarray, n: int) -> Any:
