@@ -164,6 +164,14 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "gammaln": lambda x: np.array([math.lgamma(v) for v in x.flat]).reshape(x.shape),
     "polygamma": lambda x, n=0: scipy.special.polygamma(n, x),
     "digamma": lambda x: scipy.special.digamma(x),
+    "bessel": lambda x, kind="j", n=0: getattr(scipy.special, f"{kind}v")(n, x),
+    "gamma": lambda x: np.array([math.gamma(v) for v in x.flat]).reshape(x.shape),
+    "rgamma": lambda x: np.array([1 / math.gamma(v) for v in x.flat]).reshape(x.shape),
+    "beta": lambda a, b: np.exp(scipy.special.gammaln(a) + scipy.special.gammaln(b) - scipy.special.gammaln(a + b)),
+    "betaln": lambda a, b: scipy.special.gammaln(a) + scipy.special.gammaln(b) - scipy.special.gammaln(a + b),
+    "erfinv": lambda x: scipy.special.ndtri((x + 1) / 2) / math.sqrt(2),
+    "erfcinv": lambda x: -scipy.special.ndtri(x / 2) / math.sqrt(2),
+    "ndtr": lambda x: np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in x.flat]).reshape(x.shape),
     "sinc_derivative": sinc_integral,
     "logit": lambda x: np.log(x / (1 - x)),
     "xlogy": lambda a, b: scipy.special.xlogy(a, b),
@@ -248,7 +256,7 @@ def test_only_what_numpy_widens_is_widened() -> None:
 
 
 PRIVATE = {
-    "reshape_to", "permute", "join", "matrix_product", "sinc_derivative", "total", "largest", "smallest",
+    "reshape_to", "permute", "join", "matrix_product", "sinc_derivative", "bessel", "total", "largest", "smallest",
     "running_total",
     "running_largest", "running_smallest", "either", "share",
 } | BEHIND | {"distinct_quotient"}  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import sys
 from typing import Any
 
@@ -40,7 +41,8 @@ def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: A
     inputs = getattr(call, "inputs", None)  # what creates or assigns takes NumPy's arguments as they are
     if inputs is not None and (len(args) > inputs or not kwargs.keys() <= _names(call).keys()):
         args, kwargs = _matched(function, call, args, kwargs)
-    return call(*args, **kwargs)
+    out = kwargs.pop("out", None) if inputs is not None else None
+    return _written(call(*args, **kwargs), out, True)
 
 
 @functools.cache
@@ -65,7 +67,7 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
             keywords |= value
         elif kind is not kind.KEYWORD_ONLY and place < call.inputs and (name not in ours or ours[place] == name):
             positional.append(value)
-        elif name in ours:
+        elif name in ours or (name == "out" and value is not None):
             keywords[name] = value
         elif not _is_default(value, theirs[name].default, name):
             raise TypeError(errors.numpy_option(function.__name__, [name]))
@@ -83,7 +85,13 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     """Return the recorded result of a ufunc or of one of its methods, with `out=`, `where=` and `dtype=`."""
     call = NUMPY_FUNCTIONS.get(ufunc) or _of_scipy(ufunc)
     if call is None:
-        raise TypeError(errors.unknown_numpy(f"np.{ufunc.__name__}", known_names()))
+        theirs = getattr(np, ufunc.__name__, None) is ufunc
+        known = (
+            known_names()
+            if theirs
+            else [call.__name__ for call in SCIPY_FUNCTIONS.values() if hasattr(call, "__name__")]
+        )
+        raise TypeError(errors.unknown_numpy(f"{'np' if theirs else 'scipy.special'}.{ufunc.__name__}", known))
     if not options and method == "__call__":
         return call(*inputs)
     out, where = options.pop("out", None), options.pop("where", True)
@@ -147,13 +155,35 @@ def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
         options = {name: value for name, value in options.items() if value is not None or name == "axis"}
         return known(*inputs, **options)
     (x,) = inputs
-    keepdims, axis = options.pop("keepdims", False), options.pop("axis")
+    x = np.not_equal(x, 0) if ufunc in _LOGICAL else x if isinstance(x, Tensor) else np.asarray(x)
+    keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis")
+    start = options.pop("initial", ufunc.identity)
+    start = bool(start) if ufunc in _LOGICAL else start
     _only(ufunc, "reduce", options)
-    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
-    if not isinstance(axis, int):
-        raise TypeError(f"np.{ufunc.__name__}.reduce is recorded along one axis at a time, not {axis!r}")
-    result = functools.reduce(call, _slices(ufunc, x, axis))
-    return np.expand_dims(result, axis) if keepdims else result
+    axes = sorted(np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim))
+    given: dict[str, Any] = {} if start is None else {"initial": 0}
+    given |= {} if where is True else {"where": np.array(True)}
+    ufunc.reduce(np.ones([min(n, 1) for n in x.shape], x.dtype), tuple(axes), **given)  # NumPy's own error, if any
+    masks = None if where is True else _rows(np.broadcast_to(np.asarray(where), x.shape), axes)
+    result = _folded(call, _rows(x, axes), masks, start)
+    return np.expand_dims(result, axes) if keepdims else result
+
+
+def _rows(x: Any, axes: Any) -> Any:
+    """Return the tensor with the given axes, made one, in front of the others."""
+    x = np.moveaxis(x, axes, range(len(axes)))
+    return np.reshape(x, (math.prod(x.shape[: len(axes)]), *x.shape[len(axes) :]))
+
+
+def _folded(call: Any, rows: Any, masks: Any, start: Any) -> Any:
+    """Return what the ufunc makes of the start, or of the first row if there is none, and row after row."""
+    result, *parts = list(rows) if start is None else [start, *rows]
+    if not parts and start is not None:
+        return (np.sum(rows, 0) + start).astype(rows.dtype)
+    for i, part in enumerate(parts):
+        following = call(result, part)
+        result = following if masks is None else np.where(masks[i], following, result)
+    return result
 
 
 def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:

@@ -265,6 +265,21 @@ def argmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     return np.argmin(x, axis, keepdims=keepdims)
 
 
+_AMONG_NAN = (sample(np.array([[np.nan, 2.0], [3.0, np.nan]]), axis=-1), *_PLACES)
+
+
+@primitive(numpy=[np.nanargmax], method=False, masks=True, axis=one_axis, samples=_AMONG_NAN)
+def nanargmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
+    """Return where the first largest entry that is not nan is along an axis, in all entries by default."""
+    return np.nanargmax(x, axis, keepdims=keepdims)
+
+
+@primitive(numpy=[np.nanargmin], method=False, masks=True, axis=one_axis, samples=_AMONG_NAN)
+def nanargmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
+    """Return where the first smallest entry that is not nan is along an axis, in all entries by default."""
+    return np.nanargmin(x, axis, keepdims=keepdims)
+
+
 def _mask(where: Any, inputs: Any) -> Any:
     return where if where is True else as_array(where)
 
@@ -284,5 +299,5 @@ def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -
     return np.all(x, axis=axis, keepdims=keepdims, where=where)
 
 
-for _places in (argmax, argmin, any, all):
+for _places in (argmax, argmin, nanargmax, nanargmin, any, all):
     _places.vjp(None)

@@ -55,43 +55,55 @@ def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
     return reduction.mean(x, axis, dtype, keepdims, _there(x, where))
 
 
-@composite(numpy=[np.nanvar], samples=_SAMPLES)
+@composite(numpy=[np.nanvar], samples=(*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)))
 def nanvar(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True
-) -> Tensor:
-    """Return the variance over the axes of the entries that are not nan."""
+    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    where: Any = True, mean: Any = None, correction: Any = None,
+) -> Tensor:  # fmt: skip
+    """Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var."""
     x = as_tensor(x)
-    return reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where))
+    return reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
-@composite(numpy=[np.nanstd], samples=_SAMPLES)
+@composite(numpy=[np.nanstd], samples=(*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)))
 def nanstd(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True
-) -> Tensor:
+    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    where: Any = True, mean: Any = None, correction: Any = None,
+) -> Tensor:  # fmt: skip
     """Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative."""
     x = as_tensor(x)
-    return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where))
+    return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
 def _nan_extreme(
     reduced: Any, of_two: Any, worst: float, x: Tensor, axis: Any, keepdims: Any, initial: Any, where: Any
-) -> Tensor:
+) -> Any:
     """Return an extreme of the entries that are not nan, and nan where all are."""
+    if x.dtype.kind != "f":
+        return reduced(x, axis, keepdims, initial, where)
+    if where is not True and initial is None:
+        raise ValueError("an extreme of the entries where= holds needs initial=, for where none does")
     there = _there(x, where)
-    y = reduced(choose(there, x, worst), axis, keepdims)
+    y = reduced(choose(there, x, worst), axis, keepdims, None if initial is None else worst)
     if initial is not None:
         return of_two(y, initial)
     nothing = np.logical_not(np.any(np.broadcast_to(there, x.shape), axis=axes(axis, x.ndim), keepdims=keepdims))
     return choose(nothing, np.nan, y) if nothing.any() else y
 
 
-@composite(numpy=[np.nanmax], samples=(*_SAMPLES, sample((2, 3), initial=0.25)))
+_NAN_EXTREMES = (
+    *_SAMPLES, sample((2, 3), initial=0.25), sample((0, 3), axis=0, initial=0.25),
+    sample(_NANS, axis=0, initial=0.25, where=np.array([[True], [False]])),
+)  # fmt: skip
+
+
+@composite(numpy=[np.nanmax, np.fmax.reduce], samples=_NAN_EXTREMES)
 def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the largest over the axes of the entries that are not nan; tied ones share the gradient."""
     return _nan_extreme(reduction.max, maximum, -np.inf, as_tensor(x), axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.nanmin], samples=(*_SAMPLES, sample((2, 3), initial=0.25)))
+@composite(numpy=[np.nanmin, np.fmin.reduce], samples=_NAN_EXTREMES)
 def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the smallest over the axes of the entries that are not nan; tied ones share the gradient."""
     return _nan_extreme(reduction.min, minimum, np.inf, as_tensor(x), axis, keepdims, initial, where)
