@@ -16,7 +16,7 @@ from ..operation import Operation
 from ..recording import watched
 from ..tensors import Tensor
 from .mistakes import likely_mistake
-from .point import Direction, Point
+from .point import Direction, Point, signed
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 
@@ -110,11 +110,12 @@ class Inquiry:
         return None
 
     @cached_property
-    def conventional(self) -> bool:
-        """Whether all rules are right, and some step sits on a kink or on a singularity."""
+    def conventions(self) -> list[str]:
+        """What the steps that sit on a kink or on a singularity do there; nothing unless all rules are right."""
         if self.culprit is not None:
-            return False
-        return any(finding.verdict is not Verdict.OK for _, _, finding in self.judged)
+            return []
+        aside = [(step, f) for step, _, f in self.judged if f.verdict not in (Verdict.OK, Verdict.PRECISION)]
+        return list(dict.fromkeys(_convention(step, f) for step, f in aside))
 
     def _findings(self, step: Step) -> list[tuple[int, str, Finding]]:
         """Return a finding for each input of a step, along a few random directions; the worst of them."""
@@ -137,7 +138,15 @@ class Inquiry:
 
 
 def _random(rng: np.random.Generator, arrays: Arrays, place: int) -> Direction:
-    return {place: rng.choice([-1.0, 1.0], arrays[place].shape)}
+    return {place: signed(rng, arrays[place].shape)}
+
+
+def _convention(step: Step, finding: Finding) -> str:
+    """Return what a step does on its kink, as the table has it, or on its singularity."""
+    name, table = step.operation.name, step.operation.kinks
+    if finding.verdict is Verdict.KINK:
+        return next((f"{name} at {at}: {value}" for at, value in table.items()), f"the smallest one of {name}")
+    return f"{name} where its derivative is singular: a zero cotangent stays zero"
 
 
 def _recorded(subject: Subject, arrays: Arrays) -> list[Step]:

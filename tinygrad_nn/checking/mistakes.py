@@ -36,6 +36,7 @@ def likely_mistake(subject: Subject, place: int) -> str:
         _layouts(wrong, right, g),
         _products(wrong, right, g, others),
         _matrix_products(wrong, right, {"g": g, **others}),
+        _stale(subject, arrays, place, wrong, right),
     )
     return next(looks, "")
 
@@ -80,6 +81,8 @@ def _layouts(wrong: Any, right: Any, g: Any) -> Iterator[str]:
         yield "it is transposed"
     if _same(wrong, np.broadcast_to(g, wrong.shape) if _fits(g, wrong.shape) else g):
         yield "the cotangent is sent back unchanged: the local derivative is missing"
+    if g.ndim > wrong.ndim and _same(wrong, g[(0,) * (g.ndim - wrong.ndim)]):
+        yield "it is not summed over what was broadcast: only the first row of the cotangent is sent back"
     for axis in range(wrong.ndim):
         mean = np.broadcast_to(right.mean(axis, keepdims=True), right.shape)
         if _same(wrong, mean) or _same(wrong, mean * right.shape[axis]):
@@ -118,6 +121,13 @@ def _matrix_products(wrong: Any, right: Any, named: dict[str, Any]) -> Iterator[
     expected = next((text for text, product in known.items() if _same(right, product)), None)
     if found and expected:
         yield f"it is {found} where {expected} is right: a transpose"
+
+
+def _stale(subject: Subject, arrays: list[Any], place: int, wrong: Any, right: Any) -> Iterator[str]:
+    """Yield that it ignores the inputs' values where the right derivative depends on them."""
+    moved = Point(subject, [x * (1 + 2.0**-7) + 2.0**-7 for x in arrays])
+    if _same(moved.gradients[place], wrong) and not _same(_measured(moved, place), right):
+        yield "it doesn't change when the inputs do: a stale value"
 
 
 def _fits(value: Any, shape: tuple[int, ...]) -> bool:

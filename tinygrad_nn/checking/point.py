@@ -24,13 +24,14 @@ class Point:
 
     Weights are of both signs and of similar size, drawn by `seed`, exact in float16, and 0 for results
     that are not finite.
-    `explains`, asked only after a mismatch, says whether a convention of some operation explains it.
+    `conventions`, asked only where differences don't settle it, says which steps sit on a kink or on a singularity
+    while all rules are right.
     """
 
     def __init__(
-        self, subject: Subject, arrays: Arrays, seed: int = 0, explains: Callable[[], bool] | None = None
+        self, subject: Subject, arrays: Arrays, seed: int = 0, conventions: Callable[[], list[str]] = list
     ) -> None:
-        self.subject, self.arrays, self.seed, self.explains = subject, arrays, seed, explains
+        self.subject, self.arrays, self.seed, self.conventions = subject, arrays, seed, conventions
         self.values = subject.values(arrays)
         self.weights = _weights(self.values, seed)
         self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
@@ -169,9 +170,10 @@ class Point:
             return _found(given, numeric, Verdict.KINK if between else Verdict.BUG, slopes)
         passed = self._nudged(direction)
         if passed and between:
-            return _found(given, numeric, Verdict.KINK, f"{slopes}; the gradient is a subgradient")
-        if passed and self.explains is not None and self.explains():
-            return _found(given, numeric, Verdict.KINK, f"{slopes}; several kinks meet here")
+            named = ", ".join(self.conventions())
+            return _found(given, numeric, Verdict.KINK, f"{slopes}; the gradient is {named or 'a subgradient'}")
+        if passed and self.conventions():
+            return _found(given, numeric, Verdict.KINK, f"{slopes}; several meet: {', '.join(self.conventions())}")
         return _found(given, numeric, Verdict.BUG, slopes)
 
     def _again(
@@ -189,6 +191,8 @@ class Point:
             if abs(exact - given) > 0.1 * abs(numeric.value - given):
                 kept = "it changes with every digit that is computed with"
                 return _found(given, numeric, Verdict.PRECISION, f"not one digit can be relied on: {kept}")
+        if agrees and nudging and self.conventions():
+            return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         if agrees:
             return _found(given, numeric, Verdict.PRECISION, f"known to {float(numeric.error):.1e} only")
         return self._mismatch(given, numeric, direction, nudging)
@@ -196,15 +200,13 @@ class Point:
     def _mismatch(self, given: Any, numeric: Slope, direction: Direction, nudging: bool) -> Finding:
         if all(self.gradients[place] is None for place in direction):
             return _found(given, numeric, Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
-        if nudging and self.explains is not None and self.explains() and self._nudged(direction):
-            return _found(
-                given, numeric, Verdict.CONVENTION, "a zero cotangent stays zero through a singular derivative"
-            )
+        if nudging and self.conventions() and self._nudged(direction):
+            return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         return _found(given, numeric, Verdict.BUG)
 
     def _unresolved(self, given: Any, numeric: Slope, direction: Direction) -> Finding:
-        if self.explains is not None and self.explains():
-            return _found(given, numeric, Verdict.CONVENTION, "values beside the point are not finite")
+        if self.conventions():
+            return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         return _found(given, numeric, Verdict.NONFINITE, "values beside the point are not finite")
 
     def _nudged(self, direction: Direction) -> bool:
@@ -233,9 +235,17 @@ def _found(given: Any, numeric: Slope, verdict: Verdict, note: str = "") -> Find
     return Finding(given, numeric.value, float(numeric.error), numeric.step, verdict, note)
 
 
+def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Return numbers of both signs and of sizes between 1/2 and 3/2, exact in float16.
+
+    With plain signs, errors in two entries would often cancel.
+    """
+    return rng.integers(32, 97, shape) / 64 * rng.choice([-1.0, 1.0], shape)
+
+
 def _weights(values: Arrays, seed: int) -> Arrays:
     rng = np.random.default_rng(seed)
-    drawn = [rng.integers(32, 97, y.shape) / 64 * rng.choice([-1.0, 1.0], y.shape) for y in values]
+    drawn = [signed(rng, y.shape) for y in values]
     if len(drawn) == 1 and drawn[0].size == 1:
         drawn = [np.ones(drawn[0].shape)]
     return [np.where(np.isfinite(y), u, 0.0) for u, y in zip(drawn, values, strict=True)]
