@@ -16,6 +16,7 @@ from ..operation import Operation
 from ..recording import watched
 from ..tensors import Tensor
 from .mistakes import likely_mistake
+from .modes import modes_compared
 from .point import Direction, Point, signed
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
@@ -63,13 +64,16 @@ class _StepAlone(Subject):
 
 @dataclass(frozen=True)
 class Culprit:
-    """An operation whose rule is wrong: where it was called, and how its derivative by one input is off."""
+    """An operation whose rule is wrong: where it was called, and how its derivative by one input is off.
+
+    `what` is wrong: its "rule", its "second derivative", or its "forward mode", of all inputs together.
+    """
 
     step: Step
     argument: str
     place: int
     finding: Finding
-    order: int = 1
+    what: str = "rule"
 
     @property
     def name(self) -> str:
@@ -79,14 +83,17 @@ class Culprit:
     def told(self) -> str:
         """Return one sentence: whose rule it is, where it was called, and the likely mistake."""
         f = self.finding
-        likely = self.mistake()
-        off = likely or f"along a random direction it says {float(f.analytic):.6g}, and values {float(f.numeric):.6g}"
-        rule = f"the {'second derivative' if self.order == 2 else 'rule'} of operation {self.name!r}"
-        return f"to blame: {rule} for {self.argument!r}, called at {self.step.line}: {off}"
+        analytic, numeric = f"{float(f.analytic):.6g}", f"{float(f.numeric):.6g}"
+        rule, line = f"to blame: the {self.what} of operation {self.name!r}", f"called at {self.step.line}"
+        if self.what == "forward mode":
+            return f"{rule}, {line}: along a random direction it says {numeric}, reverse mode {analytic}"
+        off = self.mistake or f"along a random direction it says {analytic}, and values {numeric}"
+        return f"{rule} for {self.argument!r}, {line}: {off}"
 
+    @cached_property
     def mistake(self) -> str:
-        """Return the mistake that the rule's result is explained by, "" if none of the catalogue's is."""
-        return likely_mistake(self.step.subject(self.order), self.place)
+        """The mistake that the rule's result is explained by, "" if none of the catalogue's is."""
+        return likely_mistake(self.step.subject(2 if self.what == "second derivative" else 1), self.place)
 
 
 class Inquiry:
@@ -106,7 +113,19 @@ class Inquiry:
         for step in reversed(self.steps):
             for place, argument, finding in self._findings(step):
                 if finding.verdict is Verdict.BUG:
-                    return Culprit(step, argument, place, finding, self.order)
+                    what = "second derivative" if self.order == 2 else "rule"
+                    return Culprit(step, argument, place, finding, what)
+        return None
+
+    @cached_property
+    def pusher(self) -> Culprit | None:
+        """The last step whose forward mode is not what its rules say; None if there is none."""
+        for step in reversed(self.steps):
+            subject = step.subject(self.order)
+            point, rng = Point(subject, subject.arrays, self.seed), np.random.default_rng(self.seed)
+            finding = modes_compared(point, [signed(rng, x.shape) for x in subject.arrays])
+            if finding.verdict is Verdict.BUG:
+                return Culprit(step, "all", 0, finding, "forward mode")
         return None
 
     @cached_property

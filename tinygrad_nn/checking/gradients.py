@@ -170,7 +170,7 @@ class _Check:
         if worst.finding.verdict is Verdict.BUG and self.subject.by_hand:
             notes += self._mistakes(rows)
         elif worst.finding.verdict is Verdict.BUG:
-            blame = self._inquiry().culprit
+            blame = self._inquiry().culprit or (self._inquiry().pusher if self.mode != "reverse" else None)
             if blame is None:
                 notes.append(errors.no_rule_is_wrong())
         if self.point.left_out:

@@ -70,7 +70,7 @@ def _factors(wrong: Any, right: Any, g: Any, x: Any) -> Iterator[str]:
     meanings += [(float(n), f"it is {n} times what is right: a missing 1/m, {m}") for n, m in sizes.items()]
     meanings += [(1 / n, f"it is 1/{n} of what is right: 1/m once too often, {m}") for n, m in sizes.items()]
     yield from (text for factor, text in meanings if abs(c - factor) <= CLOSE * abs(factor))
-    yield f"it is {c:.6g} times what is right"
+    yield f"it is {c:.9g} times what is right"
 
 
 def _layouts(wrong: Any, right: Any, g: Any) -> Iterator[str]:

@@ -82,6 +82,17 @@ class Ladder:
         """Whether the slopes of the two sides differ by more than they may be off."""
         return _differ(self.left, self.right)
 
+    @property
+    def gap(self) -> Any:
+        """How far the slopes of the two sides are apart."""
+        return abs(self.right.value - self.left.value)
+
+    def clears(self, wider: Ladder) -> bool:
+        """Return whether a kink or a jump that larger steps saw is next to the point only."""
+        if self.kinked or self.jumps or not self.central.known:
+            return False
+        return not wider.kinked or bool(self.gap < 0.1 * wider.gap)
+
 
 def descend(line: Line, size: float, noise: Any, *, stop_early: bool = True) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0.
@@ -94,8 +105,10 @@ def descend(line: Line, size: float, noise: Any, *, stop_early: bool = True) -> 
     found = _descended(line, _steps(size), size, noise, stop_early)
     if not (found.kinked or found.jumps):
         return found
-    closer = _descended(line, _tiny_steps(size), 0, noise, False)
-    return found if closer.kinked or closer.jumps or not closer.central.known else closer
+    slope = abs(found.value.value) if found.value.known else 0.0
+    moved = 4 * np.finfo(type(noise)).eps * size * slope  # what rounding does to the numbers that are moved
+    closer = _descended(line, _tiny_steps(size), 0, noise + moved, False)
+    return closer if closer.clears(found) else found
 
 
 def _descended(line: Line, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
@@ -152,8 +165,9 @@ def _steps(size: float) -> Iterator[float]:
 
 
 def _tiny_steps(size: float) -> Iterator[float]:
-    """Yield smaller steps: they tell 1 / 2**24 of the numbers' size from 0, at the price of most of the digits."""
-    return (max(size, 1.0) * 2.0**-power for power in range(26, 42, 2))
+    """Yield smaller steps, which tell a kink from one next to it, at the price of most of the digits."""
+    largest = 2.0 ** math.floor(math.log2(max(size, 1.0)))
+    return (largest * 2.0**-power for power in range(26, 42, 2))
 
 
 def _differ(left: Slope, right: Slope) -> bool:

@@ -92,7 +92,7 @@ class Point:
         """Return what difference quotients along a direction say, in values of a dtype."""
         eps = float(np.finfo(dtype).eps)
         size = max(float(np.abs(self.arrays[place][v != 0]).max(initial=0)) for place, v in direction.items())
-        return descend(self.line(direction, dtype), size, 4 * eps * self.size_of_values())
+        return descend(self.line(direction, dtype), size, np.dtype(dtype).type(4 * eps * self.size_of_values()))
 
     def judge(self, direction: Direction, *, nudging: bool = True) -> Finding:
         """Return the verdict on the derivative along a direction, a dict of arrays by place."""
