@@ -228,7 +228,7 @@ def awkward() -> Iterator[Entry]:
     yield Entry("root of x, squared, at 0", lambda xp, x: xp.sum(xp.sqrt(x) ** 2), (array(0.0, 1.0),), "CONVENTION")
     yield Entry("x times its root, at 0", lambda xp, x: xp.sum(xp.sqrt(x) * x), (array(0.0, 1.0),), "CONVENTION")
     yield Entry(
-        "positive minus negative part", lambda xp, x: xp.sum(xp.relu(x) - xp.relu(-x)), (array(0.0, 1.0),), "CONVENTION",
+        "positive minus negative part", lambda xp, x: xp.sum(xp.relu(x) - xp.relu(-x)), (array(0.0, 1.0),), "CONVENTION"
     )
     jumps: list[tuple[str, Any, np.ndarray]] = [
         ("floor at an integer", lambda xp, x: xp.sum(xp.floor(x) * x), array(1.0, 0.5)),
@@ -269,9 +269,7 @@ def awkward() -> Iterator[Entry]:
         yield Entry(name, function, (x3,), "NONDETERMINISTIC")
     yield Entry("detached", lambda xp, x: xp.sum(xp.detach(x) ** 2), (x3,), "DISCONNECTED")
     yield Entry("one input detached", lambda xp, a, b: xp.sum(a * xp.detach(b)), (x3, x3 + 1), "DISCONNECTED")
-    yield Entry(
-        "one factor detached", lambda xp, x: xp.sum(x * xp.detach(x)), (x3,), "BUG", note="is not recorded",
-    )
+    yield Entry("one factor detached", lambda xp, x: xp.sum(x * xp.detach(x)), (x3,), "BUG", note="is not recorded")
 
 
 DOUBLED = Planted("doubled", lambda xp, x: 1 * x, (lambda xp, g, y, x: 2 * g,))
@@ -313,34 +311,56 @@ def mistaken() -> Iterator[Entry]:
     yield bug("half", lambda xp, x: x**2, lambda xp, g, y, x: g * x, x, likely="half")
     yield bug("times 1.01", tanh, lambda xp, g, y, x: 1.01 * g * (1 - y * y), x, likely="1.01 times")
     yield bug(
-        "no 1 over m", lambda xp, x: xp.mean(x, axis=0), lambda xp, g, y, x: g + 0 * x, m,
+        "no 1 over m",
+        lambda xp, x: xp.mean(x, axis=0),
+        lambda xp, g, y, x: g + 0 * x,
+        m,
         likely="4 times what is right: a missing 1/m",
     )
     yield bug(
-        "1 over m too often", lambda xp, x: xp.sum(x, axis=0), lambda xp, g, y, x: (g + 0 * x) / 4, m,
+        "1 over m too often",
+        lambda xp, x: xp.sum(x, axis=0),
+        lambda xp, g, y, x: (g + 0 * x) / 4,
+        m,
         likely="1/m once too often",
     )
-    yield bug("transposed", product, (lambda xp, g, y, a, b: (g @ b.T).T, second), square, square + 1, likely="transpose")
+    yield bug(
+        "transposed", product, (lambda xp, g, y, a, b: (g @ b.T).T, second), square, square + 1, likely="transpose"
+    )
     yield bug("no transpose", product, (lambda xp, g, y, a, b: g @ b, second), square, square + 1, likely="transpose")
     yield bug("second input", product, (first, lambda xp, g, y, a, b: a @ g), square, square + 1, likely="transpose")
     yield bug("no local derivative", tanh, lambda xp, g, y, x: g, x, likely="the local derivative is missing")
+    yield bug("wrong axis", lambda xp, x: x * xp.sum(x**2, axis=0), wrong_axis, drawn(3, 3), likely="")
     yield bug(
-        "wrong axis", lambda xp, x: x * xp.sum(x**2, axis=0), wrong_axis, drawn(3, 3), likely="",
+        "summed over an axis",
+        lambda xp, x: 1 * x,
+        lambda xp, g, y, x: xp.sum(g, axis=0) + 0 * x,
+        m,
+        likely="summed over axis 0",
     )
     yield bug(
-        "summed over an axis", lambda xp, x: 1 * x, lambda xp, g, y, x: xp.sum(g, axis=0) + 0 * x, m, likely="summed over axis 0",
+        "a mean for a sum over the batch",
+        lambda xp, a, b: a + b,
+        (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: xp.mean(g, axis=0)),
+        m,
+        drawn(3),
+        likely="1/m once too often",
     )
     yield bug(
-        "a mean for a sum over the batch", lambda xp, a, b: a + b,
-        (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: xp.mean(g, axis=0)), m, drawn(3), likely="1/m once too often",
-    )
-    yield bug(
-        "first row of the batch alone", lambda xp, a, b: a + b,
-        (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g[0]), m, drawn(3), likely="not summed over what was broadcast",
+        "first row of the batch alone",
+        lambda xp, a, b: a + b,
+        (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g[0]),
+        m,
+        drawn(3),
+        likely="not summed over what was broadcast",
     )
     yield bug("derivative of the input", tanh, lambda xp, g, y, x: g * (1 - x * x), x)
-    yield bug("a factor missing", lambda xp, x: x**3, lambda xp, g, y, x: 3 * g * x, x, likely="a factor is missing: input")
-    yield bug("a factor too many", lambda xp, x: x**2, lambda xp, g, y, x: 2 * g * x * x, x, likely="one factor too many")
+    yield bug(
+        "a factor missing", lambda xp, x: x**3, lambda xp, g, y, x: 3 * g * x, x, likely="a factor is missing: input"
+    )
+    yield bug(
+        "a factor too many", lambda xp, x: x**2, lambda xp, g, y, x: 2 * g * x * x, x, likely="one factor too many"
+    )
     yield bug("the cotangent forgotten", tanh, lambda xp, g, y, x: 1 - y * y + 0 * g, x, likely="the cotangent")
     yield bug("nothing sent back", tanh, lambda xp, g, y, x: 0 * g, x, likely="it is 0")
     yield bug("stale", (stale := Stale()).forward, stale.rule, x, likely="stale")
@@ -354,17 +374,26 @@ def mistaken() -> Iterator[Entry]:
     yield bug("hidden at a kink", lambda xp, x: abs(x), lambda xp, g, y, x: 0.5 * g * xp.sign(x), array(0.0))
     yield bug("hidden at a tie", lambda xp, a, b: xp.maximum(a, b), (
         lambda xp, g, y, a, b: 0.5 * g, lambda xp, g, y, a, b: 0.5 * g), array(1.0), array(1.0))  # fmt: skip
-    yield bug("beyond both slopes", lambda xp, x: abs(x), lambda xp, g, y, x: g * (xp.sign(x) + 2 * (x == 0)), array(0.0))
+    yield bug(
+        "beyond both slopes", lambda xp, x: abs(x), lambda xp, g, y, x: g * (xp.sign(x) + 2 * (x == 0)), array(0.0)
+    )
     yield bug("in single precision", tanh, lambda xp, g, y, x: 1.01 * g * (1 - y * y), single(x), likely="1.01 times")
     yield bug("in half precision", tanh, lambda xp, g, y, x: 2 * g * (1 - y * y), half(x), likely="twice")
     yield bug("errors of both signs", lambda xp, x: 1 * x, both_signs, drawn(200))
     yield bug("dead where it is far out", lambda xp, x: 1 / (1 + xp.exp(-x)), dead_far_out, array(0.5, -20.0))
-    yield bug("root without its half", lambda xp, x: xp.sqrt(x), lambda xp, g, y, x: g / y, array(0.5, 2.0), likely="twice")
+    yield bug(
+        "root without its half", lambda xp, x: xp.sqrt(x), lambda xp, g, y, x: g / y, array(0.5, 2.0), likely="twice"
+    )
     yield bug("log without its quotient", lambda xp, x: xp.log(x), lambda xp, g, y, x: g * x, array(0.5, 2.0))
     yield bug("quotient", lambda xp, a, b: a / b, (
         lambda xp, g, y, a, b: g / b, lambda xp, g, y, a, b: g * a / b**2), x, x + 3, likely="sign")  # fmt: skip
     yield bug("power rule", lambda xp, x: x**3, lambda xp, g, y, x: 3 * g * x**3, x, likely="one factor too many")
-    yield bug("softmax, its diagonal only", lambda xp, x: xp.exp(x) / xp.sum(xp.exp(x)), lambda xp, g, y, x: g * y * (1 - y), drawn(4))
+    yield bug(
+        "softmax, its diagonal only",
+        lambda xp, x: xp.exp(x) / xp.sum(xp.exp(x)),
+        lambda xp, g, y, x: g * y * (1 - y),
+        drawn(4),
+    )
 
 
 def wrong_axis(xp: Any, g: Any, y: Any, x: Any) -> Any:
@@ -395,7 +424,7 @@ def second_order() -> Iterator[Entry]:
     """Yield rules that are right, the derivatives of which are wrong, and right ones."""
     frozen = Planted("frozen", lambda xp, x: xp.tanh(x), (lambda xp, g, y, x: g * (1 - constant(y) * y),))
     yield Entry(
-        "a factor of a rule detached", lambda xp, x: xp.sum(xp.own(frozen, x) * x), (x3,), "BUG", "frozen", order=2,
+        "a factor of a rule detached", lambda xp, x: xp.sum(xp.own(frozen, x) * x), (x3,), "BUG", "frozen", order=2
     )
     yield Entry("right twice", lambda xp, x: xp.sum(xp.exp(x) * xp.sin(x)), (x3,), "OK", order=2)
     yield Entry("a linear function, twice", lambda xp, x: xp.sum(3 * x), (x3,), "OK", order=2)

@@ -12,9 +12,9 @@ from .. import errors
 from ..containers import filled
 from .blame import Inquiry
 from .curve import ErrorCurve, measured
-from .numerical import complex_slope, quotient
 from .mistakes import likely_mistake
 from .modes import modes_compared
+from .numerical import complex_slope, quotient
 from .point import WIDE, Direction, Point, signed
 from .report import GradientReport, Row
 from .subject import Arrays, HandWritten, Subject, derivative_of

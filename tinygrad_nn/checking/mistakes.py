@@ -32,7 +32,7 @@ def likely_mistake(subject: Subject, place: int) -> str:
     g = point.weights[0]
     others = {f"input {k}": x for k, x in enumerate(arrays)} | {"the output": point.values[0]}
     looks = itertools.chain(
-        _factors(wrong, right, g, arrays[place]),
+        _factors(wrong, right, _sizes(wrong, right, g, subject.by_hand)),
         _layouts(wrong, right, g),
         _products(wrong, right, g, others),
         _matrix_products(wrong, right, {"g": g, **others}),
@@ -58,17 +58,25 @@ def _same(a: Any, b: Any) -> bool:
     return bool(np.abs(a - b).max(initial=0.0) <= CLOSE * max(np.abs(b).max(initial=0.0), 1e-300))
 
 
-def _factors(wrong: Any, right: Any, g: Any, x: Any) -> Iterator[str]:
+def _sizes(wrong: Any, right: Any, g: Any, by_hand: bool) -> set[int]:
+    """Return the numbers that a 1/m can be of: lengths of axes, or what a gradient by hand has too much of."""
+    found = {*wrong.shape, *g.shape, wrong.size, g.size, wrong.size // max(g.size, 1)}
+    if by_hand and wrong.any() and right.any():
+        c = abs(np.vdot(right, wrong)) / np.vdot(right, right)
+        found |= {round(float(n)) for n in (c, 1 / c) if math.isfinite(n)}
+    return {n for n in found if n > 2 or (n == 2 and not by_hand)}
+
+
+def _factors(wrong: Any, right: Any, sizes: set[int]) -> Iterator[str]:
     """Yield constant factors that have a meaning: of the sizes, of 2 and of the sign."""
     if not wrong.any() and right.any():
         yield "it is 0: nothing is sent back"
     c = float(np.vdot(right, wrong) / np.vdot(right, right)) if right.any() else math.nan
     if not math.isfinite(c) or not _same(wrong, c * right):
         return
-    sizes = {n: f"m = {n}" for n in (*x.shape, *g.shape, x.size, g.size, max(x.size // max(g.size, 1), 1)) if n > 1}
     meanings = [(-1.0, "the sign is wrong"), (2.0, "it is twice what is right"), (0.5, "it is half of what is right")]
-    meanings += [(float(n), f"it is {n} times what is right: a missing 1/m, {m}") for n, m in sizes.items()]
-    meanings += [(1 / n, f"it is 1/{n} of what is right: 1/m once too often, {m}") for n, m in sizes.items()]
+    meanings += [(float(n), f"it is {n} times what is right: a missing 1/m, m = {n}") for n in sizes]
+    meanings += [(1 / n, f"it is 1/{n} of what is right: 1/m once too often, m = {n}") for n in sizes]
     yield from (text for factor, text in meanings if abs(c - factor) <= CLOSE * abs(factor))
     yield f"it is {c:.9g} times what is right"
 

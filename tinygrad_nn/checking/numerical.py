@@ -126,9 +126,9 @@ def _descended(line: Line, ladder: Iterator[float], size: float, noise: Any, sto
         heights.append((up - middle, down - middle))
         gaps.append(abs(up - 2 * middle + down) / step)
         best, enough = sides.central.best, sides is near and len(near.central.row) > 3
-        if stop_early and enough and best.error <= 1e-9 * abs(best.value) and _vanishes(gaps, noise / step):
-            if not _differ(sides.left.best, sides.right.best):
-                break
+        known, both = best.error <= 1e-9 * abs(best.value), (sides.left.best, sides.right.best)
+        if stop_early and enough and known and _vanishes(gaps, noise / step) and not _differ(*both):
+            break
     central, left, right = (
         _nearer(getattr(near, name).best, getattr(wide, name).best) for name in ("central", "left", "right")
     )
