@@ -123,7 +123,7 @@ class Inquiry:
         for step in reversed(self.steps):
             subject = step.subject(self.order)
             point, rng = Point(subject, subject.arrays, self.seed), np.random.default_rng(self.seed)
-            finding = modes_compared(point, [signed(rng, x.shape) for x in subject.arrays])
+            finding = modes_compared(point, [signed(rng, x) for x in subject.arrays])
             if finding.verdict is Verdict.BUG:
                 return Culprit(step, "all", 0, finding, "forward mode")
         return None
@@ -157,7 +157,7 @@ class Inquiry:
 
 
 def _random(rng: np.random.Generator, arrays: Arrays, place: int) -> Direction:
-    return {place: signed(rng, arrays[place].shape)}
+    return {place: signed(rng, arrays[place])}
 
 
 def _convention(step: Step, finding: Finding) -> str:

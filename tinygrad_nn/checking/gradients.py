@@ -136,8 +136,8 @@ class _Check:
         self.first, self.of = first, "" if first is None else "second derivative, "
         self.point = Point(subject, subject.arrays, seed, conventions=self._conventions)
         self.inquiries: list[Inquiry] = []
-        entries = list(_entries(subject.arrays))
-        self.size = len(entries)
+        entries = [(place, i) for place, i in _entries(subject.arrays) if np.isfinite(subject.arrays[place].flat[i])]
+        self.size, self.skipped = len(entries), sum(x.size for x in subject.arrays) - len(entries)
         self.sampled = self.size > SAMPLE and not full
         self.entries = _sample(entries, len(subject.arrays), seed) if self.sampled else entries
 
@@ -173,6 +173,8 @@ class _Check:
             blame = self._inquiry().culprit or (self._inquiry().pusher if self.mode != "reverse" else None)
             if blame is None:
                 notes.append(errors.no_rule_is_wrong())
+        if self.skipped:
+            notes.append(f"{self.skipped} entries of the inputs are not finite and were left out")
         if self.point.left_out:
             notes.append(f"{self.point.left_out} of {self.point.results} results are not finite and were left out")
         entry = next((e for e, row in zip(self.entries, rows, strict=False) if row is worst), self.entries[0])
@@ -215,14 +217,14 @@ class _Check:
         """Yield findings along directions through all entries, where not every entry is checked."""
         for number in range(DIRECTIONS if self.sampled else 0):
             rng = np.random.default_rng((self.seed, number))
-            everywhere = {place: signed(rng, x.shape) for place, x in enumerate(self.subject.arrays)}
+            everywhere = {place: signed(rng, x) for place, x in enumerate(self.subject.arrays)}
             yield Row(self.of + "all", f"direction {number}", self.point.judge(everywhere))
 
     def _forward(self) -> Iterator[Row]:
         """Yield the dot-product test <u, J v> = <J' u, v> for random v; a mismatch is looked at with more digits."""
         rng = np.random.default_rng(self.seed)
         for number in range(DIRECTIONS):
-            tangents = [signed(rng, x.shape) for x in self.subject.arrays]
+            tangents = [signed(rng, x) for x in self.subject.arrays]
             yield Row(f"{self.of}forward mode", f"direction {number}", modes_compared(self.point, tangents))
 
 

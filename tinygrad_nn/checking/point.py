@@ -97,7 +97,7 @@ class Point:
     def judge(self, direction: Direction, *, nudging: bool = True) -> Finding:
         """Return the verdict on the derivative along a direction, a dict of arrays by place."""
         given = self.analytic(self.gradients, direction)
-        if self.left_out == self.results:
+        if self.left_out and self.left_out == self.results:
             return Finding(given, math.nan, math.inf, math.nan, Verdict.NONFINITE, "the function's value is not finite")
         found = self.ladder(direction)
         numeric = self._refined(found, direction)
@@ -216,7 +216,7 @@ class Point:
         for sign in (1, -1):
             arrays = []
             for place, x in enumerate(self.arrays):
-                size = NUDGE * (1 + np.abs(x))
+                size = np.where(np.isfinite(x), NUDGE * (1 + np.abs(x)), 0)
                 move = size * rng.uniform(-0.5, 0.5, x.shape)
                 if place in direction:
                     move = np.where(direction[place] != 0, sign * size * direction[place], move)
@@ -235,20 +235,19 @@ def _found(given: Any, numeric: Slope, verdict: Verdict, note: str = "") -> Find
     return Finding(given, numeric.value, float(numeric.error), numeric.step, verdict, note)
 
 
-def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    """Return numbers of both signs and of sizes between 1/2 and 3/2, exact in float16.
+def signed(rng: np.random.Generator, like: Any) -> Any:
+    """Return numbers of both signs and of sizes between 1/2 and 3/2, exact in float16; 0 for what is not finite.
 
     With plain signs, errors in two entries would often cancel.
     """
-    return rng.integers(32, 97, shape) / 64 * rng.choice([-1.0, 1.0], shape)
+    drawn = rng.integers(32, 97, like.shape) / 64 * rng.choice([-1.0, 1.0], like.shape)
+    return np.where(np.isfinite(like), drawn, 0.0)
 
 
 def _weights(values: Arrays, seed: int) -> Arrays:
     rng = np.random.default_rng(seed)
-    drawn = [signed(rng, y.shape) for y in values]
-    if len(drawn) == 1 and drawn[0].size == 1:
-        drawn = [np.ones(drawn[0].shape)]
-    return [np.where(np.isfinite(y), u, 0.0) for u, y in zip(drawn, values, strict=True)]
+    drawn = [signed(rng, y) for y in values]
+    return [np.abs(np.sign(u)) for u in drawn] if len(drawn) == 1 and drawn[0].size == 1 else drawn
 
 
 def _weighed(u: Any, y: Any) -> Any:

@@ -35,11 +35,11 @@ class Subject:
         found = list(leaves(self.inputs))
         self.names = list(_names(self.inputs))
         self.arrays: Arrays = [np.array(x.data if isinstance(x, Tensor) else x) for x in found]
-        if not sum(x.size for x in self.arrays):
-            raise ValueError(errors.nothing_to_check())
         for name, x in zip(self.names, self.arrays, strict=True):
             if x.dtype.kind != "f":
                 raise errors.DtypeError(errors.uncheckable_input(name, x.dtype))
+        if not any(np.isfinite(x).any() for x in self.arrays):
+            raise ValueError(errors.nothing_to_check())
         self.shapes: list[Any] | None = None
 
     def values(self, arrays: Arrays) -> Arrays:
