@@ -170,8 +170,8 @@ class Point:
             return _found(given, numeric, Verdict.KINK if between else Verdict.BUG, slopes)
         passed = self._nudged(direction)
         if passed and between:
-            named = ", ".join(self.conventions())
-            return _found(given, numeric, Verdict.KINK, f"{slopes}; the gradient is {named or 'a subgradient'}")
+            named = f" ({', '.join(self.conventions())})" if self.conventions() else ""
+            return _found(given, numeric, Verdict.KINK, f"{slopes}; the gradient is a subgradient{named}")
         if passed and self.conventions():
             return _found(given, numeric, Verdict.KINK, f"{slopes}; several meet: {', '.join(self.conventions())}")
         return _found(given, numeric, Verdict.BUG, slopes)

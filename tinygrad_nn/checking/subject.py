@@ -54,8 +54,8 @@ class Subject:
         """Return what the function's own derivative says: a gradient per array, None where nothing connects."""
         variables = [Tensor(x, requires_grad=True) for x in arrays]
         with quiet(), enable_grad():
-            results = list(leaves(self.called(variables)))
-            recorded = [(y, u) for y, u in zip(results, cotangents, strict=True) if _records(y)]
+            results = [y for y in leaves(self.called(variables)) if y.dtype.kind in "fc"]
+            recorded = [(y, u) for y, u in zip(results, cotangents, strict=True) if y.requires_grad]
             if not recorded:
                 return [None] * len(arrays)
             outputs, seeds = zip(*recorded, strict=True)
@@ -146,10 +146,6 @@ def derivative_of(subject: Subject, weights: Arrays) -> Subject:
         return sum(parts[1:], parts[0])
 
     return Subject(gradient_of(scalar, argnums=range(len(subject.inputs))), subject.inputs)
-
-
-def _records(y: Any) -> bool:
-    return isinstance(y, Tensor) and y.requires_grad
 
 
 @contextmanager
