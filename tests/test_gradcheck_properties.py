@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from test_operations import SMOOTH, Case
-from test_random_programs import Program, programs
+from test_operations import SMOOTH
 
 import tinygrad_nn as tg
 from tinygrad_nn.operation import Rule
+from tinygrad_nn.testing import Case, mutate_rules, programs
+from tinygrad_nn.testing.random_programs import Program
 
-DEEP = settings().max_examples > 100
+EXAMPLES = settings().max_examples
+DEEP = EXAMPLES >= 2000
 
 
 @given(programs())
-@settings(max_examples=10_000 if DEEP else 50)
+@settings(max_examples=10_000 if DEEP else EXAMPLES)
 def test_right_programs_are_never_called_wrong(program: Program) -> None:
-    report = tg.gradcheck(lambda *inputs: program.run(list(inputs), "ours"), *program.inputs)
+    report = tg.gradcheck(lambda *inputs: program.run(inputs), *program.inputs)
     assert report.verdict == "OK", f"{program}\n{report}"
 
 
@@ -126,3 +128,13 @@ def gradients(function: Callable[..., Any], inputs: list[np.ndarray]) -> list[np
     seeds = [np.where(np.isfinite(y.data), rng.uniform(0.5, 1.5, y.shape), 0).astype(y.dtype) for y in results]
     found = tg.autograd.grad(results, variables, seeds, allow_unused=True)
     return [np.zeros(x.shape) if g is None else g.data for g, x in zip(found, inputs, strict=True)]
+
+
+def test_assert_gradients_misses_no_mutated_rule() -> None:
+    inputs = [np.random.default_rng(1).uniform(0.5, 1.5, shape) for shape in ((4, 3), (3, 2), (2,))]
+
+    def function(x: Any, w: Any, b: Any) -> Any:
+        return tg.logsumexp(tg.tanh(x @ w + b) / x[:, :2], axis=1)
+
+    report = mutate_rules(lambda: tg.assert_gradients(function, *inputs, order=2), [tg.tanh, tg.divide, tg.logsumexp])
+    assert report, report

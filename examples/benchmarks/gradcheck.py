@@ -46,27 +46,16 @@ class Torch:
         import torch
 
         self.torch = torch
-        self.softplus, self.norm, self.amax = torch.nn.functional.softplus, torch.linalg.norm, torch.amax
+        self.softplus, self.norm = torch.nn.functional.softplus, torch.linalg.norm
+        self.sort = lambda x: torch.sort(x).values
+        self.softmax, self.logsumexp = (lambda x: torch.softmax(x, -1)), (lambda x: torch.logsumexp(x, -1))
+        self.detach = lambda x: x.detach()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.torch, name)
 
-    def sort(self, x: Any) -> Any:
-        return self.torch.sort(x).values
-
-    def softmax(self, x: Any) -> Any:
-        return self.torch.softmax(x, -1)
-
-    def logsumexp(self, x: Any) -> Any:
-        return self.torch.logsumexp(x, -1)
-
-    def where(self, condition: Any, a: Any, b: Any) -> Any:
-        return self.torch.where(condition, a, b)
-
-    def detach(self, x: Any) -> Any:
-        return x.detach()
-
     def own(self, planted: Planted, *inputs: Any) -> Any:
+        """Return the planted operation's result."""
         xp = self
 
         class Function(self.torch.autograd.Function):  # type: ignore[misc, name-defined]
@@ -84,6 +73,8 @@ class Torch:
         return Function.apply(*inputs)
 
     def answers(self, **options: Any) -> Callable[[Entry], Answer]:
+        """Return `torch.autograd.gradcheck` with these options."""
+
         def check(entry: Entry) -> Answer:
             checker = self.torch.autograd.gradgradcheck if entry.order == 2 else self.torch.autograd.gradcheck
             inputs = [self.torch.tensor(x, requires_grad=True) for x in entry.inputs]
@@ -105,6 +96,7 @@ class Jax:
         return getattr(self.jax.numpy, name, None) or getattr(self.jax.nn, name)
 
     def own(self, planted: Planted, *inputs: Any) -> Any:
+        """Return the planted operation's result."""
         f = self.jax.custom_vjp(lambda *xs: planted.forward(self, *xs))
 
         def forward(*xs: Any) -> Any:
@@ -115,6 +107,7 @@ class Jax:
         return f(*inputs)
 
     def check(self, entry: Entry) -> Answer:
+        """Return the answer of `jax.test_util.check_grads`."""
         from jax.test_util import check_grads
 
         inputs = [self.jax.numpy.asarray(x) for x in entry.inputs]
