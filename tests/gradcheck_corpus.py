@@ -274,14 +274,14 @@ HALVED = Planted("halved", lambda xp, x: 1 * x, (lambda xp, g, y, x: 0.5 * g,))
 
 
 class Stale:
-    """A square whose rule remembers the first input that it was called with."""
+    """A square whose rule uses the first input that it was called with, or one from before that."""
 
-    def __init__(self) -> None:
-        self.first: Any = None
+    def __init__(self, factor: float) -> None:
+        self.factor, self.first = factor, None
 
     def forward(self, xp: Any, x: Any) -> Any:
         if self.first is None:
-            self.first = np.array(x) * 0.75
+            self.first = np.array(x) * self.factor
         return x**2
 
     def rule(self, xp: Any, g: Any, y: Any, x: Any) -> Any:
@@ -360,7 +360,8 @@ def mistaken() -> Iterator[Entry]:
     )
     yield bug("the cotangent forgotten", tanh, lambda xp, g, y, x: 1 - y * y + 0 * g, x, likely="the cotangent")
     yield bug("nothing sent back", tanh, lambda xp, g, y, x: 0 * g, x, likely="it is 0")
-    yield bug("stale", (stale := Stale()).forward, stale.rule, x, likely="stale")
+    yield bug("stale", (stale := Stale(0.75)).forward, stale.rule, x, likely="stale")
+    yield bug("stale from now on", (now := Stale(1.0)).forward, now.rule, x, likely="stale")
     yield bug("flipped", lambda xp, x: xp.cumsum(x, axis=0), lambda xp, g, y, x: xp.cumsum(g, axis=0), x)
     yield bug("another order", lambda xp, x: xp.flip(x, (0,)), lambda xp, g, y, x: g, x, likely="unchanged")
     yield bug("one entry in a thousand", tanh, one_entry, drawn(1000))

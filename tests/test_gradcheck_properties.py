@@ -131,10 +131,11 @@ def gradients(function: Callable[..., Any], inputs: list[np.ndarray]) -> list[np
 
 
 def test_assert_gradients_misses_no_mutated_rule() -> None:
-    inputs = [np.random.default_rng(1).uniform(0.5, 1.5, shape) for shape in ((4, 3), (3, 2), (2,))]
+    inputs = [np.random.default_rng(1).uniform(0.5, 1.5, shape) for shape in ((2, 3), (3, 2), (2,))]
 
     def function(x: Any, w: Any, b: Any) -> Any:
         return tg.logsumexp(tg.tanh(x @ w + b) / x[:, :2], axis=1)
 
-    report = mutate_rules(lambda: tg.assert_gradients(function, *inputs, order=2), [tg.tanh, tg.divide, tg.logsumexp])
+    rules = [tg.add, tg.tanh, tg.divide, tg.logsumexp]
+    report = mutate_rules(lambda: tg.assert_gradients(function, *inputs, order=2), rules)
     assert report, report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ class _Check:
         self.subject, self.mode, self.seed = subject, mode, seed
         self.first, self.of = first, "" if first is None else "second derivative, "
         self.point = Point(subject, subject.arrays, seed, conventions=self._conventions)
-        self.inquiries: list[Inquiry] = []
+        self.at, self.inquiries = subject.arrays, list[Inquiry]()
         entries = [(place, i) for place, i in _entries(subject.arrays) if np.isfinite(subject.arrays[place].flat[i])]
         self.size, self.skipped = len(entries), sum(x.size for x in subject.arrays) - len(entries)
         self.sampled = self.size > SAMPLE and not full
@@ -147,7 +148,7 @@ class _Check:
     def _inquiry(self) -> Inquiry:
         if not self.inquiries:
             order = 1 if self.first is None else 2
-            self.inquiries.append(Inquiry(self.first or self.subject, self.subject.arrays, self.seed, order))
+            self.inquiries.append(Inquiry(self.first or self.subject, self.at, self.seed, order))
         return self.inquiries[0]
 
     def report(self) -> GradientReport:
@@ -162,6 +163,8 @@ class _Check:
         rows = [] if self.mode == "forward" else [*self._each(), *self._through_all()]
         if self.mode != "reverse" and not self.subject.by_hand:
             rows += self._forward()
+        if self.mode != "forward" and all(row.finding.verdict.accepted for row in rows):
+            rows += self._beside()
         return self._made(rows)
 
     def _made(self, rows: list[Row]) -> GradientReport:
@@ -219,6 +222,23 @@ class _Check:
             rng = np.random.default_rng((self.seed, number))
             everywhere = {place: signed(rng, x) for place, x in enumerate(self.subject.arrays)}
             yield Row(self.of + "all", f"direction {number}", self.point.judge(everywhere))
+
+    def _beside(self) -> list[Row]:
+        """Return a row if the derivative is wrong next to the point: what was kept of an earlier run is used."""
+        rng = np.random.default_rng(self.seed)
+        arrays = self.point.beside(rng, {})
+        try:
+            there = Point(self.subject, arrays, self.seed, conventions=self._conventions)
+        except ValueError:  # other shapes, or a singular matrix
+            return []
+        before, self.at = (self.at, self.inquiries), arrays
+        self.inquiries = []
+        finding = there.judge({place: signed(rng, x) for place, x in enumerate(arrays)})
+        if finding.verdict is not Verdict.BUG:
+            self.at, self.inquiries = before
+            return []
+        note = "right at the point, wrong next to it: are values of an earlier run used?"
+        return [Row(self.of + "all", "beside the point", replace(finding, note=note))]
 
     def _forward(self) -> Iterator[Row]:
         """Yield the dot-product test <u, J v> = <J' u, v> for random v; a mismatch is looked at with more digits."""

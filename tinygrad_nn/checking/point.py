@@ -211,24 +211,27 @@ class Point:
 
     def _nudged(self, direction: Direction) -> bool:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
-        rng = np.random.default_rng(self.seed + 1)
-        passed = []
+        rng, passed = np.random.default_rng(self.seed + 1), []
         for sign in (1, -1):
-            arrays = []
-            for place, x in enumerate(self.arrays):
-                size = np.where(np.isfinite(x), NUDGE * (1 + np.abs(x)), 0)
-                move = size * rng.uniform(-0.5, 0.5, x.shape)
-                if place in direction:
-                    move = np.where(direction[place] != 0, sign * size * direction[place], move)
-                arrays.append((x + move).astype(x.dtype))
             try:
-                there = Point(self.subject, arrays, self.seed)
+                there = Point(self.subject, self.beside(rng, direction, sign), self.seed)
                 finding = there.judge(direction, nudging=False)
             except ArithmeticError:
                 continue
             if finding.verdict is not Verdict.NONFINITE:
                 passed.append(finding.verdict in (Verdict.OK, Verdict.PRECISION))
         return bool(passed) and all(passed)
+
+    def beside(self, rng: np.random.Generator, direction: Direction, sign: int = 1) -> Arrays:
+        """Return arrays a little off, at random where they are not moved along the direction."""
+        arrays = []
+        for place, x in enumerate(self.arrays):
+            size = np.where(np.isfinite(x), NUDGE * (1 + np.abs(x)), 0)
+            move = size * rng.uniform(-0.5, 0.5, x.shape)
+            if place in direction:
+                move = np.where(direction[place] != 0, sign * size * direction[place], move)
+            arrays.append((x + move).astype(x.dtype))
+        return arrays
 
 
 def _found(given: Any, numeric: Slope, verdict: Verdict, note: str = "") -> Finding:
