@@ -277,7 +277,8 @@ class Stale:
     """A square whose rule uses the first input that it was called with, or one from before that."""
 
     def __init__(self, factor: float) -> None:
-        self.factor, self.first = factor, None
+        self.factor = factor
+        self.first: Any = None
 
     def forward(self, xp: Any, x: Any) -> Any:
         if self.first is None:
