@@ -238,6 +238,13 @@ def test_a_sample_covers_every_input_and_says_so() -> None:
     assert full.covered == "all 200 entries of the inputs"
 
 
+def test_a_bug_among_many_entries_is_named_with_its_mistake() -> None:
+    with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: 2 * g * (1 - y * y)):
+        report = tg.gradcheck(lambda x, b: tg.sum(tg.tanh(x * b)), drawn(40, 30), np.float64(0.8))
+    assert report.culprit == "tanh"
+    assert "it is twice what is right" in str(report)
+
+
 def test_samples_follow_the_seed() -> None:
     x, f = drawn(300), lambda x: tg.sum(x * x)
     first, again, other = (tg.gradcheck(f, x, seed=seed).table["index"].tolist() for seed in (1, 1, 2))

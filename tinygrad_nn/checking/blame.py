@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from .verdicts import Finding, Verdict
 
 PACKAGES = (str(Path(__file__).parents[1]), str(Path(np.__file__).parent))
 TRIALS = 3
+FEW = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,16 @@ class Step:
     def moved(self) -> list[int]:
         """The inputs that a gradient goes back to."""
         return [place for place, parent in enumerate(self.node.parents or ()) if parent is not None]
+
+    @property
+    def small(self) -> Step:
+        """The step, on the first entries alone if it is a large one on corresponding entries."""
+        shape = self.node.shape
+        others = [x for x in self.arrays if np.shape(x) != shape]
+        if not self.operation.pointwise or math.prod(shape) <= FEW or any(np.size(x) > 1 for x in others):
+            return self
+        few = [x.reshape(-1)[:FEW] if np.shape(x) == shape else x for x in self.arrays]
+        return replace(self, arrays=few)
 
     def subject(self, order: int = 1) -> Subject:
         """Return the step as a function of those inputs; at order 2, its gradient."""
@@ -93,7 +105,7 @@ class Culprit:
     @cached_property
     def mistake(self) -> str:
         """The mistake that the rule's result is explained by, "" if none of the catalogue's is."""
-        return likely_mistake(self.step.subject(2 if self.what == "second derivative" else 1), self.place)
+        return likely_mistake(self.step.small.subject(2 if self.what == "second derivative" else 1), self.place)
 
 
 class Inquiry:
