@@ -179,7 +179,7 @@ def test_second_order_names_its_rows() -> None:
 
 
 def test_second_order_says_which_rule_is_wrong_there() -> None:
-    frozen = next(entry for entry in CORPUS if entry.name == "a factor of a rule detached")
+    frozen = next(entry for entry in CORPUS if entry.name == "a factor of a rule without derivative")
     assert tg.gradcheck(function_for(frozen, OURS), *frozen.inputs)
     told = str(tg.gradcheck(function_for(frozen, OURS), *frozen.inputs, order=2))
     assert "to blame: the second derivative of operation 'frozen' for 'x'" in told
