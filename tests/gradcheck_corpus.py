@@ -419,7 +419,12 @@ def second_order() -> Iterator[Entry]:
     """Yield rules that are right, the derivatives of which are wrong, and right ones."""
     frozen = Planted("frozen", lambda xp, x: xp.tanh(x), (lambda xp, g, y, x: g * (1 - flat(xp, y) * y),))
     yield Entry(
-        "a factor of a rule without derivative", lambda xp, x: xp.sum(xp.own(frozen, x) * x), (x3,), "BUG", "frozen", order=2
+        "a factor of a rule without derivative",
+        lambda xp, x: xp.sum(xp.own(frozen, x) * x),
+        (x3,),
+        "BUG",
+        "frozen",
+        order=2,
     )
     yield Entry("right twice", lambda xp, x: xp.sum(xp.exp(x) * xp.sin(x)), (x3,), "OK", order=2)
     yield Entry("a linear function, twice", lambda xp, x: xp.sum(3 * x), (x3,), "OK", order=2)

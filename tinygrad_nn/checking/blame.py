@@ -79,13 +79,14 @@ class Culprit:
     """An operation whose rule is wrong: where it was called, and how its derivative by one input is off.
 
     `what` is wrong: its "rule", its "second derivative", or its "forward mode", of all inputs together.
+    `mistake` explains the rule's result, "" if none of the catalogue does.
     """
 
     step: Step
     argument: str
-    place: int
     finding: Finding
-    what: str = "rule"
+    what: str
+    mistake: str = ""
 
     @property
     def name(self) -> str:
@@ -101,11 +102,6 @@ class Culprit:
             return f"{rule}, {line}: along a random direction it says {numeric}, reverse mode {analytic}"
         off = self.mistake or f"along a random direction it says {analytic}, and values {numeric}"
         return f"{rule} for {self.argument!r}, {line}: {off}"
-
-    @cached_property
-    def mistake(self) -> str:
-        """The mistake that the rule's result is explained by, "" if none of the catalogue's is."""
-        return likely_mistake(self.step.small.subject(2 if self.what == "second derivative" else 1), self.place)
 
 
 class Inquiry:
@@ -126,7 +122,8 @@ class Inquiry:
             for place, argument, finding in self._findings(step):
                 if finding.verdict is Verdict.BUG:
                     what = "second derivative" if self.order == 2 else "rule"
-                    return Culprit(step, argument, place, finding, what)
+                    mistake = likely_mistake(step.small.subject(self.order), place)
+                    return Culprit(step, argument, finding, what, mistake)
         return None
 
     @cached_property
@@ -137,7 +134,7 @@ class Inquiry:
             point, rng = Point(subject, subject.arrays, self.seed), np.random.default_rng(self.seed)
             finding = modes_compared(point, [signed(rng, x) for x in subject.arrays])
             if finding.verdict is Verdict.BUG:
-                return Culprit(step, "all", 0, finding, "forward mode")
+                return Culprit(step, "all", finding, "forward mode")
         return None
 
     @cached_property
