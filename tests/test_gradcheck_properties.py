@@ -29,7 +29,7 @@ DEEP = EXAMPLES >= 2000
 @settings(max_examples=10_000 if DEEP else EXAMPLES)
 def test_right_programs_are_never_called_wrong(program: Program) -> None:
     report = tg.gradcheck(lambda *inputs: program.run(inputs), *program.inputs)
-    assert report.verdict == "OK", f"{program}\n{report}"
+    assert report.verdict in ("OK", "PRECISION"), f"{program}\n{report}"
 
 
 def turned(c: Any) -> Any:

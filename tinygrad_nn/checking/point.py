@@ -230,7 +230,8 @@ class Point:
         """Return arrays a little off, at random where they are not moved along the direction."""
         arrays = []
         for place, x in enumerate(self.arrays):
-            size = np.where(np.isfinite(x), NUDGE * (1 + np.abs(x)), 0)
+            largest = np.abs(x).max(initial=0, where=np.isfinite(x)) or 1  # moves suit the numbers that are there
+            size = np.where(np.isfinite(x), NUDGE * largest, 0)
             move = size * rng.uniform(-0.5, 0.5, x.shape)
             if place in direction:
                 move = np.where(direction[place] != 0, sign * size * direction[place], move)
