@@ -33,7 +33,8 @@ class Point:
         self, subject: Subject, arrays: Arrays, seed: int = 0, conventions: Callable[[], list[str]] = list
     ) -> None:
         self.subject, self.arrays, self.seed, self.conventions = subject, arrays, seed, conventions
-        self.values, self.bugs = subject.values(arrays), 0
+        self.values, self.bugs, self.noises = subject.values(arrays), 0, dict[Any, Any]()
+        self.nearby = 0.0
         self.weights = _weights(self.values, seed)
         self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
         self.results = sum(y.size for y in self.values)
@@ -70,6 +71,32 @@ class Point:
         """Return the sum of the weighed results' sizes: rounding is relative to that."""
         return float(sum((np.abs(_weighed(u, y))).sum() for u, y in zip(self.weights, self.values, strict=True)))
 
+    def noise(self, dtype: Any) -> Any:
+        """Return how far rounding may move a value, in a dtype: by the results' size, or as it is seen to do nearby.
+
+        Second differences at steps of a few last digits are rounding alone: it may be that of numbers on the way,
+        larger than the results.
+        """
+        if dtype not in self.noises:
+            kind, rng = np.dtype(dtype).type, np.random.default_rng(self.seed)
+            eps = float(np.finfo(dtype).eps)
+            line = self.line({place: signed(rng, x) * largest(x) for place, x in enumerate(self.arrays)}, dtype)
+            values = [line(NUDGE + 64 * eps * k) for k in range(4)]
+            seen, self.nearby = float(np.abs(np.diff(values, 2)).max()), float(np.abs(values).max())
+            self.noises[dtype] = kind(max(4 * eps * self.size_of_values(), 4 * seen if math.isfinite(seen) else 0))
+        return self.noises[dtype]
+
+    def spread(self, direction: Direction) -> float:
+        """Return how much the function's own derivative varies with the last digits of what the direction moves."""
+        rng, found = np.random.default_rng(self.seed), []
+        for _ in range(8):
+            arrays = [x.astype(np.result_type(x, WIDE)) for x in self.arrays]
+            for place, v in direction.items():
+                x, eps = arrays[place], np.finfo(arrays[place].dtype).eps
+                arrays[place] = x * np.where(v != 0, 1 + 64 * eps * signed(rng, x), 1)
+            found.append(self.analytic(self.subject.pull(arrays, self.weights), direction))
+        return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
+
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
         """Return the weighed results as a function of the step along a direction."""
         arrays = [x.astype(dtype) for x in self.arrays]
@@ -91,9 +118,8 @@ class Point:
 
     def ladder(self, direction: Direction, dtype: Any = WIDE) -> Ladder:
         """Return what difference quotients along a direction say, in values of a dtype."""
-        eps = float(np.finfo(dtype).eps)
         size = max(float(np.abs(self.arrays[place][v != 0]).max(initial=0)) for place, v in direction.items())
-        return descend(self.line(direction, dtype), size, np.dtype(dtype).type(4 * eps * self.size_of_values()))
+        return descend(self.line(direction, dtype), size, self.noise(dtype))
 
     def judge(self, direction: Direction, *, nudging: bool = True) -> Finding:
         """Return the verdict on the derivative along a direction, a dict of arrays by place."""
@@ -145,7 +171,8 @@ class Point:
         if numeric.error <= 1e-4 * max(abs(right), abs(numeric.value)):
             return True
         sizes = [float(np.abs(self.arrays[place]).max(initial=0)) for place in direction]
-        return bool(numeric.error <= 1e-6 * max(self._scale(direction), self.size_of_values() / (1 + max(sizes))))
+        values = max(self.size_of_values(), self.nearby)
+        return bool(numeric.error <= 1e-6 * max(self._scale(direction), values / (1 + max(sizes))))
 
     def _rounded(self, given: Any, right: Any, numeric: Slope, direction: Direction) -> Finding:
         """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits."""
@@ -198,6 +225,10 @@ class Point:
             return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         if agrees:
             return _found(given, numeric, Verdict.PRECISION, f"known to {float(numeric.error):.1e} only")
+        spread = self.spread(direction)
+        if abs(right - numeric.value) <= 4 * spread + 10 * numeric.error and (not nudging or self._nudged(direction)):
+            note = f"rounding alone moves it by {spread:.1e}"
+            return _found(given, numeric, Verdict.PRECISION, note)
         return self._mismatch(given, numeric, direction, nudging)
 
     def _mismatch(self, given: Any, numeric: Slope, direction: Direction, nudging: bool) -> Finding:
@@ -230,8 +261,7 @@ class Point:
         """Return arrays a little off, at random where they are not moved along the direction."""
         arrays = []
         for place, x in enumerate(self.arrays):
-            largest = np.abs(x).max(initial=0, where=np.isfinite(x)) or 1  # moves suit the numbers that are there
-            size = np.where(np.isfinite(x), NUDGE * largest, 0)
+            size = np.where(np.isfinite(x), NUDGE * largest(x), 0)
             move = size * rng.uniform(-0.5, 0.5, x.shape)
             if place in direction:
                 move = np.where(direction[place] != 0, sign * size * direction[place], move)
@@ -250,6 +280,11 @@ def signed(rng: np.random.Generator, like: Any) -> Any:
     """
     drawn = rng.integers(32, 97, like.shape) / 64 * rng.choice([-1.0, 1.0], like.shape)
     return np.where(np.isfinite(like), drawn, 0.0)
+
+
+def largest(x: Any) -> float:
+    """Return the size of the largest finite number, 1 if there is none but 0: moves are to suit what is there."""
+    return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
 
 
 def _weights(values: Arrays, seed: int) -> Arrays:
