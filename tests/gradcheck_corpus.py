@@ -162,6 +162,7 @@ def smooth() -> Iterator[Entry]:
     yield ok("half precision", lambda xp, x: xp.sum(xp.tanh(x) * x), half(x3))
     yield ok("a network in single precision", network, single(drawn(3, 4)), single(drawn(4, 1)))
     yield ok("a hundred times the same", lambda xp, x: xp.sum(repeated(xp, x, 100)), x3)
+    yield ok("a masked logit", lambda xp, x: xp.softmax(x), array(1.0, 2.0, -np.inf))
     yield ok("seeded noise", seeded_noise, x3)
     yield ok("two mistakes that cancel", lambda xp, x: xp.sum(xp.own(HALVED, xp.own(DOUBLED, x))), x3)
 
@@ -253,6 +254,19 @@ def awkward() -> Iterator[Entry]:
         ("cancellation in half precision", lambda xp, x: xp.sum(((x + 64) - 64) ** 2), half(array(0.1, 0.3))),
         ("a difference of exponentials", lambda xp, x: xp.sum(xp.log(xp.exp(x) - xp.exp(-x))), single(array(1e-5))),
     ]
+    lost += [
+        ("terms that cancel", lambda xp, x: sum_of_zero(xp, xp.erf(x)), x3),
+        ("large terms that cancel", lambda xp, x: sum_of_zero(xp, 1e8 * xp.erf(x)), x3),
+        ("large terms that cancel beside others", lambda xp, x: sum_of_zero(xp, 1e8 * xp.erf(x)) + xp.sum(x), x3),
+        (
+            "terms that cancel in single precision",
+            lambda xp, x: sum_of_zero(xp, xp.erf(x)) + 1e-6 * xp.sum(x),
+            single(x3),
+        ),
+        ("sum of a softmax", lambda xp, x: xp.sum(xp.softmax(x)), x3),
+        ("sum of what is normalised", lambda xp, x: xp.sum(normalised(xp, x)), x3),
+        ("the same in single precision", lambda xp, x: xp.sum(normalised(xp, x)), single(x3)),
+    ]
     for name, function, x in lost:
         yield Entry(name, function, (x,), "PRECISION")
     generator = np.random.default_rng(5)
@@ -267,6 +281,15 @@ def awkward() -> Iterator[Entry]:
     yield Entry("detached", lambda xp, x: xp.sum(xp.detach(x) ** 2), (x3,), "DISCONNECTED")
     yield Entry("one input detached", lambda xp, a, b: xp.sum(a * xp.detach(b)), (x3, x3 + 1), "DISCONNECTED")
     yield Entry("one factor detached", lambda xp, x: xp.sum(x * xp.detach(x)), (x3,), "BUG", note="is not recorded")
+
+
+def sum_of_zero(xp: Any, y: Any) -> Any:
+    return xp.sum(y * 0.1 + y * 0.2 - y * 0.3)
+
+
+def normalised(xp: Any, x: Any) -> Any:
+    centred = x - xp.mean(x)
+    return centred / xp.sqrt(xp.mean(centred**2))
 
 
 DOUBLED = Planted("doubled", lambda xp, x: 1 * x, (lambda xp, g, y, x: 2 * g,))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_operations import SMOOTH
 
 import tinygrad_nn as tg
@@ -29,6 +30,12 @@ DEEP = EXAMPLES >= 2000
 @settings(max_examples=10_000 if DEEP else EXAMPLES)
 def test_right_programs_are_never_called_wrong(program: Program) -> None:
     report = tg.gradcheck(lambda *inputs: program.run(inputs), *program.inputs)
+    assert report.verdict in ("OK", "PRECISION"), f"{program}\n{report}"
+
+
+@given(programs(), st.sampled_from(["float32", "float16"]))
+def test_nor_are_they_in_less_precision(program: Program, dtype: str) -> None:
+    report = tg.gradcheck(lambda *inputs: program.run(inputs), *[x.astype(dtype) for x in program.inputs])
     assert report.verdict in ("OK", "PRECISION"), f"{program}\n{report}"
 
 

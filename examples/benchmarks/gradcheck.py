@@ -91,6 +91,7 @@ class Jax:
 
         jax.config.update("jax_enable_x64", True)
         self.jax, self.norm, self.detach = jax, jax.numpy.linalg.norm, jax.lax.stop_gradient
+        self.erf = jax.scipy.special.erf
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.jax.numpy, name, None) or getattr(self.jax.nn, name)

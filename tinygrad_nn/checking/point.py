@@ -87,14 +87,18 @@ class Point:
         return self.noises[dtype]
 
     def spread(self, direction: Direction) -> float:
-        """Return how much the function's own derivative varies with the last digits of what the direction moves."""
+        """Return how much the function's own derivative varies with the last digits of what goes into it.
+
+        That is what the direction moves, and the cotangents.
+        """
         rng, found = np.random.default_rng(self.seed), []
         for _ in range(8):
             arrays = [x.astype(np.result_type(x, WIDE)) for x in self.arrays]
             for place, v in direction.items():
                 x, eps = arrays[place], np.finfo(arrays[place].dtype).eps
                 arrays[place] = x * np.where(v != 0, 1 + 64 * eps * signed(rng, x), 1)
-            found.append(self.analytic(self.subject.pull(arrays, self.weights), direction))
+            seeds = [u * (1 + 64 * float(np.finfo(WIDE).eps) * signed(rng, u)) for u in self.weights]
+            found.append(self.analytic(self.subject.pull(arrays, seeds), direction))
         return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
 
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
