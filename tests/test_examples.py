@@ -14,9 +14,12 @@ EXAMPLES = ROOT / "examples"
 BENCHMARKS = [
     path
     for path in sorted(EXAMPLES.glob("benchmarks/*.py"))
-    if '"--quick"' in path.read_text(encoding="utf-8") and path.stem != "operations"
+    if '"--quick"' in path.read_text(encoding="utf-8") and path.stem not in ("operations", "gradcheck")
 ]
-TESTED = {"first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "fit_by_lbfgs", "whose_backprop_is_wrong"}
+TESTED = {
+    "first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "fit_by_lbfgs", "gradient_checking",
+    "whose_backprop_is_wrong",
+}  # fmt: skip
 
 
 def finished(program: pathlib.Path, *options: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
@@ -171,6 +174,34 @@ def test_whose_backprop_is_wrong(tmp_path: pathlib.Path) -> None:
     ]  # fmt: skip
     assert "dW3 is 60 times what it should be: a missing 1/m (m = 60 samples)\nno other follows from it" in printed
     assert re.search(r"^dA2 +\(50, 60\) +wrong .* dA2 is minus dZ3: .*write W3.T @ dZ3$", printed, re.MULTILINE)
+
+
+def test_gradient_checking(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("matplotlib")
+    printed = run(EXAMPLES / "gradient_checking.py", "--quick", folder=tmp_path)
+    assert re.findall(r"^    2\*\*(-\d+)", printed, re.MULTILINE) == ["-2", "-14", "-26", "-38"]
+    off = dict(re.findall(r"^    (\w+) +(\de-\d+)$", printed, re.MULTILINE))
+    assert float(off["forward"]) > 100 * float(off["central"]) > 1e4 * float(off["ridders"])
+    assert float(off["complex"]) < 1e-14
+    assert re.search(r"KINK: one-sided slopes 0 and 1; the gradient is a subgradient \(relu at 0: 0\)$", printed, re.M)
+    assert "PRECISION: right, but float32 holds 0 of 6 digits here" in printed
+    assert re.search(
+        r"rule of operation 'cubed' for 'x', called at gradient_checking.py:\d+ .*a factor is missing", printed
+    )
+    assert "the article's is OK" in printed
+    assert "the gradient by input['W2']: it is 20 times what is right: a missing 1/m, m = 20" in printed
+    assert is_png(tmp_path / "v_curve.png")
+
+
+def test_the_benchmark_of_gradient_checks_prints_a_table(tmp_path: pathlib.Path) -> None:
+    printed = run(
+        EXAMPLES / "benchmarks" / "gradcheck.py", "--quick", "--all", "--only", "tinygrad_nn", folder=tmp_path
+    )
+    right, alarms, missed = re.findall(r"^  tinygrad_nn +(\d+) +(\d+) +(\d+)  [\d.]+, \d+$", printed, re.MULTILINE)[0]
+    assert (int(alarms), int(missed)) == (0, 0)
+    assert f"{right} functions " in printed
+    for verdict, said in re.findall(r"^.{40}(\w+) +(\w+)$", printed, re.MULTILINE):
+        assert verdict == said
 
 
 def test_the_benchmark_of_operations_prints_a_table(tmp_path: pathlib.Path) -> None:

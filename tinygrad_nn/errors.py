@@ -310,7 +310,7 @@ def raw_in_rule(what: str) -> str:
 
 
 def nothing_to_check() -> str:
-    return "there is nothing to check: the inputs hold no number; pass arrays with at least one entry"
+    return "there is nothing to check: the inputs hold no finite number; pass arrays with at least one"
 
 
 def uncheckable_input(name: str, dtype: Any) -> str:

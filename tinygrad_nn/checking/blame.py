@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from ..operation import Operation
 from ..recording import watched
 from ..tensors import Tensor
 from .mistakes import likely_mistake
-from .point import Direction, Point
+from .modes import modes_compared
+from .point import Direction, Point, signed
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 
 PACKAGES = (str(Path(__file__).parents[1]), str(Path(np.__file__).parent))
 TRIALS = 3
+FEW = 64
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,16 @@ class Step:
     def moved(self) -> list[int]:
         """The inputs that a gradient goes back to."""
         return [place for place, parent in enumerate(self.node.parents or ()) if parent is not None]
+
+    @property
+    def small(self) -> Step:
+        """The step, on the first entries alone if it is a large one on corresponding entries."""
+        shape = self.node.shape
+        others = [x for x in self.arrays if np.shape(x) != shape]
+        if not self.operation.pointwise or math.prod(shape) <= FEW or any(np.size(x) > 1 for x in others):
+            return self
+        few = [x.reshape(-1)[:FEW] if np.shape(x) == shape else x for x in self.arrays]
+        return replace(self, arrays=few)
 
     def subject(self, order: int = 1) -> Subject:
         """Return the step as a function of those inputs; at order 2, its gradient."""
@@ -63,13 +76,17 @@ class _StepAlone(Subject):
 
 @dataclass(frozen=True)
 class Culprit:
-    """An operation whose rule is wrong: where it was called, and how its derivative by one input is off."""
+    """An operation whose rule is wrong: where it was called, and how its derivative by one input is off.
+
+    `what` is wrong: its "rule", its "second derivative", or its "forward mode", of all inputs together.
+    `mistake` explains the rule's result, "" if none of the catalogue does.
+    """
 
     step: Step
     argument: str
-    place: int
     finding: Finding
-    order: int = 1
+    what: str
+    mistake: str = ""
 
     @property
     def name(self) -> str:
@@ -79,14 +96,12 @@ class Culprit:
     def told(self) -> str:
         """Return one sentence: whose rule it is, where it was called, and the likely mistake."""
         f = self.finding
-        likely = self.mistake()
-        off = likely or f"along a random direction it says {float(f.analytic):.6g}, and values {float(f.numeric):.6g}"
-        rule = f"the {'second derivative' if self.order == 2 else 'rule'} of operation {self.name!r}"
-        return f"to blame: {rule} for {self.argument!r}, called at {self.step.line}: {off}"
-
-    def mistake(self) -> str:
-        """Return the mistake that the rule's result is explained by, "" if none of the catalogue's is."""
-        return likely_mistake(self.step.subject(self.order), self.place)
+        analytic, numeric = f"{float(f.analytic):.6g}", f"{float(f.numeric):.6g}"
+        rule, line = f"to blame: the {self.what} of operation {self.name!r}", f"called at {self.step.line}"
+        if self.what == "forward mode":
+            return f"{rule}, {line}: along a random direction it says {numeric}, reverse mode {analytic}"
+        off = self.mistake or f"along a random direction it says {analytic}, and values {numeric}"
+        return f"{rule} for {self.argument!r}, {line}: {off}"
 
 
 class Inquiry:
@@ -106,15 +121,29 @@ class Inquiry:
         for step in reversed(self.steps):
             for place, argument, finding in self._findings(step):
                 if finding.verdict is Verdict.BUG:
-                    return Culprit(step, argument, place, finding, self.order)
+                    what = "second derivative" if self.order == 2 else "rule"
+                    mistake = likely_mistake(step.small.subject(self.order), place)
+                    return Culprit(step, argument, finding, what, mistake)
         return None
 
     @cached_property
-    def conventional(self) -> bool:
-        """Whether all rules are right, and some step sits on a kink or on a singularity."""
+    def pusher(self) -> Culprit | None:
+        """The last step whose forward mode is not what its rules say; None if there is none."""
+        for step in reversed(self.steps):
+            subject = step.subject(self.order)
+            point, rng = Point(subject, subject.arrays, self.seed), np.random.default_rng(self.seed)
+            finding = modes_compared(point, [signed(rng, x) for x in subject.arrays])
+            if finding.verdict is Verdict.BUG:
+                return Culprit(step, "all", finding, "forward mode")
+        return None
+
+    @cached_property
+    def conventions(self) -> list[str]:
+        """What the steps that sit on a kink or on a singularity do there; nothing unless all rules are right."""
         if self.culprit is not None:
-            return False
-        return any(finding.verdict is not Verdict.OK for _, _, finding in self.judged)
+            return []
+        aside = [(step, f) for step, _, f in self.judged if f.verdict not in (Verdict.OK, Verdict.PRECISION)]
+        return list(dict.fromkeys(_convention(step, f) for step, f in aside))
 
     def _findings(self, step: Step) -> list[tuple[int, str, Finding]]:
         """Return a finding for each input of a step, along a few random directions; the worst of them."""
@@ -137,7 +166,15 @@ class Inquiry:
 
 
 def _random(rng: np.random.Generator, arrays: Arrays, place: int) -> Direction:
-    return {place: rng.choice([-1.0, 1.0], arrays[place].shape)}
+    return {place: signed(rng, arrays[place])}
+
+
+def _convention(step: Step, finding: Finding) -> str:
+    """Return what a step does on its kink, as the table has it, or on its singularity."""
+    name, table = step.operation.name, step.operation.kinks
+    if finding.verdict is Verdict.KINK:
+        return next((f"{name} at {at}: {value}" for at, value in table.items()), f"the smallest one of {name}")
+    return f"{name} where its derivative is singular: a zero cotangent stays zero"
 
 
 def _recorded(subject: Subject, arrays: Arrays) -> list[Step]:

@@ -32,10 +32,11 @@ def likely_mistake(subject: Subject, place: int) -> str:
     g = point.weights[0]
     others = {f"input {k}": x for k, x in enumerate(arrays)} | {"the output": point.values[0]}
     looks = itertools.chain(
-        _factors(wrong, right, g, arrays[place]),
+        _factors(wrong, right, _sizes(wrong, right, g, subject.by_hand)),
         _layouts(wrong, right, g),
         _products(wrong, right, g, others),
         _matrix_products(wrong, right, {"g": g, **others}),
+        _stale(subject, arrays, place, wrong, right),
     )
     return next(looks, "")
 
@@ -44,7 +45,7 @@ def _measured(point: Point, place: int) -> Any:
     """Return the right derivatives by one input, by extrapolated differences."""
     x = point.arrays[place]
     found = np.zeros(x.size)
-    for i in range(x.size):
+    for i in np.flatnonzero(np.isfinite(x)):
         direction = np.zeros(x.shape)
         direction.reshape(-1)[i] = 1.0
         found[i] = point.ladder({place: direction}).value.value
@@ -57,19 +58,27 @@ def _same(a: Any, b: Any) -> bool:
     return bool(np.abs(a - b).max(initial=0.0) <= CLOSE * max(np.abs(b).max(initial=0.0), 1e-300))
 
 
-def _factors(wrong: Any, right: Any, g: Any, x: Any) -> Iterator[str]:
+def _sizes(wrong: Any, right: Any, g: Any, by_hand: bool) -> set[int]:
+    """Return the numbers that a 1/m can be of: lengths of axes, or what a gradient by hand has too much of."""
+    found = {*wrong.shape, *g.shape, wrong.size, g.size, wrong.size // max(g.size, 1)}
+    if by_hand and wrong.any() and right.any():
+        c = abs(np.vdot(right, wrong)) / np.vdot(right, right)
+        found |= {round(float(n)) for n in (c, 1 / c) if math.isfinite(n)}
+    return {n for n in found if n > 2 or (n == 2 and not by_hand)}
+
+
+def _factors(wrong: Any, right: Any, sizes: set[int]) -> Iterator[str]:
     """Yield constant factors that have a meaning: of the sizes, of 2 and of the sign."""
     if not wrong.any() and right.any():
         yield "it is 0: nothing is sent back"
     c = float(np.vdot(right, wrong) / np.vdot(right, right)) if right.any() else math.nan
     if not math.isfinite(c) or not _same(wrong, c * right):
         return
-    sizes = {n: f"m = {n}" for n in (*x.shape, *g.shape, x.size, g.size, max(x.size // max(g.size, 1), 1)) if n > 1}
     meanings = [(-1.0, "the sign is wrong"), (2.0, "it is twice what is right"), (0.5, "it is half of what is right")]
-    meanings += [(float(n), f"it is {n} times what is right: a missing 1/m, {m}") for n, m in sizes.items()]
-    meanings += [(1 / n, f"it is 1/{n} of what is right: 1/m once too often, {m}") for n, m in sizes.items()]
+    meanings += [(float(n), f"it is {n} times what is right: a missing 1/m, m = {n}") for n in sizes]
+    meanings += [(1 / n, f"it is 1/{n} of what is right: 1/m once too often, m = {n}") for n in sizes]
     yield from (text for factor, text in meanings if abs(c - factor) <= CLOSE * abs(factor))
-    yield f"it is {c:.6g} times what is right"
+    yield f"it is {c:.9g} times what is right"
 
 
 def _layouts(wrong: Any, right: Any, g: Any) -> Iterator[str]:
@@ -80,6 +89,8 @@ def _layouts(wrong: Any, right: Any, g: Any) -> Iterator[str]:
         yield "it is transposed"
     if _same(wrong, np.broadcast_to(g, wrong.shape) if _fits(g, wrong.shape) else g):
         yield "the cotangent is sent back unchanged: the local derivative is missing"
+    if g.ndim > wrong.ndim and _same(wrong, g[(0,) * (g.ndim - wrong.ndim)]):
+        yield "it is not summed over what was broadcast: only the first row of the cotangent is sent back"
     for axis in range(wrong.ndim):
         mean = np.broadcast_to(right.mean(axis, keepdims=True), right.shape)
         if _same(wrong, mean) or _same(wrong, mean * right.shape[axis]):
@@ -118,6 +129,13 @@ def _matrix_products(wrong: Any, right: Any, named: dict[str, Any]) -> Iterator[
     expected = next((text for text, product in known.items() if _same(right, product)), None)
     if found and expected:
         yield f"it is {found} where {expected} is right: a transpose"
+
+
+def _stale(subject: Subject, arrays: list[Any], place: int, wrong: Any, right: Any) -> Iterator[str]:
+    """Yield that it ignores the inputs' values where the right derivative depends on them."""
+    moved = Point(subject, [x * (1 + 2.0**-7) + 2.0**-7 for x in arrays])
+    if _same(moved.gradients[place], wrong) and not _same(_measured(moved, place), right):
+        yield "it doesn't change when the inputs do: a stale value"
 
 
 def _fits(value: Any, shape: tuple[int, ...]) -> bool:

@@ -80,10 +80,18 @@ class Ladder:
     @property
     def kinked(self) -> bool:
         """Whether the slopes of the two sides differ by more than they may be off."""
-        if not (self.left.known and self.right.known):
+        return _differ(self.left, self.right)
+
+    @property
+    def gap(self) -> Any:
+        """How far the slopes of the two sides are apart."""
+        return abs(self.right.value - self.left.value)
+
+    def clears(self, wider: Ladder) -> bool:
+        """Return whether a kink or a jump that larger steps saw is next to the point only."""
+        if self.kinked or self.jumps or not self.central.known:
             return False
-        gap, room = abs(self.right.value - self.left.value), self.left.error + self.right.error
-        return bool(gap > 10 * room + 1e-6 * (abs(self.left.value) + abs(self.right.value)))
+        return not wider.kinked or bool(self.gap < 0.1 * wider.gap)
 
 
 def descend(line: Line, size: float, noise: Any, *, stop_early: bool = True) -> Ladder:
@@ -91,14 +99,25 @@ def descend(line: Line, size: float, noise: Any, *, stop_early: bool = True) -> 
 
     `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
     1 / x looks smooth from afar. `noise` is how far a value may be off by rounding. The ladder ends early once the
-    derivative is known to nine digits and neither a kink nor a jump is in sight.
+    derivative is known to nine digits and neither a kink nor a jump is in sight; where one is in sight at the end,
+    smaller steps tell whether it is at the point or only next to it.
     """
+    found = _descended(line, _steps(size), size, noise, stop_early)
+    if not (found.kinked or found.jumps):
+        return found
+    slope = abs(found.value.value) if found.value.known else 0.0
+    moved = 4 * np.finfo(type(noise)).eps * size * slope  # what rounding does to the numbers that are moved
+    closer = _descended(line, _tiny_steps(size), 0, noise + moved, False)
+    return closer if closer.clears(found) else found
+
+
+def _descended(line: Line, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
     middle = line(0.0)
     wide, near = _Sides(), _Sides()
     heights: list[Any] = []
     gaps: list[Any] = []
     steps, quotients = [], []
-    for step in _steps(size):
+    for step in ladder:
         up, down = line(step), line(-step)
         sides = near if step < size / 2 or not size else wide
         sides.add(up, middle, down, step, noise)
@@ -107,7 +126,8 @@ def descend(line: Line, size: float, noise: Any, *, stop_early: bool = True) -> 
         heights.append((up - middle, down - middle))
         gaps.append(abs(up - 2 * middle + down) / step)
         best, enough = sides.central.best, sides is near and len(near.central.row) > 3
-        if stop_early and enough and best.error <= 1e-9 * abs(best.value) and _vanishes(gaps, noise / step):
+        known, both = best.error <= 1e-9 * abs(best.value), (sides.left.best, sides.right.best)
+        if stop_early and enough and known and _vanishes(gaps, noise / step) and not _differ(*both):
             break
     central, left, right = (
         _nearer(getattr(near, name).best, getattr(wide, name).best) for name in ("central", "left", "right")
@@ -142,6 +162,19 @@ def _steps(size: float) -> Iterator[float]:
     while step > last:
         yield step
         step /= SHRINK
+
+
+def _tiny_steps(size: float) -> Iterator[float]:
+    """Yield smaller steps, which tell a kink from one next to it, at the price of most of the digits."""
+    largest = 2.0 ** math.floor(math.log2(max(size, 1.0)))
+    return (largest * 2.0**-power for power in range(26, 42, 2))
+
+
+def _differ(left: Slope, right: Slope) -> bool:
+    if not (left.known and right.known):
+        return False
+    gap, room = abs(right.value - left.value), left.error + right.error
+    return bool(gap > 10 * room + 1e-6 * (abs(left.value) + abs(right.value)))
 
 
 def _vanishes(gaps: list[Any], noise: Any) -> bool:

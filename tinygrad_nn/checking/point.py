@@ -17,6 +17,7 @@ Direction = dict[int, Any]
 LONG = np.dtype(np.longdouble)
 WIDE = np.dtype(np.float64)
 NUDGE = 2.0**-9
+CLEAR = 8  # mismatches that more digits have confirmed; the next are believed without
 
 
 class Point:
@@ -24,14 +25,16 @@ class Point:
 
     Weights are of both signs and of similar size, drawn by `seed`, exact in float16, and 0 for results
     that are not finite.
-    `explains`, asked only after a mismatch, says whether a convention of some operation explains it.
+    `conventions`, asked only where differences don't settle it, says which steps sit on a kink or on a singularity
+    while all rules are right.
     """
 
     def __init__(
-        self, subject: Subject, arrays: Arrays, seed: int = 0, explains: Callable[[], bool] | None = None
+        self, subject: Subject, arrays: Arrays, seed: int = 0, conventions: Callable[[], list[str]] = list
     ) -> None:
-        self.subject, self.arrays, self.seed, self.explains = subject, arrays, seed, explains
-        self.values = subject.values(arrays)
+        self.subject, self.arrays, self.seed, self.conventions = subject, arrays, seed, conventions
+        self.values, self.bugs, self.noises = subject.values(arrays), 0, dict[Any, Any]()
+        self.nearby = 0.0
         self.weights = _weights(self.values, seed)
         self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
         self.results = sum(y.size for y in self.values)
@@ -68,6 +71,36 @@ class Point:
         """Return the sum of the weighed results' sizes: rounding is relative to that."""
         return float(sum((np.abs(_weighed(u, y))).sum() for u, y in zip(self.weights, self.values, strict=True)))
 
+    def noise(self, dtype: Any) -> Any:
+        """Return how far rounding may move a value, in a dtype: by the results' size, or as it is seen to do nearby.
+
+        Second differences at steps of a few last digits are rounding alone: it may be that of numbers on the way,
+        larger than the results.
+        """
+        if dtype not in self.noises:
+            kind, rng = np.dtype(dtype).type, np.random.default_rng(self.seed)
+            eps = float(np.finfo(dtype).eps)
+            line = self.line({place: signed(rng, x) * largest(x) for place, x in enumerate(self.arrays)}, dtype)
+            values = [line(NUDGE + 64 * eps * k) for k in range(4)]
+            seen, self.nearby = float(np.abs(np.diff(values, 2)).max()), float(np.abs(values).max())
+            self.noises[dtype] = kind(max(4 * eps * self.size_of_values(), 4 * seen if math.isfinite(seen) else 0))
+        return self.noises[dtype]
+
+    def spread(self, direction: Direction) -> float:
+        """Return how much the function's own derivative varies with the last digits of what goes into it.
+
+        That is what the direction moves, and the cotangents.
+        """
+        rng, found = np.random.default_rng(self.seed), []
+        for _ in range(8):
+            arrays = [x.astype(np.result_type(x, WIDE)) for x in self.arrays]
+            for place, v in direction.items():
+                x, eps = arrays[place], np.finfo(arrays[place].dtype).eps
+                arrays[place] = x * np.where(v != 0, 1 + 64 * eps * signed(rng, x), 1)
+            seeds = [u * (1 + 64 * float(np.finfo(WIDE).eps) * signed(rng, u)) for u in self.weights]
+            found.append(self.analytic(self.subject.pull(arrays, seeds), direction))
+        return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
+
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
         """Return the weighed results as a function of the step along a direction."""
         arrays = [x.astype(dtype) for x in self.arrays]
@@ -89,14 +122,13 @@ class Point:
 
     def ladder(self, direction: Direction, dtype: Any = WIDE) -> Ladder:
         """Return what difference quotients along a direction say, in values of a dtype."""
-        eps = float(np.finfo(dtype).eps)
         size = max(float(np.abs(self.arrays[place][v != 0]).max(initial=0)) for place, v in direction.items())
-        return descend(self.line(direction, dtype), size, 4 * eps * self.size_of_values())
+        return descend(self.line(direction, dtype), size, self.noise(dtype))
 
     def judge(self, direction: Direction, *, nudging: bool = True) -> Finding:
         """Return the verdict on the derivative along a direction, a dict of arrays by place."""
         given = self.analytic(self.gradients, direction)
-        if self.left_out == self.results:
+        if self.left_out and self.left_out == self.results:
             return Finding(given, math.nan, math.inf, math.nan, Verdict.NONFINITE, "the function's value is not finite")
         found = self.ladder(direction)
         numeric = self._refined(found, direction)
@@ -143,7 +175,8 @@ class Point:
         if numeric.error <= 1e-4 * max(abs(right), abs(numeric.value)):
             return True
         sizes = [float(np.abs(self.arrays[place]).max(initial=0)) for place in direction]
-        return bool(numeric.error <= 1e-6 * max(self._scale(direction), self.size_of_values() / (1 + max(sizes))))
+        values = max(self.size_of_values(), self.nearby)
+        return bool(numeric.error <= 1e-6 * max(self._scale(direction), values / (1 + max(sizes))))
 
     def _rounded(self, given: Any, right: Any, numeric: Slope, direction: Direction) -> Finding:
         """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits."""
@@ -169,15 +202,18 @@ class Point:
             return _found(given, numeric, Verdict.KINK if between else Verdict.BUG, slopes)
         passed = self._nudged(direction)
         if passed and between:
-            return _found(given, numeric, Verdict.KINK, f"{slopes}; the gradient is a subgradient")
-        if passed and self.explains is not None and self.explains():
-            return _found(given, numeric, Verdict.KINK, f"{slopes}; several kinks meet here")
+            named = f" ({', '.join(self.conventions())})" if self.conventions() else ""
+            return _found(given, numeric, Verdict.KINK, f"{slopes}; the gradient is a subgradient{named}")
+        if passed and self.conventions():
+            return _found(given, numeric, Verdict.KINK, f"{slopes}; several meet: {', '.join(self.conventions())}")
         return _found(given, numeric, Verdict.BUG, slopes)
 
     def _again(
         self, given: Any, right: Any, numeric: Slope, direction: Direction, agrees: bool, nudging: bool
     ) -> Finding:
         """Judge a mismatch, or a derivative that differences can't resolve, by more digits first."""
+        if not agrees and self.bugs >= CLEAR:
+            return self._mismatch(given, numeric, direction, nudging)
         exact = self.analytic(self.long, direction) if any(g is not None for g in self.long) else None
         if exact is not None and np.isfinite(exact):
             sharper = self.ladder(direction, LONG).value
@@ -189,38 +225,35 @@ class Point:
             if abs(exact - given) > 0.1 * abs(numeric.value - given):
                 kept = "it changes with every digit that is computed with"
                 return _found(given, numeric, Verdict.PRECISION, f"not one digit can be relied on: {kept}")
+        if agrees and nudging and self.conventions():
+            return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         if agrees:
             return _found(given, numeric, Verdict.PRECISION, f"known to {float(numeric.error):.1e} only")
+        spread = self.spread(direction)
+        if abs(right - numeric.value) <= 4 * spread + 10 * numeric.error and (not nudging or self._nudged(direction)):
+            note = f"rounding alone moves it by {spread:.1e}"
+            return _found(given, numeric, Verdict.PRECISION, note)
         return self._mismatch(given, numeric, direction, nudging)
 
     def _mismatch(self, given: Any, numeric: Slope, direction: Direction, nudging: bool) -> Finding:
         if all(self.gradients[place] is None for place in direction):
             return _found(given, numeric, Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
-        if nudging and self.explains is not None and self.explains() and self._nudged(direction):
-            return _found(
-                given, numeric, Verdict.CONVENTION, "a zero cotangent stays zero through a singular derivative"
-            )
+        if nudging and self.conventions() and self._nudged(direction):
+            return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
+        self.bugs += 1
         return _found(given, numeric, Verdict.BUG)
 
     def _unresolved(self, given: Any, numeric: Slope, direction: Direction) -> Finding:
-        if self.explains is not None and self.explains():
-            return _found(given, numeric, Verdict.CONVENTION, "values beside the point are not finite")
+        if self.conventions():
+            return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         return _found(given, numeric, Verdict.NONFINITE, "values beside the point are not finite")
 
     def _nudged(self, direction: Direction) -> bool:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
-        rng = np.random.default_rng(self.seed + 1)
-        passed = []
+        rng, passed = np.random.default_rng(self.seed + 1), []
         for sign in (1, -1):
-            arrays = []
-            for place, x in enumerate(self.arrays):
-                size = NUDGE * (1 + np.abs(x))
-                move = size * rng.uniform(-0.5, 0.5, x.shape)
-                if place in direction:
-                    move = np.where(direction[place] != 0, sign * size * direction[place], move)
-                arrays.append((x + move).astype(x.dtype))
             try:
-                there = Point(self.subject, arrays, self.seed)
+                there = Point(self.subject, self.beside(rng, direction, sign), self.seed)
                 finding = there.judge(direction, nudging=False)
             except ArithmeticError:
                 continue
@@ -228,17 +261,40 @@ class Point:
                 passed.append(finding.verdict in (Verdict.OK, Verdict.PRECISION))
         return bool(passed) and all(passed)
 
+    def beside(self, rng: np.random.Generator, direction: Direction, sign: int = 1) -> Arrays:
+        """Return arrays a little off, at random where they are not moved along the direction."""
+        arrays = []
+        for place, x in enumerate(self.arrays):
+            size = np.where(np.isfinite(x), NUDGE * largest(x), 0)
+            move = size * rng.uniform(-0.5, 0.5, x.shape)
+            if place in direction:
+                move = np.where(direction[place] != 0, sign * size * direction[place], move)
+            arrays.append((x + move).astype(x.dtype))
+        return arrays
+
 
 def _found(given: Any, numeric: Slope, verdict: Verdict, note: str = "") -> Finding:
     return Finding(given, numeric.value, float(numeric.error), numeric.step, verdict, note)
 
 
+def signed(rng: np.random.Generator, like: Any) -> Any:
+    """Return numbers of both signs and of sizes between 1/2 and 3/2, exact in float16; 0 for what is not finite.
+
+    With plain signs, errors in two entries would often cancel.
+    """
+    drawn = rng.integers(32, 97, like.shape) / 64 * rng.choice([-1.0, 1.0], like.shape)
+    return np.where(np.isfinite(like), drawn, 0.0)
+
+
+def largest(x: Any) -> float:
+    """Return the size of the largest finite number, 1 if there is none but 0: moves are to suit what is there."""
+    return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
+
+
 def _weights(values: Arrays, seed: int) -> Arrays:
     rng = np.random.default_rng(seed)
-    drawn = [rng.integers(32, 97, y.shape) / 64 * rng.choice([-1.0, 1.0], y.shape) for y in values]
-    if len(drawn) == 1 and drawn[0].size == 1:
-        drawn = [np.ones(drawn[0].shape)]
-    return [np.where(np.isfinite(y), u, 0.0) for u, y in zip(drawn, values, strict=True)]
+    drawn = [signed(rng, y) for y in values]
+    return [np.abs(np.sign(u)) for u in drawn] if len(drawn) == 1 and drawn[0].size == 1 else drawn
 
 
 def _weighed(u: Any, y: Any) -> Any:

@@ -35,11 +35,11 @@ class Subject:
         found = list(leaves(self.inputs))
         self.names = list(_names(self.inputs))
         self.arrays: Arrays = [np.array(x.data if isinstance(x, Tensor) else x) for x in found]
-        if not sum(x.size for x in self.arrays):
-            raise ValueError(errors.nothing_to_check())
         for name, x in zip(self.names, self.arrays, strict=True):
             if x.dtype.kind != "f":
                 raise errors.DtypeError(errors.uncheckable_input(name, x.dtype))
+        if not any(np.isfinite(x).any() for x in self.arrays):
+            raise ValueError(errors.nothing_to_check())
         self.shapes: list[Any] | None = None
 
     def values(self, arrays: Arrays) -> Arrays:
@@ -54,8 +54,8 @@ class Subject:
         """Return what the function's own derivative says: a gradient per array, None where nothing connects."""
         variables = [Tensor(x, requires_grad=True) for x in arrays]
         with quiet(), enable_grad():
-            results = list(leaves(self.called(variables)))
-            recorded = [(y, u) for y, u in zip(results, cotangents, strict=True) if _records(y)]
+            results = [y for y in leaves(self.called(variables)) if y.dtype.kind in "fc"]
+            recorded = [(y, u) for y, u in zip(results, cotangents, strict=True) if y.requires_grad]
             if not recorded:
                 return [None] * len(arrays)
             outputs, seeds = zip(*recorded, strict=True)
@@ -146,10 +146,6 @@ def derivative_of(subject: Subject, weights: Arrays) -> Subject:
         return sum(parts[1:], parts[0])
 
     return Subject(gradient_of(scalar, argnums=range(len(subject.inputs))), subject.inputs)
-
-
-def _records(y: Any) -> bool:
-    return isinstance(y, Tensor) and y.requires_grad
 
 
 @contextmanager

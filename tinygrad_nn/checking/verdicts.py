@@ -48,4 +48,4 @@ class Finding:
     @property
     def error(self) -> float:
         """How far the two derivatives are apart."""
-        return float(abs(self.analytic - self.numeric))
+        return 0.0 if self.analytic == self.numeric else float(abs(self.analytic - self.numeric))
