@@ -18,7 +18,8 @@ from ..recording import watched
 from ..tensors import Tensor
 from .mistakes import likely_mistake
 from .modes import modes_compared
-from .point import Direction, Point, signed
+from .point import Point
+from .rounding import Direction, signed
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 

@@ -16,8 +16,9 @@ from .curve import ErrorCurve, measured
 from .mistakes import likely_mistake
 from .modes import modes_compared
 from .numerical import complex_slope, quotient
-from .point import WIDE, Direction, Point, signed
+from .point import Point
 from .report import GradientReport, Row
+from .rounding import WIDE, Direction, signed
 from .subject import Arrays, HandWritten, Subject, derivative_of
 from .verdicts import Finding, Verdict
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .point import WIDE, Point
+from .point import Point
+from .rounding import WIDE
 from .subject import Subject
 
 ENTRIES = 512

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .point import WIDE, Point, signed
+from .point import Point
+from .rounding import WIDE, about_one
 from .subject import Arrays
 from .verdicts import Finding, Verdict
 
@@ -48,7 +49,7 @@ def _spread(point: Point, tangents: Arrays) -> float:
     """Return how much the modes' difference varies with the last digits of the inputs: as rounding does, and no bug."""
     rng, found = np.random.default_rng(point.seed), []
     for _ in range(4):
-        arrays = [(x * (1 + 8 * np.finfo(x.dtype).eps * signed(rng, x))).astype(x.dtype) for x in point.arrays]
+        arrays = [(x * about_one(rng, x)).astype(x.dtype) for x in point.arrays]
         reverse, forward, _ = _both(point, arrays, tangents)
         found.append(forward - reverse)
     return float(np.ptp(found))

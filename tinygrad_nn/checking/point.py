@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 
 from .numerical import Ladder, Slope, complex_slope, descend
+from .rounding import LONG, NUDGE, WIDE, Direction, largest, noise_of_values, signed, spread_of_derivative
 from .subject import Arrays, Subject
 from .verdicts import Finding, Verdict
 
-Direction = dict[int, Any]
-LONG = np.dtype(np.longdouble)
-WIDE = np.dtype(np.float64)
-NUDGE = 2.0**-9
 CLEAR = 8  # mismatches that more digits have confirmed; the next are believed without
 
 
@@ -72,34 +69,10 @@ class Point:
         return float(sum((np.abs(_weighed(u, y))).sum() for u, y in zip(self.weights, self.values, strict=True)))
 
     def noise(self, dtype: Any) -> Any:
-        """Return how far rounding may move a value, in a dtype: by the results' size, or as it is seen to do nearby.
-
-        Second differences at steps of a few last digits are rounding alone: it may be that of numbers on the way,
-        larger than the results.
-        """
+        """Return how far rounding may move a value, in a dtype."""
         if dtype not in self.noises:
-            kind, rng = np.dtype(dtype).type, np.random.default_rng(self.seed)
-            eps = float(np.finfo(dtype).eps)
-            line = self.line({place: signed(rng, x) * largest(x) for place, x in enumerate(self.arrays)}, dtype)
-            values = [line(NUDGE + 64 * eps * k) for k in range(4)]
-            seen, self.nearby = float(np.abs(np.diff(values, 2)).max()), float(np.abs(values).max())
-            self.noises[dtype] = kind(max(4 * eps * self.size_of_values(), 4 * seen if math.isfinite(seen) else 0))
+            self.noises[dtype], self.nearby = noise_of_values(self, dtype)
         return self.noises[dtype]
-
-    def spread(self, direction: Direction) -> float:
-        """Return how much the function's own derivative varies with the last digits of what goes into it.
-
-        That is what the direction moves, and the cotangents.
-        """
-        rng, found = np.random.default_rng(self.seed), []
-        for _ in range(8):
-            arrays = [x.astype(np.result_type(x, WIDE)) for x in self.arrays]
-            for place, v in direction.items():
-                x, eps = arrays[place], np.finfo(arrays[place].dtype).eps
-                arrays[place] = x * np.where(v != 0, 1 + 64 * eps * signed(rng, x), 1)
-            seeds = [u * (1 + 64 * float(np.finfo(WIDE).eps) * signed(rng, u)) for u in self.weights]
-            found.append(self.analytic(self.subject.pull(arrays, seeds), direction))
-        return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
 
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
         """Return the weighed results as a function of the step along a direction."""
@@ -229,7 +202,7 @@ class Point:
             return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         if agrees:
             return _found(given, numeric, Verdict.PRECISION, f"known to {float(numeric.error):.1e} only")
-        spread = self.spread(direction)
+        spread = spread_of_derivative(self, direction)
         if abs(right - numeric.value) <= 4 * spread + 10 * numeric.error and (not nudging or self._nudged(direction)):
             note = f"rounding alone moves it by {spread:.1e}"
             return _found(given, numeric, Verdict.PRECISION, note)
@@ -275,20 +248,6 @@ class Point:
 
 def _found(given: Any, numeric: Slope, verdict: Verdict, note: str = "") -> Finding:
     return Finding(given, numeric.value, float(numeric.error), numeric.step, verdict, note)
-
-
-def signed(rng: np.random.Generator, like: Any) -> Any:
-    """Return numbers of both signs and of sizes between 1/2 and 3/2, exact in float16; 0 for what is not finite.
-
-    With plain signs, errors in two entries would often cancel.
-    """
-    drawn = rng.integers(32, 97, like.shape) / 64 * rng.choice([-1.0, 1.0], like.shape)
-    return np.where(np.isfinite(like), drawn, 0.0)
-
-
-def largest(x: Any) -> float:
-    """Return the size of the largest finite number, 1 if there is none but 0: moves are to suit what is there."""
-    return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
 
 
 def _weights(values: Arrays, seed: int) -> Arrays:
