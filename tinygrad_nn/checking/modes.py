@@ -15,21 +15,21 @@ from .verdicts import Finding, Verdict
 
 def modes_compared(point: Point, tangents: Arrays) -> Finding:
     """Return how <u, J v> by forward mode agrees with <J' u, v> by reverse mode, looked at with more digits if not."""
-    reverse, forward, room = _both(point, point.arrays, tangents)
+    reverse, forward, room = _both(point, point.arrays, tangents, point.weights)
     verdict, note = Verdict.OK, ""
     if not abs(forward - reverse) <= room and np.isfinite(forward - reverse):
         verdict, note = _more_digits(point, tangents, abs(forward - reverse))
     return Finding(reverse, forward, room, math.nan, verdict, note)
 
 
-def _both(point: Point, arrays: Arrays, tangents: Arrays) -> tuple[float, float, float]:
+def _both(point: Point, arrays: Arrays, tangents: Arrays, weights: Arrays) -> tuple[float, float, float]:
     """Return a directional derivative by reverse and by forward mode, and how far rounding may move them apart."""
     tangents = [t.astype(x.dtype) for t, x in zip(tangents, arrays, strict=True)]
     pushed = [t for t in point.subject.push(arrays, tangents) if t.dtype.kind == "f"]
-    pulled = point.subject.pull(arrays, point.weights)
+    pulled = point.subject.pull(arrays, weights)
     pairs = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g is not None]
-    forward, reverse = _dot(point.weights, pushed), sum(_dot([g], [t]) for g, t in pairs)
-    sizes = _dot([np.abs(u) for u in point.weights], [np.abs(t) for t in pushed])
+    forward, reverse = _dot(weights, pushed), sum(_dot([g], [t]) for g, t in pairs)
+    sizes = _dot([np.abs(u) for u in weights], [np.abs(t) for t in pushed])
     sizes += sum(float(np.abs(g).sum()) for g, _ in pairs)
     return reverse, forward, 256 * max(float(np.finfo(x.dtype).eps) for x in arrays) * sizes
 
@@ -37,7 +37,7 @@ def _both(point: Point, arrays: Arrays, tangents: Arrays) -> tuple[float, float,
 def _more_digits(point: Point, tangents: Arrays, mismatch: float) -> tuple[Verdict, str]:
     wider = np.longdouble if any(x.dtype == WIDE for x in point.arrays) else WIDE
     try:
-        reverse, forward, _ = _both(point, [x.astype(wider) for x in point.arrays], tangents)
+        reverse, forward, _ = _both(point, [x.astype(wider) for x in point.arrays], tangents, point.weights)
     except Exception:  # numpy.linalg, for one, refuses long doubles
         reverse, forward = 0.0, mismatch
     if abs(forward - reverse) <= 0.05 * mismatch or mismatch <= 4 * _spread(point, tangents):
@@ -46,11 +46,12 @@ def _more_digits(point: Point, tangents: Arrays, mismatch: float) -> tuple[Verdi
 
 
 def _spread(point: Point, tangents: Arrays) -> float:
-    """Return how much the modes' difference varies with the last digits of the inputs: as rounding does, and no bug."""
+    """Return how much the modes' difference varies with the last digits of all that goes in, as rounding does."""
     rng, found = np.random.default_rng(point.seed), []
-    for _ in range(4):
+    for _ in range(8):
         arrays = [(x * about_one(rng, x)).astype(x.dtype) for x in point.arrays]
-        reverse, forward, _ = _both(point, arrays, tangents)
+        seeds, moved = ([u * about_one(rng, u) for u in us] for us in (point.weights, tangents))
+        reverse, forward, _ = _both(point, arrays, moved, seeds)
         found.append(forward - reverse)
     return float(np.ptp(found))
 
