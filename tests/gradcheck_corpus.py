@@ -391,6 +391,7 @@ def mistaken() -> Iterator[Entry]:
     yield bug("one entry in a thousand", tanh, one_entry, drawn(1000))
     yield bug("the last entry", tanh, lambda xp, g, y, x: g * (1 - y * y) * xp.asarray(array(1, 1, 1, 0)), drawn(4))
     yield bug("a millionth off", tanh, lambda xp, g, y, x: (1 + 1e-6) * g * (1 - y * y), x)
+    yield bug("a hundred billionth off", tanh, lambda xp, g, y, x: (1 + 1e-11) * g * (1 - y * y), x)
     yield bug("a millionth off, real numbers only", lambda xp, x: xp.maximum(x, -9 + 0 * x), millionth, x)
     yield bug("under a tiny derivative", lambda xp, x: 1e-9 * xp.sin(x), lambda xp, g, y, x: 1.1e-9 * g * xp.cos(x), x)
     yield bug("hidden at a kink", lambda xp, x: abs(x), lambda xp, g, y, x: 0.5 * g * xp.sign(x), array(0.0))
