@@ -25,6 +25,7 @@ import scipy.special
 
 import tinygrad_nn as tg
 from tinygrad_nn import ops
+from tinygrad_nn.autodiff import raw
 from tinygrad_nn.errors import GradientError
 from tinygrad_nn.operation import OPERATIONS, sample
 from tinygrad_nn.primitive import COMPOSITES
@@ -478,7 +479,8 @@ def wrong_rules(name: str, *rules: Any) -> Iterator[None]:
 
 
 def detached(x: Any) -> Any:
-    return x.detach() if isinstance(x, tg.Tensor) else x
+    """Return the values alone, as a careless helper of the library's own would: it isn't caught in the act."""
+    return tg.Tensor(raw(x)) if isinstance(x, tg.Tensor) else x
 
 
 def noticed(check: Callable[[Case], Any], name: str) -> bool:
