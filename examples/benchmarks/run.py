@@ -96,12 +96,10 @@ def ran(results: Results, key: Key, task: str, seconds: float) -> dict[str, Any]
     return report
 
 
-def import_time(package: str) -> float:
-    """Return the seconds that an import takes, of a package whose bytecode lies ready, as pip leaves it."""
-    with TemporaryDirectory() as folder:
-        ready = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
-        command = [sys.executable, "-c", TIMED_IMPORT.format(IMPORTS[package])]
-        return [float(reported(command, ready)) for _ in range(2)][1]
+def import_time(package: str, folder: str) -> float:
+    """Return the seconds that an import takes; `folder` is for the bytecode, which pip leaves beside a package."""
+    ready = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+    return float(reported([sys.executable, "-c", TIMED_IMPORT.format(IMPORTS[package])], ready))
 
 
 def measured(keys: list[Key], packages: list[str], rounds: int, seconds: float) -> Results:
@@ -112,17 +110,20 @@ def measured(keys: list[Key], packages: list[str], rounds: int, seconds: float) 
         report = ran(results, key, "check", 0)
         if report is not None:
             results.checks[key] = report
-    for number in range(rounds):
-        say(f"round {number + 1} of {rounds}")
-        for work in WORKS:
-            here = [key for key in keys if key[0] == work and key not in results.failures]
-            turn = number % max(len(here), 1)
-            for key in here[turn:] + here[:turn]:
-                report = ran(results, key, "time", seconds)
-                if report is not None:
-                    results.times.setdefault(key, []).append(report["time"])
-        for package in packages:
-            results.imports.setdefault(package, []).append(import_time(package))
+    with TemporaryDirectory() as folder:
+        for package in packages:  # the first import writes the bytecode
+            import_time(package, folder)
+        for number in range(rounds):
+            say(f"round {number + 1} of {rounds}")
+            for work in WORKS:
+                here = [key for key in keys if key[0] == work and key not in results.failures]
+                turn = number % max(len(here), 1)
+                for key in here[turn:] + here[:turn]:
+                    report = ran(results, key, "time", seconds)
+                    if report is not None:
+                        results.times.setdefault(key, []).append(report["time"])
+            for package in packages:
+                results.imports.setdefault(package, []).append(import_time(package, folder))
     say("")
     return results
 

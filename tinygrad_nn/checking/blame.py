@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from .rounding import Direction, signed
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 
-PACKAGES = (str(Path(__file__).parents[1]), str(Path(np.__file__).parent))
+PACKAGES = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))
 TRIALS = 3
 FEW = 64
 
@@ -199,4 +199,4 @@ def _users_line() -> str:
         frame = frame.f_back
     if frame is None:
         return "unknown"
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} in {frame.f_code.co_name}"
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
