@@ -67,8 +67,6 @@ class Ladder:
     left: Slope
     right: Slope
     jumps: bool
-    steps: list[float]
-    quotients: list[Any]
 
     @property
     def value(self) -> Slope:
@@ -94,7 +92,7 @@ class Ladder:
         return not wider.kinked or bool(self.gap < 0.1 * wider.gap)
 
 
-def descend(line: Line, size: float, noise: Any, *, stop_early: bool = True) -> Ladder:
+def descend(line: Line, size: float, noise: Any) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0.
 
     `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
@@ -102,7 +100,7 @@ def descend(line: Line, size: float, noise: Any, *, stop_early: bool = True) -> 
     derivative is known to nine digits and neither a kink nor a jump is in sight; where one is in sight at the end,
     smaller steps tell whether it is at the point or only next to it.
     """
-    found = _descended(line, _steps(size), size, noise, stop_early)
+    found = _descended(line, _steps(size), size, noise, True)
     if not (found.kinked or found.jumps):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
@@ -116,13 +114,10 @@ def _descended(line: Line, ladder: Iterator[float], size: float, noise: Any, sto
     wide, near = _Sides(), _Sides()
     heights: list[Any] = []
     gaps: list[Any] = []
-    steps, quotients = [], []
     for step in ladder:
         up, down = line(step), line(-step)
         sides = near if step < size / 2 or not size else wide
         sides.add(up, middle, down, step, noise)
-        steps.append(step)
-        quotients.append((up - down) / (2 * step))
         heights.append((up - middle, down - middle))
         gaps.append(abs(up - 2 * middle + down) / step)
         best, enough = sides.central.best, sides is near and len(near.central.row) > 3
@@ -132,7 +127,7 @@ def _descended(line: Line, ladder: Iterator[float], size: float, noise: Any, sto
     central, left, right = (
         _nearer(getattr(near, name).best, getattr(wide, name).best) for name in ("central", "left", "right")
     )
-    return Ladder(central, left, right, _stays(heights, noise), steps, quotients)
+    return Ladder(central, left, right, _stays(heights, noise))
 
 
 class _Sides:

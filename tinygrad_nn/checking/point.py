@@ -114,7 +114,7 @@ class Point:
         if found.jumps:
             return _found(given, Slope(), Verdict.DISCONTINUITY, "the function jumps here")
         if found.kinked:
-            return self._at_kink(given, right, numeric, found, direction, agrees, nudging)
+            return self._at_kink(given, right, numeric, found, direction, nudging)
         if agrees and self._sharp(right, numeric, direction):
             return self._rounded(given, right, numeric, direction)
         return self._again(given, right, numeric, direction, agrees, nudging)
@@ -165,7 +165,7 @@ class Point:
         return f"right, but {' and '.join(sorted(names))} holds {kept} of {math.floor(-math.log10(eps))} digits here"
 
     def _at_kink(
-        self, given: Any, right: Any, numeric: Slope, found: Ladder, direction: Direction, agrees: bool, nudging: bool
+        self, given: Any, right: Any, numeric: Slope, found: Ladder, direction: Direction, nudging: bool
     ) -> Finding:
         low, high = sorted([found.left.value, found.right.value])
         room = 10 * (found.left.error + found.right.error) + 1e-6 * (abs(low) + abs(high))
