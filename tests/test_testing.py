@@ -603,7 +603,9 @@ def test_an_interrupt_ends_the_mutations_and_leaves_nothing_behind() -> None:
 def test_the_library_imports_no_testing_until_it_is_used() -> None:
     program = (
         "import sys, tinygrad_nn as tg\n"
-        "assert not any(n.startswith(('tinygrad_nn.testing', 'hypothesis')) for n in sys.modules)\n"
+        "late = ('tinygrad_nn.testing', 'tinygrad_nn.checking', 'tinygrad_nn.study', 'hypothesis')\n"
+        "assert not any(n.startswith(late) for n in sys.modules)\n"
+        "tg.gradcheck, tg.diff_backprop\n"
         "tg.testing.planted_rule\n"
         "assert 'hypothesis' not in sys.modules\n"
     )

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import autograd, data, errors, linalg, nn, ops, optim
-from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
 from .checkpointing import checkpoint
 from .creation import (
     arange,
@@ -30,7 +29,6 @@ from .history import History
 from .memory import keep_memory
 from .nn.dense import DenseNetwork
 from .recording import enable_grad, no_grad
-from .study.backprop import diff_backprop
 from .tensors import Tensor
 from .training import accuracy, evaluate, train
 from .transforms import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
@@ -38,6 +36,8 @@ from .unsupported import reason
 
 if TYPE_CHECKING:
     from . import testing
+    from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
+    from .study.backprop import diff_backprop
 
 __version__ = "0.1.0"
 
@@ -90,13 +90,20 @@ __all__ = [
 ]
 
 
+_WHEN_USED = {"testing": ".testing", "diff_backprop": ".study.backprop"} | dict.fromkeys(
+    ("assert_gradients", "error_curve", "gradcheck", "numerical_gradient"), ".checking.gradients"
+)
+
+
 def __getattr__(name: str) -> Any:
-    """Import `tg.testing` when it is first used, since programs that test nothing don't wait for it.
+    """Import what checks and tests when it is first used: programs that check nothing don't wait for it.
 
     Raises AttributeError, which says why where NumPy has a function of that name that is not recorded.
     """
-    if name == "testing":
-        return import_module(".testing", __name__)
+    if name in _WHEN_USED:
+        module = import_module(_WHEN_USED[name], __name__)
+        found = globals()[name] = getattr(module, name, module)
+        return found
     if reason(name) is not None:
         raise AttributeError(errors.unknown_numpy(f"tg.{name}", ()))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

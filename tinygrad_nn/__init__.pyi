@@ -8,10 +8,6 @@ from . import linalg as linalg
 from . import nn as nn
 from . import ops as ops
 from . import optim as optim
-from .checking.gradients import assert_gradients as assert_gradients
-from .checking.gradients import error_curve as error_curve
-from .checking.gradients import gradcheck as gradcheck
-from .checking.gradients import numerical_gradient as numerical_gradient
 from .checkpointing import checkpoint as checkpoint
 from .creation import arange as arange
 from .creation import as_tensor as as_tensor
@@ -30,7 +26,6 @@ from .memory import keep_memory as keep_memory
 from .nn.dense import DenseNetwork as DenseNetwork
 from .recording import enable_grad as enable_grad
 from .recording import no_grad as no_grad
-from .study.backprop import diff_backprop as diff_backprop
 from .tensors import Tensor as Tensor
 from .training import accuracy as accuracy
 from .training import evaluate as evaluate
@@ -45,6 +40,11 @@ from .transforms import value_and_grad as value_and_grad
 from .transforms import vjp as vjp
 from .unsupported import reason as reason
 from . import testing as testing
+from .checking.gradients import assert_gradients as assert_gradients
+from .checking.gradients import error_curve as error_curve
+from .checking.gradients import gradcheck as gradcheck
+from .checking.gradients import numerical_gradient as numerical_gradient
+from .study.backprop import diff_backprop as diff_backprop
 __version__: str
 __all__ = ['DenseNetwork', 'History', 'Tensor', 'accuracy', 'arange', 'as_tensor', 'assert_gradients', 'autograd', 'checkpoint', 'data', 'diff_backprop', 'empty', 'empty_like', 'enable_grad', 'error_curve', 'errors', 'evaluate', 'eye', 'full', 'full_like', 'grad', 'gradcheck', 'hessian', 'hvp', 'jacobian', 'jvp', 'keep_memory', 'linalg', 'nn', 'no_grad', 'numerical_gradient', 'ones', 'ones_like', 'optim', 'tensor', 'testing', 'train', 'unravel', 'value_and_grad', 'vjp', 'zeros', 'zeros_like', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'append', 'apply_along_axis', 'apply_over_axes', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_split', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'beta', 'betaln', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'cov', 'cross', 'cross_entropy', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diff', 'digamma', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'elu', 'equal', 'erf', 'erfc', 'erfcinv', 'erfinv', 'exp', 'exp2', 'expand_dims', 'expit', 'expm1', 'extract', 'fabs', 'fftshift', 'fill_diagonal', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'gamma', 'gammaln', 'gcd', 'gelu', 'geomspace', 'getitem', 'gradient', 'greater', 'greater_equal', 'heaviside', 'hsplit', 'hstack', 'hypot', 'i0', 'ifftshift', 'imag', 'inner', 'insert', 'interp', 'invert', 'isfinite', 'isinf', 'isnan', 'isneginf', 'isposinf', 'kron', 'lcm', 'ldexp', 'leaky_relu', 'left_shift', 'less', 'less_equal', 'linear', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logspace', 'logsumexp', 'matmul', 'matrix_transpose', 'matvec', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'mse_loss', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ndtr', 'negative', 'nonzero', 'not_equal', 'outer', 'overlap_add', 'pad', 'partition', 'percentile', 'permute_dims', 'piecewise', 'place', 'poly', 'polyadd', 'polyder', 'polydiv', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prod', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'real', 'real_if_close', 'reciprocal', 'relu', 'remainder', 'repeat', 'reshape', 'resize', 'rgamma', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'scatter_add', 'searchsorted', 'select', 'set_at', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'sliding_window_view', 'softmax', 'softplus', 'sort', 'spacing', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triu', 'true_divide', 'trunc', 'unstack', 'unwrap', 'vander', 'var', 'vdot', 'vecdot', 'vecmat', 'vsplit', 'vstack', 'where', 'xlog1py', 'xlogy']
 def abs(x: Any) -> Tensor: ...
