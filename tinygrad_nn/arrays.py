@@ -9,12 +9,37 @@ import numpy as np
 from . import errors
 
 
+class TracedArray:
+    """What stands for an array while a program is traced; it is taken for an array as it is."""
+
+    __slots__ = ()
+
+    def as_array(self) -> Any:
+        """Return what stands for the array itself: a number of Python's has no dtype."""
+        return self
+
+
+def array_of(x: Any, dtype: Any = None) -> Any:
+    """Return an operand as an array, of the dtype if one is given."""
+    if isinstance(x, TracedArray):
+        x = x.as_array()
+        return x if dtype is None else x.astype(dtype)
+    return np.asarray(x, dtype)
+
+
+def copied(x: Any) -> Any:
+    """Return a copy of an array that shares no memory with it."""
+    return x.copy() if isinstance(x, TracedArray) else np.array(x)  # type: ignore[attr-defined]
+
+
 def as_array(x: Any) -> Any:
     """Return `x` as a native numeric array, copying only where that is needed.
 
     Raises DtypeError for objects, strings, dates, structured and masked arrays and np.matrix, and
     DetachedError for lists that hold recorded tensors.
     """
+    if isinstance(x, TracedArray):
+        return x.as_array()
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray and not isinstance(x, np.memmap):
         raise errors.DtypeError(errors.unsupported_values(f"a {type(x).__name__}"))
     if isinstance(x, (list, tuple)):

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import rule_shape
+from .arrays import TracedArray, copied
+from .errors import CompileError, hook_in_trace, rule_shape
 from .memory import keep_memory_once
 from .node import ITEM, Node, history, record
 from .recording import enable_grad, recording_rules, users_code
@@ -55,7 +56,7 @@ def pullback(
             if node.hooks:
                 g = _run_hooks(node, g, lift)
             if node.handle is not None if wanted is None else node in wanted:
-                results[node] = np.positive(g) if create_graph else g if _owned(g) else np.array(g)
+                results[node] = np.positive(g) if create_graph else g if _owned(g) else copied(g)
             operation = node.operation
             if operation is None or (below is not None and node not in below):
                 continue
@@ -71,7 +72,7 @@ def pullback(
             for parent, rule in zip(node.parents, operation.rules):  # type: ignore[arg-type]
                 if parent is None or (useful is not None and parent not in useful):
                     continue
-                if rule.into is not None and not create_graph:
+                if rule.into is not None and not create_graph and not isinstance(g, TracedArray):
                     _add_into(rule, g, saved, parent, cotangents)
                     continue
                 c = rule.pull(g, saved)
@@ -198,7 +199,7 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     shape = parent.shape
     if c.shape != shape:
         lead = c.ndim - len(shape)
-        plain = type(c) is np.ndarray and c.dtype.char in "fd" and c.size > 0
+        plain = isinstance(c, (np.ndarray, TracedArray)) and c.dtype.char in "fd" and c.size > 0
         if lead > 0 and plain and c.shape[lead:] == shape:
             rows = c if c.ndim == 2 and shape else c.reshape(-1, math.prod(shape))
             c = (np.ones(len(rows), c.dtype) @ rows).reshape(shape)  # the fastest spelling of a sum of rows
@@ -224,7 +225,8 @@ def has_nan(c: Any) -> bool:
     """Return whether any entry is nan: a sum of squares is nan exactly then, and the cheapest look."""
     if c.ndim != 1:
         c = c.reshape(-1)
-    return math.isnan(c.dot(c))
+    s = c.dot(c)
+    return bool(s != s)
 
 
 def pointwise(rule: Any, g: Any, saved: Any, c: Any) -> Any:
@@ -250,7 +252,7 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     reached = 0
     for i, bad in enumerate(singular):
         met = [*nonzero[:i], bad, *nonzero[i + 1 :]]
-        reached = reached + evaluated([np.asarray(there, x.dtype) for there, x in zip(met, factors, strict=True)])
+        reached = reached + evaluated([there.astype(x.dtype) for there, x in zip(met, factors, strict=True)])
     finite = [np.where(bad, 0, x) for bad, x in zip(singular, factors, strict=True)]
     return np.where(reached != 0, c, evaluated(finite))
 
@@ -258,6 +260,8 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
 def _run_hooks(node: Node, g: Any, lift: Lift) -> Any:
     """Return the cotangent after the node's hooks, each of which is handed a copy of its own."""
     assert node.hooks is not None
+    if isinstance(raw(g), TracedArray):
+        raise CompileError(hook_in_trace())
     for hook in list(node.hooks.values()):
         recorded = not isinstance(g, (np.ndarray, np.generic))
         with users_code():

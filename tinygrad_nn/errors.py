@@ -25,6 +25,10 @@ class DisconnectedError(GradientError):
     """Nothing recorded connects the output to a requested input."""
 
 
+class CompileError(TypeError):
+    """A function can't be turned into a program; the message names the line and what to write."""
+
+
 class DetachedError(TypeError):
     """An operation would have lost the recorded graph silently."""
 
@@ -509,3 +513,60 @@ def not_elementwise(name: str) -> str:
 
 def fails_unmutated() -> str:
     return "the test fails as it is, before any rule was mutated; mutate_rules needs one that passes"
+
+
+def hook_in_trace() -> str:
+    """Return why a hook can't be part of a program."""
+    return (
+        "a tensor of this step has a hook, and what a hook does besides its result would be lost in a program; "
+        "write what it does with the gradient in the step itself, and remove the hook"
+    )
+
+
+def value_read(what: str, line: str) -> str:
+    """Return that a value was read while a program was traced, where, and what to write."""
+    return (
+        f"{what} at {line}: a program can't depend on a value that Python reads. Return it from the step and read it "
+        "there; choose by np.where instead of if; pass as a plain argument what Python has to know"
+    )
+
+
+def written_view(line: str) -> str:
+    """Return that a view was written into while a program was traced, and what to write."""
+    return f"a part of an array is written through a view at {line}; write into the whole: x[i, j] = v"
+
+
+def trace_is_over(line: str) -> str:
+    """Return that what stood for an array outlived its trace, and what to write."""
+    return (
+        f"an array of a program that was traced is used again at {line}: what a compiled step keeps in a list or an "
+        "attribute is not an array; return it from the step instead"
+    )
+
+
+def untraceable(name: str, line: str) -> str:
+    """Return that a function's result is no array, so that no program can hold it."""
+    return f"{name} at {line} returns something that is no array; compute it outside the compiled function"
+
+
+def recorded_outside(line: str) -> str:
+    """Return that a compiled function reads a tensor whose graph was recorded outside it."""
+    return (
+        f"a tensor that was recorded outside the compiled function is read at {line}; compute it inside, or pass "
+        "t.detach() if no gradient is to go back through it"
+    )
+
+
+def argument_written(name: str) -> str:
+    """Return that a compiled function writes into an array that is its argument, and what to write."""
+    return f"the compiled function writes into its argument {name!r}; return the new array instead"
+
+
+def other_result(what: str, line: str, source: str) -> str:
+    """Return that a program computes something else than the function, and at which line it does first."""
+    if not line:
+        return (
+            f"{what} is another one when the function runs again: it draws random numbers, or counts its calls. Pass "
+            "such values as arguments"
+        )
+    return f"{what} differs from what the function computes, first at `{line}`, from {source}; please report this"

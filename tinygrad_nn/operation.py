@@ -212,7 +212,7 @@ class Operation:
             elif self.variadic:
                 yield tuple(map(lift, value, parents))
             else:
-                yield lift(value, parents[place]) if isinstance(value, (np.ndarray, np.generic)) else value
+                yield lift(value, parents[place]) if hasattr(value, "dtype") else value
 
     def applied(self, tangents: Mapping[int, Any], saved: Any) -> Any:
         """Return this linear operation of the tangents, by input, and of zeros in place of the other inputs."""

@@ -10,11 +10,11 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from . import errors
-from .arrays import as_array
+from .arrays import TracedArray, as_array
 from .node import Node, item, new, record
 from .node import count as next_number
 from .operation import Operation, adding, failed, idling, parameter_names
-from .recording import recording
+from .recording import recording, watcher
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
 _REFLECTED = frozenset(
@@ -66,6 +66,8 @@ def constant(x: Any) -> Any:
     """Return an operand that is not a Tensor as what NumPy should see; Python numbers stay weak."""
     if type(x) in _NUMBERS and (type(x) is not np.ndarray or (x.dtype.kind in "fiub" and x.dtype.isnative)):
         return x
+    if isinstance(x, TracedArray):
+        return x
     if x is None or isinstance(x, str):
         raise TypeError(errors.unsupported_values(repr(x)))
     return as_array(x)
@@ -90,6 +92,9 @@ def _call_one(op: Operation) -> Callable[[Any], Tensor]:
     keep_x, keep_y = op.keeps((True,))[0][:2]
 
     def call(x: Any, /) -> Tensor:
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            return cast(Tensor, _watch(mode, op, (x,), {}))
         try:
             if type(x) is Tensor:
                 data = x._array
@@ -100,16 +105,12 @@ def _call_one(op: Operation) -> Callable[[Any], Tensor]:
         except Exception as error:
             failed(error, op.name, [x])
             raise
-        mode = recording.get()
         if parent is None or not mode:
             return make(y, None)
         if y.dtype.kind != "f":
             _unrecorded(y.dtype)
             return make(y, None)
-        node = record(op, (parent,), (data if keep_x else None, y if keep_y else None), y)
-        if mode is not True:
-            mode(op, [data], {}, node)
-        return make(y, node)
+        return make(y, record(op, (parent,), (data if keep_x else None, y if keep_y else None), y))
 
     return call
 
@@ -120,6 +121,9 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
     saves_nothing = not any(both)
 
     def call(a: Any, b: Any, /) -> Tensor:
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            return cast(Tensor, _watch(mode, op, (a, b), {}))
         try:
             if type(a) is Tensor:
                 x = a._array
@@ -139,8 +143,7 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
             raise
         t: Tensor = new(Tensor)
         t._array = y
-        t.grad = t.name = None
-        mode = recording.get()
+        t._grad = t.name = None
         if (p is None and q is None) or not mode:
             t._node = None
             return t
@@ -161,8 +164,6 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
         node.dtype = dtype
         node.number = next_number()
         node.handle = node.hooks = None
-        if mode is not True:
-            mode(op, [x, z], {}, node)
         return t
 
     return call
@@ -170,6 +171,9 @@ def _call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
 
 def _call_plain(op: Operation) -> Callable[..., Tensor]:
     def call(*args: Any, **parameters: Any) -> Tensor:
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            return cast(Tensor, _watch(mode, op, args, parameters))
         try:
             inputs, values = op.bind(args, parameters)
             return make(op.run([x._array if type(x) is Tensor else constant(x) for x in inputs], values), None)
@@ -211,6 +215,9 @@ def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], 
 
 def _call_any(op: Operation) -> Callable[..., Tensor]:
     def call(*args: Any, **parameters: Any) -> Tensor:
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            return cast(Tensor, _watch(mode, op, args, parameters))
         try:
             inputs, values = op.bind(args, parameters)
             arrays, parents = _operands(op, inputs)
@@ -218,18 +225,7 @@ def _call_any(op: Operation) -> Callable[..., Tensor]:
         except Exception as error:
             failed(error, op.name, args)
             raise
-        wanted = tuple([p is not None for p in parents])
-        mode = recording.get()
-        if True not in wanted or not mode:
-            return make(y, None)
-        saved = _saved(op, arrays, y, values, wanted)
-        if y.dtype.kind != "f":
-            _unrecorded(y.dtype)
-            return make(y, None)
-        node = record(op, tuple(parents), saved, y)
-        if mode is not True:
-            mode(op, arrays, values, node)
-        return make(y, node)
+        return make(y, _recorded(op, mode, arrays, parents, values, y))
 
     return call
 
@@ -238,6 +234,9 @@ def _call_several(op: Operation) -> Callable[..., tuple[Tensor, ...]]:
     """Return the call of an operation with several outputs: one node for all, and an item node for each."""
 
     def call(*args: Any, **parameters: Any) -> tuple[Tensor, ...]:
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            return cast(tuple[Tensor, ...], _watch(mode, op, args, parameters))
         try:
             inputs, values = op.bind(args, parameters)
             arrays, parents = _operands(op, inputs)
@@ -245,21 +244,50 @@ def _call_several(op: Operation) -> Callable[..., tuple[Tensor, ...]]:
         except Exception as error:
             failed(error, op.name, args)
             raise
-        wanted = tuple([p is not None for p in parents])
-        mode = recording.get()
-        if True not in wanted or not mode or not ys:
-            return named(ys, [make(y, None) for y in ys])
-        whole = record(op, tuple(parents), _saved(op, arrays, ys, values, wanted), ys[0])
-        whole.shape = tuple([y.shape for y in ys])
-        if mode is not True:
-            mode(op, arrays, values, whole)
-        return named(ys, [make(y, item(whole, i, y) if y.dtype.kind == "f" else None) for i, y in enumerate(ys)])
-
-    def named(ys: Any, tensors: list[Tensor]) -> tuple[Tensor, ...]:
-        """Return the outputs as NumPy does: in a tuple, or with names, such as `.eigenvalues`."""
-        return cast(Any, type(ys))(*tensors) if hasattr(ys, "_fields") else tuple(tensors)
+        return _outputs(ys, _recorded(op, mode, arrays, parents, values, ys))
 
     return call
+
+
+def _recorded(op: Operation, mode: Any, arrays: Any, parents: list[Node | None], values: Any, y: Any) -> Node | None:
+    """Return the node of what an operation computed, None if no gradient can go back."""
+    wanted = tuple([p is not None for p in parents])
+    if True not in wanted or not mode:
+        return None
+    if op.several:
+        if not y:
+            return None
+        whole = record(op, tuple(parents), _saved(op, arrays, y, values, wanted), y[0])
+        whole.shape = tuple([part.shape for part in y])
+        return whole
+    saved = _saved(op, arrays, y, values, wanted)
+    if y.dtype.kind != "f":
+        _unrecorded(y.dtype)
+        return None
+    return record(op, tuple(parents), saved, y)
+
+
+def _outputs(ys: Any, whole: Node | None) -> tuple[Tensor, ...]:
+    """Return the outputs as NumPy does: in a tuple, or with names, such as `.eigenvalues`."""
+    nodes = [item(whole, i, y) if whole is not None and y.dtype.kind == "f" else None for i, y in enumerate(ys)]
+    tensors = [make(y, node) for y, node in zip(ys, nodes, strict=True)]
+    return cast(Any, type(ys))(*tensors) if hasattr(ys, "_fields") else tuple(tensors)
+
+
+def _watch(mode: Any, op: Operation, args: Any, parameters: dict[str, Any]) -> Any:
+    """Return an operation's result while somebody watches: he is asked for operands and result, and told of the node."""
+    try:
+        inputs, values = op.bind(args, parameters)
+        arrays, parents = _operands(op, [mode.operand(x) for x in inputs])
+        y = mode.forward(op, arrays, values)
+    except Exception as error:
+        failed(error, op.name, args)
+        raise
+    if not op.differentiable:
+        parents = [None] * len(parents)
+    node = _recorded(op, mode, arrays, parents, values, y)
+    mode.recorded(op, arrays, values, node, y)
+    return _outputs(y, node) if op.several else make(y, node)
 
 
 def _publish(
@@ -293,6 +321,10 @@ def _finished(call: Any, op: Operation) -> Differentiable:
     def kernel(*args: Any, **parameters: Any) -> Any:
         if any(isinstance(x, Tensor) for x in args):
             return call(*args, **parameters)
+        watching = watcher()
+        if watching is not None:
+            inputs, values = op.bind(args, parameters)
+            return watching.forward(op, list(inputs), values)
         return op.forward(*args, **parameters)
 
     call.operation, call.inputs, call.__signature__ = op, len(op.arguments), op.signature

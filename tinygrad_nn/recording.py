@@ -7,13 +7,13 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from copy import copy
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Observer = Callable[[Any, list[Any], dict[str, Any], Any], None]
-recording: ContextVar[Any] = ContextVar("recording", default=True)  # False, True, or the Observer who is told
+recording: ContextVar[Any] = ContextVar("recording", default=True)  # False, True, or the Watcher who is asked
 _entered: ContextVar[tuple[tuple[Any, Any], ...]] = ContextVar("entered", default=())
 
 inside_rule: ContextVar[bool] = ContextVar("inside_rule", default=False)
@@ -41,9 +41,64 @@ def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
         variable.set(before)
 
 
-def watched(observer: Observer) -> AbstractContextManager[None]:
-    """Operations in the body are recorded, and each is told to `observer(operation, arrays, parameters, node)`."""
-    return _set(recording, observer)
+class Watcher:
+    """Who is asked at every operation in the body of `watched(watcher)`; true while gradients are recorded."""
+
+    grad_enabled = True
+
+    def __bool__(self) -> bool:
+        return self.grad_enabled
+
+    def switched(self, grad_enabled: bool) -> Self:
+        """Return the same watcher, for the body of `no_grad()` or `enable_grad()`."""
+        twin = copy(self)
+        twin.grad_enabled = grad_enabled
+        return twin
+
+    def operand(self, x: Any) -> Any:
+        """Return what an operation is to see of an operand."""
+        return x
+
+    def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
+        """Return what an operation computes."""
+        return operation.run(arrays, parameters)
+
+    def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
+        """Be told what was computed, and of the node that records it, if there is one."""
+
+    def array(self, tensor: Any) -> Any:
+        """Return the array of a tensor that somebody asks for."""
+        return tensor._array
+
+    def gradient(self, tensor: Any) -> Any:
+        """Return the gradient of a tensor that somebody asks for."""
+        return tensor._grad
+
+    def rebinds(self, tensor: Any) -> None:
+        """Be told of a tensor that is about to get another array or gradient."""
+
+    def read(self, tensor: Any, what: str) -> Any:
+        """Return the array of a tensor whose value is about to be read by Python."""
+        return tensor.data
+
+    def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
+        """Return a number that an optimiser was told."""
+        return value
+
+    def state(self, owner: Any, state: Any) -> Any:
+        """Return what an optimiser keeps from step to step."""
+        return state
+
+
+def watched(watcher: Watcher) -> AbstractContextManager[None]:
+    """Operations in the body are recorded, and the watcher is asked at each."""
+    return _set(recording, watcher)
+
+
+def watcher() -> Watcher | None:
+    """Return who watches, if anybody does."""
+    mode = recording.get()
+    return None if mode is True or mode is False else mode
 
 
 class _Switch:
@@ -60,7 +115,8 @@ class _Switch:
 
     def __enter__(self) -> None:
         _entered.set((*_entered.get(), (self, recording.get())))
-        recording.set(self.value and (recording.get() or True))
+        watching = watcher()
+        recording.set(self.value if watching is None else watching.switched(self.value))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from . import errors
-from .arrays import as_array
+from .arrays import TracedArray, as_array
 from .autodiff import pullback
 from .node import Node, count, record
-from .recording import enable_grad, inside_rule, no_grad, recording
+from .recording import enable_grad, inside_rule, no_grad, recording, watcher
 
 new = object.__new__
 _PACKAGE = os.path.dirname(__file__) + os.sep
@@ -40,12 +40,12 @@ class Tensor:
     `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
     """
 
-    __slots__ = ("__weakref__", "_array", "_node", "grad", "name")
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "name")
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
         self._array = as_array(array)
         self._node: Node | None = None
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.name = name
         if requires_grad:
             self.requires_grad = True
@@ -55,8 +55,9 @@ class Tensor:
         """The array itself, shape (...). Writing into it is not seen by any graph."""
         if inside_rule.get():
             self._refuse_in_rule("data")
-        data = self._array
-        if type(data) is not np.ndarray:
+        mode = recording.get()
+        data = self._array if mode is True or mode is False else mode.array(self)
+        if type(data) is not np.ndarray and not isinstance(data, TracedArray):
             data = self._array = np.asarray(data)
         return data
 
@@ -65,10 +66,24 @@ class Tensor:
         with no_grad():
             self._rebind(Tensor(array))
 
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has added up, a Tensor of this shape, or None."""
+        mode = recording.get()
+        found: Tensor | None = self._grad if mode is True or mode is False else mode.gradient(self)
+        return found
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            mode.rebinds(self)
+        self._grad = gradient
+
     def numpy(self) -> Any:
         """Return a read-only view of the array."""
         self._refuse_in_rule("numpy()")
-        view = self.data.view()
+        view = _read(self, "numpy()").view()
         view.flags.writeable = False
         return view
 
@@ -150,12 +165,12 @@ class Tensor:
     def item(self) -> Any:
         """Return the only entry as a Python number."""
         self._refuse_in_rule("item()")
-        return self.data.item()
+        return _read(self, "item()").item()
 
     def tolist(self) -> Any:
         """Return the entries as nested lists of Python numbers."""
         self._refuse_in_rule("tolist()")
-        return self.data.tolist()
+        return _read(self, "tolist()").tolist()
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -170,7 +185,10 @@ class Tensor:
             if not np.can_cast(data.dtype, self.dtype, "same_kind"):
                 raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype))
             result = result.astype(self.dtype)
-        if recording.get():
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            mode.rebinds(self)
+        if mode:
             if self._node is not None and self._node.operation is None:
                 raise errors.InplaceError(errors.leaf_assignment())
             if self._node is not None and self._node.handle is not None and result._node is not None:
@@ -195,26 +213,27 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._refuse_loss("an array made of it")
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(_read(self, "an array made of it"), dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        return bool(_read(self, "bool(t)"))
 
     def __float__(self) -> float:
         self._refuse_loss("float(t), which NumPy and math call too,")
-        return float(self.data)
+        return float(_read(self, "float(t)"))
 
     def __int__(self) -> int:
-        return int(self.data)
+        return int(_read(self, "int(t)"))
 
     def __index__(self) -> int:
-        return self.data.__index__()  # type: ignore[no-any-return]
+        index: int = _read(self, "a tensor as an index of Python's").__index__()
+        return index
 
     def __contains__(self, value: Any) -> bool:
-        return bool(np.any(self.data == (value.data if isinstance(value, Tensor) else as_array(value))))
+        return bool(np.any(_read(self, "in") == (value.data if isinstance(value, Tensor) else as_array(value))))
 
     __hash__ = object.__hash__
 
@@ -248,19 +267,25 @@ class Tensor:
         return f"{how}({body}, dtype='{self.dtype}'{', requires_grad=True' * self.requires_grad}{named})"
 
 
+def _read(t: Tensor, what: str) -> Any:
+    """Return the tensor's array, for its value to be read: who watches may refuse."""
+    watching = watcher()
+    return t.data if watching is None else watching.read(t, what)
+
+
 def make(data: Any, node: Node | None) -> Tensor:
     """Return a Tensor around what an operation computed: an array or a NumPy scalar."""
     t: Tensor = new(Tensor)
     t._array = data
     t._node = node
-    t.grad = None
+    t._grad = None
     t.name = None
     return t
 
 
 def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
     t = Tensor(array, requires_grad, name)
-    t.grad = grad
+    t._grad = grad
     return t
 
 

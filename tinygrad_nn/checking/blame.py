@@ -14,7 +14,7 @@ import numpy as np
 from ..containers import leaves
 from ..node import Node, history
 from ..operation import Operation
-from ..recording import watched
+from ..recording import Watcher, watched
 from ..tensors import Tensor
 from .mistakes import likely_mistake
 from .modes import modes_compared
@@ -178,18 +178,25 @@ def _convention(step: Step, finding: Finding) -> str:
     return f"{name} where its derivative is singular: a zero cotangent stays zero"
 
 
+class _Steps(Watcher):
+    """The steps that are recorded while it watches."""
+
+    def __init__(self) -> None:
+        self.seen: dict[Node, Step] = {}
+
+    def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
+        if node is not None:
+            self.seen[node] = Step(operation, list(arrays), dict(parameters), node, _users_line())
+
+
 def _recorded(subject: Subject, arrays: Arrays) -> list[Step]:
     """Return the steps that connect the arrays with the results, in the order of computing."""
-    seen: dict[Node, Step] = {}
-
-    def observe(operation: Any, inputs: list[Any], parameters: dict[str, Any], node: Node) -> None:
-        seen[node] = Step(operation, list(inputs), dict(parameters), node, _users_line())
-
+    steps = _Steps()
     variables = [Tensor(x, requires_grad=True) for x in arrays]
-    with quiet(), watched(observe):
+    with quiet(), watched(steps):
         results = list(leaves(subject.called(variables)))
     roots = [y._node for y in results if isinstance(y, Tensor) and y._node is not None]
-    return [seen[node] for node in reversed(history(roots)) if node in seen]
+    return [steps.seen[node] for node in reversed(history(roots)) if node in steps.seen]
 
 
 def _users_line() -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of
 from ..autodiff import raw
 from ..creation import as_tensor
 from ..dispatch import UFUNC_METHODS
@@ -33,7 +34,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 
 
 def _chosen(mask: Any, values: Any, t: Tensor) -> Any:
-    holds = np.asarray(raw(mask), bool)
+    holds = array_of(raw(mask), bool)
     return where(holds, values, t)
 
 
@@ -82,7 +83,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
     """Assign the values to the entries whose places along an axis the indices tell."""
     t = _target(arr, "put_along_axis")
     shape = (t.size,) if axis is None else t.shape
-    places = places_along(shape, np.asarray(raw(indices)), 0 if axis is None else axis_number(axis, t.ndim))
+    places = places_along(shape, array_of(raw(indices)), 0 if axis is None else axis_number(axis, t.ndim))
     assign(t, np.unravel_index(places, t.shape), values)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of
 from ..creation import as_tensor
 from ..errors import DtypeError, unsupported_values
 from ..operation import sample
@@ -214,7 +215,7 @@ def _numeric(value: Any, inputs: Any) -> Any:
 )
 def astype(x: Any, /, dtype: Any) -> Any:
     """Return the values in another dtype; the gradient comes back in this one."""
-    return np.asarray(x).astype(dtype)
+    return array_of(x).astype(dtype)
 
 
 astype.vjp(lambda g: g)

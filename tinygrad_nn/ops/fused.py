@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of, copied
 from ..autodiff import pointwise, sum_of_products
 from ..creation import as_tensor
 from ..operation import sample
@@ -81,13 +82,13 @@ _CASES = (
 
 def _floating(x: Any) -> Any:
     """Return numbers to compute with: float16 in float32, integers in float64."""
-    x = np.asarray(x)
+    x = array_of(x)
     return x.astype(np.float32 if x.dtype.char == "e" else float) if x.dtype.char not in "fdg" else x
 
 
 def _like(y: Any, x: Any) -> Any:
     """Return the result in float16, if that is what was given."""
-    if np.asarray(x).dtype.char != "e":
+    if array_of(x).dtype.char != "e":
         return y
     with np.errstate(over="ignore"):
         return y.astype(np.float16)
@@ -161,7 +162,7 @@ def _reduction(value: Any, inputs: Any) -> str:
 
 def _labels(value: Any, inputs: Any) -> Any:
     """Return class indices as an array, checked against the logits. Raises ValueError, TypeError."""
-    labels = np.array(value.data if isinstance(value, Tensor) else value)
+    labels = copied(value.data if isinstance(value, Tensor) else value)
     shape = np.shape(inputs[0])
     if labels.dtype.kind not in "iu":
         if labels.size:
@@ -200,8 +201,7 @@ def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
 
 
 def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
-    hot = np.zeros(logits.shape, logits.dtype)
-    hot.reshape(-1)[_places_of(labels, logits.shape)] = 1
+    hot = labels[..., None] == np.arange(logits.shape[-1])
     g = g[..., None] if reduction == "none" else _spread(g, max(labels.size, 1), reduction)
     return (softmax.kernel(logits, axis=(-1,)) - hot) * g
 
@@ -236,7 +236,7 @@ def binary_cross_entropy(probabilities: Any, y: Any, /, reduction: str = "mean")
     p = _floating(probabilities)
     if ((p < 0) | (p > 1)).any():
         raise ValueError("binary_cross_entropy takes probabilities, from 0 to 1; for logits use ..._with_logits")
-    y = np.asarray(y, p.dtype)
+    y = array_of(y, p.dtype)
     with np.errstate(divide="ignore", invalid="ignore"):
         losses = -np.where(y == 0, 0, y * np.log(p)) - np.where(y == 1, 0, (1 - y) * np.log1p(-p))
     return _like(_reduced(losses.astype(p.dtype, copy=False), reduction), probabilities)
@@ -266,7 +266,7 @@ def binary_cross_entropy_with_logits(logits: Any, y: Any, /, reduction: str = "m
     """Return the binary cross entropy of sigmoid(logits), exact at any logit. Shapes: (...), (...) -> ()."""
     _same_shape("binary_cross_entropy_with_logits", logits, y)
     z = _floating(logits)
-    y = np.asarray(y, z.dtype)
+    y = array_of(y, z.dtype)
     size = np.abs(z)
     excess = np.maximum(z, 0) - z * y if np.isfinite(size).all() else _limit_of_excess(z, y)
     return _like(_reduced(excess + np.log1p(np.exp(-size)), reduction), logits)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from .. import errors
+from ..arrays import TracedArray, copied
 from ..autodiff import raw
 from ..creation import as_tensor
 from ..operation import sample
@@ -35,7 +37,9 @@ def plain(index: Any, inputs: Any = None) -> Any:
         return tuple(plain(part) for part in index)
     if index is None or index is Ellipsis or isinstance(index, (int, np.integer, slice)):
         return index
-    array = np.array(index.data if isinstance(index, Tensor) else index)
+    if isinstance(index, TracedArray) and not hasattr(index, "dtype"):
+        return operator.index(index)  # type: ignore[arg-type]
+    array = copied(index.data if isinstance(index, Tensor) else index)
     counts = array.dtype.kind in "iu" or (array.size == 0 and array.dtype.kind == "f")
     return array.astype(np.intp, copy=False) if counts else array
 
@@ -43,7 +47,7 @@ def plain(index: Any, inputs: Any = None) -> Any:
 def _may_repeat(index: Any) -> bool:
     """Return whether the index can name an entry twice: only arrays of integers can."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, np.ndarray) and part.dtype.kind != "b" for part in parts)
+    return any(isinstance(part, (np.ndarray, TracedArray)) and part.dtype.kind != "b" for part in parts)
 
 
 @primitive(
@@ -134,7 +138,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
 )  # fmt: skip
 def set_at(x: Any, value: Any, /, index: Any) -> Any:
     """Return a copy of `x` in which the entries that the index names are `value`, broadcast."""
-    y = np.array(x)
+    y = copied(x)
     y[index] = value
     return y
 

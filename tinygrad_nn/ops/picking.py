@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of
 from ..autodiff import raw
 from ..creation import as_tensor
 from ..operation import sample
@@ -24,7 +25,7 @@ _HOLDS = (sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample(_EM
 
 def known_index(indices: Any, n: int, mode: str) -> Any:
     """Return the indices as an array; those beyond an axis of length n wrapped around, or clipped to its ends."""
-    places = np.asarray(raw(indices))
+    places = array_of(raw(indices))
     places = places.astype(np.intp, casting="same_kind" if places.size else "unsafe")
     if mode == "raise" or n == 0:
         return places
@@ -80,7 +81,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
     """
     x, axis = flat_or(x, axis)
-    return ravel(x)[places_along(x.shape, np.asarray(raw(indices)), axis)]
+    return ravel(x)[places_along(x.shape, array_of(raw(indices)), axis)]
 
 
 @primitive(numpy=[np.nonzero], several=True, samples=_HOLDS)
@@ -211,7 +212,7 @@ def choose(x: Any, choices: Any, mode: str = "raise") -> Any:
 )  # fmt: skip
 def compress(condition: Any, x: Any, axis: int | None = None) -> Any:
     """Return the slices along an axis for which the condition holds, a vector no longer than it."""
-    holds = np.asarray(raw(condition))
+    holds = array_of(raw(condition))
     if holds.ndim != 1:
         raise ValueError(f"compress takes a vector of conditions, got shape {holds.shape}; write t[mask] for a mask")
     x, axis = flat_or(x, axis)

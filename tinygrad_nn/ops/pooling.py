@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of
 from ..operation import sample
 from ..primitive import composite, primitive
 from ..tensors import Tensor
@@ -214,7 +215,7 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         x, windows = _pooled(avg_pool.__name__, ndim, input, kernel_size, stride, padding, 1, ceil_mode)
         y = _sum(x, windows=windows)
         sizes = _sizes(windows, x.shape[2:], count_include_pad) if divisor_override is None else divisor_override
-        y = y / np.asarray(sizes, y.dtype if y.dtype.kind == "f" else float)
+        y = y / array_of(sizes, y.dtype if y.dtype.kind == "f" else float)
         return without_batch(y, input)
 
     return max_pool, avg_pool

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of
 from ..autodiff import raw
 from ..creation import as_tensor
 from ..operation import sample
@@ -111,7 +112,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: 
     x = as_tensor(x)
     x = x if x.dtype.kind == "f" or method in _WHOLE else x.astype(float)
     axis = axes(axis, x.ndim)
-    q = q.astype(float) if isinstance(q, Tensor) and q.requires_grad else np.asarray(raw(q), float)
+    q = q.astype(float) if isinstance(q, Tensor) and q.requires_grad else array_of(raw(q), float)
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
         raise ValueError("quantiles lie between 0 and 1, percentiles between 0 and 100")
     others = [i for i in range(x.ndim) if i not in axis]

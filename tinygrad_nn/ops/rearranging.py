@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of
 from ..autodiff import raw
 from ..creation import as_tensor
 from ..operation import sample
@@ -33,7 +34,7 @@ _EMPTY = np.zeros((0, 3))
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each."""
     x, axis = flat_or(x, axis)
-    counts = np.asarray(raw(repeats))
+    counts = array_of(raw(repeats))
     if counts.size != 1:
         return x[on_axis(axis, np.repeat(np.arange(x.shape[axis]), counts))]
     times = operator.index(counts.item())

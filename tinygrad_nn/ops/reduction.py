@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import as_array
+from ..arrays import TracedArray, array_of, as_array
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
@@ -62,7 +62,7 @@ def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
 @primitive(name="total", linear=True, method=False, axis=_all_axes, samples=_WITH_EMPTY)
 def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the sum over the axes; float16 is added up in float32, where 2049 is a number."""
-    x = np.asarray(x)
+    x = array_of(x)
     if x.dtype.char == "e":
         return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(np.float16)
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
@@ -162,7 +162,7 @@ def _count(x: Tensor, axis: tuple[int, ...], where: Any, keepdims: Any) -> Any:
 
 def _divided(total: Tensor, n: Any) -> Tensor:
     """Return the total divided by a count, of its own dtype; a negative count is none."""
-    n = np.maximum(n, 0) if isinstance(n, np.ndarray) else np.float64(n if n > 0 else 0)
+    n = np.maximum(n, 0) if isinstance(n, (np.ndarray, TracedArray)) else np.float64(n if n > 0 else 0)
     return total / (n.astype(total.dtype) if total.dtype.kind in "fc" else n)
 
 

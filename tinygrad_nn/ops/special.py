@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of
 from ..dispatch import SCIPY_FUNCTIONS
 from ..errors import needs_scipy
 from ..operation import sample
@@ -21,7 +22,7 @@ def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
 
     What comes `before` the array is passed on. Raises ImportError without SciPy if `one` is None.
     """
-    x = np.asarray(x)
+    x = array_of(x)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
     try:
         import scipy.special
@@ -59,12 +60,12 @@ def _logit(x: Any) -> Any:
 
 def _xlogy(a: Any, b: Any) -> Any:
     """Return a * log(b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...)."""
-    return np.asarray(a * np.log(np.where(a == 0, 1, b)), np.result_type(a, b, np.float16))
+    return array_of(a * np.log(np.where(a == 0, 1, b)), np.result_type(a, b, np.float16))
 
 
 def _xlog1py(a: Any, b: Any) -> Any:
     """Return a * log(1 + b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...)."""
-    return np.asarray(a * np.log1p(np.where(a == 0, 0, b)), np.result_type(a, b, np.float16))
+    return array_of(a * np.log1p(np.where(a == 0, 0, b)), np.result_type(a, b, np.float16))
 
 
 def _gamma(x: Any) -> Any:
@@ -177,7 +178,7 @@ def polygamma(x: Any, /, n: int = 0) -> Any:
 
     Source: Abramowitz and Stegun, 6.4.6 (recurrence), 6.4.7 (reflection) and 6.4.11 (asymptotic series).
     """
-    x = np.asarray(x)
+    x = array_of(x)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
     x = x.astype(np.float64)
     left = x < 0.5
@@ -255,7 +256,7 @@ def _sinc_slope(x: np.ndarray, n: int) -> Any:
 )  # fmt: skip
 def _sinc_derivative(x: Any, /, n: int = 0) -> Any:
     """Return the n-th derivative of sin(pi x) / (pi x), at 0 its limit."""
-    x = np.asarray(x)
+    x = array_of(x)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
     y = np.sinc(x) if n == 0 else _sinc_slope(x.astype(np.float64), n)
     return np.asarray(y).astype(dtype)

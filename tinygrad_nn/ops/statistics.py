@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import array_of
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite
@@ -27,7 +28,7 @@ _SAMPLES = (
 def _there(x: Tensor, where: Any) -> Any:
     """Return the mask of the entries that count: those that are not nan, among those where `where`."""
     there = logical_not(isnan(x)).data
-    return there if where is True else there & np.asarray(where)
+    return there if where is True else there & array_of(where)
 
 
 @composite(numpy=[np.nansum], samples=_SAMPLES)
@@ -177,7 +178,7 @@ def cov(
     x = _variables(m, rowvar, dtype)
     if y is not None:
         x = concatenate([x, _variables(y, rowvar, dtype)])
-    repeats = np.ones(x.shape[1]) if fweights is None else np.asarray(fweights)
+    repeats = np.ones(x.shape[1]) if fweights is None else array_of(fweights)
     w = as_tensor(repeats) * (1 if aweights is None else as_tensor(aweights))
     total = reduction.sum(w)
     ddof = (0 if bias else 1) if ddof is None else ddof

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arrays import array_of
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import primitive
@@ -114,7 +115,7 @@ def in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(forward)
     def computed(*arrays: Any, **parameters: Any) -> Any:
-        given = [a if a is None else np.asarray(a) for a in arrays]
+        given = [a if a is None else array_of(a) for a in arrays]
         if all(a is None or a.dtype.char != "e" for a in given):
             return forward(*given, **parameters)
         dtype = np.result_type(*[a for a in given if a is not None])

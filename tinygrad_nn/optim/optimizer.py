@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StateError, hyperparameter, optimizer_keys
+from ..recording import watcher
 from ..tensors import Tensor
 
 
@@ -24,6 +25,13 @@ class Hyperparameter:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+
+    def __get__(self, optimizer: Any, owner: type) -> Any:
+        if optimizer is None:
+            return self
+        value = vars(optimizer)[self.name]
+        watching = watcher()
+        return value if watching is None else watching.hyperparameter(optimizer, self.name, value)
 
     def __set__(self, optimizer: Any, value: Any) -> None:
         vars(optimizer)[self.name] = self.checked(value)
@@ -68,13 +76,15 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
+        watching = watcher()
+        states = self.state if watching is None else watching.state(self, self.state)
         updates = [
-            (i, p, *self.update(p.data, p.grad.data, self.state[i]))
+            (i, p, *self.update(p.data, p.grad.data, states[i]))
             for i, p in enumerate(self.parameters)
             if p.grad is not None
         ]
         for i, p, value, state in updates:
-            p._array, self.state[i] = value, state
+            p._array, states[i] = value, state
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

@@ -1,0 +1,92 @@
+"""The first use of a program: beside the function itself, on the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..errors import CompileError
+from ..tensors import Tensor
+from .emit import Emitter
+from .replay import Replay
+from .tracer import Target
+from .tracing import Place
+
+
+def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> Any:
+    """Return `function()`, once the program has computed the same. Raises CompileError if it did not."""
+    lowered = replay.lowered
+    outs = [np.empty_like(v.concrete) for v in lowered.outs]
+    returned = replay.steps[0](*replay.fetch(flat), *outs)
+    found = dict(zip(lowered.outs, outs, strict=True))
+    found |= dict(zip([v for v in lowered.program.outputs if v not in lowered.outs], returned, strict=True))
+    result = function()
+    for target in lowered.targets:
+        right = _eagerly(target, replay.result, result, flat)
+        if not agree(found[target.value], right, exact):
+            what = {"result": "a result", "state": f"an optimiser's {target.key}"}.get(
+                target.kind, f"the {target.kind} of {getattr(target.owner, 'name', None) or 'a tensor'}"
+            )
+            raise CompileError(errors.other_result(what, *first_difference(replay, flat, exact)))
+    return result
+
+
+def _eagerly(target: Target, places: Any, result: Any, flat: list[Any]) -> Any:
+    """Return what the function itself made of a target."""
+    owner = flat[target.owner] if isinstance(target.owner, int) else target.owner
+    match target.kind:
+        case "result":
+            return _at(places, result, target.key)
+        case "array":
+            return owner._array
+        case "gradient":
+            return owner._grad._array
+    place, name = target.key
+    return owner.state[place][name]
+
+
+def _at(places: Any, result: Any, number: int) -> Any:
+    """Return what stands in the result where the places hold a number; None if it isn't there."""
+    if isinstance(places, Place):
+        found = result._array if isinstance(result, Tensor) else result
+        return found if places.number == number else None
+    if isinstance(places, (tuple, list)):
+        pairs: Any = zip(places, result, strict=True)
+    elif isinstance(places, dict):
+        pairs = [(x, result[name]) for name, x in places.items()]
+    else:
+        return None
+    return next((x for x in (_at(p, r, number) for p, r in pairs) if x is not None), None)
+
+
+def agree(a: Any, b: Any, exact: bool) -> bool:
+    """Return whether two results are the same: up to rounding in another order, unless they must be exact."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if exact or a.dtype.kind not in "fc":
+        return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+    finite = b[np.isfinite(b)]
+    scale = np.abs(finite).max(initial=0)
+    return np.allclose(a, b, rtol=0, atol=float(2**10 * np.finfo(a.dtype).eps * scale), equal_nan=True)
+
+
+def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str, str]:
+    """Return the program's first line that computes something else than its trace, and the user's line it is from."""
+    lowered = replay.lowered
+    emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+    space: dict[str, Any] = {}
+    found: list[tuple[str, str]] = []
+
+    def probe(number: int, *values: Any) -> None:
+        line = lowered.program.lines[number]
+        if not found and not all(agree(x, o.concrete, exact) for x, o in zip(values, line.outputs, strict=True)):
+            found.append((" ".join(emitter.written(line)), line.where))
+
+    exec(emitter.source("probed", probe=True), space)
+    step = space["build"]([v.concrete for v in emitter.large], emitter.operations | {"probe": probe})
+    step(*replay.fetch(flat), *[np.empty_like(v.concrete) for v in lowered.outs])
+    return found[0] if found else ("", "")

@@ -1,0 +1,99 @@
+"""`compile`: a function of Tensors, as a NumPy program that is run instead of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from ..memory import keep_memory_once
+from ..recording import watcher
+from ..tensors import Tensor
+from .checked import checked
+from .lowering import lowered
+from .replay import Replay
+from .tracing import traced
+
+KINDS, ANSWERS = 16, 8
+
+
+def compile(function: Callable[..., Any] | None = None, *, exact: bool = False) -> Any:
+    """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones."""
+    return functools.partial(compile, exact=exact) if function is None else Compiled(function, exact)
+
+
+class Compiled:
+    """A function that is traced at its first call for each kind of arguments, and replayed at later ones.
+
+    `programs` holds the programs by kind of arguments: shapes, dtypes, and whatever is no number.
+    """
+
+    def __init__(self, function: Callable[..., Any], exact: bool) -> None:
+        functools.update_wrapper(self, function)
+        self.function, self.exact = function, exact
+        self.programs: dict[Any, list[Replay]] = {}
+        self.lock = RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the function returns."""
+        flat: list[Any] = []
+        key = _kind((args, kwargs) if kwargs else args, flat)
+        for replay in self.programs.get(key, ()):
+            try:
+                return replay(flat)
+            except (replay.unusual, FloatingPointError):
+                continue
+        if watcher() is not None:
+            return self.function(*args, **kwargs)
+        with self.lock:
+            return self._traced(key, flat, args, kwargs)
+
+    def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any) -> Any:
+        """Return what the function returns, having made a program of it if it can be one for such values."""
+        known = self.programs.get(key, [])
+        trace = traced(self.function, args, kwargs) if len(known) < ANSWERS else None
+        if trace is None or trace.singular:
+            return self.function(*args, **kwargs)
+        keep_memory_once()
+        replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact), self.__name__)
+        result = checked(replay, flat, lambda: self.function(*args, **kwargs), self.exact)
+        self.programs[key] = [replay, *known]
+        if len(self.programs) > KINDS:
+            del self.programs[next(iter(self.programs))]
+        return result
+
+    @property
+    def source(self) -> str:
+        """The newest program, as a Python file that needs NumPy only."""
+        return list(self.programs.values())[-1][0].source
+
+
+def _kind(tree: Any, flat: list[Any]) -> Any:
+    """Return what two calls have in common that share a program, and append what may differ to `flat`."""
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        return kind, *[_kind(x, flat) for x in tree]
+    if kind is np.ndarray:
+        flat.append(tree)
+        return tree.shape, tree.dtype, None if tree.flags.c_contiguous else tree.strides
+    if kind is Tensor:
+        flat.append(tree)
+        return Tensor, tree.shape, tree.dtype, tree._node is None
+    if kind is float or kind is int:
+        flat.append(tree)
+        return kind
+    if kind is dict:
+        return dict, *[(name, _kind(x, flat)) for name, x in tree.items()]
+    if isinstance(tree, np.generic):
+        flat.append(tree)
+        return kind
+    if isinstance(tree, tuple):
+        return kind, *[_kind(x, flat) for x in tree]
+    try:
+        hash(tree)
+    except TypeError:
+        return kind, id(tree)
+    return kind, tree

@@ -1,0 +1,128 @@
+"""From a trace to a program that can be written down: outputs get memory of their own, and what changes comes last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .buffers import Plan, planned, takes_out
+from .functions import COPY
+from .rewrites import simplified
+from .tracer import Source, Target, Tracer
+from .values import Line, Program, Value
+
+
+@dataclass
+class Lowered:
+    """A program, where its values lie, which outputs are written into arrays that are given, and the first line
+    that may change an input.
+    """
+
+    program: Program
+    plan: Plan
+    outs: dict[Value, str]
+    commit: int
+    targets: list[Target]
+    sources: list[Source]
+
+
+def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
+    """Return the traced program with these targets, simplified and with its memory planned."""
+    inputs = [source.value for source in tracer.sources]
+    outputs = [t.value for t in targets]
+    program = Program(inputs, tracer.lines, outputs, list(tracer.constants.values()))
+    program = simplified(program, exact)
+    for target, value in zip(targets, program.outputs, strict=True):
+        target.value = value
+    _copy_what_is_not_its_own(program, targets)
+    commit = _changes_last(program, targets, {s.value: s for s in tracer.sources})
+    makers = {output: line for line in program.lines for output in line.outputs}
+    outs = {
+        t.value: _wish(t) for t in targets if t.value in makers and takes_out(makers[t.value]) and t.value.base is None
+    }
+    return Lowered(program, planned(program, set(outs)), outs, commit, targets, tracer.sources)
+
+
+def _wish(target: Target) -> str:
+    if target.kind == "result":
+        return "result"
+    if target.kind == "state":
+        return f"{target.key[1]}{target.key[0] + 1}_out"
+    name = target.owner.name or "w"
+    return f"d{name}" if target.kind == "gradient" else f"{name}_out"
+
+
+def _copy_what_is_not_its_own(program: Program, targets: list[Target]) -> None:
+    """Give an output that is an input, a constant, a view, or two outputs at once, a copy of its own."""
+    makers = {output: line for line in program.lines for output in line.outputs}
+    seen: set[Value] = set()
+    for place, target in enumerate(targets):
+        value = target.value
+        if not value.is_array:
+            continue
+        if value in seen or value not in makers or value.base is not None:
+            copy = Value(value.concrete.copy())
+            program.lines.append(Line(COPY, (value,), {}, (copy,)))
+            target.value = program.outputs[place] = copy
+        seen.add(target.value)
+
+
+def _changes_last(program: Program, targets: list[Target], sources: dict[Value, Source]) -> int:
+    """Move the lines that may write over an input to the end, and return the number of the first of them.
+
+    A line writes over the input that its output replaces if it reads that entry by entry, and nobody
+    reads it afterwards; else its output is copied there at the very end.
+    """
+    old = {(s.kind, id(s.owner), _hashable(s.key)): s.value for s in sources.values()}
+    changes: dict[Value, Value] = {}
+    for target in targets:
+        replaced = old.get((target.kind, id(target.owner), _hashable(target.key)))
+        if replaced is not None and target.value.is_array:
+            changes[target.value] = replaced
+    late: list[Line] = []
+    moved = set(changes)
+    for line in program.lines:
+        if moved.intersection(line.outputs) or moved.intersection(v.root for v in line.reads()) or (
+            moved.intersection(line.reads())
+        ):
+            late.append(line)
+            moved.update(line.outputs)
+    unsafe = set()
+    for value, replaced in changes.items():
+        number = next((n for n, line in enumerate(late) if value in line.outputs), None)
+        if number is None:
+            continue
+        after = any(v.root is replaced for line in late[number + 1 :] for v in line.reads())
+        if after or not _entry_by_entry(late[number], replaced, value) or any(x.function.form == "guard" for x in late):
+            unsafe.add(value)
+    if unsafe:
+        return _with_copies(program, targets, changes)
+    held = set(map(id, late))
+    early = [line for line in program.lines if id(line) not in held]
+    program.lines[:] = [*early, *late]
+    return len(early)
+
+
+def _with_copies(program: Program, targets: list[Target], changes: dict[Value, Value]) -> int:
+    """Copy every output that replaces an input there, when all else has been computed."""
+    first = len(program.lines)
+    for place, target in enumerate(targets):
+        if target.value in changes:
+            copy = Value(target.value.concrete.copy())
+            program.lines.append(Line(COPY, (target.value,), {}, (copy,)))
+            target.value = program.outputs[place] = copy
+    return first
+
+
+def _entry_by_entry(line: Line, replaced: Value, output: Value) -> bool:
+    reads = [v for v in line.reads() if v.root is replaced]
+    if not takes_out(line):
+        return True
+    same = all(v is replaced and v.shape == output.shape and v.strides == output.strides for v in reads)
+    return not reads or (same and line.function.form == "ufunc" and line.function.text != "np.matmul") or (
+        line.function.form == "copy"
+    )
+
+
+def _hashable(key: Any) -> Any:
+    return tuple(key) if isinstance(key, (list, tuple)) else key

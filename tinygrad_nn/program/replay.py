@@ -1,0 +1,220 @@
+"""One program at work: its inputs are fetched, memory is found for its outputs, and these go where they belong."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from ..tensors import Tensor, make
+from .emit import Emitter
+from .lowering import Lowered
+from .tracer import Source, Target
+from .tracing import Place, Trace
+
+
+class Replay:
+    """A traced program, ready to run.
+
+    Arrays that are changed or returned are written into again at the next replay only if nobody else
+    refers to them by then. A program that changes something runs in one thread at a time, each of the
+    others may run in several.
+    """
+
+    def __init__(self, trace: Trace, lowered: Lowered, title: str) -> None:
+        self.lowered, self.result, self.trace = lowered, trace.result, trace
+        emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+        self.source = emitter.source(f"{title}, as a program of NumPy calls.")
+        space: dict[str, Any] = {}
+        exec(builtins.compile(self.source, f"<{title}>", "exec"), space)
+        self.unusual = space["Unusual"]
+        constants = [v.concrete for v in emitter.large]
+        self.build = (lambda: space["build"](constants, emitter.operations)) if emitter.operations else (
+            lambda: space["build"](constants)
+        )
+        self.steps = [self.build()]
+        self.own: list[Any] = [None] * len(lowered.outs)
+        self.lock = RLock()
+        glue = Glue(self)
+        text = glue.text()
+        space = glue.space()
+        exec(builtins.compile(text, f"<around {title}>", "exec"), space)
+        self.fetch, self.run = space["fetch"], space["run"]
+        self.shared = not lowered.targets or all(t.kind == "result" for t in lowered.targets)
+
+    def __call__(self, flat: list[Any]) -> Any:
+        """Return the function's result for these arguments. Raises Unusual or FloatingPointError, having changed nothing."""
+        try:
+            step = self.steps.pop()
+        except IndexError:
+            step = self.build()
+        try:
+            if self.shared:
+                return self.run(flat, step)
+            with self.lock:
+                return self.run(flat, step)
+        finally:
+            self.steps.append(step)
+
+
+class Glue:
+    """Writes the code around a program: `fetch(flat)` returns its inputs, `run(flat, step)` runs it."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.replay, self.lowered = replay, replay.lowered
+        self.owners: dict[int, tuple[str, Any]] = {}
+
+    def space(self) -> dict[str, Any]:
+        """Return what the code refers to."""
+        return {
+            "refs": sys.getrefcount, "own": self.replay.own, "make": make, "Unusual": self.replay.unusual,
+            "renewed": self.replay_renewed, "renewed_gradient": self.replay_renewed_gradient, "asarray": np.asarray,
+        } | dict(self._owners())  # fmt: skip
+
+    def _owners(self) -> Any:
+        everything = [*self.lowered.sources, *self.lowered.targets]
+        for x in [*[e.owner for e in everything], *self.replay.trace.cleared, *self.replay.trace.without_gradient]:
+            self.owner(x)
+        return self.owners.values()
+
+    def owner(self, x: Any) -> str:
+        """Return how the code refers to a tensor, an optimiser, or an argument by its place."""
+        if x is None or isinstance(x, int):
+            return f"flat[{x}]"
+        if id(x) not in self.owners:
+            self.owners[id(x)] = f"o{len(self.owners)}", x
+        return self.owners[id(x)][0]
+
+    def fetched(self, source: Source) -> str:
+        """Return the code that fetches an input."""
+        owner = self.owner(source.owner)
+        match source.kind:
+            case "argument":
+                return f"flat[{source.key}]"
+            case "array":
+                return f"{owner}._array"
+            case "gradient":
+                return f"{owner}._grad._array"
+            case "hyperparameter":
+                name, place = source.key
+                return f"vars({owner})[{name!r}]" + ("" if place is None else f"[{place}]")
+        place, name = source.key
+        return f"{owner}.state[{place}][{name!r}]"
+
+    def text(self) -> str:
+        """Return the code."""
+        inputs = [f"i{n}" for n in range(len(self.lowered.sources))]
+        fetched = ", ".join(map(self.fetched, self.lowered.sources))
+        lines = ["def fetch(flat):", *[f"    {line}" for line in self._checks()]]
+        lines += [f"    return ({fetched}{',' if inputs else ''})", "", "def run(flat, step):"]
+        body = [f"{', '.join(inputs)}{',' if inputs else ''} = fetch(flat)"] if inputs else ["fetch(flat)"]
+        outs = [f"b{n}" for n in range(len(self.lowered.outs))]
+        targets = {t.value: t for t in self.lowered.targets}
+        sources = {(s.kind, id(s.owner), s.key): n for n, s in enumerate(self.lowered.sources)}
+        for n, value in enumerate(self.lowered.outs):
+            target = targets[value]
+            old = sources.get((target.kind, id(target.owner), target.key))
+            body += self._memory(n, target, None if old is None else f"i{old}")
+        returned = [f"r{n}" for n, v in enumerate(self.lowered.program.outputs) if v not in self.lowered.outs]
+        call = f"step({', '.join([*inputs, *outs])})"
+        body.append(f"{', '.join(returned)}, = {call}" if returned else call)
+        names = dict(zip(self.lowered.outs, outs, strict=True))
+        for n, target in enumerate(self.lowered.targets):
+            body += self._delivered(target, names.get(target.value, f"r{n}"), target.value in names)
+        body += [f"{self.owner(x)}._grad = None" for x in self.replay.trace.cleared]
+        body.append(f"return {self._result(self.replay.result, names)}")
+        return "\n".join([*lines, *[f"    {line}" for line in body], ""])
+
+    def _checks(self) -> list[str]:
+        """Return what makes sure that the tensors and the optimisers are as they were when traced."""
+        checks = [f"{self.owner(x)}._grad is not None" for x in self.replay.trace.without_gradient]
+        checks += [f"{self.owner(s.owner)}._grad is None" for s in self.lowered.sources if s.kind == "gradient"]
+        for owner, before, _ in self.replay.trace.tracer.states.values():
+            checks += [f"len({self.owner(owner)}.state[{i}]) != {len(entry)}" for i, entry in enumerate(before)]
+        return [f"if {check}: raise Unusual" for check in checks]
+
+    def _memory(self, n: int, target: Target, old: str | None) -> list[str]:
+        """Return the code that finds memory for an output: what it replaces, if nobody else refers to that."""
+        if target.kind == "gradient" and old is None:
+            return [
+                f"b{n} = own[{n}]",
+                f"if b{n} is None or refs(b{n}) > {_HELD_TENSOR} or refs(b{n}._array) > {_HELD_ARRAY}:"
+                f" b{n} = renewed_gradient({n})",
+                f"g{n}, b{n} = b{n}, b{n}._array",
+            ]
+        if old is None:
+            return [f"b{n} = own[{n}]", f"if b{n} is None or refs(b{n}) > {_HELD}: b{n} = renewed({n}, None)"]
+        return [f"b{n} = {old}", f"if b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}: b{n} = renewed({n}, {old})"]
+
+    def replay_renewed(self, n: int, old: Any) -> Any:
+        """Return new memory for an output, or that of what it replaces if nobody else refers to it."""
+        value = list(self.lowered.outs)[n]
+        alone = (
+            old is not None and old.base is None and old.flags.writeable and old.strides == value.strides
+            and sys.getrefcount(old) <= _HELD_INPUT
+        )  # fmt: skip
+        self.replay.own[n] = array = old if alone else np.empty_like(value.concrete)
+        return array
+
+    def replay_renewed_gradient(self, n: int) -> Tensor:
+        """Return a new tensor for a gradient."""
+        self.replay.own[n] = tensor = make(np.empty_like(list(self.lowered.outs)[n].concrete), None)
+        return tensor
+
+    def _delivered(self, target: Target, name: str, is_out: bool) -> list[str]:
+        """Return the code that puts an output where it belongs."""
+        owner = self.owner(target.owner)
+        match target.kind:
+            case "result":
+                return []
+            case "array":
+                return [f"{owner}._array = {name}" if is_out else f"{owner}._array = asarray({name})"]
+            case "gradient":
+                old = any(s.kind == "gradient" and s.owner is target.owner for s in self.lowered.sources)
+                if is_out and not old:
+                    return [f"{owner}._grad = g{name[1:]}"]
+                return [f"{owner}._grad = make({name}, None)"]
+        place, key = target.key
+        return [f"{owner}.state[{place}][{key!r}] = {name}"]
+
+    def _result(self, tree: Any, names: Any) -> str:
+        """Return the code that makes the result."""
+        if isinstance(tree, Place):
+            target = self.lowered.targets[tree.number]
+            name = names.get(target.value, f"r{tree.number}")
+            return f"make({name}, None)" if tree.kind is Tensor else name
+        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+            return f"{self.owner(type(tree))}({', '.join([self._result(x, names) for x in tree])})"
+        if isinstance(tree, (tuple, list)):
+            ends = "()" if isinstance(tree, tuple) else "[]"
+            return f"{ends[0]}{''.join([self._result(x, names) + ', ' for x in tree])}{ends[1]}"
+        if isinstance(tree, dict):
+            return "{" + "".join([f"{self.owner(k)}: {self._result(x, names)}, " for k, x in tree.items()]) + "}"
+        return "None" if tree is None else self.owner(tree)
+
+
+def _references() -> tuple[int, int, int, int]:
+    """Return the counts of references to an array or tensor that the glue alone causes, found by doing the same."""
+
+    class Holder:
+        pass
+
+    space: dict[str, Any] = {"refs": sys.getrefcount, "own": [np.empty(1)], "h": Holder()}
+    space["h"]._array = space["own"][0]
+    space["h"]._grad = t = make(np.empty(1), None)
+    code = (
+        "def fetch(): return (h._array,)\n"
+        "def held():\n    b = own[0]\n    return refs(b) - 1\n"
+        "def held_input():\n    i, = fetch()\n    b = i\n    return refs(b)\n"
+        "def held_tensor(own):\n    b = own[0]\n    return refs(b), refs(b._array)\n"
+    )
+    exec(code, space)
+    own = [t]
+    del t
+    return space["held"](), space["held_input"](), *space["held_tensor"](own)
+
+
+_HELD, _HELD_INPUT, _HELD_TENSOR, _HELD_ARRAY = _references()

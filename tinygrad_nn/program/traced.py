@@ -1,0 +1,243 @@
+"""What stands for an array, or for a number, while a program is traced: it computes, and each call becomes a line."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ..arrays import TracedArray
+from ..errors import CompileError, value_read, written_view
+from ..tensors import Tensor
+from .functions import ASTYPE, COPY, GETITEM, ON_NUMBERS, REDUCTIONS, SETITEM, of_method, of_numpy
+from .values import Function, Value
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+PACKAGES = (_PACKAGE, os.path.dirname(np.__file__) + os.sep)
+
+
+def users_line() -> str:
+    """Return file and line of the innermost frame outside this package and NumPy, and what stands there."""
+    frame: Any = sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
+        frame = frame.f_back
+    if frame is None:
+        return "an unknown line"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
+
+
+def in_package(depth: int) -> bool:
+    """Return whether the code `depth` frames above the caller is this package's."""
+    return sys._getframe(depth + 1).f_code.co_filename.startswith(_PACKAGE)
+
+
+class _Dispatching(TracedArray):
+    """NumPy's calls on it become lines of its tracer's program."""
+
+    __slots__ = ("tracer", "value")
+
+    def __init__(self, tracer: Any, value: Value) -> None:
+        self.tracer, self.value = tracer, value
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(x, Tensor) for x in inputs):
+            return NotImplemented
+        out, dtype = options.pop("out", None), options.pop("dtype", None)
+        if method == "at" or "where" in options or (out is not None and not isinstance(out[0], Traced)):
+            raise CompileError(value_read(f"{ufunc.__name__} that writes into an array", users_line()))
+        options |= {} if dtype is None else {"dtype": dtype}
+        function = of_numpy(ufunc) if method == "__call__" else of_method(ufunc, method)
+        result = self.tracer.call(function, inputs, options)
+        return result if out is None else out[0].become(result)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if any(issubclass(kind, Tensor) for kind in types):
+            return NotImplemented
+        if function in _STATIC:
+            return function(*[x.value.concrete if isinstance(x, _Dispatching) else x for x in args], **kwargs)
+        if function in REDUCTIONS:
+            kwargs = {"axis": None} | dict(zip(("a", "axis"), args, strict=False)) | kwargs
+            return self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)
+        if kwargs.get("out") is not None:
+            raise CompileError(value_read(f"np.{function.__name__} that writes into an array", users_line()))
+        return self.tracer.call(of_numpy(function), args, kwargs)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise CompileError(value_read("an array made of it", users_line()))
+
+    def _read(self, what: str) -> Any:
+        raise CompileError(value_read(what, users_line()))
+
+
+_ASARRAY = Function("np.asarray", np.asarray, "operator")
+_STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
+
+
+class Traced(_Dispatching, NDArrayOperatorsMixin):
+    """An array, or a NumPy scalar, of the program."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+    ndim = property(lambda self: len(self.value.shape))
+    size = property(lambda self: self.value.concrete.size)
+    nbytes = property(lambda self: self.value.concrete.nbytes)
+    itemsize = property(lambda self: self.value.concrete.itemsize)
+    strides = property(lambda self: self.value.concrete.strides)
+    flags = property(lambda self: self.value.concrete.flags)
+    T = property(lambda self: self.tracer.call(of_numpy(np.transpose), (self,), {}))
+    mT = property(lambda self: self.tracer.call(of_numpy(np.matrix_transpose), (self,), {}))
+    real = property(lambda self: self)
+
+    def become(self, result: Any) -> Traced:
+        """Stand for a new value, as an array does that is written into."""
+        if self.value.base is not None or self.value in self.tracer.viewed:
+            raise CompileError(written_view(users_line()))
+        if result.shape != self.shape:
+            result = np.broadcast_to(result, self.shape)
+        self.value = (result if result.dtype == self.dtype else result.astype(self.dtype)).value
+        return self
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.tracer.call(GETITEM, (self, index), {})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.become(self.tracer.call(SETITEM, (self, index, value), {}))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self[i] for i in range(len(self))])
+
+    def __bool__(self) -> bool:
+        if not in_package(1):
+            self._read("bool(...)")
+        return bool(self.tracer.assumed(self.value))
+
+    def __float__(self) -> float:
+        self._read("float(...)")
+
+    def __int__(self) -> int:
+        self._read("int(...)")
+
+    def __index__(self) -> int:
+        self._read("an index of Python's")
+
+    def item(self, *args: Any) -> Any:
+        self._read("item()")
+
+    def tolist(self) -> Any:
+        self._read("tolist()")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in _METHODS:
+            raise AttributeError(f"an array has no {name!r} while a program is traced", name=name, obj=self)
+        return functools.partial(_METHODS[name], self)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        if order != "C":
+            self._read("reshape in another order")
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[call-overload]
+
+    def transpose(self, *axes: Any) -> Any:
+        axes = axes[0] if len(axes) == 1 else axes or None  # type: ignore[assignment]
+        return np.transpose(self, axes)  # type: ignore[call-overload]
+
+    def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
+        return self if np.dtype(dtype) == self.dtype else self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
+
+    def copy(self, order: str = "C") -> Any:
+        return self.tracer.call(COPY, (self,), {})
+
+    def flatten(self) -> Any:
+        return self.reshape(-1)
+
+    def __repr__(self) -> str:
+        return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
+
+
+_METHODS = {
+    name: getattr(np, name)
+    for name in (
+        "all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conjugate", "cumprod", "cumsum",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted", "sort",
+        "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "compress", "round",
+    )
+} | {"conj": np.conjugate}  # fmt: skip
+
+
+class Number(_Dispatching):
+    """A Python number of the program: an argument or a hyperparameter, and what is computed from them.
+
+    Python decides by its value only where a branch, a length or an index asks for it; the program is
+    then for that answer, and another answer is traced again.
+    """
+
+    __slots__ = ()
+    shape: tuple[int, ...] = ()
+    ndim = 0
+    size = 1
+
+    def __bool__(self) -> bool:
+        return bool(self.tracer.guarded(self.value, bool(self.value.concrete)))
+
+    def as_array(self) -> Any:
+        return self.tracer.call(_ASARRAY, (self,), {})
+
+    def _known(self) -> Any:
+        return self.tracer.guarded(self.value, self.value.concrete)
+
+    def __index__(self) -> int:
+        return int(self._known().__index__())
+
+    def __int__(self) -> int:
+        return int(self._known())
+
+    def __float__(self) -> float:
+        return float(self._known())
+
+    def __hash__(self) -> int:
+        return hash(self._known())
+
+    def __repr__(self) -> str:
+        return f"<a number, {self.value.concrete!r}, in a program that is being traced>"
+
+
+def _on_numbers(text: str, reflected: bool) -> Any:
+    function = ON_NUMBERS[text]
+    unary = "{1}" not in text
+    ufuncs = {
+        "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.true_divide, "//": np.floor_divide,
+        "%": np.remainder, "**": np.power, "<": np.less, "<=": np.less_equal, ">": np.greater,
+        ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal,
+    }  # fmt: skip
+
+    def compute(self: Number, *others: Any) -> Any:
+        operands = (*others, self) if reflected else (self, *others)
+        if unary or isinstance(others[0], (int, float, Number)):
+            return self.tracer.call(function, operands, {})
+        if isinstance(others[0], (np.ndarray, np.generic, Traced)):
+            return ufuncs[text.split()[1]](*operands)
+        return NotImplemented
+
+    return compute
+
+
+for _text, _name in {
+    "{0} + {1}": "add", "{0} - {1}": "sub", "{0} * {1}": "mul", "{0} / {1}": "truediv", "{0} // {1}": "floordiv",
+    "{0} % {1}": "mod", "{0} ** {1}": "pow", "-{0}": "neg", "abs({0})": "abs", "{0} < {1}": "lt", "{0} <= {1}": "le",
+    "{0} > {1}": "gt", "{0} >= {1}": "ge", "{0} == {1}": "eq", "{0} != {1}": "ne",
+}.items():  # fmt: skip
+    setattr(Number, f"__{_name}__", _on_numbers(_text, False))
+    if _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+        setattr(Number, f"__r{_name}__", _on_numbers(_text, True))

@@ -1,0 +1,311 @@
+"""Running a function once on stand-ins, so that all it computes becomes the lines of a program."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..arrays import TracedArray
+from ..errors import CompileError
+from ..recording import Watcher, watched
+from ..tensors import Tensor, make
+from .functions import GUARD
+from .traced import Number, Traced, in_package, users_line
+from .values import Function, Line, Value, mapped
+
+
+@dataclass(eq=False)
+class Handle:
+    """A tensor that the function read or rebound, and what it was before.
+
+    What stands for an argument has a `place` among the arguments; `lasts` is whether somebody besides
+    the trace holds the tensor.
+    """
+
+    tensor: Tensor
+    array: Any
+    node: Any
+    gradient: Tensor | None
+    place: int | None = None
+    stand_in: Traced | None = None
+    gradients_stand_in: Traced | None = None
+    reads_gradient: bool = False
+
+    @property
+    def owner(self) -> Any:
+        """The tensor, or the place of the argument that it stands for."""
+        return self.tensor if self.place is None else self.place
+
+    @property
+    def lasts(self) -> bool:
+        return sys.getrefcount(self.tensor) > _ONE_HOLDER
+
+    def restore(self) -> None:
+        """Give the tensor back what it was."""
+        self.tensor._array, self.tensor._node, self.tensor._grad = self.array, self.node, self.gradient
+
+
+@dataclass(eq=False)
+class Source:
+    """Where an input of the program is found at each replay, and what stood for it when it was traced.
+
+    An "argument" has its place among the arguments as `key`. The "array" or the "gradient" is that of a
+    tensor, the `owner`, or of the argument in that place. A "hyperparameter" and a "state" are an optimiser's.
+    """
+
+    value: Value
+    kind: str
+    owner: Any = None
+    key: Any = None
+    stand_in: Any = None
+
+
+@dataclass(eq=False)
+class Target:
+    """Where an output of the program goes after each replay."""
+
+    value: Any
+    kind: str
+    owner: Any = None
+    key: Any = None
+
+
+@dataclass
+class Progress:
+    """Whether the function still runs, and whether something invalid was computed, as 0 * inf is."""
+
+    open: bool = True
+    singular: bool = False
+
+
+class Tracer(Watcher):
+    """Who turns what is computed into lines, while a function runs on stand-ins for arrays and numbers."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.sources: list[Source] = []
+        self.constants: dict[int, Value] = {}
+        self.handles: dict[int, Handle] = {}
+        self.viewed: set[Value] = set()
+        self.numbers: dict[Any, Number] = {}
+        self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
+        self.known: dict[Any, Value] = {}
+        self.answered: set[Value] = set()
+        self.origins: dict[Value, Any] = {}
+        self.progress = Progress()
+
+    # What the function computes.
+
+    def call(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a call on stand-ins, note it as a line, and return stand-ins for its result."""
+        if not self.progress.open:
+            raise CompileError(errors.trace_is_over(users_line()))
+        kwargs = {name: x for name, x in kwargs.items() if x is not np._NoValue}
+        weak = function.form in ("ufunc", "operator", "where", "guard", "astype")
+        args, kwargs = _unwrapped(args, self, weak), _unwrapped(kwargs, self, weak)
+        with np.errstate(invalid="call", divide="ignore", over="ignore", call=self._alarmed):
+            result = function.apply(*mapped(_concrete, args), **mapped(_concrete, kwargs))
+        several = isinstance(result, (tuple, list))
+        parts = result if several else [result]
+        if not all(isinstance(part, (np.ndarray, np.generic, int, float)) for part in parts):
+            raise CompileError(errors.untraceable(function.text, users_line()))
+        line = Line(function, args, kwargs, (), users_line(), several)
+        reads = list(line.reads())
+        made = []
+        for part in parts:
+            same = next((v for v in reads if v.concrete is part and isinstance(part, np.ndarray)), None)
+            base = same or self._viewed_by(part, reads)
+            if base is not None:
+                self.viewed.add(base.root)
+            made.append(Value(part, base=base))
+        line.outputs = tuple(made)
+        self.lines.append(line)
+        stand_ins = [self.stand_in(v) for v in made]
+        if not several:
+            return stand_ins[0]
+        return type(result)(*stand_ins) if hasattr(result, "_fields") else type(result)(stand_ins)
+
+    def _alarmed(self, kind: str, flag: int) -> None:
+        self.progress.singular = True
+
+    def stand_in(self, value: Value) -> Any:
+        """Return what stands for a value: an array, or a number of Python's."""
+        return Number(self, value) if value.dtype is None else Traced(self, value)
+
+    def _viewed_by(self, part: Any, reads: list[Value]) -> Value | None:
+        if not isinstance(part, np.ndarray) or part.flags.owndata:
+            return None
+        return next((v for v in reads if v.is_array and np.may_share_memory(v.concrete, part)), None)
+
+    def constant(self, array: np.ndarray) -> Value:
+        """Return the value of an array that is not traced."""
+        if id(array) not in self.constants:
+            self.constants[id(array)] = Value(array)
+        return self.constants[id(array)]
+
+    def assumed(self, value: Value) -> bool:
+        """Let the program stop where a truth that the library relied on does not hold, and return it."""
+        truth = bool(value.concrete)
+        if value not in self.answered:
+            self.answered.add(value)
+            self.lines.append(Line(GUARD, (value, truth), {}, (), users_line()))
+        return truth
+
+    def guarded(self, value: Value, answer: Any) -> Any:
+        """Let the program be for this answer about a number alone, and return it."""
+        self.lines.append(Line(GUARD, (value, answer), {}, (), users_line()))
+        return answer
+
+    # What the library asks its watcher.
+
+    def operand(self, x: Any) -> Any:
+        if not isinstance(x, Tensor) or isinstance(x._array, TracedArray):
+            return x
+        twin = make(self.array(x), x._node)
+        twin.name = x.name
+        return twin
+
+    def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
+        try:
+            return operation.run(arrays, parameters)
+        except Exception as error:
+            if not _is_of_the_trace(error):
+                raise
+            return self.opaque(operation, arrays, parameters)
+
+    def opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
+        """Compute an operation that can't be taken apart as one line."""
+        n = len(arrays)
+
+        def computed(*inputs: Any, **given: Any) -> Any:
+            return operation.run(list(inputs[:n]), given)
+
+        return self.call(Function(f"op_{operation.name}", computed, "operation"), tuple(arrays), parameters)
+
+    def array(self, tensor: Any) -> Any:
+        held = tensor._array
+        if isinstance(held, TracedArray):
+            return held
+        handle = self.handle(tensor)
+        if handle.stand_in is None:
+            if tensor._node is not None and tensor._node.operation is not None:
+                raise CompileError(errors.recorded_outside(users_line()))
+            value = Value(np.asarray(held), tensor.name or "")
+            self.sources.append(Source(value, "array", handle.owner))
+            handle.stand_in = Traced(self, value)
+        return handle.stand_in
+
+    def handle(self, tensor: Any, place: int | None = None) -> Handle:
+        """Return what is known of a tensor that the function reads or rebinds."""
+        if id(tensor) not in self.handles:
+            self.handles[id(tensor)] = Handle(tensor, tensor._array, tensor._node, tensor._grad, place)
+        return self.handles[id(tensor)]
+
+    def gradient(self, tensor: Any) -> Any:
+        handle = self.handle(tensor)
+        if tensor._grad is not handle.gradient or handle.gradient is None:
+            handle.reads_gradient = handle.reads_gradient or tensor._grad is handle.gradient
+            return tensor._grad
+        handle.reads_gradient = True
+        if handle.gradients_stand_in is None:
+            value = Value(handle.gradient._array, f"d{tensor.name or ''}")
+            self.sources.append(Source(value, "gradient", handle.owner))
+            handle.gradients_stand_in = Traced(self, value)
+        return make(handle.gradients_stand_in, None)
+
+    def rebinds(self, tensor: Any) -> None:
+        self.handle(tensor)
+
+    def read(self, tensor: Any, what: str) -> Any:
+        array = self.array(tensor)
+        if array.size != 1 or not in_package(3):
+            raise CompileError(errors.value_read(what, users_line()))
+        self.guarded(array.value, array.value.concrete.item())
+        return array.value.concrete
+
+    def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple([self._number(owner, name, place, x) for place, x in enumerate(value)])
+        return self._number(owner, name, None, value)
+
+    def _number(self, owner: Any, name: str, place: int | None, value: float) -> Number:
+        key = (id(owner), name, place)
+        if key not in self.numbers:
+            self.numbers[key] = Number(self, Value(value, name if place is None else f"{name}{place + 1}"))
+            self.sources.append(Source(self.numbers[key].value, "hyperparameter", owner, (name, place)))
+        return self.numbers[key]
+
+    def state(self, owner: Any, state: Any) -> Any:
+        if id(owner) not in self.states:
+            entries = [
+                {name: self._of_state(owner, i, name, x) for name, x in entry.items()} for i, entry in enumerate(state)
+            ]
+            self.states[id(owner)] = (owner, [dict(entry) for entry in entries], entries)
+        return self.states[id(owner)][2]
+
+    def _of_state(self, owner: Any, place: int, name: str, x: Any) -> Any:
+        value = Value(x, f"{name}{place + 1}")
+        self.sources.append(Source(value, "state", owner, (place, name)))
+        return self.stand_in(value)
+
+    @contextmanager
+    def running(self) -> Any:
+        """Trace what is computed in the body; afterwards every tensor is what it was before."""
+        try:
+            with watched(self):
+                yield
+        finally:
+            self.progress.open = False
+
+    def restore(self) -> None:
+        """Give every tensor that the function touched back what it was."""
+        for handle in self.handles.values():
+            handle.restore()
+
+
+def _is_of_the_trace(error: BaseException) -> bool:
+    """Return whether an operation failed because it was given stand-ins."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, TracedArray):
+        return True
+    return isinstance(error, CompileError) or isinstance(error.__cause__, CompileError)
+
+
+def _references_of_one_holder() -> int:
+    handle = Handle(Tensor(0.0), None, None, None)
+    return sys.getrefcount(handle.tensor)
+
+
+_ONE_HOLDER = _references_of_one_holder()
+
+
+def _concrete(value: Value) -> Any:
+    return value.concrete
+
+
+def _unwrapped(tree: Any, tracer: Tracer, weak: bool) -> Any:
+    """Return nested arguments with values in place of stand-ins and of arrays that are not traced.
+
+    A number stays one of the program's where it is an operand; a length or an axis is known.
+    """
+    if isinstance(tree, Tensor):
+        tree = tracer.array(tree)
+    if isinstance(tree, Number) and not weak:
+        return tracer.guarded(tree.value, tree.value.concrete)
+    if isinstance(tree, (Traced, Number)):
+        return tree.value
+    if isinstance(tree, np.ndarray):
+        return tracer.constant(tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*[_unwrapped(part, tracer, weak) for part in tree])
+    if isinstance(tree, (list, tuple)):
+        return type(tree)([_unwrapped(part, tracer, weak) for part in tree])
+    if isinstance(tree, dict):
+        return {key: _unwrapped(part, tracer, weak) for key, part in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*[_unwrapped(part, tracer, weak) for part in (tree.start, tree.stop, tree.step)])
+    return tree

@@ -1,0 +1,164 @@
+"""One run of a function on stand-ins: what it computes, where its inputs come from and where its outputs go."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..errors import CompileError
+from ..tensors import Tensor, make
+from .traced import Number, Traced
+from .tracer import Source, Target, Tracer
+from .values import Value
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a result stands among the targets, and as what it is returned."""
+
+    number: int
+    kind: type
+
+
+@dataclass
+class Trace:
+    """What a run computed.
+
+    `result` is what the function returned, with a Place for each array and number of the program.
+    `cleared` are the tensors left without a gradient, `without_gradient` those that must have none at first.
+    `singular` is whether some operation was invalid, as 0 * inf is: the lines are then of no use.
+    """
+
+    tracer: Tracer
+    targets: list[Target]
+    result: Any
+    cleared: list[Any]
+    without_gradient: list[Any]
+    singular: bool
+
+
+def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
+    """Return the trace of `function(*args, **kwargs)`; no tensor is left changed. Raises CompileError."""
+    tracer = Tracer()
+    arguments = _Arguments(tracer, _names(function, args, kwargs))
+    stand_ins = arguments.replaced((args, kwargs))
+    try:
+        with tracer.running():
+            result = function(*stand_ins[0], **stand_ins[1])
+        targets: list[Target] = []
+        result = _results(result, targets)
+        _changed(tracer, targets)
+        handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
+        cleared = [h.owner for h in handles if h.tensor._grad is None and h.gradient is not None]
+        without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
+    finally:
+        tracer.restore()
+    return Trace(tracer, targets, result, cleared, without, tracer.progress.singular)
+
+
+class _Arguments:
+    """Makes what stands for the arguments, in the order of their leaves."""
+
+    def __init__(self, tracer: Tracer, names: list[str]) -> None:
+        self.tracer, self.names, self.place = tracer, names, -1
+
+    def replaced(self, tree: Any) -> Any:
+        """Return nested arguments with stand-ins for arrays, Tensors and numbers."""
+        kind = type(tree)
+        if kind is tuple or kind is list:
+            return kind([self.replaced(x) for x in tree])
+        if kind is dict:
+            return {name: self.replaced(x) for name, x in tree.items()}
+        if isinstance(tree, tuple):
+            return kind(*[self.replaced(x) for x in tree])
+        if not (kind in (np.ndarray, Tensor, int, float) or isinstance(tree, np.generic)):
+            return tree
+        self.place += 1
+        if kind is Tensor:
+            return self._of_tensor(tree)
+        value = Value(tree, self.names[self.place])
+        stand_in = self.tracer.stand_in(value)
+        self.tracer.sources.append(Source(value, "argument", None, self.place, stand_in))
+        return stand_in
+
+    def _of_tensor(self, t: Tensor) -> Tensor:
+        if not t.is_leaf:
+            raise CompileError(errors.recorded_outside("the call"))
+        value = Value(np.asarray(t._array), t.name or self.names[self.place])
+        self.tracer.sources.append(Source(value, "array", self.place))
+        twin = make(Traced(self.tracer, value), None)
+        twin.name = t.name
+        if t.requires_grad:
+            twin.requires_grad = True
+        twin._grad = t._grad
+        self.tracer.handle(twin, self.place)
+        return twin
+
+
+def _names(function: Any, args: Any, kwargs: Any) -> list[str]:
+    """Return a name for every array, Tensor and number among the arguments."""
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs).arguments
+        own = {id(value): name for name, value in bound.items()}
+    except (TypeError, ValueError):
+        own = {}
+    found: list[str] = []
+
+    def walk(tree: Any, name: str) -> None:
+        if isinstance(tree, (tuple, list)):
+            for i, x in enumerate(tree, start=1):
+                walk(x, f"{name}{i}")
+        elif isinstance(tree, dict):
+            for key, x in tree.items():
+                walk(x, f"{name}_{key}")
+        elif isinstance(tree, (np.ndarray, np.generic, Tensor)) or type(tree) in (int, float):
+            found.append(name)
+
+    for i, x in enumerate(args, start=1):
+        walk(x, own.get(id(x), f"x{i}"))
+    for name, x in kwargs.items():
+        walk(x, name)
+    return found
+
+
+def _results(tree: Any, targets: list[Target]) -> Any:
+    """Return what the function returned with a Place for all that the program computes, each of them a target."""
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*[_results(x, targets) for x in tree])
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_results(x, targets) for x in tree])
+    if isinstance(tree, dict):
+        return {name: _results(x, targets) for name, x in tree.items()}
+    array = tree._array if isinstance(tree, Tensor) else tree
+    if not isinstance(array, (Traced, Number)):
+        return tree
+    targets.append(Target(array.value, "result", None, len(targets)))
+    return Place(len(targets) - 1, Tensor if isinstance(tree, Tensor) else np.ndarray)
+
+
+def _changed(tracer: Tracer, targets: list[Target]) -> None:
+    """Append what the function changed: tensors, gradients, and the state of optimisers."""
+    inputs = {source.value for source in tracer.sources}
+    for source in tracer.sources:
+        stands = source.stand_in
+        if source.kind == "argument" and stands is not None and stands.value is not source.value:
+            raise CompileError(errors.argument_written(source.value.name))
+    for handle in list(tracer.handles.values()):
+        now: Any = handle.tensor._array
+        if not (handle.lasts or handle.place is not None):
+            continue
+        if now is handle.array and handle.stand_in is not None:
+            now = handle.stand_in
+        if isinstance(now, Traced) and now.value not in inputs:
+            targets.append(Target(now.value, "array", handle.owner))
+        gradient = handle.tensor._grad
+        if gradient is not None and gradient is not handle.gradient:
+            targets.append(Target(gradient._array.value, "gradient", handle.owner))
+    for owner, before, after in tracer.states.values():
+        for place, (old, new) in enumerate(zip(before, after, strict=True)):
+            targets += [Target(x.value, "state", owner, (place, name)) for name, x in new.items() if x is not old.get(name)]

@@ -1,0 +1,131 @@
+"""A program: lines of NumPy calls on values, each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class Value:
+    """What one line computes, or an input or constant: an array, a NumPy scalar, or a Python number.
+
+    `concrete` is what it was while it was traced. `dtype` is None for a Python number, which stays weak.
+    `base` is the value whose memory it looks into, if it is a view.
+    """
+
+    __slots__ = ("base", "concrete", "dtype", "name", "shape", "strides")
+
+    def __init__(self, concrete: Any, name: str = "", base: Value | None = None) -> None:
+        self.concrete, self.name, self.base = concrete, name, base
+        self.shape: tuple[int, ...] = getattr(concrete, "shape", ())
+        self.dtype: Any = getattr(concrete, "dtype", None)
+        self.strides = concrete.strides if isinstance(concrete, np.ndarray) else ()
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it has memory to be planned: not if it is a number or a NumPy scalar."""
+        return self.dtype is not None and isinstance(self.concrete, np.ndarray)
+
+    @property
+    def nbytes(self) -> int:
+        """Its size in bytes, 0 for what has no memory of its own."""
+        return int(self.concrete.nbytes) if self.is_array else 0
+
+    @property
+    def root(self) -> Value:
+        """The value whose memory this is."""
+        value = self
+        while value.base is not None:
+            value = value.base
+        return value
+
+    def __repr__(self) -> str:
+        return self.name or f"value of shape {self.shape}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """What a line calls: how it is written, and how it is computed.
+
+    `form` says how it can be written: a "ufunc" and a "reduction" take `out=`, as does "out"; a "view"
+    returns a window into its first argument; "operator" is a template on Python numbers; "guard" stops
+    the program; "plain" returns an array of its own.
+    """
+
+    text: str
+    apply: Callable[..., Any] = field(compare=False)
+    form: str = "plain"
+
+
+@dataclass(eq=False)
+class Line:
+    """One call: `outputs = function(*args, **kwargs)`; `where` is the user's line that led to it."""
+
+    function: Function
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[Value, ...]
+    where: str = ""
+    several: bool = False
+
+    def reads(self) -> Iterator[Value]:
+        """Yield every value among the arguments, in order, as often as it stands there."""
+        yield from values_in(self.args)
+        yield from values_in(self.kwargs)
+
+
+@dataclass
+class Program:
+    """Inputs, lines and outputs. `constants` are arrays that were not traced."""
+
+    inputs: list[Value]
+    lines: list[Line]
+    outputs: list[Value]
+    constants: list[Value]
+
+    def replaced(self, lines: list[Line], instead: dict[Value, Value]) -> Program:
+        """Return a program of these lines that reads other values in place of some."""
+
+        def now(value: Any) -> Any:
+            while value in instead:
+                value = instead[value]
+            return value
+
+        for line in lines:
+            line.args = mapped(now, line.args)
+            line.kwargs = mapped(now, line.kwargs)
+            for output in line.outputs:
+                output.base = now(output.base) if output.base is not None else None
+        return Program(self.inputs, lines, [now(v) for v in self.outputs], self.constants)
+
+
+def values_in(tree: Any) -> Iterator[Value]:
+    """Yield the values in nested arguments."""
+    if isinstance(tree, Value):
+        yield tree
+    elif isinstance(tree, (list, tuple)):
+        for part in tree:
+            yield from values_in(part)
+    elif isinstance(tree, dict):
+        for part in tree.values():
+            yield from values_in(part)
+    elif isinstance(tree, slice):
+        yield from values_in((tree.start, tree.stop, tree.step))
+
+
+def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Return nested arguments with `function` applied to every value in them."""
+    if isinstance(tree, Value):
+        return function(tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*[mapped(function, part) for part in tree])
+    if isinstance(tree, (list, tuple)):
+        return type(tree)([mapped(function, part) for part in tree])
+    if isinstance(tree, dict):
+        return {key: mapped(function, part) for key, part in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*[mapped(function, part) for part in (tree.start, tree.stop, tree.step)])
+    return tree
