@@ -21,7 +21,7 @@ LAYERS = [
     {"linalg", "runs"},
     {"autograd", "checkpointing", "transforms"},
     {"nn", "optim"},
-    {"checking", "study", "testing"},
+    {"checking", "program", "study", "testing"},
     {"data", "samples"},
     {"training"},
     {"__init__", "__main__", "conventions", "coverage"},

@@ -37,6 +37,7 @@ from .unsupported import reason
 if TYPE_CHECKING:
     from . import testing
     from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
+    from .program.compiled import compile
     from .study.backprop import diff_backprop
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ __all__ = [
     "assert_gradients",
     "autograd",
     "checkpoint",
+    "compile",
     "data",
     "diff_backprop",
     "empty",
@@ -90,13 +92,19 @@ __all__ = [
 ]
 
 
-_WHEN_USED = {"testing": ".testing", "diff_backprop": ".study.backprop"} | dict.fromkeys(
-    ("assert_gradients", "error_curve", "gradcheck", "numerical_gradient"), ".checking.gradients"
-)
+_WHEN_USED = {
+    "assert_gradients": ".checking.gradients",
+    "compile": ".program.compiled",
+    "diff_backprop": ".study.backprop",
+    "error_curve": ".checking.gradients",
+    "gradcheck": ".checking.gradients",
+    "numerical_gradient": ".checking.gradients",
+    "testing": ".testing",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what checks and tests when it is first used: programs that check nothing don't wait for it.
+    """Import what checks, tests and compiles when it is first used: who does not use it does not wait for it.
 
     Raises AttributeError, which says why where NumPy has a function of that name that is not recorded.
     """

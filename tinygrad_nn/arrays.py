@@ -14,6 +14,10 @@ class TracedArray:
 
     __slots__ = ()
 
+    shape: Any
+    dtype: Any
+    size: Any
+
     def as_array(self) -> Any:
         """Return what stands for the array itself: a number of Python's has no dtype."""
         return self

@@ -21,7 +21,7 @@ from .arrays import TracedArray, copied
 from .errors import CompileError, hook_in_trace, rule_shape
 from .memory import keep_memory_once
 from .node import ITEM, Node, history, record
-from .recording import enable_grad, recording_rules, users_code
+from .recording import enable_grad, recording_rules, users_code, watcher
 
 Lift = Callable[[Any, Node | None], Any]
 
@@ -48,11 +48,14 @@ def pullback(
     alarms: list[str] = []
     masked = any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds.values())
     flags = np.errstate(invalid="call", divide="ignore", over="ignore", call=lambda kind, _: alarms.append(kind))
+    watching = watcher()
     with flags, recording_rules() if create_graph else nullcontext():
         for node in order:
             g = cotangents.pop(node, None)
             if g is None:
                 continue
+            if watching is not None:
+                watching.cotangent(node, g)
             if node.hooks:
                 g = _run_hooks(node, g, lift)
             if node.handle is not None if wanted is None else node in wanted:

@@ -275,7 +275,7 @@ def _outputs(ys: Any, whole: Node | None) -> tuple[Tensor, ...]:
 
 
 def _watch(mode: Any, op: Operation, args: Any, parameters: dict[str, Any]) -> Any:
-    """Return an operation's result while somebody watches: he is asked for operands and result, and told of the node."""
+    """Return an operation's result while somebody watches, who is asked for operands and result."""
     try:
         inputs, values = op.bind(args, parameters)
         arrays, parents = _operands(op, [mode.operand(x) for x in inputs])

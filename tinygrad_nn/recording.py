@@ -66,6 +66,9 @@ class Watcher:
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         """Be told what was computed, and of the node that records it, if there is one."""
 
+    def cotangent(self, node: Any, g: Any) -> None:
+        """Be told the whole cotangent of a node, as a backward pass comes to it."""
+
     def array(self, tensor: Any) -> Any:
         """Return the array of a tensor that somebody asks for."""
         return tensor._array

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import TracedArray, array_of, as_array
+from ..arrays import array_of, as_array
 from ..creation import as_tensor
 from ..operation import sample
 from ..primitive import composite, primitive
@@ -162,7 +162,7 @@ def _count(x: Tensor, axis: tuple[int, ...], where: Any, keepdims: Any) -> Any:
 
 def _divided(total: Tensor, n: Any) -> Tensor:
     """Return the total divided by a count, of its own dtype; a negative count is none."""
-    n = np.maximum(n, 0) if isinstance(n, (np.ndarray, TracedArray)) else np.float64(n if n > 0 else 0)
+    n = np.maximum(n, 0) if hasattr(n, "dtype") else np.float64(n if n > 0 else 0)
     return total / (n.astype(total.dtype) if total.dtype.kind in "fc" else n)
 
 

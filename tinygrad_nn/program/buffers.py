@@ -70,13 +70,15 @@ def _overwritable(line: Line, output: Value) -> list[Value]:
     if line.function.form == "ufunc" and line.function.text not in ("np.matmul", "np.vecdot", "np.matvec"):
         operands = list(line.reads())
     elif line.function.form in ("where", "setitem", "copy"):
-        operands = [v for v in line.args[-1:] if isinstance(v, Value)] if line.function.form == "where" else [line.args[0]]
+        operands = (
+            [v for v in line.args[-1:] if isinstance(v, Value)] if line.function.form == "where" else [line.args[0]]
+        )
     else:
         return []
     same = [v for v in operands if v.base is None and v.shape == output.shape and v.dtype == output.dtype]
     fits = [v for v in same if v.strides == output.strides]
     if line.function.form != "ufunc":
-        others = [v for v in line.reads()]
+        others = list(line.reads())
         return [v for v in fits if others.count(v) == 1 and not any(o.root is v and o is not v for o in others)]
     return [v for v in fits if not any(o.root is v and o is not v for o in operands)]
 

@@ -20,7 +20,7 @@ def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact:
     """Return `function()`, once the program has computed the same. Raises CompileError if it did not."""
     lowered = replay.lowered
     outs = [np.empty_like(v.concrete) for v in lowered.outs]
-    returned = replay.steps[0](*replay.fetch(flat), *outs)
+    returned = replay.steps[0][0](*replay.fetch(flat), *outs)
     found = dict(zip(lowered.outs, outs, strict=True))
     found |= dict(zip([v for v in lowered.program.outputs if v not in lowered.outs], returned, strict=True))
     result = function()

@@ -34,6 +34,7 @@ class Compiled:
     def __init__(self, function: Callable[..., Any], exact: bool) -> None:
         functools.update_wrapper(self, function)
         self.function, self.exact = function, exact
+        self.name: str = getattr(function, "__name__", "function")
         self.programs: dict[Any, list[Replay]] = {}
         self.lock = RLock()
 
@@ -58,7 +59,7 @@ class Compiled:
         if trace is None or trace.singular:
             return self.function(*args, **kwargs)
         keep_memory_once()
-        replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact), self.__name__)
+        replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact), self.name)
         result = checked(replay, flat, lambda: self.function(*args, **kwargs), self.exact)
         self.programs[key] = [replay, *known]
         if len(self.programs) > KINDS:

@@ -29,6 +29,13 @@ class Unusual(Exception):
 '''
 
 
+_INFIX = {
+    "np.add": "{} + {}", "np.subtract": "{} - {}", "np.multiply": "{} * {}", "np.divide": "{} / {}",
+    "np.less": "{} < {}", "np.greater": "{} > {}", "np.less_equal": "{} <= {}", "np.greater_equal": "{} >= {}",
+    "np.equal": "{} == {}", "np.not_equal": "{} != {}",
+}  # fmt: skip
+
+
 class Names:
     """A name for every value: its own if it has one, and no name twice."""
 
@@ -157,8 +164,10 @@ class Emitter:
         if line.function.form == "guard":
             value, answer = line.args
             known = literal(answer)
-            test = f"bool({self.text(value)}) is not {known}" if isinstance(answer, bool) else (
-                f"{self.text(value)} != {known}"
+            test = (
+                f"bool({self.text(value)}) is not {known}"
+                if isinstance(answer, bool)
+                else (f"{self.text(value)} != {known}")
             )
             return [f"if {test}:", f"    raise Unusual({line.where!r})"]
         if not takes_out(line):
@@ -168,8 +177,6 @@ class Emitter:
         form = line.function.form
         if form in ("where", "setitem", "astype", "copy"):
             return self.copied(line, target, name)
-        if line.function.text == "np.einsum":
-            pass
         return [f"{line.function.text}({self.arguments(line, [f'out={name}'])})"]
 
     def copied(self, line: Line, target: Value, name: str) -> list[str]:
@@ -188,6 +195,7 @@ class Emitter:
         return first
 
     def same_memory(self, value: Any, target: Value) -> bool:
+        """Return whether a line's result lies where that operand lies."""
         offsets = self.plan.offsets
         return isinstance(value, Value) and value in offsets and offsets[value] == offsets.get(target)
 
@@ -204,6 +212,8 @@ class Emitter:
         if function.form == "operator" and function.text != "np.asarray":
             parts = [self.text(x) for x in args]
             return function.text.format(*[f"({p})" if p.startswith("-") else p for p in parts])
+        if function.text in _INFIX and not line.kwargs and not line.outputs[0].is_array:
+            return _INFIX[function.text].format(*map(self.text, args))
         if function.text == "{0}[{1}]":
             return f"{self.text(args[0])}[{self.index(args[1])}]"
         if function.form == "astype":
@@ -229,6 +239,7 @@ class Emitter:
         return f"{name}({', '.join(map(self.text, reads))})"
 
     def arguments(self, line: Line, more: Iterable[str] = ()) -> str:
+        """Return the source of a line's arguments."""
         named = [f"{name}={self.text(x)}" for name, x in line.kwargs.items()]
         return ", ".join([*map(self.text, line.args), *named, *more])
 

@@ -13,7 +13,7 @@ from .values import Function
 
 _FORMS = dict.fromkeys((np.concatenate, np.dot, np.cumsum, np.cumprod, np.clip, np.einsum), "out")
 _FORMS |= {np.where: "where", np.copy: "copy"}
-_PLACES = (np, np.linalg, np.lib.stride_tricks)
+_PLACES: tuple[Any, ...] = (np, np.linalg, np.lib.stride_tricks)
 
 
 @functools.cache
@@ -40,10 +40,11 @@ REDUCTIONS = {
 def _name(function: Any) -> str:
     for module in _PLACES:
         if getattr(module, function.__name__, None) is function:
-            return f"{module.__name__.replace('numpy', 'np', 1)}.{function.__name__}"
+            return f"{str(module.__name__).replace('numpy', 'np', 1)}.{function.__name__}"
     if isinstance(function, np.ufunc):
         return f"scipy.special.{function.__name__}"
-    return f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+    module = str(function.__module__).replace("numpy", "np", 1)
+    return f"{module}.{function.__name__}"
 
 
 def _setitem(x: Any, index: Any, value: Any) -> Any:

@@ -82,8 +82,10 @@ def _changes_last(program: Program, targets: list[Target], sources: dict[Value, 
     late: list[Line] = []
     moved = set(changes)
     for line in program.lines:
-        if moved.intersection(line.outputs) or moved.intersection(v.root for v in line.reads()) or (
-            moved.intersection(line.reads())
+        if (
+            moved.intersection(line.outputs)
+            or moved.intersection(v.root for v in line.reads())
+            or (moved.intersection(line.reads()))
         ):
             late.append(line)
             moved.update(line.outputs)
@@ -119,8 +121,10 @@ def _entry_by_entry(line: Line, replaced: Value, output: Value) -> bool:
     if not takes_out(line):
         return True
     same = all(v is replaced and v.shape == output.shape and v.strides == output.strides for v in reads)
-    return not reads or (same and line.function.form == "ufunc" and line.function.text != "np.matmul") or (
-        line.function.form == "copy"
+    return (
+        not reads
+        or (same and line.function.form == "ufunc" and line.function.text != "np.matmul")
+        or (line.function.form == "copy")
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
@@ -32,32 +33,34 @@ class Replay:
         exec(builtins.compile(self.source, f"<{title}>", "exec"), space)
         self.unusual = space["Unusual"]
         constants = [v.concrete for v in emitter.large]
-        self.build = (lambda: space["build"](constants, emitter.operations)) if emitter.operations else (
-            lambda: space["build"](constants)
-        )
-        self.steps = [self.build()]
-        self.own: list[Any] = [None] * len(lowered.outs)
+        arguments = [constants, emitter.operations] if emitter.operations else [constants]
+        self.build: Callable[[], Any] = lambda: space["build"](*arguments)
+        self.steps = [self.step()]
         self.lock = RLock()
         glue = Glue(self)
         text = glue.text()
         space = glue.space()
         exec(builtins.compile(text, f"<around {title}>", "exec"), space)
         self.fetch, self.run = space["fetch"], space["run"]
-        self.shared = not lowered.targets or all(t.kind == "result" for t in lowered.targets)
+        self.pure = all(t.kind == "result" for t in lowered.targets)
 
     def __call__(self, flat: list[Any]) -> Any:
-        """Return the function's result for these arguments. Raises Unusual or FloatingPointError, having changed nothing."""
+        """Return the function's result. Raises Unusual or FloatingPointError, having changed nothing."""
         try:
             step = self.steps.pop()
         except IndexError:
-            step = self.build()
+            step = self.step()
         try:
-            if self.shared:
-                return self.run(flat, step)
+            if self.pure:
+                return self.run(flat, *step)
             with self.lock:
-                return self.run(flat, step)
+                return self.run(flat, *step)
         finally:
             self.steps.append(step)
+
+    def step(self) -> tuple[Any, list[Any]]:
+        """Return the program with memory of its own, and room for what it wrote its outputs into."""
+        return self.build(), [None] * len(self.lowered.outs)
 
 
 class Glue:
@@ -70,12 +73,12 @@ class Glue:
     def space(self) -> dict[str, Any]:
         """Return what the code refers to."""
         return {
-            "refs": sys.getrefcount, "own": self.replay.own, "make": make, "Unusual": self.replay.unusual,
-            "renewed": self.replay_renewed, "renewed_gradient": self.replay_renewed_gradient, "asarray": np.asarray,
+            "refs": sys.getrefcount, "make": make, "Unusual": self.replay.unusual,
+            "renewed": self.renewed, "renewed_gradient": self.renewed_gradient, "asarray": np.asarray,
         } | dict(self._owners())  # fmt: skip
 
     def _owners(self) -> Any:
-        everything = [*self.lowered.sources, *self.lowered.targets]
+        everything: list[Any] = [*self.lowered.sources, *self.lowered.targets]
         for x in [*[e.owner for e in everything], *self.replay.trace.cleared, *self.replay.trace.without_gradient]:
             self.owner(x)
         return self.owners.values()
@@ -109,7 +112,7 @@ class Glue:
         inputs = [f"i{n}" for n in range(len(self.lowered.sources))]
         fetched = ", ".join(map(self.fetched, self.lowered.sources))
         lines = ["def fetch(flat):", *[f"    {line}" for line in self._checks()]]
-        lines += [f"    return ({fetched}{',' if inputs else ''})", "", "def run(flat, step):"]
+        lines += [f"    return ({fetched}{',' if inputs else ''})", "", "def run(flat, step, own):"]
         body = [f"{', '.join(inputs)}{',' if inputs else ''} = fetch(flat)"] if inputs else ["fetch(flat)"]
         outs = [f"b{n}" for n in range(len(self.lowered.outs))]
         targets = {t.value: t for t in self.lowered.targets}
@@ -139,29 +142,32 @@ class Glue:
     def _memory(self, n: int, target: Target, old: str | None) -> list[str]:
         """Return the code that finds memory for an output: what it replaces, if nobody else refers to that."""
         if target.kind == "gradient" and old is None:
+            held = f"refs(b{n}) > {_HELD_TENSOR} or refs(b{n}._array) > {_HELD_ARRAY}"
             return [
                 f"b{n} = own[{n}]",
-                f"if b{n} is None or refs(b{n}) > {_HELD_TENSOR} or refs(b{n}._array) > {_HELD_ARRAY}:"
-                f" b{n} = renewed_gradient({n})",
+                f"if b{n} is None or {held}: b{n} = renewed_gradient(own, {n})",
                 f"g{n}, b{n} = b{n}, b{n}._array",
             ]
         if old is None:
-            return [f"b{n} = own[{n}]", f"if b{n} is None or refs(b{n}) > {_HELD}: b{n} = renewed({n}, None)"]
-        return [f"b{n} = {old}", f"if b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}: b{n} = renewed({n}, {old})"]
+            return [f"b{n} = own[{n}]", f"if b{n} is None or refs(b{n}) > {_HELD}: b{n} = renewed(own, {n}, None)"]
+        return [
+            f"b{n} = {old}",
+            f"if b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}: b{n} = renewed(own, {n}, {old})",
+        ]
 
-    def replay_renewed(self, n: int, old: Any) -> Any:
+    def renewed(self, own: list[Any], n: int, old: Any) -> Any:
         """Return new memory for an output, or that of what it replaces if nobody else refers to it."""
         value = list(self.lowered.outs)[n]
         alone = (
             old is not None and old.base is None and old.flags.writeable and old.strides == value.strides
             and sys.getrefcount(old) <= _HELD_INPUT
         )  # fmt: skip
-        self.replay.own[n] = array = old if alone else np.empty_like(value.concrete)
+        own[n] = array = old if alone else np.empty_like(value.concrete)
         return array
 
-    def replay_renewed_gradient(self, n: int) -> Tensor:
+    def renewed_gradient(self, own: list[Any], n: int) -> Tensor:
         """Return a new tensor for a gradient."""
-        self.replay.own[n] = tensor = make(np.empty_like(list(self.lowered.outs)[n].concrete), None)
+        own[n] = tensor = make(np.empty_like(list(self.lowered.outs)[n].concrete), None)
         return tensor
 
     def _delivered(self, target: Target, name: str, is_out: bool) -> list[str]:

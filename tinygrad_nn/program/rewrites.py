@@ -17,6 +17,33 @@ def simplified(program: Program, exact: bool) -> Program:
     return program
 
 
+def with_shared_constants(program: Program) -> Program:
+    """Keep one of several constants that are equal."""
+    first: dict[Any, Value] = {}
+    same = {}
+    for value in program.constants:
+        x = value.concrete
+        equal = first.setdefault((x.shape, x.dtype, x.strides, x.tobytes()), value)
+        if equal is not value:
+            same[value] = equal
+    program.constants = list(first.values())
+    return program.replaced(program.lines, same)
+
+
+def with_weak_numbers(program: Program) -> Program:
+    """Write a NumPy scalar of an operation's own dtype as a number of Python's."""
+    for line in program.lines:
+        if line.function.form == "ufunc" and line.outputs[0].dtype.kind == "f":
+            arrays = [v for v in line.reads() if v.dtype is not None]
+            if arrays and all(v.dtype == line.outputs[0].dtype for v in arrays):
+                line.args = tuple([_weak(x, line.outputs[0].dtype) for x in line.args])
+    return program
+
+
+def _weak(x: Any, dtype: Any) -> Any:
+    return float(x) if isinstance(x, np.generic) and x.dtype == dtype and x.dtype.itemsize <= 8 else x
+
+
 def without_copies(program: Program) -> Program:
     """Read what a copy was made of: no value is ever written over."""
     same = {}
@@ -124,6 +151,8 @@ def with_plain_broadcasts(program: Program) -> Program:
 
 
 REWRITES: list[Callable[[Program], Program]] = [
+    with_shared_constants,
+    with_weak_numbers,
     without_copies,
     without_idle_shapes,
     with_plain_broadcasts,

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -70,7 +70,7 @@ class _Dispatching(TracedArray):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         raise CompileError(value_read("an array made of it", users_line()))
 
-    def _read(self, what: str) -> Any:
+    def _read(self, what: str) -> NoReturn:
         raise CompileError(value_read(what, users_line()))
 
 
@@ -114,7 +114,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")
-        return self.shape[0]
+        return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Any]:
         return iter([self[i] for i in range(len(self))])
@@ -134,9 +134,11 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         self._read("an index of Python's")
 
     def item(self, *args: Any) -> Any:
+        """Raise CompileError."""
         self._read("item()")
 
     def tolist(self) -> Any:
+        """Raise CompileError."""
         self._read("tolist()")
 
     def __getattr__(self, name: str) -> Any:
@@ -145,21 +147,26 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return functools.partial(_METHODS[name], self)
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
+        """Return the entries in another shape."""
         if order != "C":
             self._read("reshape in another order")
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[call-overload]
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Any:
-        axes = axes[0] if len(axes) == 1 else axes or None  # type: ignore[assignment]
-        return np.transpose(self, axes)  # type: ignore[call-overload]
+        """Return a view with the axes in another order."""
+        order: Any = axes[0] if len(axes) == 1 else axes or None
+        return np.transpose(self, order)
 
     def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
+        """Return the values in another dtype."""
         return self if np.dtype(dtype) == self.dtype else self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
 
     def copy(self, order: str = "C") -> Any:
+        """Return a copy."""
         return self.tracer.call(COPY, (self,), {})
 
     def flatten(self) -> Any:
+        """Return the entries in one row."""
         return self.reshape(-1)
 
     def __repr__(self) -> str:
@@ -192,6 +199,7 @@ class Number(_Dispatching):
         return bool(self.tracer.guarded(self.value, bool(self.value.concrete)))
 
     def as_array(self) -> Any:
+        """Return an array of the number."""
         return self.tracer.call(_ASARRAY, (self,), {})
 
     def _known(self) -> Any:

@@ -43,6 +43,7 @@ class Handle:
 
     @property
     def lasts(self) -> bool:
+        """Whether somebody besides the trace holds the tensor."""
         return sys.getrefcount(self.tensor) > _ONE_HOLDER
 
     def restore(self) -> None:
@@ -94,9 +95,10 @@ class Tracer(Watcher):
         self.viewed: set[Value] = set()
         self.numbers: dict[Any, Number] = {}
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
-        self.known: dict[Any, Value] = {}
-        self.answered: set[Value] = set()
-        self.origins: dict[Value, Any] = {}
+        self.answered: set[tuple[Value, Any]] = set()
+        self.of_node: dict[Any, Value] = {}
+        self.operations: dict[Value, str] = {}
+        self.adjoints: dict[Value, Value] = {}
         self.progress = Progress()
 
     # What the function computes.
@@ -151,19 +153,23 @@ class Tracer(Watcher):
     def assumed(self, value: Value) -> bool:
         """Let the program stop where a truth that the library relied on does not hold, and return it."""
         truth = bool(value.concrete)
-        if value not in self.answered:
-            self.answered.add(value)
-            self.lines.append(Line(GUARD, (value, truth), {}, (), users_line()))
+        self._guard(value, truth)
         return truth
 
     def guarded(self, value: Value, answer: Any) -> Any:
         """Let the program be for this answer about a number alone, and return it."""
-        self.lines.append(Line(GUARD, (value, answer), {}, (), users_line()))
+        self._guard(value, answer)
         return answer
+
+    def _guard(self, value: Value, answer: Any) -> None:
+        if (value, answer) not in self.answered:
+            self.answered.add((value, answer))
+            self.lines.append(Line(GUARD, (value, answer), {}, (), users_line()))
 
     # What the library asks its watcher.
 
     def operand(self, x: Any) -> Any:
+        """Return what stands for an operand."""
         if not isinstance(x, Tensor) or isinstance(x._array, TracedArray):
             return x
         twin = make(self.array(x), x._node)
@@ -171,12 +177,27 @@ class Tracer(Watcher):
         return twin
 
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
+        """Return what an operation computes, line by line or as one line of its own."""
         try:
             return operation.run(arrays, parameters)
         except Exception as error:
             if not _is_of_the_trace(error):
                 raise
             return self.opaque(operation, arrays, parameters)
+
+    def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
+        """Note which operation computed what, and the node of it."""
+        for part in y if operation.several else (y,):
+            if isinstance(part, Traced):
+                self.operations.setdefault(part.value, operation.name)
+        if node is not None and isinstance(y, Traced):
+            self.of_node[node] = y.value
+
+    def cotangent(self, node: Any, g: Any) -> None:
+        """Note which value is the adjoint of which."""
+        g = g._array if isinstance(g, Tensor) else g
+        if isinstance(g, Traced) and node in self.of_node:
+            self.adjoints.setdefault(g.value, self.of_node[node])
 
     def opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Compute an operation that can't be taken apart as one line."""
@@ -188,6 +209,7 @@ class Tracer(Watcher):
         return self.call(Function(f"op_{operation.name}", computed, "operation"), tuple(arrays), parameters)
 
     def array(self, tensor: Any) -> Any:
+        """Return what stands for a tensor's array."""
         held = tensor._array
         if isinstance(held, TracedArray):
             return held
@@ -198,6 +220,8 @@ class Tracer(Watcher):
             value = Value(np.asarray(held), tensor.name or "")
             self.sources.append(Source(value, "array", handle.owner))
             handle.stand_in = Traced(self, value)
+            if tensor._node is not None:
+                self.of_node[tensor._node] = value
         return handle.stand_in
 
     def handle(self, tensor: Any, place: int | None = None) -> Handle:
@@ -207,6 +231,7 @@ class Tracer(Watcher):
         return self.handles[id(tensor)]
 
     def gradient(self, tensor: Any) -> Any:
+        """Return what stands for a tensor's gradient."""
         handle = self.handle(tensor)
         if tensor._grad is not handle.gradient or handle.gradient is None:
             handle.reads_gradient = handle.reads_gradient or tensor._grad is handle.gradient
@@ -219,9 +244,11 @@ class Tracer(Watcher):
         return make(handle.gradients_stand_in, None)
 
     def rebinds(self, tensor: Any) -> None:
+        """Note what the tensor was."""
         self.handle(tensor)
 
     def read(self, tensor: Any, what: str) -> Any:
+        """Raise CompileError, unless the library itself asks for one number: the program is then for that number."""
         array = self.array(tensor)
         if array.size != 1 or not in_package(3):
             raise CompileError(errors.value_read(what, users_line()))
@@ -229,6 +256,7 @@ class Tracer(Watcher):
         return array.value.concrete
 
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
+        """Return what stands for an optimiser's number."""
         if isinstance(value, tuple):
             return tuple([self._number(owner, name, place, x) for place, x in enumerate(value)])
         return self._number(owner, name, None, value)
@@ -241,6 +269,7 @@ class Tracer(Watcher):
         return self.numbers[key]
 
     def state(self, owner: Any, state: Any) -> Any:
+        """Return what stands for an optimiser's state."""
         if id(owner) not in self.states:
             entries = [
                 {name: self._of_state(owner, i, name, x) for name, x in entry.items()} for i, entry in enumerate(state)

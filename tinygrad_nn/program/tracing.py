@@ -161,4 +161,6 @@ def _changed(tracer: Tracer, targets: list[Target]) -> None:
             targets.append(Target(gradient._array.value, "gradient", handle.owner))
     for owner, before, after in tracer.states.values():
         for place, (old, new) in enumerate(zip(before, after, strict=True)):
-            targets += [Target(x.value, "state", owner, (place, name)) for name, x in new.items() if x is not old.get(name)]
+            targets += [
+                Target(x.value, "state", owner, (place, name)) for name, x in new.items() if x is not old.get(name)
+            ]
