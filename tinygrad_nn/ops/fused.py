@@ -195,7 +195,7 @@ def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
 
     `reduction` is "mean", "sum" or "none". Raises ValueError for labels outside 0..k-1.
     """
-    _, z, _, total = _exponentials(_floating(logits), (-1,))
+    _, z, _, total = _exponentials(_floating(logits), (logits.ndim - 1,))
     losses = np.log(total).reshape(labels.shape) - z.reshape(-1)[_places_of(labels, z.shape)]
     return _like(_reduced(losses, reduction), logits)
 
@@ -203,7 +203,7 @@ def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
 def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
     hot = labels[..., None] == np.arange(logits.shape[-1])
     g = g[..., None] if reduction == "none" else _spread(g, max(labels.size, 1), reduction)
-    return (softmax.kernel(logits, axis=(-1,)) - hot) * g
+    return (softmax.kernel(logits, axis=(logits.ndim - 1,)) - hot) * g
 
 
 cross_entropy.vjp(

@@ -8,6 +8,7 @@ from typing import Any
 from .buffers import Plan, planned, takes_out
 from .functions import COPY
 from .rewrites import simplified
+from .spelling import spelled
 from .tracer import Source, Target, Tracer
 from .values import Line, Program, Value
 
@@ -15,9 +16,10 @@ from .values import Line, Program, Value
 @dataclass
 class Lowered:
     """A program, where its values lie, which outputs are written into arrays that are given, and the first line
-    that may change an input.
+    that may change an input. `plain` is the same program as one would write it.
     """
 
+    plain: Program
     program: Program
     plan: Plan
     outs: dict[Value, str]
@@ -31,7 +33,8 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
     inputs = [source.value for source in tracer.sources]
     outputs = [t.value for t in targets]
     program = Program(inputs, tracer.lines, outputs, list(tracer.constants.values()))
-    program = simplified(program, exact)
+    plain = simplified(program, exact)
+    program = _numbers_first(spelled(plain.copy()))
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     _copy_what_is_not_its_own(program, targets)
@@ -40,7 +43,20 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
     outs = {
         t.value: _wish(t) for t in targets if t.value in makers and takes_out(makers[t.value]) and t.value.base is None
     }
-    return Lowered(program, planned(program, set(outs)), outs, commit, targets, tracer.sources)
+    return Lowered(plain, program, planned(program, set(outs)), outs, commit, targets, tracer.sources)
+
+
+def _numbers_first(program: Program) -> Program:
+    """Compute first, and judge, what depends on numbers alone: arrays are then not computed in vain."""
+    known = {v for v in program.inputs if v.dtype is None}
+    early = []
+    for line in program.lines:
+        if all(v in known for v in line.reads()) and line.function.form in ("operator", "guard"):
+            early.append(line)
+            known.update(line.outputs)
+    held = set(map(id, early))
+    program.lines = [*early, *[line for line in program.lines if id(line) not in held]]
+    return program
 
 
 def _wish(target: Target) -> str:

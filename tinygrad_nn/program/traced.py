@@ -105,6 +105,10 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         self.value = (result if result.dtype == self.dtype else result.astype(self.dtype)).value
         return self
 
+    def __pow__(self, exponent: Any) -> Any:
+        same = _POWERS.get(exponent) if type(exponent) in (int, float) and self.dtype.kind == "f" else None
+        return np.power(self, exponent) if same is None else same(self)
+
     def __getitem__(self, index: Any) -> Any:
         return self.tracer.call(GETITEM, (self, index), {})
 
@@ -173,6 +177,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
 
 
+_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
 _METHODS = {
     name: getattr(np, name)
     for name in (

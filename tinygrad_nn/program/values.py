@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,11 @@ class Program:
     lines: list[Line]
     outputs: list[Value]
     constants: list[Value]
+
+    def copy(self) -> Program:
+        """Return the same program with lines of its own."""
+        lines = [replace(line) for line in self.lines]
+        return Program(list(self.inputs), lines, list(self.outputs), list(self.constants))
 
     def replaced(self, lines: list[Line], instead: dict[Value, Value]) -> Program:
         """Return a program of these lines that reads other values in place of some."""
