@@ -570,3 +570,8 @@ def other_result(what: str, line: str, source: str) -> str:
             "such values as arguments"
         )
     return f"{what} differs from what the function computes, first at `{line}`, from {source}; please report this"
+
+
+def trained_eagerly(error: Exception) -> str:
+    """Return that a training step can't be compiled, and why."""
+    return f"the training step is not compiled: {error}. Pass compile=False if that is meant to be so"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from . import errors
-from .errors import DataError, DivergedError
+from .errors import CompileError, DataError, DivergedError
 from .history import History, shown
 from .memory import keep_memory_once
 from .nn.dense import ACTIVATIONS, DenseNetwork
-from .ops.elementwise import sigmoid
 from .ops.fused import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .optim import SGD, Optimizer
+from .program.compiled import compile as compile_step
 from .recording import no_grad
 from .samples import checked_labels, checked_samples
 from .tensors import Tensor
@@ -69,6 +70,7 @@ def train(
     on_epoch: Callable[[int, History], Any] | None = None,
     optimizer: Optimizer | None = None,
     loss: Loss | None = None,
+    compile: bool | None = None,
 ) -> History:
     """Train the network in place and return the history, as it is so far if Ctrl-C ends it.
 
@@ -78,7 +80,9 @@ def train(
     their activation are computed from the logits. Plain gradient descent with
     `learning_rate` (default 0.01), unless an `optimizer` is given. `batch_size=None` takes all rows
     at once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`.
-    `on_epoch(epoch, history)` runs after each epoch's update.
+    `on_epoch(epoch, history)` runs after each epoch's update. The step is compiled (see `tg.compile`) if
+    network, loss and optimiser are this library's own; `compile=True` does so with yours, whose Python then runs
+    only while it is traced. A step that can't be compiled is run as it is, with a warning that says why.
 
     Raises DataError before the first epoch, naming the row, for data that can't be learnt from, and
     DivergedError when the cost stops being finite: the last parameters with a finite cost are kept.
@@ -86,7 +90,7 @@ def train(
     _check_count("epochs", epochs, 0)
     if batch_size is not None:
         _check_count("batch_size", batch_size, 1)
-    run = _Run(network, loss, optimizer, learning_rate)
+    run = _Run(network, loss, optimizer, learning_rate, compile)
     X, y = run.checked(X, y)
     held_out = None if validation is None else _held_out(run, validation)
     keep_memory_once()
@@ -155,24 +159,28 @@ class _Cost:
             return X, checked_labels(self.network, y, which)
         return X, y.reshape(-1, 1) if y.ndim == 1 and self.network.outputs == 1 else y
 
-    def of(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, float]:
-        """Return the cost, averaged over samples, and the accuracy (nan for a regression)."""
+    def of(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
+        """Return the cost, averaged over samples, and the scores that the accuracy is read from."""
         if self.loss is not None and self.on_logits is None:
             p = self.network(X)
-            return self._own_loss(p, y), _accuracy_or_nan(p.data, y)
+            return self._own_loss(p, y), p.detach()
         z = self.network.logits(X)
-        if self.on_logits is not None:
+        scores = z.detach()
+        if self.on_logits is not None or self.network.activation == "sigmoid":
             with no_grad():
-                p = ACTIVATIONS[self.network.activation](z.detach())
-            return self.on_logits(z, y), accuracy(p, y)
+                scores = ACTIVATIONS[self.network.activation](scores)
+        if self.on_logits is not None:
+            return self.on_logits(z, y), scores
         if self.network.activation == "softmax":
-            return cross_entropy(z, y), accuracy(z, y)
-        loss, guess = mse_loss, math.nan
-        if self.network.activation == "sigmoid":
-            loss, guess = binary_cross_entropy_with_logits, accuracy(sigmoid.kernel(z.data), y)
-        if self.network.outputs == 1:
-            return loss(z, y), guess
-        return loss(z, y, reduction="sum") / len(X), guess
+            return cross_entropy(z, y), scores
+        loss = binary_cross_entropy_with_logits if self.network.activation == "sigmoid" else mse_loss
+        return (loss(z, y) if self.network.outputs == 1 else loss(z, y, reduction="sum") / len(X)), scores
+
+    def accuracy(self, scores: Tensor, y: np.ndarray) -> float:
+        """Return the accuracy, nan for a regression."""
+        if self.loss is not None and self.on_logits is None:
+            return _accuracy_or_nan(scores.data, y)
+        return math.nan if self.on_logits is None and self.network.activation == "identity" else accuracy(scores, y)
 
     def _own_loss(self, p: Tensor, y: np.ndarray) -> Tensor:
         assert self.loss is not None
@@ -185,14 +193,16 @@ class _Cost:
 
     def evaluate(self, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
         with no_grad(), np.errstate(over="ignore", invalid="ignore"):
-            cost, right = self.of(X, y)
-        return float(cost.item()), right
+            cost, scores = self.of(X, y)
+        return float(cost.item()), self.accuracy(scores, y)
 
 
 class _Run(_Cost):
     """The same with the optimiser that trains it."""
 
-    def __init__(self, network: Any, loss: Loss | None, optimizer: Any, learning_rate: Any) -> None:
+    def __init__(
+        self, network: Any, loss: Loss | None, optimizer: Any, learning_rate: Any, compiled: bool | None
+    ) -> None:
         super().__init__(network, loss)
         if optimizer is not None and learning_rate is not None:
             raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
@@ -205,26 +215,46 @@ class _Run(_Cost):
                 "the optimizer updates none of this network's parameters; make it from network.parameters()"
             )
         self.finite: list[np.ndarray] = [p.data for p in self.parameters]
+        self.program = compile_step(self.update)
+        if compiled is None:
+            compiled = all(map(_is_ours, (type(network), type(self.optimizer), *([] if loss is None else [loss]))))
+        self.step = self.update_or_else if compiled else self.update
 
     def epoch(self, batches: Iterator[tuple[np.ndarray, np.ndarray]], epoch: int) -> tuple[float, float]:
         """Update once per batch; return the samples' mean cost and accuracy, each before its update."""
         costs, rights, sizes = [], [], []
         for X, y in batches:
-            with np.errstate(over="ignore", invalid="ignore"):
-                cost, right = self.of(X, y)
+            before = [p.data for p in self.parameters]
+            cost, scores = self.step(X, y)
             value = float(cost.item())
             if not math.isfinite(value):
                 self._diverged(f"the cost became {value} in epoch {epoch}")
-            self.finite = [p.data for p in self.parameters]
+            self.finite = before
             costs.append(value)
-            rights.append(right)
+            rights.append(self.accuracy(scores, y))
             sizes.append(len(X))
-            self.optimizer.zero_grad()
-            cost.backward()
-            self.optimizer.step()
         if len(sizes) == 1:
             return costs[0], rights[0]
         return float(np.average(costs, weights=sizes)), float(np.average(rights, weights=sizes))
+
+    def update(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
+        """Make one step of gradient descent, and return the cost and the scores before it."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            cost, scores = self.of(X, y)
+        self.optimizer.zero_grad()
+        cost.backward()
+        self.optimizer.step()
+        return cost.detach(), scores
+
+    def update_or_else(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Make the step by a program; where none can be made of it, say why once, and go on without."""
+        try:
+            found: tuple[Tensor, Tensor] = self.program(X, y)
+        except CompileError as error:
+            warnings.warn(errors.trained_eagerly(error), stacklevel=4)
+            self.step = self.update
+            return self.update(X, y)
+        return found
 
     def check_parameters(self, epochs: int) -> None:
         """Undo an update that left numbers which are not finite: no later cost would tell of it."""
@@ -235,6 +265,11 @@ class _Run(_Cost):
         for p, array in zip(self.parameters, self.finite, strict=True):
             p.data = array
         raise DivergedError(errors.diverged(what))
+
+
+def _is_ours(part: Any) -> bool:
+    """Return whether a class or a function is this library's own: it has no effects besides its result."""
+    return str(getattr(part, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
 
 
 def _accuracy_or_nan(p: np.ndarray, y: np.ndarray) -> float:

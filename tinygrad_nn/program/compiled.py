@@ -56,7 +56,7 @@ class Compiled:
         """Return what the function returns, having made a program of it if it can be one for such values."""
         known = self.programs.get(key, [])
         trace = traced(self.function, args, kwargs) if len(known) < ANSWERS else None
-        if trace is None or trace.singular:
+        if trace is None or trace.fleeting:
             return self.function(*args, **kwargs)
         keep_memory_once()
         replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact), self.name)

@@ -66,6 +66,8 @@ def literal(x: Any) -> str:
         return f"np.{x.name}" if hasattr(np, x.name) and x.isnative else f"np.dtype({x.str!r})"
     if isinstance(x, type) and issubclass(x, np.generic):
         return f"np.{x.__name__}"
+    if isinstance(x, (np.longdouble, np.clongdouble)):
+        return f"np.{type(x).__name__}({str(x)!r})"
     if isinstance(x, np.generic):
         return f"np.{type(x).__name__}({literal(x.item())})"
     if isinstance(x, float):
@@ -78,8 +80,9 @@ def literal(x: Any) -> str:
 def literal_array(x: np.ndarray) -> str | None:
     """Return source for a constant array, None if it is too large for text."""
     if x.size and (x == x.flat[0]).all():
-        return f"np.full({x.shape}, {literal(x.flat[0].item())}, {literal(x.dtype)})"
-    return None if x.size > _FEW else f"np.array({x.tolist()!r}, {literal(x.dtype)}).reshape({x.shape})"
+        return f"np.full({x.shape}, {literal(x.flat[0])}, {literal(x.dtype)})"
+    entries = ", ".join(map(literal, x.ravel().tolist()))
+    return None if x.size > _FEW else f"np.array([{entries}], {literal(x.dtype)}).reshape({x.shape})"
 
 
 class Emitter:

@@ -39,7 +39,8 @@ REDUCTIONS = {
 
 def _name(function: Any) -> str:
     for module in _PLACES:
-        if getattr(module, function.__name__, None) is function:
+        known: Any = getattr(module, function.__name__, None)
+        if known is function:
             return f"{str(module.__name__).replace('numpy', 'np', 1)}.{function.__name__}"
     if isinstance(function, np.ufunc):
         return f"scipy.special.{function.__name__}"

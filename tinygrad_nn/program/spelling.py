@@ -35,7 +35,7 @@ def _relu(line: Line, constants: dict[Any, Value]) -> None:
         return
     if not (isinstance(x, Value) and x.is_array and x.dtype.char == "f"):
         return
-    if _MANY <= x.concrete.size and x.nbytes <= _LARGE:
+    if x.concrete.size >= _MANY and x.nbytes <= _LARGE:
         zeros = constants.setdefault(("zeros", x.shape, x.dtype), Value(np.zeros(x.shape, x.dtype)))
         line.function, line.args = of_numpy(np.maximum), (x, zeros)
     elif clipped and x.concrete.size < _MANY:

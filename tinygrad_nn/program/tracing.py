@@ -31,7 +31,8 @@ class Trace:
 
     `result` is what the function returned, with a Place for each array and number of the program.
     `cleared` are the tensors left without a gradient, `without_gradient` those that must have none at first.
-    `singular` is whether some operation was invalid, as 0 * inf is: the lines are then of no use.
+    `fleeting` is whether the lines are of no further use: since some operation was invalid, as 0 * inf is, or
+    since an optimiser starts to keep something, which happens once.
     """
 
     tracer: Tracer
@@ -39,7 +40,7 @@ class Trace:
     result: Any
     cleared: list[Any]
     without_gradient: list[Any]
-    singular: bool
+    fleeting: bool
 
 
 def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
@@ -58,7 +59,7 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     finally:
         tracer.restore()
-    return Trace(tracer, targets, result, cleared, without, tracer.progress.singular)
+    return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer))
 
 
 class _Arguments:
@@ -161,6 +162,11 @@ def _changed(tracer: Tracer, targets: list[Target]) -> None:
             targets.append(Target(gradient._array.value, "gradient", handle.owner))
     for owner, before, after in tracer.states.values():
         for place, (old, new) in enumerate(zip(before, after, strict=True)):
-            targets += [
-                Target(x.value, "state", owner, (place, name)) for name, x in new.items() if x is not old.get(name)
-            ]
+            changed = {name: x for name, x in new.items() if x is not old.get(name) and old.keys() == new.keys()}
+            targets += [Target(x.value, "state", owner, (place, name)) for name, x in changed.items()]
+
+
+def _starts(tracer: Tracer) -> bool:
+    """Return whether an optimiser starts to keep something: such a step is made once only."""
+    pairs = [(old, new) for _, before, after in tracer.states.values() for old, new in zip(before, after, strict=True)]
+    return any(old.keys() != new.keys() for old, new in pairs)
