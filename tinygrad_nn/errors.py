@@ -575,3 +575,30 @@ def other_result(what: str, line: str, source: str) -> str:
 def trained_eagerly(error: Exception) -> str:
     """Return that a training step can't be compiled, and why."""
     return f"the training step is not compiled: {error}. Pass compile=False if that is meant to be so"
+
+
+def coupled(name: str, line: str) -> str:
+    """Return which operation keeps a batch from being split, where, and what to write."""
+    at = f" at {line}" if line else ""
+    return (
+        f"{name}{at} couples the samples, or can't be told apart from what does: with workers= every array argument of "
+        "as many rows as the batch is split along them, and only sums and means may run over them. Compile without "
+        "workers="
+    )
+
+
+def no_batch() -> str:
+    """Return that there is no batch to split, and what to write."""
+    return "workers= splits a batch, but no argument has two rows or more; pass the batch as an array, or leave it out"
+
+
+def wrong_workers(workers: int, exact: bool) -> str:
+    """Return why this number of workers can't be had, and what to write."""
+    if exact:
+        return "workers= adds up in another order than one pass over the batch; leave out exact=True"
+    return f"workers must be at least 1, or None for no threads; got {workers}"
+
+
+def needs_threadpoolctl() -> str:
+    """Return what has to be installed for workers."""
+    return "workers= needs threadpoolctl, to let BLAS compute on one thread each: pip install threadpoolctl"

@@ -19,10 +19,10 @@ from .tracing import Place
 def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> Any:
     """Return `function()`, once the program has computed the same. Raises CompileError if it did not."""
     lowered = replay.lowered
-    outs = [np.empty_like(v.concrete) for v in lowered.outs]
+    outs = [np.empty_like(v.concrete) for v in replay.outs]
     returned = replay.steps[0][0](*replay.fetch(flat), *outs)
-    found = dict(zip(lowered.outs, outs, strict=True))
-    found |= dict(zip([v for v in lowered.program.outputs if v not in lowered.outs], returned, strict=True))
+    found = dict(zip(replay.outs, outs, strict=True))
+    found |= dict(zip([t.value for t in lowered.targets if t.value not in found], returned, strict=True))
     result = function()
     for target in lowered.targets:
         right = _eagerly(target, replay.result, result, flat)
@@ -77,6 +77,8 @@ def agree(a: Any, b: Any, exact: bool) -> bool:
 def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str, str]:
     """Return the program's first line that computes something else than its trace, and the user's line it is from."""
     lowered = replay.lowered
+    if lowered.team is not None:
+        return "a sum over tiles", "the step as a whole"
     emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
     space: dict[str, Any] = {}
     found: list[tuple[str, str]] = []

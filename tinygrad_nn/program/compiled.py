@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import errors
 from ..memory import keep_memory_once
 from ..recording import watcher
 from ..tensors import Tensor
@@ -20,9 +21,13 @@ from .tracing import traced
 KINDS, ANSWERS = 16, 8
 
 
-def compile(function: Callable[..., Any] | None = None, *, exact: bool = False) -> Any:
+def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, workers: int | None = None) -> Any:
     """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones."""
-    return functools.partial(compile, exact=exact) if function is None else Compiled(function, exact)
+    if workers is not None and (exact or workers < 1):
+        raise ValueError(errors.wrong_workers(workers, exact))
+    if function is None:
+        return functools.partial(compile, exact=exact, workers=workers)
+    return Compiled(function, exact, workers)
 
 
 class Compiled:
@@ -31,9 +36,9 @@ class Compiled:
     `programs` holds the programs by kind of arguments: shapes, dtypes, and whatever is no number.
     """
 
-    def __init__(self, function: Callable[..., Any], exact: bool) -> None:
+    def __init__(self, function: Callable[..., Any], exact: bool = False, workers: int | None = None) -> None:
         functools.update_wrapper(self, function)
-        self.function, self.exact = function, exact
+        self.function, self.exact, self.workers = function, exact, workers
         self.name: str = getattr(function, "__name__", "function")
         self.programs: dict[Any, list[Replay]] = {}
         self.lock = RLock()
@@ -59,7 +64,7 @@ class Compiled:
         if trace is None or trace.fleeting:
             return self.function(*args, **kwargs)
         keep_memory_once()
-        replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact), self.name)
+        replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact, self.workers), self.name)
         result = checked(replay, flat, lambda: self.function(*args, **kwargs), self.exact)
         self.programs[key] = [replay, *known]
         if len(self.programs) > KINDS:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from .. import errors
+from ..errors import CompileError
 from .buffers import Plan, planned, takes_out
 from .functions import COPY
 from .rewrites import simplified
 from .spelling import spelled
+from .tiles import after_tiles, batch_axes
 from .tracer import Source, Target, Tracer
 from .values import Line, Program, Value
+from .workers import Team
 
 
 @dataclass
 class Lowered:
     """A program, where its values lie, which outputs are written into arrays that are given, and the first line
     that may change an input. `plain` is the same program as one would write it.
+
+    With a `team`, the program is what follows when its tiles are computed: its last inputs are their totals, and
+    `batch` are the outputs that the tiles write.
     """
 
     plain: Program
@@ -26,24 +33,41 @@ class Lowered:
     commit: int
     targets: list[Target]
     sources: list[Source]
+    team: Team | None = None
+    batch: list[Value] = field(default_factory=list)
 
 
-def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
+def lowered(tracer: Tracer, targets: list[Target], exact: bool, workers: int | None = None) -> Lowered:
     """Return the traced program with these targets, simplified and with its memory planned."""
     inputs = [source.value for source in tracer.sources]
     outputs = [t.value for t in targets]
     program = Program(inputs, tracer.lines, outputs, list(tracer.constants.values()))
     plain = simplified(program, exact)
-    program = _numbers_first(spelled(plain.copy()))
+    program = plain.copy()
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     _copy_what_is_not_its_own(program, targets)
+    team, batch = None, list[Value]()
+    if workers is not None:
+        axes = batch_axes(program, _batch(tracer.sources))
+        team, program = Team(program, axes, workers), after_tiles(program, axes)
+        batch = team.batch
+    program = _numbers_first(spelled(program))
     commit = _changes_last(program, targets, {s.value: s for s in tracer.sources})
     makers = {output: line for line in program.lines for output in line.outputs}
     outs = {
         t.value: _wish(t) for t in targets if t.value in makers and takes_out(makers[t.value]) and t.value.base is None
     }
-    return Lowered(plain, program, planned(program, set(outs)), outs, commit, targets, tracer.sources)
+    return Lowered(plain, program, planned(program, set(outs)), outs, commit, targets, tracer.sources, team, batch)
+
+
+def _batch(sources: list[Source]) -> list[Value]:
+    """Return the arguments that hold a row for each sample: all as long as the longest. Raises CompileError."""
+    given = [s.value for s in sources if s.kind == "argument" or isinstance(s.owner, int)]
+    rows = max([v.shape[0] for v in given if v.shape], default=0)
+    if rows < 2:
+        raise CompileError(errors.no_batch())
+    return [v for v in given if v.shape and v.shape[0] == rows]
 
 
 def _numbers_first(program: Program) -> Program:
@@ -64,7 +88,7 @@ def _wish(target: Target) -> str:
         return "result"
     if target.kind == "state":
         return f"{target.key[1]}{target.key[0] + 1}_out"
-    name = target.owner.name or "w"
+    name = getattr(target.owner, "name", None) or "w"
     return f"d{name}" if target.kind == "gradient" else f"{name}_out"
 
 

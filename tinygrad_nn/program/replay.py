@@ -27,6 +27,7 @@ class Replay:
 
     def __init__(self, trace: Trace, lowered: Lowered, title: str) -> None:
         self.lowered, self.result, self.trace = lowered, trace.result, trace
+        self.outs = [*lowered.outs, *lowered.batch]
         emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
         self.source = emitter.source(f"{title}, as a program of NumPy calls.")
         space: dict[str, Any] = {}
@@ -60,7 +61,11 @@ class Replay:
 
     def step(self) -> tuple[Any, list[Any]]:
         """Return the program with memory of its own, and room for what it wrote its outputs into."""
-        return self.build(), [None] * len(self.lowered.outs)
+        step, room = self.build(), [None] * len(self.outs)
+        if self.lowered.team is None:
+            return step, room
+        run, n, m = self.lowered.team.build(), len(self.lowered.sources), len(self.lowered.outs)
+        return lambda *args: step(*args[:n], *run(args[:n], args[n + m :]), *args[n : n + m]), room
 
 
 class Glue:
@@ -114,17 +119,17 @@ class Glue:
         lines = ["def fetch(flat):", *[f"    {line}" for line in self._checks()]]
         lines += [f"    return ({fetched}{',' if inputs else ''})", "", "def run(flat, step, own):"]
         body = [f"{', '.join(inputs)}{',' if inputs else ''} = fetch(flat)"] if inputs else ["fetch(flat)"]
-        outs = [f"b{n}" for n in range(len(self.lowered.outs))]
+        outs = [f"b{n}" for n in range(len(self.replay.outs))]
         targets = {t.value: t for t in self.lowered.targets}
         sources = {(s.kind, id(s.owner), s.key): n for n, s in enumerate(self.lowered.sources)}
-        for n, value in enumerate(self.lowered.outs):
+        for n, value in enumerate(self.replay.outs):
             target = targets[value]
             old = sources.get((target.kind, id(target.owner), target.key))
             body += self._memory(n, target, None if old is None else f"i{old}")
-        returned = [f"r{n}" for n, v in enumerate(self.lowered.program.outputs) if v not in self.lowered.outs]
+        returned = [f"r{n}" for n, t in enumerate(self.lowered.targets) if t.value not in self.replay.outs]
         call = f"step({', '.join([*inputs, *outs])})"
         body.append(f"{', '.join(returned)}, = {call}" if returned else call)
-        names = dict(zip(self.lowered.outs, outs, strict=True))
+        names = dict(zip(self.replay.outs, outs, strict=True))
         for n, target in enumerate(self.lowered.targets):
             body += self._delivered(target, names.get(target.value, f"r{n}"), target.value in names)
         body += [f"{self.owner(x)}._grad = None" for x in self.replay.trace.cleared]
@@ -157,7 +162,7 @@ class Glue:
 
     def renewed(self, own: list[Any], n: int, old: Any) -> Any:
         """Return new memory for an output, or that of what it replaces if nobody else refers to it."""
-        value = list(self.lowered.outs)[n]
+        value = self.replay.outs[n]
         alone = (
             old is not None and old.base is None and old.flags.writeable and old.strides == value.strides
             and sys.getrefcount(old) <= _HELD_INPUT
@@ -167,7 +172,7 @@ class Glue:
 
     def renewed_gradient(self, own: list[Any], n: int) -> Tensor:
         """Return a new tensor for a gradient."""
-        own[n] = tensor = make(np.empty_like(list(self.lowered.outs)[n].concrete), None)
+        own[n] = tensor = make(np.empty_like(self.replay.outs[n].concrete), None)
         return tensor
 
     def _delivered(self, target: Target, name: str, is_out: bool) -> list[str]:
