@@ -570,3 +570,13 @@ def other_result(what: str, line: str, source: str) -> str:
             "such values as arguments"
         )
     return f"{what} differs from what the function computes, first at `{line}`, from {source}; please report this"
+
+
+def not_traced(name: str) -> str:
+    """Return that a compiled function has no program yet, and what to do."""
+    return f"{name} has no program yet: call it once with the arguments that its program is to be for"
+
+
+def no_program(name: str, arguments: str) -> str:
+    """Return that no program of a compiled function is for such arguments, and what to do."""
+    return f"{name} has no program for ({arguments}), or none that holds for these values: call it with them once first"
