@@ -602,3 +602,13 @@ def wrong_workers(workers: int, exact: bool) -> str:
 def needs_threadpoolctl() -> str:
     """Return what has to be installed for workers."""
     return "workers= needs threadpoolctl, to let BLAS compute on one thread each: pip install threadpoolctl"
+
+
+def not_traced(name: str) -> str:
+    """Return that a compiled function has no program yet, and what to do."""
+    return f"{name} has no program yet: call it once with the arguments that its program is to be for"
+
+
+def no_program(name: str, arguments: str) -> str:
+    """Return that no program of a compiled function is for such arguments, and what to do."""
+    return f"{name} has no program for ({arguments}), or none that holds for these values: call it with them once first"

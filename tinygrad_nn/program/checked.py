@@ -11,6 +11,7 @@ from .. import errors
 from ..errors import CompileError
 from ..tensors import Tensor
 from .emit import Emitter
+from .lowering import Lowered
 from .replay import Replay
 from .tracer import Target
 from .tracing import Place
@@ -79,16 +80,25 @@ def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str,
     lowered = replay.lowered
     if lowered.team is not None:
         return "a sum over tiles", "the step as a whole"
-    emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
-    space: dict[str, Any] = {}
     found: list[tuple[str, str]] = []
 
-    def probe(number: int, *values: Any) -> None:
-        line = lowered.program.lines[number]
-        if not found and not all(agree(x, o.concrete, exact) for x, o in zip(values, line.outputs, strict=True)):
+    def probe(number: int | None, *values: Any) -> None:
+        line = lowered.program.lines[number or 0]
+        if (
+            values
+            and not found
+            and not all(agree(x, o.concrete, exact) for x, o in zip(values, line.outputs, strict=True))
+        ):
             found.append((" ".join(emitter.written(line)), line.where))
 
-    exec(emitter.source("probed", probe=True), space)
-    step = space["build"]([v.concrete for v in emitter.large], emitter.operations | {"probe": probe})
+    step, emitter, _ = probed(lowered, probe)
     step(*replay.fetch(flat), *[np.empty_like(v.concrete) for v in lowered.outs])
     return found[0] if found else ("", "")
+
+
+def probed(lowered: Lowered, probe: Callable[..., None]) -> tuple[Callable[..., Any], Emitter, str]:
+    """Return the program with a call of `probe` after every line, what wrote it, and its source."""
+    emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+    source, space = emitter.source("probed", probe=True), dict[str, Any]()
+    exec(source, space)
+    return space["build"]([v.concrete for v in emitter.large], emitter.operations | {"probe": probe}), emitter, source

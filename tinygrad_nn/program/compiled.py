@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import errors
+from ..errors import CompileError, no_program, not_traced, wrong_workers
 from ..memory import keep_memory_once
 from ..recording import watcher
 from ..tensors import Tensor
 from .checked import checked
 from .lowering import lowered
+from .profile import Profile, profiled
 from .replay import Replay
+from .report import Clock, Made, Report, described, eager_peak, reported
 from .tracing import traced
 
 KINDS, ANSWERS = 16, 8
@@ -24,7 +26,7 @@ KINDS, ANSWERS = 16, 8
 def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, workers: int | None = None) -> Any:
     """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones."""
     if workers is not None and (exact or workers < 1):
-        raise ValueError(errors.wrong_workers(workers, exact))
+        raise ValueError(wrong_workers(workers, exact))
     if function is None:
         return functools.partial(compile, exact=exact, workers=workers)
     return Compiled(function, exact, workers)
@@ -47,25 +49,32 @@ class Compiled:
         """Return what the function returns."""
         flat: list[Any] = []
         key = _kind((args, kwargs) if kwargs else args, flat)
+        failed = ""
         for replay in self.programs.get(key, ()):
             try:
                 return replay(flat)
-            except (replay.unusual, FloatingPointError):
-                continue
+            except (replay.unusual, FloatingPointError) as error:
+                failed = str(error) or "tensors or optimisers are in another state"
         if watcher() is not None:
             return self.function(*args, **kwargs)
         with self.lock:
-            return self._traced(key, flat, args, kwargs)
+            return self._traced(key, flat, args, kwargs, failed)
 
-    def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any) -> Any:
+    def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
         """Return what the function returns, having made a program of it if it can be one for such values."""
-        known = self.programs.get(key, [])
+        known, clock = self.programs.get(key, []), Clock()
         trace = traced(self.function, args, kwargs) if len(known) < ANSWERS else None
         if trace is None or trace.fleeting:
             return self.function(*args, **kwargs)
         keep_memory_once()
+        eager, tracing = eager_peak(trace), clock.lap()
         replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact, self.workers), self.name)
-        result = checked(replay, flat, lambda: self.function(*args, **kwargs), self.exact)
+        compiling = clock.lap()
+        result = checked(replay, flat, clock.pausing(lambda: self.function(*args, **kwargs)), self.exact)
+        reason = f"the program before does not hold: {failed}" if failed else "other arguments"
+        replay.made = Made(
+            reason if self.programs else "the first call", described(key), tracing, compiling, clock.lap(), eager
+        )
         self.programs[key] = [replay, *known]
         if len(self.programs) > KINDS:
             del self.programs[next(iter(self.programs))]
@@ -74,7 +83,36 @@ class Compiled:
     @property
     def source(self) -> str:
         """The newest program, as a Python file that needs NumPy only."""
-        return list(self.programs.values())[-1][0].source
+        return self._newest().source
+
+    def _newest(self) -> Replay:
+        if not self.programs:
+            raise CompileError(not_traced(self.name))
+        return list(self.programs.values())[-1][0]
+
+    def report(self) -> Report:
+        """Return what a replay of the newest program costs, as a table: calls, bytes, flops, memory, times."""
+        newest = self._newest()
+        made = [replay.made for replays in self.programs.values() for replay in reversed(replays)]
+        return reported(self.name, newest.lowered, newest.made, made)
+
+    def profile(self, *args: Any, **kwargs: Any) -> Profile:
+        """Print the program for these arguments with the median time of each line, and return the times.
+
+        It runs on copies: no argument, parameter or state is changed. Raises CompileError where no program is
+        for such arguments.
+        """
+        self._newest()
+        flat: list[Any] = []
+        key = _kind((args, kwargs) if kwargs else args, flat)
+        for replay in self.programs.get(key, ()):
+            try:
+                found = profiled(replay, flat)
+            except (replay.unusual, FloatingPointError):
+                continue
+            print(found)
+            return found
+        raise CompileError(no_program(self.name, described(key)))
 
 
 def _kind(tree: Any, flat: list[Any]) -> Any:

@@ -101,7 +101,9 @@ class Emitter:
         self.head: list[str] = []
 
     def source(self, title: str, probe: bool = False) -> str:
-        """Return the whole file; with `probe`, `step` shows each result to `operations["probe"]`."""
+        """Return the whole file; with `probe`, `operations["probe"]` is told the number and the results of each line
+        when it is done, and None where lines begin.
+        """
         self.set_aside()
         body = self.body(probe)
         names = [self.names.of(v) for v in self.program.inputs] + list(self.outs.values())
@@ -149,14 +151,14 @@ class Emitter:
 
     def body(self, probe: bool) -> list[str]:
         """Return the lines of `step`."""
-        found: list[list[str]] = [[], []]
+        found: list[list[str]] = [["probe(None)"], ["probe(None)"]] if probe else [[], []]
         for number, line in enumerate(self.program.lines):
             if line.outputs and all(o in self.built and o.base is not None for o in line.outputs):
                 continue
             part = found[number >= self.commit]
             part += self.written(line)
             if probe:
-                part += [f"probe({number}, {', '.join(map(self.names.of, line.outputs))})"] if line.outputs else []
+                part.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
         returned = ", ".join(self.names.of(v) for v in self.program.outputs if v not in self.outs)
         guarded = ["with np.errstate(invalid='raise', divide='ignore', over='ignore', under='ignore'):"]
         guarded += [f"    {line}" for line in found[0]] or ["    pass"]

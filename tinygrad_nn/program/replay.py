@@ -13,6 +13,7 @@ import numpy as np
 from ..tensors import Tensor, make
 from .emit import Emitter
 from .lowering import Lowered
+from .report import Made
 from .tracer import Source, Target
 from .tracing import Place, Trace
 
@@ -25,8 +26,10 @@ class Replay:
     others may run in several.
     """
 
+    made: Made
+
     def __init__(self, trace: Trace, lowered: Lowered, title: str) -> None:
-        self.lowered, self.result, self.trace = lowered, trace.result, trace
+        self.lowered, self.result, self.trace, self.name = lowered, trace.result, trace, title
         self.outs = [*lowered.outs, *lowered.batch]
         emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
         self.source = emitter.source(f"{title}, as a program of NumPy calls.")

@@ -1,0 +1,102 @@
+"""Where the time of a program goes: it runs line by line, on copies."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from .checked import probed
+from .replay import Replay
+
+_RUNS, _SECONDS, _MARKED = 20, 0.5, 3
+_PROBE = re.compile(r"\s*probe\((\d+|None)")
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """The median time of each line of a program, in seconds; it prints as the source with the times beside.
+
+    `lines` pairs the text of each line with its time, None for what is not timed by itself. What entering
+    and leaving the guarded part takes stands beside its `with`.
+    """
+
+    name: str
+    lines: tuple[tuple[str, float | None], ...]
+    runs: int
+
+    @property
+    def total(self) -> float:
+        """The sum of all lines' times, in seconds."""
+        return sum(seconds or 0.0 for _, seconds in self.lines)
+
+    def __str__(self) -> str:
+        dearest = sorted([s for _, s in self.lines if s is not None], reverse=True)[:_MARKED]
+        total = self.total or 1.0
+        rows = [f"{self.name}: {1e6 * self.total:,.1f} us a replay, medians of {self.runs} runs; the dearest lines: <"]
+        for text, seconds in self.lines:
+            beside = ""
+            if seconds is not None:
+                mark = "<" if seconds in dearest else ""
+                beside = f"{1e6 * seconds:,.1f} us {seconds / total:6.1%} {mark:1}"
+            rows.append(f"{beside:>21}  {text}")
+        return "\n".join(rows)
+
+    def __repr__(self) -> str:
+        return f"<profile of {self.name}: {1e6 * self.total:,.1f} us a replay>"
+
+
+def profiled(replay: Replay, flat: list[Any]) -> Profile:
+    """Return the profile of a program on copies of its inputs. Raises what the program raises."""
+    marks: list[tuple[int | None, float]] = []
+
+    def probe(number: int | None, *values: Any) -> None:
+        marks.append((number, perf_counter()))
+
+    step, _, source = probed(replay.lowered, probe)
+    with replay.lock:
+        inputs = [np.array(x) if isinstance(x, np.ndarray) else x for x in replay.fetch(flat)]
+    outs = [np.empty_like(v.concrete) for v in replay.lowered.outs]
+    step(*inputs, *outs)
+    price = _price_of_a_probe(probe, marks)
+    found: dict[int | None, list[float]] = {}
+    runs, end = 0, perf_counter() + _SECONDS
+    while runs < _RUNS or (perf_counter() < end and runs < 50 * _RUNS):
+        marks.clear()
+        probe(None)
+        step(*inputs, *outs)
+        for (_, before), (number, now) in pairwise(marks):
+            found.setdefault(number, []).append(max(0.0, now - before - price))
+        runs += 1
+    medians = {number: median(times) * len(times) / runs for number, times in found.items()}
+    return Profile(replay.name, tuple(_beside(source, medians)), runs)
+
+
+def _price_of_a_probe(probe: Any, marks: list[tuple[int | None, float]]) -> float:
+    marks.clear()
+    for _ in range(1000):
+        probe(0, marks)
+    return median([b - a for (_, a), (_, b) in pairwise(marks)])
+
+
+def _beside(source: str, medians: dict[int | None, float]) -> list[tuple[str, float | None]]:
+    """Return the lines of `step` as they stand without probes, each with its time."""
+    rows: list[tuple[str, float | None]] = []
+    since = 0
+    for text in source[source.index("    def step(") :].splitlines():
+        probe = _PROBE.match(text)
+        if probe is None:
+            if text.strip() and text.strip() != "return step":
+                rows.append((text[4:], None))
+            continue
+        number = None if probe[1] == "None" else int(probe[1])
+        if since < len(rows):
+            place = since if number is not None else len(rows) - 1
+            rows[place] = rows[place][0], medians.get(number)
+        since = len(rows)
+    return rows
