@@ -75,8 +75,8 @@ def pullback(
             for parent, rule in zip(node.parents, operation.rules):  # type: ignore[arg-type]
                 if parent is None or (useful is not None and parent not in useful):
                     continue
-                if rule.into is not None and not create_graph and not isinstance(g, TracedArray):
-                    _add_into(rule, g, saved, parent, cotangents)
+                if rule.into is not None and not create_graph and parent in cotangents:
+                    _add_into(rule, g, saved, parent, cotangents, watching)
                     continue
                 c = rule.pull(g, saved)
                 if (masked or alarms) and rule.zero_safe is not None:
@@ -186,12 +186,13 @@ def _added(held: Any, c: Any) -> Any:
     return np.add(held, c, out=held) if held.size > 2000 and _owned(held) else held + c
 
 
-def _add_into(rule: Any, g: Any, saved: Any, parent: Node, cotangents: dict[Node, Any]) -> None:
+def _add_into(rule: Any, g: Any, saved: Any, parent: Node, cotangents: dict[Node, Any], watching: Any) -> None:
     """Let a rule add into its parent's cotangent instead of returning an array of its own."""
-    held = cotangents.pop(parent, None)
-    if held is None:
-        held = np.zeros(parent.shape, parent.dtype)
-    elif not _owned(held):
+    held = cotangents.pop(parent)
+    if watching is not None:
+        cotangents[parent] = watching.into(rule, held, g, saved)
+        return
+    if not _owned(held):
         held = np.array(held, parent.dtype)
     rule.into(held, g, saved)
     cotangents[parent] = held

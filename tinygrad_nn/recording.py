@@ -11,6 +11,8 @@ from copy import copy
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import numpy as np
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 recording: ContextVar[Any] = ContextVar("recording", default=True)  # False, True, or the Watcher who is asked
@@ -68,6 +70,12 @@ class Watcher:
 
     def cotangent(self, node: Any, g: Any) -> None:
         """Be told the whole cotangent of a node, as a backward pass comes to it."""
+
+    def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
+        """Return a cotangent with what a rule adds into it."""
+        total = np.array(held)
+        rule.into(total, g, saved)
+        return total
 
     def array(self, tensor: Any) -> Any:
         """Return the array of a tensor that somebody asks for."""

@@ -180,7 +180,7 @@ class Emitter:
         target = line.outputs[0]
         name = self.names.of(target)
         form = line.function.form
-        if form in ("where", "setitem", "astype", "copy"):
+        if form in ("where", "setitem", "astype", "copy", "into"):
             return self.copied(line, target, name)
         return [f"{line.function.text}({self.arguments(line, [f'out={name}'])})"]
 
@@ -195,6 +195,8 @@ class Emitter:
         first = [] if self.same_memory(source, target) else [f"np.copyto({name}, {self.text(source)})"]
         if form == "astype":
             return [f"np.copyto({name}, {self.text(source)}, casting='unsafe')"]
+        if form == "into":
+            return [*first, f"{self.known(line, line.function.write)}({', '.join([name, *map(self.text, list(line.reads())[1:])])})"]
         if form == "setitem":
             return [*first, f"{name}[{self.index(line.args[1])}] = {self.text(line.args[2])}"]
         return first
@@ -231,17 +233,20 @@ class Emitter:
         return f"{function.text}({self.arguments(line)})"
 
     def operation(self, line: Line) -> str:
-        """Return the call of an operation that is not taken apart, with what the program knows put in."""
-        reads = list(line.reads())
+        """Return the call of an operation that is not taken apart."""
+        return f"{self.known(line, line.function.apply)}({', '.join(map(self.text, line.reads()))})"
+
+    def known(self, line: Line, function: Callable[..., Any]) -> str:
+        """Return the name of a function of what a line reads, with all else that the program knows put in."""
 
         def apply(*values: Any) -> Any:
             given = iter(values)
             args, kwargs = mapped(lambda _: next(given), (line.args, line.kwargs))
-            return line.function.apply(*args, **kwargs)
+            return function(*args, **kwargs)
 
         name = self.names.new(line.function.text)
         self.operations[name] = apply
-        return f"{name}({', '.join(map(self.text, reads))})"
+        return name
 
     def arguments(self, line: Line, more: Iterable[str] = ()) -> str:
         """Return the source of a line's arguments."""

@@ -208,6 +208,19 @@ class Tracer(Watcher):
 
         return self.call(Function(f"op_{operation.name}", computed, "operation"), tuple(arrays), parameters)
 
+    def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
+        """Return a cotangent with what a rule adds into it, computed as one line."""
+
+        def added(buffer: Any, g: Any, *saved: Any) -> Any:
+            rule.into(buffer, g, saved)
+
+        def computed(held: Any, *more: Any) -> Any:
+            total = np.array(held)
+            added(total, *more)
+            return total
+
+        return self.call(Function("op_add_into", computed, "into", added), (held, g, *saved), {})
+
     def array(self, tensor: Any) -> Any:
         """Return what stands for a tensor's array."""
         held = tensor._array

@@ -52,12 +52,13 @@ class Function:
 
     `form` says how it can be written: a "ufunc" and a "reduction" take `out=`, as does "out"; a "view"
     returns a window into its first argument; "operator" is a template on Python numbers; "guard" stops
-    the program; "plain" returns an array of its own.
+    the program; "into" adds to its first argument, in place by `write`; "plain" returns an array of its own.
     """
 
     text: str
     apply: Callable[..., Any] = field(compare=False)
     form: str = "plain"
+    write: Any = None
 
 
 @dataclass(eq=False)
