@@ -523,6 +523,11 @@ def hook_in_trace() -> str:
     )
 
 
+def nothing_traced(name: str) -> str:
+    """Return that a compiled function has no program yet, and what to write."""
+    return f"{name} has no program yet: it is traced when it is called. Call it once, then ask for its text"
+
+
 def value_read(what: str, line: str) -> str:
     """Return that a value was read while a program was traced, where, and what to write."""
     return (

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from .. import errors
+from ..errors import CompileError
 from ..memory import keep_memory_once
 from ..recording import watcher
 from ..tensors import Tensor
 from .checked import checked
+from .explain import Listing, explained
 from .lowering import lowered
+from .naming import named
 from .replay import Replay
 from .tracing import traced
 
@@ -59,7 +63,9 @@ class Compiled:
         if trace is None or trace.fleeting:
             return self.function(*args, **kwargs)
         keep_memory_once()
-        replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact), self.name)
+        program = lowered(trace.tracer, trace.targets, self.exact)
+        named(program.plain, trace.tracer, trace.targets, trace.result, self.function)
+        replay = Replay(trace, program, self.name)
         result = checked(replay, flat, lambda: self.function(*args, **kwargs), self.exact)
         self.programs[key] = [replay, *known]
         if len(self.programs) > KINDS:
@@ -69,7 +75,21 @@ class Compiled:
     @property
     def source(self) -> str:
         """The newest program, as a Python file that needs NumPy only."""
-        return list(self.programs.values())[-1][0].source
+        return self._newest().source
+
+    def explain(self) -> Listing:
+        """Return the newest program as one would write it by hand: a Python file that needs NumPy only.
+
+        Forward, backward and update, with the shape of each line, and above each line of the backward
+        pass the adjoint that it computes. Raises CompileError if the function was not yet called.
+        """
+        replay = self._newest()
+        return explained(replay.lowered, replay.trace, self.name)
+
+    def _newest(self) -> Replay:
+        if not self.programs:
+            raise CompileError(errors.nothing_traced(self.name))
+        return list(self.programs.values())[-1][0]
 
 
 def _kind(tree: Any, flat: list[Any]) -> Any:
