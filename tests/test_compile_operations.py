@@ -40,9 +40,7 @@ def orders(case: Case) -> dict[str, Any]:
 
     def gradient(*arrays: Any) -> Any:
         leaves = tensors(case, arrays)
-        return tg.autograd.grad(
-            case.smooth(leaves), [leaves[i] for i in case.active], case.seeds, allow_unused=True
-        )
+        return tg.autograd.grad(case.smooth(leaves), [leaves[i] for i in case.active], case.seeds, allow_unused=True)
 
     def second(*arrays: Any) -> Any:
         leaves = tensors(case, arrays)

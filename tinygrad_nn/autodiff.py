@@ -49,6 +49,8 @@ def pullback(
     masked = any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds.values())
     flags = np.errstate(invalid="call", divide="ignore", over="ignore", call=lambda kind, _: alarms.append(kind))
     watching = watcher()
+    if watching is not None:
+        watching.backward(list(seeds))
     with flags, recording_rules() if create_graph else nullcontext():
         for node in order:
             g = cotangents.pop(node, None)

@@ -68,6 +68,9 @@ class Watcher:
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         """Be told what was computed, and of the node that records it, if there is one."""
 
+    def backward(self, roots: list[Any]) -> None:
+        """Be told that a backward pass begins, from these nodes."""
+
     def cotangent(self, node: Any, g: Any) -> None:
         """Be told the whole cotangent of a node, as a backward pass comes to it."""
 

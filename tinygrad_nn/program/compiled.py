@@ -14,7 +14,9 @@ from ..memory import keep_memory_once
 from ..recording import watcher
 from ..tensors import Tensor
 from .checked import checked
+from .explain import Listing, explained
 from .lowering import lowered
+from .naming import named
 from .profile import Profile, profiled
 from .replay import Replay
 from .report import Clock, Made, Report, described, eager_peak, reported
@@ -68,7 +70,9 @@ class Compiled:
             return self.function(*args, **kwargs)
         keep_memory_once()
         eager, tracing = eager_peak(trace), clock.lap()
-        replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact, self.workers), self.name)
+        program = lowered(trace.tracer, trace.targets, self.exact, self.workers)
+        named(program.plain, trace.tracer, trace.targets, trace.result, self.function)
+        replay = Replay(trace, program, self.name)
         compiling = clock.lap()
         result = checked(replay, flat, clock.pausing(lambda: self.function(*args, **kwargs)), self.exact)
         reason = f"the program before does not hold: {failed}" if failed else "other arguments"
@@ -84,6 +88,15 @@ class Compiled:
     def source(self) -> str:
         """The newest program, as a Python file that needs NumPy only."""
         return self._newest().source
+
+    def explain(self) -> Listing:
+        """Return the newest program as one would write it by hand: a Python file that needs NumPy only.
+
+        Forward, backward and update, with the shape of each line, and above each line of the backward
+        pass the adjoint that it computes. Raises CompileError if the function was not yet called.
+        """
+        replay = self._newest()
+        return explained(replay.lowered, replay.trace, self.name)
 
     def _newest(self) -> Replay:
         if not self.programs:

@@ -44,18 +44,22 @@ class Names:
         self.found: dict[Value, str] = {}
 
     def of(self, value: Value) -> str:
-        """Return the value's name."""
+        """Return the value's name, that of an adjoint after its primal's, that of a step after the whole."""
         if value not in self.found:
-            self.found[value] = self.new(value.name or "t")
+            wish = f"d{self.of(value.primal)}" if value.primal is not None else value.name
+            wish = wish if value.whole is None else self.of(value.whole)
+            self.found[value] = self.new(wish or "t#")
         return self.found[value]
 
     def new(self, wish: str) -> str:
-        """Return a name like the wish that nobody has."""
-        stem = re.sub(r"\W", "_", wish)
+        """Return a name like the wish that nobody has; one that ends in # is numbered."""
+        numbered = wish.endswith("#")
+        stem = re.sub(r"\W", "_", wish.removesuffix("#"))
         stem = f"_{stem}" if not stem or stem[0].isdigit() or keyword.iskeyword(stem) else stem
-        name, n = stem, 1
-        while name in self.used or (stem == "t" and name == "t"):
-            name, n = f"{stem}{n}" if stem == "t" else f"{stem}_{n + 1}", n + 1
+        name, n = f"{stem}1" if numbered else stem, 1
+        while name in self.used:
+            n += 1
+            name = f"{stem}{n}" if numbered else f"{stem}_{n}"
         self.used.add(name)
         return name
 
@@ -196,7 +200,10 @@ class Emitter:
         if form == "astype":
             return [f"np.copyto({name}, {self.text(source)}, casting='unsafe')"]
         if form == "into":
-            return [*first, f"{self.known(line, line.function.write)}({', '.join([name, *map(self.text, list(line.reads())[1:])])})"]
+            return [
+                *first,
+                f"{self.known(line, line.function.write)}({', '.join([name, *map(self.text, list(line.reads())[1:])])})",
+            ]
         if form == "setitem":
             return [*first, f"{name}[{self.index(line.args[1])}] = {self.text(line.args[2])}"]
         return first

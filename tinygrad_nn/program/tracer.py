@@ -84,6 +84,15 @@ class Progress:
     singular: bool = False
 
 
+@dataclass(eq=False)
+class Pass:
+    """One backward pass: the numbers of its first line and of the one after its last, and what it started from."""
+
+    start: int
+    stop: int
+    roots: list[Value]
+
+
 class Tracer(Watcher):
     """Who turns what is computed into lines, while a function runs on stand-ins for arrays and numbers."""
 
@@ -99,6 +108,7 @@ class Tracer(Watcher):
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
         self.adjoints: dict[Value, Value] = {}
+        self.passes: list[Pass] = []
         self.progress = Progress()
 
     # What the function computes.
@@ -193,9 +203,15 @@ class Tracer(Watcher):
         if node is not None and isinstance(y, Traced):
             self.of_node[node] = y.value
 
+    def backward(self, roots: list[Any]) -> None:
+        """Note where a backward pass begins."""
+        now = len(self.lines)
+        self.passes.append(Pass(now, now, [self.of_node[node] for node in roots if node in self.of_node]))
+
     def cotangent(self, node: Any, g: Any) -> None:
         """Note which value is the adjoint of which."""
         g = g._array if isinstance(g, Tensor) else g
+        self.passes[-1].stop = len(self.lines)
         if isinstance(g, Traced) and node in self.of_node:
             self.adjoints.setdefault(g.value, self.of_node[node])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from .. import errors
 from ..errors import CompileError
 from ..tensors import Tensor, make
+from .origins import argument_names
 from .traced import Number, Traced
 from .tracer import Source, Target, Tracer
 from .values import Value
@@ -46,7 +46,7 @@ class Trace:
 def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
     """Return the trace of `function(*args, **kwargs)`; no tensor is left changed. Raises CompileError."""
     tracer = Tracer()
-    arguments = _Arguments(tracer, _names(function, args, kwargs))
+    arguments = _Arguments(tracer, argument_names(function, args, kwargs))
     stand_ins = arguments.replaced((args, kwargs))
     try:
         with tracer.running():
@@ -99,32 +99,6 @@ class _Arguments:
         twin._grad = t._grad
         self.tracer.handle(twin, self.place)
         return twin
-
-
-def _names(function: Any, args: Any, kwargs: Any) -> list[str]:
-    """Return a name for every array, Tensor and number among the arguments."""
-    try:
-        bound = inspect.signature(function).bind(*args, **kwargs).arguments
-        own = {id(value): name for name, value in bound.items()}
-    except (TypeError, ValueError):
-        own = {}
-    found: list[str] = []
-
-    def walk(tree: Any, name: str) -> None:
-        if isinstance(tree, (tuple, list)):
-            for i, x in enumerate(tree, start=1):
-                walk(x, f"{name}{i}")
-        elif isinstance(tree, dict):
-            for key, x in tree.items():
-                walk(x, f"{name}_{key}")
-        elif isinstance(tree, (np.ndarray, np.generic, Tensor)) or type(tree) in (int, float):
-            found.append(name)
-
-    for i, x in enumerate(args, start=1):
-        walk(x, own.get(id(x), f"x{i}"))
-    for name, x in kwargs.items():
-        walk(x, name)
-    return found
 
 
 def _results(tree: Any, targets: list[Target]) -> Any:

@@ -13,13 +13,16 @@ class Value:
     """What one line computes, or an input or constant: an array, a NumPy scalar, or a Python number.
 
     `concrete` is what it was while it was traced. `dtype` is None for a Python number, which stays weak.
-    `base` is the value whose memory it looks into, if it is a view.
+    `base` is the value whose memory it looks into, if it is a view. `primal` is the value that it is the
+    adjoint of, `whole` the value that it is a step of, if it is one. A `name` that ends in # is to be numbered.
     """
 
-    __slots__ = ("base", "concrete", "dtype", "name", "shape", "strides")
+    __slots__ = ("base", "concrete", "dtype", "name", "primal", "shape", "strides", "whole")
 
     def __init__(self, concrete: Any, name: str = "", base: Value | None = None) -> None:
         self.concrete, self.name, self.base = concrete, name, base
+        self.primal: Value | None = None
+        self.whole: Value | None = None
         self.shape: tuple[int, ...] = getattr(concrete, "shape", ())
         self.dtype: Any = getattr(concrete, "dtype", None)
         self.strides = concrete.strides if isinstance(concrete, np.ndarray) else ()
@@ -80,17 +83,21 @@ class Line:
 
 @dataclass
 class Program:
-    """Inputs, lines and outputs. `constants` are arrays that were not traced."""
+    """Inputs, lines and outputs. `constants` are arrays that were not traced.
+
+    `instead` holds the values that rewrites have replaced, and what they were replaced by.
+    """
 
     inputs: list[Value]
     lines: list[Line]
     outputs: list[Value]
     constants: list[Value]
+    instead: dict[Value, Value] = field(default_factory=dict)
 
     def copy(self) -> Program:
         """Return the same program with lines of its own."""
         lines = [replace(line) for line in self.lines]
-        return Program(list(self.inputs), lines, list(self.outputs), list(self.constants))
+        return Program(list(self.inputs), lines, list(self.outputs), list(self.constants), dict(self.instead))
 
     def replaced(self, lines: list[Line], instead: dict[Value, Value]) -> Program:
         """Return a program of these lines that reads other values in place of some."""
@@ -105,7 +112,13 @@ class Program:
             line.kwargs = mapped(now, line.kwargs)
             for output in line.outputs:
                 output.base = now(output.base) if output.base is not None else None
-        return Program(self.inputs, lines, [now(v) for v in self.outputs], self.constants)
+        return Program(self.inputs, lines, [now(v) for v in self.outputs], self.constants, self.instead | instead)
+
+    def present(self, value: Value) -> Value:
+        """Return what the program reads now in place of a value of its trace."""
+        while value in self.instead:
+            value = self.instead[value]
+        return value
 
 
 def values_in(tree: Any) -> Iterator[Value]:
