@@ -72,7 +72,7 @@ def test_functions_import_optional_packages_only(path: pathlib.Path) -> None:
     functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
     inner = [n for f in functions for n in ast.walk(f) if isinstance(n, (ast.Import, ast.ImportFrom))]
     names = {n.names[0].name if isinstance(n, ast.Import) else str(n.module) for n in inner}
-    assert {name.split(".")[0] for name in names} <= {"matplotlib", "scipy", "tqdm"}
+    assert {name.split(".")[0] for name in names} <= {"matplotlib", "scipy", "threadpoolctl", "tqdm"}
 
 
 def test_no_module_bears_the_name_of_a_public_function() -> None:

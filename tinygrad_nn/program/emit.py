@@ -193,7 +193,8 @@ class Emitter:
         form = line.function.form
         if form == "where":
             condition, yes, no = map(self.text, line.args)
-            first = [] if self.same_memory(line.args[2], target) else [f"np.copyto({name}, {no})"]
+            filled = f"np.copyto({name}, {no})" if isinstance(line.args[2], Value) else f"{name}.fill({no})"
+            first = [] if self.same_memory(line.args[2], target) else [filled]
             return [*first, f"np.copyto({name}, {yes}, where={condition})"]
         source = line.args[0]
         first = [] if self.same_memory(source, target) else [f"np.copyto({name}, {self.text(source)})"]

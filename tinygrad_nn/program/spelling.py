@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
 
 from .functions import of_numpy
+from .spellings import RANKED, SIZES, WIDTHS
 from .values import Function, Line, Program, Value
 
-_MANY, _LARGE = 500, 1 << 22
+
+def fastest(pattern: str, of: Value, known: tuple[str, ...]) -> str:
+    """Return which of the known spellings of a pattern ran fastest for an array of that dtype and size."""
+    ranked = RANKED[pattern].get(of.dtype.name)
+    if ranked is None:
+        return known[-1]
+    columns = of.shape[-1] if of.shape else 1
+    width, size = bisect_left(WIDTHS, columns), bisect_left(SIZES, of.concrete.size)
+    names = ranked[min(width, len(ranked) - 1)]
+    found = names[min(size, len(names) - 1)].split()
+    return next((name for name in found if name in known), known[-1])
 
 
 def spelled(program: Program) -> Program:
@@ -19,6 +31,7 @@ def spelled(program: Program) -> Program:
     lines: list[Line] = []
     for line in program.lines:
         _relu(line, constants)
+        _product(line, program)
         if line.function.form == "ufunc" and line.outputs[0].is_array:
             _prepare_numbers(line, constants, prepared, lines)
         lines.append(line)
@@ -28,18 +41,42 @@ def spelled(program: Program) -> Program:
 
 
 def _relu(line: Line, constants: dict[Any, Value]) -> None:
-    """Let max(x, 0) in float32 read its zeros from an array: NumPy's loop for that is vectorised."""
+    """Let max(x, 0) read its zeros from an array, where NumPy's loop for that is the faster one."""
     x, *bounds = line.args or (None,)
     clipped = line.function.text == "np.clip" and bounds[0] == 0 and bounds[1] == np.inf and not line.kwargs
     if not (clipped or (line.function.text == "np.maximum" and type(bounds[0]) is int and bounds[0] == 0)):
         return
-    if not (isinstance(x, Value) and x.is_array and x.dtype.char == "f"):
+    if not (isinstance(x, Value) and x.is_array and x.dtype.char in "fd"):
         return
-    if x.concrete.size >= _MANY and x.nbytes <= _LARGE:
+    if x.concrete.size >= _MANY and fastest("relu", x, ("zeros", "scalar")) == "zeros":
         zeros = constants.setdefault(("zeros", x.shape, x.dtype), Value(np.zeros(x.shape, x.dtype)))
         line.function, line.args = of_numpy(np.maximum), (x, zeros)
-    elif clipped and x.concrete.size < _MANY:
+    elif x.concrete.size < _MANY:
         line.function, line.args = of_numpy(np.maximum), (x, 0)
+
+
+_MANY = 500  # entries: below, a zero of no axes is as fast, and needs no memory
+
+
+def _product(line: Line, program: Program) -> None:
+    """Let a product of two matrices, or with a row of ones, be np.dot, which checks less, where that is faster."""
+    if line.function.text != "np.matmul" or line.kwargs or line.outputs[0].base is not None:
+        return
+    a, b = line.args
+    (y,) = line.outputs
+    if not (a.dtype == b.dtype == y.dtype and y.dtype.char in "fd" and len(b.shape) == 2 and len(a.shape) in (1, 2)):
+        return
+    if not (y.is_array and y.concrete.flags.c_contiguous and y.concrete.size):
+        return
+    pattern, of = "product", y
+    if len(a.shape) == 1:
+        pattern, of = "sum_rows", b
+    elif 1 in (a.shape[1], y.shape[1]):
+        pattern = "product_column" if y.shape[1] == 1 else "product_outer"
+    elif a.base is not None and a.strides[0] < a.strides[1]:
+        pattern, of = "product_weights", b
+    if fastest(pattern, of, ("dot", "matmul")) == "dot":
+        line.function = of_numpy(np.dot)
 
 
 _ARRAY = Function("np.array", np.array, "plain")
