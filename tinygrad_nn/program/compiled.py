@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextvars import ContextVar
 from threading import RLock
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
+from ..errors import CompileError, unhashable
 from ..memory import keep_memory_once
-from ..recording import watcher
+from ..recording import recording
 from ..tensors import Tensor
 from .checked import checked
 from .lowering import lowered
@@ -18,6 +21,8 @@ from .replay import Replay
 from .tracing import traced
 
 KINDS, ANSWERS = 16, 8
+
+_beside: ContextVar[bool] = ContextVar("beside", default=False)  # whether a function runs beside its program
 
 
 def compile(function: Callable[..., Any] | None = None, *, exact: bool = False) -> Any:
@@ -40,31 +45,49 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            return self.function(*args, **kwargs)
         flat: list[Any] = []
-        key = _kind((args, kwargs) if kwargs else args, flat)
+        key = mode, _kind((args, kwargs) if kwargs else args, flat)
         for replay in self.programs.get(key, ()):
             try:
                 return replay(flat)
             except (replay.unusual, FloatingPointError):
                 continue
-        if watcher() is not None:
-            return self.function(*args, **kwargs)
+        tried = self.programs.get(key)
         with self.lock:
-            return self._traced(key, flat, args, kwargs)
+            if self.programs.get(key) is tried:
+                return self._traced(key, flat, args, kwargs)
+        return self(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Return the method of an instance."""
+        return self if instance is None else MethodType(self, instance)
 
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any) -> Any:
         """Return what the function returns, having made a program of it if it can be one for such values."""
         known = self.programs.get(key, [])
-        trace = traced(self.function, args, kwargs) if len(known) < ANSWERS else None
-        if trace is None or trace.fleeting:
-            return self.function(*args, **kwargs)
+        if _beside.get() or len(known) == ANSWERS:
+            return self._itself(args, kwargs)
+        trace = traced(self.function, args, kwargs)
+        if trace.fleeting:
+            return self._itself(args, kwargs)
         keep_memory_once()
         replay = Replay(trace, lowered(trace.tracer, trace.targets, self.exact), self.name)
-        result = checked(replay, flat, lambda: self.function(*args, **kwargs), self.exact)
+        result = checked(replay, flat, lambda: self._itself(args, kwargs), self.exact)
         self.programs[key] = [replay, *known]
         if len(self.programs) > KINDS:
             del self.programs[next(iter(self.programs))]
         return result
+
+    def _itself(self, args: Any, kwargs: Any) -> Any:
+        """Return what the function computes, and what is compiled inside it, without new programs."""
+        before = _beside.set(True)
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            _beside.reset(before)
 
     @property
     def source(self) -> str:
@@ -81,8 +104,13 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
         flat.append(tree)
         return tree.shape, tree.dtype, None if tree.flags.c_contiguous else tree.strides
     if kind is Tensor:
+        for place, x in enumerate(flat):
+            if x is tree:
+                return Tensor, place
         flat.append(tree)
-        return Tensor, tree.shape, tree.dtype, tree._node is None
+        node = tree._node
+        recorded = None if node is None else node.operation is None
+        return Tensor, tree.shape, tree.dtype, None if tree._array.flags.c_contiguous else tree._array.strides, recorded
     if kind is float or kind is int:
         flat.append(tree)
         return kind
@@ -96,5 +124,5 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
     try:
         hash(tree)
     except TypeError:
-        return kind, id(tree)
+        raise CompileError(unhashable(kind.__name__)) from None
     return kind, tree
