@@ -60,7 +60,8 @@ def moved(case: Case) -> list[tuple[Any, ...]]:
     """Return the case's leaves, and others near them, twice."""
     rng = np.random.default_rng(3)
     near = [
-        tuple([x * (1 + 0.01 * rng.random(x.shape)) if is_floating(x) else x for x in case.leaves]) for _ in range(2)
+        tuple([np.asarray(x * (1 + 0.01 * rng.random(x.shape))) if is_floating(x) else x for x in case.leaves])
+        for _ in range(2)
     ]
     return [case.leaves, *near]
 

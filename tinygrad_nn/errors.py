@@ -557,6 +557,28 @@ def recorded_outside(line: str) -> str:
     )
 
 
+def captured_argument() -> str:
+    """Return that a tensor comes to a compiled function in two ways, and what to write."""
+    return "the compiled function uses a tensor that is its argument under another name, too; pass it, or name it"
+
+
+def recorded_result() -> str:
+    """Return why a compiled function can't return what gradients would go back through, and what to write."""
+    return (
+        "the compiled function returns a tensor that requires grad, and gradients can't go back through a program: "
+        "compile the derivative with it, as in tg.compile(tg.grad(f)) or a step that calls backward(); or return "
+        "t.detach(); or call it under tg.no_grad()"
+    )
+
+
+def unhashable(kind: str) -> str:
+    """Return why such an argument can't tell which program to run, and what to write."""
+    return (
+        f"an argument of type {kind}: a compiled function takes arrays, Tensors, numbers, lists, tuples and dicts of "
+        "them, and what can be hashed, which tells one program from another; make it a tuple or a frozen dataclass"
+    )
+
+
 def argument_written(name: str) -> str:
     """Return that a compiled function writes into an array that is its argument, and what to write."""
     return f"the compiled function writes into its argument {name!r}; return the new array instead"

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import errors
 from ..errors import CompileError
-from ..tensors import Tensor
+from ..tensors import Tensor, make
 from .emit import Emitter
 from .lowering import Lowered
 from .replay import Replay
@@ -32,6 +32,19 @@ def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact:
                 target.kind, f"the {target.kind} of {getattr(target.owner, 'name', None) or 'a tensor'}"
             )
             raise CompileError(errors.other_result(what, *first_difference(replay, flat, exact)))
+    return _released(replay.result, result)
+
+
+def _released(places: Any, result: Any) -> Any:
+    """Return a result without the graph that the function recorded, as every replay returns it."""
+    if isinstance(places, Place):
+        return make(result._array, None) if isinstance(result, Tensor) else result
+    if isinstance(places, tuple) and hasattr(places, "_fields"):
+        return type(places)(*[_released(p, r) for p, r in zip(places, result, strict=True)])
+    if isinstance(places, (tuple, list)):
+        return type(places)([_released(p, r) for p, r in zip(places, result, strict=True)])
+    if isinstance(places, dict):
+        return {name: _released(p, result[name]) for name, p in places.items()}
     return result
 
 

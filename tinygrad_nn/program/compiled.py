@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextvars import ContextVar
 from threading import RLock
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
-from ..errors import CompileError, no_program, not_traced, wrong_workers
+from ..errors import CompileError, no_program, not_traced, unhashable, wrong_workers
 from ..memory import keep_memory_once
-from ..recording import watcher
+from ..recording import recording
 from ..tensors import Tensor
 from .checked import checked
 from .explain import Listing, explained
@@ -23,6 +25,8 @@ from .report import Clock, Made, Report, described, eager_peak, reported
 from .tracing import traced
 
 KINDS, ANSWERS = 16, 8
+
+_beside: ContextVar[bool] = ContextVar("beside", default=False)  # whether a function runs beside its program
 
 
 def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, workers: int | None = None) -> Any:
@@ -49,40 +53,58 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            return self.function(*args, **kwargs)
         flat: list[Any] = []
-        key = _kind((args, kwargs) if kwargs else args, flat)
+        key = mode, _kind((args, kwargs) if kwargs else args, flat)
         failed = ""
         for replay in self.programs.get(key, ()):
             try:
                 return replay(flat)
             except (replay.unusual, FloatingPointError) as error:
                 failed = str(error) or "tensors or optimisers are in another state"
-        if watcher() is not None:
-            return self.function(*args, **kwargs)
+        tried = self.programs.get(key)
         with self.lock:
-            return self._traced(key, flat, args, kwargs, failed)
+            if self.programs.get(key) is tried:
+                return self._traced(key, flat, args, kwargs, failed)
+        return self(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Return the method of an instance."""
+        return self if instance is None else MethodType(self, instance)
 
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
         """Return what the function returns, having made a program of it if it can be one for such values."""
         known, clock = self.programs.get(key, []), Clock()
-        trace = traced(self.function, args, kwargs) if len(known) < ANSWERS else None
-        if trace is None or trace.fleeting:
-            return self.function(*args, **kwargs)
+        if _beside.get() or len(known) == ANSWERS:
+            return self._itself(args, kwargs)
+        trace = traced(self.function, args, kwargs)
+        if trace.fleeting:
+            return self._itself(args, kwargs)
         keep_memory_once()
         eager, tracing = eager_peak(trace), clock.lap()
         program = lowered(trace.tracer, trace.targets, self.exact, self.workers)
         named(program.plain, trace.tracer, trace.targets, trace.result, self.function)
         replay = Replay(trace, program, self.name)
         compiling = clock.lap()
-        result = checked(replay, flat, clock.pausing(lambda: self.function(*args, **kwargs)), self.exact)
+        result = checked(replay, flat, clock.pausing(lambda: self._itself(args, kwargs)), self.exact)
         reason = f"the program before does not hold: {failed}" if failed else "other arguments"
         replay.made = Made(
-            reason if self.programs else "the first call", described(key), tracing, compiling, clock.lap(), eager
+            reason if self.programs else "the first call", described(key[1]), tracing, compiling, clock.lap(), eager
         )
         self.programs[key] = [replay, *known]
         if len(self.programs) > KINDS:
             del self.programs[next(iter(self.programs))]
         return result
+
+    def _itself(self, args: Any, kwargs: Any) -> Any:
+        """Return what the function computes, and what is compiled inside it, without new programs."""
+        before = _beside.set(True)
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            _beside.reset(before)
 
     @property
     def source(self) -> str:
@@ -117,7 +139,7 @@ class Compiled:
         """
         self._newest()
         flat: list[Any] = []
-        key = _kind((args, kwargs) if kwargs else args, flat)
+        key = recording.get(), _kind((args, kwargs) if kwargs else args, flat)
         for replay in self.programs.get(key, ()):
             try:
                 found = profiled(replay, flat)
@@ -125,7 +147,7 @@ class Compiled:
                 continue
             print(found)
             return found
-        raise CompileError(no_program(self.name, described(key)))
+        raise CompileError(no_program(self.name, described(key[1])))
 
 
 def _kind(tree: Any, flat: list[Any]) -> Any:
@@ -137,8 +159,13 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
         flat.append(tree)
         return tree.shape, tree.dtype, None if tree.flags.c_contiguous else tree.strides
     if kind is Tensor:
+        for place, x in enumerate(flat):
+            if x is tree:
+                return Tensor, place
         flat.append(tree)
-        return Tensor, tree.shape, tree.dtype, tree._node is None
+        node = tree._node
+        recorded = None if node is None else node.operation is None
+        return Tensor, tree.shape, tree.dtype, None if tree._array.flags.c_contiguous else tree._array.strides, recorded
     if kind is float or kind is int:
         flat.append(tree)
         return kind
@@ -152,5 +179,5 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
     try:
         hash(tree)
     except TypeError:
-        return kind, id(tree)
+        raise CompileError(unhashable(kind.__name__)) from None
     return kind, tree

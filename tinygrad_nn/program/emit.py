@@ -166,7 +166,9 @@ class Emitter:
         returned = ", ".join(self.names.of(v) for v in self.program.outputs if v not in self.outs)
         guarded = ["with np.errstate(invalid='raise', divide='ignore', over='ignore', under='ignore'):"]
         guarded += [f"    {line}" for line in found[0]] or ["    pass"]
-        return [*guarded, *found[1], f"return ({returned}{',' if returned else ''})"]
+        if found[1]:
+            guarded += ["with np.errstate(all='ignore'):", *[f"    {line}" for line in found[1]]]
+        return [*guarded, f"return ({returned}{',' if returned else ''})"]
 
     def written(self, line: Line) -> list[str]:
         """Return how a line is written: into its memory if it has some, else as an assignment."""
@@ -201,10 +203,8 @@ class Emitter:
         if form == "astype":
             return [f"np.copyto({name}, {self.text(source)}, casting='unsafe')"]
         if form == "into":
-            return [
-                *first,
-                f"{self.known(line, line.function.write)}({', '.join([name, *map(self.text, list(line.reads())[1:])])})",
-            ]
+            more = [self.text(x) for x in list(line.reads())[1:]]
+            return [*first, f"{self.known(line, line.function.write)}({', '.join([name, *more])})"]
         if form == "setitem":
             return [*first, f"{name}[{self.index(line.args[1])}] = {self.text(line.args[2])}"]
         return first

@@ -13,8 +13,9 @@ from ..tensors import Tensor
 
 
 def argument_names(function: Any, args: Any, kwargs: Any) -> list[str]:
-    """Return a name for every array, Tensor and number among the arguments, in their order."""
+    """Return a name for every array, Tensor and number among the arguments, in their order; a Tensor has one."""
     found: list[str] = []
+    seen: set[int] = set()
 
     def walk(tree: Any, name: str) -> None:
         if isinstance(tree, (tuple, list)):
@@ -23,7 +24,10 @@ def argument_names(function: Any, args: Any, kwargs: Any) -> list[str]:
         elif isinstance(tree, dict):
             for key, x in tree.items():
                 walk(x, f"{name}_{key}")
-        elif isinstance(tree, (np.ndarray, np.generic, Tensor)) or type(tree) in (int, float):
+        elif isinstance(tree, Tensor) and id(tree) not in seen:
+            seen.add(id(tree))
+            found.append(name)
+        elif isinstance(tree, (np.ndarray, np.generic)) or type(tree) in (int, float):
             found.append(name)
 
     for x, name in zip(args, _positional(function, len(args)), strict=True):

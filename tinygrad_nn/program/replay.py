@@ -88,23 +88,26 @@ class Glue:
     def _owners(self) -> Any:
         everything: list[Any] = [*self.lowered.sources, *self.lowered.targets]
         for x in [*[e.owner for e in everything], *self.replay.trace.cleared, *self.replay.trace.without_gradient]:
-            self.owner(x)
+            if x is not None:
+                self.owner(x)
         return self.owners.values()
 
     def owner(self, x: Any) -> str:
         """Return how the code refers to a tensor, an optimiser, or an argument by its place."""
-        if x is None or isinstance(x, int):
-            return f"flat[{x}]"
+        return f"flat[{x}]" if isinstance(x, int) else self.held(x)
+
+    def held(self, x: Any) -> str:
+        """Return how the code refers to any object."""
         if id(x) not in self.owners:
             self.owners[id(x)] = f"o{len(self.owners)}", x
         return self.owners[id(x)][0]
 
     def fetched(self, source: Source) -> str:
         """Return the code that fetches an input."""
+        if source.kind == "argument":
+            return f"flat[{source.key}]"
         owner = self.owner(source.owner)
         match source.kind:
-            case "argument":
-                return f"flat[{source.key}]"
             case "array":
                 return f"{owner}._array"
             case "gradient":
@@ -118,9 +121,10 @@ class Glue:
     def text(self) -> str:
         """Return the code."""
         inputs = [f"i{n}" for n in range(len(self.lowered.sources))]
-        fetched = ", ".join(map(self.fetched, self.lowered.sources))
         lines = ["def fetch(flat):", *[f"    {line}" for line in self._checks()]]
-        lines += [f"    return ({fetched}{',' if inputs else ''})", "", "def run(flat, step, own):"]
+        lines += [f"    i{n} = {self.fetched(source)}" for n, source in enumerate(self.lowered.sources)]
+        lines += [f"    {line}" for line in self._checks_of_kind()]
+        lines += [f"    return ({', '.join(inputs)}{',' if inputs else ''})", "", "def run(flat, step, own):"]
         body = [f"{', '.join(inputs)}{',' if inputs else ''} = fetch(flat)"] if inputs else ["fetch(flat)"]
         outs = [f"b{n}" for n in range(len(self.replay.outs))]
         targets = {t.value: t for t in self.lowered.targets}
@@ -145,7 +149,34 @@ class Glue:
         checks += [f"{self.owner(s.owner)}._grad is None" for s in self.lowered.sources if s.kind == "gradient"]
         for owner, before, _ in self.replay.trace.tracer.states.values():
             checks += [f"len({self.owner(owner)}.state[{i}]) != {len(entry)}" for i, entry in enumerate(before)]
+        checks += self._checks_of_tensors()
         return [f"if {check}: raise Unusual" for check in checks]
+
+    def _checks_of_tensors(self) -> list[str]:
+        """Return what makes sure that captured tensors record as they did, and that none is an argument, too."""
+        trace, checks = self.replay.trace, []
+        captured = [s.owner for s in self.lowered.sources if s.kind == "array" and not isinstance(s.owner, int)]
+        for tensor in captured:
+            node = f"{self.owner(tensor)}._node"
+            checks.append(f"{node} is not None" if tensor._node is None else f"{node} is None or {node}.operation")
+        changed = {id(t.owner) for t in self.lowered.targets} | set(map(id, trace.cleared))
+        for place in {s.owner for s in self.lowered.sources if s.kind == "array" and isinstance(s.owner, int)}:
+            checks += [
+                f"flat[{place}] is {self.owner(tensor)}"
+                for tensor in captured
+                if id(tensor) in changed or id(place) in changed
+            ]
+        return checks
+
+    def _checks_of_kind(self) -> list[str]:
+        """Return what makes sure that arrays that are no arguments have the shapes and dtypes of the trace."""
+        found = []
+        for n, source in enumerate(self.lowered.sources):
+            if source.kind in ("array", "gradient") and not (source.kind == "array" and isinstance(source.owner, int)):
+                kind = self.held(source.value.dtype)
+                found.append(f"if i{n}.dtype != {kind} or i{n}.strides != {source.value.strides} ")
+                found[-1] += f"or i{n}.shape != {source.value.shape}: raise Unusual"
+        return found
 
     def _memory(self, n: int, target: Target, old: str | None) -> list[str]:
         """Return the code that finds memory for an output: what it replaces, if nobody else refers to that."""
@@ -180,10 +211,10 @@ class Glue:
 
     def _delivered(self, target: Target, name: str, is_out: bool) -> list[str]:
         """Return the code that puts an output where it belongs."""
+        if target.kind == "result":
+            return []
         owner = self.owner(target.owner)
         match target.kind:
-            case "result":
-                return []
             case "array":
                 return [f"{owner}._array = {name}" if is_out else f"{owner}._array = asarray({name})"]
             case "gradient":
@@ -201,13 +232,13 @@ class Glue:
             name = names.get(target.value, f"r{tree.number}")
             return f"make({name}, None)" if tree.kind is Tensor else name
         if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return f"{self.owner(type(tree))}({', '.join([self._result(x, names) for x in tree])})"
+            return f"{self.held(type(tree))}({', '.join([self._result(x, names) for x in tree])})"
         if isinstance(tree, (tuple, list)):
             ends = "()" if isinstance(tree, tuple) else "[]"
             return f"{ends[0]}{''.join([self._result(x, names) + ', ' for x in tree])}{ends[1]}"
         if isinstance(tree, dict):
-            return "{" + "".join([f"{self.owner(k)}: {self._result(x, names)}, " for k, x in tree.items()]) + "}"
-        return "None" if tree is None else self.owner(tree)
+            return "{" + "".join([f"{self.held(k)}: {self._result(x, names)}, " for k, x in tree.items()]) + "}"
+        return "None" if tree is None else self.held(tree)
 
 
 def _references() -> tuple[int, int, int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import errors
 from ..arrays import TracedArray
 from ..errors import CompileError
-from ..recording import Watcher, watched
+from ..recording import Watcher, recording, watched
 from ..tensors import Tensor, make
 from .functions import GUARD
 from .traced import Number, Traced, in_package, users_line
@@ -315,7 +315,7 @@ class Tracer(Watcher):
     def running(self) -> Any:
         """Trace what is computed in the body; afterwards every tensor is what it was before."""
         try:
-            with watched(self):
+            with watched(self.switched(bool(recording.get()))):
                 yield
         finally:
             self.progress.open = False

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import errors
-from ..errors import CompileError
+from ..containers import leaves
+from ..errors import CompileError, FreedGraphError
+from ..node import history
 from ..tensors import Tensor, make
 from .origins import argument_names
 from .traced import Number, Traced
@@ -51,6 +54,10 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     try:
         with tracer.running():
             result = function(*stand_ins[0], **stand_ins[1])
+        if any(id(h.tensor) in arguments.twins for h in tracer.handles.values()):
+            raise CompileError(errors.captured_argument())
+        if _is_recorded(result, tracer):
+            raise CompileError(errors.recorded_result())
         targets: list[Target] = []
         result = _results(result, targets)
         _changed(tracer, targets)
@@ -67,6 +74,7 @@ class _Arguments:
 
     def __init__(self, tracer: Tracer, names: list[str]) -> None:
         self.tracer, self.names, self.place = tracer, names, -1
+        self.twins: dict[int, Tensor] = {}
 
     def replaced(self, tree: Any) -> Any:
         """Return nested arguments with stand-ins for arrays, Tensors and numbers."""
@@ -79,9 +87,12 @@ class _Arguments:
             return kind(*[self.replaced(x) for x in tree])
         if not (kind in (np.ndarray, Tensor, int, float) or isinstance(tree, np.generic)):
             return tree
-        self.place += 1
         if kind is Tensor:
-            return self._of_tensor(tree)
+            if id(tree) not in self.twins:
+                self.place += 1
+                self.twins[id(tree)] = self._of_tensor(tree)
+            return self.twins[id(tree)]
+        self.place += 1
         value = Value(tree, self.names[self.place])
         stand_in = self.tracer.stand_in(value)
         self.tracer.sources.append(Source(value, "argument", None, self.place, stand_in))
@@ -99,6 +110,17 @@ class _Arguments:
         twin._grad = t._grad
         self.tracer.handle(twin, self.place)
         return twin
+
+
+def _is_recorded(result: Any, tracer: Tracer) -> bool:
+    """Return whether a gradient could go back from the result to a tensor that the caller holds."""
+    outside = {h.node for h in tracer.handles.values() if h.node is not None and (h.lasts or h.place is not None)}
+    for t in leaves(result):
+        if isinstance(t, Tensor) and t._node is not None:
+            with suppress(FreedGraphError):
+                if not outside.isdisjoint(history([t._node])):
+                    return True
+    return False
 
 
 def _results(tree: Any, targets: list[Target]) -> Any:
