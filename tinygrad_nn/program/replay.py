@@ -93,8 +93,10 @@ class Glue:
 
     def owner(self, x: Any) -> str:
         """Return how the code refers to a tensor, an optimiser, or an argument by its place."""
-        if x is None or isinstance(x, int):
-            return f"flat[{x}]"
+        return f"flat[{x}]" if x is None or isinstance(x, int) else self.known(x)
+
+    def known(self, x: Any) -> str:
+        """Return how the code refers to anything that it was told of."""
         if id(x) not in self.owners:
             self.owners[id(x)] = f"o{len(self.owners)}", x
         return self.owners[id(x)][0]
@@ -201,13 +203,13 @@ class Glue:
             name = names.get(target.value, f"r{tree.number}")
             return f"make({name}, None)" if tree.kind is Tensor else name
         if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return f"{self.owner(type(tree))}({', '.join([self._result(x, names) for x in tree])})"
+            return f"{self.known(type(tree))}({', '.join([self._result(x, names) for x in tree])})"
         if isinstance(tree, (tuple, list)):
             ends = "()" if isinstance(tree, tuple) else "[]"
             return f"{ends[0]}{''.join([self._result(x, names) + ', ' for x in tree])}{ends[1]}"
         if isinstance(tree, dict):
-            return "{" + "".join([f"{self.owner(k)}: {self._result(x, names)}, " for k, x in tree.items()]) + "}"
-        return "None" if tree is None else self.owner(tree)
+            return "{" + "".join([f"{self.known(k)}: {self._result(x, names)}, " for k, x in tree.items()]) + "}"
+        return "None" if tree is None else self.known(tree)
 
 
 def _references() -> tuple[int, int, int, int]:
