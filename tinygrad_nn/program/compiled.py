@@ -85,7 +85,7 @@ class Compiled:
         keep_memory_once()
         eager, tracing = eager_peak(trace), clock.lap()
         program = lowered(trace.tracer, trace.targets, self.exact, self.workers)
-        named(program.plain, trace.tracer, trace.targets, trace.result, self.function)
+        named(program, trace.tracer, trace.result, self.function)
         replay = Replay(trace, program, self.name)
         compiling = clock.lap()
         result = checked(replay, flat, clock.pausing(lambda: self._itself(args, kwargs)), self.exact)

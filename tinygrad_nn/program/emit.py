@@ -44,10 +44,12 @@ class Names:
         self.found: dict[Value, str] = {}
 
     def of(self, value: Value) -> str:
-        """Return the value's name, that of an adjoint after its primal's, that of a step after the whole."""
+        """Return the value's name, that of an adjoint with a d before its primal's."""
         if value not in self.found:
-            wish = f"d{self.of(value.primal)}" if value.primal is not None else value.name
-            wish = wish if value.whole is None else self.of(value.whole)
+            if value.primal is not None:
+                wish = f"d{self.of(value.primal)}"
+            else:
+                wish = value.name if value.after is None else f"{self.of(value.after)}{value.name}"
             self.found[value] = self.new(wish or "t#")
         return self.found[value]
 
@@ -141,6 +143,10 @@ class Emitter:
                 "",
             ]
         for value, offset in self.plan.offsets.items():
+            if value.after is not None and self.same_memory(value.after, value) and value.strides == value.after.strides:
+                self.names.found[value] = self.names.of(value.after)
+                self.built.add(value)
+                continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
             where = f"at({offset}, {value.shape}, {literal(value.dtype)}{strides})"
             self.head.append(f"{self.names.of(value)} = {where}")

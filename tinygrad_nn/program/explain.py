@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 from .emit import Names, literal, literal_array
 from .folding import Folding
 from .lowering import Lowered
-from .notation import Derivation, Notation
+from .notation import Derivation, Notation, extents
 from .readings import DEFINITIONS, readable
 from .tracer import Source, Target
 from .tracing import Place, Trace
 from .values import Line, Value
 
+_SHORT, _LONG, _FEW = 24, 72, 16
 _HEAD = '''"""{title}, as one would write it by hand.
 
 In the comments: dL/dx is the adjoint of x, · the product of matrices, ∘ that of entries, ᵀ transposes.
@@ -24,6 +26,37 @@ In the comments: dL/dx is the adjoint of x, · the product of matrices, ∘ that
 
 import numpy as np
 '''
+
+
+def _is_unary(operation: str) -> bool:
+    """Return whether an operation is a function of one array, entry by entry."""
+    return operation in ("relu", "sigmoid") or getattr(getattr(np, operation, None), "nin", 0) == 1
+
+
+def constant(x: np.ndarray) -> str | None:
+    """Return the text of a constant array, None if it is too large for text."""
+    dtype = "" if x.dtype in (float, np.dtype(int), bool) else f", {literal(x.dtype)}"
+    shape = x.shape[0] if x.ndim == 1 else x.shape
+    if x.ndim and x.size and x.dtype.kind == "f" and (x == x.flat[0]).all():
+        number = literal(float(str(x.flat[0])))
+        filled = {"0.0": f"np.zeros({shape}", "1.0": f"np.ones({shape}"}.get(number, f"np.full({shape}, {number}")
+        return f"{filled}{dtype})"
+    steps = np.unique(np.diff(x)) if x.ndim == 1 and x.size > 2 and x.dtype == int else x[:0]
+    if steps.size == 1 and steps[0] > 0:
+        start, step = int(x[0]), int(steps[0])
+        stop = start + step * x.size
+        return f"np.arange({f'{start}, ' if start or step > 1 else ''}{stop}{f', {step}' if step > 1 else ''})"
+    if x.ndim == 2 and x.dtype.kind == "f" and np.array_equal(x, np.eye(len(x), x.shape[1])):
+        return f"np.eye({extents(x.shape) if x.shape[0] != x.shape[1] else len(x)}{dtype})"
+    if x.size > _FEW or not x.size or x.dtype.kind not in "bif":
+        return literal_array(x)
+    text = f"np.array({literal_list(x.tolist())}{dtype})"
+    return text if len(text) <= _LONG else None
+
+
+def literal_list(x: Any) -> str:
+    """Return the text of nested lists of numbers."""
+    return f"[{', '.join(map(literal_list, x))}]" if isinstance(x, list) else literal(x)
 
 
 class Listing(str):
@@ -65,6 +98,7 @@ class _Explainer:
         self.operations = {present(v): name for v, name in reversed(trace.tracer.operations.items())}
         self.names = Names()
         self.names.used |= {*DEFINITIONS, "gradients", "parameters", "state"}
+        self.wholes = {(self.pass_of(v), v.primal): v for v in self.makers if v.primal is not None}
         self.sections = self.divided()
         self.folded = Folding(self.program, [s.lines for s in self.sections]).folded
         self.notation = Notation(self.names.of, self.makers, self.folded)
@@ -88,7 +122,7 @@ class _Explainer:
         for n, one in enumerate(self.passes, start=1):
             if one.start <= number < one.stop:
                 return "backward" if n == 1 else f"backward, pass {n}"
-        return "forward" if not self.passes or number < self.passes[0].start else "after the backward pass"
+        return "forward" if not self.passes or number < self.passes[0].start else "afterwards"
 
     def updates(self) -> set[Line]:
         """Return the lines that lead to nothing but new parameters and state."""
@@ -152,10 +186,16 @@ class _Explainer:
         """Return a value's name in a derivation: dL/dx for the adjoint of x."""
         if value.primal is None:
             return self.names.of(value)
-        number = self.numbers.get(value, 0)
-        n = next((n for n, one in enumerate(self.passes, start=1) if number < one.stop), 1)
+        n = self.pass_of(value)
+        if self.wholes[n, value.primal] is not value:
+            return self.names.of(value)
         primal = self.symbol(value.primal)
         return f"d{'L' if n == 1 else f'L{n}'}/d{f'({primal})' if value.primal.primal is not None else primal}"
+
+    def pass_of(self, value: Value) -> int:
+        """Return the number of the backward pass that a value is an adjoint of, from 1 on."""
+        number = self.numbers.get(value, 0)
+        return next((n for n, one in enumerate(self.passes, start=1) if number < one.stop), len(self.passes))
 
     # Text.
 
@@ -173,12 +213,12 @@ class _Explainer:
                     *first, code = self.code(line)
                     body += [*[(text, "") for text in first], (code, self.shape(line))]
         body += [("", ""), *[(text, "") for text in self.returned()]]
-        column = max([len(code) for code, shape in body if shape], default=0) + 2
-        lines = [f"    {code.ljust(column)}# {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
+        column = max([len(code) for code, shape in body if shape and len(code) <= 100], default=0) + 2
+        lines = [f"    {code.ljust(column - 2)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
         used = {line.function.text for line in self.program.lines}
         helpers = [f"\n{text}" for name, text in DEFINITIONS.items() if name in used]
         head = textwrap.fill(f"def step({', '.join(self.parameters())}):", 100, subsequent_indent=" " * 9)
-        text = Listing("\n".join([_HEAD.format(title=title) + "".join(helpers), "", head, *lines, ""]))
+        text = Listing("\n".join([_HEAD.format(title=title if title.isidentifier() else "The function") + "".join(helpers), "", head, *lines, ""]))
         text.inputs = self.inputs
         return text
 
@@ -190,16 +230,17 @@ class _Explainer:
         return list(self.inputs)
 
     def constants(self) -> list[tuple[str, str]]:
-        """Return the lines that make small constants; large ones are parameters."""
-        read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
+        """Return the lines that make small constants; the smallest stand where they are read, large ones are parameters."""
+        uses = Counter(v for line in self.program.lines for v in line.reads())
         found = []
         for value in self.program.constants:
-            if value in read:
-                text = literal_array(value.concrete)
-                if text is None or len(text) > 80:
-                    self.inputs[self.names.of(value)] = value.concrete
-                else:
-                    found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
+            text = constant(value.concrete)
+            if text is not None and len(text) <= _SHORT and uses[value] == 1:
+                self.notation.texts[value] = self.derivation.texts[value] = text
+            elif text is not None and (uses[value] or value in self.program.outputs):
+                found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
+            elif uses[value] or value in self.program.outputs:
+                self.inputs[self.names.of(value)] = value.concrete
         return found
 
     def code(self, line: Line) -> list[str]:
@@ -211,7 +252,8 @@ class _Explainer:
         if line.function.text == "op_scatter_add":
             (output,) = line.outputs
             dtype = "" if output.dtype == np.float64 else f", {literal(output.dtype)}"
-            zeros = f"{names} = np.zeros({output.shape}{dtype})"
+            shape = output.shape[0] if len(output.shape) == 1 else output.shape
+            zeros = f"{names} = np.zeros({shape}{dtype})"
             return [zeros, self.into(names, line.kwargs["index"], x, adding=True)]
         if line.function.form == "operation":
             return [f"{names} = {self.operation(line)}"]
@@ -221,7 +263,9 @@ class _Explainer:
         """Return the statement that writes into places of an array, or adds there what may come to one place twice."""
         parts = index if isinstance(index, tuple) else (index,)
         if adding and any(isinstance(part, (Value, list)) for part in parts):
-            return f"np.add.at({name}, {self.notation.operand(index)}, {self.notation.operand(x)})"
+            place = self.notation.index(index)
+            place = f"np.s_[{place}]" if ":" in place or "..." in place else self.notation.operand(index)
+            return f"np.add.at({name}, {place}, {self.notation.operand(x)})"
         return f"{name}[{self.notation.index(index)}] = {self.notation.operand(x)}"
 
     def operation(self, line: Line) -> str:
@@ -246,7 +290,7 @@ class _Explainer:
         if line.function.form in ("setitem", "operation"):
             return name
         right = self.slope(line, value) or self.derivation.line(line)[0]
-        return f"{name} = {right}" if len(right) <= 90 and "[" not in right else name
+        return f"{name} = {right}" if len(right) <= 90 else name
 
     def slope(self, line: Line, value: Value) -> str | None:
         """Return dL/dy ∘ f'(x), if that is what the adjoint of x is, where y = f(x)."""
@@ -255,7 +299,7 @@ class _Explainer:
             return None
         for g, k in (line.args, line.args[::-1]):
             y = g.primal if isinstance(g, Value) else None
-            if y is None or y not in self.operations or not isinstance(k, Value) or k in (x, y):
+            if y is None or not _is_unary(self.operations.get(y, "")) or not isinstance(k, Value) or k in (x, y):
                 continue
             if self.leaves(k, {x, y}) <= {x, y} and self.leaves(y, {x}, True) == {x}:
                 return f"{self.derivation.operand(g, 6)} ∘ {self.operations[y]}'({self.symbol(x)})"
@@ -283,6 +327,8 @@ class _Explainer:
                 wrapped = textwrap.wrap(text, 96, subsequent_indent=" " * (len(what) + 4), break_long_words=False)
                 found += [part.replace("~", " ") for part in wrapped]
                 names.append(what)
+        if len(names) == 1 and isinstance(self.trace.result, tuple) and len(self.trace.result) > 1:
+            names[0] = names[0][1:-1]
         return [*found, f"return {', '.join(names) if names else 'None'}"]
 
     def key(self, target: Target) -> str:
@@ -302,7 +348,8 @@ class _Explainer:
         if isinstance(tree, Place):
             return self.notation.operand(self.program.outputs[tree.number])
         if isinstance(tree, dict):
-            return "{" + ", ".join([f"{key!r}: {self.result(x)}" for key, x in tree.items()]) + "}"
+            entries = [f'"{key}"' if isinstance(key, str) else repr(key) for key in tree]
+            return "{" + ", ".join(map("{}: {}".format, entries, map(self.result, tree.values()))) + "}"
         if isinstance(tree, (tuple, list)):
             inner = ", ".join(map(self.result, tree)) + ("," if len(tree) == 1 and isinstance(tree, tuple) else "")
             return f"({inner})" if isinstance(tree, tuple) else f"[{inner}]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .notation import Notation
 from .values import Line, Program, Value
 
-_WIDE = 76
+_WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
 
 
 class Folding:
@@ -18,7 +18,7 @@ class Folding:
         self.inputs, self.folded = set(program.inputs), set[Value]()
         self.makers = {output: line for line in program.lines for output in line.outputs}
         self.notation = Notation(_wish, self.makers, self.folded)
-        self.uses: dict[Value, int] = dict.fromkeys(program.outputs, 2)
+        self.uses: dict[Value, int] = dict.fromkeys(program.outputs, _OUTPUT)
         for line in program.lines:
             for v in line.reads():
                 self.uses[v] = self.uses.get(v, 0) + 1
@@ -47,12 +47,14 @@ class Folding:
     def is_small(self, value: Value) -> bool:
         """Return whether a value is read once, and has neither a name of its own nor that of something kept."""
         line = self.makers[value]
+        if line.function.form == "operator" and self.uses[value] < _OUTPUT and self.width(line) <= _TINY:
+            return True
         if self.uses[value] > 1 or line.several or line.function.form in ("setitem", "operation"):
             return False
         if value.primal is not None:
             kept = value.primal in self.inputs or (value.primal in self.makers and value.primal not in self.folded)
             return not kept
-        return value.name.endswith("#") or value.whole is not None
+        return value.name.endswith("#") or value.after is not None
 
 
 def _is_transpose(line: Line) -> bool:
@@ -60,4 +62,6 @@ def _is_transpose(line: Line) -> bool:
 
 
 def _wish(value: Value) -> str:
-    return value.name if value.primal is None else f"d{_wish(value.primal)}"
+    if value.primal is not None:
+        return f"d{_wish(value.primal)}"
+    return value.name if value.after is None else f"{_wish(value.after)}{value.name}"

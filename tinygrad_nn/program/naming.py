@@ -7,34 +7,47 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
+from .lowering import Lowered
 from .origins import captured
-from .tracer import Source, Target, Tracer
+from .tracer import Source, Tracer
 from .tracing import Place
-from .values import Line, Program, Value
+from .values import Line, Value
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu", "silu", "softplus")
 _WEIGHT = re.compile(r"(.*?)(?:W|[Ww]eights?)_?(\d*)$")
 _SHORT = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
-    "{0}[{1}]": "part", "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
+    "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.add.accumulate": "cumsum", "{0}[{1}]": "part", "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
 }  # fmt: skip
 
 
-def named(program: Program, tracer: Tracer, targets: list[Target], result: Any, function: Callable[..., Any]) -> None:
-    """Give the program's values names: inputs, results, what the lines compute, and the adjoints of all these."""
+def named(lowered: Lowered, tracer: Tracer, result: Any, function: Callable[..., Any]) -> None:
+    """Give a program's values names: inputs, results, what the lines compute, and the adjoints of all these."""
     known = captured(function)
-    for source in tracer.sources:
-        source.value.name = source.value.name or known.get(id(source.owner)) or _of_source(source)
-    for value in program.constants:
-        value.name = value.name or known.get(id(value.concrete), "constant#")
-    names = _Names(program, tracer)
-    names.of_results(dict(_keys(result)), targets)
+    for source in lowered.sources:
+        value = source.value
+        value.name = value.name or known.get(id(source.owner)) or known.get(id(value.concrete)) or _of_source(source)
+    for value in lowered.program.constants:
+        value.name = value.name or known.get(id(value.concrete)) or _of_constant(value.concrete)
+    names = _Names(lowered, tracer)
+    names.of_results(dict(_keys(result)))
     names.of_lines()
-    names.of_adjoints(targets)
+    names.of_adjoints()
 
 
 def _of_source(source: Source) -> str:
-    return "gradient#" if source.kind == "gradient" else "w#" if source.value.is_array else "x#"
+    if source.kind == "gradient":
+        return "gradient#"
+    return "seed#" if source.value.concrete.size == 1 else "tensor#"
+
+
+def _of_constant(x: np.ndarray) -> str:
+    if x.ndim and x.size and (x == 1).all():
+        return "ones#"
+    number = x.item() if x.ndim == 0 else None
+    return "constant#" if number is None else {0: "zero", 1: "one", 2: "two"}.get(number, "number#")
 
 
 def _keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
@@ -50,16 +63,20 @@ def _keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
 
 
 class _Names:
-    def __init__(self, program: Program, tracer: Tracer) -> None:
+    """Names the values of the program before memory was planned; those that come later are steps of these."""
+
+    def __init__(self, lowered: Lowered, tracer: Tracer) -> None:
+        program = lowered.plain
         self.program, self.tracer = program, tracer
+        self.targets = list(zip(lowered.targets, program.outputs, strict=True))
         self.makers = {output: line for line in program.lines for output in line.outputs}
         self.inputs = set(program.inputs)
         self.readers = Counter(v for line in program.lines for v in line.reads())
         self.operations = {program.present(v): name for v, name in reversed(tracer.operations.items())}
 
-    def of_results(self, keys: dict[int, str], targets: list[Target]) -> None:
+    def of_results(self, keys: dict[int, str]) -> None:
         """Name a function's results by their keys; what the first backward pass starts from is the loss."""
-        for value, target in zip(self.program.outputs, targets, strict=True):
+        for target, value in self.targets:
             if target.kind == "result" and value in self.makers:
                 value.name = value.name or keys.get(target.key, "")
         roots = [self.program.present(v) for p in self.tracer.passes[:1] for v in p.roots]
@@ -88,33 +105,36 @@ class _Names:
         terms = [v for v in line.reads() if v not in self.inputs]
         if line.function.text == "np.add" and len(terms) == 1 and re.fullmatch(r".*Z\d*", terms[0].name):
             if self.readers[terms[0]] == 1 and terms[0].shape == output.shape:
-                terms[0].whole = output
-                return terms[0].name
+                name, terms[0].name, terms[0].after = terms[0].name, "", output
+                return name
         return None
 
     def of_call(self, line: Line, output: Value) -> str:
         """Return the name of an operation or a function, to be numbered."""
         text = line.function.text
         if text == "np.transpose" and isinstance(line.args[0], Value) and output.concrete.ndim == 2:
-            return f"{line.args[0].name}T"
+            output.after = line.args[0]
+            return "T"
         if line.function.form == "operator":
             return "number#"
         text = _SHORT.get(text) or self.operations.get(output) or text.split(".")[-1].removeprefix("op_")
         return f"{_SHORT.get(text, text)}#"
 
-    def of_adjoints(self, targets: list[Target]) -> None:
+    def of_adjoints(self) -> None:
         """Mark the adjoints: the name of each is a d before that of its primal."""
         present = self.program.present
         arrays = [s for s in self.tracer.sources if s.kind == "array"]
         gradients = [
             (v, s.value)
-            for v, t in zip(self.program.outputs, targets, strict=True)
+            for t, v in self.targets
             if t.kind == "gradient"
             for s in arrays
             if s.owner is t.owner
         ]
         for value, primal in [*gradients, *self.tracer.adjoints.items()]:
             value, primal = present(value), present(primal)
+            if not primal.name and primal.after is None and (name := self.operations.get(primal)):
+                primal.name = f"{_SHORT.get(name, name)}#"
             if value in self.makers and value.primal is None and not _descends(primal, value):
                 value.primal = primal
 

@@ -23,7 +23,8 @@ _OF_NUMBERS = {symbol: level for symbol, level in _BINARY.values()} | {"**": POW
 _UNARY = {"np.negative": "-", "np.invert": "~", "np.positive": "+"}
 _METHODS = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
-    "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.mean": "mean",
+    "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.mean": "mean", "np.argmax": "argmax",
+    "np.argmin": "argmin", "np.add.accumulate": "cumsum", "np.multiply.accumulate": "cumprod",
 }  # fmt: skip
 
 Text = tuple[str, int]
@@ -34,9 +35,12 @@ class Notation:
 
     def __init__(self, name: Callable[[Value], str], makers: dict[Value, Line], folded: set[Value]) -> None:
         self.name, self.makers, self.folded = name, makers, folded
+        self.texts: dict[Value, str] = {}
 
     def value(self, value: Value) -> Text:
         """Return the name of a value, or its expression."""
+        if value in self.texts:
+            return self.texts[value], ATOM
         return self.line(self.makers[value]) if value in self.folded else (self.name(value), ATOM)
 
     def operand(self, x: Any, level: int = 0) -> str:
@@ -66,6 +70,8 @@ class Notation:
             return self.binary(*_BINARY[function.text], *_number_first(line))
         if function.text in _UNARY and not line.kwargs and _has_dtype(args):
             return f"{_UNARY[function.text]}{self.operand(args[0], SIGN)}", SIGN
+        if function.text == "np.square" and not line.kwargs and _has_dtype(args):
+            return self.binary("**", POWER, args[0], 2)
         if function.text in _METHODS and _has_dtype(args):
             return self.reduction(line)
         if function.text == "{0}[{1}]":
@@ -75,7 +81,7 @@ class Notation:
         if function.text == "np.transpose" and len(args) == 1 and line.kwargs.get("axes") is None:
             return self.transposed(args[0])
         if function.text == "np.reshape" and len(args) == 2 and not line.kwargs and _has_dtype(args):
-            return f"{self.operand(args[0], ATOM)}.reshape({self.operand(args[1])})", ATOM
+            return f"{self.operand(args[0], ATOM)}.reshape({extents(args[1])})", ATOM
         return self.call(line.function.text.replace("np.absolute", "np.abs"), args, line.kwargs), ATOM
 
     def call(self, name: str, args: Any, kwargs: Any) -> str:
@@ -103,7 +109,8 @@ class Notation:
 
     def reduction(self, line: Line) -> Text:
         """Return a sum or the like: a method of a name, a function of an expression."""
-        given = {"axis": 0} | dict(zip(("axis", "dtype", "out", "keepdims"), line.args[1:], strict=False)) | line.kwargs
+        usual = {} if "arg" in line.function.text else {"axis": 0}
+        given = usual | dict(zip(("axis", "dtype", "out", "keepdims"), line.args[1:], strict=False)) | line.kwargs
         idle = {"axis": None, "dtype": None, "out": None, "keepdims": False}
         kept = {key: x for key, x in given.items() if not (key in idle and x is idle[key])}
         if isinstance(kept.get("axis"), tuple) and len(kept["axis"]) == 1:
@@ -153,6 +160,11 @@ class Derivation(Notation):
         if line.function.text == "np.add.reduce" and not line.kwargs.get("keepdims"):
             return f"Σ {self.operand(line.args[0], TIMES + 1)}", TIMES
         return super().reduction(line)
+
+
+def extents(shape: Any) -> str:
+    """Return a shape as it stands among arguments: without parentheses if it can."""
+    return ", ".join(map(str, shape)) if isinstance(shape, tuple) and shape else str(shape)
 
 
 def _has_dtype(args: Any) -> bool:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .functions import of_method, of_numpy
-from .rewrites import without_dead_lines
-from .values import Function, Line, Program, Value
+from .values import Function, Line, Program, Value, mapped
 
 SUM = of_method(np.add, "reduce")
 MEAN = Function("np.mean", np.mean)
@@ -20,6 +19,11 @@ _SHIFTED = ("np.exp", ("np.subtract", "x", ("np.maximum.reduce", "x")))
 PATTERNS: dict[str, Any] = {
     "sigmoid": ("np.divide", ("np.where", ("np.less", "x", 0), _EXPONENTIAL, 1), ("np.add", 1, _EXPONENTIAL)),
     "softmax": ("np.divide", _SHIFTED, ("np.add.reduce", _SHIFTED)),
+    "cross_entropy": (
+        "np.subtract",
+        ("np.reshape", ("np.log", ("np.add.reduce", _SHIFTED))),
+        ("{0}[{1}]", ("np.reshape", _SHIFTED[1]), "places"),
+    ),
 }
 DEFINITIONS = {
     "sigmoid": '''
@@ -34,19 +38,73 @@ def softmax(x, axis):
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
 ''',
+    "cross_entropy": '''
+def cross_entropy(z, y):
+    """-log(softmax(z)[y]) of each row, without overflow."""
+    z = z - z.max(axis=-1, keepdims=True)
+    return np.log(np.exp(z).sum(axis=-1)) - z[np.arange(len(y)), y]
+''',
 }
 
 
 def readable(program: Program) -> Program:
-    """Return the program without its guards, in people's words."""
+    """Return the program without its guards, in people's words; no value of the program itself is changed."""
     program = program.copy()
     program.lines = [line for line in program.lines if line.function.form != "guard"]
-    program = without_dead_lines(program)
+    _without_idle_factors(program)
     makers = {output: line for line in program.lines for output in line.outputs}
     for line in program.lines:
         for reading in _READINGS:
             reading(line, makers)
-    return without_dead_lines(program)
+    made = [v for line in program.lines for v in line.reads() if v.name == "labels" and v not in makers]
+    program.constants += dict.fromkeys(v for v in made if v not in program.inputs)
+    _without_dead_lines(program)
+    return program
+
+
+def _without_dead_lines(program: Program) -> None:
+    """Leave out what no output depends on."""
+    needed = set(program.outputs)
+    kept = []
+    for line in reversed(program.lines):
+        if needed.intersection(line.outputs):
+            kept.append(line)
+            needed.update(line.reads())
+    program.lines = kept[::-1]
+
+
+def _without_idle_factors(program: Program) -> None:
+    """Write a constant of equal entries as the number, where the result is no larger for it; leave out 1 times x."""
+    constants = set(program.constants)
+    same: dict[Value, Value] = {}
+    kept = []
+
+    def now(value: Value) -> Value:
+        return same.get(value, value)
+
+    for line in program.lines:
+        line.args, line.kwargs = mapped(now, line.args), mapped(now, line.kwargs)
+        if line.function.form == "ufunc" and line.function.text != "np.matmul" and not line.kwargs:
+            line.args = tuple([_number(x, line) if isinstance(x, Value) and x in constants else x for x in line.args])
+            others = [x for x in line.args if not (isinstance(x, float) and x == 1)]
+            if line.function.text == "np.multiply" and len(others) == 1 and _is_like(others[0], line.outputs[0]):
+                same[line.outputs[0]] = others[0]
+                continue
+        kept.append(line)
+    program.lines, program.outputs = kept, list(map(now, program.outputs))
+
+
+def _is_like(x: Any, y: Value) -> bool:
+    return isinstance(x, Value) and x.shape == y.shape and x.dtype == y.dtype
+
+
+def _number(value: Value, line: Line) -> Any:
+    """Return the number of which a constant consists, if another operand alone makes the result what it is."""
+    x, y = value.concrete, line.outputs[0]
+    others = [v for v in line.reads() if v is not value]
+    if y.dtype.kind != "f" or not x.size or not (x == x.flat[0]).all() or x.dtype != y.dtype:
+        return value
+    return float(str(x.flat[0])) if any(_is_like(v, y) for v in others) else value
 
 
 def _matches(x: Any, pattern: Any, makers: dict[Value, Line], bound: dict[str, Any]) -> bool:
@@ -62,8 +120,9 @@ def _matches(x: Any, pattern: Any, makers: dict[Value, Line], bound: dict[str, A
         axis = line.kwargs.get("axis", 0)
         if not line.kwargs.get("keepdims") or bound.setdefault("axis", axis) != axis:
             return False
-    return len(line.args) == len(pattern) - 1 and all(
-        _matches(part, wanted, makers, bound) for part, wanted in zip(line.args, pattern[1:], strict=True)
+    statics = line.args[len(pattern) - 1 :]
+    return not any(isinstance(x, Value) for x in statics) and all(
+        _matches(part, wanted, makers, bound) for part, wanted in zip(line.args, pattern[1:], strict=False)
     )
 
 
@@ -71,10 +130,35 @@ def _named(line: Line, makers: dict[Value, Line]) -> None:
     """Call a stable form by its name."""
     for name, pattern in PATTERNS.items():
         bound: dict[str, Any] = {}
-        if line.function.text == pattern[0] and _matches(line.outputs[0], pattern, makers, bound):
-            line.function, line.args = Function(name, line.function.apply), (bound.pop("x"),)
-            axis = bound.get("axis")
-            line.kwargs = {"axis": axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis} if bound else {}
+        if line.function.text != pattern[0] or not _matches(line.outputs[0], pattern, makers, bound):
+            continue
+        args = [bound.pop("x")]
+        if "places" in bound:
+            labels = _labels(bound["places"], args[0].shape, makers)
+            if labels is None:
+                continue
+            args.append(labels)
+        axis = bound.get("axis")
+        axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+        line.function, line.args = Function(name, line.function.apply), tuple(args)
+        line.kwargs = {"axis": axis} if name == "softmax" else {}
+
+
+def _labels(places: Any, shape: tuple[int, ...], makers: dict[Value, Line]) -> Value | None:
+    """Return the labels of places in rows of k that are laid end to end, None if they were not made like that."""
+    if len(shape) != 2 or not isinstance(places, Value) or places.shape != shape[:1]:
+        return None
+    if places not in makers:
+        return Value(places.concrete % shape[1], "labels")
+    line = makers[places]
+    starts = [x for x in line.args if isinstance(x, Value) and x not in makers and _counts(x.concrete, shape)]
+    others = [x for x in line.args if x not in starts]
+    return others[0] if line.function.text == "np.add" and len(others) == 1 and isinstance(others[0], Value) else None
+
+
+def _counts(x: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether an array holds where each row begins."""
+    return np.array_equal(x, np.arange(0, shape[0] * shape[1], shape[1]))
 
 
 def _sum_over_rows(line: Line, makers: dict[Value, Line]) -> None:
@@ -84,7 +168,7 @@ def _sum_over_rows(line: Line, makers: dict[Value, Line]) -> None:
     ones, x = line.args
     if not (isinstance(ones, Value) and isinstance(x, Value)) or ones in makers or x.concrete.ndim != 2:
         return
-    if ones.concrete.ndim == 1 and ones.name == "constant#" and ones.concrete.size and (ones.concrete == 1).all():
+    if ones.concrete.ndim == 1 and ones.name == "ones#":
         line.function, line.args, line.kwargs = SUM, (x,), {"axis": 0}
 
 
@@ -93,10 +177,10 @@ def _share(line: Line, makers: dict[Value, Line]) -> None:
     if line.function.text != "np.multiply" or line.kwargs or len(line.args) != 2:
         return
     for x, factor in (line.args, line.args[::-1]):
-        if not (isinstance(x, Value) and isinstance(factor, float) and 0 < factor < 1):
+        if not (isinstance(x, Value) and isinstance(factor, float) and 0 < factor < 0.5 and x.dtype is not None):
             continue
         n = round(1 / factor)
-        if factor == 1 / n and n in (x.concrete.size, *x.shape):
+        if x.dtype.type(factor) == x.dtype.type(1 / n) and n in (x.concrete.size, *x.shape):
             line.function, line.args = of_numpy(np.divide), (x, n)
             return
 
@@ -110,9 +194,52 @@ def _mean(line: Line, makers: dict[Value, Line]) -> None:
     if summed is None or summed.function.text != "np.add.reduce" or isinstance(n, Value):
         return
     (x,) = summed.args
-    if set(summed.kwargs) <= {"axis", "keepdims"} and isinstance(x, Value) and x.dtype.char in "fd":
+    if set(summed.kwargs) <= {"axis", "keepdims"} and isinstance(x, Value) and x.dtype.char in "fd?":
         if float(n) * total.concrete.size == x.concrete.size > 0:
             line.function, line.args, line.kwargs = MEAN, (x,), {"axis": 0} | summed.kwargs
+
+
+def _plain_sum(line: Line, makers: dict[Value, Line]) -> None:
+    """Write the sum over a column that was made of an array as the sum over the array."""
+    x = line.args[0] if line.args else None
+    if line.function.text == "np.reshape" and not line.outputs[0].shape and _made_by(x, makers, "np.add.reduce"):
+        summed = makers[x]
+        column = summed.args[0]
+        if summed.kwargs == {"axis": 0} and column.shape[1:] == (1,) and _made_by(column, makers, "np.reshape"):
+            line.function, line.args, line.kwargs = SUM, (makers[column].args[0],), {"axis": None}
+
+
+def _vector(line: Line, makers: dict[Value, Line]) -> None:
+    """Write the product of a matrix with a vector, or of a vector with a matrix, without the shapes between."""
+    x = line.args[0] if line.args else None
+    if line.function.text != "np.reshape" or not _made_by(x, makers, "np.matmul") or line.outputs[0].concrete.ndim != 1:
+        return
+    operands = list(makers[x].args)
+    for place, axis in ((0, 0), (1, 1)):
+        v = operands[place]
+        inner = makers[v].args[0] if _made_by(v, makers, "np.reshape") else None
+        if isinstance(inner, Value) and inner.concrete.ndim == 1 and v.concrete.ndim == 2 and v.shape[axis] == 1:
+            operands[place] = inner
+    if sum(v.concrete.ndim == 1 for v in operands) == 1:
+        line.function, line.args, line.kwargs = makers[x].function, tuple(operands), {}
+
+
+def _made_by(x: Any, makers: dict[Value, Line], text: str) -> bool:
+    return isinstance(x, Value) and x in makers and makers[x].function.text == text
+
+
+def _usual(line: Line, makers: dict[Value, Line]) -> None:
+    """Write what has several names by the usual one, and leave out axes that are all there are."""
+    if line.function.text == "np.matrix_transpose" and line.outputs[0].concrete.ndim == 2:
+        line.function = of_numpy(np.transpose)
+    x = line.args[0] if line.args else None
+    if line.function.text.endswith(".reduce") or line.function is MEAN:
+        axis = line.kwargs.get("axis", 0)
+        ndim = x.concrete.ndim if isinstance(x, Value) and x.is_array else 0
+        if ndim and not line.kwargs.get("keepdims") and len(axis if isinstance(axis, tuple) else (axis,)) == ndim:
+            line.kwargs = line.kwargs | {"axis": None}
+    if line.kwargs.get("keepdims") is False:
+        line.kwargs = {key: value for key, value in line.kwargs.items() if key != "keepdims"}
 
 
 def _whole(line: Line, makers: dict[Value, Line]) -> None:
@@ -121,4 +248,6 @@ def _whole(line: Line, makers: dict[Value, Line]) -> None:
         line.args = tuple([int(x) if type(x) is float and x.is_integer() and abs(x) < 1e6 else x for x in line.args])
 
 
-_READINGS: list[Callable[[Line, dict[Value, Line]], None]] = [_named, _sum_over_rows, _share, _mean, _whole]
+_READINGS: list[Callable[[Line, dict[Value, Line]], None]] = [
+    _named, _sum_over_rows, _plain_sum, _vector, _share, _mean, _usual, _whole,
+]  # fmt: skip

@@ -212,8 +212,9 @@ class Tracer(Watcher):
         """Note which value is the adjoint of which."""
         g = g._array if isinstance(g, Tensor) else g
         self.passes[-1].stop = len(self.lines)
-        if isinstance(g, Traced) and node in self.of_node:
-            self.adjoints.setdefault(g.value, self.of_node[node])
+        primal = self.of_node.get(node) or _leaf(node)
+        if isinstance(g, Traced) and primal is not None:
+            self.adjoints.setdefault(g.value, primal)
 
     def opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Compute an operation that can't be taken apart as one line."""
@@ -293,7 +294,7 @@ class Tracer(Watcher):
     def _number(self, owner: Any, name: str, place: int | None, value: float) -> Number:
         key = (id(owner), name, place)
         if key not in self.numbers:
-            self.numbers[key] = Number(self, Value(value, name if place is None else f"{name}{place + 1}"))
+            self.numbers[key] = Number(self, Value(value, name if place is None else f"{name.removesuffix('s')}{place + 1}"))
             self.sources.append(Source(self.numbers[key].value, "hyperparameter", owner, (name, place)))
         return self.numbers[key]
 
@@ -324,6 +325,13 @@ class Tracer(Watcher):
         """Give every tensor that the function touched back what it was."""
         for handle in self.handles.values():
             handle.restore()
+
+
+def _leaf(node: Any) -> Value | None:
+    """Return the value of a tensor that was made of an argument, by its node."""
+    tensor = node.handle() if node.operation is None and node.handle is not None else None
+    array = None if tensor is None else tensor._array
+    return array.value if isinstance(array, Traced) else None
 
 
 def _is_of_the_trace(error: BaseException) -> bool:

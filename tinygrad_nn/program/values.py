@@ -14,15 +14,16 @@ class Value:
 
     `concrete` is what it was while it was traced. `dtype` is None for a Python number, which stays weak.
     `base` is the value whose memory it looks into, if it is a view. `primal` is the value that it is the
-    adjoint of, `whole` the value that it is a step of, if it is one. A `name` that ends in # is to be numbered.
+    adjoint of, if it is one. A `name` that ends in # is to be numbered; with `after` it is appended to the
+    name of that value, as T is for a transpose.
     """
 
-    __slots__ = ("base", "concrete", "dtype", "name", "primal", "shape", "strides", "whole")
+    __slots__ = ("after", "base", "concrete", "dtype", "name", "primal", "shape", "strides")
 
     def __init__(self, concrete: Any, name: str = "", base: Value | None = None) -> None:
         self.concrete, self.name, self.base = concrete, name, base
         self.primal: Value | None = None
-        self.whole: Value | None = None
+        self.after: Value | None = None
         self.shape: tuple[int, ...] = getattr(concrete, "shape", ())
         self.dtype: Any = getattr(concrete, "dtype", None)
         self.strides = concrete.strides if isinstance(concrete, np.ndarray) else ()
