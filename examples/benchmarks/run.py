@@ -5,11 +5,12 @@
     python examples/benchmarks/run.py --only a b c e f plain tuned jax torch tinygrad_nn tinygrad_nn-compiled
     python examples/benchmarks/run.py --quick --only a plain tinygrad_nn
 
-First every contestant is checked to compute the same step (`one.py`). Then rounds of fresh
-processes, one per contestant and work, in rotating order: each warms up and reports its median
-time, and the table shows the median over the rounds; the first step, which may compile, apart. Works are listed in `works.py`. Import time is
-that of a process that has imported numpy already. Targets are printed with pass or MISS and never
-change the exit code, which is 1 only if a contestant fails or computes something else. There is no
+First every contestant is checked to compute the same steps (`one.py`). Then rounds of fresh
+processes, one per contestant and work, in rotating order: each warms up and reports its median time,
+and apart from it that of its first step, in which some compile. The table shows the medians over the
+rounds. Works are listed in `works.py`. Import time is that of a process that has imported numpy
+already. Targets are printed with pass or MISS and never change the exit code, which is 1 only if a
+contestant fails or computes something else. There is no
 verdict on a time whose median is far above its lowest process: then others were at work. Several
 BLAS threads wait for each other, so on a busy machine their steps can take a hundred times as long;
 `--threads 1` is the way to measure there.

@@ -320,7 +320,7 @@ def times(spellings: Spellings, seconds: float) -> dict[str, tuple[float, float]
         calls[name] = math.ceil(TURN / max(time.perf_counter() - start, 1e-7))
     found: dict[str, list[float]] = {name: [] for name in spellings}
     end = time.perf_counter() + seconds * len(spellings)
-    while len(next(iter(found.values()))) < 7 or time.perf_counter() < end:
+    while len(next(iter(found.values()))) < (7 if seconds else 1) or time.perf_counter() < end:
         for name, spelling in spellings.items():
             start = time.perf_counter()
             for _ in range(calls[name]):
