@@ -1,12 +1,13 @@
 """One contestant at one work, in a process of its own: checked, or timed. Prints JSON.
 
 Run by `run.py`; by itself: `python one.py time a64 plain`. A check compares the parameters after
-one step (the gradients of a chain) with the plain yardstick's, and measures peak memory: the
-process's highest resident set (VmHWM) over the first five steps, less its resident set (VmRSS)
-before the contestant was made. That baseline holds the imports, the data and what a step of a
-miniature network pages in, so neither libraries nor lazily loaded code count; parameters,
-activations and gradients do, and for JAX the compiler at work on this step. Linux only, elsewhere
-null. Timing has its own process, since what was allocated before changes how glibc reuses memory.
+four steps (the gradients of a chain) with the plain yardstick's: what compiles itself at the first
+ones must be right when it runs again. It also measures peak memory: the process's highest resident
+set (VmHWM) over the first five steps, less its resident set (VmRSS) before the contestant was made.
+That baseline holds the imports, the data and what a step of a miniature network pages in, so neither
+libraries nor lazily loaded code count; parameters, activations and gradients do, and a compiler at
+work on this step (JAX, torch.compile, tg.compile). Linux only, elsewhere null. Timing has its own
+process, since what was allocated before changes how glibc reuses memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -36,8 +38,10 @@ CONTESTANTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any] | None,
     "tuned": ("numpy", steps_by_hand.Tuned, None, {}),
     "article": ("numpy", steps_by_hand.Article, None, {}),
     "tinygrad_nn": ("tinygrad_nn", steps_by_libraries.Ours, chains.ours, {}),
+    "tinygrad_nn-compiled": ("tinygrad_nn", partial(steps_by_libraries.Ours, compiled=True), None, {}),
     "tinygrad_nn-unkept": ("tinygrad_nn", steps_by_libraries.Ours, chains.ours, OFF),
     "torch": ("torch", steps_by_libraries.PyTorch, chains.pytorch, {}),
+    "torch-compiled": ("torch", partial(steps_by_libraries.PyTorch, compiled=True), None, {}),
     "jax": ("jax", steps_by_libraries.Jax, chains.jax, {}),
     "mygrad": ("mygrad", steps_by_libraries.MyGrad, chains.mygrad, {}),
     "mygrad-unguarded": (
@@ -48,6 +52,20 @@ CONTESTANTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any] | None,
     ),
     "autograd": ("autograd", steps_by_libraries.Autograd, chains.autograd, {}),
 }
+
+
+CHECKED = 4  # steps
+COMPILERS = ("c++", "g++", "clang++", "cl")
+
+
+def lacking(contestant: str) -> str | None:
+    """Return what a contestant needs and this machine has not, None if it can run."""
+    package = CONTESTANTS[contestant][0]
+    if importlib.util.find_spec(package) is None:
+        return "not installed"
+    if contestant == "torch-compiled" and not (os.environ.get("CXX") or any(map(shutil.which, COMPILERS))):
+        return "skipped: torch.compile needs a C++ compiler"
+    return None
 
 
 def memory(field: str) -> float | None:
@@ -68,21 +86,23 @@ def forget_peak() -> None:
 
 
 def reference(work: Training | Chain) -> list[np.ndarray]:
-    """Return what a contestant must agree with: changes of the parameters by a step, or gradients."""
+    """Return what a contestant must agree with: changes of the parameters by the steps, or gradients."""
     if isinstance(work, Chain):
         return [g.copy() for g in chains.plain(work)()]
     step = steps_by_hand.Plain(work)
-    step()
+    for _ in range(CHECKED):
+        step()
     return [after - before for after, before in zip(step.parameters(), work.initial(), strict=True)]
 
 
 def checked(work: Training | Chain, make: Any) -> float:
-    """Return the contestant's largest error after one step. Raises ValueError where it is wrong."""
+    """Return the contestant's largest error after the steps. Raises ValueError where it is wrong."""
     run = make(work)
     if isinstance(work, Chain):
         error = largest_error(run(), reference(work), float)
     else:
-        run()
+        for _ in range(CHECKED):
+            run()
         changes = [np.asarray(p) - before for p, before in zip(run.parameters(), work.initial(), strict=True)]
         error = largest_error(changes, reference(work), work.dtype)
     if not error <= 1:
@@ -152,10 +172,14 @@ def check(work: Training | Chain, contestant: str) -> dict[str, Any]:
 
 
 def measure(work: Training | Chain, contestant: str, seconds: float) -> dict[str, Any]:
-    """Return the time of a step, or of one operation of a chain, in seconds."""
+    """Return the time of a step, and of the first one, or of one operation of a chain, in seconds."""
     _, step, chain, _ = CONTESTANTS[contestant]
     if isinstance(work, Training):
-        return {"time": seconds_per_step(step(work), seconds)}
+        run = step(work)
+        start = time.perf_counter()
+        run()
+        first = time.perf_counter() - start
+        return {"time": seconds_per_step(run, seconds), "first": first}
     assert chain is not None
     return {"time": seconds_per_step(chain(work), seconds) / work.operations}
 

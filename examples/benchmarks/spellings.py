@@ -93,7 +93,7 @@ def relu(a: Arrays) -> Spellings:
 
 
 def mask(a: Arrays) -> Spellings:
-    """G where y > 0, else 0, in place; y is what relu returned."""
+    """Where y > 0 g, else 0, in place; y is what relu returned."""
     word = np.dtype(a.dtype.replace("float", "int"))
     y, g = np.maximum(a.x, 0), a.g
     live, floats, mine, theirs = np.empty(y.shape, bool), a.out, g.view(word), y.view(word)
@@ -157,25 +157,25 @@ def by_columns(ufunc: np.ufunc, x: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def product(a: Arrays) -> Spellings:
-    """X @ W.T for W (columns, columns): a layer's forward product."""
+    """The product x @ W.T for W (columns, columns): a layer's forward product."""
     x, W, out = a.x, a.normal(a.columns, a.columns), a.out
     return {"matmul": lambda: np.matmul(x, W.T, out=out), "dot": lambda: np.dot(x, W.T, out=out)}
 
 
 def product_back(a: Arrays) -> Spellings:
-    """G @ W: the cotangent of a layer's input."""
+    """The product g @ W: the cotangent of a layer's input."""
     g, W, out = a.g, a.normal(a.columns, a.columns), a.out
     return {"matmul": lambda: np.matmul(g, W, out=out), "dot": lambda: np.dot(g, W, out=out)}
 
 
 def product_weights(a: Arrays) -> Spellings:
-    """g.T @ x: the gradient of the weights."""
+    """The product g.T @ x: the gradient of the weights."""
     g, x, out = a.g, a.x, np.empty((a.columns, a.columns), a.dtype)
     return {"matmul": lambda: np.matmul(g.T, x, out=out), "dot": lambda: np.dot(g.T, x, out=out)}
 
 
 def product_column(a: Arrays) -> Spellings:
-    """X @ w for w (columns, 1): a layer with one output."""
+    """The product x @ w for w (columns, 1): a layer with one output."""
     x, w, out = a.x, a.normal(a.columns, 1), np.empty((a.rows, 1), a.dtype)
     flat, vector = out[:, 0], w[:, 0]
     return {
@@ -187,7 +187,7 @@ def product_column(a: Arrays) -> Spellings:
 
 
 def product_outer(a: Arrays) -> Spellings:
-    """G @ w for g (rows, 1): the cotangent that comes from a layer with one output."""
+    """The product g @ w for g (rows, 1): the cotangent that comes from a layer with one output."""
     g, w, out = a.normal(a.rows, 1), a.normal(1, a.columns), a.out
     return {
         "matmul": lambda: np.matmul(g, w, out=out),
@@ -197,7 +197,7 @@ def product_outer(a: Arrays) -> Spellings:
 
 
 def bias(a: Arrays) -> Spellings:
-    """X + b for a row b; "tiled" repeats the row, so that NumPy's inner loop is longer."""
+    """The sum x + b for a row b; "tiled" repeats the row, so that NumPy's inner loop is longer."""
     x, b, out, n = a.x, a.normal(a.columns), a.out, a.tiles()
     tile = np.empty(n * a.columns, a.dtype)
     rows, wide, target = (tile.reshape(n, a.columns), x.reshape(-1, n * a.columns), out.reshape(-1, n * a.columns))
@@ -209,7 +209,7 @@ def bias(a: Arrays) -> Spellings:
 
 
 def scaled(a: Arrays) -> Spellings:
-    """X * k for a number k."""
+    """The product x * k for a number k."""
     x, out, zero_d, full = a.x, a.out, np.array(0.3, a.dtype), np.full(a.x.shape, 0.3, a.dtype)
     return {
         "number": lambda: np.multiply(x, 0.3, out=out),
@@ -239,7 +239,7 @@ def square(a: Arrays) -> Spellings:
 
 
 def where(a: Arrays) -> Spellings:
-    """where(c, x, g)."""
+    """The function where(c, x, g)."""
     c, x, g, out = a.normal(a.rows, a.columns) > 0, a.x, a.g, a.out
     return {
         "copyto": into(out, lambda: np.copyto(out, g), lambda: np.copyto(out, x, where=c)),
@@ -320,7 +320,7 @@ def times(spellings: Spellings, seconds: float) -> dict[str, tuple[float, float]
         calls[name] = math.ceil(TURN / max(time.perf_counter() - start, 1e-7))
     found: dict[str, list[float]] = {name: [] for name in spellings}
     end = time.perf_counter() + seconds * len(spellings)
-    while len(next(iter(found.values()))) < 7 or time.perf_counter() < end:
+    while len(next(iter(found.values()))) < (7 if seconds else 1) or time.perf_counter() < end:
         for name, spelling in spellings.items():
             start = time.perf_counter()
             for _ in range(calls[name]):

@@ -14,9 +14,9 @@ from works import LEARNING_RATE, Training
 
 
 class Ours:
-    """tinygrad_nn, eager."""
+    """tinygrad_nn, eager or with the whole step compiled, its data as arguments."""
 
-    def __init__(self, work: Training) -> None:
+    def __init__(self, work: Training, compiled: bool = False) -> None:
         import tinygrad_nn as tg
 
         relus = len(work.widths) - 2
@@ -32,27 +32,31 @@ class Ours:
         network.load_state_dict(dict(zip(names, work.initial(), strict=True)))
         optimizer = tg.optim.SGD(network.parameters(), lr=LEARNING_RATE)
         loss_of = tg.binary_cross_entropy_with_logits if work.binary else tg.cross_entropy
-        X, y = work.data()
+        self.X, self.y = work.data()
 
-        def step() -> None:
+        def step(X: Any, y: Any) -> Any:
             loss = loss_of(network.logits(X), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            return loss
 
-        self.step, self.network = step, network
+        self.step, self.network = tg.compile(step) if compiled else step, network
 
     def __call__(self) -> None:
-        self.step()
+        self.loss = self.step(self.X, self.y)
 
     def parameters(self) -> list[np.ndarray]:
         return [p.data for p in self.network.parameters()]
 
 
 class PyTorch:
-    """PyTorch, eager: nn.Sequential of nn.Linear and nn.ReLU, optim.SGD."""
+    """PyTorch: nn.Sequential of nn.Linear and nn.ReLU, optim.SGD.
 
-    def __init__(self, work: Training) -> None:
+    Eager, or compiled as it can be: the loss, with what differentiates it, and the optimiser's step.
+    """
+
+    def __init__(self, work: Training, compiled: bool = False) -> None:
         import torch
 
         layers: list[Any] = []
@@ -67,11 +71,17 @@ class PyTorch:
         loss_of = functional.binary_cross_entropy_with_logits if work.binary else functional.cross_entropy
         X, y = map(torch.from_numpy, work.data())
 
+        def forward() -> Any:
+            return loss_of(network(X), y)
+
+        compiler = torch.compile if compiled else lambda function: function
+        loss_now, update = compiler(forward), compiler(optimizer.step)
+
         def step() -> None:
-            loss = loss_of(network(X), y)
+            loss = loss_now()
             optimizer.zero_grad()
             loss.backward()
-            optimizer.step()
+            update()
 
         self.step, self.network = step, network
 

@@ -1,7 +1,9 @@
-"""What is measured: the four training steps and the three chains, with their data and first numbers.
+"""What is measured: six training steps and three chains, with their data and first numbers.
 
 (a) is the article's step, in two dtypes; (b) and (c) are classifiers of ten classes; (d) is a chain
-of small operations, where the price of recording one shows. Initial weights are He-scaled in all of
+of small operations, where the price of recording one shows; (e) is the article's network on 100,000
+samples, where memory is the bound; (f) is the network of the article's first figure on 4 samples,
+where nothing counts but the calls. Initial weights are He-scaled in all of
 them, so that every parameter moves visibly in one step: the time does not depend on it.
 """
 
@@ -81,6 +83,8 @@ WORKS: dict[str, Training | Chain] = {
     "d0": Chain("(d) one operation of a chain of 4,000, shape ()", ()),
     "d1": Chain("(d) one operation of a chain of 4,000, shape (32,)", (32,)),
     "d2": Chain("(d) one operation of a chain of 4,000, shape (100, 100)", (100, 100)),
+    "e5": Training("(e) 100,000 x 2-25-50-50-25-1, float32", ARTICLE, 100_000, "float32"),
+    "f1": Training("(f) 4 x 2-4-6-6-4-1, the network of figure 1, float64", (2, 4, 6, 6, 4, 1), 4, "float64"),
 }
 
 

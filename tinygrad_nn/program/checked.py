@@ -11,7 +11,6 @@ from .. import errors
 from ..errors import CompileError
 from ..tensors import Tensor, make
 from .emit import Emitter
-from .lowering import Lowered
 from .replay import Replay
 from .tracer import Target
 from .tracing import Place
@@ -104,14 +103,14 @@ def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str,
         ):
             found.append((" ".join(emitter.written(line)), line.where))
 
-    step, emitter, _ = probed(lowered, probe)
+    emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+    step, _ = probed(emitter, probe)
     step(*replay.fetch(flat), *[np.empty_like(v.concrete) for v in lowered.outs])
     return found[0] if found else ("", "")
 
 
-def probed(lowered: Lowered, probe: Callable[..., None]) -> tuple[Callable[..., Any], Emitter, str]:
-    """Return the program with a call of `probe` after every line, what wrote it, and its source."""
-    emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+def probed(emitter: Emitter, probe: Callable[..., None]) -> tuple[Callable[..., Any], str]:
+    """Return a program with a call of `probe` after every line, and its source."""
     source, space = emitter.source("probed", probe=True), dict[str, Any]()
     exec(source, space)
-    return space["build"]([v.concrete for v in emitter.large], emitter.operations | {"probe": probe}), emitter, source
+    return space["build"]([v.concrete for v in emitter.large], emitter.operations | {"probe": probe}), source

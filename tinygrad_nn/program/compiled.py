@@ -93,6 +93,7 @@ class Compiled:
         replay.made = Made(
             reason if self.programs else "the first call", described(key[1]), tracing, compiling, clock.lap(), eager
         )
+        replay.forget()
         self.programs[key] = [replay, *known]
         if len(self.programs) > KINDS:
             del self.programs[next(iter(self.programs))]

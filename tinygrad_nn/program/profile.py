@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .checked import probed
+from .emit import Emitter
 from .replay import Replay
 
 _RUNS, _SECONDS, _MARKED = 20, 0.5, 3
@@ -52,16 +53,26 @@ class Profile:
 
 
 def profiled(replay: Replay, flat: list[Any]) -> Profile:
-    """Return the profile of a program on copies of its inputs. Raises what the program raises."""
+    """Return the profile of a program on copies of its inputs. Raises what the program raises.
+
+    With workers, it is that of the first tile alone.
+    """
+    lowered, name = replay.lowered, replay.name
+    with replay.lock:
+        inputs = replay.fetch(flat)
+    if lowered.team is None:
+        emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+    else:
+        emitter, inputs = lowered.team.first_tile(inputs)
+        name = f"{name}, one of {len(lowered.team.spans)} tiles"
+    inputs = [np.array(x) if isinstance(x, np.ndarray) else x for x in inputs]
+    outs = [np.empty_like(v.concrete) for v in emitter.outs]
     marks: list[tuple[int | None, float]] = []
 
     def probe(number: int | None, *values: Any) -> None:
         marks.append((number, perf_counter()))
 
-    step, _, source = probed(replay.lowered, probe)
-    with replay.lock:
-        inputs = [np.array(x) if isinstance(x, np.ndarray) else x for x in replay.fetch(flat)]
-    outs = [np.empty_like(v.concrete) for v in replay.lowered.outs]
+    step, source = probed(emitter, probe)
     step(*inputs, *outs)
     price = _price_of_a_probe(probe, marks)
     found: dict[int | None, list[float]] = {}
@@ -74,7 +85,7 @@ def profiled(replay: Replay, flat: list[Any]) -> Profile:
             found.setdefault(number, []).append(max(0.0, now - before - price))
         runs += 1
     medians = {number: median(times) * len(times) / runs for number, times in found.items()}
-    return Profile(replay.name, tuple(_beside(source, medians)), runs)
+    return Profile(name, tuple(_beside(source, medians)), runs)
 
 
 def _price_of_a_probe(probe: Any, marks: list[tuple[int | None, float]]) -> float:

@@ -62,6 +62,15 @@ class Replay:
         finally:
             self.steps.append(step)
 
+    def forget(self) -> None:
+        """Let go of what the lines computed when they were traced: nobody reads it any more."""
+        plain, program = self.lowered.plain, self.lowered.program
+        kept = {*plain.constants, *program.constants}
+        for line in [*self.trace.tracer.lines, *plain.lines, *program.lines]:
+            for value in line.outputs:
+                if value not in kept:
+                    value.forget()
+
     def step(self) -> tuple[Any, list[Any]]:
         """Return the program with memory of its own, and room for what it wrote its outputs into."""
         step, room = self.build(), [None] * len(self.outs)

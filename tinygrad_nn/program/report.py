@@ -14,6 +14,7 @@ from .buffers import last_reads
 from .lowering import Lowered
 from .tracing import Trace
 from .values import Line, Program, Value
+from .workers import Team
 
 _PRODUCTS = ("np.matmul", "np.dot", "np.vecdot", "np.matvec", "np.vecmat")
 _MOVES = ("where", "copy", "astype", "setitem")
@@ -64,7 +65,7 @@ class Report:
 
     `calls` counts the NumPy calls of a replay by function; views are made beforehand and not counted
     where they can be, `guards` are tests that stop the program. `read` and `written` are the bytes of
-    every array that a line reads or writes, as often as it does, whatever the caches keep. `flops`
+    every array with an axis that a line reads or writes, as often as it does, whatever the caches keep. `flops`
     are 2mnk for a product of matrices, 1 for each entry that a ufunc computes (an exponential, a
     comparison and a division alike) and 1 for each entry that a reduction takes in; copying counts
     nothing, and `uncounted` names the calls of which that isn't known.
@@ -119,15 +120,15 @@ class Report:
 
 def reported(name: str, lowered: Lowered, made: Made, programs: Iterable[Made]) -> Report:
     """Return the report of a program, and how all that are kept were made."""
-    work = [line for line in lowered.program.lines if line.outputs and not _is_window(line)]
-    read = sum(_moved(v) for line in work for v in set(line.reads()))
+    lines = [line for program, times in _parts(lowered) for line in program.lines * times]
+    work = [line for line in lines if line.outputs and not _is_window(line)]
     counts = [(line.function.text, flops(line)) for line in work]
     return Report(
         name,
         dict(Counter([_kind(line) for line in work]).most_common()),
-        sum(line.function.form == "guard" for line in lowered.program.lines),
-        read,
-        sum(o.nbytes for line in work for o in line.outputs),
+        sum(line.function.form == "guard" for line in lines),
+        sum(_moved(v) for line in work for v in set(line.reads())),
+        sum(_moved(o) for line in work for o in line.outputs),
         sum(n for _, n in counts if n is not None),
         tuple(sorted({text for text, n in counts if n is None})),
         memory(lowered),
@@ -136,12 +137,19 @@ def reported(name: str, lowered: Lowered, made: Made, programs: Iterable[Made]) 
     )
 
 
+def _parts(lowered: Lowered) -> list[tuple[Program, int]]:
+    """Return the programs of a replay and how often each runs: with workers, that of a tile for every tile."""
+    team = lowered.team
+    tiles = [] if team is None else Counter([high - low for low, high in team.spans]).items()
+    return [*[(team.tiles[rows].program, n) for rows, n in tiles if team is not None], (lowered.program, 1)]
+
+
 def flops(line: Line) -> int | None:
     """Return the number of arithmetic operations of a line, None if it isn't known."""
     form, text = line.function.form, line.function.text
     (output, *more) = line.outputs
     arrays = [v for v in line.reads() if v.dtype is not None]
-    if form == "operator" or form in _MOVES or text == "{0}[{1}]" or _is_window(line):
+    if form == "operator" or form in _MOVES or text in ("{0}[{1}]", "np.array"):
         return 0
     if text in _PRODUCTS and all(v.shape for v in arrays):
         return 2 * math.prod(output.shape) * int(arrays[0].shape[-1])
@@ -157,17 +165,31 @@ def memory(lowered: Lowered) -> dict[str, int]:
     program, plan = lowered.program, lowered.plan
     old = {(s.kind, id(s.owner), s.key) for s in lowered.sources}
     inputs_memory = {t.value for t in lowered.targets if (t.kind, id(t.owner), t.key) in old}
-    used = {v for line in program.lines for v in line.reads()}
+    outs = [*lowered.outs, *lowered.batch]
 
     def allocated(value: Value) -> bool:
         return value.base is None and value not in plan.offsets and value not in lowered.outs
 
     return {
-        "block": plan.nbytes,
-        "outputs": sum(v.nbytes for v in lowered.outs if v not in inputs_memory),
-        "constants": sum(v.nbytes for v in program.constants if v in used),
+        "block": plan.nbytes + _of_workers(lowered.team),
+        "outputs": sum(v.nbytes for v in outs if v not in inputs_memory),
+        "constants": sum(v.nbytes for part, _ in _parts(lowered) for v in _used_constants(part)),
         "allocated": most_alive(program, allocated),
     }
+
+
+def _of_workers(team: Team | None) -> int:
+    """Return the bytes of all workers' blocks and partial sums."""
+    if team is None:
+        return 0
+    of_one = 0
+    for rows, tile in team.tiles.items():
+        of_one += team.written[rows].plan.nbytes + 2 * sum(v.nbytes for v in tile.partial)
+    return team.workers * of_one
+
+
+def _used_constants(program: Program) -> set[Value]:
+    return {v for line in program.lines for v in line.reads()}.intersection(program.constants)
 
 
 def eager_peak(trace: Trace) -> int:
@@ -225,8 +247,8 @@ def _kind(line: Line) -> str:
 
 
 def _moved(value: Value) -> int:
-    """Return the bytes behind a value: what is broadcast is there once."""
-    return min(value.nbytes, value.root.nbytes)
+    """Return the bytes behind a value: what is broadcast is there once; a number counts nothing."""
+    return min(value.nbytes, value.root.nbytes) if value.shape else 0
 
 
 def _bytes(n: int) -> str:

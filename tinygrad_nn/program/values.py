@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+_SMALL = 4096  # bytes
+
 
 class Value:
     """What one line computes, or an input or constant: an array, a NumPy scalar, or a Python number.
@@ -45,6 +47,12 @@ class Value:
         while value.base is not None:
             value = value.base
         return value
+
+    def forget(self) -> None:
+        """Keep an array's shape, dtype and strides, but not its entries; a small one that is no view stays."""
+        x = self.concrete
+        if self.is_array and (x.nbytes > _SMALL or x.base is not None):
+            self.concrete = np.lib.stride_tricks.as_strided(np.empty(1, x.dtype), x.shape, x.strides)
 
     def __repr__(self) -> str:
         return self.name or f"value of shape {self.shape}"

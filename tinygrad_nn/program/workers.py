@@ -45,6 +45,12 @@ class Team:
         """The program of one tile, as source."""
         return next(iter(self.written.values())).source
 
+    def first_tile(self, inputs: tuple[Any, ...]) -> tuple[Emitter, list[Any]]:
+        """Return what writes the program of the first tile, and its inputs."""
+        low, high = self.spans[0]
+        written = self.written[high - low]
+        return written.emitter(), written.given(inputs, low, high)
+
     def build(self) -> Callable[[tuple[Any, ...], tuple[Any, ...]], list[Any]]:
         """Return what runs all tiles on `inputs`, writes what holds the batch into `outs`, and returns the totals."""
         own = [{rows: written.build() for rows, written in self.written.items()} for _ in range(self.workers)]
@@ -79,13 +85,26 @@ class _Written:
         self.tile = tile
         program = spelled(tile.program)
         self.outs = {v: "part" for v in program.outputs if v.is_array}
-        emitter = Emitter(program, planned(program, set(self.outs)), self.outs, len(program.lines))
+        self.plan = planned(program, set(self.outs))
+        emitter = self.emitter()
         self.source = emitter.source(f"A tile of {tile.rows} samples.")
         space: dict[str, Any] = {}
         exec(builtins.compile(self.source, "<tile>", "exec"), space)
         constants = [v.concrete for v in emitter.large]
         arguments = [constants, emitter.operations] if emitter.operations else [constants]
         self.make: Callable[[], Any] = lambda: space["build"](*arguments)
+
+    def emitter(self) -> Emitter:
+        """Return what writes the program."""
+        program = self.tile.program
+        return Emitter(program, self.plan, self.outs, len(program.lines))
+
+    def given(self, inputs: tuple[Any, ...], low: int, high: int) -> list[Any]:
+        """Return the program's inputs for the samples from `low` to `high`."""
+        return [
+            x if axis is None else x[(slice(None),) * axis + (slice(low, high),)]
+            for x, axis in [(inputs[of] if isinstance(of, int) else of, axis) for of, axis in self.tile.inputs]
+        ]
 
     def build(self) -> Callable[..., list[Any]]:
         """Return what runs the tile of the samples from `low` to `high`, and returns its partial sums."""
@@ -95,14 +114,10 @@ class _Written:
         again = [np.empty_like(v.concrete) for v in sums if v.is_array]
 
         def run(inputs: tuple[Any, ...], outs: tuple[Any, ...], low: int, high: int, is_first: bool) -> list[Any]:
-            given = [
-                x if axis is None else x[(slice(None),) * axis + (slice(low, high),)]
-                for x, axis in [(inputs[of] if isinstance(of, int) else of, axis) for of, axis in tile.inputs]
-            ]
             arrays = first if is_first else again
             pairs = zip(outs, tile.axes, strict=True)
             parts = [out[(slice(None),) * axis + (slice(low, high),)] for out, axis in pairs]
-            scalars = iter(step(*given, *arrays, *parts))
+            scalars = iter(step(*self.given(inputs, low, high), *arrays, *parts))
             rest = iter(arrays)
             return [next(rest) if v.is_array else next(scalars) for v in sums]
 
