@@ -143,7 +143,11 @@ class Emitter:
                 "",
             ]
         for value, offset in self.plan.offsets.items():
-            if value.after is not None and self.same_memory(value.after, value) and value.strides == value.after.strides:
+            if (
+                value.after is not None
+                and self.same_memory(value.after, value)
+                and value.strides == value.after.strides
+            ):
                 self.names.found[value] = self.names.of(value.after)
                 self.built.add(value)
                 continue

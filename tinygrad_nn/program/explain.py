@@ -214,11 +214,23 @@ class _Explainer:
                     body += [*[(text, "") for text in first], (code, self.shape(line))]
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= 100], default=0) + 2
-        lines = [f"    {code.ljust(column - 2)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
+        lines = [
+            f"    {code.ljust(column - 2)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body
+        ]
         used = {line.function.text for line in self.program.lines}
         helpers = [f"\n{text}" for name, text in DEFINITIONS.items() if name in used]
         head = textwrap.fill(f"def step({', '.join(self.parameters())}):", 100, subsequent_indent=" " * 9)
-        text = Listing("\n".join([_HEAD.format(title=title if title.isidentifier() else "The function") + "".join(helpers), "", head, *lines, ""]))
+        text = Listing(
+            "\n".join(
+                [
+                    _HEAD.format(title=title if title.isidentifier() else "The function") + "".join(helpers),
+                    "",
+                    head,
+                    *lines,
+                    "",
+                ]
+            )
+        )
         text.inputs = self.inputs
         return text
 

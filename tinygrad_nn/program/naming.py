@@ -125,11 +125,7 @@ class _Names:
         present = self.program.present
         arrays = [s for s in self.tracer.sources if s.kind == "array"]
         gradients = [
-            (v, s.value)
-            for t, v in self.targets
-            if t.kind == "gradient"
-            for s in arrays
-            if s.owner is t.owner
+            (v, s.value) for t, v in self.targets if t.kind == "gradient" for s in arrays if s.owner is t.owner
         ]
         for value, primal in [*gradients, *self.tracer.adjoints.items()]:
             value, primal = present(value), present(primal)
