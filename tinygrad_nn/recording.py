@@ -89,7 +89,10 @@ class Watcher:
         return tensor._grad
 
     def rebinds(self, tensor: Any) -> None:
-        """Be told of a tensor that is about to get another array or gradient."""
+        """Be told of a tensor that is about to get another array."""
+
+    def sets_gradient(self, tensor: Any) -> None:
+        """Be told of a tensor that is about to get another gradient, or none."""
 
     def read(self, tensor: Any, what: str) -> Any:
         """Return the array of a tensor whose value is about to be read by Python."""

@@ -77,7 +77,7 @@ class Tensor:
     def grad(self, gradient: Tensor | None) -> None:
         mode = recording.get()
         if mode is not True and mode is not False:
-            mode.rebinds(self)
+            mode.sets_gradient(self)
         self._grad = gradient
 
     def numpy(self) -> Any:

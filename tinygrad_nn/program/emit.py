@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keyword
+import os
 import re
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -85,10 +87,20 @@ def literal(x: Any) -> str:
 
 def literal_array(x: np.ndarray) -> str | None:
     """Return source for a constant array, None if it is too large for text."""
-    if x.size and (x == x.flat[0]).all():
-        return f"np.full({x.shape}, {literal(x.flat[0])}, {literal(x.dtype)})"
+    dtype = literal(x.dtype)
+    if x.size and x.tobytes() == x.size * x.flat[0].tobytes():
+        one = literal(x.flat[0] if x.dtype.itemsize > 8 else x.flat[0].item())
+        return (
+            f"np.array({one}, {dtype})"
+            if not x.shape
+            else _FILLED.get(one, "np.full({}, {one}, {})").format(x.shape, dtype, one=one)
+        )
     entries = ", ".join(map(literal, x.ravel().tolist()))
-    return None if x.size > _FEW else f"np.array([{entries}], {literal(x.dtype)}).reshape({x.shape})"
+    shaped = "" if x.ndim == 1 else f".reshape({x.shape})"
+    return None if x.size > _FEW else f"np.array([{entries}], {dtype}){shaped}"
+
+
+_FILLED = {"0.0": "np.zeros({}, {})", "1.0": "np.ones({}, {})"}
 
 
 class Emitter:
@@ -117,8 +129,9 @@ class Emitter:
         lines = [f"def build(constants{', operations' if self.operations or probe else ''}):"]
         lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
         lines += [f"    {name} = operations[{name!r}]" for name in [*self.operations, *(["probe"] if probe else [])]]
-        lines += [f"    {line}" for line in self.head]
-        lines += [f"    def step({', '.join(names)}):", *[f"        {line}" for line in body]]
+        lines += [f"    {line}".rstrip() for line in self.head]
+        head = textwrap.wrap(f"def step({', '.join(names)}):", 96, subsequent_indent=" " * 9)
+        lines += [*[f"    {line}" for line in head], *[f"        {line}" for line in body]]
         more = ", operations" if self.operations or probe else ""
         return _HEAD.format(title=title, more=more) + "\n" + "\n".join([*lines, "", "    return step", ""])
 
@@ -142,19 +155,16 @@ class Emitter:
                 "    return np.ndarray(shape, dtype, memory, offset, strides)",
                 "",
             ]
+        places: dict[str, list[str]] = {}
         for value, offset in self.plan.offsets.items():
-            if (
-                value.after is not None
-                and self.same_memory(value.after, value)
-                and value.strides == value.after.strides
-            ):
+            self.built.add(value)
+            if self.continues(value):
                 self.names.found[value] = self.names.of(value.after)
-                self.built.add(value)
                 continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
-            where = f"at({offset}, {value.shape}, {literal(value.dtype)}{strides})"
-            self.head.append(f"{self.names.of(value)} = {where}")
-            self.built.add(value)
+            place = f"at({offset}, {value.shape}, {literal(value.dtype)}{strides})"
+            places.setdefault(place, []).append(self.names.of(value))
+        self.head += [" = ".join([*names, place]) for place, names in places.items()]
         for line in self.program.lines:
             reads = list(line.reads())
             if reads and all(v in self.built for v in reads) and all(o.base is not None for o in line.outputs):
@@ -162,6 +172,11 @@ class Emitter:
                 self.built.update(line.outputs)
         if self.head and self.head[-1]:
             self.head.append("")
+
+    def continues(self, value: Value) -> bool:
+        """Return whether a value is another's next step, in the same memory: it then has the same name."""
+        before = value.after
+        return before is not None and self.same_memory(before, value) and value.strides == before.strides
 
     def body(self, probe: bool) -> list[str]:
         """Return the lines of `step`."""
@@ -190,7 +205,7 @@ class Emitter:
                 if isinstance(answer, bool)
                 else (f"{self.text(value)} != {known}")
             )
-            return [f"if {test}:", f"    raise Unusual({line.where!r})"]
+            return [f"if {test}:", f"    raise Unusual({os.path.basename(line.where)!r})"]
         if not takes_out(line):
             return [self.assigned(line)]
         target = line.outputs[0]

@@ -35,6 +35,7 @@ class Handle:
     stand_in: Traced | None = None
     gradients_stand_in: Traced | None = None
     reads_gradient: bool = False
+    sets_gradient: bool = False
 
     @property
     def owner(self) -> Any:
@@ -263,10 +264,11 @@ class Tracer(Watcher):
     def gradient(self, tensor: Any) -> Any:
         """Return what stands for a tensor's gradient."""
         handle = self.handle(tensor)
-        if tensor._grad is not handle.gradient or handle.gradient is None:
-            handle.reads_gradient = handle.reads_gradient or tensor._grad is handle.gradient
+        if handle.sets_gradient:
             return tensor._grad
         handle.reads_gradient = True
+        if handle.gradient is None:
+            return None
         if handle.gradients_stand_in is None:
             value = Value(handle.gradient._array, f"d{tensor.name or ''}")
             self.sources.append(Source(value, "gradient", handle.owner))
@@ -276,6 +278,10 @@ class Tracer(Watcher):
     def rebinds(self, tensor: Any) -> None:
         """Note what the tensor was."""
         self.handle(tensor)
+
+    def sets_gradient(self, tensor: Any) -> None:
+        """Note what the tensor was, and that its gradient is now the function's."""
+        self.handle(tensor).sets_gradient = True
 
     def read(self, tensor: Any, what: str) -> Any:
         """Raise CompileError, unless the library itself asks for one number: the program is then for that number."""
