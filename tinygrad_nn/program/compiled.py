@@ -30,7 +30,42 @@ _beside: ContextVar[bool] = ContextVar("beside", default=False)  # whether a fun
 
 
 def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, workers: int | None = None) -> Any:
-    """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones."""
+    """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones.
+
+    The function may compute with its arguments, arrays and Tensors in any nesting of lists, tuples and
+    dicts, and with tensors from outside; it may call `backward`, `optimizer.step` and the transforms.
+    Its first call runs it on stand-ins for all of these, and every NumPy call, forward, backward and
+    update, becomes a line of a program without Tensors, graphs or new arrays. That program is
+    checked beside the function itself, and run from then on. `.source` is its text, `.explain()` the same as one
+    would write it by hand, `.report()` what it costs, `.profile(...)` where its time goes.
+
+    Another shape, dtype, string or flag among the arguments is traced again, another number is not, nor
+    another learning rate: parameters, optimisers and their settings are read anew at each call.
+    What Python does besides, such as printing or appending to a list, happens only while tracing.
+    Results record nothing. Where a program does not hold (an operation was invalid, as 0 * inf is,
+    or a decision of the library's went another way), the function itself is run.
+
+    The results have the same bits as the function's own, but for sums in another order; `exact=True`
+    forbids these too. `workers=n` splits the batch, the first axis of the longest arguments, into tiles for n
+    threads (needs threadpoolctl), where samples meet in sums and means only.
+
+    Raises CompileError, with the line and what to write, where Python reads a value (`if loss < 1`,
+    `t.item()`), where a tensor has a hook, and for what gradients would have to go back through.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> slope = tg.compile(tg.grad(lambda x: (x * x).sum()))
+    >>> slope(np.array([1.0, 2.0]))
+    tg.tensor([2., 4.], dtype='float64')
+    >>> print(slope.explain().split("def ")[1])
+    step(x):
+        # backward
+        # dL/dx = x + x
+        dx = x + x  # (2,)
+    <BLANKLINE>
+        return dx
+    <BLANKLINE>
+    """
     if workers is not None and (exact or workers < 1):
         raise ValueError(wrong_workers(workers, exact))
     if function is None:
