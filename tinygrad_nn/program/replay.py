@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import sys
 from collections.abc import Callable
 from threading import RLock
@@ -38,7 +39,7 @@ class Replay:
         self.unusual = space["Unusual"]
         constants = [v.concrete for v in emitter.large]
         arguments = [constants, emitter.operations] if emitter.operations else [constants]
-        self.build: Callable[[], Any] = lambda: space["build"](*arguments)
+        self.build: Callable[[], Any] = functools.partial(space["build"], *arguments)
         self.steps = [self.step()]
         self.lock = RLock()
         glue = Glue(self)

@@ -173,6 +173,9 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         """Return the entries in one row."""
         return self.reshape(-1)
 
+    def __format__(self, how: str) -> str:
+        return self._read("format(...)") if how else repr(self)
+
     def __repr__(self) -> str:
         return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
 
