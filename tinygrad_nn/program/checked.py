@@ -45,7 +45,7 @@ def _alike(places: Any, result: Any) -> bool:
     if isinstance(places, (tuple, list)):
         return len(places) == len(result) and all(map(_alike, places, result))
     if isinstance(places, dict):
-        return list(places) == list(result) and all([_alike(x, result[name]) for name, x in places.items()])
+        return list(places) == list(result) and all(_alike(x, result[name]) for name, x in places.items())
     return bool(places == result) if isinstance(places, (str, bytes, int)) else True
 
 
