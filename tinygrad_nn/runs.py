@@ -156,9 +156,9 @@ def _made(derivative: Any, like: Tensor, recorded: bool) -> Tensor:
 
 def _basis(tensors: list[Tensor], place: int, entry: int) -> list[Tensor]:
     """Return zeros like the tensors, with a 1 in one entry of one of them."""
-    zeros = [make(np.zeros(t.shape, t.dtype), None) for t in tensors]
-    zeros[place].data.reshape(-1)[entry] = 1
-    return zeros
+    zeros = [np.zeros(t.shape, t.dtype) for t in tensors]
+    zeros[place].reshape(-1)[entry] = 1
+    return [make(x, None) for x in zeros]
 
 
 def _stacked(parts: list[Tensor], axis: int, result: Tensor, x: Tensor) -> Any:

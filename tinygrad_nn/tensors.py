@@ -254,7 +254,10 @@ class Tensor:
         return _rebuild, (self.data, self.requires_grad, self.name, None if self.grad is None else self.grad.detach())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if self.size == 1 and spec else self.data if spec else repr(self), spec)
+        if not spec:
+            return repr(self)
+        array = _read(self, "format(t)")
+        return format(array.item() if self.size == 1 else array, spec)
 
     def __repr__(self) -> str:
         """Return code that makes this tensor again; long ones are shortened, and then show a shape."""

@@ -24,6 +24,8 @@ def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact:
     found = dict(zip(replay.outs, outs, strict=True))
     found |= dict(zip([t.value for t in lowered.targets if t.value not in found], returned, strict=True))
     result = function()
+    if not _alike(replay.result, result):
+        raise CompileError(errors.other_result("what the function returns", "", ""))
     for target in lowered.targets:
         right = _eagerly(target, replay.result, result, flat)
         if not agree(found[target.value], right, exact):
@@ -32,6 +34,19 @@ def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact:
             )
             raise CompileError(errors.other_result(what, *first_difference(replay, flat, exact)))
     return _released(replay.result, result)
+
+
+def _alike(places: Any, result: Any) -> bool:
+    """Return whether a result has the traced one's nesting, and is the same where the program computes nothing."""
+    if isinstance(places, Place):
+        return isinstance(result, Tensor) == (places.kind is Tensor)
+    if type(places) is not type(result):
+        return False
+    if isinstance(places, (tuple, list)):
+        return len(places) == len(result) and all(map(_alike, places, result))
+    if isinstance(places, dict):
+        return list(places) == list(result) and all(_alike(x, result[name]) for name, x in places.items())
+    return bool(places == result) if isinstance(places, (str, bytes, int)) else True
 
 
 def _released(places: Any, result: Any) -> Any:

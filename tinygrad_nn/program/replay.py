@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import sys
 from collections.abc import Callable
 from threading import RLock
@@ -38,7 +39,7 @@ class Replay:
         self.unusual = space["Unusual"]
         constants = [v.concrete for v in emitter.large]
         arguments = [constants, emitter.operations] if emitter.operations else [constants]
-        self.build: Callable[[], Any] = lambda: space["build"](*arguments)
+        self.build: Callable[[], Any] = functools.partial(space["build"], *arguments)
         self.steps = [self.step()]
         self.lock = RLock()
         glue = Glue(self)
@@ -198,6 +199,13 @@ class Glue:
             ]
         if old is None:
             return [f"b{n} = own[{n}]", f"if b{n} is None or refs(b{n}) > {_HELD}: b{n} = renewed(own, {n}, None)"]
+        if target.kind == "gradient":
+            grad = f"{self.owner(target.owner)}._grad"
+            return [
+                f"b{n} = {old}",
+                f"if refs({grad}) > {_HELD_GRADIENT}: b{n} = renewed(own, {n}, None)",
+                f"elif b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}: b{n} = renewed(own, {n}, {old})",
+            ]
         return [
             f"b{n} = {old}",
             f"if b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}: b{n} = renewed(own, {n}, {old})",
@@ -250,7 +258,7 @@ class Glue:
         return "None" if tree is None else self.held(tree)
 
 
-def _references() -> tuple[int, int, int, int]:
+def _references() -> tuple[int, int, int, int, int]:
     """Return the counts of references to an array or tensor that the glue alone causes, found by doing the same."""
 
     class Holder:
@@ -259,16 +267,19 @@ def _references() -> tuple[int, int, int, int]:
     space: dict[str, Any] = {"refs": sys.getrefcount, "own": [np.empty(1)], "h": Holder()}
     space["h"]._array = space["own"][0]
     space["h"]._grad = t = make(np.empty(1), None)
+    space["alone"] = Holder()
+    space["alone"]._grad = make(np.empty(1), None)
     code = (
         "def fetch(): return (h._array,)\n"
         "def held():\n    b = own[0]\n    return refs(b) - 1\n"
         "def held_input():\n    i, = fetch()\n    b = i\n    return refs(b)\n"
+        "def held_gradient():\n    return refs(alone._grad)\n"
         "def held_tensor(own):\n    b = own[0]\n    return refs(b), refs(b._array)\n"
     )
     exec(code, space)
     own = [t]
     del t
-    return space["held"](), space["held_input"](), *space["held_tensor"](own)
+    return space["held"](), space["held_input"](), space["held_gradient"](), *space["held_tensor"](own)
 
 
-_HELD, _HELD_INPUT, _HELD_TENSOR, _HELD_ARRAY = _references()
+_HELD, _HELD_INPUT, _HELD_GRADIENT, _HELD_TENSOR, _HELD_ARRAY = _references()

@@ -173,6 +173,9 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         """Return the entries in one row."""
         return self.reshape(-1)
 
+    def __format__(self, how: str) -> str:
+        return self._read("format(...)") if how else repr(self)
+
     def __repr__(self) -> str:
         return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
 
@@ -222,8 +225,28 @@ class Number(_Dispatching):
     def __hash__(self) -> int:
         return hash(self._known())
 
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self._known(), digits)
+
+    def __divmod__(self, other: Any) -> Any:
+        return divmod(self._known(), other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return divmod(other, self._known())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self._known(), dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not hasattr(self.value.concrete, name):
+            raise AttributeError(f"a number has no {name!r}", name=name, obj=self)
+        return getattr(self._known(), name)
+
     def __repr__(self) -> str:
-        return f"<a number, {self.value.concrete!r}, in a program that is being traced>"
+        return repr(self._known())
+
+    def __format__(self, how: str) -> str:
+        return format(self._known(), how)
 
 
 def _on_numbers(text: str, reflected: bool) -> Any:

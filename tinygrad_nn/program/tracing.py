@@ -59,7 +59,7 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         if _is_recorded(result, tracer):
             raise CompileError(errors.recorded_result())
         targets: list[Target] = []
-        result = _results(result, targets)
+        result = _results(result, targets, tracer)
         _changed(tracer, targets)
         handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
         cleared = [h.owner for h in handles if h.tensor._grad is None and h.gradient is not None]
@@ -123,43 +123,51 @@ def _is_recorded(result: Any, tracer: Tracer) -> bool:
     return False
 
 
-def _results(tree: Any, targets: list[Target]) -> Any:
-    """Return what the function returned with a Place for all that the program computes, each of them a target."""
+def _results(tree: Any, targets: list[Target], tracer: Tracer) -> Any:
+    """Return what the function returned with a Place for each array and number in it, each of them a target."""
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[_results(x, targets) for x in tree])
+        return type(tree)(*[_results(x, targets, tracer) for x in tree])
     if isinstance(tree, (tuple, list)):
-        return type(tree)([_results(x, targets) for x in tree])
+        return type(tree)([_results(x, targets, tracer) for x in tree])
     if isinstance(tree, dict):
-        return {name: _results(x, targets) for name, x in tree.items()}
-    array = tree._array if isinstance(tree, Tensor) else tree
-    if not isinstance(array, (Traced, Number)):
+        return {name: _results(x, targets, tracer) for name, x in tree.items()}
+    if not isinstance(tree, (Tensor, Traced, Number, np.ndarray)):
         return tree
-    targets.append(Target(array.value, "result", None, len(targets)))
+    array = tracer.array(tree) if isinstance(tree, Tensor) else tree
+    targets.append(Target(_value(array, tracer), "result", None, len(targets)))
     return Place(len(targets) - 1, Tensor if isinstance(tree, Tensor) else np.ndarray)
+
+
+def _value(x: Any, tracer: Tracer) -> Value:
+    """Return the value of what stands for an array, or of an array that is always the same."""
+    return x.value if isinstance(x, (Traced, Number)) else tracer.constant(np.asarray(x))
 
 
 def _changed(tracer: Tracer, targets: list[Target]) -> None:
     """Append what the function changed: tensors, gradients, and the state of optimisers."""
-    inputs = {source.value for source in tracer.sources}
     for source in tracer.sources:
         stands = source.stand_in
         if source.kind == "argument" and stands is not None and stands.value is not source.value:
             raise CompileError(errors.argument_written(source.value.name))
+    before = {(s.kind, id(s.owner)): s.value for s in tracer.sources}
     for handle in list(tracer.handles.values()):
-        now: Any = handle.tensor._array
         if not (handle.lasts or handle.place is not None):
             continue
-        if now is handle.array and handle.stand_in is not None:
-            now = handle.stand_in
-        if isinstance(now, Traced) and now.value not in inputs:
-            targets.append(Target(now.value, "array", handle.owner))
-        gradient = handle.tensor._grad
-        if gradient is not None and gradient is not handle.gradient:
-            targets.append(Target(gradient._array.value, "gradient", handle.owner))
-    for owner, before, after in tracer.states.values():
-        for place, (old, new) in enumerate(zip(before, after, strict=True)):
+        array: Any = handle.tensor._array
+        if array is handle.array and handle.stand_in is not None:
+            array = handle.stand_in
+        untouched = before.get(("array", id(handle.owner)))
+        if (isinstance(array, Traced) or array is not handle.array) and _value(array, tracer) is not untouched:
+            targets.append(Target(_value(array, tracer), "array", handle.owner))
+        gradient: Any = None if handle.tensor._grad is None else handle.tensor._grad._array
+        if handle.tensor._grad is handle.gradient:
+            gradient = handle.gradients_stand_in
+        if gradient is not None and _value(gradient, tracer) is not before.get(("gradient", id(handle.owner))):
+            targets.append(Target(_value(gradient, tracer), "gradient", handle.owner))
+    for owner, old_state, new_state in tracer.states.values():
+        for place, (old, new) in enumerate(zip(old_state, new_state, strict=True)):
             changed = {name: x for name, x in new.items() if x is not old.get(name) and old.keys() == new.keys()}
-            targets += [Target(x.value, "state", owner, (place, name)) for name, x in changed.items()]
+            targets += [Target(_value(x, tracer), "state", owner, (place, name)) for name, x in changed.items()]
 
 
 def _starts(tracer: Tracer) -> bool:

@@ -1,0 +1,224 @@
+"""What can't be compiled says so: the user's line, and what to write instead."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from same_bits import same
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import CompileError
+
+X = np.array([0.5, -1.25, 2.0])
+W = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+
+
+def reads(what: str) -> Callable[[Any], Any]:
+    """Return a function that reads a value, in a line of its own."""
+
+    def by_if(x: Any) -> Any:
+        if x.sum() < 3:
+            return x
+        return -x
+
+    def by_while(x: Any) -> Any:
+        while (x * x).sum() > 0.1:
+            x = x / 2
+        return x
+
+    def by_index(x: Any) -> Any:
+        return X[x.argmax()]
+
+    def by_assignment(x: Any) -> Any:
+        table = np.zeros(3)
+        table[...] = x
+        return table
+
+    found: dict[str, Callable[[Any], Any]] = {
+        "bool": lambda x: bool(x.sum()),
+        "float": lambda x: float(x.sum()),
+        "int": lambda x: int(x.sum()),
+        "item": lambda x: x.sum().item(),
+        "tolist": lambda x: x.tolist(),
+        "asarray": lambda x: np.asarray(x.detach() if isinstance(x, tg.Tensor) else x),
+        "array": lambda x: np.array([x.sum(), 1.0]) if isinstance(x, np.ndarray) else np.array(x),
+        "if": by_if,
+        "while": by_while,
+        "in": lambda x: x if 0.5 in x else -x,
+        "max of Python's": lambda x: max(x),
+        "sorted": lambda x: sorted(x),
+        "format": lambda x: f"{x.sum():.3f}",
+        "index": by_index,
+        "range": lambda x: [x for _ in range(x.sum())],
+        "assignment": by_assignment,
+        "numpy": lambda x: x.numpy() * 2 if isinstance(x, tg.Tensor) else float(x[0]),
+    }
+    return found[what]
+
+
+READS = [
+    "bool", "float", "int", "item", "tolist", "asarray", "array", "if", "while", "in", "max of Python's", "sorted",
+    "format", "index", "range", "assignment", "numpy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+@pytest.mark.parametrize("what", READS)
+def test_a_value_that_is_read(what: str, kind: str) -> None:
+    function = reads(what)
+    with pytest.raises(CompileError) as caught:
+        tg.compile(function)(X if kind == "array" else tg.tensor(X))
+    lines, start = inspect.getsourcelines(function)
+    places = [f"{__file__}:{n}" for n in range(start, start + len(lines))]
+    assert any(place in str(caught.value) for place in places), caught.value
+    assert "a program can't depend on a value that Python reads" in str(caught.value)
+
+
+def test_captured_tensors_are_not_read_either() -> None:
+    for read in (lambda: W.sum().item(), lambda: float(W.detach().sum()), lambda: W.tolist(), lambda: W.numpy() + 1):
+        with pytest.raises(CompileError, match=r"test_compile_errors.*a program can't depend"):
+            tg.compile(read)()
+
+
+def test_iteration_is_over_parts_not_values() -> None:
+    f = tg.compile(lambda x: sum([part * n for n, part in enumerate(x, 1)]), exact=True)
+    for factor in (1, 2):
+        assert same(f(X * factor), sum([part * n for n, part in enumerate(X * factor, 1)]))
+        assert same(f(tg.tensor(X * factor)), tg.tensor(sum([p * n for n, p in enumerate(X * factor, 1)])))
+
+
+def test_hooks() -> None:
+    w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    w.register_hook(lambda g: g * 2)
+
+    def step(x: Any) -> None:
+        (w * x).sum().backward()
+
+    with pytest.raises(CompileError, match="hook"):
+        tg.compile(step)(X)
+    assert w.grad is None
+
+
+WRITES: dict[str, Callable[[Any], Any]] = {
+    "entry": lambda x: x.__setitem__(0, 5.0),
+    "whole": lambda x: x.__setitem__(Ellipsis, 5.0),
+    "operator": lambda x: x.__imul__(2),
+    "out": lambda x: np.multiply(x, 2, out=x),
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_an_array_argument_that_is_written_into(what: str) -> None:
+    def writes(values: Any) -> Any:
+        WRITES[what](values)
+        return values * 2
+
+    x = X.copy()
+    with pytest.raises(CompileError, match=r"argument 'values'.*return the new array"):
+        tg.compile(writes)(x)
+    assert same(x, X)
+
+
+def test_a_view_of_an_argument_that_is_written_into() -> None:
+    def writes(x: Any) -> Any:
+        row = x[1:]
+        row[0] = 5
+        return x
+
+    x = X.copy()
+    with pytest.raises(CompileError, match=r"view.*x\[i, j\] = v|argument"):
+        tg.compile(writes)(x)
+    assert same(x, X)
+
+
+def test_an_array_outside_that_is_written_into() -> None:
+    log = np.zeros(3)
+
+    def writes(x: Any) -> Any:
+        np.multiply(x, 2, out=log)
+        return x * 3
+
+    with pytest.raises(CompileError, match="writes into an array"):
+        tg.compile(writes)(X)
+    assert same(log, np.zeros(3))
+
+
+def test_random_numbers() -> None:
+    generator = np.random.default_rng(0)
+    with pytest.raises(CompileError, match="draws random numbers"):
+        tg.compile(lambda x: x * generator.normal(size=3))(X)
+
+
+def test_text_of_an_array() -> None:
+    for shown in (str, repr, lambda x: f"{x}"):
+        with pytest.raises(CompileError):
+            tg.compile(shown)(X)
+        with pytest.raises(CompileError):
+            tg.compile(shown)(tg.tensor(X))
+
+
+def test_results_that_are_no_arrays_are_checked() -> None:
+    calls: list[int] = []
+    for result in (lambda: len(calls), lambda: [0] * len(calls), lambda: {"calls": str(len(calls))}):
+
+        def counted(x: Any, result: Any = result) -> Any:
+            calls.append(1)
+            return x * 2, result()
+
+        with pytest.raises(CompileError, match="counts its calls"):
+            tg.compile(counted)(X)
+
+
+def test_a_count_of_calls() -> None:
+    calls: list[int] = []
+
+    def counted(x: Any) -> Any:
+        calls.append(1)
+        return x * len(calls)
+
+    with pytest.raises(CompileError, match="counts its calls"):
+        tg.compile(counted)(X)
+
+
+def test_effects_of_python_happen_while_tracing_only() -> None:
+    """As documented: twice at the first call, once on stand-ins and once beside the program, and then never."""
+    seen: list[str] = []
+
+    def noisy(x: Any) -> Any:
+        seen.append(type(x).__name__)
+        return x * 2
+
+    f = tg.compile(noisy)
+    for _ in range(5):
+        f(X)
+    assert seen == ["Traced", "ndarray"]
+
+
+def test_a_stand_in_that_is_kept() -> None:
+    kept: list[Any] = []
+    f = tg.compile(lambda x: kept.append(x * 2) or x)
+    f(X)
+    with pytest.raises(CompileError, match=r"test_compile_errors.*return it from the step"):
+        kept[0] + 1
+
+
+def test_arguments_that_can_not_be_told_apart() -> None:
+    with pytest.raises(CompileError, match="argument of type set"):
+        tg.compile(lambda x, names: x)(X, {"a"})
+
+
+def test_the_function_s_own_errors_come_through() -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="shapes"):
+            tg.compile(lambda x: tg.tensor(np.ones(2)) + x)(X)
+    with pytest.raises(TypeError, match="missing"):
+        tg.compile(lambda x, y: x)(X)
+
+
+def test_options_are_named() -> None:
+    with pytest.raises(TypeError):
+        tg.compile(lambda x: x, exakt=True)

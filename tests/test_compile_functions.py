@@ -1,0 +1,326 @@
+"""Functions, compiled: every kind of argument and result, derivatives, branches by numbers, singular inputs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from same_bits import same
+
+import tinygrad_nn as tg
+
+X = np.array([[0.5, -1.25, 2.0], [1.5, 0.25, -0.75]])
+Y = np.array([[1.0, 0.5, -2.0], [0.125, 3.0, 1.0]])
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+def programs(compiled: Any) -> int:
+    return sum(map(len, compiled.programs.values()))
+
+
+def cube(x: Any) -> Any:
+    return (np.sin(x) * x * x).sum()
+
+
+def energy(x: Any, y: Any) -> Any:
+    return (np.tanh(x @ np.swapaxes(y, 0, 1)) ** 2).sum() + (x * y).sum() ** 2
+
+
+DERIVATIVES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "value": (energy, (X, Y)),
+    "grad": (tg.grad(energy), (X, Y)),
+    "grad by both": (tg.grad(energy, argnums=(0, 1)), (X, Y)),
+    "grad of grad": (tg.grad(lambda x: (tg.grad(cube)(x) ** 2).sum()), (X,)),
+    "third": (tg.grad(tg.grad(tg.grad(lambda x: np.exp(x) * x**3))), (0.7,)),
+    "value and grad": (tg.value_and_grad(energy), (X, Y)),
+    "vjp": (lambda x, y, g: tg.vjp(lambda x, y: np.tanh(x) * y, x, y)[1](g), (X, Y, X + 1)),
+    "jvp": (lambda x, y: tg.jvp(energy, (x, y), (y, x)), (X, Y)),
+    "hvp": (lambda x, v: tg.hvp(cube, (x,), (v,)), (X, Y)),
+    "jacobian": (tg.jacobian(lambda x: np.tanh(x).sum(0) ** 2), (X,)),
+    "jacobian forward": (tg.jacobian(lambda x: np.tanh(x).sum(0) ** 2, mode="forward"), (X,)),
+    "hessian": (tg.hessian(cube), (X,)),
+    "checkpoint": (tg.grad(lambda x: tg.checkpoint(cube)(x) ** 2), (X,)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("what", DERIVATIVES)
+def test_derivatives(what: str, dtype: Any) -> None:
+    function, args = DERIVATIVES[what]
+    args = tuple([x.astype(dtype) if isinstance(x, np.ndarray) else x for x in args])
+    compiled = tg.compile(function, exact=True)
+    for factor in (1, 0.5, 3):
+        near = [x * factor for x in args]
+        assert same(compiled(*near), function(*near))
+    assert programs(compiled) == 1
+
+
+def test_under_no_grad() -> None:
+    network = tg.nn.DenseNetwork([{"input_dim": 3, "output_dim": 2, "activation": "tanh"}])
+    predict = tg.compile(network, exact=True)
+    with tg.no_grad():
+        for factor in (1, 2, 3):
+            assert same(predict(X * factor), network(X * factor))
+            assert not predict(X).requires_grad
+            network.parameters()[0].data = network.parameters()[0].data * 1.5
+
+
+def test_recording_or_not_are_two_programs() -> None:
+    w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    f = tg.compile(lambda x: (x * w).detach() * (2.0 if (x * w).requires_grad else 3.0), exact=True)
+    for _ in range(3):
+        assert same(f(X), tg.tensor(X * w.data * 2.0))
+        with tg.no_grad():
+            assert same(f(X), tg.tensor(X * w.data * 3.0))
+
+
+# ---- arguments and results ----
+
+CALLS: dict[str, tuple[Callable[..., Any], list[tuple[tuple[Any, ...], dict[str, Any]]]]] = {
+    "lists": (lambda xs: [xs[0] * 2, [xs[1] + xs[0]]], [(([X, Y],), {}), (([Y, X],), {})]),
+    "tuples": (lambda xs: (xs[0] * 2, (xs[1],)), [(((X, Y),), {}), (((Y, X),), {})]),
+    "named tuples": (lambda p: Pair(p.second, p.first * 2), [((Pair(X, Y),), {}), ((Pair(Y, X),), {})]),
+    "dicts": (
+        lambda d: {"sum": d["a"] + d["b"], 0: d["a"], None: 2.0},
+        [(({"a": X, "b": Y},), {}), (({"a": Y, "b": X},), {}), (({"b": Y, "a": X},), {})],
+    ),
+    "keywords": (
+        lambda x, *, scale=2.0, shift=None: x * scale if shift is None else x * scale + shift,
+        [((X,), {}), ((Y,), {"scale": 3.0}), ((X,), {"shift": Y, "scale": 0.5}), ((Y,), {"scale": 0.5, "shift": X})],
+    ),
+    "tensors": (lambda t, u: (t * u, t.detach()), [((tg.tensor(X), tg.tensor(Y)), {}), ((tg.tensor(Y), X), {})]),
+    "one tensor twice": (lambda t, u: t * 2 + u, [((t := tg.tensor(X), t), {}), ((tg.tensor(X), tg.tensor(Y)), {})]),
+    "numbers": (lambda x, n: (x * n + 1 / n, n * 2, -n), [((X, 3), {}), ((X, -2), {}), ((X, 2.5), {}), ((X, 7), {})]),
+    "NumPy's numbers": (lambda x, n: x * n, [((X, np.float32(3)), {}), ((X, np.int64(2)), {})]),
+    "booleans": (lambda x, on: x if on else -x, [((X, True), {}), ((X, False), {}), ((Y, True), {})]),
+    "strings": (lambda x, how: getattr(np, how)(x), [((X, "sin"), {}), ((X, "cos"), {}), ((Y, "sin"), {})]),
+    "constants": (lambda x: (x, 3, -1, 2.5, "text", None, True, (), [], {}), [((X,), {}), ((Y,), {})]),
+    "nothing": (lambda: np.ones(3) * 2, [((), {}), ((), {})]),
+    "no dimension": (lambda x: x * 2, [((np.array(1.5),), {}), ((np.array(2.5),), {}), ((np.float64(2.5),), {})]),
+    "size 0": (lambda x: (x * 2).sum(0), [((np.ones((0, 3)),), {}), ((np.zeros((0, 3)),), {})]),
+    "shapes": (lambda x: (x * 2).sum(0), [((X,), {}), ((X[:1],), {}), ((X[0],), {}), ((Y,), {})]),
+    "dtypes": (lambda x: np.sqrt(x * x + 1), [((X,), {}), ((X.astype(np.float32),), {}), ((np.arange(3),), {})]),
+    "orders": (lambda x: x.sum(1), [((X,), {}), ((np.asfortranarray(X),), {}), ((X[:, ::-1],), {}), ((X[::-1],), {})]),
+    "read-only": (lambda x: x * 2, [((np.broadcast_to(X[0], (4, 3)),), {}), ((np.broadcast_to(Y[0], (4, 3)),), {})]),
+    "a view returned": (lambda x: (x.T, x[0], x.reshape(-1)), [((X,), {}), ((Y,), {})]),
+    "integers": (lambda n: (n // 3, n % 3, -n, abs(n), n**2), [((7,), {}), ((-8,), {}), ((2**70,), {})]),
+    "booleans of arrays": (lambda x: np.where(x > 0, x, 0), [((X,), {}), ((-X,), {})]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_arguments_and_results(what: str) -> None:
+    function, calls = CALLS[what]
+    compiled = tg.compile(function, exact=True)
+    for _ in range(2):
+        for args, kwargs in calls:
+            assert same(compiled(*args, **kwargs), function(*args, **kwargs))
+
+
+def test_float32_stays_float32_beside_numbers() -> None:
+    f = tg.compile(lambda x, rate: x * rate + 1)
+    for rate in (0.5, 0.25, 3):
+        assert f(X.astype(np.float32), rate).dtype == np.float32
+
+
+def test_arguments_that_require_grad_get_their_gradient() -> None:
+    def descend(w: Any, x: Any, rate: Any) -> Any:
+        loss = (np.tanh(x @ w) ** 2).sum()
+        loss.backward()
+        with tg.no_grad():
+            w -= rate * w.grad
+        return loss.detach()
+
+    step = tg.compile(descend, exact=True)
+    w, v = (tg.tensor([0.5, -1.0, 2.0], requires_grad=True) for _ in range(2))
+    for number in range(6):
+        assert same(step(w, X, 0.1 * number), descend(v, X, 0.1 * number))
+        assert same([w, w.grad], [v, v.grad])
+        if number == 3:
+            w, v = (tg.tensor([1.5, 1.0, -2.0], requires_grad=True) for _ in range(2))
+
+
+def test_modules_as_arguments() -> None:
+    layers = [{"input_dim": 3, "output_dim": 1, "activation": "identity"}]
+    networks = [tg.nn.DenseNetwork(layers, seed=s) for s in (1, 2, 1, 2)]
+
+    def descend(network: Any, x: Any) -> Any:
+        loss = (network(x) ** 2).sum()
+        network.zero_grad()
+        loss.backward()
+        with tg.no_grad():
+            for p in network.parameters():
+                p -= 0.1 * p.grad
+        return loss.detach()
+
+    step = tg.compile(descend, exact=True)
+    for _ in range(4):
+        for network, twin in zip(networks[:2], networks[2:], strict=True):
+            assert same(step(network, X), descend(twin, X))
+            assert same([p.data for p in network.parameters()], [p.data for p in twin.parameters()])
+
+
+def test_decorated_functions_and_methods() -> None:
+    class Model:
+        def __init__(self, slope: float) -> None:
+            self.slope = tg.tensor(slope)
+
+        @tg.compile
+        def scaled(self, x: Any) -> Any:
+            """Return x, scaled."""
+            return x * self.slope
+
+        @tg.compile(exact=True)
+        def shifted(self, x: Any) -> Any:
+            return x + self.slope
+
+    models = [Model(2.0), Model(3.0)]
+    for model in models * 2:
+        assert same(model.scaled(X), tg.tensor(X * model.slope.data))
+        assert same(model.shifted(X), tg.tensor(X + model.slope.data))
+    assert Model.scaled.__doc__ == "Return x, scaled."
+    assert Model.scaled.__name__ == "scaled"
+
+
+# ---- numbers that decide ----
+
+
+def test_other_numbers_are_not_traced_again() -> None:
+    f = tg.compile(lambda x, a, n: x * a + n)
+    for a, n in [(0.5, 1), (2.5, 3), (-1.0, 0)]:
+        np.testing.assert_array_equal(f(X, a, n), X * a + n)
+    assert programs(f) == 1
+
+
+def stepwise(x: Any, n: Any) -> Any:
+    if n > 2:
+        return x * n
+    if n < 0:
+        return -x
+    return x + n
+
+
+def test_both_sides_of_a_branch_by_a_number() -> None:
+    f = tg.compile(stepwise, exact=True)
+    for n in [3, 4, 1, 2, -1, 5, 0, -7, 2, 3]:
+        assert same(f(X, n), stepwise(X, n))
+    assert programs(f) == 3
+
+
+def repeated(x: Any, n: Any) -> Any:
+    for _ in range(n):
+        x = np.sin(x) + n
+    return x
+
+
+def test_numbers_of_repetitions_beyond_the_bound() -> None:
+    f = tg.compile(repeated, exact=True)
+    for n in [*range(12), *range(12)]:
+        assert same(f(X, n), repeated(X, n))
+
+
+NUMBERS: dict[str, Callable[[Any, Any], Any]] = {
+    "a length": lambda x, n: x[:n],
+    "an index": lambda x, n: x[n],
+    "a shape": lambda x, n: np.broadcast_to(x[0, 0], (n, n)),
+    "an axis": lambda x, n: x.sum(axis=n),
+    "a power": lambda x, n: x**n,
+    "a fraction": lambda x, n: x / (1 - 0.9 ** (n + 1)),
+    "an integer": lambda x, n: x * int(n) + float(n),
+    "a key": lambda x, n: {0: x, 1: -x}[n],
+    "equality": lambda x, n: x * 2 if n == 1 else x,
+    "a truth": lambda x, n: x if n else -x,
+    "a string": lambda x, n: x if f"{n}" == "1" else -x,
+    "a maximum": lambda x, n: x * max(n, 0.5),
+    "a minimum by NumPy": lambda x, n: x * np.minimum(n, 0.5),
+    "a comparison chained": lambda x, n: x if 0 < n <= 1 else -x,
+    "rounding": lambda x, n: x * round(n + 0.25),
+    "a division": lambda x, n: x * divmod(n + 3, 2)[1],
+    "an exponent": lambda x, n: x * 2**n,
+    "a mask": lambda x, n: np.where(x > n, x, n),
+    "a clip": lambda x, n: np.clip(x, -n, n + 0.5),
+    "a filled array": lambda x, n: x + np.full(3, n),
+    "a new array": lambda x, n: x + np.array([n, 2.0, 3.0]),
+    "a linspace": lambda x, n: x + np.linspace(0, n, 3),
+}
+
+
+@pytest.mark.parametrize("what", NUMBERS)
+def test_numbers_are_used_as_in_the_function(what: str) -> None:
+    f = tg.compile(NUMBERS[what], exact=True)
+    for n in [1, 0, 1, 0]:
+        assert same(f(X, n), NUMBERS[what](X, n))
+
+
+# ---- singular inputs ----
+
+SINGULAR: dict[str, tuple[Callable[[Any], Any], list[list[float]]]] = {
+    "0 log 0": (lambda x: np.where(x > 0, x * np.log(x), 0).sum(), [[1.0, 2.0], [0.0, 1.0], [0.5, 1.0], [0.0, 0.0]]),
+    "sqrt at 0": (lambda x: np.where(x > 0, np.sqrt(x), 0).sum(), [[1.0, 2.0], [0.0, 1.0], [4.0, 0.0]]),
+    "norm at 0": (lambda x: tg.linalg.norm(x), [[3.0, 4.0], [0.0, 0.0], [1.0, 0.0]]),
+    "std of a constant": (lambda x: np.std(x), [[1.0, 2.0], [1.0, 1.0], [2.0, 3.0]]),
+    "masked quotient": (lambda x: np.where(x != 0, 1 / x, 0).sum(), [[1.0, 2.0], [0.0, 1.0], [2.0, 3.0]]),
+    "nan": (lambda x: (x * np.tanh(x)).sum(), [[1.0, 2.0], [np.nan, 1.0], [2.0, 3.0]]),
+    "inf": (lambda x: (x * np.tanh(x)).sum(), [[1.0, 2.0], [np.inf, 1.0], [-np.inf, 3.0], [0.5, 1.0]]),
+    "inf - inf": (lambda x: (x - x[::-1]).sum() * 2, [[1.0, 2.0], [np.inf, np.inf], [2.0, 3.0]]),
+    "logits": (lambda x: tg.logsumexp(x), [[1.0, 2.0], [-np.inf, 0.0], [-np.inf, -np.inf], [np.inf, 0.0], [1.0, 1.0]]),
+    "softmax": (lambda x: tg.softmax(x)[0], [[1.0, 2.0], [-np.inf, 0.0], [1e4, -1e4], [3.0, 1.0]]),
+    "cross entropy": (
+        lambda x: tg.cross_entropy(x[None], np.array([1])), [[1.0, 2.0], [-np.inf, 0.0], [1e4, -1e4], [3.0, 1.0]]
+    ),
+    "bce with logits": (
+        lambda x: tg.binary_cross_entropy_with_logits(x, np.array([0.0, 1.0])),
+        [[1.0, 2.0], [-np.inf, np.inf], [np.inf, 0.0], [np.nan, 1.0], [1e4, -1e4]],
+    ),
+    "power": (lambda x: (x ** np.array([0.0, 0.5])).sum(), [[1.0, 2.0], [0.0, 0.0], [0.0, 1.0], [2.0, 3.0]]),
+    "prod": (lambda x: np.prod(x), [[1.0, 2.0], [0.0, 3.0], [0.0, 0.0], [2.0, 3.0]]),
+    "product of matrices": (
+        lambda x: ((np.log(x)[:, None] * np.ones((2, 2))) @ x * np.array([0.0, 1.0])).sum(),
+        [[1.0, 2.0], [0.0, 3.0], [2.0, 0.0]],
+    ),
+    "det": (lambda x: np.linalg.det(np.outer(x, x)), [[1.0, 2.0], [0.0, 3.0], [2.0, 3.0]]),
+    "overflow": (lambda x: np.exp(x).sum(), [[1.0, 2.0], [1000.0, 0.0], [2.0, 3.0]]),
+}  # fmt: skip
+ORDERS: dict[str, Callable[[Any], Any]] = {
+    "value": lambda f: f,
+    "gradient": tg.grad,
+    "second derivative": lambda f: tg.grad(lambda x: (tg.grad(f)(x) ** 2).sum()),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("what", SINGULAR)
+def test_singular_inputs_have_the_eager_answer(what: str, order: str) -> None:
+    function, inputs = SINGULAR[what]
+    function = ORDERS[order](function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for start in range(len(inputs)):  # whichever comes first is traced
+            compiled = tg.compile(function, exact=True)
+            for x in [*inputs[start:], *inputs[:start], *inputs]:
+                assert same(compiled(np.array(x)), function(np.array(x)))
+
+
+def test_a_step_on_singular_data_changes_what_the_eager_one_changes() -> None:
+    def descend(w: Any, x: Any) -> Any:
+        loss = np.where(x > 0, np.log(np.abs(x * w)), 0).sum()
+        w.grad = None
+        loss.backward()
+        with tg.no_grad():
+            w -= 0.1 * w.grad
+        return loss.detach()
+
+    w, v = (tg.tensor([0.5, 2.0], requires_grad=True) for _ in range(2))
+    step = tg.compile(lambda x: descend(w, x), exact=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for x in [[1.0, 2.0], [0.0, 1.0], [3.0, 1.0], [np.inf, 0.0], [1.0, 1.0], [np.nan, 1.0], [2.0, 2.0]]:
+            assert same(step(np.array(x)), descend(v, np.array(x)))
+            assert same([w, w.grad], [v, v.grad])
