@@ -196,7 +196,7 @@ class _Explainer:
         found = []
         for value in self.program.constants:
             text = constant(value.concrete)
-            if text is not None and len(text) <= _SHORT and uses[value] == 1:
+            if text is not None and len(text) <= _SHORT and uses[value] == 1 and value.name.endswith("#"):
                 self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
             elif text is not None and (uses[value] or value in self.program.outputs):
                 found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
