@@ -45,8 +45,8 @@ def _of_source(source: Source) -> str:
 
 
 def _of_constant(x: np.ndarray) -> str:
-    if x.ndim and x.size and (x == 1).all():
-        return "ones#"
+    if x.ndim and x.size and x.dtype.kind == "f":
+        return "ones#" if (x == 1).all() else "zeros#" if (x == 0).all() else "constant#"
     number = x.item() if x.ndim == 0 else None
     return "constant#" if number is None else {0: "zero", 1: "one", 2: "two"}.get(number, "number#")
 
