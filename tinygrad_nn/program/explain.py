@@ -9,54 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from .emit import Names, literal, literal_array
+from .adjoints import Adjoints
+from .emit import Names, literal
 from .folding import Folding
 from .lowering import Lowered
-from .notation import Derivation, Notation, extents
+from .notation import ATOM, Notation, constant
 from .readings import DEFINITIONS, readable
 from .tracer import Source, Target
 from .tracing import Place, Trace
 from .values import Line, Value
 
-_SHORT, _LONG, _FEW = 24, 72, 16
-_HEAD = '''"""{title}, as one would write it by hand.
-
-In the comments: dL/dx is the adjoint of x, · the product of matrices, ∘ that of entries, ᵀ transposes.
-"""
-
-import numpy as np
-'''
-
-
-def _is_unary(operation: str) -> bool:
-    """Return whether an operation is a function of one array, entry by entry."""
-    return operation in ("relu", "sigmoid") or getattr(getattr(np, operation, None), "nin", 0) == 1
-
-
-def constant(x: np.ndarray) -> str | None:
-    """Return the text of a constant array, None if it is too large for text."""
-    dtype = "" if x.dtype in (float, np.dtype(int), bool) else f", {literal(x.dtype)}"
-    shape = x.shape[0] if x.ndim == 1 else x.shape
-    if x.ndim and x.size and x.dtype.kind == "f" and (x == x.flat[0]).all():
-        number = literal(float(str(x.flat[0])))
-        filled = {"0.0": f"np.zeros({shape}", "1.0": f"np.ones({shape}"}.get(number, f"np.full({shape}, {number}")
-        return f"{filled}{dtype})"
-    steps = np.unique(np.diff(x)) if x.ndim == 1 and x.size > 2 and x.dtype == int else x[:0]
-    if steps.size == 1 and steps[0] > 0:
-        start, step = int(x[0]), int(steps[0])
-        stop = start + step * x.size
-        return f"np.arange({f'{start}, ' if start or step > 1 else ''}{stop}{f', {step}' if step > 1 else ''})"
-    if x.ndim == 2 and x.dtype.kind == "f" and np.array_equal(x, np.eye(len(x), x.shape[1])):
-        return f"np.eye({extents(x.shape) if x.shape[0] != x.shape[1] else len(x)}{dtype})"
-    if x.size > _FEW or not x.size or x.dtype.kind not in "bif":
-        return literal_array(x)
-    text = f"np.array({literal_list(x.tolist())}{dtype})"
-    return text if len(text) <= _LONG else None
-
-
-def literal_list(x: Any) -> str:
-    """Return the text of nested lists of numbers."""
-    return f"[{', '.join(map(literal_list, x))}]" if isinstance(x, list) else literal(x)
+_SHORT, _WIDE = 24, 100
+_HEAD = '"""{}"""\n\nimport numpy as np\n'
+_COMMENTS = "In the comments: dL/dx is the adjoint of x, · the product of matrices, ∘ that of entries, ᵀ transposes."
 
 
 class Listing(str):
@@ -95,14 +60,15 @@ class _Explainer:
         self.makers = {output: line for line in self.program.lines for output in line.outputs}
         self.targets: list[tuple[Target, Value]] = list(zip(lowered.targets, self.program.outputs, strict=True))
         present = lowered.plain.present
-        self.operations = {present(v): name for v, name in reversed(trace.tracer.operations.items())}
         self.names = Names()
         self.names.used |= {*DEFINITIONS, "gradients", "parameters", "state"}
-        self.wholes = {(self.pass_of(v), v.primal): v for v in self.makers if v.primal is not None}
         self.sections = self.divided()
         self.folded = Folding(self.program, [s.lines for s in self.sections]).folded
         self.notation = Notation(self.names.of, self.makers, self.folded)
-        self.derivation = Derivation(self.symbol, self.makers, self.folded)
+        self.adjoints = Adjoints(
+            self.makers, self.folded, self.names.of, self.passes, self.numbers,
+            {present(v): name for v, name in reversed(trace.tracer.operations.items())},
+        )  # fmt: skip
         self.inputs: dict[str, Any] = {}
 
     # What stands where.
@@ -182,21 +148,6 @@ class _Explainer:
         same = [s for s in self.lowered.sources if s.kind == target.kind and s.owner is target.owner]
         return next((s.value for s in same if s.key == target.key), None)
 
-    def symbol(self, value: Value) -> str:
-        """Return a value's name in a derivation: dL/dx for the adjoint of x."""
-        if value.primal is None:
-            return self.names.of(value)
-        n = self.pass_of(value)
-        if self.wholes[n, value.primal] is not value:
-            return self.names.of(value)
-        primal = self.symbol(value.primal)
-        return f"d{'L' if n == 1 else f'L{n}'}/d{f'({primal})' if value.primal.primal is not None else primal}"
-
-    def pass_of(self, value: Value) -> int:
-        """Return the number of the backward pass that a value is an adjoint of, from 1 on."""
-        number = self.numbers.get(value, 0)
-        return next((n for n, one in enumerate(self.passes, start=1) if number < one.stop), len(self.passes))
-
     # Text.
 
     def listing(self, title: str) -> Listing:
@@ -208,31 +159,29 @@ class _Explainer:
             if section.lines:
                 body += [("", ""), (f"# {section.heading}", "")] if body else [(f"# {section.heading}", "")]
                 for line in section.lines:
-                    comment = self.comment(line)
+                    comment = self.adjoints.of(line)
                     body += [(f"# {comment}", "")] if comment else []
                     *first, code = self.code(line)
                     body += [*[(text, "") for text in first], (code, self.shape(line))]
         body += [("", ""), *[(text, "") for text in self.returned()]]
-        column = max([len(code) for code, shape in body if shape and len(code) <= 100], default=0) + 2
-        lines = [
-            f"    {code.ljust(column - 2)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body
-        ]
+        column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
+        lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
         used = {line.function.text for line in self.program.lines}
-        helpers = [f"\n{text}" for name, text in DEFINITIONS.items() if name in used]
-        head = textwrap.fill(f"def step({', '.join(self.parameters())}):", 100, subsequent_indent=" " * 9)
-        text = Listing(
-            "\n".join(
-                [
-                    _HEAD.format(title=title if title.isidentifier() else "The function") + "".join(helpers),
-                    "",
-                    head,
-                    *lines,
-                    "",
-                ]
-            )
-        )
+        helpers = [text for name, text in DEFINITIONS.items() if name in used]
+        head = textwrap.fill(f"def step({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * 9)
+        text = Listing("\n".join([self.head(title), *helpers, "", head, *lines, ""]))
         text.inputs = self.inputs
         return text
+
+    def head(self, title: str) -> str:
+        """Return the text above the program: what its comments mean, and what it was traced for."""
+        guards = [line.args for line in self.lowered.plain.lines if line.function.form == "guard"]
+        decided = dict.fromkeys(v for v, _ in guards if v in self.program.inputs and v.dtype is None)
+        values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in decided])
+        notes = [f"Traced with {values}, by which the function decides."] if decided else []
+        notes += [_COMMENTS] if self.passes else []
+        about = f"{title if title.isidentifier() else 'The function'}, as one would write it by hand."
+        return _HEAD.format("\n\n".join([about, *notes]) + ("\n" if notes else ""))
 
     def parameters(self) -> list[str]:
         """Return the names of what the program is given, and note their values."""
@@ -242,13 +191,13 @@ class _Explainer:
         return list(self.inputs)
 
     def constants(self) -> list[tuple[str, str]]:
-        """Return the lines that make small constants; the smallest stand where they are read, large ones are parameters."""
+        """Return the lines that make constants: the smallest stand where they are read, large ones are parameters."""
         uses = Counter(v for line in self.program.lines for v in line.reads())
         found = []
         for value in self.program.constants:
             text = constant(value.concrete)
-            if text is not None and len(text) <= _SHORT and uses[value] == 1:
-                self.notation.texts[value] = self.derivation.texts[value] = text
+            if text is not None and len(text) <= _SHORT and uses[value] == 1 and value.name.endswith("#"):
+                self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
             elif text is not None and (uses[value] or value in self.program.outputs):
                 found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
             elif uses[value] or value in self.program.outputs:
@@ -260,25 +209,34 @@ class _Explainer:
         names = ", ".join(map(self.names.of, line.outputs)) + ("," if line.several and len(line.outputs) == 1 else "")
         x = line.args[0] if line.args else None
         if line.function.form == "setitem":
-            return [f"{names} = {self.notation.operand(x, 9)}.copy()", self.into(names, line.args[1], line.args[2])]
+            return [f"{names} = {self.notation.operand(x, ATOM)}.copy()", self.into(names, line.args[1], line.args[2])]
+        if line.function.form == "into":
+            return [
+                f"{names} = {self.notation.operand(x, ATOM)}.copy()",
+                self.added(names, line.args[-1], line.args[1]),
+            ]
         if line.function.text == "op_scatter_add":
             (output,) = line.outputs
             dtype = "" if output.dtype == np.float64 else f", {literal(output.dtype)}"
             shape = output.shape[0] if len(output.shape) == 1 else output.shape
             zeros = f"{names} = np.zeros({shape}{dtype})"
-            return [zeros, self.into(names, line.kwargs["index"], x, adding=True)]
+            return [zeros, self.added(names, line.kwargs["index"], x)]
         if line.function.form == "operation":
             return [f"{names} = {self.operation(line)}"]
         return [f"{names} = {self.notation.line(line)[0]}"]
 
-    def into(self, name: str, index: Any, x: Any, adding: bool = False) -> str:
-        """Return the statement that writes into places of an array, or adds there what may come to one place twice."""
+    def into(self, name: str, index: Any, x: Any, sign: str = "=") -> str:
+        """Return the statement that writes into places of an array."""
+        return f"{name}[{self.notation.index(index)}] {sign} {self.notation.operand(x)}"
+
+    def added(self, name: str, index: Any, x: Any) -> str:
+        """Return the statement that adds into places of an array, of which one may be named twice."""
         parts = index if isinstance(index, tuple) else (index,)
-        if adding and any(isinstance(part, (Value, list)) for part in parts):
-            place = self.notation.index(index)
-            place = f"np.s_[{place}]" if ":" in place or "..." in place else self.notation.operand(index)
-            return f"np.add.at({name}, {place}, {self.notation.operand(x)})"
-        return f"{name}[{self.notation.index(index)}] = {self.notation.operand(x)}"
+        if not any(isinstance(part, (Value, list)) for part in parts):
+            return self.into(name, index, x, "+=")
+        place = self.notation.index(index)
+        place = f"np.s_[{place}]" if ":" in place or "..." in place else self.notation.operand(index)
+        return f"np.add.at({name}, {place}, {self.notation.operand(x)})"
 
     def operation(self, line: Line) -> str:
         """Return the call of an operation that is not taken apart: it is a parameter of the program."""
@@ -292,39 +250,6 @@ class _Explainer:
     def shape(self, line: Line) -> str:
         """Return the shapes of what a line computes."""
         return ", ".join(["number" if v.dtype is None else f"{v.shape}" for v in line.outputs])
-
-    def comment(self, line: Line) -> str:
-        """Return the adjoint that a line computes, as a derivation says it; nothing for a line that computes none."""
-        (value, *_) = line.outputs
-        if value.primal is None:
-            return ""
-        name = self.symbol(value)
-        if line.function.form in ("setitem", "operation"):
-            return name
-        right = self.slope(line, value) or self.derivation.line(line)[0]
-        return f"{name} = {right}" if len(right) <= 90 else name
-
-    def slope(self, line: Line, value: Value) -> str | None:
-        """Return dL/dy ∘ f'(x), if that is what the adjoint of x is, where y = f(x)."""
-        x = value.primal
-        if line.function.text not in ("np.multiply", "np.divide") or x is None:
-            return None
-        for g, k in (line.args, line.args[::-1]):
-            y = g.primal if isinstance(g, Value) else None
-            if y is None or not _is_unary(self.operations.get(y, "")) or not isinstance(k, Value) or k in (x, y):
-                continue
-            if self.leaves(k, {x, y}) <= {x, y} and self.leaves(y, {x}, True) == {x}:
-                return f"{self.derivation.operand(g, 6)} ∘ {self.operations[y]}'({self.symbol(x)})"
-        return None
-
-    def leaves(self, value: Value, known: set[Value], inside: bool = False) -> set[Value]:
-        """Return what a value is computed from, down to the known ones and the inputs."""
-        if (value in known and not inside) or value not in self.makers:
-            return {value}
-        found: set[Value] = set()
-        for v in self.makers[value].reads():
-            found |= {v} if v in known else self.leaves(v, known)
-        return found
 
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .notation import Notation
 from .values import Line, Program, Value
 
+STATEMENTS = ("setitem", "into", "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
 
 
@@ -49,7 +50,7 @@ class Folding:
         line = self.makers[value]
         if line.function.form == "operator" and self.uses[value] < _OUTPUT and self.width(line) <= _TINY:
             return True
-        if self.uses[value] > 1 or line.several or line.function.form in ("setitem", "operation"):
+        if self.uses[value] > 1 or line.several or line.function.form in STATEMENTS:
             return False
         if value.primal is not None:
             kept = value.primal in self.inputs or (value.primal in self.makers and value.primal not in self.folded)

@@ -1,4 +1,4 @@
-"""Names for the values of a program, from what its trace knows: W1 and b1 make Z1, its activation A1, its adjoint dZ1."""
+"""Names for the values of a program, from what its trace knows: W1 and b1 make Z1, that A1, and its adjoint is dZ1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu
 _WEIGHT = re.compile(r"(.*?)(?:W|[Ww]eights?)_?(\d*)$")
 _SHORT = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
-    "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.add.accumulate": "cumsum", "{0}[{1}]": "part", "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
+    "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.add.accumulate": "cumsum", "{0}[{1}]": "part",
+    "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
 }  # fmt: skip
 
 
@@ -44,8 +45,8 @@ def _of_source(source: Source) -> str:
 
 
 def _of_constant(x: np.ndarray) -> str:
-    if x.ndim and x.size and (x == 1).all():
-        return "ones#"
+    if x.ndim and x.size and x.dtype.kind == "f":
+        return "ones#" if (x == 1).all() else "zeros#" if (x == 0).all() else "constant#"
     number = x.item() if x.ndim == 0 else None
     return "constant#" if number is None else {0: "zero", 1: "one", 2: "two"}.get(number, "number#")
 
@@ -103,9 +104,10 @@ class _Names:
                 if v.root in self.inputs and (match := _WEIGHT.fullmatch(v.root.name)):
                     return f"{match[1]}Z{match[2]}"
         terms = [v for v in line.reads() if v not in self.inputs]
-        if line.function.text == "np.add" and len(terms) == 1 and re.fullmatch(r".*Z\d*", terms[0].name):
-            if self.readers[terms[0]] == 1 and terms[0].shape == output.shape:
-                name, terms[0].name, terms[0].after = terms[0].name, "", output
+        if line.function.text == "np.add" and len(terms) == 1 and self.readers[terms[0]] == 1:
+            product = terms[0]
+            if re.fullmatch(r".*Z\d*", product.name) and product.shape == output.shape:
+                name, product.name, product.after = product.name, "", output
                 return name
         return None
 
@@ -124,9 +126,8 @@ class _Names:
         """Mark the adjoints: the name of each is a d before that of its primal."""
         present = self.program.present
         arrays = [s for s in self.tracer.sources if s.kind == "array"]
-        gradients = [
-            (v, s.value) for t, v in self.targets if t.kind == "gradient" for s in arrays if s.owner is t.owner
-        ]
+        targets = [(t, v) for t, v in self.targets if t.kind == "gradient"]
+        gradients = [(v, s.value) for t, v in targets for s in arrays if s.owner is t.owner]
         for value, primal in [*gradients, *self.tracer.adjoints.items()]:
             value, primal = present(value), present(primal)
             if not primal.name and primal.after is None and (name := self.operations.get(primal)):

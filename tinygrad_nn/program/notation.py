@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .emit import literal
+from .emit import literal, literal_array
 from .values import Line, Value
 
+_LONG, _FEW = 72, 16
 ATOM, POWER, SIGN, TIMES, PLUS, AND, XOR, OR, COMPARED = 9, 8, 7, 6, 5, 4, 3, 2, 1
 _BINARY = {
     "np.power": ("**", POWER), "np.matmul": ("@", TIMES), "np.multiply": ("*", TIMES), "np.divide": ("/", TIMES),
@@ -19,7 +20,7 @@ _BINARY = {
     "np.greater": (">", COMPARED), "np.greater_equal": (">=", COMPARED), "np.equal": ("==", COMPARED),
     "np.not_equal": ("!=", COMPARED),
 }  # fmt: skip
-_OF_NUMBERS = {symbol: level for symbol, level in _BINARY.values()} | {"**": POWER}
+_OF_NUMBERS = dict(_BINARY.values())
 _UNARY = {"np.negative": "-", "np.invert": "~", "np.positive": "+"}
 _METHODS = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
@@ -177,3 +178,29 @@ def _number_first(line: Line) -> tuple[Any, Any]:
     a, b = line.args
     number = not isinstance(b, (Value, np.ndarray)) or b.dtype is None
     return (b, a) if line.function.text == "np.multiply" and number and isinstance(a, Value) and a.shape else (a, b)
+
+
+def constant(x: np.ndarray) -> str | None:
+    """Return the text of a constant array, None if it is too large for text."""
+    dtype = "" if x.dtype in (float, np.dtype(int), bool) else f", {literal(x.dtype)}"
+    shape = x.shape[0] if x.ndim == 1 else x.shape
+    if x.ndim and x.size and x.dtype.kind == "f" and (x == x.flat[0]).all():
+        number = literal(float(str(x.flat[0])))
+        filled = {"0.0": f"np.zeros({shape}", "1.0": f"np.ones({shape}"}.get(number, f"np.full({shape}, {number}")
+        return f"{filled}{dtype})"
+    steps = np.unique(np.diff(x)) if x.ndim == 1 and x.size > 2 and x.dtype == int else np.zeros(0)
+    if steps.size == 1 and steps[0] > 0:
+        start, step = int(x[0]), int(steps[0])
+        stop = start + step * x.size
+        return f"np.arange({f'{start}, ' if start or step > 1 else ''}{stop}{f', {step}' if step > 1 else ''})"
+    if x.ndim == 2 and x.dtype.kind == "f" and np.array_equal(x, np.eye(len(x), x.shape[1])):
+        return f"np.eye({extents(x.shape) if x.shape[0] != x.shape[1] else len(x)}{dtype})"
+    if x.size > _FEW or not x.size or x.dtype.kind not in "bif":
+        return literal_array(x)
+    text = f"np.array({literal_list(x.tolist())}{dtype})"
+    return text if len(text) <= _LONG else None
+
+
+def literal_list(x: Any) -> str:
+    """Return the text of nested lists of numbers."""
+    return f"[{', '.join(map(literal_list, x))}]" if isinstance(x, list) else literal(x)

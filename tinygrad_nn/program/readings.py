@@ -75,7 +75,7 @@ def _without_dead_lines(program: Program) -> None:
 
 def _without_idle_factors(program: Program) -> None:
     """Write a constant of equal entries as the number, where the result is no larger for it; leave out 1 times x."""
-    constants = set(program.constants)
+    constants = {v for v in program.constants if v.name.endswith("#")}  # what the user named stays what it is
     same: dict[Value, Value] = {}
     kept = []
 
@@ -194,14 +194,15 @@ def _mean(line: Line, makers: dict[Value, Line]) -> None:
     if summed is None or summed.function.text != "np.add.reduce" or isinstance(n, Value):
         return
     (x,) = summed.args
-    if set(summed.kwargs) <= {"axis", "keepdims"} and isinstance(x, Value) and x.dtype.char in "fd?":
-        if float(n) * total.concrete.size == x.concrete.size > 0:
-            line.function, line.args, line.kwargs = MEAN, (x,), {"axis": 0} | summed.kwargs
+    if not (set(summed.kwargs) <= {"axis", "keepdims"} and isinstance(x, Value) and x.dtype.char in "fd?"):
+        return
+    if float(n) * total.concrete.size == x.concrete.size > 0:
+        line.function, line.args, line.kwargs = MEAN, (x,), {"axis": 0} | summed.kwargs
 
 
 def _plain_sum(line: Line, makers: dict[Value, Line]) -> None:
     """Write the sum over a column that was made of an array as the sum over the array."""
-    x = line.args[0] if line.args else None
+    x: Any = line.args[0] if line.args else None
     if line.function.text == "np.reshape" and not line.outputs[0].shape and _made_by(x, makers, "np.add.reduce"):
         summed = makers[x]
         column = summed.args[0]
@@ -211,7 +212,7 @@ def _plain_sum(line: Line, makers: dict[Value, Line]) -> None:
 
 def _vector(line: Line, makers: dict[Value, Line]) -> None:
     """Write the product of a matrix with a vector, or of a vector with a matrix, without the shapes between."""
-    x = line.args[0] if line.args else None
+    x: Any = line.args[0] if line.args else None
     if line.function.text != "np.reshape" or not _made_by(x, makers, "np.matmul") or line.outputs[0].concrete.ndim != 1:
         return
     operands = list(makers[x].args)
@@ -232,7 +233,7 @@ def _usual(line: Line, makers: dict[Value, Line]) -> None:
     """Write what has several names by the usual one, and leave out axes that are all there are."""
     if line.function.text == "np.matrix_transpose" and line.outputs[0].concrete.ndim == 2:
         line.function = of_numpy(np.transpose)
-    x = line.args[0] if line.args else None
+    x: Any = line.args[0] if line.args else None
     if line.function.text.endswith(".reduce") or line.function is MEAN:
         axis = line.kwargs.get("axis", 0)
         ndim = x.concrete.ndim if isinstance(x, Value) and x.is_array else 0

@@ -300,9 +300,8 @@ class Tracer(Watcher):
     def _number(self, owner: Any, name: str, place: int | None, value: float) -> Number:
         key = (id(owner), name, place)
         if key not in self.numbers:
-            self.numbers[key] = Number(
-                self, Value(value, name if place is None else f"{name.removesuffix('s')}{place + 1}")
-            )
+            one = name if place is None else f"{name.removesuffix('s')}{place + 1}"
+            self.numbers[key] = Number(self, Value(value, one))
             self.sources.append(Source(self.numbers[key].value, "hyperparameter", owner, (name, place)))
         return self.numbers[key]
 
