@@ -180,7 +180,7 @@ class Emitter:
 
     def body(self, probe: bool) -> list[str]:
         """Return the lines of `step`."""
-        found: list[list[str]] = [["probe(None)"], ["probe(None)"]] if probe else [[], []]
+        found: list[list[str]] = [[], []]
         for number, line in enumerate(self.program.lines):
             if line.outputs and all(o in self.built and o.base is not None for o in line.outputs):
                 continue
@@ -190,9 +190,10 @@ class Emitter:
                 part.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
         returned = ", ".join(self.names.of(v) for v in self.program.outputs if v not in self.outs)
         guarded = ["with np.errstate(invalid='raise', divide='ignore', over='ignore', under='ignore'):"]
-        guarded += [f"    {line}" for line in found[0]] or ["    pass"]
+        begun = ["probe(None)"] if probe else []
+        guarded += [f"    {line}" for line in [*begun, *found[0]]] or ["    pass"]
         if found[1]:
-            guarded += ["with np.errstate(all='ignore'):", *[f"    {line}" for line in found[1]]]
+            guarded += ["with np.errstate(all='ignore'):", *[f"    {line}" for line in [*begun, *found[1]]]]
         return [*guarded, f"return ({returned}{',' if returned else ''})"]
 
     def written(self, line: Line) -> list[str]:

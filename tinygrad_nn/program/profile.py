@@ -75,16 +75,16 @@ def profiled(replay: Replay, flat: list[Any]) -> Profile:
     step, source = probed(emitter, probe)
     step(*inputs, *outs)
     price = _price_of_a_probe(probe, marks)
-    found: dict[int | None, list[float]] = {}
+    found: dict[int, list[float]] = {}
     runs, end = 0, perf_counter() + _SECONDS
     while runs < _RUNS or (perf_counter() < end and runs < 50 * _RUNS):
         marks.clear()
         probe(None)
         step(*inputs, *outs)
-        for (_, before), (number, now) in pairwise(marks):
-            found.setdefault(number, []).append(max(0.0, now - before - price))
+        for place, ((_, before), (_, now)) in enumerate(pairwise(marks)):
+            found.setdefault(place, []).append(max(0.0, now - before - price))
         runs += 1
-    medians = {number: median(times) * len(times) / runs for number, times in found.items()}
+    medians = [median(times) for times in found.values()]
     return Profile(name, tuple(_beside(source, medians)), runs)
 
 
@@ -95,19 +95,18 @@ def _price_of_a_probe(probe: Any, marks: list[tuple[int | None, float]]) -> floa
     return median([b - a for (_, a), (_, b) in pairwise(marks)])
 
 
-def _beside(source: str, medians: dict[int | None, float]) -> list[tuple[str, float | None]]:
+def _beside(source: str, medians: list[float]) -> list[tuple[str, float | None]]:
     """Return the lines of `step` as they stand without probes, each with its time."""
     rows: list[tuple[str, float | None]] = []
-    since = 0
+    since, each = 0, iter(medians)
     for text in source[source.index("    def step(") :].splitlines():
         probe = _PROBE.match(text)
         if probe is None:
             if text.strip() and text.strip() != "return step":
                 rows.append((text[4:], None))
             continue
-        number = None if probe[1] == "None" else int(probe[1])
-        if since < len(rows):
-            place = since if number is not None else len(rows) - 1
-            rows[place] = rows[place][0], medians.get(number)
+        seconds, place = next(each), len(rows) - 1 if probe[1] == "None" else since
+        if place < len(rows):  # a copy onto itself is written as nothing
+            rows[place] = rows[place][0], seconds
         since = len(rows)
     return rows
