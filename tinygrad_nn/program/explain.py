@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .emit import Names, literal, literal_array
+from .emit import Names
 from .folding import Folding
+from .literals import literal, literal_array
 from .lowering import Lowered
 from .notation import Derivation, Notation, extents
 from .readings import DEFINITIONS, readable

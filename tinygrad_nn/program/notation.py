@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .emit import literal
+from .literals import literal
 from .values import Line, Value
 
 ATOM, POWER, SIGN, TIMES, PLUS, AND, XOR, OR, COMPARED = 9, 8, 7, 6, 5, 4, 3, 2, 1
