@@ -35,7 +35,7 @@ class Rule:
     `into(buffer, g, saved)`, where there is one, adds the cotangent into a buffer.
     """
 
-    __slots__ = ("argument", "into", "places", "pull", "reads", "zero_safe")
+    __slots__ = ("adds", "adds_from", "argument", "into", "places", "pull", "reads", "zero_safe")
 
     def __init__(self, function: Callable[..., Any], argument: str, layout: tuple[str, ...], zero_safe: Any = None):
         self.argument = argument
@@ -47,6 +47,14 @@ class Rule:
         self.pull = _reading(function, self.places)
         self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None
         self.into: Callable[..., None] | None = None
+        self.adds: Callable[..., None] | None = None
+        self.adds_from: list[int] = []
+
+    def add_by(self, into: Callable[..., None], layout: tuple[str, ...]) -> None:
+        """Let `into(buffer, g, ...)`, a function of the buffer, the cotangent and what was kept, add into buffers."""
+        places = [layout.index(name) for name in parameter_names(into)[2:]]
+        self.adds, self.adds_from = into, places
+        self.into = lambda buffer, g, saved: into(buffer, g, *[saved[i] for i in places])
 
 
 def parameter_names(function: Any) -> tuple[str, ...]:
@@ -65,12 +73,6 @@ def _reading(rule: Callable[..., Any], places: list[int]) -> Callable[[Any, Any]
         case [i, j]:
             return lambda g, saved: rule(g, saved[i], saved[j])
     return lambda g, saved: rule(g, *[saved[i] for i in places])
-
-
-def adding(into: Callable[..., None], layout: tuple[str, ...]) -> Callable[[Any, Any, Any], None]:
-    """Return `into(buffer, g, ...)` as a function of the buffer, the cotangent, and what was kept."""
-    places = [layout.index(name) for name in parameter_names(into)[2:]]
-    return lambda buffer, g, saved: into(buffer, g, *[saved[i] for i in places])
 
 
 def idling(idle: Callable[..., Any], layout: tuple[str, ...]) -> Callable[..., Any]:
@@ -251,8 +253,14 @@ class Operation:
             inputs, values = everything[:n], dict(zip(self.names, everything[n:], strict=True))
         return list(inputs[0]) if self.variadic else inputs, values
 
-    def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:
-        """Return the forward's result; `values` are normalised in place, here and nowhere else."""
+    def normalised(self, values: dict[str, Any], arrays: list[Any]) -> dict[str, Any]:
+        """Return the parameters, normalised in place, here and nowhere else."""
         for name, normal in self.normalise.items():
             values[name] = normal(values[name], arrays)
+        return values
+
+    def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:
+        """Return the forward's result; `values` are normalised in place."""
+        if self.normalise:
+            self.normalised(values, arrays)
         return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)

@@ -13,7 +13,7 @@ from . import errors
 from .arrays import TracedArray, as_array
 from .node import Node, item, new, record
 from .node import count as next_number
-from .operation import Operation, adding, failed, idling, parameter_names
+from .operation import Operation, failed, idling, parameter_names
 from .recording import recording, watcher
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
@@ -414,7 +414,7 @@ def primitive(
         def vjp(*rules: Any, into: Any = None, zero_safe: Any = None, idle: Any = None) -> Any:
             op.set_rules(rules, zero_safe if idle is None else idling(idle, op.layout))
             if into is not None:
-                op.rules[0].into = adding(into, op.layout)
+                op.rules[0].add_by(into, op.layout)
             return rules[0]
 
         _publish(public, call, numpy, method, operator, forward.__doc__, not forward.__name__.startswith("_"))

@@ -47,7 +47,7 @@ def plain(index: Any, inputs: Any = None) -> Any:
 def _may_repeat(index: Any) -> bool:
     """Return whether the index can name an entry twice: only arrays of integers can."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, (np.ndarray, TracedArray)) and part.dtype.kind != "b" for part in parts)
+    return any(getattr(part, "ndim", 0) and part.dtype.kind != "b" for part in parts)
 
 
 @primitive(

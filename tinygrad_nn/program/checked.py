@@ -126,6 +126,7 @@ def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str,
 
 def probed(emitter: Emitter, probe: Callable[..., None]) -> tuple[Callable[..., Any], str]:
     """Return a program with a call of `probe` after every line, and its source."""
-    source, space = emitter.source("probed", probe=True), dict[str, Any]()
+    source = emitter.source("probed", probe=True)
+    space: dict[str, Any] = emitter.functions.missing | {"probe": probe}
     exec(source, space)
-    return space["build"]([v.concrete for v in emitter.large], emitter.operations | {"probe": probe}), source
+    return space["build"]([v.concrete for v in emitter.large]), source

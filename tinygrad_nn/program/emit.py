@@ -6,28 +6,26 @@ import keyword
 import os
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from .buffers import Plan, takes_out
-from .values import Line, Program, Value, mapped
+from .embedded import Embedding
+from .literals import literal, literal_array, whole_literal
+from .values import Line, Program, Value
 
-_FEW = 16
 _HEAD = '''"""{title}
 
-`build(constants{more})` sets memory aside and returns `step`, which computes without allocating
+`build(constants)` sets memory aside and returns `step`, which computes without allocating
 wherever NumPy can write into memory that is there. `step` raises Unusual where this program does
 not hold, before it changes anything.
 """
 
-import numpy as np
+{imports}
 
 
 class Unusual(Exception):
     """The inputs are unlike those that this program was traced for."""
-
 '''
 
 
@@ -42,7 +40,7 @@ class Names:
     """A name for every value: its own if it has one, and no name twice."""
 
     def __init__(self) -> None:
-        self.used = {"np", "memory", "at", "step", "build", "constants", "operations", "Unusual"}
+        self.used = {"np", "memory", "at", "step", "build", "constants", "Unusual"}
         self.found: dict[Value, str] = {}
 
     def of(self, value: Value) -> str:
@@ -68,41 +66,6 @@ class Names:
         return name
 
 
-def literal(x: Any) -> str:
-    """Return Python source for a static argument."""
-    if isinstance(x, np.dtype):
-        return f"np.{x.name}" if hasattr(np, x.name) and x.isnative else f"np.dtype({x.str!r})"
-    if isinstance(x, type) and issubclass(x, np.generic):
-        return f"np.{x.__name__}"
-    if isinstance(x, (np.longdouble, np.clongdouble)):
-        return f"np.{type(x).__name__}({str(x)!r})"
-    if isinstance(x, np.generic):
-        return f"np.{type(x).__name__}({literal(x.item())})"
-    if isinstance(x, float):
-        return {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}.get(repr(x), repr(x))
-    if isinstance(x, slice):
-        return f"slice({x.start!r}, {x.stop!r}, {x.step!r})"
-    return repr(x)
-
-
-def literal_array(x: np.ndarray) -> str | None:
-    """Return source for a constant array, None if it is too large for text."""
-    dtype = literal(x.dtype)
-    if x.size and x.tobytes() == x.size * x.flat[0].tobytes():
-        one = literal(x.flat[0] if x.dtype.itemsize > 8 else x.flat[0].item())
-        return (
-            f"np.array({one}, {dtype})"
-            if not x.shape
-            else _FILLED.get(one, "np.full({}, {one}, {})").format(x.shape, dtype, one=one)
-        )
-    entries = ", ".join(map(literal, x.ravel().tolist()))
-    shaped = "" if x.ndim == 1 else f".reshape({x.shape})"
-    return None if x.size > _FEW else f"np.array([{entries}], {dtype}){shaped}"
-
-
-_FILLED = {"0.0": "np.zeros({}, {})", "1.0": "np.ones({}, {})"}
-
-
 class Emitter:
     """Writes one program: where its values lie, and line by line how they are computed."""
 
@@ -113,27 +76,26 @@ class Emitter:
             self.names.of(value)
         self.outs = {value: self.names.new(wish) for value, wish in outs.items()}
         self.names.found |= self.outs
-        self.operations: dict[str, Callable[..., Any]] = {}
+        self.functions = Embedding(self.names.new, whole_literal)
         self.large: list[Value] = []
         self.built: set[Value] = set()
         self.head: list[str] = []
 
     def source(self, title: str, probe: bool = False) -> str:
-        """Return the whole file; with `probe`, `operations["probe"]` is told the number and the results of each line
+        """Return the whole file; with `probe`, a global `probe` is told the number and the results of each line
         when it is done, and None where lines begin.
         """
         self.set_aside()
         body = self.body(probe)
         names = [self.names.of(v) for v in self.program.inputs] + list(self.outs.values())
         large = [f"{self.names.of(v)}, " for v in self.large]
-        lines = [f"def build(constants{', operations' if self.operations or probe else ''}):"]
+        lines = ["def build(constants=()):"]
         lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
-        lines += [f"    {name} = operations[{name!r}]" for name in [*self.operations, *(["probe"] if probe else [])]]
         lines += [f"    {line}".rstrip() for line in self.head]
-        head = textwrap.wrap(f"def step({', '.join(names)}):", 96, subsequent_indent=" " * 9)
-        lines += [*[f"    {line}" for line in head], *[f"        {line}" for line in body]]
-        more = ", operations" if self.operations or probe else ""
-        return _HEAD.format(title=title, more=more) + "\n" + "\n".join([*lines, "", "    return step", ""])
+        signature = textwrap.wrap(f"def step({', '.join(names)}):", 96, subsequent_indent=" " * 9)
+        lines += [*[f"    {line}" for line in signature], *[f"        {line}" for line in body]]
+        head = _HEAD.format(title=title, imports=self.functions.imports_written())
+        return "\n\n".join([head, *self.functions.written(), "\n".join([*lines, "", "    return step", ""])])
 
     def set_aside(self) -> None:
         """Write what `build` does: memory, constants, and the views of both."""
@@ -229,8 +191,8 @@ class Emitter:
         if form == "astype":
             return [f"np.copyto({name}, {self.text(source)}, casting='unsafe')"]
         if form == "into":
-            more = [self.text(x) for x in list(line.reads())[1:]]
-            return [*first, f"{self.known(line, line.function.write)}({', '.join([name, *more])})"]
+            more = [self.text(x) for x in line.args[1:]]
+            return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
         if form == "setitem":
             return [*first, f"{name}[{self.index(line.args[1])}] = {self.text(line.args[2])}"]
         return first
@@ -267,20 +229,9 @@ class Emitter:
         return f"{function.text}({self.arguments(line)})"
 
     def operation(self, line: Line) -> str:
-        """Return the call of an operation that is not taken apart."""
-        return f"{self.known(line, line.function.apply)}({', '.join(map(self.text, line.reads()))})"
-
-    def known(self, line: Line, function: Callable[..., Any]) -> str:
-        """Return the name of a function of what a line reads, with all else that the program knows put in."""
-
-        def apply(*values: Any) -> Any:
-            given = iter(values)
-            args, kwargs = mapped(lambda _: next(given), (line.args, line.kwargs))
-            return function(*args, **kwargs)
-
-        name = self.names.new(line.function.text)
-        self.operations[name] = apply
-        return name
+        """Return the call of an operation that is not taken apart: of its own forward, as text."""
+        name = self.functions.called(line.function.apply, line.function.text.removeprefix("op_"))
+        return f"{name}({self.arguments(line)})"
 
     def arguments(self, line: Line, more: Iterable[str] = ()) -> str:
         """Return the source of a line's arguments."""
@@ -291,12 +242,16 @@ class Emitter:
         """Return the source of an argument."""
         if isinstance(x, Value):
             return self.names.of(x)
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            return f"{self.functions.called(type(x), type(x).__name__)}({', '.join(map(self.text, x))})"
         if isinstance(x, tuple):
             return f"({', '.join(map(self.text, x))}{',' if len(x) == 1 else ''})"
         if isinstance(x, list):
             return f"[{', '.join(map(self.text, x))}]"
         if isinstance(x, slice):
             return f"slice({self.text(x.start)}, {self.text(x.stop)}, {self.text(x.step)})"
+        if callable(x) and not isinstance(x, type):
+            return self.functions.called(x, getattr(x, "__name__", "function"))
         return literal(x)
 
     def index(self, index: Any) -> str:

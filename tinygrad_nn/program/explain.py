@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .adjoints import Adjoints
-from .emit import Names, literal
+from .emit import Names
 from .folding import Folding
+from .literals import literal
 from .lowering import Lowered
 from .notation import ATOM, Notation, constant
 from .readings import DEFINITIONS, readable

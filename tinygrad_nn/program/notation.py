@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .emit import literal, literal_array
+from .literals import literal, literal_array
 from .values import Line, Value
 
 _LONG, _FEW = 72, 16

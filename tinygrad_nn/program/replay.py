@@ -34,12 +34,11 @@ class Replay:
         self.outs = [*lowered.outs, *lowered.batch]
         emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
         self.source = emitter.source(f"{title}, as a program of NumPy calls.")
-        space: dict[str, Any] = {}
+        space: dict[str, Any] = dict(emitter.functions.missing)
         exec(builtins.compile(self.source, f"<{title}>", "exec"), space)
         self.unusual = space["Unusual"]
         constants = [v.concrete for v in emitter.large]
-        arguments = [constants, emitter.operations] if emitter.operations else [constants]
-        self.build: Callable[[], Any] = functools.partial(space["build"], *arguments)
+        self.build: Callable[[], Any] = functools.partial(space["build"], constants)
         self.steps = [self.step()]
         self.lock = RLock()
         glue = Glue(self)

@@ -218,26 +218,21 @@ class Tracer(Watcher):
             self.adjoints.setdefault(g.value, primal)
 
     def opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
-        """Compute an operation that can't be taken apart as one line."""
-        n = len(arrays)
-
-        def computed(*inputs: Any, **given: Any) -> Any:
-            return operation.run(list(inputs[:n]), given)
-
-        return self.call(Function(f"op_{operation.name}", computed, "operation"), tuple(arrays), parameters)
+        """Compute an operation that can't be taken apart as one line: a call of its forward."""
+        args = (list(arrays),) if operation.variadic else tuple(arrays)
+        values = operation.normalised(parameters, arrays)
+        return self.call(Function(f"op_{operation.name}", operation.forward, "operation"), args, values)
 
     def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
         """Return a cotangent with what a rule adds into it, computed as one line."""
 
-        def added(buffer: Any, g: Any, *saved: Any) -> Any:
-            rule.into(buffer, g, saved)
-
         def computed(held: Any, *more: Any) -> Any:
             total = np.array(held)
-            added(total, *more)
+            rule.adds(total, *more)
             return total
 
-        return self.call(Function("op_add_into", computed, "into", added), (held, g, *saved), {})
+        read = [saved[place] for place in rule.adds_from]
+        return self.call(Function("op_add_into", computed, "into", rule.adds), (held, g, *read), {})
 
     def array(self, tensor: Any) -> Any:
         """Return what stands for a tensor's array."""

@@ -88,11 +88,10 @@ class _Written:
         self.plan = planned(program, set(self.outs))
         emitter = self.emitter()
         self.source = emitter.source(f"A tile of {tile.rows} samples.")
-        space: dict[str, Any] = {}
+        space: dict[str, Any] = dict(emitter.functions.missing)
         exec(builtins.compile(self.source, "<tile>", "exec"), space)
         constants = [v.concrete for v in emitter.large]
-        arguments = [constants, emitter.operations] if emitter.operations else [constants]
-        self.make: Callable[[], Any] = lambda: space["build"](*arguments)
+        self.make: Callable[[], Any] = lambda: space["build"](constants)
 
     def emitter(self) -> Emitter:
         """Return what writes the program."""
