@@ -120,7 +120,7 @@ class Emitter:
         places: dict[str, list[str]] = {}
         for value, offset in self.plan.offsets.items():
             self.built.add(value)
-            if self.continues(value):
+            if value.after is not None and self.continues(value, value.after):
                 self.names.found[value] = self.names.of(value.after)
                 continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
@@ -135,10 +135,9 @@ class Emitter:
         if self.head and self.head[-1]:
             self.head.append("")
 
-    def continues(self, value: Value) -> bool:
-        """Return whether a value is another's next step, in the same memory: it then has the same name."""
-        before = value.after
-        return before is not None and self.same_memory(before, value) and value.strides == before.strides
+    def continues(self, value: Value, before: Value) -> bool:
+        """Return whether a value's next step lies in the same memory: it then has the same name."""
+        return self.same_memory(before, value) and value.strides == before.strides
 
     def body(self, probe: bool) -> list[str]:
         """Return the lines of `step`."""

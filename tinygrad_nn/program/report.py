@@ -227,7 +227,7 @@ def described(kind: Any) -> str:
     if first is dict:
         return ", ".join([f"{name}={described(x)}" for name, x in rest])
     if first is Tensor:
-        return f"{first.__name__} {kind[2]} {kind[1]}"
+        return f"{first.__name__} {kind[2]} {kind[1]}" if len(kind) > 2 else f"argument {kind[1]} again"
     if isinstance(first, tuple):
         return f"{kind[1]} {first}"
     return repr(kind[-1])
