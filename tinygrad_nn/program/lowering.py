@@ -139,10 +139,39 @@ def _changes_last(program: Program, targets: list[Target], sources: dict[Value, 
             unsafe.add(value)
     if unsafe:
         return _with_copies(program, targets, changes)
+    late = _with_what_they_alone_read(program, late, set(changes.values()))
     held = set(map(id, late))
     early = [line for line in program.lines if id(line) not in held]
     program.lines[:] = [*early, *late]
     return len(early)
+
+
+def _with_what_they_alone_read(program: Program, late: list[Line], replaced: set[Value]) -> list[Line]:
+    """Return the late lines, each after the lines on entries that only they read: their memory is then shared.
+
+    A line that reads what is written over stays where it is.
+    """
+    readers: dict[Value, list[Line]] = {}
+    for line in program.lines:
+        for value in line.reads():
+            readers.setdefault(value, []).append(line)
+    found = set(map(id, late))
+    before: dict[int, list[Line]] = {}
+    kept = set(program.outputs)
+    for line in reversed(program.lines):
+        entrywise = line.function.form == "ufunc" and line.function.text != "np.matmul"
+        if id(line) in found or not (entrywise or line.function.text == "np.array") or kept.intersection(line.outputs):
+            continue
+        after = [reader for output in line.outputs for reader in readers.get(output, ())]
+        if after and all(id(x) in found for x in after) and not replaced.intersection(v.root for v in line.reads()):
+            first = min(after, key=program.lines.index)
+            before.setdefault(id(first), []).insert(0, line)
+            found.add(id(line))
+
+    def spread(line: Line) -> list[Line]:
+        return [*[x for producer in before.get(id(line), ()) for x in spread(producer)], line]
+
+    return [x for line in late for x in spread(line)]
 
 
 def _with_copies(program: Program, targets: list[Target], changes: dict[Value, Value]) -> int:
