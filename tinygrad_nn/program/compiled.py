@@ -92,7 +92,7 @@ class Compiled:
         if mode is not True and mode is not False:
             return self.function(*args, **kwargs)
         flat: list[Any] = []
-        key = mode, _kind((args, kwargs) if kwargs else args, flat)
+        key = mode, _kind((args, kwargs) if kwargs else args, flat), bool(kwargs)
         failed = ""
         for replay in self.programs.get(key, ()):
             try:
