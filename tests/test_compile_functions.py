@@ -124,6 +124,16 @@ def test_arguments_and_results(what: str) -> None:
             assert same(compiled(*args, **kwargs), function(*args, **kwargs))
 
 
+def test_keywords_are_no_dictionary() -> None:
+    def f(x: Any, a: Any = 1.0) -> Any:
+        return x * 2 + a if isinstance(x, np.ndarray) or not isinstance(x, tuple) else x[0] - a["a"]
+
+    compiled = tg.compile(f, exact=True)
+    for _ in range(2):
+        assert same(compiled(X, a=Y), f(X, a=Y))
+        assert same(compiled((X,), {"a": Y}), f((X,), {"a": Y}))
+
+
 def test_float32_stays_float32_beside_numbers() -> None:
     f = tg.compile(lambda x, rate: x * rate + 1)
     for rate in (0.5, 0.25, 3):
@@ -177,7 +187,7 @@ def test_decorated_functions_and_methods() -> None:
             """Return x, scaled."""
             return x * self.slope
 
-        @tg.compile(exact=True)
+        @tg.compile(exact=True)  # type: ignore[untyped-decorator]
         def shifted(self, x: Any) -> Any:
             return x + self.slope
 

@@ -341,7 +341,7 @@ def test_constant_results_are_fresh() -> None:
 # ---- threads, tasks, memory ----
 
 
-def in_threads(count: int, work: Callable[[int], None]) -> None:
+def in_threads(count: int, work: Callable[[int], Any]) -> None:
     failures: list[BaseException] = []
     start = threading.Barrier(count)
 
@@ -376,7 +376,7 @@ def test_threads_replay_one_function() -> None:
 
 def test_threads_take_turns_in_one_step() -> None:
     """Steps that add commute: none may be lost."""
-    w = tg.tensor(np.zeros(20000), requires_grad=True)
+    w: Any = tg.tensor(np.zeros(20000), requires_grad=True)
 
     @tg.compile
     def step(x: Any) -> Any:

@@ -31,13 +31,13 @@ class Training:
 
     def __init__(self, optimizer: str = "sgd", dtype: Any = np.float64, seed: int = 3) -> None:
         self.network = network([3, 7, 5, 1], dtype, seed)
-        made = {
+        made: dict[str, Callable[[Any], Any]] = {
             "sgd": lambda ps: tg.optim.SGD(ps, lr=0.1),
             "momentum": lambda ps: tg.optim.SGD(ps, lr=0.05, momentum=0.9),
             "adam": lambda ps: tg.optim.Adam(ps, lr=0.01),
         }
         self.parameters = self.network.parameters()
-        self.optimizer = made[optimizer](self.parameters)
+        self.optimizer: Any = made[optimizer](self.parameters)
         rng = np.random.default_rng(4)
         self.X = rng.normal(size=(12, 3)).astype(dtype)
         self.y = rng.integers(0, 2, (12, 1)).astype(dtype)

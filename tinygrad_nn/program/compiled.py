@@ -92,7 +92,7 @@ class Compiled:
         if mode is not True and mode is not False:
             return self.function(*args, **kwargs)
         flat: list[Any] = []
-        key = mode, _kind((args, kwargs) if kwargs else args, flat)
+        key = _key(mode, args, kwargs, flat)
         failed = ""
         for replay in self.programs.get(key, ()):
             try:
@@ -175,7 +175,7 @@ class Compiled:
         """
         self._newest()
         flat: list[Any] = []
-        key = recording.get(), _kind((args, kwargs) if kwargs else args, flat)
+        key = _key(recording.get(), args, kwargs, flat)
         for replay in self.programs.get(key, ()):
             try:
                 found = profiled(replay, flat)
@@ -184,6 +184,11 @@ class Compiled:
             print(found)
             return found
         raise CompileError(no_program(self.name, described(key[1])))
+
+
+def _key(mode: Any, args: Any, kwargs: Any, flat: list[Any]) -> Any:
+    """Return under what the programs of such a call are found, and append its arguments to `flat`."""
+    return mode, _kind((args, kwargs) if kwargs else args, flat), bool(kwargs)
 
 
 def _kind(tree: Any, flat: list[Any]) -> Any:
