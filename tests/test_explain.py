@@ -165,6 +165,26 @@ PURE: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
+def recurrent(W: Any, U: Any, x: Any, h: Any) -> Any:
+    for t in range(2):
+        h = tg.tanh(h @ W + x[t] @ U)
+    return (h**2).sum()
+
+
+def attention(Wq: Any, Wk: Any, Wv: Any, x: Any) -> Any:
+    return (tg.softmax((x @ Wq) @ (x @ Wk).T / 2.0) @ (x @ Wv)).sum()
+
+
+PURE["a recurrent network"] = (
+    tg.grad(recurrent, (0, 1)),
+    (draws.randn(4, 4), draws.randn(2, 4), draws.randn(2, 2), draws.randn(4)),
+)
+PURE["attention"] = (
+    tg.grad(attention, (0, 1, 2)),
+    (draws.randn(4, 4), draws.randn(4, 4), draws.randn(4, 3), draws.randn(5, 4)),
+)
+
+
 def assigned(x: Any) -> Any:
     y = x * 2
     y[1:3] = x[0]
@@ -199,6 +219,32 @@ def test_gradients_of_arguments_have_their_names() -> None:
     return dw
 """
     )
+
+
+def test_a_recurrent_networks_text_is_backpropagation_through_time() -> None:
+    function, args = PURE["a recurrent network"]
+    compiled = tg.compile(function)
+    compiled(*args)
+    text = compiled.explain()
+    assert "    A = np.tanh(h @ W + part1 @ U) " in text
+    assert "    # dL/dA = dL/dadd1 · Wᵀ\n" in text
+    assert "    # dL/dadd2 = dL/dA ∘ tanh'(add2)\n" in text
+    assert "    # dL/dW = outer(A, dL/dadd1) + outer(h, dL/dadd2)\n" in text
+
+
+def test_parameters_in_a_dict_have_the_names_of_their_keys() -> None:
+    def network(parameters: Any, x: Any, y: Any) -> Any:
+        h = np.maximum(x @ parameters["W1"] + parameters["b1"], 0)
+        return ((tg.tanh(h @ parameters["W2"]) - y) ** 2).mean()
+
+    compiled = tg.compile(tg.value_and_grad(network))
+    parameters = {"W1": draws.randn(3, 4), "b1": draws.randn(4), "W2": draws.randn(4, 1)}
+    compiled(parameters, draws.randn(9, 3), draws.randn(9, 1))
+    text = compiled.explain()
+    assert "def step(W1, b1, W2, x, y):" in text
+    assert "    A1 = np.maximum(Z1, 0) " in text
+    assert "    dZ1 = dA1 * (Z1 > 0) " in text
+    assert 'return loss, {"W1": dW1, "b1": db1, "W2": dW2}' in text
 
 
 def test_what_the_function_refers_to_has_the_users_names() -> None:

@@ -61,12 +61,18 @@ class Adjoints:
         if line.function.text not in ("np.multiply", "np.divide") or x is None:
             return None
         for g, k in (line.args, line.args[::-1]):
-            y = g.primal if isinstance(g, Value) else None
-            if y is None or not _is_unary(self.operations.get(y, "")) or not isinstance(k, Value) or k in (x, y):
+            if not (isinstance(g, Value) and isinstance(k, Value)) or g.primal is None or k.primal is not None:
                 continue
-            if self.leaves(k, {x, y}) <= {x, y} and self.leaves(y, {x}, True) == {x}:
-                return f"{self.derivation.operand(g, TIMES)} ∘ {self.operations[y]}'({self.symbol(x)})"
+            for y in [g.primal, *self.near(k)]:
+                unary = y is not x and k not in (x, y) and _is_unary(self.operations.get(y, ""))
+                if unary and self.leaves(k, {x, y}) <= {x, y} and self.leaves(y, {x}, True) == {x}:
+                    return f"{self.derivation.operand(g, TIMES)} ∘ {self.operations[y]}'({self.symbol(x)})"
         return None
+
+    def near(self, value: Value) -> list[Value]:
+        """Return what a value is computed from by one step or two."""
+        first = list(self.makers[value].reads()) if value in self.makers else []
+        return [*first, *[v for x in first if x in self.makers for v in self.makers[x].reads()]]
 
     def leaves(self, value: Value, known: set[Value], inside: bool = False) -> set[Value]:
         """Return what a value is computed from, down to the known ones and the inputs."""

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 
 from .adjoints import Adjoints
+from .embedded import Embedding
 from .emit import Names
 from .folding import Folding
-from .literals import literal
+from .forms import DEFINITIONS
+from .literals import literal, whole_literal
 from .lowering import Lowered
 from .notation import ATOM, Notation, constant
-from .readings import DEFINITIONS, readable
+from .readings import readable
 from .tracer import Source, Target
 from .tracing import Place, Trace
 from .values import Line, Value
 
 _SHORT, _WIDE = 24, 100
-_HEAD = '"""{}"""\n\nimport numpy as np\n'
+_HEAD = '"""{}"""\n\n{}\n'
 _COMMENTS = "In the comments: dL/dx is the adjoint of x, · the product of matrices, ∘ that of entries, ᵀ transposes."
 
 
@@ -65,7 +67,8 @@ class _Explainer:
         self.names.used |= {*DEFINITIONS, "gradients", "parameters", "state"}
         self.sections = self.divided()
         self.folded = Folding(self.program, [s.lines for s in self.sections]).folded
-        self.notation = Notation(self.names.of, self.makers, self.folded)
+        self.functions = Embedding(self.names.new, whole_literal)
+        self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
         self.adjoints = Adjoints(
             self.makers, self.folded, self.names.of, self.passes, self.numbers,
             {present(v): name for v, name in reversed(trace.tracer.operations.items())},
@@ -169,6 +172,7 @@ class _Explainer:
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
         used = {line.function.text for line in self.program.lines}
         helpers = [text for name, text in DEFINITIONS.items() if name in used]
+        helpers += [f"\n{text}" for text in self.functions.written()]
         head = textwrap.fill(f"def step({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * 9)
         text = Listing("\n".join([self.head(title), *helpers, "", head, *lines, ""]))
         text.inputs = self.inputs
@@ -182,7 +186,8 @@ class _Explainer:
         notes = [f"Traced with {values}, by which the function decides."] if decided else []
         notes += [_COMMENTS] if self.passes else []
         about = f"{title if title.isidentifier() else 'The function'}, as one would write it by hand."
-        return _HEAD.format("\n\n".join([about, *notes]) + ("\n" if notes else ""))
+        about = "\n\n".join([about, *notes]) + ("\n" if notes else "")
+        return _HEAD.format(about, self.functions.imports_written())
 
     def parameters(self) -> list[str]:
         """Return the names of what the program is given, and note their values."""
@@ -222,8 +227,6 @@ class _Explainer:
             shape = output.shape[0] if len(output.shape) == 1 else output.shape
             zeros = f"{names} = np.zeros({shape}{dtype})"
             return [zeros, self.added(names, line.kwargs["index"], x)]
-        if line.function.form == "operation":
-            return [f"{names} = {self.operation(line)}"]
         return [f"{names} = {self.notation.line(line)[0]}"]
 
     def into(self, name: str, index: Any, x: Any, sign: str = "=") -> str:
@@ -239,14 +242,12 @@ class _Explainer:
         place = f"np.s_[{place}]" if ":" in place or "..." in place else self.notation.operand(index)
         return f"np.add.at({name}, {place}, {self.notation.operand(x)})"
 
-    def operation(self, line: Line) -> str:
-        """Return the call of an operation that is not taken apart: it is a parameter of the program."""
-        apply, args, kwargs = line.function.apply, line.args, line.kwargs
-        static = {key: x for key, x in kwargs.items() if not isinstance(x, Value)}
-        name = self.names.new(line.function.text)
-        self.inputs[name] = lambda *arrays, **given: apply(*arrays, **static, **given)
-        moving = {key: x for key, x in kwargs.items() if key not in static}
-        return self.notation.call(name, args, moving)
+    def called(self, function: Any, wish: str) -> str:
+        """Return the name of a function that NumPy does not have: its text comes first, or it is a parameter."""
+        name = self.functions.called(function, wish)
+        if name in self.functions.missing:
+            self.inputs[name] = function
+        return name
 
     def shape(self, line: Line) -> str:
         """Return the shapes of what a line computes."""

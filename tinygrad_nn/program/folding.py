@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .notation import Notation
+from .readings import is_transpose
 from .values import Line, Program, Value
 
 STATEMENTS = ("setitem", "into", "operation")
@@ -23,9 +24,11 @@ class Folding:
         for line in program.lines:
             for v in line.reads():
                 self.uses[v] = self.uses.get(v, 0) + 1
-        for line in program.lines:
-            if _is_transpose(line) and line.outputs[0] not in program.outputs:
+        for line in reversed(program.lines):
+            if is_transpose(line) and line.outputs[0] not in program.outputs:
                 self.folded.update(line.outputs)
+                (x,) = line.reads()
+                self.uses[x] += self.uses.get(line.outputs[0], 1) - 1
         for lines in sections:
             self.fold(lines)
 
@@ -56,10 +59,6 @@ class Folding:
             kept = value.primal in self.inputs or (value.primal in self.makers and value.primal not in self.folded)
             return not kept
         return value.name.endswith("#") or value.after is not None
-
-
-def _is_transpose(line: Line) -> bool:
-    return line.function.text == "np.transpose" and line.kwargs.get("axes") is None and len(line.args) == 1
 
 
 def _wish(value: Value) -> str:

@@ -21,6 +21,7 @@ _SHORT = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
     "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.add.accumulate": "cumsum", "{0}[{1}]": "part",
     "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
+    "matrix_product": "product",
 }  # fmt: skip
 
 
@@ -95,7 +96,7 @@ class _Names:
     def of_layer(self, line: Line, output: Value) -> str | None:
         """Return Z1 for what is made by a weight W1, with its bias, and A1 for the activation of that."""
         operation = self.operations.get(output)
-        if operation in _ACTIVATIONS:
+        if operation in _ACTIVATIONS or (operation == "maximum" and 0 in [x for x in line.args if type(x) is int]):
             before = _operand_of(line, self.makers)
             if before is not None and (match := re.fullmatch(r"(.*)Z(\d*)", before.name)):
                 return f"{match[1]}A{match[2]}"
@@ -117,6 +118,9 @@ class _Names:
         if text == "np.transpose" and isinstance(line.args[0], Value) and output.concrete.ndim == 2:
             output.after = line.args[0]
             return "T"
+        if text == "np.asarray" and isinstance(line.args[0], Value):
+            output.after = line.args[0]
+            return ""
         if line.function.form == "operator":
             return "number#"
         text = _SHORT.get(text) or self.operations.get(output) or text.split(".")[-1].removeprefix("op_")
@@ -130,6 +134,8 @@ class _Names:
         gradients = [(v, s.value) for t, v in targets for s in arrays if s.owner is t.owner]
         for value, primal in [*gradients, *self.tracer.adjoints.items()]:
             value, primal = present(value), present(primal)
+            if primal in self.makers and self.makers[primal].function.text == "np.asarray":
+                primal = next(self.makers[primal].reads(), primal)
             if not primal.name and primal.after is None and (name := self.operations.get(primal)):
                 primal.name = f"{_SHORT.get(name, name)}#"
             if value in self.makers and value.primal is None and not _descends(primal, value):

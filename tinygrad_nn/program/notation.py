@@ -32,10 +32,16 @@ Text = tuple[str, int]
 
 
 class Notation:
-    """Infix NumPy. `folded` are the values that are written as the expression that computes them."""
+    """Infix NumPy. `folded` are the values that are written as the expression that computes them.
 
-    def __init__(self, name: Callable[[Value], str], makers: dict[Value, Line], folded: set[Value]) -> None:
-        self.name, self.makers, self.folded = name, makers, folded
+    `called` returns the name of a function that is not NumPy's, for a wish.
+    """
+
+    def __init__(
+        self, name: Callable[[Value], str], makers: dict[Value, Line], folded: set[Value],
+        called: Callable[[Any, str], str] = lambda function, wish: wish,
+    ) -> None:  # fmt: skip
+        self.name, self.makers, self.folded, self.called = name, makers, folded, called
         self.texts: dict[Value, str] = {}
 
     def value(self, value: Value) -> Text:
@@ -53,6 +59,10 @@ class Notation:
         """Return an argument's text and how strongly it binds."""
         if isinstance(x, Value):
             return self.value(x)
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            return self.call(self.called(type(x), type(x).__name__), x, {}), ATOM
+        if callable(x) and not isinstance(x, type):
+            return self.called(x, getattr(x, "__name__", "function")), ATOM
         if isinstance(x, (tuple, list)):
             inner = ", ".join([self.operand(part) for part in x])
             comma = "," if len(x) == 1 else ""
@@ -83,7 +93,9 @@ class Notation:
             return self.transposed(args[0])
         if function.text == "np.reshape" and len(args) == 2 and not line.kwargs and _has_dtype(args):
             return f"{self.operand(args[0], ATOM)}.reshape({extents(args[1])})", ATOM
-        return self.call(line.function.text.replace("np.absolute", "np.abs"), args, line.kwargs), ATOM
+        if function.form == "operation":
+            return self.call(self.called(function.apply, function.text.removeprefix("op_")), args, line.kwargs), ATOM
+        return self.call(function.text.replace("np.absolute", "np.abs"), args, line.kwargs), ATOM
 
     def call(self, name: str, args: Any, kwargs: Any) -> str:
         """Return a call with these arguments."""

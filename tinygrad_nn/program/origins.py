@@ -13,22 +13,25 @@ from ..tensors import Tensor
 
 
 def argument_names(function: Any, args: Any, kwargs: Any) -> list[str]:
-    """Return a name for every array, Tensor and number among the arguments, in their order; a Tensor has one."""
+    """Return a name for every array, Tensor and number among the arguments, in their order; a Tensor has one.
+
+    In a dict it is the key, in a list the list's name with the place: the W of the first of two layers is W1.
+    """
     found: list[str] = []
     seen: set[int] = set()
 
-    def walk(tree: Any, name: str) -> None:
+    def walk(tree: Any, name: str, place: str = "") -> None:
         if isinstance(tree, (tuple, list)):
             for i, x in enumerate(tree, start=1):
-                walk(x, f"{name}{i}")
+                walk(x, name, f"{place}_{i}" if place else f"{i}")
         elif isinstance(tree, dict):
             for key, x in tree.items():
-                walk(x, f"{name}_{key}")
+                walk(x, str(key), place)
         elif isinstance(tree, Tensor) and id(tree) not in seen:
             seen.add(id(tree))
-            found.append(name)
+            found.append(f"{name}{place}")
         elif isinstance(tree, (np.ndarray, np.generic)) or type(tree) in (int, float):
-            found.append(name)
+            found.append(f"{name}{place}")
 
     for x, name in zip(args, _positional(function, len(args)), strict=True):
         walk(x, name)

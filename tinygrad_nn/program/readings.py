@@ -7,44 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .forms import call_by_name, matches
 from .functions import of_method, of_numpy
 from .values import Function, Line, Program, Value, mapped
 
 SUM = of_method(np.add, "reduce")
 MEAN = Function("np.mean", np.mean)
-
-# What a pattern binds: a call by its text, with operands that are patterns, names, or numbers.
-_EXPONENTIAL = ("np.exp", ("np.negative", ("np.absolute", "x")))
-_SHIFTED = ("np.exp", ("np.subtract", "x", ("np.maximum.reduce", "x")))
-PATTERNS: dict[str, Any] = {
-    "sigmoid": ("np.divide", ("np.where", ("np.less", "x", 0), _EXPONENTIAL, 1), ("np.add", 1, _EXPONENTIAL)),
-    "softmax": ("np.divide", _SHIFTED, ("np.add.reduce", _SHIFTED)),
-    "cross_entropy": (
-        "np.subtract",
-        ("np.reshape", ("np.log", ("np.add.reduce", _SHIFTED))),
-        ("{0}[{1}]", ("np.reshape", _SHIFTED[1]), "places"),
-    ),
-}
-DEFINITIONS = {
-    "sigmoid": '''
-def sigmoid(x):
-    """1 / (1 + exp(-x)), without overflow."""
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
-''',
-    "softmax": '''
-def softmax(x, axis):
-    """exp(x) / sum of exp(x), without overflow."""
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
-''',
-    "cross_entropy": '''
-def cross_entropy(z, y):
-    """-log(softmax(z)[y]) of each row, without overflow."""
-    z = z - z.max(axis=-1, keepdims=True)
-    return np.log(np.exp(z).sum(axis=-1)) - z[np.arange(len(y)), y]
-''',
-}
 
 
 def readable(program: Program) -> Program:
@@ -56,6 +24,7 @@ def readable(program: Program) -> Program:
     for line in program.lines:
         for reading in _READINGS:
             reading(line, makers)
+    _without_double_transposes(program, makers)
     made = [v for line in program.lines for v in line.reads() if v.name == "labels" and v not in makers]
     program.constants += dict.fromkeys(v for v in made if v not in program.inputs)
     _without_dead_lines(program)
@@ -94,6 +63,24 @@ def _without_idle_factors(program: Program) -> None:
     program.lines, program.outputs = kept, list(map(now, program.outputs))
 
 
+def _without_double_transposes(program: Program, makers: dict[Value, Line]) -> None:
+    """Read x in place of the transpose of its transpose."""
+
+    def now(value: Value) -> Value:
+        inner = makers[value].args[0] if is_transpose(makers.get(value)) else None
+        return makers[inner].args[0] if isinstance(inner, Value) and is_transpose(makers.get(inner)) else value
+
+    for line in program.lines:
+        line.args, line.kwargs = mapped(now, line.args), mapped(now, line.kwargs)
+    program.outputs = list(map(now, program.outputs))
+
+
+def is_transpose(line: Line | None) -> bool:
+    """Return whether a line exchanges the axes of a matrix."""
+    plain = line is not None and line.function.text == "np.transpose" and len(line.args) == 1
+    return plain and line is not None and line.kwargs.get("axes") is None and line.outputs[0].concrete.ndim == 2
+
+
 def _is_like(x: Any, y: Value) -> bool:
     return isinstance(x, Value) and x.shape == y.shape and x.dtype == y.dtype
 
@@ -105,60 +92,6 @@ def _number(value: Value, line: Line) -> Any:
     if y.dtype.kind != "f" or not x.size or not (x == x.flat[0]).all() or x.dtype != y.dtype:
         return value
     return float(str(x.flat[0])) if any(_is_like(v, y) for v in others) else value
-
-
-def _matches(x: Any, pattern: Any, makers: dict[Value, Line], bound: dict[str, Any]) -> bool:
-    """Return whether a value was computed as the pattern says, and bind what its names stand for."""
-    if isinstance(pattern, str):
-        return bound.setdefault(pattern, x) is x
-    if not isinstance(pattern, tuple):
-        return not isinstance(x, Value) and isinstance(x, (int, float)) and x == pattern
-    line = makers.get(x) if isinstance(x, Value) else None
-    if line is None or line.function.text != pattern[0]:
-        return False
-    if line.function.text.endswith(".reduce"):
-        axis = line.kwargs.get("axis", 0)
-        if not line.kwargs.get("keepdims") or bound.setdefault("axis", axis) != axis:
-            return False
-    statics = line.args[len(pattern) - 1 :]
-    return not any(isinstance(x, Value) for x in statics) and all(
-        _matches(part, wanted, makers, bound) for part, wanted in zip(line.args, pattern[1:], strict=False)
-    )
-
-
-def _named(line: Line, makers: dict[Value, Line]) -> None:
-    """Call a stable form by its name."""
-    for name, pattern in PATTERNS.items():
-        bound: dict[str, Any] = {}
-        if line.function.text != pattern[0] or not _matches(line.outputs[0], pattern, makers, bound):
-            continue
-        args = [bound.pop("x")]
-        if "places" in bound:
-            labels = _labels(bound["places"], args[0].shape, makers)
-            if labels is None:
-                continue
-            args.append(labels)
-        axis = bound.get("axis")
-        axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
-        line.function, line.args = Function(name, line.function.apply), tuple(args)
-        line.kwargs = {"axis": axis} if name == "softmax" else {}
-
-
-def _labels(places: Any, shape: tuple[int, ...], makers: dict[Value, Line]) -> Value | None:
-    """Return the labels of places in rows of k that are laid end to end, None if they were not made like that."""
-    if len(shape) != 2 or not isinstance(places, Value) or places.shape != shape[:1]:
-        return None
-    if places not in makers:
-        return Value(places.concrete % shape[1], "labels")
-    line = makers[places]
-    starts = [x for x in line.args if isinstance(x, Value) and x not in makers and _counts(x.concrete, shape)]
-    others = [x for x in line.args if x not in starts]
-    return others[0] if line.function.text == "np.add" and len(others) == 1 and isinstance(others[0], Value) else None
-
-
-def _counts(x: Any, shape: tuple[int, ...]) -> bool:
-    """Return whether an array holds where each row begins."""
-    return np.array_equal(x, np.arange(0, shape[0] * shape[1], shape[1]))
 
 
 def _sum_over_rows(line: Line, makers: dict[Value, Line]) -> None:
@@ -177,10 +110,10 @@ def _share(line: Line, makers: dict[Value, Line]) -> None:
     if line.function.text != "np.multiply" or line.kwargs or len(line.args) != 2:
         return
     for x, factor in (line.args, line.args[::-1]):
-        if not (isinstance(x, Value) and isinstance(factor, float) and 0 < factor < 0.5 and x.dtype is not None):
+        if not (isinstance(x, Value) and isinstance(factor, float) and 0 < abs(factor) < 0.5 and x.dtype is not None):
             continue
         n = round(1 / factor)
-        if x.dtype.type(factor) == x.dtype.type(1 / n) and n in (x.concrete.size, *x.shape):
+        if x.dtype.type(factor) == x.dtype.type(1 / n) and abs(n) in (x.concrete.size, *x.shape):
             line.function, line.args = of_numpy(np.divide), (x, n)
             return
 
@@ -225,14 +158,56 @@ def _vector(line: Line, makers: dict[Value, Line]) -> None:
         line.function, line.args, line.kwargs = makers[x].function, tuple(operands), {}
 
 
+def _outer(line: Line, makers: dict[Value, Line]) -> None:
+    """Write the product of a column with a row as the outer product of two vectors."""
+    if line.function.text != "np.matmul":
+        return
+    column, row = line.args
+    if _made_by(column, makers, "np.transpose"):
+        column = makers[column].args[0]
+    vectors = [makers[v].args[0] for v in (column, row) if _made_by(v, makers, "np.reshape")]
+    if [v.concrete.ndim for v in vectors] == [1, 1] and line.outputs[0].shape == vectors[0].shape + vectors[1].shape:
+        line.function, line.args = of_numpy(np.outer), tuple(vectors)
+
+
+def _slope_of_maximum(line: Line, makers: dict[Value, Line]) -> None:
+    """Write 1 where x is larger, 0 where it is not or both are equal, as x > c, beside a float factor."""
+    if line.function.text == "np.multiply":
+        line.args = tuple([_larger(x, makers) for x in line.args])
+
+
+def _larger(x: Any, makers: dict[Value, Line]) -> Any:
+    bound: dict[str, Any] = {}
+    pattern = ("np.where", ("np.equal", "a", "b"), 0, "larger")
+    if not (isinstance(x, Value) and matches(x, pattern, makers, bound)):
+        return x
+    larger = makers.get(bound["larger"]) if isinstance(bound["larger"], Value) else None
+    same = larger is not None and larger.function.text in ("np.greater", "np.less")
+    return bound["larger"] if same and larger is not None and larger.args == (bound["a"], bound["b"]) else x
+
+
+def _number_itself(line: Line, makers: dict[Value, Line]) -> None:
+    """Read a Python number itself where it was made an array of the dtype that the others have."""
+    if line.function.form == "ufunc" and any(_is_like(v, line.outputs[0]) for v in line.reads()):
+        line.args = tuple([_weak(x, line, makers) for x in line.args])
+
+
+def _weak(x: Any, line: Line, makers: dict[Value, Line]) -> Any:
+    same = _made_by(x, makers, "np.asarray") and x.dtype == line.outputs[0].dtype
+    return makers[x].args[0] if same and not x.shape else x
+
+
 def _made_by(x: Any, makers: dict[Value, Line], text: str) -> bool:
     return isinstance(x, Value) and x in makers and makers[x].function.text == text
 
 
 def _usual(line: Line, makers: dict[Value, Line]) -> None:
     """Write what has several names by the usual one, and leave out axes that are all there are."""
-    if line.function.text == "np.matrix_transpose" and line.outputs[0].concrete.ndim == 2:
-        line.function = of_numpy(np.transpose)
+    exchanged: dict[str, Any] = {"np.matrix_transpose": ((), {}), "np.transpose": (((1, 0),), {"axes": (1, 0)})}
+    if line.function.text in exchanged and line.outputs[0].concrete.ndim == 2:
+        places, named = exchanged[line.function.text]
+        if line.args[1:] == places or line.kwargs == named:
+            line.function, line.args, line.kwargs = of_numpy(np.transpose), line.args[:1], {}
     x: Any = line.args[0] if line.args else None
     if line.function.text.endswith(".reduce") or line.function is MEAN:
         axis = line.kwargs.get("axis", 0)
@@ -250,5 +225,6 @@ def _whole(line: Line, makers: dict[Value, Line]) -> None:
 
 
 _READINGS: list[Callable[[Line, dict[Value, Line]], None]] = [
-    _named, _sum_over_rows, _plain_sum, _vector, _share, _mean, _usual, _whole,
+    call_by_name, _sum_over_rows, _plain_sum, _vector, _outer, _slope_of_maximum,
+    _number_itself, _share, _mean, _usual, _whole,
 ]  # fmt: skip
