@@ -156,7 +156,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "silu": lambda x: x / (1 + np.exp(-x)),
     "gelu": lambda x: x * np.array([1 + math.erf(v / math.sqrt(2)) for v in x.flat]).reshape(x.shape) / 2,
     "leaky_relu": lambda x, slope=0.01: np.maximum(x, 0) + slope * np.minimum(x, 0),
-    "elu": lambda x, alpha=1.0: np.maximum(x, 0) + alpha * (np.exp(np.minimum(x, 0)) - 1),
+    "elu": lambda x, alpha=1.0: np.maximum(x, 0) + alpha * (np.exp(np.minimum(x, 0, dtype=np.longdouble)) - 1),
     "astype": lambda x, dtype: x.astype(dtype),
     "linear": lambda x, w, b=0: np.einsum("...k,nk->...n", x, w) + b,
     "softmax": lambda x, axis=-1: np.exp(log_probabilities(x, axis)),
