@@ -123,6 +123,12 @@ class Case:
         narrow = any(is_floating(x) and x.dtype.itemsize < 8 for x in self.leaves)
         return self.astype(np.float64) if narrow else self
 
+    @property
+    def kept_dtype(self) -> Any:
+        """The dtype of floating leaves that are narrower than double precision, else None."""
+        floats = [x.dtype for x in self.leaves if is_floating(x)]
+        return np.result_type(*floats) if self.wide is not self else None
+
     @functools.cached_property
     def eps(self) -> float:
         """The rounding error of the coarsest floats among the leaves and the results, at least double precision's."""

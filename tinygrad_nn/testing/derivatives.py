@@ -125,7 +125,7 @@ def check_second_order(case: Case) -> None:
     kinked = case.at_kink
     for i, g in zip(case.active, found):
         x = case.leaves[i]
-        data = np.zeros(x.shape) if g is None else g.data
+        data = np.zeros_like(x) if g is None else g.data
         assert (data.shape, data.dtype) == (x.shape, x.dtype), case.fails(f"second order of input {i}: {g}")
         expected = slopes(first_order, wide.leaves, i, step).central
         finite = np.isfinite(expected)

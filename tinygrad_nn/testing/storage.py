@@ -60,15 +60,13 @@ def check_pure(case: Case) -> None:
             if rule.into is not None:
                 buffer = np.ones(case.leaves[i].shape, case.leaves[i].dtype)
                 rule.into(buffer, g, saved)
-                assert close(buffer, 1 + rule.pull(g, saved), 8 * case.eps), case.fails(
-                    f"into differs from pull: {buffer}"
-                )
+                added = close(buffer, 1 + rule.pull(g, saved), 8 * case.eps)
+                assert added, case.fails(f"into differs from pull: {buffer}")
         same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(_arrays_in([saved, g]), before))
         assert same, case.fails("a rule changed what it was given")
     whole = case.at(map(frozen, case.leaves)).gradients()
-    assert all(close(a, b, 8 * case.eps) for a, b in zip(whole, case.gradients())), case.fails(
-        "read-only inputs differ"
-    )
+    same = all(close(a, b, 8 * case.eps) for a, b in zip(whole, case.gradients()))
+    assert same, case.fails("read-only inputs differ")
 
 
 def _refuses(case: Case) -> bool:
@@ -143,10 +141,8 @@ def check_layout(case: Case, layout: str) -> None:
     if layout == "stride 0" and _refuses_equal_rows(here):
         return
     for a, b in zip(there.values, here.values):
-        same = (
-            np.allclose(a, b, rtol=8 * here.eps, atol=8 * here.eps, equal_nan=a.dtype.kind == "f")
-            and a.dtype == b.dtype
-        )
+        near = np.allclose(a, b, rtol=8 * here.eps, atol=8 * here.eps, equal_nan=a.dtype.kind == "f")
+        same = near and a.dtype == b.dtype
         assert same, case.fails(f"{layout}: {a}, contiguous {b}")
     if case.active:
         for x, a, b in zip([there.leaves[i] for i in case.active], there.gradients(), here.gradients()):
