@@ -231,7 +231,9 @@ def spread_out(draw: Draw) -> Any:
     """Return a variance: of two entries at least along each axis, so that ddof=1 leaves one."""
     more = draw(st.sampled_from(["ddof", "correction", "mean", "none"]))
     (shape,), parameters = draw(averages(2))
-    if parameters.get("axis", ()) != () and more in ("ddof", "correction"):
+    if shape == () or parameters.get("axis") == ():
+        parameters.pop("dtype", None)
+    elif more in ("ddof", "correction"):
         parameters[more] = draw(st.sampled_from([0, 1, 0.5]))
     if more == "mean":
         parameters["mean"] = 0.25
