@@ -296,8 +296,8 @@ def contracted(a: Any, b: Any, axes: Any) -> Any:
 
 
 def solution(a: Any, b: Any) -> Any:
-    if b.ndim > 1:
-        return torch.linalg.solve(a, b)
+    if b.ndim > 1:  # one matrix is no batch of vectors
+        return torch.linalg.solve(a, b.broadcast_to(*torch.broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]))
     return torch.linalg.solve(a, b.broadcast_to(a.shape[:-1])[..., None])[..., 0]
 
 

@@ -30,7 +30,7 @@ Shape = tuple[int, ...]
 
 
 @st.composite
-def cases(draw: Draw, name: str, dtype: str = "float64") -> Case:
+def cases(draw: Draw, /, name: str, dtype: str = "float64") -> Case:
     """Return a case of one operation, of a drawn call, with numbers that are drawn from a seed."""
     inputs, parameters = draw(CALLS[name])
     function = function_of(name)
@@ -71,13 +71,13 @@ def numbers(shape: Shape, low: float = -2.0, high: float = 2.0, kinks: Sequence[
 
 
 @st.composite
-def rotation(draw: Draw, batch: Shape, n: int) -> Any:
+def rotation(draw: Draw, /, batch: Shape, n: int) -> Any:
     """Return orthogonal matrices."""
     return np.linalg.qr(draw(numbers((*batch, n, n))) + 3 * np.eye(n))[0]
 
 
 @st.composite
-def spectral(draw: Draw, batch: Shape, m: int, n: int, symmetric: bool = False, low: float = 0.6) -> Any:
+def spectral(draw: Draw, /, batch: Shape, m: int, n: int, symmetric: bool = False, low: float = 0.6) -> Any:
     """Return matrices whose singular values, eigenvalues of symmetric ones, are all distinct, and none small."""
     k = min(m, n)
     values = draw(numbers((*batch, k), low, 2.5))
@@ -97,14 +97,14 @@ def some(**parameters: Any) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def stretching(draw: Draw, *givens: Any, count: int = 2, max_dims: int = 3, min_side: int = 0) -> list[Shape]:
+def stretching(draw: Draw, /, count: int = 2, max_dims: int = 3, min_side: int = 0) -> list[Shape]:
     """Return shapes that broadcast together."""
     found = npst.mutually_broadcastable_shapes(num_shapes=count, max_dims=max_dims, min_side=min_side, max_side=3)
     return list(draw(found).input_shapes)
 
 
 @st.composite
-def matching(draw: Draw, signature: str, min_side: int = 0, max_dims: int = 2) -> list[Shape]:
+def matching(draw: Draw, /, signature: str, min_side: int = 0, max_dims: int = 2) -> list[Shape]:
     """Return shapes for a generalised ufunc's signature, whose batches broadcast together."""
     found = npst.mutually_broadcastable_shapes(signature=signature, max_dims=max_dims, min_side=min_side, max_side=3)
     return list(draw(found).input_shapes)
@@ -125,7 +125,7 @@ DTYPES = st.sampled_from(["float32", "float64"])
 
 
 @st.composite
-def pointwise(draw: Draw, count: int, **parameters: Any) -> Any:
+def pointwise(draw: Draw, /, count: int, **parameters: Any) -> Any:
     """Return shapes that broadcast together, or a shape and a number, and any of the parameters."""
     return sample(*draw(stretching(count=count)), **draw(some(**parameters)))
 
@@ -161,7 +161,7 @@ def clipped(draw: Draw) -> Any:
 
 
 @st.composite
-def with_nan(draw: Draw, strategy: Calls) -> Any:
+def with_nan(draw: Draw, /, strategy: Calls) -> Any:
     """Return a call whose first input has nan in some places, but in no row in all of them."""
     (shape, *rest), parameters = draw(strategy)
     x = draw(numbers(shape))
@@ -190,7 +190,7 @@ def counted(draw: Draw) -> Any:
 
 
 @st.composite
-def reduced(draw: Draw, min_side: int = 0, **parameters: Any) -> Any:
+def reduced(draw: Draw, /, min_side: int = 0, **parameters: Any) -> Any:
     """Return a shape with axes to reduce, and any of the parameters: a strategy, or one for a shape."""
     shape = draw(shapes(min_side=min_side))
     given = {"axis": axes(len(shape)), "keepdims": st.booleans()} | parameters
@@ -209,7 +209,7 @@ def leaving_some(shape: Shape) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def averages(draw: Draw, min_side: int = 1, **parameters: Any) -> Any:
+def averages(draw: Draw, /, min_side: int = 1, **parameters: Any) -> Any:
     """Return a reduction that leaves entries out, but in no row all of them."""
     (shape,), given = draw(reduced(min_side, where=leaving_some, dtype=DTYPES, **parameters))
     if given.get("axis") == ():
@@ -241,7 +241,7 @@ def spread_out(draw: Draw) -> Any:
 
 
 @st.composite
-def along_one(draw: Draw, min_dims: int = 1, min_side: int = 0, none: bool = False, **parameters: Any) -> Any:
+def along_one(draw: Draw, /, min_dims: int = 1, min_side: int = 0, none: bool = False, **parameters: Any) -> Any:
     """Return a shape with one axis, or None where that is allowed."""
     shape = draw(shapes(min_dims, min_side=min_side))
     given = {"axis": one_or_none(shape) if none else one_axis(shape)} if shape else {}
@@ -249,7 +249,7 @@ def along_one(draw: Draw, min_dims: int = 1, min_side: int = 0, none: bool = Fal
 
 
 @st.composite
-def of_some_rank(draw: Draw, min_dims: int = 0, max_dims: int = 3, min_side: int = 0, **parameters: Any) -> Any:
+def of_some_rank(draw: Draw, /, min_dims: int = 0, max_dims: int = 3, min_side: int = 0, **parameters: Any) -> Any:
     return sample(draw(shapes(min_dims, max_dims, min_side=min_side)), **draw(some(**parameters)))
 
 
@@ -261,7 +261,7 @@ METHODS = [
 
 
 @st.composite
-def at_quantiles(draw: Draw, scale: float, max_dims: int = 2) -> Any:
+def at_quantiles(draw: Draw, /, scale: float, max_dims: int = 2) -> Any:
     (shape,), parameters = draw(reduced(1, method=st.sampled_from(METHODS)))
     q = draw(
         npst.arrays(
@@ -284,7 +284,7 @@ def averaged(draw: Draw) -> Any:
 
 
 @st.composite
-def covariance(draw: Draw, second: bool = False, **parameters: Any) -> Any:
+def covariance(draw: Draw, /, second: bool = False, **parameters: Any) -> Any:
     rows, columns = draw(st.integers(2, 3)), draw(st.integers(3, 4))
     given = draw(some(**parameters))
     inputs = [(rows, columns)]
@@ -337,7 +337,7 @@ def integrated(draw: Draw) -> Any:
 
 
 @st.composite
-def reshaped(draw: Draw, **parameters: Any) -> Any:
+def reshaped(draw: Draw, /, **parameters: Any) -> Any:
     shape = draw(shapes())
     lengths = list(draw(st.permutations(shape)))
     if draw(st.booleans()):
@@ -358,7 +358,7 @@ def permuted(draw: Draw) -> Any:
 
 
 @st.composite
-def two_axes(draw: Draw, first: str, second: str, differ: bool = False, min_side: int = 0, **parameters: Any) -> Any:
+def two_axes(draw: Draw, /, first: str, second: str, differ: bool = False, min_side: int = 0, **parameters: Any) -> Any:
     shape = draw(shapes(2 if differ else 1, min_side=min_side))
     a, b = draw(one_axis(shape)), draw(one_axis(shape))
     assume(not differ or (a - b) % len(shape))
@@ -399,7 +399,7 @@ def stretched(draw: Draw) -> Any:
 
 
 @st.composite
-def several(draw: Draw, strategy: Any) -> Any:
+def several(draw: Draw, /, strategy: Any) -> Any:
     """Return a call on several arrays of the shapes that are drawn."""
     return sample(*draw(strategy))
 
@@ -459,9 +459,9 @@ def tiled(draw: Draw) -> Any:
     return sample(draw(shapes()), reps=draw(st.one_of(reps, st.integers(0, 3))))
 
 
-PADS_BY = {
+PADS_BY: dict[str, dict[str, Any]] = {
     "constant": {"constant_values": st.sampled_from([0.0, 1.5, (1.0, 2.0)])},
-    "edge": {}, "wrap": {}, "empty": {},
+    "edge": {}, "wrap": {},
     "reflect": {"reflect_type": st.sampled_from(["even", "odd"])},
     "symmetric": {"reflect_type": st.sampled_from(["even", "odd"])},
     "linear_ramp": {"end_values": st.sampled_from([0.0, -1.5, (1.0, 2.0)])},
@@ -471,7 +471,7 @@ PADS_BY = {
 
 @st.composite
 def padded(draw: Draw) -> Any:
-    mode = draw(st.sampled_from([mode for mode in PADS_BY if mode != "empty"]))
+    mode = draw(st.sampled_from(list(PADS_BY)))
     shape = draw(shapes(1, 2, min_side=1))
     each = st.tuples(st.integers(0, 4), st.integers(0, 4))
     width = draw(st.one_of(st.integers(0, 2), each, st.tuples(*[each] * len(shape))))
@@ -487,7 +487,7 @@ def vandermonde(draw: Draw) -> Any:
 
 
 @st.composite
-def joined(draw: Draw, axis: bool = True, whole: bool = False) -> Any:
+def joined(draw: Draw, /, axis: bool = True, whole: bool = False) -> Any:
     """Return arrays that differ in one axis only."""
     shape, count = draw(shapes(1, min_side=0)), draw(st.integers(1, 3))
     if whole and draw(st.booleans()):
@@ -505,7 +505,7 @@ def stacked(draw: Draw) -> Any:
 
 
 @st.composite
-def alike(draw: Draw, min_dims: int = 0, max_dims: int = 2, lead: int = 0) -> Any:
+def alike(draw: Draw, /, min_dims: int = 0, max_dims: int = 2, lead: int = 0) -> Any:
     """Return arrays of one shape, of which one axis may differ from array to array, for hstack and its like."""
     shape = draw(shapes(min_dims, max_dims))
     lengths = draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
@@ -553,7 +553,7 @@ def deleted(draw: Draw) -> Any:
 
 
 @st.composite
-def divided(draw: Draw, dims: int = 1, axis: int | None = None, uneven: bool = False) -> Any:
+def divided(draw: Draw, /, dims: int = 1, axis: int | None = None, uneven: bool = False) -> Any:
     """Return a shape cut into sections, or at indices; along a drawn axis unless one is given."""
     shape = draw(shapes(dims, 3))
     along = draw(one_axis(shape)) if axis is None else min(axis, len(shape) - 1)
@@ -703,34 +703,33 @@ def shared(draw: Draw) -> Any:
 
 
 @st.composite
-def square(draw: Draw, min_side: int = 0, **parameters: Any) -> Any:
+def square(draw: Draw, /, min_side: int = 0, **parameters: Any) -> Any:
     (shape,) = draw(matching("(n,n)->()", min_side))
     return sample(shape, **draw(some(**parameters)))
 
 
 @st.composite
-def regular(draw: Draw, symmetric: bool = False, **parameters: Any) -> Any:
+def regular(draw: Draw, /, symmetric: bool = False, **parameters: Any) -> Any:
     """Return square matrices of full rank: symmetric and positive definite ones, if asked for."""
     *batch, n, _ = draw(matching("(n,n)->()"))[0]
     return sample(draw(spectral(tuple(batch), n, n, symmetric)), **draw(some(**parameters)))
 
 
 @st.composite
-def of_full_rank(draw: Draw, tall: bool = False, **parameters: Any) -> Any:
+def of_full_rank(draw: Draw, /, **parameters: Any) -> Any:
     """Return matrices of full rank, of any shape."""
     *batch, m, n = draw(matching("(m,n)->()"))[0]
-    m, n = (max(m, n), min(m, n)) if tall else (m, n)
     return sample(draw(spectral(tuple(batch), m, n)), **draw(some(**parameters)))
 
 
 @st.composite
-def system(draw: Draw, signature: str = "(n,n),(n,k)->(n,k)", min_side: int = 0) -> Any:
+def system(draw: Draw, /, signature: str = "(n,n),(n,k)->(n,k)", min_side: int = 0) -> Any:
     a, b = draw(matching(signature, min_side))
-    return sample(draw(spectral(a[:-2], *a[-2:])), b)
+    return sample(draw(spectral(a[:-2], a[-1], a[-1])), b)
 
 
 @st.composite
-def fitted(draw: Draw, vector: bool = True) -> Any:
+def fitted(draw: Draw, /, vector: bool = True) -> Any:
     m, n = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     right = (m,) if vector and draw(st.booleans()) else (m, draw(st.integers(1, 2)))
     return sample(draw(spectral((), m, n)), right, **draw(some(rcond=st.just(1e-10))))
@@ -917,7 +916,7 @@ def per_axis(ndim: int, least: int, most: int) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def slid_windows(draw: Draw, ndim: int) -> tuple[Shape, Windows]:
+def slid_windows(draw: Draw, /, ndim: int) -> tuple[Shape, Windows]:
     """Return lengths, and windows that slide over them."""
     lengths = draw(spaces(ndim, 2, 4))
     kernel, stride, dilation = draw(spaces(ndim, 1, 2)), draw(spaces(ndim, 1, 3)), draw(spaces(ndim, 1, 2))
@@ -929,7 +928,7 @@ def slid_windows(draw: Draw, ndim: int) -> tuple[Shape, Windows]:
 
 
 @st.composite
-def convolved(draw: Draw, kind: str) -> Any:
+def convolved(draw: Draw, /, kind: str) -> Any:
     """Return the call of a convolution's primitive, whose windows are given, or of a derivative of it."""
     lengths, windows = draw(slid_windows(draw(st.integers(1, 2))))
     batch, groups, inner, outer = [draw(st.integers(1, 2)) for _ in range(4)]
@@ -944,7 +943,7 @@ def convolved(draw: Draw, kind: str) -> Any:
 
 
 @st.composite
-def over_windows(draw: Draw, kind: str) -> Any:
+def over_windows(draw: Draw, /, kind: str) -> Any:
     """Return the call of a pooling's primitive, or of a derivative of it."""
     lengths, windows = draw(slid_windows(draw(st.integers(1, 2))))
     lead = draw(st.integers(0, 2)), draw(st.integers(1, 2))
@@ -959,7 +958,7 @@ def over_windows(draw: Draw, kind: str) -> Any:
 
 
 @st.composite
-def convolution(draw: Draw, ndim: int) -> Any:
+def convolution(draw: Draw, /, ndim: int) -> Any:
     lengths, kernel = draw(spaces(ndim, 2, 5 - ndim)), draw(spaces(ndim, 1, 2))
     groups, inner, outer = [draw(st.integers(1, 2 if ndim < 3 else 1)) for _ in range(3)]
     batch = draw(st.sampled_from([(), (0,), (1,), (2,)]))
@@ -980,7 +979,7 @@ def fits(lengths: Shape, kernel: Shape, given: dict[str, Any]) -> bool:
 
 
 @st.composite
-def transposed_convolution(draw: Draw, ndim: int) -> Any:
+def transposed_convolution(draw: Draw, /, ndim: int) -> Any:
     lengths, kernel = draw(spaces(ndim, 1, 4 - ndim)), draw(spaces(ndim, 1, 2))
     groups, inner, outer = [draw(st.integers(1, 2 if ndim < 3 else 1)) for _ in range(3)]
     batch = draw(st.sampled_from([(), (0,), (1,), (2,)]))
@@ -994,7 +993,7 @@ def transposed_convolution(draw: Draw, ndim: int) -> Any:
 
 
 @st.composite
-def pooled(draw: Draw, ndim: int, largest: bool) -> Any:
+def pooled(draw: Draw, /, ndim: int, largest: bool) -> Any:
     lengths, kernel = draw(spaces(ndim, 2, 6 - ndim)), draw(spaces(ndim, 1, 2))
     lead = draw(st.sampled_from([(1,), (0, 1), (1, 2), (2, 1)]))
     given = draw(some(stride=per_axis(ndim, 1, 3), ceil_mode=st.booleans()))
@@ -1009,7 +1008,7 @@ def pooled(draw: Draw, ndim: int, largest: bool) -> Any:
 
 
 @st.composite
-def sequences(draw: Draw, ordered: bool = False, mode: bool = True) -> Any:
+def sequences(draw: Draw, /, ordered: bool = False, mode: bool = True) -> Any:
     lengths = draw(st.lists(st.integers(1, 5), min_size=2, max_size=2))
     a, b = sorted(lengths, reverse=True) if ordered else lengths
     return sample((a,), (b,), **draw(some(mode=st.sampled_from(["full", "same", "valid"]))) if mode else {})
@@ -1030,7 +1029,7 @@ def labelled(draw: Draw) -> Any:
 
 
 @st.composite
-def targeted(draw: Draw, low: float = -2.0, high: float = 2.0, target: float = 0.1) -> Any:
+def targeted(draw: Draw, /, low: float = -2.0, high: float = 2.0, target: float = 0.1) -> Any:
     shape = draw(shapes(min_side=1))
     inputs = draw(numbers(shape, low, high)), draw(numbers(shape, target, 0.9))
     return sample(*inputs, **draw(some(reduction=REDUCTIONS)))
@@ -1050,8 +1049,11 @@ def two_polynomials(draw: Draw) -> Any:
 
 @st.composite
 def divided_polynomials(draw: Draw) -> Any:
-    v, more = draw(st.integers(1, 3)), draw(st.integers(0, 2))
-    return sample(draw(numbers((v + more,), 0.5, 2)), draw(numbers((v,), 2.1, 3)))
+    n, more = draw(st.integers(1, 3)), draw(st.integers(0, 2))
+    u, v = draw(numbers((n + more,), 0.5, 2)), draw(numbers((n,), 2.1, 3))
+    lengths = [len(np.polydiv(*pair)[1]) for pair in [(u, v), (u.astype(np.float32), v.astype(np.float32))]]
+    assume(lengths[0] == lengths[1])  # NumPy takes rounding errors of single precision for a remainder
+    return sample(u, v)
 
 
 @st.composite
@@ -1070,7 +1072,7 @@ def integrated_polynomial(draw: Draw) -> Any:
 
 
 @st.composite
-def between_ends(draw: Draw, low: float = -2.0, high: float = 2.0, **parameters: Any) -> Any:
+def between_ends(draw: Draw, /, low: float = -2.0, high: float = 2.0, **parameters: Any) -> Any:
     ends = draw(stretching(max_dims=2))
     axis = draw(st.integers(-1, 0))
     given = draw(some(num=st.integers(0, 4), endpoint=st.booleans(), **parameters))
