@@ -481,8 +481,8 @@ TORCH |= {
     "cov": covariance,
     "corrcoef": correlations,
     "logsumexp": over(lambda x: x.logsumexp(-1)),
-    "softmax": lambda x, axis=-1: x.softmax(axis),
-    "log_softmax": lambda x, axis=-1: x.log_softmax(axis),
+    "softmax": lambda x, axis=-1: (x - over(lambda t: t.logsumexp(-1))(x, axis, True)).exp(),
+    "log_softmax": lambda x, axis=-1: x - over(lambda t: t.logsumexp(-1))(x, axis, True),
     # running, differences
     **dict.fromkeys(["running_total", "cumsum"], running(torch.cumsum)),
     "cumprod": running(torch.cumprod),

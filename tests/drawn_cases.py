@@ -249,6 +249,14 @@ def along_one(draw: Draw, /, min_dims: int = 1, min_side: int = 0, none: bool = 
 
 
 @st.composite
+def shares(draw: Draw) -> Any:
+    """Return a shape with one axis or several, along which its shares sum to 1."""
+    shape = draw(shapes(min_side=1))
+    several = npst.valid_tuple_axes(len(shape))
+    return sample(shape, axis=draw(st.one_of(one_axis(shape), several) if shape else several))
+
+
+@st.composite
 def of_some_rank(draw: Draw, /, min_dims: int = 0, max_dims: int = 3, min_side: int = 0, **parameters: Any) -> Any:
     return sample(draw(shapes(min_dims, max_dims, min_side=min_side)), **draw(some(**parameters)))
 
@@ -351,7 +359,7 @@ def reshaped(draw: Draw, /, **parameters: Any) -> Any:
 
 @st.composite
 def permuted(draw: Draw) -> Any:
-    shape = draw(shapes())
+    shape = draw(st.one_of(shapes(3, min_side=1), shapes()))
     n = len(shape)
     order = tuple([a - n * draw(st.booleans()) for a in draw(st.permutations(range(n)))])
     return sample(shape, axes=draw(st.sampled_from([order, None])))
@@ -1139,7 +1147,7 @@ CALLS: dict[str, Calls] = ELEMENTWISE | {
     "cov": weighed_covariance(),
     "corrcoef": covariance(True, rowvar=st.booleans()),
     "logsumexp": reduced(1),
-    **dict.fromkeys(["softmax", "log_softmax"], along_one(1, 1)),
+    **dict.fromkeys(["softmax", "log_softmax"], shares()),
     # running, differences
     **dict.fromkeys(["running_total", "running_largest", "running_smallest"], along_one().filter(lambda call: call[1])),
     **dict.fromkeys(["cumsum", "cumprod"], along_one(0, none=True, dtype=DTYPES)),

@@ -17,7 +17,7 @@ from drawn_cases import CALLS, cases  # noqa: E402
 from references import reads_a_triangle  # noqa: E402
 
 from tinygrad_nn import autograd  # noqa: E402
-from tinygrad_nn.testing import Case  # noqa: E402
+from tinygrad_nn.testing import Case, planted_rule  # noqa: E402
 from tinygrad_nn.testing.case import listed  # noqa: E402
 from tinygrad_nn.testing.numerical import close  # noqa: E402
 
@@ -89,3 +89,12 @@ def test_values_are_scipys(name: str, data: Any) -> None:
         reject()
     (y,) = case.values
     assert close(y, np.asarray(expected), 64 * case.eps), case.fails(f"{y}, SciPy's {expected}")
+
+
+def test_a_slope_that_is_a_billionth_off_is_noticed() -> None:
+    """Central differences don't see it."""
+    with (
+        planted_rule("sin", "x", lambda g, x: g * np.cos(x) * (1 + 1e-9)),
+        pytest.raises(AssertionError, match="'sin'"),
+    ):
+        test_values_and_gradients_are_pytorchs(name="sin")
