@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from counterparts import NEITHER, SCIPY, TORCH, UP_TO_SIGNS, NoCounterpart  # noqa: E402
-from drawn_cases import CALLS, cases  # noqa: E402
+from drawn import CALLS, cases  # noqa: E402
 from references import reads_a_triangle  # noqa: E402
 
 from tinygrad_nn import autograd  # noqa: E402

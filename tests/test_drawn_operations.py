@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_cases import CALLS, cases
+from drawn import CALLS, cases
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from references import FUNCTIONS
@@ -53,7 +53,7 @@ def noticed(name: str) -> bool:
     return False
 
 
-WRONG = {
+WRONG: dict[str, tuple[str, str, Any]] = {
     "of three axes": ("permute", "x", lambda g, axes: np.transpose(g, axes)),
     "of stretched operands": ("multiply", "b", lambda g, a: g * np.max(a, axis=-1, keepdims=True) if a.ndim else g * a),
     "of duplicate indices": ("getitem", "x", lambda g, x_shape, index: assigned(g, x_shape, index)),

@@ -56,8 +56,8 @@ def _check_elsewhere(case: Case) -> None:
         return [np.asarray(x + shifts[i], x.dtype) if i in shifts else x for i, x in enumerate(leaves)]
 
     wide = case.wide
-    points = [wide.weighed(moved(wide, by)) for by in (step, -step, step / 2, -step / 2)]
-    expected = extrapolated(*points, step)
+    above, below, half_above, half_below = [wide.weighed(moved(wide, by)) for by in (step, -step, step / 2, -step / 2)]
+    expected = extrapolated(above, below, half_above, half_below, step)
     parts = zip(case.gradients(moved(case, 0.0)), [along[i] for i in case.active], strict=True)
     found = math.fsum(float(np.sum(np.where(np.isfinite(g), g, 0) * v)) for g, v in parts)
     right = close(np.array(found), np.array(expected), 10 * tolerance)
