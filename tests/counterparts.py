@@ -172,7 +172,7 @@ def by_places(function: Function) -> Function:
             next(starts) + np.arange(x.numel()).reshape(tuple(x.shape)) if any(x is g for g in given) else plain(x)
             for x in arguments
         ]
-        chosen = torch.as_tensor(np.asarray(function(*places, **parameters)))
+        chosen = torch.as_tensor(np.array(function(*places, **parameters)))
         return torch.cat([x.reshape(-1) for x in given])[chosen]
 
     return found
@@ -183,7 +183,7 @@ def plain(x: Any) -> Any:
 
 
 def scattered(x: Any, index: Any, shape: Any) -> Any:
-    places = np.arange(math.prod(shape)).reshape(shape)[index]
+    places = np.array(np.arange(math.prod(shape)).reshape(shape)[index])
     y = x.new_zeros(math.prod(shape)).index_add(0, torch.as_tensor(places).reshape(-1), x.reshape(-1))
     return y.reshape(shape)
 

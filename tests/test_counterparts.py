@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from counterparts import NEITHER, SCIPY, TORCH, UP_TO_SIGNS, NoCounterpart  # noqa: E402
-from drawn import CALLS, cases  # noqa: E402
+from drawn import CALLS, EXAMPLES, cases  # noqa: E402
 from references import reads_a_triangle  # noqa: E402
 
 from tinygrad_nn import autograd  # noqa: E402
 from tinygrad_nn.testing import Case, planted_rule  # noqa: E402
 from tinygrad_nn.testing.case import listed  # noqa: E402
 from tinygrad_nn.testing.numerical import close  # noqa: E402
-
-EXAMPLES = settings().max_examples // 10
 
 
 def test_every_operation_has_a_counterpart_or_is_known_to_have_none() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import CALLS, cases
+from drawn import CALLS, EXAMPLES, cases
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from references import FUNCTIONS
@@ -16,7 +16,6 @@ from tinygrad_nn.primitive import COMPOSITES
 from tinygrad_nn.testing import PROPERTIES, planted_rule
 
 OF_CALLS = {"keywords", "counted arguments", "errors"}  # whose numbers and shapes don't matter
-EXAMPLES = settings().max_examples // 10
 
 
 def test_every_operation_has_calls_to_draw() -> None:

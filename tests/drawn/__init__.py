@@ -6,6 +6,7 @@ of that shape with distinct numbers of the operation's domain, and parameters. A
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from tinygrad_nn.testing.numerical import slopes
 from . import algebra, reductions, shapes, windows
 from .arrays import Calls, Draw
 
+EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 4  # of each operation
 CALLS: dict[str, Calls] = reductions.CALLS | shapes.CALLS | algebra.CALLS | windows.CALLS
 
 # Where kinks depend on the parameters, or on several entries together, points near one are drawn anew.
