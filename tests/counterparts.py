@@ -653,7 +653,7 @@ SCIPY |= {
     "log_softmax": lambda x, axis=-1: special.log_softmax(x, axis),
     "bessel": lambda x, kind, n: getattr(special, f"{kind}v")(n, x),
     "logsumexp": lambda x, axis=None, keepdims=False: (
-        special.logsumexp(x, axis, keepdims=keepdims) if axis != () else None
+        special.logsumexp(x, axis, keepdims=keepdims) if np.ndim(x) and axis != () else None
     ),
     "convolve": lambda a, v, mode="full": (
         scipy.signal.convolve(a, v, mode) if len(a) >= len(v) or mode != "same" else None

@@ -57,21 +57,21 @@ def test_values_and_gradients_are_pytorchs(name: str, data: Any) -> None:
         assert y.shape == tuple(e.shape), case.fails(f"shape {y.shape}, PyTorch's {tuple(e.shape)}")
         same = close(y.data.astype(float), e.detach().numpy().astype(float), 64 * case.eps)
         assert same, case.fails(f"{y.data}, PyTorch's {e}")
-    recorded = [k for k, (y, e) in enumerate(zip(results, expected)) if y.requires_grad and e.requires_grad]
-    if recorded:
-        compare_gradients(case, [results[k] for k in recorded], [expected[k] for k in recorded], leaves, theirs)
+    pairs = [(y, e) for y, e in zip(results, expected) if e.requires_grad]
+    compare_gradients(case, pairs, [leaves[i] for i in case.active], [theirs[i] for i in case.active])
 
 
-def compare_gradients(
-    case: Case, results: list[Any], expected: list[Any], leaves: list[Any], theirs: list[Any]
-) -> None:
+def compare_gradients(case: Case, pairs: list[Any], active: list[Any], theirs: list[Any]) -> None:
+    """The gradients of all results that PyTorch records are PyTorch's: 0 for one that isn't recorded here."""
     rng = np.random.default_rng(6)
-    seeds = [rng.uniform(-1.5, 1.5, y.shape).astype(y.dtype) for y in results]
-    active = [leaves[i] for i in case.active]
-    found = autograd.grad(results, active, seeds, allow_unused=True)
-    known = torch.autograd.grad(
-        expected, [theirs[i] for i in case.active], [torch.tensor(u) for u in seeds], allow_unused=True
-    )
+    seeds = [rng.uniform(-1.5, 1.5, y.shape).astype(y.dtype) for y, _ in pairs]
+    ours = [(y, u) for (y, _), u in zip(pairs, seeds) if y.requires_grad]
+    found: Any = [None] * len(active)
+    known = found
+    if ours:
+        found = autograd.grad([y for y, _ in ours], active, [u for _, u in ours], allow_unused=True)
+    if pairs:
+        known = torch.autograd.grad([e for _, e in pairs], theirs, list(map(torch.tensor, seeds)), allow_unused=True)
     for x, g, k in zip(active, found, known):
         ours, right = [np.zeros(x.shape) if v is None else np.asarray(v.detach()) for v in (g, k)]
         assert close(ours, right, 1024 * case.eps), case.fails(f"gradient {ours}, PyTorch's {right}")

@@ -170,13 +170,7 @@ METHODS = [
 @st.composite
 def at_quantiles(draw: Draw, /, scale: float, max_dims: int = 2) -> Any:
     (shape,), parameters = draw(reduced(1, method=st.sampled_from(METHODS)))
-    q = draw(
-        npst.arrays(
-            np.float64,
-            draw(shapes(0, max_dims, min_side=1)),
-            elements=st.sampled_from([0.0, 0.13, 0.4, 0.5, 0.77, 1.0]),
-        )
-    )
+    q = draw(npst.arrays(np.float64, draw(shapes(0, max_dims, min_side=1)), elements=st.sampled_from(LEVELS)))
     return sample(shape, q=q * scale, **parameters)
 
 
