@@ -73,8 +73,8 @@ def compare_gradients(case: Case, pairs: list[Any], active: list[Any], theirs: l
     if pairs:
         known = torch.autograd.grad([e for _, e in pairs], theirs, list(map(torch.tensor, seeds)), allow_unused=True)
     for x, g, k in zip(active, found, known):
-        ours, right = [np.zeros(x.shape) if v is None else np.asarray(v.detach()) for v in (g, k)]
-        assert close(ours, right, 1024 * case.eps), case.fails(f"gradient {ours}, PyTorch's {right}")
+        gradient, right = [np.zeros(x.shape) if v is None else np.asarray(v.detach()) for v in (g, k)]
+        assert close(gradient, right, 1024 * case.eps), case.fails(f"gradient {gradient}, PyTorch's {right}")
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name in SCIPY])
