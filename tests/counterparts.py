@@ -153,8 +153,8 @@ def running(function: Function, fill: float | None = None) -> Function:
 
 def from_a_start(function: Function, start: float) -> Function:
     def found(x: Any, axis: Any = -1, include_initial: bool = False) -> Any:
-        y = function(x, -1)
-        return torch.cat([torch.full_like(y.sum(-1, keepdim=True), start), y], -1) if include_initial else y
+        y = function(x, axis)
+        return torch.cat([torch.full_like(y.sum(axis, keepdim=True), start), y], axis) if include_initial else y
 
     return found
 
@@ -565,7 +565,7 @@ TORCH |= {
     # products and linear algebra
     "matvec": lambda a, b: (a @ b[..., None])[..., 0],
     "vecmat": lambda a, b: (a[..., None, :] @ b)[..., 0, :],
-    "vecdot": lambda a, b: torch.linalg.vecdot(a, b),
+    "vecdot": lambda a, b, axis=-1: torch.linalg.vecdot(a, b, dim=axis),
     "linear": F.linear,
     "tensordot": contracted,
     "dot": dotted,
@@ -575,7 +575,7 @@ TORCH |= {
     "multi_dot": lambda arrays: torch.linalg.multi_dot(list(arrays)),
     "einsum": lambda *operands, optimize=False: torch.einsum(*operands),
     "cross": crossed,
-    "linalg_cross": crossed,
+    "linalg_cross": lambda a, b, axis=-1: torch.linalg.cross(*torch.broadcast_tensors(a, b), dim=axis),
     **dict.fromkeys(["linear_solution", "solution_unless_zero", "solve"], solution),
     "tensorsolve": torch.linalg.tensorsolve,
     "tensorinv": torch.linalg.tensorinv,

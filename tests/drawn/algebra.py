@@ -188,15 +188,12 @@ def crossed(draw: Draw) -> Any:
 
 
 @st.composite
-def crossed_along(draw: Draw) -> Any:
-    a, b = draw(stretching(max_dims=1))
-    return sample((*a, 3), (*b, 3))
-
-
-@st.composite
-def along_vectors(draw: Draw) -> Any:
-    a, b = draw(matching("(n),(n)->()"))
-    return sample(a, b)
+def along_vectors(draw: Draw, /, length: st.SearchStrategy[int]) -> Any:
+    """Return two arrays of vectors, along one axis that is counted from the end."""
+    found, n = draw(stretching(max_dims=2)), draw(length)
+    axis = draw(st.integers(-1 - min(map(len, found)), -1))
+    places = [len(shape) + axis + 1 for shape in found]
+    return sample(*[(*shape[:k], n, *shape[k:]) for shape, k in zip(found, places)], axis=axis)
 
 
 @st.composite
@@ -208,11 +205,11 @@ def layer(draw: Draw) -> Any:
 
 CALLS: dict[str, Calls] = {
     # products
-    **dict.fromkeys(["matmul"], several(matching("(m?,k),(k,n?)->(m?,n?)"))),
+    "matmul": several(matching("(m?,k),(k,n?)->(m?,n?)")),
     "matrix_product": several(matching("(m,k),(k,n)->(m,n)")),
     "matvec": several(matching("(m,k),(k)->(m)")),
     "vecmat": several(matching("(k),(k,n)->(n)")),
-    "vecdot": along_vectors(),
+    "vecdot": along_vectors(st.integers(0, 3)),
     "linear": layer(),
     "tensordot": contracted(),
     "dot": dotted(),
@@ -223,7 +220,7 @@ CALLS: dict[str, Calls] = {
     "multi_dot": chained(),
     "einsum": summed_over_letters(),
     "cross": crossed(),
-    "linalg_cross": crossed_along(),
+    "linalg_cross": along_vectors(st.just(3)),
     # linear algebra
     **dict.fromkeys(["linear_solution", "solution_unless_zero"], system()),
     "solve": st.one_of(system(), system("(n,n),(n)->(n)", 1).filter(lambda call: len(call[0][1]) == 1)),

@@ -425,7 +425,7 @@ CALLS: dict[str, Calls] = {
     "vstack": alike(2, 3),
     "dstack": alike(3, 3, lead=2),
     "column_stack": alike(2, 2, lead=1),
-    "block": alike(1, 2).map(lambda call: sample([(*shape[:0], *shape[1:], shape[0]) for shape in call[0][0]])),
+    "block": alike(1, 2).map(lambda call: sample([(*shape[1:], shape[0]) for shape in call[0][0]])),
     "append": appended(),
     "insert": inserted(),
     "delete": deleted(),
