@@ -25,7 +25,7 @@ def test_every_operation_has_calls_to_draw() -> None:
 def hold(name: str, data: Any) -> None:
     case = data.draw(cases(name, data.draw(st.sampled_from(["float64", "float32"]))))
     for check, held in PROPERTIES.items():
-        if check not in OF_CALLS:
+        if check not in OF_CALLS and (check, name) != ("complex step", "pseudo_inverse"):  # LAPACK's SVD isn't analytic
             held(case)
 
 

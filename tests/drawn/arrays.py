@@ -34,9 +34,9 @@ def rotation(draw: Draw, /, batch: Shape, n: int) -> Any:
 
 @st.composite
 def spectral(draw: Draw, /, batch: Shape, m: int, n: int, symmetric: bool = False, low: float = 0.6) -> Any:
-    """Return matrices whose singular values, eigenvalues of symmetric ones, are all distinct, and none small."""
+    """Return matrices whose singular values, eigenvalues of symmetric ones, are far from each other and from 0."""
     k = min(m, n)
-    values = draw(numbers((*batch, k), low, 2.5))
+    values = low + (2.5 - low) * (np.arange(k) + draw(numbers((*batch, k), 0.3, 0.7))) / max(k, 1)
     left = draw(rotation(batch, m))[..., :k]
     right = left if symmetric else draw(rotation(batch, n))[..., :k]
     found = (left * values[..., None, :]) @ right.mT
