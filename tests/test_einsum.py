@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from slopes import derivative, leaf
 
 import tinygrad_nn as tg
 from tinygrad_nn.node import history
@@ -177,3 +178,13 @@ def test_more_labels_than_letters() -> None:
     y = tg.einsum(*operands, [3, 59])
     assert y.shape == (1, 1)
     assert y.data[0, 0] == math.prod([2.0] * 3)
+
+
+@pytest.mark.parametrize("subscripts", ["ij", "ij->ij", "...", "ij..."])
+def test_an_operand_left_as_it_is_has_a_handle_of_its_own(subscripts: str) -> None:
+    x = leaf(np.ones((2, 3)))
+    t = x * 1.0
+    y = np.einsum(subscripts, t)
+    y += 1.0
+    assert t.tolist() == x.tolist()
+    assert np.array_equal(derivative(y, x, np.full((2, 3), 2.0)), np.full((2, 3), 2.0))

@@ -60,6 +60,7 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
     for a, b, product in pairs:
         values.append(product(_after(values[a.place], a.steps), _after(values[b.place], b.steps)))
     y = _after(values[last.place], last.steps)
+    y = y if pairs or last.steps else reshape(y, y.shape)  # a tensor of its own, never the operand itself
     return y if y.dtype == dtype else y.astype(dtype)
 
 

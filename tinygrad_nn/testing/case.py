@@ -15,7 +15,7 @@ from .. import autograd
 from ..operation import Operation, sample
 from ..recording import enable_grad, no_grad
 from ..tensors import Tensor
-from .numerical import distinct, signed, slopes
+from .numerical import EPS, Slopes, distinct, signed, slopes
 from .planting import declared_rules
 
 
@@ -117,23 +117,45 @@ class Case:
         values = [y for y in self.values if y.dtype.kind == "f"]
         return [np.where(np.isfinite(y), signed(rng, y.shape), 0).astype(y.dtype) for y in values]
 
+    @functools.cached_property
+    def wide(self) -> Case:
+        """The case in double precision, in which differences are taken."""
+        narrow = any(is_floating(x) and x.dtype.itemsize < 8 for x in self.leaves)
+        return self.astype(np.float64) if narrow else self
+
+    @property
+    def kept_dtype(self) -> Any:
+        """The dtype of floating leaves that are narrower than double precision, else None."""
+        floats = [x.dtype for x in self.leaves if is_floating(x)]
+        return np.result_type(*floats) if self.wide is not self else None
+
+    @functools.cached_property
+    def eps(self) -> float:
+        """The rounding error of the coarsest floats among the leaves and the results, at least double precision's."""
+        floats = [x.dtype for x in [*self.leaves, *self.values] if is_floating(x)]
+        return max([EPS, *[float(np.finfo(dtype).eps) for dtype in floats]])
+
     @property
     def accuracy(self) -> tuple[float, float]:
-        """A step for central differences, and the error to expect, by the results' precision."""
-        single = any(u.dtype.itemsize < 8 for u in self.seeds)
-        return (0.05, 1e-4) if single else (1e-3, 2e-9)
+        """A step for central differences, and the error to expect, by the precision of the results."""
+        single = any(u.dtype.itemsize < 8 for u in self.wide.seeds)
+        return (0.05, 1e-4) if single else (1e-3, max(2e-9, 64 * self.eps))
 
     @functools.cached_property
     def at_kink(self) -> bool:
         """Whether a sample's own numbers, never those drawn, lie where the derivative jumps."""
         step, _ = self.accuracy
-        return not self.drawn and any(slopes(self.weighed, self.leaves, i, step).kinked.any() for i in self.active)
+        return not self.drawn and any(self.slopes(i, step).kinked.any() for i in self.active)
 
     def weighed(self, leaves: Sequence[Any]) -> float:
         """Return the results' sum at other leaves, weighed by the seeds."""
         with no_grad():
             pairs = zip(self.smooth(self.tensors(leaves)), self.seeds)
             return math.fsum(float(np.sum(np.where(u == 0, 0, y.data) * u.astype(np.float64))) for y, u in pairs)
+
+    def slopes(self, i: int, step: float = 1e-3) -> Slopes:
+        """Return the slopes of the weighed results in an active leaf, by differences in double precision."""
+        return slopes(self.wide.weighed, self.wide.leaves, i, step)
 
     def gradients(self, leaves: Sequence[Any] | None = None) -> list[Any]:
         """Return the gradients of the active leaves, at the case's own leaves or at others."""

@@ -15,7 +15,7 @@ from ..recording import no_grad
 from ..tensors import Tensor
 from ..transforms import jvp
 from .case import Case, build, is_floating, kink_inputs
-from .numerical import EPS, close, extrapolated, signed, slopes
+from .numerical import close, extrapolated, signed, slopes
 
 
 def check_gradient(case: Case) -> None:
@@ -31,7 +31,7 @@ def check_gradient(case: Case) -> None:
         x = case.leaves[i]
         assert (g.shape, g.dtype) == (x.shape, x.dtype), case.fails(f"gradient of input {i} is {g.dtype}{g.shape}")
         assert np.isfinite(g).all(), case.fails(f"gradient of input {i} is {g}")
-        found = slopes(case.weighed, case.leaves, i, step)
+        found = case.slopes(i, step)
         kinked, smooth = found.kinked, ~found.kinked & np.isfinite(x)
         assert not (case.drawn and kinked.any()), case.fails(f"input {i} was drawn at a kink: {x}")
         right = close(g[smooth], found.central[smooth], tolerance)
@@ -50,14 +50,15 @@ def _check_elsewhere(case: Case) -> None:
     aside, along = [{i: signed(rng, case.leaves[i].shape) for i in case.active} for _ in range(2)]
     mirrored = case.drawn and case.operation is not None and case.operation.pointwise
 
-    def moved(by: float) -> list[Any]:
+    def moved(of: Case, by: float) -> list[Any]:
         shifts = {i: step * aside[i] + by * along[i] for i in case.active}
-        leaves = [np.flip(x) if mirrored and is_floating(x) else x for x in case.leaves]
+        leaves = [np.flip(x) if mirrored and is_floating(x) else x for x in of.leaves]
         return [np.asarray(x + shifts[i], x.dtype) if i in shifts else x for i, x in enumerate(leaves)]
 
-    above, below, half_above, half_below = [case.weighed(moved(by)) for by in (step, -step, step / 2, -step / 2)]
+    wide = case.wide
+    above, below, half_above, half_below = [wide.weighed(moved(wide, by)) for by in (step, -step, step / 2, -step / 2)]
     expected = extrapolated(above, below, half_above, half_below, step)
-    parts = zip(case.gradients(moved(0.0)), [along[i] for i in case.active], strict=True)
+    parts = zip(case.gradients(moved(case, 0.0)), [along[i] for i in case.active], strict=True)
     found = math.fsum(float(np.sum(np.where(np.isfinite(g), g, 0) * v)) for g, v in parts)
     right = close(np.array(found), np.array(expected), 10 * tolerance)
     assert right, case.fails(f"nearby, the slope along a direction is {found}, by central differences {expected}")
@@ -92,11 +93,11 @@ def check_complex_step(case: Case) -> bool:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             exact = complex_slopes(case, i)
-        rough = slopes(case.weighed, case.leaves, i)
+        rough = case.slopes(i)
         if exact is None or not close(exact, rough.central, 1e-6) or rough.kinked.any():
             continue  # it refuses complex numbers, or its |x| or comparison is not analytic
         checked = checked or g.size > 0
-        assert close(g, exact, 64 * EPS), case.fails(f"gradient of input {i} is {g}, by the complex step {exact}")
+        assert close(g, exact, 64 * case.eps), case.fails(f"gradient of input {i} is {g}, by the complex step {exact}")
     return checked
 
 
@@ -116,15 +117,17 @@ def check_second_order(case: Case) -> None:
     inner = [total(g * v) for g, v in zip(first, directions) if g is not None]
     found = autograd.grad(inner, [*active, *seeds], allow_unused=True)
 
+    wide = case.wide
+
     def first_order(moved: Sequence[Any]) -> float:
-        return math.fsum(float(np.sum(g * v)) for g, v in zip(case.gradients(moved), directions))
+        return math.fsum(float(np.sum(g * v)) for g, v in zip(wide.gradients(moved), directions))
 
     kinked = case.at_kink
     for i, g in zip(case.active, found):
         x = case.leaves[i]
-        data = np.zeros(x.shape) if g is None else g.data
+        data = np.zeros_like(x) if g is None else g.data
         assert (data.shape, data.dtype) == (x.shape, x.dtype), case.fails(f"second order of input {i}: {g}")
-        expected = slopes(first_order, case.leaves, i, step).central
+        expected = slopes(first_order, wide.leaves, i, step).central
         finite = np.isfinite(expected)
         right = kinked or close(data[finite], expected[finite], 10 * tolerance)
         assert right, case.fails(f"second order of input {i} is {data}, by central differences {expected}")
@@ -135,12 +138,13 @@ def check_second_order(case: Case) -> None:
 def _check_pushforward(case: Case, directions: list[Any], found: Sequence[Any]) -> None:
     """The gradient of <gradient, v> in the cotangents is the derivative along v."""
     step, tolerance = case.accuracy
+    wide = case.wide
 
     def along(by: float) -> list[Any]:
         moved = dict(zip(case.active, directions))
-        leaves = [x + by * moved[i] if i in moved else x for i, x in enumerate(case.leaves)]
+        leaves = [x + by * moved[i] if i in moved else x for i, x in enumerate(wide.leaves)]
         with no_grad():
-            return [np.where(u == 0, 0, y.data) for y, u in zip(case.smooth(case.tensors(leaves)), case.seeds)]
+            return [np.where(u == 0, 0, y.data) for y, u in zip(wide.smooth(wide.tensors(leaves)), case.seeds)]
 
     points = zip(along(step), along(-step), along(step / 2), along(-step / 2))
     for g, u, values in zip(found, case.seeds, points):

@@ -1,0 +1,64 @@
+"""For every operation, the calls that Hypothesis may draw: shapes, axes, indices and parameters.
+
+`CALLS` is the table, by families. A call is a `sample(...)`: positional inputs, where a tuple stands for an array
+of that shape with distinct numbers of the operation's domain, and parameters. All numbers lie away from kinks.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from references import REFERENCES, function_of, of_symmetric_part, reads_a_triangle
+
+from tinygrad_nn.testing import Case, numpy_functions, signed
+from tinygrad_nn.testing.case import build
+from tinygrad_nn.testing.numerical import slopes
+
+from . import algebra, reductions, shapes, windows
+from .arrays import Calls, Draw
+
+EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 4  # of each operation
+CALLS: dict[str, Calls] = reductions.CALLS | shapes.CALLS | algebra.CALLS | windows.CALLS
+
+# Where kinks depend on the parameters, or on several entries together, points near one are drawn anew.
+KINKED = {
+    "copysign", "fmod", "remainder", "divmod", "floor_divide", "frexp", "modf", "clip", "max", "min",
+    "nanmax", "nanmin", "unwrap", "norm", "vector_norm", "matrix_norm", "cond", "interp", "pad",
+    "eigh", "svd", "singular_factors", "qr", "qr_factors",
+}  # fmt: skip
+
+
+@st.composite
+def cases(draw: Draw, /, name: str, dtype: str = "float64") -> Case:
+    """Return a case of one operation, of a drawn call, with numbers that are drawn from a seed."""
+    inputs, parameters = draw(CALLS[name])
+    function = function_of(name)
+    reference = None if numpy_functions(function) else REFERENCES.get(name)
+    seed = draw(st.integers(0, 2**16))
+    case = replace(build(name, function, inputs, parameters, f"seed {seed}", reference), drawn=True)
+    if reads_a_triangle(case):
+        case = replace(case, call=of_symmetric_part(case.call))
+    assume(name not in KINKED or not near_a_kink(case))
+    return case.astype(dtype)
+
+
+def near_a_kink(case: Case) -> bool:
+    """Return whether a value or a derivative jumps within reach of the central differences."""
+    step = 4 * case.accuracy[0]
+    if any(case.slopes(i, step).kinked.any() for i in case.active):
+        return True
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        along = {i: signed(rng, case.leaves[i].shape) for i in case.active}
+
+        def moved(by: Any, along: dict[int, Any] = along) -> float:
+            return case.weighed([x + by * along[i] if i in along else x for i, x in enumerate(case.leaves)])
+
+        if slopes(lambda by: moved(by[0]), [np.array(0.0)], 0, step).kinked:
+            return True
+    return False

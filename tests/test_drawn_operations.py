@@ -1,0 +1,93 @@
+"""Every operation against every property on calls that Hypothesis draws: shapes, axes, indices, parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn import CALLS, EXAMPLES, cases
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from references import FUNCTIONS
+
+from tinygrad_nn.operation import OPERATIONS
+from tinygrad_nn.primitive import COMPOSITES
+from tinygrad_nn.testing import PROPERTIES, planted_rule
+
+OF_CALLS = {"keywords", "counted arguments", "errors"}  # whose numbers and shapes don't matter
+
+
+def test_every_operation_has_calls_to_draw() -> None:
+    assert set(CALLS) == {*FUNCTIONS, *COMPOSITES}
+
+
+def hold(name: str, data: Any) -> None:
+    case = data.draw(cases(name, data.draw(st.sampled_from(["float64", "float32"]))))
+    for check, held in PROPERTIES.items():
+        if check not in OF_CALLS and (check, name) != ("complex step", "pseudo_inverse"):  # LAPACK's SVD isn't analytic
+            held(case)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@settings(max_examples=EXAMPLES)
+@given(data=st.data())
+def test_properties_hold_on_drawn_calls(name: str, data: Any) -> None:
+    hold(name, data)
+
+
+# ---- what is wrong on some shapes only, or in one precision, is noticed ----
+
+
+def noticed(name: str) -> bool:
+    @settings(max_examples=50, phases=[Phase.generate])
+    @given(data=st.data())
+    def judge(data: Any) -> None:
+        hold(name, data)
+
+    try:
+        judge()
+    except Exception as error:
+        return repr(name) in str(error) or name in "".join(getattr(error, "__notes__", []))
+    return False
+
+
+WRONG: dict[str, tuple[str, str, Any]] = {
+    "of three axes": ("permute", "x", lambda g, axes: np.transpose(g, axes)),
+    "of stretched operands": ("multiply", "b", lambda g, a: g * np.max(a, axis=-1, keepdims=True) if a.ndim else g * a),
+    "of duplicate indices": ("getitem", "x", lambda g, x_shape, index: assigned(g, x_shape, index)),
+    "of a running sum along another axis": ("running_total", "x", lambda g, axis: np.flip(np.cumsum(np.flip(g)))),
+}
+
+
+def assigned(g: Any, shape: Any, index: Any) -> Any:
+    y = np.zeros(shape)
+    y[index] = g
+    return y
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_rule_wrong_on_some_calls_is_noticed(mistake: str) -> None:
+    name, argument, rule = WRONG[mistake]
+    with planted_rule(name, argument, rule):
+        assert noticed(name), f"a rule wrong {mistake} passes"
+
+
+@pytest.mark.parametrize(("name", "parameter"), [("largest", "axis"), ("total", "axis"), ("permute", "axes")])
+def test_parameters_that_are_not_normalised_are_noticed(
+    name: str, parameter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OPERATIONS[name].normalise, parameter, lambda value, inputs: value)
+    assert noticed(name)
+
+
+def test_a_result_that_is_wrong_in_single_precision_only_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    op = OPERATIONS["logsumexp"]
+    right = op.forward
+
+    def rounded(x: Any, **parameters: Any) -> Any:
+        y = right(x, **parameters)
+        return y.astype(np.float16).astype(y.dtype) if y.dtype == np.float32 else y
+
+    monkeypatch.setattr(op, "forward", rounded)
+    assert noticed("logsumexp")
