@@ -30,8 +30,8 @@ class Point:
         self, subject: Subject, arrays: Arrays, seed: int = 0, conventions: Callable[[], list[str]] = list
     ) -> None:
         self.subject, self.arrays, self.seed, self.conventions = subject, arrays, seed, conventions
-        self.values, self.bugs, self.noises = subject.values(arrays), 0, dict[Any, Any]()
-        self.nearby = 0.0
+        self.values, self.bugs = subject.values(arrays), 0
+        self.noises, self.middles, self.nearby = dict[Any, Any](), dict[Any, Any](), 0.0
         self.weights = _weights(self.values, seed)
         self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
         self.results = sum(y.size for y in self.values)
@@ -96,7 +96,13 @@ class Point:
     def ladder(self, direction: Direction, dtype: Any = WIDE) -> Ladder:
         """Return what difference quotients along a direction say, in values of a dtype."""
         size = max(float(np.abs(self.arrays[place][v != 0]).max(initial=0)) for place, v in direction.items())
-        return descend(self.line(direction, dtype), size, self.noise(dtype))
+        return descend(self.line(direction, dtype), self._middle(dtype), size, self.noise(dtype))
+
+    def _middle(self, dtype: Any) -> Any:
+        """Return the value at the point itself, in a dtype."""
+        if dtype not in self.middles:
+            self.middles[dtype] = self.line({}, dtype)(0.0)
+        return self.middles[dtype]
 
     def judge(self, direction: Direction, *, nudging: bool = True) -> Finding:
         """Return the verdict on the derivative along a direction, a dict of arrays by place."""
