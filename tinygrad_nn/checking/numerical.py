@@ -109,9 +109,7 @@ def descend(line: Line, middle: Any, size: float, noise: Any) -> Ladder:
     return closer if closer.clears(found) else found
 
 
-def _descended(
-    line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, stop_early: bool
-) -> Ladder:
+def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
     wide, near = _Sides(), _Sides()
     heights: list[Any] = []
     gaps: list[Any] = []
