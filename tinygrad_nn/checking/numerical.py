@@ -42,13 +42,15 @@ class Extrapolation:
     def __init__(self, order: int) -> None:
         self.ratio = SHRINK**order
         self.row: list[Any] = []
-        self.best = Slope()
+        self.best = self.last = Slope()
 
     def add(self, quotient: Any, step: float, noise: Any) -> None:
         """Take in the quotient at the next smaller step."""
         if not np.isfinite(quotient):
             self.row = []
             return
+        change = abs(quotient - self.row[0]) if self.row else math.inf
+        self.last = Slope(quotient, change + 2 * noise, step)
         row = [quotient]
         for power, above in enumerate(self.row[: self.COLUMNS], start=1):
             better = row[-1] + (row[-1] - above) / (self.ratio**power - 1)
@@ -57,6 +59,15 @@ class Extrapolation:
             if error <= self.best.error:
                 self.best = Slope(better, error, step)
         self.row = row
+
+    @property
+    def value(self) -> Slope:
+        """The best entry, unless the last quotient, which is off by less than it has changed, speaks against it.
+
+        Between many kinks two entries may agree by chance.
+        """
+        against = self.last.known and abs(self.best.value - self.last.value) > self.last.error + self.best.error
+        return self.last if against else self.best
 
 
 @dataclass
@@ -124,9 +135,8 @@ def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, no
         smooth = enough and _vanishes(gaps, noise / step) and not _differ(sides.left.best, sides.right.best)
         if stop_early and known and smooth:
             break
-    central, left, right = (
-        _nearer(getattr(near, name).best, getattr(wide, name).best) for name in ("central", "left", "right")
-    )
+    central = _nearer(near.central.value, wide.central.value)
+    left, right = _nearer(near.left.best, wide.left.best), _nearer(near.right.best, wide.right.best)
     return Ladder(central, left, right, _stays(heights, noise))
 
 
@@ -186,8 +196,8 @@ def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
     if len(heights) < 7:
         return False
     last = np.abs(heights[-5:])
-    spread = np.ptp(heights[-5:], axis=0)
-    return bool(((last.min(axis=0) > 1000 * noise) & (spread < 0.1 * last.min(axis=0))).any())
+    least = last.min(axis=0)
+    return bool(((least > 1000 * noise) & (np.diff(last, axis=0) > -0.1 * least).all(axis=0)).any())
 
 
 def complex_slope(line: Line) -> Slope:
