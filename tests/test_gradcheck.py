@@ -74,7 +74,8 @@ def test_repr_names_the_culprit_its_line_and_the_mistake() -> None:
         "the cotangent is sent back unchanged: the local derivative is missing",
         lines[2],
     )
-    assert lines[3].split() == ["input", "index", "analytic", "numeric", "error", "verdict"]
+    assert lines[3] == "return self.declared[planted](*inputs)"
+    assert lines[4].split() == ["input", "index", "analytic", "numeric", "error", "verdict"]
     assert not report
     assert report.culprit == "wrong_tanh"
 

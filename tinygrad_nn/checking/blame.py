@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import math
 import os
 import sys
@@ -30,18 +31,35 @@ FEW = 64
 
 @dataclass(frozen=True)
 class Step:
-    """One recorded step: its operation, the arrays and parameters that it had, and the line that called it."""
+    """One recorded step: its operation, the arrays and parameters that it had, and the line that called it.
+
+    `line` says where that is, `text` is its source, "" where there is none.
+    """
 
     operation: Operation
     arrays: list[Any]
     parameters: dict[str, Any]
     node: Node
     line: str
+    text: str
 
     @property
     def moved(self) -> list[int]:
         """The inputs that a gradient goes back to."""
         return [place for place, parent in enumerate(self.node.parents or ()) if parent is not None]
+
+    @property
+    def names(self) -> list[str]:
+        """The inputs' names."""
+        first, *_ = names = self.operation.arguments
+        several = [f"{first}[{place}]" for place in range(len(self.arrays))]
+        return several if self.operation.variadic else list(names)
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The floating-point arrays among the other inputs, by name."""
+        others = [(self.names[place], x) for place, x in enumerate(self.arrays) if place not in self.moved]
+        return {name: np.asarray(x) for name, x in others if np.asarray(x).dtype.kind == "f"}
 
     @property
     def small(self) -> Step:
@@ -65,7 +83,7 @@ class _StepAlone(Subject):
     def __init__(self, step: Step) -> None:
         self.step = step
         super().__init__(self._run, [step.arrays[place] for place in step.moved])
-        self.names = [f"input {place}" for place in step.moved]
+        self.names = [step.names[place] for place in step.moved]
 
     def _run(self, *given: Any) -> Any:
         inputs = list(self.step.arrays)
@@ -123,7 +141,8 @@ class Inquiry:
             for place, argument, finding in self._findings(step):
                 if finding.verdict is Verdict.BUG:
                     what = "second derivative" if self.order == 2 else "rule"
-                    mistake = likely_mistake(step.small.subject(self.order), place)
+                    small = step.small
+                    mistake = likely_mistake(small.subject(self.order), place, small.constants)
                     return Culprit(step, argument, finding, what, mistake)
         return None
 
@@ -160,6 +179,8 @@ class Inquiry:
             rng = np.random.default_rng(self.seed)
             trials = [point.judge(_random(rng, subject.arrays, place)) for _ in range(TRIALS)]
             worst = max(trials, key=lambda finding: finding.verdict.rank)
+            if worst.verdict.accepted and point.left_out:
+                worst = replace(worst, verdict=Verdict.NONFINITE)
             name = step.operation.arguments[0 if step.operation.variadic else moved]
             found.append((place, name, worst))
             self.judged.append((step, name, worst))
@@ -173,7 +194,7 @@ def _random(rng: np.random.Generator, arrays: Arrays, place: int) -> Direction:
 def _convention(step: Step, finding: Finding) -> str:
     """Return what a step does on its kink, as the table has it, or on its singularity."""
     name, table = step.operation.name, step.operation.kinks
-    if finding.verdict is Verdict.KINK:
+    if finding.verdict in (Verdict.KINK, Verdict.DISCONTINUITY):  # of a rule that jumps, at second order
         return next((f"{name} at {at}: {value}" for at, value in table.items()), f"the smallest one of {name}")
     return f"{name} where its derivative is singular: a zero cotangent stays zero"
 
@@ -186,7 +207,7 @@ class _Steps(Watcher):
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         if node is not None:
-            self.seen[node] = Step(operation, list(arrays), dict(parameters), node, _users_line())
+            self.seen[node] = Step(operation, list(arrays), dict(parameters), node, *_users_line())
 
 
 def _recorded(subject: Subject, arrays: Arrays) -> list[Step]:
@@ -199,11 +220,13 @@ def _recorded(subject: Subject, arrays: Arrays) -> list[Step]:
     return [steps.seen[node] for node in reversed(history(roots)) if node in steps.seen]
 
 
-def _users_line() -> str:
-    """Return file, line and text of the innermost frame outside this package and NumPy."""
+def _users_line() -> tuple[str, str]:
+    """Return file, line and function of the innermost frame outside this package and NumPy, and the line's text."""
     frame: Any = sys._getframe()
     while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
         frame = frame.f_back
     if frame is None:
-        return "unknown"
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+        return "unknown", ""
+    code, number = frame.f_code, frame.f_lineno
+    text = linecache.getline(code.co_filename, number).strip()
+    return f"{os.path.basename(code.co_filename)}:{number} in {code.co_name}", text

@@ -15,18 +15,20 @@ from .verdicts import Finding, Verdict
 
 def modes_compared(point: Point, tangents: Arrays) -> Finding:
     """Return how <u, J v> by forward mode agrees with <J' u, v> by reverse mode, looked at with more digits if not."""
-    reverse, forward, room = _both(point, point.arrays, tangents, point.weights)
+    reverse, forward, room = _both(point, point.arrays, tangents, point.weights, point.gradients)
     verdict, note = Verdict.OK, ""
     if not abs(forward - reverse) <= room and np.isfinite(forward - reverse):
         verdict, note = _more_digits(point, tangents, abs(forward - reverse))
     return Finding(reverse, forward, room, math.nan, verdict, note)
 
 
-def _both(point: Point, arrays: Arrays, tangents: Arrays, weights: Arrays) -> tuple[float, float, float]:
+def _both(
+    point: Point, arrays: Arrays, tangents: Arrays, weights: Arrays, pulled: list[Any] | None = None
+) -> tuple[float, float, float]:
     """Return a directional derivative by reverse and by forward mode, and how far rounding may move them apart."""
+    pulled = point.subject.pull(arrays, weights) if pulled is None else pulled
     tangents = [t.astype(x.dtype) for t, x in zip(tangents, arrays, strict=True)]
     pushed = [t for t in point.subject.push(arrays, tangents) if t.dtype.kind == "f"]
-    pulled = point.subject.pull(arrays, weights)
     pairs = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g is not None]
     forward, reverse = _dot(weights, pushed), sum(_dot([g], [t]) for g, t in pairs)
     sizes = _dot([np.abs(u) for u in weights], [np.abs(t) for t in pushed])

@@ -42,13 +42,15 @@ class Extrapolation:
     def __init__(self, order: int) -> None:
         self.ratio = SHRINK**order
         self.row: list[Any] = []
-        self.best = Slope()
+        self.best = self.last = Slope()
 
     def add(self, quotient: Any, step: float, noise: Any) -> None:
         """Take in the quotient at the next smaller step."""
         if not np.isfinite(quotient):
             self.row = []
             return
+        change = abs(quotient - self.row[0]) if self.row else math.inf
+        self.last = Slope(quotient, change + 2 * noise, step)
         row = [quotient]
         for power, above in enumerate(self.row[: self.COLUMNS], start=1):
             better = row[-1] + (row[-1] - above) / (self.ratio**power - 1)
@@ -57,6 +59,15 @@ class Extrapolation:
             if error <= self.best.error:
                 self.best = Slope(better, error, step)
         self.row = row
+
+    @property
+    def value(self) -> Slope:
+        """The best entry, unless the last quotient, which is off by less than it has changed, speaks against it.
+
+        Between many kinks two entries may agree by chance.
+        """
+        against = self.last.known and abs(self.best.value - self.last.value) > self.last.error + self.best.error
+        return self.last if against else self.best
 
 
 @dataclass
@@ -92,25 +103,24 @@ class Ladder:
         return not wider.kinked or bool(self.gap < 0.1 * wider.gap)
 
 
-def descend(line: Line, size: float, noise: Any) -> Ladder:
-    """Return what a descending ladder of steps finds out about a line at 0.
+def descend(line: Line, middle: Any, size: float, noise: Any) -> Ladder:
+    """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
 
     `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
     1 / x looks smooth from afar. `noise` is how far a value may be off by rounding. The ladder ends early once the
-    derivative is known to nine digits and neither a kink nor a jump is in sight; where one is in sight at the end,
-    smaller steps tell whether it is at the point or only next to it.
+    derivative is known to nine digits, or no smaller step can tell more, and neither a kink nor a jump is in sight;
+    where one is in sight at the end, smaller steps tell whether it is at the point or only next to it.
     """
-    found = _descended(line, _steps(size), size, noise, True)
+    found = _descended(line, middle, _steps(size), size, noise, True)
     if not (found.kinked or found.jumps):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
     moved = 4 * np.finfo(type(noise)).eps * size * slope  # what rounding does to the numbers that are moved
-    closer = _descended(line, _tiny_steps(size), 0, noise + moved, False)
+    closer = _descended(line, middle, _tiny_steps(size), 0, noise + moved, False)
     return closer if closer.clears(found) else found
 
 
-def _descended(line: Line, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
-    middle = line(0.0)
+def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
     wide, near = _Sides(), _Sides()
     heights: list[Any] = []
     gaps: list[Any] = []
@@ -121,12 +131,12 @@ def _descended(line: Line, ladder: Iterator[float], size: float, noise: Any, sto
         heights.append((up - middle, down - middle))
         gaps.append(abs(up - 2 * middle + down) / step)
         best, enough = sides.central.best, sides is near and len(near.central.row) > 3
-        known, both = best.error <= 1e-9 * abs(best.value), (sides.left.best, sides.right.best)
-        if stop_early and enough and known and _vanishes(gaps, noise / step) and not _differ(*both):
+        known = best.error <= 1e-9 * abs(best.value) or sides.settled(noise / step)
+        smooth = enough and _vanishes(gaps, noise / step) and not _differ(sides.left.best, sides.right.best)
+        if stop_early and known and smooth:
             break
-    central, left, right = (
-        _nearer(getattr(near, name).best, getattr(wide, name).best) for name in ("central", "left", "right")
-    )
+    central = _nearer(near.central.value, wide.central.value)
+    left, right = _nearer(near.left.best, wide.left.best), _nearer(near.right.best, wide.right.best)
     return Ladder(central, left, right, _stays(heights, noise))
 
 
@@ -140,6 +150,10 @@ class _Sides:
         self.central.add((up - down) / (2 * step), step, noise / step)
         self.right.add((up - middle) / step, step, 2 * noise / step)
         self.left.add((middle - down) / step, step, 2 * noise / step)
+
+    def settled(self, rounding: Any) -> bool:
+        """Return whether rounding alone is more, at smaller steps, than what is known is off by."""
+        return max(self.central.best.error, self.left.best.error / 2, self.right.best.error / 2) <= SHRINK * rounding
 
 
 def _nearer(near: Slope, wide: Slope) -> Slope:
@@ -182,8 +196,8 @@ def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
     if len(heights) < 7:
         return False
     last = np.abs(heights[-5:])
-    spread = np.ptp(heights[-5:], axis=0)
-    return bool(((last.min(axis=0) > 1000 * noise) & (spread < 0.1 * last.min(axis=0))).any())
+    least = last.min(axis=0)
+    return bool(((least > 1000 * noise) & (np.diff(last, axis=0) > -0.1 * least).all(axis=0)).any())
 
 
 def complex_slope(line: Line) -> Slope:

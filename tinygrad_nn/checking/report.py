@@ -96,7 +96,7 @@ class GradientReport:
         """Return what stands around the table: the verdict and what it covers, then who is to blame."""
         counts = {v: sum(row.finding.verdict is v for row in self.rows) for v in Verdict}
         told = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
-        blame = [] if self.blame is None else [self.blame.told()]
+        blame = [] if self.blame is None else [self.blame.told(), *filter(None, [self.blame.step.text])]
         return [f"gradient check: {self.verdict} ({told})", self.covered, *self.notes, *blame]
 
     def __repr__(self) -> str:

@@ -106,7 +106,14 @@ class Subject:
         return numbers
 
 
-class HandWritten(Subject):
+class Measured(Subject):
+    """A function whose values alone are asked for: it may return arrays and numbers, too."""
+
+    def _checked(self, results: list[Any]) -> Arrays:
+        return self._numbers([np.asarray(y.data if isinstance(y, Tensor) else y) for y in results])
+
+
+class HandWritten(Measured):
     """A function of arrays with a gradient that somebody wrote: `gradient(*inputs)`, nested as the inputs."""
 
     by_hand = True
@@ -121,7 +128,7 @@ class HandWritten(Subject):
         with no_grad(), quiet():
             results = list(leaves(self.called(given)))
         self._unchanged(given, arrays)
-        return self._numbers([np.asarray(y.data if isinstance(y, Tensor) else y) for y in results])
+        return self._checked(results)
 
     def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
         """Return the gradient by hand. Raises ValueError where its nesting or shapes are not the inputs'."""
