@@ -5,22 +5,20 @@ The quick profile takes a twentieth of the cases, drawn once; the deep one takes
 
 from __future__ import annotations
 
-import os
 import random
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
-from test_compile_operations import orders
+from test_compile_operations import DEEP, EVERY, orders
 from test_explain import agree, leaves, run
-from test_operations import CASES
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import CompileError
 from tinygrad_nn.testing import Case
 
-CHOSEN = CASES if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else random.Random(8).sample(CASES, len(CASES) // 20)
+CHOSEN = EVERY if DEEP else random.Random(8).sample(EVERY, len(EVERY) // 20)
 
 
 @pytest.mark.parametrize("case", CHOSEN, ids=str)
