@@ -334,3 +334,42 @@ def test_a_step_on_singular_data_changes_what_the_eager_one_changes() -> None:
         for x in [[1.0, 2.0], [0.0, 1.0], [3.0, 1.0], [np.inf, 0.0], [1.0, 1.0], [np.nan, 1.0], [2.0, 2.0]]:
             assert same(step(np.array(x)), descend(v, np.array(x)))
             assert same([w, w.grad], [v, v.grad])
+
+
+def test_a_detached_parameter_is_read_anew_at_every_replay() -> None:
+    def made() -> tuple[Any, Any, Any]:
+        a, b = (tg.tensor(np.arange(2.0), requires_grad=True) for _ in range(2))
+
+        def step(x: Any) -> None:
+            before = a.detach()
+            with tg.no_grad():
+                a[...] = a - x
+                b[...] = b - before
+
+        return step, a, b
+
+    eager, compiled = made(), made()
+    program = tg.compile(compiled[0])
+    for _ in range(3):
+        eager[0](np.ones(2))
+        program(np.ones(2))
+    assert np.array_equal(eager[1].data, compiled[1].data)
+    assert np.array_equal(eager[2].data, compiled[2].data)
+
+
+def test_a_checkpointed_part_reads_parameters_anew_at_every_replay() -> None:
+    def made() -> Any:
+        a = tg.tensor(np.array([1.0, 2.0]), requires_grad=True)
+        optimizer = tg.optim.SGD([a], lr=0.1)
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = tg.checkpoint(lambda x: tg.sum(tg.tanh(x) ** 2))(a) + tg.checkpoint(lambda x: tg.sum(x * a))(x)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    eager, program = made(), tg.compile(made())
+    assert [float(eager(np.ones(2))) for _ in range(4)] == [float(program(np.ones(2))) for _ in range(4)]

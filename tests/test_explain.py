@@ -156,6 +156,18 @@ PURE: dict[str, tuple[Any, tuple[Any, ...]]] = {
         lambda a, b: {"d": tg.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=-1)), "pair": (a, -b[0])},
         (draws.randn(4, 2), draws.randn(5, 2)),
     ),
+    "parentheses": (
+        lambda x, y: (
+            x - (y - x),
+            x / (y / x),
+            (x / y) / x,
+            -((x + y) ** 2),
+            (-x) ** 2,
+            2.0 ** (x**y),
+            (x < y) == (y < 0.5),
+        ),
+        (draws.rand(4), draws.rand(4)),
+    ),
     "inverse and determinant": (
         tg.grad(lambda A: tg.linalg.slogdet(A)[1] + tg.linalg.inv(A).sum()),
         (draws.randn(3, 3),),
@@ -290,6 +302,22 @@ def test_a_text_shows_as_it_is() -> None:
     shown: list[str] = []
     listing._repr_pretty_(type("Printer", (), {"text": lambda self, text: shown.append(text)})(), False)
     assert shown == [listing]
+
+
+def test_a_parameter_keeps_its_name_only_if_nobody_reads_the_old_one_afterwards() -> None:
+    a, b = (tg.tensor(draws.randn(3), requires_grad=True) for _ in range(2))
+
+    def step(x: Any) -> None:
+        before = a.detach()
+        with tg.no_grad():
+            a[...] = a - x
+            b[...] = b - before
+
+    compiled = tg.compile(step)
+    compiled(np.ones(3))
+    listing = compiled.explain()
+    assert "    new_a = a - x  # (3,)\n    b = b - a      # (3,)\n" in listing
+    agree(run(listing), {"a": a, "b": b})
 
 
 def test_what_decides_is_said() -> None:

@@ -11,7 +11,7 @@ from . import errors
 from .autodiff import pullback
 from .containers import filled, leaves, map_leaves
 from .node import Node, count, history, item, record
-from .recording import enable_grad, recording, users_code
+from .recording import enable_grad, recording, users_code, watcher
 from .tensors import Tensor, make
 
 
@@ -55,7 +55,10 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _same_value(x: Any) -> Any:
     """Return a handle of its own, which keeps this value when the caller's is rebound."""
-    return make(x._array, x._node) if isinstance(x, Tensor) else x
+    if not isinstance(x, Tensor):
+        return x
+    watching = watcher()
+    return make(x._array if watching is None else watching.array(x), x._node)
 
 
 def _recorded(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[tuple[Any, bool]], tuple[Node, ...]]:

@@ -116,7 +116,8 @@ class Tensor:
     def detach(self) -> Tensor:
         """Return a tensor of the same values that records nothing; the array is shared."""
         self._refuse_in_rule("detach()")
-        return make(self._array, None)
+        watching = watcher()
+        return make(self._array if watching is None else watching.array(self), None)
 
     def retain_grad(self) -> None:
         """Let `backward` fill this computed tensor's `.grad` too."""

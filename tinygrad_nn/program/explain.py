@@ -141,8 +141,10 @@ class _Explainer:
         for number, line in enumerate(lines):
             for value in line.outputs:
                 old = replaced.get(value)
-                if old is not None and last.get(old, -1) <= number and old not in self.program.outputs:
-                    self.names.found[value] = self.names.of(old)
+                if old is not None and value not in self.names.found:
+                    free = last.get(old, -1) <= number and old not in self.program.outputs
+                    name = self.names.of(old)
+                    self.names.found[value] = name if free else self.names.new(f"new_{name}")
                 self.names.of(value)
 
     def replaced_by(self, target: Target) -> Value | None:

@@ -43,7 +43,10 @@ def _without_dead_lines(program: Program) -> None:
 
 
 def _without_idle_factors(program: Program) -> None:
-    """Write a constant of equal entries as the number, where the result is no larger for it; leave out 1 times x."""
+    """Write a constant of equal entries as the number, where the result is no larger for it; leave out 1 times x.
+
+    What is written into all places of an array is the array.
+    """
     constants = {v for v in program.constants if v.name.endswith("#")}  # what the user named stays what it is
     same: dict[Value, Value] = {}
     kept = []
@@ -53,6 +56,9 @@ def _without_idle_factors(program: Program) -> None:
 
     for line in program.lines:
         line.args, line.kwargs = mapped(now, line.args), mapped(now, line.kwargs)
+        if line.function.form == "setitem" and line.args[1] is Ellipsis and _is_like(line.args[2], line.outputs[0]):
+            same[line.outputs[0]] = line.args[2]
+            continue
         if line.function.form == "ufunc" and line.function.text != "np.matmul" and not line.kwargs:
             line.args = tuple([_number(x, line) if isinstance(x, Value) and x in constants else x for x in line.args])
             others = [x for x in line.args if not (isinstance(x, float) and x == 1)]
