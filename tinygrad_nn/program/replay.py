@@ -7,7 +7,7 @@ import functools
 import sys
 from collections.abc import Callable
 from threading import RLock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -141,7 +141,7 @@ class Glue:
         for n, value in enumerate(self.replay.outs):
             target = targets[value]
             old = sources.get((target.kind, id(target.owner), target.key))
-            body += self._memory(n, target, None if old is None else f"i{old}")
+            body += self._memory(n, target, old)
         returned = [f"r{n}" for n, t in enumerate(self.lowered.targets) if t.value not in self.replay.outs]
         call = f"step({', '.join([*inputs, *outs])})"
         body.append(f"{', '.join(returned)}, = {call}" if returned else call)
@@ -178,17 +178,30 @@ class Glue:
         return checks
 
     def _checks_of_kind(self) -> list[str]:
-        """Return what makes sure that arrays that are no arguments have the shapes and dtypes of the trace."""
-        found = []
-        for n, source in enumerate(self.lowered.sources):
-            if source.kind in ("array", "gradient") and not (source.kind == "array" and isinstance(source.owner, int)):
-                kind = self.held(source.value.dtype)
-                found.append(f"if i{n}.dtype != {kind} or i{n}.strides != {source.value.strides} ")
-                found[-1] += f"or i{n}.shape != {source.value.shape}: raise Unusual"
-        return found
+        """Return what makes sure that arrays that are no arguments have the shapes and dtypes of the trace.
 
-    def _memory(self, n: int, target: Target, old: str | None) -> list[str]:
+        What the program writes over is its own array, and needs to be looked at only if it is not.
+        """
+        outs = {
+            (t.kind, id(t.owner)) for t in self.lowered.targets if t.kind == "array" and t.value in self.replay.outs
+        }
+        return [
+            self._check_of_kind(n)
+            for n, s in enumerate(self.lowered.sources)
+            if s.kind == "gradient" or (s.kind == "array" and not isinstance(s.owner, int))
+            if (s.kind, id(s.owner)) not in outs
+        ]
+
+    def _check_of_kind(self, n: int) -> str:
+        value = self.lowered.sources[n].value
+        other = (
+            f"i{n}.dtype != {self.held(value.dtype)} or i{n}.strides != {value.strides} or i{n}.shape != {value.shape}"
+        )
+        return f"if {other}: raise Unusual"
+
+    def _memory(self, n: int, target: Target, source: int | None) -> list[str]:
         """Return the code that finds memory for an output: what it replaces, if nobody else refers to that."""
+        old = None if source is None else f"i{source}"
         if target.kind == "gradient" and old is None:
             held = f"refs(b{n}) > {_HELD_TENSOR} or refs(b{n}._array) > {_HELD_ARRAY}"
             return [
@@ -205,9 +218,12 @@ class Glue:
                 f"if refs({grad}) > {_HELD_GRADIENT}: b{n} = renewed(own, {n}, None)",
                 f"elif b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}: b{n} = renewed(own, {n}, {old})",
             ]
+        check = [f"    {self._check_of_kind(cast(int, source))}"] if target.kind == "array" else []
         return [
             f"b{n} = {old}",
-            f"if b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}: b{n} = renewed(own, {n}, {old})",
+            f"if b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}:",
+            *check,
+            f"    b{n} = renewed(own, {n}, {old})",
         ]
 
     def renewed(self, own: list[Any], n: int, old: Any) -> Any:
