@@ -174,9 +174,7 @@ def _matrix_products(wrong: Any, right: Any, named: dict[str, Any]) -> Iterator[
         yield f"it is {found} where {expected} is right: a transpose"
 
 
-def _stale(
-    subject: Subject, arrays: list[Any], place: int, wrong: Any, right: Any, entries: Any
-) -> Iterator[str]:
+def _stale(subject: Subject, arrays: list[Any], place: int, wrong: Any, right: Any, entries: Any) -> Iterator[str]:
     """Yield that it ignores the inputs' values where the right derivative depends on them."""
     moved = Point(subject, [x * (1 + 2.0**-7) + 2.0**-7 for x in arrays])
     if _same(moved.gradients[place], wrong) and not _same(_measured(moved, place, entries), right):
