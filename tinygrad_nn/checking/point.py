@@ -224,6 +224,8 @@ class Point:
             return _found(given, numeric, Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
         if nudging and self.conventions() and self._nudged(direction):
             return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
+        if nudging and len(_halves(direction)) == 2 and self._nudged(direction) and self._each_is_right(direction):
+            return _found(given, numeric, Verdict.KINK, "several kinks meet, and cancel")
         self.bugs += 1
         return _found(given, numeric, Verdict.BUG)
 
