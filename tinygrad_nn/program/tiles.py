@@ -16,7 +16,6 @@ from .values import Line, Program, Value, mapped
 
 ROWS = 4000
 TOTAL, LOCAL = "total", "local"
-_JUDGED = ("np.logical_and.reduce", "np.logical_or.reduce", "np.maximum.reduce", "np.minimum.reduce", "np.dot")
 
 
 @dataclass
@@ -46,33 +45,32 @@ class Axes:
 def batch_axes(program: Program, batch: list[Value]) -> Axes:
     """Return along which axis each value holds the batch. Raises CompileError where samples are not independent."""
     axes = Axes(batch[0].shape[0], dict.fromkeys(batch, 0))
-    constants = set(program.constants)
+    filled = {line.outputs[0] for line in program.lines if line.function.text == "np.broadcast_to"}
     for line in program.lines:
         found = {axes.axis(v) for v in line.reads()} - {None}
         if not found:
             continue
         if line.function.form == "guard":
-            _judge(line, axes)
             continue
         batched = found - {TOTAL}
         if TOTAL in found and batched:
-            raise CompileError(errors.coupled(line.function.text, line.where))
+            raise _coupled(line)
         kind = TOTAL if not batched else LOCAL if LOCAL in found else _RULES.get(_family(line), _unknown)(line, axes)
         if kind == TOTAL and batched:
             axes.partial += line.outputs
         axes.of.update(dict.fromkeys(line.outputs, kind))
-    for value in axes.constants.keys() - constants:
+    for value in axes.constants.keys() - filled.union(program.constants):
         raise CompileError(errors.coupled(f"an array of {axes.rows} rows that is not an argument", value.name))
     for value in program.outputs:
         if axes.axis(value) == LOCAL:
             maker = next(line for line in program.lines if value in line.outputs)
-            raise CompileError(errors.coupled(maker.function.text, maker.where))
+            raise _coupled(maker)
     return axes
 
 
-def _judge(line: Line, axes: Axes) -> None:
-    if axes.axis(line.args[0]) == TOTAL:
-        raise CompileError(errors.coupled("a branch on a sum over all samples", line.where))
+def _coupled(line: Line) -> CompileError:
+    name = "an index" if line.function is GETITEM else line.function.text
+    return CompileError(errors.coupled(name, line.where))
 
 
 def _family(line: Line) -> str:
@@ -82,7 +80,7 @@ def _family(line: Line) -> str:
 
 
 def _unknown(line: Line, axes: Axes) -> Any:
-    raise CompileError(errors.coupled(line.function.text, line.where))
+    raise _coupled(line)
 
 
 def _local(line: Line, axes: Axes) -> Any:
@@ -246,17 +244,16 @@ def tile_of(program: Program, axes: Axes, rows: int) -> Tile:
 def _in_tile(line: Line, axes: Axes) -> bool:
     """Return whether a line is part of a tile's program: not if it reads a total, or judges what is no sample's."""
     found = [axes.axis(v) for v in line.reads()]
-    if line.function.form == "guard":
-        return any(kind is not None for kind in found)
-    return TOTAL not in found
+    return TOTAL not in found and (line.function.form != "guard" or any(kind is not None for kind in found))
 
 
 def _on_tile(line: Line, axes: Axes, new: dict[Value, Value], rows: int) -> Line:
     """Return the line with the tile's values, computed on its first samples."""
     args, kwargs = mapped(new.__getitem__, (line.args, line.kwargs))
-    if line.function.text in ("np.reshape", "np.broadcast_to") and isinstance(axes.axis(line.outputs[0]), int):
+    axis = axes.axis(line.outputs[0]) if line.outputs else None
+    if line.function.text in ("np.reshape", "np.broadcast_to") and isinstance(axis, int):
         shape = list(line.outputs[0].shape)
-        shape[axes.of[line.outputs[0]]] = rows
+        shape[axis] = rows
         args, kwargs = (args[0], tuple(shape)), {}
     made = Line(line.function, args, kwargs, (), line.where, line.several)
     if line.function.form == "guard":
