@@ -45,10 +45,10 @@ class Axes:
 def batch_axes(program: Program, batch: list[Value]) -> Axes:
     """Return along which axis each value holds the batch. Raises CompileError where samples are not independent."""
     axes = Axes(batch[0].shape[0], dict.fromkeys(batch, 0))
-    filled = {line.outputs[0] for line in program.lines if line.function.text == "np.broadcast_to"}
     for line in program.lines:
         found = {axes.axis(v) for v in line.reads()} - {None}
         if not found:
+            _repeated(line, axes)
             continue
         if line.function.form == "guard":
             continue
@@ -59,13 +59,23 @@ def batch_axes(program: Program, batch: list[Value]) -> Axes:
         if kind == TOTAL and batched:
             axes.partial += line.outputs
         axes.of.update(dict.fromkeys(line.outputs, kind))
-    for value in axes.constants.keys() - filled.union(program.constants):
+    for value in axes.constants.keys() - set(program.constants):
         raise CompileError(errors.coupled(f"an array of {axes.rows} rows that is not an argument", value.name))
     for value in program.outputs:
         if axes.axis(value) == LOCAL:
             maker = next(line for line in program.lines if value in line.outputs)
             raise _coupled(maker)
     return axes
+
+
+def _repeated(line: Line, axes: Axes) -> None:
+    """Take what is repeated as often as there are samples for one that holds the batch."""
+    if line.function.text == "np.broadcast_to":
+        x, (y,) = line.args[0], line.outputs
+        lead = len(y.shape) - len(x.shape)
+        new = [a for a, n in enumerate(y.shape) if n == axes.rows and (a < lead or x.shape[a - lead] == 1)]
+        if len(new) == 1:
+            axes.of[y] = new[0]
 
 
 def _coupled(line: Line) -> CompileError:
