@@ -626,6 +626,30 @@ def needs_threadpoolctl() -> str:
     return "workers= needs threadpoolctl, to let BLAS compute on one thread each: pip install threadpoolctl"
 
 
+def no_source(reasons: Mapping[str, str]) -> str:
+    """Return which functions of a program can't be written as text, why, and what to do."""
+    which = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    return (
+        f"the program can't be saved ({which}). Define the operation in a file, of NumPy's functions, "
+        "module-level functions and small constants; what else it reads, let it take as an input"
+    )
+
+
+def not_a_module(path: Any) -> str:
+    """Return that a program is saved as a Python module."""
+    return f"a program is saved as a Python module, to a path that ends in .py, not {str(path)!r}"
+
+
+def saves_no_workers() -> str:
+    """Return that a program that splits its batch can't be saved, and what to do."""
+    return "a program for several workers can't be saved; compile the function without workers=, and save that"
+
+
+def unsaved_result(x: Any) -> str:
+    """Return that a result can't be written as text, and what to write."""
+    return f"the function returns {x!r:.60}, which is not computed by the program and can't be saved; don't return it"
+
+
 def not_traced(name: str) -> str:
     """Return that a compiled function has no program yet, and what to do."""
     return f"{name} has no program yet: call it once with the arguments that its program is to be for"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
+from os import PathLike
 from threading import RLock
 from types import MethodType
 from typing import Any
@@ -22,6 +23,7 @@ from .naming import named
 from .profile import Profile, profiled
 from .replay import Replay
 from .report import Clock, Made, Report, described, eager_peak, reported
+from .saved import save
 from .tracing import traced
 
 KINDS, ANSWERS = 16, 8
@@ -146,6 +148,15 @@ class Compiled:
     def source(self) -> str:
         """The newest program, as a Python file that needs NumPy only."""
         return self._newest().source
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the newest program as a Python module that runs without this package, by a function `run`.
+
+        Arrays that it needs, parameters as they are now and large constants, lie beside it in a file of the same
+        name that ends in .npz. Raises CompileError for a function without source, ValueError for a path that does
+        not end in .py.
+        """
+        save(self._newest(), path)
 
     def explain(self) -> Listing:
         """Return the newest program as one would write it by hand: a Python file that needs NumPy only.

@@ -294,7 +294,8 @@ def _definition(x: Any) -> tuple[Any, str]:
             text = textwrap.dedent("".join(inspect.getsourcelines(x)[0]))
             return ast.parse(text).body[0], text
         lines = linecache.getlines(x.__code__.co_filename)
-        (node,) = [node for node in ast.walk(_parsed("".join(lines))) if _defines(node, x.__code__)]
+        found: list[Any] = [node for node in ast.walk(_parsed("".join(lines))) if _defines(node, x.__code__)]
+        (node,) = found
     except (OSError, TypeError, SyntaxError, ValueError):
         raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not to be had") from None
     return node, textwrap.dedent("".join(lines[_first_line(node) - 1 : node.end_lineno]))

@@ -40,7 +40,8 @@ class Names:
     """A name for every value: its own if it has one, and no name twice."""
 
     def __init__(self) -> None:
-        self.used = {"np", "memory", "at", "step", "build", "constants", "Unusual"}
+        self.used = {"np", "memory", "at", "step", "build", "constants", "Unusual", "run", "checked"}
+        self.used |= {"parameters", "gradients", "saved", "steps", "pathlib"}
         self.found: dict[Value, str] = {}
 
     def of(self, value: Value) -> str:
