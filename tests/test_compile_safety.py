@@ -301,6 +301,7 @@ def test_a_constant_gradient_and_a_constant_parameter() -> None:
         assert same([w, w.grad, b], [v, v.grad, c])
         for t in (w, v, b, c):
             t.data = t.data + 1
+            t.grad = None
 
 
 def test_parameters_change_places() -> None:
