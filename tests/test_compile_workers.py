@@ -107,6 +107,24 @@ def test_sums_are_computed_with_once_they_are_whole() -> None:
         np.testing.assert_allclose(a.data, b.data, rtol=1e-10)
 
 
+def test_a_constant_that_is_cut_is_not_read_whole() -> None:
+    constant = np.linspace(0.0, 1.0, 300)
+
+    def function(x: Any) -> Any:
+        return (tg.as_tensor(x) * constant).sum() + (tg.as_tensor(2.0) * constant).sum()
+
+    def both(x: Any, y: Any) -> Any:
+        return (tg.as_tensor(x) * constant).sum() * (y * tg.as_tensor(constant)).sum()
+
+    for f, given in ((function, (np.ones(300),)), (both, (np.ones(300), 2.0))):
+        split = tg.compile(f, workers=2)
+        try:
+            split(*given)
+            np.testing.assert_allclose(split(*given).data, f(*given).data, rtol=1e-12)
+        except CompileError as error:
+            assert "couples" in str(error)
+
+
 def test_inputs_unlike_the_first_are_computed_as_ever() -> None:
     def function(X: Any) -> Any:
         return tg.grad(lambda X: (tg.where(X > 0, tg.sqrt(abs(X)), 0)).sum())(X)

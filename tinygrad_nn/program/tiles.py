@@ -61,6 +61,9 @@ def batch_axes(program: Program, batch: list[Value]) -> Axes:
         axes.of.update(dict.fromkeys(line.outputs, kind))
     for value in axes.constants.keys() - set(program.constants):
         raise CompileError(errors.coupled(f"an array of {axes.rows} rows that is not an argument", value.name))
+    for line in program.lines:
+        if any(v in axes.constants for v in line.reads()) and all(axes.axis(o) is None for o in line.outputs):
+            raise _coupled(line)
     for value in program.outputs:
         if axes.axis(value) == LOCAL:
             maker = next(line for line in program.lines if value in line.outputs)
@@ -69,13 +72,18 @@ def batch_axes(program: Program, batch: list[Value]) -> Axes:
 
 
 def _repeated(line: Line, axes: Axes) -> None:
-    """Take what is repeated as often as there are samples for one that holds the batch."""
-    if line.function.text == "np.broadcast_to":
-        x, (y,) = line.args[0], line.outputs
-        lead = len(y.shape) - len(x.shape)
-        new = [a for a, n in enumerate(y.shape) if n == axes.rows and (a < lead or x.shape[a - lead] == 1)]
-        if len(new) == 1:
-            axes.of[y] = new[0]
+    """Take what has an entry for each sample, though it is computed from none, for one that holds the batch."""
+    y = line.outputs[0] if len(line.outputs) == 1 else None
+    new = [] if y is None else [a for a, n in enumerate(y.shape) if n == axes.rows]
+    if y is None or len(new) != 1:
+        return
+    operands = [x for x in line.args if isinstance(x, Value)]
+    own = [(x, new[0] - len(y.shape) + len(x.shape)) for x in operands]
+    held = [(x, axis) for x, axis in own if axis >= 0 and x.shape[axis] == axes.rows]
+    if line.function.text == "np.broadcast_to" and not held:
+        axes.of[y] = new[0]
+    elif _RULES.get(_family(line)) is _entrywise and held and all(axes.constant(x, axis) for x, axis in held):
+        axes.of[y] = new[0]
 
 
 def _coupled(line: Line) -> CompileError:
