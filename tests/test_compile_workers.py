@@ -110,19 +110,19 @@ def test_sums_are_computed_with_once_they_are_whole() -> None:
 def test_a_constant_that_is_cut_is_not_read_whole() -> None:
     constant = np.linspace(0.0, 1.0, 300)
 
-    def function(x: Any) -> Any:
-        return (tg.as_tensor(x) * constant).sum() + (tg.as_tensor(2.0) * constant).sum()
+    def by_sample(x: Any, y: Any) -> Any:
+        return (tg.as_tensor(x) * constant).sum() + (y * tg.as_tensor(constant)).sum()
 
-    def both(x: Any, y: Any) -> Any:
-        return (tg.as_tensor(x) * constant).sum() * (y * tg.as_tensor(constant)).sum()
+    split = tg.compile(by_sample, workers=2)
+    for y in (2.0, 3.0):
+        np.testing.assert_allclose(split(np.ones(300), y).data, by_sample(np.ones(300), y).data, rtol=1e-12)
 
-    for f, given in ((function, (np.ones(300),)), (both, (np.ones(300), 2.0))):
-        split = tg.compile(f, workers=2)
-        try:
-            split(*given)
-            np.testing.assert_allclose(split(*given).data, f(*given).data, rtol=1e-12)
-        except CompileError as error:
-            assert "couples" in str(error)
+    def as_a_matrix(x: Any, y: Any) -> Any:
+        return (tg.as_tensor(x) * constant).sum() + tg.linalg.norm(y * constant.reshape(15, 20))
+
+    split = tg.compile(as_a_matrix, workers=2)
+    for y in (2.0, 3.0):
+        np.testing.assert_allclose(split(np.ones(300), y).data, as_a_matrix(np.ones(300), y).data, rtol=1e-12)
 
 
 def test_inputs_unlike_the_first_are_computed_as_ever() -> None:

@@ -260,3 +260,29 @@ def test_an_error_thrown_into_a_decorated_async_generator_reaches_it() -> None:
         return [await anext(generator), await generator.athrow(ValueError("x"))]
 
     assert asyncio.run(consume()) == ["first", "caught"]
+
+
+def test_a_step_that_can_not_be_compiled_is_run_as_it_is_with_one_warning() -> None:
+    network, X, y = problem()
+    twin, *_ = problem()
+    read = []
+
+    def loss(p: Any, labels: Any) -> Any:
+        cost = ((p - labels) ** 2).mean()
+        read.append(cost.item())
+        return cost
+
+    with pytest.warns(RuntimeWarning, match=r"not compiled: item\(\) at .*test_guards\.py.*compile=False") as warned:
+        history = tg.train(network, X, y, 5, 0.1, loss=loss, progress=False, compile=True)
+    assert len(warned) == 1
+    assert history.cost == tg.train(twin, X, y, 5, 0.1, loss=loss, progress=False).cost
+    assert len(read) > 5
+
+
+def test_a_compiled_training_is_the_same_to_the_last_bit() -> None:
+    network, X, y = problem()
+    twin, *_ = problem()
+    compiled = tg.train(network, X, y, 12, 0.3, batch_size=7, progress=False)
+    assert compiled.cost == tg.train(twin, X, y, 12, 0.3, batch_size=7, progress=False, compile=False).cost
+    for a, b in zip(network.parameters(), twin.parameters(), strict=True):
+        assert np.array_equal(a.data, b.data)

@@ -251,7 +251,7 @@ class _Run(_Cost):
         try:
             found: tuple[Tensor, Tensor] = self.program(X, y)
         except CompileError as error:
-            warnings.warn(errors.trained_eagerly(error), stacklevel=4)
+            warnings.warn(errors.trained_eagerly(error), RuntimeWarning, stacklevel=4)
             self.step = self.update
             return self.update(X, y)
         return found

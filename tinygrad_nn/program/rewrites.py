@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .functions import of_numpy
 from .values import Line, Program, Value
 
 
 def simplified(program: Program, exact: bool) -> Program:
     """Return the program after every rewrite; with `exact`, only those that keep every bit."""
-    for rewrite in REWRITES:
-        program = rewrite(program)
+    for rewrite, keeps_bits in REWRITES:
+        if keeps_bits or not exact:
+            program = rewrite(program)
     return program
 
 
@@ -150,12 +153,83 @@ def with_plain_broadcasts(program: Program) -> Program:
     return program
 
 
-REWRITES: list[Callable[[Program], Program]] = [
-    with_shared_constants,
-    with_weak_numbers,
-    without_copies,
-    without_idle_shapes,
-    with_plain_broadcasts,
-    with_shared_lines,
-    without_dead_lines,
+def with_folded_constants(program: Program) -> Program:
+    """Compute at once what depends on constants alone."""
+    known = set(program.constants)
+    kept = []
+    for line in program.lines:
+        reads = list(line.reads())
+        if reads and all(v in known for v in reads) and line.function.form != "guard":
+            program.constants += line.outputs
+            known.update(line.outputs)
+            for output in line.outputs:
+                output.base = None
+        else:
+            kept.append(line)
+    return program.replaced(kept, {})
+
+
+def with_single_transposes(program: Program) -> Program:
+    """Transpose once what is transposed twice, or not at all: products read transposed matrices as they are."""
+    makers = {line.outputs[0]: line for line in program.lines if _axes(line) is not None}
+    same = {}
+    kept = []
+    for line in program.lines:
+        inner = makers.get(line.args[0]) if line.outputs and _axes(line) is not None else None
+        if inner is not None and inner is not line:
+            axes = tuple([_axes(inner)[a] for a in _axes(line)])  # type: ignore[index, union-attr]
+            if axes == tuple(range(len(axes))):
+                same[line.outputs[0]] = inner.args[0]
+                continue
+            line.function, line.args, line.kwargs = of_numpy(np.transpose), (inner.args[0], axes), {}
+        kept.append(line)
+    return program.replaced(kept, same)
+
+
+def _axes(line: Line) -> tuple[int, ...] | None:
+    """Return the order in which a transpose takes the axes, None of any other line."""
+    if line.function.text not in ("np.transpose", "np.matrix_transpose") or not isinstance(line.args[0], Value):
+        return None
+    ndim = len(line.args[0].shape)
+    if line.function.text == "np.matrix_transpose":
+        return (*range(ndim - 2), ndim - 1, ndim - 2)
+    given = line.kwargs.get("axes", line.args[1] if len(line.args) > 1 else None)
+    return tuple(range(ndim))[::-1] if given is None else tuple(a % ndim for a in given)
+
+
+def with_folded_scaling(program: Program) -> Program:
+    """Multiply once by the product of two numbers, instead of by one and then the other: that rounds once."""
+    readers = Counter([v for line in program.lines for v in line.reads()] + program.outputs)
+    scaled = {line.outputs[0]: line for line in program.lines if _scale(line) is not None}
+    for line in program.lines:
+        outer = _scale(line)
+        inner = None if outer is None else scaled.get(outer[0])
+        if outer is None or inner is None or inner is line or readers[outer[0]] != 1:
+            continue
+        x, factor = _scale(inner)  # type: ignore[misc]
+        line.args = (x, factor * outer[1])
+    return program
+
+
+def _scale(line: Line) -> tuple[Value, float] | None:
+    """Return what is multiplied with which number, None of any other line."""
+    if line.function.text != "np.multiply" or line.kwargs or not line.outputs[0].is_array:
+        return None
+    values = [x for x in line.args if isinstance(x, Value) and x.dtype == line.outputs[0].dtype]
+    numbers = [x for x in line.args if type(x) in (int, float)]
+    return (values[0], float(numbers[0])) if len(values) == len(numbers) == 1 else None
+
+
+# What is done, in this order, and whether it keeps every bit.
+REWRITES: list[tuple[Callable[[Program], Program], bool]] = [
+    (with_shared_constants, True),
+    (with_weak_numbers, True),
+    (without_copies, True),
+    (without_idle_shapes, True),
+    (with_single_transposes, True),
+    (with_plain_broadcasts, True),
+    (with_folded_constants, True),
+    (with_shared_lines, True),
+    (with_folded_scaling, False),
+    (without_dead_lines, True),
 ]

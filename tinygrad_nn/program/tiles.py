@@ -80,9 +80,9 @@ def _repeated(line: Line, axes: Axes) -> None:
     operands = [x for x in line.args if isinstance(x, Value)]
     own = [(x, new[0] - len(y.shape) + len(x.shape)) for x in operands]
     held = [(x, axis) for x, axis in own if axis >= 0 and x.shape[axis] == axes.rows]
-    if line.function.text == "np.broadcast_to" and not held:
-        axes.of[y] = new[0]
-    elif _RULES.get(_family(line)) is _entrywise and held and all(axes.constant(x, axis) for x, axis in held):
+    if (line.function.text == "np.broadcast_to" and not held) or (
+        _RULES.get(_family(line)) is _entrywise and held and all(axes.constant(x, axis) for x, axis in held)
+    ):
         axes.of[y] = new[0]
 
 

@@ -45,7 +45,8 @@ class Handle:
     @property
     def lasts(self) -> bool:
         """Whether somebody besides the trace holds the tensor."""
-        return sys.getrefcount(self.tensor) > _ONE_HOLDER
+        sources = (self.stand_in is not None) + (self.gradients_stand_in is not None)
+        return sys.getrefcount(self.tensor) > _ONE_HOLDER + sources
 
     def restore(self) -> None:
         """Give the tensor back what it was."""

@@ -61,6 +61,7 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         targets: list[Target] = []
         result = _results(result, targets, tracer)
         _changed(tracer, targets)
+        _forget_what_was_made_inside(tracer)
         handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
         cleared = [h.owner for h in handles if h.tensor._grad is None and h.gradient is not None]
         without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
@@ -168,6 +169,14 @@ def _changed(tracer: Tracer, targets: list[Target]) -> None:
         for place, (old, new) in enumerate(zip(old_state, new_state, strict=True)):
             changed = {name: x for name, x in new.items() if x is not old.get(name) and old.keys() == new.keys()}
             targets += [Target(_value(x, tracer), "state", owner, (place, name)) for name, x in changed.items()]
+
+
+def _forget_what_was_made_inside(tracer: Tracer) -> None:
+    """Take tensors that the function made of numbers, and that nobody holds any more, for constants."""
+    inside = {id(h.tensor) for h in tracer.handles.values() if h.place is None and not h.lasts}
+    made = [s for s in tracer.sources if s.kind == "array" and id(s.owner) in inside]
+    tracer.constants |= {id(s.value): s.value for s in made}
+    tracer.sources = [s for s in tracer.sources if s not in made]
 
 
 def _starts(tracer: Tracer) -> bool:

@@ -1,0 +1,117 @@
+"""Each rewrite of a program, by itself: it does what it says, and the program computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+from tinygrad_nn.program import rewrites
+from tinygrad_nn.program.tracing import traced
+from tinygrad_nn.program.values import Program, Value, mapped
+
+X = np.array([[0.5, -1.0, 2.0], [3.0, 0.25, -0.75]])
+
+
+def program_of(function: Callable[..., Any], *arrays: np.ndarray) -> Program:
+    """Return the program of a function of arrays as it was traced."""
+    trace = traced(function, arrays, {})
+    inputs = [source.value for source in trace.tracer.sources]
+    outputs = [target.value for target in trace.targets]
+    return Program(inputs, trace.tracer.lines, outputs, list(trace.tracer.constants.values()))
+
+
+def computed(program: Program, *arrays: np.ndarray) -> list[Any]:
+    """Return the outputs, computed line by line."""
+    found: dict[Value, Any] = dict(zip(program.inputs, arrays, strict=True))
+    found |= {value: value.concrete for value in program.constants}
+    for line in program.lines:
+        args, kwargs = mapped(found.__getitem__, (line.args, line.kwargs))
+        result = line.function.apply(*args, **kwargs)
+        found.update(zip(line.outputs, result if line.several else [result], strict=False))
+    return [found[value] for value in program.outputs]
+
+
+def called(program: Program) -> list[str]:
+    return [line.function.text for line in program.lines]
+
+
+CASES: list[tuple[str, Callable[..., Any], list[str]]] = [
+    ("with_shared_constants", lambda x: x * np.ones(3) + x * np.ones(3), ["np.multiply", "np.multiply", "np.add"]),
+    ("with_weak_numbers", lambda x: x * np.float64(0.5), ["np.multiply"]),
+    ("without_copies", lambda x: np.positive(x.copy()) + 1, ["np.add"]),
+    ("without_idle_shapes", lambda x: x.reshape(2, 3)[:, :] * 2, ["np.multiply"]),
+    ("with_single_transposes", lambda x: x.T.T + 1, ["np.transpose", "np.add"]),
+    ("with_single_transposes", lambda x: np.transpose(np.transpose(x[None], (2, 0, 1)), (1, 0, 2)) + 1,
+     ["{0}[{1}]", "np.transpose", "np.transpose", "np.add"]),
+    ("with_plain_broadcasts", lambda x: x * np.broadcast_to(x[:1], (2, 3)),
+     ["{0}[{1}]", "np.broadcast_to", "np.multiply"]),
+    ("with_folded_constants", lambda x: x + tg.exp(tg.as_tensor(np.array([1.0, 2.0, 3.0]))), ["np.add"]),
+    ("with_shared_lines", lambda x: np.exp(x) * np.exp(x), ["np.exp", "np.multiply"]),
+    ("with_folded_scaling", lambda x: (x * 0.5) * 3.0, ["np.multiply", "np.multiply"]),
+    ("without_dead_lines", lambda x: [np.exp(x), np.sin(x)][0], ["np.exp"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "function", "calls"), CASES, ids=[f"{n}-{c[0]}" for n, c in enumerate(CASES)])
+def test_a_rewrite_keeps_what_is_computed(name: str, function: Any, calls: list[str]) -> None:
+    before = computed(program_of(function, X), X)
+    program = getattr(rewrites, name)(program_of(function, X))
+    assert called(program) == calls
+    keeps_bits = dict(rewrites.REWRITES)[getattr(rewrites, name)]
+    for a, b in zip(
+        computed(program, 3 * X), [np.asarray(y) for y in computed(program_of(function, X), 3 * X)], strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=0 if keeps_bits else 4e-16)
+    assert len(before) == len(program.outputs)
+
+
+def test_every_rewrite_of_the_table_has_a_case() -> None:
+    assert {name for name, *_ in CASES} == {rewrite.__name__ for rewrite, _ in rewrites.REWRITES}
+
+
+def test_what_each_leaves() -> None:
+    shared = rewrites.with_shared_constants(program_of(CASES[0][1], X))
+    assert len(shared.constants) == 1
+    (weak,) = rewrites.with_weak_numbers(program_of(CASES[1][1], X)).lines
+    assert type(weak.args[1]) is float
+    twice = rewrites.without_dead_lines(rewrites.with_single_transposes(program_of(CASES[4][1], X)))
+    assert called(twice) == ["np.add"]
+    *_, once, _ = rewrites.without_dead_lines(rewrites.with_single_transposes(program_of(CASES[5][1], X))).lines
+    assert once.args[1] == (1, 2, 0) or once.args[1] == (0, 2, 1)
+    narrow = rewrites.without_dead_lines(rewrites.with_plain_broadcasts(program_of(CASES[6][1], X)))
+    assert called(narrow) == ["{0}[{1}]", "np.multiply"]
+    scaled = rewrites.without_dead_lines(rewrites.with_folded_scaling(program_of(CASES[9][1], X)))
+    assert [line.args[1] for line in scaled.lines] == [1.5]
+
+
+def test_exact_forbids_what_rounds_otherwise() -> None:
+    def function(x: Any) -> Any:
+        return (x * 0.1) * 0.3
+
+    assert called(rewrites.simplified(program_of(function, X), exact=True)) == ["np.multiply", "np.multiply"]
+    assert called(rewrites.simplified(program_of(function, X), exact=False)) == ["np.multiply"]
+    exact = tg.compile(function, exact=True)
+    exact(X)
+    assert np.array_equal(exact(3 * X), function(3 * X))
+
+
+def test_a_number_that_is_read_twice_is_not_folded_away() -> None:
+    def function(x: Any) -> Any:
+        y = x * 0.5
+        return y * 3.0, y
+
+    program = rewrites.simplified(program_of(function, X), exact=False)
+    for found, right in zip(computed(program, X), function(X), strict=True):
+        np.testing.assert_allclose(found, right, rtol=4e-16)
+
+
+def test_guards_are_never_dead() -> None:
+    def function(x: Any) -> Any:
+        return tg.logsumexp(x)
+
+    program = rewrites.simplified(program_of(function, X), exact=False)
+    assert "guard" in called(program)
