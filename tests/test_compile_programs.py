@@ -46,7 +46,7 @@ def product_of(program: Program) -> Any:
     return function
 
 
-@settings(max_examples=10000 if DEEP else 60)
+@settings(max_examples=10000 if DEEP else 40)
 @given(programs())
 def test_gradients_of_random_programs(program: Program) -> None:
     function = gradient_of(program)
@@ -55,7 +55,7 @@ def test_gradients_of_random_programs(program: Program) -> None:
         assert same(compiled(*arrays), function(*arrays))
 
 
-@settings(max_examples=2000 if DEEP else 25)
+@settings(max_examples=2000 if DEEP else 15)
 @given(programs(max_steps=12))
 def test_hessians_of_random_programs(program: Program) -> None:
     function = product_of(program)
@@ -64,7 +64,7 @@ def test_hessians_of_random_programs(program: Program) -> None:
         assert same(compiled(*arrays), function(*arrays))
 
 
-@settings(max_examples=2000 if DEEP else 25)
+@settings(max_examples=2000 if DEEP else 15)
 @given(programs())
 def test_programs_reordered_are_equal_up_to_rounding(program: Program) -> None:
     function = gradient_of(program)

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from same_bits import same_bits
-from test_compile_operations import answer, moved, orders
-from test_operations import CASES
+from test_compile_operations import EVERY, answer, moved, orders
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import CompileError
@@ -23,7 +22,7 @@ from tinygrad_nn.primitive import primitive
 from tinygrad_nn.testing import Case
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
-CHOSEN = CASES if DEEP else random.Random(11).sample(CASES, len(CASES) // 3)
+CHOSEN = EVERY if DEEP else random.Random(11).sample(EVERY, len(EVERY) // 3)
 BY_NAME: dict[str, list[Case]] = {}
 for _case in CHOSEN:
     BY_NAME.setdefault(_case.name, []).append(_case)
