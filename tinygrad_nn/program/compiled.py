@@ -228,8 +228,8 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
         return kind
     if isinstance(tree, tuple):
         return kind, *[_kind(x, flat) for x in tree]
-    if kind is slice:  # not to be hashed before Python 3.12
-        tree = tree.start, tree.stop, tree.step
+    if kind is slice:  # hashed from Python 3.12 on
+        return slice, tree.start, tree.stop, tree.step
     try:
         hash(tree)
     except TypeError:
