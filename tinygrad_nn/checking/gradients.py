@@ -19,7 +19,7 @@ from .numerical import complex_slope, quotient
 from .point import Point
 from .report import GradientReport, Row
 from .rounding import WIDE, Direction, signed
-from .subject import Arrays, HandWritten, Measured, Subject, derivative_of
+from .subject import HandWritten, Measured, Subject, derivative_of
 from .verdicts import Finding, Verdict
 
 SAMPLE = 128
