@@ -113,11 +113,19 @@ def test_plots_return_their_axes() -> None:
     _, ax = pyplot.subplots()
     assert tg.gradcheck(wrong, x3).plot(ax=ax) is ax
     labels = [line.get_label() for line in ax.lines]
-    assert labels == ["central difference", "forward difference", "rounding: 1 / step", "truncation: step²"]
+    quotients, slopes = ["central difference", "forward difference"], ["rounding: 1 / step", "truncation: step²"]
+    assert labels == [*quotients, *slopes, "the function's own derivative"]
+    assert [line.get_label() for line in tg.gradcheck(right, x3).plot().lines] == [*quotients, *slopes]
     assert tg.error_curve(lambda x: tg.sum(x * 0), x3).plot() is not ax  # an error of 0 everywhere
     pyplot.close("all")
     with pytest.raises(ValueError, match="no derivative to draw"):
         GradientReport((), "nothing").plot()
+
+
+def test_the_curve_of_a_wrong_derivative_is_a_v_below_its_error() -> None:
+    curve = tg.error_curve(wrong, x3)
+    assert curve.gap == pytest.approx(x3[0] * np.tanh(x3[0]) ** 2)  # 1 where 1 - tanh**2 is right
+    assert curve.central.min() < 1e-8 < curve.gap < curve.forward[0] + 1
 
 
 def test_error_curve_is_a_v() -> None:
