@@ -211,6 +211,11 @@ def kinks() -> Iterator[Entry]:
     yield kink("a kink in half precision", lambda xp, x: xp.sum(abs(x)), half(array(0.0, 1.0)))
     yield kink("many kinks at once", lambda xp, x: xp.sum(xp.relu(x)), np.zeros(6))
     yield kink("a kink of |sin| away from 0", lambda xp, x: xp.sum(abs(x * x - 1)), array(1.0, 2.0))
+    yield kink("kinks of half precision beside one another", lambda xp, x: xp.sum(xp.relu(x - 1)), half(np.ones(3)))
+    yield kink("a field of kinks", field_of_kinks, np.zeros(200))
+    yield kink("kinks that meet in a direction", lambda xp, x: xp.relu(x), np.zeros(200), note="relu at 0: 0")
+    for seed in (2, 6, 7):
+        yield kink(f"a network without biases on zeros, {seed}", unbiased, *unbiased_inputs(seed), note="relu at 0: 0")
     yield kink("kinks one in another", lambda xp, x: xp.sum(abs(xp.relu(x) - 0.5)), array(0.5, 0.0))
     for off in (1e-9, 1e-6, 1e-3):
         yield near(f"absolute value {off} beside 0", lambda xp, x: xp.sum(abs(x)), array(off, -off))
@@ -221,6 +226,21 @@ def kinks() -> Iterator[Entry]:
     yield near("softplus that looks like a kink", lambda xp, x: xp.sum(xp.softplus(x * 1e4)), array(0.0, 1e-5))
 
 
+def field_of_kinks(xp: Any, x: Any) -> Any:
+    return xp.sum(abs(x) * xp.asarray(np.cos(np.arange(200))))
+
+
+def unbiased(xp: Any, first: Any, bias: Any, second: Any) -> Any:
+    """Return what a network of two relu layers makes of samples of which every fourth is 0."""
+    X = drawn(20, 2)
+    X[::4] = 0
+    return xp.relu(xp.relu(xp.asarray(X) @ first + bias) @ second)
+
+
+def unbiased_inputs(seed: int) -> tuple[np.ndarray, ...]:
+    return drawn(2, 30, seed=seed), np.zeros(30), drawn(30, 5, seed=seed)
+
+
 def awkward() -> Iterator[Entry]:
     """Yield conventions, jumps, what is not finite, not connected, not the same twice, or lost by rounding."""
     yield Entry("root of x, squared, at 0", lambda xp, x: xp.sum(xp.sqrt(x) ** 2), (array(0.0, 1.0),), "CONVENTION")
@@ -228,7 +248,16 @@ def awkward() -> Iterator[Entry]:
     yield Entry(
         "positive minus negative part", lambda xp, x: xp.sum(xp.relu(x) - xp.relu(-x)), (array(0.0, 1.0),), "CONVENTION"
     )
+    yield Entry(
+        "x log x where x is positive",
+        lambda xp, x: xp.sum(xp.where(x > 0, x * xp.log(x), 0 * x)),
+        (array(0.0, 1.0),),
+        "CONVENTION",
+        note="log where its derivative is singular",
+    )
     jumps: list[tuple[str, Any, np.ndarray]] = [
+        ("a logarithm where x is positive", lambda xp, x: xp.sum(xp.where(x > 0, xp.log(x), 0 * x)), array(0.0, 1.0)),
+        ("a quotient where x is positive", lambda xp, x: xp.sum(xp.where(x > 0, 1 / x, 0 * x)), array(0.0, 1.0)),
         ("floor at an integer", lambda xp, x: xp.sum(xp.floor(x) * x), array(1.0, 0.5)),
         ("sign at 0", lambda xp, x: xp.sum(xp.sign(x) + x), array(0.0, 2.0)),
         ("round at a half", lambda xp, x: xp.sum(xp.round(x) * x), array(0.5, 0.3)),
@@ -278,6 +307,8 @@ def awkward() -> Iterator[Entry]:
     ]
     for name, function in changing:
         yield Entry(name, function, (x3,), "NONDETERMINISTIC")
+    drawn_sign = lambda xp, a, b: xp.maximum(a, b) * generator.choice([-1.0, 1.0])  # noqa: E731
+    yield Entry("a sign that two runs may share", drawn_sign, (np.zeros(150), np.zeros(150)), "NONDETERMINISTIC")
     yield Entry("detached", lambda xp, x: xp.sum(xp.detach(x) ** 2), (x3,), "DISCONNECTED")
     yield Entry("one input detached", lambda xp, a, b: xp.sum(a * xp.detach(b)), (x3, x3 + 1), "DISCONNECTED")
     yield Entry("one factor detached", lambda xp, x: xp.sum(x * xp.detach(x)), (x3,), "BUG", note="is not recorded")
@@ -448,6 +479,10 @@ def second_order() -> Iterator[Entry]:
         "frozen",
         order=2,
     )
+    yield Entry(
+        "a kink of the derivative", lambda xp, x: xp.sum(xp.relu(x) ** 2), (array(0.0, 1.0),), "KINK",
+        note="relu at 0: 0", order=2,
+    )  # fmt: skip
     yield Entry("right twice", lambda xp, x: xp.sum(xp.exp(x) * xp.sin(x)), (x3,), "OK", order=2)
     yield Entry("a linear function, twice", lambda xp, x: xp.sum(3 * x), (x3,), "OK", order=2)
 

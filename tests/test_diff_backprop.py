@@ -280,6 +280,7 @@ def test_sums_that_cancel_leave_room_for_their_rounding_alone() -> None:
         ({"gradients": {}}, ValueError, "there is no gradient to compare"),
         ({"gradients": {"dW1": 1.0, "W1": 1.0}}, ValueError, "'dW1' and 'W1' are both the gradient of W1"),
         ({"convention": "columns"}, ValueError, "convention is 'columns'; write one of 'adjoint', 'article'"),
+        ({"loss": 3.0}, TypeError, "the loss is .*only Tensors are differentiated"),
         ({"tensors": 3}, TypeError, "tensors= is a mapping of names to Tensors"),
         ({"tensors": {"W1": np.ones(3)}, "gradients": {"dW1": 1.0}}, TypeError, "W1 is a ndarray, and an adjoint"),
         ({"tensors": {"W1": tg.tensor([1.0])}, "gradients": {"dW1": 1.0}}, GradientError, "W1 does not require"),
@@ -293,8 +294,8 @@ def test_sums_that_cancel_leave_room_for_their_rounding_alone() -> None:
 def test_misuse_is_an_error_that_names_the_remedy(change: dict[str, Any], error: type[Exception], words: str) -> None:
     loss, tensors, grads = own()
     with pytest.raises(error, match=words):
-        arguments: dict[str, Any] = {"gradients": grads, "tensors": tensors} | change
-        tg.diff_backprop(loss, **arguments)
+        arguments: dict[str, Any] = {"loss": loss, "gradients": grads, "tensors": tensors} | change
+        tg.diff_backprop(**arguments)
 
 
 def test_without_any_named_tensor_the_error_says_how_to_name_them() -> None:

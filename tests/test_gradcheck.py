@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import re
 import runpy
@@ -112,11 +113,19 @@ def test_plots_return_their_axes() -> None:
     _, ax = pyplot.subplots()
     assert tg.gradcheck(wrong, x3).plot(ax=ax) is ax
     labels = [line.get_label() for line in ax.lines]
-    assert labels == ["central difference", "forward difference", "rounding: 1 / step", "truncation: step²"]
+    quotients, slopes = ["central difference", "forward difference"], ["rounding: 1 / step", "truncation: step²"]
+    assert labels == [*quotients, *slopes, "the function's own derivative"]
+    assert [line.get_label() for line in tg.gradcheck(right, x3).plot().lines] == [*quotients, *slopes]
     assert tg.error_curve(lambda x: tg.sum(x * 0), x3).plot() is not ax  # an error of 0 everywhere
     pyplot.close("all")
     with pytest.raises(ValueError, match="no derivative to draw"):
         GradientReport((), "nothing").plot()
+
+
+def test_the_curve_of_a_wrong_derivative_is_a_v_below_its_error() -> None:
+    curve = tg.error_curve(wrong, x3)
+    assert curve.gap == pytest.approx(x3[0] * np.tanh(x3[0]) ** 2)  # 1 where 1 - tanh**2 is right
+    assert curve.central.min() < 1e-8 < curve.gap < curve.forward[0] + 1
 
 
 def test_error_curve_is_a_v() -> None:
@@ -142,6 +151,11 @@ def test_numerical_gradient(method: str) -> None:
     first, second = tg.numerical_gradient(lambda a, b: tg.sum(a * b * b), x3, x3, method=method)
     np.testing.assert_allclose(first, x3**2, rtol=0, atol=room)
     np.testing.assert_allclose(second, 2 * x3**2, rtol=0, atol=room)
+
+
+def test_numerical_gradient_of_a_function_that_returns_a_number() -> None:
+    found = tg.numerical_gradient(lambda x: math.sin(float(x[0])), x3)
+    np.testing.assert_allclose(found, [np.cos(x3[0]), 0, 0], atol=1e-12)
 
 
 def test_numerical_gradient_takes_a_step() -> None:
@@ -244,6 +258,40 @@ def test_a_bug_among_many_entries_is_named_with_its_mistake() -> None:
         report = tg.gradcheck(lambda x, b: tg.sum(tg.tanh(x * b)), drawn(40, 30), np.float64(0.8))
     assert report.culprit == "tanh"
     assert "it is twice what is right" in str(report)
+
+
+LARGE: list[tuple[Callable[..., np.ndarray], str]] = [
+    (lambda g, a: (a.T @ g).T, "it is transposed"),
+    (lambda g, a: a.T @ g / 16, "it is 1/16 of what is right: 1/m once too often"),
+    (lambda g, a: -(a.T @ g), "the sign is wrong"),
+    (lambda g, a: a[:, ::-1].T @ g, "it is flipped along axis 0"),
+    (lambda g, a: (a.T @ g).sum(axis=1, keepdims=True) + 0 * (a.T @ g), "it is summed over axis 1"),
+]
+
+
+@pytest.mark.parametrize(("rule", "told"), LARGE, ids=[told for _, told in LARGE])
+def test_the_mistake_in_a_large_weight_is_named(rule: Any, told: str) -> None:
+    data = drawn(16, 40)
+    with tg.testing.planted_rule("matrix_product", "b", rule):
+        report = tg.gradcheck(lambda w: tg.mean(tg.tanh(data @ w) ** 2), drawn(40, 40))
+    assert report.culprit == "matrix_product"
+    assert told in str(report)
+
+
+def test_a_missing_transpose_is_named_beside_a_constant() -> None:
+    data = drawn(30, 30)
+    with tg.testing.planted_rule("matrix_product", "b", lambda g, a: a @ g):
+        report = tg.gradcheck(lambda w: tg.mean(tg.tanh(data @ w)), drawn(30, 30, seed=1))
+    assert "it is a @ g where a.T @ g is right: a transpose" in str(report)
+
+
+def test_a_mistake_of_a_few_entries_is_not_explained_by_the_others() -> None:
+    spoilt = np.ones(2000)
+    spoilt[777] = 3
+    with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g * (1 - y * y) * spoilt):
+        report = tg.gradcheck(lambda x: tg.sum(tg.cumsum(tg.tanh(x))), drawn(2000))
+    assert report.culprit == "tanh"
+    assert "along a random direction it says" in str(report)
 
 
 def test_samples_follow_the_seed() -> None:
@@ -375,6 +423,7 @@ def refusals() -> Iterator[tuple[Any, str, Callable[[], Any]]]:
     yield ValueError, "method='secant' is unknown", lambda: tg.numerical_gradient(right, x3, method="secant")
     yield ValueError, "chooses its step by itself", lambda: tg.numerical_gradient(right, x3, step=0.1)
     yield ValueError, "where one number is needed", lambda: tg.numerical_gradient(tg.sin, x3)
+    yield TypeError, "got object; there is no derivative", lambda: tg.numerical_gradient(lambda x: None, x3)
     yield TypeError, "refuses complex", lambda: tg.numerical_gradient(lambda x: tg.sum(abs(x)), x3, method="complex")
 
 

@@ -39,6 +39,34 @@ def test_nor_are_they_in_less_precision(program: Program, dtype: str) -> None:
     assert report.verdict in ("OK", "PRECISION"), f"{program}\n{report}"
 
 
+BENT: dict[str, Callable[[Any], Any]] = {
+    "relu": tg.relu,
+    "abs": abs,
+    "maximum with a number": lambda z: np.maximum(z, 0),
+    "leaky": lambda z: np.maximum(z, 0.1 * z),
+    "clip": lambda z: np.clip(z, -1, 1),
+    "x |x|": lambda z: z * abs(z),
+    "max": lambda z: z.max(axis=-1, keepdims=True) * z,
+    "sort": lambda z: np.sort(z, axis=-1),
+    "norm": lambda z: np.linalg.norm(z, axis=-1, keepdims=True) + z,
+}
+
+
+@given(st.data(), st.sampled_from(["float64", "float32"]))
+def test_right_networks_on_their_kinks_are_never_called_wrong(data: st.DataObject, dtype: str) -> None:
+    """Whole numbers and no biases: kinks and ties are met all the time, many of them at once."""
+    n, d, hidden, out = [data.draw(st.integers(1, most)) for most in (5, 4, 16, 4)]
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    inner, outer = [data.draw(st.sampled_from(list(BENT))) for _ in range(2)]
+    whole = data.draw(st.booleans())
+    first, second = [
+        rng.integers(-2, 3, shape) if whole else rng.normal(size=shape) for shape in ((d, hidden), (hidden, out))
+    ]
+    arrays = [x.astype(dtype) for x in (rng.integers(-1, 2, (n, d)), first, np.zeros(hidden), second)]
+    report = tg.gradcheck(lambda x, w, b, v: BENT[outer](BENT[inner](x @ w + b) @ v), *arrays)
+    assert report, f"{inner}, {outer}, {arrays}\n{report}"
+
+
 def turned(c: Any) -> Any:
     """Return a cotangent transposed, or in reverse where that would be another shape."""
     square = c.ndim >= 2 and c.shape[-1] == c.shape[-2]

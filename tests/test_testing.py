@@ -540,6 +540,12 @@ def test_the_survivors_of_a_toothless_test_are_listed() -> None:
     assert "changed no derivative that the test computes:\n  " in text
 
 
+def test_a_test_that_computes_no_derivative_has_no_teeth() -> None:
+    report = mutate_rules(lambda: None)
+    assert not report
+    assert str(report) == "no rule was mutated: the test computes no derivative by these operations"
+
+
 def test_rules_that_were_asked_for_and_not_used_are_told() -> None:
     report = mutate_rules(of_the_sign, ["multiply", tg.exp])
     assert report.unused == ("multiply for b", "exp for x")

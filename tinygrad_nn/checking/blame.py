@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import math
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -26,7 +25,6 @@ from .verdicts import Finding, Verdict
 
 PACKAGES = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))
 TRIALS = 3
-FEW = 64
 
 
 @dataclass(frozen=True)
@@ -60,16 +58,6 @@ class Step:
         """The floating-point arrays among the other inputs, by name."""
         others = [(self.names[place], x) for place, x in enumerate(self.arrays) if place not in self.moved]
         return {name: np.asarray(x) for name, x in others if np.asarray(x).dtype.kind == "f"}
-
-    @property
-    def small(self) -> Step:
-        """The step, on the first entries alone if it is a large one on corresponding entries."""
-        shape = self.node.shape
-        others = [x for x in self.arrays if np.shape(x) != shape]
-        if not self.operation.pointwise or math.prod(shape) <= FEW or any(np.size(x) > 1 for x in others):
-            return self
-        few = [x.reshape(-1)[:FEW] if np.shape(x) == shape else x for x in self.arrays]
-        return replace(self, arrays=few)
 
     def subject(self, order: int = 1) -> Subject:
         """Return the step as a function of those inputs; at order 2, its gradient."""
@@ -141,8 +129,7 @@ class Inquiry:
             for place, argument, finding in self._findings(step):
                 if finding.verdict is Verdict.BUG:
                     what = "second derivative" if self.order == 2 else "rule"
-                    small = step.small
-                    mistake = likely_mistake(small.subject(self.order), place, small.constants)
+                    mistake = likely_mistake(step.subject(self.order), place, step.constants)
                     return Culprit(step, argument, finding, what, mistake)
         return None
 

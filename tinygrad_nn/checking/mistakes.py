@@ -21,7 +21,8 @@ CLOSE = 1e-5
 def likely_mistake(subject: Subject, place: int, constants: dict[str, Any] | None = None) -> str:
     """Return in words how an operation's derivative by one of its inputs is wrong, "" if nothing fits.
 
-    `constants` are the arrays, by name, that it is computed with beside the subject's inputs. What it should be is measured, entry by entry: of an input of more than 512 entries at a few of them.
+    `constants` are the arrays, by name, that it is computed with beside the subject's inputs. What it should
+    be is measured, entry by entry: of an input of more than 512 entries at a few of them.
     """
     arrays = [x.astype(WIDE) for x in subject.arrays]
     point = Point(subject, arrays)
@@ -141,7 +142,7 @@ def _sums(point: Point, place: int, wrong: Any) -> Iterator[str]:
 def _line(shape: tuple[int, ...], axis: int, number: int) -> Any:
     """Return the direction of all entries in one of the lines along an axis."""
     direction = np.zeros(shape)
-    index: list[Any] = list(np.unravel_index(number, shape[:axis] + (1,) + shape[axis + 1 :]))
+    index: list[Any] = list(np.unravel_index(number, (*shape[:axis], 1, *shape[axis + 1 :])))
     index[axis] = slice(None)
     direction[tuple(index)] = 1
     return direction

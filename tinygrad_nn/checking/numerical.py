@@ -153,7 +153,8 @@ class _Sides:
 
     def settled(self, rounding: Any) -> bool:
         """Return whether rounding alone is more, at smaller steps, than what is known is off by."""
-        return max(self.central.best.error, self.left.best.error / 2, self.right.best.error / 2) <= SHRINK * rounding
+        errors = self.central.best.error, self.left.best.error / 2, self.right.best.error / 2
+        return bool(max(errors) <= SHRINK * rounding)
 
 
 def _nearer(near: Slope, wide: Slope) -> Slope:

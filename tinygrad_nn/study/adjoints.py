@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import errors
 from ..autodiff import pointwise, pullback, sum_of_products
 from ..node import Node, history, record
 from ..tensors import Tensor, make, node_of, seed_of
@@ -21,9 +22,14 @@ Noise = Callable[[Any], Any]
 
 
 class Graph:
-    """What a loss was computed from. Raises GradientError for a loss of several entries or without a graph."""
+    """What a loss was computed from.
+
+    Raises TypeError for what is no Tensor, and GradientError for a loss of several entries or without a graph.
+    """
 
     def __init__(self, loss: Tensor) -> None:
+        if not isinstance(loss, Tensor):
+            raise TypeError(errors.only_tensors("the loss", loss))
         self.root, self.seed = node_of(loss), seed_of(loss, None, create_graph=False)
         self.order = history([self.root])
 

@@ -26,10 +26,10 @@ def diff_backprop(
 
     `gradients` maps names to arrays: "dZ2", or "Z2", is the derivative of the loss, one number, by the
     Tensor named Z2. That is looked up in `tensors`, a mapping such as `network.memory(X)` or
-    `locals()` (of which the Tensors and Modules count) or a Module, and among the Tensors of the graph
-    that have a `name`. By default a gradient is the adjoint, in its Tensor's shape. With
-    `convention="article"` columns are samples, db has shape (n, 1), and the gradients of all but W and
-    b are m times the adjoint, m the number of samples; the Tensors may have samples in rows, as
+    `locals()` (of which the Tensors and Modules count) or a Module, and among the leaves, and the Tensors that
+    retain their grad, that have a `name` and are still in use. By default a gradient is the adjoint, in its
+    Tensor's shape. With `convention="article"` columns are samples, db has shape (n, 1), and the gradients of
+    all but W and b are m times the adjoint, m the number of samples; the Tensors may have samples in rows, as
     DenseNetwork has them, or in columns, beside biases of shape (n, 1).
 
     How far a gradient may be from the adjoint is measured: some thirty times as far as rounding every

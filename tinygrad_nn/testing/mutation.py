@@ -32,7 +32,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class MutationReport:
-    """What became of the mutants: a test with teeth leaves no survivors.
+    """What became of the mutants: true for a test with teeth, which notices some and leaves no survivors.
 
     `survivors` changed a derivative that the test computed, and the test passed. Those `without_effect`
     changed none, so that no assertion could have noticed: they are equivalent to the rule, or the
@@ -45,11 +45,12 @@ class MutationReport:
     unused: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return not self.survivors
+        return bool(self.noticed) and not self.survivors
 
     def __str__(self) -> str:
         count = sum(map(len, (self.noticed, self.survivors, self.without_effect)))
-        lines = [f"{len(self.noticed)} of {count} mutated rules were noticed"]
+        told = f"{len(self.noticed)} of {count} mutated rules were noticed"
+        lines = [told if count else "no rule was mutated: the test computes no derivative by these operations"]
         for title, found in (
             ("survived, though they changed a derivative", self.survivors),
             ("changed no derivative that the test computes", self.without_effect),
