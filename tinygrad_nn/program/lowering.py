@@ -52,6 +52,7 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool, workers: int | N
         axes = batch_axes(program, _batch(tracer.sources))
         team, program = Team(program, axes, workers), after_tiles(program, axes)
         batch = team.batch
+        _copy_what_is_not_its_own(program, [t for t in targets if t.value not in batch])
     program = _numbers_first(spelled(program))
     commit = _changes_last(program, targets, {s.value: s for s in tracer.sources})
     makers = {output: line for line in program.lines for output in line.outputs}
