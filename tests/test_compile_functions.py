@@ -188,7 +188,7 @@ def test_decorated_functions_and_methods() -> None:
             """Return x, scaled."""
             return x * self.slope
 
-        @tg.compile(exact=True)  # type: ignore[untyped-decorator]
+        @tg.compile(exact=True)
         def shifted(self, x: Any) -> Any:
             return x + self.slope
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from os import PathLike
 from threading import RLock
 from types import MethodType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -31,6 +31,10 @@ KINDS, ANSWERS = 16, 8
 _beside: ContextVar[bool] = ContextVar("beside", default=False)  # whether a function runs beside its program
 
 
+@overload
+def compile(function: Callable[..., Any], *, exact: bool = ..., workers: int | None = ...) -> Compiled: ...
+@overload
+def compile(*, exact: bool = ..., workers: int | None = ...) -> Callable[[Callable[..., Any]], Compiled]: ...
 def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, workers: int | None = None) -> Any:
     """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones.
 
