@@ -31,6 +31,11 @@ def array_of(x: Any, dtype: Any = None) -> Any:
     return np.asarray(x, dtype)
 
 
+def zeros(shape: tuple[int, ...], x: Any) -> Any:
+    """Return zeros of a shape, in the dtype of an array."""
+    return x.zeros(shape) if isinstance(x, TracedArray) else np.zeros(shape, x.dtype)  # type: ignore[attr-defined]
+
+
 def copied(x: Any) -> Any:
     """Return a copy of an array that shares no memory with it."""
     return x.copy() if isinstance(x, TracedArray) else np.array(x)  # type: ignore[attr-defined]

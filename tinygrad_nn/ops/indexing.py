@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from .. import errors
-from ..arrays import TracedArray, copied
+from ..arrays import TracedArray, copied, zeros
 from ..autodiff import raw
 from ..creation import as_tensor
 from ..operation import sample
@@ -63,31 +64,38 @@ def getitem(x: Any, /, index: Any) -> Any:
     return x[index]
 
 
+def _is_large(g: Any, index: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether `g` has too many entries for `add.at`, which is fast along one axis only."""
+    along_one = len(shape) == 1 and not isinstance(index, tuple)
+    return not along_one and 8 * np.size(g) >= max(math.prod(shape), 4000)
+
+
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
     """Add `g` into the buffer at the index, in the fastest of NumPy's ways; repeated places add up."""
     if not _may_repeat(index):
         buffer[index] += g
-    elif buffer.ndim == 1 and isinstance(index, np.ndarray):
-        np.add.at(buffer, index.ravel(), np.ravel(g))
-    elif 8 * np.size(g) < max(buffer.size, 4000):
-        np.add.at(buffer, index, g)
-    else:
+    elif _is_large(g, index, buffer.shape):
         buffer += _spread(g, index, buffer.shape)
+    elif buffer.ndim == 1 and not isinstance(index, tuple):
+        np.add.at(buffer, index.ravel(), np.ravel(g))
+    else:
+        np.add.at(buffer, index, g)
 
 
 def _spread(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros with `g` added at the index, for a `g` of many entries.
 
-    `add.at` is fast along one axis only; and an assignment is faster, if no place is named twice.
+    An assignment is the fastest way, if no place is named twice.
     """
-    y, seen = np.zeros(shape, g.dtype), np.zeros(shape, bool)
+    seen = np.zeros(shape, bool)
     seen[index] = True
     if np.count_nonzero(seen) == g.size:
+        y = zeros(shape, g)
         y[index] = g
-    else:
-        places = np.arange(y.size).reshape(shape)[index]
-        np.add.at(y.reshape(-1), places.ravel(), g.ravel())
-    return y
+        return y
+    flat, places = zeros((seen.size,), g), np.arange(seen.size).reshape(shape)[index]
+    np.add.at(flat, places.ravel(), g.ravel())
+    return flat.reshape(shape)
 
 
 def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
@@ -100,8 +108,11 @@ def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
 )  # fmt: skip
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
     """Return zeros of `shape` with `x` added at the index; repeated places add up."""
-    y = np.zeros(shape, x.dtype)
-    if _may_repeat(index):
+    repeats = _may_repeat(index)
+    if repeats and _is_large(x, index, shape):
+        return _spread(x, index, shape)
+    y = zeros(shape, x)
+    if repeats:
         _add_at(y, x, index)
     else:
         y[index] = x

@@ -20,6 +20,7 @@ from .definitions import Definition, Edit, NoSource, Scope, definition, edit, ed
 from .functions import of_numpy
 
 _WITHOUT_TRACE = ((arrays.array_of, "np.asarray"), (arrays.copied, "np.array"), (arrays.TracedArray, "()"))
+_ZEROS = "def zeros(shape, x):\n    return np.zeros(shape, x.dtype)\n"
 
 
 class Embedding:
@@ -71,6 +72,9 @@ class Embedding:
             return instead
         if x is np:
             return "np"
+        if x is arrays.zeros:
+            self.texts.append(_ZEROS.replace("zeros", name := self.new(wish), 1))
+            return name
         if isinstance(x, ModuleType):
             return self._imported(f"import {x.__name__} as {{}}", x.__name__, wish)
         home, name = str(getattr(x, "__module__", "")), getattr(x, "__qualname__", "")

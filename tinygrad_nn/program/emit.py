@@ -174,7 +174,7 @@ class Emitter:
         target = line.outputs[0]
         name = self.names.of(target)
         form = line.function.form
-        if form in ("where", "setitem", "astype", "copy", "into"):
+        if form in ("where", "setitem", "astype", "copy", "into", "at", "zeros"):
             return self.copied(line, target, name)
         return [f"{line.function.text}({self.arguments(line, [f'out={name}'])})"]
 
@@ -186,13 +186,18 @@ class Emitter:
             filled = f"np.copyto({name}, {no})" if isinstance(line.args[2], Value) else f"{name}.fill({no})"
             first = [] if self.same_memory(line.args[2], target) else [filled]
             return [*first, f"np.copyto({name}, {yes}, where={condition})"]
+        if form == "zeros":
+            return [f"{name}.fill(0)"]
         source = line.args[0]
-        first = [] if self.same_memory(source, target) else [f"np.copyto({name}, {self.text(source)})"]
+        filled = f"np.copyto({name}, {self.text(source)})" if isinstance(source, Value) else f"{name}.fill({source})"
+        first = [] if self.same_memory(source, target) else [filled]
         if form == "astype":
             return [f"np.copyto({name}, {self.text(source)}, casting='unsafe')"]
         if form == "into":
             more = [self.text(x) for x in line.args[1:]]
             return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
+        if form == "at":
+            return [*first, f"{line.function.text}({', '.join([name, *map(self.text, line.args[1:])])})"]
         if form == "setitem":
             return [*first, f"{name}[{self.index(line.args[1])}] = {self.text(line.args[2])}"]
         return first

@@ -7,8 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from .adjoints import Adjoints
 from .embedded import Embedding
 from .emit import Names
@@ -216,19 +214,16 @@ class _Explainer:
         """Return the statements that compute a line's outputs."""
         names = ", ".join(map(self.names.of, line.outputs)) + ("," if line.several and len(line.outputs) == 1 else "")
         x = line.args[0] if line.args else None
-        if line.function.form == "setitem":
-            return [f"{names} = {self.notation.operand(x, ATOM)}.copy()", self.into(names, line.args[1], line.args[2])]
+        if line.function.form in ("setitem", "at"):
+            fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
+            first = f"{names} = {self.notation.operand(x, ATOM)}{'' if fresh else '.copy()'}"
+            write = self.into if line.function.form == "setitem" else self.added
+            return [first, write(names, line.args[1], line.args[2])]
         if line.function.form == "into":
             return [
                 f"{names} = {self.notation.operand(x, ATOM)}.copy()",
                 self.added(names, line.args[-1], line.args[1]),
             ]
-        if line.function.text == "op_scatter_add":
-            (output,) = line.outputs
-            dtype = "" if output.dtype == np.float64 else f", {literal(output.dtype)}"
-            shape = output.shape[0] if len(output.shape) == 1 else output.shape
-            zeros = f"{names} = np.zeros({shape}{dtype})"
-            return [zeros, self.added(names, line.kwargs["index"], x)]
         return [f"{names} = {self.notation.line(line)[0]}"]
 
     def into(self, name: str, index: Any, x: Any, sign: str = "=") -> str:

@@ -54,12 +54,25 @@ def _setitem(x: Any, index: Any, value: Any) -> Any:
     return y
 
 
+@functools.cache
+def of_at(ufunc: np.ufunc) -> Function:
+    """Return a ufunc's method `at`, which writes into its first argument, as a function that returns that."""
+
+    def apply(x: Any, index: Any, *operands: Any) -> Any:
+        y = np.array(x)
+        ufunc.at(y, index, *operands)
+        return y
+
+    return Function(f"{_name(ufunc)}.at", apply, "at")
+
+
 def _astype(x: Any, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
 GETITEM = Function("{0}[{1}]", operator.getitem)
 SETITEM = Function("setitem", _setitem, "setitem")
+ZEROS = Function("np.zeros", np.zeros, "zeros")
 COPY = Function("np.copy", np.copy, "copy")
 ASTYPE = Function("astype", _astype, "astype")
 

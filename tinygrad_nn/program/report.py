@@ -17,7 +17,7 @@ from .values import Line, Program, Value
 from .workers import Team
 
 _PRODUCTS = ("np.matmul", "np.dot", "np.vecdot", "np.matvec", "np.vecmat")
-_MOVES = ("where", "copy", "astype", "setitem")
+_MOVES = ("where", "copy", "astype", "setitem", "zeros")
 
 
 class Clock:

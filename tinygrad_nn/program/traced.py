@@ -14,7 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..arrays import TracedArray
 from ..errors import CompileError, value_read, written_view
 from ..tensors import Tensor
-from .functions import ASTYPE, COPY, GETITEM, ON_NUMBERS, REDUCTIONS, SETITEM, of_method, of_numpy
+from .functions import ASTYPE, COPY, GETITEM, ON_NUMBERS, REDUCTIONS, SETITEM, ZEROS, of_at, of_method, of_numpy
 from .values import Function, Value
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -48,6 +48,9 @@ class _Dispatching(TracedArray):
         if any(isinstance(x, Tensor) for x in inputs):
             return NotImplemented
         out, dtype = options.pop("out", None), options.pop("dtype", None)
+        if method == "at" and isinstance(inputs[0], Traced) and not options:
+            inputs[0].become(self.tracer.call(of_at(ufunc), inputs, {}))
+            return None
         if method == "at" or "where" in options or (out is not None and not isinstance(out[0], Traced)):
             raise CompileError(value_read(f"{ufunc.__name__} that writes into an array", users_line()))
         options |= {} if dtype is None else {"dtype": dtype}
@@ -104,6 +107,10 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
             result = np.broadcast_to(result, self.shape)
         self.value = (result if result.dtype == self.dtype else result.astype(self.dtype)).value
         return self
+
+    def zeros(self, shape: tuple[int, ...]) -> Any:
+        """Return zeros of a shape, of this array's dtype."""
+        return self.tracer.call(ZEROS, (shape,) if self.dtype == np.float64 else (shape, self.dtype), {})
 
     def __pow__(self, exponent: Any) -> Any:
         same = _POWERS.get(exponent) if type(exponent) in (int, float) and self.dtype.kind == "f" else None
