@@ -41,7 +41,7 @@ class Names:
 
     def __init__(self) -> None:
         self.used = {"np", "memory", "at", "step", "build", "constants", "Unusual", "run", "checked"}
-        self.used |= {"parameters", "gradients", "saved", "steps", "pathlib"}
+        self.used |= {"parameters", "gradients", "saved", "steps", "file", "pathlib"}
         self.found: dict[Value, str] = {}
 
     def of(self, value: Value) -> str:

@@ -40,7 +40,7 @@ def save(replay: Replay, path: Any) -> None:
     module = Module(replay, file.stem)
     text = module.text()
     if module.arrays:
-        np.savez(file.with_suffix(".npz"), allow_pickle=False, **module.arrays)
+        np.savez(file.with_suffix(".npz"), **module.arrays)
     file.write_text(text, encoding="utf-8")
 
 
@@ -64,14 +64,8 @@ class Module:
             given = source.kind == "array" and isinstance(source.owner, int)
             getattr(self, "arguments" if given else of_kind.get(source.kind, "parameters")).append(source)
         self.arguments.sort(key=lambda s: int(s.key if s.kind == "argument" else s.owner))
-        places = {(s.kind, id(s.owner) if not isinstance(s.owner, int) else s.owner, s.key): s for s in lowered.sources}
-        self.replaced = {
-            target.value: places.get(
-                (target.kind, target.owner if isinstance(target.owner, int) else id(target.owner), target.key)
-            )
-            for target in lowered.targets
-            if target.kind != "result"
-        }
+        places = {_place(source): source for source in lowered.sources}
+        self.replaced = {target: places.get(_place(target)) for target in lowered.targets if target.kind != "result"}
         self.arrays = {self.names[s.value]: _present(s) for s in self.parameters if s.value.is_array}
         if self.arrays or any(literal_array(v.concrete) is None for v in lowered.program.constants):
             self.emitter.functions.imports.append("import pathlib")
@@ -113,11 +107,7 @@ class Module:
             '    """Run the program; what it takes and returns is told above."""',
         ]
         lines += [f"    {line}" for line in self.fetched()]
-        lines += [
-            "    step = steps.pop() if steps else build(constants)"
-            if self.emitter.large
-            else "    step = steps.pop() if steps else build()"
-        ]
+        lines += [f"    step = steps.pop() if steps else build({'constants' * bool(self.emitter.large)})"]
         given = [self.names[s.value] for s in self.lowered.sources] + [self.room(t) for t in self.written()]
         values = [self.emitter.names.of(v) for v in self.lowered.program.outputs if v not in self.lowered.outs]
         target = f"{', '.join(values)}{',' if len(values) == 1 else ''} = " if values else ""
@@ -138,12 +128,12 @@ class Module:
 
     def room(self, target: Target) -> str:
         """Return the name of the array that an output is written into."""
-        old = self.replaced.get(target.value)
+        old = self.replaced.get(target)
         return self.emitter.names.of(target.value) if old is None else self.names[old.value]
 
     def gradients(self) -> list[Target]:
         """Return the targets that are gradients, but for those that are added to gradients that are given."""
-        return [t for t in self.lowered.targets if t.kind == "gradient" and self.replaced[t.value] is None]
+        return [t for t in self.lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
 
     def fetched(self) -> list[str]:
         """Return the lines that look at what is given, and make room for what is new."""
@@ -158,7 +148,7 @@ class Module:
                 given = given if source in self.parameters else name
                 found.append(f"{name} = {given if value.dtype is None else f'{literal(value.dtype)}({given})'}")
         for target in self.written():
-            if self.replaced.get(target.value) is None:
+            if self.replaced.get(target) is None:
                 found.append(f"{self.emitter.names.of(target.value)} = {_empty(target.value)}")
         return found
 
@@ -166,21 +156,22 @@ class Module:
         """Return the lines that put into dictionaries what the program changed, but for what it wrote in place."""
         found = []
         for target in self.lowered.targets:
-            old, in_place = self.replaced.get(target.value), target.value in self.lowered.outs
+            old, in_place = self.replaced.get(target), target.value in self.lowered.outs
             if target.kind in ("array", "state") or (target.kind == "gradient" and old is not None):
-                name = self.names[old.value] if old is not None else self.emitter.names.of(target.value)
+                new = self.emitter.names.of(target.value).removesuffix("_out")
+                name = new if old is None else self.names[old.value]
                 if old is not None and old.value.is_array and not in_place:
                     found.append(f"{name}[...] = {self.emitter.names.of(target.value)}")
                 elif old is None or not in_place:
                     found.append(f"parameters[{name!r}] = {self.emitter.names.of(target.value)}")
-        new = [f"{self.of(t)!r}: {self.emitter.names.of(t.value)}" for t in self.gradients()]
-        if new:
-            found += ["if gradients is not None:", textwrap.indent(_wrapped("gradients |= {", new, "}"), "    ")]
+        entries = [f"{self.of(t)!r}: {self.emitter.names.of(t.value)}" for t in self.gradients()]
+        if entries:
+            found += ["if gradients is not None:", textwrap.indent(_wrapped("gradients |= {", entries, "}"), "    ")]
         return found
 
     def of(self, target: Target) -> str:
         """Return the name of the tensor that a gradient belongs to."""
-        same = [s for s in self.lowered.sources if s.kind == "array" and _same(s.owner, target.owner)]
+        same = [s for s in self.lowered.sources if s.kind == "array" and _place(s)[1] == _place(target)[1]]
         name = self.names[same[0].value] if same else getattr(target.owner, "name", None)
         return name or self.emitter.names.of(target.value)
 
@@ -201,53 +192,27 @@ class Module:
 
     def described(self) -> str:
         """Return the head's paragraphs: how `run` is called, and what it takes and returns."""
-        called = ", ".join(self.names[s.value] for s in self.arguments)
-        lines = [
-            f"{self.replay.name}, as a program of NumPy calls:",
-            "",
-            f"    import {self.name}",
-            f"    result = {self.name}.run({called})",
-            "",
-            "`run` takes",
-            "",
-        ]
-        changed = {old.value for old in self.replaced.values() if old is not None}
+        called = ", ".join([self.names[s.value] for s in self.arguments])
+        lines = [f"{self.replay.name}, as a program of NumPy calls:", ""]
+        lines += [f"    import {self.name}", f"    result = {self.name}.run({called})", "", "`run` takes", ""]
         lines += [f"    {_kind(s.value, self.names[s.value])}" for s in self.arguments]
         if self.parameters:
-            lines += [
-                "    parameters: a dictionary of the following, by default the one in this module, as it was saved"
-            ]
-        for source in self.parameters:
-            ends = (
-                ", updated in place"
-                if source.value in changed and source.value.is_array
-                else ", updated"
-                if source.value in changed
-                else ""
-            )
-            lines.append(f"        {_kind(source.value, self.names[source.value])}{ends}")
-        lines += [
-            f"    {name.partition('=')[0]}: a number, {name.partition('=')[2]} unless it is given"
-            for name in self.numbers_given()
-            if not name.startswith("gradients")
-        ]
+            lines.append("    parameters: a dictionary of these, by default the one in this module, as it was saved")
+        changed = {old.value for old in self.replaced.values() if old is not None}
+        for value in [s.value for s in self.parameters]:
+            ends = ", updated in place" if value.is_array else ", updated"
+            lines.append(f"        {_kind(value, self.names[value])}{ends if value in changed else ''}")
+        for source in self.numbers:
+            lines.append(f"    {self.names[source.value]}: a number, {literal(_present(source))} unless it is given")
         lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients() else []
-        returned = self.returned(self.replay.result)
-        lines += [
-            "",
-            f"and returns {returned}"
-            + "".join(
-                [f", {_kind(t.value)}" for t in self.lowered.targets if t.kind == "result"][:1]
-                if isinstance(self.replay.result, Place)
-                else []
-            )
-            + ".",
-        ]
-        return "\n".join(lines)
+        result = self.replay.result
+        kind = f", {_kind(self.lowered.targets[result.number].value)}" if isinstance(result, Place) else ""
+        return "\n".join([*lines, "", f"and returns {self.returned(result)}{kind}."])
 
 
-def _same(a: Any, b: Any) -> bool:
-    return bool(a == b) if isinstance(a, int) and isinstance(b, int) else a is b
+def _place(x: Source | Target) -> tuple[Any, ...]:
+    """Return what a source and a target have in common if the one is put in the other's place."""
+    return x.kind, x.owner if isinstance(x.owner, int) else id(x.owner), x.key
 
 
 def _present(source: Source) -> Any:
