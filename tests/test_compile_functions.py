@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -401,3 +402,15 @@ def test_another_number_of_entries_is_another_program(what: str) -> None:
         assert same(f(x), SHAPED[what](x))
         assert same(f(tg.tensor(x)), SHAPED[what](tg.tensor(x)))
     assert len(next(iter(f.programs.values()))) <= 3
+
+
+@pytest.mark.parametrize("numbers", [(0.0, -0.0), (-0.0, 0.0), (math.nan, 1.0), (1.0, math.nan)])
+def test_signs_of_zero_and_nans_are_decided_on(numbers: tuple[float, float]) -> None:
+    def f(x: Any, number: Any) -> Any:
+        return x * (5 if math.isnan(number) else math.copysign(1.0, number))
+
+    compiled, x = tg.compile(f, exact=True), np.array([1.0, 2.0])
+    for _ in range(3):
+        for number in numbers:
+            assert same(compiled(x, number), f(x, number))
+    assert len(next(iter(compiled.programs.values()))) == 2
