@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -374,3 +375,43 @@ def test_a_checkpointed_part_reads_parameters_anew_at_every_replay() -> None:
 
     eager, program = made(), tg.compile(made())
     assert [float(eager(np.ones(2))) for _ in range(4)] == [float(program(np.ones(2))) for _ in range(4)]
+
+
+# ---- shapes that depend on entries ----
+
+
+SHAPED: dict[str, Callable[[Any], Any]] = {
+    "mask": lambda x: x[x > 0].mean(),
+    "derivative of a mask": tg.grad(lambda x: (tg.as_tensor(x)[x > 0] ** 2).mean()),
+    "length": lambda x: x[x > 0].sum() / len(x[x > 0]),
+    "compress": lambda x: np.compress(x > 0, x).mean(),
+    "extract": lambda x: np.extract(x > 0, x).mean(),
+    "nonzero": lambda x: x[np.nonzero(np.maximum(x, 0))].mean(),
+    "where": lambda x: x[np.where(x > 0)].mean(),
+    "delete": lambda x: np.delete(x, x > 0).mean(),
+    "bincount": lambda x: np.bincount(np.abs(x * (x > 0)).astype(int)).mean(),
+    "argwhere": lambda x: np.argwhere(x > 0).mean(),
+    "flatnonzero": lambda x: np.flatnonzero(x > 0).mean(),
+}
+
+
+@pytest.mark.parametrize("what", SHAPED)
+def test_another_number_of_entries_is_another_program(what: str) -> None:
+    f = tg.compile(SHAPED[what], exact=True)
+    more, fewer = np.array([1.0, -2.0, 3.0, 4.0]), np.array([-1.0, -2.0, 3.0, -4.0])
+    for x in (more, fewer, more, fewer, -more):
+        assert same(f(x), SHAPED[what](x))
+        assert same(f(tg.tensor(x)), SHAPED[what](tg.tensor(x)))
+    assert len(next(iter(f.programs.values()))) <= 3
+
+
+@pytest.mark.parametrize("numbers", [(0.0, -0.0), (-0.0, 0.0), (math.nan, 1.0), (1.0, math.nan)])
+def test_signs_of_zero_and_nans_are_decided_on(numbers: tuple[float, float]) -> None:
+    def f(x: Any, number: Any) -> Any:
+        return x * (5 if math.isnan(number) else math.copysign(1.0, number))
+
+    compiled, x = tg.compile(f, exact=True), np.array([1.0, 2.0])
+    for _ in range(3):
+        for number in numbers:
+            assert same(compiled(x, number), f(x, number))
+    assert len(next(iter(compiled.programs.values()))) == 2

@@ -163,11 +163,12 @@ class Emitter:
         if line.function.form == "guard":
             value, answer = line.args
             known = literal(answer)
-            test = (
-                f"bool({self.text(value)}) is not {known}"
-                if isinstance(answer, bool)
-                else (f"{self.text(value)} != {known}")
-            )
+            if isinstance(answer, bool):
+                test = f"bool({self.text(value)}) is not {known}"
+            elif isinstance(answer, float) and not answer or answer != answer:  # 0 is not -0, nan is nan
+                test = f"repr(float({self.text(value)})) != {repr(float(answer))!r}"
+            else:
+                test = f"{self.text(value)} != {known}"
             return [f"if {test}:", f"    raise Unusual({os.path.basename(line.where)!r})"]
         if not takes_out(line):
             return [self.assigned(line)]

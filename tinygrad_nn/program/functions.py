@@ -81,6 +81,7 @@ def _same(x: Any, expected: Any) -> bool:
     return bool(x) == expected if isinstance(expected, bool) else x == expected
 
 
+SHAPE = Function("{0}.shape", np.shape, "operator")
 GUARD = Function("guard", _same, "guard")
 
 OPERATORS: dict[str, Callable[..., Any]] = {

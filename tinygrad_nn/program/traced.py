@@ -63,6 +63,10 @@ class _Dispatching(TracedArray):
             return NotImplemented
         if function in _STATIC:
             return function(*[x.value.concrete if isinstance(x, _Dispatching) else x for x in args], **kwargs)
+        if function is np.trim_zeros:
+            raise CompileError(value_read("np.trim_zeros", users_line()))
+        if function is np.where and len(args) == 1:
+            function = np.nonzero
         if function in REDUCTIONS:
             kwargs = {"axis": None} | dict(zip(("a", "axis"), args, strict=False)) | kwargs
             return self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)

@@ -14,9 +14,9 @@ from ..arrays import TracedArray
 from ..errors import CompileError
 from ..recording import Watcher, recording, watched
 from ..tensors import Tensor, make
-from .functions import GUARD
+from .functions import GETITEM, GUARD, SHAPE
 from .traced import Number, Traced, in_package, users_line
-from .values import Function, Line, Value, mapped
+from .values import Function, Line, Value, mapped, values_in
 
 
 @dataclass(eq=False)
@@ -139,10 +139,20 @@ class Tracer(Watcher):
             made.append(Value(part, base=base))
         line.outputs = tuple(made)
         self.lines.append(line)
+        if _has_a_shape_of_its_own(line):
+            self._guard_shapes(made)
         stand_ins = [self.stand_in(v) for v in made]
         if not several:
             return stand_ins[0]
         return type(result)(*stand_ins) if hasattr(result, "_fields") else type(result)(stand_ins)
+
+    def _guard_shapes(self, made: list[Value]) -> None:
+        """Let the program be for arrays of these shapes alone."""
+        for value in made:
+            if value.shape:
+                shape = Value(value.shape)
+                self.lines.append(Line(SHAPE, (value,), {}, (shape,), users_line()))
+                self._guard(shape, value.shape)
 
     def _alarmed(self, kind: str, flag: int) -> None:
         self.progress.singular = True
@@ -350,6 +360,24 @@ def _references_of_one_holder() -> int:
 
 
 _ONE_HOLDER = _references_of_one_holder()
+
+
+def _has_a_shape_of_its_own(line: Line) -> bool:
+    """Return whether the shape of what a line computes depends on entries, as that of x[x > 0] does."""
+    function = line.function
+    if function.text == GETITEM.text:
+        return any(v.dtype is not None and v.dtype.kind == "b" for v in values_in(line.args[1]))
+    name = function.text.removeprefix("op_").rpartition(".")[2]
+    if name in ("repeat", "delete"):
+        return any(values_in((line.args[1:], line.kwargs)))
+    return name in _SHAPED_BY_ENTRIES
+
+
+_SHAPED_BY_ENTRIES = frozenset({
+    "nonzero", "flatnonzero", "argwhere", "compress", "extract", "bincount", "trim_zeros", "getitem",
+    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values",
+    "union1d", "intersect1d", "setdiff1d", "setxor1d",
+})  # fmt: skip
 
 
 def _concrete(value: Value) -> Any:
