@@ -8,7 +8,7 @@ from .values import Line, Program, Value
 
 _ALIGNED = 64
 IN_PLACE = ("ufunc",)
-INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "into", "at", "zeros")
+INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "into", "at", "add", "zeros")
 
 
 def takes_out(line: Line) -> bool:
@@ -69,7 +69,7 @@ def _overwritable(line: Line, output: Value) -> list[Value]:
     """Return the operands whose memory may take the line's result."""
     if line.function.form == "ufunc" and line.function.text not in ("np.matmul", "np.vecdot", "np.matvec"):
         operands = list(line.reads())
-    elif line.function.form in ("where", "setitem", "copy", "into", "at"):
+    elif line.function.form in ("where", "setitem", "copy", "into", "at", "add"):
         written = line.args[-1:] if line.function.form == "where" else line.args[:1]
         operands = [v for v in written if isinstance(v, Value)]
     else:

@@ -130,7 +130,8 @@ class Emitter:
         self.head += [" = ".join([*names, place]) for place, names in places.items()]
         for line in self.program.lines:
             reads = list(line.reads())
-            if reads and all(v in self.built for v in reads) and all(o.base is not None for o in line.outputs):
+            views = line.outputs and all(o.base is not None for o in line.outputs)
+            if reads and views and all(v in self.built for v in reads):
                 self.head.append(self.assigned(line))
                 self.built.update(line.outputs)
         if self.head and self.head[-1]:
@@ -175,7 +176,7 @@ class Emitter:
         target = line.outputs[0]
         name = self.names.of(target)
         form = line.function.form
-        if form in ("where", "setitem", "astype", "copy", "into", "at", "zeros"):
+        if form in ("where", "setitem", "astype", "copy", "into", "at", "add", "zeros"):
             return self.copied(line, target, name)
         return [f"{line.function.text}({self.arguments(line, [f'out={name}'])})"]
 
@@ -199,8 +200,9 @@ class Emitter:
             return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
         if form == "at":
             return [*first, f"{line.function.text}({', '.join([name, *map(self.text, line.args[1:])])})"]
-        if form == "setitem":
-            return [*first, f"{name}[{self.index(line.args[1])}] = {self.text(line.args[2])}"]
+        if form in ("setitem", "add"):
+            sign = "=" if form == "setitem" else "+="
+            return [*first, f"{name}[{self.index(line.args[1])}] {sign} {self.text(line.args[2])}"]
         return first
 
     def same_memory(self, value: Any, target: Value) -> bool:

@@ -214,7 +214,7 @@ class _Explainer:
         """Return the statements that compute a line's outputs."""
         names = ", ".join(map(self.names.of, line.outputs)) + ("," if line.several and len(line.outputs) == 1 else "")
         x = line.args[0] if line.args else None
-        if line.function.form in ("setitem", "at"):
+        if line.function.form in ("setitem", "at", "add"):
             fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
             first = f"{names} = {self.notation.operand(x, ATOM)}{'' if fresh else '.copy()'}"
             write = self.into if line.function.form == "setitem" else self.added

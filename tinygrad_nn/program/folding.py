@@ -6,7 +6,7 @@ from .notation import Notation
 from .readings import is_transpose
 from .values import Line, Program, Value
 
-STATEMENTS = ("setitem", "into", "at", "operation")
+STATEMENTS = ("setitem", "into", "at", "add", "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
 
 

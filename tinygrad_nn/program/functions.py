@@ -66,12 +66,19 @@ def of_at(ufunc: np.ufunc) -> Function:
     return Function(f"{_name(ufunc)}.at", apply, "at")
 
 
+def _added_at(x: Any, index: Any, g: Any) -> Any:
+    y = np.array(x)
+    y[index] += g
+    return y
+
+
 def _astype(x: Any, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
 GETITEM = Function("{0}[{1}]", operator.getitem)
 SETITEM = Function("setitem", _setitem, "setitem")
+ADDED_AT = Function("added", _added_at, "add")
 ZEROS = Function("np.zeros", np.zeros, "zeros")
 COPY = Function("np.copy", np.copy, "copy")
 ASTYPE = Function("astype", _astype, "astype")

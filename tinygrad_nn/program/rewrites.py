@@ -156,12 +156,12 @@ def with_plain_broadcasts(program: Program) -> Program:
 
 
 def with_folded_constants(program: Program) -> Program:
-    """Compute at once what depends on constants alone."""
+    """Compute at once what depends on constants alone, and judge: such a guard always holds."""
     known = set(program.constants)
     kept = []
     for line in program.lines:
         reads = list(line.reads())
-        if reads and all(v in known for v in reads) and line.function.form != "guard":
+        if reads and all(v in known for v in reads) and all(v.dtype is not None for v in line.outputs):
             program.constants += line.outputs
             known.update(line.outputs)
             for output in line.outputs:

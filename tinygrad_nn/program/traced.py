@@ -14,7 +14,19 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..arrays import TracedArray
 from ..errors import CompileError, value_read, written_view
 from ..tensors import Tensor
-from .functions import ASTYPE, COPY, GETITEM, ON_NUMBERS, REDUCTIONS, SETITEM, ZEROS, of_at, of_method, of_numpy
+from .functions import (
+    ADDED_AT,
+    ASTYPE,
+    COPY,
+    GETITEM,
+    ON_NUMBERS,
+    REDUCTIONS,
+    SETITEM,
+    ZEROS,
+    of_at,
+    of_method,
+    of_numpy,
+)
 from .values import Function, Value
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -192,6 +204,37 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
 
 _POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
+
+
+class Buffer(Traced):
+    """An array that a rule adds into: what others saw of it stays as it was."""
+
+    __slots__ = ()
+
+    def become(self, result: Any) -> Traced:
+        """Stand for the sum."""
+        self.value = result.value
+        return self
+
+    def __getitem__(self, index: Any) -> Any:
+        return _Window(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not isinstance(value, _Window):
+            super().__setitem__(index, value)
+
+
+class _Window:
+    """What `buffer[index] += g` adds to; Python assigns it to the buffer afterwards, which changes nothing more."""
+
+    def __init__(self, buffer: Buffer, index: Any) -> None:
+        self.buffer, self.index = buffer, index
+
+    def __iadd__(self, g: Any) -> _Window:
+        self.buffer.become(self.buffer.tracer.call(ADDED_AT, (self.buffer, self.index, g), {}))
+        return self
+
+
 _METHODS = {
     name: getattr(np, name)
     for name in (

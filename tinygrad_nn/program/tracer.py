@@ -15,7 +15,7 @@ from ..errors import CompileError
 from ..recording import Watcher, recording, watched
 from ..tensors import Tensor, make
 from .functions import GETITEM, GUARD, SHAPE
-from .traced import Number, Traced, in_package, users_line
+from .traced import Buffer, Number, Traced, in_package, users_line
 from .values import Function, Line, Value, mapped, values_in
 
 
@@ -235,7 +235,14 @@ class Tracer(Watcher):
         return self.call(Function(f"op_{operation.name}", operation.forward, "operation"), args, values)
 
     def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
-        """Return a cotangent with what a rule adds into it, computed as one line."""
+        """Return a cotangent with what a rule adds into it, line by line or as one line."""
+        total = Buffer(self, held.value if isinstance(held, Traced) else self.constant(np.asarray(held)))
+        try:
+            rule.into(total, g, saved)
+            return Traced(self, total.value)
+        except Exception as error:
+            if not _is_of_the_trace(error):
+                raise
 
         def computed(held: Any, *more: Any) -> Any:
             total = np.array(held)

@@ -65,7 +65,8 @@ class Function:
     `form` says how it can be written: a "ufunc" and a "reduction" take `out=`, as does "out"; a "view"
     returns a window into its first argument; "operator" is a template on Python numbers; "guard" stops
     the program; "into" adds to its first argument, in place by `write`, "at" by a ufunc's method of that
-    name; "zeros" fills memory; "operation" is a function that comes as text; "plain" returns an array of its own.
+    name, "add" by `+=` at an index; "zeros" fills memory; "operation" is a function that comes as text;
+    "plain" returns an array of its own.
     """
 
     text: str
