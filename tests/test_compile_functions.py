@@ -414,3 +414,17 @@ def test_signs_of_zero_and_nans_are_decided_on(numbers: tuple[float, float]) -> 
         for number in numbers:
             assert same(compiled(x, number), f(x, number))
     assert len(next(iter(compiled.programs.values()))) == 2
+
+
+def test_methods_of_arrays_that_copy_or_write() -> None:
+    def f(x: Any, number: float) -> Any:
+        a = x * 2
+        b, c = a.astype(float), a.flatten()
+        b += number
+        c *= number
+        a.sort()
+        return a, b, c
+
+    compiled = tg.compile(f, exact=True)
+    for x, number in ((np.array([1.0, 2.0, 3.0]), 0.0), (np.array([3.0, 1.0, 2.0]), 1.0)):
+        assert same(compiled(x, number), f(x, number))

@@ -167,15 +167,21 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
         """Return the values in another dtype."""
-        return self if np.dtype(dtype) == self.dtype else self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
+        if np.dtype(dtype) == self.dtype:
+            return self.copy() if copy else self
+        return self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
 
     def copy(self, order: str = "C") -> Any:
         """Return a copy."""
         return self.tracer.call(COPY, (self,), {})
 
     def flatten(self) -> Any:
-        """Return the entries in one row."""
-        return self.reshape(-1)
+        """Return a copy of the entries in one row."""
+        return self.reshape(-1).copy()
+
+    def sort(self, axis: int = -1, **options: Any) -> None:
+        """Sort in place."""
+        self.become(np.sort(self, axis, **options))
 
     def __format__(self, how: str) -> str:
         return self._read("format(...)") if how else repr(self)
@@ -189,7 +195,7 @@ _METHODS = {
     name: getattr(np, name)
     for name in (
         "all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conjugate", "cumprod", "cumsum",
-        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted", "sort",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted",
         "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "compress", "round",
     )
 } | {"conj": np.conjugate}  # fmt: skip
