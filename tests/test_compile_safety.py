@@ -481,3 +481,24 @@ def test_sums_over_tiles_are_the_callers_own() -> None:
     for factor in (2, 3):
         step(batch * factor)
     assert same([total, gradient.data], [batch.sum(axis=0)] * 2)
+
+
+# ---- what changes between calls ----
+
+
+def test_a_hook_that_comes_later_is_not_passed_over() -> None:
+    w = parameter()
+
+    @tg.compile
+    def step(x: Any) -> None:
+        w.grad = None
+        (w * x).sum().backward()
+
+    step(X)
+    step(X)
+    hook = w.register_hook(lambda g: g * 100)
+    with pytest.raises(CompileError, match="hook"):
+        step(X)
+    hook.remove()
+    step(X)
+    assert same(w.grad.data, X)

@@ -167,7 +167,8 @@ class Glue:
         captured = [s.owner for s in self.lowered.sources if s.kind == "array" and not isinstance(s.owner, int)]
         for tensor in captured:
             node = f"{self.owner(tensor)}._node"
-            checks.append(f"{node} is not None" if tensor._node is None else f"{node} is None or {node}.operation")
+            recorded = f"{node} is None or {node}.operation or {node}.hooks"
+            checks.append(f"{node} is not None" if tensor._node is None else recorded)
         changed = {id(t.owner) for t in self.lowered.targets} | set(map(id, trace.cleared))
         for place in {s.owner for s in self.lowered.sources if s.kind == "array" and isinstance(s.owner, int)}:
             checks += [
