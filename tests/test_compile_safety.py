@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import threading
 import weakref
@@ -502,3 +503,37 @@ def test_a_hook_that_comes_later_is_not_passed_over() -> None:
     hook.remove()
     step(X)
     assert same(w.grad.data, X)
+
+
+class Decaying(tg.optim.SGD):
+    decay = 0.0
+
+    def update(self, w: Any, g: Any, state: Any) -> Any:
+        return super().update(w, g + self.decay * w, state)
+
+
+def test_an_optimiser_that_changes_between_calls() -> None:
+    def run(step_of: Any) -> list[Any]:
+        w, v = parameter(), parameter(1.0, 1.0, 1.0)
+        optimizer = Decaying([w], lr=0.1)
+
+        def step(x: Any) -> Any:
+            w.grad = v.grad = None
+            loss = ((w * x + v) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step = step_of(step)
+        for n in range(8):
+            if n == 3:
+                optimizer.decay = 0.5
+            if n == 5:
+                optimizer.parameters.append(v)
+                optimizer.state.append({})
+            if n == 7:
+                optimizer.parameters[0] = parameter(7.0, 7.0, 7.0)
+            step(X)
+        return [w.data, v.data]
+
+    assert same(run(functools.partial(tg.compile, exact=True)), run(lambda f: f))

@@ -107,6 +107,7 @@ class Tracer(Watcher):
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
         self.answered: set[tuple[Value, Any]] = set()
         self.of_node: dict[Any, Value] = {}
+        self.settings: dict[int, tuple[Any, dict[str, Any]]] = {}
         self.operations: dict[Value, str] = {}
         self.adjoints: dict[Value, Value] = {}
         self.passes: list[Pass] = []
@@ -322,6 +323,7 @@ class Tracer(Watcher):
     def _of_state(self, owner: Any, place: int, name: str, x: Any) -> Any:
         value = Value(x, f"{name}{place + 1}")
         self.sources.append(Source(value, "state", owner, (place, name)))
+            self.settings[id(owner)] = owner, _settings(owner)
         return self.stand_in(value)
 
     @contextmanager
@@ -344,6 +346,18 @@ def _leaf(node: Any) -> Value | None:
     tensor = node.handle() if node.operation is None and node.handle is not None else None
     array = None if tensor is None else tensor._array
     return array.value if isinstance(array, Traced) else None
+def _settings(owner: Any) -> dict[str, Any]:
+    """Return an optimiser's plain attributes that are no hyperparameters: those of a class of the user's."""
+    names = {name for kind in type(owner).__mro__ for name in vars(kind) if not name.startswith("__")} | {*vars(owner)}
+    names -= owner.hyperparameters().keys()
+    plain = {name: getattr(owner, name) for name in sorted(names)}
+    return {name: x for name, x in plain.items() if isinstance(x, (int, float, str, type(None)))}
+
+
+def _checksum(array: np.ndarray) -> int:
+    return zlib.crc32(array.tobytes()) if array.flags.writeable and array.dtype.kind != "O" else 0
+
+
 
 
 def _is_of_the_trace(error: BaseException) -> bool:
