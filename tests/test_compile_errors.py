@@ -227,3 +227,15 @@ def test_options_are_named() -> None:
     options: dict[str, Any] = {"exakt": True}
     with pytest.raises(TypeError, match="exakt"):
         tg.compile(lambda x: x, **options)
+
+
+def test_a_constant_that_is_written_into_while_tracing() -> None:
+    def twice(x: Any) -> Any:
+        mask = np.zeros(3)
+        mask[0] = 1
+        first = x * mask
+        mask[1] = 1
+        return first, x * mask
+
+    with pytest.raises(CompileError, match=r"written into after it was read.*test_compile_errors.*copy"):
+        tg.compile(twice)(X * 0)

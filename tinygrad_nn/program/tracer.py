@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -101,13 +102,14 @@ class Tracer(Watcher):
         self.lines: list[Line] = []
         self.sources: list[Source] = []
         self.constants: dict[int, Value] = {}
+        self.checksums: dict[int, int] = {}
         self.handles: dict[int, Handle] = {}
         self.viewed: set[Value] = set()
         self.numbers: dict[Any, Number] = {}
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
+        self.settings: dict[int, tuple[Any, dict[str, Any]]] = {}
         self.answered: set[tuple[Value, Any]] = set()
         self.of_node: dict[Any, Value] = {}
-        self.settings: dict[int, tuple[Any, dict[str, Any]]] = {}
         self.operations: dict[Value, str] = {}
         self.adjoints: dict[Value, Value] = {}
         self.passes: list[Pass] = []
@@ -170,6 +172,9 @@ class Tracer(Watcher):
         """Return the value of an array that is not traced."""
         if id(array) not in self.constants:
             self.constants[id(array)] = Value(array)
+            self.checksums[id(array)] = _checksum(array)
+        elif self.checksums[id(array)] != _checksum(array):
+            raise CompileError(errors.constant_written(users_line()))
         return self.constants[id(array)]
 
     def assumed(self, value: Value) -> bool:
@@ -318,12 +323,12 @@ class Tracer(Watcher):
                 {name: self._of_state(owner, i, name, x) for name, x in entry.items()} for i, entry in enumerate(state)
             ]
             self.states[id(owner)] = (owner, [dict(entry) for entry in entries], entries)
+            self.settings[id(owner)] = owner, _settings(owner)
         return self.states[id(owner)][2]
 
     def _of_state(self, owner: Any, place: int, name: str, x: Any) -> Any:
         value = Value(x, f"{name}{place + 1}")
         self.sources.append(Source(value, "state", owner, (place, name)))
-            self.settings[id(owner)] = owner, _settings(owner)
         return self.stand_in(value)
 
     @contextmanager
@@ -341,11 +346,6 @@ class Tracer(Watcher):
             handle.restore()
 
 
-def _leaf(node: Any) -> Value | None:
-    """Return the value of a tensor that was made of an argument, by its node."""
-    tensor = node.handle() if node.operation is None and node.handle is not None else None
-    array = None if tensor is None else tensor._array
-    return array.value if isinstance(array, Traced) else None
 def _settings(owner: Any) -> dict[str, Any]:
     """Return an optimiser's plain attributes that are no hyperparameters: those of a class of the user's."""
     names = {name for kind in type(owner).__mro__ for name in vars(kind) if not name.startswith("__")} | {*vars(owner)}
@@ -358,6 +358,11 @@ def _checksum(array: np.ndarray) -> int:
     return zlib.crc32(array.tobytes()) if array.flags.writeable and array.dtype.kind != "O" else 0
 
 
+def _leaf(node: Any) -> Value | None:
+    """Return the value of a tensor that was made of an argument, by its node."""
+    tensor = node.handle() if node.operation is None and node.handle is not None else None
+    array = None if tensor is None else tensor._array
+    return array.value if isinstance(array, Traced) else None
 
 
 def _is_of_the_trace(error: BaseException) -> bool:

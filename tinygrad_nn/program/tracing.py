@@ -62,6 +62,8 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         result = _results(result, targets, tracer)
         _changed(tracer, targets)
         handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
+        for value in list(tracer.constants.values()):
+            tracer.constant(value.concrete)
         cleared = [h.owner for h in handles if h.tensor._grad is None and h.gradient is not None]
         without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     finally:
