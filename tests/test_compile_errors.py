@@ -239,3 +239,27 @@ def test_a_constant_that_is_written_into_while_tracing() -> None:
 
     with pytest.raises(CompileError, match=r"written into after it was read.*test_compile_errors.*copy"):
         tg.compile(twice)(X * 0)
+
+
+class Held:
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+
+RESULTS: dict[str, Callable[[Any], Any]] = {
+    "generator": lambda x: (part for part in [x * 2]),
+    "iterator": lambda x: iter([x * 2]),
+    "object": lambda x: Held(x * 2),
+    "function": lambda x: lambda: x * 2,
+}
+
+
+@pytest.mark.parametrize("what", RESULTS)
+def test_results_that_would_keep_what_was_traced(what: str) -> None:
+    with pytest.raises(CompileError, match=r"returns a .*; return arrays and numbers, in tuples, lists and dicts"):
+        tg.compile(RESULTS[what])(X)
+
+
+def test_an_argument_that_is_gone_through_once() -> None:
+    with pytest.raises(CompileError, match=r"list_iterator.*pass list\(\.\.\.\)"):
+        tg.compile(sum)(iter([X, X]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from threading import RLock
 from types import MethodType
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CompileError, no_program, not_traced, unhashable, wrong_workers
+from ..errors import CompileError, iterator_argument, no_program, not_traced, unhashable, wrong_workers
 from ..memory import keep_memory_once
 from ..recording import recording
 from ..tensors import Tensor
@@ -217,6 +217,8 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
         return kind
     if isinstance(tree, tuple):
         return kind, *[_kind(x, flat) for x in tree]
+    if isinstance(tree, Iterator):
+        raise CompileError(iterator_argument(kind.__name__))
     try:
         hash(tree)
     except TypeError:
