@@ -537,3 +537,28 @@ def test_an_optimiser_that_changes_between_calls() -> None:
         return [w.data, v.data]
 
     assert same(run(functools.partial(tg.compile, exact=True)), run(lambda f: f))
+
+
+def test_what_another_thread_changes_while_tracing_is_not_taken_back() -> None:
+    w = parameter()
+    step = tg.compile(descending(w), exact=True)
+    for _ in range(3):
+        step(X)
+    meanwhile: list[Any] = []
+
+    def predict(x: Any) -> Any:
+        y = w.detach() * x
+        if not meanwhile:
+            thread = threading.Thread(target=lambda: [step(X), step(X)])
+            thread.start()
+            thread.join()
+            meanwhile.append(w._array.copy())
+        return y
+
+    compiled = tg.compile(predict)
+    compiled(X)
+    assert same(w.data, meanwhile[0])
+    step(X)
+    after = w.data.copy()
+    assert same(compiled(X), tg.tensor(after * X))
+    assert same(w.data, after)

@@ -37,6 +37,12 @@ class Handle:
     gradients_stand_in: Traced | None = None
     reads_gradient: bool = False
     sets_gradient: bool = False
+    rebound: bool = False
+
+    @property
+    def rebinds(self) -> bool:
+        """Whether the function gave the tensor another array; another thread may do so meanwhile."""
+        return self.rebound or isinstance(self.tensor._array, TracedArray)
 
     @property
     def owner(self) -> Any:
@@ -50,7 +56,11 @@ class Handle:
 
     def restore(self) -> None:
         """Give the tensor back what it was."""
-        self.tensor._array, self.tensor._node, self.tensor._grad = self.array, self.node, self.gradient
+        if self.rebinds:
+            self.tensor._array = self.array
+        if self.sets_gradient:
+            self.tensor._grad = self.gradient
+        self.tensor._node = self.node
 
 
 @dataclass(eq=False)
@@ -287,8 +297,8 @@ class Tracer(Watcher):
         return make(handle.gradients_stand_in, None)
 
     def rebinds(self, tensor: Any) -> None:
-        """Note what the tensor was."""
-        self.handle(tensor)
+        """Note what the tensor was, and that its array is now the function's."""
+        self.handle(tensor).rebound = True
 
     def sets_gradient(self, tensor: Any) -> None:
         """Note what the tensor was, and that its gradient is now the function's."""

@@ -65,7 +65,7 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         for value in list(tracer.constants.values()):
             tracer.constant(value.concrete)
         handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
-        cleared = [h.owner for h in handles if h.tensor._grad is None and h.gradient is not None]
+        cleared = [h.owner for h in handles if h.sets_gradient and h.tensor._grad is None and h.gradient is not None]
         without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     finally:
         tracer.restore()
@@ -175,13 +175,13 @@ def _changed(tracer: Tracer, targets: list[Target]) -> None:
         if not (handle.lasts or handle.place is not None):
             continue
         array: Any = handle.tensor._array
-        if array is handle.array and handle.stand_in is not None:
-            array = handle.stand_in
+        if not handle.rebinds or (array is handle.array and handle.stand_in is not None):
+            array = handle.array if handle.stand_in is None else handle.stand_in
         untouched = before.get(("array", id(handle.owner)))
         if (isinstance(array, Traced) or array is not handle.array) and _value(array, tracer) is not untouched:
             targets.append(Target(_value(array, tracer), "array", handle.owner))
         gradient: Any = None if handle.tensor._grad is None else handle.tensor._grad._array
-        if handle.tensor._grad is handle.gradient:
+        if handle.tensor._grad is handle.gradient or not handle.sets_gradient:
             gradient = handle.gradients_stand_in
         if gradient is not None and _value(gradient, tracer) is not before.get(("gradient", id(handle.owner))):
             targets.append(Target(_value(gradient, tracer), "gradient", handle.owner))
