@@ -422,8 +422,9 @@ def test_methods_of_arrays_that_copy_or_write() -> None:
         b, c = a.astype(float), a.flatten()
         b += number
         c *= number
-        a.sort()
-        return a, b, c
+        d = x * 3
+        d.sort()
+        return a, b, c, d
 
     compiled = tg.compile(f, exact=True)
     for x, number in ((np.array([1.0, 2.0, 3.0]), 0.0), (np.array([3.0, 1.0, 2.0]), 1.0)):
