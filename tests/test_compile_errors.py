@@ -227,3 +227,66 @@ def test_options_are_named() -> None:
     options: dict[str, Any] = {"exakt": True}
     with pytest.raises(TypeError, match="exakt"):
         tg.compile(lambda x: x, **options)
+
+
+def test_a_constant_that_is_written_into_while_tracing() -> None:
+    def twice(x: Any) -> Any:
+        mask = np.zeros(3)
+        mask[0] = 1
+        first = x * mask
+        mask[1] = 1
+        return first, x * mask
+
+    with pytest.raises(CompileError, match=r"written into after it was read.*test_compile_errors.*copy"):
+        tg.compile(twice)(X * 0)
+
+
+class Held:
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+
+RESULTS: dict[str, Callable[[Any], Any]] = {
+    "generator": lambda x: (part for part in [x * 2]),
+    "iterator": lambda x: iter([x * 2]),
+    "object": lambda x: Held(x * 2),
+    "function": lambda x: lambda: x * 2,
+}
+
+
+@pytest.mark.parametrize("what", RESULTS)
+def test_results_that_would_keep_what_was_traced(what: str) -> None:
+    with pytest.raises(CompileError, match=r"returns a .*; return arrays and numbers, in tuples, lists and dicts"):
+        tg.compile(RESULTS[what])(X)
+
+
+def test_an_argument_that_is_gone_through_once() -> None:
+    with pytest.raises(CompileError, match=r"list_iterator.*pass list\(\.\.\.\)"):
+        tg.compile(sum)(iter([X, X]))
+
+
+COUPLED: dict[str, Callable[[Any], Any]] = {
+    "a sum from a number": lambda x: np.sum(x, axis=0, initial=0.0),
+    "a sum where": lambda x: np.sum(x, axis=0, where=np.eye(3) > 0),
+    "products of vectors": lambda x: np.vecdot(x, x).sum(),
+}
+
+
+@pytest.mark.parametrize("what", COUPLED)
+def test_what_tiles_can_not_do(what: str) -> None:
+    pytest.importorskip("threadpoolctl")
+    with pytest.raises(CompileError, match=r"test_compile_errors.*couples the samples"):
+        tg.compile(COUPLED[what], workers=2)(np.eye(3))
+
+
+def test_tiles_of_a_batch_as_long_as_it_is_wide() -> None:
+    pytest.importorskip("threadpoolctl")
+
+    def f(x: Any, s: Any) -> Any:
+        return np.broadcast_to(s, (3, 3)).sum(axis=0), tg.softmax(tg.as_tensor(x), axis=1).sum(axis=0)
+
+    with tg.no_grad():
+        compiled = tg.compile(f, workers=2)
+        for factor in (1, 2, 3):
+            for found, right in zip(compiled(np.eye(3) * factor, X), f(np.eye(3) * factor, X), strict=True):
+                assert np.allclose(np.asarray(found), np.asarray(right))

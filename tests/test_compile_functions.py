@@ -415,3 +415,33 @@ def test_signs_of_zero_and_nans_are_decided_on(numbers: tuple[float, float]) -> 
         for number in numbers:
             assert same(compiled(x, number), f(x, number))
     assert len(next(iter(compiled.programs.values()))) == 2
+
+
+def test_methods_of_arrays_that_copy_or_write() -> None:
+    def f(x: Any, number: float) -> Any:
+        a = x * 2
+        b, c = a.astype(float), a.flatten()
+        b += number
+        c *= number
+        d = x * 3
+        d.sort()
+        return a, b, c, d
+
+    compiled = tg.compile(f, exact=True)
+    for x, number in ((np.array([1.0, 2.0, 3.0]), 0.0), (np.array([3.0, 1.0, 2.0]), 1.0)):
+        assert same(compiled(x, number), f(x, number))
+
+
+def test_numbers_bit_by_bit() -> None:
+    def f(x: Any, n: int) -> Any:
+        return x * (n & 6) + (1 << n) - (~n) * (+n) + (9 ^ n) * (n >> 1) + (n | 8)
+
+    compiled, x = tg.compile(f, exact=True), np.array([1.0, 2.0])
+    for n in (3, 5, 3):
+        assert same(compiled(x, n), f(x, n))
+
+
+def test_parts_of_complex_numbers() -> None:
+    compiled, x = tg.compile(lambda x: (x * 1j).real + (x * 2j).imag, exact=True), np.array([1.0, 2.0])
+    for factor in (1, 2, 3):
+        assert same(compiled(x * factor), x * factor * 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import threading
 import weakref
@@ -482,3 +483,83 @@ def test_sums_over_tiles_are_the_callers_own() -> None:
     for factor in (2, 3):
         step(batch * factor)
     assert same([total, gradient.data], [batch.sum(axis=0)] * 2)
+
+
+# ---- what changes between calls ----
+
+
+def test_a_hook_that_comes_later_is_not_passed_over() -> None:
+    w = parameter()
+
+    @tg.compile
+    def step(x: Any) -> None:
+        w.grad = None
+        (w * x).sum().backward()
+
+    step(X)
+    step(X)
+    hook = w.register_hook(lambda g: g * 100)
+    with pytest.raises(CompileError, match="hook"):
+        step(X)
+    hook.remove()
+    step(X)
+    assert same(w.grad.data, X)
+
+
+class Decaying(tg.optim.SGD):
+    decay = 0.0
+
+    def update(self, w: Any, g: Any, state: Any) -> Any:
+        return super().update(w, g + self.decay * w, state)
+
+
+def test_an_optimiser_that_changes_between_calls() -> None:
+    def run(step_of: Any) -> list[Any]:
+        w, v = parameter(), parameter(1.0, 1.0, 1.0)
+        optimizer = Decaying([w], lr=0.1)
+
+        def step(x: Any) -> Any:
+            w.grad = v.grad = None
+            loss = ((w * x + v) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step = step_of(step)
+        for n in range(8):
+            if n == 3:
+                optimizer.decay = 0.5
+            if n == 5:
+                optimizer.parameters.append(v)
+                optimizer.state.append({})
+            if n == 7:
+                optimizer.parameters[0] = parameter(7.0, 7.0, 7.0)
+            step(X)
+        return [w.data, v.data]
+
+    assert same(run(functools.partial(tg.compile, exact=True)), run(lambda f: f))
+
+
+def test_what_another_thread_changes_while_tracing_is_not_taken_back() -> None:
+    w = parameter()
+    step = tg.compile(descending(w), exact=True)
+    for _ in range(3):
+        step(X)
+    meanwhile: list[Any] = []
+
+    def predict(x: Any) -> Any:
+        y = w.detach() * x
+        if not meanwhile:
+            thread = threading.Thread(target=lambda: [step(X), step(X)])
+            thread.start()
+            thread.join()
+            meanwhile.append(w._array.copy())
+        return y
+
+    compiled = tg.compile(predict)
+    compiled(X)
+    assert same(w.data, meanwhile[0])
+    step(X)
+    after = w.data.copy()
+    assert same(compiled(X), tg.tensor(after * X))
+    assert same(w.data, after)

@@ -584,12 +584,34 @@ def argument_written(name: str) -> str:
     return f"the compiled function writes into its argument {name!r}; return the new array instead"
 
 
+def result_kind(kind: str) -> str:
+    """Return that a compiled function returns what can't be made anew at each replay, and what to write."""
+    return (
+        f"the compiled function returns a {kind}, which would hold what was computed while tracing; return arrays and "
+        f"numbers, in tuples, lists and dicts, and make the {kind} of them outside"
+    )
+
+
+def iterator_argument(kind: str) -> str:
+    """Return that an argument can be gone through only once, and what to write."""
+    return f"a {kind} is no argument of a compiled function, which is run twice at first: pass list(...) of it"
+
+
+def constant_written(line: str) -> str:
+    """Return that an array outside a program was written into while it was traced, and what to write."""
+    return (
+        f"an array that the compiled function computes with, a constant of its program, was written into after it was "
+        f"read, found at {line}; write into a copy, x = x.copy(), before each use"
+    )
+
+
 def other_result(what: str, line: str, source: str) -> str:
     """Return that a program computes something else than the function, and at which line it does first."""
     if not line:
         return (
-            f"{what} is another one when the function runs again: it draws random numbers, or counts its calls. Pass "
-            "such values as arguments"
+            f"{what} is another one when the function runs again: it draws random numbers, counts its calls, or decides "
+            "by the type of an array or a number, for which something else stands while tracing. Pass such values as "
+            "arguments, and return tuples, lists and dicts"
         )
     return f"{what} differs from what the function computes, first at `{line}`, from {source}; please report this"
 

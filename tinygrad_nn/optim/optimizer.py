@@ -93,14 +93,14 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the hyperparameters, and a copy of each parameter's state, in the parameters' order."""
-        return {name: getattr(self, name) for name in self._hyperparameters()} | {"state": _copied(self.state)}
+        return {name: getattr(self, name) for name in self.hyperparameters()} | {"state": _copied(self.state)}
 
     def load_state_dict(self, saved: Any) -> None:
         """Take over what `state_dict` returned; nothing is changed unless all of it fits.
 
         Raises StateError for what is missing or unexpected, out of its range, or of another shape or dtype.
         """
-        own = self._hyperparameters()
+        own = self.hyperparameters()
         if not isinstance(saved, Mapping) or set(saved) != {*own, "state"}:
             raise StateError(optimizer_keys(type(self).__name__, [*own, "state"], saved))
         try:
@@ -124,12 +124,13 @@ class Optimizer:
                 if isinstance(value, np.ndarray) and value.dtype != p.dtype:
                     raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, the parameter {p.dtype}")
 
-    def _hyperparameters(self) -> dict[str, Hyperparameter]:
+    def hyperparameters(self) -> dict[str, Hyperparameter]:
+        """Return what the optimiser can be told, by name."""
         found = [vars(cls).items() for cls in reversed(type(self).__mro__)]
         return {name: value for items in found for name, value in items if isinstance(value, Hyperparameter)}
 
     def __repr__(self) -> str:
-        settings = [f"{name}={getattr(self, name)!r}" for name in self._hyperparameters()]
+        settings = [f"{name}={getattr(self, name)!r}" for name in self.hyperparameters()]
         return f"{type(self).__name__}({len(self.parameters)} parameters, {', '.join(settings)})"
 
 

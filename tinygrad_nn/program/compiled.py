@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from os import PathLike
 from threading import RLock
@@ -12,7 +12,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..errors import CompileError, no_program, not_traced, unhashable, wrong_workers
+from ..errors import CompileError, iterator_argument, no_program, not_traced, unhashable, wrong_workers
 from ..memory import keep_memory_once
 from ..recording import recording
 from ..tensors import Tensor
@@ -234,6 +234,9 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
         return kind, *[_kind(x, flat) for x in tree]
     if kind is slice:  # hashed from Python 3.12 on
         return slice, tree.start, tree.stop, tree.step
+
+    if isinstance(tree, Iterator):
+        raise CompileError(iterator_argument(kind.__name__))
     try:
         hash(tree)
     except TypeError:

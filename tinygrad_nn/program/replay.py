@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import operator
 import sys
 from collections.abc import Callable
 from threading import RLock
@@ -90,7 +91,7 @@ class Glue:
     def space(self) -> dict[str, Any]:
         """Return what the code refers to."""
         return {
-            "refs": sys.getrefcount, "make": make, "Unusual": self.replay.unusual,
+            "refs": sys.getrefcount, "is_": operator.is_, "make": make, "Unusual": self.replay.unusual,
             "renewed": self.renewed, "renewed_gradient": self.renewed_gradient, "asarray": np.asarray,
         } | dict(self._owners())  # fmt: skip
 
@@ -158,6 +159,10 @@ class Glue:
         checks += [f"{self.owner(s.owner)}._grad is None" for s in self.lowered.sources if s.kind == "gradient"]
         for owner, before, _ in self.replay.trace.tracer.states.values():
             checks += [f"len({self.owner(owner)}.state[{i}]) != {len(entry)}" for i, entry in enumerate(before)]
+            now, then = f"{self.owner(owner)}.parameters", self.held(tuple(owner.parameters))
+            checks.append(f"len({now}) != len({then}) or not all(map(is_, {now}, {then}))")
+        for owner, settings in self.replay.trace.tracer.settings.values():
+            checks += [f"{self.owner(owner)}.{name} != {self.held(x)}" for name, x in settings.items()]
         checks += self._checks_of_tensors()
         return [f"if {check}: raise Unusual" for check in checks]
 
@@ -167,7 +172,8 @@ class Glue:
         captured = [s.owner for s in self.lowered.sources if s.kind == "array" and not isinstance(s.owner, int)]
         for tensor in captured:
             node = f"{self.owner(tensor)}._node"
-            checks.append(f"{node} is not None" if tensor._node is None else f"{node} is None or {node}.operation")
+            recorded = f"{node} is None or {node}.operation or {node}.hooks"
+            checks.append(f"{node} is not None" if tensor._node is None else recorded)
         changed = {id(t.owner) for t in self.lowered.targets} | set(map(id, trace.cleared))
         for place in {s.owner for s in self.lowered.sources if s.kind == "array" and isinstance(s.owner, int)}:
             checks += [

@@ -108,6 +108,8 @@ def _local(line: Line, axes: Axes) -> Any:
 def _entrywise(line: Line, axes: Axes) -> Any:
     """Return the axis of what is computed entry by entry, of operands that broadcast."""
     ndim = len(line.outputs[0].shape)
+    if getattr(line.function.apply, "signature", None):  # of vectors, as np.vecdot
+        return _unknown(line, axes)
     operands = [x for x in line.args if isinstance(x, Value)]
     found = {axes.axis(v) + ndim - len(v.shape) for v in operands if axes.axis(v) is not None}
     if len(found) != 1:
@@ -154,6 +156,8 @@ def _reduced(line: Line, axes: Axes) -> Any:
     axis, ndim = line.kwargs.get("axis", 0), len(x.shape)
     over = [a % ndim for a in (range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,))]
     own = axes.axis(x)
+    if "where" in line.kwargs or (own in over and "initial" in line.kwargs):  # each tile would start from it
+        return _unknown(line, axes)
     if own in over:
         return None
     return own if line.kwargs.get("keepdims") else own - sum(a < own for a in over)
@@ -169,6 +173,8 @@ def _same_place(line: Line, axes: Axes) -> Any:
     """Return the axis after a change of shape that leaves the batch first, or last; LOCAL of one that mixes it."""
     x, shape = line.args[0], line.outputs[0].shape
     own = axes.axis(x)
+    if line.function.text == "np.broadcast_to":
+        return own + len(shape) - len(x.shape)
     if own == 0 and shape and shape[0] == axes.rows:
         return 0
     return len(shape) - 1 if own == len(x.shape) - 1 and shape and shape[-1] == axes.rows else LOCAL

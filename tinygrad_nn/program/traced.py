@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import os
 import sys
 from collections.abc import Iterator
@@ -113,7 +114,8 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     flags = property(lambda self: self.value.concrete.flags)
     T = property(lambda self: self.tracer.call(of_numpy(np.transpose), (self,), {}))
     mT = property(lambda self: self.tracer.call(of_numpy(np.matrix_transpose), (self,), {}))
-    real = property(lambda self: self)
+    real = property(lambda self: self.tracer.call(of_numpy(np.real), (self,), {}) if self.dtype.kind == "c" else self)
+    imag = property(lambda self: self.tracer.call(of_numpy(np.imag), (self,), {}))
 
     def become(self, result: Any) -> Traced:
         """Stand for a new value, as an array does that is written into."""
@@ -186,15 +188,21 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
         """Return the values in another dtype."""
-        return self if np.dtype(dtype) == self.dtype else self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
+        if np.dtype(dtype) == self.dtype:
+            return self.copy() if copy else self
+        return self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
 
     def copy(self, order: str = "C") -> Any:
         """Return a copy."""
         return self.tracer.call(COPY, (self,), {})
 
     def flatten(self) -> Any:
-        """Return the entries in one row."""
-        return self.reshape(-1)
+        """Return a copy of the entries in one row."""
+        return self.reshape(-1).copy()
+
+    def sort(self, axis: int = -1, **options: Any) -> None:
+        """Sort in place."""
+        self.become(np.sort(self, axis, **options))
 
     def __format__(self, how: str) -> str:
         return self._read("format(...)") if how else repr(self)
@@ -239,7 +247,7 @@ _METHODS = {
     name: getattr(np, name)
     for name in (
         "all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conjugate", "cumprod", "cumsum",
-        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted", "sort",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted",
         "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "compress", "round",
     )
 } | {"conj": np.conjugate}  # fmt: skip
@@ -323,6 +331,22 @@ def _on_numbers(text: str, reflected: bool) -> Any:
     return compute
 
 
+def _by_value(name: str) -> Any:
+    def compute(self: Number, *others: Any) -> Any:
+        return getattr(operator, name)(self._known(), *others)
+
+    return compute
+
+
+def _reflected_by_value(name: str) -> Any:
+    return lambda self, other: getattr(operator, name)(other, self._known())
+
+
+for _name in ("and_", "or_", "xor", "lshift", "rshift"):
+    setattr(Number, f"__{_name.rstrip('_')}__", _by_value(_name))
+    setattr(Number, f"__r{_name.rstrip('_')}__", _reflected_by_value(_name))
+for _name in ("pos", "invert"):
+    setattr(Number, f"__{_name}__", _by_value(_name))
 for _text, _name in {
     "{0} + {1}": "add", "{0} - {1}": "sub", "{0} * {1}": "mul", "{0} / {1}": "truediv", "{0} // {1}": "floordiv",
     "{0} % {1}": "mod", "{0} ** {1}": "pow", "-{0}": "neg", "abs({0})": "abs", "{0} < {1}": "lt", "{0} <= {1}": "le",

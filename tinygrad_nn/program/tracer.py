@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,12 @@ class Handle:
     gradients_stand_in: Traced | None = None
     reads_gradient: bool = False
     sets_gradient: bool = False
+    rebound: bool = False
+
+    @property
+    def rebinds(self) -> bool:
+        """Whether the function gave the tensor another array; another thread may do so meanwhile."""
+        return self.rebound or isinstance(self.tensor._array, TracedArray)
 
     @property
     def owner(self) -> Any:
@@ -50,7 +57,11 @@ class Handle:
 
     def restore(self) -> None:
         """Give the tensor back what it was."""
-        self.tensor._array, self.tensor._node, self.tensor._grad = self.array, self.node, self.gradient
+        if self.rebinds:
+            self.tensor._array = self.array
+        if self.sets_gradient:
+            self.tensor._grad = self.gradient
+        self.tensor._node = self.node
 
 
 @dataclass(eq=False)
@@ -102,10 +113,12 @@ class Tracer(Watcher):
         self.lines: list[Line] = []
         self.sources: list[Source] = []
         self.constants: dict[int, Value] = {}
+        self.checksums: dict[int, int] = {}
         self.handles: dict[int, Handle] = {}
         self.viewed: set[Value] = set()
         self.numbers: dict[Any, Number] = {}
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
+        self.settings: dict[int, tuple[Any, dict[str, Any]]] = {}
         self.answered: set[tuple[Value, Any]] = set()
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
@@ -170,6 +183,9 @@ class Tracer(Watcher):
         """Return the value of an array that is not traced."""
         if id(array) not in self.constants:
             self.constants[id(array)] = Value(array)
+            self.checksums[id(array)] = _checksum(array)
+        elif self.checksums[id(array)] != _checksum(array):
+            raise CompileError(errors.constant_written(users_line()))
         return self.constants[id(array)]
 
     def assumed(self, value: Value) -> bool:
@@ -289,8 +305,8 @@ class Tracer(Watcher):
         return make(handle.gradients_stand_in, None)
 
     def rebinds(self, tensor: Any) -> None:
-        """Note what the tensor was."""
-        self.handle(tensor)
+        """Note what the tensor was, and that its array is now the function's."""
+        self.handle(tensor).rebound = True
 
     def sets_gradient(self, tensor: Any) -> None:
         """Note what the tensor was, and that its gradient is now the function's."""
@@ -325,6 +341,7 @@ class Tracer(Watcher):
                 {name: self._of_state(owner, i, name, x) for name, x in entry.items()} for i, entry in enumerate(state)
             ]
             self.states[id(owner)] = (owner, [dict(entry) for entry in entries], entries)
+            self.settings[id(owner)] = owner, _settings(owner)
         return self.states[id(owner)][2]
 
     def _of_state(self, owner: Any, place: int, name: str, x: Any) -> Any:
@@ -345,6 +362,18 @@ class Tracer(Watcher):
         """Give every tensor that the function touched back what it was."""
         for handle in self.handles.values():
             handle.restore()
+
+
+def _settings(owner: Any) -> dict[str, Any]:
+    """Return an optimiser's plain attributes that are no hyperparameters: those of a class of the user's."""
+    names = {name for kind in type(owner).__mro__ for name in vars(kind) if not name.startswith("__")} | {*vars(owner)}
+    names -= owner.hyperparameters().keys()
+    plain = {name: getattr(owner, name) for name in sorted(names)}
+    return {name: x for name, x in plain.items() if isinstance(x, (int, float, str, type(None)))}
+
+
+def _checksum(array: np.ndarray) -> int:
+    return zlib.crc32(array.tobytes()) if array.flags.writeable and array.dtype.kind != "O" else 0
 
 
 def _leaf(node: Any) -> Value | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from types import CellType
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,11 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         targets: list[Target] = []
         result = _results(result, targets, tracer)
         _changed(tracer, targets)
+        for value in list(tracer.constants.values()):
+            tracer.constant(value.concrete)
         _forget_what_was_made_inside(tracer)
         handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
-        cleared = [h.owner for h in handles if h.tensor._grad is None and h.gradient is not None]
+        cleared = [h.owner for h in handles if h.sets_gradient and h.tensor._grad is None and h.gradient is not None]
         without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     finally:
         tracer.restore()
@@ -133,10 +136,28 @@ def _results(tree: Any, targets: list[Target], tracer: Tracer) -> Any:
     if isinstance(tree, dict):
         return {name: _results(x, targets, tracer) for name, x in tree.items()}
     if not isinstance(tree, (Tensor, Traced, Number, np.ndarray)):
+        if isinstance(tree, (Iterator, Awaitable)) or any(map(_is_of_a_trace, _parts(tree))):
+            raise CompileError(errors.result_kind(type(tree).__name__))
         return tree
     array = tracer.array(tree) if isinstance(tree, Tensor) else tree
     targets.append(Target(_value(array, tracer), "result", None, len(targets)))
     return Place(len(targets) - 1, Tensor if isinstance(tree, Tensor) else np.ndarray)
+
+
+def _parts(x: Any) -> list[Any]:
+    """Return what an object holds: its attributes, its entries, and what a function refers to."""
+    if isinstance(x, (set, frozenset)):
+        return list(x)
+    cells = [cell.cell_contents for cell in getattr(x, "__closure__", None) or () if cell != CellType()]
+    slots = [name for kind in type(x).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(x, name)]
+    return [*getattr(x, "__dict__", {}).values(), *[getattr(x, name) for name in slots], *cells]
+
+
+def _is_of_a_trace(x: Any) -> bool:
+    return any(
+        isinstance(leaf, (Traced, Number)) or (isinstance(leaf, Tensor) and isinstance(leaf._array, Traced))
+        for leaf in leaves(x)
+    )
 
 
 def _value(x: Any, tracer: Tracer) -> Value:
@@ -155,13 +176,13 @@ def _changed(tracer: Tracer, targets: list[Target]) -> None:
         if not (handle.lasts or handle.place is not None):
             continue
         array: Any = handle.tensor._array
-        if array is handle.array and handle.stand_in is not None:
-            array = handle.stand_in
+        if not handle.rebinds or (array is handle.array and handle.stand_in is not None):
+            array = handle.array if handle.stand_in is None else handle.stand_in
         untouched = before.get(("array", id(handle.owner)))
         if (isinstance(array, Traced) or array is not handle.array) and _value(array, tracer) is not untouched:
             targets.append(Target(_value(array, tracer), "array", handle.owner))
         gradient: Any = None if handle.tensor._grad is None else handle.tensor._grad._array
-        if handle.tensor._grad is handle.gradient:
+        if handle.tensor._grad is handle.gradient or not handle.sets_gradient:
             gradient = handle.gradients_stand_in
         if gradient is not None and _value(gradient, tracer) is not before.get(("gradient", id(handle.owner))):
             targets.append(Target(_value(gradient, tracer), "gradient", handle.owner))
