@@ -563,3 +563,35 @@ def test_what_another_thread_changes_while_tracing_is_not_taken_back() -> None:
     after = w.data.copy()
     assert same(compiled(X), tg.tensor(after * X))
     assert same(w.data, after)
+
+
+class Scaled(tg.nn.Module):
+    def __init__(self) -> None:
+        self.w, self.scale, self.calls = parameter(), 2.0, 0
+        self.inner: Any = None
+
+    def __call__(self, x: Any) -> Any:
+        self.calls += 1
+        y = (self.w * x * self.scale).sum()
+        return y if self.inner is None else y + self.inner(x)
+
+
+@pytest.mark.parametrize("how", ["closure", "argument", "method", "inner"])
+def test_attributes_of_modules_that_change_between_calls(how: str) -> None:
+    module = Scaled()
+    outer = Scaled()
+    outer.inner = module
+    calls: dict[str, Any] = {
+        "closure": tg.compile(lambda x: module(x), exact=True),
+        "argument": functools.partial(tg.compile(lambda m, x: m(x), exact=True), module),
+        "method": tg.compile(module.__call__, exact=True),
+        "inner": tg.compile(lambda x: outer(x), exact=True),
+    }
+    eager = outer if how == "inner" else module
+    with tg.no_grad():
+        for change in ({}, {}, {"scale": 3.0}, {"w": parameter(1.0, 2.0, 3.0)}, {}, {"scale": 2}):
+            vars(module).update(change)
+            assert same(calls[how](X), eager(X))
+            calls_then = module.calls
+            calls[how](X)
+            assert module.calls == calls_then  # it was replayed

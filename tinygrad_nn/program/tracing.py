@@ -15,6 +15,7 @@ from ..containers import leaves
 from ..errors import CompileError, FreedGraphError
 from ..node import history
 from ..tensors import Tensor, make
+from .modules import Seen
 from .origins import argument_names
 from .traced import Number, Traced
 from .tracer import Source, Target, Tracer
@@ -45,11 +46,12 @@ class Trace:
     cleared: list[Any]
     without_gradient: list[Any]
     fleeting: bool
+    modules: Seen
 
 
 def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
     """Return the trace of `function(*args, **kwargs)`; no tensor is left changed. Raises CompileError."""
-    tracer = Tracer()
+    tracer, modules = Tracer(), Seen(function, args, kwargs)
     arguments = _Arguments(tracer, argument_names(function, args, kwargs))
     stand_ins = arguments.replaced((args, kwargs))
     try:
@@ -70,7 +72,8 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     finally:
         tracer.restore()
-    return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer))
+    modules.settle()
+    return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer), modules)
 
 
 class _Arguments:

@@ -1,0 +1,82 @@
+"""The modules that a function refers to, and what they were: a program is for their attributes of then."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from ..nn.module import Module
+from .traced import PACKAGES
+
+PLAIN = (int, float, str, type(None))
+
+
+class Seen:
+    """The attributes of every module that a function can reach, as they are when this is made."""
+
+    def __init__(self, *roots: Any) -> None:
+        self.of: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.found: set[int] = set()
+        left = list(roots)
+        while left:
+            x = left.pop()
+            if id(x) in self.found or not isinstance(x, _WALKED):
+                continue
+            self.found.add(id(x))
+            if isinstance(x, Module):
+                self.of.append((vars(x), dict(vars(x))))
+            left += _parts(x)
+
+    def settle(self) -> None:
+        """Leave out what the function itself has changed meanwhile: that happens only while tracing."""
+        for now, then in self.of:
+            for name in [name for name, x in then.items() if not _same(now.get(name), x)]:
+                del then[name]
+        self.of = [(now, then) for now, then in self.of if then]
+
+    def unchanged(self) -> bool:
+        """Return whether all attributes are what they were."""
+        for now, then in self.of:
+            for name, x in then.items():
+                y = now.get(name)
+                if y is not x and not _same(y, x):
+                    return False
+        return True
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and isinstance(a, PLAIN) and repr(a) == repr(b))
+
+
+def _parts(x: Any) -> Iterator[Any]:
+    if isinstance(x, Module):
+        yield from vars(x).values()
+    elif isinstance(x, dict):
+        yield from x.values()
+    elif isinstance(x, (list, tuple)):
+        yield from x
+    elif isinstance(x, MethodType):
+        yield from (x.__self__, x.__func__)
+    elif isinstance(x, functools.partial):
+        yield from (x.func, x.args, x.keywords)
+    else:
+        for cell in x.__closure__ or ():
+            try:
+                yield cell.cell_contents
+            except ValueError:  # not yet bound
+                continue
+        yield x.__defaults__
+        if not x.__code__.co_filename.startswith(PACKAGES):
+            yield from [x.__globals__.get(name) for name in _names(x.__code__)]
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
+
+
+_WALKED = (Module, dict, list, tuple, MethodType, functools.partial, FunctionType)
