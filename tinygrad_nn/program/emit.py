@@ -164,7 +164,7 @@ class Emitter:
             known = literal(answer)
             if isinstance(answer, bool):
                 test = f"bool({self.text(value)}) is not {known}"
-            elif isinstance(answer, float) and not answer or answer != answer:  # 0 is not -0, nan is nan
+            elif (isinstance(answer, float) and not answer) or answer != answer:  # 0 is not -0, nan is nan
                 test = f"repr(float({self.text(value)})) != {repr(float(answer))!r}"
             else:
                 test = f"{self.text(value)} != {known}"
