@@ -595,3 +595,26 @@ def test_attributes_of_modules_that_change_between_calls(how: str) -> None:
             calls_then = module.calls
             calls[how](X)
             assert module.calls == calls_then  # it was replayed
+
+
+def test_lists_of_parameters_in_modules_that_change_between_calls() -> None:
+    class Several(tg.nn.Module):
+        def __init__(self) -> None:
+            self.weights, self.past = [parameter(), parameter()], [0.0]
+
+        def __call__(self, x: Any) -> Any:
+            return sum([(w * x).sum() for w in self.weights])
+
+    module = Several()
+    compiled = tg.compile(lambda x: module(x), exact=True)
+    with tg.no_grad():
+        for _ in range(12):
+            assert same(compiled(X), module(X))
+            module.past.append(1.0)
+        assert programs(compiled) == 1
+        module.weights[0] = parameter(9.0, 9.0, 9.0)
+        assert same(compiled(X), module(X))
+        module.weights.append(parameter(1.0, 1.0, 1.0))
+        assert same(compiled(X), module(X))
+        assert same(compiled(X), module(X))
+    assert programs(compiled) == 3

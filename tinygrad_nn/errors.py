@@ -610,8 +610,8 @@ def other_result(what: str, line: str, source: str) -> str:
     if not line:
         return (
             f"{what} is another one when the function runs again: it draws random numbers, counts its calls, or "
-            "decides by the type of an array or a number, for which something else stands while tracing. Pass such "
-            "values as arguments, and return tuples, lists and dicts"
+            "decides by the type of what something else stands for while tracing. Pass such values as arguments, and "
+            "return tuples, lists and dicts"
         )
     return f"{what} differs from what the function computes, first at `{line}`, from {source}; please report this"
 

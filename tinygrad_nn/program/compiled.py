@@ -46,7 +46,8 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     would write it by hand, `.report()` what it costs, `.profile(...)` where its time goes.
 
     Another shape, dtype, string or flag among the arguments is traced again, another number is not, nor
-    another learning rate: parameters, optimisers and their settings are read anew at each call.
+    another learning rate: parameters, optimisers and their settings are read anew at each call. Arrays from
+    outside that are no Tensors are constants, and so is what Python decides by or draws: pass it as an argument.
     What Python does besides, such as printing or appending to a list, happens only while tracing.
     Results record nothing. Where a program does not hold (an operation was invalid, as 0 * inf is,
     or a decision of the library's went another way), the function itself is run.

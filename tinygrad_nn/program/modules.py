@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from operator import is_
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from ..nn.module import Module
+from ..tensors import Tensor
 from .traced import PACKAGES
 
 PLAIN = (int, float, str, type(None))
@@ -18,16 +20,19 @@ class Seen:
 
     def __init__(self, *roots: Any) -> None:
         self.of: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.lists: list[tuple[Any, list[Any]]] = []
         self.found: set[int] = set()
-        left = list(roots)
+        left = [(root, False) for root in roots]
         while left:
-            x = left.pop()
+            x, inside = left.pop()
             if id(x) in self.found or not isinstance(x, _WALKED):
                 continue
             self.found.add(id(x))
             if isinstance(x, Module):
                 self.of.append((vars(x), dict(vars(x))))
-            left += _parts(x)
+            elif inside and isinstance(x, (list, dict)) and _owned(x):
+                self.lists.append((x, _owned(x)))
+            left += [(part, inside or isinstance(x, Module)) for part in _parts(x)]
 
     def settle(self) -> None:
         """Leave out what the function itself has changed meanwhile: that happens only while tracing."""
@@ -35,15 +40,25 @@ class Seen:
             for name in [name for name, x in then.items() if not _same(now.get(name), x)]:
                 del then[name]
         self.of = [(now, then) for now, then in self.of if then]
+        self.lists = [(x, owned) for x, owned in self.lists if list(map(id, _owned(x))) == list(map(id, owned))]
 
     def unchanged(self) -> bool:
         """Return whether all attributes are what they were."""
-        for now, then in self.of:
+        for attributes, then in self.of:
             for name, x in then.items():
-                y = now.get(name)
+                y = attributes.get(name)
                 if y is not x and not _same(y, x):
                     return False
+        for x, owned in self.lists:
+            now = _owned(x)
+            if len(now) != len(owned) or not all(map(is_, now, owned)):
+                return False
         return True
+
+
+def _owned(x: Any) -> list[Any]:
+    """Return the parameters and modules in a list or dict."""
+    return [part for part in _parts(x) if isinstance(part, Module) or (isinstance(part, Tensor) and part._node)]
 
 
 def _same(a: Any, b: Any) -> bool:
