@@ -302,7 +302,7 @@ def test_what_the_user_holds_is_never_overwritten(which: int, method: str) -> No
 
 @pytest.mark.parametrize("method", ["step", "accumulate"])
 def test_what_nobody_holds_is_used_again(method: str) -> None:
-    """Parameters and gradients lie in the same memory after a step, or tests of what is held would show nothing."""
+    """Parameters and gradients lie in the same memory after two steps, or tests of what is held would show nothing."""
     training = Training("momentum")
     step = tg.compile(getattr(training, method), exact=True)
 
@@ -314,6 +314,7 @@ def test_what_nobody_holds_is_used_again(method: str) -> None:
         step(X, y)
     before = places()
     step(training.X[:8], training.y[:8])
+    step(training.X[8:16], training.y[8:16])
     assert places() == before
 
 

@@ -8,7 +8,7 @@ import operator
 import sys
 from collections.abc import Callable
 from threading import RLock
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class Replay:
 
     def step(self) -> tuple[Any, list[Any]]:
         """Return the program with memory of its own, and room for what it wrote its outputs into."""
-        step, room = self.build(), [None] * len(self.outs)
+        step, room = self.build(), [None] * (2 * len(self.outs))
         if self.lowered.team is None:
             return step, room
         run, n, m = self.lowered.team.build(), len(self.lowered.sources), len(self.lowered.outs)
@@ -149,6 +149,12 @@ class Glue:
         names = dict(zip(self.replay.outs, outs, strict=True))
         for n, target in enumerate(self.lowered.targets):
             body += self._delivered(target, names.get(target.value, f"r{n}"), target.value in names)
+        for n, value in enumerate(self.replay.outs):
+            target = targets[value]
+            old = sources.get((target.kind, id(target.owner), target.key))
+            if old is not None:
+                now = self.current(n)
+                body += [f"own[{n}] = i{old} if i{old} is own[{now}] else None", f"own[{now}] = b{n}"]
         body += [f"{self.owner(x)}._grad = None" for x in self.replay.trace.cleared]
         body.append(f"return {self._result(self.replay.result, names)}")
         return "\n".join([*lines, *[f"    {line}" for line in body], ""])
@@ -208,7 +214,11 @@ class Glue:
         return f"if {other}: raise Unusual"
 
     def _memory(self, n: int, target: Target, source: int | None) -> list[str]:
-        """Return the code that finds memory for an output: what it replaces, if nobody else refers to that."""
+        """Return the code that finds memory for an output, which nobody else refers to.
+
+        What replaces an input is written beside it, and takes its place when all is done; what it
+        replaced is the next replay's memory, if it was this program's. So nobody sees half a step.
+        """
         old = None if source is None else f"i{source}"
         if target.kind == "gradient" and old is None:
             held = f"refs(b{n}) > {_HELD_TENSOR} or refs(b{n}._array) > {_HELD_ARRAY}"
@@ -217,31 +227,18 @@ class Glue:
                 f"if b{n} is None or {held}: b{n} = renewed_gradient(own, {n})",
                 f"g{n}, b{n} = b{n}, b{n}._array",
             ]
-        if old is None:
-            return [f"b{n} = own[{n}]", f"if b{n} is None or refs(b{n}) > {_HELD}: b{n} = renewed(own, {n}, None)"]
-        if target.kind == "gradient":
-            grad = f"{self.owner(target.owner)}._grad"
-            return [
-                f"b{n} = {old}",
-                f"if refs({grad}) > {_HELD_GRADIENT}: b{n} = renewed(own, {n}, None)",
-                f"elif b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}: b{n} = renewed(own, {n}, {old})",
-            ]
-        check = [f"    {self._check_of_kind(cast(int, source))}"] if target.kind == "array" else []
-        return [
-            f"b{n} = {old}",
-            f"if b{n} is not own[{n}] or refs(b{n}) > {_HELD_INPUT}:",
-            *check,
-            f"    b{n} = renewed(own, {n}, {old})",
-        ]
+        found = [f"b{n} = own[{n}]", f"if b{n} is None or refs(b{n}) > {_HELD}: b{n} = renewed(own, {n})"]
+        if target.kind == "array" and source is not None:
+            found += [f"if {old} is not own[{self.current(n)}]:", f"    {self._check_of_kind(source)}"]
+        return found
 
-    def renewed(self, own: list[Any], n: int, old: Any) -> Any:
-        """Return new memory for an output, or that of what it replaces if nobody else refers to it."""
-        value = self.replay.outs[n]
-        alone = (
-            old is not None and old.base is None and old.flags.writeable and old.strides == value.strides
-            and sys.getrefcount(old) <= _HELD_INPUT
-        )  # fmt: skip
-        own[n] = array = old if alone else np.empty_like(value.concrete)
+    def current(self, n: int) -> int:
+        """Return where `own` keeps what an output was written into last; at `n` it keeps what may be written into."""
+        return len(self.replay.outs) + n
+
+    def renewed(self, own: list[Any], n: int) -> Any:
+        """Return new memory for an output."""
+        own[n] = array = np.empty_like(self.replay.outs[n].concrete)
         return array
 
     def renewed_gradient(self, own: list[Any], n: int) -> Tensor:
@@ -281,28 +278,15 @@ class Glue:
         return "None" if tree is None else self.held(tree)
 
 
-def _references() -> tuple[int, int, int, int, int]:
+def _references() -> tuple[int, int, int]:
     """Return the counts of references to an array or tensor that the glue alone causes, found by doing the same."""
-
-    class Holder:
-        pass
-
-    space: dict[str, Any] = {"refs": sys.getrefcount, "own": [np.empty(1)], "h": Holder()}
-    space["h"]._array = space["own"][0]
-    space["h"]._grad = t = make(np.empty(1), None)
-    space["alone"] = Holder()
-    space["alone"]._grad = make(np.empty(1), None)
-    code = (
-        "def fetch(): return (h._array,)\n"
-        "def held():\n    b = own[0]\n    return refs(b) - 1\n"
-        "def held_input():\n    i, = fetch()\n    b = i\n    return refs(b)\n"
-        "def held_gradient():\n    return refs(alone._grad)\n"
-        "def held_tensor(own):\n    b = own[0]\n    return refs(b), refs(b._array)\n"
+    space: dict[str, Any] = {"refs": sys.getrefcount, "arrays": [np.empty(1)], "tensors": [make(np.empty(1), None)]}
+    exec(
+        "def held(own):\n    b = own[0]\n    return refs(b)\n"
+        "def held_tensor(own):\n    b = own[0]\n    return refs(b) + 1, refs(b._array)\n",
+        space,
     )
-    exec(code, space)
-    own = [t]
-    del t
-    return space["held"](), space["held_input"](), space["held_gradient"](), *space["held_tensor"](own)
+    return space["held"](space["arrays"]), *space["held_tensor"](space["tensors"])
 
 
-_HELD, _HELD_INPUT, _HELD_GRADIENT, _HELD_TENSOR, _HELD_ARRAY = _references()
+_HELD, _HELD_TENSOR, _HELD_ARRAY = _references()
