@@ -37,6 +37,8 @@ def _both(
 
 
 def _more_digits(point: Point, tangents: Arrays, mismatch: float) -> tuple[Verdict, str]:
+    if point.mistaken:
+        return Verdict.BUG, "forward and reverse mode differ"
     wider = np.longdouble if any(x.dtype == WIDE for x in point.arrays) else WIDE
     try:
         reverse, forward, _ = _both(point, [x.astype(wider) for x in point.arrays], tangents, point.weights)

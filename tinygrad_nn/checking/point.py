@@ -14,8 +14,6 @@ from .rounding import LONG, NUDGE, WIDE, Direction, largest, noise_of_values, si
 from .subject import Arrays, Subject
 from .verdicts import Finding, Verdict
 
-CLEAR = 2  # mismatches that more digits have confirmed; the next are believed without
-
 
 class Point:
     """A subject at certain arrays, whose results are weighed and added up: a function with one value.
@@ -23,14 +21,14 @@ class Point:
     Weights are of both signs and of similar size, drawn by `seed`, exact in float16, and 0 for results
     that are not finite.
     `conventions`, asked only where differences don't settle it, says which steps sit on a kink or on a singularity
-    while all rules are right.
+    while all rules are right. Once more digits have confirmed a mismatch, the next are believed without.
     """
 
     def __init__(
         self, subject: Subject, arrays: Arrays, seed: int = 0, conventions: Callable[[], list[str]] = list
     ) -> None:
         self.subject, self.arrays, self.seed, self.conventions = subject, arrays, seed, conventions
-        self.values, self.bugs = subject.values(arrays), 0
+        self.values, self.mistaken = subject.values(arrays), False
         self.noises, self.middles, self.nearby = dict[Any, Any](), dict[Any, Any](), 0.0
         self.weights = _weights(self.values, seed)
         self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
@@ -196,7 +194,7 @@ class Point:
         self, given: Any, right: Any, numeric: Slope, direction: Direction, agrees: bool, nudging: bool
     ) -> Finding:
         """Judge a mismatch, or a derivative that differences can't resolve, by more digits first."""
-        if not agrees and self.bugs >= CLEAR:
+        if not agrees and self.mistaken:
             return self._mismatch(given, numeric, direction, nudging)
         exact = self.analytic(self.long, direction) if any(g is not None for g in self.long) else None
         if exact is not None and np.isfinite(exact):
@@ -226,7 +224,7 @@ class Point:
             return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         if nudging and len(_halves(direction)) == 2 and self._nudged(direction) and self._each_is_right(direction):
             return _found(given, numeric, Verdict.KINK, "several kinks meet, and cancel")
-        self.bugs += 1
+        self.mistaken = True
         return _found(given, numeric, Verdict.BUG)
 
     def _unresolved(self, given: Any, numeric: Slope, direction: Direction) -> Finding:
