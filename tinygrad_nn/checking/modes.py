@@ -44,7 +44,8 @@ def _more_digits(point: Point, tangents: Arrays, mismatch: float) -> tuple[Verdi
         reverse, forward, _ = _both(point, [x.astype(wider) for x in point.arrays], tangents, point.weights)
     except Exception:  # numpy.linalg, for one, refuses long doubles
         reverse, forward = 0.0, mismatch
-    if abs(forward - reverse) <= 0.05 * mismatch or mismatch <= 4 * _spread(point, tangents):
+    room = max(0.05 * mismatch, 256 * float(np.finfo(wider).eps) * point.scale_of_values())
+    if abs(forward - reverse) <= room or mismatch <= 4 * _spread(point, tangents):
         return Verdict.PRECISION, "the two modes differ by rounding"
     return Verdict.BUG, "forward and reverse mode differ"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,11 @@ class Point:
     def size_of_values(self) -> float:
         """Return the sum of the weighed results' sizes: rounding is relative to that."""
         return float(sum((np.abs(_weighed(u, y))).sum() for u, y in zip(self.weights, self.values, strict=True)))
+
+    def scale_of_values(self, places: Iterable[int] | None = None) -> float:
+        """Return the size that derivatives by some inputs, or by all, would have if values changed by their own size."""
+        sizes = [largest(self.arrays[place]) for place in (range(len(self.arrays)) if places is None else places)]
+        return max(self.size_of_values(), self.nearby) / (1 + max(sizes))
 
     def noise(self, dtype: Any) -> Any:
         """Return how far rounding may move a value, in a dtype."""
@@ -153,9 +158,7 @@ class Point:
         """Return whether the numerical derivative is known well enough to tell right from wrong."""
         if numeric.error <= 1e-4 * max(abs(right), abs(numeric.value)):
             return True
-        sizes = [float(np.abs(self.arrays[place]).max(initial=0)) for place in direction]
-        values = max(self.size_of_values(), self.nearby)
-        return bool(numeric.error <= 1e-6 * max(self._scale(direction), values / (1 + max(sizes))))
+        return bool(numeric.error <= 1e-6 * max(self._scale(direction), self.scale_of_values(direction)))
 
     def _rounded(self, given: Any, right: Any, numeric: Slope, direction: Direction) -> Finding:
         """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits."""
@@ -266,15 +269,16 @@ def _found(given: Any, numeric: Slope, verdict: Verdict, note: str = "") -> Find
 
 
 def _halves(direction: Direction) -> list[Direction]:
-    """Return a direction in two parts, each of half of its entries; in one if it has one only."""
-    entries = [(place, i) for place, v in direction.items() for i in np.flatnonzero(v).tolist()]
-    parts = []
-    for part in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
-        half = {place: np.zeros(direction[place].shape) for place, _ in part}
-        for place, i in part:
-            half[place].flat[i] = direction[place].flat[i]
-        parts.append(half)
-    return [half for half in parts if half]
+    """Return a direction in two parts, each of half of its inputs or entries; in one if it has one entry only."""
+    (place, v), *others = direction.items()
+    if others:
+        return [{place: v}, dict(others)]
+    entries = np.flatnonzero(v)
+    if entries.size < 2:
+        return [direction]
+    first = np.zeros(v.shape)
+    first.flat[entries[: entries.size // 2]] = v.flat[entries[: entries.size // 2]]
+    return [{place: first}, {place: v - first}]
 
 
 def _weights(values: Arrays, seed: int) -> Arrays:
