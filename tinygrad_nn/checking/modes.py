@@ -37,12 +37,15 @@ def _both(
 
 
 def _more_digits(point: Point, tangents: Arrays, mismatch: float) -> tuple[Verdict, str]:
+    if point.mistaken:
+        return Verdict.BUG, "forward and reverse mode differ"
     wider = np.longdouble if any(x.dtype == WIDE for x in point.arrays) else WIDE
     try:
         reverse, forward, _ = _both(point, [x.astype(wider) for x in point.arrays], tangents, point.weights)
     except Exception:  # numpy.linalg, for one, refuses long doubles
         reverse, forward = 0.0, mismatch
-    if abs(forward - reverse) <= 0.05 * mismatch or mismatch <= 4 * _spread(point, tangents):
+    room = max(0.05 * mismatch, 256 * float(np.finfo(wider).eps) * point.scale_of_values())
+    if abs(forward - reverse) <= room or mismatch <= 4 * _spread(point, tangents):
         return Verdict.PRECISION, "the two modes differ by rounding"
     return Verdict.BUG, "forward and reverse mode differ"
 

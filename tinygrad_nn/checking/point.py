@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,6 @@ from .rounding import LONG, NUDGE, WIDE, Direction, largest, noise_of_values, si
 from .subject import Arrays, Subject
 from .verdicts import Finding, Verdict
 
-CLEAR = 2  # mismatches that more digits have confirmed; the next are believed without
-
 
 class Point:
     """A subject at certain arrays, whose results are weighed and added up: a function with one value.
@@ -23,14 +21,14 @@ class Point:
     Weights are of both signs and of similar size, drawn by `seed`, exact in float16, and 0 for results
     that are not finite.
     `conventions`, asked only where differences don't settle it, says which steps sit on a kink or on a singularity
-    while all rules are right.
+    while all rules are right. Once more digits have confirmed a mismatch, the next are believed without.
     """
 
     def __init__(
         self, subject: Subject, arrays: Arrays, seed: int = 0, conventions: Callable[[], list[str]] = list
     ) -> None:
         self.subject, self.arrays, self.seed, self.conventions = subject, arrays, seed, conventions
-        self.values, self.bugs = subject.values(arrays), 0
+        self.values, self.mistaken = subject.values(arrays), False
         self.noises, self.middles, self.nearby = dict[Any, Any](), dict[Any, Any](), 0.0
         self.weights = _weights(self.values, seed)
         self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
@@ -67,6 +65,11 @@ class Point:
     def size_of_values(self) -> float:
         """Return the sum of the weighed results' sizes: rounding is relative to that."""
         return float(sum((np.abs(_weighed(u, y))).sum() for u, y in zip(self.weights, self.values, strict=True)))
+
+    def scale_of_values(self, places: Iterable[int] | None = None) -> float:
+        """Return the size that derivatives by some inputs, or by all, would have if values changed by their own size."""
+        sizes = [largest(self.arrays[place]) for place in (range(len(self.arrays)) if places is None else places)]
+        return max(self.size_of_values(), self.nearby) / (1 + max(sizes))
 
     def noise(self, dtype: Any) -> Any:
         """Return how far rounding may move a value, in a dtype."""
@@ -155,9 +158,7 @@ class Point:
         """Return whether the numerical derivative is known well enough to tell right from wrong."""
         if numeric.error <= 1e-4 * max(abs(right), abs(numeric.value)):
             return True
-        sizes = [float(np.abs(self.arrays[place]).max(initial=0)) for place in direction]
-        values = max(self.size_of_values(), self.nearby)
-        return bool(numeric.error <= 1e-6 * max(self._scale(direction), values / (1 + max(sizes))))
+        return bool(numeric.error <= 1e-6 * max(self._scale(direction), self.scale_of_values(direction)))
 
     def _rounded(self, given: Any, right: Any, numeric: Slope, direction: Direction) -> Finding:
         """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits."""
@@ -196,7 +197,7 @@ class Point:
         self, given: Any, right: Any, numeric: Slope, direction: Direction, agrees: bool, nudging: bool
     ) -> Finding:
         """Judge a mismatch, or a derivative that differences can't resolve, by more digits first."""
-        if not agrees and self.bugs >= CLEAR:
+        if not agrees and self.mistaken:
             return self._mismatch(given, numeric, direction, nudging)
         exact = self.analytic(self.long, direction) if any(g is not None for g in self.long) else None
         if exact is not None and np.isfinite(exact):
@@ -226,7 +227,7 @@ class Point:
             return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         if nudging and len(_halves(direction)) == 2 and self._nudged(direction) and self._each_is_right(direction):
             return _found(given, numeric, Verdict.KINK, "several kinks meet, and cancel")
-        self.bugs += 1
+        self.mistaken = True
         return _found(given, numeric, Verdict.BUG)
 
     def _unresolved(self, given: Any, numeric: Slope, direction: Direction) -> Finding:
@@ -268,15 +269,16 @@ def _found(given: Any, numeric: Slope, verdict: Verdict, note: str = "") -> Find
 
 
 def _halves(direction: Direction) -> list[Direction]:
-    """Return a direction in two parts, each of half of its entries; in one if it has one only."""
-    entries = [(place, i) for place, v in direction.items() for i in np.flatnonzero(v).tolist()]
-    parts = []
-    for part in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
-        half = {place: np.zeros(direction[place].shape) for place, _ in part}
-        for place, i in part:
-            half[place].flat[i] = direction[place].flat[i]
-        parts.append(half)
-    return [half for half in parts if half]
+    """Return a direction in two parts, each of half of its inputs or entries; in one if it has one entry only."""
+    (place, v), *others = direction.items()
+    if others:
+        return [{place: v}, dict(others)]
+    entries = np.flatnonzero(v)
+    if entries.size < 2:
+        return [direction]
+    first = np.zeros(v.shape)
+    first.flat[entries[: entries.size // 2]] = v.flat[entries[: entries.size // 2]]
+    return [{place: first}, {place: v - first}]
 
 
 def _weights(values: Arrays, seed: int) -> Arrays:

@@ -14,6 +14,7 @@ Direction = dict[int, Any]
 LONG = np.dtype(np.longdouble)
 WIDE = np.dtype(np.float64)
 NUDGE = 2.0**-9
+COARSE = 2.0**-20
 LAST = 64  # times eps: moves the last two digits
 
 
@@ -34,15 +35,23 @@ def largest(x: Any) -> float:
 def noise_of_values(point: Point, dtype: Any) -> tuple[Any, float]:
     """Return how far rounding may move a value, in a dtype, and the size of values next to the point.
 
-    Second differences at steps of a few last digits are rounding alone. It may be that of numbers on the way,
-    which are larger than the results.
+    It may be rounding of numbers on the way, which are larger than the results. Second differences at steps of a
+    few last digits are rounding alone. They don't see what is rounded so coarsely that such steps change nothing;
+    fourth differences at larger steps do. Where these may be a kink's, they are taken once more elsewhere.
     """
     eps, rng = float(np.finfo(dtype).eps), np.random.default_rng(point.seed)
     line = point.line({place: signed(rng, x) * largest(x) for place, x in enumerate(point.arrays)}, dtype)
     values = [line(NUDGE + LAST * eps * k) for k in range(4)]
-    seen = float(np.abs(np.diff(values, 2)).max())
-    noise = max(4 * eps * point.size_of_values(), 4 * seen if math.isfinite(seen) else 0)
-    return np.dtype(dtype).type(noise), float(np.abs(values).max())
+    fine, usual = float(np.abs(np.diff(values, 2)).max()), 4 * eps * point.size_of_values()
+    coarse = _fourth_difference(line, NUDGE)
+    if coarse > usual:
+        coarse = min(coarse, _fourth_difference(line, -NUDGE))
+    seen = max(4 * fine, coarse)
+    return np.dtype(dtype).type(max(usual, seen if math.isfinite(seen) else 0)), float(np.abs(values).max())
+
+
+def _fourth_difference(line: Any, start: float) -> float:
+    return float(abs(np.diff([line(start + COARSE * k) for k in range(5)], 4)[0]))
 
 
 def spread_of_derivative(point: Point, direction: Direction) -> float:
