@@ -445,3 +445,26 @@ def test_parts_of_complex_numbers() -> None:
     compiled, x = tg.compile(lambda x: (x * 1j).real + (x * 2j).imag, exact=True), np.array([1.0, 2.0])
     for factor in (1, 2, 3):
         assert same(compiled(x * factor), x * factor * 2)
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {
+    "C": lambda x: x.copy(),
+    "Fortran": np.asfortranarray,
+    "every other column": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "every other row": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "backwards": lambda x: x[::-1, ::-1].copy()[::-1, ::-1],
+}
+
+
+@pytest.mark.parametrize("left", LAYOUTS)
+@pytest.mark.parametrize("right", LAYOUTS)
+def test_products_keep_their_bits_in_every_layout(left: str, right: str) -> None:
+    """NumPy's spellings of a product add in different orders, by layout and size; of two numbers even zeros differ."""
+    rng = np.random.default_rng(7)
+    product = tg.compile(lambda a, b: a @ b, exact=True)
+    for m, k, n in [(1, 1, 1), (1, 5, 1), (2, 2, 1), (1, 2, 2), (3, 7, 1), (1, 9, 4), (5, 11, 3), (33, 47, 29)]:
+        for _ in range(3):
+            a, b = LAYOUTS[left](rng.normal(size=(m, k))), LAYOUTS[right](rng.normal(size=(k, n)))
+            assert same(product(a, b), a @ b)
+            assert same(product(a * 0.0, b), (a * 0.0) @ b)
+            assert same(product(a[0], b), a[0] @ b)

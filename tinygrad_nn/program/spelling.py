@@ -82,6 +82,8 @@ def _product(line: Line, program: Program) -> None:
         return
     if not (y.is_array and y.concrete.flags.c_contiguous and y.concrete.size):
         return
+    if not (a.concrete.flags.forc and b.concrete.flags.forc) or a.concrete.size == b.concrete.size == 1:
+        return  # the two add in another order there, and give a product of two numbers the sign of another zero
     pattern, of = "product", y
     if len(a.shape) == 1:
         pattern, of = "sum_rows", b
