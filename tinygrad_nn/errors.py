@@ -633,7 +633,7 @@ def coupled(name: str, line: str) -> str:
 
 def no_batch() -> str:
     """Return that there is no batch to split, and what to write."""
-    return "workers= splits a batch, but no argument has two rows or more; pass the batch as an array, or leave it out"
+    return "workers= splits a batch, but no argument has rows; pass the batch as an array, or leave it out"
 
 
 def wrong_workers(workers: int, exact: bool) -> str:

@@ -67,7 +67,7 @@ class Point:
         return float(sum((np.abs(_weighed(u, y))).sum() for u, y in zip(self.weights, self.values, strict=True)))
 
     def scale_of_values(self, places: Iterable[int] | None = None) -> float:
-        """Return the size that derivatives by some inputs, or by all, would have if values changed by their own size."""
+        """Return the size that derivatives by some inputs, or all, would have if values changed by their own size."""
         sizes = [largest(self.arrays[place]) for place in (range(len(self.arrays)) if places is None else places)]
         return max(self.size_of_values(), self.nearby) / (1 + max(sizes))
 

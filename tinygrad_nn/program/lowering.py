@@ -48,8 +48,9 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool, workers: int | N
         target.value = value
     _copy_what_is_not_its_own(program, targets)
     team, batch = None, list[Value]()
-    if workers is not None:
-        axes = batch_axes(program, _batch(tracer.sources))
+    rows = [] if workers is None else _batch(tracer.sources)
+    if workers is not None and rows:
+        axes = batch_axes(program, rows)
         team, program = Team(program, axes, workers), after_tiles(program, axes)
         batch = team.batch
         _copy_what_is_not_its_own(program, [t for t in targets if t.value not in batch])
@@ -63,12 +64,15 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool, workers: int | N
 
 
 def _batch(sources: list[Source]) -> list[Value]:
-    """Return the arguments that hold a row for each sample: all as long as the longest. Raises CompileError."""
+    """Return the arguments that hold a row for each sample: all as long as the longest; none if that has one row.
+
+    Raises CompileError if no argument has rows.
+    """
     given = [s.value for s in sources if s.kind == "argument" or isinstance(s.owner, int)]
     rows = max([v.shape[0] for v in given if v.shape], default=0)
-    if rows < 2:
+    if rows == 0:
         raise CompileError(errors.no_batch())
-    return [v for v in given if v.shape and v.shape[0] == rows]
+    return [v for v in given if v.shape and v.shape[0] == rows > 1]
 
 
 def _numbers_first(program: Program) -> Program:
