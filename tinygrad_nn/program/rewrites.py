@@ -156,16 +156,20 @@ def with_plain_broadcasts(program: Program) -> Program:
 
 
 def with_folded_constants(program: Program) -> Program:
-    """Compute at once what depends on constants alone, and judge: such a guard always holds."""
+    """Compute at once what depends on constants alone, and judge: such a guard always holds.
+
+    A view of a constant costs nothing, and keeps its name.
+    """
     known = set(program.constants)
     kept = []
     for line in program.lines:
         reads = list(line.reads())
         if reads and all(v in known for v in reads) and all(v.dtype is not None for v in line.outputs):
+            if any(output.base is not None for output in line.outputs):
+                kept.append(line)
+                continue
             program.constants += line.outputs
             known.update(line.outputs)
-            for output in line.outputs:
-                output.base = None
         else:
             kept.append(line)
     return program.replaced(kept, {})
