@@ -129,6 +129,7 @@ def smooth() -> Iterator[Entry]:
     yield ok("entropy", lambda xp, x: -xp.sum(x * xp.log(x)), drawn(5, low=0.05, high=0.9))
     yield ok("log-sum-exp far out", lambda xp, x: xp.logsumexp(x), array(1000.0, 1001.0, 999.0))
     yield ok("softmax", lambda xp, x: xp.softmax(x), drawn(2, 4))
+    yield ok("log-sum-exp of one large number", lambda xp, x: xp.logsumexp(x), array(0.0, -20.0, -20.5, -19.7))
     yield ok("cross entropy of logits", lambda xp, z: xp.mean(xp.softplus(z) - 0.3 * z), drawn(6, 1, high=4.0))
     yield ok("broadcasting", lambda xp, a, b: xp.sum((a * b) ** 2), drawn(3, 1), drawn(1, 4))
     yield ok("reduction along an axis", lambda xp, x: xp.sum(xp.sin(xp.sum(x, axis=0))), drawn(3, 2))
@@ -292,6 +293,8 @@ def awkward() -> Iterator[Entry]:
             lambda xp, x: sum_of_zero(xp, xp.erf(x)) + 1e-6 * xp.sum(x),
             single(x3),
         ),
+        ("a softmax that is sure", lambda xp, x: xp.softmax(x), array(0.0, -60.0, -60.5, -59.7)),
+        ("a softmax that is sure, in single precision", lambda xp, x: xp.softmax(x), single(array(0, -40, -40.5, -39))),
         ("sum of a softmax", lambda xp, x: xp.sum(xp.softmax(x)), x3),
         ("sum of what is normalised", lambda xp, x: xp.sum(normalised(xp, x)), x3),
         ("the same in single precision", lambda xp, x: xp.sum(normalised(xp, x)), single(x3)),

@@ -67,6 +67,24 @@ def test_right_networks_on_their_kinks_are_never_called_wrong(data: st.DataObjec
     assert report, f"{inner}, {outer}, {arrays}\n{report}"
 
 
+SATURATED: list[Callable[[Any], Any]] = [
+    tg.softmax, tg.log_softmax, tg.logsumexp, tg.sigmoid, tg.tanh, tg.softplus, tg.gelu, tg.erf, np.square,
+    lambda z: tg.binary_cross_entropy_with_logits(z, np.arange(z.size).reshape(z.shape) % 2.0),
+]  # fmt: skip
+
+
+@given(st.data(), st.sampled_from(["float64", "float32"]))
+@settings(max_examples=4 * EXAMPLES)
+def test_right_functions_far_out_are_never_called_wrong(data: st.DataObject, dtype: str) -> None:
+    """Logits of all sizes up to hundreds, where derivatives are tiny and rounding is not."""
+    n, m = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    x = rng.normal(size=(n, m)) * 10 ** rng.uniform(-3, 2, (n, m) if data.draw(st.booleans()) else ())
+    function = data.draw(st.sampled_from(SATURATED))
+    report = tg.gradcheck(lambda x, w: function(x @ w), x.astype(dtype), rng.normal(size=(m, m)).astype(dtype))
+    assert report.verdict in ("OK", "PRECISION"), report
+
+
 def turned(c: Any) -> Any:
     """Return a cotangent transposed, or in reverse where that would be another shape."""
     square = c.ndim >= 2 and c.shape[-1] == c.shape[-2]

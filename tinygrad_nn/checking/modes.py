@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .point import Point
-from .rounding import WIDE, about_one
+from .rounding import WIDE, about_one, largest
 from .subject import Arrays
 from .verdicts import Finding, Verdict
 
@@ -43,8 +43,9 @@ def _more_digits(point: Point, tangents: Arrays, mismatch: float) -> tuple[Verdi
     try:
         reverse, forward, _ = _both(point, [x.astype(wider) for x in point.arrays], tangents, point.weights)
     except Exception:  # numpy.linalg, for one, refuses long doubles
-        reverse, forward = 0.0, mismatch
-    room = max(0.05 * mismatch, 256 * float(np.finfo(wider).eps) * point.scale_of_values())
+        reverse, forward, wider = 0.0, mismatch, max((x.dtype for x in point.arrays), key=lambda d: np.finfo(d).eps)
+    size = point.size_of_values() * (1 + max(map(largest, point.arrays)))  # of numbers on the way
+    room = max(0.05 * mismatch, 256 * float(np.finfo(wider).eps) * size)
     if abs(forward - reverse) <= room or mismatch <= 4 * _spread(point, tangents):
         return Verdict.PRECISION, "the two modes differ by rounding"
     return Verdict.BUG, "forward and reverse mode differ"
