@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from .memory import keep_memory_once
 from .nn.dense import ACTIVATIONS, DenseNetwork
 from .ops.fused import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .optim import SGD, Optimizer
-from .program.compiled import compile as compile_step
 from .recording import no_grad
 from .samples import checked_labels, checked_samples
 from .tensors import Tensor
@@ -215,7 +215,7 @@ class _Run(_Cost):
                 "the optimizer updates none of this network's parameters; make it from network.parameters()"
             )
         self.finite: list[np.ndarray] = [p.data for p in self.parameters]
-        self.program = compile_step(self.update)
+        self.program = import_module(".program.compiled", __package__).compile(self.update)  # when used: it takes long
         if compiled is None:
             compiled = all(map(_is_ours, (type(network), type(self.optimizer), *([] if loss is None else [loss]))))
         self.step = self.update_or_else if compiled else self.update
