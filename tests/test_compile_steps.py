@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -340,6 +341,8 @@ def test_a_replay_allocates_no_array(dtype: Any) -> None:
 
     for _ in range(4):
         step(X, y)
+    traced_by = sys.gettrace()
+    sys.settrace(None)  # what measures coverage allocates, too
     tracemalloc.start()
     try:
         step(X, y)
@@ -350,6 +353,7 @@ def test_a_replay_allocates_no_array(dtype: Any) -> None:
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+        sys.settrace(traced_by)
     buffer = np.getbufsize() * np.dtype(dtype).itemsize  # a ufunc takes one for itself, and gives it back, to cast
-    assert peak - before < buffer + 6000 < 900 * 25 * np.dtype(dtype).itemsize
+    assert peak - before < buffer + 4000 < 900 * 25 * np.dtype(dtype).itemsize
     assert after - before < 1000
