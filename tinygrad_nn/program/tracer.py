@@ -17,7 +17,7 @@ from ..recording import Watcher, recording, watched
 from ..tensors import Tensor, make
 from .functions import GETITEM, GUARD, SHAPE
 from .traced import Buffer, Number, Traced, in_package, users_line
-from .values import Function, Line, Value, mapped, values_in
+from .values import Function, Line, Value, mapped, over_leaves, values_in
 
 
 @dataclass(eq=False)
@@ -425,20 +425,13 @@ def _unwrapped(tree: Any, tracer: Tracer, weak: bool) -> Any:
 
     A number stays one of the program's where it is an operand; a length or an axis is known.
     """
-    if isinstance(tree, Tensor):
-        tree = tracer.array(tree)
-    if isinstance(tree, Number) and not weak:
-        return tracer.guarded(tree.value, tree.value.concrete)
-    if isinstance(tree, (Traced, Number)):
-        return tree.value
-    if isinstance(tree, np.ndarray):
-        return tracer.constant(tree)
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[_unwrapped(part, tracer, weak) for part in tree])
-    if isinstance(tree, (list, tuple)):
-        return type(tree)([_unwrapped(part, tracer, weak) for part in tree])
-    if isinstance(tree, dict):
-        return {key: _unwrapped(part, tracer, weak) for key, part in tree.items()}
-    if isinstance(tree, slice):
-        return slice(*[_unwrapped(part, tracer, weak) for part in (tree.start, tree.stop, tree.step)])
-    return tree
+
+    def unwrapped(x: Any) -> Any:
+        x = tracer.array(x) if isinstance(x, Tensor) else x
+        if isinstance(x, Number) and not weak:
+            return tracer.guarded(x.value, x.value.concrete)
+        if isinstance(x, (Traced, Number)):
+            return x.value
+        return tracer.constant(x) if isinstance(x, np.ndarray) else x
+
+    return over_leaves(unwrapped, tree)

@@ -19,7 +19,7 @@ from .modules import Seen
 from .origins import argument_names
 from .traced import Number, Traced
 from .tracer import Source, Target, Tracer
-from .values import Value
+from .values import Value, over_leaves
 
 
 @dataclass(frozen=True)
@@ -132,19 +132,17 @@ def _is_recorded(result: Any, tracer: Tracer) -> bool:
 
 def _results(tree: Any, targets: list[Target], tracer: Tracer) -> Any:
     """Return what the function returned with a Place for each array and number in it, each of them a target."""
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[_results(x, targets, tracer) for x in tree])
-    if isinstance(tree, (tuple, list)):
-        return type(tree)([_results(x, targets, tracer) for x in tree])
-    if isinstance(tree, dict):
-        return {name: _results(x, targets, tracer) for name, x in tree.items()}
-    if not isinstance(tree, (Tensor, Traced, Number, np.ndarray)):
-        if isinstance(tree, (Iterator, Awaitable)) or any(map(_is_of_a_trace, _parts(tree))):
-            raise CompileError(errors.result_kind(type(tree).__name__))
-        return tree
-    array = tracer.array(tree) if isinstance(tree, Tensor) else tree
-    targets.append(Target(_value(array, tracer), "result", None, len(targets)))
-    return Place(len(targets) - 1, Tensor if isinstance(tree, Tensor) else np.ndarray)
+
+    def placed(x: Any) -> Any:
+        if not isinstance(x, (Tensor, Traced, Number, np.ndarray)):
+            if isinstance(x, (Iterator, Awaitable)) or any(map(_is_of_a_trace, _parts(x))):
+                raise CompileError(errors.result_kind(type(x).__name__))
+            return x
+        array = tracer.array(x) if isinstance(x, Tensor) else x
+        targets.append(Target(_value(array, tracer), "result", None, len(targets)))
+        return Place(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
+
+    return over_leaves(placed, tree)
 
 
 def _parts(x: Any) -> list[Any]:

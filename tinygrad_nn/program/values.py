@@ -148,14 +148,17 @@ def values_in(tree: Any) -> Iterator[Value]:
 
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """Return nested arguments with `function` applied to every value in them."""
-    if isinstance(tree, Value):
-        return function(tree)
+    return over_leaves(lambda x: function(x) if isinstance(x, Value) else x, tree)
+
+
+def over_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Return nested lists, tuples, dicts and slices with `function` applied to all that they hold."""
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[mapped(function, part) for part in tree])
+        return type(tree)(*[over_leaves(function, part) for part in tree])
     if isinstance(tree, (list, tuple)):
-        return type(tree)([mapped(function, part) for part in tree])
+        return type(tree)([over_leaves(function, part) for part in tree])
     if isinstance(tree, dict):
-        return {key: mapped(function, part) for key, part in tree.items()}
+        return {key: over_leaves(function, part) for key, part in tree.items()}
     if isinstance(tree, slice):
-        return slice(*[mapped(function, part) for part in (tree.start, tree.stop, tree.step)])
-    return tree
+        return slice(*[over_leaves(function, part) for part in (tree.start, tree.stop, tree.step)])
+    return function(tree)
