@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import scipy.linalg
 import scipy.signal
 import scipy.special
-import torch
-import torch.nn.functional as F
+
+torch: Any = pytest.importorskip("torch")
+F: Any = torch.nn.functional
 
 Array = Any
 Function = Callable[..., Any]
