@@ -13,26 +13,26 @@ WIDTHS = (1, 16)
 RANKED: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
     "relu": {
         "float32": (
-            ("zeros scalar", "zeros scalar", "zeros tiled scalar", "zeros tiled scalar", "zeros scalar"),
+            ("zeros scalar", "zeros scalar", "zeros tiled scalar", "zeros tiled scalar", "zeros tiled scalar"),
             ("zeros scalar", "zeros tiled scalar", "zeros tiled scalar", "zeros tiled scalar", "tiled zeros scalar"),
-            ("zeros scalar", "zeros tiled row scalar", "zeros tiled row scalar", "tiled zeros row scalar", "tiled row scalar"),
+            ("zeros scalar", "zeros tiled row scalar", "zeros tiled row scalar", "zeros tiled row scalar", "tiled zeros row scalar"),
         ),
         "float64": (
-            ("zeros scalar", "zeros scalar", "zeros scalar", "scalar", "scalar"),
-            ("zeros scalar", "zeros scalar", "zeros scalar", "scalar", "scalar"),
-            ("zeros scalar", "zeros scalar", "zeros scalar", "scalar", "scalar"),
+            ("zeros scalar", "zeros scalar", "zeros scalar", "zeros scalar", "scalar"),
+            ("zeros scalar", "zeros scalar", "zeros scalar", "zeros scalar", "scalar"),
+            ("zeros scalar", "zeros scalar", "zeros scalar", "zeros scalar", "scalar"),
         ),
     },
     "mask": {
         "float32": (
-            ("bits sign shift index float_copied boolean", "bits sign shift boolean", "bits boolean", "boolean", "boolean"),
-            ("bits sign shift index float_copied boolean", "bits sign shift boolean", "boolean", "float_copied boolean", "boolean"),
-            ("bits sign shift float_copied index boolean", "bits shift sign boolean", "boolean", "boolean", "boolean"),
+            ("bits sign shift boolean", "bits sign shift boolean", "boolean", "boolean", "boolean"),
+            ("bits sign shift index float_copied boolean", "bits sign shift boolean", "boolean", "boolean", "boolean"),
+            ("bits sign shift index float_copied boolean", "bits sign shift boolean", "boolean", "boolean", "boolean"),
         ),
         "float64": (
-            ("bits sign shift index float_copied copyto boolean", "bits sign shift float_copied boolean", "boolean", "boolean", "boolean"),
-            ("bits sign shift index float_copied copyto boolean", "bits sign shift float_copied boolean", "boolean", "shift boolean", "boolean"),
-            ("bits sign shift index copyto float_copied boolean", "bits sign float_copied shift boolean", "boolean", "boolean", "boolean"),
+            ("bits sign shift index float_copied boolean", "bits sign shift boolean", "bits boolean", "boolean", "boolean"),
+            ("bits sign shift index float_copied boolean", "bits sign shift float_copied boolean", "boolean", "boolean", "boolean"),
+            ("bits sign shift index float_copied boolean", "bits sign shift float_copied boolean", "boolean", "boolean", "boolean"),
         ),
     },
     "sum_rows": {
@@ -42,31 +42,31 @@ RANKED: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
             ("dot matmul", "dot matmul", "dot matmul", "matmul", "matmul"),
         ),
         "float64": (
-            ("dot matmul", "dot matmul", "einsum dot matmul", "einsum matmul", "reduce matmul"),
-            ("dot matmul", "dot matmul", "dot matmul", "matmul", "matmul"),
-            ("dot matmul", "dot matmul", "dot matmul", "matmul", "matmul"),
+            ("dot matmul", "dot matmul", "dot matmul", "matmul", "dot matmul"),
+            ("dot matmul", "dot matmul", "dot matmul", "matmul", "dot matmul"),
+            ("dot matmul", "dot matmul", "dot matmul", "matmul", "dot matmul"),
         ),
     },
     "sum_last": {
         "float32": (
             ("dot columns reduce", "dot columns reduce", "columns dot reduce", "columns dot reduce", "columns reduce"),
-            ("dot matmul reduce", "dot matmul einsum columns reduce", "dot matmul einsum columns reduce", "dot matmul einsum columns reduce", "matmul dot einsum columns reduce"),
-            ("dot matmul reduce", "dot matmul einsum reduce", "dot matmul einsum reduce", "dot matmul einsum reduce", "dot matmul einsum reduce"),
+            ("dot matmul reduce", "dot matmul einsum columns reduce", "dot matmul einsum columns reduce", "matmul dot einsum columns reduce", "dot matmul einsum columns reduce"),
+            ("dot reduce", "dot matmul einsum reduce", "dot matmul einsum reduce", "dot matmul einsum reduce", "dot matmul einsum reduce"),
         ),
         "float64": (
             ("dot columns reduce", "dot columns reduce", "columns dot reduce", "columns dot reduce", "columns reduce"),
-            ("dot matmul reduce", "matmul dot einsum columns reduce", "dot matmul einsum columns reduce", "dot matmul einsum columns reduce", "matmul einsum dot reduce"),
-            ("dot reduce", "dot matmul reduce", "dot matmul einsum reduce", "matmul dot einsum reduce", "einsum reduce"),
+            ("dot matmul reduce", "dot matmul einsum columns reduce", "dot matmul einsum columns reduce", "matmul dot einsum columns reduce", "dot matmul einsum columns reduce"),
+            ("dot reduce", "dot matmul reduce", "dot matmul einsum reduce", "dot matmul einsum reduce", "dot matmul einsum reduce"),
         ),
     },
     "max_last": {
         "float32": (
-            ("columns reduce", "columns reduce", "columns reduce", "reduce", "columns reduce"),
+            ("columns reduce", "columns reduce", "columns reduce", "reduce", "reduce"),
             ("reduce", "columns reduce", "columns reduce", "columns reduce", "columns reduce"),
             ("reduce", "reduce", "reduce", "reduce", "reduce"),
         ),
         "float64": (
-            ("columns reduce", "columns reduce", "reduce", "reduce", "columns reduce"),
+            ("columns reduce", "columns reduce", "reduce", "reduce", "reduce"),
             ("reduce", "columns reduce", "columns reduce", "columns reduce", "columns reduce"),
             ("reduce", "reduce", "reduce", "reduce", "reduce"),
         ),
@@ -98,109 +98,109 @@ RANKED: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
     "product_weights": {
         "float32": (
             ("dot matmul", "dot matmul", "dot matmul", "matmul", "matmul"),
-            ("dot matmul", "dot matmul", "dot matmul", "matmul", "matmul"),
+            ("dot matmul", "dot matmul", "matmul", "matmul", "matmul"),
             ("dot matmul", "dot matmul", "matmul", "matmul", "matmul"),
         ),
         "float64": (
-            ("dot matmul", "dot matmul", "dot matmul", "matmul", "dot matmul"),
+            ("dot matmul", "dot matmul", "dot matmul", "matmul", "matmul"),
             ("dot matmul", "dot matmul", "matmul", "matmul", "matmul"),
             ("dot matmul", "matmul", "matmul", "matmul", "matmul"),
         ),
     },
     "product_column": {
         "float32": (
-            ("dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "dot_vector dot matmul", "dot_vector dot matmul"),
-            ("dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "matmul", "dot matmul"),
+            ("dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "dot_vector dot matmul", "dot dot_vector matmul"),
+            ("dot dot_vector matmul", "dot dot_vector matmul", "matmul", "matmul", "matmul"),
             ("dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "matmul", "matmul"),
         ),
         "float64": (
-            ("dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul"),
-            ("dot dot_vector matmul", "dot dot_vector matmul", "matmul", "matmul", "matmul"),
+            ("dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "dot_vector dot matmul"),
+            ("dot dot_vector matmul", "dot dot_vector matmul", "dot matmul", "matmul", "matmul"),
             ("dot dot_vector matmul", "dot dot_vector matmul", "dot dot_vector matmul", "matmul", "matmul"),
         ),
     },
     "product_outer": {
         "float32": (
             ("dot multiply matmul", "dot multiply matmul", "multiply dot matmul", "multiply dot matmul", "multiply dot matmul"),
-            ("dot matmul", "dot multiply matmul", "dot multiply matmul", "dot multiply matmul", "dot matmul"),
-            ("dot multiply matmul", "dot multiply matmul", "dot multiply matmul", "dot multiply matmul", "multiply matmul"),
+            ("dot matmul", "dot multiply matmul", "dot multiply matmul", "dot multiply matmul", "dot multiply matmul"),
+            ("dot multiply matmul", "dot multiply matmul", "dot multiply matmul", "dot multiply matmul", "dot multiply matmul"),
         ),
         "float64": (
             ("dot multiply matmul", "dot multiply matmul", "multiply dot matmul", "multiply dot matmul", "multiply dot matmul"),
-            ("dot matmul", "dot matmul", "dot matmul", "dot matmul", "matmul"),
-            ("dot matmul", "dot multiply matmul", "dot multiply matmul", "dot multiply matmul", "multiply matmul"),
+            ("dot matmul", "dot matmul", "dot matmul", "dot matmul", "dot matmul"),
+            ("dot matmul", "dot multiply matmul", "dot multiply matmul", "dot multiply matmul", "multiply dot matmul"),
         ),
     },
     "bias": {
         "float32": (
             ("row", "row", "row", "row", "row"),
-            ("row", "tiled row", "tiled row", "tiled row", "row"),
-            ("row", "row", "filled tiled row", "tiled filled row", "tiled row"),
+            ("row", "tiled row", "tiled row", "tiled row", "tiled row"),
+            ("row", "row", "filled row", "tiled row", "row"),
         ),
         "float64": (
             ("row", "row", "row", "row", "row"),
-            ("row", "tiled row", "tiled row", "tiled row", "tiled filled row"),
+            ("row", "tiled row", "tiled row", "tiled row", "tiled row"),
             ("row", "row", "filled row", "row", "row"),
         ),
     },
     "scaled": {
         "float32": (
-            ("full array number", "array full number", "array number", "number", "array number"),
             ("full array number", "array full number", "array number", "number", "number"),
-            ("full array number", "array full number", "array number", "number", "array number"),
+            ("full array number", "array full number", "array number", "number", "number"),
+            ("full array number", "array full number", "array number", "number", "number"),
         ),
         "float64": (
-            ("full array number", "array number", "number", "number", "number"),
-            ("full array number", "array number", "array number", "number", "number"),
-            ("full array number", "array number", "number", "number", "number"),
+            ("array full number", "array number", "array number", "number", "number"),
+            ("array full number", "array number", "array number", "number", "number"),
+            ("array full number", "array number", "array number", "number", "array number"),
         ),
     },
     "mean": {
         "float32": (
-            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum dot reduce", "reduce"),
-            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum dot reduce", "einsum reduce"),
-            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum dot reduce", "einsum reduce"),
+            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum dot reduce", "einsum dot reduce"),
+            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum dot reduce", "einsum dot reduce"),
+            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum dot reduce", "einsum dot reduce"),
         ),
         "float64": (
-            ("dot reduce", "dot reduce", "einsum reduce", "einsum reduce", "reduce"),
-            ("dot reduce", "dot reduce", "einsum reduce", "einsum reduce", "einsum reduce"),
-            ("dot reduce", "dot reduce", "einsum reduce", "einsum reduce", "reduce"),
+            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum dot reduce", "einsum dot reduce"),
+            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum reduce", "dot einsum reduce"),
+            ("dot reduce", "dot reduce", "dot einsum reduce", "einsum reduce", "dot einsum reduce"),
         ),
     },
     "square": {
         "float32": (
-            ("square multiply power", "square multiply power", "square multiply power", "square multiply power", "multiply square power"),
-            ("square multiply power", "square multiply power", "square multiply power", "square multiply power", "multiply square power"),
+            ("square multiply power", "square multiply power", "square multiply power", "multiply square power", "multiply square power"),
+            ("square multiply power", "square multiply power", "square multiply power", "multiply square power", "multiply square power"),
             ("square multiply power", "square multiply power", "square multiply power", "multiply square power", "multiply square power"),
         ),
         "float64": (
-            ("square multiply power", "square multiply power", "square multiply power", "multiply square power", "square multiply power"),
-            ("square multiply power", "square multiply power", "square multiply power", "multiply square power", "power"),
-            ("square multiply power", "square multiply power", "square multiply power", "multiply square power", "square multiply power"),
+            ("square multiply power", "square multiply power", "square multiply power", "multiply square power", "multiply square power"),
+            ("square multiply power", "square multiply power", "square multiply power", "square multiply power", "multiply square power"),
+            ("square multiply power", "square multiply power", "square multiply power", "square multiply power", "multiply square power"),
         ),
     },
     "where": {
         "float32": (
-            ("putmask where_new copyto", "putmask where_new where copyto", "where_new where putmask copyto", "where_new putmask copyto", "where_new where putmask copyto"),
-            ("putmask where_new copyto", "putmask where_new where copyto", "where_new where putmask copyto", "where_new putmask copyto", "where_new putmask where copyto"),
-            ("putmask where_new copyto", "putmask where_new where copyto", "where_new where putmask copyto", "where_new putmask where copyto", "where_new putmask where copyto"),
+            ("putmask where_new copyto", "putmask where_new where copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new putmask where copyto"),
+            ("putmask where_new copyto", "putmask where_new where copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new putmask where copyto"),
+            ("putmask where_new copyto", "putmask where_new where copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new putmask where copyto"),
         ),
         "float64": (
-            ("putmask where_new copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where putmask copyto", "where_new where copyto"),
-            ("putmask where_new copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new putmask copyto", "where_new putmask where copyto"),
-            ("putmask where_new copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where putmask copyto", "where_new putmask where copyto"),
+            ("putmask where_new copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new where putmask copyto"),
+            ("putmask where_new copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new where putmask copyto"),
+            ("putmask where_new copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new where putmask copyto", "where_new where putmask copyto"),
         ),
     },
     "filled": {
         "float32": (
             ("fill slice copyto", "fill slice copyto", "fill slice copyto", "copyto", "copyto"),
             ("fill slice copyto", "fill slice copyto", "fill slice copyto", "copyto", "copyto"),
-            ("fill slice copyto", "fill slice copyto", "fill slice copyto", "copyto", "fill slice copyto"),
+            ("fill slice copyto", "fill slice copyto", "fill slice copyto", "copyto", "copyto"),
         ),
         "float64": (
-            ("fill slice copyto", "fill slice copyto", "fill slice copyto", "copyto", "copyto"),
-            ("fill slice copyto", "fill slice copyto", "fill copyto", "copyto", "fill copyto"),
             ("fill slice copyto", "fill slice copyto", "fill copyto", "copyto", "copyto"),
+            ("fill slice copyto", "fill slice copyto", "fill slice copyto", "copyto", "copyto"),
+            ("fill slice copyto", "fill slice copyto", "fill slice copyto", "copyto", "copyto"),
         ),
     },
     "finite": {
@@ -210,9 +210,9 @@ RANKED: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
             ("dot all", "dot all", "dot all", "all", "all"),
         ),
         "float64": (
-            ("dot all", "dot all", "dot all", "all", "all"),
-            ("dot all", "dot all", "dot all", "all", "all"),
-            ("dot all", "dot all", "dot all", "all", "dot all"),
+            ("dot all", "dot all", "dot all", "dot all", "dot all"),
+            ("dot all", "dot all", "dot all", "dot all", "dot all"),
+            ("dot all", "dot all", "dot all", "dot all", "dot all"),
         ),
     },
 }
