@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,17 @@ def reads(what: str) -> Callable[[Any], Any]:
         table[...] = x
         return table
 
+    def by_entry(x: Any) -> Any:
+        table = np.zeros(3)
+        table[0] = x[0]
+        return table
+
+    def caught(x: Any) -> Any:
+        try:
+            return x * float(x.sum())
+        except Exception:
+            return x * 2
+
     found: dict[str, Callable[[Any], Any]] = {
         "bool": lambda x: bool(x.sum()),
         "float": lambda x: float(x.sum()),
@@ -55,6 +68,8 @@ def reads(what: str) -> Callable[[Any], Any]:
         "index": by_index,
         "range": lambda x: [x for _ in range(x.sum())],
         "assignment": by_assignment,
+        "entry": by_entry,
+        "caught": caught,
         "numpy": lambda x: x.numpy() * 2 if isinstance(x, tg.Tensor) else float(x[0]),
     }
     return found[what]
@@ -62,7 +77,7 @@ def reads(what: str) -> Callable[[Any], Any]:
 
 READS = [
     "bool", "float", "int", "item", "tolist", "asarray", "array", "if", "while", "in", "max of Python's", "sorted",
-    "format", "index", "range", "assignment", "numpy",
+    "format", "index", "range", "assignment", "entry", "caught", "numpy",
 ]  # fmt: skip
 
 
@@ -98,9 +113,17 @@ def test_hooks() -> None:
     def step(x: Any) -> None:
         (w * x).sum().backward()
 
-    with pytest.raises(CompileError, match="hook"):
+    with pytest.raises(CompileError, match=r"hook, <lambda> of .*test_compile_errors\.py:\d+"):
         tg.compile(step)(X)
     assert w.grad is None
+
+
+@pytest.mark.parametrize("name", ["fill", "put", "view", "flat", "tobytes", "resize", "ctypes", "base"])
+def test_what_arrays_have_and_programs_do_not(name: str) -> None:
+    with pytest.raises(CompileError, match=rf"\.{name} of an array at .*test_compile_errors.*x\[index\] = value"):
+        tg.compile(lambda x: getattr(x, name))(X)
+    with pytest.raises(AttributeError):
+        tg.compile(lambda x: x.nowhere)(X)
 
 
 WRITES: dict[str, Callable[[Any], Any]] = {
@@ -149,8 +172,13 @@ def test_an_array_outside_that_is_written_into() -> None:
 
 def test_random_numbers() -> None:
     generator = np.random.default_rng(0)
-    with pytest.raises(CompileError, match="draws random numbers"):
-        tg.compile(lambda x: x * generator.normal(size=3))(X)
+    for draws in (
+        lambda x: x * generator.normal(size=3),
+        lambda x: 0 * x * generator.normal(size=3),  # the first result does not show it
+        lambda x: 0 * x * np.random.normal(size=3),
+    ):
+        with pytest.raises(CompileError, match=r"draws random numbers.*pass them as an argument"):
+            tg.compile(draws)(X)
 
 
 def test_text_of_an_array() -> None:
@@ -290,3 +318,12 @@ def test_tiles_of_a_batch_as_long_as_it_is_wide() -> None:
         for factor in (1, 2, 3):
             for found, right in zip(compiled(np.eye(3) * factor, X), f(np.eye(3) * factor, X), strict=True):
                 assert np.allclose(np.asarray(found), np.asarray(right))
+
+
+@pytest.mark.parametrize("kind", [OrderedDict, partial(defaultdict, list), deque])
+def test_results_in_other_containers(kind: Any) -> None:
+    name = getattr(kind, "__name__", "defaultdict")
+    entries = (lambda y: [y]) if kind is deque else (lambda y: {"y": y})
+    for x in (X, tg.tensor(X)):
+        with pytest.raises(CompileError, match=rf"returns a {name}.*make the {name} of them outside"):
+            tg.compile(lambda x: kind(entries(x * 2)))(x)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -468,3 +470,44 @@ def test_products_keep_their_bits_in_every_layout(left: str, right: str) -> None
             assert same(product(a, b), a @ b)
             assert same(product(a * 0.0, b), (a * 0.0) @ b)
             assert same(product(a[0], b), a[0] @ b)
+
+
+@pytest.mark.parametrize("size", [3, 300])
+def test_arrays_from_outside_are_what_they_were(size: int) -> None:
+    table, tensor = np.linspace(0, 1, size), tg.tensor(np.linspace(0, 1, size))
+    once = table.copy()
+    f = tg.compile(lambda x: x * table[::2] + tensor[::2], exact=True)
+    x = np.ones(len(table[::2]))
+    f(x)
+    table += 1
+    with tg.no_grad():
+        tensor += 1
+    assert same(f(x), tg.tensor(once[::2]) + tensor[::2])
+
+
+@dataclass(frozen=True)
+class Setting:
+    factor: Any
+    names: tuple[Any, ...] = ()
+
+
+@pytest.mark.parametrize("wrapped", [Setting, lambda n: {n: 2}, lambda n: Setting(0, (n,)), lambda n: frozenset([n])])
+def test_numbers_that_are_equal_and_not_the_same(wrapped: Any) -> None:
+    def f(x: Any, setting: Any) -> Any:
+        match setting:
+            case Setting(factor, names):
+                return x * (names[0] if names else factor)
+            case _:
+                return x * next(iter(setting))
+
+    compiled = tg.compile(f, exact=True)
+    x = np.arange(3)
+    for n in (1, 1.0, True, 1, 1.0):
+        assert same(compiled(x, wrapped(n)), f(x, wrapped(n)))
+    assert programs(compiled) == 3
+
+
+def test_copies_of_arrays_are_arrays() -> None:
+    f = tg.compile(lambda x: (copy.copy(x), copy.deepcopy([x]) if isinstance(x, np.ndarray) else 0), exact=True)
+    for _ in range(2):
+        assert same(f(X), (X, [X]))

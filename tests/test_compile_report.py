@@ -81,9 +81,12 @@ def test_memory_is_the_block_the_outputs_and_what_lines_allocate() -> None:
     assert memory["outputs"] == X.nbytes
     assert memory["allocated"] == 0
     assert memory["constants"] in (0, 16)  # 1 and 2, where numbers are made arrays of no axes
-    assert memory["block"] == 128  # the sum, overwritten by its exponential: 96 bytes in units of 64
-    assert f.report().peak == 128 + 96 + memory["constants"]
+    assert memory["block"] == 0  # the sum and its exponential are computed where the result is to lie
+    assert f.report().peak == 96 + memory["constants"]
     assert f.report().eager_peak == 2 * X.nbytes
+    f = tg.compile(lambda x: (tg.exp(tg.as_tensor(x) + 1) * 2).sum())
+    f(X)
+    assert f.report().memory["block"] == 128  # one array for all: 96 bytes in units of 64
 
 
 def test_the_eager_peak_is_a_lower_bound_and_no_idle_one() -> None:
@@ -203,7 +206,7 @@ def test_a_profile_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     arrays = [t.data for t in everything] + [array for entry in optimizer.state for array in entry.values()] + [x, y]
     before = [np.array(a) for a in arrays]
     profile = step.profile(x, y)
-    assert [text.strip().split("(")[0] for text, _ in profile.lines].count("with np.errstate") == 2
+    assert [text.strip().split("(")[0] for text, _ in profile.lines].count("with np.errstate") == 1
     assert all(now is then for now, then in zip([t.data for t in everything], arrays, strict=False))
     for now, then in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(now, then)

@@ -129,7 +129,7 @@ def test_a_classifiers_text_says_what_one_says() -> None:
     assert "    loss = np.mean(cross_entropy(Z2, y)) " in text
     assert "    dZ2 = (softmax(Z2, axis=1) - (y[..., None] == np.arange(3))) / 6 " in text
     assert "    # dL/dZ1 = dL/dA1 ∘ tanh'(Z1)\n    dZ1 = dA1 * (1 - A1 * A1) " in text
-    assert "    accuracy = np.mean(y == Z2.argmax(axis=1)) " in text
+    assert "    accuracy = np.mean(Z2.argmax(axis=1) == y) " in text
     assert "    m1 = beta1 * m1 + (1 - beta1) * dW1 " in text
     assert "    W1 = W1 - lr / (1 - beta1 ** step1) * m1 / add1 " in text
 

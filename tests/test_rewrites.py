@@ -21,7 +21,7 @@ def program_of(function: Callable[..., Any], *arrays: np.ndarray) -> Program:
     trace = traced(function, arrays, {})
     inputs = [source.value for source in trace.tracer.sources]
     outputs = [target.value for target in trace.targets]
-    return Program(inputs, trace.tracer.lines, outputs, list(trace.tracer.constants.values()))
+    return Program(inputs, trace.tracer.lines, outputs, [value for _, value in trace.tracer.constants.values()])
 
 
 def computed(program: Program, *arrays: np.ndarray) -> list[Any]:

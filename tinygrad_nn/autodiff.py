@@ -267,7 +267,7 @@ def _run_hooks(node: Node, g: Any, lift: Lift) -> Any:
     """Return the cotangent after the node's hooks, each of which is handed a copy of its own."""
     assert node.hooks is not None
     if isinstance(raw(g), TracedArray):
-        raise CompileError(hook_in_trace())
+        raise CompileError(hook_in_trace(next(iter(node.hooks.values()))))
     for hook in list(node.hooks.values()):
         recorded = not isinstance(g, (np.ndarray, np.generic))
         with users_code():

@@ -515,10 +515,12 @@ def fails_unmutated() -> str:
     return "the test fails as it is, before any rule was mutated; mutate_rules needs one that passes"
 
 
-def hook_in_trace() -> str:
-    """Return why a hook can't be part of a program."""
+def hook_in_trace(hook: Any) -> str:
+    """Return why a hook can't be part of a program, and where it is defined."""
+    code = getattr(hook, "__code__", None)
+    place = "" if code is None else f", {hook.__name__} of {code.co_filename}:{code.co_firstlineno}"
     return (
-        "a tensor of this step has a hook, and what a hook does besides its result would be lost in a program; "
+        f"a tensor of this step has a hook{place}, and what a hook does besides its result would be lost in a program; "
         "write what it does with the gradient in the step itself, and remove the hook"
     )
 
@@ -528,6 +530,14 @@ def value_read(what: str, line: str) -> str:
     return (
         f"{what} at {line}: a program can't depend on a value that Python reads. Return it from the step and read it "
         "there; choose by np.where instead of if; pass as a plain argument what Python has to know"
+    )
+
+
+def no_method(name: str, line: str) -> str:
+    """Return that an array's method or attribute can't be part of a program, where it is used, and what to write."""
+    return (
+        f".{name} of an array at {line} can't be part of a program; write it with NumPy's functions, operators and "
+        "x[index] = value"
     )
 
 
@@ -602,6 +612,14 @@ def constant_written(line: str) -> str:
     return (
         f"an array that the compiled function computes with, a constant of its program, was written into after it was "
         f"read, found at {line}; write into a copy, x = x.copy(), before each use"
+    )
+
+
+def random_numbers() -> str:
+    """Return that a function drew random numbers while it was traced, and what to write."""
+    return (
+        "the compiled function draws random numbers: its program would compute with those of the first call for good. "
+        "Draw them outside, and pass them as an argument"
     )
 
 

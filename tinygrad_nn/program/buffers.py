@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from .values import Line, Program, Value
 
@@ -19,10 +20,18 @@ def takes_out(line: Line) -> bool:
 
 @dataclass
 class Plan:
-    """The offset of every planned value in one block of memory of `nbytes` bytes, and who shares whose."""
+    """The offset of every planned value in one block of memory of `nbytes` bytes.
+
+    Those in `inside` lie in the memory of an output that is elsewhere: the output then takes their place.
+    """
 
     offsets: dict[Value, int] = field(default_factory=dict)
+    inside: dict[Value, Value] = field(default_factory=dict)
     nbytes: int = 0
+
+    def place(self, value: Value) -> Any:
+        """Return what two values have in common that lie in the same memory; None of one that has no place here."""
+        return self.offsets.get(value, self.inside.get(value))
 
 
 def last_reads(program: Program) -> dict[Value, int]:
@@ -44,11 +53,11 @@ def planned(program: Program, elsewhere: set[Value]) -> Plan:
     """
     last = last_reads(program)
     memory = _Memory()
-    plan = Plan()
+    plan = Plan(inside=_inside(program, elsewhere, last))
     for number, line in enumerate(program.lines):
         dying = {v.root for v in line.reads() if v.root in plan.offsets and last[v.root] == number}
         for output in line.outputs:
-            if output in elsewhere or not takes_out(line):
+            if output in elsewhere or output in plan.inside or not takes_out(line):
                 continue
             over = next((v for v in _overwritable(line, output) if v in dying), None)
             if over is not None:
@@ -63,6 +72,23 @@ def planned(program: Program, elsewhere: set[Value]) -> Plan:
             memory.free(value)
     plan.nbytes = memory.top
     return plan
+
+
+def _inside(program: Program, elsewhere: set[Value], last: dict[Value, int]) -> dict[Value, Value]:
+    """Return what is computed on the way to an output, in the memory of the output."""
+    makers = {output: line for line in program.lines for output in line.outputs}
+    inside: dict[Value, Value] = {}
+    for number, line in reversed(list(enumerate(program.lines))):
+        for output in line.outputs:
+            target = output if output in elsewhere else inside.get(output)
+            if target is None or not takes_out(line):
+                continue
+            for value in _overwritable(line, output):
+                planned = value in makers and takes_out(makers[value]) and value not in elsewhere
+                if planned and last[value] == number:
+                    inside[value] = target
+                    break
+    return inside
 
 
 def _overwritable(line: Line, output: Value) -> list[Value]:

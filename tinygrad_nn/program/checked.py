@@ -120,7 +120,7 @@ def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str,
         ):
             found.append((" ".join(emitter.written(line)), line.where))
 
-    emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+    emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
     step, _ = probed(emitter, probe)
     step(*replay.fetch(flat), *[np.empty_like(v.concrete) for v in lowered.outs])
     return found[0] if found else ("", "")

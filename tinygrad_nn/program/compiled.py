@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
 from os import PathLike
 from threading import RLock
 from types import MethodType
@@ -130,7 +131,8 @@ class Compiled:
         named(program, trace.tracer, trace.result, self.function)
         replay = Replay(trace, program, self.name)
         compiling = clock.lap()
-        result = checked(replay, flat, clock.pausing(lambda: self._itself(args, kwargs)), self.exact)
+        with replay.lock:
+            result = checked(replay, flat, clock.pausing(lambda: self._itself(args, kwargs)), self.exact)
         reason = f"the program before does not hold: {failed}" if failed else "other arguments"
         replay.made = Made(
             reason if self.programs else "the first call", described(key[1]), tracing, compiling, clock.lap(), eager
@@ -186,8 +188,7 @@ class Compiled:
     def profile(self, *args: Any, **kwargs: Any) -> Profile:
         """Print the program for these arguments with the median time of each line, and return the times.
 
-        It runs on copies: no argument, parameter or state is changed. Raises CompileError where no program is
-        for such arguments.
+        No argument, parameter or state is changed. Raises CompileError where no program is for such arguments.
         """
         self._newest()
         flat: list[Any] = []
@@ -227,7 +228,7 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
         flat.append(tree)
         return kind
     if kind is dict:
-        return dict, *[(name, _kind(x, flat)) for name, x in tree.items()]
+        return dict, *[(type(name), name, _kind(x, flat)) for name, x in tree.items()]
     if isinstance(tree, np.generic):
         flat.append(tree)
         return kind
@@ -238,8 +239,20 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
 
     if isinstance(tree, Iterator):
         raise CompileError(iterator_argument(kind.__name__))
+    found = _static(tree)
     try:
-        hash(tree)
+        hash(found)
     except TypeError:
         raise CompileError(unhashable(kind.__name__)) from None
-    return kind, tree
+    return found
+
+
+def _static(x: Any) -> Any:
+    """Return what a hashable object has in common with others that share a program: 1 and 1.0 are not the same."""
+    if isinstance(x, tuple):
+        return type(x), *map(_static, x)
+    if isinstance(x, frozenset):
+        return frozenset, frozenset(map(_static, x))
+    if is_dataclass(x) and not isinstance(x, type):
+        return type(x), x, *[_static(getattr(x, f.name)) for f in fields(x) if f.compare]
+    return type(x), x

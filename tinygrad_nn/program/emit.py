@@ -17,8 +17,8 @@ from .values import Line, Program, Value
 _HEAD = '''"""{title}
 
 `build(constants)` sets memory aside and returns `step`, which computes without allocating
-wherever NumPy can write into memory that is there. `step` raises Unusual where this program does
-not hold, before it changes anything.
+wherever NumPy can write into memory that is there. `step` changes no input, and raises Unusual
+where this program does not hold.
 """
 
 {imports}
@@ -70,21 +70,23 @@ class Names:
 class Emitter:
     """Writes one program: where its values lie, and line by line how they are computed."""
 
-    def __init__(self, program: Program, plan: Plan, outs: dict[Value, str], commit: int) -> None:
-        self.program, self.plan, self.commit = program, plan, commit
+    def __init__(self, program: Program, plan: Plan, outs: dict[Value, str]) -> None:
+        self.program, self.plan = program, plan
         self.names = Names()
         for value in program.inputs:
             self.names.of(value)
         self.outs = {value: self.names.new(wish) for value, wish in outs.items()}
-        self.names.found |= self.outs
+        self.names.found |= self.outs | {value: self.outs[target] for value, target in plan.inside.items()}
         self.functions = Embedding(self.names.new, whole_literal)
         self.large: list[Value] = []
         self.built: set[Value] = set()
         self.head: list[str] = []
 
     def source(self, title: str, probe: bool = False) -> str:
-        """Return the whole file; with `probe`, a global `probe` is told the number and the results of each line
-        when it is done, and None where lines begin.
+        """Return the whole file.
+
+        With `probe`, a global `probe` is told the number and the results of each line when it is done, and None
+        before the first.
         """
         self.set_aside()
         body = self.body(probe)
@@ -143,20 +145,16 @@ class Emitter:
 
     def body(self, probe: bool) -> list[str]:
         """Return the lines of `step`."""
-        found: list[list[str]] = [[], []]
+        found = ["probe(None)"] if probe else []
         for number, line in enumerate(self.program.lines):
             if line.outputs and all(o in self.built and o.base is not None for o in line.outputs):
                 continue
-            part = found[number >= self.commit]
-            part += self.written(line)
+            found += self.written(line)
             if probe:
-                part.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
+                found.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
         returned = ", ".join(self.names.of(v) for v in self.program.outputs if v not in self.outs)
         guarded = ["with np.errstate(invalid='raise', divide='ignore', over='ignore', under='ignore'):"]
-        begun = ["probe(None)"] if probe else []
-        guarded += [f"    {line}" for line in [*begun, *found[0]]] or ["    pass"]
-        if found[1]:
-            guarded += ["with np.errstate(all='ignore'):", *[f"    {line}" for line in [*begun, *found[1]]]]
+        guarded += [f"    {line}" for line in found or ["pass"]]
         return [*guarded, f"return ({returned}{',' if returned else ''})"]
 
     def written(self, line: Line) -> list[str]:
@@ -207,8 +205,8 @@ class Emitter:
 
     def same_memory(self, value: Any, target: Value) -> bool:
         """Return whether a line's result lies where that operand lies."""
-        offsets = self.plan.offsets
-        return isinstance(value, Value) and value in offsets and offsets[value] == offsets.get(target)
+        place = self.plan.place(value) if isinstance(value, Value) else None
+        return place is not None and place == (target if target in self.outs else self.plan.place(target))
 
     def assigned(self, line: Line) -> str:
         """Return a line as an assignment to the names of its outputs."""

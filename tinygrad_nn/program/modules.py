@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import pickle
 from collections.abc import Iterator
 from operator import is_
 from types import CodeType, FunctionType, MethodType
 from typing import Any
+
+import numpy as np
 
 from ..nn.module import Module
 from ..tensors import Tensor
@@ -22,13 +25,16 @@ class Seen:
         self.of: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self.lists: list[tuple[Any, list[Any]]] = []
         self.found: set[int] = set()
+        self.generators: list[tuple[Any, bytes]] = []
         left = [(root, False) for root in roots]
         while left:
             x, inside = left.pop()
             if id(x) in self.found or not isinstance(x, _WALKED):
                 continue
             self.found.add(id(x))
-            if isinstance(x, Module):
+            if isinstance(x, _GENERATORS):
+                self.generators.append((x, pickle.dumps(x)))
+            elif isinstance(x, Module):
                 self.of.append((vars(x), dict(vars(x))))
             elif inside and isinstance(x, (list, dict)) and _owned(x):
                 self.lists.append((x, _owned(x)))
@@ -41,6 +47,10 @@ class Seen:
                 del then[name]
         self.of = [(now, then) for now, then in self.of if then]
         self.lists = [(x, owned) for x, owned in self.lists if list(map(id, _owned(x))) == list(map(id, owned))]
+
+    def drew(self) -> bool:
+        """Return whether a generator of random numbers was used meanwhile."""
+        return any(pickle.dumps(x) != then for x, then in self.generators)
 
     def unchanged(self) -> bool:
         """Return whether all attributes are what they were."""
@@ -76,7 +86,7 @@ def _parts(x: Any) -> Iterator[Any]:
         yield from (x.__self__, x.__func__)
     elif isinstance(x, functools.partial):
         yield from (x.func, x.args, x.keywords)
-    else:
+    elif isinstance(x, FunctionType):
         for cell in x.__closure__ or ():
             try:
                 yield cell.cell_contents
@@ -84,7 +94,10 @@ def _parts(x: Any) -> Iterator[Any]:
                 continue
         yield x.__defaults__
         if not x.__code__.co_filename.startswith(PACKAGES):
-            yield from [x.__globals__.get(name) for name in _names(x.__code__)]
+            names = list(_names(x.__code__))
+            yield from map(x.__globals__.get, names)
+            if "random" in names:
+                yield np.random.mtrand._rand  # that of np.random.normal and the like
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -94,4 +107,5 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(inner)
 
 
-_WALKED = (Module, dict, list, tuple, MethodType, functools.partial, FunctionType)
+_GENERATORS = (np.random.Generator, np.random.RandomState)
+_WALKED = (Module, dict, list, tuple, MethodType, functools.partial, FunctionType, *_GENERATORS)

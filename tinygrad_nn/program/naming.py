@@ -31,8 +31,10 @@ def named(lowered: Lowered, tracer: Tracer, result: Any, function: Callable[...,
     for source in lowered.sources:
         value = source.value
         value.name = value.name or known.get(id(source.owner)) or known.get(id(value.concrete)) or _of_source(source)
+    for array, value in tracer.constants.values():
+        value.name = value.name or known.get(id(array), "")
     for value in lowered.program.constants:
-        value.name = value.name or known.get(id(value.concrete)) or _of_constant(value.concrete)
+        value.name = value.name or _of_constant(value.concrete)
     names = _Names(lowered, tracer)
     names.of_results(dict(_keys(result)))
     names.of_lines()

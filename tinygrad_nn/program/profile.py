@@ -53,7 +53,7 @@ class Profile:
 
 
 def profiled(replay: Replay, flat: list[Any]) -> Profile:
-    """Return the profile of a program on copies of its inputs. Raises what the program raises.
+    """Return the profile of a program. Raises what the program raises.
 
     With workers, it is that of the first tile alone.
     """
@@ -61,11 +61,10 @@ def profiled(replay: Replay, flat: list[Any]) -> Profile:
     with replay.lock:
         inputs = replay.fetch(flat)
     if lowered.team is None:
-        emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+        emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
     else:
         emitter, inputs = lowered.team.first_tile(inputs)
         name = f"{name}, one of {len(lowered.team.spans)} tiles"
-    inputs = [np.array(x) if isinstance(x, np.ndarray) else x for x in inputs]
     outs = [np.empty_like(v.concrete) for v in emitter.outs]
     marks: list[tuple[int | None, float]] = []
 

@@ -7,13 +7,13 @@ import functools
 import operator
 import sys
 from collections.abc import Callable
-from threading import RLock
 from typing import Any
 
 import numpy as np
 
 from ..tensors import Tensor, make
 from .emit import Emitter
+from .locks import Locks
 from .lowering import Lowered
 from .report import Made
 from .tracer import Source, Target
@@ -24,8 +24,8 @@ class Replay:
     """A traced program, ready to run.
 
     Arrays that are changed or returned are written into again at the next replay only if nobody else
-    refers to them by then. A program that changes something runs in one thread at a time, each of the
-    others may run in several.
+    refers to them by then. Programs that change the same tensors or optimisers run one at a time, those
+    that change nothing may run in several threads.
     """
 
     made: Made
@@ -33,7 +33,7 @@ class Replay:
     def __init__(self, trace: Trace, lowered: Lowered, title: str) -> None:
         self.lowered, self.result, self.trace, self.name = lowered, trace.result, trace, title
         self.outs = [*lowered.outs, *lowered.batch]
-        emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+        emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
         self.source = emitter.source(f"{title}, as a program of NumPy calls.")
         space: dict[str, Any] = dict(emitter.functions.missing)
         exec(builtins.compile(self.source, f"<{title}>", "exec"), space)
@@ -41,13 +41,13 @@ class Replay:
         constants = [v.concrete for v in emitter.large]
         self.build: Callable[[], Any] = functools.partial(space["build"], constants)
         self.steps = [self.step()]
-        self.lock = RLock()
+        self.lock = Locks(self._changed())
         glue = Glue(self)
         text = glue.text()
         space = glue.space()
         exec(builtins.compile(text, f"<around {title}>", "exec"), space)
         self.fetch, self.run = space["fetch"], space["run"]
-        self.pure = all(t.kind == "result" for t in lowered.targets)
+        self.pure = not trace.cleared and all(t.kind == "result" for t in lowered.targets)
 
     def __call__(self, flat: list[Any]) -> Any:
         """Return the function's result. Raises Unusual or FloatingPointError, having changed nothing."""
@@ -62,6 +62,11 @@ class Replay:
                 return self.run(flat, *step)
         finally:
             self.steps.append(step)
+
+    def _changed(self) -> list[Any]:
+        """Return the tensors and optimisers that the program changes, but for arguments."""
+        owners = [t.owner for t in self.lowered.targets if t.kind != "result"] + self.trace.cleared
+        return [x for x in owners if not isinstance(x, int)]
 
     def forget(self) -> None:
         """Let go of what the lines computed when they were traced: nobody reads it any more."""

@@ -163,16 +163,13 @@ def flops(line: Line) -> int | None:
 def memory(lowered: Lowered) -> dict[str, int]:
     """Return how many bytes a program holds, by what for."""
     program, plan = lowered.program, lowered.plan
-    old = {(s.kind, id(s.owner), s.key) for s in lowered.sources}
-    inputs_memory = {t.value for t in lowered.targets if (t.kind, id(t.owner), t.key) in old}
-    outs = [*lowered.outs, *lowered.batch]
 
     def allocated(value: Value) -> bool:
-        return value.base is None and value not in plan.offsets and value not in lowered.outs
+        return value.base is None and plan.place(value) is None and value not in lowered.outs
 
     return {
         "block": plan.nbytes + _of_workers(lowered.team),
-        "outputs": sum(v.nbytes for v in outs if v not in inputs_memory),
+        "outputs": sum(v.nbytes for v in [*lowered.outs, *lowered.batch]),
         "constants": sum(v.nbytes for part, _ in _parts(lowered) for v in _used_constants(part)),
         "allocated": most_alive(program, allocated),
     }
@@ -225,7 +222,7 @@ def described(kind: Any) -> str:
     if isinstance(first, type) and issubclass(first, (tuple, list)):
         return ", ".join(map(described, rest))
     if first is dict:
-        return ", ".join([f"{name}={described(x)}" for name, x in rest])
+        return ", ".join([f"{name}={described(x)}" for _, name, x in rest])
     if first is Tensor:
         return f"{first.__name__} {kind[2]} {kind[1]}" if len(kind) > 2 else f"argument {kind[1]} again"
     if isinstance(first, tuple):

@@ -54,7 +54,7 @@ class Module:
     def __init__(self, replay: Replay, name: str) -> None:
         self.replay, self.lowered, self.name = replay, replay.lowered, name
         lowered = self.lowered
-        self.emitter = Emitter(lowered.program, lowered.plan, lowered.outs, lowered.commit)
+        self.emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
         self.names = {source.value: self.emitter.names.of(source.value) for source in lowered.sources}
         of_kind = {"hyperparameter": "numbers", "argument": "arguments"}
         self.arguments: list[Source] = []
@@ -108,7 +108,8 @@ class Module:
         ]
         lines += [f"    {line}" for line in self.fetched()]
         lines += [f"    step = steps.pop() if steps else build({'constants' * bool(self.emitter.large)})"]
-        given = [self.names[s.value] for s in self.lowered.sources] + [self.room(t) for t in self.written()]
+        given = [self.names[s.value] for s in self.lowered.sources]
+        given += [self.emitter.names.of(t.value) for t in self.written()]
         values = [self.emitter.names.of(v) for v in self.lowered.program.outputs if v not in self.lowered.outs]
         target = f"{', '.join(values)}{',' if len(values) == 1 else ''} = " if values else ""
         lines += ["    try:", textwrap.indent(_wrapped(f"{target}step(", given, ")"), "        ")]
@@ -126,11 +127,6 @@ class Module:
         targets = {t.value: t for t in self.lowered.targets}
         return [targets[value] for value in self.lowered.outs]
 
-    def room(self, target: Target) -> str:
-        """Return the name of the array that an output is written into."""
-        old = self.replaced.get(target)
-        return self.emitter.names.of(target.value) if old is None else self.names[old.value]
-
     def gradients(self) -> list[Target]:
         """Return the targets that are gradients, but for those that are added to gradients that are given."""
         return [t for t in self.lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
@@ -147,23 +143,20 @@ class Module:
             elif source in self.parameters or value.dtype is not None:
                 given = given if source in self.parameters else name
                 found.append(f"{name} = {given if value.dtype is None else f'{literal(value.dtype)}({given})'}")
-        for target in self.written():
-            if self.replaced.get(target) is None:
-                found.append(f"{self.emitter.names.of(target.value)} = {_empty(target.value)}")
-        return found
+        return [*found, *[f"{self.emitter.names.of(t.value)} = {_empty(t.value)}" for t in self.written()]]
 
     def delivered(self) -> list[str]:
-        """Return the lines that put into dictionaries what the program changed, but for what it wrote in place."""
+        """Return the lines that put what the program changed where it belongs."""
         found = []
         for target in self.lowered.targets:
-            old, in_place = self.replaced.get(target), target.value in self.lowered.outs
-            if target.kind in ("array", "state") or (target.kind == "gradient" and old is not None):
-                new = self.emitter.names.of(target.value).removesuffix("_out")
-                name = new if old is None else self.names[old.value]
-                if old is not None and old.value.is_array and not in_place:
-                    found.append(f"{name}[...] = {self.emitter.names.of(target.value)}")
-                elif old is None or not in_place:
-                    found.append(f"parameters[{name!r}] = {self.emitter.names.of(target.value)}")
+            new, old = self.emitter.names.of(target.value), self.replaced.get(target)
+            if old in self.arguments:
+                found.append(f"{self.names[old.value]}[...] = {new}")
+            elif old is not None:
+                new = f"np.asarray({new})" if old.value.is_array and not target.value.is_array else new
+                found.append(f"parameters[{self.names[old.value]!r}] = {new}")
+            elif target.kind in ("array", "state"):
+                found.append(f"parameters[{new.removesuffix('_out')!r}] = {new}")
         entries = [f"{self.of(t)!r}: {self.emitter.names.of(t.value)}" for t in self.gradients()]
         if entries:
             found += ["if gradients is not None:", textwrap.indent(_wrapped("gradients |= {", entries, "}"), "    ")]
@@ -200,8 +193,7 @@ class Module:
             lines.append("    parameters: a dictionary of these, by default the one in this module, as it was saved")
         changed = {old.value for old in self.replaced.values() if old is not None}
         for value in [s.value for s in self.parameters]:
-            ends = ", updated in place" if value.is_array else ", updated"
-            lines.append(f"        {_kind(value, self.names[value])}{ends if value in changed else ''}")
+            lines.append(f"        {_kind(value, self.names[value])}{', replaced' if value in changed else ''}")
         for source in self.numbers:
             lines.append(f"    {self.names[source.value]}: a number, {literal(_present(source))} unless it is given")
         lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients() else []

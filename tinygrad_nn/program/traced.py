@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..arrays import TracedArray
-from ..errors import CompileError, value_read, written_view
+from ..errors import CompileError, no_method, value_read, written_view
 from ..tensors import Tensor
 from .functions import (
     ADDED_AT,
@@ -88,10 +88,10 @@ class _Dispatching(TracedArray):
         return self.tracer.call(of_numpy(function), args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise CompileError(value_read("an array made of it", users_line()))
+        self._read("an array made of it")
 
     def _read(self, what: str) -> NoReturn:
-        raise CompileError(value_read(what, users_line()))
+        raise self.tracer.refusal(value_read(what, users_line()))
 
 
 _ASARRAY = Function("np.asarray", np.asarray, "operator")
@@ -104,6 +104,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
 
+    __class__ = property(lambda self: np.ndarray if self.value.is_array else Traced)
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)
     ndim = property(lambda self: len(self.value.shape))
@@ -162,6 +163,15 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def __index__(self) -> int:
         self._read("an index of Python's")
 
+    def __round__(self, digits: int | None = None) -> Any:
+        self._read("round(...)")
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
     def item(self, *args: Any) -> Any:
         """Raise CompileError."""
         self._read("item()")
@@ -171,9 +181,11 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         self._read("tolist()")
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name not in _METHODS:
-            raise AttributeError(f"an array has no {name!r} while a program is traced", name=name, obj=self)
-        return functools.partial(_METHODS[name], self)
+        if name in _METHODS:
+            return functools.partial(_METHODS[name], self)
+        if hasattr(np.ndarray, name) and not name.startswith("__"):
+            raise self.tracer.refusal(no_method(name, users_line()))
+        raise AttributeError(f"an array has no {name!r}", name=name, obj=self)
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Return the entries in another shape."""

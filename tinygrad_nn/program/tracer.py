@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -91,10 +90,11 @@ class Target:
 
 @dataclass
 class Progress:
-    """Whether the function still runs, and whether something invalid was computed, as 0 * inf is."""
+    """Whether the function still runs, whether something invalid was computed, as 0 * inf is, and what was refused."""
 
     open: bool = True
     singular: bool = False
+    refusal: CompileError | None = None
 
 
 @dataclass(eq=False)
@@ -112,8 +112,7 @@ class Tracer(Watcher):
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.sources: list[Source] = []
-        self.constants: dict[int, Value] = {}
-        self.checksums: dict[int, int] = {}
+        self.constants: dict[int, tuple[np.ndarray, Value]] = {}
         self.handles: dict[int, Handle] = {}
         self.viewed: set[Value] = set()
         self.numbers: dict[Any, Number] = {}
@@ -167,6 +166,11 @@ class Tracer(Watcher):
                 self.lines.append(Line(SHAPE, (value,), {}, (shape,), users_line()))
                 self._guard(shape, value.shape)
 
+    def refusal(self, reason: str) -> CompileError:
+        """Return the error to raise, and remember it: NumPy, or the function, may catch it."""
+        self.progress.refusal = CompileError(reason)
+        return self.progress.refusal
+
     def _alarmed(self, kind: str, flag: int) -> None:
         self.progress.singular = True
 
@@ -180,13 +184,18 @@ class Tracer(Watcher):
         return next((v for v in reads if v.is_array and np.may_share_memory(v.concrete, part)), None)
 
     def constant(self, array: np.ndarray) -> Value:
-        """Return the value of an array that is not traced."""
+        """Return the value of an array that is not traced: as it is now, whatever is written into it later.
+
+        Raises CompileError if it was written into since it was read: the function may have read that, too.
+        """
         if id(array) not in self.constants:
-            self.constants[id(array)] = Value(array)
-            self.checksums[id(array)] = _checksum(array)
-        elif self.checksums[id(array)] != _checksum(array):
+            frozen = array.flags.owndata and not array.flags.writeable
+            self.constants[id(array)] = array, Value(array if frozen else array.copy(order="K"))
+        value = self.constants[id(array)][1]
+        floats = array.dtype.kind in "fcmM"
+        if array.dtype.kind != "O" and not np.array_equal(array, value.concrete, equal_nan=floats):
             raise CompileError(errors.constant_written(users_line()))
-        return self.constants[id(array)]
+        return value
 
     def assumed(self, value: Value) -> bool:
         """Let the program stop where a truth that the library relied on does not hold, and return it."""
@@ -216,11 +225,13 @@ class Tracer(Watcher):
 
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Return what an operation computes, line by line or as one line of its own."""
+        refused = self.progress.refusal
         try:
             return operation.run(arrays, parameters)
         except Exception as error:
             if not _is_of_the_trace(error):
                 raise
+            self.progress.refusal = refused
             return self.opaque(operation, arrays, parameters)
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
@@ -252,6 +263,7 @@ class Tracer(Watcher):
 
     def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
         """Return a cotangent with what a rule adds into it, line by line or as one line."""
+        refused = self.progress.refusal
         total = Buffer(self, held.value if isinstance(held, Traced) else self.constant(np.asarray(held)))
         try:
             rule.into(total, g, saved)
@@ -259,6 +271,7 @@ class Tracer(Watcher):
         except Exception as error:
             if not _is_of_the_trace(error):
                 raise
+            self.progress.refusal = refused
 
         def computed(held: Any, *more: Any) -> Any:
             total = np.array(held)
@@ -316,7 +329,7 @@ class Tracer(Watcher):
         """Raise CompileError, unless the library itself asks for one number: the program is then for that number."""
         array = self.array(tensor)
         if array.size != 1 or not in_package(3):
-            raise CompileError(errors.value_read(what, users_line()))
+            raise self.refusal(errors.value_read(what, users_line()))
         self.guarded(array.value, array.value.concrete.item())
         return array.value.concrete
 
@@ -370,10 +383,6 @@ def _settings(owner: Any) -> dict[str, Any]:
     names -= owner.hyperparameters().keys()
     plain = {name: getattr(owner, name) for name in sorted(names)}
     return {name: x for name, x in plain.items() if isinstance(x, (int, float, str, type(None)))}
-
-
-def _checksum(array: np.ndarray) -> int:
-    return zlib.crc32(array.tobytes()) if array.flags.writeable and array.dtype.kind != "O" else 0
 
 
 def _leaf(node: Any) -> Value | None:

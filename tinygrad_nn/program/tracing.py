@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import CellType
@@ -55,8 +55,7 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     arguments = _Arguments(tracer, argument_names(function, args, kwargs))
     stand_ins = arguments.replaced((args, kwargs))
     try:
-        with tracer.running():
-            result = function(*stand_ins[0], **stand_ins[1])
+        result = _ran(function, stand_ins, tracer)
         if any(id(h.tensor) in arguments.twins for h in tracer.handles.values()):
             raise CompileError(errors.captured_argument())
         if _is_recorded(result, tracer):
@@ -64,8 +63,10 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         targets: list[Target] = []
         result = _results(result, targets, tracer)
         _changed(tracer, targets)
-        for value in list(tracer.constants.values()):
-            tracer.constant(value.concrete)
+        for array, _ in list(tracer.constants.values()):
+            tracer.constant(array)
+        if modules.drew():
+            raise CompileError(errors.random_numbers())
         _forget_what_was_made_inside(tracer)
         handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
         cleared = [h.owner for h in handles if h.sets_gradient and h.tensor._grad is None and h.gradient is not None]
@@ -74,6 +75,21 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         tracer.restore()
     modules.settle()
     return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer), modules)
+
+
+def _ran(function: Callable[..., Any], stand_ins: Any, tracer: Tracer) -> Any:
+    """Return what the function returns. Raises CompileError where it read a value, even if that was caught."""
+    try:
+        with tracer.running():
+            result = function(*stand_ins[0], **stand_ins[1])
+    except Exception as error:
+        refusal = tracer.progress.refusal
+        if refusal is None or refusal is error:
+            raise
+        raise refusal from error
+    if tracer.progress.refusal is not None:
+        raise tracer.progress.refusal
+    return result
 
 
 class _Arguments:
@@ -147,8 +163,8 @@ def _results(tree: Any, targets: list[Target], tracer: Tracer) -> Any:
 
 def _parts(x: Any) -> list[Any]:
     """Return what an object holds: its attributes, its entries, and what a function refers to."""
-    if isinstance(x, (set, frozenset)):
-        return list(x)
+    if isinstance(x, Collection) and not isinstance(x, (str, bytes, bytearray, range)):
+        return [*x, *(x.values() if isinstance(x, Mapping) else ())]
     cells = [cell.cell_contents for cell in getattr(x, "__closure__", None) or () if cell != CellType()]
     slots = [name for kind in type(x).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(x, name)]
     return [*getattr(x, "__dict__", {}).values(), *[getattr(x, name) for name in slots], *cells]
@@ -197,7 +213,7 @@ def _forget_what_was_made_inside(tracer: Tracer) -> None:
     """Take tensors that the function made of numbers, and that nobody holds any more, for constants."""
     inside = {id(h.tensor) for h in tracer.handles.values() if h.place is None and not h.lasts}
     made = [s for s in tracer.sources if s.kind == "array" and id(s.owner) in inside]
-    tracer.constants |= {id(s.value): s.value for s in made}
+    tracer.constants |= {id(s.value): (s.value.concrete, s.value) for s in made}
     tracer.sources = [s for s in tracer.sources if s not in made]
 
 

@@ -152,12 +152,12 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def over_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return nested lists, tuples, dicts and slices with `function` applied to all that they hold."""
+    """Return nested lists, tuples, dicts and slices with `function` applied to all that they hold; no other kinds."""
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*[over_leaves(function, part) for part in tree])
     if isinstance(tree, (list, tuple)):
         return type(tree)([over_leaves(function, part) for part in tree])
-    if isinstance(tree, dict):
+    if type(tree) is dict:
         return {key: over_leaves(function, part) for key, part in tree.items()}
     if isinstance(tree, slice):
         return slice(*[over_leaves(function, part) for part in (tree.start, tree.stop, tree.step)])

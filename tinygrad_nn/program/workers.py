@@ -95,8 +95,7 @@ class _Written:
 
     def emitter(self) -> Emitter:
         """Return what writes the program."""
-        program = self.tile.program
-        return Emitter(program, self.plan, self.outs, len(program.lines))
+        return Emitter(self.tile.program, self.plan, self.outs)
 
     def given(self, inputs: tuple[Any, ...], low: int, high: int) -> list[Any]:
         """Return the program's inputs for the samples from `low` to `high`."""
