@@ -327,3 +327,17 @@ def test_results_in_other_containers(kind: Any) -> None:
     for x in (X, tg.tensor(X)):
         with pytest.raises(CompileError, match=rf"returns a {name}.*make the {name} of them outside"):
             tg.compile(lambda x: kind(entries(x * 2)))(x)
+
+
+def test_what_the_library_refuses_it_refuses_while_tracing_and_later() -> None:
+    logits = np.zeros((4, 3))
+    f = tg.compile(lambda labels: tg.cross_entropy(tg.as_tensor(logits), labels))
+    wrong, right = np.array([0, 2, 3, 1]), np.array([0, 2, 0, 1])
+    for labels in (wrong, right, wrong, right):
+        if labels is wrong:
+            with pytest.raises(ValueError, match=r"label 3 at \(2,\) names no class"):
+                f(labels)
+        else:
+            assert f(labels).item() == pytest.approx(np.log(3))
+    with pytest.raises(ValueError, match="probabilities, from 0 to 1"):
+        tg.compile(tg.binary_cross_entropy)(tg.tensor([1.5]), np.ones(1))

@@ -68,6 +68,45 @@ def test_results_that_hold_the_batch_are_whole() -> None:
         np.testing.assert_allclose(a.data, b.data, rtol=1e-12)
 
 
+def test_a_classifier_is_trained_in_tiles() -> None:
+    def trained(workers: int | None) -> list[np.ndarray]:
+        layers = [
+            {"input_dim": 2, "output_dim": 7, "activation": "relu"},
+            {"input_dim": 7, "output_dim": 5, "activation": "softmax"},
+        ]
+        network = tg.nn.DenseNetwork(layers, seed=2)
+        optimizer = tg.optim.SGD(network.parameters(), lr=0.5, momentum=0.9)
+
+        @tg.compile(workers=workers)
+        def step(X: Any, labels: Any) -> Any:
+            loss = tg.cross_entropy(network.logits(X), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        X, _ = batch()
+        labels = np.arange(ROWS) ** 2 % 5
+        losses = [step(np.roll(X, n, axis=0), np.roll(labels, n)).item() for n in range(4)]
+        assert losses[3] < losses[0]
+        with pytest.raises(ValueError, match=r"label 5 at \(8000,\) names no class"):
+            step(X, np.where(np.arange(ROWS) == 8000, 5, labels))
+        return [np.array(losses), *[p.data for p in network.parameters()]]
+
+    for whole, split in zip(trained(None), trained(2), strict=True):
+        np.testing.assert_allclose(split, whole, rtol=0, atol=1e-12 * np.abs(whole).max())
+
+
+def test_entries_are_picked_from_rows_only_where_places_are_judged() -> None:
+    starts = np.arange(40) * 2
+
+    def picked(X: Any, places: Any) -> Any:
+        return tg.as_tensor(X).reshape(-1)[starts + places].sum()
+
+    with pytest.raises(CompileError, match=r"np.reshape at .*test_compile_workers\.py.* couples the samples"):
+        tg.compile(picked, workers=2)(batch(rows=40)[0], np.zeros(40, int))
+
+
 def test_what_all_samples_have_in_common_is_not_cut() -> None:
     def function(X: Any, scale: Any, weights: Any) -> Any:
         return tg.grad(lambda w: (scale * (tg.as_tensor(X) @ w) ** 2).mean())(weights)

@@ -37,7 +37,9 @@ class Replay:
         self.source = emitter.source(f"{title}, as a program of NumPy calls.")
         space: dict[str, Any] = dict(emitter.functions.missing)
         exec(builtins.compile(self.source, f"<{title}>", "exec"), space)
-        self.unusual = space["Unusual"]
+        self.raises = space["Unusual"]
+        tiles = lowered.team.unusual if lowered.team is not None else ()
+        self.unusual: tuple[type[Exception], ...] = (self.raises, FloatingPointError, *tiles)
         constants = [v.concrete for v in emitter.large]
         self.build: Callable[[], Any] = functools.partial(space["build"], constants)
         self.steps = [self.step()]
@@ -50,7 +52,7 @@ class Replay:
         self.pure = not trace.cleared and all(t.kind == "result" for t in lowered.targets)
 
     def __call__(self, flat: list[Any]) -> Any:
-        """Return the function's result. Raises Unusual or FloatingPointError, having changed nothing."""
+        """Return the function's result. Raises one of `unusual`, having changed nothing."""
         try:
             step = self.steps.pop()
         except IndexError:
@@ -96,7 +98,7 @@ class Glue:
     def space(self) -> dict[str, Any]:
         """Return what the code refers to."""
         return {
-            "refs": sys.getrefcount, "is_": operator.is_, "make": make, "Unusual": self.replay.unusual,
+            "refs": sys.getrefcount, "is_": operator.is_, "make": make, "Unusual": self.replay.raises,
             "renewed": self.renewed, "renewed_gradient": self.renewed_gradient, "asarray": np.asarray,
         } | dict(self._owners())  # fmt: skip
 

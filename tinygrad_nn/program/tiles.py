@@ -23,13 +23,16 @@ class Axes:
     """Along which axis each value holds the batch.
 
     A value may also be a TOTAL over the batch, or be computed from one; or be LOCAL, which is of a tile
-    alone and good for guards only. `constants` are those that hold a number for each sample.
+    alone and good for guards only, first made so by a line of `mixed`. `constants` are those that hold a number for
+    each sample, `starts` those where the rows of a flat array start: every tile has the first ones.
     """
 
     rows: int
     of: dict[Value, Any] = field(default_factory=dict)
     constants: dict[Value, int] = field(default_factory=dict)
+    starts: set[Value] = field(default_factory=set)
     partial: list[Value] = field(default_factory=list)
+    mixed: dict[Value, Line] = field(default_factory=dict)
 
     def axis(self, x: Any) -> Any:
         """Return a value's batch axis, TOTAL or LOCAL; None of what does not depend on the batch."""
@@ -55,9 +58,18 @@ def batch_axes(program: Program, batch: list[Value]) -> Axes:
         batched = found - {TOTAL}
         if TOTAL in found and batched:
             raise _coupled(line)
-        kind = TOTAL if not batched else LOCAL if LOCAL in found else _RULES.get(_family(line), _unknown)(line, axes)
+        kind: Any
+        if not batched:
+            kind = TOTAL
+        elif _picks_from_rows(line, axes, program):
+            kind = 0
+        else:
+            kind = LOCAL if LOCAL in found else _RULES.get(_family(line), _unknown)(line, axes)
         if kind == TOTAL and batched:
             axes.partial += line.outputs
+        if kind == LOCAL:
+            first = next((axes.mixed[v] for v in line.reads() if v in axes.mixed), line)
+            axes.mixed |= dict.fromkeys(line.outputs, first)
         axes.of.update(dict.fromkeys(line.outputs, kind))
     for value in axes.constants.keys() - set(program.constants):
         raise CompileError(errors.coupled(f"an array of {axes.rows} rows that is not an argument", value.name))
@@ -65,9 +77,8 @@ def batch_axes(program: Program, batch: list[Value]) -> Axes:
         if any(v in axes.constants for v in line.reads()) and all(axes.axis(o) is None for o in line.outputs):
             raise _coupled(line)
     for value in program.outputs:
-        if axes.axis(value) == LOCAL:
-            maker = next(line for line in program.lines if value in line.outputs)
-            raise _coupled(maker)
+        if value in axes.mixed:
+            raise _coupled(axes.mixed[value])
     return axes
 
 
@@ -84,6 +95,32 @@ def _repeated(line: Line, axes: Axes) -> None:
         _RULES.get(_family(line)) is _entrywise and held and all(axes.constant(x, axis) for x, axis in held)
     ):
         axes.of[y] = new[0]
+
+
+def _picks_from_rows(line: Line, axes: Axes, program: Program) -> bool:
+    """Return whether a line is x.reshape(-1)[starts + places]: one entry of each sample, where places are judged."""
+    if line.function.text != GETITEM.text:
+        return False
+    makers = {output: other for other in program.lines for output in other.outputs}
+
+    def made(x: Any, text: str) -> tuple[Any, ...]:
+        maker = makers.get(x) if isinstance(x, Value) else None
+        return maker.args if maker is not None and maker.function.text == text else (None, None)
+
+    x, (starts, places) = made(line.args[0], "np.reshape")[0], made(line.args[1], "np.add")
+    if not (isinstance(starts, Value) and isinstance(x, Value) and axes.axis(x) == axes.axis(places) == 0):
+        return False
+    width = x.concrete.size // axes.rows
+    if not np.array_equal(starts.concrete, np.arange(axes.rows) * width) or len(line.args[0].shape) != 1:
+        return False
+    for guard in program.lines:
+        if guard.function.form == "guard" and guard.args[1] is False:
+            top, limit = made(guard.args[0], "np.greater_equal")
+            unsigned = made(made(top, "np.maximum.reduce")[0], "astype")
+            if unsigned[0] is places and unsigned[1] == np.uint64 and limit == width:
+                axes.starts.add(starts)
+                return True
+    return False
 
 
 def _coupled(line: Line) -> CompileError:
@@ -250,7 +287,7 @@ def tile_of(program: Program, axes: Axes, rows: int) -> Tile:
     for value in program.constants:
         if value in axes.constants:
             new[value] = cut(value, axes.constants[value])
-            if (value.concrete == value.concrete.flat[0]).all():
+            if value in axes.starts or (value.concrete == value.concrete.flat[0]).all():
                 constants.append(new[value])
             else:
                 tile_inputs.append(new[value])

@@ -258,7 +258,13 @@ class Tracer(Watcher):
     def opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Compute an operation that can't be taken apart as one line: a call of its forward."""
         args = (list(arrays),) if operation.variadic else tuple(arrays)
-        values = operation.normalised(parameters, arrays)
+        refused = self.progress.refusal
+        try:
+            values = operation.normalised(parameters, arrays)
+        except CompileError:
+            self.progress.refusal = refused
+            operation.normalised(_known(parameters), _known(arrays))  # says what is wrong with them, if that is why
+            raise
         return self.call(Function(f"op_{operation.name}", operation.forward, "operation"), args, values)
 
     def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
@@ -427,6 +433,11 @@ _SHAPED_BY_ENTRIES = frozenset({
 
 def _concrete(value: Value) -> Any:
     return value.concrete
+
+
+def _known(tree: Any) -> Any:
+    """Return nested arguments with what stand-ins stand for."""
+    return over_leaves(lambda x: x.value.concrete if isinstance(x, TracedArray) else x, tree)  # type: ignore[attr-defined]
 
 
 def _unwrapped(tree: Any, tracer: Tracer, weak: bool) -> Any:

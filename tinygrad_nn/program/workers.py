@@ -41,6 +41,11 @@ class Team:
         self.pool = ThreadPoolExecutor(workers, "tinygrad_nn")
 
     @property
+    def unusual(self) -> tuple[type[Exception], ...]:
+        """What is raised where the program of a tile does not hold."""
+        return tuple([written.unusual for written in self.written.values()])
+
+    @property
     def source(self) -> str:
         """The program of one tile, as source."""
         return next(iter(self.written.values())).source
@@ -90,6 +95,7 @@ class _Written:
         self.source = emitter.source(f"A tile of {tile.rows} samples.")
         space: dict[str, Any] = dict(emitter.functions.missing)
         exec(builtins.compile(self.source, "<tile>", "exec"), space)
+        self.unusual: type[Exception] = space["Unusual"]
         constants = [v.concrete for v in emitter.large]
         self.make: Callable[[], Any] = lambda: space["build"](constants)
 
