@@ -236,8 +236,13 @@ def repeated(x: Any, n: Any) -> Any:
 
 def test_numbers_of_repetitions_beyond_the_bound() -> None:
     f = tg.compile(repeated, exact=True)
-    for n in [*range(12), *range(12)]:
+    for n in range(8):
         assert same(f(X, n), repeated(X, n))
+    with pytest.warns(RuntimeWarning, match=r"8 programs.*test_compile_functions\.py:\d+") as caught:
+        assert same(f(X, 8), repeated(X, 8))
+    for n in range(12):
+        assert same(f(X, n), repeated(X, n))
+    assert caught[0].filename == __file__
 
 
 NUMBERS: dict[str, Callable[[Any, Any], Any]] = {
@@ -511,3 +516,57 @@ def test_copies_of_arrays_are_arrays() -> None:
     f = tg.compile(lambda x: (copy.copy(x), copy.deepcopy([x]) if isinstance(x, np.ndarray) else 0), exact=True)
     for _ in range(2):
         assert same(f(X), (X, [X]))
+
+
+RATE = 0.5
+
+
+def rated(x: Any) -> Any:
+    return scaled_by_rate(x) * np.ones(2)
+
+
+def scaled_by_rate(x: Any) -> Any:
+    return x * RATE
+
+
+class Plain:
+    factor = 1.0
+
+    def __init__(self) -> None:
+        self.offset, self.table = 1, {"scale": 2.0}
+
+    def shifted(self, x: Any) -> Any:
+        return tg.as_tensor(x) + self.offset
+
+
+def test_what_names_outside_refer_to_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, other, table, plain, w = np.arange(2.0), 1.0, {"scale": 2.0}, Plain(), tg.tensor([1.0, 2.0])
+
+    def f(x: Any) -> Any:
+        return rated(x) * table["scale"] * other + w * plain.offset
+
+    compiled, method = tg.compile(f, exact=True), tg.compile(plain.shifted, exact=True)
+
+    def check(expected: int) -> None:
+        for _ in range(2):
+            assert same(compiled(x), f(x))
+            assert same(method(x), plain.shifted(x))
+        assert programs(compiled) == expected
+
+    check(1)
+    monkeypatch.setitem(globals(), "RATE", 0.25)
+    check(2)
+    other = 3.0
+    check(3)
+    table["scale"] = 1
+    check(4)
+    plain.offset = 5
+    check(5)
+    w = tg.tensor([5.0, 6.0])
+    check(6)
+    monkeypatch.setitem(globals(), "scaled_by_rate", lambda x: -x)
+    check(7)
+    monkeypatch.setitem(globals(), "math", None)  # which f does not name
+    table["another"] = 1
+    check(7)
+    assert programs(method) == 2

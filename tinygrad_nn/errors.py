@@ -515,6 +515,14 @@ def fails_unmutated() -> str:
     return "the test fails as it is, before any rule was mutated; mutate_rules needs one that passes"
 
 
+def too_many_programs(name: str, most: int, reason: str) -> str:
+    """Return that a compiled function runs as it is from now on, and how to have programs again."""
+    return (
+        f"{name} has {most} programs for such arguments, and none holds for these values: {reason}. It now runs as it "
+        "is, without a program, wherever none holds; pass what changes as an argument, or choose by np.where"
+    )
+
+
 def hook_in_trace(hook: Any) -> str:
     """Return why a hook can't be part of a program, and where it is defined."""
     code = getattr(hook, "__code__", None)

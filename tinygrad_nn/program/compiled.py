@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
@@ -13,7 +14,15 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..errors import CompileError, iterator_argument, no_program, not_traced, unhashable, wrong_workers
+from ..errors import (
+    CompileError,
+    iterator_argument,
+    no_program,
+    not_traced,
+    too_many_programs,
+    unhashable,
+    wrong_workers,
+)
 from ..memory import keep_memory_once
 from ..recording import recording
 from ..tensors import Tensor
@@ -47,9 +56,11 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     would write it by hand, `.report()` what it costs, `.profile(...)` where its time goes.
 
     Another shape, dtype, string or flag among the arguments is traced again, another number is not, nor
-    another learning rate: parameters, optimisers and their settings are read anew at each call. Arrays from
-    outside that are no Tensors are constants, and so is what Python decides by or draws: pass it as an argument.
-    What Python does besides, such as printing or appending to a list, happens only while tracing.
+    another learning rate: parameters, optimisers and their settings are read anew at each call. So are Tensors
+    from outside; another number, string, array or function there, by the names in the function, is traced again.
+    Such an array is a constant: what is written into it later is not seen, and random numbers are refused. Pass
+    both as arguments. What Python does besides, such as printing, appending to a list, or warning that NumPy
+    divided by zero, happens only while tracing.
     Results record nothing. Where a program does not hold (an operation was invalid, as 0 * inf is,
     or a decision of the library's went another way), the function itself is run.
 
@@ -92,7 +103,7 @@ class Compiled:
         self.function, self.exact, self.workers = function, exact, workers
         self.name: str = getattr(function, "__name__", "function")
         self.programs: dict[Any, list[Replay]] = {}
-        self.lock = RLock()
+        self.lock, self.warned = RLock(), False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
@@ -106,7 +117,7 @@ class Compiled:
             try:
                 return replay(flat)
             except replay.unusual as error:
-                failed = str(error) or "tensors or optimisers are in another state"
+                failed = str(error) or "what is outside its arguments is in another state"
         tried = self.programs.get(key)
         with self.lock:
             if self.programs.get(key) is tried:
@@ -120,6 +131,9 @@ class Compiled:
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
         """Return what the function returns, having made a program of it if it can be one for such values."""
         known, clock = self.programs.get(key, []), Clock()
+        if len(known) == ANSWERS and not self.warned:
+            self.warned = True
+            warnings.warn(too_many_programs(self.name, ANSWERS, failed), RuntimeWarning, stacklevel=3)
         if _beside.get() or len(known) == ANSWERS:
             return self._itself(args, kwargs)
         trace = traced(self.function, args, kwargs)

@@ -43,14 +43,14 @@ def argument_names(function: Any, args: Any, kwargs: Any) -> list[str]:
 def _positional(function: Any, n: int) -> list[str]:
     """Return the names of the first n positional parameters."""
     try:
-        parameters = list(inspect.signature(_innermost(function)).parameters.values())
+        parameters = list(inspect.signature(innermost(function)).parameters.values())
     except (TypeError, ValueError):
         parameters = []
     own = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return [own[i] if i < len(own) else f"x{i + 1}" for i in range(n)]
 
 
-def _innermost(function: Any) -> Any:
+def innermost(function: Any) -> Any:
     """Return the user's function that a transform such as `tg.grad` was given."""
     while getattr(function, "__module__", "").split(".")[0] == __name__.split(".")[0]:
         inner = [x for x in _cells(function).values() if callable(x)]
@@ -76,7 +76,7 @@ def _is_filled(cell: Any) -> bool:
 
 def captured(function: Any) -> dict[int, str]:
     """Return the names of the arrays and Tensors that a function refers to, by id, also one attribute or item away."""
-    function = _innermost(function)
+    function = innermost(function)
     owner = getattr(function, "__self__", None)
     found: dict[int, str] = {}
     for name, x in [*_referred(getattr(function, "__func__", function)), *([("", owner)] if owner is not None else [])]:

@@ -176,8 +176,8 @@ class Glue:
             checks.append(f"len({now}) != len({then}) or not all(map(is_, {now}, {then}))")
         for owner, settings in self.replay.trace.tracer.settings.values():
             checks += [f"{self.owner(owner)}.{name} != {self.held(x)}" for name, x in settings.items()]
-        if self.replay.trace.modules.of:
-            checks.append(f"not {self.held(self.replay.trace.modules)}.unchanged()")
+        if (outside := self.replay.trace.surroundings).of or outside.cells:
+            checks.append(f"not {self.held(outside)}.unchanged()")
         checks += self._checks_of_tensors()
         return [f"if {check}: raise Unusual" for check in checks]
 

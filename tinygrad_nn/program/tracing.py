@@ -15,8 +15,8 @@ from ..containers import leaves
 from ..errors import CompileError, FreedGraphError
 from ..node import history
 from ..tensors import Tensor, make
-from .modules import Seen
 from .origins import argument_names
+from .surroundings import Surroundings
 from .traced import Number, Traced
 from .tracer import Source, Target, Tracer
 from .values import Value, over_leaves
@@ -46,12 +46,12 @@ class Trace:
     cleared: list[Any]
     without_gradient: list[Any]
     fleeting: bool
-    modules: Seen
+    surroundings: Surroundings
 
 
 def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
     """Return the trace of `function(*args, **kwargs)`; no tensor is left changed. Raises CompileError."""
-    tracer, modules = Tracer(), Seen(function, args, kwargs)
+    tracer, surroundings = Tracer(), Surroundings(function, args, kwargs)
     arguments = _Arguments(tracer, argument_names(function, args, kwargs))
     stand_ins = arguments.replaced((args, kwargs))
     try:
@@ -65,7 +65,7 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         _changed(tracer, targets)
         for array, _ in list(tracer.constants.values()):
             tracer.constant(array)
-        if modules.drew():
+        if surroundings.drew():
             raise CompileError(errors.random_numbers())
         _forget_what_was_made_inside(tracer)
         handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
@@ -73,8 +73,8 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     finally:
         tracer.restore()
-    modules.settle()
-    return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer), modules)
+    surroundings.settle()
+    return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer), surroundings)
 
 
 def _ran(function: Callable[..., Any], stand_ins: Any, tracer: Tracer) -> Any:
