@@ -109,6 +109,9 @@ def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str,
     lowered = replay.lowered
     if lowered.team is not None:
         return "a sum over tiles", "the step as a whole"
+    for line in lowered.plain.lines:
+        line.compute()
+    known = {value for line in lowered.plain.lines for value in line.outputs}
     found: list[tuple[str, str]] = []
 
     def probe(number: int | None, *values: Any) -> None:
@@ -116,6 +119,7 @@ def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str,
         if (
             values
             and not found
+            and known.issuperset(line.outputs)
             and not all(agree(x, o.concrete, exact) for x, o in zip(values, line.outputs, strict=True))
         ):
             found.append((" ".join(emitter.written(line)), line.where))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from .. import errors
 from ..errors import CompileError
 from .buffers import Plan, planned, takes_out
@@ -104,7 +106,7 @@ def _copy_what_is_not_its_own(program: Program, targets: list[Target]) -> None:
         if not value.is_array:
             continue
         if value in seen or value not in makers or value.base is not None:
-            copy = Value(value.concrete.copy())
+            copy = Value(np.empty(value.shape, value.dtype))
             program.lines.append(Line(COPY, (value,), {}, (copy,)))
             target.value = program.outputs[place] = copy
         seen.add(target.value)

@@ -168,6 +168,7 @@ def with_folded_constants(program: Program) -> Program:
             if any(output.base is not None for output in line.outputs):
                 kept.append(line)
                 continue
+            line.compute()
             program.constants += line.outputs
             known.update(line.outputs)
         else:

@@ -118,14 +118,27 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     real = property(lambda self: self.tracer.call(of_numpy(np.real), (self,), {}) if self.dtype.kind == "c" else self)
     imag = property(lambda self: self.tracer.call(of_numpy(np.imag), (self,), {}))
 
+    def __init__(self, tracer: Any, value: Value) -> None:
+        super().__init__(tracer, value)
+        value.stand_ins += 1
+
+    def __del__(self) -> None:
+        self.value.let_go()
+
+    def stand_for(self, value: Value) -> Traced:
+        """Stand for another value."""
+        value.stand_ins += 1
+        self.value.let_go()
+        self.value = value
+        return self
+
     def become(self, result: Any) -> Traced:
         """Stand for a new value, as an array does that is written into."""
         if self.value.base is not None or self.value in self.tracer.viewed:
             raise CompileError(written_view(users_line()))
         if result.shape != self.shape:
             result = np.broadcast_to(result, self.shape)
-        self.value = (result if result.dtype == self.dtype else result.astype(self.dtype)).value
-        return self
+        return self.stand_for((result if result.dtype == self.dtype else result.astype(self.dtype)).value)
 
     def zeros(self, shape: tuple[int, ...]) -> Any:
         """Return zeros of a shape, of this array's dtype."""
@@ -233,8 +246,7 @@ class Buffer(Traced):
 
     def become(self, result: Any) -> Traced:
         """Stand for the sum."""
-        self.value = result.value
-        return self
+        return self.stand_for(result.value)
 
     def __getitem__(self, index: Any) -> Any:
         return _Window(self, index)

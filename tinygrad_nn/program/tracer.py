@@ -149,6 +149,7 @@ class Tracer(Watcher):
             if base is not None:
                 self.viewed.add(base.root)
             made.append(Value(part, base=base))
+            made[-1].fleeting = True
         line.outputs = tuple(made)
         self.lines.append(line)
         if _has_a_shape_of_its_own(line):

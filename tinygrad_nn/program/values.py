@@ -14,18 +14,20 @@ _SMALL = 4096  # bytes
 class Value:
     """What one line computes, or an input or constant: an array, a NumPy scalar, or a Python number.
 
-    `concrete` is what it was while it was traced. `dtype` is None for a Python number, which stays weak.
+    `concrete` is what it was while it was traced; what a line computes is forgotten when the last of its `stand_ins`
+    is gone: its shape, dtype and strides stay. `dtype` is None for a Python number, which stays weak.
     `base` is the value whose memory it looks into, if it is a view. `primal` is the value that it is the
     adjoint of, if it is one. A `name` that ends in # is to be numbered; with `after` it is appended to the
     name of that value, as T is for a transpose.
     """
 
-    __slots__ = ("after", "base", "concrete", "dtype", "name", "primal", "shape", "strides")
+    __slots__ = ("after", "base", "concrete", "dtype", "fleeting", "name", "primal", "shape", "stand_ins", "strides")
 
     def __init__(self, concrete: Any, name: str = "", base: Value | None = None) -> None:
         self.concrete, self.name, self.base = concrete, name, base
         self.primal: Value | None = None
         self.after: Value | None = None
+        self.fleeting, self.stand_ins = False, 0
         self.shape: tuple[int, ...] = getattr(concrete, "shape", ())
         self.dtype: Any = getattr(concrete, "dtype", None)
         self.strides = concrete.strides if isinstance(concrete, np.ndarray) else ()
@@ -53,6 +55,12 @@ class Value:
         x = self.concrete
         if self.is_array and (x.nbytes > _SMALL or x.base is not None):
             self.concrete = np.lib.stride_tricks.as_strided(np.empty(1, x.dtype), x.shape, x.strides)
+
+    def let_go(self) -> None:
+        """Forget what it was, if that was its last stand-in, and a line can compute it again."""
+        self.stand_ins -= 1
+        if self.fleeting and not self.stand_ins:
+            self.forget()
 
     def __repr__(self) -> str:
         return self.name or f"value of shape {self.shape}"
@@ -85,6 +93,16 @@ class Line:
     outputs: tuple[Value, ...]
     where: str = ""
     several: bool = False
+
+    def compute(self) -> None:
+        """Compute the outputs from what the arguments were; a guard has none."""
+        if not self.outputs:
+            return
+        args, kwargs = mapped(_concrete, (self.args, self.kwargs))
+        with np.errstate(all="ignore"):
+            result = self.function.apply(*args, **kwargs)
+        for output, part in zip(self.outputs, result if self.several else [result], strict=True):
+            output.concrete = part
 
     def reads(self) -> Iterator[Value]:
         """Yield every value among the arguments, in order, as often as it stands there."""
@@ -130,6 +148,10 @@ class Program:
         while value in self.instead:
             value = self.instead[value]
         return value
+
+
+def _concrete(value: Value) -> Any:
+    return value.concrete
 
 
 def values_in(tree: Any) -> Iterator[Value]:
