@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import gc
+import pickle
 import threading
 import weakref
 from collections.abc import Callable
@@ -646,3 +648,24 @@ def test_lists_of_parameters_in_modules_that_change_between_calls() -> None:
         assert same(compiled(X), module(X))
         assert same(compiled(X), module(X))
     assert programs(compiled) == 3
+
+
+def cubed(x: Any) -> Any:
+    return tg.as_tensor(x) ** 3
+
+
+def test_copies_make_programs_of_their_own() -> None:
+    compiled = tg.compile(exact=True)(cubed)
+    compiled(X)
+    for other in (copy.deepcopy([compiled])[0], pickle.loads(pickle.dumps(compiled)), copy.copy(compiled)):
+        assert repr(compiled) == "<compiled cubed, 1 program>"
+        assert repr(other) == "<compiled cubed, 0 programs>"
+        assert other.exact
+        for _ in range(2):
+            assert same(other(X), cubed(X))
+    assert pickle.loads(pickle.dumps(halved)) is halved
+
+
+@tg.compile
+def halved(x: Any) -> Any:
+    return x / 2

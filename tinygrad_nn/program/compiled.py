@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -127,6 +128,16 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Return the method of an instance."""
         return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle it by its name, as functions are, else as its function: a copy makes its own programs."""
+        if getattr(sys.modules.get(self.function.__module__), self.name, None) is self:
+            return self.name
+        return Compiled, (self.function, self.exact, self.workers)
+
+    def __repr__(self) -> str:
+        count = sum(map(len, self.programs.values()))
+        return f"<compiled {self.name}, {count} program{'s' * (count != 1)}>"
 
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
         """Return what the function returns, having made a program of it if it can be one for such values."""

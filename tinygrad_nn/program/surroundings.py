@@ -19,13 +19,15 @@ from .origins import innermost
 from .traced import PACKAGES
 
 PLAIN = (int, float, str, type(None))
+FEW = 100
 
 
 class Surroundings:
     """What the names in a function, and in the functions that it names, refer to when this is made.
 
     Of a module that can be reached from there these are all attributes, of another object or a dict that a name
-    refers to its numbers, strings and flags. Functions of other packages that are installed are taken as they are.
+    refers to its numbers, strings and flags: if it has few, else it is data, and constant as arrays are. Functions of
+    other packages that are installed are taken as they are.
     """
 
     def __init__(self, *roots: Any) -> None:
@@ -69,7 +71,7 @@ class Surroundings:
         if isinstance(x, (ModuleType, type)) or _package(type(x)) == _package(Module):
             return
         entries = x if type(x) is dict else getattr(x, "__dict__", None)
-        if type(entries) is dict:
+        if type(entries) is dict and len(entries) <= FEW:
             self.of.append((entries, {name: y for name, y in entries.items() if isinstance(y, PLAIN)}))
 
     def settle(self) -> None:
