@@ -226,16 +226,37 @@ def test_effects_of_python_happen_while_tracing_only() -> None:
     assert seen == ["Traced", "ndarray"]
 
 
-def test_a_stand_in_that_is_kept() -> None:
-    kept: list[Any] = []
+class Running(tg.nn.Module):
+    def __init__(self) -> None:
+        self.mean = tg.tensor(0.0)
 
-    def keeps(x: Any) -> Any:
-        kept.append(x * 2)
-        return x
+    def __call__(self, x: Any) -> Any:
+        self.mean = 0.9 * self.mean + 0.1 * x.mean()
+        return x * self.mean
 
-    tg.compile(keeps)(X)
-    with pytest.raises(CompileError, match=r"test_compile_errors.*return it from the step"):
-        kept[0] + 1
+
+def test_what_is_kept_of_a_trace() -> None:
+    module, kept, log, last = Running(), [0.5], {}, None  # type: ignore[var-annotated]
+
+    def rebinds(x: Any) -> Any:
+        nonlocal last
+        last = x * 2
+        return last
+
+    keeping: dict[str, Callable[[Any], Any]] = {
+        "'mean'": module,
+        "'a list'": lambda x: kept.append(x * 2),
+        "'loss'": lambda x: log.update(loss=x * 2),
+        "enclosing function": rebinds,
+    }
+    for what, function in keeping.items():
+        with pytest.raises(CompileError, match=rf"keeps a tensor that it computes in .*{what}.*Return it"):
+            tg.compile(function)(tg.tensor(X))
+    assert kept == [0.5]
+    assert log == {}
+    assert last is None
+    assert module.mean.item() == 0.0
+    assert same(module(tg.tensor(X)), tg.tensor(X * (0.1 * X.mean())))  # the module works as ever
 
 
 def test_arguments_that_can_not_be_told_apart() -> None:

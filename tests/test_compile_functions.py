@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -567,6 +568,104 @@ def test_what_names_outside_refer_to_may_change(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(globals(), "scaled_by_rate", lambda x: -x)
     check(7)
     monkeypatch.setitem(globals(), "math", None)  # which f does not name
-    table["another"] = 1
     check(7)
     assert programs(method) == 2
+
+
+class Net:
+    """An object of the user's, whose tensors and optimiser change."""
+
+    momentum = 0.5
+
+    def __init__(self) -> None:
+        self.epoch, self.rates = 0, [0.1]
+        self.losses: list[float] = []
+        self.renew()
+
+    def renew(self) -> None:
+        self.w = tg.tensor([1.0, 3.0], requires_grad=True)
+        self.optimizer = tg.optim.SGD([self.w], lr=0.1)
+
+    def loss(self, x: Any) -> Any:
+        return ((self.w * x) ** 2).sum() * self.scale * self.momentum
+
+    @property
+    def scale(self) -> Any:
+        return self.rates[0]
+
+    @tg.compile
+    def step(self, x: Any) -> Any:
+        loss = self.loss(x)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+
+def test_an_object_whose_tensors_are_replaced() -> None:
+    one, other, x = Net(), Net(), np.ones(2)
+
+    def check() -> None:
+        for _ in range(3):
+            expected = Net.step.function(other, x)
+            assert same(one.step(x), tg.tensor(expected.data))
+            assert same(one.w.data, other.w.data)
+
+    check()
+    for change in (
+        lambda net: net.renew(),
+        lambda net: setattr(Net, "momentum", 0.25),
+        lambda net: net.rates.__setitem__(0, 0.3),
+        lambda net: setattr(net, "epoch", net.epoch + 1),  # which no step names
+        lambda net: net.losses.append(1.0),
+    ):
+        before = programs(Net.step)
+        for net in (one, other):
+            change(net)
+        check()
+        named = "epoch" not in change.__code__.co_consts and "losses" not in change.__code__.co_names
+        assert programs(Net.step) == before + named
+
+
+def test_parameters_in_lists_and_dicts_that_are_replaced() -> None:
+    def fitted(wrap: Any) -> Any:
+        several, named = [tg.tensor([1.0, 2.0]), tg.tensor(0.5)], {"w": tg.tensor([1.0, 2.0])}
+        slopes = wrap(lambda x: tg.grad(lambda w, b: ((w * x + b) ** 2).sum(), argnums=(0, 1))(*several))
+        slope = wrap(lambda x: tg.grad(lambda w: ((w * x) ** 2).sum())(named["w"]))
+        for _ in range(4):
+            for i, g in enumerate(slopes(np.ones(2))):
+                several[i] = several[i] - 0.1 * g
+            named["w"] = named["w"] - 0.1 * slope(np.ones(2))
+        return several, named
+
+    assert same(fitted(functools.partial(tg.compile, exact=True)), fitted(lambda f: f))
+
+
+class Decayed(tg.optim.SGD):
+    """Weight decay by numbers that lie somewhere in the optimiser."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, lr=lr)
+        self.settings, self.groups = {"decay": 0.0}, [0.0]
+
+    def update(self, w: Any, g: Any, state: Any) -> Any:
+        return super().update(w, g + (self.settings["decay"] + self.groups[0]) * w, state)
+
+
+def test_an_optimiser_of_the_users_with_settings_in_containers() -> None:
+    def trained(wrap: Any) -> Any:
+        w = tg.tensor([1.0, 2.0], requires_grad=True)
+        optimizer = Decayed([w], lr=0.1)
+
+        def step(x: Any) -> None:
+            optimizer.zero_grad()
+            (w * x).sum().backward()
+            optimizer.step()
+
+        step = wrap(step)
+        for n in range(6):
+            optimizer.settings["decay"], optimizer.groups[0], optimizer.lr = n // 2 * 0.1, n // 3 * 0.2, 0.1 / (n + 1)
+            step(np.ones(2))
+        return w.data
+
+    assert same(trained(functools.partial(tg.compile, exact=True)), trained(lambda f: f))

@@ -51,7 +51,7 @@ CASES: list[tuple[str, Callable[..., Any], list[str]]] = [
      ["{0}[{1}]", "np.broadcast_to", "np.multiply"]),
     ("with_folded_constants", lambda x: x + tg.exp(tg.as_tensor(np.array([1.0, 2.0, 3.0]))), ["np.add"]),
     ("with_shared_lines", lambda x: np.exp(x) * np.exp(x), ["np.exp", "np.multiply"]),
-    ("with_folded_scaling", lambda x: (x * 0.5) * 3.0, ["np.multiply", "np.multiply"]),
+    ("with_folded_scaling", lambda x: (x * 1.5) * 3.0, ["np.multiply", "np.multiply"]),
     ("without_dead_lines", lambda x: [np.exp(x), np.sin(x)][0], ["np.exp"]),
 ]  # fmt: skip
 
@@ -85,7 +85,34 @@ def test_what_each_leaves() -> None:
     narrow = rewrites.without_dead_lines(rewrites.with_plain_broadcasts(program_of(CASES[6][1], X)))
     assert called(narrow) == ["{0}[{1}]", "np.multiply"]
     scaled = rewrites.without_dead_lines(rewrites.with_folded_scaling(program_of(CASES[9][1], X)))
-    assert [line.args[1] for line in scaled.lines] == [1.5]
+    assert [line.args[1] for line in scaled.lines] == [4.5]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factors", "values"),
+    [
+        ("f4", (1e-25, 1e-25), (1.0, 1e38)),
+        ("f2", (300.0, 300.0), (1e4, 0.5)),
+        ("f2", (1e-4, 1e-4), (1.0, 6e4)),
+        ("f4", (1e25, 1e25), (0.0, 1e-30)),
+        ("f2", (1024.0, 1024.0), (1e-4, 0.0)),
+        ("f8", (1e-200, 1e-200, 1e200, 1e200), (1.0, 1e308)),
+        ("f4", (1e3, 1e-3), (1.0, 1e37)),
+    ],
+)
+def test_factors_whose_product_is_no_number_are_not_folded(dtype: str, factors: Any, values: Any) -> None:
+    def scaled(x: Any) -> Any:
+        for factor in factors:
+            x = x * factor
+        return x
+
+    compiled, least = tg.compile(scaled), float(np.finfo(dtype).smallest_subnormal)
+    with np.errstate(over="ignore"):
+        for value in (*values, *values):
+            x = np.array([value], dtype)
+            np.testing.assert_allclose(
+                compiled(x), scaled(x), rtol=1e-6, atol=float(np.finfo(dtype).smallest_subnormal)
+            )
 
 
 def test_exact_forbids_what_rounds_otherwise() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import as_array
+from .arrays import TracedArray, array_of, as_array, copied
 from .tensors import NUMPY_FUNCTIONS, Tensor, make
 
 
@@ -26,7 +26,8 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
     if isinstance(x, Tensor) and x._node is not None:
         copy: Any = np.positive(x)
         return named(copy if dtype is None else copy.astype(dtype), requires_grad, name)
-    return Tensor(np.array(as_array(x), dtype=dtype), requires_grad, name)
+    array = copied(as_array(x.data if isinstance(x, Tensor) else x))
+    return Tensor(array_of(array, dtype), requires_grad, name)
 
 
 def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
@@ -40,7 +41,9 @@ def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
 def _holds_recorded(item: Any) -> bool:
     if isinstance(item, (list, tuple)):
         return any(_holds_recorded(part) for part in item)
-    return isinstance(item, Tensor) and item._node is not None
+    if isinstance(item, Tensor):
+        return item._node is not None or isinstance(item._array, TracedArray)
+    return isinstance(item, TracedArray)
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:

@@ -623,6 +623,14 @@ def constant_written(line: str) -> str:
     )
 
 
+def kept_of_a_trace(name: str) -> str:
+    """Return that a function keeps what it computes where a program can't put it, and what to write."""
+    return (
+        f"the compiled function keeps a tensor that it computes in {name!r}, where a program does not put it at later "
+        "calls. Return it, or write it into a tensor that is there: x[...] = value, or x.data = value"
+    )
+
+
 def random_numbers() -> str:
     """Return that a function drew random numbers while it was traced, and what to write."""
     return (

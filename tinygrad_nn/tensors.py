@@ -43,6 +43,9 @@ class Tensor:
     __slots__ = ("__weakref__", "_array", "_grad", "_node", "name")
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
+        if isinstance(array, Tensor):
+            array._refuse_loss("an array made of it")
+            array = array.data
         self._array = as_array(array)
         self._node: Node | None = None
         self._grad: Tensor | None = None

@@ -176,7 +176,7 @@ class Glue:
             checks.append(f"len({now}) != len({then}) or not all(map(is_, {now}, {then}))")
         for owner, settings in self.replay.trace.tracer.settings.values():
             checks += [f"{self.owner(owner)}.{name} != {self.held(x)}" for name, x in settings.items()]
-        if (outside := self.replay.trace.surroundings).of or outside.cells:
+        if outside := self.replay.trace.surroundings:
             checks.append(f"not {self.held(outside)}.unchanged()")
         checks += self._checks_of_tensors()
         return [f"if {check}: raise Unusual" for check in checks]

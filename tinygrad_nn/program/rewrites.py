@@ -205,7 +205,11 @@ def _axes(line: Line) -> tuple[int, ...] | None:
 
 
 def with_folded_scaling(program: Program) -> Program:
-    """Multiply once by the product of two numbers, instead of by one and then the other: that rounds once."""
+    """Multiply once by the product of two numbers, instead of by one and then the other: that rounds once.
+
+    Both make what they are multiplied with larger, or both smaller: then nothing overflows in between, or is lost
+    there, that would not be in the end.
+    """
     readers = Counter([v for line in program.lines for v in line.reads()] + program.outputs)
     scaled = {line.outputs[0]: line for line in program.lines if _scale(line) is not None}
     for line in program.lines:
@@ -214,8 +218,18 @@ def with_folded_scaling(program: Program) -> Program:
         if outer is None or inner is None or inner is line or readers[outer[0]] != 1:
             continue
         x, factor = _scale(inner)  # type: ignore[misc]
-        line.args = (x, factor * outer[1])
+        if _one_way(factor, outer[1], line.outputs[0].dtype):
+            line.args = (x, factor * outer[1])
     return program
+
+
+def _one_way(a: float, b: float, dtype: Any) -> bool:
+    """Return whether both factors enlarge or both reduce, and so does their product, a normal number of the dtype."""
+    if dtype.kind != "f":
+        return False
+    info, product = np.finfo(dtype), abs(a * b)
+    same = (abs(a) >= 1) == (abs(b) >= 1) or 1 in (abs(a), abs(b))
+    return same and float(info.smallest_normal) <= product <= float(info.max)
 
 
 def _scale(line: Line) -> tuple[Value, float] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..arrays import TracedArray
+from ..containers import leaves
 from ..errors import CompileError, no_method, value_read, written_view
 from ..tensors import Tensor
 from .functions import (
@@ -69,7 +70,10 @@ class _Dispatching(TracedArray):
         options |= {} if dtype is None else {"dtype": dtype}
         function = of_numpy(ufunc) if method == "__call__" else of_method(ufunc, method)
         result = self.tracer.call(function, inputs, options)
-        return result if out is None else out[0].become(result)
+        if out is None:
+            return result
+        result.value.lie_as(out[0].value)
+        return out[0].become(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if any(issubclass(kind, Tensor) for kind in types):
@@ -379,3 +383,11 @@ for _text, _name in {
     setattr(Number, f"__{_name}__", _on_numbers(_text, False))
     if _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
         setattr(Number, f"__r{_name}__", _on_numbers(_text, True))
+
+
+def is_of_a_trace(x: Any) -> bool:
+    """Return whether something is, or holds in lists, tuples and dicts, what stands for an array or a number."""
+    return any(
+        isinstance(leaf, (Traced, Number)) or (isinstance(leaf, Tensor) and isinstance(leaf._array, Traced))
+        for leaf in leaves(x)
+    )

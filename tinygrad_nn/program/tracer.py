@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from .. import errors
 from ..arrays import TracedArray
@@ -191,7 +192,7 @@ class Tracer(Watcher):
         """
         if id(array) not in self.constants:
             frozen = array.flags.owndata and not array.flags.writeable
-            self.constants[id(array)] = array, Value(array if frozen else array.copy(order="K"))
+            self.constants[id(array)] = array, Value(array if frozen else _snapshot(array))
         value = self.constants[id(array)][1]
         floats = array.dtype.kind in "fcmM"
         if array.dtype.kind != "O" and not np.array_equal(array, value.concrete, equal_nan=floats):
@@ -434,6 +435,17 @@ _SHAPED_BY_ENTRIES = frozenset({
 
 def _concrete(value: Value) -> Any:
     return value.concrete
+
+
+def _snapshot(array: np.ndarray) -> np.ndarray:
+    """Return a copy that lies in memory as the array does: sums add up in an order that depends on it."""
+    low, high = byte_bounds(array)
+    if high - low > 2 * array.nbytes or array.dtype.hasobject:
+        return array.copy(order="K")
+    memory = np.empty(high - low, np.uint8)
+    copy = np.ndarray(array.shape, array.dtype, memory, array.ctypes.data - low, array.strides)
+    copy[...] = array
+    return copy
 
 
 def _known(tree: Any) -> Any:

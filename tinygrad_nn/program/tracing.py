@@ -17,7 +17,7 @@ from ..node import history
 from ..tensors import Tensor, make
 from .origins import argument_names
 from .surroundings import Surroundings
-from .traced import Number, Traced
+from .traced import Number, Traced, is_of_a_trace
 from .tracer import Source, Target, Tracer
 from .values import Value, over_leaves
 
@@ -73,6 +73,9 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     finally:
         tracer.restore()
+        kept = surroundings.restore()
+    if kept:
+        raise CompileError(errors.kept_of_a_trace(kept))
     surroundings.settle()
     return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer), surroundings)
 
@@ -151,7 +154,7 @@ def _results(tree: Any, targets: list[Target], tracer: Tracer) -> Any:
 
     def placed(x: Any) -> Any:
         if not isinstance(x, (Tensor, Traced, Number, np.ndarray)):
-            if isinstance(x, (Iterator, Awaitable)) or any(map(_is_of_a_trace, _parts(x))):
+            if isinstance(x, (Iterator, Awaitable)) or any(map(is_of_a_trace, _parts(x))):
                 raise CompileError(errors.result_kind(type(x).__name__))
             return x
         array = tracer.array(x) if isinstance(x, Tensor) else x
@@ -168,13 +171,6 @@ def _parts(x: Any) -> list[Any]:
     cells = [cell.cell_contents for cell in getattr(x, "__closure__", None) or () if cell != CellType()]
     slots = [name for kind in type(x).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(x, name)]
     return [*getattr(x, "__dict__", {}).values(), *[getattr(x, name) for name in slots], *cells]
-
-
-def _is_of_a_trace(x: Any) -> bool:
-    return any(
-        isinstance(leaf, (Traced, Number)) or (isinstance(leaf, Tensor) and isinstance(leaf._array, Traced))
-        for leaf in leaves(x)
-    )
 
 
 def _value(x: Any, tracer: Tracer) -> Value:
