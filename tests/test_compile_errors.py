@@ -362,3 +362,32 @@ def test_what_the_library_refuses_it_refuses_while_tracing_and_later() -> None:
             assert f(labels).item() == pytest.approx(np.log(3))
     with pytest.raises(ValueError, match="probabilities, from 0 to 1"):
         tg.compile(tg.binary_cross_entropy)(tg.tensor([1.5]), np.ones(1))
+
+
+def test_tensors_made_of_arguments() -> None:
+    made: list[Callable[[Any], Any]] = [
+        lambda x: tg.tensor(x) * 2,
+        lambda x: tg.tensor([x, x * 2]),
+        lambda x: tg.tensor(x, dtype="float32"),
+    ]
+    for f in made:
+        compiled = tg.compile(f)
+        for x in (X, X + 1, tg.tensor(X)):
+            assert same(compiled(x), f(x))
+    with pytest.raises(CompileError, match=r"an array is made at .*test_compile_errors.*Use x as it is"):
+        tg.compile(lambda x: np.asarray(x) * 2)(X)
+
+
+def test_what_is_no_function_and_no_number_of_workers() -> None:
+    with pytest.raises(TypeError, match="takes a function, got 3"):
+        tg.compile(3)  # type: ignore[call-overload]
+    for workers in (2.0, "2", True, 0):
+        with pytest.raises(ValueError, match=f"at least 1.*got {workers!r}"):
+            tg.compile(lambda x: x, workers=workers)  # type: ignore[arg-type]
+    pytest.importorskip("threadpoolctl")
+    split = tg.compile(lambda x: (tg.as_tensor(x) * 2).sum(), workers=2)
+    with pytest.raises(CompileError, match="a batch that is not empty"):
+        split(np.ones((0, 2)))
+    split(np.ones((9, 2)))
+    with pytest.raises(CompileError, match="without workers= for its source"):
+        _ = split.source

@@ -669,3 +669,40 @@ def test_an_optimiser_of_the_users_with_settings_in_containers() -> None:
         return w.data
 
     assert same(trained(functools.partial(tg.compile, exact=True)), trained(lambda f: f))
+
+
+NUMPYS: dict[str, Callable[[Any, Any], Any]] = {
+    "a branch": lambda x, k: x * k if k > 1 else -x,
+    "a float": lambda x, k: x * float(k),
+    "a maximum": lambda x, k: x * max(k, 2),
+    "a shape": lambda x, k: x * np.ones((int(k), 1, 1)),
+    "a key": lambda x, k: x * {1: 5.0, 2: 7.0, 3: 9.0}[k],
+    "an item": lambda x, k: x * k.item(),
+    "computed": lambda x, k: x if k * 2 + 1 > 4 else -x,
+}
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("what", NUMPYS)
+def test_numpys_numbers_are_numbers(what: str, kind: Any) -> None:
+    f = tg.compile(NUMPYS[what], exact=True)
+    for k in (1, 2, 3, 2, 1):
+        assert same(f(X, kind(k)), NUMPYS[what](X, kind(k)))
+
+
+def test_numbers_have_their_kind() -> None:
+    f = tg.compile(lambda x, rate: x * rate if isinstance(rate, float) else x - rate, exact=True)
+    for rate in (0.5, 2, 0.25, 3):
+        assert same(f(X, rate), f.function(X, rate))
+
+
+def test_a_program_that_does_not_hold_at_once_is_none() -> None:
+    def singular(x: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return np.sqrt(x * 1e30 * 1e30) * 0
+
+    f = tg.compile(singular)
+    with np.errstate(invalid="ignore"):
+        for value in (1.0, 1e20, 1.0):
+            x = np.array([value], np.float32)
+            assert same(f(x), singular(x))

@@ -549,6 +549,15 @@ def no_method(name: str, line: str) -> str:
     )
 
 
+def array_made(line: str) -> str:
+    """Return that an array is made of one of a program while it is traced, where, and what to write."""
+    return (
+        f"an array is made at {line} of one that the program computes, as np.array(x), np.asarray(x) and y[i] = x do "
+        "where y is no array of the program: a program can't depend on a value that Python reads. Use x as it is, "
+        "x.copy(), tg.as_tensor(x) or np.stack; write into np.zeros_like(x), or into a copy of an argument"
+    )
+
+
 def written_view(line: str) -> str:
     """Return that a view was written into while a program was traced, and what to write."""
     return f"a part of an array is written through a view at {line}; write into the whole: x[i, j] = v"
@@ -570,8 +579,8 @@ def untraceable(name: str, line: str) -> str:
 def recorded_outside(line: str) -> str:
     """Return that a compiled function reads a tensor whose graph was recorded outside it."""
     return (
-        f"a tensor that was recorded outside the compiled function is read at {line}; compute it inside, or pass "
-        "t.detach() if no gradient is to go back through it"
+        f"a tensor that was recorded outside the compiled function is read at {line}; compute it inside, pass "
+        "t.detach() if no gradient is to go back through it, or compile the derivative: tg.compile(tg.grad(f))"
     )
 
 
@@ -667,14 +676,14 @@ def coupled(name: str, line: str) -> str:
 
 def no_batch() -> str:
     """Return that there is no batch to split, and what to write."""
-    return "workers= splits a batch, but no argument has rows; pass the batch as an array, or leave it out"
+    return "workers= splits a batch, but no argument has rows; pass a batch that is not empty, or leave workers= out"
 
 
-def wrong_workers(workers: int, exact: bool) -> str:
+def wrong_workers(workers: Any, exact: bool) -> str:
     """Return why this number of workers can't be had, and what to write."""
     if exact:
         return "workers= adds up in another order than one pass over the batch; leave out exact=True"
-    return f"workers must be at least 1, or None for no threads; got {workers}"
+    return f"workers must be a whole number, at least 1, or None for no threads; got {workers!r}"
 
 
 def needs_threadpoolctl() -> str:
@@ -694,6 +703,19 @@ def no_source(reasons: Mapping[str, str]) -> str:
 def not_a_module(path: Any) -> str:
     """Return that a program is saved as a Python module."""
     return f"a program is saved as a Python module, to a path that ends in .py, not {str(path)!r}"
+
+
+def no_source_of_workers() -> str:
+    """Return that a program that splits its batch has no text of its own, and what to do."""
+    return (
+        "a program for several workers is one for a tile and one for what follows, and threads; compile the function "
+        "without workers= for its source, or see the tile's by .profile(...)"
+    )
+
+
+def not_callable(x: Any) -> str:
+    """Return that what is to be compiled is no function."""
+    return f"tg.compile takes a function, got {x!r:.60}; as a decorator it is @tg.compile or @tg.compile(exact=True)"
 
 
 def saves_no_workers() -> str:

@@ -16,11 +16,17 @@ from .tracer import Target
 from .tracing import Place
 
 
-def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> Any:
-    """Return `function()`, once the program has computed the same. Raises CompileError if it did not."""
+def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> tuple[Any, bool]:
+    """Return `function()`, and whether the program holds for these values, and so has computed the same.
+
+    Raises CompileError if it computed something else.
+    """
     lowered = replay.lowered
     outs = [np.empty_like(v.concrete) for v in replay.outs]
-    returned = replay.steps[0][0](*replay.fetch(flat), *outs)
+    try:
+        returned = replay.steps[0][0](*replay.fetch(flat), *outs)
+    except replay.unusual:
+        return function(), False
     found = dict(zip(replay.outs, outs, strict=True))
     found |= dict(zip([t.value for t in lowered.targets if t.value not in found], returned, strict=True))
     result = function()
@@ -33,7 +39,7 @@ def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact:
                 target.kind, f"the {target.kind} of {getattr(target.owner, 'name', None) or 'a tensor'}"
             )
             raise CompileError(errors.other_result(what, *first_difference(replay, flat, exact)))
-    return _released(replay.result, result)
+    return _released(replay.result, result), True
 
 
 def _alike(places: Any, result: Any) -> bool:

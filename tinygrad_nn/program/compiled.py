@@ -19,6 +19,8 @@ from ..errors import (
     CompileError,
     iterator_argument,
     no_program,
+    no_source_of_workers,
+    not_callable,
     not_traced,
     too_many_programs,
     unhashable,
@@ -86,8 +88,10 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
         return dx
     <BLANKLINE>
     """
-    if workers is not None and (exact or workers < 1):
+    if workers is not None and (exact or type(workers) is not int or workers < 1):
         raise ValueError(wrong_workers(workers, exact))
+    if function is not None and not callable(function):
+        raise TypeError(not_callable(function))
     if function is None:
         return functools.partial(compile, exact=exact, workers=workers)
     return Compiled(function, exact, workers)
@@ -157,7 +161,9 @@ class Compiled:
         replay = Replay(trace, program, self.name)
         compiling = clock.lap()
         with replay.lock:
-            result = checked(replay, flat, clock.pausing(lambda: self._itself(args, kwargs)), self.exact)
+            result, holds = checked(replay, flat, clock.pausing(lambda: self._itself(args, kwargs)), self.exact)
+        if not holds:
+            return result
         reason = f"the program before does not hold: {failed}" if failed else "other arguments"
         replay.made = Made(
             reason if self.programs else "the first call", described(key[1]), tracing, compiling, clock.lap(), eager
@@ -178,8 +184,11 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The newest program, as a Python file that needs NumPy only."""
-        return self._newest().source
+        """The newest program, as a Python file that needs NumPy only. Raises CompileError for one with workers."""
+        newest = self._newest()
+        if newest.lowered.team is not None:
+            raise CompileError(no_source_of_workers())
+        return newest.source
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the newest program as a Python module that runs without this package, by a function `run`.

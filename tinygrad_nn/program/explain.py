@@ -180,14 +180,21 @@ class _Explainer:
 
     def head(self, title: str) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
-        guards = [line.args for line in self.lowered.plain.lines if line.function.form == "guard"]
-        decided = dict.fromkeys(v for v, _ in guards if v in self.program.inputs and v.dtype is None)
+        decided = [v for v in self.program.inputs if v in self.decided() and v.dtype is None]
         values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in decided])
         notes = [f"Traced with {values}, by which the function decides."] if decided else []
         notes += [_COMMENTS] if self.passes else []
         about = f"{title if title.isidentifier() else 'The function'}, as one would write it by hand."
         about = "\n\n".join([about, *notes]) + ("\n" if notes else "")
         return _HEAD.format(about, self.functions.imports_written())
+
+    def decided(self) -> set[Value]:
+        """Return the numbers that guards judge, and those that these are computed from."""
+        found: set[Value] = set()
+        for line in reversed(self.lowered.plain.lines):
+            if line.function.form == "guard" or found.intersection(line.outputs):
+                found.update(v for v in line.reads() if not v.is_array)
+        return found
 
     def parameters(self) -> list[str]:
         """Return the names of what the program is given, and note their values."""

@@ -14,7 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..arrays import TracedArray
 from ..containers import leaves
-from ..errors import CompileError, no_method, value_read, written_view
+from ..errors import CompileError, array_made, no_method, value_read, written_view
 from ..tensors import Tensor
 from .functions import (
     ADDED_AT,
@@ -92,7 +92,7 @@ class _Dispatching(TracedArray):
         return self.tracer.call(of_numpy(function), args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        self._read("an array made of it")
+        raise self.tracer.refusal(array_made(users_line()))
 
     def _read(self, what: str) -> NoReturn:
         raise self.tracer.refusal(value_read(what, users_line()))
@@ -106,7 +106,6 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     """An array, or a NumPy scalar, of the program."""
 
     __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]
 
     __class__ = property(lambda self: np.ndarray if self.value.is_array else Traced)
     shape = property(lambda self: self.value.shape)
@@ -166,22 +165,33 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def __iter__(self) -> Iterator[Any]:
         return iter([self[i] for i in range(len(self))])
 
+    def _number(self, what: str) -> Any:
+        """Return the number that it is, if it is known, and let the program be for that number."""
+        if not self.value.known:
+            self._read(what)
+        return self.tracer.guarded(self.value, self.value.concrete.item())
+
     def __bool__(self) -> bool:
-        if not in_package(1):
+        if not (self.value.known or in_package(1)):
             self._read("bool(...)")
         return bool(self.tracer.assumed(self.value))
 
     def __float__(self) -> float:
-        self._read("float(...)")
+        return float(self._number("float(...)"))
 
     def __int__(self) -> int:
-        self._read("int(...)")
+        return int(self._number("int(...)"))
 
     def __index__(self) -> int:
-        self._read("an index of Python's")
+        return operator.index(self._number("an index of Python's"))
 
     def __round__(self, digits: int | None = None) -> Any:
-        self._read("round(...)")
+        return round(self._number("round(...)"), digits)
+
+    def __hash__(self) -> int:
+        if not self.value.known:
+            raise TypeError("unhashable type: 'numpy.ndarray'")
+        return hash(self._number("a key"))
 
     def __copy__(self) -> Any:
         return self.copy()
@@ -190,8 +200,8 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return self.copy()
 
     def item(self, *args: Any) -> Any:
-        """Raise CompileError."""
-        self._read("item()")
+        """Raise CompileError, unless it is a number that is known."""
+        return self._number("item()")
 
     def tolist(self) -> Any:
         """Raise CompileError."""
@@ -289,6 +299,7 @@ class Number(_Dispatching):
     """
 
     __slots__ = ()
+    __class__ = property(lambda self: type(self.value.concrete))
     shape: tuple[int, ...] = ()
     ndim = 0
     size = 1
@@ -304,7 +315,7 @@ class Number(_Dispatching):
         return self.tracer.guarded(self.value, self.value.concrete)
 
     def __index__(self) -> int:
-        return int(self._known().__index__())
+        return operator.index(self._known())
 
     def __int__(self) -> int:
         return int(self._known())

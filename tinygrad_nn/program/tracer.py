@@ -151,6 +151,7 @@ class Tracer(Watcher):
                 self.viewed.add(base.root)
             made.append(Value(part, base=base))
             made[-1].fleeting = True
+            made[-1].known |= bool(reads) and not isinstance(part, np.ndarray) and all(v.known for v in reads)
         line.outputs = tuple(made)
         self.lines.append(line)
         if _has_a_shape_of_its_own(line):

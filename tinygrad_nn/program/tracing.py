@@ -120,6 +120,7 @@ class _Arguments:
             return self.twins[id(tree)]
         self.place += 1
         value = Value(tree, self.names[self.place])
+        value.known = value.known or isinstance(tree, np.generic)
         stand_in = self.tracer.stand_in(value)
         self.tracer.sources.append(Source(value, "argument", None, self.place, stand_in))
         return stand_in

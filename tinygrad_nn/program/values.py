@@ -15,13 +15,26 @@ class Value:
     """What one line computes, or an input or constant: an array, a NumPy scalar, or a Python number.
 
     `concrete` is what it was while it was traced; what a line computes is forgotten when the last of its `stand_ins`
-    is gone: its shape, dtype and strides stay. `dtype` is None for a Python number, which stays weak.
+    is gone: its shape, dtype and strides stay. Python may decide by what is `known`: arguments that are numbers,
+    NumPy's too, and what is computed from these alone. `dtype` is None for a Python number, which stays weak.
     `base` is the value whose memory it looks into, if it is a view. `primal` is the value that it is the
     adjoint of, if it is one. A `name` that ends in # is to be numbered; with `after` it is appended to the
     name of that value, as T is for a transpose.
     """
 
-    __slots__ = ("after", "base", "concrete", "dtype", "fleeting", "name", "primal", "shape", "stand_ins", "strides")
+    __slots__ = (
+        "after",
+        "base",
+        "concrete",
+        "dtype",
+        "fleeting",
+        "known",
+        "name",
+        "primal",
+        "shape",
+        "stand_ins",
+        "strides",
+    )
 
     def __init__(self, concrete: Any, name: str = "", base: Value | None = None) -> None:
         self.concrete, self.name, self.base = concrete, name, base
@@ -31,6 +44,7 @@ class Value:
         self.shape: tuple[int, ...] = getattr(concrete, "shape", ())
         self.dtype: Any = getattr(concrete, "dtype", None)
         self.strides = concrete.strides if isinstance(concrete, np.ndarray) else ()
+        self.known = self.dtype is None
 
     @property
     def is_array(self) -> bool:
