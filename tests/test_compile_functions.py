@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import pathlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -706,3 +707,13 @@ def test_a_program_that_does_not_hold_at_once_is_none() -> None:
         for value in (1.0, 1e20, 1.0):
             x = np.array([value], np.float32)
             assert same(f(x), singular(x))
+
+
+def test_arrays_in_files(tmp_path: pathlib.Path) -> None:
+    data = np.memmap(tmp_path / "data.bin", dtype=float, mode="w+", shape=(2, 3))
+    data[...] = X
+    f = tg.compile(lambda x: np.sin(x) * 2, exact=True)
+    for _ in range(2):
+        assert same(np.asarray(f(data)), np.sin(X) * 2)
+    assert same(f(X), np.sin(X) * 2)
+    assert programs(f) == 1

@@ -602,7 +602,7 @@ def unhashable(kind: str) -> str:
     """Return why such an argument can't tell which program to run, and what to write."""
     return (
         f"an argument of type {kind}: a compiled function takes arrays, Tensors, numbers, lists, tuples and dicts of "
-        "them, and what can be hashed, which tells one program from another; make it a tuple or a frozen dataclass"
+        "them, and what can be hashed, which tells one program from another; pass what it holds as one of these"
     )
 
 

@@ -271,6 +271,8 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
     if kind is slice:  # hashed from Python 3.12 on
         return slice, tree.start, tree.stop, tree.step
 
+    if kind is np.memmap:
+        return _kind(np.asarray(tree), flat)
     if isinstance(tree, Iterator):
         raise CompileError(iterator_argument(kind.__name__))
     found = _static(tree)

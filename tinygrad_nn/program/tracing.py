@@ -104,6 +104,7 @@ class _Arguments:
 
     def replaced(self, tree: Any) -> Any:
         """Return nested arguments with stand-ins for arrays, Tensors and numbers."""
+        tree = np.asarray(tree) if type(tree) is np.memmap else tree
         kind = type(tree)
         if kind is tuple or kind is list:
             return kind([self.replaced(x) for x in tree])
