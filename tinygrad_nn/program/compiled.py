@@ -60,10 +60,11 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
 
     Another shape, dtype, string or flag among the arguments is traced again, another number is not, nor
     another learning rate: parameters, optimisers and their settings are read anew at each call. So are Tensors
-    from outside; another number, string, array or function there, by the names in the function, is traced again.
-    Such an array is a constant: what is written into it later is not seen, and random numbers are refused. Pass
-    both as arguments. What Python does besides, such as printing, appending to a list, or warning that NumPy
-    divided by zero, happens only while tracing.
+    from outside; where what the code names there is another number, string, array or function, also in attributes
+    and in lists and dicts of up to 100 entries, it is traced again. Such an array is a constant: what is written
+    into it later is not seen, and random numbers are refused. Pass both as arguments. What Python does besides,
+    such as printing, or warning that NumPy divided by zero, happens only while tracing; a tensor that the function
+    keeps in an attribute or a list is an error, what it writes into a tensor, x[...] = value, is not.
     Results record nothing. Where a program does not hold (an operation was invalid, as 0 * inf is,
     or a decision of the library's went another way), the function itself is run.
 
