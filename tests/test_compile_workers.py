@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -189,3 +190,12 @@ def test_misuse_says_what_to_write() -> None:
         tg.compile(lambda X: X, workers=0)
     with pytest.raises(CompileError, match="no argument has rows"):
         tg.compile(lambda x: x * 2, workers=2)(3.0)
+
+
+def test_programs_share_their_threads() -> None:
+    before = threading.active_count()
+    split = tg.compile(lambda X: (tg.as_tensor(X) * 2).sum(), workers=3)
+    for rows in range(10, 16):
+        assert split(np.ones((rows, 2))).item() == split(np.ones((rows, 2))).item() == 4 * rows
+    assert len(split.programs) == 6
+    assert threading.active_count() <= before + 3

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from .emit import Emitter
 from .spelling import spelled
 from .tiles import ROWS, Axes, Tile, tile_of
 from .values import Program, Value
+
+_pools: WeakValueDictionary[int, ThreadPoolExecutor] = WeakValueDictionary()  # programs share their threads
 
 
 class Team:
@@ -38,7 +41,7 @@ class Team:
         self.written = {rows: _Written(tile) for rows, tile in self.tiles.items()}
         self.batch = [v for v in program.outputs if isinstance(axes.axis(v), int)]
         self.single_thread = _limits()
-        self.pool = ThreadPoolExecutor(workers, "tinygrad_nn")
+        self.pool = _pools.setdefault(workers, ThreadPoolExecutor(workers, "tinygrad_nn"))
 
     @property
     def unusual(self) -> tuple[type[Exception], ...]:
