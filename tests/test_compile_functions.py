@@ -679,6 +679,8 @@ NUMPYS: dict[str, Callable[[Any, Any], Any]] = {
     "a shape": lambda x, k: x * np.ones((int(k), 1, 1)),
     "a key": lambda x, k: x * {1: 5.0, 2: 7.0, 3: 9.0}[k],
     "an item": lambda x, k: x * k.item(),
+    "a filled array": lambda x, k: x + np.full(3, k),
+    "a number of places": lambda x, k: tg.roll(tg.as_tensor(x), int(k)) + np.roll(x, int(k)),
     "computed": lambda x, k: x if k * 2 + 1 > 4 else -x,
 }
 

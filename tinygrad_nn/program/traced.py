@@ -92,7 +92,10 @@ class _Dispatching(TracedArray):
         return self.tracer.call(of_numpy(function), args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise self.tracer.refusal(array_made(users_line()))
+        if not self.value.known:
+            raise self.tracer.refusal(array_made(users_line()))
+        number = self.value.concrete.item()
+        return np.array(self.tracer.guarded(self.value, number), self.value.dtype if dtype is None else dtype)
 
     def _read(self, what: str) -> NoReturn:
         raise self.tracer.refusal(value_read(what, users_line()))
