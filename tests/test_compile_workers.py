@@ -192,6 +192,19 @@ def test_misuse_says_what_to_write() -> None:
         tg.compile(lambda x: x * 2, workers=2)(3.0)
 
 
+def test_features_are_joined() -> None:
+    def function(X: Any) -> Any:
+        return tg.value_and_grad(lambda X: (tg.tanh(np.concatenate([X, X**2], axis=1)) @ np.arange(4.0)).mean())(X)
+
+    split = tg.compile(function, workers=2)
+    X, _ = batch()
+    split(X)
+    for a, b in zip(split(X + 0.5), function(X + 0.5), strict=True):
+        np.testing.assert_allclose(a.data, b.data, rtol=1e-10, atol=1e-16)
+    with pytest.raises(CompileError, match=r"np\.concatenate"):
+        tg.compile(lambda X: np.concatenate([tg.as_tensor(X), X], axis=0).sum(), workers=2)(X)
+
+
 def test_programs_share_their_threads() -> None:
     before = threading.active_count()
     split = tg.compile(lambda X: (tg.as_tensor(X) * 2).sum(), workers=3)

@@ -12,7 +12,7 @@ from .. import errors
 from ..errors import CompileError
 from .functions import GETITEM
 from .rewrites import without_dead_lines
-from .values import Line, Program, Value, mapped
+from .values import Line, Program, Value, mapped, values_in
 
 ROWS = 4000
 TOTAL, LOCAL = "total", "local"
@@ -95,6 +95,8 @@ def _repeated(line: Line, axes: Axes) -> None:
         _RULES.get(_family(line)) is _entrywise and held and all(axes.constant(x, axis) for x, axis in held)
     ):
         axes.of[y] = new[0]
+    if line.function.text == "np.matmul" and new == [0] and len(y.shape) == 2 and axes.constant(line.args[0], 0):
+        axes.of[y] = 0
 
 
 def _picks_from_rows(line: Line, axes: Axes, program: Program) -> bool:
@@ -224,6 +226,14 @@ def _expanded(line: Line, axes: Axes) -> Any:
     return [a for a in range(ndim) if a not in new][axes.axis(line.args[0])]
 
 
+def _joined(line: Line, axes: Axes) -> Any:
+    """Return the axis of arrays that are joined along another one."""
+    ndim, parts = len(line.outputs[0].shape), list(values_in(line.args[0]))
+    along = line.kwargs.get("axis", line.args[1] if len(line.args) > 1 else 0)
+    own = {axes.axis(v) for v in parts}
+    return own.pop() if len(own) == 1 and along is not None and own != {along % ndim} else _unknown(line, axes)
+
+
 def _getitem(line: Line, axes: Axes) -> Any:
     """Return the axis after an index that takes all samples."""
     x, index = line.args
@@ -250,6 +260,7 @@ _RULES: dict[str, Callable[[Line, Axes], Any]] = {
     "np.multiply.reduce": _extreme, "np.logical_and.reduce": _extreme, "np.logical_or.reduce": _extreme,
     "np.transpose": _transpose, "np.matrix_transpose": _transpose, "np.reshape": _same_place,
     "np.broadcast_to": _same_place, "np.expand_dims": _expanded, GETITEM.text: _getitem,
+    "np.concatenate": _joined,
 }  # fmt: skip
 
 
