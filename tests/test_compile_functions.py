@@ -693,6 +693,13 @@ def test_numpys_numbers_are_numbers(what: str, kind: Any) -> None:
         assert same(f(X, kind(k)), NUMPYS[what](X, kind(k)))
 
 
+def test_operations_on_numpys_numbers_are_for_any_number() -> None:
+    f = tg.compile(lambda k: tg.erf(k) + tg.gamma(k) + tg.i0(k), exact=True)
+    for k in np.linspace(0.5, 3, 12):
+        assert same(f(k), f.function(k))
+    assert programs(f) == 1
+
+
 def test_numbers_have_their_kind() -> None:
     f = tg.compile(lambda x, rate: x * rate if isinstance(rate, float) else x - rate, exact=True)
     for rate in (0.5, 2, 0.25, 3):
@@ -719,3 +726,11 @@ def test_arrays_in_files(tmp_path: pathlib.Path) -> None:
         assert same(np.asarray(f(data)), np.sin(X) * 2)
     assert same(f(X), np.sin(X) * 2)
     assert programs(f) == 1
+
+
+def test_what_is_left_where_numbers_cancel_is_not_taken_for_another_result() -> None:
+    slope = tg.grad(lambda x: tg.softmax(x * 0.1 * 0.3).sum() * 1e3)  # 0, but for rounding
+    compiled = tg.compile(slope)
+    for scale in (1.0, 2.0):
+        x = np.linspace(-1, 1, 40) * scale
+        np.testing.assert_allclose(compiled(x).data, slope(x).data, rtol=0, atol=1e-12)

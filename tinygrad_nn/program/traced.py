@@ -92,7 +92,7 @@ class _Dispatching(TracedArray):
         return self.tracer.call(of_numpy(function), args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        if not self.value.known:
+        if not self.value.known or in_package(1):
             raise self.tracer.refusal(array_made(users_line()))
         number = self.value.concrete.item()
         return np.array(self.tracer.guarded(self.value, number), self.value.dtype if dtype is None else dtype)
@@ -169,8 +169,11 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return iter([self[i] for i in range(len(self))])
 
     def _number(self, what: str) -> Any:
-        """Return the number that it is, if it is known, and let the program be for that number."""
-        if not self.value.known:
+        """Return the number that it is, if it is known, and let the program be for that number.
+
+        An operation of the library's that asks is a line of its own instead, for any number.
+        """
+        if not self.value.known or in_package(2):
             self._read(what)
         return self.tracer.guarded(self.value, self.value.concrete.item())
 
