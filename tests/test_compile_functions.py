@@ -737,3 +737,13 @@ def test_what_is_left_where_numbers_cancel_is_not_taken_for_another_result() -> 
     for scale in (1.0, 2.0):
         assert not compiled(x * scale).any() or scale == 1
     assert programs(compiled) == 1
+
+
+def test_constants_lie_as_the_arrays_that_they_were() -> None:
+    wide = np.broadcast_to(np.array([[0.3], [0.7]]), (2, 3))
+    for array in (wide, np.asfortranarray(X), X[:, ::-1], X.copy()):
+        f = tg.compile(lambda x: x * array + np.cumsum(array, axis=0), exact=True)  # noqa: B023
+        assert same(f(Y), f.function(Y))
+        constants = f.programs[next(iter(f.programs))][0].trace.tracer.constants.values()
+        assert array.strides in [value.strides for _, value in constants]
+        assert not any(np.may_share_memory(value.concrete, array) for _, value in constants)
