@@ -747,3 +747,15 @@ def test_constants_lie_as_the_arrays_that_they_were() -> None:
         constants = f.programs[next(iter(f.programs))][0].trace.tracer.constants.values()
         assert array.strides in [value.strides for _, value in constants]
         assert not any(np.may_share_memory(value.concrete, array) for _, value in constants)
+
+
+def test_sums_add_up_in_the_order_of_the_memory_that_was_written_into() -> None:
+    def total(x: Any, w: Any) -> Any:
+        y = w * 2
+        np.add(x, y, out=y)
+        return y.sum(axis=0)
+
+    rng = np.random.default_rng(0)
+    f, x, w = tg.compile(total, exact=True), rng.normal(size=(999, 3)), np.asfortranarray(rng.normal(size=(999, 3)))
+    for _ in range(2):
+        assert same(f(x, w), total(x, w))

@@ -120,13 +120,12 @@ class Surroundings:
             name = part.__module__ if isinstance(x, type) else x.__name__
             if name.partition(".")[0] in (self.home, "__main__") or not (_is_own(name) or is_installed(name)):
                 entries = vars(part)
-                get = functools.partial(_entry, entries)
                 then = {
                     n: value
                     for n, value in entries.items()
                     if n in self.names or (isinstance(value, FunctionType) and _is_called(n, kinds))
                 }
-                self.of.append((get, then))
+                self.of.append((entries.get, then))
                 found += [(value, True) for value in then.values()]
         return found
 
@@ -225,11 +224,7 @@ _NOT_CALLED = ("__init__", "__new__", "__init_subclass__", "__repr__", "__str__"
 
 
 def _attribute(x: Any, name: str) -> Any:
-    return getattr(x, name, _MISSING)
-
-
-def _entry(entries: Any, name: str) -> Any:
-    return entries.get(name, _MISSING)
+    return getattr(x, name, None)
 
 
 def _is_own(module: str) -> bool:

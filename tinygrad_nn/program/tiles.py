@@ -328,20 +328,10 @@ def _on_tile(line: Line, axes: Axes, new: dict[Value, Value], rows: int) -> Line
         shape[axis] = rows
         args, kwargs = (args[0], tuple(shape)), {}
     made = Line(line.function, args, kwargs, (), line.where, line.several)
-    if line.function.form == "guard":
-        return made
-    with np.errstate(all="ignore"):
-        result = line.function.apply(*mapped(_concrete, args), **mapped(_concrete, kwargs))
-    parts = result if line.several else [result]
-    made.outputs = tuple(
-        [Value(x, o.name, None if o.base is None else new[o.base]) for x, o in zip(parts, line.outputs, strict=True)]
-    )
+    pairs = zip(made.computed(), line.outputs, strict=True)
+    made.outputs = tuple([Value(x, o.name, None if o.base is None else new[o.base]) for x, o in pairs])
     new.update(zip(line.outputs, made.outputs, strict=True))
     return made
-
-
-def _concrete(value: Value) -> Any:
-    return value.concrete
 
 
 def after_tiles(program: Program, axes: Axes) -> Program:

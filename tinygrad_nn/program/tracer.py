@@ -17,7 +17,7 @@ from ..recording import Watcher, recording, watched
 from ..tensors import Tensor, make
 from .functions import GETITEM, GUARD, SHAPE
 from .traced import Buffer, Number, Traced, in_package, users_line
-from .values import Function, Line, Value, mapped, over_leaves, values_in
+from .values import Function, Line, Value, concrete, mapped, over_leaves, values_in
 
 
 @dataclass(eq=False)
@@ -136,7 +136,7 @@ class Tracer(Watcher):
         weak = function.form in ("ufunc", "operator", "where", "guard", "astype")
         args, kwargs = _unwrapped(args, self, weak), _unwrapped(kwargs, self, weak)
         with np.errstate(invalid="call", divide="ignore", over="ignore", call=self._alarmed):
-            result = function.apply(*mapped(_concrete, args), **mapped(_concrete, kwargs))
+            result = function.apply(*mapped(concrete, args), **mapped(concrete, kwargs))
         several = isinstance(result, (tuple, list))
         parts = result if several else [result]
         if not all(isinstance(part, (np.ndarray, np.generic, int, float)) for part in parts):
@@ -432,10 +432,6 @@ _SHAPED_BY_ENTRIES = frozenset({
     "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values",
     "union1d", "intersect1d", "setdiff1d", "setxor1d",
 })  # fmt: skip
-
-
-def _concrete(value: Value) -> Any:
-    return value.concrete
 
 
 def _snapshot(array: np.ndarray) -> np.ndarray:

@@ -115,14 +115,18 @@ class Line:
     where: str = ""
     several: bool = False
 
-    def compute(self) -> None:
-        """Compute the outputs from what the arguments were; a guard has none."""
-        if not self.outputs:
-            return
-        args, kwargs = mapped(_concrete, (self.args, self.kwargs))
+    def computed(self) -> list[Any]:
+        """Return what the outputs are for what the arguments were, none for a guard."""
+        if self.function.form == "guard":
+            return []
+        args, kwargs = mapped(concrete, (self.args, self.kwargs))
         with np.errstate(all="ignore"):
             result = self.function.apply(*args, **kwargs)
-        for output, part in zip(self.outputs, result if self.several else [result], strict=True):
+        return list(result) if self.several else [result]
+
+    def compute(self) -> None:
+        """Compute the outputs anew, after they were forgotten."""
+        for output, part in zip(self.outputs, self.computed(), strict=True):
             output.concrete = part
 
     def reads(self) -> Iterator[Value]:
@@ -171,7 +175,8 @@ class Program:
         return value
 
 
-def _concrete(value: Value) -> Any:
+def concrete(value: Value) -> Any:
+    """Return what a value was while it was traced."""
     return value.concrete
 
 
