@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import tinygrad_nn as tg
-from tinygrad_nn.operation import OPERATIONS
-from tinygrad_nn.primitive import primitive
+from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.tensor.declaring import primitive
 
 RIGHT = {"OK", "CONVENTION", "KINK", "PRECISION"}
 

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.special
 
 from tinygrad_nn import ops
-from tinygrad_nn.primitive import COMPOSITES
+from tinygrad_nn.tensor.declaring import COMPOSITES
 from tinygrad_nn.testing import Case
 
 Array = Any
@@ -32,7 +32,7 @@ def of_symmetric_part(call: Any) -> Any:
 
 def declared_functions() -> dict[str, Any]:
     """Return the function of each operation, by the operation's name."""
-    modules = [import_module(f"{ops.__name__}.{m.name}") for m in pkgutil.iter_modules(ops.__path__)]
+    modules = [import_module(m.name) for m in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}.")]
     return {f.operation.name: f for m in modules for f in vars(m).values() if hasattr(f, "operation")}
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given
 
 import tinygrad_nn as tg
-from tinygrad_nn.operation import OPERATIONS
+from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.testing import axes, broadcastable, indices, points, shapes, signed, spaced
 from tinygrad_nn.testing import check_agreement as check
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from same_bits import same
 
 import tinygrad_nn as tg
+from tinygrad_nn.compiler.lower import lowering
+from tinygrad_nn.compiler.numpy_calls import of_numpy
 from tinygrad_nn.errors import CompileError
-from tinygrad_nn.program import lowering
-from tinygrad_nn.program.functions import of_numpy
 from tinygrad_nn.testing import programs
 from tinygrad_nn.testing.random_programs import Program
 

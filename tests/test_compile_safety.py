@@ -17,8 +17,8 @@ import pytest
 from same_bits import same
 
 import tinygrad_nn as tg
+from tinygrad_nn.engine.grad_mode import recording
 from tinygrad_nn.errors import CompileError
-from tinygrad_nn.recording import recording
 
 X = np.array([0.5, -1.25, 2.0])
 

@@ -17,9 +17,9 @@ from same_bits import same_bits
 from test_compile_operations import EVERY, answer, moved, orders
 
 import tinygrad_nn as tg
+from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.errors import CompileError
-from tinygrad_nn.operation import OPERATIONS
-from tinygrad_nn.primitive import primitive
+from tinygrad_nn.tensor.declaring import primitive
 from tinygrad_nn.testing import Case
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn import conventions
-from tinygrad_nn.operation import OPERATIONS, Rule
+from tinygrad_nn.engine.operation import OPERATIONS, Rule
+from tinygrad_nn.reference import conventions
 
 ROWS = list(conventions.conventions())
 COMPOSED = {

@@ -8,9 +8,9 @@ import numpy
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn import coverage
 from tinygrad_nn.errors import GradientError
-from tinygrad_nn.tensors import NUMPY_FUNCTIONS
+from tinygrad_nn.reference import coverage
+from tinygrad_nn.tensor.handle import NUMPY_FUNCTIONS
 
 np: Any = numpy
 

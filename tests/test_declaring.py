@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.operation import OPERATIONS
-from tinygrad_nn.primitive import COMPOSITES, PUBLIC, elementwise, primitive
+from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.tensor.declaring import COMPOSITES, PUBLIC, elementwise, primitive
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from references import FUNCTIONS
 
-from tinygrad_nn.operation import OPERATIONS
-from tinygrad_nn.primitive import COMPOSITES
+from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.tensor.declaring import COMPOSITES
 from tinygrad_nn.testing import PROPERTIES, planted_rule
 
 OF_CALLS = {"keywords", "counted arguments", "errors"}  # whose numbers and shapes don't matter

@@ -13,7 +13,7 @@ from hypothesis import given
 from slopes import derivative, leaf
 
 import tinygrad_nn as tg
-from tinygrad_nn.node import history
+from tinygrad_nn.engine.node import history
 
 Array = Any
 

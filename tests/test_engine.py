@@ -15,8 +15,8 @@ import pytest
 from slopes import leaf, slope
 
 import tinygrad_nn as tg
+from tinygrad_nn.engine.node import Node
 from tinygrad_nn.errors import DisconnectedError, DtypeError, FreedGraphError, GradientError
-from tinygrad_nn.node import Node
 from tinygrad_nn.testing import planted_rule
 
 LONG = 300_000
@@ -1048,9 +1048,9 @@ def test_keep_memory_says_whether_it_keeps() -> None:
 
 _PROBE = """
 import tinygrad_nn as tg
-from tinygrad_nn import memory
+from tinygrad_nn.engine import allocator
 calls = []
-memory.keep_memory, kept = lambda keep=True: calls.append(keep), memory.keep_memory
+allocator.keep_memory, kept = lambda keep=True: calls.append(keep), allocator.keep_memory
 {first}
 x = tg.tensor(1.0, requires_grad=True)
 print(len(calls), end=" ")

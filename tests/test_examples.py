@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tinygrad_nn.program.spellings import RANKED, SIZES, WIDTHS
+from tinygrad_nn.compiler.lower.spellings import RANKED, SIZES, WIDTHS
 
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

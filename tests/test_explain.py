@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
+from tinygrad_nn.compiler.write.explain import Listing
 from tinygrad_nn.errors import CompileError
-from tinygrad_nn.program.explain import Listing
 
 LISTING = Path(__file__).with_name("listing_of_the_article.txt")
 ARTICLE = [2, 25, 50, 50, 25, 1]

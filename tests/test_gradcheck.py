@@ -16,8 +16,8 @@ from gradcheck_corpus import CORPUS, Entry, Ours, Planted, array, drawn, functio
 
 import tinygrad_nn as tg
 from tinygrad_nn.checking.report import GradientReport
+from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.errors import DtypeError, GradientCheckError
-from tinygrad_nn.operation import OPERATIONS
 
 by_hand: Any = SimpleNamespace(**runpy.run_path(str(pathlib.Path(__file__).parents[1] / "examples" / "by_hand.py")))
 OURS = Ours()

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DisconnectedError, GradientError, unknown_numpy
-from tinygrad_nn.tensors import known_names
+from tinygrad_nn.tensor.handle import known_names
 
 Array = Any
 EXAMPLES = settings().max_examples // 3

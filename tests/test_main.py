@@ -11,8 +11,8 @@ import pytest
 import tinygrad_nn as tg
 from tinygrad_nn import __main__ as program
 from tinygrad_nn.checking import network as checking
-from tinygrad_nn.study import plots
 from tinygrad_nn.testing import planted_rule
+from tinygrad_nn.training import plots
 
 SMALL = [
     {"input_dim": 2, "output_dim": 5, "activation": "relu"},

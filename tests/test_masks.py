@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.tensors import Tensor
+from tinygrad_nn.tensor.handle import Tensor
 from tinygrad_nn.testing import PROPERTIES
 
 

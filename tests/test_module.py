@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.containers import leaves, map_leaves
+from tinygrad_nn.engine.trees import leaves, map_leaves
 
 
 class Affine(tg.nn.Module):

@@ -20,10 +20,10 @@ import pytest
 from references import FUNCTIONS, REFERENCES, function_of, of_symmetric_part, reads_a_triangle
 
 import tinygrad_nn as tg
-from tinygrad_nn.autodiff import raw
+from tinygrad_nn.engine.operation import OPERATIONS, sample
+from tinygrad_nn.engine.reverse import raw
 from tinygrad_nn.errors import GradientError
-from tinygrad_nn.operation import OPERATIONS, sample
-from tinygrad_nn.primitive import COMPOSITES
+from tinygrad_nn.tensor.declaring import COMPOSITES
 from tinygrad_nn.testing import PROPERTIES, Case, check_kink, mutate_rules, numpy_functions, planted_rule
 
 BEHIND = {

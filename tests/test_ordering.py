@@ -15,7 +15,7 @@ from slopes import derivative, leaf
 from test_broadcasting_properties import numbers
 
 import tinygrad_nn as tg
-from tinygrad_nn.ops.quantiles import _ALPHA_BETA, _STEPPED
+from tinygrad_nn.ops.numpy.quantiles import _ALPHA_BETA, _STEPPED
 from tinygrad_nn.testing import check_agreement as check
 from tinygrad_nn.testing import spaced
 

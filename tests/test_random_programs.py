@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 
 import tinygrad_nn as tg
-from tinygrad_nn.operation import OPERATIONS
+from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.testing import planted_rule, programs
 from tinygrad_nn.testing.random_programs import KINDS, Program, Step, assigned, mixed, weighed_sum, whole_index
 

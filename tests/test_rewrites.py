@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.program import rewrites
-from tinygrad_nn.program.tracing import traced
-from tinygrad_nn.program.values import Program, Value, mapped
+from tinygrad_nn.compiler.lower import rewrites
+from tinygrad_nn.compiler.program import Program, Value, mapped
+from tinygrad_nn.compiler.trace.traced_call import traced
 
 X = np.array([[0.5, -1.0, 2.0], [3.0, 0.25, -0.75]])
 

@@ -7,8 +7,8 @@ import pytest
 from slopes import leaf
 
 import tinygrad_nn as tg
+from tinygrad_nn.engine.node import ITEM, history
 from tinygrad_nn.errors import FreedGraphError
-from tinygrad_nn.node import ITEM, history
 
 
 def operations(t: tg.Tensor) -> list[str]:

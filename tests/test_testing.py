@@ -14,9 +14,9 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_nn as tg
-from tinygrad_nn import autodiff
-from tinygrad_nn.operation import OPERATIONS
-from tinygrad_nn.primitive import PUBLIC, primitive
+from tinygrad_nn.engine import reverse
+from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.tensor.declaring import PUBLIC, primitive
 from tinygrad_nn.testing import PROPERTIES, cases_of, check_op, mutate_rules, planted_rule, sample
 
 SLOPE = 1 - np.tanh(1.0) ** 2
@@ -305,7 +305,7 @@ def test_every_kind_of_broken_call_is_found(name: str, broken: Any, monkeypatch:
         monkeypatch.setattr(tg.Tensor, "__iadd__", lambda self, other: tg.add(self, other))
         broken = function
     if name == "ownership":
-        monkeypatch.setattr("tinygrad_nn.autodiff._owned", lambda array: True)
+        monkeypatch.setattr("tinygrad_nn.engine.reverse._owned", lambda array: True)
         broken = lambda x: tg.reshape(x, x.shape)  # noqa: E731
     with pytest.raises(AssertionError, match=function.operation.name):
         for case in cases_of(function):
@@ -594,12 +594,12 @@ def test_an_interrupt_ends_the_mutations_and_leaves_nothing_behind() -> None:
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    before = autodiff.project
+    before = reverse.project
     with pytest.raises(KeyboardInterrupt):
         mutate_rules(interrupted, [tg.tanh])
     assert calls[1] == -SLOPE
     assert slope() == SLOPE
-    assert autodiff.project is before
+    assert reverse.project is before
     assert isinstance(OPERATIONS["tanh"].rules, tuple)
 
 
@@ -609,7 +609,7 @@ def test_an_interrupt_ends_the_mutations_and_leaves_nothing_behind() -> None:
 def test_the_library_imports_no_testing_until_it_is_used() -> None:
     program = (
         "import sys, tinygrad_nn as tg\n"
-        "late = ('tinygrad_nn.testing', 'tinygrad_nn.checking', 'tinygrad_nn.study', 'hypothesis')\n"
+        "late = ('tinygrad_nn.testing', 'tinygrad_nn.checking', 'tinygrad_nn.training.plots', 'hypothesis')\n"
         "assert not any(n.startswith(late) for n in sys.modules)\n"
         "tg.gradcheck, tg.diff_backprop\n"
         "tg.testing.planted_rule\n"

@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DtypeError, GradientError, StateError
-from tinygrad_nn.runs import Run
+from tinygrad_nn.transforms.linearization import Run
 
 RNG = np.random.default_rng(0)
 X, W, B = RNG.standard_normal((3, 2)), RNG.standard_normal((2, 4)), RNG.standard_normal(4)

@@ -6,12 +6,18 @@ Array operations read like NumPy, autograd, `nn` and `optim` like PyTorch, trans
 Each operation that `ops` declares is here under its own name and under every name NumPy has for it.
 """
 
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, data, errors, linalg, nn, ops, optim
-from .checkpointing import checkpoint
-from .creation import (
+from . import errors, nn, ops, optim
+from .engine.allocator import keep_memory
+from .engine.grad_mode import enable_grad, no_grad
+from .errors.unsupported import reason
+from .nn.dense import DenseNetwork
+from .ops.linalg import namespace as linalg
+from .tensor.creation import (
     arange,
     as_tensor,
     empty,
@@ -25,20 +31,19 @@ from .creation import (
     zeros,
     zeros_like,
 )
-from .history import History
-from .memory import keep_memory
-from .nn.dense import DenseNetwork
-from .recording import enable_grad, no_grad
-from .tensors import Tensor
-from .training import accuracy, evaluate, train
-from .transforms import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
-from .unsupported import reason
+from .tensor.handle import Tensor
+from .training import datasets as data
+from .training.history import History
+from .training.loop import accuracy, evaluate, train
+from .transforms import autograd
+from .transforms.checkpointing import checkpoint
+from .transforms.functions import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
 
 if TYPE_CHECKING:
     from . import testing
+    from .checking.by_hand.backprop import diff_backprop
     from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
-    from .program.compiled import compile
-    from .study.backprop import diff_backprop
+    from .compiler.compiled import compile
 
 __version__ = "0.1.0"
 
@@ -91,16 +96,19 @@ __all__ = [
     *sorted(_functions.keys() - {"empty_like", "full_like", "ones_like", "zeros_like"}),
 ]
 
-
 _WHEN_USED = {
     "assert_gradients": ".checking.gradients",
-    "compile": ".program.compiled",
-    "diff_backprop": ".study.backprop",
+    "compile": ".compiler.compiled",
+    "diff_backprop": ".checking.by_hand.backprop",
     "error_curve": ".checking.gradients",
     "gradcheck": ".checking.gradients",
     "numerical_gradient": ".checking.gradients",
     "testing": ".testing",
 }
+
+# Modules are found where NumPy and PyTorch have them, as os.path is: `from tinygrad_nn.linalg import solve`.
+sys.modules.update({f"{__name__}.{name}": globals()[name] for name in ("autograd", "data", "linalg")})
+__path__.append(str(Path(__file__).with_name("reference")))  # for `python -m tinygrad_nn.coverage`
 
 
 def __getattr__(name: str) -> Any:
@@ -115,3 +123,8 @@ def __getattr__(name: str) -> Any:
     if reason(name) is not None:
         raise AttributeError(errors.unknown_numpy(f"tg.{name}", ()))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, and no others."""
+    return __all__

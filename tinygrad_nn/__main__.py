@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from .checking.network import check_network
-from .data import make_moons, train_test_split
 from .errors import DivergedError, unusable_folder
-from .history import History
 from .nn.dense import DenseNetwork
-from .study import plots
-from .training import evaluate, train
+from .training import plots
+from .training.datasets import make_moons, train_test_split
+from .training.history import History
+from .training.loop import evaluate, train
 
 LAYERS = [(2, 25, "relu"), (25, 50, "relu"), (50, 50, "relu"), (50, 25, "relu"), (25, 1, "sigmoid")]
 ARCHITECTURE = [{"input_dim": i, "output_dim": o, "activation": a} for i, o, a in LAYERS]

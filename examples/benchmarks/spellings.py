@@ -26,7 +26,7 @@ from statistics import median
 
 import numpy as np
 
-TABLE = Path(__file__).parents[2] / "tinygrad_nn" / "program" / "spellings.py"
+TABLE = Path(__file__).parents[2] / "tinygrad_nn" / "compiler" / "lower" / "spellings.py"
 DTYPES = ("float32", "float64")
 # Upper ends of the classes, the last without one, and what is measured in each.
 SIZES, ENTRIES = (1_000, 10_000, 100_000, 1_000_000), (192, 3_200, 44_800, 320_000, 2_560_000)
@@ -349,7 +349,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PATTERNS, default=list(PATTERNS), metavar="PATTERN")
     parser.add_argument("--seconds", type=float, default=0.02, help="timed per spelling and class (default 0.02)")
-    parser.add_argument("--write", action="store_true", help="write tinygrad_nn/program/spellings.py")
+    parser.add_argument("--write", action="store_true", help="write tinygrad_nn/compiler/lower/spellings.py")
     options = parser.parse_args()
     if options.write and options.only != list(PATTERNS):
         parser.error("--write measures every pattern: leave out --only")

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..containers import leaves
-from ..node import Node, history
-from ..operation import Operation
-from ..recording import Watcher, watched
-from ..tensors import Tensor
+from ..engine.grad_mode import Watcher, watched
+from ..engine.node import Node, history
+from ..engine.operation import Operation
+from ..engine.trees import leaves
+from ..tensor.handle import Tensor
 from .mistakes import likely_mistake
 from .modes import modes_compared
 from .point import Point

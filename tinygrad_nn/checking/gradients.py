@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..containers import filled
+from ..engine.trees import filled
 from .blame import Inquiry
 from .curve import ErrorCurve, measured
 from .mistakes import likely_mistake

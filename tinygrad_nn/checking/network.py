@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.grad_mode import no_grad
 from ..nn.dense import DenseNetwork
 from ..ops.fused import binary_cross_entropy_with_logits
-from ..recording import no_grad
-from ..tensors import Tensor
+from ..tensor.handle import Tensor
 
 FLOOR = 1e-6
 STEPS = (1e-6, 3e-7, 1e-7)

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..autograd import grad
-from ..containers import aligned, leaves, map_leaves
+from ..engine.grad_mode import enable_grad, no_grad
+from ..engine.trees import aligned, leaves, map_leaves
 from ..ops.reduction import sum as total
-from ..recording import enable_grad, no_grad
-from ..tensors import Tensor
-from ..transforms import grad as gradient_of
-from ..transforms import jvp
+from ..tensor.handle import Tensor
+from ..transforms.autograd import grad
+from ..transforms.functions import grad as gradient_of
+from ..transforms.functions import jvp
 
 Arrays = list[Any]
 

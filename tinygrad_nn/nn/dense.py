@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import as_tensor
+from ..engine.grad_mode import no_grad
 from ..errors import ArchitectureError
 from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.fused import linear, softmax
-from ..recording import no_grad
-from ..tensors import Tensor
+from ..tensor.creation import as_tensor
+from ..tensor.handle import Tensor
 from .module import Module
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

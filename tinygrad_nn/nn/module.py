@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..arrays import as_array
+from ..engine.arrays import as_array
 from ..errors import StateError
-from ..tensors import Tensor
+from ..tensor.handle import Tensor
 
 
 def _named(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:

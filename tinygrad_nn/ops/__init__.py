@@ -6,46 +6,41 @@ from typing import Any
 
 import numpy as np
 
-from .. import dispatch
-from ..primitive import PUBLIC
-from ..tensors import NUMPY_FUNCTIONS
+from ..tensor import numpy_protocols
+from ..tensor.declaring import PUBLIC
+from ..tensor.handle import NUMPY_FUNCTIONS
 from . import (
     activation,
-    assigning,
     broadcasting,
-    contraction,
-    convolution,
-    correlation,
-    cumulative,
-    decompositions,
-    determinants,
     elementwise,
     fused,
     indexing,
-    interpolation,
-    inverses,
     joining,
-    least_squares,
-    linalg,
-    norms,
+    products,
+    reduction,
+    selection,
+    shaping,
+    special,
+)
+from .linalg import decompositions, determinants, inverses, least_squares, norms
+from .numpy import (
+    applying,
+    assignment,
+    contraction,
+    correlation,
+    cumulative,
+    interpolation,
     ordering,
     padding,
-    picking,
     polynomials,
-    pooling,
-    products,
     quantiles,
     ranges,
     rearranging,
-    reduction,
-    shaping,
-    slices,
-    special,
     splitting,
     statistics,
     vectors,
-    windows,
 )
+from .windows import convolution, convolution_kernels, pooling, sliding
 
 
 def functions(namespace: Any = np) -> dict[str, Any]:

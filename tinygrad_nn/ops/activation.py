@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..operation import sample
-from ..primitive import elementwise, primitive
+from ..engine.operation import sample
+from ..tensor.declaring import elementwise, primitive
 from .elementwise import sigmoid
 from .special import erfc
 

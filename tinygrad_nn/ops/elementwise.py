@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import array_of
-from ..creation import as_tensor
+from ..engine.arrays import array_of
+from ..engine.operation import sample
 from ..errors import DtypeError, unsupported_values
-from ..operation import sample
-from ..primitive import composite, elementwise, primitive
-from ..tensors import Tensor
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, elementwise, primitive
+from ..tensor.handle import Tensor
 
 
 def _logaddexp(a: Any, b: Any) -> Any:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import array_of, copied
-from ..autodiff import pointwise, sum_of_products
-from ..creation import as_tensor
-from ..operation import sample
-from ..primitive import composite, primitive
-from ..tensors import Tensor
+from ..engine.arrays import array_of, copied
+from ..engine.operation import sample
+from ..engine.reverse import pointwise, sum_of_products
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, primitive
+from ..tensor.handle import Tensor
 from .elementwise import quotient, sigmoid
 from .reduction import _all_axes, _kept, mean, sum
 

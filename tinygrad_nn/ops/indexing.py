@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..arrays import TracedArray, copied, zeros
-from ..autodiff import raw
-from ..creation import as_tensor
-from ..operation import sample
-from ..primitive import composite, primitive
-from ..tensors import Tensor
+from ..engine.arrays import TracedArray, copied, zeros
+from ..engine.operation import sample
+from ..engine.reverse import raw
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, primitive
+from ..tensor.handle import Tensor
 
 _TWICE = np.array([0, 0, 2])
 _MASK = np.array([[True, False, True], [False, False, True]])

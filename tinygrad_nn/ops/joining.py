@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import raw
-from ..containers import leaves
-from ..creation import as_tensor
+from ..engine.operation import sample
+from ..engine.reverse import raw
+from ..engine.trees import leaves
 from ..errors import nothing_to_join
-from ..operation import sample
-from ..primitive import composite, primitive
-from ..tensors import Tensor
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, primitive
+from ..tensor.handle import Tensor
 from .broadcasting import broadcast_to
 from .shaping import atleast_1d, atleast_2d, atleast_3d, axis_number, expand_dims, flat_or, in_order, moveaxis, on_axis
 

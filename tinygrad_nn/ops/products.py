@@ -1,147 +1,229 @@
-"""Sums of products over windows, on plain arrays: what convolution and its derivatives compute.
-
-What the windows read is copied into a matrix, except along the first spatial axis: a row of columns
-holds one row of all images, and each row of the kernel finds what it is multiplied with as a slice.
-So a 3 x 3 kernel copies every entry 3 times instead of 9. The batch comes after the rows, so that a
-slice of rows is one matrix for all images, which BLAS takes as it is. Results are views of such a matrix.
-"""
+"""Products of matrices and tensors; those of vectors are in vectors, those over named axes in contraction."""
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any, NamedTuple
+import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .windows import Windows, reach
+from ..engine.operation import sample
+from ..engine.reverse import sum_of_products
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, primitive
+from ..tensor.handle import Tensor
+from .elementwise import conjugate, multiply
+from .joining import ravel
+from .numpy.rearranging import diagonal, trace
+from .shaping import swapaxes
 
 
-class _Columns(NamedTuple):
-    """The layout of the matrix: its shape before flattening, where its entries come from, and the slices.
+@primitive(
+    method=False, name="matrix_product",
+    samples=[
+        sample((2, 3), (3, 4)), sample((5, 2, 3), (3, 4)), sample((2, 1, 2, 3), (4, 3, 1)),
+        sample((0, 3), (3, 2)), sample((2, 0), (0, 2)),
+    ],
+)  # fmt: skip
+def _product(a: Any, b: Any, /) -> Any:
+    """Return the products of the matrices in the last two axes. (..., m, k) @ (..., k, n) -> (..., m, n)."""
+    return np.matmul(a, b)
 
-    Image rows that a stride keeps apart lie in separate blocks, so that each slice is contiguous.
+
+_product.vjp(lambda g, b: g @ b.mT, lambda g, a: a.mT @ g, zero_safe=sum_of_products)
+_product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
+
+
+@composite(
+    numpy=[np.matmul, np.linalg.matmul], operator="matmul",
+    samples=[
+        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((3,), (2, 3, 4)), sample((5, 2, 3), (3,)),
+        sample((2, 4, 2, 3), (3, 4)), sample((1, 2, 3), (4, 3, 2)), sample((0,), (0,)), sample((0, 3), (3, 2)),
+        sample((2, 1, 0), (0, 3)), sample((1, 2, 0), (0,)), sample((0,), (2, 0, 3)),
+    ],
+)  # fmt: skip
+def matmul(a: Any, b: Any) -> Any:
+    """Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
+
+    A vector on the left is a row, on the right a column; that axis is dropped from the result.
     """
-
-    shape: tuple[int, ...]
-    pairs: list[tuple[Any, Any]]
-    slices: list[slice]
-
-    def flat(self, groups: int) -> tuple[int, int, int]:
-        """Return the shape (groups, C / groups * other axes of the kernel, columns)."""
-        ndim = len(self.shape) // 2 - 1
-        return groups, math.prod(self.shape[:ndim]) // groups, math.prod(self.shape[ndim:])
-
-
-def _columns(batch: int, channels: int, lengths: tuple[int, ...], windows: Windows) -> _Columns:
-    """Return the layout of the matrix of the windows over arrays of shape (batch, channels, *lengths)."""
-    step, count = windows.stride[0], windows.counts[0]
-    starts = [i * windows.dilation[0] for i in range(windows.kernel[0])]
-    blocks = sorted({start % step for start in starts})
-    height = starts[-1] // step + count
-    others = Windows(*[numbers[1:] for numbers in windows])
-    pairs = []
-    for place, block in enumerate(blocks):
-        into_rows, rows = reach(block - windows.padding[0], lengths[0], height, step)
-        for position, (_, *into), (_, *source) in others.positions(lengths[1:]):
-            target = (slice(None), *position, place, into_rows, slice(None), *into)
-            pairs.append((target, (slice(None), rows, slice(None), *source)))
-    row = batch * math.prod(others.counts)
-    firsts = [row * (height * blocks.index(start % step) + start // step) for start in starts]
-    shape = (channels, *others.kernel, len(blocks), height, batch, *others.counts)
-    return _Columns(shape, pairs, [slice(first, first + row * count) for first in firsts])
+    a, b = as_tensor(a), as_tensor(b)
+    if a.ndim == 2 == b.ndim:
+        return _product(a, b)
+    if a.ndim == 0 or b.ndim == 0:
+        raise ValueError(f"matmul needs vectors or matrices, got shapes {a.shape} and {b.shape}; write a * b")
+    if a.ndim == 1:
+        return matmul(a.reshape(1, a.size), b).squeeze(-2 if b.ndim > 1 else 0)
+    if b.ndim == 1:
+        return matmul(a, b.reshape(b.size, 1)).squeeze(-1)
+    if b.ndim == 2:
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        return _product(rows, b).reshape(*a.shape[:-1], b.shape[-1])
+    return _product(a, b)
 
 
-def _filled(x: Any, columns: _Columns, groups: int) -> Any:
-    """Return the matrix of `x`. Shapes: (N, C, *lengths) -> columns.flat(groups)."""
-    matrix, source = np.zeros(columns.shape, x.dtype), np.moveaxis(x, 0, 2)
-    for into, place in columns.pairs:
-        matrix[into] = source[place]
-    return matrix.reshape(columns.flat(groups))
+def conjugated(x: Any) -> Any:
+    """Return the complex conjugate of what is complex, and the rest as it is."""
+    x = as_tensor(x)
+    return conjugate(x) if x.dtype.kind == "c" else x
 
 
-def _rows(z: Any, groups: int) -> Any:
-    """Return results in the order of the columns. Shapes: (N, O, *counts) -> (groups, O / groups, columns)."""
-    n, channels, *counts = z.shape
-    return np.moveaxis(z, 0, 2).reshape(groups, channels // groups, n * math.prod(counts))
+def _axes_of_both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]]:
+    """Return the axes that a tensor product sums over, those of the first and those of the second."""
+    if np.ndim(axes) == 0 and not isinstance(axes, Sequence):
+        n = operator.index(axes)
+        if not 0 <= n <= min(a.ndim, b.ndim):
+            raise ValueError(f"tensordot can't sum over {n} axes of tensors with {a.ndim} and {b.ndim}")
+        return list(range(a.ndim - n, a.ndim)), list(range(n))
+    first, second = ([part] if np.ndim(part) == 0 else list(part) for part in axes)
+    normal = np.lib.array_utils.normalize_axis_tuple
+    return list(normal(first, a.ndim)), list(normal(second, b.ndim))
 
 
-def _kernel_rows(weight: Any, groups: int) -> list[Any]:
-    """Return a matrix for each row of the kernel. Shapes: (O, C, k, ...) -> k times (groups, O / groups, C * ...)."""
-    channels, inner, rows, *others = weight.shape
-    shape = groups, channels // groups, inner * math.prod(others)
-    return [weight[:, :, i].reshape(shape) for i in range(rows)]
+@composite(
+    numpy=[np.tensordot, np.linalg.tensordot], method=False,
+    samples=[
+        sample((2, 3, 4), (4, 3, 2), axes=((1, -1), (-2, 0))), sample((2, 3), (3, 2), axes=(-1, 0)),
+        sample((2,), (3,), axes=0), sample((2, 3), (2, 3)), sample((2, 0), (0, 3), axes=1), sample((), (), axes=0),
+    ],
+)  # fmt: skip
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+    """Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
+
+    Shapes: the axes of `a` that are left, then those of `b`.
+    """
+    a, b = as_tensor(a), as_tensor(b)
+    over_a, over_b = _axes_of_both(axes, a, b)
+    lengths = [a.shape[i] for i in over_a]
+    if lengths != [b.shape[i] for i in over_b]:
+        raise ValueError(f"tensordot sums over pairs of equal axes, not {axes} of shapes {a.shape} and {b.shape}")
+    left = [i for i in range(a.ndim) if i not in over_a]
+    right = [i for i in range(b.ndim) if i not in over_b]
+    rows, columns = [a.shape[i] for i in left], [b.shape[i] for i in right]
+    n = math.prod(lengths)
+    matrix = a.transpose([*left, *over_a]).reshape(math.prod(rows), n)
+    other = b.transpose([*over_b, *right]).reshape(n, math.prod(columns))
+    return _product(matrix, other).reshape((*rows, *columns))
 
 
-def _copies_all(inner: int, results: int, windows: Windows) -> bool:
-    """Return whether copying along the first axis too is cheaper than adding up results row by row."""
-    return windows.kernel[0] > 1 and inner * math.prod(windows.kernel[1:]) <= results
+@composite(
+    numpy=[np.dot],
+    samples=[
+        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((2, 3), (4, 3, 2)), sample((), (2, 3)),
+        sample((3,), 2.0), sample((0,), (0,)),
+    ],
+)  # fmt: skip
+def dot(a: Any, b: Any) -> Any:
+    """Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
+
+    Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
+    """
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return multiply(a, b)
+    return tensordot(a, b, (-1, -min(np.ndim(b), 2)))
 
 
-def _gathered(x: Any, weight: Any, windows: Windows, groups: int) -> Any:
-    """Return the convolution: the sum of each row of the kernel times its slice of the matrix."""
-    if _copies_all(weight.shape[1], len(weight) // groups, windows):
-        return _gathered(x[:, :, None], weight[:, :, None], windows.behind_an_axis(), groups)[:, :, 0]
-    columns = _columns(len(x), x.shape[1], x.shape[2:], windows)
-    matrix = _filled(x, columns, groups)
-    (first, place), *more = zip(_kernel_rows(weight, groups), columns.slices, strict=True)
-    y = first @ matrix[..., place]
-    for row, place in more:
-        np.add(y, row @ matrix[..., place], out=y)
-    count, *others = windows.counts
-    return np.moveaxis(y.reshape(len(weight), count, len(x), *others), 2, 0)
+@composite(
+    numpy=[np.inner], method=False,
+    samples=[sample((3,), (3,)), sample((2, 3), (4, 2, 3)), sample((), (2, 3)), sample((2, 0), (0,))],
+)  # fmt: skip
+def inner(a: Any, b: Any) -> Any:
+    """Return the sum of products over the last axes. Shapes: (..., k), (..., k) -> (..., ...)."""
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return multiply(a, b)
+    return tensordot(a, b, (-1, -1))
 
 
-def _scattered(z: Any, weight: Any, lengths: tuple[int, ...], windows: Windows, groups: int) -> Any:
-    """Return the transposed convolution: each step of `_gathered` transposed, in opposite order."""
-    channels, rows = groups * weight.shape[1], _rows(z, groups)
-    columns = _columns(len(z), channels, lengths, windows)
-    matrix = np.zeros(columns.flat(groups), np.result_type(z, weight))
-    for row, place in zip(_kernel_rows(weight, groups), columns.slices, strict=True):
-        matrix[..., place] += row.swapaxes(1, 2) @ rows
-    matrix = matrix.reshape(columns.shape)
-    x = np.zeros((channels, lengths[0], len(z), *lengths[1:]), matrix.dtype)
-    for into, source in columns.pairs:
-        x[source] += matrix[into]
-    return np.moveaxis(x, 2, 0)
+@composite(
+    numpy=[np.vdot], method=False,
+    samples=[sample((3,), (3,)), sample((2, 3), (3, 2)), sample((), ()), sample((0,), (0, 2))],
+)  # fmt: skip
+def vdot(a: Any, b: Any) -> Any:
+    """Return the sum of products of all entries, those of `a` conjugated. Shapes: (...), (...) -> ()."""
+    return tensordot(conjugated(ravel(a)), ravel(b), 1)
 
 
-# With stride 1, a transposed convolution is a convolution with the mirrored kernel. Gathering costs less
-# the more results there are for each channel that is read, scattering the fewer.
+@composite(
+    numpy=[np.kron], method=False,
+    samples=[
+        sample((2, 2), (1, 3)), sample((2,), (2, 3)), sample((2, 1, 2), (2,)), sample((), (3,)), sample((), ()),
+        sample((0, 2), (2, 1)),
+    ],
+)  # fmt: skip
+def kron(a: Any, b: Any) -> Any:
+    """Return the Kronecker product; missing first axes count as length 1. Shapes: (m, n), (p, q) -> (mp, nq)."""
+    a, b = as_tensor(a), as_tensor(b)
+    ndim = max(a.ndim, b.ndim)
+    rows, columns = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
+    blocks = a.reshape([n for m in rows for n in (m, 1)]) * b.reshape([n for m in columns for n in (1, m)])
+    return blocks.reshape([m * n for m, n in zip(rows, columns, strict=True)])
 
 
-def _mirrored(weight: Any, groups: int) -> Any:
-    """Return the weight of the transpose. Shapes: (O, C / groups, ...) -> (C, O / groups, ...)."""
-    channels, inner, *kernel = weight.shape
-    swapped = weight.reshape(groups, channels // groups, inner, *kernel).swapaxes(1, 2)
-    return np.flip(swapped.reshape(groups * inner, channels // groups, *kernel), tuple(range(2, weight.ndim)))
+def _cheapest_split(lengths: tuple[int, ...]) -> Any:
+    """Return the function that tells for matrices i to j where to split their product, and its multiplications."""
+
+    @functools.cache
+    def best(i: int, j: int) -> tuple[int, int]:
+        return min((cost(i, m) + cost(m + 1, j) + lengths[i] * lengths[m + 1] * lengths[j + 1], m) for m in range(i, j))
+
+    def cost(i: int, j: int) -> int:
+        return best(i, j)[0] if i < j else 0
+
+    return best
 
 
-def convolved(x: Any, weight: Any, windows: Windows, groups: int) -> Any:
-    """Return the convolution. Shapes: (N, C, *lengths), (O, C / groups, *kernel) -> (N, O, *counts)."""
-    results, inner = weight.shape[0] // groups, weight.shape[1]
-    if set(windows.stride) == {1} and 4 * results <= inner:
-        return _scattered(x, _mirrored(weight, groups), windows.counts, windows.mirrored(x.shape[2:]), groups)
-    return _gathered(x, weight, windows, groups)
+@composite(
+    numpy=[np.linalg.multi_dot], method=False,
+    samples=[
+        sample([(2, 3), (3, 4)]), sample([(3,), (3, 2), (2, 4), (4,)]), sample([(2, 5), (5, 1), (1, 3)]),
+        sample([(2, 0), (0, 3)]),
+    ],
+)  # fmt: skip
+def multi_dot(arrays: Any) -> Tensor:
+    """Return the product of matrices, in the order with the fewest multiplications.
+
+    The first may be a row vector, the last a column vector. Shapes: (m, k), (k, l), ..., (l, n) -> (m, n).
+    """
+    factors = [as_tensor(x) for x in arrays]
+    if len(factors) < 2:
+        raise ValueError("multi_dot needs at least two tensors")
+    ends = {0: (1, -1), len(factors) - 1: (-1, 1)}
+    matrices = [x.reshape(ends[i]) if x.ndim == 1 and i in ends else x for i, x in enumerate(factors)]
+    if any(x.ndim != 2 for x in matrices):
+        raise ValueError(f"multi_dot needs matrices, and vectors at the ends; got {[x.shape for x in factors]}")
+    best = _cheapest_split((*[len(x) for x in matrices], matrices[-1].shape[1]))
+
+    def multiplied(i: int, j: int) -> Any:
+        middle = best(i, j)[1] if i < j else i
+        return matmul(multiplied(i, middle), multiplied(middle + 1, j)) if i < j else matrices[i]
+
+    return multiplied(0, len(matrices) - 1).reshape(factors[0].shape[:-1] + factors[-1].shape[1:])
 
 
-def transposed(z: Any, weight: Any, lengths: tuple[int, ...], windows: Windows, groups: int) -> Any:
-    """Return its transpose. Shapes: (N, O, *counts), (O, C / groups, *kernel) -> (N, C, *lengths)."""
-    inner, results = weight.shape[0] // groups, weight.shape[1]
-    if set(windows.stride) == {1} and 4 * results > inner:
-        return _gathered(z, _mirrored(weight, groups), windows.mirrored(lengths), groups)
-    return _scattered(z, weight, lengths, windows, groups)
+@composite(
+    numpy=[np.matrix_transpose, np.linalg.matrix_transpose], method=False, samples=[sample((2, 3, 4)), sample((0, 3))]
+)
+def matrix_transpose(x: Any) -> Tensor:
+    """Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m)."""
+    return swapaxes(x, -1, -2)
 
 
-def correlated(x: Any, z: Any, windows: Windows, groups: int) -> Any:
-    """Return the weight's gradient. Shapes: (N, C, *lengths), (N, O, *counts) -> (O, C / groups, *kernel)."""
-    inner, results = x.shape[1] // groups, z.shape[1] // groups
-    if _copies_all(inner, results, windows):
-        return correlated(x[:, :, None], z[:, :, None], windows.behind_an_axis(), groups)[:, :, 0]
-    columns = _columns(len(x), x.shape[1], x.shape[2:], windows)
-    matrix, rows = _filled(x, columns, groups), _rows(z, groups)
-    count, *others = windows.kernel
-    weight = np.empty((groups, results, inner, count, *others), np.result_type(x, z))
-    for i, place in enumerate(columns.slices):
-        row = rows @ matrix[..., place].swapaxes(1, 2)
-        weight[:, :, :, i] = row.reshape(groups, results, inner, *others)
-    return weight.reshape(z.shape[1], inner, count, *others)
+@composite(
+    numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal",
+    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((2, 2), offset=3), sample((0, 3))],
+)  # fmt: skip
+def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
+    """Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k)."""
+    return diagonal(x, offset, -2, -1)
+
+
+@composite(
+    numpy=[np.linalg.trace], method=False, name="linalg_trace",
+    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((0, 3))],
+)  # fmt: skip
+def _trace_of_matrices(x: Any, /, *, offset: int = 0) -> Any:
+    """Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...)."""
+    return trace(x, offset, -2, -1)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import array_of, as_array
-from ..creation import as_tensor
-from ..operation import sample
-from ..primitive import composite, primitive
-from ..tensors import Tensor
+from ..engine.arrays import array_of, as_array
+from ..engine.operation import sample
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, primitive
+from ..tensor.handle import Tensor
 from .elementwise import _either as choose
 from .elementwise import maximum, minimum, sqrt
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import as_tensor
-from ..operation import sample
-from ..primitive import composite, primitive
-from ..tensors import Tensor
+from ..engine.operation import sample
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, primitive
+from ..tensor.handle import Tensor
 from .reduction import axes
 
 _EMPTY = np.zeros((0, 3))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import array_of
-from ..dispatch import SCIPY_FUNCTIONS
+from ..engine.arrays import array_of
+from ..engine.operation import sample
 from ..errors import needs_scipy
-from ..operation import sample
-from ..primitive import PUBLIC, composite, elementwise, primitive
+from ..tensor.declaring import PUBLIC, composite, elementwise, primitive
+from ..tensor.numpy_protocols import SCIPY_FUNCTIONS
 from .elementwise import quotient, sigmoid
 
 

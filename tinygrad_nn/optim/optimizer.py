@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.grad_mode import watcher
 from ..errors import StateError, hyperparameter, optimizer_keys
-from ..recording import watcher
-from ..tensors import Tensor
+from ..tensor.handle import Tensor
 
 
 class Hyperparameter:

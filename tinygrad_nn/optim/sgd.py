@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tensors import Tensor
+from ..tensor.handle import Tensor
 from .optimizer import Hyperparameter, Optimizer
 
 

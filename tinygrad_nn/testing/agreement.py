@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
 from ..ops.reduction import sum as total
-from ..tensors import Tensor
+from ..tensor.handle import Tensor
+from ..transforms import autograd
 from .case import listed
 from .numerical import extrapolated, signed, slopes
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
-from ..primitive import COMPOSITES
-from ..tensors import NUMPY_FUNCTIONS, Tensor
+from ..tensor.declaring import COMPOSITES
+from ..tensor.handle import NUMPY_FUNCTIONS, Tensor
+from ..transforms import autograd
 from .case import Case, is_floating, listed
 from .numerical import close
 

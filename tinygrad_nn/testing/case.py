@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
-from ..operation import Operation, sample
-from ..recording import enable_grad, no_grad
-from ..tensors import Tensor
+from ..engine.grad_mode import enable_grad, no_grad
+from ..engine.operation import Operation, sample
+from ..tensor.handle import Tensor
+from ..transforms import autograd
 from .numerical import EPS, Slopes, distinct, signed, slopes
 from .planting import declared_rules
 

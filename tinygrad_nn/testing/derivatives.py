@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
+from ..engine.grad_mode import no_grad
 from ..ops.reduction import sum as total
-from ..recording import no_grad
-from ..tensors import Tensor
-from ..transforms import jvp
+from ..tensor.handle import Tensor
+from ..transforms import autograd
+from ..transforms.functions import jvp
 from .case import Case, build, is_floating, kink_inputs
 from .numerical import close, extrapolated, signed, slopes
 

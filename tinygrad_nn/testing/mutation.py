@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .. import autodiff, errors
-from ..operation import OPERATIONS, Operation, Rule
+from .. import errors
+from ..engine import reverse
+from ..engine.operation import OPERATIONS, Operation, Rule
 from .planting import declared_rules, operation_of, planted
 from .spoiling import Effect, Pull, mutations
 
@@ -191,7 +192,7 @@ def _planted_in(op: Operation, place: int, change: Callable[[Rule], Rule]) -> It
     it is told to look at the rule, by one thread at a time.
     """
     with _patching:
-        project = autodiff.project
+        project = reverse.project
 
         def looking(c: Any, parent: Any, node: Any, rule: Any) -> Any:
             if not isinstance(rule, _Altered) or c.shape == parent.shape or not c.size:
@@ -200,12 +201,12 @@ def _planted_in(op: Operation, place: int, change: Callable[[Rule], Rule]) -> It
             rule.effect.compare(mutated, declared)
             return mutated
 
-        autodiff.project = looking
+        reverse.project = looking
         try:
             with planted({(op, place): _each((op, place), change)}):
                 yield
         finally:
-            autodiff.project = project
+            reverse.project = project
 
 
 def _first(c: Any, shape: tuple[int, ...]) -> Any:

@@ -9,9 +9,9 @@ from contextvars import ContextVar
 from typing import Any
 
 from .. import errors
-from ..operation import OPERATIONS, Operation, Rule, RuleForEach
-from ..primitive import COMPOSITES
-from ..tensors import NUMPY_FUNCTIONS
+from ..engine.operation import OPERATIONS, Operation, Rule, RuleForEach
+from ..tensor.declaring import COMPOSITES
+from ..tensor.handle import NUMPY_FUNCTIONS
 
 Planted = Mapping[tuple[Operation, int], Any]
 _planted: ContextVar[Planted] = ContextVar("planted", default={})  # noqa: B039  (never written to: replaced)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..creation import as_tensor
 from ..ops.activation import gelu, softplus
 from ..ops.elementwise import sigmoid
 from ..ops.fused import log_softmax, logsumexp, softmax
 from ..ops.special import erf
+from ..tensor.creation import as_tensor
 
 try:
     from hypothesis import strategies as st

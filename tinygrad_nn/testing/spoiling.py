@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import raw
-from ..node import count, history
-from ..operation import Operation, Rule
-from ..tensors import Tensor
+from ..engine.node import count, history
+from ..engine.operation import Operation, Rule
+from ..engine.reverse import raw
+from ..tensor.handle import Tensor
 from .planting import declared_rules
 
 Pull = Callable[[Any, Any], Any]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradientError
-from ..tensors import Tensor
+from ..tensor.handle import Tensor
 from .calls import numpy_functions
 from .case import Case, is_floating, listed
 from .numerical import EPS, close

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..tensors import Tensor
+from ..tensor.handle import Tensor
 from .case import kink_inputs
 from .numerical import distinct
 from .planting import operation_of

@@ -1,0 +1,123 @@
+"""Adjoints of a recorded graph, with what rounding can do to them, and with others put in their place.
+
+Every pass runs over a copy of the graph's nodes, so that hooks stay silent, no `.grad` changes, and
+the graph can be differentiated afterwards as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ... import errors
+from ...engine.node import Node, history, record
+from ...engine.reverse import pointwise, pullback, sum_of_products
+from ...tensor.handle import Tensor, make, node_of, seed_of
+
+Arrays = dict[Node, np.ndarray]
+DRAWS, ROUNDINGS = 4, 32
+Noise = Callable[[Any], Any]
+
+
+class Graph:
+    """What a loss was computed from.
+
+    Raises TypeError for what is no Tensor, and GradientError for a loss of several entries or without a graph.
+    """
+
+    def __init__(self, loss: Tensor) -> None:
+        if not isinstance(loss, Tensor):
+            raise TypeError(errors.only_tensors("the loss", loss))
+        self.root, self.seed = node_of(loss), seed_of(loss, None, create_graph=False)
+        self.order = history([self.root])
+
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Return the Tensors with a name whose gradients this graph's backward pass fills."""
+        found = [node.handle() for node in reversed(self.order) if node.handle is not None]
+        return {t.name: t for t in found if t is not None and t.name is not None}
+
+    def next_ones(self, chosen: set[Node]) -> dict[Node, set[Node]]:
+        """Return, for each chosen node, the chosen ones (or the root) that it leads to without another between."""
+        met: dict[Node, set[Node]] = {self.root: set()}
+        for node in self.order:
+            through = {node} if node in chosen or node is self.root else met[node]
+            for parent in node.parents or ():
+                if parent is not None:
+                    met[parent] = met.get(parent, set()) | through
+        return {node: met[node] for node in chosen}
+
+    def adjoints(self, wanted: list[Node], given: Mapping[Node, np.ndarray], eps: float) -> tuple[Arrays, Arrays]:
+        """Return the wanted nodes' adjoints, and how far from them rounding to `eps` may lead.
+
+        Where a node is among `given`, its own adjoint is returned, but what is given goes on to
+        earlier nodes. How far rounding leads is measured, by passes that round every array anew.
+        """
+        exact = self._pass(wanted, given, None)
+        squares = {node: np.zeros(node.shape) for node in exact}
+        for draw in range(DRAWS):
+            rounded = self._pass(wanted, given, _rounding(np.random.default_rng(draw), eps))
+            for node, g in exact.items():
+                squares[node] += np.square(np.subtract(rounded[node], g, dtype=float))
+        spread = {node: np.sqrt(s / DRAWS) for node, s in squares.items()}
+        return exact, {
+            node: np.sqrt(eps) * np.abs(g)
+            + eps * np.abs(g).max(initial=0.0)
+            + np.where(np.isfinite(spread[node]), ROUNDINGS * spread[node], 0)
+            for node, g in exact.items()
+        }
+
+    def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], noise: Noise | None) -> Arrays:
+        twins: dict[Node, Node] = {}
+        arrived: Arrays = {}
+
+        def passing(node: Node) -> Callable[[Tensor], Any]:
+            def hook(g: Tensor) -> Any:
+                arrived[node] = g.data if noise is None else noise(g.data)
+                passed = given.get(node)
+                return arrived[node] if passed is None else passed if noise is None else noise(passed)
+
+            return hook
+
+        for node in reversed(self.order):
+            parents = tuple([None if parent is None else twins[parent] for parent in node.parents or ()])
+            saved = node.saved if noise is None else _rounded(node, noise)
+            twin = twins[node] = record(node.operation, parents, saved, node)
+            if not getattr(node.operation, "several", False) and (noise is not None or node in wanted):
+                twin.hooks = {0: passing(node)}
+        targets = [twins[node] for node in wanted]
+        pullback({twins[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)
+        return {node: arrived[node] for node in wanted if node in arrived}
+
+
+def _rounding(generator: np.random.Generator, eps: float) -> Noise:
+    """Return the function that changes each entry by about `eps` of itself; the same array in the same way."""
+    known: dict[int, Any] = {}
+
+    def noise(array: Any) -> Any:
+        if id(array) not in known:
+            factor = 1 + eps * generator.normal(size=np.shape(array))
+            known[id(array)] = array, (array * factor).astype(array.dtype)  # the array is held, or its id is used again
+        return known[id(array)][1]
+
+    return noise
+
+
+def _rounded(node: Node, noise: Noise) -> Any:
+    """Return what a node keeps, rounded anew where a rule multiplies by it, and not where it compares."""
+    operation, saved = node.operation, node.saved
+    if operation is None or not saved or getattr(operation, "variadic", True):
+        return saved
+    if any(rule is not None and rule.reads and rule.zero_safe not in (pointwise, sum_of_products)
+           for rule in operation.rules):  # fmt: skip
+        return saved
+    recorded = [parent is not None for parent in node.parents or ()] + [True]
+    return tuple([
+        noise(value) if place < len(recorded) and recorded[place] and _is_floating(value) else value
+        for place, value in enumerate(saved)
+    ])  # fmt: skip
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "f"

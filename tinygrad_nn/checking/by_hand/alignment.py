@@ -1,0 +1,130 @@
+"""Tensors by name, each with the layout and the scale that a convention gives its hand-derived gradient."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ... import errors
+from ...engine.arrays import as_array
+from ...engine.node import Node
+from ...tensor.handle import Tensor, node_of
+from .adjoints import Graph
+
+CONVENTIONS = ("adjoint", "article")
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """A Tensor, the name of its gradient, and how that is written by hand.
+
+    By hand, the gradient has this `shape`, for which a matrix is `turned` or a vector made a column, and is
+    `scale` times the adjoint.
+    """
+
+    key: str
+    name: str
+    tensor: Tensor
+    shape: tuple[int, ...]
+    turned: bool
+    scale: int
+
+    @property
+    def node(self) -> Node:
+        """The node of the Tensor."""
+        return node_of(self.tensor)
+
+    def laid_out(self, array: Any) -> np.ndarray:
+        """Return what has the Tensor's shape in the layout of its gradient by hand."""
+        turned: np.ndarray = array.T if self.turned else array.reshape(self.shape)
+        return turned
+
+    def by_hand(self, adjoint: np.ndarray) -> np.ndarray:
+        """Return an adjoint as it is written by hand."""
+        scaled: np.ndarray = self.laid_out(adjoint) * adjoint.dtype.type(self.scale)
+        return scaled
+
+    def adjoint(self, hand: np.ndarray) -> np.ndarray:
+        """Return what is written by hand in the layout and scale of an adjoint."""
+        adjoint: np.ndarray = (hand.T if self.turned else hand.reshape(self.tensor.shape)) / self.scale
+        return adjoint
+
+
+class Alignment:
+    """The Tensors by name, and the convention that relates their gradients by hand to the adjoints."""
+
+    def __init__(self, graph: Graph, tensors: Any, convention: str) -> None:
+        if convention not in CONVENTIONS:
+            raise ValueError(errors.unknown_convention(convention, CONVENTIONS))
+        self.convention, self.root = convention, graph.root
+        self.named = {**graph.named_tensors(), **_by_name(tensors)}
+        known = set(graph.order)
+        self.reached = {n: t for n, t in self.named.items() if isinstance(t, Tensor) and t._node in known}
+        biases = [t for n, t in self.reached.items() if n[:1] == "b" and t.is_leaf]
+        self.in_columns = any(t.ndim == 2 and t.shape[1] == 1 for t in biases)
+        self.samples, self.outputs = self._sizes(graph)
+
+    def _sizes(self, graph: Graph) -> tuple[int, int]:
+        """Return how many samples and outputs what the loss was last computed from has."""
+        named = [node_of(t) for t in self.reached.values() if not t.is_leaf]
+        newest = sorted(named, key=lambda node: -node.number) + graph.order
+        shape = next((n.shape for n in newest if n.shape and not getattr(n.operation, "several", False)), (1,))
+        if len(shape) == 1:
+            return shape[0], 1
+        return (shape[-1], shape[0]) if self.in_columns else (shape[0], shape[-1])
+
+    def named_by(self, key: str) -> str:
+        """Return the name of the Tensor that `key` is the gradient of. Raises ValueError if there is none."""
+        for name in (key[1:] if key[:1] == "d" else key, key):
+            if name in self.named:
+                return name
+        names = sorted(self.reached)
+        near = difflib.get_close_matches(key.removeprefix("d"), names, n=1, cutoff=0.0)
+        raise ValueError(errors.unknown_gradient(key, names, near))
+
+    def of(self, name: str, key: str | None = None) -> Aligned:
+        """Return a Tensor's alignment. Raises TypeError, GradientError, DisconnectedError if it has no adjoint."""
+        tensor, key = self.named[name], f"d{name}" if key is None else key
+        if not isinstance(tensor, Tensor):
+            raise TypeError(errors.not_a_tensor(name, type(tensor).__name__))
+        if not tensor.requires_grad:
+            raise errors.GradientError(errors.no_adjoint(name, key))
+        if name not in self.reached:
+            raise errors.DisconnectedError(errors.not_on_the_way(name, key))
+        return self.frame(name, tensor, key)
+
+    def frame(self, name: str, tensor: Tensor, key: str = "") -> Aligned:
+        """Return how the convention lays out and scales what has the shape of a Tensor of this name."""
+        shape, turned, scale = tensor.shape, False, 1
+        if self.convention == "article" and tensor._node is not self.root:
+            if name.rpartition(".")[2][:1] not in ("W", "b", "w"):
+                scale, turned = self.samples, not self.in_columns and tensor.ndim == 2
+                shape = shape[::-1] if turned else shape
+            elif tensor.ndim == 1:
+                shape = (*shape, 1)
+        return Aligned(key, name, tensor, shape, turned, scale)
+
+
+def _by_name(tensors: Any) -> dict[str, Any]:
+    """Return what a mapping or a Module holds by name; Modules inside a mapping add their parameters."""
+    if hasattr(tensors, "named_parameters"):
+        return dict(tensors.named_parameters())
+    if tensors is None:
+        return {}
+    if not isinstance(tensors, Mapping):
+        raise TypeError(errors.tensors_by_name(type(tensors).__name__))
+    inner = [value.named_parameters() for value in tensors.values() if hasattr(value, "named_parameters")]
+    joined = {name: p for parameters in inner for name, p in parameters}
+    return joined | {name: value for name, value in tensors.items() if isinstance(value, Tensor) or name not in joined}
+
+
+def hand_written(gradient: Any) -> np.ndarray:
+    """Return a gradient by hand as an array of floats. Raises DtypeError for what is not real numbers."""
+    array: np.ndarray = gradient.data if isinstance(gradient, Tensor) else as_array(gradient)
+    if array.dtype.kind == "c":
+        raise errors.DtypeError(errors.no_gradient_dtype(array.dtype))
+    return array if array.dtype.kind == "f" else array.astype(float)

@@ -1,0 +1,213 @@
+"""Whose backprop is wrong: hand-derived gradients, aligned with the adjoints of the recorded graph."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ... import errors
+from ...engine.node import Node
+from ...tensor.handle import Tensor
+from .adjoints import Arrays, Graph
+from .alignment import Aligned, Alignment, hand_written
+from .cases import Case, Slopes
+from .diagnosis import diagnosed
+from .report import BackpropReport, Row
+from .slopes import Elementwise
+
+
+def diff_backprop(
+    loss: Tensor, gradients: Mapping[str, Any], tensors: Any = None, convention: str = "adjoint"
+) -> BackpropReport:
+    """Return how gradients derived by hand agree with the adjoints, and what is wrong with the first that doesn't.
+
+    `gradients` maps names to arrays: "dZ2", or "Z2", is the derivative of the loss, one number, by the
+    Tensor named Z2. That is looked up in `tensors`, a mapping such as `network.memory(X)` or
+    `locals()` (of which the Tensors and Modules count) or a Module, and among the leaves, and the Tensors that
+    retain their grad, that have a `name` and are still in use. By default a gradient is the adjoint, in its
+    Tensor's shape. With `convention="article"` columns are samples, db has shape (n, 1), and the gradients of
+    all but W and b are m times the adjoint, m the number of samples; the Tensors may have samples in rows, as
+    DenseNetwork has them, or in columns, beside biases of shape (n, 1).
+
+    How far a gradient may be from the adjoint is measured: some thirty times as far as rounding every
+    array on the way moves it, and the root of the dtype's precision. After a mistake, a gradient is held
+    against what the given ones before it lead to, so that it "follows" if it only inherits. The graph and
+    every `.grad` stay as they were, and hooks are not run. Raises ValueError for unknown names, and
+    GradientError or DisconnectedError for Tensors that no gradient reaches.
+
+    >>> import tinygrad_nn as tg
+    >>> w, x = tg.tensor([1.0, 2.0], requires_grad=True), np.array([[3.0, 1.0], [0.0, 4.0], [1.0, 1.0]])
+    >>> z = x @ w
+    >>> loss = (z**2).mean()
+    >>> dz = 2 * z.data
+    >>> tg.diff_backprop(loss, {"dz": dz, "dw": x.T @ dz}, tensors={"z": z, "w": w})
+    name  shape  verdict  error  finding
+    dz    (3,)   wrong    2e+00  dz is 3 times the adjoint: a missing 1/m (m = 3 samples)
+    dw    (2,)   follows  2e+00  right, but for the mistake in dz
+    """
+    return BackpropReport(tuple(_Comparison(Graph(loss), gradients, tensors, convention).rows()))
+
+
+class _Comparison:
+    """The gradients by hand in backward order, and what is right: by the graph, and by those before."""
+
+    def __init__(self, graph: Graph, gradients: Mapping[str, Any], tensors: Any, convention: str) -> None:
+        self.graph, self.alignment = graph, Alignment(graph, tensors, convention)
+        keys = _keys_by_name(self.alignment, gradients)
+        every = {name: self.alignment.of(name, keys.get(name)) for name in (*self.alignment.reached, *keys)}
+        order = _in_backward_order(graph, every)
+        self.every = {name: every[name] for name in order}
+        self.hands = {name: hand_written(gradients[keys[name]]) for name in order if name in keys}
+        kinds = [hand.dtype for hand in self.hands.values()] + [every[name].tensor.dtype for name in keys]
+        self.eps = max(float(np.finfo(kind).eps) for kind in kinds)
+        self.nodes = list(dict.fromkeys(one.node for one in self.every.values()))
+        self.right, self.room = graph.adjoints(self.nodes, {}, self.eps)
+        self.sources, self.sources_by_hand = self._sources(self.every), self._sources(self.hands)
+        self.mistakes: dict[str, list[str]] = {}
+
+    def _sources(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """Return, for each name, those of the others that its gradient is derived from directly."""
+        at: dict[Node, list[str]] = {}
+        for name in names:
+            at.setdefault(self.every[name].node, []).append(name)
+        ahead = self.graph.next_ones(set(at))
+        return {
+            name: [twins[place - 1]] if place else [at[other][-1] for other in ahead[node] if other in at]
+            for node, twins in at.items()
+            for place, name in enumerate(twins)
+        }
+
+    def rows(self) -> Iterator[Row]:
+        """Yield what was found of each gradient."""
+        for name, hand in self.hands.items():
+            one = self.every[name]
+            expected = one.by_hand(self.right[one.node])
+            with np.errstate(all="ignore"):
+                error = _error(hand, expected) if hand.shape == expected.shape else np.nan
+                verdict, finding = self._judged(one, hand, expected)
+            yield Row(one.key, hand.shape, verdict, error, finding, expected)
+
+    def _judged(self, one: Aligned, hand: np.ndarray, expected: np.ndarray) -> tuple[str, str]:
+        sources = self.sources_by_hand[one.name]
+        inherited = list(dict.fromkeys(key for source in sources for key in self.mistakes[source]))
+        self.mistakes[one.name] = []
+        if _agree(hand, expected, one.by_hand(self.room[one.node])):
+            return "right", ""
+        self.mistakes[one.name] = inherited or [one.key]
+        if not inherited:
+            called = "the adjoint" if self.alignment.convention == "adjoint" else "what it should be"
+            return "wrong", diagnosed(self._case(one, hand, expected, called))
+        leads, room = self._led_to(one)
+        if _agree(hand, one.by_hand(leads), one.by_hand(room)):
+            return "follows", f"right, but for the mistake in {_listed(inherited)}"
+        keys = _listed([self.every[source].key for source in sources])
+        if any(self.hands[source].shape != self.every[source].shape for source in sources):
+            return "unclear", f"can't be judged: {keys} has another shape"
+        if not np.isfinite(leads).all():
+            return "unclear", f"can't be judged: {keys} is not finite"
+        self.mistakes[one.name] = [*inherited, one.key]
+        return "wrong", diagnosed(self._case(one, hand, one.by_hand(leads), f"what {keys} leads to"))
+
+    def _led_to(self, one: Aligned) -> tuple[np.ndarray, np.ndarray]:
+        """Return the adjoint, in its Tensor's layout, that the gradients by hand before it lead to, and its room."""
+        twins = [n for n in self.sources_by_hand[one.name] if self.every[n].node is one.node and self._fits(n)]
+        if twins:
+            return self.every[twins[0]].adjoint(self.hands[twins[0]]), self.room[one.node]
+        found, room = self._inherited
+        return found[one.node], room[one.node]
+
+    @functools.cached_property
+    def _inherited(self) -> tuple[Arrays, Arrays]:
+        """The adjoints where each gradient by hand is passed on in place of its own."""
+        fitting = [name for name in self.hands if self._fits(name)]
+        given = {self.every[name].node: self.every[name].adjoint(self.hands[name]) for name in fitting}
+        return self.graph.adjoints(self.nodes, given, self.eps)
+
+    def _fits(self, name: str) -> bool:
+        return self.hands[name].shape == self.every[name].shape
+
+    def _case(self, one: Aligned, hand: np.ndarray, right: np.ndarray, called: str) -> Case:
+        sources = {self.every[name].key: self._by_hand(name) for name in self.sources[one.name]}
+        others = {o.key: o.by_hand(self.right[o.node]) for o in self.every.values() if o.node is not one.node}
+        return Case(
+            key=one.key,
+            name=one.name,
+            hand=hand,
+            right=right,
+            called=called,
+            before=sources,
+            gradients={key: g for key, g in others.items() if key not in sources},
+            values={n: self.alignment.frame(n, t).laid_out(t.data) for n, t in self._tensors().items()},
+            m=self.alignment.samples,
+            outputs=self.alignment.outputs,
+            slopes=self._slopes(one),
+            close=4 * float(np.sqrt(self.eps)),
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: t for name, t in self.alignment.named.items() if isinstance(t, Tensor)}
+
+    def _by_hand(self, name: str) -> np.ndarray:
+        one = self.every[name]
+        return self.hands[name] if name in self.hands else one.by_hand(self.right[one.node])
+
+    def _slopes(self, one: Aligned) -> Slopes | None:
+        """Return the derivatives of the elementwise step that is all that reads a Tensor, if it is such a step."""
+        sources = [self.every[name] for name in self.sources[one.name]]
+        if len(sources) != 1 or sources[0].node.operation is None:
+            return None
+        after = sources[0]
+        step = Elementwise.of(after.node, one.node)
+        g = self._by_hand(after.name)
+        if step is None or g.shape != after.shape:
+            return None
+        arrays = {n: t.data for n, t in self._tensors().items() if t.shape == one.tensor.shape}
+        local, others = step.derivatives(after.adjoint(g), one.name, arrays)
+        return Slopes(f"{step.name} at {one.name}", one.laid_out(local), {k: one.by_hand(g) for k, g in others.items()})
+
+
+def _keys_by_name(alignment: Alignment, gradients: Mapping[str, Any]) -> dict[str, str]:
+    """Return the key of each gradient by the name of its Tensor. Raises ValueError for two of one, and for none."""
+    keys: dict[str, str] = {}
+    for key in gradients:
+        name = alignment.named_by(key)
+        if name in keys:
+            raise ValueError(errors.gradient_twice(keys[name], key, name))
+        keys[name] = key
+    if not keys:
+        raise ValueError(errors.no_gradients())
+    return keys
+
+
+def _in_backward_order(graph: Graph, every: Mapping[str, Aligned]) -> list[str]:
+    """Return the names, each after all that it is derived from; of those from the same one the leaves first."""
+    ahead = graph.next_ones({one.node for one in every.values()})
+    places = {name: place for place, name in enumerate(every)}
+
+    def when(name: str) -> tuple[float, bool, int, int]:
+        node, leaf = every[name].node, every[name].tensor.is_leaf
+        oldest = min((other.number for other in ahead[node]), default=np.inf)
+        return -oldest, not leaf, node.number if leaf else -node.number, -places[name]
+
+    return sorted(every, key=when)
+
+
+def _agree(hand: np.ndarray, right: np.ndarray, room: np.ndarray) -> bool:
+    """Return whether two arrays have one shape, and differ by no more than there is room for."""
+    if hand.shape != right.shape:
+        return False
+    same = (np.abs(hand - right) <= room) | (hand == right) | (np.isnan(hand) & np.isnan(right))
+    return bool(same.all())
+
+
+def _error(hand: np.ndarray, right: np.ndarray) -> float:
+    """Return the largest difference, relative to the largest entry of what is right."""
+    off = np.abs(hand - right).max(initial=0.0)
+    return float(off / np.abs(right).max()) if off else 0.0
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

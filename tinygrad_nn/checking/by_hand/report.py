@@ -1,0 +1,66 @@
+"""What was found of each hand-derived gradient, as a table."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+import numpy as np
+
+from ... import errors
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What was found of one gradient.
+
+    `verdict` is "right", "wrong", "follows" for what is right but for an earlier mistake, or "unclear"
+    where that mistake, a shape or a nan, leaves nothing to hold it against. `error` is the largest
+    difference from `expected`, relative to the largest entry of that; nan where the shapes differ.
+    `expected` is in the layout and scale of the convention.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    verdict: str
+    error: float
+    finding: str
+    expected: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class BackpropReport:
+    """The outcome of `tg.diff_backprop`: true if every gradient is right; `table` has its rows in backward order."""
+
+    table: tuple[Row, ...]
+
+    def __bool__(self) -> bool:
+        return self.first is None
+
+    @property
+    def first(self) -> str | None:
+        """The name of the first wrong gradient in backward order, or None."""
+        return next((row.name for row in self.table if row.verdict != "right"), None)
+
+    def __getitem__(self, name: str) -> Row:
+        """Return the row of a gradient, by the name that it was given under."""
+        return {row.name: row for row in self.table}[name]
+
+    def raise_if_failed(self) -> None:
+        """Raise BackpropError with the table, if any gradient is wrong."""
+        if not self:
+            raise errors.BackpropError(errors.wrong_backprop(str(self)))
+
+    def _cells(self) -> list[tuple[str, str, str, str, str]]:
+        rows = [(r.name, str(r.shape), r.verdict, f"{r.error:.0e}", r.finding) for r in self.table]
+        return [("name", "shape", "verdict", "error", "finding"), *rows]
+
+    def __repr__(self) -> str:
+        cells = self._cells()
+        widths = [max(len(row[column]) for row in cells) for column in range(4)]
+        return "\n".join("  ".join([*(c.ljust(w) for c, w in zip(row, widths)), row[4]]).rstrip() for row in cells)
+
+    def _repr_html_(self) -> str:
+        first, *rows = [[html.escape(cell) for cell in row] for row in self._cells()]
+        lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
+        return "<table><tr>" + "".join(f"<th>{cell}</th>" for cell in first) + "</tr>" + "".join(lines) + "</table>"

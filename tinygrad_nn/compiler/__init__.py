@@ -1,0 +1,1 @@
+"""What a function of Tensors computes, as straight-line NumPy: traced, lowered, written, run."""

@@ -1,0 +1,1 @@
+"""From the calls to a program: simplified, spelled, laid out in memory."""

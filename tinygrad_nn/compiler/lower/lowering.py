@@ -1,0 +1,112 @@
+"""From a trace to a program that can be written down: outputs get memory of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ... import errors
+from ...errors import CompileError
+from ..numpy_calls import COPY
+from ..program import Line, Program, Value
+from ..run.workers import Team
+from ..trace.tracer import Source, Target, Tracer
+from .buffers import Plan, planned, takes_out
+from .rewrites import simplified
+from .spelling import spelled
+from .tiles import after_tiles, batch_axes
+
+
+@dataclass
+class Lowered:
+    """A program, where its values lie, and which outputs are written into arrays that are given.
+
+    `plain` is the same program as one would write it.
+
+    With a `team`, the program is what follows when its tiles are computed: its last inputs are their totals, and
+    `batch` are the outputs that the tiles write.
+    """
+
+    plain: Program
+    program: Program
+    plan: Plan
+    outs: dict[Value, str]
+    targets: list[Target]
+    sources: list[Source]
+    team: Team | None = None
+    batch: list[Value] = field(default_factory=list)
+
+
+def lowered(tracer: Tracer, targets: list[Target], exact: bool, workers: int | None = None) -> Lowered:
+    """Return the traced program with these targets, simplified and with its memory planned."""
+    inputs = [source.value for source in tracer.sources]
+    outputs = [t.value for t in targets]
+    program = Program(inputs, tracer.lines, outputs, [value for _, value in tracer.constants.values()])
+    plain = simplified(program, exact)
+    program = plain.copy()
+    for target, value in zip(targets, program.outputs, strict=True):
+        target.value = value
+    _copy_what_is_not_its_own(program, targets)
+    team, batch = None, list[Value]()
+    rows = [] if workers is None else _batch(tracer.sources)
+    if workers is not None and rows:
+        axes = batch_axes(program, rows)
+        team, program = Team(program, axes, workers), after_tiles(program, axes)
+        batch = team.batch
+        _copy_what_is_not_its_own(program, [t for t in targets if t.value not in batch])
+    program = _numbers_first(spelled(program))
+    makers = {output: line for line in program.lines for output in line.outputs}
+    outs = {
+        t.value: _wish(t) for t in targets if t.value in makers and takes_out(makers[t.value]) and t.value.base is None
+    }
+    return Lowered(plain, program, planned(program, set(outs)), outs, targets, tracer.sources, team, batch)
+
+
+def _batch(sources: list[Source]) -> list[Value]:
+    """Return the arguments that hold a row for each sample: all as long as the longest; none if that has one row.
+
+    Raises CompileError if no argument has rows.
+    """
+    given = [s.value for s in sources if s.kind == "argument" or isinstance(s.owner, int)]
+    rows = max([v.shape[0] for v in given if v.shape], default=0)
+    if rows == 0:
+        raise CompileError(errors.no_batch())
+    return [v for v in given if v.shape and v.shape[0] == rows > 1]
+
+
+def _numbers_first(program: Program) -> Program:
+    """Compute first, and judge, what depends on numbers alone: arrays are then not computed in vain."""
+    known = {v for v in program.inputs if v.dtype is None}
+    early = []
+    for line in program.lines:
+        if all(v in known for v in line.reads()) and line.function.form in ("operator", "guard"):
+            early.append(line)
+            known.update(line.outputs)
+    held = set(map(id, early))
+    program.lines = [*early, *[line for line in program.lines if id(line) not in held]]
+    return program
+
+
+def _wish(target: Target) -> str:
+    if target.kind == "result":
+        return "result"
+    if target.kind == "state":
+        return f"{target.key[1]}{target.key[0] + 1}_out"
+    name = getattr(target.owner, "name", None) or "w"
+    return f"d{name}" if target.kind == "gradient" else f"{name}_out"
+
+
+def _copy_what_is_not_its_own(program: Program, targets: list[Target]) -> None:
+    """Give an output that is an input, a constant, a view, or two outputs at once, a copy of its own."""
+    makers = {output: line for line in program.lines for output in line.outputs}
+    seen: set[Value] = set()
+    for place, target in enumerate(targets):
+        value = target.value
+        if not value.is_array:
+            continue
+        if value in seen or value not in makers or value.base is not None:
+            copy = Value(np.empty(value.shape, value.dtype))
+            program.lines.append(Line(COPY, (value,), {}, (copy,)))
+            target.value = program.outputs[place] = copy
+        seen.add(target.value)

@@ -1,0 +1,1 @@
+"""From text to calls: replay, the check on first use, files, reports."""

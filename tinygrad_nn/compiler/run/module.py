@@ -1,0 +1,255 @@
+"""A program as a module that anyone can run: its source, and `run`, which knows about the memory."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import errors
+from ...errors import CompileError
+from ..program import Value
+from ..trace.traced_call import Place
+from ..trace.tracer import Source, Target
+from ..write.emit import Emitter
+from ..write.literals import literal, literal_array, whole_literal
+from .replay import Replay
+
+_WIDTH = 100
+_CHECKED = '''def checked(name, x, shape, dtype):
+    """Return an array as it is. Raises ValueError where it is not what this program is for."""
+    if not isinstance(x, np.ndarray) or x.shape != shape or x.dtype != dtype:
+        is_now = f"{x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise ValueError(f"{name} is {is_now}; it must be an array of {np.dtype(dtype)}, of shape {shape}")
+    return x
+'''
+_UNUSUAL = """    except FloatingPointError as error:
+        raise Unusual("an operation is invalid for these values, as 0 * inf is") from error
+"""
+
+
+def save(replay: Replay, path: Any) -> None:
+    """Write a program as a module, and beside it, in a file of the same name that ends in .npz, its large arrays."""
+    file = Path(path)
+    if file.suffix != ".py":
+        raise ValueError(errors.not_a_module(path))
+    if replay.lowered.team is not None:
+        raise CompileError(errors.saves_no_workers())
+    module = Module(replay, file.stem)
+    text = module.text()
+    if module.arrays:
+        np.savez(file.with_suffix(".npz"), **module.arrays)
+    file.write_text(text, encoding="utf-8")
+
+
+class Module:
+    """Writes the module of a program. `arrays` are those that lie in a file of their own, by name.
+
+    What the function found outside its arguments, tensors and optimisers' state, are the module's
+    `parameters`; hyperparameters are `numbers`.
+    """
+
+    def __init__(self, replay: Replay, name: str) -> None:
+        self.replay, self.lowered, self.name = replay, replay.lowered, name
+        lowered = self.lowered
+        self.emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
+        self.names = {source.value: self.emitter.names.of(source.value) for source in lowered.sources}
+        of_kind = {"hyperparameter": "numbers", "argument": "arguments"}
+        self.arguments: list[Source] = []
+        self.parameters: list[Source] = []
+        self.numbers: list[Source] = []
+        for source in lowered.sources:
+            given = source.kind == "array" and isinstance(source.owner, int)
+            getattr(self, "arguments" if given else of_kind.get(source.kind, "parameters")).append(source)
+        self.arguments.sort(key=lambda s: int(s.key if s.kind == "argument" else s.owner))
+        places = {_place(source): source for source in lowered.sources}
+        self.replaced = {target: places.get(_place(target)) for target in lowered.targets if target.kind != "result"}
+        self.arrays = {self.names[s.value]: _present(s) for s in self.parameters if s.value.is_array}
+        if self.arrays or any(literal_array(v.concrete) is None for v in lowered.program.constants):
+            self.emitter.functions.imports.append("import pathlib")
+        self.source = self.emitter.source(self.described())
+        if self.emitter.functions.missing:
+            raise CompileError(errors.no_source(self.emitter.functions.reasons))
+        self.arrays |= {self.emitter.names.of(v): v.concrete for v in self.emitter.large}
+
+    def text(self) -> str:
+        """Return the whole file."""
+        return "\n\n".join([self.source, *self.definitions()])
+
+    def definitions(self) -> list[str]:
+        """Return what follows the program."""
+        lines = []
+        if self.arrays:
+            lines.append('with np.load(pathlib.Path(__file__).with_suffix(".npz")) as file:\n    saved = dict(file)')
+        if self.emitter.large:
+            entries = [f"saved[{self.emitter.names.of(v)!r}]," for v in self.emitter.large]
+            lines.append(f"constants = ({' '.join(entries)})")
+        if self.parameters:
+            entries = []
+            for source in self.parameters:
+                name = self.names[source.value]
+                entries.append(
+                    f"{name!r}: " + (f"saved[{name!r}]" if source.value.is_array else literal(_present(source)))
+                )
+            lines.append(_wrapped("parameters = {", entries, "}"))
+        return ["\n".join([*lines, "steps = []\n"]), _CHECKED, self.run()]
+
+    def run(self) -> str:
+        """Return the function that runs the program."""
+        named = [*self.numbers_given()]
+        signature = [self.names[s.value] for s in self.arguments]
+        signature += ["parameters=parameters"] if self.parameters else []
+        signature += ["*", *named] if named else []
+        lines = [
+            _wrapped("def run(", signature, "):"),
+            '    """Run the program; what it takes and returns is told above."""',
+        ]
+        lines += [f"    {line}" for line in self.fetched()]
+        lines += [f"    step = steps.pop() if steps else build({'constants' * bool(self.emitter.large)})"]
+        given = [self.names[s.value] for s in self.lowered.sources]
+        given += [self.emitter.names.of(t.value) for t in self.written()]
+        values = [self.emitter.names.of(v) for v in self.lowered.program.outputs if v not in self.lowered.outs]
+        target = f"{', '.join(values)}{',' if len(values) == 1 else ''} = " if values else ""
+        lines += ["    try:", textwrap.indent(_wrapped(f"{target}step(", given, ")"), "        ")]
+        lines += [_UNUSUAL + "    finally:", "        steps.append(step)"]
+        lines += [f"    {line}" for line in self.delivered()]
+        return "\n".join([*lines, f"    return {self.returned(self.replay.result)}", ""])
+
+    def numbers_given(self) -> list[str]:
+        """Return the parameters of `run` that are given by name."""
+        found = [f"{self.names[s.value]}={literal(_present(s))}" for s in self.numbers]
+        return [*found, *(["gradients=None"] if self.gradients() else [])]
+
+    def written(self) -> list[Target]:
+        """Return the targets that the program writes into arrays that it is given, in its order."""
+        targets = {t.value: t for t in self.lowered.targets}
+        return [targets[value] for value in self.lowered.outs]
+
+    def gradients(self) -> list[Target]:
+        """Return the targets that are gradients, but for those that are added to gradients that are given."""
+        return [t for t in self.lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
+
+    def fetched(self) -> list[str]:
+        """Return the lines that look at what is given, and make room for what is new."""
+        found = []
+        for source in [*self.arguments, *self.parameters]:
+            value, name = source.value, self.names[source.value]
+            given = f"np.asarray({name})" if source in self.arguments else f"parameters[{name!r}]"
+            kind = f"{value.shape}, {literal(value.dtype)}"
+            if value.is_array:
+                found.append(f"{name} = checked({name!r}, {given}, {kind})")
+            elif source in self.parameters or value.dtype is not None:
+                given = given if source in self.parameters else name
+                found.append(f"{name} = {given if value.dtype is None else f'{literal(value.dtype)}({given})'}")
+        return [*found, *[f"{self.emitter.names.of(t.value)} = {_empty(t.value)}" for t in self.written()]]
+
+    def delivered(self) -> list[str]:
+        """Return the lines that put what the program changed where it belongs."""
+        found = []
+        for target in self.lowered.targets:
+            new, old = self.emitter.names.of(target.value), self.replaced.get(target)
+            if old in self.arguments:
+                found.append(f"{self.names[old.value]}[...] = {new}")
+            elif old is not None:
+                new = f"np.asarray({new})" if old.value.is_array and not target.value.is_array else new
+                found.append(f"parameters[{self.names[old.value]!r}] = {new}")
+            elif target.kind in ("array", "state"):
+                found.append(f"parameters[{new.removesuffix('_out')!r}] = {new}")
+        entries = [f"{self.of(t)!r}: {self.emitter.names.of(t.value)}" for t in self.gradients()]
+        if entries:
+            found += ["if gradients is not None:", textwrap.indent(_wrapped("gradients |= {", entries, "}"), "    ")]
+        return found
+
+    def of(self, target: Target) -> str:
+        """Return the name of the tensor that a gradient belongs to."""
+        same = [s for s in self.lowered.sources if s.kind == "array" and _place(s)[1] == _place(target)[1]]
+        name = self.names[same[0].value] if same else getattr(target.owner, "name", None)
+        return name or self.emitter.names.of(target.value)
+
+    def returned(self, tree: Any) -> str:
+        """Return the text of the function's result."""
+        if isinstance(tree, Place):
+            return self.emitter.names.of(self.lowered.targets[tree.number].value)
+        if isinstance(tree, tuple):
+            return f"({''.join([f'{self.returned(x)}, ' for x in tree]).rstrip()})"
+        if isinstance(tree, list):
+            return f"[{', '.join(map(self.returned, tree))}]"
+        if isinstance(tree, dict):
+            return "{" + ", ".join([f"{key!r}: {self.returned(x)}" for key, x in tree.items()]) + "}"
+        text = whole_literal(tree)
+        if text is None:
+            raise CompileError(errors.unsaved_result(tree))
+        return text
+
+    def described(self) -> str:
+        """Return the head's paragraphs: how `run` is called, and what it takes and returns."""
+        called = ", ".join([self.names[s.value] for s in self.arguments])
+        lines = [f"{self.replay.name}, as a program of NumPy calls:", ""]
+        lines += [f"    import {self.name}", f"    result = {self.name}.run({called})", "", "`run` takes", ""]
+        lines += [f"    {_kind(s.value, self.names[s.value])}" for s in self.arguments]
+        if self.parameters:
+            lines.append("    parameters: a dictionary of these, by default the one in this module, as it was saved")
+        changed = {old.value for old in self.replaced.values() if old is not None}
+        for value in [s.value for s in self.parameters]:
+            lines.append(f"        {_kind(value, self.names[value])}{', replaced' if value in changed else ''}")
+        for source in self.numbers:
+            lines.append(f"    {self.names[source.value]}: a number, {literal(_present(source))} unless it is given")
+        lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients() else []
+        result = self.replay.result
+        kind = f", {_kind(self.lowered.targets[result.number].value)}" if isinstance(result, Place) else ""
+        return "\n".join([*lines, "", f"and returns {self.returned(result)}{kind}."])
+
+
+def _place(x: Source | Target) -> tuple[Any, ...]:
+    """Return what a source and a target have in common if the one is put in the other's place."""
+    return x.kind, x.owner if isinstance(x.owner, int) else id(x.owner), x.key
+
+
+def _present(source: Source) -> Any:
+    """Return what a parameter or hyperparameter is now."""
+    match source.kind:
+        case "array":
+            return source.owner._array
+        case "gradient":
+            return source.value.concrete
+        case "hyperparameter":
+            name, place = source.key
+            number = vars(source.owner)[name]
+            return number if place is None else number[place]
+    place, name = source.key
+    return source.owner.state[place][name]
+
+
+def _empty(value: Value) -> str:
+    """Return the text of a new array for an output."""
+    if value.concrete.flags.f_contiguous and not value.concrete.flags.c_contiguous:
+        return f"np.empty({value.shape[::-1]}, {literal(value.dtype)}).T"
+    return f"np.empty({value.shape}, {literal(value.dtype)})"
+
+
+def _kind(value: Value, name: str = "") -> str:
+    """Return how the head describes a value."""
+    kind = (
+        "a number"
+        if value.dtype is None
+        else f"{value.dtype} of shape {value.shape}"
+        if value.shape
+        else f"one {value.dtype}"
+    )
+    return f"{name}: {kind}" if name else kind
+
+
+def _wrapped(start: str, entries: list[str], end: str) -> str:
+    """Return entries in brackets, on one line if they fit, else on lines of their own, as many as fit on each."""
+    line = f"{start}{', '.join(entries)}{end}"
+    if len(line) <= _WIDTH:
+        return line
+    indent = " " * (8 if start.startswith("def") else 4)
+    rows = [indent]
+    for entry in entries:
+        if len(rows[-1]) + len(entry) >= _WIDTH and rows[-1] != indent:
+            rows.append(indent)
+        rows[-1] += f"{entry}, "
+    return "\n".join([start, *[row.rstrip() for row in rows], end])

@@ -1,0 +1,111 @@
+"""Where the time of a program goes: it runs line by line, on copies."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..write.emit import Emitter
+from .first_run import probed
+from .replay import Replay
+
+_RUNS, _SECONDS, _MARKED = 20, 0.5, 3
+_PROBE = re.compile(r"\s*probe\((\d+|None)")
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """The median time of each line of a program, in seconds; it prints as the source with the times beside.
+
+    `lines` pairs the text of each line with its time, None for what is not timed by itself. What entering
+    and leaving the guarded part takes stands beside its `with`.
+    """
+
+    name: str
+    lines: tuple[tuple[str, float | None], ...]
+    runs: int
+
+    @property
+    def total(self) -> float:
+        """The sum of all lines' times, in seconds."""
+        return sum(seconds or 0.0 for _, seconds in self.lines)
+
+    def __str__(self) -> str:
+        dearest = sorted([s for _, s in self.lines if s is not None], reverse=True)[:_MARKED]
+        total = self.total or 1.0
+        rows = [f"{self.name}: {1e6 * self.total:,.1f} us a replay, medians of {self.runs} runs; the dearest lines: <"]
+        for text, seconds in self.lines:
+            beside = ""
+            if seconds is not None:
+                mark = "<" if seconds in dearest else ""
+                beside = f"{1e6 * seconds:,.1f} us {seconds / total:6.1%} {mark:1}"
+            rows.append(f"{beside:>21}  {text}")
+        return "\n".join(rows)
+
+    def __repr__(self) -> str:
+        return f"<profile of {self.name}: {1e6 * self.total:,.1f} us a replay>"
+
+
+def profiled(replay: Replay, flat: list[Any]) -> Profile:
+    """Return the profile of a program. Raises what the program raises.
+
+    With workers, it is that of the first tile alone.
+    """
+    lowered, name = replay.lowered, replay.name
+    with replay.lock:
+        inputs = replay.fetch(flat)
+    if lowered.team is None:
+        emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
+    else:
+        emitter, inputs = lowered.team.first_tile(inputs)
+        name = f"{name}, one of {len(lowered.team.spans)} tiles"
+    outs = [np.empty_like(v.concrete) for v in emitter.outs]
+    marks: list[tuple[int | None, float]] = []
+
+    def probe(number: int | None, *values: Any) -> None:
+        marks.append((number, perf_counter()))
+
+    step, source = probed(emitter, probe)
+    step(*inputs, *outs)
+    price = _price_of_a_probe(probe, marks)
+    found: dict[int, list[float]] = {}
+    runs, end = 0, perf_counter() + _SECONDS
+    while runs < _RUNS or (perf_counter() < end and runs < 50 * _RUNS):
+        marks.clear()
+        probe(None)
+        step(*inputs, *outs)
+        for place, ((_, before), (_, now)) in enumerate(pairwise(marks)):
+            found.setdefault(place, []).append(max(0.0, now - before - price))
+        runs += 1
+    medians = [median(times) for times in found.values()]
+    return Profile(name, tuple(_beside(source, medians)), runs)
+
+
+def _price_of_a_probe(probe: Any, marks: list[tuple[int | None, float]]) -> float:
+    marks.clear()
+    for _ in range(1000):
+        probe(0, marks)
+    return median([b - a for (_, a), (_, b) in pairwise(marks)])
+
+
+def _beside(source: str, medians: list[float]) -> list[tuple[str, float | None]]:
+    """Return the lines of `step` as they stand without probes, each with its time."""
+    rows: list[tuple[str, float | None]] = []
+    since, each = 0, iter(medians)
+    for text in source[source.index("    def step(") :].splitlines():
+        probe = _PROBE.match(text)
+        if probe is None:
+            if text.strip() and text.strip() != "return step":
+                rows.append((text[4:], None))
+            continue
+        seconds, place = next(each), len(rows) - 1 if probe[1] == "None" else since
+        if place < len(rows):  # a copy onto itself is written as nothing
+            rows[place] = rows[place][0], seconds
+        since = len(rows)
+    return rows

@@ -1,0 +1,1 @@
+"""From a function to the NumPy calls that it makes."""

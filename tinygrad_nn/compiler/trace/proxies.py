@@ -1,0 +1,410 @@
+"""What stands for an array, or for a number, while a program is traced: it computes, and each call becomes a line."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ...engine.arrays import TracedArray
+from ...engine.trees import leaves
+from ...errors import CompileError, array_made, no_method, value_read, written_view
+from ...tensor.handle import Tensor
+from ..numpy_calls import (
+    ADDED_AT,
+    ASTYPE,
+    COPY,
+    GETITEM,
+    ON_NUMBERS,
+    REDUCTIONS,
+    SETITEM,
+    ZEROS,
+    of_at,
+    of_method,
+    of_numpy,
+)
+from ..program import Function, Value
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
+PACKAGES = (_PACKAGE, os.path.dirname(np.__file__) + os.sep)
+
+
+def users_line() -> str:
+    """Return file and line of the innermost frame outside this package and NumPy, and what stands there."""
+    frame: Any = sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
+        frame = frame.f_back
+    if frame is None:
+        return "an unknown line"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
+
+
+def in_package(depth: int) -> bool:
+    """Return whether the code `depth` frames above the caller is this package's."""
+    return sys._getframe(depth + 1).f_code.co_filename.startswith(_PACKAGE)
+
+
+class _Dispatching(TracedArray):
+    """NumPy's calls on it become lines of its tracer's program."""
+
+    __slots__ = ("tracer", "value")
+
+    def __init__(self, tracer: Any, value: Value) -> None:
+        self.tracer, self.value = tracer, value
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(x, Tensor) for x in inputs):
+            return NotImplemented
+        out, dtype = options.pop("out", None), options.pop("dtype", None)
+        if method == "at" and isinstance(inputs[0], Traced) and not options:
+            inputs[0].become(self.tracer.call(of_at(ufunc), inputs, {}))
+            return None
+        if method == "at" or "where" in options or (out is not None and not isinstance(out[0], Traced)):
+            raise CompileError(value_read(f"{ufunc.__name__} that writes into an array", users_line()))
+        options |= {} if dtype is None else {"dtype": dtype}
+        function = of_numpy(ufunc) if method == "__call__" else of_method(ufunc, method)
+        result = self.tracer.call(function, inputs, options)
+        if out is None:
+            return result
+        result.value.lie_as(out[0].value)
+        return out[0].become(result)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if any(issubclass(kind, Tensor) for kind in types):
+            return NotImplemented
+        if function in _STATIC:
+            return function(*[x.value.concrete if isinstance(x, _Dispatching) else x for x in args], **kwargs)
+        if function is np.trim_zeros:
+            raise CompileError(value_read("np.trim_zeros", users_line()))
+        if function is np.where and len(args) == 1:
+            function = np.nonzero
+        if function in REDUCTIONS:
+            kwargs = {"axis": None} | dict(zip(("a", "axis"), args, strict=False)) | kwargs
+            return self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)
+        if kwargs.get("out") is not None:
+            raise CompileError(value_read(f"np.{function.__name__} that writes into an array", users_line()))
+        return self.tracer.call(of_numpy(function), args, kwargs)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if not self.value.known or in_package(1):
+            raise self.tracer.refusal(array_made(users_line()))
+        number = self.value.concrete.item()
+        return np.array(self.tracer.guarded(self.value, number), self.value.dtype if dtype is None else dtype)
+
+    def _read(self, what: str) -> NoReturn:
+        raise self.tracer.refusal(value_read(what, users_line()))
+
+
+_ASARRAY = Function("np.asarray", np.asarray, "operator")
+_STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
+
+
+class Traced(_Dispatching, NDArrayOperatorsMixin):
+    """An array, or a NumPy scalar, of the program."""
+
+    __slots__ = ()
+
+    __class__ = property(lambda self: np.ndarray if self.value.is_array else Traced)
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+    ndim = property(lambda self: len(self.value.shape))
+    size = property(lambda self: self.value.concrete.size)
+    nbytes = property(lambda self: self.value.concrete.nbytes)
+    itemsize = property(lambda self: self.value.concrete.itemsize)
+    strides = property(lambda self: self.value.concrete.strides)
+    flags = property(lambda self: self.value.concrete.flags)
+    T = property(lambda self: self.tracer.call(of_numpy(np.transpose), (self,), {}))
+    mT = property(lambda self: self.tracer.call(of_numpy(np.matrix_transpose), (self,), {}))
+    real = property(lambda self: self.tracer.call(of_numpy(np.real), (self,), {}) if self.dtype.kind == "c" else self)
+    imag = property(lambda self: self.tracer.call(of_numpy(np.imag), (self,), {}))
+
+    def __init__(self, tracer: Any, value: Value) -> None:
+        super().__init__(tracer, value)
+        value.stand_ins += 1
+
+    def __del__(self) -> None:
+        self.value.let_go()
+
+    def stand_for(self, value: Value) -> Traced:
+        """Stand for another value."""
+        value.stand_ins += 1
+        self.value.let_go()
+        self.value = value
+        return self
+
+    def become(self, result: Any) -> Traced:
+        """Stand for a new value, as an array does that is written into."""
+        if self.value.base is not None or self.value in self.tracer.viewed:
+            raise CompileError(written_view(users_line()))
+        if result.shape != self.shape:
+            result = np.broadcast_to(result, self.shape)
+        return self.stand_for((result if result.dtype == self.dtype else result.astype(self.dtype)).value)
+
+    def zeros(self, shape: tuple[int, ...]) -> Any:
+        """Return zeros of a shape, of this array's dtype."""
+        return self.tracer.call(ZEROS, (shape,) if self.dtype == np.float64 else (shape, self.dtype), {})
+
+    def __pow__(self, exponent: Any) -> Any:
+        same = _POWERS.get(exponent) if type(exponent) in (int, float) and self.dtype.kind == "f" else None
+        return np.power(self, exponent) if same is None else same(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.tracer.call(GETITEM, (self, index), {})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.become(self.tracer.call(SETITEM, (self, index, value), {}))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self[i] for i in range(len(self))])
+
+    def _number(self, what: str) -> Any:
+        """Return the number that it is, if it is known, and let the program be for that number.
+
+        An operation of the library's that asks is a line of its own instead, for any number.
+        """
+        if not self.value.known or in_package(2):
+            self._read(what)
+        return self.tracer.guarded(self.value, self.value.concrete.item())
+
+    def __bool__(self) -> bool:
+        if not (self.value.known or in_package(1)):
+            self._read("bool(...)")
+        return bool(self.tracer.assumed(self.value))
+
+    def __float__(self) -> float:
+        return float(self._number("float(...)"))
+
+    def __int__(self) -> int:
+        return int(self._number("int(...)"))
+
+    def __index__(self) -> int:
+        return operator.index(self._number("an index of Python's"))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self._number("round(...)"), digits)
+
+    def __hash__(self) -> int:
+        if not self.value.known:
+            raise TypeError("unhashable type: 'numpy.ndarray'")
+        return hash(self._number("a key"))
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
+    def item(self, *args: Any) -> Any:
+        """Raise CompileError, unless it is a number that is known."""
+        return self._number("item()")
+
+    def tolist(self) -> Any:
+        """Raise CompileError."""
+        self._read("tolist()")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _METHODS:
+            return functools.partial(_METHODS[name], self)
+        if hasattr(np.ndarray, name) and not name.startswith("__"):
+            raise self.tracer.refusal(no_method(name, users_line()))
+        raise AttributeError(f"an array has no {name!r}", name=name, obj=self)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        """Return the entries in another shape."""
+        if order != "C":
+            self._read("reshape in another order")
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Return a view with the axes in another order."""
+        order: Any = axes[0] if len(axes) == 1 else axes or None
+        return np.transpose(self, order)
+
+    def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
+        """Return the values in another dtype."""
+        if np.dtype(dtype) == self.dtype:
+            return self.copy() if copy else self
+        return self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
+
+    def copy(self, order: str = "C") -> Any:
+        """Return a copy."""
+        return self.tracer.call(COPY, (self,), {})
+
+    def flatten(self) -> Any:
+        """Return a copy of the entries in one row."""
+        return self.reshape(-1).copy()
+
+    def sort(self, axis: int = -1, **options: Any) -> None:
+        """Sort in place."""
+        self.become(np.sort(self, axis, **options))
+
+    def __format__(self, how: str) -> str:
+        return self._read("format(...)") if how else repr(self)
+
+    def __repr__(self) -> str:
+        return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
+
+
+_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
+
+
+class Buffer(Traced):
+    """An array that a rule adds into: what others saw of it stays as it was."""
+
+    __slots__ = ()
+
+    def become(self, result: Any) -> Traced:
+        """Stand for the sum."""
+        return self.stand_for(result.value)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _Window(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not isinstance(value, _Window):
+            super().__setitem__(index, value)
+
+
+class _Window:
+    """What `buffer[index] += g` adds to; Python assigns it to the buffer afterwards, which changes nothing more."""
+
+    def __init__(self, buffer: Buffer, index: Any) -> None:
+        self.buffer, self.index = buffer, index
+
+    def __iadd__(self, g: Any) -> _Window:
+        self.buffer.become(self.buffer.tracer.call(ADDED_AT, (self.buffer, self.index, g), {}))
+        return self
+
+
+_METHODS = {
+    name: getattr(np, name)
+    for name in (
+        "all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conjugate", "cumprod", "cumsum",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted",
+        "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "compress", "round",
+    )
+} | {"conj": np.conjugate}  # fmt: skip
+
+
+class Number(_Dispatching):
+    """A Python number of the program: an argument or a hyperparameter, and what is computed from them.
+
+    Python decides by its value only where a branch, a length or an index asks for it; the program is
+    then for that answer, and another answer is traced again.
+    """
+
+    __slots__ = ()
+    __class__ = property(lambda self: type(self.value.concrete))
+    shape: tuple[int, ...] = ()
+    ndim = 0
+    size = 1
+
+    def __bool__(self) -> bool:
+        return bool(self.tracer.guarded(self.value, bool(self.value.concrete)))
+
+    def as_array(self) -> Any:
+        """Return an array of the number."""
+        return self.tracer.call(_ASARRAY, (self,), {})
+
+    def _known(self) -> Any:
+        return self.tracer.guarded(self.value, self.value.concrete)
+
+    def __index__(self) -> int:
+        return operator.index(self._known())
+
+    def __int__(self) -> int:
+        return int(self._known())
+
+    def __float__(self) -> float:
+        return float(self._known())
+
+    def __hash__(self) -> int:
+        return hash(self._known())
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self._known(), digits)
+
+    def __divmod__(self, other: Any) -> Any:
+        return divmod(self._known(), other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return divmod(other, self._known())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self._known(), dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not hasattr(self.value.concrete, name):
+            raise AttributeError(f"a number has no {name!r}", name=name, obj=self)
+        return getattr(self._known(), name)
+
+    def __repr__(self) -> str:
+        return repr(self._known())
+
+    def __format__(self, how: str) -> str:
+        return format(self._known(), how)
+
+
+def _on_numbers(text: str, reflected: bool) -> Any:
+    function = ON_NUMBERS[text]
+    unary = "{1}" not in text
+    ufuncs = {
+        "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.true_divide, "//": np.floor_divide,
+        "%": np.remainder, "**": np.power, "<": np.less, "<=": np.less_equal, ">": np.greater,
+        ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal,
+    }  # fmt: skip
+
+    def compute(self: Number, *others: Any) -> Any:
+        operands = (*others, self) if reflected else (self, *others)
+        if unary or isinstance(others[0], (int, float, Number)):
+            return self.tracer.call(function, operands, {})
+        if isinstance(others[0], (np.ndarray, np.generic, Traced)):
+            return ufuncs[text.split()[1]](*operands)
+        return NotImplemented
+
+    return compute
+
+
+def _by_value(name: str) -> Any:
+    def compute(self: Number, *others: Any) -> Any:
+        return getattr(operator, name)(self._known(), *others)
+
+    return compute
+
+
+def _reflected_by_value(name: str) -> Any:
+    return lambda self, other: getattr(operator, name)(other, self._known())
+
+
+for _name in ("and_", "or_", "xor", "lshift", "rshift"):
+    setattr(Number, f"__{_name.rstrip('_')}__", _by_value(_name))
+    setattr(Number, f"__r{_name.rstrip('_')}__", _reflected_by_value(_name))
+for _name in ("pos", "invert"):
+    setattr(Number, f"__{_name}__", _by_value(_name))
+for _text, _name in {
+    "{0} + {1}": "add", "{0} - {1}": "sub", "{0} * {1}": "mul", "{0} / {1}": "truediv", "{0} // {1}": "floordiv",
+    "{0} % {1}": "mod", "{0} ** {1}": "pow", "-{0}": "neg", "abs({0})": "abs", "{0} < {1}": "lt", "{0} <= {1}": "le",
+    "{0} > {1}": "gt", "{0} >= {1}": "ge", "{0} == {1}": "eq", "{0} != {1}": "ne",
+}.items():  # fmt: skip
+    setattr(Number, f"__{_name}__", _on_numbers(_text, False))
+    if _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+        setattr(Number, f"__r{_name}__", _on_numbers(_text, True))
+
+
+def is_of_a_trace(x: Any) -> bool:
+    """Return whether something is, or holds in lists, tuples and dicts, what stands for an array or a number."""
+    return any(
+        isinstance(leaf, (Traced, Number)) or (isinstance(leaf, Tensor) and isinstance(leaf._array, Traced))
+        for leaf in leaves(x)
+    )

@@ -1,0 +1,299 @@
+"""The teaching form of a program: forward, backward and update as one would write them by hand."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..lower.lowering import Lowered
+from ..program import Line, Value
+from ..trace.traced_call import Place, Trace
+from ..trace.tracer import Source, Target
+from .adjoints import Adjoints
+from .embedded import Embedding
+from .emit import Names
+from .folding import Folding
+from .forms import DEFINITIONS
+from .literals import literal, whole_literal
+from .notation import ATOM, Notation, constant
+from .readings import readable
+
+_SHORT, _WIDE = 24, 100
+_HEAD = '"""{}"""\n\n{}\n'
+_COMMENTS = "In the comments: dL/dx is the adjoint of x, · the product of matrices, ∘ that of entries, ᵀ transposes."
+
+
+class Listing(str):
+    """A program's text, which shows as it is. `inputs` holds the arguments of its `step` as they were when traced."""
+
+    inputs: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+
+@dataclass
+class Section:
+    """Lines that belong together, under a heading."""
+
+    heading: str
+    lines: list[Line] = field(default_factory=list)
+
+
+def explained(lowered: Lowered, trace: Trace, title: str) -> Listing:
+    """Return the program as a Python file that needs NumPy only, written for people."""
+    return _Explainer(lowered, trace).listing(title)
+
+
+class _Explainer:
+    """Writes one program; its lines are those of the plain program, before any memory was planned."""
+
+    def __init__(self, lowered: Lowered, trace: Trace) -> None:
+        self.trace, self.lowered = trace, lowered
+        self.passes = trace.tracer.passes
+        self.numbers = {output: n for n, line in enumerate(trace.tracer.lines) for output in line.outputs}
+        self.program = readable(lowered.plain)
+        self.makers = {output: line for line in self.program.lines for output in line.outputs}
+        self.targets: list[tuple[Target, Value]] = list(zip(lowered.targets, self.program.outputs, strict=True))
+        present = lowered.plain.present
+        self.names = Names()
+        self.names.used |= {*DEFINITIONS, "gradients", "parameters", "state"}
+        self.sections = self.divided()
+        self.folded = Folding(self.program, [s.lines for s in self.sections]).folded
+        self.functions = Embedding(self.names.new, whole_literal)
+        self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
+        self.adjoints = Adjoints(
+            self.makers, self.folded, self.names.of, self.passes, self.numbers,
+            {present(v): name for v, name in reversed(trace.tracer.operations.items())},
+        )  # fmt: skip
+        self.inputs: dict[str, Any] = {}
+
+    # What stands where.
+
+    def divided(self) -> list[Section]:
+        """Return the program's lines under their headings."""
+        late = self.updates()
+        found = {"forward": Section("forward")}
+        for line in self.program.lines:
+            heading = "update" if line in late else self.heading(line)
+            found.setdefault(heading, Section(heading)).lines.append(line)
+        return sorted(found.values(), key=lambda section: section.heading == "update")
+
+    def heading(self, line: Line) -> str:
+        """Return in which part of the run a line was traced."""
+        number = min([self.numbers.get(v, 0) for v in line.outputs])
+        for n, one in enumerate(self.passes, start=1):
+            if one.start <= number < one.stop:
+                return "backward" if n == 1 else f"backward, pass {n}"
+        return "forward" if not self.passes or number < self.passes[0].start else "afterwards"
+
+    def updates(self) -> set[Line]:
+        """Return the lines that lead to nothing but new parameters and state."""
+        first = max([one.stop for one in self.passes], default=0)
+        read = {v for target, v in self.targets if target.kind in ("result", "gradient")}
+        found: set[Line] = set()
+        for line in reversed(self.program.lines):
+            early = line.function.form != "operator" and any(self.numbers.get(v, 0) < first for v in line.outputs)
+            if early or read.intersection(line.outputs):
+                read.update(line.reads())
+            else:
+                found.add(line)
+        return found
+
+    def order(self) -> None:
+        """Leave out the folded lines, and compute each inner adjoint where it is first read."""
+        for section in self.sections:
+            shown = [line for line in section.lines if not self.folded.intersection(line.outputs)]
+            for line in reversed(list(shown)):
+                (value, *more) = line.outputs
+                if more or value.primal is None or value.primal in self.program.inputs or value in self.program.outputs:
+                    continue
+                place = shown.index(line)
+                readers = [n for n, other in enumerate(shown) if value in self.reads(other)]
+                if readers:
+                    shown.insert(readers[0], line)
+                    del shown[place]
+            section.lines = shown
+
+    def reads(self, line: Line) -> set[Value]:
+        """Return what a line reads that has a line of its own, or is an input."""
+        found: set[Value] = set()
+        for v in line.reads():
+            found |= self.reads(self.makers[v]) if v in self.folded else {v}
+        return found
+
+    # Names.
+
+    def name_all(self) -> None:
+        """Name inputs first, then results in their order; what replaces an input has the name of it, if it can."""
+        for source in self.lowered.sources:
+            self.names.of(source.value)
+        lines = [line for section in self.sections for line in section.lines]
+        last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
+        replaced = {v: old for target, v in self.targets if (old := self.replaced_by(target)) is not None}
+        for number, line in enumerate(lines):
+            for value in line.outputs:
+                old = replaced.get(value)
+                if old is not None and value not in self.names.found:
+                    free = last.get(old, -1) <= number and old not in self.program.outputs
+                    name = self.names.of(old)
+                    self.names.found[value] = name if free else self.names.new(f"new_{name}")
+                self.names.of(value)
+
+    def replaced_by(self, target: Target) -> Value | None:
+        """Return the input that an output takes the place of."""
+        if target.kind not in ("array", "state"):
+            return None
+        same = [s for s in self.lowered.sources if s.kind == target.kind and s.owner is target.owner]
+        return next((s.value for s in same if s.key == target.key), None)
+
+    # Text.
+
+    def listing(self, title: str) -> Listing:
+        """Return the whole file."""
+        self.order()
+        self.name_all()
+        body: list[tuple[str, str]] = self.constants()
+        for section in self.sections:
+            if section.lines:
+                body += [("", ""), (f"# {section.heading}", "")] if body else [(f"# {section.heading}", "")]
+                for line in section.lines:
+                    comment = self.adjoints.of(line)
+                    body += [(f"# {comment}", "")] if comment else []
+                    *first, code = self.code(line)
+                    body += [*[(text, "") for text in first], (code, self.shape(line))]
+        body += [("", ""), *[(text, "") for text in self.returned()]]
+        column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
+        lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
+        used = {line.function.text for line in self.program.lines}
+        helpers = [text for name, text in DEFINITIONS.items() if name in used]
+        helpers += [f"\n{text}" for text in self.functions.written()]
+        head = textwrap.fill(f"def step({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * 9)
+        text = Listing("\n".join([self.head(title), *helpers, "", head, *lines, ""]))
+        text.inputs = self.inputs
+        return text
+
+    def head(self, title: str) -> str:
+        """Return the text above the program: what its comments mean, and what it was traced for."""
+        decided = [v for v in self.program.inputs if v in self.decided() and v.dtype is None]
+        values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in decided])
+        notes = [f"Traced with {values}, by which the function decides."] if decided else []
+        notes += [_COMMENTS] if self.passes else []
+        about = f"{title if title.isidentifier() else 'The function'}, as one would write it by hand."
+        about = "\n\n".join([about, *notes]) + ("\n" if notes else "")
+        return _HEAD.format(about, self.functions.imports_written())
+
+    def decided(self) -> set[Value]:
+        """Return the numbers that guards judge, and those that these are computed from."""
+        found: set[Value] = set()
+        for line in reversed(self.lowered.plain.lines):
+            if line.function.form == "guard" or found.intersection(line.outputs):
+                found.update(v for v in line.reads() if not v.is_array)
+        return found
+
+    def parameters(self) -> list[str]:
+        """Return the names of what the program is given, and note their values."""
+        read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
+        given = [s.value for s in self.lowered.sources if s.value in read or s.kind == "argument"]
+        self.inputs = {self.names.of(v): v.concrete for v in given} | self.inputs
+        return list(self.inputs)
+
+    def constants(self) -> list[tuple[str, str]]:
+        """Return the lines that make constants: the smallest stand where they are read, large ones are parameters."""
+        uses = Counter(v for line in self.program.lines for v in line.reads())
+        found = []
+        for value in self.program.constants:
+            text = constant(value.concrete)
+            if text is not None and len(text) <= _SHORT and uses[value] == 1 and value.name.endswith("#"):
+                self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
+            elif text is not None and (uses[value] or value in self.program.outputs):
+                found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
+            elif uses[value] or value in self.program.outputs:
+                self.inputs[self.names.of(value)] = value.concrete
+        return found
+
+    def code(self, line: Line) -> list[str]:
+        """Return the statements that compute a line's outputs."""
+        names = ", ".join(map(self.names.of, line.outputs)) + ("," if line.several and len(line.outputs) == 1 else "")
+        x = line.args[0] if line.args else None
+        if line.function.form in ("setitem", "at", "add"):
+            fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
+            first = f"{names} = {self.notation.operand(x, ATOM)}{'' if fresh else '.copy()'}"
+            write = self.into if line.function.form == "setitem" else self.added
+            return [first, write(names, line.args[1], line.args[2])]
+        if line.function.form == "into":
+            return [
+                f"{names} = {self.notation.operand(x, ATOM)}.copy()",
+                self.added(names, line.args[-1], line.args[1]),
+            ]
+        return [f"{names} = {self.notation.line(line)[0]}"]
+
+    def into(self, name: str, index: Any, x: Any, sign: str = "=") -> str:
+        """Return the statement that writes into places of an array."""
+        return f"{name}[{self.notation.index(index)}] {sign} {self.notation.operand(x)}"
+
+    def added(self, name: str, index: Any, x: Any) -> str:
+        """Return the statement that adds into places of an array, of which one may be named twice."""
+        parts = index if isinstance(index, tuple) else (index,)
+        if not any(isinstance(part, (Value, list)) for part in parts):
+            return self.into(name, index, x, "+=")
+        place = self.notation.index(index)
+        place = f"np.s_[{place}]" if ":" in place or "..." in place else self.notation.operand(index)
+        return f"np.add.at({name}, {place}, {self.notation.operand(x)})"
+
+    def called(self, function: Any, wish: str) -> str:
+        """Return the name of a function that NumPy does not have: its text comes first, or it is a parameter."""
+        name = self.functions.called(function, wish)
+        if name in self.functions.missing:
+            self.inputs[name] = function
+        return name
+
+    def shape(self, line: Line) -> str:
+        """Return the shapes of what a line computes."""
+        return ", ".join(["number" if v.dtype is None else f"{v.shape}" for v in line.outputs])
+
+    def returned(self) -> list[str]:
+        """Return the lines that gather the results."""
+        found = []
+        names = []
+        if self.has_place(self.trace.result):
+            names.append(self.result(self.trace.result))
+        for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
+            entries = [f'"{self.key(t)}":~{self.names.of(v)}' for t, v in self.targets if t.kind == kind]
+            if entries:
+                text = f"{what} = {{{', '.join(entries)}}}"
+                wrapped = textwrap.wrap(text, 96, subsequent_indent=" " * (len(what) + 4), break_long_words=False)
+                found += [part.replace("~", " ") for part in wrapped]
+                names.append(what)
+        if len(names) == 1 and isinstance(self.trace.result, tuple) and len(self.trace.result) > 1:
+            names[0] = names[0][1:-1]
+        return [*found, f"return {', '.join(names) if names else 'None'}"]
+
+    def key(self, target: Target) -> str:
+        """Return the name of a tensor, or of a part of an optimiser's state."""
+        if target.kind == "state":
+            return f"{target.key[1]}{target.key[0] + 1}"
+        same: list[Source] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
+        return self.names.of(same[0].value) if same else str(getattr(target.owner, "name", "") or "w")
+
+    def has_place(self, tree: Any) -> bool:
+        """Return whether a result holds anything that the program computes."""
+        parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ()
+        return isinstance(tree, Place) or any(map(self.has_place, parts))
+
+    def result(self, tree: Any) -> str:
+        """Return the text of a function's result."""
+        if isinstance(tree, Place):
+            return self.notation.operand(self.program.outputs[tree.number])
+        if isinstance(tree, dict):
+            entries = [f'"{key}"' if isinstance(key, str) else repr(key) for key in tree]
+            return "{" + ", ".join(map("{}: {}".format, entries, map(self.result, tree.values()))) + "}"
+        if isinstance(tree, (tuple, list)):
+            inner = ", ".join(map(self.result, tree)) + ("," if len(tree) == 1 and isinstance(tree, tuple) else "")
+            return f"({inner})" if isinstance(tree, tuple) else f"[{inner}]"
+        return literal(tree) if isinstance(tree, (int, float, str, bool, type(None))) else "None"

@@ -1,0 +1,67 @@
+"""Which lines of a program are written inside the expression that reads them."""
+
+from __future__ import annotations
+
+from ..program import Line, Program, Value
+from .notation import Notation
+from .readings import is_transpose
+
+STATEMENTS = ("setitem", "into", "at", "add", "operation")
+_WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
+
+
+class Folding:
+    """The values without a line of their own: transposes, and small steps that are read once.
+
+    What has a name of its own is kept, and so is the adjoint of what is kept.
+    """
+
+    def __init__(self, program: Program, sections: list[list[Line]]) -> None:
+        self.inputs, self.folded = set(program.inputs), set[Value]()
+        self.makers = {output: line for line in program.lines for output in line.outputs}
+        self.notation = Notation(_wish, self.makers, self.folded)
+        self.uses: dict[Value, int] = dict.fromkeys(program.outputs, _OUTPUT)
+        for line in program.lines:
+            for v in line.reads():
+                self.uses[v] = self.uses.get(v, 0) + 1
+        for line in reversed(program.lines):
+            if is_transpose(line) and line.outputs[0] not in program.outputs:
+                self.folded.update(line.outputs)
+                (x,) = line.reads()
+                self.uses[x] += self.uses.get(line.outputs[0], 1) - 1
+        for lines in sections:
+            self.fold(lines)
+
+    def fold(self, lines: list[Line]) -> None:
+        """Fold what the lines read as far as they stay short."""
+        own: set[Value] = set()
+        for line in lines:
+            free = [v for v in dict.fromkeys(line.reads()) if v in own and self.is_small(v)]
+            self.folded.update(free)
+            while free and self.width(line) > _WIDE:
+                longest = max(free, key=lambda v: self.width(self.makers[v]))
+                free.remove(longest)
+                self.folded.discard(longest)
+            own.update(line.outputs)
+
+    def width(self, line: Line) -> int:
+        """Return how long a line's expression is."""
+        return len(self.notation.line(line)[0])
+
+    def is_small(self, value: Value) -> bool:
+        """Return whether a value is read once, and has neither a name of its own nor that of something kept."""
+        line = self.makers[value]
+        if line.function.form == "operator" and self.uses[value] < _OUTPUT and self.width(line) <= _TINY:
+            return True
+        if self.uses[value] > 1 or line.several or line.function.form in STATEMENTS:
+            return False
+        if value.primal is not None:
+            kept = value.primal in self.inputs or (value.primal in self.makers and value.primal not in self.folded)
+            return not kept
+        return value.name.endswith("#") or value.after is not None
+
+
+def _wish(value: Value) -> str:
+    if value.primal is not None:
+        return f"d{_wish(value.primal)}"
+    return value.name if value.after is None else f"{_wish(value.after)}{value.name}"

@@ -1,0 +1,167 @@
+"""Names for the values of a program, from what its trace knows: W1 and b1 make Z1, that A1, and its adjoint is dZ1."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..lower.lowering import Lowered
+from ..program import Line, Value
+from ..trace.origins import captured
+from ..trace.traced_call import Place
+from ..trace.tracer import Source, Tracer
+
+_ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu", "silu", "softplus")
+_WEIGHT = re.compile(r"(.*?)(?:W|[Ww]eights?)_?(\d*)$")
+_SHORT = {
+    "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
+    "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.add.accumulate": "cumsum", "{0}[{1}]": "part",
+    "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
+    "matrix_product": "product",
+}  # fmt: skip
+
+
+def named(lowered: Lowered, tracer: Tracer, result: Any, function: Callable[..., Any]) -> None:
+    """Give a program's values names: inputs, results, what the lines compute, and the adjoints of all these."""
+    known = captured(function)
+    for source in lowered.sources:
+        value = source.value
+        value.name = value.name or known.get(id(source.owner)) or known.get(id(value.concrete)) or _of_source(source)
+    for array, value in tracer.constants.values():
+        value.name = value.name or known.get(id(array), "")
+    for value in lowered.program.constants:
+        value.name = value.name or _of_constant(value.concrete)
+    names = _Names(lowered, tracer)
+    names.of_results(dict(_keys(result)))
+    names.of_lines()
+    names.of_adjoints()
+
+
+def _of_source(source: Source) -> str:
+    if source.kind == "gradient":
+        return "gradient#"
+    return "seed#" if source.value.concrete.size == 1 else "tensor#"
+
+
+def _of_constant(x: np.ndarray) -> str:
+    if x.ndim and x.size and x.dtype.kind == "f":
+        return "ones#" if (x == 1).all() else "zeros#" if (x == 0).all() else "constant#"
+    number = x.item() if x.ndim == 0 else None
+    return "constant#" if number is None else {0: "zero", 1: "one", 2: "two"}.get(number, "number#")
+
+
+def _keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
+    """Yield the number of each place in a function's result with the key or field that leads there."""
+    if isinstance(result, Place):
+        yield result.number, name
+    elif isinstance(result, dict):
+        for key, part in result.items():
+            yield from _keys(part, str(key))
+    elif isinstance(result, (tuple, list)):
+        for part, field in zip(result, getattr(result, "_fields", [""] * len(result)), strict=True):
+            yield from _keys(part, field)
+
+
+class _Names:
+    """Names the values of the program before memory was planned; those that come later are steps of these."""
+
+    def __init__(self, lowered: Lowered, tracer: Tracer) -> None:
+        program = lowered.plain
+        self.program, self.tracer = program, tracer
+        self.targets = list(zip(lowered.targets, program.outputs, strict=True))
+        self.makers = {output: line for line in program.lines for output in line.outputs}
+        self.inputs = set(program.inputs)
+        self.readers = Counter(v for line in program.lines for v in line.reads())
+        self.operations = {program.present(v): name for v, name in reversed(tracer.operations.items())}
+
+    def of_results(self, keys: dict[int, str]) -> None:
+        """Name a function's results by their keys; what the first backward pass starts from is the loss."""
+        for target, value in self.targets:
+            if target.kind == "result" and value in self.makers:
+                value.name = value.name or keys.get(target.key, "")
+        roots = [self.program.present(v) for p in self.tracer.passes[:1] for v in p.roots]
+        if len(roots) == 1 and roots[0] in self.makers and not roots[0].shape:
+            roots[0].name = roots[0].name or "loss"
+
+    def of_lines(self) -> None:
+        """Name what each line computes: layers by their weights, all else by the operation."""
+        for line in self.program.lines:
+            for output in line.outputs:
+                output.name = output.name or self.of_layer(line, output) or self.of_call(line, output)
+        for output in set(self.program.outputs) & set(self.makers):
+            output.name = "result#" if output.name.endswith("#") else output.name
+
+    def of_layer(self, line: Line, output: Value) -> str | None:
+        """Return Z1 for what is made by a weight W1, with its bias, and A1 for the activation of that."""
+        operation = self.operations.get(output)
+        if operation in _ACTIVATIONS or (operation == "maximum" and 0 in [x for x in line.args if type(x) is int]):
+            before = _operand_of(line, self.makers)
+            if before is not None and (match := re.fullmatch(r"(.*)Z(\d*)", before.name)):
+                return f"{match[1]}A{match[2]}"
+        if line.function.text in ("np.matmul", "np.dot"):
+            for v in line.reads():
+                if v.root in self.inputs and (match := _WEIGHT.fullmatch(v.root.name)):
+                    return f"{match[1]}Z{match[2]}"
+        terms = [v for v in line.reads() if v not in self.inputs]
+        if line.function.text == "np.add" and len(terms) == 1 and self.readers[terms[0]] == 1:
+            product = terms[0]
+            if re.fullmatch(r".*Z\d*", product.name) and product.shape == output.shape:
+                name, product.name, product.after = product.name, "", output
+                return name
+        return None
+
+    def of_call(self, line: Line, output: Value) -> str:
+        """Return the name of an operation or a function, to be numbered."""
+        text = line.function.text
+        if text == "np.transpose" and isinstance(line.args[0], Value) and output.concrete.ndim == 2:
+            output.after = line.args[0]
+            return "T"
+        if text == "np.asarray" and isinstance(line.args[0], Value):
+            output.after = line.args[0]
+            return ""
+        if line.function.form == "operator":
+            return "number#"
+        text = _SHORT.get(text) or self.operations.get(output) or text.split(".")[-1].removeprefix("op_")
+        return f"{_SHORT.get(text, text)}#"
+
+    def of_adjoints(self) -> None:
+        """Mark the adjoints: the name of each is a d before that of its primal."""
+        present = self.program.present
+        arrays = [s for s in self.tracer.sources if s.kind == "array"]
+        targets = [(t, v) for t, v in self.targets if t.kind == "gradient"]
+        gradients = [(v, s.value) for t, v in targets for s in arrays if s.owner is t.owner]
+        for value, primal in [*gradients, *self.tracer.adjoints.items()]:
+            value, primal = present(value), present(primal)
+            if primal in self.makers and self.makers[primal].function.text == "np.asarray":
+                primal = next(self.makers[primal].reads(), primal)
+            if not primal.name and primal.after is None and (name := self.operations.get(primal)):
+                primal.name = f"{_SHORT.get(name, name)}#"
+            if value in self.makers and value.primal is None and not _descends(primal, value):
+                value.primal = primal
+
+
+def _descends(value: Value | None, other: Value) -> bool:
+    """Return whether a value is another one, or an adjoint of it, or an adjoint of that."""
+    while value is not None:
+        if value is other:
+            return True
+        value = value.primal
+    return False
+
+
+def _operand_of(line: Line, makers: dict[Value, Line], depth: int = 8) -> Value | None:
+    """Return the layer's value that an activation reads, through the lines that make it up."""
+    for v in line.reads():
+        if re.fullmatch(r".*Z\d*", v.name):
+            return v
+    if depth:
+        for v in line.reads():
+            if v in makers and v.name.endswith("#"):
+                found = _operand_of(makers[v], makers, depth - 1)
+                if found is not None:
+                    return found
+    return None

@@ -1,0 +1,67 @@
+"""Which values a Tensor can be made of, and how they become an array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+
+
+class TracedArray:
+    """What stands for an array while a program is traced; it is taken for an array as it is."""
+
+    __slots__ = ()
+
+    shape: Any
+    dtype: Any
+    size: Any
+
+    def as_array(self) -> Any:
+        """Return what stands for the array itself: a number of Python's has no dtype."""
+        return self
+
+
+def array_of(x: Any, dtype: Any = None) -> Any:
+    """Return an operand as an array, of the dtype if one is given."""
+    if isinstance(x, TracedArray):
+        x = x.as_array()
+        return x if dtype is None else x.astype(dtype)
+    return np.asarray(x, dtype)
+
+
+def zeros(shape: tuple[int, ...], x: Any) -> Any:
+    """Return zeros of a shape, in the dtype of an array."""
+    return x.zeros(shape) if isinstance(x, TracedArray) else np.zeros(shape, x.dtype)  # type: ignore[attr-defined]
+
+
+def copied(x: Any) -> Any:
+    """Return a copy of an array that shares no memory with it."""
+    return x.copy() if isinstance(x, TracedArray) else np.array(x)  # type: ignore[attr-defined]
+
+
+def as_array(x: Any) -> Any:
+    """Return `x` as a native numeric array, copying only where that is needed.
+
+    Raises DtypeError for objects, strings, dates, structured and masked arrays and np.matrix, and
+    DetachedError for lists that hold recorded tensors.
+    """
+    if isinstance(x, TracedArray):
+        return x.as_array()
+    if isinstance(x, np.ndarray) and type(x) is not np.ndarray and not isinstance(x, np.memmap):
+        raise errors.DtypeError(errors.unsupported_values(f"a {type(x).__name__}"))
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            if isinstance(item, (list, tuple, np.ndarray)):
+                as_array(item)
+    try:
+        array = np.asarray(x)
+    except (ValueError, OverflowError) as error:
+        error.add_note("a tensor is made of numbers in a regular nesting of lists")
+        raise
+    if array.dtype.kind not in "biufc":
+        raise errors.DtypeError(errors.unsupported_values(f"{x!r:.60} of dtype {array.dtype}"))
+    if not array.dtype.isnative or not array.flags.aligned:
+        array = array.astype(array.dtype.newbyteorder("="), copy=True)
+    return array

@@ -1,0 +1,87 @@
+"""The recorded graph: one Node an operation, and the order to differentiate them in."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any
+
+from ..errors import FreedGraphError, freed
+
+count = itertools.count().__next__
+
+
+class Node:
+    """One recorded step: an operation, the nodes it read, and the arrays its rules will read.
+
+    A leaf, made by `requires_grad=True`, is a Node without an operation. `parents` has an entry per
+    input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
+    An operation with several outputs has one node, whose `shape` lists theirs, and an `ITEM` node
+    for each output.
+    `handle` refers weakly to the Tensor whose `.grad` is to be filled, or is None.
+    """
+
+    __slots__ = ("dtype", "handle", "hooks", "number", "operation", "parents", "saved", "shape")
+
+    operation: Any
+    parents: tuple[Node | None, ...] | None
+    saved: Any
+    shape: tuple[int, ...]
+    dtype: Any
+    number: int
+    handle: Callable[[], Any] | None
+    hooks: dict[int, Callable[[Any], Any]] | None
+
+
+new = object.__new__
+
+
+class Item:
+    """The step that takes one output of an operation with several; its node's `saved` is which one."""
+
+    name = "item"
+    masks = False
+
+
+ITEM = Item()
+
+
+def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any) -> Node:
+    """Return the node of a step whose output is `y`."""
+    node = Node()
+    node.operation = operation
+    node.parents = parents
+    node.saved = saved
+    node.shape = y.shape
+    node.dtype = y.dtype
+    node.number = count()
+    node.handle = node.hooks = None
+    return node
+
+
+def item(whole: Node, place: int, y: Any) -> Node:
+    """Return the node of output number `place`, which is `y`, of an operation with several."""
+    return record(ITEM, (whole,), place, y)
+
+
+def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
+    """Return every node that the roots were computed from, newest first; of those before `since` the newest only.
+
+    A node is made after all the nodes that it reads, so counting nodes as they are made is already
+    a topological order: newest first, each comes after everything that was computed from it.
+    """
+    found = dict.fromkeys(roots)
+    unread = list(found)
+    while unread:
+        node = unread.pop()
+        if node.number < since:
+            continue
+        parents = node.parents
+        if parents is None:
+            raise FreedGraphError(freed())
+        for parent in parents:
+            if parent is not None and parent not in found:
+                found[parent] = None
+                unread.append(parent)
+    return sorted(found, key=attrgetter("number"), reverse=True)

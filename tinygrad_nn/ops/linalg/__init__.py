@@ -1,0 +1,1 @@
+"""Linear algebra: what numpy.linalg has."""

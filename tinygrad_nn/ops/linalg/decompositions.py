@@ -1,0 +1,290 @@
+"""Factorisations of matrices in the last two axes.
+
+Vectors that belong to equal values can be turned into each other, so they have derivatives only where
+the cotangent does not tell them apart. Where that is 0 it stays 0; all else is an error, for 0/0 has
+other limits too: of a function of the matrix, such as `(v * w**2) @ v.mT`, one that is not 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ... import errors
+from ...engine.operation import sample
+from ...engine.reverse import raw
+from ...tensor.creation import as_tensor
+from ...tensor.declaring import composite, primitive
+from ...tensor.handle import Tensor
+from ..elementwise import absolute, sign
+from ..selection import take_along_axis
+from .inverses import of_no_use, solved
+
+_SYMMETRIC = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
+_BATCH = np.stack([_SYMMETRIC[:2, :2], _SYMMETRIC[1:, 1:]])
+_TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
+_STACK = np.stack([_TALL, _TALL[::-1]])
+_EMPTY = np.zeros((0, 0))
+_ROUNDINGS = 8
+
+
+def _symmetric(x: Any) -> Any:
+    return (x + x.mT) / 2
+
+
+@primitive(
+    name="mirrored_triangle", method=False, masks=True, samples=[sample(_SYMMETRIC), sample(_BATCH), sample(_EMPTY)]
+)
+def _mirrored(a: Any, /) -> Any:
+    """Return the symmetric matrices of which `a` has the lower triangle. Shapes: (..., n, n) -> (..., n, n)."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError(f"symmetric matrices must be square, got shape {a.shape}")
+    return np.tril(a) + np.tril(a, -1).mT
+
+
+_mirrored.vjp(lambda g: _symmetric(g))
+mirrored: Any = _mirrored
+
+
+@primitive(
+    name="distinct_quotient", method=False,
+    samples=[
+        sample((2, 3, 3), np.array([[1.0, -2.0, 0.5], [0.7, 1.0, -1.4], [-3.0, 0.6, 2.0]]), 1.0),
+        sample((2, 3), np.array([[0.5, 2.0, -0.7]]), 1.0), sample((0, 2), np.ones((1, 2)), 1.0),
+        sample((), np.array(0.7), 1.0),
+    ],
+)  # fmt: skip
+def _quotient(x: Any, d: Any, size: Any, /, of: str = "these vectors") -> Any:
+    """Return x / d, and 0 where x is 0 and d no more than the rounding of numbers of the given size.
+
+    Raises GradientError for another x over such a d: 0/0 may have any limit. Shapes broadcast: (..., n) -> (..., n).
+    """
+    equal = np.abs(d) <= _ROUNDINGS * np.finfo(d.dtype).eps * size
+    if np.any(equal & (x != 0) & ~np.isnan(x)):
+        raise errors.GradientError(errors.told_apart(of))
+    return np.where(equal, 0, x / np.where(equal, 1, d))
+
+
+_quotient.vjp(
+    lambda g, d, size, of: _quotient.kernel(g, d, size, of=of),
+    lambda g, d, size, y, of: -_quotient.kernel(g * y, d, size, of=of),
+    None,
+    idle=lambda g: g == 0,
+)
+
+
+@primitive(
+    numpy=[np.linalg.cholesky], method=False, masks=True,
+    samples=[sample(_SYMMETRIC), sample(_BATCH), sample(_SYMMETRIC, upper=True), sample(_EMPTY)],
+)  # fmt: skip
+def cholesky(a: Any, /, upper: bool = False) -> Any:
+    """Return the triangular l with a = l @ l.mT, or its transpose. Shapes: (..., n, n) -> (..., n, n).
+
+    Only that triangle of `a` is read, but the gradient is symmetric. Raises LinAlgError where `a` is
+    not positive definite. Source: Murray (2016), Differentiation of the Cholesky decomposition, section 3.1.
+    """
+    return np.linalg.cholesky(a, upper=upper)
+
+
+def _from_cholesky(g: Any, y: Any, upper: bool) -> Any:
+    transposed, g = (y, g.mT) if upper else (y.mT, g)
+    inner = transposed @ np.tril(g)
+    inner = (np.tril(inner) + np.tril(inner, -1)) / 2
+    return _symmetric(np.linalg.solve(transposed, np.linalg.solve(transposed, inner).mT))
+
+
+cholesky.vjp(_from_cholesky, idle=of_no_use)
+
+
+def _leading(q: Any, g: Any, k: int) -> tuple[Any, Any]:
+    """Return the first k of orthonormal columns and their cotangent, with that of the others, which fill up the space.
+
+    Raises GradientError where it matters how the others are turned into each other: they are as good.
+    """
+    if q.shape[-1] == k:
+        return q, g
+    first, rest = q[..., :k], q[..., k:]
+    turn = raw(rest.mT @ g[..., k:])
+    rounding = _ROUNDINGS * len(turn) * np.finfo(turn.dtype).eps * np.max(np.abs(turn), initial=0)
+    if np.any(np.abs(turn - turn.mT) > rounding):
+        raise errors.GradientError(errors.told_apart("the columns that fill up a square matrix"))
+    return first, g[..., :k] - rest @ (g[..., k:].mT @ first)
+
+
+@primitive(
+    name="qr_factors", several=True, method=False,
+    samples=[
+        sample(_TALL), sample(_TALL.T), sample(_SYMMETRIC), sample(_STACK, mode="reduced"),
+        sample(np.zeros((0, 2))), sample(np.zeros((2, 0))),
+    ],
+)  # fmt: skip
+def _qr(a: Any, /, mode: Any = "reduced") -> Any:
+    """Return orthonormal columns q and upper triangular r with a = q @ r."""
+    return np.linalg.qr(a, mode)
+
+
+def _from_qr(g: Any, y: Any) -> Any:
+    (gq, gr), (q, r) = g, y
+    k = min(q.shape[-2], r.shape[-1])
+    q, gq = _leading(q, gq, k)
+    r, gr, beyond, gbeyond = r[..., :k, :k], gr[..., :k, :k], r[..., :k, k:], gr[..., :k, k:]
+    if beyond.shape[-1]:
+        gq = gq + q @ (beyond @ gbeyond.mT)
+    inner = r @ np.tril(gr.mT) - gq.mT @ q
+    inner = np.tril(inner) + np.tril(inner, -1).mT
+    c = solved(r, (gq + q @ inner).mT, of="qr of a matrix whose rank is less than its columns").mT
+    return np.concatenate([c, q @ gbeyond], axis=-1) if beyond.shape[-1] else c
+
+
+_qr.vjp(_from_qr, idle=lambda g: of_no_use(g[0]) & of_no_use(g[1]))
+
+
+@composite(
+    numpy=[np.linalg.qr], method=False,
+    samples=[sample(_TALL), sample(_TALL.T, mode="complete"), sample(_STACK, mode="r"), sample(np.zeros((0, 2)))],
+)  # fmt: skip
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """Return orthonormal columns q and upper triangular r with a = q @ r. (..., m, n) -> (..., m, k), (..., k, n).
+
+    k is the smaller of m and n, or m in mode "complete"; mode "r" returns r alone. Source: Walter and
+    Lehmann (2013), On algorithmic differentiation of QR decompositions, and of wide matrices as [q r1, q r2].
+    """
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"qr's modes are 'reduced', 'complete' and 'r', not {mode!r}; others are not recorded")
+    return _qr(a, "reduced")[1] if mode == "r" else _qr(a, mode)
+
+
+def _with_diagonal(value: int, x: Any) -> Any:
+    return np.where(np.eye(x.shape[-1], dtype=bool), value, x)
+
+
+@primitive(
+    numpy=[np.linalg.eigh], several=True, method=False, masks=True,
+    samples=[sample(_SYMMETRIC), sample(_BATCH, UPLO="U"), sample(_EMPTY)],
+)  # fmt: skip
+def eigh(a: Any, /, UPLO: Any = "L") -> Any:
+    """Return the eigenvalues, rising, and the eigenvectors in columns. (..., n, n) -> (..., n), (..., n, n).
+
+    Only the lower triangle of `a` is read, or the upper with UPLO="U", but the gradient is symmetric.
+    """
+    return np.linalg.eigh(a, UPLO)
+
+
+def _from_eigh(g: Any, y: Any) -> Any:
+    (gw, gv), (w, v) = g, y
+    gaps = _with_diagonal(1, w[..., None, :] - w[..., :, None])
+    size = np.sum(np.abs(w), axis=-1, keepdims=True)[..., None]
+    inner = _quotient.kernel(_with_diagonal(0, v.mT @ gv), gaps, size, of="eigenvectors of repeated eigenvalues")
+    return _symmetric((v * gw[..., None, :] + v @ _symmetric(inner)) @ v.mT)
+
+
+eigh.vjp(_from_eigh, idle=lambda g: (g[0] == 0).all(axis=-1)[..., None, None] & of_no_use(g[1]))
+
+
+@primitive(
+    numpy=[np.linalg.eigvalsh], method=False, masks=True,
+    samples=[sample(_SYMMETRIC), sample(_BATCH, UPLO="U"), sample(_EMPTY)],
+)  # fmt: skip
+def eigvalsh(a: Any, /, UPLO: Any = "L") -> Any:
+    """Return the eigenvalues of symmetric matrices, rising; as eigh without vectors. (..., n, n) -> (..., n)."""
+    return np.linalg.eigvalsh(a, UPLO)
+
+
+def _from_eigenvalues(g: Any, a: Any, UPLO: Any) -> Any:
+    v = eigh.kernel(a, UPLO)[1]
+    return _symmetric((v * g[..., None, :]) @ v.mT)
+
+
+eigvalsh.vjp(_from_eigenvalues, idle=lambda g: (g == 0).all(axis=-1)[..., None, None])
+
+
+@primitive(
+    name="singular_factors", several=True, method=False,
+    samples=[sample(_TALL), sample(_TALL.T), sample(_STACK), sample(np.zeros((0, 3))), sample(np.zeros((3, 0)))],
+)  # fmt: skip
+def _svd(a: Any, /, full_matrices: bool = False) -> Any:
+    """Return orthonormal columns u, the falling s, and orthonormal rows vh with a = (u * s) @ vh."""
+    return np.linalg.svd(a, full_matrices)
+
+
+def _from_svd(g: Any, y: Any) -> Any:
+    """Return the cotangent by sums and differences: only what turns u and v alike divides by the gap."""
+    (gu, gs, gvh), (u, s, vh) = g, y
+    k, of = s.shape[-1], "singular vectors of repeated singular values or of 0"
+    (u, gu), (v, gv) = _leading(u, gu, k), _leading(vh.mT, gvh.mT, k)
+    size = np.sum(s, axis=-1, keepdims=True)[..., None]
+    ku, kv = u.mT @ gu, v.mT @ gv
+    gaps, sums = (_with_diagonal(1, d) for d in (s[..., None, :] - s[..., :, None], s[..., None, :] + s[..., :, None]))
+    alike = _quotient.kernel(_with_diagonal(0, ku + kv), gaps, size, of=of)
+    opposed = ku - kv
+    opposed = _quotient.kernel(opposed - opposed.mT, sums, size, of=of)
+    c = (u * gs[..., None, :] + u @ ((alike + alike.mT + opposed) / 2)) @ v.mT
+    if u.shape[-2] > k:
+        c = c + _quotient.kernel(gu - u @ ku, s[..., None, :], size, of=of) @ v.mT
+    if v.shape[-2] > k:
+        c = c + u @ _quotient.kernel(gv - v @ kv, s[..., None, :], size, of=of).mT
+    return c
+
+
+_svd.vjp(_from_svd, idle=lambda g: of_no_use(g[0]) & (g[1] == 0).all(axis=-1)[..., None, None] & of_no_use(g[2]))
+
+
+@primitive(
+    numpy=[np.linalg.svdvals], method=False,
+    samples=[sample(_TALL), sample(_STACK), sample(np.zeros((0, 3))), sample(np.array([[1.0, 2.0], [2.0, 4.0]]))],
+)  # fmt: skip
+def svdvals(x: Any, /) -> Any:
+    """Return the singular values, falling; at 0 their derivative is 0, as that of |x|. (..., m, n) -> (..., k)."""
+    return np.linalg.svdvals(x)
+
+
+def _from_singular_values(g: Any, x: Any) -> Any:
+    u, s, vh = _svd.kernel(x)
+    zero = s <= _ROUNDINGS * np.finfo(s.dtype).eps * np.sum(s, axis=-1, keepdims=True)
+    return (u * np.where(zero, 0, g)[..., None, :]) @ vh
+
+
+svdvals.vjp(_from_singular_values, idle=lambda g: (g == 0).all(axis=-1)[..., None, None])
+
+
+@composite(
+    numpy=[np.linalg.svd], method=False,
+    samples=[
+        sample(_TALL), sample(_TALL.T, full_matrices=False), sample(_STACK, compute_uv=False),
+        sample(_SYMMETRIC - 1, hermitian=True), sample(_BATCH, hermitian=True, compute_uv=False),
+        sample(np.zeros((0, 3)), full_matrices=False),
+    ],
+)  # fmt: skip
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """Return u, s and vh with a = (u * s) @ vh, or s alone. (..., m, n) -> (..., m, m), (..., k), (..., n, n).
+
+    With full_matrices=False, u and vh have only k = min(m, n) columns and rows. A symmetric matrix is
+    decomposed by eigh if `hermitian`. Source: Townsend (2016), Differentiating the singular value decomposition.
+    """
+    if hermitian:
+        return _svd_by_eigh(as_tensor(a), compute_uv)
+    return _svd(a, full_matrices) if compute_uv else svdvals(a)
+
+
+def _svd_by_eigh(a: Tensor, compute_uv: bool) -> Any:
+    w, v = eigh(a)
+    falling = np.argsort(np.abs(w.data), axis=-1)[..., ::-1]
+    w, u = take_along_axis(w, falling, -1), take_along_axis(v, falling[..., None, :], -1)
+    vh = (u * sign(w)[..., None, :]).mT
+    kind: Any = type(np.linalg.svd(np.eye(1)))
+    return kind(u, absolute(w), vh) if compute_uv else absolute(w)
+
+
+@primitive(numpy=[np.linalg.eigvals], method=False, samples=[sample(_SYMMETRIC), sample((2, 2, 2)), sample(_EMPTY)])
+def eigvals(a: Any, /) -> Any:
+    """Return the eigenvalues of any square matrices, mostly complex; they have no gradient. (..., n, n) -> (..., n)."""
+    return np.linalg.eigvals(a)
+
+
+@primitive(
+    numpy=[np.linalg.eig], several=True, method=False, samples=[sample(_SYMMETRIC), sample((2, 2, 2)), sample(_EMPTY)]
+)
+def eig(a: Any, /) -> Any:
+    """Return the eigenvalues and eigenvectors of any square matrices, mostly complex; they have no gradients."""
+    return np.linalg.eig(a)

@@ -1,0 +1,114 @@
+"""Determinants of matrices in the last two axes, with derivatives where the matrix is singular too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...engine.operation import sample
+from ...engine.reverse import raw
+from ...tensor.declaring import primitive
+from .inverses import of_no_use, solved
+
+_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
+_RANK_TWO = np.array([[1.0, 2.0, -1.0], [2.0, 4.0, -2.0], [0.5, -1.0, 3.0]])
+_EMPTY = np.zeros((0, 0))
+_SAMPLES = (sample((3, 3)), sample((2, 2, 2)), sample(_EMPTY))
+
+
+def _factors(a: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the SVD and the determinant of its orthogonal factors, 1 or -1; nan for what isn't finite."""
+    finite = np.isfinite(a).all(axis=(-2, -1))
+    u, s, vh = np.linalg.svd(np.where(finite[..., None, None], a, 0))
+    return u, s, vh, np.where(finite, np.rint(np.linalg.det(u) * np.linalg.det(vh)), np.nan).astype(s.dtype)
+
+
+def _left_out(s: Any) -> tuple[Any, Any]:
+    """Return the products of all numbers but one, (..., n), and of all but two different ones, (..., n, n)."""
+    n = s.shape[-1]
+    shifted = np.concatenate([np.ones_like(s[..., :1]), s[..., :-1]], axis=-1)
+    before = np.cumprod(shifted, axis=-1)
+    after = np.cumprod(np.concatenate([np.ones_like(s[..., :1]), s[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+    between = np.cumprod(np.where(np.tri(n, k=1, dtype=bool), 1, shifted[..., None, :]), axis=-1)
+    pairs = np.triu(before[..., :, None] * between * after[..., None, :], 1)
+    return before * after, pairs + pairs.mT
+
+
+@primitive(
+    name="cofactor_slopes", method=False,
+    samples=[
+        sample(_REGULAR, (3, 3)), sample(_REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample(_EMPTY, _EMPTY),
+    ],
+)  # fmt: skip
+def _cofactor_slopes(a: Any, e: Any, /) -> Any:
+    """Return the derivatives of the cofactors at `a` along `e`. Shapes: (..., n, n), (..., n, n) -> (..., n, n).
+
+    In the bases of the singular vectors a cofactor is a product of singular values, so its derivatives
+    are products of all but two of them.
+    """
+    u, s, vh, sign = _factors(a)
+    pairs = _left_out(s)[1]
+    turned = u.mT @ e @ vh.mT
+    diagonal = (pairs @ np.linalg.diagonal(turned)[..., None]) * np.eye(s.shape[-1], dtype=s.dtype)
+    return sign[..., None, None] * (u @ (diagonal - pairs * turned.mT) @ vh)
+
+
+def _third_derivatives(g: Any, a: Any, e: Any) -> Any:
+    """Return the third derivatives of the determinant along `e` and `g`, where it is not 0."""
+    what = "the third derivative of a determinant"
+    x, z = solved(a, e, of=what), solved(a, g, of=what)
+    tx, tz = (np.linalg.trace(m)[..., None, None] for m in (x, z))
+    txz = np.sum(x * z.mT, axis=(-2, -1), keepdims=True)
+    inner = (tx * tz - txz) * np.eye(a.shape[-1], dtype=raw(a).dtype) - tx * z - tz * x + x @ z + z @ x
+    return np.linalg.det(a)[..., None, None] * solved(a.mT, inner.mT, of=what)
+
+
+_cofactor_slopes.vjp(_third_derivatives, lambda g, a: _cofactor_slopes.kernel(a, g), idle=of_no_use)
+
+
+def _cofactors_by_svd(a: Any) -> Any:
+    u, s, vh, sign = _factors(a)
+    return sign[..., None, None] * ((u * _left_out(s)[0][..., None, :]) @ vh)
+
+
+@primitive(name="cofactor_matrix", method=False, samples=_SAMPLES)
+def _cofactors(a: Any, /) -> Any:
+    """Return the matrices of cofactors, the transposed adjugates. Shapes: (..., n, n) -> (..., n, n)."""
+    determinant = np.linalg.det(a)
+    size = np.abs(determinant)
+    if np.all((size >= np.finfo(size.dtype).tiny) & np.isfinite(size)):
+        return determinant[..., None, None] * np.linalg.inv(a).mT
+    return _cofactors_by_svd(a)
+
+
+_cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), idle=of_no_use)
+
+
+@primitive(
+    numpy=[np.linalg.det], method=False, masks=True,
+    samples=(*_SAMPLES, sample(_RANK_TWO), sample(np.zeros((3, 3))), sample((1, 1)), sample((0, 2, 2))),
+)  # fmt: skip
+def det(a: Any, /) -> Any:
+    """Return the determinants; their derivative is the matrix of cofactors, at any rank. (..., n, n) -> (...)."""
+    return np.linalg.det(a)
+
+
+det.vjp(lambda g, a: g[..., None, None] * _cofactors.kernel(a), idle=lambda g: (g == 0)[..., None, None])
+
+
+@primitive(
+    numpy=[np.linalg.slogdet], several=True, method=False,
+    samples=[sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample(_EMPTY), sample((0, 2, 2))],
+)  # fmt: skip
+def slogdet(a: Any, /) -> Any:
+    """Return the signs of determinants, piecewise constant, and the logarithms of their sizes. (..., n, n) -> (...)."""
+    return np.linalg.slogdet(a)
+
+
+def _from_logarithm(g: Any, a: Any) -> Any:
+    eye = np.eye(a.shape[-1], dtype=a.dtype)
+    return solved(a.mT, g[1][..., None, None] * eye, of="the logarithm of a determinant that is 0")
+
+
+slogdet.vjp(_from_logarithm, idle=lambda g: (raw(g[1]) == 0)[..., None, None])

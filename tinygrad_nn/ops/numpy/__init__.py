@@ -1,0 +1,1 @@
+"""NumPy's breadth: operations, most of them compositions, under its names."""

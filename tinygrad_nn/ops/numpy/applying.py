@@ -1,0 +1,50 @@
+"""NumPy's functions that call a Python function for slices or for axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...tensor.creation import as_tensor
+from ...tensor.handle import NUMPY_FUNCTIONS, Tensor
+from ..joining import stack
+from ..shaping import axis_number, expand_dims, moveaxis
+
+
+def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """Return what the function makes of each slice along an axis, in the place of that axis.
+
+    Shapes: (..., n, ...) -> (..., m..., ...), where func1d: (n,) -> (m...).
+    """
+    x = as_tensor(arr)
+    axis = axis_number(axis, x.ndim)
+    last = moveaxis(x, axis, -1)
+    lead = last.shape[:-1]
+    if not math.prod(lead):
+        raise ValueError(f"apply_along_axis has no slice to call the function with, in shape {x.shape}")
+    results = [as_tensor(func1d(row, *args, **kwargs)) for row in last.reshape(math.prod(lead), x.shape[axis])]
+    y = stack(results).reshape(*lead, *results[0].shape)
+    new = range(results[0].ndim)
+    return moveaxis(y, [len(lead) + i for i in new], [axis + i for i in new])
+
+
+def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Tensor:
+    """Return what `func(x, axis)` makes of the tensor for one axis after the other; axes that it drops stay, length 1.
+
+    Raises ValueError where it drops more than one.
+    """
+    x = as_tensor(a)
+    for axis in np.atleast_1d(axes):
+        axis = axis_number(int(axis), x.ndim)
+        y = func(x, axis)
+        y = y if y.ndim == x.ndim else expand_dims(y, axis)
+        if y.ndim != x.ndim:
+            raise ValueError(f"apply_over_axes needs a function that keeps the number of axes, {x.ndim}, or drops one")
+        x = y
+    return x
+
+
+NUMPY_FUNCTIONS |= {np.apply_along_axis: apply_along_axis, np.apply_over_axes: apply_over_axes}

@@ -1,0 +1,162 @@
+"""Polynomials as arrays of coefficients, highest power first, as in NumPy's poly functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...engine.operation import sample
+from ...tensor.creation import as_tensor
+from ...tensor.declaring import composite
+from ...tensor.handle import Tensor
+from ..joining import concatenate, ravel, stack
+from ..linalg.least_squares import lstsq
+from ..reduction import prod, sum
+from .correlation import convolve
+from .rearranging import vander
+
+_PAIRS = [sample((3,), (2,)), sample((2,), (4,)), sample((1,), (1,)), sample((), (2,))]
+
+
+@composite(numpy=[np.polyval], method=False, samples=[sample((3,), (2, 2)), sample((1,), ()), sample((4,), (0,))])
+def polyval(p: Any, x: Any) -> Any:
+    """Return a polynomial's values at x, by Horner's rule. Shapes: (n,), (...) -> (...)."""
+    p, x = as_tensor(p), as_tensor(x)
+    y = x * 0
+    for k in range(len(p)):
+        y = y * x + p[k]
+    return y
+
+
+def _padded(p: Tensor, n: int) -> Tensor:
+    return concatenate([np.zeros(n - len(p), p.dtype), p]) if n > len(p) else p
+
+
+def _aligned(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Return the coefficients of two polynomials, as many of the one as of the other."""
+    a, b = (ravel(as_tensor(p)) for p in (a, b))
+    n = np.maximum(len(a), len(b))
+    return _padded(a, n), _padded(b, n)
+
+
+@composite(numpy=[np.polyadd], method=False, samples=_PAIRS)
+def polyadd(a: Any, b: Any) -> Any:
+    """Return the coefficients of the sum of two polynomials. Shapes: (m,), (n,) -> (max(m, n),)."""
+    a, b = _aligned(a, b)
+    return a + b
+
+
+@composite(numpy=[np.polysub], method=False, samples=_PAIRS)
+def polysub(a: Any, b: Any) -> Any:
+    """Return the coefficients of the difference of two polynomials. Shapes: (m,), (n,) -> (max(m, n),)."""
+    a, b = _aligned(a, b)
+    return a - b
+
+
+@composite(numpy=[np.polymul], method=False, samples=_PAIRS)
+def polymul(a: Any, b: Any) -> Any:
+    """Return the coefficients of the product of two polynomials. Shapes: (m,), (n,) -> (m + n - 1,)."""
+    return convolve(ravel(as_tensor(a)), ravel(as_tensor(b)))
+
+
+@composite(numpy=[np.polyder], method=False, samples=[sample((4,)), sample((4,), m=2), sample((1,)), sample((3,), m=0)])
+def polyder(p: Any, m: int = 1) -> Any:
+    """Return the coefficients of a polynomial's m-th derivative. Shapes: (n,) -> (n - m,)."""
+    p = _row(p, m, "derived")
+    for _ in range(m):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1).astype(p.dtype)
+    return p * 1
+
+
+def _row(p: Any, times: int, done: str) -> Tensor:
+    p = as_tensor(p)
+    if times < 0 or p.ndim != 1:
+        raise ValueError(f"a polynomial is a row of coefficients, {done} at least 0 times; got {p.shape} and {times}")
+    return p
+
+
+@composite(
+    numpy=[np.polyint], method=False,
+    samples=[sample((3,)), sample((2,), m=2, k=[0.5, -1.0]), sample((2,), m=3, k=1.5), sample((0,)), sample((3,), m=0)],
+)  # fmt: skip
+def polyint(p: Any, m: int = 1, k: Any = 0.0) -> Any:
+    """Return the coefficients of a polynomial's m-th integral. Shapes: (n,) -> (n + m,).
+
+    `k` are the constants of the integrations in their order, or one for all.
+    """
+    p = _row(p, m, "integrated")
+    p = p if p.dtype.kind in "fc" else p.astype(float)
+    constants = ravel(as_tensor(k, p.dtype))
+    if len(constants) not in (1, m):
+        raise ValueError(f"polyint takes one constant, or one for each of its {m} integrations, not {len(constants)}")
+    for i in range(m):
+        constant = constants if len(constants) == 1 else constants[i : i + 1]
+        p = concatenate([p / np.arange(len(p), 0, -1).astype(p.dtype), constant])
+    return p * 1
+
+
+@composite(numpy=[np.poly], method=False, samples=[sample((3,)), sample((1,)), sample(np.array([2.0, 2.0]))])
+def poly(roots: Any) -> Any:
+    """Return the coefficients of the polynomial with these roots and a leading 1. Shapes: (n,) -> (n + 1,).
+
+    Of no roots it is the number 1, as in NumPy.
+    """
+    roots = as_tensor(roots)
+    if roots.ndim != 1:
+        raise ValueError("poly takes a row of roots; those of a symmetric matrix are tg.linalg.eigvalsh(a)")
+    if not roots.size:
+        return prod(roots)
+    nothing, y = np.zeros(1, roots.dtype), np.ones(1, roots.dtype)
+    for root in roots:
+        y = concatenate([y, nothing]) - root * concatenate([nothing, y])
+    return y
+
+
+@composite(
+    numpy=[np.polydiv], method=False,
+    samples=[sample((4,), (2,)), sample((3,), (3,)), sample((3,), ()), sample(np.array([1.0, 0.0, -1.0]), (2,))],
+)  # fmt: skip
+def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
+    """Return the quotient and the remainder of two polynomials. Shapes: (m,), (n,) -> (max(m - n + 1, 1),), (k,).
+
+    The remainder is without the leading coefficients that are nearly 0: k < n, or m if that is less, but at least 1.
+    """
+    u, v = (ravel(as_tensor(p)) + 0.0 for p in (u, v))
+    if not u.size or not v.size:
+        raise ValueError("polydiv takes two polynomials of at least one coefficient each")
+    rest = u.astype(np.result_type(u.dtype, v.dtype))
+    quotient, scale = [], 1.0 / v[0]
+    for k in range(len(u) - len(v) + 1):
+        quotient.append(scale * rest[k])
+        rest[k : k + len(v)] -= quotient[k] * v
+    first = min(len(quotient), len(u) - 1)
+    while first < len(u) - 1 and np.isclose(rest.data[first], 0):
+        first += 1
+    return stack(quotient or [np.zeros((), rest.dtype)]), rest[first:]
+
+
+@composite(
+    numpy=[np.polyfit], method=False,
+    samples=[
+        sample((5,), (5,), deg=2), sample((4,), (4, 2), deg=1), sample((3,), (3,), deg=0),
+        sample((5,), (5,), deg=3, w=np.array([1.0, 2.0, 0.5, 1.0, 3.0])),
+    ],
+)  # fmt: skip
+def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
+    """Return the coefficients of the polynomial of least squared error at the points. Shapes: (m,), (m,) -> (deg + 1,).
+
+    Several y are columns: (m,), (m, k) -> (deg + 1, k). `w` multiplies each point's error.
+    """
+    x, y = as_tensor(x) + 0.0, as_tensor(y) + 0.0
+    if deg < 0 or x.ndim != 1 or not x.size or y.ndim not in (1, 2) or len(y) != len(x):
+        raise ValueError(
+            f"polyfit takes x of shape (m,), y (m,) or (m, k), and deg >= 0; got {x.shape}, {y.shape}, {deg}"
+        )
+    powers, columns = vander(x, deg + 1), y.reshape(len(y), -1)
+    if w is not None:
+        weights = as_tensor(w, x.dtype)[:, None]
+        powers, columns = powers * weights, columns * weights
+    scale = np.sqrt(sum(powers * powers, 0))
+    found = lstsq(powers / scale, columns, len(x) * np.finfo(x.dtype).eps if rcond is None else rcond)[0]
+    return (found / scale[:, None]).reshape(deg + 1, *y.shape[1:])

@@ -1,0 +1,253 @@
+"""Entries picked by indices, by conditions and by choices, and where those hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import array_of
+from ..engine.operation import sample
+from ..engine.reverse import raw
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, primitive
+from ..tensor.handle import Tensor
+from .broadcasting import broadcast_to
+from .elementwise import _either
+from .joining import ravel, stack
+from .reduction import axes
+from .shaping import flat_or, on_axis
+
+_EMPTY = np.zeros((0, 3))
+_HOLDS = (sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample(_EMPTY), sample(np.array([True, False])))
+
+
+def known_index(indices: Any, n: int, mode: str) -> Any:
+    """Return the indices as an array; those beyond an axis of length n wrapped around, or clipped to its ends."""
+    places = array_of(raw(indices))
+    places = places.astype(np.intp, casting="same_kind" if places.size else "unsafe")
+    if mode == "raise" or n == 0:
+        return places
+    if mode not in ("wrap", "clip"):
+        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', not {mode!r}")
+    return places % n if mode == "wrap" else np.clip(places, 0, n - 1)
+
+
+@composite(
+    numpy=[np.take],
+    samples=[
+        sample((2, 3), indices=np.array([[0, -1], [1, 1]]), axis=-1), sample((2, 3), indices=[5, 0, 0]),
+        sample((), indices=0), sample((3, 2), indices=1, axis=0), sample((3,), indices=[-4, 7], mode="wrap"),
+        sample((3,), indices=[-4, 7], mode="clip"), sample(_EMPTY, indices=[2], axis=1), sample((3,), indices=[]),
+    ],
+)  # fmt: skip
+def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    """Return the entries, or the slices along an axis, that the indices name, repeated ones too.
+
+    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    """
+    x, axis = flat_or(x, axis)
+    return x[on_axis(axis, known_index(indices, x.shape[axis], mode))]
+
+
+def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
+    """Return where in a flattened tensor of that shape the indices along an axis point, broadcast to it."""
+    n = shape[axis]
+    if indices.ndim != len(shape):
+        raise ValueError(f"indices of shape {indices.shape} need as many axes as the tensor of shape {shape}")
+    if indices.size and not (-n <= indices.min() and indices.max() < n):
+        raise IndexError(f"an index is out of bounds for axis {axis} with size {n}")
+    strides = np.cumprod([1, *shape[:0:-1]])[::-1]
+    others = np.ix_(*[np.arange(1 if i == axis else length) * strides[i] for i, length in enumerate(shape)])
+    places = np.where(indices < 0, indices + n, indices) * strides[axis]
+    for i, offset in enumerate(others):
+        if i != axis:
+            places = places + offset
+    return places
+
+
+@composite(
+    numpy=[np.take_along_axis], method=False,
+    samples=[
+        sample((2, 3), indices=np.array([[2, 0], [-1, -1]]), axis=-1), sample((2, 3), indices=np.array([[1]]), axis=1),
+        sample((2, 1, 3), indices=np.array([[[1], [0]]]), axis=0), sample((2, 3), indices=np.array([5, 0]), axis=None),
+        sample(_EMPTY, indices=np.zeros((0, 2), int), axis=1), sample((), indices=np.array([0]), axis=None),
+    ],
+)  # fmt: skip
+def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
+    """Return the entries whose places along an axis the indices tell, as argsort and argmax with keepdims do.
+
+    Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
+    """
+    x, axis = flat_or(x, axis)
+    return ravel(x)[places_along(x.shape, array_of(raw(indices)), axis)]
+
+
+@primitive(numpy=[np.nonzero], several=True, samples=_HOLDS)
+def nonzero(x: Any, /) -> Any:
+    """Return where the entries are not zero: one tensor of indices for each axis."""
+    return np.nonzero(x)
+
+
+@primitive(numpy=[np.flatnonzero], method=False, samples=(*_HOLDS, sample(())))
+def flatnonzero(x: Any, /) -> Any:
+    """Return where the flattened entries are not zero."""
+    return np.flatnonzero(x)
+
+
+@primitive(numpy=[np.argwhere], method=False, samples=(*_HOLDS, sample(())))
+def argwhere(x: Any, /) -> Any:
+    """Return where the entries are not zero, a row of indices for each."""
+    return np.argwhere(x)
+
+
+for _places in (nonzero, flatnonzero, argwhere):
+    _places.vjp(None)
+
+
+@composite(
+    numpy=[np.where], method=False,
+    samples=[
+        sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
+        sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
+    ],
+)  # fmt: skip
+def where(condition: Any, *choices: Any) -> Any:
+    """Return a where the condition holds, else b, for two choices; without them where it holds, as nonzero does.
+
+    Shapes broadcast: (...), (...), (...) -> (...).
+    """
+    if len(choices) == 1 or len(choices) > 2:
+        raise ValueError(f"where takes a condition alone or with two choices, got {len(choices)}")
+    return _either(condition, *choices) if choices else nonzero(condition)
+
+
+@composite(
+    numpy=[np.select], method=False,
+    samples=[
+        sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (2, 3)]),
+        sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),
+    ],
+)  # fmt: skip
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """Return of each entry the choice whose condition is the first to hold, else the default. Shapes broadcast."""
+    conditions = [as_tensor(condition) for condition in condlist]
+    if len(conditions) != len(choicelist) or not conditions:
+        raise ValueError(f"select needs a choice for each condition, got {len(choicelist)} for {len(conditions)}")
+    if any(condition.dtype != bool for condition in conditions):
+        raise TypeError("select needs conditions of booleans: write t != 0 for numbers")
+    choices: list[Any] = [x if isinstance(x, (int, float)) else as_tensor(x) for x in (*choicelist, default)]
+    dtype = np.result_type(*map(raw, choices))
+    y = choices.pop()
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        y = _either(condition, choice, y)
+    return y if y.dtype == dtype else y.astype(dtype)
+
+
+_LOW = np.array([True, True, False])
+
+
+@composite(
+    numpy=[np.piecewise], method=False,
+    samples=[
+        sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x: x * x, np.exp]),
+        sample((2, 3), condlist=[[_LOW, ~_LOW]], funclist=[np.exp]), sample((), condlist=[True], funclist=[np.exp]),
+        sample((3,), condlist=[_LOW], funclist=[np.sin, 1.5]), sample((0,), condlist=[_LOW[:0]], funclist=[np.exp]),
+        sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x, k, p: k * x**p, lambda x, k, p: k - x], k=0.5, p=2),
+    ],
+)  # fmt: skip
+def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
+    """Return of each entry the function or value whose condition is the last to hold; one more is for all others, or 0.
+
+    Only the entries where its condition holds go into a function, in a row, and with the further arguments.
+    """
+    x = as_tensor(x)
+    conditions = raw(condlist) if isinstance(condlist, Tensor) else [raw(condition) for condition in condlist]
+    if not isinstance(conditions[0], (list, np.ndarray)) and x.ndim:
+        conditions = [conditions]
+    holds = list(np.asarray(conditions, bool))
+    if len(funclist) == len(holds) + 1:
+        holds.append(~np.any(holds, axis=0))
+    if len(funclist) != len(holds):
+        raise ValueError(
+            f"piecewise takes {len(holds)} or {len(holds) + 1} functions, as many as conditions or one more"
+        )
+    y = _either(False, x, 0)
+    for where_it_holds, function in zip(holds, funclist, strict=True):
+        if where_it_holds.any():
+            y[where_it_holds] = function(x[where_it_holds], *args, **kw) if callable(function) else function
+    return y
+
+
+@composite(
+    numpy=[np.choose],
+    samples=[
+        sample(np.array([1, 0, 1]), [(3,), (2, 3)]), sample(np.array(1), [(), ()]),
+        sample(np.array([-1, 5]), [(2,), (1,)], mode="wrap"), sample(np.array([-1, 5]), [(2,), ()], mode="clip"),
+        sample(np.zeros((0,), int), [(1,)]),
+    ],
+)  # fmt: skip
+def choose(x: Any, choices: Any, mode: str = "raise") -> Any:
+    """Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
+
+    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+    """
+    tensors = [as_tensor(choice) for choice in choices]
+    index = known_index(x, len(tensors), mode)
+    if mode == "raise" and index.size and (index.min() < 0 or index.max() >= len(tensors)):
+        raise ValueError(f"invalid entry in choice array: choose among {len(tensors)} needs indices from 0 on")
+    shape = np.broadcast_shapes(index.shape, *[t.shape for t in tensors])
+    index, joined = np.broadcast_to(index, shape), stack([broadcast_to(t, shape) for t in tensors])
+    return joined[(index, *np.indices(shape, sparse=True))]
+
+
+@composite(
+    numpy=[np.compress], method=False,
+    samples=[
+        sample(np.array([True, False, True]), (2, 3), axis=-1), sample(np.array([0, 1]), (3, 2), axis=0),
+        sample(np.array([False, True, False, True]), (2, 3)), sample(np.array([True]), ()),
+        sample(np.array([True]), (0, 3), axis=1),
+    ],
+)  # fmt: skip
+def compress(condition: Any, x: Any, axis: int | None = None) -> Any:
+    """Return the slices along an axis for which the condition holds, a vector no longer than it."""
+    holds = array_of(raw(condition))
+    if holds.ndim != 1:
+        raise ValueError(f"compress takes a vector of conditions, got shape {holds.shape}; write t[mask] for a mask")
+    x, axis = flat_or(x, axis)
+    return x[on_axis(axis, np.flatnonzero(holds))]
+
+
+setattr(Tensor, "compress", lambda self, condition, axis=None: compress(condition, self, axis))  # noqa: B010
+
+
+@composite(
+    numpy=[np.extract], method=False,
+    samples=[
+        sample(np.array([[True, False, True], [False, False, True]]), (2, 3)), sample(np.array([0, 1, 1]), (2, 3)),
+        sample(np.array(True), ()), sample(np.zeros((0, 3), bool), (0, 3)),
+    ],
+)  # fmt: skip
+def extract(condition: Any, x: Any) -> Any:
+    """Return the flattened entries at which the flattened condition holds."""
+    return ravel(x)[np.flatnonzero(raw(condition))]
+
+
+@composite(
+    numpy=[np.trim_zeros], method=False,
+    samples=[sample((3,), trim="f"), sample((3,), axis=-1), sample((0,))],
+)  # fmt: skip
+def trim_zeros(x: Any, trim: str = "fb", axis: Any = None) -> Any:
+    """Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default."""
+    x = as_tensor(x)
+    if trim.lower() not in ("f", "b", "fb", "bf"):
+        raise ValueError(f"trim must be 'f', 'b' or 'fb', not {trim!r}")
+    places = np.nonzero(x.data)
+    part: list[slice] = [slice(None)] * x.ndim
+    for i in axes(axis, x.ndim):
+        none = places[i].size == 0
+        start = 0 if none else places[i].min() if "f" in trim.lower() else None
+        stop = 0 if none else places[i].max() + 1 if "b" in trim.lower() else None
+        part[i] = slice(start, stop)
+    return x[tuple(part)]

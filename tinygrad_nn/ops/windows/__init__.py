@@ -1,0 +1,1 @@
+"""Operations on windows of neighbouring entries: convolution and pooling."""

@@ -1,0 +1,224 @@
+"""Pooling: the largest entry, or the mean, of each window that slides over the spatial axes."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ...engine.arrays import array_of
+from ...engine.operation import sample
+from ...tensor.declaring import composite, primitive
+from ...tensor.handle import Tensor
+from .sliding import Windows, in_float32, per_axis, windows_over, with_batch, without_batch
+
+_OVERLAPPING = Windows((3, 2), (2, 1), (1, 0), (1, 2), (3, 2))
+_TILING = Windows((2, 2), (2, 2), (0, 0), (1, 1), (1, 2))
+_TIES = np.array([[[1.0, 1.0, 0.0, 2.0, 2.0, 2.0]]])
+_THREES = Windows((3,), (2,), (1,), (1,), (3,))
+
+
+def _combined(combine: Any, start: Any, x: Any, windows: Windows) -> Any:
+    """Return all entries of each window combined, one axis after the other."""
+    for axis, pairs in enumerate(windows.along(x.shape[2:]), start=2):
+        shape = (*x.shape[:axis], windows.counts[axis - 2], *x.shape[axis + 1 :])
+        y = np.full(shape, start, x.dtype)
+        for into, source in pairs:
+            combine(y[into], x[source], out=y[into])
+        x = y
+    return x
+
+
+@primitive(
+    method=False, masks=True, name="window_maximum",
+    samples=[
+        sample((2, 1, 5, 4), windows=_OVERLAPPING), sample((0, 1, 2, 4), windows=_TILING),
+        sample((1, 2, 7), windows=Windows((2,), (3,), (0,), (1,), (2,))), sample(_TIES, windows=_THREES),
+    ],
+)  # fmt: skip
+def _maximum(x: Any, /, windows: Windows) -> Any:
+    """Return the largest entry of each window; k tied ones share the gradient, 1/k each."""
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"numbers of dtype {x.dtype} have no largest; convert first, as in abs(t)")
+    lowest = -np.inf if x.dtype.kind == "f" else False if x.dtype == bool else np.iinfo(x.dtype).min
+    return _combined(np.maximum, lowest, x, windows)
+
+
+def _chosen(x: Any, largest: Any, windows: Windows) -> tuple[list[Any], Any]:
+    """Return where each window's largest entries are, by their position in the window, and how many they are."""
+    places = [(into, source, x[source] == largest[into]) for _, into, source in windows.positions(x.shape[2:])]
+    ties = np.zeros(largest.shape, np.float32)
+    for into, _, chosen in places:
+        ties[into] += chosen
+    return places, np.maximum(ties, 1)
+
+
+def _only(x: Any) -> Any:
+    """Return the fastest function of parts of x and masks that is 0 outside of the mask."""
+    return np.multiply if np.isfinite(x).all() else lambda part, chosen: np.where(chosen, part, 0)
+
+
+_PEAKS = np.array([[[[5.0, 7.0]]], [[[13.0, 15.0]]]])
+_RISING = np.arange(16.0).reshape(2, 1, 2, 4)
+
+
+@primitive(
+    linear=True, method=False, name="to_maximum",
+    samples=[
+        sample((1, 1, 3), _TIES, np.array([[[1.0, 2.0, 2.0]]]), windows=_THREES),
+        sample((2, 1, 1, 2), _RISING, _PEAKS, windows=_TILING),
+        sample((0, 1, 1, 2), (0, 1, 2, 4), (0, 1, 1, 2), windows=_TILING),
+    ],
+)  # fmt: skip
+@in_float32
+def _to_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
+    """Return each window's `z` laid on its largest entries, in equal shares."""
+    places, ties = _chosen(x, largest, windows)
+    shares = (z / ties).astype(z.dtype, copy=False)
+    only, total = _only(shares), np.zeros(x.shape, z.dtype)
+    for into, source, chosen in places:
+        total[source] += only(shares[into], chosen)
+    return total
+
+
+@primitive(
+    linear=True, method=False, masks=True, name="at_maximum",
+    samples=[
+        sample((1, 1, 6), _TIES, np.array([[[1.0, 2.0, 2.0]]]), windows=_THREES),
+        sample((2, 1, 2, 4), _RISING, _PEAKS, windows=_TILING),
+        sample((0, 1, 2, 4), (0, 1, 2, 4), (0, 1, 1, 2), windows=_TILING),
+    ],
+)  # fmt: skip
+@in_float32
+def _at_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
+    """Return the mean of `z` over the places of each window's largest entries."""
+    places, ties = _chosen(x, largest, windows)
+    only, total = _only(z), np.zeros(largest.shape, z.dtype)
+    for into, source, chosen in places:
+        total[into] += only(z[source], chosen)
+    return (total / ties).astype(z.dtype, copy=False)
+
+
+_maximum.vjp(lambda g, x, y, windows: _to_maximum.kernel(g, x, y, windows=windows))
+_to_maximum.vjp(lambda g, x, largest, windows: _at_maximum.kernel(g, x, largest, windows=windows), None, None)
+_at_maximum.vjp(lambda g, x, largest, windows: _to_maximum.kernel(g, x, largest, windows=windows), None, None)
+
+
+@primitive(
+    linear=True, method=False, masks=True, name="window_sum",
+    samples=[
+        sample((2, 1, 5, 4), windows=_OVERLAPPING), sample((0, 1, 2, 4), windows=_TILING),
+        sample((1, 2, 7), windows=Windows((2,), (3,), (0,), (1,), (2,))),
+    ],
+)  # fmt: skip
+@in_float32
+def _sum(x: Any, /, windows: Windows) -> Any:
+    """Return the sum of each window's entries."""
+    return _combined(np.add, 0, x, windows)
+
+
+@primitive(
+    linear=True, method=False, masks=True, name="spread_windows",
+    samples=[
+        sample((2, 1, 3, 2), windows=_OVERLAPPING, lengths=(5, 4)),
+        sample((0, 1, 1, 2), windows=_TILING, lengths=(2, 4)),
+        sample((1, 2, 2), windows=Windows((2,), (3,), (0,), (1,), (2,)), lengths=(7,)),
+    ],
+)  # fmt: skip
+@in_float32
+def _spread(z: Any, /, windows: Windows, lengths: tuple[int, ...]) -> Any:
+    """Return, for each entry of an array of these spatial lengths, the sum of `z` over the windows that hold it."""
+    for axis, pairs in reversed(list(enumerate(windows.along(lengths), start=2))):
+        total = np.zeros((*z.shape[:axis], lengths[axis - 2], *z.shape[axis + 1 :]), z.dtype)
+        for into, source in pairs:
+            total[source] += z[into]
+        z = total
+    return z
+
+
+_sum.vjp(lambda g, x_shape, windows: _spread.kernel(g, windows=windows, lengths=x_shape[2:]))
+_spread.vjp(lambda g, windows: _sum.kernel(g, windows=windows))
+
+
+def _pooled(
+    name: str, ndim: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple[Tensor, Windows]:
+    """Return the input with a batch axis, and the windows over it. Raises ValueError for a window of padding alone."""
+    x = with_batch(name, x, ndim)
+    kernel, dilation = per_axis(kernel_size, ndim, "kernel_size", 1), per_axis(dilation, ndim, "dilation", 1)
+    stride = kernel if stride is None else per_axis(stride, ndim, "stride", 1)
+    pads = per_axis(padding, ndim, "padding", 0)
+    if any(2 * p > (k - 1) * d + 1 for p, k, d in zip(pads, kernel, dilation, strict=True)):
+        raise ValueError(f"padding {padding} is more than half of what the kernel {kernel} spans; pad less, or first")
+    return x, windows_over(x.shape[2:], kernel, stride, [(p, p) for p in pads], dilation, ceil_mode)
+
+
+def _sizes(windows: Windows, lengths: tuple[int, ...], count_include_pad: bool) -> Any:
+    """Return how many entries each window has, with those in the padding or without. Shapes: -> windows.counts."""
+    sizes = []
+    for k, s, p, _, count, n in zip(*windows, lengths, strict=True):
+        starts = s * np.arange(count) - p
+        low, high = (-p, n + p) if count_include_pad else (0, n)
+        sizes.append(np.minimum(starts + k, high) - np.maximum(starts, low))
+    return functools.reduce(np.multiply.outer, sizes)
+
+
+def _pools(ndim: int) -> tuple[Any, Any]:
+    """Return max_pool and avg_pool over so many spatial axes."""
+    lengths = (5, 4, 3)[:ndim]
+    pair = (1, 1, 2)[-ndim:]
+    common = [
+        sample((2, 2, *lengths), kernel_size=2),
+        sample((1, *lengths), kernel_size=(3, 2, 2)[:ndim], stride=1, padding=1),
+        sample((0, 2, *lengths), kernel_size=1),
+        sample((1, 1, *lengths), kernel_size=2, stride=3, ceil_mode=True),
+    ]
+
+    @composite(
+        method=False, name=f"max_pool{ndim}d",
+        samples=[
+            *common, sample(np.ones((1, 1, *pair)), kernel_size=pair),
+            sample((1, 1, *lengths), kernel_size=2, stride=1, dilation=2),
+        ],
+    )  # fmt: skip
+    def max_pool(
+        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    ) -> Tensor:
+        """Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+
+        Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
+        the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
+        kernel is longer than the padded input, or where windows of padding alone could be.
+        """
+        x, windows = _pooled(max_pool.__name__, ndim, input, kernel_size, stride, padding, dilation, ceil_mode)
+        y = _maximum(x, windows=windows)
+        return without_batch(y, input)
+
+    @composite(
+        method=False, name=f"avg_pool{ndim}d",
+        samples=[
+            *common, sample((1, 1, *lengths), kernel_size=2, stride=1, padding=1, count_include_pad=False),
+            sample((1, 1, *lengths), kernel_size=2, divisor_override=3),
+        ],
+    )  # fmt: skip
+    def avg_pool(
+        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+
+        Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
+        size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
+        entries. Raises ValueError where the kernel is longer than the padded input.
+        """
+        x, windows = _pooled(avg_pool.__name__, ndim, input, kernel_size, stride, padding, 1, ceil_mode)
+        y = _sum(x, windows=windows)
+        sizes = _sizes(windows, x.shape[2:], count_include_pad) if divisor_override is None else divisor_override
+        y = y / array_of(sizes, y.dtype if y.dtype.kind == "f" else float)
+        return without_batch(y, input)
+
+    return max_pool, avg_pool
+
+
+(max_pool1d, avg_pool1d), (max_pool2d, avg_pool2d), (max_pool3d, avg_pool3d) = map(_pools, (1, 2, 3))

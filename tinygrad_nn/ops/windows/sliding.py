@@ -1,0 +1,198 @@
+"""Windows that slide over an array: where they lie, views of them, and their overlapping sums."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...engine.arrays import array_of
+from ...engine.operation import sample
+from ...tensor.creation import as_tensor
+from ...tensor.declaring import primitive
+from ...tensor.handle import Tensor
+
+_SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
+Place = tuple[Any, ...]
+
+
+def reach(offset: int, length: int, count: int, step: int) -> tuple[slice, slice]:
+    """Return which of `count` places, `offset` and every `step` after it, lie in range(length), and where they are."""
+    first = max(0, -(offset // step))
+    last = max(first, min(count, (length - 1 - offset) // step + 1))
+    start = first * step + offset
+    return slice(first, last), slice(start, start + (last - first) * step, step)
+
+
+class Windows(NamedTuple):
+    """How a kernel slides over the last axes of an array; each field has one number per axis.
+
+    Window w reads the entries w * stride + i * dilation - padding for i in range(kernel); those
+    outside of the array are missing. There are `counts` windows.
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    def behind_an_axis(self) -> Windows:
+        """Return the windows over an array with one more axis, of length 1, before the others."""
+        return Windows(*[(first, *numbers) for first, numbers in zip((1, 1, 0, 1, 1), self, strict=True)])
+
+    def mirrored(self, lengths: tuple[int, ...]) -> Windows:
+        """Return the windows of the mirrored kernel that go back, with stride 1, from the counts to the lengths."""
+        fields = zip(self.dilation, self.kernel, self.padding, strict=True)
+        return self._replace(padding=tuple(d * (k - 1) - p for d, k, p in fields), counts=lengths)
+
+    def positions(self, lengths: Iterable[int]) -> Iterator[tuple[tuple[int, ...], Place, Place]]:
+        """Yield each position in the kernel, the windows that have an entry there, and those entries."""
+        axes = [
+            [reach(i * d - p, length, count, s) for i in range(k)]
+            for k, s, p, d, count, length in zip(*self, lengths, strict=True)
+        ]
+        for position in np.ndindex(*self.kernel):
+            pairs = [axis[i] for axis, i in zip(axes, position, strict=True)]
+            yield position, (..., *[into for into, _ in pairs]), (..., *[source for _, source in pairs])
+
+    def along(self, lengths: Iterable[int]) -> Iterator[list[tuple[Place, Place]]]:
+        """Yield for each axis the `positions` of its windows alone, as indices of an array with all axes."""
+        for axis, (*one, length) in enumerate(zip(*self, lengths, strict=True)):
+            alone = Windows(*[(number,) for number in one])
+            rest = (slice(None),) * (len(self.kernel) - axis - 1)
+            yield [((*into, *rest), (*source, *rest)) for _, into, source in alone.positions([length])]
+
+
+def per_axis(value: Any, ndim: int, name: str, least: int) -> tuple[int, ...]:
+    """Return a parameter as one integer per axis. Raises ValueError for another number of them, or a smaller one."""
+    numbers = tuple(map(operator.index, value if isinstance(value, Iterable) else [value]))
+    numbers = numbers * ndim if len(numbers) == 1 else numbers
+    if len(numbers) != ndim or any(n < least for n in numbers):
+        raise ValueError(f"{name} is {value!r}; give one integer{f', or {ndim},' * (ndim > 1)} of at least {least}")
+    return numbers
+
+
+def windows_over(
+    lengths: tuple[int, ...], kernel: Any, stride: Any, pads: list[tuple[int, int]], dilation: Any, ceil: bool = False
+) -> Windows:
+    """Return the windows that fit in, with `pads` entries before and after each axis; with `ceil`, one may jut out.
+
+    A window that would start behind the array is none. Raises ValueError where the kernel is longer than an axis.
+    """
+    counts = []
+    for axis, (n, k, s, (before, after), d) in enumerate(zip(lengths, kernel, stride, pads, dilation, strict=True)):
+        room = before + n + after - (k - 1) * d - 1
+        if room < 0:
+            raise ValueError(
+                f"the kernel spans {(k - 1) * d + 1} entries of spatial axis {axis}, which has {n} and padding "
+                f"{before} + {after}: {-room} too few; pad it, or take a smaller kernel or dilation"
+            )
+        count = (room + (s - 1) * ceil) // s + 1
+        counts.append(count - ((count - 1) * s >= before + n) if ceil else count)
+    return Windows(tuple(kernel), tuple(stride), tuple(before for before, _ in pads), tuple(dilation), tuple(counts))
+
+
+def with_batch(name: str, x: Any, ndim: int) -> Tensor:
+    """Return the input with a batch axis. Shapes: (N, C, *lengths) or (C, *lengths) -> (N, C, *lengths)."""
+    t = as_tensor(x)
+    if t.ndim not in (ndim + 1, ndim + 2):
+        axes = f"C, {_SPATIAL[ndim]}"
+        raise ValueError(f"{name} takes an input of shape (N, {axes}) or ({axes}), got {t.shape}")
+    return t if t.ndim == ndim + 2 else t.reshape(1, *t.shape)
+
+
+def without_batch(y: Tensor, x: Any) -> Tensor:
+    """Return the result without the batch axis that the input doesn't have."""
+    return y if as_tensor(x).ndim == y.ndim else y.reshape(y.shape[1:])
+
+
+def in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function as one that adds up float16 in float32, and rounds once."""
+
+    @functools.wraps(forward)
+    def computed(*arrays: Any, **parameters: Any) -> Any:
+        given = [a if a is None else array_of(a) for a in arrays]
+        if all(a is None or a.dtype.char != "e" for a in given):
+            return forward(*given, **parameters)
+        dtype = np.result_type(*[a for a in given if a is not None])
+        wide = [a if a is None or a.dtype.char != "e" else a.astype(np.float32) for a in given]
+        return forward(*wide, **parameters).astype(dtype, copy=False)
+
+    return computed
+
+
+def _window_shape(window_shape: Any, inputs: Any) -> tuple[int, ...]:
+    return tuple(window_shape) if isinstance(window_shape, Iterable) else (operator.index(window_shape),)
+
+
+def _numbered(axis: Any, ndim: int) -> tuple[int, ...]:
+    given = axis if isinstance(axis, Iterable) else (axis,)
+    return tuple(int(np.lib.array_utils.normalize_axis_index(a, ndim)) for a in given)
+
+
+def _slid_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
+    ndim = np.ndim(inputs[0])
+    return tuple(range(ndim)) if axis is None else _numbered(axis, ndim)
+
+
+@primitive(
+    numpy=[np.lib.stride_tricks.sliding_window_view], linear=True, method=False,
+    window_shape=_window_shape, axis=_slid_axes,
+    samples=[
+        sample((5,), window_shape=3), sample((3, 4), window_shape=(2, 3)), sample((2, 5), window_shape=2, axis=-1),
+        sample((5, 2), window_shape=(2, 3), axis=(0, 0)), sample((), window_shape=()),
+        sample((0, 3), window_shape=2, axis=1),
+    ],
+)  # fmt: skip
+def sliding_window_view(x: Any, /, window_shape: Any, axis: Any = None) -> Any:
+    """Return a read-only view of all windows of a shape. Shapes: (..., n, ...) -> (..., n - k + 1, ..., k)."""
+    return np.lib.stride_tricks.sliding_window_view(x, window_shape, axis)
+
+
+def _added_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
+    ndim = np.ndim(inputs[0])
+    if axis is not None:
+        given = tuple(axis) if isinstance(axis, Iterable) else (axis,)
+        return _numbered(given, ndim - len(given))
+    if ndim % 2:
+        raise ValueError(f"overlap_add needs as many window axes as others, got {ndim} axes; name the axis that slides")
+    return tuple(range(ndim // 2))
+
+
+@primitive(
+    linear=True, method=False, axis=_added_axes,
+    samples=[
+        sample((3, 4)), sample((4, 3)), sample((2, 3, 2, 4)), sample((2, 4, 3), axis=-1),
+        sample((3, 2, 2, 3), axis=(0, 0)), sample(()), sample((0, 2, 2), axis=1),
+    ],
+)  # fmt: skip
+@in_float32
+def overlap_add(x: Any, /, axis: Any = None) -> Any:
+    """Return the sum of windows, in the last axes, each laid where sliding_window_view would take it from.
+
+    Shapes: (..., m, ..., k) -> (..., m + k - 1, ...). By default there are as many window axes as others.
+    """
+    for place in reversed(axis):
+        x = _laid(np.moveaxis(x, place, -2), place)
+    return x
+
+
+def _laid(x: Any, axis: int) -> Any:
+    """Return the sums over the antidiagonals of the last two axes, m + k - 1 of them, as the given axis."""
+    if x.shape[-1] > x.shape[-2]:
+        x = x.swapaxes(-1, -2)
+    *others, n, short = x.shape
+    y = np.zeros((*others, n + short - 1), x.dtype)
+    for i in range(short):
+        y[..., i : i + n] += x[..., i]
+    return np.moveaxis(y, -1, axis)
+
+
+sliding_window_view.vjp(lambda g, axis: overlap_add.kernel(g, axis=axis))
+overlap_add.vjp(
+    lambda g, x_shape, axis: sliding_window_view.kernel(g, window_shape=x_shape[len(x_shape) - len(axis) :], axis=axis)
+)

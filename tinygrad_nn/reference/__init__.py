@@ -1,0 +1,1 @@
+"""Generated pages: the subgradients, and what of NumPy is recorded."""

@@ -1,0 +1,101 @@
+"""What makes a Tensor: from numbers, from arrays, and as NumPy's creation functions do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import TracedArray, array_of, as_array, copied
+from .handle import NUMPY_FUNCTIONS, Tensor, make
+
+
+def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+    """Return a Tensor with a copy of the numbers in `x`.
+
+    Tensors, also in nested lists, keep their graph; `requires_grad=True` makes a new leaf instead.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.tensor([1.0, 2.0], requires_grad=True)
+    tg.tensor([1., 2.], dtype='float64', requires_grad=True)
+    """
+    if isinstance(x, (list, tuple)) and any(_holds_recorded(item) for item in x):
+        joined: Any = np.stack([tensor(item) for item in x])
+        return named(joined if dtype is None else joined.astype(dtype), requires_grad, name)
+    if isinstance(x, Tensor) and x._node is not None:
+        copy: Any = np.positive(x)
+        return named(copy if dtype is None else copy.astype(dtype), requires_grad, name)
+    array = copied(as_array(x.data if isinstance(x, Tensor) else x))
+    return Tensor(array_of(array, dtype), requires_grad, name)
+
+
+def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
+    """Return the recorded tensor with its name, or a new leaf of its values if that is asked for."""
+    if requires_grad:
+        return Tensor(t.data, True, name)
+    t.name = name
+    return t
+
+
+def _holds_recorded(item: Any) -> bool:
+    if isinstance(item, (list, tuple)):
+        return any(_holds_recorded(part) for part in item)
+    if isinstance(item, Tensor):
+        return item._node is not None or isinstance(item._array, TracedArray)
+    return isinstance(item, TracedArray)
+
+
+def as_tensor(x: Any, dtype: Any = None) -> Tensor:
+    """Return `x` itself if it is a Tensor, otherwise one that shares its memory where it can."""
+    if isinstance(x, (list, tuple)):
+        return tensor(x, dtype)
+    t = x if isinstance(x, Tensor) else make(as_array(x), None)
+    return t if dtype is None or t.dtype == dtype else t.astype(dtype)
+
+
+def _value(a: Any, function: Any, place: int) -> Any:
+    """Return a creation function's argument as NumPy takes it; the one whose shape is copied may record."""
+    if not isinstance(a, Tensor):
+        return a
+    return a.data if place == 0 and function.__name__.endswith("_like") else as_array(a)
+
+
+def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tensor]:
+    """Return NumPy's creation function with `requires_grad` and `name` added."""
+
+    def create(*args: Any, requires_grad: bool = False, name: str | None = None, **options: Any) -> Tensor:
+        fill = args[1] if len(args) > 1 else options.get("fill_value")
+        if function in (np.full, np.full_like) and _holds_recorded(fill):
+            values = tensor(fill)
+            plain = [values.data if a is fill else a for a in args]
+            like = create(*plain, **{key: values.data if a is fill else a for key, a in options.items()})
+            whole: Any = np.broadcast_to(values, like.shape)
+            return named(whole.astype(like.dtype), requires_grad, name)
+        given = [_value(a, function, place) for place, a in enumerate(args)]
+        if function.__name__.endswith("_like"):
+            options = {name: _value(a, function, int(name == "dtype")) for name, a in options.items()}
+        try:
+            return Tensor(function(*given, **options), requires_grad, name)
+        except TypeError as error:
+            error.add_note(f"tg.{function.__name__}{signature}: a shape of several lengths is one tuple, (2, 3)")
+            raise
+
+    create.__name__ = create.__qualname__ = function.__name__
+    create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."
+    return create
+
+
+zeros = _creator(np.zeros, "(shape, dtype=float)")
+ones = _creator(np.ones, "(shape, dtype=float)")
+full = _creator(np.full, "(shape, fill_value, dtype=None)")
+empty = _creator(np.empty, "(shape, dtype=float)")
+arange = _creator(np.arange, "(start, stop, step, dtype=None)")
+eye = _creator(np.eye, "(n, m=None, k=0, dtype=float)")
+zeros_like = _creator(np.zeros_like, "(x, dtype=None)")
+ones_like = _creator(np.ones_like, "(x, dtype=None)")
+full_like = _creator(np.full_like, "(x, fill_value, dtype=None)")
+empty_like = _creator(np.empty_like, "(x, dtype=None)")
+NUMPY_FUNCTIONS.update(
+    {np.zeros_like: zeros_like, np.ones_like: ones_like, np.full_like: full_like, np.empty_like: empty_like}
+)

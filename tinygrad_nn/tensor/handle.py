@@ -1,0 +1,327 @@
+"""The Tensor: a light handle on a NumPy array and on the node that recorded it. No mathematics."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..engine.arrays import TracedArray, as_array
+from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording, watcher
+from ..engine.node import Node, count, record
+from ..engine.reverse import pullback
+
+new = object.__new__
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+
+class Hook:
+    """A registered hook; `remove()` takes it off again, once or more often."""
+
+    def __init__(self, hooks: dict[int, Any], key: int) -> None:
+        self._hooks, self._key = hooks, key
+
+    def remove(self) -> None:
+        """Call the hook no more."""
+        self._hooks.pop(self._key, None)
+
+
+class Tensor:
+    """A value: an array, whether it requires grad, its gradient, and the node that made it.
+
+    `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. Rebinding a handle by
+    `t[i] = v` or `t += v` never harms a graph recorded before. A slice is a value, not a window:
+    `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "name")
+
+    def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
+        if isinstance(array, Tensor):
+            array._refuse_loss("an array made of it")
+            array = array.data
+        self._array = as_array(array)
+        self._node: Node | None = None
+        self._grad: Tensor | None = None
+        self.name = name
+        if requires_grad:
+            self.requires_grad = True
+
+    @property
+    def data(self) -> Any:
+        """The array itself, shape (...). Writing into it is not seen by any graph."""
+        if inside_rule.get():
+            self._refuse_in_rule("data")
+        mode = recording.get()
+        data = self._array if mode is True or mode is False else mode.array(self)
+        if type(data) is not np.ndarray and not isinstance(data, TracedArray):
+            data = self._array = np.asarray(data)
+        return data
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        with no_grad():
+            self._rebind(Tensor(array))
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has added up, a Tensor of this shape, or None."""
+        mode = recording.get()
+        found: Tensor | None = self._grad if mode is True or mode is False else mode.gradient(self)
+        return found
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            mode.sets_gradient(self)
+        self._grad = gradient
+
+    def numpy(self) -> Any:
+        """Return a read-only view of the array."""
+        self._refuse_in_rule("numpy()")
+        view = _read(self, "numpy()").view()
+        view.flags.writeable = False
+        return view
+
+    shape = property(lambda self: self._array.shape, doc="The lengths of the axes.")
+    ndim = property(lambda self: self._array.ndim, doc="The number of axes.")
+    size = property(lambda self: self._array.size, doc="The number of entries.")
+    dtype = property(lambda self: self._array.dtype, doc="The dtype of the entries.")
+    is_leaf = property(
+        lambda self: self._node is None or self._node.operation is None,
+        doc="True unless a recorded operation computed this tensor.",
+    )
+
+    @property
+    def requires_grad(self) -> bool:
+        """True if operations on this tensor are recorded; may be set on leaves."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not self.is_leaf:
+            raise errors.GradientError("only a leaf's requires_grad can be set; use t.detach()")
+        if wanted and self._node is None:
+            if self.dtype.kind != "f":
+                raise errors.DtypeError(errors.no_gradient_dtype(self.dtype))
+            self._node = record(None, (), (), self.data)
+            self._node.handle = weakref.ref(self)
+        elif not wanted:
+            self._node = None
+
+    def detach(self) -> Tensor:
+        """Return a tensor of the same values that records nothing; the array is shared."""
+        self._refuse_in_rule("detach()")
+        watching = watcher()
+        return make(self._array if watching is None else watching.array(self), None)
+
+    def retain_grad(self) -> None:
+        """Let `backward` fill this computed tensor's `.grad` too."""
+        if self._node is None:
+            raise errors.GradientError(errors.records_nothing("this tensor"))
+        self._node.handle = weakref.ref(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Hook:
+        """Call `hook(gradient)` in each backward pass; what it returns, if anything, replaces it.
+
+        Returns a handle whose `remove()` ends that.
+        """
+        node = self._node
+        if node is None:
+            raise errors.GradientError(errors.records_nothing("this tensor"))
+        hooks = node.hooks = {} if node.hooks is None else node.hooks
+        key = count()
+        hooks[key] = hook
+        return Hook(hooks, key)
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+        """Add the derivatives of this tensor to the `.grad` of every leaf that it came from.
+
+        `gradient` is the cotangent to start from, of this tensor's shape, and 1 by default if that
+        has one entry. The graph is freed on the way unless `retain_graph` (default: `create_graph`);
+        with `create_graph` the gradients are themselves recorded. Raises GradientError if there is
+        nothing to differentiate or no cotangent, FreedGraphError on a freed graph.
+        """
+        retain = create_graph if retain_graph is None else retain_graph
+        seed = seed_of(self, gradient, create_graph)
+        found = pullback({node_of(self): seed}, None, make, retain_graph=retain, create_graph=create_graph)
+        ready = []
+        for leaf, g in found.items():
+            handle = leaf.handle() if leaf.handle is not None else None
+            if handle is not None:
+                old = handle.grad
+                if old is not None and create_graph:
+                    with enable_grad():
+                        g = old + g
+                elif old is not None:
+                    g = np.add(g, old.data, out=g)
+                ready.append((handle, g if create_graph else make(g, None)))
+        for handle, g in ready:
+            handle.grad = g
+
+    def item(self) -> Any:
+        """Return the only entry as a Python number."""
+        self._refuse_in_rule("item()")
+        return _read(self, "item()").item()
+
+    def tolist(self) -> Any:
+        """Return the entries as nested lists of Python numbers."""
+        self._refuse_in_rule("tolist()")
+        return _read(self, "tolist()").tolist()
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def _rebind(self, result: Tensor) -> Tensor:
+        """Let this handle stand for a new value of the same shape and dtype, and return it."""
+        data = result.data
+        if data.shape != self.shape:
+            raise ValueError(errors.assigned_shape("shape", data.shape, self.shape))
+        if data.dtype != self.dtype:
+            if not np.can_cast(data.dtype, self.dtype, "same_kind"):
+                raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype))
+            result = result.astype(self.dtype)
+        mode = recording.get()
+        if mode is not True and mode is not False:
+            mode.rebinds(self)
+        if mode:
+            if self._node is not None and self._node.operation is None:
+                raise errors.InplaceError(errors.leaf_assignment())
+            if self._node is not None and self._node.handle is not None and result._node is not None:
+                self._node.handle, result._node.handle = None, weakref.ref(self)
+            self._node = result._node
+        elif not self.is_leaf:
+            raise errors.InplaceError(errors.recorded_assignment())
+        self._array = result._array
+        return self
+
+    def _refuse_in_rule(self, what: str) -> None:
+        """Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
+        if inside_rule.get() and self._node is not None:
+            caller = sys._getframe(2).f_code.co_filename
+            if not caller.startswith(_PACKAGE):
+                raise errors.DetachedError(errors.raw_in_rule(what))
+
+    def _refuse_loss(self, what: str) -> None:
+        """Raise DetachedError while a gradient can still be lost: until the graph has been freed."""
+        if self._node is not None and self._node.parents is not None:
+            raise errors.DetachedError(errors.silent_loss(what))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        self._refuse_loss("an array made of it")
+        return np.array(_read(self, "an array made of it"), dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __bool__(self) -> bool:
+        return bool(_read(self, "bool(t)"))
+
+    def __float__(self) -> float:
+        self._refuse_loss("float(t), which NumPy and math call too,")
+        return float(_read(self, "float(t)"))
+
+    def __int__(self) -> int:
+        return int(_read(self, "int(t)"))
+
+    def __index__(self) -> int:
+        index: int = _read(self, "a tensor as an index of Python's").__index__()
+        return index
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(_read(self, "in") == (value.data if isinstance(value, Tensor) else as_array(value))))
+
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> Tensor:
+        return self.__deepcopy__({})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise errors.GradientError(errors.recorded_copy("copied", "copy"))
+        twin = Tensor(self.data.copy(), self.requires_grad, self.name)
+        twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
+        memo[id(self)] = twin
+        return twin
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise errors.GradientError(errors.recorded_copy("pickled", "pickle"))
+        return _rebuild, (self.data, self.requires_grad, self.name, None if self.grad is None else self.grad.detach())
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return repr(self)
+        array = _read(self, "format(t)")
+        return format(array.item() if self.size == 1 else array, spec)
+
+    def __repr__(self) -> str:
+        """Return code that makes this tensor again; long ones are shortened, and then show a shape."""
+        with np.printoptions(nanstr="np.nan", infstr="np.inf"):
+            body = np.array2string(self.data, separator=", ", prefix="tg.tensor(", threshold=100, floatmode="unique")
+        how, body = ("tg.tensor", body) if self.size else ("tg.zeros", str(self.shape))
+        if "..." in body:
+            body += f", shape={self.shape}"
+        named = "" if self.name is None else f", name={self.name!r}"
+        return f"{how}({body}, dtype='{self.dtype}'{', requires_grad=True' * self.requires_grad}{named})"
+
+
+def _read(t: Tensor, what: str) -> Any:
+    """Return the tensor's array, for its value to be read: who watches may refuse."""
+    watching = watcher()
+    return t.data if watching is None else watching.read(t, what)
+
+
+def make(data: Any, node: Node | None) -> Tensor:
+    """Return a Tensor around what an operation computed: an array or a NumPy scalar."""
+    t: Tensor = new(Tensor)
+    t._array = data
+    t._node = node
+    t._grad = None
+    t.name = None
+    return t
+
+
+def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
+    t = Tensor(array, requires_grad, name)
+    t._grad = grad
+    return t
+
+
+def node_of(output: Tensor) -> Node:
+    """Return the node to start from. Raises GradientError for a tensor that records nothing."""
+    if output._node is None:
+        raise errors.GradientError(errors.records_nothing("this tensor"))
+    return output._node
+
+
+def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """Return the cotangent to start from, in the output's shape and dtype: 1 by default."""
+    if gradient is None:
+        if output.size != 1:
+            raise errors.GradientError(errors.needs_seed(output.shape))
+        one = np.ones(output.shape, output.dtype)
+        return make(one, None) if create_graph else one
+    seed = gradient if isinstance(gradient, Tensor) else make(as_array(gradient), None)
+    if seed.shape != output.shape:
+        raise errors.GradientError(errors.wrong_seed(seed.shape, output.shape))
+    if seed.dtype.kind == "c":
+        raise errors.DtypeError(errors.no_gradient_dtype(seed.dtype))
+    if not np.can_cast(seed.dtype, output.dtype, "same_kind"):
+        raise errors.DtypeError(errors.wrong_seed_dtype(seed.dtype, output.dtype))
+    if seed.dtype != output.dtype:
+        seed = seed.astype(output.dtype)
+    return seed if create_graph else seed.data
+
+
+def known_names() -> list[str]:
+    """Return the names of all operations that are recorded."""
+    return [call.__name__ for call in NUMPY_FUNCTIONS.values()]

@@ -1,0 +1,246 @@
+"""How NumPy's own calls reach the operations: `np.exp(t)`, `np.sum(t, axis=0)`, `np.add.reduce(t)`, ...
+
+NumPy hands every call on a Tensor to the two protocols below. An operation is found under the NumPy
+function that it was declared with; arguments are matched by NumPy's signature, so that they mean what
+they mean there. What is not recorded raises and names the nearest that is.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..engine.trees import map_leaves
+from .handle import NUMPY_FUNCTIONS, Tensor, known_names
+
+WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
+    {
+        np.shape, np.ndim, np.size, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.array_repr,
+        np.array_str,
+        np.array2string, np.can_cast, np.result_type, np.common_type, np.min_scalar_type, np.shares_memory,
+        np.may_share_memory, np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal,
+        np.count_nonzero, np.broadcast_shapes, np.histogram_bin_edges, np.isin, np.lexsort, np.einsum_path,
+    }
+)  # fmt: skip
+
+
+def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """Return the recorded operation's result; of what has no derivative, NumPy's own on the arrays."""
+    if function in WITHOUT_DERIVATIVE:
+        plain = map_leaves(lambda x: x.data if isinstance(x, Tensor) else x, [list(args), kwargs])
+        return function(*plain[0], **plain[1])
+    call = NUMPY_FUNCTIONS.get(function)
+    if call is None:
+        raise TypeError(errors.unknown_numpy(f"{function.__module__}.{function.__name__}", known_names()))
+    inputs = getattr(call, "inputs", None)  # what creates or assigns takes NumPy's arguments as they are
+    if inputs is not None and (len(args) > inputs or not kwargs.keys() <= _names(call).keys()):
+        args, kwargs = _matched(function, call, args, kwargs)
+    out = kwargs.pop("out", None) if inputs is not None else None
+    return _written(call(*args, **kwargs), out, True)
+
+
+@functools.cache
+def _names(function: Any) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(function).parameters)
+
+
+def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Return NumPy's arguments as the operation takes them: by NumPy's names, and without mere defaults."""
+    theirs, ours = _names(function), list(_names(call))
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"np.{function.__name__}: {error}") from None
+    positional: list[Any] = []  # the inputs, whatever NumPy calls them
+    keywords: dict[str, Any] = {}
+    for place, (name, value) in enumerate(bound.arguments.items()):
+        kind = theirs[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            positional += value
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            keywords |= value
+        elif kind is not kind.KEYWORD_ONLY and place < call.inputs and (name not in ours or ours[place] == name):
+            positional.append(value)
+        elif name in ours or (name == "out" and value is not None):
+            keywords[name] = value
+        elif not _is_default(value, theirs[name].default, name):
+            raise TypeError(errors.numpy_option(function.__name__, [name]))
+    return positional, keywords
+
+
+def _is_default(value: Any, default: Any, name: str) -> bool:
+    """Return whether an option asks for nothing: NumPy's default, or C order of a result that is C anyway."""
+    return (
+        value is default or (isinstance(value, (str, int)) and value == default) or (name == "order" and value in "CK")
+    )
+
+
+def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    """Return the recorded result of a ufunc or of one of its methods, with `out=`, `where=` and `dtype=`."""
+    call = NUMPY_FUNCTIONS.get(ufunc) or _of_scipy(ufunc)
+    if call is None:
+        theirs = getattr(np, ufunc.__name__, None) is ufunc
+        known = (
+            known_names()
+            if theirs
+            else [call.__name__ for call in SCIPY_FUNCTIONS.values() if hasattr(call, "__name__")]
+        )
+        raise TypeError(errors.unknown_numpy(f"{'np' if theirs else 'scipy.special'}.{ufunc.__name__}", known))
+    if not options and method == "__call__":
+        return call(*inputs)
+    out, where = options.pop("out", None), options.pop("where", True)
+    if isinstance(out, tuple):
+        out = out[0] if len(out) == 1 else out
+    if method != "__call__":
+        result = UFUNC_METHODS[method](ufunc, call, inputs, options | ({} if where is True else {"where": where}))
+        return _written(result, out, True)
+    dtype = options.pop("dtype", None)
+    if dtype is not None:
+        inputs = tuple([np.asarray(x, dtype) if not isinstance(x, Tensor) else x.astype(dtype) for x in inputs])
+    axis = {"axis": options.pop("axis")} if "axis" in options and "axis" in _names(call) else {}
+    unknown = {name for name, value in options.items() if (name, value) not in _HARMLESS}
+    if unknown:
+        raise TypeError(errors.numpy_option(ufunc.__name__, unknown))
+    if where is not True:
+        if out is None:
+            raise TypeError(errors.where_without_out(ufunc.__name__))
+        domain = call.operation.domain if hasattr(call, "operation") else (0.5, 2.0)
+        inputs = tuple([_inside(x, where, domain) for x in inputs])
+    return _written(call(*inputs, **axis), out, where)
+
+
+_HARMLESS = {("casting", "same_kind"), ("order", "K"), ("subok", True)}
+
+
+def _of_scipy(ufunc: Any) -> Any:
+    """Return the operation of a ufunc of scipy.special, if that module has been imported."""
+    name = ufunc.__name__
+    theirs = getattr(sys.modules.get("scipy.special"), name, None) is ufunc
+    return SCIPY_FUNCTIONS.get(name) if theirs else None
+
+
+SCIPY_FUNCTIONS: dict[str, Any] = {}
+
+
+def _inside(x: Any, where: Any, domain: tuple[float, float]) -> Any:
+    """Return an operand with a harmless number where the ufunc is not to look: no warning, no nan, no gradient."""
+    kind = x.dtype.kind if hasattr(x, "dtype") else type(x).__name__[0]
+    return np.where(where, x, sum(domain) / 2) if kind == "f" else x
+
+
+def _written(result: Any, out: Any, where: Any) -> Any:
+    """Return `out` after it has taken the result, where asked: a Tensor by assignment, an array if nothing is lost."""
+    if out is None:
+        return result
+    if isinstance(result, tuple) or isinstance(out, tuple):
+        parts = out if isinstance(out, tuple) else (out,) * len(result)
+        return tuple([_written(r, o, where) for r, o in zip(result, parts, strict=True)])
+    if isinstance(out, Tensor):
+        return out._rebind(result if where is True else NUMPY_FUNCTIONS[np.where](where, result, out))
+    np.copyto(out, np.asarray(result), where=np.asarray(where), casting="same_kind")
+    return out
+
+
+def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
+    """Return the ufunc's reduction: a declared one, or from entry to entry along one axis."""
+    options = {"axis": 0} | options
+    known = NUMPY_FUNCTIONS.get(ufunc.reduce)
+    if known is not None:
+        options = {name: value for name, value in options.items() if value is not None or name == "axis"}
+        return known(*inputs, **options)
+    (x,) = inputs
+    x = np.not_equal(x, 0) if ufunc in _LOGICAL else x if isinstance(x, Tensor) else np.asarray(x)
+    keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis")
+    start = options.pop("initial", ufunc.identity)
+    start = bool(start) if ufunc in _LOGICAL else start
+    _only(ufunc, "reduce", options)
+    axes = sorted(np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim))
+    given: dict[str, Any] = {} if start is None else {"initial": 0}
+    given |= {} if where is True else {"where": np.array(True)}
+    ufunc.reduce(np.ones([min(n, 1) for n in x.shape], x.dtype), tuple(axes), **given)  # NumPy's own error, if any
+    masks = None if where is True else _rows(np.broadcast_to(np.asarray(where), x.shape), axes)
+    result = _folded(call, _rows(x, axes), masks, start)
+    return np.expand_dims(result, axes) if keepdims else result
+
+
+def _rows(x: Any, axes: Any) -> Any:
+    """Return the tensor with the given axes, made one, in front of the others."""
+    x = np.moveaxis(x, axes, range(len(axes)))
+    return np.reshape(x, (math.prod(x.shape[: len(axes)]), *x.shape[len(axes) :]))
+
+
+def _folded(call: Any, rows: Any, masks: Any, start: Any) -> Any:
+    """Return what the ufunc makes of the start, or of the first row if there is none, and row after row."""
+    result, *parts = list(rows) if start is None else [start, *rows]
+    if not parts and start is not None:
+        return (np.sum(rows, 0) + start).astype(rows.dtype)
+    for i, part in enumerate(parts):
+        following = call(result, part)
+        result = following if masks is None else np.where(masks[i], following, result)
+    return result
+
+
+def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
+    """Return the ufunc's running results along an axis."""
+    options = {"axis": 0} | options
+    known = NUMPY_FUNCTIONS.get(ufunc.accumulate)
+    if known is not None:
+        return known(*inputs, **{name: value for name, value in options.items() if value is not None})
+    (x,), axis = inputs, options.pop("axis")
+    _only(ufunc, "accumulate", options)
+    results = _slices(ufunc, x, axis)
+    for i in range(1, len(results)):
+        results[i] = call(results[i - 1], results[i])
+    return np.stack(results, axis)
+
+
+_LOGICAL = (np.logical_and, np.logical_or, np.logical_xor)
+
+
+def _slices(ufunc: Any, x: Any, axis: int) -> list[Any]:
+    if ufunc in _LOGICAL:
+        x = np.not_equal(x, 0)
+    parts = list(np.moveaxis(x, axis, 0))
+    if not parts:
+        raise ValueError(f"np.{ufunc.__name__} has nothing to start from along an axis of length 0")
+    return parts
+
+
+def _outer(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
+    """Return the ufunc of every pair of entries. Shapes: (m...), (n...) -> (m..., n...)."""
+    _only(ufunc, "outer", options)
+    a, b = inputs
+    return call(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+
+
+def _reduceat(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
+    """Return the ufunc's reductions of the slices from each index to the next, as NumPy defines them."""
+    x, indices = inputs
+    if ufunc in _LOGICAL:
+        x = np.not_equal(x, 0)
+    axis = options.pop("axis", 0)
+    _only(ufunc, "reduceat", options)
+    x, starts = np.moveaxis(x, axis, 0), [int(i) for i in np.asarray(indices)]
+    ends = [*starts[1:], len(x)]
+    parts = [ufunc.reduce(x[i:j]) if j > i else x[i] for i, j in zip(starts, ends, strict=True)]
+    return np.stack(parts, axis)
+
+
+UFUNC_METHODS: dict[str, Any] = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "reduceat": _reduceat}
+
+
+def _only(ufunc: Any, method: str, options: dict[str, Any]) -> None:
+    """Raise TypeError if options are left that the method doesn't record."""
+    left = [name for name, value in options.items() if value is not None]
+    if left:
+        raise TypeError(errors.numpy_option(f"{ufunc.__name__}.{method}", left))
+
+
+setattr(Tensor, "__array_function__", array_function)  # noqa: B010
+setattr(Tensor, "__array_ufunc__", array_ufunc)  # noqa: B010

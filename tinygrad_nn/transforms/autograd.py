@@ -1,0 +1,72 @@
+"""Gradients as values: `tg.autograd.grad`, in PyTorch's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..engine.reverse import pullback
+from ..tensor.handle import Tensor, make, node_of, seed_of
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """Return the derivatives of the outputs' sum with respect to each input, which may be any tensor.
+
+    `outputs` and `inputs` are Tensors or sequences of them, `grad_outputs` the outputs' cotangents,
+    1 by default for outputs of one entry. No `.grad` is touched. Raises DisconnectedError for an
+    input that the outputs do not depend on, unless `allow_unused`, which gives None for it.
+
+    >>> import tinygrad_nn as tg
+    >>> x = tg.tensor(3.0, requires_grad=True)
+    >>> (slope,) = tg.autograd.grad(x * x, x, create_graph=True)
+    >>> slope.item(), tg.autograd.grad(slope, x)[0].item()
+    (6.0, 2.0)
+    """
+    many, wanted = _tensors("output", outputs), _tensors("input", inputs)
+    if grad_outputs is None:
+        given = [None] * len(many)
+    else:
+        given = [grad_outputs] if isinstance(outputs, Tensor) else list(grad_outputs)
+    if len(given) != len(many):
+        raise ValueError(f"{len(many)} outputs need {len(many)} grad_outputs, got {len(given)}")
+    seeds: dict[Any, Any] = {}
+    for output, gradient in zip(many, given, strict=True):
+        node, seed = node_of(output), seed_of(output, gradient, create_graph)
+        seeds[node] = seeds[node] + seed if node in seeds else seed
+    nodes = set()
+    for place, x in enumerate(wanted):
+        if x._node is None:
+            raise errors.GradientError(errors.records_nothing(f"input {place}"))
+        nodes.add(x._node)
+    retain = create_graph if retain_graph is None else retain_graph
+    found = pullback(seeds, nodes, make, retain_graph=retain, create_graph=create_graph)
+    if not allow_unused:
+        for place, x in enumerate(wanted):
+            if x._node not in found:
+                raise errors.DisconnectedError(errors.disconnected(f"input {place}"))
+    results = []
+    for place, x in enumerate(wanted):
+        g = found.get(x._node)  # type: ignore[arg-type]
+        if g is not None and any(x._node is earlier._node for earlier in wanted[:place]):
+            g = g.astype(g.dtype)
+        results.append(g if create_graph or g is None else make(g, None))
+    return tuple(results)
+
+
+def _tensors(what: str, given: Any) -> list[Tensor]:
+    several = isinstance(given, Iterable) and not isinstance(given, (Tensor, np.ndarray))
+    found = list(given) if several else [given]
+    for place, x in enumerate(found):
+        if not isinstance(x, Tensor):
+            raise TypeError(errors.only_tensors(f"{what} {place}", x))
+    return found

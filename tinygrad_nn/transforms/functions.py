@@ -1,0 +1,163 @@
+"""Functions of functions, in JAX's words: grad, vjp, jvp, jacobian, hessian, hvp, and checkpoint.
+
+Arguments may be numbers, arrays, Tensors, Modules (which stand for their parameters), or nested
+lists, tuples and dicts of them; derivatives have the same nesting, with a dict by name in place of a
+Module, and zeros where nothing depends on the argument. Transforms nest to any order. Arguments that
+require grad stay connected: derivatives by them are themselves recorded, except under `tg.no_grad()`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..engine.trees import filled, leaves
+from ..tensor.creation import as_tensor
+from ..tensor.handle import Tensor
+from .linearization import Run
+
+
+def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Any:
+    """Return the function that computes the derivative of `function`, whose result is one number.
+
+    With several `argnums` the derivative is a tuple. With `has_aux` the function returns
+    `(value, aux)` and the gradient function `(gradient, aux)`.
+
+    >>> import tinygrad_nn as tg
+    >>> float(tg.grad(tg.grad(lambda x: x**3))(2.0))
+    12.0
+    """
+    both = value_and_grad(function, argnums, has_aux)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, result = both(*args, **kwargs)
+        return (result, value[1]) if has_aux else result
+
+    return gradient
+
+
+def value_and_grad(
+    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
+    """Return the function that computes `(value, gradient)`; see `tg.grad`."""
+
+    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        run = Run(function, args, kwargs, argnums, has_aux)
+        value = run.results[0] if isinstance(run.output, Tensor) else run.output
+        if not isinstance(value, Tensor):
+            raise TypeError(errors.returns_no_tensor(type(value).__name__))
+        gradient = run.by_argument(run.pull([None], retain_graph=run.foreign))
+        value = run.released(value)
+        return ((value, run.released(run.aux)) if has_aux else value), gradient
+
+    return both
+
+
+def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Return the function's value, and the map from a cotangent of it to those of all primals, a tuple.
+
+    The map may be called again and again. With `has_aux` the function returns `(value, aux)`, and
+    `aux` is the third result.
+
+    >>> import tinygrad_nn as tg
+    >>> value, pull = tg.vjp(lambda x, y: x * y, 3.0, 4.0)
+    >>> [float(g) for g in pull(1.0)]
+    [4.0, 3.0]
+    """
+    run = Run(function, primals, {}, range(len(primals)), has_aux)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = run.by_argument(run.pull(run.cotangents(cotangent), retain_graph=True))
+        return found
+
+    value = run.released(run.output)
+    return (value, pull, run.released(run.aux)) if has_aux else (value, pull)
+
+
+def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """Return the function's value at the primals, and its derivative along the tangents: forward mode.
+
+    `primals` and `tangents` are sequences with an entry per argument, of the same nesting. With
+    `has_aux` the function returns `(value, aux)`, and `aux` is the third result.
+
+    >>> import tinygrad_nn as tg
+    >>> value, slope = tg.jvp(lambda x: x**3, (2.0,), (1.0,))
+    >>> float(value), float(slope)
+    (8.0, 12.0)
+    """
+    if not isinstance(primals, (list, tuple)) or not isinstance(tangents, (list, tuple)):
+        raise TypeError("primals and tangents are tuples with an entry per argument; write (x,) for a single one")
+    run = Run(function, tuple(primals), {}, range(len(primals)), has_aux)
+    pushed = run.push(run.tangents(tangents))
+    value, derivative = run.released(run.output), filled(run.output, iter(pushed))
+    return (value, derivative, run.released(run.aux)) if has_aux else (value, derivative)
+
+
+def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mode: str | None = None) -> Any:
+    """Return the function that computes all derivatives. Shapes: output (m...), input (n...) -> (m..., n...).
+
+    `mode` is "forward", a pass per entry of the input, or "reverse", a pass per entry of the output;
+    by default the one with fewer passes. A nested output gives its nesting, with that of the inputs inside.
+    """
+    if mode not in (None, "forward", "reverse"):
+        raise ValueError(f"mode must be 'forward', 'reverse', or None for the cheaper one, not {mode!r}")
+
+    def derivatives(*args: Any, **kwargs: Any) -> Any:
+        run = Run(function, args, kwargs, argnums, False)
+        entries = [sum(t.size for t in ts) for ts in (run.variables, run.results)]
+        forward = mode == "forward" if mode else entries[0] < entries[1]
+        rows = run.columns() if forward else run.rows()
+        return filled(run.output, iter([run.by_argument(row) for row in rows]))
+
+    return derivatives
+
+
+def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Any:
+    """Return the function that computes all second derivatives of a scalar. Shapes: (n...) -> (n..., n...).
+
+    For nested inputs the result has their nesting twice: the first for the rows, the second inside.
+    """
+    return jacobian(grad(function, argnums), argnums)
+
+
+def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the Hessian of a scalar function times the tangents, an entry per primal, without the Hessian.
+
+    Forward mode over reverse mode: about the cost of four gradients.
+
+    >>> import tinygrad_nn as tg
+    >>> x, direction = tg.tensor([1.0, 2.0]), tg.tensor([1.0, 1.0])
+    >>> (product,) = tg.hvp(lambda x: (x**3).sum(), (x,), (direction,))
+    >>> product
+    tg.tensor([ 6., 12.], dtype='float64')
+    """
+    gradients = grad(function, argnums=range(len(primals)))
+    result: tuple[Any, ...] = jvp(gradients, primals, tangents)[1]
+    return result
+
+
+def unravel(vector: Any, like: Any) -> Any:
+    """Return the entries of a vector in the shapes and the nesting of `like`; a Module becomes a dict by name.
+
+    Floating-point leaves have `like`'s dtypes, the others that of the vector.
+    Raises ValueError where the sizes differ.
+
+    >>> import tinygrad_nn as tg
+    >>> tree = {"w": np.ones((2, 2)), "b": 0.5}
+    >>> tg.unravel(tg.ravel(tree) * 2, tree)["b"]
+    tg.tensor(1., dtype='float64')
+    """
+    vector = as_tensor(vector)
+    models = [as_tensor(x) for x in leaves(like)]
+    shapes = [x.shape for x in models]
+    ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
+    if vector.shape != ((ends or [0])[-1],):
+        raise ValueError(f"a vector of {(ends or [0])[-1]} entries is needed, got shape {vector.shape}")
+    starts = [0, *ends[:-1]]
+    parts = [vector[start:end].reshape(shape) for start, end, shape in zip(starts, ends, shapes, strict=True)]
+    dtypes = [x.dtype if x.dtype.kind == "f" else vector.dtype for x in models]
+    return filled(like, iter([part.astype(dtype) for part, dtype in zip(parts, dtypes, strict=True)]))

@@ -1,0 +1,184 @@
+"""One run of a function, and the derivatives of its results: what every transform asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..engine.grad_mode import enable_grad, recording
+from ..engine.node import Node, history
+from ..engine.reverse import pullback, pushforward
+from ..engine.trees import aligned, filled, leaves, map_leaves
+from ..ops.elementwise import positive
+from ..ops.joining import stack
+from ..tensor.creation import as_tensor
+from ..tensor.handle import Tensor, make, seed_of
+
+
+class Scope:
+    """Whether a run's function is running, or called again for a derivative; the arguments' leaves keep it."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = False
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be open in the body."""
+        before, self.open = self.open, True
+        try:
+            yield
+        finally:
+            self.open = before
+
+
+class Run:
+    """One run of a function on variables of its own, and the derivatives of its results.
+
+    `variables` are the tensors to differentiate by, in a row, `results` those that the function
+    returned. If `foreign` tensors, of the caller's, are in the graph, it is not freed, and derivatives are
+    themselves recorded, so that an outer derivative sees through them.
+    """
+
+    def __init__(
+        self, function: Any, args: tuple[Any, ...], kwargs: Any, argnums: int | Sequence[int], has_aux: bool
+    ) -> None:
+        self.argnums = argnums
+        given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+        if not all(isinstance(n, (int, np.integer)) for n in given):
+            raise TypeError(errors.wrong_argnums(argnums))
+        numbers = [n + len(args) if n < 0 else n for n in given]
+        if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
+            raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
+        self.scope = Scope()
+        self.inputs = [map_leaves(lambda x: _variable(x, self.scope), args[n]) for n in numbers]
+        self.variables: list[Tensor] = list(leaves(self.inputs))
+        place = dict(zip(numbers, self.inputs, strict=True))
+        with enable_grad(), self.scope.entered():
+            result = function(*[place.get(n, a) for n, a in enumerate(args)], **kwargs)
+        if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+            raise TypeError("a function with has_aux=True returns (value, aux)")
+        self.output: Any = result[0] if has_aux else result
+        self.aux: Any = result[1] if has_aux else None
+        self.results: list[Any] = list(leaves(self.output))
+        for result in self.results:
+            if not isinstance(result, Tensor):
+                raise TypeError(errors.returns_no_tensor(type(result).__name__))
+        self.nodes: list[Node | None] = [r._node for r in self.results]
+        own = {x._node for x in self.variables}
+        order = history([node for node in self.nodes if node is not None])
+        self.foreign = any(node.operation is None and node not in own and _is_wanted(node) for node in order)
+
+    def records(self, given: Sequence[Any] = ()) -> bool:
+        """Return whether derivatives along the given directions are to be recorded."""
+        return recording.get() and (self.foreign or any(isinstance(t, Tensor) and t.requires_grad for t in given))
+
+    def released(self, tree: Any) -> Any:
+        """Return results as the caller is to see them: without the graph of this run, unless he is in it."""
+        if self.records():
+            return tree
+        return map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
+
+    def by_argument(self, values: Sequence[Any]) -> Any:
+        """Return a value per variable in the nesting of the arguments: one tree, or a tuple of trees."""
+        each = iter(values)
+        trees = tuple([filled(tree, each) for tree in self.inputs])
+        return trees if isinstance(self.argnums, Sequence) else trees[0]
+
+    def pull(self, cotangents: Sequence[Any], *, retain_graph: bool) -> list[Tensor]:
+        """Return the cotangent of each variable, given one per result (None: 1)."""
+        recorded = self.records(cotangents)
+        seeds: dict[Any, Any] = {}
+        for result, cotangent in zip(self.results, cotangents, strict=True):
+            seed = seed_of(result, cotangent, recorded)
+            if result._node is not None:
+                seeds[result._node] = seeds[result._node] + seed if result._node in seeds else seed
+        own: set[Any] = {x._node for x in self.variables}
+        with self.scope.entered():
+            found = pullback(seeds, own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
+        return [_made(found.get(x._node), x, recorded) for x in self.variables]  # type: ignore[arg-type]
+
+    def push(self, tangents: Sequence[Any]) -> list[Tensor]:
+        """Return the tangent of each result, given one per variable."""
+        recorded = self.records(tangents)
+        given: dict[Any, Any] = {
+            x._node: t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)
+        }
+        with self.scope.entered():
+            found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
+        pairs = zip(self.nodes, self.results, strict=True)
+        return [_made(None if node is None else found.get(node), result, recorded) for node, result in pairs]
+
+    def cotangents(self, tree: Any) -> list[Tensor]:
+        """Return the cotangents as Tensors. Raises ValueError where their nesting is not the results'."""
+        return [as_tensor(x) for x in aligned(tree, self.output)]
+
+    def tangents(self, trees: Sequence[Any]) -> list[Tensor]:
+        """Return the tangents as Tensors, each in its variable's dtype. Raises ValueError where one doesn't fit."""
+        found = [as_tensor(x) for x in aligned(trees, self.inputs)]
+        for t, x in zip(found, self.variables, strict=True):
+            if t.shape != x.shape:
+                raise ValueError(errors.wrong_tangent(t.shape, x.shape))
+        return [t if t.dtype == x.dtype else t.astype(x.dtype) for t, x in zip(found, self.variables, strict=True)]
+
+    def rows(self) -> list[list[Tensor]]:
+        """Return, for each result, the derivatives by each variable: a pass per entry of the results."""
+        jacobians = []
+        for place, result in enumerate(self.results):
+            passes = [self.pull(_basis(self.results, place, i), retain_graph=True) for i in range(result.size)]
+            jacobians.append([_stacked([p[k] for p in passes], 0, result, x) for k, x in enumerate(self.variables)])
+        return jacobians
+
+    def columns(self) -> list[list[Tensor]]:
+        """Return the same by a pass per entry of the variables: forward mode."""
+        by_variable = []
+        for place, x in enumerate(self.variables):
+            passes = [self.push(_basis(self.variables, place, i)) for i in range(x.size)]
+            by_variable.append([[found[k] for found in passes] for k in range(len(self.results))])
+        return [
+            [_stacked(by_variable[i][k], -1, r, x) for i, x in enumerate(self.variables)]
+            for k, r in enumerate(self.results)
+        ]
+
+
+def _made(derivative: Any, like: Tensor, recorded: bool) -> Tensor:
+    """Return a derivative as a Tensor: zeros where nothing is connected."""
+    if derivative is None:
+        return make(np.zeros(like.shape, like.dtype), None)
+    t: Tensor = derivative if recorded else make(derivative, None)
+    return t
+
+
+def _basis(tensors: list[Tensor], place: int, entry: int) -> list[Tensor]:
+    """Return zeros like the tensors, with a 1 in one entry of one of them."""
+    zeros = [np.zeros(t.shape, t.dtype) for t in tensors]
+    zeros[place].reshape(-1)[entry] = 1
+    return [make(x, None) for x in zeros]
+
+
+def _stacked(parts: list[Tensor], axis: int, result: Tensor, x: Tensor) -> Any:
+    """Return the passes' derivatives, along a first or last axis, in shape (*result.shape, *x.shape)."""
+    shape = (*result.shape, *x.shape)
+    return stack(parts, axis).reshape(shape) if parts else make(np.zeros(shape, x.dtype), None)
+
+
+def _is_wanted(leaf: Node) -> bool:
+    """Return whether somebody may still differentiate by a leaf: not if it was the variable of a run that is over."""
+    return not isinstance(leaf.saved, Scope) or leaf.saved.open
+
+
+def _variable(x: Any, scope: Scope) -> Tensor:
+    """Return what the function is to see of an argument: a node of its own, told from all others."""
+    t = as_tensor(x)
+    if t.requires_grad and recording.get():
+        return positive(t)
+    if t.dtype.kind != "f":
+        raise errors.DtypeError(errors.no_gradient_dtype(t.dtype))
+    variable = Tensor(t.data, requires_grad=True)
+    variable._node.saved = scope  # type: ignore[union-attr]
+    return variable
