@@ -74,7 +74,9 @@ class Point:
     def noise(self, dtype: Any) -> Any:
         """Return how far rounding may move a value, in a dtype."""
         if dtype not in self.noises:
-            self.noises[dtype], self.nearby = noise_of_values(self, dtype)
+            self.noises[dtype], self.nearby = noise_of_values(
+                self.line, self.arrays, self.size_of_values(), dtype, self.seed
+            )
         return self.noises[dtype]
 
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
@@ -97,6 +99,14 @@ class Point:
         """Return the function's own derivative along a direction, 0 where nothing connects."""
         parts = [(gradients[place], v) for place, v in direction.items() if gradients[place] is not None]
         return sum((g.astype(np.result_type(g, WIDE)) * v)[v != 0].sum() for g, v in parts) if parts else 0.0
+
+    def _spread(self, direction: Direction) -> float:
+        """Return how much the function's own derivative along a direction varies with the last digits."""
+
+        def derivative(arrays: list[Any], weights: list[Any]) -> Any:
+            return self.analytic(self.subject.pull(arrays, weights), direction)
+
+        return spread_of_derivative(derivative, self.arrays, self.weights, direction, self.seed)
 
     def ladder(self, direction: Direction, dtype: Any = WIDE) -> Ladder:
         """Return what difference quotients along a direction say, in values of a dtype."""
@@ -217,7 +227,7 @@ class Point:
             return _found(given, numeric, Verdict.CONVENTION, ", ".join(self.conventions()))
         if agrees:
             return _found(given, numeric, Verdict.PRECISION, f"known to {float(numeric.error):.1e} only")
-        spread = spread_of_derivative(self, direction)
+        spread = self._spread(direction)
         if abs(right - numeric.value) <= 4 * spread + 10 * numeric.error and (not nudging or self._nudged(direction)):
             note = f"rounding alone moves it by {spread:.1e}"
             return _found(given, numeric, Verdict.PRECISION, note)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from .point import Point
 
 Direction = dict[int, Any]
 LONG = np.dtype(np.longdouble)
@@ -32,17 +30,20 @@ def largest(x: Any) -> float:
     return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
 
 
-def noise_of_values(point: Point, dtype: Any) -> tuple[Any, float]:
-    """Return how far rounding may move a value, in a dtype, and the size of values next to the point.
+def noise_of_values(
+    line_along: Callable[[Direction, Any], Any], arrays: list[Any], size: float, dtype: Any, seed: int
+) -> tuple[Any, float]:
+    """Return how far rounding may move a value, in a dtype, and the size of values next to the point `arrays`.
 
+    `line_along(direction, dtype)` returns the value as a function of the step, `size` is its size at the point.
     It may be rounding of numbers on the way, which are larger than the results. Second differences at steps of a
     few last digits are rounding alone. They don't see what is rounded so coarsely that such steps change nothing;
     fourth differences at larger steps do. Where these may be a kink's, they are taken once more elsewhere.
     """
-    eps, rng = float(np.finfo(dtype).eps), np.random.default_rng(point.seed)
-    line = point.line({place: signed(rng, x) * largest(x) for place, x in enumerate(point.arrays)}, dtype)
+    eps, rng = float(np.finfo(dtype).eps), np.random.default_rng(seed)
+    line = line_along({place: signed(rng, x) * largest(x) for place, x in enumerate(arrays)}, dtype)
     values = [line(NUDGE + LAST * eps * k) for k in range(4)]
-    fine, usual = float(np.abs(np.diff(values, 2)).max()), 4 * eps * point.size_of_values()
+    fine, usual = float(np.abs(np.diff(values, 2)).max()), 4 * eps * size
     coarse = _fourth_difference(line, NUDGE)
     if coarse > usual:
         coarse = min(coarse, _fourth_difference(line, -NUDGE))
@@ -54,18 +55,23 @@ def _fourth_difference(line: Any, start: float) -> float:
     return float(abs(np.diff([line(start + COARSE * k) for k in range(5)], 4)[0]))
 
 
-def spread_of_derivative(point: Point, direction: Direction) -> float:
-    """Return how much the function's own derivative varies with the last digits of what goes into it.
+def spread_of_derivative(
+    derivative: Callable[[list[Any], list[Any]], Any],
+    arrays: list[Any],
+    weights: list[Any],
+    direction: Direction,
+    seed: int,
+) -> float:
+    """Return how much the function's own `derivative(arrays, weights)` varies with the last digits of what goes in.
 
-    That is what the direction moves, and the cotangents.
+    That is what the direction moves, and the weights, which are its cotangents.
     """
-    rng, found = np.random.default_rng(point.seed), []
+    rng, found = np.random.default_rng(seed), []
     for _ in range(8):
-        arrays = [x.astype(np.result_type(x, WIDE)) for x in point.arrays]
+        moved = [x.astype(np.result_type(x, WIDE)) for x in arrays]
         for place, v in direction.items():
-            arrays[place] = arrays[place] * np.where(v != 0, about_one(rng, arrays[place]), 1)
-        seeds = [u * about_one(rng, u) for u in point.weights]
-        found.append(point.analytic(point.subject.pull(arrays, seeds), direction))
+            moved[place] = moved[place] * np.where(v != 0, about_one(rng, moved[place]), 1)
+        found.append(derivative(moved, [u * about_one(rng, u) for u in weights]))
     return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
 
 

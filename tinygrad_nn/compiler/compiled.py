@@ -35,6 +35,7 @@ from .run.module import save
 from .run.profile import Profile, profiled
 from .run.replay import Replay
 from .run.report import Clock, Made, Report, described, eager_peak, reported
+from .run.workers import Team
 from .trace.traced_call import traced
 from .write.explain import Listing, explained
 from .write.naming import named
@@ -157,7 +158,8 @@ class Compiled:
             return self._itself(args, kwargs)
         keep_memory_once()
         eager, tracing = eager_peak(trace), clock.lap()
-        program = lowered(trace.tracer, trace.targets, self.exact, self.workers)
+        tiled = None if self.workers is None else functools.partial(Team, workers=self.workers)
+        program = lowered(trace.tracer, trace.targets, self.exact, tiled)
         named(program, trace.tracer, trace.result, self.function)
         replay = Replay(trace, program, self.name)
         compiling = clock.lap()

@@ -17,7 +17,6 @@ from ..tensor.declaring import composite, primitive
 from ..tensor.handle import Tensor
 from .elementwise import conjugate, multiply
 from .joining import ravel
-from .numpy.rearranging import diagonal, trace
 from .shaping import swapaxes
 
 
@@ -209,21 +208,3 @@ def multi_dot(arrays: Any) -> Tensor:
 def matrix_transpose(x: Any) -> Tensor:
     """Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m)."""
     return swapaxes(x, -1, -2)
-
-
-@composite(
-    numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal",
-    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((2, 2), offset=3), sample((0, 3))],
-)  # fmt: skip
-def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
-    """Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k)."""
-    return diagonal(x, offset, -2, -1)
-
-
-@composite(
-    numpy=[np.linalg.trace], method=False, name="linalg_trace",
-    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((0, 3))],
-)  # fmt: skip
-def _trace_of_matrices(x: Any, /, *, offset: int = 0) -> Any:
-    """Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...)."""
-    return trace(x, offset, -2, -1)

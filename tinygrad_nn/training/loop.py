@@ -215,9 +215,8 @@ class _Run(_Cost):
                 "the optimizer updates none of this network's parameters; make it from network.parameters()"
             )
         self.finite: list[np.ndarray] = [p.data for p in self.parameters]
-        self.program = import_module("..compiler.compiled", __package__).compile(
-            self.update
-        )  # when used: it takes long
+        compiler = import_module("..compiler.compiled", __package__)  # when used: it takes long
+        self.program = compiler.compile(self.update)
         if compiled is None:
             compiled = all(map(_is_ours, (type(network), type(self.optimizer), *([] if loss is None else [loss]))))
         self.step = self.update_or_else if compiled else self.update

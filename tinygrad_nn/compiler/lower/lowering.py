@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +12,11 @@ from ... import errors
 from ...errors import CompileError
 from ..numpy_calls import COPY
 from ..program import Line, Program, Value
-from ..run.workers import Team
 from ..trace.tracer import Source, Target, Tracer
 from .buffers import Plan, planned, takes_out
 from .rewrites import simplified
 from .spelling import spelled
-from .tiles import after_tiles, batch_axes
+from .tiles import Axes, after_tiles, batch_axes
 
 
 @dataclass
@@ -34,12 +35,17 @@ class Lowered:
     outs: dict[Value, str]
     targets: list[Target]
     sources: list[Source]
-    team: Team | None = None
+    team: Any = None
     batch: list[Value] = field(default_factory=list)
 
 
-def lowered(tracer: Tracer, targets: list[Target], exact: bool, workers: int | None = None) -> Lowered:
-    """Return the traced program with these targets, simplified and with its memory planned."""
+def lowered(
+    tracer: Tracer, targets: list[Target], exact: bool, tiled: Callable[[Program, Axes], Any] | None = None
+) -> Lowered:
+    """Return the traced program with these targets, simplified and with its memory planned.
+
+    `tiled(program, axes)`, where it is given, returns the team that computes the program in tiles.
+    """
     inputs = [source.value for source in tracer.sources]
     outputs = [t.value for t in targets]
     program = Program(inputs, tracer.lines, outputs, [value for _, value in tracer.constants.values()])
@@ -49,10 +55,10 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool, workers: int | N
         target.value = value
     _copy_what_is_not_its_own(program, targets)
     team, batch = None, list[Value]()
-    rows = [] if workers is None else _batch(tracer.sources)
-    if workers is not None and rows:
+    rows = [] if tiled is None else _batch(tracer.sources)
+    if tiled is not None and rows:
         axes = batch_axes(program, rows)
-        team, program = Team(program, axes, workers), after_tiles(program, axes)
+        team, program = tiled(program, axes), after_tiles(program, axes)
         batch = team.batch
         _copy_what_is_not_its_own(program, [t for t in targets if t.value not in batch])
     program = _numbers_first(spelled(program))

@@ -226,6 +226,24 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 
 @composite(
+    numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal",
+    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((2, 2), offset=3), sample((0, 3))],
+)  # fmt: skip
+def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
+    """Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k)."""
+    return diagonal(x, offset, -2, -1)
+
+
+@composite(
+    numpy=[np.linalg.trace], method=False, name="linalg_trace",
+    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((0, 3))],
+)  # fmt: skip
+def _trace_of_matrices(x: Any, /, *, offset: int = 0) -> Any:
+    """Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...)."""
+    return trace(x, offset, -2, -1)
+
+
+@composite(
     numpy=[np.diag], method=False,
     samples=[
         sample((3, 4)), sample((3,), k=-1), sample((2, 3), k=1), sample((2,), k=2), sample((0,)), sample(_EMPTY, k=1),
