@@ -1,8 +1,11 @@
 """The command line: what it prints and writes, with and without matplotlib, and its exit codes."""
 
 import importlib.util
+import os
 import pathlib
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ import tinygrad_nn as tg
 from tinygrad_nn import __main__ as program
 from tinygrad_nn.checking import network as checking
 from tinygrad_nn.testing import planted_rule
-from tinygrad_nn.training import plots
+from tinygrad_nn.training import experiment, plots
 
 SMALL = [
     {"input_dim": 2, "output_dim": 5, "activation": "relu"},
@@ -22,7 +25,9 @@ SMALL = [
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "ARCHITECTURE", SMALL)
+    """A network of 21 parameters, and a terminal that wraps nothing."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(experiment, "ARCHITECTURE", SMALL)
 
 
 @pytest.mark.usefixtures("small")
@@ -175,3 +180,64 @@ def test_a_picture_without_matplotlib_names_the_install_line(monkeypatch: pytest
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match="-m pip install matplotlib"):
         plots.plot_history(tg.History(cost=[1.0], accuracy=[0.5]))
+
+
+def run_program(*arguments: str, columns: int = 80, head: int | None = None) -> tuple[int, str, str]:
+    """Return the exit code of the program in a process of its own, what it prints, and what it says on stderr."""
+    command = [sys.executable, "-m", "tinygrad_nn", *arguments]
+    given = os.environ | {"COLUMNS": str(columns), "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=given) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if head is None:
+            printed, said = process.communicate()
+        else:
+            printed = "".join(process.stdout.readline() for _ in range(head))
+            process.stdout.close()
+            said = process.stderr.read()
+    return process.returncode, printed, said
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run_program("--version") == (0, f"tinygrad_nn {tg.__version__}\n", "")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_help_fits_the_terminal_and_links_the_article(columns: int) -> None:
+    code, printed, said = run_program("--help", columns=columns)
+    assert (code, said) == (0, "")
+    assert experiment.ARTICLE in printed
+    assert max(len(line) for line in printed.splitlines() if "://" not in line) <= columns
+    assert {"--epochs", "--quick", "--seed", "--learning-rate", "--output", "--animate"} <= {*printed.split()}
+
+
+def test_quick_and_a_number_of_epochs_are_refused_together(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        program.main(["--quick", "--epochs", "3"])
+    assert stopped.value.code == 2
+    assert "argument --epochs: not allowed with argument --quick" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_reading_gets_no_traceback(tmp_path: pathlib.Path) -> None:
+    code, printed, said = run_program("--epochs", "1", "--output", str(tmp_path), head=1)
+    assert code == 1
+    assert printed.startswith("tinygrad_nn ")
+    assert "Traceback" not in said
+    assert "Exception" not in said
+
+
+@pytest.mark.usefixtures("small")
+def test_a_narrow_terminal_gets_no_broken_word(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts = []
+    for columns in ("40", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert program.main(["--epochs", "11"]) == 0
+        texts.append(capsys.readouterr().out)
+    narrow, wide = texts
+    assert max(len(line) for line in narrow.splitlines() if "://" not in line) <= 40
+    assert re.search(r"^ +10  0\.\d{7}  \d\.\de[-+]\d+$", narrow, re.MULTILINE)
+    words = {*re.findall(r"[A-Za-z]+", wide + repr(tg.DenseNetwork(SMALL)))} | {"off", "relative", "costs", "own"}
+    assert {*re.findall(r"[A-Za-z]+", narrow)} <= words

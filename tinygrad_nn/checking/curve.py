@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import errors
+
 STEPS = 2.0 ** np.arange(-2, -50, -1)
 
 
@@ -27,9 +29,15 @@ class ErrorCurve:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw both curves with the slopes of rounding and truncation; return the Axes. Needs matplotlib."""
-        import matplotlib.pyplot as plt
+        try:
+            import matplotlib.style
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ImportError(errors.missing("pictures need matplotlib", "matplotlib")) from error
+        with matplotlib.style.context("tinygrad_nn.training.pictures"):
+            return self._draw(Figure().subplots() if ax is None else ax)
 
-        ax = plt.figure().add_subplot() if ax is None else ax
+    def _draw(self, ax: Any) -> Any:
         ax.loglog(self.steps, self.central, "o-", ms=3, label="central difference")
         ax.loglog(self.steps, self.forward, "s-", ms=3, label="forward difference")
         best = int(np.nanargmin(np.where(self.central > 0, self.central, math.inf)))
@@ -38,8 +46,8 @@ class ErrorCurve:
             ax.loglog(left, low * at / left, "k:", lw=1, label="rounding: 1 / step")
             ax.loglog(right, low * (right / at) ** 2, "k--", lw=1, label="truncation: step²")
         if self.gap > 0:
-            ax.axhline(self.gap, color="tab:red", lw=1, label="the function's own derivative")
-        ax.set(xlabel="step", ylabel="error", title="a difference quotient's error against its step")
+            ax.axhline(self.gap, color="black", linestyle="-.", lw=1.2, label="the function's own derivative")
+        ax.set(xlabel="step", ylabel="error", title="A difference quotient's error against its step")
         ax.legend()
         return ax
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,19 @@ class NetworkCheck:
         )
 
 
-def check_network(network: DenseNetwork, X: Any, y: Any) -> NetworkCheck:
+def check_network(
+    network: DenseNetwork, X: Any, y: Any, counted: Callable[[Iterator[Any], int], Iterable[Any]] | None = None
+) -> NetworkCheck:
     """Return how the gradients of the binary cross entropy agree with central differences.
 
-    `X` is (m, inputs), `y` (m, 1) of 0s and 1s. Takes two forward passes a parameter.
+    `X` is (m, inputs), `y` (m, 1) of 0s and 1s. Takes two forward passes a parameter; `counted(results, total)` shows
+    how far it has come, and yields the results.
     """
     network.zero_grad()
     binary_cross_entropy_with_logits(network.logits(X), y).backward()
-    results = [result for name, p in network.named_parameters() for result in _coordinates(network, X, y, name, p)]
+    named = list(network.named_parameters())
+    found = (result for name, p in named for result in _coordinates(network, X, y, name, p))
+    results = list(found if counted is None else counted(found, sum(p.size for _, p in named)))
     network.zero_grad()
     resolved = [(error, where) for error, where, _, left in results if not left]
     worst, where = max(resolved, default=(float("nan"), "no coordinate"))

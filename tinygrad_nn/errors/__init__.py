@@ -495,12 +495,8 @@ def no_arrays(name: str) -> str:
     return f"the inputs to check {name!r} on hold no array; each is a tuple of arguments: write ((2, 3),) for one array"
 
 
-def needs_scipy(name: str) -> str:
-    return f"{name} takes its values from SciPy; install it with: {sys.executable} -m pip install scipy"
-
-
-def needs_hypothesis() -> str:
-    return f"the strategies of tg.testing need Hypothesis; install it with: {sys.executable} -m pip install hypothesis"
+def missing(what: str, package: str) -> str:
+    return f"{what}; install it with: {sys.executable} -m pip install {package}"
 
 
 def no_kinks(name: str) -> str:
@@ -684,11 +680,6 @@ def wrong_workers(workers: Any, exact: bool) -> str:
     if exact:
         return "workers= adds up in another order than one pass over the batch; leave out exact=True"
     return f"workers must be a whole number, at least 1, or None for no threads; got {workers!r}"
-
-
-def needs_threadpoolctl() -> str:
-    """Return what has to be installed for workers."""
-    return "workers= needs threadpoolctl, to let BLAS compute on one thread each: pip install threadpoolctl"
 
 
 def no_source(reasons: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.arrays import array_of
 from ..engine.operation import sample
-from ..errors import needs_scipy
+from ..errors import missing
 from ..tensor.declaring import PUBLIC, composite, elementwise, primitive
 from ..tensor.numpy_protocols import SCIPY_FUNCTIONS
 from .elementwise import quotient, sigmoid
@@ -28,7 +28,7 @@ def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
         import scipy.special
     except ImportError:
         if one is None:
-            raise ImportError(needs_scipy(name)) from None
+            raise ImportError(missing(f"{name} takes its values from SciPy", "scipy")) from None
         return np.asarray(np.frompyfunc(one, 1, 1)(x)).astype(dtype)
     y = getattr(scipy.special, name)(*before, x.astype(np.float32) if dtype.char == "e" else x)
     return np.asarray(y).astype(dtype)

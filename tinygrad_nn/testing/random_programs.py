@@ -23,7 +23,7 @@ from ..tensor.creation import as_tensor
 try:
     from hypothesis import strategies as st
 except ImportError as error:
-    raise ImportError(errors.needs_hypothesis()) from error
+    raise ImportError(errors.missing("the strategies of tg.testing need Hypothesis", "hypothesis")) from error
 
 Shapes = Sequence[tuple[int, ...]]
 Parameters = tuple[Any, ...] | None

@@ -20,7 +20,7 @@ try:
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as npst
 except ImportError as error:
-    raise ImportError(errors.needs_hypothesis()) from error
+    raise ImportError(errors.missing("the strategies of tg.testing need Hypothesis", "hypothesis")) from error
 
 Shape = tuple[int, ...]
 FLOATS = ("float64", "float32", "float16")

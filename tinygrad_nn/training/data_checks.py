@@ -6,9 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from .. import errors
 from ..engine.arrays import as_array
 from ..errors import DataError
 from ..nn.dense import DenseNetwork
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Raise TypeError or ValueError, naming the argument, if its value is no whole number or below `least`."""
+    wording = errors.whole_number(name, value, least)
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(wording)
+    if value < least:
+        raise ValueError(wording)
 
 
 def checked_samples(network: DenseNetwork, X: Any, y: Any, which: str = "") -> tuple[np.ndarray, np.ndarray]:

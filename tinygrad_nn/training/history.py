@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass, field
+from typing import Any
+
+from .plots import plot_history
 
 
 @dataclass
@@ -25,44 +26,35 @@ class History:
     def __len__(self) -> int:
         return len(self.cost)
 
+    def add(self, figures: tuple[float, float], validated: tuple[float, float] | None) -> None:
+        """Add an epoch's cost and accuracy, and those of the validation data where there is any."""
+        for entries, figure in zip((self.cost, self.accuracy), figures, strict=True):
+            entries.append(figure)
+        if validated is not None:
+            for entries, figure in zip((self.validation_cost, self.validation_accuracy), validated, strict=True):
+                entries.append(figure)
+
     def end_together(self) -> None:
         """Drop what an interrupted epoch has left in some of the lists only."""
         kept = min(len(self.cost), len(self.accuracy))
         for entries in (self.cost, self.accuracy, self.validation_cost, self.validation_accuracy):
             del entries[kept:]
 
+    def figures(self) -> dict[str, str]:
+        """Return the newest cost and accuracy as text, none before the first epoch and no accuracy of a regression."""
+        if not self.cost:
+            return {}
+        right = {} if math.isnan(self.accuracy[-1]) else {"accuracy": f"{self.accuracy[-1]:.4f}"}
+        return {"cost": f"{self.cost[-1]:.5f}"} | right
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw cost and accuracy by epoch, those of the validation data beside them; return the cost's Axes.
+
+        Into Axes that are given the cost alone is drawn, into a pair of them both. Needs matplotlib.
+        """
+        return plot_history(self, ax)
+
     def __repr__(self) -> str:
         if not self.cost:
             return "History of 0 epochs"
         return f"History of {len(self)} epochs: cost {self.cost[-1]:.6g}, accuracy {self.accuracy[-1]:.4g}"
-
-
-def shown(epochs: int, history: History, progress: bool) -> Iterator[int]:
-    """Yield the epochs' numbers, showing cost, accuracy and time left: by tqdm, or ten plain lines."""
-    if not progress:
-        yield from range(epochs)
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield from _printed(epochs, history)
-    else:
-        bar = tqdm(range(epochs), unit="epoch", mininterval=0.2)
-        shown = 0.0
-        for epoch in bar:
-            yield epoch
-            now = time.perf_counter()
-            if history.cost and (now - shown > 0.2 or epoch == epochs - 1):
-                shown = now
-                bar.set_postfix(cost=f"{history.cost[-1]:.5f}", accuracy=f"{history.accuracy[-1]:.4f}", refresh=False)
-
-
-def _printed(epochs: int, history: History) -> Iterator[int]:
-    """Yield the epochs' numbers, printing a line after each tenth of them."""
-    started = time.perf_counter()
-    for epoch in range(epochs):
-        yield epoch
-        if (epoch + 1) * 10 // epochs > epoch * 10 // epochs and history.cost:
-            left = (time.perf_counter() - started) * (epochs - epoch - 1) / (epoch + 1)
-            figures = f"cost {history.cost[-1]:.5f}, accuracy {history.accuracy[-1]:.4f}"
-            print(f"epoch {epoch + 1} of {epochs}: {figures}, {left:.0f} s left", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import time
@@ -20,10 +21,13 @@ from ..nn.dense import ACTIVATIONS, DenseNetwork
 from ..ops.fused import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from ..optim import SGD, Optimizer
 from ..tensor.handle import Tensor
-from .data_checks import checked_labels, checked_samples
-from .history import History, shown
+from .blas_threads import limited_blas, threads_for
+from .data_checks import check_count, checked_labels, checked_samples
+from .history import History
+from .progress import counted
 
 Loss = Callable[[Tensor, Any], Tensor]
+WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
 
 
 def accuracy(predictions: Any, labels: Any) -> float:
@@ -71,6 +75,7 @@ def train(
     optimizer: Optimizer | None = None,
     loss: Loss | None = None,
     compile: bool | None = None,
+    blas_threads: int | None = None,
 ) -> History:
     """Train the network in place and return the history, as it is so far if Ctrl-C ends it.
 
@@ -80,40 +85,44 @@ def train(
     their activation are computed from the logits. Plain gradient descent with
     `learning_rate` (default 0.01), unless an `optimizer` is given. `batch_size=None` takes all rows
     at once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`.
-    `on_epoch(epoch, history)` runs after each epoch's update. The step is compiled (see `tg.compile`) if
-    network, loss and optimiser are this library's own; `compile=True` does so with yours, whose Python then runs
-    only while it is traced. A step that can't be compiled is run as it is, with a warning that says why.
+    `on_epoch(epoch, history)` runs after each epoch's update.
+
+    The step is compiled (see `tg.compile`) if network, loss and optimiser are this library's own and at least
+    100 steps of a batch's size are to come, since compiling takes as long as that gains; `compile=True` does so
+    in any case, also with yours, whose Python then runs only while it is traced. A step that can't be compiled is
+    run as it is, with a warning that says why.
+
+    Where the products of a step are small, BLAS computes with one thread and gets its own number back afterwards,
+    if threadpoolctl is installed; `blas_threads=` or the environment variable TINYGRAD_NN_BLAS_THREADS sets another.
 
     Raises DataError before the first epoch, naming the row, for data that can't be learnt from, and
     DivergedError when the cost stops being finite: the last parameters with a finite cost are kept.
     """
-    _check_count("epochs", epochs, 0)
+    check_count("epochs", epochs, 0)
     if batch_size is not None:
-        _check_count("batch_size", batch_size, 1)
+        check_count("batch_size", batch_size, 1)
     run = _Run(network, loss, optimizer, learning_rate, compile)
     X, y = run.checked(X, y)
     held_out = None if validation is None else _held_out(run, validation)
+    rows = len(X) if batch_size is None else min(batch_size, len(X))
+    run.plan(len(X), rows, epochs)
     keep_memory_once()
     history, started = History(), time.perf_counter()
     generator = np.random.default_rng(shuffle_seed)
-    try:
-        for epoch in shown(epochs, history, progress):
-            validated = None if held_out is None else run.evaluate(*held_out)
-            cost, right = run.epoch(_batches(X, y, batch_size, generator), epoch)
-            history.cost.append(cost)
-            history.accuracy.append(right)
-            if validated is not None:
-                history.validation_cost.append(validated[0])
-                history.validation_accuracy.append(validated[1])
-            if on_epoch is not None:
-                on_epoch(epoch, history)
-    except KeyboardInterrupt:
-        history.end_together()
-        print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
-    else:
-        run.check_parameters(epochs)
-    finally:
-        history.seconds = time.perf_counter() - started
+    with limited_blas(blas_threads, threads_for(rows, run.parameters)):
+        try:
+            for epoch in counted(range(epochs), epochs, "epoch", history.figures) if progress else range(epochs):
+                validated = None if held_out is None else run.evaluate(*held_out)
+                history.add(run.epoch(_batches(X, y, batch_size, generator), epoch), validated)
+                if on_epoch is not None:
+                    on_epoch(epoch, history)
+        except KeyboardInterrupt:
+            history.end_together()
+            print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
+        else:
+            run.check_parameters(epochs)
+        finally:
+            history.seconds = time.perf_counter() - started
     return history
 
 
@@ -123,14 +132,6 @@ _ON_LOGITS: list[tuple[str, Any, Any]] = [
     ("sigmoid", binary_cross_entropy_with_logits, binary_cross_entropy_with_logits),
     ("softmax", cross_entropy, cross_entropy),
 ]
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    wording = errors.whole_number(name, value, least)
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(wording)
-    if value < least:
-        raise ValueError(wording)
 
 
 def _held_out(run: _Run, validation: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -215,18 +216,31 @@ class _Run(_Cost):
                 "the optimizer updates none of this network's parameters; make it from network.parameters()"
             )
         self.finite: list[np.ndarray] = [p.data for p in self.parameters]
-        compiler = import_module("..compiler.compiled", __package__)  # when used: it takes long
-        self.program = compiler.compile(self.update)
-        if compiled is None:
-            compiled = all(map(_is_ours, (type(network), type(self.optimizer), *([] if loss is None else [loss]))))
-        self.step = self.update_or_else if compiled else self.update
+        ours = all(map(_is_ours, (type(network), type(self.optimizer), *([] if loss is None else [loss]))))
+        never_or_always = math.inf if compiled is False or (compiled is None and not ours) else 0
+        self.steps_worth_compiling = WORTH_COMPILING if compiled is None and ours else never_or_always
+        self.by_program: set[int] = set()
+
+    @functools.cached_property
+    def program(self) -> Callable[[np.ndarray, np.ndarray], tuple[Tensor, Tensor]]:
+        """The update, compiled; the compiler is imported when it is used."""
+        compiler = import_module("..compiler.compiled", __package__)
+        compiled: Callable[[np.ndarray, np.ndarray], tuple[Tensor, Tensor]] = compiler.compile(self.update)
+        return compiled
+
+    def plan(self, rows: int, batch_size: int, epochs: int) -> None:
+        """Decide which batches are computed by a program: those of a size with enough steps to come."""
+        full, rest = divmod(rows, batch_size)
+        steps = {batch_size: full * epochs, rest: epochs}
+        self.by_program = {size for size, count in steps.items() if count >= self.steps_worth_compiling}
 
     def epoch(self, batches: Iterator[tuple[np.ndarray, np.ndarray]], epoch: int) -> tuple[float, float]:
         """Update once per batch; return the samples' mean cost and accuracy, each before its update."""
         costs, rights, sizes = [], [], []
         for X, y in batches:
             before = [p.data for p in self.parameters]
-            cost, scores = self.step(X, y)
+            step = self.update_or_else if len(X) in self.by_program else self.update
+            cost, scores = step(X, y)
             value = float(cost.item())
             if not math.isfinite(value):
                 self._diverged(f"the cost became {value} in epoch {epoch}")
@@ -250,12 +264,11 @@ class _Run(_Cost):
     def update_or_else(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
         """Make the step by a program; where none can be made of it, say why once, and go on without."""
         try:
-            found: tuple[Tensor, Tensor] = self.program(X, y)
+            return self.program(X, y)
         except CompileError as error:
             warnings.warn(errors.trained_eagerly(error), RuntimeWarning, stacklevel=4)
-            self.step = self.update
+            self.by_program = set()
             return self.update(X, y)
-        return found
 
     def check_parameters(self, epochs: int) -> None:
         """Undo an update that left numbers which are not finite: no later cost would tell of it."""

@@ -1,56 +1,102 @@
-"""Matplotlib pictures: each returns its Axes, takes `ax=`, and shows nothing by itself."""
+"""Pictures of data, of learning and of what was learnt: each returns its Axes, takes `ax=`, and shows nothing.
+
+Their style is `pictures.mplstyle`; Axes that are given keep the style that they were made in.
+"""
 
 from __future__ import annotations
 
 import pathlib
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import errors
+
+STYLE = "tinygrad_nn.training.pictures"
 _GRID_X, _GRID_Y, _GRID = (-1.5, 2.5), (-1.0, 2.0), 100
+_FRAMES, _FRAMES_PER_SECOND, _HELD = 60, 12, 24
 
 
-def install_line() -> str:
-    """Return the command that installs what the pictures need into this Python."""
-    return f"{sys.executable} -m pip install matplotlib"
-
-
-def _axes(ax: Any) -> Any:
-    if ax is not None:
-        return ax
+def _style() -> AbstractContextManager[None]:
+    """Return the body in which pictures have the library's style. Raises ImportError with the line that installs."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure
+        import matplotlib.style
     except ImportError as error:
-        raise ImportError(f"pictures need matplotlib; install it with: {install_line()}") from error
-    return Figure(figsize=(7, 5), layout="constrained").subplots()
+        raise ImportError(errors.missing("pictures need matplotlib", "matplotlib")) from error
+    style: AbstractContextManager[None] = matplotlib.style.context(STYLE)
+    return style
+
+
+def _axes(rows: int = 1, **options: Any) -> Any:
+    """Return new Axes, one above the other, in a figure that no window shows."""
+    from matplotlib.figure import Figure
+
+    return Figure().subplots(rows, **options)
 
 
 def plot_data(X: np.ndarray, y: np.ndarray, ax: Any = None) -> Any:
     """Return Axes with the points X (n, 2), coloured by their class y (n,)."""
-    ax = _axes(ax)
-    for label, colour in ((0, "#3b6ea8"), (1, "#c8553d")):
+    with _style():
+        ax = _axes() if ax is None else ax
+        _points(X, y, ax)
+        ax.set(title=f"Two moons: {len(X):,} points")
+    return ax
+
+
+def _points(X: np.ndarray, y: np.ndarray, ax: Any) -> None:
+    for label, marker in ((0, "o"), (1, "s")):
         chosen = X[np.ravel(y) == label]
-        ax.scatter(
-            chosen[:, 0], chosen[:, 1], s=26, c=colour, edgecolors="white", linewidths=0.8, label=f"class {label}"
-        )
-    ax.set(xlabel="x₁", ylabel="x₂", title=f"Two moons, {len(X)} points")
-    ax.legend(loc="upper right")
-    return ax
+        looks = {"s": 26, "color": f"C{label}", "edgecolors": "white", "linewidths": 0.7, "zorder": 3}
+        ax.scatter(*chosen.T, marker=marker, label=f"class {label}", **looks)
+    ax.set(xlabel="x₁", ylabel="x₂")
+    ax.legend(loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
 
 
-def plot_history(history: Any, ax: Any = None) -> Any:
-    """Return Axes with the cost (left) and the accuracy (right) of every epoch."""
-    ax = _axes(ax)
-    ax.plot(history.cost, color="#3b6ea8")
-    ax.set(xlabel="epoch", title="Learning curves")
-    ax.set_ylabel("cost", color="#3b6ea8")
-    right = ax.twinx()
-    right.plot(history.accuracy, color="#c8553d")
-    right.set_ylabel("training accuracy", color="#c8553d")
-    right.set_ylim(0, 1.02)
-    return ax
+def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> Any:
+    """Return the Axes of the cost, with the training's curve and the validation's; below are those of the accuracy.
+
+    Into Axes that are given the cost alone is drawn, into a pair of them both. Its axis is logarithmic where the
+    first or the last fifth of the epochs would look flat on a linear one. A regression has no accuracy.
+    `held_out` says what the validation data are.
+    """
+    panels = [("cost", history.cost, history.validation_cost)]
+    if np.isfinite(history.accuracy).any():
+        panels.append(("accuracy", history.accuracy, history.validation_accuracy))
+    with _style():
+        axes = np.ravel(_axes(len(panels), sharex=True) if ax is None else ax)
+        for own, (name, training, validation) in zip(axes, panels, strict=False):
+            _curves(own, name, training, validation, held_out)
+        axes[-1].set(xlabel="epoch")
+    return axes[0]
+
+
+def _curves(ax: Any, name: str, training: Sequence[float], validation: Sequence[float], held_out: str) -> None:
+    last = f": {training[-1]:.3g} in training" if len(training) else ""
+    ax.plot(training, label="training")
+    if len(validation):
+        ax.plot(validation, linestyle="--", label=held_out)
+        last += f", {validation[-1]:.3g} in {held_out}"
+        ax.legend()
+    if name == "cost" and _looks_flat(training):
+        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+        ax.set(yscale="log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set(ylabel=name, title=f"{name.capitalize()}{last}")
+
+
+def _looks_flat(curve: Sequence[float]) -> bool:
+    """Return whether a positive curve's first or last fifth spans less than a twentieth of its height."""
+    values = np.asarray(curve)
+    if len(values) < 10 or not np.isfinite(values).all() or values.min() <= 0:
+        return False
+    ends = values[: len(values) // 5], values[-len(values) // 5 :]
+    return any(np.ptp(end) < np.ptp(values) / 20 for end in ends)
 
 
 def probability_grid(predict: Callable[[np.ndarray], Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,42 +107,85 @@ def probability_grid(predict: Callable[[np.ndarray], Any]) -> tuple[np.ndarray, 
 
 
 def plot_boundary(
-    predict: Callable[[np.ndarray], Any], X: np.ndarray, y: np.ndarray, ax: Any = None, title: str = "Decision boundary"
+    predict: Callable[[np.ndarray], Any], X: np.ndarray, y: np.ndarray, ax: Any = None, title: str | None = None
 ) -> Any:
-    """Return Axes with the probability as filled contours, its 0.5 line, and the points on top.
+    """Return Axes with the probability as filled contours, its 0.5 line, and the points on top, wrong ones ringed.
 
-    `predict` maps points (n, 2) to the probability of class 1, (n,) or (n, 1).
+    `predict` maps points (n, 2) to the probability of class 1, (n,) or (n, 1). The title says how many are right.
     """
-    ax = _axes(ax)
-    grid = probability_grid(predict)
-    filled = ax.contourf(*grid, levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.5)
-    ax.contour(*grid, levels=[0.5], colors="black", linewidths=1.5)
-    plot_data(X, y, ax)
-    if ax.figure is not None and not any(a.get_label() == "<colorbar>" for a in ax.figure.axes):
-        ax.figure.colorbar(filled, ax=ax, label="probability of class 1", ticks=[0, 0.25, 0.5, 0.75, 1])
-    ax.set(xlim=_GRID_X, ylim=_GRID_Y, title=title)
+    wrong = (np.ravel(predict(X)) > 0.5) != (np.ravel(y) > 0.5)
+    with _style():
+        ax = _axes() if ax is None else ax
+        _boundary(probability_grid(predict), X, y, wrong, ax)
+        ax.set(title=title or f"{1 - wrong.mean():.0%} of {len(X):,} test points right")
     return ax
+
+
+def _boundary(grid: Any, X: np.ndarray, y: np.ndarray, wrong: np.ndarray, ax: Any) -> None:
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+    pale = [0.6 * np.array(to_rgb(colour)) + 0.4 for colour in ("C0", "white", "C1")]
+    classes = LinearSegmentedColormap.from_list("classes", pale)
+    filled = ax.contourf(*grid, levels=np.linspace(0, 1, 21), cmap=classes)
+    ax.contour(*grid, levels=[0.5], colors="#333333", linewidths=1.5)
+    rings = {"s": 130, "facecolors": "none", "edgecolors": "black", "linewidths": 1.6, "zorder": 4}
+    if wrong.any():
+        ax.scatter(*X[wrong].T, label=f"wrong: {wrong.sum()}", **rings)
+    _points(X, y, ax)
+    if not any(other.get_label() == "<colorbar>" for other in ax.figure.axes):
+        ax.figure.colorbar(filled, ax=ax, label="probability of class 1", ticks=[0, 0.25, 0.5, 0.75, 1])
+    ax.set(xlim=_GRID_X, ylim=_GRID_Y)
 
 
 def save(ax: Any, path: pathlib.Path) -> pathlib.Path:
     """Write the figure that the Axes belong to, and return the path."""
-    ax.figure.savefig(path, dpi=120)
+    ax.figure.savefig(path)
     return path
 
 
-def save_animation(
-    frames: Sequence[tuple[int, np.ndarray]], X: np.ndarray, y: np.ndarray, path: pathlib.Path
-) -> pathlib.Path:
-    """Write a GIF of the boundary while it is learnt; frames are (epoch, probability grid (100, 100))."""
-    ax = _axes(None)
-    from matplotlib.animation import FuncAnimation, PillowWriter
+class Frame(NamedTuple):
+    """The boundary after an epoch's update: the probability on the grid (100, 100), and at the test points (n,)."""
 
-    def draw(frame: tuple[int, np.ndarray]) -> list[Any]:
-        epoch, grid = frame
-        ax.clear()
-        plot_boundary(lambda _: grid, X, y, ax, title=f"epoch {epoch}")
-        return []
+    epoch: int
+    grid: np.ndarray
+    at_points: np.ndarray
 
-    animation = FuncAnimation(ax.figure, draw, frames=list(frames), init_func=lambda: [], blit=False)
-    animation.save(path, writer=PillowWriter(fps=12), dpi=70)
+
+def frame(epoch: int, predict: Callable[[np.ndarray], Any], X: np.ndarray) -> Frame:
+    """Return what an animation needs of the network as it is now."""
+    grid = probability_grid(predict)[2].astype(np.float32)
+    return Frame(epoch, grid, np.ravel(predict(X)))
+
+
+def worth_showing(frames: Sequence[Frame], cost: Sequence[float]) -> list[Frame]:
+    """Return at most 60 frames: from where the cost has fallen by a hundredth of all that it falls, to the last."""
+    fallen = cost[0] - np.array([cost[min(each.epoch, len(cost) - 1)] for each in frames])
+    first = max(int(np.argmax(fallen > fallen.max() / 100)) - 1, 0)
+    shown = np.unique(np.linspace(first, len(frames) - 1, _FRAMES).round().astype(int))
+    return [frames[i] for i in shown]
+
+
+def save_animation(frames: Sequence[Frame], history: Any, X: np.ndarray, y: np.ndarray, path: pathlib.Path) -> Any:
+    """Write a GIF of the boundary while it is learnt, which holds its last frame, and return the path.
+
+    X (n, 2) and y (n,) are the test points; each title says the epoch, the cost before its update and how many
+    test points are right after it.
+    """
+    shown = worth_showing(frames, history.cost)
+    with _style():
+        ax = _axes()
+        from matplotlib.animation import FuncAnimation, PillowWriter
+
+        def draw(each: Frame) -> list[Any]:
+            x, rows, _ = probability_grid(lambda points: np.zeros(len(points)))
+            wrong = (each.at_points > 0.5) != (np.ravel(y) > 0.5)
+            ax.clear()
+            _boundary((x, rows, each.grid), X, y, wrong, ax)
+            cost = history.cost[each.epoch]
+            ax.set(title=f"epoch {each.epoch + 1:,}: cost {cost:.4f}, test accuracy {1 - wrong.mean():.2f}")
+            return []
+
+        held = [*shown, *[shown[-1]] * _HELD]
+        animation = FuncAnimation(ax.figure, draw, frames=held, init_func=lambda: [], blit=False)
+        animation.save(path, writer=PillowWriter(fps=_FRAMES_PER_SECOND), dpi=70)
     return path

@@ -136,6 +136,6 @@ def _limits() -> Callable[[], AbstractContextManager[Any]]:
     try:
         from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
     except ImportError as error:
-        raise ImportError(errors.needs_threadpoolctl()) from error
+        raise ImportError(errors.missing("workers= sets BLAS's threads by threadpoolctl", "threadpoolctl")) from error
     controller = ThreadpoolController()
     return lambda: controller.limit(limits=1, user_api="blas")
