@@ -240,7 +240,7 @@ def test_numbers_of_repetitions_beyond_the_bound() -> None:
     f = tg.compile(repeated, exact=True)
     for n in range(8):
         assert same(f(X, n), repeated(X, n))
-    with pytest.warns(RuntimeWarning, match=r"8 programs.*test_compile_functions\.py:\d+") as caught:
+    with pytest.warns(RuntimeWarning, match=r"8 programs.*test_functions\.py:\d+") as caught:
         assert same(f(X, 8), repeated(X, 8))
     for n in range(12):
         assert same(f(X, n), repeated(X, n))

@@ -133,7 +133,7 @@ def test_a_guard_that_fails_is_the_reason_for_the_next_program() -> None:
     f(X, 0.5)
     assert f.report().guards == 1
     _, second = f.report().programs
-    assert re.fullmatch(r"the program before does not hold: .*test_compile_report.py:\d+, in halved", second.reason)
+    assert re.fullmatch(r"the program before does not hold: .*test_report.py:\d+, in halved", second.reason)
     assert second.arguments == "float64 (3, 4), float"
 
 

@@ -104,7 +104,7 @@ def test_entries_are_picked_from_rows_only_where_places_are_judged() -> None:
     def picked(X: Any, places: Any) -> Any:
         return tg.as_tensor(X).reshape(-1)[starts + places].sum()
 
-    with pytest.raises(CompileError, match=r"np.reshape at .*test_compile_workers\.py.* couples the samples"):
+    with pytest.raises(CompileError, match=r"np.reshape at .*test_workers\.py.* couples the samples"):
         tg.compile(picked, workers=2)(batch(rows=40)[0], np.zeros(40, int))
 
 
@@ -131,7 +131,7 @@ def test_what_all_samples_have_in_common_is_not_cut() -> None:
     ],
 )
 def test_what_couples_samples_is_named(function: Any, name: str) -> None:
-    with pytest.raises(CompileError, match=rf"{name} at .*test_compile_workers\.py.* couples the samples"):
+    with pytest.raises(CompileError, match=rf"{name} at .*test_workers\.py.* couples the samples"):
         tg.compile(function, workers=2)(batch(rows=40)[0])
 
 
