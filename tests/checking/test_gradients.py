@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import pathlib
 import re
-import runpy
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from article import by_hand
 from gradcheck_corpus import CORPUS, Entry, Ours, Planted, array, drawn, function_for, single
 
 import tinygrad_nn as tg
@@ -19,7 +17,6 @@ from tinygrad_nn.checking.report import GradientReport
 from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.errors import DtypeError, GradientCheckError
 
-by_hand: Any = SimpleNamespace(**runpy.run_path(str(pathlib.Path(__file__).parents[1] / "examples" / "by_hand.py")))
 OURS = Ours()
 x3 = array(0.7, -1.2, 2.1)
 WRONG = Planted("wrong_tanh", lambda xp, x: xp.tanh(x), (lambda xp, g, y, x: g,))
@@ -181,7 +178,7 @@ def test_a_wrong_forward_mode_is_blamed(mode: str, monkeypatch: pytest.MonkeyPat
     inputs = drawn(4, 3), drawn(2, 3), drawn(2)
     report = tg.gradcheck(lambda x, w, b: tg.sum(tg.tanh(tg.linear(x, w, b))), *inputs, mode=mode)
     assert (report.verdict, report.culprit) == ("BUG", "linear")
-    assert "the forward mode of operation 'linear', called at test_gradcheck.py" in str(report)
+    assert "the forward mode of operation 'linear', called at test_gradients.py" in str(report)
     assert tg.gradcheck(lambda x, w, b: tg.sum(tg.linear(x, w, b)), *inputs, mode="reverse")
 
 

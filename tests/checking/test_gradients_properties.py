@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import SMOOTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_operations import SMOOTH
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import Rule

@@ -11,6 +11,7 @@ import hypothesis.extra.numpy as npst
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from entries import numbers
 from hypothesis import assume, given
 
 import tinygrad_nn as tg
@@ -21,11 +22,6 @@ from tinygrad_nn.testing import check_agreement as check
 Array = Any
 BINARY = [n for n, op in OPERATIONS.items() if op.pointwise and len(op.arguments) == 2 and None not in op.rules]
 FUNCTIONS = {name: getattr(tg, name) for name in BINARY}
-
-
-def numbers() -> np.random.Generator:
-    """Return the generator of the entries; what Hypothesis draws are shapes, axes and indices."""
-    return np.random.default_rng(7)
 
 
 # ---- broadcasting ----

@@ -17,7 +17,8 @@ from typing import Any
 import by_loops
 import numpy as np
 import pytest
-from references import FUNCTIONS, REFERENCES, function_of, of_symmetric_part, reads_a_triangle
+from cases import CASES, NAMES, SMOOTH, cases_of
+from references import FUNCTIONS, REFERENCES, function_of
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS, sample
@@ -34,19 +35,6 @@ BEHIND = {
 WITHOUT_GRADIENT = {"eig", "eigvals"}
 
 AXES = {"axis", "axes", "axis1", "axis2", "source", "destination"}
-
-
-def cases_of(name: str, samples: Iterable[Any] | None = None) -> list[Case]:
-    """Return an operation's cases, which know its values: what NumPy says, or an independent formula."""
-    function = function_of(name)
-    reference = None if numpy_functions(function) else REFERENCES.get(name)
-    found = tg.testing.cases_of(function, samples, reference)
-    return [replace(case, call=of_symmetric_part(case.call)) if reads_a_triangle(case) else case for case in found]
-
-
-NAMES = [*OPERATIONS, *COMPOSITES]
-CASES = {name: cases_of(name) for name in NAMES}
-SMOOTH = [case for cases in CASES.values() for case in cases if case.differentiable]
 OF_CALLS = {"keywords", "counted arguments", "errors"}
 OF_VALUES = {
     "value", "spellings", "no rule", "float32", "float16", "longdouble",

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from article import MODERATE, Case, by_hand, cases, layers
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_article import MODERATE, Case, by_hand, cases, layers
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import BackpropError, DisconnectedError, GradientError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import os
 import random
 import subprocess
 import sys
@@ -13,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from orders import DEEP, EVERY, answer, moved, orders
 from same_bits import same_bits
-from test_compile_operations import EVERY, answer, moved, orders
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS
@@ -22,7 +21,6 @@ from tinygrad_nn.errors import CompileError
 from tinygrad_nn.tensor.declaring import primitive
 from tinygrad_nn.testing import Case
 
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 CHOSEN = EVERY if DEEP else random.Random(11).sample(EVERY, len(EVERY) // 3)
 BY_NAME: dict[str, list[Case]] = {}
 for _case in CHOSEN:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_compile_operations import DEEP, EVERY, orders
-from test_explain import agree, leaves, run
+from listings import agree, leaves, run
+from orders import DEEP, EVERY, orders
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import CompileError

@@ -10,9 +10,9 @@ import hypothesis.extra.numpy as npst
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from entries import numbers
 from hypothesis import given
 from slopes import derivative, leaf
-from test_broadcasting_properties import numbers
 
 import tinygrad_nn as tg
 from tinygrad_nn.ops.numpy.quantiles import _ALPHA_BETA, _STEPPED
