@@ -1,0 +1,25 @@
+"""A small network, data for it, and data spoilt in one row."""
+
+from typing import Any
+
+import numpy as np
+from article import layers
+
+import tinygrad_nn as tg
+
+
+def small(activation: str = "sigmoid", outputs: int = 1, dtype: Any = np.float64) -> tg.nn.DenseNetwork:
+    return tg.nn.DenseNetwork(layers([2, 5, outputs], ["tanh", activation]), seed=4, dtype=dtype)
+
+
+def data(m: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    return tg.data.make_moons(m, 0.2, seed)
+
+
+def spoilt(array: np.ndarray, row: int, value: float) -> np.ndarray:
+    array = array.astype(float)
+    array[row] = value
+    return array
+
+
+ROWS, LABELS = data(6)
