@@ -23,3 +23,9 @@ def spoilt(array: np.ndarray, row: int, value: float) -> np.ndarray:
 
 
 ROWS, LABELS = data(6)
+LAYERS = [{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}]
+
+
+def problem(dtype: Any = np.float64) -> tuple[tg.DenseNetwork, Any, Any]:
+    X, y = tg.data.make_moons(30, seed=4)
+    return tg.DenseNetwork(LAYERS, seed=1, dtype=dtype), X, y

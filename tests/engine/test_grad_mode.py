@@ -488,3 +488,18 @@ def test_a_task_inherits_the_switch_of_the_task_that_started_it() -> None:
         return await inside, in_worker
 
     assert asyncio.run(main()) == (False, False)
+
+
+def test_an_error_thrown_into_a_decorated_async_generator_reaches_it() -> None:
+    @tg.no_grad()
+    async def numbers() -> AsyncIterator[str]:
+        try:
+            yield "first"
+        except ValueError:
+            yield "caught"
+
+    async def consume() -> list[str]:
+        generator: Any = numbers()
+        return [await anext(generator), await generator.athrow(ValueError("x"))]
+
+    assert asyncio.run(consume()) == ["first", "caught"]
