@@ -1,4 +1,4 @@
-"""A small network, data for it, and data spoilt in one row."""
+"""Small networks, data for them, and data spoilt in one row."""
 
 from typing import Any
 
@@ -29,3 +29,9 @@ LAYERS = [{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}]
 def problem(dtype: Any = np.float64) -> tuple[tg.DenseNetwork, Any, Any]:
     X, y = tg.data.make_moons(30, seed=4)
     return tg.DenseNetwork(LAYERS, seed=1, dtype=dtype), X, y
+
+
+SMALL = [
+    {"input_dim": 2, "output_dim": 5, "activation": "relu"},
+    {"input_dim": 5, "output_dim": 1, "activation": "sigmoid"},
+]
