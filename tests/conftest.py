@@ -1,5 +1,7 @@
 """Hypothesis profiles: quick and derandomised by default, deep by HYPOTHESIS_PROFILE=deep.
 
+Two rings: `pytest` runs what is quick, `pytest -m slow` what takes seconds and the cases outside samples,
+`pytest -m ""` all.
 One BLAS thread: on a busy machine two wait for each other, many times longer than they work.
 """
 
@@ -7,12 +9,16 @@ import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from article import Experiment
 
 settings.register_profile(
     "quick", max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -23,13 +29,30 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 TESTS = Path(__file__).parent
 # Measuring coverage takes these twice their time, and finds nothing in them that the others do not reach.
 UNMEASURED = {
-    TESTS / path
-    for path in (
-        "test_article.py", "checking/test_gradients_properties.py", "compiler/test_programs.py",
-        "engine/test_reverse.py", "ops/numpy/test_ordering.py", "ops/test_broadcasting.py", "ops/test_counterparts.py",
-        "ops/test_drawn_operations.py", "ops/test_operations.py", "ops/test_shaping.py",
-    )
-}  # fmt: skip
+    TESTS / folder / f"test_{name}.py"
+    for folder, names in {
+        "": "article",
+        "checking": "gradients_properties",
+        "compiler": "programs",
+        "engine": "allocator create_graph hooks long_graphs memory node retained_graphs reverse",
+        "nn": "dense",
+        "ops": "broadcasting counterparts drawn_operations operations shaping",
+        "ops/numpy": "ordering",
+        "optim": "adam optimizer sgd",
+        "training": "data_checks history loop",
+        "transforms": "grad",
+    }.items()
+    for name in names.split()
+}
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
+    """Return the article's experiment, which is run once, whatever the number of processes that run the tests."""
+    from article import Experiment  # imported later than coverage begins
+
+    own = tmp_path_factory.getbasetemp()
+    return Experiment(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.hookimpl(wrapper=True)

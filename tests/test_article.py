@@ -177,11 +177,7 @@ def test_the_default_seed_is_the_articles() -> None:
     assert network.values["W1"].data[0, 0] == np.random.RandomState(99).randn() * 0.1
 
 
-@pytest.fixture(scope="module")
-def experiment() -> Experiment:
-    return Experiment()
-
-
+@pytest.mark.slow
 def test_the_experiment_runs_as_published(experiment: Experiment) -> None:
     history = experiment.history
     assert len(history) == len(history.cost) == len(history.accuracy) == 10_000
@@ -222,16 +218,6 @@ def test_training_in_long_doubles_keeps_their_digits() -> None:
     trained = by_hand.train(case.X, case.Y, case.parameters, by_hand.EXPERIMENT, 5, 0.01)[0]
     assert all(distance(p.data, trained[n].reshape(p.shape)) <= 1e-17 for n, p in network.named_parameters())
     assert type(history.cost[0]) is float
-
-
-def test_labels_may_be_a_column(experiment: Experiment) -> None:
-    network = tg.nn.DenseNetwork(by_hand.EXPERIMENT, seed=2)
-    column = experiment.y_train.reshape(-1, 1)
-    history = tg.train(network, experiment.X_train, column, 3, 0.01, progress=False)
-    assert history.cost == experiment.history.cost[:3]
-    assert tg.evaluate(network, experiment.X_test, experiment.y_test) == tg.evaluate(
-        network, experiment.X_test, experiment.y_test.reshape(-1, 1)
-    )
 
 
 # What the article says about networks.

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from article import Experiment, by_hand
 from small import LABELS, ROWS, small, spoilt
 
 import tinygrad_nn as tg
@@ -64,3 +65,14 @@ def test_labels_may_be_booleans_or_soft() -> None:
     assert tg.train(small(), ROWS, LABELS.astype(bool), 3, 0.1, progress=False).cost == hard.cost
     soft = tg.train(small(), ROWS, np.full(6, 0.5), 300, 0.5, progress=False)
     assert soft.cost[-1] == pytest.approx(np.log(2), abs=1e-3)
+
+
+@pytest.mark.slow
+def test_labels_may_be_a_column(experiment: Experiment) -> None:
+    network = tg.nn.DenseNetwork(by_hand.EXPERIMENT, seed=2)
+    column = experiment.y_train.reshape(-1, 1)
+    history = tg.train(network, experiment.X_train, column, 3, 0.01, progress=False)
+    assert history.cost == experiment.history.cost[:3]
+    assert tg.evaluate(network, experiment.X_test, experiment.y_test) == tg.evaluate(
+        network, experiment.X_test, experiment.y_test.reshape(-1, 1)
+    )
