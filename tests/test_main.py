@@ -18,6 +18,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "ARCHITECTURE", SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_quick_run_prints_the_report_and_writes_the_pictures(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
@@ -38,6 +39,7 @@ def test_a_quick_run_prints_the_report_and_writes_the_pictures(
     }
 
 
+@pytest.mark.slow
 def test_the_experiment_s_costs_stand_beside_the_article_s(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

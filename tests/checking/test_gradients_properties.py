@@ -26,6 +26,7 @@ EXAMPLES = settings().max_examples
 DEEP = EXAMPLES >= 2000
 
 
+@pytest.mark.slow
 @given(programs())
 @settings(max_examples=10_000 if DEEP else EXAMPLES)
 def test_right_programs_are_never_called_wrong(program: Program) -> None:
@@ -52,6 +53,7 @@ BENT: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 @given(st.data(), st.sampled_from(["float64", "float32"]))
 def test_right_networks_on_their_kinks_are_never_called_wrong(data: st.DataObject, dtype: str) -> None:
     """Whole numbers and no biases: kinks and ties are met all the time, many of them at once."""
@@ -183,6 +185,7 @@ def gradients(function: Callable[..., Any], inputs: list[np.ndarray]) -> list[np
     return [np.zeros(x.shape) if g is None else g.data for g, x in zip(found, inputs, strict=True)]
 
 
+@pytest.mark.slow
 def test_assert_gradients_misses_no_mutated_rule() -> None:
     inputs = [np.random.default_rng(1).uniform(0.5, 1.5, shape) for shape in ((2, 3), (3, 2), (2,))]
 

@@ -1,24 +1,19 @@
 """Every operation, on every sample: its value, gradient and second derivative, compiled, are what they are eagerly.
 
-The quick profile takes a third of the cases, drawn once; the deep one takes all.
+The quick ring takes a third of the cases, the slow one the rest.
 """
 
 from __future__ import annotations
 
-import random
-
 import pytest
-from orders import DEEP, EVERY, answer, moved, orders
+from orders import EVERY, answer, moved, orders
+from rings import sampled_by_name
 from same_bits import same
 
 import tinygrad_nn as tg
 from tinygrad_nn.testing import Case
 
 SINGULAR = {"matrix_norm", "nanstd", "norm", "std", "vector_norm"}  # 0 * inf: each call runs the function itself
-CHOSEN = EVERY if DEEP else random.Random(5).sample(EVERY, len(EVERY) // 3)
-BY_NAME: dict[str, list[Case]] = {}
-for _case in CHOSEN:
-    BY_NAME.setdefault(_case.name, []).append(_case)
 
 
 def wrong_orders(case: Case) -> list[str]:
@@ -36,6 +31,6 @@ def wrong_orders(case: Case) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-def test_compiled_equals_eager(name: str) -> None:
-    assert [wrong for case in BY_NAME[name] for wrong in wrong_orders(case)] == []
+@pytest.mark.parametrize("cases", sampled_by_name(EVERY, share=3, seed=5))
+def test_compiled_equals_eager(cases: list[Case]) -> None:
+    assert [wrong for case in cases for wrong in wrong_orders(case)] == []

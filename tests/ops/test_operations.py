@@ -7,7 +7,6 @@ that the samples cover what they must, and that the checks can fail.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 from cases import CASES, NAMES, SMOOTH, cases_of
 from references import FUNCTIONS, REFERENCES, function_of
+from rings import sampled
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS, sample
@@ -405,7 +405,7 @@ EQUIVALENT = {
 RULED = [name for name, op in OPERATIONS.items() if op.differentiable]
 
 
-@pytest.mark.parametrize("name", RULED if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else RULED[::6])
+@pytest.mark.parametrize("name", sampled(RULED, share=6, seed=3))
 def test_every_mutated_rule_is_noticed(name: str) -> None:
     cases = [case for case in cases_of(name) if case.differentiable]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from orders import DEEP, EVERY, answer, moved, orders
+from rings import sampled_by_name
 from same_bits import same_bits
 
 import tinygrad_nn as tg
@@ -20,11 +20,6 @@ from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.errors import CompileError
 from tinygrad_nn.tensor.declaring import primitive
 from tinygrad_nn.testing import Case
-
-CHOSEN = EVERY if DEEP else random.Random(11).sample(EVERY, len(EVERY) // 3)
-BY_NAME: dict[str, list[Case]] = {}
-for _case in CHOSEN:
-    BY_NAME.setdefault(_case.name, []).append(_case)
 
 
 def imported(name: str, *args: Any) -> Any:
@@ -80,9 +75,9 @@ def differences(case: Case, folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-def test_every_operation_runs_alone(name: str, tmp_path: Path) -> None:
-    assert [wrong for case in BY_NAME[name] for wrong in differences(case, tmp_path)] == []
+@pytest.mark.parametrize("cases", sampled_by_name(EVERY, share=3, seed=11))
+def test_every_operation_runs_alone(cases: list[Case], tmp_path: Path) -> None:
+    assert [wrong for case in cases for wrong in differences(case, tmp_path)] == []
 
 
 # ---- a training step ----

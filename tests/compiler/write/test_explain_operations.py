@@ -1,27 +1,25 @@
 """The text of every operation, and of its derivatives, computes on its own what the function does.
 
-The quick profile takes a twentieth of the cases, drawn once; the deep one takes all.
+The quick ring takes a twentieth of the cases, the slow one the rest.
 """
 
 from __future__ import annotations
 
-import random
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from listings import agree, leaves, run
-from orders import DEEP, EVERY, orders
+from orders import EVERY, orders
+from rings import sampled
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import CompileError
 from tinygrad_nn.testing import Case
 
-CHOSEN = EVERY if DEEP else random.Random(8).sample(EVERY, len(EVERY) // 20)
 
-
-@pytest.mark.parametrize("case", CHOSEN, ids=str)
+@pytest.mark.parametrize("case", sampled(EVERY, share=20, seed=8))
 def test_the_text_computes_what_the_function_does(case: Case) -> None:
     for function in orders(case).values():
         compiled = tg.compile(function)
