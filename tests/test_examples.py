@@ -143,6 +143,7 @@ def test_fit_by_lbfgs_names_scipy_where_it_is_missing(tmp_path: pathlib.Path) ->
     assert done.stderr.strip() == "L-BFGS comes with SciPy: python -m pip install scipy"
 
 
+@pytest.mark.slow
 def test_david_vs_goliath(tmp_path: pathlib.Path) -> None:
     printed = run(EXAMPLES / "david_vs_goliath.py", "--quick", "--output", "both.png", folder=tmp_path)
     published, equal = printed.split("On equal terms")

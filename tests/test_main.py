@@ -8,19 +8,13 @@ import subprocess
 import sys
 from typing import Any
 
-import numpy as np
 import pytest
+from small import SMALL
 
 import tinygrad_nn as tg
 from tinygrad_nn import __main__ as program
-from tinygrad_nn.checking import network as checking
 from tinygrad_nn.testing import planted_rule
-from tinygrad_nn.training import experiment, plots
-
-SMALL = [
-    {"input_dim": 2, "output_dim": 5, "activation": "relu"},
-    {"input_dim": 5, "output_dim": 1, "activation": "sigmoid"},
-]
+from tinygrad_nn.training import experiment
 
 
 @pytest.fixture
@@ -30,6 +24,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiment, "ARCHITECTURE", SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_quick_run_prints_the_report_and_writes_the_pictures(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
@@ -50,6 +45,7 @@ def test_a_quick_run_prints_the_report_and_writes_the_pictures(
     }
 
 
+@pytest.mark.slow
 def test_the_experiment_s_costs_stand_beside_the_article_s(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,70 +112,6 @@ def test_an_output_that_may_not_be_written_to_is_refused(
         program.main(["--output", str(tmp_path)])
     assert stopped.value.code == 2
     assert f"--output {tmp_path} can't be written to: Permission denied" in capsys.readouterr().err
-
-
-def network_with_data() -> tuple[tg.DenseNetwork, Any, Any]:
-    X, y = tg.data.make_moons(60, seed=1)
-    return tg.DenseNetwork(SMALL, seed=5), X, y.reshape(-1, 1).astype(float)
-
-
-def test_the_check_looks_at_every_parameter_and_leaves_them_alone() -> None:
-    network, X, y = network_with_data()
-    before = network.state_dict()
-    check = checking.check_network(network, X, y)
-    assert check
-    assert check.parameters == 21
-    assert check.worst < 1e-6
-    for name, value in network.state_dict().items():
-        np.testing.assert_array_equal(value, before[name])
-    assert all(p.grad is None for p in network.parameters())
-
-
-def test_differences_across_a_kink_are_counted_and_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, X, y = network_with_data()
-    monkeypatch.setattr(checking, "STEPS", (0.5, 1e-5))
-    check = checking.check_network(network, X, y)
-    assert check.straddling > 1
-    assert check.unresolved == 0
-    assert not check.ok  # more than 1 % straddled
-    assert str(check).endswith(f"; measured again for straddling a kink: {check.straddling}, in vain: 0")
-    tg.binary_cross_entropy_with_logits(network.logits(X), y).backward()
-    (W1,) = (p for name, p in network.named_parameters() if name == "W1")
-    again = [error for error, _, straddled, _ in checking._coordinates(network, X, y, "W1", W1) if straddled]
-    assert again
-    assert max(again) < 1e-6
-    monkeypatch.setattr(checking, "STEPS", (0.5,))
-    assert checking.check_network(network, X, y).unresolved == check.straddling
-
-
-def test_one_wrong_coordinate_is_named() -> None:
-    network, X, y = network_with_data()
-    with planted_rule(tg.linear, "bias", lambda g: g * np.where(np.arange(g.shape[-1]) == 3, 1.001, 1)):
-        check = checking.check_network(network, X, y)
-    assert not check.ok
-    assert check.where == "b1[3]"
-
-
-def test_plots_return_their_axes_and_draw_into_given_ones() -> None:
-    figure = pytest.importorskip("matplotlib.figure").Figure()
-    X, y = tg.data.make_moons(40)
-    ax = figure.subplots()
-    assert plots.plot_data(X, y, ax) is ax
-    assert len(ax.collections) == 2
-    history = tg.History(cost=[0.7, 0.5], accuracy=[0.5, 0.8])
-    np.testing.assert_array_equal(plots.plot_history(history).lines[0].get_ydata(), history.cost)
-    boundary = plots.plot_boundary(lambda points: points[:, 0] > 0, X, y)
-    assert boundary.get_xlim() == (-1.5, 2.5)
-    assert boundary.get_ylim() == (-1.0, 2.0)
-    x, rows, grid = plots.probability_grid(lambda points: points[:, 0] + 10 * points[:, 1])
-    assert grid.shape == (100, 100)
-    np.testing.assert_allclose(grid[7, 3], x[3] + 10 * rows[7])
-
-
-def test_a_picture_without_matplotlib_names_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match="-m pip install matplotlib"):
-        plots.plot_history(tg.History(cost=[1.0], accuracy=[0.5]))
 
 
 def run_program(*arguments: str, columns: int = 80, head: int | None = None) -> tuple[int, str, str]:

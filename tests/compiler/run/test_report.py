@@ -1,0 +1,251 @@
+"""What a compiled function says of its programs: counts, bytes and flops known by hand, and that looking changes
+nothing. No time is asserted.
+"""
+
+import re
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import CompileError
+
+X, W = np.linspace(-1, 1, 12).reshape(3, 4), np.linspace(1, 2, 8).reshape(4, 2)
+
+
+def positive_part(X: Any, W: Any) -> Any:
+    return np.maximum(tg.as_tensor(X) @ W, 0).sum()
+
+
+def trained() -> tuple[list[tg.Tensor], Any, Any, np.ndarray, np.ndarray]:
+    """Return parameters, their optimiser, a step that trains them by momentum, and its data."""
+    w, b = tg.tensor(W, requires_grad=True), tg.tensor(W[0], requires_grad=True)
+    optimizer = tg.optim.SGD([w, b], lr=0.1, momentum=0.9)
+
+    def step(x: Any, y: Any) -> Any:
+        loss = ((x @ w + b - y) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return [w, b], optimizer, tg.compile(step), X, X[:, :2]
+
+
+def test_counts_bytes_and_flops_by_hand() -> None:
+    f = tg.compile(positive_part)
+    f(X, W)
+    report = f.report()
+    assert report.name == "positive_part"
+    assert {name.replace("dot", "matmul"): n for name, n in report.calls.items()} == {
+        "np.matmul": 1, "np.maximum": 1, "np.add.reduce": 1,
+    }  # fmt: skip
+    assert (report.lines, report.guards) == (3, 0)
+    # A product reads 12 + 8 numbers and writes 6, the maximum reads and writes 6, the sum reads 6; 8 bytes each.
+    assert (report.read, report.written) == (8 * (20 + 6 + 6), 8 * (6 + 6))
+    assert report.flops == 2 * 3 * 2 * 4 + 6 + 6
+    assert report.uncounted == ()
+
+
+def test_bytes_follow_the_dtype_and_flops_do_not() -> None:
+    f, g = tg.compile(positive_part), tg.compile(positive_part)
+    f(X, W)
+    g(X.astype("float32"), W.astype("float32"))
+    assert 2 * g.report().read == f.report().read
+    assert 2 * g.report().written == f.report().written
+    assert g.report().flops == f.report().flops
+
+
+def test_a_broadcast_operand_is_read_once_and_every_entry_computed() -> None:
+    f = tg.compile(lambda x, b: tg.as_tensor(x) + b)
+    f(X, X[0])
+    report = f.report()
+    assert (report.read, report.written, report.flops) == (8 * (12 + 4), 8 * 12, 12)
+
+
+def test_what_has_no_known_arithmetic_is_named() -> None:
+    f = tg.compile(lambda x: tg.sort(tg.as_tensor(x), axis=-1) * 2)
+    f(X)
+    (name,) = f.report().uncounted
+    assert "sort" in name
+    assert f"without {name}" in str(f.report())
+
+
+def test_memory_is_the_block_the_outputs_and_what_lines_allocate() -> None:
+    f = tg.compile(lambda x: tg.exp(tg.as_tensor(x) + 1) * 2)
+    f(X)
+    memory = f.report().memory
+    assert memory["outputs"] == X.nbytes
+    assert memory["allocated"] == 0
+    assert memory["constants"] in (0, 16)  # 1 and 2, where numbers are made arrays of no axes
+    assert memory["block"] == 0  # the sum and its exponential are computed where the result is to lie
+    assert f.report().peak == 96 + memory["constants"]
+    assert f.report().eager_peak == 2 * X.nbytes
+    f = tg.compile(lambda x: (tg.exp(tg.as_tensor(x) + 1) * 2).sum())
+    f(X)
+    assert f.report().memory["block"] == 128  # one array for all: 96 bytes in units of 64
+
+
+def test_the_eager_peak_is_a_lower_bound_and_no_idle_one() -> None:
+    generator = np.random.default_rng(0)
+    x, w = generator.standard_normal((300, 200)), tg.tensor(generator.standard_normal((200, 100)), requires_grad=True)
+
+    def step(x: Any) -> Any:
+        loss = (tg.relu(x @ w) ** 2).mean()
+        loss.backward()
+        w.grad = None
+        return loss
+
+    compiled = tg.compile(step)
+    compiled(x)
+    tracemalloc.start()
+    try:
+        step(x)
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        step(x)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.5 * peak <= compiled.report().eager_peak <= 1.05 * peak
+
+
+def test_programs_are_listed_with_the_reason_for_each() -> None:
+    f = tg.compile(positive_part)
+    f(X, W)
+    f(X[:2], W)
+    f(X, W)
+    first, second = f.report().programs
+    assert (first.reason, first.arguments) == ("the first call", "float64 (3, 4), float64 (4, 2)")
+    assert (second.reason, second.arguments) == ("other arguments", "float64 (2, 4), float64 (4, 2)")
+    assert min(first.tracing, first.compiling, first.checking) > 0
+
+
+def test_a_guard_that_fails_is_the_reason_for_the_next_program() -> None:
+    def halved(x: Any, n: Any) -> Any:
+        return tg.as_tensor(x) / 2 if n > 1 else tg.as_tensor(x)
+
+    f = tg.compile(halved)
+    f(X, 2.0)
+    f(X, 0.5)
+    assert f.report().guards == 1
+    _, second = f.report().programs
+    assert re.fullmatch(r"the program before does not hold: .*test_report.py:\d+, in halved", second.reason)
+    assert second.arguments == "float64 (3, 4), float"
+
+
+def test_arguments_are_described() -> None:
+    f = tg.compile(lambda pair, *, scale, mode: {"y": pair[0] * scale, "z": pair[1]})
+    f((tg.tensor(X), np.float32(2)), scale=3, mode="fast")
+    (made,) = f.report().programs
+    assert made.arguments == "Tensor float64 (3, 4), float32, scale=int, mode='fast'"
+
+
+def test_it_prints_as_a_short_table() -> None:
+    f = tg.compile(positive_part)
+    f(X, W)
+    lines = repr(f.report()).splitlines()
+    assert lines[0] == "positive_part"
+    assert [line.split()[0] for line in lines[1:]] == ["lines", "calls", "moved", "flops", "memory", "program"]
+    assert "256 bytes read, 96 bytes written" in lines[3]
+
+
+@pytest.mark.parametrize("ask", [lambda f: f.report(), lambda f: f.profile(X, W), lambda f: f.source])
+def test_there_is_nothing_to_say_before_the_first_call(ask: Callable[[Any], Any]) -> None:
+    f = tg.compile(positive_part)
+    with pytest.raises(CompileError, match="positive_part has no program yet: call it once"):
+        ask(f)
+
+
+def test_a_profile_is_for_arguments_that_have_a_program() -> None:
+    f = tg.compile(positive_part)
+    f(X, W)
+    with pytest.raises(
+        CompileError, match=r"no program for \(float64 \(2, 4\), float64 \(4, 2\)\).* call it with them"
+    ):
+        f.profile(X[:2], W)
+
+
+def test_a_profile_shows_every_line_of_the_source_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    f = tg.compile(positive_part)
+    f(X, W)
+    profile = f.profile(X, W)
+    printed = capsys.readouterr().out
+    assert str(profile) + "\n" == printed
+    body = [line.strip() for line in f.source[f.source.index("def step") :].splitlines() if line.strip()]
+    assert [text.strip() for text, _ in profile.lines] == body[:-1]
+    timed = [text.strip() for text, seconds in profile.lines if seconds is not None]
+    assert [re.sub(r".* = |\(.*", "", text).replace("dot", "matmul") for text in timed] == [
+        "with np.errstate", "np.matmul", "np.maximum", "np.add.reduce",
+    ]  # fmt: skip
+    assert profile.total == sum(seconds for _, seconds in profile.lines if seconds is not None)
+    shares = re.findall(r" us +(\d+\.\d)%", printed)
+    assert sum(map(float, shares)) == pytest.approx(100, abs=0.05 * len(shares))
+    assert 1 <= len(re.findall(r"% <", printed)) <= 3
+
+
+def test_a_profile_has_a_time_for_guards_and_for_lines_of_two(capsys: pytest.CaptureFixture[str]) -> None:
+    f = tg.compile(lambda x, n: tg.where(x > 0, x, 0 * x) if n > 1 else x)
+    f(tg.tensor(X), 2.0)
+    profile = f.profile(tg.tensor(X), 2.0)
+    rows = [(text.strip(), seconds) for text, seconds in profile.lines]
+    place = next(i for i, (text, _) in enumerate(rows) if text.startswith("if "))
+    assert rows[place][1] is not None
+    assert rows[place + 1][0].startswith("raise Unusual")
+    assert rows[place + 1][1] is None
+
+
+def test_a_profile_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    parameters, optimizer, step, x, y = trained()
+    for _ in range(3):
+        step(x, y)
+    everything = [*parameters, *[tg.as_tensor(p.grad) for p in parameters]]
+    arrays = [t.data for t in everything] + [array for entry in optimizer.state for array in entry.values()] + [x, y]
+    before = [np.array(a) for a in arrays]
+    profile = step.profile(x, y)
+    assert [text.strip().split("(")[0] for text, _ in profile.lines].count("with np.errstate") == 1
+    assert all(now is then for now, then in zip([t.data for t in everything], arrays, strict=False))
+    for now, then in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_what_was_computed_when_traced_is_let_go() -> None:
+    x = np.random.default_rng(0).standard_normal((1000, 50))
+
+    def f(x: Any) -> Any:
+        y = tg.as_tensor(x)
+        for _ in range(10):
+            y = tg.sin(y[:, ::-1] + 1)
+        return y.sum()
+
+    compiled = tg.compile(f)
+    tracemalloc.start()
+    try:
+        first = compiled(x)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < compiled.report().peak + x.nbytes
+    assert peak < 8 * x.nbytes  # of 20 results
+    assert float(compiled(x)) == float(first)
+    assert "np.sin" in str(compiled.explain())
+
+
+def test_with_workers_the_work_of_all_tiles_is_counted_and_one_is_profiled(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("threadpoolctl")
+    x, w = np.linspace(-1, 1, 40_000).reshape(10_000, 4), W
+    one, two = tg.compile(positive_part), tg.compile(positive_part, workers=2)
+    one(x, w)
+    two(x, w)
+    alone, split = one.report(), two.report()
+    tiles = 3
+    assert split.calls["np.maximum"] == tiles
+    assert split.flops == alone.flops
+    assert split.read == alone.read + (tiles - 1) * w.nbytes
+    two.profile(x, w)
+    printed = capsys.readouterr().out
+    assert printed.startswith("positive_part, one of 3 tiles: ")
+    assert "np.maximum" in printed

@@ -1,0 +1,157 @@
+"""Hooks: what they are handed, what they may return, and when they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from slopes import fail, leaf, slope
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import GradientError
+
+
+def test_a_hook_sees_the_whole_gradient_once() -> None:
+    seen: list[Any] = []
+    x = leaf([1.0, 2.0])
+    h = x * 1
+    h.register_hook(lambda g: seen.append(g.data.copy()))
+    (h * 2 + h * 3).sum().backward()
+    assert len(seen) == 1
+    np.testing.assert_array_equal(seen[0], [5.0, 5.0])
+
+
+def test_what_a_hook_returns_replaces_the_gradient_and_none_does_not() -> None:
+    x = leaf([1.0, 2.0])
+    h = x * 2
+    h.register_hook(lambda g: None)
+    h.register_hook(lambda g: g * 10)
+    h.sum().backward()
+    np.testing.assert_array_equal(slope(x), [20.0, 20.0])
+
+
+def test_hooks_run_in_the_order_of_registration() -> None:
+    x = leaf(1.0)
+    x.register_hook(lambda g: g + 1)
+    x.register_hook(lambda g: g * 10)
+    (x * 1).backward()
+    assert slope(x) == 20.0
+
+
+def test_a_removed_hook_no_longer_runs_and_can_be_removed_twice() -> None:
+    x = leaf(1.0)
+    remove = x.register_hook(lambda g: g * 10).remove
+    remove()
+    remove()
+    (x * 1).backward()
+    assert slope(x) == 1.0
+
+
+def test_removing_a_hook_twice_spares_the_one_registered_since() -> None:
+    x = leaf(1.0)
+    remove = x.register_hook(lambda g: g * 10).remove
+    remove()
+    x.register_hook(lambda g: g * 5)
+    remove()
+    (x * 1).backward()
+    assert slope(x) == 5.0
+
+
+def test_a_hook_may_remove_itself() -> None:
+    x = leaf(1.0)
+    removers: list[Any] = []
+    removers.append(x.register_hook(lambda g: removers[0].remove()))
+    (x * 1).backward()
+    assert slope(x) == 1.0
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_what_a_hook_is_handed_is_private_to_it(create_graph: bool) -> None:
+    def vandal(g: Any) -> None:
+        g.data[...] = 99.0
+
+    x, seed = leaf([1.0, 2.0]), tg.ones(2)
+    h = x + 0
+    h.retain_grad()
+    h.register_hook(vandal)
+    x.register_hook(vandal)
+    h.backward(seed, create_graph=create_graph)
+    np.testing.assert_array_equal(slope(x), [1.0, 1.0])
+    np.testing.assert_array_equal(slope(h), [1.0, 1.0])
+    np.testing.assert_array_equal(seed.data, [1.0, 1.0])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_what_a_hook_returned_and_kept_is_not_the_gradient(create_graph: bool) -> None:
+    kept: list[Any] = []
+
+    def keep(g: Any) -> Any:
+        kept.append(g * 2)
+        return kept[0]
+
+    x = leaf([1.0, 2.0])
+    x.register_hook(keep)
+    (x * 1).sum().backward(create_graph=create_graph)
+    assert not np.shares_memory(kept[0].data, slope(x))
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("result", [np.array([3.0, 4.0]), [3.0, 4.0], tg.tensor([3.0, 4.0])], ids=type)
+@pytest.mark.parametrize("on_leaf", [False, True])
+def test_a_hook_may_return_arrays_and_the_gradient_keeps_its_dtype(
+    result: Any, create_graph: bool, on_leaf: bool
+) -> None:
+    x = leaf([1.0, 2.0], np.float32)
+    h = x * 1
+    (x if on_leaf else h).register_hook(lambda g: result)
+    h.sum().backward(create_graph=create_graph)
+    assert isinstance(x.grad, tg.Tensor)
+    assert x.grad.dtype == np.float32
+    np.testing.assert_array_equal(slope(x), [3.0, 4.0])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_that_changes_the_shape_is_an_error(create_graph: bool) -> None:
+    x = leaf([1.0, 2.0])
+    x.register_hook(lambda g: g.sum())
+    with pytest.raises(ValueError, match="hook"):
+        (x * 1).sum().backward(create_graph=create_graph)
+    assert x.grad is None
+
+
+def test_a_hook_under_create_graph_is_differentiated_too() -> None:
+    x = leaf(3.0)
+    h = x * 1
+    remove = h.register_hook(lambda g: g * g).remove
+    (g,) = tg.autograd.grad(h * h, x, create_graph=True)
+    remove()
+    assert g is not None
+    assert g.item() == 36.0
+    (second,) = tg.autograd.grad(g, x)
+    assert second is not None
+    assert second.item() == 24.0
+
+
+def test_a_hook_on_a_tensor_that_records_nothing_is_an_error() -> None:
+    with pytest.raises(GradientError, match="records nothing"):
+        tg.tensor(1.0).register_hook(fail)
+
+
+def test_hooks_run_in_autograd_grad_too() -> None:
+    x = leaf(1.0)
+    h = x * 1
+    h.register_hook(lambda g: g * 7)
+    (g,) = tg.autograd.grad(h * 2, x)
+    assert g is not None
+    assert g.item() == 14.0
+
+
+def test_hooks_stay_with_the_old_value() -> None:
+    seen: list[Any] = []
+    x = leaf([1.0, 2.0])
+    h = x * 1
+    h.register_hook(lambda g: seen.append(g.data.copy()))
+    h *= 5
+    h.sum().backward()
+    np.testing.assert_array_equal(seen, [[5.0, 5.0]])

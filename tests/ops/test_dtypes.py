@@ -1,0 +1,194 @@
+"""What goes in comes out: dtypes, promotion, wide sums, and long doubles that keep their digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from slopes import leaf, slope
+
+import tinygrad_nn as tg
+
+
+def _unary(name: str) -> Callable[[Any], Any]:
+    return getattr(tg, name)  # type: ignore[no-any-return]
+
+
+UNARY = [
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "cbrt", "square", "reciprocal", "abs", "sin",
+    "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arctanh", "relu", "leaky_relu",
+    "elu", "sigmoid", "softplus", "silu", "gelu", "erfc", "sum", "mean", "prod", "max", "min", "var", "std",
+    "logsumexp", "softmax", "log_softmax",
+]  # fmt: skip
+SAME_DTYPE: dict[str, Callable[[Any], Any]] = {
+    **{name: _unary(name) for name in UNARY},
+    "arccosh": lambda x: tg.arccosh(x + 1),
+    "x * 2": lambda x: x * 2,
+    "2.5 * x": lambda x: 2.5 * x,
+    "x / 3": lambda x: x / 3,
+    "1 - x": lambda x: 1 - x,
+    "x ** 2": lambda x: x**2,
+    "x ** 0.5": lambda x: x**0.5,
+    "2 ** x": lambda x: 2**x,
+    "x + True": lambda x: x + True,
+    "maximum": lambda x: tg.maximum(x, 0),
+    "minimum": lambda x: tg.minimum(0.5, x),
+    "clip": lambda x: tg.clip(x, 0, 1),
+    "where": lambda x: tg.where(np.array([True, False]), x, 0.0),
+    "where 1": lambda x: tg.where(np.array([True, False]), 1, x),
+    "logaddexp": lambda x: tg.logaddexp(x, 0.0),
+    "hypot": lambda x: tg.hypot(x, 1),
+    "arctan2": lambda x: tg.arctan2(x, 1),
+    "concatenate": lambda x: tg.concatenate([x, x]),
+    "getitem": lambda x: x[[0, 0, 1]],
+    "scatter": lambda x: tg.scatter_add(x, index=[0, 0], shape=(3,)),
+    "matmul": lambda x: x @ x,
+    "matmul array": lambda x: x @ np.ones((2, 2), x.dtype),
+    "linear": lambda x: tg.linear(x, tg.ones((3, 2), dtype=x.dtype), tg.ones(3, dtype=x.dtype)),
+    "broadcast": lambda x: x + tg.ones((3, 1), dtype=x.dtype),
+    "int array": lambda x: x * np.array([1, 2], np.int8),
+    "bool mask": lambda x: x * np.array([True, False]),
+    "cross entropy": lambda x: tg.cross_entropy(x, np.array(1)),
+    "bce": lambda x: tg.binary_cross_entropy(x, np.array([0.0, 1.0])),
+    "bce with logits": lambda x: tg.binary_cross_entropy_with_logits(x, np.array([0, 1])),
+    "mse": lambda x: tg.mse_loss(x, tg.zeros(2, dtype=x.dtype)),
+    "assignment": lambda x: _assigned(x),
+}
+
+
+def _assigned(x: Any) -> Any:
+    t = x * 1
+    t[0] = 2.5
+    t += np.float64(1)
+    return t
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", SAME_DTYPE)
+def test_the_dtype_that_goes_in_comes_out(name: str, dtype: Any) -> None:
+    x = leaf([0.25, 0.5], dtype)
+    y = SAME_DTYPE[name](x)
+    assert y.dtype == dtype
+    assert y.data.dtype == dtype
+    (g,) = tg.autograd.grad(y.sum(), x, create_graph=True)
+    assert g is not None
+    assert g.dtype == dtype
+    y.sum().backward()
+    assert slope(x).dtype == dtype
+    assert np.isfinite(slope(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("operand", "expected"),
+    [
+        (2.0, np.float32),
+        (2, np.float32),
+        (True, np.float32),
+        (np.float64(2), np.float64),
+        (np.float32(2), np.float32),
+        (np.float16(2), np.float32),
+        (np.array(2.0), np.float64),
+        (np.int8(2), np.float32),
+        (np.int64(2), np.float64),
+        (2j, np.complex64),
+        (np.array([2], np.int32), np.float64),
+    ],
+    ids=lambda v: f"{type(v).__name__}",
+)
+def test_promotion_follows_nep_50_and_the_gradient_stays_float32(operand: Any, expected: Any) -> None:
+    constant = tg.tensor([1.0, 2.0], dtype=np.float32)
+    for y in (constant * operand, operand * constant, constant + operand):
+        assert y.dtype == expected
+    if np.dtype(expected).kind == "f":
+        x = leaf([1.0, 2.0], np.float32)
+        (operand * x).sum().backward()
+        assert slope(x).dtype == np.float32
+        np.testing.assert_array_equal(slope(x), np.full(2, operand, float))
+
+
+def test_two_dtypes_meet_and_each_gets_its_own_gradient() -> None:
+    a, b = leaf([1.5, 2.5], np.float32), leaf([[2.0], [3.0]], np.float64)
+    y = a * b
+    assert y.dtype == np.float64
+    y.sum().backward()
+    assert slope(a).dtype == np.float32
+    assert slope(b).dtype == np.float64
+    np.testing.assert_array_equal(slope(a), [5.0, 5.0])
+    np.testing.assert_array_equal(slope(b), [[4.0], [4.0]])
+
+
+def test_a_conversion_brings_the_gradient_back_in_the_old_dtype() -> None:
+    x = leaf([1.0, 2.0], np.float32)
+    y = x.astype(np.float64)
+    assert y.dtype == np.float64
+    (y * np.float64(1 / 3)).sum().backward()
+    assert slope(x).dtype == np.float32
+
+
+def test_python_numbers_are_float64_by_default() -> None:
+    assert tg.tensor(1.0).dtype == np.float64
+    assert tg.zeros(2).dtype == np.float64
+    assert tg.grad(lambda x: x * x)(1.0).dtype == np.float64
+
+
+def test_a_number_too_large_for_the_dtype_is_numpys_error() -> None:
+    with pytest.raises(OverflowError):
+        tg.tensor([1], dtype=np.int8) + 1000
+    with pytest.raises(OverflowError):
+        tg.tensor([1.0]) * 10**400
+
+
+def test_float16_sums_accumulate_wider() -> None:
+    x = leaf(np.ones(4096, np.float16))
+    assert x.sum().item() == 4096.0
+    assert x.sum().dtype == np.float16
+    assert float(tg.ones((5000, 3), dtype=np.float16).sum(axis=0)[0]) == 5000.0
+
+
+def test_a_float16_mean_does_not_overflow_in_its_sum() -> None:
+    x = leaf(np.full(70_000, 2.0, np.float16))
+    y = x.mean()
+    assert y.item() == 2.0
+    y.backward()
+    np.testing.assert_allclose(slope(x).astype(float), 1 / 70_000, rtol=1e-2)
+
+
+def test_a_float16_gradient_summed_over_the_batch_accumulates_wider() -> None:
+    bias = leaf(np.zeros(3), np.float16)
+    (bias + np.zeros((5000, 3), np.float16)).sum().backward()
+    np.testing.assert_array_equal(slope(bias), np.full(3, 5000.0))
+
+
+# Extended precision, for checks: no rule and no sum of the engine's rounds to float64.
+
+EXTENDED = float(np.finfo(np.longdouble).eps)
+
+
+def sigmoid_by_hand(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.skipif(EXTENDED > 1e-18, reason="NumPy's long double is no longer than float64 here")
+@pytest.mark.parametrize(
+    ("function", "slope_by_hand"),
+    [
+        (lambda x: tg.softplus(x) * tg.tanh(x),
+         lambda x: sigmoid_by_hand(x) * np.tanh(x) + np.log1p(np.exp(x)) * (1 - np.tanh(x) ** 2)),
+        (lambda x: x / (1 + x @ x), lambda x: 1 / (1 + x @ x) - 2 * x.sum() * x / (1 + x @ x) ** 2),
+        (lambda x: tg.reshape(x, (-1, 1)) @ tg.reshape(x, (1, -1)), lambda x: np.full_like(x, 2 * x.sum())),
+        (lambda x: tg.grad(lambda x: tg.tanh(x).sum())(x), lambda x: -2 * np.tanh(x) * (1 - np.tanh(x) ** 2)),
+        (lambda x: tg.logsumexp(x), lambda x: np.exp(x) / np.exp(x).sum()),
+        (lambda x: x.var(), lambda x: 2 * (x - x.mean()) / x.size),
+    ],
+    ids=["softplus and tanh", "quotient", "outer product", "second order", "logsumexp", "variance"],
+)  # fmt: skip
+def test_long_doubles_keep_their_digits(function: Any, slope_by_hand: Any) -> None:
+    x = np.array([0.3, -0.7, 1.1, 0.05], np.longdouble) / 3
+    expected = slope_by_hand(x)
+    found = tg.grad(lambda x: function(x).sum())(x).data
+    assert found.dtype == np.longdouble
+    assert np.abs(found - expected).max() <= 8 * EXTENDED * np.abs(expected).max()
+    pushed = tg.jvp(lambda x: function(x).sum(), (x,), (np.ones_like(x),))[1]
+    assert abs(pushed.data - expected.sum()) <= 16 * EXTENDED * np.abs(expected).max()

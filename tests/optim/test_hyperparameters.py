@@ -1,0 +1,116 @@
+"""An optimiser's hyperparameters and its state: checked whenever they are set, and never half taken over."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from small import problem
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import StateError
+
+OPTIM: Any = tg.optim  # for calls that its types refuse
+
+
+@pytest.mark.parametrize("make", [tg.optim.SGD, lambda p, lr: tg.optim.SGD(p, lr, np.float64(0.9)), tg.optim.Adam])
+def test_a_numpy_learning_rate_leaves_float32_alone(make: Any) -> None:
+    network, X, y = problem(np.float32)
+    tg.train(network, X, y, 3, optimizer=make(network.parameters(), np.float64(0.1)), progress=False)
+    assert {p.dtype for p in network.parameters()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("lr", [np.inf, np.nan, -1.0])
+def test_a_learning_rate_is_finite_and_not_negative(lr: float) -> None:
+    with pytest.raises(ValueError, match="learning rate must be a finite number, 0 or more"):
+        tg.optim.SGD(problem()[0].parameters(), lr)
+
+
+def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:
+    network, X, y = problem()
+    adam, sgd = tg.optim.Adam(network.parameters()), tg.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    tg.train(network, X, y, 1, optimizer=sgd, progress=False)
+    with pytest.raises(StateError, match=r"has the state \['velocity'\], needs \['m', 'step', 'v'\]"):
+        adam.load_state_dict(adam.state_dict() | {"state": sgd.state_dict()["state"]})
+    saved = sgd.state_dict()
+    saved["state"][0]["velocity"] = saved["state"][0]["velocity"].astype(np.float32)
+    with pytest.raises(StateError, match="velocity of parameter 0 has dtype float32, the parameter float64"):
+        sgd.load_state_dict(saved)
+
+
+def decaying(parameters: Any) -> tg.optim.Optimizer:
+    """Return an optimiser of one's own with a hyperparameter of its own."""
+
+    class Decaying(tg.optim.SGD):
+        decay = tg.optim.Hyperparameter(below=1)
+
+        def __init__(self, parameters: Any, lr: float, decay: float) -> None:
+            super().__init__(parameters, lr, momentum=0.5)
+            self.decay = decay
+
+    return Decaying(parameters, 0.1, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "written"),
+    [
+        (
+            lambda p: OPTIM.SGD(p, np.float32(0.5), momentum=0.25),
+            {"lr": 0.5, "momentum": 0.25},
+            "lr=0.5, momentum=0.25",
+        ),
+        (
+            lambda p: OPTIM.Adam(p, 2, betas=[0.5, 0.75], eps=1e-6),
+            {"lr": 2.0, "betas": (0.5, 0.75), "eps": 1e-6},
+            "lr=2.0, betas=(0.5, 0.75), eps=1e-06",
+        ),
+        (decaying, {"lr": 0.1, "momentum": 0.5, "decay": 0.25}, "lr=0.1, momentum=0.5, decay=0.25"),
+    ],
+)
+def test_an_optimiser_s_state_holds_its_hyperparameters(make: Any, settings: dict[str, Any], written: str) -> None:
+    parameters = problem()[0].parameters()
+    optimizer = make(parameters)
+    saved = optimizer.state_dict()
+    assert saved == {**settings, "state": [{}, {}]}
+    assert repr(optimizer) == f"{type(optimizer).__name__}(2 parameters, {written})"
+    for name in settings:
+        setattr(optimizer, name, (0.0, 0.0) if name == "betas" else 0)
+    optimizer.load_state_dict(saved)
+    assert optimizer.state_dict() == saved
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"lr": -1.0}, r"the learning rate must be a finite number, 0 or more, got -1\.0 of type float"),
+        ({"lr": "0.1"}, r"the learning rate must be a finite number, 0 or more, got '0\.1' of type str"),
+        ({"eps": np.nan}, "eps must be a finite number, 0 or more, got nan of type float"),
+        ({"betas": 0.9}, r"betas must be 2 numbers, each at least 0 and below 1, got 0\.9 of type float"),
+        ({"betas": (0.9, 0.9, 0.9)}, "betas must be 2 numbers"),
+        ({"betas": (0.9, None)}, "betas must be 2 numbers"),
+        ({"betas": (0.9, 1)}, "betas must be 2 numbers, each at least 0 and below 1"),
+        (
+            {"momentum": 0.9},
+            r"the state of Adam is a dict with the keys \['lr', 'betas', 'eps', 'state'\], got \['lr', .*'mom",
+        ),
+        (None, r"the state of Adam is a dict with .*, got a NoneType; save it by optimizer\.state_dict\(\)"),
+    ],
+)
+def test_hyperparameters_that_do_not_fit_change_nothing(change: Any, words: str) -> None:
+    network, X, y = problem()
+    adam = OPTIM.Adam(network.parameters(), 0.5, betas=(0.5, 0.25))
+    saved = adam.state_dict() | {"lr": 0.125}
+    tg.train(network, X, y, 1, optimizer=adam, progress=False)
+    with pytest.raises(StateError, match=words):
+        adam.load_state_dict(None if change is None else saved | change)
+    assert (adam.lr, adam.betas, adam.state[0]["step"]) == (0.5, (0.5, 0.25), 1)
+
+
+def test_a_hyperparameter_is_checked_whenever_it_is_set() -> None:
+    sgd = tg.optim.SGD(problem()[0].parameters(), 0.1)
+    sgd.lr = np.float32(0.5)
+    assert type(sgd.lr) is float
+    with pytest.raises(ValueError, match="momentum must be at least 0 and below 1, got 1 of type int"):
+        sgd.momentum = 1
+    with pytest.raises(TypeError, match="the learning rate must be a finite number"):
+        sgd.lr = None
+    assert (sgd.lr, sgd.momentum) == (0.5, 0)

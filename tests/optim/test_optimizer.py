@@ -1,0 +1,105 @@
+"""What all optimisers promise: PyTorch's steps, each parameter once, and a state to resume from."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from article import gradient
+from stepping import GRADIENTS, parameter, stepped
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import StateError
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("SGD", {"lr": 0.1}),
+        ("SGD", {"lr": 0.1, "momentum": 0.9}),
+        ("Adam", {}),
+        ("Adam", {"lr": 0.1, "betas": (0.5, 0.9)}),
+    ],
+)
+def test_optimisers_step_as_pytorchs_do(name: str, options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    w, theirs = parameter(), torch.tensor(parameter().data, requires_grad=True)
+    optimizer = getattr(torch.optim, name)([theirs], **options)
+    for value, g in zip(stepped(getattr(tg.optim, name)([w], **options), w), GRADIENTS, strict=True):
+        theirs.grad = torch.tensor(g)
+        optimizer.step()
+        assert np.abs(value - theirs.detach().numpy()).max() <= 1e-14
+
+
+@pytest.mark.parametrize("optimizer", [tg.optim.SGD, tg.optim.Adam])
+def test_a_tied_parameter_is_stepped_once(optimizer: Any) -> None:
+    tied, once = parameter(), parameter()
+    stepped(optimizer([tied, tied], lr=0.1), tied)
+    stepped(optimizer([once], lr=0.1), once)
+    assert np.array_equal(tied.data, once.data)
+
+
+@pytest.mark.parametrize("optimizer", [tg.optim.SGD, tg.optim.Adam])
+def test_a_parameter_without_gradient_is_skipped(optimizer: Any) -> None:
+    w, idle = parameter(), parameter()
+    both = optimizer([idle, w], lr=0.1)
+    stepped(both, w)
+    assert np.array_equal(idle.data, parameter().data)
+    late = stepped(both, idle)
+    fresh = parameter()
+    assert np.array_equal(late[-1], stepped(optimizer([fresh], lr=0.1), fresh)[-1])
+
+
+def test_zero_grad_forgets() -> None:
+    w = parameter()
+    optimizer = tg.optim.SGD([w], lr=0.1)
+    (w * w).sum().backward()
+    optimizer.zero_grad()
+    assert w.grad is None
+    (w * w).sum().backward()
+    w.zero_grad()
+    assert w.grad is None
+
+
+@pytest.mark.parametrize("make", [lambda p: tg.optim.SGD(p, 0.1, momentum=0.9), lambda p: tg.optim.Adam(p, lr=0.1)])
+def test_an_optimiser_resumes_from_its_state(make: Any) -> None:
+    whole, parted = parameter(), parameter()
+    stepped(make([whole]), whole)
+    first = make([parted])
+    stepped(first, parted, GRADIENTS[:3])
+    resumed, saved = tg.tensor(parted.data, requires_grad=True), first.state_dict()
+    stepped(first, parted, GRADIENTS[:1])
+    second = make([resumed])
+    second.load_state_dict(saved)
+    stepped(second, resumed, GRADIENTS[3:])
+    assert np.array_equal(whole.data, resumed.data)
+    with pytest.raises(StateError, match=r"this state is for 1 parameters?, the optimiser has 2"):
+        make([parameter(), parameter()]).load_state_dict(saved)
+    with pytest.raises(StateError, match=r"parameter 0 has shape \(4,\), the parameter \(2,\)"):
+        make([tg.zeros(2, requires_grad=True)]).load_state_dict(saved)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: tg.optim.SGD([], 0.1), "no parameters to optimise; pass model.parameters"),
+        (lambda: tg.optim.SGD([tg.ones(2)], 0.1), "updates leaves that require grad"),
+        (lambda: tg.optim.SGD([parameter() * 2], 0.1), "updates leaves that require grad"),
+        (lambda: tg.optim.Adam([parameter()], lr=-1), "learning rate must be a finite number, 0 or more, got -1"),
+        (lambda: tg.optim.SGD([parameter()], 0.1, momentum=1), "momentum must be at least 0 and below 1"),
+        (lambda: tg.optim.Adam([parameter()], betas=(0.9, 1.0)), "betas must be 2 numbers, each at least 0 and"),
+    ],
+)
+def test_bad_optimisers_are_refused(make: Any, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+def test_a_step_leaves_earlier_graphs_right() -> None:
+    w = parameter()
+    loss = (w * w).sum()
+    before = w.data.copy()
+    w.grad = tg.ones(4)
+    tg.optim.SGD([w], lr=1.0).step()
+    w.grad = None
+    loss.backward()
+    assert np.array_equal(gradient(w), 2 * before)

@@ -1,0 +1,100 @@
+"""What training refuses and what it undoes, so that nothing is lost or changed unseen."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from small import LAYERS, problem
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import DataError, DivergedError
+
+
+def test_the_last_update_is_undone_if_it_is_not_finite() -> None:
+    network = tg.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "identity"}])
+    before = network.state_dict()
+    X = np.full((4, 2), 1e3)
+    with np.errstate(over="ignore"), pytest.raises(DivergedError, match="epoch 0 left parameters that are not finite"):
+        tg.train(network, X, np.ones(4), 1, 1e308, progress=False)
+    for name, value in network.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_an_optimiser_of_another_network_is_refused() -> None:
+    network, X, y = problem()
+    with pytest.raises(ValueError, match="updates none of this network's parameters"):
+        tg.train(network, X, y, 1, optimizer=tg.optim.Adam(problem()[0].parameters()), progress=False)
+
+
+def test_interrupts_leave_figures_of_equal_length() -> None:
+    network, X, y = problem()
+    calls = []
+
+    def loss(p: Any, labels: Any) -> Any:
+        calls.append(len(labels))
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return ((p - labels.reshape(-1, 1)) ** 2).mean()
+
+    history = tg.train(network, X, y, 9, 0.1, validation=(X[:5], y[:5]), loss=loss, progress=False)
+    assert len(history.cost) == len(history.validation_cost) == len(history.accuracy) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"X": np.ones((30, 2)) * 1j}, "X is complex"),
+        ({"validation": np.ones((3, 2))}, r"validation is a pair \(X, y\)"),
+        ({"validation": (np.ones((3, 2)), [0, 1, 7])}, "row 2 of validation y holds 7"),
+    ],
+)
+def test_data_that_can_t_be_learnt_from_is_named(change: dict[str, Any], words: str) -> None:
+    network, X, y = problem()
+    with pytest.raises(DataError, match=words):
+        tg.train(network, **{"X": X, "y": y, "epochs": 1, "progress": False} | change)
+
+
+class Own(tg.nn.Module):
+    """A module that is no dense network."""
+
+    def __init__(self) -> None:
+        self.w = tg.tensor([1.0], requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"epochs": 2.0}, TypeError, r"epochs must be a whole number, 0 or more, got 2\.0 of type float"),
+        ({"epochs": True}, TypeError, "epochs must be a whole number, 0 or more, got True of type bool"),
+        ({"epochs": None}, TypeError, "epochs must be a whole number, 0 or more, got None"),
+        ({"batch_size": 7.5}, TypeError, r"batch_size must be a whole number, 1 or more, got 7\.5 of type float"),
+        ({"batch_size": 0}, ValueError, "batch_size must be a whole number, 1 or more, got 0 of type int"),
+        ({"learning_rate": "0.1"}, TypeError, r"the learning rate must be a finite number, .*got '0\.1' of type str"),
+        ({"learning_rate": -0.1}, ValueError, r"the learning rate must be a finite number, 0 or more, got -0\.1"),
+        ({"optimizer": "adam"}, TypeError, r"got 'adam' of type str; write optimizer=tg\.optim\.Adam\(network\.param"),
+        ({"optimizer": tg.optim.Adam}, TypeError, "an optimizer that holds .* is needed, got the class Adam"),
+        (
+            {"loss": "mse"},
+            TypeError,
+            r"a loss is a function \(activations, y\) -> cost, got 'mse' of type str; leave loss",
+        ),
+        (
+            {"loss": lambda p, y: 1.5},
+            TypeError,
+            r"a loss returns a Tensor of one entry, got 1\.5 of type float; compute",
+        ),
+        ({"loss": lambda p, y: p}, ValueError, r"got Tensor of shape \(30, 1\); .* reduce it, as in .*\.mean\(\)"),
+        ({"network": LAYERS}, TypeError, r"a tg\.nn\.DenseNetwork is needed, got \[.* of type list; make one by tg"),
+        ({"network": tg.DenseNetwork}, TypeError, "is needed, got the class DenseNetwork; make one by"),
+        ({"network": Own()}, TypeError, r"of type Own; .* write the loop: loss\.backward\(\), optimizer\.step\(\)"),
+    ],
+)
+def test_misuse_of_train_says_what_was_found_and_what_to_write(change: Any, kind: type, words: str) -> None:
+    network, X, y = problem()
+    before = network.state_dict()
+    with pytest.raises(kind, match=words):
+        tg.train(**{"network": network, "X": X, "y": y, "epochs": 1, "progress": False} | change)
+    assert all(np.array_equal(value, before[name]) for name, value in network.state_dict().items())
+    if change.keys() & {"network", "loss"}:
+        with pytest.raises(kind, match=words):
+            tg.evaluate(**{"network": network, "X": X, "y": y} | change)
