@@ -17,7 +17,7 @@ from typing import Any
 import by_loops
 import numpy as np
 import pytest
-from references import FUNCTIONS, REFERENCES, function_of, of_symmetric_part, reads_a_triangle
+from references import FUNCTIONS, REFERENCES, function_of, of_symmetric_part, reads_a_triangle, reference_of
 
 import tinygrad_nn as tg
 from tinygrad_nn.autodiff import raw
@@ -39,7 +39,7 @@ AXES = {"axis", "axes", "axis1", "axis2", "source", "destination"}
 def cases_of(name: str, samples: Iterable[Any] | None = None) -> list[Case]:
     """Return an operation's cases, which know its values: what NumPy says, or an independent formula."""
     function = function_of(name)
-    reference = None if numpy_functions(function) else REFERENCES.get(name)
+    reference = reference_of(name)
     found = tg.testing.cases_of(function, samples, reference)
     return [replace(case, call=of_symmetric_part(case.call)) if reads_a_triangle(case) else case for case in found]
 
