@@ -251,6 +251,19 @@ def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable:
     return np.moveaxis(along(in_order, [x], last, size=(x.shape[last],)), -1, last)
 
 
+def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Array:
+    """Return the places of the entries in order, those of equal ones as they come."""
+    x = np.ravel(a) if axis is None else np.asarray(a)
+    last = -1 if axis is None else axis
+    if not x.ndim:
+        return np.zeros(np.shape(np.argsort(x)), np.intp)
+
+    def one(row: Array) -> list[int]:
+        return sorted(range(len(row)), key=lambda i: (bool(np.isnan(row[i])), row[i]))
+
+    return np.moveaxis(along(one, [x], last, size=(x.shape[last],)), -1, last).astype(np.intp)
+
+
 ALPHA_BETA = {
     "interpolated_inverted_cdf": (0, 1), "hazen": (0.5, 0.5), "weibull": (0, 0), "linear": (1, 1),
     "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (0.375, 0.375),
@@ -490,7 +503,7 @@ FOLDS: dict[Any, Callable[..., Any]] = {
     np.cumsum: cumulated(np.add), np.cumprod: cumulated(np.multiply),
     np.nancumsum: cumulated(np.add, True), np.nancumprod: cumulated(np.multiply, True),
     np.cumulative_sum: cumulated_from(np.add), np.cumulative_prod: cumulated_from(np.multiply),
-    np.sort: sort, np.median: median, np.quantile: quantile, np.percentile: percentile,
+    np.sort: sort, np.argsort: argsort, np.median: median, np.quantile: quantile, np.percentile: percentile,
     np.nanmedian: functools.partial(median, skip_nan=True), np.nanquantile: functools.partial(quantile, skip_nan=True),
     np.nanpercentile: functools.partial(percentile, skip_nan=True),
     np.searchsorted: searchsorted, np.digitize: digitize,

@@ -13,15 +13,16 @@ from by_loops import convolved, correlated
 LOOPS: dict[Any, Callable[..., Any]] = FOLDS | ALGEBRA | {np.convolve: convolved, np.correlate: correlated}
 # What moves entries, or answers entry by entry: there is nothing to fold.
 MOVES = {
-    "append", "argpartition", "argsort", "array_split", "atleast_1d", "atleast_2d", "atleast_3d", "block",
+    "append", "argpartition", "argwhere", "array_split", "atleast_1d", "atleast_2d", "atleast_3d", "block",
     "broadcast_arrays", "broadcast_to", "choose", "clip", "column_stack", "compress", "concatenate", "copy",
     "copyto", "delete", "diag", "diagflat", "diagonal", "dsplit", "dstack", "expand_dims", "extract", "fftshift",
-    "fill_diagonal", "flip", "fliplr", "flipud", "full_like", "hsplit", "hstack", "ifftshift", "imag", "insert",
-    "matrix_transpose", "meshgrid", "moveaxis", "nan_to_num", "ndim", "ones_like", "pad", "partition",
-    "permute_dims", "piecewise", "place", "put", "put_along_axis", "putmask", "ravel", "real", "repeat", "reshape",
-    "resize", "roll", "rollaxis", "rot90", "round", "select", "shape", "sinc", "size", "sliding_window_view",
-    "split", "squeeze", "stack", "swapaxes", "take", "take_along_axis", "tile", "transpose", "tril", "trim_zeros",
-    "triu", "unstack", "vsplit", "vstack", "where", "zeros_like",
+    "fill_diagonal", "fix", "flatnonzero", "flip", "fliplr", "flipud", "full_like", "hsplit", "hstack", "ifftshift",
+    "imag", "insert", "isneginf", "isposinf", "matrix_transpose", "meshgrid", "moveaxis", "nan_to_num", "ndim",
+    "nonzero", "ones_like", "pad", "partition", "permute_dims", "piecewise", "place", "put", "put_along_axis",
+    "putmask", "ravel", "real", "real_if_close", "repeat", "reshape", "resize", "roll", "rollaxis", "rot90",
+    "round", "select", "shape", "sinc", "size", "sliding_window_view", "split", "squeeze", "stack", "swapaxes",
+    "take", "take_along_axis", "tile", "transpose", "tril", "trim_zeros", "triu", "unstack", "vsplit", "vstack",
+    "where", "zeros_like",
 }  # fmt: skip
 
 
@@ -89,6 +90,6 @@ def _method(function: Any) -> Any:
 
 for _name in (
     "sum", "prod", "max", "min", "mean", "var", "std", "any", "all", "argmax", "argmin", "cumsum", "cumprod", "trace",
-    "dot", "searchsorted",
+    "dot", "searchsorted", "argsort",
 ):  # fmt: skip
     setattr(Looped, _name, _method(getattr(np, _name)))
