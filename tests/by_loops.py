@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from by_folds import fold
 
 Array = Any
 Index = tuple[int, ...]
@@ -154,7 +155,7 @@ def max_pool(
     ceil_mode: bool = False, *, ndim: int,
 ) -> Array:  # fmt: skip
     windows = pooling(x, ndim, kernel_size, stride, padding, dilation, ceil_mode)
-    y = of_each(np.max, batched(x, ndim), windows)
+    y = of_each(partial(fold, np.maximum), batched(x, ndim), windows)
     return y if x.ndim == ndim + 2 else y[0]
 
 
@@ -163,11 +164,11 @@ def avg_pool(
     count_include_pad: bool = True, divisor_override: Any = None, *, ndim: int,
 ) -> Array:  # fmt: skip
     windows = pooling(x, ndim, kernel_size, stride, padding, 1, ceil_mode)
-    total = of_each(np.sum, batched(x, ndim), windows)
+    total = of_each(partial(fold, np.add), batched(x, ndim), windows)
     lengths, padded = x.shape[-ndim:], Numbers(windows.kernel, windows.stride)
     if count_include_pad:
         lengths, padded.counts = [n + 2 * p for n, p in zip(lengths, windows.padding)], windows.counts
-    sizes = of_each(np.sum, np.ones((1, 1, *lengths)), padded if count_include_pad else windows)
+    sizes = of_each(partial(fold, np.add), np.ones((1, 1, *lengths)), padded if count_include_pad else windows)
     y = total / (sizes if divisor_override is None else divisor_override)
     return y if x.ndim == ndim + 2 else y[0]
 
@@ -187,18 +188,34 @@ def overlap_add(x: Array, axis: Any = None) -> Array:
     return y
 
 
+def convolved(a: Array, v: Array, mode: str = "full") -> Array:
+    """Return the sums of products of entries whose places add up to one number."""
+    full: Array = np.zeros(np.size(a) + np.size(v) - 1, np.result_type(a, v))
+    for (i, p), (j, q) in itertools.product(enumerate(np.atleast_1d(a)), enumerate(np.atleast_1d(v))):
+        full[i + j] += p * q
+    shorter, longer = sorted([np.size(a), np.size(v)])
+    first = {"full": 0, "same": (shorter - 1) // 2, "valid": shorter - 1}[mode]
+    return full[first : first + {"full": len(full), "same": longer, "valid": longer - shorter + 1}[mode]]
+
+
+def correlated(a: Array, v: Array, mode: str = "valid") -> Array:
+    """Return the sums of products of entries whose places differ by one number, from the least to the largest."""
+    a, v = np.atleast_1d(a), np.conj(np.atleast_1d(v))
+    return convolved(a, v[::-1], mode) if len(a) >= len(v) else convolved(v, a[::-1], mode)[::-1]
+
+
 REFERENCES: dict[str, Any] = {
     "convolution": convolution,
     "transposed_convolution": transposed_convolution,
     "convolution_weight": convolution_weight,
-    "window_maximum": lambda x, windows: of_each(np.max, x, windows),
-    "window_sum": lambda x, windows: of_each(np.sum, x, windows),
+    "window_maximum": lambda x, windows: of_each(partial(fold, np.maximum), x, windows),
+    "window_sum": lambda x, windows: of_each(partial(fold, np.add), x, windows),
     "spread_windows": spread_windows,
     "to_maximum": to_maximum,
     "at_maximum": at_maximum,
     "overlap_add": overlap_add,
-    "full_convolution": np.convolve,
-    "valid_correlation": lambda a, v: np.correlate(np.atleast_1d(a), np.atleast_1d(v)),
+    "full_convolution": convolved,
+    "valid_correlation": correlated,
 }
 for _n in (1, 2, 3):
     REFERENCES |= {f"conv{_n}d": conv, f"conv_transpose{_n}d": conv_transpose}

@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from references import REFERENCES, function_of, of_symmetric_part, reads_a_triangle
+from references import function_of, of_symmetric_part, reads_a_triangle, reference_of
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.tensor.declaring import COMPOSITES
-from tinygrad_nn.testing import Case, numpy_functions
+from tinygrad_nn.testing import Case
 
 
 def cases_of(name: str, samples: Iterable[Any] | None = None) -> list[Case]:
     """Return an operation's cases, which know its values: what NumPy says, or an independent formula."""
     function = function_of(name)
-    reference = None if numpy_functions(function) else REFERENCES.get(name)
+    reference = reference_of(name)
     found = tg.testing.cases_of(function, samples, reference)
     return [replace(case, call=of_symmetric_part(case.call)) if reads_a_triangle(case) else case for case in found]
 

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import by_algebra
+import by_folds
 import by_loops
 import numpy as np
 import scipy.special
+from looped import LOOPS
 
 from tinygrad_nn import ops
 from tinygrad_nn.tensor.declaring import COMPOSITES
-from tinygrad_nn.testing import Case
+from tinygrad_nn.testing import Case, numpy_functions
 
 Array = Any
 SYMMETRIC = {"cholesky", "eigh", "eigvalsh", "mirrored_triangle"}
@@ -34,6 +37,12 @@ def declared_functions() -> dict[str, Any]:
     """Return the function of each operation, by the operation's name."""
     modules = [import_module(m.name) for m in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}.")]
     return {f.operation.name: f for m in modules for f in vars(m).values() if hasattr(f, "operation")}
+
+
+def reference_of(name: str) -> Any:
+    """Return what computes an operation's values on its own; None for what NumPy does entry by entry, or moves."""
+    known = numpy_functions(function_of(name))
+    return next((LOOPS[f] for f in known if f in LOOPS), None) if known else REFERENCES.get(name)
 
 
 def function_of(name: str) -> Any:
@@ -55,7 +64,7 @@ def log_sum_exp(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
     kept = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     y = x
     for a in kept:
-        y = np.logaddexp.reduce(y, axis=a, keepdims=True)
+        y = by_folds.fold(np.logaddexp, y, a, keepdims=True)
     return y if keepdims else np.squeeze(y, kept)
 
 
@@ -65,7 +74,7 @@ def log_probabilities(x: Array, axis: Any = -1) -> Array:
 
 def scattered(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
     y = np.zeros(shape, x.dtype)
-    np.add.at(y, index, x)
+    by_folds.one_by_one(np.add, y, index, x)
     return y
 
 
@@ -90,7 +99,8 @@ def extremes(x: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Ar
 
 
 def summarised(losses: Array, reduction: str = "mean") -> Array:
-    return losses if reduction == "none" else np.sum(losses) if reduction == "sum" else np.mean(losses)
+    whole = {"sum": LOOPS[np.sum], "mean": LOOPS[np.mean]}
+    return whole[reduction](losses) if reduction in whole else losses
 
 
 def cross_entropies(logits: Array, labels: Array, reduction: str = "mean") -> Array:
@@ -123,7 +133,7 @@ def cofactors(a: Array) -> Array:
     found = np.zeros(a.shape)
     for *each, i, j in np.ndindex(a.shape):
         minor = np.delete(np.delete(a[tuple(each)], i, 0), j, 1)
-        found[(*each, i, j)] = (-1) ** (i + j) * np.linalg.det(minor)
+        found[(*each, i, j)] = (-1) ** (i + j) * by_algebra.det(minor)
     return found
 
 
@@ -158,7 +168,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "leaky_relu": lambda x, slope=0.01: np.maximum(x, 0) + slope * np.minimum(x, 0),
     "elu": lambda x, alpha=1.0: np.maximum(x, 0) + alpha * (np.exp(np.minimum(x, 0, dtype=np.longdouble)) - 1),
     "astype": lambda x, dtype: x.astype(dtype),
-    "linear": lambda x, w, b=0: np.einsum("...k,nk->...n", x, w) + b,
+    "linear": lambda x, w, b=0: by_algebra.einsum("...k,nk->...n", x, w) + b,
     "softmax": lambda x, axis=-1: np.exp(log_probabilities(x, axis)),
     "log_softmax": log_probabilities,
     "logsumexp": log_sum_exp,
@@ -169,28 +179,28 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "getitem": lambda x, index: x[index],
     "scatter_add": scattered,
     "set_at": assigned,
-    "matrix_product": np.matmul,
-    "linear_solution": np.linalg.solve,
-    "solution_unless_zero": np.linalg.solve,
-    "least_squares": lambda a, b, rcond=None: (np.linalg.pinv(a) @ b, np.linalg.matrix_rank(a)),
+    "matrix_product": by_algebra.matmul,
+    "linear_solution": by_algebra.solve,
+    "solution_unless_zero": by_algebra.solve,
+    "least_squares": lambda a, b, rcond=None: by_algebra.lstsq(a, b, rcond)[::2],
     "cofactor_matrix": cofactors,
     "cofactor_slopes": cofactor_slopes,
     "distinct_quotient": lambda x, d, size: x / d,
-    "qr_factors": np.linalg.qr,
-    "pseudo_inverse": np.linalg.pinv,
+    "qr_factors": by_algebra.qr,
+    "pseudo_inverse": by_algebra.pinv,
     "mirrored_triangle": lambda a: np.tril(a) + np.tril(a, -1).mT,
-    "singular_factors": lambda a, full_matrices=False: np.linalg.svd(a, full_matrices),
+    "singular_factors": lambda a, full_matrices=False: by_algebra.svd(a, full_matrices),
     "reshape_to": np.reshape,
     "permute": np.transpose,
     "join": np.concatenate,
-    "running_total": np.cumsum,
-    "running_largest": np.maximum.accumulate,
-    "running_smallest": np.minimum.accumulate,
-    "cummax": lambda x, axis=None: np.maximum.accumulate(x.reshape(-1) if axis is None else x, axis=axis or 0),
-    "cummin": lambda x, axis=None: np.minimum.accumulate(x.reshape(-1) if axis is None else x, axis=axis or 0),
-    "total": np.sum,
-    "largest": np.max,
-    "smallest": np.min,
+    "running_total": LOOPS[np.cumsum],
+    "running_largest": functools.partial(by_folds.accumulated, np.maximum),
+    "running_smallest": functools.partial(by_folds.accumulated, np.minimum),
+    "cummax": by_folds.cumulated(np.maximum),
+    "cummin": by_folds.cumulated(np.minimum),
+    "total": LOOPS[np.sum],
+    "largest": by_folds.largest,
+    "smallest": by_folds.smallest,
     "flatten": lambda x, order="C": x.flatten(order),
     "either": np.where,
     "share": shared,

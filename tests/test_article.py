@@ -3,11 +3,14 @@
 What is compared is transposed, and dA and dZ are divided by m: see `article`.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 from article import MODERATE, Case, Experiment, by_hand, cases, distance, gradient, layers
+from by_algebra import matmul
+from by_folds import fold
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -135,10 +138,10 @@ def test_saturated_outputs_keep_finite_gradients_of_the_closed_form(case: Case, 
     eps = float(np.finfo(dtype).eps)
     dW, db = gradient(network.values[f"W{last}"]), gradient(network.values[f"b{last}"])
     assert np.abs(gradient(memory[f"Z{last}"]) - slope).max() <= 4 * eps / m
-    assert np.abs(dW - slope.T @ a).max() <= (m + 4) * eps * np.abs(a).max()
-    assert np.abs(db - slope.sum(axis=0)).max() <= (m + 4) * eps
+    assert np.abs(dW - matmul(slope.T, a)).max() <= (m + 4) * eps * np.abs(a).max()
+    assert np.abs(db - fold(np.add, slope)).max() <= (m + 4) * eps
     assert all(np.isfinite(gradient(p)).all() for p in network.parameters())
-    expected = np.logaddexp(0, np.where(y, -z, z)).sum() / m
+    expected = math.fsum(np.logaddexp(0, np.where(y, -z, z)).flat) / m
     assert cost.item() == pytest.approx(expected, rel=100 * eps, abs=float(np.finfo(dtype).tiny))
 
 
@@ -229,10 +232,10 @@ def test_without_activations_the_network_is_one_affine_map() -> None:
     W, b = np.eye(3), np.zeros(3)
     for number in (1, 2, 3):
         step = network.values[f"W{number}"].data
-        W, b = step @ W, step @ b + network.values[f"b{number}"].data
-    assert distance(network(X).data, X @ W.T + b) <= 1e-13
+        W, b = matmul(step, W), matmul(step, b) + network.values[f"b{number}"].data
+    assert distance(network(X).data, matmul(X, W.T) + b) <= 1e-13
     bent = tg.nn.DenseNetwork(layers([3, 7, 5, 2], ["relu", "relu", "identity"]), seed=1)
-    assert distance(bent(X).data, X @ W.T + b) > 0.1
+    assert distance(bent(X).data, matmul(X, W.T) + b) > 0.1
 
 
 def test_equal_weights_never_part() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
-from references import REFERENCES, function_of, of_symmetric_part, reads_a_triangle
+from references import function_of, of_symmetric_part, reads_a_triangle, reference_of
 
-from tinygrad_nn.testing import Case, numpy_functions, signed
+from tinygrad_nn.testing import Case, signed
 from tinygrad_nn.testing.case import build
 from tinygrad_nn.testing.numerical import slopes
 
@@ -38,7 +38,7 @@ def cases(draw: Draw, /, name: str, dtype: str = "float64") -> Case:
     """Return a case of one operation, of a drawn call, with numbers that are drawn from a seed."""
     inputs, parameters = draw(CALLS[name])
     function = function_of(name)
-    reference = None if numpy_functions(function) else REFERENCES.get(name)
+    reference = reference_of(name)
     seed = draw(st.integers(0, 2**16))
     case = replace(build(name, function, inputs, parameters, f"seed {seed}", reference), drawn=True)
     if reads_a_triangle(case):

@@ -67,7 +67,7 @@ def test_a_function_and_its_reference() -> None:
 def test_a_sum_that_cancels_has_few_digits_and_a_wrong_one_has_none() -> None:
     x = np.array([1.0, 1e-3, -1.0, 1e-9])
     check_op(lambda x: tg.sum(x), lambda x: (x[0] + x[2]) + (x[1] + x[3]), inputs=[x])
-    assert "is not" in said(lambda x: tg.sum(x) * (1 + 1e-14), lambda x: np.sum(x), inputs=[np.array([0.5, 0.25])])
+    assert "is not" in said(lambda x: tg.sum(x) * (1 + 1e-14), lambda x: x[0] + x[1], inputs=[np.array([0.5, 0.25])])
 
 
 def test_the_message_names_operation_property_and_a_small_example() -> None:

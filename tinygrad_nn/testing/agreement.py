@@ -28,7 +28,7 @@ def check_agreement(
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.testing.check_agreement(lambda x, y: x.T @ y, lambda x, y: x.T @ y, [np.eye(3), np.ones((3, 2))])
+    >>> tg.testing.check_agreement(lambda x, y: x.T * y, lambda x, y: x.T * y, [np.eye(3), np.ones((3, 3))])
     """
     rng = np.random.default_rng(0)
     outputs = listed(function(*[Tensor(x, requires_grad=True) for x in arrays]))

@@ -54,9 +54,10 @@ def check_op(
 
     `operation` is a declared operation, a composite, or any function of Tensors. `reference` computes its
     values from arrays, by default NumPy's function if the operation stands for one; without either, values are
-    not judged. `inputs` are the calls to make: tuples of arguments, where a tuple stands for an array of that
-    shape with drawn numbers, or `sample(...)` with parameters too; by default the operation's own samples. Where
-    none has arrays of size 0, or 0-d ones, such a call is made as well, if the operation takes it.
+    not judged. Shapes and dtypes are NumPy's wherever the operation stands for its function. `inputs` are the calls
+    to make: tuples of arguments, where a tuple stands for an array of that shape with drawn numbers, or `sample(...)`
+    with parameters too; by default the operation's own samples. Where none has arrays of size 0, or 0-d ones, such a
+    call is made as well, if the operation takes it.
 
     Checked are, over all calls: values; gradients against central differences and the complex step; the
     second order; forward mode against reverse mode; subgradients at the declared kinks; method, operator and

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy
 import pytest
+from looped import looped
 
 import tinygrad_nn as tg
 from tinygrad_nn.testing import check_agreement as check
@@ -42,7 +43,7 @@ def test_sets_say_why_there_is_no_gradient_and_the_remedy_works(name: str) -> No
 def test_a_function_along_an_axis(function: Any, axis: int) -> None:
     x = np.random.default_rng(3).permutation(np.arange(24.0)).reshape(2, 3, 4)
     call = lambda t: np.apply_along_axis(function, axis, t)  # noqa: E731
-    check(call, call, [x], exact=False)
+    check(call, looped(call), [x], exact=False)
 
 
 def test_a_function_over_axes() -> None:
@@ -52,7 +53,7 @@ def test_a_function_over_axes() -> None:
         lambda t: np.apply_over_axes(lambda y, axis: y.mean(axis), t, 1),
         lambda t: np.apply_over_axes(np.cumsum, t, (2, 0)),
     ):
-        check(call, call, [x / 7], exact=False)
+        check(call, looped(call), [x / 7], exact=False)
     t = tg.tensor(x, requires_grad=True)
     with pytest.raises(ValueError, match="drops one"):
         np.apply_over_axes(lambda y, axis: y.sum(), t, 0)
@@ -67,11 +68,11 @@ def test_a_function_over_axes() -> None:
 def test_polynomials_where_shapes_depend_on_values() -> None:
     u, v = np.array([1.0, -3.0, 3.0, -1.0]), np.array([1.0, -1.0])
     for a, b in ((u, v), (v, u), (np.array([2.0, 0.0, 1.0, 5.0]), np.array([1.0, 0.0, 0.5]))):
-        for ours, theirs in zip(np.polydiv(tg.tensor(a), tg.tensor(b)), np.polydiv(a, b), strict=True):
+        for ours, theirs in zip(np.polydiv(tg.tensor(a), tg.tensor(b)), looped(np.polydiv)(a, b), strict=True):
             assert ours.shape == theirs.shape
             assert np.allclose(ours.data, theirs, rtol=0, atol=1e-15)
     assert np.poly(tg.tensor([1, 2])).tolist() == [1, -3, 2]
-    assert tg.poly([]).data == np.poly([])
+    assert tg.poly([]).data == 1.0
     single = tg.polydiv(tg.tensor(u, dtype="float32") / 3, tg.tensor(v, dtype="float32"))
     assert [y.shape for y in single] == [(3,), (1,)]
 
@@ -79,9 +80,10 @@ def test_polynomials_where_shapes_depend_on_values() -> None:
 def test_constants_and_weights_of_polynomials_have_gradients() -> None:
     rng = np.random.default_rng(1)
     p, k, x, y, w = (rng.uniform(0.5, 2.0, n) for n in (3, 2, 5, 5, 5))
-    check(lambda p, k: tg.polyint(p, 2, k), lambda p, k: np.polyint(p, 2, k), [p, k], exact=False)
+    check(lambda p, k: tg.polyint(p, 2, k), looped(lambda p, k: np.polyint(p, 2, k)), [p, k], exact=False)
     check(
-        lambda x, y, w: tg.polyfit(np.cumsum(x), y, 2, w=w), lambda x, y, w: np.polyfit(np.cumsum(x), y, 2, w=w),
+        lambda x, y, w: tg.polyfit(np.cumsum(x), y, 2, w=w),
+        looped(lambda x, y, w: np.polyfit(np.cumsum(x), y, 2, w=w)),
         [x, y, w], exact=False,
     )  # fmt: skip
     with pytest.raises(ValueError, match="one constant"):
@@ -90,7 +92,7 @@ def test_constants_and_weights_of_polynomials_have_gradients() -> None:
 
 def test_counts_are_integers_and_sums_of_weights_are_not() -> None:
     x = np.array([1, 0, 3, 1])
-    assert np.array_equal(tg.bincount(x).data, np.bincount(x))
+    assert tg.bincount(x).tolist() == [1, 2, 0, 1]
     assert tg.bincount(tg.tensor(x)).dtype == np.bincount(x).dtype
     assert tg.bincount(np.zeros(0, int), tg.ones(0, requires_grad=True), 2).tolist() == [0.0, 0.0]
     with pytest.raises(ValueError, match="a weight for each of its 4"):
@@ -103,7 +105,7 @@ def test_spaces_are_numpys_and_can_be_leaves() -> None:
     t = tg.tensor(2.0, dtype="float32", requires_grad=True)
     leaf = tg.linspace(1, t, 3, requires_grad=True, name="x")
     assert (leaf.is_leaf, leaf.name, leaf.dtype, leaf.tolist()) == (True, "x", np.float32, [1.0, 1.5, 2.0])
-    assert tg.linspace(0, 10, 4, dtype=int).tolist() == np.linspace(0, 10, 4, dtype=int).tolist()
+    assert tg.linspace(0, 10, 4, dtype=int).tolist() == [0, 3, 6, 10]
     values, step = np.linspace(0.0, t, 5, retstep=True)
     assert gradient(values, t, [1.0, 2.0, 3.0, 4.0, 5.0]) == 0.5 + 1.5 + 3 + 5
     assert step.requires_grad

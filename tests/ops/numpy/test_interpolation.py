@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from by_folds import interp
 from hypothesis import given
 from hypothesis import strategies as st
 from slopes import leaf, slope
@@ -25,7 +26,7 @@ def test_values_are_numpys(knots: Any, values: Any, at: Any, left: Any, right: A
     """Also with knots that coincide, infinite levels and places, and nan."""
     xp, fp = np.array(knots), np.array(values[: len(knots)])
     x = np.array([*at, *knots], float)
-    expected = np.interp(x, xp, fp, left, right)
+    expected = interp(x, xp, fp, left, right)
     found = np.interp(tg.tensor(x), xp, fp, left, right)
     np.testing.assert_allclose(found.data, expected, rtol=1e-14, atol=1e-14)
 
@@ -36,7 +37,7 @@ def test_values_are_numpys(knots: Any, values: Any, at: Any, left: Any, right: A
 )  # fmt: skip
 def test_periodic_values_are_numpys(knots: list[float], at: list[float], period: float) -> None:
     xp, fp = np.array(knots), np.cos(np.arange(len(knots)))
-    expected = np.interp(at, xp, fp, period=period)
+    expected = interp(at, xp, fp, period=period)
     found = tg.interp(tg.tensor(at), xp, fp, left=1.0, period=period)
     np.testing.assert_allclose(found.data, expected, rtol=1e-9, atol=1e-9)
 

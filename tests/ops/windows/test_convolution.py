@@ -11,6 +11,7 @@ import pytest
 from by_loops import overlap_add
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from looped import looped
 from slopes import leaf, slope
 
 import tinygrad_nn as tg
@@ -347,9 +348,9 @@ def test_sequences_are_convolved_as_numpy_does(name: str, mode: str, n: int, m: 
     if complex_:
         a, v = a + 1j * drawn(n, seed=2), v + 1j * drawn(m, seed=3)
     function = getattr(np, name)
-    y, e = function(tg.tensor(a), v, mode), function(a, v, mode)
-    assert y.dtype == e.dtype
-    close(y.data, e)
+    y = function(tg.tensor(a), v, mode)
+    assert y.dtype == function(a, v, mode).dtype
+    close(y.data, looped(function)(a, v, mode))
 
 
 # ---- errors ----
