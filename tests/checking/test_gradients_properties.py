@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_nn as tg
-from tinygrad_nn.engine.operation import Rule
+from tinygrad_nn.engine.rules import Rule
 from tinygrad_nn.testing import Case, mutate_rules, programs
 from tinygrad_nn.testing.random_programs import Program
 

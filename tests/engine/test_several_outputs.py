@@ -7,7 +7,8 @@ import pytest
 from slopes import leaf
 
 import tinygrad_nn as tg
-from tinygrad_nn.engine.node import ITEM, history
+from tinygrad_nn.engine.node import history
+from tinygrad_nn.engine.outputs import ITEM
 from tinygrad_nn.errors import FreedGraphError
 
 

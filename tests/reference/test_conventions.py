@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.engine.operation import OPERATIONS, Rule
+from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.engine.rules import Rule
 from tinygrad_nn.reference import conventions
 
 ROWS = list(conventions.conventions())

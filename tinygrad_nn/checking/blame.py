@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.grad_mode import Watcher, watched
 from ..engine.node import Node, history
 from ..engine.operation import Operation
 from ..engine.trees import leaves
+from ..engine.watching import Watcher, watched
 from ..tensor.handle import Tensor
 from .mistakes import likely_mistake
 from .modes import modes_compared

@@ -23,6 +23,11 @@ class TracedArray:
         return self
 
 
+def raw(x: Any) -> Any:
+    """Return the array of a Tensor, and anything else as it is."""
+    return x.data if hasattr(x, "requires_grad") else x
+
+
 def array_of(x: Any, dtype: Any = None) -> Any:
     """Return an operand as an array, of the dtype if one is given."""
     if isinstance(x, TracedArray):

@@ -7,11 +7,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from copy import copy
 from types import TracebackType
 from typing import Any, Self, TypeVar
-
-import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,98 +21,24 @@ inside_rule: ContextVar[bool] = ContextVar("inside_rule", default=False)
 @contextmanager
 def recording_rules() -> Iterator[None]:
     """Operations in the body are recorded, and rules from outside this package may not leave Tensors for arrays."""
-    with enable_grad(), _set(inside_rule, True):
+    with enable_grad(), setting(inside_rule, True):
         yield
 
 
 def users_code() -> AbstractContextManager[None]:
     """The body, called by a rule or beside one, is none: it may read what it likes."""
-    return _set(inside_rule, False)
+    return setting(inside_rule, False)
 
 
 @contextmanager
-def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+def setting(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Let a variable have another value in the body."""
     before = variable.get()
     variable.set(value)
     try:
         yield
     finally:
         variable.set(before)
-
-
-class Watcher:
-    """Who is asked at every operation in the body of `watched(watcher)`; true while gradients are recorded."""
-
-    grad_enabled = True
-
-    def __bool__(self) -> bool:
-        return self.grad_enabled
-
-    def switched(self, grad_enabled: bool) -> Self:
-        """Return the same watcher, for the body of `no_grad()` or `enable_grad()`."""
-        twin = copy(self)
-        twin.grad_enabled = grad_enabled
-        return twin
-
-    def operand(self, x: Any) -> Any:
-        """Return what an operation is to see of an operand."""
-        return x
-
-    def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
-        """Return what an operation computes."""
-        return operation.run(arrays, parameters)
-
-    def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
-        """Be told what was computed, and of the node that records it, if there is one."""
-
-    def backward(self, roots: list[Any]) -> None:
-        """Be told that a backward pass begins, from these nodes."""
-
-    def cotangent(self, node: Any, g: Any) -> None:
-        """Be told the whole cotangent of a node, as a backward pass comes to it."""
-
-    def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
-        """Return a cotangent with what a rule adds into it."""
-        total = np.array(held)
-        rule.into(total, g, saved)
-        return total
-
-    def array(self, tensor: Any) -> Any:
-        """Return the array of a tensor that somebody asks for."""
-        return tensor._array
-
-    def gradient(self, tensor: Any) -> Any:
-        """Return the gradient of a tensor that somebody asks for."""
-        return tensor._grad
-
-    def rebinds(self, tensor: Any) -> None:
-        """Be told of a tensor that is about to get another array."""
-
-    def sets_gradient(self, tensor: Any) -> None:
-        """Be told of a tensor that is about to get another gradient, or none."""
-
-    def read(self, tensor: Any, what: str) -> Any:
-        """Return the array of a tensor whose value is about to be read by Python."""
-        return tensor.data
-
-    def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
-        """Return a number that an optimiser was told."""
-        return value
-
-    def state(self, owner: Any, state: Any) -> Any:
-        """Return what an optimiser keeps from step to step."""
-        return state
-
-
-def watched(watcher: Watcher) -> AbstractContextManager[None]:
-    """Operations in the body are recorded, and the watcher is asked at each."""
-    return _set(recording, watcher)
-
-
-def watcher() -> Watcher | None:
-    """Return who watches, if anybody does."""
-    mode = recording.get()
-    return None if mode is True or mode is False else mode
 
 
 class _Switch:
@@ -132,8 +55,8 @@ class _Switch:
 
     def __enter__(self) -> None:
         _entered.set((*_entered.get(), (self, recording.get())))
-        watching = watcher()
-        recording.set(self.value if watching is None else watching.switched(self.value))
+        mode = recording.get()
+        recording.set(self.value if mode is True or mode is False else mode.switched(self.value))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import FreedGraphError, freed
 
 count = itertools.count().__next__
+Lift = Callable[[Any, "Node | None"], Any]  # makes a Tensor of an array and the node that recorded it
 
 
 class Node:
@@ -37,16 +38,6 @@ class Node:
 new = object.__new__
 
 
-class Item:
-    """The step that takes one output of an operation with several; its node's `saved` is which one."""
-
-    name = "item"
-    masks = False
-
-
-ITEM = Item()
-
-
 def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any) -> Node:
     """Return the node of a step whose output is `y`."""
     node = Node()
@@ -58,11 +49,6 @@ def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any)
     node.number = count()
     node.handle = node.hooks = None
     return node
-
-
-def item(whole: Node, place: int, y: Any) -> Node:
-    """Return the node of output number `place`, which is `y`, of an operation with several."""
-    return record(ITEM, (whole,), place, y)
 
 
 def history(roots: Iterable[Node], since: int = 0) -> list[Node]:

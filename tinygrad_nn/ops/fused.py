@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.arrays import array_of, copied
 from ..engine.operation import sample
-from ..engine.reverse import pointwise, sum_of_products
+from ..engine.zero_safe import pointwise, sum_of_products
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive
 from ..tensor.handle import Tensor

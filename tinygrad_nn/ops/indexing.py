@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..engine.arrays import TracedArray, copied, zeros
+from ..engine.arrays import TracedArray, copied, raw, zeros
 from ..engine.operation import sample
-from ..engine.reverse import raw
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive
 from ..tensor.handle import Tensor

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import raw
 from ..engine.operation import sample
-from ..engine.reverse import raw
 from ..engine.trees import leaves
 from ..errors import nothing_to_join
 from ..tensor.creation import as_tensor

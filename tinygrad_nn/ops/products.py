@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.operation import sample
-from ..engine.reverse import sum_of_products
+from ..engine.zero_safe import sum_of_products
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive
 from ..tensor.handle import Tensor

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.grad_mode import watcher
+from ..engine.watching import watcher
 from ..errors import StateError, hyperparameter, optimizer_keys
 from ..tensor.handle import Tensor
 

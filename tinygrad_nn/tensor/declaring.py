@@ -11,10 +11,14 @@ import numpy as np
 
 from .. import errors
 from ..engine.arrays import TracedArray, as_array
-from ..engine.grad_mode import recording, watcher
-from ..engine.node import Node, item, new, record
+from ..engine.grad_mode import recording
+from ..engine.node import Node, new, record
 from ..engine.node import count as next_number
-from ..engine.operation import Operation, failed, idling, parameter_names
+from ..engine.operation import Operation, failed
+from ..engine.outputs import item
+from ..engine.rules import parameter_names
+from ..engine.watching import watcher
+from ..engine.zero_safe import idling
 from .handle import NUMPY_FUNCTIONS, Tensor, make
 
 _REFLECTED = frozenset(

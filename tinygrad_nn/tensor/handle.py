@@ -12,9 +12,10 @@ import numpy as np
 
 from .. import errors
 from ..engine.arrays import TracedArray, as_array
-from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording, watcher
+from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback
+from ..engine.watching import watcher
 
 new = object.__new__
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep

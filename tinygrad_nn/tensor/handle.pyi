@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from .. import errors
 from ..engine.arrays import TracedArray, as_array
-from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording, watcher
+from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback
+from ..engine.watching import watcher
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]]
 
 class Hook:

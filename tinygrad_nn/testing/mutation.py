@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any
 
 from .. import errors
-from ..engine import reverse
-from ..engine.operation import OPERATIONS, Operation, Rule
+from ..engine import cotangents
+from ..engine.operation import OPERATIONS, Operation
+from ..engine.rules import Rule
 from .planting import declared_rules, operation_of, planted
 from .spoiling import Effect, Pull, mutations
 
@@ -192,7 +193,7 @@ def _planted_in(op: Operation, place: int, change: Callable[[Rule], Rule]) -> It
     it is told to look at the rule, by one thread at a time.
     """
     with _patching:
-        project = reverse.project
+        project = cotangents.project
 
         def looking(c: Any, parent: Any, node: Any, rule: Any) -> Any:
             if not isinstance(rule, _Altered) or c.shape == parent.shape or not c.size:
@@ -201,12 +202,12 @@ def _planted_in(op: Operation, place: int, change: Callable[[Rule], Rule]) -> It
             rule.effect.compare(mutated, declared)
             return mutated
 
-        reverse.project = looking
+        cotangents.project = looking
         try:
             with planted({(op, place): _each((op, place), change)}):
                 yield
         finally:
-            reverse.project = project
+            cotangents.project = project
 
 
 def _first(c: Any, shape: tuple[int, ...]) -> Any:

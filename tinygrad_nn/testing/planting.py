@@ -9,7 +9,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from .. import errors
-from ..engine.operation import OPERATIONS, Operation, Rule, RuleForEach
+from ..engine.operation import OPERATIONS, Operation
+from ..engine.rules import Rule, RuleForEach
 from ..tensor.declaring import COMPOSITES
 from ..tensor.handle import NUMPY_FUNCTIONS
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import raw
 from ..engine.node import count, history
-from ..engine.operation import Operation, Rule
-from ..engine.reverse import raw
+from ..engine.operation import Operation
+from ..engine.rules import Rule
 from ..tensor.handle import Tensor
 from .planting import declared_rules
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import errors
-from ..engine.grad_mode import enable_grad, recording, users_code, watcher
-from ..engine.node import Node, count, history, item, record
+from ..engine.grad_mode import enable_grad, recording, users_code
+from ..engine.node import Node, count, history, record
+from ..engine.outputs import item
 from ..engine.reverse import pullback
 from ..engine.trees import filled, leaves, map_leaves
+from ..engine.watching import watcher
 from ..tensor.handle import Tensor, make
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from .. import errors
+from ..engine.forward import pushforward
 from ..engine.grad_mode import enable_grad, recording
 from ..engine.node import Node, history
-from ..engine.reverse import pullback, pushforward
+from ..engine.reverse import pullback
 from ..engine.trees import aligned, filled, leaves, map_leaves
 from ..ops.elementwise import positive
 from ..ops.joining import stack

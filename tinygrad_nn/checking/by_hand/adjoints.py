@@ -13,7 +13,8 @@ import numpy as np
 
 from ... import errors
 from ...engine.node import Node, history, record
-from ...engine.reverse import pointwise, pullback, sum_of_products
+from ...engine.reverse import pullback
+from ...engine.zero_safe import pointwise, sum_of_products
 from ...tensor.handle import Tensor, make, node_of, seed_of
 
 Arrays = dict[Node, np.ndarray]

@@ -12,7 +12,9 @@ from numpy.lib.array_utils import byte_bounds
 
 from ... import errors
 from ...engine.arrays import TracedArray
-from ...engine.grad_mode import Watcher, recording, watched
+from ...engine.cotangents import Cotangents
+from ...engine.grad_mode import recording
+from ...engine.watching import Watcher, watched
 from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, SHAPE
@@ -245,10 +247,11 @@ class Tracer(Watcher):
         if node is not None and isinstance(y, Traced):
             self.of_node[node] = y.value
 
-    def backward(self, roots: list[Any]) -> None:
-        """Note where a backward pass begins."""
+    def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
+        """Return cotangents that are noted as they leave; note where the backward pass begins."""
         now = len(self.lines)
-        self.passes.append(Pass(now, now, [self.of_node[node] for node in roots if node in self.of_node]))
+        self.passes.append(Pass(now, now, [self.of_node[node] for node in seeds if node in self.of_node]))
+        return _Noted(self, seeds, lift, create_graph)
 
     def cotangent(self, node: Any, g: Any) -> None:
         """Note which value is the adjoint of which."""
@@ -399,6 +402,24 @@ def _leaf(node: Any) -> Value | None:
     tensor = node.handle() if node.operation is None and node.handle is not None else None
     array = None if tensor is None else tensor._array
     return array.value if isinstance(array, Traced) else None
+
+
+class _Noted(Cotangents):
+    """The cotangents of a backward pass that is traced."""
+
+    def __init__(self, tracer: Tracer, seeds: Any, lift: Any, create_graph: bool) -> None:
+        super().__init__(seeds, lift, create_graph)
+        self.tracer = tracer
+
+    def leave(self, node: Any) -> Any:
+        """Return a node's whole cotangent, having noted which value it is."""
+        if node in self:
+            self.tracer.cotangent(node, self[node])
+        return super().leave(node)
+
+    def add_into(self, parent: Any, rule: Any, g: Any, saved: Any) -> None:
+        """Let a rule add into a cotangent, which becomes lines of the program."""
+        self[parent] = self.tracer.into(rule, self[parent], g, saved)
 
 
 def _is_of_the_trace(error: BaseException) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.arrays import raw
 from ...engine.operation import sample
-from ...engine.reverse import raw
 from ...tensor.declaring import primitive
 from .inverses import of_no_use, solved
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.arrays import array_of
-from ...engine.reverse import raw
+from ...engine.arrays import array_of, raw
 from ...tensor.creation import as_tensor
 from ...tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ...tensor.numpy_protocols import UFUNC_METHODS

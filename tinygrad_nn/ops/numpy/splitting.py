@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.arrays import raw
 from ...engine.operation import sample
-from ...engine.reverse import raw
 from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive
 from ...tensor.handle import Tensor

@@ -1,0 +1,121 @@
+"""The cotangents of a backward pass, on their way from the node that they left to the nodes that they reach."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import CompileError, hook_in_trace, rule_shape
+from .arrays import TracedArray, raw
+from .grad_mode import users_code
+from .node import Lift, Node
+from .outputs import Parts
+
+# Below this size, in entries, a new array costs less than the question whether an old one may be written to.
+SMALL = 2000
+
+
+class Cotangents(dict[Node, Any]):
+    """What has arrived at each node so far, added up, in the node's own shape and dtype.
+
+    With `create_graph` cotangents are Tensors, which `lift` makes; otherwise they are arrays.
+    """
+
+    def __init__(self, seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> None:
+        super().__init__(seeds)
+        self.lift, self.create_graph = lift, create_graph
+
+    def leave(self, node: Node) -> Any:
+        """Return the whole cotangent of a node, None if nothing reached it; its hooks may replace it."""
+        g = self.pop(node, None)
+        if type(g) is Parts:
+            g = g.whole(node, self.lift if self.create_graph else None)
+        return self.hooked(node, g) if node.hooks and g is not None else g
+
+    def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
+        """Add to the cotangent of `parent` what a rule of `node` has made of its own."""
+        if c.shape != parent.shape or c.dtype is not parent.dtype:
+            c = project(c, parent, node, rule)
+        if parent in self:
+            c = self.pop(parent) + c if c.size <= SMALL else _added(self.pop(parent), c)
+        self[parent] = c
+
+    def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:
+        """Let a rule add into the cotangent of `parent`, instead of making an array of its own."""
+        held = self.pop(parent)
+        if not owned(held):
+            held = np.array(held, parent.dtype)
+        rule.into(held, g, saved)
+        self[parent] = held
+
+    def hooked(self, node: Node, g: Any) -> Any:
+        """Return the cotangent after the node's hooks, each of which is handed a copy of its own."""
+        assert node.hooks is not None
+        if isinstance(raw(g), TracedArray):
+            raise CompileError(hook_in_trace(next(iter(node.hooks.values()))))
+        for hook in list(node.hooks.values()):
+            with users_code():
+                changed = hook(np.positive(g) if self.create_graph else self.lift(np.array(g), None))
+            if changed is not None:
+                g = self._returned(changed, node)
+        return g
+
+    def _returned(self, changed: Any, node: Node) -> Any:
+        """Return what a hook has returned in place of a cotangent, as the engine's own."""
+        changed = changed if hasattr(changed, "requires_grad") else self.lift(np.asarray(changed), None)
+        changed = np.positive(changed).astype(node.dtype)
+        if changed.shape != node.shape:
+            raise ValueError(rule_shape("hook", "its tensor", changed.shape, node.shape))
+        return changed if self.create_graph else np.array(changed.data)
+
+
+def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
+    """Return a cotangent in its parent's shape and dtype: summed over what was broadcast."""
+    shape = parent.shape
+    if c.shape != shape:
+        lead = c.ndim - len(shape)
+        plain = isinstance(c, (np.ndarray, TracedArray)) and c.dtype.char in "fd" and c.size > 0
+        if lead > 0 and plain and c.shape[lead:] == shape:
+            rows = c if c.ndim == 2 and shape else c.reshape(-1, math.prod(shape))
+            c = (np.ones(len(rows), c.dtype) @ rows).reshape(shape)  # the fastest spelling of a sum of rows
+        else:
+            if lead < 0 or any(n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)):
+                raise ValueError(rule_shape(node.operation.name, rule.argument, c.shape, shape))
+            axes = tuple(i for i in range(c.ndim) if i < lead or c.shape[i] != shape[i - lead])
+            if axes == (c.ndim - 1,) and plain and c.shape[-1] <= 64:
+                c = (c.reshape(-1, c.shape[-1]) @ np.ones(c.shape[-1], c.dtype)).reshape(shape)
+            else:
+                wide = c.astype(np.float32) if c.dtype.char == "e" else c  # float16 sums overflow, and lose digits
+                c = np.sum(wide, axis=axes).reshape(shape)
+    return c if c.dtype == parent.dtype else c.astype(parent.dtype)
+
+
+def _added(held: Any, c: Any) -> Any:
+    """Return the sum of two cotangents, in the first one's memory if nobody else holds that."""
+    return np.add(held, c, out=held) if owned(held) else held + c
+
+
+def _count_references(array: Any) -> int:
+    return sys.getrefcount(array)
+
+
+def _references_of_one_holder() -> int:
+    array = np.empty(1)
+    return _count_references(array)
+
+
+_ONE_HOLDER = _references_of_one_holder()
+
+
+def owned(array: Any) -> bool:
+    """Return whether the caller's variable is all that refers to this array's memory: it may be written to."""
+    return (
+        type(array) is np.ndarray
+        and array.base is None
+        and sys.getrefcount(array) <= _ONE_HOLDER
+        and array.flags.owndata
+    )

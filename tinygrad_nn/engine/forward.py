@@ -1,0 +1,86 @@
+"""Forward mode: tangents pushed from node to node, oldest first, by what the rules for reverse mode say.
+
+A rule on corresponding entries is a product with the local derivative, and so its own tangent rule. A linear
+operation pushes tangents through its own forward. Any other rule is a linear map of the cotangent, and is transposed.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from .arrays import raw
+from .cotangents import project
+from .grad_mode import enable_grad, recording_rules
+from .node import Lift, Node, history, record
+from .reverse import pullback
+from .zero_safe import has_nan
+
+
+def pushforward(
+    roots: Iterable[Node], tangents: Mapping[Node, Any], lift: Lift, *, create_graph: bool
+) -> dict[Node, Any]:
+    """Return the tangent of every node that the given ones lead to, of those that the roots came from."""
+    found: dict[Node, Any] = dict(tangents)
+    quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
+    with quiet, recording_rules() if create_graph else nullcontext():
+        for node in reversed(history(roots)):
+            parents = node.parents or ()
+            if node in found or not any(parent in found for parent in parents):
+                continue
+            saved = tuple(node.operation.lift_saved(node, lift)) if create_graph else node.saved
+            arrived = {i: found[parent] for i, parent in enumerate(parents) if parent is not None and parent in found}
+            if node.operation.linear:
+                found[node] = _fitted(node, node.operation.applied(arrived, saved))
+                continue
+            push = _push_by_rule if node.operation.pointwise or node.operation.tangent_rules else _push_transposed
+            found[node] = _total([push(node, i, t, saved, lift, create_graph) for i, t in arrived.items()])
+    return found
+
+
+def _total(parts: list[Any]) -> Any:
+    if isinstance(parts[0], tuple):
+        return tuple([_total(list(each)) for each in zip(*parts, strict=True)])
+    return functools.reduce(operator.add, parts)
+
+
+def _fitted(node: Node, t: Any) -> Any:
+    """Return a tangent in its node's shape and dtype."""
+    if isinstance(t, tuple):
+        return t
+    t = t if t.dtype == node.dtype else t.astype(node.dtype)
+    return t if t.shape == node.shape else np.broadcast_to(t, node.shape)
+
+
+def _push_by_rule(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_graph: bool) -> Any:
+    """Return what the tangent of input `i` contributes, by a product with the local derivative."""
+    operation = node.operation
+    rule = (operation.rules if operation.pointwise else operation.tangent_rules)[i]
+    pushed = rule.pull(t, saved)
+    if rule.zero_safe is not None and has_nan(raw(pushed)):
+        pushed = rule.zero_safe(rule, t, saved, pushed)
+    return _fitted(node, pushed)
+
+
+def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_graph: bool) -> Any:
+    """Return what the tangent of input `i` contributes: its rule, recorded as a function of `g`, transposed."""
+    operation, parent = node.operation, node.parents[i]  # type: ignore[index]
+    rule = next(itertools.islice(operation.rules, i, None))
+    blanks = [np.zeros(shape, node.dtype) for shape in (node.shape if operation.several else [node.shape])]
+    variables = [record(None, (), (), blank) for blank in blanks]
+    inputs = [lift(blank, variable) for blank, variable in zip(blanks, variables, strict=True)]
+    with enable_grad():
+        c = project(rule.pull(tuple(inputs) if operation.several else inputs[0], saved), parent, node, rule)  # type: ignore[arg-type]
+    pulled: dict[Node, Any] = {}
+    if c.requires_grad:
+        seeds = {c._node: t}
+        pulled = pullback(seeds, variables, lift, retain_graph=create_graph, create_graph=create_graph)
+    pairs = zip(variables, blanks, strict=True)
+    pushed = [pulled[v] if v in pulled else lift(blank, None) if create_graph else blank for v, blank in pairs]
+    return tuple(pushed) if operation.several else pushed[0]

@@ -1,0 +1,66 @@
+"""Operations with several outputs: one node for all of them, and for each output that is used an item node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .node import Lift, Node, record
+
+
+class Parts(dict[int, Any]):
+    """The cotangent of several outputs as far as it has arrived, by output.
+
+    A tuple with zeros for what has not arrived would make a loop over many outputs quadratic.
+    """
+
+    size = 0
+
+    def __init__(self, index: int, g: Any, shape: Any, dtype: Any) -> None:
+        super().__init__({index: g})
+        self.shape, self.dtype = shape, dtype
+
+    def __add__(self, other: Parts) -> Parts:
+        for index, g in other.items():
+            self[index] = self[index] + g if index in self else g
+        return self
+
+    def whole(self, node: Node, lift: Lift | None) -> tuple[Any, ...]:
+        """Return the cotangents of all outputs of a node, zeros where none arrived."""
+        missing = {index: np.zeros(shape, node.dtype) for index, shape in enumerate(node.shape) if index not in self}
+        zeros = missing if lift is None else {index: lift(array, None) for index, array in missing.items()}
+        return tuple([self[index] if index in self else zeros[index] for index in range(len(node.shape))])
+
+
+class _ItemRule:
+    """The cotangent of all outputs is that of one, in its place."""
+
+    argument, into, zero_safe = "outputs", None, None
+
+    def pull(self, g: Any, saved: Any) -> Parts:
+        return Parts(saved[0], g, *saved[1:])
+
+
+class Item:
+    """The operation that takes one output of several: its node keeps which one, and all their shapes and dtype."""
+
+    name, masks, several, pointwise, linear = "item", False, False, False, True
+    rules, tangent_rules = (_ItemRule(),), ()
+
+    def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
+        """Yield what the node kept, in which there is no array."""
+        yield from node.saved
+
+    def applied(self, tangents: Any, saved: Any) -> Any:
+        """Return the tangent of the output, given those of all."""
+        return tangents[0][saved[0]]
+
+
+ITEM = Item()
+
+
+def item(whole: Node, index: int, y: Any) -> Node:
+    """Return the node of output number `index`, which is `y`, of an operation with several."""
+    return record(ITEM, (whole,), (index, whole.shape, whole.dtype), y)

@@ -1,0 +1,86 @@
+"""The one seam for who watches what is computed: the compiler, the checkers, inspection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from copy import copy
+from typing import Any, Self
+
+from .cotangents import Cotangents
+from .grad_mode import recording, setting
+from .node import Lift, Node
+
+
+class Watcher:
+    """Who is asked at every operation in the body of `watched(watcher)`; true while gradients are recorded."""
+
+    grad_enabled = True
+
+    def __bool__(self) -> bool:
+        return self.grad_enabled
+
+    def switched(self, grad_enabled: bool) -> Self:
+        """Return the same watcher, for the body of `no_grad()` or `enable_grad()`."""
+        twin = copy(self)
+        twin.grad_enabled = grad_enabled
+        return twin
+
+    def operand(self, x: Any) -> Any:
+        """Return what an operation is to see of an operand."""
+        return x
+
+    def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
+        """Return what an operation computes."""
+        return operation.run(arrays, parameters)
+
+    def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
+        """Be told what was computed, and of the node that records it, if there is one."""
+
+    def cotangents(self, seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> Cotangents:
+        """Return what holds the cotangents of a backward pass that begins with these."""
+        return Cotangents(seeds, lift, create_graph)
+
+    def array(self, tensor: Any) -> Any:
+        """Return the array of a tensor that somebody asks for."""
+        return tensor._array
+
+    def gradient(self, tensor: Any) -> Any:
+        """Return the gradient of a tensor that somebody asks for."""
+        return tensor._grad
+
+    def rebinds(self, tensor: Any) -> None:
+        """Be told of a tensor that is about to get another array."""
+
+    def sets_gradient(self, tensor: Any) -> None:
+        """Be told of a tensor that is about to get another gradient, or none."""
+
+    def read(self, tensor: Any, what: str) -> Any:
+        """Return the array of a tensor whose value is about to be read by Python."""
+        return tensor.data
+
+    def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
+        """Return a number that an optimiser was told."""
+        return value
+
+    def state(self, owner: Any, state: Any) -> Any:
+        """Return what an optimiser keeps from step to step."""
+        return state
+
+
+def watched(watcher: Watcher) -> AbstractContextManager[None]:
+    """Operations in the body are recorded, and the watcher is asked at each."""
+    return setting(recording, watcher)
+
+
+def watcher() -> Watcher | None:
+    """Return who watches, if anybody does."""
+    mode = recording.get()
+    return None if mode is True or mode is False else mode
+
+
+def cotangents_from(seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> Cotangents:
+    """Return the cotangents of a backward pass that begins with these, as who watches wants to have them."""
+    watching = watcher()
+    kind = Cotangents if watching is None else watching.cotangents
+    return kind(seeds, lift, create_graph)

@@ -1,0 +1,84 @@
+"""Zero-safe reverse mode: a cotangent that is exactly zero stays zero through a singular derivative.
+
+IEEE arithmetic says that 0 * inf is nan; here what a mask switched off stays off. To look for nan costs time, so it
+is done only where there can be one: after NumPy's invalid flag, which 0 * inf raises, or behind an operation that
+masks, for only there can a nan be left out of the output. Each form of rule then says what the cotangent is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from .arrays import raw
+from .rules import parameter_names
+
+MASKED = "a mask"
+
+
+class Suspicion(list[str]):
+    """Why a cotangent may be nan that ought to be zero; empty, and so false, as long as there is no reason."""
+
+    def __init__(self, seeds: Iterable[Any]) -> None:
+        super().__init__([MASKED] if any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds) else [])
+
+    def listening(self) -> AbstractContextManager[Any]:
+        """Let NumPy's invalid flag raise suspicion in the body, instead of warning."""
+        return np.errstate(invalid="call", divide="ignore", over="ignore", call=lambda kind, _: self.append(kind))
+
+    def mask(self) -> None:
+        """Suspect all that follows: behind an operation that masks, no flag may tell of a nan."""
+        if MASKED not in self:
+            self.insert(0, MASKED)
+
+    def mended(self, rule: Any, g: Any, saved: Any, c: Any) -> Any:
+        """Return the cotangent `c` that a rule has made, zero where it is nan and ought to be."""
+        if has_nan(raw(c)):
+            c = rule.zero_safe(rule, g, saved, c)
+        self[:] = [MASKED] if self and self[0] is MASKED else []
+        return c
+
+
+def has_nan(c: Any) -> bool:
+    """Return whether any entry is nan: a sum of squares is nan exactly then, and the cheapest look."""
+    if c.ndim != 1:
+        c = c.reshape(-1)
+    s = c.dot(c)
+    return bool(s != s)
+
+
+def pointwise(rule: Any, g: Any, saved: Any, c: Any) -> Any:
+    """Return the cotangent by a rule that is `g` times a local derivative, zero where either is zero."""
+    local = rule.pull(np.ones(g.shape, g.dtype), saved)
+    return np.where((g == 0) | (local == 0), 0, g * local)
+
+
+def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
+    """Return the cotangent by a rule that adds up products of `g` and of each floating array it reads.
+
+    Where an inf or nan among those meets only zeros, it counts as zero; else the sum is what IEEE says.
+    """
+    places = [place for place in rule.places if getattr(saved[place], "dtype", np.dtype(int)).kind == "f"]
+
+    def evaluated(factors: list[Any]) -> Any:
+        values = dict(zip(places, factors[1:], strict=True))
+        return rule.pull(factors[0], [values.get(place, value) for place, value in enumerate(saved)])
+
+    factors = [g, *[saved[place] for place in places]]
+    singular = [~np.isfinite(raw(x)) for x in factors]
+    nonzero = [raw(x) != 0 for x in factors]
+    reached = 0
+    for i, bad in enumerate(singular):
+        met = [*nonzero[:i], bad, *nonzero[i + 1 :]]
+        reached = reached + evaluated([there.astype(x.dtype) for there, x in zip(met, factors, strict=True)])
+    finite = [np.where(bad, 0, x) for bad, x in zip(singular, factors, strict=True)]
+    return np.where(reached != 0, c, evaluated(finite))
+
+
+def idling(idle: Callable[..., Any], layout: tuple[str, ...]) -> Callable[..., Any]:
+    """Return the zero-safe form of a rule: 0 where `idle(g, ...)` says that all the cotangents it reads are 0."""
+    places = [layout.index(name) for name in parameter_names(idle)[1:]]
+    return lambda rule, g, saved, c: np.where(idle(raw(g), *[saved[i] for i in places]), 0, c)
