@@ -7,7 +7,7 @@ import pytest
 from tanh import SLOPE, slope
 
 import tinygrad_nn as tg
-from tinygrad_nn.engine import reverse
+from tinygrad_nn.engine import cotangents
 from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.testing import mutate_rules
 
@@ -119,10 +119,10 @@ def test_an_interrupt_ends_the_mutations_and_leaves_nothing_behind() -> None:
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    before = reverse.project
+    before = cotangents.project
     with pytest.raises(KeyboardInterrupt):
         mutate_rules(interrupted, [tg.tanh])
     assert calls[1] == -SLOPE
     assert slope() == SLOPE
-    assert reverse.project is before
+    assert cotangents.project is before
     assert isinstance(OPERATIONS["tanh"].rules, tuple)

@@ -153,7 +153,7 @@ def test_every_kind_of_broken_call_is_found(name: str, broken: Any, monkeypatch:
         monkeypatch.setattr(tg.Tensor, "__iadd__", lambda self, other: tg.add(self, other))
         broken = function
     if name == "ownership":
-        monkeypatch.setattr("tinygrad_nn.engine.reverse._owned", lambda array: True)
+        monkeypatch.setattr("tinygrad_nn.engine.reverse.owned", lambda array: True)
         broken = lambda x: tg.reshape(x, x.shape)  # noqa: E731
     with pytest.raises(AssertionError, match=function.operation.name):
         for case in cases_of(function):

@@ -34,13 +34,13 @@ class Cotangents(dict[Node, Any]):
         g = self.pop(node, None)
         if type(g) is Parts:
             g = g.whole(node, self.lift if self.create_graph else None)
-        return self.hooked(node, g) if node.hooks and g is not None else g
+        return g if node.hooks is None or g is None else self.hooked(node, g)
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
         """Add to the cotangent of `parent` what a rule of `node` has made of its own."""
         if c.shape != parent.shape or c.dtype is not parent.dtype:
             c = project(c, parent, node, rule)
-        if parent in self:
+        if parent in self:  # what is popped as an argument has no other holder
             c = self.pop(parent) + c if c.size <= SMALL else _added(self.pop(parent), c)
         self[parent] = c
 
