@@ -264,9 +264,12 @@ def refused(output: str) -> str:
 def machine() -> str:
     """Return Python's version and the cores, and what to do where others use them."""
     load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
-    busy = f"\nOthers are at work (load {load:.1f}), and threads that wait for each other take long: set"
-    remedy = " OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1."
-    return f"Python {platform.python_version()}, {cores} cores" + (busy + remedy if load > cores / 2 else "")
+    told = f"Python {platform.python_version()}, {cores} cores"
+    if load > cores / 2:
+        told += f", others at work (load {load:.1f})"
+        if "OPENBLAS_NUM_THREADS" not in os.environ:
+            told += "\nThreads wait for each other then: set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1."
+    return told
 
 
 def main() -> None:
