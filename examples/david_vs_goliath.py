@@ -9,190 +9,135 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import multiprocessing
 import os
 import pathlib
+import platform
+import sys
+import textwrap
 import time
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import by_hand
+import contestants
 import numpy as np
 from moons import draw_boundary
 
 import tinygrad_nn as tg
 
-LEARNING_RATE = 0.01
-Parameters = dict[str, np.ndarray]
+ROUNDS = 20
+SECONDS = 60  # who has trained for longer on equal terms, trains no further
+TELL_EVERY = 2.0
 
 
-@dataclass
-class Contender:
-    """A network that trains for so many more full-batch epochs, and shows its parameters."""
+class Progress:
+    """What is being done, on stderr: at most a line every two seconds, or on a terminal one that changes."""
 
-    name: str
-    train: Callable[[int], Any]
-    parameters: Callable[[], Parameters]
-    predict_proba: Callable[[np.ndarray], np.ndarray]
+    def __init__(self) -> None:
+        self.told, self.changing = time.perf_counter(), sys.stderr.isatty()
 
+    def tell(self, text: str) -> None:
+        """Show the text, unless another was shown just now."""
+        now = time.perf_counter()
+        if now - self.told >= (0.2 if self.changing else TELL_EVERY):
+            self.told = now
+            print(f"\r{text:<78}" if self.changing else text, end="" if self.changing else "\n", file=sys.stderr)
+            sys.stderr.flush()
 
-def installed(package: str) -> bool:
-    """Return whether a package can be imported, without importing it."""
-    return importlib.util.find_spec(package) is not None
-
-
-def named(weights: Any, biases: Any) -> Parameters:
-    """Return weights (out, in) and biases (out,) under the article's names W1, b1, W2, ..."""
-    pairs = enumerate(zip(weights, biases, strict=True), start=1)
-    return {f"{k}{n}": np.array(v) for n, pair in pairs for k, v in zip("Wb", pair, strict=True)}
-
-
-def layers_of(start: Parameters) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return W (out, in) and b (out,) of each layer."""
-    return [(start[f"W{n}"], start[f"b{n}"]) for n in range(1, len(start) // 2 + 1)]
+    def clear(self) -> None:
+        """Make room for the next table."""
+        if self.changing:
+            print(f"\r{'':<78}\r", end="", file=sys.stderr, flush=True)
 
 
-def ours(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contender:
-    """Return this library's network."""
-    network = tg.nn.DenseNetwork(by_hand.EXPERIMENT)
-    network.load_state_dict(start)
-
-    def train(epochs: int) -> None:
-        tg.train(network, X, y, epochs, LEARNING_RATE, progress=False)
-
-    return Contender(f"tinygrad_nn {tg.__version__}", train, network.state_dict, network.predict_proba)
+PROGRESS = Progress()
 
 
-def hand_written(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contender:
-    """Return the article's algorithm, its backward pass by hand."""
-    state = {"now": {name: v.reshape(len(v), -1) for name, v in start.items()}}
+class Runner:
+    """A contestant in a process of its own, what it has been timed at, and how far it is.
 
-    def train(epochs: int) -> None:
-        arguments = X.T, y.reshape(1, -1), state["now"], by_hand.EXPERIMENT, epochs, LEARNING_RATE
-        state["now"] = by_hand.train(*arguments)[0]
+    `first` is the time of its first epoch, `each` has one of an epoch from each round, in seconds.
+    """
 
-    return Contender(
-        f"by hand, NumPy {np.__version__}",
-        train,
-        lambda: {name: v if name[0] == "W" else v[:, 0] for name, v in state["now"].items()},
-        lambda X: by_hand.forward(X.T, state["now"], by_hand.EXPERIMENT)[0].T,
-    )
+    def __init__(self, name: str, package: str, make: Callable[..., Any], *arguments: Any) -> None:
+        self.name, self.package, self.making = name, package, (make, *arguments)
+        self.how, self.first, self.each, self.epochs, self.seconds = "", 0.0, list[float](), 0, 0.0
 
+    def start(self, stack: ExitStack) -> None:
+        """Start the process, which lasts as long as the stack. Raises whatever importing the package raises."""
+        if importlib.util.find_spec(self.package) is None:
+            install = {"sklearn": "scikit-learn", "keras": "keras jax"}.get(self.package, self.package)
+            raise ModuleNotFoundError(f"not installed; python -m pip install {install}")
+        context = multiprocessing.get_context("spawn")
+        self.reached = context.Value("i", 0, lock=False)
+        pool = ProcessPoolExecutor(1, context, contestants.share, (self.reached,))
+        self.pool = stack.enter_context(pool)
+        self.how = self.ask("is imported", contestants.build, *self.making)
 
-def pytorch(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contender:
-    """Return the same network in PyTorch, in double precision."""
-    import torch
+    def ask(self, doing: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the function returns in the contestant's process, telling what is waited for."""
+        started, future = time.perf_counter(), self.pool.submit(function, *arguments)
+        while True:
+            seconds, epoch = time.perf_counter() - started, self.epochs + self.reached.value
+            PROGRESS.tell(f"{self.name} {doing}" + (f", epoch {epoch:,}" if epoch else "") + f", {seconds:.0f} s")
+            if wait([future], 0.5).done:
+                return future.result()
 
-    steps: list[Any] = []
-    for W, b in layers_of(start):
-        layer = torch.nn.Linear(*W.T.shape, dtype=torch.float64)
-        layer.load_state_dict({"weight": torch.tensor(W), "bias": torch.tensor(b)})
-        steps += [layer, torch.nn.ReLU()]
-    model = torch.nn.Sequential(*steps[:-1])
-    linear = steps[::2]
-    inputs, labels = torch.tensor(X), torch.tensor(y, dtype=torch.float64).reshape(-1, 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    def train(self, epochs: int, doing: str = "trains") -> float:
+        """Train, and return the seconds that it took."""
+        seconds = float(self.ask(doing, contestants.train_for, epochs))
+        self.epochs, self.seconds, self.reached.value = self.epochs + epochs, self.seconds + seconds, 0
+        return seconds
 
-    def train(epochs: int) -> None:
-        for _ in range(epochs):
-            optimizer.zero_grad()
-            torch.nn.functional.binary_cross_entropy_with_logits(model(inputs), labels).backward()
-            optimizer.step()
+    def warm_up(self, epochs: int) -> None:
+        """Train for the first epochs and keep the parameters, `found`: what happens once is over then."""
+        self.first = self.train(1, "warms up")
+        if epochs > 1:
+            self.train(epochs - 1, "warms up")
+        self.found = self.ask("shows its parameters", contestants.get, "parameters")
 
-    def predict_proba(X: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            probabilities: np.ndarray = torch.sigmoid(model(torch.tensor(X))).numpy()
-        return probabilities
+    def train_timed(self, epochs: int, doing: str) -> None:
+        """Train: one epoch, then the others; what the second call takes longer for each is an epoch's time."""
+        short = self.train(1, doing)
+        self.each.append((self.train(epochs - 1, doing) - short) / (epochs - 2))
 
-    return Contender(
-        f"PyTorch {version('torch')}",
-        train,
-        lambda: named([v.weight.detach().numpy() for v in linear], [v.bias.detach().numpy() for v in linear]),
-        predict_proba,
-    )
-
-
-def scikit_learn(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contender:
-    """Return the same network as scikit-learn's MLPClassifier, its extras (momentum, penalty) off."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPClassifier
-
-    hidden = [len(b) for _, b in layers_of(start)[:-1]]
-    model = MLPClassifier(
-        hidden, solver="sgd", momentum=0, nesterovs_momentum=False, alpha=0, batch_size=len(X), shuffle=False,
-        learning_rate_init=LEARNING_RATE, warm_start=True, n_iter_no_change=10**9, random_state=0,
-    )  # fmt: skip
-    # Only a fit makes the arrays, which then take the shared numbers.
-    model.partial_fit(X, y, classes=[0, 1])
-    for (W, b), weights, biases in zip(layers_of(start), model.coefs_, model.intercepts_, strict=True):
-        weights[...], biases[...] = W.T, b
-
-    def train(epochs: int) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.set_params(max_iter=epochs).fit(X, y)
-
-    return Contender(
-        f"scikit-learn {version('scikit-learn')}",
-        train,
-        lambda: named([w.T for w in model.coefs_], model.intercepts_),
-        lambda X: np.asarray(model.predict_proba(X)[:, 1:]),
-    )
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Return the probability of class 1, shape (m, 1)."""
+        return np.asarray(self.ask("predicts", contestants.get, "predict_proba", X))
 
 
-def keras_model(dtype: str) -> Any:
-    """Return the experiment's layers in Keras, with Keras's own initial numbers, compiled for plain SGD."""
-    import keras
-
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    keras.utils.set_random_seed(0)
-    shape = keras.Input((2,))
-    dense = [keras.layers.Dense(v["output_dim"], activation=v["activation"]) for v in by_hand.EXPERIMENT]
-    model = keras.Sequential([shape, *dense])
-    model.compile(loss="binary_crossentropy", optimizer=keras.optimizers.SGD(LEARNING_RATE))
-    return model
-
-
-def keras_equal(X: np.ndarray, y: np.ndarray, start: Parameters) -> Contender:
-    """Return the same network in Keras, in double precision."""
-    model = keras_model("float64")
-    for (W, b), layer in zip(layers_of(start), model.layers, strict=True):
-        layer.set_weights([W.T, b])
-
-    def parameters() -> Parameters:
-        weights, biases = zip(*(layer.get_weights() for layer in model.layers), strict=True)
-        return named([w.T for w in weights], biases)
-
-    return Contender(
-        keras_name(),
-        lambda epochs: model.fit(X, y, batch_size=len(X), epochs=epochs, shuffle=False, verbose=0),
-        parameters,
-        lambda X: np.asarray(model.predict(X, verbose=0)),
-    )
+def able(runners: Sequence[Runner], do: Callable[[Runner], Any], left_out: list[str]) -> list[Runner]:
+    """Return the runners that did it; why another didn't is added to `left_out`."""
+    kept = []
+    for runner in runners:
+        try:
+            do(runner)
+        except Exception as error:
+            said = (str(error).strip() or "no reason given").splitlines()[0]
+            left_out.append(f"{runner.name} is left out ({type(error).__name__}: {said}).")
+        else:
+            kept.append(runner)
+    return kept
 
 
-def keras_name() -> str:
-    """Return Keras's version and backend."""
-    import keras
-
-    return f"Keras {keras.__version__} on {keras.config.backend()}"
-
-
-def choose_keras_backend() -> bool:
-    """Return whether Keras can run, on the backend that the user names or on one that is installed."""
-    backends = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
-    found = [name for name, package in backends.items() if installed(package)]
-    if installed("keras") and found:
-        os.environ.setdefault("KERAS_BACKEND", found[0])
-        os.environ.setdefault("JAX_ENABLE_X64", "1")
-        return True
-    return False
+def print_table(title: str, rows: Sequence[Sequence[str]], left: int, notes: Sequence[str]) -> None:
+    """Print rows, the first of which is the header, as wide as they need; `left` columns start at the left."""
+    PROGRESS.clear()
+    print(title)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [f"{v:<{w}}" if n < left else f"{v:>{w}}" for n, (v, w) in enumerate(zip(row, widths, strict=True))]
+        print("  ".join(cells).rstrip())
+    for note in notes:
+        print(textwrap.fill(note, 108, initial_indent="  ", subsequent_indent="    "))
+    sys.stdout.flush()
 
 
-def glorot(seed: int) -> Parameters:
+def glorot(seed: int) -> contestants.Parameters:
     """Return Keras's kind of initial numbers: uniform up to sqrt(6 / (in + out)), biases 0.
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep networks (2010), equation 16.
@@ -200,86 +145,131 @@ def glorot(seed: int) -> Parameters:
     generator = np.random.default_rng(seed)
     shapes = [(layer["output_dim"], layer["input_dim"]) for layer in by_hand.EXPERIMENT]
     weights = [generator.uniform(-1, 1, shape) * np.sqrt(6 / sum(shape)) for shape in shapes]
-    return named(weights, [np.zeros(n) for n, _ in shapes])
+    return contestants.named(weights, [np.zeros(n) for n, _ in shapes])
 
 
-def as_published(split: Any, quick: bool, keras: bool) -> list[tuple[str, Any]]:
-    """Print the article's comparison; return name and predict_proba of David and of Goliath."""
+def as_published(split: Any, quick: bool, stack: ExitStack) -> list[Runner]:
+    """Print the article's comparison; return David and Goliath, or who stands in for him."""
     X_train, X_test, y_train, y_test = split
-    david, stand_in = tg.nn.DenseNetwork(by_hand.EXPERIMENT, seed=2), tg.nn.DenseNetwork(by_hand.EXPERIMENT)
-    stand_in.load_state_dict(glorot(0))
-    few, many = (3, 100) if quick else (200, 10_000)
-    rows: list[tuple[str, str, Callable[[], Any], Any]] = [
-        (
-            f"David: tinygrad_nn {tg.__version__}",
-            f"normal x 0.1, full batch, {many:,} epochs",
-            lambda: tg.train(david, X_train, y_train, many, LEARNING_RATE, progress=False),
-            david.predict_proba,
-        ),
-        (
-            "Goliath's settings, tinygrad_nn",
-            f"Glorot, batches of 32, {few} epochs",
-            lambda: tg.train(stand_in, X_train, y_train, few, LEARNING_RATE, batch_size=32, progress=False),
-            stand_in.predict_proba,
-        ),
+    few, many = (3, 120) if quick else (200, 10_000)
+    small = tg.nn.DenseNetwork(by_hand.EXPERIMENT, seed=2).state_dict()
+    david = Runner("David, tinygrad_nn", "tinygrad_nn", contestants.ours, X_train, y_train, small)
+    stand_in = Runner(
+        "Goliath's settings, tinygrad_nn", "tinygrad_nn", contestants.ours, X_train, y_train, glorot(0), 32
+    )
+    goliath = Runner("Goliath, Keras", "keras", contestants.keras, X_train, y_train, None, 32)
+    settings = {david: (f"normal x 0.1, full batch, {many:,} epochs", many)}
+    settings |= dict.fromkeys((stand_in, goliath), (f"Glorot, batches of 32, {few:,} epochs", few))
+    notes: list[str] = []
+
+    def whole(runner: Runner) -> None:
+        runner.start(stack)
+        runner.train(settings[runner][1])
+
+    runners = able([david, stand_in, goliath], whole, notes)
+    if len(runners) < 2:
+        raise SystemExit("\n".join(notes))
+    rows = [["", "start and updates", "test accuracy", "time"]]
+    for runner in runners:
+        right = tg.accuracy(runner.predict_proba(X_test), y_test)
+        rows.append([runner.name, settings[runner][0], f"{right:.2f}", f"{runner.seconds:.1f} s"])
+    notes += ["Time: one call for all epochs, what happens once in it included, imports not."]
+    notes += [f"{runner.name}: {runner.how}." for runner in runners]
+    stands_in = "" if goliath in runners else " (Goliath's settings in tinygrad_nn stand in for Keras)"
+    print_table(f"As published{stands_in}", rows, 2, notes)
+    return [runners[0], runners[-1]]
+
+
+def trained(split: Any, epochs: int, compared: int, stack: ExitStack, left_out: list[str]) -> list[Runner]:
+    """Return all that can run, trained in turns: warmed up for `compared` epochs, then timed in rounds."""
+    data = split[0], split[2], tg.nn.DenseNetwork(by_hand.EXPERIMENT, seed=2).state_dict()
+    everybody = [
+        Runner("by hand", "numpy", contestants.hand_written, *data),
+        Runner("tinygrad_nn", "tinygrad_nn", contestants.ours, *data),
+        Runner("PyTorch", "torch", contestants.pytorch, *data),
+        Runner("scikit-learn", "sklearn", contestants.scikit_learn, *data),
+        Runner("Keras", "keras", contestants.keras, *data),
     ]
-    if keras:
-        goliath = keras_model("float32")
-        rows.append(
-            (
-                f"Goliath: {keras_name()}",
-                f"Glorot, batches of 32, {few} epochs",
-                lambda: goliath.fit(X_train, y_train, batch_size=32, epochs=few, verbose=0),
-                lambda X: np.asarray(goliath.predict(X, verbose=0)),
-            )
-        )
-    print("As published" + ("" if keras else " (Keras is not installed: Goliath's settings in tinygrad_nn stand in)"))
-    print(f"{'':<32}  {'start and updates':<42}  {'test accuracy':>13}  {'time':>8}")
-    for name, settings, train, predict_proba in rows:
-        started = time.perf_counter()
-        train()
-        seconds = time.perf_counter() - started
-        right = tg.accuracy(predict_proba(X_test), y_test)
-        print(f"{name:<32}  {settings:<42}  {right:>13.2f}  {seconds:>6.1f} s")
-    return [(name, predict_proba) for name, _, _, predict_proba in (rows[0], rows[-1])]
+    runners = able(everybody, lambda runner: runner.start(stack), left_out)
+    runners = able(runners, lambda runner: runner.warm_up(compared), left_out)
+    rest = epochs - compared
+    rounds = max(1, min(ROUNDS, rest // 25)) if rest else 0
+    for number in range(rounds):
+        first, part = number % len(runners), rest * (number + 1) // rounds - rest * number // rounds
+        turns = [runner for runner in runners[first:] + runners[:first] if runner.seconds < SECONDS]
+        timed = partial(Runner.train_timed, epochs=part, doing=f"trains, round {number + 1} of {rounds}")
+        fine = able(turns, timed, left_out)
+        runners = [runner for runner in runners if runner in fine or runner not in turns]
+    return runners
 
 
-def milliseconds_per_epoch(contender: Contender, epochs: int) -> float:
-    """Return the median over ten stretches of the epochs, which a busy machine disturbs less than their mean."""
-    found = []
-    for stretch in filter(len, np.array_split(np.arange(epochs), 10)):
-        started = time.perf_counter()
-        contender.train(len(stretch))
-        found.append((time.perf_counter() - started) / len(stretch) * 1e3)
-    return float(np.median(found))
-
-
-def on_equal_terms(split: Any, epochs: int, keras: bool) -> None:
+def on_equal_terms(split: Any, epochs: int, stack: ExitStack) -> None:
     """Print what each library makes of the same initial numbers and the same full-batch updates."""
-    X_train, X_test, y_train, y_test = split
-    start = tg.nn.DenseNetwork(by_hand.EXPERIMENT, seed=2).state_dict()
-    makers = [hand_written, ours]
-    makers += [pytorch] if installed("torch") else []
-    makers += [scikit_learn] if installed("sklearn") else []
-    makers += [keras_equal] if keras else []
-    compared = min(epochs, 100)
-    print(f"\nOn equal terms: the article's initial numbers, full batch, learning rate {LEARNING_RATE}, float64")
-    print(f"{'':<28}  {'test accuracy':>13}  {'ms per epoch':>12}  {f'largest difference after {compared} epochs':>38}")
-    reference: Parameters = {}
-    for make in makers:
-        # The first epochs of a fresh network pay for compiling and for memory, so they don't count.
-        make(X_train, y_train, start).train(3)
-        contender = make(X_train, y_train, start)
-        milliseconds = milliseconds_per_epoch(contender, compared)
-        found = contender.parameters()
-        reference = reference or found
-        difference = max(float(np.abs(found[name] - reference[name]).max()) for name in reference)
-        if epochs > compared:
-            contender.train(epochs - compared)
-        right = tg.accuracy(contender.predict_proba(X_test), y_test)
-        shown = "0, the reference" if make is hand_written else f"{difference:.1e}"
-        print(f"{contender.name:<28}  {right:>13.2f}  {milliseconds:>12.2f}  {shown:>38}")
-    print(f"(test accuracy after {epochs:,} epochs; parameters compared with those of the hand-written network)")
+    compared = epochs if epochs < 6 else min(100, epochs // 2)
+    notes: list[str] = []
+    runners = trained(split, epochs, compared, stack, notes)
+    reference = runners[0].found
+    rows = [["", "test accuracy", "first epoch", "each epoch", "100 epochs", "10,000 epochs", "off by hand"]]
+    for runner in runners:
+        right = tg.accuracy(runner.predict_proba(split[1]), split[3])
+        each = float(np.median(runner.each)) if runner.each else 0.0
+        off = max(float(np.abs(runner.found[name] - reference[name]).max()) for name in reference)
+        sums = [f"{runner.first + (n - 1) * each:.{digits}f} s" for n, digits in ((100, 2), (10_000, 1))]
+        rows.append([
+            runner.name, f"{right:.2f} after {runner.epochs:,}", f"{runner.first * 1e3:.0f} ms",
+            *([f"{each * 1e3:.2f} ms", *sums] if each > 0 else ["-"] * 3),
+            "reference" if runner is runners[0] else f"{off:.1e}",
+        ])  # fmt: skip
+        if runner.epochs < epochs:
+            notes.append(f"{runner.name} stopped after {runner.epochs:,} epochs, {runner.seconds:.0f} s.")
+    reading = "n epochs in one call cost the first epoch, in which some trace or compile (imports not included), and"
+    notes.insert(0, f"To read: {reading} n - 1 times each epoch, the median over rounds; so the sums are computed.")
+    notes.insert(1, f"Off by hand: the largest difference of a parameter after {compared} epochs.")
+    notes += [f"{runner.name}: {runner.how}." for runner in runners]
+    title = f"the article's initial numbers, full batch, learning rate {contestants.LEARNING_RATE}, float64"
+    print_table(f"\nOn equal terms: {title}", rows, 1, notes)
+
+
+def draw(runners: Sequence[Runner], split: Any, output: str) -> None:
+    """Draw the decision boundaries, where matplotlib is installed, and print where or why not."""
+    try:
+        from matplotlib.figure import Figure
+    except Exception as error:
+        print(f"no picture: python -m pip install matplotlib ({type(error).__name__}: {error})")
+        return
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    for ax, runner in zip(figure.subplots(1, 2), runners, strict=True):
+        draw_boundary(ax, runner.predict_proba, split[1], split[3], runner.name)
+    try:
+        figure.savefig(output)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"no picture: {error}") from None
+    print(f"wrote {output}")
+
+
+def refused(output: str) -> str:
+    """Return why a picture can't be written there, or nothing."""
+    path = pathlib.Path(output).absolute()
+    if not path.parent.is_dir():
+        return f"--output {output} lies in a folder that does not exist; make it first"
+    if path.is_dir():
+        return f"--output {output} is a folder; name a file in it"
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        return f"--output {output} can't be written; name a file in a folder of yours"
+    if path.suffix not in (".png", ".pdf", ".svg", ".jpg"):
+        return f"--output {output} is no picture; let it end in .png, .pdf, .svg or .jpg"
+    return ""
+
+
+def machine() -> str:
+    """Return Python's version and the cores, and what to do where others use them."""
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    told = f"Python {platform.python_version()}, {cores} cores"
+    if load > cores / 2:
+        told += f", others at work (load {load:.1f})"
+        if "OPENBLAS_NUM_THREADS" not in os.environ:
+            told += "\nThreads wait for each other then: set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1."
+    return told
 
 
 def main() -> None:
@@ -287,27 +277,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The article's network against Keras, PyTorch and scikit-learn.")
     parser.add_argument("--epochs", type=int, default=10_000, help="on equal terms (%(default)s)")
     parser.add_argument("--output", default="david_vs_goliath.png", help="the picture (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a few epochs of everything, too few to learn")
+    parser.add_argument("--quick", action="store_true", help="a few epochs of everything, too few to learn or to time")
     options = parser.parse_args()
     if options.epochs < 1:
         parser.error("--epochs must be at least 1")
-    if not pathlib.Path(options.output).absolute().parent.is_dir():
-        parser.error(f"--output {options.output} lies in a folder that does not exist; make it first")
+    if why := refused(options.output):
+        parser.error(why)
 
-    keras = choose_keras_backend()
     split = tg.data.train_test_split(*tg.data.make_moons())
-    models = as_published(split, options.quick, keras)
-    on_equal_terms(split, 100 if options.quick else options.epochs, keras)
-    if not installed("matplotlib"):
-        print("no picture: python -m pip install matplotlib")
-        return
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 5), layout="constrained")
-    for ax, (name, predict_proba) in zip(figure.subplots(1, 2), models, strict=True):
-        draw_boundary(ax, predict_proba, split[1], split[3], name)
-    figure.savefig(options.output)
-    print(f"wrote {options.output}")
+    print(machine(), flush=True)
+    try:
+        with ExitStack() as stack:
+            models = as_published(split, options.quick, stack)
+            on_equal_terms(split, min(options.epochs, 120) if options.quick else options.epochs, stack)
+            draw(models, split, options.output)
+    except KeyboardInterrupt:
+        raise SystemExit("stopped") from None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Hypothesis profiles: quick and derandomised by default, deep by HYPOTHESIS_PROFILE=deep.
 
-Two rings: `pytest` runs what is quick, `pytest -m slow` what takes seconds and the cases outside samples,
-`pytest -m ""` all.
+Two rings: `pytest` runs what is quick, `pytest -m slow` what takes seconds and the cases outside samples, and
+`pytest -m ""` both, as the deep profile wants it.
+
 One BLAS thread: on a busy machine two wait for each other, many times longer than they work.
 """
 

@@ -33,4 +33,6 @@ def sampled_by_name(cases: Sequence[Case], share: int, seed: int) -> list[Any]:
     for place, case in enumerate(cases):
         (inside if place in quick else outside).setdefault(case.name, []).append(case)
     found = [pytest.param(some, id=name) for name, some in inside.items()]
-    return found + [pytest.param(rest, id=f"{name}-rest", marks=pytest.mark.slow) for name, rest in outside.items()]
+    for name, rest in outside.items():
+        found.append(pytest.param(rest, id=f"{name}-rest" if name in inside else name, marks=pytest.mark.slow))
+    return found
