@@ -18,6 +18,7 @@ from . import (
     joining,
     products,
     reduction,
+    rounding,
     selection,
     shaping,
     special,

@@ -12,7 +12,7 @@ from ..engine.operation import sample
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive
 from ..tensor.handle import Tensor
-from .elementwise import _either as choose
+from .elementwise import _either as either
 from .elementwise import maximum, minimum, sqrt
 
 _SAMPLES = (
@@ -56,7 +56,7 @@ _MASK = np.array([[True, False, True], [False, False, True]])
 def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
     """Return x as a Tensor of the dtype, with a neutral number where the mask says no."""
     x = as_tensor(x, dtype)
-    return x if where is True else choose(as_array(where), x, instead)
+    return x if where is True else either(as_array(where), x, instead)
 
 
 @primitive(name="total", linear=True, method=False, axis=_all_axes, samples=_WITH_EMPTY)

@@ -13,7 +13,7 @@ from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive
 from ..tensor.handle import Tensor
 from .broadcasting import broadcast_to
-from .elementwise import _either
+from .elementwise import _either as either
 from .joining import ravel, stack
 from .reduction import axes
 from .shaping import flat_or, on_axis
@@ -119,7 +119,7 @@ def where(condition: Any, *choices: Any) -> Any:
     """
     if len(choices) == 1 or len(choices) > 2:
         raise ValueError(f"where takes a condition alone or with two choices, got {len(choices)}")
-    return _either(condition, *choices) if choices else nonzero(condition)
+    return either(condition, *choices) if choices else nonzero(condition)
 
 
 @composite(
@@ -140,7 +140,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     dtype = np.result_type(*map(raw, choices))
     y = choices.pop()
     for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
-        y = _either(condition, choice, y)
+        y = either(condition, choice, y)
     return y if y.dtype == dtype else y.astype(dtype)
 
 
@@ -172,7 +172,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
         raise ValueError(
             f"piecewise takes {len(holds)} or {len(holds) + 1} functions, as many as conditions or one more"
         )
-    y = _either(False, x, 0)
+    y = either(False, x, 0)
     for where_it_holds, function in zip(holds, funclist, strict=True):
         if where_it_holds.any():
             y[where_it_holds] = function(x[where_it_holds], *args, **kw) if callable(function) else function

@@ -17,7 +17,8 @@ from ...engine.operation import sample
 from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive
 from ...tensor.handle import Tensor
-from ..elementwise import absolute, sign
+from ..elementwise import absolute
+from ..rounding import sign
 from ..selection import take_along_axis
 from .inverses import of_no_use, solved
 

@@ -12,10 +12,11 @@ from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite
 from ...tensor.handle import Tensor
 from .. import reduction
-from ..elementwise import _either as choose
-from ..elementwise import isnan, logical_not, maximum, minimum
+from ..elementwise import _either as either
+from ..elementwise import maximum, minimum
 from ..joining import concatenate
 from ..reduction import axes
+from ..rounding import isnan, logical_not
 from .cumulative import cumprod, cumsum
 
 _NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
@@ -85,11 +86,11 @@ def _nan_extreme(
     if where is not True and initial is None:
         raise ValueError("an extreme of the entries where= holds needs initial=, for where none does")
     there = _there(x, where)
-    y = reduced(choose(there, x, worst), axis, keepdims, None if initial is None else worst)
+    y = reduced(either(there, x, worst), axis, keepdims, None if initial is None else worst)
     if initial is not None:
         return of_two(y, initial)
     nothing = np.logical_not(np.any(np.broadcast_to(there, x.shape), axis=axes(axis, x.ndim), keepdims=keepdims))
-    return choose(nothing, np.nan, y) if nothing.any() else y
+    return either(nothing, np.nan, y) if nothing.any() else y
 
 
 _NAN_EXTREMES = (
@@ -114,14 +115,14 @@ def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None,
 def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each along an axis, nan counting as 0."""
     x = as_tensor(x)
-    return cumsum(choose(isnan(x), 0, x), axis, dtype)
+    return cumsum(either(isnan(x), 0, x), axis, dtype)
 
 
 @composite(numpy=[np.nancumprod], samples=[s for s in _SAMPLES if "keepdims" not in s[1]])
 def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each along an axis, nan counting as 1."""
     x = as_tensor(x)
-    return cumprod(choose(isnan(x), 1, x), axis, dtype)
+    return cumprod(either(isnan(x), 1, x), axis, dtype)
 
 
 _WEIGHTS = [0.5, 1.0, 2.0]
