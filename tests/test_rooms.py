@@ -25,16 +25,24 @@ FLOORS = [
     ["compiler", "checking", "inspection", "testing"],
     ["training"],
     ["interop", "reference"],
-    ["__init__", "__main__"],
+    ["__init__"],
+    ["__main__"],
 ]
 # Rooms with floors of their own, from the ground up: files, and rooms within.
 INSIDE = {
-    "engine": [["allocator", "arrays", "grad_mode", "node", "trees"], ["reverse"], ["operation"]],
-    "tensor": [["handle"], ["creation"], ["declaring", "numpy_protocols"]],
+    "engine": [
+        ["allocator", "arrays", "binding", "grad_mode", "node", "rules", "trees"],
+        ["outputs", "zero_safe"],
+        ["cotangents", "operation"],
+        ["watching"],
+        ["reverse"],
+        ["forward"],
+    ],
+    "tensor": [["handle"], ["calls", "creation"], ["declaring", "numpy_protocols"]],
     "ops": [
         [
             *["activation", "broadcasting", "elementwise", "fused", "indexing", "joining"],
-            *["products", "reduction", "selection", "shaping", "special"],
+            *["products", "reduction", "rounding", "selection", "shaping", "special"],
         ],
         ["linalg"],
         ["windows", "numpy"],
@@ -46,30 +54,30 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (827, 350, 2_700),
+    "errors": (818, 350, 2_700),
     "engine": (1_250, 1_250, 9_500),
     "tensor": (1_150, 1_150, 9_500),
-    "ops": (2_481, 2_400, 26_800),
-    "ops.linalg": (831, 800, 8_700),
-    "ops.numpy": (2_462, 2_400, 27_000),
+    "ops": (2_484, 2_400, 26_800),
+    "ops.linalg": (827, 800, 8_700),
+    "ops.numpy": (2_447, 2_400, 27_000),
     "ops.windows": (800, 800, 8_700),
     "transforms": (550, 550, 4_400),
     "nn": (1_900, 1_900, 15_000),
     "optim": (700, 700, 5_500),
     "compiler": (835, 700, 5_900),
-    "compiler.trace": (1_480, 1_100, 12_900),
+    "compiler.trace": (1_501, 1_100, 13_100),
     "compiler.lower": (1_056, 800, 9_600),
     "compiler.write": (1_674, 1_100, 16_200),
     "compiler.run": (1_259, 900, 10_300),
-    "checking": (2_865, 2_700, 25_000),
+    "checking": (2_879, 2_700, 25_100),
     "inspection": (1_800, 1_800, 15_000),
-    "testing": (2_312, 2_300, 21_100),
+    "testing": (2_325, 2_300, 21_200),
     "training": (1_600, 1_600, 13_000),
     "interop": (1_200, 1_200, 10_000),
     "reference": (250, 250, 2_000),
-    "the top": (264, 250, 1_600),
+    "the top": (250, 250, 1_500),
 }
-WHOLE = (23_400, 27_000, 210_000)
+WHOLE = (27_000, 27_000, 235_000)
 
 
 def name_of(path: pathlib.Path) -> str:

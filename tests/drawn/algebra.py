@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from tinygrad_nn.engine.operation import sample
+from tinygrad_nn.tensor.declaring import sample
 from tinygrad_nn.testing import shapes
 
 from .arrays import Calls, Draw, Shape, matching, numbers, several, some, spectral, stretching

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from tinygrad_nn.engine.operation import sample
+from tinygrad_nn.tensor.declaring import sample
 from tinygrad_nn.testing import shapes
 from tinygrad_nn.testing.numerical import distinct
 

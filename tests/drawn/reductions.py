@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from tinygrad_nn.engine.operation import OPERATIONS, sample
+from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.tensor.declaring import sample
 from tinygrad_nn.testing import axes, shapes
 
 from .arrays import (

@@ -10,7 +10,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from tinygrad_nn.engine.operation import sample
+from tinygrad_nn.tensor.declaring import sample
 from tinygrad_nn.testing import axes, indices, shapes
 
 from .arrays import (

@@ -9,8 +9,9 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from tinygrad_nn.engine.operation import OPERATIONS, sample
+from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.ops.windows.sliding import Windows
+from tinygrad_nn.tensor.declaring import sample
 from tinygrad_nn.testing import shapes
 
 from .arrays import Calls, Draw, Shape, numbers, of_some_rank, several, some, stretching

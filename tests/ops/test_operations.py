@@ -22,9 +22,9 @@ from rings import sampled
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.arrays import raw
-from tinygrad_nn.engine.operation import OPERATIONS, sample
+from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.errors import GradientError
-from tinygrad_nn.tensor.declaring import COMPOSITES
+from tinygrad_nn.tensor.declaring import COMPOSITES, sample
 from tinygrad_nn.testing import PROPERTIES, Case, check_kink, mutate_rules, numpy_functions, planted_rule
 
 BEHIND = {

@@ -62,6 +62,6 @@ def test_the_page_is_what_backward_gives() -> None:
 
 def test_the_page_shows_another_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     relu = OPERATIONS["relu"]
-    monkeypatch.setattr(relu, "rules", (Rule(lambda g, y: g * (y >= 0), "x", relu.layout),))
+    monkeypatch.setattr(relu, "rules", (Rule(lambda g, y: g * (y >= 0), "x", relu.slots),))
     (line,) = [line for line in conventions.page().splitlines() if line.startswith("relu")]
     assert line.split() == ["relu", "x", "=", "0", "1"]

@@ -1,4 +1,8 @@
-"""One derivative rule: which of the things that a node keeps it reads, and how it is called."""
+"""Derivative rules: what a rule reads is what its parameters name, and that decides what a node keeps.
+
+`slots` names all that a node can keep, in order: the inputs, the output `y`, the inputs' shapes, `wanted` (which
+inputs require grad), and the operation's own parameters. What a node has kept, `saved`, has an entry per slot.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +10,36 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+Slots = tuple[str, ...]
+
 
 class Rule:
-    """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`.
+    """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`, given that of the output.
 
-    `reads` are the names in the rule's parameter list, which decide what a node keeps.
-    `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` with nan in it.
-    `into(buffer, g, saved)`, where there is one, adds the cotangent into a buffer.
+    `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` with nan in it. `into(buffer, g, saved)`,
+    where there is one, adds the cotangent into a buffer instead.
     """
 
-    __slots__ = ("adds", "adds_from", "argument", "into", "places", "pull", "reads", "zero_safe")
+    __slots__ = ("argument", "into", "into_function", "into_slots", "pull", "read_slots", "reads", "zero_safe")
 
-    def __init__(self, function: Callable[..., Any], argument: str, layout: tuple[str, ...], zero_safe: Any = None):
+    def __init__(self, function: Callable[..., Any], argument: str, slots: Slots, zero_safe: Any = None) -> None:
         self.argument = argument
         self.reads = tuple(n for n in parameter_names(function) if n not in ("g", "t", "index_of_input"))
-        unknown = set(self.reads) - set(layout)
+        unknown = set(self.reads) - set(slots)
         if unknown:
-            raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(layout)}")
-        self.places = [layout.index(n) for n in self.reads]
-        self.pull = _reading(function, self.places)
+            raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(slots)}")
+        self.read_slots = [slots.index(name) for name in self.reads]
+        self.pull = _reading(function, self.read_slots)
         self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None
         self.into: Callable[..., None] | None = None
-        self.adds: Callable[..., None] | None = None
-        self.adds_from: list[int] = []
+        self.into_function: Callable[..., None] | None = None
+        self.into_slots: list[int] = []
 
-    def add_by(self, into: Callable[..., None], layout: tuple[str, ...]) -> None:
-        """Let `into(buffer, g, ...)`, a function of the buffer, the cotangent and what was kept, add into buffers."""
-        places = [layout.index(name) for name in parameter_names(into)[2:]]
-        self.adds, self.adds_from = into, places
-        self.into = lambda buffer, g, saved: into(buffer, g, *[saved[i] for i in places])
+    def add_by(self, function: Callable[..., None], slots: Slots) -> None:
+        """Let `function(buffer, g, ...)`, which reads what its further parameters name, add into buffers."""
+        read = [slots.index(name) for name in parameter_names(function)[2:]]
+        self.into_function, self.into_slots = function, read
+        self.into = lambda buffer, g, saved: function(buffer, g, *[saved[i] for i in read])
 
 
 def parameter_names(function: Any) -> tuple[str, ...]:
@@ -43,31 +48,34 @@ def parameter_names(function: Any) -> tuple[str, ...]:
     return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 
-def _reading(rule: Callable[..., Any], places: list[int]) -> Callable[[Any, Any], Any]:
-    """Return the rule as a function of the cotangent and of all that its node kept."""
-    match places:
+def _reading(rule: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], Any]:
+    """Return the rule as a function of the cotangent and of all that its node kept.
+
+    Each count is spelled out: a call that unpacks a list takes longer than most rules on small arrays.
+    """
+    match read:
         case []:
             return lambda g, saved: rule(g)
         case [i]:
             return lambda g, saved: rule(g, saved[i])
         case [i, j]:
             return lambda g, saved: rule(g, saved[i], saved[j])
-    return lambda g, saved: rule(g, *[saved[i] for i in places])
+    return lambda g, saved: rule(g, *[saved[i] for i in read])
 
 
 class RuleForEach:
-    """The rule of an operation on any number of inputs: it is told which one by `index_of_input`."""
+    """The rules of an operation on any number of inputs, made of one that is told which by `index_of_input`."""
 
-    def __init__(self, function: Callable[..., Any], layout: tuple[str, ...]) -> None:
-        self.function, self.layout, self.made = function, layout, list[Rule]()
+    def __init__(self, function: Callable[..., Any], slots: Slots) -> None:
+        self.function, self.slots, self.made = function, slots, list[Rule]()
         self.reads = self._rule(0).reads
 
     def _rule(self, index: int) -> Rule:
         def told(g: Any, *values: Any) -> Any:
             return self.function(g, index, *values)
 
-        rule = Rule(self.function, f"input {index}", self.layout)
-        rule.pull = _reading(told, rule.places)
+        rule = Rule(self.function, f"input {index}", self.slots)
+        rule.pull = _reading(told, rule.read_slots)
         return rule
 
     def __iter__(self) -> Iterator[Rule]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import raw
-from .rules import parameter_names
+from .rules import Slots, parameter_names
 
 MASKED = "a mask"
 
@@ -61,13 +61,13 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
 
     Where an inf or nan among those meets only zeros, it counts as zero; else the sum is what IEEE says.
     """
-    places = [place for place in rule.places if getattr(saved[place], "dtype", np.dtype(int)).kind == "f"]
+    slots = [slot for slot in rule.read_slots if getattr(saved[slot], "dtype", np.dtype(int)).kind == "f"]
 
     def evaluated(factors: list[Any]) -> Any:
-        values = dict(zip(places, factors[1:], strict=True))
-        return rule.pull(factors[0], [values.get(place, value) for place, value in enumerate(saved)])
+        values = dict(zip(slots, factors[1:], strict=True))
+        return rule.pull(factors[0], [values.get(slot, value) for slot, value in enumerate(saved)])
 
-    factors = [g, *[saved[place] for place in places]]
+    factors = [g, *[saved[slot] for slot in slots]]
     singular = [~np.isfinite(raw(x)) for x in factors]
     nonzero = [raw(x) != 0 for x in factors]
     reached = 0
@@ -78,7 +78,7 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     return np.where(reached != 0, c, evaluated(finite))
 
 
-def idling(idle: Callable[..., Any], layout: tuple[str, ...]) -> Callable[..., Any]:
-    """Return the zero-safe form of a rule: 0 where `idle(g, ...)` says that all the cotangents it reads are 0."""
-    places = [layout.index(name) for name in parameter_names(idle)[1:]]
-    return lambda rule, g, saved, c: np.where(idle(raw(g), *[saved[i] for i in places]), 0, c)
+def zero_safe_where(zero: Callable[..., Any], slots: Slots) -> Callable[..., Any]:
+    """Return the form of a rule that gives 0 where `zero(g, ...)` says that all the cotangents it reads are 0."""
+    read = [slots.index(name) for name in parameter_names(zero)[1:]]
+    return lambda rule, g, saved, c: np.where(zero(raw(g), *[saved[i] for i in read]), 0, c)

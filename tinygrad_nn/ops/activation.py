@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.operation import sample
-from ..tensor.declaring import elementwise, primitive
+from ..tensor.declaring import elementwise, primitive, sample
 from .elementwise import sigmoid
 from .special import erfc
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.operation import sample
-from ..tensor.declaring import elementwise, primitive
+from ..tensor.declaring import elementwise, primitive, sample
 
 
 def _logaddexp(a: Any, b: Any) -> Any:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import array_of, copied
-from ..engine.operation import sample
 from ..engine.zero_safe import pointwise, sum_of_products
 from ..tensor.creation import as_tensor
-from ..tensor.declaring import composite, primitive
+from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .elementwise import quotient, sigmoid
 from .reduction import _all_axes, _kept, mean, sum
@@ -109,7 +108,7 @@ def _idle(g: Any, axis: Any) -> Any:
     return np.all(g == 0, axis=axis, keepdims=True)
 
 
-softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)), idle=_idle)
+softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)), zero_where=_idle)
 
 
 @primitive(axis=_all_axes, samples=_CASES)
@@ -119,7 +118,7 @@ def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     return _like(z - np.log(total), x)
 
 
-log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), idle=_idle)
+log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), zero_where=_idle)
 
 
 @primitive(axis=_all_axes, samples=(*_CASES, sample((2, 3), keepdims=True), sample(_INFINITE, axis=-1)))
@@ -135,7 +134,7 @@ def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
 
 logsumexp.vjp(
     lambda g, x, axis, keepdims: _kept(g, axis, keepdims) * softmax.kernel(x, axis=axis),
-    idle=lambda g, axis, keepdims: _kept(g, axis, keepdims) == 0,
+    zero_where=lambda g, axis, keepdims: _kept(g, axis, keepdims) == 0,
 )
 
 
@@ -207,7 +206,7 @@ def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str
 
 
 cross_entropy.vjp(
-    _probabilities_minus_labels, idle=lambda g, reduction: g[..., None] == 0 if reduction == "none" else g == 0
+    _probabilities_minus_labels, zero_where=lambda g, reduction: g[..., None] == 0 if reduction == "none" else g == 0
 )
 
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from .. import errors
 from ..engine.arrays import TracedArray, copied, raw, zeros
-from ..engine.operation import sample
 from ..tensor.creation import as_tensor
-from ..tensor.declaring import composite, primitive
+from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 
 _TWICE = np.array([0, 0, 2])

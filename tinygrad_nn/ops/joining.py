@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import raw
-from ..engine.operation import sample
 from ..engine.trees import leaves
 from ..errors import nothing_to_join
 from ..tensor.creation import as_tensor
-from ..tensor.declaring import composite, primitive
+from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .broadcasting import broadcast_to
 from .shaping import atleast_1d, atleast_2d, atleast_3d, axis_number, expand_dims, flat_or, in_order, moveaxis, on_axis

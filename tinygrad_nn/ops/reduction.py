@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import array_of, as_array
-from ..engine.operation import sample
 from ..tensor.creation import as_tensor
-from ..tensor.declaring import composite, primitive
+from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .elementwise import _either as either
 from .elementwise import maximum, minimum, sqrt

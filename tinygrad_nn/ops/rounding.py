@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import array_of
-from ..engine.operation import sample
 from ..errors import DtypeError, unsupported_values
 from ..tensor.creation import as_tensor
-from ..tensor.declaring import composite, elementwise, primitive
+from ..tensor.declaring import composite, elementwise, primitive, sample
 from ..tensor.handle import Tensor
 from .elementwise import _either as either
 from .elementwise import maximum, minimum, positive, remainder

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import array_of, raw
-from ..engine.operation import sample
 from ..tensor.creation import as_tensor
-from ..tensor.declaring import composite, primitive
+from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .broadcasting import broadcast_to
 from .elementwise import _either as either

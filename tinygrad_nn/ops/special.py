@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import array_of
-from ..engine.operation import sample
 from ..errors import missing
-from ..tensor.declaring import PUBLIC, composite, elementwise, primitive
+from ..tensor.declaring import PUBLIC, composite, elementwise, primitive, sample
 from ..tensor.numpy_protocols import SCIPY_FUNCTIONS
 from .elementwise import quotient, sigmoid
 

@@ -13,7 +13,7 @@ The strategies are for tests with Hypothesis, and import it when they are first 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..engine.operation import sample
+from ..tensor.declaring import sample
 from .agreement import check_agreement
 from .calls import numpy_functions
 from .case import Case, cases_of

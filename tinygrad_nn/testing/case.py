@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.grad_mode import enable_grad, no_grad
-from ..engine.operation import Operation, sample
+from ..engine.operation import Operation
+from ..tensor.declaring import sample
 from ..tensor.handle import Tensor
 from ..transforms import autograd
 from .numerical import EPS, Slopes, distinct, signed, slopes

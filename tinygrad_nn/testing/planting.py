@@ -115,7 +115,7 @@ def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Ite
     op = operation_of(operation)
     place, rules = place_of(op, argument), declared_rules(op)
     declared: Any = rules if op.variadic else rules[place]
-    made: Any = RuleForEach(rule, op.layout) if op.variadic else Rule(rule, argument, op.layout, declared.zero_safe)
+    made: Any = RuleForEach(rule, op.slots) if op.variadic else Rule(rule, argument, op.slots, declared.zero_safe)
     if not set(made.reads) <= set(declared.reads):
         raise TypeError(errors.reads_more(op.name, argument, set(made.reads) - set(declared.reads), declared.reads))
     made.reads = declared.reads  # what nodes keep is remembered, and is to serve the declared rule again

@@ -38,7 +38,7 @@ def mutations(op: Operation, place: int) -> Iterator[tuple[str, Callable[[Rule, 
     rule = next(iter(_declared(op, place)))
     for name in rule.reads:
         if name in (*op.arguments, "y"):
-            where = op.layout.index(name)
+            where = op.slots.index(name)
             yield f"drops the factor {name}", _reading(where, lambda: _ones)
             yield f"uses a stale {name}", _reading(where, _Stale)
             yield f"takes {name} for a constant", _taking_for_a_constant(where)

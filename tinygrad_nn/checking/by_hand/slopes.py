@@ -29,7 +29,7 @@ class Elementwise:
         if not getattr(operation, "pointwise", False) or operation.defaults or parents.count(parent) != 1:
             return None
         place = parents.index(parent)
-        kept = node.saved or (None,) * len(operation.layout)
+        kept = node.saved or (None,) * len(operation.slots)
         if any(kept[i] is None for i in range(len(parents)) if i != place):
             return None
         return cls(operation, place, kept)

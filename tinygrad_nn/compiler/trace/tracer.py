@@ -287,11 +287,11 @@ class Tracer(Watcher):
 
         def computed(held: Any, *more: Any) -> Any:
             total = np.array(held)
-            rule.adds(total, *more)
+            rule.into_function(total, *more)
             return total
 
-        read = [saved[place] for place in rule.adds_from]
-        return self.call(Function("op_add_into", computed, "into", rule.adds), (held, g, *read), {})
+        read = [saved[place] for place in rule.into_slots]
+        return self.call(Function("op_add_into", computed, "into", rule.into_function), (held, g, *read), {})
 
     def array(self, tensor: Any) -> Any:
         """Return what stands for a tensor's array."""

@@ -13,9 +13,8 @@ import numpy as np
 
 from ... import errors
 from ...engine.arrays import raw
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite, primitive
+from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..rounding import sign
@@ -71,7 +70,7 @@ _quotient.vjp(
     lambda g, d, size, of: _quotient.kernel(g, d, size, of=of),
     lambda g, d, size, y, of: -_quotient.kernel(g * y, d, size, of=of),
     None,
-    idle=lambda g: g == 0,
+    zero_where=lambda g: g == 0,
 )
 
 
@@ -95,7 +94,7 @@ def _from_cholesky(g: Any, y: Any, upper: bool) -> Any:
     return _symmetric(np.linalg.solve(transposed, np.linalg.solve(transposed, inner).mT))
 
 
-cholesky.vjp(_from_cholesky, idle=of_no_use)
+cholesky.vjp(_from_cholesky, zero_where=of_no_use)
 
 
 def _leading(q: Any, g: Any, k: int) -> tuple[Any, Any]:
@@ -138,7 +137,7 @@ def _from_qr(g: Any, y: Any) -> Any:
     return np.concatenate([c, q @ gbeyond], axis=-1) if beyond.shape[-1] else c
 
 
-_qr.vjp(_from_qr, idle=lambda g: of_no_use(g[0]) & of_no_use(g[1]))
+_qr.vjp(_from_qr, zero_where=lambda g: of_no_use(g[0]) & of_no_use(g[1]))
 
 
 @composite(
@@ -180,7 +179,7 @@ def _from_eigh(g: Any, y: Any) -> Any:
     return _symmetric((v * gw[..., None, :] + v @ _symmetric(inner)) @ v.mT)
 
 
-eigh.vjp(_from_eigh, idle=lambda g: (g[0] == 0).all(axis=-1)[..., None, None] & of_no_use(g[1]))
+eigh.vjp(_from_eigh, zero_where=lambda g: (g[0] == 0).all(axis=-1)[..., None, None] & of_no_use(g[1]))
 
 
 @primitive(
@@ -197,7 +196,7 @@ def _from_eigenvalues(g: Any, a: Any, UPLO: Any) -> Any:
     return _symmetric((v * g[..., None, :]) @ v.mT)
 
 
-eigvalsh.vjp(_from_eigenvalues, idle=lambda g: (g == 0).all(axis=-1)[..., None, None])
+eigvalsh.vjp(_from_eigenvalues, zero_where=lambda g: (g == 0).all(axis=-1)[..., None, None])
 
 
 @primitive(
@@ -228,7 +227,7 @@ def _from_svd(g: Any, y: Any) -> Any:
     return c
 
 
-_svd.vjp(_from_svd, idle=lambda g: of_no_use(g[0]) & (g[1] == 0).all(axis=-1)[..., None, None] & of_no_use(g[2]))
+_svd.vjp(_from_svd, zero_where=lambda g: of_no_use(g[0]) & (g[1] == 0).all(axis=-1)[..., None, None] & of_no_use(g[2]))
 
 
 @primitive(
@@ -246,7 +245,7 @@ def _from_singular_values(g: Any, x: Any) -> Any:
     return (u * np.where(zero, 0, g)[..., None, :]) @ vh
 
 
-svdvals.vjp(_from_singular_values, idle=lambda g: (g == 0).all(axis=-1)[..., None, None])
+svdvals.vjp(_from_singular_values, zero_where=lambda g: (g == 0).all(axis=-1)[..., None, None])
 
 
 @composite(

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import raw
-from ...engine.operation import sample
-from ...tensor.declaring import primitive
+from ...tensor.declaring import primitive, sample
 from .inverses import of_no_use, solved
 
 _REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
@@ -64,7 +63,7 @@ def _third_derivatives(g: Any, a: Any, e: Any) -> Any:
     return np.linalg.det(a)[..., None, None] * solved(a.mT, inner.mT, of=what)
 
 
-_cofactor_slopes.vjp(_third_derivatives, lambda g, a: _cofactor_slopes.kernel(a, g), idle=of_no_use)
+_cofactor_slopes.vjp(_third_derivatives, lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=of_no_use)
 
 
 def _cofactors_by_svd(a: Any) -> Any:
@@ -82,7 +81,7 @@ def _cofactors(a: Any, /) -> Any:
     return _cofactors_by_svd(a)
 
 
-_cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), idle=of_no_use)
+_cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=of_no_use)
 
 
 @primitive(
@@ -94,7 +93,7 @@ def det(a: Any, /) -> Any:
     return np.linalg.det(a)
 
 
-det.vjp(lambda g, a: g[..., None, None] * _cofactors.kernel(a), idle=lambda g: (g == 0)[..., None, None])
+det.vjp(lambda g, a: g[..., None, None] * _cofactors.kernel(a), zero_where=lambda g: (g == 0)[..., None, None])
 
 
 @primitive(
@@ -111,4 +110,4 @@ def _from_logarithm(g: Any, a: Any) -> Any:
     return solved(a.mT, g[1][..., None, None] * eye, of="the logarithm of a determinant that is 0")
 
 
-slogdet.vjp(_from_logarithm, idle=lambda g: (raw(g[1]) == 0)[..., None, None])
+slogdet.vjp(_from_logarithm, zero_where=lambda g: (raw(g[1]) == 0)[..., None, None])

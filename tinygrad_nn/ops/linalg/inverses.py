@@ -10,9 +10,8 @@ import numpy as np
 
 from ... import errors
 from ...engine.arrays import raw
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite, primitive
+from ...tensor.declaring import composite, primitive, sample
 from ..elementwise import positive
 from ..products import matmul
 from ..selection import where
@@ -99,7 +98,7 @@ def inv(a: Any, /) -> Any:
     return np.linalg.inv(a)
 
 
-inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), idle=of_no_use)
+inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=of_no_use)
 
 
 @composite(

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite, primitive
+from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..products import matmul
@@ -37,7 +36,7 @@ def _from_pinv(g: Any, a: Any, y: Any) -> Any:
     return (right - a @ (y @ right)) + (left - (left @ y) @ a) - y.mT @ g @ y.mT
 
 
-_pinv.vjp(_from_pinv, idle=of_no_use)
+_pinv.vjp(_from_pinv, zero_where=of_no_use)
 
 
 @composite(

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite
+from ...tensor.declaring import composite, sample
 from ..elementwise import multiply
 from ..indexing import getitem
 from ..products import matmul

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.operation import sample
 from ...engine.zero_safe import sum_of_products
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite, primitive
+from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 
 

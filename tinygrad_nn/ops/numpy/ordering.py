@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import raw
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite, primitive
+from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor, make
 from ..selection import take_along_axis
 from ..shaping import axis_number, flat_or, moveaxis

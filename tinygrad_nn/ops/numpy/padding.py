@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import raw
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite
+from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from ..broadcasting import broadcast_to
 from ..indexing import scatter_add

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor, named
-from ...tensor.declaring import composite
+from ...tensor.declaring import composite, sample
 from ..broadcasting import broadcast_to
 from ..elementwise import log10
 from ..shaping import moveaxis

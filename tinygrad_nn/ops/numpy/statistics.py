@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import array_of
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite
+from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from .. import reduction
 from ..elementwise import _either as either

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import composite
+from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from ..elementwise import multiply
 from ..joining import ravel, stack

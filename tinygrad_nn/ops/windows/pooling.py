@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import array_of
-from ...engine.operation import sample
-from ...tensor.declaring import composite, primitive
+from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from .sliding import Windows, in_float32, per_axis, windows_over, with_batch, without_batch
 

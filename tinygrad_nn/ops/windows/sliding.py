@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...engine.arrays import array_of
-from ...engine.operation import sample
 from ...tensor.creation import as_tensor
-from ...tensor.declaring import primitive
+from ...tensor.declaring import primitive, sample
 from ...tensor.handle import Tensor
 
 _SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
