@@ -54,7 +54,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (818, 350, 2_700),
+    "errors": (827, 350, 2_800),
     "engine": (1_250, 1_250, 9_500),
     "tensor": (1_150, 1_150, 9_500),
     "ops": (2_484, 2_400, 26_800),
@@ -69,7 +69,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (1_056, 800, 9_600),
     "compiler.write": (1_674, 1_100, 16_200),
     "compiler.run": (1_259, 900, 10_300),
-    "checking": (2_879, 2_700, 25_100),
+    "checking": (2_879, 2_700, 25_200),
     "inspection": (1_800, 1_800, 15_000),
     "testing": (2_325, 2_300, 21_200),
     "training": (1_600, 1_600, 13_000),
@@ -167,7 +167,7 @@ def test_imports_only_from_rooms_below(path: pathlib.Path) -> None:
         ("ops.products", "from .. import training", ["training"]),
         ("ops.products", "from .numpy.ranges import x", ["ops.numpy.ranges"]),
         ("checking.curve", "from tinygrad_nn.compiler import compiled", ["compiler.compiled"]),
-        ("engine.reverse", "from .operation import Rule", ["engine.operation"]),
+        ("engine.operation", "from .reverse import pullback", ["engine.reverse"]),
         ("compiler.lower.lowering", "from ..write import emit", ["compiler.write.emit"]),
         ("compiler.write.emit", "from ..lower import lowering\nfrom ...engine import node", []),
     ],
@@ -184,6 +184,29 @@ def test_no_imports_go_round_in_a_circle() -> None:
     assert circle(edges) == []
     low = "engine.node"
     assert "tensor.handle" in circle(edges | {low: edges[low] | {"tensor.handle"}})
+
+
+# Where a Tensor's own slots may be touched: its room, the seam of who watches, forward mode, which transposes what a
+# rule records, and the compiler.
+OF_TENSORS = ("tensor", "engine.watching", "engine.forward", "compiler")
+
+
+def touched(source: str) -> set[str]:
+    """Return which of a Tensor's slots a file reads or writes."""
+    return {n.attr for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute) and n.attr in SLOTS}
+
+
+SLOTS = {"_array", "_grad", "_node"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_the_slots_of_a_tensor_are_touched_in_its_own_room_only(path: pathlib.Path) -> None:
+    own = any(within(name_of(path), place) for place in OF_TENSORS)
+    assert own or touched(path.read_text()) == set()
+
+
+def test_a_touched_slot_is_found() -> None:
+    assert touched("x._node.number = y._array") == {"_node", "_array"}
 
 
 def test_nothing_else_stands_at_the_top() -> None:

@@ -15,7 +15,7 @@ from ..engine.node import Node, history
 from ..engine.operation import Operation
 from ..engine.trees import leaves
 from ..engine.watching import Watcher, watched
-from ..tensor.handle import Tensor
+from ..tensor.handle import Tensor, node_of
 from .mistakes import likely_mistake
 from .modes import modes_compared
 from .point import Point
@@ -203,7 +203,7 @@ def _recorded(subject: Subject, arrays: Arrays) -> list[Step]:
     variables = [Tensor(x, requires_grad=True) for x in arrays]
     with quiet(), watched(steps):
         results = list(leaves(subject.called(variables)))
-    roots = [y._node for y in results if isinstance(y, Tensor) and y._node is not None]
+    roots = [node_of(y) for y in results if isinstance(y, Tensor) and node_of(y) is not None]
     return [steps.seen[node] for node in reversed(history(roots)) if node in steps.seen]
 
 

@@ -495,6 +495,15 @@ def no_arrays(name: str) -> str:
     return f"the inputs to check {name!r} on hold no array; each is a tuple of arguments: write ((2, 3),) for one array"
 
 
+def no_gradient(x: Any) -> str:
+    return f"a gradient is a Tensor or None, got {_given(x)}; write t.grad = tg.tensor(g)"
+
+
+def gradient_of_another(what: str, given: Any, needed: Any) -> str:
+    remedy = f"reshape it to {needed}" if what == "shape" else f"write .astype('{needed}')"
+    return f"a gradient has its tensor's {what}, {needed}; this one has {given}: {remedy}"
+
+
 def missing(what: str, package: str) -> str:
     return f"{what}; install it with: {sys.executable} -m pip install {package}"
 

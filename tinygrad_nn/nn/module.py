@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import StateError
-from ..tensor.handle import Tensor
+from ..tensor.handle import Tensor, replace_value
 
 
 def _named(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:
@@ -95,4 +95,4 @@ class Module:
         if problems:
             raise StateError("this state does not fit: " + "; ".join(problems))
         for name, p in own.items():
-            p._array = arrays[name].copy()
+            replace_value(p, arrays[name].copy())

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.watching import watcher
 from ..errors import StateError, hyperparameter, optimizer_keys
-from ..tensor.handle import Tensor
+from ..tensor.handle import Tensor, replace_value
 
 
 class Hyperparameter:
@@ -84,7 +84,8 @@ class Optimizer:
             if p.grad is not None
         ]
         for i, p, value, state in updates:
-            p._array, states[i] = value, state
+            replace_value(p, value)
+            states[i] = state
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

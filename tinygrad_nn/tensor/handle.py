@@ -79,6 +79,8 @@ class Tensor:
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            _check_gradient(gradient, self)
         mode = recording.get()
         if mode is not True and mode is not False:
             mode.sets_gradient(self)
@@ -152,7 +154,7 @@ class Tensor:
         """
         retain = create_graph if retain_graph is None else retain_graph
         seed = seed_of(self, gradient, create_graph)
-        found = pullback({node_of(self): seed}, None, make, retain_graph=retain, create_graph=create_graph)
+        found = pullback({root_of(self): seed}, None, make, retain_graph=retain, create_graph=create_graph)
         ready = []
         for leaf, g in found.items():
             handle = leaf.handle() if leaf.handle is not None else None
@@ -275,6 +277,16 @@ class Tensor:
         return f"{how}({body}, dtype='{self.dtype}'{', requires_grad=True' * self.requires_grad}{named})"
 
 
+def _check_gradient(gradient: Any, t: Tensor) -> None:
+    """Raise TypeError, ValueError or DtypeError for what is no gradient of this tensor."""
+    if not isinstance(gradient, Tensor):
+        raise TypeError(errors.no_gradient(gradient))
+    if gradient.shape != t.shape:
+        raise ValueError(errors.gradient_of_another("shape", gradient.shape, t.shape))
+    if gradient.dtype != t.dtype:
+        raise errors.DtypeError(errors.gradient_of_another("dtype", gradient.dtype, t.dtype))
+
+
 def _read(t: Tensor, what: str) -> Any:
     """Return the tensor's array, for its value to be read: who watches may refuse."""
     watching = watcher()
@@ -297,7 +309,33 @@ def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | N
     return t
 
 
-def node_of(output: Tensor) -> Node:
+def node_of(t: Tensor) -> Any:
+    """Return the node that recorded a tensor, None where nothing is recorded."""
+    return t._node
+
+
+def alias(t: Tensor) -> Tensor:
+    """Return another handle of the same value, recorded by the same node."""
+    watching = watcher()
+    return make(t._array if watching is None else watching.array(t), t._node)
+
+
+def replace_value(t: Tensor, array: Any) -> None:
+    """Let a leaf stand for another array of its own shape and dtype, as an optimiser's step does.
+
+    Raises ValueError for another shape, DtypeError for another dtype; the leaf is then as it was.
+    """
+    if array.shape != t.shape:
+        raise ValueError(errors.assigned_shape("shape", array.shape, t.shape))
+    if array.dtype != t.dtype:
+        raise errors.DtypeError(errors.assigned_shape("dtype", array.dtype, t.dtype))
+    watching = watcher()
+    if watching is not None:
+        watching.rebinds(t)
+    t._array = array
+
+
+def root_of(output: Tensor) -> Node:
     """Return the node to start from. Raises GradientError for a tensor that records nothing."""
     if output._node is None:
         raise errors.GradientError(errors.records_nothing("this tensor"))

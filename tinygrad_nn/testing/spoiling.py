@@ -11,7 +11,7 @@ from ..engine.arrays import raw
 from ..engine.node import count, history
 from ..engine.operation import Operation
 from ..engine.rules import Rule
-from ..tensor.handle import Tensor
+from ..tensor.handle import Tensor, node_of
 from .planting import declared_rules
 
 Pull = Callable[[Any, Any], Any]
@@ -102,7 +102,7 @@ def _taking_for_a_constant(where: int) -> Callable[[Rule, Effect], Pull]:
             nodes = set()
 
             def detached(x: Tensor) -> Tensor:
-                nodes.add(x._node)
+                nodes.add(node_of(x))
                 return x.detach()
 
             others = [_changed(x, detached, Tensor) if i == where else x for i, x in enumerate(saved)]
@@ -118,7 +118,7 @@ def _depends(rule: Rule, g: Any, saved: Any, nodes: set[Any]) -> bool:
     """Return whether the rule's result, differentiated again, leads to these nodes directly: by what it records."""
     start = count()
     c = rule.pull(g, saved) if nodes else None
-    order = history([c._node], start) if isinstance(c, Tensor) and c._node is not None else []
+    order = history([node_of(c)], start) if isinstance(c, Tensor) and node_of(c) is not None else []
     own = [node for node in order if node.number > start]
     return any(parent in nodes for node in own for parent in node.parents or ())
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import errors
 from ..engine.reverse import pullback
-from ..tensor.handle import Tensor, make, node_of, seed_of
+from ..tensor.handle import Tensor, make, node_of, root_of, seed_of
 
 
 def grad(
@@ -41,23 +41,23 @@ def grad(
         raise ValueError(f"{len(many)} outputs need {len(many)} grad_outputs, got {len(given)}")
     seeds: dict[Any, Any] = {}
     for output, gradient in zip(many, given, strict=True):
-        node, seed = node_of(output), seed_of(output, gradient, create_graph)
+        node, seed = root_of(output), seed_of(output, gradient, create_graph)
         seeds[node] = seeds[node] + seed if node in seeds else seed
     nodes = set()
     for place, x in enumerate(wanted):
-        if x._node is None:
+        if node_of(x) is None:
             raise errors.GradientError(errors.records_nothing(f"input {place}"))
-        nodes.add(x._node)
+        nodes.add(node_of(x))
     retain = create_graph if retain_graph is None else retain_graph
     found = pullback(seeds, nodes, make, retain_graph=retain, create_graph=create_graph)
     if not allow_unused:
         for place, x in enumerate(wanted):
-            if x._node not in found:
+            if node_of(x) not in found:
                 raise errors.DisconnectedError(errors.disconnected(f"input {place}"))
     results = []
     for place, x in enumerate(wanted):
-        g = found.get(x._node)  # type: ignore[arg-type]
-        if g is not None and any(x._node is earlier._node for earlier in wanted[:place]):
+        g = found.get(node_of(x))
+        if g is not None and any(node_of(x) is node_of(earlier) for earlier in wanted[:place]):
             g = g.astype(g.dtype)
         results.append(g if create_graph or g is None else make(g, None))
     return tuple(results)

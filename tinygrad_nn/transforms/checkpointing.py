@@ -13,8 +13,7 @@ from ..engine.node import Node, count, history, record
 from ..engine.outputs import item
 from ..engine.reverse import pullback
 from ..engine.trees import filled, leaves, map_leaves
-from ..engine.watching import watcher
-from ..tensor.handle import Tensor, make
+from ..tensor.handle import Tensor, alias, make, node_of
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,10 +56,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _same_value(x: Any) -> Any:
     """Return a handle of its own, which keeps this value when the caller's is rebound."""
-    if not isinstance(x, Tensor):
-        return x
-    watching = watcher()
-    return make(x._array if watching is None else watching.array(x), x._node)
+    return alias(x) if isinstance(x, Tensor) else x
 
 
 def _recorded(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[tuple[Any, bool]], tuple[Node, ...]]:
@@ -70,8 +66,10 @@ def _recorded(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[tuple[An
     first = count()
     with enable_grad(), users_code():
         output = function(*args, **kwargs)
-    results = [(x, isinstance(x, Tensor) and x._node is not None and x._node.number > first) for x in leaves(output)]
-    order = history([x._node for x, made in results if made], since=first)
+    results = [
+        (x, isinstance(x, Tensor) and node_of(x) is not None and node_of(x).number > first) for x in leaves(output)
+    ]
+    order = history([node_of(x) for x, made in results if made], since=first)
     outside = tuple([node for node in order if node.number < first])
     return output, results, outside
 
@@ -103,7 +101,7 @@ class _Part:
             raise errors.GradientError(errors.not_the_same_again())
         seeds: dict[Any, Any] = {}
         for x, c in zip(made, g, strict=True):
-            seeds[x._node] = seeds[x._node] + c if x._node in seeds else c
+            seeds[node_of(x)] = seeds[node_of(x)] + c if node_of(x) in seeds else c
         return pullback(
             seeds, set(outside), make, retain_graph=create_graph, create_graph=create_graph, since=since
         )  # fmt: skip

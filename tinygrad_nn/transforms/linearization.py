@@ -17,7 +17,7 @@ from ..engine.trees import aligned, filled, leaves, map_leaves
 from ..ops.elementwise import positive
 from ..ops.joining import stack
 from ..tensor.creation import as_tensor
-from ..tensor.handle import Tensor, make, seed_of
+from ..tensor.handle import Tensor, make, node_of, seed_of
 
 
 class Scope:
@@ -70,8 +70,8 @@ class Run:
         for result in self.results:
             if not isinstance(result, Tensor):
                 raise TypeError(errors.returns_no_tensor(type(result).__name__))
-        self.nodes: list[Node | None] = [r._node for r in self.results]
-        own = {x._node for x in self.variables}
+        self.nodes: list[Node | None] = [node_of(r) for r in self.results]
+        own = {node_of(x) for x in self.variables}
         order = history([node for node in self.nodes if node is not None])
         self.foreign = any(node.operation is None and node not in own and _is_wanted(node) for node in order)
 
@@ -97,18 +97,18 @@ class Run:
         seeds: dict[Any, Any] = {}
         for result, cotangent in zip(self.results, cotangents, strict=True):
             seed = seed_of(result, cotangent, recorded)
-            if result._node is not None:
-                seeds[result._node] = seeds[result._node] + seed if result._node in seeds else seed
-        own: set[Any] = {x._node for x in self.variables}
+            if node_of(result) is not None:
+                seeds[node_of(result)] = seeds[node_of(result)] + seed if node_of(result) in seeds else seed
+        own: set[Any] = {node_of(x) for x in self.variables}
         with self.scope.entered():
             found = pullback(seeds, own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
-        return [_made(found.get(x._node), x, recorded) for x in self.variables]  # type: ignore[arg-type]
+        return [_made(found.get(node_of(x)), x, recorded) for x in self.variables]
 
     def push(self, tangents: Sequence[Any]) -> list[Tensor]:
         """Return the tangent of each result, given one per variable."""
         recorded = self.records(tangents)
         given: dict[Any, Any] = {
-            x._node: t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)
+            node_of(x): t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)
         }
         with self.scope.entered():
             found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
@@ -181,5 +181,5 @@ def _variable(x: Any, scope: Scope) -> Tensor:
     if t.dtype.kind != "f":
         raise errors.DtypeError(errors.no_gradient_dtype(t.dtype))
     variable = Tensor(t.data, requires_grad=True)
-    variable._node.saved = scope  # type: ignore[union-attr]
+    node_of(variable).saved = scope
     return variable

@@ -15,7 +15,7 @@ from ... import errors
 from ...engine.node import Node, history, record
 from ...engine.reverse import pullback
 from ...engine.zero_safe import pointwise, sum_of_products
-from ...tensor.handle import Tensor, make, node_of, seed_of
+from ...tensor.handle import Tensor, make, root_of, seed_of
 
 Arrays = dict[Node, np.ndarray]
 DRAWS, ROUNDINGS = 4, 32
@@ -31,7 +31,7 @@ class Graph:
     def __init__(self, loss: Tensor) -> None:
         if not isinstance(loss, Tensor):
             raise TypeError(errors.only_tensors("the loss", loss))
-        self.root, self.seed = node_of(loss), seed_of(loss, None, create_graph=False)
+        self.root, self.seed = root_of(loss), seed_of(loss, None, create_graph=False)
         self.order = history([self.root])
 
     def named_tensors(self) -> dict[str, Tensor]:

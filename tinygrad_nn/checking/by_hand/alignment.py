@@ -12,7 +12,7 @@ import numpy as np
 from ... import errors
 from ...engine.arrays import as_array
 from ...engine.node import Node
-from ...tensor.handle import Tensor, node_of
+from ...tensor.handle import Tensor, node_of, root_of
 from .adjoints import Graph
 
 CONVENTIONS = ("adjoint", "article")
@@ -36,7 +36,7 @@ class Aligned:
     @property
     def node(self) -> Node:
         """The node of the Tensor."""
-        return node_of(self.tensor)
+        return root_of(self.tensor)
 
     def laid_out(self, array: Any) -> np.ndarray:
         """Return what has the Tensor's shape in the layout of its gradient by hand."""
@@ -63,14 +63,14 @@ class Alignment:
         self.convention, self.root = convention, graph.root
         self.named = {**graph.named_tensors(), **_by_name(tensors)}
         known = set(graph.order)
-        self.reached = {n: t for n, t in self.named.items() if isinstance(t, Tensor) and t._node in known}
+        self.reached = {n: t for n, t in self.named.items() if isinstance(t, Tensor) and node_of(t) in known}
         biases = [t for n, t in self.reached.items() if n[:1] == "b" and t.is_leaf]
         self.in_columns = any(t.ndim == 2 and t.shape[1] == 1 for t in biases)
         self.samples, self.outputs = self._sizes(graph)
 
     def _sizes(self, graph: Graph) -> tuple[int, int]:
         """Return how many samples and outputs what the loss was last computed from has."""
-        named = [node_of(t) for t in self.reached.values() if not t.is_leaf]
+        named = [root_of(t) for t in self.reached.values() if not t.is_leaf]
         newest = sorted(named, key=lambda node: -node.number) + graph.order
         shape = next((n.shape for n in newest if n.shape and not getattr(n.operation, "several", False)), (1,))
         if len(shape) == 1:
@@ -100,7 +100,7 @@ class Alignment:
     def frame(self, name: str, tensor: Tensor, key: str = "") -> Aligned:
         """Return how the convention lays out and scales what has the shape of a Tensor of this name."""
         shape, turned, scale = tensor.shape, False, 1
-        if self.convention == "article" and tensor._node is not self.root:
+        if self.convention == "article" and node_of(tensor) is not self.root:
             if name.rpartition(".")[2][:1] not in ("W", "b", "w"):
                 scale, turned = self.samples, not self.in_columns and tensor.ndim == 2
                 shape = shape[::-1] if turned else shape
