@@ -102,6 +102,7 @@ def test_moons_draws_its_boundary(tmp_path: pathlib.Path) -> None:
     assert is_png(tmp_path / "boundary.png")
 
 
+@pytest.mark.slow
 def test_digits_are_read(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("sklearn")
     printed = run(EXAMPLES / "digits.py", folder=tmp_path)
@@ -180,6 +181,7 @@ def test_david_vs_goliath(tmp_path: pathlib.Path) -> None:
         assert is_png(tmp_path / "both.png")
 
 
+@pytest.mark.slow
 def test_david_vs_goliath_leaves_out_what_is_broken(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("torch", "sklearn", "keras", "matplotlib", "threadpoolctl"):
         (tmp_path / f"{package}.py").write_text("raise ImportError('half of it is missing')")
@@ -189,7 +191,7 @@ def test_david_vs_goliath_leaves_out_what_is_broken(tmp_path: pathlib.Path, monk
     assert "As published (Goliath's settings in tinygrad_nn stand in for Keras)" in printed
     assert [len(published), [row[0] for row in equal]] == [3, ["", "by hand", "tinygrad_nn"]]
     for name in ("Goliath, Keras", "PyTorch", "scikit-learn", "Keras"):
-        assert f"\n  {name} is left out (ImportError: half of it is missing)." in printed
+        assert f"\n  {name} is left out (ImportError: " in printed
     assert "no picture: python -m pip install matplotlib" in printed
 
 
@@ -220,6 +222,7 @@ def test_gradient_checking(tmp_path: pathlib.Path) -> None:
     assert is_png(tmp_path / "v_curve.png")
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_gradient_checks_prints_a_table(tmp_path: pathlib.Path) -> None:
     printed = run(
         EXAMPLES / "benchmarks" / "gradcheck.py", "--quick", "--all", "--only", "tinygrad_nn", folder=tmp_path
@@ -231,6 +234,7 @@ def test_the_benchmark_of_gradient_checks_prints_a_table(tmp_path: pathlib.Path)
         assert verdict == said
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_operations_prints_a_table(tmp_path: pathlib.Path) -> None:
     """Each contestant checks its own results before it is timed, and the program fails if one is wrong."""
     program = EXAMPLES / "benchmarks" / "operations.py"

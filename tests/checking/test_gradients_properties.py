@@ -34,6 +34,7 @@ def test_right_programs_are_never_called_wrong(program: Program) -> None:
     assert report.verdict in ("OK", "PRECISION"), f"{program}\n{report}"
 
 
+@pytest.mark.slow
 @given(programs(), st.sampled_from(["float32", "float16"]))
 def test_nor_are_they_in_less_precision(program: Program, dtype: str) -> None:
     report = tg.gradcheck(lambda *inputs: program.run(inputs), *[x.astype(dtype) for x in program.inputs])
@@ -75,6 +76,7 @@ SATURATED: list[Callable[[Any], Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.data(), st.sampled_from(["float64", "float32"]))
 @settings(max_examples=4 * EXAMPLES)
 def test_right_functions_far_out_are_never_called_wrong(data: st.DataObject, dtype: str) -> None:

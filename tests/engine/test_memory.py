@@ -91,9 +91,11 @@ def test_10_000_training_steps_leave_memory_flat_without_the_collector(no_collec
     assert blocks < 100
 
 
+SLOW_STEPS = [_abandoned_create_graph_step, _functional_step, _transform_step, _hooked_step, _failing_step]
+
+
 @pytest.mark.parametrize(
-    "step",
-    [_create_graph_step, _abandoned_create_graph_step, _functional_step, _transform_step, _hooked_step, _failing_step],
+    "step", [_create_graph_step, *[pytest.param(step, marks=pytest.mark.slow) for step in SLOW_STEPS]]
 )
 def test_memory_stays_flat_without_the_collector(step: Callable[[Any, Any], None], no_collector: None) -> None:
     cycles, blocks = _left_over(step, 500, rounds=4)

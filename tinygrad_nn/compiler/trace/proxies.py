@@ -151,8 +151,20 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return self.tracer.call(ZEROS, (shape,) if self.dtype == np.float64 else (shape, self.dtype), {})
 
     def __pow__(self, exponent: Any) -> Any:
+        if self._of_scalars(exponent):
+            return self.tracer.call(ON_NUMBERS["{0} ** {1}"], (self, exponent), {})
         same = _POWERS.get(exponent) if type(exponent) in (int, float) and self.dtype.kind == "f" else None
         return np.power(self, exponent) if same is None else same(self)
+
+    def __rpow__(self, base: Any) -> Any:
+        if self._of_scalars(base):
+            return self.tracer.call(ON_NUMBERS["{0} ** {1}"], (base, self), {})
+        return np.power(base, self)
+
+    def _of_scalars(self, other: Any) -> bool:
+        """Return whether both are numbers: NumPy's scalars take powers by the C library, arrays by its own loops."""
+        number = isinstance(other, (int, float, np.generic, Number)) or (type(other) is Traced and not other.shape)
+        return not self.value.is_array and number and not (type(other) is Traced and other.value.is_array)
 
     def __getitem__(self, index: Any) -> Any:
         return self.tracer.call(GETITEM, (self, index), {})
