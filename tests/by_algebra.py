@@ -245,15 +245,11 @@ def fitted(a: Array, b: Array) -> Any:
 
 
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = UNSET) -> Array:
-    cut = rcond if rtol is UNSET else rtol
-
-    def one(m: Array) -> Array:
-        values = singular_values(m)
-        full = not len(values) or values[-1] > (1e-15 if cut is None else float(np.max(cut))) * values[0]
-        found = fitted(m, np.eye(len(m))) if full else None
-        return scipy.linalg.pinv(m, rtol=cut) if found is None else found
-
-    return each(one, a, shape=np.shape(a)[:-3:-1])
+    *batch, m, n = np.shape(a)
+    cuts = np.broadcast_to(np.array(rcond if rtol is UNSET else rtol, object), batch)
+    places = np.ndindex(*batch)
+    found = [scipy.linalg.pinv(a[p], rtol=cuts[p]) if m * n else np.zeros((n, m)) for p in places]
+    return np.array(found).reshape(*batch, n, m)
 
 
 def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Any, ...]:
@@ -356,7 +352,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
         return scipy.linalg.svd(x, full_matrices) if x.size else (np.eye(m, p), np.zeros(k), np.eye(q, n))
 
     def of_symmetric(x: Array) -> Any:
-        values, vectors = scipy.linalg.eigh(x, driver="evd") if n else (x[0:0, 0], x)
+        values, vectors = scipy.linalg.eigh(x, driver="evd") if n else (np.zeros(0), x)
         order = sorted(range(n), key=lambda i: -abs(values[i]))
         return vectors[:, order], np.abs(values[order]), (vectors * np.sign(values))[:, order].T
 
