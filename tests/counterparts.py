@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 import scipy.linalg
 import scipy.signal
 import scipy.special
+from optional import pytorch
 
-torch: Any = pytest.importorskip("torch")
+torch: Any = pytorch()
 F: Any = torch.nn.functional
 
 Array = Any

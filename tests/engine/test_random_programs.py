@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from optional import pytorch
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.testing import planted_rule, programs
 from tinygrad_nn.testing.random_programs import KINDS, Program, Step, assigned, mixed, weighed_sum, whole_index
 
-torch: Any = pytest.importorskip("torch") if importlib.util.find_spec("torch") else None
+torch: Any = pytorch() if importlib.util.find_spec("torch") else None
 
 
 def t(name: str) -> Callable[..., Any]:
@@ -199,8 +200,7 @@ SPOILT: dict[str, tuple[Step, Callable[..., Any]]] = {
 @pytest.mark.parametrize("name", SPOILT)
 def test_a_wrong_rule_is_found_by_random_programs(name: str) -> None:
     """The comparison has teeth: with a rule spoilt by a millionth it fails on a program that uses the operation."""
-    if torch is None:
-        pytest.skip("the comparison is with PyTorch")
+    pytorch()
     step, rule = SPOILT[name]
     program = Program((np.array([0.3, -0.8, 1.1]),), (step,))
     expected = by_torch(program)[1][0]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from optional import pytorch
 
-torch = pytest.importorskip("torch")
+torch = pytorch()
 
 from counterparts import NEITHER, SCIPY, TORCH, UP_TO_SIGNS, NoCounterpart  # noqa: E402
 from drawn import CALLS, EXAMPLES, cases  # noqa: E402

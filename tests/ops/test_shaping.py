@@ -14,6 +14,7 @@ import pytest
 from entries import numbers
 from hypothesis import assume, given
 from looped import looped
+from optional import pytorch
 from slopes import derivative, leaf
 
 import tinygrad_nn as tg
@@ -627,7 +628,7 @@ def padded(torch: Any, x: Any, mode: str) -> Any:
 
 @pytest.mark.parametrize("name", TORCH)
 def test_gradients_equal_pytorchs(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     ours, theirs = TORCH[name]
     (x,) = drawn((2, 3, 4))
     t = leaf(x)

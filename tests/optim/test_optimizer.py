@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from article import gradient
+from optional import pytorch
 from stepping import GRADIENTS, parameter, stepped
 
 import tinygrad_nn as tg
@@ -21,7 +22,7 @@ from tinygrad_nn.errors import StateError
     ],
 )
 def test_optimisers_step_as_pytorchs_do(name: str, options: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     w, theirs = parameter(), torch.tensor(parameter().data, requires_grad=True)
     optimizer = getattr(torch.optim, name)([theirs], **options)
     for value, g in zip(stepped(getattr(tg.optim, name)([w], **options), w), GRADIENTS, strict=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optional import pytorch
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DtypeError, GradientError, StateError
@@ -216,7 +217,7 @@ def test_forward_and_reverse_jacobians_agree(argnums: Any) -> None:
 
 
 def test_jacobians_and_hessians_equal_pytorchs() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     functional = torch.autograd.functional
     tensors = tuple(torch.tensor(v) for v in (X, W, B))
 

@@ -13,6 +13,7 @@ import pytest
 from by_algebra import norm
 from hypothesis import given, settings
 from looped import LOOPS, looped
+from optional import pytorch
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DisconnectedError, GradientError, unknown_numpy
@@ -235,7 +236,7 @@ def eye(a: Any) -> Any:
     seed=st.integers(0, 99),
 )
 def test_as_pytorch(name: str, n: int, more: int, batch: tuple[int, ...], seed: int) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     function, shapes = FUNCTIONS[name]
     lengths = {"n": n, "m": n + more, "k": more, "3": 3}
     each = [[*batch, *[lengths[c] for c in shape.split(",")]] for shape in shapes.split(";")]

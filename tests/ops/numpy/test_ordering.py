@@ -14,6 +14,7 @@ from by_folds import digitize, searchsorted, sort
 from entries import numbers
 from hypothesis import given
 from looped import looped
+from optional import pytorch
 from rings import sampled
 from slopes import derivative, leaf
 
@@ -135,7 +136,7 @@ def leaf_of(x: Any) -> Any:
 
 @given(shape=FULL, data=st.data(), largest=st.booleans())
 def test_topk_equals_pytorchs(shape: tuple[int, ...], data: st.DataObject, largest: bool) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     k = data.draw(st.integers(0, shape[axis]))
     x = spaced(numbers(), shape)
@@ -365,7 +366,7 @@ def test_stepped_methods_have_no_slope_in_q(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["linear", "lower", "higher", "midpoint", "nearest"])
 def test_gradients_of_quantiles_equal_pytorchs(method: Any) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     x = spaced(numbers(), (3, 8))
     x[1, 2] = np.nan
     q = np.array([0.1, 0.33, 0.9])
@@ -382,7 +383,7 @@ def test_gradients_of_quantiles_equal_pytorchs(method: Any) -> None:
 
 
 def test_gradients_of_sorting_equal_pytorchs() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     x = spaced(numbers(), (3, 4, 5))
     for axis in (0, 1, -1):
         t, w = leaf(x), torch.tensor(x, requires_grad=True)

@@ -12,6 +12,7 @@ from by_loops import overlap_add
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from looped import looped
+from optional import pytorch
 from slopes import leaf, slope
 
 import tinygrad_nn as tg
@@ -65,7 +66,7 @@ def geometries(draw: Any, largest_padding: int = 2, largest_dilation: int = 2) -
 
 def both_orders(ours: Any, theirs: Any, arrays: list[Any]) -> None:
     """Hold values, gradients, and the gradients of a curved function of the gradients against PyTorch's."""
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     mine = [leaf(a) for a in arrays]
     known = [torch.tensor(a, requires_grad=True) for a in arrays]
     y, z = ours(*mine), theirs(*known)
@@ -96,7 +97,7 @@ channels = st.integers(1, 5)
 def test_convolution_is_pytorchs(
     shape: Geometry, batch: int, inner: int, outer: int, groups: int, bias: bool, unbatched: bool
 ) -> None:
-    functional = pytest.importorskip("torch.nn.functional")
+    functional = pytorch().nn.functional
     x = drawn(*([] if unbatched else [batch]), groups * inner, *shape.lengths)
     weight = drawn(groups * outer, inner, *shape.kernel)
     arrays = [x, weight, drawn(groups * outer)] if bias else [x, weight]
@@ -110,7 +111,7 @@ def test_convolution_is_pytorchs(
 def test_transposed_convolution_is_pytorchs(
     shape: Geometry, batch: int, inner: int, outer: int, groups: int, bias: bool, data: Any
 ) -> None:
-    functional = pytest.importorskip("torch.nn.functional")
+    functional = pytorch().nn.functional
     more = tuple(data.draw(st.integers(0, max(s, d) - 1)) for s, d in zip(shape.stride, shape.dilation))
     fields = zip(shape.lengths, shape.stride, shape.padding, shape.dilation, shape.kernel, more)
     assume(all((n - 1) * s - 2 * p + d * (k - 1) + q >= 0 for n, s, p, d, k, q in fields))
@@ -127,7 +128,7 @@ def test_transposed_convolution_is_pytorchs(
 
 @given(geometries(largest_padding=1), st.booleans(), st.booleans())
 def test_max_pool_is_pytorchs(shape: Geometry, ceil_mode: bool, unbatched: bool) -> None:
-    functional = pytest.importorskip("torch.nn.functional")
+    functional = pytorch().nn.functional
     x = drawn(*([2] if unbatched else [2, 1]), *shape.lengths)
     options: dict[str, Any] = {"kernel_size": shape.kernel, "stride": shape.stride, "padding": shape.padding}
     options |= {"dilation": shape.dilation, "ceil_mode": ceil_mode}
@@ -139,7 +140,7 @@ def test_max_pool_is_pytorchs(shape: Geometry, ceil_mode: bool, unbatched: bool)
 
 @given(geometries(largest_padding=1, largest_dilation=1), st.booleans(), st.booleans(), st.sampled_from([None, 3]))
 def test_avg_pool_is_pytorchs(shape: Geometry, ceil_mode: bool, count_include_pad: bool, divisor: Any) -> None:
-    functional = pytest.importorskip("torch.nn.functional")
+    functional = pytorch().nn.functional
     options: dict[str, Any] = {"kernel_size": shape.kernel, "stride": shape.stride, "padding": shape.padding}
     options |= {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
     if shape.ndim > 1:
@@ -154,7 +155,7 @@ def test_avg_pool_is_pytorchs(shape: Geometry, ceil_mode: bool, count_include_pa
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(("kernel", "dilation"), [((3, 4), 1), ((2, 3), (3, 1)), ((1, 2), 2)])
 def test_padding_by_name_is_pytorchs(padding: str, kernel: Numbers, dilation: Any) -> None:
-    functional = pytest.importorskip("torch.nn.functional")
+    functional = pytorch().nn.functional
     x, weight = drawn(1, 2, 6, 5), drawn(3, 2, *kernel)
     if padding == "valid":
         x = drawn(1, 2, 8, 8)
@@ -166,7 +167,7 @@ def test_padding_by_name_is_pytorchs(padding: str, kernel: Numbers, dilation: An
 
 
 def test_the_third_derivative_is_pytorchs() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytorch()
     arrays = [drawn(2, 2, 5, 4), drawn(4, 1, 3, 2), drawn(4), drawn(4, 2, 2, 2)]
 
     def value(library: Any, x: Any, weight: Any, bias: Any, back: Any) -> Any:
