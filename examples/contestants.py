@@ -92,8 +92,9 @@ def ours(X: np.ndarray, y: np.ndarray, start: Parameters, batch_size: int | None
         train,
         network.state_dict,
         network.predict_proba,
-        f"tg.train of tinygrad_nn {tg.__version__} {on_numpy()}; float64, {batches}, its step compiled where "
-        "100 or more are to come; keeps each epoch's cost and accuracy",
+        f"tg.train of tinygrad_nn {tg.__version__} {on_numpy()}, of which it lets BLAS have one where products are "
+        f"this small; float64, {batches}, its step compiled where 100 or more are to come; keeps each epoch's cost "
+        "and accuracy",
     )
 
 

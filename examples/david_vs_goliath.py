@@ -25,9 +25,9 @@ from typing import Any
 import by_hand
 import contestants
 import numpy as np
-from moons import draw_boundary
 
 import tinygrad_nn as tg
+from tinygrad_nn.training.plots import plot_boundary
 
 ROUNDS = 20
 SECONDS = 60  # who has trained for longer on equal terms, trains no further
@@ -239,7 +239,7 @@ def draw(runners: Sequence[Runner], split: Any, output: str) -> None:
         return
     figure = Figure(figsize=(12, 5), layout="constrained")
     for ax, runner in zip(figure.subplots(1, 2), runners, strict=True):
-        draw_boundary(ax, runner.predict_proba, split[1], split[3], runner.name)
+        plot_boundary(runner.predict_proba, split[1], split[3], ax, runner.name)
     try:
         figure.savefig(output)
     except (OSError, ValueError) as error:

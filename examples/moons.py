@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from typing import Any
-
-import numpy as np
 
 import tinygrad_nn as tg
+from tinygrad_nn.training.plots import plot_boundary, save
 
 ARCHITECTURE = [
     {"input_dim": 2, "output_dim": 25, "activation": "relu"},
@@ -17,18 +15,6 @@ ARCHITECTURE = [
     {"input_dim": 50, "output_dim": 25, "activation": "relu"},
     {"input_dim": 25, "output_dim": 1, "activation": "sigmoid"},
 ]
-
-
-def draw_boundary(ax: Any, predict_proba: Any, X: np.ndarray, y: np.ndarray, title: str) -> Any:
-    """Return the Axes with the probability as filled contours, the line at 0.5, and the points on top."""
-    x1, x2 = np.meshgrid(np.linspace(-1.5, 2.5, 100), np.linspace(-1, 2, 100))
-    p = predict_proba(np.stack([x1.ravel(), x2.ravel()], axis=1)).reshape(x1.shape)
-    ax.contourf(x1, x2, p, levels=np.linspace(0, 1, 21), cmap="RdBu_r", alpha=0.8)
-    if p.min() < 0.5 < p.max():
-        ax.contour(x1, x2, p, levels=[0.5], colors="black", linewidths=1.5)
-    ax.scatter(X[:, 0], X[:, 1], c=y, cmap="RdBu_r", edgecolors="white", s=30)
-    ax.set(title=title, xlim=(-1.5, 2.5), ylim=(-1, 2), aspect="equal")
-    return ax
 
 
 def main() -> None:
@@ -56,11 +42,7 @@ def main() -> None:
         print("50 epochs are too few to learn the boundary: leave out --quick")
 
     if options.output:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(7, 5), layout="constrained")
-        draw_boundary(figure.subplots(), network.predict_proba, X_test, y_test, f"test accuracy {accuracy:.2f}")
-        figure.savefig(options.output)
+        save(plot_boundary(network.predict_proba, X_test, y_test), pathlib.Path(options.output))
         print(f"wrote {options.output}")
 
 

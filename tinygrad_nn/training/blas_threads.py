@@ -1,7 +1,14 @@
 """How many threads BLAS computes with while a network trains: one where all products are small.
 
-OpenBLAS's threads wait for each other by spinning. On a quiet machine the second thread is worth a little, where
-others compute it costs many times what it gains. `examples/benchmarks/blas_threads.py` measures both.
+OpenBLAS's threads wait for each other by spinning. How long products of float64 took with two threads, relative to
+one, on two cores (`examples/benchmarks/blas_threads.py`, with `--busy 4` for the second row):
+
+    multiplications         1.1e6   2.3e6   6.4e6   8.4e6   1.5e7   2.6e7   3.4e7   1.3e8   1.1e9
+    on a quiet machine       0.52    0.51    0.57    0.56    0.52    0.53    0.50    0.48    0.49
+    beside four busy loops  66.53    0.61    0.97   22.26    5.68   12.66    2.56    0.51    0.69
+
+So a training step, in which products are a part, loses at most a fifth on a quiet machine by one thread where its
+products are small; beside others it takes many times longer with two. Large products gain half in either case.
 
 The number of threads decides in what order a product adds up, and so its last bits. It follows from sizes alone,
 never from a measurement of time: the same seed gives the same numbers in every run.
