@@ -163,8 +163,9 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def _of_scalars(self, other: Any) -> bool:
         """Return whether both are numbers: NumPy's scalars take powers by the C library, arrays by its own loops."""
-        number = isinstance(other, (int, float, np.generic, Number)) or (type(other) is Traced and not other.shape)
-        return not self.value.is_array and number and not (type(other) is Traced and other.value.is_array)
+        if type(other) is Traced:
+            return not (self.value.is_array or other.value.is_array)
+        return not self.value.is_array and isinstance(other, (int, float, np.generic, Number))
 
     def __getitem__(self, index: Any) -> Any:
         return self.tracer.call(GETITEM, (self, index), {})
