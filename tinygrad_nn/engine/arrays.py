@@ -9,8 +9,8 @@ import numpy as np
 from .. import errors
 
 
-class TracedArray:
-    """What stands for an array while a program is traced; it is taken for an array as it is."""
+class ArrayProxy:
+    """What stands for an array and computes as one: who watches may hand it out. It is taken for an array as it is."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ def raw(x: Any) -> Any:
 
 def array_of(x: Any, dtype: Any = None) -> Any:
     """Return an operand as an array, of the dtype if one is given."""
-    if isinstance(x, TracedArray):
+    if isinstance(x, ArrayProxy):
         x = x.as_array()
         return x if dtype is None else x.astype(dtype)
     return np.asarray(x, dtype)
@@ -38,12 +38,12 @@ def array_of(x: Any, dtype: Any = None) -> Any:
 
 def zeros(shape: tuple[int, ...], x: Any) -> Any:
     """Return zeros of a shape, in the dtype of an array."""
-    return x.zeros(shape) if isinstance(x, TracedArray) else np.zeros(shape, x.dtype)  # type: ignore[attr-defined]
+    return x.zeros(shape) if isinstance(x, ArrayProxy) else np.zeros(shape, x.dtype)  # type: ignore[attr-defined]
 
 
 def copied(x: Any) -> Any:
     """Return a copy of an array that shares no memory with it."""
-    return x.copy() if isinstance(x, TracedArray) else np.array(x)  # type: ignore[attr-defined]
+    return x.copy() if isinstance(x, ArrayProxy) else np.array(x)  # type: ignore[attr-defined]
 
 
 def as_array(x: Any) -> Any:
@@ -52,7 +52,7 @@ def as_array(x: Any) -> Any:
     Raises DtypeError for objects, strings, dates, structured and masked arrays and np.matrix, and
     DetachedError for lists that hold recorded tensors.
     """
-    if isinstance(x, TracedArray):
+    if isinstance(x, ArrayProxy):
         return x.as_array()
     if isinstance(x, np.ndarray) and type(x) is not np.ndarray and not isinstance(x, np.memmap):
         raise errors.DtypeError(errors.unsupported_values(f"a {type(x).__name__}"))

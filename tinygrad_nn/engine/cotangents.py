@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CompileError, hook_in_trace, rule_shape
-from .arrays import TracedArray, raw
+from ..errors import rule_shape
+from .arrays import ArrayProxy
 from .grad_mode import users_code
 from .node import Lift, Node
 from .outputs import Parts
@@ -55,8 +55,6 @@ class Cotangents(dict[Node, Any]):
     def hooked(self, node: Node, g: Any) -> Any:
         """Return the cotangent after the node's hooks, each of which is handed a copy of its own."""
         assert node.hooks is not None
-        if isinstance(raw(g), TracedArray):
-            raise CompileError(hook_in_trace(next(iter(node.hooks.values()))))
         for hook in list(node.hooks.values()):
             with users_code():
                 changed = hook(np.positive(g) if self.create_graph else self.lift(np.array(g), None))
@@ -78,7 +76,7 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     shape = parent.shape
     if c.shape != shape:
         lead = c.ndim - len(shape)
-        plain = isinstance(c, (np.ndarray, TracedArray)) and c.dtype.char in "fd" and c.size > 0
+        plain = isinstance(c, (np.ndarray, ArrayProxy)) and c.dtype.char in "fd" and c.size > 0
         if lead > 0 and plain and c.shape[lead:] == shape:
             rows = c if c.ndim == 2 and shape else c.reshape(-1, math.prod(shape))
             c = (np.ones(len(rows), c.dtype) @ rows).reshape(shape)  # the fastest spelling of a sum of rows

@@ -59,7 +59,7 @@ class _Switch:
         recording.set(self.value if mode is True or mode is False else mode.switched(self.value))
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         stack = _entered.get()
         for place in range(len(stack) - 1, -1, -1):

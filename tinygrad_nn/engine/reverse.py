@@ -30,7 +30,7 @@ def pullback(
     create_graph: bool,
     since: int = 0,
 ) -> dict[Node, Any]:
-    """Return the cotangent of each wanted node, given those of the outputs.
+    """Return the cotangent of each wanted node, given those of the outputs, `seeds`.
 
     `wanted=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
     The graph's arrays are freed on the way unless `retain_graph`. Nodes numbered before `since` are not
@@ -43,6 +43,7 @@ def pullback(
     suspicion = Suspicion(seeds.values())
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
+            # All that was computed from this node is newer, so its cotangent is complete by now.
             g = cotangents.leave(node)
             if g is None:
                 continue
@@ -62,7 +63,8 @@ def pullback(
                 if suspicion and rule.zero_safe is not None:
                     c = suspicion.mended(rule, g, saved, c)
                 cotangents.arrive(parent, c, node, rule)
-            saved = None  # what a node kept is freed as soon as it has been used
+            # What a node kept is freed as soon as it has been used: memory falls while the pass goes on.
+            saved = None
             if operation.masks:
                 suspicion.mask()
             if not retain_graph:
@@ -71,7 +73,7 @@ def pullback(
 
 
 def _computed_from(wanted: Collection[Node], order: list[Node]) -> set[Node | None]:
-    """Return the wanted nodes and all that were computed from one: only through them a cotangent is of use."""
+    """Return the wanted nodes and all that were computed from one: a cotangent elsewhere would be of no use."""
     useful: set[Node | None] = set(wanted)
     for node in reversed(order):
         if any(parent in useful for parent in node.parents or ()):

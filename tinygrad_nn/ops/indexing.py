@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..engine.arrays import TracedArray, copied, raw, zeros
+from ..engine.arrays import ArrayProxy, copied, raw, zeros
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
@@ -36,7 +36,7 @@ def plain(index: Any, inputs: Any = None) -> Any:
         return tuple(plain(part) for part in index)
     if index is None or index is Ellipsis or isinstance(index, (int, np.integer, slice)):
         return index
-    if isinstance(index, TracedArray) and not hasattr(index, "dtype"):
+    if isinstance(index, ArrayProxy) and not hasattr(index, "dtype"):
         return operator.index(index)  # type: ignore[arg-type]
     array = copied(index.data if isinstance(index, Tensor) else index)
     counts = array.dtype.kind in "iu" or (array.size == 0 and array.dtype.kind == "f")

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from .. import errors
-from ..engine.arrays import TracedArray, as_array
+from ..engine.arrays import ArrayProxy, as_array
 from ..engine.grad_mode import recording
 from ..engine.node import Node, new, record
 from ..engine.node import count as next_number
@@ -27,7 +27,7 @@ def constant(x: Any) -> Any:
     """Return an operand that is not a Tensor as what NumPy should see; Python numbers stay weak."""
     if type(x) in _NUMBERS and (type(x) is not np.ndarray or (x.dtype.kind in "fiub" and x.dtype.isnative)):
         return x
-    if isinstance(x, TracedArray):
+    if isinstance(x, ArrayProxy):
         return x
     if x is None or isinstance(x, str):
         raise TypeError(errors.unsupported_values(repr(x)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import TracedArray, array_of, as_array, copied
+from ..engine.arrays import ArrayProxy, array_of, as_array, copied
 from .handle import NUMPY_FUNCTIONS, Tensor, make
 
 
@@ -42,8 +42,8 @@ def _holds_recorded(item: Any) -> bool:
     if isinstance(item, (list, tuple)):
         return any(_holds_recorded(part) for part in item)
     if isinstance(item, Tensor):
-        return item._node is not None or isinstance(item._array, TracedArray)
-    return isinstance(item, TracedArray)
+        return item._node is not None or isinstance(item._array, ArrayProxy)
+    return isinstance(item, ArrayProxy)
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:

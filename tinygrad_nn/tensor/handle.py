@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..engine.arrays import TracedArray, as_array
+from ..engine.arrays import ArrayProxy, as_array
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback
@@ -61,7 +61,7 @@ class Tensor:
             self._refuse_in_rule("data")
         mode = recording.get()
         data = self._array if mode is True or mode is False else mode.array(self)
-        if type(data) is not np.ndarray and not isinstance(data, TracedArray):
+        if type(data) is not np.ndarray and not isinstance(data, ArrayProxy):
             data = self._array = np.asarray(data)
         return data
 

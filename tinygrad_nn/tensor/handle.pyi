@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 import numpy as np
 from .. import errors
-from ..engine.arrays import TracedArray, as_array
+from ..engine.arrays import ArrayProxy, as_array
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ...engine.arrays import TracedArray
+from ...engine.arrays import ArrayProxy
 from ...engine.trees import leaves
 from ...errors import CompileError, array_made, no_method, value_read, written_view
 from ...tensor.handle import Tensor
@@ -50,7 +50,7 @@ def in_package(depth: int) -> bool:
     return sys._getframe(depth + 1).f_code.co_filename.startswith(_PACKAGE)
 
 
-class _Dispatching(TracedArray):
+class _Dispatching(ArrayProxy):
     """NumPy's calls on it become lines of its tracer's program."""
 
     __slots__ = ("tracer", "value")

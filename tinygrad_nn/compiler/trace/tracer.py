@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from ... import errors
-from ...engine.arrays import TracedArray
+from ...engine.arrays import ArrayProxy, raw
 from ...engine.cotangents import Cotangents
 from ...engine.grad_mode import recording
 from ...engine.watching import Watcher, watched
@@ -44,7 +44,7 @@ class Handle:
     @property
     def rebinds(self) -> bool:
         """Whether the function gave the tensor another array; another thread may do so meanwhile."""
-        return self.rebound or isinstance(self.tensor._array, TracedArray)
+        return self.rebound or isinstance(self.tensor._array, ArrayProxy)
 
     @property
     def owner(self) -> Any:
@@ -222,7 +222,7 @@ class Tracer(Watcher):
 
     def operand(self, x: Any) -> Any:
         """Return what stands for an operand."""
-        if not isinstance(x, Tensor) or isinstance(x._array, TracedArray):
+        if not isinstance(x, Tensor) or isinstance(x._array, ArrayProxy):
             return x
         twin = make(self.array(x), x._node)
         twin.name = x.name
@@ -296,7 +296,7 @@ class Tracer(Watcher):
     def array(self, tensor: Any) -> Any:
         """Return what stands for a tensor's array."""
         held = tensor._array
-        if isinstance(held, TracedArray):
+        if isinstance(held, ArrayProxy):
             return held
         handle = self.handle(tensor)
         if handle.stand_in is None:
@@ -417,6 +417,12 @@ class _Noted(Cotangents):
             self.tracer.cotangent(node, self[node])
         return super().leave(node)
 
+    def hooked(self, node: Any, g: Any) -> Any:
+        """Refuse to call a hook with what only stands for a gradient."""
+        if isinstance(raw(g), Traced):
+            raise CompileError(errors.hook_in_trace(next(iter(node.hooks.values()))))
+        return super().hooked(node, g)
+
     def add_into(self, parent: Any, rule: Any, g: Any, saved: Any) -> None:
         """Let a rule add into a cotangent, which becomes lines of the program."""
         self[parent] = self.tracer.into(rule, self[parent], g, saved)
@@ -424,7 +430,7 @@ class _Noted(Cotangents):
 
 def _is_of_the_trace(error: BaseException) -> bool:
     """Return whether an operation failed because it was given stand-ins."""
-    if isinstance(error, AttributeError) and isinstance(error.obj, TracedArray):
+    if isinstance(error, AttributeError) and isinstance(error.obj, ArrayProxy):
         return True
     return isinstance(error, CompileError) or isinstance(error.__cause__, CompileError)
 
@@ -468,7 +474,7 @@ def _snapshot(array: np.ndarray) -> np.ndarray:
 
 def _known(tree: Any) -> Any:
     """Return nested arguments with what stand-ins stand for."""
-    return over_leaves(lambda x: x.value.concrete if isinstance(x, TracedArray) else x, tree)  # type: ignore[attr-defined]
+    return over_leaves(lambda x: x.value.concrete if isinstance(x, ArrayProxy) else x, tree)  # type: ignore[attr-defined]
 
 
 def _unwrapped(tree: Any, tracer: Tracer, weak: bool) -> Any:

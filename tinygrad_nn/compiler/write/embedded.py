@@ -19,7 +19,7 @@ from ...engine import arrays
 from ..definitions import Definition, Edit, NoSource, Scope, definition, edit, edited, is_installed
 from ..numpy_calls import of_numpy
 
-_WITHOUT_TRACE = ((arrays.array_of, "np.asarray"), (arrays.copied, "np.array"), (arrays.TracedArray, "()"))
+_WITHOUT_TRACE = ((arrays.array_of, "np.asarray"), (arrays.copied, "np.array"), (arrays.ArrayProxy, "()"))
 _ZEROS = "def zeros(shape, x):\n    return np.zeros(shape, x.dtype)\n"
 
 
