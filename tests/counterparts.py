@@ -424,7 +424,7 @@ OTHER_NAMES = {
     "power": "pow", "fabs": "abs", "radians": "deg2rad", "degrees": "rad2deg", "rint": "round", "equal": "eq",
     "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift", "invert": "bitwise_not",
     "gammaln": "lgamma", "either": "where", "where": "where", "real": "clone", "real_if_close": "clone",
-    "conjugate": "clone", "copy": "clone", "matrix_product": "matmul",
+    "conjugate": "clone", "copy": "clone", "matrix_product": "matmul", "vector_product": "matmul",
 }  # fmt: skip
 
 TORCH: dict[str, Function] = {name: getattr(torch, name) for name in SAME_NAMES} | {

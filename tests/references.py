@@ -180,6 +180,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "scatter_add": scattered,
     "set_at": assigned,
     "matrix_product": by_algebra.matmul,
+    "vector_product": by_algebra.matmul,
     "linear_solution": by_algebra.solve,
     "solution_unless_zero": by_algebra.solve,
     "least_squares": lambda a, b, rcond=None: by_algebra.lstsq(a, b, rcond)[::2],

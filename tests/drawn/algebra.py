@@ -207,6 +207,9 @@ CALLS: dict[str, Calls] = {
     # products
     "matmul": several(matching("(m?,k),(k,n?)->(m?,n?)")),
     "matrix_product": several(matching("(m,k),(k,n)->(m,n)")),
+    "vector_product": several(
+        st.sampled_from(["(k),(k)->()", "(m,k),(k)->(m)", "(k),(k,n)->(n)"]).flatmap(lambda s: matching(s, max_dims=0))
+    ),
     "matvec": several(matching("(m,k),(k)->(m)")),
     "vecmat": several(matching("(k),(k,n)->(n)")),
     "vecdot": along_vectors(st.integers(0, 3)),

@@ -28,7 +28,7 @@ from tinygrad_nn.tensor.declaring import COMPOSITES, sample
 from tinygrad_nn.testing import PROPERTIES, Case, check_kink, mutate_rules, numpy_functions, planted_rule
 
 BEHIND = {
-    "matrix_product", "linear_solution", "solution_unless_zero", "least_squares", "cofactor_matrix",
+    "matrix_product", "vector_product", "linear_solution", "solution_unless_zero", "least_squares", "cofactor_matrix",
     "cofactor_slopes", "qr_factors",
     "singular_factors", "pseudo_inverse", "mirrored_triangle",
 }  # fmt: skip
@@ -173,7 +173,7 @@ def broadcasts(case: Case) -> bool:
     shapes = [np.shape(x) for x in case.leaves if not isinstance(x, (int, float))]
     if case.name == "set_at":
         return bool(shapes[1] != case.leaves[0][case.parameters["index"]].shape)
-    if case.name in ("matmul", "matrix_product"):
+    if case.name in ("matmul", "matrix_product", "vector_product"):
         return bool(shapes[0][:-2] != shapes[1][:-2])
     return any(shape != case.values[0].shape for shape in shapes[case.name == "linear" :])
 
@@ -201,7 +201,7 @@ def required(name: str) -> set[str]:
         "size 0": name not in NO_EMPTY,
         "0-d": name not in NEEDS_AXES,
         "negative axis": bool(AXES & set(names)) and name != "tensorsolve",  # nor does NumPy's take one
-        "broadcasting": inputs > 1 and name not in SAME_SHAPES | by_loops.TAKE_WINDOWS,
+        "broadcasting": inputs > 1 and name not in SAME_SHAPES | by_loops.TAKE_WINDOWS | {"vector_product"},
         "ties": name in TIED or bool(op is not None and op.kinks),
     }
     return {feature for feature, there in found.items() if there}

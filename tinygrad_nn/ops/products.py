@@ -35,6 +35,34 @@ _product.vjp(lambda g, b: g @ b.mT, lambda g, a: a.mT @ g, zero_safe=sum_of_prod
 _product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
 
 
+@primitive(
+    method=False, name="vector_product",
+    samples=[
+        sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)), sample((0,), (0,)), sample((0, 3), (3,)),
+        sample((0,), (0, 2)), sample((2, 0), (0,)),
+    ],
+)  # fmt: skip
+def _vector_product(a: Any, b: Any, /) -> Any:
+    """Return the product of two vectors, or of a vector and a matrix. (k,) @ (k,) -> (), (m, k) @ (k,) -> (m,)."""
+    return np.matmul(a, b)
+
+
+def _slope_of_left(g: Any, b: Any, a_shape: Any) -> Any:
+    if len(a_shape) == 2:
+        return np.outer(g, b)
+    return g * b if b.ndim == 1 else g @ b.T
+
+
+def _slope_of_right(g: Any, a: Any, b_shape: Any) -> Any:
+    if len(b_shape) == 2:
+        return np.outer(a, g)
+    return g * a if a.ndim == 1 else a.T @ g
+
+
+_vector_product.vjp(_slope_of_left, _slope_of_right, zero_safe=sum_of_products)
+_vector_product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
+
+
 @composite(
     numpy=[np.matmul, np.linalg.matmul], operator="matmul",
     samples=[
@@ -53,6 +81,8 @@ def matmul(a: Any, b: Any) -> Any:
         return _product(a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul needs vectors or matrices, got shapes {a.shape} and {b.shape}; write a * b")
+    if a.ndim + b.ndim <= 3:
+        return _vector_product(a, b)
     if a.ndim == 1:
         return matmul(a.reshape(1, a.size), b).squeeze(-2 if b.ndim > 1 else 0)
     if b.ndim == 1:
