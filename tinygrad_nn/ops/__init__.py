@@ -23,7 +23,7 @@ from . import (
     shaping,
     special,
 )
-from .linalg import decompositions, determinants, inverses, least_squares, norms
+from .linalg import chains, decompositions, determinants, inverses, least_squares, norms
 from .numpy import (
     applying,
     assignment,
