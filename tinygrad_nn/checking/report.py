@@ -12,6 +12,7 @@ import numpy as np
 from .. import errors
 from .blame import Culprit
 from .curve import ErrorCurve
+from .tables import as_html, as_text
 from .verdicts import Finding, Verdict
 
 COLUMNS = ("input", "index", "analytic", "numeric", "error", "uncertainty", "step", "verdict")
@@ -100,21 +101,11 @@ class GradientReport:
         return [f"gradient check: {self.verdict} ({told})", self.covered, *self.notes, *blame]
 
     def __repr__(self) -> str:
-        cells, lines = self._cells(), self._lines()
-        widths = [max(len(row[column]) for row in cells) for column in range(5)]
-        table = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[5]]).rstrip()
-            for row in cells
-        ]
         more = [f"... and {len(self.rows) - SHOWN} more"] if len(self.rows) > SHOWN else []
-        return "\n".join([*lines, *table, *more])
+        return "\n".join([*self._lines(), as_text(self._cells()), *more])
 
     def _repr_html_(self) -> str:
-        first, *rows = [[html.escape(cell) for cell in row] for row in self._cells()]
-        text = "".join(f"<p>{html.escape(line)}</p>" for line in self._lines())
-        head = "".join(f"<th>{cell}</th>" for cell in first)
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-        return f"{text}<table><tr>{head}</tr>{body}</table>"
+        return "".join(f"<p>{html.escape(line)}</p>" for line in self._lines()) + as_html(self._cells())
 
 
 def _relative(finding: Finding) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 import numpy as np
 
 from ... import errors
+from ..tables import as_html, as_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +56,7 @@ class BackpropReport:
         return [("name", "shape", "verdict", "error", "finding"), *rows]
 
     def __repr__(self) -> str:
-        cells = self._cells()
-        widths = [max(len(row[column]) for row in cells) for column in range(4)]
-        return "\n".join("  ".join([*(c.ljust(w) for c, w in zip(row, widths)), row[4]]).rstrip() for row in cells)
+        return as_text(self._cells())
 
     def _repr_html_(self) -> str:
-        first, *rows = [[html.escape(cell) for cell in row] for row in self._cells()]
-        lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
-        return "<table><tr>" + "".join(f"<th>{cell}</th>" for cell in first) + "</tr>" + "".join(lines) + "</table>"
+        return as_html(self._cells())
