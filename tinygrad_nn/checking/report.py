@@ -84,14 +84,7 @@ class GradientReport:
     def _cells(self) -> list[tuple[str, ...]]:
         """Return the worst rows as text, the columns' names first."""
         worst = sorted(self.rows, key=lambda row: (-row.finding.verdict.rank, -_relative(row.finding)))[:SHOWN]
-        cells: list[tuple[str, ...]] = [("input", "index", "analytic", "numeric", "error", "verdict")]
-        for row in worst:
-            f = row.finding
-            numbers = (f"{float(f.analytic):.9g}", f"{float(f.numeric):.9g}", f"{f.error:.1e}")
-            note = f": {f.note}" if f.note else ""
-            index = ", ".join(map(str, row.index)) if row.index and isinstance(row.index, tuple) else str(row.index)
-            cells.append((row.input, index, *numbers, f"{f.verdict}{note}"))
-        return cells
+        return [("input", "index", "analytic", "numeric", "error", "verdict"), *map(_cells_of, worst)]
 
     def _lines(self) -> list[str]:
         """Return what stands around the table: the verdict and what it covers, then who is to blame."""
@@ -106,6 +99,13 @@ class GradientReport:
 
     def _repr_html_(self) -> str:
         return "".join(f"<p>{html.escape(line)}</p>" for line in self._lines()) + as_html(self._cells())
+
+
+def _cells_of(row: Row) -> tuple[str, ...]:
+    f, index = row.finding, row.index
+    told = ", ".join(map(str, index)) if index and isinstance(index, tuple) else str(index)
+    numbers = (f"{float(f.analytic):.9g}", f"{float(f.numeric):.9g}", f"{f.error:.1e}")
+    return (row.input, told, *numbers, f"{f.verdict}: {f.note}" if f.note else str(f.verdict))
 
 
 def _relative(finding: Finding) -> float:
