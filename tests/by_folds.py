@@ -1,4 +1,4 @@
-"""Reductions, running operations, statistics and ordering by folds and loops: what the operations are held against.
+"""Reductions, statistics, ordering, padding and more by folds and loops: what the operations are held against.
 
 Each takes NumPy's arguments. An `out` is ignored. A fold calls its ufunc on pairs of slices, which a ufunc's own
 `reduce` need not do: NumPy's is wrong for some ufuncs on some processors.
@@ -489,6 +489,66 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     return np.array([one(v) for v in np.asarray(x).flat], np.result_type(float, np.asarray(fp))).reshape(np.shape(x))
 
 
+# ---- padding ----
+
+STATISTICS: dict[str, Callable[..., Array]] = {
+    "maximum": largest, "minimum": smallest, "mean": mean, "median": median,
+}  # fmt: skip
+
+
+def mirrored(rows: Array, place: int, shared_edge: int, odd: bool) -> Array:
+    """Return the entry at a place; outside it is the image, in the nearer edge, of what lies or is shown inwards."""
+    n = len(rows)
+    if 0 <= place < n or n == 1:
+        return rows[place if n > 1 else 0]
+    edge, gap = (0, -shared_edge) if place < 0 else (n - 1, shared_edge)
+    image = mirrored(rows, 2 * edge + gap - place, shared_edge, odd)
+    return 2 * rows[edge] - image if odd else image
+
+
+def beside(rows: Array, mode: str, widths: tuple[int, int], option: Any) -> Callable[[int], Any]:
+    """Return what a mode of `np.pad` puts at a place before the rows, which is negative, or behind them."""
+    n, whole = len(rows), rows.dtype.kind in "iu"
+
+    def ramp(place: int) -> Array:
+        side = int(place >= 0)
+        steps, width = (place - n + 1 if side else -place), widths[side]
+        edge = wide(rows[-side])
+        height = np.true_divide(edge * (width - steps) + option[side] * steps, width)
+        return np.floor(height) if whole else height
+
+    if mode in STATISTICS:
+        lengths = [n if length is None else min(int(length), n) for length in option]
+        found = [STATISTICS[mode](part, 0) for part in (rows[: lengths[0]], rows[n - lengths[1] :])]
+        return lambda place: np.rint(found[int(place >= 0)]) if whole else found[int(place >= 0)]
+    return {
+        "constant": lambda place: option[int(place >= 0)],
+        "edge": lambda place: rows[-int(place >= 0)],
+        "wrap": lambda place: rows[place % n],
+        "linear_ramp": ramp,
+        "reflect": lambda place: mirrored(rows, place, 0, option[0] == "odd"),
+        "symmetric": lambda place: mirrored(rows, place, 1, option[0] == "odd"),
+    }[mode]
+
+
+def pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Array:
+    """Return what `np.pad` documents: one axis after the other, each padded place by place."""
+    x = np.asarray(array)
+    widths = np.zeros((x.ndim, 2), int)
+    for axis, width in pad_width.items() if isinstance(pad_width, dict) else [(..., pad_width)]:
+        widths[axis] = width
+    default = {"constant": 0, "linear_ramp": 0, "reflect": "even", "symmetric": "even"}.get(mode)
+    choices = np.broadcast_to(np.asarray(next(iter(options.values()), default)), widths.shape)
+    for axis, (before, after) in enumerate(widths.tolist()):
+        if before or after:
+            rows = np.moveaxis(x, axis, 0)
+            entry = beside(rows, mode, (before, after), choices[axis])
+            places = range(-before, len(rows) + after)
+            found = [rows[i] if 0 <= i < len(rows) else np.broadcast_to(entry(i), rows.shape[1:]) for i in places]
+            x = np.moveaxis(np.array(found).astype(x.dtype), 0, axis)
+    return x
+
+
 FOLDS: dict[Any, Callable[..., Any]] = {
     np.sum: scaled(np.add), np.prod: scaled(np.multiply),
     np.nansum: without_nan(scaled(np.add)), np.nanprod: without_nan(scaled(np.multiply)),
@@ -508,7 +568,7 @@ FOLDS: dict[Any, Callable[..., Any]] = {
     np.nanpercentile: functools.partial(percentile, skip_nan=True),
     np.searchsorted: searchsorted, np.digitize: digitize,
     np.average: average, np.cov: cov, np.corrcoef: corrcoef, np.diff: diff, np.gradient: gradient,
-    np.unwrap: unwrap, np.trapezoid: trapezoid, np.bincount: bincount, np.trace: trace, np.interp: interp,
+    np.unwrap: unwrap, np.trapezoid: trapezoid, np.bincount: bincount, np.trace: trace, np.interp: interp, np.pad: pad,
     np.ediff1d: lambda ary, to_end=None, to_begin=None: np.concatenate(
         [np.ravel(v) for v in (to_begin, diff(np.ravel(ary)), to_end) if v is not None]
     ),

@@ -18,7 +18,7 @@ MOVES = {
     "copyto", "delete", "diag", "diagflat", "diagonal", "dsplit", "dstack", "expand_dims", "extract", "fftshift",
     "fill_diagonal", "fix", "flatnonzero", "flip", "fliplr", "flipud", "full_like", "hsplit", "hstack", "ifftshift",
     "imag", "insert", "isneginf", "isposinf", "matrix_transpose", "meshgrid", "moveaxis", "nan_to_num", "ndim",
-    "nonzero", "ones_like", "pad", "partition", "permute_dims", "piecewise", "place", "put", "put_along_axis",
+    "nonzero", "ones_like", "partition", "permute_dims", "piecewise", "place", "put", "put_along_axis",
     "putmask", "ravel", "real", "real_if_close", "repeat", "reshape", "resize", "roll", "rollaxis", "rot90",
     "round", "select", "shape", "sinc", "size", "sliding_window_view", "split", "squeeze", "stack", "swapaxes",
     "take", "take_along_axis", "tile", "transpose", "tril", "trim_zeros", "triu", "unstack", "vsplit", "vstack",

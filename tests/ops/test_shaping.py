@@ -11,6 +11,7 @@ import hypothesis.extra.numpy as npst
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from by_folds import pad
 from entries import numbers
 from hypothesis import assume, given
 from looped import looped
@@ -322,9 +323,10 @@ def test_pad(mode: Any, options: dict[str, Any], shape: tuple[int, ...], data: s
     if len(shape) == 3:
         widths = [(before % 2, after % 2) for before, after in widths]
     (x,) = drawn(shape)
-    expected = np.pad(x, widths, mode, **options)
+    known, expected = np.pad(x, widths, mode, **options), pad(x, widths, mode, **options)
     y: Any = np.pad(leaf(x), widths, mode, **options)
     np.testing.assert_allclose(y.data, expected, rtol=1e-13, atol=1e-13)
+    assert (y.shape, y.dtype) == (known.shape, known.dtype)
     if mode in ("maximum", "minimum") and any(map(sum, widths)):
         return  # what is padded is an extreme again: every later axis ties
     assume(expected.size <= 150)
@@ -346,14 +348,13 @@ def test_pad_widths_in_all_their_forms() -> None:
         if isinstance(plain, dict):
             named: dict[int, Any] = plain
             plain = [np.broadcast_to(named.get(i, named.get(i - 2, 0)), 2) for i in range(2)]
-        expected = np.pad(x.data, plain)
-        np.testing.assert_array_equal(np.pad(x, widths).data, expected)
+        np.testing.assert_array_equal(np.pad(x, widths).data, pad(x.data, plain))
 
 
 def test_padding_values_may_be_tensors() -> None:
     x, v = leaf(np.ones((1, 2))), leaf([[10.0, 20.0], [30.0, 40.0]])
     y = np.pad(x, 1, constant_values=v)
-    np.testing.assert_array_equal(y.data, np.pad(x.data, 1, constant_values=v.data))
+    np.testing.assert_array_equal(y.data, pad(x.data, 1, constant_values=v.data))
     np.testing.assert_array_equal(derivative(y, v, np.ones(y.shape)), [[2, 2], [3, 3]])
     end = leaf(3.0)
     ramp = np.pad(leaf([1.0]), (0, 2), "linear_ramp", end_values=end)
@@ -367,7 +368,7 @@ def test_padding_values_may_be_tensors() -> None:
 def test_an_infinite_edge_reflected_oddly_does_not_spread() -> None:
     x = np.array([1.0, 2.0, np.inf])
     with np.errstate(invalid="ignore"):
-        expected = np.pad(x, (2, 0), "reflect", reflect_type="odd")
+        expected = pad(x, (2, 0), "reflect", reflect_type="odd")
     np.testing.assert_array_equal(np.pad(leaf(x), (2, 0), "reflect", reflect_type="odd").data, expected)
 
 
@@ -375,8 +376,8 @@ def test_integers_are_padded_as_numpy_pads_them() -> None:
     x = np.arange(5)
     for mode in ("mean", "linear_ramp", "reflect", "median"):
         y = np.pad(tg.tensor(x), 2, mode)
-        assert y.dtype == x.dtype
-        np.testing.assert_array_equal(y.data, np.pad(x, 2, mode))
+        assert (y.shape, y.dtype) == ((9,), x.dtype)
+        np.testing.assert_array_equal(y.data, pad(x, 2, mode))
 
 
 @pytest.mark.parametrize(
