@@ -38,7 +38,7 @@ UNMEASURED = {
         "engine": "allocator create_graph hooks long_graphs memory node retained_graphs reverse",
         "nn": "dense",
         "ops": "broadcasting counterparts drawn_operations operations shaping",
-        "ops/numpy": "ordering",
+        "ops/numpy": "ordering padding rearranging splitting",
         "optim": "adam optimizer sgd",
         "training": "data_checks history loop",
         "transforms": "grad",

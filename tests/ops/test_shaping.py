@@ -1,47 +1,24 @@
-"""Shapes, pieces, repetitions, padding and picking by Hypothesis: NumPy's values, slopes of first and second order."""
+"""Shapes, joining and picking by Hypothesis: NumPy's values, slopes of first and second order."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import hypothesis.extra.numpy as npst
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from by_folds import pad
-from entries import numbers
-from hypothesis import assume, given
+from hypothesis import given
 from looped import looped
-from optional import pytorch
+from shapes import FULL, SHAPES, axis_of, drawn, same
 from slopes import derivative, leaf
 
 import tinygrad_nn as tg
 from tinygrad_nn.testing import check_agreement as check
-from tinygrad_nn.testing import spaced
 
-Array = Any
 NUMPY: Any = np  # for calls that its types refuse
-SHAPES = npst.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3)
-FULL = npst.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3)
-
-
-def drawn(*shapes: tuple[int, ...]) -> list[Array]:
-    """Return an array of each shape, no two entries equal."""
-    flat = spaced(numbers(), (sum(math.prod(s) for s in shapes),))
-    cuts = np.cumsum([math.prod(s) for s in shapes])[:-1]
-    return [part.reshape(shape) for part, shape in zip(np.split(flat, cuts), shapes)]
-
-
-def same(function: Callable[..., Any], *shapes: tuple[int, ...]) -> None:
-    """Hold NumPy's function on tensors against itself on arrays, what it computes by loops, with its derivatives."""
-    check(function, looped(function), drawn(*shapes), exact=False)
-
-
-def axis_of(data: st.DataObject, shape: tuple[int, ...]) -> int:
-    return data.draw(st.integers(-len(shape), len(shape) - 1), label="axis")
 
 
 # ---- shapes ----
@@ -125,7 +102,7 @@ def test_a_copy_has_memory_of_its_own_and_a_gradient() -> None:
     assert derivative((y * y).sum(), x).tolist() == [2.0, 4.0]
 
 
-# ---- joining and splitting ----
+# ---- joining and inserting ----
 
 
 @given(data=st.data(), shape=FULL, pieces=st.integers(1, 3))
@@ -182,32 +159,6 @@ def test_blocks_of_matrices() -> None:
             np.block(ragged)
 
 
-@given(shape=SHAPES, sections=st.integers(1, 4), data=st.data())
-def test_array_split(shape: tuple[int, ...], sections: int, data: st.DataObject) -> None:
-    axis = axis_of(data, shape)
-    places = data.draw(st.lists(st.integers(-4, 5), max_size=3))
-    for parts in (sections, places):
-        check(
-            lambda x: tg.array_split(x, parts, axis),  # noqa: B023
-            lambda x: np.array_split(x, parts, axis),  # noqa: B023
-            drawn(shape),
-        )
-
-
-def test_equal_pieces_or_an_error_that_names_array_split() -> None:
-    x = leaf(np.ones((4, 2, 6)))
-    pieces = [np.split(x, 2), np.hsplit(x, 2), np.vsplit(x, 4), np.dsplit(x, [1, 5])]
-    assert [[p.shape for p in ps] for ps in pieces] == [
-        [(2, 2, 6)] * 2, [(4, 1, 6)] * 2, [(1, 2, 6)] * 4, [(4, 2, 1), (4, 2, 4), (4, 2, 1)],
-    ]  # fmt: skip
-    with pytest.raises(ValueError, match="length 4 has no 3 equal pieces; use array_split"):
-        np.split(x, 3)
-    with pytest.raises(ValueError, match="1 piece or more, not 0"):
-        np.split(x, 0)
-    with pytest.raises(ValueError, match=r"vsplit needs a tensor with 2 or more axes, got shape \(3,\)"):
-        np.vsplit(leaf(np.ones(3)), 1)
-
-
 @given(shape=FULL, data=st.data())
 def test_insert_and_delete(shape: tuple[int, ...], data: st.DataObject) -> None:
     axis = axis_of(data, shape)
@@ -234,173 +185,6 @@ def test_insert_many_values_at_one_place() -> None:
     same(lambda x, v: np.insert(x, 1, v, axis=1), (3, 2), (2, 3))
     same(lambda x, v: np.insert(x, [1], v, axis=0), (3, 2), (4, 2))
     assert np.insert(tg.tensor([1, 2]), 1, 7.9).tolist() == np.insert([1, 2], 1, 7.9).tolist()
-
-
-# ---- rearranging ----
-
-
-@given(shape=SHAPES, data=st.data())
-def test_repeat(shape: tuple[int, ...], data: st.DataObject) -> None:
-    axis = data.draw(st.none() | st.integers(-len(shape), len(shape) - 1))
-    n = math.prod(shape) if axis is None else shape[axis]
-    counts = data.draw(st.integers(0, 3) | st.lists(st.integers(0, 3), min_size=n, max_size=n))
-    assume(not isinstance(counts, list) or n)
-    same(lambda x: np.repeat(x, counts, axis), shape)
-    check(lambda x: x.repeat(counts, axis), lambda x: x.repeat(counts, axis), drawn(shape))
-
-
-@given(shape=SHAPES, reps=st.integers(0, 2) | st.lists(st.integers(0, 2), max_size=4))
-def test_tile(shape: tuple[int, ...], reps: Any) -> None:
-    same(lambda x: np.tile(x, reps), shape)
-
-
-@given(shape=SHAPES, data=st.data())
-def test_roll(shape: tuple[int, ...], data: st.DataObject) -> None:
-    axes = data.draw(st.lists(st.integers(-len(shape), len(shape) - 1), min_size=1, max_size=3))
-    shifts = data.draw(st.lists(st.integers(-7, 7), min_size=len(axes), max_size=len(axes)))
-    same(lambda x: np.roll(x, shifts, axes), shape)
-    same(lambda x: np.roll(x, shifts[0], tuple(axes)), shape)
-    same(lambda x: np.roll(x, shifts[0]), shape)
-
-
-@given(shape=npst.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=3), data=st.data())
-def test_flips_turns_and_diagonals(shape: tuple[int, ...], data: st.DataObject) -> None:
-    first, second = data.draw(st.permutations(range(len(shape))))[:2]
-    if data.draw(st.booleans()):
-        first -= len(shape)
-    k = data.draw(st.integers(-4, 4))
-    same(lambda x: np.flip(x, (first, second)), shape)
-    same(lambda x: np.rot90(x, k, (first, second)), shape)
-    same(lambda x: np.diagonal(x, k, first, second), shape)
-    same(lambda x: np.trace(x, k, first, second), shape)
-    same(lambda x: np.tril(x, k), shape)
-    same(lambda x: np.triu(x, k), shape)
-    check(lambda x: x.diagonal(k, first, second), lambda x: x.diagonal(k, first, second), drawn(shape))
-
-
-@given(shape=npst.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=4), k=st.integers(-4, 4))
-def test_diag_of_vectors_and_rectangles(shape: tuple[int, ...], k: int) -> None:
-    same(lambda x: np.diag(x, k), shape)
-    same(lambda x: np.diagflat(x, k), shape)
-
-
-def test_vander() -> None:
-    for n, increasing in itertools.product([None, 0, 1, 4], [True, False]):
-        same(lambda x: np.vander(x, n, increasing), (3,))  # noqa: B023
-    assert np.vander(leaf([1.0, 2.0], "float32")).dtype == np.float32
-    assert np.vander(tg.tensor([1, 2], dtype="int8")).dtype == np.int64
-    x = leaf([0.0, 2.0])
-    (g,) = tg.autograd.grad(np.vander(x, 4).sum(), x, create_graph=True)
-    assert g is not None
-    assert g.tolist() == [1.0, 1 + 4.0 + 12.0]
-    assert derivative(g.sum(), x).tolist() == [2.0, 2.0 + 12.0]
-
-
-# ---- padding ----
-
-MODES: list[tuple[str, dict[str, Any]]] = [
-    ("constant", {}),
-    ("constant", {"constant_values": 1.5}),
-    ("edge", {}),
-    ("wrap", {}),
-    ("reflect", {}),
-    ("reflect", {"reflect_type": "odd"}),
-    ("symmetric", {}),
-    ("symmetric", {"reflect_type": "odd"}),
-    ("linear_ramp", {}),
-    ("linear_ramp", {"end_values": (1.0, -2.0)}),
-    ("mean", {}),
-    ("mean", {"stat_length": 2}),
-    ("maximum", {"stat_length": (1, 2)}),
-    ("minimum", {}),
-]
-
-
-@pytest.mark.parametrize(("mode", "options"), MODES, ids=str)
-@given(shape=FULL, data=st.data())
-def test_pad(mode: Any, options: dict[str, Any], shape: tuple[int, ...], data: st.DataObject) -> None:
-    widths = [data.draw(st.tuples(st.integers(0, 7), st.integers(0, 5))) for _ in shape]
-    if len(shape) == 3:
-        widths = [(before % 2, after % 2) for before, after in widths]
-    (x,) = drawn(shape)
-    known, expected = np.pad(x, widths, mode, **options), pad(x, widths, mode, **options)
-    y: Any = np.pad(leaf(x), widths, mode, **options)
-    np.testing.assert_allclose(y.data, expected, rtol=1e-13, atol=1e-13)
-    assert (y.shape, y.dtype) == (known.shape, known.dtype)
-    if mode in ("maximum", "minimum") and any(map(sum, widths)):
-        return  # what is padded is an extreme again: every later axis ties
-    assume(expected.size <= 150)
-    same(lambda t: np.pad(t, widths, mode, **options), shape)
-
-
-def test_pad_by_a_median_and_by_extremes() -> None:
-    for mode in ("median", "maximum", "minimum"):
-        same(lambda t: np.pad(t, (2, 1), mode), (3,))  # noqa: B023
-        same(lambda t: np.pad(t, ((0, 0), (2, 1)), mode, stat_length=2), (2, 4))  # noqa: B023
-
-
-def test_pad_widths_in_all_their_forms() -> None:
-    x = leaf(np.arange(6.0).reshape(2, 3))
-    forms: Any = (2, (1, 2), [[1], [2]], ((1, 2), (3, 0)), np.array([[1, 0]]), {-1: (1, 2)}, {0: 1}, tg.tensor([1, 2]))
-    widths: Any
-    for widths in forms:
-        plain: Any = widths.data if isinstance(widths, tg.Tensor) else widths
-        if isinstance(plain, dict):
-            named: dict[int, Any] = plain
-            plain = [np.broadcast_to(named.get(i, named.get(i - 2, 0)), 2) for i in range(2)]
-        np.testing.assert_array_equal(np.pad(x, widths).data, pad(x.data, plain))
-
-
-def test_padding_values_may_be_tensors() -> None:
-    x, v = leaf(np.ones((1, 2))), leaf([[10.0, 20.0], [30.0, 40.0]])
-    y = np.pad(x, 1, constant_values=v)
-    np.testing.assert_array_equal(y.data, pad(x.data, 1, constant_values=v.data))
-    np.testing.assert_array_equal(derivative(y, v, np.ones(y.shape)), [[2, 2], [3, 3]])
-    end = leaf(3.0)
-    ramp = np.pad(leaf([1.0]), (0, 2), "linear_ramp", end_values=end)
-    assert ramp.tolist() == [1.0, 2.0, 3.0]
-    assert derivative(ramp.sum(), end).item() == 1.5
-    nested = NUMPY.pad(leaf([1.0]), 1, constant_values=(end, 5.0))
-    assert nested.tolist() == [3.0, 1.0, 5.0]
-    assert nested.requires_grad
-
-
-def test_an_infinite_edge_reflected_oddly_does_not_spread() -> None:
-    x = np.array([1.0, 2.0, np.inf])
-    with np.errstate(invalid="ignore"):
-        expected = pad(x, (2, 0), "reflect", reflect_type="odd")
-    np.testing.assert_array_equal(np.pad(leaf(x), (2, 0), "reflect", reflect_type="odd").data, expected)
-
-
-def test_integers_are_padded_as_numpy_pads_them() -> None:
-    x = np.arange(5)
-    for mode in ("mean", "linear_ramp", "reflect", "median"):
-        y = np.pad(tg.tensor(x), 2, mode)
-        assert (y.shape, y.dtype) == ((9,), x.dtype)
-        np.testing.assert_array_equal(y.data, pad(x, 2, mode))
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "words"),
-    [
-        (lambda x: np.pad(x, 1, lambda *_: None), TypeError, "pad by a function"),
-        (lambda x: NUMPY.pad(x, 1, "mirror"), ValueError, "mode must be one of constant, "),
-        (lambda x: np.pad(x, 1, "edge", constant_values=2), TypeError, r"unexpected keyword .*constant_values"),
-        (lambda x: np.pad(x, -1), ValueError, "can't be negative; to take entries away, use a slice"),
-        (lambda x: NUMPY.pad(x, 1.5), TypeError, "counts entries, so it is made of integers"),
-        (lambda x: np.pad(x[:0], 1, "edge"), ValueError, "can't extend empty axis 0"),
-        (
-            lambda x: NUMPY.pad(x, 1, "reflect", reflect_type="weird"),
-            ValueError,
-            "reflect_type must be 'even' or 'odd'",
-        ),
-        (lambda x: np.pad(x, 1, "maximum", stat_length=0), ValueError, "zero-size array"),
-    ],
-)
-def test_what_pad_refuses(call: Any, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words) as caught:
-        call(leaf(np.ones(3)))
-    assert any("'pad'" in note for note in caught.value.__notes__)
 
 
 # ---- picking ----
@@ -596,46 +380,3 @@ def test_adding_into_a_cotangent_keeps_what_is_there() -> None:
     expected = np.full((n, n), 8.0)
     expected[:, 0] += 3 * n
     np.testing.assert_array_equal(derivative(y, x), expected)
-
-
-# ---- against PyTorch ----
-
-TORCH: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
-    "roll": (lambda x: np.roll(x, (1, -2), (0, 2)), lambda torch, x: torch.roll(x, (1, -2), (0, 2))),
-    "repeat": (lambda x: np.repeat(x, 3, -1), lambda torch, x: torch.repeat_interleave(x, 3, -1)),
-    "repeats": (
-        lambda x: np.repeat(x, [2, 0, 1], 1),
-        lambda torch, x: torch.repeat_interleave(x, torch.tensor([2, 0, 1]), 1),
-    ),
-    "tile": (lambda x: np.tile(x, (2, 1)), lambda torch, x: torch.tile(x, (2, 1))),
-    "flip": (lambda x: np.flip(x, (0, -1)), lambda torch, x: torch.flip(x, (0, -1))),
-    "rot90": (lambda x: np.rot90(x, 3, (0, 2)), lambda torch, x: torch.rot90(x, 3, (0, 2))),
-    "tril": (lambda x: np.tril(x, 1), lambda torch, x: torch.tril(x, 1)),
-    "diagonal": (lambda x: np.diagonal(x, -1, 1, 2), lambda torch, x: torch.diagonal(x, -1, 1, 2)),
-    "diag": (lambda x: np.diag(x[0], 1), lambda torch, x: torch.diag(x[0], 1)),
-    "trace": (lambda x: np.trace(x[0]), lambda torch, x: torch.trace(x[0])),
-    "diagflat": (lambda x: np.diagflat(x, 1), lambda torch, x: torch.diagflat(x, 1)),
-    "vander": (lambda x: np.vander(x[0, 0], 4), lambda torch, x: torch.stack([x[0, 0] ** n for n in (3, 2, 1, 0)], 1)),
-    "edge": (lambda x: np.pad(x, ((0, 0), (0, 0), (2, 1)), "edge"), lambda torch, x: padded(torch, x, "replicate")),
-    "reflect": (lambda x: np.pad(x, ((0, 0), (0, 0), (2, 1)), "reflect"), lambda torch, x: padded(torch, x, "reflect")),
-    "wrap": (lambda x: np.pad(x, ((0, 0), (0, 0), (2, 1)), "wrap"), lambda torch, x: padded(torch, x, "circular")),
-    "take": (lambda x: np.take(x, [5, 0, 5]), lambda torch, x: torch.take(x, torch.tensor([5, 0, 5]))),
-}
-
-
-def padded(torch: Any, x: Any, mode: str) -> Any:
-    return torch.nn.functional.pad(x, (2, 1), mode)
-
-
-@pytest.mark.parametrize("name", TORCH)
-def test_gradients_equal_pytorchs(name: str) -> None:
-    torch = pytorch()
-    ours, theirs = TORCH[name]
-    (x,) = drawn((2, 3, 4))
-    t = leaf(x)
-    w = torch.tensor(x, requires_grad=True)
-    y, z = ours(t * t), theirs(torch, w * w)
-    np.testing.assert_allclose(y.data, z.detach().numpy(), rtol=1e-14)
-    seed = np.random.default_rng(0).standard_normal(y.shape)
-    z.backward(torch.tensor(seed))
-    np.testing.assert_allclose(derivative(y, t, seed), w.grad.numpy(), rtol=1e-14, atol=1e-14)
