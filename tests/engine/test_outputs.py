@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from slopes import leaf
 
 import tinygrad_nn as tg
+from tinygrad_nn.engine.arrays import raw
 from tinygrad_nn.engine.cotangents import Cotangents
 from tinygrad_nn.engine.node import Node, record
 from tinygrad_nn.engine.outputs import ITEM, Parts, item
@@ -72,17 +74,27 @@ def test_the_node_of_one_output_keeps_which_one_and_no_array() -> None:
     assert one.number > n.number
 
 
-def test_the_cotangents_of_two_outputs_arrive_as_one_and_leave_as_a_tuple() -> None:
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_the_cotangents_of_two_outputs_arrive_as_one_and_leave_as_a_tuple(create_graph: bool) -> None:
     n = whole_node()
-    arrived = Cotangents({}, make, False)
-    for index, g in [(2, np.array([[5.0, 6.0]])), (0, np.array([1.0, 2.0])), (2, np.array([[0.5, 0.5]]))]:
+    arrived = Cotangents({}, make, create_graph)
+    kind = tg.tensor if create_graph else np.array
+    for index, g in [(2, kind([[5.0, 6.0]])), (0, kind([1.0, 2.0])), (2, kind([[0.5, 0.5]]))]:
         one = item(n, index, g)
         (rule,) = ITEM.rules
         arrived.arrive(n, rule.pull(g, one.saved), one, rule)
-    first, second, third = arrived.leave(n)
+    found = arrived.leave(n)
+    assert isinstance(found, tuple)
+    assert [type(g) for g in found] == [tg.Tensor if create_graph else np.ndarray] * 3
+    first, second, third = [raw(g) for g in found]
     np.testing.assert_array_equal(first, [1.0, 2.0])
-    assert second == 0.0
+    assert (second, second.shape) == (0.0, ())
     np.testing.assert_array_equal(third, [[5.5, 6.5]])
+
+
+def test_taking_one_output_is_linear_and_neither_pointwise_nor_a_mask() -> None:
+    assert ITEM.linear
+    assert not (ITEM.pointwise or ITEM.masks or ITEM.several)
 
 
 def test_the_tangent_of_one_output_is_taken_from_those_of_all() -> None:
