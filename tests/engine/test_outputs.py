@@ -93,8 +93,7 @@ def test_the_cotangents_of_two_outputs_arrive_as_one_and_leave_as_a_tuple(create
 
 
 def test_taking_one_output_is_linear_and_neither_pointwise_nor_a_mask() -> None:
-    assert ITEM.linear
-    assert not (ITEM.pointwise or ITEM.masks or ITEM.several)
+    assert (ITEM.linear, ITEM.pointwise, ITEM.masks, ITEM.several) == (True, False, False, False)
 
 
 def test_the_tangent_of_one_output_is_taken_from_those_of_all() -> None:
