@@ -235,6 +235,11 @@ def test_a_cotangent_is_summed_over_what_was_broadcast(case: str, dtype: Any) ->
     np.testing.assert_array_equal(found, expected)
 
 
+def test_what_fits_is_handed_on_and_not_copied() -> None:
+    c = np.array([1.0, 2.0])
+    assert project(c, node(), node(), RULE) is c
+
+
 @pytest.mark.parametrize("case", SUMS)
 def test_a_sum_with_create_graph_is_recorded(case: str) -> None:
     wide, shape, expected = SUMS[case]
