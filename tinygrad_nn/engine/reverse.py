@@ -63,8 +63,9 @@ def pullback(
                 if suspicion and rule.zero_safe is not None:
                     c = suspicion.mended(rule, g, saved, c)
                 cotangents.arrive(parent, c, node, rule)
-            # What a node kept is freed as soon as it has been used: memory falls while the pass goes on.
-            saved = None
+            # What a node kept is freed as soon as it has been used: memory falls while the pass goes on. And `c` is
+            # let go of: while it is held here, the node that it arrived at does not own it, and copies.
+            saved = c = None
             if operation.masks:
                 suspicion.mask()
             if not retain_graph:

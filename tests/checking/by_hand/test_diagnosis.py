@@ -1,0 +1,168 @@
+"""What is said of one wrong gradient, made by hand, whose mistake is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_nn.checking.by_hand.cases import Case, Slopes
+from tinygrad_nn.checking.by_hand.diagnosis import diagnosed
+
+NAN = np.nan
+RIGHT = np.array([[1.0, -2.0, 3.0], [5.0, 7.0, -11.0]])
+SQUARE = np.array([[1.0, 2.0], [5.0, -3.0]])
+
+
+def told(hand: Any, right: Any = RIGHT, **known: Any) -> str:
+    """Return what is said of a gradient dW of four samples and two outputs."""
+    given: dict[str, Any] = {
+        "called": "the adjoint", "before": {}, "gradients": {}, "values": {}, "m": 4, "outputs": 2, "slopes": None,
+    }  # fmt: skip
+    given |= {"values": {"W": np.full(np.shape(right), 0.0)}} | known
+    return diagnosed(Case("dW", "W", np.asarray(hand), np.asarray(right), close=1e-7, **given))
+
+
+# Factors.
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        (4.0, "dW is 4 times the adjoint: a missing 1/m (m = 4 samples)"),
+        (0.25, "dW is 1/4 of the adjoint: 1/m once too often, as by a mean where a sum belongs (m = 4 samples)"),
+        (-1.0, "dW is minus the adjoint: the sign is wrong"),
+        (-4.0, "dW is minus 4 times the adjoint: the sign is wrong and a missing 1/m (m = 4 samples)"),
+        (8.0, "dW is 8 times the adjoint: a missing 1/m and a missing 1/k (m = 4 samples, k = 2 outputs)"),
+        (2.0, "dW is 2 times the adjoint: a missing 1/k or a factor 2 too much (k = 2 outputs)"),
+        (7.0, "dW is 7 times the adjoint: a constant factor is wrong"),
+    ],
+)
+def test_a_constant_factor_is_named_and_explained(factor: float, expected: str) -> None:
+    assert told(factor * RIGHT) == expected
+
+
+def test_a_factor_between_the_gradients_is_no_constant_one() -> None:
+    assert "factor" not in told(RIGHT * [[4.0], [-1.0]])
+
+
+# Shapes.
+
+
+def test_a_transposed_gradient_is_seen_by_its_shape() -> None:
+    assert told(RIGHT.T) == "dW has shape (3, 2) where (2, 3) is right: it is transposed; write dW.T"
+
+
+def test_a_transposed_square_gradient_is_seen_by_its_numbers() -> None:
+    assert told(SQUARE.T, SQUARE) == "dW is transposed; write dW.T"
+
+
+def test_two_mistakes_are_told_together() -> None:
+    expected = "it is transposed; write dW.T; also, it is 4 times the adjoint: a missing 1/m (m = 4 samples)"
+    assert told(4 * RIGHT.T).endswith(expected)
+
+
+def test_a_sum_that_is_missing_or_too_much_is_told() -> None:
+    columns = np.array([[2.0], [1.0]])  # the sums of RIGHT's rows
+    missing = told(RIGHT, columns)
+    assert missing.endswith("the sum over axis 1 is missing; write dW.sum(axis=1, keepdims=True)")
+    dropped = told(np.array([2.0, 1.0]), columns)
+    assert dropped.endswith("its numbers fit, but the sum dropped an axis; sum with keepdims=True")
+    assert told(np.array(3.0), columns).endswith("everything was added up; sum over the axis of the samples only")
+
+
+def test_a_shape_that_nothing_explains_is_told_with_what_is_right() -> None:
+    expected = "dW has shape (5,) where (2, 3) is right: it is the derivative of one number by W, entry by entry"
+    assert told(np.arange(5.0)) == expected
+
+
+# Derivatives that were left out, or are another's.
+
+
+def relu(right: Any, others: Any = None) -> dict[str, Any]:
+    """Return what is known behind a relu that stops the second column, and is given `right` times 2."""
+    local = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]])
+    return {"right": right * local, "before": {"dA": right}, "slopes": Slopes("relu at W", local, others or {})}
+
+
+def test_a_missing_derivative_of_the_activation_is_told() -> None:
+    assert told(RIGHT, **relu(RIGHT)) == "dW is dA: the derivative of relu at W is missing; multiply dA by it"
+
+
+def test_the_derivative_alone_is_told() -> None:
+    local = relu(RIGHT)["slopes"].local
+    assert told(local, **relu(RIGHT)) == "dW is the derivative of relu at W alone; multiply it by dA"
+
+
+def test_the_derivative_of_another_function_is_told() -> None:
+    other = RIGHT * 0.5 * np.array([1.0, 2.0, 3.0])
+    known = relu(RIGHT, {"tanh at W": other})
+    assert told(other, **known) == "dW is dA times the derivative of tanh at W; take that of relu at W"
+
+
+def test_a_switch_that_is_wrong_in_one_entry_is_told_with_its_place() -> None:
+    known = relu(RIGHT)
+    hand = known["right"].copy()
+    hand[1, 1] = RIGHT[1, 1]
+    assert told(hand, **known) == (
+        "dW passes or stops dA wrongly in 1 of 6 entries, first at [1, 1]: switch it by relu at W, "
+        "whose derivative at 0 is 0"
+    )
+
+
+def test_a_step_that_is_left_out_is_told_with_what_to_write() -> None:
+    z, w = np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([[2.0, 0.0], [1.0, 3.0]])
+    product = np.array([[5.0, 9.0], [3.0, -3.0]])  # z.T @ w
+    known = {"before": {"dZ": z}, "values": {"W": np.zeros((2, 2)), "X": w}}
+    assert told(z, product, **known) == "dW is dZ: the step from W to Z is left out; write dZ.T @ X"
+    other = np.array([[4.0, 6.0], [5.0, -1.0]])  # z @ w is [[4, 6], [5, -3]], but for the last entry
+    assert "write" not in told(other, product, **known)
+    assert told(np.array([[4.0, 6.0], [5.0, -3.0]]), product, **known) == "dW is dZ @ X; write dZ.T @ X"
+
+
+def test_another_layers_gradient_is_told() -> None:
+    other = np.array([[2.0, 3.0, 5.0], [7.0, 1.0, 1.0]])
+    expected = "dW is the right dV: it is taken from another layer, or the layers are miscounted"
+    assert told(other, gradients={"dV": other}) == expected
+
+
+def test_a_weight_decay_that_the_loss_does_not_have_is_told() -> None:
+    w = np.array([[1.0, 0.0, 2.0], [0.0, -1.0, 1.0]])
+    expected = "dW is the adjoint plus 0.5 times W, as from a weight decay that this loss doesn't have"
+    assert told(RIGHT + 0.5 * w, values={"W": w}) == expected
+
+
+# Entries.
+
+
+def test_a_gradient_of_zeros_and_one_that_is_not_finite_are_told() -> None:
+    assert told(0 * RIGHT).startswith("dW is 0 everywhere: was it ever computed")
+    hand = np.where(RIGHT == 7.0, NAN, RIGHT)
+    assert told(hand).startswith("dW is nan in 1 of 6 entries, first at [1, 1] where 7 is right")
+
+
+def test_rows_in_another_order_are_told() -> None:
+    assert told(RIGHT[::-1]) == "dW is in another order: its row 0 belongs at 1"
+
+
+def test_a_gradient_that_is_nearly_right_is_a_matter_of_digits() -> None:
+    assert told(RIGHT * (1 + 1e-5 * np.array([1.0, -1.0, 0.5]))).startswith(
+        "dW agrees with the adjoint to 5 digits only: rounding"
+    )
+
+
+def test_what_nothing_explains_is_told_by_its_worst_entry() -> None:
+    hand = RIGHT.copy()
+    hand[0, 2], hand[1, 2] = 4.0, 8.0
+    assert told(hand) == (
+        "dW differs from the adjoint in 2 of 6 entries, all in column 2; most at [1, 2]: 8 where -11 is right"
+    )
+
+
+def test_wrong_signs_here_and_there_are_told() -> None:
+    signs = np.array([[-1.0, 1.0, -1.0], [1.0, 1.0, 1.0]])
+    assert told(RIGHT * signs) == (
+        "dW differs from the adjoint in 2 of 6 entries, all in row 0, of the right size but the wrong sign; "
+        "most at [0, 2]: -3 where 3 is right"
+    )
