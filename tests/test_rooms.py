@@ -49,29 +49,37 @@ INSIDE = {
         ["__init__"],
         ["linalg.namespace"],
     ],
-    "compiler": [["definitions", "program"], ["numpy_calls"], ["trace"], ["lower"], ["write"], ["run"], ["compiled"]],
+    "compiler": [
+        ["definitions", "program", "refusals"],
+        ["numpy_calls"],
+        ["trace"],
+        ["lower"],
+        ["write"],
+        ["run"],
+        ["compiled"],
+    ],
 }
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (827, 350, 2_800),
+    "errors": (350, 350, 1_400),
     "engine": (1_250, 1_250, 9_500),
     "tensor": (1_150, 1_150, 9_500),
-    "ops": (2_472, 2_400, 26_600),
-    "ops.linalg": (881, 850, 9_200),
+    "ops": (2_471, 2_400, 26_600),
+    "ops.linalg": (892, 850, 9_200),
     "ops.numpy": (2_447, 2_350, 27_000),
     "ops.windows": (800, 800, 8_700),
     "transforms": (550, 550, 4_400),
     "nn": (1_900, 1_900, 15_000),
     "optim": (700, 700, 5_500),
-    "compiler": (835, 700, 5_900),
-    "compiler.trace": (1_520, 1_100, 13_300),
-    "compiler.lower": (1_056, 800, 9_600),
+    "compiler": (949, 700, 6_200),
+    "compiler.trace": (1_539, 1_100, 13_300),
+    "compiler.lower": (1_057, 800, 9_600),
     "compiler.write": (1_674, 1_100, 16_200),
-    "compiler.run": (1_259, 900, 10_300),
-    "checking": (2_888, 2_700, 25_200),
+    "compiler.run": (1_264, 900, 10_300),
+    "checking": (2_940, 2_700, 25_200),
     "inspection": (1_800, 1_800, 15_000),
-    "testing": (2_325, 2_300, 21_200),
+    "testing": (2_344, 2_300, 21_200),
     "training": (1_600, 1_600, 13_000),
     "interop": (1_200, 1_200, 10_000),
     "reference": (250, 250, 2_000),
@@ -124,7 +132,7 @@ def violations(name: str, source: str, is_package: bool = False) -> list[str]:
     for other in {*imported(name, ast.parse(source), is_package)} - {name}:
         room, their_room = name.split(".")[0], other.split(".")[0]
         if room != their_room:
-            if level(FLOORS, other) >= level(FLOORS, name):
+            if level(FLOORS, other) >= level(FLOORS, name) or other.endswith(".refusals"):  # a room's own words
                 found.append(f"{name} imports {other}")
         elif room in INSIDE:
             inner, theirs = (n.removeprefix(f"{room}.") if n != room else "__init__" for n in (name, other))
@@ -170,6 +178,8 @@ def test_imports_only_from_rooms_below(path: pathlib.Path) -> None:
         ("engine.operation", "from .reverse import pullback", ["engine.reverse"]),
         ("compiler.lower.lowering", "from ..write import emit", ["compiler.write.emit"]),
         ("compiler.write.emit", "from ..lower import lowering\nfrom ...engine import node", []),
+        ("compiler.write.emit", "from ..refusals import coupled", []),
+        ("training.loop", "from ..compiler.refusals import coupled", ["compiler.refusals"]),
     ],
 )
 def test_an_upward_import_is_found(name: str, source: str, found: list[str]) -> None:

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Sequence
 
 from . import __version__
-from .errors import unusable_folder
 from .training.experiment import ARTICLE, EPOCHS, LEARNING_RATE, SEED, Settings, can_draw, run, say, wrapped
 
 QUICK_EPOCHS = 200
@@ -64,7 +63,11 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ar
             options.output.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=options.output).close()
         except OSError as error:
-            parser.error(unusable_folder("--output", options.output, error))
+            why = "a file is in the way" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+            parser.error(
+                f"--output {options.output} can't be written to: {why}; name a folder that may be made there and "
+                "written to"
+            )
     return options
 
 

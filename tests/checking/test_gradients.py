@@ -375,7 +375,7 @@ def test_a_mistake_by_hand_is_found_and_told(name: str, spoilt: Any, told: str) 
 
 def test_a_forgotten_unbroadcast_is_an_error_by_its_shape() -> None:
     cost, gradient, parameters = network_by_hand()
-    with pytest.raises(ValueError, match=r"gradient by input\['b2'\] has shape \(4, 30\), where \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"gradient by input\['b2'\] has shape \(4, 30\); return one of .* \(4, 1\)"):
         tg.gradcheck(cost, parameters, gradient=lambda p: gradient(p) | {"b2": np.zeros((4, 30))})
 
 
@@ -420,7 +420,7 @@ def refusals() -> Iterator[tuple[Any, str, Callable[[], Any]]]:
     yield ValueError, "method='secant' is unknown", lambda: tg.numerical_gradient(right, x3, method="secant")
     yield ValueError, "chooses its step by itself", lambda: tg.numerical_gradient(right, x3, step=0.1)
     yield ValueError, "where one number is needed", lambda: tg.numerical_gradient(tg.sin, x3)
-    yield TypeError, "got object; there is no derivative", lambda: tg.numerical_gradient(lambda x: None, x3)
+    yield TypeError, "got object; return a Tensor of floats", lambda: tg.numerical_gradient(lambda x: None, x3)
     yield TypeError, "refuses complex", lambda: tg.numerical_gradient(lambda x: tg.sum(abs(x)), x3, method="complex")
 
 

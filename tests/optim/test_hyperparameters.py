@@ -33,7 +33,7 @@ def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:
         adam.load_state_dict(adam.state_dict() | {"state": sgd.state_dict()["state"]})
     saved = sgd.state_dict()
     saved["state"][0]["velocity"] = saved["state"][0]["velocity"].astype(np.float32)
-    with pytest.raises(StateError, match="velocity of parameter 0 has dtype float32, the parameter float64"):
+    with pytest.raises(StateError, match="velocity of parameter 0 has dtype float32, needs float64"):
         sgd.load_state_dict(saved)
 
 

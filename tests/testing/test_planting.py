@@ -125,13 +125,13 @@ def test_a_planted_rule_that_reads_less_does_not_starve_the_declared_one() -> No
 @pytest.mark.parametrize(
     ("operation", "argument", "rule", "error", "match"),
     [
-        ("tnah", "x", doubled, ValueError, "'tnah' is no operation; the nearest are .*tanh"),
+        ("tnah", "x", doubled, ValueError, "'tnah' is no operation; name one of the nearest: .*tanh"),
         (tg.mean, "x", doubled, ValueError, "'mean' is composed of operations and has no rule of its own"),
         ("mean", "x", doubled, ValueError, "'mean' is composed of operations and has no rule of its own"),
         (np.mean, "x", doubled, ValueError, "'mean' is composed of operations and has no rule of its own"),
         (np.unique, "x", doubled, ValueError, "'unique' is no operation"),
-        (tg.tanh, "a", doubled, ValueError, "'tanh' has no rule for an input named 'a'; it has rules for x"),
-        (tg.floor, "x", doubled, ValueError, "'floor' has no rule for an input named 'x'; it has rules for none"),
+        (tg.tanh, "a", doubled, ValueError, "'tanh' has no rule for an input named 'a'; name one that has: x"),
+        (tg.floor, "x", doubled, ValueError, "'floor' has no rule for an input named 'x'; name another operation"),
         (tg.tanh, "x", lambda g, x: g * x, TypeError, "'tanh' for 'x' reads x, which is not kept; it may read g, y"),
         (tg.tanh, "x", lambda g, z: g * z, TypeError, r"a rule reads \['z'\]"),
     ],

@@ -44,7 +44,7 @@ def test_interrupts_leave_figures_of_equal_length() -> None:
     ("change", "words"),
     [
         ({"X": np.ones((30, 2)) * 1j}, "X is complex"),
-        ({"validation": np.ones((3, 2))}, r"validation is a pair \(X, y\)"),
+        ({"validation": np.ones((3, 2))}, r"validation takes a pair \(X, y\)"),
         ({"validation": (np.ones((3, 2)), [0, 1, 7])}, "row 2 of validation y holds 7"),
     ],
 )

@@ -65,7 +65,7 @@ def test_auxiliary_results_are_passed_on() -> None:
     value, slope, aux = tg.jvp(function, (3.0,), (1.0,), has_aux=True)
     assert (value.item(), slope.item(), aux["twice"].item()) == (9.0, 6.0, 6.0)
     assert not aux["twice"].requires_grad
-    with pytest.raises(TypeError, match="returns \\(value, aux\\)"):
+    with pytest.raises(TypeError, match="must return \\(value, aux\\)"):
         tg.jvp(lambda x: x, (3.0,), (1.0,), has_aux=True)
 
 

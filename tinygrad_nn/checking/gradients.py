@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import errors
 from ..engine.trees import filled
 from .blame import Inquiry
 from .curve import ErrorCurve, measured
@@ -56,11 +55,13 @@ def gradcheck(
     (True, 'OK')
     """
     if order not in (1, 2):
-        raise ValueError(errors.unknown_option("order", order, (1, 2)))
+        raise ValueError(_unknown("order", order, (1, 2)))
     if mode not in ("reverse", "forward", "both"):
-        raise ValueError(errors.unknown_option("mode", mode, ("reverse", "forward", "both")))
+        raise ValueError(_unknown("mode", mode, ("reverse", "forward", "both")))
     if gradient is not None and (order == 2 or mode == "forward"):
-        raise ValueError(errors.gradient_by_hand_only())
+        raise ValueError(
+            "a gradient by hand can be checked to first order and in reverse mode only: leave out order= and mode="
+        )
     subject = Subject(function, inputs) if gradient is None else HandWritten(function, inputs, gradient)
     report = _Check(subject, mode, full, seed).report()
     if order == 1 or not report:
@@ -69,6 +70,10 @@ def gradcheck(
     twice = _Check(derivative_of(subject, weights), mode, full, seed, first=subject).report()
     rows = report.rows + twice.rows
     return GradientReport(rows, f"{report.covered}; {twice.covered}", twice.blame, twice.notes, twice.curve)
+
+
+def _unknown(name: str, value: Any, known: tuple[Any, ...]) -> str:
+    return f"{name}={value!r} is unknown; write one of {', '.join(map(repr, known))}"
 
 
 def assert_gradients(function: Callable[..., Any], *inputs: Any, **options: Any) -> None:
@@ -89,13 +94,16 @@ def numerical_gradient(
     [3.0, 12.0]
     """
     if method not in METHODS:
-        raise ValueError(errors.unknown_option("method", method, METHODS))
+        raise ValueError(_unknown("method", method, METHODS))
     if step is not None and method in ("complex", "ridders"):
-        raise ValueError(errors.no_step(method))
+        raise ValueError(f"method={method!r} chooses its step by itself; leave out step=")
     subject = Measured(function, inputs)
     values = subject.values(subject.arrays)
     if len(values) != 1 or values[0].size != 1:
-        raise ValueError(errors.not_one_number([y.shape for y in values]))
+        raise ValueError(
+            f"the function returns shapes {[y.shape for y in values]}, where one number is needed; return a sum, or "
+            "use tg.jacobian"
+        )
     point = Point(subject, subject.arrays)
 
     def slope(direction: Direction) -> float:
@@ -104,7 +112,7 @@ def numerical_gradient(
         line = point.line(direction, WIDE)
         found = complex_slope(line) if method == "complex" else quotient(line, method, step)
         if method == "complex" and not found.known:
-            raise TypeError(errors.refuses_complex())
+            raise TypeError("the function refuses complex numbers, or drops the imaginary part; use method='ridders'")
         return float(found.value)
 
     arrays = [
@@ -183,7 +191,10 @@ class _Check:
         elif worst.finding.verdict is Verdict.BUG:
             blame = self._inquiry().culprit or (self._inquiry().pusher if self.mode != "reverse" else None)
             if blame is None:
-                notes.append(errors.no_rule_is_wrong())
+                notes.append(
+                    "every recorded operation's own rule is right here: something that the value depends on is not "
+                    "recorded, such as t.data, t.detach() or a value taken under tg.no_grad()"
+                )
         if self.skipped:
             notes.append(f"{self.skipped} entries of the inputs are not finite and were left out")
         if self.point.left_out:

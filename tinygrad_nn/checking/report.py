@@ -73,12 +73,12 @@ class GradientReport:
     def raise_if_failed(self) -> None:
         """Raise GradientCheckError with the table, if any derivative is wrong."""
         if not self:
-            raise errors.GradientCheckError(errors.wrong_gradient(str(self)))
+            raise errors.GradientCheckError(f"a derivative is wrong\n{self}")
 
     def plot(self, ax: Any = None) -> Any:
         """Draw error against step size for the worst derivative; return the Axes. Needs matplotlib."""
         if self.curve is None:
-            raise ValueError(errors.nothing_to_plot())
+            raise ValueError("this report has no derivative to draw; make one by tg.gradcheck")
         return self.curve().plot(ax)
 
     def _cells(self) -> list[tuple[str, ...]]:

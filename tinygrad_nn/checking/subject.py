@@ -37,9 +37,14 @@ class Subject:
         self.arrays: Arrays = [np.array(x.data if isinstance(x, Tensor) else x) for x in found]
         for name, x in zip(self.names, self.arrays, strict=True):
             if x.dtype.kind != "f":
-                raise errors.DtypeError(errors.uncheckable_input(name, x.dtype))
+                raise errors.DtypeError(
+                    f"{name} is {x.dtype}, which has no derivative; write x.astype(float), or let the function take it "
+                    "from outside"
+                )
         if not any(np.isfinite(x).any() for x in self.arrays):
-            raise ValueError(errors.nothing_to_check())
+            raise ValueError(
+                "there is nothing to check: the inputs hold no finite number; pass arrays with at least one"
+            )
         self.shapes: list[Any] | None = None
 
     def values(self, arrays: Arrays) -> Arrays:
@@ -85,7 +90,10 @@ class Subject:
             return
         for name, x, before in zip(self.names, given, arrays, strict=True):
             if not np.array_equal(x, before, equal_nan=True):
-                raise ValueError(errors.input_changed(name))
+                raise ValueError(
+                    f"the function changes {name} in place, so no two calls are alike; let it work on a copy, "
+                    "np.array(x)"
+                )
 
     def _checked(self, results: list[Any]) -> Arrays:
         """Return the results' arrays, if they are Tensors of the shapes that they had before."""
@@ -98,10 +106,16 @@ class Subject:
         """Return the arrays that can have a derivative. Raises ValueError where shapes change between calls."""
         numbers = [y for y in arrays if y.dtype.kind in "fc"]
         if not numbers:
-            raise TypeError(errors.returns_no_numbers([str(y.dtype) for y in arrays]))
+            raise TypeError(
+                "the function returns no floating-point numbers, got "
+                f"{', '.join([str(y.dtype) for y in arrays]) or 'nothing'}; return a Tensor of floats"
+            )
         shapes = [y.shape for y in numbers]
         if self.shapes is not None and shapes != self.shapes:
-            raise ValueError(errors.shapes_change(self.shapes, shapes))
+            raise ValueError(
+                f"the function returns shapes {self.shapes} and, from inputs next to the first, {shapes}; check one "
+                "case at a time"
+            )
         self.shapes = shapes
         return numbers
 
@@ -133,14 +147,19 @@ class HandWritten(Measured):
     def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
         """Return the gradient by hand. Raises ValueError where its nesting or shapes are not the inputs'."""
         if len(cotangents) != 1 or cotangents[0].size != 1:
-            raise ValueError(errors.gradient_of_one_number([u.shape for u in cotangents]))
+            raise ValueError(
+                "a gradient by hand is that of one number, but the function returns shapes "
+                f"{[u.shape for u in cotangents]}; return a sum or mean"
+            )
         with quiet():
             result = self.gradient(*self._filled([np.array(x) for x in arrays]))
         tree = result if len(self.inputs) > 1 else [result]
         found = [np.asarray(g.data if isinstance(g, Tensor) else g) for g in aligned(tree, self.inputs)]
         for name, g, x in zip(self.names, found, arrays, strict=True):
             if g.shape != x.shape:
-                raise ValueError(errors.gradient_shape(name, g.shape, x.shape))
+                raise ValueError(
+                    f"the gradient by {name} has shape {g.shape}; return one of the input's shape {x.shape}"
+                )
         return [g * cotangents[0].reshape(()) for g in found]
 
 

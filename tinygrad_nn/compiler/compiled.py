@@ -17,19 +17,10 @@ import numpy as np
 
 from ..engine.allocator import keep_memory_once
 from ..engine.grad_mode import recording
-from ..errors import (
-    CompileError,
-    iterator_argument,
-    no_program,
-    no_source_of_workers,
-    not_callable,
-    not_traced,
-    too_many_programs,
-    unhashable,
-    wrong_workers,
-)
+from ..errors import CompileError
 from ..tensor.handle import Tensor
 from .lower.lowering import lowered
+from .refusals import too_many_programs, unhashable
 from .run.first_run import checked
 from .run.module import save
 from .run.profile import Profile, profiled
@@ -90,10 +81,15 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
         return dx
     <BLANKLINE>
     """
-    if workers is not None and (exact or type(workers) is not int or workers < 1):
-        raise ValueError(wrong_workers(workers, exact))
+    if workers is not None and exact:
+        raise ValueError("workers= adds up in another order than one pass over the batch; leave out exact=True")
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise ValueError(f"workers must be a whole number, at least 1, or None for no threads; got {workers!r}")
     if function is not None and not callable(function):
-        raise TypeError(not_callable(function))
+        raise TypeError(
+            f"tg.compile takes a function, got {function!r:.60}; as a decorator it is @tg.compile or "
+            "@tg.compile(exact=True)"
+        )
     if function is None:
         return functools.partial(compile, exact=exact, workers=workers)
     return Compiled(function, exact, workers)
@@ -190,7 +186,10 @@ class Compiled:
         """The newest program, as a Python file that needs NumPy only. Raises CompileError for one with workers."""
         newest = self._newest()
         if newest.lowered.team is not None:
-            raise CompileError(no_source_of_workers())
+            raise CompileError(
+                "a program for several workers is one for a tile and one for what follows, and threads; compile the "
+                "function without workers= for its source, or see the tile's by .profile(...)"
+            )
         return newest.source
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -213,7 +212,9 @@ class Compiled:
 
     def _newest(self) -> Replay:
         if not self.programs:
-            raise CompileError(not_traced(self.name))
+            raise CompileError(
+                f"{self.name} has no program yet: call it once with the arguments that its program is to be for"
+            )
         return list(self.programs.values())[-1][0]
 
     def report(self) -> Report:
@@ -237,7 +238,10 @@ class Compiled:
                 continue
             print(found)
             return found
-        raise CompileError(no_program(self.name, described(key[1])))
+        raise CompileError(
+            f"{self.name} has no program for ({described(key[1])}), or none that holds for these values: call it with "
+            "them once first"
+        )
 
 
 def _key(mode: Any, args: Any, kwargs: Any, flat: list[Any]) -> Any:
@@ -277,7 +281,10 @@ def _kind(tree: Any, flat: list[Any]) -> Any:
     if kind is np.memmap:
         return _kind(np.asarray(tree), flat)
     if isinstance(tree, Iterator):
-        raise CompileError(iterator_argument(kind.__name__))
+        raise CompileError(
+            f"a {kind.__name__} is no argument of a compiled function, which is run twice at first: pass list(...) "
+            "of it"
+        )
     found = _static(tree)
     try:
         hash(found)

@@ -36,7 +36,7 @@ def checked_architecture(architecture: Any) -> list[dict[str, Any]]:
     """Return the layers as plain dictionaries. Raises ArchitectureError naming layer and remedy."""
     if not isinstance(architecture, Sequence) or isinstance(architecture, (str, bytes)) or not architecture:
         raise ArchitectureError(
-            "an architecture is a list with a dictionary per layer, such as "
+            "an architecture must be a list with a dictionary per layer, such as "
             '[{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}]; got ' + f"{architecture!r:.60}"
         )
     layers = [_checked_layer(number, layer) for number, layer in enumerate(architecture, start=1)]
@@ -55,7 +55,7 @@ def _checked_layer(number: int, layer: Any) -> dict[str, Any]:
     wrong = [f"lacks {key!r}" for key in _KEYS if key not in layer]
     wrong += [f"has the unknown key {key!r}" for key in layer if key not in _KEYS]
     if wrong:
-        raise ArchitectureError(f"layer {number} {' and '.join(wrong)}; its keys are {', '.join(_KEYS)}")
+        raise ArchitectureError(f"layer {number} {' and '.join(wrong)}; it takes the keys {', '.join(_KEYS)}")
     for key in _KEYS[:2]:
         n = layer[key]
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
@@ -177,5 +177,5 @@ class DenseNetwork(Module):
         rows = as_tensor(X, self.dtype)
         inputs = self.architecture[0]["input_dim"]
         if rows.ndim != 2 or rows.shape[1] != inputs:
-            raise ValueError(f"this network reads rows of {inputs} numbers, X of shape (m, {inputs}); got {rows.shape}")
+            raise ValueError(f"this network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {rows.shape}")
         return rows

@@ -65,7 +65,7 @@ class Module:
         own = dict(self.named_parameters())
         unknown = [name for name in parameters if name not in own]
         if unknown:
-            raise StateError(f"{', '.join(unknown)} is not a parameter here; there are {', '.join(own)}")
+            raise StateError(f"{', '.join(unknown)} is not a parameter here; name one of {', '.join(own)}")
         twin: Self = _replaced(self, {id(own[name]): p for name, p in parameters.items()})
         return twin
 
@@ -93,6 +93,8 @@ class Module:
             elif name in arrays and arrays[name].dtype != p.dtype:
                 problems.append(f"{name} has dtype {arrays[name].dtype}, needs {p.dtype}: use .astype")
         if problems:
-            raise StateError("this state does not fit: " + "; ".join(problems))
+            raise StateError(
+                f"this state does not fit: {'; '.join(problems)}; load one that state_dict() of such a module returned"
+            )
         for name, p in own.items():
             replace_value(p, arrays[name].copy())

@@ -171,7 +171,7 @@ def _labels(value: Any, inputs: Any) -> Any:
         raise ValueError(f"logits of shape {shape} need class labels of shape {shape[:-1]}, got {labels.shape}")
     if labels.size and labels.astype(np.uint64, copy=False).max() >= shape[-1]:  # so read, -1 is a huge number
         at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= shape[-1]))[0])
-        raise ValueError(f"label {labels[at]} at {at} names no class: there are {shape[-1]}, from 0 on")
+        raise ValueError(f"label {labels[at]} at {at} names no class: it must be from 0 to {shape[-1] - 1}")
     return labels
 
 

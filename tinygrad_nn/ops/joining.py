@@ -8,7 +8,6 @@ import numpy as np
 
 from ..engine.arrays import raw
 from ..engine.trees import leaves
-from ..errors import nothing_to_join
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
@@ -40,7 +39,7 @@ def _parts(xs: Any, name: str) -> list[Any]:
     """Return what is to be joined, each nested list of tensors as one tensor that keeps their graph."""
     parts = [as_tensor(x) if isinstance(x, (list, tuple)) else x for x in xs]
     if not parts:
-        raise ValueError(nothing_to_join(name))
+        raise ValueError(f"{name} needs at least one tensor, for its shape and dtype; or write tg.zeros((0, n))")
     return parts
 
 

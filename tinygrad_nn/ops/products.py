@@ -103,7 +103,7 @@ def _axes_of_both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]
     if np.ndim(axes) == 0 and not isinstance(axes, Sequence):
         n = operator.index(axes)
         if not 0 <= n <= min(a.ndim, b.ndim):
-            raise ValueError(f"tensordot can't sum over {n} axes of tensors with {a.ndim} and {b.ndim}")
+            raise ValueError(f"tensordot takes at most as many axes as both have, not {n} of {a.ndim} and {b.ndim}")
         return list(range(a.ndim - n, a.ndim)), list(range(n))
     first, second = ([part] if np.ndim(part) == 0 else list(part) for part in axes)
     normal = np.lib.array_utils.normalize_axis_tuple
@@ -126,7 +126,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     over_a, over_b = _axes_of_both(axes, a, b)
     lengths = [a.shape[i] for i in over_a]
     if lengths != [b.shape[i] for i in over_b]:
-        raise ValueError(f"tensordot sums over pairs of equal axes, not {axes} of shapes {a.shape} and {b.shape}")
+        raise ValueError(f"tensordot needs pairs of equal axes, not {axes} of shapes {a.shape} and {b.shape}")
     left = [i for i in range(a.ndim) if i not in over_a]
     right = [i for i in range(b.ndim) if i not in over_b]
     rows, columns = [a.shape[i] for i in left], [b.shape[i] for i in right]

@@ -63,7 +63,7 @@ invert = elementwise(np.invert, operator="invert", method=False)
 def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     """Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
-        raise TypeError("a bound is given twice: a_min and min are one, a_max and max are one")
+        raise TypeError("a bound is given twice: write one of a_min and min, one of a_max and max")
     low, high = a_min if min is None else min, a_max if max is None else max
     x = positive(x) if low is None else maximum(x, low)
     return x if high is None else minimum(x, high)

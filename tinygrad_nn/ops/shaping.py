@@ -30,7 +30,7 @@ def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
         known = -math.prod(wanted)
         wanted = tuple([size // known if n == -1 and known else n for n in wanted])
     if math.prod(wanted) != size or min(wanted, default=0) < 0:
-        raise ValueError(f"cannot reshape a tensor of shape {np.shape(x)} into {shape}: the sizes differ")
+        raise ValueError(f"cannot reshape a tensor of shape {np.shape(x)} into {shape}: the sizes must be equal")
     return wanted
 
 
@@ -198,7 +198,7 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
     x = as_tensor(x)
     gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else axes(axis, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
-        raise ValueError(f"cannot squeeze axis {axis} of shape {x.shape}: its length is not 1")
+        raise ValueError(f"cannot squeeze axis {axis} of shape {x.shape}: its length must be 1")
     return _reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
 
 

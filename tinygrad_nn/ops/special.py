@@ -164,7 +164,7 @@ def _reflected(x: np.ndarray, n: int) -> Any:
 
 def _order(value: Any, inputs: Any) -> int:
     if int(value) != value or value < 0:
-        raise ValueError(f"the order n is a whole number of at least 0, not {value!r}")
+        raise ValueError(f"the order n must be a whole number of at least 0, not {value!r}")
     return int(value)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.watching import watcher
-from ..errors import StateError, hyperparameter, optimizer_keys
+from ..errors import StateError
 from ..tensor.handle import Tensor, replace_value
 
 
@@ -38,13 +38,19 @@ class Hyperparameter:
 
     def checked(self, value: Any) -> Any:
         """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
-        wording = hyperparameter(self.name, value, self.below, self.count)
+        wording = self._needed(value)
         entries = value if isinstance(value, (list, tuple)) and self.count is not None else (value,)
         if len(entries) != (self.count or 1) or not all(isinstance(x, numbers.Real) for x in entries):
             raise TypeError(wording)
         if not all(0 <= x < self.below for x in entries):
             raise ValueError(wording)
         return float(value) if self.count is None else tuple(map(float, value))
+
+    def _needed(self, value: Any) -> str:
+        what = "the learning rate" if self.name == "lr" else self.name
+        number = "a finite number, 0 or more" if self.below == math.inf else f"at least 0 and below {self.below}"
+        number = number if self.count is None else f"{self.count} numbers, each {number}"
+        return f"{what} must be {number}, got {value!r} of type {type(value).__name__}"
 
 
 class Optimizer:
@@ -66,7 +72,7 @@ class Optimizer:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
         for p in self.parameters:
             if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
-                raise ValueError(f"an optimiser updates leaves that require grad, not {p!r}")
+                raise ValueError(f"an optimiser takes leaves that require grad, not {p!r}")
         self.lr = lr
         self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
 
@@ -103,7 +109,11 @@ class Optimizer:
         """
         own = self.hyperparameters()
         if not isinstance(saved, Mapping) or set(saved) != {*own, "state"}:
-            raise StateError(optimizer_keys(type(self).__name__, [*own, "state"], saved))
+            found = list(saved) if isinstance(saved, Mapping) else f"a {type(saved).__name__}"
+            raise StateError(
+                f"the state of {type(self).__name__} is a dict with the keys {[*own, 'state']}, got {found}; "
+                "save it by optimizer.state_dict()"
+            )
         try:
             settings = {name: own[name].checked(saved[name]) for name in own}
         except (TypeError, ValueError) as error:
@@ -115,15 +125,18 @@ class Optimizer:
 
     def _check_state(self, state: Any) -> None:
         if len(state) != len(self.parameters):
-            raise StateError(f"this state is for {len(state)} parameters, the optimiser has {len(self.parameters)}")
+            raise StateError(
+                f"this state is for {len(state)} parameters, the optimiser has {len(self.parameters)}; "
+                "load that of one made for the same parameters"
+            )
         for i, (entry, p) in enumerate(zip(state, self.parameters, strict=True)):
             if entry and set(entry) != set(self.state_names):
                 raise StateError(f"parameter {i} has the state {sorted(entry)}, needs {sorted(self.state_names)}")
             for name, value in entry.items():
                 if isinstance(value, np.ndarray) and value.shape != p.shape:
-                    raise StateError(f"{name} of parameter {i} has shape {value.shape}, the parameter {p.shape}")
+                    raise StateError(f"{name} of parameter {i} has shape {value.shape}, needs {p.shape}")
                 if isinstance(value, np.ndarray) and value.dtype != p.dtype:
-                    raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, the parameter {p.dtype}")
+                    raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, needs {p.dtype}")
 
     def hyperparameters(self) -> dict[str, Hyperparameter]:
         """Return what the optimiser can be told, by name."""

@@ -249,7 +249,7 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
-            raise errors.GradientError(errors.recorded_copy("copied", "copy"))
+            raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach() instead")
         twin = Tensor(self.data.copy(), self.requires_grad, self.name)
         twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
         memo[id(self)] = twin
@@ -257,7 +257,9 @@ class Tensor:
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
-            raise errors.GradientError(errors.recorded_copy("pickled", "pickle"))
+            raise errors.GradientError(
+                "a computed tensor that requires grad can't be pickled; pickle t.detach() instead"
+            )
         return _rebuild, (self.data, self.requires_grad, self.name, None if self.grad is None else self.grad.detach())
 
     def __format__(self, spec: str) -> str:
@@ -351,7 +353,7 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
         return make(one, None) if create_graph else one
     seed = gradient if isinstance(gradient, Tensor) else make(as_array(gradient), None)
     if seed.shape != output.shape:
-        raise errors.GradientError(errors.wrong_seed(seed.shape, output.shape))
+        raise errors.GradientError(errors.other_shape("cotangent", seed.shape, "the output", output.shape))
     if seed.dtype.kind == "c":
         raise errors.DtypeError(errors.no_gradient_dtype(seed.dtype))
     if not np.can_cast(seed.dtype, output.dtype, "same_kind"):

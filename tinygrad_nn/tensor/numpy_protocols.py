@@ -11,6 +11,7 @@ import functools
 import inspect
 import math
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,8 @@ from .handle import NUMPY_FUNCTIONS, Tensor, known_names
 WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
     {
         np.shape, np.ndim, np.size, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.array_repr,
-        np.array_str,
-        np.array2string, np.can_cast, np.result_type, np.common_type, np.min_scalar_type, np.shares_memory,
-        np.may_share_memory, np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal,
+        np.array_str, np.array2string, np.can_cast, np.result_type, np.common_type, np.min_scalar_type,
+        np.shares_memory, np.may_share_memory, np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal,
         np.count_nonzero, np.broadcast_shapes, np.histogram_bin_edges, np.isin, np.lexsort, np.einsum_path,
     }
 )  # fmt: skip
@@ -56,7 +56,7 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
     except TypeError as error:
-        raise TypeError(f"np.{function.__name__}: {error}") from None
+        raise TypeError(f"np.{function.__name__}: {error}; see help(np.{function.__name__})") from None
     positional: list[Any] = []  # the inputs, whatever NumPy calls them
     keywords: dict[str, Any] = {}
     for place, (name, value) in enumerate(bound.arguments.items()):
@@ -70,8 +70,15 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
         elif name in ours or (name == "out" and value is not None):
             keywords[name] = value
         elif not _is_default(value, theirs[name].default, name):
-            raise TypeError(errors.numpy_option(function.__name__, [name]))
+            raise TypeError(_option(function.__name__, [name]))
     return positional, keywords
+
+
+def _option(name: str, options: Iterable[str]) -> str:
+    return (
+        f"np.{name} with {', '.join(sorted(options))} is not recorded; leave it out and write the result to a name: "
+        f"y = np.{name}(...)"
+    )
 
 
 def _is_default(value: Any, default: Any, name: str) -> bool:
@@ -86,11 +93,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     call = NUMPY_FUNCTIONS.get(ufunc) or _of_scipy(ufunc)
     if call is None:
         theirs = getattr(np, ufunc.__name__, None) is ufunc
-        known = (
-            known_names()
-            if theirs
-            else [call.__name__ for call in SCIPY_FUNCTIONS.values() if hasattr(call, "__name__")]
-        )
+        known = known_names() if theirs else [f.__name__ for f in SCIPY_FUNCTIONS.values() if hasattr(f, "__name__")]
         raise TypeError(errors.unknown_numpy(f"{'np' if theirs else 'scipy.special'}.{ufunc.__name__}", known))
     if not options and method == "__call__":
         return call(*inputs)
@@ -106,10 +109,13 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     axis = {"axis": options.pop("axis")} if "axis" in options and "axis" in _names(call) else {}
     unknown = {name for name, value in options.items() if (name, value) not in _HARMLESS}
     if unknown:
-        raise TypeError(errors.numpy_option(ufunc.__name__, unknown))
+        raise TypeError(_option(ufunc.__name__, unknown))
     if where is not True:
         if out is None:
-            raise TypeError(errors.where_without_out(ufunc.__name__))
+            raise TypeError(
+                f"np.{ufunc.__name__} with where= leaves the other entries undefined, so they have no gradient; pass "
+                f"out= as well, or write np.where(mask, np.{ufunc.__name__}(...), value)"
+            )
         domain = call.operation.domain if hasattr(call, "operation") else (0.5, 2.0)
         inputs = tuple([_inside(x, where, domain) for x in inputs])
     return _written(call(*inputs, **axis), out, where)
@@ -208,7 +214,7 @@ def _slices(ufunc: Any, x: Any, axis: int) -> list[Any]:
         x = np.not_equal(x, 0)
     parts = list(np.moveaxis(x, axis, 0))
     if not parts:
-        raise ValueError(f"np.{ufunc.__name__} has nothing to start from along an axis of length 0")
+        raise ValueError(f"np.{ufunc.__name__} needs an entry to start from, and an axis of length 0 has none")
     return parts
 
 
@@ -239,7 +245,7 @@ def _only(ufunc: Any, method: str, options: dict[str, Any]) -> None:
     """Raise TypeError if options are left that the method doesn't record."""
     left = [name for name, value in options.items() if value is not None]
     if left:
-        raise TypeError(errors.numpy_option(f"{ufunc.__name__}.{method}", left))
+        raise TypeError(_option(f"{ufunc.__name__}.{method}", left))
 
 
 setattr(Tensor, "__array_function__", array_function)  # noqa: B010

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .. import errors
 from ..engine import cotangents
 from ..engine.operation import OPERATIONS, Operation
 from ..engine.rules import Rule
@@ -124,7 +123,7 @@ def _used_by(test: Callable[[], Any], operations: Iterable[Operation]) -> list[R
         with planted(rules):
             test()
     except Exception as error:
-        error.add_note(errors.fails_unmutated())
+        error.add_note("the test fails as it is, before any rule was mutated; mutate_rules needs one that passes")
         raise
     return list(found)
 

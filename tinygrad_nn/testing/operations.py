@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import errors
 from .calls import (
     check_constant,
     check_constant_operand,
@@ -74,9 +73,16 @@ def check_op(
     """
     cases = cases_of(operation, inputs, reference)
     if not cases:
-        raise ValueError(errors.no_samples(getattr(operation, "__name__", repr(operation))))
+        raise ValueError(
+            f"{getattr(operation, '__name__', repr(operation))!r} has no samples to check it on; pass inputs=[...], "
+            "each a tuple of arguments where a tuple such as (2, 3) stands for an array of that shape, or declare it "
+            "with samples=[sample(...), ...]"
+        )
     if not any(isinstance(x, np.ndarray) for case in cases for x in case.leaves):
-        raise ValueError(errors.no_arrays(cases[0].name))
+        raise ValueError(
+            f"the inputs to check {cases[0].name!r} on hold no array; each is a tuple of arguments: write ((2, 3),) "
+            "for one array"
+        )
     cases = sorted([*cases, *_limits(cases)], key=_extent)
     found = [failure for name, check in PROPERTIES.items() if (failure := _first_failure(name, check, cases))]
     op = getattr(operation, "operation", None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from .. import errors
 from ..engine.operation import OPERATIONS, Operation
 from ..engine.rules import Rule, RuleForEach
 from ..tensor.declaring import COMPOSITES
@@ -83,14 +83,21 @@ def operation_of(function: Any) -> Operation:
     if isinstance(operation, Operation):
         return operation
     name = recorded if isinstance(recorded, str) else getattr(recorded, "__name__", repr(recorded))
-    raise ValueError(errors.no_such_operation(name, OPERATIONS, name in COMPOSITES))
+    if name in COMPOSITES:
+        raise ValueError(
+            f"{name!r} is composed of operations and has no rule of its own; name one of the operations it is made of"
+        )
+    near = difflib.get_close_matches(name, OPERATIONS, n=3, cutoff=0.5)
+    hint = f"name one of the nearest: {', '.join(near)}" if near else "see tinygrad_nn.engine.operation.OPERATIONS"
+    raise ValueError(f"{name!r} is no operation; {hint}")
 
 
 def place_of(operation: Operation, argument: str) -> int:
     """Return which input of the operation `argument` names. Raises ValueError if it has no rule."""
     ruled = [name for name, rule in zip(operation.arguments, declared_rules(operation)) if rule is not None]
     if argument not in ruled:
-        raise ValueError(errors.no_such_rule(operation.name, argument, ruled))
+        hint = f"name one that has: {', '.join(ruled)}" if ruled else "name another operation, this has no rules"
+        raise ValueError(f"operation {operation.name!r} has no rule for an input named {argument!r}; {hint}")
     return operation.arguments.index(argument)
 
 
@@ -117,7 +124,11 @@ def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Ite
     declared: Any = rules if op.variadic else rules[place]
     made: Any = RuleForEach(rule, op.slots) if op.variadic else Rule(rule, argument, op.slots, declared.zero_safe)
     if not set(made.reads) <= set(declared.reads):
-        raise TypeError(errors.reads_more(op.name, argument, set(made.reads) - set(declared.reads), declared.reads))
+        raise TypeError(
+            f"a rule planted in {op.name!r} for {argument!r} reads "
+            f"{', '.join(sorted(set(made.reads) - set(declared.reads)))}, which is not kept; it may read "
+            f"{', '.join(['g', *declared.reads])}; to read more, declare an operation of your own with that rule"
+        )
     made.reads = declared.reads  # what nodes keep is remembered, and is to serve the declared rule again
     with planted({(op, place): made}):
         yield

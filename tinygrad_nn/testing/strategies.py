@@ -163,7 +163,7 @@ def kink_points(draw: st.DrawFn, operation: Any) -> tuple[Any, ...]:
     """
     op = operation_of(operation)
     if not op.kinks:
-        raise ValueError(errors.no_kinks(op.name))
+        raise ValueError(f"operation {op.name!r} declares no kinks; use tg.testing.points for operands away from kinks")
     key = draw(st.sampled_from(list(op.kinks)))
     slopes = op.kinks[key] if len(op.arguments) > 1 else (op.kinks[key],)
     among_entries = len(op.arguments) == 1 and np.ndim(key) == 1
@@ -175,7 +175,10 @@ def kink_points(draw: st.DrawFn, operation: Any) -> tuple[Any, ...]:
 def _elementwise(operation: Any) -> Any:
     op = operation_of(operation)
     if not op.pointwise:
-        raise ValueError(errors.not_elementwise(op.name))
+        raise ValueError(
+            f"operation {op.name!r} is not on corresponding entries; draw its inputs by tg.testing.arrays and "
+            "broadcastable"
+        )
     return op
 
 

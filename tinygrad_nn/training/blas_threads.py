@@ -26,6 +26,7 @@ from typing import Any
 from .. import errors
 from ..tensor.handle import Tensor
 from .data_checks import check_count
+from .refusals import whole_number
 
 VARIABLE = "TINYGRAD_NN_BLAS_THREADS"
 SMALL = 2**24
@@ -72,7 +73,7 @@ def _asked(number: int | None) -> int | None:
     if number is None and VARIABLE in os.environ:
         name, text = VARIABLE, os.environ[VARIABLE]
         if not text.strip().isdecimal():
-            raise ValueError(errors.whole_number(name, text, 1))
+            raise ValueError(whole_number(name, text, 1))
         number = int(text)
     if number is not None:
         check_count(name, number, 1)

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import errors
 from ..engine.arrays import as_array
 from ..errors import DataError
 from ..nn.dense import DenseNetwork
+from .refusals import whole_number
 
 
 def check_count(name: str, value: Any, least: int) -> None:
     """Raise TypeError or ValueError, naming the argument, if its value is no whole number or below `least`."""
-    wording = errors.whole_number(name, value, least)
+    wording = whole_number(name, value, least)
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(wording)
     if value < least:
@@ -29,10 +29,10 @@ def checked_samples(network: DenseNetwork, X: Any, y: Any, which: str = "") -> t
     X = _array(f"{which}X", X).astype(network.dtype, copy=False)
     inputs = network.architecture[0]["input_dim"]
     if X.ndim != 2 or X.shape[1] != inputs:
-        raise DataError(f"the network reads rows of {inputs} numbers, X of shape (m, {inputs}); got {X.shape}")
+        raise DataError(f"the network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {X.shape}")
     y = _array(f"{which}y", y)
     if len(X) == 0:
-        raise DataError("there are no samples: X has 0 rows")
+        raise DataError("there are no samples: X has 0 rows, and needs at least one")
     if y.ndim == 0 or len(y) != len(X):
         raise DataError(f"X has {len(X)} rows, y has shape {y.shape}; each sample needs one label")
     _refuse(f"{which}X", X, ~np.isfinite(X), "not a finite number")
@@ -64,9 +64,9 @@ def _array(name: str, values: Any) -> np.ndarray:
     try:
         array: np.ndarray = as_array(values)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name} can't be read as numbers: {error}") from error
+        raise DataError(f"{name} can't be read as numbers, which it must hold: {error}") from error
     if array.dtype.kind == "c":
-        raise DataError(f"{name} is complex (dtype {array.dtype}); a network reads real numbers")
+        raise DataError(f"{name} is complex (dtype {array.dtype}); a network takes real numbers")
     return array
 
 

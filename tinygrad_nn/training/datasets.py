@@ -14,7 +14,7 @@ def make_moons(n_samples: int = 1000, noise: float = 0.2, seed: int = 100) -> tu
     as scikit-learn's function of this name.
     """
     if n_samples < 0 or noise < 0:
-        raise ValueError(f"n_samples and noise can't be negative, got {n_samples} and {noise}")
+        raise ValueError(f"n_samples and noise must be at least 0, got {n_samples} and {noise}")
     outer, inner = np.linspace(0, np.pi, n_samples // 2), np.linspace(0, np.pi, n_samples - n_samples // 2)
     x = np.concatenate([np.cos(outer), 1 - np.cos(inner)])
     y = np.concatenate([np.sin(outer), 1 - np.sin(inner) - 0.5])

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import errors
 from ..engine.allocator import keep_memory_once
 from ..engine.grad_mode import no_grad
 from ..errors import CompileError, DataError, DivergedError
@@ -21,6 +20,7 @@ from ..nn.dense import ACTIVATIONS, DenseNetwork
 from ..ops.fused import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from ..optim import SGD, Optimizer
 from ..tensor.handle import Tensor
+from . import refusals
 from .blas_threads import limited_blas, threads_for
 from .data_checks import check_count, checked_labels, checked_samples
 from .history import History
@@ -136,7 +136,7 @@ _ON_LOGITS: list[tuple[str, Any, Any]] = [
 
 def _held_out(run: _Run, validation: Any) -> tuple[np.ndarray, np.ndarray]:
     if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
-        raise DataError("validation is a pair (X, y) of its own samples and labels")
+        raise DataError("validation takes a pair (X, y) of its own samples and labels")
     return run.checked(validation[0], validation[1], "validation ")
 
 
@@ -145,11 +145,11 @@ class _Cost:
 
     def __init__(self, network: DenseNetwork, loss: Loss | None) -> None:
         if not isinstance(network, DenseNetwork):
-            raise TypeError(errors.not_a_network(network))
+            raise TypeError(refusals.not_a_network(network))
         if loss is not None and not callable(loss):
-            raise TypeError(errors.not_a_loss(loss))
+            raise TypeError(refusals.not_a_loss(loss))
         if loss is None and network.activation not in ("sigmoid", "softmax", "identity"):
-            raise ValueError(errors.no_loss_follows(network.activation))
+            raise ValueError(refusals.no_loss_follows(network.activation))
         self.network, self.loss = network, loss
         self.on_logits = next((f for last, own, f in _ON_LOGITS if last == network.activation and own is loss), None)
 
@@ -187,9 +187,9 @@ class _Cost:
         assert self.loss is not None
         cost: Any = self.loss(p, y)
         if not isinstance(cost, Tensor):
-            raise TypeError(errors.not_a_cost(cost))
+            raise TypeError(refusals.not_a_cost(cost))
         if cost.size != 1:
-            raise ValueError(errors.not_a_cost(cost))
+            raise ValueError(refusals.not_a_cost(cost))
         return cost
 
     def evaluate(self, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -208,7 +208,7 @@ class _Run(_Cost):
         if optimizer is not None and learning_rate is not None:
             raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
         if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(errors.not_an_optimizer(optimizer))
+            raise TypeError(refusals.not_an_optimizer(optimizer))
         self.parameters = network.parameters()
         self.optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
         if not any(p is q for p in self.optimizer.parameters for q in self.parameters):
@@ -266,7 +266,7 @@ class _Run(_Cost):
         try:
             return self.program(X, y)
         except CompileError as error:
-            warnings.warn(errors.trained_eagerly(error), RuntimeWarning, stacklevel=4)
+            warnings.warn(refusals.trained_eagerly(error), RuntimeWarning, stacklevel=4)
             self.by_program = set()
             return self.update(X, y)
 
@@ -278,7 +278,7 @@ class _Run(_Cost):
     def _diverged(self, what: str) -> None:
         for p, array in zip(self.parameters, self.finite, strict=True):
             p.data = array
-        raise DivergedError(errors.diverged(what))
+        raise DivergedError(refusals.diverged(what))
 
 
 def _is_ours(part: Any) -> bool:

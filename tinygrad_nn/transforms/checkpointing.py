@@ -98,7 +98,10 @@ class _Part:
         _, results, again = _recorded(self.function, self.args, self.kwargs)
         made = [results[i][0] for i in self.places if i < len(results) and results[i][1]]
         if set(again) != set(outside) or [x.shape for x in made] != [c.shape for c in g]:
-            raise errors.GradientError(errors.not_the_same_again())
+            raise errors.GradientError(
+                "a checkpointed function read other tensors, or returned other shapes, when it was called again for "
+                "the backward pass; let it depend on its arguments and on tensors that stay as they are alone"
+            )
         seeds: dict[Any, Any] = {}
         for x, c in zip(made, g, strict=True):
             seeds[node_of(x)] = seeds[node_of(x)] + c if node_of(x) in seeds else c

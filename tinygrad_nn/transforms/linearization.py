@@ -52,7 +52,10 @@ class Run:
         self.argnums = argnums
         given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
         if not all(isinstance(n, (int, np.integer)) for n in given):
-            raise TypeError(errors.wrong_argnums(argnums))
+            raise TypeError(
+                "argnums says by which positional arguments to differentiate: a whole number or a sequence of them, "
+                f"not {argnums!r}; of arguments that are passed by name, make one dict, which is a single argument"
+            )
         numbers = [n + len(args) if n < 0 else n for n in given]
         if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
             raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
@@ -63,7 +66,7 @@ class Run:
         with enable_grad(), self.scope.entered():
             result = function(*[place.get(n, a) for n, a in enumerate(args)], **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
-            raise TypeError("a function with has_aux=True returns (value, aux)")
+            raise TypeError("a function with has_aux=True must return (value, aux)")
         self.output: Any = result[0] if has_aux else result
         self.aux: Any = result[1] if has_aux else None
         self.results: list[Any] = list(leaves(self.output))
@@ -124,7 +127,7 @@ class Run:
         found = [as_tensor(x) for x in aligned(trees, self.inputs)]
         for t, x in zip(found, self.variables, strict=True):
             if t.shape != x.shape:
-                raise ValueError(errors.wrong_tangent(t.shape, x.shape))
+                raise ValueError(errors.other_shape("tangent", t.shape, "its primal", x.shape))
         return [t if t.dtype == x.dtype else t.astype(x.dtype) for t, x in zip(found, self.variables, strict=True)]
 
     def rows(self) -> list[list[Tensor]]:

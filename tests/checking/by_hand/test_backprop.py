@@ -282,7 +282,7 @@ def test_sums_that_cancel_leave_room_for_their_rounding_alone() -> None:
         ({"gradients": {"dW1": 1.0, "W1": 1.0}}, ValueError, "'dW1' and 'W1' are both the gradient of W1"),
         ({"convention": "columns"}, ValueError, "convention is 'columns'; write one of 'adjoint', 'article'"),
         ({"loss": 3.0}, TypeError, "the loss is .*only Tensors are differentiated"),
-        ({"tensors": 3}, TypeError, "tensors= is a mapping of names to Tensors"),
+        ({"tensors": 3}, TypeError, "tensors= takes a mapping of names to Tensors"),
         ({"tensors": {"W1": np.ones(3)}, "gradients": {"dW1": 1.0}}, TypeError, "W1 is a ndarray, and an adjoint"),
         ({"tensors": {"W1": tg.tensor([1.0])}, "gradients": {"dW1": 1.0}}, GradientError, "W1 does not require"),
         (

@@ -57,7 +57,7 @@ def test_a_function_over_axes() -> None:
     t = tg.tensor(x, requires_grad=True)
     with pytest.raises(ValueError, match="drops one"):
         np.apply_over_axes(lambda y, axis: y.sum(), t, 0)
-    with pytest.raises(ValueError, match="no slice"):
+    with pytest.raises(ValueError, match="needs a slice"):
         np.apply_along_axis(np.sum, 0, t[:, :0])
     assert np.apply_along_axis(lambda row, k, p: row[k] ** p, 2, t, 1, p=2).tolist() == (x[..., 1] ** 2).tolist()
 

@@ -173,7 +173,7 @@ def test_topk_of_nan_and_of_too_many() -> None:
     values, places = tg.topk(leaf([1.0, np.nan, 2.0]), 2)
     np.testing.assert_array_equal(values.data, [np.nan, 2.0])
     assert places.tolist() == [1, 2]
-    with pytest.raises(ValueError, match="topk finds 0 to 3 entries on an axis of length 3, not 4"):
+    with pytest.raises(ValueError, match="topk takes 0 to 3 entries on an axis of length 3, not 4"):
         tg.topk(leaf([1.0, 2.0, 3.0]), 4)
 
 
@@ -305,7 +305,7 @@ def test_dtypes_of_medians_and_quantiles() -> None:
         (lambda x: np.percentile(x, -1), ValueError, "percentiles between 0 and 100"),
         (lambda x: np.quantile(x, np.nan), ValueError, "between 0 and 1"),
         (lambda x: tg.quantile(x, 0.5, method="middle"), ValueError, "method must be one of interpolated_inverted_cdf"),
-        (lambda x: np.quantile(x[:0], 0.5), ValueError, "quantiles of no entries"),
+        (lambda x: np.quantile(x[:0], 0.5), ValueError, "quantiles need at least one entry"),
         (lambda x: np.median(x, axis=(0, 0)), ValueError, "twice"),
         (lambda x: np.quantile(x, 0.5, weights=np.ones(3), method="inverted_cdf"), TypeError, "weights"),
     ],

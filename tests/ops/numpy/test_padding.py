@@ -106,7 +106,7 @@ def test_integers_are_padded_as_numpy_pads_them() -> None:
         (lambda x: NUMPY.pad(x, 1, "mirror"), ValueError, "mode must be one of constant, "),
         (lambda x: np.pad(x, 1, "edge", constant_values=2), TypeError, r"unexpected keyword .*constant_values"),
         (lambda x: np.pad(x, -1), ValueError, "can't be negative; to take entries away, use a slice"),
-        (lambda x: NUMPY.pad(x, 1.5), TypeError, "counts entries, so it is made of integers"),
+        (lambda x: NUMPY.pad(x, 1.5), TypeError, "counts entries, so it must be integers"),
         (lambda x: np.pad(x[:0], 1, "edge"), ValueError, "can't extend empty axis 0"),
         (
             lambda x: NUMPY.pad(x, 1, "reflect", reflect_type="weird"),

@@ -363,7 +363,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "no kernel": (lambda: tg.conv2d(IMAGE, WEIGHT[:, :, :0]), r"the kernel with 2 axes"),
     "channels": (lambda: tg.conv2d(IMAGE, WEIGHT[:, :2]), r"groups=1 takes 2 channels, the input has 4"),
     "channels of groups": (lambda: tg.conv2d(IMAGE, WEIGHT[:2], groups=2), r"groups=2 takes 8 channels"),
-    "groups": (lambda: tg.conv2d(IMAGE, WEIGHT[:, :2], groups=2), r"groups=2 doesn't divide"),
+    "groups": (lambda: tg.conv2d(IMAGE, WEIGHT[:, :2], groups=2), r"groups=2 must divide"),
     "groups below 1": (lambda: tg.conv2d(IMAGE, WEIGHT, groups=0), r"groups=0"),
     "bias": (lambda: tg.conv2d(IMAGE, WEIGHT, np.ones(4)), r"bias of shape \(3,\)"),
     "long kernel": (lambda: tg.conv2d(IMAGE[..., :2, :], WEIGHT), r"spans 3 entries of spatial axis 0.*: 1 too few"),

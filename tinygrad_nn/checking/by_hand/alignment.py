@@ -59,7 +59,7 @@ class Alignment:
 
     def __init__(self, graph: Graph, tensors: Any, convention: str) -> None:
         if convention not in CONVENTIONS:
-            raise ValueError(errors.unknown_convention(convention, CONVENTIONS))
+            raise ValueError(f"convention is {convention!r}; write one of {', '.join(map(repr, CONVENTIONS))}")
         self.convention, self.root = convention, graph.root
         self.named = {**graph.named_tensors(), **_by_name(tensors)}
         known = set(graph.order)
@@ -84,17 +84,34 @@ class Alignment:
                 return name
         names = sorted(self.reached)
         near = difflib.get_close_matches(key.removeprefix("d"), names, n=1, cutoff=0.0)
-        raise ValueError(errors.unknown_gradient(key, names, near))
+        if not names:
+            raise ValueError(
+                f"no Tensor is known that {key!r} could be the gradient of; name them, as in "
+                "tensors={'W1': W1, 'Z1': Z1}"
+            )
+        raise ValueError(
+            f"no Tensor is known that {key!r} is the gradient of; there are {', '.join(names)}"
+            f"{f', the nearest being {near[0]}' if near else ''}; name others by tensors={{...}}"
+        )
 
     def of(self, name: str, key: str | None = None) -> Aligned:
         """Return a Tensor's alignment. Raises TypeError, GradientError, DisconnectedError if it has no adjoint."""
         tensor, key = self.named[name], f"d{name}" if key is None else key
         if not isinstance(tensor, Tensor):
-            raise TypeError(errors.not_a_tensor(name, type(tensor).__name__))
+            raise TypeError(
+                f"{name} is a {type(tensor).__name__}, and an adjoint belongs to a Tensor; pass the Tensor that the "
+                "loss was computed from"
+            )
         if not tensor.requires_grad:
-            raise errors.GradientError(errors.no_adjoint(name, key))
+            raise errors.GradientError(
+                f"{name} does not require a gradient, so the graph has no adjoint for it; make it with tg.tensor(..., "
+                f"requires_grad=True), or leave {key} out"
+            )
         if name not in self.reached:
-            raise errors.DisconnectedError(errors.not_on_the_way(name, key))
+            raise errors.DisconnectedError(
+                f"{name} does not lead to this loss by any recorded operation; compute the loss from it, pass the "
+                f"Tensors of the same forward pass, or leave {key} out"
+            )
         return self.frame(name, tensor, key)
 
     def frame(self, name: str, tensor: Tensor, key: str = "") -> Aligned:
@@ -116,7 +133,10 @@ def _by_name(tensors: Any) -> dict[str, Any]:
     if tensors is None:
         return {}
     if not isinstance(tensors, Mapping):
-        raise TypeError(errors.tensors_by_name(type(tensors).__name__))
+        raise TypeError(
+            "tensors= takes a mapping of names to Tensors, such as network.memory(X) or locals(), or a Module; got "
+            f"{type(tensors).__name__}"
+        )
     inner = [value.named_parameters() for value in tensors.values() if hasattr(value, "named_parameters")]
     joined = {name: p for parameters in inner for name, p in parameters}
     return joined | {name: value for name, value in tensors.items() if isinstance(value, Tensor) or name not in joined}

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ... import errors
 from ...engine.node import Node
 from ...tensor.handle import Tensor
 from .adjoints import Arrays, Graph
@@ -175,10 +174,10 @@ def _keys_by_name(alignment: Alignment, gradients: Mapping[str, Any]) -> dict[st
     for key in gradients:
         name = alignment.named_by(key)
         if name in keys:
-            raise ValueError(errors.gradient_twice(keys[name], key, name))
+            raise ValueError(f"{keys[name]!r} and {key!r} are both the gradient of {name}; leave one out")
         keys[name] = key
     if not keys:
-        raise ValueError(errors.no_gradients())
+        raise ValueError('there is no gradient to compare; pass a mapping of names to arrays, such as {"dW1": dW1}')
     return keys
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ... import errors
 from ...errors import CompileError
 from ..numpy_calls import COPY
 from ..program import Line, Program, Value
@@ -77,7 +76,9 @@ def _batch(sources: list[Source]) -> list[Value]:
     given = [s.value for s in sources if s.kind == "argument" or isinstance(s.owner, int)]
     rows = max([v.shape[0] for v in given if v.shape], default=0)
     if rows == 0:
-        raise CompileError(errors.no_batch())
+        raise CompileError(
+            "workers= splits a batch, but no argument has rows; pass a batch that is not empty, or leave workers= out"
+        )
     return [v for v in given if v.shape and v.shape[0] == rows > 1]
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ... import errors
 from ...errors import CompileError
 from ..numpy_calls import GETITEM
 from ..program import Line, Program, Value, mapped, values_in
+from ..refusals import coupled
 from .rewrites import without_dead_lines
 
 ROWS = 4000
@@ -72,7 +72,7 @@ def batch_axes(program: Program, batch: list[Value]) -> Axes:
             axes.mixed |= dict.fromkeys(line.outputs, first)
         axes.of.update(dict.fromkeys(line.outputs, kind))
     for value in axes.constants.keys() - set(program.constants):
-        raise CompileError(errors.coupled(f"an array of {axes.rows} rows that is not an argument", value.name))
+        raise CompileError(coupled(f"an array of {axes.rows} rows that is not an argument", value.name))
     for line in program.lines:
         if any(v in axes.constants for v in line.reads()) and all(axes.axis(o) is None for o in line.outputs):
             raise _coupled(line)
@@ -127,7 +127,7 @@ def _picks_from_rows(line: Line, axes: Axes, program: Program) -> bool:
 
 def _coupled(line: Line) -> CompileError:
     name = "an index" if line.function is GETITEM else line.function.text
-    return CompileError(errors.coupled(name, line.where))
+    return CompileError(coupled(name, line.where))
 
 
 def _family(line: Line) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ... import errors
 from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..program import Program
+from ..refusals import other_result
 from ..trace.traced_call import Place
 from ..trace.tracer import Target
 from ..write.emit import Emitter
@@ -32,7 +32,7 @@ def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact:
     found |= dict(zip([t.value for t in lowered.targets if t.value not in found], returned, strict=True))
     result = function()
     if not _alike(replay.result, result):
-        raise CompileError(errors.other_result("what the function returns", "", ""))
+        raise CompileError(other_result("what the function returns", "", ""))
     for target in lowered.targets:
         right = _eagerly(target, replay.result, result, flat)
         if not agree(found[target.value], right, exact):
@@ -43,7 +43,7 @@ def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact:
             what = {"result": "a result", "state": f"an optimiser's {target.key}"}.get(
                 target.kind, f"the {target.kind} of {getattr(target.owner, 'name', None) or 'a tensor'}"
             )
-            raise CompileError(errors.other_result(what, *place))
+            raise CompileError(other_result(what, *place))
     return _released(replay.result, result), True
 
 

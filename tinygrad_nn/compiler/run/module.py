@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ... import errors
 from ...errors import CompileError
 from ..program import Value
+from ..refusals import no_source
 from ..trace.traced_call import Place
 from ..trace.tracer import Source, Target
 from ..write.emit import Emitter
@@ -34,9 +34,11 @@ def save(replay: Replay, path: Any) -> None:
     """Write a program as a module, and beside it, in a file of the same name that ends in .npz, its large arrays."""
     file = Path(path)
     if file.suffix != ".py":
-        raise ValueError(errors.not_a_module(path))
+        raise ValueError(f"a program is saved as a Python module; pass a path that ends in .py, not {str(path)!r}")
     if replay.lowered.team is not None:
-        raise CompileError(errors.saves_no_workers())
+        raise CompileError(
+            "a program for several workers can't be saved; compile the function without workers=, and save that"
+        )
     module = Module(replay, file.stem)
     text = module.text()
     if module.arrays:
@@ -71,7 +73,7 @@ class Module:
             self.emitter.functions.imports.append("import pathlib")
         self.source = self.emitter.source(self.described())
         if self.emitter.functions.missing:
-            raise CompileError(errors.no_source(self.emitter.functions.reasons))
+            raise CompileError(no_source(self.emitter.functions.reasons))
         self.arrays |= {self.emitter.names.of(v): v.concrete for v in self.emitter.large}
 
     def text(self) -> str:
@@ -180,7 +182,10 @@ class Module:
             return "{" + ", ".join([f"{key!r}: {self.returned(x)}" for key, x in tree.items()]) + "}"
         text = whole_literal(tree)
         if text is None:
-            raise CompileError(errors.unsaved_result(tree))
+            raise CompileError(
+                f"the function returns {tree!r:.60}, which is not computed by the program and can't be saved; don't "
+                "return it"
+            )
         return text
 
     def described(self) -> str:

@@ -14,7 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ...engine.arrays import ArrayProxy
 from ...engine.trees import leaves
-from ...errors import CompileError, array_made, no_method, value_read, written_view
+from ...errors import CompileError
 from ...tensor.handle import Tensor
 from ..numpy_calls import (
     ADDED_AT,
@@ -30,6 +30,7 @@ from ..numpy_calls import (
     of_numpy,
 )
 from ..program import Function, Value
+from ..refusals import array_made, value_read
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
 PACKAGES = (_PACKAGE, os.path.dirname(np.__file__) + os.sep)
@@ -141,7 +142,9 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def become(self, result: Any) -> Traced:
         """Stand for a new value, as an array does that is written into."""
         if self.value.base is not None or self.value in self.tracer.viewed:
-            raise CompileError(written_view(users_line()))
+            raise CompileError(
+                f"a part of an array is written through a view at {users_line()}; write into the whole: x[i, j] = v"
+            )
         if result.shape != self.shape:
             result = np.broadcast_to(result, self.shape)
         return self.stand_for((result if result.dtype == self.dtype else result.astype(self.dtype)).value)
@@ -230,7 +233,10 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         if name in _METHODS:
             return functools.partial(_METHODS[name], self)
         if hasattr(np.ndarray, name) and not name.startswith("__"):
-            raise self.tracer.refusal(no_method(name, users_line()))
+            raise self.tracer.refusal(
+                f".{name} of an array at {users_line()} can't be part of a program; write it with NumPy's functions, "
+                "operators and x[index] = value"
+            )
         raise AttributeError(f"an array has no {name!r}", name=name, obj=self)
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ... import errors
 from ...engine.node import history
 from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
 from ...tensor.handle import Tensor, make
 from ..program import Value, over_leaves
+from ..refusals import kept_of_a_trace, recorded_outside, recorded_result, result_kind
 from .origins import argument_names
 from .proxies import Number, Traced, is_of_a_trace
 from .surroundings import Surroundings
@@ -57,16 +57,21 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     try:
         result = _ran(function, stand_ins, tracer)
         if any(id(h.tensor) in arguments.twins for h in tracer.handles.values()):
-            raise CompileError(errors.captured_argument())
+            raise CompileError(
+                "the compiled function uses a tensor that is its argument under another name, too; pass it, or name it"
+            )
         if _is_recorded(result, tracer):
-            raise CompileError(errors.recorded_result())
+            raise CompileError(recorded_result())
         targets: list[Target] = []
         result = _results(result, targets, tracer)
         _changed(tracer, targets)
         for array, _ in list(tracer.constants.values()):
             tracer.constant(array)
         if surroundings.drew():
-            raise CompileError(errors.random_numbers())
+            raise CompileError(
+                "the compiled function draws random numbers: its program would compute with those of the first call "
+                "for good. Draw them outside, and pass them as an argument"
+            )
         _forget_what_was_made_inside(tracer)
         handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
         cleared = [h.owner for h in handles if h.sets_gradient and h.tensor._grad is None and h.gradient is not None]
@@ -75,7 +80,7 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         tracer.restore()
         kept = surroundings.restore()
     if kept:
-        raise CompileError(errors.kept_of_a_trace(kept))
+        raise CompileError(kept_of_a_trace(kept))
     surroundings.settle()
     return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer), surroundings)
 
@@ -128,7 +133,7 @@ class _Arguments:
 
     def _of_tensor(self, t: Tensor) -> Tensor:
         if not t.is_leaf:
-            raise CompileError(errors.recorded_outside("the call"))
+            raise CompileError(recorded_outside("the call"))
         value = Value(np.asarray(t._array), t.name or self.names[self.place])
         self.tracer.sources.append(Source(value, "array", self.place))
         twin = make(Traced(self.tracer, value), None)
@@ -157,7 +162,7 @@ def _results(tree: Any, targets: list[Target], tracer: Tracer) -> Any:
     def placed(x: Any) -> Any:
         if not isinstance(x, (Tensor, Traced, Number, np.ndarray)):
             if isinstance(x, (Iterator, Awaitable)) or any(map(is_of_a_trace, _parts(x))):
-                raise CompileError(errors.result_kind(type(x).__name__))
+                raise CompileError(result_kind(type(x).__name__))
             return x
         array = tracer.array(x) if isinstance(x, Tensor) else x
         targets.append(Target(_value(array, tracer), "result", None, len(targets)))
@@ -185,7 +190,9 @@ def _changed(tracer: Tracer, targets: list[Target]) -> None:
     for source in tracer.sources:
         stands = source.stand_in
         if source.kind == "argument" and stands is not None and stands.value is not source.value:
-            raise CompileError(errors.argument_written(source.value.name))
+            raise CompileError(
+                f"the compiled function writes into its argument {source.value.name!r}; return the new array instead"
+            )
     before = {(s.kind, id(s.owner)): s.value for s in tracer.sources}
     for handle in list(tracer.handles.values()):
         if not (handle.lasts or handle.place is not None):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ... import errors
 from ...engine.arrays import ArrayProxy, raw
 from ...engine.cotangents import Cotangents
 from ...engine.grad_mode import recording
@@ -19,6 +18,7 @@ from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, SHAPE
 from ..program import Function, Line, Value, concrete, mapped, over_leaves, values_in
+from ..refusals import constant_written, hook_in_trace, recorded_outside, value_read
 from .proxies import Buffer, Number, Traced, in_package, users_line
 
 
@@ -133,7 +133,10 @@ class Tracer(Watcher):
     def call(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a call on stand-ins, note it as a line, and return stand-ins for its result."""
         if not self.progress.open:
-            raise CompileError(errors.trace_is_over(users_line()))
+            raise CompileError(
+                f"an array of a program that was traced is used again at {users_line()}: what a compiled step keeps in "
+                "a list or an attribute is not an array; return it from the step instead"
+            )
         kwargs = {name: x for name, x in kwargs.items() if x is not np._NoValue}
         weak = function.form in ("ufunc", "operator", "where", "guard", "astype")
         args, kwargs = _unwrapped(args, self, weak), _unwrapped(kwargs, self, weak)
@@ -142,7 +145,10 @@ class Tracer(Watcher):
         several = isinstance(result, (tuple, list))
         parts = result if several else [result]
         if not all(isinstance(part, (np.ndarray, np.generic, int, float)) for part in parts):
-            raise CompileError(errors.untraceable(function.text, users_line()))
+            raise CompileError(
+                f"{function.text} at {users_line()} returns something that is no array; compute it outside the "
+                "compiled function"
+            )
         line = Line(function, args, kwargs, (), users_line(), several)
         reads = list(line.reads())
         made = []
@@ -199,7 +205,7 @@ class Tracer(Watcher):
         value = self.constants[id(array)][1]
         floats = array.dtype.kind in "fcmM"
         if array.dtype.kind != "O" and not np.array_equal(array, value.concrete, equal_nan=floats):
-            raise CompileError(errors.constant_written(users_line()))
+            raise CompileError(constant_written(users_line()))
         return value
 
     def assumed(self, value: Value) -> bool:
@@ -301,7 +307,7 @@ class Tracer(Watcher):
         handle = self.handle(tensor)
         if handle.stand_in is None:
             if tensor._node is not None and tensor._node.operation is not None:
-                raise CompileError(errors.recorded_outside(users_line()))
+                raise CompileError(recorded_outside(users_line()))
             value = Value(np.asarray(held), tensor.name or "")
             self.sources.append(Source(value, "array", handle.owner))
             handle.stand_in = Traced(self, value)
@@ -341,7 +347,7 @@ class Tracer(Watcher):
         """Raise CompileError, unless the library itself asks for one number: the program is then for that number."""
         array = self.array(tensor)
         if array.size != 1 or not in_package(3):
-            raise self.refusal(errors.value_read(what, users_line()))
+            raise self.refusal(value_read(what, users_line()))
         self.guarded(array.value, array.value.concrete.item())
         return array.value.concrete
 
@@ -420,7 +426,7 @@ class _Noted(Cotangents):
     def hooked(self, node: Any, g: Any) -> Any:
         """Refuse to call a hook with what only stands for a gradient."""
         if isinstance(raw(g), Traced):
-            raise CompileError(errors.hook_in_trace(next(iter(node.hooks.values()))))
+            raise CompileError(hook_in_trace(next(iter(node.hooks.values()))))
         return super().hooked(node, g)
 
     def add_into(self, parent: Any, rule: Any, g: Any, saved: Any) -> None:

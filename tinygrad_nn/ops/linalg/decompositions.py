@@ -47,6 +47,15 @@ _mirrored.vjp(lambda g: _symmetric(g))
 mirrored: Any = _mirrored
 
 
+def _told_apart(what: str) -> str:
+    return (
+        f"the derivative of {what} is not defined, for they can be turned into each other, and this "
+        "output, or a second derivative of the values alone, depends on which they are; use first derivatives of "
+        "the values alone, as by tg.linalg.eigvalsh or tg.linalg.svdvals, or add small different numbers to the "
+        "diagonal of the matrix"
+    )
+
+
 @primitive(
     name="distinct_quotient", method=False,
     samples=[
@@ -62,7 +71,7 @@ def _quotient(x: Any, d: Any, size: Any, /, of: str = "these vectors") -> Any:
     """
     equal = np.abs(d) <= _ROUNDINGS * np.finfo(d.dtype).eps * size
     if np.any(equal & (x != 0) & ~np.isnan(x)):
-        raise errors.GradientError(errors.told_apart(of))
+        raise errors.GradientError(_told_apart(of))
     return np.where(equal, 0, x / np.where(equal, 1, d))
 
 
@@ -108,7 +117,7 @@ def _leading(q: Any, g: Any, k: int) -> tuple[Any, Any]:
     turn = raw(rest.mT @ g[..., k:])
     rounding = _ROUNDINGS * len(turn) * np.finfo(turn.dtype).eps * np.max(np.abs(turn), initial=0)
     if np.any(np.abs(turn - turn.mT) > rounding):
-        raise errors.GradientError(errors.told_apart("the columns that fill up a square matrix"))
+        raise errors.GradientError(_told_apart("the columns that fill up a square matrix"))
     return first, g[..., :k] - rest @ (g[..., k:].mT @ first)
 
 
@@ -151,7 +160,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     Lehmann (2013), On algorithmic differentiation of QR decompositions, and of wide matrices as [q r1, q r2].
     """
     if mode not in ("reduced", "complete", "r"):
-        raise ValueError(f"qr's modes are 'reduced', 'complete' and 'r', not {mode!r}; others are not recorded")
+        raise ValueError(f"qr's mode must be 'reduced', 'complete' or 'r', not {mode!r}; others are not recorded")
     return _qr(a, "reduced")[1] if mode == "r" else _qr(a, mode)
 
 

@@ -67,7 +67,9 @@ def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
     try:
         return np.where(idle, 0, np.linalg.solve(np.where(idle, np.eye(a.shape[-1], dtype=a.dtype), a), b))
     except np.linalg.LinAlgError as error:
-        raise errors.GradientError(errors.singular(of)) from error
+        raise errors.GradientError(
+            f"{of} has no derivative, for the matrix is singular; add a small multiple of tg.eye(n) to it"
+        ) from error
 
 
 solved = _solved.kernel
@@ -115,7 +117,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
         a = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
     shape = a.shape[b.ndim :]
     if math.prod(shape) != b.size:
-        raise ValueError(f"tensorsolve: {a.shape} and {b.shape} do not describe as many equations as unknowns")
+        raise ValueError(f"tensorsolve needs as many equations as unknowns, not shapes {a.shape} and {b.shape}")
     return solve(a.reshape(b.size, b.size), b.ravel()).reshape(shape)
 
 

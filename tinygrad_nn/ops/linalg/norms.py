@@ -44,7 +44,7 @@ def _vector_norm(x: Tensor, ord: Any, axis: tuple[int, ...], keepdims: Any) -> A
     if ord == 0:
         return sum((x != 0).astype(size.dtype), axis, keepdims=keepdims)
     if isinstance(ord, str):
-        raise ValueError(f"Invalid norm order {ord!r} for vectors")
+        raise ValueError(f"Invalid norm order {ord!r} for vectors; write a number, or None")
     if ord == 1:
         return sum(size, axis, keepdims=keepdims)
     return sum(size**ord, axis, keepdims=keepdims) ** (1 / ord)
@@ -63,7 +63,7 @@ def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> A
         y = sum(s, -1) if ord == "nuc" else max(s, -1, initial=0) if ord == 2 else min(s, -1)
         y = expand_dims(y, axis)
     else:
-        raise ValueError(f"Invalid norm order {ord!r} for matrices")
+        raise ValueError(f"Invalid norm order {ord!r} for matrices; write 'fro', 'nuc', ±1, ±2 or ±inf")
     return y if keepdims else y.squeeze(axis)
 
 
@@ -131,7 +131,7 @@ def cond(x: Any, p: Any = None) -> Any:
     """
     x = _floating(x)
     if x.ndim < 2 or 0 in x.shape[-2:]:
-        raise np.linalg.LinAlgError(f"cond is not defined on vectors and empty matrices; got shape {x.shape}")
+        raise np.linalg.LinAlgError(f"cond takes matrices, not vectors or empty matrices; got shape {x.shape}")
     if p in (None, 2, -2):
         s = svdvals(x)
         large, small = (s[..., 0], s[..., -1]) if p != -2 else (s[..., -1], s[..., 0])

@@ -24,7 +24,7 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     last = moveaxis(x, axis, -1)
     lead = last.shape[:-1]
     if not math.prod(lead):
-        raise ValueError(f"apply_along_axis has no slice to call the function with, in shape {x.shape}")
+        raise ValueError(f"apply_along_axis needs a slice to call the function with, and shape {x.shape} has none")
     results = [as_tensor(func1d(row, *args, **kwargs)) for row in last.reshape(math.prod(lead), x.shape[axis])]
     y = stack(results).reshape(*lead, *results[0].shape)
     new = range(results[0].ndim)

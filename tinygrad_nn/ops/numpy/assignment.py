@@ -73,7 +73,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     """
     t = _target(a, "fill_diagonal")
     if t.ndim < 2 or (t.ndim > 2 and len(set(t.shape)) > 1):
-        raise ValueError(f"a diagonal is that of a matrix, or of axes of one length, but the shape is {t.shape}")
+        raise ValueError(f"a diagonal needs a matrix, or axes of one length, but the shape is {t.shape}")
     step = int(np.sum(np.cumprod((1, *t.shape[:0:-1]))))
     put(t, np.arange(t.size)[: None if wrap else t.shape[-1] ** t.ndim : step], val)
 

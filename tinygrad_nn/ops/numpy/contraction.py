@@ -160,7 +160,7 @@ def _split(subscripts: str) -> tuple[list[Term], Term | None]:
 def _letters(term: str) -> Term:
     parts = term.split("...")
     if len(parts) > 2 or not set("".join(parts)) <= set(string.ascii_letters):
-        raise ValueError(f"einsum's subscripts are letters, and '...' once in a term, not {term!r}")
+        raise ValueError(f"einsum's subscripts must be letters, and '...' once in a term, not {term!r}")
     return (*parts[0], ..., *parts[1]) if len(parts) == 2 else tuple(term)
 
 
@@ -185,7 +185,7 @@ def _parts(terms: Sequence[Term], result: Term | None, shapes: Sequence[tuple[in
     result = (..., *once) if result is None else result
     result = tuple([label for part in result for label in (dots if part is ... else [part])])
     if len(set(result)) < len(result) or not set(dots) <= set(result) <= set(times):
-        raise ValueError(f"einsum's result names axes of its operands, each once, and has their '...'; got {terms}")
+        raise ValueError(f"einsum's result must name axes of its operands, each once, and their '...'; got {terms}")
     lengths = _lengths(full, shapes)
     return [_diagonal(Part(i, full[i], shape), lengths) for i, shape in enumerate(shapes)], result
 
@@ -194,7 +194,7 @@ def _expanded(term: Term, shape: tuple[int, ...]) -> Term:
     """Return the term with a number for each axis that its ellipsis stands for."""
     more = len(shape) - len(term) + (... in term)
     if more < 0 or (more > 0 and ... not in term):
-        raise ValueError(f"einsum's term {term} does not fit shape {shape}; '...' stands for any further axes")
+        raise ValueError(f"einsum's term {term} does not fit shape {shape}; write '...' for any further axes")
     return tuple([label for part in term for label in (range(-more, 0) if part is ... else [part])])
 
 

@@ -173,7 +173,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     x = as_tensor(x)
     axis = axes(axis, x.ndim)[0]
     if n < 0:
-        raise ValueError(f"the differences are taken n times, at least 0, not {n}")
+        raise ValueError(f"diff takes the differences n times, at least 0, not {n}")
     edges = [(append, 1)] if prepend is None else [(prepend, 0), (append, 1)]
     for edge, place in edges:
         if edge is not None:
@@ -227,7 +227,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     if len(varargs) not in (0, 1, len(chosen)):
         raise ValueError(f"give no spacing, one, or one for each of the {len(chosen)} axes; got {len(varargs)}")
     if edge_order not in (1, 2):
-        raise ValueError(f"edge_order is 1 or 2, not {edge_order}")
+        raise ValueError(f"edge_order must be 1 or 2, not {edge_order}")
     spacings = list(varargs) * (len(chosen) if len(varargs) == 1 else 1) or [1.0] * len(chosen)
     found = []
     for a, h in zip(chosen, spacings, strict=True):

@@ -89,7 +89,7 @@ def _kth(kth: Any, n: int) -> Any:
     """Return the places that are to hold what they would hold in order; raises ValueError for one out of bounds."""
     places = np.atleast_1d(raw(kth))
     if places.size and not (-n <= places.min() and places.max() < n):
-        raise ValueError(f"kth(={raw(kth)}) out of bounds ({n})")
+        raise ValueError(f"kth(={raw(kth)}) out of bounds ({n}); it must be from {-n} to {n - 1}")
     return places
 
 
@@ -160,7 +160,7 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, 
     last = moveaxis(x, axis, -1)
     n = last.shape[-1]
     if not 0 <= k <= n:
-        raise ValueError(f"topk finds 0 to {n} entries on an axis of length {n}, not {k}")
+        raise ValueError(f"topk takes 0 to {n} entries on an axis of length {n}, not {k}")
     places, ties = _extremes(last.data, k, largest)
     if ties and x.requires_grad:
         y = sort(last)[..., : n - k - 1 if n > k else None : -1] if largest else sort(last)[..., :k]

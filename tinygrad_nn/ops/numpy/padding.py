@@ -63,7 +63,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
     if mode not in _OPTIONS:
         raise ValueError(f"mode must be one of {', '.join(_OPTIONS)}, not {mode!r}")
     if not options.keys() <= _OPTIONS[mode].keys():
-        raise TypeError(f"unexpected keyword for mode {mode!r}: {sorted(options.keys() - _OPTIONS[mode].keys())}")
+        raise TypeError(f"unexpected keyword for mode {mode!r}: drop {sorted(options.keys() - _OPTIONS[mode].keys())}")
     x = as_tensor(x)
     widths = _widths(pad_width, x.ndim)
     if x.dtype.kind != "f":
@@ -88,7 +88,7 @@ def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
         given = [np.broadcast_to(named.get(axis, 0), 2) for axis in range(ndim)] or 0
     counts = np.asarray(given)
     if counts.dtype.kind not in "iu":
-        raise TypeError(f"pad_width counts entries, so it is made of integers, not {counts.dtype}")
+        raise TypeError(f"pad_width counts entries, so it must be integers, not {counts.dtype}")
     if counts.size and counts.min() < 0:
         raise ValueError("pad_width can't be negative; to take entries away, use a slice")
     return [(int(before), int(after)) for before, after in np.broadcast_to(counts, (ndim, 2))]
@@ -185,7 +185,7 @@ def _need_entries(x: Tensor, axis: int) -> int:
     """Return the length of the axis that is to be continued."""
     n: int = x.shape[axis]
     if n == 0:
-        raise ValueError(f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'")
+        raise ValueError(f"can't extend empty axis {axis}; use mode 'constant' or 'empty'")
     return n
 
 

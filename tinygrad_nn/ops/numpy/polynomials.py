@@ -71,7 +71,7 @@ def polyder(p: Any, m: int = 1) -> Any:
 def _row(p: Any, times: int, done: str) -> Tensor:
     p = as_tensor(p)
     if times < 0 or p.ndim != 1:
-        raise ValueError(f"a polynomial is a row of coefficients, {done} at least 0 times; got {p.shape} and {times}")
+        raise ValueError(f"a polynomial must be a row, {done} at least 0 times; got {p.shape} and {times}")
     return p
 
 

@@ -112,7 +112,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: 
     axis = axes(axis, x.ndim)
     q = q.astype(float) if isinstance(q, Tensor) and q.requires_grad else array_of(raw(q), float)
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
-        raise ValueError("quantiles lie between 0 and 1, percentiles between 0 and 100")
+        raise ValueError("quantiles must be between 0 and 1, percentiles between 0 and 100")
     others = [i for i in range(x.ndim) if i not in axis]
     n = math.prod(x.shape[i] for i in axis)
     rows = x.transpose([*others, *axis]).reshape(*[x.shape[i] for i in others], n)
@@ -120,7 +120,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: 
     if n == 0 and empty_is_nan:
         return broadcast_to((rows.sum(-1) / math.nan).reshape(kept), (*q.shape, *kept))
     if n == 0:
-        raise ValueError(f"quantiles of no entries are not defined, but axes {axis} of shape {x.shape} hold none")
+        raise ValueError(f"quantiles need at least one entry, but axes {axis} of shape {x.shape} hold none")
     missing = np.isnan(rows.data)
     counts = n - missing.sum(-1, keepdims=True) if skip_nan and missing.any() else n
     found = _among(rows, missing, counts, q.reshape(-1), method)

@@ -32,7 +32,7 @@ def linspace(
     """
     num = operator.index(num)
     if num < 0:
-        raise ValueError(f"linspace returns a number of values from 0 on, not {num}")
+        raise ValueError(f"linspace takes a number of values from 0 on, not {num}")
     start, stop = _ends(start, stop)
     delta = stop - start
     parts = num - 1 if endpoint else num
@@ -88,7 +88,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     start, stop = _ends(start, stop)
     sign = np.sign(start.data)
     if not np.all(sign * np.sign(stop.data) > 0):
-        raise ValueError("a geometric sequence goes from one number to another of the same sign, and never by 0")
+        raise ValueError("a geometric sequence must go from one number to another of the same sign, and never by 0")
     y = sign * logspace(log10(sign * start), log10(sign * stop), num, endpoint)
     if len(y):
         y[0] = start

@@ -37,7 +37,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
         return x[on_axis(axis, np.repeat(np.arange(x.shape[axis]), counts))]
     times = operator.index(counts.item())
     if times < 0:
-        raise ValueError(f"repeats counts how often, so it can't be {times}")
+        raise ValueError(f"repeats counts how often, so it must be at least 0, not {times}")
     before, n, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     wide = broadcast_to(expand_dims(x, axis + 1), (*before, n, times, *after))
     return wide.reshape(*before, n * times, *after)
@@ -104,7 +104,7 @@ def ifftshift(x: Any, axes: Any = None) -> Any:
 def _rolled(x: Any, given: Any, by: Any) -> Tensor:
     x = as_tensor(x)
     if not x.ndim:
-        raise ValueError("frequencies lie along axes, and a number has none")
+        raise ValueError("frequencies lie along axes, and a number has none; pass a vector")
     along = axes(given, x.ndim)
     return roll(x, [by(x.shape[i]) for i in along], along)
 
@@ -143,10 +143,10 @@ def rot90(x: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     """Return the tensor turned k times by a right angle, from the first of two axes to the second."""
     x = as_tensor(x)
     if len(axes) != 2:
-        raise ValueError(f"rot90 turns the plane of two axes, not of {axes}")
+        raise ValueError(f"rot90 takes the plane of two axes, not of {axes}")
     first, second = [axis_number(a, x.ndim) for a in axes]
     if first == second:
-        raise ValueError(f"rot90 turns the plane of two axes: {axes} names an axis twice")
+        raise ValueError(f"rot90 takes the plane of two axes: {axes} names an axis twice")
     quarters = operator.index(k) % 4
     x = flip(x, {0: (), 1: second, 2: (first, second), 3: first}[quarters])
     return swapaxes(x, first, second) if quarters % 2 else x
@@ -203,7 +203,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         raise ValueError(f"a diagonal needs a tensor with two or more axes, got shape {x.shape}")
     first, second = axis_number(axis1, x.ndim), axis_number(axis2, x.ndim)
     if first == second:
-        raise ValueError(f"axis1 and axis2 of a diagonal differ, got {axis1} and {axis2}")
+        raise ValueError(f"axis1 and axis2 of a diagonal must differ, got {axis1} and {axis2}")
     others = [i for i in range(x.ndim) if i not in (first, second)]
     part, _ = _slice_of_diagonal(x.shape[first], x.shape[second], operator.index(offset))
     flat = x.transpose([*others, first, second]).reshape(

@@ -63,7 +63,7 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]
     else:
         pieces = operator.index(raw(indices_or_sections))
         if pieces < 1:
-            raise ValueError(f"array_split makes 1 piece or more, not {pieces}")
+            raise ValueError(f"array_split takes 1 piece or more, not {pieces}")
         least, longer = divmod(n, pieces)
         places = [least * i + min(i, longer) for i in range(1, pieces)]
     return [x[on_axis(axis, slice(start, stop))] for start, stop in itertools.pairwise([0, *places, n])]

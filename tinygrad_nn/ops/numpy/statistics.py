@@ -150,12 +150,12 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
             raise TypeError(f"weights of shape {w.shape} for a tensor of shape {x.shape}: say along which axis")
         chosen = [axes(a, x.ndim)[0] for a in (axis if isinstance(axis, tuple) else (axis,))]
         if w.shape != tuple(x.shape[a] for a in chosen):
-            raise ValueError(f"weights along axis {axis} of {x.shape} can't have shape {w.shape}")
+            raise ValueError(f"weights along axis {axis} of {x.shape} need that axis's shape, got {w.shape}")
         w = w.transpose(np.argsort(chosen).tolist())
         w = w.reshape(tuple(x.shape[i] if i in chosen else 1 for i in range(x.ndim)))
     total = reduction.sum(w + x * 0 if w.shape != x.shape else w, axis, keepdims=keepdims)
     if (total.data == 0).any():
-        raise ZeroDivisionError("the weights add up to 0, so that their average is not defined")
+        raise ZeroDivisionError("the weights add up to 0, but an average needs another sum")
     mean = reduction.sum(x * w, axis, keepdims=keepdims) / total
     return (mean, total) if returned else mean
 
@@ -191,7 +191,7 @@ def _variables(m: Any, rowvar: bool, dtype: Any) -> Tensor:
     x = as_tensor(m)
     x = as_tensor(x, np.result_type(x.dtype, np.float64) if dtype is None else dtype)
     if x.ndim not in (1, 2):
-        raise ValueError(f"observations of a variable are a row, those of several a matrix, not of shape {x.shape}")
+        raise ValueError(f"observations of a variable must be a row, of several a matrix, not of shape {x.shape}")
     x = x.reshape(1, x.size) if x.ndim < 2 else x
     return x if rowvar or len(x) == 1 else x.T
 

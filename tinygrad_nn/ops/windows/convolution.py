@@ -111,7 +111,7 @@ def _channels(name: str, x: Tensor, weight: Tensor, bias: Any, groups: int, tran
         axes = x.ndim - 2
         raise ValueError(f"{name} takes a weight of shape {wanted}, the kernel with {axes} axes, got {weight.shape}")
     if groups < 1 or first % groups:
-        raise ValueError(f"{name}: groups={groups} doesn't divide the first axis of the weight's shape {weight.shape}")
+        raise ValueError(f"{name}: groups={groups} must divide the first axis of the weight's shape {weight.shape}")
     if x.shape[1] != takes:
         raise ValueError(
             f"{name}: a weight of shape {weight.shape} with groups={groups} takes {takes} channels, the input has "
@@ -127,7 +127,9 @@ def _pads(name: str, padding: Any, kernel: Any, stride: Any, dilation: Any) -> l
         spans = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         return [(span // 2, span - span // 2) for span in spans]
     if isinstance(padding, str) and padding != "valid":
-        raise ValueError(f"{name}: padding is numbers, 'valid', or with stride 1 'same', not {padding!r} with {stride}")
+        raise ValueError(
+            f"{name}: padding must be numbers, 'valid', or with stride 1 'same', not {padding!r} with {stride}"
+        )
     return [(p, p) for p in per_axis(0 if isinstance(padding, str) else padding, len(kernel), "padding", 0)]
 
 

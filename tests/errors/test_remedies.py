@@ -1,0 +1,196 @@
+"""Every message ends in a remedy: each raise of the package is walked, and its text judged.
+
+The text is what is constant in it: of an f-string, of the wording that a function returns, of what a name was set to
+in the same function. Where it may be one of several, each needs a remedy of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import itertools
+import pathlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+import tinygrad_nn
+
+ROOT = pathlib.Path(tinygrad_nn.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# A remedy is an order where a clause begins: "; write y.astype(int)", "or leave it out", "instead: pass one".
+ORDERS = (
+    "add|assign|call|check|choose|compile|compute|convert|copy|declare|define|don't|draw|drop|end|find|give|install|join|leave|let|"
+    "load|look|lower|make|mend|name|pad|pass|pickle|reduce|report|reshape|return|save|say|scale|see|set|sort|use|write"
+)
+# Or it says what is needed, in these words: "mode must be 'xy' or 'ij'", "stack needs tensors of one shape".
+NEEDS = "must|needs?|is needed|are needed|takes?|may only|may read|has to|have to"
+REMEDY = re.compile(rf"(?:^|[;:,.)] |\b(?:or|and|then|please) )(?:{ORDERS})\b|\b(?:{NEEDS})\b", re.IGNORECASE)
+
+# Raised by protocol: Python's own machinery reads the class, and nobody the text.
+PROTOCOLS = {"AttributeError", "KeyError", "NotImplementedError", "StopIteration", "SystemExit"}
+# Classes, and single raises by file and function, whose text is not judged.
+EXCEPTED = {
+    "AssertionError": "the test kit reports what it found and expected: a finding, no misuse",
+    "BackpropError": "a report of findings, with the table",
+    "GradientCheckError": "a report of findings, with the table",
+    "optim/optimizer.py:load_state_dict": "the words of what a hyperparameter needs, under another class",
+    "compiler/trace/proxies.py:__len__": "NumPy's own words, for code that asks whether there is a length",
+    "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
+    "NoSource": "a reason inside the sentence of compiler.refusals.no_source, which says what to write",
+}
+HOLE = "…"  # stands where a message shows a value
+
+
+@dataclass
+class Raise:
+    """A raise: where it is, and all texts that its message may have."""
+
+    place: str
+    kind: str
+    texts: list[str]
+
+    @property
+    def excepted(self) -> bool:
+        return self.kind in EXCEPTED or self.place.rpartition(":")[0] in EXCEPTED
+
+
+@functools.cache
+def wordings() -> dict[str, ast.FunctionDef]:
+    """Return the functions that word messages for other files, by name."""
+    paths = [*(ROOT / "errors").glob("*.py"), *ROOT.rglob("refusals.py")]
+    return {name: f for path in paths for name, f in functions(ast.parse(path.read_text())).items()}
+
+
+def functions(tree: ast.AST) -> dict[str, ast.FunctionDef]:
+    return {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+
+
+class Reader:
+    """Reads the texts of expressions in a file."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self.known = wordings() | functions(tree)
+
+    def texts(self, node: ast.expr, inside: ast.AST) -> list[str]:
+        """Return what a string may be, for an expression in the body of a function."""
+        match node:
+            case ast.Constant(value=str(text)):
+                return [text]
+            case ast.JoinedStr(values=parts):
+                return ["".join(each) for each in itertools.product(*[self.texts(part, inside) for part in parts])]
+            case ast.FormattedValue(value=value):
+                return self.texts(value, inside)
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return [a + b for a in self.texts(left, inside) for b in self.texts(right, inside)]
+            case ast.IfExp(body=yes, orelse=no):
+                return [*self.texts(yes, inside), *self.texts(no, inside)]
+            case ast.Call(func=ast.Attribute(attr="get"), args=[_, default]):
+                return self.texts(default, inside)
+            case ast.Call(func=function) if (made := self.known.get(last_name(function))) is not None:
+                return [text for value in returned(made) for text in self.texts(value, made)]
+            case ast.Name(id=name) if values := set_to(name, inside):
+                return [text for value in values for text in self.texts(value, inside)]
+        return [HOLE]
+
+    def message(self, call: ast.Call, inside: ast.AST) -> list[str]:
+        """Return what the message of a new exception may be; one may be made by a function of the file."""
+        made = self.known.get(last_name(call.func))
+        if made is None or made.name == "refusal":
+            return self.texts(call.args[0], inside) if call.args else [""]
+        return [text for value in returned(made) if isinstance(value, ast.Call) for text in self.message(value, made)]
+
+
+def last_name(node: ast.expr) -> str:
+    return ast.unparse(node).rpartition(".")[2]
+
+
+def returned(function: ast.FunctionDef) -> list[ast.expr]:
+    return [n.value for n in ast.walk(function) if isinstance(n, ast.Return) and n.value is not None]
+
+
+def set_to(name: str, inside: ast.AST) -> list[ast.expr]:
+    """Return what a name is set to in a function, unless to itself."""
+    found = [n for n in ast.walk(inside) if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name]
+    return [n.value for n in found if name not in {x.id for x in ast.walk(n.value) if isinstance(x, ast.Name)}]
+
+
+def raises(source: str, path: str) -> Iterator[Raise]:
+    """Yield every raise of a new exception, but those by protocol; the innermost function around it counts."""
+    tree = ast.parse(source)
+    reader = Reader(tree)
+    around: dict[ast.AST, ast.AST] = {}
+    for outer in [tree, *(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))]:  # from the outside inwards
+        around |= dict.fromkeys([n for n in ast.walk(outer) if isinstance(n, ast.Raise)], outer)
+    for node, inside in around.items():
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            kind = last_name(node.exc.func)
+            if kind not in PROTOCOLS:
+                place = f"{path}:{getattr(inside, 'name', 'module')}:{node.lineno}"
+                yield Raise(place, kind, reader.message(node.exc, inside))
+
+
+@functools.cache
+def walked() -> list[Raise]:
+    return [r for path in FILES for r in raises(path.read_text(), path.relative_to(ROOT).as_posix())]
+
+
+def without_remedy(found: Raise) -> list[str]:
+    return [text for text in found.texts if REMEDY.search(text) is None]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_message_has_a_remedy(path: pathlib.Path) -> None:
+    here = f"{path.relative_to(ROOT).as_posix()}:"
+    found = [r for r in walked() if r.place.startswith(here) and not r.excepted]
+    assert {r.place: texts for r in found if (texts := without_remedy(r))} == {}
+
+
+def test_the_walk_comes_by_what_there_is() -> None:
+    assert len(walked()) > 300
+    assert {r.kind for r in walked()} >= {"CompileError", "GradientError", "DtypeError", "ImportError", "refusal"}
+    used = {name for r in walked() for name in (r.kind, r.place.rpartition(":")[0])}
+    assert used >= EXCEPTED.keys(), "an exception that nothing needs"
+
+
+BAD = """
+def wording(x):
+    return f"{x} is wrong"
+
+def either(x):
+    return "write 1" if x else "no"
+
+def made(x):
+    return ValueError(f"{x}, which is what it is")
+
+def f(self, x):
+    text = f"{x} is " + "a pity"
+    %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('raise ValueError(f"{x} can\'t be had")', ["… can't be had"]),
+        ("raise ValueError(wording(x))", ["… is wrong"]),
+        ("raise errors.DataError(either(x))", ["no"]),
+        ("raise made(x) from None", ["…, which is what it is"]),
+        ("raise TypeError(text)", ["… is a pity"]),
+        (
+            'raise self.refusal("the address is unmet: it was passed over")',
+            ["the address is unmet: it was passed over"],
+        ),
+        ("raise ValueError()", [""]),
+        ("raise ValueError(str(x))", ["…"]),
+        ('raise ValueError(f"{x} is wrong; write 1")', []),
+        ('raise ValueError(f"{x} must be 1")', []),
+        ("raise KeyError(x)", []),
+        ("raise text", []),
+    ],
+)
+def test_a_raise_without_a_remedy_is_found(line: str, found: list[str]) -> None:
+    assert [text for r in raises(BAD % line, "here.py") for text in without_remedy(r)] == found
