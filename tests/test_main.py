@@ -150,9 +150,19 @@ def test_quick_and_a_number_of_epochs_are_refused_together(capsys: pytest.Captur
     assert "argument --epochs: not allowed with argument --quick" in capsys.readouterr().err
 
 
+def test_a_wrong_number_of_threads_is_refused_before_anything_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TINYGRAD_NN_BLAS_THREADS", "many")
+    with pytest.raises(SystemExit) as stopped:
+        program.main(["--quick"])
+    assert stopped.value.code == 2
+    assert "TINYGRAD_NN_BLAS_THREADS must be a whole number, 1 or more, got 'many'" in capsys.readouterr().err
+
+
 def test_a_reader_that_stops_reading_gets_no_traceback(tmp_path: pathlib.Path) -> None:
     code, printed, said = run_program("--epochs", "1", "--output", str(tmp_path), head=1)
-    assert code == 1
+    assert code == 141
     assert printed.startswith("tinygrad_nn ")
     assert "Traceback" not in said
     assert "Exception" not in said

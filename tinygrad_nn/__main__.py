@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import pathlib
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 
 from . import __version__
+from .training.blas_threads import asked_threads
 from .training.experiment import ARTICLE, EPOCHS, LEARNING_RATE, SEED, Settings, can_draw, run, say, wrapped
 
 QUICK_EPOCHS = 200
@@ -32,19 +34,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"tinygrad_nn {__version__}")
+    parser.add_argument(
+        "--version", action="version", version=f"tinygrad_nn {__version__}", help="show the version and exit"
+    )
     training = parser.add_argument_group("training")
     lengths = training.add_mutually_exclusive_group()
     lengths.add_argument("--epochs", type=int, metavar="N", help=f"epochs to train (default: {EPOCHS})")
     lengths.add_argument("--quick", action="store_true", help="200 epochs, too few to learn the moons")
-    training.add_argument("--seed", type=int, default=SEED, metavar="N", help="of the first weights (default: 2)")
+    training.add_argument("--seed", type=int, default=SEED, metavar="N", help="seed of the first weights (default: 2)")
     training.add_argument(
         "--learning-rate", type=float, default=LEARNING_RATE, metavar="RATE", help="size of a step (default: 0.01)"
     )
     pictures = parser.add_argument_group("pictures")
-    pictures.add_argument(
-        "--output", type=pathlib.Path, default=pathlib.Path("moons"), metavar="FOLDER", help="folder (default: moons)"
-    )
+    where = "where the pictures go (default: moons)"
+    pictures.add_argument("--output", type=pathlib.Path, default=pathlib.Path("moons"), metavar="FOLDER", help=where)
     pictures.add_argument("--animate", action="store_true", help="also write a GIF of the boundary as it is learnt")
     return _checked(parser, parser.parse_args(arguments))
 
@@ -58,6 +61,10 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ar
         parser.error("--seed must be a whole number from 0 to 2**32 - 1")
     if not 0 < options.learning_rate < math.inf:
         parser.error("--learning-rate must be a positive number")
+    try:
+        asked_threads(None)
+    except ValueError as error:
+        parser.error(str(error))
     if can_draw():
         try:
             options.output.mkdir(parents=True, exist_ok=True)
@@ -82,13 +89,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _without_a_traceback() -> int:
-    """Run the experiment; whoever reads its output, as `head` does, may stop reading."""
+    """Run the experiment; whoever reads its output, as `head` does, may stop reading, and Ctrl-C ends it.
+
+    A terminal that can't show a letter gets a question mark for it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 141  # as a program that such a reader ends
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return code
 
 

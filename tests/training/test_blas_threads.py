@@ -75,8 +75,8 @@ def test_the_argument_counts_before_the_environment_and_that_before_the_rule(mon
     [
         (0, ValueError, "blas_threads must be a whole number, 1 or more, got 0"),
         (1.5, TypeError, r"blas_threads must be a whole number, 1 or more, got 1\.5"),
-        ("many", ValueError, f"{VARIABLE} must be a whole number, 1 or more, got 'many'"),
-        ("0", ValueError, f"{VARIABLE} must be a whole number, 1 or more, got 0"),
+        ("many", ValueError, f"{VARIABLE} must be a whole number, 1 or more, got 'many'; set another, or unset it"),
+        ("0", ValueError, f"{VARIABLE} must be a whole number, 1 or more, got '0'; set another, or unset it"),
     ],
 )
 def test_what_is_no_number_of_threads_is_refused_before_training(
@@ -96,15 +96,52 @@ def test_threads_are_given_back_after_an_exception(error: type[BaseException]) -
     assert now() == 3
 
 
-def test_nested_and_overlapping_bodies_take_the_smallest_number_and_the_last_gives_back() -> None:
-    first, second = limited_blas(2, None), limited_blas(None, 1)
-    first.__enter__()
-    second.__enter__()
-    assert now() == 1
-    first.__exit__(None, None, None)
-    assert now() == 1
-    second.__exit__(None, None, None)
+def test_of_nested_bodies_the_innermost_counts() -> None:
+    found: list[int] = []
+    with limited_blas(None, 1):
+        for inner in (2, None):
+            with limited_blas(inner, None):
+                found.append(now())
+        found += trained(blas_threads=2)[:1]
+        found.append(now())
+    assert [*found, now()] == [2, 3, 2, 1, 3]
+
+
+def test_of_threads_at_once_the_smallest_number_counts_and_the_last_gives_back() -> None:
+    entered, left = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with limited_blas(None, 1):
+            entered.set()
+            left.wait()
+
+    thread = threading.Thread(target=other)
+    with limited_blas(2, None):
+        thread.start()
+        entered.wait()
+        assert now() == 1
+        left.set()
+        thread.join()
+        assert now() == 2
     assert now() == 3
+
+
+@pytest.mark.parametrize("number", [np.int64(2), 10**20])
+def test_any_whole_number_will_do(number: Any) -> None:
+    with limited_blas(number, None):
+        assert now() >= 2
+    assert now() == 3
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    assert trained() == [1, 1, 1]
+
+
+def test_validation_data_count_as_a_batch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blas_threads, "SMALL", 200)
+    assert trained() == [1, 1, 1]
+    assert trained(validation=tg.data.make_moons(50)) == [3, 3, 3]
 
 
 def test_many_threads_at_once_give_back_what_was_before() -> None:

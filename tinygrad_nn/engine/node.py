@@ -9,18 +9,19 @@ from typing import Any
 
 from ..errors import FreedGraphError, freed
 
-count = itertools.count().__next__
+count = itertools.count().__next__  # the number of the next node
 Lift = Callable[[Any, "Node | None"], Any]  # makes a Tensor of an array and the node that recorded it
 
 
 class Node:
     """One recorded step: an operation, the nodes it read, and the arrays its rules will read.
 
-    A leaf, made by `requires_grad=True`, is a Node without an operation. `parents` has an entry per
-    input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
-    An operation with several outputs has one node, whose `shape` lists theirs, and an `ITEM` node
-    for each output.
-    `handle` refers weakly to the Tensor whose `.grad` is to be filled, or is None.
+    A leaf, made by `requires_grad=True`, is a Node without an operation and without parents, (). `parents` has an
+    entry per input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
+    An operation with several outputs has one node, whose `shape` is a tuple of their shapes, and for each output that
+    is used a node that takes it out of them (`outputs.ITEM`).
+    `handle` refers weakly to the Tensor whose `.grad` is to be filled, or is None. `hooks`, by key, are called with
+    the node's whole cotangent.
     """
 
     __slots__ = ("dtype", "handle", "hooks", "number", "operation", "parents", "saved", "shape")
@@ -28,14 +29,11 @@ class Node:
     operation: Any
     parents: tuple[Node | None, ...] | None
     saved: Any
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     dtype: Any
     number: int
     handle: Callable[[], Any] | None
     hooks: dict[int, Callable[[Any], Any]] | None
-
-
-new = object.__new__
 
 
 def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any) -> Node:
@@ -52,7 +50,9 @@ def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any)
 
 
 def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
-    """Return every node that the roots were computed from, newest first; of those before `since` the newest only.
+    """Return every node that the roots were computed from, newest first.
+
+    Nodes numbered before `since` are not followed further; those of them that were read directly are in the list.
 
     A node is made after all the nodes that it reads, so counting nodes as they are made is already
     a topological order: newest first, each comes after everything that was computed from it.

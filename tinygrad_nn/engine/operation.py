@@ -12,7 +12,7 @@ from .binding import Bound, Normalise
 from .node import Lift, Node
 from .outputs import item
 from .rules import Rule, RuleForEach
-from .zero_safe import pointwise as zero_where_either_is
+from .zero_safe import pointwise as zero_where_g_or_slope_is
 
 OPERATIONS: dict[str, Operation] = {}
 
@@ -20,10 +20,14 @@ OPERATIONS: dict[str, Operation] = {}
 class Operation(Bound):
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
-    Its nodes keep the union over the inputs that require grad of what their rules read, and nothing else. With
-    `several` outputs there is one node for all. A `pointwise` operation computes each entry from corresponding ones;
-    a `linear` one is linear in all its inputs together, or in each while the others stay. Where it `masks`, a nan of
-    an input can be left out of the output.
+    Its nodes keep the union over the inputs that require grad of what their rules read; a linear operation's keep its
+    parameters too. With `several` outputs there is one node for all. A `pointwise` operation computes each entry from
+    corresponding ones, so its rules push tangents as well; one that is `linear` in all its inputs together pushes
+    them by `applied`; others have tangent rules, or are transposed. Where it `masks`, a nan of an input can be left
+    out of the output. `kernel` is the forward as rules call it, of arrays or of Tensors.
+
+    `samples`, `domain` and `kinks` serve the tests: inputs to try, the range to draw from, and the derivative that is
+    chosen at points where there is none.
     """
 
     samples: tuple[Any, ...] = ()
@@ -75,7 +79,7 @@ class Operation(Bound):
         if self.variadic:
             self.rules = RuleForEach(cast(Any, rules[0]), self.slots)
             return
-        self.rules = self._made(rules, zero_where_either_is if self.pointwise else zero_safe)
+        self.rules = self._made(rules, zero_where_g_or_slope_is if self.pointwise else zero_safe)
         self.constant_inputs = tuple(index for index, rule in enumerate(rules) if rule is None)
 
     def set_tangent_rules(self, rules: tuple[Callable[..., Any] | None, ...]) -> None:
@@ -93,7 +97,7 @@ class Operation(Bound):
         return tuple([None if r is None else Rule(r, argument, self.slots, zero_safe) for argument, r in pairs])
 
     def keeps(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
-        """Return, for each slot, whether the rules of the wanted inputs read it, and whether any slot after `y` is."""
+        """Return, for each slot, whether a rule of the wanted inputs reads it; and whether one reads any after `y`."""
         key = any(wanted) if self.variadic else wanted
         if key not in self._kept:
             if self.variadic:

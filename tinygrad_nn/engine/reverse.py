@@ -40,14 +40,16 @@ def pullback(
     order = history(seeds, since)
     useful = None if wanted is None else _computed_from(wanted, order)
     cotangents, results = cotangents_from(seeds, lift, create_graph), {}
-    suspicion = Suspicion(seeds.values())
+    suspicion = Suspicion(seeds.values())  # may a nan be a zero cotangent times a singular derivative?
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
-            # All that was computed from this node is newer, so its cotangent is complete by now.
+            # All that was computed from this node is newer, so its cotangent is complete by now: it leaves, through
+            # the node's hooks, and what its rules make of it arrives at the parents, summed to their shapes.
             g = cotangents.leave(node)
             if g is None:
                 continue
-            if node.handle is not None if wanted is None else node in wanted:
+            asked_for = node.handle is not None if wanted is None else node in wanted
+            if asked_for:  # a copy where others hold this memory: rules hand `g` on, and sums are made in place
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation
             if operation is None or (useful is not None and useful.isdisjoint(node.parents or ())):

@@ -2,6 +2,8 @@
 
 `slots` names all that a node can keep, in order: the inputs, the output `y`, the inputs' shapes, `wanted` (which
 inputs require grad), and the operation's own parameters. What a node has kept, `saved`, has an entry per slot.
+A rule's first parameter is the cotangent, `g`, followed by `index_of_input` where it is the rule of each input; one
+that pushes tangents has `t` in place of `g`. The others may come in any order.
 """
 
 from __future__ import annotations

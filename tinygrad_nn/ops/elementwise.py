@@ -1,7 +1,11 @@
 """Operations on corresponding entries: one row each, the function and its derivative rules.
 
 A rule names what it reads: `g` the cotangent, `y` the output, `x` or `a, b` the inputs, `wanted`
-which inputs require grad. The engine sums over what was broadcast and keeps zeros zero.
+which inputs require grad. The engine sums over what was broadcast, once for all rules, and keeps zeros zero.
+
+Operands are named `x`, or `a, b`. A rule of None is a derivative that is zero everywhere. `kinks={point: derivative}`
+says which one counts where there is none, `domain` where tests draw operands, `operator` which of Python's it is, and
+`method=False` that a Tensor has no method of that name.
 """
 
 # ruff: noqa: E501

@@ -7,8 +7,8 @@ one, on two cores (`examples/benchmarks/blas_threads.py`, with `--busy 4` for th
     on a quiet machine       0.52    0.51    0.57    0.56    0.52    0.53    0.50    0.48    0.49
     beside four busy loops  66.53    0.61    0.97   22.26    5.68   12.66    2.56    0.51    0.69
 
-So a training step, in which products are a part, loses at most a fifth on a quiet machine by one thread where its
-products are small; beside others it takes many times longer with two. Large products gain half in either case.
+Products are a part of a training step only: one thread loses 18 % of the article's on a quiet machine. Beside others
+two threads take many times longer, and there is no telling when; from some 10**8 multiplications on they gain.
 
 The number of threads decides in what order a product adds up, and so its last bits. It follows from sizes alone,
 never from a measurement of time: the same seed gives the same numbers in every run.
@@ -26,10 +26,10 @@ from typing import Any
 from .. import errors
 from ..tensor.handle import Tensor
 from .data_checks import check_count
-from .refusals import whole_number
 
 VARIABLE = "TINYGRAD_NN_BLAS_THREADS"
 SMALL = 2**24
+_MOST = 1024  # BLAS takes a C int, and has no more
 
 
 def threads_for(rows: int, parameters: Iterable[Tensor]) -> int | None:
@@ -45,73 +45,80 @@ def threads_for(rows: int, parameters: Iterable[Tensor]) -> int | None:
 def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
     """Let BLAS compute with so many threads in the body: `asked` if it is a number, else what the environment says.
 
-    If neither says anything, with `otherwise`, where None leaves BLAS alone. Where several bodies run at once, in
-    threads or nested, the smallest number counts for all; the last one to leave gives back what was before.
+    If neither says anything, with `otherwise`; None stands for as many as there were before anybody asked. Of nested
+    bodies the innermost counts, for their thread. BLAS has one number for the whole process: where several threads
+    are in such bodies at once, the smallest of theirs counts for all. The last to leave gives back what was before.
 
     Raises TypeError or ValueError for what is no number of threads, and ImportError where threads were asked for
     and threadpoolctl is not installed.
     """
-    number = _asked(asked)
-    if number is None:
-        number = otherwise if _controller() is not None else None
-    elif _controller() is None:
-        raise ImportError(errors.missing("a number of BLAS threads takes threadpoolctl", "threadpoolctl"))
-    if number is None:
+    number = asked_threads(asked)
+    if _controller() is None:
+        if number is not None:
+            raise ImportError(errors.missing("a number of BLAS threads takes threadpoolctl", "threadpoolctl"))
         yield
         return
-    request = threading.get_ident(), object()
+    request = object()
     try:
-        _LIMITS.add(request, number)
+        _LIMITS.add(request, otherwise if number is None else number)
         yield
     finally:
         _LIMITS.drop(request)
 
 
-def _asked(number: int | None) -> int | None:
-    """Return the number of threads that the caller or the environment asks for, checked."""
-    name = "blas_threads"
-    if number is None and VARIABLE in os.environ:
-        name, text = VARIABLE, os.environ[VARIABLE]
-        if not text.strip().isdecimal():
-            raise ValueError(whole_number(name, text, 1))
+def asked_threads(number: int | None) -> int | None:
+    """Return the number of threads that the caller or the environment asks for, checked, and None if neither does."""
+    text = os.environ.get(VARIABLE, "").strip()
+    if number is None and text:
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"{VARIABLE} must be a whole number, 1 or more, got {text!r}; set another, or unset it")
         number = int(text)
-    if number is not None:
-        check_count(name, number, 1)
-    return number
+    if number is None:
+        return None
+    check_count("blas_threads", number, 1)
+    return min(int(number), _MOST)
 
 
 class _Limits:
-    """What is asked of BLAS in this process, by whom, and what was set before anybody asked."""
+    """What is asked of BLAS in this process, by which thread, and what was set before anybody asked."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.requests: dict[Any, int] = {}
+        self.requests: dict[int, dict[object, int | None]] = {}
         self.before: list[tuple[Any, int]] = []
 
-    def add(self, request: Any, number: int) -> None:
+    def add(self, request: object, number: int | None) -> None:
         with self.lock:
             if not self.requests:
                 self.before = [(library, library.num_threads) for library in _controller().lib_controllers]
-            self.requests[request] = number
+            self.requests.setdefault(threading.get_ident(), {})[request] = number
             self._apply()
 
-    def drop(self, request: Any) -> None:
+    def drop(self, request: object) -> None:
         with self.lock:
-            if self.requests.pop(request, None) is not None:
-                self._apply()
+            own = self.requests.get(threading.get_ident(), {})
+            own.pop(request, None)
+            if not own:
+                self.requests.pop(threading.get_ident(), None)
+            self._apply()
 
     def _apply(self) -> None:
+        innermost = [next(reversed(own.values())) for own in self.requests.values()]
         for library, before in self.before:
-            library.set_num_threads(min(self.requests.values(), default=before))
+            _set(library, min([before if n is None else n for n in innermost], default=before))
 
     def after_fork(self) -> None:
         """Forget, in a new process, what threads have asked for that it does not have."""
         self.lock = threading.Lock()
         own = threading.get_ident()
-        left = {request: number for request, number in self.requests.items() if request[0] == own}
-        if left != self.requests:
-            self.requests = left
+        if self.requests.keys() - {own}:
+            self.requests = {own: self.requests[own]} if own in self.requests else {}
             self._apply()
+
+
+def _set(library: Any, number: int) -> None:
+    """Set a library's threads: threadpoolctl lets one thread do so while it lives, here all take turns by a lock."""
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
 
 
 @functools.cache

@@ -26,26 +26,11 @@ class History:
     def __len__(self) -> int:
         return len(self.cost)
 
-    def add(self, figures: tuple[float, float], validated: tuple[float, float] | None) -> None:
-        """Add an epoch's cost and accuracy, and those of the validation data where there is any."""
-        for entries, figure in zip((self.cost, self.accuracy), figures, strict=True):
-            entries.append(figure)
-        if validated is not None:
-            for entries, figure in zip((self.validation_cost, self.validation_accuracy), validated, strict=True):
-                entries.append(figure)
-
     def end_together(self) -> None:
         """Drop what an interrupted epoch has left in some of the lists only."""
         kept = min(len(self.cost), len(self.accuracy))
         for entries in (self.cost, self.accuracy, self.validation_cost, self.validation_accuracy):
             del entries[kept:]
-
-    def figures(self) -> dict[str, str]:
-        """Return the newest cost and accuracy as text, none before the first epoch and no accuracy of a regression."""
-        if not self.cost:
-            return {}
-        right = {} if math.isnan(self.accuracy[-1]) else {"accuracy": f"{self.accuracy[-1]:.4f}"}
-        return {"cost": f"{self.cost[-1]:.5f}"} | right
 
     def plot(self, ax: Any = None) -> Any:
         """Draw cost and accuracy by epoch, those of the validation data beside them; return the cost's Axes.
@@ -58,3 +43,20 @@ class History:
         if not self.cost:
             return "History of 0 epochs"
         return f"History of {len(self)} epochs: cost {self.cost[-1]:.6g}, accuracy {self.accuracy[-1]:.4g}"
+
+
+def add_epoch(history: History, figures: tuple[float, float], validated: tuple[float, float] | None) -> None:
+    """Add an epoch's cost and accuracy, and those of the validation data where there is any."""
+    for entries, figure in zip((history.cost, history.accuracy), figures, strict=True):
+        entries.append(figure)
+    if validated is not None:
+        for entries, figure in zip((history.validation_cost, history.validation_accuracy), validated, strict=True):
+            entries.append(figure)
+
+
+def newest_figures(history: History) -> dict[str, str]:
+    """Return the newest cost and accuracy as text, none before the first epoch and no accuracy of a regression."""
+    if not history.cost:
+        return {}
+    right = {} if math.isnan(history.accuracy[-1]) else {"accuracy": f"{history.accuracy[-1]:.4f}"}
+    return {"cost": f"{history.cost[-1]:.5f}"} | right

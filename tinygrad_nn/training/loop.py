@@ -23,7 +23,7 @@ from ..tensor.handle import Tensor
 from . import refusals
 from .blas_threads import limited_blas, threads_for
 from .data_checks import check_count, checked_labels, checked_samples
-from .history import History
+from .history import History, add_epoch, newest_figures
 from .progress import counted
 
 Loss = Callable[[Tensor, Any], Tensor]
@@ -109,11 +109,14 @@ def train(
     keep_memory_once()
     history, started = History(), time.perf_counter()
     generator = np.random.default_rng(shuffle_seed)
-    with limited_blas(blas_threads, threads_for(rows, run.parameters)):
+    most = rows if held_out is None else max(rows, len(held_out[0]))
+    with limited_blas(blas_threads, threads_for(most, run.parameters)):
         try:
-            for epoch in counted(range(epochs), epochs, "epoch", history.figures) if progress else range(epochs):
+            for epoch in (
+                counted(range(epochs), epochs, "epoch", lambda: newest_figures(history)) if progress else range(epochs)
+            ):
                 validated = None if held_out is None else run.evaluate(*held_out)
-                history.add(run.epoch(_batches(X, y, batch_size, generator), epoch), validated)
+                add_epoch(history, run.epoch(_batches(X, y, batch_size, generator), epoch), validated)
                 if on_epoch is not None:
                     on_epoch(epoch, history)
         except KeyboardInterrupt:
@@ -217,7 +220,7 @@ class _Run(_Cost):
             )
         self.finite: list[np.ndarray] = [p.data for p in self.parameters]
         ours = all(map(_is_ours, (type(network), type(self.optimizer), *([] if loss is None else [loss]))))
-        never_or_always = math.inf if compiled is False or (compiled is None and not ours) else 0
+        never_or_always = math.inf if not (ours if compiled is None else compiled) else 0
         self.steps_worth_compiling = WORTH_COMPILING if compiled is None and ours else never_or_always
         self.by_program: set[int] = set()
 
@@ -231,7 +234,7 @@ class _Run(_Cost):
     def plan(self, rows: int, batch_size: int, epochs: int) -> None:
         """Decide which batches are computed by a program: those of a size with enough steps to come."""
         full, rest = divmod(rows, batch_size)
-        steps = {batch_size: full * epochs, rest: epochs}
+        steps = {batch_size: full * epochs} | ({rest: epochs} if rest else {})
         self.by_program = {size for size, count in steps.items() if count >= self.steps_worth_compiling}
 
     def epoch(self, batches: Iterator[tuple[np.ndarray, np.ndarray]], epoch: int) -> tuple[float, float]:

@@ -69,25 +69,32 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
         axes = np.ravel(_axes(len(panels), sharex=True) if ax is None else ax)
         for own, (name, training, validation) in zip(axes, panels, strict=False):
             _curves(own, name, training, validation, held_out)
-        axes[-1].set(xlabel="epoch")
+        axes[min(len(panels), len(axes)) - 1].set(xlabel="epoch")
     return axes[0]
 
 
 def _curves(ax: Any, name: str, training: Sequence[float], validation: Sequence[float], held_out: str) -> None:
     last = f": {training[-1]:.3g} in training" if len(training) else ""
-    ax.plot(training, label="training")
+    marker = "o" if len(training) < 3 else None  # a line of one point is none
+    ax.plot(training, marker=marker, label="training")
     if len(validation):
-        ax.plot(validation, linestyle="--", label=held_out)
+        ax.plot(validation, linestyle="--", marker=marker, label=held_out)
         last += f", {validation[-1]:.3g} in {held_out}"
         ax.legend()
     if name == "cost" and _looks_flat(training):
-        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+        _logarithmic(ax, max(training) / min(training))
+    ax.set(ylabel=name, title=f"{name.capitalize()}{last}")
 
-        ax.set(yscale="log")
+
+def _logarithmic(ax: Any, ratio: float) -> None:
+    """Give the y axis a logarithmic scale, with labels at 1, 2 and 5 where it spans few powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    ax.set(yscale="log")
+    if ratio < 1000:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set(ylabel=name, title=f"{name.capitalize()}{last}")
 
 
 def _looks_flat(curve: Sequence[float]) -> bool:
@@ -117,7 +124,7 @@ def plot_boundary(
     with _style():
         ax = _axes() if ax is None else ax
         _boundary(probability_grid(predict), X, y, wrong, ax)
-        ax.set(title=title or f"{1 - wrong.mean():.0%} of {len(X):,} test points right")
+        ax.set(title=title or f"{len(X) - wrong.sum():,} of {len(X):,} test points right")
     return ax
 
 

@@ -14,6 +14,8 @@ Figures = Callable[[], dict[str, str]]
 
 def counted(items: Iterable[T], total: int, unit: str, figures: Figures = dict) -> Iterator[T]:
     """Yield the items while showing how many of `total` are done, the time that is left, and `figures()`."""
+    if not total:
+        return
     try:
         from tqdm import tqdm
     except ImportError:

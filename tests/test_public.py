@@ -1,0 +1,34 @@
+"""What users can call is a list, and changes only when somebody means it to."""
+
+from pathlib import Path
+from typing import Any
+
+import public
+import pytest
+
+import tinygrad_nn as tg
+
+LIST = Path(__file__).with_name("public_names.txt")
+
+
+def test_public_names_and_signatures_are_those_of_the_list() -> None:
+    """A change that is meant goes into the list, and into the changelog."""
+    assert public.listing() == LIST.read_text(encoding="utf-8").splitlines()
+
+
+def test_another_signature_or_name_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(network: Any, X: Any) -> None:
+        """Take less."""
+
+    monkeypatch.setattr(tg, "train", train)
+    changed = set(public.listing()) ^ set(LIST.read_text(encoding="utf-8").splitlines())
+    assert {line.partition("(")[0] for line in changed} == {"tg.train"}
+    assert "tg.train(network, X)" in changed
+
+
+def test_public_modules_are_found_by_their_public_names() -> None:
+    from tinygrad_nn.autograd import grad
+    from tinygrad_nn.data import make_moons
+    from tinygrad_nn.linalg import solve
+
+    assert (grad, make_moons, solve) == (tg.autograd.grad, tg.data.make_moons, tg.linalg.solve)
