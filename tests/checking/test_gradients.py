@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -117,6 +118,12 @@ def test_plots_return_their_axes() -> None:
     pyplot.close("all")
     with pytest.raises(ValueError, match="no derivative to draw"):
         GradientReport((), "nothing").plot()
+
+
+def test_a_plot_without_matplotlib_names_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.style", None)
+    with pytest.raises(ImportError, match=r"pictures need matplotlib; install it with: .* -m pip install matplotlib"):
+        tg.gradcheck(lambda x: (x * x).sum(), np.array([1.0, 2.0])).plot()
 
 
 def test_the_curve_of_a_wrong_derivative_is_a_v_below_its_error() -> None:
