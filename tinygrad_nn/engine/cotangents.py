@@ -32,8 +32,9 @@ class Cotangents(dict[Node, Any]):
     def leave(self, node: Node) -> Any:
         """Return the whole cotangent of a node, None if nothing reached it; its hooks may replace it."""
         g = self.pop(node, None)
-        if type(g) is Parts:
-            g = g.whole(node, self.lift if self.create_graph else None)
+        if node.hooks is None and type(g) is not Parts:
+            return g
+        g = g.whole(node, self.lift if self.create_graph else None) if type(g) is Parts else g
         return g if node.hooks is None or g is None else self.hooked(node, g)
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:

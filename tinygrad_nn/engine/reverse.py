@@ -33,19 +33,19 @@ def pullback(
     """Return the cotangent of each wanted node, given those of the outputs, `seeds`.
 
     `wanted=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
-    The graph's arrays are freed on the way unless `retain_graph`. Nodes numbered before `since` are not
-    differentiated.
+    The graph's arrays are freed on the way unless `retain_graph`. Nodes before `since` are not differentiated.
     """
     keep_memory_once()
     order = history(seeds, since)
     useful = None if wanted is None else _computed_from(wanted, order)
     cotangents, results = cotangents_from(seeds, lift, create_graph), {}
+    leave, arrive = cotangents.leave, cotangents.arrive  # looked up once, called for every node and edge
     suspicion = Suspicion(seeds.values())  # may a nan be a zero cotangent times a singular derivative?
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
             # All that was computed from this node is newer, so its cotangent is complete by now: it leaves, through
             # the node's hooks, and what its rules make of it arrives at the parents, summed to their shapes.
-            g = cotangents.leave(node)
+            g = leave(node)
             if g is None:
                 continue
             asked_for = node.handle is not None if wanted is None else node in wanted
@@ -64,9 +64,8 @@ def pullback(
                 c = rule.pull(g, saved)
                 if suspicion and rule.zero_safe is not None:
                     c = suspicion.mended(rule, g, saved, c)
-                cotangents.arrive(parent, c, node, rule)
-            # What a node kept is freed as soon as it has been used: memory falls while the pass goes on. And `c` is
-            # let go of: while it is held here, the node that it arrived at does not own it, and copies.
+                arrive(parent, c, node, rule)
+            # Freed as soon as it has been used; and while `c` is held here, the node that it arrived at copies it.
             saved = c = None
             if operation.masks:
                 suspicion.mask()
