@@ -33,8 +33,6 @@ from .tensor.creation import (
 )
 from .tensor.handle import Tensor
 from .training import datasets as data
-from .training.history import History
-from .training.loop import accuracy, evaluate, train
 from .transforms import autograd
 from .transforms.checkpointing import checkpoint
 from .transforms.functions import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
@@ -44,6 +42,8 @@ if TYPE_CHECKING:
     from .checking.by_hand.backprop import diff_backprop
     from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
     from .compiler.compiled import compile
+    from .training.history import History
+    from .training.loop import accuracy, evaluate, train
 
 __version__ = "0.1.0"
 
@@ -96,15 +96,15 @@ __all__ = [
     *sorted(_functions.keys() - {"empty_like", "full_like", "ones_like", "zeros_like"}),
 ]
 
-_WHEN_USED = {
-    "assert_gradients": ".checking.gradients",
-    "compile": ".compiler.compiled",
-    "diff_backprop": ".checking.by_hand.backprop",
-    "error_curve": ".checking.gradients",
-    "gradcheck": ".checking.gradients",
-    "numerical_gradient": ".checking.gradients",
-    "testing": ".testing",
+_HOMES = {
+    ".checking.by_hand.backprop": ["diff_backprop"],
+    ".checking.gradients": ["assert_gradients", "error_curve", "gradcheck", "numerical_gradient"],
+    ".compiler.compiled": ["compile"],
+    ".testing": ["testing"],
+    ".training.history": ["History"],
+    ".training.loop": ["accuracy", "evaluate", "train"],
 }
+_WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}
 
 # Modules are found where NumPy and PyTorch have them, as os.path is: `from tinygrad_nn.linalg import solve`.
 sys.modules.update({f"{__name__}.{name}": globals()[name] for name in ("autograd", "data", "linalg")})
@@ -112,7 +112,7 @@ __path__.append(str(Path(__file__).with_name("reference")))  # for `python -m ti
 
 
 def __getattr__(name: str) -> Any:
-    """Import what checks, tests and compiles when it is first used: who does not use it does not wait for it.
+    """Import what trains, checks, tests and compiles when it is first used: who does not use it does not wait for it.
 
     Raises AttributeError, which says why where NumPy has a function of that name that is not recorded.
     """
