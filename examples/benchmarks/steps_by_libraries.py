@@ -7,7 +7,6 @@ library when it is made, so that a process holds only the one it runs.
 # ruff: noqa: D102  (the text above says what a contestant's methods do)
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,9 @@ from works import LEARNING_RATE, Training
 
 
 class Ours:
-    """tinygrad_nn, eager or with the whole step compiled, its data as arguments.
+    """tinygrad_nn, eager or with the whole step compiled, its data as arguments."""
 
-    With `split`, the batch is computed in tiles by as many workers as BLAS would have threads.
-    """
-
-    def __init__(self, work: Training, compiled: bool = False, split: bool = False) -> None:
+    def __init__(self, work: Training, compiled: bool = False) -> None:
         import tinygrad_nn as tg
 
         relus = len(work.widths) - 2
@@ -45,8 +41,7 @@ class Ours:
             optimizer.step()
             return loss
 
-        workers = int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count() or 1) if split else None
-        self.step, self.network = tg.compile(step, workers=workers) if compiled else step, network
+        self.step, self.network = tg.compile(step) if compiled else step, network
 
     def __call__(self) -> None:
         self.loss = self.step(self.X, self.y)

@@ -314,33 +314,6 @@ def test_an_argument_that_is_gone_through_once() -> None:
         tg.compile(sum)(iter([X, X]))
 
 
-COUPLED: dict[str, Callable[[Any], Any]] = {
-    "a sum from a number": lambda x: np.sum(x, axis=0, initial=0.0),
-    "a sum where": lambda x: np.sum(x, axis=0, where=np.eye(3) > 0),
-    "products of vectors": lambda x: np.vecdot(x, x).sum(),
-}
-
-
-@pytest.mark.parametrize("what", COUPLED)
-def test_what_tiles_can_not_do(what: str) -> None:
-    pytest.importorskip("threadpoolctl")
-    with pytest.raises(CompileError, match=r"test_errors.*couples the samples"):
-        tg.compile(COUPLED[what], workers=2)(np.eye(3))
-
-
-def test_tiles_of_a_batch_as_long_as_it_is_wide() -> None:
-    pytest.importorskip("threadpoolctl")
-
-    def f(x: Any, s: Any) -> Any:
-        return np.broadcast_to(s, (3, 3)).sum(axis=0), tg.softmax(tg.as_tensor(x), axis=1).sum(axis=0)
-
-    with tg.no_grad():
-        compiled = tg.compile(f, workers=2)
-        for factor in (1, 2, 3):
-            for found, right in zip(compiled(np.eye(3) * factor, X), f(np.eye(3) * factor, X), strict=True):
-                assert np.allclose(np.asarray(found), np.asarray(right))
-
-
 @pytest.mark.parametrize("kind", [OrderedDict, partial(defaultdict, list), deque])
 def test_results_in_other_containers(kind: Any) -> None:
     name = getattr(kind, "__name__", "defaultdict")
@@ -378,16 +351,6 @@ def test_tensors_made_of_arguments() -> None:
         tg.compile(lambda x: np.asarray(x) * 2)(X)
 
 
-def test_what_is_no_function_and_no_number_of_workers() -> None:
+def test_what_is_no_function() -> None:
     with pytest.raises(TypeError, match="takes a function, got 3"):
         tg.compile(3)  # type: ignore[call-overload]
-    for workers in (2.0, "2", True, 0):
-        with pytest.raises(ValueError, match=f"at least 1.*got {workers!r}"):
-            tg.compile(lambda x: x, workers=workers)  # type: ignore[arg-type]
-    pytest.importorskip("threadpoolctl")
-    split = tg.compile(lambda x: (tg.as_tensor(x) * 2).sum(), workers=2)
-    with pytest.raises(CompileError, match="a batch that is not empty"):
-        split(np.ones((0, 2)))
-    split(np.ones((9, 2)))
-    with pytest.raises(CompileError, match="without workers= for its source"):
-        _ = split.source

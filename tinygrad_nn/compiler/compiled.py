@@ -26,7 +26,6 @@ from .run.module import save
 from .run.profile import Profile, profiled
 from .run.replay import Replay
 from .run.report import Clock, Made, Report, described, eager_peak, reported
-from .run.workers import Team
 from .trace.traced_call import traced
 from .write.explain import Listing, explained
 from .write.naming import named
@@ -37,10 +36,10 @@ _beside: ContextVar[bool] = ContextVar("beside", default=False)  # whether a fun
 
 
 @overload
-def compile(function: Callable[..., Any], *, exact: bool = ..., workers: int | None = ...) -> Compiled: ...
+def compile(function: Callable[..., Any], *, exact: bool = ...) -> Compiled: ...
 @overload
-def compile(*, exact: bool = ..., workers: int | None = ...) -> Callable[[Callable[..., Any]], Compiled]: ...
-def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, workers: int | None = None) -> Any:
+def compile(*, exact: bool = ...) -> Callable[[Callable[..., Any]], Compiled]: ...
+def compile(function: Callable[..., Any] | None = None, *, exact: bool = False) -> Any:
     """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones.
 
     The function may compute with its arguments, arrays and Tensors in any nesting of lists, tuples and
@@ -61,8 +60,7 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     or a decision of the library's went another way), the function itself is run.
 
     The results have the same bits as the function's own, but for sums in another order; `exact=True`
-    forbids these too. `workers=n` splits the batch, the first axis of the longest arguments, into tiles for n
-    threads (needs threadpoolctl), where samples meet in sums and means only.
+    forbids these too.
 
     Raises CompileError, with the line and what to write, where Python reads a value (`if loss < 1`,
     `t.item()`), where a tensor has a hook, and for what gradients would have to go back through.
@@ -81,18 +79,14 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
         return dx
     <BLANKLINE>
     """
-    if workers is not None and exact:
-        raise ValueError("workers= adds up in another order than one pass over the batch; leave out exact=True")
-    if workers is not None and (type(workers) is not int or workers < 1):
-        raise ValueError(f"workers must be a whole number, at least 1, or None for no threads; got {workers!r}")
     if function is not None and not callable(function):
         raise TypeError(
             f"tg.compile takes a function, got {function!r:.60}; as a decorator it is @tg.compile or "
             "@tg.compile(exact=True)"
         )
     if function is None:
-        return functools.partial(compile, exact=exact, workers=workers)
-    return Compiled(function, exact, workers)
+        return functools.partial(compile, exact=exact)
+    return Compiled(function, exact)
 
 
 class Compiled:
@@ -101,9 +95,9 @@ class Compiled:
     `programs` holds the programs by kind of arguments: shapes, dtypes, and whatever is no number.
     """
 
-    def __init__(self, function: Callable[..., Any], exact: bool = False, workers: int | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], exact: bool = False) -> None:
         functools.update_wrapper(self, function)
-        self.function, self.exact, self.workers = function, exact, workers
+        self.function, self.exact = function, exact
         self.name: str = getattr(function, "__name__", "function")
         self.programs: dict[Any, list[Replay]] = {}
         self.lock, self.warned = RLock(), False
@@ -135,7 +129,7 @@ class Compiled:
         """Copy and pickle it by its name, as functions are, else as its function: a copy makes its own programs."""
         if getattr(sys.modules.get(self.function.__module__), self.name, None) is self:
             return self.name
-        return Compiled, (self.function, self.exact, self.workers)
+        return Compiled, (self.function, self.exact)
 
     def __repr__(self) -> str:
         count = sum(map(len, self.programs.values()))
@@ -154,8 +148,7 @@ class Compiled:
             return self._itself(args, kwargs)
         keep_memory_once()
         eager, tracing = eager_peak(trace), clock.lap()
-        tiled = None if self.workers is None else functools.partial(Team, workers=self.workers)
-        program = lowered(trace.tracer, trace.targets, self.exact, tiled)
+        program = lowered(trace.tracer, trace.targets, self.exact)
         named(program, trace.tracer, trace.result, self.function)
         replay = Replay(trace, program, self.name)
         compiling = clock.lap()
@@ -183,14 +176,8 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The newest program, as a Python file that needs NumPy only. Raises CompileError for one with workers."""
-        newest = self._newest()
-        if newest.lowered.team is not None:
-            raise CompileError(
-                "a program for several workers is one for a tile and one for what follows, and threads; compile the "
-                "function without workers= for its source, or see the tile's by .profile(...)"
-            )
-        return newest.source
+        """The newest program, as a Python file that needs NumPy only."""
+        return self._newest().source
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the newest program as a Python module that runs without this package, by a function `run`.

@@ -73,15 +73,6 @@ def unhashable(kind: str) -> str:
     )
 
 
-def coupled(name: str, line: str) -> str:
-    at = f" at {line}" if line else ""
-    return (
-        f"{name}{at} couples the samples, or can't be told apart from what does: with workers= every array argument of "
-        "as many rows as the batch is split along them, and only sums and means may run over them. Compile without "
-        "workers="
-    )
-
-
 def other_result(what: str, line: str, source: str) -> str:
     if not line:
         return (

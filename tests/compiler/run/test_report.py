@@ -232,20 +232,3 @@ def test_what_was_computed_when_traced_is_let_go() -> None:
     assert peak < 8 * x.nbytes  # of 20 results
     assert float(compiled(x)) == float(first)
     assert "np.sin" in str(compiled.explain())
-
-
-def test_with_workers_the_work_of_all_tiles_is_counted_and_one_is_profiled(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("threadpoolctl")
-    x, w = np.linspace(-1, 1, 40_000).reshape(10_000, 4), W
-    one, two = tg.compile(positive_part), tg.compile(positive_part, workers=2)
-    one(x, w)
-    two(x, w)
-    alone, split = one.report(), two.report()
-    tiles = 3
-    assert split.calls["np.maximum"] == tiles
-    assert split.flops == alone.flops
-    assert split.read == alone.read + (tiles - 1) * w.nbytes
-    two.profile(x, w)
-    printed = capsys.readouterr().out
-    assert printed.startswith("positive_part, one of 3 tiles: ")
-    assert "np.maximum" in printed

@@ -493,28 +493,6 @@ def test_arguments_are_not_kept_alive() -> None:
     assert held() is None
 
 
-# ---- tiles ----
-
-
-def test_sums_over_tiles_are_the_callers_own() -> None:
-    pytest.importorskip("threadpoolctl")
-    batch, w = np.arange(12.0).reshape(4, 3), parameter()
-
-    @tg.compile(workers=2)
-    def step(x: Any) -> Any:
-        w.grad = None
-        loss = (x * w).sum()
-        loss.backward()
-        return loss, x.sum(axis=0)
-
-    step(batch)
-    _, total = step(batch)
-    gradient = w.grad
-    for factor in (2, 3):
-        step(batch * factor)
-    assert same([total, gradient.data], [batch.sum(axis=0)] * 2)
-
-
 # ---- what changes between calls ----
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import CompileError
 from ..numpy_calls import COPY
 from ..program import Line, Program, Value
 from ..trace.tracer import Source, Target, Tracer
 from .buffers import Plan, planned, takes_out
 from .rewrites import simplified
 from .spelling import spelled
-from .tiles import Axes, after_tiles, batch_axes
 
 
 @dataclass
@@ -23,9 +19,6 @@ class Lowered:
     """A program, where its values lie, and which outputs are written into arrays that are given.
 
     `plain` is the same program as one would write it.
-
-    With a `team`, the program is what follows when its tiles are computed: its last inputs are their totals, and
-    `batch` are the outputs that the tiles write.
     """
 
     plain: Program
@@ -34,17 +27,10 @@ class Lowered:
     outs: dict[Value, str]
     targets: list[Target]
     sources: list[Source]
-    team: Any = None
-    batch: list[Value] = field(default_factory=list)
 
 
-def lowered(
-    tracer: Tracer, targets: list[Target], exact: bool, tiled: Callable[[Program, Axes], Any] | None = None
-) -> Lowered:
-    """Return the traced program with these targets, simplified and with its memory planned.
-
-    `tiled(program, axes)`, where it is given, returns the team that computes the program in tiles.
-    """
+def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
+    """Return the traced program with these targets, simplified and with its memory planned."""
     inputs = [source.value for source in tracer.sources]
     outputs = [t.value for t in targets]
     program = Program(inputs, tracer.lines, outputs, [value for _, value in tracer.constants.values()])
@@ -53,33 +39,12 @@ def lowered(
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     _copy_what_is_not_its_own(program, targets)
-    team, batch = None, list[Value]()
-    rows = [] if tiled is None else _batch(tracer.sources)
-    if tiled is not None and rows:
-        axes = batch_axes(program, rows)
-        team, program = tiled(program, axes), after_tiles(program, axes)
-        batch = team.batch
-        _copy_what_is_not_its_own(program, [t for t in targets if t.value not in batch])
     program = _numbers_first(spelled(program))
     makers = {output: line for line in program.lines for output in line.outputs}
     outs = {
         t.value: _wish(t) for t in targets if t.value in makers and takes_out(makers[t.value]) and t.value.base is None
     }
-    return Lowered(plain, program, planned(program, set(outs)), outs, targets, tracer.sources, team, batch)
-
-
-def _batch(sources: list[Source]) -> list[Value]:
-    """Return the arguments that hold a row for each sample: all as long as the longest; none if that has one row.
-
-    Raises CompileError if no argument has rows.
-    """
-    given = [s.value for s in sources if s.kind == "argument" or isinstance(s.owner, int)]
-    rows = max([v.shape[0] for v in given if v.shape], default=0)
-    if rows == 0:
-        raise CompileError(
-            "workers= splits a batch, but no argument has rows; pass a batch that is not empty, or leave workers= out"
-        )
-    return [v for v in given if v.shape and v.shape[0] == rows > 1]
+    return Lowered(plain, program, planned(program, set(outs)), outs, targets, tracer.sources)
 
 
 def _numbers_first(program: Program) -> Program:

@@ -35,10 +35,6 @@ def save(replay: Replay, path: Any) -> None:
     file = Path(path)
     if file.suffix != ".py":
         raise ValueError(f"a program is saved as a Python module; pass a path that ends in .py, not {str(path)!r}")
-    if replay.lowered.team is not None:
-        raise CompileError(
-            "a program for several workers can't be saved; compile the function without workers=, and save that"
-        )
     module = Module(replay, file.stem)
     text = module.text()
     if module.arrays:

@@ -53,18 +53,11 @@ class Profile:
 
 
 def profiled(replay: Replay, flat: list[Any]) -> Profile:
-    """Return the profile of a program. Raises what the program raises.
-
-    With workers, it is that of the first tile alone.
-    """
-    lowered, name = replay.lowered, replay.name
+    """Return the profile of a program. Raises what the program raises."""
+    lowered = replay.lowered
     with replay.lock:
         inputs = replay.fetch(flat)
-    if lowered.team is None:
-        emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
-    else:
-        emitter, inputs = lowered.team.first_tile(inputs)
-        name = f"{name}, one of {len(lowered.team.spans)} tiles"
+    emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
     outs = [np.empty_like(v.concrete) for v in emitter.outs]
     marks: list[tuple[int | None, float]] = []
 
@@ -84,7 +77,7 @@ def profiled(replay: Replay, flat: list[Any]) -> Profile:
             found.setdefault(place, []).append(max(0.0, now - before - price))
         runs += 1
     medians = [median(times) for times in found.values()]
-    return Profile(name, tuple(_beside(source, medians)), runs)
+    return Profile(replay.name, tuple(_beside(source, medians)), runs)
 
 
 def _price_of_a_probe(probe: Any, marks: list[tuple[int | None, float]]) -> float:

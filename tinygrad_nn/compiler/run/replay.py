@@ -32,14 +32,13 @@ class Replay:
 
     def __init__(self, trace: Trace, lowered: Lowered, title: str) -> None:
         self.lowered, self.result, self.trace, self.name = lowered, trace.result, trace, title
-        self.outs = [*lowered.outs, *lowered.batch]
+        self.outs = list(lowered.outs)
         emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
         self.source = emitter.source(f"{title}, as a program of NumPy calls.")
         space: dict[str, Any] = dict(emitter.functions.missing)
         exec(builtins.compile(self.source, f"<{title}>", "exec"), space)
         self.raises = space["Unusual"]
-        tiles = lowered.team.unusual if lowered.team is not None else ()
-        self.unusual: tuple[type[Exception], ...] = (self.raises, FloatingPointError, *tiles)
+        self.unusual: tuple[type[Exception], ...] = (self.raises, FloatingPointError)
         constants = [v.concrete for v in emitter.large]
         self.build: Callable[[], Any] = functools.partial(space["build"], constants)
         self.steps = [self.step()]
@@ -81,11 +80,7 @@ class Replay:
 
     def step(self) -> tuple[Any, list[Any]]:
         """Return the program with memory of its own, and room for what it wrote its outputs into."""
-        step, room = self.build(), [None] * (2 * len(self.outs))
-        if self.lowered.team is None:
-            return step, room
-        run, n, m = self.lowered.team.build(), len(self.lowered.sources), len(self.lowered.outs)
-        return lambda *args: step(*args[:n], *run(args[:n], args[n + m :]), *args[n : n + m]), room
+        return self.build(), [None] * (2 * len(self.outs))
 
 
 class Glue:

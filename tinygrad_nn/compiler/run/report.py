@@ -14,7 +14,6 @@ from ..lower.buffers import last_reads
 from ..lower.lowering import Lowered
 from ..program import Line, Program, Value
 from ..trace.traced_call import Trace
-from .workers import Team
 
 _PRODUCTS = ("np.matmul", "np.dot", "np.vecdot", "np.matvec", "np.vecmat")
 _MOVES = ("where", "copy", "astype", "setitem", "zeros")
@@ -120,7 +119,7 @@ class Report:
 
 def reported(name: str, lowered: Lowered, made: Made, programs: Iterable[Made]) -> Report:
     """Return the report of a program, and how all that are kept were made."""
-    lines = [line for program, times in _parts(lowered) for line in program.lines * times]
+    lines = lowered.program.lines
     work = [line for line in lines if line.outputs and not _is_window(line)]
     counts = [(line.function.text, flops(line)) for line in work]
     return Report(
@@ -135,13 +134,6 @@ def reported(name: str, lowered: Lowered, made: Made, programs: Iterable[Made]) 
         made.eager_peak,
         tuple(programs),
     )
-
-
-def _parts(lowered: Lowered) -> list[tuple[Program, int]]:
-    """Return the programs of a replay and how often each runs: with workers, that of a tile for every tile."""
-    team = lowered.team
-    tiles = [] if team is None else Counter([high - low for low, high in team.spans]).items()
-    return [*[(team.tiles[rows].program, n) for rows, n in tiles if team is not None], (lowered.program, 1)]
 
 
 def flops(line: Line) -> int | None:
@@ -168,21 +160,11 @@ def memory(lowered: Lowered) -> dict[str, int]:
         return value.base is None and plan.place(value) is None and value not in lowered.outs
 
     return {
-        "block": plan.nbytes + _of_workers(lowered.team),
-        "outputs": sum(v.nbytes for v in [*lowered.outs, *lowered.batch]),
-        "constants": sum(v.nbytes for part, _ in _parts(lowered) for v in _used_constants(part)),
+        "block": plan.nbytes,
+        "outputs": sum(v.nbytes for v in lowered.outs),
+        "constants": sum(v.nbytes for v in _used_constants(program)),
         "allocated": most_alive(program, allocated),
     }
-
-
-def _of_workers(team: Team | None) -> int:
-    """Return the bytes of all workers' blocks and partial sums."""
-    if team is None:
-        return 0
-    of_one = 0
-    for rows, tile in team.tiles.items():
-        of_one += team.written[rows].plan.nbytes + 2 * sum(v.nbytes for v in tile.partial)
-    return team.workers * of_one
 
 
 def _used_constants(program: Program) -> set[Value]:
