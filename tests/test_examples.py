@@ -4,13 +4,10 @@ import importlib.util
 import os
 import pathlib
 import re
-import runpy
 import subprocess
 import sys
 
 import pytest
-
-from tinygrad_nn.compiler.lower.spellings import RANKED, SIZES, WIDTHS
 
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -251,22 +248,3 @@ def test_benchmarks_print_a_table(program: pathlib.Path, tmp_path: pathlib.Path)
     printed = run(program, "--quick", "--only", "a32", "d0", "plain", "article", "tinygrad_nn", folder=tmp_path)
     for row in ("plain", "article", "tinygrad_nn"):
         assert re.search(rf"^  {row} +\d+ +\d+-\d+ +\d+\.\d\d", printed.replace(",", ""), re.MULTILINE), printed
-
-
-def test_spellings_are_the_same_and_the_compilers_table_knows_no_others(tmp_path: pathlib.Path) -> None:
-    program = EXAMPLES / "benchmarks" / "spellings.py"
-    printed = run(program, "--only", "sum_rows", "--seconds", "0", folder=tmp_path)
-    assert len(re.findall(r"^ +\d+ x \d+ +[\d,.]+ +1\.00( +\d+\.\d\d)+$", printed, re.MULTILINE)) == 2 * 15
-    assert "reduce: another order" in printed
-    space = runpy.run_path(str(program), run_name="spellings")
-    tiny = space["Arrays"](2, 2, "float64")
-    for pattern in space["CHOSEN"]:
-        spellings = space["PATTERNS"][pattern]
-        names = set(spellings(tiny))
-        for dtype in ("float32", "float64"):
-            rows = RANKED[pattern][dtype]
-            assert [len(row) for row in rows] == [len(SIZES) + 1] * (len(WIDTHS) + 1)
-            for ranking in [cell.split() for row in rows for cell in row]:
-                assert set(ranking) <= names
-                assert ranking[-1] == next(iter(spellings(tiny)))
-    assert list(RANKED) == list(space["CHOSEN"])
