@@ -34,7 +34,7 @@ UNMEASURED = {
     for folder, names in {
         "": "article",
         "checking": "gradients_properties",
-        "compiler": "programs",
+        "compiler": "hostile programs",
         "engine": "allocator create_graph hooks long_graphs memory node retained_graphs reverse",
         "nn": "dense",
         "ops": "broadcasting counterparts drawn_operations operations shaping",

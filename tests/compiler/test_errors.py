@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import inspect
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
@@ -141,7 +142,7 @@ def test_an_array_argument_that_is_written_into(what: str) -> None:
         return values * 2
 
     x = X.copy()
-    with pytest.raises(CompileError, match=r"argument 'values'.*return the new array"):
+    with pytest.raises(CompileError, match=r"argument 'values'.*return the new value"):
         tg.compile(writes)(x)
     assert same(x, X)
 
@@ -197,8 +198,9 @@ def test_results_that_are_no_arrays_are_checked() -> None:
             calls.append(1)
             return x * 2, result()
 
-        with pytest.raises(CompileError, match="counts its calls"):
+        with pytest.raises(CompileError, match=r"changes a list.*return the new value"):
             tg.compile(counted)(X)
+        assert calls == []
 
 
 def test_a_count_of_calls() -> None:
@@ -208,22 +210,23 @@ def test_a_count_of_calls() -> None:
         calls.append(1)
         return x * len(calls)
 
-    with pytest.raises(CompileError, match="counts its calls"):
-        tg.compile(counted)(X)
+    for _ in range(2):
+        with pytest.raises(CompileError, match=r"changes a list.*return the new value"):
+            tg.compile(counted)(X)
+        assert calls == []
 
 
-def test_effects_of_python_happen_while_tracing_only() -> None:
-    """As documented: twice at the first call, once on stand-ins and once beside the program, and then never."""
-    seen: list[str] = []
+def test_effects_of_python_happen_while_tracing_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """As documented: once, at the first call."""
 
     def noisy(x: Any) -> Any:
-        seen.append(type(x).__name__)
+        print(type(x).__name__)
         return x * 2
 
     f = tg.compile(noisy)
     for _ in range(5):
         f(X)
-    assert seen == ["Traced", "ndarray"]
+    assert capsys.readouterr().out == "Traced\n"
 
 
 class Running(tg.nn.Module):
@@ -237,6 +240,7 @@ class Running(tg.nn.Module):
 
 def test_what_is_kept_of_a_trace() -> None:
     module, kept, log, last = Running(), [0.5], {}, None  # type: ignore[var-annotated]
+    deep: Any = [[types.SimpleNamespace(kept=[])]]
 
     def rebinds(x: Any) -> Any:
         nonlocal last
@@ -244,13 +248,14 @@ def test_what_is_kept_of_a_trace() -> None:
         return last
 
     keeping: dict[str, Callable[[Any], Any]] = {
-        "'mean'": module,
-        "'a list'": lambda x: kept.append(x * 2),
-        "'loss'": lambda x: log.update(loss=x * 2),
-        "enclosing function": rebinds,
+        r"sets the attribute 'mean'.*tensor": module,
+        "changes a list.*return the new value": lambda x: kept.append(x * 2),
+        "changes a dict.*return the new value": lambda x: log.update(loss=x * 2),
+        r"computed at .*test_errors\.py:\d+, in rebinds is kept.*Return it": rebinds,
+        r"computed at .*test_errors\.py:\d+, in <lambda> is kept.*Return it": lambda x: deep[0][0].kept.append(x * 2),
     }
     for what, function in keeping.items():
-        with pytest.raises(CompileError, match=rf"keeps a tensor that it computes in .*{what}.*Return it"):
+        with pytest.raises(CompileError, match=what):
             tg.compile(function)(tg.tensor(X))
     assert kept == [0.5]
     assert log == {}
@@ -260,8 +265,11 @@ def test_what_is_kept_of_a_trace() -> None:
 
 
 def test_arguments_that_can_not_be_told_apart() -> None:
-    with pytest.raises(CompileError, match="argument of type set"):
-        tg.compile(lambda x, names: x)(X, {"a"})
+    circle = types.SimpleNamespace()
+    circle.itself = circle
+    for x in (object(), circle, (i for i in range(3))):
+        with pytest.raises(CompileError, match="argument of type|list"):
+            tg.compile(lambda x, other: x)(X, x)
 
 
 def test_the_function_s_own_errors_come_through() -> None:

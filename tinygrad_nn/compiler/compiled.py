@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from dataclasses import fields, is_dataclass
+import weakref
+from collections import Counter
+from collections.abc import Callable
 from os import PathLike
-from threading import RLock
 from types import MethodType
 from typing import Any, overload
 
@@ -20,26 +19,29 @@ from ..engine.grad_mode import recording
 from ..errors import CompileError
 from ..tensor.handle import Tensor
 from .lower.lowering import lowered
-from .refusals import too_many_programs, unhashable
-from .run.first_run import checked
+from .program import over_leaves
+from .refusals import too_many_programs
+from .run.delivery import Delivery, Names
+from .run.first_run import holds, verified
+from .turns import Turn
 from .run.module import save
 from .run.profile import Profile, profiled
 from .run.replay import Replay
-from .run.report import Clock, Made, Report, described, eager_peak, reported
+from .run.report import Clock, Made, Report, eager_peak, reported
+from .signature import identities, in_words, raising, signature
 from .trace.traced_call import traced
 from .write.explain import Listing, explained
 from .write.naming import named
 
-KINDS, ANSWERS = 16, 8
-
-_beside: ContextVar[bool] = ContextVar("beside", default=False)  # whether a function runs beside its program
+KINDS, ANSWERS = 32, 8  # how many kinds of arguments have programs, and how many programs one kind has
+FRUITLESS = 3  # how often a kind of arguments is traced in vain before the function is left as it is
 
 
 @overload
-def compile(function: Callable[..., Any], *, exact: bool = ...) -> Compiled: ...
+def compile(function: Callable[..., Any], *, exact: bool = ..., verify: bool = ...) -> Compiled: ...
 @overload
-def compile(*, exact: bool = ...) -> Callable[[Callable[..., Any]], Compiled]: ...
-def compile(function: Callable[..., Any] | None = None, *, exact: bool = False) -> Any:
+def compile(*, exact: bool = ..., verify: bool = ...) -> Callable[[Callable[..., Any]], Compiled]: ...
+def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, verify: bool = False) -> Any:
     """Return the function as a program that NumPy alone runs: traced at its first call, replayed at later ones.
 
     The function may compute with its arguments, arrays and Tensors in any nesting of lists, tuples and
@@ -85,22 +87,26 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False) 
             "@tg.compile(exact=True)"
         )
     if function is None:
-        return functools.partial(compile, exact=exact)
-    return Compiled(function, exact)
+        return functools.partial(compile, exact=exact, verify=verify)
+    return Compiled(function, exact, verify)
 
 
 class Compiled:
     """A function that is traced at its first call for each kind of arguments, and replayed at later ones.
 
-    `programs` holds the programs by kind of arguments: shapes, dtypes, and whatever is no number.
+    `programs` holds the programs by kind of arguments, least recently used first: shapes, dtypes, and whatever is no
+    number. `own` are further functions whose code counts as the function's own.
     """
 
-    def __init__(self, function: Callable[..., Any], exact: bool = False) -> None:
+    def __init__(
+        self, function: Callable[..., Any], exact: bool = False, verify: bool = False, own: tuple[Any, ...] = ()
+    ) -> None:
         functools.update_wrapper(self, function)
-        self.function, self.exact = function, exact
+        self.function, self.exact, self.verify, self.own = function, exact, verify, own
         self.name: str = getattr(function, "__name__", "function")
         self.programs: dict[Any, list[Replay]] = {}
-        self.lock, self.warned = RLock(), False
+        self.fruitless: Counter[Any] = Counter()  # how often a trace made no program, or one that was given up
+        self.turn, self.warned = Turn(), False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
@@ -108,16 +114,21 @@ class Compiled:
         if mode is not True and mode is not False:
             return self.function(*args, **kwargs)
         flat: list[Any] = []
-        key = _key(mode, args, kwargs, flat)
-        failed = ""
-        for replay in self.programs.get(key, ()):
+        key = (mode, raising(), signature(args, kwargs, flat))
+        known, failed = self.programs.get(key, ()), ""
+        for replay in known:
             try:
+                if self.verify:
+                    return verified(replay, flat, lambda: self._itself(args, kwargs), self.exact)
                 return replay(flat)
-            except replay.unusual as error:
+            except replay.stale as error:
                 failed = str(error) or "what is outside its arguments is in another state"
-        tried = self.programs.get(key)
-        with self.lock:
-            if self.programs.get(key) is tried:
+            except CompileError:
+                raise
+            except Exception:  # an invalid operation, or one that fails: the function itself knows what to do
+                return self._itself(args, kwargs)
+        with self.turn.lock:
+            if self.programs.get(key, ()) is known:
                 return self._traced(key, flat, args, kwargs, failed)
         return self(*args, **kwargs)
 
@@ -129,7 +140,7 @@ class Compiled:
         """Copy and pickle it by its name, as functions are, else as its function: a copy makes its own programs."""
         if getattr(sys.modules.get(self.function.__module__), self.name, None) is self:
             return self.name
-        return Compiled, (self.function, self.exact)
+        return Compiled, (self.function, self.exact, self.verify, self.own)
 
     def __repr__(self) -> str:
         count = sum(map(len, self.programs.values()))
@@ -138,41 +149,62 @@ class Compiled:
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
         """Return what the function returns, having made a program of it if it can be one for such values."""
         known, clock = self.programs.get(key, []), Clock()
-        if len(known) == ANSWERS and not self.warned:
-            self.warned = True
-            warnings.warn(too_many_programs(self.name, ANSWERS, failed), RuntimeWarning, stacklevel=3)
-        if _beside.get() or len(known) == ANSWERS:
+        if len(known) == ANSWERS:
+            self._warn(ANSWERS, failed, 4)
+        if len(known) == ANSWERS or self.fruitless[key] == FRUITLESS:
             return self._itself(args, kwargs)
-        trace = traced(self.function, args, kwargs)
+        trace = traced(self.function, args, kwargs, [self.function, *self.own])
         if trace.fleeting:
-            return self._itself(args, kwargs)
+            self.fruitless[key] += 1
+            return Delivery(trace, Names()).first(flat, trace.values, trace.result)
         keep_memory_once()
         eager, tracing = eager_peak(trace), clock.lap()
         program = lowered(trace.tracer, trace.targets, self.exact)
         named(program, trace.tracer, trace.result, self.function)
         replay = Replay(trace, program, self.name)
         compiling = clock.lap()
-        with replay.lock:
-            result, holds = checked(replay, flat, clock.pausing(lambda: self._itself(args, kwargs)), self.exact)
-        if not holds:
-            return result
+        if not holds(replay, [s.value.concrete for s in trace.tracer.sources], trace.values, self.exact):
+            self.fruitless[key] += 1
+            return replay.delivery.first(flat, trace.values, trace.result)
         reason = f"the program before does not hold: {failed}" if failed else "other arguments"
         replay.made = Made(
-            reason if self.programs else "the first call", described(key[1]), tracing, compiling, clock.lap(), eager
+            reason if self.programs else "the first call", in_words(key[2]), tracing, compiling, clock.lap(), eager
         )
+        result = replay.first(flat)
         replay.forget()
-        self.programs[key] = [replay, *known]
-        if len(self.programs) > KINDS:
-            del self.programs[next(iter(self.programs))]
+        self._keep(key, [replay, *known])
         return result
 
+    def _keep(self, key: Any, replays: list[Replay]) -> None:
+        """Keep programs for a kind of arguments, as long as the objects that these name are there."""
+        self.programs[key] = replays
+        here = weakref.ref(self)
+
+        def forget() -> None:
+            compiled = here()
+            if compiled is not None:
+                compiled.programs.pop(key, None)
+
+        for identity in identities(key):
+            identity.when_gone(forget)
+        if len(self.programs) > KINDS:
+            oldest = min(self.programs, key=lambda key: max(replay.used for replay in self.programs[key]))
+            self.programs.pop(oldest, None)
+            self.fruitless[oldest] += 1
+            if self.fruitless[oldest] == FRUITLESS:
+                self._warn(KINDS, "they are for other kinds of arguments", 5)
+        if len(self.fruitless) > 10 * KINDS:
+            self.fruitless.clear()
+
+    def _warn(self, most: int, reason: str, stacklevel: int) -> None:
+        """Warn once that programs are made in vain."""
+        if not self.warned:
+            self.warned = True
+            warnings.warn(too_many_programs(self.name, most, reason), RuntimeWarning, stacklevel=stacklevel)
+
     def _itself(self, args: Any, kwargs: Any) -> Any:
-        """Return what the function computes, and what is compiled inside it, without new programs."""
-        before = _beside.set(True)
-        try:
-            return self.function(*args, **kwargs)
-        finally:
-            _beside.reset(before)
+        """Return what the function returns, recording nothing of its result, as programs do."""
+        return over_leaves(_released, self.function(*args, **kwargs))
 
     @property
     def source(self) -> str:
@@ -197,6 +229,17 @@ class Compiled:
         replay = self._newest()
         return explained(replay.lowered, replay.trace, self.name)
 
+    @property
+    def constants(self) -> list[Any]:
+        """Every array and number that was baked into the newest program: what is no argument, Tensor or setting."""
+        program = self._newest().lowered.program
+        numbers: dict[str, Any] = {}
+        for line in program.lines:
+            for x in (*line.args, *line.kwargs.values()):
+                if isinstance(x, (int, float, complex, np.generic)) and not isinstance(x, bool):
+                    numbers[repr(x)] = x
+        return [*[value.concrete.copy() for value in program.constants], *numbers.values()]
+
     def _newest(self) -> Replay:
         if not self.programs:
             raise CompileError(
@@ -217,75 +260,19 @@ class Compiled:
         """
         self._newest()
         flat: list[Any] = []
-        key = _key(recording.get(), args, kwargs, flat)
+        key = (recording.get(), raising(), signature(args, kwargs, flat))
         for replay in self.programs.get(key, ()):
             try:
                 found = profiled(replay, flat)
-            except replay.unusual:
+            except replay.stale:
                 continue
             print(found)
             return found
         raise CompileError(
-            f"{self.name} has no program for ({described(key[1])}), or none that holds for these values: call it with "
+            f"{self.name} has no program for ({in_words(key[2])}), or none that holds for these values: call it with "
             "them once first"
         )
 
 
-def _key(mode: Any, args: Any, kwargs: Any, flat: list[Any]) -> Any:
-    """Return under what the programs of such a call are found, and append its arguments to `flat`."""
-    return mode, _kind((args, kwargs) if kwargs else args, flat), bool(kwargs)
-
-
-def _kind(tree: Any, flat: list[Any]) -> Any:
-    """Return what two calls have in common that share a program, and append what may differ to `flat`."""
-    kind = type(tree)
-    if kind is tuple or kind is list:
-        return kind, *[_kind(x, flat) for x in tree]
-    if kind is np.ndarray:
-        flat.append(tree)
-        return tree.shape, tree.dtype, None if tree.flags.c_contiguous else tree.strides
-    if kind is Tensor:
-        for place, x in enumerate(flat):
-            if x is tree:
-                return Tensor, place
-        flat.append(tree)
-        node = tree._node
-        recorded = None if node is None else node.operation is None
-        return Tensor, tree.shape, tree.dtype, None if tree._array.flags.c_contiguous else tree._array.strides, recorded
-    if kind is float or kind is int:
-        flat.append(tree)
-        return kind
-    if kind is dict:
-        return dict, *[(type(name), name, _kind(x, flat)) for name, x in tree.items()]
-    if isinstance(tree, np.generic):
-        flat.append(tree)
-        return kind
-    if isinstance(tree, tuple):
-        return kind, *[_kind(x, flat) for x in tree]
-    if kind is slice:  # hashed from Python 3.12 on
-        return slice, tree.start, tree.stop, tree.step
-
-    if kind is np.memmap:
-        return _kind(np.asarray(tree), flat)
-    if isinstance(tree, Iterator):
-        raise CompileError(
-            f"a {kind.__name__} is no argument of a compiled function, which is run twice at first: pass list(...) "
-            "of it"
-        )
-    found = _static(tree)
-    try:
-        hash(found)
-    except TypeError:
-        raise CompileError(unhashable(kind.__name__)) from None
-    return found
-
-
-def _static(x: Any) -> Any:
-    """Return what a hashable object has in common with others that share a program: 1 and 1.0 are not the same."""
-    if isinstance(x, tuple):
-        return type(x), *map(_static, x)
-    if isinstance(x, frozenset):
-        return frozenset, frozenset(map(_static, x))
-    if is_dataclass(x) and not isinstance(x, type):
-        return type(x), x, *[_static(getattr(x, f.name)) for f in fields(x) if f.compare]
-    return type(x), x
+def _released(x: Any) -> Any:
+    return x.detach() if isinstance(x, Tensor) else x

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .program import Function
+from .program import Function, Line, values_in
 
 _FORMS = dict.fromkeys((np.concatenate, np.dot, np.cumsum, np.cumprod, np.clip, np.einsum), "out")
 _FORMS |= {np.where: "where", np.copy: "copy"}
@@ -109,3 +109,49 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "{0} != {1}": operator.ne,
 }
 ON_NUMBERS = {text: Function(text, apply, "operator") for text, apply in OPERATORS.items()}
+
+# Functions of NumPy whose result's shape follows from the shapes of their operands, and how many these are. The
+# program is for the shapes that all other functions happen to give, where they read arrays.
+_OPERAND_COUNTS: dict[str, int] = {
+    **dict.fromkeys(
+        ["reshape", "transpose", "matrix_transpose", "swapaxes", "moveaxis", "rollaxis", "expand_dims", "squeeze"], 1
+    ),
+    **dict.fromkeys(["broadcast_to", "ravel", "concatenate", "stack", "vstack", "hstack", "atleast_1d", "flip"], 1),
+    **dict.fromkeys(["atleast_2d", "atleast_3d", "cumsum", "cumprod", "sort", "argsort", "partition", "diff"], 1),
+    **dict.fromkeys(["argpartition", "argmax", "argmin", "roll", "rot90", "tile", "pad", "tril", "triu", "diag"], 1),
+    **dict.fromkeys(["diagonal", "trace", "mean", "var", "std", "median", "zeros_like", "ones_like", "copy"], 1),
+    **dict.fromkeys(["empty_like", "count_nonzero", "real", "imag", "nan_to_num", "sliding_window_view"], 1),
+    **dict.fromkeys(["as_strided", "inv", "cholesky", "det", "slogdet", "eigh", "eigvalsh", "svd", "qr", "norm"], 1),
+    **dict.fromkeys(["dot", "tensordot", "inner", "outer", "vdot", "kron", "cross", "take", "take_along_axis"], 2),
+    **dict.fromkeys(["searchsorted", "full_like", "solve", "isin", "array"], 2),
+    **dict.fromkeys(["clip", "where", "interp", "put_along_axis", "polyval"], 4),
+    "einsum": 99,
+}
+OPERANDS = frozenset({"initial", "where", "min", "max", "a_min", "a_max", "fill_value", "prepend", "append"})
+_ON_ENTRIES = frozenset(
+    {"ufunc", "operator", "where", "guard", "astype", "setitem", "add", "at", "into", "zeros", "copy"}
+)
+
+
+def operand_count(function: Function) -> int:
+    """Return how many of a function's first arguments are operands: what follows are lengths, axes and the like."""
+    if function.form in _ON_ENTRIES or function.form == "operation":
+        return 99
+    return _OPERAND_COUNTS.get(function.text.rpartition(".")[2], 1)
+
+
+def takes_numbers(function: Function, index: int) -> bool:
+    """Return whether an operand may be a number of Python's that changes from call to call."""
+    return function.form in ("ufunc", "operator", "where", "guard", "astype") or (
+        function.form in ("setitem", "add") and index == 2
+    )
+
+
+def shape_follows(line: Line) -> bool:
+    """Return whether the shapes of what a line computes follow from the shapes of what it reads."""
+    function = line.function
+    if function is GETITEM:
+        return not any(v.dtype is not None and v.dtype.kind == "b" for v in values_in(line.args[1]))
+    if function.form in _ON_ENTRIES or function.text.endswith((".reduce", ".accumulate")):
+        return True
+    return function.text.rpartition(".")[2] in _OPERAND_COUNTS or not any(v.is_array for v in line.reads())

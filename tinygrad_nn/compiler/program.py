@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,42 +15,43 @@ _SMALL = 4096  # bytes
 class Value:
     """What one line computes, or an input or constant: an array, a NumPy scalar, or a Python number.
 
-    `concrete` is what it was while it was traced; what a line computes is forgotten when the last of its `stand_ins`
-    is gone: its shape, dtype and strides stay. Python may decide by what is `known`: arguments that are numbers,
-    NumPy's too, and what is computed from these alone. `dtype` is None for a Python number, which stays weak.
+    `concrete` is what it was while it was traced. What a line computes is `fleeting`: its array is freed with the last
+    proxy that holds it; its shape, dtype and strides stay. Python may decide by what is `known`: arguments that are
+    numbers, NumPy's too, and what is computed from these alone. `dtype` is None for a Python number, which stays weak.
     `base` is the value whose memory it looks into, if it is a view. `primal` is the value that it is the
     adjoint of, if it is one. A `name` that ends in # is to be numbered; with `after` it is appended to the
     name of that value, as T is for a transpose.
     """
 
-    __slots__ = (
-        "after",
-        "base",
-        "concrete",
-        "dtype",
-        "fleeting",
-        "known",
-        "name",
-        "primal",
-        "shape",
-        "stand_ins",
-        "strides",
-    )
+    __slots__ = ("_held", "_seen", "after", "base", "dtype", "known", "name", "primal", "shape", "strides")
 
-    def __init__(self, concrete: Any, name: str = "", base: Value | None = None) -> None:
-        self.concrete, self.name, self.base = concrete, name, base
+    def __init__(self, concrete: Any, name: str = "", base: Value | None = None, fleeting: bool = False) -> None:
+        self.name, self.base = name, base
         self.primal: Value | None = None
         self.after: Value | None = None
-        self.fleeting, self.stand_ins = False, 0
         self.shape: tuple[int, ...] = getattr(concrete, "shape", ())
         self.dtype: Any = getattr(concrete, "dtype", None)
         self.strides = concrete.strides if isinstance(concrete, np.ndarray) else ()
         self.known = self.dtype is None
+        self._seen: Any = None
+        self.concrete = concrete
+        if fleeting:
+            self.forget()
+
+    @property
+    def concrete(self) -> Any:
+        """What it was while it was traced; of a forgotten array one of the same shape, dtype and strides."""
+        x = self._held if self._seen is None else self._seen()
+        return np.lib.stride_tricks.as_strided(np.empty(1, self.dtype), self.shape, self.strides) if x is None else x
+
+    @concrete.setter
+    def concrete(self, x: Any) -> None:
+        self._held, self._seen = x, None
 
     @property
     def is_array(self) -> bool:
         """Whether it has memory to be planned: not if it is a number or a NumPy scalar."""
-        return self.dtype is not None and isinstance(self.concrete, np.ndarray)
+        return self.dtype is not None and (self._seen is not None or isinstance(self._held, np.ndarray))
 
     @property
     def nbytes(self) -> int:
@@ -65,10 +67,10 @@ class Value:
         return value
 
     def forget(self) -> None:
-        """Keep an array's shape, dtype and strides, but not its entries; a small one that is no view stays."""
-        x = self.concrete
-        if self.is_array and (x.nbytes > _SMALL or x.base is not None):
-            self.concrete = np.lib.stride_tricks.as_strided(np.empty(1, x.dtype), x.shape, x.strides)
+        """Hold an array no more; a small one that is no view stays."""
+        x = self._held
+        if isinstance(x, np.ndarray) and (x.nbytes > _SMALL or x.base is not None):
+            self._held, self._seen = None, weakref.ref(x)
 
     def lie_as(self, other: Value) -> None:
         """Lie in memory as another array of the shape and dtype does: sums add up in an order that depends on it."""
@@ -76,12 +78,6 @@ class Value:
             x = np.empty_like(other.concrete)
             x[...] = self.concrete
             self.concrete, self.strides = x, x.strides
-
-    def let_go(self) -> None:
-        """Forget what it was, if that was its last stand-in, and a line can compute it again."""
-        self.stand_ins -= 1
-        if self.fleeting and not self.stand_ins:
-            self.forget()
 
     def __repr__(self) -> str:
         return self.name or f"value of shape {self.shape}"
@@ -156,7 +152,8 @@ class Line:
 class Program:
     """Inputs, lines and outputs. `constants` are arrays that were not traced.
 
-    `instead` holds the values that rewrites have replaced, and what they were replaced by.
+    `instead` holds the values that rewrites have replaced, and what they were replaced by. `raising` are the
+    floating-point errors that raise, besides invalid operations.
     """
 
     inputs: list[Value]
@@ -164,11 +161,13 @@ class Program:
     outputs: list[Value]
     constants: list[Value]
     instead: dict[Value, Value] = field(default_factory=dict)
+    raising: frozenset[str] = frozenset()
 
     def copy(self) -> Program:
         """Return the same program with lines of its own."""
         lines = [replace(line) for line in self.lines]
-        return Program(list(self.inputs), lines, list(self.outputs), list(self.constants), dict(self.instead))
+        outputs, constants, instead = list(self.outputs), list(self.constants), dict(self.instead)
+        return Program(list(self.inputs), lines, outputs, constants, instead, self.raising)
 
     def replaced(self, lines: list[Line], instead: dict[Value, Value]) -> Program:
         """Return a program of these lines that reads other values in place of some."""
@@ -183,7 +182,8 @@ class Program:
             line.kwargs = mapped(now, line.kwargs)
             for output in line.outputs:
                 output.base = now(output.base) if output.base is not None else None
-        return Program(self.inputs, lines, [now(v) for v in self.outputs], self.constants, self.instead | instead)
+        outputs = [now(v) for v in self.outputs]
+        return Program(self.inputs, lines, outputs, self.constants, self.instead | instead, self.raising)
 
     def present(self, value: Value) -> Value:
         """Return what the program reads now in place of a value of its trace."""

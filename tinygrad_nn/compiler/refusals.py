@@ -17,7 +17,8 @@ def array_made(line: str) -> str:
     return (
         f"an array is made at {line} of one that the program computes, as np.array(x), np.asarray(x) and y[i] = x do "
         "where y is no array of the program: a program can't depend on a value that Python reads. Use x as it is, "
-        "x.copy(), tg.as_tensor(x) or np.stack; write into np.zeros_like(x), or into a copy of an argument"
+        "x.copy(), tg.as_tensor(x) or np.stack; write into np.zeros_like(x), or into a copy of an argument; or make it "
+        "outside the compiled function"
     )
 
 
@@ -50,10 +51,47 @@ def result_kind(kind: str) -> str:
     )
 
 
-def kept_of_a_trace(name: str) -> str:
+def kept_of_a_trace(line: str) -> str:
     return (
-        f"the compiled function keeps a tensor that it computes in {name!r}, where a program does not put it at later "
-        "calls. Return it, or write it into a tensor that is there: x[...] = value, or x.data = value"
+        f"an array or a tensor that is computed at {line} is kept where a program does not put it at later calls: in a "
+        "list, an attribute, a cache or a name outside. Return it, or write it into a tensor that is there: "
+        "x[...] = value, or x.data = value"
+    )
+
+
+def used_elsewhere(line: str) -> str:
+    return (
+        f"an array of the program is computed with in another thread, at {line}: a program is what one thread computes. "
+        "Compute it in the function itself"
+    )
+
+
+def caught(error: Exception, line: str) -> str:
+    return (
+        f"{type(error).__name__} ({error}), raised at {line}, is caught by the function, and a program can't decide by "
+        "errors. Choose by np.where, or check the values before the call; or leave this function uncompiled"
+    )
+
+
+def drawn(where: str) -> str:
+    return (
+        f"the compiled function draws random numbers{where}: its program would compute with those of the first call for good. "
+        "Draw them outside and pass them as an argument, or draw from a np.random.Generator that a module holds"
+    )
+
+
+def drawn_in_place(method: str, line: str) -> str:
+    return (
+        f"random numbers are drawn by {method} at {line}, and a program draws arrays by a generator's methods with "
+        "parameters that are known: write x = x[generator.permutation(n)] in place of shuffle, draw standard numbers "
+        "and compute with them, or draw outside"
+    )
+
+
+def effect(what: str) -> str:
+    return (
+        f"the compiled function {what}, and a program would not do so at later calls; return the new value and keep it "
+        "outside, or hold it in a tensor and write x[...] = value"
     )
 
 
@@ -66,19 +104,18 @@ def hook_in_trace(hook: Any) -> str:
     )
 
 
-def unhashable(kind: str) -> str:
+def not_described(kind: str) -> str:
     return (
-        f"an argument of type {kind}: a compiled function takes arrays, Tensors, numbers, lists, tuples and dicts of "
-        "them, and what can be hashed, which tells one program from another; pass what it holds as one of these"
+        f"an argument of type {kind}: a compiled function takes arrays, Tensors, numbers, strings, lists, tuples and "
+        "dicts of them, modules, and objects that are told by their attributes; pass what it holds as one of these"
     )
 
 
 def other_result(what: str, line: str, source: str) -> str:
     if not line:
         return (
-            f"{what} is another one when the function runs again: it draws random numbers, counts its calls, or "
-            "decides by the type of what something else stands for while tracing. Pass such values as arguments, and "
-            "return tuples, lists and dicts"
+            f"{what} differs from what the function computes: the function depends on what a program does not follow, "
+            "such as what functions that it calls read, or the type of a proxy. Pass such values as arguments"
         )
     return f"{what} differs from what the function computes, first at `{line}`, from {source}; please report this"
 
@@ -93,6 +130,6 @@ def no_source(reasons: Mapping[str, str]) -> str:
 
 def too_many_programs(name: str, most: int, reason: str) -> str:
     return (
-        f"{name} has {most} programs for such arguments, and none holds for these values: {reason}. It now runs as it "
-        "is, without a program, wherever none holds; pass what changes as an argument, or choose by np.where"
+        f"{name} has {most} programs, and none holds for this call: {reason}. It now runs as it is, without a program, "
+        "wherever none holds; pass what changes as an argument, or choose by np.where"
     )

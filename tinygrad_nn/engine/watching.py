@@ -26,9 +26,13 @@ class Watcher:
         twin.grad_enabled = grad_enabled
         return twin
 
-    def operand(self, x: Any) -> Any:
-        """Return what an operation is to see of an operand."""
-        return x
+    def shadow(self, tensor: Any) -> Any:
+        """Return the Tensor whose array, node and gradient are read and written in place of this one's."""
+        return tensor
+
+    def gradient(self, tensor: Any) -> Any:
+        """Return the gradient of a tensor that somebody asks for."""
+        return tensor._grad
 
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Return what an operation computes."""
@@ -41,20 +45,6 @@ class Watcher:
         """Return what holds the cotangents of a backward pass that begins with these."""
         return Cotangents(seeds, lift, create_graph)
 
-    def array(self, tensor: Any) -> Any:
-        """Return the array of a tensor that somebody asks for."""
-        return tensor._array
-
-    def gradient(self, tensor: Any) -> Any:
-        """Return the gradient of a tensor that somebody asks for."""
-        return tensor._grad
-
-    def rebinds(self, tensor: Any) -> None:
-        """Be told of a tensor that is about to get another array."""
-
-    def sets_gradient(self, tensor: Any) -> None:
-        """Be told of a tensor that is about to get another gradient, or none."""
-
     def read(self, tensor: Any, what: str) -> Any:
         """Return the array of a tensor whose value is about to be read by Python."""
         return tensor.data
@@ -62,6 +52,9 @@ class Watcher:
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
         """Return a number that an optimiser was told."""
         return value
+
+    def setting(self, owner: Any, name: str) -> None:
+        """Be told that an optimiser's number or state is about to be set."""
 
     def state(self, owner: Any, state: Any) -> Any:
         """Return what an optimiser keeps from step to step."""

@@ -42,10 +42,12 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
         self.betas, self.eps = betas, eps
 
+    def initial_state(self, w: np.ndarray) -> dict[str, Any]:
+        """Return no steps, and moments of zeros."""
+        return {"step": 0, "m": np.zeros_like(w), "v": np.zeros_like(w)}
+
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the parameter and its state after one step."""
-        step = state.get("step", 0) + 1
-        m, v = state.get("m", np.zeros_like(w)), state.get("v", np.zeros_like(w))
-        beta1, beta2 = self.betas
-        value, m, v = adam(w, g, m, v, step, self.lr, beta1, beta2, self.eps)
+        step, (beta1, beta2) = state["step"] + 1, self.betas
+        value, m, v = adam(w, g, state["m"], state["v"], step, self.lr, beta1, beta2, self.eps)
         return value, {"step": step, "m": m, "v": v}

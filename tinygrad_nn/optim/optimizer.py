@@ -34,6 +34,7 @@ class Hyperparameter:
         return value if watching is None else watching.hyperparameter(optimizer, self.name, value)
 
     def __set__(self, optimizer: Any, value: Any) -> None:
+        _tell(optimizer, self.name)
         vars(optimizer)[self.name] = self.checked(value)
 
     def checked(self, value: Any) -> Any:
@@ -51,6 +52,13 @@ class Hyperparameter:
         number = "a finite number, 0 or more" if self.below == math.inf else f"at least 0 and below {self.below}"
         number = number if self.count is None else f"{self.count} numbers, each {number}"
         return f"{what} must be {number}, got {value!r} of type {type(value).__name__}"
+
+
+def _tell(optimizer: Any, name: str) -> None:
+    """Tell who watches that a number or the state is set."""
+    watching = watcher()
+    if watching is not None:
+        watching.setting(optimizer, name)
 
 
 class Optimizer:
@@ -74,7 +82,23 @@ class Optimizer:
             if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
                 raise ValueError(f"an optimiser takes leaves that require grad, not {p!r}")
         self.lr = lr
-        self.state: list[dict[str, Any]] = [{} for _ in self.parameters]
+        self.state = [{} for _ in self.parameters]
+
+    @property
+    def state(self) -> list[dict[str, Any]]:
+        """What is kept of each parameter from step to step, by name; nothing before its first step."""
+        watching = watcher()
+        found: list[dict[str, Any]] = self._state if watching is None else watching.state(self, self._state)
+        return found
+
+    @state.setter
+    def state(self, state: list[dict[str, Any]]) -> None:
+        _tell(self, "state")
+        self._state = state
+
+    def initial_state(self, w: np.ndarray) -> dict[str, Any]:
+        """Return what `update` is given as the state of a parameter at its first step."""
+        return {}
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the new value of a parameter and its new state; nothing given is written to."""
@@ -82,10 +106,9 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
-        watching = watcher()
-        states = self.state if watching is None else watching.state(self, self.state)
+        states = self.state
         updates = [
-            (i, p, *self.update(p.data, p.grad.data, states[i]))
+            (i, p, *self.update(p.data, p.grad.data, states[i] or self.initial_state(p.data)))
             for i, p in enumerate(self.parameters)
             if p.grad is not None
         ]

@@ -14,10 +14,9 @@ from .optimizer import Hyperparameter, Optimizer
 def sgd(
     w: np.ndarray, g: np.ndarray, velocity: np.ndarray | None, lr: float, momentum: float
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return w - lr v and v, where v = momentum v + g, and v = g at first (PyTorch's form)."""
-    if momentum:
-        velocity = g.copy() if velocity is None else momentum * velocity + g
-        g = velocity
+    """Return w - lr v and v, where v = momentum v + g (PyTorch's form); without a velocity, v is g and not kept."""
+    if velocity is not None:
+        g = velocity = momentum * velocity + g
     step = np.multiply(g, lr)
     return np.subtract(w, step, out=step), velocity
 
@@ -40,7 +39,12 @@ class SGD(Optimizer):
         super().__init__(parameters, lr)
         self.momentum = momentum
 
+    def initial_state(self, w: np.ndarray) -> dict[str, Any]:
+        """Return a velocity of zeros; nothing without momentum."""
+        return {"velocity": np.zeros_like(w)} if self.momentum else {}
+
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the parameter and its state after one step."""
-        value, velocity = sgd(w, g, state.get("velocity"), self.lr, self.momentum)
+        velocity = state.get("velocity") if self.momentum else None
+        value, velocity = sgd(w, g, velocity, self.lr, self.momentum)
         return value, state if velocity is None else {"velocity": velocity}

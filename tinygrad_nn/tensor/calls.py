@@ -131,7 +131,7 @@ def call_any(op: Operation) -> Callable[..., Any]:
                 arrays, parents = _operands(op, inputs)
                 y = op.run(arrays, values)
             else:
-                arrays, parents = _operands(op, [watching.operand(x) for x in inputs])
+                arrays, parents = _operands(op, [watching.shadow(x) if type(x) is Tensor else x for x in inputs])
                 y = watching.forward(op, arrays, values)
         except Exception as error:
             failed(error, op.name, args)

@@ -23,7 +23,7 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
     if isinstance(x, (list, tuple)) and any(_holds_recorded(item) for item in x):
         joined: Any = np.stack([tensor(item) for item in x])
         return named(joined if dtype is None else joined.astype(dtype), requires_grad, name)
-    if isinstance(x, Tensor) and x._node is not None:
+    if isinstance(x, Tensor) and x.requires_grad:
         copy: Any = np.positive(x)
         return named(copy if dtype is None else copy.astype(dtype), requires_grad, name)
     array = copied(as_array(x.data if isinstance(x, Tensor) else x))
@@ -42,7 +42,7 @@ def _holds_recorded(item: Any) -> bool:
     if isinstance(item, (list, tuple)):
         return any(_holds_recorded(part) for part in item)
     if isinstance(item, Tensor):
-        return item._node is not None or isinstance(item._array, ArrayProxy)
+        return item.requires_grad or isinstance(item.data, ArrayProxy)
     return isinstance(item, ArrayProxy)
 
 

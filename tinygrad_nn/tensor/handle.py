@@ -59,10 +59,10 @@ class Tensor:
         """The array itself, shape (...). Writing into it is not seen by any graph."""
         if inside_rule.get():
             self._refuse_in_rule("data")
-        mode = recording.get()
-        data = self._array if mode is True or mode is False else mode.array(self)
+        own = _own(self)
+        data = own._array
         if type(data) is not np.ndarray and not isinstance(data, ArrayProxy):
-            data = self._array = np.asarray(data)
+            data = own._array = np.asarray(data)
         return data
 
     @data.setter
@@ -81,10 +81,7 @@ class Tensor:
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             _check_gradient(gradient, self)
-        mode = recording.get()
-        if mode is not True and mode is not False:
-            mode.sets_gradient(self)
-        self._grad = gradient
+        _own(self)._grad = gradient
 
     def numpy(self) -> Any:
         """Return a read-only view of the array."""
@@ -98,47 +95,43 @@ class Tensor:
     size = property(lambda self: self._array.size, doc="The number of entries.")
     dtype = property(lambda self: self._array.dtype, doc="The dtype of the entries.")
     is_leaf = property(
-        lambda self: self._node is None or self._node.operation is None,
+        lambda self: (node := node_of(self)) is None or node.operation is None,
         doc="True unless a recorded operation computed this tensor.",
     )
 
     @property
     def requires_grad(self) -> bool:
         """True if operations on this tensor are recorded; may be set on leaves."""
-        return self._node is not None
+        return node_of(self) is not None
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         if not self.is_leaf:
             raise errors.GradientError("only a leaf's requires_grad can be set; use t.detach()")
-        if wanted and self._node is None:
+        own = _own(self)
+        if wanted and own._node is None:
             if self.dtype.kind != "f":
                 raise errors.DtypeError(errors.no_gradient_dtype(self.dtype))
-            self._node = record(None, (), (), self.data)
-            self._node.handle = weakref.ref(self)
+            own._node = record(None, (), (), self.data)
+            own._node.handle = weakref.ref(self)
         elif not wanted:
-            self._node = None
+            own._node = None
 
     def detach(self) -> Tensor:
         """Return a tensor of the same values that records nothing; the array is shared."""
         self._refuse_in_rule("detach()")
-        watching = watcher()
-        return make(self._array if watching is None else watching.array(self), None)
+        return make(_own(self)._array, None)
 
     def retain_grad(self) -> None:
         """Let `backward` fill this computed tensor's `.grad` too."""
-        if self._node is None:
-            raise errors.GradientError(errors.records_nothing("this tensor"))
-        self._node.handle = weakref.ref(self)
+        root_of(self).handle = weakref.ref(self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Hook:
         """Call `hook(gradient)` in each backward pass; what it returns, if anything, replaces it.
 
         Returns a handle whose `remove()` ends that.
         """
-        node = self._node
-        if node is None:
-            raise errors.GradientError(errors.records_nothing("this tensor"))
+        node = root_of(self)
         hooks = node.hooks = {} if node.hooks is None else node.hooks
         key = count()
         hooks[key] = hook
@@ -192,30 +185,29 @@ class Tensor:
             if not np.can_cast(data.dtype, self.dtype, "same_kind"):
                 raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype))
             result = result.astype(self.dtype)
-        mode = recording.get()
-        if mode is not True and mode is not False:
-            mode.rebinds(self)
-        if mode:
-            if self._node is not None and self._node.operation is None:
+        own, new = _own(self), _own(result)
+        if recording.get():
+            if own._node is not None and own._node.operation is None:
                 raise errors.InplaceError(errors.leaf_assignment())
-            if self._node is not None and self._node.handle is not None and result._node is not None:
-                self._node.handle, result._node.handle = None, weakref.ref(self)
-            self._node = result._node
+            if own._node is not None and own._node.handle is not None and new._node is not None:
+                own._node.handle, new._node.handle = None, weakref.ref(self)
+            own._node = new._node
         elif not self.is_leaf:
             raise errors.InplaceError(errors.recorded_assignment())
-        self._array = result._array
+        own._array = new._array
         return self
 
     def _refuse_in_rule(self, what: str) -> None:
         """Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
-        if inside_rule.get() and self._node is not None:
+        if inside_rule.get() and node_of(self) is not None:
             caller = sys._getframe(2).f_code.co_filename
             if not caller.startswith(_PACKAGE):
                 raise errors.DetachedError(errors.raw_in_rule(what))
 
     def _refuse_loss(self, what: str) -> None:
         """Raise DetachedError while a gradient can still be lost: until the graph has been freed."""
-        if self._node is not None and self._node.parents is not None:
+        node = node_of(self)
+        if node is not None and node.parents is not None:
             raise errors.DetachedError(errors.silent_loss(what))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -279,6 +271,12 @@ class Tensor:
         return f"{how}({body}, dtype='{self.dtype}'{', requires_grad=True' * self.requires_grad}{named})"
 
 
+def _own(t: Tensor) -> Tensor:
+    """Return the Tensor whose slots are read and written: `t` itself, or its shadow for who is watched."""
+    mode = recording.get()
+    return t if mode is True or mode is False else mode.shadow(t)
+
+
 def _check_gradient(gradient: Any, t: Tensor) -> None:
     """Raise TypeError, ValueError or DtypeError for what is no gradient of this tensor."""
     if not isinstance(gradient, Tensor):
@@ -313,13 +311,13 @@ def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | N
 
 def node_of(t: Tensor) -> Any:
     """Return the node that recorded a tensor, None where nothing is recorded."""
-    return t._node
+    return _own(t)._node
 
 
 def alias(t: Tensor) -> Tensor:
     """Return another handle of the same value, recorded by the same node."""
-    watching = watcher()
-    return make(t._array if watching is None else watching.array(t), t._node)
+    own = _own(t)
+    return make(own._array, own._node)
 
 
 def replace_value(t: Tensor, array: Any) -> None:
@@ -331,17 +329,15 @@ def replace_value(t: Tensor, array: Any) -> None:
         raise ValueError(errors.assigned_shape("shape", array.shape, t.shape))
     if array.dtype != t.dtype:
         raise errors.DtypeError(errors.assigned_shape("dtype", array.dtype, t.dtype))
-    watching = watcher()
-    if watching is not None:
-        watching.rebinds(t)
-    t._array = array
+    _own(t)._array = array
 
 
 def root_of(output: Tensor) -> Node:
     """Return the node to start from. Raises GradientError for a tensor that records nothing."""
-    if output._node is None:
+    node: Node | None = node_of(output)
+    if node is None:
         raise errors.GradientError(errors.records_nothing("this tensor"))
-    return output._node
+    return node
 
 
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:

@@ -33,7 +33,8 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
     """Return the traced program with these targets, simplified and with its memory planned."""
     inputs = [source.value for source in tracer.sources]
     outputs = [t.value for t in targets]
-    program = Program(inputs, tracer.lines, outputs, [value for _, value in tracer.constants.values()])
+    constants = [value for _, value in tracer.constants.values()]
+    program = Program(inputs, tracer.lines, outputs, constants, raising=frozenset(tracer.progress.raising))
     plain = simplified(program, exact)
     program = plain.copy()
     for target, value in zip(targets, program.outputs, strict=True):

@@ -54,11 +54,16 @@ def without_copies(program: Program) -> Program:
     for line in program.lines:
         if line.function.text in ("np.positive", "np.copy") and not line.kwargs and len(line.args) == 1:
             (x,) = line.args
-            if isinstance(x, Value) and x.dtype == line.outputs[0].dtype and x.is_array == line.outputs[0].is_array:
+            if isinstance(x, Value) and (x.dtype, x.strides, x.is_array) == _kind(line.outputs[0]):
                 same[line.outputs[0]] = x
                 continue
         kept.append(line)
     return program.replaced(kept, same)
+
+
+def _kind(value: Value) -> Any:
+    """Return what a copy has in common with what it was made of, if that can be read instead: also how it lies."""
+    return value.dtype, value.strides, value.is_array
 
 
 def without_idle_shapes(program: Program) -> Program:

@@ -1,14 +1,14 @@
-"""The first use of a program: beside the function itself, on the same values."""
+"""Whether a program computes what the function did: the first use of it, and each one where that is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ...errors import CompileError
-from ...tensor.handle import Tensor, make
+from ...tensor.handle import Tensor
 from ..program import Program
 from ..refusals import other_result
 from ..trace.traced_call import Place
@@ -17,88 +17,65 @@ from ..write.emit import Emitter
 from .replay import Replay
 
 
-def checked(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> tuple[Any, bool]:
-    """Return `function()`, and whether the program holds for these values, and so has computed the same.
-
-    Raises CompileError if it computed something else.
-    """
-    lowered = replay.lowered
-    outs = [np.empty_like(v.concrete) for v in lowered.outs]
+def holds(replay: Replay, inputs: list[Any], values: list[Any], exact: bool) -> bool:
+    """Return whether a program runs on these inputs. Raises CompileError if its targets' values are not these."""
     try:
-        returned = replay.steps[0][0](*replay.fetch(flat), *outs)
-    except replay.unusual:
-        return function(), False
-    found = dict(zip(lowered.outs, outs, strict=True))
-    found |= dict(zip([t.value for t in lowered.targets if t.value not in found], returned, strict=True))
-    result = function()
-    if not _alike(replay.result, result):
-        raise CompileError(other_result("what the function returns", "", ""))
-    for target in lowered.targets:
-        right = _eagerly(target, replay.result, result, flat)
-        if not agree(found[target.value], right, exact):
-            place = first_difference(replay, flat, exact)
-            only_reordered = not exact and not place[0]
-            if only_reordered and agree(found[target.value], right, exact, _largest(lowered.plain)):
+        found = replay.computed(inputs)
+    except Exception:  # a guard, an invalid operation, or one that fails: the function itself is run then
+        return False
+    for target, x, right in zip(replay.lowered.targets, found, values, strict=True):
+        if not agree(x, right, exact):
+            text, where = first_difference(replay, inputs, exact)
+            if not exact and not text and agree(x, right, exact, _largest(replay.lowered.plain)):
                 continue  # what is left where larger numbers cancel
             what = {"result": "a result", "state": f"an optimiser's {target.key}"}.get(
                 target.kind, f"the {target.kind} of {getattr(target.owner, 'name', None) or 'a tensor'}"
             )
-            raise CompileError(other_result(what, *place))
-    return _released(replay.result, result), True
+            raise CompileError(other_result(what, text, where))
+    return True
 
 
-def _alike(places: Any, result: Any) -> bool:
-    """Return whether a result has the traced one's nesting, and is the same where the program computes nothing."""
-    if isinstance(places, Place):
-        return isinstance(result, Tensor) == (places.kind is Tensor)
-    if type(places) is not type(result):
-        return False
-    if isinstance(places, (tuple, list)):
-        return len(places) == len(result) and all(map(_alike, places, result))
-    if isinstance(places, dict):
-        return list(places) == list(result) and all(_alike(x, result[name]) for name, x in places.items())
-    return bool(places == result) if isinstance(places, (str, bytes, int)) else True
-
-
-def _released(places: Any, result: Any) -> Any:
-    """Return a result without the graph that the function recorded, as every replay returns it."""
-    if isinstance(places, Place):
-        return make(result._array, None) if isinstance(result, Tensor) else result
-    if isinstance(places, tuple) and hasattr(places, "_fields"):
-        return type(places)(*[_released(p, r) for p, r in zip(places, result, strict=True)])
-    if isinstance(places, (tuple, list)):
-        return type(places)([_released(p, r) for p, r in zip(places, result, strict=True)])
-    if isinstance(places, dict):
-        return {name: _released(p, result[name]) for name, p in places.items()}
+def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> Any:
+    """Return what the function itself returns. Raises CompileError where its program computes something else."""
+    generators = [holder[name].bit_generator for holder, name in replay.draws]
+    states = [generator.state for generator in generators]
+    inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in replay.fetch(flat)]
+    for generator, state in zip(generators, states, strict=True):
+        generator.state = state
+    result = function()
+    pairs = list(_paired(replay.result, result))
+    results = [getattr(x, "_array", x) for place, x in pairs if isinstance(place, Place)]
+    for place, x in pairs:
+        if not isinstance(place, Place) and place is not x and place != x:
+            raise CompileError(other_result("what the function returns", "", ""))
+    found = iter(results)
+    values = [next(found) if t.kind == "result" else _now(t, flat) for t in replay.lowered.targets]
+    holds(replay, inputs, values, exact)
     return result
 
 
-def _eagerly(target: Target, places: Any, result: Any, flat: list[Any]) -> Any:
-    """Return what the function itself made of a target."""
+def _paired(places: Any, result: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the leaves of a traced result and of another one. Raises CompileError where their nesting differs."""
+    nested = isinstance(places, (tuple, list, dict))
+    if isinstance(places, Place) and isinstance(result, Tensor) != (places.kind is Tensor):
+        raise CompileError(other_result("what the function returns", "", ""))
+    if nested and (type(places) is not type(result) or len(places) != len(result)):
+        raise CompileError(other_result("what the function returns", "", ""))
+    if not nested:
+        yield places, result
+        return
+    keys = [*places] if isinstance(places, dict) else range(len(places))
+    for key in keys:
+        yield from _paired(places[key], result[key])
+
+
+def _now(target: Target, flat: list[Any]) -> Any:
+    """Return what stands where a target goes."""
     owner = flat[target.owner] if isinstance(target.owner, int) else target.owner
-    match target.kind:
-        case "result":
-            return _at(places, result, target.key)
-        case "array":
-            return owner._array
-        case "gradient":
-            return owner._grad._array
-    place, name = target.key
-    return owner.state[place][name]
-
-
-def _at(places: Any, result: Any, number: int) -> Any:
-    """Return what stands in the result where the places hold a number; None if it isn't there."""
-    if isinstance(places, Place):
-        found = result._array if isinstance(result, Tensor) else result
-        return found if places.number == number else None
-    if isinstance(places, (tuple, list)):
-        pairs: Any = zip(places, result, strict=True)
-    elif isinstance(places, dict):
-        pairs = [(x, result[name]) for name, x in places.items()]
-    else:
-        return None
-    return next((x for x in (_at(p, r, number) for p, r in pairs) if x is not None), None)
+    if target.kind == "state":
+        index, name = target.key
+        return owner._state[index][name]
+    return owner._array if target.kind == "array" else owner._grad._array
 
 
 def _largest(program: Program) -> float:
@@ -128,7 +105,7 @@ def agree(a: Any, b: Any, exact: bool, scale: float = 0.0) -> bool:
     return np.allclose(a, b, rtol=0, atol=float(2**10 * np.finfo(a.dtype).eps * scale), equal_nan=True)
 
 
-def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str, str]:
+def first_difference(replay: Replay, inputs: list[Any], exact: bool) -> tuple[str, str]:
     """Return the program's first line that computes something else than its trace, and the user's line it is from."""
     lowered = replay.lowered
     for line in lowered.plain.lines:
@@ -148,7 +125,7 @@ def first_difference(replay: Replay, flat: list[Any], exact: bool) -> tuple[str,
 
     emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
     step, _ = probed(emitter, probe)
-    step(*replay.fetch(flat), *[np.empty_like(v.concrete) for v in lowered.outs])
+    step(*inputs, *[np.empty_like(v.concrete) for v in lowered.outs])
     return found[0] if found else ("", "")
 
 

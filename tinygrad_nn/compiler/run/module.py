@@ -220,7 +220,7 @@ def _present(source: Source) -> Any:
             number = vars(source.owner)[name]
             return number if place is None else number[place]
     place, name = source.key
-    return source.owner.state[place][name]
+    return source.owner._state[place][name]
 
 
 def _empty(value: Value) -> str:

@@ -55,8 +55,7 @@ class Profile:
 def profiled(replay: Replay, flat: list[Any]) -> Profile:
     """Return the profile of a program. Raises what the program raises."""
     lowered = replay.lowered
-    with replay.lock:
-        inputs = replay.fetch(flat)
+    inputs = replay.fetch(flat)
     emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
     outs = [np.empty_like(v.concrete) for v in emitter.outs]
     marks: list[tuple[int | None, float]] = []

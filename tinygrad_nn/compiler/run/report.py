@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from ...tensor.handle import Tensor
 from ..lower.buffers import last_reads
 from ..lower.lowering import Lowered
 from ..program import Line, Program, Value
@@ -192,24 +191,6 @@ def most_alive(program: Program, counts: Callable[[Value], bool]) -> int:
         highest = max(highest, now)
         now -= ends.pop(number, 0)
     return highest
-
-
-def described(kind: Any) -> str:
-    """Return the kind of arguments that a program is for, in words: dtype and shape of arrays, else what stands."""
-    if isinstance(kind, type):
-        return kind.__name__
-    if not isinstance(kind, tuple) or not kind:
-        return repr(kind)
-    first, *rest = kind
-    if isinstance(first, type) and issubclass(first, (tuple, list)):
-        return ", ".join(map(described, rest))
-    if first is dict:
-        return ", ".join([f"{name}={described(x)}" for _, name, x in rest])
-    if first is Tensor:
-        return f"{first.__name__} {kind[2]} {kind[1]}" if len(kind) > 2 else f"argument {kind[1]} again"
-    if isinstance(first, tuple):
-        return f"{kind[1]} {first}"
-    return repr(kind[-1])
 
 
 def _is_window(line: Line) -> bool:

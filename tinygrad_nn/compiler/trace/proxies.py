@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -29,26 +31,31 @@ from ..numpy_calls import (
     of_method,
     of_numpy,
 )
-from ..program import Function, Value
+from ..program import Function, Value, over_leaves
 from ..refusals import array_made, value_read
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
-PACKAGES = (_PACKAGE, os.path.dirname(np.__file__) + os.sep)
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
+PACKAGES = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+_PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
 
 
 def users_line() -> str:
-    """Return file and line of the innermost frame outside this package and NumPy, and what stands there."""
+    """Return file and line of the innermost frame outside this package, NumPy and Python, and what stands there."""
     frame: Any = sys._getframe()
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
+    while frame is not None and _is_no_users(frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:
         return "an unknown line"
     return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
 
 
+def _is_no_users(file: str) -> bool:
+    return file.startswith(PACKAGES) or (file.startswith(_PYTHONS_OWN) and "-packages" not in file)
+
+
 def in_package(depth: int) -> bool:
     """Return whether the code `depth` frames above the caller is this package's."""
-    return sys._getframe(depth + 1).f_code.co_filename.startswith(_PACKAGE)
+    return sys._getframe(depth + 1).f_code.co_filename.startswith(PACKAGE)
 
 
 class _Dispatching(ArrayProxy):
@@ -62,6 +69,8 @@ class _Dispatching(ArrayProxy):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if any(isinstance(x, Tensor) for x in inputs):
             return NotImplemented
+        if not self.tracer.progress.open:
+            return getattr(ufunc, method)(*_over(inputs), **_over(options))
         out, dtype = options.pop("out", None), options.pop("dtype", None)
         if method == "at" and isinstance(inputs[0], Traced) and not options:
             inputs[0].become(self.tracer.call(of_at(ufunc), inputs, {}))
@@ -79,6 +88,8 @@ class _Dispatching(ArrayProxy):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if any(issubclass(kind, Tensor) for kind in types):
             return NotImplemented
+        if not self.tracer.progress.open:
+            return function(*_over(args), **_over(kwargs))
         if function in _STATIC:
             return function(*[x.value.concrete if isinstance(x, _Dispatching) else x for x in args], **kwargs)
         if function is np.trim_zeros:
@@ -93,7 +104,10 @@ class _Dispatching(ArrayProxy):
         return self.tracer.call(of_numpy(function), args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        if not self.value.known or in_package(1):
+        if not self.tracer.progress.open:
+            return np.array(self.value.concrete, dtype)
+        a_length = not self.value.shape and self.value.dtype.kind in "iu"
+        if not (self.value.known or a_length) or in_package(1):
             raise self.tracer.refusal(array_made(users_line()))
         number = self.value.concrete.item()
         return np.array(self.tracer.guarded(self.value, number), self.value.dtype if dtype is None else dtype)
@@ -102,6 +116,12 @@ class _Dispatching(ArrayProxy):
         raise self.tracer.refusal(value_read(what, users_line()))
 
 
+def _over(tree: Any) -> Any:
+    """Return nested arguments with proxies that have outlived their traces replaced by what they stood for."""
+    return over_leaves(lambda x: x.value.concrete if isinstance(x, _Dispatching) else x, tree)
+
+
+_COPY_IN_ORDER = Function("np.array", np.array)
 _ASARRAY = Function("np.asarray", np.asarray, "operator")
 _STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 
@@ -109,9 +129,9 @@ _STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np
 class Traced(_Dispatching, NDArrayOperatorsMixin):
     """An array, or a NumPy scalar, of the program."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "array")
 
-    __class__ = property(lambda self: np.ndarray if self.value.is_array else Traced)
+    __class__ = property(lambda self: type(self.value.concrete) if self.value.is_array or self.value.known else Traced)
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)
     ndim = property(lambda self: len(self.value.shape))
@@ -127,20 +147,18 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def __init__(self, tracer: Any, value: Value) -> None:
         super().__init__(tracer, value)
-        value.stand_ins += 1
-
-    def __del__(self) -> None:
-        self.value.let_go()
+        self.array = value.concrete  # which is freed with the last proxy
+        tracer.proxies.append(weakref.ref(self))
 
     def stand_for(self, value: Value) -> Traced:
         """Stand for another value."""
-        value.stand_ins += 1
-        self.value.let_go()
-        self.value = value
+        self.value, self.array = value, value.concrete
         return self
 
     def become(self, result: Any) -> Traced:
         """Stand for a new value, as an array does that is written into."""
+        if not getattr(self.value.concrete, "flags", self.flags).writeable:
+            raise ValueError(f"the array that is written into at {users_line()} is read-only; write into a copy")
         if self.value.base is not None or self.value in self.tracer.viewed:
             raise CompileError(
                 f"a part of an array is written through a view at {users_line()}; write into the whole: x[i, j] = v"
@@ -189,7 +207,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
         An operation of the library's that asks is a line of its own instead, for any number.
         """
-        if not self.value.known or in_package(2):
+        if not (self.value.known or not self.tracer.progress.open) or in_package(2):
             self._read(what)
         return self.tracer.guarded(self.value, self.value.concrete.item())
 
@@ -205,7 +223,26 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return int(self._number("int(...)"))
 
     def __index__(self) -> int:
-        return operator.index(self._number("an index of Python's"))
+        if self.shape or self.dtype.kind not in "iu":
+            raise TypeError("only integer scalar arrays can be converted to a scalar index")
+        return operator.index(self.tracer.guarded(self.value, self.value.concrete.item()))
+
+    def __trunc__(self) -> int:
+        return math.trunc(self._number("math.trunc(...)"))
+
+    def __floor__(self) -> int:
+        return math.floor(self._number("math.floor(...)"))
+
+    def __ceil__(self) -> int:
+        return math.ceil(self._number("math.ceil(...)"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex(...)"))
+
+    def __rmul__(self, other: Any) -> Any:
+        if isinstance(other, (list, tuple, str)) and not self.value.is_array:
+            return other * operator.index(self)
+        return np.multiply(other, self)
 
     def __round__(self, digits: int | None = None) -> Any:
         return round(self._number("round(...)"), digits)
@@ -258,7 +295,9 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def copy(self, order: str = "C") -> Any:
         """Return a copy."""
-        return self.tracer.call(COPY, (self,), {})
+        if order == "K" or self.flags.c_contiguous:
+            return self.tracer.call(COPY, (self,), {})
+        return self.tracer.call(_COPY_IN_ORDER, (self,), {"order": order})
 
     def flatten(self) -> Any:
         """Return a copy of the entries in one row."""
@@ -269,9 +308,18 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         self.become(np.sort(self, axis, **options))
 
     def __format__(self, how: str) -> str:
+        if self.value.known:
+            return format(self.value.concrete.dtype.type(self._number("format(...)")), how)
         return self._read("format(...)") if how else repr(self)
 
+    def __str__(self) -> str:
+        return str(self.value.concrete.dtype.type(self._number("str(...)"))) if self.value.known else repr(self)
+
     def __repr__(self) -> str:
+        if self.value.known:
+            return repr(self.value.concrete.dtype.type(self._number("repr(...)")))
+        if self.tracer.traces() and not in_package(1):
+            self._read("repr(...)")
         return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
 
 
@@ -339,6 +387,21 @@ class Number(_Dispatching):
     def _known(self) -> Any:
         return self.tracer.guarded(self.value, self.value.concrete)
 
+    def __pow__(self, exponent: Any, modulus: Any = None) -> Any:
+        return self._power(exponent) if modulus is None else pow(self._known(), exponent, modulus)
+
+    def __trunc__(self) -> int:
+        return math.trunc(self._known())
+
+    def __floor__(self) -> int:
+        return math.floor(self._known())
+
+    def __ceil__(self) -> int:
+        return math.ceil(self._known())
+
+    def __complex__(self) -> complex:
+        return complex(self._known())
+
     def __index__(self) -> int:
         return operator.index(self._known())
 
@@ -386,6 +449,8 @@ def _on_numbers(text: str, reflected: bool) -> Any:
 
     def compute(self: Number, *others: Any) -> Any:
         operands = (*others, self) if reflected else (self, *others)
+        if not self.tracer.progress.open:  # it has outlived its trace, as a key of a cache, and is the number
+            return function.apply(*[x._known() if isinstance(x, Number) else x for x in operands])
         if unary or isinstance(others[0], (int, float, Number)):
             return self.tracer.call(function, operands, {})
         if isinstance(others[0], (np.ndarray, np.generic, Traced)):
@@ -416,7 +481,7 @@ for _text, _name in {
     "{0} % {1}": "mod", "{0} ** {1}": "pow", "-{0}": "neg", "abs({0})": "abs", "{0} < {1}": "lt", "{0} <= {1}": "le",
     "{0} > {1}": "gt", "{0} >= {1}": "ge", "{0} == {1}": "eq", "{0} != {1}": "ne",
 }.items():  # fmt: skip
-    setattr(Number, f"__{_name}__", _on_numbers(_text, False))
+    setattr(Number, "_power" if _name == "pow" else f"__{_name}__", _on_numbers(_text, False))
     if _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
         setattr(Number, f"__r{_name}__", _on_numbers(_text, True))
 

@@ -1,10 +1,14 @@
-"""One run of a function on stand-ins: what it computes, where its inputs come from and where its outputs go."""
+"""One run of a function on proxies: what it computed, where its inputs came from and where its outputs go."""
 
 from __future__ import annotations
 
+import enum
+import gc
+import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CellType
 from typing import Any
 
@@ -13,12 +17,26 @@ import numpy as np
 from ...engine.node import history
 from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
-from ...tensor.handle import Tensor, make
-from ..program import Value, over_leaves
-from ..refusals import kept_of_a_trace, recorded_outside, recorded_result, result_kind
-from .origins import argument_names
+from ...optim.optimizer import Optimizer
+from ...tensor.handle import Tensor
+from ..program import Line, Value, over_leaves
+from ..refusals import (
+    caught,
+    drawn,
+    effect,
+    hook_in_trace,
+    kept_of_a_trace,
+    recorded_outside,
+    recorded_result,
+    result_kind,
+)
+from .draws import ENTROPY_TOLD
+from .effects import Effects
+from .modules import MODULES_TOLD, ModuleState
+from .origins import argument_names, innermost
+from .patches import telling
 from .proxies import Number, Traced, is_of_a_trace
-from .surroundings import Surroundings
+from .table import PLAIN, Table, all_same, entries_of
 from .tracer import Source, Target, Tracer
 
 
@@ -34,62 +52,94 @@ class Place:
 class Trace:
     """What a run computed.
 
-    `result` is what the function returned, with a Place for each array and number of the program.
-    `cleared` are the tensors left without a gradient, `without_gradient` those that must have none at first.
-    `fleeting` is whether the lines are of no further use: since some operation was invalid, as 0 * inf is, or
-    since an optimiser starts to keep something, which happens once.
+    `result` is what the function returned, with a Place for each array and number of the program; `values` are the
+    targets' arrays and numbers, none of which shares memory with anything else. `cleared` are the tensors left
+    without a gradient, `without_gradient` those that must have none at first, and `rebound` the names that the function
+    bound anew, with their values. The lines make no program if `fleeting`: some operation was invalid, as 0 * inf is,
+    or an optimiser starts to keep something, which happens once.
     """
 
     tracer: Tracer
-    targets: list[Target]
-    result: Any
-    cleared: list[Any]
-    without_gradient: list[Any]
-    fleeting: bool
-    surroundings: Surroundings
+    table: Table
+    modules: ModuleState
+    targets: list[Target] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    result: Any = None
+    cleared: list[Any] = field(default_factory=list)
+    without_gradient: list[Any] = field(default_factory=list)
+    rebound: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    fleeting: bool = False
 
 
-def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
-    """Return the trace of `function(*args, **kwargs)`; no tensor is left changed. Raises CompileError."""
-    tracer, surroundings = Tracer(), Surroundings(function, args, kwargs)
+def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], own: list[Any]) -> Trace:
+    """Return the trace of `function(*args, **kwargs)`; no tensor is changed. `own` is whose code the table is about.
+
+    Raises CompileError where the function can't be a program, and what the function raises; all that the table, the
+    arguments, modules and optimisers hold is then as before.
+    """
+    table = Table(own)
+    modules = ModuleState(table.objects)
+    tracer = Tracer(modules)
     arguments = _Arguments(tracer, argument_names(function, args, kwargs))
-    stand_ins = arguments.replaced((args, kwargs))
+    given: Any = arguments.replaced((args, kwargs))
+    for x in arguments.objects:
+        modules.meet(x)
+    effects = Effects(table, modules, arguments.objects)
+    trace = Trace(tracer, table, modules)
     try:
-        result = _ran(function, stand_ins, tracer)
-        if any(id(h.tensor) in arguments.twins for h in tracer.handles.values()):
-            raise CompileError(
-                "the compiled function uses a tensor that is its argument under another name, too; pass it, or name it"
-            )
-        if _is_recorded(result, tracer):
-            raise CompileError(recorded_result())
-        targets: list[Target] = []
-        result = _results(result, targets, tracer)
-        _changed(tracer, targets)
-        for array, _ in list(tracer.constants.values()):
-            tracer.constant(array)
-        if surroundings.drew():
-            raise CompileError(
-                "the compiled function draws random numbers: its program would compute with those of the first call "
-                "for good. Draw them outside, and pass them as an argument"
-            )
-        _forget_what_was_made_inside(tracer)
-        handles = [h for h in tracer.handles.values() if h.lasts or h.place is not None]
-        cleared = [h.owner for h in handles if h.sets_gradient and h.tensor._grad is None and h.gradient is not None]
-        without = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
-    finally:
-        tracer.restore()
-        kept = surroundings.restore()
-    if kept:
-        raise CompileError(kept_of_a_trace(kept))
-    surroundings.settle()
-    return Trace(tracer, targets, result, cleared, without, tracer.progress.singular or _starts(tracer), surroundings)
+        with telling(tracer, [*MODULES_TOLD, *ENTROPY_TOLD]):
+            trace.result = _ran(function, given, tracer)
+        _refuse_effects(tracer, effects, arguments)
+        _settle(trace, arguments)
+        trace.rebound = [(holder, name, _plain(value, tracer)) for holder, name, value in effects.rebound()]
+        given = arguments = None  # type: ignore[assignment]
+        _refuse_what_is_alive(tracer)
+    except BaseException as error:
+        effects.undo()
+        tracer.let_go()
+        if type(error) is CompileError and not re.search(r":\d+", str(error)):
+            raise CompileError(f"{error}; the function is at {_where(function)}") from error
+        raise
+    table.rows += tracer.rows()
+    table.forget()
+    modules.known = {}
+    return trace
 
 
-def _ran(function: Callable[..., Any], stand_ins: Any, tracer: Tracer) -> Any:
+def _where(function: Any) -> str:
+    code = getattr(innermost(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
+
+
+def _settle(trace: Trace, arguments: _Arguments) -> None:
+    """Find where the outputs go, and let go of every proxy."""
+    tracer = trace.tracer
+    if any(id(h.tensor) in arguments.twins for h in tracer.handles.values()):
+        raise CompileError(
+            "the compiled function uses a tensor that is its argument under another name, too; pass it, or name it"
+        )
+    returned = trace.result  # held until the values of its proxies are read
+    if _is_recorded(returned, tracer):
+        raise CompileError(recorded_result())
+    trace.result = _results(returned, trace.targets, tracer)
+    _changed(tracer, trace.targets)
+    for array, _ in list(tracer.constants.values()):
+        tracer.constant(array)
+    handles = [h for h in tracer.handles.values() if h.lasts]
+    trace.cleared = [h.owner for h in handles if h.shadow._grad is None and h.gradient is not None]
+    trace.without_gradient = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
+    _forget_what_was_made_inside(tracer)
+    _refuse_shared_memory(trace.targets, tracer)
+    trace.values = _values(trace.targets, tracer)
+    trace.fleeting = tracer.progress.singular or _starts(tracer)
+    tracer.let_go()
+
+
+def _ran(function: Callable[..., Any], given: Any, tracer: Tracer) -> Any:
     """Return what the function returns. Raises CompileError where it read a value, even if that was caught."""
     try:
         with tracer.running():
-            result = function(*stand_ins[0], **stand_ins[1])
+            result = function(*given[0], **given[1])
     except Exception as error:
         refusal = tracer.progress.refusal
         if refusal is None or refusal is error:
@@ -100,58 +150,103 @@ def _ran(function: Callable[..., Any], stand_ins: Any, tracer: Tracer) -> Any:
     return result
 
 
+def _refuse_effects(tracer: Tracer, effects: Effects, arguments: _Arguments) -> None:
+    """Raise CompileError for what the function did besides, and a program can't do again."""
+    if tracer.progress.failed is not None:
+        raise CompileError(caught(*tracer.progress.failed))
+    if where := effects.drew():
+        raise CompileError(drawn(where))
+    if what := effects.changed() or arguments.changed():
+        raise CompileError(effect(what))
+
+
+def _refuse_what_is_alive(tracer: Tracer) -> None:
+    """Raise CompileError if an array or Tensor of the trace is still held somewhere."""
+    if tracer.alive() is not None:
+        gc.collect()
+        if (line := tracer.alive()) is not None:
+            raise CompileError(kept_of_a_trace(line))
+
+
+def _plain(value: Any, tracer: Tracer) -> Any:
+    """Return what a name was bound to; the program is for that number, if it is one of the program."""
+    return tracer.guarded(value.value, value.value.concrete) if isinstance(value, Number) else value
+
+
 class _Arguments:
-    """Makes what stands for the arguments, in the order of their leaves."""
+    """Makes what stands for the arguments, in the order of their leaves: one proxy for one object."""
 
     def __init__(self, tracer: Tracer, names: list[str]) -> None:
-        self.tracer, self.names, self.place = tracer, names, -1
-        self.twins: dict[int, Tensor] = {}
+        self.tracer, self.names, self.index = tracer, names, -1
+        self.twins: dict[int, Any] = {}
+        self.objects: list[Any] = []
+        self.containers: list[tuple[Any, list[Any]]] = []
 
     def replaced(self, tree: Any) -> Any:
-        """Return nested arguments with stand-ins for arrays, Tensors and numbers."""
-        tree = np.asarray(tree) if type(tree) is np.memmap else tree
+        """Return nested arguments with proxies for arrays, Tensors and numbers."""
         kind = type(tree)
-        if kind is tuple or kind is list:
-            return kind([self.replaced(x) for x in tree])
-        if kind is dict:
-            return {name: self.replaced(x) for name, x in tree.items()}
-        if isinstance(tree, tuple):
+        if kind is int or kind is float or isinstance(tree, np.generic):
+            return self._of_array(tree)
+        if kind is tuple:
+            return tuple([self.replaced(x) for x in tree])
+        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
             return kind(*[self.replaced(x) for x in tree])
-        if not (kind in (np.ndarray, Tensor, int, float) or isinstance(tree, np.generic)):
-            return tree
+        if id(tree) not in self.twins:
+            self.twins[id(tree)] = self._twin(tree)
+        return self.twins[id(tree)]
+
+    def _twin(self, tree: Any) -> Any:
+        """Return what stands for an array, a Tensor or a container; any other object stands for itself."""
+        kind = type(tree)
+        if kind is np.ndarray or kind is np.memmap:
+            return self._of_array(np.asarray(tree))
         if kind is Tensor:
-            if id(tree) not in self.twins:
-                self.place += 1
-                self.twins[id(tree)] = self._of_tensor(tree)
-            return self.twins[id(tree)]
-        self.place += 1
-        value = Value(tree, self.names[self.place])
-        value.known = value.known or isinstance(tree, np.generic)
-        stand_in = self.tracer.stand_in(value)
-        self.tracer.sources.append(Source(value, "argument", None, self.place, stand_in))
-        return stand_in
+            return self._of_tensor(tree)
+        if kind is list:
+            twin: Any = [self.replaced(x) for x in tree]
+        elif kind is dict or kind is OrderedDict:
+            twin = kind((name, self.replaced(x)) for name, x in tree.items())
+        else:
+            self.objects.append(tree)
+            return tree
+        self.containers.append((twin, entries_of(twin)))
+        return twin
+
+    def _of_array(self, x: Any) -> Any:
+        self.index += 1
+        value = Value(x, self.names[self.index])
+        value.known = value.known or isinstance(x, np.generic)
+        proxy = self.tracer.stand_in(value)
+        self.tracer.sources.append(Source(value, "argument", None, self.index, proxy))
+        return proxy
 
     def _of_tensor(self, t: Tensor) -> Tensor:
         if not t.is_leaf:
             raise CompileError(recorded_outside("the call"))
-        value = Value(np.asarray(t._array), t.name or self.names[self.place])
-        self.tracer.sources.append(Source(value, "array", self.place))
-        twin = make(Traced(self.tracer, value), None)
-        twin.name = t.name
-        if t.requires_grad:
-            twin.requires_grad = True
-        twin._grad = t._grad
-        self.tracer.handle(twin, self.place)
-        return twin
+        if hook := t.requires_grad and t._node.hooks:  # type: ignore[union-attr]
+            raise CompileError(hook_in_trace(next(iter(hook.values()))))
+        self.index += 1
+        return self.tracer.argument(self.index, t, self.names[self.index])
+
+    def changed(self) -> str:
+        """Return what the function changed in its arguments, in words; "" if there is nothing."""
+        for container, entries in self.containers:
+            if not all_same(entries_of(container), entries):
+                return f"changes a {type(container).__name__} among its arguments"
+        for source in self.tracer.sources:
+            if source.stand_in is not None and source.stand_in.value is not source.value:
+                what = "its argument" if source.kind == "argument" else "an array of a module,"
+                return f"writes into {what} {source.value.name!r}"
+        return ""
 
 
 def _is_recorded(result: Any, tracer: Tracer) -> bool:
     """Return whether a gradient could go back from the result to a tensor that the caller holds."""
-    outside = {h.node for h in tracer.handles.values() if h.node is not None and (h.lasts or h.place is not None)}
+    outside = {h.shadow._node for h in tracer.handles.values() if h.shadow._node is not None and h.lasts}
     for t in leaves(result):
-        if isinstance(t, Tensor) and t._node is not None:
+        if isinstance(t, Tensor) and (node := tracer.shadow(t)._node) is not None:
             with suppress(FreedGraphError):
-                if not outside.isdisjoint(history([t._node])):
+                if not outside.isdisjoint(history([node])):
                     return True
     return False
 
@@ -160,69 +255,80 @@ def _results(tree: Any, targets: list[Target], tracer: Tracer) -> Any:
     """Return what the function returned with a Place for each array and number in it, each of them a target."""
 
     def placed(x: Any) -> Any:
-        if not isinstance(x, (Tensor, Traced, Number, np.ndarray)):
-            if isinstance(x, (Iterator, Awaitable)) or any(map(is_of_a_trace, _parts(x))):
-                raise CompileError(result_kind(type(x).__name__))
+        if isinstance(x, (Tensor, Traced, Number, np.ndarray)):
+            array = tracer.array(x) if isinstance(x, Tensor) else x
+            targets.append(Target(_value(array, tracer), "result", None, len(targets)))
+            return Place(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
+        if isinstance(x, _IMMUTABLE) and not (isinstance(x, (tuple, frozenset)) and any(map(is_of_a_trace, x))):
             return x
-        array = tracer.array(x) if isinstance(x, Tensor) else x
-        targets.append(Target(_value(array, tracer), "result", None, len(targets)))
-        return Place(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
+        raise CompileError(result_kind(type(x).__name__))
 
     return over_leaves(placed, tree)
 
 
-def _parts(x: Any) -> list[Any]:
-    """Return what an object holds: its attributes, its entries, and what a function refers to."""
-    if isinstance(x, Collection) and not isinstance(x, (str, bytes, bytearray, range)):
-        return [*x, *(x.values() if isinstance(x, Mapping) else ())]
-    cells = [cell.cell_contents for cell in getattr(x, "__closure__", None) or () if cell != CellType()]
-    slots = [name for kind in type(x).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(x, name)]
-    return [*getattr(x, "__dict__", {}).values(), *[getattr(x, name) for name in slots], *cells]
+_IMMUTABLE = (*PLAIN, bool, np.generic, np.dtype, type, range, type(Ellipsis), frozenset, enum.Enum)
 
 
 def _value(x: Any, tracer: Tracer) -> Value:
-    """Return the value of what stands for an array, or of an array that is always the same."""
+    """Return the value of a proxy, or of an array that is always the same."""
     return x.value if isinstance(x, (Traced, Number)) else tracer.constant(np.asarray(x))
 
 
 def _changed(tracer: Tracer, targets: list[Target]) -> None:
     """Append what the function changed: tensors, gradients, and the state of optimisers."""
-    for source in tracer.sources:
-        stands = source.stand_in
-        if source.kind == "argument" and stands is not None and stands.value is not source.value:
-            raise CompileError(
-                f"the compiled function writes into its argument {source.value.name!r}; return the new array instead"
-            )
     before = {(s.kind, id(s.owner)): s.value for s in tracer.sources}
     for handle in list(tracer.handles.values()):
-        if not (handle.lasts or handle.place is not None):
+        if not handle.lasts:
             continue
-        array: Any = handle.tensor._array
-        if not handle.rebinds or (array is handle.array and handle.stand_in is not None):
-            array = handle.array if handle.stand_in is None else handle.stand_in
-        untouched = before.get(("array", id(handle.owner)))
-        if (isinstance(array, Traced) or array is not handle.array) and _value(array, tracer) is not untouched:
-            targets.append(Target(_value(array, tracer), "array", handle.owner))
-        gradient: Any = None if handle.tensor._grad is None else handle.tensor._grad._array
-        if handle.tensor._grad is handle.gradient or not handle.sets_gradient:
-            gradient = handle.gradients_stand_in
-        if gradient is not None and _value(gradient, tracer) is not before.get(("gradient", id(handle.owner))):
-            targets.append(Target(_value(gradient, tracer), "gradient", handle.owner))
+        owner, gradient = handle.owner, handle.shadow._grad
+        value = _value(handle.shadow._array, tracer)
+        if value is not before["array", id(owner)]:
+            targets.append(Target(value, "array", owner, in_place=not handle.rebound))
+        array = tracer.array(gradient) if isinstance(gradient, Tensor) else handle.gradients_proxy
+        if array is not None and gradient is not None:
+            value = _value(array, tracer)
+            if value is not before.get(("gradient", id(owner))):
+                targets.append(Target(value, "gradient", owner, in_place=array is handle.gradients_proxy))
     for owner, old_state, new_state in tracer.states.values():
-        for place, (old, new) in enumerate(zip(old_state, new_state, strict=True)):
-            changed = {name: x for name, x in new.items() if x is not old.get(name) and old.keys() == new.keys()}
-            targets += [Target(_value(x, tracer), "state", owner, (place, name)) for name, x in changed.items()]
+        for i, (old, new) in enumerate(zip(old_state, new_state, strict=True)):
+            changed = {name: x for name, x in new.items() if x is not old.get(name)}
+            targets += [Target(_value(x, tracer), "state", owner, (i, name)) for name, x in changed.items()]
+
+
+def _refuse_shared_memory(targets: list[Target], tracer: Tracer) -> None:
+    """Raise CompileError if an array that is written into in place shares memory with another one of the program."""
+    arrays = [(s.kind, s.owner, s.value.concrete) for s in tracer.sources if s.value.is_array]
+    arrays += [("constant", None, array) for array, _ in tracer.constants.values()]
+    for target in [target for target in targets if target.in_place]:
+        own = next(x for kind, owner, x in arrays if kind == target.kind and owner is target.owner)
+        if any(x is not own and np.may_share_memory(own, x) for _, _, x in arrays):
+            raise CompileError(
+                "an array is written into in place, and shares its memory with another array of the program, which "
+                "would then change, too. Write x.data = value instead of x.data += value, or let one be a copy"
+            )
+
+
+def _values(targets: list[Target], tracer: Tracer) -> list[Any]:
+    """Return what the targets' values are, in memory of their own."""
+    made = {output for line in tracer.lines for output in line.outputs}
+    seen: set[Value] = set()
+    found = []
+    for value in [target.value for target in targets]:
+        own = value in made and value.base is None and value not in tracer.viewed and value not in seen
+        found.append(value.concrete if own or not value.is_array else value.concrete.copy(order="K"))
+        seen.add(value)
+    return found
 
 
 def _forget_what_was_made_inside(tracer: Tracer) -> None:
     """Take tensors that the function made of numbers, and that nobody holds any more, for constants."""
-    inside = {id(h.tensor) for h in tracer.handles.values() if h.place is None and not h.lasts}
+    inside = {id(h.tensor) for h in tracer.handles.values() if not h.lasts}
     made = [s for s in tracer.sources if s.kind == "array" and id(s.owner) in inside]
     tracer.constants |= {id(s.value): (s.value.concrete, s.value) for s in made}
     tracer.sources = [s for s in tracer.sources if s not in made]
 
 
 def _starts(tracer: Tracer) -> bool:
-    """Return whether an optimiser starts to keep something: such a step is made once only."""
+    """Return whether an optimiser starts to keep something that it didn't declare: such a step is made once only."""
     pairs = [(old, new) for _, before, after in tracer.states.values() for old, new in zip(before, after, strict=True)]
     return any(old.keys() != new.keys() for old, new in pairs)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,58 +14,60 @@ from numpy.lib.array_utils import byte_bounds
 
 from ...engine.arrays import ArrayProxy, raw
 from ...engine.cotangents import Cotangents
-from ...engine.grad_mode import recording
-from ...engine.watching import Watcher, watched
+from ...engine.grad_mode import recording, setting
+from ...engine.operation import Operation
+from ...engine.rules import RuleForEach
+from ...engine.watching import Watcher, watched, watcher
 from ...errors import CompileError
 from ...tensor.handle import Tensor, make
-from ..numpy_calls import GETITEM, GUARD, SHAPE
-from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves, values_in
-from ..refusals import constant_written, hook_in_trace, recorded_outside, value_read
-from .proxies import Buffer, Number, Traced, in_package, users_line
+from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
+from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
+from ..refusals import constant_written, drawn, effect, hook_in_trace, recorded_outside, used_elsewhere, value_read
+from .draws import NotedGenerator
+from .modules import ModuleState, held_by
+from .proxies import PACKAGE, Buffer, Number, Traced, in_package, users_line
+from .table import Row
+
+
+_calls: ContextVar[int] = ContextVar("calls", default=0)  # how many calls were noted in this context
+UNREAD: Any = object()  # the gradient of a shadow as long as the function has not set it
 
 
 @dataclass(eq=False)
 class Handle:
-    """A tensor that the function read or rebound, and what it was before.
+    """A tensor that the function read or changed, and its shadow, in which the trace reads and writes instead.
 
-    What stands for an argument has a `place` among the arguments; `lasts` is whether somebody besides
-    the trace holds the tensor.
+    A tensor that is an argument is its own shadow, made for the trace, and has its `index` among the arguments.
+    `proxy` is what the shadow's array was at first.
     """
 
     tensor: Tensor
-    array: Any
-    node: Any
+    shadow: Tensor
+    proxy: Traced
     gradient: Tensor | None
-    place: int | None = None
-    stand_in: Traced | None = None
-    gradients_stand_in: Traced | None = None
+    index: int | None = None
+    gradients_proxy: Traced | None = None
     reads_gradient: bool = False
-    sets_gradient: bool = False
-    rebound: bool = False
-
-    @property
-    def rebinds(self) -> bool:
-        """Whether the function gave the tensor another array; another thread may do so meanwhile."""
-        return self.rebound or isinstance(self.tensor._array, ArrayProxy)
 
     @property
     def owner(self) -> Any:
-        """The tensor, or the place of the argument that it stands for."""
-        return self.tensor if self.place is None else self.place
+        """The tensor, or the index of the argument that it is."""
+        return self.tensor if self.index is None else self.index
+
+    @property
+    def rebound(self) -> bool:
+        """Whether the function gave the tensor another array."""
+        return self.shadow._array is not self.proxy
+
+    @property
+    def sets_gradient(self) -> bool:
+        """Whether the function gave the tensor another gradient, or took it away."""
+        return self.shadow._grad is not UNREAD
 
     @property
     def lasts(self) -> bool:
         """Whether somebody besides the trace holds the tensor."""
-        sources = (self.stand_in is not None) + (self.gradients_stand_in is not None)
-        return sys.getrefcount(self.tensor) > _ONE_HOLDER + sources
-
-    def restore(self) -> None:
-        """Give the tensor back what it was."""
-        if self.rebinds:
-            self.tensor._array = self.array
-        if self.sets_gradient:
-            self.tensor._grad = self.gradient
-        self.tensor._node = self.node
+        return self.index is not None or sys.getrefcount(self.tensor) > _ONE_HOLDER
 
 
 @dataclass(eq=False)
@@ -83,24 +87,30 @@ class Source:
 
 @dataclass(eq=False)
 class Target:
-    """Where an output of the program goes after each replay."""
+    """Where an output of the program goes after each replay; `in_place` into the memory of what is there."""
 
     value: Any
     kind: str
     owner: Any = None
     key: Any = None
+    in_place: bool = False
 
 
 @dataclass
 class Progress:
-    """Whether the function still runs, whether something invalid was computed, as 0 * inf is, and what was refused.
+    """How far a run is, the same for all who watch under `no_grad()` and `enable_grad()` inside.
 
-    `span` is the run of an operation that lines belong to now.
+    `open` is whether the function still runs, `singular` whether something invalid was computed, as 0 * inf is,
+    `refusal` what was refused, `failed` which error a line raised, and where, and `raising` which floating-point
+    errors `np.errstate` lets raise. `span` is the run of an operation that lines belong to now.
     """
 
     open: bool = True
     singular: bool = False
     refusal: CompileError | None = None
+    failed: tuple[Exception, str] | None = None
+    raising: set[str] = field(default_factory=set)
+    calls: int = 0
     span: Span | None = None
 
 
@@ -116,7 +126,7 @@ class Pass:
 class Tracer(Watcher):
     """Who turns what is computed into lines, while a function runs on stand-ins for arrays and numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: ModuleState) -> None:
         self.lines: list[Line] = []
         self.sources: list[Source] = []
         self.constants: dict[int, tuple[np.ndarray, Value]] = {}
@@ -124,10 +134,14 @@ class Tracer(Watcher):
         self.viewed: set[Value] = set()
         self.numbers: dict[Any, Number] = {}
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
-        self.settings: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self.modules = modules
+        self.proxies: list[Any] = []
+        self.made: dict[int, Any] = {}
+        self.entries: dict[Any, Traced] = {}
         self.answered: set[tuple[Value, Any]] = set()
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
+        self.used: dict[Any, None] = {}
         self.adjoints: dict[Value, Value] = {}
         self.passes: list[Pass] = []
         self.progress = Progress()
@@ -135,17 +149,11 @@ class Tracer(Watcher):
     # What the function computes.
 
     def call(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Compute a call on stand-ins, note it as a line, and return stand-ins for its result."""
-        if not self.progress.open:
-            raise CompileError(
-                f"an array of a program that was traced is used again at {users_line()}: what a compiled step keeps in "
-                "a list or an attribute is not an array; return it from the step instead"
-            )
+        """Compute a call on proxies, note it as a line, and return proxies for its result."""
+        self._refuse_strangers()
         kwargs = {name: x for name, x in kwargs.items() if x is not np._NoValue}
-        weak = function.form in ("ufunc", "operator", "where", "guard", "astype")
-        args, kwargs = _unwrapped(args, self, weak), _unwrapped(kwargs, self, weak)
-        with np.errstate(invalid="call", divide="ignore", over="ignore", call=self._alarmed):
-            result = function.apply(*mapped(concrete, args), **mapped(concrete, kwargs))
+        args, kwargs = self._operands(function, args, kwargs)
+        result = self._computed(function, args, kwargs)
         several = isinstance(result, (tuple, list))
         parts = result if several else [result]
         if not all(isinstance(part, (np.ndarray, np.generic, int, float)) for part in parts):
@@ -154,26 +162,97 @@ class Tracer(Watcher):
                 "compiled function"
             )
         line = Line(function, args, kwargs, (), users_line(), several, self.progress.span)
-        reads = list(line.reads())
-        made = []
+        line.outputs = tuple(self._outputs(parts, list(line.reads())))
+        self.lines.append(line)
+        if not shape_follows(line):
+            self._guard_shapes(line.outputs)
+        proxies = [self.stand_in(v) for v in line.outputs]
+        if not several:
+            return proxies[0]
+        return type(result)(*proxies) if hasattr(result, "_fields") else type(result)(proxies)
+
+    def _refuse_strangers(self) -> None:
+        """Raise CompileError where a proxy is used after its trace, or by a thread that does not trace."""
+        if not self.progress.open:
+            raise CompileError(
+                f"an array of a program that was traced is used again at {users_line()}: what a compiled step keeps in "
+                "a list or an attribute is not an array; return it from the step instead"
+            )
+        if not self.traces() or _calls.get() != self.progress.calls:
+            raise self.refusal(used_elsewhere(users_line()))
+        # In another context the two get out of step: what is set there is not seen here, and the other way round.
+        self.progress.calls += 1
+        _calls.set(self.progress.calls)
+
+    def traces(self) -> bool:
+        """Return whether the function that is traced runs here and now: not in another thread, nor any more."""
+        return self.progress.open and getattr(watcher(), "progress", None) is self.progress
+
+    def _computed(self, function: Function, args: Any, kwargs: Any) -> Any:
+        """Return what a call returns, having noted what went wrong in it."""
+        state = np.geterr()
+        raising = {kind for kind, what in state.items() if what == "raise"}
+        self.progress.raising |= raising
+        modes = {kind: "raise" if kind in raising else "ignore" for kind in ("divide", "over", "under")}
+        invalid = "raise" if "invalid" in raising else "call"
+        listener = np.geterrcall() if state["invalid"] == "call" else None
+
+        def alarmed(kind: str, flag: int) -> None:
+            self.progress.singular = True
+            if callable(listener):
+                listener(kind, flag)
+
+        try:
+            with np.errstate(**modes, invalid=invalid, call=alarmed):  # type: ignore[arg-type]
+                return function.apply(*mapped(concrete, args), **mapped(concrete, kwargs))
+        except Exception as error:
+            self.progress.failed = error, users_line()
+            raise
+
+    def _operands(self, function: Function, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments with values in place of proxies, and of arrays that are not traced.
+
+        A number or a NumPy scalar stays one of the program's where it is an operand; where it is a length, an axis or
+        the end of a slice, the program is for that number.
+        """
+        known = operand_count(function)
+        operands = [self._unwrapped(x, i < known, takes_numbers(function, i)) for i, x in enumerate(args)]
+        if function.form in ("setitem", "add") or function is GETITEM:
+            operands[1] = self._index(args[1])
+        named = {name: self._unwrapped(x, name in OPERANDS, name in OPERANDS) for name, x in kwargs.items()}
+        return tuple(operands), named
+
+    def _index(self, index: Any) -> Any:
+        """Return an index with values in place of proxies; the ends of slices are numbers that the program is for."""
+        if isinstance(index, tuple):
+            return tuple(map(self._index, index))
+        return self._unwrapped(index, not isinstance(index, slice), False)
+
+    def _unwrapped(self, tree: Any, operand: bool, number: bool) -> Any:
+        def unwrapped(x: Any) -> Any:
+            x = self.array(x) if isinstance(x, Tensor) else x
+            if isinstance(x, Number):
+                own = x.tracer.progress is self.progress  # not of a trace that is over
+                return x.value if number and own else x.tracer.guarded(x.value, x.value.concrete)
+            if isinstance(x, Traced):
+                scalar = not operand and not x.shape
+                return self.guarded(x.value, x.value.concrete.item()) if scalar else x.value
+            return self.constant(x) if isinstance(x, np.ndarray) else x
+
+        return over_leaves(unwrapped, tree)
+
+    def _outputs(self, parts: Any, reads: list[Value]) -> Iterator[Value]:
+        """Yield the values of what a call has computed."""
         for part in parts:
             same = next((v for v in reads if v.concrete is part and isinstance(part, np.ndarray)), None)
             base = same or self._viewed_by(part, reads)
             if base is not None:
                 self.viewed.add(base.root)
-            made.append(Value(part, base=base))
-            made[-1].fleeting = True
-            made[-1].known |= bool(reads) and not isinstance(part, np.ndarray) and all(v.known for v in reads)
-        line.outputs = tuple(made)
-        self.lines.append(line)
-        if _has_a_shape_of_its_own(line):
-            self._guard_shapes(made)
-        stand_ins = [self.stand_in(v) for v in made]
-        if not several:
-            return stand_ins[0]
-        return type(result)(*stand_ins) if hasattr(result, "_fields") else type(result)(stand_ins)
+            value = Value(part, base=base, fleeting=True)
+            value.known |= bool(reads) and not isinstance(part, np.ndarray) and all(v.known for v in reads)
+            yield value
 
-    def _guard_shapes(self, made: list[Value]) -> None:
+    def _guard_shapes(self, made: Iterable[Value]) -> None:
         """Let the program be for arrays of these shapes alone."""
         for value in made:
             if value.shape:
@@ -185,9 +264,6 @@ class Tracer(Watcher):
         """Return the error to raise, and remember it: NumPy, or the function, may catch it."""
         self.progress.refusal = CompileError(reason)
         return self.progress.refusal
-
-    def _alarmed(self, kind: str, flag: int) -> None:
-        self.progress.singular = True
 
     def stand_in(self, value: Value) -> Any:
         """Return what stands for a value: an array, or a number of Python's."""
@@ -220,7 +296,8 @@ class Tracer(Watcher):
 
     def guarded(self, value: Value, answer: Any) -> Any:
         """Let the program be for this answer about a number alone, and return it."""
-        self._guard(value, answer)
+        if self.progress.open:
+            self._guard(value, answer)
         return answer
 
     def _guard(self, value: Value, answer: Any) -> None:
@@ -230,30 +307,27 @@ class Tracer(Watcher):
 
     # What the library asks its watcher.
 
-    def operand(self, x: Any) -> Any:
-        """Return what stands for an operand."""
-        if not isinstance(x, Tensor) or isinstance(x._array, ArrayProxy):
-            return x
-        twin = make(self.array(x), x._node)
-        twin.name = x.name
-        return twin
-
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Return what an operation computes, line by line or as one line of its own."""
-        refused, outer = self.progress.refusal, self.progress.span
-        self.progress.span = Span(operation, outer)
+        before = replace(self.progress)
+        self.progress.span = Span(operation, before.span)
         try:
-            return operation.run(arrays, parameters)
+            y = operation.run(arrays, parameters)
+            if _is_ours(operation.forward):  # which may catch what it can compute anew
+                self.progress.failed = before.failed
+            return y
         except Exception as error:
             if not _is_of_the_trace(error):
                 raise
-            self.progress.refusal = refused
+            self.progress.refusal, self.progress.failed = before.refusal, before.failed
             return self.opaque(operation, arrays, parameters)
         finally:
-            self.progress.span = outer
+            self.progress.span = before.span
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         """Note which operation computed what, and the node of it."""
+        if isinstance(operation, Operation):
+            self.used[operation] = None
         for part in y if operation.several else (y,):
             if isinstance(part, Traced):
                 self.operations.setdefault(part.value, operation.name)
@@ -265,6 +339,8 @@ class Tracer(Watcher):
         now = len(self.lines)
         roots = {self.of_node[node]: raw(seed) for node, seed in seeds.items() if node in self.of_node}
         self.passes.append(Pass(now, now, {y: getattr(seed, "value", seed) for y, seed in roots.items()}))
+        if not create_graph:  # a constant seed is a proxy, too: rules may index it by what is computed
+            seeds = {node: g if isinstance(g, ArrayProxy) else Traced(self, self.constant(g)) for node, g in seeds.items()}
         return _Noted(self, seeds, lift, create_graph)
 
     def cotangent(self, node: Any, g: Any) -> None:
@@ -307,49 +383,53 @@ class Tracer(Watcher):
         read = [saved[place] for place in rule.into_slots]
         return self.call(Function("op_add_into", computed, "into", rule.into_function), (held, g, *read), {})
 
-    def array(self, tensor: Any) -> Any:
-        """Return what stands for a tensor's array."""
-        held = tensor._array
-        if isinstance(held, ArrayProxy):
-            return held
-        handle = self.handle(tensor)
-        if handle.stand_in is None:
-            if tensor._node is not None and tensor._node.operation is not None:
+    def shadow(self, tensor: Any) -> Any:
+        """Return the Tensor that stands for one from outside; what was made of proxies stands for itself."""
+        if isinstance(tensor._array, ArrayProxy):
+            return tensor
+        handle = self.handles.get(id(tensor))
+        if handle is None:
+            node = tensor._node
+            if node is not None and node.operation is not None:
                 raise CompileError(recorded_outside(users_line()))
-            value = Value(np.asarray(held), tensor.name or "")
-            self.sources.append(Source(value, "array", handle.owner))
-            handle.stand_in = Traced(self, value)
-            if tensor._node is not None:
-                self.of_node[tensor._node] = value
-        return handle.stand_in
+            value = Value(np.asarray(tensor._array), tensor.name or "")
+            proxy = Traced(self, value)
+            shadow = make(proxy, node)
+            shadow.name, shadow._grad = tensor.name, UNREAD
+            handle = self.handles[id(tensor)] = Handle(tensor, shadow, proxy, tensor._grad)
+            self.sources.append(Source(value, "array", tensor))
+            if node is not None:
+                self.of_node[node] = value
+        return handle.shadow
 
-    def handle(self, tensor: Any, place: int | None = None) -> Handle:
-        """Return what is known of a tensor that the function reads or rebinds."""
-        if id(tensor) not in self.handles:
-            self.handles[id(tensor)] = Handle(tensor, tensor._array, tensor._node, tensor._grad, place)
-        return self.handles[id(tensor)]
+    def argument(self, index: int, tensor: Tensor, name: str) -> Tensor:
+        """Return the Tensor that the function is given in place of an argument."""
+        value = Value(np.asarray(tensor._array), tensor.name or name)
+        self.sources.append(Source(value, "array", index))
+        proxy = Traced(self, value)
+        twin = make(proxy, None)
+        twin.name, twin.requires_grad, twin._grad = tensor.name, tensor.requires_grad, UNREAD
+        self.handles[id(twin)] = Handle(twin, twin, proxy, tensor._grad, index)
+        return twin
+
+    def array(self, tensor: Any) -> Any:
+        """Return the proxy of a tensor's array."""
+        return self.shadow(tensor)._array
 
     def gradient(self, tensor: Any) -> Any:
-        """Return what stands for a tensor's gradient."""
-        handle = self.handle(tensor)
-        if handle.sets_gradient:
-            return tensor._grad
+        """Return the gradient of a tensor: a proxy's, as long as the function has not set it."""
+        gradient = self.shadow(tensor)._grad
+        if gradient is not UNREAD:
+            return gradient
+        handle = self.handles[id(tensor)]
         handle.reads_gradient = True
         if handle.gradient is None:
             return None
-        if handle.gradients_stand_in is None:
+        if handle.gradients_proxy is None:
             value = Value(handle.gradient._array, f"d{tensor.name or ''}")
             self.sources.append(Source(value, "gradient", handle.owner))
-            handle.gradients_stand_in = Traced(self, value)
-        return make(handle.gradients_stand_in, None)
-
-    def rebinds(self, tensor: Any) -> None:
-        """Note what the tensor was, and that its array is now the function's."""
-        self.handle(tensor).rebound = True
-
-    def sets_gradient(self, tensor: Any) -> None:
-        """Note what the tensor was, and that its gradient is now the function's."""
-        self.handle(tensor).sets_gradient = True
+            handle.gradients_proxy = Traced(self, value)
+        return make(handle.gradients_proxy, None)
 
     def read(self, tensor: Any, what: str) -> Any:
         """Raise CompileError, unless the library itself asks for one number: the program is then for that number."""
@@ -360,55 +440,126 @@ class Tracer(Watcher):
         return array.value.concrete
 
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
-        """Return what stands for an optimiser's number."""
+        """Return the proxy of an optimiser's number."""
+        self.modules.meet(owner)
         if isinstance(value, tuple):
-            return tuple([self._number(owner, name, place, x) for place, x in enumerate(value)])
+            return tuple([self._number(owner, name, i, x) for i, x in enumerate(value)])
         return self._number(owner, name, None, value)
 
-    def _number(self, owner: Any, name: str, place: int | None, value: float) -> Number:
-        key = (id(owner), name, place)
+    def _number(self, owner: Any, name: str, index: int | None, value: float) -> Number:
+        key = (id(owner), name, index)
         if key not in self.numbers:
-            one = name if place is None else f"{name.removesuffix('s')}{place + 1}"
+            one = name if index is None else f"{name.removesuffix('s')}{index + 1}"
             self.numbers[key] = Number(self, Value(value, one))
-            self.sources.append(Source(self.numbers[key].value, "hyperparameter", owner, (name, place)))
+            self.sources.append(Source(self.numbers[key].value, "hyperparameter", owner, (name, index)))
         return self.numbers[key]
 
+    def setting(self, owner: Any, name: str) -> None:
+        """Refuse that the function sets an optimiser's number, or its state."""
+        if self.traces():
+            raise self.refusal(effect(f"sets {name!r} of an optimiser at {users_line()}"))
+
+    def module_read(self, module: Any, name: str, x: Any) -> Any:
+        """Return what the function is to see of a module's attribute: of an array and a generator a proxy."""
+        if not self.traces() or id(module) in self.made or name in _OF_OBJECTS:
+            return x
+        self.modules.meet(module)
+        held = held_by(module)
+        if name == "__dict__":
+            if not in_package(3):
+                self.modules.expose(module)
+        elif type(x) is np.ndarray and held.get(name) is x:
+            return self.entry(held, name, x)
+        elif isinstance(x, np.random.Generator) and held.get(name) is x:
+            return NotedGenerator(x, self, held, name)
+        return x
+
+    def module_set(self, module: Any, name: str) -> None:
+        """Refuse that the function sets an attribute of a module, unless it has made the module."""
+        if not self.traces() or id(module) in self.made:
+            return
+        if id(module) not in self.modules.known and not held_by(module):
+            self.made[id(module)] = module
+            return
+        raise self.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
+
+    def entry(self, held: dict[str, Any], name: str, x: np.ndarray) -> Traced:
+        """Return the proxy of a module's array, an input of the program."""
+        key = id(held), name
+        if key not in self.entries:
+            value = Value(x, name)
+            self.entries[key] = Traced(self, value)
+            self.sources.append(Source(value, "entry", held, name, self.entries[key]))
+        return self.entries[key]
+
+    def draws_entropy(self) -> None:
+        """Refuse that the function draws of the system's entropy."""
+        if self.traces():
+            raise self.refusal(drawn(f" at {users_line()}"))
+
     def state(self, owner: Any, state: Any) -> Any:
-        """Return what stands for an optimiser's state."""
+        """Return proxies of an optimiser's state: of its initial state, where it keeps none yet."""
+        self.modules.meet(owner)
         if id(owner) not in self.states:
+            begun = [entry or owner.initial_state(p._array) for p, entry in zip(owner.parameters, state, strict=True)]
             entries = [
-                {name: self._of_state(owner, i, name, x) for name, x in entry.items()} for i, entry in enumerate(state)
+                {name: self._of_state(owner, i, name, x) for name, x in entry.items()} for i, entry in enumerate(begun)
             ]
             self.states[id(owner)] = (owner, [dict(entry) for entry in entries], entries)
-            self.settings[id(owner)] = owner, _settings(owner)
         return self.states[id(owner)][2]
 
-    def _of_state(self, owner: Any, place: int, name: str, x: Any) -> Any:
-        value = Value(x, f"{name}{place + 1}")
-        self.sources.append(Source(value, "state", owner, (place, name)))
+    def _of_state(self, owner: Any, index: int, name: str, x: Any) -> Any:
+        value = Value(x, f"{name}{index + 1}")
+        self.sources.append(Source(value, "state", owner, (index, name)))
         return self.stand_in(value)
+
+    def drawn(self, result: Any, holder: Any, name: Any, call: tuple[str, Any, Any]) -> Any:
+        """Return the proxy of what was drawn of a module's generator: an input, drawn anew at each replay."""
+        value = Value(result, "draw#")
+        method, args, kwargs = call
+        self.sources.append(Source(value, "draw", holder, (name, method, args, tuple(kwargs.items()))))
+        return self.stand_in(value)
+
+    def rows(self) -> list[Row]:
+        """Return what a program is for besides: the rules of the operations that it is made of."""
+        return [(rules_of, (operation,), rules_of(operation)) for operation in self.used]
+
+    def let_go(self) -> None:
+        """Forget the proxies: whoever still holds one keeps what a program does not put there again."""
+        for source in self.sources:
+            source.stand_in = None
+        for held in (self.handles, self.numbers, self.of_node, self.entries, self.made, self.states):
+            held.clear()  # in place: who watches under no_grad() shares them
+
+    def alive(self) -> str | None:
+        """Return which line made an array that is still held, None if none is."""
+        held = {proxy.value for reference in self.proxies if (proxy := reference()) is not None}
+        if not held:
+            return None
+        return next((line.where for line in self.lines if not held.isdisjoint(line.outputs)), "the call")
 
     @contextmanager
     def running(self) -> Any:
-        """Trace what is computed in the body; afterwards every tensor is what it was before."""
+        """Trace what is computed in the body."""
         try:
-            with watched(self.switched(bool(recording.get()))):
+            with watched(self.switched(bool(recording.get()))), setting(_calls, 0):
                 yield
+                if _calls.get() != self.progress.calls:
+                    raise self.refusal(used_elsewhere("some line"))
         finally:
             self.progress.open = False
 
-    def restore(self) -> None:
-        """Give every tensor that the function touched back what it was."""
-        for handle in self.handles.values():
-            handle.restore()
+
+_OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # what says nothing of a module's state
 
 
-def _settings(owner: Any) -> dict[str, Any]:
-    """Return an optimiser's plain attributes that are no hyperparameters: those of a class of the user's."""
-    names = {name for kind in type(owner).__mro__ for name in vars(kind) if not name.startswith("__")} | {*vars(owner)}
-    names -= owner.hyperparameters().keys()
-    plain = {name: getattr(owner, name) for name in sorted(names)}
-    return {name: x for name, x in plain.items() if isinstance(x, (int, float, str, type(None)))}
+def rules_of(operation: Any) -> Any:
+    """Return an operation's rules; while one is planted, an object that is never the same."""
+    return operation.rules if isinstance(operation.rules, (tuple, RuleForEach)) else object()
+
+
+def _is_ours(function: Any) -> bool:
+    return str(getattr(getattr(function, "__code__", None), "co_filename", PACKAGE)).startswith(PACKAGE)
 
 
 def _leaf(node: Any) -> Value | None:
@@ -435,7 +586,8 @@ class _Noted(Cotangents):
 
     def begin_rule(self, node: Any) -> None:
         """Let the lines that follow belong to a rule of this node, which `arrive` names; to none of a leaf."""
-        span = None if node.operation is None else Span(node.operation, None, self.tracer.of_node.get(node))
+        operation = node.operation if isinstance(node.operation, Operation) else type(node.operation)
+        span = None if node.operation is None else Span(operation, None, self.tracer.of_node.get(node))
         self.tracer.progress.span = span
 
     def arrive(self, parent: Any, c: Any, node: Any, rule: Any) -> None:
@@ -467,29 +619,12 @@ def _is_of_the_trace(error: BaseException) -> bool:
 
 
 def _references_of_one_holder() -> int:
-    handle = Handle(Tensor(0.0), None, None, None)
-    return sys.getrefcount(handle.tensor)
+    holder = [Tensor(0.0)]
+    source = Source(None, "", holder[0])  # type: ignore[arg-type]
+    return sys.getrefcount(holder[0]) + (source is None)
 
 
 _ONE_HOLDER = _references_of_one_holder()
-
-
-def _has_a_shape_of_its_own(line: Line) -> bool:
-    """Return whether the shape of what a line computes depends on entries, as that of x[x > 0] does."""
-    function = line.function
-    if function.text == GETITEM.text:
-        return any(v.dtype is not None and v.dtype.kind == "b" for v in values_in(line.args[1]))
-    name = function.text.removeprefix("op_").rpartition(".")[2]
-    if name in ("repeat", "delete"):
-        return any(values_in((line.args[1:], line.kwargs)))
-    return name in _SHAPED_BY_ENTRIES
-
-
-_SHAPED_BY_ENTRIES = frozenset({
-    "nonzero", "flatnonzero", "argwhere", "compress", "extract", "bincount", "trim_zeros", "getitem",
-    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "union1d", "intersect1d", "setdiff1d", "setxor1d",
-})  # fmt: skip
 
 
 def _snapshot(array: np.ndarray) -> np.ndarray:
@@ -506,20 +641,3 @@ def _snapshot(array: np.ndarray) -> np.ndarray:
 def _known(tree: Any) -> Any:
     """Return nested arguments with what stand-ins stand for."""
     return over_leaves(lambda x: x.value.concrete if isinstance(x, ArrayProxy) else x, tree)  # type: ignore[attr-defined]
-
-
-def _unwrapped(tree: Any, tracer: Tracer, weak: bool) -> Any:
-    """Return nested arguments with values in place of stand-ins and of arrays that are not traced.
-
-    A number stays one of the program's where it is an operand; a length or an axis is known.
-    """
-
-    def unwrapped(x: Any) -> Any:
-        x = tracer.array(x) if isinstance(x, Tensor) else x
-        if isinstance(x, Number) and not weak:
-            return tracer.guarded(x.value, x.value.concrete)
-        if isinstance(x, (Traced, Number)):
-            return x.value
-        return tracer.constant(x) if isinstance(x, np.ndarray) else x
-
-    return over_leaves(unwrapped, tree)

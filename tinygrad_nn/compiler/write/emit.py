@@ -36,6 +36,9 @@ _INFIX = {
 }  # fmt: skip
 
 
+_OTHER_ERRORS = ("divide", "over", "under")
+
+
 class Names:
     """A name for every value: its own if it has one, and no name twice."""
 
@@ -153,7 +156,8 @@ class Emitter:
             if probe:
                 found.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
         returned = ", ".join(self.names.of(v) for v in self.program.outputs if v not in self.outs)
-        guarded = ["with np.errstate(invalid='raise', divide='ignore', over='ignore', under='ignore'):"]
+        modes = [f"{kind}='{'raise' if kind in self.program.raising else 'ignore'}'" for kind in _OTHER_ERRORS]
+        guarded = [f"with np.errstate(invalid='raise', {', '.join(modes)}):"]
         guarded += [f"    {line}" for line in found or ["pass"]]
         return [*guarded, f"return ({returned}{',' if returned else ''})"]
 

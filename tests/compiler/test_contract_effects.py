@@ -1,0 +1,658 @@
+"""The contract, point 4: effects that no program can repeat are refused, with everything as before the call."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import os
+import random
+import secrets
+import threading
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from compiler.contract import Twin, X, Y, assert_refused, plain, ran
+from same_bits import same
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import CompileError
+
+KEPT: list[Any] = []
+CALLS = {"n": 0}
+OBJECT = SimpleNamespace(calls=0, inner=SimpleNamespace(kept=[]))
+
+
+def put_away(value: Any) -> Any:
+    """Put a value where the caller's code names nothing."""
+    OBJECT.inner.kept.append(value)
+    return value
+
+
+# ---- changes in the table, and among the arguments ----
+
+
+def appends(x: Any) -> Any:
+    y = x * 2
+    KEPT.append(y)
+    return y
+
+
+def appends_a_number(x: Any) -> Any:
+    KEPT.append(len(KEPT))
+    return x * 2
+
+
+def counts_in_a_dict(x: Any) -> Any:
+    CALLS["n"] += 1
+    return x * CALLS["n"]
+
+
+def counts_in_an_attribute(x: Any) -> Any:
+    OBJECT.calls += 1
+    return x * OBJECT.calls
+
+
+def sorts(x: Any) -> Any:
+    NUMBERS.sort()
+    return x * NUMBERS[0]
+
+
+def adds_to_a_set(x: Any) -> Any:
+    SEEN.add("b")
+    return x * len(SEEN)
+
+
+def pops(x: Any) -> Any:
+    return x * NUMBERS.pop()
+
+
+NUMBERS = [3.0, 1.0, 2.0]
+SEEN = {"a"}
+CHANGES: list[Callable[[Any], Any]] = [
+    appends, appends_a_number, counts_in_a_dict, counts_in_an_attribute, sorts, adds_to_a_set, pops,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", CHANGES, ids=lambda f: f.__name__)
+def test_a_change_in_the_table_is_refused_and_undone(function: Callable[[Any], Any]) -> None:
+    KEPT.clear()
+    assert_refused(function, X, says=r"return|argument|nonlocal|tensor|Tensor")
+    assert (KEPT, CALLS, OBJECT.calls) == ([], {"n": 0}, 0)
+    assert ([3.0, 1.0, 2.0], {"a"}) == (NUMBERS, SEEN)
+
+
+def test_an_attribute_of_ones_own_self_is_refused() -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.t, self.losses = 0, list[Any]()
+
+        def counts(self, x: Any) -> Any:
+            self.t += 1
+            return x * self.t
+
+        def keeps(self, x: Any) -> Any:
+            self.losses.append(x.sum())
+            return x
+
+        def remembers(self, x: Any) -> Any:
+            self.last = x * 2
+            return self.last
+
+    model = Model()
+    for method in (model.counts, model.keeps, model.remembers):
+        assert_refused(method, X, says=r"return|argument|nonlocal|tensor|Tensor")
+        assert vars(model) == {"t": 0, "losses": []}
+
+
+def test_a_dict_among_the_arguments() -> None:
+    def f(p: Any, g: Any) -> None:
+        for name in p:
+            p[name] = p[name] - 0.01 * g[name]
+
+    p, g = {"w": X, "b": Y}, {"w": Y, "b": X}
+    assert_refused(f, p, g, says=r"return")
+    assert list(p) == ["w", "b"]
+    assert p["w"] is X
+    assert p["b"] is Y
+
+
+ARGUMENTS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[], Any]]] = {
+    "a list": (lambda x, out: out.append(x * 2), lambda: [1.0]),
+    "a list cleared": (lambda x, out: out.clear(), lambda: [1.0, X]),
+    "a list in a dict": (lambda x, out: out["a"].append(x * 2), lambda: {"a": [1.0]}),
+    "a dict": (lambda x, out: out.update(a=x * 2), lambda: {"b": 1.0}),
+    "an ordered dict": (lambda x, out: out.update(a=x * 2), lambda: OrderedDict(b=1.0)),
+    "a counter": (lambda x, out: out.__setitem__("n", out["n"] + 1), lambda: {"n": 1}),
+}
+
+
+@pytest.mark.parametrize("what", ARGUMENTS)
+def test_a_container_among_the_arguments(what: str) -> None:
+    function, make = ARGUMENTS[what]
+    out, before = make(), make()
+    assert_refused(function, X, out, says=r"return")
+    assert same(plain(out), plain(before))
+
+
+def test_an_object_among_the_arguments() -> None:
+    @dataclasses.dataclass
+    class State:
+        n: int
+        last: Any = None
+
+    def counts(x: Any, state: Any) -> Any:
+        state.n += 1
+        return x * state.n
+
+    def keeps(x: Any, state: Any) -> Any:
+        state.last = x * 2
+        return x
+
+    state = State(3)
+    for function in (counts, keeps):
+        assert_refused(function, X, state, says=r"return")
+        assert state == State(3)
+
+
+def test_containers_of_the_functions_own_are_no_effect() -> None:
+    def f(parts: Any) -> Any:
+        found, table, last = [], {}, deque(maxlen=1)  # type: ignore[var-annotated]
+        for n, part in enumerate(parts):
+            found.append(part * n)
+            table[n] = part
+            last.append(part)
+        holder = SimpleNamespace(value=found[0])
+        holder.value = holder.value + last[0]
+        return found, table, holder.value
+
+    twin = Twin(f)
+    assert twin.equal([X, Y]) in (0, 1)
+    twin.equal([Y, X])
+
+
+# ---- results that are put away ----
+
+
+@dataclasses.dataclass
+class Holder:
+    """Where a result may be put away, two levels behind a name."""
+
+    places: Any
+
+
+def in_a_list(x: Any) -> Any:
+    return put_away(x * 2) + 1
+
+
+def in_a_deque(x: Any) -> Any:
+    HOLDER.places.queue.append(x * 2)
+    return x
+
+
+def in_a_cell(x: Any) -> Any:
+    HOLDER.places.set(x * 2)
+    return x
+
+
+def in_a_default(x: Any) -> Any:
+    HOLDER.places.function(x * 2)
+    return x
+
+
+def a_tensor(x: Any) -> Any:
+    put_away(tg.tensor(x).sum())
+    return x
+
+
+def the_argument_itself(x: Any) -> Any:
+    put_away(x)
+    return x * 2
+
+
+def with_its_graph(x: Any) -> Any:
+    w = tg.Tensor(x, requires_grad=True)
+    loss = (w * w).sum()
+    loss.backward(retain_graph=True)
+    put_away(loss)
+    return w.grad
+
+
+class _Places:
+    def __init__(self) -> None:
+        self.queue: deque[Any] = deque()
+        held: list[Any] = []
+
+        def keep(value: Any, _kept: list[Any] = held) -> None:
+            _kept.append(value)
+
+        cell = None
+
+        def put(value: Any) -> None:
+            nonlocal cell
+            cell = value
+
+        self.function, self.set, self.held = keep, put, held
+        self.cell = lambda: cell
+
+
+HOLDER = Holder(_Places())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [in_a_list, in_a_deque, in_a_cell, in_a_default, a_tensor, the_argument_itself, with_its_graph],
+    ids=lambda f: f.__name__,
+)
+def test_what_is_still_alive_after_the_trace_is_refused(function: Callable[[Any], Any]) -> None:
+    OBJECT.inner.kept.clear()
+    HOLDER.places = _Places()
+    assert_refused(function, X, says=r"[Rr]eturn", calls=put_away)
+    for value in [*OBJECT.inner.kept, *HOLDER.places.queue, *HOLDER.places.held, HOLDER.places.cell()]:
+        if value is not None:
+            np.sin(np.asarray(value.data if isinstance(value, tg.Tensor) else value))  # no dead proxy
+
+
+def test_numbers_and_texts_that_are_put_away_by_called_functions_are_their_own() -> None:
+    OBJECT.inner.kept.clear()
+
+    def f(x: Any) -> Any:
+        put_away("text")
+        put_away(x.shape)
+        return x * 2
+
+    twin = Twin(f, lambda x: x * 2)
+    assert twin.equal(X) in (0, 1)
+    twin.equal(Y)
+    assert OBJECT.inner.kept == ["text", (2, 3)]
+
+
+def test_a_circle_is_no_result_that_is_put_away() -> None:
+    def f(x: Any) -> Any:
+        circle: list[Any] = [x * 2]
+        circle.append(circle)
+        return circle[0]
+
+    twin = Twin(f)
+    twin.equal(X)
+    twin.equal(Y)
+
+
+# ---- hyperparameters ----
+
+
+def hyperparameters(optimizer: Any, w: Any) -> dict[str, Callable[[Any], Any]]:
+    def halves_the_rate(x: Any) -> Any:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.lr = optimizer.lr * 0.5
+        optimizer.step()
+
+    def sets_the_rate_after_the_step(x: Any) -> Any:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.step()
+        optimizer.lr = 0.01
+
+    def loads_a_state(x: Any) -> Any:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.load_state_dict({**optimizer.state_dict(), "lr": 0.25})
+        optimizer.step()
+
+    found = (halves_the_rate, sets_the_rate_after_the_step, loads_a_state)
+    return {f.__name__: f for f in found}
+
+
+@pytest.mark.parametrize("what", ["halves_the_rate", "sets_the_rate_after_the_step", "loads_a_state"])
+def test_a_hyperparameter_that_is_set_is_refused(what: str) -> None:
+    w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    optimizer = tg.optim.SGD([w], lr=0.1, momentum=0.5)
+    (w * 2.0).sum().backward()
+    optimizer.step()
+    data, grad, state = w.data.copy(), tg.tensor(w.grad), optimizer.state_dict()
+    assert_refused(hyperparameters(optimizer, w)[what], X, says=r"between|outside|before|after")
+    assert same(w.data, data)
+    assert same(w.grad, grad)
+    assert same(optimizer.state_dict(), state)
+
+
+class Counting(tg.optim.SGD):
+    """An optimiser that steps every second call."""
+
+    calls = 0
+
+    def step(self) -> None:
+        self.calls += 1
+        if self.calls % 2 == 0:
+            super().step()
+
+
+def test_an_optimiser_that_counts_is_refused() -> None:
+    w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    optimizer = Counting([w], lr=0.1)
+
+    def f(x: Any) -> Any:
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.step()
+
+    assert_refused(f, X, says=r"between|outside|argument|return")
+    assert "calls" not in vars(optimizer)
+    assert same(w.data, np.array([1.0, 2.0, 3.0]))
+    assert w.grad is None
+
+
+# ---- random numbers ----
+
+GENERATOR = np.random.default_rng(3)
+LEGACY = np.random.RandomState(3)
+PYTHONS = random.Random(3)
+
+
+def shuffled(x: Any) -> Any:
+    order = [0, 1, 2]
+    random.shuffle(order)
+    return x[:, order]
+
+
+def on_one_tenth(x: Any) -> Any:
+    return x * 0 if random.random() < 0.1 else x * 2
+
+
+def seeded(x: Any) -> Any:
+    random.seed(3)
+    return x * 2
+
+
+def legacy_seeded(x: Any) -> Any:
+    np.random.seed(3)
+    return x * 2
+
+
+def in_a_called_function() -> float:
+    return random.random()
+
+
+RANDOM: dict[str, Callable[[Any], Any]] = {
+    "random.random": on_one_tenth,
+    "random.shuffle": shuffled,
+    "random in a called function": lambda x: x * in_a_called_function(),
+    "random.seed": seeded,
+    "a random.Random in the table": lambda x: x * PYTHONS.random(),
+    "a new random.Random": lambda x: x * random.Random().random(),
+    "random.SystemRandom": lambda x: x * random.SystemRandom().random(),
+    "np.random.rand": lambda x: x * np.random.rand(),
+    "np.random.normal of a shape": lambda x: x + np.random.normal(size=x.shape),
+    "np.random.permutation": lambda x: x[np.random.permutation(2)],
+    "np.random.seed": legacy_seeded,
+    "a Generator in the table": lambda x: x * GENERATOR.random(3),
+    "a RandomState in the table": lambda x: x * LEGACY.random_sample(3),
+    "a new Generator": lambda x: x * np.random.default_rng().random(3),
+    "a new bit generator": lambda x: x * np.random.Generator(np.random.PCG64()).random(3),
+    "os.urandom": lambda x: x * os.urandom(1)[0],
+    "secrets": lambda x: x * secrets.randbelow(10),
+    "uuid": lambda x: x * (uuid.uuid4().int % 10),
+}
+
+
+@pytest.mark.parametrize("what", RANDOM)
+def test_random_numbers_are_refused(what: str) -> None:
+    def states() -> Any:
+        legacy: list[Any] = [np.random.get_state(), LEGACY.get_state()]
+        return (
+            random.getstate(),
+            PYTHONS.getstate(),
+            GENERATOR.bit_generator.state,
+            [(state[1].tolist(), state[2:]) for state in legacy],
+        )
+
+    before, legacy = states(), np.random.get_state()
+    try:
+        assert_refused(RANDOM[what], X, says=r"argument|Module", calls=in_a_called_function)
+        assert states() == before
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(legacy)
+
+
+def test_a_generator_with_a_seed_that_is_made_inside_draws_the_same_at_every_call() -> None:
+    twin = Twin(lambda x: x * np.random.default_rng(7).random(3) + random.Random(7).random())
+    twin.equal(X)
+    twin.equal(Y)
+
+
+def test_a_generator_among_the_arguments() -> None:
+    rng, before = np.random.default_rng(3), np.random.default_rng(3)
+
+    def f(x: Any, generator: Any) -> Any:
+        return x * generator.random(3)
+
+    step = tg.compile(f)
+    for _ in range(2):
+        with pytest.raises(CompileError, match=r"argument|Module"):
+            step(X, rng)
+    assert rng.bit_generator.state == before.bit_generator.state
+
+
+# ---- exceptions ----
+
+GOOD, BAD = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[1.0, 2.0], [2.0, 1.0]])
+
+
+def factor(a: Any) -> Any:
+    ran()
+    try:
+        return np.linalg.cholesky(a)
+    except np.linalg.LinAlgError:
+        return np.linalg.cholesky(a + 10 * np.eye(2))
+
+
+def test_an_error_that_is_caught_in_a_trace_is_refused() -> None:
+    assert_refused(factor, BAD, says=r"outside|where|before")
+
+
+def test_an_error_in_a_replay_hands_the_call_to_the_function() -> None:
+    twin = Twin(factor)
+    assert [twin.equal(GOOD), twin.equal(2 * GOOD), twin.equal(BAD), twin.equal(GOOD)] == [1, 0, 1, 0]
+
+
+def test_an_error_in_a_replay_that_nothing_catches_is_the_functions_own() -> None:
+    step: Any = tg.compile(lambda a: np.linalg.inv(a) * 2, exact=True)
+    singular = np.ones((2, 2))
+    with pytest.raises(np.linalg.LinAlgError):
+        step(singular)
+    assert same(step(GOOD), np.linalg.inv(GOOD) * 2)
+    with pytest.raises(np.linalg.LinAlgError):
+        step(singular)
+    assert same(step(BAD), np.linalg.inv(BAD) * 2)
+
+
+def divided(x: Any, n: Any) -> Any:
+    ran()
+    try:
+        return x * (1 / n)
+    except ZeroDivisionError:
+        return x * 0
+
+
+def test_an_error_of_a_python_number() -> None:
+    assert_refused(divided, X, 0.0, says=r"outside|where|before|if")
+    twin = Twin(divided)
+    assert [twin.equal(X, n) for n in (2.0, 4.0, 0.0, 8.0)] == [1, 0, 1, 0]
+
+
+def suppressed(x: Any) -> Any:
+    with contextlib.suppress(ValueError):
+        return x.reshape(4, 4)
+    return x * 2
+
+
+def by_finally(x: Any) -> Any:
+    try:
+        return x.reshape(4, 4)
+    finally:
+        return x * 2  # noqa: B012, SIM107
+
+
+def by_bare_except(x: Any) -> Any:
+    try:
+        return x[:, 7]
+    except:  # noqa: E722
+        return x * 2
+
+
+def in_a_called_one(x: Any) -> Any:
+    def attempt() -> Any:
+        try:
+            return np.linalg.inv(x @ np.zeros((3, 2)))
+        except np.linalg.LinAlgError:
+            return np.eye(2)
+
+    return attempt() * 3
+
+
+@pytest.mark.parametrize(
+    "function", [suppressed, by_finally, by_bare_except, in_a_called_one], ids=lambda f: f.__name__
+)
+def test_errors_of_lines_that_are_caught_in_other_ways(function: Callable[[Any], Any]) -> None:
+    assert_refused(function, X, says=r"outside|where|before|if")
+
+
+def test_errors_of_pythons_own_are_control_flow() -> None:
+    table = {"a": 2.0}
+
+    def f(x: Any, name: Any) -> Any:
+        try:
+            return x * table[name]
+        except KeyError:
+            return x * 5
+
+    twin = Twin(f)
+    for name in ("a", "b", "a", "b"):
+        twin.equal(X, name)
+    table["b"] = 7.0
+    twin.equal(X, "b")
+    twin.equal(X, "a")
+
+
+def test_a_floating_point_flag_that_raises() -> None:
+    def own(x: Any) -> Any:
+        ran()
+        with np.errstate(divide="raise"):
+            return 1 / x
+
+    def callers(x: Any) -> Any:
+        ran()
+        return 1 / x
+
+    for function in (own, callers):
+        twin = Twin(function)
+        with np.errstate(divide="raise"):
+            assert [twin.equal(X), twin.equal(Y)] == [1, 0]
+            with pytest.raises(FloatingPointError):
+                function(X * 0)
+            with pytest.raises(FloatingPointError):
+                twin.step(X * 0)
+            assert twin.equal(X) == 0
+
+
+def test_a_floating_point_flag_that_raises_and_is_caught() -> None:
+    def f(x: Any) -> Any:
+        ran()
+        try:
+            with np.errstate(over="raise"):
+                return np.exp(x)
+        except FloatingPointError:
+            return x * 0
+
+    twin = Twin(f)
+    assert [twin.equal(X), twin.equal(X * 1e5), twin.equal(Y)] == [1, 1, 0]
+    assert_refused(f, X * 1e5, says=r"outside|where|before|if")
+
+
+# ---- threads and contexts ----
+
+
+def in_a_thread(x: Any) -> Any:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(_tried(lambda: np.sin(x) * 2)))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def in_a_context(x: Any) -> Any:
+    return contextvars.copy_context().run(lambda: np.sin(x) * 2)
+
+
+def _tried(compute: Callable[[], Any]) -> Any:
+    try:
+        return compute()
+    except CompileError as error:  # the thread's own; the caller is told, too
+        return str(error)
+
+
+@pytest.mark.parametrize("function", [in_a_thread, in_a_context], ids=lambda f: f.__name__)
+def test_a_proxy_in_another_thread_or_context_is_refused(function: Callable[[Any], Any]) -> None:
+    assert_refused(function, X, says=r"thread|context")
+
+
+# ---- arrays that are written into ----
+
+
+def test_an_argument_that_is_written_into_is_right_or_refused_and_as_before() -> None:
+    def adds(x: Any) -> Any:
+        x += 1.0
+        return x * 2
+
+    def sets(x: Any) -> Any:
+        x[0, 0] = 5.0
+        return x * 2
+
+    def out(x: Any) -> Any:
+        return np.multiply(x, 2.0, out=x)
+
+    for function in (adds, sets, out):
+        step = tg.compile(function, exact=True)
+        for _ in range(3):
+            x, y = X.copy(), X.copy()
+            try:
+                found = step(x)
+            except CompileError as error:
+                assert "return" in str(error) or "argument" in str(error)  # noqa: PT017
+                assert same(x, X)
+            else:
+                assert same(found, function(y))
+                assert same(x, y)
+
+
+def test_everything_is_as_before_a_call_that_is_refused() -> None:
+    w, table = tg.tensor([1.0, 2.0, 3.0], requires_grad=True), {"n": 1}
+    optimizer, count, argument = tg.optim.Adam([w], lr=0.1), 0, [X]
+    array = w.data
+
+    def f(parts: Any) -> Any:
+        nonlocal count
+        count += 1
+        optimizer.zero_grad()
+        ((w * parts[0]) ** 2).sum().backward()
+        optimizer.step()
+        parts.append(w.detach())
+        table["n"] += 1
+        return w.detach() * random.random()
+
+    state = random.getstate()
+    assert_refused(f, argument, says=r"return|argument")
+    assert w.data is array
+    assert same(array, np.array([1.0, 2.0, 3.0]))
+    assert w.grad is None
+    assert optimizer.state == [{}] or same(optimizer.state, tg.optim.Adam([w], lr=0.1).state)
+    assert (count, table, len(argument)) == (0, {"n": 1}, 1)
+    assert argument[0] is X
+    assert random.getstate() == state

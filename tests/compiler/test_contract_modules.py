@@ -1,0 +1,325 @@
+"""The contract, point 1: a change to a Module is seen, wherever the Module was met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from compiler.contract import Twin, X, Y, assert_refused, ran
+from same_bits import same
+
+import tinygrad_nn as tg
+
+
+class Inner(tg.nn.Module):
+    """A module in another one."""
+
+    factor = 1.0
+
+    def forward(self, x: Any) -> Any:
+        return x * self.factor
+
+
+class Net(tg.nn.Module):
+    """A module with all that a module may hold."""
+
+    training = True
+
+    def __init__(self) -> None:
+        self.w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        self.scale, self.how, self.mask = 2.0, "tanh", np.array([1.0, 0.0, 1.0])
+        self.settings: dict[str, Any] = {"shift": 0.5, "nested": {"slope": [1.0, 2.0]}, "kinds": {"relu"}}
+        self.inner, self.blocks = Inner(), [Inner(), Inner()]
+        self.plain = SimpleNamespace(depth=1.0)
+
+    def forward(self, x: Any) -> Any:
+        y = getattr(np, self.how)(x * self.w) * self.scale + self.settings["shift"]
+        y = y * self.settings["nested"]["slope"][1] * self.mask + self.plain.depth
+        y = y if self.training else y * 0.5
+        y = np.maximum(y, 0) if "relu" in self.settings["kinds"] else y
+        for block in [self.inner, *self.blocks]:
+            y = block.forward(y)
+        return y * getattr(self, "extra", 1.0)
+
+    def step(self, x: Any) -> Any:
+        ran()
+        loss = self.forward(x).sum()
+        self.w.grad = None
+        loss.backward()
+        return loss.detach()
+
+
+def renew(net: Any) -> None:
+    net.w = tg.tensor([0.5, -1.0, 2.0], requires_grad=True)
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "an attribute": lambda net: setattr(net, "scale", 3.0),
+    "a string": lambda net: setattr(net, "how", "sin"),
+    "an attribute over the class's": lambda net: setattr(net, "training", False),
+    "an attribute that did not exist": lambda net: setattr(net, "extra", 4.0),
+    "a method shadowed": lambda net: setattr(net, "forward", lambda x: x * net.w),
+    "an entry of a dict": lambda net: net.settings.__setitem__("shift", 1.5),
+    "an entry of a list in a dict in a dict": lambda net: net.settings["nested"]["slope"].__setitem__(1, 5.0),
+    "an entry of a set": lambda net: net.settings["kinds"].clear(),
+    "an array written into": lambda net: net.mask.__setitem__(1, 0.5),
+    "another array": lambda net: setattr(net, "mask", np.array([0.5, 0.25, 1.0])),
+    "an array of another shape": lambda net: setattr(net, "mask", np.array([[0.5], [0.25]])),
+    "a number in place of an array": lambda net: setattr(net, "mask", 0.5),
+    "a module within": lambda net: setattr(net.inner, "factor", 3.0),
+    "a module in a list": lambda net: setattr(net.blocks[1], "factor", 3.0),
+    "one module more": lambda net: net.blocks.append(SimpleNamespace(forward=np.sin)),
+    "another module": lambda net: setattr(net, "inner", SimpleNamespace(forward=np.sin)),
+    "another parameter": renew,
+    "a parameter's data": lambda net: setattr(net.w, "data", np.array([0.5, -1.0, 2.0])),
+    "another plain object": lambda net: setattr(net, "plain", SimpleNamespace(depth=2.0)),
+    "another class": lambda net: setattr(net, "__class__", type("Other", (Net,), {"training": False})),
+}
+
+
+def by_method(net: Net) -> Callable[[Any], Any]:
+    return net.step
+
+
+def by_closure(net: Net) -> Callable[[Any], Any]:
+    return lambda x: net.step(x)
+
+
+def by_called_function(net: Net) -> Callable[[Any], Any]:
+    def called(x: Any) -> Any:
+        return net.step(x)
+
+    return lambda x: called(x)
+
+
+@pytest.mark.parametrize("way", [by_method, by_closure, by_called_function], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_is_seen(what: str, way: Callable[[Net], Callable[[Any], Any]]) -> None:
+    net, other = Net(), Net()
+    twin = Twin(way(net), way(other))
+    assert [twin.equal(X), twin.equal(Y)] == [1, 0]
+    CHANGES[what](net)
+    CHANGES[what](other)
+    twin.equal(X)
+    assert twin.equal(Y) == 0
+    assert same(net.w.data, other.w.data)
+    assert same(net.w.grad, other.w.grad)
+
+
+@pytest.mark.parametrize("what", ["an array written into", "another array", "a parameter's data"])
+def test_arrays_and_parameters_are_inputs(what: str) -> None:
+    net, other = Net(), Net()
+    twin = Twin(net.step, other.step)
+    twin.equal(X)
+    CHANGES[what](net)
+    CHANGES[what](other)
+    assert twin.equal(Y) == 0
+
+
+def test_a_module_that_is_an_argument() -> None:
+    net, other = Net(), Net()
+
+    def f(module: Any, x: Any) -> Any:
+        return module.step(x)
+
+    step = tg.compile(f, exact=True)
+    for what in ("an attribute", "an attribute over the class's", "an array written into", "a module within"):
+        assert same(step(net, X), f(other, X))
+        CHANGES[what](net)
+        CHANGES[what](other)
+    assert same(step(net, X), f(other, X))
+
+
+def test_a_change_of_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, other = Net(), Net()
+    twin = Twin(net.step, other.step)
+    twin.equal(X)
+    monkeypatch.setattr(Net, "training", False)
+    assert twin.equal(X) == 1
+    monkeypatch.setattr(Inner, "factor", 3.0)
+    assert twin.equal(X) == 1
+    monkeypatch.setattr(Inner, "forward", lambda self, x: x * 5.0)
+    assert twin.equal(X) == 1
+
+
+def test_what_does_not_change_is_replayed() -> None:
+    net = Net()
+    twin = Twin(net.step)
+    assert [twin.equal(X * k) for k in (1.0, 2.0, 3.0)] == [1, 0, 0]
+    net.settings["shift"] = 0.5
+    net.scale = 2.0
+    assert twin.equal(X) == 0
+
+
+def test_plain_objects_inside_are_frozen() -> None:
+    net = Net()
+    twin = Twin(net.step)
+    twin.equal(X)
+    net.plain.depth = 9.0
+    found = twin.step(X)
+    net.plain.depth = 1.0
+    assert same(found, net.step(X))
+
+
+class Dropout(tg.nn.Module):
+    """A module that draws from its own generator while it trains."""
+
+    training = True
+
+    def __init__(self) -> None:
+        self.generator = np.random.default_rng(3)
+
+    def forward(self, x: Any) -> Any:
+        if not self.training:
+            return x
+        kept = self.generator.random(x.shape) < 0.75
+        return np.where(kept, x, 0.0) + 0.1 * self.generator.standard_normal(3)
+
+
+@pytest.mark.parametrize("way", ["closure", "called function"])
+def test_a_modules_own_generator_draws_as_eager_would(way: str) -> None:
+    def made() -> tuple[Dropout, Callable[[Any], Any]]:
+        dropout = Dropout()
+
+        def called(x: Any) -> Any:
+            return dropout.forward(x)
+
+        def by_name(x: Any) -> Any:
+            ran()
+            return dropout.forward(x) * 2
+
+        def by_call(x: Any) -> Any:
+            ran()
+            return called(x) * 2
+
+        return dropout, by_name if way == "closure" else by_call
+
+    (dropout, f), (other, eager) = made(), made()
+    twin = Twin(f, eager)
+    for n in range(5):
+        assert twin.equal(X) == (n == 0)
+        assert dropout.generator.bit_generator.state == other.generator.bit_generator.state
+    for each in (dropout, other):
+        each.training = False
+    twin.equal(X)
+    for each in (dropout, other):
+        each.training = True
+        each.generator.random(7)
+    twin.equal(X)
+    for each in (dropout, other):
+        each.generator = np.random.default_rng(11)
+    twin.equal(X)
+    twin.equal(X)
+    assert dropout.generator.bit_generator.state == other.generator.bit_generator.state
+
+
+class Counting(tg.nn.Module):
+    """A module that changes itself."""
+
+    def __init__(self) -> None:
+        self.calls, self.seen, self.last = 0, [0.5], np.zeros(3)
+
+    def by_attribute(self, x: Any) -> Any:
+        self.calls += 1
+        return x * self.calls
+
+    def by_list(self, x: Any) -> Any:
+        self.seen.append(2.0)
+        return x * len(self.seen)
+
+    def by_running_mean(self, x: Any) -> Any:
+        self.last = 0.9 * self.last + 0.1 * x.mean(axis=0)
+        return x - self.last
+
+
+@pytest.mark.parametrize("what", ["by_attribute", "by_list", "by_running_mean"])
+def test_a_module_that_the_function_changes_is_refused(what: str) -> None:
+    module = Counting()
+    last = module.last
+    assert_refused(getattr(module, what), X, says=r"return|argument|Tensor|tensor")
+    assert (module.calls, module.seen) == (0, [0.5])
+    assert module.last is last
+    assert not last.any()
+
+
+# ---- tg.train, by the same contract ----
+
+
+def network() -> Any:
+    layers = [
+        {"input_dim": 3, "output_dim": 4, "activation": "tanh"},
+        {"input_dim": 4, "output_dim": 1, "activation": "sigmoid"},
+    ]
+    return tg.nn.DenseNetwork(layers, seed=3)
+
+
+class EveryFifth(tg.optim.SGD):
+    """An optimiser that steps every fifth call, by a counter of its own."""
+
+    calls = 0
+
+    def step(self) -> None:
+        self.calls += 1
+        if self.calls % 5 == 0:
+            super().step()
+
+
+class Warm(tg.optim.SGD):
+    """An optimiser that warms up, by a counter of its own."""
+
+    t = 0
+
+    def update(self, w: Any, g: Any, state: Any) -> Any:
+        self.t += 1
+        return w - self.lr * min(1.0, self.t / 20) * g, state
+
+
+@pytest.mark.parametrize("kind", [EveryFifth, Warm])
+def test_an_optimiser_that_counts_its_own_steps_trains_as_it_is(kind: Any) -> None:
+    rng = np.random.default_rng(0)
+    data, labels = rng.normal(size=(12, 3)), rng.integers(0, 2, (12, 1)).astype(float)
+    trained = []
+    for compiled in (True, False):
+        net = network()
+        optimizer = kind(net.parameters(), lr=0.5)
+
+        def run(net: Any = net, optimizer: Any = optimizer, compiled: bool = compiled) -> Any:
+            return tg.train(net, data, labels, 12, progress=False, optimizer=optimizer, compile=compiled).cost
+
+        if compiled:
+            with pytest.warns(RuntimeWarning, match=r"not compiled"):
+                cost = run()
+        else:
+            cost = run()
+        trained.append((cost, [p.data for p in net.parameters()]))
+    assert same(*trained)
+
+
+ON_EPOCH: dict[str, Callable[[Any, Any, int], Any]] = {
+    "a parameter": lambda net, optimizer, n: net.values.__setitem__("W1", tg.tensor(np.ones((4, 3)))),
+    "the learning rate": lambda net, optimizer, n: setattr(optimizer, "lr", 0.5 / n),
+    "a parameter's data": lambda net, optimizer, n: setattr(net.parameters()[0], "data", np.full((4, 3), 0.5)),
+}
+
+
+@pytest.mark.parametrize("what", ON_EPOCH)
+def test_train_sees_what_callbacks_change(what: str) -> None:
+    rng = np.random.default_rng(0)
+    data, labels = rng.normal(size=(12, 3)), rng.integers(0, 2, (12, 1)).astype(float)
+    trained = []
+    for compiled in (True, False):
+        net = network()
+        optimizer = tg.optim.SGD(net.parameters(), lr=0.5)
+
+        def on_epoch(epoch: int, history: Any, net: Any = net, optimizer: Any = optimizer) -> None:
+            if epoch % 3 == 2:
+                ON_EPOCH[what](net, optimizer, epoch)
+
+        history = tg.train(
+            net, data, labels, 9, progress=False, optimizer=optimizer, on_epoch=on_epoch, compile=compiled
+        )
+        trained.append((history.cost, [p.data for p in net.parameters()]))
+    assert same(*trained)

@@ -1,0 +1,169 @@
+"""What two calls have in common that share a program, and what may differ between them."""
+
+from __future__ import annotations
+
+import enum
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import CompileError
+from ..nn.module import Module
+from ..optim.optimizer import Optimizer
+from ..tensor.handle import Tensor
+from .refusals import not_described
+
+_BY_VALUE = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, type(Ellipsis), enum.Enum)
+_DESCRIBED_ONCE = frozenset({np.ndarray, np.memmap, Tensor, list, dict, OrderedDict})
+_BY_IDENTITY = (
+    *(Tensor, np.ndarray, Module, Optimizer, type, ModuleType, FunctionType, MethodType, BuiltinFunctionType),
+    *(np.ufunc, np.random.Generator, np.random.RandomState),
+)
+
+
+class Identity:
+    """An object as part of a signature: the same only for itself, and for nothing any more when it is gone."""
+
+    def __init__(self, x: Any) -> None:
+        self.held = _held(x)
+        self.hash = id(x)
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and (x := self.held()) is not None and x is other.held()
+
+    def __repr__(self) -> str:
+        return type(self.held()).__name__
+
+
+    def when_gone(self, forget: Callable[[], None]) -> None:
+        """Call a function when the object is gone."""
+        if isinstance(self.held, weakref.ref) and (x := self.held()) is not None:
+            self.told = weakref.ref(x, lambda _: forget())
+
+
+def raising() -> tuple[str, ...]:
+    """Return which floating-point errors raise here."""
+    modes = np.geterr()
+    return tuple([kind for kind, what in modes.items() if what == "raise"]) if "raise" in modes.values() else ()
+
+
+def _held(x: Any) -> Any:
+    try:
+        return weakref.WeakMethod(x) if isinstance(x, MethodType) else weakref.ref(x)
+    except TypeError:  # of a kind that has no weak references
+        return lambda: x
+
+
+def signature(args: Any, kwargs: Any, flat: list[Any]) -> Any:
+    """Return what all calls have in common that share a program, and append their arrays and numbers to `flat`.
+
+    Raises CompileError for an argument that can't be described so.
+    """
+    seen: dict[int, int] = {}
+    described = [_described(x, flat, seen) for x in args]
+    if kwargs:
+        described.append((dict, *[(name, _described(x, flat, seen)) for name, x in kwargs.items()]))
+    return (*described, bool(kwargs))
+
+
+def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
+    kind = type(x)
+    if kind is float or kind is int:
+        flat.append(x)
+        return kind
+    if kind is tuple:
+        return kind, *[_described(part, flat, seen) for part in x]
+    if kind in _DESCRIBED_ONCE:
+        if (before := seen.get(id(x))) is not None:  # one object in two places is one proxy
+            return kind, before
+        seen[id(x)] = len(seen)
+        if kind is list:
+            return kind, *[_described(part, flat, seen) for part in x]
+        if kind is dict or kind is OrderedDict:
+            return kind, *[(type(key), key, _described(part, flat, seen)) for key, part in x.items()]
+        flat.append(np.asarray(x) if kind is np.memmap else x)
+        if kind is Tensor:
+            node, array = x._node, x._array
+            recorded = None if node is None else (node.operation is None, bool(node.hooks))
+            return kind, array.shape, array.dtype, None if array.flags.c_contiguous else array.strides, recorded
+        return x.shape, x.dtype, None if x.flags.c_contiguous else x.strides
+    if isinstance(x, np.generic):
+        flat.append(x)
+        return kind
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return kind, *[_described(part, flat, seen) for part in x]
+    return _constant(x, set())
+
+
+def _constant(x: Any, inside: set[int]) -> Any:
+    """Return the description of an object that is no part of the program: its type, and what it holds."""
+    kind = type(x)
+    if isinstance(x, _BY_VALUE):
+        return kind, repr(x) if isinstance(x, (float, complex, np.generic)) else x
+    if isinstance(x, _BY_IDENTITY):
+        return kind, Identity(x)
+    if isinstance(x, Iterator):
+        raise CompileError(
+            f"a {kind.__name__} is no argument of a compiled function, since it can be gone through only once: pass "
+            "list(...) of it"
+        )
+    if id(x) in inside:
+        raise CompileError(not_described(kind.__name__))
+    inside = inside | {id(x)}
+    if isinstance(x, slice):
+        return kind, *[_constant(part, inside) for part in (x.start, x.stop, x.step)]
+    if isinstance(x, (set, frozenset)):
+        return kind, frozenset(_constant(part, inside) for part in x)
+    entries: list[Any] = []
+    if isinstance(x, dict):
+        entries += [(_constant(key, inside), _constant(part, inside)) for key, part in x.items()]
+    elif isinstance(x, (list, tuple)):
+        entries += [_constant(part, inside) for part in x]
+    slots = [name for base in kind.__mro__ for name in _slots(base) if hasattr(x, name)]
+    own = getattr(x, "__dict__", None)
+    if own is None and not slots and not entries and not isinstance(x, (dict, list, tuple)):
+        raise CompileError(not_described(kind.__name__))
+    attributes = {name: getattr(x, name) for name in slots} | (own or {})
+    return kind, *entries, *[(name, _constant(part, inside)) for name, part in attributes.items()]
+
+
+def identities(part: Any) -> Iterator[Identity]:
+    """Yield the objects that a signature names by identity."""
+    if isinstance(part, (tuple, frozenset)):
+        for inner in part:
+            yield from identities(inner)
+    elif isinstance(part, Identity):
+        yield part
+
+
+def _slots(kind: type) -> list[str]:
+    slots = vars(kind).get("__slots__", ())
+    names = [slots] if isinstance(slots, str) else list(slots)
+    return [name for name in names if not name.startswith("__")]
+
+
+def in_words(part: Any) -> str:
+    """Return the kind of one argument in words: dtype and shape of arrays, else what stands."""
+    if isinstance(part, type):
+        return part.__name__
+    if not isinstance(part, tuple) or not part:
+        return repr(part)
+    if isinstance(part[-1], bool):  # of a whole call
+        return ", ".join(map(in_words, part[:-1]))
+    first, *rest = part
+    if first is Tensor or first is np.ndarray:
+        return f"{first.__name__} {part[2]} {part[1]}" if len(part) > 2 else f"argument {part[1]} again"
+    if isinstance(first, tuple):
+        return f"{part[1]} {first}"
+    if isinstance(first, type) and issubclass(first, (tuple, list)):
+        return ", ".join(map(in_words, rest))
+    if isinstance(first, type) and issubclass(first, dict):
+        return ", ".join([f"{entry[-2]}={in_words(entry[-1])}" for entry in rest])
+    return repr(rest[0]) if len(rest) == 1 else first.__name__

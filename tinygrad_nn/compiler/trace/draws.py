@@ -1,0 +1,74 @@
+"""Random numbers: what is drawn of a module's generator while tracing is drawn anew at every replay."""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+from typing import Any
+
+import numpy as np
+from numpy.random import bit_generator
+
+from ..program import over_leaves
+from ..refusals import drawn_in_place
+from .patches import Patch
+from .proxies import Number, Traced, users_line
+
+
+class NotedGenerator(np.random.Generator):
+    """A generator that shares its numbers with a module's, and tells the tracer what is drawn of it."""
+
+    def __init__(self, generator: np.random.Generator, tracer: Any, holder: Any, name: Any) -> None:
+        super().__init__(generator.bit_generator)
+        self.tracer, self.holder, self.name = tracer, holder, name
+
+
+def _noting(method: str) -> Any:
+    draws = getattr(np.random.Generator, method)
+
+    @functools.wraps(draws)
+    def draw(self: NotedGenerator, *args: Any, **kwargs: Any) -> Any:
+        tracer = self.tracer
+        if not tracer.traces():
+            return draws(self, *args, **kwargs)
+        if method in ("shuffle", "spawn") or kwargs.get("out") is not None:
+            raise tracer.refusal(drawn_in_place(method, users_line()))
+        args, kwargs = over_leaves(_known, (args, kwargs))
+        return tracer.drawn(draws(self, *args, **kwargs), self.holder, self.name, (method, args, kwargs))
+
+    return draw
+
+
+def _known(x: Any) -> Any:
+    """Return a parameter of a draw: of a number, what it is now, for which the program is."""
+    if isinstance(x, Number) or (isinstance(x, Traced) and x.value.known):
+        return x.tracer.guarded(x.value, x.value.concrete)
+    if isinstance(x, Traced):
+        raise x.tracer.refusal(drawn_in_place("with a computed array", users_line()))
+    return x
+
+
+for _method in dir(np.random.Generator):
+    if not _method.startswith("_") and callable(getattr(np.random.Generator, _method)):
+        setattr(NotedGenerator, _method, _noting(_method))
+
+
+def _entropy(tracer: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+    tracer.draws_entropy()
+    return function(*args, **kwargs)
+
+
+def _seeded(tracer: Any, function: Any, generator: Any, *args: Any, **kwargs: Any) -> Any:
+    if [*args, *kwargs.values()] in ([], [None]):
+        tracer.draws_entropy()
+    return function(generator, *args, **kwargs)
+
+
+# Through which the system's entropy is drawn: default_rng(), SystemRandom, secrets, uuid4, Random() without a seed.
+ENTROPY_TOLD = [
+    Patch(bit_generator, "randbits", _entropy),
+    Patch(random, "_urandom", _entropy),
+    Patch(os, "urandom", _entropy),
+    Patch(random.Random, "seed", _seeded),
+]
