@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from .checking.by_hand.backprop import diff_backprop
     from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
     from .compiler.compiled import compile
+    from .training.cost import accuracy, evaluate
     from .training.history import History
-    from .training.loop import accuracy, evaluate, train
+    from .training.loop import train
 
 __version__ = "0.1.0"
 
@@ -101,8 +102,9 @@ _HOMES = {
     ".checking.gradients": ["assert_gradients", "error_curve", "gradcheck", "numerical_gradient"],
     ".compiler.compiled": ["compile"],
     ".testing": ["testing"],
+    ".training.cost": ["accuracy", "evaluate"],
     ".training.history": ["History"],
-    ".training.loop": ["accuracy", "evaluate", "train"],
+    ".training.loop": ["train"],
 }
 _WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}
 

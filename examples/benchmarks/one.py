@@ -41,6 +41,7 @@ CONTESTANTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any] | None,
     "article": ("numpy", steps_by_hand.Article, None, {}),
     "tinygrad_nn": ("tinygrad_nn", steps_by_libraries.Ours, chains.ours, {}),
     "tinygrad_nn-compiled": ("tinygrad_nn", partial(steps_by_libraries.Ours, compiled=True), None, {}),
+    "tinygrad_nn-workers": ("tinygrad_nn", partial(steps_by_libraries.Ours, in_tiles=True), None, {}),
     "tinygrad_nn-unkept": ("tinygrad_nn", steps_by_libraries.Ours, chains.ours, OFF),
     "torch": ("torch", steps_by_libraries.PyTorch, chains.pytorch, {}),
     "torch-compiled": ("torch", partial(steps_by_libraries.PyTorch, compiled=True), None, {}),
@@ -56,6 +57,7 @@ CONTESTANTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any] | None,
 }
 
 
+ONLY = {"tinygrad_nn-workers": ("e5",)}  # the works of a contestant that is not meant for all
 CHECKED = 4  # steps
 COMPILERS = ("c++", "g++", "clang++", "cl")
 
@@ -67,6 +69,8 @@ def lacking(contestant: str) -> str | None:
         return "not installed"
     if contestant == "torch-compiled" and not (os.environ.get("CXX") or any(map(shutil.which, COMPILERS))):
         return "skipped: torch.compile needs a C++ compiler"
+    if contestant == "tinygrad_nn-workers" and importlib.util.find_spec("threadpoolctl") is None:
+        return "skipped: workers need threadpoolctl"
     return None
 
 

@@ -29,7 +29,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from one import CONTESTANTS, lacking
+from one import CONTESTANTS, ONLY, lacking
 from works import WORKS, Chain
 
 IMPORTS = {
@@ -56,6 +56,7 @@ TARGETS: dict[str, dict[str, dict[str, float]]] = {
         "torch": {"a64": 0.7, "a32": 0.7, "b": 0.8, "c": 0.9},
         "article": {"a64": 1 / 3.5, "a32": 1 / 3.5},
     },
+    "tinygrad_nn-workers": {"jax": {"e5": 1.0}, "torch": {"e5": 0.65}},
 }
 Key = tuple[str, str]
 
@@ -221,7 +222,7 @@ def chosen(only: list[str], missing: dict[str, str]) -> list[Key]:
     """Return the (work, contestant) pairs: all, or those of the named works and contestants."""
     works = [w for w in WORKS if any(w == word or w[0] == word for word in only)] or list(WORKS)
     names = [c for c in CONTESTANTS if c in only] or list(CONTESTANTS)
-    pairs = [(w, name) for w in works for name in names if name not in missing]
+    pairs = [(w, name) for w in works for name in names if name not in missing and w in ONLY.get(name, works)]
     return [(w, name) for w, name in pairs if not isinstance(WORKS[w], Chain) or CONTESTANTS[name][2] is not None]
 
 

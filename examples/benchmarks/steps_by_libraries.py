@@ -7,6 +7,7 @@ library when it is made, so that a process holds only the one it runs.
 # ruff: noqa: D102  (the text above says what a contestant's methods do)
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from works import LEARNING_RATE, Training
 
 
 class Ours:
-    """tinygrad_nn, eager or with the whole step compiled, its data as arguments."""
+    """tinygrad_nn, eager or with the whole step compiled, its data as arguments.
 
-    def __init__(self, work: Training, compiled: bool = False) -> None:
+    `in_tiles` it is an epoch of `tg.train`, by as many workers as BLAS would have threads.
+    """
+
+    def __init__(self, work: Training, compiled: bool = False, in_tiles: bool = False) -> None:
         import tinygrad_nn as tg
 
         relus = len(work.widths) - 2
@@ -41,7 +45,12 @@ class Ours:
             optimizer.step()
             return loss
 
-        self.step, self.network = tg.compile(step) if compiled else step, network
+        workers = int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count() or 1)
+
+        def epoch(X: Any, y: Any) -> Any:
+            return tg.train(network, X, y, 1, progress=False, optimizer=optimizer, workers=workers)
+
+        self.step, self.network = epoch if in_tiles else tg.compile(step) if compiled else step, network
 
     def __call__(self) -> None:
         self.loss = self.step(self.X, self.y)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.training import blas_threads
+from tinygrad_nn.training import blas_threads, tiles
 from tinygrad_nn.training.blas_threads import VARIABLE, limited_blas, threads_for
 
 threadpoolctl: Any = pytest.importorskip("threadpoolctl")
@@ -193,6 +193,17 @@ def test_a_forked_process_keeps_only_what_its_own_thread_asked_for() -> None:
     thread.join()
     assert found == [(3, 0), 1, 3]
     assert now() == 3
+
+
+def test_workers_compute_with_one_thread_each_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blas_threads, "SMALL", 0)
+    monkeypatch.setenv(VARIABLE, "4")
+    assert trained(workers=2) == [4, 4, 4]  # of few rows
+    monkeypatch.setattr(tiles, "ROWS", 10)
+    assert trained(workers=2) == [1, 1, 1]
+    monkeypatch.setattr(blas_threads, "_controller", lambda: None)
+    with pytest.raises(ImportError, match="-m pip install threadpoolctl"):
+        trained(workers=2)
 
 
 def test_without_threadpoolctl_the_rule_does_nothing_and_a_number_asked_for_is_an_error(

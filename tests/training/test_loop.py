@@ -156,6 +156,14 @@ def test_ctrl_c_keeps_what_was_learnt(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(np.array_equal(v, uninterrupted.state_dict()[n]) for n, v in network.state_dict().items())
 
 
+def test_a_callback_ends_the_training_by_returning_false() -> None:
+    network, other = small(), small()
+    X, y = data()
+    history = tg.train(network, X, y, 9, 0.1, progress=False, on_epoch=lambda epoch, history: epoch < 3)
+    assert history.cost == tg.train(other, X, y, 4, 0.1, progress=False, on_epoch=lambda epoch, history: 0).cost
+    assert all(np.array_equal(v, other.state_dict()[n]) for n, v in network.state_dict().items())
+
+
 def test_an_error_of_the_callback_is_not_swallowed() -> None:
     def fail(epoch: int, history: tg.History) -> None:
         raise LookupError("mine")

@@ -17,9 +17,10 @@ from ..errors import DivergedError
 from ..nn.dense import DenseNetwork
 from . import plots
 from .blas_threads import limited_blas, threads_for
+from .cost import evaluate
 from .datasets import make_moons, train_test_split
 from .history import History
-from .loop import evaluate, train
+from .loop import train
 from .progress import counted
 
 ARTICLE = "https://towardsdatascience.com/lets-code-a-neural-network-in-plain-numpy-ae7e74410795"

@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from ..engine.allocator import keep_memory_once
-from ..engine.grad_mode import no_grad
 from ..errors import CompileError, DataError, DivergedError
-from ..nn.dense import ACTIVATIONS, DenseNetwork
-from ..ops.fused import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from ..nn.dense import DenseNetwork
 from ..optim import SGD, Optimizer
 from ..tensor.handle import Tensor
 from . import refusals
 from .blas_threads import limited_blas, threads_for
-from .data_checks import check_count, checked_labels, checked_samples
+from .cost import LOSSES, Cost, Loss
+from .data_checks import check_count
 from .history import History, add_epoch, newest_figures
+from .programs import are_ours, keep, programs_for, update
 from .progress import counted
+from .tiles import in_tiles, tiled_step
 
-Loss = Callable[[Tensor, Any], Tensor]
 WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
-
-
-def accuracy(predictions: Any, labels: Any) -> float:
-    """Return the share of samples that are right, from 0 to 1.
-
-    Labels shaped like the predictions are compared output by output at > 0.5, and all have to fit;
-    class indices, of shape (m,), are compared with the argmax of predictions (m, k). Where both are
-    whole numbers or booleans, they are classes: they are compared as they are.
-    """
-    p = predictions.data if isinstance(predictions, Tensor) else np.asarray(predictions)
-    y = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
-    if p.ndim == 1 and y.shape == (len(p), 1):
-        y = y[:, 0]
-    if not len(p):
-        raise DataError("the accuracy of no samples is not defined; pass at least one")
-    if p.shape == y.shape:
-        right = p == y if p.dtype.kind in "biu" and y.dtype.kind in "biu" else (p > 0.5) == (y > 0.5)
-        return float(right.reshape(len(p), -1).all(axis=1).mean())
-    if p.ndim == 2 and y.shape == p.shape[:1]:
-        if p.shape[1] == 1:
-            return accuracy(p[:, 0], y)
-        return float((p.argmax(axis=1) == y).mean())
-    raise ValueError(
-        f"predictions of shape {p.shape} need labels of that shape, or class indices ({len(p)},); got {y.shape}"
-    )
-
-
-def evaluate(network: DenseNetwork, X: Any, y: Any, loss: Loss | None = None) -> tuple[float, float]:
-    """Return the cost and the accuracy of the network on X (m, inputs) and y, as floats."""
-    cost = _Cost(network, loss)
-    return cost.evaluate(*cost.checked(X, y))
 
 
 def train(
@@ -76,6 +43,7 @@ def train(
     loss: Loss | None = None,
     compile: bool | None = None,
     blas_threads: int | None = None,
+    workers: int | None = None,
 ) -> History:
     """Train the network in place and return the history, as it is so far if Ctrl-C ends it.
 
@@ -85,15 +53,19 @@ def train(
     their activation are computed from the logits. Plain gradient descent with
     `learning_rate` (default 0.01), unless an `optimizer` is given. `batch_size=None` takes all rows
     at once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`.
-    `on_epoch(epoch, history)` runs after each epoch's update.
+    `on_epoch(epoch, history)` runs after each epoch's update, and ends the training by returning False.
 
     The step is compiled (see `tg.compile`) if network, loss and optimiser are this library's own and at least
     100 steps of a batch's size are to come, since compiling takes as long as that gains; `compile=True` does so
     in any case, also with yours, whose Python then runs only while it is traced. A step that can't be compiled is
-    run as it is, with a warning that says why.
+    run as it is, with a warning that says why. Programs are kept as long as the network: its next training with
+    the same loss and optimiser, or by plain gradient descent again, goes on with them, if all three are the library's.
 
     Where the products of a step are small, BLAS computes with one thread and gets its own number back afterwards,
     if threadpoolctl is installed; `blas_threads=` or the environment variable TINYGRAD_NN_BLAS_THREADS sets another.
+
+    `workers=n` computes batches of at least 4,000 n rows in tiles, by compiled programs on n threads, each with one
+    thread of BLAS (needs threadpoolctl). The result depends on n, as sums in another order do, and on nothing else.
 
     Raises DataError before the first epoch, naming the row, for data that can't be learnt from, and
     DivergedError when the cost stops being finite: the last parameters with a finite cost are kept.
@@ -101,7 +73,9 @@ def train(
     check_count("epochs", epochs, 0)
     if batch_size is not None:
         check_count("batch_size", batch_size, 1)
-    run = _Run(network, loss, optimizer, learning_rate, compile)
+    if workers is not None and blas_threads is not None:
+        raise ValueError(refusals.threads_of_workers())
+    run = _Run(network, loss, optimizer, learning_rate, compile, workers)
     X, y = run.checked(X, y)
     held_out = None if validation is None else _held_out(run, validation)
     rows = len(X) if batch_size is None else min(batch_size, len(X))
@@ -110,31 +84,24 @@ def train(
     history, started = History(), time.perf_counter()
     generator = np.random.default_rng(shuffle_seed)
     most = rows if held_out is None else max(rows, len(held_out[0]))
-    with limited_blas(blas_threads, threads_for(most, run.parameters)):
+    with limited_blas(1 if run.in_tiles(rows) else blas_threads, threads_for(most, run.parameters)):
         try:
             for epoch in (
                 counted(range(epochs), epochs, "epoch", lambda: newest_figures(history)) if progress else range(epochs)
             ):
                 validated = None if held_out is None else run.evaluate(*held_out)
                 add_epoch(history, run.epoch(_batches(X, y, batch_size, generator), epoch), validated)
-                if on_epoch is not None:
-                    on_epoch(epoch, history)
+                if on_epoch is not None and on_epoch(epoch, history) is False:
+                    break
         except KeyboardInterrupt:
             history.end_together()
             print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
         else:
-            run.check_parameters(epochs)
+            run.check_parameters(len(history))
         finally:
             history.seconds = time.perf_counter() - started
+    keep(network, run.programs)
     return history
-
-
-# The losses whose stable form reads what is before the last activation.
-_ON_LOGITS: list[tuple[str, Any, Any]] = [
-    ("sigmoid", binary_cross_entropy, binary_cross_entropy_with_logits),
-    ("sigmoid", binary_cross_entropy_with_logits, binary_cross_entropy_with_logits),
-    ("softmax", cross_entropy, cross_entropy),
-]
 
 
 def _held_out(run: _Run, validation: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -143,69 +110,17 @@ def _held_out(run: _Run, validation: Any) -> tuple[np.ndarray, np.ndarray]:
     return run.checked(validation[0], validation[1], "validation ")
 
 
-class _Cost:
-    """A network with its loss."""
-
-    def __init__(self, network: DenseNetwork, loss: Loss | None) -> None:
-        if not isinstance(network, DenseNetwork):
-            raise TypeError(refusals.not_a_network(network))
-        if loss is not None and not callable(loss):
-            raise TypeError(refusals.not_a_loss(loss))
-        if loss is None and network.activation not in ("sigmoid", "softmax", "identity"):
-            raise ValueError(refusals.no_loss_follows(network.activation))
-        self.network, self.loss = network, loss
-        self.on_logits = next((f for last, own, f in _ON_LOGITS if last == network.activation and own is loss), None)
-
-    def checked(self, X: Any, y: Any, which: str = "") -> tuple[np.ndarray, np.ndarray]:
-        """Return the data as arrays that fit the network; a loss of one's own reads labels of its own."""
-        X, y = checked_samples(self.network, X, y, which)
-        if self.loss is None or self.on_logits is not None:
-            return X, checked_labels(self.network, y, which)
-        return X, y.reshape(-1, 1) if y.ndim == 1 and self.network.outputs == 1 else y
-
-    def of(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
-        """Return the cost, averaged over samples, and the scores that the accuracy is read from."""
-        if self.loss is not None and self.on_logits is None:
-            p = self.network(X)
-            return self._own_loss(p, y), p.detach()
-        z = self.network.logits(X)
-        scores = z.detach()
-        if self.on_logits is not None or self.network.activation == "sigmoid":
-            with no_grad():
-                scores = ACTIVATIONS[self.network.activation](scores)
-        if self.on_logits is not None:
-            return self.on_logits(z, y), scores
-        if self.network.activation == "softmax":
-            return cross_entropy(z, y), scores
-        loss = binary_cross_entropy_with_logits if self.network.activation == "sigmoid" else mse_loss
-        return (loss(z, y) if self.network.outputs == 1 else loss(z, y, reduction="sum") / len(X)), scores
-
-    def accuracy(self, scores: Tensor, y: np.ndarray) -> float:
-        """Return the accuracy, nan for a regression."""
-        if self.loss is not None and self.on_logits is None:
-            return _accuracy_or_nan(scores.data, y)
-        return math.nan if self.on_logits is None and self.network.activation == "identity" else accuracy(scores, y)
-
-    def _own_loss(self, p: Tensor, y: np.ndarray) -> Tensor:
-        assert self.loss is not None
-        cost: Any = self.loss(p, y)
-        if not isinstance(cost, Tensor):
-            raise TypeError(refusals.not_a_cost(cost))
-        if cost.size != 1:
-            raise ValueError(refusals.not_a_cost(cost))
-        return cost
-
-    def evaluate(self, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-        with no_grad(), np.errstate(over="ignore", invalid="ignore"):
-            cost, scores = self.of(X, y)
-        return float(cost.item()), self.accuracy(scores, y)
-
-
-class _Run(_Cost):
-    """The same with the optimiser that trains it."""
+class _Run(Cost):
+    """A network with its loss, and the optimiser that trains it."""
 
     def __init__(
-        self, network: Any, loss: Loss | None, optimizer: Any, learning_rate: Any, compiled: bool | None
+        self,
+        network: Any,
+        loss: Loss | None,
+        optimizer: Any,
+        learning_rate: Any,
+        compiled: bool | None,
+        workers: int | None = None,
     ) -> None:
         super().__init__(network, loss)
         if optimizer is not None and learning_rate is not None:
@@ -213,29 +128,38 @@ class _Run(_Cost):
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise TypeError(refusals.not_an_optimizer(optimizer))
         self.parameters = network.parameters()
-        self.optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
-        if not any(p is q for p in self.optimizer.parameters for q in self.parameters):
+        by_default = optimizer is None
+        optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
+        if not any(p is q for p in optimizer.parameters for q in self.parameters):
             raise ValueError(
                 "the optimizer updates none of this network's parameters; make it from network.parameters()"
             )
         self.finite: list[np.ndarray] = [p.data for p in self.parameters]
-        ours = all(map(_is_ours, (type(network), type(self.optimizer), *([] if loss is None else [loss]))))
+        ours = are_ours(network, loss, optimizer)
         never_or_always = math.inf if not (ours if compiled is None else compiled) else 0
         self.steps_worth_compiling = WORTH_COMPILING if compiled is None and ours else never_or_always
         self.by_program: set[int] = set()
-
-    @functools.cached_property
-    def program(self) -> Callable[[np.ndarray, np.ndarray], tuple[Tensor, Tensor]]:
-        """The update, compiled; the compiler is imported when it is used."""
-        compiler = import_module("..compiler.compiled", __package__)
-        compiled: Callable[[np.ndarray, np.ndarray], tuple[Tensor, Tensor]] = compiler.compile(self.update)
-        return compiled
+        if workers is not None:
+            check_count("workers", workers, 1)
+            if not are_ours(network) or not (loss is None or any(loss is f for f in LOSSES)):
+                raise ValueError(refusals.not_in_tiles())
+            if compiled is not None and not compiled:
+                raise ValueError(refusals.tiles_are_programs())
+        self.workers = workers or 0
+        self.programs = programs_for(network, loss, optimizer, by_default)
+        self.network, self.optimizer = self.programs.network, self.programs.optimizer
 
     def plan(self, rows: int, batch_size: int, epochs: int) -> None:
-        """Decide which batches are computed by a program: those of a size with enough steps to come."""
+        """Decide which batches are computed by a program: tiles, and those of a size with enough steps to come."""
         full, rest = divmod(rows, batch_size)
         steps = {batch_size: full * epochs} | ({rest: epochs} if rest else {})
-        self.by_program = {size for size, count in steps.items() if count >= self.steps_worth_compiling}
+        self.by_program = {
+            size for size, count in steps.items() if count >= self.steps_worth_compiling or self.in_tiles(size)
+        }
+
+    def in_tiles(self, rows: int) -> bool:
+        """Return whether a batch of so many rows is split over workers."""
+        return self.workers > 0 and in_tiles(rows, self.workers)
 
     def epoch(self, batches: Iterator[tuple[np.ndarray, np.ndarray]], epoch: int) -> tuple[float, float]:
         """Update once per batch; return the samples' mean cost and accuracy, each before its update."""
@@ -257,17 +181,16 @@ class _Run(_Cost):
 
     def update(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
         """Make one step of gradient descent, and return the cost and the scores before it."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            cost, scores = self.of(X, y)
-        self.optimizer.zero_grad()
-        cost.backward()
-        self.optimizer.step()
-        return cost.detach(), scores
+        return update(self.network, self.loss, self.optimizer, X, y)
 
     def update_or_else(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
         """Make the step by a program; where none can be made of it, say why once, and go on without."""
         try:
-            return self.program(X, y)
+            if not self.in_tiles(len(X)):
+                found: tuple[Tensor, Tensor] = self.programs.step(X, y)
+                return found
+            parameters = dict(self.network.named_parameters())
+            return tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)
         except CompileError as error:
             warnings.warn(refusals.trained_eagerly(error), RuntimeWarning, stacklevel=4)
             self.by_program = set()
@@ -282,16 +205,6 @@ class _Run(_Cost):
         for p, array in zip(self.parameters, self.finite, strict=True):
             p.data = array
         raise DivergedError(refusals.diverged(what))
-
-
-def _is_ours(part: Any) -> bool:
-    """Return whether a class or a function is this library's own: it has no effects besides its result."""
-    return str(getattr(part, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
-
-
-def _accuracy_or_nan(p: np.ndarray, y: np.ndarray) -> float:
-    fits = p.shape == y.shape or (p.ndim == 2 and y.shape == p.shape[:1])
-    return accuracy(p, y) if fits else math.nan
 
 
 def _batches(

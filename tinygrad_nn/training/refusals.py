@@ -46,6 +46,22 @@ def trained_eagerly(error: Exception) -> str:
     return f"the training step is not compiled: {error}. Pass compile=False if that is meant to be so"
 
 
+def not_in_tiles() -> str:
+    return (
+        "workers= adds up what tiles of a batch cost, each computed by itself; with a network or a loss of your own a "
+        "cost need not be such a mean over samples. Leave out workers=, or train a tg.nn.DenseNetwork by one of the "
+        "library's losses"
+    )
+
+
+def tiles_are_programs() -> str:
+    return "workers= runs compiled programs; leave out compile=False, or workers="
+
+
+def threads_of_workers() -> str:
+    return "each of the workers computes with one thread of BLAS; pass workers= or blas_threads=, not both"
+
+
 def diverged(what: str) -> str:
     return (
         f"{what}; the network keeps the parameters of its last finite cost. "
