@@ -179,6 +179,15 @@ def test_a_product_of_three_is_zero_where_one_of_them_is() -> None:
     np.testing.assert_array_equal(found, [0.0, 0.0, 0.0, 30.0])
 
 
+def test_terms_of_opposite_signs_hide_no_nan() -> None:
+    # 2 inf - 3 inf, 3 inf - 0 inf, 0 inf - 0 inf, 0 inf - 2 inf, 2 inf - 3 * 1: only the third meets zeros alone.
+    difference = Rule(lambda g, a: g[:-1] * a[:-1] - g[1:] * a[1:], "x", ("a",), sum_of_products)
+    g, a = np.array([2.0, 3.0, 0.0, 0.0, 2.0, 3.0]), np.array([INF, INF, INF, INF, INF, 1.0])
+    with np.errstate(invalid="ignore"):
+        found = sum_of_products(difference, g, (a,), difference.pull(g, (a,)))
+    np.testing.assert_array_equal(found, [NAN, NAN, 0.0, NAN, INF])
+
+
 # Rules that say themselves where all cotangents are zero.
 
 
