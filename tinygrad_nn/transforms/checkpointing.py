@@ -66,7 +66,7 @@ def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[in
     with enable_grad(), users_code():
         result = function(*args, **kwargs)
     values = list(leaves(result))
-    nodes = [node_of(x) if isinstance(x, Tensor) else None for x in values]
+    nodes: list[Any] = [node_of(x) if isinstance(x, Tensor) else None for x in values]
     outputs = [i for i, node in enumerate(nodes) if node is not None and node.number > first]
     order = history([nodes[i] for i in outputs], since=first)
     return result, values, outputs, tuple([node for node in order if node.number < first])
