@@ -51,16 +51,16 @@ class Tensor:
         self._node: Node | None = None
         self._grad: Tensor | None = None
         self.name = name
-        if requires_grad:
-            self.requires_grad = True
+        if requires_grad is not False:
+            self.requires_grad = requires_grad
 
     @property
     def data(self) -> Any:
         """The array itself, shape (...). Writing into it is not seen by any graph."""
         if inside_rule.get():
             self._refuse_in_rule("data")
-        mode = recording.get()
-        data = self._array if mode is True or mode is False else mode.array(self)
+        watching = watcher()
+        data = self._array if watching is None else watching.array(self)
         if type(data) is not np.ndarray and not isinstance(data, ArrayProxy):
             data = self._array = np.asarray(data)
         return data
@@ -73,17 +73,17 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has added up, a Tensor of this shape, or None."""
-        mode = recording.get()
-        found: Tensor | None = self._grad if mode is True or mode is False else mode.gradient(self)
+        watching = watcher()
+        found: Tensor | None = self._grad if watching is None else watching.gradient(self)
         return found
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             _check_gradient(gradient, self)
-        mode = recording.get()
-        if mode is not True and mode is not False:
-            mode.sets_gradient(self)
+        watching = watcher()
+        if watching is not None:
+            watching.sets_gradient(self)
         self._grad = gradient
 
     def numpy(self) -> Any:
@@ -109,6 +109,8 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        if not isinstance(wanted, (bool, np.bool_)):
+            raise TypeError(f"requires_grad is True or False, got {errors.given(wanted)}; write t.requires_grad = True")
         if not self.is_leaf:
             raise errors.GradientError("only a leaf's requires_grad can be set; use t.detach()")
         if wanted and self._node is None:
@@ -122,23 +124,20 @@ class Tensor:
     def detach(self) -> Tensor:
         """Return a tensor of the same values that records nothing; the array is shared."""
         self._refuse_in_rule("detach()")
-        watching = watcher()
-        return make(self._array if watching is None else watching.array(self), None)
+        return make(self.data, None)
 
     def retain_grad(self) -> None:
         """Let `backward` fill this computed tensor's `.grad` too."""
-        if self._node is None:
-            raise errors.GradientError(errors.records_nothing("this tensor"))
-        self._node.handle = weakref.ref(self)
+        root_of(self).handle = weakref.ref(self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Hook:
         """Call `hook(gradient)` in each backward pass; what it returns, if anything, replaces it.
 
         Returns a handle whose `remove()` ends that.
         """
-        node = self._node
-        if node is None:
-            raise errors.GradientError(errors.records_nothing("this tensor"))
+        node = root_of(self)
+        if not callable(hook):
+            raise TypeError(f"a hook is a function of the gradient, got {errors.given(hook)}; write lambda g: 2 * g")
         hooks = node.hooks = {} if node.hooks is None else node.hooks
         key = count()
         hooks[key] = hook
@@ -155,16 +154,16 @@ class Tensor:
         retain = create_graph if retain_graph is None else retain_graph
         seed = seed_of(self, gradient, create_graph)
         found = pullback({root_of(self): seed}, None, make, retain_graph=retain, create_graph=create_graph)
-        ready = []
+        ready = []  # all sums before the first assignment: a sum that fails leaves every `.grad` as it was
         for leaf, g in found.items():
-            handle = leaf.handle() if leaf.handle is not None else None
+            handle = leaf.handle() if leaf.handle is not None else None  # None if nobody holds the Tensor any more
             if handle is not None:
                 old = handle.grad
                 if old is not None and create_graph:
                     with enable_grad():
                         g = old + g
                 elif old is not None:
-                    g = np.add(g, old.data, out=g)
+                    g = np.add(g, old.data, out=g)  # `g` is this pass's own; `old` may be held by others
                 ready.append((handle, g if create_graph else make(g, None)))
         for handle, g in ready:
             handle.grad = g
@@ -192,24 +191,27 @@ class Tensor:
             if not np.can_cast(data.dtype, self.dtype, "same_kind"):
                 raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype))
             result = result.astype(self.dtype)
-        mode = recording.get()
-        if mode is not True and mode is not False:
-            mode.rebinds(self)
-        if mode:
-            if self._node is not None and self._node.operation is None:
-                raise errors.InplaceError(errors.leaf_assignment())
-            if self._node is not None and self._node.handle is not None and result._node is not None:
-                self._node.handle, result._node.handle = None, weakref.ref(self)
+        node, is_recorded = self._node, bool(recording.get())
+        if node is not None and is_recorded == self.is_leaf:
+            raise errors.InplaceError(errors.leaf_assignment() if is_recorded else errors.recorded_assignment())
+        self._set_array(result._array)
+        if is_recorded:
+            if node is not None and node.handle is not None and result._node is not None:
+                node.handle, result._node.handle = None, weakref.ref(self)  # retain_grad follows the handle
             self._node = result._node
-        elif not self.is_leaf:
-            raise errors.InplaceError(errors.recorded_assignment())
-        self._array = result._array
         return self
+
+    def _set_array(self, array: Any) -> None:
+        """Let this handle stand for another array; a watcher is told before."""
+        watching = watcher()
+        if watching is not None:
+            watching.rebinds(self)
+        self._array = array
 
     def _refuse_in_rule(self, what: str) -> None:
         """Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
         if inside_rule.get() and self._node is not None:
-            caller = sys._getframe(2).f_code.co_filename
+            caller = sys._getframe(2).f_code.co_filename  # 0 is here, 1 the property or method, 2 who uses that
             if not caller.startswith(_PACKAGE):
                 raise errors.DetachedError(errors.raw_in_rule(what))
 
@@ -242,7 +244,7 @@ class Tensor:
     def __contains__(self, value: Any) -> bool:
         return bool(np.any(_read(self, "in") == (value.data if isinstance(value, Tensor) else as_array(value))))
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # by identity: == computes a Tensor of booleans
 
     def __copy__(self) -> Tensor:
         return self.__deepcopy__({})
@@ -290,7 +292,7 @@ def _check_gradient(gradient: Any, t: Tensor) -> None:
 
 
 def _read(t: Tensor, what: str) -> Any:
-    """Return the tensor's array, for its value to be read: who watches may refuse."""
+    """Return the tensor's array, whose value Python is about to read; a watcher may refuse."""
     watching = watcher()
     return t.data if watching is None else watching.read(t, what)
 
@@ -318,12 +320,11 @@ def node_of(t: Tensor) -> Any:
 
 def alias(t: Tensor) -> Tensor:
     """Return another handle of the same value, recorded by the same node."""
-    watching = watcher()
-    return make(t._array if watching is None else watching.array(t), t._node)
+    return make(t.data, t._node)
 
 
 def replace_value(t: Tensor, array: Any) -> None:
-    """Let a leaf stand for another array of its own shape and dtype, as an optimiser's step does.
+    """Let a leaf have another array of its shape and dtype as its value, as an optimiser's step does.
 
     Raises ValueError for another shape, DtypeError for another dtype; the leaf is then as it was.
     """
@@ -331,10 +332,7 @@ def replace_value(t: Tensor, array: Any) -> None:
         raise ValueError(errors.assigned_shape("shape", array.shape, t.shape))
     if array.dtype != t.dtype:
         raise errors.DtypeError(errors.assigned_shape("dtype", array.dtype, t.dtype))
-    watching = watcher()
-    if watching is not None:
-        watching.rebinds(t)
-    t._array = array
+    t._set_array(array)
 
 
 def root_of(output: Tensor) -> Node:
