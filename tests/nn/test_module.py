@@ -69,6 +69,25 @@ def test_a_state_that_does_not_fit_lists_all_that_is_wrong_and_changes_nothing()
     assert all((p.data == 1).all() for p in tower.parameters())
 
 
+def test_a_frozen_parameter_and_a_constant_stay_in_the_state() -> None:
+    tower, other = Tower(), Tower()
+    tower.layers[0].weight.requires_grad = False
+    assert [name for name, _ in tower.named_parameters()] == ["layers.1.weight", "heads.left.weight"]
+    state = tower.state_dict()
+    assert sorted(state) == sorted(other.state_dict())
+    assert {"layers.0.weight", "layers.0.offset", "heads.left.offset"} < state.keys()
+    state = {name: array + 1 for name, array in state.items()}
+    tower.load_state_dict(state)
+    np.testing.assert_array_equal(tower.layers[0].weight.data, 2.0)
+    np.testing.assert_array_equal(tower.layers[0].offset.data, 1.0)
+    assert not tower.layers[0].weight.requires_grad
+
+
+def test_a_state_is_a_dict() -> None:
+    with pytest.raises(tg.errors.StateError, match="dict of arrays by name, got None"):
+        Tower().load_state_dict(None)  # type: ignore[arg-type]
+
+
 class Pair(NamedTuple):
     a: Any
     b: Any

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..engine.watching import watcher
-from ..errors import StateError
+from ..errors import StateError, given
 from ..tensor.handle import Tensor, replace_value
 
 
 class Hyperparameter:
-    """A number that an optimiser is told, or several: at least 0 and below a bound, checked whenever it is set.
+    """A number, or several, that the user sets: at least 0 and below a bound, checked whenever it is set.
 
     An optimiser's hyperparameters are part of its `state_dict()`.
     """
@@ -124,10 +124,14 @@ class Optimizer:
             setattr(self, name, value)
 
     def _check_state(self, state: Any) -> None:
+        if not isinstance(state, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in state):
+            raise StateError(
+                f"a state is a list of a dict per parameter, got {given(state)}; load that of state_dict()"
+            )
         if len(state) != len(self.parameters):
             raise StateError(
                 f"this state is for {len(state)} parameters, the optimiser has {len(self.parameters)}; "
-                "load that of one made for the same parameters"
+                "load that of an optimiser of the same parameters"
             )
         for i, (entry, p) in enumerate(zip(state, self.parameters, strict=True)):
             if entry and set(entry) != set(self.state_names):
@@ -137,9 +141,11 @@ class Optimizer:
                     raise StateError(f"{name} of parameter {i} has shape {value.shape}, needs {p.shape}")
                 if isinstance(value, np.ndarray) and value.dtype != p.dtype:
                     raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, needs {p.dtype}")
+                if not isinstance(value, (np.ndarray, numbers.Real)):
+                    raise StateError(f"{name} of parameter {i} must be an array or a number, got {given(value)}")
 
     def hyperparameters(self) -> dict[str, Hyperparameter]:
-        """Return what the optimiser can be told, by name."""
+        """Return the hyperparameters, by name."""
         found = [vars(cls).items() for cls in reversed(type(self).__mro__)]
         return {name: value for items in found for name, value in items if isinstance(value, Hyperparameter)}
 
