@@ -57,8 +57,8 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
 
     Nodes numbered before `since` are not followed further; those of them that were read directly are in the list.
 
-    A node is made after all the nodes that it reads, so counting nodes as they are made is already
-    a topological order: newest first, each comes after everything that was computed from it.
+    A node is created after all the nodes that it reads, so the numbers that count nodes as they are created are
+    already a topological order: newest first, each comes after everything that was computed from it.
     """
     found = dict.fromkeys(roots)
     unread = list(found)

@@ -51,7 +51,7 @@ def pullback(
             if g is None:
                 continue
             asked_for = node.handle is not None if wanted is None else node in wanted
-            if asked_for:  # a copy where others hold this memory: rules hand `g` on, and sums are made in place
+            if asked_for:  # copied if others hold it: rules may pass `g` itself on, and sums are written in place
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation
             if operation is None or (useful is not None and useful.isdisjoint(node.parents or ())):

@@ -27,7 +27,7 @@ def _named(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _replaced(value: Any, new: Mapping[int, Any]) -> Any:
-    """Return a copy of an attribute in which tensors are replaced by those given for their identity."""
+    """Return a copy of an attribute with tensors replaced; `new` has those to put in, by the id of the old one."""
     if isinstance(value, Module):
         twin = object.__new__(type(value))
         vars(twin).update({key: _replaced(part, new) for key, part in vars(value).items()})

@@ -183,7 +183,7 @@ class Tensor:
         self.grad = None
 
     def _rebind(self, result: Tensor) -> Tensor:
-        """Let this handle stand for a new value of the same shape and dtype, and return it."""
+        """Rebind this handle to a new value of the same shape and dtype, and return the handle."""
         data = result.data
         if data.shape != self.shape:
             raise ValueError(errors.assigned_shape("shape", data.shape, self.shape))
@@ -202,7 +202,7 @@ class Tensor:
         return self
 
     def _set_array(self, array: Any) -> None:
-        """Let this handle stand for another array; a watcher is told before."""
+        """Rebind this handle to another array; a watcher is told before."""
         watching = watcher()
         if watching is not None:
             watching.rebinds(self)

@@ -77,7 +77,7 @@ def train(
     compile: bool | None = None,
     blas_threads: int | None = None,
 ) -> History:
-    """Train the network in place and return the history, as it is so far if Ctrl-C ends it.
+    """Train the network, whose parameters change, and return the history; Ctrl-C ends it and loses nothing.
 
     The loss follows from the last activation: binary cross entropy summed over outputs (sigmoid),
     cross entropy (softmax), squared error summed over outputs (identity), each through its stable
@@ -129,7 +129,7 @@ def train(
     return history
 
 
-# The losses whose stable form reads what is before the last activation.
+# Last activation, loss, and the stable equivalent of both, which reads the logits.
 _ON_LOGITS: list[tuple[str, Any, Any]] = [
     ("sigmoid", binary_cross_entropy, binary_cross_entropy_with_logits),
     ("sigmoid", binary_cross_entropy_with_logits, binary_cross_entropy_with_logits),
@@ -202,7 +202,7 @@ class _Cost:
 
 
 class _Run(_Cost):
-    """The same with the optimiser that trains it."""
+    """A network with its loss and the optimiser that trains it."""
 
     def __init__(
         self, network: Any, loss: Loss | None, optimizer: Any, learning_rate: Any, compiled: bool | None
@@ -265,7 +265,7 @@ class _Run(_Cost):
         return cost.detach(), scores
 
     def update_or_else(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Make the step by a program; where none can be made of it, say why once, and go on without."""
+        """Make one step by a compiled program; if the step can't be compiled, warn once and go on without."""
         try:
             return self.program(X, y)
         except CompileError as error:
@@ -274,7 +274,7 @@ class _Run(_Cost):
             return self.update(X, y)
 
     def check_parameters(self, epochs: int) -> None:
-        """Undo an update that left numbers which are not finite: no later cost would tell of it."""
+        """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
         if not all(np.isfinite(p.data).all() for p in self.parameters):
             self._diverged(f"epoch {epochs - 1} left parameters that are not finite")
 

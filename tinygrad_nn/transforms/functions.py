@@ -1,8 +1,8 @@
 """Functions of functions, in JAX's words: grad, vjp, jvp, jacobian, hessian, hvp, and checkpoint.
 
-Arguments may be numbers, arrays, Tensors, Modules (which stand for their parameters), or nested
-lists, tuples and dicts of them; derivatives have the same nesting, with a dict by name in place of a
-Module, and zeros where nothing depends on the argument. Transforms nest to any order. Arguments that
+Arguments may be numbers, arrays, Tensors, Modules (of which the parameters are differentiated by), or
+nested lists, tuples and dicts of them; derivatives have the same nesting, that of a Module being a dict by
+name, and are zeros where nothing depends on the argument. Transforms nest to any order. Arguments that
 require grad stay connected: derivatives by them are themselves recorded, except under `tg.no_grad()`.
 """
 
