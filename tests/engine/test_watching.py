@@ -16,8 +16,8 @@ from tinygrad_nn.engine.watching import Watcher, watched, watcher
 ROOT = pathlib.Path(tg.__file__).parent
 # Rooms that are about watching, and the file that defines it.
 OWN = ("compiler/", "inspection/", "engine/watching.py")
-# `recording` holds the watcher, and is true while operations are recorded.
-NAMES = {"recording", "watched", "Watcher", "watcher", "watching"}
+# Besides these names, a watcher is met in what `recording` holds; whoever asks only whether it is true meets none.
+NAMES = {"watched", "Watcher", "watcher", "watching"}
 MET = {
     "checking/blame.py": {"_Steps": "is a watcher: it keeps each step", "_recorded": "runs a function under it"},
     "engine/grad_mode.py": {
@@ -37,14 +37,8 @@ MET = {
     "tensor/handle.py": {
         "Tensor.data": "a watcher may have a proxy for the array",
         "Tensor.grad": "and for the gradient; it is told when that is set",
-        "Tensor._rebind": "only looks whether operations are recorded",
         "Tensor._set_array": "the watcher is told",
         "_read": "Python reads a value, which a watcher may refuse",
-    },
-    "transforms/checkpointing.py": {"checkpoint": "only looks whether operations are recorded"},
-    "transforms/linearization.py": {
-        "Run.records": "only looks whether operations are recorded",
-        "_variable": "only looks whether operations are recorded",
     },
 }
 
@@ -61,9 +55,19 @@ def definitions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, a
 
 
 def met(source: str) -> set[str]:
-    """Return which functions and classes of a file name a watcher."""
+    """Return which functions and classes of a file meet a watcher."""
     found = definitions(ast.parse(source).body)
-    return {name for name, tree in found if any(isinstance(n, ast.Name) and n.id in NAMES for n in ast.walk(tree))}
+    return {name for name, tree in found if any(map(is_watcher, ast.walk(tree)))}
+
+
+def is_watcher(node: ast.AST) -> bool:
+    """Return whether this is one of the names, sets `recording`, or does more with its value than ask if it is true."""
+    if isinstance(node, ast.Name):
+        return node.id in NAMES
+    called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    asks = called == "bool" or isinstance(node, (ast.If, ast.IfExp, ast.BoolOp, ast.UnaryOp))
+    calls = [ast.unparse(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.Call)]
+    return called == "recording.set" or ("recording.get()" in calls and not asks)
 
 
 def test_watchers_are_met_where_the_list_says_and_nowhere_else() -> None:
@@ -76,6 +80,8 @@ def test_a_met_watcher_is_found() -> None:
     assert met("class A(Watcher):\n def f(self): return 1") == {"A"}
     assert met("class A:\n def f(self): return watcher()") == {"A.f"}
     assert met("def f():\n def g(): return recording.get()\n return g") == {"f"}
+    assert met("def f():\n mode = recording.get()") == met("def f(): g(recording.get())") == {"f"}
+    assert met("def f():\n if not recording.get(): return bool(recording.get()) and 1") == set()
     assert met("from .watching import watcher\ndef f(watch): return watch.watcher") == set()
 
 

@@ -24,7 +24,8 @@ class Operation(Bound):
     parameters too. With `several` outputs there is one node for all. A `pointwise` operation computes each entry from
     corresponding ones, so its rules push tangents as well; one that is `linear` in all its inputs together pushes
     them by `applied`; others have tangent rules, or are transposed. Where it `masks`, a nan of an input can be left
-    out of the output. `kernel` is the forward as rules call it, of arrays or of Tensors.
+    out of the output. `kernel` is the forward as rules call it, of arrays or of Tensors. `constant_inputs` have no
+    rule: whatever recorded them, no gradient goes back there.
 
     `samples`, `domain` and `kinks` serve the tests: inputs to try, the range to draw from, and the derivative that is
     chosen at points where there is none.

@@ -68,8 +68,8 @@ def pullback(
                 if suspicion and rule.zero_safe is not None:
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Saved arrays are freed as soon as they were used. And as long as this function holds `c`, it is not
-            # owned by the cotangents alone, which would copy it before they add to it.
+            # Saved arrays are freed as soon as they were used. And as long as `c` holds an array that has arrived
+            # somewhere, that has two holders, and would be copied before the next one is added to it.
             saved = c = None
             if operation.masks:
                 suspicion.mask()

@@ -63,7 +63,7 @@ def _pull_of(rule: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], 
 
 
 class RuleForEach:
-    """The rules of an operation on any number of inputs: one function, which `index_of_input` tells its input."""
+    """The rules of an operation on any number of inputs: one function, called with each `index_of_input`."""
 
     def __init__(self, function: Callable[..., Any], slots: Slots) -> None:
         self.function, self.slots, self.rules = function, slots, list[Rule]()

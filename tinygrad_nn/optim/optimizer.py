@@ -40,7 +40,7 @@ class Hyperparameter:
         """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
         wording = self._needed(value)
         entries = value if isinstance(value, (list, tuple)) and self.count is not None else (value,)
-        if len(entries) != (self.count or 1) or not all(isinstance(x, numbers.Real) for x in entries):
+        if len(entries) != (self.count or 1) or not all(_is_number(x) for x in entries):
             raise TypeError(wording)
         if not all(0 <= x < self.below for x in entries):
             raise ValueError(wording)
@@ -141,7 +141,7 @@ class Optimizer:
                     raise StateError(f"{name} of parameter {i} has shape {value.shape}, needs {p.shape}")
                 if isinstance(value, np.ndarray) and value.dtype != p.dtype:
                     raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, needs {p.dtype}")
-                if not isinstance(value, (np.ndarray, numbers.Real)):
+                if not (isinstance(value, np.ndarray) or _is_number(value)):
                     raise StateError(f"{name} of parameter {i} must be an array or a number, got {given(value)}")
 
     def hyperparameters(self) -> dict[str, Hyperparameter]:
@@ -152,6 +152,10 @@ class Optimizer:
     def __repr__(self) -> str:
         settings = [f"{name}={getattr(self, name)!r}" for name in self.hyperparameters()]
         return f"{type(self).__name__}({len(self.parameters)} parameters, {', '.join(settings)})"
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
 
 def _copied(state: list[dict[str, Any]]) -> list[dict[str, Any]]:

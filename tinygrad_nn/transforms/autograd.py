@@ -43,13 +43,11 @@ def grad(
     for output, gradient in zip(many, given, strict=True):
         node, seed = root_of(output), seed_of(output, gradient, create_graph)
         seeds[node] = seeds[node] + seed if node in seeds else seed
-    nodes = set()
     for index, x in enumerate(wanted):
         if node_of(x) is None:
             raise errors.GradientError(errors.records_nothing(f"input {index}"))
-        nodes.add(node_of(x))
     retain = create_graph if retain_graph is None else retain_graph
-    found = pullback(seeds, nodes, make, retain_graph=retain, create_graph=create_graph)
+    found = pullback(seeds, {node_of(x) for x in wanted}, make, retain_graph=retain, create_graph=create_graph)
     if not allow_unused:
         for index, x in enumerate(wanted):
             if node_of(x) not in found:

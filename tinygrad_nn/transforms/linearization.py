@@ -84,7 +84,9 @@ class Run:
 
     def records(self, given: Sequence[Any] = ()) -> bool:
         """Return whether derivatives along the given directions are to be recorded."""
-        return recording.get() and (self.connected or any(isinstance(t, Tensor) and t.requires_grad for t in given))
+        return bool(recording.get()) and (
+            self.connected or any(isinstance(t, Tensor) and t.requires_grad for t in given)
+        )
 
     def detached(self, tree: Any) -> Any:
         """Return results without the graph of this run, which the caller gets only of a connected run."""
