@@ -1,4 +1,4 @@
-"""Suspicion of a nan that ought to be zero, and what each form of rule makes of one, on arrays worked out by hand."""
+"""Suspicion of a nan that ought to be zero, and what each kind of rule makes of one, on arrays worked out by hand."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_what_is_not_finite_stays_where_it_meets_a_number() -> None:
 
 
 def test_of_what_a_rule_reads_only_floating_arrays_are_factors() -> None:
-    taken = Rule(lambda g, a, factor, places: g * a[places] * factor, "x", ("a", "factor", "places"), sum_of_products)
+    taken = Rule(lambda g, a, factor, rows: g * a[rows] * factor, "x", ("a", "factor", "rows"), sum_of_products)
     saved = (np.array([INF, 3.0, 5.0]), 10, np.array([2, 0, 1]))
     g = np.array([1.0, 0.0, 2.0])
     with np.errstate(invalid="ignore"):
