@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import StateError, given
-from ..tensor.handle import Tensor, replace_value
+from ..tensor.handle import Tensor, replace_values
 
 
 def _named(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:
@@ -46,7 +46,8 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each parameter once, with its name."""
-        return ((name, t) for name, t in self._named_tensors() if t.requires_grad)
+        names = vars(self).get("_parameter_names")
+        return ((name, t) for name, t in self._named_tensors() if (t.requires_grad if names is None else name in names))
 
     def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each Tensor among the attributes once, with its name: the parameters, frozen ones, and constants."""
@@ -70,6 +71,7 @@ class Module:
         if unknown:
             raise StateError(f"{', '.join(unknown)} is not a parameter here; name one of {', '.join(own)}")
         twin: Self = _replaced(self, {id(own[name]): p for name, p in parameters.items()})
+        vars(twin)["_parameter_names"] = frozenset(own)  # they stay parameters: tangents, say, require no grad
         return twin
 
     def zero_grad(self) -> None:
@@ -101,5 +103,4 @@ class Module:
             raise StateError(
                 f"this state does not fit: {'; '.join(problems)}; load one that state_dict() of such a module returned"
             )
-        for name, t in own.items():
-            replace_value(t, arrays[name].copy())
+        replace_values([(t, arrays[name].copy()) for name, t in own.items()])

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.watching import watcher
 from ..errors import StateError, given
-from ..tensor.handle import Tensor, replace_value
+from ..tensor.handle import Tensor, replace_values
 
 
 class Hyperparameter:
@@ -81,7 +81,7 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient, or none if an update has another shape or dtype."""
         watching = watcher()
         states = self.state if watching is None else watching.state(self, self.state)
         updates = [
@@ -89,8 +89,8 @@ class Optimizer:
             for i, p in enumerate(self.parameters)
             if p.grad is not None
         ]
-        for i, p, value, state in updates:
-            replace_value(p, value)
+        replace_values([(p, value) for _, p, value, _ in updates])
+        for i, _, _, state in updates:
             states[i] = state
 
     def zero_grad(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -251,7 +251,7 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
-            raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach() instead")
+            raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach()")
         twin = Tensor(self.data.copy(), self.requires_grad, self.name)
         twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
         memo[id(self)] = twin
@@ -259,9 +259,7 @@ class Tensor:
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
-            raise errors.GradientError(
-                "a computed tensor that requires grad can't be pickled; pickle t.detach() instead"
-            )
+            raise errors.GradientError("a computed tensor that requires grad can't be pickled; pickle t.detach()")
         return _rebuild, (self.data, self.requires_grad, self.name, None if self.grad is None else self.grad.detach())
 
     def __format__(self, spec: str) -> str:
@@ -323,16 +321,18 @@ def alias(t: Tensor) -> Tensor:
     return make(t.data, t._node)
 
 
-def replace_value(t: Tensor, array: Any) -> None:
-    """Let a leaf have another array of its shape and dtype as its value, as an optimiser's step does.
+def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
+    """Rebind each leaf to another array of its shape and dtype, as an optimiser's step does.
 
-    Raises ValueError for another shape, DtypeError for another dtype; the leaf is then as it was.
+    Raises ValueError for another shape, DtypeError for another dtype; all leaves are then as they were.
     """
-    if array.shape != t.shape:
-        raise ValueError(errors.assigned_shape("shape", array.shape, t.shape))
-    if array.dtype != t.dtype:
-        raise errors.DtypeError(errors.assigned_shape("dtype", array.dtype, t.dtype))
-    t._set_array(array)
+    for t, array in pairs:
+        if array.shape != t.shape:
+            raise ValueError(errors.assigned_shape("shape", array.shape, t.shape))
+        if array.dtype != t.dtype:
+            raise errors.DtypeError(errors.assigned_shape("dtype", array.dtype, t.dtype))
+    for t, array in pairs:
+        t._set_array(array)
 
 
 def root_of(output: Tensor) -> Node:
