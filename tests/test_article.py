@@ -61,7 +61,7 @@ def assert_gradients_agree(case: Case, dtype: Any) -> None:
         for tensor in memory.values():
             tensor.retain_grad()
         (loss(memory[f"{ends}{depth}"], case.Y.T, reduction="sum") / m).backward()
-        ours = {name: p.grad for name, p in network.named_parameters()} | {n: t.grad for n, t in memory.items()}
+        ours: dict[str, Any] = {n: t.grad for n, t in [*network.named_parameters(), *memory.items()]}
         if ends == "Z":
             assert ours.pop(f"A{depth}") is None
         assert set(expected) - {f"d{name}" for name in ours} == ({f"dA{depth}"} if ends == "Z" else set())

@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _without_a_traceback() -> int:
-    """Run the experiment; whoever reads its output, as `head` does, may stop reading, and Ctrl-C ends it.
+    """Run the experiment; a closed pipe, as after `| head`, and Ctrl-C end it without a traceback.
 
     A terminal that can't show a letter gets a question mark for it.
     """

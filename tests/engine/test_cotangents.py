@@ -15,6 +15,7 @@ import tinygrad_nn as tg
 from tinygrad_nn.engine.cotangents import SMALL, Cotangents, owned, project
 from tinygrad_nn.engine.grad_mode import recording_rules
 from tinygrad_nn.engine.node import Node, record
+from tinygrad_nn.errors import DtypeError
 from tinygrad_nn.tensor.handle import make
 
 RULE = SimpleNamespace(argument="x")
@@ -180,8 +181,22 @@ def test_what_a_hook_returns_gets_the_nodes_dtype_and_is_the_engines_own() -> No
 
 def test_a_hook_that_returns_another_shape_is_an_error_that_names_both() -> None:
     n = hooked(node(), lambda g: np.ones(3))
-    with pytest.raises(ValueError, match=r"'hook' for 'its tensor' returned shape \(3,\).*input's \(2,\)"):
+    with pytest.raises(ValueError, match=r"a hook returned has shape \(3,\), its tensor \(2,\); pass one"):
         Cotangents({n: np.ones(2)}, make, False).leave(n)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize(("returned", "message"), [(np.ones(2, complex), "complex"), ("no", "can't be made a tensor")])
+def test_a_hook_that_returns_no_real_numbers_is_an_error(returned: Any, message: str, create_graph: bool) -> None:
+    n = hooked(node(), lambda g: returned)
+    with pytest.raises(DtypeError, match=message):
+        Cotangents({n: make(np.ones(2), None) if create_graph else np.ones(2)}, make, create_graph).leave(n)
+
+
+@pytest.mark.parametrize("returned", [np.array([True, True]), [1, 1]])
+def test_a_hook_may_return_booleans_or_integers(returned: Any) -> None:
+    n = hooked(node(), lambda g: returned)
+    np.testing.assert_array_equal(Cotangents({n: np.zeros(2)}, make, False).leave(n), [1.0, 1.0], strict=True)
 
 
 def test_with_create_graph_what_a_hook_returns_stays_recorded() -> None:

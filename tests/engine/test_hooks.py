@@ -120,6 +120,14 @@ def test_a_hook_that_changes_the_shape_is_an_error(create_graph: bool) -> None:
     assert x.grad is None
 
 
+def test_a_hook_that_can_not_be_called_is_refused_when_it_is_registered() -> None:
+    x = leaf([1.0, 2.0])
+    with pytest.raises(TypeError, match="function of the gradient, got 3 of type int; write lambda g"):
+        x.register_hook(3)
+    (x * 1).sum().backward()
+    np.testing.assert_array_equal(slope(x), [1.0, 1.0])
+
+
 def test_a_hook_under_create_graph_is_differentiated_too() -> None:
     x = leaf(3.0)
     h = x * 1

@@ -169,8 +169,8 @@ def test_derivatives_of_random_programs(program: Program) -> None:
     expected = by_torch(program)
     assert close(value, expected[0])
     for order, (found, known) in enumerate(((first, expected[1]), (second, expected[2])), start=1):
-        for place, (a, b) in enumerate(zip(found, known, strict=True)):
-            assert close(a, b), f"order {order}, input {place}: {a}, PyTorch has {b}"
+        for index, (a, b) in enumerate(zip(found, known, strict=True)):
+            assert close(a, b), f"order {order}, input {index}: {a}, PyTorch has {b}"
 
 
 def kinked(program: Program) -> bool:

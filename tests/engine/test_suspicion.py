@@ -1,4 +1,4 @@
-"""Suspicion of a nan that ought to be zero, and what each form of rule makes of one, on arrays worked out by hand."""
+"""Suspicion of a nan that ought to be zero, and what each kind of rule makes of one, on arrays worked out by hand."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_what_is_not_finite_stays_where_it_meets_a_number() -> None:
 
 
 def test_of_what_a_rule_reads_only_floating_arrays_are_factors() -> None:
-    taken = Rule(lambda g, a, factor, places: g * a[places] * factor, "x", ("a", "factor", "places"), sum_of_products)
+    taken = Rule(lambda g, a, factor, rows: g * a[rows] * factor, "x", ("a", "factor", "rows"), sum_of_products)
     saved = (np.array([INF, 3.0, 5.0]), 10, np.array([2, 0, 1]))
     g = np.array([1.0, 0.0, 2.0])
     with np.errstate(invalid="ignore"):
@@ -177,6 +177,15 @@ def test_a_product_of_three_is_zero_where_one_of_them_is() -> None:
     with np.errstate(invalid="ignore"):
         found = sum_of_products(three, g, saved, three.pull(g, saved))
     np.testing.assert_array_equal(found, [0.0, 0.0, 0.0, 30.0])
+
+
+def test_terms_of_opposite_signs_hide_no_nan() -> None:
+    # 2 inf - 3 inf, 3 inf - 0 inf, 0 inf - 0 inf, 0 inf - 2 inf, 2 inf - 3 * 1: only the third meets zeros alone.
+    difference = Rule(lambda g, a: g[:-1] * a[:-1] - g[1:] * a[1:], "x", ("a",), sum_of_products)
+    g, a = np.array([2.0, 3.0, 0.0, 0.0, 2.0, 3.0]), np.array([INF, INF, INF, INF, INF, 1.0])
+    with np.errstate(invalid="ignore"):
+        found = sum_of_products(difference, g, (a,), difference.pull(g, (a,)))
+    np.testing.assert_array_equal(found, [NAN, NAN, 0.0, NAN, INF])
 
 
 # Rules that say themselves where all cotangents are zero.

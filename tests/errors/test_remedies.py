@@ -49,13 +49,13 @@ HOLE = "…"  # stands where a message shows a value
 class Raise:
     """A raise: where it is, and all texts that its message may have."""
 
-    place: str
+    location: str
     kind: str
     texts: list[str]
 
     @property
     def excepted(self) -> bool:
-        return self.kind in EXCEPTED or self.place.rpartition(":")[0] in EXCEPTED
+        return self.kind in EXCEPTED or self.location.rpartition(":")[0] in EXCEPTED
 
 
 @functools.cache
@@ -129,8 +129,8 @@ def raises(source: str, path: str) -> Iterator[Raise]:
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             kind = last_name(node.exc.func)
             if kind not in PROTOCOLS:
-                place = f"{path}:{getattr(inside, 'name', 'module')}:{node.lineno}"
-                yield Raise(place, kind, reader.message(node.exc, inside))
+                location = f"{path}:{getattr(inside, 'name', 'module')}:{node.lineno}"
+                yield Raise(location, kind, reader.message(node.exc, inside))
 
 
 @functools.cache
@@ -145,14 +145,14 @@ def without_remedy(found: Raise) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_message_has_a_remedy(path: pathlib.Path) -> None:
     here = f"{path.relative_to(ROOT).as_posix()}:"
-    found = [r for r in walked() if r.place.startswith(here) and not r.excepted]
-    assert {r.place: texts for r in found if (texts := without_remedy(r))} == {}
+    found = [r for r in walked() if r.location.startswith(here) and not r.excepted]
+    assert {r.location: texts for r in found if (texts := without_remedy(r))} == {}
 
 
 def test_the_walk_comes_by_what_there_is() -> None:
     assert len(walked()) > 300
     assert {r.kind for r in walked()} >= {"CompileError", "GradientError", "DtypeError", "ImportError", "refusal"}
-    used = {name for r in walked() for name in (r.kind, r.place.rpartition(":")[0])}
+    used = {name for r in walked() for name in (r.kind, r.location.rpartition(":")[0])}
     assert used >= EXCEPTED.keys(), "an exception that nothing needs"
 
 

@@ -146,3 +146,13 @@ def test_a_state_that_does_not_fit_changes_nothing_and_lists_what_is_wrong() -> 
     ):  # fmt: skip
         assert part in str(caught.value)
     assert all(np.array_equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_frozen_layer_is_not_trained_and_stays_in_the_state(compile: bool) -> None:
+    network, before = small(), small().state_dict()
+    network.values["W1"].requires_grad = False
+    tg.train(network, *data(), 3, 0.5, progress=False, compile=compile)
+    after = network.state_dict()
+    assert after.keys() == before.keys()
+    assert {name for name in before if np.array_equal(before[name], after[name])} == {"W1"}

@@ -69,6 +69,43 @@ def test_a_state_that_does_not_fit_lists_all_that_is_wrong_and_changes_nothing()
     assert all((p.data == 1).all() for p in tower.parameters())
 
 
+def test_parameters_that_are_replaced_by_tensors_without_grad_stay_parameters() -> None:
+    tower = Tower()
+    twin = tower.with_parameters({name: tg.zeros(p.shape) for name, p in tower.named_parameters()})
+    assert [name for name, _ in twin.named_parameters()] == [name for name, _ in tower.named_parameters()]
+    again = twin.with_parameters({"layers.1.weight": tg.ones((2, 2))})
+    assert [float(p.sum()) for p in again.parameters()] == [0.0, 4.0, 0.0]
+
+
+def test_a_module_is_pushed_forward_along_a_module_of_tangents() -> None:
+    def value(tower: Tower) -> Any:
+        return sum(((k + 1) * (p * p).sum() for k, p in enumerate(tower.parameters())), tg.tensor(0.0))
+
+    tower = Tower()  # sizes 2, 4 and 6, all ones: the derivative along twice the weights is 4 (2 + 2 * 4 + 3 * 6)
+    tangents = map_leaves(lambda p: tg.Tensor(2 * p.data), tower)
+    assert tg.jvp(value, (tower,), (tangents,))[1].item() == 112.0
+    assert tg.gradcheck(value, tower)
+
+
+def test_a_frozen_parameter_and_a_constant_stay_in_the_state() -> None:
+    tower, other = Tower(), Tower()
+    tower.layers[0].weight.requires_grad = False
+    assert [name for name, _ in tower.named_parameters()] == ["layers.1.weight", "heads.left.weight"]
+    state = tower.state_dict()
+    assert sorted(state) == sorted(other.state_dict())
+    assert {"layers.0.weight", "layers.0.offset", "heads.left.offset"} < state.keys()
+    state = {name: array + 1 for name, array in state.items()}
+    tower.load_state_dict(state)
+    np.testing.assert_array_equal(tower.layers[0].weight.data, 2.0)
+    np.testing.assert_array_equal(tower.layers[0].offset.data, 1.0)
+    assert not tower.layers[0].weight.requires_grad
+
+
+def test_a_state_is_a_dict() -> None:
+    with pytest.raises(tg.errors.StateError, match="dict of arrays by name, got None"):
+        Tower().load_state_dict(None)  # type: ignore[arg-type]
+
+
 class Pair(NamedTuple):
     a: Any
     b: Any

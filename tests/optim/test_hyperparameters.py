@@ -37,6 +37,24 @@ def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:
         sgd.load_state_dict(saved)
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (None, "a list of a dict per parameter, got None"),
+        ([None], "a list of a dict per parameter"),
+        ([{"step": 1, "m": None, "v": np.ones(2)}], "m of parameter 0 must be an array or a number, got None"),
+        ([{"step": "1", "m": np.ones(2), "v": np.ones(2)}], "step of parameter 0 must be .* a number, got '1'"),
+        ([{"step": 1, "m": np.ones(2), "v": [1.0, 1.0]}], "v of parameter 0 must be an array or a number"),
+        ([{"step": 1, "m": np.ones(2), "v": tg.ones(2)}], "v of parameter 0 must be an array or a number"),
+    ],
+)
+def test_what_is_no_state_is_refused_when_it_is_loaded(state: Any, words: str) -> None:
+    adam = tg.optim.Adam([tg.ones(2, requires_grad=True)])
+    with pytest.raises(StateError, match=words):
+        adam.load_state_dict(adam.state_dict() | {"state": state})
+    assert adam.state == [{}]
+
+
 def decaying(parameters: Any) -> tg.optim.Optimizer:
     """Return an optimiser of one's own with a hyperparameter of its own."""
 
@@ -83,6 +101,7 @@ def test_an_optimiser_s_state_holds_its_hyperparameters(make: Any, settings: dic
     [
         ({"lr": -1.0}, r"the learning rate must be a finite number, 0 or more, got -1\.0 of type float"),
         ({"lr": "0.1"}, r"the learning rate must be a finite number, 0 or more, got '0\.1' of type str"),
+        ({"lr": True}, "the learning rate must be a finite number, 0 or more, got True of type bool"),
         ({"eps": np.nan}, "eps must be a finite number, 0 or more, got nan of type float"),
         ({"betas": 0.9}, r"betas must be 2 numbers, each at least 0 and below 1, got 0\.9 of type float"),
         ({"betas": (0.9, 0.9, 0.9)}, "betas must be 2 numbers"),

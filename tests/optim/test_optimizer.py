@@ -95,6 +95,21 @@ def test_bad_optimisers_are_refused(make: Any, match: str) -> None:
         make()
 
 
+def test_a_step_with_one_wrong_update_changes_nothing() -> None:
+    class Wrong(tg.optim.SGD):
+        def update(self, w: Any, g: Any, state: Any) -> Any:
+            return w[:1] - g[:1], {"velocity": g}
+
+    parameters = [tg.ones(1, requires_grad=True), tg.ones(2, requires_grad=True)]
+    optimizer = Wrong(parameters, 0.1)
+    for p in parameters:
+        p.grad = tg.ones(p.shape)
+    with pytest.raises(ValueError, match=r"keeps its tensor's shape \(2,\), but the result has \(1,\)"):
+        optimizer.step()
+    assert all((p.data == 1).all() for p in parameters)
+    assert optimizer.state == [{}, {}]
+
+
 def test_a_step_leaves_earlier_graphs_right() -> None:
     w = parameter()
     loss = (w * w).sum()

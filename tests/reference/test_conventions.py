@@ -53,9 +53,9 @@ def test_the_page_is_what_backward_gives() -> None:
         leaves = [tg.tensor(x, requires_grad=True) for x in operands]
         getattr(tg, name)(*leaves).backward()
         assert [0.0 if x.grad is None else x.grad.item() for x in leaves] == [float(g) for g in together.split(", ")]
-        for place, text in enumerate(alone[0].split(", ") if alone else []):
-            x = tg.tensor(operands[place], requires_grad=True)
-            y = getattr(tg, name)(*[x if i == place else other for i, other in enumerate(operands)])
+        for number, text in enumerate(alone[0].split(", ") if alone else []):
+            x = tg.tensor(operands[number], requires_grad=True)
+            y = getattr(tg, name)(*[x if i == number else other for i, other in enumerate(operands)])
             found = tg.autograd.grad(y, x)[0] if y.requires_grad else None
             assert (0.0 if found is None else found.item()) == float(text)
 

@@ -63,6 +63,17 @@ def test_requires_grad_can_be_switched_on_leaves_only() -> None:
         (leaf([1.0]) * 2).requires_grad = False
 
 
+@pytest.mark.parametrize("wanted", ["no", None, 1, np.array([True])])
+def test_requires_grad_is_a_boolean(wanted: Any) -> None:
+    t = leaf([1.0])
+    with pytest.raises(TypeError, match=r"True or False, got .*; write t\.requires_grad = True"):
+        t.requires_grad = wanted
+    with pytest.raises(TypeError, match="True or False"):
+        tg.tensor([1.0], requires_grad=wanted)
+    assert t.requires_grad
+    assert tg.tensor([1.0], requires_grad=np.True_).requires_grad  # type: ignore[arg-type]
+
+
 def test_a_misspelt_attribute_is_an_error() -> None:
     t = constant([1.0])
     with pytest.raises(AttributeError):

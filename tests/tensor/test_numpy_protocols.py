@@ -360,12 +360,12 @@ def test_methods_of_universal_functions(ufunc: Any, way: str) -> None:
         weights = np.cos(np.arange(expected.size)).reshape(expected.shape)
         (found * weights).sum().backward()
         step, numeric = 1e-6, np.zeros(values.shape)
-        for place in np.ndindex(values.shape):
+        for index in np.ndindex(values.shape):
             moved = [values.copy(), values.copy()]
-            moved[0][place] += step
-            moved[1][place] -= step
+            moved[0][index] += step
+            moved[1][index] -= step
             above, below = ((call(m) * weights).sum() for m in moved)
-            numeric[place] = (above - below) / (2 * step)
+            numeric[index] = (above - below) / (2 * step)
         np.testing.assert_allclose(slope(t), numeric, rtol=1e-6, atol=1e-7)
 
 
@@ -489,8 +489,8 @@ def test_ufuncs_of_scipy_are_recorded(name: str) -> None:
     assert y.requires_grad
     np.testing.assert_allclose(y.data, ufunc(*values), rtol=1e-15)
     y.sum().backward()
-    for place, t in enumerate(inputs):
-        above, below = (ufunc(*[v + s * (i == place) for i, v in enumerate(values)]) for s in (1e-6, -1e-6))
+    for number, t in enumerate(inputs):
+        above, below = (ufunc(*[v + s * (i == number) for i, v in enumerate(values)]) for s in (1e-6, -1e-6))
         np.testing.assert_allclose(slope(t), (above - below) / 2e-6, rtol=1e-7)
 
 

@@ -111,8 +111,8 @@ def test_an_animation_holds_its_last_frame(tmp_path: Path) -> None:
     plots.save_animation(grids, history, X, y, tmp_path / "learning.gif")
     with image.open(tmp_path / "learning.gif") as animation:
         durations = []
-        for place in range(animation.n_frames):
-            animation.seek(place)
+        for frame in range(animation.n_frames):
+            animation.seek(frame)
             durations.append(animation.info["duration"])
     assert len(durations) == 3
     assert durations[-1] >= 20 * durations[0]

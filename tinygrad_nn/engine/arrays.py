@@ -10,7 +10,7 @@ from .. import errors
 
 
 class ArrayProxy:
-    """What stands for an array and computes as one: who watches may hand it out. It is taken for an array as it is."""
+    """A proxy, which a watcher hands out for an array and which computes as one. The engine takes it for an array."""
 
     __slots__ = ()
 
@@ -19,7 +19,7 @@ class ArrayProxy:
     size: Any
 
     def as_array(self) -> Any:
-        """Return what stands for the array itself: a number of Python's has no dtype."""
+        """Return the proxy of an array: that of a Python number, which has no dtype, becomes one that has."""
         return self
 
 

@@ -23,11 +23,9 @@ from .reverse import pullback
 from .zero_safe import has_nan
 
 
-def pushforward(
-    roots: Iterable[Node], tangents: Mapping[Node, Any], lift: Lift, *, create_graph: bool
-) -> dict[Node, Any]:
-    """Return the tangent of every node that the given ones lead to, of those that the roots came from."""
-    found: dict[Node, Any] = dict(tangents)
+def pushforward(roots: Iterable[Node], given: Mapping[Node, Any], lift: Lift, *, create_graph: bool) -> dict[Node, Any]:
+    """Return the tangents of the nodes from the given ones to the roots, given the tangents of the former."""
+    found: dict[Node, Any] = dict(given)
     quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
     with quiet, recording_rules() if create_graph else nullcontext():
         for node in reversed(history(roots)):

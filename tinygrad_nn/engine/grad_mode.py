@@ -7,12 +7,11 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-recording: ContextVar[Any] = ContextVar("recording", default=True)  # False, True, or the Watcher who is asked
+recording: ContextVar[Any] = ContextVar("recording", default=True)  # False, True, or a Watcher
 _entered: ContextVar[tuple[tuple[Any, Any], ...]] = ContextVar("entered", default=())
 
 inside_rule: ContextVar[bool] = ContextVar("inside_rule", default=False)
@@ -26,7 +25,7 @@ def recording_rules() -> Iterator[None]:
 
 
 def users_code() -> AbstractContextManager[None]:
-    """The body, called by a rule or beside one, is none: it may read what it likes."""
+    """In the body, hooks and checkpointed functions may leave Tensors for arrays: they are no rules."""
     return setting(inside_rule, False)
 
 
@@ -44,28 +43,26 @@ def setting(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 class _Switch:
     """A context manager and decorator that sets `recording` while its body runs.
 
-    What to restore lies in a stack of the current context, so that threads and tasks may share one.
+    What to restore lies on a stack of the current context, so that threads and tasks may share one object.
     """
 
     value: bool
 
     def __new__(cls, function: Any = None) -> Self:
-        made: Self = super().__new__(cls) if function is None else _decorated(cls, function)
-        return made
+        switch: Self = super().__new__(cls) if function is None else _decorated(cls, function)
+        return switch
 
     def __enter__(self) -> None:
-        _entered.set((*_entered.get(), (self, recording.get())))
-        mode = recording.get()
-        recording.set(self.value if mode is True or mode is False else mode.switched(self.value))
+        before = recording.get()
+        _entered.set((*_entered.get(), (self, before)))
+        recording.set(self.value if before is True or before is False else before.switched(self.value))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         stack = _entered.get()
-        for place in range(len(stack) - 1, -1, -1):
-            if stack[place][0] is self:
-                recording.set(stack[place][1])
-                _entered.set(stack[:place] + stack[place + 1 :])
+        for i in range(len(stack) - 1, -1, -1):  # the innermost entry of this object, which may not be the last
+            if stack[i][0] is self:
+                recording.set(stack[i][1])
+                _entered.set(stack[:i] + stack[i + 1 :])
                 return
 
     def __call__(self, function: F) -> F:

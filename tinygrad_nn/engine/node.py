@@ -16,8 +16,11 @@ Lift = Callable[[Any, "Node | None"], Any]  # makes a Tensor of an array and the
 class Node:
     """One recorded step: an operation, the nodes it read, and the arrays its rules will read.
 
-    A leaf, made by `requires_grad=True`, is a Node without an operation and without parents, (). `parents` has an
-    entry per input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
+    Of relu(x @ W + b) with x, W and b that require grad, the product's node saves x and W, the sum's nothing, and
+    relu's its output: the product and the sum themselves are freed at once. Every node knows its output's shape and
+    dtype, in which its cotangent will be.
+    A leaf, which `requires_grad=True` creates, is a Node without an operation and without parents, (). `parents` has
+    an entry per input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
     An operation with several outputs has one node, whose `shape` is a tuple of their shapes, and for each output that
     is used a node that takes it out of them (`outputs.ITEM`).
     `handle` refers weakly to the Tensor whose `.grad` is to be filled, or is None. `hooks`, by key, are called with
@@ -54,8 +57,8 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
 
     Nodes numbered before `since` are not followed further; those of them that were read directly are in the list.
 
-    A node is made after all the nodes that it reads, so counting nodes as they are made is already
-    a topological order: newest first, each comes after everything that was computed from it.
+    A node is created after all the nodes that it reads, so the numbers that count nodes as they are created are
+    already a topological order: newest first, each comes after everything that was computed from it.
     """
     found = dict.fromkeys(roots)
     unread = list(found)

@@ -14,7 +14,7 @@ from .outputs import item
 from .rules import Rule, RuleForEach
 from .zero_safe import pointwise as zero_where_g_or_slope_is
 
-OPERATIONS: dict[str, Operation] = {}
+OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
 
 
 class Operation(Bound):
@@ -24,7 +24,8 @@ class Operation(Bound):
     parameters too. With `several` outputs there is one node for all. A `pointwise` operation computes each entry from
     corresponding ones, so its rules push tangents as well; one that is `linear` in all its inputs together pushes
     them by `applied`; others have tangent rules, or are transposed. Where it `masks`, a nan of an input can be left
-    out of the output. `kernel` is the forward as rules call it, of arrays or of Tensors.
+    out of the output. `kernel` is the forward as rules call it, of arrays or of Tensors. `constant_inputs` have no
+    rule: whatever recorded them, no gradient goes back there.
 
     `samples`, `domain` and `kinks` serve the tests: inputs to try, the range to draw from, and the derivative that is
     chosen at points where there is none.
@@ -79,25 +80,26 @@ class Operation(Bound):
         if self.variadic:
             self.rules = RuleForEach(cast(Any, rules[0]), self.slots)
             return
-        self.rules = self._made(rules, zero_where_g_or_slope_is if self.pointwise else zero_safe)
+        self.rules = self.rules_from(rules, zero_where_g_or_slope_is if self.pointwise else zero_safe)
         self.constant_inputs = tuple(index for index, rule in enumerate(rules) if rule is None)
 
     def set_tangent_rules(self, rules: tuple[Callable[..., Any] | None, ...]) -> None:
         """Attach what pushes each input's tangent `t`: rules that read what that input's own rule reads."""
-        made = self._made(rules, None)
-        for argument, rule, pushes in zip(self.arguments, self.rules, made, strict=True):
+        tangent_rules = self.rules_from(rules, None)
+        for argument, rule, pushes in zip(self.arguments, self.rules, tangent_rules, strict=True):
             if pushes is not None and not set(pushes.reads) <= set(rule.reads):
                 raise TypeError(f"{self.name}: the rule that pushes {argument!r} may read {', '.join(rule.reads)} only")
-        self.tangent_rules = made
+        self.tangent_rules = tangent_rules
 
-    def _made(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any) -> tuple[Rule | None, ...]:
+    def rules_from(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any) -> tuple[Rule | None, ...]:
+        """Return the functions as rules, one for each input. Raises TypeError for another number of them."""
         if len(rules) != len(self.arguments):
             raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
         pairs = zip(self.arguments, rules, strict=True)
         return tuple([None if r is None else Rule(r, argument, self.slots, zero_safe) for argument, r in pairs])
 
     def keeps(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
-        """Return, for each slot, whether a rule of the wanted inputs reads it; and whether one reads any after `y`."""
+        """Return, for each slot, whether a rule of the wanted inputs reads it; and whether one after `y` is read."""
         key = any(wanted) if self.variadic else wanted
         if key not in self._kept:
             if self.variadic:
@@ -111,7 +113,7 @@ class Operation(Bound):
         return self._kept[key]
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
-        """Yield what the node kept, with Tensors in place of the arrays among its inputs and its output."""
+        """Yield what the node kept, inputs and output as Tensors with their nodes: second derivatives go on there."""
         parents, inputs = node.parents or (), len(self.arguments)
         for slot, value in enumerate(node.saved or ()):
             if value is None or slot > inputs:

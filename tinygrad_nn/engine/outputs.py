@@ -35,7 +35,7 @@ class Parts(dict[int, Any]):
 
 
 class _ItemRule:
-    """The cotangent of all outputs is that of one, in its place."""
+    """The cotangent of all outputs, where that of one has arrived."""
 
     argument, into, zero_safe = "outputs", None, None
 

@@ -1,7 +1,7 @@
 """Reverse mode: cotangents pulled from node to node, newest first. It knows no operation.
 
 Cotangents are arrays in an ordinary pass. With `create_graph` they are Tensors, which `lift` makes, and the very same
-rules then record the graph of the derivative.
+rules then record the graph of the derivative: a second derivative is a pass through that graph.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def pullback(
     """Return the cotangent of each wanted node, given those of the outputs, `seeds`.
 
     `wanted=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
-    The graph's arrays are freed on the way unless `retain_graph`. Nodes before `since` are not differentiated.
+    The graph's arrays are freed on the way unless `retain_graph`: a second pass then raises FreedGraphError.
+    Nodes before `since` are not differentiated.
     """
     keep_memory_once()
     order = history(seeds, since)
@@ -44,12 +45,13 @@ def pullback(
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
             # All that was computed from this node is newer, so its cotangent is complete by now: it leaves, through
-            # the node's hooks, and what its rules make of it arrives at the parents, summed to their shapes.
+            # the node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the
+            # axes along which the parent was broadcast: once, for all rules, so that no rule can forget it.
             g = leave(node)
             if g is None:
                 continue
             asked_for = node.handle is not None if wanted is None else node in wanted
-            if asked_for:  # a copy where others hold this memory: rules hand `g` on, and sums are made in place
+            if asked_for:  # copied if others hold it: rules may pass `g` itself on, and sums are written in place
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation
             if operation is None or (useful is not None and useful.isdisjoint(node.parents or ())):
@@ -62,10 +64,12 @@ def pullback(
                     cotangents.add_into(parent, rule, g, saved)
                     continue
                 c = rule.pull(g, saved)
+                # IEEE says 0 * inf = nan; here a zero cotangent stays zero where the local derivative is singular.
                 if suspicion and rule.zero_safe is not None:
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Freed as soon as it has been used; and while `c` is held here, the node that it arrived at copies it.
+            # Saved arrays are freed as soon as they were used. And as long as `c` holds an array that has arrived
+            # somewhere, that has two holders, and would be copied before the next one is added to it.
             saved = c = None
             if operation.masks:
                 suspicion.mask()

@@ -19,7 +19,7 @@ class Rule:
     """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`, given that of the output.
 
     `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` with nan in it. `into(buffer, g, saved)`,
-    where there is one, adds the cotangent into a buffer instead.
+    where there is one, adds the cotangent into a buffer: `x[i]` need not make an array of zeros as large as x.
     """
 
     __slots__ = ("argument", "into", "into_function", "into_slots", "pull", "read_slots", "reads", "zero_safe")
@@ -31,7 +31,7 @@ class Rule:
         if unknown:
             raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(slots)}")
         self.read_slots = [slots.index(name) for name in self.reads]
-        self.pull = _reading(function, self.read_slots)
+        self.pull = _pull_of(function, self.read_slots)
         self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None
         self.into: Callable[..., None] | None = None
         self.into_function: Callable[..., None] | None = None
@@ -50,12 +50,9 @@ def parameter_names(function: Any) -> tuple[str, ...]:
     return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 
-def _reading(rule: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], Any]:
-    """Return the rule as a function of the cotangent and of all that its node kept.
-
-    Each count is spelled out: a call that unpacks a list takes longer than most rules on small arrays.
-    """
-    match read:
+def _pull_of(rule: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], Any]:
+    """Return the rule as a function of the cotangent and of all that its node kept."""
+    match read:  # up to two are written out: a call that unpacks a list takes longer than most rules on small arrays
         case []:
             return lambda g, saved: rule(g)
         case [i]:
@@ -66,22 +63,22 @@ def _reading(rule: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], 
 
 
 class RuleForEach:
-    """The rules of an operation on any number of inputs, made of one that is told which by `index_of_input`."""
+    """The rules of an operation on any number of inputs: one function, called with each `index_of_input`."""
 
     def __init__(self, function: Callable[..., Any], slots: Slots) -> None:
-        self.function, self.slots, self.made = function, slots, list[Rule]()
+        self.function, self.slots, self.rules = function, slots, list[Rule]()
         self.reads = self._rule(0).reads
 
     def _rule(self, index: int) -> Rule:
-        def told(g: Any, *values: Any) -> Any:
+        def for_input(g: Any, *values: Any) -> Any:
             return self.function(g, index, *values)
 
         rule = Rule(self.function, f"input {index}", self.slots)
-        rule.pull = _reading(told, rule.read_slots)
+        rule.pull = _pull_of(for_input, rule.read_slots)
         return rule
 
     def __iter__(self) -> Iterator[Rule]:
         for index in itertools.count():
-            if index == len(self.made):
-                self.made.append(self._rule(index))
-            yield self.made[index]
+            if index == len(self.rules):
+                self.rules.append(self._rule(index))
+            yield self.rules[index]

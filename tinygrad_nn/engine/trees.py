@@ -1,4 +1,4 @@
-"""Nested lists, tuples and dicts as arguments and results; modules stand for their parameters."""
+"""Nested lists, tuples and dicts as arguments and results; a module counts as its parameters, by name."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any
 
 def leaves(tree: Any) -> Iterator[Any]:
     """Yield what a nested list, tuple or dict holds, depth first; of a module, its parameters."""
-    if isinstance(tree, dict):
-        for value in tree.values():
-            yield from leaves(value)
-    elif isinstance(tree, (list, tuple)):
-        for value in tree:
-            yield from leaves(value)
-    elif _is_module(tree):
-        yield from dict(tree.named_parameters()).values()
+    if _is_module(tree):
+        tree = dict(tree.named_parameters())
+    if isinstance(tree, (dict, list, tuple)):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from leaves(part)
     else:
         yield tree
 
@@ -23,7 +20,7 @@ def leaves(tree: Any) -> Iterator[Any]:
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """Return the same nesting with `function` applied to each leaf, depth first.
 
-    In place of a module stands one like it that uses the results as its parameters.
+    A module becomes one like it that uses the results as its parameters.
     """
     return _mapped(function, tree, lambda module, parameters: module.with_parameters(parameters))
 
@@ -36,7 +33,7 @@ def filled(tree: Any, values: Iterator[Any]) -> Any:
 def aligned(tree: Any, like: Any) -> Iterator[Any]:
     """Yield the leaves of `tree` in the order of `like`. Raises ValueError where their nesting differs.
 
-    A dict by name may stand for a module.
+    Where `like` has a module, `tree` may have a dict by name.
     """
     if _is_module(like):
         like = dict(like.named_parameters())

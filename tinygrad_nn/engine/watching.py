@@ -1,4 +1,4 @@
-"""The one seam for who watches what is computed: the compiler, the checkers, inspection."""
+"""Watchers, who see what is computed: the compiler, the checkers, inspection. The engine knows them by this alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .node import Lift, Node
 
 
 class Watcher:
-    """Who is asked at every operation in the body of `watched(watcher)`; true while gradients are recorded."""
+    """Is asked at every operation in the body of `watched(watcher)`; true while those are recorded.
+
+    Each method here does what happens without a watcher.
+    """
 
     grad_enabled = True
 
@@ -30,27 +33,27 @@ class Watcher:
         """Return the Tensor whose array, node and gradient are read and written in place of this one's."""
         return tensor
 
-    def gradient(self, tensor: Any) -> Any:
-        """Return the gradient of a tensor that somebody asks for."""
-        return tensor._grad
-
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Return what an operation computes."""
         return operation.run(arrays, parameters)
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
-        """Be told what was computed, and of the node that records it, if there is one."""
+        """Is told what was computed, and the node that records it, None if nothing does."""
 
     def cotangents(self, seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> Cotangents:
         """Return what holds the cotangents of a backward pass that begins with these."""
         return Cotangents(seeds, lift, create_graph)
 
+    def gradient(self, tensor: Any) -> Any:
+        """Return the gradient of a tensor, as `t.grad` does."""
+        return tensor._grad
+
     def read(self, tensor: Any, what: str) -> Any:
-        """Return the array of a tensor whose value is about to be read by Python."""
+        """Return the array of a tensor whose value Python is about to read, as `float(t)` does; or raise."""
         return tensor.data
 
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
-        """Return a number that an optimiser was told."""
+        """Return an optimiser's hyperparameter."""
         return value
 
     def setting(self, owner: Any, name: str) -> None:
@@ -67,13 +70,13 @@ def watched(watcher: Watcher) -> AbstractContextManager[None]:
 
 
 def watcher() -> Watcher | None:
-    """Return who watches, if anybody does."""
+    """Return the watcher, None if there is none."""
     mode = recording.get()
     return None if mode is True or mode is False else mode
 
 
 def cotangents_from(seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> Cotangents:
-    """Return the cotangents of a backward pass that begins with these, as who watches wants to have them."""
+    """Return the cotangents of a backward pass that begins with these, the watcher's own kind if there is one."""
     watching = watcher()
     kind = Cotangents if watching is None else watching.cotangents
     return kind(seeds, lift, create_graph)

@@ -2,7 +2,8 @@
 
 IEEE arithmetic says that 0 * inf is nan; here what a mask switched off stays off. To look for nan costs time, so it
 is done only where there can be one: after NumPy's invalid flag, which 0 * inf raises, or behind an operation that
-masks, for only there can a nan be left out of the output. Each form of rule then says what the cotangent is.
+masks, for only there can a nan be left out of the output. What the cotangent is then depends on the kind of rule: a
+product of corresponding entries, a sum of products, or one that says itself where its cotangents are zero.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Suspicion(list[str]):
             self.insert(0, MASKED)
 
     def mended(self, rule: Any, g: Any, saved: Any, c: Any) -> Any:
-        """Return the cotangent `c` that a rule has made, zero where it is nan and ought to be."""
+        """Return the cotangent `c` that a rule has computed, zero where it is nan and ought to be zero."""
         if has_nan(raw(c)):
             c = rule.zero_safe(rule, g, saved, c)
         self[:] = [MASKED] if self and self[0] is MASKED else []
@@ -44,8 +45,7 @@ class Suspicion(list[str]):
 
 def has_nan(c: Any) -> bool:
     """Return whether any entry is nan: a sum of squares is nan exactly then, and the cheapest look."""
-    if c.ndim != 1:
-        c = c.reshape(-1)
+    c = c.reshape(-1)
     s = c.dot(c)
     return bool(s != s)
 
@@ -57,9 +57,11 @@ def pointwise(rule: Any, g: Any, saved: Any, c: Any) -> Any:
 
 
 def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
-    """Return the cotangent by a rule that adds up products of `g` and of each floating array it reads.
+    """Return the cotangent by a rule that adds up products, each of `g` and of all the floating arrays it reads.
 
-    Where an inf or nan among those meets only zeros, it counts as zero; else the sum is what IEEE says.
+    Where an inf or nan among those meets only zeros, it counts as zero; else the sum is what IEEE says. What meets
+    what is found by the rule itself, of random numbers at the entries that are not zero: terms of opposite signs do
+    not cancel then, as ones would.
     """
     slots = [slot for slot in rule.read_slots if getattr(saved[slot], "dtype", np.dtype(int)).kind == "f"]
 
@@ -70,15 +72,15 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     factors = [g, *[saved[slot] for slot in slots]]
     singular = [~np.isfinite(raw(x)) for x in factors]
     nonzero = [raw(x) != 0 for x in factors]
-    reached = 0
+    draws, reached = np.random.default_rng(0), 0
     for i, bad in enumerate(singular):
         met = [*nonzero[:i], bad, *nonzero[i + 1 :]]
-        reached = reached + evaluated([there.astype(x.dtype) for there, x in zip(met, factors, strict=True)])
+        reached = reached + evaluated([there * draws.uniform(1, 2, there.shape) for there in met])
     finite = [np.where(bad, 0, x) for bad, x in zip(singular, factors, strict=True)]
     return np.where(reached != 0, c, evaluated(finite))
 
 
 def zero_safe_where(zero: Callable[..., Any], slots: Slots) -> Callable[..., Any]:
-    """Return the form of a rule that gives 0 where `zero(g, ...)` says that all the cotangents it reads are 0."""
+    """Return the `zero_safe` of a rule: 0 where `zero(g, ...)` says that all the cotangents it reads are 0."""
     read = [slots.index(name) for name in parameter_names(zero)[1:]]
     return lambda rule, g, saved, c: np.where(zero(raw(g), *[saved[i] for i in read]), 0, c)

@@ -18,7 +18,7 @@ from .unsupported import reason
 
 
 class GradientError(RuntimeError):
-    """A derivative was asked for in a way that has no answer."""
+    """A derivative was asked for that can't be computed."""
 
 
 class FreedGraphError(GradientError):

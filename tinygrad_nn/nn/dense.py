@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ class DenseNetwork(Module):
         steps = [f"{layer['output_dim']} {layer['activation']}" for layer in self.architecture]
         return f"DenseNetwork({' → '.join([str(self.architecture[0]['input_dim']), *steps])}, dtype='{self.dtype}')"
 
-    def named_parameters(self) -> Any:
+    def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield W1, b1, W2, ... with their names."""
         return iter(self.values.items())
 

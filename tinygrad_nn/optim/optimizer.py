@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..engine.watching import watcher
-from ..errors import StateError
-from ..tensor.handle import Tensor, replace_value
+from ..errors import StateError, given
+from ..tensor.handle import Tensor, replace_values
 
 
 class Hyperparameter:
-    """A number that an optimiser is told, or several: at least 0 and below a bound, checked whenever it is set.
+    """A number, or several, that the user sets: at least 0 and below a bound, checked whenever it is set.
 
     An optimiser's hyperparameters are part of its `state_dict()`.
     """
@@ -41,7 +41,7 @@ class Hyperparameter:
         """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
         wording = self._needed(value)
         entries = value if isinstance(value, (list, tuple)) and self.count is not None else (value,)
-        if len(entries) != (self.count or 1) or not all(isinstance(x, numbers.Real) for x in entries):
+        if len(entries) != (self.count or 1) or not all(_is_number(x) for x in entries):
             raise TypeError(wording)
         if not all(0 <= x < self.below for x in entries):
             raise ValueError(wording)
@@ -105,15 +105,15 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient, or none if an update has another shape or dtype."""
         states = self.state
         updates = [
             (i, p, *self.update(p.data, p.grad.data, states[i] or self.initial_state(p.data)))
             for i, p in enumerate(self.parameters)
             if p.grad is not None
         ]
-        for i, p, value, state in updates:
-            replace_value(p, value)
+        replace_values([(p, value) for _, p, value, _ in updates])
+        for i, _, _, state in updates:
             states[i] = state
 
     def zero_grad(self) -> None:
@@ -147,10 +147,14 @@ class Optimizer:
             setattr(self, name, value)
 
     def _check_state(self, state: Any) -> None:
+        if not isinstance(state, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in state):
+            raise StateError(
+                f"a state is a list of a dict per parameter, got {given(state)}; load that of state_dict()"
+            )
         if len(state) != len(self.parameters):
             raise StateError(
                 f"this state is for {len(state)} parameters, the optimiser has {len(self.parameters)}; "
-                "load that of one made for the same parameters"
+                "load that of an optimiser of the same parameters"
             )
         for i, (entry, p) in enumerate(zip(state, self.parameters, strict=True)):
             if entry and set(entry) != set(self.state_names):
@@ -160,15 +164,21 @@ class Optimizer:
                     raise StateError(f"{name} of parameter {i} has shape {value.shape}, needs {p.shape}")
                 if isinstance(value, np.ndarray) and value.dtype != p.dtype:
                     raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, needs {p.dtype}")
+                if not (isinstance(value, np.ndarray) or _is_number(value)):
+                    raise StateError(f"{name} of parameter {i} must be an array or a number, got {given(value)}")
 
     def hyperparameters(self) -> dict[str, Hyperparameter]:
-        """Return what the optimiser can be told, by name."""
+        """Return the hyperparameters, by name."""
         found = [vars(cls).items() for cls in reversed(type(self).__mro__)]
         return {name: value for items in found for name, value in items if isinstance(value, Hyperparameter)}
 
     def __repr__(self) -> str:
         settings = [f"{name}={getattr(self, name)!r}" for name in self.hyperparameters()]
         return f"{type(self).__name__}({len(self.parameters)} parameters, {', '.join(settings)})"
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
 
 def _copied(state: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Subgradient conventions: what the gradient is where there is none, `python -m tinygrad_nn.conventions`.
+"""Subgradient conventions: what the gradient is at kinks and ties, `python -m tinygrad_nn.conventions`.
 
-It is the subgradient of smallest norm over the operands that require grad: ties share, kinks that a
-slope of 0 lies between have 0. The points are declared with the operations; the gradients are the engine's.
+It is the subgradient of smallest norm over the operands that require grad: tied operands share it, and at a kink it
+is 0 if 0 lies between the slopes. The points are declared with the operations; the engine computes the gradients.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def _found(name: str, function: Callable[..., Any], point: tuple[Any, ...]) -> C
     def total(*xs: Any) -> Any:
         return function(*xs).sum()
 
-    def found(places: Any) -> tuple[Any, ...]:
-        return tuple([g.tolist() for g in grad(total, places)(*operands)])
+    def found(argnums: Any) -> tuple[Any, ...]:
+        return tuple([g.tolist() for g in grad(total, argnums)(*operands)])
 
     each = range(len(operands))
     return Convention(name, point, found(each), tuple([found([i])[0] for i in each]))

@@ -54,11 +54,11 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     return t if dtype is None or t.dtype == dtype else t.astype(dtype)
 
 
-def _value(a: Any, function: Any, place: int) -> Any:
-    """Return a creation function's argument as NumPy takes it; the one whose shape is copied may record."""
+def _value(a: Any, is_model: bool) -> Any:
+    """Return a creation function's argument as NumPy takes it; a model, whose shape is copied, may require grad."""
     if not isinstance(a, Tensor):
         return a
-    return a.data if place == 0 and function.__name__.endswith("_like") else as_array(a)
+    return a.data if is_model else as_array(a)
 
 
 def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tensor]:
@@ -72,9 +72,10 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
             like = create(*plain, **{key: values.data if a is fill else a for key, a in options.items()})
             whole: Any = np.broadcast_to(values, like.shape)
             return named(whole.astype(like.dtype), requires_grad, name)
-        given = [_value(a, function, place) for place, a in enumerate(args)]
-        if function.__name__.endswith("_like"):
-            options = {name: _value(a, function, int(name == "dtype")) for name, a in options.items()}
+        has_model = function.__name__.endswith("_like")
+        given = [_value(a, has_model and index == 0) for index, a in enumerate(args)]
+        if has_model:
+            options = {name: _value(a, name != "dtype") for name, a in options.items()}
         try:
             return Tensor(function(*given, **options), requires_grad, name)
         except TypeError as error:

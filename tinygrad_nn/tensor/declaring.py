@@ -156,9 +156,10 @@ def primitive(
     One that is `linear` in all its inputs together pushes tangents by itself; others may say by `jvp`
     what pushes each input's tangent `t`, or else their rules are transposed.
 
-    `vjp(rule, ...)` may say how a zero cotangent stays zero where the rule multiplies it with inf or
-    nan: by `zero_safe=sum_of_products`, or by `zero_where`, a function like a rule that tells where all
-    the cotangents that an entry depends on are zero. `into` adds into a cotangent, in place.
+    `vjp(rule, ...)` may say how a zero cotangent stays zero where the rule multiplies it with inf or nan: by
+    `zero_safe=sum_of_products`, if the rule adds up products of `g` and all the floating arrays that it reads, or by
+    `zero_where`, a function like a rule that tells where all the cotangents that an entry depends on are zero.
+    `into` adds into a cotangent, in place.
     """
 
     def declare(forward: Callable[..., Any]) -> Differentiable:

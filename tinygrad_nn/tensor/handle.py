@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,8 @@ class Tensor:
         self._node: Node | None = None
         self._grad: Tensor | None = None
         self.name = name
-        if requires_grad:
-            self.requires_grad = True
+        if requires_grad is not False:
+            self.requires_grad = requires_grad
 
     @property
     def data(self) -> Any:
@@ -73,8 +73,8 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has added up, a Tensor of this shape, or None."""
-        mode = recording.get()
-        found: Tensor | None = self._grad if mode is True or mode is False else mode.gradient(self)
+        watching = watcher()
+        found: Tensor | None = self._grad if watching is None else watching.gradient(self)
         return found
 
     @grad.setter
@@ -106,6 +106,8 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        if not isinstance(wanted, (bool, np.bool_)):
+            raise TypeError(f"requires_grad is True or False, got {errors.given(wanted)}; write t.requires_grad = True")
         if not self.is_leaf:
             raise errors.GradientError("only a leaf's requires_grad can be set; use t.detach()")
         own = _own(self)
@@ -132,6 +134,8 @@ class Tensor:
         Returns a handle whose `remove()` ends that.
         """
         node = root_of(self)
+        if not callable(hook):
+            raise TypeError(f"a hook is a function of the gradient, got {errors.given(hook)}; write lambda g: 2 * g")
         hooks = node.hooks = {} if node.hooks is None else node.hooks
         key = count()
         hooks[key] = hook
@@ -148,16 +152,16 @@ class Tensor:
         retain = create_graph if retain_graph is None else retain_graph
         seed = seed_of(self, gradient, create_graph)
         found = pullback({root_of(self): seed}, None, make, retain_graph=retain, create_graph=create_graph)
-        ready = []
+        ready = []  # all sums before the first assignment: a sum that fails leaves every `.grad` as it was
         for leaf, g in found.items():
-            handle = leaf.handle() if leaf.handle is not None else None
+            handle = leaf.handle() if leaf.handle is not None else None  # None if nobody holds the Tensor any more
             if handle is not None:
                 old = handle.grad
                 if old is not None and create_graph:
                     with enable_grad():
                         g = old + g
                 elif old is not None:
-                    g = np.add(g, old.data, out=g)
+                    g = np.add(g, old.data, out=g)  # `g` is this pass's own; `old` may be held by others
                 ready.append((handle, g if create_graph else make(g, None)))
         for handle, g in ready:
             handle.grad = g
@@ -177,7 +181,7 @@ class Tensor:
         self.grad = None
 
     def _rebind(self, result: Tensor) -> Tensor:
-        """Let this handle stand for a new value of the same shape and dtype, and return it."""
+        """Rebind this handle to a new value of the same shape and dtype, and return the handle."""
         data = result.data
         if data.shape != self.shape:
             raise ValueError(errors.assigned_shape("shape", data.shape, self.shape))
@@ -186,21 +190,20 @@ class Tensor:
                 raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype))
             result = result.astype(self.dtype)
         own, new = _own(self), _own(result)
-        if recording.get():
-            if own._node is not None and own._node.operation is None:
-                raise errors.InplaceError(errors.leaf_assignment())
-            if own._node is not None and own._node.handle is not None and new._node is not None:
-                own._node.handle, new._node.handle = None, weakref.ref(self)
-            own._node = new._node
-        elif not self.is_leaf:
-            raise errors.InplaceError(errors.recorded_assignment())
+        node, is_recorded = own._node, bool(recording.get())
+        if node is not None and is_recorded == self.is_leaf:
+            raise errors.InplaceError(errors.leaf_assignment() if is_recorded else errors.recorded_assignment())
         own._array = new._array
+        if is_recorded:
+            if node is not None and node.handle is not None and new._node is not None:
+                node.handle, new._node.handle = None, weakref.ref(self)  # retain_grad follows the handle
+            own._node = new._node
         return self
 
     def _refuse_in_rule(self, what: str) -> None:
         """Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
         if inside_rule.get() and node_of(self) is not None:
-            caller = sys._getframe(2).f_code.co_filename
+            caller = sys._getframe(2).f_code.co_filename  # 0 is here, 1 the property or method, 2 who uses that
             if not caller.startswith(_PACKAGE):
                 raise errors.DetachedError(errors.raw_in_rule(what))
 
@@ -234,14 +237,14 @@ class Tensor:
     def __contains__(self, value: Any) -> bool:
         return bool(np.any(_read(self, "in") == (value.data if isinstance(value, Tensor) else as_array(value))))
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # by identity: == computes a Tensor of booleans
 
     def __copy__(self) -> Tensor:
         return self.__deepcopy__({})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
-            raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach() instead")
+            raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach()")
         twin = Tensor(self.data.copy(), self.requires_grad, self.name)
         twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
         memo[id(self)] = twin
@@ -249,9 +252,7 @@ class Tensor:
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
-            raise errors.GradientError(
-                "a computed tensor that requires grad can't be pickled; pickle t.detach() instead"
-            )
+            raise errors.GradientError("a computed tensor that requires grad can't be pickled; pickle t.detach()")
         return _rebuild, (self.data, self.requires_grad, self.name, None if self.grad is None else self.grad.detach())
 
     def __format__(self, spec: str) -> str:
@@ -288,7 +289,7 @@ def _check_gradient(gradient: Any, t: Tensor) -> None:
 
 
 def _read(t: Tensor, what: str) -> Any:
-    """Return the tensor's array, for its value to be read: who watches may refuse."""
+    """Return the tensor's array, whose value Python is about to read; a watcher may refuse."""
     watching = watcher()
     return t.data if watching is None else watching.read(t, what)
 
@@ -320,16 +321,18 @@ def alias(t: Tensor) -> Tensor:
     return make(own._array, own._node)
 
 
-def replace_value(t: Tensor, array: Any) -> None:
-    """Let a leaf stand for another array of its own shape and dtype, as an optimiser's step does.
+def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
+    """Rebind each leaf to another array of its shape and dtype, as an optimiser's step does.
 
-    Raises ValueError for another shape, DtypeError for another dtype; the leaf is then as it was.
+    Raises ValueError for another shape, DtypeError for another dtype; all leaves are then as they were.
     """
-    if array.shape != t.shape:
-        raise ValueError(errors.assigned_shape("shape", array.shape, t.shape))
-    if array.dtype != t.dtype:
-        raise errors.DtypeError(errors.assigned_shape("dtype", array.dtype, t.dtype))
-    _own(t)._array = array
+    for t, array in pairs:
+        if array.shape != t.shape:
+            raise ValueError(errors.assigned_shape("shape", array.shape, t.shape))
+        if array.dtype != t.dtype:
+            raise errors.DtypeError(errors.assigned_shape("dtype", array.dtype, t.dtype))
+    for t, array in pairs:
+        _own(t)._array = array
 
 
 def root_of(output: Tensor) -> Node:

@@ -59,13 +59,13 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
         raise TypeError(f"np.{function.__name__}: {error}; see help(np.{function.__name__})") from None
     positional: list[Any] = []  # the inputs, whatever NumPy calls them
     keywords: dict[str, Any] = {}
-    for place, (name, value) in enumerate(bound.arguments.items()):
+    for position, (name, value) in enumerate(bound.arguments.items()):
         kind = theirs[name].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
             positional += value
         elif kind is inspect.Parameter.VAR_KEYWORD:
             keywords |= value
-        elif kind is not kind.KEYWORD_ONLY and place < call.inputs and (name not in ours or ours[place] == name):
+        elif kind is not kind.KEYWORD_ONLY and position < call.inputs and (name not in ours or ours[position] == name):
             positional.append(value)
         elif name in ours or (name == "out" and value is not None):
             keywords[name] = value
@@ -176,7 +176,7 @@ def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
 
 
 def _rows(x: Any, axes: Any) -> Any:
-    """Return the tensor with the given axes, made one, in front of the others."""
+    """Return the tensor with the given axes moved in front of the others and joined to one."""
     x = np.moveaxis(x, axes, range(len(axes)))
     return np.reshape(x, (math.prod(x.shape[: len(axes)]), *x.shape[len(axes) :]))
 

@@ -43,13 +43,13 @@ def threads_for(rows: int, parameters: Iterable[Tensor]) -> int | None:
 
 @contextmanager
 def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
-    """Let BLAS compute with so many threads in the body: `asked` if it is a number, else what the environment says.
+    """Set the number of threads of BLAS in the body: to `asked` if it is a number, else to the environment's.
 
-    If neither says anything, with `otherwise`; None stands for as many as there were before anybody asked. Of nested
-    bodies the innermost counts, for their thread. BLAS has one number for the whole process: where several threads
-    are in such bodies at once, the smallest of theirs counts for all. The last to leave gives back what was before.
+    If there is neither, to `otherwise`, or to the number before all such bodies if that is None. Of nested bodies the
+    innermost one counts, in each thread. BLAS has one number for the whole process: if several threads are in such
+    bodies at once, it is the smallest of theirs. The last thread that leaves restores the number from before.
 
-    Raises TypeError or ValueError for what is no number of threads, and ImportError where threads were asked for
+    Raises TypeError or ValueError for what is no number of threads, and ImportError if a number was asked for
     and threadpoolctl is not installed.
     """
     number = asked_threads(asked)
@@ -80,7 +80,7 @@ def asked_threads(number: int | None) -> int | None:
 
 
 class _Limits:
-    """What is asked of BLAS in this process, by which thread, and what was set before anybody asked."""
+    """The numbers of BLAS threads that the threads of this process ask for, and the number before all of them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -108,7 +108,7 @@ class _Limits:
             _set(library, min([before if n is None else n for n in innermost], default=before))
 
     def after_fork(self) -> None:
-        """Forget, in a new process, what threads have asked for that it does not have."""
+        """Forget, in a forked process, the requests of threads that only its parent has."""
         self.lock = threading.Lock()
         own = threading.get_ident()
         if self.requests.keys() - {own}:
@@ -117,7 +117,7 @@ class _Limits:
 
 
 def _set(library: Any, number: int) -> None:
-    """Set a library's threads: threadpoolctl lets one thread do so while it lives, here all take turns by a lock."""
+    """Set a library's number of threads, past threadpoolctl's own check which thread may do so: we hold a lock."""
     getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
 
 

@@ -41,7 +41,7 @@ EPOCHS, SEED, LEARNING_RATE = 10_000, 2, 0.01
 
 @dataclass
 class Settings:
-    """What the experiment is run with; those of the article unless others are given."""
+    """The settings of the experiment, by default those of the article."""
 
     epochs: int = EPOCHS
     seed: int = SEED

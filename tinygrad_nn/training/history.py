@@ -27,7 +27,7 @@ class History:
         return len(self.cost)
 
     def end_together(self) -> None:
-        """Drop what an interrupted epoch has left in some of the lists only."""
+        """Drop the entries of an interrupted epoch, which only some of the lists have."""
         kept = min(len(self.cost), len(self.accuracy))
         for entries in (self.cost, self.accuracy, self.validation_cost, self.validation_accuracy):
             del entries[kept:]

@@ -45,7 +45,7 @@ def train(
     blas_threads: int | None = None,
     workers: int | None = None,
 ) -> History:
-    """Train the network in place and return the history, as it is so far if Ctrl-C ends it.
+    """Train the network, whose parameters change, and return the history; Ctrl-C ends it and loses nothing.
 
     The loss follows from the last activation: binary cross entropy summed over outputs (sigmoid),
     cross entropy (softmax), squared error summed over outputs (identity), each through its stable
@@ -184,7 +184,7 @@ class _Run(Cost):
         return update(self.network, self.loss, self.optimizer, X, y)
 
     def update_or_else(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Make the step by a program; where none can be made of it, say why once, and go on without."""
+        """Make one step by a compiled program; if the step can't be compiled, warn once and go on without."""
         try:
             if not self.in_tiles(len(X)):
                 found: tuple[Tensor, Tensor] = self.programs.step(X, y)
@@ -197,7 +197,7 @@ class _Run(Cost):
             return self.update(X, y)
 
     def check_parameters(self, epochs: int) -> None:
-        """Undo an update that left numbers which are not finite: no later cost would tell of it."""
+        """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
         if not all(np.isfinite(p.data).all() for p in self.parameters):
             self._diverged(f"epoch {epochs - 1} left parameters that are not finite")
 

@@ -26,8 +26,8 @@ def counted(items: Iterable[T], total: int, unit: str, figures: Figures = dict) 
 
 def _barred(tqdm: Any, items: Iterable[T], total: int, unit: str, figures: Figures) -> Iterator[T]:
     columns = shutil.get_terminal_size().columns
-    form = "{desc} {n_fmt}/{total_fmt}|{bar}| {remaining} left" + ", {rate_fmt}" * (columns >= 100) + "{postfix}"
-    with tqdm(total=total, desc=f"{unit}s", unit=f" {unit}s", mininterval=0.2, ncols=columns, bar_format=form) as bar:
+    layout = "{desc} {n_fmt}/{total_fmt}|{bar}| {remaining} left" + ", {rate_fmt}" * (columns >= 100) + "{postfix}"
+    with tqdm(total=total, desc=f"{unit}s", unit=f" {unit}s", mininterval=0.2, ncols=columns, bar_format=layout) as bar:
         shown = time.perf_counter()
         for count, item in enumerate(items, start=1):
             yield item

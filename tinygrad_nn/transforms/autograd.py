@@ -43,22 +43,20 @@ def grad(
     for output, gradient in zip(many, given, strict=True):
         node, seed = root_of(output), seed_of(output, gradient, create_graph)
         seeds[node] = seeds[node] + seed if node in seeds else seed
-    nodes = set()
-    for place, x in enumerate(wanted):
+    for index, x in enumerate(wanted):
         if node_of(x) is None:
-            raise errors.GradientError(errors.records_nothing(f"input {place}"))
-        nodes.add(node_of(x))
+            raise errors.GradientError(errors.records_nothing(f"input {index}"))
     retain = create_graph if retain_graph is None else retain_graph
-    found = pullback(seeds, nodes, make, retain_graph=retain, create_graph=create_graph)
+    found = pullback(seeds, {node_of(x) for x in wanted}, make, retain_graph=retain, create_graph=create_graph)
     if not allow_unused:
-        for place, x in enumerate(wanted):
+        for index, x in enumerate(wanted):
             if node_of(x) not in found:
-                raise errors.DisconnectedError(errors.disconnected(f"input {place}"))
+                raise errors.DisconnectedError(errors.disconnected(f"input {index}"))
     results = []
-    for place, x in enumerate(wanted):
+    for index, x in enumerate(wanted):
         g = found.get(node_of(x))
-        if g is not None and any(node_of(x) is node_of(earlier) for earlier in wanted[:place]):
-            g = g.astype(g.dtype)
+        if g is not None and any(node_of(x) is node_of(earlier) for earlier in wanted[:index]):
+            g = g.astype(g.dtype)  # an input listed twice: each gradient has memory of its own
         results.append(g if create_graph or g is None else make(g, None))
     return tuple(results)
 
@@ -66,7 +64,7 @@ def grad(
 def _tensors(what: str, given: Any) -> list[Tensor]:
     several = isinstance(given, Iterable) and not isinstance(given, (Tensor, np.ndarray))
     found = list(given) if several else [given]
-    for place, x in enumerate(found):
+    for index, x in enumerate(found):
         if not isinstance(x, Tensor):
-            raise TypeError(errors.only_tensors(f"{what} {place}", x))
+            raise TypeError(errors.only_tensors(f"{what} {index}", x))
     return found

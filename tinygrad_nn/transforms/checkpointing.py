@@ -1,4 +1,4 @@
-"""Memory for time: a part of the graph that is not kept, but computed again by the backward pass."""
+"""Checkpointing: a part of the graph is not kept, but computed again by the backward pass. Less memory, more time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     The backward pass calls it again: that costs one more forward pass, and a chain of n such parts
     keeps their inputs and one part's intermediates, instead of all. So it must compute the same
     again: draw no random numbers, change no tensor, and read nothing that changes before the backward
-    pass. Arguments and results may be nested; tensors that it reads from outside, such as
+    pass. Arguments and results may be nested; tensors that it captures, such as
     parameters, get their gradients too. Raises GradientError if the second call reads other tensors
     or returns other shapes.
 
@@ -38,89 +38,85 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     def called(*args: Any, **kwargs: Any) -> Any:
         if not recording.get():
             return function(*args, **kwargs)
-        args, kwargs = map_leaves(_same_value, (args, kwargs))
-        output, results, outside = _recorded(function, args, kwargs)
-        places = [i for i, (_, made) in enumerate(results) if made]
-        if not places:
-            return output
-        found = [x for x, _ in results]
-        arrays = [found[i].data for i in places]
-        whole = record(_Part(function, args, kwargs, places), outside, outside, arrays[0])
+        args, kwargs = map_leaves(_own_handle, (args, kwargs))
+        result, values, outputs, inputs = _run(function, args, kwargs)
+        if not outputs:
+            return result
+        arrays = [values[i].data for i in outputs]
+        whole = record(_Part(function, args, kwargs, outputs), inputs, inputs, arrays[0])
         whole.shape = tuple([y.shape for y in arrays])
-        for place, i in enumerate(places):
-            found[i] = make(arrays[place], item(whole, place, arrays[place]))
-        return filled(output, iter(found))
+        for number, (i, y) in enumerate(zip(outputs, arrays, strict=True)):
+            values[i] = make(y, item(whole, number, y))
+        return filled(result, iter(values))
 
     return called
 
 
-def _same_value(x: Any) -> Any:
-    """Return a handle of its own, which keeps this value when the caller's is rebound."""
+def _own_handle(x: Any) -> Any:
+    """Return another handle of a Tensor: it keeps this value when the caller's is rebound."""
     return alias(x) if isinstance(x, Tensor) else x
 
 
-def _recorded(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[tuple[Any, bool]], tuple[Node, ...]]:
-    """Return what the function returned, its leaves and whether they were recorded just now, and the
-    nodes from outside that those came from.
+def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[int], tuple[Node, ...]]:
+    """Return the result, its leaves, the indices of those that this run recorded, and the nodes that it read.
+
+    The nodes that it read, its inputs, are older than the run: arguments, and tensors that the function captured.
     """
     first = count()
     with enable_grad(), users_code():
-        output = function(*args, **kwargs)
-    results = [
-        (x, isinstance(x, Tensor) and node_of(x) is not None and node_of(x).number > first) for x in leaves(output)
-    ]
-    order = history([node_of(x) for x, made in results if made], since=first)
-    outside = tuple([node for node in order if node.number < first])
-    return output, results, outside
+        result = function(*args, **kwargs)
+    values = list(leaves(result))
+    nodes: list[Any] = [node_of(x) if isinstance(x, Tensor) else None for x in values]
+    outputs = [i for i, node in enumerate(nodes) if node is not None and node.number > first]
+    order = history([nodes[i] for i in outputs], since=first)
+    return result, values, outputs, tuple([node for node in order if node.number < first])
 
 
 class _Part:
-    """The operation that stands for a checkpointed part: its rules compute it again and pull back through it."""
+    """The operation that a checkpointed part is recorded as: its rules run the part again and pull back through it."""
 
     name, masks, pointwise, linear, several, tangent_rules = "checkpoint", True, False, False, True, ()
 
-    def __init__(self, function: Any, args: Any, kwargs: Any, places: list[int]) -> None:
-        self.function, self.args, self.kwargs, self.places = function, args, kwargs, places
+    def __init__(self, function: Any, args: Any, kwargs: Any, outputs: list[int]) -> None:
+        self.function, self.args, self.kwargs, self.outputs = function, args, kwargs, outputs
 
     def lift_saved(self, node: Node, lift: Any) -> Any:
         return node.saved
 
     @property
     def rules(self) -> Iterator[_Rule]:
-        """A rule per tensor from outside; those of one pass share what the first of them computes."""
+        """A rule per input; those of one backward pass share what the first of them computes."""
         shared: list[dict[Node, Any]] = []
-        return (_Rule(self, place, shared) for place in itertools.count())
+        return (_Rule(self, index, shared) for index in itertools.count())
 
-    def cotangents(self, g: tuple[Any, ...], outside: tuple[Node, ...]) -> dict[Node, Any]:
-        """Return the cotangent of each node from outside, given those of the results."""
+    def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> dict[Node, Any]:
+        """Return the cotangent of each input, given those of the outputs."""
         create_graph = isinstance(g[0], Tensor)
         since = count()
-        _, results, again = _recorded(self.function, self.args, self.kwargs)
-        made = [results[i][0] for i in self.places if i < len(results) and results[i][1]]
-        if set(again) != set(outside) or [x.shape for x in made] != [c.shape for c in g]:
+        _, values, recorded, read = _run(self.function, self.args, self.kwargs)
+        outputs = [values[i] for i in self.outputs if i in recorded]
+        if set(read) != set(inputs) or [y.shape for y in outputs] != [c.shape for c in g]:
             raise errors.GradientError(
                 "a checkpointed function read other tensors, or returned other shapes, when it was called again for "
                 "the backward pass; let it depend on its arguments and on tensors that stay as they are alone"
             )
         seeds: dict[Any, Any] = {}
-        for x, c in zip(made, g, strict=True):
-            seeds[node_of(x)] = seeds[node_of(x)] + c if node_of(x) in seeds else c
-        return pullback(
-            seeds, set(outside), make, retain_graph=create_graph, create_graph=create_graph, since=since
-        )  # fmt: skip
+        for y, c in zip(outputs, g, strict=True):
+            seeds[node_of(y)] = seeds[node_of(y)] + c if node_of(y) in seeds else c
+        # Nodes before `since` are the caller's: their cotangents are returned, and the caller's pass goes on from them.
+        return pullback(seeds, set(inputs), make, retain_graph=create_graph, create_graph=create_graph, since=since)
 
 
 class _Rule:
-    """The rule for one tensor from outside."""
+    """The rule for one input of a checkpointed part."""
 
     into = zero_safe = None
 
-    def __init__(self, part: _Part, place: int, shared: list[dict[Node, Any]]) -> None:
-        self.part, self.place, self.shared, self.argument = part, place, shared, f"tensor {place} from outside"
+    def __init__(self, part: _Part, index: int, shared: list[dict[Node, Any]]) -> None:
+        self.part, self.index, self.shared, self.argument = part, index, shared, f"input {index}"
 
-    def pull(self, g: tuple[Any, ...], outside: tuple[Node, ...]) -> Any:
-        """Return the cotangent of this tensor."""
+    def pull(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> Any:
+        """Return the cotangent of this input."""
         if not self.shared:
-            self.shared.append(self.part.cotangents(g, outside))
-        node = outside[self.place]
-        return self.shared[0].pop(node)
+            self.shared.append(self.part.cotangents(g, inputs))
+        return self.shared[0].pop(inputs[self.index])

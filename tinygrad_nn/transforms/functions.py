@@ -1,8 +1,8 @@
 """Functions of functions, in JAX's words: grad, vjp, jvp, jacobian, hessian, hvp, and checkpoint.
 
-Arguments may be numbers, arrays, Tensors, Modules (which stand for their parameters), or nested
-lists, tuples and dicts of them; derivatives have the same nesting, with a dict by name in place of a
-Module, and zeros where nothing depends on the argument. Transforms nest to any order. Arguments that
+Arguments may be numbers, arrays, Tensors, Modules (of which the parameters are differentiated by), or
+nested lists, tuples and dicts of them; derivatives have the same nesting, that of a Module being a dict by
+name, and are zeros where nothing depends on the argument. Transforms nest to any order. Arguments that
 require grad stay connected: derivatives by them are themselves recorded, except under `tg.no_grad()`.
 """
 
@@ -50,9 +50,9 @@ def value_and_grad(
         value = run.results[0] if isinstance(run.output, Tensor) else run.output
         if not isinstance(value, Tensor):
             raise TypeError(errors.returns_no_tensor(type(value).__name__))
-        gradient = run.by_argument(run.pull([None], retain_graph=run.foreign))
-        value = run.released(value)
-        return ((value, run.released(run.aux)) if has_aux else value), gradient
+        gradient = run.by_argument(run.pull([None], retain_graph=run.connected))
+        value = run.detached(value)
+        return ((value, run.detached(run.aux)) if has_aux else value), gradient
 
     return both
 
@@ -74,8 +74,8 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
         found: tuple[Any, ...] = run.by_argument(run.pull(run.cotangents(cotangent), retain_graph=True))
         return found
 
-    value = run.released(run.output)
-    return (value, pull, run.released(run.aux)) if has_aux else (value, pull)
+    value = run.detached(run.output)
+    return (value, pull, run.detached(run.aux)) if has_aux else (value, pull)
 
 
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -93,8 +93,8 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         raise TypeError("primals and tangents are tuples with an entry per argument; write (x,) for a single one")
     run = Run(function, tuple(primals), {}, range(len(primals)), has_aux)
     pushed = run.push(run.tangents(tangents))
-    value, derivative = run.released(run.output), filled(run.output, iter(pushed))
-    return (value, derivative, run.released(run.aux)) if has_aux else (value, derivative)
+    value, derivative = run.detached(run.output), filled(run.output, iter(pushed))
+    return (value, derivative, run.detached(run.aux)) if has_aux else (value, derivative)
 
 
 def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mode: str | None = None) -> Any:

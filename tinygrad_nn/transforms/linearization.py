@@ -21,7 +21,10 @@ from ..tensor.handle import Tensor, make, node_of, seed_of
 
 
 class Scope:
-    """Whether a run's function is running, or called again for a derivative; the arguments' leaves keep it."""
+    """Open while a run computes its function or a derivative. The nodes of the run's variables keep it as `saved`.
+
+    Once it is closed for good, nobody differentiates by those variables any more (see `_is_wanted`).
+    """
 
     __slots__ = ("open",)
 
@@ -41,9 +44,10 @@ class Scope:
 class Run:
     """One run of a function on variables of its own, and the derivatives of its results.
 
-    `variables` are the tensors to differentiate by, in a row, `results` those that the function
-    returned. If `foreign` tensors, of the caller's, are in the graph, it is not freed, and derivatives are
-    themselves recorded, so that an outer derivative sees through them.
+    `variables` are the tensors to differentiate by, in one list, `results` those that the function returned.
+    The run is `connected` if the results also depend on tensors that require grad and are not its own: the caller's,
+    or an outer transform's. Then its graph is not freed, and derivatives are themselves recorded, so that the
+    caller can differentiate through them.
     """
 
     def __init__(
@@ -62,9 +66,9 @@ class Run:
         self.scope = Scope()
         self.inputs = [map_leaves(lambda x: _variable(x, self.scope), args[n]) for n in numbers]
         self.variables: list[Tensor] = list(leaves(self.inputs))
-        place = dict(zip(numbers, self.inputs, strict=True))
+        replaced = dict(zip(numbers, self.inputs, strict=True))
         with enable_grad(), self.scope.entered():
-            result = function(*[place.get(n, a) for n, a in enumerate(args)], **kwargs)
+            result = function(*[replaced.get(n, a) for n, a in enumerate(args)], **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError("a function with has_aux=True must return (value, aux)")
         self.output: Any = result[0] if has_aux else result
@@ -76,14 +80,16 @@ class Run:
         self.nodes: list[Node | None] = [node_of(r) for r in self.results]
         own = {node_of(x) for x in self.variables}
         order = history([node for node in self.nodes if node is not None])
-        self.foreign = any(node.operation is None and node not in own and _is_wanted(node) for node in order)
+        self.connected = any(node.operation is None and node not in own and _is_wanted(node) for node in order)
 
     def records(self, given: Sequence[Any] = ()) -> bool:
         """Return whether derivatives along the given directions are to be recorded."""
-        return recording.get() and (self.foreign or any(isinstance(t, Tensor) and t.requires_grad for t in given))
+        return bool(recording.get()) and (
+            self.connected or any(isinstance(t, Tensor) and t.requires_grad for t in given)
+        )
 
-    def released(self, tree: Any) -> Any:
-        """Return results as the caller is to see them: without the graph of this run, unless he is in it."""
+    def detached(self, tree: Any) -> Any:
+        """Return results without the graph of this run, which the caller gets only of a connected run."""
         if self.records():
             return tree
         return map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
@@ -105,7 +111,7 @@ class Run:
         own: set[Any] = {node_of(x) for x in self.variables}
         with self.scope.entered():
             found = pullback(seeds, own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
-        return [_made(found.get(node_of(x)), x, recorded) for x in self.variables]
+        return [_as_tensor(found.get(node_of(x)), x, recorded) for x in self.variables]
 
     def push(self, tangents: Sequence[Any]) -> list[Tensor]:
         """Return the tangent of each result, given one per variable."""
@@ -116,7 +122,7 @@ class Run:
         with self.scope.entered():
             found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
         pairs = zip(self.nodes, self.results, strict=True)
-        return [_made(None if node is None else found.get(node), result, recorded) for node, result in pairs]
+        return [_as_tensor(None if node is None else found.get(node), result, recorded) for node, result in pairs]
 
     def cotangents(self, tree: Any) -> list[Tensor]:
         """Return the cotangents as Tensors. Raises ValueError where their nesting is not the results'."""
@@ -133,24 +139,24 @@ class Run:
     def rows(self) -> list[list[Tensor]]:
         """Return, for each result, the derivatives by each variable: a pass per entry of the results."""
         jacobians = []
-        for place, result in enumerate(self.results):
-            passes = [self.pull(_basis(self.results, place, i), retain_graph=True) for i in range(result.size)]
-            jacobians.append([_stacked([p[k] for p in passes], 0, result, x) for k, x in enumerate(self.variables)])
+        for k, result in enumerate(self.results):
+            passes = [self.pull(_basis(self.results, k, i), retain_graph=True) for i in range(result.size)]
+            jacobians.append([_stacked([p[j] for p in passes], 0, result, x) for j, x in enumerate(self.variables)])
         return jacobians
 
     def columns(self) -> list[list[Tensor]]:
         """Return the same by a pass per entry of the variables: forward mode."""
         by_variable = []
-        for place, x in enumerate(self.variables):
-            passes = [self.push(_basis(self.variables, place, i)) for i in range(x.size)]
-            by_variable.append([[found[k] for found in passes] for k in range(len(self.results))])
+        for j, x in enumerate(self.variables):
+            passes = [self.push(_basis(self.variables, j, i)) for i in range(x.size)]
+            by_variable.append([[pushed[k] for pushed in passes] for k in range(len(self.results))])
         return [
-            [_stacked(by_variable[i][k], -1, r, x) for i, x in enumerate(self.variables)]
+            [_stacked(by_variable[j][k], -1, r, x) for j, x in enumerate(self.variables)]
             for k, r in enumerate(self.results)
         ]
 
 
-def _made(derivative: Any, like: Tensor, recorded: bool) -> Tensor:
+def _as_tensor(derivative: Any, like: Tensor, recorded: bool) -> Tensor:
     """Return a derivative as a Tensor: zeros where nothing is connected."""
     if derivative is None:
         return make(np.zeros(like.shape, like.dtype), None)
@@ -158,26 +164,26 @@ def _made(derivative: Any, like: Tensor, recorded: bool) -> Tensor:
     return t
 
 
-def _basis(tensors: list[Tensor], place: int, entry: int) -> list[Tensor]:
-    """Return zeros like the tensors, with a 1 in one entry of one of them."""
+def _basis(tensors: list[Tensor], index: int, entry: int) -> list[Tensor]:
+    """Return zeros like the tensors, with a 1 in one entry of the tensor at the index."""
     zeros = [np.zeros(t.shape, t.dtype) for t in tensors]
-    zeros[place].reshape(-1)[entry] = 1
+    zeros[index].reshape(-1)[entry] = 1
     return [make(x, None) for x in zeros]
 
 
 def _stacked(parts: list[Tensor], axis: int, result: Tensor, x: Tensor) -> Any:
-    """Return the passes' derivatives, along a first or last axis, in shape (*result.shape, *x.shape)."""
+    """Return the derivatives of all passes, joined along a first or last axis, as (*result.shape, *x.shape)."""
     shape = (*result.shape, *x.shape)
     return stack(parts, axis).reshape(shape) if parts else make(np.zeros(shape, x.dtype), None)
 
 
 def _is_wanted(leaf: Node) -> bool:
-    """Return whether somebody may still differentiate by a leaf: not if it was the variable of a run that is over."""
+    """Return whether somebody may still differentiate by a leaf: not by the variable of a run that is over."""
     return not isinstance(leaf.saved, Scope) or leaf.saved.open
 
 
 def _variable(x: Any, scope: Scope) -> Tensor:
-    """Return what the function is to see of an argument: a node of its own, told from all others."""
+    """Return the tensor that the function gets for an argument, with a node of its own: one argument, one variable."""
     t = as_tensor(x)
     if t.requires_grad and recording.get():
         return positive(t)
