@@ -461,7 +461,7 @@ class Tracer(Watcher):
 
     def module_read(self, module: Any, name: str, x: Any) -> Any:
         """Return what the function is to see of a module's attribute: of an array and a generator a proxy."""
-        if not self.traces() or id(module) in self.made or name in _OF_OBJECTS:
+        if not self.traces() or name in _OF_OBJECTS or self._is_made_inside(module):
             return x
         self.modules.meet(module)
         held = held_by(module)
@@ -476,12 +476,14 @@ class Tracer(Watcher):
 
     def module_set(self, module: Any, name: str) -> None:
         """Refuse that the function sets an attribute of a module, unless it has made the module."""
-        if not self.traces() or id(module) in self.made:
-            return
+        if self.traces() and not self._is_made_inside(module):
+            raise self.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
+
+    def _is_made_inside(self, module: Any) -> bool:
+        """Return whether the function has made a module: it held nothing when it was first met."""
         if id(module) not in self.modules.known and not held_by(module):
             self.made[id(module)] = module
-            return
-        raise self.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
+        return id(module) in self.made
 
     def entry(self, held: dict[str, Any], name: str, x: np.ndarray) -> Traced:
         """Return the proxy of a module's array, an input of the program."""
