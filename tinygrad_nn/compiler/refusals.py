@@ -61,7 +61,7 @@ def kept_of_a_trace(line: str) -> str:
 
 def used_elsewhere(line: str) -> str:
     return (
-        f"an array of the program is computed with in another thread, at {line}: a program is what one thread computes. "
+        f"an array of the program is computed with in another thread or context, at {line}: a program is what one thread computes. "
         "Compute it in the function itself"
     )
 

@@ -101,6 +101,11 @@ class Table:
         ]
         return lines[-1] if lines else ""
 
+    def where(self) -> str:
+        """Return file and line of the function, as far as it is the user's own."""
+        codes = [function.__code__ for function in self.functions[:1]]
+        return f"{codes[0].co_filename}:{codes[0].co_firstlineno}" if codes else "an unknown line"
+
     def forget(self) -> None:
         """Let go of the objects themselves: a program keeps none alive."""
         self.named, self.behind, self.functions = {}, {}, []

@@ -33,7 +33,7 @@ from ..refusals import (
 from .draws import ENTROPY_TOLD
 from .effects import Effects
 from .modules import MODULES_TOLD, ModuleState
-from .origins import argument_names, innermost
+from .origins import argument_names
 from .patches import telling
 from .proxies import Number, Traced, is_of_a_trace
 from .table import PLAIN, Table, all_same, entries_of
@@ -96,19 +96,16 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         _refuse_what_is_alive(tracer)
     except BaseException as error:
         effects.undo()
+        for generator, state in tracer.generators:
+            generator.bit_generator.state = state
         tracer.let_go()
         if type(error) is CompileError and not re.search(r":\d+", str(error)):
-            raise CompileError(f"{error}; the function is at {_where(function)}") from error
+            raise CompileError(f"{error}; the function is at {table.where()}") from error
         raise
     table.rows += tracer.rows()
     table.forget()
     modules.known = {}
     return trace
-
-
-def _where(function: Any) -> str:
-    code = getattr(innermost(function), "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
 
 
 def _settle(trace: Trace, arguments: _Arguments) -> None:

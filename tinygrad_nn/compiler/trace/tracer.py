@@ -136,6 +136,7 @@ class Tracer(Watcher):
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
         self.modules = modules
         self.proxies: list[Any] = []
+        self.generators: list[tuple[Any, Any]] = []
         self.made: dict[int, Any] = {}
         self.entries: dict[Any, Traced] = {}
         self.answered: set[tuple[Value, Any]] = set()
@@ -178,8 +179,10 @@ class Tracer(Watcher):
                 f"an array of a program that was traced is used again at {users_line()}: what a compiled step keeps in "
                 "a list or an attribute is not an array; return it from the step instead"
             )
-        if not self.traces() or _calls.get() != self.progress.calls:
+        if not self.traces():
             raise self.refusal(used_elsewhere(users_line()))
+        if _calls.get() != self.progress.calls:
+            raise self.refusal(used_elsewhere(self.lines[-1].where))
         # In another context the two get out of step: what is set there is not seen here, and the other way round.
         self.progress.calls += 1
         _calls.set(self.progress.calls)
@@ -249,7 +252,7 @@ class Tracer(Watcher):
             if base is not None:
                 self.viewed.add(base.root)
             value = Value(part, base=base, fleeting=True)
-            value.known |= bool(reads) and not isinstance(part, np.ndarray) and all(v.known for v in reads)
+            value.known |= bool(reads) and not value.shape and all(v.known for v in reads)
             yield value
 
     def _guard_shapes(self, made: Iterable[Value]) -> None:
@@ -318,6 +321,7 @@ class Tracer(Watcher):
             return y
         except Exception as error:
             if not _is_of_the_trace(error):
+                self.progress.failed = error, users_line()
                 raise
             self.progress.refusal, self.progress.failed = before.refusal, before.failed
             return self.opaque(operation, arrays, parameters)
@@ -471,6 +475,8 @@ class Tracer(Watcher):
         elif type(x) is np.ndarray and held.get(name) is x:
             return self.entry(held, name, x)
         elif isinstance(x, np.random.Generator) and held.get(name) is x:
+            if all(x is not generator for generator, _ in self.generators):
+                self.generators.append((x, x.bit_generator.state))
             return NotedGenerator(x, self, held, name)
         return x
 
@@ -547,7 +553,7 @@ class Tracer(Watcher):
             with watched(self.switched(bool(recording.get()))), setting(_calls, 0):
                 yield
                 if _calls.get() != self.progress.calls:
-                    raise self.refusal(used_elsewhere("some line"))
+                    raise self.refusal(used_elsewhere(self.lines[-1].where))
         finally:
             self.progress.open = False
 

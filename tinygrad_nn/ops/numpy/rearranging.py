@@ -34,7 +34,8 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     x, axis = flat_or(x, axis)
     counts = array_of(raw(repeats))
     if counts.size != 1:
-        return x[on_axis(axis, np.repeat(np.arange(x.shape[axis]), counts))]
+        positions = np.where(counts < 0, 0, np.arange(x.shape[axis]))  # of the counts' kind, which may be a proxy
+        return x[on_axis(axis, np.repeat(positions, counts))]
     times = operator.index(counts.item())
     if times < 0:
         raise ValueError(f"repeats counts how often, so it must be at least 0, not {times}")
