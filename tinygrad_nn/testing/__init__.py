@@ -13,13 +13,14 @@ The strategies are for tests with Hypothesis, and import it when they are first 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..checking.directions import signed
 from ..tensor.declaring import sample
 from .agreement import check_agreement
 from .calls import numpy_functions
 from .case import Case, cases_of
 from .derivatives import check_kink
 from .mutation import Mutant, MutationReport, mutate_rules
-from .numerical import signed, spaced
+from .numerical import spaced
 from .operations import PROPERTIES, check_op
 from .planting import planted_rule
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..checking.directions import signed
 from ..ops.reduction import sum as total
 from ..tensor.handle import Tensor
 from ..transforms import autograd
 from .case import listed
-from .numerical import extrapolated, signed, slopes
+from .numerical import extrapolated, slopes
 
 Function = Callable[..., Any]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ..checking.closeness import close
 from ..tensor.declaring import COMPOSITES
 from ..tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ..transforms import autograd
 from .case import Case, is_floating, listed
-from .numerical import close
 
 OPERATORS = [
     "add", "sub", "mul", "truediv", "floordiv", "pow", "matmul", "and", "or", "xor", "neg", "pos", "abs", "invert",

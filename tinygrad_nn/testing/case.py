@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ..checking.directions import signed_like
+from ..checking.rounding import EPS
 from ..engine.grad_mode import enable_grad, no_grad
 from ..engine.operation import Operation
 from ..tensor.declaring import sample
 from ..tensor.handle import Tensor
 from ..transforms import autograd
-from .numerical import EPS, Slopes, distinct, signed, slopes
+from .numerical import Slopes, distinct, slopes
 from .planting import declared_rules
 
 
@@ -116,7 +118,7 @@ class Case:
         """Signed cotangents without tiny components, 0 where the result isn't finite."""
         rng = np.random.default_rng(1)
         values = [y for y in self.values if y.dtype.kind == "f"]
-        return [np.where(np.isfinite(y), signed(rng, y.shape), 0).astype(y.dtype) for y in values]
+        return [signed_like(rng, y).astype(y.dtype) for y in values]
 
     @functools.cached_property
     def wide(self) -> Case:

@@ -1,4 +1,4 @@
-"""Derivatives by differences of values, and when two arrays count as equal."""
+"""Derivatives by differences of values, entry by entry, and numbers that are apart from each other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass
@@ -53,17 +51,6 @@ def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], place:
 def extrapolated(above: Any, below: Any, half_above: Any, half_below: Any, step: float) -> Any:
     """Return the derivative from the values at ± step and ± step / 2, with an error of order step**4."""
     return (4 * (half_above - half_below) / step - (above - below) / (2 * step)) / 3
-
-
-def close(found: Any, expected: Any, tolerance: float) -> bool:
-    """Return whether all entries agree to the tolerance, relative to the largest of them."""
-    scale = max(1.0, float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))))
-    return found.shape == expected.shape and np.allclose(found, expected, rtol=0, atol=tolerance * scale)
-
-
-def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    """Return numbers of both signs between 0.5 and 1.5 in size: a direction without tiny components."""
-    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
 
 
 def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> Any:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..checking.closeness import close
+from ..checking.rounding import EPS
 from ..errors import GradientError
 from ..tensor.handle import Tensor
 from .calls import numpy_functions
 from .case import Case, is_floating, listed
-from .numerical import EPS, close
 
 
 def frozen(x: Any) -> Any:

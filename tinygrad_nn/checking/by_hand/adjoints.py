@@ -115,8 +115,8 @@ def _rounded(node: Node, noise: Noise) -> Any:
         return saved
     recorded = [parent is not None for parent in node.parents or ()] + [True]
     return tuple([
-        noise(value) if place < len(recorded) and recorded[place] and _is_floating(value) else value
-        for place, value in enumerate(saved)
+        noise(value) if slot < len(recorded) and recorded[slot] and _is_floating(value) else value
+        for slot, value in enumerate(saved)
     ])  # fmt: skip
 
 
