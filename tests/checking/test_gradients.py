@@ -230,7 +230,7 @@ def test_modules_are_checked_in_their_parameters() -> None:
     assert all(np.array_equal(p.data, before[name]) and p.grad is None for name, p in network.named_parameters())
 
 
-def test_nested_containers_are_named_by_their_places() -> None:
+def test_what_nested_containers_hold_is_named_by_its_path() -> None:
     tree = {"w": [x3, (x3[:2],)], "b": tg.tensor([1.0])}
     report = tg.gradcheck(lambda t, s: (t["w"][0] * s, [tg.sin(t["w"][1][0]) * t["b"]]), tree, np.float64(2.0))
     assert report
@@ -290,9 +290,9 @@ def test_a_missing_transpose_is_named_beside_a_constant() -> None:
 
 
 def test_a_mistake_of_a_few_entries_is_not_explained_by_the_others() -> None:
-    spoilt = np.ones(2000)
-    spoilt[777] = 3
-    with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g * (1 - y * y) * spoilt):
+    corrupted = np.ones(2000)
+    corrupted[777] = 3
+    with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g * (1 - y * y) * corrupted):
         report = tg.gradcheck(lambda x: tg.sum(tg.cumsum(tg.tanh(x))), drawn(2000))
     assert report.culprit == "tanh"
     assert "along a random direction it says" in str(report)
@@ -365,13 +365,13 @@ PLANTED_BY_HAND: list[tuple[str, Callable[[np.ndarray], np.ndarray], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "spoilt", "told"), PLANTED_BY_HAND, ids=[told for _, _, told in PLANTED_BY_HAND])
-def test_a_mistake_by_hand_is_found_and_told(name: str, spoilt: Any, told: str) -> None:
+@pytest.mark.parametrize(("name", "corrupted", "told"), PLANTED_BY_HAND, ids=[told for _, _, told in PLANTED_BY_HAND])
+def test_a_mistake_by_hand_is_found_and_told(name: str, corrupted: Any, told: str) -> None:
     cost, gradient, parameters = network_by_hand()
 
     def mistaken(parameters: Any) -> Any:
         found = gradient(parameters)
-        return found | {name: spoilt(found[name])}
+        return found | {name: corrupted(found[name])}
 
     report = tg.gradcheck(cost, parameters, gradient=mistaken)
     assert report.verdict == "BUG"

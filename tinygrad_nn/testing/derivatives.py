@@ -18,8 +18,9 @@ from ..ops.reduction import sum as total
 from ..tensor.handle import Tensor
 from ..transforms import autograd
 from ..transforms.functions import jvp
-from .case import Case, build, is_floating, kink_inputs
+from .case import Case, is_floating
 from .numerical import extrapolated, slopes
+from .samples import build, kink_inputs
 
 
 def check_gradient(case: Case) -> None:
@@ -170,15 +171,15 @@ def check_tangents(case: Case) -> None:
         return
     rng = np.random.default_rng(3)
     transposed = case.gradients()
-    for place, i in enumerate(case.active):
+    for position, i in enumerate(case.active):
         directions = [np.zeros_like(case.leaves[j]) for j in case.active]
-        directions[place] = signed(rng, case.leaves[i].shape).astype(case.leaves[i].dtype)
+        directions[position] = signed(rng, case.leaves[i].shape).astype(case.leaves[i].dtype)
         found = _pushed(case, directions)
         for t, y in zip(found, case.values):
             assert (t.shape, t.dtype) == (y.shape, y.dtype), case.fails(f"tangent is {t.dtype}{t.shape}")
         pairs = [np.where(u == 0, 0, t) * u for t, u in zip(found, case.seeds)]
         finite = np.isfinite(case.leaves[i])
-        across = [np.where(finite, transposed[place], 0) * directions[place]]
+        across = [np.where(finite, transposed[position], 0) * directions[position]]
         scale = max(1.0, *[float(np.abs(p).sum()) for p in [*pairs, *across]])
         sums = [math.fsum(float(p.sum()) for p in side) for side in (pairs, across)]
         single = max(np.finfo(x.dtype).eps for x in [*case.values, case.leaves[i]])

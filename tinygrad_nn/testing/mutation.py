@@ -13,8 +13,8 @@ from typing import Any
 from ..engine import cotangents
 from ..engine.operation import OPERATIONS, Operation
 from ..engine.rules import Rule
+from .mutators import Effect, Pull, mutations
 from .planting import declared_rules, operation_of, planted
-from .spoiling import Effect, Pull, mutations
 
 Ruled = tuple[Operation, int]
 
@@ -84,27 +84,27 @@ def mutate_rules(test: Callable[[], Any], operations: Iterable[Any] | None = Non
     chosen = list(OPERATIONS.values()) if operations is None else [operation_of(each) for each in operations]
     used = _used_by(test, chosen)
     noticed, survivors, without_effect = list[Mutant](), list[Mutant](), list[Mutant]()
-    for op, place in used:
-        for name, pull_of in mutations(op, place):
-            mutant = Mutant(op.name, op.arguments[place], name)
+    for op, position in used:
+        for name, pull_of in mutations(op, position):
+            mutant = Mutant(op.name, op.arguments[position], name)
             effect = Effect()
-            with _planted_in(op, place, partial(_altered, pull_of=pull_of, effect=effect)):
+            with _planted_in(op, position, partial(_altered, pull_of=pull_of, effect=effect)):
                 failed = _fails(test)
             (noticed if failed else survivors if effect.seen else without_effect).append(mutant)
     unused = () if operations is None else [
-        f"{op.name} for {op.arguments[place]}" for op, place in _ruled(chosen) if (op, place) not in used
+        f"{op.name} for {op.arguments[position]}" for op, position in _ruled(chosen) if (op, position) not in used
     ]  # fmt: skip
     return MutationReport(tuple(noticed), tuple(survivors), tuple(without_effect), tuple(unused))
 
 
 def _ruled(operations: Iterable[Operation]) -> list[Ruled]:
-    """Return each operation with the places of its inputs that have a rule."""
-    pairs = [(op, place, rule) for op in operations for place, rule in zip(range(_width(op)), declared_rules(op))]
-    return [(op, place) for op, place, rule in pairs if rule is not None]
-
-
-def _width(op: Operation) -> int:
-    return len(op.arguments) if op.rules else 0
+    """Return each operation with the positions of its inputs that have a rule."""
+    pairs = [
+        (op, position, rule)
+        for op in operations
+        for position, rule in zip(range(len(op.arguments)), declared_rules(op))
+    ]
+    return [(op, position) for op, position, rule in pairs if rule is not None]
 
 
 def _used_by(test: Callable[[], Any], operations: Iterable[Operation]) -> list[Ruled]:
@@ -178,16 +178,16 @@ class _Each:
 
 
 def _each(key: Ruled, change: Callable[[Rule], Rule]) -> Any:
-    op, place = key
+    op, position = key
     declared = declared_rules(op)
-    return _Each(declared, change) if op.variadic else change(declared[place])
+    return _Each(declared, change) if op.variadic else change(declared[position])
 
 
 _patching = threading.RLock()
 
 
 @contextmanager
-def _planted_in(op: Operation, place: int, change: Callable[[Rule], Rule]) -> Iterator[None]:
+def _planted_in(op: Operation, position: int, change: Callable[[Rule], Rule]) -> Iterator[None]:
     """Plant a changed rule. To sum what was broadcast is the engine's part, which meets all rules the same way:
     it is told to look at the rule, by one thread at a time.
     """
@@ -203,7 +203,7 @@ def _planted_in(op: Operation, place: int, change: Callable[[Rule], Rule]) -> It
 
         cotangents.project = looking
         try:
-            with planted({(op, place): _each((op, place), change)}):
+            with planted({(op, position): _each((op, position), change)}):
                 yield
         finally:
             cotangents.project = project

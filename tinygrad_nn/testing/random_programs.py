@@ -31,7 +31,7 @@ Parameters = tuple[Any, ...] | None
 
 @dataclass(frozen=True)
 class Step:
-    """An operation by name, the places of its operands among the earlier values, and its parameters."""
+    """An operation by name, the positions of its operands among the earlier values, and its parameters."""
 
     name: str
     operands: tuple[int, ...]
@@ -218,8 +218,8 @@ def whole_index(index: tuple[Any, ...], array: Callable[[Any], Any]) -> Any:
 def assigned(x: Any, value: Any, index: tuple[Any, ...], array: Any, copy: Any) -> Any:
     """Return a copy of x with some entries replaced by what depends on them and on the value."""
     y = copy(x)
-    place = whole_index(index, array)
-    y[place] = value.sum() * 0.31 + y[place] * 0.5
+    index = whole_index(index, array)
+    y[index] = value.sum() * 0.31 + y[index] * 0.5
     return y
 
 

@@ -164,11 +164,11 @@ def check_owned(case: Case) -> None:
         y.backward(u, retain_graph=True)
     gradients = [t.grad.data for t in [*active, *outputs]]
     others = [t.data for t in [*seeds, *outputs, *leaves] if isinstance(t, Tensor)]
-    for place, g in enumerate(gradients):
+    for position, g in enumerate(gradients):
         own = g.base is None and g.flags.owndata and g.flags.writeable
-        assert own, case.fails(f"gradient {place} is a view")
-        shared = [o for o in [*others, *gradients[:place]] if np.may_share_memory(o, g)]
-        assert not shared, case.fails(f"gradient {place} shares its memory")
+        assert own, case.fails(f"gradient {position} is a view")
+        shared = [o for o in [*others, *gradients[:position]] if np.may_share_memory(o, g)]
+        assert not shared, case.fails(f"gradient {position} shares its memory")
 
 
 def check_masks(case: Case) -> None:

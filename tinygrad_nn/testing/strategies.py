@@ -11,9 +11,8 @@ import numpy as np
 
 from .. import errors
 from ..tensor.handle import Tensor
-from .case import kink_inputs
-from .numerical import distinct
 from .planting import operation_of
+from .samples import distinct, kink_inputs
 from .storage import LAYOUTS, frozen
 
 try:
@@ -137,8 +136,8 @@ def _mixtures(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
     if draw(st.booleans()):
         parts.insert(draw(st.integers(0, len(parts))), None)
     if draw(st.booleans()):
-        place = draw(st.sampled_from([0, len(parts)])) if chosen == len(shape) else len(parts)
-        parts.insert(place, Ellipsis)
+        position = draw(st.sampled_from([0, len(parts)])) if chosen == len(shape) else len(parts)
+        parts.insert(position, Ellipsis)
     return tuple(parts)
 
 

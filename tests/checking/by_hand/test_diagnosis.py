@@ -102,7 +102,7 @@ def test_the_derivative_of_another_function_is_told() -> None:
     assert told(other, **known) == "dW is dA times the derivative of tanh at W; take that of relu at W"
 
 
-def test_a_switch_that_is_wrong_in_one_entry_is_told_with_its_place() -> None:
+def test_a_switch_that_is_wrong_in_one_entry_is_told_with_its_index() -> None:
     known = relu(RIGHT)
     hand = known["right"].copy()
     hand[1, 1] = RIGHT[1, 1]
