@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -61,25 +62,18 @@ class Step:
         return {name: x for name, x in others if x.dtype.kind == "f"}
 
     def subject(self, order: int = 1) -> Subject:
-        """Return the step as a function of those inputs; at order 2, its gradient."""
-        alone = _StepAlone(self)
-        return alone if order == 1 else derivative_of(alone, Point(alone, alone.arrays).weights)
+        """Return the step as a function of those inputs, the others being constant; at order 2, its gradient."""
 
+        def alone(*given: Any) -> Any:
+            inputs = list(self.arrays)
+            for i, x in zip(self.active, given, strict=True):
+                inputs[i] = x
+            called = [inputs] if self.operation.variadic else inputs
+            return self.operation.kernel(*called, **self.parameters)
 
-class _StepAlone(Subject):
-    """One operation as a function of the inputs that a gradient goes back to, the others being constant."""
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        super().__init__(self._run, [step.arrays[i] for i in step.active])
-        self.names = [step.names[i] for i in step.active]
-
-    def _run(self, *given: Any) -> Any:
-        inputs = list(self.step.arrays)
-        for i, x in zip(self.step.active, given, strict=True):
-            inputs[i] = x
-        called = [inputs] if self.step.operation.variadic else inputs
-        return self.step.operation.kernel(*called, **self.step.parameters)
+        subject = Subject(alone, [self.arrays[i] for i in self.active])
+        subject.names = [self.names[i] for i in self.active]
+        return subject if order == 1 else derivative_of(subject, Point(subject, subject.arrays).weights)
 
 
 @dataclass(frozen=True)
@@ -157,14 +151,13 @@ class Inquiry:
         aside = [pair for pair in self.judged if pair[1].verdict not in (Verdict.OK, Verdict.PRECISION)]
         return list(dict.fromkeys(_convention(*pair) for pair in aside))
 
-    def _findings(self, step: Step) -> list[tuple[int, str, Finding]]:
-        """Return a finding for each input of a step, along a few random directions; the worst of them."""
+    def _findings(self, step: Step) -> Iterator[tuple[int, str, Finding]]:
+        """Yield the worst finding for each input of a step, along a few random directions."""
         try:
             subject = step.subject(self.order)
             point = Point(subject, subject.arrays, self.seed)
         except (TypeError, ValueError):  # no floating result, or nothing to differentiate
-            return []
-        found = []
+            return
         for position, (i, x) in enumerate(zip(step.active, subject.arrays, strict=True)):
             if not x.size:
                 continue
@@ -173,10 +166,8 @@ class Inquiry:
             worst = max(trials, key=lambda finding: finding.verdict.rank)
             if worst.verdict.accepted and point.left_out:
                 worst = replace(worst, verdict=Verdict.NONFINITE)
-            name = step.operation.arguments[0 if step.operation.variadic else i]
-            found.append((position, name, worst))
             self.judged.append((step, worst))
-        return found
+            yield position, step.operation.arguments[0 if step.operation.variadic else i], worst
 
 
 def _convention(step: Step, finding: Finding) -> str:

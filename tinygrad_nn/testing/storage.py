@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..checking.closeness import close
 from ..checking.rounding import EPS
+from ..engine.trees import leaves
 from ..errors import GradientError
 from ..tensor.handle import Tensor
 from .calls import numpy_functions
@@ -36,12 +37,8 @@ def _node_contents(case: Case) -> tuple[Any, ...]:
     return ((inputs, y, shapes) if op.variadic else (*inputs, y, *shapes)) + (wanted, *values.values())
 
 
-def _arrays_in(value: Any) -> Iterator[Any]:
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _arrays_in(part)
+def _arrays_in(value: Any) -> list[Any]:
+    return [x for x in leaves(value) if isinstance(x, np.ndarray)]
 
 
 def check_pure(case: Case) -> None:
