@@ -58,10 +58,8 @@ def gradcheck(
     >>> bool(report), report.verdict.value
     (True, 'OK')
     """
-    if order not in (1, 2):
-        raise ValueError(_unknown("order", order, (1, 2)))
-    if mode not in ("reverse", "forward", "both"):
-        raise ValueError(_unknown("mode", mode, ("reverse", "forward", "both")))
+    _check_known("order", order, (1, 2))
+    _check_known("mode", mode, ("reverse", "forward", "both"))
     if gradient is not None and (order == 2 or mode == "forward"):
         raise ValueError(
             "a gradient by hand can be checked to first order and in reverse mode only: leave out order= and mode="
@@ -76,8 +74,9 @@ def gradcheck(
     return GradientReport(rows, f"{report.covered}; {twice.covered}", twice.blame, twice.notes, twice.curve)
 
 
-def _unknown(name: str, value: Any, known: tuple[Any, ...]) -> str:
-    return f"{name}={value!r} is unknown; write one of {', '.join(map(repr, known))}"
+def _check_known(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}={value!r} is unknown; write one of {', '.join(map(repr, known))}")
 
 
 def assert_gradients(function: Callable[..., Any], *inputs: Any, **options: Any) -> None:
@@ -97,8 +96,7 @@ def numerical_gradient(
     >>> tg.numerical_gradient(lambda x: (x**3).sum(), np.array([1.0, 2.0]), method="complex").tolist()
     [3.0, 12.0]
     """
-    if method not in METHODS:
-        raise ValueError(_unknown("method", method, METHODS))
+    _check_known("method", method, METHODS)
     if step is not None and method in ("complex", "ridders"):
         raise ValueError(f"method={method!r} chooses its step by itself; leave out step=")
     subject = Measured(function, inputs)

@@ -65,6 +65,7 @@ class _Judgement:
         rough = self.found.value
         if not self.found.central.known or self.found.kinked or self.found.jumps:
             return rough
+        # The complex step has no truncation, but is wrong where |x| or a comparison is on the way: the ladder decides.
         exact = complex_slope(self.point.line(self.direction, WIDE))
         agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
         sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
@@ -131,6 +132,7 @@ class _Judgement:
                 return self._rounded()
             if sharper.known and sharper.error < self.numeric.error:
                 self.numeric = sharper
+            # A wrong rule gives the same wrong number in every precision; what moves with the precision is rounding.
             if abs(exact - self.given) > 0.1 * abs(self.numeric.value - self.given):
                 kept = "it changes with every digit that is computed with"
                 return self._found(Verdict.PRECISION, f"not one digit can be relied on: {kept}")
@@ -146,6 +148,7 @@ class _Judgement:
     def _mismatch(self) -> Finding:
         if all(self.point.gradients[position] is None for position in self.direction):
             return self._found(Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
+        # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
         if self.nudging and self.point.conventions() and self._is_right_beside():
             return self._found(Verdict.CONVENTION, ", ".join(self.point.conventions()))
         divisible = len(halves(self.direction)) == 2
@@ -167,7 +170,7 @@ class _Judgement:
     def _is_right_beside(self) -> bool:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
         point, passed = self.point, []
-        rng = np.random.default_rng(point.seed + 1)
+        rng = np.random.default_rng(point.seed + 1)  # another seed: the weights' numbers were drawn by the point's own
         for sign in (1, -1):
             try:
                 there = Point(point.subject, point.beside(rng, self.direction, sign), point.seed)

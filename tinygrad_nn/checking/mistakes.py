@@ -83,7 +83,10 @@ class WrongGradient:
         if self.is_one(abs(c)):
             return "".join(sign)
         single = [basic for basic in basics if self.is_one(abs(c) / basic[0])]
-        pairs = (pair for pair in itertools.combinations(basics, 2) if self.is_one(abs(c) / (pair[0][0] * pair[1][0])))
+        pairs = (
+            (a, b) for a, b in itertools.combinations(basics, 2)
+            if a[2][:1] != b[2][:1] and self.is_one(abs(c) / (a[0] * b[0]))  # one m is not two numbers
+        )  # fmt: skip
         parts = single or list(next(pairs, ()))
         if not parts:
             return ""

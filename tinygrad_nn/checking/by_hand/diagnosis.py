@@ -146,14 +146,12 @@ def _other_weights(case: Case) -> Iterator[str]:
 
 
 def _decay(case: Case) -> Iterator[str]:
-    value, rest = case.values[case.name], case.wrong - case.right
-    if value.shape == rest.shape and value.any():
-        c = float(np.vdot(value, rest) / np.vdot(value, value))
-        if abs(c) > case.close and case.same(rest, c * value):
-            yield (
-                f"{case.key} is {case.called} plus {c:.4g} times {case.name}, as from a weight decay that this loss "
-                "doesn't have"
-            )
+    c = case.factor(case.wrong - case.right, case.values[case.name])
+    if abs(c) > case.close:
+        yield (
+            f"{case.key} is {case.called} plus {c:.4g} times {case.name}, as from a weight decay that this loss "
+            "doesn't have"
+        )
 
 
 def _few_digits(case: Case) -> Iterator[str]:
