@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from article import by_hand
-from gradcheck_corpus import CORPUS, Entry, Ours, Planted, array, drawn, function_for, single
+from gradcheck_corpus import CORPUS, Entry, Ours, Planted, array, drawn, function_for, single, x3
 
 import tinygrad_nn as tg
 from tinygrad_nn.checking.report import GradientReport
@@ -19,7 +19,6 @@ from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.errors import DtypeError, GradientCheckError
 
 OURS = Ours()
-x3 = array(0.7, -1.2, 2.1)
 WRONG = Planted("wrong_tanh", lambda xp, x: xp.tanh(x), (lambda xp, g, y, x: g,))
 
 
@@ -287,6 +286,12 @@ def test_a_missing_transpose_is_named_beside_a_constant() -> None:
     with tg.testing.planted_rule("matrix_product", "b", lambda g, a: a @ g):
         report = tg.gradcheck(lambda w: tg.mean(tg.tanh(data @ w)), drawn(30, 30, seed=1))
     assert "it is a @ g; write a.T @ g" in str(report)
+
+
+def test_a_factor_of_two_lengths_is_no_missing_mean() -> None:
+    with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: 0.75 * g * (1 - y * y)):
+        report = tg.gradcheck(lambda x: tg.sum(tg.tanh(x)), drawn(3, 4))
+    assert "it is 0.75 times what is right: a constant factor is wrong" in str(report)
 
 
 def test_a_mistake_of_a_few_entries_is_not_explained_by_the_others() -> None:
