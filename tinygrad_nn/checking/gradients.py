@@ -159,7 +159,7 @@ class _Check:
         """Return the report."""
         differing = self._differing(1)
         if differing is not None:
-            return self._made([differing])
+            return self._report_of([differing])
         rows = [] if self.mode == "forward" else [*self._each(), *self._through_all()]
         if self.mode != "reverse" and not self.subject.by_hand:
             rows += self._forward()
@@ -167,9 +167,9 @@ class _Check:
             rows += self._beside()
         if any(row.finding.verdict in (Verdict.PRECISION, Verdict.BUG) for row in rows):
             differing = self._differing(4)
-        return self._made([differing] if differing else rows)
+        return self._report_of([differing] if differing else rows)
 
-    def _made(self, rows: list[Row]) -> GradientReport:
+    def _report_of(self, rows: list[Row]) -> GradientReport:
         worst = max(rows, key=lambda row: (row.finding.verdict.rank, row.finding.error))
         blame, notes = None, []
         if worst.finding.verdict is Verdict.BUG and self.subject.by_hand:

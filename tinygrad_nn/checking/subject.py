@@ -1,4 +1,4 @@
-"""What is checked: a function of numbers in arrays, and its derivatives by whoever claims to know them."""
+"""What is checked: a function of the numbers in arrays, with derivatives by rules or by hand."""
 
 from __future__ import annotations
 

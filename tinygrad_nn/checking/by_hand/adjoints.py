@@ -71,7 +71,7 @@ class Graph:
 
     def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], noise: Noise) -> Arrays:
         """Return the wanted adjoints of a backward pass that puts every array through `noise`."""
-        twins: dict[Node, Node] = {}
+        copies: dict[Node, Node] = {}
         arrived: Arrays = {}
 
         def passing(node: Node) -> Callable[[Tensor], Any]:
@@ -82,12 +82,12 @@ class Graph:
             return hook
 
         for node in reversed(self.order):
-            parents = tuple([None if parent is None else twins[parent] for parent in node.parents or ()])
-            twin = twins[node] = record(node.operation, parents, _rounded(node, noise), node)
+            parents = tuple([None if parent is None else copies[parent] for parent in node.parents or ()])
+            copy = copies[node] = record(node.operation, parents, _rounded(node, noise), node)
             if not getattr(node.operation, "several", False):
-                twin.hooks = {0: passing(node)}
-        targets = [twins[node] for node in wanted]
-        pullback({twins[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)
+                copy.hooks = {0: passing(node)}
+        targets = [copies[node] for node in wanted]
+        pullback({copies[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)
         return {node: arrived[node] for node in wanted if node in arrived}
 
 

@@ -74,9 +74,9 @@ class _GivenGradients:
             at.setdefault(self.every[name].node, []).append(name)
         ahead = self.graph.next_ones(set(at))
         return {
-            name: [twins[number - 1]] if number else [at[other][-1] for other in ahead[node] if other in at]
-            for node, twins in at.items()
-            for number, name in enumerate(twins)
+            name: [aliases[number - 1]] if number else [at[other][-1] for other in ahead[node] if other in at]
+            for node, aliases in at.items()
+            for number, name in enumerate(aliases)
         }
 
     def rows(self) -> Iterator[Row]:
@@ -112,9 +112,9 @@ class _GivenGradients:
 
     def _led_to(self, one: Aligned) -> tuple[np.ndarray, np.ndarray]:
         """Return the adjoint, in its Tensor's layout, that the gradients by hand before it lead to, and its room."""
-        twins = [n for n in self.sources_by_hand[one.name] if self.every[n].node is one.node and self._fits(n)]
-        if twins:
-            return self.every[twins[0]].adjoint(self.hands[twins[0]]), self.room[one.node]
+        aliases = [n for n in self.sources_by_hand[one.name] if self.every[n].node is one.node and self._fits(n)]
+        if aliases:
+            return self.every[aliases[0]].adjoint(self.hands[aliases[0]]), self.room[one.node]
         found, room = self._inherited
         return found[one.node], room[one.node]
 
