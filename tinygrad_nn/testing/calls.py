@@ -44,7 +44,7 @@ def check_value(case: Case) -> None:
     reference = case.reference or (known[0] if known else None)
     if reference is None:
         return
-    expected, *numpys = [_arrays(case, function) for function in (reference, *known)]
+    expected, *numpys = [case.arrays_by(function, case.leaves) for function in (reference, *known)]
     assert len(values) == len(expected), case.fails(f"{len(values)} results, by the reference {len(expected)}")
     for position, (y, e) in enumerate(zip(values, expected)):
         assert type(y) is np.ndarray, case.fails(f"data is a {type(y).__name__}")
@@ -59,18 +59,13 @@ def check_value(case: Case) -> None:
         assert exact or _within_rounding(case, reference, position, y, e), case.fails(f"{y} is not {e}")
 
 
-def _arrays(case: Case, function: Any) -> list[Any]:
-    """Return the results of a function of arrays on the case's own inputs."""
-    return [np.asarray(y) for y in listed(function(*case.arguments(case.leaves), **case.parameters))]
-
-
 def _within_rounding(case: Case, reference: Any, position: int, y: Any, e: Any) -> bool:
     """Return whether a value is as near as the last bit of the inputs decides: a sum that cancels has few digits."""
     rng = np.random.default_rng(5)
     moved = []
     for _ in range(8):
         leaves = [x * (1 + case.eps * rng.choice([-1, 1], x.shape)) if is_floating(x) else x for x in case.leaves]
-        moved.append(np.asarray(listed(reference(*case.arguments(leaves), **case.parameters))[position]))
+        moved.append(case.arrays_by(reference, leaves)[position])
     spread = max(float(np.max(np.abs(m - e), initial=0)) for m in moved) if e.dtype.kind == "f" else 0.0
     return np.isfinite(spread) and np.allclose(y, e, rtol=0, atol=8 * spread)
 

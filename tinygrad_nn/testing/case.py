@@ -53,6 +53,10 @@ class Case:
         """Return all results of the call, in a list."""
         return listed(self.call(*self.arguments(leaves), **self.parameters))
 
+    def arrays_by(self, function: Callable[..., Any], leaves: Sequence[Any]) -> list[Any]:
+        """Return the results of a function of arrays that is called in the same way."""
+        return [np.asarray(y) for y in listed(function(*self.arguments(leaves), **self.parameters))]
+
     def outputs(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the results of the call, in a list; of several those that record."""
         results = self.results(leaves)

@@ -31,9 +31,7 @@ def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], positi
     x = arrays[position]
     central, left, right = (np.full(x.shape, np.nan) for _ in range(3))
     middle = function(list(arrays))
-    for entry in np.ndindex(x.shape):
-        if not np.isfinite(x[entry]):
-            continue
+    for entry in map(tuple, np.argwhere(np.isfinite(x))):
 
         def moved(by: float, entry: tuple[int, ...] = entry) -> float:
             y = np.array(x)

@@ -82,8 +82,8 @@ def _refuses(case: Case) -> bool:
 def _widened(case: Case) -> list[Any]:
     """Return the dtypes of NumPy's own results, which may be wider than the inputs: of float64 for np.cov."""
     known = numpy_functions(case.function)
-    results = listed(known[0](*case.arguments(case.leaves), **case.parameters)) if known else []
-    return [np.asarray(y).dtype for y in results if np.asarray(y).dtype == np.float64]
+    results = case.arrays_by(known[0], case.leaves) if known else []
+    return [y.dtype for y in results if y.dtype == np.float64]
 
 
 def check_dtype(case: Case, dtype: str) -> None:
