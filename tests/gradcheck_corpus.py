@@ -362,8 +362,8 @@ def mistaken() -> Iterator[Entry]:
     first = lambda xp, g, y, a, b: g @ b.T  # noqa: E731
     second = lambda xp, g, y, a, b: a.T @ g  # noqa: E731
     yield bug("wrong sign", lambda xp, x: xp.cos(x), lambda xp, g, y, x: g * xp.sin(x), x, likely="sign")
-    yield bug("twice", tanh, lambda xp, g, y, x: 2 * g * (1 - y * y), x, likely="twice")
-    yield bug("half", lambda xp, x: x**2, lambda xp, g, y, x: g * x, x, likely="half")
+    yield bug("twice", tanh, lambda xp, g, y, x: 2 * g * (1 - y * y), x, likely="it is 2 times")
+    yield bug("half", lambda xp, x: x**2, lambda xp, g, y, x: g * x, x, likely="it is 1/2 of")
     yield bug("times 1.01", tanh, lambda xp, g, y, x: 1.01 * g * (1 - y * y), x, likely="1.01 times")
     yield bug(
         "no 1 over m",
@@ -380,10 +380,24 @@ def mistaken() -> Iterator[Entry]:
         likely="1/m once too often",
     )
     yield bug(
-        "transposed", product, (lambda xp, g, y, a, b: (g @ b.T).T, second), square, square + 1, likely="transpose"
+        "transposed", product, (lambda xp, g, y, a, b: (g @ b.T).T, second), square, square + 1, likely="is transposed"
     )
-    yield bug("no transpose", product, (lambda xp, g, y, a, b: g @ b, second), square, square + 1, likely="transpose")
-    yield bug("second input", product, (first, lambda xp, g, y, a, b: a @ g), square, square + 1, likely="transpose")
+    yield bug(
+        "no transpose",
+        product,
+        (lambda xp, g, y, a, b: g @ b, second),
+        square,
+        square + 1,
+        likely="it is g @ b; write g @ b.T",
+    )
+    yield bug(
+        "second input",
+        product,
+        (first, lambda xp, g, y, a, b: a @ g),
+        square,
+        square + 1,
+        likely="it is a @ g; write a.T @ g",
+    )
     yield bug("no local derivative", tanh, lambda xp, g, y, x: g, x, likely="the local derivative is missing")
     yield bug("wrong axis", lambda xp, x: x * xp.sum(x**2, axis=0), wrong_axis, drawn(3, 3), likely="")
     yield bug(
@@ -415,11 +429,17 @@ def mistaken() -> Iterator[Entry]:
         "a factor too many", lambda xp, x: x**2, lambda xp, g, y, x: 2 * g * x * x, x, likely="one factor too many"
     )
     yield bug("the cotangent forgotten", tanh, lambda xp, g, y, x: 1 - y * y + 0 * g, x, likely="the cotangent")
-    yield bug("nothing sent back", tanh, lambda xp, g, y, x: 0 * g, x, likely="it is 0")
+    yield bug("nothing sent back", tanh, lambda xp, g, y, x: 0 * g, x, likely="it is 0 everywhere")
     yield bug("stale", (stale := Stale(0.75)).forward, stale.rule, x, likely="stale")
     yield bug("stale from now on", (now := Stale(1.0)).forward, now.rule, x, likely="stale")
     yield bug("flipped", lambda xp, x: xp.cumsum(x, axis=0), lambda xp, g, y, x: xp.cumsum(g, axis=0), x)
-    yield bug("another order", lambda xp, x: xp.flip(x, (0,)), lambda xp, g, y, x: g, x, likely="unchanged")
+    yield bug(
+        "another order",
+        lambda xp, x: xp.flip(x, (0,)),
+        lambda xp, g, y, x: g,
+        x,
+        likely="it is g: the local derivative is missing",
+    )
     yield bug("one entry in a thousand", tanh, one_entry, drawn(1000))
     yield bug("the last entry", tanh, lambda xp, g, y, x: g * (1 - y * y) * xp.asarray(array(1, 1, 1, 0)), drawn(4))
     yield bug("a millionth off", tanh, lambda xp, g, y, x: (1 + 1e-6) * g * (1 - y * y), x)
@@ -433,11 +453,15 @@ def mistaken() -> Iterator[Entry]:
         "beyond both slopes", lambda xp, x: abs(x), lambda xp, g, y, x: g * (xp.sign(x) + 2 * (x == 0)), array(0.0)
     )
     yield bug("in single precision", tanh, lambda xp, g, y, x: 1.01 * g * (1 - y * y), single(x), likely="1.01 times")
-    yield bug("in half precision", tanh, lambda xp, g, y, x: 2 * g * (1 - y * y), half(x), likely="twice")
+    yield bug("in half precision", tanh, lambda xp, g, y, x: 2 * g * (1 - y * y), half(x), likely="it is 2 times")
     yield bug("errors of both signs", lambda xp, x: 1 * x, both_signs, drawn(200))
     yield bug("dead where it is far out", lambda xp, x: 1 / (1 + xp.exp(-x)), dead_far_out, array(0.5, -20.0))
     yield bug(
-        "root without its half", lambda xp, x: xp.sqrt(x), lambda xp, g, y, x: g / y, array(0.5, 2.0), likely="twice"
+        "root without its half",
+        lambda xp, x: xp.sqrt(x),
+        lambda xp, g, y, x: g / y,
+        array(0.5, 2.0),
+        likely="it is 2 times",
     )
     yield bug("log without its quotient", lambda xp, x: xp.log(x), lambda xp, g, y, x: g * x, array(0.5, 2.0))
     yield bug("quotient", lambda xp, a, b: a / b, (

@@ -215,7 +215,7 @@ def test_gradient_checking(tmp_path: pathlib.Path) -> None:
         r"rule of operation 'cubed' for 'x', called at gradient_checking.py:\d+ .*a factor is missing", printed
     )
     assert "the article's is OK" in printed
-    assert "the gradient by input['W2']: it is 20 times what is right: a missing 1/m, m = 20" in printed
+    assert "the gradient by input['W2']: it is 20 times what is right: a missing 1/m (m = 20)" in printed
     assert is_png(tmp_path / "v_curve.png")
 
 

@@ -106,27 +106,27 @@ MUTATIONS: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One sample of an operation, with its rule for one input spoilt."""
+    """One sample of an operation, with its rule for one input corrupted."""
 
     case: Case
-    place: int
+    position: int
     mutation: str
 
     def __str__(self) -> str:
-        return f"{self.case}-{self.place}-{self.mutation}"
+        return f"{self.case}-{self.position}-{self.mutation}"
 
     @property
     def rule(self) -> Rule:
         operation = self.case.operation
         assert operation is not None
-        found: Rule = next(islice(operation.rules, self.place, None))
+        found: Rule = next(islice(operation.rules, self.position, None))
         return found
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        rule, spoil = self.rule, MUTATIONS[self.mutation]
+        rule, corrupt = self.rule, MUTATIONS[self.mutation]
         pull, into = rule.pull, rule.into
-        rule.pull, rule.into = (lambda g, saved: spoil(pull(g, saved))), None
+        rule.pull, rule.into = (lambda g, saved: corrupt(pull(g, saved))), None
         try:
             yield
         finally:
@@ -145,7 +145,7 @@ def function_of(case: Case) -> tuple[Callable[..., Any], list[np.ndarray]]:
 
 
 PRIMITIVE = [case for case in SMOOTH if case.operation is not None and any(case.leaves[i].size for i in case.active)]
-MUTANTS = [Mutant(case, place, name) for case in PRIMITIVE for place in case.active for name in MUTATIONS]
+MUTANTS = [Mutant(case, position, name) for case in PRIMITIVE for position in case.active for name in MUTATIONS]
 """A variadic operation's inputs are its leaves, in a row: so are their rules."""
 
 

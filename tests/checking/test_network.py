@@ -34,7 +34,7 @@ def test_differences_across_a_kink_are_counted_and_measured_again(monkeypatch: p
     check = checking.check_network(network, X, y)
     assert check.straddling > 1
     assert check.unresolved == 0
-    assert not check.ok  # more than 1 % straddled
+    assert not check  # more than 1 % straddled
     assert str(check).endswith(f"; measured again for straddling a kink: {check.straddling}, in vain: 0")
     tg.binary_cross_entropy_with_logits(network.logits(X), y).backward()
     (W1,) = (p for name, p in network.named_parameters() if name == "W1")
@@ -49,5 +49,5 @@ def test_one_wrong_coordinate_is_named() -> None:
     network, X, y = network_with_data()
     with planted_rule(tg.linear, "bias", lambda g: g * np.where(np.arange(g.shape[-1]) == 3, 1.001, 1)):
         check = checking.check_network(network, X, y)
-    assert not check.ok
+    assert not check
     assert check.where == "b1[3]"

@@ -10,6 +10,7 @@ import pytest
 from numpy import inf as INF
 
 import tinygrad_nn as tg
+from tinygrad_nn.checking.judgement import judge
 from tinygrad_nn.checking.point import Point
 from tinygrad_nn.checking.rounding import LONG, WIDE
 from tinygrad_nn.checking.subject import HandWritten, Subject, quiet
@@ -30,7 +31,7 @@ def along_first(judged: Point) -> Finding:
     """Return what is said of the derivative by the first input's first entry."""
     v = np.zeros(judged.arrays[0].shape)
     v.flat[0] = 1.0
-    return judged.judge({0: v})
+    return judge(judged, {0: v})
 
 
 # The verdicts.
@@ -46,7 +47,7 @@ def test_a_right_derivative_is_ok_to_all_of_its_digits() -> None:
 
 def test_a_derivative_along_a_direction_is_judged_as_a_whole() -> None:
     judged = point(lambda x, y: (x * y).sum(), [1.0, 2.0], [3.0, 5.0])
-    found = judged.judge({0: np.array([1.0, -1.0]), 1: np.array([0.0, 10.0])})
+    found = judge(judged, {0: np.array([1.0, -1.0]), 1: np.array([0.0, 10.0])})
     assert found.verdict is Verdict.OK
     assert found.analytic == 3.0 - 5.0 + 10.0 * 2.0
     np.testing.assert_allclose(found.numeric, 18.0, rtol=1e-13)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from references import function_of, of_symmetric_part, reads_a_triangle, reference_of
 
 from tinygrad_nn.testing import Case, signed
-from tinygrad_nn.testing.case import build
 from tinygrad_nn.testing.numerical import slopes
+from tinygrad_nn.testing.samples import build
 
 from . import algebra, reductions, shapes, windows
 from .arrays import Calls, Draw

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as npst
 
 from tinygrad_nn.tensor.declaring import sample
 from tinygrad_nn.testing import shapes
-from tinygrad_nn.testing.numerical import distinct
+from tinygrad_nn.testing.samples import distinct
 
 Draw = st.DrawFn
 Calls = st.SearchStrategy[Any]

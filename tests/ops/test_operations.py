@@ -37,7 +37,7 @@ WITHOUT_GRADIENT = {"eig", "eigvals"}
 AXES = {"axis", "axes", "axis1", "axis2", "source", "destination"}
 OF_CALLS = {"keywords", "counted arguments", "errors"}
 OF_VALUES = {
-    "value", "spellings", "no rule", "float32", "float16", "longdouble",
+    "value", "call variants", "no rule", "float32", "float16", "longdouble",
     "strided", "negative strides", "Fortran order", "stride 0",
 }  # fmt: skip
 
@@ -375,19 +375,19 @@ def test_wrong_kink_is_noticed() -> None:
     [
         ("value", lambda x: tg.Tensor(np.tanh(x.data) * (1 + 1e-14))),
         ("value", lambda x: tg.tanh(x.reshape(1, *x.shape))),
-        ("spellings", lambda x: tg.tanh(x).detach()),
-        ("spellings", lambda x: tg.tanh(x) + 1e-15),
+        ("call variants", lambda x: tg.tanh(x).detach()),
+        ("call variants", lambda x: tg.tanh(x) + 1e-15),
         ("float32", lambda x: tg.tanh(x.astype("float64"))),
         ("strided", lambda x: tg.tanh(x) * (2 - x.data.flags.c_contiguous)),
         ("stride 0", lambda x: tg.tanh(x) * (1 + (0 in x.data.strides))),
         ("complex step", lambda x: tg.tanh(x) * (1 + 1e-13)),
     ],
-    ids=["value", "shape", "detached", "spelling", "dtype", "strided", "stride 0", "complex step"],
+    ids=["value", "shape", "detached", "call variant", "dtype", "strided", "stride 0", "complex step"],
 )
 def test_broken_function_is_noticed(name: str, broken: Any) -> None:
     def break_only_the_function(case: Case) -> Any:
-        spelled = replace(case, call=broken)
-        return PROPERTIES[name](spelled)
+        changed = replace(case, call=broken)
+        return PROPERTIES[name](changed)
 
     assert noticed(break_only_the_function, "tanh")
 

@@ -77,17 +77,17 @@ def test_rules_that_were_asked_for_and_not_used_are_told() -> None:
     assert "never used by the test:\n  multiply for b\n  exp for x" in str(report)
 
 
-def test_mutations_of_an_operation_on_many_inputs_and_of_one_with_several_outputs() -> None:
+def test_mutations_of_an_operation_on_many_inputs_and_of_one_with_multiple_outputs() -> None:
     def many() -> None:
         tg.testing.check_agreement(lambda a, b: tg.concatenate([a, b]), lambda a, b: np.concatenate([a, b]), [X, X[:1]])
 
-    def several() -> None:
+    def multiple_outputs() -> None:
         tg.testing.check_agreement(lambda x: tg.unstack(x), lambda x: list(x), [X])
 
     assert mutants(mutate_rules(many, ["join"]).noticed) == {
         "join for xs: flips the sign", "join for xs: transposes", "join for xs: drops the factor g",
     }  # fmt: skip
-    report = mutate_rules(several, ["unstack"])
+    report = mutate_rules(multiple_outputs, ["unstack"])
     assert "unstack for x: drops the factor g" in mutants(report.noticed)
     assert report.survivors == ()
 

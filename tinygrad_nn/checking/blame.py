@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,10 +17,11 @@ from ..engine.operation import Operation
 from ..engine.trees import leaves
 from ..engine.watching import Watcher, watched
 from ..tensor.handle import Tensor, node_of
-from .mistakes import likely_mistake
+from .directions import signed_like
+from .judgement import judge
+from .likely import likely_mistake
 from .modes import modes_compared
 from .point import Point
-from .rounding import Direction, signed
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 
@@ -42,43 +44,36 @@ class Step:
     text: str
 
     @property
-    def moved(self) -> list[int]:
-        """The inputs that a gradient goes back to."""
-        return [place for place, parent in enumerate(self.node.parents or ()) if parent is not None]
+    def active(self) -> list[int]:
+        """The positions of the inputs that a gradient goes back to."""
+        return [position for position, parent in enumerate(self.node.parents or ()) if parent is not None]
 
     @property
     def names(self) -> list[str]:
         """The inputs' names."""
-        first, *_ = names = self.operation.arguments
-        several = [f"{first}[{place}]" for place in range(len(self.arrays))]
-        return several if self.operation.variadic else list(names)
+        names = self.operation.arguments
+        variadic = [f"{names[0]}[{position}]" for position in range(len(self.arrays))]
+        return variadic if self.operation.variadic else list(names)
 
     @property
     def constants(self) -> dict[str, Any]:
         """The floating-point arrays among the other inputs, by name."""
-        others = [(self.names[place], x) for place, x in enumerate(self.arrays) if place not in self.moved]
-        return {name: np.asarray(x) for name, x in others if np.asarray(x).dtype.kind == "f"}
+        others = [(self.names[i], np.asarray(x)) for i, x in enumerate(self.arrays) if i not in self.active]
+        return {name: x for name, x in others if x.dtype.kind == "f"}
 
     def subject(self, order: int = 1) -> Subject:
-        """Return the step as a function of those inputs; at order 2, its gradient."""
-        alone = _StepAlone(self)
-        return alone if order == 1 else derivative_of(alone, Point(alone, alone.arrays).weights)
+        """Return the step as a function of those inputs, the others being constant; at order 2, its gradient."""
 
+        def alone(*given: Any) -> Any:
+            inputs = list(self.arrays)
+            for i, x in zip(self.active, given, strict=True):
+                inputs[i] = x
+            called = [inputs] if self.operation.variadic else inputs
+            return self.operation.kernel(*called, **self.parameters)
 
-class _StepAlone(Subject):
-    """One operation as a function of the inputs that a gradient goes back to, the others being constant."""
-
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        super().__init__(self._run, [step.arrays[place] for place in step.moved])
-        self.names = [step.names[place] for place in step.moved]
-
-    def _run(self, *given: Any) -> Any:
-        inputs = list(self.step.arrays)
-        for place, x in zip(self.step.moved, given, strict=True):
-            inputs[place] = x
-        called = [inputs] if self.step.operation.variadic else inputs
-        return self.step.operation.kernel(*called, **self.step.parameters)
+        subject = Subject(alone, [self.arrays[i] for i in self.active])
+        subject.names = [self.names[i] for i in self.active]
+        return subject if order == 1 else derivative_of(subject, Point(subject, subject.arrays).weights)
 
 
 @dataclass(frozen=True)
@@ -112,24 +107,28 @@ class Culprit:
 
 
 class Inquiry:
-    """All steps that a function records on the way from its arrays to its results, and what is wrong with them.
+    """All steps that a function records between its arrays and its results, and what is wrong with them.
 
-    The function is run once more, with every step told and every value kept.
+    When first asked, it runs the function once more, with a watcher that is told every step and keeps its values.
     """
 
     def __init__(self, subject: Subject, arrays: Arrays, seed: int = 0, order: int = 1) -> None:
-        self.seed, self.order = seed, order
-        self.steps = _recorded(subject, arrays)
-        self.judged: list[tuple[Step, str, Finding]] = []
+        self.subject, self.arrays, self.seed, self.order = subject, arrays, seed, order
+        self.judged: list[tuple[Step, Finding]] = []
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The steps in the order of computing."""
+        return _recorded(self.subject, self.arrays)
 
     @cached_property
     def culprit(self) -> Culprit | None:
         """The last step, in the order of computing, whose rule is wrong; None if all are right."""
         for step in reversed(self.steps):
-            for place, argument, finding in self._findings(step):
+            for position, argument, finding in self._findings(step):
                 if finding.verdict is Verdict.BUG:
                     what = "second derivative" if self.order == 2 else "rule"
-                    mistake = likely_mistake(step.subject(self.order), place, step.constants)
+                    mistake = likely_mistake(step.subject(self.order), position, step.constants)
                     return Culprit(step, argument, finding, what, mistake)
         return None
 
@@ -138,8 +137,8 @@ class Inquiry:
         """The last step whose forward mode is not what its rules say; None if there is none."""
         for step in reversed(self.steps):
             subject = step.subject(self.order)
-            point, rng = Point(subject, subject.arrays, self.seed), np.random.default_rng(self.seed)
-            finding = modes_compared(point, [signed(rng, x) for x in subject.arrays])
+            point = Point(subject, subject.arrays, self.seed)
+            finding = modes_compared(point, np.random.default_rng(self.seed))
             if finding.verdict is Verdict.BUG:
                 return Culprit(step, "all", finding, "forward mode")
         return None
@@ -149,33 +148,26 @@ class Inquiry:
         """What the steps that sit on a kink or on a singularity do there; nothing unless all rules are right."""
         if self.culprit is not None:
             return []
-        aside = [(step, f) for step, _, f in self.judged if f.verdict not in (Verdict.OK, Verdict.PRECISION)]
-        return list(dict.fromkeys(_convention(step, f) for step, f in aside))
+        aside = [pair for pair in self.judged if pair[1].verdict not in (Verdict.OK, Verdict.PRECISION)]
+        return list(dict.fromkeys(_convention(*pair) for pair in aside))
 
-    def _findings(self, step: Step) -> list[tuple[int, str, Finding]]:
-        """Return a finding for each input of a step, along a few random directions; the worst of them."""
+    def _findings(self, step: Step) -> Iterator[tuple[int, str, Finding]]:
+        """Yield the worst finding for each input of a step, along a few random directions."""
         try:
             subject = step.subject(self.order)
             point = Point(subject, subject.arrays, self.seed)
         except (TypeError, ValueError):  # no floating result, or nothing to differentiate
-            return []
-        found = []
-        for place, moved in enumerate(step.moved):
-            if not subject.arrays[place].size:
+            return
+        for position, (i, x) in enumerate(zip(step.active, subject.arrays, strict=True)):
+            if not x.size:
                 continue
             rng = np.random.default_rng(self.seed)
-            trials = [point.judge(_random(rng, subject.arrays, place)) for _ in range(TRIALS)]
+            trials = [judge(point, {position: signed_like(rng, x)}) for _ in range(TRIALS)]
             worst = max(trials, key=lambda finding: finding.verdict.rank)
             if worst.verdict.accepted and point.left_out:
                 worst = replace(worst, verdict=Verdict.NONFINITE)
-            name = step.operation.arguments[0 if step.operation.variadic else moved]
-            found.append((place, name, worst))
-            self.judged.append((step, name, worst))
-        return found
-
-
-def _random(rng: np.random.Generator, arrays: Arrays, place: int) -> Direction:
-    return {place: signed(rng, arrays[place])}
+            self.judged.append((step, worst))
+            yield position, step.operation.arguments[0 if step.operation.variadic else i], worst
 
 
 def _convention(step: Step, finding: Finding) -> str:

@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import errors
+from .directions import Direction
+from .judgement import judge
+from .point import Point
+from .rounding import WIDE
+from .verdicts import Verdict
 
 STEPS = 2.0 ** np.arange(-2, -50, -1)
 
@@ -52,10 +57,12 @@ class ErrorCurve:
         return ax
 
 
-def measured(line: Any, derivative: float, own: float) -> ErrorCurve:
-    """Return how far quotients of a line at 0, and the function's own derivative, are from the right one."""
-    middle = line(0.0)
+def curve_along(point: Point, direction: Direction) -> ErrorCurve:
+    """Return how far quotients along a direction, and the function's own derivative, are from the right one."""
+    finding, line = judge(point, direction), point.line(direction, WIDE)
+    trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
+    derivative, middle = float(finding.analytic if trusted else finding.numeric), float(line(0.0))
     up, down = (np.array([float(line(sign * step)) for step in STEPS]) for sign in (1, -1))
     central = np.abs((up - down) / (2 * STEPS) - derivative)
-    forward = np.abs((up - float(middle)) / STEPS - derivative)
-    return ErrorCurve(STEPS, central, forward, derivative, abs(own - derivative))
+    forward = np.abs((up - middle) / STEPS - derivative)
+    return ErrorCurve(STEPS, central, forward, derivative, abs(float(finding.analytic) - derivative))

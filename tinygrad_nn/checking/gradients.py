@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..engine.trees import filled
 from .blame import Inquiry
-from .curve import ErrorCurve, measured
-from .mistakes import likely_mistake
+from .closeness import within
+from .curve import ErrorCurve, curve_along
+from .directions import Direction, everywhere, unit
+from .judgement import judge
+from .likely import likely_mistake
 from .modes import modes_compared
 from .numerical import complex_slope, quotient
 from .point import Point
 from .report import GradientReport, Row
-from .rounding import WIDE, Direction, signed
+from .rounding import WIDE
 from .subject import HandWritten, Measured, Subject, derivative_of
 from .verdicts import Finding, Verdict
 
@@ -54,10 +58,8 @@ def gradcheck(
     >>> bool(report), report.verdict.value
     (True, 'OK')
     """
-    if order not in (1, 2):
-        raise ValueError(_unknown("order", order, (1, 2)))
-    if mode not in ("reverse", "forward", "both"):
-        raise ValueError(_unknown("mode", mode, ("reverse", "forward", "both")))
+    _check_known("order", order, (1, 2))
+    _check_known("mode", mode, ("reverse", "forward", "both"))
     if gradient is not None and (order == 2 or mode == "forward"):
         raise ValueError(
             "a gradient by hand can be checked to first order and in reverse mode only: leave out order= and mode="
@@ -72,8 +74,9 @@ def gradcheck(
     return GradientReport(rows, f"{report.covered}; {twice.covered}", twice.blame, twice.notes, twice.curve)
 
 
-def _unknown(name: str, value: Any, known: tuple[Any, ...]) -> str:
-    return f"{name}={value!r} is unknown; write one of {', '.join(map(repr, known))}"
+def _check_known(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}={value!r} is unknown; write one of {', '.join(map(repr, known))}")
 
 
 def assert_gradients(function: Callable[..., Any], *inputs: Any, **options: Any) -> None:
@@ -93,8 +96,7 @@ def numerical_gradient(
     >>> tg.numerical_gradient(lambda x: (x**3).sum(), np.array([1.0, 2.0]), method="complex").tolist()
     [3.0, 12.0]
     """
-    if method not in METHODS:
-        raise ValueError(_unknown("method", method, METHODS))
+    _check_known("method", method, METHODS)
     if step is not None and method in ("complex", "ridders"):
         raise ValueError(f"method={method!r} chooses its step by itself; leave out step=")
     subject = Measured(function, inputs)
@@ -116,8 +118,8 @@ def numerical_gradient(
         return float(found.value)
 
     arrays = [
-        np.array([slope(_along(x, place, i)) for i in range(x.size)]).reshape(x.shape)
-        for place, x in enumerate(subject.arrays)
+        np.array([slope(unit(subject.arrays, position, index)) for index in range(x.size)]).reshape(x.shape)
+        for position, x in enumerate(subject.arrays)
     ]
     nested = filled(subject.inputs, iter(arrays))
     return nested[0] if len(inputs) == 1 else tuple(nested)
@@ -131,15 +133,8 @@ def error_curve(function: Callable[..., Any], *inputs: Any, entry: int = 0) -> E
     """
     subject = Subject(function, inputs)
     point = Point(subject, subject.arrays)
-    place, index = _listed([np.arange(x.size) for x in subject.arrays])[entry]
-    return _curve(point, _along(subject.arrays[place], place, index))
-
-
-def _curve(point: Point, direction: Direction) -> ErrorCurve:
-    finding = point.judge(direction)
-    trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
-    derivative = finding.analytic if trusted else finding.numeric
-    return measured(point.line(direction, WIDE), float(derivative), float(finding.analytic))
+    position, index = _listed([np.arange(x.size) for x in subject.arrays])[entry]
+    return curve_along(point, unit(subject.arrays, position, index))
 
 
 class _Check:
@@ -147,9 +142,9 @@ class _Check:
 
     def __init__(self, subject: Subject, mode: str, full: bool, seed: int, first: Subject | None = None) -> None:
         self.subject, self.mode, self.seed = subject, mode, seed
-        self.first, self.of = first, "" if first is None else "second derivative, "
+        self.of = "" if first is None else "second derivative, "
         self.point = Point(subject, subject.arrays, seed, conventions=self._conventions)
-        self.at, self.inquiries = subject.arrays, list[Inquiry]()
+        self.inquiry = Inquiry(first or subject, subject.arrays, seed, order=2 if first else 1)
         finite = [np.flatnonzero(np.isfinite(x)) for x in subject.arrays]
         self.size = sum(map(len, finite))
         self.skipped = sum(x.size for x in subject.arrays) - self.size
@@ -157,23 +152,14 @@ class _Check:
         self.entries = _sample(finite, seed) if self.sampled else _listed(finite)
 
     def _conventions(self) -> list[str]:
-        return [] if self.subject.by_hand else self._inquiry().conventions
+        return [] if self.subject.by_hand else self.inquiry.conventions
 
-    def _inquiry(self) -> Inquiry:
-        if not self.inquiries:
-            order = 1 if self.first is None else 2
-            self.inquiries.append(Inquiry(self.first or self.subject, self.at, self.seed, order))
-        return self.inquiries[0]
-
+    @np.errstate(all="ignore")
     def report(self) -> GradientReport:
         """Return the report."""
-        with np.errstate(all="ignore"):
-            return self._report()
-
-    def _report(self) -> GradientReport:
         differing = self._differing(1)
         if differing is not None:
-            return self._made([differing])
+            return self._report_of([differing])
         rows = [] if self.mode == "forward" else [*self._each(), *self._through_all()]
         if self.mode != "reverse" and not self.subject.by_hand:
             rows += self._forward()
@@ -181,15 +167,15 @@ class _Check:
             rows += self._beside()
         if any(row.finding.verdict in (Verdict.PRECISION, Verdict.BUG) for row in rows):
             differing = self._differing(4)
-        return self._made([differing] if differing else rows)
+        return self._report_of([differing] if differing else rows)
 
-    def _made(self, rows: list[Row]) -> GradientReport:
+    def _report_of(self, rows: list[Row]) -> GradientReport:
         worst = max(rows, key=lambda row: (row.finding.verdict.rank, row.finding.error))
         blame, notes = None, []
         if worst.finding.verdict is Verdict.BUG and self.subject.by_hand:
             notes += self._mistakes(rows)
         elif worst.finding.verdict is Verdict.BUG:
-            blame = self._inquiry().culprit or (self._inquiry().pusher if self.mode != "reverse" else None)
+            blame = self.inquiry.culprit or (self.inquiry.pusher if self.mode != "reverse" else None)
             if blame is None:
                 notes.append(
                     "every recorded operation's own rule is right here: something that the value depends on is not "
@@ -200,14 +186,13 @@ class _Check:
         if self.point.left_out:
             notes.append(f"{self.point.left_out} of {self.point.results} results are not finite and were left out")
         entry = next((e for e, row in zip(self.entries, rows, strict=False) if row is worst), self.entries[0])
-        direction = _along(self.subject.arrays[entry[0]], *entry)
-        return GradientReport(tuple(rows), self._covered(), blame, tuple(notes), lambda: _curve(self.point, direction))
+        curve = partial(curve_along, self.point, unit(self.subject.arrays, *entry))
+        return GradientReport(tuple(rows), self._covered(), blame, tuple(notes), curve)
 
     def _mistakes(self, rows: list[Row]) -> list[str]:
         """Return the likely mistake in each gradient by hand that is wrong."""
-        names = dict.fromkeys(row.input for row in rows if row.finding.verdict is Verdict.BUG)
-        places = [place for place, name in enumerate(self.subject.names) if name in names]
-        told = [(self.subject.names[place], likely_mistake(self.subject, place)) for place in places]
+        wrong = {row.input for row in rows if row.finding.verdict is Verdict.BUG}
+        told = [(name, likely_mistake(self.subject, i)) for i, name in enumerate(self.subject.names) if name in wrong]
         return [f"the gradient by {name}: {mistake}" for name, mistake in told if mistake]
 
     def _covered(self) -> str:
@@ -223,7 +208,7 @@ class _Check:
             again = Point(self.subject, self.subject.arrays, self.seed)
             for a, b in zip(before, [*again.values, *(g for g in again.gradients if g is not None)], strict=True):
                 room = 64 * float(np.finfo(a.dtype).eps) * np.abs(a).max(initial=0.0, where=np.isfinite(a))
-                if not np.all((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))):
+                if not within(a, b, room):
                     at = int(np.argmax(np.nan_to_num(np.abs(a - b)).reshape(-1)))
                     pair = a.reshape(-1)[at], b.reshape(-1)[at]
                     note = "two runs on the same inputs differ; seed what draws random numbers, inside the function"
@@ -231,17 +216,16 @@ class _Check:
         return None
 
     def _each(self) -> Iterator[Row]:
-        for place, i in self.entries:
-            x = self.subject.arrays[place]
-            index = tuple(int(k) for k in np.unravel_index(i, x.shape))
-            yield Row(self.of + self.subject.names[place], index, self.point.judge(_along(x, place, i)))
+        for position, i in self.entries:
+            index = tuple(int(k) for k in np.unravel_index(i, self.subject.arrays[position].shape))
+            finding = judge(self.point, unit(self.subject.arrays, position, i))
+            yield Row(self.of + self.subject.names[position], index, finding)
 
     def _through_all(self) -> Iterator[Row]:
         """Yield findings along directions through all entries, where not every entry is checked."""
         for number in range(DIRECTIONS if self.sampled else 0):
-            rng = np.random.default_rng((self.seed, number))
-            everywhere = {place: signed(rng, x) for place, x in enumerate(self.subject.arrays)}
-            yield Row(self.of + "all", f"direction {number}", self.point.judge(everywhere))
+            direction = everywhere(np.random.default_rng((self.seed, number)), self.subject.arrays)
+            yield Row(self.of + "all", f"direction {number}", judge(self.point, direction))
 
     def _beside(self) -> list[Row]:
         """Return a row if the derivative is wrong next to the point: what was kept of an earlier run is used."""
@@ -251,11 +235,11 @@ class _Check:
             there = Point(self.subject, arrays, self.seed, conventions=self._conventions)
         except ValueError:  # other shapes, or a singular matrix
             return []
-        before, self.at = (self.at, self.inquiries), arrays
-        self.inquiries = []
-        finding = there.judge({place: signed(rng, x) for place, x in enumerate(arrays)})
+        before = self.inquiry
+        self.inquiry = Inquiry(before.subject, arrays, self.seed, before.order)
+        finding = judge(there, everywhere(rng, arrays))
         if finding.verdict is not Verdict.BUG:
-            self.at, self.inquiries = before
+            self.inquiry = before
             return []
         note = "right at the point, wrong next to it: are values of an earlier run used?"
         return [Row(self.of + "all", "beside the point", replace(finding, note=note))]
@@ -264,19 +248,12 @@ class _Check:
         """Yield the dot-product test <u, J v> = <J' u, v> for random v; a mismatch is looked at with more digits."""
         rng = np.random.default_rng(self.seed)
         for number in range(DIRECTIONS):
-            tangents = [signed(rng, x) for x in self.subject.arrays]
-            yield Row(f"{self.of}forward mode", f"direction {number}", modes_compared(self.point, tangents))
+            yield Row(f"{self.of}forward mode", f"direction {number}", modes_compared(self.point, rng))
 
 
 def _listed(parts: list[Any]) -> list[tuple[int, int]]:
-    """Return entries by input and place in it, of an array of places per input."""
-    return [(place, i) for place, part in enumerate(parts) for i in part.tolist()]
-
-
-def _along(x: Any, place: int, i: int) -> Direction:
-    direction = np.zeros(x.shape)
-    direction.reshape(-1)[i] = 1.0
-    return {place: direction}
+    """Return entries as pairs, the input's position and an index in it, of an array of indices per input."""
+    return [(position, index) for position, part in enumerate(parts) for index in part.tolist()]
 
 
 def _sample(finite: list[Any], seed: int) -> list[tuple[int, int]]:

@@ -1,189 +1,212 @@
-"""The likely mistake in a wrong rule: what the rule returns, held against what it should."""
+"""The catalogue of mistakes: what a wrong gradient is instead of the right one, in one sentence.
+
+`tg.gradcheck` and `tg.diff_backprop` share it. Each adds what it alone can see: the one can measure derivatives at
+other points, the other knows the gradients and values of the layers around.
+"""
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from .point import Point
-from .rounding import WIDE
-from .subject import Subject
-
-ENTRIES = 512
-FEW = 32
-CLOSE = 1e-5
+Arrays = Mapping[str, np.ndarray]
 
 
-def likely_mistake(subject: Subject, place: int, constants: dict[str, Any] | None = None) -> str:
-    """Return in words how an operation's derivative by one of its inputs is wrong, "" if nothing fits.
+@dataclass(frozen=True, eq=False)
+class WrongGradient:
+    """A wrong gradient beside the right one, and what it may be made of.
 
-    `constants` are the arrays, by name, that it is computed with beside the subject's inputs. What it should
-    be is measured, entry by entry: of an input of more than 512 entries at a few of them.
+    A nan in `right` is an entry that is not known. `called` is what sentences call `right`, and `key` the wrong one,
+    "" if it has no name. `before` are the gradients that it is derived from, `values` the arrays that go in, and
+    `m` is the number of samples, 1 if there are none. A constant factor may be made of `sizes`: each with a symbol, a
+    number and what it counts. `close` is the share of the largest entry that two arrays may differ by.
     """
-    arrays = [x.astype(WIDE) for x in subject.arrays]
-    point = Point(subject, arrays)
-    wrong = point.gradients[place]
-    if wrong is None:
-        return "no gradient is sent back"
-    entries = _entries(wrong, point.seed)
-    right = _measured(point, place, entries)
-    if _same(wrong, right) and abs(_ratio(wrong, right) - 1) < 1e-9:
-        return ""  # it is wrong elsewhere
-    g = point.weights[0]
-    others = dict(zip(subject.names, arrays, strict=True)) | (constants or {}) | {"the output": point.values[0]}
-    looks = itertools.chain(
-        _factors(wrong, right, _sizes(wrong, right, g, subject.by_hand)),
-        _layouts(wrong, right, g),
-        _sums(point, place, wrong),
-        _products(wrong, right, g, others),
-        _matrix_products(wrong, right, {**others, "g": g}),
-        _stale(subject, arrays, place, wrong, right, entries),
-    )
-    return next(looks, "")
+
+    key: str
+    wrong: np.ndarray
+    right: np.ndarray
+    called: str
+    before: Arrays
+    values: Arrays
+    m: int
+    sizes: tuple[tuple[str, int, str], ...]
+    close: float
+
+    @property
+    def subject(self) -> str:
+        """What a sentence about the wrong gradient begins with."""
+        return self.key or "it"
+
+    def same(self, a: np.ndarray, b: np.ndarray) -> bool:
+        """Return whether two arrays agree in shape and in what is known of the second, and are not just zeros."""
+        if a.shape != b.shape:
+            return False
+        known = ~np.isnan(b)
+        largest = np.abs(b[known]).max(initial=0)
+        return bool(0 < largest < np.inf and np.abs(a - b)[known].max() <= self.close * largest)
+
+    def factor(self, wrong: np.ndarray, right: np.ndarray) -> float:
+        """Return the number that `right` is to be multiplied by to give `wrong`, by least squares; nan if none does."""
+        known = ~np.isnan(right)
+        if wrong.shape != right.shape or not right[known].any():
+            return np.nan
+        scaled = right[known] / np.abs(right[known]).max()  # squares of tiny numbers would be 0
+        c = float(np.vdot(scaled, wrong[known]) / np.vdot(scaled, right[known]))
+        return c if self.same(wrong, c * right) else np.nan
+
+    def is_one(self, c: float) -> bool:
+        """Return whether a factor is as good as 1."""
+        return abs(c - 1) <= self.close
+
+    def times(self, c: float) -> str:
+        """Return a factor in words that end before what it multiplies, "" for 1."""
+        sign, size = "minus " if c < 0 else "", abs(c)
+        for denominator in (1, 2, round(1 / size) if size < 1 else 3):
+            numerator = round(size * denominator)
+            if numerator and self.is_one(size * denominator / numerator):
+                if denominator > 1:
+                    return f"{sign}{numerator}/{denominator} of "
+                return sign if numerator == 1 else f"{sign}{numerator} times "
+        return f"{sign}{size:.4g} times "
+
+    def meaning(self, c: float) -> str:
+        """Return what a factor says that is made of one or two of the sizes, 2 and -1; "" for others, and for 1."""
+        basics = [(2, "a factor 2 too much", ""), (1 / 2, "a missing factor 2, as from the derivative of a square", "")]
+        for symbol, n, counted in reversed([size for size in self.sizes if size[1] != 1]):
+            told = f"{symbol} = {n} {counted}".rstrip()
+            too_often = f"1/{symbol} once too often{', as by a mean where a sum belongs' if symbol == 'm' else ''}"
+            basics = [(n, f"a missing 1/{symbol}", told), (1 / n, too_often, told), *basics]
+        sign = ["the sign is wrong"] if c < 0 else []
+        if self.is_one(abs(c)):
+            return "".join(sign)
+        single = [basic for basic in basics if self.is_one(abs(c) / basic[0])]
+        pairs = (
+            (a, b) for a, b in itertools.combinations(basics, 2)
+            if a[2][:1] != b[2][:1] and self.is_one(abs(c) / (a[0] * b[0]))  # one m is not two numbers
+        )  # fmt: skip
+        parts = single or list(next(pairs, ()))
+        if not parts:
+            return ""
+        counts = ", ".join(dict.fromkeys(told for _, _, told in parts if told))
+        text = (" or " if single else " and ").join(text for _, text, _ in parts)
+        return " and ".join([*sign, text]) + (f" ({counts})" if counts else "")
+
+    def left_out(self, key: str) -> str:
+        """Return what is missing in a gradient that is still `key`, one of those before it."""
+        return f"the local derivative is missing; multiply {key} by it"
+
+    def formulas(self, target: np.ndarray) -> Iterator[str]:
+        """Yield each formula that gives `target`: of one gradient before, one of the values perhaps, and `m`."""
+        for text, candidate in _candidates(target.shape, self.before, self.values):
+            for scaled, factor in ((text, 1.0), (f"{text} / m", 1 / self.m), (f"{text} * m", self.m)):
+                if self.same(candidate * candidate.dtype.type(factor), target):
+                    yield scaled
+                    break
+
+    def right_formula(self) -> str | None:
+        """Return the formula of the right gradient, None if it is none of those that are known."""
+        return next(self.formulas(self.right), None)
 
 
-def _entries(wrong: Any, seed: int) -> Any:
-    """Return the entries to measure: all, or the first, the largest, and others at random."""
-    if wrong.size <= ENTRIES:
-        return np.arange(wrong.size)
-    largest = np.argpartition(np.abs(wrong).reshape(-1), -FEW // 2)[-FEW // 2 :]
-    return np.unique([0, *largest, *np.random.default_rng(seed).integers(wrong.size, size=FEW // 2)])
+def zero(case: WrongGradient) -> Iterator[str]:
+    """It is 0."""
+    if case.wrong.shape == case.right.shape and case.wrong.size and not case.wrong.any():
+        yield f"{case.subject} is 0 everywhere: was it ever computed, or is everything before it masked?"
 
 
-def _measured(point: Point, place: int, entries: Any) -> Any:
-    """Return the right derivatives by some entries of an input, by extrapolated differences; nan at the others."""
-    x = point.arrays[place]
-    found = np.full(x.size, math.nan)
-    for i in entries[np.isfinite(x.reshape(-1)[entries])]:
-        direction = np.zeros(x.shape)
-        direction.reshape(-1)[i] = 1.0
-        found[i] = point.ladder({place: direction}).value.value
-    return found.reshape(x.shape)
+def known_factor(case: WrongGradient) -> Iterator[str]:
+    """It is right but for a constant factor that has a meaning."""
+    c = case.factor(case.wrong, case.right)
+    if meaning := case.meaning(c):
+        yield f"{case.subject} is {case.times(c)}{case.called}: {meaning}"
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Return whether two arrays agree wherever both are known, which has to be somewhere."""
-    if np.shape(a) != np.shape(b):
-        return False
-    known = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[known], b[known]
-    if not a.size or not np.isfinite(a).all() or not np.isfinite(b).all():
-        return False
-    return bool(np.abs(a - b).max() <= CLOSE * max(np.abs(b).max(), 1e-300))
+def any_factor(case: WrongGradient) -> Iterator[str]:
+    """It is right but for a constant factor."""
+    c = case.factor(case.wrong, case.right)
+    if np.isfinite(c) and case.wrong.size > 1:
+        yield f"{case.subject} is {case.times(c)}{case.called}: a constant factor is wrong"
 
 
-def _ratio(wrong: Any, right: Any) -> float:
-    """Return the factor between two arrays by least squares; nan where there is none."""
-    known = np.isfinite(right)
-    square = np.vdot(right[known], right[known])
-    return float(np.vdot(right[known], wrong[known]) / square) if square else math.nan
+def unchanged(case: WrongGradient) -> Iterator[str]:
+    """It is still a gradient that it should be derived from."""
+    for key, g in case.before.items():
+        c = case.factor(case.wrong, g)
+        if case.is_one(c) or case.meaning(c):
+            yield f"{case.subject} is {case.times(c)}{key}: {case.left_out(key)}"
 
 
-def _sizes(wrong: Any, right: Any, g: Any, by_hand: bool) -> set[int]:
-    """Return the numbers that a 1/m can be of: lengths of axes, or what a gradient by hand has too much of."""
-    found = {*wrong.shape, *g.shape, wrong.size, g.size, wrong.size // max(g.size, 1)}
-    c = abs(_ratio(wrong, right))
-    if by_hand and c:
-        found |= {round(float(n)) for n in (c, 1 / c) if math.isfinite(n)}
-    return {n for n in found if n > 2 or (n == 2 and not by_hand)}
+def transposed(case: WrongGradient) -> Iterator[str]:
+    """It is transposed, and perhaps has a constant factor that has a meaning."""
+    for array in (case.wrong.swapaxes(-1, -2), case.wrong.T) if case.wrong.ndim > 1 else ():
+        c = case.factor(array, case.right)
+        if case.is_one(c) or case.meaning(c):
+            remedy = f"; write {case.key}.T" if case.key else ""
+            yield f"{case.subject} is transposed{remedy}{also(case, array)}"
 
 
-def _factors(wrong: Any, right: Any, sizes: set[int]) -> Iterator[str]:
-    """Yield constant factors that have a meaning: of the sizes, of 2 and of the sign."""
-    if not wrong.any():
-        yield "it is 0: nothing is sent back"
-    c = _ratio(wrong, right)
-    if not math.isfinite(c) or not _same(wrong, c * right):
+def also(case: WrongGradient, array: np.ndarray) -> str:
+    """Return the end of a sentence on what gives `array`: that a constant factor is wrong, too, if one is."""
+    c = case.factor(array, case.right)
+    if case.is_one(c):
+        return ""
+    meaning = case.meaning(c)
+    return f"; also, it is {case.times(c)}{case.called}" + (f": {meaning}" if meaning else "")
+
+
+def reordered(case: WrongGradient) -> Iterator[str]:
+    """Its entries are in another order."""
+    for axis in range(case.wrong.ndim):
+        if case.same(np.flip(case.wrong, axis), case.right):
+            yield f"{case.subject} is flipped along axis {axis}"
+    if np.isnan(case.right).any():
         return
-    meanings = [(-1.0, "the sign is wrong"), (2.0, "it is twice what is right"), (0.5, "it is half of what is right")]
-    meanings += [(float(n), f"it is {n} times what is right: a missing 1/m, m = {n}") for n in sizes]
-    meanings += [(1 / n, f"it is 1/{n} of what is right: 1/m once too often, m = {n}") for n in sizes]
-    yield from (text for factor, text in meanings if abs(c - factor) <= CLOSE * abs(factor))
-    yield f"it is {c:.9g} times what is right"
+    for axis in range(case.wrong.ndim):
+        rows, right = (np.moveaxis(a, axis, 0).reshape(a.shape[axis], -1) for a in (case.wrong, case.right))
+        order, target = np.lexsort(rows.T), np.lexsort(right.T)
+        if case.same(rows[order], right[target]):
+            moved = next(((int(i), int(j)) for i, j in zip(order, target, strict=True) if i != j), None)
+            if moved is not None:
+                one = "entry" if case.wrong.ndim == 1 else ("row", "column")[axis] if axis < 2 else f"axis {axis}, part"
+                yield f"{case.subject} is in another order: its {one} {moved[0]} belongs at {moved[1]}"
+    if case.same(np.sort(case.wrong, axis=None), np.sort(case.right, axis=None)):
+        yield f"{case.subject} has the right entries in another order"
 
 
-def _layouts(wrong: Any, right: Any, g: Any) -> Iterator[str]:
-    """Yield what is right in another order, or sent back as it came."""
-    if wrong.ndim >= 2 and _same(wrong.swapaxes(-1, -2), right):
-        yield "it is transposed"
-    if wrong.ndim >= 2 and wrong.shape[-1] == wrong.shape[-2] and _same(np.swapaxes(wrong, 0, -1), right):
-        yield "it is transposed"
-    if _same(wrong, np.broadcast_to(g, wrong.shape) if _fits(g, wrong.shape) else g):
-        yield "the cotangent is sent back unchanged: the local derivative is missing"
-    if g.ndim > wrong.ndim and _same(wrong, g[(0,) * (g.ndim - wrong.ndim)]):
-        yield "it is not summed over what was broadcast: only the first row of the cotangent is sent back"
-    for axis in range(wrong.ndim):
-        if _same(np.flip(wrong, axis), right):
-            yield f"it is flipped along axis {axis}"
-    if not np.isnan(right).any() and _same(np.sort(wrong.reshape(-1)), np.sort(right.reshape(-1))):
-        yield "its entries are right, but in another order"
-    first = np.zeros_like(wrong)
-    first.reshape(-1)[:1] = wrong.reshape(-1)[:1]
-    if wrong.size > 1 and wrong.any() and _same(wrong, first):
-        yield "only the first entry is sent back"
+def formula(case: WrongGradient) -> Iterator[str]:
+    """It is computed by another formula."""
+    for found in case.formulas(case.wrong):
+        right = case.right_formula()
+        yield f"{case.subject} is {found}" + (f"; write {right}" if right else "")
 
 
-def _sums(point: Point, place: int, wrong: Any) -> Iterator[str]:
-    """Yield an axis along which it is the sum, or the mean, of what is right, as three lines tell."""
-    for axis, length in enumerate(wrong.shape):
-        first = np.take(wrong, 0, axis)
-        if length == 1 or not _same(wrong, np.broadcast_to(np.expand_dims(first, axis), wrong.shape)):
-            continue
-        lines = np.argsort(np.abs(first).reshape(-1))[-3:]
-        found = np.array([point.ladder({place: _line(wrong.shape, axis, line)}).value.value for line in lines])
-        if _same(first.reshape(-1)[lines], found) or _same(first.reshape(-1)[lines] * length, found):
-            yield f"it is summed over axis {axis}, where every entry has its own"
+def _candidates(shape: tuple[int, ...], gradients: Arrays, values: Arrays) -> Iterator[tuple[str, np.ndarray]]:
+    for key, g in gradients.items():
+        for axis, keep in itertools.product(range(g.ndim), (True, False)):
+            total = g.sum(axis=axis, keepdims=keep)
+            if total.shape == shape:
+                yield f"{key}.sum(axis={axis}{', keepdims=True' if keep else ''})", total
+                yield f"{key}.mean(axis={axis}{', keepdims=True' if keep else ''})", total / g.shape[axis]
+        for name, value in values.items():
+            yield from _products(shape, (key, g), (name, value))
+            yield from _products(shape, (name, value), (key, g))
+            if g.shape == value.shape == shape:
+                yield f"{key} * {name}", g * value
 
 
-def _line(shape: tuple[int, ...], axis: int, number: int) -> Any:
-    """Return the direction of all entries in one of the lines along an axis."""
-    direction = np.zeros(shape)
-    index: list[Any] = list(np.unravel_index(number, (*shape[:axis], 1, *shape[axis + 1 :])))
-    index[axis] = slice(None)
-    direction[tuple(index)] = 1
-    return direction
+def _products(
+    shape: tuple[int, ...], left: tuple[str, np.ndarray], right: tuple[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    for (name_a, a), (name_b, b) in itertools.product(_both_ways(*left), _both_ways(*right)):
+        if a.ndim and b.ndim and a.shape[-1] == b.shape[0] and (*a.shape[:-1], *b.shape[1:]) == shape:
+            yield f"{name_a} @ {name_b}", a @ b
 
 
-def _products(wrong: Any, right: Any, g: Any, others: dict[str, Any]) -> Iterator[str]:
-    """Yield factors that are missing or too many: one of the inputs, the output, or the cotangent."""
-    named = {**others, "the cotangent": g}
-    for name, value in named.items():
-        if not _fits(value, wrong.shape):
-            continue
-        factor = np.broadcast_to(value, wrong.shape)
-        for sign, minus in ((1, ""), (-1, "minus ")):
-            if _same(wrong * factor, sign * right):
-                yield f"a factor is missing: {minus}{name}"
-            if _same(wrong, sign * right * factor):
-                yield f"{minus}{name} is one factor too many"
-
-
-def _matrix_products(wrong: Any, right: Any, named: dict[str, Any]) -> Iterator[str]:
-    """Yield the product of matrices that it is, beside the one that it should be: a transpose that is missing."""
-    matrices = {k: x for k, x in named.items() if x.ndim == 2}
-    turned = {f"{k}.T": x.T for k, x in matrices.items()}
-    pairs = itertools.permutations((matrices | turned).items(), 2)
-    fitting = [(k, x, n, y) for (k, x), (n, y) in pairs if x.shape[1:] + wrong.shape == (len(y), len(x), y.shape[1])]
-    known = {f"{k} @ {n}": x @ y for k, x, n, y in fitting}
-    found = next((text for text, product in known.items() if _same(wrong, product)), None)
-    expected = next((text for text, product in known.items() if _same(right, product)), None)
-    if found and expected:
-        yield f"it is {found} where {expected} is right: a transpose"
-
-
-def _stale(subject: Subject, arrays: list[Any], place: int, wrong: Any, right: Any, entries: Any) -> Iterator[str]:
-    """Yield that it ignores the inputs' values where the right derivative depends on them."""
-    moved = Point(subject, [x * (1 + 2.0**-7) + 2.0**-7 for x in arrays])
-    if _same(moved.gradients[place], wrong) and not _same(_measured(moved, place, entries), right):
-        yield "it doesn't change when the inputs do: a stale value"
-
-
-def _fits(value: Any, shape: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(np.shape(value), shape) == shape
-    except ValueError:
-        return False
+def _both_ways(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    if array.ndim <= 2:
+        yield name, array
+    if array.ndim == 2:
+        yield f"{name}.T", array.T

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,7 @@ class GradientReport:
         `numeric` may be off, and `step` what it was taken with.
         """
         kinds = ["O", "O", "f8", "f8", "f8", "f8", "f8", "U16"]
-        found = [(row.input, row.index, row.finding) for row in self.rows]
-        rows = [
-            (name, index, f.analytic, f.numeric, f.error, f.uncertainty, f.step, str(f.verdict))
-            for name, index, f in found
-        ]
+        rows = [(row.input, row.index, *attrgetter(*COLUMNS[2:])(row.finding)) for row in self.rows]
         return np.array(rows, dtype=list(zip(COLUMNS, kinds, strict=True)))
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is checked: a function of numbers in arrays, and its derivatives by whoever claims to know them."""
+"""What is checked: a function of the numbers in arrays, with derivatives by rules or by hand."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Subject:
     """
 
     by_hand = False
+    wrap: Callable[[Any], Any] = Tensor
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
         self.function, self.inputs = function, list(inputs)
@@ -51,9 +52,9 @@ class Subject:
         """Return the results as arrays. Raises TypeError and ValueError for what is no function of numbers."""
         given = [np.array(x) for x in arrays]
         with no_grad(), quiet():
-            results = list(leaves(self.called([Tensor(x) for x in given])))
+            results = list(leaves(self.called([self.wrap(x) for x in given])))
         self._unchanged(given, arrays)
-        return self._checked(results)
+        return self._numbers([self._array_of(y) for y in results])
 
     def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
         """Return what the function's own derivative says: a gradient per array, None where nothing connects."""
@@ -95,12 +96,11 @@ class Subject:
                     "np.array(x)"
                 )
 
-    def _checked(self, results: list[Any]) -> Arrays:
-        """Return the results' arrays, if they are Tensors of the shapes that they had before."""
-        for y in results:
-            if not isinstance(y, Tensor):
-                raise TypeError(errors.returns_no_tensor(type(y).__name__))
-        return self._numbers([y.data for y in results])
+    def _array_of(self, y: Any) -> Any:
+        """Return the array of a result. Raises TypeError for what is no Tensor."""
+        if not isinstance(y, Tensor):
+            raise TypeError(errors.returns_no_tensor(type(y).__name__))
+        return y.data
 
     def _numbers(self, arrays: Arrays) -> Arrays:
         """Return the arrays that can have a derivative. Raises ValueError where shapes change between calls."""
@@ -123,26 +123,19 @@ class Subject:
 class Measured(Subject):
     """A function whose values alone are asked for: it may return arrays and numbers, too."""
 
-    def _checked(self, results: list[Any]) -> Arrays:
-        return self._numbers([np.asarray(y.data if isinstance(y, Tensor) else y) for y in results])
+    def _array_of(self, y: Any) -> Any:
+        return np.asarray(y.data if isinstance(y, Tensor) else y)
 
 
 class HandWritten(Measured):
     """A function of arrays with a gradient that somebody wrote: `gradient(*inputs)`, nested as the inputs."""
 
     by_hand = True
+    wrap = staticmethod(np.asarray)
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], gradient: Callable[..., Any]) -> None:
         super().__init__(function, inputs)
         self.gradient = gradient
-
-    def values(self, arrays: Arrays) -> Arrays:
-        """Return the results as arrays."""
-        given = [np.array(x) for x in arrays]
-        with no_grad(), quiet():
-            results = list(leaves(self.called(given)))
-        self._unchanged(given, arrays)
-        return self._checked(results)
 
     def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
         """Return the gradient by hand. Raises ValueError where its nesting or shapes are not the inputs'."""
@@ -154,7 +147,7 @@ class HandWritten(Measured):
         with quiet():
             result = self.gradient(*self._filled([np.array(x) for x in arrays]))
         tree = result if len(self.inputs) > 1 else [result]
-        found = [np.asarray(g.data if isinstance(g, Tensor) else g) for g in aligned(tree, self.inputs)]
+        found = [self._array_of(g) for g in aligned(tree, self.inputs)]
         for name, g, x in zip(self.names, found, arrays, strict=True):
             if g.shape != x.shape:
                 raise ValueError(
@@ -184,8 +177,8 @@ def quiet() -> Iterator[None]:
 
 def _names(inputs: list[Any]) -> Any:
     """Yield where each array is: `0`, `1['w'][2]`, or a Tensor's or a parameter's own name."""
-    for place, tree in enumerate(inputs):
-        yield from _named(tree, f"input {place}" if len(inputs) > 1 else "input")
+    for position, tree in enumerate(inputs):
+        yield from _named(tree, f"input {position}" if len(inputs) > 1 else "input")
 
 
 def _named(tree: Any, path: str) -> Any:
@@ -193,8 +186,8 @@ def _named(tree: Any, path: str) -> Any:
         for key, value in tree.items():
             yield from _named(value, f"{path}[{key!r}]")
     elif isinstance(tree, (list, tuple)):
-        for place, value in enumerate(tree):
-            yield from _named(value, f"{path}[{place}]")
+        for index, value in enumerate(tree):
+            yield from _named(value, f"{path}[{index}]")
     elif hasattr(tree, "named_parameters"):
         yield from (name for name, _ in tree.named_parameters())
     else:

@@ -13,15 +13,16 @@ The strategies are for tests with Hypothesis, and import it when they are first 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..checking.directions import signed
 from ..tensor.declaring import sample
 from .agreement import check_agreement
 from .calls import numpy_functions
-from .case import Case, cases_of
+from .case import Case
 from .derivatives import check_kink
 from .mutation import Mutant, MutationReport, mutate_rules
-from .numerical import signed, spaced
 from .operations import PROPERTIES, check_op
 from .planting import planted_rule
+from .samples import cases_of, spaced
 
 if TYPE_CHECKING:
     from .random_programs import programs

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..checking.directions import signed
 from ..ops.reduction import sum as total
 from ..tensor.handle import Tensor
 from ..transforms import autograd
 from .case import listed
-from .numerical import extrapolated, signed, slopes
+from .numerical import extrapolated, slopes
 
 Function = Callable[..., Any]
 
@@ -43,11 +44,11 @@ def check_agreement(
     def weighed(moved: Sequence[Any]) -> float:
         return math.fsum(float(np.sum(u * y)) for u, y in zip(seeds, listed(reference(*moved))))
 
-    for place, (x, g) in enumerate(zip(arrays, _gradients(function, arrays, seeds))):
-        assert (g.shape, g.dtype) == (x.shape, x.dtype), f"the gradient of input {place} is {g.dtype}{g.shape}"
-        found = slopes(weighed, arrays, place, step).central
+    for position, (x, g) in enumerate(zip(arrays, _gradients(function, arrays, seeds))):
+        assert (g.shape, g.dtype) == (x.shape, x.dtype), f"the gradient of input {position} is {g.dtype}{g.shape}"
+        found = slopes(weighed, arrays, position, step).central
         right = np.allclose(g, found, rtol=1e-8, atol=1e-8)
-        assert right, f"the gradient of input {place} is {g}, by central differences {found}"
+        assert right, f"the gradient of input {position} is {g}, by central differences {found}"
     _check_second_order(function, arrays, seeds, [signed(rng, x.shape) for x in arrays], step)
 
 
@@ -69,7 +70,7 @@ def _check_second_order(
         return _gradients(function, [x + by * v for x, v in zip(arrays, along)], seeds)
 
     points = zip(moved(step), moved(-step), moved(step / 2), moved(-step / 2))
-    for place, (g, values) in enumerate(zip(second, points)):
+    for position, (g, values) in enumerate(zip(second, points)):
         expected, data = extrapolated(*values, step), 0 if g is None else g.data
-        right = np.allclose(data, expected, rtol=1e-7, atol=1e-7) and (g is None or g.shape == arrays[place].shape)
-        assert right, f"the second order of input {place} is {data}, by differences of gradients {expected}"
+        right = np.allclose(data, expected, rtol=1e-7, atol=1e-7) and (g is None or g.shape == arrays[position].shape)
+        assert right, f"the second order of input {position} is {data}, by differences of gradients {expected}"

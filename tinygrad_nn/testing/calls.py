@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ..checking.closeness import close
 from ..tensor.declaring import COMPOSITES
 from ..tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ..transforms import autograd
 from .case import Case, is_floating, listed
-from .numerical import close
 
 OPERATORS = [
     "add", "sub", "mul", "truediv", "floordiv", "pow", "matmul", "and", "or", "xor", "neg", "pos", "abs", "invert",
@@ -44,84 +44,78 @@ def check_value(case: Case) -> None:
     reference = case.reference or (known[0] if known else None)
     if reference is None:
         return
-    expected, *numpys = [_arrays(case, function) for function in (reference, *known)]
+    expected, *numpys = [case.arrays_by(function, case.leaves) for function in (reference, *known)]
     assert len(values) == len(expected), case.fails(f"{len(values)} results, by the reference {len(expected)}")
-    for place, (y, e) in enumerate(zip(values, expected)):
+    for position, (y, e) in enumerate(zip(values, expected)):
         assert type(y) is np.ndarray, case.fails(f"data is a {type(y).__name__}")
         assert y.shape == e.shape, case.fails(f"shape {y.shape}, not {e.shape}")
-        for n in [found[place] for found in numpys]:
+        for n in [found[position] for found in numpys]:
             right = y.shape == n.shape and y.dtype in (n.dtype, case.kept_dtype)
             assert right, case.fails(f"{y.dtype}{y.shape}, NumPy's {n.dtype}{n.shape}")
         if reference in known and isinstance(getattr(case.operation, "forward", None), np.ufunc):
             assert np.array_equal(y, e), case.fails(f"{y} is not NumPy's {e}")
         scale = np.max(np.abs(e), initial=0, where=np.isfinite(e)) if e.dtype.kind == "f" else 0
         exact = np.allclose(y, e, rtol=8 * case.eps, atol=8 * case.eps * float(scale), equal_nan=True)
-        assert exact or _within_rounding(case, reference, place, y, e), case.fails(f"{y} is not {e}")
+        assert exact or _within_rounding(case, reference, position, y, e), case.fails(f"{y} is not {e}")
 
 
-def _arrays(case: Case, function: Any) -> list[Any]:
-    """Return the results of a function of arrays on the case's own inputs."""
-    return [np.asarray(y) for y in listed(function(*case.arguments(case.leaves), **case.parameters))]
-
-
-def _within_rounding(case: Case, reference: Any, place: int, y: Any, e: Any) -> bool:
+def _within_rounding(case: Case, reference: Any, position: int, y: Any, e: Any) -> bool:
     """Return whether a value is as near as the last bit of the inputs decides: a sum that cancels has few digits."""
     rng = np.random.default_rng(5)
     moved = []
     for _ in range(8):
         leaves = [x * (1 + case.eps * rng.choice([-1, 1], x.shape)) if is_floating(x) else x for x in case.leaves]
-        moved.append(np.asarray(listed(reference(*case.arguments(leaves), **case.parameters))[place]))
+        moved.append(case.arrays_by(reference, leaves)[position])
     spread = max(float(np.max(np.abs(m - e), initial=0)) for m in moved) if e.dtype.kind == "f" else 0.0
     return np.isfinite(spread) and np.allclose(y, e, rtol=0, atol=8 * spread)
 
 
-# ---- spellings: function, method, operator, NumPy's function ----
+# ---- variants of a call: function, method, operator, NumPy's function ----
 
 
-def operator_name(function: Any) -> str:
-    """Return what Python calls the operator of an operation: "add" for `+`, "" where there is none."""
-    found = [n for n in OPERATORS if vars(Tensor).get(f"__{n}__") is function]
-    return found[0] if found else ""
+def _operators(function: Any) -> list[str]:
+    """Return what Python calls the operators of an operation: "add" for `+`."""
+    return [n for n in OPERATORS if vars(Tensor).get(f"__{n}__") is function]
 
 
-def spellings(case: Case) -> dict[str, Callable[..., Any]]:
+def call_variants(case: Case) -> dict[str, Callable[..., Any]]:
     """Return every way to write the call on Tensors."""
     function, name = case.function, case.name
     found = {f"{f.__class__.__name__} np.{f.__name__}": f for f in numpy_functions(function)}
     first_is_tensor = isinstance(case.places[0], int) and isinstance(case.leaves[case.places[0]], np.ndarray)
     if vars(Tensor).get(name) is function and first_is_tensor:
         found[f"Tensor.{name}"] = lambda x, *rest, **parameters: getattr(x, name)(*rest, **parameters)
-    symbols = [getattr(operator, f"__{n}__") for n in OPERATORS if vars(Tensor).get(f"__{n}__") is function]
+    symbols = [getattr(operator, f"__{n}__") for n in _operators(function)]
     symbols += [o for n, o in EQUALITIES.items() if n == name]
     return found | {f"operator.{o.__name__}": o for o in symbols}
 
 
-def check_spellings(case: Case) -> None:
+def check_call_variants(case: Case) -> None:
     """Function, method, operator and NumPy's function have the same values and gradients."""
     leaves = case.tensors()
     expected = case.results(leaves)
-    for spelling, function in spellings(case).items():
-        check_same_record(case, spelling, function, leaves, expected)
+    for variant, function in call_variants(case).items():
+        check_same_record(case, variant, function, leaves, expected)
 
 
-def check_same_record(case: Case, spelling: str, function: Any, leaves: Sequence[Any], expected: list[Any]) -> None:
+def check_same_record(case: Case, variant: str, function: Any, leaves: Sequence[Any], expected: list[Any]) -> None:
     """Another way to write the call has the expected values, and records what gives the same gradients."""
     result = listed(function(*case.arguments(leaves), **case.parameters))
     same = all(np.array_equal(a.data, b.data, equal_nan=a.dtype.kind == "f") for a, b in zip(result, expected))
-    assert same, case.fails(f"{spelling} gives {result}, the function {expected}")
+    assert same, case.fails(f"{variant} gives {result}, the function {expected}")
     for a, b in zip(result, expected):
-        assert isinstance(a, Tensor), case.fails(f"{spelling} gives a {type(a).__name__}")
-        assert a.requires_grad == b.requires_grad, case.fails(f"{spelling} records otherwise than the function")
+        assert isinstance(a, Tensor), case.fails(f"{variant} gives a {type(a).__name__}")
+        assert a.requires_grad == b.requires_grad, case.fails(f"{variant} records otherwise than the function")
     if any(y.requires_grad for y in result):
         wanted = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
         (result, seeds), (expected, _) = case.recorded(result), case.recorded(expected)
         ours = autograd.grad(result, wanted, seeds)
         known = autograd.grad(expected, wanted, seeds, retain_graph=True)
-        assert all(np.array_equal(a.data, b.data) for a, b in zip(ours, known)), case.fails(f"gradient of {spelling}")
+        assert all(np.array_equal(a.data, b.data) for a, b in zip(ours, known)), case.fails(f"gradient of {variant}")
 
 
 def check_constant_operand(case: Case) -> None:
-    """One operand a plain array: the other's gradient is the same, in every spelling; but not at a tie."""
+    """One operand a plain array: the other's gradient is the same, in every variant of the call; but not at a tie."""
     if len(case.leaves) < 2 or not case.differentiable or case.at_kink:
         return
     full = dict(zip(case.active, case.gradients()))
@@ -131,14 +125,14 @@ def check_constant_operand(case: Case) -> None:
         outputs, seeds = case.recorded(case.results(leaves))
         (g,) = autograd.grad(outputs, [leaves[lone]], seeds, retain_graph=True)
         assert close(g.data, full[lone], 8 * case.eps), case.fails(f"input {lone} beside constants")
-        for spelling, function in spellings(case).items():
-            if not spelling.startswith("Tensor") or lone == case.places[0]:
-                check_same_record(case, f"{spelling} beside a constant", function, leaves, case.results(leaves))
+        for variant, function in call_variants(case).items():
+            if not variant.startswith("Tensor") or lone == case.places[0]:
+                check_same_record(case, f"{variant} beside a constant", function, leaves, case.results(leaves))
 
 
 def check_in_place(case: Case) -> None:
     """`t += v` gives t the function's value and gradient where its shape stays, and refuses otherwise."""
-    assign = getattr(operator, f"__i{operator_name(case.function)}__", None)
+    assign = next((getattr(operator, f"__i{n}__", None) for n in _operators(case.function)), None)
     if assign is None or not isinstance(case.leaves[0], np.ndarray) or not case.differentiable:
         return
     a, b = case.tensors()
@@ -216,12 +210,12 @@ def _awkward(case: Case) -> Iterator[tuple[list[Any], dict[str, Any]]]:
 
 
 def check_keywords(case: Case) -> None:
-    """An unknown keyword is a TypeError in every spelling, never swallowed."""
+    """An unknown keyword is a TypeError in every variant of the call, never swallowed."""
     if not _declared(case):
         return
-    functions = {n: f for n, f in spellings(case).items() if not n.startswith("operator")} | {"function": case.call}
-    for spelling, function in functions.items():
-        _refuses(case, spelling, function, case.arguments(case.tensors()), case.parameters | {"no_such_keyword": 1})
+    functions = {n: f for n, f in call_variants(case).items() if not n.startswith("operator")} | {"function": case.call}
+    for variant, function in functions.items():
+        _refuses(case, variant, function, case.arguments(case.tensors()), case.parameters | {"no_such_keyword": 1})
     if "where" not in signature(case.call).parameters:
         _refuses(case, "where", case.call, case.arguments(case.tensors()), case.parameters | {"where": True})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ..checking.directions import signed_like
+from ..checking.rounding import EPS
 from ..engine.grad_mode import enable_grad, no_grad
 from ..engine.operation import Operation
-from ..tensor.declaring import sample
 from ..tensor.handle import Tensor
 from ..transforms import autograd
-from .numerical import EPS, Slopes, distinct, signed, slopes
+from .numerical import Slopes, slopes
 from .planting import declared_rules
 
 
@@ -53,6 +53,10 @@ class Case:
         """Return all results of the call, in a list."""
         return listed(self.call(*self.arguments(leaves), **self.parameters))
 
+    def arrays_by(self, function: Callable[..., Any], leaves: Sequence[Any]) -> list[Any]:
+        """Return the results of a function of arrays that is called in the same way."""
+        return [np.asarray(y) for y in listed(function(*self.arguments(leaves), **self.parameters))]
+
     def outputs(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the results of the call, in a list; of several those that record."""
         results = self.results(leaves)
@@ -71,8 +75,8 @@ class Case:
 
     def recorded(self, results: list[Any]) -> tuple[list[Any], list[Any]]:
         """Return those of all results that require grad, and their seeds."""
-        places = self.recording if len(results) > 1 else [0]
-        pairs = [(results[i], u) for i, u in zip(places, self.seeds) if results[i].requires_grad]
+        positions = self.recording if len(results) > 1 else [0]
+        pairs = [(results[i], u) for i, u in zip(positions, self.seeds) if results[i].requires_grad]
         return [y for y, _ in pairs], [u for _, u in pairs]
 
     @functools.cached_property
@@ -116,7 +120,7 @@ class Case:
         """Signed cotangents without tiny components, 0 where the result isn't finite."""
         rng = np.random.default_rng(1)
         values = [y for y in self.values if y.dtype.kind == "f"]
-        return [np.where(np.isfinite(y), signed(rng, y.shape), 0).astype(y.dtype) for y in values]
+        return [signed_like(rng, y).astype(y.dtype) for y in values]
 
     @functools.cached_property
     def wide(self) -> Case:
@@ -178,103 +182,3 @@ def listed(result: Any) -> list[Any]:
 def is_floating(x: Any) -> bool:
     """Return whether x is an array of floats."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
-
-
-def cases_of(function: Any, inputs: Iterable[Any] | None = None, reference: Any = None) -> list[Case]:
-    """Return the cases of a function of Tensors: of the samples that were declared for it, or of those given.
-
-    Each of `inputs` is the positional arguments of one call, or a `sample(...)` with parameters too. A tuple
-    among the arguments stands for an array of that shape, filled with distinct numbers of the operation's
-    domain, away from its kinks; a list of them for a sequence of arrays. An operation on corresponding
-    entries has generated samples beside the declared ones.
-    """
-    op = getattr(function, "operation", None)
-    name: str = op.name if op is not None else getattr(function, "__name__", repr(function))
-    if inputs is None:
-        generated = generated_samples(op) if op is not None and op.pointwise else []
-        given = [*generated, *(op.samples if op is not None else getattr(function, "samples", ()))]
-    else:
-        given = [_as_sample(x) for x in inputs]
-    return [
-        build(name, function, arguments, parameters, f"{number}:" + ",".join(map(_described, arguments)), reference)
-        for number, (arguments, parameters) in enumerate(given)
-    ]
-
-
-def _as_sample(x: Any) -> Any:
-    if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], tuple) and isinstance(x[1], dict):
-        return x
-    return sample(*x) if isinstance(x, (tuple, list)) else sample(x)
-
-
-def build(
-    name: str, function: Any, inputs: Sequence[Any], parameters: dict[str, Any], label: str, reference: Any = None
-) -> Case:
-    """Return the case of one sample, its shapes filled with distinct values."""
-    op = getattr(function, "operation", None)
-    kinks, domain = (op.kinks, op.domain) if op is not None else ({}, (-2.0, 2.0))
-    numbers = distinct(f"{name} {label}", sum(map(_size, inputs)), domain, kinks)
-
-    def filled(x: Any) -> Any:
-        if not isinstance(x, tuple):
-            return x
-        values = np.array(list(itertools.islice(numbers, math.prod(x)))).reshape(x)
-        return values if op is None or takes_floats(op) else discrete(op, values)
-
-    leaves: list[Any] = []
-    places: list[Any] = []
-    for x in inputs:
-        if isinstance(x, list):
-            places.append(tuple(range(len(leaves), len(leaves) + len(x))))
-            leaves += [filled(part) for part in x]
-        else:
-            places.append(len(leaves))
-            leaves.append(filled(x))
-    drawn = not any(is_floating(x) for x in inputs)
-    return Case(
-        name, function, function, op, tuple(leaves), tuple(places), parameters, drawn, label, tuple(inputs), reference
-    )
-
-
-def _size(x: Any) -> int:
-    return math.prod(x) if isinstance(x, tuple) else sum(map(_size, x)) if isinstance(x, list) else 0
-
-
-def _described(x: Any) -> str:
-    shape = x if isinstance(x, tuple) else getattr(x, "shape", None)
-    if isinstance(x, list):
-        return "+".join(map(_described, x))
-    return str(x) if shape is None else "x".join(map(str, shape)) or "0d"
-
-
-def takes_floats(op: Operation) -> bool:
-    """Return False for ufuncs of integers and booleans."""
-    return not isinstance(op.forward, np.ufunc) or any("d" in loop for loop in op.forward.types)
-
-
-def discrete(op: Operation, values: Any) -> Any:
-    """Return drawn values as what a ufunc of booleans or integers takes."""
-    booleans = any(loop.startswith("?") for loop in getattr(op.forward, "types", ()))
-    return np.asarray(values > 0) if booleans else np.asarray(np.round(6 + 2 * values), int)
-
-
-def generated_samples(op: Operation) -> list[Any]:
-    """Return the samples of an operation on corresponding entries, which declares none of its own."""
-    low, high = op.domain
-    number: Any = low + 0.618 * (high - low) if takes_floats(op) else discrete(op, np.array(1.0))[()]
-    strided = np.linspace(low, high, 9)[7::-2]
-    if len(op.arguments) == 1:
-        found = [sample(shape) for shape in [(3,), (2, 3), (), (0,)]]
-        found += [sample(strided if takes_floats(op) else discrete(op, strided))]
-    else:
-        shapes: list[Any] = [((3,), (3,)), ((2, 1), (1, 3)), ((3,), ()), ((), ()), ((0,), (1,)), ((2, 3), (3,))]
-        found = [sample(*pair) for pair in shapes]
-        found += [sample((3,), number), sample(number, (3,)), sample((), number), sample((0, 2), number)]
-    return found + [sample(*kink_inputs(op, key)) for key in op.kinks]
-
-
-def kink_inputs(op: Operation, key: Any) -> list[Any]:
-    """Return the operands that a key of the kinks table stands for: one array, or one number each."""
-    if len(op.arguments) == 1:
-        return [np.atleast_1d(np.array(key, np.float64))]
-    return [np.array([k], np.float64) for k in key]

@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..checking.closeness import close
+from ..checking.directions import signed
+from ..checking.numerical import complex_slope
 from ..engine.grad_mode import no_grad
 from ..ops.reduction import sum as total
 from ..tensor.handle import Tensor
 from ..transforms import autograd
 from ..transforms.functions import jvp
-from .case import Case, build, is_floating, kink_inputs
-from .numerical import close, extrapolated, signed, slopes
+from .case import Case, is_floating
+from .numerical import extrapolated, slopes
+from .samples import build, kink_inputs
 
 
 def check_gradient(case: Case) -> None:
@@ -64,24 +69,21 @@ def _check_elsewhere(case: Case) -> None:
     assert right, case.fails(f"nearby, the slope along a direction is {found}, by central differences {expected}")
 
 
-def complex_slopes(case: Case, i: int) -> Any:
+def _complex_slopes(case: Case, i: int) -> Any:
     """Return the slopes in input `i` by the complex step, None where the forward refuses complex numbers."""
     assert case.operation is not None
     inputs, values = case.operation.bind(tuple(case.arguments(case.leaves)), dict(case.parameters))
-    case.operation.run(list(inputs), values)
-    x, h = case.leaves[i], 1e-30
-    found = np.full(x.shape, np.nan)
-    for entry in np.ndindex(x.shape):
+    case.operation.run(list(inputs), values)  # which may fill in values that the forward reads
+    forward, x, seed = case.operation.forward, case.leaves[i], case.seeds[0]
+
+    def line(entry: tuple[int, ...], step: complex) -> Any:
         z = x.astype(complex)
-        z[entry] += 1j * h
-        try:
-            y = case.operation.forward(*case.arguments([*case.leaves[:i], z, *case.leaves[i + 1 :]]), **values)
-        except (TypeError, Warning):
-            return None
-        if isinstance(y, tuple) or np.asarray(y).dtype.kind != "c":
-            return None
-        found[entry] = np.sum(np.where(case.seeds[0] == 0, 0, np.imag(y)) * case.seeds[0]) / h
-    return found
+        z[entry] += step
+        y = forward(*case.arguments([*case.leaves[:i], z, *case.leaves[i + 1 :]]), **values)
+        return None if isinstance(y, tuple) else np.sum(np.where(seed == 0, 0, y) * seed)
+
+    found = [complex_slope(partial(line, entry)) for entry in np.ndindex(x.shape)]
+    return np.reshape([slope.value for slope in found], x.shape) if all(slope.known for slope in found) else None
 
 
 def check_complex_step(case: Case) -> bool:
@@ -92,7 +94,7 @@ def check_complex_step(case: Case) -> bool:
     for i, g in zip(case.active, case.gradients()):
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            exact = complex_slopes(case, i)
+            exact = _complex_slopes(case, i)
         rough = case.slopes(i)
         if exact is None or not close(exact, rough.central, 1e-6) or rough.kinked.any():
             continue  # it refuses complex numbers, or its |x| or comparison is not analytic
@@ -169,15 +171,15 @@ def check_tangents(case: Case) -> None:
         return
     rng = np.random.default_rng(3)
     transposed = case.gradients()
-    for place, i in enumerate(case.active):
+    for position, i in enumerate(case.active):
         directions = [np.zeros_like(case.leaves[j]) for j in case.active]
-        directions[place] = signed(rng, case.leaves[i].shape).astype(case.leaves[i].dtype)
+        directions[position] = signed(rng, case.leaves[i].shape).astype(case.leaves[i].dtype)
         found = _pushed(case, directions)
         for t, y in zip(found, case.values):
             assert (t.shape, t.dtype) == (y.shape, y.dtype), case.fails(f"tangent is {t.dtype}{t.shape}")
         pairs = [np.where(u == 0, 0, t) * u for t, u in zip(found, case.seeds)]
         finite = np.isfinite(case.leaves[i])
-        across = [np.where(finite, transposed[place], 0) * directions[place]]
+        across = [np.where(finite, transposed[position], 0) * directions[position]]
         scale = max(1.0, *[float(np.abs(p).sum()) for p in [*pairs, *across]])
         sums = [math.fsum(float(p.sum()) for p in side) for side in (pairs, across)]
         single = max(np.finfo(x.dtype).eps for x in [*case.values, case.leaves[i]])

@@ -13,8 +13,8 @@ from typing import Any
 from ..engine import cotangents
 from ..engine.operation import OPERATIONS, Operation
 from ..engine.rules import Rule
+from .mutators import Effect, Pull, mutations
 from .planting import declared_rules, operation_of, planted
-from .spoiling import Effect, Pull, mutations
 
 Ruled = tuple[Operation, int]
 
@@ -84,27 +84,27 @@ def mutate_rules(test: Callable[[], Any], operations: Iterable[Any] | None = Non
     chosen = list(OPERATIONS.values()) if operations is None else [operation_of(each) for each in operations]
     used = _used_by(test, chosen)
     noticed, survivors, without_effect = list[Mutant](), list[Mutant](), list[Mutant]()
-    for op, place in used:
-        for name, pull_of in mutations(op, place):
-            mutant = Mutant(op.name, op.arguments[place], name)
+    for op, position in used:
+        for name, pull_of in mutations(op, position):
+            mutant = Mutant(op.name, op.arguments[position], name)
             effect = Effect()
-            with _planted_in(op, place, partial(_altered, pull_of=pull_of, effect=effect)):
+            with _mutated(op, position, pull_of, effect):
                 failed = _fails(test)
             (noticed if failed else survivors if effect.seen else without_effect).append(mutant)
     unused = () if operations is None else [
-        f"{op.name} for {op.arguments[place]}" for op, place in _ruled(chosen) if (op, place) not in used
+        f"{op.name} for {op.arguments[position]}" for op, position in _ruled(chosen) if (op, position) not in used
     ]  # fmt: skip
     return MutationReport(tuple(noticed), tuple(survivors), tuple(without_effect), tuple(unused))
 
 
 def _ruled(operations: Iterable[Operation]) -> list[Ruled]:
-    """Return each operation with the places of its inputs that have a rule."""
-    pairs = [(op, place, rule) for op in operations for place, rule in zip(range(_width(op)), declared_rules(op))]
-    return [(op, place) for op, place, rule in pairs if rule is not None]
-
-
-def _width(op: Operation) -> int:
-    return len(op.arguments) if op.rules else 0
+    """Return each operation with the positions of its inputs that have a rule."""
+    pairs = [
+        (op, position, rule)
+        for op in operations
+        for position, rule in zip(range(len(op.arguments)), declared_rules(op))
+    ]
+    return [(op, position) for op, position, rule in pairs if rule is not None]
 
 
 def _used_by(test: Callable[[], Any], operations: Iterable[Operation]) -> list[Ruled]:
@@ -142,28 +142,10 @@ def _fails(test: Callable[[], Any]) -> bool:
 # ---- how a rule is replaced ----
 
 
-class _Altered(Rule):
-    """A rule whose result the engine is kept from summing over what was broadcast."""
-
-    __slots__ = ("effect",)
-    effect: Effect
-
-
 def _with_pull(rule: Rule, pull: Pull) -> Rule:
     """Return the rule with another function; it no longer adds in place, for that is another formula."""
     other = copy.copy(rule)
     other.pull, other.into = pull, None
-    return other
-
-
-def _altered(rule: Rule, pull_of: Callable[[Rule, Effect], Pull] | None, effect: Effect) -> Rule:
-    """Return the rule with a mutated function, or for None with one that is not summed."""
-    if pull_of is not None:
-        return _with_pull(rule, pull_of(rule, effect))
-    other = object.__new__(_Altered)
-    for name in Rule.__slots__:
-        setattr(other, name, getattr(rule, name))
-    other.into, other.effect = None, effect
     return other
 
 
@@ -178,32 +160,43 @@ class _Each:
 
 
 def _each(key: Ruled, change: Callable[[Rule], Rule]) -> Any:
-    op, place = key
+    op, position = key
     declared = declared_rules(op)
-    return _Each(declared, change) if op.variadic else change(declared[place])
+    return _Each(declared, change) if op.variadic else change(declared[position])
 
 
 _patching = threading.RLock()
 
 
 @contextmanager
-def _planted_in(op: Operation, place: int, change: Callable[[Rule], Rule]) -> Iterator[None]:
-    """Plant a changed rule. To sum what was broadcast is the engine's part, which meets all rules the same way:
-    it is told to look at the rule, by one thread at a time.
+def _mutated(
+    op: Operation, position: int, pull_of: Callable[[Rule, Effect], Pull] | None, effect: Effect
+) -> Iterator[None]:
+    """Plant a mutated rule, for None one whose result is not summed over what was broadcast.
+
+    That sum is the engine's part, which treats all rules alike: it is patched, by one thread at a time.
     """
+    unsummed: set[Rule] = set()
+
+    def change(rule: Rule) -> Rule:
+        if pull_of is not None:
+            return _with_pull(rule, pull_of(rule, effect))
+        unsummed.add(other := _with_pull(rule, rule.pull))
+        return other
+
     with _patching:
         project = cotangents.project
 
-        def looking(c: Any, parent: Any, node: Any, rule: Any) -> Any:
-            if not isinstance(rule, _Altered) or c.shape == parent.shape or not c.size:
+        def patched(c: Any, parent: Any, node: Any, rule: Any) -> Any:
+            if rule not in unsummed or c.shape == parent.shape or not c.size:
                 return project(c, parent, node, rule)
             declared, mutated = project(c, parent, node, rule), project(_first(c, parent.shape), parent, node, rule)
-            rule.effect.compare(mutated, declared)
+            effect.compare(mutated, declared)
             return mutated
 
-        cotangents.project = looking
+        cotangents.project = patched
         try:
-            with planted({(op, place): _each((op, place), change)}):
+            with planted({(op, position): _each((op, position), change)}):
                 yield
         finally:
             cotangents.project = project

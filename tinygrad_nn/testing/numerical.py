@@ -1,16 +1,12 @@
-"""Derivatives by differences of values, and when two arrays count as equal."""
+"""Derivatives by differences of values, entry by entry."""
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass
@@ -27,22 +23,20 @@ class Slopes:
         return np.abs(self.right - self.left) > 0.05 * (1 + np.abs(self.central))
 
 
-def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], place: int, step: float = 1e-3) -> Slopes:
+def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], position: int, step: float = 1e-3) -> Slopes:
     """Return the slopes of a function of arrays in the entries of one; nan for entries that aren't finite.
 
     Central differences of two steps, extrapolated (Richardson): the error is of order step**4.
     """
-    x = arrays[place]
+    x = arrays[position]
     central, left, right = (np.full(x.shape, np.nan) for _ in range(3))
     middle = function(list(arrays))
-    for entry in np.ndindex(x.shape):
-        if not np.isfinite(x[entry]):
-            continue
+    for entry in map(tuple, np.argwhere(np.isfinite(x))):
 
         def moved(by: float, entry: tuple[int, ...] = entry) -> float:
             y = np.array(x)
             y[entry] += by
-            return function([*arrays[:place], y, *arrays[place + 1 :]])
+            return function([*arrays[:position], y, *arrays[position + 1 :]])
 
         up, down = moved(step / 2), moved(-step / 2)
         central[entry] = extrapolated(moved(step), moved(-step), up, down, step)
@@ -53,32 +47,3 @@ def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], place:
 def extrapolated(above: Any, below: Any, half_above: Any, half_below: Any, step: float) -> Any:
     """Return the derivative from the values at ± step and ± step / 2, with an error of order step**4."""
     return (4 * (half_above - half_below) / step - (above - below) / (2 * step)) / 3
-
-
-def close(found: Any, expected: Any, tolerance: float) -> bool:
-    """Return whether all entries agree to the tolerance, relative to the largest of them."""
-    scale = max(1.0, float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))))
-    return found.shape == expected.shape and np.allclose(found, expected, rtol=0, atol=tolerance * scale)
-
-
-def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
-    """Return numbers of both signs between 0.5 and 1.5 in size: a direction without tiny components."""
-    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
-
-
-def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> Any:
-    """Return numbers of the interval in random order, no two close to each other: no ties."""
-    n = math.prod(shape)
-    places = rng.permutation(n) + rng.uniform(0.3, 0.7, n)
-    return np.asarray((low + (high - low) * places / max(n, 1)).reshape(shape))
-
-
-def distinct(
-    seed: int | str, size: int, domain: tuple[float, float] = (-2.0, 2.0), kinks: Iterable[Any] = ()
-) -> Iterator[float]:
-    """Yield so many numbers of the domain in random order, no two close to each other or to a kink."""
-    rng = np.random.default_rng(zlib.crc32(seed.encode()) if isinstance(seed, str) else seed)
-    kinks = [k for k in kinks if np.ndim(k) == 0]
-    for x in spaced(rng, (size,), *domain).tolist():
-        near = [k for k in kinks if abs(x - k) < 0.15]
-        yield near[0] + math.copysign(0.15, x - near[0]) + (x - near[0]) / 4 if near else x

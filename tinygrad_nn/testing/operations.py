@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from .calls import (
+    check_call_variants,
     check_constant,
     check_constant_operand,
     check_counted,
     check_errors,
     check_in_place,
     check_keywords,
-    check_spellings,
     check_value,
 )
-from .case import Case, build, cases_of
+from .case import Case
 from .derivatives import check_complex_step, check_gradient, check_kink, check_second_order, check_tangents
+from .samples import build, cases_of
 from .storage import LAYOUTS, check_dtype, check_layout, check_masks, check_owned, check_pure
 
 PROPERTIES: dict[str, Callable[[Case], Any]] = {
@@ -29,7 +30,7 @@ PROPERTIES: dict[str, Callable[[Case], Any]] = {
     "complex step": check_complex_step,
     "second order": check_second_order,
     "forward mode": check_tangents,
-    "spellings": check_spellings,
+    "call variants": check_call_variants,
     "constant operand": check_constant_operand,
     "in place": check_in_place,
     "no rule": check_constant,

@@ -33,10 +33,10 @@ class _Rules:
         planted = _planted.get()
         if self.operation.variadic:
             return iter(planted.get((self.operation, 0), self.declared))
-        return iter([planted.get((self.operation, place), rule) for place, rule in enumerate(self.declared)])
+        return iter([planted.get((self.operation, position), rule) for position, rule in enumerate(self.declared)])
 
-    def __getitem__(self, place: int) -> Any:
-        return _planted.get().get((self.operation, place), self.declared[place])
+    def __getitem__(self, position: int) -> Any:
+        return _planted.get().get((self.operation, position), self.declared[position])
 
     def __len__(self) -> int:
         return 1 if self.operation.variadic else len(self.declared)
@@ -56,7 +56,7 @@ def declared_rules(operation: Operation) -> Any:
 
 @contextmanager
 def planted(rules: Planted) -> Iterator[None]:
-    """While the body runs, let these rules, by operation and place, be used in this context."""
+    """While the body runs, let these rules, by operation and position, be used in this context."""
     before, touched = _planted.get(), {operation for operation, _ in rules}
     with _lock:
         for operation in touched:
@@ -92,7 +92,7 @@ def operation_of(function: Any) -> Operation:
     raise ValueError(f"{name!r} is no operation; {hint}")
 
 
-def place_of(operation: Operation, argument: str) -> int:
+def position_of(operation: Operation, argument: str) -> int:
     """Return which input of the operation `argument` names. Raises ValueError if it has no rule."""
     ruled = [name for name, rule in zip(operation.arguments, declared_rules(operation)) if rule is not None]
     if argument not in ruled:
@@ -120,15 +120,15 @@ def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Ite
     0.419974342
     """
     op = operation_of(operation)
-    place, rules = place_of(op, argument), declared_rules(op)
-    declared: Any = rules if op.variadic else rules[place]
-    made: Any = RuleForEach(rule, op.slots) if op.variadic else Rule(rule, argument, op.slots, declared.zero_safe)
-    if not set(made.reads) <= set(declared.reads):
+    position, rules = position_of(op, argument), declared_rules(op)
+    declared: Any = rules if op.variadic else rules[position]
+    other: Any = RuleForEach(rule, op.slots) if op.variadic else Rule(rule, argument, op.slots, declared.zero_safe)
+    if not set(other.reads) <= set(declared.reads):
         raise TypeError(
             f"a rule planted in {op.name!r} for {argument!r} reads "
-            f"{', '.join(sorted(set(made.reads) - set(declared.reads)))}, which is not kept; it may read "
+            f"{', '.join(sorted(set(other.reads) - set(declared.reads)))}, which is not kept; it may read "
             f"{', '.join(['g', *declared.reads])}; to read more, declare an operation of your own with that rule"
         )
-    made.reads = declared.reads  # what nodes keep is remembered, and is to serve the declared rule again
-    with planted({(op, place): made}):
+    other.reads = declared.reads  # what nodes keep is remembered, and is to serve the declared rule again
+    with planted({(op, position): other}):
         yield

@@ -31,7 +31,7 @@ Parameters = tuple[Any, ...] | None
 
 @dataclass(frozen=True)
 class Step:
-    """An operation by name, the places of its operands among the earlier values, and its parameters."""
+    """An operation by name, the positions of its operands among the earlier values, and its parameters."""
 
     name: str
     operands: tuple[int, ...]
@@ -99,13 +99,17 @@ def _constants(draw: Any, shapes: Shapes) -> Parameters:
     return (draw(st.sampled_from([0.83, -1.17, 0.61])), draw(st.sampled_from([0.37, -0.71, 1.13])))
 
 
-def _broadcastable(draw: Any, shapes: Shapes) -> Parameters:
+def _together(shapes: Shapes) -> tuple[int, ...] | None:
+    """Return the shape that these broadcast to, None if they don't."""
     try:
-        if math.prod(np.broadcast_shapes(*shapes)) > 60:
-            return None
+        return np.broadcast_shapes(*shapes)
     except ValueError:
         return None
-    return _constants(draw, shapes)
+
+
+def _broadcastable(draw: Any, shapes: Shapes) -> Parameters:
+    together = _together(shapes)
+    return None if together is None or math.prod(together) > 60 else _constants(draw, shapes)
 
 
 def _one_axis(draw: Any, shapes: Shapes) -> Parameters:
@@ -120,13 +124,8 @@ def _an_axis(draw: Any, shapes: Shapes) -> Parameters:
 
 def _matrices(draw: Any, shapes: Shapes) -> Parameters:
     a, b = shapes
-    if not a or not b or a[-1] != b[-2 if len(b) > 1 else 0] or len(a) + len(b) > 5:
-        return None
-    try:
-        np.broadcast_shapes(a[:-2], b[:-2])
-    except ValueError:
-        return None
-    return _constants(draw, shapes)
+    fit = a and b and a[-1] == b[-2 if len(b) > 1 else 0] and len(a) + len(b) <= 5
+    return _constants(draw, shapes) if fit and _together([a[:-2], b[:-2]]) is not None else None
 
 
 def _an_index(draw: Any, shapes: Shapes) -> Parameters:
@@ -218,8 +217,8 @@ def whole_index(index: tuple[Any, ...], array: Callable[[Any], Any]) -> Any:
 def assigned(x: Any, value: Any, index: tuple[Any, ...], array: Any, copy: Any) -> Any:
     """Return a copy of x with some entries replaced by what depends on them and on the value."""
     y = copy(x)
-    place = whole_index(index, array)
-    y[place] = value.sum() * 0.31 + y[place] * 0.5
+    index = whole_index(index, array)
+    y[index] = value.sum() * 0.31 + y[index] * 0.5
     return y
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..checking.closeness import close
+from ..checking.rounding import EPS
+from ..engine.trees import leaves
 from ..errors import GradientError
 from ..tensor.handle import Tensor
 from .calls import numpy_functions
 from .case import Case, is_floating, listed
-from .numerical import EPS, close
 
 
 def frozen(x: Any) -> Any:
@@ -35,12 +37,8 @@ def _node_contents(case: Case) -> tuple[Any, ...]:
     return ((inputs, y, shapes) if op.variadic else (*inputs, y, *shapes)) + (wanted, *values.values())
 
 
-def _arrays_in(value: Any) -> Iterator[Any]:
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _arrays_in(part)
+def _arrays_in(value: Any) -> list[Any]:
+    return [x for x in leaves(value) if isinstance(x, np.ndarray)]
 
 
 def check_pure(case: Case) -> None:
@@ -84,8 +82,8 @@ def _refuses(case: Case) -> bool:
 def _widened(case: Case) -> list[Any]:
     """Return the dtypes of NumPy's own results, which may be wider than the inputs: of float64 for np.cov."""
     known = numpy_functions(case.function)
-    results = listed(known[0](*case.arguments(case.leaves), **case.parameters)) if known else []
-    return [np.asarray(y).dtype for y in results if np.asarray(y).dtype == np.float64]
+    results = case.arrays_by(known[0], case.leaves) if known else []
+    return [y.dtype for y in results if y.dtype == np.float64]
 
 
 def check_dtype(case: Case, dtype: str) -> None:
@@ -163,11 +161,11 @@ def check_owned(case: Case) -> None:
         y.backward(u, retain_graph=True)
     gradients = [t.grad.data for t in [*active, *outputs]]
     others = [t.data for t in [*seeds, *outputs, *leaves] if isinstance(t, Tensor)]
-    for place, g in enumerate(gradients):
+    for position, g in enumerate(gradients):
         own = g.base is None and g.flags.owndata and g.flags.writeable
-        assert own, case.fails(f"gradient {place} is a view")
-        shared = [o for o in [*others, *gradients[:place]] if np.may_share_memory(o, g)]
-        assert not shared, case.fails(f"gradient {place} shares its memory")
+        assert own, case.fails(f"gradient {position} is a view")
+        shared = [o for o in [*others, *gradients[:position]] if np.may_share_memory(o, g)]
+        assert not shared, case.fails(f"gradient {position} shares its memory")
 
 
 def check_masks(case: Case) -> None:

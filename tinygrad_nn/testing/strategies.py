@@ -11,9 +11,8 @@ import numpy as np
 
 from .. import errors
 from ..tensor.handle import Tensor
-from .case import kink_inputs
-from .numerical import distinct
 from .planting import operation_of
+from .samples import distinct, kink_inputs
 from .storage import LAYOUTS, frozen
 
 try:
@@ -137,8 +136,8 @@ def _mixtures(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
     if draw(st.booleans()):
         parts.insert(draw(st.integers(0, len(parts))), None)
     if draw(st.booleans()):
-        place = draw(st.sampled_from([0, len(parts)])) if chosen == len(shape) else len(parts)
-        parts.insert(place, Ellipsis)
+        position = draw(st.sampled_from([0, len(parts)])) if chosen == len(shape) else len(parts)
+        parts.insert(position, Ellipsis)
     return tuple(parts)
 
 
@@ -148,7 +147,12 @@ def points(draw: st.DrawFn, operation: Any, dtype: Any = "float64") -> tuple[Any
 
     Two operands have shapes that broadcast together. Raises ValueError for any other operation.
     """
-    op = _elementwise(operation)
+    op = operation_of(operation)
+    if not op.pointwise:
+        raise ValueError(
+            f"operation {op.name!r} is not on corresponding entries; draw its inputs by tg.testing.arrays and "
+            "broadcastable"
+        )
     together = draw(_together(len(op.arguments)))
     dtype = _drawn(draw, dtype)
     return tuple(_filled(draw, together.input_shapes, dtype, op.domain, list(op.kinks)))
@@ -170,16 +174,6 @@ def kink_points(draw: st.DrawFn, operation: Any) -> tuple[Any, ...]:
     shape = np.shape(key) if among_entries else draw(shapes())
     inputs = [np.broadcast_to(x if among_entries else x.reshape(()), shape) for x in kink_inputs(op, key)]
     return tuple(inputs), tuple([np.broadcast_to(np.float64(slope), shape) for slope in slopes])
-
-
-def _elementwise(operation: Any) -> Any:
-    op = operation_of(operation)
-    if not op.pointwise:
-        raise ValueError(
-            f"operation {op.name!r} is not on corresponding entries; draw its inputs by tg.testing.arrays and "
-            "broadcastable"
-        )
-    return op
 
 
 @st.composite

@@ -92,7 +92,7 @@ def run(options: Settings, version: str) -> int:
             print(f"wrote {path}")
     else:
         print(errors.missing("the pictures need matplotlib", "matplotlib"))  # a command is not wrapped
-    return 0 if check.ok else 1
+    return 0 if check else 1
 
 
 def _counted_gradients(results: Iterator[Any], total: int) -> Iterator[Any]:

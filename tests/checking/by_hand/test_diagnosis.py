@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_nn.checking.by_hand.cases import Case, Slopes
-from tinygrad_nn.checking.by_hand.diagnosis import diagnosed
+from tinygrad_nn.checking.by_hand.diagnosis import Case, diagnosed
+from tinygrad_nn.checking.by_hand.slopes import Slopes
 
 NAN = np.nan
 RIGHT = np.array([[1.0, -2.0, 3.0], [5.0, 7.0, -11.0]])
@@ -18,10 +18,11 @@ SQUARE = np.array([[1.0, 2.0], [5.0, -3.0]])
 def told(hand: Any, right: Any = RIGHT, **known: Any) -> str:
     """Return what is said of a gradient dW of four samples and two outputs."""
     given: dict[str, Any] = {
-        "called": "the adjoint", "before": {}, "gradients": {}, "values": {}, "m": 4, "outputs": 2, "slopes": None,
+        "key": "dW", "name": "W", "called": "the adjoint", "before": {}, "gradients": {},
+        "values": {"W": np.full(np.shape(right), 0.0)}, "m": 4, "sizes": (("m", 4, "samples"), ("k", 2, "outputs")),
+        "slopes": None, "close": 1e-7,
     }  # fmt: skip
-    given |= {"values": {"W": np.full(np.shape(right), 0.0)}} | known
-    return diagnosed(Case("dW", "W", np.asarray(hand), np.asarray(right), close=1e-7, **given))
+    return diagnosed(Case(wrong=np.asarray(hand), right=np.asarray(right), **given | known))
 
 
 # Factors.
@@ -101,7 +102,7 @@ def test_the_derivative_of_another_function_is_told() -> None:
     assert told(other, **known) == "dW is dA times the derivative of tanh at W; take that of relu at W"
 
 
-def test_a_switch_that_is_wrong_in_one_entry_is_told_with_its_place() -> None:
+def test_a_switch_that_is_wrong_in_one_entry_is_told_with_its_index() -> None:
     known = relu(RIGHT)
     hand = known["right"].copy()
     hand[1, 1] = RIGHT[1, 1]
@@ -142,8 +143,12 @@ def test_a_gradient_of_zeros_and_one_that_is_not_finite_are_told() -> None:
     assert told(hand).startswith("dW is nan in 1 of 6 entries, first at [1, 1] where 7 is right")
 
 
-def test_rows_in_another_order_are_told() -> None:
-    assert told(RIGHT[::-1]) == "dW is in another order: its row 0 belongs at 1"
+def test_entries_in_another_order_are_told() -> None:
+    three = np.array([[1.0, 2.0], [5.0, -3.0], [4.0, 7.0]])
+    assert told(three[[1, 2, 0]], three) == "dW is in another order: its row 0 belongs at 1"
+    assert told(RIGHT[:, [1, 2, 0]]) == "dW is in another order: its column 1 belongs at 2"
+    assert told(RIGHT[::-1]) == "dW is flipped along axis 0"
+    assert told(RIGHT.reshape(3, 2).T) == "dW has the right entries in another order"
 
 
 def test_a_gradient_that_is_nearly_right_is_a_matter_of_digits() -> None:

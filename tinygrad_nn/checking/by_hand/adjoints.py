@@ -55,7 +55,7 @@ class Graph:
         Where a node is among `given`, its own adjoint is returned, but what is given goes on to
         earlier nodes. How far rounding leads is measured, by passes that round every array anew.
         """
-        exact = self._pass(wanted, given, None)
+        exact = self._pass(wanted, given, lambda array: array)
         squares = {node: np.zeros(node.shape) for node in exact}
         for draw in range(DRAWS):
             rounded = self._pass(wanted, given, _rounding(np.random.default_rng(draw), eps))
@@ -69,26 +69,25 @@ class Graph:
             for node, g in exact.items()
         }
 
-    def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], noise: Noise | None) -> Arrays:
-        twins: dict[Node, Node] = {}
+    def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], noise: Noise) -> Arrays:
+        """Return the wanted adjoints of a backward pass that puts every array through `noise`."""
+        copies: dict[Node, Node] = {}
         arrived: Arrays = {}
 
         def passing(node: Node) -> Callable[[Tensor], Any]:
             def hook(g: Tensor) -> Any:
-                arrived[node] = g.data if noise is None else noise(g.data)
-                passed = given.get(node)
-                return arrived[node] if passed is None else passed if noise is None else noise(passed)
+                arrived[node] = noise(g.data)
+                return noise(given[node]) if node in given else arrived[node]
 
             return hook
 
         for node in reversed(self.order):
-            parents = tuple([None if parent is None else twins[parent] for parent in node.parents or ()])
-            saved = node.saved if noise is None else _rounded(node, noise)
-            twin = twins[node] = record(node.operation, parents, saved, node)
-            if not getattr(node.operation, "several", False) and (noise is not None or node in wanted):
-                twin.hooks = {0: passing(node)}
-        targets = [twins[node] for node in wanted]
-        pullback({twins[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)
+            parents = tuple([None if parent is None else copies[parent] for parent in node.parents or ()])
+            copy = copies[node] = record(node.operation, parents, _rounded(node, noise), node)
+            if not getattr(node.operation, "several", False):
+                copy.hooks = {0: passing(node)}
+        targets = [copies[node] for node in wanted]
+        pullback({copies[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)
         return {node: arrived[node] for node in wanted if node in arrived}
 
 
@@ -113,12 +112,6 @@ def _rounded(node: Node, noise: Noise) -> Any:
     if any(rule is not None and rule.reads and rule.zero_safe not in (pointwise, sum_of_products)
            for rule in operation.rules):  # fmt: skip
         return saved
-    recorded = [parent is not None for parent in node.parents or ()] + [True]
-    return tuple([
-        noise(value) if place < len(recorded) and recorded[place] and _is_floating(value) else value
-        for place, value in enumerate(saved)
-    ])  # fmt: skip
-
-
-def _is_floating(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "f"
+    variable = [parent is not None for parent in node.parents or ()] + [True]  # the slots of inputs, then the output's
+    changed = [noise(x) if v and x is not None and x.dtype.kind == "f" else x for v, x in zip(variable, saved)]
+    return (*changed, *saved[len(changed) :])

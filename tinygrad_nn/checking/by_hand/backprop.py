@@ -10,12 +10,12 @@ import numpy as np
 
 from ...engine.node import Node
 from ...tensor.handle import Tensor
+from ..closeness import within
 from .adjoints import Arrays, Graph
 from .alignment import Aligned, Alignment, hand_written
-from .cases import Case, Slopes
-from .diagnosis import diagnosed
+from .diagnosis import Case, diagnosed
 from .report import BackpropReport, Row
-from .slopes import Elementwise
+from .slopes import Slopes, slopes_of
 
 
 def diff_backprop(
@@ -47,10 +47,10 @@ def diff_backprop(
     dz    (3,)   wrong    2e+00  dz is 3 times the adjoint: a missing 1/m (m = 3 samples)
     dw    (2,)   follows  2e+00  right, but for the mistake in dz
     """
-    return BackpropReport(tuple(_Comparison(Graph(loss), gradients, tensors, convention).rows()))
+    return BackpropReport(tuple(_GivenGradients(Graph(loss), gradients, tensors, convention).rows()))
 
 
-class _Comparison:
+class _GivenGradients:
     """The gradients by hand in backward order, and what is right: by the graph, and by those before."""
 
     def __init__(self, graph: Graph, gradients: Mapping[str, Any], tensors: Any, convention: str) -> None:
@@ -74,9 +74,9 @@ class _Comparison:
             at.setdefault(self.every[name].node, []).append(name)
         ahead = self.graph.next_ones(set(at))
         return {
-            name: [twins[place - 1]] if place else [at[other][-1] for other in ahead[node] if other in at]
-            for node, twins in at.items()
-            for place, name in enumerate(twins)
+            name: [aliases[number - 1]] if number else [at[other][-1] for other in ahead[node] if other in at]
+            for node, aliases in at.items()
+            for number, name in enumerate(aliases)
         }
 
     def rows(self) -> Iterator[Row]:
@@ -93,14 +93,14 @@ class _Comparison:
         sources = self.sources_by_hand[one.name]
         inherited = list(dict.fromkeys(key for source in sources for key in self.mistakes[source]))
         self.mistakes[one.name] = []
-        if _agree(hand, expected, one.by_hand(self.room[one.node])):
+        if within(hand, expected, one.by_hand(self.room[one.node])):
             return "right", ""
         self.mistakes[one.name] = inherited or [one.key]
         if not inherited:
             called = "the adjoint" if self.alignment.convention == "adjoint" else "what it should be"
             return "wrong", diagnosed(self._case(one, hand, expected, called))
         leads, room = self._led_to(one)
-        if _agree(hand, one.by_hand(leads), one.by_hand(room)):
+        if within(hand, one.by_hand(leads), one.by_hand(room)):
             return "follows", f"right, but for the mistake in {_listed(inherited)}"
         keys = _listed([self.every[source].key for source in sources])
         if any(self.hands[source].shape != self.every[source].shape for source in sources):
@@ -112,9 +112,9 @@ class _Comparison:
 
     def _led_to(self, one: Aligned) -> tuple[np.ndarray, np.ndarray]:
         """Return the adjoint, in its Tensor's layout, that the gradients by hand before it lead to, and its room."""
-        twins = [n for n in self.sources_by_hand[one.name] if self.every[n].node is one.node and self._fits(n)]
-        if twins:
-            return self.every[twins[0]].adjoint(self.hands[twins[0]]), self.room[one.node]
+        aliases = [n for n in self.sources_by_hand[one.name] if self.every[n].node is one.node and self._fits(n)]
+        if aliases:
+            return self.every[aliases[0]].adjoint(self.hands[aliases[0]]), self.room[one.node]
         found, room = self._inherited
         return found[one.node], room[one.node]
 
@@ -134,14 +134,14 @@ class _Comparison:
         return Case(
             key=one.key,
             name=one.name,
-            hand=hand,
+            wrong=hand,
             right=right,
             called=called,
             before=sources,
             gradients={key: g for key, g in others.items() if key not in sources},
             values={n: self.alignment.frame(n, t).laid_out(t.data) for n, t in self._tensors().items()},
             m=self.alignment.samples,
-            outputs=self.alignment.outputs,
+            sizes=(("m", self.alignment.samples, "samples"), ("k", self.alignment.outputs, "outputs")),
             slopes=self._slopes(one),
             close=4 * float(np.sqrt(self.eps)),
         )
@@ -155,17 +155,12 @@ class _Comparison:
 
     def _slopes(self, one: Aligned) -> Slopes | None:
         """Return the derivatives of the elementwise step that is all that reads a Tensor, if it is such a step."""
-        sources = [self.every[name] for name in self.sources[one.name]]
-        if len(sources) != 1 or sources[0].node.operation is None:
+        sources = self.sources[one.name]
+        if len(sources) != 1 or self._by_hand(sources[0]).shape != self.every[sources[0]].shape:
             return None
-        after = sources[0]
-        step = Elementwise.of(after.node, one.node)
-        g = self._by_hand(after.name)
-        if step is None or g.shape != after.shape:
-            return None
+        after, g = self.every[sources[0]], self._by_hand(sources[0])
         arrays = {n: t.data for n, t in self._tensors().items() if t.shape == one.tensor.shape}
-        local, others = step.derivatives(after.adjoint(g), one.name, arrays)
-        return Slopes(f"{step.name} at {one.name}", one.laid_out(local), {k: one.by_hand(g) for k, g in others.items()})
+        return slopes_of(one, after.node, after.adjoint(g), arrays)
 
 
 def _keys_by_name(alignment: Alignment, gradients: Mapping[str, Any]) -> dict[str, str]:
@@ -184,22 +179,14 @@ def _keys_by_name(alignment: Alignment, gradients: Mapping[str, Any]) -> dict[st
 def _in_backward_order(graph: Graph, every: Mapping[str, Aligned]) -> list[str]:
     """Return the names, each after all that it is derived from; of those from the same one the leaves first."""
     ahead = graph.next_ones({one.node for one in every.values()})
-    places = {name: place for place, name in enumerate(every)}
+    given = {name: number for number, name in enumerate(every)}
 
     def when(name: str) -> tuple[float, bool, int, int]:
         node, leaf = every[name].node, every[name].tensor.is_leaf
         oldest = min((other.number for other in ahead[node]), default=np.inf)
-        return -oldest, not leaf, node.number if leaf else -node.number, -places[name]
+        return -oldest, not leaf, node.number if leaf else -node.number, -given[name]
 
     return sorted(every, key=when)
-
-
-def _agree(hand: np.ndarray, right: np.ndarray, room: np.ndarray) -> bool:
-    """Return whether two arrays have one shape, and differ by no more than there is room for."""
-    if hand.shape != right.shape:
-        return False
-    same = (np.abs(hand - right) <= room) | (hand == right) | (np.isnan(hand) & np.isnan(right))
-    return bool(same.all())
 
 
 def _error(hand: np.ndarray, right: np.ndarray) -> float:

@@ -9,49 +9,47 @@ from typing import Any
 import numpy as np
 
 from ...engine.node import Node
-from ...engine.operation import OPERATIONS, Operation
+from ...engine.operation import OPERATIONS
+from .alignment import Aligned
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh")
 
 
 @dataclass(frozen=True, eq=False)
-class Elementwise:
-    """The step from one node to the next, as a function of its input number `place`."""
+class Slopes:
+    """What an elementwise step sends back: by its own derivative, and by those that it is mistaken for.
 
-    operation: Operation
-    place: int
-    saved: Any
+    `step` names the function and what it reads, as in "relu at Z1"; `local` is its derivative alone, and `others`
+    what other derivatives would send back, by a description of each.
+    """
 
-    @classmethod
-    def of(cls, node: Node, parent: Node) -> Elementwise | None:
-        """Return the step that made `node` of `parent`, or None if it is no elementwise one, or reads it twice."""
-        operation, parents = node.operation, list(node.parents or ())
-        if not getattr(operation, "pointwise", False) or operation.defaults or parents.count(parent) != 1:
-            return None
-        place = parents.index(parent)
-        kept = node.saved or (None,) * len(operation.slots)
-        if any(kept[i] is None for i in range(len(parents)) if i != place):
-            return None
-        return cls(operation, place, kept)
+    step: str
+    local: np.ndarray
+    others: Mapping[str, np.ndarray]
 
-    @property
-    def name(self) -> str:
-        """The operation's name."""
-        return self.operation.name
 
-    def pull(self, g: Any, x: Any) -> Any:
-        """Return the cotangent of the input where it is `x`, given that of the output."""
-        inputs = list(self.saved[: len(self.operation.arguments)])
-        inputs[self.place] = x
-        kept = [*inputs, self.operation.forward(*inputs), *self.saved[len(inputs) + 1 :]]
-        return self.operation.rules[self.place].pull(g, kept)
+def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Slopes | None:
+    """Return what the step from one Tensor to a node makes of the node's adjoint `g`, laid out as by hand.
 
-    def derivatives(self, g: np.ndarray, name: str, arrays: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, Any]]:
-        """Return the derivative at the named array, and what `g` becomes by other derivatives, by what they are."""
-        x = arrays[name]
-        others = {f"{self.name} at {n}": self.pull(g, array) for n, array in arrays.items() if array is not x}
-        for other in _ACTIVATIONS:
-            operation = OPERATIONS[other]
-            if other != self.name:
-                others[f"{other} at {name}"] = operation.rules[0].pull(g, (x, operation.forward(x), x.shape, (True,)))
-        return self.pull(np.ones(x.shape, x.dtype), x), others
+    `arrays` are the values of the Tensors of this shape, by name: a derivative may be taken at the wrong one.
+    Returns None if the step is not elementwise, or reads the Tensor twice.
+    """
+    operation, parents = node.operation, list(node.parents or ())
+    if not getattr(operation, "pointwise", False) or operation.defaults or parents.count(one.node) != 1:
+        return None
+    position = parents.index(one.node)
+    saved = node.saved or (None,) * len(operation.slots)
+    inputs = list(saved[: len(parents)])
+    if any(x is None for i, x in enumerate(inputs) if i != position):
+        return None
+
+    def pull(g: Any, x: Any) -> Any:
+        inputs[position] = x
+        return operation.rules[position].pull(g, [*inputs, operation.forward(*inputs), *saved[len(inputs) + 1 :]])
+
+    x = arrays[one.name]
+    others = {f"{operation.name} at {name}": pull(g, array) for name, array in arrays.items() if array is not x}
+    for other in [OPERATIONS[name] for name in _ACTIVATIONS if name != operation.name]:
+        others[f"{other.name} at {one.name}"] = other.rules[0].pull(g, (x, other.forward(x), x.shape, (True,)))
+    local = one.laid_out(pull(np.ones(x.shape, x.dtype), x))
+    return Slopes(f"{operation.name} at {one.name}", local, {told: one.by_hand(c) for told, c in others.items()})

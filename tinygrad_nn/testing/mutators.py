@@ -1,4 +1,4 @@
-"""The ways to spoil a derivative rule, each a function that the rule's own is replaced by."""
+"""The mutation operators: the ways to change a derivative rule, each a function that replaces the rule's own."""
 
 from __future__ import annotations
 
@@ -29,34 +29,35 @@ class Effect:
         self.seen = self.seen or not same
 
 
-def mutations(op: Operation, place: int) -> Iterator[tuple[str, Callable[[Rule, Effect], Pull] | None]]:
+def mutations(op: Operation, position: int) -> Iterator[tuple[str, Callable[[Rule, Effect], Pull] | None]]:
     """Yield the mutations of a rule by name: for the rule, and where to note an effect, the mutated function."""
-    yield "flips the sign", _after(lambda c: -c)
-    yield "transposes", _after(_transposed)
+    yield "flips the sign", _compared(lambda rule: lambda g, saved: -rule.pull(g, saved))
+    yield "transposes", _compared(lambda rule: lambda g, saved: _transposed(rule.pull(g, saved)))
     yield "skips the sum over what was broadcast", None
-    yield "drops the factor g", _dropping_the_cotangent
-    rule = next(iter(_declared(op, place)))
+    yield "drops the factor g", _compared(lambda rule: lambda g, saved: rule.pull(_changed(g, _ones), saved))
+    rule = next(iter(_declared(op, position)))
     for name in rule.reads:
         if name in (*op.arguments, "y"):
-            where = op.slots.index(name)
-            yield f"drops the factor {name}", _reading(where, lambda: _ones)
-            yield f"uses a stale {name}", _reading(where, _Stale)
-            yield f"takes {name} for a constant", _taking_for_a_constant(where)
+            slot = op.slots.index(name)
+            yield f"drops the factor {name}", _compared(_reading(slot, lambda: _ones))
+            yield f"uses a stale {name}", _compared(_reading(slot, _Stale))
+            yield f"takes {name} for a constant", _taking_for_a_constant(slot)
 
 
-def _declared(op: Operation, place: int) -> Iterable[Rule]:
+def _declared(op: Operation, position: int) -> Iterable[Rule]:
     rules = declared_rules(op)
-    return rules if op.variadic else [rules[place]]
+    return rules if op.variadic else [rules[position]]
 
 
-def _after(change: Callable[[Any], Any]) -> Callable[[Rule, Effect], Pull]:
-    """Return the mutation that changes what the rule returns."""
+def _compared(mutate: Callable[[Rule], Pull]) -> Callable[[Rule, Effect], Pull]:
+    """Return the mutation of a rule that also notes whether it changes what the rule returns."""
 
     def pull_of(rule: Rule, effect: Effect) -> Pull:
+        mutated_pull = mutate(rule)
+
         def pull(g: Any, saved: Any) -> Any:
-            c = rule.pull(g, saved)
-            mutated = change(c)
-            effect.compare(mutated, c)
+            mutated = mutated_pull(g, saved)
+            effect.compare(mutated, rule.pull(g, saved))
             return mutated
 
         return pull
@@ -68,33 +69,17 @@ def _transposed(c: Any) -> Any:
     return c if c.ndim < 2 else np.swapaxes(c, -1, -2).reshape(c.shape)
 
 
-def _dropping_the_cotangent(rule: Rule, effect: Effect) -> Pull:
-    def pull(g: Any, saved: Any) -> Any:
-        mutated = rule.pull(_changed(g, _ones), saved)
-        effect.compare(mutated, rule.pull(g, saved))
-        return mutated
+def _reading(slot: int, change_of: Callable[[], Callable[[Any], Any]]) -> Callable[[Rule], Pull]:
+    """Return the mutation that lets the rule read other values in one slot of what its node kept."""
 
-    return pull
-
-
-def _reading(where: int, change_of: Callable[[], Callable[[Any], Any]]) -> Callable[[Rule, Effect], Pull]:
-    """Return the mutation that lets the rule read other values in one place of what its node kept."""
-
-    def pull_of(rule: Rule, effect: Effect) -> Pull:
+    def mutate(rule: Rule) -> Pull:
         change = change_of()
+        return lambda g, saved: rule.pull(g, [_changed(x, change) if i == slot else x for i, x in enumerate(saved)])
 
-        def pull(g: Any, saved: Any) -> Any:
-            others = [_changed(x, change) if i == where else x for i, x in enumerate(saved)]
-            mutated = rule.pull(g, others)
-            effect.compare(mutated, rule.pull(g, saved))
-            return mutated
-
-        return pull
-
-    return pull_of
+    return mutate
 
 
-def _taking_for_a_constant(where: int) -> Callable[[Rule, Effect], Pull]:
+def _taking_for_a_constant(slot: int) -> Callable[[Rule, Effect], Pull]:
     """Return the mutation that makes the derivative of the rule forget that what it reads depends on anything."""
 
     def pull_of(rule: Rule, effect: Effect) -> Pull:
@@ -105,7 +90,7 @@ def _taking_for_a_constant(where: int) -> Callable[[Rule, Effect], Pull]:
                 nodes.add(node_of(x))
                 return x.detach()
 
-            others = [_changed(x, detached, Tensor) if i == where else x for i, x in enumerate(saved)]
+            others = [_changed(x, detached, Tensor) if i == slot else x for i, x in enumerate(saved)]
             effect.seen = effect.seen or _depends(rule, g, saved, nodes - {None})
             return rule.pull(g, others)
 

@@ -1,0 +1,182 @@
+"""The verdict on a function's derivative at a point, along one direction."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .directions import Direction, halves
+from .numerical import Slope, complex_slope
+from .point import Point
+from .rounding import EPS, LONG, WIDE
+from .verdicts import Finding, Verdict
+
+
+def judge(point: Point, direction: Direction, *, nudging: bool = True) -> Finding:
+    """Return the verdict on the derivative along a direction. With `nudging` it may look at points next to it."""
+    return _Judgement(point, direction, nudging).finding()
+
+
+class _Judgement:
+    """What is known of one derivative.
+
+    `given` is the function's own, `right` the same in float64 at least, `found` what differences of values say, and
+    `numeric` the best numerical derivative so far.
+    """
+
+    def __init__(self, point: Point, direction: Direction, nudging: bool) -> None:
+        self.point, self.direction, self.nudging = point, direction, nudging
+        self.given = self.right = point.analytic(point.gradients, direction)
+        self.numeric = Slope()
+
+    def finding(self) -> Finding:
+        """Return the verdict."""
+        point = self.point
+        if point.left_out and point.left_out == point.results:
+            return self._found(Verdict.NONFINITE, "the function's value is not finite")
+        self.found = point.ladder(self.direction)
+        self.numeric = self._refined()
+        if not np.isfinite(self.given):
+            return self._found(Verdict.NONFINITE, "the gradient is not finite")
+        if point.narrow:
+            self.right = point.analytic(point.wide, self.direction)
+        if not self.numeric.known and not self.found.jumps:
+            return self._convention() or self._found(Verdict.NONFINITE, "values beside the point are not finite")
+        agrees = self._agrees(self.right, self.numeric)
+        if not agrees and not point.longer and self._agrees(self.right, self.found.value):
+            self.numeric, agrees = self.found.value, True  # some functions are less precise in complex numbers
+        if self.found.jumps:
+            self.numeric = Slope()
+            return self._found(Verdict.DISCONTINUITY, "the function jumps here")
+        if self.found.kinked:
+            return self._at_kink()
+        if agrees and self._is_sharp(self.right, self.numeric):
+            return self._rounded()
+        return self._with_more_digits(agrees)
+
+    def _found(self, verdict: Verdict, note: str = "") -> Finding:
+        numeric = self.numeric
+        return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note)
+
+    def _refined(self) -> Slope:
+        """Return the slope by the complex step where that agrees with the ladder, the ladder's otherwise."""
+        rough = self.found.value
+        if not self.found.central.known or self.found.kinked or self.found.jumps:
+            return rough
+        # The complex step has no truncation, but is wrong where |x| or a comparison is on the way: the ladder decides.
+        exact = complex_slope(self.point.line(self.direction, WIDE))
+        agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
+        sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
+        return exact if exact.known and agrees and sharp else rough
+
+    def _scale(self) -> float:
+        """Return the size that derivatives have around here: the largest in the arrays that are moved."""
+        moved = [g for g in (self.point.gradients[position] for position in self.direction) if g is not None]
+        return float(max([np.abs(g[np.isfinite(g)]).max(initial=0) for g in moved], default=0.0))
+
+    def _agrees(self, own: Any, numeric: Slope, eps: float = EPS) -> bool:
+        """Return whether two derivatives may be one: but for rounding, and for the numerical one's error."""
+        entries = sum(float(np.count_nonzero(v)) for v in self.direction.values())
+        rounding = 256 * eps * (abs(own) + self._scale() * math.sqrt(entries))
+        return bool(abs(own - numeric.value) <= 10 * numeric.error + rounding)
+
+    def _is_sharp(self, own: Any, numeric: Slope) -> bool:
+        """Return whether the numerical derivative is known well enough to tell right from wrong."""
+        point = self.point
+        if numeric.error <= 1e-4 * max(abs(own), abs(numeric.value)):
+            return True
+        sizes = [float(np.abs(point.arrays[position]).max(initial=0)) for position in self.direction]
+        values = max(point.size_of_values(), point.nearby)
+        return bool(numeric.error <= 1e-6 * max(self._scale(), values / (1 + max(sizes))))
+
+    def _rounded(self) -> Finding:
+        """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits."""
+        eps = max(float(np.finfo(x.dtype).eps) for x in self.point.arrays)
+        lost, right = abs(self.given - self.right), self.right
+        if lost <= math.sqrt(eps) * max(abs(right), eps * self._scale()):
+            return self._found(Verdict.OK)
+        kept = max(0, math.floor(-math.log10(float(lost / abs(right))))) if right and lost else 0
+        names = " and ".join(sorted({str(x.dtype) for x in self.point.arrays}))
+        digits = math.floor(-math.log10(eps))
+        return self._found(Verdict.PRECISION, f"right, but {names} holds {kept} of {digits} digits here")
+
+    def _at_kink(self) -> Finding:
+        """Judge where the slopes of the two sides differ: all between them are right, and the sides have to be."""
+        left, right = self.found.left, self.found.right
+        low, high = sorted([left.value, right.value])
+        room = 10 * (left.error + right.error) + 1e-6 * (abs(low) + abs(high))
+        between = low - room <= self.right <= high + room
+        slopes = f"one-sided slopes {float(left.value):.6g} and {float(right.value):.6g}"
+        if not self.nudging:
+            return self._found(Verdict.KINK if between else Verdict.BUG, slopes)
+        conventions = self.point.conventions
+        if not self._is_right_beside() or not (between or conventions() or self._is_right_in_halves()):
+            return self._found(Verdict.BUG, slopes)
+        named = f" ({', '.join(conventions())})" if conventions() else ""
+        says = "the gradient is a subgradient" if between else "several meet"
+        return self._found(Verdict.KINK, f"{slopes}; {says}{named}")
+
+    def _with_more_digits(self, agrees: bool) -> Finding:
+        """Judge a mismatch, or a derivative that differences can't resolve, by long doubles first."""
+        point = self.point
+        if not agrees and point.mistaken:
+            return self._mismatch()
+        exact = point.analytic(point.long, self.direction) if point.longer else None
+        if exact is not None and np.isfinite(exact):
+            sharper = point.ladder(self.direction, LONG).value
+            fine = sharper.known and self._agrees(exact, sharper, float(np.finfo(LONG).eps))
+            if fine and self._is_sharp(exact, sharper):
+                self.right, self.numeric = exact, sharper
+                return self._rounded()
+            if sharper.known and sharper.error < self.numeric.error:
+                self.numeric = sharper
+            # A wrong rule gives the same wrong number in every precision; what moves with the precision is rounding.
+            if abs(exact - self.given) > 0.1 * abs(self.numeric.value - self.given):
+                kept = "it changes with every digit that is computed with"
+                return self._found(Verdict.PRECISION, f"not one digit can be relied on: {kept}")
+        if agrees:
+            known = f"known to {float(self.numeric.error):.1e} only"
+            return (self._convention() if self.nudging else None) or self._found(Verdict.PRECISION, known)
+        spread, numeric = point.spread(self.direction), self.numeric
+        near = abs(self.right - numeric.value) <= 4 * spread + 10 * numeric.error
+        if near and (not self.nudging or self._is_right_beside()):
+            return self._found(Verdict.PRECISION, f"rounding alone moves it by {spread:.1e}")
+        return self._mismatch()
+
+    def _mismatch(self) -> Finding:
+        if all(self.point.gradients[position] is None for position in self.direction):
+            return self._found(Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
+        # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
+        if self.nudging and self.point.conventions() and self._is_right_beside():
+            return self._found(Verdict.CONVENTION, ", ".join(self.point.conventions()))
+        divisible = len(halves(self.direction)) == 2
+        if self.nudging and divisible and self._is_right_beside() and self._is_right_in_halves():
+            return self._found(Verdict.KINK, "several kinks meet, and cancel")
+        self.point.mistaken = True
+        return self._found(Verdict.BUG)
+
+    def _convention(self) -> Finding | None:
+        """Return CONVENTION, if steps sit on a kink or on a singularity while all rules are right."""
+        told = ", ".join(self.point.conventions())
+        return self._found(Verdict.CONVENTION, told) if told else None
+
+    def _is_right_in_halves(self) -> bool:
+        """Return whether a direction that crosses many kinks falls into parts along which all is right."""
+        parts = halves(self.direction)
+        return len(parts) == 2 and all(judge(self.point, part).verdict.accepted for part in parts)
+
+    def _is_right_beside(self) -> bool:
+        """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
+        point, passed = self.point, []
+        rng = np.random.default_rng(point.seed + 1)  # another seed: the weights' numbers were drawn by the point's own
+        for sign in (1, -1):
+            try:
+                there = Point(point.subject, point.beside(rng, self.direction, sign), point.seed)
+                finding = judge(there, self.direction, nudging=False)
+            except ArithmeticError:
+                continue
+            if finding.verdict is not Verdict.NONFINITE:
+                passed.append(finding.verdict in (Verdict.OK, Verdict.PRECISION))
+        return bool(passed) and all(passed)

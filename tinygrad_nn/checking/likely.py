@@ -1,0 +1,134 @@
+"""The likely mistake in a derivative rule, or in a gradient by hand, whose right values can be measured."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .directions import unit
+from .mistakes import WrongGradient, any_factor, formula, known_factor, reordered, transposed, unchanged, zero
+from .point import Point
+from .rounding import WIDE
+from .subject import Subject
+
+ENTRIES = 512
+FEW = 32
+CLOSE = 1e-5
+
+
+def likely_mistake(subject: Subject, position: int, constants: dict[str, Any] | None = None) -> str:
+    """Return in words how a derivative by the input at a position is wrong, "" if nothing fits.
+
+    `constants` are the arrays, by name, that it is computed with beside the subject's inputs. What it should
+    be is measured, entry by entry: of an input of more than 512 entries at a few of them.
+    """
+    point = Point(subject, [x.astype(WIDE) for x in subject.arrays])
+    wrong = point.gradients[position]
+    if wrong is None:
+        return "no gradient is sent back"
+    entries = _entries(wrong, point.seed)
+    right = _measured(point, position, entries)
+    g = point.weights[0]
+    before = {} if subject.by_hand else {"g": np.broadcast_to(g, wrong.shape) if _fits(g, wrong.shape) else g}
+    values = dict(zip(subject.names, point.arrays, strict=True)) | (constants or {}) | {"the output": point.values[0]}
+    case = WrongGradient("", wrong, right, "what is right", before, values, 1, (), CLOSE)
+    c = case.factor(wrong, right)
+    if case.same(wrong, right) or not (wrong.any() or np.nan_to_num(right).any()):  # it may be wrong elsewhere only
+        return f"it is {c:.9g} times what is right" if abs(c - 1) >= 1e-9 else ""
+    case = replace(case, sizes=_sizes(case, g, subject.by_hand))
+    looks = itertools.chain(
+        *[look(case) for look in (zero, known_factor, any_factor, transposed, unchanged)],
+        _one_of_many(case, g),
+        reordered(case),
+        _sums(point, position, case),
+        _products(case, g),
+        formula(case),
+        _stale(point, position, case, entries),
+    )
+    return next(looks, "")
+
+
+def _entries(wrong: Any, seed: int) -> Any:
+    """Return the entries to measure: all, or the first, the largest, and others at random."""
+    if wrong.size <= ENTRIES:
+        return np.arange(wrong.size)
+    largest = np.argpartition(np.abs(wrong).reshape(-1), -FEW // 2)[-FEW // 2 :]
+    return np.unique([0, *largest, *np.random.default_rng(seed).integers(wrong.size, size=FEW // 2)])
+
+
+def _measured(point: Point, position: int, entries: Any) -> Any:
+    """Return the right derivatives by some entries of an input, by extrapolated differences; nan at the others."""
+    found = np.full(point.arrays[position].shape, math.nan)
+    for index in entries:
+        found.flat[index] = point.ladder(unit(point.arrays, position, index)).value.value
+    return found
+
+
+def _sizes(case: WrongGradient, g: Any, by_hand: bool) -> tuple[tuple[str, int, str], ...]:
+    """Return the numbers that a 1/m can be of: lengths of axes, or what a gradient by hand has too much of."""
+    wrong, c = case.wrong, abs(case.factor(case.wrong, case.right))
+    found = {*wrong.shape, *g.shape, wrong.size, g.size, wrong.size // max(g.size, 1)}
+    if by_hand and c:
+        found |= {round(n) for n in (c, 1 / c) if math.isfinite(n)}
+    return tuple([("m", n, "") for n in sorted(found) if n > 2 or (n == 2 and not by_hand)])
+
+
+def _one_of_many(case: WrongGradient, g: Any) -> Iterator[str]:
+    """It is one of the entries, or rows, that should be there or be added up."""
+    wrong = case.wrong
+    if g.ndim > wrong.ndim and case.same(wrong, g[(0,) * (g.ndim - wrong.ndim)]):
+        yield "it is not summed over what was broadcast: only the first row of the cotangent is sent back"
+    if wrong.size > 1 and np.flatnonzero(wrong).tolist() == [0]:
+        yield "only the first entry is sent back"
+
+
+def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:
+    """It is the sum along an axis, or the mean, of what is right: three lines along the axis tell."""
+    shape = case.wrong.shape
+    for axis, length in enumerate(shape):
+        first = np.take(case.wrong, 0, axis)
+        if length == 1 or not case.same(case.wrong, np.broadcast_to(np.expand_dims(first, axis), shape)):
+            continue
+        lines = np.argsort(np.abs(first).reshape(-1))[-3:]
+        found = np.array([point.ladder({position: _line(shape, axis, line)}).value.value for line in lines])
+        if any(case.same(first.reshape(-1)[lines] * n, found) for n in (1, length)):
+            yield f"it is summed over axis {axis}, where every entry has its own"
+
+
+def _line(shape: tuple[int, ...], axis: int, number: int) -> Any:
+    """Return the direction of all entries in one of the lines along an axis."""
+    lines = np.zeros((math.prod(shape) // shape[axis], shape[axis]))
+    lines[number] = 1.0
+    return np.moveaxis(lines.reshape(*shape[:axis], *shape[axis + 1 :], shape[axis]), -1, axis)
+
+
+def _products(case: WrongGradient, g: Any) -> Iterator[str]:
+    """A factor is missing or too many: one of the inputs, the output, or the cotangent."""
+    for name, value in {**case.values, "the cotangent": g}.items():
+        if not _fits(value, case.wrong.shape):
+            continue
+        for sign, minus in ((1, ""), (-1, "minus ")):
+            if case.same(case.wrong * value, sign * case.right):
+                yield f"a factor is missing: {minus}{name}"
+            if case.same(case.wrong, sign * case.right * value):
+                yield f"{minus}{name} is one factor too many"
+
+
+def _stale(point: Point, position: int, case: WrongGradient, entries: Any) -> Iterator[str]:
+    """It ignores the inputs' values where the right derivative depends on them."""
+    moved = Point(point.subject, [x * (1 + 2.0**-7) + 2.0**-7 for x in point.arrays])
+    constant = case.same(moved.gradients[position], case.wrong)
+    if constant and not case.same(_measured(moved, position, entries), case.right):
+        yield "it doesn't change when the inputs do: a stale value"
+
+
+def _fits(value: Any, shape: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(np.shape(value), shape) == shape
+    except ValueError:
+        return False
