@@ -127,7 +127,7 @@ ldexp.jvp(lambda t, exponent: np.ldexp(t, exponent), None)
 _FRACTIONS = [sample((2, 3)), sample(()), sample((0, 3)), sample(np.array([2.75, -1.25]))]
 
 
-@primitive(numpy=[np.frexp], several=True, method=False, samples=_FRACTIONS)
+@primitive(numpy=[np.frexp], multiple_outputs=True, method=False, samples=_FRACTIONS)
 def frexp(x: Any, /) -> Any:
     """Return the mantissa, from 0.5 to 1 in size, and the integer exponent of 2 of each entry."""
     return np.frexp(x)
@@ -136,7 +136,7 @@ def frexp(x: Any, /) -> Any:
 frexp.vjp(lambda g, y: np.ldexp(g[0], -y[1]))
 
 
-@primitive(numpy=[np.modf], several=True, method=False, samples=_FRACTIONS)
+@primitive(numpy=[np.modf], multiple_outputs=True, method=False, samples=_FRACTIONS)
 def modf(x: Any, /) -> Any:
     """Return the fractional part of each entry, whose derivative is 1, and the integer part, whose derivative is 0."""
     return np.modf(x)

@@ -190,7 +190,7 @@ def polygamma(x: Any, /, n: int = 0) -> Any:
 polygamma.vjp(lambda g, x, n: g * polygamma.kernel(x, n=n + 1))
 
 
-@composite(samples=[sample(np.array([[0.25], [3.5]])), sample(np.array(2.5)), sample(np.zeros(0))])
+@composite(samples=[sample(np.array([[0.25], [3.5]])), sample(np.array(2.5)), sample((0,))])
 def digamma(x: Any) -> Any:
     """Return the derivative of log(gamma(x)). Shapes: (...) -> (...)."""
     return polygamma(x)

@@ -138,7 +138,7 @@ def primitive(
     operator: str | None = None,
     name: str | None = None,
     variadic: bool = False,
-    several: bool = False,
+    multiple_outputs: bool = False,
     linear: bool = False,
     pointwise: bool = False,
     masks: bool = False,
@@ -151,7 +151,7 @@ def primitive(
 
     Positional-only parameters are the inputs, the others parameters. A keyword named like one
     of those gives the function `(value, inputs) -> value` that normalises it, once. A `variadic`
-    operation takes a sequence of inputs, one with `several` outputs returns a tuple; its rules get
+    operation takes a sequence of inputs, one with `multiple_outputs` returns a tuple; its rules get
     their cotangents as a tuple. An operation whose output may leave out a nan of its inputs `masks`.
     One that is `linear` in all its inputs together pushes tangents by itself; others may say by `jvp`
     what pushes each input's tangent `t`, or else their rules are transposed.
@@ -168,8 +168,8 @@ def primitive(
         defaults = {p.name: p.default for p in parameters if p.kind is not p.POSITIONAL_ONLY}
         public = name or forward.__name__
         op = Operation(
-            public, forward, arguments, defaults, optional=optional, variadic=variadic, several=several,
-            linear=linear, pointwise=pointwise, masks=masks, normalise=normalise,
+            public, forward, arguments, defaults, optional=optional, variadic=variadic,
+            multiple_outputs=multiple_outputs, linear=linear, pointwise=pointwise, masks=masks, normalise=normalise,
         )  # fmt: skip
         op.domain, op.samples, op.kinks = domain, tuple(samples), kinks or {}
         call: Any = call_any(op)

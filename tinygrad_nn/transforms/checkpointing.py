@@ -77,7 +77,7 @@ def _recorded(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[tuple[An
 class _Part:
     """The operation that stands for a checkpointed part: its rules compute it again and pull back through it."""
 
-    name, masks, pointwise, linear, several, tangent_rules = "checkpoint", True, False, False, True, ()
+    name, masks, pointwise, linear, multiple_outputs, tangent_rules = "checkpoint", True, False, False, True, ()
 
     def __init__(self, function: Any, args: Any, kwargs: Any, places: list[int]) -> None:
         self.function, self.args, self.kwargs, self.places = function, args, kwargs, places

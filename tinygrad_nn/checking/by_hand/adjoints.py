@@ -85,7 +85,7 @@ class Graph:
             parents = tuple([None if parent is None else twins[parent] for parent in node.parents or ()])
             saved = node.saved if noise is None else _rounded(node, noise)
             twin = twins[node] = record(node.operation, parents, saved, node)
-            if not getattr(node.operation, "several", False) and (noise is not None or node in wanted):
+            if not getattr(node.operation, "multiple_outputs", False) and (noise is not None or node in wanted):
                 twin.hooks = {0: passing(node)}
         targets = [twins[node] for node in wanted]
         pullback({twins[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)

@@ -247,7 +247,7 @@ class Tracer(Watcher):
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         """Note which operation computed what, and the node of it."""
-        for part in y if operation.several else (y,):
+        for part in y if operation.multiple_outputs else (y,):
             if isinstance(part, Traced):
                 self.operations.setdefault(part.value, operation.name)
         if node is not None and isinstance(y, Traced):

@@ -12,8 +12,7 @@ from .inverses import of_no_use, solved
 
 _REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
 _RANK_TWO = np.array([[1.0, 2.0, -1.0], [2.0, 4.0, -2.0], [0.5, -1.0, 3.0]])
-_EMPTY = np.zeros((0, 0))
-_SAMPLES = (sample((3, 3)), sample((2, 2, 2)), sample(_EMPTY))
+_SAMPLES = (sample((3, 3)), sample((2, 2, 2)), sample((0, 0)))
 
 
 def _factors(a: Any) -> tuple[Any, Any, Any, Any]:
@@ -37,7 +36,7 @@ def _left_out(s: Any) -> tuple[Any, Any]:
 @primitive(
     name="cofactor_slopes", method=False,
     samples=[
-        sample(_REGULAR, (3, 3)), sample(_REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample(_EMPTY, _EMPTY),
+        sample(_REGULAR, (3, 3)), sample(_REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample((0, 0), (0, 0)),
     ],
 )  # fmt: skip
 def _cofactor_slopes(a: Any, e: Any, /) -> Any:
@@ -97,8 +96,8 @@ det.vjp(lambda g, a: g[..., None, None] * _cofactors.kernel(a), zero_where=lambd
 
 
 @primitive(
-    numpy=[np.linalg.slogdet], several=True, method=False,
-    samples=[sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample(_EMPTY), sample((0, 2, 2))],
+    numpy=[np.linalg.slogdet], multiple_outputs=True, method=False,
+    samples=[sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample((0, 0)), sample((0, 2, 2))],
 )  # fmt: skip
 def slogdet(a: Any, /) -> Any:
     """Return the signs of determinants, piecewise constant, and the logarithms of their sizes. (..., n, n) -> (...)."""

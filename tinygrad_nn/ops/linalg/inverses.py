@@ -18,7 +18,6 @@ from ..selection import where
 
 _REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
 _BATCH = np.stack([_REGULAR[:2, :2], _REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
-_EMPTY = np.zeros((0, 0))
 
 
 def of_no_use(g: Any) -> Any:
@@ -29,7 +28,7 @@ def of_no_use(g: Any) -> Any:
 @primitive(
     name="linear_solution", method=False,
     samples=[
-        sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(_REGULAR, (2, 3, 1)), sample(_EMPTY, (0, 2)),
+        sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(_REGULAR, (2, 3, 1)), sample((0, 0), (0, 2)),
         sample(_REGULAR, (3, 0)),
     ],
 )  # fmt: skip
@@ -53,7 +52,7 @@ _solve.vjp(
 
 @primitive(
     name="solution_unless_zero", method=False,
-    samples=[sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(_EMPTY, (0, 2))],
+    samples=[sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample((0, 0), (0, 2))],
 )  # fmt: skip
 def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
     """Return the solution of `a @ x = b` as rules need it: 0 where b is, even if that matrix is singular.
@@ -82,7 +81,7 @@ _solved.vjp(
     numpy=[np.linalg.solve], method=False,
     samples=[
         sample(_REGULAR, (3,)), sample(_REGULAR, (3, 2)), sample(_BATCH, (2,)), sample(_BATCH, (2, 1, 2, 1)),
-        sample(_EMPTY, (0,)),
+        sample((0, 0), (0,)),
     ],
 )  # fmt: skip
 def solve(a: Any, b: Any) -> Any:
@@ -94,7 +93,7 @@ def solve(a: Any, b: Any) -> Any:
     return _solve(a, b.reshape(b.size, 1)).squeeze(-1) if b.ndim == 1 else _solve(a, b)
 
 
-@primitive(numpy=[np.linalg.inv], method=False, samples=[sample(_REGULAR), sample(_BATCH), sample(_EMPTY)])
+@primitive(numpy=[np.linalg.inv], method=False, samples=[sample(_REGULAR), sample(_BATCH), sample((0, 0))])
 def inv(a: Any, /) -> Any:
     """Return the inverses. Shapes: (..., n, n) -> (..., n, n). Raises LinAlgError for a singular matrix."""
     return np.linalg.inv(a)
@@ -106,7 +105,7 @@ inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=of_no_use)
 @composite(
     numpy=[np.linalg.tensorsolve], method=False,
     samples=[
-        sample(np.eye(6).reshape(2, 3, 6) - 0.1, (2, 3)), sample(_EMPTY, (0,)), sample(np.array(0.7), ()),
+        sample(np.eye(6).reshape(2, 3, 6) - 0.1, (2, 3)), sample((0, 0), (0,)), sample(np.array(0.7), ()),
         sample(_REGULAR, (3,), axes=(0,)),
     ],
 )  # fmt: skip
@@ -137,7 +136,7 @@ def tensorinv(a: Any, ind: int = 2) -> Any:
 @composite(
     numpy=[np.linalg.matrix_power], method=False,
     samples=[
-        sample(_REGULAR, n=3), sample(_BATCH, n=-2), sample(_REGULAR, n=0), sample(_REGULAR, n=1), sample(_EMPTY, n=2),
+        sample(_REGULAR, n=3), sample(_BATCH, n=-2), sample(_REGULAR, n=0), sample(_REGULAR, n=1), sample((0, 0), n=2),
         sample((2, 2, 2), n=7),
     ],
 )  # fmt: skip

@@ -24,7 +24,7 @@ _TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
 
 @primitive(
     name="pseudo_inverse", method=False,
-    samples=[sample(_TALL), sample(_TALL.T), sample(np.stack([_TALL, _TALL[::-1]])), sample(np.zeros((0, 3)))],
+    samples=[sample(_TALL), sample(_TALL.T), sample(np.stack([_TALL, _TALL[::-1]])), sample((0, 3))],
 )  # fmt: skip
 def _pinv(a: Any, /, rcond: Any = None, rtol: Any = _RTOL) -> Any:
     """Return the pseudo-inverses. Shapes: (..., m, n) -> (..., n, m)."""
@@ -42,7 +42,7 @@ _pinv.vjp(_from_pinv, zero_where=of_no_use)
 @composite(
     numpy=[np.linalg.pinv], method=False,
     samples=[
-        sample(_TALL), sample(_SYMMETRIC, hermitian=True), sample(np.zeros((0, 3))), sample(_TALL, rtol=1e-10),
+        sample(_TALL), sample(_SYMMETRIC, hermitian=True), sample((0, 3)), sample(_TALL, rtol=1e-10),
         sample(np.stack([_TALL, _TALL[::-1]]), rcond=[1e-10, 1e-9]),
     ],
 )  # fmt: skip
@@ -57,9 +57,9 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _RTO
 
 
 @primitive(
-    name="least_squares", several=True, method=False,
+    name="least_squares", multiple_outputs=True, method=False,
     samples=[
-        sample(_TALL, (3, 2)), sample(_TALL.T, (2, 1)), sample(_REGULAR, (2, 2)), sample(np.zeros((0, 2)), (0, 2)),
+        sample(_TALL, (3, 2)), sample(_TALL.T, (2, 1)), sample(_REGULAR, (2, 2)), sample((0, 2), (0, 2)),
     ],
 )  # fmt: skip
 def _least_squares(a: Any, b: Any, /, rcond: Any = None) -> Any:
@@ -84,7 +84,7 @@ _least_squares.vjp(_to_matrix, lambda g, a, rcond: _least_squares.kernel(a.mT, g
     numpy=[np.linalg.lstsq], method=False,
     samples=[
         sample(_TALL, (3,)), sample(_TALL, (3, 2)), sample(_TALL.T, (2, 2)), sample(_REGULAR, (2,), rcond=1e-10),
-        sample(np.zeros((0, 2)), (0,)),
+        sample((0, 2), (0,)),
     ],
 )  # fmt: skip
 def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Tensor, ...]:

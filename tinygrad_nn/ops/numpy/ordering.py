@@ -19,7 +19,6 @@ from ..selection import take_along_axis
 from ..shaping import axis_number, flat_or, moveaxis
 
 _TIES = np.array([[1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
-_EMPTY = np.zeros((0, 3))
 
 
 @primitive(
@@ -70,7 +69,7 @@ argsort.vjp(None)
 @composite(
     numpy=[np.sort],
     samples=[
-        sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 3), axis=None), sample((), axis=None), sample(_EMPTY),
+        sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 3), axis=None), sample((), axis=None), sample((0, 3)),
         sample(_TIES), sample(_TIES, axis=0),
     ],
 )  # fmt: skip
@@ -172,7 +171,7 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, 
 _SIDES = (
     sample(np.array([0.0, 0.5, 0.5, 2.0]), np.array([[0.5, -1.0], [3.0, 1.0]])),
     sample(np.array([1.0, 2.0]), np.array(1.5)),
-    sample(np.zeros(0), np.zeros((0, 2))),
+    sample((0,), np.zeros((0, 2))),
 )  # fmt: skip
 
 
@@ -193,7 +192,7 @@ def searchsorted(x: Any, v: Any, /, side: Any = "left", sorter: Any = None) -> A
     samples=[
         sample(np.array([[0.5, -1.0], [3.0, 1.0]]), np.array([0.0, 0.5, 2.0])),
         sample(np.array(1.5), np.array([2.0, 1.0])),
-        sample(np.zeros((0, 2)), np.array([1.0])), sample(np.array([0.5]), np.array([0.0, 0.5]), right=True),
+        sample((0, 2), np.array([1.0])), sample(np.array([0.5]), np.array([0.0, 0.5]), right=True),
     ],
 )  # fmt: skip
 def digitize(x: Any, bins: Any, /, right: bool = False) -> Any:

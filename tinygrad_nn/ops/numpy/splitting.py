@@ -15,15 +15,13 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..shaping import axis_number, flat_or, on_axis
 
-_EMPTY = np.zeros((0, 3))
-
 
 def _sliced_axis(axis: Any, inputs: Any) -> int:
     return axis_number(axis, np.ndim(inputs[0]))
 
 
 @primitive(
-    numpy=[np.unstack] if hasattr(np, "unstack") else [], several=True, linear=True, method=False, masks=True,
+    numpy=[np.unstack] if hasattr(np, "unstack") else [], multiple_outputs=True, linear=True, method=False, masks=True,
     axis=_sliced_axis,
     samples=[sample((2, 3)), sample((2, 3, 2), axis=-1), sample((3,)), sample((2, 0))],
 )  # fmt: skip
@@ -49,7 +47,7 @@ setattr(Tensor, "__iter__", _iterate)  # noqa: B010
     numpy=[np.array_split], method=False,
     samples=[
         sample((5, 2), indices_or_sections=3), sample((2, 5), indices_or_sections=[1, 3], axis=-1),
-        sample((2, 5), indices_or_sections=(3, 1, 9), axis=1), sample(_EMPTY, indices_or_sections=2),
+        sample((2, 5), indices_or_sections=(3, 1, 9), axis=1), sample((0, 3), indices_or_sections=2),
         sample((2,), indices_or_sections=4),
     ],
 )  # fmt: skip
@@ -73,7 +71,7 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]
     numpy=[np.split], method=False,
     samples=[
         sample((4, 3), indices_or_sections=2), sample((2, 5), indices_or_sections=[1, 3], axis=-1),
-        sample(_EMPTY, indices_or_sections=2),
+        sample((0, 3), indices_or_sections=2),
     ],
 )  # fmt: skip
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
@@ -111,7 +109,7 @@ def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
     numpy=[np.vsplit], method=False,
     samples=[
         sample((4, 2), indices_or_sections=2), sample((5, 1), indices_or_sections=[2]),
-        sample(_EMPTY, indices_or_sections=2),
+        sample((0, 3), indices_or_sections=2),
     ],
 )  # fmt: skip
 def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
