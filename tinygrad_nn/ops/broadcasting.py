@@ -72,9 +72,9 @@ def meshgrid(*xs: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Tens
         sample((3,), new_shape=(0,)),
     ],
 )  # fmt: skip
-def resize(x: Any, new_shape: Any) -> Any:
+def resize(x: Tensor, new_shape: Any) -> Any:
     """Return the entries in a shape of any size, repeated in C order as often as needed; of none, zeros."""
-    x, shape = as_tensor(x), _lengths(new_shape, ())
+    shape = _lengths(new_shape, ())
     if min(shape, default=0) < 0:
         raise ValueError(f"resize to {shape} has a negative length; reshape works out a length of -1")
     size = math.prod(shape)

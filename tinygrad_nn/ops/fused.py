@@ -9,7 +9,6 @@ import numpy as np
 
 from ..engine.arrays import array_of, copied
 from ..engine.zero_safe import pointwise, sum_of_products
-from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .elementwise import quotient, sigmoid
@@ -287,9 +286,8 @@ binary_cross_entropy_with_logits.vjp(
 
 
 @composite(method=False, samples=[sample((2, 3), (2, 3)), sample((), ()), sample((0, 2), (0, 2), reduction="sum")])
-def mse_loss(predictions: Any, targets: Any, reduction: str = "mean") -> Tensor:
+def mse_loss(predictions: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     """Return the squared difference, averaged over all entries. Shapes: (...), (...) -> ()."""
-    predictions, targets = as_tensor(predictions), as_tensor(targets)
     _same_shape("mse_loss", predictions, targets)
     losses = (predictions - targets) ** 2
     return losses if _reduction(reduction, ()) == "none" else sum(losses) if reduction == "sum" else mean(losses)

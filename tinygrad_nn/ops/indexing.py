@@ -125,7 +125,7 @@ getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x
     numpy=[np.bincount], method=False,
     samples=[sample(np.array([3, 0, 3, 1]), (4,)), sample(_TWICE, (3,), minlength=5)],
 )  # fmt: skip
-def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+def bincount(x: Any, weights: Tensor | None = None, minlength: int = 0) -> Any:
     """Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
 
     Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; weights are summed in float64, as by NumPy, or wider.
@@ -133,7 +133,6 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     counts = np.bincount(raw(x), minlength=minlength)
     if weights is None:
         return as_tensor(counts)
-    weights = as_tensor(weights)
     weights = weights.astype(np.result_type(weights.dtype, float))
     if weights.shape != np.shape(x):
         raise ValueError(f"bincount takes a weight for each of its {np.size(x)} integers, got shape {weights.shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,21 +36,19 @@ def _own_part(g: Any, index_of_input: int, xs_shapes: Any, axis: int) -> Any:
     return g[on_axis(axis, part)]
 
 
-def _parts(xs: Any, name: str) -> list[Any]:
-    """Return what is to be joined, each nested list of tensors as one tensor that keeps their graph."""
-    parts = [as_tensor(x) if isinstance(x, (list, tuple)) else x for x in xs]
-    if not parts:
+def _at_least_one(xs: Sequence[Tensor], name: str) -> Sequence[Tensor]:
+    if not len(xs):
         raise ValueError(f"{name} needs at least one tensor, for its shape and dtype; or write tg.zeros((0, n))")
-    return parts
+    return xs
 
 
 @composite(
     numpy=[np.concatenate, np.concat], method=False,
     samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0)], axis=-1), sample([(2, 3), ()], axis=None)],
 )  # fmt: skip
-def concatenate(xs: Any, axis: int | None = 0) -> Any:
+def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Any:
     """Return the tensors joined along an existing axis; `axis=None` joins them flattened."""
-    xs = _parts(xs, "concatenate")
+    xs = _at_least_one(xs, "concatenate")
     return _concatenate(xs, axis) if axis is not None else _concatenate([flat_or(x, None)[0] for x in xs], 0)
 
 
@@ -76,21 +75,20 @@ def flatten(x: Any, order: str = "C") -> Any:
     numpy=[np.stack], method=False,
     samples=[sample([(2, 3), (2, 3)], axis=-1), sample([(), ()]), sample([(0,), (0,)])],
 )  # fmt: skip
-def stack(xs: Any, axis: int = 0) -> Tensor:
+def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Return the tensors, all of one shape, joined along a new axis."""
-    tensors = [as_tensor(x) for x in _parts(xs, "stack")]
-    if len({t.shape for t in tensors}) > 1:
-        raise ValueError(f"stack needs tensors of one shape, got {[t.shape for t in tensors]}")
-    return _concatenate([expand_dims(t, axis) for t in tensors], axis)
+    if len({x.shape for x in _at_least_one(xs, "stack")}) > 1:
+        raise ValueError(f"stack needs tensors of one shape, got {[x.shape for x in xs]}")
+    return _concatenate([expand_dims(x, axis) for x in xs], axis)
 
 
 @composite(
     numpy=[np.hstack], method=False,
     samples=[sample([(2, 3), (2, 1)]), sample([(), (2,), (0,)]), sample([(2, 0), (2, 1)])],
 )  # fmt: skip
-def hstack(xs: Any) -> Any:
+def hstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors side by side: along the second axis, vectors along their only one."""
-    parts = [atleast_1d(x) for x in _parts(xs, "hstack")]
+    parts = [atleast_1d(x) for x in _at_least_one(xs, "hstack")]
     return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
 
 
@@ -98,28 +96,27 @@ def hstack(xs: Any) -> Any:
     numpy=[np.vstack], method=False,
     samples=[sample([(2, 3), (3,), (0, 3)]), sample([(), ()]), sample([(2,), (1, 2)])],
 )  # fmt: skip
-def vstack(xs: Any) -> Any:
+def vstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors on top of each other: along the first axis, a vector as a row."""
-    return concatenate([atleast_2d(x) for x in _parts(xs, "vstack")], 0)
+    return concatenate([atleast_2d(x) for x in _at_least_one(xs, "vstack")], 0)
 
 
 @composite(
     numpy=[np.dstack], method=False,
     samples=[sample([(2, 3), (2, 3, 2)]), sample([(), (1,)]), sample([(2,), (1, 2, 0)])],
 )  # fmt: skip
-def dstack(xs: Any) -> Any:
+def dstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors behind each other: along the third axis, (n,) as (1, n, 1), (m, n) as (m, n, 1)."""
-    return concatenate([atleast_3d(x) for x in _parts(xs, "dstack")], 2)
+    return concatenate([atleast_3d(x) for x in _at_least_one(xs, "dstack")], 2)
 
 
 @composite(
     numpy=[np.column_stack], method=False,
     samples=[sample([(2,), (2, 3), (2, 0)]), sample([(), ()]), sample([(0,), (0, 2)])],
 )  # fmt: skip
-def column_stack(xs: Any) -> Any:
+def column_stack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors side by side along the second axis, a vector as a column."""
-    parts = [as_tensor(x) for x in _parts(xs, "column_stack")]
-    return concatenate([x if x.ndim > 1 else atleast_2d(x).T for x in parts], 1)
+    return concatenate([x if x.ndim > 1 else atleast_2d(x).T for x in _at_least_one(xs, "column_stack")], 1)
 
 
 @composite(
@@ -160,10 +157,10 @@ def _depth(arrays: Any) -> int:
         sample((2,), 1.5),
     ],
 )  # fmt: skip
-def append(x: Any, values: Any, axis: int | None = None) -> Any:
+def append(x: Tensor, values: Any, axis: int | None = None) -> Any:
     """Return the tensor with the values behind it along an axis; by default both flattened."""
     if isinstance(values, (int, float)):
-        values = np.asarray(values, np.result_type(as_tensor(x).dtype, values))
+        values = np.asarray(values, np.result_type(x.dtype, values))
     return concatenate([x, values], axis)
 
 
@@ -176,13 +173,13 @@ def append(x: Any, values: Any, axis: int | None = None) -> Any:
         sample((3,), np.array([True, False, True]), ()),
     ],
 )  # fmt: skip
-def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
     """Return the tensor with values put in front of the entries that `obj` names, an index along the axis."""
     obj = raw(obj)
     x, axis = flat_or(x, axis)
     n = x.shape[axis]
     count = len(np.insert(np.zeros(n), obj, 0)) - n
-    new = as_tensor(values).astype(x.dtype)
+    new = values.astype(x.dtype)
     new = new.reshape((1,) * (x.ndim - new.ndim) + new.shape)
     if not isinstance(obj, slice) and np.ndim(obj) == 0:
         new = moveaxis(new, 0, axis)

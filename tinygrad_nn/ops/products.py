@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..engine.zero_safe import sum_of_products
-from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .elementwise import conjugate, multiply
@@ -70,12 +69,11 @@ _vector_product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
         sample((2, 1, 0), (0, 3)), sample((1, 2, 0), (0,)), sample((0,), (2, 0, 3)),
     ],
 )  # fmt: skip
-def matmul(a: Any, b: Any) -> Any:
+def matmul(a: Tensor, b: Tensor) -> Any:
     """Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
     A vector on the left is a row, on the right a column; that axis is dropped from the result.
     """
-    a, b = as_tensor(a), as_tensor(b)
     if a.ndim == 2 == b.ndim:
         return _product(a, b)
     if a.ndim == 0 or b.ndim == 0:
@@ -92,9 +90,8 @@ def matmul(a: Any, b: Any) -> Any:
     return _product(a, b)
 
 
-def conjugated(x: Any) -> Any:
+def conjugated(x: Tensor) -> Tensor:
     """Return the complex conjugate of what is complex, and the rest as it is."""
-    x = as_tensor(x)
     return conjugate(x) if x.dtype.kind == "c" else x
 
 
@@ -117,12 +114,11 @@ def _axes_of_both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]
         sample((2,), (3,), axes=0), sample((2, 3), (2, 3)), sample((2, 0), (0, 3), axes=1), sample((), (), axes=0),
     ],
 )  # fmt: skip
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
     """Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
 
     Shapes: the axes of `a` that are left, then those of `b`.
     """
-    a, b = as_tensor(a), as_tensor(b)
     over_a, over_b = _axes_of_both(axes, a, b)
     lengths = [a.shape[i] for i in over_a]
     if lengths != [b.shape[i] for i in over_b]:
@@ -143,7 +139,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
         sample((3,), 2.0), sample((0,), (0,)),
     ],
 )  # fmt: skip
-def dot(a: Any, b: Any) -> Any:
+def dot(a: Tensor | float, b: Tensor | float) -> Any:
     """Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
 
     Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
@@ -157,7 +153,7 @@ def dot(a: Any, b: Any) -> Any:
     numpy=[np.inner], method=False,
     samples=[sample((3,), (3,)), sample((2, 3), (4, 2, 3)), sample((), (2, 3)), sample((2, 0), (0,))],
 )  # fmt: skip
-def inner(a: Any, b: Any) -> Any:
+def inner(a: Tensor | float, b: Tensor | float) -> Any:
     """Return the sum of products over the last axes. Shapes: (..., k), (..., k) -> (..., ...)."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return multiply(a, b)
@@ -168,7 +164,7 @@ def inner(a: Any, b: Any) -> Any:
     numpy=[np.vdot], method=False,
     samples=[sample((3,), (3,)), sample((2, 3), (3, 2)), sample((), ()), sample((0,), (0, 2))],
 )  # fmt: skip
-def vdot(a: Any, b: Any) -> Any:
+def vdot(a: Tensor, b: Tensor) -> Any:
     """Return the sum of products of all entries, those of `a` conjugated. Shapes: (...), (...) -> ()."""
     return tensordot(conjugated(ravel(a)), ravel(b), 1)
 
@@ -180,9 +176,8 @@ def vdot(a: Any, b: Any) -> Any:
         sample((0, 2), (2, 1)),
     ],
 )  # fmt: skip
-def kron(a: Any, b: Any) -> Any:
+def kron(a: Tensor, b: Tensor) -> Any:
     """Return the Kronecker product; missing first axes count as length 1. Shapes: (m, n), (p, q) -> (mp, nq)."""
-    a, b = as_tensor(a), as_tensor(b)
     ndim = max(a.ndim, b.ndim)
     rows, columns = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
     blocks = a.reshape([n for m in rows for n in (m, 1)]) * b.reshape([n for m in columns for n in (1, m)])
@@ -192,6 +187,6 @@ def kron(a: Any, b: Any) -> Any:
 @composite(
     numpy=[np.matrix_transpose, np.linalg.matrix_transpose], method=False, samples=[sample((2, 3, 4)), sample((0, 3))]
 )
-def matrix_transpose(x: Any) -> Tensor:
+def matrix_transpose(x: Tensor) -> Tensor:
     """Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m)."""
     return swapaxes(x, -1, -2)

@@ -77,7 +77,7 @@ _total.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(_kept(g, axis, kee
     ),
 )  # fmt: skip
 def sum(
-    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
     """Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
 
@@ -122,7 +122,6 @@ def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initia
         if initial is None:
             raise ValueError("an extreme of the entries where= holds needs initial=, for where none does")
         x = _masked(x, where, initial)
-    x = as_tensor(x)
     if initial is None:
         return reduced(x, axis, keepdims)
     if math.prod(x.shape[a] for a in axes(axis, x.ndim)) == 0:
@@ -131,7 +130,7 @@ def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initia
 
 
 @composite(numpy=[np.max, np.amax, np.maximum.reduce], samples=_EXTREMES)
-def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+def max(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
 
     With `where` only the entries are compared where it holds, with `initial` that number too. An
@@ -141,13 +140,13 @@ def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, wh
 
 
 @composite(numpy=[np.min, np.amin, np.minimum.reduce], samples=_EXTREMES)
-def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+def min(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the smallest entries over the axes, all by default, as `max` does the largest."""
     return _extreme(_smallest, minimum, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.ptp], method=False, samples=_EMPTY_BESIDE)
-def ptp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+def ptp(x: Tensor, axis: Any = None, keepdims: Any = False) -> Tensor:
     """Return the largest less the smallest entry over the axes."""
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
@@ -169,7 +168,7 @@ _MASKED = (*_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1), sample((2, 3), w
 
 
 @composite(numpy=[np.mean], samples=(*_MASKED, sample((2,), dtype="float32")))
-def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
     """Return the arithmetic mean over the axes, all by default, of the entries where `where`.
 
     The mean of nothing is nan, with a warning.
@@ -183,7 +182,7 @@ def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, whe
 
 @composite(numpy=[np.var], samples=(*_MASKED, sample((3, 2), axis=0, ddof=1), sample((2,), correction=1)))
 def var(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the mean squared deviation from the mean, divided by n - ddof instead of n.
@@ -203,7 +202,7 @@ _mean = mean
 
 @composite(numpy=[np.std], samples=(*_MASKED, sample((3, 2), axis=0, ddof=1)))
 def std(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the square root of the variance; where that is 0, so is the derivative."""
@@ -223,7 +222,7 @@ def promoted(dtype: Any) -> Any:
     ),
 )  # fmt: skip
 def prod(
-    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
     """Return the product over the axes, all by default, by halving: right with any number of zeros."""
     x = _masked(x, where, 1, dtype)
@@ -232,15 +231,15 @@ def prod(
     axis = axes(axis, x.ndim)
     shape = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
     others = tuple(i for i in range(x.ndim) if i not in axis)
-    x = x.transpose((*axis, *others)).reshape(math.prod(x.shape[a] for a in axis), *[x.shape[i] for i in others])
-    if len(x) == 0:
-        x = sum(x, 0, keepdims=True) + x.dtype.type(1)
-    while len(x) > 1:
-        half = len(x) // 2
-        rest = [x[2 * half :]] if len(x) % 2 else []
-        x = x[:half] * x[half : 2 * half]
-        x = np.concatenate([x, *rest]) if rest else x
-    y = x.reshape(shape if keepdims else x.shape[1:])
+    rows = x.transpose((*axis, *others)).reshape(math.prod(x.shape[i] for i in axis), *[x.shape[i] for i in others])
+    if len(rows) == 0:
+        rows = sum(rows, 0, keepdims=True) + x.dtype.type(1)
+    while len(rows) > 1:
+        half = len(rows) // 2
+        odd = [rows[2 * half :]] if len(rows) % 2 else []
+        rows = rows[:half] * rows[half : 2 * half]
+        rows = np.concatenate([rows, *odd]) if odd else rows  # type: ignore[assignment]
+    y = rows.reshape(shape if keepdims else rows.shape[1:])
     return y if initial is None else y * initial
 
 

@@ -60,7 +60,10 @@ invert = elementwise(np.invert, operator="invert", method=False)
         sample((0,), -1.0, 1.0), sample(np.array([-1.0, 0.0, 1.0]), -1.0, 1.0),
     ],
 )  # fmt: skip
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def clip(
+    x: Tensor | float, a_min: Tensor | float | None = None, a_max: Tensor | float | None = None, *, min: Any = None,
+    max: Any = None,
+) -> Any:  # fmt: skip
     """Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise TypeError("a bound is given twice: write one of a_min and min, one of a_max and max")
@@ -98,9 +101,8 @@ astype.vjp(lambda g: g)
         sample(np.array([np.inf, -np.inf, np.nan]), nan=1.0, posinf=2.0, neginf=-3.0),
     ],
 )  # fmt: skip
-def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+def nan_to_num(x: Tensor, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there."""
-    x = as_tensor(x)
     if x.dtype.kind != "f":
         return positive(x)
     largest = float(np.finfo(x.dtype).max)
@@ -149,7 +151,7 @@ modf.vjp(lambda g: g[0])
     numpy=[np.divmod], operator="divmod", method=False,
     samples=[sample((2, 1), np.array([0.75, 1.5])), sample((), 0.75), sample((0,), 2.0)],
 )  # fmt: skip
-def divmod(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+def divmod(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:
     """Return the floor of the quotient and the remainder. Shapes broadcast: (...), (...) -> (...) twice."""
     return floor_divide(a, b), remainder(a, b)
 
@@ -167,9 +169,8 @@ round.vjp(None)
 
 
 @composite(numpy=[np.real], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
-def real(x: Any) -> Any:
+def real(x: Tensor) -> Any:
     """Return the real part: x itself, unless it is complex."""
-    x = as_tensor(x)
     return as_tensor(x.data.real) if x.dtype.kind == "c" else positive(x)
 
 
@@ -177,9 +178,8 @@ setattr(Tensor, "real", property(real, doc="The real part: the tensor itself, un
 
 
 @composite(numpy=[np.imag], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
-def imag(x: Any) -> Any:
+def imag(x: Tensor) -> Any:
     """Return the imaginary part: zeros, unless x is complex."""
-    x = as_tensor(x)
     return as_tensor(x.data.imag) if x.dtype.kind == "c" else x * 0
 
 
@@ -187,7 +187,6 @@ setattr(Tensor, "imag", property(imag, doc="The imaginary part: zeros, unless th
 
 
 @composite(numpy=[np.real_if_close], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
-def real_if_close(x: Any, tol: float = 100) -> Any:
+def real_if_close(x: Tensor, tol: float = 100) -> Any:
     """Return x itself if it is real; complex numbers as real ones where their imaginary parts are rounding errors."""
-    x = as_tensor(x)
     return as_tensor(np.real_if_close(x.data, tol)) if x.dtype.kind == "c" else positive(x)

@@ -39,7 +39,7 @@ def known_index(indices: Any, n: int, mode: str) -> Any:
         sample((3,), indices=[-4, 7], mode="clip"), sample((0, 3), indices=[2], axis=1), sample((3,), indices=[]),
     ],
 )  # fmt: skip
-def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+def take(x: Tensor, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     """Return the entries, or the slices along an axis, that the indices name, repeated ones too.
 
     An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
@@ -72,7 +72,7 @@ def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
         sample((0, 3), indices=np.zeros((0, 2), int), axis=1), sample((), indices=np.array([0]), axis=None),
     ],
 )  # fmt: skip
-def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
+def take_along_axis(x: Tensor, indices: Any, axis: int | None = -1) -> Any:
     """Return the entries whose places along an axis the indices tell, as argsort and argmax with keepdims do.
 
     Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
@@ -127,17 +127,16 @@ def where(condition: Any, *choices: Any) -> Any:
         sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),
     ],
 )  # fmt: skip
-def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+def select(condlist: Sequence[Tensor], choicelist: Sequence[Any], default: Any = 0) -> Any:
     """Return of each entry the choice whose condition is the first to hold, else the default. Shapes broadcast."""
-    conditions = [as_tensor(condition) for condition in condlist]
-    if len(conditions) != len(choicelist) or not conditions:
-        raise ValueError(f"select needs a choice for each condition, got {len(choicelist)} for {len(conditions)}")
-    if any(condition.dtype != bool for condition in conditions):
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise ValueError(f"select needs a choice for each condition, got {len(choicelist)} for {len(condlist)}")
+    if any(condition.dtype != bool for condition in condlist):
         raise TypeError("select needs conditions of booleans: write t != 0 for numbers")
     choices: list[Any] = [x if isinstance(x, (int, float)) else as_tensor(x) for x in (*choicelist, default)]
     dtype = np.result_type(*map(raw, choices))
     y = choices.pop()
-    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+    for condition, choice in zip(reversed(condlist), reversed(choices), strict=True):
         y = either(condition, choice, y)
     return y if y.dtype == dtype else y.astype(dtype)
 
@@ -154,12 +153,11 @@ _LOW = np.array([True, True, False])
         sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x, k, p: k * x**p, lambda x, k, p: k - x], k=0.5, p=2),
     ],
 )  # fmt: skip
-def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
+def piecewise(x: Tensor, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
     """Return of each entry the function or value whose condition is the last to hold; one more is for all others, or 0.
 
     Only the entries where its condition holds go into a function, in a row, and with the further arguments.
     """
-    x = as_tensor(x)
     conditions = raw(condlist) if isinstance(condlist, Tensor) else [raw(condition) for condition in condlist]
     if not isinstance(conditions[0], (list, np.ndarray)) and x.ndim:
         conditions = [conditions]
@@ -185,17 +183,16 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
         sample(np.zeros((0,), int), [(1,)]),
     ],
 )  # fmt: skip
-def choose(x: Any, choices: Any, mode: str = "raise") -> Any:
+def choose(x: Any, choices: Sequence[Tensor], mode: str = "raise") -> Any:
     """Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
 
     An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
     """
-    tensors = [as_tensor(choice) for choice in choices]
-    index = known_index(x, len(tensors), mode)
-    if mode == "raise" and index.size and (index.min() < 0 or index.max() >= len(tensors)):
-        raise ValueError(f"invalid entry in choice array: choose among {len(tensors)} needs indices from 0 on")
-    shape = np.broadcast_shapes(index.shape, *[t.shape for t in tensors])
-    index, joined = np.broadcast_to(index, shape), stack([broadcast_to(t, shape) for t in tensors])
+    index = known_index(x, len(choices), mode)
+    if mode == "raise" and index.size and (index.min() < 0 or index.max() >= len(choices)):
+        raise ValueError(f"invalid entry in choice array: choose among {len(choices)} needs indices from 0 on")
+    shape = np.broadcast_shapes(index.shape, *[t.shape for t in choices])
+    index, joined = np.broadcast_to(index, shape), stack([broadcast_to(t, shape) for t in choices])
     return joined[(index, *np.indices(shape, sparse=True))]
 
 
@@ -207,7 +204,7 @@ def choose(x: Any, choices: Any, mode: str = "raise") -> Any:
         sample(np.array([True]), (0, 3), axis=1),
     ],
 )  # fmt: skip
-def compress(condition: Any, x: Any, axis: int | None = None) -> Any:
+def compress(condition: Any, x: Tensor, axis: int | None = None) -> Any:
     """Return the slices along an axis for which the condition holds, a vector no longer than it."""
     holds = array_of(raw(condition))
     if holds.ndim != 1:
@@ -226,7 +223,7 @@ setattr(Tensor, "compress", lambda self, condition, axis=None: compress(conditio
         sample(np.array(True), ()), sample(np.zeros((0, 3), bool), (0, 3)),
     ],
 )  # fmt: skip
-def extract(condition: Any, x: Any) -> Any:
+def extract(condition: Any, x: Tensor) -> Any:
     """Return the flattened entries at which the flattened condition holds."""
     return ravel(x)[np.flatnonzero(raw(condition))]
 
@@ -235,9 +232,8 @@ def extract(condition: Any, x: Any) -> Any:
     numpy=[np.trim_zeros], method=False,
     samples=[sample((3,), trim="f"), sample((3,), axis=-1), sample((0,))],
 )  # fmt: skip
-def trim_zeros(x: Any, trim: str = "fb", axis: Any = None) -> Any:
+def trim_zeros(x: Tensor, trim: str = "fb", axis: Any = None) -> Any:
     """Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default."""
-    x = as_tensor(x)
     if trim.lower() not in ("f", "b", "fb", "bf"):
         raise ValueError(f"trim must be 'f', 'b' or 'fb', not {trim!r}")
     places = np.nonzero(x.data)

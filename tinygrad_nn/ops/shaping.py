@@ -61,7 +61,7 @@ def in_order(x: Any, shape: Any, order: str) -> Tensor:
         sample((2, 3, 2), shape=(-1, 4), order="F"),
     ],
 )  # fmt: skip
-def reshape(x: Any, *lengths: Any, shape: Any = None, order: str = "C") -> Tensor:
+def reshape(x: Tensor, *lengths: Any, shape: Any = None, order: str = "C") -> Tensor:
     """Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
     if len(lengths) > 1 and isinstance(lengths[-1], str):
         *lengths, order = lengths  # type: ignore[assignment]
@@ -69,9 +69,8 @@ def reshape(x: Any, *lengths: Any, shape: Any = None, order: str = "C") -> Tenso
 
 
 @composite(numpy=[np.copy], samples=[sample((2, 3)), sample(()), sample((0, 3))])
-def copy(x: Any) -> Any:
+def copy(x: Tensor) -> Any:
     """Return a tensor of the same values with memory of its own, recorded as a step of the graph."""
-    x = as_tensor(x)
     return x.astype(x.dtype)
 
 
@@ -101,7 +100,7 @@ _transpose.vjp(lambda g, axes: np.transpose(g, tuple(int(i) for i in np.argsort(
     numpy=[np.transpose, np.permute_dims],
     samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample(()), sample((0, 3))],
 )  # fmt: skip
-def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
+def transpose(x: Tensor, *order: Any, axes: Any = None) -> Tensor:
     """Return the tensor with its axes reversed, or in the given order."""
     if order:
         axes = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
@@ -112,9 +111,8 @@ setattr(Tensor, "T", property(transpose, doc="The tensor with its axes reversed.
 
 
 @composite(numpy=[np.swapaxes], samples=[sample((2, 3, 4), axis1=0, axis2=-1), sample((0, 3), axis1=0, axis2=1)])
-def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
     """Return the tensor with two axes exchanged."""
-    x = as_tensor(x)
     order = list(range(x.ndim))
     i, j = axis_number(axis1, x.ndim), axis_number(axis2, x.ndim)
     order[i], order[j] = order[j], order[i]
@@ -130,9 +128,8 @@ setattr(Tensor, "mT", property(lambda x: swapaxes(x, -1, -2), doc="The last two 
         sample((2, 3, 4), source=(0, -1), destination=(-1, 0)), sample((0, 3), source=0, destination=-1),
     ],
 )  # fmt: skip
-def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
     """Return the tensor with the source axes moved to where the destination says."""
-    x = as_tensor(x)
     one = np.ndim(source) == 0
     sources = [axis_number(a, x.ndim) for a in ([source] if one else source)]
     places = [axis_number(a, x.ndim) for a in ([destination] if one else destination)]
@@ -146,17 +143,15 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     numpy=[np.rollaxis], method=False,
     samples=[sample((2, 3, 4), axis=-1), sample((2, 3, 4), axis=0, start=3), sample((0, 3), axis=1)],
 )  # fmt: skip
-def rollaxis(x: Any, axis: int, start: int = 0) -> Any:
+def rollaxis(x: Tensor, axis: int, start: int = 0) -> Any:
     """Return the tensor with an axis moved in front of the one numbered `start`; moveaxis says it better."""
-    x = as_tensor(x)
     axis, place = axis_number(axis, x.ndim), start if start == x.ndim else axis_number(start, x.ndim)
     return moveaxis(x, axis, place - (axis < place))
 
 
 @composite(numpy=[np.expand_dims], samples=[sample((2, 3), axis=(0, -1)), sample((), axis=-1), sample((0, 3), axis=1)])
-def expand_dims(x: Any, axis: Any) -> Tensor:
+def expand_dims(x: Tensor, axis: Any) -> Tensor:
     """Return the tensor with axes of length 1 inserted at the given places of the result."""
-    x = as_tensor(x)
     given = axis if isinstance(axis, (tuple, list)) else (axis,)
     places = axes(tuple(given), x.ndim + len(given))
     old = iter(x.shape)
@@ -191,9 +186,8 @@ def atleast_3d(*xs: Any) -> Any:
 
 
 @composite(numpy=[np.squeeze], samples=[sample((1, 3, 1)), sample((1, 3, 1), axis=-1), sample(()), sample((1, 0))])
-def squeeze(x: Any, axis: Any = None) -> Tensor:
+def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     """Return the tensor without its axes of length 1, or without those named."""
-    x = as_tensor(x)
     gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else axes(axis, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
         raise ValueError(f"cannot squeeze axis {axis} of shape {x.shape}: its length must be 1")
@@ -205,7 +199,6 @@ def on_axis(axis: int, part: Any) -> tuple[Any, ...]:
     return (*[slice(None)] * axis, part)
 
 
-def flat_or(x: Any, axis: int | None) -> tuple[Tensor, int]:
+def flat_or(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
     """Return the tensor and the axis as a number; the tensor flattened if the axis is None."""
-    x = as_tensor(x)
     return (_reshape(x, (-1,)), 0) if axis is None else (x, axis_number(axis, x.ndim))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 from typing import Any, Protocol, cast
 
@@ -14,6 +15,7 @@ from ..engine.rules import parameter_names
 from ..engine.watching import watcher
 from ..engine.zero_safe import zero_safe_where
 from .calls import call_any, call_one, call_two, failed
+from .creation import as_tensor
 from .handle import NUMPY_FUNCTIONS, Tensor
 
 _REFLECTED = frozenset(
@@ -187,6 +189,22 @@ def primitive(
     return declare
 
 
+_CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
+    Tensor: as_tensor,
+    Tensor | None: lambda x: None if x is None else as_tensor(x),
+    Sequence[Tensor]: lambda xs: [as_tensor(x) for x in xs],
+}
+
+
+def _inputs(function: Callable[..., Any]) -> tuple[list[tuple[int, str, Callable[[Any], Any]]], int]:
+    """Return how to convert inputs, which are told by their types, and how many arguments there are up to the last."""
+    parameters = list(signature(function, eval_str=True).parameters.values())
+    found = [(i, p.name, _CONVERSIONS[p.annotation]) for i, p in enumerate(parameters) if p.annotation in _CONVERSIONS]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return found, sys.maxsize
+    return found, 1 + max([i for i, p in enumerate(parameters) if "Tensor" in str(p.annotation)], default=0)
+
+
 def composite(
     *,
     numpy: Iterable[Any] = (),
@@ -195,22 +213,32 @@ def composite(
     name: str | None = None,
     samples: Iterable[Any] = (),
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Publish the decorated function, a composition of operations that needs no rule of its own."""
+    """Publish the decorated function, a composition of operations that needs no rule of its own.
+
+    Parameters of type `Tensor`, `Tensor | None` and `Sequence[Tensor]` arrive as Tensors, whatever like an array was
+    given; those of type `Tensor | float` as they are, so that numbers stay weak.
+    """
 
     def declare(function: Any) -> Any:
         public = name or function.__name__
+        conversions, inputs = _inputs(function)
 
         @functools.wraps(function)
         def call(*args: Any, **parameters: Any) -> Any:
             try:
+                for index, argument, convert in conversions:
+                    if index < len(args):
+                        if type(args[index]) is not Tensor:
+                            args = (*args[:index], convert(args[index]), *args[index + 1 :])
+                    elif argument in parameters:
+                        parameters[argument] = convert(parameters[argument])
                 return function(*args, **parameters)
             except Exception as error:
                 failed(error, public, args)
                 raise
 
         _publish(public, call, numpy, method, operator, None, not function.__name__.startswith("_"))
-        call.samples = tuple(samples)  # type: ignore[attr-defined]
-        call.inputs = max((len(inputs) for inputs, _ in call.samples), default=1)  # type: ignore[attr-defined]
+        call.samples, call.inputs = tuple(samples), inputs  # type: ignore[attr-defined]
         COMPOSITES[public] = call
         return call
 

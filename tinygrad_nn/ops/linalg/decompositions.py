@@ -13,7 +13,6 @@ import numpy as np
 
 from ... import errors
 from ...engine.arrays import raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
@@ -152,7 +151,7 @@ _qr.vjp(_from_qr, zero_where=lambda g: of_no_use(g[0]) & of_no_use(g[1]))
     numpy=[np.linalg.qr], method=False,
     samples=[sample(_TALL), sample(_TALL.T, mode="complete"), sample(_STACK, mode="r"), sample((0, 2))],
 )  # fmt: skip
-def qr(a: Any, mode: str = "reduced") -> Any:
+def qr(a: Tensor, mode: str = "reduced") -> Any:
     """Return orthonormal columns q and upper triangular r with a = q @ r. (..., m, n) -> (..., m, k), (..., k, n).
 
     k is the smaller of m and n, or m in mode "complete"; mode "r" returns r alone. Source: Walter and
@@ -264,14 +263,14 @@ svdvals.vjp(_from_singular_values, zero_where=lambda g: (g == 0).all(axis=-1)[..
         sample((0, 3), full_matrices=False),
     ],
 )  # fmt: skip
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """Return u, s and vh with a = (u * s) @ vh, or s alone. (..., m, n) -> (..., m, m), (..., k), (..., n, n).
 
     With full_matrices=False, u and vh have only k = min(m, n) columns and rows. A symmetric matrix is
     decomposed by eigh if `hermitian`. Source: Townsend (2016), Differentiating the singular value decomposition.
     """
     if hermitian:
-        return _svd_by_eigh(as_tensor(a), compute_uv)
+        return _svd_by_eigh(a, compute_uv)
     return _svd(a, full_matrices) if compute_uv else svdvals(a)
 
 

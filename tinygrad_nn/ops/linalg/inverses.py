@@ -10,11 +10,12 @@ import numpy as np
 
 from ... import errors
 from ...engine.arrays import raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
+from ...tensor.handle import Tensor
 from ..elementwise import positive
 from ..products import matmul
 from ..selection import where
+from ..shaping import moveaxis
 
 _REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
 _BATCH = np.stack([_REGULAR[:2, :2], _REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
@@ -84,12 +85,11 @@ _solved.vjp(
         sample((0, 0), (0,)),
     ],
 )  # fmt: skip
-def solve(a: Any, b: Any) -> Any:
+def solve(a: Tensor, b: Tensor) -> Any:
     """Return the solution of `a @ x = b`. Shapes: (..., n, n), (..., n, k) -> (..., n, k).
 
     Only a 1-d `b` is a vector: (..., n, n), (n,) -> (..., n). Raises LinAlgError for a singular matrix.
     """
-    b = as_tensor(b)
     return _solve(a, b.reshape(b.size, 1)).squeeze(-1) if b.ndim == 1 else _solve(a, b)
 
 
@@ -109,11 +109,10 @@ inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=of_no_use)
         sample(_REGULAR, (3,), axes=(0,)),
     ],
 )  # fmt: skip
-def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+def tensorsolve(a: Tensor, b: Tensor, axes: Any = None) -> Any:
     """Return x for which `tensordot(a, x, x.ndim)` is b; `axes` of `a` are moved to its end before."""
-    a, b = as_tensor(a), as_tensor(b)
     if axes is not None:
-        a = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
+        a = moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
     shape = a.shape[b.ndim :]
     if math.prod(shape) != b.size:
         raise ValueError(f"tensorsolve needs as many equations as unknowns, not shapes {a.shape} and {b.shape}")
@@ -124,9 +123,8 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     numpy=[np.linalg.tensorinv], method=False,
     samples=[sample(np.eye(6).reshape(2, 3, 6) - 0.1), sample(_REGULAR, ind=1)],
 )  # fmt: skip
-def tensorinv(a: Any, ind: int = 2) -> Any:
+def tensorinv(a: Tensor, ind: int = 2) -> Any:
     """Return the inverse of `tensordot` with `a`, whose first `ind` axes are its result's."""
-    a = as_tensor(a)
     if not 0 < ind <= a.ndim:
         raise ValueError(f"tensorinv needs ind from 1 to the number of axes, got {ind} and shape {a.shape}")
     first, last = a.shape[:ind], a.shape[ind:]
@@ -140,9 +138,8 @@ def tensorinv(a: Any, ind: int = 2) -> Any:
         sample((2, 2, 2), n=7),
     ],
 )  # fmt: skip
-def matrix_power(a: Any, n: Any) -> Any:
+def matrix_power(a: Tensor, n: Any) -> Any:
     """Return square matrices multiplied n times; a negative n inverts them first. (..., m, m) -> (..., m, m)."""
-    a = as_tensor(a)
     times = operator.index(n)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(f"matrix_power needs matrices that must be square, got shape {a.shape}")

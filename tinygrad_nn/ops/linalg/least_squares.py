@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
@@ -46,7 +45,7 @@ _pinv.vjp(_from_pinv, zero_where=of_no_use)
         sample(np.stack([_TALL, _TALL[::-1]]), rcond=[1e-10, 1e-9]),
     ],
 )  # fmt: skip
-def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _RTOL) -> Any:
+def pinv(a: Tensor, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _RTOL) -> Any:
     """Return the pseudo-inverses; the gradient is that along matrices of the same rank. (..., m, n) -> (..., n, m).
 
     Singular values up to `rtol` (or `rcond`) times the largest count as 0. Of `hermitian` matrices
@@ -87,13 +86,12 @@ _least_squares.vjp(_to_matrix, lambda g, a, rcond: _least_squares.kernel(a.mT, g
         sample((0, 2), (0,)),
     ],
 )  # fmt: skip
-def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Tensor, ...]:
+def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> tuple[Tensor, ...]:
     """Return the solution of least squares, the sums of squared residuals, the rank, and the singular values.
 
     Shapes: (m, n), (m, k) -> (n, k), (k), (), (min(m, n)); of a vector `b`, (m) -> (n), (1). There are
     residuals only where the rank is n < m. The gradient is that along matrices of the same rank.
     """
-    a, b = as_tensor(a), as_tensor(b)
     columns = b.reshape(b.size, 1) if b.ndim == 1 else b
     x, rank = _least_squares(a, columns, rcond)
     missed = columns - matmul(a, x)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute, sqrt
@@ -27,8 +26,7 @@ _MATRIX_ORDERS: tuple[Any, ...] = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.i
 _FULL = np.array([[2.0, -0.4, 0.2], [0.5, 0.8, -0.6]])
 
 
-def _floating(x: Any) -> Any:
-    x = as_tensor(x)
+def _floating(x: Tensor) -> Tensor:
     return x if x.dtype.kind in "fc" else x.astype(np.float64)
 
 
@@ -76,7 +74,7 @@ def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> A
         sample((2, 3), axis=-1, keepdims=True), sample(_FULL[:, None], ord="nuc", axis=(2, 0), keepdims=True),
     ],
 )  # fmt: skip
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the norm of vectors along an axis, or of matrices in two; of all entries by default.
 
     Orders of vectors: 2, 1, inf, -inf, 0 (how many are not 0: no gradient), any p; of matrices: "fro",
@@ -101,7 +99,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
         sample((0, 3), axis=0), sample(_TIED, ord=math.inf, axis=1),
     ],
 )  # fmt: skip
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
+def vector_norm(x: Tensor, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     """Return the norm of what lies along one axis or several, of all entries by default. (..., n) -> (...)."""
     x = _floating(x)
     return _vector_norm(x, ord, axes(axis, x.ndim), keepdims)
@@ -111,7 +109,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any 
     numpy=[np.linalg.matrix_norm], method=False,
     samples=[sample((2, 2, 3)), sample(_FULL, ord=2, keepdims=True), sample((0, 3)), sample((2, 3), ord=1)],
 )  # fmt: skip
-def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
+def matrix_norm(x: Tensor, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
     """Return the norms of the matrices in the last two axes. Shapes: (..., m, n) -> (...)."""
     return norm(x, ord, (-2, -1), keepdims)
 
@@ -123,7 +121,7 @@ def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
         sample(np.stack([_FULL[:, ::2], _FULL[:, :2]]), p="fro"), sample((0, 2, 2)),
     ],
 )  # fmt: skip
-def cond(x: Any, p: Any = None) -> Any:
+def cond(x: Tensor, p: Any = None) -> Any:
     """Return the norm of a matrix times that of its inverse; of a singular one inf, with a derivative of 0.
 
     By default, and for p = 2 and -2, it is the ratio of the largest and smallest singular value, or its

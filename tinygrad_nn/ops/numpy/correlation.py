@@ -30,12 +30,11 @@ _valid.vjp(lambda g, v: _full.kernel(g, v), lambda g, a: _valid.kernel(a, g), ze
 _valid.jvp(lambda t, v: _valid.kernel(t, v), lambda t, a: _valid.kernel(a, t))
 
 
-def _sequence(x: Any, name: str, least: int) -> Tensor:
+def _sequence(x: Tensor, name: str, least: int) -> Tensor:
     """Return one axis of numbers. Raises ValueError for more axes, or none where one is the least, or no numbers."""
-    t = as_tensor(x)
-    if not least <= t.ndim <= 1 or not t.size:
-        raise ValueError(f"{name} takes two sequences of at least one number, got shape {t.shape}; t.ravel() is one")
-    return t if t.ndim else t.reshape(1)
+    if not least <= x.ndim <= 1 or not x.size:
+        raise ValueError(f"{name} takes two sequences of at least one number, got shape {x.shape}; t.ravel() is one")
+    return x if x.ndim else x.reshape(1)
 
 
 _LONG = [sample((5,), (3,), mode=mode) for mode in ("full", "same", "valid")]
@@ -43,7 +42,7 @@ _SHORT = [sample((2,), (5,), mode=mode) for mode in ("full", "same", "valid")]
 
 
 @composite(numpy=[np.correlate], method=False, samples=[*_LONG, *_SHORT, sample((4,), (4,))])
-def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def correlate(a: Tensor, v: Tensor, mode: str = "valid") -> Any:
     """Return the sums of a[i + k] v[i] over i for k in order: "full", "same" or "valid" says which k.
 
     Shapes: (n,), (m,) -> (n + m - 1,) for all k that have a product, (max(n, m),) for the middle ones, and
@@ -62,7 +61,7 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
 
 
 @composite(numpy=[np.convolve], method=False, samples=[*_LONG, *_SHORT, sample((4,), (4,)), sample((), (3,))])
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+def convolve(a: Tensor, v: Tensor, mode: str = "full") -> Any:
     """Return the sums of a[i] v[k - i] over i, for the same k as correlate. Shapes: (n,), (m,) -> as correlate's."""
     a, v = _sequence(a, "convolve", 0), _sequence(v, "convolve", 0)
     if v.size > a.size:

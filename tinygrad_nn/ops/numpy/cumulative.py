@@ -10,6 +10,7 @@ from ...engine.arrays import raw
 from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
+from ..broadcasting import broadcast_to
 from ..joining import concatenate
 from ..reduction import axes, one_axis, promoted
 from ..reduction import sum as total_of
@@ -18,7 +19,7 @@ _SAMPLES = (sample((2, 3)), sample((2, 3), axis=-1), sample((3, 2), axis=0), sam
 _ALONG = (sample((4,)), sample((2, 4), axis=0), sample((2, 5), axis=-1), sample((3, 4), axis=0))
 
 
-def _along(x: Any, axis: int | None, dtype: Any = None) -> tuple[Tensor, int]:
+def _along(x: Tensor, axis: int | None, dtype: Any = None) -> tuple[Tensor, int]:
     """Return x as a Tensor, flattened if the axis is None, and the axis."""
     x = as_tensor(x, dtype)
     return (x.reshape(-1), 0) if axis is None else (x, axes(axis, x.ndim)[0])
@@ -44,7 +45,7 @@ _running_total.vjp(lambda g, axis: np.flip(_running_total.kernel(np.flip(g, axis
 
 
 @composite(numpy=[np.cumsum, np.add.accumulate], samples=(*_SAMPLES, sample((2,), dtype="float32")))
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...)."""
     x, axis = _along(x, axis, dtype)
     return _running_total(x.astype(promoted(x.dtype)) if x.dtype.kind in "biu" else x, axis)
@@ -64,7 +65,7 @@ def _scan(function: Any, x: Tensor, axis: int) -> Tensor:
     numpy=[np.cumprod, np.multiply.accumulate],
     samples=(*_SAMPLES, sample(np.array([3.0, 0.0, 2.0, 0.0, 5.0])), sample((2,), dtype="float32")),
 )  # fmt: skip
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each, along an axis, right with any number of zeros."""
     x, axis = _along(x, axis, dtype)
     return _scan(np.multiply, x.astype(promoted(x.dtype)) if x.dtype.kind in "biu" else x, axis) * 1
@@ -90,18 +91,16 @@ def _single(x: Tensor, axis: int | None) -> int:
 
 
 @composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False, samples=_INITIAL)
-def cumulative_sum(x: Any, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Return the sums of the entries up to each along an axis, after a 0 if `include_initial`."""
-    x = as_tensor(x)
     axis = _single(x, axis)
     y = cumsum(x, axis, dtype)
     return _with_start(y, axis, 0) if include_initial else y
 
 
 @composite(numpy=[np.cumulative_prod] if hasattr(np, "cumulative_prod") else [], method=False, samples=_INITIAL)
-def cumulative_prod(x: Any, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+def cumulative_prod(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Return the products of the entries up to each along an axis, after a 1 if `include_initial`."""
-    x = as_tensor(x)
     axis = _single(x, axis)
     y = cumprod(x, axis, dtype)
     return _with_start(y, axis, 1) if include_initial else y
@@ -153,13 +152,13 @@ _running_smallest.vjp(_to_attained)
 
 
 @composite(numpy=[np.maximum.accumulate], samples=(*_SAMPLES, _TIED))
-def cummax(x: Any, axis: int | None = None) -> Tensor:
+def cummax(x: Tensor, axis: int | None = None) -> Tensor:
     """Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
     return _running_largest(*_along(x, axis))
 
 
 @composite(numpy=[np.minimum.accumulate], samples=_SAMPLES)
-def cummin(x: Any, axis: int | None = None) -> Tensor:
+def cummin(x: Tensor, axis: int | None = None) -> Tensor:
     """Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
     return _running_smallest(*_along(x, axis))
 
@@ -168,18 +167,16 @@ def cummin(x: Any, axis: int | None = None) -> Tensor:
     numpy=[np.diff], method=False,
     samples=[sample((4,)), sample((2, 4), n=2), sample((3, 2), axis=0), sample((2, 0)), sample((2, 3), n=0, axis=-2)],
 )  # fmt: skip
-def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
     """Return the differences of neighbouring entries along an axis, n times over."""
-    x = as_tensor(x)
     axis = axes(axis, x.ndim)[0]
     if n < 0:
         raise ValueError(f"diff takes the differences n times, at least 0, not {n}")
     edges = [(append, 1)] if prepend is None else [(prepend, 0), (append, 1)]
     for edge, place in edges:
         if edge is not None:
-            edge = as_tensor(edge)
             if edge.ndim == 0:
-                edge = np.broadcast_to(edge, tuple(1 if i == axis else k for i, k in enumerate(x.shape)))
+                edge = broadcast_to(edge, tuple(1 if i == axis else k for i, k in enumerate(x.shape)))
             x = concatenate([x, edge] if place else [edge, x], axis)
     for _ in range(n):
         x = _part(x, axis, 1) - _part(x, axis, None, -1)
@@ -187,10 +184,10 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
 
 @composite(numpy=[np.ediff1d], method=False, samples=[sample((4,)), sample((2, 2)), sample(()), sample((0,))])
-def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
+def ediff1d(x: Tensor, to_end: Tensor | None = None, to_begin: Tensor | None = None) -> Tensor:
     """Return the differences of neighbouring entries in a row, between what is to begin and to end it."""
-    parts = [to_begin, diff(as_tensor(x).reshape(-1)), to_end]
-    return concatenate([as_tensor(part).reshape(-1) for part in parts if part is not None])
+    parts = [to_begin, diff(x.reshape(-1)), to_end]
+    return concatenate([part.reshape(-1) for part in parts if part is not None])
 
 
 def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
@@ -215,12 +212,11 @@ _ROUGH = (sample((4,)), sample((3, 4), axis=-1), sample((3, 4)), sample((5,), ed
 
 
 @composite(numpy=[np.gradient], method=False, samples=_ROUGH)
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
 
     `varargs` are spacings: one for all axes, or one for each, a number or the places along the axis.
     """
-    f = as_tensor(f)
     if f.ndim == 0:
         raise ValueError("one number has no slope: gradient needs at least one axis")
     chosen = axes(axis, f.ndim)
@@ -244,9 +240,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
         sample((2, 0)),
     ],
 )  # fmt: skip
-def unwrap(x: Any, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
+def unwrap(x: Tensor, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
     """Return angles with jumps of a period taken out along an axis; the derivative is 1."""
-    x = as_tensor(x)
     return x + (np.unwrap(x.data, discont, axis, period=period) - x.data).astype(x.dtype)
 
 
@@ -257,15 +252,13 @@ def unwrap(x: Any, discont: float | None = None, axis: int = -1, *, period: floa
         sample((0, 3)), sample((2, 3), (2, 3)), sample((2, 3), (3,)),
     ],
 )  # fmt: skip
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
+def trapezoid(y: Tensor, x: Tensor | None = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
     """Return the integral of sampled values along an axis, at places `x` or `dx` apart.
 
     Shapes: (..., n, ...) -> (..., ...).
     """
-    y = as_tensor(y)
     axis = axes(axis, y.ndim)[0]
     steps: Any = dx
     if x is not None:
-        x = as_tensor(x)
         steps = diff(x)[(slice(None),) + (None,) * (y.ndim - axis - 1)] if x.ndim == 1 else diff(x, axis=axis)
     return total_of(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)

@@ -26,14 +26,14 @@ _AT_KNOTS = np.array([-1.0, 0.0, 0.5, 2.0, 3.0, 2.5])
         sample(_AT_KNOTS, _KNOTS, np.array([0.0, 1.0, 3.0, 2.0])),
     ],
 )  # fmt: skip
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+def interp(x: Tensor, xp: Tensor, fp: Tensor, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Return the value at x of the line through the points (xp, fp), xp increasing. Shapes: (...), (n,), (n,) -> (...).
 
     Left of the points it is `left`, else the first fp, right of them `right`, else the last; with a period,
     which xp need not be sorted for, neither counts. At a knot, the derivative is that of the side where it is
     smaller in size, or 0 between slopes of both signs. Raises ValueError where xp decreases.
     """
-    x, xp, fp = (t if t.dtype.kind in "fc" else t.astype(float) for t in map(as_tensor, (x, xp, fp)))
+    x, xp, fp = (t if t.dtype.kind in "fc" else t.astype(float) for t in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or xp.size == 0:
         raise ValueError(f"interp takes xp and fp of one shape (n,), at least one point, got {xp.shape} and {fp.shape}")
     if period is not None:

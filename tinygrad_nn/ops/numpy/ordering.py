@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor, make
 from ..selection import take_along_axis
@@ -73,7 +72,7 @@ argsort.vjp(None)
         sample(_TIES), sample(_TIES, axis=0),
     ],
 )  # fmt: skip
-def sort(x: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
+def sort(x: Tensor, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
     """Return the entries in ascending order along an axis, all in one row for None; nan comes last.
 
     It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
@@ -114,7 +113,7 @@ argpartition.vjp(None)
         sample((), kth=0, axis=None), sample((0, 3), kth=1), sample(_TIES, kth=1),
     ],
 )  # fmt: skip
-def partition(x: Any, kth: Any, axis: int | None = -1) -> Any:
+def partition(x: Tensor, kth: Any, axis: int | None = -1) -> Any:
     """Return the entries with the kth along an axis in its place, smaller ones before it, larger ones behind.
 
     Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
@@ -148,13 +147,13 @@ def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, bool]:
         sample(_TIES, k=1), sample(np.array([[1.0, 0.0, 1.0], [0.0, 2.0, 2.0]]), k=2, axis=1),
     ],
 )  # fmt: skip
-def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """Return the k largest entries along an axis, or the smallest, the most extreme first, and their places.
 
     Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
     places are returned, and all of them share the gradient.
     """
-    x, k = as_tensor(x), operator.index(k)
+    k = operator.index(k)
     axis = axis_number(axis, x.ndim)
     last = moveaxis(x, axis, -1)
     n = last.shape[-1]

@@ -49,7 +49,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         sample((4, 2), pad_width=1, mode="minimum", stat_length=3), sample((4, 3), pad_width=(2, 1), mode="median"),
     ],
 )  # fmt: skip
-def pad(x: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
+def pad(x: Tensor, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
     """Return the tensor with entries put before and after it along each axis, as many as `pad_width` says.
 
     That is one number, a pair, a pair for each axis, or a dict from axes to those. Modes: "constant"
@@ -63,7 +63,6 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
         raise ValueError(f"mode must be one of {', '.join(_OPTIONS)}, not {mode!r}")
     if not options.keys() <= _OPTIONS[mode].keys():
         raise TypeError(f"unexpected keyword for mode {mode!r}: drop {sorted(options.keys() - _OPTIONS[mode].keys())}")
-    x = as_tensor(x)
     widths = _widths(pad_width, x.ndim)
     if x.dtype.kind != "f":
         plain: Any = {name: raw(value) for name, value in options.items()}

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import array_of, raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from ..broadcasting import broadcast_to
@@ -106,8 +105,7 @@ def _flatter_side(y: Any, low: Any, high: Any, n: Any) -> tuple[Any, Any]:
     return np.where(whole & down, below, rows), np.where(whole, np.where(down, rows, above), high)
 
 
-def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool, empty_is_nan: bool) -> Any:
-    x = as_tensor(x)
+def _quantile(x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool, empty_is_nan: bool) -> Any:
     x = x if x.dtype.kind == "f" or method in _WHOLE else x.astype(float)
     axis = axes(axis, x.ndim)
     q = q.astype(float) if isinstance(q, Tensor) and q.requires_grad else array_of(raw(q), float)
@@ -149,7 +147,7 @@ def _percent(samples: tuple[Any, ...]) -> list[Any]:
 
 
 @composite(numpy=[np.median], method=False, samples=(*_MEDIANS, sample(np.array([[np.nan, 1.0], [2.0, 3.0]]), axis=1)))
-def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the middle entries over the axes, of an even number the mean of the two; nan if one is nan.
 
     The middle ones get the gradient, half each of two; entries equal to them share it.
@@ -158,13 +156,13 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @composite(numpy=[np.nanmedian], method=False, samples=(*_MEDIANS, sample(_WITH_NAN, axis=1), sample(_WITH_NAN)))
-def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the median over the axes of what is not nan, as median does; nan where all entries are."""
     return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=True, empty_is_nan=True)
 
 
 @composite(numpy=[np.quantile], method=False, samples=_QUANTILES)
-def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+def quantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the entries below which a share q lies, 0 to 1, over the axes: (..., n, ...), (k,) -> (k, ..., ...).
 
     `method` is NumPy's. A quantile between two entries is their weighted mean, and so is its
@@ -175,13 +173,13 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
 
 
 @composite(numpy=[np.nanquantile], method=False, samples=(*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1)))
-def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+def nanquantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the quantiles over the axes of what is not nan, as quantile does; nan where all entries are."""
     return _quantile(x, q, axis, method, keepdims, skip_nan=True, empty_is_nan=True)
 
 
 @composite(numpy=[np.percentile], method=False, samples=_percent(_QUANTILES))
-def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+def percentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the entries below which q per cent lie, 0 to 100, over the axes, as quantile does."""
     return quantile(x, _share(q), axis, method, keepdims)
 
@@ -190,7 +188,7 @@ def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdim
     numpy=[np.nanpercentile], method=False,
     samples=_percent((*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1))),
 )  # fmt: skip
-def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+def nanpercentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the percentiles over the axes of what is not nan, as quantile does; nan where all entries are."""
     return nanquantile(x, _share(q), axis, method, keepdims)
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import array_of, raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from ..broadcasting import broadcast_to
@@ -27,7 +26,7 @@ from ..shaping import axis_number, expand_dims, flat_or, on_axis, swapaxes
         sample((2, 1), repeats=0, axis=0),
     ],
 )  # fmt: skip
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Any:
     """Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each."""
     x, axis = flat_or(x, axis)
     counts = array_of(raw(repeats))
@@ -48,9 +47,8 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
         sample((), reps=()), sample((0, 3), reps=(2, 2)), sample((2, 1), reps=(0, 2)),
     ],
 )  # fmt: skip
-def tile(x: Any, reps: Any) -> Any:
+def tile(x: Tensor, reps: Any) -> Any:
     """Return the tensor laid beside itself `reps` times along each axis; of too few, the first count 1."""
-    x = as_tensor(x)
     times = [operator.index(n) for n in np.atleast_1d(raw(reps)).tolist()]
     times = [1] * (x.ndim - len(times)) + times
     shape = (1,) * (len(times) - x.ndim) + x.shape
@@ -67,12 +65,11 @@ def tile(x: Any, reps: Any) -> Any:
         sample((4,), shift=(1, 2), axis=0),
     ],
 )  # fmt: skip
-def roll(x: Any, shift: Any, axis: Any = None) -> Any:
+def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
     """Return the tensor with entries shifted along the axes, in at one end as they leave at the other.
 
     Shifts and axes broadcast; by default the flattened tensor is shifted.
     """
-    x = as_tensor(x)
     if axis is None:
         return roll(x.reshape(-1), shift, 0).reshape(x.shape)
     for by, place in np.broadcast(raw(shift), axis):
@@ -88,19 +85,18 @@ _HALVES = [sample((2, 3)), sample((2, 3), axes=-1), sample((3, 2), axes=(0, 1)),
 
 
 @composite(numpy=[np.fft.fftshift], method=False, samples=_HALVES)
-def fftshift(x: Any, axes: Any = None) -> Any:
+def fftshift(x: Tensor, axes: Any = None) -> Any:
     """Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle."""
     return _rolled(x, axes, lambda n: n // 2)
 
 
 @composite(numpy=[np.fft.ifftshift], method=False, samples=_HALVES)
-def ifftshift(x: Any, axes: Any = None) -> Any:
+def ifftshift(x: Tensor, axes: Any = None) -> Any:
     """Return the tensor with the halves of its axes swapped back: the inverse of fftshift."""
     return _rolled(x, axes, lambda n: -(n // 2))
 
 
-def _rolled(x: Any, given: Any, by: Any) -> Tensor:
-    x = as_tensor(x)
+def _rolled(x: Tensor, given: Any, by: Any) -> Tensor:
     if not x.ndim:
         raise ValueError("frequencies lie along axes, and a number has none; pass a vector")
     along = axes(given, x.ndim)
@@ -111,21 +107,20 @@ def _rolled(x: Any, given: Any, by: Any) -> Tensor:
     numpy=[np.flip], method=False,
     samples=[sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=1), sample(()), sample((0, 3))],
 )  # fmt: skip
-def flip(x: Any, axis: Any = None) -> Any:
+def flip(x: Tensor, axis: Any = None) -> Any:
     """Return the tensor with the entries in reverse order along the axes, all by default."""
-    x = as_tensor(x)
     turned = axes(axis, x.ndim)
     return x[tuple(slice(None, None, -1 if i in turned else None) for i in range(x.ndim))]
 
 
 @composite(numpy=[np.fliplr], method=False, samples=[sample((2, 3)), sample((2, 3, 2)), sample((2, 0))])
-def fliplr(x: Any) -> Any:
+def fliplr(x: Tensor) -> Any:
     """Return the tensor with the entries in reverse order along the second axis."""
     return flip(x, 1)
 
 
 @composite(numpy=[np.flipud], method=False, samples=[sample((2, 3)), sample((3,)), sample((0, 3))])
-def flipud(x: Any) -> Any:
+def flipud(x: Tensor) -> Any:
     """Return the tensor with the entries in reverse order along the first axis."""
     return flip(x, 0)
 
@@ -137,9 +132,8 @@ def flipud(x: Any) -> Any:
         sample((0, 3), k=3),
     ],
 )  # fmt: skip
-def rot90(x: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
+def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
     """Return the tensor turned k times by a right angle, from the first of two axes to the second."""
-    x = as_tensor(x)
     if len(axes) != 2:
         raise ValueError(f"rot90 takes the plane of two axes, not of {axes}")
     first, second = [axis_number(a, x.ndim) for a in axes]
@@ -164,16 +158,14 @@ def _below(x: Tensor, k: int) -> Any:
 
 
 @composite(numpy=[np.tril], method=False, samples=_TRIANGLES)
-def tril(x: Any, k: int = 0) -> Any:
+def tril(x: Tensor, k: int = 0) -> Any:
     """Return the matrices with zeros above the k-th diagonal. Shapes: (..., m, n) -> (..., m, n)."""
-    x = as_tensor(x)
     return where(_below(x, k), x, np.zeros(1, x.dtype))
 
 
 @composite(numpy=[np.triu], method=False, samples=_TRIANGLES)
-def triu(x: Any, k: int = 0) -> Any:
+def triu(x: Tensor, k: int = 0) -> Any:
     """Return the matrices with zeros below the k-th diagonal. Shapes: (..., m, n) -> (..., m, n)."""
-    x = as_tensor(x)
     return where(_below(x, k - 1), np.zeros(1, x.dtype), x)
 
 
@@ -194,9 +186,8 @@ def _slice_of_diagonal(rows: int, columns: int, k: int) -> tuple[slice, int]:
         sample((2, 3), offset=7), sample((2, 4, 3), offset=1, axis1=1, axis2=2),
     ],
 )  # fmt: skip
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one."""
-    x = as_tensor(x)
     if x.ndim < 2:
         raise ValueError(f"a diagonal needs a tensor with two or more axes, got shape {x.shape}")
     first, second = axis_number(axis1, x.ndim), axis_number(axis2, x.ndim)
@@ -216,7 +207,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample((0, 3)), sample((2, 3), offset=3),
     ],
 )  # fmt: skip
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the sums along the diagonals of the matrices in two axes. Shapes: (n, m, ...) -> (...)."""
     return sum(diagonal(x, offset, axis1, axis2), -1)
 
@@ -225,7 +216,7 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal",
     samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((2, 2), offset=3), sample((0, 3))],
 )  # fmt: skip
-def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
+def _diagonal_of_matrices(x: Tensor, /, *, offset: int = 0) -> Tensor:
     """Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k)."""
     return diagonal(x, offset, -2, -1)
 
@@ -234,7 +225,7 @@ def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
     numpy=[np.linalg.trace], method=False, name="linalg_trace",
     samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((0, 3))],
 )  # fmt: skip
-def _trace_of_matrices(x: Any, /, *, offset: int = 0) -> Any:
+def _trace_of_matrices(x: Tensor, /, *, offset: int = 0) -> Any:
     """Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...)."""
     return trace(x, offset, -2, -1)
 
@@ -245,9 +236,8 @@ def _trace_of_matrices(x: Any, /, *, offset: int = 0) -> Any:
         sample((3, 4)), sample((3,), k=-1), sample((2, 3), k=1), sample((2,), k=2), sample((0,)), sample((0, 3), k=1),
     ],
 )  # fmt: skip
-def diag(x: Any, k: int = 0) -> Any:
+def diag(x: Tensor, k: int = 0) -> Any:
     """Return the k-th diagonal of a matrix, or of a vector the square matrix with it there: (n,) -> (n+|k|, n+|k|)."""
-    x = as_tensor(x)
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
@@ -261,9 +251,9 @@ def diag(x: Any, k: int = 0) -> Any:
     numpy=[np.diagflat], method=False,
     samples=[sample((2, 2)), sample((2,), k=-1), sample((), k=1), sample((0,))],
 )  # fmt: skip
-def diagflat(x: Any, k: int = 0) -> Any:
+def diagflat(x: Tensor, k: int = 0) -> Any:
     """Return the square matrix with all entries, flattened, on its k-th diagonal."""
-    return diag(as_tensor(x).reshape(-1), k)
+    return diag(x.reshape(-1), k)
 
 
 @composite(
@@ -273,9 +263,8 @@ def diagflat(x: Any, k: int = 0) -> Any:
         sample(np.array([0.0, 2.0]), N=3),
     ],
 )  # fmt: skip
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     """Return the powers of the entries, n - 1 to 0 or 0 to n - 1, in rows: (m,) -> (m, n)."""
-    x = as_tensor(x)
     if x.ndim != 1:
         raise ValueError(f"vander takes a vector, got shape {x.shape}")
     n = x.size if N is None else operator.index(N)

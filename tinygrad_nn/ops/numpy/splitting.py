@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..shaping import axis_number, flat_or, on_axis
@@ -51,9 +50,8 @@ setattr(Tensor, "__iter__", _iterate)  # noqa: B010
         sample((2,), indices_or_sections=4),
     ],
 )  # fmt: skip
-def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Return the pieces between the given places along an axis, or so many whose lengths differ by 1 at most."""
-    x = as_tensor(x)
     axis = axis_number(axis, x.ndim)
     n = x.shape[axis]
     if np.ndim(raw(indices_or_sections)):
@@ -74,9 +72,8 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]
         sample((0, 3), indices_or_sections=2),
     ],
 )  # fmt: skip
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Return the pieces between the given places along an axis, or so many equal ones."""
-    x = as_tensor(x)
     axis = axis_number(axis, x.ndim)
     n, pieces = x.shape[axis], raw(indices_or_sections)
     if np.ndim(pieces) == 0 and pieces > 0 and n % pieces:
@@ -85,8 +82,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     return found
 
 
-def _split_at_rank(x: Any, indices_or_sections: Any, name: str, rank: int, axis: int) -> list[Tensor]:
-    x = as_tensor(x)
+def _split_at_rank(x: Tensor, indices_or_sections: Any, name: str, rank: int, axis: int) -> list[Tensor]:
     if x.ndim < rank:
         raise ValueError(f"{name} needs a tensor with {rank} or more axes, got shape {x.shape}")
     found: list[Tensor] = split(x, indices_or_sections, axis)
@@ -100,9 +96,9 @@ def _split_at_rank(x: Any, indices_or_sections: Any, name: str, rank: int, axis:
         sample((2, 0), indices_or_sections=2),
     ],
 )  # fmt: skip
-def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+def hsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
     """Return the pieces side by side: along the second axis, of a vector along its only one."""
-    return _split_at_rank(x, indices_or_sections, "hsplit", 1, 1 if np.ndim(raw(x)) > 1 else 0)
+    return _split_at_rank(x, indices_or_sections, "hsplit", 1, 1 if x.ndim > 1 else 0)
 
 
 @composite(
@@ -112,7 +108,7 @@ def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
         sample((0, 3), indices_or_sections=2),
     ],
 )  # fmt: skip
-def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+def vsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
     """Return the pieces on top of each other: along the first of two or more axes."""
     return _split_at_rank(x, indices_or_sections, "vsplit", 2, 0)
 
@@ -124,7 +120,7 @@ def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
         sample((1, 2, 0), indices_or_sections=2),
     ],
 )  # fmt: skip
-def dsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
     """Return the pieces behind each other: along the third of three or more axes."""
     return _split_at_rank(x, indices_or_sections, "dsplit", 3, 2)
 
@@ -136,7 +132,7 @@ def dsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
         sample((3,), obj=np.array([True, False, False])), sample((0, 3), obj=1, axis=1), sample((), obj=0),
     ],
 )  # fmt: skip
-def delete(x: Any, obj: Any, axis: int | None = None) -> Any:
+def delete(x: Tensor, obj: Any, axis: int | None = None) -> Any:
     """Return the tensor without the entries that `obj` names, an index along the axis."""
     x, axis = flat_or(x, axis)
     kept = np.delete(np.arange(x.shape[axis]), raw(obj))

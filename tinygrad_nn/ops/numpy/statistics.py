@@ -33,46 +33,41 @@ def _there(x: Tensor, where: Any) -> Any:
 
 @composite(numpy=[np.nansum], samples=_SAMPLES)
 def nansum(
-    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
     """Return the sum over the axes of the entries that are not nan."""
-    x = as_tensor(x)
     return reduction.sum(x, axis, dtype, keepdims, initial, _there(x, where))
 
 
 @composite(numpy=[np.nanprod], samples=_SAMPLES)
 def nanprod(
-    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
     """Return the product over the axes of the entries that are not nan."""
-    x = as_tensor(x)
     return reduction.prod(x, axis, dtype, keepdims, initial, _there(x, where))
 
 
 @composite(numpy=[np.nanmean], samples=_SAMPLES)
-def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+def nanmean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
     """Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are."""
-    x = as_tensor(x)
     return reduction.mean(x, axis, dtype, keepdims, _there(x, where))
 
 
 @composite(numpy=[np.nanvar], samples=(*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)))
 def nanvar(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var."""
-    x = as_tensor(x)
     return reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
 @composite(numpy=[np.nanstd], samples=(*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)))
 def nanstd(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative."""
-    x = as_tensor(x)
     return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
@@ -99,28 +94,26 @@ _NAN_EXTREMES = (
 
 
 @composite(numpy=[np.nanmax, np.fmax.reduce], samples=_NAN_EXTREMES)
-def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+def nanmax(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the largest over the axes of the entries that are not nan; tied ones share the gradient."""
-    return _nan_extreme(reduction.max, maximum, -np.inf, as_tensor(x), axis, keepdims, initial, where)
+    return _nan_extreme(reduction.max, maximum, -np.inf, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.nanmin, np.fmin.reduce], samples=_NAN_EXTREMES)
-def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+def nanmin(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the smallest over the axes of the entries that are not nan; tied ones share the gradient."""
-    return _nan_extreme(reduction.min, minimum, np.inf, as_tensor(x), axis, keepdims, initial, where)
+    return _nan_extreme(reduction.min, minimum, np.inf, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.nancumsum], samples=[s for s in _SAMPLES if "keepdims" not in s[1]])
-def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each along an axis, nan counting as 0."""
-    x = as_tensor(x)
     return cumsum(either(isnan(x), 0, x), axis, dtype)
 
 
 @composite(numpy=[np.nancumprod], samples=[s for s in _SAMPLES if "keepdims" not in s[1]])
-def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each along an axis, nan counting as 1."""
-    x = as_tensor(x)
     return cumprod(either(isnan(x), 1, x), axis, dtype)
 
 
@@ -134,12 +127,11 @@ _WEIGHTS = [0.5, 1.0, 2.0]
         sample((2, 3), axis=-1, weights=_WEIGHTS), sample((2, 3), axis=0, weights=_WEIGHTS[:2], keepdims=True),
     ],
 )  # fmt: skip
-def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
+def average(x: Tensor, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     """Return the average over the axes, weighed by `weights`, of x's shape or of the axes' own.
 
     With `returned` the sum of the weights follows. Raises ZeroDivisionError where that is 0.
     """
-    x = as_tensor(x)
     if weights is None:
         mean = reduction.mean(x, axis, keepdims=keepdims)
         count = np.full(mean.shape, x.size / np.maximum(mean.size, 1), mean.dtype)
@@ -168,7 +160,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     ],
 )  # fmt: skip
 def cov(
-    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
+    m: Tensor, y: Tensor | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
     fweights: Any = None, aweights: Any = None, *, dtype: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the covariances of variables, a row of m each, over their observations. Shapes: (k, n) -> (k, k).
@@ -187,9 +179,8 @@ def cov(
     return np.squeeze(centred * w @ centred.T / (total - ddof * spread / total))
 
 
-def _variables(m: Any, rowvar: bool, dtype: Any) -> Tensor:
-    x = as_tensor(m)
-    x = as_tensor(x, np.result_type(x.dtype, np.float64) if dtype is None else dtype)
+def _variables(m: Tensor, rowvar: bool, dtype: Any) -> Tensor:
+    x = m.astype(np.result_type(m.dtype, np.float64) if dtype is None else dtype)
     if x.ndim not in (1, 2):
         raise ValueError(f"observations of a variable must be a row, of several a matrix, not of shape {x.shape}")
     x = x.reshape(1, x.size) if x.ndim < 2 else x
@@ -197,7 +188,7 @@ def _variables(m: Any, rowvar: bool, dtype: Any) -> Tensor:
 
 
 @composite(numpy=[np.corrcoef], method=False, samples=[sample((3, 5)), sample((0, 3))])
-def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
+def corrcoef(x: Tensor, y: Tensor | None = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
     """Return the correlation coefficients of variables, a row of x each. Shapes: (k, n) -> (k, k)."""
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ...engine.zero_safe import sum_of_products
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..reduction import _total
@@ -117,7 +116,7 @@ def _channels(name: str, x: Tensor, weight: Tensor, bias: Any, groups: int, tran
             f"{name}: a weight of shape {weight.shape} with groups={groups} takes {takes} channels, the input has "
             f"{x.shape[1]}; the weight's shape is {wanted}"
         )
-    if bias is not None and as_tensor(bias).shape != (gives,):
+    if bias is not None and bias.shape != (gives,):
         raise ValueError(f"{name} takes a bias of shape ({gives},), one number for each channel of the result")
 
 
@@ -147,8 +146,9 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         ],
     )  # fmt: skip
     def conv(
-        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-    ) -> Tensor:
+        input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:  # fmt: skip
         """Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
 
         Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
@@ -156,7 +156,7 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
         where channels don't match, or the kernel is longer than the padded input.
         """
-        x, weight = with_batch(conv.__name__, input, ndim), as_tensor(weight)
+        x = with_batch(conv.__name__, input, ndim)
         _channels(conv.__name__, x, weight, bias, groups, transposed=False)
         strides, dilations = per_axis(stride, ndim, "stride", 1), per_axis(dilation, ndim, "dilation", 1)
         pads = _pads(conv.__name__, padding, weight.shape[2:], strides, dilations)
@@ -172,7 +172,7 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         ],
     )  # fmt: skip
     def conv_transpose(
-        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+        input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
         output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
     ) -> Tensor:  # fmt: skip
         """Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
@@ -182,13 +182,13 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
         """
         name = conv_transpose.__name__
-        x, weight = with_batch(name, input, ndim), as_tensor(weight)
+        x = with_batch(name, input, ndim)
         _channels(name, x, weight, bias, groups, transposed=True)
         strides, dilations = per_axis(stride, ndim, "stride", 1), per_axis(dilation, ndim, "dilation", 1)
         pads, more = per_axis(padding, ndim, "padding", 0), per_axis(output_padding, ndim, "output_padding", 0)
         windows = Windows(weight.shape[2:], strides, pads, dilations, x.shape[2:])
         y = _transposed(x, weight, windows=windows, lengths=_unslid(name, windows, more), groups=groups)
-        return without_batch(y if bias is None else y + as_tensor(bias).reshape(-1, *(1,) * ndim), input)
+        return without_batch(y if bias is None else y + bias.reshape(-1, *(1,) * ndim), input)
 
     return conv, conv_transpose
 

@@ -141,7 +141,7 @@ _spread.vjp(lambda g, windows: _sum.kernel(g, windows=windows))
 
 
 def _pooled(
-    name: str, ndim: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    name: str, ndim: int, x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Tensor, Windows]:
     """Return the input with a batch axis, and the windows over it. Raises ValueError for a window of padding alone."""
     x = with_batch(name, x, ndim)
@@ -182,8 +182,9 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         ],
     )  # fmt: skip
     def max_pool(
-        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-    ) -> Tensor:
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+        ceil_mode: bool = False,
+    ) -> Tensor:  # fmt: skip
         """Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
 
         Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
@@ -202,7 +203,7 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         ],
     )  # fmt: skip
     def avg_pool(
-        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
         count_include_pad: bool = True, divisor_override: int | None = None,
     ) -> Tensor:  # fmt: skip
         """Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...engine.arrays import array_of
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import primitive, sample
 from ...tensor.handle import Tensor
 
@@ -95,18 +94,17 @@ def windows_over(
     return Windows(tuple(kernel), tuple(stride), tuple(before for before, _ in pads), tuple(dilation), tuple(counts))
 
 
-def with_batch(name: str, x: Any, ndim: int) -> Tensor:
+def with_batch(name: str, x: Tensor, ndim: int) -> Tensor:
     """Return the input with a batch axis. Shapes: (N, C, *lengths) or (C, *lengths) -> (N, C, *lengths)."""
-    t = as_tensor(x)
-    if t.ndim not in (ndim + 1, ndim + 2):
+    if x.ndim not in (ndim + 1, ndim + 2):
         axes = f"C, {_SPATIAL[ndim]}"
-        raise ValueError(f"{name} takes an input of shape (N, {axes}) or ({axes}), got {t.shape}")
-    return t if t.ndim == ndim + 2 else t.reshape(1, *t.shape)
+        raise ValueError(f"{name} takes an input of shape (N, {axes}) or ({axes}), got {x.shape}")
+    return x if x.ndim == ndim + 2 else x.reshape(1, *x.shape)
 
 
-def without_batch(y: Tensor, x: Any) -> Tensor:
+def without_batch(y: Tensor, x: Tensor) -> Tensor:
     """Return the result without the batch axis that the input doesn't have."""
-    return y if as_tensor(x).ndim == y.ndim else y.reshape(y.shape[1:])
+    return y if x.ndim == y.ndim else y.reshape(y.shape[1:])
 
 
 def in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
