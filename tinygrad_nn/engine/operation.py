@@ -26,11 +26,9 @@ class Operation(Bound):
     them by `applied`; others have tangent rules, or are transposed. Where it `masks`, a nan of an input can be left
     out of the output. `kernel` is the forward as rules call it, of arrays or of Tensors.
 
-    `samples`, `domain` and `kinks` serve the tests: inputs to try, the range to draw from, and the derivative that is
-    chosen at points where there is none.
+    `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """
 
-    samples: tuple[Any, ...] = ()
     kinks: Mapping[Any, Any] = {}
     domain: tuple[float, float] = (-2.0, 2.0)
 

@@ -19,13 +19,7 @@ def _lengths(shape: Any, inputs: Any) -> tuple[int, ...]:
     return tuple(shape) if isinstance(shape, Iterable) else (int(shape),)
 
 
-@primitive(
-    numpy=[np.broadcast_to], linear=True, method=False, shape=_lengths,
-    samples=[
-        sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)),
-        sample((0, 1), shape=(2, 0, 3)),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.broadcast_to], linear=True, method=False, shape=_lengths)
 def broadcast_to(x: Any, /, shape: Any) -> Any:
     """Return a read-only view with axes of length 1, and missing first ones, repeated."""
     return np.broadcast_to(x, shape)
@@ -34,10 +28,7 @@ def broadcast_to(x: Any, /, shape: Any) -> Any:
 broadcast_to.vjp(lambda g: g)
 
 
-@composite(
-    numpy=[np.broadcast_arrays], method=False,
-    samples=[sample((3, 1), (2,), ()), sample((0, 1), (1, 3)), sample(())],
-)  # fmt: skip
+@composite(numpy=[np.broadcast_arrays], method=False)
 def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]:
     """Return the tensors, each broadcast to the shape that they have together."""
     tensors = [as_tensor(x) for x in xs]
@@ -45,13 +36,7 @@ def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]:
     return tuple([broadcast_to(t, shape) for t in tensors])
 
 
-@composite(
-    numpy=[np.meshgrid], method=False,
-    samples=[
-        sample((2,), (3,), (2,), indexing="ij"), sample((2,), (3,)), sample((2,), (3,), sparse=True), sample((), (2,)),
-        sample((0,), (2,)), sample((3,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.meshgrid], method=False)
 def meshgrid(*xs: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Tensor, ...]:
     """Return for each vector its entries over the grid of all: (n,), (m,) -> (m, n) each, or (n, m) with "ij".
 
@@ -65,13 +50,7 @@ def meshgrid(*xs: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Tens
     return tuple(lying) if sparse else broadcast_arrays(*lying)
 
 
-@composite(
-    numpy=[np.resize], method=False,
-    samples=[
-        sample((2, 3), new_shape=(4, 2)), sample((), new_shape=3), sample((0, 3), new_shape=(2,)),
-        sample((3,), new_shape=(0,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.resize], method=False)
 def resize(x: Tensor, new_shape: Any) -> Any:
     """Return the entries in a shape of any size, repeated in C order as often as needed; of none, zeros."""
     shape = _lengths(new_shape, ())
@@ -83,3 +62,20 @@ def resize(x: Tensor, new_shape: Any) -> Any:
     times = -(-size // x.size)
     repeated = reshape(broadcast_to(reshape(x, (-1,)), (times, x.size)), (times * x.size,))
     return reshape(repeated[:size], shape)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+broadcast_to.samples = [
+    sample((3, 1), shape=(2, 3, 4)), sample((), shape=(2,)), sample((1, 3), shape=(0, 3)),
+    sample((0, 1), shape=(2, 0, 3)),
+]  # fmt: skip
+broadcast_arrays.samples = [sample((3, 1), (2,), ()), sample((0, 1), (1, 3)), sample(())]
+meshgrid.samples = [
+    sample((2,), (3,), (2,), indexing="ij"), sample((2,), (3,)), sample((2,), (3,), sparse=True), sample((), (2,)),
+    sample((0,), (2,)), sample((3,)),
+]  # fmt: skip
+resize.samples = [
+    sample((2, 3), new_shape=(4, 2)), sample((), new_shape=3), sample((0, 3), new_shape=(2,)),
+    sample((3,), new_shape=(0,)),
+]  # fmt: skip

@@ -133,16 +133,18 @@ fmax        = elementwise(np.fmax,        lambda g, a, b, wanted: g * _share((a 
 fmin        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a < b) | np.isnan(b), a == b, wanted), lambda g, a, b, wanted: g * _share((b < a) | np.isnan(a), a == b, wanted), method=False, masks=True, kinks={(1, 1): (0.5, 0.5)})
 
 
-@primitive(
-    name="either", masks=True, linear=True, method=False,
-    samples=[
-        sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
-        sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
-    ],
-)  # fmt: skip
+@primitive(name="either", masks=True, linear=True, method=False)
 def _either(condition: Any, a: Any, b: Any, /) -> Any:
     """Return a where the condition holds, else b. Shapes broadcast: (...), (...), (...) -> (...)."""
     return np.where(condition, a, b)
 
 
 _either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_either.samples = [
+    sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
+    sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
+]  # fmt: skip

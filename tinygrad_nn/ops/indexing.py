@@ -14,21 +14,6 @@ from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 
-_TWICE = np.array([0, 0, 2])
-_MASK = np.array([[True, False, True], [False, False, True]])
-_INDICES: list[tuple[tuple[int, ...], Any]] = [
-    ((3, 4), (slice(None, None, -2), -1)),
-    ((2, 3, 4), (_TWICE[:2], slice(1, None), np.array([[0], [3]]))),
-    ((3, 4), (None, Ellipsis, _TWICE)),
-    ((2, 3), _MASK),
-    ((), ()),
-    ((), None),
-    ((0, 3), slice(None)),
-    ((3,), _TWICE),
-    ((3,), np.array(1)),
-    ((3,), np.array([], dtype=int)),
-]
-
 
 def plain(index: Any, inputs: Any = None) -> Any:
     """Return the index with all that is like an array as an array, private to the recorded node."""
@@ -49,14 +34,7 @@ def _may_repeat(index: Any) -> bool:
     return any(getattr(part, "ndim", 0) and part.dtype.kind != "b" for part in parts)
 
 
-@primitive(
-    method=False,
-    masks=True,
-    linear=True,
-    operator="getitem",
-    index=plain,
-    samples=[sample(shape, index=index) for shape, index in _INDICES],
-)
+@primitive(method=False, masks=True, linear=True, operator="getitem", index=plain)
 def getitem(x: Any, /, index: Any) -> Any:
     """Return the entries that a NumPy index names; a value of its own, not a window."""
     return x[index]
@@ -100,10 +78,7 @@ def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-@primitive(
-    method=False, linear=True, index=plain, shape=_checked_shape,
-    samples=[sample(np.ones(np.empty(shape)[index].shape), index=index, shape=shape) for shape, index in _INDICES],
-)  # fmt: skip
+@primitive(method=False, linear=True, index=plain, shape=_checked_shape)
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
     """Return zeros of `shape` with `x` added at the index; repeated places add up."""
     repeats = _may_repeat(index)
@@ -121,10 +96,7 @@ scatter_add.vjp(lambda g, index: g[index])
 getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x_shape), into=_add_at)
 
 
-@composite(
-    numpy=[np.bincount], method=False,
-    samples=[sample(np.array([3, 0, 3, 1]), (4,)), sample(_TWICE, (3,), minlength=5)],
-)  # fmt: skip
+@composite(numpy=[np.bincount], method=False)
 def bincount(x: Any, weights: Tensor | None = None, minlength: int = 0) -> Any:
     """Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
 
@@ -139,11 +111,7 @@ def bincount(x: Any, weights: Tensor | None = None, minlength: int = 0) -> Any:
     return scatter_add(weights, raw(x), counts.shape)
 
 
-@primitive(
-    method=False, masks=True, linear=True, index=plain,
-    samples=[sample(shape, np.ones(np.empty(shape)[index].shape), index=index) for shape, index in _INDICES]
-    + [sample((3, 4), (4,), index=slice(1, 3))],
-)  # fmt: skip
+@primitive(method=False, masks=True, linear=True, index=plain)
 def set_at(x: Any, value: Any, /, index: Any) -> Any:
     """Return a copy of `x` in which the entries that the index names are `value`, broadcast."""
     y = copied(x)
@@ -183,3 +151,28 @@ def assign(x: Tensor, index: Any, value: Any) -> None:
 
 
 setattr(Tensor, "__setitem__", assign)  # noqa: B010
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_TWICE = np.array([0, 0, 2])
+_MASK = np.array([[True, False, True], [False, False, True]])
+_INDICES: list[tuple[tuple[int, ...], Any]] = [
+    ((3, 4), (slice(None, None, -2), -1)),
+    ((2, 3, 4), (_TWICE[:2], slice(1, None), np.array([[0], [3]]))),
+    ((3, 4), (None, Ellipsis, _TWICE)),
+    ((2, 3), _MASK),
+    ((), ()),
+    ((), None),
+    ((0, 3), slice(None)),
+    ((3,), _TWICE),
+    ((3,), np.array(1)),
+    ((3,), np.array([], dtype=int)),
+]
+getitem.samples = [sample(shape, index=index) for shape, index in _INDICES]
+scatter_add.samples = [sample(np.asarray(np.ones(shape)[index]), index=index, shape=shape) for shape, index in _INDICES]
+bincount.samples = [sample(np.array([3, 0, 3, 1]), (4,)), sample(_TWICE, (3,), minlength=5)]
+set_at.samples = [
+    *[sample(shape, np.asarray(np.ones(shape)[index]), index=index) for shape, index in _INDICES],
+    sample((3, 4), (4,), index=slice(1, 3)),
+]

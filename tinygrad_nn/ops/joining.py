@@ -20,10 +20,7 @@ def _joined_axis(axis: Any, inputs: Any) -> int:
     return axis_number(axis, np.ndim(inputs[0]))
 
 
-@primitive(
-    variadic=True, linear=True, method=False, name="join", axis=_joined_axis,
-    samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0), (2, 1)], axis=-1)],
-)  # fmt: skip
+@primitive(variadic=True, linear=True, method=False, name="join", axis=_joined_axis)
 def _concatenate(xs: Any, /, axis: int = 0) -> Any:
     """Return the inputs joined along an axis that they have."""
     return np.concatenate(xs, axis)
@@ -42,17 +39,14 @@ def _at_least_one(xs: Sequence[Tensor], name: str) -> Sequence[Tensor]:
     return xs
 
 
-@composite(
-    numpy=[np.concatenate, np.concat], method=False,
-    samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0)], axis=-1), sample([(2, 3), ()], axis=None)],
-)  # fmt: skip
+@composite(numpy=[np.concatenate, np.concat], method=False)
 def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Any:
     """Return the tensors joined along an existing axis; `axis=None` joins them flattened."""
     xs = _at_least_one(xs, "concatenate")
     return _concatenate(xs, axis) if axis is not None else _concatenate([flat_or(x, None)[0] for x in xs], 0)
 
 
-@composite(numpy=[np.ravel], samples=[sample((2, 3, 2), order="F"), sample((2, 3)), sample(()), sample((0, 3))])
+@composite(numpy=[np.ravel])
 def ravel(x: Any, order: str = "C") -> Any:
     """Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
 
@@ -65,16 +59,13 @@ def ravel(x: Any, order: str = "C") -> Any:
     return flat[0] if len(flat) == 1 else concatenate(flat)
 
 
-@composite(samples=[sample((2, 3), order="F"), sample((2, 3)), sample(()), sample((0, 3))])
+@composite()
 def flatten(x: Any, order: str = "C") -> Any:
     """Return the entries along one axis, as ravel does. Shapes: (...) -> (n,)."""
     return ravel(x, order)
 
 
-@composite(
-    numpy=[np.stack], method=False,
-    samples=[sample([(2, 3), (2, 3)], axis=-1), sample([(), ()]), sample([(0,), (0,)])],
-)  # fmt: skip
+@composite(numpy=[np.stack], method=False)
 def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Return the tensors, all of one shape, joined along a new axis."""
     if len({x.shape for x in _at_least_one(xs, "stack")}) > 1:
@@ -82,47 +73,32 @@ def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     return _concatenate([expand_dims(x, axis) for x in xs], axis)
 
 
-@composite(
-    numpy=[np.hstack], method=False,
-    samples=[sample([(2, 3), (2, 1)]), sample([(), (2,), (0,)]), sample([(2, 0), (2, 1)])],
-)  # fmt: skip
+@composite(numpy=[np.hstack], method=False)
 def hstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors side by side: along the second axis, vectors along their only one."""
     parts = [atleast_1d(x) for x in _at_least_one(xs, "hstack")]
     return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
 
 
-@composite(
-    numpy=[np.vstack], method=False,
-    samples=[sample([(2, 3), (3,), (0, 3)]), sample([(), ()]), sample([(2,), (1, 2)])],
-)  # fmt: skip
+@composite(numpy=[np.vstack], method=False)
 def vstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors on top of each other: along the first axis, a vector as a row."""
     return concatenate([atleast_2d(x) for x in _at_least_one(xs, "vstack")], 0)
 
 
-@composite(
-    numpy=[np.dstack], method=False,
-    samples=[sample([(2, 3), (2, 3, 2)]), sample([(), (1,)]), sample([(2,), (1, 2, 0)])],
-)  # fmt: skip
+@composite(numpy=[np.dstack], method=False)
 def dstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors behind each other: along the third axis, (n,) as (1, n, 1), (m, n) as (m, n, 1)."""
     return concatenate([atleast_3d(x) for x in _at_least_one(xs, "dstack")], 2)
 
 
-@composite(
-    numpy=[np.column_stack], method=False,
-    samples=[sample([(2,), (2, 3), (2, 0)]), sample([(), ()]), sample([(0,), (0, 2)])],
-)  # fmt: skip
+@composite(numpy=[np.column_stack], method=False)
 def column_stack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors side by side along the second axis, a vector as a column."""
     return concatenate([x if x.ndim > 1 else atleast_2d(x).T for x in _at_least_one(xs, "column_stack")], 1)
 
 
-@composite(
-    numpy=[np.block], method=False,
-    samples=[sample([(2, 3), (2, 1)]), sample([(), (2,)]), sample([(2, 0), (2, 1)])],
-)  # fmt: skip
+@composite(numpy=[np.block], method=False)
 def block(arrays: Any) -> Any:
     """Return the tensors in nested lists joined: the innermost along the last axis, those along the one before."""
     depth = _depth(arrays)
@@ -150,13 +126,7 @@ def _depth(arrays: Any) -> int:
     return 1 + depths.pop()
 
 
-@composite(
-    numpy=[np.append], method=False,
-    samples=[
-        sample((2, 3), (2,)), sample((2, 3), (2, 1), axis=-1), sample((), ()), sample((0, 3), (1, 3), axis=0),
-        sample((2,), 1.5),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.append], method=False)
 def append(x: Tensor, values: Any, axis: int | None = None) -> Any:
     """Return the tensor with the values behind it along an axis; by default both flattened."""
     if isinstance(values, (int, float)):
@@ -164,15 +134,7 @@ def append(x: Tensor, values: Any, axis: int | None = None) -> Any:
     return concatenate([x, values], axis)
 
 
-@composite(
-    numpy=[np.insert], method=False,
-    samples=[
-        sample((2, 3), 1, (), axis=-1), sample((3,), np.array([1, 3, 1]), (3,)), sample((2, 3), -1, (2,)),
-        sample((2, 3), slice(None, None, 2), (2,), axis=1), sample((2, 3), 2, (2, 3), axis=0), sample((), 0, ()),
-        sample((3, 2), np.array([1]), (1, 2), axis=0), sample((0,), 0, (2,)),
-        sample((3,), np.array([True, False, True]), ()),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.insert], method=False)
 def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
     """Return the tensor with values put in front of the entries that `obj` names, an index along the axis."""
     obj = raw(obj)
@@ -187,3 +149,27 @@ def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
     new = broadcast_to(new, (*x.shape[:axis], count, *x.shape[axis + 1 :]))
     places = np.insert(np.arange(n), obj, np.arange(n, n + count))
     return concatenate([x, new], axis)[on_axis(axis, places)]
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_concatenate.samples = [sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0), (2, 1)], axis=-1)]
+concatenate.samples = [sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0)], axis=-1), sample([(2, 3), ()], axis=None)]
+ravel.samples = [sample((2, 3, 2), order="F"), sample((2, 3)), sample(()), sample((0, 3))]
+flatten.samples = [sample((2, 3), order="F"), sample((2, 3)), sample(()), sample((0, 3))]
+stack.samples = [sample([(2, 3), (2, 3)], axis=-1), sample([(), ()]), sample([(0,), (0,)])]
+hstack.samples = [sample([(2, 3), (2, 1)]), sample([(), (2,), (0,)]), sample([(2, 0), (2, 1)])]
+vstack.samples = [sample([(2, 3), (3,), (0, 3)]), sample([(), ()]), sample([(2,), (1, 2)])]
+dstack.samples = [sample([(2, 3), (2, 3, 2)]), sample([(), (1,)]), sample([(2,), (1, 2, 0)])]
+column_stack.samples = [sample([(2,), (2, 3), (2, 0)]), sample([(), ()]), sample([(0,), (0, 2)])]
+block.samples = [sample([(2, 3), (2, 1)]), sample([(), (2,)]), sample([(2, 0), (2, 1)])]
+append.samples = [
+    sample((2, 3), (2,)), sample((2, 3), (2, 1), axis=-1), sample((), ()), sample((0, 3), (1, 3), axis=0),
+    sample((2,), 1.5),
+]  # fmt: skip
+insert.samples = [
+    sample((2, 3), 1, (), axis=-1), sample((3,), np.array([1, 3, 1]), (3,)), sample((2, 3), -1, (2,)),
+    sample((2, 3), slice(None, None, 2), (2,), axis=1), sample((2, 3), 2, (2, 3), axis=0), sample((), 0, ()),
+    sample((3, 2), np.array([1]), (1, 2), axis=0), sample((0,), 0, (2,)),
+    sample((3,), np.array([True, False, True]), ()),
+]  # fmt: skip

@@ -17,13 +17,7 @@ from .joining import ravel
 from .shaping import swapaxes
 
 
-@primitive(
-    method=False, name="matrix_product",
-    samples=[
-        sample((2, 3), (3, 4)), sample((5, 2, 3), (3, 4)), sample((2, 1, 2, 3), (4, 3, 1)),
-        sample((0, 3), (3, 2)), sample((2, 0), (0, 2)),
-    ],
-)  # fmt: skip
+@primitive(method=False, name="matrix_product")
 def _product(a: Any, b: Any, /) -> Any:
     """Return the products of the matrices in the last two axes. (..., m, k) @ (..., k, n) -> (..., m, n)."""
     return np.matmul(a, b)
@@ -33,13 +27,7 @@ _product.vjp(lambda g, b: g @ b.mT, lambda g, a: a.mT @ g, zero_safe=sum_of_prod
 _product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
 
 
-@primitive(
-    method=False, name="vector_product",
-    samples=[
-        sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)), sample((0,), (0,)), sample((0, 3), (3,)),
-        sample((0,), (0, 2)), sample((2, 0), (0,)),
-    ],
-)  # fmt: skip
+@primitive(method=False, name="vector_product")
 def _vector_product(a: Any, b: Any, /) -> Any:
     """Return the product of two vectors, or of a vector and a matrix. (k,) @ (k,) -> (), (m, k) @ (k,) -> (m,)."""
     return np.matmul(a, b)
@@ -61,14 +49,7 @@ _vector_product.vjp(_slope_of_left, _slope_of_right, zero_safe=sum_of_products)
 _vector_product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
 
 
-@composite(
-    numpy=[np.matmul, np.linalg.matmul], operator="matmul",
-    samples=[
-        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((3,), (2, 3, 4)), sample((5, 2, 3), (3,)),
-        sample((2, 4, 2, 3), (3, 4)), sample((1, 2, 3), (4, 3, 2)), sample((0,), (0,)), sample((0, 3), (3, 2)),
-        sample((2, 1, 0), (0, 3)), sample((1, 2, 0), (0,)), sample((0,), (2, 0, 3)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.matmul, np.linalg.matmul], operator="matmul")
 def matmul(a: Tensor, b: Tensor) -> Any:
     """Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
@@ -107,13 +88,7 @@ def _axes_of_both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]
     return list(normal(first, a.ndim)), list(normal(second, b.ndim))
 
 
-@composite(
-    numpy=[np.tensordot, np.linalg.tensordot], method=False,
-    samples=[
-        sample((2, 3, 4), (4, 3, 2), axes=((1, -1), (-2, 0))), sample((2, 3), (3, 2), axes=(-1, 0)),
-        sample((2,), (3,), axes=0), sample((2, 3), (2, 3)), sample((2, 0), (0, 3), axes=1), sample((), (), axes=0),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.tensordot, np.linalg.tensordot], method=False)
 def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
     """Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
 
@@ -132,13 +107,7 @@ def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
     return _product(matrix, other).reshape((*rows, *columns))
 
 
-@composite(
-    numpy=[np.dot],
-    samples=[
-        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((2, 3), (4, 3, 2)), sample((), (2, 3)),
-        sample((3,), 2.0), sample((0,), (0,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.dot])
 def dot(a: Tensor | float, b: Tensor | float) -> Any:
     """Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
 
@@ -149,10 +118,7 @@ def dot(a: Tensor | float, b: Tensor | float) -> Any:
     return tensordot(a, b, (-1, -min(np.ndim(b), 2)))
 
 
-@composite(
-    numpy=[np.inner], method=False,
-    samples=[sample((3,), (3,)), sample((2, 3), (4, 2, 3)), sample((), (2, 3)), sample((2, 0), (0,))],
-)  # fmt: skip
+@composite(numpy=[np.inner], method=False)
 def inner(a: Tensor | float, b: Tensor | float) -> Any:
     """Return the sum of products over the last axes. Shapes: (..., k), (..., k) -> (..., ...)."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
@@ -160,22 +126,13 @@ def inner(a: Tensor | float, b: Tensor | float) -> Any:
     return tensordot(a, b, (-1, -1))
 
 
-@composite(
-    numpy=[np.vdot], method=False,
-    samples=[sample((3,), (3,)), sample((2, 3), (3, 2)), sample((), ()), sample((0,), (0, 2))],
-)  # fmt: skip
+@composite(numpy=[np.vdot], method=False)
 def vdot(a: Tensor, b: Tensor) -> Any:
     """Return the sum of products of all entries, those of `a` conjugated. Shapes: (...), (...) -> ()."""
     return tensordot(conjugated(ravel(a)), ravel(b), 1)
 
 
-@composite(
-    numpy=[np.kron], method=False,
-    samples=[
-        sample((2, 2), (1, 3)), sample((2,), (2, 3)), sample((2, 1, 2), (2,)), sample((), (3,)), sample((), ()),
-        sample((0, 2), (2, 1)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.kron], method=False)
 def kron(a: Tensor, b: Tensor) -> Any:
     """Return the Kronecker product; missing first axes count as length 1. Shapes: (m, n), (p, q) -> (mp, nq)."""
     ndim = max(a.ndim, b.ndim)
@@ -184,9 +141,39 @@ def kron(a: Tensor, b: Tensor) -> Any:
     return blocks.reshape([m * n for m, n in zip(rows, columns, strict=True)])
 
 
-@composite(
-    numpy=[np.matrix_transpose, np.linalg.matrix_transpose], method=False, samples=[sample((2, 3, 4)), sample((0, 3))]
-)
+@composite(numpy=[np.matrix_transpose, np.linalg.matrix_transpose], method=False)
 def matrix_transpose(x: Tensor) -> Tensor:
     """Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m)."""
     return swapaxes(x, -1, -2)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_product.samples = [
+    sample((2, 3), (3, 4)), sample((5, 2, 3), (3, 4)), sample((2, 1, 2, 3), (4, 3, 1)), sample((0, 3), (3, 2)),
+    sample((2, 0), (0, 2)),
+]  # fmt: skip
+_vector_product.samples = [
+    sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)), sample((0,), (0,)), sample((0, 3), (3,)),
+    sample((0,), (0, 2)), sample((2, 0), (0,)),
+]  # fmt: skip
+matmul.samples = [
+    sample((2, 3), (3, 4)), sample((3,), (3,)), sample((3,), (2, 3, 4)), sample((5, 2, 3), (3,)),
+    sample((2, 4, 2, 3), (3, 4)), sample((1, 2, 3), (4, 3, 2)), sample((0,), (0,)), sample((0, 3), (3, 2)),
+    sample((2, 1, 0), (0, 3)), sample((1, 2, 0), (0,)), sample((0,), (2, 0, 3)),
+]  # fmt: skip
+tensordot.samples = [
+    sample((2, 3, 4), (4, 3, 2), axes=((1, -1), (-2, 0))), sample((2, 3), (3, 2), axes=(-1, 0)),
+    sample((2,), (3,), axes=0), sample((2, 3), (2, 3)), sample((2, 0), (0, 3), axes=1), sample((), (), axes=0),
+]  # fmt: skip
+dot.samples = [
+    sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((2, 3), (4, 3, 2)), sample((), (2, 3)),
+    sample((3,), 2.0), sample((0,), (0,)),
+]  # fmt: skip
+inner.samples = [sample((3,), (3,)), sample((2, 3), (4, 2, 3)), sample((), (2, 3)), sample((2, 0), (0,))]
+vdot.samples = [sample((3,), (3,)), sample((2, 3), (3, 2)), sample((), ()), sample((0,), (0, 2))]
+kron.samples = [
+    sample((2, 2), (1, 3)), sample((2,), (2, 3)), sample((2, 1, 2), (2,)), sample((), (3,)), sample((), ()),
+    sample((0, 2), (2, 1)),
+]  # fmt: skip
+matrix_transpose.samples = [sample((2, 3, 4)), sample((0, 3))]

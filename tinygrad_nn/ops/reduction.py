@@ -14,17 +14,6 @@ from ..tensor.handle import Tensor
 from .elementwise import _either as either
 from .elementwise import maximum, minimum, sqrt
 
-_SAMPLES = (
-    sample((2, 3)),
-    sample((2, 3, 2), axis=(0, -1)),
-    sample((2, 3), axis=-1, keepdims=True),
-    sample((2, 3), axis=()),
-    sample(()),
-    sample(np.array([[2.0, 2.0, 1.0], [0.0, 0.0, 0.0]]), axis=1),
-)
-_WITH_EMPTY = (*_SAMPLES, sample((0, 3)), sample((0, 3), axis=0), sample((2, 0), axis=0))
-_EMPTY_BESIDE = (*_SAMPLES, sample((0, 3), axis=1))
-
 
 def axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """Return `axis` (None, one or several, negative ones too) as a sorted tuple of axis numbers.
@@ -49,16 +38,13 @@ def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
     return g if keepdims else np.expand_dims(g, axis)
 
 
-_MASK = np.array([[True, False, True], [False, False, True]])
-
-
 def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
     """Return x as a Tensor of the dtype, with a neutral number where the mask says no."""
     x = as_tensor(x, dtype)
     return x if where is True else either(as_array(where), x, instead)
 
 
-@primitive(name="total", linear=True, method=False, axis=_all_axes, samples=_WITH_EMPTY)
+@primitive(name="total", linear=True, method=False, axis=_all_axes)
 def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the sum over the axes; float16 is added up in float32, where 2049 is a number."""
     x = array_of(x)
@@ -70,12 +56,7 @@ def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
 _total.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(_kept(g, axis, keepdims), x_shape))
 
 
-@composite(
-    numpy=[np.sum, np.add.reduce],
-    samples=(
-        *_WITH_EMPTY, sample((2, 3), where=_MASK, axis=1), sample((2, 3), initial=2.5), sample((3,), dtype="float32"),
-    ),
-)  # fmt: skip
+@composite(numpy=[np.sum, np.add.reduce])
 def sum(
     x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
@@ -96,13 +77,13 @@ def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: Any) -> Any:
     return np.where(chosen, _kept(g, axis, keepdims) / np.maximum(ties, 1), 0)
 
 
-@primitive(name="largest", method=False, axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(1, 1, 0): (0.5, 0.5, 0)})
+@primitive(name="largest", method=False, axis=_all_axes, kinks={(1, 1, 0): (0.5, 0.5, 0)})
 def _largest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the largest entries over the axes."""
     return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(name="smallest", method=False, axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(0, 0, 1): (0.5, 0.5, 0)})
+@primitive(name="smallest", method=False, axis=_all_axes, kinks={(0, 0, 1): (0.5, 0.5, 0)})
 def _smallest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the smallest entries over the axes."""
     return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
@@ -110,10 +91,6 @@ def _smallest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
 
 _largest.vjp(_to_extremes)
 _smallest.vjp(_to_extremes)
-_EXTREMES = (
-    *_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1, initial=-9.0), sample((0, 3), axis=0, initial=0.25),
-    sample((2, 3), initial=0.3),
-)  # fmt: skip
 
 
 def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
@@ -129,7 +106,7 @@ def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initia
     return of_two(reduced(x, axis, keepdims), initial)
 
 
-@composite(numpy=[np.max, np.amax, np.maximum.reduce], samples=_EXTREMES)
+@composite(numpy=[np.max, np.amax, np.maximum.reduce])
 def max(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
 
@@ -139,13 +116,13 @@ def max(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None,
     return _extreme(_largest, maximum, x, axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.min, np.amin, np.minimum.reduce], samples=_EXTREMES)
+@composite(numpy=[np.min, np.amin, np.minimum.reduce])
 def min(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the smallest entries over the axes, all by default, as `max` does the largest."""
     return _extreme(_smallest, minimum, x, axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.ptp], method=False, samples=_EMPTY_BESIDE)
+@composite(numpy=[np.ptp], method=False)
 def ptp(x: Tensor, axis: Any = None, keepdims: Any = False) -> Tensor:
     """Return the largest less the smallest entry over the axes."""
     return max(x, axis, keepdims) - min(x, axis, keepdims)
@@ -164,10 +141,7 @@ def _divided(total: Tensor, n: Any) -> Tensor:
     return total / (n.astype(total.dtype) if total.dtype.kind in "fc" else n)
 
 
-_MASKED = (*_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1), sample((2, 3), where=_MASK[:, :1], axis=0))
-
-
-@composite(numpy=[np.mean], samples=(*_MASKED, sample((2,), dtype="float32")))
+@composite(numpy=[np.mean])
 def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
     """Return the arithmetic mean over the axes, all by default, of the entries where `where`.
 
@@ -180,7 +154,7 @@ def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
     return _divided(sum(x, axis, None, keepdims, None, where), _count(x, axis, where, keepdims))
 
 
-@composite(numpy=[np.var], samples=(*_MASKED, sample((3, 2), axis=0, ddof=1), sample((2,), correction=1)))
+@composite(numpy=[np.var])
 def var(
     x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
@@ -200,7 +174,7 @@ def var(
 _mean = mean
 
 
-@composite(numpy=[np.std], samples=(*_MASKED, sample((3, 2), axis=0, ddof=1)))
+@composite(numpy=[np.std])
 def std(
     x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
@@ -214,13 +188,7 @@ def promoted(dtype: Any) -> Any:
     return np.prod(np.ones(1, dtype)).dtype
 
 
-@composite(
-    numpy=[np.prod, np.multiply.reduce],
-    samples=(
-        *_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1), sample((2, 3), where=_MASK, axis=1),
-        sample((2, 3), initial=2.0), sample((3,), dtype="float32"),
-    ),
-)  # fmt: skip
+@composite(numpy=[np.prod, np.multiply.reduce])
 def prod(
     x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
@@ -248,31 +216,25 @@ def one_axis(axis: Any, inputs: Any) -> int | None:
     return None if axis is None else int(np.lib.array_utils.normalize_axis_index(axis, np.ndim(inputs[0])))
 
 
-_PLACES = (sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1))
-
-
-@primitive(numpy=[np.argmax], axis=one_axis, samples=_PLACES)
+@primitive(numpy=[np.argmax], axis=one_axis)
 def argmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first largest entry is along an axis, in all entries by default."""
     return np.argmax(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.argmin], axis=one_axis, samples=_PLACES)
+@primitive(numpy=[np.argmin], axis=one_axis)
 def argmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first smallest entry is along an axis, in all entries by default."""
     return np.argmin(x, axis, keepdims=keepdims)
 
 
-_AMONG_NAN = (sample(np.array([[np.nan, 2.0], [3.0, np.nan]]), axis=-1), *_PLACES)
-
-
-@primitive(numpy=[np.nanargmax], method=False, masks=True, axis=one_axis, samples=_AMONG_NAN)
+@primitive(numpy=[np.nanargmax], method=False, masks=True, axis=one_axis)
 def nanargmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first largest entry that is not nan is along an axis, in all entries by default."""
     return np.nanargmax(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.nanargmin], method=False, masks=True, axis=one_axis, samples=_AMONG_NAN)
+@primitive(numpy=[np.nanargmin], method=False, masks=True, axis=one_axis)
 def nanargmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first smallest entry that is not nan is along an axis, in all entries by default."""
     return np.nanargmin(x, axis, keepdims=keepdims)
@@ -282,16 +244,13 @@ def _mask(where: Any, inputs: Any) -> Any:
     return where if where is True else as_array(where)
 
 
-_CHOSEN = (*_WITH_EMPTY, sample((2, 3), where=_MASK, axis=0))
-
-
-@primitive(numpy=[np.any, np.logical_or.reduce], axis=_all_axes, where=_mask, samples=_CHOSEN)
+@primitive(numpy=[np.any, np.logical_or.reduce], axis=_all_axes, where=_mask)
 def any(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
     """Return whether some entry over the axes is not zero, among those where `where`."""
     return np.any(x, axis=axis, keepdims=keepdims, where=where)
 
 
-@primitive(numpy=[np.all, np.logical_and.reduce], axis=_all_axes, where=_mask, samples=_CHOSEN)
+@primitive(numpy=[np.all, np.logical_and.reduce], axis=_all_axes, where=_mask)
 def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
     """Return whether no entry over the axes is zero, among those where `where`."""
     return np.all(x, axis=axis, keepdims=keepdims, where=where)
@@ -299,3 +258,35 @@ def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -
 
 for _places in (argmax, argmin, nanargmax, nanargmin, any, all):
     _places.vjp(None)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_SAMPLES = [
+    sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=-1, keepdims=True), sample((2, 3), axis=()),
+    sample(()), sample(np.array([[2.0, 2.0, 1.0], [0.0, 0.0, 0.0]]), axis=1),
+]  # fmt: skip
+_WITH_EMPTY = [*_SAMPLES, sample((0, 3)), sample((0, 3), axis=0), sample((2, 0), axis=0)]
+_total.samples = _WITH_EMPTY
+_MASK = np.array([[True, False, True], [False, False, True]])
+sum.samples = [
+    *_WITH_EMPTY, sample((2, 3), where=_MASK, axis=1), sample((2, 3), initial=2.5), sample((3,), dtype="float32"),
+]  # fmt: skip
+_EMPTY_BESIDE = [*_SAMPLES, sample((0, 3), axis=1)]
+_largest.samples = _smallest.samples = ptp.samples = _EMPTY_BESIDE
+max.samples = min.samples = [
+    *_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1, initial=-9.0), sample((0, 3), axis=0, initial=0.25),
+    sample((2, 3), initial=0.3),
+]  # fmt: skip
+_MASKED = [*_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1), sample((2, 3), where=_MASK[:, :1], axis=0)]
+mean.samples = [*_MASKED, sample((2,), dtype="float32")]
+var.samples = [*_MASKED, sample((3, 2), axis=0, ddof=1), sample((2,), correction=1)]
+std.samples = [*_MASKED, sample((3, 2), axis=0, ddof=1)]
+prod.samples = [
+    *_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1), sample((2, 3), where=_MASK, axis=1),
+    sample((2, 3), initial=2.0), sample((3,), dtype="float32"),
+]  # fmt: skip
+_PLACES = [sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1)]
+argmax.samples = argmin.samples = _PLACES
+nanargmax.samples = nanargmin.samples = [sample(np.array([[np.nan, 2.0], [3.0, np.nan]]), axis=-1), *_PLACES]
+any.samples = all.samples = [*_WITH_EMPTY, sample((2, 3), where=_MASK, axis=0)]

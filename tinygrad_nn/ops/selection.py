@@ -17,8 +17,6 @@ from .joining import ravel, stack
 from .reduction import axes
 from .shaping import flat_or, on_axis
 
-_HOLDS = (sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample((0, 3)), sample(np.array([True, False])))
-
 
 def known_index(indices: Any, n: int, mode: str) -> Any:
     """Return the indices as an array; those beyond an axis of length n wrapped around, or clipped to its ends."""
@@ -31,14 +29,7 @@ def known_index(indices: Any, n: int, mode: str) -> Any:
     return places % n if mode == "wrap" else np.clip(places, 0, n - 1)
 
 
-@composite(
-    numpy=[np.take],
-    samples=[
-        sample((2, 3), indices=np.array([[0, -1], [1, 1]]), axis=-1), sample((2, 3), indices=[5, 0, 0]),
-        sample((), indices=0), sample((3, 2), indices=1, axis=0), sample((3,), indices=[-4, 7], mode="wrap"),
-        sample((3,), indices=[-4, 7], mode="clip"), sample((0, 3), indices=[2], axis=1), sample((3,), indices=[]),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.take])
 def take(x: Tensor, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     """Return the entries, or the slices along an axis, that the indices name, repeated ones too.
 
@@ -64,14 +55,7 @@ def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
     return places
 
 
-@composite(
-    numpy=[np.take_along_axis], method=False,
-    samples=[
-        sample((2, 3), indices=np.array([[2, 0], [-1, -1]]), axis=-1), sample((2, 3), indices=np.array([[1]]), axis=1),
-        sample((2, 1, 3), indices=np.array([[[1], [0]]]), axis=0), sample((2, 3), indices=np.array([5, 0]), axis=None),
-        sample((0, 3), indices=np.zeros((0, 2), int), axis=1), sample((), indices=np.array([0]), axis=None),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.take_along_axis], method=False)
 def take_along_axis(x: Tensor, indices: Any, axis: int | None = -1) -> Any:
     """Return the entries whose places along an axis the indices tell, as argsort and argmax with keepdims do.
 
@@ -81,19 +65,19 @@ def take_along_axis(x: Tensor, indices: Any, axis: int | None = -1) -> Any:
     return ravel(x)[places_along(x.shape, array_of(raw(indices)), axis)]
 
 
-@primitive(numpy=[np.nonzero], multiple_outputs=True, samples=_HOLDS)
+@primitive(numpy=[np.nonzero], multiple_outputs=True)
 def nonzero(x: Any, /) -> Any:
     """Return where the entries are not zero: one tensor of indices for each axis."""
     return np.nonzero(x)
 
 
-@primitive(numpy=[np.flatnonzero], method=False, samples=(*_HOLDS, sample(())))
+@primitive(numpy=[np.flatnonzero], method=False)
 def flatnonzero(x: Any, /) -> Any:
     """Return where the flattened entries are not zero."""
     return np.flatnonzero(x)
 
 
-@primitive(numpy=[np.argwhere], method=False, samples=(*_HOLDS, sample(())))
+@primitive(numpy=[np.argwhere], method=False)
 def argwhere(x: Any, /) -> Any:
     """Return where the entries are not zero, a row of indices for each."""
     return np.argwhere(x)
@@ -103,13 +87,7 @@ for _places in (nonzero, flatnonzero, argwhere):
     _places.vjp(None)
 
 
-@composite(
-    numpy=[np.where], method=False,
-    samples=[
-        sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
-        sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.where], method=False)
 def where(condition: Any, *choices: Any) -> Any:
     """Return a where the condition holds, else b, for two choices; without them where it holds, as nonzero does.
 
@@ -120,13 +98,7 @@ def where(condition: Any, *choices: Any) -> Any:
     return either(condition, *choices) if choices else nonzero(condition)
 
 
-@composite(
-    numpy=[np.select], method=False,
-    samples=[
-        sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (2, 3)]),
-        sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.select], method=False)
 def select(condlist: Sequence[Tensor], choicelist: Sequence[Any], default: Any = 0) -> Any:
     """Return of each entry the choice whose condition is the first to hold, else the default. Shapes broadcast."""
     if len(condlist) != len(choicelist) or not len(condlist):
@@ -141,18 +113,7 @@ def select(condlist: Sequence[Tensor], choicelist: Sequence[Any], default: Any =
     return y if y.dtype == dtype else y.astype(dtype)
 
 
-_LOW = np.array([True, True, False])
-
-
-@composite(
-    numpy=[np.piecewise], method=False,
-    samples=[
-        sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x: x * x, np.exp]),
-        sample((2, 3), condlist=[[_LOW, ~_LOW]], funclist=[np.exp]), sample((), condlist=[True], funclist=[np.exp]),
-        sample((3,), condlist=[_LOW], funclist=[np.sin, 1.5]), sample((0,), condlist=[_LOW[:0]], funclist=[np.exp]),
-        sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x, k, p: k * x**p, lambda x, k, p: k - x], k=0.5, p=2),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.piecewise], method=False)
 def piecewise(x: Tensor, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
     """Return of each entry the function or value whose condition is the last to hold; one more is for all others, or 0.
 
@@ -175,14 +136,7 @@ def piecewise(x: Tensor, condlist: Any, funclist: Sequence[Any], *args: Any, **k
     return y
 
 
-@composite(
-    numpy=[np.choose],
-    samples=[
-        sample(np.array([1, 0, 1]), [(3,), (2, 3)]), sample(np.array(1), [(), ()]),
-        sample(np.array([-1, 5]), [(2,), (1,)], mode="wrap"), sample(np.array([-1, 5]), [(2,), ()], mode="clip"),
-        sample(np.zeros((0,), int), [(1,)]),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.choose])
 def choose(x: Any, choices: Sequence[Tensor], mode: str = "raise") -> Any:
     """Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
 
@@ -196,14 +150,7 @@ def choose(x: Any, choices: Sequence[Tensor], mode: str = "raise") -> Any:
     return joined[(index, *np.indices(shape, sparse=True))]
 
 
-@composite(
-    numpy=[np.compress], method=False,
-    samples=[
-        sample(np.array([True, False, True]), (2, 3), axis=-1), sample(np.array([0, 1]), (3, 2), axis=0),
-        sample(np.array([False, True, False, True]), (2, 3)), sample(np.array([True]), ()),
-        sample(np.array([True]), (0, 3), axis=1),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.compress], method=False)
 def compress(condition: Any, x: Tensor, axis: int | None = None) -> Any:
     """Return the slices along an axis for which the condition holds, a vector no longer than it."""
     holds = array_of(raw(condition))
@@ -216,22 +163,13 @@ def compress(condition: Any, x: Tensor, axis: int | None = None) -> Any:
 setattr(Tensor, "compress", lambda self, condition, axis=None: compress(condition, self, axis))  # noqa: B010
 
 
-@composite(
-    numpy=[np.extract], method=False,
-    samples=[
-        sample(np.array([[True, False, True], [False, False, True]]), (2, 3)), sample(np.array([0, 1, 1]), (2, 3)),
-        sample(np.array(True), ()), sample(np.zeros((0, 3), bool), (0, 3)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.extract], method=False)
 def extract(condition: Any, x: Tensor) -> Any:
     """Return the flattened entries at which the flattened condition holds."""
     return ravel(x)[np.flatnonzero(raw(condition))]
 
 
-@composite(
-    numpy=[np.trim_zeros], method=False,
-    samples=[sample((3,), trim="f"), sample((3,), axis=-1), sample((0,))],
-)  # fmt: skip
+@composite(numpy=[np.trim_zeros], method=False)
 def trim_zeros(x: Tensor, trim: str = "fb", axis: Any = None) -> Any:
     """Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default."""
     if trim.lower() not in ("f", "b", "fb", "bf"):
@@ -244,3 +182,50 @@ def trim_zeros(x: Tensor, trim: str = "fb", axis: Any = None) -> Any:
         stop = 0 if none else places[i].max() + 1 if "b" in trim.lower() else None
         part[i] = slice(start, stop)
     return x[tuple(part)]
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+take.samples = [
+    sample((2, 3), indices=np.array([[0, -1], [1, 1]]), axis=-1), sample((2, 3), indices=[5, 0, 0]),
+    sample((), indices=0), sample((3, 2), indices=1, axis=0), sample((3,), indices=[-4, 7], mode="wrap"),
+    sample((3,), indices=[-4, 7], mode="clip"), sample((0, 3), indices=[2], axis=1), sample((3,), indices=[]),
+]  # fmt: skip
+take_along_axis.samples = [
+    sample((2, 3), indices=np.array([[2, 0], [-1, -1]]), axis=-1), sample((2, 3), indices=np.array([[1]]), axis=1),
+    sample((2, 1, 3), indices=np.array([[[1], [0]]]), axis=0), sample((2, 3), indices=np.array([5, 0]), axis=None),
+    sample((0, 3), indices=np.zeros((0, 2), int), axis=1), sample((), indices=np.array([0]), axis=None),
+]  # fmt: skip
+_HOLDS = [sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample((0, 3)), sample(np.array([True, False]))]
+nonzero.samples = _HOLDS
+flatnonzero.samples = argwhere.samples = [*_HOLDS, sample(())]
+where.samples = [
+    sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
+    sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
+]  # fmt: skip
+select.samples = [
+    sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (2, 3)]),
+    sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),
+]  # fmt: skip
+_LOW = np.array([True, True, False])
+piecewise.samples = [
+    sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x: x * x, np.exp]),
+    sample((2, 3), condlist=[[_LOW, ~_LOW]], funclist=[np.exp]), sample((), condlist=[True], funclist=[np.exp]),
+    sample((3,), condlist=[_LOW], funclist=[np.sin, 1.5]), sample((0,), condlist=[_LOW[:0]], funclist=[np.exp]),
+    sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x, k, p: k * x**p, lambda x, k, p: k - x], k=0.5, p=2),
+]  # fmt: skip
+choose.samples = [
+    sample(np.array([1, 0, 1]), [(3,), (2, 3)]), sample(np.array(1), [(), ()]),
+    sample(np.array([-1, 5]), [(2,), (1,)], mode="wrap"), sample(np.array([-1, 5]), [(2,), ()], mode="clip"),
+    sample(np.zeros((0,), int), [(1,)]),
+]  # fmt: skip
+compress.samples = [
+    sample(np.array([True, False, True]), (2, 3), axis=-1), sample(np.array([0, 1]), (3, 2), axis=0),
+    sample(np.array([False, True, False, True]), (2, 3)), sample(np.array([True]), ()),
+    sample(np.array([True]), (0, 3), axis=1),
+]  # fmt: skip
+extract.samples = [
+    sample(np.array([[True, False, True], [False, False, True]]), (2, 3)), sample(np.array([0, 1, 1]), (2, 3)),
+    sample(np.array(True), ()), sample(np.zeros((0, 3), bool), (0, 3)),
+]  # fmt: skip
+trim_zeros.samples = [sample((3,), trim="f"), sample((3,), axis=-1), sample((0,))]

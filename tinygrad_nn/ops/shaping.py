@@ -32,10 +32,7 @@ def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
     return wanted
 
 
-@primitive(
-    name="reshape_to", linear=True, method=False, shape=_whole_shape,
-    samples=[sample((2, 3), shape=(3, -1)), sample((), shape=(1, 1)), sample((0, 3), shape=(3, 0))],
-)  # fmt: skip
+@primitive(name="reshape_to", linear=True, method=False, shape=_whole_shape)
 def _reshape(x: Any, /, shape: Any) -> Any:
     """Return the entries, read in C order, in another shape of the same size."""
     return np.reshape(x, shape)
@@ -54,13 +51,7 @@ def in_order(x: Any, shape: Any, order: str) -> Tensor:
     return _transpose(_reshape(_transpose(x), tuple(reversed(tuple(lengths)))))
 
 
-@composite(
-    numpy=[np.reshape],
-    samples=[
-        sample((2, 3), shape=(3, 2)), sample((), shape=(1,)), sample((0, 3), shape=(0,)),
-        sample((2, 3, 2), shape=(-1, 4), order="F"),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.reshape])
 def reshape(x: Tensor, *lengths: Any, shape: Any = None, order: str = "C") -> Tensor:
     """Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
     if len(lengths) > 1 and isinstance(lengths[-1], str):
@@ -68,7 +59,7 @@ def reshape(x: Tensor, *lengths: Any, shape: Any = None, order: str = "C") -> Te
     return in_order(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths, order)
 
 
-@composite(numpy=[np.copy], samples=[sample((2, 3)), sample(()), sample((0, 3))])
+@composite(numpy=[np.copy])
 def copy(x: Tensor) -> Any:
     """Return a tensor of the same values with memory of its own, recorded as a step of the graph."""
     return x.astype(x.dtype)
@@ -84,10 +75,7 @@ def _permutation(axes: Any, inputs: Any) -> tuple[int, ...]:
     return found
 
 
-@primitive(
-    name="permute", linear=True, method=False, axes=_permutation,
-    samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample((2, 3), axes=None), sample(()), sample((0, 3))],
-)  # fmt: skip
+@primitive(name="permute", linear=True, method=False, axes=_permutation)
 def _transpose(x: Any, /, axes: Any = None) -> Any:
     """Return a view with the axes in the given order."""
     return np.transpose(x, axes)
@@ -96,10 +84,7 @@ def _transpose(x: Any, /, axes: Any = None) -> Any:
 _transpose.vjp(lambda g, axes: np.transpose(g, tuple(int(i) for i in np.argsort(axes))))
 
 
-@composite(
-    numpy=[np.transpose, np.permute_dims],
-    samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample(()), sample((0, 3))],
-)  # fmt: skip
+@composite(numpy=[np.transpose, np.permute_dims])
 def transpose(x: Tensor, *order: Any, axes: Any = None) -> Tensor:
     """Return the tensor with its axes reversed, or in the given order."""
     if order:
@@ -110,7 +95,7 @@ def transpose(x: Tensor, *order: Any, axes: Any = None) -> Tensor:
 setattr(Tensor, "T", property(transpose, doc="The tensor with its axes reversed."))  # noqa: B010
 
 
-@composite(numpy=[np.swapaxes], samples=[sample((2, 3, 4), axis1=0, axis2=-1), sample((0, 3), axis1=0, axis2=1)])
+@composite(numpy=[np.swapaxes])
 def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
     """Return the tensor with two axes exchanged."""
     order = list(range(x.ndim))
@@ -122,12 +107,7 @@ def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
 setattr(Tensor, "mT", property(lambda x: swapaxes(x, -1, -2), doc="The last two axes exchanged."))  # noqa: B010
 
 
-@composite(
-    numpy=[np.moveaxis], method=False,
-    samples=[
-        sample((2, 3, 4), source=(0, -1), destination=(-1, 0)), sample((0, 3), source=0, destination=-1),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.moveaxis], method=False)
 def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
     """Return the tensor with the source axes moved to where the destination says."""
     one = np.ndim(source) == 0
@@ -139,17 +119,14 @@ def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
     return _transpose(x, order)
 
 
-@composite(
-    numpy=[np.rollaxis], method=False,
-    samples=[sample((2, 3, 4), axis=-1), sample((2, 3, 4), axis=0, start=3), sample((0, 3), axis=1)],
-)  # fmt: skip
+@composite(numpy=[np.rollaxis], method=False)
 def rollaxis(x: Tensor, axis: int, start: int = 0) -> Any:
     """Return the tensor with an axis moved in front of the one numbered `start`; moveaxis says it better."""
     axis, place = axis_number(axis, x.ndim), start if start == x.ndim else axis_number(start, x.ndim)
     return moveaxis(x, axis, place - (axis < place))
 
 
-@composite(numpy=[np.expand_dims], samples=[sample((2, 3), axis=(0, -1)), sample((), axis=-1), sample((0, 3), axis=1)])
+@composite(numpy=[np.expand_dims])
 def expand_dims(x: Tensor, axis: Any) -> Tensor:
     """Return the tensor with axes of length 1 inserted at the given places of the result."""
     given = axis if isinstance(axis, (tuple, list)) else (axis,)
@@ -164,28 +141,25 @@ def _each(change: Any, xs: tuple[Any, ...]) -> Any:
     return changed[0] if len(changed) == 1 else changed
 
 
-_ANY_RANK = (sample(()), sample((2,), (2, 3), ()), sample((2, 3, 4), (0,)), sample((0, 2, 1, 1)))
-
-
-@composite(numpy=[np.atleast_1d], method=False, samples=_ANY_RANK)
+@composite(numpy=[np.atleast_1d], method=False)
 def atleast_1d(*xs: Any) -> Any:
     """Return the tensor with one axis at least, of several a tuple: () -> (1,)."""
     return _each(lambda x: _reshape(x, x.shape or (1,)), xs)
 
 
-@composite(numpy=[np.atleast_2d], method=False, samples=_ANY_RANK)
+@composite(numpy=[np.atleast_2d], method=False)
 def atleast_2d(*xs: Any) -> Any:
     """Return the tensor with two axes at least, of several a tuple: (n,) -> (1, n)."""
     return _each(lambda x: _reshape(x, x.shape if x.ndim > 1 else (1, x.size)), xs)
 
 
-@composite(numpy=[np.atleast_3d], method=False, samples=_ANY_RANK)
+@composite(numpy=[np.atleast_3d], method=False)
 def atleast_3d(*xs: Any) -> Any:
     """Return the tensor with three axes at least, of several a tuple: (n,) -> (1, n, 1), (m, n) -> (m, n, 1)."""
     return _each(lambda x: _reshape(x, x.shape if x.ndim > 2 else (*(x.shape if x.ndim == 2 else (1, x.size)), 1)), xs)
 
 
-@composite(numpy=[np.squeeze], samples=[sample((1, 3, 1)), sample((1, 3, 1), axis=-1), sample(()), sample((1, 0))])
+@composite(numpy=[np.squeeze])
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     """Return the tensor without its axes of length 1, or without those named."""
     gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else axes(axis, x.ndim)
@@ -202,3 +176,23 @@ def on_axis(axis: int, part: Any) -> tuple[Any, ...]:
 def flat_or(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
     """Return the tensor and the axis as a number; the tensor flattened if the axis is None."""
     return (_reshape(x, (-1,)), 0) if axis is None else (x, axis_number(axis, x.ndim))
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_reshape.samples = [sample((2, 3), shape=(3, -1)), sample((), shape=(1, 1)), sample((0, 3), shape=(3, 0))]
+reshape.samples = [
+    sample((2, 3), shape=(3, 2)), sample((), shape=(1,)), sample((0, 3), shape=(0,)),
+    sample((2, 3, 2), shape=(-1, 4), order="F"),
+]  # fmt: skip
+copy.samples = [sample((2, 3)), sample(()), sample((0, 3))]
+_transpose.samples = [sample((2, 3, 4), axes=(-1, 0, 1)), sample((2, 3), axes=None), sample(()), sample((0, 3))]
+transpose.samples = [sample((2, 3, 4), axes=(-1, 0, 1)), sample(()), sample((0, 3))]
+swapaxes.samples = [sample((2, 3, 4), axis1=0, axis2=-1), sample((0, 3), axis1=0, axis2=1)]
+moveaxis.samples = [sample((2, 3, 4), source=(0, -1), destination=(-1, 0)), sample((0, 3), source=0, destination=-1)]
+rollaxis.samples = [sample((2, 3, 4), axis=-1), sample((2, 3, 4), axis=0, start=3), sample((0, 3), axis=1)]
+expand_dims.samples = [sample((2, 3), axis=(0, -1)), sample((), axis=-1), sample((0, 3), axis=1)]
+atleast_1d.samples = atleast_2d.samples = atleast_3d.samples = [
+    sample(()), sample((2,), (2, 3), ()), sample((2, 3, 4), (0,)), sample((0, 2, 1, 1)),
+]  # fmt: skip
+squeeze.samples = [sample((1, 3, 1)), sample((1, 3, 1), axis=-1), sample(()), sample((1, 0))]

@@ -33,11 +33,13 @@ def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, 
 class Differentiable(Protocol):
     """What declaring an operation returns: the function to call, and where its rules go.
 
-    `kernel` is the operation as rules use it: arrays in, an array out; a Tensor in, a Tensor out.
+    `kernel` is the operation as rules use it: arrays in, an array out; a Tensor in, a Tensor out. `samples` are set to
+    what its tests try.
     """
 
     __name__: str
     operation: Operation
+    samples: Sequence[Any]
 
     def __call__(self, *args: Any, **parameters: Any) -> Tensor:
         """Return the operation's result, recorded if an input requires grad."""
@@ -145,7 +147,6 @@ def primitive(
     pointwise: bool = False,
     masks: bool = False,
     domain: tuple[float, float] = (-2.0, 2.0),
-    samples: Iterable[Any] = (),
     kinks: Mapping[Any, Any] | None = None,
     **normalise: Callable[[Any, Any], Any],
 ) -> Callable[[Callable[..., Any]], Differentiable]:
@@ -173,7 +174,7 @@ def primitive(
             public, forward, arguments, defaults, optional=optional, variadic=variadic,
             multiple_outputs=multiple_outputs, linear=linear, pointwise=pointwise, masks=masks, normalise=normalise,
         )  # fmt: skip
-        op.domain, op.samples, op.kinks = domain, tuple(samples), kinks or {}
+        op.domain, op.kinks = domain, kinks or {}
         call: Any = call_any(op)
 
         def vjp(*rules: Any, into: Any = None, zero_safe: Any = None, zero_where: Any = None) -> Any:
@@ -206,12 +207,7 @@ def _inputs(function: Callable[..., Any]) -> tuple[list[tuple[int, str, Callable
 
 
 def composite(
-    *,
-    numpy: Iterable[Any] = (),
-    method: bool = True,
-    operator: str | None = None,
-    name: str | None = None,
-    samples: Iterable[Any] = (),
+    *, numpy: Iterable[Any] = (), method: bool = True, operator: str | None = None, name: str | None = None
 ) -> Callable[[Callable[..., Any]], Any]:
     """Publish the decorated function, a composition of operations that needs no rule of its own.
 
@@ -238,7 +234,7 @@ def composite(
                 raise
 
         _publish(public, call, numpy, method, operator, None, not function.__name__.startswith("_"))
-        call.samples, call.inputs = tuple(samples), inputs  # type: ignore[attr-defined]
+        call.inputs = inputs  # type: ignore[attr-defined]
         COMPOSITES[public] = call
         return call
 

@@ -26,13 +26,7 @@ def _cheapest_split(lengths: tuple[int, ...]) -> Any:
     return best
 
 
-@composite(
-    numpy=[np.linalg.multi_dot], method=False,
-    samples=[
-        sample([(2, 3), (3, 4)]), sample([(3,), (3, 2), (2, 4), (4,)]), sample([(2, 5), (5, 1), (1, 3)]),
-        sample([(2, 0), (0, 3)]),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.linalg.multi_dot], method=False)
 def multi_dot(arrays: Sequence[Tensor]) -> Tensor:
     """Return the product of matrices, in the order with the fewest multiplications.
 
@@ -51,3 +45,11 @@ def multi_dot(arrays: Sequence[Tensor]) -> Tensor:
         return matmul(multiplied(i, middle), multiplied(middle + 1, j)) if i < j else matrices[i]
 
     return multiplied(0, len(matrices) - 1).reshape(arrays[0].shape[:-1] + arrays[-1].shape[1:])
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+multi_dot.samples = [
+    sample([(2, 3), (3, 4)]), sample([(3,), (3, 2), (2, 4), (4,)]), sample([(2, 5), (5, 1), (1, 3)]),
+    sample([(2, 0), (0, 3)]),
+]  # fmt: skip

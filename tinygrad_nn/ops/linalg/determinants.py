@@ -10,10 +10,6 @@ from ...engine.arrays import raw
 from ...tensor.declaring import primitive, sample
 from .inverses import of_no_use, solved
 
-_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
-_RANK_TWO = np.array([[1.0, 2.0, -1.0], [2.0, 4.0, -2.0], [0.5, -1.0, 3.0]])
-_SAMPLES = (sample((3, 3)), sample((2, 2, 2)), sample((0, 0)))
-
 
 def _factors(a: Any) -> tuple[Any, Any, Any, Any]:
     """Return the SVD and the determinant of its orthogonal factors, 1 or -1; nan for what isn't finite."""
@@ -33,12 +29,7 @@ def _left_out(s: Any) -> tuple[Any, Any]:
     return before * after, pairs + pairs.mT
 
 
-@primitive(
-    name="cofactor_slopes", method=False,
-    samples=[
-        sample(_REGULAR, (3, 3)), sample(_REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample((0, 0), (0, 0)),
-    ],
-)  # fmt: skip
+@primitive(name="cofactor_slopes", method=False)
 def _cofactor_slopes(a: Any, e: Any, /) -> Any:
     """Return the derivatives of the cofactors at `a` along `e`. Shapes: (..., n, n), (..., n, n) -> (..., n, n).
 
@@ -70,7 +61,7 @@ def _cofactors_by_svd(a: Any) -> Any:
     return sign[..., None, None] * ((u * _left_out(s)[0][..., None, :]) @ vh)
 
 
-@primitive(name="cofactor_matrix", method=False, samples=_SAMPLES)
+@primitive(name="cofactor_matrix", method=False)
 def _cofactors(a: Any, /) -> Any:
     """Return the matrices of cofactors, the transposed adjugates. Shapes: (..., n, n) -> (..., n, n)."""
     determinant = np.linalg.det(a)
@@ -83,10 +74,7 @@ def _cofactors(a: Any, /) -> Any:
 _cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=of_no_use)
 
 
-@primitive(
-    numpy=[np.linalg.det], method=False, masks=True,
-    samples=(*_SAMPLES, sample(_RANK_TWO), sample(np.zeros((3, 3))), sample((1, 1)), sample((0, 2, 2))),
-)  # fmt: skip
+@primitive(numpy=[np.linalg.det], method=False, masks=True)
 def det(a: Any, /) -> Any:
     """Return the determinants; their derivative is the matrix of cofactors, at any rank. (..., n, n) -> (...)."""
     return np.linalg.det(a)
@@ -95,10 +83,7 @@ def det(a: Any, /) -> Any:
 det.vjp(lambda g, a: g[..., None, None] * _cofactors.kernel(a), zero_where=lambda g: (g == 0)[..., None, None])
 
 
-@primitive(
-    numpy=[np.linalg.slogdet], multiple_outputs=True, method=False,
-    samples=[sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample((0, 0)), sample((0, 2, 2))],
-)  # fmt: skip
+@primitive(numpy=[np.linalg.slogdet], multiple_outputs=True, method=False)
 def slogdet(a: Any, /) -> Any:
     """Return the signs of determinants, piecewise constant, and the logarithms of their sizes. (..., n, n) -> (...)."""
     return np.linalg.slogdet(a)
@@ -110,3 +95,16 @@ def _from_logarithm(g: Any, a: Any) -> Any:
 
 
 slogdet.vjp(_from_logarithm, zero_where=lambda g: (raw(g[1]) == 0)[..., None, None])
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
+_cofactor_slopes.samples = [
+    sample(_REGULAR, (3, 3)), sample(_REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample((0, 0), (0, 0)),
+]  # fmt: skip
+_SAMPLES = [sample((3, 3)), sample((2, 2, 2)), sample((0, 0))]
+_cofactors.samples = _SAMPLES
+_RANK_TWO = np.array([[1.0, 2.0, -1.0], [2.0, 4.0, -2.0], [0.5, -1.0, 3.0]])
+det.samples = [*_SAMPLES, sample(_RANK_TWO), sample(np.zeros((3, 3))), sample((1, 1)), sample((0, 2, 2))]
+slogdet.samples = [sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample((0, 0)), sample((0, 2, 2))]

@@ -17,22 +17,13 @@ from ..products import matmul
 from ..selection import where
 from ..shaping import moveaxis
 
-_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
-_BATCH = np.stack([_REGULAR[:2, :2], _REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
-
 
 def of_no_use(g: Any) -> Any:
     """Return where the cotangents of a whole matrix are 0. Shapes: (..., m, n) -> (..., 1, 1)."""
     return (g == 0).all(axis=(-2, -1), keepdims=True)
 
 
-@primitive(
-    name="linear_solution", method=False,
-    samples=[
-        sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(_REGULAR, (2, 3, 1)), sample((0, 0), (0, 2)),
-        sample(_REGULAR, (3, 0)),
-    ],
-)  # fmt: skip
+@primitive(name="linear_solution", method=False)
 def _solve(a: Any, b: Any, /) -> Any:
     """Return the solutions of linear systems, a column for each. Shapes: (..., n, n), (..., n, k) -> (..., n, k)."""
     return np.linalg.solve(a, b)
@@ -51,10 +42,7 @@ _solve.vjp(
 )
 
 
-@primitive(
-    name="solution_unless_zero", method=False,
-    samples=[sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample((0, 0), (0, 2))],
-)  # fmt: skip
+@primitive(name="solution_unless_zero", method=False)
 def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
     """Return the solution of `a @ x = b` as rules need it: 0 where b is, even if that matrix is singular.
 
@@ -78,13 +66,7 @@ _solved.vjp(
 )
 
 
-@composite(
-    numpy=[np.linalg.solve], method=False,
-    samples=[
-        sample(_REGULAR, (3,)), sample(_REGULAR, (3, 2)), sample(_BATCH, (2,)), sample(_BATCH, (2, 1, 2, 1)),
-        sample((0, 0), (0,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.linalg.solve], method=False)
 def solve(a: Tensor, b: Tensor) -> Any:
     """Return the solution of `a @ x = b`. Shapes: (..., n, n), (..., n, k) -> (..., n, k).
 
@@ -93,7 +75,7 @@ def solve(a: Tensor, b: Tensor) -> Any:
     return _solve(a, b.reshape(b.size, 1)).squeeze(-1) if b.ndim == 1 else _solve(a, b)
 
 
-@primitive(numpy=[np.linalg.inv], method=False, samples=[sample(_REGULAR), sample(_BATCH), sample((0, 0))])
+@primitive(numpy=[np.linalg.inv], method=False)
 def inv(a: Any, /) -> Any:
     """Return the inverses. Shapes: (..., n, n) -> (..., n, n). Raises LinAlgError for a singular matrix."""
     return np.linalg.inv(a)
@@ -102,13 +84,7 @@ def inv(a: Any, /) -> Any:
 inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=of_no_use)
 
 
-@composite(
-    numpy=[np.linalg.tensorsolve], method=False,
-    samples=[
-        sample(np.eye(6).reshape(2, 3, 6) - 0.1, (2, 3)), sample((0, 0), (0,)), sample(np.array(0.7), ()),
-        sample(_REGULAR, (3,), axes=(0,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.linalg.tensorsolve], method=False)
 def tensorsolve(a: Tensor, b: Tensor, axes: Any = None) -> Any:
     """Return x for which `tensordot(a, x, x.ndim)` is b; `axes` of `a` are moved to its end before."""
     if axes is not None:
@@ -119,10 +95,7 @@ def tensorsolve(a: Tensor, b: Tensor, axes: Any = None) -> Any:
     return solve(a.reshape(b.size, b.size), b.ravel()).reshape(shape)
 
 
-@composite(
-    numpy=[np.linalg.tensorinv], method=False,
-    samples=[sample(np.eye(6).reshape(2, 3, 6) - 0.1), sample(_REGULAR, ind=1)],
-)  # fmt: skip
+@composite(numpy=[np.linalg.tensorinv], method=False)
 def tensorinv(a: Tensor, ind: int = 2) -> Any:
     """Return the inverse of `tensordot` with `a`, whose first `ind` axes are its result's."""
     if not 0 < ind <= a.ndim:
@@ -131,13 +104,7 @@ def tensorinv(a: Tensor, ind: int = 2) -> Any:
     return inv(a.reshape(math.prod(first), math.prod(last))).reshape((*last, *first))
 
 
-@composite(
-    numpy=[np.linalg.matrix_power], method=False,
-    samples=[
-        sample(_REGULAR, n=3), sample(_BATCH, n=-2), sample(_REGULAR, n=0), sample(_REGULAR, n=1), sample((0, 0), n=2),
-        sample((2, 2, 2), n=7),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.linalg.matrix_power], method=False)
 def matrix_power(a: Tensor, n: Any) -> Any:
     """Return square matrices multiplied n times; a negative n inverts them first. (..., m, m) -> (..., m, m)."""
     times = operator.index(n)
@@ -153,3 +120,28 @@ def matrix_power(a: Tensor, n: Any) -> Any:
         if not times:
             return power
         square = matmul(square, square)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
+_BATCH = np.stack([_REGULAR[:2, :2], _REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
+_solve.samples = [
+    sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(_REGULAR, (2, 3, 1)), sample((0, 0), (0, 2)),
+    sample(_REGULAR, (3, 0)),
+]  # fmt: skip
+_solved.samples = [sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample((0, 0), (0, 2))]
+solve.samples = [
+    sample(_REGULAR, (3,)), sample(_REGULAR, (3, 2)), sample(_BATCH, (2,)), sample(_BATCH, (2, 1, 2, 1)),
+    sample((0, 0), (0,)),
+]  # fmt: skip
+inv.samples = [sample(_REGULAR), sample(_BATCH), sample((0, 0))]
+tensorsolve.samples = [
+    sample(np.eye(6).reshape(2, 3, 6) - 0.1, (2, 3)), sample((0, 0), (0,)), sample(np.array(0.7), ()),
+    sample(_REGULAR, (3,), axes=(0,)),
+]  # fmt: skip
+tensorinv.samples = [sample(np.eye(6).reshape(2, 3, 6) - 0.1), sample(_REGULAR, ind=1)]
+matrix_power.samples = [
+    sample(_REGULAR, n=3), sample(_BATCH, n=-2), sample(_REGULAR, n=0), sample(_REGULAR, n=1), sample((0, 0), n=2),
+    sample((2, 2, 2), n=7),
+]  # fmt: skip

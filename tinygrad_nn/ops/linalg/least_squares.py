@@ -15,16 +15,10 @@ from ..reduction import sum as sum_over
 from .decompositions import mirrored, svdvals
 from .inverses import of_no_use
 
-_SYMMETRIC = np.array([[1.5, 0.4], [0.4, -0.8]])
-_REGULAR = np.array([[2.0, -0.7], [0.3, 1.6]])
 _RTOL = signature(np.linalg.pinv).parameters["rtol"].default
-_TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
 
 
-@primitive(
-    name="pseudo_inverse", method=False,
-    samples=[sample(_TALL), sample(_TALL.T), sample(np.stack([_TALL, _TALL[::-1]])), sample((0, 3))],
-)  # fmt: skip
+@primitive(name="pseudo_inverse", method=False)
 def _pinv(a: Any, /, rcond: Any = None, rtol: Any = _RTOL) -> Any:
     """Return the pseudo-inverses. Shapes: (..., m, n) -> (..., n, m)."""
     return np.linalg.pinv(a, rcond, rtol=rtol)
@@ -38,13 +32,7 @@ def _from_pinv(g: Any, a: Any, y: Any) -> Any:
 _pinv.vjp(_from_pinv, zero_where=of_no_use)
 
 
-@composite(
-    numpy=[np.linalg.pinv], method=False,
-    samples=[
-        sample(_TALL), sample(_SYMMETRIC, hermitian=True), sample((0, 3)), sample(_TALL, rtol=1e-10),
-        sample(np.stack([_TALL, _TALL[::-1]]), rcond=[1e-10, 1e-9]),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.linalg.pinv], method=False)
 def pinv(a: Tensor, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _RTOL) -> Any:
     """Return the pseudo-inverses; the gradient is that along matrices of the same rank. (..., m, n) -> (..., n, m).
 
@@ -55,12 +43,7 @@ def pinv(a: Tensor, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _
     return _pinv(mirrored(a) if hermitian else a, rcond, rtol)
 
 
-@primitive(
-    name="least_squares", multiple_outputs=True, method=False,
-    samples=[
-        sample(_TALL, (3, 2)), sample(_TALL.T, (2, 1)), sample(_REGULAR, (2, 2)), sample((0, 2), (0, 2)),
-    ],
-)  # fmt: skip
+@primitive(name="least_squares", multiple_outputs=True, method=False)
 def _least_squares(a: Any, b: Any, /, rcond: Any = None) -> Any:
     """Return the solution of least norm among those of least squares, and the rank. (m, n), (m, k) -> (n, k), ()."""
     x, _, rank, _ = np.linalg.lstsq(a, b, rcond)
@@ -79,13 +62,7 @@ def _to_matrix(g: Any, a: Any, b: Any, y: Any, rcond: Any) -> Any:
 _least_squares.vjp(_to_matrix, lambda g, a, rcond: _least_squares.kernel(a.mT, g[0], rcond)[0])
 
 
-@composite(
-    numpy=[np.linalg.lstsq], method=False,
-    samples=[
-        sample(_TALL, (3,)), sample(_TALL, (3, 2)), sample(_TALL.T, (2, 2)), sample(_REGULAR, (2,), rcond=1e-10),
-        sample((0, 2), (0,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.linalg.lstsq], method=False)
 def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> tuple[Tensor, ...]:
     """Return the solution of least squares, the sums of squared residuals, the rank, and the singular values.
 
@@ -100,3 +77,22 @@ def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> tuple[Tensor, ...]:
     if not a.shape[0] > a.shape[1] == rank.item():
         residuals = residuals[:0]
     return x.squeeze(-1) if b.ndim == 1 else x, residuals, rank, svdvals(a)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
+_pinv.samples = [sample(_TALL), sample(_TALL.T), sample(np.stack([_TALL, _TALL[::-1]])), sample((0, 3))]
+_SYMMETRIC = np.array([[1.5, 0.4], [0.4, -0.8]])
+pinv.samples = [
+    sample(_TALL), sample(_SYMMETRIC, hermitian=True), sample((0, 3)), sample(_TALL, rtol=1e-10),
+    sample(np.stack([_TALL, _TALL[::-1]]), rcond=[1e-10, 1e-9]),
+]  # fmt: skip
+_REGULAR = np.array([[2.0, -0.7], [0.3, 1.6]])
+_least_squares.samples = [
+    sample(_TALL, (3, 2)), sample(_TALL.T, (2, 1)), sample(_REGULAR, (2, 2)), sample((0, 2), (0, 2)),
+]  # fmt: skip
+lstsq.samples = [
+    sample(_TALL, (3,)), sample(_TALL, (3, 2)), sample(_TALL.T, (2, 2)), sample(_REGULAR, (2,), rcond=1e-10),
+    sample((0, 2), (0,)),
+]  # fmt: skip

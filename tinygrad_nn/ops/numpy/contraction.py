@@ -28,17 +28,7 @@ Term = tuple[Any, ...]
 Steps = tuple[tuple[Callable[[Any, Any], Any], Any], ...]
 
 
-@composite(
-    numpy=[np.einsum], method=False,
-    samples=[
-        sample("ij,jk->ik", (2, 3), (3, 4)), sample("ij,kj", (2, 3), (4, 3)), sample("ii", (3, 3)),
-        sample("iij->ji", (2, 2, 3)), sample("ij->", (2, 3)), sample("...i,...i->...", (2, 1, 3), (4, 3)),
-        sample("b...j,jk->...kb", (2, 3, 2), (2, 3)), sample("ij,jk,kl->il", (2, 3), (3, 1), (4, 2)),
-        sample("i,ij,j", (2,), (2, 3), (3,), optimize="optimal"), sample(",i->i", (), (0,)),
-        sample("ij,ij->j", (2, 0), (1, 0)), sample("i,j->ji", (2,), (3,)),
-        sample("ik,jk,ij->ij", (2, 3), (2, 3), (2, 2), optimize=["einsum_path", (0, 2), (0, 1)]),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.einsum], method=False)
 def einsum(*operands: Any, optimize: Any = False) -> Any:
     """Return the sum of products that the subscripts describe.
 
@@ -238,3 +228,15 @@ def _path(parts: list[Part], result: Term, optimize: Any) -> Iterable[tuple[int,
     order: Any = "greedy" if optimize in (True, False) else [*optimize] if isinstance(optimize, tuple) else optimize
     found = np.einsum_path(f"{subscripts}->{''.join([names[label] for label in result])}", *stand_ins, optimize=order)
     return found[0][1:]
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+einsum.samples = [
+    sample("ij,jk->ik", (2, 3), (3, 4)), sample("ij,kj", (2, 3), (4, 3)), sample("ii", (3, 3)),
+    sample("iij->ji", (2, 2, 3)), sample("ij->", (2, 3)), sample("...i,...i->...", (2, 1, 3), (4, 3)),
+    sample("b...j,jk->...kb", (2, 3, 2), (2, 3)), sample("ij,jk,kl->il", (2, 3), (3, 1), (4, 2)),
+    sample("i,ij,j", (2,), (2, 3), (3,), optimize="optimal"), sample(",i->i", (), (0,)),
+    sample("ij,ij->j", (2, 0), (1, 0)), sample("i,j->ji", (2,), (3,)),
+    sample("ik,jk,ij->ij", (2, 3), (2, 3), (2, 2), optimize=["einsum_path", (0, 2), (0, 1)]),
+]  # fmt: skip

@@ -15,9 +15,6 @@ from ..joining import concatenate
 from ..reduction import axes, one_axis, promoted
 from ..reduction import sum as total_of
 
-_SAMPLES = (sample((2, 3)), sample((2, 3), axis=-1), sample((3, 2), axis=0), sample(()), sample((0, 3), axis=1))
-_ALONG = (sample((4,)), sample((2, 4), axis=0), sample((2, 5), axis=-1), sample((3, 4), axis=0))
-
 
 def _along(x: Tensor, axis: int | None, dtype: Any = None) -> tuple[Tensor, int]:
     """Return x as a Tensor, flattened if the axis is None, and the axis."""
@@ -30,10 +27,7 @@ def _part(x: Tensor, axis: int, start: int | None = None, stop: int | None = Non
     return x[(*[slice(None)] * axis, slice(start, stop, step))]
 
 
-@primitive(
-    name="running_total", linear=True, method=False, axis=one_axis,
-    samples=[sample((3,)), sample((2, 3), axis=-1), sample((0, 3), axis=1), sample((2, 3), axis=0)],
-)  # fmt: skip
+@primitive(name="running_total", linear=True, method=False, axis=one_axis)
 def _running_total(x: Any, /, axis: int = 0) -> Any:
     """Return the sums of the entries up to each along an axis; float16 is added up in float32."""
     wide = np.float32 if x.dtype == np.float16 else None
@@ -44,7 +38,7 @@ def _running_total(x: Any, /, axis: int = 0) -> Any:
 _running_total.vjp(lambda g, axis: np.flip(_running_total.kernel(np.flip(g, axis), axis=axis), axis))
 
 
-@composite(numpy=[np.cumsum, np.add.accumulate], samples=(*_SAMPLES, sample((2,), dtype="float32")))
+@composite(numpy=[np.cumsum, np.add.accumulate])
 def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...)."""
     x, axis = _along(x, axis, dtype)
@@ -61,10 +55,7 @@ def _scan(function: Any, x: Tensor, axis: int) -> Tensor:
     return x
 
 
-@composite(
-    numpy=[np.cumprod, np.multiply.accumulate],
-    samples=(*_SAMPLES, sample(np.array([3.0, 0.0, 2.0, 0.0, 5.0])), sample((2,), dtype="float32")),
-)  # fmt: skip
+@composite(numpy=[np.cumprod, np.multiply.accumulate])
 def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each, along an axis, right with any number of zeros."""
     x, axis = _along(x, axis, dtype)
@@ -76,21 +67,13 @@ def _with_start(y: Tensor, axis: int, start: float) -> Tensor:
     return concatenate([first, y], axis)
 
 
-_INITIAL = (
-    *_SAMPLES[1:3],
-    sample((3,)),
-    sample((0, 3), axis=1, include_initial=True),
-    sample((3,), include_initial=True),
-)
-
-
 def _single(x: Tensor, axis: int | None) -> int:
     if axis is None and x.ndim != 1:
         raise ValueError(f"name the axis: a tensor of shape {x.shape} has {x.ndim}")
     return axes(0 if axis is None else axis, x.ndim)[0]
 
 
-@composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False, samples=_INITIAL)
+@composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False)
 def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Return the sums of the entries up to each along an axis, after a 0 if `include_initial`."""
     axis = _single(x, axis)
@@ -98,7 +81,7 @@ def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, inc
     return _with_start(y, axis, 0) if include_initial else y
 
 
-@composite(numpy=[np.cumulative_prod] if hasattr(np, "cumulative_prod") else [], method=False, samples=_INITIAL)
+@composite(numpy=[np.cumulative_prod] if hasattr(np, "cumulative_prod") else [], method=False)
 def cumulative_prod(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Return the products of the entries up to each along an axis, after a 1 if `include_initial`."""
     axis = _single(x, axis)
@@ -132,16 +115,13 @@ def _to_attained(g: Any, x: Any, y: Any, axis: int) -> Any:
     return np.moveaxis(np.where(attained, later - padded[(*places, behind)], 0), -1, axis)
 
 
-_TIED = sample(np.array([[1.0, 1.0, 0.0, 1.0, 2.0, 2.0], [3.0, 1.0, 3.0, 3.0, -1.0, 3.0]]), axis=1)
-
-
-@primitive(name="running_largest", method=False, axis=one_axis, samples=[sample((4,)), sample((0, 3), axis=-1), _TIED])
+@primitive(name="running_largest", method=False, axis=one_axis)
 def _running_largest(x: Any, /, axis: int = 0) -> Any:
     """Return the largest entry up to each along an axis."""
     return np.maximum.accumulate(x, axis=axis)
 
 
-@primitive(name="running_smallest", method=False, axis=one_axis, samples=[sample((4,)), sample((0, 3), axis=-1)])
+@primitive(name="running_smallest", method=False, axis=one_axis)
 def _running_smallest(x: Any, /, axis: int = 0) -> Any:
     """Return the smallest entry up to each along an axis."""
     return np.minimum.accumulate(x, axis=axis)
@@ -151,22 +131,19 @@ _running_largest.vjp(_to_attained)
 _running_smallest.vjp(_to_attained)
 
 
-@composite(numpy=[np.maximum.accumulate], samples=(*_SAMPLES, _TIED))
+@composite(numpy=[np.maximum.accumulate])
 def cummax(x: Tensor, axis: int | None = None) -> Tensor:
     """Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
     return _running_largest(*_along(x, axis))
 
 
-@composite(numpy=[np.minimum.accumulate], samples=_SAMPLES)
+@composite(numpy=[np.minimum.accumulate])
 def cummin(x: Tensor, axis: int | None = None) -> Tensor:
     """Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
     return _running_smallest(*_along(x, axis))
 
 
-@composite(
-    numpy=[np.diff], method=False,
-    samples=[sample((4,)), sample((2, 4), n=2), sample((3, 2), axis=0), sample((2, 0)), sample((2, 3), n=0, axis=-2)],
-)  # fmt: skip
+@composite(numpy=[np.diff], method=False)
 def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
     """Return the differences of neighbouring entries along an axis, n times over."""
     axis = axes(axis, x.ndim)[0]
@@ -183,7 +160,7 @@ def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, a
     return x if n else x * 1
 
 
-@composite(numpy=[np.ediff1d], method=False, samples=[sample((4,)), sample((2, 2)), sample(()), sample((0,))])
+@composite(numpy=[np.ediff1d], method=False)
 def ediff1d(x: Tensor, to_end: Tensor | None = None, to_begin: Tensor | None = None) -> Tensor:
     """Return the differences of neighbouring entries in a row, between what is to begin and to end it."""
     parts = [to_begin, diff(x.reshape(-1)), to_end]
@@ -208,10 +185,7 @@ def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
     return concatenate([first, inner, last], axis)
 
 
-_ROUGH = (sample((4,)), sample((3, 4), axis=-1), sample((3, 4)), sample((5,), edge_order=2), sample((0, 3), axis=1))
-
-
-@composite(numpy=[np.gradient], method=False, samples=_ROUGH)
+@composite(numpy=[np.gradient], method=False)
 def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
 
@@ -233,25 +207,13 @@ def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) ->
     return found[0] if len(found) == 1 else tuple(found)
 
 
-@composite(
-    numpy=[np.unwrap], method=False,
-    samples=[
-        sample(np.array([0.5, 3.0, -3.0, -0.5])), sample((2, 3), axis=-2), sample(np.array([0.0, 2.0, 5.0]), period=4),
-        sample((2, 0)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.unwrap], method=False)
 def unwrap(x: Tensor, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
     """Return angles with jumps of a period taken out along an axis; the derivative is 1."""
     return x + (np.unwrap(x.data, discont, axis, period=period) - x.data).astype(x.dtype)
 
 
-@composite(
-    numpy=[np.trapezoid], method=False,
-    samples=[
-        sample((4,)), sample((3, 4), axis=-2), sample((2, 3), dx=0.5), sample((4,), np.array([0.0, 1.0, 3.0, 4.5])),
-        sample((0, 3)), sample((2, 3), (2, 3)), sample((2, 3), (3,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.trapezoid], method=False)
 def trapezoid(y: Tensor, x: Tensor | None = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
     """Return the integral of sampled values along an axis, at places `x` or `dx` apart.
 
@@ -262,3 +224,32 @@ def trapezoid(y: Tensor, x: Tensor | None = None, dx: Any = 1.0, axis: int = -1)
     if x is not None:
         steps = diff(x)[(slice(None),) + (None,) * (y.ndim - axis - 1)] if x.ndim == 1 else diff(x, axis=axis)
     return total_of(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_running_total.samples = [sample((3,)), sample((2, 3), axis=-1), sample((0, 3), axis=1), sample((2, 3), axis=0)]
+_SAMPLES = [sample((2, 3)), sample((2, 3), axis=-1), sample((3, 2), axis=0), sample(()), sample((0, 3), axis=1)]
+cumsum.samples = [*_SAMPLES, sample((2,), dtype="float32")]
+cumprod.samples = [*_SAMPLES, sample(np.array([3.0, 0.0, 2.0, 0.0, 5.0])), sample((2,), dtype="float32")]
+cumulative_sum.samples = cumulative_prod.samples = [
+    *_SAMPLES[1:3], sample((3,)), sample((0, 3), axis=1, include_initial=True), sample((3,), include_initial=True),
+]  # fmt: skip
+_TIED = sample(np.array([[1.0, 1.0, 0.0, 1.0, 2.0, 2.0], [3.0, 1.0, 3.0, 3.0, -1.0, 3.0]]), axis=1)
+_running_largest.samples = [sample((4,)), sample((0, 3), axis=-1), _TIED]
+_running_smallest.samples = [sample((4,)), sample((0, 3), axis=-1)]
+cummax.samples = [*_SAMPLES, _TIED]
+cummin.samples = _SAMPLES
+diff.samples = [sample((4,)), sample((2, 4), n=2), sample((3, 2), axis=0), sample((2, 0)), sample((2, 3), n=0, axis=-2)]
+ediff1d.samples = [sample((4,)), sample((2, 2)), sample(()), sample((0,))]
+gradient.samples = [
+    sample((4,)), sample((3, 4), axis=-1), sample((3, 4)), sample((5,), edge_order=2), sample((0, 3), axis=1),
+]  # fmt: skip
+unwrap.samples = [
+    sample(np.array([0.5, 3.0, -3.0, -0.5])), sample((2, 3), axis=-2), sample(np.array([0.0, 2.0, 5.0]), period=4),
+    sample((2, 0)),
+]  # fmt: skip
+trapezoid.samples = [
+    sample((4,)), sample((3, 4), axis=-2), sample((2, 3), dx=0.5), sample((4,), np.array([0.0, 1.0, 3.0, 4.5])),
+    sample((0, 3)), sample((2, 3), (2, 3)), sample((2, 3), (3,)),
+]  # fmt: skip

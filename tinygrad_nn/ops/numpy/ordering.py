@@ -17,16 +17,8 @@ from ...tensor.handle import Tensor, make
 from ..selection import take_along_axis
 from ..shaping import axis_number, flat_or, moveaxis
 
-_TIES = np.array([[1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
 
-
-@primitive(
-    name="share", linear=True, method=False,
-    samples=[
-        sample((2, 4), sorted=np.array([[0, 0, 1, 1], [3, 3, 3, 4]])), sample((2,), sorted=np.array([1, 2])),
-        sample((2, 0), sorted=np.zeros((2, 0))),
-    ],
-)  # fmt: skip
+@primitive(name="share", linear=True, method=False)
 def _share(x: Any, /, sorted: Any) -> Any:
     """Return x averaged over each run of equal entries of `sorted` along the last axis. (..., n) -> (..., n)."""
     if x.shape != sorted.shape:
@@ -51,12 +43,7 @@ def _any_axis(axis: Any, inputs: Any) -> int | None:
     return None if axis is None else axis_number(axis, np.ndim(inputs[0]) or 1)
 
 
-@primitive(
-    numpy=[np.argsort], axis=_any_axis,
-    samples=[
-        sample((2, 3)), sample((2, 3), axis=-2), sample((2, 3), axis=None), sample(()), sample((0, 3)), sample(_TIES),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.argsort], axis=_any_axis)
 def argsort(x: Any, /, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
     """Return where along an axis to find the entries in ascending order; equal ones keep their order, always."""
     return np.argsort(x, axis, kind="stable")
@@ -65,13 +52,7 @@ def argsort(x: Any, /, axis: int | None = -1, kind: Any = None, *, stable: Any =
 argsort.vjp(None)
 
 
-@composite(
-    numpy=[np.sort],
-    samples=[
-        sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 3), axis=None), sample((), axis=None), sample((0, 3)),
-        sample(_TIES), sample(_TIES, axis=0),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.sort])
 def sort(x: Tensor, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
     """Return the entries in ascending order along an axis, all in one row for None; nan comes last.
 
@@ -91,13 +72,7 @@ def _kth(kth: Any, n: int) -> Any:
     return places
 
 
-@primitive(
-    numpy=[np.argpartition], axis=_any_axis,
-    samples=[
-        sample((2, 3), kth=1), sample((2, 3), kth=(0, -1), axis=-2), sample((2, 1), kth=1, axis=None),
-        sample((), kth=0), sample((0, 3), kth=1),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.argpartition], axis=_any_axis)
 def argpartition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
     """Return where along an axis to find the entries partitioned: the kth in its place, smaller ones before it."""
     return np.argpartition(x, raw(kth), axis)
@@ -106,13 +81,7 @@ def argpartition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
 argpartition.vjp(None)
 
 
-@composite(
-    numpy=[np.partition],
-    samples=[
-        sample((2, 3), kth=1), sample((2, 3, 2), kth=(0, -1), axis=-2), sample((2, 1), kth=(0, 1), axis=None),
-        sample((), kth=0, axis=None), sample((0, 3), kth=1), sample(_TIES, kth=1),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.partition])
 def partition(x: Tensor, kth: Any, axis: int | None = -1) -> Any:
     """Return the entries with the kth along an axis in its place, smaller ones before it, larger ones behind.
 
@@ -141,12 +110,7 @@ def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, bool]:
     return order, bool(ties)
 
 
-@composite(
-    samples=[
-        sample((2, 4), k=2), sample((3, 2), k=2, axis=-2, largest=False), sample((2, 3), k=0), sample((0, 3), k=1),
-        sample(_TIES, k=1), sample(np.array([[1.0, 0.0, 1.0], [0.0, 2.0, 2.0]]), k=2, axis=1),
-    ],
-)  # fmt: skip
+@composite()
 def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """Return the k largest entries along an axis, or the smallest, the most extreme first, and their places.
 
@@ -167,33 +131,13 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
     return moveaxis(y, -1, axis), moveaxis(make(places, None), -1, axis)
 
 
-_SIDES = (
-    sample(np.array([0.0, 0.5, 0.5, 2.0]), np.array([[0.5, -1.0], [3.0, 1.0]])),
-    sample(np.array([1.0, 2.0]), np.array(1.5)),
-    sample((0,), np.zeros((0, 2))),
-)  # fmt: skip
-
-
-@primitive(
-    numpy=[np.searchsorted],
-    samples=[
-        *_SIDES, sample(np.array([0.0, 1.0, 1.0]), np.array([1.0]), side="right"),
-        sample(np.array([2.0, 0.0]), np.array([1.0]), sorter=[1, 0]),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.searchsorted])
 def searchsorted(x: Any, v: Any, /, side: Any = "left", sorter: Any = None) -> Any:
     """Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them."""
     return np.searchsorted(x, v, side, raw(sorter))
 
 
-@primitive(
-    numpy=[np.digitize], method=False,
-    samples=[
-        sample(np.array([[0.5, -1.0], [3.0, 1.0]]), np.array([0.0, 0.5, 2.0])),
-        sample(np.array(1.5), np.array([2.0, 1.0])),
-        sample((0, 2), np.array([1.0])), sample(np.array([0.5]), np.array([0.0, 0.5]), right=True),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.digitize], method=False)
 def digitize(x: Any, bins: Any, /, right: bool = False) -> Any:
     """Return for each entry the number of its bin among those with the given bounds, in order, up or down."""
     return np.digitize(x, bins, right)
@@ -201,3 +145,43 @@ def digitize(x: Any, bins: Any, /, right: bool = False) -> Any:
 
 searchsorted.vjp(None, None)
 digitize.vjp(None, None)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_share.samples = [
+    sample((2, 4), sorted=np.array([[0, 0, 1, 1], [3, 3, 3, 4]])), sample((2,), sorted=np.array([1, 2])),
+    sample((2, 0), sorted=np.zeros((2, 0))),
+]  # fmt: skip
+_TIES = np.array([[1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
+argsort.samples = [
+    sample((2, 3)), sample((2, 3), axis=-2), sample((2, 3), axis=None), sample(()), sample((0, 3)), sample(_TIES),
+]  # fmt: skip
+sort.samples = [
+    sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 3), axis=None), sample((), axis=None), sample((0, 3)),
+    sample(_TIES), sample(_TIES, axis=0),
+]  # fmt: skip
+argpartition.samples = [
+    sample((2, 3), kth=1), sample((2, 3), kth=(0, -1), axis=-2), sample((2, 1), kth=1, axis=None), sample((), kth=0),
+    sample((0, 3), kth=1),
+]  # fmt: skip
+partition.samples = [
+    sample((2, 3), kth=1), sample((2, 3, 2), kth=(0, -1), axis=-2), sample((2, 1), kth=(0, 1), axis=None),
+    sample((), kth=0, axis=None), sample((0, 3), kth=1), sample(_TIES, kth=1),
+]  # fmt: skip
+topk.samples = [
+    sample((2, 4), k=2), sample((3, 2), k=2, axis=-2, largest=False), sample((2, 3), k=0), sample((0, 3), k=1),
+    sample(_TIES, k=1), sample(np.array([[1.0, 0.0, 1.0], [0.0, 2.0, 2.0]]), k=2, axis=1),
+]  # fmt: skip
+_SIDES = [
+    sample(np.array([0.0, 0.5, 0.5, 2.0]), np.array([[0.5, -1.0], [3.0, 1.0]])),
+    sample(np.array([1.0, 2.0]), np.array(1.5)), sample((0,), np.zeros((0, 2))),
+]  # fmt: skip
+searchsorted.samples = [
+    *_SIDES, sample(np.array([0.0, 1.0, 1.0]), np.array([1.0]), side="right"),
+    sample(np.array([2.0, 0.0]), np.array([1.0]), sorter=[1, 0]),
+]  # fmt: skip
+digitize.samples = [
+    sample(np.array([[0.5, -1.0], [3.0, 1.0]]), np.array([0.0, 0.5, 2.0])), sample(np.array(1.5), np.array([2.0, 1.0])),
+    sample((0, 2), np.array([1.0])), sample(np.array([0.5]), np.array([0.0, 0.5]), right=True),
+]  # fmt: skip

@@ -34,21 +34,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@composite(
-    numpy=[np.pad], method=False,
-    samples=[
-        sample((2, 3), pad_width=1, mode="constant"), sample((), pad_width=1), sample((0, 3), pad_width=1),
-        sample((2, 3), pad_width=((1, 0), (0, 2)), constant_values=((1, 2), (3, 4))),
-        sample((2, 3), pad_width=((1, 2), (4, 0)), mode="edge"),
-        sample((2, 3), pad_width=((0, 3), (5, 1)), mode="wrap"),
-        sample((3, 2), pad_width=4, mode="reflect"), sample((3, 1), pad_width=((7, 0), (1, 1)), mode="symmetric"),
-        sample((3, 2), pad_width=(5, 2), mode="reflect", reflect_type="odd"),
-        sample((3, 2), pad_width=(5, 2), mode="symmetric", reflect_type="odd"),
-        sample((3, 2), pad_width=((1, 3), (0, 2)), mode="linear_ramp", end_values=((1, -2), (0, 3))),
-        sample((3, 4), pad_width=1, mode="mean", stat_length=(1, 2)), sample((3, 2), pad_width=2, mode="maximum"),
-        sample((4, 2), pad_width=1, mode="minimum", stat_length=3), sample((4, 3), pad_width=(2, 1), mode="median"),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.pad], method=False)
 def pad(x: Tensor, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
     """Return the tensor with entries put before and after it along each axis, as many as `pad_width` says.
 
@@ -204,3 +190,18 @@ _BESIDE: dict[str, Callable[..., list[Tensor]]] = {
     "mean": _statistics(mean),
     "median": _statistics(median),
 }
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+pad.samples = [
+    sample((2, 3), pad_width=1, mode="constant"), sample((), pad_width=1), sample((0, 3), pad_width=1),
+    sample((2, 3), pad_width=((1, 0), (0, 2)), constant_values=((1, 2), (3, 4))),
+    sample((2, 3), pad_width=((1, 2), (4, 0)), mode="edge"), sample((2, 3), pad_width=((0, 3), (5, 1)), mode="wrap"),
+    sample((3, 2), pad_width=4, mode="reflect"), sample((3, 1), pad_width=((7, 0), (1, 1)), mode="symmetric"),
+    sample((3, 2), pad_width=(5, 2), mode="reflect", reflect_type="odd"),
+    sample((3, 2), pad_width=(5, 2), mode="symmetric", reflect_type="odd"),
+    sample((3, 2), pad_width=((1, 3), (0, 2)), mode="linear_ramp", end_values=((1, -2), (0, 3))),
+    sample((3, 4), pad_width=1, mode="mean", stat_length=(1, 2)), sample((3, 2), pad_width=2, mode="maximum"),
+    sample((4, 2), pad_width=1, mode="minimum", stat_length=3), sample((4, 3), pad_width=(2, 1), mode="median"),
+]  # fmt: skip

@@ -15,10 +15,8 @@ from ..reduction import prod, sum
 from .correlation import convolve
 from .rearranging import vander
 
-_PAIRS = [sample((3,), (2,)), sample((2,), (4,)), sample((1,), (1,)), sample((), (2,))]
 
-
-@composite(numpy=[np.polyval], method=False, samples=[sample((3,), (2, 2)), sample((1,), ()), sample((4,), (0,))])
+@composite(numpy=[np.polyval], method=False)
 def polyval(p: Tensor, x: Tensor) -> Any:
     """Return a polynomial's values at x, by Horner's rule. Shapes: (n,), (...) -> (...)."""
     y = x * 0
@@ -38,27 +36,27 @@ def _aligned(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return _padded(a, n), _padded(b, n)
 
 
-@composite(numpy=[np.polyadd], method=False, samples=_PAIRS)
+@composite(numpy=[np.polyadd], method=False)
 def polyadd(a: Tensor, b: Tensor) -> Any:
     """Return the coefficients of the sum of two polynomials. Shapes: (m,), (n,) -> (max(m, n),)."""
     a, b = _aligned(a, b)
     return a + b
 
 
-@composite(numpy=[np.polysub], method=False, samples=_PAIRS)
+@composite(numpy=[np.polysub], method=False)
 def polysub(a: Tensor, b: Tensor) -> Any:
     """Return the coefficients of the difference of two polynomials. Shapes: (m,), (n,) -> (max(m, n),)."""
     a, b = _aligned(a, b)
     return a - b
 
 
-@composite(numpy=[np.polymul], method=False, samples=_PAIRS)
+@composite(numpy=[np.polymul], method=False)
 def polymul(a: Tensor, b: Tensor) -> Any:
     """Return the coefficients of the product of two polynomials. Shapes: (m,), (n,) -> (m + n - 1,)."""
     return convolve(ravel(a), ravel(b))
 
 
-@composite(numpy=[np.polyder], method=False, samples=[sample((4,)), sample((4,), m=2), sample((1,)), sample((3,), m=0)])
+@composite(numpy=[np.polyder], method=False)
 def polyder(p: Tensor, m: int = 1) -> Any:
     """Return the coefficients of a polynomial's m-th derivative. Shapes: (n,) -> (n - m,)."""
     p = _row(p, m, "derived")
@@ -73,10 +71,7 @@ def _row(p: Tensor, times: int, done: str) -> Tensor:
     return p
 
 
-@composite(
-    numpy=[np.polyint], method=False,
-    samples=[sample((3,)), sample((2,), m=2, k=[0.5, -1.0]), sample((2,), m=3, k=1.5), sample((0,)), sample((3,), m=0)],
-)  # fmt: skip
+@composite(numpy=[np.polyint], method=False)
 def polyint(p: Tensor, m: int = 1, k: Any = 0.0) -> Any:
     """Return the coefficients of a polynomial's m-th integral. Shapes: (n,) -> (n + m,).
 
@@ -93,7 +88,7 @@ def polyint(p: Tensor, m: int = 1, k: Any = 0.0) -> Any:
     return p * 1
 
 
-@composite(numpy=[np.poly], method=False, samples=[sample((3,)), sample((1,)), sample(np.array([2.0, 2.0]))])
+@composite(numpy=[np.poly], method=False)
 def poly(roots: Tensor) -> Any:
     """Return the coefficients of the polynomial with these roots and a leading 1. Shapes: (n,) -> (n + 1,).
 
@@ -109,10 +104,7 @@ def poly(roots: Tensor) -> Any:
     return y
 
 
-@composite(
-    numpy=[np.polydiv], method=False,
-    samples=[sample((4,), (2,)), sample((3,), (3,)), sample((3,), ()), sample(np.array([1.0, 0.0, -1.0]), (2,))],
-)  # fmt: skip
+@composite(numpy=[np.polydiv], method=False)
 def polydiv(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Return the quotient and the remainder of two polynomials. Shapes: (m,), (n,) -> (max(m - n + 1, 1),), (k,).
 
@@ -132,13 +124,7 @@ def polydiv(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return stack(quotient or [rest.dtype.type(0)]), rest[first:]
 
 
-@composite(
-    numpy=[np.polyfit], method=False,
-    samples=[
-        sample((5,), (5,), deg=2), sample((4,), (4, 2), deg=1), sample((3,), (3,), deg=0),
-        sample((5,), (5,), deg=3, w=np.array([1.0, 2.0, 0.5, 1.0, 3.0])),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.polyfit], method=False)
 def polyfit(x: Tensor, y: Tensor, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
     """Return the coefficients of the polynomial of least squared error at the points. Shapes: (m,), (m,) -> (deg + 1,).
 
@@ -156,3 +142,21 @@ def polyfit(x: Tensor, y: Tensor, deg: int, rcond: Any = None, *, w: Any = None)
     scale = np.sqrt(sum(powers * powers, 0))
     found = lstsq(powers / scale, columns, len(x) * np.finfo(x.dtype).eps if rcond is None else rcond)[0]
     return (found / scale[:, None]).reshape(deg + 1, *y.shape[1:])
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+polyval.samples = [sample((3,), (2, 2)), sample((1,), ()), sample((4,), (0,))]
+polyadd.samples = polysub.samples = polymul.samples = [
+    sample((3,), (2,)), sample((2,), (4,)), sample((1,), (1,)), sample((), (2,)),
+]  # fmt: skip
+polyder.samples = [sample((4,)), sample((4,), m=2), sample((1,)), sample((3,), m=0)]
+polyint.samples = [
+    sample((3,)), sample((2,), m=2, k=[0.5, -1.0]), sample((2,), m=3, k=1.5), sample((0,)), sample((3,), m=0),
+]  # fmt: skip
+poly.samples = [sample((3,)), sample((1,)), sample(np.array([2.0, 2.0]))]
+polydiv.samples = [sample((4,), (2,)), sample((3,), (3,)), sample((3,), ()), sample(np.array([1.0, 0.0, -1.0]), (2,))]
+polyfit.samples = [
+    sample((5,), (5,), deg=2), sample((4,), (4, 2), deg=1), sample((3,), (3,), deg=0),
+    sample((5,), (5,), deg=3, w=np.array([1.0, 2.0, 0.5, 1.0, 3.0])),
+]  # fmt: skip

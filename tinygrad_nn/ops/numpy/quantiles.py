@@ -17,8 +17,6 @@ from ..selection import take_along_axis, where
 from ..shaping import moveaxis
 from .ordering import sort
 
-_TIES = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
-
 # Where the quantile q of n sorted entries lies, as a place counted from 0 that need not be whole.
 # Source: Hyndman and Fan, Sample Quantiles in Statistical Packages (1996), definitions 1 to 9, and
 # NumPy's own. A stepped one is the same for all q between two steps; the others run through
@@ -129,24 +127,7 @@ def _quantile(x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_na
     return moveaxis(found, -1, 0).reshape(*q.shape, *kept)
 
 
-_MEDIANS = (
-    sample((2, 3)), sample((2, 4), axis=-1, keepdims=True), sample((2, 3, 2), axis=(0, -1)), sample(()),
-    sample((0, 3), axis=1), sample(_TIES), sample(_TIES, axis=1), sample(np.array([np.inf, 1.0, np.inf])),
-)  # fmt: skip
-_QUANTILES = (
-    sample((2, 3), q=0.3), sample((2, 4), q=[0.25, 1.0, 0.9], axis=-1, keepdims=True),
-    sample((2, 3, 2), q=0.5, axis=(0, -1)), sample((), q=0.5), sample((0, 3), q=0.1, axis=1),
-    sample(_TIES, q=[[0.0, 0.4]], axis=1),
-    *[sample((2, 5), q=[0.0, 0.1, 0.4, 0.5, 0.77, 1.0], axis=1, method=method) for method in [*_STEPPED, *_ALPHA_BETA]],
-)  # fmt: skip
-_WITH_NAN = np.array([[np.nan, 1.0, 5.0], [4.0, 2.5, 3.0], [7.0, np.nan, np.nan]])
-
-
-def _percent(samples: tuple[Any, ...]) -> list[Any]:
-    return [(inputs, given | {"q": np.multiply(given["q"], 100)}) for inputs, given in samples]
-
-
-@composite(numpy=[np.median], method=False, samples=(*_MEDIANS, sample(np.array([[np.nan, 1.0], [2.0, 3.0]]), axis=1)))
+@composite(numpy=[np.median], method=False)
 def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the middle entries over the axes, of an even number the mean of the two; nan if one is nan.
 
@@ -155,13 +136,13 @@ def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
     return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=False, empty_is_nan=True)
 
 
-@composite(numpy=[np.nanmedian], method=False, samples=(*_MEDIANS, sample(_WITH_NAN, axis=1), sample(_WITH_NAN)))
+@composite(numpy=[np.nanmedian], method=False)
 def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the median over the axes of what is not nan, as median does; nan where all entries are."""
     return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=True, empty_is_nan=True)
 
 
-@composite(numpy=[np.quantile], method=False, samples=_QUANTILES)
+@composite(numpy=[np.quantile], method=False)
 def quantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the entries below which a share q lies, 0 to 1, over the axes: (..., n, ...), (k,) -> (k, ..., ...).
 
@@ -172,22 +153,19 @@ def quantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdi
     return _quantile(x, q, axis, method, keepdims, skip_nan=False, empty_is_nan=False)
 
 
-@composite(numpy=[np.nanquantile], method=False, samples=(*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1)))
+@composite(numpy=[np.nanquantile], method=False)
 def nanquantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the quantiles over the axes of what is not nan, as quantile does; nan where all entries are."""
     return _quantile(x, q, axis, method, keepdims, skip_nan=True, empty_is_nan=True)
 
 
-@composite(numpy=[np.percentile], method=False, samples=_percent(_QUANTILES))
+@composite(numpy=[np.percentile], method=False)
 def percentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the entries below which q per cent lie, 0 to 100, over the axes, as quantile does."""
     return quantile(x, _share(q), axis, method, keepdims)
 
 
-@composite(
-    numpy=[np.nanpercentile], method=False,
-    samples=_percent((*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1))),
-)  # fmt: skip
+@composite(numpy=[np.nanpercentile], method=False)
 def nanpercentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the percentiles over the axes of what is not nan, as quantile does; nan where all entries are."""
     return nanquantile(x, _share(q), axis, method, keepdims)
@@ -195,3 +173,31 @@ def nanpercentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", k
 
 def _share(percent: Any) -> Any:
     return percent / 100 if isinstance(percent, Tensor) else np.true_divide(percent, 100)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_TIES = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
+_MEDIANS = [
+    sample((2, 3)), sample((2, 4), axis=-1, keepdims=True), sample((2, 3, 2), axis=(0, -1)), sample(()),
+    sample((0, 3), axis=1), sample(_TIES), sample(_TIES, axis=1), sample(np.array([np.inf, 1.0, np.inf])),
+]  # fmt: skip
+median.samples = [*_MEDIANS, sample(np.array([[np.nan, 1.0], [2.0, 3.0]]), axis=1)]
+_WITH_NAN = np.array([[np.nan, 1.0, 5.0], [4.0, 2.5, 3.0], [7.0, np.nan, np.nan]])
+nanmedian.samples = [*_MEDIANS, sample(_WITH_NAN, axis=1), sample(_WITH_NAN)]
+_QUANTILES = [
+    sample((2, 3), q=0.3), sample((2, 4), q=[0.25, 1.0, 0.9], axis=-1, keepdims=True),
+    sample((2, 3, 2), q=0.5, axis=(0, -1)), sample((), q=0.5), sample((0, 3), q=0.1, axis=1),
+    sample(_TIES, q=[[0.0, 0.4]], axis=1),
+    *[sample((2, 5), q=[0.0, 0.1, 0.4, 0.5, 0.77, 1.0], axis=1, method=method) for method in [*_STEPPED, *_ALPHA_BETA]],
+]  # fmt: skip
+quantile.samples = _QUANTILES
+nanquantile.samples = [*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1)]
+
+
+def _percent(samples: list[Any]) -> list[Any]:
+    return [(inputs, given | {"q": np.multiply(given["q"], 100)}) for inputs, given in samples]
+
+
+percentile.samples = _percent(_QUANTILES)
+nanpercentile.samples = _percent([*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1)])

@@ -18,14 +18,7 @@ from ..selection import where
 from ..shaping import axis_number, expand_dims, flat_or, on_axis, swapaxes
 
 
-@composite(
-    numpy=[np.repeat],
-    samples=[
-        sample((2, 3), repeats=2, axis=-1), sample((2, 3), repeats=[2, 0, 1], axis=1),
-        sample((2, 2), repeats=[1, 2, 0, 3]), sample((), repeats=3), sample((), repeats=[2]), sample((0, 3), repeats=2),
-        sample((2, 1), repeats=0, axis=0),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.repeat])
 def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Any:
     """Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each."""
     x, axis = flat_or(x, axis)
@@ -40,13 +33,7 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Any:
     return wide.reshape(*before, n * times, *after)
 
 
-@composite(
-    numpy=[np.tile], method=False,
-    samples=[
-        sample((2, 3), reps=(2, 1)), sample((2, 3), reps=2), sample((2,), reps=(2, 1, 3)), sample((), reps=3),
-        sample((), reps=()), sample((0, 3), reps=(2, 2)), sample((2, 1), reps=(0, 2)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.tile], method=False)
 def tile(x: Tensor, reps: Any) -> Any:
     """Return the tensor laid beside itself `reps` times along each axis; of too few, the first count 1."""
     times = [operator.index(n) for n in np.atleast_1d(raw(reps)).tolist()]
@@ -57,14 +44,7 @@ def tile(x: Tensor, reps: Any) -> Any:
     return wide.reshape([k * n for k, n in zip(times, shape, strict=True)])
 
 
-@composite(
-    numpy=[np.roll], method=False,
-    samples=[
-        sample((2, 3), shift=1, axis=-1), sample((2, 3), shift=(-2, 7), axis=(0, 1)), sample((2, 3), shift=-1),
-        sample((2, 3), shift=1, axis=(0, 1)), sample((), shift=2), sample((0, 3), shift=1, axis=0),
-        sample((4,), shift=(1, 2), axis=0),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.roll], method=False)
 def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
     """Return the tensor with entries shifted along the axes, in at one end as they leave at the other.
 
@@ -81,16 +61,13 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
     return x.reshape(x.shape)
 
 
-_HALVES = [sample((2, 3)), sample((2, 3), axes=-1), sample((3, 2), axes=(0, 1)), sample((0, 3))]
-
-
-@composite(numpy=[np.fft.fftshift], method=False, samples=_HALVES)
+@composite(numpy=[np.fft.fftshift], method=False)
 def fftshift(x: Tensor, axes: Any = None) -> Any:
     """Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle."""
     return _rolled(x, axes, lambda n: n // 2)
 
 
-@composite(numpy=[np.fft.ifftshift], method=False, samples=_HALVES)
+@composite(numpy=[np.fft.ifftshift], method=False)
 def ifftshift(x: Tensor, axes: Any = None) -> Any:
     """Return the tensor with the halves of its axes swapped back: the inverse of fftshift."""
     return _rolled(x, axes, lambda n: -(n // 2))
@@ -103,35 +80,26 @@ def _rolled(x: Tensor, given: Any, by: Any) -> Tensor:
     return roll(x, [by(x.shape[i]) for i in along], along)
 
 
-@composite(
-    numpy=[np.flip], method=False,
-    samples=[sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=1), sample(()), sample((0, 3))],
-)  # fmt: skip
+@composite(numpy=[np.flip], method=False)
 def flip(x: Tensor, axis: Any = None) -> Any:
     """Return the tensor with the entries in reverse order along the axes, all by default."""
     turned = axes(axis, x.ndim)
     return x[tuple(slice(None, None, -1 if i in turned else None) for i in range(x.ndim))]
 
 
-@composite(numpy=[np.fliplr], method=False, samples=[sample((2, 3)), sample((2, 3, 2)), sample((2, 0))])
+@composite(numpy=[np.fliplr], method=False)
 def fliplr(x: Tensor) -> Any:
     """Return the tensor with the entries in reverse order along the second axis."""
     return flip(x, 1)
 
 
-@composite(numpy=[np.flipud], method=False, samples=[sample((2, 3)), sample((3,)), sample((0, 3))])
+@composite(numpy=[np.flipud], method=False)
 def flipud(x: Tensor) -> Any:
     """Return the tensor with the entries in reverse order along the first axis."""
     return flip(x, 0)
 
 
-@composite(
-    numpy=[np.rot90], method=False,
-    samples=[
-        sample((2, 3)), sample((2, 3, 2), k=2, axes=(1, -1)), sample((2, 3, 2), k=-1, axes=(2, 0)), sample((2, 3), k=4),
-        sample((0, 3), k=3),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.rot90], method=False)
 def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
     """Return the tensor turned k times by a right angle, from the first of two axes to the second."""
     if len(axes) != 2:
@@ -144,11 +112,6 @@ def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
     return swapaxes(x, first, second) if quarters % 2 else x
 
 
-_TRIANGLES = (
-    sample((3, 4)), sample((2, 4, 3), k=1), sample((3, 3), k=-2), sample((2, 2), k=9), sample((3,)), sample((0, 3)),
-)  # fmt: skip
-
-
 def _below(x: Tensor, k: int) -> Any:
     """Return which entries of the matrices lie on the k-th diagonal or below."""
     if x.ndim == 0:
@@ -157,13 +120,13 @@ def _below(x: Tensor, k: int) -> Any:
     return np.tri(rows, columns, k, dtype=bool)
 
 
-@composite(numpy=[np.tril], method=False, samples=_TRIANGLES)
+@composite(numpy=[np.tril], method=False)
 def tril(x: Tensor, k: int = 0) -> Any:
     """Return the matrices with zeros above the k-th diagonal. Shapes: (..., m, n) -> (..., m, n)."""
     return where(_below(x, k), x, np.zeros(1, x.dtype))
 
 
-@composite(numpy=[np.triu], method=False, samples=_TRIANGLES)
+@composite(numpy=[np.triu], method=False)
 def triu(x: Tensor, k: int = 0) -> Any:
     """Return the matrices with zeros below the k-th diagonal. Shapes: (..., m, n) -> (..., m, n)."""
     return where(_below(x, k - 1), np.zeros(1, x.dtype), x)
@@ -179,13 +142,7 @@ def _slice_of_diagonal(rows: int, columns: int, k: int) -> tuple[slice, int]:
     return slice(start, start + (length - 1) * (columns + 1) + 1 if length else start, columns + 1), length
 
 
-@composite(
-    numpy=[np.diagonal],
-    samples=[
-        sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample((3, 2), offset=1), sample((0, 3)),
-        sample((2, 3), offset=7), sample((2, 4, 3), offset=1, axis1=1, axis2=2),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.diagonal])
 def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one."""
     if x.ndim < 2:
@@ -201,41 +158,25 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return flat[..., part]
 
 
-@composite(
-    numpy=[np.trace],
-    samples=[
-        sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample((0, 3)), sample((2, 3), offset=3),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.trace])
 def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the sums along the diagonals of the matrices in two axes. Shapes: (n, m, ...) -> (...)."""
     return sum(diagonal(x, offset, axis1, axis2), -1)
 
 
-@composite(
-    numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal",
-    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((2, 2), offset=3), sample((0, 3))],
-)  # fmt: skip
+@composite(numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal")
 def _diagonal_of_matrices(x: Tensor, /, *, offset: int = 0) -> Tensor:
     """Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k)."""
     return diagonal(x, offset, -2, -1)
 
 
-@composite(
-    numpy=[np.linalg.trace], method=False, name="linalg_trace",
-    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((0, 3))],
-)  # fmt: skip
+@composite(numpy=[np.linalg.trace], method=False, name="linalg_trace")
 def _trace_of_matrices(x: Tensor, /, *, offset: int = 0) -> Any:
     """Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...)."""
     return trace(x, offset, -2, -1)
 
 
-@composite(
-    numpy=[np.diag], method=False,
-    samples=[
-        sample((3, 4)), sample((3,), k=-1), sample((2, 3), k=1), sample((2,), k=2), sample((0,)), sample((0, 3), k=1),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.diag], method=False)
 def diag(x: Tensor, k: int = 0) -> Any:
     """Return the k-th diagonal of a matrix, or of a vector the square matrix with it there: (n,) -> (n+|k|, n+|k|)."""
     if x.ndim == 2:
@@ -247,22 +188,13 @@ def diag(x: Tensor, k: int = 0) -> Any:
     return scatter_add(x, part, (n * n,)).reshape(n, n)
 
 
-@composite(
-    numpy=[np.diagflat], method=False,
-    samples=[sample((2, 2)), sample((2,), k=-1), sample((), k=1), sample((0,))],
-)  # fmt: skip
+@composite(numpy=[np.diagflat], method=False)
 def diagflat(x: Tensor, k: int = 0) -> Any:
     """Return the square matrix with all entries, flattened, on its k-th diagonal."""
     return diag(x.reshape(-1), k)
 
 
-@composite(
-    numpy=[np.vander], method=False,
-    samples=[
-        sample((3,)), sample((2,), N=4, increasing=True), sample((3,), N=1), sample((0,)),
-        sample(np.array([0.0, 2.0]), N=3),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.vander], method=False)
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     """Return the powers of the entries, n - 1 to 0 or 0 to n - 1, in rows: (m,) -> (m, n)."""
     if x.ndim != 1:
@@ -271,3 +203,50 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     powers = np.arange(n) if increasing else np.arange(n)[::-1]
     kept = x.dtype if x.dtype.kind == "f" else np.result_type(x.dtype, int)
     return x.astype(kept)[:, None] ** powers.astype(kept)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+repeat.samples = [
+    sample((2, 3), repeats=2, axis=-1), sample((2, 3), repeats=[2, 0, 1], axis=1), sample((2, 2), repeats=[1, 2, 0, 3]),
+    sample((), repeats=3), sample((), repeats=[2]), sample((0, 3), repeats=2), sample((2, 1), repeats=0, axis=0),
+]  # fmt: skip
+tile.samples = [
+    sample((2, 3), reps=(2, 1)), sample((2, 3), reps=2), sample((2,), reps=(2, 1, 3)), sample((), reps=3),
+    sample((), reps=()), sample((0, 3), reps=(2, 2)), sample((2, 1), reps=(0, 2)),
+]  # fmt: skip
+roll.samples = [
+    sample((2, 3), shift=1, axis=-1), sample((2, 3), shift=(-2, 7), axis=(0, 1)), sample((2, 3), shift=-1),
+    sample((2, 3), shift=1, axis=(0, 1)), sample((), shift=2), sample((0, 3), shift=1, axis=0),
+    sample((4,), shift=(1, 2), axis=0),
+]  # fmt: skip
+fftshift.samples = ifftshift.samples = [
+    sample((2, 3)), sample((2, 3), axes=-1), sample((3, 2), axes=(0, 1)), sample((0, 3)),
+]  # fmt: skip
+flip.samples = [sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=1), sample(()), sample((0, 3))]
+fliplr.samples = [sample((2, 3)), sample((2, 3, 2)), sample((2, 0))]
+flipud.samples = [sample((2, 3)), sample((3,)), sample((0, 3))]
+rot90.samples = [
+    sample((2, 3)), sample((2, 3, 2), k=2, axes=(1, -1)), sample((2, 3, 2), k=-1, axes=(2, 0)), sample((2, 3), k=4),
+    sample((0, 3), k=3),
+]  # fmt: skip
+tril.samples = triu.samples = [
+    sample((3, 4)), sample((2, 4, 3), k=1), sample((3, 3), k=-2), sample((2, 2), k=9), sample((3,)), sample((0, 3)),
+]  # fmt: skip
+diagonal.samples = [
+    sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample((3, 2), offset=1), sample((0, 3)),
+    sample((2, 3), offset=7), sample((2, 4, 3), offset=1, axis1=1, axis2=2),
+]  # fmt: skip
+trace.samples = [
+    sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample((0, 3)), sample((2, 3), offset=3),
+]  # fmt: skip
+_diagonal_of_matrices.samples = [sample((2, 3, 4)), sample((3, 2), offset=-1), sample((2, 2), offset=3), sample((0, 3))]
+_trace_of_matrices.samples = [sample((2, 3, 4)), sample((3, 2), offset=-1), sample((0, 3))]
+diag.samples = [
+    sample((3, 4)), sample((3,), k=-1), sample((2, 3), k=1), sample((2,), k=2), sample((0,)), sample((0, 3), k=1),
+]  # fmt: skip
+diagflat.samples = [sample((2, 2)), sample((2,), k=-1), sample((), k=1), sample((0,))]
+vander.samples = [
+    sample((3,)), sample((2,), N=4, increasing=True), sample((3,), N=1), sample((0,)),
+    sample(np.array([0.0, 2.0]), N=3),
+]  # fmt: skip

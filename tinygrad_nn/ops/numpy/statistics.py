@@ -18,12 +18,6 @@ from ..reduction import axes
 from ..rounding import isnan, logical_not
 from .cumulative import cumprod, cumsum
 
-_NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
-_SAMPLES = (
-    sample((2, 3)), sample(_NANS), sample(_NANS, axis=-1), sample(_NANS, axis=0, keepdims=True), sample(()),
-    sample((0, 3), axis=1), sample(np.array([[np.nan, 1.0], [np.nan, 2.0]]), axis=1),
-)  # fmt: skip
-
 
 def _there(x: Tensor, where: Any) -> Any:
     """Return the mask of the entries that count: those that are not nan, among those where `where`."""
@@ -31,7 +25,7 @@ def _there(x: Tensor, where: Any) -> Any:
     return there if where is True else there & array_of(where)
 
 
-@composite(numpy=[np.nansum], samples=_SAMPLES)
+@composite(numpy=[np.nansum])
 def nansum(
     x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
@@ -39,7 +33,7 @@ def nansum(
     return reduction.sum(x, axis, dtype, keepdims, initial, _there(x, where))
 
 
-@composite(numpy=[np.nanprod], samples=_SAMPLES)
+@composite(numpy=[np.nanprod])
 def nanprod(
     x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
@@ -47,13 +41,13 @@ def nanprod(
     return reduction.prod(x, axis, dtype, keepdims, initial, _there(x, where))
 
 
-@composite(numpy=[np.nanmean], samples=_SAMPLES)
+@composite(numpy=[np.nanmean])
 def nanmean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
     """Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are."""
     return reduction.mean(x, axis, dtype, keepdims, _there(x, where))
 
 
-@composite(numpy=[np.nanvar], samples=(*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)))
+@composite(numpy=[np.nanvar])
 def nanvar(
     x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
@@ -62,7 +56,7 @@ def nanvar(
     return reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
-@composite(numpy=[np.nanstd], samples=(*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)))
+@composite(numpy=[np.nanstd])
 def nanstd(
     x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
@@ -87,46 +81,31 @@ def _nan_extreme(
     return either(nothing, np.nan, y) if nothing.any() else y
 
 
-_NAN_EXTREMES = (
-    *_SAMPLES, sample((2, 3), initial=0.25), sample((0, 3), axis=0, initial=0.25),
-    sample(_NANS, axis=0, initial=0.25, where=np.array([[True], [False]])),
-)  # fmt: skip
-
-
-@composite(numpy=[np.nanmax, np.fmax.reduce], samples=_NAN_EXTREMES)
+@composite(numpy=[np.nanmax, np.fmax.reduce])
 def nanmax(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the largest over the axes of the entries that are not nan; tied ones share the gradient."""
     return _nan_extreme(reduction.max, maximum, -np.inf, x, axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.nanmin, np.fmin.reduce], samples=_NAN_EXTREMES)
+@composite(numpy=[np.nanmin, np.fmin.reduce])
 def nanmin(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the smallest over the axes of the entries that are not nan; tied ones share the gradient."""
     return _nan_extreme(reduction.min, minimum, np.inf, x, axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.nancumsum], samples=[s for s in _SAMPLES if "keepdims" not in s[1]])
+@composite(numpy=[np.nancumsum])
 def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each along an axis, nan counting as 0."""
     return cumsum(either(isnan(x), 0, x), axis, dtype)
 
 
-@composite(numpy=[np.nancumprod], samples=[s for s in _SAMPLES if "keepdims" not in s[1]])
+@composite(numpy=[np.nancumprod])
 def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each along an axis, nan counting as 1."""
     return cumprod(either(isnan(x), 1, x), axis, dtype)
 
 
-_WEIGHTS = [0.5, 1.0, 2.0]
-
-
-@composite(
-    numpy=[np.average], method=False,
-    samples=[
-        sample((2, 3)), sample((2, 3), weights=[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]), sample(()),
-        sample((2, 3), axis=-1, weights=_WEIGHTS), sample((2, 3), axis=0, weights=_WEIGHTS[:2], keepdims=True),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.average], method=False)
 def average(x: Tensor, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     """Return the average over the axes, weighed by `weights`, of x's shape or of the axes' own.
 
@@ -152,13 +131,7 @@ def average(x: Tensor, axis: Any = None, weights: Any = None, returned: bool = F
     return (mean, total) if returned else mean
 
 
-@composite(
-    numpy=[np.cov], method=False,
-    samples=[
-        sample((3, 5)), sample((4,)), sample((4, 2), rowvar=False, bias=True), sample((2, 4), (4,)),
-        sample((2, 3), ddof=0), sample((0, 3)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.cov], method=False)
 def cov(
     m: Tensor, y: Tensor | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
     fweights: Any = None, aweights: Any = None, *, dtype: Any = None,
@@ -187,7 +160,7 @@ def _variables(m: Tensor, rowvar: bool, dtype: Any) -> Tensor:
     return x if rowvar or len(x) == 1 else x.T
 
 
-@composite(numpy=[np.corrcoef], method=False, samples=[sample((3, 5)), sample((0, 3))])
+@composite(numpy=[np.corrcoef], method=False)
 def corrcoef(x: Tensor, y: Tensor | None = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
     """Return the correlation coefficients of variables, a row of x each. Shapes: (k, n) -> (k, k)."""
     c = cov(x, y, rowvar, dtype=dtype)
@@ -196,3 +169,29 @@ def corrcoef(x: Tensor, y: Tensor | None = None, rowvar: bool = True, *, dtype: 
     places = np.arange(len(c))
     deviation = np.sqrt(c[places, places])
     return c / deviation[:, None] / deviation
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
+_SAMPLES = [
+    sample((2, 3)), sample(_NANS), sample(_NANS, axis=-1), sample(_NANS, axis=0, keepdims=True), sample(()),
+    sample((0, 3), axis=1), sample(np.array([[np.nan, 1.0], [np.nan, 2.0]]), axis=1),
+]  # fmt: skip
+nansum.samples = nanprod.samples = nanmean.samples = _SAMPLES
+nanvar.samples = nanstd.samples = [*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)]
+nanmax.samples = nanmin.samples = [
+    *_SAMPLES, sample((2, 3), initial=0.25), sample((0, 3), axis=0, initial=0.25),
+    sample(_NANS, axis=0, initial=0.25, where=np.array([[True], [False]])),
+]  # fmt: skip
+nancumsum.samples = nancumprod.samples = [s for s in _SAMPLES if "keepdims" not in s[1]]
+_WEIGHTS = [0.5, 1.0, 2.0]
+average.samples = [
+    sample((2, 3)), sample((2, 3), weights=[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]), sample(()),
+    sample((2, 3), axis=-1, weights=_WEIGHTS), sample((2, 3), axis=0, weights=_WEIGHTS[:2], keepdims=True),
+]  # fmt: skip
+cov.samples = [
+    sample((3, 5)), sample((4,)), sample((4, 2), rowvar=False, bias=True), sample((2, 4), (4,)), sample((2, 3), ddof=0),
+    sample((0, 3)),
+]  # fmt: skip
+corrcoef.samples = [sample((3, 5)), sample((0, 3))]

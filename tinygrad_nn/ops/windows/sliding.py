@@ -137,13 +137,8 @@ def _slid_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
 
 
 @primitive(
-    numpy=[np.lib.stride_tricks.sliding_window_view], linear=True, method=False,
-    window_shape=_window_shape, axis=_slid_axes,
-    samples=[
-        sample((5,), window_shape=3), sample((3, 4), window_shape=(2, 3)), sample((2, 5), window_shape=2, axis=-1),
-        sample((5, 2), window_shape=(2, 3), axis=(0, 0)), sample((), window_shape=()),
-        sample((0, 3), window_shape=2, axis=1),
-    ],
+    numpy=[np.lib.stride_tricks.sliding_window_view], linear=True, method=False, window_shape=_window_shape,
+    axis=_slid_axes,
 )  # fmt: skip
 def sliding_window_view(x: Any, /, window_shape: Any, axis: Any = None) -> Any:
     """Return a read-only view of all windows of a shape. Shapes: (..., n, ...) -> (..., n - k + 1, ..., k)."""
@@ -160,13 +155,7 @@ def _added_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     return tuple(range(ndim // 2))
 
 
-@primitive(
-    linear=True, method=False, axis=_added_axes,
-    samples=[
-        sample((3, 4)), sample((4, 3)), sample((2, 3, 2, 4)), sample((2, 4, 3), axis=-1),
-        sample((3, 2, 2, 3), axis=(0, 0)), sample(()), sample((0, 2, 2), axis=1),
-    ],
-)  # fmt: skip
+@primitive(linear=True, method=False, axis=_added_axes)
 @in_float32
 def overlap_add(x: Any, /, axis: Any = None) -> Any:
     """Return the sum of windows, in the last axes, each laid where sliding_window_view would take it from.
@@ -193,3 +182,16 @@ sliding_window_view.vjp(lambda g, axis: overlap_add.kernel(g, axis=axis))
 overlap_add.vjp(
     lambda g, x_shape, axis: sliding_window_view.kernel(g, window_shape=x_shape[len(x_shape) - len(axis) :], axis=axis)
 )
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+sliding_window_view.samples = [
+    sample((5,), window_shape=3), sample((3, 4), window_shape=(2, 3)), sample((2, 5), window_shape=2, axis=-1),
+    sample((5, 2), window_shape=(2, 3), axis=(0, 0)), sample((), window_shape=()),
+    sample((0, 3), window_shape=2, axis=1),
+]  # fmt: skip
+overlap_add.samples = [
+    sample((3, 4)), sample((4, 3)), sample((2, 3, 2, 4)), sample((2, 4, 3), axis=-1), sample((3, 2, 2, 3), axis=(0, 0)),
+    sample(()), sample((0, 2, 2), axis=1),
+]  # fmt: skip
