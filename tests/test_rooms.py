@@ -41,7 +41,7 @@ INSIDE = {
     "tensor": [["handle"], ["calls", "creation"], ["declaring", "numpy_protocols"]],
     "ops": [
         [
-            *["activation", "broadcasting", "elementwise", "fused", "indexing", "joining"],
+            *["activation", "axes", "broadcasting", "elementwise", "fused", "indexing", "joining"],
             *["products", "reduction", "rounding", "selection", "shaping", "special"],
         ],
         ["linalg"],
@@ -64,10 +64,10 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_400),
     "engine": (1_250, 1_250, 9_500),
-    "tensor": (1_173, 1_150, 9_500),
+    "tensor": (1_173, 1_150, 9_570),
     "ops": (2_400, 2_400, 26_600),
     "ops.linalg": (850, 850, 9_200),
-    "ops.numpy": (2_352, 2_350, 27_000),
+    "ops.numpy": (2_350, 2_350, 27_000),
     "ops.windows": (800, 800, 8_700),
     "transforms": (550, 550, 4_400),
     "nn": (1_900, 1_900, 15_000),

@@ -144,6 +144,7 @@ _either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, cond
 
 # What tests try: a tuple stands for drawn values of that shape.
 
+either = _either  # `tg.where` is the public one
 _either.samples = [
     sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
     sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),

@@ -11,8 +11,9 @@ from ..engine.arrays import array_of, copied
 from ..engine.zero_safe import pointwise, sum_of_products
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .axes import input_axes
 from .elementwise import quotient, sigmoid
-from .reduction import _all_axes, _kept, mean, sum
+from .reduction import _kept, mean, sum
 
 
 @primitive(method=False)
@@ -75,7 +76,7 @@ def _like(y: Any, x: Any) -> Any:
         return y.astype(np.float16)
 
 
-@primitive(axis=_all_axes)
+@primitive(axis=input_axes)
 def softmax(x: Any, /, axis: Any = -1) -> Any:
     """Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
 
@@ -93,7 +94,7 @@ def _idle(g: Any, axis: Any) -> Any:
 softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)), zero_where=_idle)
 
 
-@primitive(axis=_all_axes)
+@primitive(axis=input_axes)
 def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     """Return the logarithm of softmax, exact where softmax underflows."""
     _, z, _, total = _exponentials(_floating(x), axis)
@@ -103,7 +104,7 @@ def log_softmax(x: Any, /, axis: Any = -1) -> Any:
 log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), zero_where=_idle)
 
 
-@primitive(axis=_all_axes)
+@primitive(axis=input_axes)
 def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
     """Return log(sum(exp(x))) over the axes, all by default, without overflow.
 

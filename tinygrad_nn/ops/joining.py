@@ -12,15 +12,12 @@ from ..engine.trees import leaves
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .axes import input_axis, one_axis
 from .broadcasting import broadcast_to
-from .shaping import atleast_1d, atleast_2d, atleast_3d, axis_number, expand_dims, flat_or, in_order, moveaxis, on_axis
+from .shaping import atleast_1d, atleast_2d, atleast_3d, expand_dims, flat_or, in_order, moveaxis, on_axis
 
 
-def _joined_axis(axis: Any, inputs: Any) -> int:
-    return axis_number(axis, np.ndim(inputs[0]))
-
-
-@primitive(variadic=True, linear=True, method=False, name="join", axis=_joined_axis)
+@primitive(variadic=True, linear=True, method=False, name="join", axis=input_axis)
 def _concatenate(xs: Any, /, axis: int = 0) -> Any:
     """Return the inputs joined along an axis that they have."""
     return np.concatenate(xs, axis)
@@ -138,7 +135,7 @@ def append(x: Tensor, values: Any, axis: int | None = None) -> Any:
 def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
     """Return the tensor with values put in front of the entries that `obj` names, an index along the axis."""
     obj = raw(obj)
-    x, axis = flat_or(x, axis)
+    x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     n = x.shape[axis]
     count = len(np.insert(np.zeros(n), obj, 0)) - n
     new = values.astype(x.dtype)

@@ -12,6 +12,7 @@ import numpy as np
 from ..engine.zero_safe import sum_of_products
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .axes import all_axes
 from .elementwise import conjugate, multiply
 from .joining import ravel
 from .shaping import swapaxes
@@ -83,9 +84,8 @@ def _axes_of_both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]
         if not 0 <= n <= min(a.ndim, b.ndim):
             raise ValueError(f"tensordot takes at most as many axes as both have, not {n} of {a.ndim} and {b.ndim}")
         return list(range(a.ndim - n, a.ndim)), list(range(n))
-    first, second = ([part] if np.ndim(part) == 0 else list(part) for part in axes)
-    normal = np.lib.array_utils.normalize_axis_tuple
-    return list(normal(first, a.ndim)), list(normal(second, b.ndim))
+    first, second = axes
+    return list(all_axes(first, a.ndim)), list(all_axes(second, b.ndim))
 
 
 @composite(numpy=[np.tensordot, np.linalg.tensordot], method=False)

@@ -11,26 +11,8 @@ from ..engine.arrays import array_of, as_array
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-from .elementwise import _either as either
-from .elementwise import maximum, minimum, sqrt
-
-
-def axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return `axis` (None, one or several, negative ones too) as a sorted tuple of axis numbers.
-
-    Raises numpy.exceptions.AxisError for an axis that isn't there, ValueError for one given twice.
-    """
-    if axis is None:
-        return tuple(range(ndim))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    found = tuple(sorted(np.lib.array_utils.normalize_axis_index(a, ndim) for a in given))
-    if len(set(found)) != len(found):
-        raise ValueError(f"axis {axis} names an axis twice; name each once")
-    return found
-
-
-def _all_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
-    return axes(axis, np.ndim(inputs[0]))
+from .axes import all_axes, reduced_axes, searched_axis
+from .elementwise import either, maximum, minimum, sqrt
 
 
 def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
@@ -44,7 +26,7 @@ def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
     return x if where is True else either(as_array(where), x, instead)
 
 
-@primitive(name="total", linear=True, method=False, axis=_all_axes)
+@primitive(name="total", linear=True, method=False, axis=reduced_axes)
 def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the sum over the axes; float16 is added up in float32, where 2049 is a number."""
     x = array_of(x)
@@ -77,13 +59,13 @@ def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: Any) -> Any:
     return np.where(chosen, _kept(g, axis, keepdims) / np.maximum(ties, 1), 0)
 
 
-@primitive(name="largest", method=False, axis=_all_axes, kinks={(1, 1, 0): (0.5, 0.5, 0)})
+@primitive(name="largest", method=False, axis=reduced_axes, kinks={(1, 1, 0): (0.5, 0.5, 0)})
 def _largest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the largest entries over the axes."""
     return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(name="smallest", method=False, axis=_all_axes, kinks={(0, 0, 1): (0.5, 0.5, 0)})
+@primitive(name="smallest", method=False, axis=reduced_axes, kinks={(0, 0, 1): (0.5, 0.5, 0)})
 def _smallest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the smallest entries over the axes."""
     return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
@@ -101,7 +83,7 @@ def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initia
         x = _masked(x, where, initial)
     if initial is None:
         return reduced(x, axis, keepdims)
-    if math.prod(x.shape[a] for a in axes(axis, x.ndim)) == 0:
+    if math.prod(x.shape[a] for a in reduced_axes(axis, [x])) == 0:
         return sum(x, axis, keepdims=keepdims) + initial
     return of_two(reduced(x, axis, keepdims), initial)
 
@@ -148,7 +130,7 @@ def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
     The mean of nothing is nan, with a warning.
     """
     x = as_tensor(x, dtype)
-    axis = axes(axis, x.ndim)
+    axis = all_axes(axis, x.ndim)
     if x.dtype.char == "e":
         return mean(x.astype(np.float32), axis, None, keepdims, where).astype(np.float16)
     return _divided(sum(x, axis, None, keepdims, None, where), _count(x, axis, where, keepdims))
@@ -164,7 +146,7 @@ def var(
     `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
     """
     x = as_tensor(x, dtype)
-    axis = axes(axis, x.ndim)
+    axis = all_axes(axis, x.ndim)
     deviation = x - (_mean(x, axis, None, True, where) if mean is None else mean)
     square = deviation * deviation if x.dtype.kind != "c" else as_tensor((deviation * np.conj(deviation)).data.real)
     n = _count(x, axis, where, keepdims) - (ddof if correction is None else correction)
@@ -196,7 +178,7 @@ def prod(
     x = _masked(x, where, 1, dtype)
     if dtype is None and x.dtype.kind in "biu":
         x = x.astype(promoted(x.dtype))
-    axis = axes(axis, x.ndim)
+    axis = reduced_axes(axis, [x])
     shape = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
     others = tuple(i for i in range(x.ndim) if i not in axis)
     rows = x.transpose((*axis, *others)).reshape(math.prod(x.shape[i] for i in axis), *[x.shape[i] for i in others])
@@ -211,30 +193,25 @@ def prod(
     return y if initial is None else y * initial
 
 
-def one_axis(axis: Any, inputs: Any) -> int | None:
-    """Return the number of one axis, or None. Raises numpy.exceptions.AxisError."""
-    return None if axis is None else int(np.lib.array_utils.normalize_axis_index(axis, np.ndim(inputs[0])))
-
-
-@primitive(numpy=[np.argmax], axis=one_axis)
+@primitive(numpy=[np.argmax], axis=searched_axis)
 def argmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first largest entry is along an axis, in all entries by default."""
     return np.argmax(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.argmin], axis=one_axis)
+@primitive(numpy=[np.argmin], axis=searched_axis)
 def argmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first smallest entry is along an axis, in all entries by default."""
     return np.argmin(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.nanargmax], method=False, masks=True, axis=one_axis)
+@primitive(numpy=[np.nanargmax], method=False, masks=True, axis=searched_axis)
 def nanargmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first largest entry that is not nan is along an axis, in all entries by default."""
     return np.nanargmax(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.nanargmin], method=False, masks=True, axis=one_axis)
+@primitive(numpy=[np.nanargmin], method=False, masks=True, axis=searched_axis)
 def nanargmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first smallest entry that is not nan is along an axis, in all entries by default."""
     return np.nanargmin(x, axis, keepdims=keepdims)
@@ -244,13 +221,13 @@ def _mask(where: Any, inputs: Any) -> Any:
     return where if where is True else as_array(where)
 
 
-@primitive(numpy=[np.any, np.logical_or.reduce], axis=_all_axes, where=_mask)
+@primitive(numpy=[np.any, np.logical_or.reduce], axis=reduced_axes, where=_mask)
 def any(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
     """Return whether some entry over the axes is not zero, among those where `where`."""
     return np.any(x, axis=axis, keepdims=keepdims, where=where)
 
 
-@primitive(numpy=[np.all, np.logical_and.reduce], axis=_all_axes, where=_mask)
+@primitive(numpy=[np.all, np.logical_and.reduce], axis=reduced_axes, where=_mask)
 def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
     """Return whether no entry over the axes is zero, among those where `where`."""
     return np.all(x, axis=axis, keepdims=keepdims, where=where)

@@ -14,8 +14,7 @@ from ..errors import DtypeError, unsupported_values
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, elementwise, primitive, sample
 from ..tensor.handle import Tensor
-from .elementwise import _either as either
-from .elementwise import maximum, minimum, positive, remainder
+from .elementwise import either, maximum, minimum, positive, remainder
 
 equal = elementwise(np.equal, operator="eq", method=False)
 not_equal = elementwise(np.not_equal, operator="ne", method=False)

@@ -11,10 +11,10 @@ from ..engine.arrays import array_of, raw
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .axes import all_axes
 from .broadcasting import broadcast_to
-from .elementwise import _either as either
+from .elementwise import either
 from .joining import ravel, stack
-from .reduction import axes
 from .shaping import flat_or, on_axis
 
 
@@ -176,7 +176,7 @@ def trim_zeros(x: Tensor, trim: str = "fb", axis: Any = None) -> Any:
         raise ValueError(f"trim must be 'f', 'b' or 'fb', not {trim!r}")
     places = np.nonzero(x.data)
     part: list[slice] = [slice(None)] * x.ndim
-    for i in axes(axis, x.ndim):
+    for i in all_axes(axis, x.ndim):
         none = places[i].size == 0
         start = 0 if none else places[i].min() if "f" in trim.lower() else None
         stop = 0 if none else places[i].max() + 1 if "b" in trim.lower() else None

@@ -11,12 +11,7 @@ import numpy as np
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-from .reduction import axes
-
-
-def axis_number(axis: Any, ndim: int) -> int:
-    """Return an axis as a number from 0 on. Raises numpy.exceptions.AxisError for one that isn't there."""
-    return int(np.lib.array_utils.normalize_axis_index(axis, ndim))
+from .axes import all_axes, one_axis
 
 
 def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
@@ -69,8 +64,8 @@ def _permutation(axes: Any, inputs: Any) -> tuple[int, ...]:
     ndim = np.ndim(inputs[0])
     if axes is None:
         return tuple(reversed(range(ndim)))
-    found = tuple(axis_number(a, ndim) for a in axes)
-    if sorted(found) != list(range(ndim)):
+    found = all_axes(axes, ndim)
+    if len(found) != ndim:
         raise ValueError(f"axes {axes} don't match a tensor of {ndim} axes: name each axis once")
     return found
 
@@ -99,7 +94,7 @@ setattr(Tensor, "T", property(transpose, doc="The tensor with its axes reversed.
 def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
     """Return the tensor with two axes exchanged."""
     order = list(range(x.ndim))
-    i, j = axis_number(axis1, x.ndim), axis_number(axis2, x.ndim)
+    i, j = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
     order[i], order[j] = order[j], order[i]
     return _transpose(x, order)
 
@@ -110,29 +105,26 @@ setattr(Tensor, "mT", property(lambda x: swapaxes(x, -1, -2), doc="The last two 
 @composite(numpy=[np.moveaxis], method=False)
 def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
     """Return the tensor with the source axes moved to where the destination says."""
-    one = np.ndim(source) == 0
-    sources = [axis_number(a, x.ndim) for a in ([source] if one else source)]
-    places = [axis_number(a, x.ndim) for a in ([destination] if one else destination)]
+    sources, destinations = all_axes(source, x.ndim), all_axes(destination, x.ndim)
     order = [i for i in range(x.ndim) if i not in sources]
-    for place, axis in sorted(zip(places, sources, strict=True)):
-        order.insert(place, axis)
+    for new, old in sorted(zip(destinations, sources, strict=True)):
+        order.insert(new, old)
     return _transpose(x, order)
 
 
 @composite(numpy=[np.rollaxis], method=False)
 def rollaxis(x: Tensor, axis: int, start: int = 0) -> Any:
     """Return the tensor with an axis moved in front of the one numbered `start`; moveaxis says it better."""
-    axis, place = axis_number(axis, x.ndim), start if start == x.ndim else axis_number(start, x.ndim)
-    return moveaxis(x, axis, place - (axis < place))
+    axis, before = one_axis(axis, x.ndim), start if start == x.ndim else one_axis(start, x.ndim)
+    return moveaxis(x, axis, before - (axis < before))
 
 
 @composite(numpy=[np.expand_dims])
 def expand_dims(x: Tensor, axis: Any) -> Tensor:
-    """Return the tensor with axes of length 1 inserted at the given places of the result."""
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    places = axes(tuple(given), x.ndim + len(given))
-    old = iter(x.shape)
-    return _reshape(x, tuple(1 if i in places else next(old) for i in range(x.ndim + len(places))))
+    """Return the tensor with axes of length 1 inserted, at these positions of the result."""
+    ndim = x.ndim + np.size(axis)
+    new, old = all_axes(axis, ndim), iter(x.shape)
+    return _reshape(x, tuple(1 if i in new else next(old) for i in range(ndim)))
 
 
 def _each(change: Any, xs: tuple[Any, ...]) -> Any:
@@ -162,7 +154,7 @@ def atleast_3d(*xs: Any) -> Any:
 @composite(numpy=[np.squeeze])
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     """Return the tensor without its axes of length 1, or without those named."""
-    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else axes(axis, x.ndim)
+    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else all_axes(axis, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
         raise ValueError(f"cannot squeeze axis {axis} of shape {x.shape}: its length must be 1")
     return _reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
@@ -174,8 +166,10 @@ def on_axis(axis: int, part: Any) -> tuple[Any, ...]:
 
 
 def flat_or(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
-    """Return the tensor and the axis as a number; the tensor flattened if the axis is None."""
-    return (_reshape(x, (-1,)), 0) if axis is None else (x, axis_number(axis, x.ndim))
+    """Return the tensor and the number of its axis; flattened if the axis is None; a 0-d tensor as a vector."""
+    if axis is None or x.ndim == 0:
+        return _reshape(x, (-1,)), one_axis(axis or 0, 1)
+    return x, one_axis(axis, x.ndim)
 
 
 # What tests try: a tuple stands for drawn values of that shape.

@@ -70,3 +70,10 @@ def test_gradient_along_several_axes() -> None:
         tg.gradient(x, 1.0, 2.0, 3.0)
     with pytest.raises(ValueError, match="too short"):
         tg.gradient([1.0, 2.0], edge_order=2)
+
+
+def test_gradient_gives_the_slopes_in_the_order_of_the_axes() -> None:
+    f = np.arange(12.0).reshape(3, 4) ** 2
+    found = np.gradient(tg.tensor(f), 0.5, 2.0, axis=(1, 0))
+    for slope, expected in zip(found, np.gradient(f, 0.5, 2.0, axis=(1, 0)), strict=True):
+        np.testing.assert_allclose(slope.data, expected, rtol=1e-14)

@@ -11,7 +11,7 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..products import matmul
-from ..reduction import sum as sum_over
+from ..reduction import sum
 from .decompositions import mirrored, svdvals
 from .inverses import of_no_use
 
@@ -73,7 +73,7 @@ def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> tuple[Tensor, ...]:
     x, rank = _least_squares(a, columns, rcond)
     missed = columns - matmul(a, x)
     squares = absolute(missed) ** 2 if missed.dtype.kind == "c" else missed * missed
-    residuals = sum_over(squares, 0)
+    residuals = sum(squares, 0)
     if not a.shape[0] > a.shape[1] == rank.item():
         residuals = residuals[:0]
     return x.squeeze(-1) if b.ndim == 1 else x, residuals, rank, svdvals(a)

@@ -12,8 +12,9 @@ import numpy as np
 
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
+from ..axes import all_axes
 from ..elementwise import absolute, sqrt
-from ..reduction import axes, max, min, sum
+from ..reduction import max, min, sum
 from ..selection import where
 from ..shaping import expand_dims, moveaxis
 from .decompositions import svdvals
@@ -68,22 +69,19 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: Any = False) ->
     "nuc", 1, -1, 2, -2, inf, -inf. At a norm of 0 the derivative is 0. Raises ValueError for other orders.
     """
     x = _floating(x)
-    if axis is None and ord is None:
-        return _vector_norm(x, None, axes(None, x.ndim), keepdims)
-    given = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    places = np.lib.array_utils.normalize_axis_tuple(given, x.ndim)
-    if len(places) == 1:
-        return _vector_norm(x, ord, places, keepdims)
-    if len(places) == 2:
-        return _matrix_norm(x, ord, (places[0], places[1]), keepdims)
-    raise ValueError(f"Improper number of dimensions to norm: {len(places)}; name one axis, or two of matrices")
+    axes = all_axes(axis, x.ndim)
+    if len(axes) == 1 or (axis is None and ord is None):
+        return _vector_norm(x, ord, axes, keepdims)
+    if len(axes) == 2:
+        return _matrix_norm(x, ord, (axes[0], axes[1]), keepdims)
+    raise ValueError(f"Improper number of dimensions to norm: {len(axes)}; name one axis, or two of matrices")
 
 
 @composite(numpy=[np.linalg.vector_norm], method=False)
 def vector_norm(x: Tensor, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     """Return the norm of what lies along one axis or several, of all entries by default. (..., n) -> (...)."""
     x = _floating(x)
-    return _vector_norm(x, ord, axes(axis, x.ndim), keepdims)
+    return _vector_norm(x, ord, all_axes(axis, x.ndim), keepdims)
 
 
 @composite(numpy=[np.linalg.matrix_norm], method=False)

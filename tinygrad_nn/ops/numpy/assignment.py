@@ -11,11 +11,11 @@ from ...engine.arrays import array_of, raw
 from ...tensor.creation import as_tensor
 from ...tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ...tensor.numpy_protocols import UFUNC_METHODS
+from ..axes import one_axis
 from ..broadcasting import broadcast_to, resize
 from ..indexing import assign, plain, scatter_add
 from ..joining import ravel
 from ..selection import known_index, places_along, where
-from ..shaping import axis_number
 
 
 def _target(x: Any, name: str) -> Tensor:
@@ -82,7 +82,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
     """Assign the values to the entries whose places along an axis the indices tell."""
     t = _target(arr, "put_along_axis")
     shape = (t.size,) if axis is None else t.shape
-    places = places_along(shape, array_of(raw(indices)), 0 if axis is None else axis_number(axis, t.ndim))
+    places = places_along(shape, array_of(raw(indices)), 0 if axis is None else one_axis(axis, t.ndim))
     assign(t, np.unravel_index(places, t.shape), values)
 
 

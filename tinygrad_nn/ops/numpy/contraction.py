@@ -21,7 +21,7 @@ from ...tensor.declaring import composite, sample
 from ..elementwise import multiply
 from ..indexing import getitem
 from ..products import matmul
-from ..reduction import sum as sum_over
+from ..reduction import sum
 from ..shaping import reshape, transpose
 
 Term = tuple[Any, ...]
@@ -80,7 +80,7 @@ class Part(NamedTuple):
         if not gone:
             return self
         left = [i for i in range(len(self.shape)) if i not in gone]
-        return self.then(sum_over, gone, [self.labels[i] for i in left], [self.shape[i] for i in left])
+        return self.then(sum, gone, [self.labels[i] for i in left], [self.shape[i] for i in left])
 
     def arranged(self, labels: Term) -> Part:
         """Return the part with its axes in this order."""

@@ -10,16 +10,11 @@ from ...engine.arrays import raw
 from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
+from ..axes import all_axes, input_axis, one_axis
 from ..broadcasting import broadcast_to
 from ..joining import concatenate
-from ..reduction import axes, one_axis, promoted
-from ..reduction import sum as total_of
-
-
-def _along(x: Tensor, axis: int | None, dtype: Any = None) -> tuple[Tensor, int]:
-    """Return x as a Tensor, flattened if the axis is None, and the axis."""
-    x = as_tensor(x, dtype)
-    return (x.reshape(-1), 0) if axis is None else (x, axes(axis, x.ndim)[0])
+from ..reduction import promoted, sum
+from ..shaping import flat_or
 
 
 def _part(x: Tensor, axis: int, start: int | None = None, stop: int | None = None, step: int | None = None) -> Tensor:
@@ -27,7 +22,7 @@ def _part(x: Tensor, axis: int, start: int | None = None, stop: int | None = Non
     return x[(*[slice(None)] * axis, slice(start, stop, step))]
 
 
-@primitive(name="running_total", linear=True, method=False, axis=one_axis)
+@primitive(name="running_total", linear=True, method=False, axis=input_axis)
 def _running_total(x: Any, /, axis: int = 0) -> Any:
     """Return the sums of the entries up to each along an axis; float16 is added up in float32."""
     wide = np.float32 if x.dtype == np.float16 else None
@@ -41,7 +36,7 @@ _running_total.vjp(lambda g, axis: np.flip(_running_total.kernel(np.flip(g, axis
 @composite(numpy=[np.cumsum, np.add.accumulate])
 def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...)."""
-    x, axis = _along(x, axis, dtype)
+    x, axis = flat_or(as_tensor(x, dtype), axis)
     return _running_total(x.astype(promoted(x.dtype)) if x.dtype.kind in "biu" else x, axis)
 
 
@@ -58,7 +53,7 @@ def _scan(function: Any, x: Tensor, axis: int) -> Tensor:
 @composite(numpy=[np.cumprod, np.multiply.accumulate])
 def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each, along an axis, right with any number of zeros."""
-    x, axis = _along(x, axis, dtype)
+    x, axis = flat_or(as_tensor(x, dtype), axis)
     return _scan(np.multiply, x.astype(promoted(x.dtype)) if x.dtype.kind in "biu" else x, axis) * 1
 
 
@@ -70,7 +65,7 @@ def _with_start(y: Tensor, axis: int, start: float) -> Tensor:
 def _single(x: Tensor, axis: int | None) -> int:
     if axis is None and x.ndim != 1:
         raise ValueError(f"name the axis: a tensor of shape {x.shape} has {x.ndim}")
-    return axes(0 if axis is None else axis, x.ndim)[0]
+    return one_axis(axis or 0, x.ndim)
 
 
 @composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False)
@@ -115,13 +110,13 @@ def _to_attained(g: Any, x: Any, y: Any, axis: int) -> Any:
     return np.moveaxis(np.where(attained, later - padded[(*places, behind)], 0), -1, axis)
 
 
-@primitive(name="running_largest", method=False, axis=one_axis)
+@primitive(name="running_largest", method=False, axis=input_axis)
 def _running_largest(x: Any, /, axis: int = 0) -> Any:
     """Return the largest entry up to each along an axis."""
     return np.maximum.accumulate(x, axis=axis)
 
 
-@primitive(name="running_smallest", method=False, axis=one_axis)
+@primitive(name="running_smallest", method=False, axis=input_axis)
 def _running_smallest(x: Any, /, axis: int = 0) -> Any:
     """Return the smallest entry up to each along an axis."""
     return np.minimum.accumulate(x, axis=axis)
@@ -134,19 +129,19 @@ _running_smallest.vjp(_to_attained)
 @composite(numpy=[np.maximum.accumulate])
 def cummax(x: Tensor, axis: int | None = None) -> Tensor:
     """Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
-    return _running_largest(*_along(x, axis))
+    return _running_largest(*flat_or(x, axis))
 
 
 @composite(numpy=[np.minimum.accumulate])
 def cummin(x: Tensor, axis: int | None = None) -> Tensor:
     """Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
-    return _running_smallest(*_along(x, axis))
+    return _running_smallest(*flat_or(x, axis))
 
 
 @composite(numpy=[np.diff], method=False)
 def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
     """Return the differences of neighbouring entries along an axis, n times over."""
-    axis = axes(axis, x.ndim)[0]
+    axis = one_axis(axis, x.ndim)
     if n < 0:
         raise ValueError(f"diff takes the differences n times, at least 0, not {n}")
     edges = [(append, 1)] if prepend is None else [(prepend, 0), (append, 1)]
@@ -193,7 +188,7 @@ def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) ->
     """
     if f.ndim == 0:
         raise ValueError("one number has no slope: gradient needs at least one axis")
-    chosen = axes(axis, f.ndim)
+    chosen = all_axes(axis, f.ndim)
     if len(varargs) not in (0, 1, len(chosen)):
         raise ValueError(f"give no spacing, one, or one for each of the {len(chosen)} axes; got {len(varargs)}")
     if edge_order not in (1, 2):
@@ -219,11 +214,11 @@ def trapezoid(y: Tensor, x: Tensor | None = None, dx: Any = 1.0, axis: int = -1)
 
     Shapes: (..., n, ...) -> (..., ...).
     """
-    axis = axes(axis, y.ndim)[0]
+    axis = one_axis(axis, y.ndim)
     steps: Any = dx
     if x is not None:
         steps = diff(x)[(slice(None),) + (None,) * (y.ndim - axis - 1)] if x.ndim == 1 else diff(x, axis=axis)
-    return total_of(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)
+    return sum(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)
 
 
 # What tests try: a tuple stands for drawn values of that shape.

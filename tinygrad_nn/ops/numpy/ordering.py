@@ -14,8 +14,9 @@ import numpy as np
 from ...engine.arrays import raw
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor, make
+from ..axes import one_axis, searched_axis
 from ..selection import take_along_axis
-from ..shaping import axis_number, flat_or, moveaxis
+from ..shaping import flat_or, moveaxis
 
 
 @primitive(name="share", linear=True, method=False)
@@ -39,11 +40,7 @@ def _share(x: Any, /, sorted: Any) -> Any:
 _share.vjp(lambda g, sorted: _share.kernel(g, sorted=sorted))
 
 
-def _any_axis(axis: Any, inputs: Any) -> int | None:
-    return None if axis is None else axis_number(axis, np.ndim(inputs[0]) or 1)
-
-
-@primitive(numpy=[np.argsort], axis=_any_axis)
+@primitive(numpy=[np.argsort], axis=searched_axis)
 def argsort(x: Any, /, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
     """Return where along an axis to find the entries in ascending order; equal ones keep their order, always."""
     return np.argsort(x, axis, kind="stable")
@@ -58,7 +55,7 @@ def sort(x: Tensor, axis: int | None = -1, kind: Any = None, *, stable: Any = No
 
     It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
     """
-    x, axis = flat_or(x, axis)
+    x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     last = moveaxis(x, axis, -1)
     y = take_along_axis(last, np.argsort(last.data, -1), -1)
     return moveaxis(_share(y, y.data) if y.requires_grad else y, -1, axis)
@@ -72,7 +69,7 @@ def _kth(kth: Any, n: int) -> Any:
     return places
 
 
-@primitive(numpy=[np.argpartition], axis=_any_axis)
+@primitive(numpy=[np.argpartition], axis=searched_axis)
 def argpartition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
     """Return where along an axis to find the entries partitioned: the kth in its place, smaller ones before it."""
     return np.argpartition(x, raw(kth), axis)
@@ -87,7 +84,7 @@ def partition(x: Tensor, kth: Any, axis: int | None = -1) -> Any:
 
     Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
     """
-    x, axis = flat_or(x, axis)
+    x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     _kth(kth, x.shape[axis])
     return sort(x, axis)
 
@@ -118,7 +115,7 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
     places are returned, and all of them share the gradient.
     """
     k = operator.index(k)
-    axis = axis_number(axis, x.ndim)
+    axis = one_axis(axis, x.ndim)
     last = moveaxis(x, axis, -1)
     n = last.shape[-1]
     if not 0 <= k <= n:

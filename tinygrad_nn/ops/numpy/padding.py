@@ -12,11 +12,12 @@ from ...engine.arrays import raw
 from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
+from ..axes import one_axis
 from ..broadcasting import broadcast_to
 from ..indexing import scatter_add
 from ..joining import concatenate
 from ..reduction import max, mean, min
-from ..shaping import axis_number, on_axis
+from ..shaping import on_axis
 from .quantiles import median
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -68,7 +69,7 @@ def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
     """Return how many entries to put before and after, for each axis."""
     given = raw(pad_width)
     if isinstance(given, dict):
-        named = {axis_number(axis, ndim): width for axis, width in given.items()}
+        named = {one_axis(axis, ndim): width for axis, width in given.items()}
         given = [np.broadcast_to(named.get(axis, 0), 2) for axis in range(ndim)] or 0
     counts = np.asarray(given)
     if counts.dtype.kind not in "iu":

@@ -11,8 +11,9 @@ import numpy as np
 from ...engine.arrays import array_of, raw
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
+from ..axes import all_axes
 from ..broadcasting import broadcast_to
-from ..reduction import axes, max
+from ..reduction import max
 from ..selection import take_along_axis, where
 from ..shaping import moveaxis
 from .ordering import sort
@@ -105,7 +106,7 @@ def _flatter_side(y: Any, low: Any, high: Any, n: Any) -> tuple[Any, Any]:
 
 def _quantile(x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool, empty_is_nan: bool) -> Any:
     x = x if x.dtype.kind == "f" or method in _WHOLE else x.astype(float)
-    axis = axes(axis, x.ndim)
+    axis = all_axes(axis, x.ndim)
     q = q.astype(float) if isinstance(q, Tensor) and q.requires_grad else array_of(raw(q), float)
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
         raise ValueError("quantiles must be between 0 and 1, percentiles between 0 and 100")

@@ -10,12 +10,13 @@ import numpy as np
 from ...engine.arrays import array_of, raw
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
+from ..axes import all_axes, one_axis
 from ..broadcasting import broadcast_to
 from ..indexing import scatter_add
 from ..joining import concatenate
-from ..reduction import axes, sum
+from ..reduction import sum
 from ..selection import where
-from ..shaping import axis_number, expand_dims, flat_or, on_axis, swapaxes
+from ..shaping import expand_dims, flat_or, on_axis, swapaxes
 
 
 @composite(numpy=[np.repeat])
@@ -53,7 +54,7 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
     if axis is None:
         return roll(x.reshape(-1), shift, 0).reshape(x.shape)
     for by, place in np.broadcast(raw(shift), axis):
-        place = axis_number(place, x.ndim)
+        place = one_axis(place, x.ndim)
         n = x.shape[place]
         start = -operator.index(by) % n if n else 0
         if start:
@@ -76,14 +77,14 @@ def ifftshift(x: Tensor, axes: Any = None) -> Any:
 def _rolled(x: Tensor, given: Any, by: Any) -> Tensor:
     if not x.ndim:
         raise ValueError("frequencies lie along axes, and a number has none; pass a vector")
-    along = axes(given, x.ndim)
+    along = all_axes(given, x.ndim)
     return roll(x, [by(x.shape[i]) for i in along], along)
 
 
 @composite(numpy=[np.flip], method=False)
 def flip(x: Tensor, axis: Any = None) -> Any:
     """Return the tensor with the entries in reverse order along the axes, all by default."""
-    turned = axes(axis, x.ndim)
+    turned = all_axes(axis, x.ndim)
     return x[tuple(slice(None, None, -1 if i in turned else None) for i in range(x.ndim))]
 
 
@@ -104,9 +105,7 @@ def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
     """Return the tensor turned k times by a right angle, from the first of two axes to the second."""
     if len(axes) != 2:
         raise ValueError(f"rot90 takes the plane of two axes, not of {axes}")
-    first, second = [axis_number(a, x.ndim) for a in axes]
-    if first == second:
-        raise ValueError(f"rot90 takes the plane of two axes: {axes} names an axis twice")
+    first, second = all_axes(axes, x.ndim)
     quarters = operator.index(k) % 4
     x = flip(x, {0: (), 1: second, 2: (first, second), 3: first}[quarters])
     return swapaxes(x, first, second) if quarters % 2 else x
@@ -147,7 +146,7 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one."""
     if x.ndim < 2:
         raise ValueError(f"a diagonal needs a tensor with two or more axes, got shape {x.shape}")
-    first, second = axis_number(axis1, x.ndim), axis_number(axis2, x.ndim)
+    first, second = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
     if first == second:
         raise ValueError(f"axis1 and axis2 of a diagonal must differ, got {axis1} and {axis2}")
     others = [i for i in range(x.ndim) if i not in (first, second)]

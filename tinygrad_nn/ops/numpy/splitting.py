@@ -12,16 +12,13 @@ import numpy as np
 from ...engine.arrays import raw
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
-from ..shaping import axis_number, flat_or, on_axis
-
-
-def _sliced_axis(axis: Any, inputs: Any) -> int:
-    return axis_number(axis, np.ndim(inputs[0]))
+from ..axes import input_axis, one_axis
+from ..shaping import flat_or, on_axis
 
 
 @primitive(
     numpy=[np.unstack] if hasattr(np, "unstack") else [], multiple_outputs=True, linear=True, method=False, masks=True,
-    axis=_sliced_axis,
+    axis=input_axis,
 )  # fmt: skip
 def unstack(x: Any, /, axis: int = 0) -> Any:
     """Return the slices along an axis as a tuple, without it. Shapes: (n, ...) -> n times (...)."""
@@ -44,7 +41,7 @@ setattr(Tensor, "__iter__", _iterate)  # noqa: B010
 @composite(numpy=[np.array_split], method=False)
 def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Return the pieces between the given places along an axis, or so many whose lengths differ by 1 at most."""
-    axis = axis_number(axis, x.ndim)
+    axis = one_axis(axis, x.ndim)
     n = x.shape[axis]
     if np.ndim(raw(indices_or_sections)):
         places = [int(i) for i in raw(indices_or_sections)]
@@ -60,7 +57,7 @@ def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tens
 @composite(numpy=[np.split], method=False)
 def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Return the pieces between the given places along an axis, or so many equal ones."""
-    axis = axis_number(axis, x.ndim)
+    axis = one_axis(axis, x.ndim)
     n, pieces = x.shape[axis], raw(indices_or_sections)
     if np.ndim(pieces) == 0 and pieces > 0 and n % pieces:
         raise ValueError(f"an axis of length {n} has no {pieces} equal pieces; use array_split for unequal ones")
@@ -96,7 +93,7 @@ def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
 @composite(numpy=[np.delete], method=False)
 def delete(x: Tensor, obj: Any, axis: int | None = None) -> Any:
     """Return the tensor without the entries that `obj` names, an index along the axis."""
-    x, axis = flat_or(x, axis)
+    x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     kept = np.delete(np.arange(x.shape[axis]), raw(obj))
     return x[on_axis(axis, kept)]
 

@@ -11,10 +11,9 @@ from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from .. import reduction
-from ..elementwise import _either as either
-from ..elementwise import maximum, minimum
+from ..axes import all_axes, reduced_axes
+from ..elementwise import either, maximum, minimum
 from ..joining import concatenate
-from ..reduction import axes
 from ..rounding import isnan, logical_not
 from .cumulative import cumprod, cumsum
 
@@ -77,7 +76,7 @@ def _nan_extreme(
     y = reduced(either(there, x, worst), axis, keepdims, None if initial is None else worst)
     if initial is not None:
         return of_two(y, initial)
-    nothing = np.logical_not(np.any(np.broadcast_to(there, x.shape), axis=axes(axis, x.ndim), keepdims=keepdims))
+    nothing = np.logical_not(np.any(np.broadcast_to(there, x.shape), axis=reduced_axes(axis, [x]), keepdims=keepdims))
     return either(nothing, np.nan, y) if nothing.any() else y
 
 
@@ -119,7 +118,7 @@ def average(x: Tensor, axis: Any = None, weights: Any = None, returned: bool = F
     if w.shape != x.shape:
         if axis is None:
             raise TypeError(f"weights of shape {w.shape} for a tensor of shape {x.shape}: say along which axis")
-        chosen = [axes(a, x.ndim)[0] for a in (axis if isinstance(axis, tuple) else (axis,))]
+        chosen = all_axes(axis, x.ndim)
         if w.shape != tuple(x.shape[a] for a in chosen):
             raise ValueError(f"weights along axis {axis} of {x.shape} need that axis's shape, got {w.shape}")
         w = w.transpose(np.argsort(chosen).tolist())

@@ -12,6 +12,7 @@ import numpy as np
 from ...engine.arrays import array_of
 from ...tensor.declaring import primitive, sample
 from ...tensor.handle import Tensor
+from ..axes import one_axis
 
 _SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
 Place = tuple[Any, ...]
@@ -126,14 +127,9 @@ def _window_shape(window_shape: Any, inputs: Any) -> tuple[int, ...]:
     return tuple(window_shape) if isinstance(window_shape, Iterable) else (operator.index(window_shape),)
 
 
-def _numbered(axis: Any, ndim: int) -> tuple[int, ...]:
-    given = axis if isinstance(axis, Iterable) else (axis,)
-    return tuple(int(np.lib.array_utils.normalize_axis_index(a, ndim)) for a in given)
-
-
 def _slid_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     ndim = np.ndim(inputs[0])
-    return tuple(range(ndim)) if axis is None else _numbered(axis, ndim)
+    return tuple([one_axis(a, ndim) for a in (range(ndim) if axis is None else np.atleast_1d(axis))])
 
 
 @primitive(
@@ -148,8 +144,7 @@ def sliding_window_view(x: Any, /, window_shape: Any, axis: Any = None) -> Any:
 def _added_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     ndim = np.ndim(inputs[0])
     if axis is not None:
-        given = tuple(axis) if isinstance(axis, Iterable) else (axis,)
-        return _numbered(given, ndim - len(given))
+        return tuple([one_axis(a, ndim - np.size(axis)) for a in np.atleast_1d(axis)])
     if ndim % 2:
         raise ValueError(f"overlap_add needs as many window axes as others, got {ndim} axes; name the axis that slides")
     return tuple(range(ndim // 2))
