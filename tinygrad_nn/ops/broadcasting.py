@@ -46,8 +46,8 @@ def meshgrid(*xs: Any, sparse: bool = False, indexing: str = "xy") -> tuple[Tens
         raise ValueError(f"indexing must be 'xy' or 'ij', not {indexing!r}")
     swapped = (1, 0) if indexing == "xy" and len(xs) > 1 else (0, 1)
     axis = {i: swapped[i] if i < 2 else i for i in range(len(xs))}
-    lying = [reshape(x, [-1 if axis[i] == place else 1 for place in range(len(xs))]) for i, x in enumerate(xs)]
-    return tuple(lying) if sparse else broadcast_arrays(*lying)
+    vectors = [reshape(x, [-1 if axis[i] == position else 1 for position in range(len(xs))]) for i, x in enumerate(xs)]
+    return tuple(vectors) if sparse else broadcast_arrays(*vectors)
 
 
 @composite(numpy=[np.resize], method=False)

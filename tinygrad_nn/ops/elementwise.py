@@ -140,11 +140,11 @@ def _either(condition: Any, a: Any, b: Any, /) -> Any:
 
 
 _either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
+either = _either  # the public one is `where`, which does without choices too
 
 
 # What tests try: a tuple stands for drawn values of that shape.
 
-either = _either  # `tg.where` is the public one
 _either.samples = [
     sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
     sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),

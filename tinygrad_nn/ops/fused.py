@@ -86,12 +86,12 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     return _like(e / total, x)
 
 
-def _idle(g: Any, axis: Any) -> Any:
+def _all_zero(g: Any, axis: Any) -> Any:
     """Return where all cotangents along the axes are zero."""
     return np.all(g == 0, axis=axis, keepdims=True)
 
 
-softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)), zero_where=_idle)
+softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)), zero_where=_all_zero)
 
 
 @primitive(axis=input_axes)
@@ -101,7 +101,7 @@ def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     return _like(z - np.log(total), x)
 
 
-log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), zero_where=_idle)
+log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), zero_where=_all_zero)
 
 
 @primitive(axis=input_axes)
@@ -158,7 +158,7 @@ def _labels(value: Any, inputs: Any) -> Any:
     return labels
 
 
-def _places_of(labels: Any, shape: tuple[int, ...]) -> Any:
+def _flat_labels(labels: Any, shape: tuple[int, ...]) -> Any:
     """Return where each sample's label lies in the flattened logits. Shapes: (...) -> (...)."""
     return np.arange(0, labels.size * shape[-1], shape[-1]).reshape(labels.shape) + labels
 
@@ -170,7 +170,7 @@ def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
     `reduction` is "mean", "sum" or "none". Raises ValueError for labels outside 0..k-1.
     """
     _, z, _, total = _exponentials(_floating(logits), (logits.ndim - 1,))
-    losses = np.log(total).reshape(labels.shape) - z.reshape(-1)[_places_of(labels, z.shape)]
+    losses = np.log(total).reshape(labels.shape) - z.reshape(-1)[_flat_labels(labels, z.shape)]
     return _like(_reduced(losses, reduction), logits)
 
 

@@ -47,7 +47,7 @@ def _is_large(g: Any, index: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
-    """Add `g` into the buffer at the index, in the fastest of NumPy's ways; repeated places add up."""
+    """Add `g` into the buffer at the index, in the fastest of NumPy's ways; repeated entries add up."""
     if not _may_repeat(index):
         buffer[index] += g
     elif _is_large(g, index, buffer.shape):
@@ -61,7 +61,7 @@ def _add_at(buffer: Any, g: Any, index: Any) -> None:
 def _spread(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros with `g` added at the index, for a `g` of many entries.
 
-    An assignment is the fastest way, if no place is named twice.
+    An assignment is the fastest way, if no entry is named twice.
     """
     seen = np.zeros(shape, bool)
     seen[index] = True
@@ -69,8 +69,8 @@ def _spread(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
         y = zeros(shape, g)
         y[index] = g
         return y
-    flat, places = zeros((seen.size,), g), np.arange(seen.size).reshape(shape)[index]
-    np.add.at(flat, places.ravel(), g.ravel())
+    flat, positions = zeros((seen.size,), g), np.arange(seen.size).reshape(shape)[index]
+    np.add.at(flat, positions.ravel(), g.ravel())
     return flat.reshape(shape)
 
 
@@ -80,7 +80,7 @@ def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
 
 @primitive(method=False, linear=True, index=plain, shape=_checked_shape)
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
-    """Return zeros of `shape` with `x` added at the index; repeated places add up."""
+    """Return zeros of `shape` with `x` added at the index; repeated entries add up."""
     repeats = _may_repeat(index)
     if repeats and _is_large(x, index, shape):
         return _spread(x, index, shape)
@@ -120,7 +120,7 @@ def set_at(x: Any, value: Any, /, index: Any) -> Any:
 
 
 def _survivors(shape: tuple[int, ...], index: Any) -> Any:
-    """Return, for each place that was written, whether no later write covered it."""
+    """Return, for each entry that was written, whether no later write covered it."""
     last = np.full(shape, -1)
     order = np.arange(last[index].size).reshape(last[index].shape)
     last[index] = order

@@ -101,11 +101,11 @@ def block(arrays: Any) -> Any:
     depth = _depth(arrays)
     tensors = [as_tensor(x) for x in leaves(arrays)]
     ndim = max(depth, *[x.ndim for x in tensors])
-    upright = iter([x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in tensors])
+    padded = iter([x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in tensors])
 
     def joined(part: Any, level: int) -> Any:
         if not isinstance(part, list):
-            return next(upright)
+            return next(padded)
         return concatenate([joined(p, level - 1) for p in part], ndim - level)
 
     return joined(arrays, depth)
@@ -144,8 +144,8 @@ def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
         new = moveaxis(new, 0, axis)
     count = new.shape[axis] if count == 1 else count
     new = broadcast_to(new, (*x.shape[:axis], count, *x.shape[axis + 1 :]))
-    places = np.insert(np.arange(n), obj, np.arange(n, n + count))
-    return concatenate([x, new], axis)[on_axis(axis, places)]
+    order = np.insert(np.arange(n), obj, np.arange(n, n + count))
+    return concatenate([x, new], axis)[on_axis(axis, order)]
 
 
 # What tests try: a tuple stands for drawn values of that shape.

@@ -233,8 +233,8 @@ def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -
     return np.all(x, axis=axis, keepdims=keepdims, where=where)
 
 
-for _places in (argmax, argmin, nanargmax, nanargmin, any, all):
-    _places.vjp(None)
+for _constant in (argmax, argmin, nanargmax, nanargmin, any, all):
+    _constant.vjp(None)
 
 
 # What tests try: a tuple stands for drawn values of that shape.
@@ -263,7 +263,7 @@ prod.samples = [
     *_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1), sample((2, 3), where=_MASK, axis=1),
     sample((2, 3), initial=2.0), sample((3,), dtype="float32"),
 ]  # fmt: skip
-_PLACES = [sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1)]
-argmax.samples = argmin.samples = _PLACES
-nanargmax.samples = nanargmin.samples = [sample(np.array([[np.nan, 2.0], [3.0, np.nan]]), axis=-1), *_PLACES]
+_SEARCHES = [sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1)]
+argmax.samples = argmin.samples = _SEARCHES
+nanargmax.samples = nanargmin.samples = [sample(np.array([[np.nan, 2.0], [3.0, np.nan]]), axis=-1), *_SEARCHES]
 any.samples = all.samples = [*_WITH_EMPTY, sample((2, 3), where=_MASK, axis=0)]

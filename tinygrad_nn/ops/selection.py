@@ -20,13 +20,13 @@ from .shaping import flat_or, on_axis
 
 def known_index(indices: Any, n: int, mode: str) -> Any:
     """Return the indices as an array; those beyond an axis of length n wrapped around, or clipped to its ends."""
-    places = array_of(raw(indices))
-    places = places.astype(np.intp, casting="same_kind" if places.size else "unsafe")
+    index = array_of(raw(indices))
+    index = index.astype(np.intp, casting="same_kind" if index.size else "unsafe")
     if mode == "raise" or n == 0:
-        return places
+        return index
     if mode not in ("wrap", "clip"):
         raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', not {mode!r}")
-    return places % n if mode == "wrap" else np.clip(places, 0, n - 1)
+    return index % n if mode == "wrap" else np.clip(index, 0, n - 1)
 
 
 @composite(numpy=[np.take])
@@ -39,7 +39,7 @@ def take(x: Tensor, indices: Any, axis: int | None = None, mode: str = "raise") 
     return x[on_axis(axis, known_index(indices, x.shape[axis], mode))]
 
 
-def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
+def flat_indices(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
     """Return where in a flattened tensor of that shape the indices along an axis point, broadcast to it."""
     n = shape[axis]
     if indices.ndim != len(shape):
@@ -48,21 +48,21 @@ def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
         raise IndexError(f"an index is out of bounds for axis {axis} with size {n}; it must be from {-n} to {n - 1}")
     strides = np.cumprod([1, *shape[:0:-1]])[::-1]
     others = np.ix_(*[np.arange(1 if i == axis else length) * strides[i] for i, length in enumerate(shape)])
-    places = np.where(indices < 0, indices + n, indices) * strides[axis]
+    flat = np.where(indices < 0, indices + n, indices) * strides[axis]
     for i, offset in enumerate(others):
         if i != axis:
-            places = places + offset
-    return places
+            flat = flat + offset
+    return flat
 
 
 @composite(numpy=[np.take_along_axis], method=False)
 def take_along_axis(x: Tensor, indices: Any, axis: int | None = -1) -> Any:
-    """Return the entries whose places along an axis the indices tell, as argsort and argmax with keepdims do.
+    """Return the entries whose indices along an axis are given, as argsort and argmax with keepdims do.
 
     Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
     """
     x, axis = flat_or(x, axis)
-    return ravel(x)[places_along(x.shape, array_of(raw(indices)), axis)]
+    return ravel(x)[flat_indices(x.shape, array_of(raw(indices)), axis)]
 
 
 @primitive(numpy=[np.nonzero], multiple_outputs=True)
@@ -83,8 +83,8 @@ def argwhere(x: Any, /) -> Any:
     return np.argwhere(x)
 
 
-for _places in (nonzero, flatnonzero, argwhere):
-    _places.vjp(None)
+for _constant in (nonzero, flatnonzero, argwhere):
+    _constant.vjp(None)
 
 
 @composite(numpy=[np.where], method=False)
@@ -174,12 +174,12 @@ def trim_zeros(x: Tensor, trim: str = "fb", axis: Any = None) -> Any:
     """Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default."""
     if trim.lower() not in ("f", "b", "fb", "bf"):
         raise ValueError(f"trim must be 'f', 'b' or 'fb', not {trim!r}")
-    places = np.nonzero(x.data)
+    found = np.nonzero(x.data)
     part: list[slice] = [slice(None)] * x.ndim
     for i in all_axes(axis, x.ndim):
-        none = places[i].size == 0
-        start = 0 if none else places[i].min() if "f" in trim.lower() else None
-        stop = 0 if none else places[i].max() + 1 if "b" in trim.lower() else None
+        none = found[i].size == 0
+        start = 0 if none else found[i].min() if "f" in trim.lower() else None
+        stop = 0 if none else found[i].max() + 1 if "b" in trim.lower() else None
         part[i] = slice(start, stop)
     return x[tuple(part)]
 

@@ -84,7 +84,7 @@ def _publish(
 
 
 def _finished(call: Any, op: Operation) -> Differentiable:
-    """Return the function with its operation, and with the form of it that rules use."""
+    """Return the function with its operation, and with the kernel that rules use."""
 
     def kernel(*args: Any, **parameters: Any) -> Any:
         if any(isinstance(x, Tensor) for x in args):

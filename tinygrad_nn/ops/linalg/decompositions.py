@@ -18,7 +18,7 @@ from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..rounding import sign
 from ..selection import take_along_axis
-from .inverses import of_no_use, solved
+from .inverses import solved, zero_matrices, zero_vectors
 
 _ROUNDINGS = 8
 
@@ -85,7 +85,7 @@ def _from_cholesky(g: Any, y: Any, upper: bool) -> Any:
     return _symmetric(np.linalg.solve(transposed, np.linalg.solve(transposed, inner).mT))
 
 
-cholesky.vjp(_from_cholesky, zero_where=of_no_use)
+cholesky.vjp(_from_cholesky, zero_where=zero_matrices)
 
 
 def _leading(q: Any, g: Any, k: int) -> tuple[Any, Any]:
@@ -122,7 +122,7 @@ def _from_qr(g: Any, y: Any) -> Any:
     return np.concatenate([c, q @ gbeyond], axis=-1) if beyond.shape[-1] else c
 
 
-_qr.vjp(_from_qr, zero_where=lambda g: of_no_use(g[0]) & of_no_use(g[1]))
+_qr.vjp(_from_qr, zero_where=lambda g: zero_matrices(g[0]) & zero_matrices(g[1]))
 
 
 @composite(numpy=[np.linalg.qr], method=False)
@@ -158,7 +158,7 @@ def _from_eigh(g: Any, y: Any) -> Any:
     return _symmetric((v * gw[..., None, :] + v @ _symmetric(inner)) @ v.mT)
 
 
-eigh.vjp(_from_eigh, zero_where=lambda g: (g[0] == 0).all(axis=-1)[..., None, None] & of_no_use(g[1]))
+eigh.vjp(_from_eigh, zero_where=lambda g: zero_vectors(g[0]) & zero_matrices(g[1]))
 
 
 @primitive(numpy=[np.linalg.eigvalsh], method=False, masks=True)
@@ -172,7 +172,7 @@ def _from_eigenvalues(g: Any, a: Any, UPLO: Any) -> Any:
     return _symmetric((v * g[..., None, :]) @ v.mT)
 
 
-eigvalsh.vjp(_from_eigenvalues, zero_where=lambda g: (g == 0).all(axis=-1)[..., None, None])
+eigvalsh.vjp(_from_eigenvalues, zero_where=zero_vectors)
 
 
 @primitive(name="singular_factors", multiple_outputs=True, method=False)
@@ -200,7 +200,7 @@ def _from_svd(g: Any, y: Any) -> Any:
     return c
 
 
-_svd.vjp(_from_svd, zero_where=lambda g: of_no_use(g[0]) & (g[1] == 0).all(axis=-1)[..., None, None] & of_no_use(g[2]))
+_svd.vjp(_from_svd, zero_where=lambda g: zero_matrices(g[0]) & zero_vectors(g[1]) & zero_matrices(g[2]))
 
 
 @primitive(numpy=[np.linalg.svdvals], method=False)
@@ -215,7 +215,7 @@ def _from_singular_values(g: Any, x: Any) -> Any:
     return (u * np.where(zero, 0, g)[..., None, :]) @ vh
 
 
-svdvals.vjp(_from_singular_values, zero_where=lambda g: (g == 0).all(axis=-1)[..., None, None])
+svdvals.vjp(_from_singular_values, zero_where=zero_vectors)
 
 
 @composite(numpy=[np.linalg.svd], method=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...engine.arrays import raw
 from ...tensor.declaring import primitive, sample
-from .inverses import of_no_use, solved
+from .inverses import solved, zero_matrices
 
 
 def _factors(a: Any) -> tuple[Any, Any, Any, Any]:
@@ -53,7 +53,7 @@ def _third_derivatives(g: Any, a: Any, e: Any) -> Any:
     return np.linalg.det(a)[..., None, None] * solved(a.mT, inner.mT, of=what)
 
 
-_cofactor_slopes.vjp(_third_derivatives, lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=of_no_use)
+_cofactor_slopes.vjp(_third_derivatives, lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=zero_matrices)
 
 
 def _cofactors_by_svd(a: Any) -> Any:
@@ -71,7 +71,7 @@ def _cofactors(a: Any, /) -> Any:
     return _cofactors_by_svd(a)
 
 
-_cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=of_no_use)
+_cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=zero_matrices)
 
 
 @primitive(numpy=[np.linalg.det], method=False, masks=True)

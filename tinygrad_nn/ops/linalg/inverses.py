@@ -18,9 +18,14 @@ from ..selection import where
 from ..shaping import moveaxis
 
 
-def of_no_use(g: Any) -> Any:
+def zero_matrices(g: Any) -> Any:
     """Return where the cotangents of a whole matrix are 0. Shapes: (..., m, n) -> (..., 1, 1)."""
     return (g == 0).all(axis=(-2, -1), keepdims=True)
+
+
+def zero_vectors(g: Any) -> Any:
+    """Return where the cotangents of a whole vector are 0, for its matrix. Shapes: (..., n) -> (..., 1, 1)."""
+    return (g == 0).all(axis=-1)[..., None, None]
 
 
 @primitive(name="linear_solution", method=False)
@@ -32,9 +37,9 @@ def _solve(a: Any, b: Any, /) -> Any:
 def _by_columns(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     """Return the cotangent by a rule that reads `y`; a column of y whose cotangents are 0 counts as 0."""
     a, b, y, *more = saved
-    idle = (raw(g) == 0).all(axis=-2, keepdims=True)
-    c = rule.pull(g, (a, b, None if y is None else np.where(idle, 0, y), *more))
-    return np.where(idle.all(axis=-1, keepdims=True), 0, c)
+    unused = (raw(g) == 0).all(axis=-2, keepdims=True)
+    c = rule.pull(g, (a, b, None if y is None else np.where(unused, 0, y), *more))
+    return np.where(unused.all(axis=-1, keepdims=True), 0, c)
 
 
 _solve.vjp(
@@ -51,9 +56,9 @@ def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
     try:
         return np.linalg.solve(a, b)
     except np.linalg.LinAlgError:
-        idle = of_no_use(b) & (np.linalg.slogdet(a).sign == 0)[..., None, None]
+        unused = zero_matrices(b) & (np.linalg.slogdet(a).sign == 0)[..., None, None]
     try:
-        return np.where(idle, 0, np.linalg.solve(np.where(idle, np.eye(a.shape[-1], dtype=a.dtype), a), b))
+        return np.where(unused, 0, np.linalg.solve(np.where(unused, np.eye(a.shape[-1], dtype=a.dtype), a), b))
     except np.linalg.LinAlgError as error:
         raise errors.GradientError(
             f"{of} has no derivative, for the matrix is singular; add a small multiple of tg.eye(n) to it"
@@ -81,7 +86,7 @@ def inv(a: Any, /) -> Any:
     return np.linalg.inv(a)
 
 
-inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=of_no_use)
+inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=zero_matrices)
 
 
 @composite(numpy=[np.linalg.tensorsolve], method=False)

@@ -13,7 +13,7 @@ from ..elementwise import absolute
 from ..products import matmul
 from ..reduction import sum
 from .decompositions import mirrored, svdvals
-from .inverses import of_no_use
+from .inverses import zero_matrices
 
 _RTOL = signature(np.linalg.pinv).parameters["rtol"].default
 
@@ -29,7 +29,7 @@ def _from_pinv(g: Any, a: Any, y: Any) -> Any:
     return (right - a @ (y @ right)) + (left - (left @ y) @ a) - y.mT @ g @ y.mT
 
 
-_pinv.vjp(_from_pinv, zero_where=of_no_use)
+_pinv.vjp(_from_pinv, zero_where=zero_matrices)
 
 
 @composite(numpy=[np.linalg.pinv], method=False)

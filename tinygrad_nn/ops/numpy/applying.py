@@ -16,7 +16,7 @@ from ..shaping import expand_dims, moveaxis
 
 
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Tensor:
-    """Return what the function makes of each slice along an axis, in the place of that axis.
+    """Return what the function makes of each slice along an axis, in place of that axis.
 
     Shapes: (..., n, ...) -> (..., m..., ...), where func1d: (n,) -> (m...).
     """

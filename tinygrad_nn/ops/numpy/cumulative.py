@@ -86,7 +86,7 @@ def cumulative_prod(x: Tensor, *, axis: int | None = None, dtype: Any = None, in
 
 def _runs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return where entries attain the running extreme y of x along the last axis, how many have by then, and
-    the place behind the last one at which it stays the same.
+    the index behind the last one at which it stays the same.
     """
     n = x.shape[-1]
     attained, order = (x == y) | np.isnan(x), np.arange(n)
@@ -106,8 +106,8 @@ def _to_attained(g: Any, x: Any, y: Any, axis: int) -> Any:
     g = np.moveaxis(g, axis, -1)
     later = np.flip(np.cumsum(np.flip(g / shares.astype(g.dtype), -1), -1), -1)
     padded = np.concatenate([later, np.zeros((*g.shape[:-1], 1), g.dtype)], -1)
-    places = np.indices(behind.shape)[:-1] if behind.ndim > 1 else ()
-    return np.moveaxis(np.where(attained, later - padded[(*places, behind)], 0), -1, axis)
+    others = np.indices(behind.shape)[:-1] if behind.ndim > 1 else ()
+    return np.moveaxis(np.where(attained, later - padded[(*others, behind)], 0), -1, axis)
 
 
 @primitive(name="running_largest", method=False, axis=input_axis)
@@ -144,12 +144,12 @@ def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, a
     axis = one_axis(axis, x.ndim)
     if n < 0:
         raise ValueError(f"diff takes the differences n times, at least 0, not {n}")
-    edges = [(append, 1)] if prepend is None else [(prepend, 0), (append, 1)]
-    for edge, place in edges:
+    edges = [(append, True)] if prepend is None else [(prepend, False), (append, True)]
+    for edge, at_end in edges:
         if edge is not None:
             if edge.ndim == 0:
                 edge = broadcast_to(edge, tuple(1 if i == axis else k for i, k in enumerate(x.shape)))
-            x = concatenate([x, edge] if place else [edge, x], axis)
+            x = concatenate([x, edge] if at_end else [edge, x], axis)
     for _ in range(n):
         x = _part(x, axis, 1) - _part(x, axis, None, -1)
     return x if n else x * 1
@@ -163,7 +163,7 @@ def ediff1d(x: Tensor, to_end: Tensor | None = None, to_begin: Tensor | None = N
 
 
 def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
-    """Return second-order differences along an axis, at places that are `h` apart: a number, or n - 1 of them."""
+    """Return second-order differences along an axis, at points that are `h` apart: a number, or n - 1 of them."""
     n = y.shape[axis]
     if n < edge_order + 1:
         raise ValueError(f"an axis of length {n} is too short: gradient needs {edge_order + 1} entries there")
@@ -184,7 +184,7 @@ def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
 def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
 
-    `varargs` are spacings: one for all axes, or one for each, a number or the places along the axis.
+    `varargs` are spacings: one for all axes, or one for each, a number or the coordinates along the axis.
     """
     if f.ndim == 0:
         raise ValueError("one number has no slope: gradient needs at least one axis")
@@ -197,7 +197,7 @@ def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) ->
     found = []
     for a, h in zip(chosen, spacings, strict=True):
         if np.ndim(h) and np.shape(h) != (f.shape[a],):
-            raise ValueError(f"places along axis {a} need shape ({f.shape[a]},), got {np.shape(h)}")
+            raise ValueError(f"coordinates along axis {a} need shape ({f.shape[a]},), got {np.shape(h)}")
         found.append(_slopes(f, diff(h) if np.ndim(h) else h, a, edge_order))
     return found[0] if len(found) == 1 else tuple(found)
 
@@ -210,7 +210,7 @@ def unwrap(x: Tensor, discont: float | None = None, axis: int = -1, *, period: f
 
 @composite(numpy=[np.trapezoid], method=False)
 def trapezoid(y: Tensor, x: Tensor | None = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
-    """Return the integral of sampled values along an axis, at places `x` or `dx` apart.
+    """Return the integral of sampled values along an axis, at the coordinates `x`, or `dx` apart.
 
     Shapes: (..., n, ...) -> (..., ...).
     """

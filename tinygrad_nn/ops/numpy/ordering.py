@@ -1,4 +1,4 @@
-"""Entries in ascending order, and the places where they stand or belong.
+"""Entries in ascending order, and the indices where they stand or belong.
 
 Equal entries share: sorting may put any of them first, so each gets the mean of the cotangents that
 arrive where they stand in the result. That is the subgradient of smallest norm, and max's too.
@@ -28,12 +28,12 @@ def _share(x: Any, /, sorted: Any) -> Any:
     np.not_equal(sorted[..., 1:], sorted[..., :-1], out=starts[..., 1:])
     if starts.all():
         return x
-    flat, places = x.reshape(-1), np.flatnonzero(starts)
-    lengths = np.diff(places, append=flat.size)
-    first = np.repeat(flat[places], lengths)
+    flat, runs = x.reshape(-1), np.flatnonzero(starts)
+    lengths = np.diff(runs, append=flat.size)
+    first = np.repeat(flat[runs], lengths)
     with np.errstate(invalid="ignore"):
         beyond = np.where(flat == first, 0, flat - first)
-    means = np.add.reduceat(beyond, places, dtype=np.result_type(x, np.float32)) / lengths
+    means = np.add.reduceat(beyond, runs, dtype=np.result_type(x, np.float32)) / lengths
     return (first + np.repeat(means, lengths)).astype(x.dtype).reshape(x.shape)
 
 
@@ -62,16 +62,16 @@ def sort(x: Tensor, axis: int | None = -1, kind: Any = None, *, stable: Any = No
 
 
 def _kth(kth: Any, n: int) -> Any:
-    """Return the places that are to hold what they would hold in order; raises ValueError for one out of bounds."""
-    places = np.atleast_1d(raw(kth))
-    if places.size and not (-n <= places.min() and places.max() < n):
+    """Return the indices that are to hold what they would hold in order; raises ValueError for one out of bounds."""
+    index = np.atleast_1d(raw(kth))
+    if index.size and not (-n <= index.min() and index.max() < n):
         raise ValueError(f"kth(={raw(kth)}) out of bounds ({n}); it must be from {-n} to {n - 1}")
-    return places
+    return index
 
 
 @primitive(numpy=[np.argpartition], axis=searched_axis)
 def argpartition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
-    """Return where along an axis to find the entries partitioned: the kth in its place, smaller ones before it."""
+    """Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it."""
     return np.argpartition(x, raw(kth), axis)
 
 
@@ -80,7 +80,7 @@ argpartition.vjp(None)
 
 @composite(numpy=[np.partition])
 def partition(x: Tensor, kth: Any, axis: int | None = -1) -> Any:
-    """Return the entries with the kth along an axis in its place, smaller ones before it, larger ones behind.
+    """Return the entries with the kth along an axis where it belongs, smaller ones before it, larger ones behind.
 
     Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
     """
@@ -109,10 +109,10 @@ def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, bool]:
 
 @composite()
 def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """Return the k largest entries along an axis, or the smallest, the most extreme first, and their places.
+    """Return the k largest entries along an axis, or the smallest, the most extreme first, and their indices.
 
     Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
-    places are returned, and all of them share the gradient.
+    indices are returned, and all of them share the gradient.
     """
     k = operator.index(k)
     axis = one_axis(axis, x.ndim)
@@ -120,12 +120,12 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
     n = last.shape[-1]
     if not 0 <= k <= n:
         raise ValueError(f"topk takes 0 to {n} entries on an axis of length {n}, not {k}")
-    places, ties = _extremes(last.data, k, largest)
+    index, ties = _extremes(last.data, k, largest)
     if ties and x.requires_grad:
         y = sort(last)[..., : n - k - 1 if n > k else None : -1] if largest else sort(last)[..., :k]
     else:
-        y = take_along_axis(last, places, -1)
-    return moveaxis(y, -1, axis), moveaxis(make(places, None), -1, axis)
+        y = take_along_axis(last, index, -1)
+    return moveaxis(y, -1, axis), moveaxis(make(index, None), -1, axis)
 
 
 @primitive(numpy=[np.searchsorted])

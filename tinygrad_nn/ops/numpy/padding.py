@@ -101,7 +101,7 @@ def _constants(x: Tensor, axis: int, width: tuple[int, int], values: Any) -> lis
 def _ramps(x: Tensor, axis: int, width: tuple[int, int], ends: Any) -> list[Tensor]:
     def ramp(edge: Any, end: Any, steps: Any) -> Any:
         end = as_tensor(end).astype(x.dtype)
-        return end + (edge - end) * _lying(steps, x, axis)
+        return end + (edge - end) * _along(steps, x, axis)
 
     _need_entries(x, axis)
     before, after = width
@@ -127,7 +127,7 @@ def _repeated(source: Callable[[Any, int], Any]) -> Callable[..., list[Tensor]]:
     def beside(x: Tensor, axis: int, width: tuple[int, int], _: Any) -> list[Tensor]:
         n = _need_entries(x, axis)
         outside = np.arange(-width[0], 0), np.arange(n, n + width[1])
-        return [x[on_axis(axis, source(places, n))] for places in outside]
+        return [x[on_axis(axis, source(indices, n))] for indices in outside]
 
     return beside
 
@@ -135,7 +135,7 @@ def _repeated(source: Callable[[Any, int], Any]) -> Callable[..., list[Tensor]]:
 def _mirrored(shared_edge: int) -> Callable[..., list[Tensor]]:
     """Return the mode that mirrors at the edges, each an entry of its own image or not.
 
-    Mirrored "odd", an entry's image is as far beyond the edge in value as in place, and so on outwards.
+    Mirrored "odd", an entry's image is as far beyond the edge in value as in position, and so on outwards.
     """
 
     def beside(x: Tensor, axis: int, width: tuple[int, int], types: Any) -> list[Tensor]:
@@ -153,16 +153,16 @@ def _image(x: Tensor, axis: int, side: int, width: int, ends: Any, shared_edge: 
     """Return what mirrors show beyond one side, counted from there outwards: images of images from the second on."""
     n = x.shape[axis]
     outwards = np.arange(n, n + width)
-    places = outwards if side else outwards[::-1]
+    indices = outwards if side else outwards[::-1]
     period = 2 * (n - 1 + shared_edge) or 1
-    turn, place = np.divmod(places - 1 + shared_edge, period)
-    place += 1 - shared_edge
-    turned = place >= n
-    source = np.where(turned, period - shared_edge - place, place)
+    turn, index = np.divmod(indices - 1 + shared_edge, period)
+    index += 1 - shared_edge
+    turned = index >= n
+    source = np.where(turned, period - shared_edge - index, index)
     image = x[on_axis(axis, source if side else n - 1 - source)]
     if odd:
-        image = image * _lying(1 - 2 * turned, x, axis) + ends[side] * _lying(2 * (turned + turn), x, axis)
-        image = image - ends[1 - side] * _lying(2 * turn, x, axis) if turn.any() else image
+        image = image * _along(1 - 2 * turned, x, axis) + ends[side] * _along(2 * (turned + turn), x, axis)
+        image = image - ends[1 - side] * _along(2 * turn, x, axis) if turn.any() else image
     return image
 
 
@@ -174,16 +174,16 @@ def _need_entries(x: Tensor, axis: int) -> int:
     return n
 
 
-def _lying(factors: Any, x: Tensor, axis: int) -> Any:
-    """Return one factor for each place along the axis, to be broadcast over the others, in x's dtype."""
+def _along(factors: Any, x: Tensor, axis: int) -> Any:
+    """Return one factor for each index along the axis, to be broadcast over the others, in x's dtype."""
     return factors.astype(x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
 
 
 _BESIDE: dict[str, Callable[..., list[Tensor]]] = {
     "constant": _constants,
     "linear_ramp": _ramps,
-    "edge": _repeated(lambda place, n: np.clip(place, 0, n - 1)),
-    "wrap": _repeated(lambda place, n: place % n),
+    "edge": _repeated(lambda index, n: np.clip(index, 0, n - 1)),
+    "wrap": _repeated(lambda index, n: index % n),
     "reflect": _mirrored(0),
     "symmetric": _mirrored(1),
     "maximum": _statistics(max),

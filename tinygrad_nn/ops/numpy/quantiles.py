@@ -18,7 +18,7 @@ from ..selection import take_along_axis, where
 from ..shaping import moveaxis
 from .ordering import sort
 
-# Where the quantile q of n sorted entries lies, as a place counted from 0 that need not be whole.
+# Where the quantile q of n sorted entries lies, as a rank counted from 0 that need not be whole.
 # Source: Hyndman and Fan, Sample Quantiles in Statistical Packages (1996), definitions 1 to 9, and
 # NumPy's own. A stepped one is the same for all q between two steps; the others run through
 # n q + alpha + q (1 - alpha - beta) - 1.
@@ -43,16 +43,16 @@ _ALPHA_BETA = {
 _WHOLE = frozenset({"inverted_cdf", "closest_observation", "lower", "higher", "nearest"})
 
 
-def _half_up_if_whole(place: Any) -> Any:
-    return np.where(place == np.floor(place), place + 0.5, np.ceil(place))
+def _half_up_if_whole(rank: Any) -> Any:
+    return np.where(rank == np.floor(rank), rank + 0.5, np.ceil(rank))
 
 
-def _even_if_whole(place: Any) -> Any:
-    """Return the place above; of two equally near ones that which is even when counted from 1."""
-    return np.where((place == np.floor(place)) & (place % 2 == 1), place, np.floor(place) + 1)
+def _even_if_whole(rank: Any) -> Any:
+    """Return the whole rank above; of two equally near ones that which is even when counted from 1."""
+    return np.where((rank == np.floor(rank)) & (rank % 2 == 1), rank, np.floor(rank) + 1)
 
 
-def _place(method: str, n: Any, q: Any) -> Any:
+def _rank(method: str, n: Any, q: Any) -> Any:
     if method in _STEPPED:
         return _STEPPED[method](n, raw(q))
     if method not in _ALPHA_BETA:
@@ -63,43 +63,43 @@ def _place(method: str, n: Any, q: Any) -> Any:
 
 def _among(rows: Tensor, missing: Any, n: Any, q: Any, method: str) -> Any:
     """Return the quantiles of the n entries of each row that are not missing: (..., m), (k,) -> (..., k)."""
-    place = np.clip(_place(method, n, q), 0, n - 1)
-    low = np.floor(raw(place)).astype(np.intp)
-    high = low if method in _WHOLE else low + (raw(place) > low)
-    if isinstance(place, Tensor):
+    rank = np.clip(_rank(method, n, q), 0, n - 1)
+    low = np.floor(raw(rank)).astype(np.intp)
+    high = low if method in _WHOLE else low + (raw(rank) > low)
+    if isinstance(rank, Tensor):
         low, high = _flatter_side(np.sort(rows.data), low, high, n)
-    pick = _in_order if missing.any() or isinstance(place, Tensor) else _by_partition
+    pick = _in_order if missing.any() or isinstance(rank, Tensor) else _by_partition
     a, b = pick(rows, low, high)
     if method in _WHOLE:
         return a
-    share = np.where(low == high, 0.5, place - low).astype(rows.dtype)
+    share = np.where(low == high, 0.5, rank - low).astype(rows.dtype)
     return where(np.equal(a.data, b.data), a, a * (1 - share) + b * share)
 
 
-def _in_order(rows: Tensor, *places: Any) -> list[Any]:
-    """Return what stands at the places of the rows in ascending order, the same for all or given for each row."""
+def _in_order(rows: Tensor, *ranks: Any) -> list[Any]:
+    """Return the entries of these ranks, of the rows in ascending order, the same for all or given for each row."""
     y = sort(rows)
-    return [y[..., p] if p.ndim == 1 else take_along_axis(y, p, -1) for p in places]
+    return [y[..., p] if p.ndim == 1 else take_along_axis(y, p, -1) for p in ranks]
 
 
-def _by_partition(rows: Tensor, *places: Any) -> list[Any]:
-    """Return the same for rows without nan: where places are few, and no entry equals another's, without sorting."""
-    wanted = np.unique(np.concatenate(places))
+def _by_partition(rows: Tensor, *ranks: Any) -> list[Any]:
+    """Return the same for rows without nan: where ranks are few, and no entry equals another's, without sorting."""
+    wanted = np.unique(np.concatenate(ranks))
     if len(wanted) > 4:
-        return _in_order(rows, *places)
+        return _in_order(rows, *ranks)
     y = take_along_axis(rows, np.argpartition(rows.data, wanted, -1)[..., wanted], -1)
     if rows.requires_grad and any(
         ((rows.data == edge).sum(-1) > 1).any() for edge in np.split(y.data, len(wanted), -1)
     ):
-        return _in_order(rows, *places)
-    return [y[..., np.searchsorted(wanted, p)] for p in places]
+        return _in_order(rows, *ranks)
+    return [y[..., np.searchsorted(wanted, p)] for p in ranks]
 
 
 def _flatter_side(y: Any, low: Any, high: Any, n: Any) -> tuple[Any, Any]:
     """Return two neighbours to go by; at an entry itself those whose slope in q is smaller."""
     rows = np.broadcast_to(low, (*y.shape[:-1], low.shape[-1]))
     below, above = np.maximum(rows - 1, 0), np.minimum(rows + 1, n - 1)
-    here, left, right = [np.take_along_axis(y, places, -1) for places in (rows, below, above)]
+    here, left, right = [np.take_along_axis(y, ranks, -1) for ranks in (rows, below, above)]
     whole, down = low == high, here - left < right - here
     return np.where(whole & down, below, rows), np.where(whole, np.where(down, rows, above), high)
 

@@ -53,12 +53,12 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
     """
     if axis is None:
         return roll(x.reshape(-1), shift, 0).reshape(x.shape)
-    for by, place in np.broadcast(raw(shift), axis):
-        place = one_axis(place, x.ndim)
-        n = x.shape[place]
+    for by, one in np.broadcast(raw(shift), axis):
+        along = one_axis(one, x.ndim)
+        n = x.shape[along]
         start = -operator.index(by) % n if n else 0
         if start:
-            x = concatenate([x[on_axis(place, slice(start, None))], x[on_axis(place, slice(start))]], place)
+            x = concatenate([x[on_axis(along, slice(start, None))], x[on_axis(along, slice(start))]], along)
     return x.reshape(x.shape)
 
 

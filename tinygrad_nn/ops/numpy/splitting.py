@@ -40,23 +40,23 @@ setattr(Tensor, "__iter__", _iterate)  # noqa: B010
 
 @composite(numpy=[np.array_split], method=False)
 def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Return the pieces between the given places along an axis, or so many whose lengths differ by 1 at most."""
+    """Return the pieces between the given indices along an axis, or so many whose lengths differ by 1 at most."""
     axis = one_axis(axis, x.ndim)
     n = x.shape[axis]
     if np.ndim(raw(indices_or_sections)):
-        places = [int(i) for i in raw(indices_or_sections)]
+        indices = [int(i) for i in raw(indices_or_sections)]
     else:
         pieces = operator.index(raw(indices_or_sections))
         if pieces < 1:
             raise ValueError(f"array_split takes 1 piece or more, not {pieces}")
         least, longer = divmod(n, pieces)
-        places = [least * i + min(i, longer) for i in range(1, pieces)]
-    return [x[on_axis(axis, slice(start, stop))] for start, stop in itertools.pairwise([0, *places, n])]
+        indices = [least * i + min(i, longer) for i in range(1, pieces)]
+    return [x[on_axis(axis, slice(start, stop))] for start, stop in itertools.pairwise([0, *indices, n])]
 
 
 @composite(numpy=[np.split], method=False)
 def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Return the pieces between the given places along an axis, or so many equal ones."""
+    """Return the pieces between the given indices along an axis, or so many equal ones."""
     axis = one_axis(axis, x.ndim)
     n, pieces = x.shape[axis], raw(indices_or_sections)
     if np.ndim(pieces) == 0 and pieces > 0 and n % pieces:

@@ -165,8 +165,8 @@ def corrcoef(x: Tensor, y: Tensor | None = None, rowvar: bool = True, *, dtype: 
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
-    places = np.arange(len(c))
-    deviation = np.sqrt(c[places, places])
+    index = np.arange(len(c))
+    deviation = np.sqrt(c[index, index])
     return c / deviation[:, None] / deviation
 
 

@@ -35,11 +35,11 @@ def _maximum(x: Any, /, windows: Windows) -> Any:
 
 def _chosen(x: Any, largest: Any, windows: Windows) -> tuple[list[Any], Any]:
     """Return where each window's largest entries are, by their position in the window, and how many they are."""
-    places = [(into, source, x[source] == largest[into]) for _, into, source in windows.positions(x.shape[2:])]
+    found = [(into, source, x[source] == largest[into]) for _, into, source in windows.positions(x.shape[2:])]
     ties = np.zeros(largest.shape, np.float32)
-    for into, _, chosen in places:
+    for into, _, chosen in found:
         ties[into] += chosen
-    return places, np.maximum(ties, 1)
+    return found, np.maximum(ties, 1)
 
 
 def _only(x: Any) -> Any:
@@ -51,10 +51,10 @@ def _only(x: Any) -> Any:
 @in_float32
 def _to_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
     """Return each window's `z` laid on its largest entries, in equal shares."""
-    places, ties = _chosen(x, largest, windows)
+    found, ties = _chosen(x, largest, windows)
     shares = (z / ties).astype(z.dtype, copy=False)
     only, total = _only(shares), np.zeros(x.shape, z.dtype)
-    for into, source, chosen in places:
+    for into, source, chosen in found:
         total[source] += only(shares[into], chosen)
     return total
 
@@ -62,10 +62,10 @@ def _to_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
 @primitive(linear=True, method=False, masks=True, name="at_maximum")
 @in_float32
 def _at_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
-    """Return the mean of `z` over the places of each window's largest entries."""
-    places, ties = _chosen(x, largest, windows)
+    """Return the mean of `z` over each window's largest entries."""
+    found, ties = _chosen(x, largest, windows)
     only, total = _only(z), np.zeros(largest.shape, z.dtype)
-    for into, source, chosen in places:
+    for into, source, chosen in found:
         total[into] += only(z[source], chosen)
     return (total / ties).astype(z.dtype, copy=False)
 

@@ -15,11 +15,11 @@ from ...tensor.handle import Tensor
 from ..axes import one_axis
 
 _SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
-Place = tuple[Any, ...]
+Index = tuple[Any, ...]
 
 
 def reach(offset: int, length: int, count: int, step: int) -> tuple[slice, slice]:
-    """Return which of `count` places, `offset` and every `step` after it, lie in range(length), and where they are."""
+    """Return which of `count` indices, `offset` and every `step` after it, lie in range(length), and where they are."""
     first = max(0, -(offset // step))
     last = max(first, min(count, (length - 1 - offset) // step + 1))
     start = first * step + offset
@@ -48,7 +48,7 @@ class Windows(NamedTuple):
         fields = zip(self.dilation, self.kernel, self.padding, strict=True)
         return self._replace(padding=tuple(d * (k - 1) - p for d, k, p in fields), counts=lengths)
 
-    def positions(self, lengths: Iterable[int]) -> Iterator[tuple[tuple[int, ...], Place, Place]]:
+    def positions(self, lengths: Iterable[int]) -> Iterator[tuple[tuple[int, ...], Index, Index]]:
         """Yield each position in the kernel, the windows that have an entry there, and those entries."""
         axes = [
             [reach(i * d - p, length, count, s) for i in range(k)]
@@ -58,7 +58,7 @@ class Windows(NamedTuple):
             pairs = [axis[i] for axis, i in zip(axes, position, strict=True)]
             yield position, (..., *[into for into, _ in pairs]), (..., *[source for _, source in pairs])
 
-    def along(self, lengths: Iterable[int]) -> Iterator[list[tuple[Place, Place]]]:
+    def along(self, lengths: Iterable[int]) -> Iterator[list[tuple[Index, Index]]]:
         """Yield for each axis the `positions` of its windows alone, as indices of an array with all axes."""
         for axis, (*one, length) in enumerate(zip(*self, lengths, strict=True)):
             alone = Windows(*[(number,) for number in one])
@@ -157,12 +157,12 @@ def overlap_add(x: Any, /, axis: Any = None) -> Any:
 
     Shapes: (..., m, ..., k) -> (..., m + k - 1, ...). By default there are as many window axes as others.
     """
-    for place in reversed(axis):
-        x = _laid(np.moveaxis(x, place, -2), place)
+    for one in reversed(axis):
+        x = _antidiagonal_sums(np.moveaxis(x, one, -2), one)
     return x
 
 
-def _laid(x: Any, axis: int) -> Any:
+def _antidiagonal_sums(x: Any, axis: int) -> Any:
     """Return the sums over the antidiagonals of the last two axes, m + k - 1 of them, as the given axis."""
     if x.shape[-1] > x.shape[-2]:
         x = x.swapaxes(-1, -2)
