@@ -42,7 +42,7 @@ INSIDE = {
     "ops": [
         [
             *["activation", "axes", "broadcasting", "elementwise", "fused", "indexing", "joining"],
-            *["products", "reduction", "rounding", "selection", "shaping", "special"],
+            *["products", "reduction", "rounding", "sample_arrays", "selection", "shaping", "special"],
         ],
         ["linalg"],
         ["windows", "numpy"],

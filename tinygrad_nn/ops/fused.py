@@ -14,6 +14,7 @@ from ..tensor.handle import Tensor
 from .axes import input_axes
 from .elementwise import quotient, sigmoid
 from .reduction import _kept, mean, sum
+from .sample_arrays import TIES
 
 
 @primitive(method=False)
@@ -263,7 +264,7 @@ linear.samples = [
 ]  # fmt: skip
 _CASES = [
     sample((2, 3)), sample((2, 3), axis=-2), sample((2, 3, 2), axis=(0, -1)),
-    sample(np.array([[2.0, 2.0, 1.0], [0.0, 0.0, 0.0]])), sample((0, 3), axis=-1), sample((), axis=()),
+    sample(TIES), sample((0, 3), axis=-1), sample((), axis=()),
 ]  # fmt: skip
 softmax.samples = log_softmax.samples = _CASES
 _INFINITE = np.array([[-np.inf, 1.0], [np.inf, 0.0], [-np.inf, -np.inf], [1e4, -1e4]])

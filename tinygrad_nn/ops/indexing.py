@@ -13,6 +13,7 @@ from ..engine.arrays import ArrayProxy, copied, raw, zeros
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .sample_arrays import MASK
 
 
 def plain(index: Any, inputs: Any = None) -> Any:
@@ -156,12 +157,11 @@ setattr(Tensor, "__setitem__", assign)  # noqa: B010
 # What tests try: a tuple stands for drawn values of that shape.
 
 _TWICE = np.array([0, 0, 2])
-_MASK = np.array([[True, False, True], [False, False, True]])
 _INDICES: list[tuple[tuple[int, ...], Any]] = [
     ((3, 4), (slice(None, None, -2), -1)),
     ((2, 3, 4), (_TWICE[:2], slice(1, None), np.array([[0], [3]]))),
     ((3, 4), (None, Ellipsis, _TWICE)),
-    ((2, 3), _MASK),
+    ((2, 3), MASK),
     ((), ()),
     ((), None),
     ((0, 3), slice(None)),

@@ -13,6 +13,7 @@ from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import all_axes, reduced_axes, searched_axis
 from .elementwise import either, maximum, minimum, sqrt
+from .sample_arrays import MASK, TIES
 
 
 def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
@@ -241,29 +242,28 @@ for _constant in (argmax, argmin, nanargmax, nanargmin, any, all):
 
 _SAMPLES = [
     sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=-1, keepdims=True), sample((2, 3), axis=()),
-    sample(()), sample(np.array([[2.0, 2.0, 1.0], [0.0, 0.0, 0.0]]), axis=1),
+    sample(()), sample(TIES, axis=1),
 ]  # fmt: skip
 _WITH_EMPTY = [*_SAMPLES, sample((0, 3)), sample((0, 3), axis=0), sample((2, 0), axis=0)]
 _total.samples = _WITH_EMPTY
-_MASK = np.array([[True, False, True], [False, False, True]])
 sum.samples = [
-    *_WITH_EMPTY, sample((2, 3), where=_MASK, axis=1), sample((2, 3), initial=2.5), sample((3,), dtype="float32"),
+    *_WITH_EMPTY, sample((2, 3), where=MASK, axis=1), sample((2, 3), initial=2.5), sample((3,), dtype="float32"),
 ]  # fmt: skip
 _EMPTY_BESIDE = [*_SAMPLES, sample((0, 3), axis=1)]
 _largest.samples = _smallest.samples = ptp.samples = _EMPTY_BESIDE
 max.samples = min.samples = [
-    *_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1, initial=-9.0), sample((0, 3), axis=0, initial=0.25),
+    *_EMPTY_BESIDE, sample((2, 3), where=MASK, axis=1, initial=-9.0), sample((0, 3), axis=0, initial=0.25),
     sample((2, 3), initial=0.3),
 ]  # fmt: skip
-_MASKED = [*_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1), sample((2, 3), where=_MASK[:, :1], axis=0)]
-mean.samples = [*_MASKED, sample((2,), dtype="float32")]
-var.samples = [*_MASKED, sample((3, 2), axis=0, ddof=1), sample((2,), correction=1)]
-std.samples = [*_MASKED, sample((3, 2), axis=0, ddof=1)]
+MASKED = [*_EMPTY_BESIDE, sample((2, 3), where=MASK, axis=1), sample((2, 3), where=MASK[:, :1], axis=0)]
+mean.samples = [*MASKED, sample((2,), dtype="float32")]
+var.samples = [*MASKED, sample((3, 2), axis=0, ddof=1), sample((2,), correction=1)]
+std.samples = [*MASKED, sample((3, 2), axis=0, ddof=1)]
 prod.samples = [
-    *_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1), sample((2, 3), where=_MASK, axis=1),
+    *_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1), sample((2, 3), where=MASK, axis=1),
     sample((2, 3), initial=2.0), sample((3,), dtype="float32"),
 ]  # fmt: skip
 _SEARCHES = [sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1)]
 argmax.samples = argmin.samples = _SEARCHES
 nanargmax.samples = nanargmin.samples = [sample(np.array([[np.nan, 2.0], [3.0, np.nan]]), axis=-1), *_SEARCHES]
-any.samples = all.samples = [*_WITH_EMPTY, sample((2, 3), where=_MASK, axis=0)]
+any.samples = all.samples = [*_WITH_EMPTY, sample((2, 3), where=MASK, axis=0)]

@@ -15,6 +15,7 @@ from .axes import all_axes
 from .broadcasting import broadcast_to
 from .elementwise import either
 from .joining import ravel, stack
+from .sample_arrays import MASK
 from .shaping import flat_or, on_axis
 
 
@@ -225,7 +226,7 @@ compress.samples = [
     sample(np.array([True]), (0, 3), axis=1),
 ]  # fmt: skip
 extract.samples = [
-    sample(np.array([[True, False, True], [False, False, True]]), (2, 3)), sample(np.array([0, 1, 1]), (2, 3)),
+    sample(MASK, (2, 3)), sample(np.array([0, 1, 1]), (2, 3)),
     sample(np.array(True), ()), sample(np.zeros((0, 3), bool), (0, 3)),
 ]  # fmt: skip
 trim_zeros.samples = [sample((3,), trim="f"), sample((3,), axis=-1), sample((0,))]

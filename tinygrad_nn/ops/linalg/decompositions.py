@@ -17,6 +17,7 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..rounding import sign
+from ..sample_arrays import TALL, TWO_TALL
 from ..selection import take_along_axis
 from .inverses import solved, zero_matrices, zero_vectors
 
@@ -262,17 +263,15 @@ _quotient.samples = [
     sample((), np.array(0.7), 1.0),
 ]  # fmt: skip
 cholesky.samples = [sample(_SYMMETRIC), sample(_BATCH), sample(_SYMMETRIC, upper=True), sample((0, 0))]
-_TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
-_STACK = np.stack([_TALL, _TALL[::-1]])
 _qr.samples = [
-    sample(_TALL), sample(_TALL.T), sample(_SYMMETRIC), sample(_STACK, mode="reduced"), sample((0, 2)), sample((2, 0)),
+    sample(TALL), sample(TALL.T), sample(_SYMMETRIC), sample(TWO_TALL, mode="reduced"), sample((0, 2)), sample((2, 0)),
 ]  # fmt: skip
-qr.samples = [sample(_TALL), sample(_TALL.T, mode="complete"), sample(_STACK, mode="r"), sample((0, 2))]
+qr.samples = [sample(TALL), sample(TALL.T, mode="complete"), sample(TWO_TALL, mode="r"), sample((0, 2))]
 eigh.samples = eigvalsh.samples = [sample(_SYMMETRIC), sample(_BATCH, UPLO="U"), sample((0, 0))]
-_svd.samples = [sample(_TALL), sample(_TALL.T), sample(_STACK), sample((0, 3)), sample((3, 0))]
-svdvals.samples = [sample(_TALL), sample(_STACK), sample((0, 3)), sample(np.array([[1.0, 2.0], [2.0, 4.0]]))]
+_svd.samples = [sample(TALL), sample(TALL.T), sample(TWO_TALL), sample((0, 3)), sample((3, 0))]
+svdvals.samples = [sample(TALL), sample(TWO_TALL), sample((0, 3)), sample(np.array([[1.0, 2.0], [2.0, 4.0]]))]
 svd.samples = [
-    sample(_TALL), sample(_TALL.T, full_matrices=False), sample(_STACK, compute_uv=False),
+    sample(TALL), sample(TALL.T, full_matrices=False), sample(TWO_TALL, compute_uv=False),
     sample(_SYMMETRIC - 1, hermitian=True), sample(_BATCH, hermitian=True, compute_uv=False),
     sample((0, 3), full_matrices=False),
 ]  # fmt: skip

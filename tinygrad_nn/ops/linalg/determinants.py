@@ -8,6 +8,7 @@ import numpy as np
 
 from ...engine.arrays import raw
 from ...tensor.declaring import primitive, sample
+from ..sample_arrays import REGULAR
 from .inverses import solved, zero_matrices
 
 
@@ -99,9 +100,8 @@ slogdet.vjp(_from_logarithm, zero_where=lambda g: (raw(g[1]) == 0)[..., None, No
 
 # What tests try: a tuple stands for drawn values of that shape.
 
-_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
 _cofactor_slopes.samples = [
-    sample(_REGULAR, (3, 3)), sample(_REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample((0, 0), (0, 0)),
+    sample(REGULAR, (3, 3)), sample(REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample((0, 0), (0, 0)),
 ]  # fmt: skip
 _SAMPLES = [sample((3, 3)), sample((2, 2, 2)), sample((0, 0))]
 _cofactors.samples = _SAMPLES

@@ -14,6 +14,7 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import positive
 from ..products import matmul
+from ..sample_arrays import REGULAR
 from ..selection import where
 from ..shaping import moveaxis
 
@@ -129,24 +130,23 @@ def matrix_power(a: Tensor, n: Any) -> Any:
 
 # What tests try: a tuple stands for drawn values of that shape.
 
-_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
-_BATCH = np.stack([_REGULAR[:2, :2], _REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
+_BATCH = np.stack([REGULAR[:2, :2], REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
 _solve.samples = [
-    sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(_REGULAR, (2, 3, 1)), sample((0, 0), (0, 2)),
-    sample(_REGULAR, (3, 0)),
+    sample(REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(REGULAR, (2, 3, 1)), sample((0, 0), (0, 2)),
+    sample(REGULAR, (3, 0)),
 ]  # fmt: skip
-_solved.samples = [sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample((0, 0), (0, 2))]
+_solved.samples = [sample(REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample((0, 0), (0, 2))]
 solve.samples = [
-    sample(_REGULAR, (3,)), sample(_REGULAR, (3, 2)), sample(_BATCH, (2,)), sample(_BATCH, (2, 1, 2, 1)),
+    sample(REGULAR, (3,)), sample(REGULAR, (3, 2)), sample(_BATCH, (2,)), sample(_BATCH, (2, 1, 2, 1)),
     sample((0, 0), (0,)),
 ]  # fmt: skip
-inv.samples = [sample(_REGULAR), sample(_BATCH), sample((0, 0))]
+inv.samples = [sample(REGULAR), sample(_BATCH), sample((0, 0))]
 tensorsolve.samples = [
     sample(np.eye(6).reshape(2, 3, 6) - 0.1, (2, 3)), sample((0, 0), (0,)), sample(np.array(0.7), ()),
-    sample(_REGULAR, (3,), axes=(0,)),
+    sample(REGULAR, (3,), axes=(0,)),
 ]  # fmt: skip
-tensorinv.samples = [sample(np.eye(6).reshape(2, 3, 6) - 0.1), sample(_REGULAR, ind=1)]
+tensorinv.samples = [sample(np.eye(6).reshape(2, 3, 6) - 0.1), sample(REGULAR, ind=1)]
 matrix_power.samples = [
-    sample(_REGULAR, n=3), sample(_BATCH, n=-2), sample(_REGULAR, n=0), sample(_REGULAR, n=1), sample((0, 0), n=2),
+    sample(REGULAR, n=3), sample(_BATCH, n=-2), sample(REGULAR, n=0), sample(REGULAR, n=1), sample((0, 0), n=2),
     sample((2, 2, 2), n=7),
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..products import matmul
 from ..reduction import sum
+from ..sample_arrays import REGULAR, TALL, TWO_TALL
 from .decompositions import mirrored, svdvals
 from .inverses import zero_matrices
 
@@ -81,18 +82,16 @@ def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> tuple[Tensor, ...]:
 
 # What tests try: a tuple stands for drawn values of that shape.
 
-_TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
-_pinv.samples = [sample(_TALL), sample(_TALL.T), sample(np.stack([_TALL, _TALL[::-1]])), sample((0, 3))]
+_pinv.samples = [sample(TALL), sample(TALL.T), sample(TWO_TALL), sample((0, 3))]
 _SYMMETRIC = np.array([[1.5, 0.4], [0.4, -0.8]])
 pinv.samples = [
-    sample(_TALL), sample(_SYMMETRIC, hermitian=True), sample((0, 3)), sample(_TALL, rtol=1e-10),
-    sample(np.stack([_TALL, _TALL[::-1]]), rcond=[1e-10, 1e-9]),
+    sample(TALL), sample(_SYMMETRIC, hermitian=True), sample((0, 3)), sample(TALL, rtol=1e-10),
+    sample(TWO_TALL, rcond=[1e-10, 1e-9]),
 ]  # fmt: skip
-_REGULAR = np.array([[2.0, -0.7], [0.3, 1.6]])
 _least_squares.samples = [
-    sample(_TALL, (3, 2)), sample(_TALL.T, (2, 1)), sample(_REGULAR, (2, 2)), sample((0, 2), (0, 2)),
+    sample(TALL, (3, 2)), sample(TALL.T, (2, 1)), sample(REGULAR[:2, :2], (2, 2)), sample((0, 2), (0, 2)),
 ]  # fmt: skip
 lstsq.samples = [
-    sample(_TALL, (3,)), sample(_TALL, (3, 2)), sample(_TALL.T, (2, 2)), sample(_REGULAR, (2,), rcond=1e-10),
+    sample(TALL, (3,)), sample(TALL, (3, 2)), sample(TALL.T, (2, 2)), sample(REGULAR[:2, :2], (2,), rcond=1e-10),
     sample((0, 2), (0,)),
 ]  # fmt: skip

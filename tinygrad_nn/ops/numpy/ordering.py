@@ -15,6 +15,7 @@ from ...engine.arrays import raw
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor, make
 from ..axes import one_axis, searched_axis
+from ..sample_arrays import TIES
 from ..selection import take_along_axis
 from ..shaping import flat_or, moveaxis
 
@@ -150,13 +151,12 @@ _share.samples = [
     sample((2, 4), sorted=np.array([[0, 0, 1, 1], [3, 3, 3, 4]])), sample((2,), sorted=np.array([1, 2])),
     sample((2, 0), sorted=np.zeros((2, 0))),
 ]  # fmt: skip
-_TIES = np.array([[1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
 argsort.samples = [
-    sample((2, 3)), sample((2, 3), axis=-2), sample((2, 3), axis=None), sample(()), sample((0, 3)), sample(_TIES),
+    sample((2, 3)), sample((2, 3), axis=-2), sample((2, 3), axis=None), sample(()), sample((0, 3)), sample(TIES),
 ]  # fmt: skip
 sort.samples = [
     sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 3), axis=None), sample((), axis=None), sample((0, 3)),
-    sample(_TIES), sample(_TIES, axis=0),
+    sample(TIES), sample(TIES, axis=0),
 ]  # fmt: skip
 argpartition.samples = [
     sample((2, 3), kth=1), sample((2, 3), kth=(0, -1), axis=-2), sample((2, 1), kth=1, axis=None), sample((), kth=0),
@@ -164,11 +164,11 @@ argpartition.samples = [
 ]  # fmt: skip
 partition.samples = [
     sample((2, 3), kth=1), sample((2, 3, 2), kth=(0, -1), axis=-2), sample((2, 1), kth=(0, 1), axis=None),
-    sample((), kth=0, axis=None), sample((0, 3), kth=1), sample(_TIES, kth=1),
+    sample((), kth=0, axis=None), sample((0, 3), kth=1), sample(TIES, kth=1),
 ]  # fmt: skip
 topk.samples = [
     sample((2, 4), k=2), sample((3, 2), k=2, axis=-2, largest=False), sample((2, 3), k=0), sample((0, 3), k=1),
-    sample(_TIES, k=1), sample(np.array([[1.0, 0.0, 1.0], [0.0, 2.0, 2.0]]), k=2, axis=1),
+    sample(TIES, k=1), sample(np.array([[1.0, 0.0, 1.0], [0.0, 2.0, 2.0]]), k=2, axis=1),
 ]  # fmt: skip
 _SIDES = [
     sample(np.array([0.0, 0.5, 0.5, 2.0]), np.array([[0.5, -1.0], [3.0, 1.0]])),
