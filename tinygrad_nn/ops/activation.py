@@ -39,6 +39,7 @@ def _gelu(x: Any) -> Any:
     return x * (0.5 * erfc.kernel(-x * math.sqrt(0.5)))
 
 
+# At -inf, x * sigmoid(x) would be inf * 0. From here on silu and gelu are 0 and x exactly; float16 has these numbers.
 _FAR = (-6e4, 6e4)
 
 relu        = elementwise(_relu,          lambda g, y: g * (y > 0),                      name="relu",     kinks={0: 0})

@@ -30,7 +30,7 @@ def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
         return y
     if y.dtype is not bias.dtype:
         return y + bias
-    y += bias
+    y += bias  # in place, for nobody else has the product yet
     return y
 
 
@@ -51,7 +51,7 @@ def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any, Any]:
     Where the maximum is inf, the second is the limit; where there is nothing to add up, the sum is 1.
     """
     top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    if np.isfinite(top).all():
+    if np.isfinite(top).all():  # the usual case needs no masks
         with np.errstate(over="ignore"):
             z = x - top
         e = np.exp(z)

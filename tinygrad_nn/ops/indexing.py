@@ -50,7 +50,7 @@ def _is_large(g: Any, index: Any, shape: tuple[int, ...]) -> bool:
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
     """Add `g` into the buffer at the index, in the fastest of NumPy's ways; repeated entries add up."""
     if not _may_repeat(index):
-        buffer[index] += g
+        buffer[index] += g  # this would lose all but one addition to an entry that is named twice
     elif _is_large(g, index, buffer.shape):
         buffer += _spread(g, index, buffer.shape)
     elif buffer.ndim == 1 and not isinstance(index, tuple):

@@ -60,14 +60,14 @@ def matmul(a: Tensor, b: Tensor) -> Any:
         return _product(a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul needs vectors or matrices, got shapes {a.shape} and {b.shape}; write a * b")
-    if a.ndim + b.ndim <= 3:
+    if a.ndim + b.ndim <= 3:  # a vector and a vector or matrix
         return _vector_product(a, b)
     if a.ndim == 1:
         return matmul(a.reshape(1, a.size), b).squeeze(-2 if b.ndim > 1 else 0)
     if b.ndim == 1:
         return matmul(a, b.reshape(b.size, 1)).squeeze(-1)
     if b.ndim == 2:
-        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])  # one large product is faster than many small ones
         return _product(rows, b).reshape(*a.shape[:-1], b.shape[-1])
     return _product(a, b)
 

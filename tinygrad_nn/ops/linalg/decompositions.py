@@ -188,7 +188,7 @@ def _from_svd(g: Any, y: Any) -> Any:
     k, of = s.shape[-1], "singular vectors of repeated singular values or of 0"
     (u, gu), (v, gv) = _leading(u, gu, k), _leading(vh.mT, gvh.mT, k)
     size = np.sum(s, axis=-1, keepdims=True)[..., None]
-    ku, kv = u.mT @ gu, v.mT @ gv
+    ku, kv = u.mT @ gu, v.mT @ gv  # the cotangents of turning u and v within their own spaces
     gaps, sums = (_with_diagonal(1, d) for d in (s[..., None, :] - s[..., :, None], s[..., None, :] + s[..., :, None]))
     alike = _quotient.kernel(_with_diagonal(0, ku + kv), gaps, size, of=of)
     opposed = ku - kv

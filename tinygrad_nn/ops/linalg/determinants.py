@@ -23,6 +23,7 @@ def _left_out(s: Any) -> tuple[Any, Any]:
     """Return the products of all numbers but one, (..., n), and of all but two different ones, (..., n, n)."""
     n = s.shape[-1]
     shifted = np.concatenate([np.ones_like(s[..., :1]), s[..., :-1]], axis=-1)
+    # before[i] is the product of s[:i], after[i] that of s[i + 1:], between[i, j] that of s[i + 1:j].
     before = np.cumprod(shifted, axis=-1)
     after = np.cumprod(np.concatenate([np.ones_like(s[..., :1]), s[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
     between = np.cumprod(np.where(np.tri(n, k=1, dtype=bool), 1, shifted[..., None, :]), axis=-1)

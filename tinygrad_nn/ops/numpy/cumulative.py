@@ -92,6 +92,7 @@ def _runs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     attained, order = (x == y) | np.isnan(x), np.arange(n)
     same = (y[..., 1:] == y[..., :-1]) | (np.isnan(y[..., 1:]) & np.isnan(y[..., :-1]))
     edge = np.zeros((*x.shape[:-1], 1), bool)
+    # A run is a stretch over which y stays the same: `first` is where each entry's run begins, `behind` where it ends.
     first = np.maximum.accumulate(np.where(np.concatenate([edge, same], -1), 0, order), axis=-1)
     last = np.where(np.concatenate([same, edge], -1), n, order)
     behind = np.flip(np.minimum.accumulate(np.flip(last, -1), axis=-1), -1) + 1

@@ -25,7 +25,7 @@ def _share(x: Any, /, sorted: Any) -> Any:
     """Return x averaged over each run of equal entries of `sorted` along the last axis. (..., n) -> (..., n)."""
     if x.shape != sorted.shape:
         raise ValueError(f"share needs one shape, got {x.shape} and {sorted.shape}")
-    starts = np.ones(sorted.shape, bool)
+    starts = np.ones(sorted.shape, bool)  # where a run of equal entries begins
     np.not_equal(sorted[..., 1:], sorted[..., :-1], out=starts[..., 1:])
     if starts.all():
         return x

@@ -154,7 +154,7 @@ def _image(x: Tensor, axis: int, side: int, width: int, ends: Any, shared_edge: 
     n = x.shape[axis]
     outwards = np.arange(n, n + width)
     indices = outwards if side else outwards[::-1]
-    period = 2 * (n - 1 + shared_edge) or 1
+    period = 2 * (n - 1 + shared_edge) or 1  # after so many entries the images repeat
     turn, index = np.divmod(indices - 1 + shared_edge, period)
     index += 1 - shared_edge
     turned = index >= n
