@@ -282,7 +282,7 @@ def test_compress_and_extract(shape: tuple[int, ...], data: st.DataObject) -> No
     same(lambda x: np.extract(mask, x), shape)
 
 
-def test_places_of_what_holds_are_constants_that_index() -> None:
+def test_indices_of_what_holds_are_constants() -> None:
     x = leaf([[0.0, 2.0], [3.0, 0.0]])
     for places in (np.nonzero(x), np.where(x), x.nonzero(), np.where(x > 0)):
         assert all(type(p) is tg.Tensor and not p.requires_grad for p in places)

@@ -67,7 +67,7 @@ def matmul(a: Tensor, b: Tensor) -> Any:
     if b.ndim == 1:
         return matmul(a, b.reshape(b.size, 1)).squeeze(-1)
     if b.ndim == 2:
-        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])  # one large product is faster than many small ones
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])  # one product in place of many
         return _product(rows, b).reshape(*a.shape[:-1], b.shape[-1])
     return _product(a, b)
 
