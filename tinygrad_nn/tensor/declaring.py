@@ -198,12 +198,11 @@ _CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
 
 
 def _inputs(function: Callable[..., Any]) -> tuple[list[tuple[int, str, Callable[[Any], Any]]], int]:
-    """Return how to convert inputs, which are told by their types, and how many arguments there are up to the last."""
+    """Return how to convert inputs, told by their types, and how many come by position, whatever NumPy calls them."""
     parameters = list(signature(function, eval_str=True).parameters.values())
     found = [(i, p.name, _CONVERSIONS[p.annotation]) for i, p in enumerate(parameters) if p.annotation in _CONVERSIONS]
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return found, sys.maxsize
-    return found, 1 + max([i for i, p in enumerate(parameters) if "Tensor" in str(p.annotation)], default=0)
+    last = max([i for i, p in enumerate(parameters) if "Tensor" in str(p.annotation)], default=0)
+    return found, sys.maxsize if any(p.kind is p.VAR_POSITIONAL for p in parameters) else last + 1
 
 
 def composite(
@@ -223,11 +222,10 @@ def composite(
         def call(*args: Any, **parameters: Any) -> Any:
             try:
                 for index, argument, convert in conversions:
-                    if index < len(args):
-                        if type(args[index]) is not Tensor:
-                            args = (*args[:index], convert(args[index]), *args[index + 1 :])
-                    elif argument in parameters:
+                    if argument in parameters:
                         parameters[argument] = convert(parameters[argument])
+                    elif index < len(args) and type(args[index]) is not Tensor:
+                        args = (*args[:index], convert(args[index]), *args[index + 1 :])
                 return function(*args, **parameters)
             except Exception as error:
                 failed(error, public, args)
