@@ -54,7 +54,7 @@ def _functions(operations: dict[str, Any]) -> list[str]:
 def _result(function: Any) -> str:
     operation = getattr(function, "operation", None)
     if operation is not None:
-        return "tuple[Tensor, ...]" if operation.several else "Tensor"
+        return "tuple[Tensor, ...]" if operation.multiple_outputs else "Tensor"
     text = str(inspect.signature(function).return_annotation)
     return text if text in ("list[Tensor]", "tuple[Tensor, ...]", "tuple[Tensor, Tensor]", "None") else "Tensor"
 

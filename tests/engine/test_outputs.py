@@ -21,7 +21,7 @@ SHAPES: Any = ((2,), (), (1, 2))
 
 def whole_node(dtype: Any = np.float64) -> Node:
     """Return the node of an operation with three outputs of these shapes."""
-    return record(SimpleNamespace(several=True), (), None, SimpleNamespace(shape=SHAPES, dtype=dtype))
+    return record(SimpleNamespace(multiple_outputs=True), (), None, SimpleNamespace(shape=SHAPES, dtype=dtype))
 
 
 def part(index: int, g: Any) -> Parts:
@@ -93,7 +93,7 @@ def test_the_cotangents_of_two_outputs_arrive_as_one_and_leave_as_a_tuple(create
 
 
 def test_taking_one_output_is_linear_and_neither_pointwise_nor_a_mask() -> None:
-    assert (ITEM.linear, ITEM.pointwise, ITEM.masks, ITEM.several) == (True, False, False, False)
+    assert (ITEM.linear, ITEM.pointwise, ITEM.masks, ITEM.multiple_outputs) == (True, False, False, False)
 
 
 def test_the_tangent_of_one_output_is_taken_from_those_of_all() -> None:

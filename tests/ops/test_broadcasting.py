@@ -184,8 +184,8 @@ def test_joining_and_splitting(data: st.DataObject, shape: tuple[int, ...]) -> N
     same = [spaced(numbers(), shape)] * len(lengths)
     check(lambda *xs: tg.stack(xs, axis=new), lambda *xs: np.stack(xs, axis=new), same)
     whole = np.concatenate(pieces, axis)
-    places = list(itertools.accumulate(lengths))[:-1]
-    check(lambda x: tg.split(x, places, axis=axis), lambda x: np.split(x, places, axis=axis), [whole])
+    indices = list(itertools.accumulate(lengths))[:-1]
+    check(lambda x: tg.split(x, indices, axis=axis), lambda x: np.split(x, indices, axis=axis), [whole])
     sections = data.draw(st.sampled_from([k for k in range(1, 4) if shape[at] % k == 0]))
     check(lambda x: tg.split(x, sections, axis), lambda x: np.split(x, sections, axis), same[:1])
 
@@ -228,7 +228,7 @@ def test_adding_at_any_index(case: tuple[tuple[int, ...], Any]) -> None:
 
 @given(case=indexed(), data=st.data())
 def test_assigning_at_any_index(case: tuple[tuple[int, ...], Any], data: st.DataObject) -> None:
-    """Values broadcast as NumPy's; with repeated places the gradient goes to the write that survived."""
+    """Values broadcast as NumPy's; with repeated indices the gradient goes to the write that survived."""
     shape, index = case
     room = taken(shape, index)
     narrow = tuple(1 if data.draw(st.booleans()) else n for n in room)[data.draw(st.integers(0, len(room))) :]
@@ -249,16 +249,16 @@ def test_assigning_at_any_index(case: tuple[tuple[int, ...], Any], data: st.Data
 
 
 @given(
-    places=st.lists(st.integers(-4, 3), min_size=1, max_size=8),
+    indices=st.lists(st.integers(-4, 3), min_size=1, max_size=8),
     wrap=st.sampled_from([np.array, lambda p: (np.array(p),), lambda p: p, lambda p: (Ellipsis, p)]),
 )
-def test_the_surviving_write_gets_the_gradient(places: list[int], wrap: Callable[[list[int]], Any]) -> None:
+def test_the_surviving_write_gets_the_gradient(indices: list[int], wrap: Callable[[list[int]], Any]) -> None:
     t = tg.zeros(4) + 0
-    v = tg.tensor(np.arange(1.0, len(places) + 1), requires_grad=True)
-    t[wrap(places)] = v
+    v = tg.tensor(np.arange(1.0, len(indices) + 1), requires_grad=True)
+    t[wrap(indices)] = v
     u = np.array([2.0, 3.0, 5.0, 7.0])
     t.backward(u)
-    last = {place % 4: write for write, place in enumerate(places)}
-    expected = [u[place % 4] if last[place % 4] == write else 0.0 for write, place in enumerate(places)]
+    last = {index % 4: write for write, index in enumerate(indices)}
+    expected = [u[index % 4] if last[index % 4] == write else 0.0 for write, index in enumerate(indices)]
     assert v.grad is not None
     assert v.grad.tolist() == expected

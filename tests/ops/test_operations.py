@@ -169,7 +169,7 @@ def negative(value: Any) -> bool:
 
 
 def broadcasts(case: Case) -> bool:
-    """Return whether an input is stretched: to the others' shape, or to the place that it is assigned to."""
+    """Return whether an input is stretched: to the others' shape, or to the entries that it is assigned to."""
     shapes = [np.shape(x) for x in case.leaves if not isinstance(x, (int, float))]
     if case.name == "set_at":
         return bool(shapes[1] != case.leaves[0][case.parameters["index"]].shape)

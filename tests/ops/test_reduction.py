@@ -92,3 +92,30 @@ def test_the_mean_of_nothing_is_nan_with_a_warning() -> None:
     for function in (np.mean, np.nanmean, np.var):
         with pytest.warns(RuntimeWarning, match="invalid value"):
             assert np.isnan(function(tg.zeros(0)).data)
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "any", "all", "ptp", "argmax", "argmin", "nansum"])
+def test_a_number_is_reduced_over_its_axis_0_as_by_numpy(name: str, axis: int) -> None:
+    y = getattr(np, name)(tg.tensor(2.5), axis=axis)
+    np.testing.assert_array_equal(y.data, getattr(np, name)(np.array(2.5), axis=axis), strict=True)
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize(("name", "args"), [("cumsum", ()), ("cumprod", ()), ("repeat", (2,)), ("take", (0,))])
+def test_a_number_is_a_vector_where_it_is_one_in_numpy(name: str, args: Any, axis: int) -> None:
+    y = getattr(np, name)(tg.tensor(2.5), *args, axis=axis)
+    np.testing.assert_array_equal(y.data, getattr(np, name)(np.array(2.5), *args, axis=axis), strict=True)
+
+
+@pytest.mark.parametrize("axis", [1, -2, (0,)])
+@pytest.mark.parametrize("name", ["sum", "max", "mean", "var"])
+def test_a_number_has_no_other_axis(name: str, axis: Any) -> None:
+    with pytest.raises(np.exceptions.AxisError):
+        getattr(np, name)(tg.tensor(2.5), axis=axis)
+
+
+def test_an_axis_given_twice_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match="repeated axis") as caught:
+        tg.sum(tg.ones((2, 3)), axis=(0, -2))
+    assert "name each axis once" in "".join(caught.value.__notes__)

@@ -230,7 +230,7 @@ def test_take_along_axis_with_what_arg_functions_return() -> None:
         (lambda x: np.take_along_axis(x, np.array([[0]]), 0), ValueError, "need as many axes"),
         (lambda x: np.repeat(x, -1), ValueError, "must be at least 0, not -1"),
         (lambda x: np.repeat(x, [1, 2]), ValueError, "broadcast"),
-        (lambda x: np.rot90(x[None], axes=(1, -1)), ValueError, "names an axis twice"),
+        (lambda x: np.rot90(x[None], axes=(1, -1)), ValueError, "repeated axis"),
         (lambda x: np.diagonal(x), ValueError, "two or more axes"),
         (lambda x: np.trace(x[None], 0, 1, -1), ValueError, "axis2 of a diagonal must differ"),
         (lambda x: np.diag(x[None, None]), ValueError, "use diagonal or diagflat"),
@@ -282,7 +282,7 @@ def test_compress_and_extract(shape: tuple[int, ...], data: st.DataObject) -> No
     same(lambda x: np.extract(mask, x), shape)
 
 
-def test_places_of_what_holds_are_constants_that_index() -> None:
+def test_indices_of_what_holds_are_constants() -> None:
     x = leaf([[0.0, 2.0], [3.0, 0.0]])
     for places in (np.nonzero(x), np.where(x), x.nonzero(), np.where(x > 0)):
         assert all(type(p) is tg.Tensor and not p.requires_grad for p in places)

@@ -1,5 +1,6 @@
 """Declaring operations of one's own: any order of derivative, and mistakes that say what to do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS
-from tinygrad_nn.tensor.declaring import COMPOSITES, PUBLIC, elementwise, primitive
+from tinygrad_nn.tensor.declaring import COMPOSITES, PUBLIC, composite, elementwise, primitive
 
 
 @pytest.fixture(autouse=True)
@@ -139,3 +140,24 @@ def test_a_rule_that_reads_nothing_but_its_cotangent_keeps_no_array() -> None:
     linear = y._node.parents[0]  # type: ignore[union-attr, index]
     kept = [a for a in linear.saved if isinstance(a, np.ndarray)]  # type: ignore[union-attr]
     assert [a.shape for a in kept] == [(3, 5)]  # neither the weight nor the product
+
+
+def test_a_composite_gets_as_tensors_what_it_declares_as_tensors() -> None:
+    @composite(name="kinds", method=False)
+    def kinds(x: tg.Tensor, y: tg.Tensor | None = None, rest: Sequence[tg.Tensor] = (), n: Any = 0) -> Any:
+        return [type(part) for part in (x, y, *rest, n)]
+
+    assert kinds([1.0, 2.0]) == [tg.Tensor, type(None), int]
+    assert kinds(1.5, np.ones(2), [tg.ones(2), [1, 2]], 3) == [tg.Tensor] * 4 + [int]
+    assert kinds(x=1.5, rest=[2.5], y=None, n=2.5) == [tg.Tensor, type(None), tg.Tensor, float]
+
+
+def test_what_a_composite_cannot_make_a_tensor_is_refused_with_its_name() -> None:
+    with pytest.raises(TypeError) as caught:
+        tg.mean("numbers")
+    assert any("operation 'mean'" in note for note in caught.value.__notes__), caught.value.__notes__
+
+
+def test_a_keyword_that_is_no_parameter_is_refused_where_it_is_declared() -> None:
+    with pytest.raises(TypeError, match=r"\['lineer'\] are neither options nor parameters of the function; leave them"):
+        primitive(method=False, lineer=True)(lambda x, /, scale=1.0: scale * x)  # type: ignore[arg-type]

@@ -50,7 +50,9 @@ def said(*args: Any, **options: Any) -> str:
 
 
 def test_an_operation_of_one_s_own_gets_the_library_s_test_in_one_line() -> None:
-    check_op(declared(third_power, *CUBE, samples=[sample((2, 3), scale=2.0)]))
+    call = declared(third_power, *CUBE)
+    call.samples = [sample((2, 3), scale=2.0)]
+    check_op(call)
     check_op(declared(scaled_product, *PRODUCT), inputs=[((4, 3), (3, 5))])
 
 

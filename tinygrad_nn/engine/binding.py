@@ -22,6 +22,8 @@ class Bound:
     ) -> None:
         self.arguments, self.defaults, self.variadic = arguments, dict(defaults), variadic
         self.normalise = dict(normalise or {})
+        if unknown := self.normalise.keys() - self.defaults:
+            raise TypeError(f"{sorted(unknown)} are neither options nor parameters of the function; leave them out")
         self.required = len(arguments) - optional
         self.names = tuple(self.defaults)
         self.needed = tuple([name for name, default in self.defaults.items() if default is Parameter.empty])

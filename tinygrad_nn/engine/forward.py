@@ -70,15 +70,15 @@ def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_
     """Return what the tangent of input `i` contributes: its rule, recorded as a function of `g`, transposed."""
     operation, parent = node.operation, node.parents[i]  # type: ignore[index]
     rule = next(itertools.islice(operation.rules, i, None))
-    blanks = [np.zeros(shape, node.dtype) for shape in (node.shape if operation.several else [node.shape])]
+    blanks = [np.zeros(shape, node.dtype) for shape in (node.shape if operation.multiple_outputs else [node.shape])]
     variables = [record(None, (), (), blank) for blank in blanks]
-    inputs = [lift(blank, variable) for blank, variable in zip(blanks, variables, strict=True)]
+    inputs = tuple([lift(blank, variable) for blank, variable in zip(blanks, variables, strict=True)])
     with enable_grad():
-        c = project(rule.pull(tuple(inputs) if operation.several else inputs[0], saved), parent, node, rule)  # type: ignore[arg-type]
+        c = project(rule.pull(inputs if operation.multiple_outputs else inputs[0], saved), parent, node, rule)  # type: ignore[arg-type]
     pulled: dict[Node, Any] = {}
     if c.requires_grad:
         seeds = {c._node: t}
         pulled = pullback(seeds, variables, lift, retain_graph=create_graph, create_graph=create_graph)
     pairs = zip(variables, blanks, strict=True)
     pushed = [pulled[v] if v in pulled else lift(blank, None) if create_graph else blank for v, blank in pairs]
-    return tuple(pushed) if operation.several else pushed[0]
+    return tuple(pushed) if operation.multiple_outputs else pushed[0]

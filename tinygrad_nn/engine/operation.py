@@ -21,17 +21,15 @@ class Operation(Bound):
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
     Its nodes keep the union over the inputs that require grad of what their rules read; a linear operation's keep its
-    parameters too. With `several` outputs there is one node for all. A `pointwise` operation computes each entry from
+    parameters too. With `multiple_outputs` there is one node for all. A `pointwise` operation computes each entry from
     corresponding ones, so its rules push tangents as well; one that is `linear` in all its inputs together pushes
     them by `applied`; others have tangent rules, or are transposed. Where it `masks`, a nan of an input can be left
     out of the output. `kernel` is the forward as rules call it, of arrays or of Tensors. `constant_inputs` have no
     rule: whatever recorded them, no gradient goes back there.
 
-    `samples`, `domain` and `kinks` serve the tests: inputs to try, the range to draw from, and the derivative that is
-    chosen at points where there is none.
+    `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """
 
-    samples: tuple[Any, ...] = ()
     kinks: Mapping[Any, Any] = {}
     domain: tuple[float, float] = (-2.0, 2.0)
 
@@ -44,7 +42,7 @@ class Operation(Bound):
         *,
         optional: int = 0,
         variadic: bool = False,
-        several: bool = False,
+        multiple_outputs: bool = False,
         linear: bool = False,
         pointwise: bool = False,
         masks: bool = False,
@@ -52,7 +50,7 @@ class Operation(Bound):
     ) -> None:
         super().__init__(arguments, defaults, optional, variadic, normalise)
         self.name, self.forward, self.kernel = name, forward, forward
-        self.several, self.linear, self.pointwise, self.masks = several, linear, pointwise, masks
+        self.multiple_outputs, self.linear, self.pointwise, self.masks = multiple_outputs, linear, pointwise, masks
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
         self.slots = (*arguments, "y", *shapes, "wanted", *self.defaults)
         self.rules: Any = ()
@@ -118,7 +116,7 @@ class Operation(Bound):
         for slot, value in enumerate(node.saved or ()):
             if value is None or slot > inputs:
                 yield value
-            elif slot == inputs and self.several:
+            elif slot == inputs and self.multiple_outputs:
                 yield tuple([lift(y, item(node, index, y)) for index, y in enumerate(value)])
             elif slot == inputs:
                 yield lift(value, node)

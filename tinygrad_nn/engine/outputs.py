@@ -46,7 +46,7 @@ class _ItemRule:
 class Item:
     """The operation that takes one output of several: its node keeps which one, and all their shapes and dtype."""
 
-    name, masks, several, pointwise, linear = "item", False, False, False, True
+    name, masks, multiple_outputs, pointwise, linear = "item", False, False, False, True
     rules, tangent_rules = (_ItemRule(),), ()
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:

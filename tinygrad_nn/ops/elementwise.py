@@ -18,64 +18,6 @@ import numpy as np
 
 from ..tensor.declaring import elementwise, primitive, sample
 
-
-def _logaddexp(a: Any, b: Any) -> Any:
-    """Return log(exp(a) + exp(b)), without overflow. Shapes broadcast: (...), (...) -> (...)."""
-    with np.errstate(over="ignore"):
-        return np.logaddexp(a, b)
-
-
-def _logaddexp2(a: Any, b: Any) -> Any:
-    """Return log2(2**a + 2**b), without overflow. Shapes broadcast: (...), (...) -> (...)."""
-    with np.errstate(over="ignore"):
-        return np.logaddexp2(a, b)
-
-
-def _predecessor(b: Any) -> Any:
-    """Return b - 1, and 1 where b is 0: there the factor b has made the derivative 0 already."""
-    if isinstance(b, (int, float)):
-        return b - 1 if b else 1
-    return np.where(b == 0, 1, b - 1)
-
-
-def _log_of_base(a: Any) -> Any:
-    return np.log(np.where(a == 0, 1, a))
-
-
-def _share(wins: Any, ties: Any, wanted: Any) -> Any:
-    """Return what an operand of maximum or minimum gets: at a tie half, or 0 against a constant."""
-    return np.where(ties, 0.5 if all(wanted) else 0.0, wins)
-
-
-def _over_square(x: Any, a: Any, b: Any) -> Any:
-    """Return x / (a^2 + b^2) without overflow, and 0 where both are 0."""
-    length = _nonzero(np.hypot(a, b))
-    return x / length / length
-
-
-def _weight(a: Any, b: Any, y: Any, scale: float) -> Any:
-    """Return e^a / (e^a + e^b), or the same to the base e^scale, and 0 where both are 0."""
-    return np.where(y == -np.inf, 0, sigmoid.kernel(np.where(a == b, 0, a - b) * scale))
-
-
-def _sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...)."""
-    e = np.exp(-np.abs(x))
-    return np.where(np.less(x, 0), e, 1) / (1 + e)
-
-
-def quotient(a: Any, b: Any) -> Any:
-    """Return a / b, and 0 where both are 0."""
-    nothing = (a == 0) & (b == 0)
-    return np.where(nothing, 0, a / np.where(nothing, 1, b))
-
-
-def _nonzero(x: Any) -> Any:
-    return np.where(x == 0, 1, x)
-
-
-_LN2 = math.log(2)
-
 add         = elementwise(np.add,         lambda g: g,               lambda g: g,                        operator="add", method=False)
 subtract    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                       operator="sub", method=False)
 multiply    = elementwise(np.multiply,    lambda g, b: g * b,        lambda g, a: g * a,                 operator="mul", method=False)
@@ -109,8 +51,6 @@ log         = elementwise(np.log,         lambda g, x: g / x,                   
 log2        = elementwise(np.log2,        lambda g, x: g / (x * math.log(2)),                            domain=(0.5, 2))
 log10       = elementwise(np.log10,       lambda g, x: g / (x * math.log(10)),                           domain=(0.5, 2))
 log1p       = elementwise(np.log1p,       lambda g, x: g / (1 + x),                                      domain=(-0.5, 2))
-logaddexp   = elementwise(_logaddexp,     lambda g, a, b, y: g * _weight(a, b, y, 1.0), lambda g, a, b, y: g * _weight(b, a, y, 1.0), name="logaddexp", numpy=[np.logaddexp], method=False)
-logaddexp2  = elementwise(_logaddexp2,    lambda g, a, b, y: g * _weight(a, b, y, _LN2), lambda g, a, b, y: g * _weight(b, a, y, _LN2), name="logaddexp2", numpy=[np.logaddexp2], method=False)
 
 sin         = elementwise(np.sin,         lambda g, x: g * np.cos(x))
 cos         = elementwise(np.cos,         lambda g, x: g * -np.sin(x))
@@ -122,7 +62,6 @@ arctan2     = elementwise(np.arctan2,     lambda g, a, b: g * _over_square(b, a,
 sinh        = elementwise(np.sinh,        lambda g, x: g * np.cosh(x))
 cosh        = elementwise(np.cosh,        lambda g, x: g * np.sinh(x))
 tanh        = elementwise(np.tanh,        lambda g, y: g * (1 - y * y))
-sigmoid     = elementwise(_sigmoid,       lambda g, y: g * (y * (1 - y)),                name="sigmoid")
 arcsinh     = elementwise(np.arcsinh,     lambda g, x: g / np.hypot(1, x))
 arccosh     = elementwise(np.arccosh,     lambda g, x: g / np.sqrt((x - 1) * (x + 1)),                   domain=(1.5, 3))
 arctanh     = elementwise(np.arctanh,     lambda g, x: g / ((1 - x) * (1 + x)),                          domain=(-0.9, 0.9))
@@ -133,16 +72,85 @@ fmax        = elementwise(np.fmax,        lambda g, a, b, wanted: g * _share((a 
 fmin        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a < b) | np.isnan(b), a == b, wanted), lambda g, a, b, wanted: g * _share((b < a) | np.isnan(a), a == b, wanted), method=False, masks=True, kinks={(1, 1): (0.5, 0.5)})
 
 
-@primitive(
-    name="either", masks=True, linear=True, method=False,
-    samples=[
-        sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
-        sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
-    ],
-)  # fmt: skip
+# What the rules above share.
+
+
+def _predecessor(b: Any) -> Any:
+    """Return b - 1, and 1 where b is 0: there the factor b has made the derivative 0 already."""
+    if isinstance(b, (int, float)):
+        return b - 1 if b else 1
+    return np.where(b == 0, 1, b - 1)
+
+
+def _log_of_base(a: Any) -> Any:
+    return np.log(np.where(a == 0, 1, a))
+
+
+def _share(wins: Any, ties: Any, wanted: Any) -> Any:
+    """Return what an operand of maximum or minimum gets: at a tie half, or 0 against a constant."""
+    return np.where(ties, 0.5 if all(wanted) else 0.0, wins)
+
+
+def _over_square(x: Any, a: Any, b: Any) -> Any:
+    """Return x / (a^2 + b^2) without overflow, and 0 where both are 0."""
+    length = _nonzero(np.hypot(a, b))
+    return x / length / length
+
+
+def _weight(a: Any, b: Any, y: Any, scale: float) -> Any:
+    """Return e^a / (e^a + e^b), or the same to the base e^scale, and 0 where both are 0."""
+    return np.where(y == -np.inf, 0, sigmoid.kernel(np.where(a == b, 0, a - b) * scale))
+
+
+def quotient(a: Any, b: Any) -> Any:
+    """Return a / b, and 0 where both are 0."""
+    nothing = (a == 0) & (b == 0)
+    return np.where(nothing, 0, a / np.where(nothing, 1, b))
+
+
+def _nonzero(x: Any) -> Any:
+    return np.where(x == 0, 1, x)
+
+
+# Those that are more than one of NumPy's functions.
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    """Return log(exp(a) + exp(b)), without overflow. Shapes broadcast: (...), (...) -> (...)."""
+    with np.errstate(over="ignore"):
+        return np.logaddexp(a, b)
+
+
+def _logaddexp2(a: Any, b: Any) -> Any:
+    """Return log2(2**a + 2**b), without overflow. Shapes broadcast: (...), (...) -> (...)."""
+    with np.errstate(over="ignore"):
+        return np.logaddexp2(a, b)
+
+
+def _sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...)."""
+    e = np.exp(-np.abs(x))
+    return np.where(np.less(x, 0), e, 1) / (1 + e)
+
+
+logaddexp   = elementwise(_logaddexp,     lambda g, a, b, y: g * _weight(a, b, y, 1.0), lambda g, a, b, y: g * _weight(b, a, y, 1.0), name="logaddexp", numpy=[np.logaddexp], method=False)
+logaddexp2  = elementwise(_logaddexp2,    lambda g, a, b, y: g * _weight(a, b, y, math.log(2)), lambda g, a, b, y: g * _weight(b, a, y, math.log(2)), name="logaddexp2", numpy=[np.logaddexp2], method=False)
+sigmoid     = elementwise(_sigmoid,       lambda g, y: g * (y * (1 - y)),                name="sigmoid")
+
+
+@primitive(name="either", masks=True, linear=True, method=False)
 def _either(condition: Any, a: Any, b: Any, /) -> Any:
     """Return a where the condition holds, else b. Shapes broadcast: (...), (...), (...) -> (...)."""
     return np.where(condition, a, b)
 
 
 _either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
+either = _either  # the public one is `where`, which does without choices too
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_either.samples = [
+    sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
+    sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
+]  # fmt: skip

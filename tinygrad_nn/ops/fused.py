@@ -9,20 +9,15 @@ import numpy as np
 
 from ..engine.arrays import array_of, copied
 from ..engine.zero_safe import pointwise, sum_of_products
-from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .axes import input_axes
 from .elementwise import quotient, sigmoid
-from .reduction import _all_axes, _kept, mean, sum
+from .reduction import _kept, mean, sum
+from .sample_arrays import TIES
 
 
-@primitive(
-    method=False,
-    samples=[
-        sample((5, 3), (2, 3), (2,)), sample((2, 4, 3), (2, 3)), sample((3,), (2, 3), (2,)),
-        sample((0, 3), (2, 3), (2,)), sample((2, 2, 0), (3, 0), (3,)), sample((2, 2, 3), (0, 3), (0,)),
-    ],
-)  # fmt: skip
+@primitive(method=False)
 def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
     """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n)."""
     if getattr(weight, "ndim", 0) != 2 or (bias is not None and bias.shape != (len(weight),)):
@@ -35,7 +30,7 @@ def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
         return y
     if y.dtype is not bias.dtype:
         return y + bias
-    y += bias
+    y += bias  # in place, for nobody else has the product yet
     return y
 
 
@@ -56,7 +51,7 @@ def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any, Any]:
     Where the maximum is inf, the second is the limit; where there is nothing to add up, the sum is 1.
     """
     top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    if np.isfinite(top).all():
+    if np.isfinite(top).all():  # the usual case needs no masks
         with np.errstate(over="ignore"):
             z = x - top
         e = np.exp(z)
@@ -66,17 +61,6 @@ def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any, Any]:
     e = np.exp(z)
     total = np.add.reduce(e, axis=axis, keepdims=True)
     return top, z, e, np.where(total == 0, x.dtype.type(1), total)
-
-
-_INFINITE = np.array([[-np.inf, 1.0], [np.inf, 0.0], [-np.inf, -np.inf], [1e4, -1e4]])
-_CASES = (
-    sample((2, 3)),
-    sample((2, 3), axis=-2),
-    sample((2, 3, 2), axis=(0, -1)),
-    sample(np.array([[2.0, 2.0, 1.0], [0.0, 0.0, 0.0]])),
-    sample((0, 3), axis=-1),
-    sample((), axis=()),
-)
 
 
 def _floating(x: Any) -> Any:
@@ -93,7 +77,7 @@ def _like(y: Any, x: Any) -> Any:
         return y.astype(np.float16)
 
 
-@primitive(axis=_all_axes, samples=_CASES)
+@primitive(axis=input_axes)
 def softmax(x: Any, /, axis: Any = -1) -> Any:
     """Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
 
@@ -103,25 +87,25 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     return _like(e / total, x)
 
 
-def _idle(g: Any, axis: Any) -> Any:
+def _all_zero(g: Any, axis: Any) -> Any:
     """Return where all cotangents along the axes are zero."""
     return np.all(g == 0, axis=axis, keepdims=True)
 
 
-softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)), zero_where=_idle)
+softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)), zero_where=_all_zero)
 
 
-@primitive(axis=_all_axes, samples=_CASES)
+@primitive(axis=input_axes)
 def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     """Return the logarithm of softmax, exact where softmax underflows."""
     _, z, _, total = _exponentials(_floating(x), axis)
     return _like(z - np.log(total), x)
 
 
-log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), zero_where=_idle)
+log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), zero_where=_all_zero)
 
 
-@primitive(axis=_all_axes, samples=(*_CASES, sample((2, 3), keepdims=True), sample(_INFINITE, axis=-1)))
+@primitive(axis=input_axes)
 def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
     """Return log(sum(exp(x))) over the axes, all by default, without overflow.
 
@@ -175,27 +159,19 @@ def _labels(value: Any, inputs: Any) -> Any:
     return labels
 
 
-def _places_of(labels: Any, shape: tuple[int, ...]) -> Any:
+def _flat_labels(labels: Any, shape: tuple[int, ...]) -> Any:
     """Return where each sample's label lies in the flattened logits. Shapes: (...) -> (...)."""
     return np.arange(0, labels.size * shape[-1], shape[-1]).reshape(labels.shape) + labels
 
 
-@primitive(
-    method=False, labels=_labels, reduction=_reduction,
-    samples=[
-        sample((4, 3), labels=np.array([0, 2, 1, 1])), sample((3,), labels=np.array(2), reduction="sum"),
-        sample((2, 2, 3), labels=np.array([[0, 1], [2, 2]]), reduction="none"),
-        sample(np.array([[0.0, -np.inf, 1.0]]), labels=np.array([2])),
-        sample((0, 3), labels=np.zeros(0, int), reduction="none"),
-    ],
-)  # fmt: skip
+@primitive(method=False, labels=_labels, reduction=_reduction)
 def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
     """Return -log(softmax(logits)[label]), averaged over samples. Shapes: (..., k), int (...) -> ().
 
     `reduction` is "mean", "sum" or "none". Raises ValueError for labels outside 0..k-1.
     """
     _, z, _, total = _exponentials(_floating(logits), (logits.ndim - 1,))
-    losses = np.log(total).reshape(labels.shape) - z.reshape(-1)[_places_of(labels, z.shape)]
+    losses = np.log(total).reshape(labels.shape) - z.reshape(-1)[_flat_labels(labels, z.shape)]
     return _like(_reduced(losses, reduction), logits)
 
 
@@ -218,14 +194,7 @@ def _same_shape(loss: str, a: Any, b: Any) -> None:
         )
 
 
-@primitive(
-    method=False, reduction=_reduction,
-    samples=[
-        sample(np.array([0.2, 0.9, 0.5]), np.array([0.0, 1.0, 0.25])),
-        sample(np.array([[0.2, 0.9]]), np.array([[1.0, 1.0]]), reduction="sum"),
-        sample(np.array(0.3), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
-    ],
-)  # fmt: skip
+@primitive(method=False, reduction=_reduction)
 def binary_cross_entropy(probabilities: Any, y: Any, /, reduction: str = "mean") -> Any:
     """Return -(y log(p) + (1 - y) log(1 - p)), averaged over all entries. Shapes: (...), (...) -> ().
 
@@ -253,14 +222,7 @@ binary_cross_entropy.vjp(
 )
 
 
-@primitive(
-    method=False, reduction=_reduction,
-    samples=[
-        sample((4, 1), np.array([[0.0], [1.0], [1.0], [0.5]])), sample((3,), np.ones(3), reduction="sum"),
-        sample((), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
-        sample(np.array([1e4, -1e4, 40.0]), np.array([1.0, 0.0, 0.0])),
-    ],
-)  # fmt: skip
+@primitive(method=False, reduction=_reduction)
 def binary_cross_entropy_with_logits(logits: Any, y: Any, /, reduction: str = "mean") -> Any:
     """Return the binary cross entropy of sigmoid(logits), exact at any logit. Shapes: (...), (...) -> ()."""
     _same_shape("binary_cross_entropy_with_logits", logits, y)
@@ -286,10 +248,41 @@ binary_cross_entropy_with_logits.vjp(
 )
 
 
-@composite(method=False, samples=[sample((2, 3), (2, 3)), sample((), ()), sample((0, 2), (0, 2), reduction="sum")])
-def mse_loss(predictions: Any, targets: Any, reduction: str = "mean") -> Tensor:
+@composite(method=False)
+def mse_loss(predictions: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     """Return the squared difference, averaged over all entries. Shapes: (...), (...) -> ()."""
-    predictions, targets = as_tensor(predictions), as_tensor(targets)
     _same_shape("mse_loss", predictions, targets)
     losses = (predictions - targets) ** 2
     return losses if _reduction(reduction, ()) == "none" else sum(losses) if reduction == "sum" else mean(losses)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+linear.samples = [
+    sample((5, 3), (2, 3), (2,)), sample((2, 4, 3), (2, 3)), sample((3,), (2, 3), (2,)), sample((0, 3), (2, 3), (2,)),
+    sample((2, 2, 0), (3, 0), (3,)), sample((2, 2, 3), (0, 3), (0,)),
+]  # fmt: skip
+_CASES = [
+    sample((2, 3)), sample((2, 3), axis=-2), sample((2, 3, 2), axis=(0, -1)),
+    sample(TIES), sample((0, 3), axis=-1), sample((), axis=()),
+]  # fmt: skip
+softmax.samples = log_softmax.samples = _CASES
+_INFINITE = np.array([[-np.inf, 1.0], [np.inf, 0.0], [-np.inf, -np.inf], [1e4, -1e4]])
+logsumexp.samples = [*_CASES, sample((2, 3), keepdims=True), sample(_INFINITE, axis=-1)]
+cross_entropy.samples = [
+    sample((4, 3), labels=np.array([0, 2, 1, 1])), sample((3,), labels=np.array(2), reduction="sum"),
+    sample((2, 2, 3), labels=np.array([[0, 1], [2, 2]]), reduction="none"),
+    sample(np.array([[0.0, -np.inf, 1.0]]), labels=np.array([2])),
+    sample((0, 3), labels=np.zeros(0, int), reduction="none"),
+]  # fmt: skip
+binary_cross_entropy.samples = [
+    sample(np.array([0.2, 0.9, 0.5]), np.array([0.0, 1.0, 0.25])),
+    sample(np.array([[0.2, 0.9]]), np.array([[1.0, 1.0]]), reduction="sum"),
+    sample(np.array(0.3), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
+]  # fmt: skip
+binary_cross_entropy_with_logits.samples = [
+    sample((4, 1), np.array([[0.0], [1.0], [1.0], [0.5]])), sample((3,), np.ones(3), reduction="sum"),
+    sample((), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
+    sample(np.array([1e4, -1e4, 40.0]), np.array([1.0, 0.0, 0.0])),
+]  # fmt: skip
+mse_loss.samples = [sample((2, 3), (2, 3)), sample((), ()), sample((0, 2), (0, 2), reduction="sum")]

@@ -13,21 +13,7 @@ from ..engine.arrays import ArrayProxy, copied, raw, zeros
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-
-_TWICE = np.array([0, 0, 2])
-_MASK = np.array([[True, False, True], [False, False, True]])
-_INDICES: list[tuple[tuple[int, ...], Any]] = [
-    ((3, 4), (slice(None, None, -2), -1)),
-    ((2, 3, 4), (_TWICE[:2], slice(1, None), np.array([[0], [3]]))),
-    ((3, 4), (None, Ellipsis, _TWICE)),
-    ((2, 3), _MASK),
-    ((), ()),
-    ((), None),
-    ((0, 3), slice(None)),
-    ((3,), _TWICE),
-    ((3,), np.array(1)),
-    ((3,), np.array([], dtype=int)),
-]
+from .sample_arrays import MASK
 
 
 def plain(index: Any, inputs: Any = None) -> Any:
@@ -49,14 +35,7 @@ def _may_repeat(index: Any) -> bool:
     return any(getattr(part, "ndim", 0) and part.dtype.kind != "b" for part in parts)
 
 
-@primitive(
-    method=False,
-    masks=True,
-    linear=True,
-    operator="getitem",
-    index=plain,
-    samples=[sample(shape, index=index) for shape, index in _INDICES],
-)
+@primitive(method=False, masks=True, linear=True, operator="getitem", index=plain)
 def getitem(x: Any, /, index: Any) -> Any:
     """Return the entries that a NumPy index names; a value of its own, not a window."""
     return x[index]
@@ -69,9 +48,9 @@ def _is_large(g: Any, index: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
-    """Add `g` into the buffer at the index, in the fastest of NumPy's ways; repeated places add up."""
+    """Add `g` into the buffer at the index, in the fastest of NumPy's ways; repeated entries add up."""
     if not _may_repeat(index):
-        buffer[index] += g
+        buffer[index] += g  # this would lose all but one addition to an entry that is named twice
     elif _is_large(g, index, buffer.shape):
         buffer += _spread(g, index, buffer.shape)
     elif buffer.ndim == 1 and not isinstance(index, tuple):
@@ -83,7 +62,7 @@ def _add_at(buffer: Any, g: Any, index: Any) -> None:
 def _spread(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros with `g` added at the index, for a `g` of many entries.
 
-    An assignment is the fastest way, if no place is named twice.
+    An assignment is the fastest way, if no entry is named twice.
     """
     seen = np.zeros(shape, bool)
     seen[index] = True
@@ -91,8 +70,8 @@ def _spread(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
         y = zeros(shape, g)
         y[index] = g
         return y
-    flat, places = zeros((seen.size,), g), np.arange(seen.size).reshape(shape)[index]
-    np.add.at(flat, places.ravel(), g.ravel())
+    flat, positions = zeros((seen.size,), g), np.arange(seen.size).reshape(shape)[index]
+    np.add.at(flat, positions.ravel(), g.ravel())
     return flat.reshape(shape)
 
 
@@ -100,12 +79,9 @@ def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-@primitive(
-    method=False, linear=True, index=plain, shape=_checked_shape,
-    samples=[sample(np.ones(np.empty(shape)[index].shape), index=index, shape=shape) for shape, index in _INDICES],
-)  # fmt: skip
+@primitive(method=False, linear=True, index=plain, shape=_checked_shape)
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
-    """Return zeros of `shape` with `x` added at the index; repeated places add up."""
+    """Return zeros of `shape` with `x` added at the index; repeated entries add up."""
     repeats = _may_repeat(index)
     if repeats and _is_large(x, index, shape):
         return _spread(x, index, shape)
@@ -121,11 +97,8 @@ scatter_add.vjp(lambda g, index: g[index])
 getitem.vjp(lambda g, x_shape, index: scatter_add.kernel(g, index=index, shape=x_shape), into=_add_at)
 
 
-@composite(
-    numpy=[np.bincount], method=False,
-    samples=[sample(np.array([3, 0, 3, 1]), (4,)), sample(_TWICE, (3,), minlength=5)],
-)  # fmt: skip
-def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+@composite(numpy=[np.bincount], method=False)
+def bincount(x: Any, weights: Tensor | None = None, minlength: int = 0) -> Any:
     """Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
 
     Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; weights are summed in float64, as by NumPy, or wider.
@@ -133,18 +106,13 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     counts = np.bincount(raw(x), minlength=minlength)
     if weights is None:
         return as_tensor(counts)
-    weights = as_tensor(weights)
     weights = weights.astype(np.result_type(weights.dtype, float))
     if weights.shape != np.shape(x):
         raise ValueError(f"bincount takes a weight for each of its {np.size(x)} integers, got shape {weights.shape}")
     return scatter_add(weights, raw(x), counts.shape)
 
 
-@primitive(
-    method=False, masks=True, linear=True, index=plain,
-    samples=[sample(shape, np.ones(np.empty(shape)[index].shape), index=index) for shape, index in _INDICES]
-    + [sample((3, 4), (4,), index=slice(1, 3))],
-)  # fmt: skip
+@primitive(method=False, masks=True, linear=True, index=plain)
 def set_at(x: Any, value: Any, /, index: Any) -> Any:
     """Return a copy of `x` in which the entries that the index names are `value`, broadcast."""
     y = copied(x)
@@ -153,7 +121,7 @@ def set_at(x: Any, value: Any, /, index: Any) -> Any:
 
 
 def _survivors(shape: tuple[int, ...], index: Any) -> Any:
-    """Return, for each place that was written, whether no later write covered it."""
+    """Return, for each entry that was written, whether no later write covered it."""
     last = np.full(shape, -1)
     order = np.arange(last[index].size).reshape(last[index].shape)
     last[index] = order
@@ -184,3 +152,27 @@ def assign(x: Tensor, index: Any, value: Any) -> None:
 
 
 setattr(Tensor, "__setitem__", assign)  # noqa: B010
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_TWICE = np.array([0, 0, 2])
+_INDICES: list[tuple[tuple[int, ...], Any]] = [
+    ((3, 4), (slice(None, None, -2), -1)),
+    ((2, 3, 4), (_TWICE[:2], slice(1, None), np.array([[0], [3]]))),
+    ((3, 4), (None, Ellipsis, _TWICE)),
+    ((2, 3), MASK),
+    ((), ()),
+    ((), None),
+    ((0, 3), slice(None)),
+    ((3,), _TWICE),
+    ((3,), np.array(1)),
+    ((3,), np.array([], dtype=int)),
+]
+getitem.samples = [sample(shape, index=index) for shape, index in _INDICES]
+scatter_add.samples = [sample(np.asarray(np.ones(shape)[index]), index=index, shape=shape) for shape, index in _INDICES]
+bincount.samples = [sample(np.array([3, 0, 3, 1]), (4,)), sample(_TWICE, (3,), minlength=5)]
+set_at.samples = [
+    *[sample(shape, np.asarray(np.ones(shape)[index]), index=index) for shape, index in _INDICES],
+    sample((3, 4), (4,), index=slice(1, 3)),
+]

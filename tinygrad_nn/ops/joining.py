@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,12 @@ from ..engine.trees import leaves
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .axes import input_axis, one_axis
 from .broadcasting import broadcast_to
-from .shaping import atleast_1d, atleast_2d, atleast_3d, axis_number, expand_dims, flat_or, in_order, moveaxis, on_axis
+from .shaping import atleast_1d, atleast_2d, atleast_3d, expand_dims, flat_or, in_order, moveaxis, on_axis
 
 
-def _joined_axis(axis: Any, inputs: Any) -> int:
-    return axis_number(axis, np.ndim(inputs[0]))
-
-
-@primitive(
-    variadic=True, linear=True, method=False, name="join", axis=_joined_axis,
-    samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0), (2, 1)], axis=-1)],
-)  # fmt: skip
+@primitive(variadic=True, linear=True, method=False, name="join", axis=input_axis)
 def _concatenate(xs: Any, /, axis: int = 0) -> Any:
     """Return the inputs joined along an axis that they have."""
     return np.concatenate(xs, axis)
@@ -35,25 +30,20 @@ def _own_part(g: Any, index_of_input: int, xs_shapes: Any, axis: int) -> Any:
     return g[on_axis(axis, part)]
 
 
-def _parts(xs: Any, name: str) -> list[Any]:
-    """Return what is to be joined, each nested list of tensors as one tensor that keeps their graph."""
-    parts = [as_tensor(x) if isinstance(x, (list, tuple)) else x for x in xs]
-    if not parts:
+def _at_least_one(xs: Sequence[Tensor], name: str) -> Sequence[Tensor]:
+    if not len(xs):
         raise ValueError(f"{name} needs at least one tensor, for its shape and dtype; or write tg.zeros((0, n))")
-    return parts
+    return xs
 
 
-@composite(
-    numpy=[np.concatenate, np.concat], method=False,
-    samples=[sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0)], axis=-1), sample([(2, 3), ()], axis=None)],
-)  # fmt: skip
-def concatenate(xs: Any, axis: int | None = 0) -> Any:
+@composite(numpy=[np.concatenate, np.concat], method=False)
+def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Any:
     """Return the tensors joined along an existing axis; `axis=None` joins them flattened."""
-    xs = _parts(xs, "concatenate")
+    xs = _at_least_one(xs, "concatenate")
     return _concatenate(xs, axis) if axis is not None else _concatenate([flat_or(x, None)[0] for x in xs], 0)
 
 
-@composite(numpy=[np.ravel], samples=[sample((2, 3, 2), order="F"), sample((2, 3)), sample(()), sample((0, 3))])
+@composite(numpy=[np.ravel])
 def ravel(x: Any, order: str = "C") -> Any:
     """Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
 
@@ -66,76 +56,56 @@ def ravel(x: Any, order: str = "C") -> Any:
     return flat[0] if len(flat) == 1 else concatenate(flat)
 
 
-@composite(samples=[sample((2, 3), order="F"), sample((2, 3)), sample(()), sample((0, 3))])
+@composite()
 def flatten(x: Any, order: str = "C") -> Any:
     """Return the entries along one axis, as ravel does. Shapes: (...) -> (n,)."""
     return ravel(x, order)
 
 
-@composite(
-    numpy=[np.stack], method=False,
-    samples=[sample([(2, 3), (2, 3)], axis=-1), sample([(), ()]), sample([(0,), (0,)])],
-)  # fmt: skip
-def stack(xs: Any, axis: int = 0) -> Tensor:
+@composite(numpy=[np.stack], method=False)
+def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Return the tensors, all of one shape, joined along a new axis."""
-    tensors = [as_tensor(x) for x in _parts(xs, "stack")]
-    if len({t.shape for t in tensors}) > 1:
-        raise ValueError(f"stack needs tensors of one shape, got {[t.shape for t in tensors]}")
-    return _concatenate([expand_dims(t, axis) for t in tensors], axis)
+    if len({x.shape for x in _at_least_one(xs, "stack")}) > 1:
+        raise ValueError(f"stack needs tensors of one shape, got {[x.shape for x in xs]}")
+    return _concatenate([expand_dims(x, axis) for x in xs], axis)
 
 
-@composite(
-    numpy=[np.hstack], method=False,
-    samples=[sample([(2, 3), (2, 1)]), sample([(), (2,), (0,)]), sample([(2, 0), (2, 1)])],
-)  # fmt: skip
-def hstack(xs: Any) -> Any:
+@composite(numpy=[np.hstack], method=False)
+def hstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors side by side: along the second axis, vectors along their only one."""
-    parts = [atleast_1d(x) for x in _parts(xs, "hstack")]
+    parts = [atleast_1d(x) for x in _at_least_one(xs, "hstack")]
     return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
 
 
-@composite(
-    numpy=[np.vstack], method=False,
-    samples=[sample([(2, 3), (3,), (0, 3)]), sample([(), ()]), sample([(2,), (1, 2)])],
-)  # fmt: skip
-def vstack(xs: Any) -> Any:
+@composite(numpy=[np.vstack], method=False)
+def vstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors on top of each other: along the first axis, a vector as a row."""
-    return concatenate([atleast_2d(x) for x in _parts(xs, "vstack")], 0)
+    return concatenate([atleast_2d(x) for x in _at_least_one(xs, "vstack")], 0)
 
 
-@composite(
-    numpy=[np.dstack], method=False,
-    samples=[sample([(2, 3), (2, 3, 2)]), sample([(), (1,)]), sample([(2,), (1, 2, 0)])],
-)  # fmt: skip
-def dstack(xs: Any) -> Any:
+@composite(numpy=[np.dstack], method=False)
+def dstack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors behind each other: along the third axis, (n,) as (1, n, 1), (m, n) as (m, n, 1)."""
-    return concatenate([atleast_3d(x) for x in _parts(xs, "dstack")], 2)
+    return concatenate([atleast_3d(x) for x in _at_least_one(xs, "dstack")], 2)
 
 
-@composite(
-    numpy=[np.column_stack], method=False,
-    samples=[sample([(2,), (2, 3), (2, 0)]), sample([(), ()]), sample([(0,), (0, 2)])],
-)  # fmt: skip
-def column_stack(xs: Any) -> Any:
+@composite(numpy=[np.column_stack], method=False)
+def column_stack(xs: Sequence[Tensor]) -> Any:
     """Return the tensors side by side along the second axis, a vector as a column."""
-    parts = [as_tensor(x) for x in _parts(xs, "column_stack")]
-    return concatenate([x if x.ndim > 1 else atleast_2d(x).T for x in parts], 1)
+    return concatenate([x if x.ndim > 1 else atleast_2d(x).T for x in _at_least_one(xs, "column_stack")], 1)
 
 
-@composite(
-    numpy=[np.block], method=False,
-    samples=[sample([(2, 3), (2, 1)]), sample([(), (2,)]), sample([(2, 0), (2, 1)])],
-)  # fmt: skip
+@composite(numpy=[np.block], method=False)
 def block(arrays: Any) -> Any:
     """Return the tensors in nested lists joined: the innermost along the last axis, those along the one before."""
     depth = _depth(arrays)
     tensors = [as_tensor(x) for x in leaves(arrays)]
     ndim = max(depth, *[x.ndim for x in tensors])
-    upright = iter([x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in tensors])
+    padded = iter([x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in tensors])
 
     def joined(part: Any, level: int) -> Any:
         if not isinstance(part, list):
-            return next(upright)
+            return next(padded)
         return concatenate([joined(p, level - 1) for p in part], ndim - level)
 
     return joined(arrays, depth)
@@ -153,40 +123,50 @@ def _depth(arrays: Any) -> int:
     return 1 + depths.pop()
 
 
-@composite(
-    numpy=[np.append], method=False,
-    samples=[
-        sample((2, 3), (2,)), sample((2, 3), (2, 1), axis=-1), sample((), ()), sample((0, 3), (1, 3), axis=0),
-        sample((2,), 1.5),
-    ],
-)  # fmt: skip
-def append(x: Any, values: Any, axis: int | None = None) -> Any:
+@composite(numpy=[np.append], method=False)
+def append(x: Tensor, values: Any, axis: int | None = None) -> Any:
     """Return the tensor with the values behind it along an axis; by default both flattened."""
     if isinstance(values, (int, float)):
-        values = np.asarray(values, np.result_type(as_tensor(x).dtype, values))
+        values = np.asarray(values, np.result_type(x.dtype, values))
     return concatenate([x, values], axis)
 
 
-@composite(
-    numpy=[np.insert], method=False,
-    samples=[
-        sample((2, 3), 1, (), axis=-1), sample((3,), np.array([1, 3, 1]), (3,)), sample((2, 3), -1, (2,)),
-        sample((2, 3), slice(None, None, 2), (2,), axis=1), sample((2, 3), 2, (2, 3), axis=0), sample((), 0, ()),
-        sample((3, 2), np.array([1]), (1, 2), axis=0), sample((0,), 0, (2,)),
-        sample((3,), np.array([True, False, True]), ()),
-    ],
-)  # fmt: skip
-def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+@composite(numpy=[np.insert], method=False)
+def insert(x: Tensor, obj: Any, values: Tensor, axis: int | None = None) -> Any:
     """Return the tensor with values put in front of the entries that `obj` names, an index along the axis."""
     obj = raw(obj)
-    x, axis = flat_or(x, axis)
+    x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     n = x.shape[axis]
     count = len(np.insert(np.zeros(n), obj, 0)) - n
-    new = as_tensor(values).astype(x.dtype)
+    new = values.astype(x.dtype)
     new = new.reshape((1,) * (x.ndim - new.ndim) + new.shape)
     if not isinstance(obj, slice) and np.ndim(obj) == 0:
         new = moveaxis(new, 0, axis)
     count = new.shape[axis] if count == 1 else count
     new = broadcast_to(new, (*x.shape[:axis], count, *x.shape[axis + 1 :]))
-    places = np.insert(np.arange(n), obj, np.arange(n, n + count))
-    return concatenate([x, new], axis)[on_axis(axis, places)]
+    order = np.insert(np.arange(n), obj, np.arange(n, n + count))
+    return concatenate([x, new], axis)[on_axis(axis, order)]
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_concatenate.samples = [sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0), (2, 1)], axis=-1)]
+concatenate.samples = [sample([(2, 3), (1, 3)]), sample([(2, 3), (2, 0)], axis=-1), sample([(2, 3), ()], axis=None)]
+ravel.samples = [sample((2, 3, 2), order="F"), sample((2, 3)), sample(()), sample((0, 3))]
+flatten.samples = [sample((2, 3), order="F"), sample((2, 3)), sample(()), sample((0, 3))]
+stack.samples = [sample([(2, 3), (2, 3)], axis=-1), sample([(), ()]), sample([(0,), (0,)])]
+hstack.samples = [sample([(2, 3), (2, 1)]), sample([(), (2,), (0,)]), sample([(2, 0), (2, 1)])]
+vstack.samples = [sample([(2, 3), (3,), (0, 3)]), sample([(), ()]), sample([(2,), (1, 2)])]
+dstack.samples = [sample([(2, 3), (2, 3, 2)]), sample([(), (1,)]), sample([(2,), (1, 2, 0)])]
+column_stack.samples = [sample([(2,), (2, 3), (2, 0)]), sample([(), ()]), sample([(0,), (0, 2)])]
+block.samples = [sample([(2, 3), (2, 1)]), sample([(), (2,)]), sample([(2, 0), (2, 1)])]
+append.samples = [
+    sample((2, 3), (2,)), sample((2, 3), (2, 1), axis=-1), sample((), ()), sample((0, 3), (1, 3), axis=0),
+    sample((2,), 1.5),
+]  # fmt: skip
+insert.samples = [
+    sample((2, 3), 1, (), axis=-1), sample((3,), np.array([1, 3, 1]), (3,)), sample((2, 3), -1, (2,)),
+    sample((2, 3), slice(None, None, 2), (2,), axis=1), sample((2, 3), 2, (2, 3), axis=0), sample((), 0, ()),
+    sample((3, 2), np.array([1]), (1, 2), axis=0), sample((0,), 0, (2,)),
+    sample((3,), np.array([True, False, True]), ()),
+]  # fmt: skip

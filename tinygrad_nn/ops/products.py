@@ -10,21 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..engine.zero_safe import sum_of_products
-from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .axes import all_axes
 from .elementwise import conjugate, multiply
 from .joining import ravel
 from .shaping import swapaxes
 
 
-@primitive(
-    method=False, name="matrix_product",
-    samples=[
-        sample((2, 3), (3, 4)), sample((5, 2, 3), (3, 4)), sample((2, 1, 2, 3), (4, 3, 1)),
-        sample((0, 3), (3, 2)), sample((2, 0), (0, 2)),
-    ],
-)  # fmt: skip
+@primitive(method=False, name="matrix_product")
 def _product(a: Any, b: Any, /) -> Any:
     """Return the products of the matrices in the last two axes. (..., m, k) @ (..., k, n) -> (..., m, n)."""
     return np.matmul(a, b)
@@ -34,13 +28,7 @@ _product.vjp(lambda g, b: g @ b.mT, lambda g, a: a.mT @ g, zero_safe=sum_of_prod
 _product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
 
 
-@primitive(
-    method=False, name="vector_product",
-    samples=[
-        sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)), sample((0,), (0,)), sample((0, 3), (3,)),
-        sample((0,), (0, 2)), sample((2, 0), (0,)),
-    ],
-)  # fmt: skip
+@primitive(method=False, name="vector_product")
 def _vector_product(a: Any, b: Any, /) -> Any:
     """Return the product of two vectors, or of a vector and a matrix. (k,) @ (k,) -> (), (m, k) @ (k,) -> (m,)."""
     return np.matmul(a, b)
@@ -62,39 +50,30 @@ _vector_product.vjp(_slope_of_left, _slope_of_right, zero_safe=sum_of_products)
 _vector_product.jvp(lambda t, b: t @ b, lambda t, a: a @ t)
 
 
-@composite(
-    numpy=[np.matmul, np.linalg.matmul], operator="matmul",
-    samples=[
-        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((3,), (2, 3, 4)), sample((5, 2, 3), (3,)),
-        sample((2, 4, 2, 3), (3, 4)), sample((1, 2, 3), (4, 3, 2)), sample((0,), (0,)), sample((0, 3), (3, 2)),
-        sample((2, 1, 0), (0, 3)), sample((1, 2, 0), (0,)), sample((0,), (2, 0, 3)),
-    ],
-)  # fmt: skip
-def matmul(a: Any, b: Any) -> Any:
+@composite(numpy=[np.matmul, np.linalg.matmul], operator="matmul")
+def matmul(a: Tensor, b: Tensor) -> Any:
     """Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
     A vector on the left is a row, on the right a column; that axis is dropped from the result.
     """
-    a, b = as_tensor(a), as_tensor(b)
     if a.ndim == 2 == b.ndim:
         return _product(a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul needs vectors or matrices, got shapes {a.shape} and {b.shape}; write a * b")
-    if a.ndim + b.ndim <= 3:
+    if a.ndim + b.ndim <= 3:  # a vector and a vector or matrix
         return _vector_product(a, b)
     if a.ndim == 1:
         return matmul(a.reshape(1, a.size), b).squeeze(-2 if b.ndim > 1 else 0)
     if b.ndim == 1:
         return matmul(a, b.reshape(b.size, 1)).squeeze(-1)
     if b.ndim == 2:
-        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])  # one product in place of many
         return _product(rows, b).reshape(*a.shape[:-1], b.shape[-1])
     return _product(a, b)
 
 
-def conjugated(x: Any) -> Any:
+def conjugated(x: Tensor) -> Tensor:
     """Return the complex conjugate of what is complex, and the rest as it is."""
-    x = as_tensor(x)
     return conjugate(x) if x.dtype.kind == "c" else x
 
 
@@ -105,24 +84,16 @@ def _axes_of_both(axes: Any, a: Tensor, b: Tensor) -> tuple[list[int], list[int]
         if not 0 <= n <= min(a.ndim, b.ndim):
             raise ValueError(f"tensordot takes at most as many axes as both have, not {n} of {a.ndim} and {b.ndim}")
         return list(range(a.ndim - n, a.ndim)), list(range(n))
-    first, second = ([part] if np.ndim(part) == 0 else list(part) for part in axes)
-    normal = np.lib.array_utils.normalize_axis_tuple
-    return list(normal(first, a.ndim)), list(normal(second, b.ndim))
+    first, second = axes
+    return list(all_axes(first, a.ndim)), list(all_axes(second, b.ndim))
 
 
-@composite(
-    numpy=[np.tensordot, np.linalg.tensordot], method=False,
-    samples=[
-        sample((2, 3, 4), (4, 3, 2), axes=((1, -1), (-2, 0))), sample((2, 3), (3, 2), axes=(-1, 0)),
-        sample((2,), (3,), axes=0), sample((2, 3), (2, 3)), sample((2, 0), (0, 3), axes=1), sample((), (), axes=0),
-    ],
-)  # fmt: skip
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+@composite(numpy=[np.tensordot, np.linalg.tensordot], method=False)
+def tensordot(a: Tensor, b: Tensor, axes: Any = 2) -> Tensor:
     """Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
 
     Shapes: the axes of `a` that are left, then those of `b`.
     """
-    a, b = as_tensor(a), as_tensor(b)
     over_a, over_b = _axes_of_both(axes, a, b)
     lengths = [a.shape[i] for i in over_a]
     if lengths != [b.shape[i] for i in over_b]:
@@ -136,14 +107,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     return _product(matrix, other).reshape((*rows, *columns))
 
 
-@composite(
-    numpy=[np.dot],
-    samples=[
-        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((2, 3), (4, 3, 2)), sample((), (2, 3)),
-        sample((3,), 2.0), sample((0,), (0,)),
-    ],
-)  # fmt: skip
-def dot(a: Any, b: Any) -> Any:
+@composite(numpy=[np.dot])
+def dot(a: Tensor | float, b: Tensor | float) -> Any:
     """Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
 
     Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
@@ -153,45 +118,62 @@ def dot(a: Any, b: Any) -> Any:
     return tensordot(a, b, (-1, -min(np.ndim(b), 2)))
 
 
-@composite(
-    numpy=[np.inner], method=False,
-    samples=[sample((3,), (3,)), sample((2, 3), (4, 2, 3)), sample((), (2, 3)), sample((2, 0), (0,))],
-)  # fmt: skip
-def inner(a: Any, b: Any) -> Any:
+@composite(numpy=[np.inner], method=False)
+def inner(a: Tensor | float, b: Tensor | float) -> Any:
     """Return the sum of products over the last axes. Shapes: (..., k), (..., k) -> (..., ...)."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return multiply(a, b)
     return tensordot(a, b, (-1, -1))
 
 
-@composite(
-    numpy=[np.vdot], method=False,
-    samples=[sample((3,), (3,)), sample((2, 3), (3, 2)), sample((), ()), sample((0,), (0, 2))],
-)  # fmt: skip
-def vdot(a: Any, b: Any) -> Any:
+@composite(numpy=[np.vdot], method=False)
+def vdot(a: Tensor, b: Tensor) -> Any:
     """Return the sum of products of all entries, those of `a` conjugated. Shapes: (...), (...) -> ()."""
     return tensordot(conjugated(ravel(a)), ravel(b), 1)
 
 
-@composite(
-    numpy=[np.kron], method=False,
-    samples=[
-        sample((2, 2), (1, 3)), sample((2,), (2, 3)), sample((2, 1, 2), (2,)), sample((), (3,)), sample((), ()),
-        sample((0, 2), (2, 1)),
-    ],
-)  # fmt: skip
-def kron(a: Any, b: Any) -> Any:
+@composite(numpy=[np.kron], method=False)
+def kron(a: Tensor, b: Tensor) -> Any:
     """Return the Kronecker product; missing first axes count as length 1. Shapes: (m, n), (p, q) -> (mp, nq)."""
-    a, b = as_tensor(a), as_tensor(b)
     ndim = max(a.ndim, b.ndim)
     rows, columns = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
     blocks = a.reshape([n for m in rows for n in (m, 1)]) * b.reshape([n for m in columns for n in (1, m)])
     return blocks.reshape([m * n for m, n in zip(rows, columns, strict=True)])
 
 
-@composite(
-    numpy=[np.matrix_transpose, np.linalg.matrix_transpose], method=False, samples=[sample((2, 3, 4)), sample((0, 3))]
-)
-def matrix_transpose(x: Any) -> Tensor:
+@composite(numpy=[np.matrix_transpose, np.linalg.matrix_transpose], method=False)
+def matrix_transpose(x: Tensor) -> Tensor:
     """Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m)."""
     return swapaxes(x, -1, -2)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_product.samples = [
+    sample((2, 3), (3, 4)), sample((5, 2, 3), (3, 4)), sample((2, 1, 2, 3), (4, 3, 1)), sample((0, 3), (3, 2)),
+    sample((2, 0), (0, 2)),
+]  # fmt: skip
+_vector_product.samples = [
+    sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)), sample((0,), (0,)), sample((0, 3), (3,)),
+    sample((0,), (0, 2)), sample((2, 0), (0,)),
+]  # fmt: skip
+matmul.samples = [
+    sample((2, 3), (3, 4)), sample((3,), (3,)), sample((3,), (2, 3, 4)), sample((5, 2, 3), (3,)),
+    sample((2, 4, 2, 3), (3, 4)), sample((1, 2, 3), (4, 3, 2)), sample((0,), (0,)), sample((0, 3), (3, 2)),
+    sample((2, 1, 0), (0, 3)), sample((1, 2, 0), (0,)), sample((0,), (2, 0, 3)),
+]  # fmt: skip
+tensordot.samples = [
+    sample((2, 3, 4), (4, 3, 2), axes=((1, -1), (-2, 0))), sample((2, 3), (3, 2), axes=(-1, 0)),
+    sample((2,), (3,), axes=0), sample((2, 3), (2, 3)), sample((2, 0), (0, 3), axes=1), sample((), (), axes=0),
+]  # fmt: skip
+dot.samples = [
+    sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((2, 3), (4, 3, 2)), sample((), (2, 3)),
+    sample((3,), 2.0), sample((0,), (0,)),
+]  # fmt: skip
+inner.samples = [sample((3,), (3,)), sample((2, 3), (4, 2, 3)), sample((), (2, 3)), sample((2, 0), (0,))]
+vdot.samples = [sample((3,), (3,)), sample((2, 3), (3, 2)), sample((), ()), sample((0,), (0, 2))]
+kron.samples = [
+    sample((2, 2), (1, 3)), sample((2,), (2, 3)), sample((2, 1, 2), (2,)), sample((), (3,)), sample((), ()),
+    sample((0, 2), (2, 1)),
+]  # fmt: skip
+matrix_transpose.samples = [sample((2, 3, 4)), sample((0, 3))]

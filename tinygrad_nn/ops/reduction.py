@@ -11,45 +11,14 @@ from ..engine.arrays import array_of, as_array
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-from .elementwise import _either as either
-from .elementwise import maximum, minimum, sqrt
-
-_SAMPLES = (
-    sample((2, 3)),
-    sample((2, 3, 2), axis=(0, -1)),
-    sample((2, 3), axis=-1, keepdims=True),
-    sample((2, 3), axis=()),
-    sample(()),
-    sample(np.array([[2.0, 2.0, 1.0], [0.0, 0.0, 0.0]]), axis=1),
-)
-_WITH_EMPTY = (*_SAMPLES, sample((0, 3)), sample((0, 3), axis=0), sample((2, 0), axis=0))
-_EMPTY_BESIDE = (*_SAMPLES, sample((0, 3), axis=1))
-
-
-def axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return `axis` (None, one or several, negative ones too) as a sorted tuple of axis numbers.
-
-    Raises numpy.exceptions.AxisError for an axis that isn't there, ValueError for one given twice.
-    """
-    if axis is None:
-        return tuple(range(ndim))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    found = tuple(sorted(np.lib.array_utils.normalize_axis_index(a, ndim) for a in given))
-    if len(set(found)) != len(found):
-        raise ValueError(f"axis {axis} names an axis twice; name each once")
-    return found
-
-
-def _all_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
-    return axes(axis, np.ndim(inputs[0]))
+from .axes import all_axes, reduced_axes, searched_axis
+from .elementwise import either, maximum, minimum, sqrt
+from .sample_arrays import MASK, TIES
 
 
 def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
     """Return `g` with the reduced axes present, of length 1."""
     return g if keepdims else np.expand_dims(g, axis)
-
-
-_MASK = np.array([[True, False, True], [False, False, True]])
 
 
 def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
@@ -58,7 +27,7 @@ def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
     return x if where is True else either(as_array(where), x, instead)
 
 
-@primitive(name="total", linear=True, method=False, axis=_all_axes, samples=_WITH_EMPTY)
+@primitive(name="total", linear=True, method=False, axis=reduced_axes)
 def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the sum over the axes; float16 is added up in float32, where 2049 is a number."""
     x = array_of(x)
@@ -70,14 +39,9 @@ def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
 _total.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(_kept(g, axis, keepdims), x_shape))
 
 
-@composite(
-    numpy=[np.sum, np.add.reduce],
-    samples=(
-        *_WITH_EMPTY, sample((2, 3), where=_MASK, axis=1), sample((2, 3), initial=2.5), sample((3,), dtype="float32"),
-    ),
-)  # fmt: skip
+@composite(numpy=[np.sum, np.add.reduce])
 def sum(
-    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
     """Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
 
@@ -96,13 +60,13 @@ def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: Any) -> Any:
     return np.where(chosen, _kept(g, axis, keepdims) / np.maximum(ties, 1), 0)
 
 
-@primitive(name="largest", method=False, axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(1, 1, 0): (0.5, 0.5, 0)})
+@primitive(name="largest", method=False, axis=reduced_axes, kinks={(1, 1, 0): (0.5, 0.5, 0)})
 def _largest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the largest entries over the axes."""
     return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(name="smallest", method=False, axis=_all_axes, samples=_EMPTY_BESIDE, kinks={(0, 0, 1): (0.5, 0.5, 0)})
+@primitive(name="smallest", method=False, axis=reduced_axes, kinks={(0, 0, 1): (0.5, 0.5, 0)})
 def _smallest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the smallest entries over the axes."""
     return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
@@ -110,10 +74,6 @@ def _smallest(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
 
 _largest.vjp(_to_extremes)
 _smallest.vjp(_to_extremes)
-_EXTREMES = (
-    *_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1, initial=-9.0), sample((0, 3), axis=0, initial=0.25),
-    sample((2, 3), initial=0.3),
-)  # fmt: skip
 
 
 def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
@@ -122,16 +82,15 @@ def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initia
         if initial is None:
             raise ValueError("an extreme of the entries where= holds needs initial=, for where none does")
         x = _masked(x, where, initial)
-    x = as_tensor(x)
     if initial is None:
         return reduced(x, axis, keepdims)
-    if math.prod(x.shape[a] for a in axes(axis, x.ndim)) == 0:
+    if math.prod(x.shape[a] for a in reduced_axes(axis, [x])) == 0:
         return sum(x, axis, keepdims=keepdims) + initial
     return of_two(reduced(x, axis, keepdims), initial)
 
 
-@composite(numpy=[np.max, np.amax, np.maximum.reduce], samples=_EXTREMES)
-def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+@composite(numpy=[np.max, np.amax, np.maximum.reduce])
+def max(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
 
     With `where` only the entries are compared where it holds, with `initial` that number too. An
@@ -140,14 +99,14 @@ def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, wh
     return _extreme(_largest, maximum, x, axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.min, np.amin, np.minimum.reduce], samples=_EXTREMES)
-def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+@composite(numpy=[np.min, np.amin, np.minimum.reduce])
+def min(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the smallest entries over the axes, all by default, as `max` does the largest."""
     return _extreme(_smallest, minimum, x, axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.ptp], method=False, samples=_EMPTY_BESIDE)
-def ptp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+@composite(numpy=[np.ptp], method=False)
+def ptp(x: Tensor, axis: Any = None, keepdims: Any = False) -> Tensor:
     """Return the largest less the smallest entry over the axes."""
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
@@ -165,25 +124,22 @@ def _divided(total: Tensor, n: Any) -> Tensor:
     return total / (n.astype(total.dtype) if total.dtype.kind in "fc" else n)
 
 
-_MASKED = (*_EMPTY_BESIDE, sample((2, 3), where=_MASK, axis=1), sample((2, 3), where=_MASK[:, :1], axis=0))
-
-
-@composite(numpy=[np.mean], samples=(*_MASKED, sample((2,), dtype="float32")))
-def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+@composite(numpy=[np.mean])
+def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
     """Return the arithmetic mean over the axes, all by default, of the entries where `where`.
 
     The mean of nothing is nan, with a warning.
     """
     x = as_tensor(x, dtype)
-    axis = axes(axis, x.ndim)
+    axis = all_axes(axis, x.ndim)
     if x.dtype.char == "e":
         return mean(x.astype(np.float32), axis, None, keepdims, where).astype(np.float16)
     return _divided(sum(x, axis, None, keepdims, None, where), _count(x, axis, where, keepdims))
 
 
-@composite(numpy=[np.var], samples=(*_MASKED, sample((3, 2), axis=0, ddof=1), sample((2,), correction=1)))
+@composite(numpy=[np.var])
 def var(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the mean squared deviation from the mean, divided by n - ddof instead of n.
@@ -191,7 +147,7 @@ def var(
     `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
     """
     x = as_tensor(x, dtype)
-    axis = axes(axis, x.ndim)
+    axis = all_axes(axis, x.ndim)
     deviation = x - (_mean(x, axis, None, True, where) if mean is None else mean)
     square = deviation * deviation if x.dtype.kind != "c" else as_tensor((deviation * np.conj(deviation)).data.real)
     n = _count(x, axis, where, keepdims) - (ddof if correction is None else correction)
@@ -201,9 +157,9 @@ def var(
 _mean = mean
 
 
-@composite(numpy=[np.std], samples=(*_MASKED, sample((3, 2), axis=0, ddof=1)))
+@composite(numpy=[np.std])
 def std(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the square root of the variance; where that is 0, so is the derivative."""
@@ -215,65 +171,48 @@ def promoted(dtype: Any) -> Any:
     return np.prod(np.ones(1, dtype)).dtype
 
 
-@composite(
-    numpy=[np.prod, np.multiply.reduce],
-    samples=(
-        *_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1), sample((2, 3), where=_MASK, axis=1),
-        sample((2, 3), initial=2.0), sample((3,), dtype="float32"),
-    ),
-)  # fmt: skip
+@composite(numpy=[np.prod, np.multiply.reduce])
 def prod(
-    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
     """Return the product over the axes, all by default, by halving: right with any number of zeros."""
     x = _masked(x, where, 1, dtype)
     if dtype is None and x.dtype.kind in "biu":
         x = x.astype(promoted(x.dtype))
-    axis = axes(axis, x.ndim)
+    axis = reduced_axes(axis, [x])
     shape = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
     others = tuple(i for i in range(x.ndim) if i not in axis)
-    x = x.transpose((*axis, *others)).reshape(math.prod(x.shape[a] for a in axis), *[x.shape[i] for i in others])
-    if len(x) == 0:
-        x = sum(x, 0, keepdims=True) + x.dtype.type(1)
-    while len(x) > 1:
-        half = len(x) // 2
-        rest = [x[2 * half :]] if len(x) % 2 else []
-        x = x[:half] * x[half : 2 * half]
-        x = np.concatenate([x, *rest]) if rest else x
-    y = x.reshape(shape if keepdims else x.shape[1:])
+    rows = x.transpose((*axis, *others)).reshape(math.prod(x.shape[i] for i in axis), *[x.shape[i] for i in others])
+    if len(rows) == 0:
+        rows = sum(rows, 0, keepdims=True) + x.dtype.type(1)
+    while len(rows) > 1:
+        half = len(rows) // 2
+        odd = [rows[2 * half :]] if len(rows) % 2 else []
+        rows = rows[:half] * rows[half : 2 * half]
+        rows = np.concatenate([rows, *odd]) if odd else rows  # type: ignore[assignment]
+    y = rows.reshape(shape if keepdims else rows.shape[1:])
     return y if initial is None else y * initial
 
 
-def one_axis(axis: Any, inputs: Any) -> int | None:
-    """Return the number of one axis, or None. Raises numpy.exceptions.AxisError."""
-    return None if axis is None else int(np.lib.array_utils.normalize_axis_index(axis, np.ndim(inputs[0])))
-
-
-_PLACES = (sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1))
-
-
-@primitive(numpy=[np.argmax], axis=one_axis, samples=_PLACES)
+@primitive(numpy=[np.argmax], axis=searched_axis)
 def argmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first largest entry is along an axis, in all entries by default."""
     return np.argmax(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.argmin], axis=one_axis, samples=_PLACES)
+@primitive(numpy=[np.argmin], axis=searched_axis)
 def argmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first smallest entry is along an axis, in all entries by default."""
     return np.argmin(x, axis, keepdims=keepdims)
 
 
-_AMONG_NAN = (sample(np.array([[np.nan, 2.0], [3.0, np.nan]]), axis=-1), *_PLACES)
-
-
-@primitive(numpy=[np.nanargmax], method=False, masks=True, axis=one_axis, samples=_AMONG_NAN)
+@primitive(numpy=[np.nanargmax], method=False, masks=True, axis=searched_axis)
 def nanargmax(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first largest entry that is not nan is along an axis, in all entries by default."""
     return np.nanargmax(x, axis, keepdims=keepdims)
 
 
-@primitive(numpy=[np.nanargmin], method=False, masks=True, axis=one_axis, samples=_AMONG_NAN)
+@primitive(numpy=[np.nanargmin], method=False, masks=True, axis=searched_axis)
 def nanargmin(x: Any, /, axis: int | None = None, keepdims: Any = False) -> Any:
     """Return where the first smallest entry that is not nan is along an axis, in all entries by default."""
     return np.nanargmin(x, axis, keepdims=keepdims)
@@ -283,20 +222,48 @@ def _mask(where: Any, inputs: Any) -> Any:
     return where if where is True else as_array(where)
 
 
-_CHOSEN = (*_WITH_EMPTY, sample((2, 3), where=_MASK, axis=0))
-
-
-@primitive(numpy=[np.any, np.logical_or.reduce], axis=_all_axes, where=_mask, samples=_CHOSEN)
+@primitive(numpy=[np.any, np.logical_or.reduce], axis=reduced_axes, where=_mask)
 def any(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
     """Return whether some entry over the axes is not zero, among those where `where`."""
     return np.any(x, axis=axis, keepdims=keepdims, where=where)
 
 
-@primitive(numpy=[np.all, np.logical_and.reduce], axis=_all_axes, where=_mask, samples=_CHOSEN)
+@primitive(numpy=[np.all, np.logical_and.reduce], axis=reduced_axes, where=_mask)
 def all(x: Any, /, axis: Any = None, keepdims: Any = False, where: Any = True) -> Any:
     """Return whether no entry over the axes is zero, among those where `where`."""
     return np.all(x, axis=axis, keepdims=keepdims, where=where)
 
 
-for _places in (argmax, argmin, nanargmax, nanargmin, any, all):
-    _places.vjp(None)
+for _constant in (argmax, argmin, nanargmax, nanargmin, any, all):
+    _constant.vjp(None)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_SAMPLES = [
+    sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=-1, keepdims=True), sample((2, 3), axis=()),
+    sample(()), sample(TIES, axis=1),
+]  # fmt: skip
+_WITH_EMPTY = [*_SAMPLES, sample((0, 3)), sample((0, 3), axis=0), sample((2, 0), axis=0)]
+_total.samples = _WITH_EMPTY
+sum.samples = [
+    *_WITH_EMPTY, sample((2, 3), where=MASK, axis=1), sample((2, 3), initial=2.5), sample((3,), dtype="float32"),
+]  # fmt: skip
+_EMPTY_BESIDE = [*_SAMPLES, sample((0, 3), axis=1)]
+_largest.samples = _smallest.samples = ptp.samples = _EMPTY_BESIDE
+max.samples = min.samples = [
+    *_EMPTY_BESIDE, sample((2, 3), where=MASK, axis=1, initial=-9.0), sample((0, 3), axis=0, initial=0.25),
+    sample((2, 3), initial=0.3),
+]  # fmt: skip
+MASKED = [*_EMPTY_BESIDE, sample((2, 3), where=MASK, axis=1), sample((2, 3), where=MASK[:, :1], axis=0)]
+mean.samples = [*MASKED, sample((2,), dtype="float32")]
+var.samples = [*MASKED, sample((3, 2), axis=0, ddof=1), sample((2,), correction=1)]
+std.samples = [*MASKED, sample((3, 2), axis=0, ddof=1)]
+prod.samples = [
+    *_WITH_EMPTY, sample(np.array([[3.0, 0.0, 2.0], [0.0, 0.0, 5.0]]), axis=1), sample((2, 3), where=MASK, axis=1),
+    sample((2, 3), initial=2.0), sample((3,), dtype="float32"),
+]  # fmt: skip
+_SEARCHES = [sample((2, 3)), sample((2, 3), axis=-1, keepdims=True), sample(()), sample((0, 3), axis=1)]
+argmax.samples = argmin.samples = _SEARCHES
+nanargmax.samples = nanargmin.samples = [sample(np.array([[np.nan, 2.0], [3.0, np.nan]]), axis=-1), *_SEARCHES]
+any.samples = all.samples = [*_WITH_EMPTY, sample((2, 3), where=MASK, axis=0)]

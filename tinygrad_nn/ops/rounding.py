@@ -3,7 +3,6 @@
 Constant operations have no rules, so that a trace computes them anew; the gradient ends there visibly.
 """
 
-# ruff: noqa: E501
 from __future__ import annotations
 
 from typing import Any
@@ -15,8 +14,7 @@ from ..errors import DtypeError, unsupported_values
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, elementwise, primitive, sample
 from ..tensor.handle import Tensor
-from .elementwise import _either as either
-from .elementwise import maximum, minimum, positive, remainder
+from .elementwise import either, maximum, minimum, positive, remainder
 
 equal = elementwise(np.equal, operator="eq", method=False)
 not_equal = elementwise(np.not_equal, operator="ne", method=False)
@@ -53,14 +51,11 @@ bitwise_xor = elementwise(np.bitwise_xor, operator="xor", method=False)
 invert = elementwise(np.invert, operator="invert", method=False)
 
 
-@composite(
-    numpy=[np.clip],
-    samples=[
-        sample((2, 3), -0.5, 0.5), sample((2, 3), None, 0.25), sample((2, 3), min=0.1), sample((2, 3), (3,), (2, 1)), sample((), -1.0, 1.0),
-        sample((0,), -1.0, 1.0), sample(np.array([-1.0, 0.0, 1.0]), -1.0, 1.0),
-    ],
-)  # fmt: skip
-def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+@composite(numpy=[np.clip])
+def clip(
+    x: Tensor | float, a_min: Tensor | float | None = None, a_max: Tensor | float | None = None, *, min: Any = None,
+    max: Any = None,
+) -> Any:  # fmt: skip
     """Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0."""
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise TypeError("a bound is given twice: write one of a_min and min, one of a_max and max")
@@ -77,12 +72,7 @@ def _numeric(value: Any, inputs: Any) -> Any:
     return dtype
 
 
-@primitive(
-    numpy=[np.astype] if hasattr(np, "astype") else [],
-    linear=True,
-    dtype=_numeric,
-    samples=[sample(shape, dtype=dtype) for shape in [(2, 3), (), (0,)] for dtype in ("float32", "float64")],
-)
+@primitive(numpy=[np.astype] if hasattr(np, "astype") else [], linear=True, dtype=_numeric)
 def astype(x: Any, /, dtype: Any) -> Any:
     """Return the values in another dtype; the gradient comes back in this one."""
     return array_of(x).astype(dtype)
@@ -91,16 +81,9 @@ def astype(x: Any, /, dtype: Any) -> Any:
 astype.vjp(lambda g: g)
 
 
-@composite(
-    numpy=[np.nan_to_num],
-    samples=[
-        sample(np.array([[np.nan, 1.0, -2.0], [0.25, np.nan, 0.5]])), sample((), nan=1.0), sample((0, 3)),
-        sample(np.array([np.inf, -np.inf, np.nan]), nan=1.0, posinf=2.0, neginf=-3.0),
-    ],
-)  # fmt: skip
-def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+@composite(numpy=[np.nan_to_num])
+def nan_to_num(x: Tensor, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there."""
-    x = as_tensor(x)
     if x.dtype.kind != "f":
         return positive(x)
     largest = float(np.finfo(x.dtype).max)
@@ -109,13 +92,7 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
     return either(isneginf(x), -largest if neginf is None else neginf, x)
 
 
-@primitive(
-    numpy=[np.ldexp], method=False,
-    samples=[
-        sample((2, 3), np.array([0, 1, -2])), sample((), np.array(3)), sample((0, 2), np.array([1, 2])),
-        sample((3,), np.array([[1], [2]])),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.ldexp], method=False)
 def ldexp(x: Any, exponent: Any, /) -> Any:
     """Return x * 2**exponent, for integer exponents. Shapes broadcast: (...), (...) -> (...)."""
     return np.ldexp(x, exponent)
@@ -124,10 +101,8 @@ def ldexp(x: Any, exponent: Any, /) -> Any:
 ldexp.vjp(lambda g, exponent: np.ldexp(g, exponent), None)
 ldexp.jvp(lambda t, exponent: np.ldexp(t, exponent), None)
 
-_FRACTIONS = [sample((2, 3)), sample(()), sample((0, 3)), sample(np.array([2.75, -1.25]))]
 
-
-@primitive(numpy=[np.frexp], several=True, method=False, samples=_FRACTIONS)
+@primitive(numpy=[np.frexp], multiple_outputs=True, method=False)
 def frexp(x: Any, /) -> Any:
     """Return the mantissa, from 0.5 to 1 in size, and the integer exponent of 2 of each entry."""
     return np.frexp(x)
@@ -136,7 +111,7 @@ def frexp(x: Any, /) -> Any:
 frexp.vjp(lambda g, y: np.ldexp(g[0], -y[1]))
 
 
-@primitive(numpy=[np.modf], several=True, method=False, samples=_FRACTIONS)
+@primitive(numpy=[np.modf], multiple_outputs=True, method=False)
 def modf(x: Any, /) -> Any:
     """Return the fractional part of each entry, whose derivative is 1, and the integer part, whose derivative is 0."""
     return np.modf(x)
@@ -145,19 +120,13 @@ def modf(x: Any, /) -> Any:
 modf.vjp(lambda g: g[0])
 
 
-@composite(
-    numpy=[np.divmod], operator="divmod", method=False,
-    samples=[sample((2, 1), np.array([0.75, 1.5])), sample((), 0.75), sample((0,), 2.0)],
-)  # fmt: skip
-def divmod(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+@composite(numpy=[np.divmod], operator="divmod", method=False)
+def divmod(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:
     """Return the floor of the quotient and the remainder. Shapes broadcast: (...), (...) -> (...) twice."""
     return floor_divide(a, b), remainder(a, b)
 
 
-@primitive(
-    numpy=[np.round, np.around], decimals=lambda value, inputs: int(value),
-    samples=[sample((2, 3)), sample((3,), decimals=1), sample(()), sample((0,))],
-)  # fmt: skip
+@primitive(numpy=[np.round, np.around], decimals=lambda value, inputs: int(value))
 def round(x: Any, /, decimals: int = 0) -> Any:
     """Return x rounded to so many decimals, half to even."""
     return np.round(x, decimals)
@@ -166,28 +135,46 @@ def round(x: Any, /, decimals: int = 0) -> Any:
 round.vjp(None)
 
 
-@composite(numpy=[np.real], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
-def real(x: Any) -> Any:
+@composite(numpy=[np.real], method=False)
+def real(x: Tensor) -> Any:
     """Return the real part: x itself, unless it is complex."""
-    x = as_tensor(x)
     return as_tensor(x.data.real) if x.dtype.kind == "c" else positive(x)
 
 
 setattr(Tensor, "real", property(real, doc="The real part: the tensor itself, unless it is complex."))  # noqa: B010
 
 
-@composite(numpy=[np.imag], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
-def imag(x: Any) -> Any:
+@composite(numpy=[np.imag], method=False)
+def imag(x: Tensor) -> Any:
     """Return the imaginary part: zeros, unless x is complex."""
-    x = as_tensor(x)
     return as_tensor(x.data.imag) if x.dtype.kind == "c" else x * 0
 
 
 setattr(Tensor, "imag", property(imag, doc="The imaginary part: zeros, unless the tensor is complex."))  # noqa: B010
 
 
-@composite(numpy=[np.real_if_close], method=False, samples=[sample((2, 3)), sample(()), sample((0,))])
-def real_if_close(x: Any, tol: float = 100) -> Any:
+@composite(numpy=[np.real_if_close], method=False)
+def real_if_close(x: Tensor, tol: float = 100) -> Any:
     """Return x itself if it is real; complex numbers as real ones where their imaginary parts are rounding errors."""
-    x = as_tensor(x)
     return as_tensor(np.real_if_close(x.data, tol)) if x.dtype.kind == "c" else positive(x)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+clip.samples = [
+    sample((2, 3), -0.5, 0.5), sample((2, 3), None, 0.25), sample((2, 3), min=0.1), sample((2, 3), (3,), (2, 1)),
+    sample((), -1.0, 1.0), sample((0,), -1.0, 1.0), sample(np.array([-1.0, 0.0, 1.0]), -1.0, 1.0),
+]  # fmt: skip
+astype.samples = [sample(shape, dtype=dtype) for shape in [(2, 3), (), (0,)] for dtype in ("float32", "float64")]
+nan_to_num.samples = [
+    sample(np.array([[np.nan, 1.0, -2.0], [0.25, np.nan, 0.5]])), sample((), nan=1.0), sample((0, 3)),
+    sample(np.array([np.inf, -np.inf, np.nan]), nan=1.0, posinf=2.0, neginf=-3.0),
+]  # fmt: skip
+ldexp.samples = [
+    sample((2, 3), np.array([0, 1, -2])), sample((), np.array(3)), sample((0, 2), np.array([1, 2])),
+    sample((3,), np.array([[1], [2]])),
+]  # fmt: skip
+frexp.samples = modf.samples = [sample((2, 3)), sample(()), sample((0, 3)), sample(np.array([2.75, -1.25]))]
+divmod.samples = [sample((2, 1), np.array([0.75, 1.5])), sample((), 0.75), sample((0,), 2.0)]
+round.samples = [sample((2, 3)), sample((3,), decimals=1), sample(()), sample((0,))]
+real.samples = imag.samples = real_if_close.samples = [sample((2, 3)), sample(()), sample((0,))]

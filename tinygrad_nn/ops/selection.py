@@ -11,36 +11,27 @@ from ..engine.arrays import array_of, raw
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
+from .axes import all_axes
 from .broadcasting import broadcast_to
-from .elementwise import _either as either
+from .elementwise import either
 from .joining import ravel, stack
-from .reduction import axes
+from .sample_arrays import MASK
 from .shaping import flat_or, on_axis
-
-_EMPTY = np.zeros((0, 3))
-_HOLDS = (sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample(_EMPTY), sample(np.array([True, False])))
 
 
 def known_index(indices: Any, n: int, mode: str) -> Any:
     """Return the indices as an array; those beyond an axis of length n wrapped around, or clipped to its ends."""
-    places = array_of(raw(indices))
-    places = places.astype(np.intp, casting="same_kind" if places.size else "unsafe")
+    index = array_of(raw(indices))
+    index = index.astype(np.intp, casting="same_kind" if index.size else "unsafe")
     if mode == "raise" or n == 0:
-        return places
+        return index
     if mode not in ("wrap", "clip"):
         raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', not {mode!r}")
-    return places % n if mode == "wrap" else np.clip(places, 0, n - 1)
+    return index % n if mode == "wrap" else np.clip(index, 0, n - 1)
 
 
-@composite(
-    numpy=[np.take],
-    samples=[
-        sample((2, 3), indices=np.array([[0, -1], [1, 1]]), axis=-1), sample((2, 3), indices=[5, 0, 0]),
-        sample((), indices=0), sample((3, 2), indices=1, axis=0), sample((3,), indices=[-4, 7], mode="wrap"),
-        sample((3,), indices=[-4, 7], mode="clip"), sample(_EMPTY, indices=[2], axis=1), sample((3,), indices=[]),
-    ],
-)  # fmt: skip
-def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+@composite(numpy=[np.take])
+def take(x: Tensor, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     """Return the entries, or the slices along an axis, that the indices name, repeated ones too.
 
     An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
@@ -49,7 +40,7 @@ def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
     return x[on_axis(axis, known_index(indices, x.shape[axis], mode))]
 
 
-def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
+def flat_indices(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
     """Return where in a flattened tensor of that shape the indices along an axis point, broadcast to it."""
     n = shape[axis]
     if indices.ndim != len(shape):
@@ -58,59 +49,46 @@ def places_along(shape: tuple[int, ...], indices: Any, axis: int) -> Any:
         raise IndexError(f"an index is out of bounds for axis {axis} with size {n}; it must be from {-n} to {n - 1}")
     strides = np.cumprod([1, *shape[:0:-1]])[::-1]
     others = np.ix_(*[np.arange(1 if i == axis else length) * strides[i] for i, length in enumerate(shape)])
-    places = np.where(indices < 0, indices + n, indices) * strides[axis]
+    flat = np.where(indices < 0, indices + n, indices) * strides[axis]
     for i, offset in enumerate(others):
         if i != axis:
-            places = places + offset
-    return places
+            flat = flat + offset
+    return flat
 
 
-@composite(
-    numpy=[np.take_along_axis], method=False,
-    samples=[
-        sample((2, 3), indices=np.array([[2, 0], [-1, -1]]), axis=-1), sample((2, 3), indices=np.array([[1]]), axis=1),
-        sample((2, 1, 3), indices=np.array([[[1], [0]]]), axis=0), sample((2, 3), indices=np.array([5, 0]), axis=None),
-        sample(_EMPTY, indices=np.zeros((0, 2), int), axis=1), sample((), indices=np.array([0]), axis=None),
-    ],
-)  # fmt: skip
-def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
-    """Return the entries whose places along an axis the indices tell, as argsort and argmax with keepdims do.
+@composite(numpy=[np.take_along_axis], method=False)
+def take_along_axis(x: Tensor, indices: Any, axis: int | None = -1) -> Any:
+    """Return the entries whose indices along an axis are given, as argsort and argmax with keepdims do.
 
     Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
     """
     x, axis = flat_or(x, axis)
-    return ravel(x)[places_along(x.shape, array_of(raw(indices)), axis)]
+    return ravel(x)[flat_indices(x.shape, array_of(raw(indices)), axis)]
 
 
-@primitive(numpy=[np.nonzero], several=True, samples=_HOLDS)
+@primitive(numpy=[np.nonzero], multiple_outputs=True)
 def nonzero(x: Any, /) -> Any:
     """Return where the entries are not zero: one tensor of indices for each axis."""
     return np.nonzero(x)
 
 
-@primitive(numpy=[np.flatnonzero], method=False, samples=(*_HOLDS, sample(())))
+@primitive(numpy=[np.flatnonzero], method=False)
 def flatnonzero(x: Any, /) -> Any:
     """Return where the flattened entries are not zero."""
     return np.flatnonzero(x)
 
 
-@primitive(numpy=[np.argwhere], method=False, samples=(*_HOLDS, sample(())))
+@primitive(numpy=[np.argwhere], method=False)
 def argwhere(x: Any, /) -> Any:
     """Return where the entries are not zero, a row of indices for each."""
     return np.argwhere(x)
 
 
-for _places in (nonzero, flatnonzero, argwhere):
-    _places.vjp(None)
+for _constant in (nonzero, flatnonzero, argwhere):
+    _constant.vjp(None)
 
 
-@composite(
-    numpy=[np.where], method=False,
-    samples=[
-        sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
-        sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.where], method=False)
 def where(condition: Any, *choices: Any) -> Any:
     """Return a where the condition holds, else b, for two choices; without them where it holds, as nonzero does.
 
@@ -121,46 +99,27 @@ def where(condition: Any, *choices: Any) -> Any:
     return either(condition, *choices) if choices else nonzero(condition)
 
 
-@composite(
-    numpy=[np.select], method=False,
-    samples=[
-        sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (2, 3)]),
-        sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),
-    ],
-)  # fmt: skip
-def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+@composite(numpy=[np.select], method=False)
+def select(condlist: Sequence[Tensor], choicelist: Sequence[Any], default: Any = 0) -> Any:
     """Return of each entry the choice whose condition is the first to hold, else the default. Shapes broadcast."""
-    conditions = [as_tensor(condition) for condition in condlist]
-    if len(conditions) != len(choicelist) or not conditions:
-        raise ValueError(f"select needs a choice for each condition, got {len(choicelist)} for {len(conditions)}")
-    if any(condition.dtype != bool for condition in conditions):
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise ValueError(f"select needs a choice for each condition, got {len(choicelist)} for {len(condlist)}")
+    if any(condition.dtype != bool for condition in condlist):
         raise TypeError("select needs conditions of booleans: write t != 0 for numbers")
     choices: list[Any] = [x if isinstance(x, (int, float)) else as_tensor(x) for x in (*choicelist, default)]
     dtype = np.result_type(*map(raw, choices))
     y = choices.pop()
-    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+    for condition, choice in zip(reversed(condlist), reversed(choices), strict=True):
         y = either(condition, choice, y)
     return y if y.dtype == dtype else y.astype(dtype)
 
 
-_LOW = np.array([True, True, False])
-
-
-@composite(
-    numpy=[np.piecewise], method=False,
-    samples=[
-        sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x: x * x, np.exp]),
-        sample((2, 3), condlist=[[_LOW, ~_LOW]], funclist=[np.exp]), sample((), condlist=[True], funclist=[np.exp]),
-        sample((3,), condlist=[_LOW], funclist=[np.sin, 1.5]), sample((0,), condlist=[_LOW[:0]], funclist=[np.exp]),
-        sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x, k, p: k * x**p, lambda x, k, p: k - x], k=0.5, p=2),
-    ],
-)  # fmt: skip
-def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
+@composite(numpy=[np.piecewise], method=False)
+def piecewise(x: Tensor, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
     """Return of each entry the function or value whose condition is the last to hold; one more is for all others, or 0.
 
     Only the entries where its condition holds go into a function, in a row, and with the further arguments.
     """
-    x = as_tensor(x)
     conditions = raw(condlist) if isinstance(condlist, Tensor) else [raw(condition) for condition in condlist]
     if not isinstance(conditions[0], (list, np.ndarray)) and x.ndim:
         conditions = [conditions]
@@ -178,37 +137,22 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     return y
 
 
-@composite(
-    numpy=[np.choose],
-    samples=[
-        sample(np.array([1, 0, 1]), [(3,), (2, 3)]), sample(np.array(1), [(), ()]),
-        sample(np.array([-1, 5]), [(2,), (1,)], mode="wrap"), sample(np.array([-1, 5]), [(2,), ()], mode="clip"),
-        sample(np.zeros((0,), int), [(1,)]),
-    ],
-)  # fmt: skip
-def choose(x: Any, choices: Any, mode: str = "raise") -> Any:
+@composite(numpy=[np.choose])
+def choose(x: Any, choices: Sequence[Tensor], mode: str = "raise") -> Any:
     """Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
 
     An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
     """
-    tensors = [as_tensor(choice) for choice in choices]
-    index = known_index(x, len(tensors), mode)
-    if mode == "raise" and index.size and (index.min() < 0 or index.max() >= len(tensors)):
-        raise ValueError(f"invalid entry in choice array: choose among {len(tensors)} needs indices from 0 on")
-    shape = np.broadcast_shapes(index.shape, *[t.shape for t in tensors])
-    index, joined = np.broadcast_to(index, shape), stack([broadcast_to(t, shape) for t in tensors])
+    index = known_index(x, len(choices), mode)
+    if mode == "raise" and index.size and (index.min() < 0 or index.max() >= len(choices)):
+        raise ValueError(f"invalid entry in choice array: choose among {len(choices)} needs indices from 0 on")
+    shape = np.broadcast_shapes(index.shape, *[t.shape for t in choices])
+    index, joined = np.broadcast_to(index, shape), stack([broadcast_to(t, shape) for t in choices])
     return joined[(index, *np.indices(shape, sparse=True))]
 
 
-@composite(
-    numpy=[np.compress], method=False,
-    samples=[
-        sample(np.array([True, False, True]), (2, 3), axis=-1), sample(np.array([0, 1]), (3, 2), axis=0),
-        sample(np.array([False, True, False, True]), (2, 3)), sample(np.array([True]), ()),
-        sample(np.array([True]), (0, 3), axis=1),
-    ],
-)  # fmt: skip
-def compress(condition: Any, x: Any, axis: int | None = None) -> Any:
+@composite(numpy=[np.compress], method=False)
+def compress(condition: Any, x: Tensor, axis: int | None = None) -> Any:
     """Return the slices along an axis for which the condition holds, a vector no longer than it."""
     holds = array_of(raw(condition))
     if holds.ndim != 1:
@@ -220,32 +164,69 @@ def compress(condition: Any, x: Any, axis: int | None = None) -> Any:
 setattr(Tensor, "compress", lambda self, condition, axis=None: compress(condition, self, axis))  # noqa: B010
 
 
-@composite(
-    numpy=[np.extract], method=False,
-    samples=[
-        sample(np.array([[True, False, True], [False, False, True]]), (2, 3)), sample(np.array([0, 1, 1]), (2, 3)),
-        sample(np.array(True), ()), sample(np.zeros((0, 3), bool), (0, 3)),
-    ],
-)  # fmt: skip
-def extract(condition: Any, x: Any) -> Any:
+@composite(numpy=[np.extract], method=False)
+def extract(condition: Any, x: Tensor) -> Any:
     """Return the flattened entries at which the flattened condition holds."""
     return ravel(x)[np.flatnonzero(raw(condition))]
 
 
-@composite(
-    numpy=[np.trim_zeros], method=False,
-    samples=[sample((3,), trim="f"), sample((3,), axis=-1), sample((0,))],
-)  # fmt: skip
-def trim_zeros(x: Any, trim: str = "fb", axis: Any = None) -> Any:
+@composite(numpy=[np.trim_zeros], method=False)
+def trim_zeros(x: Tensor, trim: str = "fb", axis: Any = None) -> Any:
     """Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default."""
-    x = as_tensor(x)
     if trim.lower() not in ("f", "b", "fb", "bf"):
         raise ValueError(f"trim must be 'f', 'b' or 'fb', not {trim!r}")
-    places = np.nonzero(x.data)
+    found = np.nonzero(x.data)
     part: list[slice] = [slice(None)] * x.ndim
-    for i in axes(axis, x.ndim):
-        none = places[i].size == 0
-        start = 0 if none else places[i].min() if "f" in trim.lower() else None
-        stop = 0 if none else places[i].max() + 1 if "b" in trim.lower() else None
+    for i in all_axes(axis, x.ndim):
+        none = found[i].size == 0
+        start = 0 if none else found[i].min() if "f" in trim.lower() else None
+        stop = 0 if none else found[i].max() + 1 if "b" in trim.lower() else None
         part[i] = slice(start, stop)
     return x[tuple(part)]
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+take.samples = [
+    sample((2, 3), indices=np.array([[0, -1], [1, 1]]), axis=-1), sample((2, 3), indices=[5, 0, 0]),
+    sample((), indices=0), sample((3, 2), indices=1, axis=0), sample((3,), indices=[-4, 7], mode="wrap"),
+    sample((3,), indices=[-4, 7], mode="clip"), sample((0, 3), indices=[2], axis=1), sample((3,), indices=[]),
+]  # fmt: skip
+take_along_axis.samples = [
+    sample((2, 3), indices=np.array([[2, 0], [-1, -1]]), axis=-1), sample((2, 3), indices=np.array([[1]]), axis=1),
+    sample((2, 1, 3), indices=np.array([[[1], [0]]]), axis=0), sample((2, 3), indices=np.array([5, 0]), axis=None),
+    sample((0, 3), indices=np.zeros((0, 2), int), axis=1), sample((), indices=np.array([0]), axis=None),
+]  # fmt: skip
+_HOLDS = [sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample((0, 3)), sample(np.array([True, False]))]
+nonzero.samples = _HOLDS
+flatnonzero.samples = argwhere.samples = [*_HOLDS, sample(())]
+where.samples = [
+    sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
+    sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
+]  # fmt: skip
+select.samples = [
+    sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (2, 3)]),
+    sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),
+]  # fmt: skip
+_LOW = np.array([True, True, False])
+piecewise.samples = [
+    sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x: x * x, np.exp]),
+    sample((2, 3), condlist=[[_LOW, ~_LOW]], funclist=[np.exp]), sample((), condlist=[True], funclist=[np.exp]),
+    sample((3,), condlist=[_LOW], funclist=[np.sin, 1.5]), sample((0,), condlist=[_LOW[:0]], funclist=[np.exp]),
+    sample((3,), condlist=[_LOW, ~_LOW], funclist=[lambda x, k, p: k * x**p, lambda x, k, p: k - x], k=0.5, p=2),
+]  # fmt: skip
+choose.samples = [
+    sample(np.array([1, 0, 1]), [(3,), (2, 3)]), sample(np.array(1), [(), ()]),
+    sample(np.array([-1, 5]), [(2,), (1,)], mode="wrap"), sample(np.array([-1, 5]), [(2,), ()], mode="clip"),
+    sample(np.zeros((0,), int), [(1,)]),
+]  # fmt: skip
+compress.samples = [
+    sample(np.array([True, False, True]), (2, 3), axis=-1), sample(np.array([0, 1]), (3, 2), axis=0),
+    sample(np.array([False, True, False, True]), (2, 3)), sample(np.array([True]), ()),
+    sample(np.array([True]), (0, 3), axis=1),
+]  # fmt: skip
+extract.samples = [
+    sample(MASK, (2, 3)), sample(np.array([0, 1, 1]), (2, 3)),
+    sample(np.array(True), ()), sample(np.zeros((0, 3), bool), (0, 3)),
+]  # fmt: skip
+trim_zeros.samples = [sample((3,), trim="f"), sample((3,), axis=-1), sample((0,))]

@@ -11,14 +11,7 @@ import numpy as np
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-from .reduction import axes
-
-_EMPTY = np.zeros((0, 3))
-
-
-def axis_number(axis: Any, ndim: int) -> int:
-    """Return an axis as a number from 0 on. Raises numpy.exceptions.AxisError for one that isn't there."""
-    return int(np.lib.array_utils.normalize_axis_index(axis, ndim))
+from .axes import all_axes, one_axis
 
 
 def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
@@ -34,10 +27,7 @@ def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
     return wanted
 
 
-@primitive(
-    name="reshape_to", linear=True, method=False, shape=_whole_shape,
-    samples=[sample((2, 3), shape=(3, -1)), sample((), shape=(1, 1)), sample((0, 3), shape=(3, 0))],
-)  # fmt: skip
+@primitive(name="reshape_to", linear=True, method=False, shape=_whole_shape)
 def _reshape(x: Any, /, shape: Any) -> Any:
     """Return the entries, read in C order, in another shape of the same size."""
     return np.reshape(x, shape)
@@ -56,24 +46,17 @@ def in_order(x: Any, shape: Any, order: str) -> Tensor:
     return _transpose(_reshape(_transpose(x), tuple(reversed(tuple(lengths)))))
 
 
-@composite(
-    numpy=[np.reshape],
-    samples=[
-        sample((2, 3), shape=(3, 2)), sample((), shape=(1,)), sample(_EMPTY, shape=(0,)),
-        sample((2, 3, 2), shape=(-1, 4), order="F"),
-    ],
-)  # fmt: skip
-def reshape(x: Any, *lengths: Any, shape: Any = None, order: str = "C") -> Tensor:
+@composite(numpy=[np.reshape])
+def reshape(x: Tensor, *lengths: Any, shape: Any = None, order: str = "C") -> Tensor:
     """Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
     if len(lengths) > 1 and isinstance(lengths[-1], str):
         *lengths, order = lengths  # type: ignore[assignment]
     return in_order(x, shape if shape is not None else lengths[0] if len(lengths) == 1 else lengths, order)
 
 
-@composite(numpy=[np.copy], samples=[sample((2, 3)), sample(()), sample(_EMPTY)])
-def copy(x: Any) -> Any:
+@composite(numpy=[np.copy])
+def copy(x: Tensor) -> Any:
     """Return a tensor of the same values with memory of its own, recorded as a step of the graph."""
-    x = as_tensor(x)
     return x.astype(x.dtype)
 
 
@@ -81,16 +64,13 @@ def _permutation(axes: Any, inputs: Any) -> tuple[int, ...]:
     ndim = np.ndim(inputs[0])
     if axes is None:
         return tuple(reversed(range(ndim)))
-    found = tuple(axis_number(a, ndim) for a in axes)
-    if sorted(found) != list(range(ndim)):
+    found = all_axes(axes, ndim)
+    if len(found) != ndim:
         raise ValueError(f"axes {axes} don't match a tensor of {ndim} axes: name each axis once")
     return found
 
 
-@primitive(
-    name="permute", linear=True, method=False, axes=_permutation,
-    samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample((2, 3), axes=None), sample(()), sample(_EMPTY)],
-)  # fmt: skip
+@primitive(name="permute", linear=True, method=False, axes=_permutation)
 def _transpose(x: Any, /, axes: Any = None) -> Any:
     """Return a view with the axes in the given order."""
     return np.transpose(x, axes)
@@ -99,11 +79,8 @@ def _transpose(x: Any, /, axes: Any = None) -> Any:
 _transpose.vjp(lambda g, axes: np.transpose(g, tuple(int(i) for i in np.argsort(axes))))
 
 
-@composite(
-    numpy=[np.transpose, np.permute_dims],
-    samples=[sample((2, 3, 4), axes=(-1, 0, 1)), sample(()), sample(_EMPTY)],
-)  # fmt: skip
-def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
+@composite(numpy=[np.transpose, np.permute_dims])
+def transpose(x: Tensor, *order: Any, axes: Any = None) -> Tensor:
     """Return the tensor with its axes reversed, or in the given order."""
     if order:
         axes = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
@@ -113,12 +90,11 @@ def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
 setattr(Tensor, "T", property(transpose, doc="The tensor with its axes reversed."))  # noqa: B010
 
 
-@composite(numpy=[np.swapaxes], samples=[sample((2, 3, 4), axis1=0, axis2=-1), sample(_EMPTY, axis1=0, axis2=1)])
-def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+@composite(numpy=[np.swapaxes])
+def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
     """Return the tensor with two axes exchanged."""
-    x = as_tensor(x)
     order = list(range(x.ndim))
-    i, j = axis_number(axis1, x.ndim), axis_number(axis2, x.ndim)
+    i, j = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
     order[i], order[j] = order[j], order[i]
     return _transpose(x, order)
 
@@ -126,43 +102,29 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 setattr(Tensor, "mT", property(lambda x: swapaxes(x, -1, -2), doc="The last two axes exchanged."))  # noqa: B010
 
 
-@composite(
-    numpy=[np.moveaxis], method=False,
-    samples=[
-        sample((2, 3, 4), source=(0, -1), destination=(-1, 0)), sample(_EMPTY, source=0, destination=-1),
-    ],
-)  # fmt: skip
-def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+@composite(numpy=[np.moveaxis], method=False)
+def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
     """Return the tensor with the source axes moved to where the destination says."""
-    x = as_tensor(x)
-    one = np.ndim(source) == 0
-    sources = [axis_number(a, x.ndim) for a in ([source] if one else source)]
-    places = [axis_number(a, x.ndim) for a in ([destination] if one else destination)]
+    sources, destinations = all_axes(source, x.ndim), all_axes(destination, x.ndim)
     order = [i for i in range(x.ndim) if i not in sources]
-    for place, axis in sorted(zip(places, sources, strict=True)):
-        order.insert(place, axis)
+    for new, old in sorted(zip(destinations, sources, strict=True)):
+        order.insert(new, old)
     return _transpose(x, order)
 
 
-@composite(
-    numpy=[np.rollaxis], method=False,
-    samples=[sample((2, 3, 4), axis=-1), sample((2, 3, 4), axis=0, start=3), sample(_EMPTY, axis=1)],
-)  # fmt: skip
-def rollaxis(x: Any, axis: int, start: int = 0) -> Any:
+@composite(numpy=[np.rollaxis], method=False)
+def rollaxis(x: Tensor, axis: int, start: int = 0) -> Any:
     """Return the tensor with an axis moved in front of the one numbered `start`; moveaxis says it better."""
-    x = as_tensor(x)
-    axis, place = axis_number(axis, x.ndim), start if start == x.ndim else axis_number(start, x.ndim)
-    return moveaxis(x, axis, place - (axis < place))
+    axis, before = one_axis(axis, x.ndim), start if start == x.ndim else one_axis(start, x.ndim)
+    return moveaxis(x, axis, before - (axis < before))
 
 
-@composite(numpy=[np.expand_dims], samples=[sample((2, 3), axis=(0, -1)), sample((), axis=-1), sample(_EMPTY, axis=1)])
-def expand_dims(x: Any, axis: Any) -> Tensor:
-    """Return the tensor with axes of length 1 inserted at the given places of the result."""
-    x = as_tensor(x)
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    places = axes(tuple(given), x.ndim + len(given))
-    old = iter(x.shape)
-    return _reshape(x, tuple(1 if i in places else next(old) for i in range(x.ndim + len(places))))
+@composite(numpy=[np.expand_dims])
+def expand_dims(x: Tensor, axis: Any) -> Tensor:
+    """Return the tensor with axes of length 1 inserted, at these positions of the result."""
+    ndim = x.ndim + np.size(axis)
+    new, old = all_axes(axis, ndim), iter(x.shape)
+    return _reshape(x, tuple(1 if i in new else next(old) for i in range(ndim)))
 
 
 def _each(change: Any, xs: tuple[Any, ...]) -> Any:
@@ -171,32 +133,28 @@ def _each(change: Any, xs: tuple[Any, ...]) -> Any:
     return changed[0] if len(changed) == 1 else changed
 
 
-_ANY_RANK = (sample(()), sample((2,), (2, 3), ()), sample((2, 3, 4), (0,)), sample(np.zeros((0, 2, 1, 1))))
-
-
-@composite(numpy=[np.atleast_1d], method=False, samples=_ANY_RANK)
+@composite(numpy=[np.atleast_1d], method=False)
 def atleast_1d(*xs: Any) -> Any:
     """Return the tensor with one axis at least, of several a tuple: () -> (1,)."""
     return _each(lambda x: _reshape(x, x.shape or (1,)), xs)
 
 
-@composite(numpy=[np.atleast_2d], method=False, samples=_ANY_RANK)
+@composite(numpy=[np.atleast_2d], method=False)
 def atleast_2d(*xs: Any) -> Any:
     """Return the tensor with two axes at least, of several a tuple: (n,) -> (1, n)."""
     return _each(lambda x: _reshape(x, x.shape if x.ndim > 1 else (1, x.size)), xs)
 
 
-@composite(numpy=[np.atleast_3d], method=False, samples=_ANY_RANK)
+@composite(numpy=[np.atleast_3d], method=False)
 def atleast_3d(*xs: Any) -> Any:
     """Return the tensor with three axes at least, of several a tuple: (n,) -> (1, n, 1), (m, n) -> (m, n, 1)."""
     return _each(lambda x: _reshape(x, x.shape if x.ndim > 2 else (*(x.shape if x.ndim == 2 else (1, x.size)), 1)), xs)
 
 
-@composite(numpy=[np.squeeze], samples=[sample((1, 3, 1)), sample((1, 3, 1), axis=-1), sample(()), sample((1, 0))])
-def squeeze(x: Any, axis: Any = None) -> Tensor:
+@composite(numpy=[np.squeeze])
+def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     """Return the tensor without its axes of length 1, or without those named."""
-    x = as_tensor(x)
-    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else axes(axis, x.ndim)
+    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else all_axes(axis, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
         raise ValueError(f"cannot squeeze axis {axis} of shape {x.shape}: its length must be 1")
     return _reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
@@ -207,7 +165,28 @@ def on_axis(axis: int, part: Any) -> tuple[Any, ...]:
     return (*[slice(None)] * axis, part)
 
 
-def flat_or(x: Any, axis: int | None) -> tuple[Tensor, int]:
-    """Return the tensor and the axis as a number; the tensor flattened if the axis is None."""
-    x = as_tensor(x)
-    return (_reshape(x, (-1,)), 0) if axis is None else (x, axis_number(axis, x.ndim))
+def flat_or(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
+    """Return the tensor and the number of its axis; flattened if the axis is None; a 0-d tensor as a vector."""
+    if axis is None or x.ndim == 0:
+        return _reshape(x, (-1,)), one_axis(axis or 0, 1)
+    return x, one_axis(axis, x.ndim)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_reshape.samples = [sample((2, 3), shape=(3, -1)), sample((), shape=(1, 1)), sample((0, 3), shape=(3, 0))]
+reshape.samples = [
+    sample((2, 3), shape=(3, 2)), sample((), shape=(1,)), sample((0, 3), shape=(0,)),
+    sample((2, 3, 2), shape=(-1, 4), order="F"),
+]  # fmt: skip
+copy.samples = [sample((2, 3)), sample(()), sample((0, 3))]
+_transpose.samples = [sample((2, 3, 4), axes=(-1, 0, 1)), sample((2, 3), axes=None), sample(()), sample((0, 3))]
+transpose.samples = [sample((2, 3, 4), axes=(-1, 0, 1)), sample(()), sample((0, 3))]
+swapaxes.samples = [sample((2, 3, 4), axis1=0, axis2=-1), sample((0, 3), axis1=0, axis2=1)]
+moveaxis.samples = [sample((2, 3, 4), source=(0, -1), destination=(-1, 0)), sample((0, 3), source=0, destination=-1)]
+rollaxis.samples = [sample((2, 3, 4), axis=-1), sample((2, 3, 4), axis=0, start=3), sample((0, 3), axis=1)]
+expand_dims.samples = [sample((2, 3), axis=(0, -1)), sample((), axis=-1), sample((0, 3), axis=1)]
+atleast_1d.samples = atleast_2d.samples = atleast_3d.samples = [
+    sample(()), sample((2,), (2, 3), ()), sample((2, 3, 4), (0,)), sample((0, 2, 1, 1)),
+]  # fmt: skip
+squeeze.samples = [sample((1, 3, 1)), sample((1, 3, 1), axis=-1), sample(()), sample((1, 0))]

@@ -168,10 +168,7 @@ def _order(value: Any, inputs: Any) -> int:
     return int(value)
 
 
-@primitive(
-    pointwise=True, domain=(0.5, 3), n=_order,
-    samples=[sample(np.array([0.25, 1.75, 7.0, 30.0])), sample(np.array([[-0.5], [-3.25]])), sample((2,), n=3)],
-)  # fmt: skip
+@primitive(pointwise=True, domain=(0.5, 3), n=_order)
 def polygamma(x: Any, /, n: int = 0) -> Any:
     """Return the n-th derivative of digamma; nan at its poles 0, -1, -2, ... Shapes: (...) -> (...).
 
@@ -190,7 +187,7 @@ def polygamma(x: Any, /, n: int = 0) -> Any:
 polygamma.vjp(lambda g, x, n: g * polygamma.kernel(x, n=n + 1))
 
 
-@composite(samples=[sample(np.array([[0.25], [3.5]])), sample(np.array(2.5)), sample(np.zeros(0))])
+@composite()
 def digamma(x: Any) -> Any:
     """Return the derivative of log(gamma(x)). Shapes: (...) -> (...)."""
     return polygamma(x)
@@ -199,13 +196,7 @@ def digamma(x: Any) -> Any:
 SCIPY_FUNCTIONS["psi"] = digamma
 
 
-@primitive(
-    name="bessel", pointwise=True, method=False,
-    samples=[
-        sample((2, 3), kind="j"), sample((), kind="i", n=1), sample(np.array([0.5, 3.0, 9.0]), kind="y", n=1),
-        sample((0,), kind="i"), sample(np.array([-1.5, 0.0, 2.0]), kind="j", n=-2),
-    ],
-)  # fmt: skip
+@primitive(name="bessel", pointwise=True, method=False)
 def _bessel(x: Any, /, kind: str = "j", n: int = 0) -> Any:
     """Return the Bessel function J, Y or I (kind "j", "y" or "i") of a whole order n. Shapes: (...) -> (...)."""
     own = f"{kind}{n}"
@@ -222,7 +213,7 @@ def _bessel_slope(g: Any, x: Any, kind: str, n: int) -> Any:
 SCIPY_FUNCTIONS |= {name: partial(_bessel, kind=name[0], n=int(name[1])) for name in ("j0", "j1", "y0", "y1", "i0", "i1")}
 
 
-@composite(numpy=[np.i0], method=False, samples=[sample((2, 3)), sample(np.zeros(2)), sample(()), sample((0,))])
+@composite(numpy=[np.i0], method=False)
 def i0(x: Any) -> Any:
     """Return the modified Bessel function of order 0; its derivatives need SciPy. Shapes: (...) -> (...)."""
     return _bessel(x, "i")
@@ -246,13 +237,7 @@ def _sinc_slope(x: np.ndarray, n: int) -> Any:
     return np.where(near, series, recurrence)
 
 
-@primitive(
-    name="sinc_derivative", pointwise=True, method=False, n=_order,
-    samples=[
-        sample(np.array([-2.5, -1.0, 1e-9, 0.0, 0.3, 1.7])), sample((2, 2), n=1), sample((), n=2), sample((0,), n=3),
-        sample(np.array([0.0, 0.999, 1.0, 5.0]), n=3),
-    ],
-)  # fmt: skip
+@primitive(name="sinc_derivative", pointwise=True, method=False, n=_order)
 def _sinc_derivative(x: Any, /, n: int = 0) -> Any:
     """Return the n-th derivative of sin(pi x) / (pi x), at 0 its limit."""
     x = array_of(x)
@@ -264,7 +249,22 @@ def _sinc_derivative(x: Any, /, n: int = 0) -> Any:
 _sinc_derivative.vjp(lambda g, x, n: g * _sinc_derivative.kernel(x, n=n + 1))
 
 
-@composite(numpy=[np.sinc], method=False, samples=[sample((2, 3)), sample(np.zeros(2)), sample(()), sample((0,))])
+@composite(numpy=[np.sinc], method=False)
 def sinc(x: Any) -> Any:
     """Return sin(pi x) / (pi x), and 1 at 0, where the derivative is 0. Shapes: (...) -> (...)."""
     return _sinc_derivative(x, 0)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+polygamma.samples = [sample(np.array([0.25, 1.75, 7.0, 30.0])), sample(np.array([[-0.5], [-3.25]])), sample((2,), n=3)]
+digamma.samples = [sample(np.array([[0.25], [3.5]])), sample(np.array(2.5)), sample((0,))]
+_bessel.samples = [
+    sample((2, 3), kind="j"), sample((), kind="i", n=1), sample(np.array([0.5, 3.0, 9.0]), kind="y", n=1),
+    sample((0,), kind="i"), sample(np.array([-1.5, 0.0, 2.0]), kind="j", n=-2),
+]  # fmt: skip
+i0.samples = sinc.samples = [sample((2, 3)), sample(np.zeros(2)), sample(()), sample((0,))]
+_sinc_derivative.samples = [
+    sample(np.array([-2.5, -1.0, 1e-9, 0.0, 0.3, 1.7])), sample((2, 2), n=1), sample((), n=2), sample((0,), n=3),
+    sample(np.array([0.0, 0.999, 1.0, 5.0]), n=3),
+]  # fmt: skip

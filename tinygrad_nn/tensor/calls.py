@@ -139,7 +139,7 @@ def call_any(op: Operation) -> Callable[..., Any]:
         node = _recorded(op, mode, arrays, parents, values, y)
         if watching is not None:
             watching.recorded(op, arrays, values, node, y)
-        return _outputs(y, node) if op.several else make(y, node)
+        return _outputs(y, node) if op.multiple_outputs else make(y, node)
 
     return call
 
@@ -178,7 +178,7 @@ def _recorded(op: Operation, mode: Any, arrays: Any, parents: list[Node | None],
     wanted = tuple([p is not None for p in parents])
     if True not in wanted or not mode:
         return None
-    if op.several:
+    if op.multiple_outputs:
         if not y:
             return None
         whole = record(op, tuple(parents), _saved(op, arrays, y, values, wanted), y[0])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 from typing import Any, Protocol, cast
 
@@ -14,6 +15,7 @@ from ..engine.rules import parameter_names
 from ..engine.watching import watcher
 from ..engine.zero_safe import zero_safe_where
 from .calls import call_any, call_one, call_two, failed
+from .creation import as_tensor
 from .handle import NUMPY_FUNCTIONS, Tensor
 
 _REFLECTED = frozenset(
@@ -31,11 +33,13 @@ def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, 
 class Differentiable(Protocol):
     """What declaring an operation returns: the function to call, and where its rules go.
 
-    `kernel` is the operation as rules use it: arrays in, an array out; a Tensor in, a Tensor out.
+    `kernel` is the operation as rules use it: arrays in, an array out; a Tensor in, a Tensor out. `samples` are set to
+    what its tests try.
     """
 
     __name__: str
     operation: Operation
+    samples: Sequence[Any]
 
     def __call__(self, *args: Any, **parameters: Any) -> Tensor:
         """Return the operation's result, recorded if an input requires grad."""
@@ -80,7 +84,7 @@ def _publish(
 
 
 def _finished(call: Any, op: Operation) -> Differentiable:
-    """Return the function with its operation, and with the form of it that rules use."""
+    """Return the function with its operation, and with the kernel that rules use."""
 
     def kernel(*args: Any, **parameters: Any) -> Any:
         if any(isinstance(x, Tensor) for x in args):
@@ -138,12 +142,11 @@ def primitive(
     operator: str | None = None,
     name: str | None = None,
     variadic: bool = False,
-    several: bool = False,
+    multiple_outputs: bool = False,
     linear: bool = False,
     pointwise: bool = False,
     masks: bool = False,
     domain: tuple[float, float] = (-2.0, 2.0),
-    samples: Iterable[Any] = (),
     kinks: Mapping[Any, Any] | None = None,
     **normalise: Callable[[Any, Any], Any],
 ) -> Callable[[Callable[..., Any]], Differentiable]:
@@ -151,7 +154,7 @@ def primitive(
 
     Positional-only parameters are the inputs, the others parameters. A keyword named like one
     of those gives the function `(value, inputs) -> value` that normalises it, once. A `variadic`
-    operation takes a sequence of inputs, one with `several` outputs returns a tuple; its rules get
+    operation takes a sequence of inputs, one with `multiple_outputs` returns a tuple; its rules get
     their cotangents as a tuple. An operation whose output may leave out a nan of its inputs `masks`.
     One that is `linear` in all its inputs together pushes tangents by itself; others may say by `jvp`
     what pushes each input's tangent `t`, or else their rules are transposed.
@@ -169,10 +172,10 @@ def primitive(
         defaults = {p.name: p.default for p in parameters if p.kind is not p.POSITIONAL_ONLY}
         public = name or forward.__name__
         op = Operation(
-            public, forward, arguments, defaults, optional=optional, variadic=variadic, several=several,
-            linear=linear, pointwise=pointwise, masks=masks, normalise=normalise,
+            public, forward, arguments, defaults, optional=optional, variadic=variadic,
+            multiple_outputs=multiple_outputs, linear=linear, pointwise=pointwise, masks=masks, normalise=normalise,
         )  # fmt: skip
-        op.domain, op.samples, op.kinks = domain, tuple(samples), kinks or {}
+        op.domain, op.kinks = domain, kinks or {}
         call: Any = call_any(op)
 
         def vjp(*rules: Any, into: Any = None, zero_safe: Any = None, zero_where: Any = None) -> Any:
@@ -188,30 +191,49 @@ def primitive(
     return declare
 
 
+_CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
+    Tensor: as_tensor,
+    Tensor | None: lambda x: None if x is None else as_tensor(x),
+    Sequence[Tensor]: lambda xs: [as_tensor(x) for x in xs],
+}
+
+
+def _inputs(function: Callable[..., Any]) -> tuple[list[tuple[int, str, Callable[[Any], Any]]], int]:
+    """Return how to convert inputs, told by their types, and how many come by position, whatever NumPy calls them."""
+    parameters = list(signature(function, eval_str=True).parameters.values())
+    found = [(i, p.name, _CONVERSIONS[p.annotation]) for i, p in enumerate(parameters) if p.annotation in _CONVERSIONS]
+    last = max([i for i, p in enumerate(parameters) if "Tensor" in str(p.annotation)], default=0)
+    return found, sys.maxsize if any(p.kind is p.VAR_POSITIONAL for p in parameters) else last + 1
+
+
 def composite(
-    *,
-    numpy: Iterable[Any] = (),
-    method: bool = True,
-    operator: str | None = None,
-    name: str | None = None,
-    samples: Iterable[Any] = (),
+    *, numpy: Iterable[Any] = (), method: bool = True, operator: str | None = None, name: str | None = None
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Publish the decorated function, a composition of operations that needs no rule of its own."""
+    """Publish the decorated function, a composition of operations that needs no rule of its own.
+
+    Parameters of type `Tensor`, `Tensor | None` and `Sequence[Tensor]` arrive as Tensors, whatever like an array was
+    given; those of type `Tensor | float` as they are, so that numbers stay weak.
+    """
 
     def declare(function: Any) -> Any:
         public = name or function.__name__
+        conversions, inputs = _inputs(function)
 
         @functools.wraps(function)
         def call(*args: Any, **parameters: Any) -> Any:
             try:
+                for index, argument, convert in conversions:
+                    if argument in parameters:
+                        parameters[argument] = convert(parameters[argument])
+                    elif index < len(args) and type(args[index]) is not Tensor:
+                        args = (*args[:index], convert(args[index]), *args[index + 1 :])
                 return function(*args, **parameters)
             except Exception as error:
                 failed(error, public, args)
                 raise
 
         _publish(public, call, numpy, method, operator, None, not function.__name__.startswith("_"))
-        call.samples = tuple(samples)  # type: ignore[attr-defined]
-        call.inputs = max((len(inputs) for inputs, _ in call.samples), default=1)  # type: ignore[attr-defined]
+        call.inputs = inputs  # type: ignore[attr-defined]
         COMPOSITES[public] = call
         return call
 

@@ -76,8 +76,8 @@ def check_op(
     if not cases:
         raise ValueError(
             f"{getattr(operation, '__name__', repr(operation))!r} has no samples to check it on; pass inputs=[...], "
-            "each a tuple of arguments where a tuple such as (2, 3) stands for an array of that shape, or declare it "
-            "with samples=[sample(...), ...]"
+            "each a tuple of arguments where a tuple such as (2, 3) stands for an array of that shape, or set its "
+            "samples = [sample(...), ...]"
         )
     if not any(isinstance(x, np.ndarray) for case in cases for x in case.leaves):
         raise ValueError(

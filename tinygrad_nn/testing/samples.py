@@ -27,7 +27,7 @@ def cases_of(function: Any, inputs: Iterable[Any] | None = None, reference: Any 
     name: str = op.name if op is not None else getattr(function, "__name__", repr(function))
     if inputs is None:
         generated = generated_samples(op) if op is not None and op.pointwise else []
-        given = [*generated, *(op.samples if op is not None else getattr(function, "samples", ()))]
+        given = [*generated, *getattr(function, "samples", ())]
     else:
         given = [_as_sample(x) for x in inputs]
     return [

@@ -47,7 +47,7 @@ def check_pure(case: Case) -> None:
         return
     if case.operation is not None:
         seeds = [frozen(u) for u in case.seeds]
-        saved, g = _node_contents(case), tuple(seeds) if case.operation.several else seeds[0]
+        saved, g = _node_contents(case), tuple(seeds) if case.operation.multiple_outputs else seeds[0]
         before = [a.copy() for a in _arrays_in([saved, g])]
         for i in case.active:
             rule = next(itertools.islice(case.operation.rules, i, None))

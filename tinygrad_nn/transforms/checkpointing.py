@@ -75,7 +75,7 @@ def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[in
 class _Part:
     """The operation that a checkpointed part is recorded as: its rules run the part again and pull back through it."""
 
-    name, masks, pointwise, linear, several, tangent_rules = "checkpoint", True, False, False, True, ()
+    name, masks, pointwise, linear, multiple_outputs, tangent_rules = "checkpoint", True, False, False, True, ()
 
     def __init__(self, function: Any, args: Any, kwargs: Any, outputs: list[int]) -> None:
         self.function, self.args, self.kwargs, self.outputs = function, args, kwargs, outputs

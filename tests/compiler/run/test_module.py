@@ -223,7 +223,7 @@ def _halved(x: Any) -> Any:
     return np.asarray(x) / SCALE[0]
 
 
-@primitive(name="test_source_half", method=False, samples=[])
+@primitive(name="test_source_half", method=False)
 def _half(x: Any, /, times: int = 1) -> Any:
     """Return x, halved."""
     for _ in range(np.asarray(times).item()):

@@ -52,12 +52,12 @@ def test_running_extremes_share_ties(x: np.ndarray) -> None:
 
 @pytest.mark.parametrize("edge_order", [1, 2])
 def test_gradient_on_uneven_places_and_by_them(edge_order: int) -> None:
-    places, values = np.array([0.0, 0.5, 1.5, 1.75, 3.0]), np.array([1.0, -1.0, 2.0, 0.5, 4.0])
-    found = tg.gradient(values, places, edge_order=edge_order)
-    np.testing.assert_allclose(found.data, LOOPS[np.gradient](values, places, edge_order=edge_order))
+    points, values = np.array([0.0, 0.5, 1.5, 1.75, 3.0]), np.array([1.0, -1.0, 2.0, 0.5, 4.0])
+    found = tg.gradient(values, points, edge_order=edge_order)
+    np.testing.assert_allclose(found.data, LOOPS[np.gradient](values, points, edge_order=edge_order))
     w = weights_for(values)
-    slopes = gradient(lambda p: tg.gradient(values, p, edge_order=edge_order), places, w)
-    expected = numeric(lambda p: LOOPS[np.gradient](values, p, edge_order=edge_order), places, w)
+    slopes = gradient(lambda p: tg.gradient(values, p, edge_order=edge_order), points, w)
+    expected = numeric(lambda p: LOOPS[np.gradient](values, p, edge_order=edge_order), points, w)
     np.testing.assert_allclose(slopes, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -70,3 +70,10 @@ def test_gradient_along_several_axes() -> None:
         tg.gradient(x, 1.0, 2.0, 3.0)
     with pytest.raises(ValueError, match="too short"):
         tg.gradient([1.0, 2.0], edge_order=2)
+
+
+def test_gradient_gives_the_slopes_in_the_order_of_the_axes() -> None:
+    f = np.arange(12.0).reshape(3, 4) ** 2
+    found = np.gradient(tg.tensor(f), 0.5, 2.0, axis=(1, 0))
+    for slope, expected in zip(found, np.gradient(f, 0.5, 2.0, axis=(1, 0)), strict=True):
+        np.testing.assert_allclose(slope.data, expected, rtol=1e-14)

@@ -23,7 +23,7 @@ levels = st.one_of(halves, st.sampled_from([np.inf, -np.inf, np.nan]))
     st.sampled_from([None, 7.0]), st.sampled_from([None, -7.0]),
 )  # fmt: skip
 def test_values_are_numpys(knots: Any, values: Any, at: Any, left: Any, right: Any) -> None:
-    """Also with knots that coincide, infinite levels and places, and nan."""
+    """Also with knots that coincide, infinite levels and points, and nan."""
     xp, fp = np.array(knots), np.array(values[: len(knots)])
     x = np.array([*at, *knots], float)
     expected = interp(x, xp, fp, left, right)

@@ -50,8 +50,8 @@ def test_sort_and_partition(shape: tuple[int, ...], data: st.DataObject) -> None
     expected = sort(x.data, axis)
     np.testing.assert_array_equal(np.take(y, kth, along).data, np.take(expected, kth, along))
     np.testing.assert_array_equal(sort(y.data, along), sort(expected, along))
-    places = np.argpartition(x, kth, axis)
-    found = np.take_along_axis(x, places, axis)
+    indices = np.argpartition(x, kth, axis)
+    found = np.take_along_axis(x, indices, axis)
     np.testing.assert_array_equal(np.take(found, kth, along).data, np.take(expected, kth, along))
 
 
@@ -142,11 +142,11 @@ def test_topk_equals_pytorchs(shape: tuple[int, ...], data: st.DataObject, large
     x = spaced(numbers(), shape)
     check(lambda t: tg.topk(t, k, axis, largest)[0], lambda a: extremes(a, k, axis, largest), [x])
     t, w = leaf(x), torch.tensor(x, requires_grad=True)
-    values, places = t.topk(k, axis=axis, largest=largest)
+    values, indices = t.topk(k, axis=axis, largest=largest)
     known = torch.topk(w, k, axis, largest)
-    assert not places.requires_grad
+    assert not indices.requires_grad
     np.testing.assert_array_equal(values.data, known.values.detach().numpy())
-    np.testing.assert_array_equal(places.data, known.indices.numpy())
+    np.testing.assert_array_equal(indices.data, known.indices.numpy())
     u = np.random.default_rng(0).standard_normal(values.shape)
     known.values.backward(torch.tensor(u))
     np.testing.assert_array_equal(derivative(values, t, u), w.grad.numpy())
@@ -159,20 +159,20 @@ def extremes(x: Array, k: int, axis: int, largest: bool) -> Array:
 def test_topk_among_equal_entries() -> None:
     x = leaf([[2.0, 1.0, 2.0, 2.0], [0.0, 3.0, 1.0, 2.0]])
     for k, largest in itertools.product(range(5), [True, False]):
-        values, places = tg.topk(x, k, largest=largest)
+        values, indices = tg.topk(x, k, largest=largest)
         np.testing.assert_array_equal(values.data, extremes(x.data, k, 1, largest))
-        np.testing.assert_array_equal(np.take_along_axis(x.data, places.data, 1), values.data)
-    values, places = tg.topk(x, 2)
-    assert places.tolist() == [[0, 2], [1, 3]]
+        np.testing.assert_array_equal(np.take_along_axis(x.data, indices.data, 1), values.data)
+    values, indices = tg.topk(x, 2)
+    assert indices.tolist() == [[0, 2], [1, 3]]
     shared = np.array([[2 / 3, 0, 2 / 3, 2 / 3], [0, 1, 0, 1]])
     np.testing.assert_allclose(derivative(values, x, np.ones((2, 2))), shared)
     assert tg.topk(tg.tensor([1, 3, 3]), 2)[1].tolist() == [1, 2]
 
 
 def test_topk_of_nan_and_of_too_many() -> None:
-    values, places = tg.topk(leaf([1.0, np.nan, 2.0]), 2)
+    values, indices = tg.topk(leaf([1.0, np.nan, 2.0]), 2)
     np.testing.assert_array_equal(values.data, [np.nan, 2.0])
-    assert places.tolist() == [1, 2]
+    assert indices.tolist() == [1, 2]
     with pytest.raises(ValueError, match="topk takes 0 to 3 entries on an axis of length 3, not 4"):
         tg.topk(leaf([1.0, 2.0, 3.0]), 4)
 
@@ -182,16 +182,16 @@ def test_topk_of_nan_and_of_too_many() -> None:
 
 def test_places_among_sorted_entries_and_bins_are_constants() -> None:
     edges, x = np.array([0.0, 1.0, 1.0, 2.0]), leaf([[0.5, 1.0], [-1.0, 3.0]])
-    for places, expected in (
+    for indices, expected in (
         (np.searchsorted(edges, x), searchsorted(edges, x.data)),
         (np.searchsorted(leaf(edges), x, side="right"), searchsorted(edges, x.data, "right")),
         (leaf(edges[::-1]).searchsorted(1.0, sorter=tg.tensor([3, 2, 1, 0])), np.array(1)),
         (np.digitize(x, edges), digitize(x.data, edges)),
         (np.digitize(x, leaf(edges), right=True), digitize(x.data, edges, right=True)),
     ):
-        assert type(places) is tg.Tensor
-        assert not places.requires_grad
-        np.testing.assert_array_equal(places.data, expected)
+        assert type(indices) is tg.Tensor
+        assert not indices.requires_grad
+        np.testing.assert_array_equal(indices.data, expected)
     y = leaf([10.0, 20.0, 30.0, 40.0, 50.0])[np.digitize(x, edges)]
     assert y.tolist() == [[20.0, 40.0], [10.0, 50.0]]
 
@@ -306,7 +306,7 @@ def test_dtypes_of_medians_and_quantiles() -> None:
         (lambda x: np.quantile(x, np.nan), ValueError, "between 0 and 1"),
         (lambda x: tg.quantile(x, 0.5, method="middle"), ValueError, "method must be one of interpolated_inverted_cdf"),
         (lambda x: np.quantile(x[:0], 0.5), ValueError, "quantiles need at least one entry"),
-        (lambda x: np.median(x, axis=(0, 0)), ValueError, "twice"),
+        (lambda x: np.median(x, axis=(0, 0)), ValueError, "repeated axis"),
         (lambda x: np.quantile(x, 0.5, weights=np.ones(3), method="inverted_cdf"), TypeError, "weights"),
     ],
 )
@@ -331,8 +331,8 @@ def test_the_median_of_nothing_is_nan_as_its_mean_is() -> None:
 def test_quantiles_have_slopes_in_q(q: list[float], method: Any) -> None:
     x = spaced(numbers(), (2, 6))
     alpha, beta = _ALPHA_BETA[method]
-    places = [6 * v + alpha + v * (1 - alpha - beta) - 1 for v in q]
-    if any(abs(p - round(p)) < 0.02 for p in places):
+    ranks = [6 * v + alpha + v * (1 - alpha - beta) - 1 for v in q]
+    if any(abs(p - round(p)) < 0.02 for p in ranks):
         return
     check(
         lambda t, v: tg.quantile(t, v, axis=1, method=method),

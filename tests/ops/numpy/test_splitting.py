@@ -16,8 +16,8 @@ from tinygrad_nn.testing import check_agreement as check
 @given(shape=SHAPES, sections=st.integers(1, 4), data=st.data())
 def test_array_split(shape: tuple[int, ...], sections: int, data: st.DataObject) -> None:
     axis = axis_of(data, shape)
-    places = data.draw(st.lists(st.integers(-4, 5), max_size=3))
-    for parts in (sections, places):
+    indices = data.draw(st.lists(st.integers(-4, 5), max_size=3))
+    for parts in (sections, indices):
         check(
             lambda x: tg.array_split(x, parts, axis),  # noqa: B023
             lambda x: np.array_split(x, parts, axis),  # noqa: B023

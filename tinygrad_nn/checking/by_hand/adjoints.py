@@ -84,7 +84,7 @@ class Graph:
         for node in reversed(self.order):
             parents = tuple([None if parent is None else copies[parent] for parent in node.parents or ()])
             copy = copies[node] = record(node.operation, parents, _rounded(node, noise), node)
-            if not getattr(node.operation, "several", False):
+            if not getattr(node.operation, "multiple_outputs", False):
                 copy.hooks = {0: passing(node)}
         targets = [copies[node] for node in wanted]
         pullback({copies[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)

@@ -332,7 +332,7 @@ class Tracer(Watcher):
         """Note which operation computed what, and the node of it."""
         if isinstance(operation, Operation):
             self.used[operation] = None
-        for part in y if operation.several else (y,):
+        for part in y if operation.multiple_outputs else (y,):
             if isinstance(part, Traced):
                 self.operations.setdefault(part.value, operation.name)
         if node is not None and isinstance(y, Traced):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from ..products import matmul
@@ -26,29 +26,30 @@ def _cheapest_split(lengths: tuple[int, ...]) -> Any:
     return best
 
 
-@composite(
-    numpy=[np.linalg.multi_dot], method=False,
-    samples=[
-        sample([(2, 3), (3, 4)]), sample([(3,), (3, 2), (2, 4), (4,)]), sample([(2, 5), (5, 1), (1, 3)]),
-        sample([(2, 0), (0, 3)]),
-    ],
-)  # fmt: skip
-def multi_dot(arrays: Any) -> Tensor:
+@composite(numpy=[np.linalg.multi_dot], method=False)
+def multi_dot(arrays: Sequence[Tensor]) -> Tensor:
     """Return the product of matrices, in the order with the fewest multiplications.
 
     The first may be a row vector, the last a column vector. Shapes: (m, k), (k, l), ..., (l, n) -> (m, n).
     """
-    factors = [as_tensor(x) for x in arrays]
-    if len(factors) < 2:
+    if len(arrays) < 2:
         raise ValueError("multi_dot needs at least two tensors")
-    ends = {0: (1, -1), len(factors) - 1: (-1, 1)}
-    matrices = [x.reshape(ends[i]) if x.ndim == 1 and i in ends else x for i, x in enumerate(factors)]
+    ends = {0: (1, -1), len(arrays) - 1: (-1, 1)}
+    matrices = [x.reshape(ends[i]) if x.ndim == 1 and i in ends else x for i, x in enumerate(arrays)]
     if any(x.ndim != 2 for x in matrices):
-        raise ValueError(f"multi_dot needs matrices, and vectors at the ends; got {[x.shape for x in factors]}")
+        raise ValueError(f"multi_dot needs matrices, and vectors at the ends; got {[x.shape for x in arrays]}")
     best = _cheapest_split((*[len(x) for x in matrices], matrices[-1].shape[1]))
 
     def multiplied(i: int, j: int) -> Any:
         middle = best(i, j)[1] if i < j else i
         return matmul(multiplied(i, middle), multiplied(middle + 1, j)) if i < j else matrices[i]
 
-    return multiplied(0, len(matrices) - 1).reshape(factors[0].shape[:-1] + factors[-1].shape[1:])
+    return multiplied(0, len(matrices) - 1).reshape(arrays[0].shape[:-1] + arrays[-1].shape[1:])
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+multi_dot.samples = [
+    sample([(2, 3), (3, 4)]), sample([(3,), (3, 2), (2, 4), (4,)]), sample([(2, 5), (5, 1), (1, 3)]),
+    sample([(2, 0), (0, 3)]),
+]  # fmt: skip

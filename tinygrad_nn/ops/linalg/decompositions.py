@@ -13,19 +13,14 @@ import numpy as np
 
 from ... import errors
 from ...engine.arrays import raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..rounding import sign
+from ..sample_arrays import TALL, TWO_TALL
 from ..selection import take_along_axis
-from .inverses import of_no_use, solved
+from .inverses import solved, zero_matrices, zero_vectors
 
-_SYMMETRIC = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
-_BATCH = np.stack([_SYMMETRIC[:2, :2], _SYMMETRIC[1:, 1:]])
-_TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
-_STACK = np.stack([_TALL, _TALL[::-1]])
-_EMPTY = np.zeros((0, 0))
 _ROUNDINGS = 8
 
 
@@ -33,9 +28,7 @@ def _symmetric(x: Any) -> Any:
     return (x + x.mT) / 2
 
 
-@primitive(
-    name="mirrored_triangle", method=False, masks=True, samples=[sample(_SYMMETRIC), sample(_BATCH), sample(_EMPTY)]
-)
+@primitive(name="mirrored_triangle", method=False, masks=True)
 def _mirrored(a: Any, /) -> Any:
     """Return the symmetric matrices of which `a` has the lower triangle. Shapes: (..., n, n) -> (..., n, n)."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
@@ -56,14 +49,7 @@ def _told_apart(what: str) -> str:
     )
 
 
-@primitive(
-    name="distinct_quotient", method=False,
-    samples=[
-        sample((2, 3, 3), np.array([[1.0, -2.0, 0.5], [0.7, 1.0, -1.4], [-3.0, 0.6, 2.0]]), 1.0),
-        sample((2, 3), np.array([[0.5, 2.0, -0.7]]), 1.0), sample((0, 2), np.ones((1, 2)), 1.0),
-        sample((), np.array(0.7), 1.0),
-    ],
-)  # fmt: skip
+@primitive(name="distinct_quotient", method=False)
 def _quotient(x: Any, d: Any, size: Any, /, of: str = "these vectors") -> Any:
     """Return x / d, and 0 where x is 0 and d no more than the rounding of numbers of the given size.
 
@@ -83,10 +69,7 @@ _quotient.vjp(
 )
 
 
-@primitive(
-    numpy=[np.linalg.cholesky], method=False, masks=True,
-    samples=[sample(_SYMMETRIC), sample(_BATCH), sample(_SYMMETRIC, upper=True), sample(_EMPTY)],
-)  # fmt: skip
+@primitive(numpy=[np.linalg.cholesky], method=False, masks=True)
 def cholesky(a: Any, /, upper: bool = False) -> Any:
     """Return the triangular l with a = l @ l.mT, or its transpose. Shapes: (..., n, n) -> (..., n, n).
 
@@ -103,7 +86,7 @@ def _from_cholesky(g: Any, y: Any, upper: bool) -> Any:
     return _symmetric(np.linalg.solve(transposed, np.linalg.solve(transposed, inner).mT))
 
 
-cholesky.vjp(_from_cholesky, zero_where=of_no_use)
+cholesky.vjp(_from_cholesky, zero_where=zero_matrices)
 
 
 def _leading(q: Any, g: Any, k: int) -> tuple[Any, Any]:
@@ -121,13 +104,7 @@ def _leading(q: Any, g: Any, k: int) -> tuple[Any, Any]:
     return first, g[..., :k] - rest @ (g[..., k:].mT @ first)
 
 
-@primitive(
-    name="qr_factors", several=True, method=False,
-    samples=[
-        sample(_TALL), sample(_TALL.T), sample(_SYMMETRIC), sample(_STACK, mode="reduced"),
-        sample(np.zeros((0, 2))), sample(np.zeros((2, 0))),
-    ],
-)  # fmt: skip
+@primitive(name="qr_factors", multiple_outputs=True, method=False)
 def _qr(a: Any, /, mode: Any = "reduced") -> Any:
     """Return orthonormal columns q and upper triangular r with a = q @ r."""
     return np.linalg.qr(a, mode)
@@ -146,14 +123,11 @@ def _from_qr(g: Any, y: Any) -> Any:
     return np.concatenate([c, q @ gbeyond], axis=-1) if beyond.shape[-1] else c
 
 
-_qr.vjp(_from_qr, zero_where=lambda g: of_no_use(g[0]) & of_no_use(g[1]))
+_qr.vjp(_from_qr, zero_where=lambda g: zero_matrices(g[0]) & zero_matrices(g[1]))
 
 
-@composite(
-    numpy=[np.linalg.qr], method=False,
-    samples=[sample(_TALL), sample(_TALL.T, mode="complete"), sample(_STACK, mode="r"), sample(np.zeros((0, 2)))],
-)  # fmt: skip
-def qr(a: Any, mode: str = "reduced") -> Any:
+@composite(numpy=[np.linalg.qr], method=False)
+def qr(a: Tensor, mode: str = "reduced") -> Any:
     """Return orthonormal columns q and upper triangular r with a = q @ r. (..., m, n) -> (..., m, k), (..., k, n).
 
     k is the smaller of m and n, or m in mode "complete"; mode "r" returns r alone. Source: Walter and
@@ -168,10 +142,7 @@ def _with_diagonal(value: int, x: Any) -> Any:
     return np.where(np.eye(x.shape[-1], dtype=bool), value, x)
 
 
-@primitive(
-    numpy=[np.linalg.eigh], several=True, method=False, masks=True,
-    samples=[sample(_SYMMETRIC), sample(_BATCH, UPLO="U"), sample(_EMPTY)],
-)  # fmt: skip
+@primitive(numpy=[np.linalg.eigh], multiple_outputs=True, method=False, masks=True)
 def eigh(a: Any, /, UPLO: Any = "L") -> Any:
     """Return the eigenvalues, rising, and the eigenvectors in columns. (..., n, n) -> (..., n), (..., n, n).
 
@@ -188,13 +159,10 @@ def _from_eigh(g: Any, y: Any) -> Any:
     return _symmetric((v * gw[..., None, :] + v @ _symmetric(inner)) @ v.mT)
 
 
-eigh.vjp(_from_eigh, zero_where=lambda g: (g[0] == 0).all(axis=-1)[..., None, None] & of_no_use(g[1]))
+eigh.vjp(_from_eigh, zero_where=lambda g: zero_vectors(g[0]) & zero_matrices(g[1]))
 
 
-@primitive(
-    numpy=[np.linalg.eigvalsh], method=False, masks=True,
-    samples=[sample(_SYMMETRIC), sample(_BATCH, UPLO="U"), sample(_EMPTY)],
-)  # fmt: skip
+@primitive(numpy=[np.linalg.eigvalsh], method=False, masks=True)
 def eigvalsh(a: Any, /, UPLO: Any = "L") -> Any:
     """Return the eigenvalues of symmetric matrices, rising; as eigh without vectors. (..., n, n) -> (..., n)."""
     return np.linalg.eigvalsh(a, UPLO)
@@ -205,13 +173,10 @@ def _from_eigenvalues(g: Any, a: Any, UPLO: Any) -> Any:
     return _symmetric((v * g[..., None, :]) @ v.mT)
 
 
-eigvalsh.vjp(_from_eigenvalues, zero_where=lambda g: (g == 0).all(axis=-1)[..., None, None])
+eigvalsh.vjp(_from_eigenvalues, zero_where=zero_vectors)
 
 
-@primitive(
-    name="singular_factors", several=True, method=False,
-    samples=[sample(_TALL), sample(_TALL.T), sample(_STACK), sample(np.zeros((0, 3))), sample(np.zeros((3, 0)))],
-)  # fmt: skip
+@primitive(name="singular_factors", multiple_outputs=True, method=False)
 def _svd(a: Any, /, full_matrices: bool = False) -> Any:
     """Return orthonormal columns u, the falling s, and orthonormal rows vh with a = (u * s) @ vh."""
     return np.linalg.svd(a, full_matrices)
@@ -223,7 +188,7 @@ def _from_svd(g: Any, y: Any) -> Any:
     k, of = s.shape[-1], "singular vectors of repeated singular values or of 0"
     (u, gu), (v, gv) = _leading(u, gu, k), _leading(vh.mT, gvh.mT, k)
     size = np.sum(s, axis=-1, keepdims=True)[..., None]
-    ku, kv = u.mT @ gu, v.mT @ gv
+    ku, kv = u.mT @ gu, v.mT @ gv  # the cotangents of turning u and v within their own spaces
     gaps, sums = (_with_diagonal(1, d) for d in (s[..., None, :] - s[..., :, None], s[..., None, :] + s[..., :, None]))
     alike = _quotient.kernel(_with_diagonal(0, ku + kv), gaps, size, of=of)
     opposed = ku - kv
@@ -236,13 +201,10 @@ def _from_svd(g: Any, y: Any) -> Any:
     return c
 
 
-_svd.vjp(_from_svd, zero_where=lambda g: of_no_use(g[0]) & (g[1] == 0).all(axis=-1)[..., None, None] & of_no_use(g[2]))
+_svd.vjp(_from_svd, zero_where=lambda g: zero_matrices(g[0]) & zero_vectors(g[1]) & zero_matrices(g[2]))
 
 
-@primitive(
-    numpy=[np.linalg.svdvals], method=False,
-    samples=[sample(_TALL), sample(_STACK), sample(np.zeros((0, 3))), sample(np.array([[1.0, 2.0], [2.0, 4.0]]))],
-)  # fmt: skip
+@primitive(numpy=[np.linalg.svdvals], method=False)
 def svdvals(x: Any, /) -> Any:
     """Return the singular values, falling; at 0 their derivative is 0, as that of |x|. (..., m, n) -> (..., k)."""
     return np.linalg.svdvals(x)
@@ -254,25 +216,18 @@ def _from_singular_values(g: Any, x: Any) -> Any:
     return (u * np.where(zero, 0, g)[..., None, :]) @ vh
 
 
-svdvals.vjp(_from_singular_values, zero_where=lambda g: (g == 0).all(axis=-1)[..., None, None])
+svdvals.vjp(_from_singular_values, zero_where=zero_vectors)
 
 
-@composite(
-    numpy=[np.linalg.svd], method=False,
-    samples=[
-        sample(_TALL), sample(_TALL.T, full_matrices=False), sample(_STACK, compute_uv=False),
-        sample(_SYMMETRIC - 1, hermitian=True), sample(_BATCH, hermitian=True, compute_uv=False),
-        sample(np.zeros((0, 3)), full_matrices=False),
-    ],
-)  # fmt: skip
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+@composite(numpy=[np.linalg.svd], method=False)
+def svd(a: Tensor, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """Return u, s and vh with a = (u * s) @ vh, or s alone. (..., m, n) -> (..., m, m), (..., k), (..., n, n).
 
     With full_matrices=False, u and vh have only k = min(m, n) columns and rows. A symmetric matrix is
     decomposed by eigh if `hermitian`. Source: Townsend (2016), Differentiating the singular value decomposition.
     """
     if hermitian:
-        return _svd_by_eigh(as_tensor(a), compute_uv)
+        return _svd_by_eigh(a, compute_uv)
     return _svd(a, full_matrices) if compute_uv else svdvals(a)
 
 
@@ -285,15 +240,39 @@ def _svd_by_eigh(a: Tensor, compute_uv: bool) -> Any:
     return kind(u, absolute(w), vh) if compute_uv else absolute(w)
 
 
-@primitive(numpy=[np.linalg.eigvals], method=False, samples=[sample(_SYMMETRIC), sample((2, 2, 2)), sample(_EMPTY)])
+@primitive(numpy=[np.linalg.eigvals], method=False)
 def eigvals(a: Any, /) -> Any:
     """Return the eigenvalues of any square matrices, mostly complex; they have no gradient. (..., n, n) -> (..., n)."""
     return np.linalg.eigvals(a)
 
 
-@primitive(
-    numpy=[np.linalg.eig], several=True, method=False, samples=[sample(_SYMMETRIC), sample((2, 2, 2)), sample(_EMPTY)]
-)
+@primitive(numpy=[np.linalg.eig], multiple_outputs=True, method=False)
 def eig(a: Any, /) -> Any:
     """Return the eigenvalues and eigenvectors of any square matrices, mostly complex; they have no gradients."""
     return np.linalg.eig(a)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_SYMMETRIC = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
+_BATCH = np.stack([_SYMMETRIC[:2, :2], _SYMMETRIC[1:, 1:]])
+_mirrored.samples = [sample(_SYMMETRIC), sample(_BATCH), sample((0, 0))]
+_quotient.samples = [
+    sample((2, 3, 3), np.array([[1.0, -2.0, 0.5], [0.7, 1.0, -1.4], [-3.0, 0.6, 2.0]]), 1.0),
+    sample((2, 3), np.array([[0.5, 2.0, -0.7]]), 1.0), sample((0, 2), np.ones((1, 2)), 1.0),
+    sample((), np.array(0.7), 1.0),
+]  # fmt: skip
+cholesky.samples = [sample(_SYMMETRIC), sample(_BATCH), sample(_SYMMETRIC, upper=True), sample((0, 0))]
+_qr.samples = [
+    sample(TALL), sample(TALL.T), sample(_SYMMETRIC), sample(TWO_TALL, mode="reduced"), sample((0, 2)), sample((2, 0)),
+]  # fmt: skip
+qr.samples = [sample(TALL), sample(TALL.T, mode="complete"), sample(TWO_TALL, mode="r"), sample((0, 2))]
+eigh.samples = eigvalsh.samples = [sample(_SYMMETRIC), sample(_BATCH, UPLO="U"), sample((0, 0))]
+_svd.samples = [sample(TALL), sample(TALL.T), sample(TWO_TALL), sample((0, 3)), sample((3, 0))]
+svdvals.samples = [sample(TALL), sample(TWO_TALL), sample((0, 3)), sample(np.array([[1.0, 2.0], [2.0, 4.0]]))]
+svd.samples = [
+    sample(TALL), sample(TALL.T, full_matrices=False), sample(TWO_TALL, compute_uv=False),
+    sample(_SYMMETRIC - 1, hermitian=True), sample(_BATCH, hermitian=True, compute_uv=False),
+    sample((0, 3), full_matrices=False),
+]  # fmt: skip
+eigvals.samples = eig.samples = [sample(_SYMMETRIC), sample((2, 2, 2)), sample((0, 0))]

@@ -8,12 +8,8 @@ import numpy as np
 
 from ...engine.arrays import raw
 from ...tensor.declaring import primitive, sample
-from .inverses import of_no_use, solved
-
-_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
-_RANK_TWO = np.array([[1.0, 2.0, -1.0], [2.0, 4.0, -2.0], [0.5, -1.0, 3.0]])
-_EMPTY = np.zeros((0, 0))
-_SAMPLES = (sample((3, 3)), sample((2, 2, 2)), sample(_EMPTY))
+from ..sample_arrays import REGULAR
+from .inverses import solved, zero_matrices
 
 
 def _factors(a: Any) -> tuple[Any, Any, Any, Any]:
@@ -27,6 +23,7 @@ def _left_out(s: Any) -> tuple[Any, Any]:
     """Return the products of all numbers but one, (..., n), and of all but two different ones, (..., n, n)."""
     n = s.shape[-1]
     shifted = np.concatenate([np.ones_like(s[..., :1]), s[..., :-1]], axis=-1)
+    # before[i] is the product of s[:i], after[i] that of s[i + 1:], between[i, j] that of s[i + 1:j].
     before = np.cumprod(shifted, axis=-1)
     after = np.cumprod(np.concatenate([np.ones_like(s[..., :1]), s[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
     between = np.cumprod(np.where(np.tri(n, k=1, dtype=bool), 1, shifted[..., None, :]), axis=-1)
@@ -34,12 +31,7 @@ def _left_out(s: Any) -> tuple[Any, Any]:
     return before * after, pairs + pairs.mT
 
 
-@primitive(
-    name="cofactor_slopes", method=False,
-    samples=[
-        sample(_REGULAR, (3, 3)), sample(_REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample(_EMPTY, _EMPTY),
-    ],
-)  # fmt: skip
+@primitive(name="cofactor_slopes", method=False)
 def _cofactor_slopes(a: Any, e: Any, /) -> Any:
     """Return the derivatives of the cofactors at `a` along `e`. Shapes: (..., n, n), (..., n, n) -> (..., n, n).
 
@@ -63,7 +55,7 @@ def _third_derivatives(g: Any, a: Any, e: Any) -> Any:
     return np.linalg.det(a)[..., None, None] * solved(a.mT, inner.mT, of=what)
 
 
-_cofactor_slopes.vjp(_third_derivatives, lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=of_no_use)
+_cofactor_slopes.vjp(_third_derivatives, lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=zero_matrices)
 
 
 def _cofactors_by_svd(a: Any) -> Any:
@@ -71,7 +63,7 @@ def _cofactors_by_svd(a: Any) -> Any:
     return sign[..., None, None] * ((u * _left_out(s)[0][..., None, :]) @ vh)
 
 
-@primitive(name="cofactor_matrix", method=False, samples=_SAMPLES)
+@primitive(name="cofactor_matrix", method=False)
 def _cofactors(a: Any, /) -> Any:
     """Return the matrices of cofactors, the transposed adjugates. Shapes: (..., n, n) -> (..., n, n)."""
     determinant = np.linalg.det(a)
@@ -81,13 +73,10 @@ def _cofactors(a: Any, /) -> Any:
     return _cofactors_by_svd(a)
 
 
-_cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=of_no_use)
+_cofactors.vjp(lambda g, a: _cofactor_slopes.kernel(a, g), zero_where=zero_matrices)
 
 
-@primitive(
-    numpy=[np.linalg.det], method=False, masks=True,
-    samples=(*_SAMPLES, sample(_RANK_TWO), sample(np.zeros((3, 3))), sample((1, 1)), sample((0, 2, 2))),
-)  # fmt: skip
+@primitive(numpy=[np.linalg.det], method=False, masks=True)
 def det(a: Any, /) -> Any:
     """Return the determinants; their derivative is the matrix of cofactors, at any rank. (..., n, n) -> (...)."""
     return np.linalg.det(a)
@@ -96,10 +85,7 @@ def det(a: Any, /) -> Any:
 det.vjp(lambda g, a: g[..., None, None] * _cofactors.kernel(a), zero_where=lambda g: (g == 0)[..., None, None])
 
 
-@primitive(
-    numpy=[np.linalg.slogdet], several=True, method=False,
-    samples=[sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample(_EMPTY), sample((0, 2, 2))],
-)  # fmt: skip
+@primitive(numpy=[np.linalg.slogdet], multiple_outputs=True, method=False)
 def slogdet(a: Any, /) -> Any:
     """Return the signs of determinants, piecewise constant, and the logarithms of their sizes. (..., n, n) -> (...)."""
     return np.linalg.slogdet(a)
@@ -111,3 +97,15 @@ def _from_logarithm(g: Any, a: Any) -> Any:
 
 
 slogdet.vjp(_from_logarithm, zero_where=lambda g: (raw(g[1]) == 0)[..., None, None])
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_cofactor_slopes.samples = [
+    sample(REGULAR, (3, 3)), sample(REGULAR, (2, 3, 3)), sample((2, 2, 2), (2, 2, 2)), sample((0, 0), (0, 0)),
+]  # fmt: skip
+_SAMPLES = [sample((3, 3)), sample((2, 2, 2)), sample((0, 0))]
+_cofactors.samples = _SAMPLES
+_RANK_TWO = np.array([[1.0, 2.0, -1.0], [2.0, 4.0, -2.0], [0.5, -1.0, 3.0]])
+det.samples = [*_SAMPLES, sample(_RANK_TWO), sample(np.zeros((3, 3))), sample((1, 1)), sample((0, 2, 2))]
+slogdet.samples = [sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample((0, 0)), sample((0, 2, 2))]

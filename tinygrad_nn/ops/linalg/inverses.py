@@ -10,29 +10,26 @@ import numpy as np
 
 from ... import errors
 from ...engine.arrays import raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
+from ...tensor.handle import Tensor
 from ..elementwise import positive
 from ..products import matmul
+from ..sample_arrays import REGULAR
 from ..selection import where
-
-_REGULAR = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
-_BATCH = np.stack([_REGULAR[:2, :2], _REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
-_EMPTY = np.zeros((0, 0))
+from ..shaping import moveaxis
 
 
-def of_no_use(g: Any) -> Any:
+def zero_matrices(g: Any) -> Any:
     """Return where the cotangents of a whole matrix are 0. Shapes: (..., m, n) -> (..., 1, 1)."""
     return (g == 0).all(axis=(-2, -1), keepdims=True)
 
 
-@primitive(
-    name="linear_solution", method=False,
-    samples=[
-        sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(_REGULAR, (2, 3, 1)), sample(_EMPTY, (0, 2)),
-        sample(_REGULAR, (3, 0)),
-    ],
-)  # fmt: skip
+def zero_vectors(g: Any) -> Any:
+    """Return where the cotangents of a whole vector are 0, for its matrix. Shapes: (..., n) -> (..., 1, 1)."""
+    return (g == 0).all(axis=-1)[..., None, None]
+
+
+@primitive(name="linear_solution", method=False)
 def _solve(a: Any, b: Any, /) -> Any:
     """Return the solutions of linear systems, a column for each. Shapes: (..., n, n), (..., n, k) -> (..., n, k)."""
     return np.linalg.solve(a, b)
@@ -41,9 +38,9 @@ def _solve(a: Any, b: Any, /) -> Any:
 def _by_columns(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     """Return the cotangent by a rule that reads `y`; a column of y whose cotangents are 0 counts as 0."""
     a, b, y, *more = saved
-    idle = (raw(g) == 0).all(axis=-2, keepdims=True)
-    c = rule.pull(g, (a, b, None if y is None else np.where(idle, 0, y), *more))
-    return np.where(idle.all(axis=-1, keepdims=True), 0, c)
+    unused = (raw(g) == 0).all(axis=-2, keepdims=True)
+    c = rule.pull(g, (a, b, None if y is None else np.where(unused, 0, y), *more))
+    return np.where(unused.all(axis=-1, keepdims=True), 0, c)
 
 
 _solve.vjp(
@@ -51,10 +48,7 @@ _solve.vjp(
 )
 
 
-@primitive(
-    name="solution_unless_zero", method=False,
-    samples=[sample(_REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(_EMPTY, (0, 2))],
-)  # fmt: skip
+@primitive(name="solution_unless_zero", method=False)
 def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
     """Return the solution of `a @ x = b` as rules need it: 0 where b is, even if that matrix is singular.
 
@@ -63,9 +57,9 @@ def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
     try:
         return np.linalg.solve(a, b)
     except np.linalg.LinAlgError:
-        idle = of_no_use(b) & (np.linalg.slogdet(a).sign == 0)[..., None, None]
+        unused = zero_matrices(b) & (np.linalg.slogdet(a).sign == 0)[..., None, None]
     try:
-        return np.where(idle, 0, np.linalg.solve(np.where(idle, np.eye(a.shape[-1], dtype=a.dtype), a), b))
+        return np.where(unused, 0, np.linalg.solve(np.where(unused, np.eye(a.shape[-1], dtype=a.dtype), a), b))
     except np.linalg.LinAlgError as error:
         raise errors.GradientError(
             f"{of} has no derivative, for the matrix is singular; add a small multiple of tg.eye(n) to it"
@@ -78,72 +72,47 @@ _solved.vjp(
 )
 
 
-@composite(
-    numpy=[np.linalg.solve], method=False,
-    samples=[
-        sample(_REGULAR, (3,)), sample(_REGULAR, (3, 2)), sample(_BATCH, (2,)), sample(_BATCH, (2, 1, 2, 1)),
-        sample(_EMPTY, (0,)),
-    ],
-)  # fmt: skip
-def solve(a: Any, b: Any) -> Any:
+@composite(numpy=[np.linalg.solve], method=False)
+def solve(a: Tensor, b: Tensor) -> Any:
     """Return the solution of `a @ x = b`. Shapes: (..., n, n), (..., n, k) -> (..., n, k).
 
     Only a 1-d `b` is a vector: (..., n, n), (n,) -> (..., n). Raises LinAlgError for a singular matrix.
     """
-    b = as_tensor(b)
     return _solve(a, b.reshape(b.size, 1)).squeeze(-1) if b.ndim == 1 else _solve(a, b)
 
 
-@primitive(numpy=[np.linalg.inv], method=False, samples=[sample(_REGULAR), sample(_BATCH), sample(_EMPTY)])
+@primitive(numpy=[np.linalg.inv], method=False)
 def inv(a: Any, /) -> Any:
     """Return the inverses. Shapes: (..., n, n) -> (..., n, n). Raises LinAlgError for a singular matrix."""
     return np.linalg.inv(a)
 
 
-inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=of_no_use)
+inv.vjp(lambda g, y: -(y.mT @ g @ y.mT), zero_where=zero_matrices)
 
 
-@composite(
-    numpy=[np.linalg.tensorsolve], method=False,
-    samples=[
-        sample(np.eye(6).reshape(2, 3, 6) - 0.1, (2, 3)), sample(_EMPTY, (0,)), sample(np.array(0.7), ()),
-        sample(_REGULAR, (3,), axes=(0,)),
-    ],
-)  # fmt: skip
-def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+@composite(numpy=[np.linalg.tensorsolve], method=False)
+def tensorsolve(a: Tensor, b: Tensor, axes: Any = None) -> Any:
     """Return x for which `tensordot(a, x, x.ndim)` is b; `axes` of `a` are moved to its end before."""
-    a, b = as_tensor(a), as_tensor(b)
     if axes is not None:
-        a = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
+        a = moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
     shape = a.shape[b.ndim :]
     if math.prod(shape) != b.size:
         raise ValueError(f"tensorsolve needs as many equations as unknowns, not shapes {a.shape} and {b.shape}")
     return solve(a.reshape(b.size, b.size), b.ravel()).reshape(shape)
 
 
-@composite(
-    numpy=[np.linalg.tensorinv], method=False,
-    samples=[sample(np.eye(6).reshape(2, 3, 6) - 0.1), sample(_REGULAR, ind=1)],
-)  # fmt: skip
-def tensorinv(a: Any, ind: int = 2) -> Any:
+@composite(numpy=[np.linalg.tensorinv], method=False)
+def tensorinv(a: Tensor, ind: int = 2) -> Any:
     """Return the inverse of `tensordot` with `a`, whose first `ind` axes are its result's."""
-    a = as_tensor(a)
     if not 0 < ind <= a.ndim:
         raise ValueError(f"tensorinv needs ind from 1 to the number of axes, got {ind} and shape {a.shape}")
     first, last = a.shape[:ind], a.shape[ind:]
     return inv(a.reshape(math.prod(first), math.prod(last))).reshape((*last, *first))
 
 
-@composite(
-    numpy=[np.linalg.matrix_power], method=False,
-    samples=[
-        sample(_REGULAR, n=3), sample(_BATCH, n=-2), sample(_REGULAR, n=0), sample(_REGULAR, n=1), sample(_EMPTY, n=2),
-        sample((2, 2, 2), n=7),
-    ],
-)  # fmt: skip
-def matrix_power(a: Any, n: Any) -> Any:
+@composite(numpy=[np.linalg.matrix_power], method=False)
+def matrix_power(a: Tensor, n: Any) -> Any:
     """Return square matrices multiplied n times; a negative n inverts them first. (..., m, m) -> (..., m, m)."""
-    a = as_tensor(a)
     times = operator.index(n)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(f"matrix_power needs matrices that must be square, got shape {a.shape}")
@@ -157,3 +126,27 @@ def matrix_power(a: Any, n: Any) -> Any:
         if not times:
             return power
         square = matmul(square, square)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_BATCH = np.stack([REGULAR[:2, :2], REGULAR[1:, 1:], [[0.2, 1.5], [-1.1, 0.4]]])
+_solve.samples = [
+    sample(REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample(REGULAR, (2, 3, 1)), sample((0, 0), (0, 2)),
+    sample(REGULAR, (3, 0)),
+]  # fmt: skip
+_solved.samples = [sample(REGULAR, (3, 2)), sample(_BATCH, (2, 1)), sample((0, 0), (0, 2))]
+solve.samples = [
+    sample(REGULAR, (3,)), sample(REGULAR, (3, 2)), sample(_BATCH, (2,)), sample(_BATCH, (2, 1, 2, 1)),
+    sample((0, 0), (0,)),
+]  # fmt: skip
+inv.samples = [sample(REGULAR), sample(_BATCH), sample((0, 0))]
+tensorsolve.samples = [
+    sample(np.eye(6).reshape(2, 3, 6) - 0.1, (2, 3)), sample((0, 0), (0,)), sample(np.array(0.7), ()),
+    sample(REGULAR, (3,), axes=(0,)),
+]  # fmt: skip
+tensorinv.samples = [sample(np.eye(6).reshape(2, 3, 6) - 0.1), sample(REGULAR, ind=1)]
+matrix_power.samples = [
+    sample(REGULAR, n=3), sample(_BATCH, n=-2), sample(REGULAR, n=0), sample(REGULAR, n=1), sample((0, 0), n=2),
+    sample((2, 2, 2), n=7),
+]  # fmt: skip

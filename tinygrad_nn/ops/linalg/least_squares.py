@@ -7,25 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..elementwise import absolute
 from ..products import matmul
-from ..reduction import sum as sum_over
+from ..reduction import sum
+from ..sample_arrays import REGULAR, TALL, TWO_TALL
 from .decompositions import mirrored, svdvals
-from .inverses import of_no_use
+from .inverses import zero_matrices
 
-_SYMMETRIC = np.array([[1.5, 0.4], [0.4, -0.8]])
-_REGULAR = np.array([[2.0, -0.7], [0.3, 1.6]])
 _RTOL = signature(np.linalg.pinv).parameters["rtol"].default
-_TALL = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
 
 
-@primitive(
-    name="pseudo_inverse", method=False,
-    samples=[sample(_TALL), sample(_TALL.T), sample(np.stack([_TALL, _TALL[::-1]])), sample(np.zeros((0, 3)))],
-)  # fmt: skip
+@primitive(name="pseudo_inverse", method=False)
 def _pinv(a: Any, /, rcond: Any = None, rtol: Any = _RTOL) -> Any:
     """Return the pseudo-inverses. Shapes: (..., m, n) -> (..., n, m)."""
     return np.linalg.pinv(a, rcond, rtol=rtol)
@@ -36,17 +30,11 @@ def _from_pinv(g: Any, a: Any, y: Any) -> Any:
     return (right - a @ (y @ right)) + (left - (left @ y) @ a) - y.mT @ g @ y.mT
 
 
-_pinv.vjp(_from_pinv, zero_where=of_no_use)
+_pinv.vjp(_from_pinv, zero_where=zero_matrices)
 
 
-@composite(
-    numpy=[np.linalg.pinv], method=False,
-    samples=[
-        sample(_TALL), sample(_SYMMETRIC, hermitian=True), sample(np.zeros((0, 3))), sample(_TALL, rtol=1e-10),
-        sample(np.stack([_TALL, _TALL[::-1]]), rcond=[1e-10, 1e-9]),
-    ],
-)  # fmt: skip
-def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _RTOL) -> Any:
+@composite(numpy=[np.linalg.pinv], method=False)
+def pinv(a: Tensor, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _RTOL) -> Any:
     """Return the pseudo-inverses; the gradient is that along matrices of the same rank. (..., m, n) -> (..., n, m).
 
     Singular values up to `rtol` (or `rcond`) times the largest count as 0. Of `hermitian` matrices
@@ -56,12 +44,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _RTO
     return _pinv(mirrored(a) if hermitian else a, rcond, rtol)
 
 
-@primitive(
-    name="least_squares", several=True, method=False,
-    samples=[
-        sample(_TALL, (3, 2)), sample(_TALL.T, (2, 1)), sample(_REGULAR, (2, 2)), sample(np.zeros((0, 2)), (0, 2)),
-    ],
-)  # fmt: skip
+@primitive(name="least_squares", multiple_outputs=True, method=False)
 def _least_squares(a: Any, b: Any, /, rcond: Any = None) -> Any:
     """Return the solution of least norm among those of least squares, and the rank. (m, n), (m, k) -> (n, k), ()."""
     x, _, rank, _ = np.linalg.lstsq(a, b, rcond)
@@ -80,25 +63,35 @@ def _to_matrix(g: Any, a: Any, b: Any, y: Any, rcond: Any) -> Any:
 _least_squares.vjp(_to_matrix, lambda g, a, rcond: _least_squares.kernel(a.mT, g[0], rcond)[0])
 
 
-@composite(
-    numpy=[np.linalg.lstsq], method=False,
-    samples=[
-        sample(_TALL, (3,)), sample(_TALL, (3, 2)), sample(_TALL.T, (2, 2)), sample(_REGULAR, (2,), rcond=1e-10),
-        sample(np.zeros((0, 2)), (0,)),
-    ],
-)  # fmt: skip
-def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Tensor, ...]:
+@composite(numpy=[np.linalg.lstsq], method=False)
+def lstsq(a: Tensor, b: Tensor, rcond: Any = None) -> tuple[Tensor, ...]:
     """Return the solution of least squares, the sums of squared residuals, the rank, and the singular values.
 
     Shapes: (m, n), (m, k) -> (n, k), (k), (), (min(m, n)); of a vector `b`, (m) -> (n), (1). There are
     residuals only where the rank is n < m. The gradient is that along matrices of the same rank.
     """
-    a, b = as_tensor(a), as_tensor(b)
     columns = b.reshape(b.size, 1) if b.ndim == 1 else b
     x, rank = _least_squares(a, columns, rcond)
     missed = columns - matmul(a, x)
     squares = absolute(missed) ** 2 if missed.dtype.kind == "c" else missed * missed
-    residuals = sum_over(squares, 0)
+    residuals = sum(squares, 0)
     if not a.shape[0] > a.shape[1] == rank.item():
         residuals = residuals[:0]
     return x.squeeze(-1) if b.ndim == 1 else x, residuals, rank, svdvals(a)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_pinv.samples = [sample(TALL), sample(TALL.T), sample(TWO_TALL), sample((0, 3))]
+_SYMMETRIC = np.array([[1.5, 0.4], [0.4, -0.8]])
+pinv.samples = [
+    sample(TALL), sample(_SYMMETRIC, hermitian=True), sample((0, 3)), sample(TALL, rtol=1e-10),
+    sample(TWO_TALL, rcond=[1e-10, 1e-9]),
+]  # fmt: skip
+_least_squares.samples = [
+    sample(TALL, (3, 2)), sample(TALL.T, (2, 1)), sample(REGULAR[:2, :2], (2, 2)), sample((0, 2), (0, 2)),
+]  # fmt: skip
+lstsq.samples = [
+    sample(TALL, (3,)), sample(TALL, (3, 2)), sample(TALL.T, (2, 2)), sample(REGULAR[:2, :2], (2,), rcond=1e-10),
+    sample((0, 2), (0,)),
+]  # fmt: skip

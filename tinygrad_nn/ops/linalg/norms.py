@@ -10,25 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
+from ..axes import all_axes
 from ..elementwise import absolute, sqrt
-from ..reduction import axes, max, min, sum
+from ..reduction import max, min, sum
 from ..selection import where
 from ..shaping import expand_dims, moveaxis
 from .decompositions import svdvals
 from .determinants import slogdet
 from .inverses import inv
 
-_TIED = np.array([[2.0, -2.0, 1.0], [0.0, 0.0, 0.0]])
-_VECTOR_ORDERS: tuple[Any, ...] = (2, 1, 3, 0.5, -2, math.inf, -math.inf)
-_MATRIX_ORDERS: tuple[Any, ...] = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)
-_FULL = np.array([[2.0, -0.4, 0.2], [0.5, 0.8, -0.6]])
 
-
-def _floating(x: Any) -> Any:
-    x = as_tensor(x)
+def _floating(x: Tensor) -> Tensor:
     return x if x.dtype.kind in "fc" else x.astype(np.float64)
 
 
@@ -67,63 +61,37 @@ def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> A
     return y if keepdims else y.squeeze(axis)
 
 
-@composite(
-    numpy=[np.linalg.norm], method=False,
-    samples=[
-        *[sample(_FULL[0], ord=ord) for ord in _VECTOR_ORDERS], *[sample(_FULL, ord=ord) for ord in _MATRIX_ORDERS],
-        sample((2, 3)), sample((2, 2, 3), axis=(-1, 0)), sample(_TIED, ord=math.inf, axis=1), sample(()),
-        sample((0, 3)),
-        sample((2, 3), axis=-1, keepdims=True), sample(_FULL[:, None], ord="nuc", axis=(2, 0), keepdims=True),
-    ],
-)  # fmt: skip
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+@composite(numpy=[np.linalg.norm], method=False)
+def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     """Return the norm of vectors along an axis, or of matrices in two; of all entries by default.
 
     Orders of vectors: 2, 1, inf, -inf, 0 (how many are not 0: no gradient), any p; of matrices: "fro",
     "nuc", 1, -1, 2, -2, inf, -inf. At a norm of 0 the derivative is 0. Raises ValueError for other orders.
     """
     x = _floating(x)
-    if axis is None and ord is None:
-        return _vector_norm(x, None, axes(None, x.ndim), keepdims)
-    given = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    places = np.lib.array_utils.normalize_axis_tuple(given, x.ndim)
-    if len(places) == 1:
-        return _vector_norm(x, ord, places, keepdims)
-    if len(places) == 2:
-        return _matrix_norm(x, ord, (places[0], places[1]), keepdims)
-    raise ValueError(f"Improper number of dimensions to norm: {len(places)}; name one axis, or two of matrices")
+    axes = all_axes(axis, x.ndim)
+    if len(axes) == 1 or (axis is None and ord is None):
+        return _vector_norm(x, ord, axes, keepdims)
+    if len(axes) == 2:
+        return _matrix_norm(x, ord, (axes[0], axes[1]), keepdims)
+    raise ValueError(f"Improper number of dimensions to norm: {len(axes)}; name one axis, or two of matrices")
 
 
-@composite(
-    numpy=[np.linalg.vector_norm], method=False,
-    samples=[
-        sample((2, 3)), sample((2, 3, 2), axis=(0, -1), ord=1), sample((2, 3), keepdims=True, ord=3), sample(()),
-        sample((0, 3), axis=0), sample(_TIED, ord=math.inf, axis=1),
-    ],
-)  # fmt: skip
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
+@composite(numpy=[np.linalg.vector_norm], method=False)
+def vector_norm(x: Tensor, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     """Return the norm of what lies along one axis or several, of all entries by default. (..., n) -> (...)."""
     x = _floating(x)
-    return _vector_norm(x, ord, axes(axis, x.ndim), keepdims)
+    return _vector_norm(x, ord, all_axes(axis, x.ndim), keepdims)
 
 
-@composite(
-    numpy=[np.linalg.matrix_norm], method=False,
-    samples=[sample((2, 2, 3)), sample(_FULL, ord=2, keepdims=True), sample((0, 3)), sample((2, 3), ord=1)],
-)  # fmt: skip
-def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
+@composite(numpy=[np.linalg.matrix_norm], method=False)
+def matrix_norm(x: Tensor, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
     """Return the norms of the matrices in the last two axes. Shapes: (..., m, n) -> (...)."""
     return norm(x, ord, (-2, -1), keepdims)
 
 
-@composite(
-    numpy=[np.linalg.cond], method=False,
-    samples=[
-        sample(_FULL), sample(_FULL, p=-2), sample(_FULL[:, :2], p=1), sample(_FULL[:, :2], p=2),
-        sample(np.stack([_FULL[:, ::2], _FULL[:, :2]]), p="fro"), sample(np.zeros((0, 2, 2))),
-    ],
-)  # fmt: skip
-def cond(x: Any, p: Any = None) -> Any:
+@composite(numpy=[np.linalg.cond], method=False)
+def cond(x: Tensor, p: Any = None) -> Any:
     """Return the norm of a matrix times that of its inverse; of a singular one inf, with a derivative of 0.
 
     By default, and for p = 2 and -2, it is the ratio of the largest and smallest singular value, or its
@@ -142,13 +110,33 @@ def cond(x: Any, p: Any = None) -> Any:
     return where(singular, math.inf, matrix_norm(x, ord=p) * matrix_norm(inv(regular), ord=p))
 
 
-@primitive(
-    numpy=[np.linalg.matrix_rank], method=False,
-    samples=[sample(_FULL), sample((2, 2, 2)), sample(np.ones((2, 2)), tol=0.1), sample((0, 2)), sample(())],
-)  # fmt: skip
+@primitive(numpy=[np.linalg.matrix_rank], method=False)
 def matrix_rank(A: Any, /, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Any:
     """Return how many singular values are above `tol`, or rounding; it has no derivative. (..., m, n) -> (...)."""
     return np.asarray(np.linalg.matrix_rank(A, tol, hermitian, rtol=rtol))
 
 
 matrix_rank.vjp(None)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_TIED = np.array([[2.0, -2.0, 1.0], [0.0, 0.0, 0.0]])
+_VECTOR_ORDERS: tuple[Any, ...] = (2, 1, 3, 0.5, -2, math.inf, -math.inf)
+_MATRIX_ORDERS: tuple[Any, ...] = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)
+_FULL = np.array([[2.0, -0.4, 0.2], [0.5, 0.8, -0.6]])
+norm.samples = [
+    *[sample(_FULL[0], ord=ord) for ord in _VECTOR_ORDERS], *[sample(_FULL, ord=ord) for ord in _MATRIX_ORDERS],
+    sample((2, 3)), sample((2, 2, 3), axis=(-1, 0)), sample(_TIED, ord=math.inf, axis=1), sample(()), sample((0, 3)),
+    sample((2, 3), axis=-1, keepdims=True), sample(_FULL[:, None], ord="nuc", axis=(2, 0), keepdims=True),
+]  # fmt: skip
+vector_norm.samples = [
+    sample((2, 3)), sample((2, 3, 2), axis=(0, -1), ord=1), sample((2, 3), keepdims=True, ord=3), sample(()),
+    sample((0, 3), axis=0), sample(_TIED, ord=math.inf, axis=1),
+]  # fmt: skip
+matrix_norm.samples = [sample((2, 2, 3)), sample(_FULL, ord=2, keepdims=True), sample((0, 3)), sample((2, 3), ord=1)]
+cond.samples = [
+    sample(_FULL), sample(_FULL, p=-2), sample(_FULL[:, :2], p=1), sample(_FULL[:, :2], p=2),
+    sample(np.stack([_FULL[:, ::2], _FULL[:, :2]]), p="fro"), sample((0, 2, 2)),
+]  # fmt: skip
+matrix_rank.samples = [sample(_FULL), sample((2, 2, 2)), sample(np.ones((2, 2)), tol=0.1), sample((0, 2)), sample(())]

@@ -10,17 +10,18 @@ import numpy as np
 
 from ...tensor.creation import as_tensor
 from ...tensor.handle import NUMPY_FUNCTIONS, Tensor
+from ..axes import one_axis
 from ..joining import stack
-from ..shaping import axis_number, expand_dims, moveaxis
+from ..shaping import expand_dims, moveaxis
 
 
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Tensor:
-    """Return what the function makes of each slice along an axis, in the place of that axis.
+    """Return what the function makes of each slice along an axis, in place of that axis.
 
     Shapes: (..., n, ...) -> (..., m..., ...), where func1d: (n,) -> (m...).
     """
     x = as_tensor(arr)
-    axis = axis_number(axis, x.ndim)
+    axis = one_axis(axis, x.ndim)
     last = moveaxis(x, axis, -1)
     lead = last.shape[:-1]
     if not math.prod(lead):
@@ -38,7 +39,7 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Tensor:
     """
     x = as_tensor(a)
     for axis in np.atleast_1d(axes):
-        axis = axis_number(int(axis), x.ndim)
+        axis = one_axis(int(axis), x.ndim)
         y = func(x, axis)
         y = y if y.ndim == x.ndim else expand_dims(y, axis)
         if y.ndim != x.ndim:

@@ -11,11 +11,11 @@ from ...engine.arrays import array_of, raw
 from ...tensor.creation import as_tensor
 from ...tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ...tensor.numpy_protocols import UFUNC_METHODS
+from ..axes import one_axis
 from ..broadcasting import broadcast_to, resize
 from ..indexing import assign, plain, scatter_add
 from ..joining import ravel
-from ..selection import known_index, places_along, where
-from ..shaping import axis_number
+from ..selection import flat_indices, known_index, where
 
 
 def _target(x: Any, name: str) -> Tensor:
@@ -38,7 +38,7 @@ def _chosen(mask: Any, values: Any, t: Tensor) -> Any:
 
 
 def putmask(a: Any, mask: Any, values: Any) -> None:
-    """Assign to the entries where the mask holds those in their places of `values`, repeated to the tensor's size."""
+    """Assign, where the mask holds, the entries at the same positions of `values`, repeated to the tensor's size."""
     t = _target(a, "putmask")
     if np.size(raw(values)):
         assign(t, ..., _chosen(np.reshape(raw(mask), t.shape), resize(values, t.shape), t))
@@ -50,9 +50,9 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
     """
     t = _target(a, "put")
-    flat, places, values = ravel(t), known_index(ind, t.size, mode).ravel(), ravel(v)
+    flat, index, values = ravel(t), known_index(ind, t.size, mode).ravel(), ravel(v)
     if values.size:
-        assign(flat, places, resize(values, places.shape))
+        assign(flat, index, resize(values, index.shape))
         t._rebind(flat.reshape(t.shape))
 
 
@@ -79,32 +79,32 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> None:
-    """Assign the values to the entries whose places along an axis the indices tell."""
+    """Assign the values to the entries whose indices along an axis are given."""
     t = _target(arr, "put_along_axis")
     shape = (t.size,) if axis is None else t.shape
-    places = places_along(shape, array_of(raw(indices)), 0 if axis is None else axis_number(axis, t.ndim))
-    assign(t, np.unravel_index(places, t.shape), values)
+    index = flat_indices(shape, array_of(raw(indices)), 0 if axis is None else one_axis(axis, t.ndim))
+    assign(t, np.unravel_index(index, t.shape), values)
 
 
 def _at(ufunc: Any, call: Any, inputs: Any, options: Any) -> None:
     """Assign what the ufunc makes of each entry that the index names; of one named again, of what that has become."""
     a, indices, *values = inputs
     t = _target(a, f"np.{ufunc.__name__}.at")
-    places = np.arange(t.size).reshape(t.shape)[plain(indices, ())]
-    operands = [broadcast_to(v, places.shape) for v in values]
+    index = np.arange(t.size).reshape(t.shape)[plain(indices, ())]
+    operands = [broadcast_to(v, index.shape) for v in values]
     if ufunc in (np.add, np.subtract):
-        t._rebind(call(t, scatter_add(*operands, np.unravel_index(places, t.shape), t.shape)))
+        t._rebind(call(t, scatter_add(*operands, np.unravel_index(index, t.shape), t.shape)))
         return
     flat, operands = ravel(t), [ravel(v) for v in operands]
-    for turn in _turns(places.ravel()):
-        now = places.ravel()[turn]
+    for turn in _turns(index.ravel()):
+        now = index.ravel()[turn]
         assign(flat, now, call(flat[now], *[v[turn] for v in operands]))
     t._rebind(flat.reshape(t.shape))
 
 
-def _turns(places: Any) -> Iterator[Any]:
-    """Yield which of the places come first, which are there for the second time, and so on."""
-    _, inverse, counts = np.unique(places, return_inverse=True, return_counts=True)
+def _turns(index: Any) -> Iterator[Any]:
+    """Yield where the indices are that come first, where those that are there for the second time, and so on."""
+    _, inverse, counts = np.unique(index, return_inverse=True, return_counts=True)
     order = np.argsort(inverse, kind="stable")
     times = np.empty_like(order)
     times[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -21,24 +21,14 @@ from ...tensor.declaring import composite, sample
 from ..elementwise import multiply
 from ..indexing import getitem
 from ..products import matmul
-from ..reduction import sum as sum_over
+from ..reduction import sum
 from ..shaping import reshape, transpose
 
 Term = tuple[Any, ...]
 Steps = tuple[tuple[Callable[[Any, Any], Any], Any], ...]
 
 
-@composite(
-    numpy=[np.einsum], method=False,
-    samples=[
-        sample("ij,jk->ik", (2, 3), (3, 4)), sample("ij,kj", (2, 3), (4, 3)), sample("ii", (3, 3)),
-        sample("iij->ji", (2, 2, 3)), sample("ij->", (2, 3)), sample("...i,...i->...", (2, 1, 3), (4, 3)),
-        sample("b...j,jk->...kb", (2, 3, 2), (2, 3)), sample("ij,jk,kl->il", (2, 3), (3, 1), (4, 2)),
-        sample("i,ij,j", (2,), (2, 3), (3,), optimize="optimal"), sample(",i->i", (), (0,)),
-        sample("ij,ij->j", (2, 0), (1, 0)), sample("i,j->ji", (2,), (3,)),
-        sample("ik,jk,ij->ij", (2, 3), (2, 3), (2, 2), optimize=["einsum_path", (0, 2), (0, 1)]),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.einsum], method=False)
 def einsum(*operands: Any, optimize: Any = False) -> Any:
     """Return the sum of products that the subscripts describe.
 
@@ -57,8 +47,8 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
     order = tuple(optimize) if isinstance(optimize, list) else optimize
     pairs, last = _plan(subscripts, tuple([x.shape for x in values]), order)
     for a, b, product in pairs:
-        values.append(product(_after(values[a.place], a.steps), _after(values[b.place], b.steps)))
-    y = _after(values[last.place], last.steps)
+        values.append(product(_after(values[a.number], a.steps), _after(values[b.number], b.steps)))
+    y = _after(values[last.number], last.steps)
     y = y if pairs or last.steps else reshape(y, y.shape)  # a tensor of its own, never the operand itself
     return y if y.dtype == dtype else y.astype(dtype)
 
@@ -72,17 +62,17 @@ def _after(x: Any, steps: Steps) -> Any:
 class Part(NamedTuple):
     """An operand or an intermediate product: what its axes are called, their lengths, and how it is made.
 
-    It is number `place` among all operands and products, after `steps`.
+    It is number `number` among all operands and products, after `steps`.
     """
 
-    place: int
+    number: int
     labels: Term
     shape: tuple[int, ...]
     steps: Steps = ()
 
     def then(self, function: Any, argument: Any, labels: Iterable[Any], shape: Iterable[int]) -> Part:
         """Return the part after one more step."""
-        return Part(self.place, tuple(labels), tuple(shape), (*self.steps, (function, argument)))
+        return Part(self.number, tuple(labels), tuple(shape), (*self.steps, (function, argument)))
 
     def summed(self, kept: Collection[Any]) -> Part:
         """Return the part without the axes that are not kept."""
@@ -90,7 +80,7 @@ class Part(NamedTuple):
         if not gone:
             return self
         left = [i for i in range(len(self.shape)) if i not in gone]
-        return self.then(sum_over, gone, [self.labels[i] for i in left], [self.shape[i] for i in left])
+        return self.then(sum, gone, [self.labels[i] for i in left], [self.shape[i] for i in left])
 
     def arranged(self, labels: Term) -> Part:
         """Return the part with its axes in this order."""
@@ -112,9 +102,9 @@ def _plan(subscripts: Any, shapes: tuple[tuple[int, ...], ...], optimize: Any) -
     terms, implied = _split(subscripts) if isinstance(subscripts, str) else subscripts
     parts, result = _parts(terms, implied, shapes)
     pairs: list[Any] = []
-    for places in _path(parts, result, optimize):
-        parts = [part for i, part in enumerate(parts) if i not in places] + [parts[i] for i in places]
-        for _ in places[1:]:
+    for numbers in _path(parts, result, optimize):
+        parts = [part for i, part in enumerate(parts) if i not in numbers] + [parts[i] for i in numbers]
+        for _ in numbers[1:]:
             b, a = parts.pop(), parts.pop()
             a, b = _in_order(a, b, result)
             needed = {*result, *itertools.chain(*[part.labels for part in parts])}
@@ -131,7 +121,7 @@ def _in_order(a: Part, b: Part, result: Term) -> tuple[Part, Part]:
     return (b, a) if own_a and own_b and min(own_b) < min(own_a) else (a, b)
 
 
-def _contracted(a: Part, b: Part, needed: Collection[Any], place: int) -> tuple[Any, Part]:
+def _contracted(a: Part, b: Part, needed: Collection[Any], number: int) -> tuple[Any, Part]:
     """Return a pair as the product of two matrices, and the part that it makes; what nobody needs is summed over."""
     a, b = a.summed({*needed, *b.labels}), b.summed({*needed, *a.labels})
     lengths = dict(zip(a.labels + b.labels, a.shape + b.shape, strict=True))
@@ -144,10 +134,10 @@ def _contracted(a: Part, b: Part, needed: Collection[Any], place: int) -> tuple[
     if inner:
         m, k, n = math.prod(rows), math.prod(middle), math.prod(columns)
         pair = a.shaped([*each, m, k]), b.shaped([*each, k, n]), matmul
-        outcome = Part(place, (), (*each, m, n))
+        outcome = Part(number, (), (*each, m, n))
     else:
         pair = a.shaped([*each, *rows, *[1] * len(right)]), b.shaped([*each, *[1] * len(left), *columns]), multiply
-        outcome = Part(place, (), (*each, *rows, *columns))
+        outcome = Part(number, (), (*each, *rows, *columns))
     return pair, outcome.shaped([*each, *rows, *columns], batch + left + right)
 
 
@@ -234,7 +224,19 @@ def _path(parts: list[Part], result: Term, optimize: Any) -> Iterable[tuple[int,
         return [tuple(range(len(parts)))]
     names = dict(zip(different, string.ascii_letters, strict=False))
     subscripts = ",".join(["".join([names[label] for label in part.labels]) for part in parts])
-    stand_ins = [np.broadcast_to(0, part.shape) for part in parts]
+    examples = [np.broadcast_to(0, part.shape) for part in parts]
     order: Any = "greedy" if optimize in (True, False) else [*optimize] if isinstance(optimize, tuple) else optimize
-    found = np.einsum_path(f"{subscripts}->{''.join([names[label] for label in result])}", *stand_ins, optimize=order)
+    found = np.einsum_path(f"{subscripts}->{''.join([names[label] for label in result])}", *examples, optimize=order)
     return found[0][1:]
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+einsum.samples = [
+    sample("ij,jk->ik", (2, 3), (3, 4)), sample("ij,kj", (2, 3), (4, 3)), sample("ii", (3, 3)),
+    sample("iij->ji", (2, 2, 3)), sample("ij->", (2, 3)), sample("...i,...i->...", (2, 1, 3), (4, 3)),
+    sample("b...j,jk->...kb", (2, 3, 2), (2, 3)), sample("ij,jk,kl->il", (2, 3), (3, 1), (4, 2)),
+    sample("i,ij,j", (2,), (2, 3), (3,), optimize="optimal"), sample(",i->i", (), (0,)),
+    sample("ij,ij->j", (2, 0), (1, 0)), sample("i,j->ji", (2,), (3,)),
+    sample("ik,jk,ij->ij", (2, 3), (2, 3), (2, 2), optimize=["einsum_path", (0, 2), (0, 1)]),
+]  # fmt: skip

@@ -12,13 +12,13 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 
 
-@primitive(method=False, name="full_convolution", samples=[sample((4,), (3,)), sample((1,), (3,)), sample((), (2,))])
+@primitive(method=False, name="full_convolution")
 def _full(a: Any, v: Any, /) -> Any:
     """Return the sums of a[i] v[k - i] over i, for all k that have one. Shapes: (n,), (m,) -> (n + m - 1,)."""
     return np.convolve(a, v)
 
 
-@primitive(method=False, name="valid_correlation", samples=[sample((5,), (3,)), sample((3,), (3,)), sample((), ())])
+@primitive(method=False, name="valid_correlation")
 def _valid(a: Any, v: Any, /) -> Any:
     """Return the sums of a[i + k] v[i] over all i. Shapes: (n,), (m,) with n >= m -> (n - m + 1,)."""
     return np.convolve(a, np.flip(v), "valid")
@@ -30,20 +30,15 @@ _valid.vjp(lambda g, v: _full.kernel(g, v), lambda g, a: _valid.kernel(a, g), ze
 _valid.jvp(lambda t, v: _valid.kernel(t, v), lambda t, a: _valid.kernel(a, t))
 
 
-def _sequence(x: Any, name: str, least: int) -> Tensor:
+def _sequence(x: Tensor, name: str, least: int) -> Tensor:
     """Return one axis of numbers. Raises ValueError for more axes, or none where one is the least, or no numbers."""
-    t = as_tensor(x)
-    if not least <= t.ndim <= 1 or not t.size:
-        raise ValueError(f"{name} takes two sequences of at least one number, got shape {t.shape}; t.ravel() is one")
-    return t if t.ndim else t.reshape(1)
+    if not least <= x.ndim <= 1 or not x.size:
+        raise ValueError(f"{name} takes two sequences of at least one number, got shape {x.shape}; t.ravel() is one")
+    return x if x.ndim else x.reshape(1)
 
 
-_LONG = [sample((5,), (3,), mode=mode) for mode in ("full", "same", "valid")]
-_SHORT = [sample((2,), (5,), mode=mode) for mode in ("full", "same", "valid")]
-
-
-@composite(numpy=[np.correlate], method=False, samples=[*_LONG, *_SHORT, sample((4,), (4,))])
-def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+@composite(numpy=[np.correlate], method=False)
+def correlate(a: Tensor, v: Tensor, mode: str = "valid") -> Any:
     """Return the sums of a[i + k] v[i] over i for k in order: "full", "same" or "valid" says which k.
 
     Shapes: (n,), (m,) -> (n + m - 1,) for all k that have a product, (max(n, m),) for the middle ones, and
@@ -61,10 +56,20 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     return y if mode == "full" else y[first : first + max(a.size, v.size)]
 
 
-@composite(numpy=[np.convolve], method=False, samples=[*_LONG, *_SHORT, sample((4,), (4,)), sample((), (3,))])
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+@composite(numpy=[np.convolve], method=False)
+def convolve(a: Tensor, v: Tensor, mode: str = "full") -> Any:
     """Return the sums of a[i] v[k - i] over i, for the same k as correlate. Shapes: (n,), (m,) -> as correlate's."""
     a, v = _sequence(a, "convolve", 0), _sequence(v, "convolve", 0)
     if v.size > a.size:
         a, v = v, a
     return correlate(a, (v if v.dtype.kind != "c" else as_tensor(np.conj(v.data)))[::-1], mode)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_full.samples = [sample((4,), (3,)), sample((1,), (3,)), sample((), (2,))]
+_valid.samples = [sample((5,), (3,)), sample((3,), (3,)), sample((), ())]
+_LONG = [sample((5,), (3,), mode=mode) for mode in ("full", "same", "valid")]
+_SHORT = [sample((2,), (5,), mode=mode) for mode in ("full", "same", "valid")]
+correlate.samples = [*_LONG, *_SHORT, sample((4,), (4,))]
+convolve.samples = [*_LONG, *_SHORT, sample((4,), (4,)), sample((), (3,))]

@@ -10,18 +10,11 @@ from ...engine.arrays import raw
 from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
+from ..axes import all_axes, input_axis, one_axis
+from ..broadcasting import broadcast_to
 from ..joining import concatenate
-from ..reduction import axes, one_axis, promoted
-from ..reduction import sum as total_of
-
-_SAMPLES = (sample((2, 3)), sample((2, 3), axis=-1), sample((3, 2), axis=0), sample(()), sample((0, 3), axis=1))
-_ALONG = (sample((4,)), sample((2, 4), axis=0), sample((2, 5), axis=-1), sample((3, 4), axis=0))
-
-
-def _along(x: Any, axis: int | None, dtype: Any = None) -> tuple[Tensor, int]:
-    """Return x as a Tensor, flattened if the axis is None, and the axis."""
-    x = as_tensor(x, dtype)
-    return (x.reshape(-1), 0) if axis is None else (x, axes(axis, x.ndim)[0])
+from ..reduction import promoted, sum
+from ..shaping import flat_or
 
 
 def _part(x: Tensor, axis: int, start: int | None = None, stop: int | None = None, step: int | None = None) -> Tensor:
@@ -29,10 +22,7 @@ def _part(x: Tensor, axis: int, start: int | None = None, stop: int | None = Non
     return x[(*[slice(None)] * axis, slice(start, stop, step))]
 
 
-@primitive(
-    name="running_total", linear=True, method=False, axis=one_axis,
-    samples=[sample((3,)), sample((2, 3), axis=-1), sample((0, 3), axis=1), sample((2, 3), axis=0)],
-)  # fmt: skip
+@primitive(name="running_total", linear=True, method=False, axis=input_axis)
 def _running_total(x: Any, /, axis: int = 0) -> Any:
     """Return the sums of the entries up to each along an axis; float16 is added up in float32."""
     wide = np.float32 if x.dtype == np.float16 else None
@@ -43,10 +33,10 @@ def _running_total(x: Any, /, axis: int = 0) -> Any:
 _running_total.vjp(lambda g, axis: np.flip(_running_total.kernel(np.flip(g, axis), axis=axis), axis))
 
 
-@composite(numpy=[np.cumsum, np.add.accumulate], samples=(*_SAMPLES, sample((2,), dtype="float32")))
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+@composite(numpy=[np.cumsum, np.add.accumulate])
+def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...)."""
-    x, axis = _along(x, axis, dtype)
+    x, axis = flat_or(as_tensor(x, dtype), axis)
     return _running_total(x.astype(promoted(x.dtype)) if x.dtype.kind in "biu" else x, axis)
 
 
@@ -60,13 +50,10 @@ def _scan(function: Any, x: Tensor, axis: int) -> Tensor:
     return x
 
 
-@composite(
-    numpy=[np.cumprod, np.multiply.accumulate],
-    samples=(*_SAMPLES, sample(np.array([3.0, 0.0, 2.0, 0.0, 5.0])), sample((2,), dtype="float32")),
-)  # fmt: skip
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+@composite(numpy=[np.cumprod, np.multiply.accumulate])
+def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each, along an axis, right with any number of zeros."""
-    x, axis = _along(x, axis, dtype)
+    x, axis = flat_or(as_tensor(x, dtype), axis)
     return _scan(np.multiply, x.astype(promoted(x.dtype)) if x.dtype.kind in "biu" else x, axis) * 1
 
 
@@ -75,33 +62,23 @@ def _with_start(y: Tensor, axis: int, start: float) -> Tensor:
     return concatenate([first, y], axis)
 
 
-_INITIAL = (
-    *_SAMPLES[1:3],
-    sample((3,)),
-    sample((0, 3), axis=1, include_initial=True),
-    sample((3,), include_initial=True),
-)
-
-
 def _single(x: Tensor, axis: int | None) -> int:
     if axis is None and x.ndim != 1:
         raise ValueError(f"name the axis: a tensor of shape {x.shape} has {x.ndim}")
-    return axes(0 if axis is None else axis, x.ndim)[0]
+    return one_axis(axis or 0, x.ndim)
 
 
-@composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False, samples=_INITIAL)
-def cumulative_sum(x: Any, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+@composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False)
+def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Return the sums of the entries up to each along an axis, after a 0 if `include_initial`."""
-    x = as_tensor(x)
     axis = _single(x, axis)
     y = cumsum(x, axis, dtype)
     return _with_start(y, axis, 0) if include_initial else y
 
 
-@composite(numpy=[np.cumulative_prod] if hasattr(np, "cumulative_prod") else [], method=False, samples=_INITIAL)
-def cumulative_prod(x: Any, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+@composite(numpy=[np.cumulative_prod] if hasattr(np, "cumulative_prod") else [], method=False)
+def cumulative_prod(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Return the products of the entries up to each along an axis, after a 1 if `include_initial`."""
-    x = as_tensor(x)
     axis = _single(x, axis)
     y = cumprod(x, axis, dtype)
     return _with_start(y, axis, 1) if include_initial else y
@@ -109,12 +86,13 @@ def cumulative_prod(x: Any, *, axis: int | None = None, dtype: Any = None, inclu
 
 def _runs(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return where entries attain the running extreme y of x along the last axis, how many have by then, and
-    the place behind the last one at which it stays the same.
+    the index behind the last one at which it stays the same.
     """
     n = x.shape[-1]
     attained, order = (x == y) | np.isnan(x), np.arange(n)
     same = (y[..., 1:] == y[..., :-1]) | (np.isnan(y[..., 1:]) & np.isnan(y[..., :-1]))
     edge = np.zeros((*x.shape[:-1], 1), bool)
+    # A run is a stretch over which y stays the same: `first` is where each entry's run begins, `behind` where it ends.
     first = np.maximum.accumulate(np.where(np.concatenate([edge, same], -1), 0, order), axis=-1)
     last = np.where(np.concatenate([same, edge], -1), n, order)
     behind = np.flip(np.minimum.accumulate(np.flip(last, -1), axis=-1), -1) + 1
@@ -129,20 +107,17 @@ def _to_attained(g: Any, x: Any, y: Any, axis: int) -> Any:
     g = np.moveaxis(g, axis, -1)
     later = np.flip(np.cumsum(np.flip(g / shares.astype(g.dtype), -1), -1), -1)
     padded = np.concatenate([later, np.zeros((*g.shape[:-1], 1), g.dtype)], -1)
-    places = np.indices(behind.shape)[:-1] if behind.ndim > 1 else ()
-    return np.moveaxis(np.where(attained, later - padded[(*places, behind)], 0), -1, axis)
+    others = np.indices(behind.shape)[:-1] if behind.ndim > 1 else ()
+    return np.moveaxis(np.where(attained, later - padded[(*others, behind)], 0), -1, axis)
 
 
-_TIED = sample(np.array([[1.0, 1.0, 0.0, 1.0, 2.0, 2.0], [3.0, 1.0, 3.0, 3.0, -1.0, 3.0]]), axis=1)
-
-
-@primitive(name="running_largest", method=False, axis=one_axis, samples=[sample((4,)), sample((0, 3), axis=-1), _TIED])
+@primitive(name="running_largest", method=False, axis=input_axis)
 def _running_largest(x: Any, /, axis: int = 0) -> Any:
     """Return the largest entry up to each along an axis."""
     return np.maximum.accumulate(x, axis=axis)
 
 
-@primitive(name="running_smallest", method=False, axis=one_axis, samples=[sample((4,)), sample((0, 3), axis=-1)])
+@primitive(name="running_smallest", method=False, axis=input_axis)
 def _running_smallest(x: Any, /, axis: int = 0) -> Any:
     """Return the smallest entry up to each along an axis."""
     return np.minimum.accumulate(x, axis=axis)
@@ -152,49 +127,44 @@ _running_largest.vjp(_to_attained)
 _running_smallest.vjp(_to_attained)
 
 
-@composite(numpy=[np.maximum.accumulate], samples=(*_SAMPLES, _TIED))
-def cummax(x: Any, axis: int | None = None) -> Tensor:
+@composite(numpy=[np.maximum.accumulate])
+def cummax(x: Tensor, axis: int | None = None) -> Tensor:
     """Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
-    return _running_largest(*_along(x, axis))
+    return _running_largest(*flat_or(x, axis))
 
 
-@composite(numpy=[np.minimum.accumulate], samples=_SAMPLES)
-def cummin(x: Any, axis: int | None = None) -> Tensor:
+@composite(numpy=[np.minimum.accumulate])
+def cummin(x: Tensor, axis: int | None = None) -> Tensor:
     """Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
-    return _running_smallest(*_along(x, axis))
+    return _running_smallest(*flat_or(x, axis))
 
 
-@composite(
-    numpy=[np.diff], method=False,
-    samples=[sample((4,)), sample((2, 4), n=2), sample((3, 2), axis=0), sample((2, 0)), sample((2, 3), n=0, axis=-2)],
-)  # fmt: skip
-def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+@composite(numpy=[np.diff], method=False)
+def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
     """Return the differences of neighbouring entries along an axis, n times over."""
-    x = as_tensor(x)
-    axis = axes(axis, x.ndim)[0]
+    axis = one_axis(axis, x.ndim)
     if n < 0:
         raise ValueError(f"diff takes the differences n times, at least 0, not {n}")
-    edges = [(append, 1)] if prepend is None else [(prepend, 0), (append, 1)]
-    for edge, place in edges:
+    edges = [(append, True)] if prepend is None else [(prepend, False), (append, True)]
+    for edge, at_end in edges:
         if edge is not None:
-            edge = as_tensor(edge)
             if edge.ndim == 0:
-                edge = np.broadcast_to(edge, tuple(1 if i == axis else k for i, k in enumerate(x.shape)))
-            x = concatenate([x, edge] if place else [edge, x], axis)
+                edge = broadcast_to(edge, tuple(1 if i == axis else k for i, k in enumerate(x.shape)))
+            x = concatenate([x, edge] if at_end else [edge, x], axis)
     for _ in range(n):
         x = _part(x, axis, 1) - _part(x, axis, None, -1)
     return x if n else x * 1
 
 
-@composite(numpy=[np.ediff1d], method=False, samples=[sample((4,)), sample((2, 2)), sample(()), sample((0,))])
-def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
+@composite(numpy=[np.ediff1d], method=False)
+def ediff1d(x: Tensor, to_end: Tensor | None = None, to_begin: Tensor | None = None) -> Tensor:
     """Return the differences of neighbouring entries in a row, between what is to begin and to end it."""
-    parts = [to_begin, diff(as_tensor(x).reshape(-1)), to_end]
-    return concatenate([as_tensor(part).reshape(-1) for part in parts if part is not None])
+    parts = [to_begin, diff(x.reshape(-1)), to_end]
+    return concatenate([part.reshape(-1) for part in parts if part is not None])
 
 
 def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
-    """Return second-order differences along an axis, at places that are `h` apart: a number, or n - 1 of them."""
+    """Return second-order differences along an axis, at points that are `h` apart: a number, or n - 1 of them."""
     n = y.shape[axis]
     if n < edge_order + 1:
         raise ValueError(f"an axis of length {n} is too short: gradient needs {edge_order + 1} entries there")
@@ -211,19 +181,15 @@ def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
     return concatenate([first, inner, last], axis)
 
 
-_ROUGH = (sample((4,)), sample((3, 4), axis=-1), sample((3, 4)), sample((5,), edge_order=2), sample((0, 3), axis=1))
-
-
-@composite(numpy=[np.gradient], method=False, samples=_ROUGH)
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+@composite(numpy=[np.gradient], method=False)
+def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
 
-    `varargs` are spacings: one for all axes, or one for each, a number or the places along the axis.
+    `varargs` are spacings: one for all axes, or one for each, a number or the coordinates along the axis.
     """
-    f = as_tensor(f)
     if f.ndim == 0:
         raise ValueError("one number has no slope: gradient needs at least one axis")
-    chosen = axes(axis, f.ndim)
+    chosen = all_axes(axis, f.ndim)
     if len(varargs) not in (0, 1, len(chosen)):
         raise ValueError(f"give no spacing, one, or one for each of the {len(chosen)} axes; got {len(varargs)}")
     if edge_order not in (1, 2):
@@ -232,40 +198,54 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     found = []
     for a, h in zip(chosen, spacings, strict=True):
         if np.ndim(h) and np.shape(h) != (f.shape[a],):
-            raise ValueError(f"places along axis {a} need shape ({f.shape[a]},), got {np.shape(h)}")
+            raise ValueError(f"coordinates along axis {a} need shape ({f.shape[a]},), got {np.shape(h)}")
         found.append(_slopes(f, diff(h) if np.ndim(h) else h, a, edge_order))
     return found[0] if len(found) == 1 else tuple(found)
 
 
-@composite(
-    numpy=[np.unwrap], method=False,
-    samples=[
-        sample(np.array([0.5, 3.0, -3.0, -0.5])), sample((2, 3), axis=-2), sample(np.array([0.0, 2.0, 5.0]), period=4),
-        sample((2, 0)),
-    ],
-)  # fmt: skip
-def unwrap(x: Any, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
+@composite(numpy=[np.unwrap], method=False)
+def unwrap(x: Tensor, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
     """Return angles with jumps of a period taken out along an axis; the derivative is 1."""
-    x = as_tensor(x)
     return x + (np.unwrap(x.data, discont, axis, period=period) - x.data).astype(x.dtype)
 
 
-@composite(
-    numpy=[np.trapezoid], method=False,
-    samples=[
-        sample((4,)), sample((3, 4), axis=-2), sample((2, 3), dx=0.5), sample((4,), np.array([0.0, 1.0, 3.0, 4.5])),
-        sample((0, 3)), sample((2, 3), (2, 3)), sample((2, 3), (3,)),
-    ],
-)  # fmt: skip
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
-    """Return the integral of sampled values along an axis, at places `x` or `dx` apart.
+@composite(numpy=[np.trapezoid], method=False)
+def trapezoid(y: Tensor, x: Tensor | None = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
+    """Return the integral of sampled values along an axis, at the coordinates `x`, or `dx` apart.
 
     Shapes: (..., n, ...) -> (..., ...).
     """
-    y = as_tensor(y)
-    axis = axes(axis, y.ndim)[0]
+    axis = one_axis(axis, y.ndim)
     steps: Any = dx
     if x is not None:
-        x = as_tensor(x)
         steps = diff(x)[(slice(None),) + (None,) * (y.ndim - axis - 1)] if x.ndim == 1 else diff(x, axis=axis)
-    return total_of(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)
+    return sum(steps * (_part(y, axis, 1) + _part(y, axis, None, -1)) / 2, axis=axis)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_running_total.samples = [sample((3,)), sample((2, 3), axis=-1), sample((0, 3), axis=1), sample((2, 3), axis=0)]
+_SAMPLES = [sample((2, 3)), sample((2, 3), axis=-1), sample((3, 2), axis=0), sample(()), sample((0, 3), axis=1)]
+cumsum.samples = [*_SAMPLES, sample((2,), dtype="float32")]
+cumprod.samples = [*_SAMPLES, sample(np.array([3.0, 0.0, 2.0, 0.0, 5.0])), sample((2,), dtype="float32")]
+cumulative_sum.samples = cumulative_prod.samples = [
+    *_SAMPLES[1:3], sample((3,)), sample((0, 3), axis=1, include_initial=True), sample((3,), include_initial=True),
+]  # fmt: skip
+_TIED = sample(np.array([[1.0, 1.0, 0.0, 1.0, 2.0, 2.0], [3.0, 1.0, 3.0, 3.0, -1.0, 3.0]]), axis=1)
+_running_largest.samples = [sample((4,)), sample((0, 3), axis=-1), _TIED]
+_running_smallest.samples = [sample((4,)), sample((0, 3), axis=-1)]
+cummax.samples = [*_SAMPLES, _TIED]
+cummin.samples = _SAMPLES
+diff.samples = [sample((4,)), sample((2, 4), n=2), sample((3, 2), axis=0), sample((2, 0)), sample((2, 3), n=0, axis=-2)]
+ediff1d.samples = [sample((4,)), sample((2, 2)), sample(()), sample((0,))]
+gradient.samples = [
+    sample((4,)), sample((3, 4), axis=-1), sample((3, 4)), sample((5,), edge_order=2), sample((0, 3), axis=1),
+]  # fmt: skip
+unwrap.samples = [
+    sample(np.array([0.5, 3.0, -3.0, -0.5])), sample((2, 3), axis=-2), sample(np.array([0.0, 2.0, 5.0]), period=4),
+    sample((2, 0)),
+]  # fmt: skip
+trapezoid.samples = [
+    sample((4,)), sample((3, 4), axis=-2), sample((2, 3), dx=0.5), sample((4,), np.array([0.0, 1.0, 3.0, 4.5])),
+    sample((0, 3)), sample((2, 3), (2, 3)), sample((2, 3), (3,)),
+]  # fmt: skip

@@ -12,28 +12,16 @@ from ...tensor.handle import Tensor
 from ..joining import concatenate
 from ..selection import where
 
-_KNOTS = np.array([-1.0, 0.5, 2.0, 3.0])
-_LEVELS = np.array([0.3, -1.0, 1.5, 0.7])
-_AT_KNOTS = np.array([-1.0, 0.0, 0.5, 2.0, 3.0, 2.5])
 
-
-@composite(
-    numpy=[np.interp], method=False,
-    samples=[
-        sample((2, 3), _KNOTS, _LEVELS), sample((), _KNOTS, _LEVELS), sample((0,), _KNOTS, _LEVELS),
-        sample((5,), _KNOTS / 3, _LEVELS, left=5.0, right=-2.0), sample((4,), np.zeros(1), np.ones(1)),
-        sample((5,), _KNOTS[[2, 0, 3, 1]], _LEVELS, period=5.0),
-        sample(_AT_KNOTS, _KNOTS, np.array([0.0, 1.0, 3.0, 2.0])),
-    ],
-)  # fmt: skip
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+@composite(numpy=[np.interp], method=False)
+def interp(x: Tensor, xp: Tensor, fp: Tensor, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Return the value at x of the line through the points (xp, fp), xp increasing. Shapes: (...), (n,), (n,) -> (...).
 
     Left of the points it is `left`, else the first fp, right of them `right`, else the last; with a period,
     which xp need not be sorted for, neither counts. At a knot, the derivative is that of the side where it is
     smaller in size, or 0 between slopes of both signs. Raises ValueError where xp decreases.
     """
-    x, xp, fp = (t if t.dtype.kind in "fc" else t.astype(float) for t in map(as_tensor, (x, xp, fp)))
+    x, xp, fp = (t if t.dtype.kind in "fc" else t.astype(float) for t in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or xp.size == 0:
         raise ValueError(f"interp takes xp and fp of one shape (n,), at least one point, got {xp.shape} and {fp.shape}")
     if period is not None:
@@ -76,3 +64,15 @@ def _pieces(x: Any, xp: Any, fp: Any) -> tuple[Any, Any, Any]:
     base = np.minimum(base + lost, last)
     level = level | (lost & (fp[base] == fp[piece]))
     return piece, base, level
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_KNOTS = np.array([-1.0, 0.5, 2.0, 3.0])
+_LEVELS = np.array([0.3, -1.0, 1.5, 0.7])
+_AT_KNOTS = np.array([-1.0, 0.0, 0.5, 2.0, 3.0, 2.5])
+interp.samples = [
+    sample((2, 3), _KNOTS, _LEVELS), sample((), _KNOTS, _LEVELS), sample((0,), _KNOTS, _LEVELS),
+    sample((5,), _KNOTS / 3, _LEVELS, left=5.0, right=-2.0), sample((4,), np.zeros(1), np.ones(1)),
+    sample((5,), _KNOTS[[2, 0, 3, 1]], _LEVELS, period=5.0), sample(_AT_KNOTS, _KNOTS, np.array([0.0, 1.0, 3.0, 2.0])),
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Entries in ascending order, and the places where they stand or belong.
+"""Entries in ascending order, and the indices where they stand or belong.
 
 Equal entries share: sorting may put any of them first, so each gets the mean of the cotangents that
 arrive where they stand in the result. That is the subgradient of smallest norm, and max's too.
@@ -12,53 +12,36 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor, make
+from ..axes import one_axis, searched_axis
+from ..sample_arrays import TIES
 from ..selection import take_along_axis
-from ..shaping import axis_number, flat_or, moveaxis
-
-_TIES = np.array([[1.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
-_EMPTY = np.zeros((0, 3))
+from ..shaping import flat_or, moveaxis
 
 
-@primitive(
-    name="share", linear=True, method=False,
-    samples=[
-        sample((2, 4), sorted=np.array([[0, 0, 1, 1], [3, 3, 3, 4]])), sample((2,), sorted=np.array([1, 2])),
-        sample((2, 0), sorted=np.zeros((2, 0))),
-    ],
-)  # fmt: skip
+@primitive(name="share", linear=True, method=False)
 def _share(x: Any, /, sorted: Any) -> Any:
     """Return x averaged over each run of equal entries of `sorted` along the last axis. (..., n) -> (..., n)."""
     if x.shape != sorted.shape:
         raise ValueError(f"share needs one shape, got {x.shape} and {sorted.shape}")
-    starts = np.ones(sorted.shape, bool)
+    starts = np.ones(sorted.shape, bool)  # where a run of equal entries begins
     np.not_equal(sorted[..., 1:], sorted[..., :-1], out=starts[..., 1:])
     if starts.all():
         return x
-    flat, places = x.reshape(-1), np.flatnonzero(starts)
-    lengths = np.diff(places, append=flat.size)
-    first = np.repeat(flat[places], lengths)
+    flat, runs = x.reshape(-1), np.flatnonzero(starts)
+    lengths = np.diff(runs, append=flat.size)
+    first = np.repeat(flat[runs], lengths)
     with np.errstate(invalid="ignore"):
         beyond = np.where(flat == first, 0, flat - first)
-    means = np.add.reduceat(beyond, places, dtype=np.result_type(x, np.float32)) / lengths
+    means = np.add.reduceat(beyond, runs, dtype=np.result_type(x, np.float32)) / lengths
     return (first + np.repeat(means, lengths)).astype(x.dtype).reshape(x.shape)
 
 
 _share.vjp(lambda g, sorted: _share.kernel(g, sorted=sorted))
 
 
-def _any_axis(axis: Any, inputs: Any) -> int | None:
-    return None if axis is None else axis_number(axis, np.ndim(inputs[0]) or 1)
-
-
-@primitive(
-    numpy=[np.argsort], axis=_any_axis,
-    samples=[
-        sample((2, 3)), sample((2, 3), axis=-2), sample((2, 3), axis=None), sample(()), sample((0, 3)), sample(_TIES),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.argsort], axis=searched_axis)
 def argsort(x: Any, /, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
     """Return where along an axis to find the entries in ascending order; equal ones keep their order, always."""
     return np.argsort(x, axis, kind="stable")
@@ -67,60 +50,42 @@ def argsort(x: Any, /, axis: int | None = -1, kind: Any = None, *, stable: Any =
 argsort.vjp(None)
 
 
-@composite(
-    numpy=[np.sort],
-    samples=[
-        sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 3), axis=None), sample((), axis=None), sample(_EMPTY),
-        sample(_TIES), sample(_TIES, axis=0),
-    ],
-)  # fmt: skip
-def sort(x: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
+@composite(numpy=[np.sort])
+def sort(x: Tensor, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
     """Return the entries in ascending order along an axis, all in one row for None; nan comes last.
 
     It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
     """
-    x, axis = flat_or(x, axis)
+    x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     last = moveaxis(x, axis, -1)
     y = take_along_axis(last, np.argsort(last.data, -1), -1)
     return moveaxis(_share(y, y.data) if y.requires_grad else y, -1, axis)
 
 
 def _kth(kth: Any, n: int) -> Any:
-    """Return the places that are to hold what they would hold in order; raises ValueError for one out of bounds."""
-    places = np.atleast_1d(raw(kth))
-    if places.size and not (-n <= places.min() and places.max() < n):
+    """Return the indices that are to hold what they would hold in order; raises ValueError for one out of bounds."""
+    index = np.atleast_1d(raw(kth))
+    if index.size and not (-n <= index.min() and index.max() < n):
         raise ValueError(f"kth(={raw(kth)}) out of bounds ({n}); it must be from {-n} to {n - 1}")
-    return places
+    return index
 
 
-@primitive(
-    numpy=[np.argpartition], axis=_any_axis,
-    samples=[
-        sample((2, 3), kth=1), sample((2, 3), kth=(0, -1), axis=-2), sample((2, 1), kth=1, axis=None),
-        sample((), kth=0), sample((0, 3), kth=1),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.argpartition], axis=searched_axis)
 def argpartition(x: Any, /, kth: Any, axis: int | None = -1) -> Any:
-    """Return where along an axis to find the entries partitioned: the kth in its place, smaller ones before it."""
+    """Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it."""
     return np.argpartition(x, raw(kth), axis)
 
 
 argpartition.vjp(None)
 
 
-@composite(
-    numpy=[np.partition],
-    samples=[
-        sample((2, 3), kth=1), sample((2, 3, 2), kth=(0, -1), axis=-2), sample((2, 1), kth=(0, 1), axis=None),
-        sample((), kth=0, axis=None), sample((0, 3), kth=1), sample(_TIES, kth=1),
-    ],
-)  # fmt: skip
-def partition(x: Any, kth: Any, axis: int | None = -1) -> Any:
-    """Return the entries with the kth along an axis in its place, smaller ones before it, larger ones behind.
+@composite(numpy=[np.partition])
+def partition(x: Tensor, kth: Any, axis: int | None = -1) -> Any:
+    """Return the entries with the kth along an axis where it belongs, smaller ones before it, larger ones behind.
 
     Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
     """
-    x, axis = flat_or(x, axis)
+    x, axis = flat_or(x, axis if axis is None else one_axis(axis, x.ndim))
     _kth(kth, x.shape[axis])
     return sort(x, axis)
 
@@ -143,59 +108,34 @@ def _extremes(x: Any, k: int, largest: bool) -> tuple[Any, bool]:
     return order, bool(ties)
 
 
-@composite(
-    samples=[
-        sample((2, 4), k=2), sample((3, 2), k=2, axis=-2, largest=False), sample((2, 3), k=0), sample((0, 3), k=1),
-        sample(_TIES, k=1), sample(np.array([[1.0, 0.0, 1.0], [0.0, 2.0, 2.0]]), k=2, axis=1),
-    ],
-)  # fmt: skip
-def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """Return the k largest entries along an axis, or the smallest, the most extreme first, and their places.
+@composite()
+def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """Return the k largest entries along an axis, or the smallest, the most extreme first, and their indices.
 
     Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
-    places are returned, and all of them share the gradient.
+    indices are returned, and all of them share the gradient.
     """
-    x, k = as_tensor(x), operator.index(k)
-    axis = axis_number(axis, x.ndim)
+    k = operator.index(k)
+    axis = one_axis(axis, x.ndim)
     last = moveaxis(x, axis, -1)
     n = last.shape[-1]
     if not 0 <= k <= n:
         raise ValueError(f"topk takes 0 to {n} entries on an axis of length {n}, not {k}")
-    places, ties = _extremes(last.data, k, largest)
+    index, ties = _extremes(last.data, k, largest)
     if ties and x.requires_grad:
         y = sort(last)[..., : n - k - 1 if n > k else None : -1] if largest else sort(last)[..., :k]
     else:
-        y = take_along_axis(last, places, -1)
-    return moveaxis(y, -1, axis), moveaxis(make(places, None), -1, axis)
+        y = take_along_axis(last, index, -1)
+    return moveaxis(y, -1, axis), moveaxis(make(index, None), -1, axis)
 
 
-_SIDES = (
-    sample(np.array([0.0, 0.5, 0.5, 2.0]), np.array([[0.5, -1.0], [3.0, 1.0]])),
-    sample(np.array([1.0, 2.0]), np.array(1.5)),
-    sample(np.zeros(0), np.zeros((0, 2))),
-)  # fmt: skip
-
-
-@primitive(
-    numpy=[np.searchsorted],
-    samples=[
-        *_SIDES, sample(np.array([0.0, 1.0, 1.0]), np.array([1.0]), side="right"),
-        sample(np.array([2.0, 0.0]), np.array([1.0]), sorter=[1, 0]),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.searchsorted])
 def searchsorted(x: Any, v: Any, /, side: Any = "left", sorter: Any = None) -> Any:
     """Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them."""
     return np.searchsorted(x, v, side, raw(sorter))
 
 
-@primitive(
-    numpy=[np.digitize], method=False,
-    samples=[
-        sample(np.array([[0.5, -1.0], [3.0, 1.0]]), np.array([0.0, 0.5, 2.0])),
-        sample(np.array(1.5), np.array([2.0, 1.0])),
-        sample(np.zeros((0, 2)), np.array([1.0])), sample(np.array([0.5]), np.array([0.0, 0.5]), right=True),
-    ],
-)  # fmt: skip
+@primitive(numpy=[np.digitize], method=False)
 def digitize(x: Any, bins: Any, /, right: bool = False) -> Any:
     """Return for each entry the number of its bin among those with the given bounds, in order, up or down."""
     return np.digitize(x, bins, right)
@@ -203,3 +143,42 @@ def digitize(x: Any, bins: Any, /, right: bool = False) -> Any:
 
 searchsorted.vjp(None, None)
 digitize.vjp(None, None)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_share.samples = [
+    sample((2, 4), sorted=np.array([[0, 0, 1, 1], [3, 3, 3, 4]])), sample((2,), sorted=np.array([1, 2])),
+    sample((2, 0), sorted=np.zeros((2, 0))),
+]  # fmt: skip
+argsort.samples = [
+    sample((2, 3)), sample((2, 3), axis=-2), sample((2, 3), axis=None), sample(()), sample((0, 3)), sample(TIES),
+]  # fmt: skip
+sort.samples = [
+    sample((2, 3)), sample((2, 3, 2), axis=-2), sample((2, 3), axis=None), sample((), axis=None), sample((0, 3)),
+    sample(TIES), sample(TIES, axis=0),
+]  # fmt: skip
+argpartition.samples = [
+    sample((2, 3), kth=1), sample((2, 3), kth=(0, -1), axis=-2), sample((2, 1), kth=1, axis=None), sample((), kth=0),
+    sample((0, 3), kth=1),
+]  # fmt: skip
+partition.samples = [
+    sample((2, 3), kth=1), sample((2, 3, 2), kth=(0, -1), axis=-2), sample((2, 1), kth=(0, 1), axis=None),
+    sample((), kth=0, axis=None), sample((0, 3), kth=1), sample(TIES, kth=1),
+]  # fmt: skip
+topk.samples = [
+    sample((2, 4), k=2), sample((3, 2), k=2, axis=-2, largest=False), sample((2, 3), k=0), sample((0, 3), k=1),
+    sample(TIES, k=1), sample(np.array([[1.0, 0.0, 1.0], [0.0, 2.0, 2.0]]), k=2, axis=1),
+]  # fmt: skip
+_SIDES = [
+    sample(np.array([0.0, 0.5, 0.5, 2.0]), np.array([[0.5, -1.0], [3.0, 1.0]])),
+    sample(np.array([1.0, 2.0]), np.array(1.5)), sample((0,), np.zeros((0, 2))),
+]  # fmt: skip
+searchsorted.samples = [
+    *_SIDES, sample(np.array([0.0, 1.0, 1.0]), np.array([1.0]), side="right"),
+    sample(np.array([2.0, 0.0]), np.array([1.0]), sorter=[1, 0]),
+]  # fmt: skip
+digitize.samples = [
+    sample(np.array([[0.5, -1.0], [3.0, 1.0]]), np.array([0.0, 0.5, 2.0])), sample(np.array(1.5), np.array([2.0, 1.0])),
+    sample((0, 2), np.array([1.0])), sample(np.array([0.5]), np.array([0.0, 0.5]), right=True),
+]  # fmt: skip

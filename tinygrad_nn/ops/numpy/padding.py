@@ -12,14 +12,14 @@ from ...engine.arrays import raw
 from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
+from ..axes import one_axis
 from ..broadcasting import broadcast_to
 from ..indexing import scatter_add
 from ..joining import concatenate
 from ..reduction import max, mean, min
-from ..shaping import axis_number, on_axis
+from ..shaping import on_axis
 from .quantiles import median
 
-_EMPTY = np.zeros((0, 3))
 _OPTIONS: dict[str, dict[str, Any]] = {
     "constant": {"constant_values": 0},
     "linear_ramp": {"end_values": 0},
@@ -35,22 +35,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@composite(
-    numpy=[np.pad], method=False,
-    samples=[
-        sample((2, 3), pad_width=1, mode="constant"), sample((), pad_width=1), sample(_EMPTY, pad_width=1),
-        sample((2, 3), pad_width=((1, 0), (0, 2)), constant_values=((1, 2), (3, 4))),
-        sample((2, 3), pad_width=((1, 2), (4, 0)), mode="edge"),
-        sample((2, 3), pad_width=((0, 3), (5, 1)), mode="wrap"),
-        sample((3, 2), pad_width=4, mode="reflect"), sample((3, 1), pad_width=((7, 0), (1, 1)), mode="symmetric"),
-        sample((3, 2), pad_width=(5, 2), mode="reflect", reflect_type="odd"),
-        sample((3, 2), pad_width=(5, 2), mode="symmetric", reflect_type="odd"),
-        sample((3, 2), pad_width=((1, 3), (0, 2)), mode="linear_ramp", end_values=((1, -2), (0, 3))),
-        sample((3, 4), pad_width=1, mode="mean", stat_length=(1, 2)), sample((3, 2), pad_width=2, mode="maximum"),
-        sample((4, 2), pad_width=1, mode="minimum", stat_length=3), sample((4, 3), pad_width=(2, 1), mode="median"),
-    ],
-)  # fmt: skip
-def pad(x: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
+@composite(numpy=[np.pad], method=False)
+def pad(x: Tensor, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
     """Return the tensor with entries put before and after it along each axis, as many as `pad_width` says.
 
     That is one number, a pair, a pair for each axis, or a dict from axes to those. Modes: "constant"
@@ -64,7 +50,6 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
         raise ValueError(f"mode must be one of {', '.join(_OPTIONS)}, not {mode!r}")
     if not options.keys() <= _OPTIONS[mode].keys():
         raise TypeError(f"unexpected keyword for mode {mode!r}: drop {sorted(options.keys() - _OPTIONS[mode].keys())}")
-    x = as_tensor(x)
     widths = _widths(pad_width, x.ndim)
     if x.dtype.kind != "f":
         plain: Any = {name: raw(value) for name, value in options.items()}
@@ -84,7 +69,7 @@ def _widths(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
     """Return how many entries to put before and after, for each axis."""
     given = raw(pad_width)
     if isinstance(given, dict):
-        named = {axis_number(axis, ndim): width for axis, width in given.items()}
+        named = {one_axis(axis, ndim): width for axis, width in given.items()}
         given = [np.broadcast_to(named.get(axis, 0), 2) for axis in range(ndim)] or 0
     counts = np.asarray(given)
     if counts.dtype.kind not in "iu":
@@ -116,7 +101,7 @@ def _constants(x: Tensor, axis: int, width: tuple[int, int], values: Any) -> lis
 def _ramps(x: Tensor, axis: int, width: tuple[int, int], ends: Any) -> list[Tensor]:
     def ramp(edge: Any, end: Any, steps: Any) -> Any:
         end = as_tensor(end).astype(x.dtype)
-        return end + (edge - end) * _lying(steps, x, axis)
+        return end + (edge - end) * _along(steps, x, axis)
 
     _need_entries(x, axis)
     before, after = width
@@ -142,7 +127,7 @@ def _repeated(source: Callable[[Any, int], Any]) -> Callable[..., list[Tensor]]:
     def beside(x: Tensor, axis: int, width: tuple[int, int], _: Any) -> list[Tensor]:
         n = _need_entries(x, axis)
         outside = np.arange(-width[0], 0), np.arange(n, n + width[1])
-        return [x[on_axis(axis, source(places, n))] for places in outside]
+        return [x[on_axis(axis, source(indices, n))] for indices in outside]
 
     return beside
 
@@ -150,7 +135,7 @@ def _repeated(source: Callable[[Any, int], Any]) -> Callable[..., list[Tensor]]:
 def _mirrored(shared_edge: int) -> Callable[..., list[Tensor]]:
     """Return the mode that mirrors at the edges, each an entry of its own image or not.
 
-    Mirrored "odd", an entry's image is as far beyond the edge in value as in place, and so on outwards.
+    Mirrored "odd", an entry's image is as far beyond the edge in value as in position, and so on outwards.
     """
 
     def beside(x: Tensor, axis: int, width: tuple[int, int], types: Any) -> list[Tensor]:
@@ -168,16 +153,16 @@ def _image(x: Tensor, axis: int, side: int, width: int, ends: Any, shared_edge: 
     """Return what mirrors show beyond one side, counted from there outwards: images of images from the second on."""
     n = x.shape[axis]
     outwards = np.arange(n, n + width)
-    places = outwards if side else outwards[::-1]
-    period = 2 * (n - 1 + shared_edge) or 1
-    turn, place = np.divmod(places - 1 + shared_edge, period)
-    place += 1 - shared_edge
-    turned = place >= n
-    source = np.where(turned, period - shared_edge - place, place)
+    indices = outwards if side else outwards[::-1]
+    period = 2 * (n - 1 + shared_edge) or 1  # after so many entries the images repeat
+    turn, index = np.divmod(indices - 1 + shared_edge, period)
+    index += 1 - shared_edge
+    turned = index >= n
+    source = np.where(turned, period - shared_edge - index, index)
     image = x[on_axis(axis, source if side else n - 1 - source)]
     if odd:
-        image = image * _lying(1 - 2 * turned, x, axis) + ends[side] * _lying(2 * (turned + turn), x, axis)
-        image = image - ends[1 - side] * _lying(2 * turn, x, axis) if turn.any() else image
+        image = image * _along(1 - 2 * turned, x, axis) + ends[side] * _along(2 * (turned + turn), x, axis)
+        image = image - ends[1 - side] * _along(2 * turn, x, axis) if turn.any() else image
     return image
 
 
@@ -189,16 +174,16 @@ def _need_entries(x: Tensor, axis: int) -> int:
     return n
 
 
-def _lying(factors: Any, x: Tensor, axis: int) -> Any:
-    """Return one factor for each place along the axis, to be broadcast over the others, in x's dtype."""
+def _along(factors: Any, x: Tensor, axis: int) -> Any:
+    """Return one factor for each index along the axis, to be broadcast over the others, in x's dtype."""
     return factors.astype(x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
 
 
 _BESIDE: dict[str, Callable[..., list[Tensor]]] = {
     "constant": _constants,
     "linear_ramp": _ramps,
-    "edge": _repeated(lambda place, n: np.clip(place, 0, n - 1)),
-    "wrap": _repeated(lambda place, n: place % n),
+    "edge": _repeated(lambda index, n: np.clip(index, 0, n - 1)),
+    "wrap": _repeated(lambda index, n: index % n),
     "reflect": _mirrored(0),
     "symmetric": _mirrored(1),
     "maximum": _statistics(max),
@@ -206,3 +191,18 @@ _BESIDE: dict[str, Callable[..., list[Tensor]]] = {
     "mean": _statistics(mean),
     "median": _statistics(median),
 }
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+pad.samples = [
+    sample((2, 3), pad_width=1, mode="constant"), sample((), pad_width=1), sample((0, 3), pad_width=1),
+    sample((2, 3), pad_width=((1, 0), (0, 2)), constant_values=((1, 2), (3, 4))),
+    sample((2, 3), pad_width=((1, 2), (4, 0)), mode="edge"), sample((2, 3), pad_width=((0, 3), (5, 1)), mode="wrap"),
+    sample((3, 2), pad_width=4, mode="reflect"), sample((3, 1), pad_width=((7, 0), (1, 1)), mode="symmetric"),
+    sample((3, 2), pad_width=(5, 2), mode="reflect", reflect_type="odd"),
+    sample((3, 2), pad_width=(5, 2), mode="symmetric", reflect_type="odd"),
+    sample((3, 2), pad_width=((1, 3), (0, 2)), mode="linear_ramp", end_values=((1, -2), (0, 3))),
+    sample((3, 4), pad_width=1, mode="mean", stat_length=(1, 2)), sample((3, 2), pad_width=2, mode="maximum"),
+    sample((4, 2), pad_width=1, mode="minimum", stat_length=3), sample((4, 3), pad_width=(2, 1), mode="median"),
+]  # fmt: skip

@@ -15,13 +15,10 @@ from ..reduction import prod, sum
 from .correlation import convolve
 from .rearranging import vander
 
-_PAIRS = [sample((3,), (2,)), sample((2,), (4,)), sample((1,), (1,)), sample((), (2,))]
 
-
-@composite(numpy=[np.polyval], method=False, samples=[sample((3,), (2, 2)), sample((1,), ()), sample((4,), (0,))])
-def polyval(p: Any, x: Any) -> Any:
+@composite(numpy=[np.polyval], method=False)
+def polyval(p: Tensor, x: Tensor) -> Any:
     """Return a polynomial's values at x, by Horner's rule. Shapes: (n,), (...) -> (...)."""
-    p, x = as_tensor(p), as_tensor(x)
     y = x * 0
     for k in range(len(p)):
         y = y * x + p[k]
@@ -32,35 +29,35 @@ def _padded(p: Tensor, n: int) -> Tensor:
     return concatenate([np.zeros(n - len(p), p.dtype), p]) if n > len(p) else p
 
 
-def _aligned(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+def _aligned(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Return the coefficients of two polynomials, as many of the one as of the other."""
-    a, b = (ravel(as_tensor(p)) for p in (a, b))
+    a, b = ravel(a), ravel(b)
     n = np.maximum(len(a), len(b))
     return _padded(a, n), _padded(b, n)
 
 
-@composite(numpy=[np.polyadd], method=False, samples=_PAIRS)
-def polyadd(a: Any, b: Any) -> Any:
+@composite(numpy=[np.polyadd], method=False)
+def polyadd(a: Tensor, b: Tensor) -> Any:
     """Return the coefficients of the sum of two polynomials. Shapes: (m,), (n,) -> (max(m, n),)."""
     a, b = _aligned(a, b)
     return a + b
 
 
-@composite(numpy=[np.polysub], method=False, samples=_PAIRS)
-def polysub(a: Any, b: Any) -> Any:
+@composite(numpy=[np.polysub], method=False)
+def polysub(a: Tensor, b: Tensor) -> Any:
     """Return the coefficients of the difference of two polynomials. Shapes: (m,), (n,) -> (max(m, n),)."""
     a, b = _aligned(a, b)
     return a - b
 
 
-@composite(numpy=[np.polymul], method=False, samples=_PAIRS)
-def polymul(a: Any, b: Any) -> Any:
+@composite(numpy=[np.polymul], method=False)
+def polymul(a: Tensor, b: Tensor) -> Any:
     """Return the coefficients of the product of two polynomials. Shapes: (m,), (n,) -> (m + n - 1,)."""
-    return convolve(ravel(as_tensor(a)), ravel(as_tensor(b)))
+    return convolve(ravel(a), ravel(b))
 
 
-@composite(numpy=[np.polyder], method=False, samples=[sample((4,)), sample((4,), m=2), sample((1,)), sample((3,), m=0)])
-def polyder(p: Any, m: int = 1) -> Any:
+@composite(numpy=[np.polyder], method=False)
+def polyder(p: Tensor, m: int = 1) -> Any:
     """Return the coefficients of a polynomial's m-th derivative. Shapes: (n,) -> (n - m,)."""
     p = _row(p, m, "derived")
     for _ in range(m):
@@ -68,18 +65,14 @@ def polyder(p: Any, m: int = 1) -> Any:
     return p * 1
 
 
-def _row(p: Any, times: int, done: str) -> Tensor:
-    p = as_tensor(p)
+def _row(p: Tensor, times: int, done: str) -> Tensor:
     if times < 0 or p.ndim != 1:
         raise ValueError(f"a polynomial must be a row, {done} at least 0 times; got {p.shape} and {times}")
     return p
 
 
-@composite(
-    numpy=[np.polyint], method=False,
-    samples=[sample((3,)), sample((2,), m=2, k=[0.5, -1.0]), sample((2,), m=3, k=1.5), sample((0,)), sample((3,), m=0)],
-)  # fmt: skip
-def polyint(p: Any, m: int = 1, k: Any = 0.0) -> Any:
+@composite(numpy=[np.polyint], method=False)
+def polyint(p: Tensor, m: int = 1, k: Any = 0.0) -> Any:
     """Return the coefficients of a polynomial's m-th integral. Shapes: (n,) -> (n + m,).
 
     `k` are the constants of the integrations in their order, or one for all.
@@ -95,13 +88,12 @@ def polyint(p: Any, m: int = 1, k: Any = 0.0) -> Any:
     return p * 1
 
 
-@composite(numpy=[np.poly], method=False, samples=[sample((3,)), sample((1,)), sample(np.array([2.0, 2.0]))])
-def poly(roots: Any) -> Any:
+@composite(numpy=[np.poly], method=False)
+def poly(roots: Tensor) -> Any:
     """Return the coefficients of the polynomial with these roots and a leading 1. Shapes: (n,) -> (n + 1,).
 
     Of no roots it is the number 1, as in NumPy.
     """
-    roots = as_tensor(roots)
     if roots.ndim != 1:
         raise ValueError("poly takes a row of roots; those of a symmetric matrix are tg.linalg.eigvalsh(a)")
     if not roots.size:
@@ -112,16 +104,13 @@ def poly(roots: Any) -> Any:
     return y
 
 
-@composite(
-    numpy=[np.polydiv], method=False,
-    samples=[sample((4,), (2,)), sample((3,), (3,)), sample((3,), ()), sample(np.array([1.0, 0.0, -1.0]), (2,))],
-)  # fmt: skip
-def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
+@composite(numpy=[np.polydiv], method=False)
+def polydiv(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Return the quotient and the remainder of two polynomials. Shapes: (m,), (n,) -> (max(m - n + 1, 1),), (k,).
 
     The remainder is without the leading coefficients that are nearly 0: k < n, or m if that is less, but at least 1.
     """
-    u, v = (ravel(as_tensor(p)) + 0.0 for p in (u, v))
+    u, v = ravel(u) + 0.0, ravel(v) + 0.0
     if not u.size or not v.size:
         raise ValueError("polydiv takes two polynomials of at least one coefficient each")
     rest = u.astype(np.result_type(u.dtype, v.dtype))
@@ -132,22 +121,16 @@ def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
     first = min(len(quotient), len(u) - 1)
     while first < len(u) - 1 and np.isclose(rest.data[first], 0):
         first += 1
-    return stack(quotient or [np.zeros((), rest.dtype)]), rest[first:]
+    return stack(quotient or [rest.dtype.type(0)]), rest[first:]
 
 
-@composite(
-    numpy=[np.polyfit], method=False,
-    samples=[
-        sample((5,), (5,), deg=2), sample((4,), (4, 2), deg=1), sample((3,), (3,), deg=0),
-        sample((5,), (5,), deg=3, w=np.array([1.0, 2.0, 0.5, 1.0, 3.0])),
-    ],
-)  # fmt: skip
-def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
+@composite(numpy=[np.polyfit], method=False)
+def polyfit(x: Tensor, y: Tensor, deg: int, rcond: Any = None, *, w: Any = None) -> Any:
     """Return the coefficients of the polynomial of least squared error at the points. Shapes: (m,), (m,) -> (deg + 1,).
 
     Several y are columns: (m,), (m, k) -> (deg + 1, k). `w` multiplies each point's error.
     """
-    x, y = as_tensor(x) + 0.0, as_tensor(y) + 0.0
+    x, y = x + 0.0, y + 0.0
     if deg < 0 or x.ndim != 1 or not x.size or y.ndim not in (1, 2) or len(y) != len(x):
         raise ValueError(
             f"polyfit takes x of shape (m,), y (m,) or (m, k), and deg >= 0; got {x.shape}, {y.shape}, {deg}"
@@ -159,3 +142,21 @@ def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, *, w: Any = None) -> An
     scale = np.sqrt(sum(powers * powers, 0))
     found = lstsq(powers / scale, columns, len(x) * np.finfo(x.dtype).eps if rcond is None else rcond)[0]
     return (found / scale[:, None]).reshape(deg + 1, *y.shape[1:])
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+polyval.samples = [sample((3,), (2, 2)), sample((1,), ()), sample((4,), (0,))]
+polyadd.samples = polysub.samples = polymul.samples = [
+    sample((3,), (2,)), sample((2,), (4,)), sample((1,), (1,)), sample((), (2,)),
+]  # fmt: skip
+polyder.samples = [sample((4,)), sample((4,), m=2), sample((1,)), sample((3,), m=0)]
+polyint.samples = [
+    sample((3,)), sample((2,), m=2, k=[0.5, -1.0]), sample((2,), m=3, k=1.5), sample((0,)), sample((3,), m=0),
+]  # fmt: skip
+poly.samples = [sample((3,)), sample((1,)), sample(np.array([2.0, 2.0]))]
+polydiv.samples = [sample((4,), (2,)), sample((3,), (3,)), sample((3,), ()), sample(np.array([1.0, 0.0, -1.0]), (2,))]
+polyfit.samples = [
+    sample((5,), (5,), deg=2), sample((4,), (4, 2), deg=1), sample((3,), (3,), deg=0),
+    sample((5,), (5,), deg=3, w=np.array([1.0, 2.0, 0.5, 1.0, 3.0])),
+]  # fmt: skip

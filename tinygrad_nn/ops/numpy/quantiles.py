@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import array_of, raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
+from ..axes import all_axes
 from ..broadcasting import broadcast_to
-from ..reduction import axes, max
+from ..reduction import max
 from ..selection import take_along_axis, where
 from ..shaping import moveaxis
 from .ordering import sort
 
-_TIES = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
-
-# Where the quantile q of n sorted entries lies, as a place counted from 0 that need not be whole.
+# Where the quantile q of n sorted entries lies, as a rank counted from 0 that need not be whole.
 # Source: Hyndman and Fan, Sample Quantiles in Statistical Packages (1996), definitions 1 to 9, and
 # NumPy's own. A stepped one is the same for all q between two steps; the others run through
 # n q + alpha + q (1 - alpha - beta) - 1.
@@ -45,16 +43,16 @@ _ALPHA_BETA = {
 _WHOLE = frozenset({"inverted_cdf", "closest_observation", "lower", "higher", "nearest"})
 
 
-def _half_up_if_whole(place: Any) -> Any:
-    return np.where(place == np.floor(place), place + 0.5, np.ceil(place))
+def _half_up_if_whole(rank: Any) -> Any:
+    return np.where(rank == np.floor(rank), rank + 0.5, np.ceil(rank))
 
 
-def _even_if_whole(place: Any) -> Any:
-    """Return the place above; of two equally near ones that which is even when counted from 1."""
-    return np.where((place == np.floor(place)) & (place % 2 == 1), place, np.floor(place) + 1)
+def _even_if_whole(rank: Any) -> Any:
+    """Return the whole rank above; of two equally near ones that which is even when counted from 1."""
+    return np.where((rank == np.floor(rank)) & (rank % 2 == 1), rank, np.floor(rank) + 1)
 
 
-def _place(method: str, n: Any, q: Any) -> Any:
+def _rank(method: str, n: Any, q: Any) -> Any:
     if method in _STEPPED:
         return _STEPPED[method](n, raw(q))
     if method not in _ALPHA_BETA:
@@ -65,51 +63,50 @@ def _place(method: str, n: Any, q: Any) -> Any:
 
 def _among(rows: Tensor, missing: Any, n: Any, q: Any, method: str) -> Any:
     """Return the quantiles of the n entries of each row that are not missing: (..., m), (k,) -> (..., k)."""
-    place = np.clip(_place(method, n, q), 0, n - 1)
-    low = np.floor(raw(place)).astype(np.intp)
-    high = low if method in _WHOLE else low + (raw(place) > low)
-    if isinstance(place, Tensor):
+    rank = np.clip(_rank(method, n, q), 0, n - 1)
+    low = np.floor(raw(rank)).astype(np.intp)
+    high = low if method in _WHOLE else low + (raw(rank) > low)
+    if isinstance(rank, Tensor):
         low, high = _flatter_side(np.sort(rows.data), low, high, n)
-    pick = _in_order if missing.any() or isinstance(place, Tensor) else _by_partition
+    pick = _in_order if missing.any() or isinstance(rank, Tensor) else _by_partition
     a, b = pick(rows, low, high)
     if method in _WHOLE:
         return a
-    share = np.where(low == high, 0.5, place - low).astype(rows.dtype)
+    share = np.where(low == high, 0.5, rank - low).astype(rows.dtype)
     return where(np.equal(a.data, b.data), a, a * (1 - share) + b * share)
 
 
-def _in_order(rows: Tensor, *places: Any) -> list[Any]:
-    """Return what stands at the places of the rows in ascending order, the same for all or given for each row."""
+def _in_order(rows: Tensor, *ranks: Any) -> list[Any]:
+    """Return the entries of these ranks, of the rows in ascending order, the same for all or given for each row."""
     y = sort(rows)
-    return [y[..., p] if p.ndim == 1 else take_along_axis(y, p, -1) for p in places]
+    return [y[..., p] if p.ndim == 1 else take_along_axis(y, p, -1) for p in ranks]
 
 
-def _by_partition(rows: Tensor, *places: Any) -> list[Any]:
-    """Return the same for rows without nan: where places are few, and no entry equals another's, without sorting."""
-    wanted = np.unique(np.concatenate(places))
+def _by_partition(rows: Tensor, *ranks: Any) -> list[Any]:
+    """Return the same for rows without nan: where ranks are few, and no entry equals another's, without sorting."""
+    wanted = np.unique(np.concatenate(ranks))
     if len(wanted) > 4:
-        return _in_order(rows, *places)
+        return _in_order(rows, *ranks)
     y = take_along_axis(rows, np.argpartition(rows.data, wanted, -1)[..., wanted], -1)
     if rows.requires_grad and any(
         ((rows.data == edge).sum(-1) > 1).any() for edge in np.split(y.data, len(wanted), -1)
     ):
-        return _in_order(rows, *places)
-    return [y[..., np.searchsorted(wanted, p)] for p in places]
+        return _in_order(rows, *ranks)
+    return [y[..., np.searchsorted(wanted, p)] for p in ranks]
 
 
 def _flatter_side(y: Any, low: Any, high: Any, n: Any) -> tuple[Any, Any]:
     """Return two neighbours to go by; at an entry itself those whose slope in q is smaller."""
     rows = np.broadcast_to(low, (*y.shape[:-1], low.shape[-1]))
     below, above = np.maximum(rows - 1, 0), np.minimum(rows + 1, n - 1)
-    here, left, right = [np.take_along_axis(y, places, -1) for places in (rows, below, above)]
+    here, left, right = [np.take_along_axis(y, ranks, -1) for ranks in (rows, below, above)]
     whole, down = low == high, here - left < right - here
     return np.where(whole & down, below, rows), np.where(whole, np.where(down, rows, above), high)
 
 
-def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool, empty_is_nan: bool) -> Any:
-    x = as_tensor(x)
+def _quantile(x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool, empty_is_nan: bool) -> Any:
     x = x if x.dtype.kind == "f" or method in _WHOLE else x.astype(float)
-    axis = axes(axis, x.ndim)
+    axis = all_axes(axis, x.ndim)
     q = q.astype(float) if isinstance(q, Tensor) and q.requires_grad else array_of(raw(q), float)
     if not ((raw(q) >= 0) & (raw(q) <= 1)).all():
         raise ValueError("quantiles must be between 0 and 1, percentiles between 0 and 100")
@@ -131,25 +128,8 @@ def _quantile(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: 
     return moveaxis(found, -1, 0).reshape(*q.shape, *kept)
 
 
-_MEDIANS = (
-    sample((2, 3)), sample((2, 4), axis=-1, keepdims=True), sample((2, 3, 2), axis=(0, -1)), sample(()),
-    sample((0, 3), axis=1), sample(_TIES), sample(_TIES, axis=1), sample(np.array([np.inf, 1.0, np.inf])),
-)  # fmt: skip
-_QUANTILES = (
-    sample((2, 3), q=0.3), sample((2, 4), q=[0.25, 1.0, 0.9], axis=-1, keepdims=True),
-    sample((2, 3, 2), q=0.5, axis=(0, -1)), sample((), q=0.5), sample((0, 3), q=0.1, axis=1),
-    sample(_TIES, q=[[0.0, 0.4]], axis=1),
-    *[sample((2, 5), q=[0.0, 0.1, 0.4, 0.5, 0.77, 1.0], axis=1, method=method) for method in [*_STEPPED, *_ALPHA_BETA]],
-)  # fmt: skip
-_WITH_NAN = np.array([[np.nan, 1.0, 5.0], [4.0, 2.5, 3.0], [7.0, np.nan, np.nan]])
-
-
-def _percent(samples: tuple[Any, ...]) -> list[Any]:
-    return [(inputs, given | {"q": np.multiply(given["q"], 100)}) for inputs, given in samples]
-
-
-@composite(numpy=[np.median], method=False, samples=(*_MEDIANS, sample(np.array([[np.nan, 1.0], [2.0, 3.0]]), axis=1)))
-def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+@composite(numpy=[np.median], method=False)
+def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the middle entries over the axes, of an even number the mean of the two; nan if one is nan.
 
     The middle ones get the gradient, half each of two; entries equal to them share it.
@@ -157,14 +137,14 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=False, empty_is_nan=True)
 
 
-@composite(numpy=[np.nanmedian], method=False, samples=(*_MEDIANS, sample(_WITH_NAN, axis=1), sample(_WITH_NAN)))
-def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+@composite(numpy=[np.nanmedian], method=False)
+def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the median over the axes of what is not nan, as median does; nan where all entries are."""
     return _quantile(x, 0.5, axis, "linear", keepdims, skip_nan=True, empty_is_nan=True)
 
 
-@composite(numpy=[np.quantile], method=False, samples=_QUANTILES)
-def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+@composite(numpy=[np.quantile], method=False)
+def quantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the entries below which a share q lies, 0 to 1, over the axes: (..., n, ...), (k,) -> (k, ..., ...).
 
     `method` is NumPy's. A quantile between two entries is their weighted mean, and so is its
@@ -174,26 +154,51 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
     return _quantile(x, q, axis, method, keepdims, skip_nan=False, empty_is_nan=False)
 
 
-@composite(numpy=[np.nanquantile], method=False, samples=(*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1)))
-def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+@composite(numpy=[np.nanquantile], method=False)
+def nanquantile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the quantiles over the axes of what is not nan, as quantile does; nan where all entries are."""
     return _quantile(x, q, axis, method, keepdims, skip_nan=True, empty_is_nan=True)
 
 
-@composite(numpy=[np.percentile], method=False, samples=_percent(_QUANTILES))
-def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+@composite(numpy=[np.percentile], method=False)
+def percentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the entries below which q per cent lie, 0 to 100, over the axes, as quantile does."""
     return quantile(x, _share(q), axis, method, keepdims)
 
 
-@composite(
-    numpy=[np.nanpercentile], method=False,
-    samples=_percent((*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1))),
-)  # fmt: skip
-def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+@composite(numpy=[np.nanpercentile], method=False)
+def nanpercentile(x: Tensor, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Return the percentiles over the axes of what is not nan, as quantile does; nan where all entries are."""
     return nanquantile(x, _share(q), axis, method, keepdims)
 
 
 def _share(percent: Any) -> Any:
     return percent / 100 if isinstance(percent, Tensor) else np.true_divide(percent, 100)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_TIES = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
+_MEDIANS = [
+    sample((2, 3)), sample((2, 4), axis=-1, keepdims=True), sample((2, 3, 2), axis=(0, -1)), sample(()),
+    sample((0, 3), axis=1), sample(_TIES), sample(_TIES, axis=1), sample(np.array([np.inf, 1.0, np.inf])),
+]  # fmt: skip
+median.samples = [*_MEDIANS, sample(np.array([[np.nan, 1.0], [2.0, 3.0]]), axis=1)]
+_WITH_NAN = np.array([[np.nan, 1.0, 5.0], [4.0, 2.5, 3.0], [7.0, np.nan, np.nan]])
+nanmedian.samples = [*_MEDIANS, sample(_WITH_NAN, axis=1), sample(_WITH_NAN)]
+_QUANTILES = [
+    sample((2, 3), q=0.3), sample((2, 4), q=[0.25, 1.0, 0.9], axis=-1, keepdims=True),
+    sample((2, 3, 2), q=0.5, axis=(0, -1)), sample((), q=0.5), sample((0, 3), q=0.1, axis=1),
+    sample(_TIES, q=[[0.0, 0.4]], axis=1),
+    *[sample((2, 5), q=[0.0, 0.1, 0.4, 0.5, 0.77, 1.0], axis=1, method=method) for method in [*_STEPPED, *_ALPHA_BETA]],
+]  # fmt: skip
+quantile.samples = _QUANTILES
+nanquantile.samples = [*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1)]
+
+
+def _percent(samples: list[Any]) -> list[Any]:
+    return [(inputs, given | {"q": np.multiply(given["q"], 100)}) for inputs, given in samples]
+
+
+percentile.samples = _percent(_QUANTILES)
+nanpercentile.samples = _percent([*_QUANTILES, sample(_WITH_NAN, q=[0.2, 0.5], axis=1)])

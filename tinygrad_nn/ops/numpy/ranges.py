@@ -13,14 +13,8 @@ from ..broadcasting import broadcast_to
 from ..elementwise import log10
 from ..shaping import moveaxis
 
-_ENDS = [
-    sample((), (), num=5), sample((2, 1), (3,), num=4, axis=-1), sample((2,), 1.5, num=3, endpoint=False),
-    sample((3,), (), num=1), sample((), (2,), num=0), sample((0,), (0,), num=3),
-]  # fmt: skip
-_ABOVE_0 = np.array([0.5, 2.0])
 
-
-@composite(numpy=[np.linspace], method=False, samples=[*_ENDS, sample((), (), num=4, retstep=True)])
+@composite(numpy=[np.linspace], method=False)
 def linspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
     axis: int = 0, *, requires_grad: bool = False, name: str | None = None,
@@ -53,13 +47,7 @@ def _ends(*ends: Any) -> list[Any]:
     return [as_tensor(x, dtype) for x in ends]
 
 
-@composite(
-    numpy=[np.logspace], method=False,
-    samples=[
-        *_ENDS, sample((2,), (), num=3, base=2.0, axis=1), sample((), (), 3, True, np.array([2.0, 3.0])),
-        sample((), (2, 1), 2, False, np.array([2.0, 0.5]), axis=-1),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.logspace], method=False)
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:
@@ -73,13 +61,7 @@ def logspace(
     return y if dtype is None else y.astype(dtype)
 
 
-@composite(
-    numpy=[np.geomspace], method=False,
-    samples=[
-        sample(np.array(0.5), 3.0, num=4), sample(_ABOVE_0, np.array([[3.0], [0.25]]), num=3, axis=-1),
-        sample(-_ABOVE_0, -0.75, num=4, endpoint=False), sample(_ABOVE_0, 1.0, num=1), sample((0,), (0,), num=2),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.geomspace], method=False)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     """Return so many numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
 
@@ -96,3 +78,21 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
         y[-1] = stop
     y = moveaxis(y, 0, axis)
     return y if dtype is None else y.astype(dtype)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_ENDS = [
+    sample((), (), num=5), sample((2, 1), (3,), num=4, axis=-1), sample((2,), 1.5, num=3, endpoint=False),
+    sample((3,), (), num=1), sample((), (2,), num=0), sample((0,), (0,), num=3),
+]  # fmt: skip
+linspace.samples = [*_ENDS, sample((), (), num=4, retstep=True)]
+logspace.samples = [
+    *_ENDS, sample((2,), (), num=3, base=2.0, axis=1), sample((), (), 3, True, np.array([2.0, 3.0])),
+    sample((), (2, 1), 2, False, np.array([2.0, 0.5]), axis=-1),
+]  # fmt: skip
+_ABOVE_0 = np.array([0.5, 2.0])
+geomspace.samples = [
+    sample(np.array(0.5), 3.0, num=4), sample(_ABOVE_0, np.array([[3.0], [0.25]]), num=3, axis=-1),
+    sample(-_ABOVE_0, -0.75, num=4, endpoint=False), sample(_ABOVE_0, 1.0, num=1), sample((0,), (0,), num=2),
+]  # fmt: skip

@@ -8,28 +8,19 @@ from typing import Any
 import numpy as np
 
 from ...engine.arrays import array_of, raw
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
+from ..axes import all_axes, one_axis
 from ..broadcasting import broadcast_to
 from ..indexing import scatter_add
 from ..joining import concatenate
-from ..reduction import axes, sum
+from ..reduction import sum
 from ..selection import where
-from ..shaping import axis_number, expand_dims, flat_or, on_axis, swapaxes
-
-_EMPTY = np.zeros((0, 3))
+from ..shaping import expand_dims, flat_or, on_axis, swapaxes
 
 
-@composite(
-    numpy=[np.repeat],
-    samples=[
-        sample((2, 3), repeats=2, axis=-1), sample((2, 3), repeats=[2, 0, 1], axis=1),
-        sample((2, 2), repeats=[1, 2, 0, 3]), sample((), repeats=3), sample((), repeats=[2]), sample(_EMPTY, repeats=2),
-        sample((2, 1), repeats=0, axis=0),
-    ],
-)  # fmt: skip
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+@composite(numpy=[np.repeat])
+def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Any:
     """Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each."""
     x, axis = flat_or(x, axis)
     counts = array_of(raw(repeats))
@@ -44,16 +35,9 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     return wide.reshape(*before, n * times, *after)
 
 
-@composite(
-    numpy=[np.tile], method=False,
-    samples=[
-        sample((2, 3), reps=(2, 1)), sample((2, 3), reps=2), sample((2,), reps=(2, 1, 3)), sample((), reps=3),
-        sample((), reps=()), sample(_EMPTY, reps=(2, 2)), sample((2, 1), reps=(0, 2)),
-    ],
-)  # fmt: skip
-def tile(x: Any, reps: Any) -> Any:
+@composite(numpy=[np.tile], method=False)
+def tile(x: Tensor, reps: Any) -> Any:
     """Return the tensor laid beside itself `reps` times along each axis; of too few, the first count 1."""
-    x = as_tensor(x)
     times = [operator.index(n) for n in np.atleast_1d(raw(reps)).tolist()]
     times = [1] * (x.ndim - len(times)) + times
     shape = (1,) * (len(times) - x.ndim) + x.shape
@@ -62,100 +46,70 @@ def tile(x: Any, reps: Any) -> Any:
     return wide.reshape([k * n for k, n in zip(times, shape, strict=True)])
 
 
-@composite(
-    numpy=[np.roll], method=False,
-    samples=[
-        sample((2, 3), shift=1, axis=-1), sample((2, 3), shift=(-2, 7), axis=(0, 1)), sample((2, 3), shift=-1),
-        sample((2, 3), shift=1, axis=(0, 1)), sample((), shift=2), sample(_EMPTY, shift=1, axis=0),
-        sample((4,), shift=(1, 2), axis=0),
-    ],
-)  # fmt: skip
-def roll(x: Any, shift: Any, axis: Any = None) -> Any:
+@composite(numpy=[np.roll], method=False)
+def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
     """Return the tensor with entries shifted along the axes, in at one end as they leave at the other.
 
     Shifts and axes broadcast; by default the flattened tensor is shifted.
     """
-    x = as_tensor(x)
     if axis is None:
         return roll(x.reshape(-1), shift, 0).reshape(x.shape)
-    for by, place in np.broadcast(raw(shift), axis):
-        place = axis_number(place, x.ndim)
-        n = x.shape[place]
+    for by, one in np.broadcast(raw(shift), axis):
+        along = one_axis(one, x.ndim)
+        n = x.shape[along]
         start = -operator.index(by) % n if n else 0
         if start:
-            x = concatenate([x[on_axis(place, slice(start, None))], x[on_axis(place, slice(start))]], place)
+            x = concatenate([x[on_axis(along, slice(start, None))], x[on_axis(along, slice(start))]], along)
     return x.reshape(x.shape)
 
 
-_HALVES = [sample((2, 3)), sample((2, 3), axes=-1), sample((3, 2), axes=(0, 1)), sample((0, 3))]
-
-
-@composite(numpy=[np.fft.fftshift], method=False, samples=_HALVES)
-def fftshift(x: Any, axes: Any = None) -> Any:
+@composite(numpy=[np.fft.fftshift], method=False)
+def fftshift(x: Tensor, axes: Any = None) -> Any:
     """Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle."""
     return _rolled(x, axes, lambda n: n // 2)
 
 
-@composite(numpy=[np.fft.ifftshift], method=False, samples=_HALVES)
-def ifftshift(x: Any, axes: Any = None) -> Any:
+@composite(numpy=[np.fft.ifftshift], method=False)
+def ifftshift(x: Tensor, axes: Any = None) -> Any:
     """Return the tensor with the halves of its axes swapped back: the inverse of fftshift."""
     return _rolled(x, axes, lambda n: -(n // 2))
 
 
-def _rolled(x: Any, given: Any, by: Any) -> Tensor:
-    x = as_tensor(x)
+def _rolled(x: Tensor, given: Any, by: Any) -> Tensor:
     if not x.ndim:
         raise ValueError("frequencies lie along axes, and a number has none; pass a vector")
-    along = axes(given, x.ndim)
+    along = all_axes(given, x.ndim)
     return roll(x, [by(x.shape[i]) for i in along], along)
 
 
-@composite(
-    numpy=[np.flip], method=False,
-    samples=[sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=1), sample(()), sample(_EMPTY)],
-)  # fmt: skip
-def flip(x: Any, axis: Any = None) -> Any:
+@composite(numpy=[np.flip], method=False)
+def flip(x: Tensor, axis: Any = None) -> Any:
     """Return the tensor with the entries in reverse order along the axes, all by default."""
-    x = as_tensor(x)
-    turned = axes(axis, x.ndim)
+    turned = all_axes(axis, x.ndim)
     return x[tuple(slice(None, None, -1 if i in turned else None) for i in range(x.ndim))]
 
 
-@composite(numpy=[np.fliplr], method=False, samples=[sample((2, 3)), sample((2, 3, 2)), sample((2, 0))])
-def fliplr(x: Any) -> Any:
+@composite(numpy=[np.fliplr], method=False)
+def fliplr(x: Tensor) -> Any:
     """Return the tensor with the entries in reverse order along the second axis."""
     return flip(x, 1)
 
 
-@composite(numpy=[np.flipud], method=False, samples=[sample((2, 3)), sample((3,)), sample(_EMPTY)])
-def flipud(x: Any) -> Any:
+@composite(numpy=[np.flipud], method=False)
+def flipud(x: Tensor) -> Any:
     """Return the tensor with the entries in reverse order along the first axis."""
     return flip(x, 0)
 
 
-@composite(
-    numpy=[np.rot90], method=False,
-    samples=[
-        sample((2, 3)), sample((2, 3, 2), k=2, axes=(1, -1)), sample((2, 3, 2), k=-1, axes=(2, 0)), sample((2, 3), k=4),
-        sample(_EMPTY, k=3),
-    ],
-)  # fmt: skip
-def rot90(x: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
+@composite(numpy=[np.rot90], method=False)
+def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
     """Return the tensor turned k times by a right angle, from the first of two axes to the second."""
-    x = as_tensor(x)
     if len(axes) != 2:
         raise ValueError(f"rot90 takes the plane of two axes, not of {axes}")
-    first, second = [axis_number(a, x.ndim) for a in axes]
-    if first == second:
-        raise ValueError(f"rot90 takes the plane of two axes: {axes} names an axis twice")
+    first, second = all_axes(axes, x.ndim)
     quarters = operator.index(k) % 4
     x = flip(x, {0: (), 1: second, 2: (first, second), 3: first}[quarters])
     return swapaxes(x, first, second) if quarters % 2 else x
-
-
-_TRIANGLES = (
-    sample((3, 4)), sample((2, 4, 3), k=1), sample((3, 3), k=-2), sample((2, 2), k=9), sample((3,)), sample(_EMPTY),
-)  # fmt: skip
 
 
 def _below(x: Tensor, k: int) -> Any:
@@ -166,17 +120,15 @@ def _below(x: Tensor, k: int) -> Any:
     return np.tri(rows, columns, k, dtype=bool)
 
 
-@composite(numpy=[np.tril], method=False, samples=_TRIANGLES)
-def tril(x: Any, k: int = 0) -> Any:
+@composite(numpy=[np.tril], method=False)
+def tril(x: Tensor, k: int = 0) -> Any:
     """Return the matrices with zeros above the k-th diagonal. Shapes: (..., m, n) -> (..., m, n)."""
-    x = as_tensor(x)
     return where(_below(x, k), x, np.zeros(1, x.dtype))
 
 
-@composite(numpy=[np.triu], method=False, samples=_TRIANGLES)
-def triu(x: Any, k: int = 0) -> Any:
+@composite(numpy=[np.triu], method=False)
+def triu(x: Tensor, k: int = 0) -> Any:
     """Return the matrices with zeros below the k-th diagonal. Shapes: (..., m, n) -> (..., m, n)."""
-    x = as_tensor(x)
     return where(_below(x, k - 1), np.zeros(1, x.dtype), x)
 
 
@@ -190,19 +142,12 @@ def _slice_of_diagonal(rows: int, columns: int, k: int) -> tuple[slice, int]:
     return slice(start, start + (length - 1) * (columns + 1) + 1 if length else start, columns + 1), length
 
 
-@composite(
-    numpy=[np.diagonal],
-    samples=[
-        sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample((3, 2), offset=1), sample(_EMPTY),
-        sample((2, 3), offset=7), sample((2, 4, 3), offset=1, axis1=1, axis2=2),
-    ],
-)  # fmt: skip
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+@composite(numpy=[np.diagonal])
+def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one."""
-    x = as_tensor(x)
     if x.ndim < 2:
         raise ValueError(f"a diagonal needs a tensor with two or more axes, got shape {x.shape}")
-    first, second = axis_number(axis1, x.ndim), axis_number(axis2, x.ndim)
+    first, second = one_axis(axis1, x.ndim), one_axis(axis2, x.ndim)
     if first == second:
         raise ValueError(f"axis1 and axis2 of a diagonal must differ, got {axis1} and {axis2}")
     others = [i for i in range(x.ndim) if i not in (first, second)]
@@ -213,44 +158,27 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return flat[..., part]
 
 
-@composite(
-    numpy=[np.trace],
-    samples=[
-        sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample(_EMPTY), sample((2, 3), offset=3),
-    ],
-)  # fmt: skip
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+@composite(numpy=[np.trace])
+def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the sums along the diagonals of the matrices in two axes. Shapes: (n, m, ...) -> (...)."""
     return sum(diagonal(x, offset, axis1, axis2), -1)
 
 
-@composite(
-    numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal",
-    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((2, 2), offset=3), sample((0, 3))],
-)  # fmt: skip
-def _diagonal_of_matrices(x: Any, /, *, offset: int = 0) -> Tensor:
+@composite(numpy=[np.linalg.diagonal], method=False, name="linalg_diagonal")
+def _diagonal_of_matrices(x: Tensor, /, *, offset: int = 0) -> Tensor:
     """Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k)."""
     return diagonal(x, offset, -2, -1)
 
 
-@composite(
-    numpy=[np.linalg.trace], method=False, name="linalg_trace",
-    samples=[sample((2, 3, 4)), sample((3, 2), offset=-1), sample((0, 3))],
-)  # fmt: skip
-def _trace_of_matrices(x: Any, /, *, offset: int = 0) -> Any:
+@composite(numpy=[np.linalg.trace], method=False, name="linalg_trace")
+def _trace_of_matrices(x: Tensor, /, *, offset: int = 0) -> Any:
     """Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...)."""
     return trace(x, offset, -2, -1)
 
 
-@composite(
-    numpy=[np.diag], method=False,
-    samples=[
-        sample((3, 4)), sample((3,), k=-1), sample((2, 3), k=1), sample((2,), k=2), sample((0,)), sample(_EMPTY, k=1),
-    ],
-)  # fmt: skip
-def diag(x: Any, k: int = 0) -> Any:
+@composite(numpy=[np.diag], method=False)
+def diag(x: Tensor, k: int = 0) -> Any:
     """Return the k-th diagonal of a matrix, or of a vector the square matrix with it there: (n,) -> (n+|k|, n+|k|)."""
-    x = as_tensor(x)
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
@@ -260,28 +188,65 @@ def diag(x: Any, k: int = 0) -> Any:
     return scatter_add(x, part, (n * n,)).reshape(n, n)
 
 
-@composite(
-    numpy=[np.diagflat], method=False,
-    samples=[sample((2, 2)), sample((2,), k=-1), sample((), k=1), sample((0,))],
-)  # fmt: skip
-def diagflat(x: Any, k: int = 0) -> Any:
+@composite(numpy=[np.diagflat], method=False)
+def diagflat(x: Tensor, k: int = 0) -> Any:
     """Return the square matrix with all entries, flattened, on its k-th diagonal."""
-    return diag(as_tensor(x).reshape(-1), k)
+    return diag(x.reshape(-1), k)
 
 
-@composite(
-    numpy=[np.vander], method=False,
-    samples=[
-        sample((3,)), sample((2,), N=4, increasing=True), sample((3,), N=1), sample((0,)),
-        sample(np.array([0.0, 2.0]), N=3),
-    ],
-)  # fmt: skip
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+@composite(numpy=[np.vander], method=False)
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
     """Return the powers of the entries, n - 1 to 0 or 0 to n - 1, in rows: (m,) -> (m, n)."""
-    x = as_tensor(x)
     if x.ndim != 1:
         raise ValueError(f"vander takes a vector, got shape {x.shape}")
     n = x.size if N is None else operator.index(N)
     powers = np.arange(n) if increasing else np.arange(n)[::-1]
     kept = x.dtype if x.dtype.kind == "f" else np.result_type(x.dtype, int)
     return x.astype(kept)[:, None] ** powers.astype(kept)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+repeat.samples = [
+    sample((2, 3), repeats=2, axis=-1), sample((2, 3), repeats=[2, 0, 1], axis=1), sample((2, 2), repeats=[1, 2, 0, 3]),
+    sample((), repeats=3), sample((), repeats=[2]), sample((0, 3), repeats=2), sample((2, 1), repeats=0, axis=0),
+]  # fmt: skip
+tile.samples = [
+    sample((2, 3), reps=(2, 1)), sample((2, 3), reps=2), sample((2,), reps=(2, 1, 3)), sample((), reps=3),
+    sample((), reps=()), sample((0, 3), reps=(2, 2)), sample((2, 1), reps=(0, 2)),
+]  # fmt: skip
+roll.samples = [
+    sample((2, 3), shift=1, axis=-1), sample((2, 3), shift=(-2, 7), axis=(0, 1)), sample((2, 3), shift=-1),
+    sample((2, 3), shift=1, axis=(0, 1)), sample((), shift=2), sample((0, 3), shift=1, axis=0),
+    sample((4,), shift=(1, 2), axis=0),
+]  # fmt: skip
+fftshift.samples = ifftshift.samples = [
+    sample((2, 3)), sample((2, 3), axes=-1), sample((3, 2), axes=(0, 1)), sample((0, 3)),
+]  # fmt: skip
+flip.samples = [sample((2, 3)), sample((2, 3, 2), axis=(0, -1)), sample((2, 3), axis=1), sample(()), sample((0, 3))]
+fliplr.samples = [sample((2, 3)), sample((2, 3, 2)), sample((2, 0))]
+flipud.samples = [sample((2, 3)), sample((3,)), sample((0, 3))]
+rot90.samples = [
+    sample((2, 3)), sample((2, 3, 2), k=2, axes=(1, -1)), sample((2, 3, 2), k=-1, axes=(2, 0)), sample((2, 3), k=4),
+    sample((0, 3), k=3),
+]  # fmt: skip
+tril.samples = triu.samples = [
+    sample((3, 4)), sample((2, 4, 3), k=1), sample((3, 3), k=-2), sample((2, 2), k=9), sample((3,)), sample((0, 3)),
+]  # fmt: skip
+diagonal.samples = [
+    sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample((3, 2), offset=1), sample((0, 3)),
+    sample((2, 3), offset=7), sample((2, 4, 3), offset=1, axis1=1, axis2=2),
+]  # fmt: skip
+trace.samples = [
+    sample((3, 4)), sample((2, 3, 4), offset=-1, axis1=-1, axis2=0), sample((0, 3)), sample((2, 3), offset=3),
+]  # fmt: skip
+_diagonal_of_matrices.samples = [sample((2, 3, 4)), sample((3, 2), offset=-1), sample((2, 2), offset=3), sample((0, 3))]
+_trace_of_matrices.samples = [sample((2, 3, 4)), sample((3, 2), offset=-1), sample((0, 3))]
+diag.samples = [
+    sample((3, 4)), sample((3,), k=-1), sample((2, 3), k=1), sample((2,), k=2), sample((0,)), sample((0, 3), k=1),
+]  # fmt: skip
+diagflat.samples = [sample((2, 2)), sample((2,), k=-1), sample((), k=1), sample((0,))]
+vander.samples = [
+    sample((3,)), sample((2,), N=4, increasing=True), sample((3,), N=1), sample((0,)),
+    sample(np.array([0.0, 2.0]), N=3),
+]  # fmt: skip

@@ -11,18 +11,11 @@ from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from .. import reduction
-from ..elementwise import _either as either
-from ..elementwise import maximum, minimum
+from ..axes import all_axes, reduced_axes
+from ..elementwise import either, maximum, minimum
 from ..joining import concatenate
-from ..reduction import axes
 from ..rounding import isnan, logical_not
 from .cumulative import cumprod, cumsum
-
-_NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
-_SAMPLES = (
-    sample((2, 3)), sample(_NANS), sample(_NANS, axis=-1), sample(_NANS, axis=0, keepdims=True), sample(()),
-    sample((0, 3), axis=1), sample(np.array([[np.nan, 1.0], [np.nan, 2.0]]), axis=1),
-)  # fmt: skip
 
 
 def _there(x: Tensor, where: Any) -> Any:
@@ -31,48 +24,43 @@ def _there(x: Tensor, where: Any) -> Any:
     return there if where is True else there & array_of(where)
 
 
-@composite(numpy=[np.nansum], samples=_SAMPLES)
+@composite(numpy=[np.nansum])
 def nansum(
-    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
     """Return the sum over the axes of the entries that are not nan."""
-    x = as_tensor(x)
     return reduction.sum(x, axis, dtype, keepdims, initial, _there(x, where))
 
 
-@composite(numpy=[np.nanprod], samples=_SAMPLES)
+@composite(numpy=[np.nanprod])
 def nanprod(
-    x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
 ) -> Tensor:
     """Return the product over the axes of the entries that are not nan."""
-    x = as_tensor(x)
     return reduction.prod(x, axis, dtype, keepdims, initial, _there(x, where))
 
 
-@composite(numpy=[np.nanmean], samples=_SAMPLES)
-def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+@composite(numpy=[np.nanmean])
+def nanmean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
     """Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are."""
-    x = as_tensor(x)
     return reduction.mean(x, axis, dtype, keepdims, _there(x, where))
 
 
-@composite(numpy=[np.nanvar], samples=(*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)))
+@composite(numpy=[np.nanvar])
 def nanvar(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var."""
-    x = as_tensor(x)
     return reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
-@composite(numpy=[np.nanstd], samples=(*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)))
+@composite(numpy=[np.nanstd])
 def nanstd(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
+    x: Tensor, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: Any = False, *,
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative."""
-    x = as_tensor(x)
     return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
@@ -88,58 +76,40 @@ def _nan_extreme(
     y = reduced(either(there, x, worst), axis, keepdims, None if initial is None else worst)
     if initial is not None:
         return of_two(y, initial)
-    nothing = np.logical_not(np.any(np.broadcast_to(there, x.shape), axis=axes(axis, x.ndim), keepdims=keepdims))
+    nothing = np.logical_not(np.any(np.broadcast_to(there, x.shape), axis=reduced_axes(axis, [x]), keepdims=keepdims))
     return either(nothing, np.nan, y) if nothing.any() else y
 
 
-_NAN_EXTREMES = (
-    *_SAMPLES, sample((2, 3), initial=0.25), sample((0, 3), axis=0, initial=0.25),
-    sample(_NANS, axis=0, initial=0.25, where=np.array([[True], [False]])),
-)  # fmt: skip
-
-
-@composite(numpy=[np.nanmax, np.fmax.reduce], samples=_NAN_EXTREMES)
-def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+@composite(numpy=[np.nanmax, np.fmax.reduce])
+def nanmax(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the largest over the axes of the entries that are not nan; tied ones share the gradient."""
-    return _nan_extreme(reduction.max, maximum, -np.inf, as_tensor(x), axis, keepdims, initial, where)
+    return _nan_extreme(reduction.max, maximum, -np.inf, x, axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.nanmin, np.fmin.reduce], samples=_NAN_EXTREMES)
-def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+@composite(numpy=[np.nanmin, np.fmin.reduce])
+def nanmin(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the smallest over the axes of the entries that are not nan; tied ones share the gradient."""
-    return _nan_extreme(reduction.min, minimum, np.inf, as_tensor(x), axis, keepdims, initial, where)
+    return _nan_extreme(reduction.min, minimum, np.inf, x, axis, keepdims, initial, where)
 
 
-@composite(numpy=[np.nancumsum], samples=[s for s in _SAMPLES if "keepdims" not in s[1]])
-def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+@composite(numpy=[np.nancumsum])
+def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each along an axis, nan counting as 0."""
-    x = as_tensor(x)
     return cumsum(either(isnan(x), 0, x), axis, dtype)
 
 
-@composite(numpy=[np.nancumprod], samples=[s for s in _SAMPLES if "keepdims" not in s[1]])
-def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+@composite(numpy=[np.nancumprod])
+def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each along an axis, nan counting as 1."""
-    x = as_tensor(x)
     return cumprod(either(isnan(x), 1, x), axis, dtype)
 
 
-_WEIGHTS = [0.5, 1.0, 2.0]
-
-
-@composite(
-    numpy=[np.average], method=False,
-    samples=[
-        sample((2, 3)), sample((2, 3), weights=[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]), sample(()),
-        sample((2, 3), axis=-1, weights=_WEIGHTS), sample((2, 3), axis=0, weights=_WEIGHTS[:2], keepdims=True),
-    ],
-)  # fmt: skip
-def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
+@composite(numpy=[np.average], method=False)
+def average(x: Tensor, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
     """Return the average over the axes, weighed by `weights`, of x's shape or of the axes' own.
 
     With `returned` the sum of the weights follows. Raises ZeroDivisionError where that is 0.
     """
-    x = as_tensor(x)
     if weights is None:
         mean = reduction.mean(x, axis, keepdims=keepdims)
         count = np.full(mean.shape, x.size / np.maximum(mean.size, 1), mean.dtype)
@@ -148,7 +118,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     if w.shape != x.shape:
         if axis is None:
             raise TypeError(f"weights of shape {w.shape} for a tensor of shape {x.shape}: say along which axis")
-        chosen = [axes(a, x.ndim)[0] for a in (axis if isinstance(axis, tuple) else (axis,))]
+        chosen = all_axes(axis, x.ndim)
         if w.shape != tuple(x.shape[a] for a in chosen):
             raise ValueError(f"weights along axis {axis} of {x.shape} need that axis's shape, got {w.shape}")
         w = w.transpose(np.argsort(chosen).tolist())
@@ -160,15 +130,9 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     return (mean, total) if returned else mean
 
 
-@composite(
-    numpy=[np.cov], method=False,
-    samples=[
-        sample((3, 5)), sample((4,)), sample((4, 2), rowvar=False, bias=True), sample((2, 4), (4,)),
-        sample((2, 3), ddof=0), sample((0, 3)),
-    ],
-)  # fmt: skip
+@composite(numpy=[np.cov], method=False)
 def cov(
-    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
+    m: Tensor, y: Tensor | None = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
     fweights: Any = None, aweights: Any = None, *, dtype: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the covariances of variables, a row of m each, over their observations. Shapes: (k, n) -> (k, k).
@@ -187,21 +151,46 @@ def cov(
     return np.squeeze(centred * w @ centred.T / (total - ddof * spread / total))
 
 
-def _variables(m: Any, rowvar: bool, dtype: Any) -> Tensor:
-    x = as_tensor(m)
-    x = as_tensor(x, np.result_type(x.dtype, np.float64) if dtype is None else dtype)
+def _variables(m: Tensor, rowvar: bool, dtype: Any) -> Tensor:
+    x = m.astype(np.result_type(m.dtype, np.float64) if dtype is None else dtype)
     if x.ndim not in (1, 2):
         raise ValueError(f"observations of a variable must be a row, of several a matrix, not of shape {x.shape}")
     x = x.reshape(1, x.size) if x.ndim < 2 else x
     return x if rowvar or len(x) == 1 else x.T
 
 
-@composite(numpy=[np.corrcoef], method=False, samples=[sample((3, 5)), sample((0, 3))])
-def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
+@composite(numpy=[np.corrcoef], method=False)
+def corrcoef(x: Tensor, y: Tensor | None = None, rowvar: bool = True, *, dtype: Any = None) -> Tensor:
     """Return the correlation coefficients of variables, a row of x each. Shapes: (k, n) -> (k, k)."""
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
-    places = np.arange(len(c))
-    deviation = np.sqrt(c[places, places])
+    index = np.arange(len(c))
+    deviation = np.sqrt(c[index, index])
     return c / deviation[:, None] / deviation
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_NANS = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
+_SAMPLES = [
+    sample((2, 3)), sample(_NANS), sample(_NANS, axis=-1), sample(_NANS, axis=0, keepdims=True), sample(()),
+    sample((0, 3), axis=1), sample(np.array([[np.nan, 1.0], [np.nan, 2.0]]), axis=1),
+]  # fmt: skip
+nansum.samples = nanprod.samples = nanmean.samples = _SAMPLES
+nanvar.samples = nanstd.samples = [*_SAMPLES, sample(_NANS, correction=1), sample((2, 3), mean=0.25)]
+nanmax.samples = nanmin.samples = [
+    *_SAMPLES, sample((2, 3), initial=0.25), sample((0, 3), axis=0, initial=0.25),
+    sample(_NANS, axis=0, initial=0.25, where=np.array([[True], [False]])),
+]  # fmt: skip
+nancumsum.samples = nancumprod.samples = [s for s in _SAMPLES if "keepdims" not in s[1]]
+_WEIGHTS = [0.5, 1.0, 2.0]
+average.samples = [
+    sample((2, 3)), sample((2, 3), weights=[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]), sample(()),
+    sample((2, 3), axis=-1, weights=_WEIGHTS), sample((2, 3), axis=0, weights=_WEIGHTS[:2], keepdims=True),
+]  # fmt: skip
+cov.samples = [
+    sample((3, 5)), sample((4,)), sample((4, 2), rowvar=False, bias=True), sample((2, 4), (4,)), sample((2, 3), ddof=0),
+    sample((0, 3)),
+]  # fmt: skip
+corrcoef.samples = [sample((3, 5)), sample((0, 3))]

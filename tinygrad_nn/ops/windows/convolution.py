@@ -12,27 +12,14 @@ from typing import Any
 import numpy as np
 
 from ...engine.zero_safe import sum_of_products
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..reduction import _total
 from .convolution_kernels import convolved, correlated, transposed
 from .sliding import Windows, in_float32, per_axis, windows_over, with_batch, without_batch
 
-_SLID = Windows((3, 2), (2, 1), (1, 0), (1, 2), (3, 2))
-_DENSE = Windows((2, 3), (1, 1), (1, 1), (1, 1), (5, 4))
-_LINE = Windows((2,), (3,), (1,), (2,), (2,))
-_POINT = Windows((1, 1), (2, 2), (0, 0), (1, 1), (1, 2))
 
-
-@primitive(
-    method=False, masks=True, name="convolution",
-    samples=[
-        sample((2, 2, 5, 4), (3, 2, 3, 2), (3,), windows=_SLID), sample((1, 4, 4, 4), (1, 4, 2, 3), windows=_DENSE),
-        sample((2, 4, 6), (6, 2, 2), (6,), windows=_LINE, groups=2), sample((0, 2, 2, 3), (3, 2, 1, 1), windows=_POINT),
-        sample((2, 0, 2, 3), (3, 0, 1, 1), (3,), windows=_POINT), sample((1, 2, 2, 3), (0, 2, 1, 1), windows=_POINT),
-    ],
-)  # fmt: skip
+@primitive(method=False, masks=True, name="convolution")
 @in_float32
 def _convolution(x: Any, weight: Any, bias: Any = None, /, windows: Any = None, groups: int = 1) -> Any:
     """Return the convolution. Shapes: (N, C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *counts)."""
@@ -43,28 +30,14 @@ def _convolution(x: Any, weight: Any, bias: Any = None, /, windows: Any = None, 
     return y
 
 
-@primitive(
-    method=False, masks=True, name="transposed_convolution",
-    samples=[
-        sample((2, 3, 3, 2), (3, 2, 3, 2), windows=_SLID, lengths=(5, 4)),
-        sample((1, 1, 5, 4), (1, 4, 2, 3), windows=_DENSE, lengths=(4, 4)),
-        sample((2, 6, 2), (6, 2, 2), windows=_LINE, lengths=(6,), groups=2),
-        sample((0, 3, 1, 2), (3, 2, 1, 1), windows=_POINT, lengths=(2, 3)),
-    ],
-)  # fmt: skip
+@primitive(method=False, masks=True, name="transposed_convolution")
 @in_float32
 def _transposed(z: Any, weight: Any, /, windows: Any, lengths: Any, groups: int = 1) -> Any:
     """Return the convolution's transpose. Shapes: (N, O, *counts), (O, C / groups, *kernel) -> (N, C, *lengths)."""
     return transposed(z, weight, lengths, windows, groups)
 
 
-@primitive(
-    method=False, masks=True, name="convolution_weight",
-    samples=[
-        sample((2, 2, 5, 4), (2, 3, 3, 2), windows=_SLID), sample((1, 4, 4, 4), (1, 1, 5, 4), windows=_DENSE),
-        sample((2, 4, 6), (2, 6, 2), windows=_LINE, groups=2), sample((0, 2, 2, 3), (0, 3, 1, 2), windows=_POINT),
-    ],
-)  # fmt: skip
+@primitive(method=False, masks=True, name="convolution_weight")
 @in_float32
 def _weight(x: Any, z: Any, /, windows: Any, groups: int = 1) -> Any:
     """Return the weight's gradient. Shapes: (N, C, *lengths), (N, O, *counts) -> (O, C / groups, *kernel)."""
@@ -117,7 +90,7 @@ def _channels(name: str, x: Tensor, weight: Tensor, bias: Any, groups: int, tran
             f"{name}: a weight of shape {weight.shape} with groups={groups} takes {takes} channels, the input has "
             f"{x.shape[1]}; the weight's shape is {wanted}"
         )
-    if bias is not None and as_tensor(bias).shape != (gives,):
+    if bias is not None and bias.shape != (gives,):
         raise ValueError(f"{name} takes a bias of shape ({gives},), one number for each channel of the result")
 
 
@@ -137,18 +110,11 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
     """Return conv and conv_transpose over so many spatial axes."""
     lengths, kernel = (5, 4, 3)[:ndim], (3, 2, 2)[:ndim]
 
-    @composite(
-        method=False, name=f"conv{ndim}d",
-        samples=[
-            sample((2, 2, *lengths), (3, 2, *kernel), (3,)),
-            sample((2, *lengths), (3, 2, *kernel), (3,), padding="same"),
-            sample((1, 2, *lengths), (4, 1, *kernel), padding=1, stride=2, dilation=(1, 2, 2)[:ndim], groups=2),
-            sample((0, 2, *lengths), (1, 2, *kernel)),
-        ],
-    )  # fmt: skip
+    @composite(method=False, name=f"conv{ndim}d")
     def conv(
-        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-    ) -> Tensor:
+        input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:  # fmt: skip
         """Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
 
         Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
@@ -156,23 +122,22 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
         where channels don't match, or the kernel is longer than the padded input.
         """
-        x, weight = with_batch(conv.__name__, input, ndim), as_tensor(weight)
+        x = with_batch(conv.__name__, input, ndim)
         _channels(conv.__name__, x, weight, bias, groups, transposed=False)
         strides, dilations = per_axis(stride, ndim, "stride", 1), per_axis(dilation, ndim, "dilation", 1)
         pads = _pads(conv.__name__, padding, weight.shape[2:], strides, dilations)
         windows = windows_over(x.shape[2:], weight.shape[2:], strides, pads, dilations)
         return without_batch(_convolution(x, weight, bias, windows=windows, groups=groups), input)
 
-    @composite(
-        method=False, name=f"conv_transpose{ndim}d",
-        samples=[
-            sample((2, 2, *lengths), (2, 3, *kernel), (3,)), sample((2, *lengths), (2, 3, *kernel), (3,), padding=1),
-            sample((1, 2, *lengths), (2, 2, *kernel), stride=2, output_padding=1, dilation=(1, 2, 2)[:ndim], groups=2),
-            sample((0, 2, *lengths), (2, 1, *kernel)),
-        ],
-    )  # fmt: skip
+    conv.samples = [
+        sample((2, 2, *lengths), (3, 2, *kernel), (3,)), sample((2, *lengths), (3, 2, *kernel), (3,), padding="same"),
+        sample((1, 2, *lengths), (4, 1, *kernel), padding=1, stride=2, dilation=(1, 2, 2)[:ndim], groups=2),
+        sample((0, 2, *lengths), (1, 2, *kernel)),
+    ]  # fmt: skip
+
+    @composite(method=False, name=f"conv_transpose{ndim}d")
     def conv_transpose(
-        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+        input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
         output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
     ) -> Tensor:  # fmt: skip
         """Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
@@ -182,13 +147,19 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
         """
         name = conv_transpose.__name__
-        x, weight = with_batch(name, input, ndim), as_tensor(weight)
+        x = with_batch(name, input, ndim)
         _channels(name, x, weight, bias, groups, transposed=True)
         strides, dilations = per_axis(stride, ndim, "stride", 1), per_axis(dilation, ndim, "dilation", 1)
         pads, more = per_axis(padding, ndim, "padding", 0), per_axis(output_padding, ndim, "output_padding", 0)
         windows = Windows(weight.shape[2:], strides, pads, dilations, x.shape[2:])
         y = _transposed(x, weight, windows=windows, lengths=_unslid(name, windows, more), groups=groups)
-        return without_batch(y if bias is None else y + as_tensor(bias).reshape(-1, *(1,) * ndim), input)
+        return without_batch(y if bias is None else y + bias.reshape(-1, *(1,) * ndim), input)
+
+    conv_transpose.samples = [
+        sample((2, 2, *lengths), (2, 3, *kernel), (3,)), sample((2, *lengths), (2, 3, *kernel), (3,), padding=1),
+        sample((1, 2, *lengths), (2, 2, *kernel), stride=2, output_padding=1, dilation=(1, 2, 2)[:ndim], groups=2),
+        sample((0, 2, *lengths), (2, 1, *kernel)),
+    ]  # fmt: skip
 
     return conv, conv_transpose
 
@@ -205,3 +176,26 @@ def _unslid(name: str, windows: Windows, more: tuple[int, ...]) -> tuple[int, ..
 
 
 (conv1d, conv_transpose1d), (conv2d, conv_transpose2d), (conv3d, conv_transpose3d) = map(_convolutions, (1, 2, 3))
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_SLID = Windows((3, 2), (2, 1), (1, 0), (1, 2), (3, 2))
+_DENSE = Windows((2, 3), (1, 1), (1, 1), (1, 1), (5, 4))
+_LINE = Windows((2,), (3,), (1,), (2,), (2,))
+_POINT = Windows((1, 1), (2, 2), (0, 0), (1, 1), (1, 2))
+_convolution.samples = [
+    sample((2, 2, 5, 4), (3, 2, 3, 2), (3,), windows=_SLID), sample((1, 4, 4, 4), (1, 4, 2, 3), windows=_DENSE),
+    sample((2, 4, 6), (6, 2, 2), (6,), windows=_LINE, groups=2), sample((0, 2, 2, 3), (3, 2, 1, 1), windows=_POINT),
+    sample((2, 0, 2, 3), (3, 0, 1, 1), (3,), windows=_POINT), sample((1, 2, 2, 3), (0, 2, 1, 1), windows=_POINT),
+]  # fmt: skip
+_transposed.samples = [
+    sample((2, 3, 3, 2), (3, 2, 3, 2), windows=_SLID, lengths=(5, 4)),
+    sample((1, 1, 5, 4), (1, 4, 2, 3), windows=_DENSE, lengths=(4, 4)),
+    sample((2, 6, 2), (6, 2, 2), windows=_LINE, lengths=(6,), groups=2),
+    sample((0, 3, 1, 2), (3, 2, 1, 1), windows=_POINT, lengths=(2, 3)),
+]  # fmt: skip
+_weight.samples = [
+    sample((2, 2, 5, 4), (2, 3, 3, 2), windows=_SLID), sample((1, 4, 4, 4), (1, 1, 5, 4), windows=_DENSE),
+    sample((2, 4, 6), (2, 6, 2), windows=_LINE, groups=2), sample((0, 2, 2, 3), (0, 3, 1, 2), windows=_POINT),
+]  # fmt: skip

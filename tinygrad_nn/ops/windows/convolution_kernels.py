@@ -40,10 +40,10 @@ def _columns(batch: int, channels: int, lengths: tuple[int, ...], windows: Windo
     height = starts[-1] // step + count
     others = Windows(*[numbers[1:] for numbers in windows])
     pairs = []
-    for place, block in enumerate(blocks):
+    for number, block in enumerate(blocks):
         into_rows, rows = reach(block - windows.padding[0], lengths[0], height, step)
         for position, (_, *into), (_, *source) in others.positions(lengths[1:]):
-            target = (slice(None), *position, place, into_rows, slice(None), *into)
+            target = (slice(None), *position, number, into_rows, slice(None), *into)
             pairs.append((target, (slice(None), rows, slice(None), *source)))
     row = batch * math.prod(others.counts)
     firsts = [row * (height * blocks.index(start % step) + start // step) for start in starts]
@@ -54,8 +54,8 @@ def _columns(batch: int, channels: int, lengths: tuple[int, ...], windows: Windo
 def _filled(x: Any, columns: _Columns, groups: int) -> Any:
     """Return the matrix of `x`. Shapes: (N, C, *lengths) -> columns.flat(groups)."""
     matrix, source = np.zeros(columns.shape, x.dtype), np.moveaxis(x, 0, 2)
-    for into, place in columns.pairs:
-        matrix[into] = source[place]
+    for into, entries in columns.pairs:
+        matrix[into] = source[entries]
     return matrix.reshape(columns.flat(groups))
 
 
@@ -83,10 +83,10 @@ def _gathered(x: Any, weight: Any, windows: Windows, groups: int) -> Any:
         return _gathered(x[:, :, None], weight[:, :, None], windows.behind_an_axis(), groups)[:, :, 0]
     columns = _columns(len(x), x.shape[1], x.shape[2:], windows)
     matrix = _filled(x, columns, groups)
-    (first, place), *more = zip(_kernel_rows(weight, groups), columns.slices, strict=True)
-    y = first @ matrix[..., place]
-    for row, place in more:
-        np.add(y, row @ matrix[..., place], out=y)
+    (first, part), *more = zip(_kernel_rows(weight, groups), columns.slices, strict=True)
+    y = first @ matrix[..., part]
+    for row, part in more:
+        np.add(y, row @ matrix[..., part], out=y)
     count, *others = windows.counts
     return np.moveaxis(y.reshape(len(weight), count, len(x), *others), 2, 0)
 
@@ -96,8 +96,8 @@ def _scattered(z: Any, weight: Any, lengths: tuple[int, ...], windows: Windows, 
     channels, rows = groups * weight.shape[1], _rows(z, groups)
     columns = _columns(len(z), channels, lengths, windows)
     matrix = np.zeros(columns.flat(groups), np.result_type(z, weight))
-    for row, place in zip(_kernel_rows(weight, groups), columns.slices, strict=True):
-        matrix[..., place] += row.swapaxes(1, 2) @ rows
+    for row, part in zip(_kernel_rows(weight, groups), columns.slices, strict=True):
+        matrix[..., part] += row.swapaxes(1, 2) @ rows
     matrix = matrix.reshape(columns.shape)
     x = np.zeros((channels, lengths[0], len(z), *lengths[1:]), matrix.dtype)
     for into, source in columns.pairs:
@@ -141,7 +141,7 @@ def correlated(x: Any, z: Any, windows: Windows, groups: int) -> Any:
     matrix, rows = _filled(x, columns, groups), _rows(z, groups)
     count, *others = windows.kernel
     weight = np.empty((groups, results, inner, count, *others), np.result_type(x, z))
-    for i, place in enumerate(columns.slices):
-        row = rows @ matrix[..., place].swapaxes(1, 2)
+    for i, part in enumerate(columns.slices):
+        row = rows @ matrix[..., part].swapaxes(1, 2)
         weight[:, :, :, i] = row.reshape(groups, results, inner, *others)
     return weight.reshape(z.shape[1], inner, count, *others)

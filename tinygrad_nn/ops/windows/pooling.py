@@ -12,11 +12,6 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from .sliding import Windows, in_float32, per_axis, windows_over, with_batch, without_batch
 
-_OVERLAPPING = Windows((3, 2), (2, 1), (1, 0), (1, 2), (3, 2))
-_TILING = Windows((2, 2), (2, 2), (0, 0), (1, 1), (1, 2))
-_TIES = np.array([[[1.0, 1.0, 0.0, 2.0, 2.0, 2.0]]])
-_THREES = Windows((3,), (2,), (1,), (1,), (3,))
-
 
 def _combined(combine: Any, start: Any, x: Any, windows: Windows) -> Any:
     """Return all entries of each window combined, one axis after the other."""
@@ -29,13 +24,7 @@ def _combined(combine: Any, start: Any, x: Any, windows: Windows) -> Any:
     return x
 
 
-@primitive(
-    method=False, masks=True, name="window_maximum",
-    samples=[
-        sample((2, 1, 5, 4), windows=_OVERLAPPING), sample((0, 1, 2, 4), windows=_TILING),
-        sample((1, 2, 7), windows=Windows((2,), (3,), (0,), (1,), (2,))), sample(_TIES, windows=_THREES),
-    ],
-)  # fmt: skip
+@primitive(method=False, masks=True, name="window_maximum")
 def _maximum(x: Any, /, windows: Windows) -> Any:
     """Return the largest entry of each window; k tied ones share the gradient, 1/k each."""
     if x.dtype.kind not in "fiub":
@@ -46,11 +35,11 @@ def _maximum(x: Any, /, windows: Windows) -> Any:
 
 def _chosen(x: Any, largest: Any, windows: Windows) -> tuple[list[Any], Any]:
     """Return where each window's largest entries are, by their position in the window, and how many they are."""
-    places = [(into, source, x[source] == largest[into]) for _, into, source in windows.positions(x.shape[2:])]
+    found = [(into, source, x[source] == largest[into]) for _, into, source in windows.positions(x.shape[2:])]
     ties = np.zeros(largest.shape, np.float32)
-    for into, _, chosen in places:
+    for into, _, chosen in found:
         ties[into] += chosen
-    return places, np.maximum(ties, 1)
+    return found, np.maximum(ties, 1)
 
 
 def _only(x: Any) -> Any:
@@ -58,43 +47,25 @@ def _only(x: Any) -> Any:
     return np.multiply if np.isfinite(x).all() else lambda part, chosen: np.where(chosen, part, 0)
 
 
-_PEAKS = np.array([[[[5.0, 7.0]]], [[[13.0, 15.0]]]])
-_RISING = np.arange(16.0).reshape(2, 1, 2, 4)
-
-
-@primitive(
-    linear=True, method=False, name="to_maximum",
-    samples=[
-        sample((1, 1, 3), _TIES, np.array([[[1.0, 2.0, 2.0]]]), windows=_THREES),
-        sample((2, 1, 1, 2), _RISING, _PEAKS, windows=_TILING),
-        sample((0, 1, 1, 2), (0, 1, 2, 4), (0, 1, 1, 2), windows=_TILING),
-    ],
-)  # fmt: skip
+@primitive(linear=True, method=False, name="to_maximum")
 @in_float32
 def _to_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
     """Return each window's `z` laid on its largest entries, in equal shares."""
-    places, ties = _chosen(x, largest, windows)
+    found, ties = _chosen(x, largest, windows)
     shares = (z / ties).astype(z.dtype, copy=False)
     only, total = _only(shares), np.zeros(x.shape, z.dtype)
-    for into, source, chosen in places:
+    for into, source, chosen in found:
         total[source] += only(shares[into], chosen)
     return total
 
 
-@primitive(
-    linear=True, method=False, masks=True, name="at_maximum",
-    samples=[
-        sample((1, 1, 6), _TIES, np.array([[[1.0, 2.0, 2.0]]]), windows=_THREES),
-        sample((2, 1, 2, 4), _RISING, _PEAKS, windows=_TILING),
-        sample((0, 1, 2, 4), (0, 1, 2, 4), (0, 1, 1, 2), windows=_TILING),
-    ],
-)  # fmt: skip
+@primitive(linear=True, method=False, masks=True, name="at_maximum")
 @in_float32
 def _at_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
-    """Return the mean of `z` over the places of each window's largest entries."""
-    places, ties = _chosen(x, largest, windows)
+    """Return the mean of `z` over each window's largest entries."""
+    found, ties = _chosen(x, largest, windows)
     only, total = _only(z), np.zeros(largest.shape, z.dtype)
-    for into, source, chosen in places:
+    for into, source, chosen in found:
         total[into] += only(z[source], chosen)
     return (total / ties).astype(z.dtype, copy=False)
 
@@ -104,27 +75,14 @@ _to_maximum.vjp(lambda g, x, largest, windows: _at_maximum.kernel(g, x, largest,
 _at_maximum.vjp(lambda g, x, largest, windows: _to_maximum.kernel(g, x, largest, windows=windows), None, None)
 
 
-@primitive(
-    linear=True, method=False, masks=True, name="window_sum",
-    samples=[
-        sample((2, 1, 5, 4), windows=_OVERLAPPING), sample((0, 1, 2, 4), windows=_TILING),
-        sample((1, 2, 7), windows=Windows((2,), (3,), (0,), (1,), (2,))),
-    ],
-)  # fmt: skip
+@primitive(linear=True, method=False, masks=True, name="window_sum")
 @in_float32
 def _sum(x: Any, /, windows: Windows) -> Any:
     """Return the sum of each window's entries."""
     return _combined(np.add, 0, x, windows)
 
 
-@primitive(
-    linear=True, method=False, masks=True, name="spread_windows",
-    samples=[
-        sample((2, 1, 3, 2), windows=_OVERLAPPING, lengths=(5, 4)),
-        sample((0, 1, 1, 2), windows=_TILING, lengths=(2, 4)),
-        sample((1, 2, 2), windows=Windows((2,), (3,), (0,), (1,), (2,)), lengths=(7,)),
-    ],
-)  # fmt: skip
+@primitive(linear=True, method=False, masks=True, name="spread_windows")
 @in_float32
 def _spread(z: Any, /, windows: Windows, lengths: tuple[int, ...]) -> Any:
     """Return, for each entry of an array of these spatial lengths, the sum of `z` over the windows that hold it."""
@@ -141,7 +99,7 @@ _spread.vjp(lambda g, windows: _sum.kernel(g, windows=windows))
 
 
 def _pooled(
-    name: str, ndim: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    name: str, ndim: int, x: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> tuple[Tensor, Windows]:
     """Return the input with a batch axis, and the windows over it. Raises ValueError for a window of padding alone."""
     x = with_batch(name, x, ndim)
@@ -174,16 +132,11 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         sample((1, 1, *lengths), kernel_size=2, stride=3, ceil_mode=True),
     ]
 
-    @composite(
-        method=False, name=f"max_pool{ndim}d",
-        samples=[
-            *common, sample(np.ones((1, 1, *pair)), kernel_size=pair),
-            sample((1, 1, *lengths), kernel_size=2, stride=1, dilation=2),
-        ],
-    )  # fmt: skip
+    @composite(method=False, name=f"max_pool{ndim}d")
     def max_pool(
-        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-    ) -> Tensor:
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+        ceil_mode: bool = False,
+    ) -> Tensor:  # fmt: skip
         """Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
 
         Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
@@ -194,15 +147,14 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         y = _maximum(x, windows=windows)
         return without_batch(y, input)
 
-    @composite(
-        method=False, name=f"avg_pool{ndim}d",
-        samples=[
-            *common, sample((1, 1, *lengths), kernel_size=2, stride=1, padding=1, count_include_pad=False),
-            sample((1, 1, *lengths), kernel_size=2, divisor_override=3),
-        ],
-    )  # fmt: skip
+    max_pool.samples = [
+        *common, sample(np.ones((1, 1, *pair)), kernel_size=pair),
+        sample((1, 1, *lengths), kernel_size=2, stride=1, dilation=2),
+    ]  # fmt: skip
+
+    @composite(method=False, name=f"avg_pool{ndim}d")
     def avg_pool(
-        input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
         count_include_pad: bool = True, divisor_override: int | None = None,
     ) -> Tensor:  # fmt: skip
         """Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
@@ -217,7 +169,44 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         y = y / array_of(sizes, y.dtype if y.dtype.kind == "f" else float)
         return without_batch(y, input)
 
+    avg_pool.samples = [
+        *common, sample((1, 1, *lengths), kernel_size=2, stride=1, padding=1, count_include_pad=False),
+        sample((1, 1, *lengths), kernel_size=2, divisor_override=3),
+    ]  # fmt: skip
+
     return max_pool, avg_pool
 
 
 (max_pool1d, avg_pool1d), (max_pool2d, avg_pool2d), (max_pool3d, avg_pool3d) = map(_pools, (1, 2, 3))
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_OVERLAPPING = Windows((3, 2), (2, 1), (1, 0), (1, 2), (3, 2))
+_TILING = Windows((2, 2), (2, 2), (0, 0), (1, 1), (1, 2))
+_TIES = np.array([[[1.0, 1.0, 0.0, 2.0, 2.0, 2.0]]])
+_THREES = Windows((3,), (2,), (1,), (1,), (3,))
+_maximum.samples = [
+    sample((2, 1, 5, 4), windows=_OVERLAPPING), sample((0, 1, 2, 4), windows=_TILING),
+    sample((1, 2, 7), windows=Windows((2,), (3,), (0,), (1,), (2,))), sample(_TIES, windows=_THREES),
+]  # fmt: skip
+_PEAKS = np.array([[[[5.0, 7.0]]], [[[13.0, 15.0]]]])
+_RISING = np.arange(16.0).reshape(2, 1, 2, 4)
+_to_maximum.samples = [
+    sample((1, 1, 3), _TIES, np.array([[[1.0, 2.0, 2.0]]]), windows=_THREES),
+    sample((2, 1, 1, 2), _RISING, _PEAKS, windows=_TILING),
+    sample((0, 1, 1, 2), (0, 1, 2, 4), (0, 1, 1, 2), windows=_TILING),
+]  # fmt: skip
+_at_maximum.samples = [
+    sample((1, 1, 6), _TIES, np.array([[[1.0, 2.0, 2.0]]]), windows=_THREES),
+    sample((2, 1, 2, 4), _RISING, _PEAKS, windows=_TILING),
+    sample((0, 1, 2, 4), (0, 1, 2, 4), (0, 1, 1, 2), windows=_TILING),
+]  # fmt: skip
+_sum.samples = [
+    sample((2, 1, 5, 4), windows=_OVERLAPPING), sample((0, 1, 2, 4), windows=_TILING),
+    sample((1, 2, 7), windows=Windows((2,), (3,), (0,), (1,), (2,))),
+]  # fmt: skip
+_spread.samples = [
+    sample((2, 1, 3, 2), windows=_OVERLAPPING, lengths=(5, 4)), sample((0, 1, 1, 2), windows=_TILING, lengths=(2, 4)),
+    sample((1, 2, 2), windows=Windows((2,), (3,), (0,), (1,), (2,)), lengths=(7,)),
+]  # fmt: skip

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...engine.arrays import array_of
-from ...tensor.creation import as_tensor
 from ...tensor.declaring import primitive, sample
 from ...tensor.handle import Tensor
+from ..axes import one_axis
 
 _SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
-Place = tuple[Any, ...]
+Index = tuple[Any, ...]
 
 
 def reach(offset: int, length: int, count: int, step: int) -> tuple[slice, slice]:
-    """Return which of `count` places, `offset` and every `step` after it, lie in range(length), and where they are."""
+    """Return which of `count` indices, `offset` and every `step` after it, lie in range(length), and where they are."""
     first = max(0, -(offset // step))
     last = max(first, min(count, (length - 1 - offset) // step + 1))
     start = first * step + offset
@@ -48,7 +48,7 @@ class Windows(NamedTuple):
         fields = zip(self.dilation, self.kernel, self.padding, strict=True)
         return self._replace(padding=tuple(d * (k - 1) - p for d, k, p in fields), counts=lengths)
 
-    def positions(self, lengths: Iterable[int]) -> Iterator[tuple[tuple[int, ...], Place, Place]]:
+    def positions(self, lengths: Iterable[int]) -> Iterator[tuple[tuple[int, ...], Index, Index]]:
         """Yield each position in the kernel, the windows that have an entry there, and those entries."""
         axes = [
             [reach(i * d - p, length, count, s) for i in range(k)]
@@ -58,7 +58,7 @@ class Windows(NamedTuple):
             pairs = [axis[i] for axis, i in zip(axes, position, strict=True)]
             yield position, (..., *[into for into, _ in pairs]), (..., *[source for _, source in pairs])
 
-    def along(self, lengths: Iterable[int]) -> Iterator[list[tuple[Place, Place]]]:
+    def along(self, lengths: Iterable[int]) -> Iterator[list[tuple[Index, Index]]]:
         """Yield for each axis the `positions` of its windows alone, as indices of an array with all axes."""
         for axis, (*one, length) in enumerate(zip(*self, lengths, strict=True)):
             alone = Windows(*[(number,) for number in one])
@@ -95,18 +95,17 @@ def windows_over(
     return Windows(tuple(kernel), tuple(stride), tuple(before for before, _ in pads), tuple(dilation), tuple(counts))
 
 
-def with_batch(name: str, x: Any, ndim: int) -> Tensor:
+def with_batch(name: str, x: Tensor, ndim: int) -> Tensor:
     """Return the input with a batch axis. Shapes: (N, C, *lengths) or (C, *lengths) -> (N, C, *lengths)."""
-    t = as_tensor(x)
-    if t.ndim not in (ndim + 1, ndim + 2):
+    if x.ndim not in (ndim + 1, ndim + 2):
         axes = f"C, {_SPATIAL[ndim]}"
-        raise ValueError(f"{name} takes an input of shape (N, {axes}) or ({axes}), got {t.shape}")
-    return t if t.ndim == ndim + 2 else t.reshape(1, *t.shape)
+        raise ValueError(f"{name} takes an input of shape (N, {axes}) or ({axes}), got {x.shape}")
+    return x if x.ndim == ndim + 2 else x.reshape(1, *x.shape)
 
 
-def without_batch(y: Tensor, x: Any) -> Tensor:
+def without_batch(y: Tensor, x: Tensor) -> Tensor:
     """Return the result without the batch axis that the input doesn't have."""
-    return y if as_tensor(x).ndim == y.ndim else y.reshape(y.shape[1:])
+    return y if x.ndim == y.ndim else y.reshape(y.shape[1:])
 
 
 def in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,24 +127,14 @@ def _window_shape(window_shape: Any, inputs: Any) -> tuple[int, ...]:
     return tuple(window_shape) if isinstance(window_shape, Iterable) else (operator.index(window_shape),)
 
 
-def _numbered(axis: Any, ndim: int) -> tuple[int, ...]:
-    given = axis if isinstance(axis, Iterable) else (axis,)
-    return tuple(int(np.lib.array_utils.normalize_axis_index(a, ndim)) for a in given)
-
-
 def _slid_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     ndim = np.ndim(inputs[0])
-    return tuple(range(ndim)) if axis is None else _numbered(axis, ndim)
+    return tuple([one_axis(a, ndim) for a in (range(ndim) if axis is None else np.atleast_1d(axis))])
 
 
 @primitive(
-    numpy=[np.lib.stride_tricks.sliding_window_view], linear=True, method=False,
-    window_shape=_window_shape, axis=_slid_axes,
-    samples=[
-        sample((5,), window_shape=3), sample((3, 4), window_shape=(2, 3)), sample((2, 5), window_shape=2, axis=-1),
-        sample((5, 2), window_shape=(2, 3), axis=(0, 0)), sample((), window_shape=()),
-        sample((0, 3), window_shape=2, axis=1),
-    ],
+    numpy=[np.lib.stride_tricks.sliding_window_view], linear=True, method=False, window_shape=_window_shape,
+    axis=_slid_axes,
 )  # fmt: skip
 def sliding_window_view(x: Any, /, window_shape: Any, axis: Any = None) -> Any:
     """Return a read-only view of all windows of a shape. Shapes: (..., n, ...) -> (..., n - k + 1, ..., k)."""
@@ -155,32 +144,25 @@ def sliding_window_view(x: Any, /, window_shape: Any, axis: Any = None) -> Any:
 def _added_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     ndim = np.ndim(inputs[0])
     if axis is not None:
-        given = tuple(axis) if isinstance(axis, Iterable) else (axis,)
-        return _numbered(given, ndim - len(given))
+        return tuple([one_axis(a, ndim - np.size(axis)) for a in np.atleast_1d(axis)])
     if ndim % 2:
         raise ValueError(f"overlap_add needs as many window axes as others, got {ndim} axes; name the axis that slides")
     return tuple(range(ndim // 2))
 
 
-@primitive(
-    linear=True, method=False, axis=_added_axes,
-    samples=[
-        sample((3, 4)), sample((4, 3)), sample((2, 3, 2, 4)), sample((2, 4, 3), axis=-1),
-        sample((3, 2, 2, 3), axis=(0, 0)), sample(()), sample((0, 2, 2), axis=1),
-    ],
-)  # fmt: skip
+@primitive(linear=True, method=False, axis=_added_axes)
 @in_float32
 def overlap_add(x: Any, /, axis: Any = None) -> Any:
     """Return the sum of windows, in the last axes, each laid where sliding_window_view would take it from.
 
     Shapes: (..., m, ..., k) -> (..., m + k - 1, ...). By default there are as many window axes as others.
     """
-    for place in reversed(axis):
-        x = _laid(np.moveaxis(x, place, -2), place)
+    for one in reversed(axis):
+        x = _antidiagonal_sums(np.moveaxis(x, one, -2), one)
     return x
 
 
-def _laid(x: Any, axis: int) -> Any:
+def _antidiagonal_sums(x: Any, axis: int) -> Any:
     """Return the sums over the antidiagonals of the last two axes, m + k - 1 of them, as the given axis."""
     if x.shape[-1] > x.shape[-2]:
         x = x.swapaxes(-1, -2)
@@ -195,3 +177,16 @@ sliding_window_view.vjp(lambda g, axis: overlap_add.kernel(g, axis=axis))
 overlap_add.vjp(
     lambda g, x_shape, axis: sliding_window_view.kernel(g, window_shape=x_shape[len(x_shape) - len(axis) :], axis=axis)
 )
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+sliding_window_view.samples = [
+    sample((5,), window_shape=3), sample((3, 4), window_shape=(2, 3)), sample((2, 5), window_shape=2, axis=-1),
+    sample((5, 2), window_shape=(2, 3), axis=(0, 0)), sample((), window_shape=()),
+    sample((0, 3), window_shape=2, axis=1),
+]  # fmt: skip
+overlap_add.samples = [
+    sample((3, 4)), sample((4, 3)), sample((2, 3, 2, 4)), sample((2, 4, 3), axis=-1), sample((3, 2, 2, 3), axis=(0, 0)),
+    sample(()), sample((0, 2, 2), axis=1),
+]  # fmt: skip
