@@ -51,8 +51,8 @@ INSIDE = {
         ["linalg.namespace"],
     ],
     "compiler": [
-        ["definitions", "program", "refusals"],
-        ["numpy_calls"],
+        ["definitions", "program", "refusals", "turns"],
+        ["numpy_calls", "signature"],
         ["trace"],
         ["lower"],
         ["write"],

@@ -88,7 +88,7 @@ class Model:
         known = (key.strict, key.loose) in self.programs and key.table == self.table
         new = all(strict != key.strict for strict, _ in self.programs)
         if self._has(call, "fails"):
-            return "itself" if known else "refused" if new else "unsure"
+            return "itself" if known else "unsure" if self.programs or not new else "refused"
         if self._has(call, "singular"):
             return "itself"
         if known:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import types
 import inspect
+import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from functools import partial
@@ -268,7 +268,7 @@ def test_arguments_that_can_not_be_told_apart() -> None:
     circle = types.SimpleNamespace()
     circle.itself = circle
     for x in (object(), circle, (i for i in range(3))):
-        with pytest.raises(CompileError, match="argument of type|list"):
+        with pytest.raises(CompileError, match=r"argument of type|list"):
             tg.compile(lambda x, other: x)(X, x)
 
 

@@ -23,13 +23,13 @@ from .program import over_leaves
 from .refusals import too_many_programs
 from .run.delivery import Delivery, Names
 from .run.first_run import holds, verified
-from .turns import Turn
 from .run.module import save
 from .run.profile import Profile, profiled
 from .run.replay import Replay
 from .run.report import Clock, Made, Report, eager_peak, reported
 from .signature import identities, in_words, raising, signature
 from .trace.traced_call import traced
+from .turns import Turn
 from .write.explain import Listing, explained
 from .write.naming import named
 

@@ -61,8 +61,8 @@ def kept_of_a_trace(line: str) -> str:
 
 def used_elsewhere(line: str) -> str:
     return (
-        f"an array of the program is computed with in another thread or context, at {line}: a program is what one thread computes. "
-        "Compute it in the function itself"
+        f"an array of the program is computed with in another thread or context, at {line}: a program is what one "
+        "thread computes. Compute it in the function itself"
     )
 
 
@@ -75,8 +75,8 @@ def caught(error: Exception, line: str) -> str:
 
 def drawn(where: str) -> str:
     return (
-        f"the compiled function draws random numbers{where}: its program would compute with those of the first call for good. "
-        "Draw them outside and pass them as an argument, or draw from a np.random.Generator that a module holds"
+        f"the compiled function draws random numbers{where}: its program would compute with those of the first call "
+        "for good. Draw them outside and pass them as an argument, or draw from a np.random.Generator that a module holds"
     )
 
 

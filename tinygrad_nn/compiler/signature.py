@@ -41,7 +41,6 @@ class Identity:
     def __repr__(self) -> str:
         return type(self.held()).__name__
 
-
     def when_gone(self, forget: Callable[[], None]) -> None:
         """Call a function when the object is gone."""
         if isinstance(self.held, weakref.ref) and (x := self.held()) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import enum
 import subprocess
 import sys
 from collections.abc import Callable

@@ -72,7 +72,7 @@ class Alignment:
         """Return how many samples and outputs what the loss was last computed from has."""
         named = [root_of(t) for t in self.reached.values() if not t.is_leaf]
         newest = sorted(named, key=lambda node: -node.number) + graph.order
-        shape = next((n.shape for n in newest if n.shape and not getattr(n.operation, "several", False)), (1,))
+        shape = next((n.shape for n in newest if n.shape and not getattr(n.operation, "multiple_outputs", False)), (1,))
         if len(shape) == 1:
             return shape[0], 1
         return (shape[-1], shape[0]) if self.in_columns else (shape[0], shape[-1])

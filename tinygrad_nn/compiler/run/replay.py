@@ -16,11 +16,10 @@ from ..lower.lowering import Lowered
 from ..program import Value
 from ..trace.traced_call import Place, Trace
 from ..trace.tracer import Source, Target
+from ..turns import Turn, in_turn, turns_of
 from ..write.emit import Emitter
 from .delivery import Delivery, Names
-from ..turns import Turn, in_turn, turns_of
 from .report import Made
-
 
 now = itertools.count(1).__next__  # counts replays: the least recently used program goes first
 
@@ -66,7 +65,7 @@ class Replay:
         self.draws = [(s.owner, s.key[0]) for s in lowered.sources if s.kind == "draw"]
 
     def __call__(self, flat: list[Any]) -> Any:
-        """Return the function's result. Raises what the program raises, one of `stale` included, having changed nothing."""
+        """Return the function's result. Raises what the program raises, or one of `stale`, having changed nothing."""
         try:
             step = self.steps.pop()
         except IndexError:
@@ -219,7 +218,8 @@ class Glue:
         What the program writes over is its own array, and is looked at only if it is not. What it writes into may
         share no memory with another input.
         """
-        written_over = {_place(t) for t in self.targets if t.kind == "array" and t.value in self.outs and not t.in_place}
+        arrays = [t for t in self.targets if t.kind == "array" and t.value in self.outs and not t.in_place]
+        written_over = set(map(_place, arrays))
         checks = []
         for n, s in enumerate(self.sources):
             if s.kind == "entry":

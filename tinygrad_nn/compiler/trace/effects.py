@@ -14,7 +14,7 @@ from ...optim.optimizer import Optimizer
 from .modules import ModuleState
 from .table import MISSING, Table, all_same, entries_of
 
-_ALWAYS_DRAWN_FROM = (np.random.mtrand._rand, random._inst)  # type: ignore[attr-defined]
+_ALWAYS_DRAWN_FROM: tuple[Any, ...] = (np.random.mtrand._rand, vars(random)["_inst"])
 
 
 class Effects:
@@ -67,8 +67,8 @@ class Effects:
         for holder, name, then in self.table.names:
             if _value_of(holder, name) is not then:
                 bind(holder, name, then)
-        for x, state in self.generators:
-            _restore(x, state)
+        for generator, state in self.generators:
+            _restore(generator, state)
         self.modules.undo()
 
 

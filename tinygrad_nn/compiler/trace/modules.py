@@ -80,9 +80,10 @@ class ModuleState:
     def unchanged(self) -> bool:
         """Return whether everything is what it was; arrays that are attributes may be others."""
         for x, keys, values in self.dictionaries:
-            if len(x) != len(keys) or not all(map(is_, x, keys)) or not all(map(is_, x.values(), values)):
-                if list(x) != keys or not all_same(list(map(_kind, x.values())), list(map(_kind, values))):
-                    return False
+            if len(x) == len(keys) and all(map(is_, x, keys)) and all(map(is_, x.values(), values)):
+                continue
+            if list(x) != keys or not all_same(list(map(_kind, x.values())), list(map(_kind, values))):
+                return False
         for reference, kind in self.classes:
             if type(reference()) is not kind:
                 return False
@@ -110,6 +111,7 @@ class ModuleState:
 
 
 def held_by(module: Module) -> dict[str, Any]:
+    """Return a module's own dictionary, which no tracer is told of."""
     held: dict[str, Any] = object.__getattribute__(module, "__dict__")
     return held
 

@@ -228,13 +228,13 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
             raise TypeError("only integer scalar arrays can be converted to a scalar index")
         return operator.index(self.tracer.guarded(self.value, self.value.concrete.item()))
 
-    def __trunc__(self) -> int:
+    def __trunc__(self) -> Any:
         return math.trunc(self._number("math.trunc(...)"))
 
-    def __floor__(self) -> int:
+    def __floor__(self) -> Any:
         return math.floor(self._number("math.floor(...)"))
 
-    def __ceil__(self) -> int:
+    def __ceil__(self) -> Any:
         return math.ceil(self._number("math.ceil(...)"))
 
     def __complex__(self) -> complex:
@@ -391,13 +391,13 @@ class Number(_Dispatching):
     def __pow__(self, exponent: Any, modulus: Any = None) -> Any:
         return self._power(exponent) if modulus is None else pow(self._known(), exponent, modulus)
 
-    def __trunc__(self) -> int:
+    def __trunc__(self) -> Any:
         return math.trunc(self._known())
 
-    def __floor__(self) -> int:
+    def __floor__(self) -> Any:
         return math.floor(self._known())
 
-    def __ceil__(self) -> int:
+    def __ceil__(self) -> Any:
         return math.ceil(self._known())
 
     def __complex__(self) -> complex:

@@ -126,7 +126,9 @@ class Table:
 
 def same(now: Any, then: Any) -> bool:
     """Return whether a value is what it was: a number or string by value, with the sign of zero, else itself."""
-    return now is then or (type(now) is type(then) and isinstance(now, (*PLAIN, np.generic)) and repr(now) == repr(then))
+    return now is then or (
+        type(now) is type(then) and isinstance(now, (*PLAIN, np.generic)) and repr(now) == repr(then)
+    )
 
 
 def all_same(now: list[Any], then: list[Any]) -> bool:
@@ -160,14 +162,10 @@ def _own_functions(functions: list[Any], named: Callable[..., None]) -> Iterator
                     yield x
                 else:  # a transform, such as tg.grad, of the user's function
                     left += [cell.cell_contents for cell in x.__closure__ or () if callable(_content(cell))]
-            case Module() | Optimizer():
-                named(x)
-                left += [type(x).__call__] if hasattr(type(x), "__call__") else []
-            case _ if not isinstance(x, type) and isinstance(call := getattr(type(x), "__call__", None), FunctionType):
-                left.append(call)
-                named(x)
             case _:
                 named(x)
+                call = getattr(type(x), "__call__", None)
+                left += [call] if isinstance(call, FunctionType) and not isinstance(x, type) else []
 
 
 def _names(function: FunctionType, *kinds: str) -> list[str]:

@@ -6,10 +6,9 @@ import enum
 import gc
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import CellType
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,8 @@ import numpy as np
 from ...engine.node import history
 from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
-from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
-from ..program import Line, Value, over_leaves
+from ..program import Value, over_leaves
 from ..refusals import (
     caught,
     drawn,

@@ -28,7 +28,6 @@ from .modules import ModuleState, held_by
 from .proxies import PACKAGE, Buffer, Number, Traced, in_package, users_line
 from .table import Row
 
-
 _calls: ContextVar[int] = ContextVar("calls", default=0)  # how many calls were noted in this context
 UNREAD: Any = object()  # the gradient of a shadow as long as the function has not set it
 
@@ -344,7 +343,7 @@ class Tracer(Watcher):
         roots = {self.of_node[node]: raw(seed) for node, seed in seeds.items() if node in self.of_node}
         self.passes.append(Pass(now, now, {y: getattr(seed, "value", seed) for y, seed in roots.items()}))
         if not create_graph:  # a constant seed is a proxy, too: rules may index it by what is computed
-            seeds = {node: g if isinstance(g, ArrayProxy) else Traced(self, self.constant(g)) for node, g in seeds.items()}
+            seeds = {node: Traced(self, self.constant(g)) if type(g) is np.ndarray else g for node, g in seeds.items()}
         return _Noted(self, seeds, lift, create_graph)
 
     def cotangent(self, node: Any, g: Any) -> None:
@@ -472,9 +471,11 @@ class Tracer(Watcher):
         if name == "__dict__":
             if not in_package(3):
                 self.modules.expose(module)
-        elif type(x) is np.ndarray and held.get(name) is x:
+        elif held.get(name) is not x:
+            return x
+        elif type(x) is np.ndarray:
             return self.entry(held, name, x)
-        elif isinstance(x, np.random.Generator) and held.get(name) is x:
+        elif isinstance(x, np.random.Generator):
             if all(x is not generator for generator, _ in self.generators):
                 self.generators.append((x, x.bit_generator.state))
             return NotedGenerator(x, self, held, name)
