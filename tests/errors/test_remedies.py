@@ -38,6 +38,7 @@ EXCEPTED = {
     "BackpropError": "a report of findings, with the table",
     "GradientCheckError": "a report of findings, with the table",
     "optim/optimizer.py:load_state_dict": "the words of what a hyperparameter needs, under another class",
+    "compiler/trace/traced_call.py:traced": "a refusal, which has its remedy, with the function's line",
     "compiler/trace/proxies.py:__len__": "NumPy's own words, for code that asks whether there is a length",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
     "NoSource": "a reason inside the sentence of compiler.refusals.no_source, which says what to write",

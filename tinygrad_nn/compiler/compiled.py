@@ -34,7 +34,7 @@ from .write.explain import Listing, explained
 from .write.naming import named
 
 KINDS, ANSWERS = 32, 8  # how many kinds of arguments have programs, and how many programs one kind has
-FRUITLESS = 3  # how often a kind of arguments is traced in vain before the function is left as it is
+FRUITLESS = 8  # how often a kind of arguments is traced in vain before the function is left as it is
 
 
 @overload
@@ -150,12 +150,12 @@ class Compiled:
         """Return what the function returns, having made a program of it if it can be one for such values."""
         known, clock = self.programs.get(key, []), Clock()
         if len(known) == ANSWERS:
-            self._warn(ANSWERS, failed, 4)
-        if len(known) == ANSWERS or self.fruitless[key] == FRUITLESS:
+            self._warn(f"none of {ANSWERS} programs holds for this call: {failed}", 4)
+        if len(known) == ANSWERS or self.fruitless[key] >= FRUITLESS:
             return self._itself(args, kwargs)
         trace = traced(self.function, args, kwargs, [self.function, *self.own])
         if trace.fleeting:
-            self.fruitless[key] += 1
+            self.in_vain(key, 1)
             return Delivery(trace, Names()).first(flat, trace.values, trace.result)
         keep_memory_once()
         eager, tracing = eager_peak(trace), clock.lap()
@@ -164,7 +164,7 @@ class Compiled:
         replay = Replay(trace, program, self.name)
         compiling = clock.lap()
         if not holds(replay, [s.value.concrete for s in trace.tracer.sources], trace.values, self.exact):
-            self.fruitless[key] += 1
+            self.in_vain(key, 1)
             return replay.delivery.first(flat, trace.values, trace.result)
         reason = f"the program before does not hold: {failed}" if failed else "other arguments"
         replay.made = Made(
@@ -190,17 +190,21 @@ class Compiled:
         if len(self.programs) > KINDS:
             oldest = min(self.programs, key=lambda key: max(replay.used for replay in self.programs[key]))
             self.programs.pop(oldest, None)
-            self.fruitless[oldest] += 1
-            if self.fruitless[oldest] == FRUITLESS:
-                self._warn(KINDS, "they are for other kinds of arguments", 5)
+            self.in_vain(oldest, 3)
+
+    def in_vain(self, key: Any, weight: int) -> None:
+        """Count traces that led to no program, or to one that had to go; give a kind of arguments up at last."""
+        self.fruitless[key] += weight
+        if self.fruitless[key] >= FRUITLESS:
+            self._warn("no program lasts for such arguments", 6 if weight > 1 else 5)
         if len(self.fruitless) > 10 * KINDS:
             self.fruitless.clear()
 
-    def _warn(self, most: int, reason: str, stacklevel: int) -> None:
+    def _warn(self, reason: str, stacklevel: int) -> None:
         """Warn once that programs are made in vain."""
         if not self.warned:
             self.warned = True
-            warnings.warn(too_many_programs(self.name, most, reason), RuntimeWarning, stacklevel=stacklevel)
+            warnings.warn(too_many_programs(self.name, reason), RuntimeWarning, stacklevel=stacklevel)
 
     def _itself(self, args: Any, kwargs: Any) -> Any:
         """Return what the function returns, recording nothing of its result, as programs do."""

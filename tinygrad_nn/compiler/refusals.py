@@ -73,10 +73,10 @@ def caught(error: Exception, line: str) -> str:
     )
 
 
-def drawn(where: str) -> str:
+def random_drawn(where: str) -> str:
     return (
         f"the compiled function draws random numbers{where}: its program would compute with those of the first call "
-        "for good. Draw them outside and pass them as an argument, or draw from a np.random.Generator that a module holds"
+        "for good. Draw them outside and pass them as an argument, or draw from a NumPy Generator that a module holds"
     )
 
 
@@ -128,8 +128,8 @@ def no_source(reasons: Mapping[str, str]) -> str:
     )
 
 
-def too_many_programs(name: str, most: int, reason: str) -> str:
+def too_many_programs(name: str, reason: str) -> str:
     return (
-        f"{name} has {most} programs, and none holds for this call: {reason}. It now runs as it is, without a program, "
-        "wherever none holds; pass what changes as an argument, or choose by np.where"
+        f"{name} is run as it is, without a program: {reason}. Pass what changes as an argument, choose by np.where, "
+        "keep 0 * inf out of it, or call it with fewer shapes"
     )

@@ -53,7 +53,7 @@ class Delivery:
         owners = "".join([f"{owner}, " for _, owner, _ in steps])
         self.text = "pass"
         if steps:  # operator.setitem and setattr, called one after the other by map, which deque empties
-            self.text = f"deque(map(call, functions, ({owners}), keys, (*values, *last)), 0)"
+            self.text = f"deque(map(call, functions, [{owners}], keys, [*values, *last]), 0)"
         self.commit = names.defined(
             f"def commit(flat, values):\n    {self.text}\n", "<commit>",
             deque=deque, call=operator.call, functions=functions, keys=keys, last=last,

@@ -155,7 +155,7 @@ class Glue:
         call = f"step({', '.join([*inputs, *[f'b{n}' for n in range(len(self.outs))]])})"
         run.append(f"{', '.join(returned)}, = {call}" if returned else call)
         values = [self._kept(n, t) for n, t in enumerate(self.targets) if t.kind != "result"]
-        run.append(f"commit(flat, ({''.join([f'{value}, ' for value in values])}))")
+        run.append(f"commit(flat, [{', '.join(values)}])")
         for n, value in enumerate(self.outs):
             old = self.source_of.get(_place(self.target_of[value]))
             if old is not None and not self.target_of[value].in_place:

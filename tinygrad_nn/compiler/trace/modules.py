@@ -12,7 +12,7 @@ import numpy as np
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from .patches import Patch
-from .table import all_same, entries_of
+from .table import all_same, entries_of, same
 
 
 class ModuleState:
@@ -27,7 +27,9 @@ class ModuleState:
         self.dictionaries: list[tuple[Any, list[Any], list[Any]]] = []
         self.containers: list[tuple[Any, Any]] = []
         self.arrays: list[tuple[np.ndarray, bytes]] = []  # those that are no attributes, which would be inputs
-        self.optimizers: list[tuple[Optimizer, dict[str, Any]]] = []
+        self.optimizers: list[
+            tuple[dict[str, Any], dict[str, Any], set[str]]
+        ] = []  # what each holds, held; what is live
         self.known: dict[int, Any] = {}
         for x in roots:
             self.meet(x)
@@ -47,9 +49,11 @@ class ModuleState:
         if isinstance(x, Module):
             self._note_dictionary(held := held_by(x), [part for part in held.values() if type(part) is not np.ndarray])
         elif isinstance(x, Optimizer):
-            self.optimizers.append((x, dict(vars(x))))
-            for part in _settings(x).values():
-                self._note(part)
+            live = {*x.hyperparameters(), "_state"}
+            self.optimizers.append((vars(x), dict(vars(x)), live))
+            for name, part in vars(x).items():
+                if name not in live:
+                    self._note(part)
         elif isinstance(x, dict):
             self._note_dictionary(x, list(x.values()))
         elif isinstance(x, np.ndarray):
@@ -87,9 +91,8 @@ class ModuleState:
         for reference, kind in self.classes:
             if type(reference()) is not kind:
                 return False
-        for optimizer, before in self.optimizers:
-            now, then = _settings(optimizer), _settings(optimizer, before)
-            if now.keys() != then.keys() or not all_same(list(now.values()), list(then.values())):
+        for held, before, live in self.optimizers:
+            if held.keys() != before.keys() or not all(name in live or same(held[name], before[name]) for name in held):
                 return False
         return all(all_same(entries_of(x), entries_of(then)) for x, then in self.containers) and all(
             x.tobytes() == then for x, then in self.arrays
@@ -105,9 +108,9 @@ class ModuleState:
             if not all_same(entries_of(x), entries_of(then)):
                 x.clear()
                 x.extend(then) if isinstance(x, list) else x.update(then)
-        for optimizer, before in self.optimizers:
-            vars(optimizer).clear()
-            vars(optimizer).update(before)
+        for held, before, _ in self.optimizers:
+            held.clear()
+            held.update(before)
 
 
 def held_by(module: Module) -> dict[str, Any]:
@@ -122,12 +125,6 @@ class _Array:
 
 def _kind(x: Any) -> Any:
     return _Array if type(x) is np.ndarray else x
-
-
-def _settings(optimizer: Optimizer, held: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return what an optimiser holds, or held, besides its hyperparameters and its state."""
-    live = {*optimizer.hyperparameters(), "_state"}
-    return {name: x for name, x in (vars(optimizer) if held is None else held).items() if name not in live}
 
 
 def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:

@@ -224,9 +224,8 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return int(self._number("int(...)"))
 
     def __index__(self) -> int:
-        if self.shape or self.dtype.kind not in "iu":
-            raise TypeError("only integer scalar arrays can be converted to a scalar index")
-        return operator.index(self.tracer.guarded(self.value, self.value.concrete.item()))
+        number = operator.index(self.value.concrete)  # of what is no whole number it raises what NumPy does
+        return self.tracer.guarded(self.value, number)  # type: ignore[no-any-return]
 
     def __trunc__(self) -> Any:
         return math.trunc(self._number("math.trunc(...)"))
@@ -311,16 +310,20 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def __format__(self, how: str) -> str:
         if self.value.known:
             return format(self.value.concrete.dtype.type(self._number("format(...)")), how)
-        return self._read("format(...)") if how else repr(self)
+        return self._shown(str, how or "str")
 
     def __str__(self) -> str:
-        return str(self.value.concrete.dtype.type(self._number("str(...)"))) if self.value.known else repr(self)
+        return self._shown(str, "str")
 
     def __repr__(self) -> str:
+        return self._shown(repr, "repr")
+
+    def _shown(self, text: Any, what: str) -> str:
+        """Return a number's text, for which the program is; the library's own messages say what an array is."""
         if self.value.known:
-            return repr(self.value.concrete.dtype.type(self._number("repr(...)")))
-        if self.tracer.traces() and not in_package(1):
-            self._read("repr(...)")
+            return str(text(self.value.concrete.dtype.type(self._number(f"{what}(...)"))))
+        if self.tracer.traces() and not in_package(2):
+            self._read(f"{what}(...)")
         return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
 
 

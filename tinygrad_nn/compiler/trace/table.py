@@ -125,7 +125,12 @@ class Table:
 
 
 def same(now: Any, then: Any) -> bool:
-    """Return whether a value is what it was: a number or string by value, with the sign of zero, else itself."""
+    """Return whether a value is what it was: a number or string by value, with the sign of zero, else itself.
+
+    Of a tuple that is made anew it is the parts that count.
+    """
+    if type(now) is tuple and type(then) is tuple:
+        return all_same([*now], [*then])
     return now is then or (
         type(now) is type(then) and isinstance(now, (*PLAIN, np.generic)) and repr(now) == repr(then)
     )
@@ -164,8 +169,8 @@ def _own_functions(functions: list[Any], named: Callable[..., None]) -> Iterator
                     left += [cell.cell_contents for cell in x.__closure__ or () if callable(_content(cell))]
             case _:
                 named(x)
-                call = getattr(type(x), "__call__", None)
-                left += [call] if isinstance(call, FunctionType) and not isinstance(x, type) else []
+                calls = [vars(kind)["__call__"] for kind in type(x).__mro__ if "__call__" in vars(kind)][:1]
+                left += [call for call in calls if isinstance(call, FunctionType)]
 
 
 def _names(function: FunctionType, *kinds: str) -> list[str]:

@@ -20,7 +20,7 @@ from ...tensor.handle import Tensor
 from ..program import Value, over_leaves
 from ..refusals import (
     caught,
-    drawn,
+    random_drawn,
     effect,
     hook_in_trace,
     kept_of_a_trace,
@@ -150,7 +150,7 @@ def _refuse_effects(tracer: Tracer, effects: Effects, arguments: _Arguments) -> 
     if tracer.progress.failed is not None:
         raise CompileError(caught(*tracer.progress.failed))
     if where := effects.drew():
-        raise CompileError(drawn(where))
+        raise CompileError(random_drawn(where))
     if what := effects.changed() or arguments.changed():
         raise CompileError(effect(what))
 

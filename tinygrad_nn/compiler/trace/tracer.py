@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
-from ..refusals import constant_written, drawn, effect, hook_in_trace, recorded_outside, used_elsewhere, value_read
+from ..refusals import constant_written, effect, hook_in_trace, recorded_outside, used_elsewhere, value_read
 from .draws import NotedGenerator
 from .modules import ModuleState, held_by
 from .proxies import PACKAGE, Buffer, Number, Traced, in_package, users_line
@@ -504,7 +505,7 @@ class Tracer(Watcher):
     def draws_entropy(self) -> None:
         """Refuse that the function draws of the system's entropy."""
         if self.traces():
-            raise self.refusal(drawn(f" at {users_line()}"))
+            raise self.refusal(random_drawn(f" at {users_line()}"))
 
     def state(self, owner: Any, state: Any) -> Any:
         """Return proxies of an optimiser's state: of its initial state, where it keeps none yet."""
@@ -563,8 +564,9 @@ _OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # what says nothing of a
 
 
 def rules_of(operation: Any) -> Any:
-    """Return an operation's rules; while one is planted, an object that is never the same."""
-    return operation.rules if isinstance(operation.rules, (tuple, RuleForEach)) else object()
+    """Return an operation's rules; while one is planted, those that count in this context."""
+    rules = operation.rules
+    return rules if isinstance(rules, (tuple, RuleForEach)) else tuple(islice(rules, len(operation.arguments)))
 
 
 def _is_ours(function: Any) -> bool:
