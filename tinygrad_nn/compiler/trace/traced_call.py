@@ -20,10 +20,10 @@ from ...tensor.handle import Tensor
 from ..program import Value, over_leaves
 from ..refusals import (
     caught,
-    random_drawn,
     effect,
     hook_in_trace,
     kept_of_a_trace,
+    random_drawn,
     recorded_outside,
     recorded_result,
     result_kind,

@@ -23,7 +23,15 @@ from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
-from ..refusals import constant_written, effect, hook_in_trace, recorded_outside, used_elsewhere, value_read
+from ..refusals import (
+    constant_written,
+    effect,
+    hook_in_trace,
+    random_drawn,
+    recorded_outside,
+    used_elsewhere,
+    value_read,
+)
 from .draws import NotedGenerator
 from .modules import ModuleState, held_by
 from .proxies import PACKAGE, Buffer, Number, Traced, in_package, users_line
