@@ -70,11 +70,13 @@ class Replay:
             step = self.steps.pop()
         except IndexError:
             step = self.step()
-        self.used, turns = now(), self._turns(flat)
+        self.used = now()
+        run = self._run if self.draws else self.run
         try:
-            if not turns and not self.draws:
-                return self.run(flat, *step)
-            return in_turn(turns, self._run, flat, step)
+            if len(self.turns) == 1 and not self.changed_arguments:
+                with self.turns[0].lock:
+                    return run(flat, *step)
+            return in_turn(self._turns(flat), run, flat, *step)
         finally:
             self.steps.append(step)
 
@@ -98,7 +100,7 @@ class Replay:
             return self.turns
         return sorted({*self.turns, *turns_of([flat[i] for i in self.changed_arguments])}, key=id)
 
-    def _run(self, flat: list[Any], step: Any) -> Any:
+    def _run(self, flat: list[Any], *step: Any) -> Any:
         """Return the function's result; where the program fails, generators are given back the states they had."""
         generators = [holder[name].bit_generator for holder, name in self.draws]
         states = [generator.state for generator in generators]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from operator import is_
+from itertools import chain
+from operator import is_, methodcaller
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from .patches import Patch
-from .table import all_same, entries_of, same
+from .table import all_same, entries_of
 
 
 class ModuleState:
@@ -82,21 +83,49 @@ class ModuleState:
             self._note(part)
 
     def unchanged(self) -> bool:
-        """Return whether everything is what it was; arrays that are attributes may be others."""
+        """Return whether everything is what it was; arrays that are attributes may be others.
+
+        First all that dictionaries hold is looked through at once, in C code: nearly always it is the very same.
+        """
+        if [*map(len, self.each)] != self.lengths or not (
+            all(map(is_, chain.from_iterable(self.each), self.keys))
+            and all(map(is_, chain.from_iterable(map(_values, self.each)), self.values))
+        ):
+            return self._unchanged_in_detail()
+        return self._rest_unchanged()
+
+    def settle(self) -> None:
+        """Get ready for being compared, and let go of the objects themselves: a program keeps none alive."""
+        self.known = {}
+        self.each = [x for x, _, _ in self.dictionaries]
+        keys, values = [keys for _, keys, _ in self.dictionaries], [values for _, _, values in self.dictionaries]
+        self.lengths = [*map(len, keys)]
+        self.keys, self.values = [*chain.from_iterable(keys)], [*chain.from_iterable(values)]
+        self.settings: list[tuple[Any, int, list[str], list[Any]]] = []
+        for held, before, live in self.optimizers:
+            names = [name for name in before if name not in live]
+            self.settings.append((held, len(before), names, [before[name] for name in names]))
+
+    def _unchanged_in_detail(self) -> bool:
         for x, keys, values in self.dictionaries:
             if len(x) == len(keys) and all(map(is_, x, keys)) and all(map(is_, x.values(), values)):
                 continue
             if list(x) != keys or not all_same(list(map(_kind, x.values())), list(map(_kind, values))):
                 return False
+        return self._rest_unchanged()
+
+    def _rest_unchanged(self) -> bool:
         for reference, kind in self.classes:
             if type(reference()) is not kind:
                 return False
-        for held, before, live in self.optimizers:
-            if held.keys() != before.keys() or not all(name in live or same(held[name], before[name]) for name in held):
+        for held, count, names, then in self.settings:
+            now = [*map(held.get, names)]
+            if len(held) != count or not all_same(now, then):
                 return False
-        return all(all_same(entries_of(x), entries_of(then)) for x, then in self.containers) and all(
-            x.tobytes() == then for x, then in self.arrays
-        )
+        for x, then in self.containers:
+            if not ((len(x) == len(then) and all(map(is_, x, then))) or all_same(entries_of(x), entries_of(then))):
+                return False
+        return all(x.tobytes() == then for x, then in self.arrays)
 
     def undo(self) -> None:
         """Give everything back what it held."""
@@ -117,6 +146,9 @@ def held_by(module: Module) -> dict[str, Any]:
     """Return a module's own dictionary, which no tracer is told of."""
     held: dict[str, Any] = object.__getattribute__(module, "__dict__")
     return held
+
+
+_values = methodcaller("values")
 
 
 class _Array:

@@ -102,7 +102,6 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         raise
     table.rows += tracer.rows()
     table.forget()
-    modules.known = {}
     return trace
 
 
@@ -147,6 +146,7 @@ def _ran(function: Callable[..., Any], given: Any, tracer: Tracer) -> Any:
 
 def _refuse_effects(tracer: Tracer, effects: Effects, arguments: _Arguments) -> None:
     """Raise CompileError for what the function did besides, and a program can't do again."""
+    effects.modules.settle()
     if tracer.progress.failed is not None:
         raise CompileError(caught(*tracer.progress.failed))
     if where := effects.drew():
