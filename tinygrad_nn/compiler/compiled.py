@@ -46,26 +46,31 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
 
     The function may compute with its arguments, arrays and Tensors in any nesting of lists, tuples and
     dicts, and with tensors from outside; it may call `backward`, `optimizer.step` and the transforms.
-    Its first call runs it on stand-ins for all of these, and every NumPy call, forward, backward and
-    update, becomes a line of a program without Tensors, graphs or new arrays. That program is
-    checked beside the function itself, and run from then on. `.source` is its text, `.explain()` the same as one
-    would write it by hand, `.report()` what it costs, `.profile(...)` where its time goes.
+    Its first call runs it, once, on proxies for all of these, and every NumPy call, forward, backward and
+    update, becomes a line of a program without Tensors, graphs or new arrays, which is run from then on.
+    `.source` is its text, `.explain()` the same as one would write it by hand, `.report()` what it costs,
+    `.profile(...)` where its time goes, `.constants` what was baked into it.
 
-    Another shape, dtype, string or flag among the arguments is traced again, another number is not, nor
-    another learning rate: parameters, optimisers and their settings are read anew at each call. So are Tensors
-    from outside; where what the code names there is another number, string, array or function, also in attributes
-    and in lists and dicts of up to 100 entries, it is traced again. Such an array is a constant: what is written
-    into it later is not seen, and random numbers are refused. Pass both as arguments. What Python does besides,
-    such as printing, or warning that NumPy divided by zero, happens only while tracing; a tensor that the function
-    keeps in an attribute or a list is an error, what it writes into a tensor, x[...] = value, is not.
-    Results record nothing. Where a program does not hold (an operation was invalid, as 0 * inf is,
-    or a decision of the library's went another way), the function itself is run.
+    **Live**, read anew at every call: the arguments, numbers too; every Tensor; an optimiser's settings and state;
+    the state of modules, and their random generators.
+    **Compared** at every call, and traced anew where it differs: what the function's own code names outside, its
+    `self`, and one level behind them: attributes that the code names, entries of lists, tuples, dicts and sets;
+    numbers and strings by value, all else by identity. An array that is named so is a constant: pass it as an
+    argument if it is written into.
+    **Frozen** at the first call, as in `jax.jit`: whatever lies deeper, what called functions read, `type(x)`,
+    `x is y`, the clock. Printing, and NumPy's warnings, happen only then.
+    **Refused**, with everything as before the call: a list, dict, set or attribute that the function changes, a
+    setting that it sets, random numbers that no module's generator draws, an array that it keeps somewhere, an
+    error that it catches, an array that another thread computes with.
 
-    The results have the same bits as the function's own, but for sums in another order; `exact=True`
-    forbids these too.
+    Another shape, dtype, string or flag among the arguments is traced anew; another number only where Python
+    decides by it. Results record nothing. Where an operation is invalid (0 * inf) or a line of the program raises,
+    the function itself is run. The results have the same bits as the function's own, but for sums in another order;
+    `exact=True` forbids these too. With `verify=True` the function runs beside its program at every call, for tests.
 
-    Raises CompileError, with the line and what to write, where Python reads a value (`if loss < 1`,
-    `t.item()`), where a tensor has a hook, and for what gradients would have to go back through.
+    Raises CompileError, with the line and what to write, for what is refused, where Python reads a value
+    (`if loss < 1`, `t.item()`), where a tensor has a hook, for what gradients would have to go back through, and,
+    with `verify`, where function and program differ.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
