@@ -105,8 +105,24 @@ class Function:
 
 
 @dataclass(eq=False)
+class Span:
+    """One run of an operation's forward, or of its rule for an `argument`, inside of another run, or of none.
+
+    `y` is, for a rule, what the operation had computed.
+    """
+
+    operation: Any
+    outer: Span | None = None
+    y: Value | None = None
+    argument: str = ""
+
+
+@dataclass(eq=False)
 class Line:
-    """One call: `outputs = function(*args, **kwargs)`; `where` is the user's line that led to it."""
+    """One call: `outputs = function(*args, **kwargs)`; `where` is the user's line that led to it.
+
+    `span` is the run of an operation that it belongs to.
+    """
 
     function: Function
     args: tuple[Any, ...]
@@ -114,6 +130,7 @@ class Line:
     outputs: tuple[Value, ...]
     where: str = ""
     several: bool = False
+    span: Span | None = None
 
     def computed(self) -> list[Any]:
         """Return what the outputs are for what the arguments were, none for a guard."""

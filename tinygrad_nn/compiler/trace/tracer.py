@@ -17,7 +17,7 @@ from ...engine.watching import Watcher, watched
 from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, SHAPE
-from ..program import Function, Line, Value, concrete, mapped, over_leaves, values_in
+from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves, values_in
 from ..refusals import constant_written, hook_in_trace, recorded_outside, value_read
 from .proxies import Buffer, Number, Traced, in_package, users_line
 
@@ -93,20 +93,24 @@ class Target:
 
 @dataclass
 class Progress:
-    """Whether the function still runs, whether something invalid was computed, as 0 * inf is, and what was refused."""
+    """Whether the function still runs, whether something invalid was computed, as 0 * inf is, and what was refused.
+
+    `span` is the run of an operation that lines belong to now.
+    """
 
     open: bool = True
     singular: bool = False
     refusal: CompileError | None = None
+    span: Span | None = None
 
 
 @dataclass(eq=False)
 class Pass:
-    """One backward pass: the numbers of its first line and of the one after its last, and what it started from."""
+    """One backward pass: the numbers of its first line and of the one after its last, and its seeds by their roots."""
 
     start: int
     stop: int
-    roots: list[Value]
+    roots: dict[Value, Any]
 
 
 class Tracer(Watcher):
@@ -149,7 +153,7 @@ class Tracer(Watcher):
                 f"{function.text} at {users_line()} returns something that is no array; compute it outside the "
                 "compiled function"
             )
-        line = Line(function, args, kwargs, (), users_line(), several)
+        line = Line(function, args, kwargs, (), users_line(), several, self.progress.span)
         reads = list(line.reads())
         made = []
         for part in parts:
@@ -236,7 +240,8 @@ class Tracer(Watcher):
 
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Return what an operation computes, line by line or as one line of its own."""
-        refused = self.progress.refusal
+        refused, outer = self.progress.refusal, self.progress.span
+        self.progress.span = Span(operation, outer)
         try:
             return operation.run(arrays, parameters)
         except Exception as error:
@@ -244,6 +249,8 @@ class Tracer(Watcher):
                 raise
             self.progress.refusal = refused
             return self.opaque(operation, arrays, parameters)
+        finally:
+            self.progress.span = outer
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         """Note which operation computed what, and the node of it."""
@@ -256,7 +263,8 @@ class Tracer(Watcher):
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they leave; note where the backward pass begins."""
         now = len(self.lines)
-        self.passes.append(Pass(now, now, [self.of_node[node] for node in seeds if node in self.of_node]))
+        roots = {self.of_node[node]: raw(seed) for node, seed in seeds.items() if node in self.of_node}
+        self.passes.append(Pass(now, now, {y: getattr(seed, "value", seed) for y, seed in roots.items()}))
         return _Noted(self, seeds, lift, create_graph)
 
     def cotangent(self, node: Any, g: Any) -> None:
@@ -418,10 +426,25 @@ class _Noted(Cotangents):
         self.tracer = tracer
 
     def leave(self, node: Any) -> Any:
-        """Return a node's whole cotangent, having noted which value it is."""
+        """Return a node's whole cotangent, having noted which value it is; what follows is the node's first rule."""
         if node in self:
             self.tracer.cotangent(node, self[node])
-        return super().leave(node)
+        g = super().leave(node)
+        self.begin_rule(node)
+        return g
+
+    def begin_rule(self, node: Any) -> None:
+        """Let the lines that follow belong to a rule of this node, which `arrive` names; to none of a leaf."""
+        span = None if node.operation is None else Span(node.operation, None, self.tracer.of_node.get(node))
+        self.tracer.progress.span = span
+
+    def arrive(self, parent: Any, c: Any, node: Any, rule: Any) -> None:
+        """Add what a rule has made to the parent's cotangent, outside of that rule; the next one follows."""
+        if self.tracer.progress.span is not None:
+            self.tracer.progress.span.argument = rule.argument
+        self.tracer.progress.span = None
+        super().arrive(parent, c, node, rule)
+        self.begin_rule(node)
 
     def hooked(self, node: Any, g: Any) -> Any:
         """Refuse to call a hook with what only stands for a gradient."""
@@ -431,7 +454,9 @@ class _Noted(Cotangents):
 
     def add_into(self, parent: Any, rule: Any, g: Any, saved: Any) -> None:
         """Let a rule add into a cotangent, which becomes lines of the program."""
+        span, self.tracer.progress.span = self.tracer.progress.span, None
         self[parent] = self.tracer.into(rule, self[parent], g, saved)
+        self.tracer.progress.span = span
 
 
 def _is_of_the_trace(error: BaseException) -> bool:
