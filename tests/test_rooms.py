@@ -49,15 +49,7 @@ INSIDE = {
         ["__init__"],
         ["linalg.namespace"],
     ],
-    "compiler": [
-        ["definitions", "program", "refusals"],
-        ["numpy_calls"],
-        ["trace"],
-        ["lower"],
-        ["write"],
-        ["run"],
-        ["compiled"],
-    ],
+    "compiler": [["program", "refusals"], ["numpy_calls"], ["trace"], ["lower"], ["write"], ["run"], ["compiled"]],
 }
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
@@ -72,10 +64,10 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "transforms": (550, 550, 4_400),
     "nn": (1_900, 1_900, 15_000),
     "optim": (700, 700, 5_500),
-    "compiler": (966, 700, 6_200),
-    "compiler.trace": (1_564, 1_100, 13_300),
+    "compiler": (752, 700, 6_200),
+    "compiler.trace": (1_575, 1_100, 13_300),
     "compiler.lower": (1_057, 800, 9_600),
-    "compiler.write": (1_674, 1_100, 16_200),
+    "compiler.write": (1_808, 1_100, 17_900),
     "compiler.run": (1_264, 900, 10_300),
     "checking": (2_940, 2_700, 25_200),
     "inspection": (1_800, 1_800, 15_000),

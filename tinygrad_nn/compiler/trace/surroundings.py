@@ -15,8 +15,7 @@ import numpy as np
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
-from ..definitions import is_installed
-from .origins import innermost
+from .origins import innermost, is_installed
 from .proxies import PACKAGES, Traced, is_of_a_trace
 
 PLAIN = (int, float, str, type(None))

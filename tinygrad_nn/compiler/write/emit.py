@@ -11,7 +11,7 @@ from typing import Any
 
 from ..lower.buffers import Plan, takes_out
 from ..program import Line, Program, Value
-from .embedded import Embedding
+from .functions import Functions
 from .literals import literal, literal_array, whole_literal
 
 _HEAD = '''"""{title}
@@ -77,7 +77,7 @@ class Emitter:
             self.names.of(value)
         self.outs = {value: self.names.new(wish) for value, wish in outs.items()}
         self.names.found |= self.outs | {value: self.outs[target] for value, target in plan.inside.items()}
-        self.functions = Embedding(self.names.new, whole_literal)
+        self.functions = Functions(self.names.new, whole_literal)
         self.large: list[Value] = []
         self.built: set[Value] = set()
         self.head: list[str] = []

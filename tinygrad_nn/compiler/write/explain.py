@@ -12,10 +12,10 @@ from ..program import Line, Value
 from ..trace.traced_call import Place, Trace
 from ..trace.tracer import Source, Target
 from .adjoints import Adjoints
-from .embedded import Embedding
 from .emit import Names
 from .folding import Folding
 from .forms import DEFINITIONS
+from .functions import Functions
 from .literals import literal, whole_literal
 from .notation import ATOM, Notation, constant
 from .readings import readable
@@ -65,7 +65,7 @@ class _Explainer:
         self.names.used |= {*DEFINITIONS, "gradients", "parameters", "state"}
         self.sections = self.divided()
         self.folded = Folding(self.program, [s.lines for s in self.sections]).folded
-        self.functions = Embedding(self.names.new, whole_literal)
+        self.functions = Functions(self.names.new, whole_literal)
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
         self.adjoints = Adjoints(
             self.makers, self.folded, self.names.of, self.passes, self.numbers,
