@@ -73,10 +73,13 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     >>> slope(np.array([1.0, 2.0]))
     tg.tensor([2., 4.], dtype='float64')
     >>> print(slope.explain().split("def ")[1])
-    step(x):
-        # backward
+    gradient(x):
+        # forward
+        loss = np.sum(x * x)  # ()
+    <BLANKLINE>
+        # backward, L = loss
         # dL/dx = x + x
-        dx = x + x  # (2,)
+        dx = x + x            # (2,)
     <BLANKLINE>
         return dx
     <BLANKLINE>

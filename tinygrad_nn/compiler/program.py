@@ -108,11 +108,12 @@ class Function:
 class Span:
     """One run of an operation's forward, or of its rule for an `argument`, inside of another run, or of none.
 
-    `y` is, for a rule, what the operation had computed.
+    `names` are those that the operation has for what it is given, `y` is what a rule's operation had computed.
     """
 
     operation: Any
     outer: Span | None = None
+    names: dict[Value, str] = field(default_factory=dict)
     y: Value | None = None
     argument: str = ""
 

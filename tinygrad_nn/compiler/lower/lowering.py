@@ -13,7 +13,7 @@ from ..numpy_calls import COPY
 from ..program import Line, Program, Value
 from ..trace.tracer import Source, Target, Tracer
 from .buffers import Plan, planned, takes_out
-from .rewrites import simplified
+from .rewrites import MERGING, PLAIN, simplified
 from .spelling import spelled
 from .tiles import Axes, after_tiles, batch_axes
 
@@ -22,7 +22,7 @@ from .tiles import Axes, after_tiles, batch_axes
 class Lowered:
     """A program, where its values lie, and which outputs are written into arrays that are given.
 
-    `plain` is the same program as one would write it.
+    `plain` is the same program as one would write it: before equal lines were merged, and dead ones left out.
 
     With a `team`, the program is what follows when its tiles are computed: its last inputs are their totals, and
     `batch` are the outputs that the tiles write.
@@ -48,8 +48,8 @@ def lowered(
     inputs = [source.value for source in tracer.sources]
     outputs = [t.value for t in targets]
     program = Program(inputs, tracer.lines, outputs, [value for _, value in tracer.constants.values()])
-    plain = simplified(program, exact)
-    program = plain.copy()
+    plain = simplified(program, exact, PLAIN)
+    program = simplified(plain.copy(), exact, MERGING)
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     _copy_what_is_not_its_own(program, targets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.lib.array_utils import byte_bounds
 from ...engine.arrays import ArrayProxy, raw
 from ...engine.cotangents import Cotangents
 from ...engine.grad_mode import recording
+from ...engine.operation import Operation
 from ...engine.watching import Watcher, watched
 from ...errors import CompileError
 from ...tensor.handle import Tensor, make
@@ -106,11 +107,15 @@ class Progress:
 
 @dataclass(eq=False)
 class Pass:
-    """One backward pass: the numbers of its first line and of the one after its last, and its seeds by their roots."""
+    """One backward pass: the numbers of its first line and of the one after its last, and its seeds by their roots.
+
+    `adjoints` are pairs: an adjoint, and the value of which it is one.
+    """
 
     start: int
     stop: int
-    roots: dict[Value, Any]
+    roots: dict[Value, Value]
+    adjoints: list[tuple[Value, Value]] = field(default_factory=list)
 
 
 class Tracer(Watcher):
@@ -128,7 +133,6 @@ class Tracer(Watcher):
         self.answered: set[tuple[Value, Any]] = set()
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
-        self.adjoints: dict[Value, Value] = {}
         self.passes: list[Pass] = []
         self.progress = Progress()
 
@@ -232,16 +236,20 @@ class Tracer(Watcher):
 
     def operand(self, x: Any) -> Any:
         """Return what stands for an operand."""
-        if not isinstance(x, Tensor) or isinstance(x._array, ArrayProxy):
+        if not isinstance(x, Tensor):
             return x
-        twin = make(self.array(x), x._node)
+        array = self.array(x)
+        if array is x._array:
+            return x
+        twin = make(array, x._node)
         twin.name = x.name
         return twin
 
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Return what an operation computes, line by line or as one line of its own."""
         refused, outer = self.progress.refusal, self.progress.span
-        self.progress.span = Span(operation, outer)
+        given = {} if operation.variadic else dict(zip(operation.arguments, arrays, strict=True))
+        self.progress.span = Span(operation, outer, _names(given | parameters))
         try:
             return operation.run(arrays, parameters)
         except Exception as error:
@@ -263,17 +271,18 @@ class Tracer(Watcher):
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they leave; note where the backward pass begins."""
         now = len(self.lines)
-        roots = {self.of_node[node]: raw(seed) for node, seed in seeds.items() if node in self.of_node}
-        self.passes.append(Pass(now, now, {y: getattr(seed, "value", seed) for y, seed in roots.items()}))
+        known = {self.of_node[node]: _value(seed) for node, seed in seeds.items() if node in self.of_node}
+        roots = {y: x if isinstance(x, Value) else self.constant(np.asarray(x)) for y, x in known.items()}
+        self.passes.append(Pass(now, now, roots))
         return _Noted(self, seeds, lift, create_graph)
 
     def cotangent(self, node: Any, g: Any) -> None:
         """Note which value is the adjoint of which."""
-        g = g._array if isinstance(g, Tensor) else g
+        value = _value(g)
         self.passes[-1].stop = len(self.lines)
         primal = self.of_node.get(node) or _leaf(node)
-        if isinstance(g, Traced) and primal is not None:
-            self.adjoints.setdefault(g.value, primal)
+        if isinstance(value, Value) and primal is not None:
+            self.passes[-1].adjoints.append((value, primal))
 
     def opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Compute an operation that can't be taken apart as one line: a call of its forward."""
@@ -311,6 +320,8 @@ class Tracer(Watcher):
         """Return what stands for a tensor's array."""
         held = tensor._array
         if isinstance(held, ArrayProxy):
+            if isinstance(held, Traced) and tensor.name:
+                held.value.name = held.value.name or tensor.name
             return held
         handle = self.handle(tensor)
         if handle.stand_in is None:
@@ -411,6 +422,17 @@ def _settings(owner: Any) -> dict[str, Any]:
     return {name: x for name, x in plain.items() if isinstance(x, (int, float, str, type(None)))}
 
 
+def _value(x: Any) -> Any:
+    """Return the value of what is traced, anything else as it is."""
+    x = x._array if isinstance(x, Tensor) else x
+    return x.value if isinstance(x, (Traced, Number)) else x
+
+
+def _names(given: dict[str, Any]) -> dict[Value, str]:
+    """Return the names of what is traced among these."""
+    return {value: name for name, x in given.items() if isinstance(value := _value(x), Value)}
+
+
 def _leaf(node: Any) -> Value | None:
     """Return the value of a tensor that was made of an argument, by its node."""
     tensor = node.handle() if node.operation is None and node.handle is not None else None
@@ -429,14 +451,16 @@ class _Noted(Cotangents):
         """Return a node's whole cotangent, having noted which value it is; what follows is the node's first rule."""
         if node in self:
             self.tracer.cotangent(node, self[node])
-        g = super().leave(node)
+        g, operation = super().leave(node), node.operation
+        kept = dict(zip(operation.slots, node.saved or (), strict=False)) if isinstance(operation, Operation) else {}
+        self.names = _names(kept | {"g": g})
         self.begin_rule(node)
         return g
 
     def begin_rule(self, node: Any) -> None:
-        """Let the lines that follow belong to a rule of this node, which `arrive` names; to none of a leaf."""
-        span = None if node.operation is None else Span(node.operation, None, self.tracer.of_node.get(node))
-        self.tracer.progress.span = span
+        """Let the lines that follow belong to a rule of this node, which `arrive` names, if it has any."""
+        span = Span(node.operation, None, self.names, self.tracer.of_node.get(node))
+        self.tracer.progress.span = span if isinstance(node.operation, Operation) else None
 
     def arrive(self, parent: Any, c: Any, node: Any, rule: Any) -> None:
         """Add what a rule has made to the parent's cotangent, outside of that rule; the next one follows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,14 +12,14 @@ from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.traced_call import Place, Trace
 from ..trace.tracer import Source, Target
-from .adjoints import Adjoints
-from .emit import Names
+from .adjoints import Adjoints, loss
 from .folding import Folding
-from .forms import DEFINITIONS
 from .functions import Functions
 from .literals import literal, whole_literal
-from .notation import ATOM, Notation, constant
-from .readings import readable
+from .naming import Names
+from .notation import Notation, constant
+from .peephole import readable
+from .spans import Outlining
 
 _SHORT, _WIDE = 24, 100
 _HEAD = '"""{}"""\n\n{}\n'
@@ -26,9 +27,10 @@ _COMMENTS = "In the comments: dL/dx is the adjoint of x, · the product of matri
 
 
 class Listing(str):
-    """A program's text, which shows as it is. `inputs` holds the arguments of its `step` as they were when traced."""
+    """A program's text, which shows as it is. `inputs` are the arguments of its function `name` as they were traced."""
 
     inputs: dict[str, Any]
+    name: str
 
     def __repr__(self) -> str:
         return str(self)
@@ -47,31 +49,37 @@ class Section:
 
 def explained(lowered: Lowered, trace: Trace, title: str) -> Listing:
     """Return the program as a Python file that needs NumPy only, written for people."""
-    return _Explainer(lowered, trace).listing(title)
+    return _Explainer(lowered, trace, title).listing()
 
 
 class _Explainer:
     """Writes one program; its lines are those of the plain program, before any memory was planned."""
 
-    def __init__(self, lowered: Lowered, trace: Trace) -> None:
+    def __init__(self, lowered: Lowered, trace: Trace, title: str) -> None:
         self.trace, self.lowered = trace, lowered
+        self.title = title if title.isidentifier() and not keyword.iskeyword(title) else "step"
         self.passes = trace.tracer.passes
-        self.numbers = {output: n for n, line in enumerate(trace.tracer.lines) for output in line.outputs}
-        self.program = readable(lowered.plain)
-        self.makers = {output: line for line in self.program.lines for output in line.outputs}
-        self.targets: list[tuple[Target, Value]] = list(zip(lowered.targets, self.program.outputs, strict=True))
-        present = lowered.plain.present
+        roots = [lowered.plain.present(root) for one in self.passes for root in one.roots]
+        noted = {lowered.plain.present(v) for one in self.passes for pair in one.adjoints for v in pair}
+        self.program = readable(lowered.plain, roots, noted)
+        self.targets: list[tuple[Target, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
         self.names = Names()
-        self.names.used |= {*DEFINITIONS, "gradients", "parameters", "state"}
+        for source in lowered.sources:
+            self.names.of(source.value)
+        self.functions = Functions(self.new, whole_literal)
+        self.inputs: dict[str, Any] = {}
+        seen = {self.program.present(v) for v in noted}
+        self.outlining = Outlining(self.program, seen, self.new, self.called)
+        self.makers = {output: line for line in self.program.lines for output in line.outputs}
+        self.numbers = {output: n for n, line in enumerate(trace.tracer.lines) for output in line.outputs}
         self.sections = self.divided()
         self.folded = Folding(self.program, [s.lines for s in self.sections]).folded
-        self.functions = Functions(self.names.new, whole_literal)
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
-        self.adjoints = Adjoints(
-            self.makers, self.folded, self.names.of, self.passes, self.numbers,
-            {present(v): name for v, name in reversed(trace.tracer.operations.items())},
-        )  # fmt: skip
-        self.inputs: dict[str, Any] = {}
+        self.adjoints = Adjoints(self.program, trace.tracer, self.folded, self.names.of)
+
+    def new(self, wish: str) -> str:
+        """Return a name for a function beside the program's own."""
+        return self.names.new(f"{wish}_" if wish == self.title else wish)
 
     # What stands where.
 
@@ -95,7 +103,8 @@ class _Explainer:
     def updates(self) -> set[Line]:
         """Return the lines that lead to nothing but new parameters and state."""
         first = max([one.stop for one in self.passes], default=0)
-        read = {v for target, v in self.targets if target.kind in ("result", "gradient")}
+        changed = {v for target, v in self.targets if target.kind not in ("result", "gradient")}
+        read = set(self.program.outputs) - changed
         found: set[Line] = set()
         for line in reversed(self.program.lines):
             early = line.function.form != "operator" and any(self.numbers.get(v, 0) < first for v in line.outputs)
@@ -130,9 +139,7 @@ class _Explainer:
     # Names.
 
     def name_all(self) -> None:
-        """Name inputs first, then results in their order; what replaces an input has the name of it, if it can."""
-        for source in self.lowered.sources:
-            self.names.of(source.value)
+        """Name results in their order, after the inputs; what replaces an input has the name of it, if it can."""
         lines = [line for section in self.sections for line in section.lines]
         last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
         replaced = {v: old for target, v in self.targets if (old := self.replaced_by(target)) is not None}
@@ -154,37 +161,51 @@ class _Explainer:
 
     # Text.
 
-    def listing(self, title: str) -> Listing:
+    def listing(self) -> Listing:
         """Return the whole file."""
         self.order()
         self.name_all()
         body: list[tuple[str, str]] = self.constants()
         for section in self.sections:
             if section.lines:
-                body += [("", ""), (f"# {section.heading}", "")] if body else [(f"# {section.heading}", "")]
+                heading = f"# {section.heading}{self.differentiated(section)}"
+                body += [("", ""), (heading, "")] if body else [(heading, "")]
                 for line in section.lines:
-                    comment = self.adjoints.of(line)
+                    comment = self.adjoints.comment(line)
                     body += [(f"# {comment}", "")] if comment else []
-                    *first, code = self.code(line)
+                    *first, code = self.notation.statements(line)
                     body += [*[(text, "") for text in first], (code, self.shape(line))]
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
-        used = {line.function.text for line in self.program.lines}
-        helpers = [text for name, text in DEFINITIONS.items() if name in used]
+        helpers = [f"\n{text}" for _, text in self.outlining.texts.values()]
         helpers += [f"\n{text}" for text in self.functions.written()]
-        head = textwrap.fill(f"def step({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * 9)
-        text = Listing("\n".join([self.head(title), *helpers, "", head, *lines, ""]))
-        text.inputs = self.inputs
+        head = textwrap.fill(
+            f"def {self.title}({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * (5 + len(self.title))
+        )
+        text = Listing("\n".join([self.head(), *helpers, "", head, *lines, ""]))
+        text.inputs, text.name = self.inputs, self.title
         return text
 
-    def head(self, title: str) -> str:
+    def differentiated(self, section: Section) -> str:
+        """Return what a backward pass differentiates: the sum of its roots, each times its seed."""
+        number = max(map(self.adjoints.pass_of, section.lines[0].outputs)) if "backward" in section.heading else 0
+        terms = []
+        for root, seed in self.passes[number - 1].roots.items() if number else ():
+            root, seed = self.lowered.plain.present(root), self.lowered.plain.present(seed)
+            y = self.notation.operand(root)
+            if seed not in self.program.constants or not (seed.concrete == 1).all():
+                y = f"np.sum({y} * {self.names.found.get(seed) or constant(seed.concrete)})"
+            terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
+        return f", {loss(number)} = {' + '.join(terms)}" if terms else ""
+
+    def head(self) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
         decided = [v for v in self.program.inputs if v in self.decided() and v.dtype is None]
         values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in decided])
         notes = [f"Traced with {values}, by which the function decides."] if decided else []
         notes += [_COMMENTS] if self.passes else []
-        about = f"{title if title.isidentifier() else 'The function'}, as one would write it by hand."
+        about = f"{self.title}, as one would write it by hand."
         about = "\n\n".join([about, *notes]) + ("\n" if notes else "")
         return _HEAD.format(about, self.functions.imports_written())
 
@@ -209,42 +230,13 @@ class _Explainer:
         found = []
         for value in self.program.constants:
             text = constant(value.concrete)
-            if text is not None and len(text) <= _SHORT and uses[value] == 1 and value.name.endswith("#"):
+            if text is not None and len(text) <= _SHORT and value.name.endswith("#"):
                 self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
             elif text is not None and (uses[value] or value in self.program.outputs):
                 found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
             elif uses[value] or value in self.program.outputs:
                 self.inputs[self.names.of(value)] = value.concrete
         return found
-
-    def code(self, line: Line) -> list[str]:
-        """Return the statements that compute a line's outputs."""
-        names = ", ".join(map(self.names.of, line.outputs)) + ("," if line.several and len(line.outputs) == 1 else "")
-        x = line.args[0] if line.args else None
-        if line.function.form in ("setitem", "at", "add"):
-            fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
-            first = f"{names} = {self.notation.operand(x, ATOM)}{'' if fresh else '.copy()'}"
-            write = self.into if line.function.form == "setitem" else self.added
-            return [first, write(names, line.args[1], line.args[2])]
-        if line.function.form == "into":
-            return [
-                f"{names} = {self.notation.operand(x, ATOM)}.copy()",
-                self.added(names, line.args[-1], line.args[1]),
-            ]
-        return [f"{names} = {self.notation.line(line)[0]}"]
-
-    def into(self, name: str, index: Any, x: Any, sign: str = "=") -> str:
-        """Return the statement that writes into places of an array."""
-        return f"{name}[{self.notation.index(index)}] {sign} {self.notation.operand(x)}"
-
-    def added(self, name: str, index: Any, x: Any) -> str:
-        """Return the statement that adds into places of an array, of which one may be named twice."""
-        parts = index if isinstance(index, tuple) else (index,)
-        if not any(isinstance(part, (Value, list)) for part in parts):
-            return self.into(name, index, x, "+=")
-        place = self.notation.index(index)
-        place = f"np.s_[{place}]" if ":" in place or "..." in place else self.notation.operand(index)
-        return f"np.add.at({name}, {place}, {self.notation.operand(x)})"
 
     def called(self, function: Any, wish: str) -> str:
         """Return the name of a function that NumPy does not have: its text comes first, or it is a parameter."""

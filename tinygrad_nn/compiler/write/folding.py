@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..program import Line, Program, Value
 from .notation import Notation
-from .readings import is_transpose
+from .peephole import is_transpose
 
 STATEMENTS = ("setitem", "into", "at", "add", "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
@@ -19,7 +19,7 @@ class Folding:
     def __init__(self, program: Program, sections: list[list[Line]]) -> None:
         self.inputs, self.folded = set(program.inputs), set[Value]()
         self.makers = {output: line for line in program.lines for output in line.outputs}
-        self.notation = Notation(_wish, self.makers, self.folded)
+        self.notation = Notation(wish, self.makers, self.folded)
         self.uses: dict[Value, int] = dict.fromkeys(program.outputs, _OUTPUT)
         for line in program.lines:
             for v in line.reads():
@@ -61,7 +61,8 @@ class Folding:
         return value.name.endswith("#") or value.after is not None
 
 
-def _wish(value: Value) -> str:
+def wish(value: Value) -> str:
+    """Return the name that a value would have if it were the only one."""
     if value.primal is not None:
-        return f"d{_wish(value.primal)}"
-    return value.name if value.after is None else f"{_wish(value.after)}{value.name}"
+        return f"d{wish(value.primal)}"
+    return value.name if value.after is None else f"{wish(value.after)}{value.name}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +25,45 @@ _SHORT = {
     "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
     "matrix_product": "product",
 }  # fmt: skip
+
+
+# What the text around a program refers to: its own names, and those of Python's that are called in it.
+_RESERVED = {
+    "np", "memory", "at", "step", "build", "constants", "Unusual", "run", "checked", "parameters", "gradients",
+    "saved", "steps", "file", "pathlib", "probe", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
+    "isinstance", "type", "Exception", "ValueError", "FloatingPointError",
+}  # fmt: skip
+
+
+class Names:
+    """A name for every value: its own if it has one, and no name twice."""
+
+    def __init__(self) -> None:
+        self.used = set(_RESERVED)
+        self.found: dict[Value, str] = {}
+
+    def of(self, value: Value) -> str:
+        """Return the value's name, that of an adjoint with a d before its primal's."""
+        if value not in self.found:
+            if value.primal is not None:
+                wish = f"d{self.of(value.primal)}"
+            else:
+                wish = value.name if value.after is None else f"{self.of(value.after)}{value.name}"
+            self.found[value] = self.new(wish or "t#")
+        return self.found[value]
+
+    def new(self, wish: str) -> str:
+        """Return a name like the wish that nobody has; one that ends in # is numbered."""
+        numbered = wish.endswith("#")
+        stem = unicodedata.normalize("NFKC", wish.removesuffix("#"))  # as Python reads names
+        stem = "".join([c if f"_{c}".isidentifier() else "_" for c in stem])
+        stem = f"_{stem}" if not stem.isidentifier() or keyword.iskeyword(stem) else stem
+        name, n = f"{stem}1" if numbered else stem, 1
+        while name in self.used:
+            n += 1
+            name = f"{stem}{n}" if numbered else f"{stem}_{n}"
+        self.used.add(name)
+        return name
 
 
 def named(lowered: Lowered, tracer: Tracer, result: Any, function: Callable[..., Any]) -> None:
@@ -51,7 +92,7 @@ def _of_constant(x: np.ndarray) -> str:
     if x.ndim and x.size and x.dtype.kind == "f":
         return "ones#" if (x == 1).all() else "zeros#" if (x == 0).all() else "constant#"
     number = x.item() if x.ndim == 0 else None
-    return "constant#" if number is None else {0: "zero", 1: "one", 2: "two"}.get(number, "number#")
+    return "constant#" if number is None else {0: "zero#", 1: "one#", 2: "two#"}.get(number, "number#")
 
 
 def _keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
@@ -134,7 +175,8 @@ class _Names:
         arrays = [s for s in self.tracer.sources if s.kind == "array"]
         targets = [(t, v) for t, v in self.targets if t.kind == "gradient"]
         gradients = [(v, s.value) for t, v in targets for s in arrays if s.owner is t.owner]
-        for value, primal in [*gradients, *self.tracer.adjoints.items()]:
+        noted = [pair for one in self.tracer.passes for pair in one.adjoints]
+        for value, primal in [*gradients, *noted]:
             value, primal = present(value), present(primal)
             if primal in self.makers and self.makers[primal].function.text == "np.asarray":
                 primal = next(self.makers[primal].reads(), primal)

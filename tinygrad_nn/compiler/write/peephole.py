@@ -1,4 +1,4 @@
-"""A program in the words that people use: what is equal up to rounding is written as one says it."""
+"""Peephole rewrites for people: what is equal up to rounding is written as one says it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ import numpy as np
 
 from ..numpy_calls import of_method, of_numpy
 from ..program import Function, Line, Program, Value, mapped
-from .forms import call_by_name, matches
 
 SUM = of_method(np.add, "reduce")
 MEAN = Function("np.mean", np.mean)
+SAME = Function("{0}", np.positive, "operator")
 
 
-def readable(program: Program) -> Program:
-    """Return the program without its guards, in people's words; no value of the program itself is changed."""
+def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Program:
+    """Return the program without its guards, in people's words, with what its backward passes start from.
+
+    No value of the program itself is changed; `instead` says what is now read in place of what. An output that is
+    the same as another value is that value, but for `adjoints`, which have lines of their own.
+    """
     program = program.copy()
     program.lines = [line for line in program.lines if line.function.form != "guard"]
-    _without_idle_factors(program)
+    program.outputs += [root for root in dict.fromkeys(roots) if root not in program.outputs]
+    _with_constant_views(program)
+    _without_idle_lines(program, adjoints)
     makers = {output: line for line in program.lines for output in line.outputs}
     for line in program.lines:
-        for reading in _READINGS:
-            reading(line, makers)
+        for rewrite in _REWRITES:
+            rewrite(line, makers)
     _without_double_transposes(program, makers)
-    made = [v for line in program.lines for v in line.reads() if v.name == "labels" and v not in makers]
-    program.constants += dict.fromkeys(v for v in made if v not in program.inputs)
     _without_dead_lines(program)
     return program
 
@@ -42,31 +46,52 @@ def _without_dead_lines(program: Program) -> None:
     program.lines = kept[::-1]
 
 
-def _without_idle_factors(program: Program) -> None:
-    """Write a constant of equal entries as the number, where the result is no larger for it; leave out 1 times x.
+def _with_constant_views(program: Program) -> None:
+    """Take a view of a constant for a constant."""
+    known = {v for v in program.constants if v.name.endswith("#")}  # what the user named stays what it is
+    for line in list(program.lines):
+        if line.outputs and known.issuperset(line.reads()) and any(True for _ in line.reads()):
+            line.compute()
+            known.update(line.outputs)
+            program.constants += line.outputs
+            program.lines.remove(line)
 
-    What is written into all places of an array is the array.
-    """
-    constants = {v for v in program.constants if v.name.endswith("#")}  # what the user named stays what it is
-    same: dict[Value, Value] = {}
-    kept = []
+
+def _without_idle_lines(program: Program, adjoints: set[Value]) -> None:
+    """Write a constant of equal entries as the number, where the result is no larger for it; read x instead of 1 x."""
+    constants = {v for v in program.constants if v.name.endswith("#")}
 
     def now(value: Value) -> Value:
-        return same.get(value, value)
+        return program.instead.get(value, value)
 
     for line in program.lines:
         line.args, line.kwargs = mapped(now, line.args), mapped(now, line.kwargs)
-        if line.function.form == "setitem" and line.args[1] is Ellipsis and _is_like(line.args[2], line.outputs[0]):
-            same[line.outputs[0]] = line.args[2]
-            continue
         if line.function.form == "ufunc" and line.function.text != "np.matmul" and not line.kwargs:
             line.args = tuple([_number(x, line) if isinstance(x, Value) and x in constants else x for x in line.args])
-            others = [x for x in line.args if not (isinstance(x, float) and x == 1)]
-            if line.function.text == "np.multiply" and len(others) == 1 and _is_like(others[0], line.outputs[0]):
-                same[line.outputs[0]] = others[0]
-                continue
-        kept.append(line)
-    program.lines, program.outputs = kept, list(map(now, program.outputs))
+        same = _same(line)
+        if same is not None and _is_like(same, line.outputs[0]):
+            line.function, line.args, line.kwargs = SAME, (same,), {}
+            program.instead[line.outputs[0]] = same
+    program.outputs = [v if v in adjoints else now(v) for v in program.outputs]
+
+
+def _same(line: Line) -> Any:
+    """Return which argument a line gives back, if it is as large: x of 1 x, x to the power of 1, or a copy of x."""
+    x, *more = line.args or (None,)
+    text = line.function.text
+    if text == "setitem" and more[0] is Ellipsis:
+        return more[1]
+    if text == "np.multiply":
+        others = [x for x in line.args if not (isinstance(x, float) and x == 1)]
+        return others[0] if len(others) == 1 else None
+    if text in _IDLE or (text == "np.power" and type(more[0]) in (int, float) and more[0] == 1):
+        return x
+    return None
+
+
+_IDLE = {
+    "np.copy", "np.positive", "np.reshape", "np.expand_dims", "np.squeeze", "np.broadcast_to", "np.add.reduce",
+}  # fmt: skip
 
 
 def _without_double_transposes(program: Program, makers: dict[Value, Line]) -> None:
@@ -155,11 +180,11 @@ def _vector(line: Line, makers: dict[Value, Line]) -> None:
     if line.function.text != "np.reshape" or not _made_by(x, makers, "np.matmul") or line.outputs[0].concrete.ndim != 1:
         return
     operands = list(makers[x].args)
-    for place, axis in ((0, 0), (1, 1)):
-        v = operands[place]
+    for k in (0, 1):
+        v = operands[k]
         inner = makers[v].args[0] if _made_by(v, makers, "np.reshape") else None
-        if isinstance(inner, Value) and inner.concrete.ndim == 1 and v.concrete.ndim == 2 and v.shape[axis] == 1:
-            operands[place] = inner
+        if isinstance(inner, Value) and inner.concrete.ndim == 1 and v.concrete.ndim == 2 and v.shape[k] == 1:
+            operands[k] = inner
     if sum(v.concrete.ndim == 1 for v in operands) == 1:
         line.function, line.args, line.kwargs = makers[x].function, tuple(operands), {}
 
@@ -183,13 +208,12 @@ def _slope_of_maximum(line: Line, makers: dict[Value, Line]) -> None:
 
 
 def _larger(x: Any, makers: dict[Value, Line]) -> Any:
-    bound: dict[str, Any] = {}
-    pattern = ("np.where", ("np.equal", "a", "b"), 0, "larger")
-    if not (isinstance(x, Value) and matches(x, pattern, makers, bound)):
+    """Return a > b for where(a == b, 0, a > b), anything else as it is."""
+    if not _made_by(x, makers, "np.where"):
         return x
-    larger = makers.get(bound["larger"]) if isinstance(bound["larger"], Value) else None
-    same = larger is not None and larger.function.text in ("np.greater", "np.less")
-    return bound["larger"] if same and larger is not None and larger.args == (bound["a"], bound["b"]) else x
+    ties, at_ties, larger = makers[x].args
+    kinds = _made_by(ties, makers, "np.equal") and (_made_by(larger, makers, "np.greater", "np.less"))
+    return larger if kinds and at_ties == 0 and makers[ties].args == makers[larger].args else x
 
 
 def _number_itself(line: Line, makers: dict[Value, Line]) -> None:
@@ -203,16 +227,16 @@ def _weak(x: Any, line: Line, makers: dict[Value, Line]) -> Any:
     return makers[x].args[0] if same and not x.shape else x
 
 
-def _made_by(x: Any, makers: dict[Value, Line], text: str) -> bool:
-    return isinstance(x, Value) and x in makers and makers[x].function.text == text
+def _made_by(x: Any, makers: dict[Value, Line], *texts: str) -> bool:
+    return isinstance(x, Value) and x in makers and makers[x].function.text in texts
 
 
 def _usual(line: Line, makers: dict[Value, Line]) -> None:
     """Write what has several names by the usual one, and leave out axes that are all there are."""
     exchanged: dict[str, Any] = {"np.matrix_transpose": ((), {}), "np.transpose": (((1, 0),), {"axes": (1, 0)})}
     if line.function.text in exchanged and line.outputs[0].concrete.ndim == 2:
-        places, named = exchanged[line.function.text]
-        if line.args[1:] == places or line.kwargs == named:
+        positional, named = exchanged[line.function.text]
+        if line.args[1:] == positional or line.kwargs == named:
             line.function, line.args, line.kwargs = of_numpy(np.transpose), line.args[:1], {}
     x: Any = line.args[0] if line.args else None
     if line.function.text.endswith(".reduce") or line.function is MEAN:
@@ -230,7 +254,7 @@ def _whole(line: Line, makers: dict[Value, Line]) -> None:
         line.args = tuple([int(x) if type(x) is float and x.is_integer() and abs(x) < 1e6 else x for x in line.args])
 
 
-_READINGS: list[Callable[[Line, dict[Value, Line]], None]] = [
-    call_by_name, _sum_over_rows, _plain_sum, _vector, _outer, _slope_of_maximum,
+_REWRITES: list[Callable[[Line, dict[Value, Line]], None]] = [
+    _sum_over_rows, _plain_sum, _vector, _outer, _slope_of_maximum,
     _number_itself, _share, _mean, _usual, _whole,
 ]  # fmt: skip
