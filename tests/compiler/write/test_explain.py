@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,16 @@ def test_a_text_shows_as_it_is() -> None:
     shown: list[str] = []
     listing._repr_pretty_(type("Printer", (), {"text": lambda self, text: shown.append(text)})(), False)
     assert shown == [listing]
+
+
+def test_a_text_shows_on_a_terminal_that_knows_ascii_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    function, args = PURE["a recurrent network"]
+    compiled = tg.compile(function)
+    compiled(*args)
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "ascii", write_through=True))
+    print(compiled.explain())
+    assert b"# dL/dA = dL/dZ_2 @ W.T\n" in shown.getvalue()
 
 
 def test_a_parameter_keeps_its_name_only_if_nobody_reads_the_old_one_afterwards() -> None:

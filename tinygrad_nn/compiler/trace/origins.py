@@ -55,7 +55,7 @@ def _positional(function: Any, n: int) -> list[str]:
 
 def innermost(function: Any) -> Any:
     """Return the user's function that a transform such as `tg.grad` was given."""
-    while getattr(function, "__module__", "").split(".")[0] == __name__.split(".")[0]:
+    while str(getattr(function, "__module__", "")).split(".")[0] == __name__.split(".")[0]:
         inner = [x for x in _cells(function).values() if callable(x)]
         if not inner:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import sys
 import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from .peephole import readable
 from .spans import Outlining
 
 _SHORT, _WIDE = 24, 100
+_PLAIN = str.maketrans({"·": "@", "∘": "*", "ᵀ": ".T", "Σ": "sum"})
 _HEAD = '"""{}"""\n\n{}\n'
 _COMMENTS = "In the comments: dL/dx is the adjoint of x, · the product of matrices, ∘ that of entries, ᵀ transposes."
 
@@ -31,6 +33,15 @@ class Listing(str):
 
     inputs: dict[str, Any]
     name: str
+
+    def __str__(self) -> str:
+        """Return the text in characters that the standard output has: · is @ there, ᵀ is .T."""
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        try:
+            self.encode(encoding)
+        except UnicodeEncodeError:
+            return self.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+        return str.__str__(self)
 
     def __repr__(self) -> str:
         return str(self)
@@ -73,7 +84,10 @@ class _Explainer:
         self.makers = {output: line for line in self.program.lines for output in line.outputs}
         self.numbers = {output: n for n, line in enumerate(trace.tracer.lines) for output in line.outputs}
         self.sections = self.divided()
-        self.folded = Folding(self.program, [s.lines for s in self.sections]).folded
+        for g, primal in [pair for one in self.passes for pair in one.adjoints]:
+            if g not in self.makers:
+                self.names.primals.setdefault(self.program.present(g), self.program.present(primal))
+        self.folded = Folding(self.program, [s.lines for s in self.sections], self.names.primals).folded
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
         self.adjoints = Adjoints(self.program, trace.tracer, self.folded, self.names.of)
 

@@ -16,7 +16,8 @@ class Folding:
     What has a name of its own is kept, and so is the adjoint of what is kept.
     """
 
-    def __init__(self, program: Program, sections: list[list[Line]]) -> None:
+    def __init__(self, program: Program, sections: list[list[Line]], primals: dict[Value, Value]) -> None:
+        self.primals = primals
         self.inputs, self.folded = set(program.inputs), set[Value]()
         self.makers = {output: line for line in program.lines for output in line.outputs}
         self.notation = Notation(wish, self.makers, self.folded)
@@ -55,9 +56,9 @@ class Folding:
             return True
         if self.uses[value] > 1 or line.several or line.function.form in STATEMENTS:
             return False
-        if value.primal is not None:
-            kept = value.primal in self.inputs or (value.primal in self.makers and value.primal not in self.folded)
-            return not kept
+        primal = value.primal or self.primals.get(value)
+        if primal is not None:
+            return primal not in self.inputs and (primal not in self.makers or primal in self.folded)
         return value.name.endswith("#") or value.after is not None
 
 

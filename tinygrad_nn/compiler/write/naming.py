@@ -41,12 +41,14 @@ class Names:
     def __init__(self) -> None:
         self.used = set(_RESERVED)
         self.found: dict[Value, str] = {}
+        self.primals: dict[Value, Value] = {}  # of what became an adjoint when the program was rewritten
 
     def of(self, value: Value) -> str:
         """Return the value's name, that of an adjoint with a d before its primal's."""
         if value not in self.found:
-            if value.primal is not None:
-                wish = f"d{self.of(value.primal)}"
+            primal = value.primal or self.primals.get(value)
+            if primal is not None:
+                wish = f"d{self.of(primal)}"
             else:
                 wish = value.name if value.after is None else f"{self.of(value.after)}{value.name}"
             self.found[value] = self.new(wish or "t#")

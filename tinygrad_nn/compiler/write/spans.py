@@ -69,7 +69,7 @@ class Outlining:
             names.found[value] = names.new(own.get(value) or wish(value) or "x")
         body = Program(arguments, lines, [result], [])
         makers = {output: line for line in lines for output in line.outputs}
-        notation = Notation(names.of, makers, Folding(body, [lines]).folded, self.called)
+        notation = Notation(names.of, makers, Folding(body, [lines], {}).folded, self.called)
         notation.texts |= constants
         written = []
         for line in lines:
