@@ -117,6 +117,11 @@ class Span:
     y: Value | None = None
     argument: str = ""
 
+    @property
+    def chain(self) -> list[Span]:
+        """The run itself and those around it, the outermost last."""
+        return [self, *(self.outer.chain if self.outer is not None else [])]
+
 
 @dataclass(eq=False)
 class Line:
@@ -146,6 +151,11 @@ class Line:
         """Compute the outputs anew, after they were forgotten."""
         for output, part in zip(self.outputs, self.computed(), strict=True):
             output.concrete = part
+
+    @property
+    def spans(self) -> list[Span]:
+        """The runs of operations that it belongs to, the outermost last."""
+        return [] if self.span is None else self.span.chain
 
     def reads(self) -> Iterator[Value]:
         """Yield every value among the arguments, in order, as often as it stands there."""

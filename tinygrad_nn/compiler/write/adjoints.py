@@ -88,9 +88,7 @@ class Adjoints:
 
     def slope(self, line: Line, value: Value) -> str:
         """Return dL/dy ∘ f'(x) for what the rule of a function f of one array has made; nothing of other lines."""
-        span = line.span
-        while span is not None and span.outer is not None:
-            span = span.outer
+        span = line.spans[-1] if line.spans else None
         products = ("np.multiply", "np.divide")
         if span is None or span.y is None or (line.function.text not in products and line.function.form != "helper"):
             return ""

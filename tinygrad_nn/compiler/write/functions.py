@@ -15,19 +15,22 @@ import linecache
 import symtable
 import sys
 import textwrap
-from collections.abc import Callable
-from types import CodeType, FunctionType, ModuleType
+from collections.abc import Callable, Hashable
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from ...engine import arrays
-from ...tensor.declaring import composite, primitive
+from ...tensor.declaring import primitive
 from ..numpy_calls import of_numpy
 from ..trace.origins import PACKAGE, is_installed
 
-_WITHOUT_TRACE = ((arrays.array_of, "np.asarray"), (arrays.copied, "np.array"), (arrays.ArrayProxy, "()"))
-_ZEROS = "def zeros(shape, x):\n    return np.zeros(shape, x.dtype)\n"
+# What is called in another way where there are no proxies.
+_WITHOUT_TRACE = {
+    arrays.array_of: "np.asarray", arrays.copied: "np.array", arrays.ArrayProxy: "()",
+    arrays.zeros: "(lambda shape, x: np.zeros(shape, x.dtype))",
+}  # fmt: skip
 
 
 class NoSource(Exception):
@@ -84,14 +87,8 @@ class Functions:
         return "\n".join([*own, *([""] if own else []), *sorted(others)])
 
     def _found(self, x: Any, wish: str) -> str:
-        instead = next((text for known, text in _WITHOUT_TRACE if known is x), None)
-        if instead is not None:
-            return instead
-        if x is np:
-            return "np"
-        if x is arrays.zeros:
-            self.texts.append(_ZEROS.replace("zeros", name := self.new(wish), 1))
-            return name
+        if x is np or (isinstance(x, Hashable) and x in _WITHOUT_TRACE):
+            return "np" if x is np else _WITHOUT_TRACE[x]
         if isinstance(x, ModuleType):
             return self._imported(f"import {x.__name__}", x.__name__, wish)
         home, name = str(getattr(x, "__module__", "")), getattr(x, "__qualname__", "")
@@ -127,7 +124,7 @@ class Functions:
         tree = copy.deepcopy(definition(x))
         name = self._new(wish if x.__name__ == "<lambda>" else x.__name__)
         self.names[id(x)] = x, name
-        references = _References(self, Scope(x), name, ast.unparse(tree))
+        references = _References(self, _scope(x), name, ast.unparse(tree))
         tree.name = name
         self.texts.append(ast.unparse(references.visit(tree)) + "\n")
         return name
@@ -137,55 +134,12 @@ class Functions:
         return self.new(f"{wish}_" if hasattr(builtins, wish) else wish)
 
 
-class Scope:
-    """What the free names of a function or class refer to."""
-
-    def __init__(self, x: Any) -> None:
-        self.cells: dict[str, Any] = {}
-        if isinstance(x, type):
-            self.globals = vars(sys.modules[x.__module__])
-        else:
-            self.globals = x.__globals__
-            self.cells = dict(zip(x.__code__.co_freevars, x.__closure__ or (), strict=True))
-
-    def known(self, name: str) -> Any:
-        """Return what a name refers to now. Raises LookupError, or ValueError where it is not bound yet."""
-        return self.cells[name].cell_contents if name in self.cells else self.globals[name]
-
-    def resolved(self, name: str, attributes: list[str]) -> tuple[Any, int]:
-        """Return what a name with attributes refers to, and how many of these it took; itself for a builtin.
-
-        Modules that need not be installed elsewhere, and operations, are not in the text: what they hold is.
-        """
-        try:
-            x, used = self.known(name), 0
-        except (LookupError, ValueError):
-            if hasattr(builtins, name):
-                return self, 0
-            raise NoSource(f"the name {name} is not defined yet") from None
-        for attribute in attributes:
-            if isinstance(x, ModuleType) and not is_installed(x.__name__):
-                x = getattr(x, attribute)
-            elif attribute == "kernel" and hasattr(x, "operation"):
-                x = x.operation.forward
-            else:
-                break
-            used += 1
-        if hasattr(x, "operation") or (isinstance(x, ModuleType) and x.__name__.partition(".")[0] == PACKAGE):
-            raise NoSource(f"{name} makes Tensors; arrays are computed by NumPy's functions, or by `{name}.kernel`")
-        return x, used
-
-    def declares(self, decorator: ast.expr) -> bool:
-        """Return whether a decorator declares an operation, and does nothing else."""
-        root, *names = _parts(decorator.func if isinstance(decorator, ast.Call) else decorator)
-        if root not in {*self.cells, *self.globals}:
-            return False
-        x = self.known(root)
-        for name in names:
-            if hasattr(x, "operation") and name in ("vjp", "jvp"):
-                return True
-            x = getattr(x, name, None)
-        return x is primitive or x is composite
+def _scope(x: Any) -> dict[str, Any]:
+    """Return what the free names of a function or class refer to now."""
+    if isinstance(x, type):
+        return dict(vars(sys.modules[x.__module__]))
+    cells = zip(x.__code__.co_freevars, x.__closure__ or (), strict=True)
+    return dict(x.__globals__) | {name: cell.cell_contents for name, cell in cells if cell != CellType()}
 
 
 def _parts(node: ast.expr) -> list[str]:
@@ -198,12 +152,12 @@ def _parts(node: ast.expr) -> list[str]:
 class _Plain(ast.NodeTransformer):
     """Takes away declarations of operations, and annotations in functions."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: dict[str, Any]) -> None:
         self.scope, self.in_function = scope, False
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         node.returns, outer, self.in_function = None, self.in_function, True
-        node.decorator_list = [d for d in node.decorator_list if not self.scope.declares(d)]
+        node.decorator_list = [d for d in node.decorator_list if not self.declares(d)]
         self.generic_visit(node)
         self.in_function = outer
         return node
@@ -216,11 +170,22 @@ class _Plain(ast.NodeTransformer):
             return node
         return ast.Pass() if node.value is None else ast.Assign([node.target], node.value, lineno=node.lineno)
 
+    def declares(self, decorator: ast.expr) -> bool:
+        """Return whether a decorator declares an operation or a rule of it, and does nothing else."""
+        root, *names = _parts(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        x = self.scope.get(root)
+        for name in names:
+            x = getattr(x, name, None)
+        return getattr(x, "__module__", "") == primitive.__module__
+
 
 class _References(ast.NodeTransformer):
-    """Lets a text refer to what it refers to by the names that this has in the file."""
+    """Lets a text refer to what it refers to by the names that this has in the file.
 
-    def __init__(self, functions: Functions, scope: Scope, name: str, text: str) -> None:
+    Modules that need not be installed elsewhere, and operations, are not in the file: what they hold is.
+    """
+
+    def __init__(self, functions: Functions, scope: dict[str, Any], name: str, text: str) -> None:
         self.functions, self.scope, self.name = functions, scope, name
         self.own, self.free = _locals_and_globals(text)
 
@@ -233,14 +198,25 @@ class _References(ast.NodeTransformer):
 
     def reference(self, node: ast.expr, root: str, attributes: list[str]) -> ast.expr:
         """Return the expression that refers to the same here. Raises NoSource."""
-        x, used = self.scope.resolved(root, attributes) if root in self.free else (self.scope, 0)
-        if x is self.scope:
+        if root not in self.free or (root not in self.scope and hasattr(builtins, root)):
             return node
-        last = attributes[used - 1] if used else ""
-        known = self.functions.name(x, root if last in ("", "kernel") else last)
+        if root not in self.scope:
+            raise NoSource(f"the name {root} is not defined yet")
+        x, wish, rest = self.scope[root], root, list(attributes)
+        while rest:
+            if isinstance(x, ModuleType) and not is_installed(x.__name__):
+                x = getattr(x, wish := rest.pop(0))
+            elif rest[0] == "kernel" and hasattr(x, "operation"):
+                x = x.operation.forward
+                del rest[0]
+            else:
+                break
+        if hasattr(x, "operation") or (isinstance(x, ModuleType) and x.__name__.partition(".")[0] == PACKAGE):
+            raise NoSource(f"{root} makes Tensors; arrays are computed by NumPy's functions, or by `{root}.kernel`")
+        known = self.functions.name(x, wish)
         if known != root and {root, known.partition(".")[0]} & self.own:
             raise NoSource(f"{self.name} has a variable of its own that is named {root}")
-        return ast.parse(".".join([known, *attributes[used:]]), mode="eval").body
+        return ast.parse(".".join([known, *rest]), mode="eval").body
 
 
 @functools.lru_cache(maxsize=512)
@@ -258,7 +234,7 @@ def definition(x: Any) -> Any:
     if isinstance(node, ast.Lambda):
         text = f"def function({ast.unparse(node.args)}):\n    return {ast.unparse(node.body)}\n"
         node = ast.parse(text).body[0]
-    return _Plain(Scope(x)).visit(copy.deepcopy(node))
+    return _Plain(_scope(x)).visit(copy.deepcopy(node))
 
 
 @functools.lru_cache(maxsize=64)
@@ -281,14 +257,10 @@ def _defines(node: Any, code: CodeType) -> bool:
 
 def _locals_and_globals(text: str) -> tuple[set[str], set[str]]:
     """Return the names that are some scope's own, and those that refer to something outside of the text."""
-    inner: set[str] = set()
-    outer: set[str] = set()
     tables: list[Any] = [symtable.symtable(text, "text", "exec")]
-    for table in tables:
-        for symbol in table.get_symbols():
-            if table.get_type() == "module" or symbol.is_global():
-                outer.add(symbol.get_name())
-            elif symbol.is_local():
-                inner.add(symbol.get_name())
+    for table in tables:  # which grows meanwhile
         tables += table.get_children()
-    return inner, outer
+    top, *inner = [table.get_symbols() for table in tables]
+    symbols = [symbol for found in inner for symbol in found]
+    free = {symbol.get_name() for symbol in [*top, *[s for s in symbols if s.is_global()]]}
+    return {symbol.get_name() for symbol in symbols if symbol.is_local()}, free

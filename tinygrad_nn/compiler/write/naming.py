@@ -142,9 +142,11 @@ class _Names:
         """Return Z1 for what is made by a weight W1, with its bias, and A1 for the activation of that."""
         operation = self.operations.get(output)
         if operation in _ACTIVATIONS or (operation == "maximum" and 0 in [x for x in line.args if type(x) is int]):
-            before = _operand_of(line, self.makers)
-            if before is not None and (match := re.fullmatch(r"(.*)Z(\d*)", before.name)):
-                return f"{match[1]}A{match[2]}"
+            given = [self.program.present(v) for span in line.spans[-1:] for v in span.names]
+            given += [v for x in given if x in self.makers for v in self.makers[x].reads()]
+            for match in [re.fullmatch(r"(.*)Z(\d*)", v.name) for v in given]:
+                if match is not None:
+                    return f"{match[1]}A{match[2]}"
         if line.function.text in ("np.matmul", "np.dot"):
             for v in line.reads():
                 if v.root in self.inputs and (match := _WEIGHT.fullmatch(v.root.name)):
@@ -195,17 +197,3 @@ def _descends(value: Value | None, other: Value) -> bool:
             return True
         value = value.primal
     return False
-
-
-def _operand_of(line: Line, makers: dict[Value, Line], depth: int = 8) -> Value | None:
-    """Return the layer's value that an activation reads, through the lines that make it up."""
-    for v in line.reads():
-        if re.fullmatch(r".*Z\d*", v.name):
-            return v
-    if depth:
-        for v in line.reads():
-            if v in makers and v.name.endswith("#"):
-                found = _operand_of(makers[v], makers, depth - 1)
-                if found is not None:
-                    return found
-    return None

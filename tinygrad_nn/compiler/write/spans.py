@@ -32,10 +32,10 @@ class Outlining:
         self.texts: dict[str, tuple[str, str]] = {}
         lines: dict[Span, list[Line]] = {}
         for line in program.lines:
-            for span in _chain(line.span):
+            for span in line.spans:
                 lines.setdefault(span, []).append(line)
-        for span in sorted(lines, key=lambda span: -len(_chain(span))):
-            self.outline(span, [line for line in program.lines if span in _chain(line.span)])
+        for span in sorted(lines, key=lambda span: -len(span.chain)):
+            self.outline(span, [line for line in program.lines if span in line.spans])
 
     def outline(self, span: Span, lines: list[Line]) -> None:
         """Write a span's lines as one call, unless they are one expression, or compute what has to be seen."""
@@ -99,15 +99,6 @@ def _doc(span: Span) -> str:
         return f"Return the adjoint of {span.argument or 'x'}, given g, that of {span.operation.name}'s result."
     text = " ".join((span.operation.forward.__doc__ or "").split())
     return re.split(r"(?<=\.)\s", text)[0].replace("\\", "\\\\") or f"Return {span.operation.name}."
-
-
-def _chain(span: Span | None) -> list[Span]:
-    """Return a span and those around it."""
-    found = []
-    while span is not None:
-        found.append(span)
-        span = span.outer
-    return found
 
 
 def _is_one_expression(lines: list[Line], result: Value) -> bool:
