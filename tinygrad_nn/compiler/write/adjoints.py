@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..program import Line, Program, Value
-from ..trace.tracer import Tracer
+from ..trace.tracer import Pass
 from .expressions import TIMES
 from .folding import STATEMENTS
 from .notation import Derivation
@@ -21,37 +21,28 @@ def loss(number: int) -> str:
 class Adjoints:
     """Writes above a line which adjoint it computes. `of` holds the values that are adjoints, and of what.
 
-    A value that the program computes in one line with another is left out: its adjoint and that line's differ. So
-    is one with several adjoints in a pass: they are parts. What has no line, as it is `folded`, has no name either.
+    The adjoint of a value that is read in the place of another is left out: it is one part of what that line's is.
+    So is one of several adjoints in a pass. What has no line, as it is `folded`, has no name either.
     """
 
-    def __init__(self, program: Program, tracer: Tracer, folded: set[Value], name: Callable[[Value], str]) -> None:
-        self.program, self.passes, self.name = program, tracer.passes, name
-        self.makers = {output: line for line in program.lines for output in line.outputs}
-        self.numbers = {output: n for n, line in enumerate(tracer.lines) for output in line.outputs}
+    def __init__(
+        self, program: Program, passes: list[Pass], pass_of: dict[Value, int], folded: set[Value],
+        name: Callable[[Value], str],
+    ) -> None:  # fmt: skip
+        self.program, self.pass_of, self.name = program, pass_of, name
+        makers = {output: line for line in program.lines for output in line.outputs}
         self.above = set(program.inputs)  # and what `comment` was asked for
-        self.derivation = Derivation(self.symbol, self.makers, folded)
-        named = {*program.inputs, *self.makers} - folded
+        self.derivation = Derivation(self.symbol, makers, folded)
         found: dict[tuple[int, Value], set[Value]] = {}
-        for number, one in enumerate(self.passes, start=1):
+        for number, one in enumerate(passes, start=1):
             for g, primal in one.adjoints:
-                value = g if g in self.makers else program.present(g)
-                if (
-                    primal in named
-                    and primal not in program.instead
-                    and self.pass_of(value) == number
-                    and value in named
-                ):
+                value = g if g in makers else program.present(g)
+                if value in makers and pass_of.get(value) == number:
                     found.setdefault((number, primal), set()).add(value)
-        self.values = {
-            key: values.pop() for key, values in found.items() if len(values) == 1 and not values - {*self.makers}
-        }
+        seen = {*program.inputs, *makers} - folded - program.instead.keys()
+        whole = {key: values.pop() for key, values in found.items() if len(values) == 1}
+        self.values = {key: value for key, value in whole.items() if key[1] in seen and value not in folded}
         self.of = {value: primal for (_, primal), value in reversed(self.values.items())}
-
-    def pass_of(self, value: Value) -> int:
-        """Return the number of the backward pass in which a value was computed, from 1 on, 0 outside of all."""
-        number = self.numbers.get(value, -1)
-        return next((n for n, one in enumerate(self.passes, start=1) if one.start <= number < one.stop), 0)
 
     def symbol(self, value: Value) -> str:
         """Return a value's name in a derivation: dL/dx for the adjoint of x."""
@@ -59,13 +50,13 @@ class Adjoints:
             return self.name(value)
         primal = self.of[value]
         inner = self.symbol(primal)
-        return f"d{loss(self.pass_of(value))}/d{f'({inner})' if primal in self.of else inner}"
+        return f"d{loss(self.pass_of[value])}/d{f'({inner})' if primal in self.of else inner}"
 
     def comment(self, line: Line) -> str:
         """Return the adjoint that a line computes, or for which one it does; nothing outside of backward passes."""
         (value, *_) = line.outputs
         self.above.update(line.outputs)
-        if not self.pass_of(value):
+        if value not in self.pass_of:
             return ""
         if value not in self.of:
             whole = self.first_adjoint(value)
@@ -92,7 +83,7 @@ class Adjoints:
         products = ("np.multiply", "np.divide")
         if span is None or span.y is None or (line.function.text not in products and line.function.form != "helper"):
             return ""
-        g = self.values.get((self.pass_of(value), span.y))
+        g = self.values.get((self.pass_of[value], span.y))
         if g is None or g is value or not span.operation.pointwise or len(span.operation.arguments) > 1:
             return ""
         return f"{self.derivation.operand(g, TIMES)} ∘ {span.operation.name}'({self.symbol(self.of[value])})"

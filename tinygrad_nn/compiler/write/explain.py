@@ -52,9 +52,10 @@ class Listing(str):
 
 @dataclass
 class Section:
-    """Lines that belong together, under a heading."""
+    """Lines that belong together, under a heading; of a backward pass its number, from 1 on."""
 
     heading: str
+    number: int = 0
     lines: list[Line] = field(default_factory=list)
 
 
@@ -82,14 +83,14 @@ class _Explainer:
         seen = {self.program.present(v) for v in noted}
         self.outlining = Outlining(self.program, seen, self.new, self.called)
         self.makers = {output: line for line in self.program.lines for output in line.outputs}
-        self.numbers = {output: n for n, line in enumerate(trace.tracer.lines) for output in line.outputs}
+        self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
         self.sections = self.divided()
         for g, primal in [pair for one in self.passes for pair in one.adjoints]:
             if g not in self.makers:
                 self.names.primals.setdefault(self.program.present(g), self.program.present(primal))
         self.folded = Folding(self.program, [s.lines for s in self.sections], self.names.primals).folded
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
-        self.adjoints = Adjoints(self.program, trace.tracer, self.folded, self.names.of)
+        self.adjoints = Adjoints(self.program, self.passes, self.pass_of, self.folded, self.names.of)
 
     def new(self, wish: str) -> str:
         """Return a name for a function beside the program's own."""
@@ -100,29 +101,30 @@ class _Explainer:
     def divided(self) -> list[Section]:
         """Return the program's lines under their headings."""
         late = self.updates()
+        forward = self.traced(0, self.passes[0].start if self.passes else len(self.trace.tracer.lines))
         found = {"forward": Section("forward")}
         for line in self.program.lines:
-            heading = "update" if line in late else self.heading(line)
-            found.setdefault(heading, Section(heading)).lines.append(line)
+            (value, *_), number = line.outputs, self.pass_of.get(line.outputs[0], 0)
+            heading = "backward" if number == 1 else f"backward, pass {number}"
+            if line in late or not number:
+                heading = "update" if line in late else "forward" if value in forward else "afterwards"
+            found.setdefault(heading, Section(heading, number)).lines.append(line)
         return sorted(found.values(), key=lambda section: section.heading == "update")
 
-    def heading(self, line: Line) -> str:
-        """Return in which part of the run a line was traced."""
-        number = min([self.numbers.get(v, 0) for v in line.outputs])
-        for n, one in enumerate(self.passes, start=1):
-            if one.start <= number < one.stop:
-                return "backward" if n == 1 else f"backward, pass {n}"
-        return "forward" if not self.passes or number < self.passes[0].start else "afterwards"
+    def traced(self, start: int, stop: int) -> set[Value]:
+        """Return what the lines from one of the trace to another computed."""
+        return {v for line in self.trace.tracer.lines[start:stop] for v in line.outputs}
 
     def updates(self) -> set[Line]:
         """Return the lines that lead to nothing but new parameters and state."""
-        first = max([one.stop for one in self.passes], default=0)
+        early = self.traced(0, max([one.stop for one in self.passes], default=0))
         changed = {v for target, v in self.targets if target.kind not in ("result", "gradient")}
         read = set(self.program.outputs) - changed
         found: set[Line] = set()
         for line in reversed(self.program.lines):
-            early = line.function.form != "operator" and any(self.numbers.get(v, 0) < first for v in line.outputs)
-            if early or read.intersection(line.outputs):
+            if read.intersection(line.outputs) or (
+                line.function.form != "operator" and early.intersection(line.outputs)
+            ):
                 read.update(line.reads())
             else:
                 found.add(line)
@@ -188,7 +190,7 @@ class _Explainer:
                     comment = self.adjoints.comment(line)
                     body += [(f"# {comment}", "")] if comment else []
                     *first, code = self.notation.statements(line)
-                    body += [*[(text, "") for text in first], (code, self.shape(line))]
+                    body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
@@ -203,15 +205,14 @@ class _Explainer:
 
     def differentiated(self, section: Section) -> str:
         """Return what a backward pass differentiates: the sum of its roots, each times its seed."""
-        number = max(map(self.adjoints.pass_of, section.lines[0].outputs)) if "backward" in section.heading else 0
         terms = []
-        for root, seed in self.passes[number - 1].roots.items() if number else ():
+        for root, seed in self.passes[section.number - 1].roots.items() if section.number else ():
             root, seed = self.lowered.plain.present(root), self.lowered.plain.present(seed)
             y = self.notation.operand(root)
             if seed not in self.program.constants or not (seed.concrete == 1).all():
                 y = f"np.sum({y} * {self.names.found.get(seed) or constant(seed.concrete)})"
             terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
-        return f", {loss(number)} = {' + '.join(terms)}" if terms else ""
+        return f", {loss(section.number)} = {' + '.join(terms)}" if terms else ""
 
     def head(self) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
@@ -259,10 +260,6 @@ class _Explainer:
             self.inputs[name] = function
         return name
 
-    def shape(self, line: Line) -> str:
-        """Return the shapes of what a line computes."""
-        return ", ".join(["number" if v.dtype is None else f"{v.shape}" for v in line.outputs])
-
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""
         found = []
@@ -285,7 +282,7 @@ class _Explainer:
         if target.kind == "state":
             return f"{target.key[1]}{target.key[0] + 1}"
         same: list[Source] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
-        return self.names.of(same[0].value) if same else str(getattr(target.owner, "name", "") or "w")
+        return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
 
     def has_place(self, tree: Any) -> bool:
         """Return whether a result holds anything that the program computes."""
@@ -297,9 +294,17 @@ class _Explainer:
         if isinstance(tree, Place):
             return self.notation.operand(self.program.outputs[tree.number])
         if isinstance(tree, dict):
-            entries = [f'"{key}"' if isinstance(key, str) else repr(key) for key in tree]
-            return "{" + ", ".join(map("{}: {}".format, entries, map(self.result, tree.values()))) + "}"
+            return "{" + ", ".join([f"{_quoted(key)}: {self.result(x)}" for key, x in tree.items()]) + "}"
         if isinstance(tree, (tuple, list)):
             inner = ", ".join(map(self.result, tree)) + ("," if len(tree) == 1 and isinstance(tree, tuple) else "")
             return f"({inner})" if isinstance(tree, tuple) else f"[{inner}]"
         return literal(tree) if isinstance(tree, (int, float, str, bool, type(None))) else "None"
+
+
+def _quoted(key: Any) -> str:
+    """Return a key of a dictionary as text, in double quotes if it can be."""
+    return f'"{key}"' if isinstance(key, str) and repr(key) == f"'{key}'" and '"' not in key else repr(key)
+
+
+def _shape(value: Value) -> str:
+    return "number" if value.dtype is None else f"{value.shape}"

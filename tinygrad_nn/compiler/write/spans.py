@@ -98,7 +98,7 @@ def _doc(span: Span) -> str:
     if span.y is not None:
         return f"Return the adjoint of {span.argument or 'x'}, given g, that of {span.operation.name}'s result."
     text = " ".join((span.operation.forward.__doc__ or "").split())
-    return re.split(r"(?<=\.)\s", text)[0].replace("\\", "\\\\") or f"Return {span.operation.name}."
+    return re.split(r"(?<=\.)\s", text)[0].replace("\\", "\\\\").replace('"', "'") or f"Return {span.operation.name}."
 
 
 def _is_one_expression(lines: list[Line], result: Value) -> bool:
