@@ -85,9 +85,10 @@ class _Explainer:
         self.makers = {output: line for line in self.program.lines for output in line.outputs}
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
         self.sections = self.divided()
-        for g, primal in [pair for one in self.passes for pair in one.adjoints]:
-            if g not in self.makers:
-                self.names.primals.setdefault(self.program.present(g), self.program.present(primal))
+        for number, one in enumerate(self.passes, start=1):
+            for g, primal in [[self.program.present(v) for v in pair] for pair in one.adjoints]:
+                if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
+                    self.names.primals.setdefault(g, primal)
         self.folded = Folding(self.program, [s.lines for s in self.sections], self.names.primals).folded
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
         self.adjoints = Adjoints(self.program, self.passes, self.pass_of, self.folded, self.names.of)

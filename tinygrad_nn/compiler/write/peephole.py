@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,11 +25,7 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
     program.outputs += [root for root in dict.fromkeys(roots) if root not in program.outputs]
     _with_constant_views(program)
     _without_idle_lines(program, adjoints)
-    makers = {output: line for line in program.lines for output in line.outputs}
-    for line in program.lines:
-        for rewrite in _REWRITES:
-            rewrite(line, makers)
-    _without_double_transposes(program, makers)
+    Peephole(program)
     _without_dead_lines(program)
     return program
 
@@ -94,18 +89,6 @@ _IDLE = {
 }  # fmt: skip
 
 
-def _without_double_transposes(program: Program, makers: dict[Value, Line]) -> None:
-    """Read x in place of the transpose of its transpose."""
-
-    def now(value: Value) -> Value:
-        inner = makers[value].args[0] if is_transpose(makers.get(value)) else None
-        return makers[inner].args[0] if isinstance(inner, Value) and is_transpose(makers.get(inner)) else value
-
-    for line in program.lines:
-        line.args, line.kwargs = mapped(now, line.args), mapped(now, line.kwargs)
-    program.outputs = list(map(now, program.outputs))
-
-
 def is_transpose(line: Line | None) -> bool:
     """Return whether a line exchanges the axes of a matrix."""
     plain = line is not None and line.function.text == "np.transpose" and len(line.args) == 1
@@ -125,136 +108,122 @@ def _number(value: Value, line: Line) -> Any:
     return float(str(x.flat[0])) if any(_is_like(v, y) for v in others) else value
 
 
-def _sum_over_rows(line: Line, makers: dict[Value, Line]) -> None:
-    """Write the product of a row of ones with a matrix as the sum over its rows."""
-    if line.function.text != "np.matmul" or line.kwargs:
-        return
-    ones, x = line.args
-    if not (isinstance(ones, Value) and isinstance(x, Value)) or ones in makers or x.concrete.ndim != 2:
-        return
-    if ones.concrete.ndim == 1 and ones.name == "ones#":
-        line.function, line.args, line.kwargs = SUM, (x,), {"axis": 0}
+class Peephole:
+    """Rewrites each line by every method `with_...`, which returns its new function and arguments, or None."""
 
+    def __init__(self, program: Program) -> None:
+        self.makers = {output: line for line in program.lines for output in line.outputs}
+        for line in program.lines:
+            for name, rewrite in vars(Peephole).items():
+                if name.startswith("with_") and line.args:
+                    line.function, line.args, line.kwargs = rewrite(self, line, *line.args) or (
+                        line.function, line.args, line.kwargs,
+                    )  # fmt: skip
 
-def _share(line: Line, makers: dict[Value, Line]) -> None:
-    """Write a product with 1/n as a quotient, where n is a number of entries."""
-    if line.function.text != "np.multiply" or line.kwargs or len(line.args) != 2:
-        return
-    for x, factor in (line.args, line.args[::-1]):
-        if not (isinstance(x, Value) and isinstance(factor, float) and 0 < abs(factor) < 0.5 and x.dtype is not None):
-            continue
-        n = round(1 / factor)
-        if x.dtype.type(factor) == x.dtype.type(1 / n) and abs(n) in (x.concrete.size, *x.shape):
-            line.function, line.args = of_numpy(np.divide), (x, n)
-            return
+    def made(self, x: Any, *texts: str) -> Line | None:
+        """Return the line that computes x, if it does so by one of these functions."""
+        line = self.makers.get(x) if isinstance(x, Value) else None
+        return line if line is not None and line.function.text in texts else None
 
+    def with_single_transposes(self, line: Line, *args: Any) -> Any:
+        """Read x in place of the transpose of its transpose."""
 
-def _mean(line: Line, makers: dict[Value, Line]) -> None:
-    """Write a sum over n entries, divided by n, as their mean."""
-    if line.function.text not in ("np.divide", "{0} / {1}") or line.kwargs or len(line.args) != 2:
-        return
-    total, n = line.args
-    summed = makers.get(total) if isinstance(total, Value) else None
-    if summed is None or summed.function.text != "np.add.reduce" or isinstance(n, Value):
-        return
-    (x,) = summed.args
-    if not (set(summed.kwargs) <= {"axis", "keepdims"} and isinstance(x, Value) and x.dtype.char in "fd?"):
-        return
-    if float(n) * total.concrete.size == x.concrete.size > 0:
-        line.function, line.args, line.kwargs = MEAN, (x,), {"axis": 0} | summed.kwargs
+        def now(value: Value) -> Value:
+            outer = self.makers.get(value)
+            inner = self.makers.get(outer.args[0]) if outer is not None and is_transpose(outer) else None
+            return inner.args[0] if inner is not None and is_transpose(inner) else value
 
+        return line.function, mapped(now, line.args), mapped(now, line.kwargs)
 
-def _plain_sum(line: Line, makers: dict[Value, Line]) -> None:
-    """Write the sum over a column that was made of an array as the sum over the array."""
-    x: Any = line.args[0] if line.args else None
-    if line.function.text == "np.reshape" and not line.outputs[0].shape and _made_by(x, makers, "np.add.reduce"):
-        summed = makers[x]
-        column = summed.args[0]
-        if summed.kwargs == {"axis": 0} and column.shape[1:] == (1,) and _made_by(column, makers, "np.reshape"):
-            line.function, line.args, line.kwargs = SUM, (makers[column].args[0],), {"axis": None}
+    def with_sums(self, line: Line, x: Any, y: Any = None, *more: Any) -> Any:
+        """Write the product of a row of ones with a matrix, and the sum over a column, as sums over an array."""
+        ones = isinstance(x, Value) and x not in self.makers and x.name == "ones#" and x.concrete.ndim == 1
+        if line.function.text == "np.matmul" and ones and y.concrete.ndim == 2:
+            return SUM, (y,), {"axis": 0}
+        summed = self.made(x, "np.add.reduce") if line.function.text == "np.reshape" else None
+        if summed is not None and summed.kwargs == {"axis": 0} and not line.outputs[0].shape:
+            column = self.made(summed.args[0], "np.reshape")
+            if column is not None and column.outputs[0].shape[1:] == (1,):
+                return SUM, (column.args[0],), {"axis": None}
+        return None
 
+    def with_vectors(self, line: Line, x: Any, *more: Any) -> Any:
+        """Write the product of a matrix and a vector, or of two vectors, without the shapes between."""
+        product = self.made(x, "np.matmul") if line.function.text == "np.reshape" else None
+        if product is not None and line.outputs[0].concrete.ndim == 1:
+            operands = list(product.args)
+            for k, v in enumerate(product.args):
+                reshaped = self.made(v, "np.reshape")
+                if reshaped is not None and reshaped.args[0].concrete.ndim == 1 and v.shape[k:][:1] == (1,):
+                    operands[k] = reshaped.args[0] if v.concrete.ndim == 2 else v
+            if sum(v.concrete.ndim == 1 for v in operands) == 1:
+                return product.function, tuple(operands), {}
+        if line.function.text == "np.matmul":
+            column = self.made(x, "np.transpose")
+            vectors = [self.made(v, "np.reshape") for v in (x if column is None else column.args[0], *more)]
+            inner = [made.args[0] for made in vectors if made is not None]
+            if [v.concrete.ndim for v in inner] == [1, 1] and line.outputs[0].shape == inner[0].shape + inner[1].shape:
+                return of_numpy(np.outer), tuple(inner), line.kwargs
+        return None
 
-def _vector(line: Line, makers: dict[Value, Line]) -> None:
-    """Write the product of a matrix with a vector, or of a vector with a matrix, without the shapes between."""
-    x: Any = line.args[0] if line.args else None
-    if line.function.text != "np.reshape" or not _made_by(x, makers, "np.matmul") or line.outputs[0].concrete.ndim != 1:
-        return
-    operands = list(makers[x].args)
-    for k in (0, 1):
-        v = operands[k]
-        inner = makers[v].args[0] if _made_by(v, makers, "np.reshape") else None
-        if isinstance(inner, Value) and inner.concrete.ndim == 1 and v.concrete.ndim == 2 and v.shape[k] == 1:
-            operands[k] = inner
-    if sum(v.concrete.ndim == 1 for v in operands) == 1:
-        line.function, line.args, line.kwargs = makers[x].function, tuple(operands), {}
+    def with_comparisons(self, line: Line, *args: Any) -> Any:
+        """Write where(a == b, 0, a > b), 1 where a is larger, as a > b beside a float factor."""
 
+        def larger(x: Any) -> Any:
+            choice = self.made(x, "np.where")
+            if choice is None or choice.args[1] != 0:
+                return x
+            ties = self.made(choice.args[0], "np.equal")
+            greater = self.made(choice.args[2], "np.greater", "np.less")
+            return choice.args[2] if ties is not None and greater is not None and ties.args == greater.args else x
 
-def _outer(line: Line, makers: dict[Value, Line]) -> None:
-    """Write the product of a column with a row as the outer product of two vectors."""
-    if line.function.text != "np.matmul":
-        return
-    column, row = line.args
-    if _made_by(column, makers, "np.transpose"):
-        column = makers[column].args[0]
-    vectors = [makers[v].args[0] for v in (column, row) if _made_by(v, makers, "np.reshape")]
-    if [v.concrete.ndim for v in vectors] == [1, 1] and line.outputs[0].shape == vectors[0].shape + vectors[1].shape:
-        line.function, line.args = of_numpy(np.outer), tuple(vectors)
+        return (line.function, tuple(map(larger, args)), line.kwargs) if line.function.text == "np.multiply" else None
 
+    def with_numbers(self, line: Line, *args: Any) -> Any:
+        """Read a Python number itself where it was made an array of the others' dtype; 2 for 2.0 beside floats."""
+        if line.function.form != "ufunc":
+            return None
+        y = line.outputs[0]
+        like = any(_is_like(v, y) for v in line.reads())
+        floats = any(v.dtype is not None and v.dtype.kind == "f" for v in line.reads())
 
-def _slope_of_maximum(line: Line, makers: dict[Value, Line]) -> None:
-    """Write 1 where x is larger, 0 where it is not or both are equal, as x > c, beside a float factor."""
-    if line.function.text == "np.multiply":
-        line.args = tuple([_larger(x, makers) for x in line.args])
+        def plain(x: Any) -> Any:
+            made = self.made(x, "np.asarray")
+            x = made.args[0] if made is not None and like and x.dtype == y.dtype and not x.shape else x
+            return int(x) if type(x) is float and floats and x.is_integer() and abs(x) < 1e6 else x
 
+        return line.function, tuple(map(plain, args)), line.kwargs
 
-def _larger(x: Any, makers: dict[Value, Line]) -> Any:
-    """Return a > b for where(a == b, 0, a > b), anything else as it is."""
-    if not _made_by(x, makers, "np.where"):
-        return x
-    ties, at_ties, larger = makers[x].args
-    kinds = _made_by(ties, makers, "np.equal") and (_made_by(larger, makers, "np.greater", "np.less"))
-    return larger if kinds and at_ties == 0 and makers[ties].args == makers[larger].args else x
+    def with_means(self, line: Line, x: Any, n: Any = None, *more: Any) -> Any:
+        """Write a product with 1/n as a quotient, where n is a number of entries, and a sum over them as their mean."""
+        text = line.function.text
+        if text == "np.multiply" and not line.kwargs:
+            x, n = (n, x) if isinstance(x, float) else (x, n)
+            if isinstance(x, Value) and x.dtype is not None and isinstance(n, float) and 0 < abs(n) < 0.5:
+                count = round(1 / n)
+                if x.dtype.type(n) == x.dtype.type(1 / count) and abs(count) in (x.concrete.size, *x.shape):
+                    text, n = "np.divide", count
+        if text not in ("np.divide", "{0} / {1}") or line.kwargs:
+            return None
+        summed = self.made(x, "np.add.reduce")
+        if summed is not None and not isinstance(n, Value) and set(summed.kwargs) <= {"axis", "keepdims"}:
+            (whole,) = summed.args
+            if whole.dtype.char in "fd?" and float(n) * x.concrete.size == whole.concrete.size > 0:
+                return MEAN, (whole,), {"axis": 0} | summed.kwargs
+        return (of_numpy(np.divide), (x, n), {}) if text == "np.divide" else None
 
-
-def _number_itself(line: Line, makers: dict[Value, Line]) -> None:
-    """Read a Python number itself where it was made an array of the dtype that the others have."""
-    if line.function.form == "ufunc" and any(_is_like(v, line.outputs[0]) for v in line.reads()):
-        line.args = tuple([_weak(x, line, makers) for x in line.args])
-
-
-def _weak(x: Any, line: Line, makers: dict[Value, Line]) -> Any:
-    same = _made_by(x, makers, "np.asarray") and x.dtype == line.outputs[0].dtype
-    return makers[x].args[0] if same and not x.shape else x
-
-
-def _made_by(x: Any, makers: dict[Value, Line], *texts: str) -> bool:
-    return isinstance(x, Value) and x in makers and makers[x].function.text in texts
-
-
-def _usual(line: Line, makers: dict[Value, Line]) -> None:
-    """Write what has several names by the usual one, and leave out axes that are all there are."""
-    exchanged: dict[str, Any] = {"np.matrix_transpose": ((), {}), "np.transpose": (((1, 0),), {"axes": (1, 0)})}
-    if line.function.text in exchanged and line.outputs[0].concrete.ndim == 2:
-        positional, named = exchanged[line.function.text]
-        if line.args[1:] == positional or line.kwargs == named:
-            line.function, line.args, line.kwargs = of_numpy(np.transpose), line.args[:1], {}
-    x: Any = line.args[0] if line.args else None
-    if line.function.text.endswith(".reduce") or line.function is MEAN:
-        axis = line.kwargs.get("axis", 0)
-        ndim = x.concrete.ndim if isinstance(x, Value) and x.is_array else 0
-        if ndim and not line.kwargs.get("keepdims") and len(axis if isinstance(axis, tuple) else (axis,)) == ndim:
-            line.kwargs = line.kwargs | {"axis": None}
-    if line.kwargs.get("keepdims") is False:
-        line.kwargs = {key: value for key, value in line.kwargs.items() if key != "keepdims"}
-
-
-def _whole(line: Line, makers: dict[Value, Line]) -> None:
-    """Write a float that is a whole number without its point, beside floats."""
-    if line.function.form == "ufunc" and any(v.dtype is not None and v.dtype.kind == "f" for v in line.reads()):
-        line.args = tuple([int(x) if type(x) is float and x.is_integer() and abs(x) < 1e6 else x for x in line.args])
-
-
-_REWRITES: list[Callable[[Line, dict[Value, Line]], None]] = [
-    _sum_over_rows, _plain_sum, _vector, _outer, _slope_of_maximum,
-    _number_itself, _share, _mean, _usual, _whole,
-]  # fmt: skip
+    def with_usual_names(self, line: Line, x: Any, *more: Any) -> Any:
+        """Write what has several names by the usual one, and leave out axes that are all there are."""
+        text, kwargs = line.function.text, {key: v for key, v in line.kwargs.items() if (key, v) != ("keepdims", False)}
+        exchanged = text == "np.matrix_transpose" or (
+            text == "np.transpose" and ((1, 0) in more or kwargs.get("axes") == (1, 0))
+        )
+        if exchanged and line.outputs[0].concrete.ndim == 2:
+            return of_numpy(np.transpose), (x,), {}
+        if text.endswith(".reduce") or text == MEAN.text:
+            axis = kwargs.get("axis", 0)
+            ndim = x.concrete.ndim if isinstance(x, Value) and x.is_array else 0
+            if ndim and not kwargs.get("keepdims") and len(axis if isinstance(axis, tuple) else (axis,)) == ndim:
+                kwargs["axis"] = None
+            return line.function, line.args, kwargs
+        return None
