@@ -61,7 +61,8 @@ class Reading:
                 self.losses[found[1]] = found[2], len(self.steps)
             written = statement.targets[0] if isinstance(statement, ast.Assign) else None
             if isinstance(written, (ast.Name, ast.Tuple)):
-                self.steps.append(Step(ast.unparse(written), above[-1] if above else "", section))
+                comment = above[-1] if above and above[-1] != heading else ""
+                self.steps.append(Step(ast.unparse(written), comment, section))
             self.steps[-1].code.append(compile(ast.Module([statement], []), "<listing>", "exec"))
         now = dict(self.known)
         for step in self.steps:
@@ -169,6 +170,28 @@ def test_equal_expressions_have_adjoints_of_their_own() -> None:
     assert check(text) == (4, 4)
     assert "subtract1 = x - x.mean() " in text
     assert "np.exp(x - x.mean())" in text
+
+
+def scaled_without_gradient(x: Any) -> Any:
+    with tg.no_grad():
+        scale = tg.exp(x * 2).sum()
+    y = tg.tanh(x)
+    return (y * y / scale).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "adjoints"),
+    [
+        (lambda x: (x * x.detach()).sum(), 0),
+        (lambda x: (tg.exp(x) * tg.sin(tg.tanh(x).detach())).sum(), 0),
+        (scaled_without_gradient, 1),
+        (lambda x: tg.where(x > 0.3, tg.exp(x), tg.sin(x)).sum(), 2),
+    ],
+)
+def test_what_is_detached_has_no_adjoint_that_perturbing_it_would_deny(function: Any, adjoints: int) -> None:
+    text = compiled_on(tg.grad(function), np.array([0.1, 0.5, 1.2]))
+    check(text)
+    assert len(re.findall(r"# dL/d\w+ = ", text)) == adjoints
 
 
 def layer_norm(x: Any, scale: Any, shift: Any) -> Any:

@@ -134,6 +134,7 @@ class Tracer(Watcher):
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
         self.passes: list[Pass] = []
+        self.detached: list[tuple[Value, Value]] = []
         self.progress = Progress()
 
     # What the function computes.
@@ -261,10 +262,14 @@ class Tracer(Watcher):
             self.progress.span = outer
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
-        """Note which operation computed what, and the node of it."""
+        """Note which operation computed what, from what without a way back for gradients, and the node of it."""
+        parents = (None,) * len(arrays) if node is None else node.parents
+        read = [x for i, x in enumerate(arrays) if parents[i] is None and i not in operation.constant_inputs]
         for part in y if operation.several else (y,):
             if isinstance(part, Traced):
                 self.operations.setdefault(part.value, operation.name)
+                if operation.differentiable:
+                    self.detached += [(part.value, x.value) for x in read if isinstance(x, Traced)]
         if node is not None and isinstance(y, Traced):
             self.of_node[node] = y.value
 

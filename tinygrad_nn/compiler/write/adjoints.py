@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..program import Line, Program, Value
-from ..trace.tracer import Pass
+from ..trace.tracer import Tracer
 from .expressions import TIMES
 from .folding import STATEMENTS
 from .notation import Derivation
@@ -22,27 +22,41 @@ class Adjoints:
     """Writes above a line which adjoint it computes. `of` holds the values that are adjoints, and of what.
 
     The adjoint of a value that is read in the place of another is left out: it is one part of what that line's is.
-    So is one of several adjoints in a pass. What has no line, as it is `folded`, has no name either.
+    So is one of several adjoints in a pass, and that of what reaches the loss in another way, too, detached. What has
+    no line, as it is `folded`, has no name either.
     """
 
     def __init__(
-        self, program: Program, passes: list[Pass], pass_of: dict[Value, int], folded: set[Value],
+        self, program: Program, tracer: Tracer, pass_of: dict[Value, int], folded: set[Value],
         name: Callable[[Value], str],
     ) -> None:  # fmt: skip
         self.program, self.pass_of, self.name = program, pass_of, name
-        makers = {output: line for line in program.lines for output in line.outputs}
+        self.makers = makers = {output: line for line in program.lines for output in line.outputs}
         self.above = set(program.inputs)  # and what `comment` was asked for
         self.derivation = Derivation(self.symbol, makers, folded)
         found: dict[tuple[int, Value], set[Value]] = {}
-        for number, one in enumerate(passes, start=1):
+        detached = [(program.present(y), program.present(x)) for y, x in tracer.detached]
+        for number, one in enumerate(tracer.passes, start=1):
+            inside = self.causes(program.present(root) for root in one.roots)
+            held = self.causes(x for y, x in detached if y in inside)
             for g, primal in one.adjoints:
                 value = g if g in makers else program.present(g)
-                if value in makers and pass_of.get(value) == number:
+                if value in makers and pass_of.get(value) == number and primal not in held:
                     found.setdefault((number, primal), set()).add(value)
         seen = {*program.inputs, *makers} - folded - program.instead.keys()
         whole = {key: values.pop() for key, values in found.items() if len(values) == 1}
         self.values = {key: value for key, value in whole.items() if key[1] in seen and value not in folded}
         self.of = {value: primal for (_, primal), value in reversed(self.values.items())}
+
+    def causes(self, values: Iterable[Value]) -> set[Value]:
+        """Return these values and all that they are computed from."""
+        found, left = set[Value](), list(values)
+        while left:
+            value = left.pop()
+            if value not in found:
+                found.add(value)
+                left += self.makers[value].reads() if value in self.makers else ()
+        return found
 
     def symbol(self, value: Value) -> str:
         """Return a value's name in a derivation: dL/dx for the adjoint of x."""

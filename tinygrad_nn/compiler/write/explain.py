@@ -91,7 +91,7 @@ class _Explainer:
                     self.names.primals.setdefault(g, primal)
         self.folded = Folding(self.program, [s.lines for s in self.sections], self.names.primals).folded
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
-        self.adjoints = Adjoints(self.program, self.passes, self.pass_of, self.folded, self.names.of)
+        self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of)
 
     def new(self, wish: str) -> str:
         """Return a name for a function beside the program's own."""
