@@ -122,7 +122,7 @@ class Functions:
     def _defined(self, x: Any, wish: str) -> str:
         """Write a function or class, after all that it refers to."""
         tree = copy.deepcopy(definition(x))
-        name = self._new(wish if x.__name__ == "<lambda>" else x.__name__)
+        name = self._new(wish)
         self.names[id(x)] = x, name
         references = _References(self, _scope(x), name, ast.unparse(tree))
         tree.name = name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -46,11 +45,10 @@ class Notation(Expressions):
         """Return the expression that computes a line's outputs."""
         function, args = line.function, line.args
         if function.form == "operation":
-            known = inspect.signature(function.apply).parameters
-            more = {key: x for key, x in line.kwargs.items() if x is not known[key].default}
-            while args and args[-1] is None:
-                args = args[:-1]
-            return self.call(self.function(function), args, more), ATOM
+            defaults = line.span.operation.defaults if line.span is not None else {}
+            more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
+            given = args[:-1] if args[-1:] == (None,) else args
+            return self.call(self.function(function), given, more), ATOM
         if function.text in _UNARY and not line.kwargs and _has_dtype(args):
             return f"{_UNARY[function.text]}{self.operand(args[0], SIGN)}", SIGN
         if function.text == "np.square" and not line.kwargs and _has_dtype(args):
