@@ -9,7 +9,7 @@ import pytest
 from listings import agree, run
 
 import tinygrad_nn as tg
-from tinygrad_nn.compiler.numpy_calls import GETITEM, ON_NUMBERS, of_method, of_numpy
+from tinygrad_nn.compiler.numpy_calls import GETITEM, ON_NUMBERS, of_at, of_method, of_numpy
 from tinygrad_nn.compiler.program import Function, Line, Value
 from tinygrad_nn.compiler.write.notation import Derivation, Notation
 
@@ -75,6 +75,14 @@ def test_operands_of_equal_strength_are_kept_apart_on_the_right() -> None:
     makers = {x: Line(of_numpy(np.subtract), (A, B), {}, (x,))}
     line = Line(of_numpy(np.subtract), (B, x), {}, (Value(np.eye(2), "y"),))
     assert Notation(lambda v: v.name, makers, {x}).line(line)[0] == "B - (A - B)"
+
+
+def test_a_ufuncs_method_at_is_called_on_a_copy() -> None:
+    y, index = Value(np.eye(2), "y"), Value(np.array([0, 1]), "index")
+    texts = {np.add: "np.add.at(y, index, B)", np.maximum: "np.maximum.at(y, index, B)"}
+    for ufunc, text in texts.items():
+        line = Line(of_at(ufunc), (A, index, B), {}, (y,))
+        assert Notation(lambda v: v.name, {}, set()).statements(line) == ["y = A.copy()", text]
 
 
 x = np.array([0.5, 1.0, 2.0])

@@ -150,7 +150,7 @@ class Emitter(Expressions):
         if form == "zeros":
             return [f"{name}.fill(0)"]
         source = line.args[0]
-        filled = f"np.copyto({name}, {self.operand(source)})" if isinstance(source, Value) else f"{name}.fill({source})"
+        filled = f"np.copyto({name}, {self.operand(source)})"
         first = [] if self.same_memory(source, target) else [filled]
         if form == "astype":
             return [f"np.copyto({name}, {self.operand(source)}, casting='unsafe')"]
@@ -158,7 +158,7 @@ class Emitter(Expressions):
             more = [self.operand(x) for x in line.args[1:]]
             return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
         if form == "at":
-            return [*first, f"{line.function.text}({', '.join([name, *map(self.operand, line.args[1:])])})"]
+            return [*first, f"{self.function(line.function)}({', '.join([name, *map(self.operand, line.args[1:])])})"]
         if form in ("setitem", "add"):
             sign = "=" if form == "setitem" else "+="
             return [*first, f"{name}[{self.index(line.args[1])}] {sign} {self.operand(line.args[2])}"]

@@ -71,6 +71,8 @@ class Notation(Expressions):
             return [f"{names} = {self.line(line)[0]}"]
         fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
         first = f"{names} = {self.operand(x, ATOM)}{'' if fresh else '.copy()'}"
+        if line.function.form == "at" and line.function.text != "np.add.at":
+            return [first, f"{self.function(line.function)}({', '.join([names, *map(self.operand, line.args[1:])])})"]
         index, value = (line.args[-1], line.args[1]) if line.function.form == "into" else line.args[1:3]
         parts = index if isinstance(index, tuple) else (index,)
         text, right = self.index(index), self.operand(value)
