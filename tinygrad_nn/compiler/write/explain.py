@@ -9,11 +9,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...engine.operation import OPERATIONS
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.traced_call import Place, Trace
 from ..trace.tracer import Source, Target
 from .adjoints import Adjoints, loss
+from .convolutions import SHARED, TEXTS
 from .folding import Folding
 from .functions import Functions
 from .literals import literal, whole_literal
@@ -256,10 +258,23 @@ class _Explainer:
 
     def called(self, function: Any, wish: str) -> str:
         """Return the name of a function that NumPy does not have: its text comes first, or it is a parameter."""
+        if wish in TEXTS and function is OPERATIONS[wish].forward:
+            return self.convolution(function, wish)
         name = self.functions.called(function, wish)
         if name in self.functions.missing:
             self.inputs[name] = function
         return name
+
+    def convolution(self, function: Any, wish: str) -> str:
+        """Return the name of a convolution, whose text is one for people."""
+        if id(function) not in self.functions.names:
+            if SHARED not in self.functions.texts:
+                self.functions.texts.append(SHARED)
+                self.functions.imports.append("import math")
+            name = self.new(wish)
+            self.functions.names[id(function)] = function, name
+            self.functions.texts.append(TEXTS[wish].replace(wish, name, 1).lstrip())
+        return self.functions.names[id(function)][1]
 
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..program import Function, Line, Value
+from .convolutions import TEXTS
 from .expressions import ATOM, POWER, SIGN, TIMES, Expressions, Text
 from .literals import literal, literal_array
 
@@ -47,6 +48,8 @@ class Notation(Expressions):
         if function.form == "operation":
             defaults = line.span.operation.defaults if line.span is not None else {}
             more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
+            if function.text.removeprefix("op_") in TEXTS:
+                more = {key: tuple(x) if isinstance(x, tuple) else x for key, x in more.items()}
             given = args[:-1] if args[-1:] == (None,) else args
             return self.call(self.function(function), given, more), ATOM
         if function.text in _UNARY and not line.kwargs and _has_dtype(args):
