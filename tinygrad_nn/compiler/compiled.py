@@ -207,8 +207,9 @@ class Compiled:
     def explain(self) -> Listing:
         """Return the newest program as one would write it by hand: a Python file that needs NumPy only.
 
-        Forward, backward and update, with the shape of each line, and above each line of the backward
-        pass the adjoint that it computes. Raises CompileError if the function was not yet called.
+        Forward, backward and update, with the shape of each line, and above each line of a backward pass the
+        adjoint that it computes, or for which one it does. An operation that takes several lines is a call by its
+        name, of a function that holds them. Raises CompileError if the function was not yet called.
         """
         replay = self._newest()
         return explained(replay.lowered, replay.trace, self.name)

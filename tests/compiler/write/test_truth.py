@@ -36,7 +36,7 @@ class Step:
     code: list[Any] = field(default_factory=list)
 
 
-class Reading:
+class Run:
     """A text, statement by statement, run once on what it was traced with."""
 
     def __init__(self, listing: Listing) -> None:
@@ -83,45 +83,45 @@ class Reading:
         assert found or name in self.known, f"{name} is not defined above"
         return found[-1] if found else -1
 
-    def perturbed(self, loss: str, place: int, name: str, x: Any) -> float:
-        """Return the loss with another value in the place of what a step defines."""
+    def perturbed(self, loss: str, at: int, name: str, x: Any) -> float:
+        """Return the loss with another value instead of what a step defines."""
         text, end = self.losses[loss]
-        now = dict(self.known if place < 0 else self.after[place])
+        now = dict(self.known if at < 0 else self.after[at])
         now[name] = x
-        for step in self.steps[place + 1 : end]:
+        for step in self.steps[at + 1 : end]:
             self.run(step, now)
         return float(np.sum(eval(text, now)))
 
-    def slope(self, loss: str, place: int, name: str, direction: Any, h: float) -> float:
-        x = (self.known if place < 0 else self.after[place])[name]
-        f = [self.perturbed(loss, place, name, x + k * h * direction) for k in (-2, -1, 1, 2)]
+    def slope(self, loss: str, at: int, name: str, direction: Any, h: float) -> float:
+        x = (self.known if at < 0 else self.after[at])[name]
+        f = [self.perturbed(loss, at, name, x + k * h * direction) for k in (-2, -1, 1, 2)]
         return (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * h)
 
 
 def check(listing: Listing) -> tuple[int, int]:
     """Assert that every comment is true; return how many lines of backward passes there are, and how many have one."""
-    reading = Reading(listing)
-    backward = [(n, step) for n, step in enumerate(reading.steps) if step.section.startswith("backward")]
+    run = Run(listing)
+    backward = [(n, step) for n, step in enumerate(run.steps) if step.section.startswith("backward")]
     rng = np.random.default_rng(0)
     for n, step in backward:
         for name in names_in(step.comment):
-            known = {*reading.known, *[s.name for s in reading.steps[:n]], *reading.helpers}
+            known = {*run.known, *[s.name for s in run.steps[:n]], *run.helpers}
             assert name in known or hasattr(np, name) or hasattr(np.linalg, name), f"{name} in {step.comment!r}"
         for named in _ADJOINT.finditer(step.comment.replace("ᵀ", "")):
-            reading.defined(named[2], n)
+            run.defined(named[2], n)
         found = _ADJOINT.match(step.comment)
-        if not found or found[1] not in reading.losses:
+        if not found or found[1] not in run.losses:
             assert not step.comment.startswith("dL"), step.comment
             continue
-        place = reading.defined(found[2], n)
-        name = found[2] if place < 0 else reading.steps[place].name
-        x, g = (reading.known if place < 0 else reading.after[place])[name], reading.after[n][step.name]
+        at = run.defined(found[2], n)
+        name = found[2] if at < 0 else run.steps[at].name
+        x, g = (run.known if at < 0 else run.after[at])[name], run.after[n][step.name]
         assert np.shape(g) == np.shape(x), step.comment
         for _ in range(2):
             direction = rng.choice([-1.0, 1.0], np.shape(x)) * rng.uniform(0.5, 1, np.shape(x))
             right = float(np.sum(g * direction))
-            slopes = [reading.slope(found[1], place, name, direction, h) for h in (1e-3, 1e-5, 1e-7)]
-            scale = float(np.sum(np.abs(g))) + abs(reading.perturbed(found[1], place, name, x))
+            slopes = [run.slope(found[1], at, name, direction, h) for h in (1e-3, 1e-5, 1e-7)]
+            scale = float(np.sum(np.abs(g))) + abs(run.perturbed(found[1], at, name, x))
             if np.isfinite(right):
                 error = min(abs(slope - right) for slope in slopes)
                 assert error <= 1e-6 * scale + 1e-9, f"{step.comment}: {right}, but the loss says {slopes}\n{listing}"
@@ -243,5 +243,5 @@ def test_the_comments_of_random_programs_are_true(program: Any) -> None:
     def loss(*inputs: Any) -> Any:
         return program.run(inputs)
 
-    places = tuple(range(len(program.inputs)))
-    nearly_all_have_one(check(compiled_on(tg.grad(loss, places), *program.inputs)))
+    numbers = tuple(range(len(program.inputs)))
+    nearly_all_have_one(check(compiled_on(tg.grad(loss, numbers), *program.inputs)))

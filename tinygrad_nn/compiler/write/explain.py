@@ -141,11 +141,11 @@ class _Explainer:
                 (value, *more) = line.outputs
                 if more or value.primal is None or value.primal in self.program.inputs or value in self.program.outputs:
                     continue
-                place = shown.index(line)
+                now = shown.index(line)
                 readers = [n for n, other in enumerate(shown) if value in self.reads(other)]
                 if readers:
                     shown.insert(readers[0], line)
-                    del shown[place]
+                    del shown[now]
             section.lines = shown
 
     def reads(self, line: Line) -> set[Value]:
@@ -172,7 +172,7 @@ class _Explainer:
                 self.names.of(value)
 
     def replaced_by(self, target: Target) -> Value | None:
-        """Return the input that an output takes the place of."""
+        """Return the input that an output replaces."""
         if target.kind not in ("array", "state"):
             return None
         same = [s for s in self.lowered.sources if s.kind == target.kind and s.owner is target.owner]
@@ -280,7 +280,7 @@ class _Explainer:
         """Return the lines that gather the results."""
         found = []
         names = []
-        if self.has_place(self.trace.result):
+        if self.holds_anything(self.trace.result):
             names.append(self.result(self.trace.result))
         for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
             entries = [f'"{self.key(t)}":~{self.names.of(v)}' for t, v in self.targets if t.kind == kind]
@@ -300,10 +300,10 @@ class _Explainer:
         same: list[Source] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
         return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
 
-    def has_place(self, tree: Any) -> bool:
+    def holds_anything(self, tree: Any) -> bool:
         """Return whether a result holds anything that the program computes."""
         parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ()
-        return isinstance(tree, Place) or any(map(self.has_place, parts))
+        return isinstance(tree, Place) or any(map(self.holds_anything, parts))
 
     def result(self, tree: Any) -> str:
         """Return the text of a function's result."""

@@ -45,7 +45,8 @@ def _with_constant_views(program: Program) -> None:
     """Take a view of a constant for a constant."""
     known = {v for v in program.constants if v.name.endswith("#")}  # what the user named stays what it is
     for line in list(program.lines):
-        if line.outputs and known.issuperset(line.reads()) and any(True for _ in line.reads()):
+        arrays = bool(line.outputs) and all(v.dtype is not None for v in line.outputs)
+        if arrays and known.issuperset(line.reads()) and any(True for _ in line.reads()):
             line.compute()
             known.update(line.outputs)
             program.constants += line.outputs

@@ -55,8 +55,7 @@ class Outlining:
             Function(name, lines[-1].function.apply, "helper"), tuple(arguments), {}, (results[0],), lines[-1].where
         )
         call.span = span if span.y is not None else span.outer
-        place = self.program.lines.index(lines[-1])
-        self.program.lines[place] = call
+        self.program.lines[self.program.lines.index(lines[-1])] = call
         self.program.lines = [line for line in self.program.lines if line not in lines]
 
     def function(
