@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from explained import PURE, article_step, cross_entropy_step
 from hypothesis import given, settings
+from listings import agree, run
 
 import tinygrad_nn as tg
 from tinygrad_nn.compiler.write.explain import Listing
@@ -100,28 +101,28 @@ class Run:
 
 def check(listing: Listing) -> tuple[int, int]:
     """Assert that every comment is true; return how many lines of backward passes there are, and how many have one."""
-    run = Run(listing)
-    backward = [(n, step) for n, step in enumerate(run.steps) if step.section.startswith("backward")]
+    text = Run(listing)
+    backward = [(n, step) for n, step in enumerate(text.steps) if step.section.startswith("backward")]
     rng = np.random.default_rng(0)
     for n, step in backward:
         for name in names_in(step.comment):
-            known = {*run.known, *[s.name for s in run.steps[:n]], *run.helpers}
+            known = {*text.known, *[s.name for s in text.steps[:n]], *text.helpers}
             assert name in known or hasattr(np, name) or hasattr(np.linalg, name), f"{name} in {step.comment!r}"
         for named in _ADJOINT.finditer(step.comment.replace("ᵀ", "")):
-            run.defined(named[2], n)
+            text.defined(named[2], n)
         found = _ADJOINT.match(step.comment)
-        if not found or found[1] not in run.losses:
+        if not found or found[1] not in text.losses:
             assert not step.comment.startswith("dL"), step.comment
             continue
-        at = run.defined(found[2], n)
-        name = found[2] if at < 0 else run.steps[at].name
-        x, g = (run.known if at < 0 else run.after[at])[name], run.after[n][step.name]
+        at = text.defined(found[2], n)
+        name = found[2] if at < 0 else text.steps[at].name
+        x, g = (text.known if at < 0 else text.after[at])[name], text.after[n][step.name]
         assert np.shape(g) == np.shape(x), step.comment
         for _ in range(2):
             direction = rng.choice([-1.0, 1.0], np.shape(x)) * rng.uniform(0.5, 1, np.shape(x))
             right = float(np.sum(g * direction))
-            slopes = [run.slope(found[1], at, name, direction, h) for h in (1e-3, 1e-5, 1e-7)]
-            scale = float(np.sum(np.abs(g))) + abs(run.perturbed(found[1], at, name, x))
+            slopes = [text.slope(found[1], at, name, direction, h) for h in (1e-3, 1e-5, 1e-7)]
+            scale = float(np.sum(np.abs(g))) + abs(text.perturbed(found[1], at, name, x))
             if np.isfinite(right):
                 error = min(abs(slope - right) for slope in slopes)
                 assert error <= 1e-6 * scale + 1e-9, f"{step.comment}: {right}, but the loss says {slopes}\n{listing}"
@@ -162,6 +163,29 @@ def test_the_comments_of_the_articles_step_are_true() -> None:
 def test_the_comments_of_a_classifiers_step_are_true(make: Any) -> None:
     compiled, _, _ = cross_entropy_step(lambda parameters: make(parameters, lr=0.1))
     nearly_all_have_one(check(compiled.explain()))
+
+
+def test_two_losses_whose_gradients_add_up_are_two_passes() -> None:
+    w = tg.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    w.name = "w"
+
+    def step(x: Any) -> Any:
+        w.grad = None
+        first = (tg.tanh(w) * x).sum()
+        first.backward()
+        second = (tg.exp(w * x)).sum()
+        second.backward()
+        return first, second
+
+    compiled = tg.compile(step)
+    compiled(np.array([0.3, 0.7, -0.2]))
+    text = compiled.explain()
+    nearly_all_have_one(check(text))
+    _, gradients = run(text)
+    agree(gradients["w"], w.grad, 8)
+    assert [line[6:] for line in text.splitlines() if "backward" in line] == [
+        *("backward, L = loss", "backward, pass 2, L2 = loss_2")
+    ]
 
 
 def test_equal_expressions_have_adjoints_of_their_own() -> None:

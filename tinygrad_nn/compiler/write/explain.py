@@ -105,14 +105,16 @@ class _Explainer:
         """Return the program's lines under their headings."""
         late = self.updates()
         forward = self.traced(0, self.passes[0].start if self.passes else len(self.trace.tracer.lines))
-        found = {"forward": Section("forward")}
+        found, update = list[Section](), Section("update")
         for line in self.program.lines:
             (value, *_), number = line.outputs, self.pass_of.get(line.outputs[0], 0)
-            heading = "backward" if number == 1 else f"backward, pass {number}"
-            if line in late or not number:
-                heading = "update" if line in late else "forward" if value in forward else "afterwards"
-            found.setdefault(heading, Section(heading, number)).lines.append(line)
-        return sorted(found.values(), key=lambda section: section.heading == "update")
+            heading = "forward" if value in forward else "afterwards"
+            if number:
+                heading = "backward" if number == 1 else f"backward, pass {number}"
+            if line not in late and (not found or found[-1].heading != heading):
+                found.append(Section(heading, number))
+            (update if line in late else found[-1]).lines.append(line)
+        return [*found, update]
 
     def traced(self, start: int, stop: int) -> set[Value]:
         """Return what the lines from one of the trace to another computed."""

@@ -122,13 +122,14 @@ class _Names:
         self.operations = {program.present(v): name for v, name in reversed(tracer.operations.items())}
 
     def of_results(self, keys: dict[int, str]) -> None:
-        """Name a function's results by their keys; what the first backward pass starts from is the loss."""
+        """Name a function's results by their keys; what a backward pass starts from is a loss."""
         for target, value in self.targets:
             if target.kind == "result" and value in self.makers:
                 value.name = value.name or keys.get(target.key, "")
-        roots = [self.program.present(v) for p in self.tracer.passes[:1] for v in p.roots]
-        if len(roots) == 1 and roots[0] in self.makers and not roots[0].shape:
-            roots[0].name = roots[0].name or "loss"
+        for one in self.tracer.passes:
+            roots = [self.program.present(v) for v in one.roots]
+            if len(roots) == 1 and roots[0] in self.makers and not roots[0].shape:
+                roots[0].name = roots[0].name or "loss"
 
     def of_lines(self) -> None:
         """Name what each line computes: layers by their weights, all else by the operation."""
