@@ -68,10 +68,12 @@ class Adjoints:
 
     def comment(self, line: Line) -> str:
         """Return the adjoint that a line computes, or for which one it does; nothing outside of backward passes."""
-        (value, *_) = line.outputs
+        found = self.told(line, line.outputs[0]) if line.outputs[0] in self.pass_of else ""
         self.above.update(line.outputs)
-        if value not in self.pass_of:
-            return ""
+        return found
+
+    def told(self, line: Line, value: Value) -> str:
+        """Return what a line of a backward pass computes."""
         if value not in self.of:
             whole = self.first_adjoint(value)
             return "" if whole is None else f"for {self.symbol(whole)}"
