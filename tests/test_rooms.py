@@ -51,7 +51,7 @@ INSIDE = {
         ["linalg.namespace"],
     ],
     "compiler": [
-        ["definitions", "program", "refusals", "turns"],
+        ["program", "refusals", "turns"],
         ["numpy_calls", "signature"],
         ["trace"],
         ["lower"],

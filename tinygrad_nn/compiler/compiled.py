@@ -78,10 +78,13 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     >>> slope(np.array([1.0, 2.0]))
     tg.tensor([2., 4.], dtype='float64')
     >>> print(slope.explain().split("def ")[1])
-    step(x):
-        # backward
+    gradient(x):
+        # forward
+        loss = np.sum(x * x)  # ()
+    <BLANKLINE>
+        # backward, L = loss
         # dL/dx = x + x
-        dx = x + x  # (2,)
+        dx = x + x            # (2,)
     <BLANKLINE>
         return dx
     <BLANKLINE>
@@ -232,8 +235,9 @@ class Compiled:
     def explain(self) -> Listing:
         """Return the newest program as one would write it by hand: a Python file that needs NumPy only.
 
-        Forward, backward and update, with the shape of each line, and above each line of the backward
-        pass the adjoint that it computes. Raises CompileError if the function was not yet called.
+        Forward, backward and update, with the shape of each line, and above each line of a backward pass the
+        adjoint that it computes, or for which one it does. An operation that takes several lines is a call by its
+        name, of a function that holds them. Raises CompileError if the function was not yet called.
         """
         replay = self._newest()
         return explained(replay.lowered, replay.trace, self.name)

@@ -63,7 +63,7 @@ def of_at(ufunc: np.ufunc) -> Function:
         ufunc.at(y, index, *operands)
         return y
 
-    return Function(f"{_name(ufunc)}.at", apply, "at")
+    return Function(f"{_name(ufunc)}.at", apply, "at", ufunc)
 
 
 def _added_at(x: Any, index: Any, g: Any) -> Any:

@@ -104,13 +104,19 @@ class Function:
 class Span:
     """One run of an operation's forward, or of its rule for an `argument`, inside of another run, or of none.
 
-    `y` is, for a rule, what the operation had computed.
+    `names` are those that the operation has for what it is given, `y` is what a rule's operation had computed.
     """
 
     operation: Any
     outer: Span | None = None
+    names: dict[Value, str] = field(default_factory=dict)
     y: Value | None = None
     argument: str = ""
+
+    @property
+    def chain(self) -> list[Span]:
+        """The run itself and those around it, the outermost last."""
+        return [self, *(self.outer.chain if self.outer is not None else [])]
 
 
 @dataclass(eq=False)
@@ -141,6 +147,11 @@ class Line:
         """Compute the outputs anew, after they were forgotten."""
         for output, part in zip(self.outputs, self.computed(), strict=True):
             output.concrete = part
+
+    @property
+    def spans(self) -> list[Span]:
+        """The runs of operations that it belongs to, the outermost last."""
+        return [] if self.span is None else self.span.chain
 
     def reads(self) -> Iterator[Value]:
         """Yield every value among the arguments, in order, as often as it stands there."""

@@ -240,6 +240,7 @@ def test_an_operation_of_the_users_is_text(tmp_path: Path) -> None:
     compiled = tg.compile(tg.grad(lambda x: (_half(x, times=2) ** 2).sum()))
     compiled(np.ones(2))
     assert "def _halved(x):" in compiled.source
+    assert "def test_source_half(x, /, times=1):" in compiled.source
     assert saved(compiled, tmp_path / "half.py")["run"](np.array([4.0, 8.0])).tolist() == [0.5, 1.0]
 
 

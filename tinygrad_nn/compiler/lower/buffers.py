@@ -15,7 +15,8 @@ INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "into", "at
 def takes_out(line: Line) -> bool:
     """Return whether a line can write its result into memory that is there."""
     (output, *more) = line.outputs or (None,)
-    return output is not None and not more and output.is_array and line.function.form in INTO_MEMORY
+    held = output is not None and not more and output.is_array and not output.dtype.hasobject
+    return held and line.function.form in INTO_MEMORY
 
 
 @dataclass

@@ -10,7 +10,7 @@ from ..numpy_calls import COPY
 from ..program import Line, Program, Value
 from ..trace.tracer import Source, Target, Tracer
 from .buffers import Plan, planned, takes_out
-from .rewrites import simplified
+from .rewrites import MERGING, PLAIN, simplified
 from .spelling import spelled
 
 
@@ -18,7 +18,7 @@ from .spelling import spelled
 class Lowered:
     """A program, where its values lie, and which outputs are written into arrays that are given.
 
-    `plain` is the same program as one would write it.
+    `plain` is the same program as one would write it: before equal lines were merged, and dead ones left out.
     """
 
     plain: Program
@@ -35,8 +35,8 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
     outputs = [t.value for t in targets]
     constants = [value for _, value in tracer.constants.values()]
     program = Program(inputs, tracer.lines, outputs, constants, raising=frozenset(tracer.progress.raising))
-    plain = simplified(program, exact)
-    program = plain.copy()
+    plain = simplified(program, exact, PLAIN)
+    program = simplified(plain.copy(), exact, MERGING)
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     _copy_what_is_not_its_own(program, targets)

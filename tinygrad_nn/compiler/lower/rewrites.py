@@ -12,9 +12,9 @@ from ..numpy_calls import of_numpy
 from ..program import Line, Program, Value
 
 
-def simplified(program: Program, exact: bool) -> Program:
-    """Return the program after every rewrite; with `exact`, only those that keep every bit."""
-    for rewrite, keeps_bits in REWRITES:
+def simplified(program: Program, exact: bool, rewrites: list[Rewrite] | None = None) -> Program:
+    """Return the program after these rewrites, by default all; with `exact`, only after those that keep every bit."""
+    for rewrite, keeps_bits in REWRITES if rewrites is None else rewrites:
         if keeps_bits or not exact:
             program = rewrite(program)
     return program
@@ -246,8 +246,10 @@ def _scale(line: Line) -> tuple[Value, float] | None:
     return (values[0], float(numbers[0])) if len(values) == len(numbers) == 1 else None
 
 
-# What is done, in this order, and whether it keeps every bit.
-REWRITES: list[tuple[Callable[[Program], Program], bool]] = [
+# What is done, in this order, and whether it keeps every bit. What is shown to people keeps equal lines apart: each
+# has an adjoint of its own. It keeps the loss, too, where only its gradient is asked for.
+Rewrite = tuple[Callable[[Program], Program], bool]
+PLAIN: list[Rewrite] = [
     (with_shared_constants, True),
     (with_weak_numbers, True),
     (without_copies, True),
@@ -255,7 +257,7 @@ REWRITES: list[tuple[Callable[[Program], Program], bool]] = [
     (with_single_transposes, True),
     (with_plain_broadcasts, True),
     (with_folded_constants, True),
-    (with_shared_lines, True),
     (with_folded_scaling, False),
-    (without_dead_lines, True),
 ]
+MERGING: list[Rewrite] = [(with_shared_lines, True), (without_dead_lines, True)]
+REWRITES = [*PLAIN, *MERGING]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...tensor.handle import Tensor
+
+PACKAGE = __package__.partition(".")[0]
 
 
 def argument_names(function: Any, args: Any, kwargs: Any) -> list[str]:
@@ -101,3 +104,12 @@ def _referred(function: Any) -> Iterator[tuple[str, Any]]:
         code = codes.pop()
         codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
         yield from [(n, function.__globals__[n]) for n in code.co_names if n in function.__globals__]
+
+
+def is_installed(module: str) -> bool:
+    """Return whether what a module holds can be imported elsewhere: not this package's, nor the user's own."""
+    first = module.partition(".")[0]
+    if first in sys.stdlib_module_names:
+        return first not in ("__main__",)
+    folders = str(getattr(sys.modules.get(first), "__file__", "")).replace("\\", "/").split("/")
+    return first != PACKAGE and ("site-packages" in folders or "dist-packages" in folders)

@@ -124,11 +124,15 @@ class Progress:
 
 @dataclass(eq=False)
 class Pass:
-    """One backward pass: the numbers of its first line and of the one after its last, and its seeds by their roots."""
+    """One backward pass: the numbers of its first line and of the one after its last, and its seeds by their roots.
+
+    `adjoints` are pairs: an adjoint, and the value of which it is one.
+    """
 
     start: int
     stop: int
-    roots: dict[Value, Any]
+    roots: dict[Value, Value]
+    adjoints: list[tuple[Value, Value]] = field(default_factory=list)
 
 
 class Tracer(Watcher):
@@ -151,8 +155,8 @@ class Tracer(Watcher):
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
         self.used: dict[Any, None] = {}
-        self.adjoints: dict[Value, Value] = {}
         self.passes: list[Pass] = []
+        self.detached: list[tuple[Value, Value]] = []
         self.progress = Progress()
 
     # What the function computes.
@@ -321,7 +325,8 @@ class Tracer(Watcher):
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Return what an operation computes, line by line or as one line of its own."""
         before = replace(self.progress)
-        self.progress.span = Span(operation, before.span)
+        given = {} if operation.variadic else dict(zip(operation.arguments, arrays, strict=True))
+        self.progress.span = Span(operation, before.span, _names(given | parameters))
         try:
             y = operation.run(arrays, parameters)
             if _is_ours(operation.forward):  # which may catch what it can compute anew
@@ -337,31 +342,36 @@ class Tracer(Watcher):
             self.progress.span = before.span
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
-        """Note which operation computed what, and the node of it."""
+        """Note which operation computed what, from what without a way back for gradients, and the node of it."""
+        parents = (None,) * len(arrays) if node is None else node.parents
+        read = [x for i, x in enumerate(arrays) if parents[i] is None and i not in operation.constant_inputs]
         if isinstance(operation, Operation):
             self.used[operation] = None
         for part in y if operation.multiple_outputs else (y,):
             if isinstance(part, Traced):
                 self.operations.setdefault(part.value, operation.name)
+                if operation.differentiable:
+                    self.detached += [(part.value, x.value) for x in read if isinstance(x, Traced)]
         if node is not None and isinstance(y, Traced):
             self.of_node[node] = y.value
 
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they leave; note where the backward pass begins."""
         now = len(self.lines)
-        roots = {self.of_node[node]: raw(seed) for node, seed in seeds.items() if node in self.of_node}
-        self.passes.append(Pass(now, now, {y: getattr(seed, "value", seed) for y, seed in roots.items()}))
+        known = {self.of_node[node]: _value(seed) for node, seed in seeds.items() if node in self.of_node}
+        roots = {y: x if isinstance(x, Value) else self.constant(np.asarray(x)) for y, x in known.items()}
+        self.passes.append(Pass(now, now, roots))
         if not create_graph:  # a constant seed is a proxy, too: rules may index it by what is computed
             seeds = {node: Traced(self, self.constant(g)) if type(g) is np.ndarray else g for node, g in seeds.items()}
         return _Noted(self, seeds, lift, create_graph)
 
     def cotangent(self, node: Any, g: Any) -> None:
         """Note which value is the adjoint of which."""
-        g = g._array if isinstance(g, Tensor) else g
+        value = _value(g)
         self.passes[-1].stop = len(self.lines)
         primal = self.of_node.get(node) or _leaf(node)
-        if isinstance(g, Traced) and primal is not None:
-            self.adjoints.setdefault(g.value, primal)
+        if isinstance(value, Value) and primal is not None:
+            self.passes[-1].adjoints.append((value, primal))
 
     def opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Compute an operation that can't be taken apart as one line: a call of its forward."""
@@ -398,6 +408,8 @@ class Tracer(Watcher):
     def shadow(self, tensor: Any) -> Any:
         """Return the Tensor that stands for one from outside; what was made of proxies stands for itself."""
         if isinstance(tensor._array, ArrayProxy):
+            if isinstance(tensor._array, Traced) and tensor.name:
+                tensor._array.value.name = tensor._array.value.name or tensor.name
             return tensor
         handle = self.handles.get(id(tensor))
         if handle is None:
@@ -581,6 +593,17 @@ def _is_ours(function: Any) -> bool:
     return str(getattr(getattr(function, "__code__", None), "co_filename", PACKAGE)).startswith(PACKAGE)
 
 
+def _value(x: Any) -> Any:
+    """Return the value of what is traced, anything else as it is."""
+    x = x._array if isinstance(x, Tensor) else x
+    return x.value if isinstance(x, (Traced, Number)) else x
+
+
+def _names(given: dict[str, Any]) -> dict[Value, str]:
+    """Return the names of what is traced among these."""
+    return {value: name for name, x in given.items() if isinstance(value := _value(x), Value)}
+
+
 def _leaf(node: Any) -> Value | None:
     """Return the value of a tensor that was made of an argument, by its node."""
     tensor = node.handle() if node.operation is None and node.handle is not None else None
@@ -599,15 +622,16 @@ class _Noted(Cotangents):
         """Return a node's whole cotangent, having noted which value it is; what follows is the node's first rule."""
         if node in self:
             self.tracer.cotangent(node, self[node])
-        g = super().leave(node)
+        g, operation = super().leave(node), node.operation
+        kept = dict(zip(operation.slots, node.saved or (), strict=False)) if isinstance(operation, Operation) else {}
+        self.names = _names(kept | {"g": g})
         self.begin_rule(node)
         return g
 
     def begin_rule(self, node: Any) -> None:
-        """Let the lines that follow belong to a rule of this node, which `arrive` names; to none of a leaf."""
-        operation = node.operation if isinstance(node.operation, Operation) else type(node.operation)
-        span = None if node.operation is None else Span(operation, None, self.tracer.of_node.get(node))
-        self.tracer.progress.span = span
+        """Let the lines that follow belong to a rule of this node, which `arrive` names, if it has any."""
+        span = Span(node.operation, None, self.names, self.tracer.of_node.get(node))
+        self.tracer.progress.span = span if isinstance(node.operation, Operation) else None
 
     def arrive(self, parent: Any, c: Any, node: Any, rule: Any) -> None:
         """Add what a rule has made to the parent's cotangent, outside of that rule; the next one follows."""

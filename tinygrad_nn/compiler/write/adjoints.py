@@ -2,88 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-import numpy as np
-
-from ..program import Line, Value
-from ..trace.tracer import Pass
+from ..program import Line, Program, Value
+from ..trace.tracer import Tracer
+from .expressions import TIMES
 from .folding import STATEMENTS
-from .notation import TIMES, Derivation
+from .notation import Derivation
 
 _WIDE = 90
 
 
-class Adjoints:
-    """Writes above a line which adjoint it computes.
+def loss(number: int) -> str:
+    """Return the name of what a backward pass differentiates: L, L2, and so on."""
+    return "L" if number == 1 else f"L{number}"
 
-    `numbers` are the places of values in the trace, `operations` the names of what computed them.
+
+class Adjoints:
+    """Writes above a line which adjoint it computes. `of` holds the values that are adjoints, and of what.
+
+    The adjoint of a value that is read in the place of another is left out: it is one part of what that line's is.
+    So is one of several adjoints in a pass, and that of what reaches the loss in another way, too, detached. What has
+    no line, as it is `folded`, has no name either.
     """
 
     def __init__(
-        self, makers: dict[Value, Line], folded: set[Value], name: Callable[[Value], str], passes: list[Pass],
-        numbers: dict[Value, int], operations: dict[Value, str],
+        self, program: Program, tracer: Tracer, pass_of: dict[Value, int], folded: set[Value],
+        name: Callable[[Value], str],
     ) -> None:  # fmt: skip
-        self.makers, self.name, self.passes = makers, name, passes
-        self.numbers, self.operations = numbers, operations
+        self.program, self.pass_of, self.name = program, pass_of, name
+        self.makers = makers = {output: line for line in program.lines for output in line.outputs}
+        self.above = set(program.inputs)  # and what `comment` was asked for
         self.derivation = Derivation(self.symbol, makers, folded)
-        self.wholes = {(self.pass_of(v), v.primal): v for v in makers if v.primal is not None}
+        found: dict[tuple[int, Value], set[Value]] = {}
+        detached = [(program.present(y), program.present(x)) for y, x in tracer.detached]
+        for number, one in enumerate(tracer.passes, start=1):
+            inside = self.causes(program.present(root) for root in one.roots)
+            held = self.causes(x for y, x in detached if y in inside)
+            for g, primal in one.adjoints:
+                value = g if g in makers else program.present(g)
+                if value in makers and pass_of.get(value) == number and primal not in held:
+                    found.setdefault((number, primal), set()).add(value)
+        seen = {*program.inputs, *makers} - folded - program.instead.keys()
+        whole = {key: values.pop() for key, values in found.items() if len(values) == 1}
+        self.values = {key: value for key, value in whole.items() if key[1] in seen and value not in folded}
+        self.of = {value: primal for (_, primal), value in reversed(self.values.items())}
+
+    def causes(self, values: Iterable[Value]) -> set[Value]:
+        """Return these values and all that they are computed from."""
+        found, left = set[Value](), list(values)
+        while left:
+            value = left.pop()
+            if value not in found:
+                found.add(value)
+                left += self.makers[value].reads() if value in self.makers else ()
+        return found
 
     def symbol(self, value: Value) -> str:
         """Return a value's name in a derivation: dL/dx for the adjoint of x."""
-        if value.primal is None:
+        if value not in self.of:
             return self.name(value)
-        n = self.pass_of(value)
-        if self.wholes.get((n, value.primal), value) is not value:
-            return self.name(value)
-        primal = self.symbol(value.primal)
-        return f"d{'L' if n == 1 else f'L{n}'}/d{f'({primal})' if value.primal.primal is not None else primal}"
+        primal = self.of[value]
+        inner = self.symbol(primal)
+        return f"d{loss(self.pass_of[value])}/d{f'({inner})' if primal in self.of else inner}"
 
-    def pass_of(self, value: Value) -> int:
-        """Return the number of the backward pass that a value is an adjoint of, from 1 on."""
-        number = self.numbers.get(value, 0)
-        return next((n for n, one in enumerate(self.passes, start=1) if number < one.stop), len(self.passes))
+    def comment(self, line: Line) -> str:
+        """Return the adjoint that a line computes, or for which one it does; nothing outside of backward passes."""
+        found = self.told(line, line.outputs[0]) if line.outputs[0] in self.pass_of else ""
+        self.above.update(line.outputs)
+        return found
 
-    def of(self, line: Line) -> str:
-        """Return the adjoint that a line computes, as a derivation says it; nothing for a line that computes none."""
-        (value, *_) = line.outputs
-        if value.primal is None:
-            return ""
+    def told(self, line: Line, value: Value) -> str:
+        """Return what a line of a backward pass computes."""
+        if value not in self.of:
+            whole = self.first_adjoint(value)
+            return "" if whole is None else f"for {self.symbol(whole)}"
         name = self.symbol(value)
         if line.function.form in STATEMENTS:
             return name
         right = self.slope(line, value) or self.derivation.line(line)[0]
         return f"{name} = {right}" if len(right) <= _WIDE else name
 
-    def slope(self, line: Line, value: Value) -> str | None:
-        """Return dL/dy ∘ f'(x), if that is what the adjoint of x is, where y = f(x)."""
-        x = value.primal
-        if line.function.text not in ("np.multiply", "np.divide") or x is None:
-            return None
-        for g, k in (line.args, line.args[::-1]):
-            if not (isinstance(g, Value) and isinstance(k, Value)) or g.primal is None or k.primal is not None:
-                continue
-            for y in [g.primal, *self.near(k)]:
-                unary = y is not x and k not in (x, y) and _is_unary(self.operations.get(y, ""))
-                if unary and self.leaves(k, {x, y}) <= {x, y} and self.leaves(y, {x}, True) == {x}:
-                    return f"{self.derivation.operand(g, TIMES)} ∘ {self.operations[y]}'({self.symbol(x)})"
+    def first_adjoint(self, value: Value) -> Value | None:
+        """Return the first adjoint that a value goes into, of what is defined above."""
+        reached = {value}
+        for line in self.program.lines:
+            if reached.intersection(line.reads()):
+                reached.update(line.outputs)
+                if line.outputs[0] in self.of and self.of[line.outputs[0]] in self.above:
+                    return line.outputs[0]
         return None
 
-    def near(self, value: Value) -> list[Value]:
-        """Return what a value is computed from by one step or two."""
-        first = list(self.makers[value].reads()) if value in self.makers else []
-        return [*first, *[v for x in first if x in self.makers for v in self.makers[x].reads()]]
-
-    def leaves(self, value: Value, known: set[Value], inside: bool = False) -> set[Value]:
-        """Return what a value is computed from, down to the known ones and the inputs."""
-        if (value in known and not inside) or value not in self.makers:
-            return {value}
-        found: set[Value] = set()
-        for v in self.makers[value].reads():
-            found |= {v} if v in known else self.leaves(v, known)
-        return found
-
-
-def _is_unary(operation: str) -> bool:
-    """Return whether an operation is a function of one array, entry by entry."""
-    return operation in ("relu", "sigmoid") or getattr(getattr(np, operation, None), "nin", 0) == 1
+    def slope(self, line: Line, value: Value) -> str:
+        """Return dL/dy ∘ f'(x) for what the rule of a function f of one array has made; nothing of other lines."""
+        span = line.spans[-1] if line.spans else None
+        products = ("np.multiply", "np.divide")
+        if span is None or span.y is None or (line.function.text not in products and line.function.form != "helper"):
+            return ""
+        g = self.values.get((self.pass_of[value], span.y))
+        if g is None or g is value or not span.operation.pointwise or len(span.operation.arguments) > 1:
+            return ""
+        return f"{self.derivation.operand(g, TIMES)} ∘ {span.operation.name}'({self.symbol(self.of[value])})"

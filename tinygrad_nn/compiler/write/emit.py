@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import keyword
 import os
-import re
 import textwrap
-from collections.abc import Iterable
 from typing import Any
 
 from ..lower.buffers import Plan, takes_out
 from ..program import Line, Program, Value
-from .embedded import Embedding
+from .expressions import Expressions
+from .functions import Functions
 from .literals import literal, literal_array, whole_literal
+from .naming import Names
 
 _HEAD = '''"""{title}
 
@@ -29,58 +28,20 @@ class Unusual(Exception):
 '''
 
 
-_INFIX = {
-    "np.add": "{} + {}", "np.subtract": "{} - {}", "np.multiply": "{} * {}", "np.divide": "{} / {}",
-    "np.less": "{} < {}", "np.greater": "{} > {}", "np.less_equal": "{} <= {}", "np.greater_equal": "{} >= {}",
-    "np.equal": "{} == {}", "np.not_equal": "{} != {}",
-}  # fmt: skip
-
-
 _OTHER_ERRORS = ("divide", "over", "under")
 
 
-class Names:
-    """A name for every value: its own if it has one, and no name twice."""
-
-    def __init__(self) -> None:
-        self.used = {"np", "memory", "at", "step", "build", "constants", "Unusual", "run", "checked"}
-        self.used |= {"parameters", "gradients", "saved", "steps", "file", "pathlib"}
-        self.found: dict[Value, str] = {}
-
-    def of(self, value: Value) -> str:
-        """Return the value's name, that of an adjoint with a d before its primal's."""
-        if value not in self.found:
-            if value.primal is not None:
-                wish = f"d{self.of(value.primal)}"
-            else:
-                wish = value.name if value.after is None else f"{self.of(value.after)}{value.name}"
-            self.found[value] = self.new(wish or "t#")
-        return self.found[value]
-
-    def new(self, wish: str) -> str:
-        """Return a name like the wish that nobody has; one that ends in # is numbered."""
-        numbered = wish.endswith("#")
-        stem = re.sub(r"\W", "_", wish.removesuffix("#"))
-        stem = f"_{stem}" if not stem or stem[0].isdigit() or keyword.iskeyword(stem) else stem
-        name, n = f"{stem}1" if numbered else stem, 1
-        while name in self.used:
-            n += 1
-            name = f"{stem}{n}" if numbered else f"{stem}_{n}"
-        self.used.add(name)
-        return name
-
-
-class Emitter:
+class Emitter(Expressions):
     """Writes one program: where its values lie, and line by line how they are computed."""
 
     def __init__(self, program: Program, plan: Plan, outs: dict[Value, str]) -> None:
-        self.program, self.plan = program, plan
-        self.names = Names()
+        self.program, self.plan, self.names = program, plan, Names()
         for value in program.inputs:
             self.names.of(value)
         self.outs = {value: self.names.new(wish) for value, wish in outs.items()}
         self.names.found |= self.outs | {value: self.outs[target] for value, target in plan.inside.items()}
-        self.functions = Embedding(self.names.new, whole_literal)
+        self.functions = Functions(self.names.new, whole_literal)
+        super().__init__(self.names.of, self.functions.called)
         self.large: list[Value] = []
         self.built: set[Value] = set()
         self.head: list[str] = []
@@ -123,16 +84,16 @@ class Emitter:
                 "    return np.ndarray(shape, dtype, memory, offset, strides)",
                 "",
             ]
-        places: dict[str, list[str]] = {}
+        laid: dict[str, list[str]] = {}
         for value, offset in self.plan.offsets.items():
             self.built.add(value)
             if value.after is not None and self.continues(value, value.after):
                 self.names.found[value] = self.names.of(value.after)
                 continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
-            place = f"at({offset}, {value.shape}, {literal(value.dtype)}{strides})"
-            places.setdefault(place, []).append(self.names.of(value))
-        self.head += [" = ".join([*names, place]) for place, names in places.items()]
+            where = f"at({offset}, {value.shape}, {literal(value.dtype)}{strides})"
+            laid.setdefault(where, []).append(self.names.of(value))
+        self.head += [" = ".join([*names, where]) for where, names in laid.items()]
         for line in self.program.lines:
             reads = list(line.reads())
             views = line.outputs and all(o.base is not None for o in line.outputs)
@@ -167,11 +128,11 @@ class Emitter:
             value, answer = line.args
             known = literal(answer)
             if isinstance(answer, bool):
-                test = f"bool({self.text(value)}) is not {known}"
+                test = f"bool({self.operand(value)}) is not {known}"
             elif (isinstance(answer, float) and not answer) or answer != answer:  # 0 is not -0, nan is nan
-                test = f"repr(float({self.text(value)})) != {repr(float(answer))!r}"
+                test = f"repr(float({self.operand(value)})) != {repr(float(answer))!r}"
             else:
-                test = f"{self.text(value)} != {known}"
+                test = f"{self.operand(value)} != {known}"
             return [f"if {test}:", f"    raise Unusual({os.path.basename(line.where)!r})"]
         if not takes_out(line):
             return [self.assigned(line)]
@@ -180,31 +141,31 @@ class Emitter:
         form = line.function.form
         if form in ("where", "setitem", "astype", "copy", "into", "at", "add", "zeros"):
             return self.copied(line, target, name)
-        return [f"{line.function.text}({self.arguments(line, [f'out={name}'])})"]
+        return [self.call(self.function(line.function), line.args, line.kwargs, (f"out={name}",))]
 
     def copied(self, line: Line, target: Value, name: str) -> list[str]:
         """Return a line that NumPy has no `out=` for, by copying into memory."""
         form = line.function.form
         if form == "where":
-            condition, yes, no = map(self.text, line.args)
+            condition, yes, no = map(self.operand, line.args)
             filled = f"np.copyto({name}, {no})" if isinstance(line.args[2], Value) else f"{name}.fill({no})"
             first = [] if self.same_memory(line.args[2], target) else [filled]
             return [*first, f"np.copyto({name}, {yes}, where={condition})"]
         if form == "zeros":
             return [f"{name}.fill(0)"]
         source = line.args[0]
-        filled = f"np.copyto({name}, {self.text(source)})" if isinstance(source, Value) else f"{name}.fill({source})"
+        filled = f"np.copyto({name}, {self.operand(source)})"
         first = [] if self.same_memory(source, target) else [filled]
         if form == "astype":
-            return [f"np.copyto({name}, {self.text(source)}, casting='unsafe')"]
+            return [f"np.copyto({name}, {self.operand(source)}, casting='unsafe')"]
         if form == "into":
-            more = [self.text(x) for x in line.args[1:]]
+            more = [self.operand(x) for x in line.args[1:]]
             return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
         if form == "at":
-            return [*first, f"{line.function.text}({', '.join([name, *map(self.text, line.args[1:])])})"]
+            return [*first, f"{self.function(line.function)}({', '.join([name, *map(self.operand, line.args[1:])])})"]
         if form in ("setitem", "add"):
             sign = "=" if form == "setitem" else "+="
-            return [*first, f"{name}[{self.index(line.args[1])}] {sign} {self.text(line.args[2])}"]
+            return [*first, f"{name}[{self.index(line.args[1])}] {sign} {self.operand(line.args[2])}"]
         return first
 
     def same_memory(self, value: Any, target: Value) -> bool:
@@ -215,65 +176,8 @@ class Emitter:
     def assigned(self, line: Line) -> str:
         """Return a line as an assignment to the names of its outputs."""
         names = ", ".join(map(self.names.of, line.outputs))
-        return f"{names}{',' if line.several and len(line.outputs) == 1 else ''} = {self.expression(line)}"
+        return f"{names}{',' if line.several and len(line.outputs) == 1 else ''} = {self.line(line)[0]}"
 
-    def expression(self, line: Line) -> str:
-        """Return the call that computes a line's outputs."""
-        function, args = line.function, line.args
-        if function.form == "operation":
-            return self.operation(line)
-        if function.form == "operator" and function.text != "np.asarray":
-            parts = [self.text(x) for x in args]
-            return function.text.format(*[f"({p})" if p.startswith("-") else p for p in parts])
-        if function.text in _INFIX and not line.kwargs and not line.outputs[0].is_array:
-            return _INFIX[function.text].format(*map(self.text, args))
-        if function.text == "{0}[{1}]":
-            return f"{self.text(args[0])}[{self.index(args[1])}]"
-        if function.form == "astype":
-            return f"{self.text(args[0])}.astype({self.text(args[1])})"
-        if function.text == "np.transpose" and isinstance(args[0], Value):
-            axes = line.kwargs.get("axes", args[1] if len(args) > 1 else None)
-            return f"{self.text(args[0])}.T" if axes is None else f"{self.text(args[0])}.transpose({self.text(axes)})"
-        if function.text == "np.reshape" and isinstance(args[0], Value) and len(args) == 2 and not line.kwargs:
-            return f"{self.text(args[0])}.reshape({self.text(args[1])})"
-        return f"{function.text}({self.arguments(line)})"
-
-    def operation(self, line: Line) -> str:
-        """Return the call of an operation that is not taken apart: of its own forward, as text."""
-        name = self.functions.called(line.function.apply, line.function.text.removeprefix("op_"))
-        return f"{name}({self.arguments(line)})"
-
-    def arguments(self, line: Line, more: Iterable[str] = ()) -> str:
-        """Return the source of a line's arguments."""
-        named = [f"{name}={self.text(x)}" for name, x in line.kwargs.items()]
-        return ", ".join([*map(self.text, line.args), *named, *more])
-
-    def text(self, x: Any) -> str:
-        """Return the source of an argument."""
-        if isinstance(x, Value):
-            return self.names.of(x)
-        if isinstance(x, tuple) and hasattr(x, "_fields"):
-            return f"{self.functions.called(type(x), type(x).__name__)}({', '.join(map(self.text, x))})"
-        if isinstance(x, tuple):
-            return f"({', '.join(map(self.text, x))}{',' if len(x) == 1 else ''})"
-        if isinstance(x, list):
-            return f"[{', '.join(map(self.text, x))}]"
-        if isinstance(x, slice):
-            return f"slice({self.text(x.start)}, {self.text(x.stop)}, {self.text(x.step)})"
-        if callable(x) and not isinstance(x, type):
-            return self.functions.called(x, getattr(x, "__name__", "function"))
-        return literal(x)
-
-    def index(self, index: Any) -> str:
-        """Return the source of an index, with colons where that is how one writes it."""
-        parts = index if isinstance(index, tuple) else (index,)
-        if not parts:
-            return "()"
-        texts = []
-        for part in parts:
-            if isinstance(part, slice):
-                ends = ["" if x is None else self.text(x) for x in (part.start, part.stop)]
-                texts.append(":".join(ends) + ("" if part.step is None else f":{self.text(part.step)}"))
-            else:
-                texts.append("..." if part is Ellipsis else self.text(part))
-        return ", ".join(texts) + ("," if isinstance(index, tuple) and len(parts) == 1 else "")
+    def infix(self, line: Line) -> bool:
+        """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""
+        return not line.outputs[0].is_array and line.function.text not in ("np.power", "np.matmul")

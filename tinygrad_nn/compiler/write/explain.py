@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import keyword
+import sys
 import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...engine.operation import OPERATIONS
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.traced_call import Place, Trace
 from ..trace.tracer import Source, Target
-from .adjoints import Adjoints
-from .embedded import Embedding
-from .emit import Names
+from .adjoints import Adjoints, loss
+from .convolutions import SHARED, TEXTS
 from .folding import Folding
-from .forms import DEFINITIONS
+from .functions import Functions
 from .literals import literal, whole_literal
-from .notation import ATOM, Notation, constant
-from .readings import readable
+from .naming import Names
+from .notation import Notation, constant
+from .peephole import readable
+from .spans import Outlining
 
 _SHORT, _WIDE = 24, 100
+_PLAIN = str.maketrans({"·": "@", "∘": "*", "ᵀ": ".T", "Σ": "sum"})
 _HEAD = '"""{}"""\n\n{}\n'
 _COMMENTS = "In the comments: dL/dx is the adjoint of x, · the product of matrices, ∘ that of entries, ᵀ transposes."
 
 
 class Listing(str):
-    """A program's text, which shows as it is. `inputs` holds the arguments of its `step` as they were when traced."""
+    """A program's text, which shows as it is. `inputs` are the arguments of its function `name` as they were traced."""
 
     inputs: dict[str, Any]
+    name: str
+
+    def __str__(self) -> str:
+        """Return the text in characters that the standard output has: · is @ there, ᵀ is .T."""
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        try:
+            self.encode(encoding)
+        except UnicodeEncodeError:
+            return self.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+        return str.__str__(self)
 
     def __repr__(self) -> str:
         return str(self)
@@ -39,67 +54,82 @@ class Listing(str):
 
 @dataclass
 class Section:
-    """Lines that belong together, under a heading."""
+    """Lines that belong together, under a heading; of a backward pass its number, from 1 on."""
 
     heading: str
+    number: int = 0
     lines: list[Line] = field(default_factory=list)
 
 
 def explained(lowered: Lowered, trace: Trace, title: str) -> Listing:
     """Return the program as a Python file that needs NumPy only, written for people."""
-    return _Explainer(lowered, trace).listing(title)
+    return _Explainer(lowered, trace, title).listing()
 
 
 class _Explainer:
     """Writes one program; its lines are those of the plain program, before any memory was planned."""
 
-    def __init__(self, lowered: Lowered, trace: Trace) -> None:
+    def __init__(self, lowered: Lowered, trace: Trace, title: str) -> None:
         self.trace, self.lowered = trace, lowered
+        self.title = title if title.isidentifier() and not keyword.iskeyword(title) else "step"
         self.passes = trace.tracer.passes
-        self.numbers = {output: n for n, line in enumerate(trace.tracer.lines) for output in line.outputs}
-        self.program = readable(lowered.plain)
-        self.makers = {output: line for line in self.program.lines for output in line.outputs}
-        self.targets: list[tuple[Target, Value]] = list(zip(lowered.targets, self.program.outputs, strict=True))
-        present = lowered.plain.present
+        roots = [lowered.plain.present(root) for one in self.passes for root in one.roots]
+        noted = {lowered.plain.present(v) for one in self.passes for pair in one.adjoints for v in pair}
+        self.program = readable(lowered.plain, roots, noted)
+        self.targets: list[tuple[Target, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
         self.names = Names()
-        self.names.used |= {*DEFINITIONS, "gradients", "parameters", "state"}
-        self.sections = self.divided()
-        self.folded = Folding(self.program, [s.lines for s in self.sections]).folded
-        self.functions = Embedding(self.names.new, whole_literal)
-        self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
-        self.adjoints = Adjoints(
-            self.makers, self.folded, self.names.of, self.passes, self.numbers,
-            {present(v): name for v, name in reversed(trace.tracer.operations.items())},
-        )  # fmt: skip
+        for source in lowered.sources:
+            self.names.of(source.value)
+        self.functions = Functions(self.new, whole_literal)
         self.inputs: dict[str, Any] = {}
+        seen = {self.program.present(v) for v in noted}
+        self.outlining = Outlining(self.program, seen, self.new, self.called)
+        self.makers = {output: line for line in self.program.lines for output in line.outputs}
+        self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
+        self.sections = self.divided()
+        for number, one in enumerate(self.passes, start=1):
+            for g, primal in [[self.program.present(v) for v in pair] for pair in one.adjoints]:
+                if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
+                    self.names.primals.setdefault(g, primal)
+        self.folded = Folding(self.program, [s.lines for s in self.sections], self.names.primals).folded
+        self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
+        self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of)
+
+    def new(self, wish: str) -> str:
+        """Return a name for a function beside the program's own."""
+        return self.names.new(f"{wish}_" if wish == self.title else wish)
 
     # What stands where.
 
     def divided(self) -> list[Section]:
         """Return the program's lines under their headings."""
         late = self.updates()
-        found = {"forward": Section("forward")}
+        forward = self.traced(0, self.passes[0].start if self.passes else len(self.trace.tracer.lines))
+        found, update = list[Section](), Section("update")
         for line in self.program.lines:
-            heading = "update" if line in late else self.heading(line)
-            found.setdefault(heading, Section(heading)).lines.append(line)
-        return sorted(found.values(), key=lambda section: section.heading == "update")
+            (value, *_), number = line.outputs, self.pass_of.get(line.outputs[0], 0)
+            heading = "forward" if value in forward else "afterwards"
+            if number:
+                heading = "backward" if number == 1 else f"backward, pass {number}"
+            if line not in late and (not found or found[-1].heading != heading):
+                found.append(Section(heading, number))
+            (update if line in late else found[-1]).lines.append(line)
+        return [*found, update]
 
-    def heading(self, line: Line) -> str:
-        """Return in which part of the run a line was traced."""
-        number = min([self.numbers.get(v, 0) for v in line.outputs])
-        for n, one in enumerate(self.passes, start=1):
-            if one.start <= number < one.stop:
-                return "backward" if n == 1 else f"backward, pass {n}"
-        return "forward" if not self.passes or number < self.passes[0].start else "afterwards"
+    def traced(self, start: int, stop: int) -> set[Value]:
+        """Return what the lines from one of the trace to another computed."""
+        return {v for line in self.trace.tracer.lines[start:stop] for v in line.outputs}
 
     def updates(self) -> set[Line]:
         """Return the lines that lead to nothing but new parameters and state."""
-        first = max([one.stop for one in self.passes], default=0)
-        read = {v for target, v in self.targets if target.kind in ("result", "gradient")}
+        early = self.traced(0, max([one.stop for one in self.passes], default=0))
+        changed = {v for target, v in self.targets if target.kind not in ("result", "gradient")}
+        read = set(self.program.outputs) - changed
         found: set[Line] = set()
         for line in reversed(self.program.lines):
-            early = line.function.form != "operator" and any(self.numbers.get(v, 0) < first for v in line.outputs)
-            if early or read.intersection(line.outputs):
+            if read.intersection(line.outputs) or (
+                line.function.form != "operator" and early.intersection(line.outputs)
+            ):
                 read.update(line.reads())
             else:
                 found.add(line)
@@ -113,11 +143,11 @@ class _Explainer:
                 (value, *more) = line.outputs
                 if more or value.primal is None or value.primal in self.program.inputs or value in self.program.outputs:
                     continue
-                place = shown.index(line)
+                now = shown.index(line)
                 readers = [n for n, other in enumerate(shown) if value in self.reads(other)]
                 if readers:
                     shown.insert(readers[0], line)
-                    del shown[place]
+                    del shown[now]
             section.lines = shown
 
     def reads(self, line: Line) -> set[Value]:
@@ -130,9 +160,7 @@ class _Explainer:
     # Names.
 
     def name_all(self) -> None:
-        """Name inputs first, then results in their order; what replaces an input has the name of it, if it can."""
-        for source in self.lowered.sources:
-            self.names.of(source.value)
+        """Name results in their order, after the inputs; what replaces an input has the name of it, if it can."""
         lines = [line for section in self.sections for line in section.lines]
         last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
         replaced = {v: old for target, v in self.targets if (old := self.replaced_by(target)) is not None}
@@ -146,7 +174,7 @@ class _Explainer:
                 self.names.of(value)
 
     def replaced_by(self, target: Target) -> Value | None:
-        """Return the input that an output takes the place of."""
+        """Return the input that an output replaces."""
         if target.kind not in ("array", "state"):
             return None
         same = [s for s in self.lowered.sources if s.kind == target.kind and s.owner is target.owner]
@@ -154,37 +182,50 @@ class _Explainer:
 
     # Text.
 
-    def listing(self, title: str) -> Listing:
+    def listing(self) -> Listing:
         """Return the whole file."""
         self.order()
         self.name_all()
         body: list[tuple[str, str]] = self.constants()
         for section in self.sections:
             if section.lines:
-                body += [("", ""), (f"# {section.heading}", "")] if body else [(f"# {section.heading}", "")]
+                heading = f"# {section.heading}{self.differentiated(section)}"
+                body += [("", ""), (heading, "")] if body else [(heading, "")]
                 for line in section.lines:
-                    comment = self.adjoints.of(line)
+                    comment = self.adjoints.comment(line)
                     body += [(f"# {comment}", "")] if comment else []
-                    *first, code = self.code(line)
-                    body += [*[(text, "") for text in first], (code, self.shape(line))]
+                    *first, code = self.notation.statements(line)
+                    body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
-        used = {line.function.text for line in self.program.lines}
-        helpers = [text for name, text in DEFINITIONS.items() if name in used]
+        helpers = [f"\n{text}" for _, text in self.outlining.texts.values()]
         helpers += [f"\n{text}" for text in self.functions.written()]
-        head = textwrap.fill(f"def step({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * 9)
-        text = Listing("\n".join([self.head(title), *helpers, "", head, *lines, ""]))
-        text.inputs = self.inputs
+        head = textwrap.fill(
+            f"def {self.title}({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * (5 + len(self.title))
+        )
+        text = Listing("\n".join([self.head(), *helpers, "", head, *lines, ""]))
+        text.inputs, text.name = self.inputs, self.title
         return text
 
-    def head(self, title: str) -> str:
+    def differentiated(self, section: Section) -> str:
+        """Return what a backward pass differentiates: the sum of its roots, each times its seed."""
+        terms = []
+        for root, seed in self.passes[section.number - 1].roots.items() if section.number else ():
+            root, seed = self.lowered.plain.present(root), self.lowered.plain.present(seed)
+            y = self.notation.operand(root)
+            if seed not in self.program.constants or not (seed.concrete == 1).all():
+                y = f"np.sum({y} * {self.names.found.get(seed) or constant(seed.concrete)})"
+            terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
+        return f", {loss(section.number)} = {' + '.join(terms)}" if terms else ""
+
+    def head(self) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
         decided = [v for v in self.program.inputs if v in self.decided() and v.dtype is None]
         values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in decided])
         notes = [f"Traced with {values}, by which the function decides."] if decided else []
         notes += [_COMMENTS] if self.passes else []
-        about = f"{title if title.isidentifier() else 'The function'}, as one would write it by hand."
+        about = f"{self.title}, as one would write it by hand."
         about = "\n\n".join([about, *notes]) + ("\n" if notes else "")
         return _HEAD.format(about, self.functions.imports_written())
 
@@ -209,7 +250,7 @@ class _Explainer:
         found = []
         for value in self.program.constants:
             text = constant(value.concrete)
-            if text is not None and len(text) <= _SHORT and uses[value] == 1 and value.name.endswith("#"):
+            if text is not None and len(text) <= _SHORT and value.name.endswith("#"):
                 self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
             elif text is not None and (uses[value] or value in self.program.outputs):
                 found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
@@ -217,51 +258,31 @@ class _Explainer:
                 self.inputs[self.names.of(value)] = value.concrete
         return found
 
-    def code(self, line: Line) -> list[str]:
-        """Return the statements that compute a line's outputs."""
-        names = ", ".join(map(self.names.of, line.outputs)) + ("," if line.several and len(line.outputs) == 1 else "")
-        x = line.args[0] if line.args else None
-        if line.function.form in ("setitem", "at", "add"):
-            fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
-            first = f"{names} = {self.notation.operand(x, ATOM)}{'' if fresh else '.copy()'}"
-            write = self.into if line.function.form == "setitem" else self.added
-            return [first, write(names, line.args[1], line.args[2])]
-        if line.function.form == "into":
-            return [
-                f"{names} = {self.notation.operand(x, ATOM)}.copy()",
-                self.added(names, line.args[-1], line.args[1]),
-            ]
-        return [f"{names} = {self.notation.line(line)[0]}"]
-
-    def into(self, name: str, index: Any, x: Any, sign: str = "=") -> str:
-        """Return the statement that writes into places of an array."""
-        return f"{name}[{self.notation.index(index)}] {sign} {self.notation.operand(x)}"
-
-    def added(self, name: str, index: Any, x: Any) -> str:
-        """Return the statement that adds into places of an array, of which one may be named twice."""
-        parts = index if isinstance(index, tuple) else (index,)
-        if not any(isinstance(part, (Value, list)) for part in parts):
-            return self.into(name, index, x, "+=")
-        place = self.notation.index(index)
-        place = f"np.s_[{place}]" if ":" in place or "..." in place else self.notation.operand(index)
-        return f"np.add.at({name}, {place}, {self.notation.operand(x)})"
-
     def called(self, function: Any, wish: str) -> str:
         """Return the name of a function that NumPy does not have: its text comes first, or it is a parameter."""
+        if wish in TEXTS and function is OPERATIONS[wish].forward:
+            return self.convolution(function, wish)
         name = self.functions.called(function, wish)
         if name in self.functions.missing:
             self.inputs[name] = function
         return name
 
-    def shape(self, line: Line) -> str:
-        """Return the shapes of what a line computes."""
-        return ", ".join(["number" if v.dtype is None else f"{v.shape}" for v in line.outputs])
+    def convolution(self, function: Any, wish: str) -> str:
+        """Return the name of a convolution, whose text is one for people."""
+        if id(function) not in self.functions.names:
+            if SHARED not in self.functions.texts:
+                self.functions.texts.append(SHARED)
+                self.functions.imports.append("import math")
+            name = self.new(wish)
+            self.functions.names[id(function)] = function, name
+            self.functions.texts.append(TEXTS[wish].replace(wish, name, 1).lstrip())
+        return self.functions.names[id(function)][1]
 
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""
         found = []
         names = []
-        if self.has_place(self.trace.result):
+        if self.holds_anything(self.trace.result):
             names.append(self.result(self.trace.result))
         for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
             entries = [f'"{self.key(t)}":~{self.names.of(v)}' for t, v in self.targets if t.kind == kind]
@@ -279,21 +300,29 @@ class _Explainer:
         if target.kind == "state":
             return f"{target.key[1]}{target.key[0] + 1}"
         same: list[Source] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
-        return self.names.of(same[0].value) if same else str(getattr(target.owner, "name", "") or "w")
+        return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
 
-    def has_place(self, tree: Any) -> bool:
+    def holds_anything(self, tree: Any) -> bool:
         """Return whether a result holds anything that the program computes."""
         parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ()
-        return isinstance(tree, Place) or any(map(self.has_place, parts))
+        return isinstance(tree, Place) or any(map(self.holds_anything, parts))
 
     def result(self, tree: Any) -> str:
         """Return the text of a function's result."""
         if isinstance(tree, Place):
             return self.notation.operand(self.program.outputs[tree.number])
         if isinstance(tree, dict):
-            entries = [f'"{key}"' if isinstance(key, str) else repr(key) for key in tree]
-            return "{" + ", ".join(map("{}: {}".format, entries, map(self.result, tree.values()))) + "}"
+            return "{" + ", ".join([f"{_quoted(key)}: {self.result(x)}" for key, x in tree.items()]) + "}"
         if isinstance(tree, (tuple, list)):
             inner = ", ".join(map(self.result, tree)) + ("," if len(tree) == 1 and isinstance(tree, tuple) else "")
             return f"({inner})" if isinstance(tree, tuple) else f"[{inner}]"
         return literal(tree) if isinstance(tree, (int, float, str, bool, type(None))) else "None"
+
+
+def _quoted(key: Any) -> str:
+    """Return a key of a dictionary as text, in double quotes if it can be."""
+    return f'"{key}"' if isinstance(key, str) and repr(key) == f"'{key}'" and '"' not in key else repr(key)
+
+
+def _shape(value: Value) -> str:
+    return "number" if value.dtype is None else f"{value.shape}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..program import Line, Program, Value
 from .notation import Notation
-from .readings import is_transpose
+from .peephole import is_transpose
 
 STATEMENTS = ("setitem", "into", "at", "add", "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
@@ -16,10 +16,11 @@ class Folding:
     What has a name of its own is kept, and so is the adjoint of what is kept.
     """
 
-    def __init__(self, program: Program, sections: list[list[Line]]) -> None:
+    def __init__(self, program: Program, sections: list[list[Line]], primals: dict[Value, Value]) -> None:
+        self.primals = primals
         self.inputs, self.folded = set(program.inputs), set[Value]()
         self.makers = {output: line for line in program.lines for output in line.outputs}
-        self.notation = Notation(_wish, self.makers, self.folded)
+        self.notation = Notation(wish, self.makers, self.folded)
         self.uses: dict[Value, int] = dict.fromkeys(program.outputs, _OUTPUT)
         for line in program.lines:
             for v in line.reads():
@@ -55,13 +56,14 @@ class Folding:
             return True
         if self.uses[value] > 1 or line.several or line.function.form in STATEMENTS:
             return False
-        if value.primal is not None:
-            kept = value.primal in self.inputs or (value.primal in self.makers and value.primal not in self.folded)
-            return not kept
+        primal = value.primal or self.primals.get(value)
+        if primal is not None:
+            return primal not in self.inputs and (primal not in self.makers or primal in self.folded)
         return value.name.endswith("#") or value.after is not None
 
 
-def _wish(value: Value) -> str:
+def wish(value: Value) -> str:
+    """Return the name that a value would have if it were the only one."""
     if value.primal is not None:
-        return f"d{_wish(value.primal)}"
-    return value.name if value.after is None else f"{_wish(value.after)}{value.name}"
+        return f"d{wish(value.primal)}"
+    return value.name if value.after is None else f"{wish(value.after)}{value.name}"

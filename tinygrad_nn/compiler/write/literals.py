@@ -13,7 +13,7 @@ _FEW = 16
 def literal(x: Any) -> str:
     """Return Python source for a static argument."""
     if isinstance(x, np.dtype):
-        return f"np.{x.name}" if hasattr(np, x.name) and x.isnative else f"np.dtype({x.str!r})"
+        return f"np.{x.name}" if x.kind in "biufc" and x.isnative else f"np.dtype({x.str!r})"
     if isinstance(x, type) and issubclass(x, np.generic):
         return f"np.{x.__name__}"
     if isinstance(x, (np.longdouble, np.clongdouble)):

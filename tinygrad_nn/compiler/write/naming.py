@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +25,47 @@ _SHORT = {
     "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
     "matrix_product": "product",
 }  # fmt: skip
+
+
+# What the text around a program refers to: its own names, and those of Python's that are called in it.
+_RESERVED = {
+    "np", "memory", "at", "step", "build", "constants", "Unusual", "run", "checked", "parameters", "gradients",
+    "saved", "steps", "file", "pathlib", "probe", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
+    "isinstance", "type", "Exception", "ValueError", "FloatingPointError",
+}  # fmt: skip
+
+
+class Names:
+    """A name for every value: its own if it has one, and no name twice."""
+
+    def __init__(self) -> None:
+        self.used = set(_RESERVED)
+        self.found: dict[Value, str] = {}
+        self.primals: dict[Value, Value] = {}  # of what became an adjoint when the program was rewritten
+
+    def of(self, value: Value) -> str:
+        """Return the value's name, that of an adjoint with a d before its primal's."""
+        if value not in self.found:
+            primal = value.primal or self.primals.get(value)
+            if primal is not None:
+                wish = f"d{self.of(primal)}"
+            else:
+                wish = value.name if value.after is None else f"{self.of(value.after)}{value.name}"
+            self.found[value] = self.new(wish or "t#")
+        return self.found[value]
+
+    def new(self, wish: str) -> str:
+        """Return a name like the wish that nobody has; one that ends in # is numbered."""
+        numbered = wish.endswith("#")
+        stem = unicodedata.normalize("NFKC", wish.removesuffix("#"))  # as Python reads names
+        stem = "".join([c if f"_{c}".isidentifier() else "_" for c in stem])
+        stem = f"_{stem}" if not stem.isidentifier() or keyword.iskeyword(stem) else stem
+        name, n = f"{stem}1" if numbered else stem, 1
+        while name in self.used:
+            n += 1
+            name = f"{stem}{n}" if numbered else f"{stem}_{n}"
+        self.used.add(name)
+        return name
 
 
 def named(lowered: Lowered, tracer: Tracer, result: Any, function: Callable[..., Any]) -> None:
@@ -51,7 +94,7 @@ def _of_constant(x: np.ndarray) -> str:
     if x.ndim and x.size and x.dtype.kind == "f":
         return "ones#" if (x == 1).all() else "zeros#" if (x == 0).all() else "constant#"
     number = x.item() if x.ndim == 0 else None
-    return "constant#" if number is None else {0: "zero", 1: "one", 2: "two"}.get(number, "number#")
+    return "constant#" if number is None else {0: "zero#", 1: "one#", 2: "two#"}.get(number, "number#")
 
 
 def _keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
@@ -79,13 +122,14 @@ class _Names:
         self.operations = {program.present(v): name for v, name in reversed(tracer.operations.items())}
 
     def of_results(self, keys: dict[int, str]) -> None:
-        """Name a function's results by their keys; what the first backward pass starts from is the loss."""
+        """Name a function's results by their keys; what a backward pass starts from is a loss."""
         for target, value in self.targets:
             if target.kind == "result" and value in self.makers:
                 value.name = value.name or keys.get(target.key, "")
-        roots = [self.program.present(v) for p in self.tracer.passes[:1] for v in p.roots]
-        if len(roots) == 1 and roots[0] in self.makers and not roots[0].shape:
-            roots[0].name = roots[0].name or "loss"
+        for one in self.tracer.passes:
+            roots = [self.program.present(v) for v in one.roots]
+            if len(roots) == 1 and roots[0] in self.makers and not roots[0].shape:
+                roots[0].name = roots[0].name or "loss"
 
     def of_lines(self) -> None:
         """Name what each line computes: layers by their weights, all else by the operation."""
@@ -99,9 +143,11 @@ class _Names:
         """Return Z1 for what is made by a weight W1, with its bias, and A1 for the activation of that."""
         operation = self.operations.get(output)
         if operation in _ACTIVATIONS or (operation == "maximum" and 0 in [x for x in line.args if type(x) is int]):
-            before = _operand_of(line, self.makers)
-            if before is not None and (match := re.fullmatch(r"(.*)Z(\d*)", before.name)):
-                return f"{match[1]}A{match[2]}"
+            given = [self.program.present(v) for span in line.spans[-1:] for v in span.names]
+            given += [v for x in given if x in self.makers for v in self.makers[x].reads()]
+            for match in [re.fullmatch(r"(.*)Z(\d*)", v.name) for v in given]:
+                if match is not None:
+                    return f"{match[1]}A{match[2]}"
         if line.function.text in ("np.matmul", "np.dot"):
             for v in line.reads():
                 if v.root in self.inputs and (match := _WEIGHT.fullmatch(v.root.name)):
@@ -134,7 +180,8 @@ class _Names:
         arrays = [s for s in self.tracer.sources if s.kind == "array"]
         targets = [(t, v) for t, v in self.targets if t.kind == "gradient"]
         gradients = [(v, s.value) for t, v in targets for s in arrays if s.owner is t.owner]
-        for value, primal in [*gradients, *self.tracer.adjoints.items()]:
+        noted = [pair for one in self.tracer.passes for pair in one.adjoints]
+        for value, primal in [*gradients, *noted]:
             value, primal = present(value), present(primal)
             if primal in self.makers and self.makers[primal].function.text == "np.asarray":
                 primal = next(self.makers[primal].reads(), primal)
@@ -151,17 +198,3 @@ def _descends(value: Value | None, other: Value) -> bool:
             return True
         value = value.primal
     return False
-
-
-def _operand_of(line: Line, makers: dict[Value, Line], depth: int = 8) -> Value | None:
-    """Return the layer's value that an activation reads, through the lines that make it up."""
-    for v in line.reads():
-        if re.fullmatch(r".*Z\d*", v.name):
-            return v
-    if depth:
-        for v in line.reads():
-            if v in makers and v.name.endswith("#"):
-                found = _operand_of(makers[v], makers, depth - 1)
-                if found is not None:
-                    return found
-    return None

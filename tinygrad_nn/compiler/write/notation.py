@@ -7,20 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..program import Line, Value
+from ..program import Function, Line, Value
+from .convolutions import TEXTS
+from .expressions import ATOM, POWER, SIGN, TIMES, Expressions, Text
 from .literals import literal, literal_array
 
 _LONG, _FEW = 72, 16
-ATOM, POWER, SIGN, TIMES, PLUS, AND, XOR, OR, COMPARED = 9, 8, 7, 6, 5, 4, 3, 2, 1
-_BINARY = {
-    "np.power": ("**", POWER), "np.matmul": ("@", TIMES), "np.multiply": ("*", TIMES), "np.divide": ("/", TIMES),
-    "np.floor_divide": ("//", TIMES), "np.remainder": ("%", TIMES), "np.add": ("+", PLUS),
-    "np.subtract": ("-", PLUS), "np.bitwise_and": ("&", AND), "np.bitwise_xor": ("^", XOR),
-    "np.bitwise_or": ("|", OR), "np.less": ("<", COMPARED), "np.less_equal": ("<=", COMPARED),
-    "np.greater": (">", COMPARED), "np.greater_equal": (">=", COMPARED), "np.equal": ("==", COMPARED),
-    "np.not_equal": ("!=", COMPARED),
-}  # fmt: skip
-_OF_NUMBERS = dict(_BINARY.values())
 _UNARY = {"np.negative": "-", "np.invert": "~", "np.positive": "+"}
 _METHODS = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
@@ -28,97 +20,77 @@ _METHODS = {
     "np.argmin": "argmin", "np.add.accumulate": "cumsum", "np.multiply.accumulate": "cumprod",
 }  # fmt: skip
 
-Text = tuple[str, int]
 
-
-class Notation:
-    """Infix NumPy. `folded` are the values that are written as the expression that computes them.
-
-    `called` returns the name of a function that is not NumPy's, for a wish.
-    """
+class Notation(Expressions):
+    """Infix NumPy. `folded` are the values that are written as the expression that computes them."""
 
     def __init__(
         self, name: Callable[[Value], str], makers: dict[Value, Line], folded: set[Value],
         called: Callable[[Any, str], str] = lambda function, wish: wish,
     ) -> None:  # fmt: skip
-        self.name, self.makers, self.folded, self.called = name, makers, folded, called
+        super().__init__(name, called)
+        self.makers, self.folded = makers, folded
         self.texts: dict[Value, str] = {}
 
     def value(self, value: Value) -> Text:
         """Return the name of a value, or its expression."""
         if value in self.texts:
             return self.texts[value], ATOM
-        return self.line(self.makers[value]) if value in self.folded else (self.name(value), ATOM)
+        return self.line(self.makers[value]) if value in self.folded else super().value(value)
 
-    def operand(self, x: Any, level: int = 0) -> str:
-        """Return an argument's text, in parentheses if it binds less than the level."""
-        text, own = self.argument(x)
-        return text if own >= level else f"({text})"
-
-    def argument(self, x: Any) -> Text:
-        """Return an argument's text and how strongly it binds."""
-        if isinstance(x, Value):
-            return self.value(x)
-        if isinstance(x, tuple) and hasattr(x, "_fields"):
-            return self.call(self.called(type(x), type(x).__name__), x, {}), ATOM
-        if callable(x) and not isinstance(x, type):
-            return self.called(x, getattr(x, "__name__", "function")), ATOM
-        if isinstance(x, (tuple, list)):
-            inner = ", ".join([self.operand(part) for part in x])
-            comma = "," if len(x) == 1 else ""
-            return (f"({inner}{comma})" if isinstance(x, tuple) else f"[{inner}]"), ATOM
-        if isinstance(x, slice):
-            return f"slice({self.operand(x.start)}, {self.operand(x.stop)}, {self.operand(x.step)})", ATOM
-        text = literal(x)
-        return text, SIGN if text.startswith("-") else ATOM
+    def infix(self, line: Line) -> bool:
+        """Return whether Python's operators are NumPy's: beside an array, or a NumPy scalar."""
+        return _has_dtype(line.args)
 
     def line(self, line: Line) -> Text:
         """Return the expression that computes a line's outputs."""
         function, args = line.function, line.args
-        if function.form == "operator" and function.text != "np.asarray":
-            return self.of_numbers(function.text, args)
-        if function.text in _BINARY and len(args) == 2 and not line.kwargs and _has_dtype(args):
-            return self.binary(*_BINARY[function.text], *_number_first(line))
+        if function.form == "operation":
+            defaults = line.span.operation.defaults if line.span is not None else {}
+            more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
+            if function.text.removeprefix("op_") in TEXTS:
+                more = {key: tuple(x) if isinstance(x, tuple) else x for key, x in more.items()}
+            given = args[:-1] if args[-1:] == (None,) else args
+            return self.call(self.function(function), given, more), ATOM
         if function.text in _UNARY and not line.kwargs and _has_dtype(args):
             return f"{_UNARY[function.text]}{self.operand(args[0], SIGN)}", SIGN
         if function.text == "np.square" and not line.kwargs and _has_dtype(args):
             return self.binary("**", POWER, args[0], 2)
         if function.text in _METHODS and _has_dtype(args):
             return self.reduction(line)
-        if function.text == "{0}[{1}]":
-            return f"{self.operand(args[0], ATOM)}[{self.index(args[1])}]", ATOM
-        if function.form == "astype":
-            return f"{self.operand(args[0], ATOM)}.astype({self.operand(args[1])})", ATOM
-        if function.text == "np.transpose" and len(args) == 1 and line.kwargs.get("axes") is None:
-            return self.transposed(args[0])
         if function.text == "np.reshape" and len(args) == 2 and not line.kwargs and _has_dtype(args):
             return f"{self.operand(args[0], ATOM)}.reshape({extents(args[1])})", ATOM
-        if function.form == "operation":
-            return self.call(self.called(function.apply, function.text.removeprefix("op_")), args, line.kwargs), ATOM
-        return self.call(function.text.replace("np.absolute", "np.abs"), args, line.kwargs), ATOM
+        return super().line(line)
 
-    def call(self, name: str, args: Any, kwargs: Any) -> str:
-        """Return a call with these arguments."""
-        named = [f"{key}={self.operand(x)}" for key, x in kwargs.items()]
-        return f"{name}({', '.join([*[self.operand(x) for x in args], *named])})"
+    def function(self, function: Function) -> str:
+        """Return the name of a line's function, the short one of two."""
+        return super().function(function).replace("np.absolute", "np.abs")
 
-    def of_numbers(self, template: str, args: Any) -> Text:
-        """Return an expression of Python numbers."""
-        parts = template.split()
-        if len(parts) == 3:
-            return self.binary(parts[1], _OF_NUMBERS[parts[1]], *args)
-        return (f"-{self.operand(args[0], SIGN)}", SIGN) if template[0] == "-" else (self.call("abs", args, {}), ATOM)
+    def statements(self, line: Line) -> list[str]:
+        """Return the statements that compute a line's outputs."""
+        names = ", ".join(map(self.name, line.outputs)) + ("," if line.several and len(line.outputs) == 1 else "")
+        x = line.args[0] if line.args else None
+        if line.function.form not in ("setitem", "at", "add", "into"):
+            return [f"{names} = {self.line(line)[0]}"]
+        fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
+        first = f"{names} = {self.operand(x, ATOM)}{'' if fresh else '.copy()'}"
+        if line.function.form == "at" and line.function.text != "np.add.at":
+            return [first, f"{self.function(line.function)}({', '.join([names, *map(self.operand, line.args[1:])])})"]
+        index, value = (line.args[-1], line.args[1]) if line.function.form == "into" else line.args[1:3]
+        parts = index if isinstance(index, tuple) else (index,)
+        text, right = self.index(index), self.operand(value)
+        if line.function.form == "setitem":
+            return [first, f"{names}[{text}] = {right}"]
+        if not any(isinstance(part, (Value, list)) for part in parts):
+            return [first, f"{names}[{text}] += {right}"]
+        text = f"np.s_[{text}]" if ":" in text or "..." in text else self.operand(index)
+        return [first, f"np.add.at({names}, {text}, {right})"]  # an entry may be named twice
 
     def binary(self, symbol: str, level: int, a: Any, b: Any) -> Text:
-        """Return two operands with an operator between them."""
-        left, right = (level + 1, level) if level == POWER else (level, level + 1)
-        if level == COMPARED:
-            left = right = COMPARED + 1
-        return f"{self.operand(a, left)} {symbol} {self.operand(b, right)}", level
-
-    def transposed(self, x: Any) -> Text:
-        """Return a matrix with its axes exchanged."""
-        return f"{self.operand(x, ATOM)}.T", ATOM
+        """Return two operands with an operator between them, of a product first the number."""
+        if symbol == "*" and _is_number(b) and isinstance(a, Value) and a.shape:
+            a, b = b, a
+        return super().binary(symbol, level, a, b)
 
     def reduction(self, line: Line) -> Text:
         """Return a sum or the like: a method of a name, a function of an expression."""
@@ -136,19 +108,6 @@ class Notation:
         if level == ATOM and "(" not in text:
             return self.call(f"{text}.{name}", (), kept), ATOM
         return self.call(f"np.{name}", (x,), kept), ATOM
-
-    def index(self, index: Any) -> str:
-        """Return the text of an index, with colons where that is how one writes it."""
-        parts = index if isinstance(index, tuple) else (index,)
-        texts = [self.place(part) for part in parts]
-        return ", ".join(texts) + ("," if isinstance(index, tuple) and len(parts) == 1 else "") if parts else "()"
-
-    def place(self, part: Any) -> str:
-        """Return the text of one part of an index."""
-        if isinstance(part, slice):
-            ends = ["" if x is None else self.operand(x) for x in (part.start, part.stop)]
-            return ":".join(ends) + ("" if part.step is None else f":{self.operand(part.step)}")
-        return "..." if part is Ellipsis else self.operand(part)
 
 
 class Derivation(Notation):
@@ -185,11 +144,8 @@ def _has_dtype(args: Any) -> bool:
     return any(getattr(x, "dtype", None) is not None for x in args)
 
 
-def _number_first(line: Line) -> tuple[Any, Any]:
-    """Return the operands, of a product first the number."""
-    a, b = line.args
-    number = not isinstance(b, (Value, np.ndarray)) or b.dtype is None
-    return (b, a) if line.function.text == "np.multiply" and number and isinstance(a, Value) and a.shape else (a, b)
+def _is_number(x: Any) -> bool:
+    return not isinstance(x, (Value, np.ndarray)) or x.dtype is None
 
 
 def constant(x: np.ndarray) -> str | None:

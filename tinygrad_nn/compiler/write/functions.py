@@ -1,0 +1,266 @@
+"""Functions as text that needs NumPy only: what a program calls, with all that it refers to.
+
+The text is Python's own rendering of the function's source. What goes is what this package alone reads: the
+decorators that declare operations, and annotations; comments go too.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import functools
+import inspect
+import linecache
+import symtable
+import sys
+import textwrap
+from collections.abc import Callable, Hashable
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ...engine import arrays
+from ...tensor.declaring import primitive
+from ..numpy_calls import of_numpy
+from ..trace.origins import PACKAGE, is_installed
+
+# What is called in another way where there are no proxies.
+_WITHOUT_TRACE = {
+    arrays.array_of: "np.asarray", arrays.copied: "np.array", arrays.ArrayProxy: "()",
+    arrays.zeros: "(lambda shape, x: np.zeros(shape, x.dtype))",
+}  # fmt: skip
+
+
+class NoSource(Exception):
+    """A function, or something that it refers to, can't be written as text."""
+
+
+class Functions:
+    """Texts of functions, in the order in which Python can run them.
+
+    `new` gives a name that nobody has, `literal` the text of a constant or None. `missing` holds, by name,
+    the functions that have no text; `reasons` says why.
+    """
+
+    def __init__(self, new: Callable[[str], str], literal: Callable[[Any], str | None]) -> None:
+        self.new, self.literal = new, literal
+        self.names: dict[int, tuple[Any, str]] = {}
+        self.imports: list[str] = []
+        self.texts: list[str] = []
+        self.missing: dict[str, Any] = {}
+        self.reasons: dict[str, str] = {}
+
+    def written(self) -> list[str]:
+        """Return the texts, one after the other; what has none is named in a comment."""
+        without = [f"# {name}: {reason}. To run this file, define it here.\n" for name, reason in self.reasons.items()]
+        return [*without, *self.texts]
+
+    def called(self, function: Any, wish: str) -> str:
+        """Return the name of a function in the text, under which it is `missing` if it can't be written."""
+        before = len(self.imports), len(self.texts), dict(self.names)
+        try:
+            return self.name(function, wish)
+        except NoSource as error:
+            del self.imports[before[0] :], self.texts[before[1] :]
+            self.names = before[2]
+            name = self.new(wish)
+            self.names[id(function)] = function, name
+            self.missing[name], self.reasons[name] = function, str(error)
+            return name
+
+    def name(self, x: Any, wish: str) -> str:
+        """Return how the text refers to a function, class, module or constant. Raises NoSource."""
+        if callable(x) and not isinstance(x, type) and (inner := inspect.unwrap(x)) is not x:
+            if isinstance(inner, FunctionType) and not definition(inner).decorator_list:
+                raise NoSource(f"{wish} is wrapped in what its text doesn't show")
+            x = inner
+        if id(x) not in self.names:
+            self.names[id(x)] = x, self._found(x, wish)
+        return self.names[id(x)][1]
+
+    def imports_written(self) -> str:
+        """Return the lines that import modules, Python's own first."""
+        own = [line for line in sorted(self.imports) if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
+        others = {*self.imports, "import numpy as np"} - {*own}
+        return "\n".join([*own, *([""] if own else []), *sorted(others)])
+
+    def _found(self, x: Any, wish: str) -> str:
+        if x is np or (isinstance(x, Hashable) and x in _WITHOUT_TRACE):
+            return "np" if x is np else _WITHOUT_TRACE[x]
+        if isinstance(x, ModuleType):
+            return self._imported(f"import {x.__name__}", x.__name__, wish)
+        home, name = str(getattr(x, "__module__", "")), getattr(x, "__qualname__", "")
+        if isinstance(x, np.ufunc) or (callable(x) and home.partition(".")[0] == "numpy"):
+            return self._of_numpy(x)
+        if callable(x) and is_installed(home) and getattr(sys.modules.get(home), name, None) is x:
+            return self._imported(f"from {home} import {name}", name, wish)
+        if isinstance(x, (FunctionType, type)):
+            return self._defined(x, wish)
+        text = self.literal(x)
+        if text is None:
+            raise NoSource(f"{wish} is {x!r:.60}, which can't be written as text")
+        self.texts.append(f"{(made := self._new(wish))} = {text}\n")
+        return made
+
+    def _of_numpy(self, x: Any) -> str:
+        text = of_numpy(x).text if hasattr(x, "__name__") else ""
+        module, _, name = text.rpartition(".")
+        home = sys.modules.get(module.replace("np", "numpy", 1) if module.partition(".")[0] == "np" else module)
+        if getattr(home, name, None) is not x:
+            raise NoSource(f"{x!r} is not NumPy's own")
+        if module.partition(".")[0] != "np" and f"import {module}" not in self.imports:
+            self.imports.append(f"import {module}")
+        return text
+
+    def _imported(self, statement: str, own: str, wish: str) -> str:
+        name = self._new(wish)
+        self.imports.append(statement if own == name else f"{statement} as {name}")
+        return name
+
+    def _defined(self, x: Any, wish: str) -> str:
+        """Write a function or class, after all that it refers to."""
+        tree = copy.deepcopy(definition(x))
+        name = self._new(wish)
+        self.names[id(x)] = x, name
+        references = _References(self, _scope(x), name, ast.unparse(tree))
+        tree.name = name
+        self.texts.append(ast.unparse(references.visit(tree)) + "\n")
+        return name
+
+    def _new(self, wish: str) -> str:
+        """Return a name for the top of the file, where it must hide nothing of Python's own."""
+        return self.new(f"{wish}_" if hasattr(builtins, wish) else wish)
+
+
+def _scope(x: Any) -> dict[str, Any]:
+    """Return what the free names of a function or class refer to now."""
+    if isinstance(x, type):
+        return dict(vars(sys.modules[x.__module__]))
+    cells = zip(x.__code__.co_freevars, x.__closure__ or (), strict=True)
+    return dict(x.__globals__) | {name: cell.cell_contents for name, cell in cells if cell != CellType()}
+
+
+def _parts(node: ast.expr) -> list[str]:
+    """Return the names in an expression like `a.b.c`, in their order; the first is "" in any other expression."""
+    if isinstance(node, ast.Attribute):
+        return [*_parts(node.value), node.attr]
+    return [node.id if isinstance(node, ast.Name) else ""]
+
+
+class _Plain(ast.NodeTransformer):
+    """Takes away declarations of operations, and annotations in functions."""
+
+    def __init__(self, scope: dict[str, Any]) -> None:
+        self.scope, self.in_function = scope, False
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        node.returns, outer, self.in_function = None, self.in_function, True
+        node.decorator_list = [d for d in node.decorator_list if not self.declares(d)]
+        self.generic_visit(node)
+        self.in_function = outer
+        return node
+
+    def visit_arg(self, node: ast.arg) -> Any:
+        return ast.arg(node.arg)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        if not self.in_function:  # a field of a NamedTuple or a dataclass
+            return node
+        return ast.Pass() if node.value is None else ast.Assign([node.target], node.value, lineno=node.lineno)
+
+    def declares(self, decorator: ast.expr) -> bool:
+        """Return whether a decorator declares an operation or a rule of it, and does nothing else."""
+        root, *names = _parts(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        x = self.scope.get(root)
+        for name in names:
+            x = getattr(x, name, None)
+        return getattr(x, "__module__", "") == primitive.__module__
+
+
+class _References(ast.NodeTransformer):
+    """Lets a text refer to what it refers to by the names that this has in the file.
+
+    Modules that need not be installed elsewhere, and operations, are not in the file: what they hold is.
+    """
+
+    def __init__(self, functions: Functions, scope: dict[str, Any], name: str, text: str) -> None:
+        self.functions, self.scope, self.name = functions, scope, name
+        self.own, self.free = _locals_and_globals(text)
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        root, *attributes = _parts(node)
+        return self.reference(node, root, attributes) if root else self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        return self.reference(node, node.id, [])
+
+    def reference(self, node: ast.expr, root: str, attributes: list[str]) -> ast.expr:
+        """Return the expression that refers to the same here. Raises NoSource."""
+        if root not in self.free or (root not in self.scope and hasattr(builtins, root)):
+            return node
+        if root not in self.scope:
+            raise NoSource(f"the name {root} is not defined yet")
+        x, wish, rest = self.scope[root], root, list(attributes)
+        while rest:
+            if isinstance(x, ModuleType) and not is_installed(x.__name__):
+                x = getattr(x, wish := rest.pop(0))
+            elif rest[0] == "kernel" and hasattr(x, "operation"):
+                x = x.operation.forward
+                del rest[0]
+            else:
+                break
+        if hasattr(x, "operation") or (isinstance(x, ModuleType) and x.__name__.partition(".")[0] == PACKAGE):
+            raise NoSource(f"{root} makes Tensors; arrays are computed by NumPy's functions, or by `{root}.kernel`")
+        known = self.functions.name(x, wish)
+        if known != root and {root, known.partition(".")[0]} & self.own:
+            raise NoSource(f"{self.name} has a variable of its own that is named {root}")
+        return ast.parse(".".join([known, *rest]), mode="eval").body
+
+
+@functools.lru_cache(maxsize=512)
+def definition(x: Any) -> Any:
+    """Return the tree of a function or class without declarations, a lambda as a function. Raises NoSource."""
+    try:
+        if isinstance(x, type):
+            node: Any = ast.parse(textwrap.dedent(inspect.getsource(x))).body[0]
+        else:
+            code: CodeType = x.__code__
+            trees = _definitions("".join(linecache.getlines(code.co_filename)))
+            (node,) = [node for node in trees if _first_line(node) == code.co_firstlineno and _defines(node, code)]
+    except (OSError, TypeError, SyntaxError, ValueError):
+        raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not to be had") from None
+    if isinstance(node, ast.Lambda):
+        text = f"def function({ast.unparse(node.args)}):\n    return {ast.unparse(node.body)}\n"
+        node = ast.parse(text).body[0]
+    return _Plain(_scope(x)).visit(copy.deepcopy(node))
+
+
+@functools.lru_cache(maxsize=64)
+def _definitions(text: str) -> list[Any]:
+    """Return the functions and lambdas of a file."""
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
+
+
+def _first_line(node: Any) -> int:
+    lines: list[int] = [node.lineno, *[decorator.lineno for decorator in getattr(node, "decorator_list", ())]]
+    return min(lines)
+
+
+def _defines(node: Any, code: CodeType) -> bool:
+    if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
+        body = node.body
+        return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in code.co_positions()
+    return isinstance(node, ast.FunctionDef) and node.name == code.co_name
+
+
+def _locals_and_globals(text: str) -> tuple[set[str], set[str]]:
+    """Return the names that are some scope's own, and those that refer to something outside of the text."""
+    tables: list[Any] = [symtable.symtable(text, "text", "exec")]
+    for table in tables:  # which grows meanwhile
+        tables += table.get_children()
+    top, *inner = [table.get_symbols() for table in tables]
+    symbols = [symbol for found in inner for symbol in found]
+    free = {symbol.get_name() for symbol in [*top, *[s for s in symbols if s.is_global()]]}
+    return {symbol.get_name() for symbol in symbols if symbol.is_local()}, free

@@ -1,0 +1,111 @@
+"""Operations that take several lines, as calls of functions that hold these lines.
+
+The trace says which lines belong to one run of an operation, or of its rule: nothing is recognised by its form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ..program import Function, Line, Program, Span, Value
+from .folding import STATEMENTS, Folding, wish
+from .naming import Names
+from .notation import Notation, constant
+
+_WIDE, _SHORT = 76, 72
+
+
+class Outlining:
+    """Puts the lines of each span that don't make one readable expression into a function. `texts` holds these.
+
+    `kept` are the values that need a line of their own, `new` gives a name that nobody has, `called` that of a
+    function that NumPy doesn't have.
+    """
+
+    def __init__(
+        self, program: Program, kept: set[Value], new: Callable[[str], str], called: Callable[[Any, str], str]
+    ) -> None:
+        self.program, self.kept, self.new, self.called = program, kept, new, called
+        self.texts: dict[str, tuple[str, str]] = {}
+        lines: dict[Span, list[Line]] = {}
+        for line in program.lines:
+            for span in line.spans:
+                lines.setdefault(span, []).append(line)
+        for span in sorted(lines, key=lambda span: -len(span.chain)):
+            self.outline(span, [line for line in program.lines if span in line.spans])
+
+    def outline(self, span: Span, lines: list[Line]) -> None:
+        """Write a span's lines as one call, unless they are one expression, or compute what has to be seen."""
+        inner = {v for line in lines for v in line.outputs}
+        outside = [v for line in self.program.lines if line not in lines for v in line.reads()]
+        results = sorted(inner.intersection([*outside, *self.program.outputs]), key=list(inner).index)
+        if len(lines) < 2 or len(results) != 1 or self.kept.intersection(inner - {*results}):
+            return
+        if _is_one_expression(lines, results[0]):
+            return
+        constants = {v: text for v in self.program.constants if (text := constant(v.concrete)) and len(text) <= _SHORT}
+        reads = dict.fromkeys(v for line in lines for v in line.reads() if v not in inner and v not in constants)
+        given = [v for v in map(self.program.present, span.names) if v in reads]
+        arguments = list(dict.fromkeys([*given[-1:], *given[:-1], *reads] if span.y is not None else [*given, *reads]))
+        name = self.function(span, arguments, lines, results[0], constants)
+        call = Line(
+            Function(name, lines[-1].function.apply, "helper"), tuple(arguments), {}, (results[0],), lines[-1].where
+        )
+        call.span = span if span.y is not None else span.outer
+        self.program.lines[self.program.lines.index(lines[-1])] = call
+        self.program.lines = [line for line in self.program.lines if line not in lines]
+
+    def function(
+        self, span: Span, arguments: list[Value], lines: list[Line], result: Value, constants: dict[Value, str]
+    ) -> str:
+        """Return the name of the function that holds these lines, one for all spans of the same text."""
+        names = Names()
+        own = {self.program.present(value): name for value, name in span.names.items()}
+        for value in arguments:
+            names.found[value] = names.new(own.get(value) or wish(value) or "x")
+        body = Program(arguments, lines, [result], [])
+        makers = {output: line for line in lines for output in line.outputs}
+        notation = Notation(names.of, makers, Folding(body, [lines], {}).folded, self.called)
+        notation.texts |= constants
+        written = []
+        for line in lines:
+            if not notation.folded.intersection(line.outputs):
+                written += notation.statements(line)
+        *before, last = written
+        target, _, right = last.partition(" = ")
+        before, last = (before, right) if target == names.of(result) else (written, names.of(result))
+        text = "\n".join([f"    {part}" for part in [f'"""{_doc(span)}"""', *before, f"return {last}"]])
+        text = f"({', '.join(map(names.of, arguments))}):\n{text}\n"
+        if text not in self.texts:
+            name = self.new(span_name(span))
+            self.texts[text] = name, f"def {name}{text}"
+        return self.texts[text][0]
+
+
+def span_name(span: Span) -> str:
+    """Return the name of the function for an operation's span: softmax, and softmax_vjp for its rule."""
+    name = re.sub(r"\W", "_", span.operation.name)
+    several = len(span.operation.arguments) > 1 and span.argument
+    return name if span.y is None else f"{name}_vjp_{span.argument}" if several else f"{name}_vjp"
+
+
+def _doc(span: Span) -> str:
+    """Return the first sentence about an operation, or what its rule returns."""
+    if span.y is not None:
+        return f"Return the adjoint of {span.argument or 'x'}, given g, that of {span.operation.name}'s result."
+    text = " ".join((span.operation.forward.__doc__ or "").split())
+    return re.split(r"(?<=\.)\s", text)[0].replace("\\", "\\\\").replace('"', "'") or f"Return {span.operation.name}."
+
+
+def _is_one_expression(lines: list[Line], result: Value) -> bool:
+    """Return whether lines make one expression of readable length, or a statement that reads one."""
+    makers = {output: line for line in lines for output in line.outputs}
+    uses = Counter(v for line in lines for v in line.reads() if v in makers)
+    inner = set(makers) - {result}
+    if any(uses[v] > 1 or makers[v].several or makers[v].function.form in STATEMENTS for v in inner):
+        return False
+    notation = Notation(wish, makers, inner)
+    return makers[result].function.form in STATEMENTS or len(notation.line(makers[result])[0]) <= _WIDE
