@@ -228,3 +228,18 @@ def test_a_branch_on_the_learning_rate() -> None:
         assert same(one.w.data, other.w.data)
         for training in (one, other):
             training.optimizer.lr = 0.1 / (n + 1)
+
+
+def test_an_optimiser_that_the_function_makes() -> None:
+    def f(x: Any, rate: Any) -> Any:
+        ran()
+        w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        optimizer = tg.optim.Adam([w], lr=rate)
+        (w * x).sum().backward()
+        optimizer.step()
+        return w.detach()
+
+    twin = Twin(f)
+    assert [twin.equal(x, 0.1) for x in (X, Y, X * 2)] == [1, 0, 0]
+    twin.equal(X, 0.2)
+    twin.equal(Y, 0.1)

@@ -37,6 +37,7 @@ MET = {
     },
     "tensor/declaring.py": {"_finished": "asks the watcher at operations that rules call on arrays"},
     "tensor/handle.py": {
+        "Tensor.__init__": "a watcher may want to know what is made of arrays",
         "_own": "a watcher may have a shadow, in which all is read and written",
         "Tensor.grad": "and may want to know that the gradient is read",
         "_read": "Python reads a value, which a watcher may refuse",

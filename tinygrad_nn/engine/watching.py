@@ -44,6 +44,9 @@ class Watcher:
         """Return what holds the cotangents of a backward pass that begins with these."""
         return Cotangents(seeds, lift, create_graph)
 
+    def made(self, tensor: Any) -> None:
+        """Is told of a Tensor that is made of an array."""
+
     def gradient(self, tensor: Any) -> Any:
         """Return the gradient of a tensor, as `t.grad` does."""
         return tensor._grad

@@ -93,7 +93,7 @@ class Optimizer:
 
     @state.setter
     def state(self, state: list[dict[str, Any]]) -> None:
-        _tell(self, "state")
+        _tell(self, "_state")
         self._state = state
 
     def initial_state(self, w: np.ndarray) -> dict[str, Any]:

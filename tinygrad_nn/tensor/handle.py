@@ -51,6 +51,8 @@ class Tensor:
         self._node: Node | None = None
         self._grad: Tensor | None = None
         self.name = name
+        if (watching := watcher()) is not None:
+            watching.made(self)
         if requires_grad is not False:
             self.requires_grad = requires_grad
 

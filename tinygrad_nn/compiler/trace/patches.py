@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,49 +17,44 @@ _turn = Turn()
 class Patch:
     """A function of a class or module, and what is called in place of it in the contexts that trace.
 
-    That is `told(tracer, function, *args, **kwargs)`. In all other contexts the function does what it did.
+    That is `told(tracer, function, *args, **kwargs)`. In all other contexts the function does what it did. Wherever an
+    interrupt comes, the next who applies or removes it puts things right.
     """
 
     def __init__(self, owner: Any, name: str, told: Callable[..., Any]) -> None:
-        self.owner, self.name, self.told, self.open = owner, name, told, 0
-
-    def apply(self) -> None:
-        """Wrap the function, unless it is."""
-        with _turn.lock:
-            self.open += 1
-            if self.open == 1:
-                self.own = vars(self.owner).get(self.name)
-                setattr(self.owner, self.name, self.wrapped(getattr(self.owner, self.name)))
-
-    def wrapped(self, function: Any) -> Any:
-        """Return what stands in the function's place."""
-        told = self.told
+        self.owner, self.name = owner, name
+        self.own = vars(owner).get(name)
+        function = getattr(owner, name)
 
         @functools.wraps(function)
-        def called(*args: Any, **kwargs: Any) -> Any:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             tracer = _tracing.get()
             return function(*args, **kwargs) if tracer is None else told(tracer, function, *args, **kwargs)
 
-        return called
+        self.wrapped, self.wanted_by = wrapped, set[int]()
 
-    def remove(self) -> None:
-        """Put the function back, if nobody else wants it wrapped."""
+    def want(self, tracer: Any, wanted: bool) -> None:
+        """Wrap the function as long as any tracer wants it."""
         with _turn.lock:
-            self.open -= 1
-            if self.open:
-                return
-            if self.own is None:  # a method that the class inherits
+            (self.wanted_by.add if wanted else self.wanted_by.discard)(id(tracer))
+            is_wrapped = vars(self.owner).get(self.name) is self.wrapped
+            if self.wanted_by and not is_wrapped:
+                setattr(self.owner, self.name, self.wrapped)
+            elif not self.wanted_by and is_wrapped and self.own is None:  # a method that the class inherits
                 delattr(self.owner, self.name)
-            else:
+            elif not self.wanted_by and is_wrapped:
                 setattr(self.owner, self.name, self.own)
 
 
 @contextmanager
 def telling(tracer: Any, patches: Sequence[Patch]) -> Iterator[None]:
     """Let functions tell the tracer when they are called in the body, in this context."""
-    with ExitStack() as stack:
+    token = _tracing.set(tracer)
+    try:
         for patch in patches:
-            stack.callback(patch.remove)
-            patch.apply()
-        stack.callback(_tracing.reset, _tracing.set(tracer))
+            patch.want(tracer, True)
         yield
+    finally:
+        _tracing.reset(token)
+        for patch in patches:
+            patch.want(tracer, False)

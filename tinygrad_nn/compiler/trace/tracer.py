@@ -149,7 +149,7 @@ class Tracer(Watcher):
         self.modules = modules
         self.proxies: list[Any] = []
         self.generators: list[tuple[Any, Any]] = []
-        self.made: dict[int, Any] = {}
+        self.made_inside: dict[int, Any] = {}
         self.entries: dict[Any, Traced] = {}
         self.answered: set[tuple[Value, Any]] = set()
         self.of_node: dict[Any, Value] = {}
@@ -426,6 +426,11 @@ class Tracer(Watcher):
                 self.of_node[node] = value
         return handle.shadow
 
+    def made(self, tensor: Any) -> None:
+        """Let a Tensor that the function makes stand for itself: what it is made of is a constant."""
+        if not isinstance(tensor._array, ArrayProxy) and self.traces():
+            tensor._array = Traced(self, self.constant(tensor._array))
+
     def argument(self, index: int, tensor: Tensor, name: str) -> Tensor:
         """Return the Tensor that the function is given in place of an argument."""
         value = Value(np.asarray(tensor._array), tensor.name or name)
@@ -464,7 +469,9 @@ class Tracer(Watcher):
         return array.value.concrete
 
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
-        """Return the proxy of an optimiser's number."""
+        """Return the proxy of an optimiser's number; of one that the function has made, the number."""
+        if id(owner) in self.made_inside:
+            return value
         self.modules.meet(owner)
         if isinstance(value, tuple):
             return tuple([self._number(owner, name, i, x) for i, x in enumerate(value)])
@@ -479,9 +486,11 @@ class Tracer(Watcher):
         return self.numbers[key]
 
     def setting(self, owner: Any, name: str) -> None:
-        """Refuse that the function sets an optimiser's number, or its state."""
-        if self.traces():
-            raise self.refusal(effect(f"sets {name!r} of an optimiser at {users_line()}"))
+        """Refuse that the function sets an optimiser's number, or its state, unless it makes the optimiser."""
+        if name not in vars(owner):
+            self.made_inside[id(owner)] = owner
+        if self.traces() and id(owner) not in self.made_inside:
+            raise self.refusal(effect(f"sets {name.removeprefix('_')!r} of an optimiser at {users_line()}"))
 
     def module_read(self, module: Any, name: str, x: Any) -> Any:
         """Return what the function is to see of a module's attribute: of an array and a generator a proxy."""
@@ -510,8 +519,8 @@ class Tracer(Watcher):
     def _is_made_inside(self, module: Any) -> bool:
         """Return whether the function has made a module: it held nothing when it was first met."""
         if id(module) not in self.modules.known and not held_by(module):
-            self.made[id(module)] = module
-        return id(module) in self.made
+            self.made_inside[id(module)] = module
+        return id(module) in self.made_inside
 
     def entry(self, held: dict[str, Any], name: str, x: np.ndarray) -> Traced:
         """Return the proxy of a module's array, an input of the program."""
@@ -529,6 +538,8 @@ class Tracer(Watcher):
 
     def state(self, owner: Any, state: Any) -> Any:
         """Return proxies of an optimiser's state: of its initial state, where it keeps none yet."""
+        if id(owner) in self.made_inside:
+            return state
         self.modules.meet(owner)
         if id(owner) not in self.states:
             begun = [entry or owner.initial_state(p._array) for p, entry in zip(owner.parameters, state, strict=True)]
@@ -558,7 +569,7 @@ class Tracer(Watcher):
         """Forget the proxies: whoever still holds one keeps what a program does not put there again."""
         for source in self.sources:
             source.stand_in = None
-        for held in (self.handles, self.numbers, self.of_node, self.entries, self.made, self.states):
+        for held in (self.handles, self.numbers, self.of_node, self.entries, self.made_inside, self.states):
             held.clear()  # in place: who watches under no_grad() shares them
 
     def alive(self) -> str | None:
