@@ -23,12 +23,11 @@ class Patch:
 
     def __init__(self, owner: Any, name: str, told: Callable[..., Any]) -> None:
         self.owner, self.name = owner, name
-        self.own = vars(owner).get(name)
-        function = getattr(owner, name)
+        self.own, self.function = None, getattr(owner, name)
 
-        @functools.wraps(function)
+        @functools.wraps(self.function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            tracer = _tracing.get()
+            tracer, function = _tracing.get(), self.function
             return function(*args, **kwargs) if tracer is None else told(tracer, function, *args, **kwargs)
 
         self.wrapped, self.wanted_by = wrapped, set[int]()
@@ -39,6 +38,7 @@ class Patch:
             (self.wanted_by.add if wanted else self.wanted_by.discard)(id(tracer))
             is_wrapped = vars(self.owner).get(self.name) is self.wrapped
             if self.wanted_by and not is_wrapped:
+                self.own, self.function = vars(self.owner).get(self.name), getattr(self.owner, self.name)
                 setattr(self.owner, self.name, self.wrapped)
             elif not self.wanted_by and is_wrapped and self.own is None:  # a method that the class inherits
                 delattr(self.owner, self.name)
