@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -21,15 +22,18 @@ class Patch:
     """
 
     def __init__(self, owner: Any, name: str, told: Callable[..., Any]) -> None:
-        self.owner, self.name, self.told, self.open = owner, name, told, 0
+        self.owner, self.name, self.told = owner, name, told
+        self.wrapper: Any = None
+        self.tracers: weakref.WeakSet[Any] = weakref.WeakSet()  # weak, as an interrupt may keep one from being removed
 
-    def apply(self) -> None:
+    def apply(self, tracer: Any) -> None:
         """Wrap the function, unless it is."""
         with _turn.lock:
-            self.open += 1
-            if self.open == 1:
-                self.own = vars(self.owner).get(self.name)
-                setattr(self.owner, self.name, self.wrapped(getattr(self.owner, self.name)))
+            self.tracers.add(tracer)
+            standing = vars(self.owner).get(self.name)
+            if self.wrapper is None or standing is not self.wrapper:
+                self.own, self.wrapper = standing, self.wrapped(getattr(self.owner, self.name))
+                setattr(self.owner, self.name, self.wrapper)
 
     def wrapped(self, function: Any) -> Any:
         """Return what stands in the function's place."""
@@ -42,11 +46,11 @@ class Patch:
 
         return called
 
-    def remove(self) -> None:
-        """Put the function back, if nobody else wants it wrapped."""
+    def remove(self, tracer: Any) -> None:
+        """Put the function back, if no other tracer wants it wrapped."""
         with _turn.lock:
-            self.open -= 1
-            if self.open:
+            self.tracers.discard(tracer)
+            if self.tracers or vars(self.owner).get(self.name) is not self.wrapper:
                 return
             if self.own is None:  # a method that the class inherits
                 delattr(self.owner, self.name)
@@ -59,7 +63,8 @@ def telling(tracer: Any, patches: Sequence[Patch]) -> Iterator[None]:
     """Let functions tell the tracer when they are called in the body, in this context."""
     with ExitStack() as stack:
         for patch in patches:
-            stack.callback(patch.remove)
-            patch.apply()
-        stack.callback(_tracing.reset, _tracing.set(tracer))
+            stack.callback(patch.remove, tracer)
+            patch.apply(tracer)
+        stack.callback(_tracing.set, _tracing.get())
+        _tracing.set(tracer)
         yield
