@@ -28,7 +28,7 @@ from .run.profile import Profile, profiled
 from .run.replay import Replay
 from .run.report import Clock, Made, Report, eager_peak, reported
 from .signature import identities, in_words, raising, signature
-from .trace.traced_call import traced
+from .trace.traced_call import Trace, traced
 from .turns import Turn
 from .write.explain import Listing, explained
 from .write.naming import named
@@ -155,13 +155,17 @@ class Compiled:
         return f"<compiled {self.name}, {count} program{'s' * (count != 1)}>"
 
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
-        """Return what the function returns, having made a program of it if it can be one for such values."""
-        known, clock = self.programs.get(key, []), Clock()
+        """Return what the function returns, having traced it unless that was in vain too often."""
+        known, clock = self.programs.get(key, ()), Clock()
         if len(known) == ANSWERS:
             self._warn(f"none of {ANSWERS} programs holds for this call: {failed}", 4)
         if len(known) == ANSWERS or self.fruitless[key] >= FRUITLESS:
             return self._itself(args, kwargs)
-        trace = traced(self.function, args, kwargs, [self.function, *self.own])
+        finish = functools.partial(self._finished, key, flat, failed, clock)
+        return traced(self.function, args, kwargs, [self.function, *self.own], finish)
+
+    def _finished(self, key: Any, flat: list[Any], failed: str, clock: Clock, trace: Trace) -> Any:
+        """Return what the function returned when it was traced, having made a program of the trace if it can be one."""
         if trace.fleeting:
             self.in_vain(key, 1)
             return Delivery(trace, Names()).first(flat, trace.values, trace.result)
@@ -180,7 +184,7 @@ class Compiled:
         )
         result = replay.first(flat)
         replay.forget()
-        self._keep(key, [replay, *known])
+        self._keep(key, [replay, *self.programs.get(key, ())])
         return result
 
     def _keep(self, key: Any, replays: list[Replay]) -> None:
@@ -204,7 +208,7 @@ class Compiled:
         """Count traces that led to no program, or to one that had to go; give a kind of arguments up at last."""
         self.fruitless[key] += weight
         if self.fruitless[key] >= FRUITLESS:
-            self._warn("no program lasts for such arguments", 6 if weight > 1 else 5)
+            self._warn("no program lasts for such arguments", 8 if weight > 1 else 7)
         if len(self.fruitless) > 10 * KINDS:
             self.fruitless.clear()
 

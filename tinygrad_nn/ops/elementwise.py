@@ -77,7 +77,7 @@ fmin        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a 
 
 def _predecessor(b: Any) -> Any:
     """Return b - 1, and 1 where b is 0: there the factor b has made the derivative 0 already."""
-    if isinstance(b, (int, float)):
+    if isinstance(b, (int, float)) and not isinstance(b, np.generic):  # as np.float64 is a float
         return b - 1 if b else 1
     return np.where(b == 0, 1, b - 1)
 

@@ -18,7 +18,7 @@ X = np.array([[0.5, -1.0, 2.0], [3.0, 0.25, -0.75]])
 
 def program_of(function: Callable[..., Any], *arrays: np.ndarray) -> Program:
     """Return the program of a function of arrays as it was traced."""
-    trace = traced(function, arrays, {}, [function])
+    trace = traced(function, arrays, {}, [function], lambda trace: trace)
     inputs = [source.value for source in trace.tracer.sources]
     outputs = [target.value for target in trace.targets]
     return Program(inputs, trace.tracer.lines, outputs, [value for _, value in trace.tracer.constants.values()])

@@ -37,32 +37,33 @@ class Names:
 
 
 class Delivery:
-    """Puts outputs in their places: `commit(flat, values)`, with the values of the targets that are no results.
+    """Puts outputs in their places: `commit(flat, values, done)`, with the values of the targets that are no results.
 
     It also takes away the gradients that the function took away, and binds the names that the function bound anew.
+    `done` is a list whose last entry is then True.
     """
 
     def __init__(self, trace: Trace, names: Names) -> None:
-        self.targets = trace.targets
+        self.targets, self.delivered = trace.targets, trace.delivered
         steps = [_assignment(target, names) for target in trace.targets if target.kind != "result"]
         steps += [(setattr, names.owner(x), "_grad") for x in trace.cleared]
         for holder, name, _ in trace.rebound:
             steps.append((operator.setitem if isinstance(holder, dict) else setattr, names.of(holder), name))
-        last = (*[None] * len(trace.cleared), *[value for _, _, value in trace.rebound])
+        steps.append((operator.setitem, "done", -1))
+        last = (*[None] * len(trace.cleared), *[value for _, _, value in trace.rebound], True)
         functions, keys = tuple([f for f, _, _ in steps]), tuple([key for _, _, key in steps])
         owners = "".join([f"{owner}, " for _, owner, _ in steps])
-        self.text = "pass"
-        if steps:  # operator.setitem and setattr, called one after the other by map, which deque empties
-            self.text = f"deque(map(call, functions, [{owners}], keys, [*values, *last]), 0)"
+        # operator.setitem and setattr, called one after the other by map, which deque empties
+        text = f"deque(map(call, functions, [{owners}], keys, [*values, *last]), 0)"
         self.commit = names.defined(
-            f"def commit(flat, values):\n    {self.text}\n", "<commit>",
+            f"def commit(flat, values, done):\n    {text}\n", "<commit>",
             deque=deque, call=operator.call, functions=functions, keys=keys, last=last,
         )["commit"]  # fmt: skip
 
     def first(self, flat: list[Any], values: list[Any], result: Any) -> Any:
         """Put what the trace itself computed in its places, and return the function's result."""
         pairs = zip(self.targets, values, strict=True)
-        self.commit(flat, [_as_kept(target, x) for target, x in pairs if target.kind != "result"])
+        self.commit(flat, [_as_kept(t, x) for t, x in pairs if t.kind != "result"], self.delivered)
 
         def filled(x: Any) -> Any:
             if not isinstance(x, Place):

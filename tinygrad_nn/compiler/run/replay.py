@@ -75,8 +75,8 @@ class Replay:
         try:
             if len(self.turns) == 1 and not self.changed_arguments:
                 with self.turns[0].lock:
-                    return run(flat, *step)
-            return in_turn(self._turns(flat), run, flat, *step)
+                    return run(flat, *step, step[1])
+            return in_turn(self._turns(flat), run, flat, *step, step[1])
         finally:
             self.steps.append(step)
 
@@ -91,7 +91,7 @@ class Replay:
             owners = [flat[s.owner] if isinstance(s.owner, int) else s.owner for s in arrays]
             if all(owner.data is s.value.concrete for owner, s in zip(owners, arrays, strict=True)):
                 return self.delivery.first(flat, self.trace.values, self.result)
-            return self.run(flat, *self.steps[0])
+            return self.run(flat, *self.steps[0], self.trace.delivered)
 
         return in_turn(self._turns(flat), commit)
 
@@ -100,13 +100,16 @@ class Replay:
             return self.turns
         return sorted({*self.turns, *turns_of([flat[i] for i in self.changed_arguments])}, key=id)
 
-    def _run(self, flat: list[Any], *step: Any) -> Any:
+    def _run(self, flat: list[Any], step: Any, own: list[Any], done: list[Any]) -> Any:
         """Return the function's result; where the program fails, generators are given back the states they had."""
+        done[-1] = False
         generators = [holder[name].bit_generator for holder, name in self.draws]
         states = [generator.state for generator in generators]
         try:
-            return self.run(flat, *step)
+            return self.run(flat, step, own, done)
         except BaseException:
+            if done[-1]:  # it was interrupted on its way out
+                raise
             for generator, state in zip(generators, states, strict=True):
                 generator.state = state
             raise
@@ -130,12 +133,12 @@ class Replay:
         self.trace.values = []
 
     def step(self) -> tuple[Any, list[Any]]:
-        """Return the program with memory of its own, and room for what it wrote its outputs into."""
-        return self.build(), [None] * (2 * len(self.lowered.outs))
+        """Return the program with memory of its own, and room for what it wrote its outputs into, and whether it did."""
+        return self.build(), [None] * (2 * len(self.lowered.outs) + 1)
 
 
 class Glue:
-    """Writes the code around a program: `fetch(flat)` returns its inputs, `run(flat, step, own)` runs it."""
+    """Writes the code around a program: `fetch(flat)` returns its inputs, `run(flat, step, own, done)` runs it."""
 
     def __init__(self, trace: Trace, lowered: Lowered, names: Names, delivery: Delivery) -> None:
         self.trace, self.names, self.delivery = trace, names, delivery
@@ -157,14 +160,16 @@ class Glue:
         call = f"step({', '.join([*inputs, *[f'b{n}' for n in range(len(self.outs))]])})"
         run.append(f"{', '.join(returned)}, = {call}" if returned else call)
         values = [self._kept(n, t) for n, t in enumerate(self.targets) if t.kind != "result"]
-        run.append(f"commit(flat, [{', '.join(values)}])")
+        run.append(f"commit(flat, [{', '.join(values)}], done)")
         for n, value in enumerate(self.outs):
             old = self.source_of.get(_place(self.target_of[value]))
             if old is not None and not self.target_of[value].in_place:
                 now = self.current(n)
                 run += [f"own[{n}] = i{old} if i{old} is own[{now}] else None", f"own[{now}] = b{n}"]
+            elif self._is_a_new_gradient(self.target_of[value]):
+                run.append(f"own[{n}], own[{self.current(n)}] = own[{self.current(n)}], g{n}")
         run.append(f"return {self._result(self.trace.result)}")
-        parts = ["def fetch(flat):", *fetch, f"return ({given})", "def run(flat, step, own):", *run]
+        parts = ["def fetch(flat):", *fetch, f"return ({given})", "def run(flat, step, own, done):", *run]
         return "\n".join([part if part.startswith("def ") else f"    {part}" for part in parts]) + "\n"
 
     def _fetched(self, source: Source) -> str:
@@ -247,7 +252,7 @@ class Glue:
         replaced is the next replay's memory, if it was this program's. So nobody sees half a step.
         """
         source = self.source_of.get(_place(target))
-        if target.kind == "gradient" and source is None:
+        if self._is_a_new_gradient(target):
             held = f"refs(b{n}) > {_HELD_TENSOR} or refs(b{n}._array) > {_HELD_ARRAY}"
             return [
                 f"b{n} = own[{n}]",
@@ -274,6 +279,10 @@ class Glue:
         own[n] = tensor = make(np.empty_like(self.outs[n].concrete), None)
         return tensor
 
+    def _is_a_new_gradient(self, target: Target) -> bool:
+        """Return whether an output is a gradient that takes the place of one that the program does not read."""
+        return target.kind == "gradient" and _place(target) not in self.source_of
+
     def _value(self, n: int, target: Target) -> str:
         """Return the name of a computed output."""
         return f"b{self.outs.index(target.value)}" if target.value in self.outs else f"r{n}"
@@ -282,7 +291,7 @@ class Glue:
         """Return the code of an output as its owner keeps it."""
         name = self._value(n, target)
         if target.kind == "gradient" and not target.in_place:
-            fresh = target.value in self.outs and _place(target) not in self.source_of
+            fresh = target.value in self.outs and self._is_a_new_gradient(target)
             return f"g{name[1:]}" if fresh else f"make({name}, None)"
         return f"asarray({name})" if target.kind == "array" and target.value not in self.outs else name
 
@@ -312,7 +321,7 @@ def _references() -> tuple[int, int, int]:
     space: dict[str, Any] = {"refs": sys.getrefcount, "arrays": [np.empty(1)], "tensors": [make(np.empty(1), None)]}
     exec(
         "def held(own):\n    b = own[0]\n    return refs(b)\n"
-        "def held_tensor(own):\n    b = own[0]\n    return refs(b) + 1, refs(b._array)\n",
+        "def held_tensor(own):\n    b = own[0]\n    return refs(b), refs(b._array)\n",
         space,
     )
     return space["held"](space["arrays"]), *space["held_tensor"](space["tensors"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,12 +31,15 @@ class Patch:
             tracer, function = _tracing.get(), self.function
             return function(*args, **kwargs) if tracer is None else told(tracer, function, *args, **kwargs)
 
-        self.wrapped, self.wanted_by = wrapped, set[int]()
+        self.wrapped = wrapped
+        self.wanted_by: weakref.WeakSet[Any] = (
+            weakref.WeakSet()
+        )  # weak, as an interrupt may keep one from being removed
 
     def want(self, tracer: Any, wanted: bool) -> None:
         """Wrap the function as long as any tracer wants it."""
         with _turn.lock:
-            (self.wanted_by.add if wanted else self.wanted_by.discard)(id(tracer))
+            (self.wanted_by.add if wanted else self.wanted_by.discard)(tracer)
             is_wrapped = vars(self.owner).get(self.name) is self.wrapped
             if self.wanted_by and not is_wrapped:
                 self.own, self.function = vars(self.owner).get(self.name), getattr(self.owner, self.name)

@@ -53,8 +53,9 @@ class Trace:
     `result` is what the function returned, with a Place for each array and number of the program; `values` are the
     targets' arrays and numbers, none of which shares memory with anything else. `cleared` are the tensors left
     without a gradient, `without_gradient` those that must have none at first, and `rebound` the names that the function
-    bound anew, with their values. The lines make no program if `fleeting`: some operation was invalid, as 0 * inf is,
-    or an optimiser starts to keep something, which happens once.
+    bound anew, with their values; `delivered` holds whether the values were put in their places. The lines make no
+    program if `fleeting`: some operation was invalid, as 0 * inf is, or an optimiser starts to keep something, which
+    happens once.
     """
 
     tracer: Tracer
@@ -67,13 +68,20 @@ class Trace:
     without_gradient: list[Any] = field(default_factory=list)
     rebound: list[tuple[Any, Any, Any]] = field(default_factory=list)
     fleeting: bool = False
+    delivered: list[bool] = field(default_factory=lambda: [False])
 
 
-def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], own: list[Any]) -> Trace:
-    """Return the trace of `function(*args, **kwargs)`; no tensor is changed. `own` is whose code the table is about.
+def traced(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    own: list[Any],
+    then: Callable[[Trace], Any],
+) -> Any:
+    """Return `then(trace)` of the trace of `function(*args, **kwargs)`. `own` is whose code the table is about.
 
-    Raises CompileError where the function can't be a program, and what the function raises; all that the table, the
-    arguments, modules and optimisers hold is then as before.
+    Raises CompileError where the function can't be a program, and what the function or `then` raises; unless the
+    trace's values are delivered by then, all that the table, the arguments, modules and optimisers hold is as before.
     """
     table = Table(own)
     modules = ModuleState(table.objects)
@@ -92,17 +100,18 @@ def traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         trace.rebound = [(holder, name, _plain(value, tracer)) for holder, name, value in effects.rebound()]
         given = arguments = None  # type: ignore[assignment]
         _refuse_what_is_alive(tracer)
+        table.rows += tracer.rows()
+        table.forget()
+        return then(trace)
     except BaseException as error:
-        effects.undo()
-        for generator, state in tracer.generators:
-            generator.bit_generator.state = state
+        if not trace.delivered[0]:
+            effects.undo()
+            for generator, state in tracer.generators:
+                generator.bit_generator.state = state
         tracer.let_go()
         if type(error) is CompileError and not re.search(r":\d+", str(error)):
             raise CompileError(f"{error}; the function is at {table.where()}") from error
         raise
-    table.rows += tracer.rows()
-    table.forget()
-    return trace
 
 
 def _settle(trace: Trace, arguments: _Arguments) -> None:
