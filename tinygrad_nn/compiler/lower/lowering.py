@@ -8,7 +8,8 @@ import numpy as np
 
 from ..numpy_calls import COPY
 from ..program import Line, Program, Value
-from ..trace.tracer import Source, Target, Tracer
+from ..trace.records import Source, Target
+from ..trace.tracer import Tracer
 from .buffers import Plan, planned, takes_out
 from .rewrites import MERGING, PLAIN, simplified
 from .spelling import spelled

@@ -11,8 +11,8 @@ import numpy as np
 
 from ...tensor.handle import Tensor, make
 from ..program import over_leaves
+from ..trace.records import Target
 from ..trace.traced_call import Place, Trace
-from ..trace.tracer import Target
 
 
 class Names:

@@ -11,8 +11,8 @@ from ...errors import CompileError
 from ...tensor.handle import Tensor
 from ..program import Program
 from ..refusals import other_result
+from ..trace.records import Target
 from ..trace.traced_call import Place
-from ..trace.tracer import Target
 from ..write.emit import Emitter
 from .replay import Replay
 

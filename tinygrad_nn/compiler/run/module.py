@@ -11,8 +11,8 @@ import numpy as np
 from ...errors import CompileError
 from ..program import Value
 from ..refusals import no_source
+from ..trace.records import Source, Target
 from ..trace.traced_call import Place
-from ..trace.tracer import Source, Target
 from ..write.emit import Emitter
 from ..write.literals import literal, literal_array, whole_literal
 from .replay import Replay

@@ -14,8 +14,8 @@ import numpy as np
 from ...tensor.handle import Tensor, make
 from ..lower.lowering import Lowered
 from ..program import Value
+from ..trace.records import Source, Target
 from ..trace.traced_call import Place, Trace
-from ..trace.tracer import Source, Target
 from ..turns import Turn, in_turn, turns_of
 from ..write.emit import Emitter
 from .delivery import Delivery, Names
@@ -133,7 +133,7 @@ class Replay:
         self.trace.values = []
 
     def step(self) -> tuple[Any, list[Any]]:
-        """Return the program with memory of its own, and room for what it wrote its outputs into, and whether it did."""
+        """Return the program with memory of its own, room for what it wrote its outputs into, and whether it did."""
         return self.build(), [None] * (2 * len(self.lowered.outs) + 1)
 
 

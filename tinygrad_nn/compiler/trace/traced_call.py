@@ -34,8 +34,9 @@ from .modules import MODULES_TOLD, ModuleState
 from .origins import argument_names
 from .patches import telling
 from .proxies import Number, Traced, is_of_a_trace
+from .records import Source, Target
 from .table import PLAIN, Table, all_same, entries_of
-from .tracer import Source, Target, Tracer
+from .tracer import Tracer
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ class _Arguments:
         self.index += 1
         value = Value(x, self.names[self.index])
         value.known = value.known or isinstance(x, np.generic)
-        proxy = self.tracer.stand_in(value)
+        proxy = self.tracer.proxy_of(value)
         self.tracer.sources.append(Source(value, "argument", None, self.index, proxy))
         return proxy
 
@@ -238,7 +239,7 @@ class _Arguments:
             if not all_same(entries_of(container), entries):
                 return f"changes a {type(container).__name__} among its arguments"
         for source in self.tracer.sources:
-            if source.stand_in is not None and source.stand_in.value is not source.value:
+            if source.proxy is not None and source.proxy.value is not source.value:
                 what = "its argument" if source.kind == "argument" else "an array of a module,"
                 return f"writes into {what} {source.value.name!r}"
         return ""

@@ -1,19 +1,18 @@
-"""Running a function once on stand-ins, so that all it computes becomes the lines of a program."""
+"""Running a function once on proxies, so that all it computes becomes the lines of a program."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ...engine.arrays import ArrayProxy, raw
+from ...engine.arrays import ArrayProxy
 from ...engine.cotangents import Cotangents
 from ...engine.grad_mode import recording, setting
 from ...engine.operation import Operation
@@ -23,120 +22,19 @@ from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
-from ..refusals import (
-    constant_written,
-    effect,
-    hook_in_trace,
-    random_drawn,
-    recorded_outside,
-    used_elsewhere,
-    value_read,
-)
+from ..refusals import constant_written, effect, random_drawn, recorded_outside, used_elsewhere, value_read
+from .cotangents import NotedCotangents, names_of, value_of
 from .draws import NotedGenerator
 from .modules import ModuleState, held_by
 from .proxies import PACKAGE, Buffer, Number, Traced, in_package, users_line
+from .records import UNREAD, Handle, Pass, Progress, Source
 from .table import Row
 
 _calls: ContextVar[int] = ContextVar("calls", default=0)  # how many calls were noted in this context
-UNREAD: Any = object()  # the gradient of a shadow as long as the function has not set it
-
-
-@dataclass(eq=False)
-class Handle:
-    """A tensor that the function read or changed, and its shadow, in which the trace reads and writes instead.
-
-    A tensor that is an argument is its own shadow, made for the trace, and has its `index` among the arguments.
-    `proxy` is what the shadow's array was at first.
-    """
-
-    tensor: Tensor
-    shadow: Tensor
-    proxy: Traced
-    gradient: Tensor | None
-    index: int | None = None
-    gradients_proxy: Traced | None = None
-    reads_gradient: bool = False
-
-    @property
-    def owner(self) -> Any:
-        """The tensor, or the index of the argument that it is."""
-        return self.tensor if self.index is None else self.index
-
-    @property
-    def rebound(self) -> bool:
-        """Whether the function gave the tensor another array."""
-        return self.shadow._array is not self.proxy
-
-    @property
-    def sets_gradient(self) -> bool:
-        """Whether the function gave the tensor another gradient, or took it away."""
-        return self.shadow._grad is not UNREAD
-
-    @property
-    def lasts(self) -> bool:
-        """Whether somebody besides the trace holds the tensor."""
-        return self.index is not None or sys.getrefcount(self.tensor) > _ONE_HOLDER
-
-
-@dataclass(eq=False)
-class Source:
-    """Where an input of the program is found at each replay, and what stood for it when it was traced.
-
-    An "argument" has its place among the arguments as `key`. The "array" or the "gradient" is that of a
-    tensor, the `owner`, or of the argument in that place. A "hyperparameter" and a "state" are an optimiser's.
-    """
-
-    value: Value
-    kind: str
-    owner: Any = None
-    key: Any = None
-    stand_in: Any = None
-
-
-@dataclass(eq=False)
-class Target:
-    """Where an output of the program goes after each replay; `in_place` into the memory of what is there."""
-
-    value: Any
-    kind: str
-    owner: Any = None
-    key: Any = None
-    in_place: bool = False
-
-
-@dataclass
-class Progress:
-    """How far a run is, the same for all who watch under `no_grad()` and `enable_grad()` inside.
-
-    `open` is whether the function still runs, `singular` whether something invalid was computed, as 0 * inf is,
-    `refusal` what was refused, `failed` which error a line raised, and where, and `raising` which floating-point
-    errors `np.errstate` lets raise. `span` is the run of an operation that lines belong to now.
-    """
-
-    open: bool = True
-    singular: bool = False
-    refusal: CompileError | None = None
-    failed: tuple[Exception, str] | None = None
-    raising: set[str] = field(default_factory=set)
-    calls: int = 0
-    span: Span | None = None
-
-
-@dataclass(eq=False)
-class Pass:
-    """One backward pass: the numbers of its first line and of the one after its last, and its seeds by their roots.
-
-    `adjoints` are pairs: an adjoint, and the value of which it is one.
-    """
-
-    start: int
-    stop: int
-    roots: dict[Value, Value]
-    adjoints: list[tuple[Value, Value]] = field(default_factory=list)
 
 
 class Tracer(Watcher):
-    """Who turns what is computed into lines, while a function runs on stand-ins for arrays and numbers."""
+    """The watcher that turns what is computed into lines, while a function runs on proxies for arrays and numbers."""
 
     def __init__(self, modules: ModuleState) -> None:
         self.lines: list[Line] = []
@@ -179,7 +77,7 @@ class Tracer(Watcher):
         self.lines.append(line)
         if not shape_follows(line):
             self._guard_shapes(line.outputs)
-        proxies = [self.stand_in(v) for v in line.outputs]
+        proxies = [self.proxy_of(v) for v in line.outputs]
         if not several:
             return proxies[0]
         return type(result)(*proxies) if hasattr(result, "_fields") else type(result)(proxies)
@@ -280,7 +178,7 @@ class Tracer(Watcher):
         self.progress.refusal = CompileError(reason)
         return self.progress.refusal
 
-    def stand_in(self, value: Value) -> Any:
+    def proxy_of(self, value: Value) -> Any:
         """Return what stands for a value: an array, or a number of Python's."""
         return Number(self, value) if value.dtype is None else Traced(self, value)
 
@@ -326,7 +224,7 @@ class Tracer(Watcher):
         """Return what an operation computes, line by line or as one line of its own."""
         before = replace(self.progress)
         given = {} if operation.variadic else dict(zip(operation.arguments, arrays, strict=True))
-        self.progress.span = Span(operation, before.span, _names(given | parameters))
+        self.progress.span = Span(operation, before.span, names_of(given | parameters))
         try:
             y = operation.run(arrays, parameters)
             if _is_ours(operation.forward):  # which may catch what it can compute anew
@@ -358,16 +256,16 @@ class Tracer(Watcher):
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they leave; note where the backward pass begins."""
         now = len(self.lines)
-        known = {self.of_node[node]: _value(seed) for node, seed in seeds.items() if node in self.of_node}
+        known = {self.of_node[node]: value_of(seed) for node, seed in seeds.items() if node in self.of_node}
         roots = {y: x if isinstance(x, Value) else self.constant(np.asarray(x)) for y, x in known.items()}
         self.passes.append(Pass(now, now, roots))
         if not create_graph:  # a constant seed is a proxy, too: rules may index it by what is computed
             seeds = {node: Traced(self, self.constant(g)) if type(g) is np.ndarray else g for node, g in seeds.items()}
-        return _Noted(self, seeds, lift, create_graph)
+        return NotedCotangents(self, seeds, lift, create_graph)
 
     def cotangent(self, node: Any, g: Any) -> None:
         """Note which value is the adjoint of which."""
-        value = _value(g)
+        value = value_of(g)
         self.passes[-1].stop = len(self.lines)
         primal = self.of_node.get(node) or _leaf(node)
         if isinstance(value, Value) and primal is not None:
@@ -552,14 +450,14 @@ class Tracer(Watcher):
     def _of_state(self, owner: Any, index: int, name: str, x: Any) -> Any:
         value = Value(x, f"{name}{index + 1}")
         self.sources.append(Source(value, "state", owner, (index, name)))
-        return self.stand_in(value)
+        return self.proxy_of(value)
 
     def drawn(self, result: Any, holder: Any, name: Any, call: tuple[str, Any, Any]) -> Any:
         """Return the proxy of what was drawn of a module's generator: an input, drawn anew at each replay."""
         value = Value(result, "draw#")
         method, args, kwargs = call
         self.sources.append(Source(value, "draw", holder, (name, method, args, tuple(kwargs.items()))))
-        return self.stand_in(value)
+        return self.proxy_of(value)
 
     def rows(self) -> list[Row]:
         """Return what a program is for besides: the rules of the operations that it is made of."""
@@ -568,7 +466,7 @@ class Tracer(Watcher):
     def let_go(self) -> None:
         """Forget the proxies: whoever still holds one keeps what a program does not put there again."""
         for source in self.sources:
-            source.stand_in = None
+            source.proxy = None
         for held in (self.handles, self.numbers, self.of_node, self.entries, self.made_inside, self.states):
             held.clear()  # in place: who watches under no_grad() shares them
 
@@ -604,17 +502,6 @@ def _is_ours(function: Any) -> bool:
     return str(getattr(getattr(function, "__code__", None), "co_filename", PACKAGE)).startswith(PACKAGE)
 
 
-def _value(x: Any) -> Any:
-    """Return the value of what is traced, anything else as it is."""
-    x = x._array if isinstance(x, Tensor) else x
-    return x.value if isinstance(x, (Traced, Number)) else x
-
-
-def _names(given: dict[str, Any]) -> dict[Value, str]:
-    """Return the names of what is traced among these."""
-    return {value: name for name, x in given.items() if isinstance(value := _value(x), Value)}
-
-
 def _leaf(node: Any) -> Value | None:
     """Return the value of a tensor that was made of an argument, by its node."""
     tensor = node.handle() if node.operation is None and node.handle is not None else None
@@ -622,63 +509,11 @@ def _leaf(node: Any) -> Value | None:
     return array.value if isinstance(array, Traced) else None
 
 
-class _Noted(Cotangents):
-    """The cotangents of a backward pass that is traced."""
-
-    def __init__(self, tracer: Tracer, seeds: Any, lift: Any, create_graph: bool) -> None:
-        super().__init__(seeds, lift, create_graph)
-        self.tracer = tracer
-
-    def leave(self, node: Any) -> Any:
-        """Return a node's whole cotangent, having noted which value it is; what follows is the node's first rule."""
-        if node in self:
-            self.tracer.cotangent(node, self[node])
-        g, operation = super().leave(node), node.operation
-        kept = dict(zip(operation.slots, node.saved or (), strict=False)) if isinstance(operation, Operation) else {}
-        self.names = _names(kept | {"g": g})
-        self.begin_rule(node)
-        return g
-
-    def begin_rule(self, node: Any) -> None:
-        """Let the lines that follow belong to a rule of this node, which `arrive` names, if it has any."""
-        span = Span(node.operation, None, self.names, self.tracer.of_node.get(node))
-        self.tracer.progress.span = span if isinstance(node.operation, Operation) else None
-
-    def arrive(self, parent: Any, c: Any, node: Any, rule: Any) -> None:
-        """Add what a rule has made to the parent's cotangent, outside of that rule; the next one follows."""
-        if self.tracer.progress.span is not None:
-            self.tracer.progress.span.argument = rule.argument
-        self.tracer.progress.span = None
-        super().arrive(parent, c, node, rule)
-        self.begin_rule(node)
-
-    def hooked(self, node: Any, g: Any) -> Any:
-        """Refuse to call a hook with what only stands for a gradient."""
-        if isinstance(raw(g), Traced):
-            raise CompileError(hook_in_trace(next(iter(node.hooks.values()))))
-        return super().hooked(node, g)
-
-    def add_into(self, parent: Any, rule: Any, g: Any, saved: Any) -> None:
-        """Let a rule add into a cotangent, which becomes lines of the program."""
-        span, self.tracer.progress.span = self.tracer.progress.span, None
-        self[parent] = self.tracer.into(rule, self[parent], g, saved)
-        self.tracer.progress.span = span
-
-
 def _is_of_the_trace(error: BaseException) -> bool:
-    """Return whether an operation failed because it was given stand-ins."""
+    """Return whether an operation failed because it was given proxies."""
     if isinstance(error, AttributeError) and isinstance(error.obj, ArrayProxy):
         return True
     return isinstance(error, CompileError) or isinstance(error.__cause__, CompileError)
-
-
-def _references_of_one_holder() -> int:
-    holder = [Tensor(0.0)]
-    source = Source(None, "", holder[0])  # type: ignore[arg-type]
-    return sys.getrefcount(holder[0]) + (source is None)
-
-
-_ONE_HOLDER = _references_of_one_holder()
 
 
 def _snapshot(array: np.ndarray) -> np.ndarray:
@@ -693,5 +528,5 @@ def _snapshot(array: np.ndarray) -> np.ndarray:
 
 
 def _known(tree: Any) -> Any:
-    """Return nested arguments with what stand-ins stand for."""
+    """Return nested arguments with what proxies stand for."""
     return over_leaves(lambda x: x.value.concrete if isinstance(x, ArrayProxy) else x, tree)  # type: ignore[attr-defined]

@@ -12,8 +12,8 @@ from typing import Any
 from ...engine.operation import OPERATIONS
 from ..lower.lowering import Lowered
 from ..program import Line, Value
+from ..trace.records import Source, Target
 from ..trace.traced_call import Place, Trace
-from ..trace.tracer import Source, Target
 from .adjoints import Adjoints, loss
 from .convolutions import SHARED, TEXTS
 from .folding import Folding

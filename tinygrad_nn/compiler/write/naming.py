@@ -14,8 +14,9 @@ import numpy as np
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.origins import captured
+from ..trace.records import Source
 from ..trace.traced_call import Place
-from ..trace.tracer import Source, Tracer
+from ..trace.tracer import Tracer
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu", "silu", "softplus")
 _WEIGHT = re.compile(r"(.*?)(?:W|[Ww]eights?)_?(\d*)$")

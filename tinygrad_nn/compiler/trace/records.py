@@ -1,0 +1,117 @@
+"""What a trace notes of tensors, and where the inputs of its program come from and the outputs go."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import CompileError
+from ...tensor.handle import Tensor
+from ..program import Span, Value
+from .proxies import Traced
+
+UNREAD: Any = object()  # the gradient of a shadow as long as the function has not set it
+
+
+@dataclass(eq=False)
+class Handle:
+    """A tensor that the function read or changed, and its shadow, in which the trace reads and writes instead.
+
+    A tensor that is an argument is its own shadow, made for the trace, and has its `index` among the arguments.
+    `proxy` is what the shadow's array was at first.
+    """
+
+    tensor: Tensor
+    shadow: Tensor
+    proxy: Traced
+    gradient: Tensor | None
+    index: int | None = None
+    gradients_proxy: Traced | None = None
+    reads_gradient: bool = False
+
+    @property
+    def owner(self) -> Any:
+        """The tensor, or the index of the argument that it is."""
+        return self.tensor if self.index is None else self.index
+
+    @property
+    def rebound(self) -> bool:
+        """Whether the function gave the tensor another array."""
+        return self.shadow._array is not self.proxy
+
+    @property
+    def sets_gradient(self) -> bool:
+        """Whether the function gave the tensor another gradient, or took it away."""
+        return self.shadow._grad is not UNREAD
+
+    @property
+    def lasts(self) -> bool:
+        """Whether somebody besides the trace holds the tensor."""
+        return self.index is not None or sys.getrefcount(self.tensor) > _ONE_HOLDER
+
+
+@dataclass(eq=False)
+class Source:
+    """Where an input of the program is found at each replay, and its proxy when it was traced.
+
+    An "argument" has its place among the arguments as `key`. The "array" or the "gradient" is that of a
+    tensor, the `owner`, or of the argument in that place. A "hyperparameter" and a "state" are an optimiser's.
+    """
+
+    value: Value
+    kind: str
+    owner: Any = None
+    key: Any = None
+    proxy: Any = None
+
+
+@dataclass(eq=False)
+class Target:
+    """Where an output of the program goes after each replay; `in_place` into the memory of what is there."""
+
+    value: Any
+    kind: str
+    owner: Any = None
+    key: Any = None
+    in_place: bool = False
+
+
+@dataclass
+class Progress:
+    """How far a run is, the same for all who watch under `no_grad()` and `enable_grad()` inside.
+
+    `open` is whether the function still runs, `singular` whether something invalid was computed, as 0 * inf is,
+    `refusal` what was refused, `failed` which error a line raised, and where, and `raising` which floating-point
+    errors `np.errstate` lets raise. `span` is the run of an operation that lines belong to now.
+    """
+
+    open: bool = True
+    singular: bool = False
+    refusal: CompileError | None = None
+    failed: tuple[Exception, str] | None = None
+    raising: set[str] = field(default_factory=set)
+    calls: int = 0
+    span: Span | None = None
+
+
+@dataclass(eq=False)
+class Pass:
+    """One backward pass: the numbers of its first line and of the one after its last, and its seeds by their roots.
+
+    `adjoints` are pairs: an adjoint, and the value of which it is one.
+    """
+
+    start: int
+    stop: int
+    roots: dict[Value, Value]
+    adjoints: list[tuple[Value, Value]] = field(default_factory=list)
+
+
+def _references_of_one_holder() -> int:
+    holder = [Tensor(0.0)]
+    source = Source(None, "", holder[0])  # type: ignore[arg-type]
+    return sys.getrefcount(holder[0]) + (source is None)
+
+
+_ONE_HOLDER = _references_of_one_holder()
