@@ -6,6 +6,7 @@ eagerly and compiled, and holds both to the model.
 
 from __future__ import annotations
 
+import copy
 import linecache
 import random
 import re
@@ -246,6 +247,7 @@ class Trial:
         self.scenario, self.model = scenario, Model(scenario)
         self.world, self.eager = World(scenario), World(scenario)
         self.place, self.verdict = 0, ""
+        self.results: list[tuple[Any, Any]] = []  # of earlier calls, and what they were
         function = self.world.function
         self.step = tg.compile(function, exact=True) if compiler is None else compiler(self)
 
@@ -291,8 +293,22 @@ class Trial:
             self.eager.set(n, value)
         self.hold(same(found, expected), lambda: f"{found} is not {expected}")
         self.hold(compared(args, others), lambda: f"the arguments are {args}, not {others}")
+        self.check_memory(args, found)
         shown, right = self.world.shown(), self.eager.shown()
         self.hold(compared(shown, right), lambda: f"afterwards there is {shown}, not {right}")
+
+    def check_memory(self, args: list[Any], found: Any) -> None:
+        """Check that results lie in memory of their own, and stay what they were, until the caller writes into them."""
+        own, others = list(_arrays(found)), list(_arrays([args, self.world.shown()]))
+        apart = [a for n, x in enumerate(own) for a in [*own[:n], *others] if np.may_share_memory(x, a)]
+        self.hold(not apart, lambda: f"{found} shares memory with {apart}")
+        for earlier, then in self.results:
+            if not same(earlier, then):
+                raise self.broken(f"a result became {earlier}, it was {then}")
+        self.results.append((found, copy.deepcopy(found)))
+        if len(self.results) == 3:
+            for array in _arrays(self.results.pop(0)[0]):
+                array[...] = 7
 
     def check_refusal(self, message: str, args: list[Any], call: Call, before: Any, states: Any) -> None:
         """Check that a refusal names a line, and that everything is as before."""
@@ -311,6 +327,17 @@ class Trial:
 
     def broken(self, what: str) -> Broken:
         return Broken(f"event {self.place} ({self.verdict}): {what}", self.scenario)
+
+
+def _arrays(tree: Any) -> Iterator[np.ndarray]:
+    """Yield the arrays in a result, in arguments or in what is shown."""
+    if isinstance(tree, tg.Tensor):
+        yield tree.data
+    elif isinstance(tree, np.ndarray):
+        yield tree
+    elif isinstance(tree, (dict, list, tuple)):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from _arrays(part)
 
 
 def _states() -> Any:

@@ -153,6 +153,8 @@ FROZEN = [
            "nonlocal k@; k@ = value", *NUMBERS, state="frozen"),
     _state("an array written into", "c@ = np.array([2.0, 1.0, 3.0])\n", "z = z * c@", "c@[0] = value", *NUMBERS,
            state="frozen"),
+    _state("a larger array written into", "c@ = np.linspace(-1.0, 1.0, 3000).reshape(1000, 3)\n",
+           "z = z + (z[:1] * c@).sum()", "c@[0] = value", *NUMBERS, state="frozen"),
     _state("the environment", "os.environ['HOSTILE@'] = '2.0'\n", "z = z * float(os.environ['HOSTILE@'])",
            "os.environ['HOSTILE@'] = value", "'2.0'", "'3.0'", state="frozen"),
     _state("a plain object in a module", "class M@(tg.nn.Module):\n    def forward(self, z):\n"
@@ -170,6 +172,8 @@ LIVE = [
            shows="t@.data"),
     _state("a tensor that a called function reads", TENSOR + "def scaled@(z):\n    return z * t@\n", "z = scaled@(z)",
            "t@.data = np.array(value)", *VECTORS, state="live", shows="t@.data"),
+    _state("a tensor's strides", TENSOR, "z = z * t@", "t@.data = value", "np.array([1.0, 2.0, 3.0])",
+           "np.arange(6.0)[::2]", state="seen", shows="t@.data"),
     _state("a tensor, two levels deep", "o@ = types.SimpleNamespace(inner=types.SimpleNamespace("
            "t=tg.tensor([1.0, 2.0, 3.0])))\n", "z = z * o@.inner.t", "o@.inner.t.data = np.array(value)", *VECTORS,
            state="live"),
@@ -239,6 +243,8 @@ SEEN: dict[str, tuple[str, tuple[str, ...], State]] = {
     "an attribute of the class": ("M@.training = value", ("True", "False"), "seen"),
     "an array written into": ("m@.mask[1] = value", ("0.0", "1.0", "0.5"), "live"),
     "another array": ("m@.mask = np.array(value)", ("[1.0, 0.0, 1.0]", "[0.5, 2.0, 1.0]"), "live"),
+    "an array of another shape": ("m@.mask = np.array(value)", ("[1.0, 0.0, 1.0]", "[[0.5], [2.0]]", "[[1, 0, 1]]"),
+                                  "seen"),
     "a tensor's data": ("m@.w.data = np.array(value)", ("[1.0, -0.5, 2.0]", "[0.5, 2.0, 1.0]"), "live"),
     "another tensor": ("m@.w = tg.tensor(value)", ("[1.0, -0.5, 2.0]", "[0.5, 2.0, 1.0]"), "seen"),
 }  # fmt: skip
@@ -291,6 +297,12 @@ ARGUMENTS = [
     _asked("a flag", "z = -z if a@ else z", "True", "False", "None"),
     _asked("a string", "z = getattr(np, a@)(z)", "'sin'", "'cos'"),
     _asked("the same object", "z = z * 2.0 if a@ is x else z - a@", "SAME", "np.array([1.0, 2.0, 3.0])"),
+    _asked("the same object, or an equal one", "z = z * 2.0 if a@ is x else z - a@", "SAME",
+           "np.array([[0.75, -0.5, 1.25]])", "np.array([[1.0, 0.5, -2.0], [0.125, 3.0, 1.0]])"),
+    _asked("an array's dtype", "z = z * a@ + a@.sum() / 3", "np.array([1.0, 2.0, 3.0])", "np.array([1, 2, 3])",
+           "np.float32([1.0, 0.1, 3.0])", "np.array([True, False, True])"),
+    _asked("an array's order", "z = z + (a@ * 0.1).sum()", "np.arange(12.0).reshape(3, 4)",
+           "np.asfortranarray(np.arange(12.0).reshape(3, 4))", "np.arange(24.0).reshape(3, 8)[:, ::2]"),
     _argument("a mask", "z = z + x[..., a@].sum()", *MASKS, argument="shape"),
     _argument("counts", "z = z + np.repeat(x, a@, axis=-1).sum()", *COUNTS, argument="shape"),
     _argument("an array's entry as a length", "z = z + x[..., :a@[0]].sum()", ("np.array([1, 2])", 1),
@@ -321,6 +333,10 @@ FAILING = [
               "np.array([[1.0, 2.0], [2.0, 1.0]])", fails=("np.array([[1.0, 2.0], [2.0, 1.0]])",)),
     _argument("a division by a number", "try:\n    z = z + 1 / a@\n" + CATCHES.format("ZeroDivisionError"),
               "2.0", "4.0", "0.0", fails=("0.0",)),
+    Feature("a draw before an error", "z = m@.forward(z)\ntry:\n    z = z + np.linalg.cholesky(a@).sum()\n"
+            + CATCHES.format("np.linalg.LinAlgError"), inside=NOISE + "m@ = M@()\n",
+            arguments=("np.array([[2.0, 0.5], [0.5, 1.0]])", "np.array([[1.0, 2.0], [2.0, 1.0]])"),
+            fails=("np.array([[1.0, 2.0], [2.0, 1.0]])",), shows="m@.generator.bit_generator.state"),
     _argument("a flag that raises", "try:\n    with np.errstate(over='raise'):\n        z = z + np.exp(a@).sum()\n"
               + CATCHES.format("FloatingPointError"),
               "np.array([1.0, 2.0])", "np.array([0.5, 1.0])", "np.array([1.0, 2000.0])",
@@ -394,6 +410,10 @@ REFUSED = [
     _refused("a module counts", "z = m@.counts(z)", inside=CHANGING, shows="m@.n"),
     _refused("a module keeps a number", "z = m@.keeps(z)", inside=CHANGING, shows="m@.seen"),
     _refused("a module averages", "z = m@.averages(z)", inside=CHANGING, shows="m@.mean"),
+    _refused("reads a value", "z = z * float(z.sum())"),
+    _refused("reads a value and catches", "try:\n    z = z * float(z.sum())\nexcept Exception:\n    z = z * 0.5"),
+    _refused("branches on a value", "if z.sum() > 0:\n    z = -z"),
+    _refused("lists values", "z = z * z.tolist()[0][0]"),
     _refused("random.random", "z = z * random.random()"),
     _refused("random.shuffle", "q = [0, 1, 2]\nrandom.shuffle(q)\nz = z[..., q]"),
     _refused("np.random", "z = z + np.random.normal(size=3)"),
@@ -432,9 +452,10 @@ CHAIN = ["z = np.tanh(z * 0.83 + 0.37)", "z = np.sin(z) * 1.1", "z = z / (1.0 + 
 OPTIMIZERS = ["tg.optim.SGD([w], lr=0.1)", "tg.optim.SGD([w], lr=0.1, momentum=0.9)", "tg.optim.Adam([w], lr=0.05)"]
 CORES = {
     "value": "return z",
-    "parts": "return {'z': z, 'sums': [z.sum(), (z * z).sum()], 'name': 'text', 'none': None}",
+    "parts": "return {'z': z, 'sums': [z.sum(), (z * z).sum()], 'name': 'text', 'none': None, 'again': z, 'view': z.T}",
     "slope": "return tg.grad(lambda v: (np.sin(v * z) * v).sum())(x)",
     "step": "opt.zero_grad()\nloss = np.sin(w * z).sum()\nloss.backward()\nopt.step()\nreturn loss.detach()",
+    "cleared": "loss = np.sin(w * z).sum()\nloss.backward()\nopt.step()\nopt.zero_grad()\nreturn loss.detach()",
     "gradient": "loss = np.sin(w * z).sum()\nloss.backward()\nreturn loss.detach()",
 }
 INPUTS = {
@@ -530,10 +551,10 @@ def _function(scenario: Scenario) -> str:
 def _source(scenario: Scenario) -> str:
     inside = [_lines(scenario, "inside")]
     shown = []
-    if scenario.core in ("step", "gradient"):
+    if scenario.core in ("step", "cleared", "gradient"):
         inside.insert(0, "w = tg.tensor([0.5, -1.0, 1.5], requires_grad=True)")
         shown += ["w.data", "w.grad", "w.requires_grad"]
-    if scenario.core == "step":
+    if scenario.core in ("step", "cleared"):
         inside.append(f"opt = {scenario.optimizer}")
         shown.append("opt.state_dict()")
     inside.append(_function(scenario))

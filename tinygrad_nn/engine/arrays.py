@@ -43,7 +43,7 @@ def zeros(shape: tuple[int, ...], x: Any) -> Any:
 
 def copied(x: Any) -> Any:
     """Return a copy of an array that shares no memory with it."""
-    return x.copy() if isinstance(x, ArrayProxy) else np.array(x)  # type: ignore[attr-defined]
+    return x.copy(order="K") if isinstance(x, ArrayProxy) else np.array(x)  # type: ignore[attr-defined]
 
 
 def as_array(x: Any) -> Any:

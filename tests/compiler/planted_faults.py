@@ -1,0 +1,173 @@
+"""Faults, each planted in the compiler itself: what a slip of its author would leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import pytest
+
+from tinygrad_nn.compiler import compiled, signature
+from tinygrad_nn.compiler.lower import buffers
+from tinygrad_nn.compiler.program import over_leaves
+from tinygrad_nn.compiler.run import replay
+from tinygrad_nn.compiler.run.replay import Glue, Replay
+from tinygrad_nn.compiler.trace import table, traced_call, tracer
+from tinygrad_nn.compiler.trace.effects import Effects
+from tinygrad_nn.compiler.trace.modules import ModuleState
+from tinygrad_nn.compiler.trace.proxies import Number, Traced
+from tinygrad_nn.compiler.trace.table import Table
+from tinygrad_nn.compiler.trace.tracer import Tracer
+from tinygrad_nn.errors import CompileError
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def put(owner: Any, name: str, instead: Any) -> Plant:
+    """Return what puts something else in the place of an attribute."""
+    return lambda patch: patch.setattr(owner, name, instead)
+
+
+def around(owner: Any, name: str, other: Callable[..., Any]) -> Plant:
+    """Return what puts `other(own, *args, **kwargs)` in the place of a function."""
+    own = getattr(owner, name)
+
+    @wraps(own)
+    def instead(*args: Any, **kwargs: Any) -> Any:
+        return other(own, *args, **kwargs)
+
+    return put(owner, name, instead)
+
+
+def nothing(*_: Any) -> None:
+    """Do nothing."""
+
+
+# ---- what a trace notes ----
+
+
+def _leaking(own: Any, self: Tracer) -> None:
+    for handle in list(self.handles.values()):
+        if handle.index is None and handle.rebound and isinstance(handle.shadow._array, Traced):
+            handle.tensor._array = handle.shadow._array.value.concrete
+    own(self)
+
+
+def _number_of(x: Any) -> Any:
+    return x.value.concrete if isinstance(x, (Number, Traced)) and not x.shape else x
+
+
+def _without_guard(own: Any, self: Tracer, tree: Any, operand: bool, number: bool) -> Any:
+    return own(self, tree if operand else over_leaves(_number_of, tree), operand, number)
+
+
+def _unnoticed(own: Any, self: Tracer, *args: Any) -> Any:
+    try:
+        return own(self, *args)
+    finally:
+        self.progress.failed = None
+
+
+def _forgotten(self: Tracer, reason: str) -> CompileError:
+    return CompileError(reason)
+
+
+# ---- what a program is compared by ----
+
+
+def _no_cells(self: Table) -> bool:
+    rows = [row for row in self.rows if row[0] is not table._content]
+    return all(now is then or table.same(now, then) for now, then in [(get(*args), x) for get, args, x in rows])
+
+
+def _no_contents(self: Table) -> bool:
+    pairs = [(get(*args), then) for get, args, then in self.rows]
+    return all(now is then or table.same(now, then) for now, then in pairs)
+
+
+def _without(place: int) -> Callable[..., Any]:
+    def described(own: Any, x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
+        found = own(x, flat, seen)
+        return (*found[:place], *found[place + 1 :]) if type(x) is signature.np.ndarray and len(found) == 3 else found
+
+    return described
+
+
+def _no_gradient_checks(own: Any, self: Glue) -> list[str]:
+    return [check for check in own(self) if not check.endswith(("_grad is not None", "_grad is None"))]
+
+
+# ---- what a run does ----
+
+
+def _twice(own: Any, self: Replay, flat: list[Any]) -> Any:
+    own(self, flat)
+    return own(self, flat)
+
+
+def _first_twice(own: Any, self: Replay, flat: list[Any]) -> Any:
+    own(self, flat)
+    return self.run(flat, *self.steps[0])
+
+
+def _not_cleared(own: Any, *args: Any) -> Any:
+    trace = own(*args)
+    trace.cleared = []
+    return trace
+
+
+def _always_the_same_memory(patch: pytest.MonkeyPatch) -> None:
+    for name in ("_HELD", "_HELD_TENSOR", "_HELD_ARRAY"):
+        patch.setattr(replay, name, 99)
+
+
+def _too_early(own: Any, program: Any) -> Any:
+    return {value: max(number - 1, 0) for value, number in own(program).items()}
+
+
+def _not_copied(targets: list[Any], tracer: Tracer) -> list[Any]:
+    return [target.value.concrete for target in targets]
+
+
+# What hostile functions find.
+BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
+    "a number without a guard": put(Tracer, "guarded", lambda self, value, answer: answer),
+    "a shape without a guard": put(Tracer, "_guard_shapes", nothing),
+    "a length without a guard": around(Tracer, "_unwrapped", _without_guard),
+    "a shadow that leaks": around(Tracer, "let_go", _leaking),
+    "a constant that is not copied": put(tracer, "_snapshot", lambda array: array),
+    "a first result that is not copied": put(traced_call, "_values", _not_copied),
+    "an array of a module that is frozen": put(
+        Tracer, "entry", lambda self, held, name, x: self.stand_in(self.constant(x))
+    ),
+    "a setting that is frozen": put(Tracer, "hyperparameter", lambda self, owner, name, value: value),
+    "an error that is caught and not noticed": around(Tracer, "_computed", _unnoticed),
+    "a refusal that is caught and not noticed": put(Tracer, "refusal", _forgotten),
+    "a thread that is not noticed": put(Tracer, "_refuse_strangers", nothing),
+    "a result that is still held": put(traced_call, "_refuse_what_is_alive", nothing),
+    "entropy that is drawn": put(traced_call, "ENTROPY_TOLD", []),
+    "arguments that are changed": put(traced_call._Arguments, "changed", lambda self: ""),
+    "globals that are not compared": around(
+        table, "_names", lambda own, f, *kinds: [] if "_GLOBAL" in kinds else own(f, *kinds)
+    ),
+    "cells that are not compared": put(Table, "unchanged", _no_cells),
+    "attributes that are not compared": put(table, "_attributes", lambda x, names: iter(())),
+    "entries that are not compared": put(Table, "unchanged", _no_contents),
+    "a sign that is not compared": put(table, "same", lambda a, b: a is b or (type(a) is type(b) and a == b is True)),
+    "a module's class that is not compared": put(ModuleState, "_note_class", nothing),
+    "a gradient that is not compared": around(Glue, "_checks", _no_gradient_checks),
+    "tensors whose shape and dtype are not compared": put(Glue, "_checks_of_arrays", lambda self: []),
+    "a signature without dtypes": around(signature, "_described", _without(1)),
+    "a signature without strides": around(signature, "_described", _without(2)),
+    "a signature without identity": around(signature, "_described", lambda own, x, flat, seen: own(x, flat, {})),
+    "an effect that is not undone": put(Effects, "undo", nothing),
+    "an effect on a module that is not undone": put(ModuleState, "undo", nothing),
+    "a name that is not bound anew": put(Effects, "rebound", lambda self: []),
+    "a gradient that is not taken away": around(compiled, "traced", _not_cleared),
+    "a draw that is not rewound": put(Replay, "_run", lambda self, flat, *step: self.run(flat, *step)),
+    "a step that is made twice": around(Replay, "__call__", _twice),
+    "a first step that is made twice": around(Replay, "first", _first_twice),
+    "memory that is still held": _always_the_same_memory,
+    "memory that is still read": around(buffers, "last_reads", _too_early),
+}  # fmt: skip
