@@ -32,21 +32,19 @@ class Patch:
             return function(*args, **kwargs) if tracer is None else told(tracer, function, *args, **kwargs)
 
         self.wrapped = wrapped
-        self.wanted_by: weakref.WeakSet[Any] = (
-            weakref.WeakSet()
-        )  # weak, as an interrupt may keep one from being removed
+        self.tracers: weakref.WeakSet[Any] = weakref.WeakSet()  # weak, as an interrupt may keep one from being removed
 
     def want(self, tracer: Any, wanted: bool) -> None:
         """Wrap the function as long as any tracer wants it."""
         with _turn.lock:
-            (self.wanted_by.add if wanted else self.wanted_by.discard)(tracer)
+            (self.tracers.add if wanted else self.tracers.discard)(tracer)
             is_wrapped = vars(self.owner).get(self.name) is self.wrapped
-            if self.wanted_by and not is_wrapped:
+            if self.tracers and not is_wrapped:
                 self.own, self.function = vars(self.owner).get(self.name), getattr(self.owner, self.name)
                 setattr(self.owner, self.name, self.wrapped)
-            elif not self.wanted_by and is_wrapped and self.own is None:  # a method that the class inherits
+            elif not self.tracers and is_wrapped and self.own is None:  # a method that the class inherits
                 delattr(self.owner, self.name)
-            elif not self.wanted_by and is_wrapped:
+            elif not self.tracers and is_wrapped:
                 setattr(self.owner, self.name, self.own)
 
 
