@@ -133,7 +133,7 @@ class Replay:
         self.trace.values = []
 
     def step(self) -> tuple[Any, list[Any]]:
-        """Return the program with memory of its own, and room for what it wrote its outputs into, and whether it did."""
+        """Return the program with memory of its own, and room for what it wrote its outputs into and whether it did."""
         return self.build(), [None] * (2 * len(self.lowered.outs) + 1)
 
 

@@ -54,8 +54,9 @@ class Trace:
     `result` is what the function returned, with a Place for each array and number of the program; `values` are the
     targets' arrays and numbers, none of which shares memory with anything else. `cleared` are the tensors left
     without a gradient, `without_gradient` those that must have none at first, and `rebound` the names that the function
-    bound anew, with their values. `delivered` holds whether the values were put in their places. The lines make no program if `fleeting`: some operation was invalid, as 0 * inf is,
-    or an optimiser starts to keep something, which happens once.
+    bound anew, with their values. `delivered` holds whether the values were put in their places. The lines make no
+    program if `fleeting`: some operation was invalid, as 0 * inf is, or an optimiser starts to keep something, which
+    happens once.
     """
 
     tracer: Tracer
