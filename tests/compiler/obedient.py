@@ -5,6 +5,7 @@ It shows that the judge accepts what is right, and that the scenarios are dense 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,15 @@ from compiler.contract_model import Trial
 from compiler.hostile import Call, Feature
 
 from tinygrad_nn.errors import CompileError
+
+
+def apart(result: Any) -> Any:
+    """Return a result, each array of it in memory of its own."""
+    if isinstance(result, dict):
+        return {key: apart(part) for key, part in result.items()}
+    if isinstance(result, list):
+        return [apart(part) for part in result]
+    return copy.copy(result)
 
 
 def nothing(feature: Feature) -> bool:
@@ -53,7 +63,7 @@ class Obedient:
             self.programs[key] = dict(model.states), dict(call.arguments)
         if self.fault == "runs twice":
             contract.ran()
-        return contract.plain(self.trial.world.function(*args))
+        return apart(contract.plain(self.trial.world.function(*args)))
 
     def refuse(self, args: tuple[Any, ...], features: list[int]) -> None:
         world = self.trial.world
@@ -72,7 +82,7 @@ class Obedient:
         for n, value in old.items():
             world.set(n, value)
         try:
-            return contract.uncounted(lambda: contract.plain(world.function(*args)))
+            return contract.uncounted(lambda: apart(contract.plain(world.function(*args))))
         finally:
             for n in old:
                 world.set(n, now[n])

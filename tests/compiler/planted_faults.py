@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from weakref import WeakSet
 
+import numpy as np
 import pytest
 
-from tinygrad_nn.compiler import compiled, signature
+from tinygrad_nn.compiler import compiled, signature, turns
 from tinygrad_nn.compiler.lower import buffers
 from tinygrad_nn.compiler.program import over_leaves
 from tinygrad_nn.compiler.run import replay
+from tinygrad_nn.compiler.run.delivery import Names
 from tinygrad_nn.compiler.run.replay import Glue, Replay
 from tinygrad_nn.compiler.trace import table, traced_call, tracer
 from tinygrad_nn.compiler.trace.effects import Effects
@@ -20,6 +24,7 @@ from tinygrad_nn.compiler.trace.proxies import Number, Traced
 from tinygrad_nn.compiler.trace.table import Table
 from tinygrad_nn.compiler.trace.tracer import Tracer
 from tinygrad_nn.errors import CompileError
+from tinygrad_nn.tensor.handle import Tensor
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -89,7 +94,7 @@ def _no_contents(self: Table) -> bool:
 def _without(place: int) -> Callable[..., Any]:
     def described(own: Any, x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
         found = own(x, flat, seen)
-        return (*found[:place], *found[place + 1 :]) if type(x) is signature.np.ndarray and len(found) == 3 else found
+        return (*found[:place], *found[place + 1 :]) if type(x) is np.ndarray and len(found) == 3 else found
 
     return described
 
@@ -112,9 +117,11 @@ def _first_twice(own: Any, self: Replay, flat: list[Any]) -> Any:
 
 
 def _not_cleared(own: Any, *args: Any) -> Any:
-    trace = own(*args)
-    trace.cleared = []
-    return trace
+    def then(trace: Any) -> Any:
+        trace.cleared = []
+        return args[-1](trace)
+
+    return own(*args[:-1], then)
 
 
 def _always_the_same_memory(patch: pytest.MonkeyPatch) -> None:
@@ -157,7 +164,7 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a sign that is not compared": put(table, "same", lambda a, b: a is b or (type(a) is type(b) and a == b is True)),
     "a module's class that is not compared": put(ModuleState, "_note_class", nothing),
     "a gradient that is not compared": around(Glue, "_checks", _no_gradient_checks),
-    "tensors whose shape and dtype are not compared": put(Glue, "_checks_of_arrays", lambda self: []),
+    "arrays whose shape, dtype and strides are not compared": put(Glue, "_checks_of_arrays", lambda self: []),
     "a signature without dtypes": around(signature, "_described", _without(1)),
     "a signature without strides": around(signature, "_described", _without(2)),
     "a signature without identity": around(signature, "_described", lambda own, x, flat, seen: own(x, flat, {})),
@@ -165,9 +172,101 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "an effect on a module that is not undone": put(ModuleState, "undo", nothing),
     "a name that is not bound anew": put(Effects, "rebound", lambda self: []),
     "a gradient that is not taken away": around(compiled, "traced", _not_cleared),
-    "a draw that is not rewound": put(Replay, "_run", lambda self, flat, *step: self.run(flat, *step)),
+    "a draw that is not rewound": put(Replay, "_run", lambda self, flat, *rest: self.run(flat, *rest)),
     "a step that is made twice": around(Replay, "__call__", _twice),
     "a first step that is made twice": around(Replay, "first", _first_twice),
     "memory that is still held": _always_the_same_memory,
     "memory that is still read": around(buffers, "last_reads", _too_early),
 }  # fmt: skip
+
+
+class _NoLock:
+    def __enter__(self) -> None:
+        """Wait for nobody."""
+
+    def __exit__(self, *error: object) -> None:
+        """Let nobody in."""
+
+    def acquire(self, timeout: float = 0) -> bool:
+        """Return that nobody waits."""
+        return True
+
+    release = __exit__
+
+
+def _without_a_lock(patch: pytest.MonkeyPatch) -> None:
+    put(turns, "in_turn", lambda turns, run, *args: run(*args))(patch)
+    put(replay, "in_turn", turns.in_turn)(patch)
+    put(replay, "turns_of", lambda owners: [_Open()])(patch)
+
+
+class _Open(turns.Turn):
+    """A turn that is always there."""
+
+    def __init__(self) -> None:
+        self.lock: Any = _NoLock()
+
+
+def _in_parts(own: Any, self: Names, text: str, title: str, **space: Any) -> Any:
+    whole = re.search(r"deque\(map\(call, functions, (.*), keys, (.*)\), 0\)", text)
+    if whole is not None:
+        text = f"def commit(flat, values, done):\n    for call in zip(functions, {whole[1]}, keys, {whole[2]}):\n"
+        text += "        call[0](*call[1:])\n"
+    return own(self, text, title, **space)
+
+
+def _written_over(patch: pytest.MonkeyPatch) -> None:
+    def text(own: Any, self: Glue) -> str:
+        return re.sub(r"    own\[\d+\], own\[\d+\] = .*\n", "", own(self))
+
+    patch.setattr(replay, "_HELD_TENSOR", replay._HELD_TENSOR + 1)
+    around(Glue, "text", text)(patch)
+
+
+def _always_rewound(self: Replay, flat: list[Any], *rest: Any) -> Any:
+    generators = [holder[name].bit_generator for holder, name in self.draws]
+    states = [generator.state for generator in generators]
+    try:
+        return self.run(flat, *rest)
+    except BaseException:
+        for generator, state in zip(generators, states, strict=True):
+            generator.state = state
+        raise
+
+
+class _Nobody(WeakSet[Any]):
+    """What remembers nobody."""
+
+    def add(self, item: Any) -> None:
+        """Do nothing."""
+
+
+def _early(own: Any, *args: Any) -> Any:
+    return args[-1](own(*args[:-1], lambda trace: trace))
+
+
+def _not_recorded(own: Any, x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
+    found = own(x, flat, seen)
+    return found[:-1] if type(x) is Tensor and len(found) == 5 else found
+
+
+def _without_hooks(own: Any, x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
+    found = own(x, flat, seen)
+    whole = type(x) is Tensor and len(found) == 5
+    return (*found[:-1], found[-1] and found[-1][:1]) if whole else found
+
+
+# What tests of the contract find.
+BY_TESTS: dict[str, Plant] = {
+    "a step without a lock": _without_a_lock,
+    "a lock that a fork takes along": put(turns, "_turns", _Nobody()),
+    "a step that is put in place in parts": around(Names, "defined", _in_parts),
+    "a gradient that is written over": _written_over,
+    "a draw that is always rewound": put(Replay, "_run", _always_rewound),
+    "a trace that is not undone": around(compiled, "traced", _early),
+    "memory that two arrays share": put(traced_call, "_refuse_shared_memory", nothing),
+    "the first program is dropped": put(replay, "now", lambda: 0),
+    "a signature without flags": put(compiled, "raising", lambda: ()),
+    "a signature without hooks": around(signature, "_described", _without_hooks),
+    "a signature without requires_grad": around(signature, "_described", _not_recorded),
+}

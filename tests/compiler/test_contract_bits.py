@@ -128,3 +128,27 @@ def test_a_function_without_a_source() -> None:
     with pytest.raises(tg.errors.CompileError, match=r"<none>:4"):
         tg.compile(space["g"])(X)
     assert space["kept"] == []
+
+
+def test_numbers_of_no_dimension_are_raised_as_numpy_does_it() -> None:
+    """Python's power of two NumPy scalars has other last digits than NumPy's of two arrays."""
+
+    def slope(a: Any, b: Any) -> Any:
+        return tg.grad(lambda a, b: np.power(a * 1.1, np.sin(b) * 1.2), (0, 1))(a, b)
+
+    step = tg.compile(slope, exact=True)
+    for a, b in np.random.default_rng(0).uniform(0.1, 2.0, (200, 2)):
+        assert same(step(np.array(a), np.array(b)), slope(np.array(a), np.array(b)))
+
+
+def test_what_is_assigned_into_stays_in_its_order() -> None:
+    def f(x: Any) -> Any:
+        y = tg.as_tensor(x).T * 1.5
+        y[0, 0] = 2.0
+        return y.sum(), (y * y).sum(), y
+
+    step = tg.compile(f, exact=True)
+    for x in np.random.default_rng(0).normal(size=(50, 7, 5)):
+        found, right = step(x), f(x)
+        assert same(found, right)
+        assert found[2].data.strides == right[2].data.strides

@@ -56,6 +56,15 @@ def test_tensors_by_whether_they_require_grad() -> None:
     assert [twin.equal(t), twin.equal(tg.tensor(Y, requires_grad=True)), twin.equal(tg.tensor(Y))] == [1, 0, 0]
 
 
+def test_the_flags_of_the_caller() -> None:
+    step, large = tg.compile(lambda x: np.exp(x), exact=True), np.array([1.0, 800.0])
+    for _ in range(2):
+        with np.errstate(over="ignore"):
+            assert same(step(large), np.exp(large))
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+            step(large)
+
+
 def test_tensors_by_their_hooks() -> None:
     w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
 

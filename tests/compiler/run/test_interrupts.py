@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -181,7 +182,7 @@ def test_interrupts_of_training_with_workers(count: int, capsys: pytest.CaptureF
     for at in spread(count, inside - 50):
         net = network()
         lines = Lines(at)
-        lines.run(lambda net=net: trained(net, 2))
+        lines.run(functools.partial(trained, net, 2))
         done = [n for n in range(3) if same([p.data for p in net.parameters()], right[n])]
         assert done, f"interrupted at {lines.stopped}"
         assert same(trained(net, 1)[-1], right[done[0] + 1])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.grad_mode import recording
 from ...engine.node import history
 from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
@@ -84,6 +85,7 @@ def traced(
     Raises CompileError where the function can't be a program, and what the function or `then` raises; unless the
     trace's values are delivered by then, all that the table, the arguments, modules and optimisers hold is as before.
     """
+    recorded = recording.get()
     table = Table(own)
     modules = ModuleState(table.objects)
     tracer = Tracer(modules)
@@ -105,6 +107,7 @@ def traced(
         table.forget()
         return then(trace)
     except BaseException as error:
+        recording.set(recorded)  # an interrupt may have come before what does so
         if not trace.delivered[0]:
             effects.undo()
             for generator, state in tracer.generators:
