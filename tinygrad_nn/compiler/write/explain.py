@@ -9,13 +9,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...engine.operation import OPERATIONS
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.traced_call import Place, Trace
 from ..trace.tracer import Source, Target
 from .adjoints import Adjoints, loss
-from .convolutions import SHARED, TEXTS
 from .folding import Folding
 from .functions import Functions
 from .literals import literal, whole_literal
@@ -92,6 +90,8 @@ class _Explainer:
                 if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
                     self.names.primals.setdefault(g, primal)
         self.folded = Folding(self.program, [s.lines for s in self.sections], self.names.primals).folded
+        for section in self.sections:
+            section.lines = [line for line in section.lines if not self.folded.intersection(line.outputs)]
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
         self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of)
 
@@ -135,21 +135,6 @@ class _Explainer:
                 found.add(line)
         return found
 
-    def order(self) -> None:
-        """Leave out the folded lines, and compute each inner adjoint where it is first read."""
-        for section in self.sections:
-            shown = [line for line in section.lines if not self.folded.intersection(line.outputs)]
-            for line in reversed(list(shown)):
-                (value, *more) = line.outputs
-                if more or value.primal is None or value.primal in self.program.inputs or value in self.program.outputs:
-                    continue
-                now = shown.index(line)
-                readers = [n for n, other in enumerate(shown) if value in self.reads(other)]
-                if readers:
-                    shown.insert(readers[0], line)
-                    del shown[now]
-            section.lines = shown
-
     def reads(self, line: Line) -> set[Value]:
         """Return what a line reads that has a line of its own, or is an input."""
         found: set[Value] = set()
@@ -184,7 +169,6 @@ class _Explainer:
 
     def listing(self) -> Listing:
         """Return the whole file."""
-        self.order()
         self.name_all()
         body: list[tuple[str, str]] = self.constants()
         for section in self.sections:
@@ -260,23 +244,10 @@ class _Explainer:
 
     def called(self, function: Any, wish: str) -> str:
         """Return the name of a function that NumPy does not have: its text comes first, or it is a parameter."""
-        if wish in TEXTS and function is OPERATIONS[wish].forward:
-            return self.convolution(function, wish)
         name = self.functions.called(function, wish)
         if name in self.functions.missing:
             self.inputs[name] = function
         return name
-
-    def convolution(self, function: Any, wish: str) -> str:
-        """Return the name of a convolution, whose text is one for people."""
-        if id(function) not in self.functions.names:
-            if SHARED not in self.functions.texts:
-                self.functions.texts.append(SHARED)
-                self.functions.imports.append("import math")
-            name = self.new(wish)
-            self.functions.names[id(function)] = function, name
-            self.functions.texts.append(TEXTS[wish].replace(wish, name, 1).lstrip())
-        return self.functions.names[id(function)][1]
 
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""

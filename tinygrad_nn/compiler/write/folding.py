@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ..program import Line, Program, Value
-from .notation import Notation
-from .peephole import is_transpose
+from .notation import Notation, is_transpose
 
 STATEMENTS = ("setitem", "into", "at", "add", "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..program import Function, Line, Value
-from .convolutions import TEXTS
 from .expressions import ATOM, POWER, SIGN, TIMES, Expressions, Text
 from .literals import literal, literal_array
 
@@ -48,8 +47,6 @@ class Notation(Expressions):
         if function.form == "operation":
             defaults = line.span.operation.defaults if line.span is not None else {}
             more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
-            if function.text.removeprefix("op_") in TEXTS:
-                more = {key: tuple(x) if isinstance(x, tuple) else x for key, x in more.items()}
             given = args[:-1] if args[-1:] == (None,) else args
             return self.call(self.function(function), given, more), ATOM
         if function.text in _UNARY and not line.kwargs and _has_dtype(args):
@@ -58,6 +55,8 @@ class Notation(Expressions):
             return self.binary("**", POWER, args[0], 2)
         if function.text in _METHODS and _has_dtype(args):
             return self.reduction(line)
+        if is_transpose(line):
+            return self.transposed(args[0])
         if function.text == "np.reshape" and len(args) == 2 and not line.kwargs and _has_dtype(args):
             return f"{self.operand(args[0], ATOM)}.reshape({extents(args[1])})", ATOM
         return super().line(line)
@@ -132,6 +131,13 @@ class Derivation(Notation):
         if line.function.text == "np.add.reduce" and not line.kwargs.get("keepdims"):
             return f"Σ {self.operand(line.args[0], TIMES + 1)}", TIMES
         return super().reduction(line)
+
+
+def is_transpose(line: Line) -> bool:
+    """Return whether a line exchanges the axes of a matrix."""
+    axes = line.kwargs.get("axes", (*line.args, None)[1]) if line.function.text == "np.transpose" else (1, 0)
+    exchanged = line.function.text in ("np.transpose", "np.matrix_transpose") and axes in (None, (1, 0))
+    return exchanged and len(line.outputs[0].shape) == 2
 
 
 def extents(shape: Any) -> str:
