@@ -14,7 +14,7 @@ from ..refusals import no_source
 from ..trace.traced_call import Place
 from ..trace.tracer import Source, Target
 from ..write.emit import Emitter
-from ..write.literals import literal, literal_array, whole_literal
+from ..write.literals import NoSource, array_text, literal, nested, whole_literal
 from .replay import Replay
 
 _WIDTH = 100
@@ -65,7 +65,7 @@ class Module:
         places = {_place(source): source for source in lowered.sources}
         self.replaced = {target: places.get(_place(target)) for target in lowered.targets if target.kind != "result"}
         self.arrays = {self.names[s.value]: _present(s) for s in self.parameters if s.value.is_array}
-        if self.arrays or any(literal_array(v.concrete) is None for v in lowered.program.constants):
+        if self.arrays or any(array_text(v.concrete) is None for v in lowered.program.constants):
             self.emitter.functions.imports.append("import pathlib")
         self.source = self.emitter.source(self.described())
         if self.emitter.functions.missing:
@@ -113,7 +113,7 @@ class Module:
         lines += ["    try:", textwrap.indent(_wrapped(f"{target}step(", given, ")"), "        ")]
         lines += [_UNUSUAL + "    finally:", "        steps.append(step)"]
         lines += [f"    {line}" for line in self.delivered()]
-        return "\n".join([*lines, f"    return {self.returned(self.replay.result)}", ""])
+        return "\n".join([*lines, f"    return {self.returned()}", ""])
 
     def numbers_given(self) -> list[str]:
         """Return the parameters of `run` that are given by name."""
@@ -166,23 +166,20 @@ class Module:
         name = self.names[same[0].value] if same else getattr(target.owner, "name", None)
         return name or self.emitter.names.of(target.value)
 
-    def returned(self, tree: Any) -> str:
+    def returned(self) -> str:
         """Return the text of the function's result."""
-        if isinstance(tree, Place):
-            return self.emitter.names.of(self.lowered.targets[tree.number].value)
-        if isinstance(tree, tuple):
-            return f"({''.join([f'{self.returned(x)}, ' for x in tree]).rstrip()})"
-        if isinstance(tree, list):
-            return f"[{', '.join(map(self.returned, tree))}]"
-        if isinstance(tree, dict):
-            return "{" + ", ".join([f"{key!r}: {self.returned(x)}" for key, x in tree.items()]) + "}"
-        text = whole_literal(tree)
-        if text is None:
-            raise CompileError(
-                f"the function returns {tree!r:.60}, which is not computed by the program and can't be saved; don't "
-                "return it"
-            )
-        return text
+
+        def leaf(x: Any) -> str:
+            if isinstance(x, Place):
+                return self.emitter.names.of(self.lowered.targets[x.number].value)
+            try:
+                return nested(leaf, tuple(x)) if isinstance(x, tuple) else whole_literal(x)
+            except NoSource as error:
+                raise CompileError(
+                    f"the function returns {error}, nor computed by the program, so it is not saved; don't return it"
+                ) from None
+
+        return nested(leaf, self.replay.result)
 
     def described(self) -> str:
         """Return the head's paragraphs: how `run` is called, and what it takes and returns."""
@@ -200,7 +197,7 @@ class Module:
         lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients() else []
         result = self.replay.result
         kind = f", {_kind(self.lowered.targets[result.number].value)}" if isinstance(result, Place) else ""
-        return "\n".join([*lines, "", f"and returns {self.returned(result)}{kind}."])
+        return "\n".join([*lines, "", f"and returns {self.returned()}{kind}."])
 
 
 def _place(x: Source | Target) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from ..lower.buffers import Plan, takes_out
 from ..program import Line, Program, Value
 from .expressions import Expressions
 from .functions import Functions
-from .literals import literal, literal_array, whole_literal
+from .literals import array_text, literal
 from .naming import Names
 
 _HEAD = '''"""{title}
@@ -40,7 +40,7 @@ class Emitter(Expressions):
             self.names.of(value)
         self.outs = {value: self.names.new(wish) for value, wish in outs.items()}
         self.names.found |= self.outs | {value: self.outs[target] for value, target in plan.inside.items()}
-        self.functions = Functions(self.names.new, whole_literal)
+        self.functions = Functions(self.names.new)
         super().__init__(self.names.of, self.functions.called)
         self.large: list[Value] = []
         self.built: set[Value] = set()
@@ -69,7 +69,7 @@ class Emitter(Expressions):
         used = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         for value in self.program.constants:
             if value in used:
-                text = literal_array(value.concrete)
+                text = array_text(value.concrete)
                 self.built.add(value)
                 if text is None:
                     self.large.append(value)
@@ -141,7 +141,7 @@ class Emitter(Expressions):
         form = line.function.form
         if form in ("where", "setitem", "astype", "copy", "into", "at", "add", "zeros"):
             return self.copied(line, target, name)
-        return [self.call(self.function(line.function), line.args, line.kwargs, (f"out={name}",))]
+        return [self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")[0]]
 
     def copied(self, line: Line, target: Value, name: str) -> list[str]:
         """Return a line that NumPy has no `out=` for, by copying into memory."""
@@ -161,22 +161,12 @@ class Emitter(Expressions):
         if form == "into":
             more = [self.operand(x) for x in line.args[1:]]
             return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
-        if form == "at":
-            return [*first, f"{self.function(line.function)}({', '.join([name, *map(self.operand, line.args[1:])])})"]
-        if form in ("setitem", "add"):
-            sign = "=" if form == "setitem" else "+="
-            return [*first, f"{name}[{self.index(line.args[1])}] {sign} {self.operand(line.args[2])}"]
-        return first
+        return first if form == "copy" else [*first, self.in_place(line, name)]
 
     def same_memory(self, value: Any, target: Value) -> bool:
         """Return whether a line's result lies where that operand lies."""
         place = self.plan.place(value) if isinstance(value, Value) else None
         return place is not None and place == (target if target in self.outs else self.plan.place(target))
-
-    def assigned(self, line: Line) -> str:
-        """Return a line as an assignment to the names of its outputs."""
-        names = ", ".join(map(self.names.of, line.outputs))
-        return f"{names}{',' if line.several and len(line.outputs) == 1 else ''} = {self.line(line)[0]}"
 
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""

@@ -16,9 +16,9 @@ from ..trace.tracer import Source, Target
 from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
-from .literals import literal, whole_literal
+from .literals import array_text, literal, nested
 from .naming import Names
-from .notation import Notation, constant
+from .notation import Notation
 from .peephole import readable
 from .spans import Outlining
 
@@ -78,7 +78,7 @@ class _Explainer:
         self.names = Names()
         for source in lowered.sources:
             self.names.of(source.value)
-        self.functions = Functions(self.new, whole_literal)
+        self.functions = Functions(self.new)
         self.inputs: dict[str, Any] = {}
         seen = {self.program.present(v) for v in noted}
         self.outlining = Outlining(self.program, seen, self.new, self.called)
@@ -199,7 +199,7 @@ class _Explainer:
             root, seed = self.lowered.plain.present(root), self.lowered.plain.present(seed)
             y = self.notation.operand(root)
             if seed not in self.program.constants or not (seed.concrete == 1).all():
-                y = f"np.sum({y} * {self.names.found.get(seed) or constant(seed.concrete)})"
+                y = f"np.sum({y} * {self.names.found.get(seed) or array_text(seed.concrete)})"
             terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
         return f", {loss(section.number)} = {' + '.join(terms)}" if terms else ""
 
@@ -233,7 +233,7 @@ class _Explainer:
         uses = Counter(v for line in self.program.lines for v in line.reads())
         found = []
         for value in self.program.constants:
-            text = constant(value.concrete)
+            text = array_text(value.concrete)
             if text is not None and len(text) <= _SHORT and value.name.endswith("#"):
                 self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
             elif text is not None and (uses[value] or value in self.program.outputs):
@@ -252,11 +252,9 @@ class _Explainer:
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""
         found = []
-        names = []
-        if self.holds_anything(self.trace.result):
-            names.append(self.result(self.trace.result))
+        names = [text] if (text := self.result()) else []
         for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
-            entries = [f'"{self.key(t)}":~{self.names.of(v)}' for t, v in self.targets if t.kind == kind]
+            entries = [f"{self.key(t)!r}:~{self.names.of(v)}" for t, v in self.targets if t.kind == kind]
             if entries:
                 text = f"{what} = {{{', '.join(entries)}}}"
                 wrapped = textwrap.wrap(text, 96, subsequent_indent=" " * (len(what) + 4), break_long_words=False)
@@ -273,26 +271,20 @@ class _Explainer:
         same: list[Source] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
         return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
 
-    def holds_anything(self, tree: Any) -> bool:
-        """Return whether a result holds anything that the program computes."""
-        parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ()
-        return isinstance(tree, Place) or any(map(self.holds_anything, parts))
+    def result(self) -> str:
+        """Return the text of the function's result, "" if it holds nothing that the program computes."""
+        places = []
 
-    def result(self, tree: Any) -> str:
-        """Return the text of a function's result."""
-        if isinstance(tree, Place):
-            return self.notation.operand(self.program.outputs[tree.number])
-        if isinstance(tree, dict):
-            return "{" + ", ".join([f"{_quoted(key)}: {self.result(x)}" for key, x in tree.items()]) + "}"
-        if isinstance(tree, (tuple, list)):
-            inner = ", ".join(map(self.result, tree)) + ("," if len(tree) == 1 and isinstance(tree, tuple) else "")
-            return f"({inner})" if isinstance(tree, tuple) else f"[{inner}]"
-        return literal(tree) if isinstance(tree, (int, float, str, bool, type(None))) else "None"
+        def leaf(x: Any) -> str:
+            if isinstance(x, Place):
+                places.append(x)
+                return self.notation.operand(self.program.outputs[x.number])
+            if isinstance(x, tuple):
+                return nested(leaf, tuple(x))
+            return literal(x) if isinstance(x, (int, float, str)) else "None"
 
-
-def _quoted(key: Any) -> str:
-    """Return a key of a dictionary as text, in double quotes if it can be."""
-    return f'"{key}"' if isinstance(key, str) and repr(key) == f"'{key}'" and '"' not in key else repr(key)
+        text = nested(leaf, self.trace.result)
+        return text if places else ""
 
 
 def _shape(value: Value) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..program import Line, Program, Value
-from .notation import Notation, is_transpose
+from .expressions import is_transpose
+from .notation import Notation
 
 STATEMENTS = ("setitem", "into", "at", "add", "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20

@@ -25,6 +25,7 @@ from ...engine import arrays
 from ...tensor.declaring import primitive
 from ..numpy_calls import of_numpy
 from ..trace.origins import PACKAGE, is_installed
+from .literals import NoSource, whole_literal
 
 # What is called in another way where there are no proxies.
 _WITHOUT_TRACE = {
@@ -33,19 +34,14 @@ _WITHOUT_TRACE = {
 }  # fmt: skip
 
 
-class NoSource(Exception):
-    """A function, or something that it refers to, can't be written as text."""
-
-
 class Functions:
     """Texts of functions, in the order in which Python can run them.
 
-    `new` gives a name that nobody has, `literal` the text of a constant or None. `missing` holds, by name,
-    the functions that have no text; `reasons` says why.
+    `new` gives a name that nobody has. `missing` holds, by name, the functions that have no text; `reasons` says why.
     """
 
-    def __init__(self, new: Callable[[str], str], literal: Callable[[Any], str | None]) -> None:
-        self.new, self.literal = new, literal
+    def __init__(self, new: Callable[[str], str]) -> None:
+        self.new = new
         self.names: dict[int, tuple[Any, str]] = {}
         self.imports: list[str] = []
         self.texts: list[str] = []
@@ -98,9 +94,7 @@ class Functions:
             return self._imported(f"from {home} import {name}", name, wish)
         if isinstance(x, (FunctionType, type)):
             return self._defined(x, wish)
-        text = self.literal(x)
-        if text is None:
-            raise NoSource(f"{wish} is {x!r:.60}, which can't be written as text")
+        text = whole_literal(x)
         self.texts.append(f"{(made := self._new(wish))} = {text}\n")
         return made
 
