@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 from ..lower.buffers import last_reads
 from ..lower.lowering import Lowered
@@ -19,7 +18,7 @@ _MOVES = ("where", "copy", "astype", "setitem", "zeros")
 
 
 class Clock:
-    """Tells the seconds since it was asked last, without those in which it pauses."""
+    """Tells the seconds since it was asked last."""
 
     def __init__(self) -> None:
         self.start = perf_counter()
@@ -28,18 +27,6 @@ class Clock:
         """Return the seconds since the last lap."""
         before, self.start = self.start, perf_counter()
         return self.start - before
-
-    def pausing(self, function: Callable[[], Any]) -> Callable[[], Any]:
-        """Return the function, while which the clock stands still."""
-
-        def run() -> Any:
-            start = perf_counter()
-            try:
-                return function()
-            finally:
-                self.start += perf_counter() - start
-
-        return run
 
 
 @dataclass(frozen=True)
@@ -154,20 +141,14 @@ def flops(line: Line) -> int | None:
 def memory(lowered: Lowered) -> dict[str, int]:
     """Return how many bytes a program holds, by what for."""
     program, plan = lowered.program, lowered.plan
-
-    def allocated(value: Value) -> bool:
-        return value.base is None and plan.place(value) is None and value not in lowered.outs
-
+    constants = {v for line in program.lines for v in line.reads()}.intersection(program.constants)
+    given = {*lowered.outs, *plan.offsets, *plan.inside}
     return {
         "block": plan.nbytes,
         "outputs": sum(v.nbytes for v in lowered.outs),
-        "constants": sum(v.nbytes for v in _used_constants(program)),
-        "allocated": most_alive(program, allocated),
+        "constants": sum(v.nbytes for v in constants),
+        "allocated": most_alive(program, lambda value: value.base is None and value not in given),
     }
-
-
-def _used_constants(program: Program) -> set[Value]:
-    return {v for line in program.lines for v in line.reads()}.intersection(program.constants)
 
 
 def eager_peak(trace: Trace) -> int:
@@ -199,11 +180,8 @@ def _is_window(line: Line) -> bool:
 
 
 def _kind(line: Line) -> str:
-    return (
-        "numbers"
-        if line.function.form == "operator"
-        else {"{0}[{1}]": "index"}.get(line.function.text, line.function.text)
-    )
+    text = {"{0}[{1}]": "index"}.get(line.function.text, line.function.text)
+    return "numbers" if line.function.form == "operator" else text
 
 
 def _moved(value: Value) -> int:

@@ -10,7 +10,7 @@ from ..lower.buffers import Plan, takes_out
 from ..program import Line, Program, Value
 from .expressions import Expressions
 from .functions import Functions
-from .literals import array_text, literal
+from .literals import array_text, literal, wrapped
 from .naming import Names
 
 _HEAD = '''"""{title}
@@ -59,10 +59,10 @@ class Emitter(Expressions):
         lines = ["def build(constants=()):"]
         lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
         lines += [f"    {line}".rstrip() for line in self.head]
-        signature = textwrap.wrap(f"def step({', '.join(names)}):", 96, subsequent_indent=" " * 9)
-        lines += [*[f"    {line}" for line in signature], *[f"        {line}" for line in body]]
+        step = [wrapped("def step(", names, "):"), *[f"    {line}" for line in body], "", "return step\n"]
+        program = "\n".join([*lines, textwrap.indent("\n".join(step), "    ")])
         head = _HEAD.format(title=title, imports=self.functions.imports_written())
-        return "\n\n".join([head, *self.functions.written(), "\n".join([*lines, "", "    return step", ""])])
+        return "\n\n".join([head, *self.functions.written(), program])
 
     def set_aside(self) -> None:
         """Write what `build` does: memory, constants, and the views of both."""

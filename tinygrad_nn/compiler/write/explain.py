@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import sys
-import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from ..trace.tracer import Source, Target
 from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
-from .literals import array_text, literal, nested
+from .literals import array_text, literal, nested, wrapped
 from .naming import Names
 from .notation import Notation
 from .peephole import readable
@@ -185,10 +184,9 @@ class _Explainer:
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
         helpers = [f"\n{text}" for _, text in self.outlining.texts.values()]
         helpers += [f"\n{text}" for text in self.functions.written()]
-        head = textwrap.fill(
-            f"def {self.title}({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * (5 + len(self.title))
+        text = Listing(
+            "\n".join([self.head(), *helpers, "", wrapped(f"def {self.title}(", self.parameters(), "):"), *lines, ""])
         )
-        text = Listing("\n".join([self.head(), *helpers, "", head, *lines, ""]))
         text.inputs, text.name = self.inputs, self.title
         return text
 
@@ -254,11 +252,9 @@ class _Explainer:
         found = []
         names = [text] if (text := self.result()) else []
         for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
-            entries = [f"{self.key(t)!r}:~{self.names.of(v)}" for t, v in self.targets if t.kind == kind]
+            entries = [f"{self.key(t)!r}: {self.names.of(v)}" for t, v in self.targets if t.kind == kind]
             if entries:
-                text = f"{what} = {{{', '.join(entries)}}}"
-                wrapped = textwrap.wrap(text, 96, subsequent_indent=" " * (len(what) + 4), break_long_words=False)
-                found += [part.replace("~", " ") for part in wrapped]
+                found += wrapped(f"{what} = {{", entries, "}").split("\n")
                 names.append(what)
         if len(names) == 1 and isinstance(self.trace.result, tuple) and len(self.trace.result) > 1:
             names[0] = names[0][1:-1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-_FEW = 16
+_FEW, _WIDTH = 16, 100
 
 
 class NoSource(Exception):
@@ -74,3 +74,16 @@ def array_text(x: Any) -> str | None:
 def _numbers(x: np.ndarray) -> Any:
     """Return an array as nested lists, of the shortest numbers that say what it holds."""
     return x.astype(str).astype(float).tolist() if x.dtype.char in "ef" else x.tolist()
+
+
+def wrapped(start: str, entries: list[str], end: str) -> str:
+    """Return entries in brackets, on one line if they fit, else on lines of their own, as many as fit on each."""
+    line = f"{start}{', '.join(entries)}{end}"
+    if len(line) <= _WIDTH:
+        return line
+    rows = [indent := " " * (8 if start.startswith("def") else 4)]
+    for entry in entries:
+        if len(rows[-1]) + len(entry) >= _WIDTH and rows[-1] != indent:
+            rows.append(indent)
+        rows[-1] += f"{entry}, "
+    return "\n".join([start, *[row.rstrip() for row in rows], end])
