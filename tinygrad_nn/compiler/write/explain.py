@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import sys
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +81,7 @@ class _Explainer:
         seen = {self.program.present(v) for v in noted}
         self.outlining = Outlining(self.program, seen, self.new, self.called)
         self.makers = {output: line for line in self.program.lines for output in line.outputs}
+        self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
         self.sections = self.divided()
         for number, one in enumerate(self.passes, start=1):
@@ -221,23 +221,21 @@ class _Explainer:
 
     def parameters(self) -> list[str]:
         """Return the names of what the program is given, and note their values."""
-        read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
-        given = [s.value for s in self.lowered.sources if s.value in read or s.kind == "argument"]
+        given = [s.value for s in self.lowered.sources if s.value in self.read or s.kind == "argument"]
         self.inputs = {self.names.of(v): v.concrete for v in given} | self.inputs
         return list(self.inputs)
 
     def constants(self) -> list[tuple[str, str]]:
         """Return the lines that make constants: the smallest stand where they are read, large ones are parameters."""
-        uses = Counter(v for line in self.program.lines for v in line.reads())
         found = []
-        for value in self.program.constants:
+        for value in [v for v in self.program.constants if v in self.read]:
             text = array_text(value.concrete)
-            if text is not None and len(text) <= _SHORT and value.name.endswith("#"):
-                self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
-            elif text is not None and (uses[value] or value in self.program.outputs):
-                found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
-            elif uses[value] or value in self.program.outputs:
+            if text is None:
                 self.inputs[self.names.of(value)] = value.concrete
+            elif len(text) <= _SHORT and value.name.endswith("#"):
+                self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
+            else:
+                found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
         return found
 
     def called(self, function: Any, wish: str) -> str:
