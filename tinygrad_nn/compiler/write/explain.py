@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import sys
-from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from ..lower.lowering import Lowered
@@ -48,15 +48,6 @@ class Listing(str):
         printer.text(str(self))
 
 
-@dataclass
-class Section:
-    """Lines that belong together, under a heading; of a backward pass its number, from 1 on."""
-
-    heading: str
-    number: int = 0
-    lines: list[Line] = field(default_factory=list)
-
-
 def explained(lowered: Lowered, trace: Trace, title: str) -> Listing:
     """Return the program as a Python file that needs NumPy only, written for people."""
     return _Explainer(lowered, trace, title).listing()
@@ -83,14 +74,19 @@ class _Explainer:
         self.makers = {output: line for line in self.program.lines for output in line.outputs}
         self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
-        self.sections = self.divided()
+        self.forward = self.traced(0, self.passes[0].start if self.passes else len(trace.tracer.lines))
+        self.kept = set(self.program.outputs) - {v for t, v in self.targets if t.kind in ("array", "state")}
+        for line in reversed(self.program.lines):
+            if self.kept.intersection(line.outputs):
+                self.kept.update(line.reads())
+        lines = sorted(self.program.lines, key=lambda line: self.heading(line) == "update")
+        groups = [list(lines) for _, lines in groupby(lines, self.heading)]
         for number, one in enumerate(self.passes, start=1):
             for g, primal in [[self.program.present(v) for v in pair] for pair in one.adjoints]:
                 if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
                     self.names.primals.setdefault(g, primal)
-        self.folded = Folding(self.program, [s.lines for s in self.sections], self.names.primals).folded
-        for section in self.sections:
-            section.lines = [line for line in section.lines if not self.folded.intersection(line.outputs)]
+        self.folded = Folding(self.program, groups, self.names.primals).folded
+        self.sections = [[line for line in lines if not self.folded.intersection(line.outputs)] for lines in groups]
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
         self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of)
 
@@ -100,39 +96,17 @@ class _Explainer:
 
     # What stands where.
 
-    def divided(self) -> list[Section]:
-        """Return the program's lines under their headings."""
-        late = self.updates()
-        forward = self.traced(0, self.passes[0].start if self.passes else len(self.trace.tracer.lines))
-        found, update = list[Section](), Section("update")
-        for line in self.program.lines:
-            (value, *_), number = line.outputs, self.pass_of.get(line.outputs[0], 0)
-            heading = "forward" if value in forward else "afterwards"
-            if number:
-                heading = "backward" if number == 1 else f"backward, pass {number}"
-            if line not in late and (not found or found[-1].heading != heading):
-                found.append(Section(heading, number))
-            (update if line in late else found[-1]).lines.append(line)
-        return [*found, update]
+    def heading(self, line: Line) -> str:
+        """Return what a line belongs to; to the update, if it leads to nothing but new parameters and state."""
+        value = line.outputs[0]
+        number = self.pass_of.get(value, 0)
+        if number:
+            return "backward" if number == 1 else f"backward, pass {number}"
+        return "forward" if value in self.forward else "afterwards" if value in self.kept else "update"
 
     def traced(self, start: int, stop: int) -> set[Value]:
         """Return what the lines from one of the trace to another computed."""
         return {v for line in self.trace.tracer.lines[start:stop] for v in line.outputs}
-
-    def updates(self) -> set[Line]:
-        """Return the lines that lead to nothing but new parameters and state."""
-        early = self.traced(0, max([one.stop for one in self.passes], default=0))
-        changed = {v for target, v in self.targets if target.kind not in ("result", "gradient")}
-        read = set(self.program.outputs) - changed
-        found: set[Line] = set()
-        for line in reversed(self.program.lines):
-            if read.intersection(line.outputs) or (
-                line.function.form != "operator" and early.intersection(line.outputs)
-            ):
-                read.update(line.reads())
-            else:
-                found.add(line)
-        return found
 
     def reads(self, line: Line) -> set[Value]:
         """Return what a line reads that has a line of its own, or is an input."""
@@ -145,7 +119,7 @@ class _Explainer:
 
     def name_all(self) -> None:
         """Name results in their order, after the inputs; what replaces an input has the name of it, if it can."""
-        lines = [line for section in self.sections for line in section.lines]
+        lines = [line for section in self.sections for line in section]
         last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
         replaced = {v: old for target, v in self.targets if (old := self.replaced_by(target)) is not None}
         for number, line in enumerate(lines):
@@ -170,15 +144,14 @@ class _Explainer:
         """Return the whole file."""
         self.name_all()
         body: list[tuple[str, str]] = self.constants()
-        for section in self.sections:
-            if section.lines:
-                heading = f"# {section.heading}{self.differentiated(section)}"
-                body += [("", ""), (heading, "")] if body else [(heading, "")]
-                for line in section.lines:
-                    comment = self.adjoints.comment(line)
-                    body += [(f"# {comment}", "")] if comment else []
-                    *first, code = self.notation.statements(line)
-                    body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
+        for section in filter(None, self.sections):
+            heading = f"# {self.heading(section[0])}{self.differentiated(section[0])}"
+            body += [("", ""), (heading, "")] if body else [(heading, "")]
+            for line in section:
+                comment = self.adjoints.comment(line)
+                body += [(f"# {comment}", "")] if comment else []
+                *first, code = self.notation.statements(line)
+                body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
@@ -190,16 +163,16 @@ class _Explainer:
         text.inputs, text.name = self.inputs, self.title
         return text
 
-    def differentiated(self, section: Section) -> str:
-        """Return what a backward pass differentiates: the sum of its roots, each times its seed."""
-        terms = []
-        for root, seed in self.passes[section.number - 1].roots.items() if section.number else ():
+    def differentiated(self, line: Line) -> str:
+        """Return what a line's backward pass differentiates: the sum of its roots, each times its seed."""
+        terms, number = [], self.pass_of.get(line.outputs[0], 0)
+        for root, seed in self.passes[number - 1].roots.items() if number else ():
             root, seed = self.lowered.plain.present(root), self.lowered.plain.present(seed)
             y = self.notation.operand(root)
             if seed not in self.program.constants or not (seed.concrete == 1).all():
                 y = f"np.sum({y} * {self.names.found.get(seed) or array_text(seed.concrete)})"
             terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
-        return f", {loss(section.number)} = {' + '.join(terms)}" if terms else ""
+        return f", {loss(number)} = {' + '.join(terms)}" if terms else ""
 
     def head(self) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
