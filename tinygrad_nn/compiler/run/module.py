@@ -45,7 +45,7 @@ class Module:
     """Writes the module of a program. `arrays` are those that lie in a file of their own, by name.
 
     What the function found outside its arguments, tensors and optimisers' state, are the module's
-    `parameters`; hyperparameters are `numbers`.
+    `parameters`; hyperparameters are `numbers`. `gradients` are those that are not added to ones that are given.
     """
 
     def __init__(self, replay: Replay, module: str) -> None:
@@ -63,6 +63,7 @@ class Module:
         self.arguments.sort(key=lambda s: int(s.key if s.kind == "argument" else s.owner))
         places = {_place(source): source for source in lowered.sources}
         self.replaced = {target: places.get(_place(target)) for target in lowered.targets if target.kind != "result"}
+        self.gradients = [t for t in lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
         self.arrays = {self.name(s.value): _present(s) for s in self.parameters if s.value.is_array}
         if self.arrays or any(array_text(v.concrete) is None for v in lowered.program.constants):
             self.emitter.functions.imports.append("import pathlib")
@@ -87,7 +88,7 @@ class Module:
     def run(self) -> str:
         """Return the function that runs the program."""
         named = [f"{self.name(s.value)}={literal(_present(s))}" for s in self.numbers]
-        named += ["gradients=None"] if self.gradients() else []
+        named += ["gradients=None"] if self.gradients else []
         signature = [self.name(s.value) for s in self.arguments]
         signature += ["parameters=parameters"] if self.parameters else []
         signature += ["*", *named] if named else []
@@ -96,7 +97,7 @@ class Module:
         lines += [f"    {line}" for line in self.fetched()]
         lines += [f"    step = steps.pop() if steps else build({'constants' * bool(self.emitter.large)})"]
         given = [self.name(s.value) for s in self.lowered.sources]
-        given += [self.name(t.value) for t in self.written()]
+        given += map(self.name, self.lowered.outs)
         values = [self.name(v) for v in self.lowered.program.outputs if v not in self.lowered.outs]
         target = f"{', '.join(values)}{',' if len(values) == 1 else ''} = " if values else ""
         lines += ["    try:", textwrap.indent(wrapped(f"{target}step(", given, ")"), "        ")]
@@ -104,28 +105,21 @@ class Module:
         lines += [f"    {line}" for line in self.delivered()]
         return "\n".join([*lines, f"    return {self.returned()}", ""])
 
-    def written(self) -> list[Target]:
-        """Return the targets that the program writes into arrays that it is given, in its order."""
-        targets = {t.value: t for t in self.lowered.targets}
-        return [targets[value] for value in self.lowered.outs]
-
-    def gradients(self) -> list[Target]:
-        """Return the targets that are gradients, but for those that are added to gradients that are given."""
-        return [t for t in self.lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
-
     def fetched(self) -> list[str]:
         """Return the lines that look at what is given, and make room for what is new."""
         found = []
         for source in [*self.arguments, *self.parameters]:
             value, name = source.value, self.name(source.value)
-            given = f"np.asarray({name})" if source in self.arguments else f"parameters[{name!r}]"
-            kind = f"{value.shape}, {literal(value.dtype)}"
+            given, dtype = name if source in self.arguments else f"parameters[{name!r}]", literal(value.dtype)
             if value.is_array:
-                found.append(f"{name} = checked({name!r}, {given}, {kind})")
-            elif source in self.parameters or value.dtype is not None:
-                given = given if source in self.parameters else name
-                found.append(f"{name} = {given if value.dtype is None else f'{literal(value.dtype)}({given})'}")
-        return [*found, *[f"{self.name(t.value)} = {_empty(t.value)}" for t in self.written()]]
+                given = f"np.asarray({name})" if source in self.arguments else given
+                found.append(f"{name} = checked({name!r}, {given}, {value.shape}, {dtype})")
+            elif given != name or value.dtype is not None:
+                found.append(f"{name} = {given if value.dtype is None else f'{dtype}({given})'}")
+        for value in self.lowered.outs:
+            order = ", order='F'" if value.concrete.flags.fnc else ""
+            found.append(f"{self.name(value)} = np.empty({value.shape}, {literal(value.dtype)}{order})")
+        return found
 
     def delivered(self) -> list[str]:
         """Return the lines that put what the program changed where it belongs."""
@@ -139,7 +133,7 @@ class Module:
                 found.append(f"parameters[{self.name(old.value)!r}] = {new}")
             elif target.kind in ("array", "state"):
                 found.append(f"parameters[{new.removesuffix('_out')!r}] = {new}")
-        entries = [f"{self.of(t)!r}: {self.name(t.value)}" for t in self.gradients()]
+        entries = [f"{self.of(t)!r}: {self.name(t.value)}" for t in self.gradients]
         if entries:
             found += ["if gradients is not None:", textwrap.indent(wrapped("gradients |= {", entries, "}"), "    ")]
         return found
@@ -178,7 +172,7 @@ class Module:
             lines.append(f"        {_kind(value, self.name(value))}{', replaced' if value in changed else ''}")
         for source in self.numbers:
             lines.append(f"    {self.name(source.value)}: a number, {literal(_present(source))} unless it is given")
-        lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients() else []
+        lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients else []
         result = self.replay.result
         kind = f", {_kind(self.lowered.targets[result.number].value)}" if isinstance(result, Place) else ""
         return "\n".join([*lines, "", f"and returns {self.returned()}{kind}."])
@@ -204,20 +198,8 @@ def _present(source: Source) -> Any:
     return source.owner._state[place][name]
 
 
-def _empty(value: Value) -> str:
-    """Return the text of a new array for an output."""
-    if value.concrete.flags.f_contiguous and not value.concrete.flags.c_contiguous:
-        return f"np.empty({value.shape[::-1]}, {literal(value.dtype)}).T"
-    return f"np.empty({value.shape}, {literal(value.dtype)})"
-
-
 def _kind(value: Value, name: str = "") -> str:
     """Return how the head describes a value."""
-    kind = (
-        "a number"
-        if value.dtype is None
-        else f"{value.dtype} of shape {value.shape}"
-        if value.shape
-        else f"one {value.dtype}"
-    )
+    kind = f"{value.dtype} of shape {value.shape}" if value.shape else f"one {value.dtype}"
+    kind = "a number" if value.dtype is None else kind
     return f"{name}: {kind}" if name else kind

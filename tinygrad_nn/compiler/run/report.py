@@ -106,11 +106,13 @@ class Report:
 def reported(name: str, lowered: Lowered, made: Made, programs: Iterable[Made]) -> Report:
     """Return the report of a program, and how all that are kept were made."""
     lines = lowered.program.lines
-    work = [line for line in lines if line.outputs and not _is_window(line)]
+    work = [line for line in lines if not all(o.base is not None for o in line.outputs)]  # the others make views
     counts = [(line.function.text, flops(line)) for line in work]
+    known = {line.function.text: "numbers" for line in work if line.function.form == "operator"} | {"{0}[{1}]": "index"}
+    names = [known.get(text, text) for text, _ in counts]
     return Report(
         name,
-        dict(Counter([_kind(line) for line in work]).most_common()),
+        dict(Counter(names).most_common()),
         sum(line.function.form == "guard" for line in lines),
         sum(_moved(v) for line in work for v in set(line.reads())),
         sum(_moved(o) for line in work for o in line.outputs),
@@ -174,23 +176,11 @@ def most_alive(program: Program, counts: Callable[[Value], bool]) -> int:
     return highest
 
 
-def _is_window(line: Line) -> bool:
-    """Return whether all that a line does is to look into memory that is there."""
-    return all(o.base is not None for o in line.outputs)
-
-
-def _kind(line: Line) -> str:
-    text = {"{0}[{1}]": "index"}.get(line.function.text, line.function.text)
-    return "numbers" if line.function.form == "operator" else text
-
-
 def _moved(value: Value) -> int:
     """Return the bytes behind a value: what is broadcast is there once; a number counts nothing."""
     return min(value.nbytes, value.root.nbytes) if value.shape else 0
 
 
 def _bytes(n: int) -> str:
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if n >= size:
-            return f"{n / size:.3g} {unit}"
-    return f"{n} bytes"
+    sizes = [(10**9, "GB"), (10**6, "MB"), (10**3, "kB")]
+    return next((f"{n / size:.3g} {unit}" for size, unit in sizes if n >= size), f"{n} bytes")
