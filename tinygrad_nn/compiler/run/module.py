@@ -35,10 +35,9 @@ def save(replay: Replay, path: Any) -> None:
     if file.suffix != ".py":
         raise ValueError(f"a program is saved as a Python module; pass a path that ends in .py, not {str(path)!r}")
     module = Module(replay, file.stem)
-    text = module.text()
+    file.write_text(module.text(), encoding="utf-8")
     if module.arrays:
         np.savez(file.with_suffix(".npz"), **module.arrays)
-    file.write_text(text, encoding="utf-8")
 
 
 class Module:
@@ -49,8 +48,8 @@ class Module:
     """
 
     def __init__(self, replay: Replay, module: str) -> None:
-        self.replay, self.lowered, self.module = replay, replay.lowered, module
-        lowered = self.lowered
+        self.replay, self.module = replay, module
+        lowered = self.lowered = replay.lowered
         self.emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
         self.name = self.emitter.names.of
         of_kind = {"hyperparameter": "numbers", "argument": "arguments"}
@@ -167,11 +166,11 @@ class Module:
         lines += [f"    {_kind(s.value, self.name(s.value))}" for s in self.arguments]
         if self.parameters:
             lines.append("    parameters: a dictionary of these, by default the one in this module, as it was saved")
-        changed = {old.value for old in self.replaced.values() if old is not None}
-        for value in [s.value for s in self.parameters]:
-            lines.append(f"        {_kind(value, self.name(value))}{', replaced' if value in changed else ''}")
-        for source in self.numbers:
-            lines.append(f"    {self.name(source.value)}: a number, {literal(_present(source))} unless it is given")
+        for s in self.parameters:
+            replaced = ", replaced" if s in self.replaced.values() else ""
+            lines.append(f"        {_kind(s.value, self.name(s.value))}{replaced}")
+        for s in self.numbers:
+            lines.append(f"    {self.name(s.value)}: a number, {literal(_present(s))} unless it is given")
         lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients else []
         result = self.replay.result
         kind = f", {_kind(self.lowered.targets[result.number].value)}" if isinstance(result, Place) else ""

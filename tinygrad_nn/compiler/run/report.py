@@ -14,7 +14,7 @@ from ..program import Line, Program, Value
 from ..trace.traced_call import Trace
 
 _PRODUCTS = ("np.matmul", "np.dot", "np.vecdot", "np.matvec", "np.vecmat")
-_MOVES = ("where", "copy", "astype", "setitem", "zeros")
+_MOVES = ("operator", "where", "copy", "astype", "setitem", "zeros")
 
 
 class Clock:
@@ -108,11 +108,10 @@ def reported(name: str, lowered: Lowered, made: Made, programs: Iterable[Made]) 
     lines = lowered.program.lines
     work = [line for line in lines if not all(o.base is not None for o in line.outputs)]  # the others make views
     counts = [(line.function.text, flops(line)) for line in work]
-    known = {line.function.text: "numbers" for line in work if line.function.form == "operator"} | {"{0}[{1}]": "index"}
-    names = [known.get(text, text) for text, _ in counts]
+    calls = ["numbers" if line.function.form == "operator" else line.function.text for line in work]
     return Report(
         name,
-        dict(Counter(names).most_common()),
+        dict(Counter([name.replace("{0}[{1}]", "index") for name in calls]).most_common()),
         sum(line.function.form == "guard" for line in lines),
         sum(_moved(v) for line in work for v in set(line.reads())),
         sum(_moved(o) for line in work for o in line.outputs),
@@ -129,7 +128,7 @@ def flops(line: Line) -> int | None:
     form, text = line.function.form, line.function.text
     (output, *more) = line.outputs
     arrays = [v for v in line.reads() if v.dtype is not None]
-    if form == "operator" or form in _MOVES or text in ("{0}[{1}]", "np.array"):
+    if form in _MOVES or text in ("{0}[{1}]", "np.array"):
         return 0
     if text in _PRODUCTS and all(v.shape for v in arrays):
         return 2 * math.prod(output.shape) * int(arrays[0].shape[-1])

@@ -28,9 +28,6 @@ class Unusual(Exception):
 '''
 
 
-_OTHER_ERRORS = ("divide", "over", "under")
-
-
 class Emitter(Expressions):
     """Writes one program: where its values lie, and line by line how they are computed."""
 
@@ -87,8 +84,9 @@ class Emitter(Expressions):
         laid: dict[str, list[str]] = {}
         for value, offset in self.plan.offsets.items():
             self.built.add(value)
-            if value.after is not None and self.continues(value, value.after):
-                self.names.found[value] = self.names.of(value.after)
+            before = value.after
+            if before is not None and self.same_memory(before, value) and value.strides == before.strides:
+                self.names.found[value] = self.names.of(before)  # a value's next step, in the same memory
                 continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
             where = f"at({offset}, {value.shape}, {literal(value.dtype)}{strides})"
@@ -103,10 +101,6 @@ class Emitter(Expressions):
         if self.head and self.head[-1]:
             self.head.append("")
 
-    def continues(self, value: Value, before: Value) -> bool:
-        """Return whether a value's next step lies in the same memory: it then has the same name."""
-        return self.same_memory(before, value) and value.strides == before.strides
-
     def body(self, probe: bool) -> list[str]:
         """Return the lines of `step`."""
         found = ["probe(None)"] if probe else []
@@ -117,7 +111,8 @@ class Emitter(Expressions):
             if probe:
                 found.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
         returned = ", ".join(self.names.of(v) for v in self.program.outputs if v not in self.outs)
-        modes = [f"{kind}='{'raise' if kind in self.program.raising else 'ignore'}'" for kind in _OTHER_ERRORS]
+        raising = self.program.raising
+        modes = [f"{kind}='{'raise' if kind in raising else 'ignore'}'" for kind in ("divide", "over", "under")]
         guarded = [f"with np.errstate(invalid='raise', {', '.join(modes)}):"]
         guarded += [f"    {line}" for line in found or ["pass"]]
         return [*guarded, f"return ({returned}{',' if returned else ''})"]

@@ -176,21 +176,16 @@ class _Explainer:
 
     def head(self) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
-        decided = [v for v in self.program.inputs if v in self.decided() and v.dtype is None]
-        values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in decided])
-        notes = [f"Traced with {values}, by which the function decides."] if decided else []
-        notes += [_COMMENTS] if self.passes else []
-        about = f"{self.title}, as one would write it by hand."
-        about = "\n\n".join([about, *notes]) + ("\n" if notes else "")
-        return _HEAD.format(about, self.functions.imports_written())
-
-    def decided(self) -> set[Value]:
-        """Return the numbers that guards judge, and those that these are computed from."""
-        found: set[Value] = set()
+        decided: set[Value] = set()  # what guards judge, and what that is computed from
         for line in reversed(self.lowered.plain.lines):
-            if line.function.form == "guard" or found.intersection(line.outputs):
-                found.update(v for v in line.reads() if not v.is_array)
-        return found
+            if line.function.form == "guard" or decided.intersection(line.outputs):
+                decided.update(v for v in line.reads() if not v.is_array)
+        numbers = [v for v in self.program.inputs if v in decided and v.dtype is None]
+        values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in numbers])
+        notes = [f"Traced with {values}, by which the function decides."] if numbers else []
+        notes += [_COMMENTS] if self.passes else []
+        about = "\n\n".join([f"{self.title}, as one would write it by hand.", *notes]) + "\n" * bool(notes)
+        return _HEAD.format(about, self.functions.imports_written())
 
     def parameters(self) -> list[str]:
         """Return the names of what the program is given, and note their values."""

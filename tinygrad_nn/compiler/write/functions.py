@@ -214,7 +214,7 @@ def definition(x: Any) -> Any:
         else:
             code: CodeType = x.__code__
             trees = _definitions("".join(linecache.getlines(code.co_filename)))
-            (node,) = [node for node in trees if _first_line(node) == code.co_firstlineno and _defines(node, code)]
+            (node,) = [node for node in trees if _defines(node, code)]
     except (OSError, TypeError, SyntaxError, ValueError):
         raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not to be had") from None
     if isinstance(node, ast.Lambda):
@@ -229,16 +229,14 @@ def _definitions(text: str) -> list[Any]:
     return [node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
 
 
-def _first_line(node: Any) -> int:
-    lines: list[int] = [node.lineno, *[decorator.lineno for decorator in getattr(node, "decorator_list", ())]]
-    return min(lines)
-
-
 def _defines(node: Any, code: CodeType) -> bool:
-    if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
+    """Return whether a function or lambda of a file is the one that was compiled to this code."""
+    first = min([node.lineno, *[decorator.lineno for decorator in getattr(node, "decorator_list", ())]])
+    if isinstance(node, ast.Lambda):
         body = node.body
-        return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in code.co_positions()
-    return isinstance(node, ast.FunctionDef) and node.name == code.co_name
+        place = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
+        return first == code.co_firstlineno and code.co_name == "<lambda>" and place in code.co_positions()
+    return bool(first == code.co_firstlineno and node.name == code.co_name)
 
 
 def _locals_and_globals(text: str) -> tuple[set[str], set[str]]:
