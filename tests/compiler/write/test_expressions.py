@@ -25,7 +25,7 @@ CASES: list[tuple[Function, tuple[Any, ...], dict[str, Any], str, str]] = [
     (of_numpy(np.square), (A,), {}, "A ** 2", "A ** 2"),
     (of_numpy(np.absolute), (A,), {}, "np.abs(A)", "abs(A)"),
     (of_numpy(np.transpose), (A,), {}, "A.T", "Aᵀ"),
-    (of_numpy(np.transpose), (A, (1, 0)), {}, "A.transpose((1, 0))", "A.transpose((1, 0))"),
+    (of_numpy(np.transpose), (A, (1, 0)), {}, "A.T", "Aᵀ"),
     (of_numpy(np.reshape), (A, (4,)), {}, "A.reshape(4)", "A.reshape(4)"),
     (of_method(np.add, "reduce"), (A,), {"axis": (0,)}, "A.sum(axis=0)", "Σ A"),
     (of_method(np.add, "reduce"), (A,), {"axis": 1, "keepdims": True}, KEPT, KEPT),

@@ -14,10 +14,9 @@ from ..refusals import no_source
 from ..trace.records import Source, Target
 from ..trace.traced_call import Place
 from ..write.emit import Emitter
-from ..write.literals import literal, literal_array, whole_literal
+from ..write.literals import NoSource, array_text, literal, nested, whole_literal, wrapped
 from .replay import Replay
 
-_WIDTH = 100
 _CHECKED = '''def checked(name, x, shape, dtype):
     """Return an array as it is. Raises ValueError where it is not what this program is for."""
     if not isinstance(x, np.ndarray) or x.shape != shape or x.dtype != dtype:
@@ -36,24 +35,23 @@ def save(replay: Replay, path: Any) -> None:
     if file.suffix != ".py":
         raise ValueError(f"a program is saved as a Python module; pass a path that ends in .py, not {str(path)!r}")
     module = Module(replay, file.stem)
-    text = module.text()
+    file.write_text(module.text(), encoding="utf-8")
     if module.arrays:
         np.savez(file.with_suffix(".npz"), **module.arrays)
-    file.write_text(text, encoding="utf-8")
 
 
 class Module:
     """Writes the module of a program. `arrays` are those that lie in a file of their own, by name.
 
     What the function found outside its arguments, tensors and optimisers' state, are the module's
-    `parameters`; hyperparameters are `numbers`.
+    `parameters`; hyperparameters are `numbers`. `gradients` are those that are not added to ones that are given.
     """
 
-    def __init__(self, replay: Replay, name: str) -> None:
-        self.replay, self.lowered, self.name = replay, replay.lowered, name
-        lowered = self.lowered
+    def __init__(self, replay: Replay, module: str) -> None:
+        self.replay, self.module = replay, module
+        lowered = self.lowered = replay.lowered
         self.emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
-        self.names = {source.value: self.emitter.names.of(source.value) for source in lowered.sources}
+        self.name = self.emitter.names.of
         of_kind = {"hyperparameter": "numbers", "argument": "arguments"}
         self.arguments: list[Source] = []
         self.parameters: list[Source] = []
@@ -64,143 +62,119 @@ class Module:
         self.arguments.sort(key=lambda s: int(s.key if s.kind == "argument" else s.owner))
         places = {_place(source): source for source in lowered.sources}
         self.replaced = {target: places.get(_place(target)) for target in lowered.targets if target.kind != "result"}
-        self.arrays = {self.names[s.value]: _present(s) for s in self.parameters if s.value.is_array}
-        if self.arrays or any(literal_array(v.concrete) is None for v in lowered.program.constants):
+        self.gradients = [t for t in lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
+        self.arrays = {self.name(s.value): _present(s) for s in self.parameters if s.value.is_array}
+        if self.arrays or any(array_text(v.concrete) is None for v in lowered.program.constants):
             self.emitter.functions.imports.append("import pathlib")
         self.source = self.emitter.source(self.described())
         if self.emitter.functions.missing:
             raise CompileError(no_source(self.emitter.functions.reasons))
-        self.arrays |= {self.emitter.names.of(v): v.concrete for v in self.emitter.large}
+        self.arrays |= {self.name(v): v.concrete for v in self.emitter.large}
 
     def text(self) -> str:
         """Return the whole file."""
-        return "\n\n".join([self.source, *self.definitions()])
-
-    def definitions(self) -> list[str]:
-        """Return what follows the program."""
-        lines = []
+        lines, large = [], [f"saved[{self.name(v)!r}]," for v in self.emitter.large]
         if self.arrays:
             lines.append('with np.load(pathlib.Path(__file__).with_suffix(".npz")) as file:\n    saved = dict(file)')
-        if self.emitter.large:
-            entries = [f"saved[{self.emitter.names.of(v)!r}]," for v in self.emitter.large]
-            lines.append(f"constants = ({' '.join(entries)})")
+        if large:
+            lines.append(f"constants = ({' '.join(large)})")
         if self.parameters:
-            entries = []
-            for source in self.parameters:
-                name = self.names[source.value]
-                entries.append(
-                    f"{name!r}: " + (f"saved[{name!r}]" if source.value.is_array else literal(_present(source)))
-                )
-            lines.append(_wrapped("parameters = {", entries, "}"))
-        return ["\n".join([*lines, "steps = []\n"]), _CHECKED, self.run()]
+            kept = {self.name(s.value): s for s in self.parameters}
+            texts = {name: f"saved[{name!r}]" if s.value.is_array else literal(_present(s)) for name, s in kept.items()}
+            lines.append(wrapped("parameters = {", [f"{name!r}: {text}" for name, text in texts.items()], "}"))
+        return "\n\n".join([self.source, "\n".join([*lines, "steps = []\n"]), _CHECKED, self.run()])
 
     def run(self) -> str:
         """Return the function that runs the program."""
-        named = [*self.numbers_given()]
-        signature = [self.names[s.value] for s in self.arguments]
+        named = [f"{self.name(s.value)}={literal(_present(s))}" for s in self.numbers]
+        named += ["gradients=None"] if self.gradients else []
+        signature = [self.name(s.value) for s in self.arguments]
         signature += ["parameters=parameters"] if self.parameters else []
         signature += ["*", *named] if named else []
-        lines = [
-            _wrapped("def run(", signature, "):"),
-            '    """Run the program; what it takes and returns is told above."""',
-        ]
+        lines = [wrapped("def run(", signature, "):")]
+        lines.append('    """Run the program; what it takes and returns is told above."""')
         lines += [f"    {line}" for line in self.fetched()]
         lines += [f"    step = steps.pop() if steps else build({'constants' * bool(self.emitter.large)})"]
-        given = [self.names[s.value] for s in self.lowered.sources]
-        given += [self.emitter.names.of(t.value) for t in self.written()]
-        values = [self.emitter.names.of(v) for v in self.lowered.program.outputs if v not in self.lowered.outs]
+        given = [self.name(s.value) for s in self.lowered.sources]
+        given += map(self.name, self.lowered.outs)
+        values = [self.name(v) for v in self.lowered.program.outputs if v not in self.lowered.outs]
         target = f"{', '.join(values)}{',' if len(values) == 1 else ''} = " if values else ""
-        lines += ["    try:", textwrap.indent(_wrapped(f"{target}step(", given, ")"), "        ")]
+        lines += ["    try:", textwrap.indent(wrapped(f"{target}step(", given, ")"), "        ")]
         lines += [_UNUSUAL + "    finally:", "        steps.append(step)"]
         lines += [f"    {line}" for line in self.delivered()]
-        return "\n".join([*lines, f"    return {self.returned(self.replay.result)}", ""])
-
-    def numbers_given(self) -> list[str]:
-        """Return the parameters of `run` that are given by name."""
-        found = [f"{self.names[s.value]}={literal(_present(s))}" for s in self.numbers]
-        return [*found, *(["gradients=None"] if self.gradients() else [])]
-
-    def written(self) -> list[Target]:
-        """Return the targets that the program writes into arrays that it is given, in its order."""
-        targets = {t.value: t for t in self.lowered.targets}
-        return [targets[value] for value in self.lowered.outs]
-
-    def gradients(self) -> list[Target]:
-        """Return the targets that are gradients, but for those that are added to gradients that are given."""
-        return [t for t in self.lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
+        return "\n".join([*lines, f"    return {self.returned()}", ""])
 
     def fetched(self) -> list[str]:
         """Return the lines that look at what is given, and make room for what is new."""
         found = []
         for source in [*self.arguments, *self.parameters]:
-            value, name = source.value, self.names[source.value]
-            given = f"np.asarray({name})" if source in self.arguments else f"parameters[{name!r}]"
-            kind = f"{value.shape}, {literal(value.dtype)}"
+            value, name = source.value, self.name(source.value)
+            given, dtype = name if source in self.arguments else f"parameters[{name!r}]", literal(value.dtype)
             if value.is_array:
-                found.append(f"{name} = checked({name!r}, {given}, {kind})")
-            elif source in self.parameters or value.dtype is not None:
-                given = given if source in self.parameters else name
-                found.append(f"{name} = {given if value.dtype is None else f'{literal(value.dtype)}({given})'}")
-        return [*found, *[f"{self.emitter.names.of(t.value)} = {_empty(t.value)}" for t in self.written()]]
+                given = f"np.asarray({name})" if source in self.arguments else given
+                found.append(f"{name} = checked({name!r}, {given}, {value.shape}, {dtype})")
+            elif given != name or value.dtype is not None:
+                found.append(f"{name} = {given if value.dtype is None else f'{dtype}({given})'}")
+        for value in self.lowered.outs:
+            order = ", order='F'" if value.concrete.flags.fnc else ""
+            found.append(f"{self.name(value)} = np.empty({value.shape}, {literal(value.dtype)}{order})")
+        return found
 
     def delivered(self) -> list[str]:
         """Return the lines that put what the program changed where it belongs."""
         found = []
         for target in self.lowered.targets:
-            new, old = self.emitter.names.of(target.value), self.replaced.get(target)
+            new, old = self.name(target.value), self.replaced.get(target)
             if old in self.arguments:
-                found.append(f"{self.names[old.value]}[...] = {new}")
+                found.append(f"{self.name(old.value)}[...] = {new}")
             elif old is not None:
                 new = f"np.asarray({new})" if old.value.is_array and not target.value.is_array else new
-                found.append(f"parameters[{self.names[old.value]!r}] = {new}")
+                found.append(f"parameters[{self.name(old.value)!r}] = {new}")
             elif target.kind in ("array", "state"):
                 found.append(f"parameters[{new.removesuffix('_out')!r}] = {new}")
-        entries = [f"{self.of(t)!r}: {self.emitter.names.of(t.value)}" for t in self.gradients()]
+        entries = [f"{self.of(t)!r}: {self.name(t.value)}" for t in self.gradients]
         if entries:
-            found += ["if gradients is not None:", textwrap.indent(_wrapped("gradients |= {", entries, "}"), "    ")]
+            found += ["if gradients is not None:", textwrap.indent(wrapped("gradients |= {", entries, "}"), "    ")]
         return found
 
     def of(self, target: Target) -> str:
         """Return the name of the tensor that a gradient belongs to."""
         same = [s for s in self.lowered.sources if s.kind == "array" and _place(s)[1] == _place(target)[1]]
-        name = self.names[same[0].value] if same else getattr(target.owner, "name", None)
-        return name or self.emitter.names.of(target.value)
+        name = self.name(same[0].value) if same else getattr(target.owner, "name", None)
+        return name or self.name(target.value)
 
-    def returned(self, tree: Any) -> str:
+    def returned(self) -> str:
         """Return the text of the function's result."""
-        if isinstance(tree, Place):
-            return self.emitter.names.of(self.lowered.targets[tree.number].value)
-        if isinstance(tree, tuple):
-            return f"({''.join([f'{self.returned(x)}, ' for x in tree]).rstrip()})"
-        if isinstance(tree, list):
-            return f"[{', '.join(map(self.returned, tree))}]"
-        if isinstance(tree, dict):
-            return "{" + ", ".join([f"{key!r}: {self.returned(x)}" for key, x in tree.items()]) + "}"
-        text = whole_literal(tree)
-        if text is None:
-            raise CompileError(
-                f"the function returns {tree!r:.60}, which is not computed by the program and can't be saved; don't "
-                "return it"
-            )
-        return text
+
+        def leaf(x: Any) -> str:
+            if isinstance(x, Place):
+                return self.name(self.lowered.targets[x.number].value)
+            try:
+                return nested(leaf, tuple(x)) if isinstance(x, tuple) else whole_literal(x)
+            except NoSource as error:
+                raise CompileError(
+                    f"the function returns {error}, nor computed by the program, so it is not saved; don't return it"
+                ) from None
+
+        return nested(leaf, self.replay.result)
 
     def described(self) -> str:
         """Return the head's paragraphs: how `run` is called, and what it takes and returns."""
-        called = ", ".join([self.names[s.value] for s in self.arguments])
+        called = ", ".join([self.name(s.value) for s in self.arguments])
         lines = [f"{self.replay.name}, as a program of NumPy calls:", ""]
-        lines += [f"    import {self.name}", f"    result = {self.name}.run({called})", "", "`run` takes", ""]
-        lines += [f"    {_kind(s.value, self.names[s.value])}" for s in self.arguments]
+        lines += [f"    import {self.module}", f"    result = {self.module}.run({called})", "", "`run` takes", ""]
+        lines += [f"    {_kind(s.value, self.name(s.value))}" for s in self.arguments]
         if self.parameters:
             lines.append("    parameters: a dictionary of these, by default the one in this module, as it was saved")
-        changed = {old.value for old in self.replaced.values() if old is not None}
-        for value in [s.value for s in self.parameters]:
-            lines.append(f"        {_kind(value, self.names[value])}{', replaced' if value in changed else ''}")
-        for source in self.numbers:
-            lines.append(f"    {self.names[source.value]}: a number, {literal(_present(source))} unless it is given")
-        lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients() else []
+        for s in self.parameters:
+            replaced = ", replaced" if s in self.replaced.values() else ""
+            lines.append(f"        {_kind(s.value, self.name(s.value))}{replaced}")
+        for s in self.numbers:
+            lines.append(f"    {self.name(s.value)}: a number, {literal(_present(s))} unless it is given")
+        lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients else []
         result = self.replay.result
         kind = f", {_kind(self.lowered.targets[result.number].value)}" if isinstance(result, Place) else ""
-        return "\n".join([*lines, "", f"and returns {self.returned(result)}{kind}."])
+        return "\n".join([*lines, "", f"and returns {self.returned()}{kind}."])
 
 
 def _place(x: Source | Target) -> tuple[Any, ...]:
@@ -223,34 +197,8 @@ def _present(source: Source) -> Any:
     return source.owner._state[place][name]
 
 
-def _empty(value: Value) -> str:
-    """Return the text of a new array for an output."""
-    if value.concrete.flags.f_contiguous and not value.concrete.flags.c_contiguous:
-        return f"np.empty({value.shape[::-1]}, {literal(value.dtype)}).T"
-    return f"np.empty({value.shape}, {literal(value.dtype)})"
-
-
 def _kind(value: Value, name: str = "") -> str:
     """Return how the head describes a value."""
-    kind = (
-        "a number"
-        if value.dtype is None
-        else f"{value.dtype} of shape {value.shape}"
-        if value.shape
-        else f"one {value.dtype}"
-    )
+    kind = f"{value.dtype} of shape {value.shape}" if value.shape else f"one {value.dtype}"
+    kind = "a number" if value.dtype is None else kind
     return f"{name}: {kind}" if name else kind
-
-
-def _wrapped(start: str, entries: list[str], end: str) -> str:
-    """Return entries in brackets, on one line if they fit, else on lines of their own, as many as fit on each."""
-    line = f"{start}{', '.join(entries)}{end}"
-    if len(line) <= _WIDTH:
-        return line
-    indent = " " * (8 if start.startswith("def") else 4)
-    rows = [indent]
-    for entry in entries:
-        if len(rows[-1]) + len(entry) >= _WIDTH and rows[-1] != indent:
-            rows.append(indent)
-        rows[-1] += f"{entry}, "
-    return "\n".join([start, *[row.rstrip() for row in rows], end])

@@ -16,7 +16,7 @@ from .first_run import probed
 from .replay import Replay
 
 _RUNS, _SECONDS, _MARKED = 20, 0.5, 3
-_PROBE = re.compile(r"\s*probe\((\d+|None)")
+_PROBE = re.compile(r" *probe\(.*\)\n")
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,16 +88,8 @@ def _price_of_a_probe(probe: Any, marks: list[tuple[int | None, float]]) -> floa
 
 def _beside(source: str, medians: list[float]) -> list[tuple[str, float | None]]:
     """Return the lines of `step` as they stand without probes, each with its time."""
-    rows: list[tuple[str, float | None]] = []
-    since, each = 0, iter(medians)
-    for text in source[source.index("    def step(") :].splitlines():
-        probe = _PROBE.match(text)
-        if probe is None:
-            if text.strip() and text.strip() != "return step":
-                rows.append((text[4:], None))
-            continue
-        seconds, place = next(each), len(rows) - 1 if probe[1] == "None" else since
-        if place < len(rows):  # a copy onto itself is written as nothing
-            rows[place] = rows[place][0], seconds
-        since = len(rows)
-    return rows
+    head, *parts = [part.splitlines() for part in _PROBE.split(source[source.index("    def step(") :])]
+    rows: list[tuple[str, float | None]] = [*[(text, None) for text in head[:-1]], (head[-1], medians[0])]
+    for part, seconds in zip(parts, [*medians[1:], None], strict=True):  # a copy onto itself is written as nothing
+        rows += [(text, None if n else seconds) for n, text in enumerate(part)]
+    return [(text[4:], seconds) for text, seconds in rows if text.strip() not in ("", "return step")]

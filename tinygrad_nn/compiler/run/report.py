@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 from ..lower.buffers import last_reads
 from ..lower.lowering import Lowered
@@ -15,11 +14,11 @@ from ..program import Line, Program, Value
 from ..trace.traced_call import Trace
 
 _PRODUCTS = ("np.matmul", "np.dot", "np.vecdot", "np.matvec", "np.vecmat")
-_MOVES = ("where", "copy", "astype", "setitem", "zeros")
+_MOVES = ("operator", "where", "copy", "astype", "setitem", "zeros")
 
 
 class Clock:
-    """Tells the seconds since it was asked last, without those in which it pauses."""
+    """Tells the seconds since it was asked last."""
 
     def __init__(self) -> None:
         self.start = perf_counter()
@@ -28,18 +27,6 @@ class Clock:
         """Return the seconds since the last lap."""
         before, self.start = self.start, perf_counter()
         return self.start - before
-
-    def pausing(self, function: Callable[[], Any]) -> Callable[[], Any]:
-        """Return the function, while which the clock stands still."""
-
-        def run() -> Any:
-            start = perf_counter()
-            try:
-                return function()
-            finally:
-                self.start += perf_counter() - start
-
-        return run
 
 
 @dataclass(frozen=True)
@@ -119,11 +106,12 @@ class Report:
 def reported(name: str, lowered: Lowered, made: Made, programs: Iterable[Made]) -> Report:
     """Return the report of a program, and how all that are kept were made."""
     lines = lowered.program.lines
-    work = [line for line in lines if line.outputs and not _is_window(line)]
+    work = [line for line in lines if not all(o.base is not None for o in line.outputs)]  # the others make views
     counts = [(line.function.text, flops(line)) for line in work]
+    calls = ["numbers" if line.function.form == "operator" else line.function.text for line in work]
     return Report(
         name,
-        dict(Counter([_kind(line) for line in work]).most_common()),
+        dict(Counter([name.replace("{0}[{1}]", "index") for name in calls]).most_common()),
         sum(line.function.form == "guard" for line in lines),
         sum(_moved(v) for line in work for v in set(line.reads())),
         sum(_moved(o) for line in work for o in line.outputs),
@@ -140,7 +128,7 @@ def flops(line: Line) -> int | None:
     form, text = line.function.form, line.function.text
     (output, *more) = line.outputs
     arrays = [v for v in line.reads() if v.dtype is not None]
-    if form == "operator" or form in _MOVES or text in ("{0}[{1}]", "np.array"):
+    if form in _MOVES or text in ("{0}[{1}]", "np.array"):
         return 0
     if text in _PRODUCTS and all(v.shape for v in arrays):
         return 2 * math.prod(output.shape) * int(arrays[0].shape[-1])
@@ -154,20 +142,14 @@ def flops(line: Line) -> int | None:
 def memory(lowered: Lowered) -> dict[str, int]:
     """Return how many bytes a program holds, by what for."""
     program, plan = lowered.program, lowered.plan
-
-    def allocated(value: Value) -> bool:
-        return value.base is None and plan.place(value) is None and value not in lowered.outs
-
+    constants = {v for line in program.lines for v in line.reads()}.intersection(program.constants)
+    given = {*lowered.outs, *plan.offsets, *plan.inside}
     return {
         "block": plan.nbytes,
         "outputs": sum(v.nbytes for v in lowered.outs),
-        "constants": sum(v.nbytes for v in _used_constants(program)),
-        "allocated": most_alive(program, allocated),
+        "constants": sum(v.nbytes for v in constants),
+        "allocated": most_alive(program, lambda value: value.base is None and value not in given),
     }
-
-
-def _used_constants(program: Program) -> set[Value]:
-    return {v for line in program.lines for v in line.reads()}.intersection(program.constants)
 
 
 def eager_peak(trace: Trace) -> int:
@@ -193,26 +175,11 @@ def most_alive(program: Program, counts: Callable[[Value], bool]) -> int:
     return highest
 
 
-def _is_window(line: Line) -> bool:
-    """Return whether all that a line does is to look into memory that is there."""
-    return all(o.base is not None for o in line.outputs)
-
-
-def _kind(line: Line) -> str:
-    return (
-        "numbers"
-        if line.function.form == "operator"
-        else {"{0}[{1}]": "index"}.get(line.function.text, line.function.text)
-    )
-
-
 def _moved(value: Value) -> int:
     """Return the bytes behind a value: what is broadcast is there once; a number counts nothing."""
     return min(value.nbytes, value.root.nbytes) if value.shape else 0
 
 
 def _bytes(n: int) -> str:
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if n >= size:
-            return f"{n / size:.3g} {unit}"
-    return f"{n} bytes"
+    sizes = [(10**9, "GB"), (10**6, "MB"), (10**3, "kB")]
+    return next((f"{n / size:.3g} {unit}" for size, unit in sizes if n >= size), f"{n} bytes")

@@ -10,7 +10,7 @@ from ..lower.buffers import Plan, takes_out
 from ..program import Line, Program, Value
 from .expressions import Expressions
 from .functions import Functions
-from .literals import literal, literal_array, whole_literal
+from .literals import array_text, literal, wrapped
 from .naming import Names
 
 _HEAD = '''"""{title}
@@ -28,9 +28,6 @@ class Unusual(Exception):
 '''
 
 
-_OTHER_ERRORS = ("divide", "over", "under")
-
-
 class Emitter(Expressions):
     """Writes one program: where its values lie, and line by line how they are computed."""
 
@@ -40,7 +37,7 @@ class Emitter(Expressions):
             self.names.of(value)
         self.outs = {value: self.names.new(wish) for value, wish in outs.items()}
         self.names.found |= self.outs | {value: self.outs[target] for value, target in plan.inside.items()}
-        self.functions = Functions(self.names.new, whole_literal)
+        self.functions = Functions(self.names.new)
         super().__init__(self.names.of, self.functions.called)
         self.large: list[Value] = []
         self.built: set[Value] = set()
@@ -59,17 +56,17 @@ class Emitter(Expressions):
         lines = ["def build(constants=()):"]
         lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
         lines += [f"    {line}".rstrip() for line in self.head]
-        signature = textwrap.wrap(f"def step({', '.join(names)}):", 96, subsequent_indent=" " * 9)
-        lines += [*[f"    {line}" for line in signature], *[f"        {line}" for line in body]]
+        step = [wrapped("def step(", names, "):"), *[f"    {line}" for line in body], "", "return step\n"]
+        program = "\n".join([*lines, textwrap.indent("\n".join(step), "    ")])
         head = _HEAD.format(title=title, imports=self.functions.imports_written())
-        return "\n\n".join([head, *self.functions.written(), "\n".join([*lines, "", "    return step", ""])])
+        return "\n\n".join([head, *self.functions.written(), program])
 
     def set_aside(self) -> None:
         """Write what `build` does: memory, constants, and the views of both."""
         used = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         for value in self.program.constants:
             if value in used:
-                text = literal_array(value.concrete)
+                text = array_text(value.concrete)
                 self.built.add(value)
                 if text is None:
                     self.large.append(value)
@@ -87,8 +84,9 @@ class Emitter(Expressions):
         laid: dict[str, list[str]] = {}
         for value, offset in self.plan.offsets.items():
             self.built.add(value)
-            if value.after is not None and self.continues(value, value.after):
-                self.names.found[value] = self.names.of(value.after)
+            before = value.after
+            if before is not None and self.same_memory(before, value) and value.strides == before.strides:
+                self.names.found[value] = self.names.of(before)  # a value's next step, in the same memory
                 continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
             where = f"at({offset}, {value.shape}, {literal(value.dtype)}{strides})"
@@ -103,10 +101,6 @@ class Emitter(Expressions):
         if self.head and self.head[-1]:
             self.head.append("")
 
-    def continues(self, value: Value, before: Value) -> bool:
-        """Return whether a value's next step lies in the same memory: it then has the same name."""
-        return self.same_memory(before, value) and value.strides == before.strides
-
     def body(self, probe: bool) -> list[str]:
         """Return the lines of `step`."""
         found = ["probe(None)"] if probe else []
@@ -117,7 +111,8 @@ class Emitter(Expressions):
             if probe:
                 found.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
         returned = ", ".join(self.names.of(v) for v in self.program.outputs if v not in self.outs)
-        modes = [f"{kind}='{'raise' if kind in self.program.raising else 'ignore'}'" for kind in _OTHER_ERRORS]
+        raising = self.program.raising
+        modes = [f"{kind}='{'raise' if kind in raising else 'ignore'}'" for kind in ("divide", "over", "under")]
         guarded = [f"with np.errstate(invalid='raise', {', '.join(modes)}):"]
         guarded += [f"    {line}" for line in found or ["pass"]]
         return [*guarded, f"return ({returned}{',' if returned else ''})"]
@@ -141,7 +136,7 @@ class Emitter(Expressions):
         form = line.function.form
         if form in ("where", "setitem", "astype", "copy", "into", "at", "add", "zeros"):
             return self.copied(line, target, name)
-        return [self.call(self.function(line.function), line.args, line.kwargs, (f"out={name}",))]
+        return [self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")[0]]
 
     def copied(self, line: Line, target: Value, name: str) -> list[str]:
         """Return a line that NumPy has no `out=` for, by copying into memory."""
@@ -161,22 +156,12 @@ class Emitter(Expressions):
         if form == "into":
             more = [self.operand(x) for x in line.args[1:]]
             return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
-        if form == "at":
-            return [*first, f"{self.function(line.function)}({', '.join([name, *map(self.operand, line.args[1:])])})"]
-        if form in ("setitem", "add"):
-            sign = "=" if form == "setitem" else "+="
-            return [*first, f"{name}[{self.index(line.args[1])}] {sign} {self.operand(line.args[2])}"]
-        return first
+        return first if form == "copy" else [*first, self.in_place(line, name)]
 
     def same_memory(self, value: Any, target: Value) -> bool:
         """Return whether a line's result lies where that operand lies."""
         place = self.plan.place(value) if isinstance(value, Value) else None
         return place is not None and place == (target if target in self.outs else self.plan.place(target))
-
-    def assigned(self, line: Line) -> str:
-        """Return a line as an assignment to the names of its outputs."""
-        names = ", ".join(map(self.names.of, line.outputs))
-        return f"{names}{',' if line.several and len(line.outputs) == 1 else ''} = {self.line(line)[0]}"
 
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import keyword
 import sys
-import textwrap
-from collections import Counter
-from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
-from ...engine.operation import OPERATIONS
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.records import Source, Target
 from ..trace.traced_call import Place, Trace
 from .adjoints import Adjoints, loss
-from .convolutions import SHARED, TEXTS
 from .folding import Folding
 from .functions import Functions
-from .literals import literal, whole_literal
+from .literals import array_text, literal, nested, wrapped
 from .naming import Names
-from .notation import Notation, constant
+from .notation import Notation
 from .peephole import readable
 from .spans import Outlining
 
@@ -52,15 +48,6 @@ class Listing(str):
         printer.text(str(self))
 
 
-@dataclass
-class Section:
-    """Lines that belong together, under a heading; of a backward pass its number, from 1 on."""
-
-    heading: str
-    number: int = 0
-    lines: list[Line] = field(default_factory=list)
-
-
 def explained(lowered: Lowered, trace: Trace, title: str) -> Listing:
     """Return the program as a Python file that needs NumPy only, written for people."""
     return _Explainer(lowered, trace, title).listing()
@@ -80,18 +67,26 @@ class _Explainer:
         self.names = Names()
         for source in lowered.sources:
             self.names.of(source.value)
-        self.functions = Functions(self.new, whole_literal)
+        self.functions = Functions(self.new)
         self.inputs: dict[str, Any] = {}
         seen = {self.program.present(v) for v in noted}
         self.outlining = Outlining(self.program, seen, self.new, self.called)
         self.makers = {output: line for line in self.program.lines for output in line.outputs}
+        self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
-        self.sections = self.divided()
+        self.forward = self.traced(0, self.passes[0].start if self.passes else len(trace.tracer.lines))
+        self.kept = set(self.program.outputs) - {v for t, v in self.targets if t.kind in ("array", "state")}
+        for line in reversed(self.program.lines):
+            if self.kept.intersection(line.outputs):
+                self.kept.update(line.reads())
+        lines = sorted(self.program.lines, key=lambda line: self.heading(line) == "update")
+        groups = [list(lines) for _, lines in groupby(lines, self.heading)]
         for number, one in enumerate(self.passes, start=1):
             for g, primal in [[self.program.present(v) for v in pair] for pair in one.adjoints]:
                 if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
                     self.names.primals.setdefault(g, primal)
-        self.folded = Folding(self.program, [s.lines for s in self.sections], self.names.primals).folded
+        self.folded = Folding(self.program, groups, self.names.primals).folded
+        self.sections = [[line for line in lines if not self.folded.intersection(line.outputs)] for lines in groups]
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
         self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of)
 
@@ -101,54 +96,17 @@ class _Explainer:
 
     # What stands where.
 
-    def divided(self) -> list[Section]:
-        """Return the program's lines under their headings."""
-        late = self.updates()
-        forward = self.traced(0, self.passes[0].start if self.passes else len(self.trace.tracer.lines))
-        found, update = list[Section](), Section("update")
-        for line in self.program.lines:
-            (value, *_), number = line.outputs, self.pass_of.get(line.outputs[0], 0)
-            heading = "forward" if value in forward else "afterwards"
-            if number:
-                heading = "backward" if number == 1 else f"backward, pass {number}"
-            if line not in late and (not found or found[-1].heading != heading):
-                found.append(Section(heading, number))
-            (update if line in late else found[-1]).lines.append(line)
-        return [*found, update]
+    def heading(self, line: Line) -> str:
+        """Return what a line belongs to; to the update, if it leads to nothing but new parameters and state."""
+        value = line.outputs[0]
+        number = self.pass_of.get(value, 0)
+        if number:
+            return "backward" if number == 1 else f"backward, pass {number}"
+        return "forward" if value in self.forward else "afterwards" if value in self.kept else "update"
 
     def traced(self, start: int, stop: int) -> set[Value]:
         """Return what the lines from one of the trace to another computed."""
         return {v for line in self.trace.tracer.lines[start:stop] for v in line.outputs}
-
-    def updates(self) -> set[Line]:
-        """Return the lines that lead to nothing but new parameters and state."""
-        early = self.traced(0, max([one.stop for one in self.passes], default=0))
-        changed = {v for target, v in self.targets if target.kind not in ("result", "gradient")}
-        read = set(self.program.outputs) - changed
-        found: set[Line] = set()
-        for line in reversed(self.program.lines):
-            if read.intersection(line.outputs) or (
-                line.function.form != "operator" and early.intersection(line.outputs)
-            ):
-                read.update(line.reads())
-            else:
-                found.add(line)
-        return found
-
-    def order(self) -> None:
-        """Leave out the folded lines, and compute each inner adjoint where it is first read."""
-        for section in self.sections:
-            shown = [line for line in section.lines if not self.folded.intersection(line.outputs)]
-            for line in reversed(list(shown)):
-                (value, *more) = line.outputs
-                if more or value.primal is None or value.primal in self.program.inputs or value in self.program.outputs:
-                    continue
-                now = shown.index(line)
-                readers = [n for n, other in enumerate(shown) if value in self.reads(other)]
-                if readers:
-                    shown.insert(readers[0], line)
-                    del shown[now]
-            section.lines = shown
 
     def reads(self, line: Line) -> set[Value]:
         """Return what a line reads that has a line of its own, or is an input."""
@@ -161,7 +119,7 @@ class _Explainer:
 
     def name_all(self) -> None:
         """Name results in their order, after the inputs; what replaces an input has the name of it, if it can."""
-        lines = [line for section in self.sections for line in section.lines]
+        lines = [line for section in self.sections for line in section]
         last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
         replaced = {v: old for target, v in self.targets if (old := self.replaced_by(target)) is not None}
         for number, line in enumerate(lines):
@@ -184,112 +142,85 @@ class _Explainer:
 
     def listing(self) -> Listing:
         """Return the whole file."""
-        self.order()
         self.name_all()
         body: list[tuple[str, str]] = self.constants()
-        for section in self.sections:
-            if section.lines:
-                heading = f"# {section.heading}{self.differentiated(section)}"
-                body += [("", ""), (heading, "")] if body else [(heading, "")]
-                for line in section.lines:
-                    comment = self.adjoints.comment(line)
-                    body += [(f"# {comment}", "")] if comment else []
-                    *first, code = self.notation.statements(line)
-                    body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
+        for section in filter(None, self.sections):
+            heading = f"# {self.heading(section[0])}{self.differentiated(section[0])}"
+            body += [("", ""), (heading, "")] if body else [(heading, "")]
+            for line in section:
+                comment = self.adjoints.comment(line)
+                body += [(f"# {comment}", "")] if comment else []
+                *first, code = self.notation.statements(line)
+                body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
         helpers = [f"\n{text}" for _, text in self.outlining.texts.values()]
         helpers += [f"\n{text}" for text in self.functions.written()]
-        head = textwrap.fill(
-            f"def {self.title}({', '.join(self.parameters())}):", _WIDE, subsequent_indent=" " * (5 + len(self.title))
+        text = Listing(
+            "\n".join([self.head(), *helpers, "", wrapped(f"def {self.title}(", self.parameters(), "):"), *lines, ""])
         )
-        text = Listing("\n".join([self.head(), *helpers, "", head, *lines, ""]))
         text.inputs, text.name = self.inputs, self.title
         return text
 
-    def differentiated(self, section: Section) -> str:
-        """Return what a backward pass differentiates: the sum of its roots, each times its seed."""
-        terms = []
-        for root, seed in self.passes[section.number - 1].roots.items() if section.number else ():
+    def differentiated(self, line: Line) -> str:
+        """Return what a line's backward pass differentiates: the sum of its roots, each times its seed."""
+        terms, number = [], self.pass_of.get(line.outputs[0], 0)
+        for root, seed in self.passes[number - 1].roots.items() if number else ():
             root, seed = self.lowered.plain.present(root), self.lowered.plain.present(seed)
             y = self.notation.operand(root)
             if seed not in self.program.constants or not (seed.concrete == 1).all():
-                y = f"np.sum({y} * {self.names.found.get(seed) or constant(seed.concrete)})"
+                y = f"np.sum({y} * {self.names.found.get(seed) or array_text(seed.concrete)})"
             terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
-        return f", {loss(section.number)} = {' + '.join(terms)}" if terms else ""
+        return f", {loss(number)} = {' + '.join(terms)}" if terms else ""
 
     def head(self) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
-        decided = [v for v in self.program.inputs if v in self.decided() and v.dtype is None]
-        values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in decided])
-        notes = [f"Traced with {values}, by which the function decides."] if decided else []
-        notes += [_COMMENTS] if self.passes else []
-        about = f"{self.title}, as one would write it by hand."
-        about = "\n\n".join([about, *notes]) + ("\n" if notes else "")
-        return _HEAD.format(about, self.functions.imports_written())
-
-    def decided(self) -> set[Value]:
-        """Return the numbers that guards judge, and those that these are computed from."""
-        found: set[Value] = set()
+        decided: set[Value] = set()  # what guards judge, and what that is computed from
         for line in reversed(self.lowered.plain.lines):
-            if line.function.form == "guard" or found.intersection(line.outputs):
-                found.update(v for v in line.reads() if not v.is_array)
-        return found
+            if line.function.form == "guard" or decided.intersection(line.outputs):
+                decided.update(v for v in line.reads() if not v.is_array)
+        numbers = [v for v in self.program.inputs if v in decided and v.dtype is None]
+        values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in numbers])
+        notes = [f"Traced with {values}, by which the function decides."] if numbers else []
+        notes += [_COMMENTS] if self.passes else []
+        about = "\n\n".join([f"{self.title}, as one would write it by hand.", *notes]) + "\n" * bool(notes)
+        return _HEAD.format(about, self.functions.imports_written())
 
     def parameters(self) -> list[str]:
         """Return the names of what the program is given, and note their values."""
-        read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
-        given = [s.value for s in self.lowered.sources if s.value in read or s.kind == "argument"]
+        given = [s.value for s in self.lowered.sources if s.value in self.read or s.kind == "argument"]
         self.inputs = {self.names.of(v): v.concrete for v in given} | self.inputs
         return list(self.inputs)
 
     def constants(self) -> list[tuple[str, str]]:
         """Return the lines that make constants: the smallest stand where they are read, large ones are parameters."""
-        uses = Counter(v for line in self.program.lines for v in line.reads())
         found = []
-        for value in self.program.constants:
-            text = constant(value.concrete)
-            if text is not None and len(text) <= _SHORT and value.name.endswith("#"):
-                self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
-            elif text is not None and (uses[value] or value in self.program.outputs):
-                found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
-            elif uses[value] or value in self.program.outputs:
+        for value in [v for v in self.program.constants if v in self.read]:
+            text = array_text(value.concrete)
+            if text is None:
                 self.inputs[self.names.of(value)] = value.concrete
+            elif len(text) <= _SHORT and value.name.endswith("#"):
+                self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
+            else:
+                found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
         return found
 
     def called(self, function: Any, wish: str) -> str:
         """Return the name of a function that NumPy does not have: its text comes first, or it is a parameter."""
-        if wish in TEXTS and function is OPERATIONS[wish].forward:
-            return self.convolution(function, wish)
         name = self.functions.called(function, wish)
         if name in self.functions.missing:
             self.inputs[name] = function
         return name
 
-    def convolution(self, function: Any, wish: str) -> str:
-        """Return the name of a convolution, whose text is one for people."""
-        if id(function) not in self.functions.names:
-            if SHARED not in self.functions.texts:
-                self.functions.texts.append(SHARED)
-                self.functions.imports.append("import math")
-            name = self.new(wish)
-            self.functions.names[id(function)] = function, name
-            self.functions.texts.append(TEXTS[wish].replace(wish, name, 1).lstrip())
-        return self.functions.names[id(function)][1]
-
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""
         found = []
-        names = []
-        if self.holds_anything(self.trace.result):
-            names.append(self.result(self.trace.result))
+        names = [text] if (text := self.result()) else []
         for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
-            entries = [f'"{self.key(t)}":~{self.names.of(v)}' for t, v in self.targets if t.kind == kind]
+            entries = [f"{self.key(t)!r}: {self.names.of(v)}" for t, v in self.targets if t.kind == kind]
             if entries:
-                text = f"{what} = {{{', '.join(entries)}}}"
-                wrapped = textwrap.wrap(text, 96, subsequent_indent=" " * (len(what) + 4), break_long_words=False)
-                found += [part.replace("~", " ") for part in wrapped]
+                found += wrapped(f"{what} = {{", entries, "}").split("\n")
                 names.append(what)
         if len(names) == 1 and isinstance(self.trace.result, tuple) and len(self.trace.result) > 1:
             names[0] = names[0][1:-1]
@@ -302,26 +233,20 @@ class _Explainer:
         same: list[Source] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
         return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
 
-    def holds_anything(self, tree: Any) -> bool:
-        """Return whether a result holds anything that the program computes."""
-        parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ()
-        return isinstance(tree, Place) or any(map(self.holds_anything, parts))
+    def result(self) -> str:
+        """Return the text of the function's result, "" if it holds nothing that the program computes."""
+        places = []
 
-    def result(self, tree: Any) -> str:
-        """Return the text of a function's result."""
-        if isinstance(tree, Place):
-            return self.notation.operand(self.program.outputs[tree.number])
-        if isinstance(tree, dict):
-            return "{" + ", ".join([f"{_quoted(key)}: {self.result(x)}" for key, x in tree.items()]) + "}"
-        if isinstance(tree, (tuple, list)):
-            inner = ", ".join(map(self.result, tree)) + ("," if len(tree) == 1 and isinstance(tree, tuple) else "")
-            return f"({inner})" if isinstance(tree, tuple) else f"[{inner}]"
-        return literal(tree) if isinstance(tree, (int, float, str, bool, type(None))) else "None"
+        def leaf(x: Any) -> str:
+            if isinstance(x, Place):
+                places.append(x)
+                return self.notation.operand(self.program.outputs[x.number])
+            if isinstance(x, tuple):
+                return nested(leaf, tuple(x))
+            return literal(x) if isinstance(x, (int, float, str)) else "None"
 
-
-def _quoted(key: Any) -> str:
-    """Return a key of a dictionary as text, in double quotes if it can be."""
-    return f'"{key}"' if isinstance(key, str) and repr(key) == f"'{key}'" and '"' not in key else repr(key)
+        text = nested(leaf, self.trace.result)
+        return text if places else ""
 
 
 def _shape(value: Value) -> str:

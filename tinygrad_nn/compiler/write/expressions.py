@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 
 from ..program import Function, Line, Value
-from .literals import literal
+from .literals import literal, nested
 
 # How strongly an operator binds, from the weakest.
-COMPARED, OR, XOR, AND, PLUS, TIMES, SIGN, POWER, ATOM = range(1, 10)
+COMPARED, TIMES, SIGN, POWER, ATOM = 1, 6, 7, 8, 9
+LEVELS = dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), COMPARED) | {"|": 2, "^": 3, "&": 4, "+": 5, "-": 5}
+LEVELS |= dict.fromkeys(("*", "@", "/", "//", "%", "·", "∘"), TIMES) | {"**": POWER}
 BINARY = {
-    "np.power": ("**", POWER), "np.matmul": ("@", TIMES), "np.multiply": ("*", TIMES), "np.divide": ("/", TIMES),
-    "np.floor_divide": ("//", TIMES), "np.remainder": ("%", TIMES), "np.add": ("+", PLUS),
-    "np.subtract": ("-", PLUS), "np.bitwise_and": ("&", AND), "np.bitwise_xor": ("^", XOR),
-    "np.bitwise_or": ("|", OR), "np.less": ("<", COMPARED), "np.less_equal": ("<=", COMPARED),
-    "np.greater": (">", COMPARED), "np.greater_equal": (">=", COMPARED), "np.equal": ("==", COMPARED),
-    "np.not_equal": ("!=", COMPARED),
+    "np.power": "**", "np.matmul": "@", "np.multiply": "*", "np.divide": "/", "np.floor_divide": "//",
+    "np.remainder": "%", "np.add": "+", "np.subtract": "-", "np.bitwise_and": "&", "np.bitwise_xor": "^",
+    "np.bitwise_or": "|", "np.less": "<", "np.less_equal": "<=", "np.greater": ">", "np.greater_equal": ">=",
+    "np.equal": "==", "np.not_equal": "!=",
 }  # fmt: skip
-_OF_NUMBERS = dict(BINARY.values())
 
 Text = tuple[str, int]
 
@@ -48,16 +47,14 @@ class Expressions:
         """Return an argument's text and how strongly it binds."""
         if isinstance(x, Value):
             return self.value(x)
+        if isinstance(x, slice):
+            return self.call("slice", (x.start, x.stop, x.step), {})
         if isinstance(x, tuple) and hasattr(x, "_fields"):
-            return self.call(self.called(type(x), type(x).__name__), x, {}), ATOM
+            return self.call(self.called(type(x), type(x).__name__), x, {})
+        if isinstance(x, (tuple, list)):
+            return nested(self.operand, x), ATOM
         if callable(x) and not isinstance(x, type):
             return self.called(x, getattr(x, "__name__", "function")), ATOM
-        if isinstance(x, (tuple, list)):
-            inner = ", ".join([self.operand(part) for part in x])
-            comma = "," if len(x) == 1 else ""
-            return (f"({inner}{comma})" if isinstance(x, tuple) else f"[{inner}]"), ATOM
-        if isinstance(x, slice):
-            return f"slice({self.operand(x.start)}, {self.operand(x.stop)}, {self.operand(x.step)})", ATOM
         text = literal(x)
         return text, SIGN if text.startswith("-") else ATOM
 
@@ -67,19 +64,15 @@ class Expressions:
         if function.form == "operator" and function.text != "np.asarray":
             return self.of_numbers(function.text, args)
         if function.text in BINARY and len(args) == 2 and not line.kwargs and self.infix(line):
-            return self.binary(*BINARY[function.text], *args)
+            return self.binary(BINARY[function.text], *args)
         if function.text == "{0}[{1}]":
             return f"{self.operand(args[0], ATOM)}[{self.index(args[1])}]", ATOM
-        if function.form == "astype":
-            return f"{self.operand(args[0], ATOM)}.astype({self.operand(args[1])})", ATOM
-        if function.text == "np.transpose" and isinstance(args[0], Value):
-            axes = line.kwargs.get("axes", args[1] if len(args) > 1 else None)
-            if axes is None:
-                return self.transposed(args[0])
-            return f"{self.operand(args[0], ATOM)}.transpose({self.operand(axes)})", ATOM
-        if function.text == "np.reshape" and isinstance(args[0], Value) and len(args) == 2 and not line.kwargs:
-            return f"{self.operand(args[0], ATOM)}.reshape({self.operand(args[1])})", ATOM
-        return self.call(self.function(function), args, line.kwargs), ATOM
+        if is_transpose(line):
+            return self.transposed(args[0])
+        if function.text in ("np.transpose", "np.reshape", "astype") and isinstance(args[0], Value) and len(args) == 2:
+            more = args[1] if function.text == "np.reshape" and type(args[1]) is tuple and args[1] else args[1:]
+            return self.call(f"{self.operand(args[0], ATOM)}.{function.text.removeprefix('np.')}", more, line.kwargs)
+        return self.call(self.function(function), args, line.kwargs)
 
     def function(self, function: Function) -> str:
         """Return the name of a line's function: NumPy's, that of an object that can be imported, or of the text."""
@@ -92,38 +85,47 @@ class Expressions:
         method = "" if ufunc is function.apply else f".{function.text.rpartition('.')[2]}"
         return f"{self.called(ufunc, ufunc.__name__)}{method}"
 
-    def call(self, name: str, args: Any, kwargs: Any, more: tuple[str, ...] = ()) -> str:
+    def call(self, name: str, args: Any, kwargs: Any, *more: str) -> Text:
         """Return a call with these arguments."""
         named = [f"{key}={self.operand(x)}" for key, x in kwargs.items()]
-        return f"{name}({', '.join([*[self.operand(x) for x in args], *named, *more])})"
+        return f"{name}({', '.join([*map(self.operand, args), *named, *more])})", ATOM
 
     def of_numbers(self, template: str, args: Any) -> Text:
         """Return an expression of Python numbers."""
-        parts = template.split()
-        if len(parts) == 3:
-            return self.binary(parts[1], _OF_NUMBERS[parts[1]], *args)
+        if template[4:-4] in LEVELS:
+            return self.binary(template[4:-4], *args)
         if template == "{0}":
             return self.argument(args[0])
-        if template[0] == "-":
-            return f"-{self.operand(args[0], SIGN)}", SIGN
-        return template.format(self.operand(args[0], 0 if template.endswith(")") else ATOM)), ATOM
+        level = SIGN if template[0] == "-" else ATOM
+        return template.format(self.operand(args[0], 0 if template.endswith(")") else level)), level
 
-    def binary(self, symbol: str, level: int, a: Any, b: Any) -> Text:
+    def binary(self, symbol: str, a: Any, b: Any) -> Text:
         """Return two operands with an operator between them."""
-        left, right = (level + 1, level) if level == POWER else (level, level + 1)
-        if level == COMPARED:
-            left = right = COMPARED + 1
-        return f"{self.operand(a, left)} {symbol} {self.operand(b, right)}", level
+        level = LEVELS[symbol]
+        left = level + (level in (COMPARED, POWER))
+        return f"{self.operand(a, left)} {symbol} {self.operand(b, level + (level != POWER))}", level
 
     def transposed(self, x: Any) -> Text:
         """Return a matrix with its axes exchanged."""
         return f"{self.operand(x, ATOM)}.T", ATOM
 
+    def assigned(self, line: Line) -> str:
+        """Return a line as an assignment to the names of its outputs."""
+        names = ", ".join(map(self.name, line.outputs))
+        return f"{names}{',' * (line.several and len(line.outputs) == 1)} = {self.line(line)[0]}"
+
+    def in_place(self, line: Line, name: str) -> str:
+        """Return the statement that changes entries of what a line starts from, which is there by this name."""
+        if line.function.form == "at":
+            return f"{self.function(line.function)}({', '.join([name, *map(self.operand, line.args[1:])])})"
+        sign = "=" if line.function.form == "setitem" else "+="
+        return f"{name}[{self.index(line.args[1])}] {sign} {self.operand(line.args[2])}"
+
     def index(self, index: Any) -> str:
         """Return the text of an index, with colons where that is how one writes it."""
         parts = index if isinstance(index, tuple) else (index,)
         texts = [self.part_of_index(part) for part in parts]
-        return ", ".join(texts) + ("," if isinstance(index, tuple) and len(parts) == 1 else "") if parts else "()"
+        return ", ".join(texts) + "," * (isinstance(index, tuple) and len(parts) == 1) or "()"
 
     def part_of_index(self, part: Any) -> str:
         """Return the text of one part of an index."""
@@ -131,3 +133,10 @@ class Expressions:
             ends = ["" if x is None else self.operand(x) for x in (part.start, part.stop)]
             return ":".join(ends) + ("" if part.step is None else f":{self.operand(part.step)}")
         return "..." if part is Ellipsis else self.operand(part)
+
+
+def is_transpose(line: Line) -> bool:
+    """Return whether a line exchanges the axes of a matrix."""
+    axes = line.kwargs.get("axes", (*line.args, None)[1]) if line.function.text == "np.transpose" else (1, 0)
+    exchanged = line.function.text in ("np.transpose", "np.matrix_transpose") and axes in (None, (1, 0))
+    return exchanged and len(line.outputs[0].shape) == 2

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..program import Line, Program, Value
+from .expressions import is_transpose
 from .notation import Notation
-from .peephole import is_transpose
 
 STATEMENTS = ("setitem", "into", "at", "add", "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
@@ -21,15 +23,13 @@ class Folding:
         self.inputs, self.folded = set(program.inputs), set[Value]()
         self.makers = {output: line for line in program.lines for output in line.outputs}
         self.notation = Notation(wish, self.makers, self.folded)
-        self.uses: dict[Value, int] = dict.fromkeys(program.outputs, _OUTPUT)
-        for line in program.lines:
-            for v in line.reads():
-                self.uses[v] = self.uses.get(v, 0) + 1
+        self.uses = Counter(v for line in program.lines for v in line.reads())
+        self.uses.update(dict.fromkeys(program.outputs, _OUTPUT))
         for line in reversed(program.lines):
             if is_transpose(line) and line.outputs[0] not in program.outputs:
                 self.folded.update(line.outputs)
                 (x,) = line.reads()
-                self.uses[x] += self.uses.get(line.outputs[0], 1) - 1
+                self.uses[x] += self.uses[line.outputs[0]] - 1
         for lines in sections:
             self.fold(lines)
 

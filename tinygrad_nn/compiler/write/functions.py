@@ -25,6 +25,7 @@ from ...engine import arrays
 from ...tensor.declaring import primitive
 from ..numpy_calls import of_numpy
 from ..trace.origins import PACKAGE, is_installed
+from .literals import NoSource, whole_literal
 
 # What is called in another way where there are no proxies.
 _WITHOUT_TRACE = {
@@ -33,19 +34,14 @@ _WITHOUT_TRACE = {
 }  # fmt: skip
 
 
-class NoSource(Exception):
-    """A function, or something that it refers to, can't be written as text."""
-
-
 class Functions:
     """Texts of functions, in the order in which Python can run them.
 
-    `new` gives a name that nobody has, `literal` the text of a constant or None. `missing` holds, by name,
-    the functions that have no text; `reasons` says why.
+    `new` gives a name that nobody has. `missing` holds, by name, the functions that have no text; `reasons` says why.
     """
 
-    def __init__(self, new: Callable[[str], str], literal: Callable[[Any], str | None]) -> None:
-        self.new, self.literal = new, literal
+    def __init__(self, new: Callable[[str], str]) -> None:
+        self.new = new
         self.names: dict[int, tuple[Any, str]] = {}
         self.imports: list[str] = []
         self.texts: list[str] = []
@@ -73,7 +69,7 @@ class Functions:
     def name(self, x: Any, wish: str) -> str:
         """Return how the text refers to a function, class, module or constant. Raises NoSource."""
         if callable(x) and not isinstance(x, type) and (inner := inspect.unwrap(x)) is not x:
-            if isinstance(inner, FunctionType) and not definition(inner).decorator_list:
+            if isinstance(inner, FunctionType) and all(_declares(d, inner) for d in definition(inner).decorator_list):
                 raise NoSource(f"{wish} is wrapped in what its text doesn't show")
             x = inner
         if id(x) not in self.names:
@@ -81,10 +77,8 @@ class Functions:
         return self.names[id(x)][1]
 
     def imports_written(self) -> str:
-        """Return the lines that import modules, Python's own first."""
-        own = [line for line in sorted(self.imports) if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
-        others = {*self.imports, "import numpy as np"} - {*own}
-        return "\n".join([*own, *([""] if own else []), *sorted(others)])
+        """Return the lines that import modules."""
+        return "\n".join(sorted({*self.imports, "import numpy as np"}))
 
     def _found(self, x: Any, wish: str) -> str:
         if x is np or (isinstance(x, Hashable) and x in _WITHOUT_TRACE):
@@ -98,9 +92,7 @@ class Functions:
             return self._imported(f"from {home} import {name}", name, wish)
         if isinstance(x, (FunctionType, type)):
             return self._defined(x, wish)
-        text = self.literal(x)
-        if text is None:
-            raise NoSource(f"{wish} is {x!r:.60}, which can't be written as text")
+        text = whole_literal(x)
         self.texts.append(f"{(made := self._new(wish))} = {text}\n")
         return made
 
@@ -121,12 +113,11 @@ class Functions:
 
     def _defined(self, x: Any, wish: str) -> str:
         """Write a function or class, after all that it refers to."""
-        tree = copy.deepcopy(definition(x))
-        name = self._new(wish)
+        tree, name = copy.deepcopy(definition(x)), self._new(wish)
         self.names[id(x)] = x, name
-        references = _References(self, _scope(x), name, ast.unparse(tree))
-        tree.name = name
-        self.texts.append(ast.unparse(references.visit(tree)) + "\n")
+        found = _Plain(self, x, name).visit(tree)
+        found.name = name
+        self.texts.append(ast.unparse(found) + "\n")
         return name
 
     def _new(self, wish: str) -> str:
@@ -149,15 +140,29 @@ def _parts(node: ast.expr) -> list[str]:
     return [node.id if isinstance(node, ast.Name) else ""]
 
 
-class _Plain(ast.NodeTransformer):
-    """Takes away declarations of operations, and annotations in functions."""
+def _declares(decorator: ast.expr, x: Any) -> bool:
+    """Return whether a decorator of a function declares an operation or a rule of it, and does nothing else."""
+    root, *names = _parts(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    found = _scope(x).get(root)
+    for name in names:
+        found = getattr(found, name, None)
+    return getattr(found, "__module__", "") == primitive.__module__
 
-    def __init__(self, scope: dict[str, Any]) -> None:
-        self.scope, self.in_function = scope, False
+
+class _Plain(ast.NodeTransformer):
+    """Lets a text refer to what it refers to by the names that this has in the file, and leaves out annotations.
+
+    Modules that need not be installed elsewhere, and operations, are not in the file: what they hold is.
+    """
+
+    def __init__(self, functions: Functions, x: Any, name: str) -> None:
+        self.functions, self.x, self.scope, self.name = functions, x, _scope(x), name
+        self.own, self.free = _locals_and_globals(ast.unparse(definition(x)))
+        self.in_function = False
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         node.returns, outer, self.in_function = None, self.in_function, True
-        node.decorator_list = [d for d in node.decorator_list if not self.declares(d)]
+        node.decorator_list = [d for d in node.decorator_list if not _declares(d, self.x)]
         self.generic_visit(node)
         self.in_function = outer
         return node
@@ -166,28 +171,9 @@ class _Plain(ast.NodeTransformer):
         return ast.arg(node.arg)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        if not self.in_function:  # a field of a NamedTuple or a dataclass
-            return node
-        return ast.Pass() if node.value is None else ast.Assign([node.target], node.value, lineno=node.lineno)
-
-    def declares(self, decorator: ast.expr) -> bool:
-        """Return whether a decorator declares an operation or a rule of it, and does nothing else."""
-        root, *names = _parts(decorator.func if isinstance(decorator, ast.Call) else decorator)
-        x = self.scope.get(root)
-        for name in names:
-            x = getattr(x, name, None)
-        return getattr(x, "__module__", "") == primitive.__module__
-
-
-class _References(ast.NodeTransformer):
-    """Lets a text refer to what it refers to by the names that this has in the file.
-
-    Modules that need not be installed elsewhere, and operations, are not in the file: what they hold is.
-    """
-
-    def __init__(self, functions: Functions, scope: dict[str, Any], name: str, text: str) -> None:
-        self.functions, self.scope, self.name = functions, scope, name
-        self.own, self.free = _locals_and_globals(text)
+        if self.in_function and node.value is not None:
+            return self.generic_visit(ast.Assign([node.target], node.value, lineno=node.lineno))
+        return ast.Pass() if self.in_function else self.generic_visit(node)  # a field of a NamedTuple or a dataclass
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         root, *attributes = _parts(node)
@@ -221,20 +207,20 @@ class _References(ast.NodeTransformer):
 
 @functools.lru_cache(maxsize=512)
 def definition(x: Any) -> Any:
-    """Return the tree of a function or class without declarations, a lambda as a function. Raises NoSource."""
+    """Return the tree of a function or class, a lambda as a function. Raises NoSource."""
     try:
         if isinstance(x, type):
             node: Any = ast.parse(textwrap.dedent(inspect.getsource(x))).body[0]
         else:
             code: CodeType = x.__code__
             trees = _definitions("".join(linecache.getlines(code.co_filename)))
-            (node,) = [node for node in trees if _first_line(node) == code.co_firstlineno and _defines(node, code)]
+            (node,) = [node for node in trees if _defines(node, code)]
     except (OSError, TypeError, SyntaxError, ValueError):
         raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not to be had") from None
     if isinstance(node, ast.Lambda):
         text = f"def function({ast.unparse(node.args)}):\n    return {ast.unparse(node.body)}\n"
         node = ast.parse(text).body[0]
-    return _Plain(_scope(x)).visit(copy.deepcopy(node))
+    return node
 
 
 @functools.lru_cache(maxsize=64)
@@ -243,16 +229,14 @@ def _definitions(text: str) -> list[Any]:
     return [node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
 
 
-def _first_line(node: Any) -> int:
-    lines: list[int] = [node.lineno, *[decorator.lineno for decorator in getattr(node, "decorator_list", ())]]
-    return min(lines)
-
-
 def _defines(node: Any, code: CodeType) -> bool:
-    if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
+    """Return whether a function or lambda of a file is the one that was compiled to this code."""
+    first = min([node.lineno, *[decorator.lineno for decorator in getattr(node, "decorator_list", ())]])
+    if isinstance(node, ast.Lambda):
         body = node.body
-        return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in code.co_positions()
-    return isinstance(node, ast.FunctionDef) and node.name == code.co_name
+        place = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
+        return first == code.co_firstlineno and code.co_name == "<lambda>" and place in code.co_positions()
+    return bool(first == code.co_firstlineno and node.name == code.co_name)
 
 
 def _locals_and_globals(text: str) -> tuple[set[str], set[str]]:

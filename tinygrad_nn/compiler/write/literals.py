@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-_FEW = 16
+_FEW, _WIDTH = 16, 100
+
+
+class NoSource(Exception):
+    """A function or constant, or something that it refers to, can't be written as text."""
 
 
 def literal(x: Any) -> str:
@@ -20,47 +24,66 @@ def literal(x: Any) -> str:
         return f"np.{type(x).__name__}({str(x)!r})"
     if isinstance(x, np.generic):
         return f"np.{type(x).__name__}({literal(x.item())})"
-    if isinstance(x, float):
-        return {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}.get(repr(x), repr(x))
-    if isinstance(x, slice):
-        return f"slice({x.start!r}, {x.stop!r}, {x.step!r})"
+    if isinstance(x, float) and not np.isfinite(x):
+        return "np.nan" if x != x else f"{'-' * (x < 0)}np.inf"
     return repr(x)
 
 
-def whole_literal(x: Any) -> str | None:
-    """Return Python source for a constant of any kind, None if it has none or is too large for text."""
-    if isinstance(x, np.ndarray):
-        return literal_array(x)
-    if type(x) in (tuple, list, set, frozenset):
-        entries = _joined(map(whole_literal, x), "," if type(x) is tuple and len(x) == 1 else "")
-        if type(x) is tuple or type(x) is list or entries is None:
-            return None if entries is None else f"({entries})" if type(x) is tuple else f"[{entries}]"
-        return f"{type(x).__name__}([{entries}])"
-    if type(x) is dict:
-        entries = _joined([_joined(map(whole_literal, pair), mark=": ") for pair in x.items()])
-        return None if entries is None else f"{{{entries}}}"
-    plain = (bool, int, float, complex, str, bytes, slice, np.dtype, np.generic)
-    return literal(x) if x is None or x is Ellipsis or isinstance(x, plain) else None
+def nested(leaf: Callable[[Any], str], tree: Any) -> str:
+    """Return source for nested tuples, lists and dictionaries, given that of what they hold."""
+    if type(tree) is dict:
+        return "{" + ", ".join([f"{leaf(key)}: {nested(leaf, x)}" for key, x in tree.items()]) + "}"
+    if type(tree) is not tuple and type(tree) is not list:
+        return leaf(tree)
+    inner = ", ".join([nested(leaf, x) for x in tree])
+    return f"[{inner}]" if type(tree) is list else f"({inner}{',' * (len(tree) == 1)})"
 
 
-def _joined(texts: Iterable[str | None], end: str = "", mark: str = ", ") -> str | None:
-    parts = list(texts)
-    return None if None in parts else mark.join(map(str, parts)) + end
+def whole_literal(tree: Any) -> str:
+    """Return Python source for a constant of any kind. Raises NoSource if it has none or is too large for text."""
+
+    def leaf(x: Any) -> str:
+        if type(x) in (set, frozenset):
+            return f"{type(x).__name__}({whole_literal([*x])})"
+        plain = (bool, int, float, complex, str, bytes, slice, np.dtype, np.generic, type(None), type(...))
+        text = array_text(x) if isinstance(x, np.ndarray) else literal(x) if isinstance(x, plain) else None
+        if text is None:
+            raise NoSource(f"{x!r:.60} can't be written as text")
+        return text
+
+    return nested(leaf, tree)
 
 
-def literal_array(x: np.ndarray) -> str | None:
+def array_text(x: Any) -> str | None:
     """Return source for a constant array, None if it is too large for text."""
-    dtype = literal(x.dtype)
-    if x.size and x.tobytes() == x.size * x.flat[0].tobytes():
-        one = literal(x.flat[0] if x.dtype.itemsize > 8 else x.flat[0].item())
-        return (
-            f"np.array({one}, {dtype})"
-            if not x.shape
-            else _FILLED.get(one, "np.full({}, {one}, {})").format(x.shape, dtype, one=one)
-        )
-    entries = ", ".join(map(literal, x.ravel().tolist()))
-    shaped = "" if x.ndim == 1 else f".reshape({x.shape})"
-    return None if x.size > _FEW else f"np.array([{entries}], {dtype}){shaped}"
+    kind = "" if x.dtype == float or (x.size and x.dtype in (int, bool)) else f", dtype={literal(x.dtype)}"
+    if x.ndim and x.tobytes() == x.size * x.ravel()[:1].tobytes():
+        shape = x.shape[0] if x.ndim == 1 else x.shape
+        number = nested(literal, _numbers(x.ravel()[:1]))[1:-1]
+        filled = {"": f"np.zeros({shape}", "0.0": f"np.zeros({shape}", "1.0": f"np.ones({shape}"}
+        return f"{filled.get(number, f'np.full({shape}, {number}')}{kind})"
+    steps: Any = np.unique(np.diff(x)) if x.ndim == 1 and x.size > 2 and x.dtype == int else ()
+    if len(steps) == 1 and steps[0] > 0:
+        start, step = int(x[0]), int(steps[0])
+        return f"np.arange({start}, {x[-1] + step}, {step})" if start or step > 1 else f"np.arange({x.size})"
+    if x.ndim == 2 and x.dtype.kind == "f" and x.tobytes() == np.eye(*x.shape, dtype=x.dtype).tobytes():
+        return f"np.eye({', '.join(map(str, x.shape))}{kind})"
+    return None if x.size > _FEW or x.dtype.kind in "mMOV" else f"np.array({nested(literal, _numbers(x))}{kind})"
 
 
-_FILLED = {"0.0": "np.zeros({}, {})", "1.0": "np.ones({}, {})"}
+def _numbers(x: np.ndarray) -> Any:
+    """Return an array as nested lists, of the shortest numbers that say what it holds."""
+    return x.astype(str).astype(float).tolist() if x.dtype.char in "ef" else x.tolist()
+
+
+def wrapped(start: str, entries: list[str], end: str) -> str:
+    """Return entries in brackets, on one line if they fit, else on lines of their own, as many as fit on each."""
+    line = f"{start}{', '.join(entries)}{end}"
+    if len(line) <= _WIDTH:
+        return line
+    rows = [indent := " " * (8 if start.startswith("def") else 4)]
+    for entry in entries:
+        if len(rows[-1]) + len(entry) >= _WIDTH and rows[-1] != indent:
+            rows.append(indent)
+        rows[-1] += f"{entry}, "
+    return "\n".join([start, *[row.rstrip() for row in rows], end])

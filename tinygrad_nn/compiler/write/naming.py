@@ -74,7 +74,8 @@ def named(lowered: Lowered, tracer: Tracer, result: Any, function: Callable[...,
     known = captured(function)
     for source in lowered.sources:
         value = source.value
-        value.name = value.name or known.get(id(source.owner)) or known.get(id(value.concrete)) or _of_source(source)
+        own = "gradient#" if source.kind == "gradient" else "seed#" if np.size(value.concrete) == 1 else "tensor#"
+        value.name = value.name or known.get(id(source.owner)) or known.get(id(value.concrete)) or own
     for array, value in tracer.constants.values():
         value.name = value.name or known.get(id(array), "")
     for value in lowered.program.constants:
@@ -85,10 +86,8 @@ def named(lowered: Lowered, tracer: Tracer, result: Any, function: Callable[...,
     names.of_adjoints()
 
 
-def _of_source(source: Source) -> str:
-    if source.kind == "gradient":
-        return "gradient#"
-    return "seed#" if source.value.concrete.size == 1 else "tensor#"
+def _numbered(name: str) -> str:
+    return f"{_SHORT.get(name, name).removeprefix('op_')}#"
 
 
 def _of_constant(x: np.ndarray) -> str:
@@ -172,8 +171,7 @@ class _Names:
             return ""
         if line.function.form == "operator":
             return "number#"
-        text = _SHORT.get(text) or self.operations.get(output) or text.split(".")[-1].removeprefix("op_")
-        return f"{_SHORT.get(text, text)}#"
+        return _numbered(text if text in _SHORT else self.operations.get(output) or text.split(".")[-1])
 
     def of_adjoints(self) -> None:
         """Mark the adjoints: the name of each is a d before that of its primal."""
@@ -187,15 +185,11 @@ class _Names:
             if primal in self.makers and self.makers[primal].function.text == "np.asarray":
                 primal = next(self.makers[primal].reads(), primal)
             if not primal.name and primal.after is None and (name := self.operations.get(primal)):
-                primal.name = f"{_SHORT.get(name, name)}#"
+                primal.name = _numbered(name)
             if value in self.makers and value.primal is None and not _descends(primal, value):
                 value.primal = primal
 
 
 def _descends(value: Value | None, other: Value) -> bool:
     """Return whether a value is another one, or an adjoint of it, or an adjoint of that."""
-    while value is not None:
-        if value is other:
-            return True
-        value = value.primal
-    return False
+    return value is not None and (value is other or _descends(value.primal, other))

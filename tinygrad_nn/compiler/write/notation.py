@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..program import Function, Line, Value
-from .convolutions import TEXTS
-from .expressions import ATOM, POWER, SIGN, TIMES, Expressions, Text
-from .literals import literal, literal_array
+from .expressions import ATOM, SIGN, TIMES, Expressions, Text
 
-_LONG, _FEW = 72, 16
 _UNARY = {"np.negative": "-", "np.invert": "~", "np.positive": "+"}
 _METHODS = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
@@ -40,7 +37,7 @@ class Notation(Expressions):
 
     def infix(self, line: Line) -> bool:
         """Return whether Python's operators are NumPy's: beside an array, or a NumPy scalar."""
-        return _has_dtype(line.args)
+        return any(getattr(x, "dtype", None) is not None for x in line.args)
 
     def line(self, line: Line) -> Text:
         """Return the expression that computes a line's outputs."""
@@ -48,18 +45,13 @@ class Notation(Expressions):
         if function.form == "operation":
             defaults = line.span.operation.defaults if line.span is not None else {}
             more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
-            if function.text.removeprefix("op_") in TEXTS:
-                more = {key: tuple(x) if isinstance(x, tuple) else x for key, x in more.items()}
-            given = args[:-1] if args[-1:] == (None,) else args
-            return self.call(self.function(function), given, more), ATOM
-        if function.text in _UNARY and not line.kwargs and _has_dtype(args):
+            return self.call(self.function(function), args[:-1] if args[-1:] == (None,) else args, more)
+        if function.text in _UNARY and not line.kwargs and self.infix(line):
             return f"{_UNARY[function.text]}{self.operand(args[0], SIGN)}", SIGN
-        if function.text == "np.square" and not line.kwargs and _has_dtype(args):
-            return self.binary("**", POWER, args[0], 2)
-        if function.text in _METHODS and _has_dtype(args):
+        if function.text == "np.square" and not line.kwargs and self.infix(line):
+            return self.binary("**", args[0], 2)
+        if function.text in _METHODS and self.infix(line):
             return self.reduction(line)
-        if function.text == "np.reshape" and len(args) == 2 and not line.kwargs and _has_dtype(args):
-            return f"{self.operand(args[0], ATOM)}.reshape({extents(args[1])})", ATOM
         return super().line(line)
 
     def function(self, function: Function) -> str:
@@ -68,29 +60,25 @@ class Notation(Expressions):
 
     def statements(self, line: Line) -> list[str]:
         """Return the statements that compute a line's outputs."""
-        names = ", ".join(map(self.name, line.outputs)) + ("," if line.several and len(line.outputs) == 1 else "")
-        x = line.args[0] if line.args else None
-        if line.function.form not in ("setitem", "at", "add", "into"):
-            return [f"{names} = {self.line(line)[0]}"]
+        form, text = line.function.form, line.function.text
+        if form not in ("setitem", "at", "add", "into"):
+            return [self.assigned(line)]
+        x, name = line.args[0], self.name(line.outputs[0])
         fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
-        first = f"{names} = {self.operand(x, ATOM)}{'' if fresh else '.copy()'}"
-        if line.function.form == "at" and line.function.text != "np.add.at":
-            return [first, f"{self.function(line.function)}({', '.join([names, *map(self.operand, line.args[1:])])})"]
-        index, value = (line.args[-1], line.args[1]) if line.function.form == "into" else line.args[1:3]
-        parts = index if isinstance(index, tuple) else (index,)
-        text, right = self.index(index), self.operand(value)
-        if line.function.form == "setitem":
-            return [first, f"{names}[{text}] = {right}"]
-        if not any(isinstance(part, (Value, list)) for part in parts):
-            return [first, f"{names}[{text}] += {right}"]
-        text = f"np.s_[{text}]" if ":" in text or "..." in text else self.operand(index)
-        return [first, f"np.add.at({names}, {text}, {right})"]  # an entry may be named twice
+        first = f"{name} = {self.operand(x, ATOM)}{'' if fresh else '.copy()'}"
+        if form != "into" and text != "np.add.at":
+            return [first, self.in_place(line, name)]
+        index, g = (line.args[-1], line.args[1]) if form == "into" else line.args[1:]
+        if not any(isinstance(part, (Value, list)) for part in (index if isinstance(index, tuple) else (index,))):
+            return [first, f"{name}[{self.index(index)}] += {self.operand(g)}"]
+        where = f"np.s_[{self.index(index)}]" if isinstance(index, tuple) else self.operand(index)
+        return [first, f"np.add.at({name}, {where}, {self.operand(g)})"]  # an entry may be named twice
 
-    def binary(self, symbol: str, level: int, a: Any, b: Any) -> Text:
+    def binary(self, symbol: str, a: Any, b: Any) -> Text:
         """Return two operands with an operator between them, of a product first the number."""
-        if symbol == "*" and _is_number(b) and isinstance(a, Value) and a.shape:
+        if symbol == "*" and getattr(a, "shape", None) and getattr(b, "dtype", None) is None:
             a, b = b, a
-        return super().binary(symbol, level, a, b)
+        return super().binary(symbol, a, b)
 
     def reduction(self, line: Line) -> Text:
         """Return a sum or the like: a method of a name, a function of an expression."""
@@ -103,11 +91,10 @@ class Notation(Expressions):
         x: Any = line.args[0]
         if kept.get("initial") in (np.inf, -np.inf) and x.concrete.size:
             del kept["initial"]
-        name = _METHODS[line.function.text]
-        text, level = self.argument(x)
+        name, (text, level) = _METHODS[line.function.text], self.argument(x)
         if level == ATOM and "(" not in text:
-            return self.call(f"{text}.{name}", (), kept), ATOM
-        return self.call(f"np.{name}", (x,), kept), ATOM
+            return self.call(f"{text}.{name}", (), kept)
+        return self.call(f"np.{name}", (x,), kept)
 
 
 class Derivation(Notation):
@@ -118,10 +105,10 @@ class Derivation(Notation):
         text, level = super().line(line)
         return text.replace("np.", ""), level
 
-    def binary(self, symbol: str, level: int, a: Any, b: Any) -> Text:
+    def binary(self, symbol: str, a: Any, b: Any) -> Text:
         """Return two operands with an operator between them."""
         arrays = all(isinstance(x, Value) and x.shape for x in (a, b))
-        return super().binary({"@": "·", "*": "∘" if arrays else "*"}.get(symbol, symbol), level, a, b)
+        return super().binary({"@": "·", "*": "∘" if arrays else "*"}.get(symbol, symbol), a, b)
 
     def transposed(self, x: Any) -> Text:
         """Return a matrix with its axes exchanged."""
@@ -130,45 +117,5 @@ class Derivation(Notation):
     def reduction(self, line: Line) -> Text:
         """Return a sum as Σ, anything else as it is called."""
         if line.function.text == "np.add.reduce" and not line.kwargs.get("keepdims"):
-            return f"Σ {self.operand(line.args[0], TIMES + 1)}", TIMES
+            return f"Σ {self.operand(line.args[0], SIGN)}", TIMES
         return super().reduction(line)
-
-
-def extents(shape: Any) -> str:
-    """Return a shape as it stands among arguments: without parentheses if it can."""
-    return ", ".join(map(str, shape)) if isinstance(shape, tuple) and shape else str(shape)
-
-
-def _has_dtype(args: Any) -> bool:
-    """Return whether there is an array among the operands, or a NumPy scalar: Python's operators are then NumPy's."""
-    return any(getattr(x, "dtype", None) is not None for x in args)
-
-
-def _is_number(x: Any) -> bool:
-    return not isinstance(x, (Value, np.ndarray)) or x.dtype is None
-
-
-def constant(x: np.ndarray) -> str | None:
-    """Return the text of a constant array, None if it is too large for text."""
-    dtype = "" if x.dtype in (float, np.dtype(int), bool) else f", {literal(x.dtype)}"
-    shape = x.shape[0] if x.ndim == 1 else x.shape
-    if x.ndim and x.size and x.dtype.kind == "f" and (x == x.flat[0]).all():
-        number = literal(float(str(x.flat[0])))
-        filled = {"0.0": f"np.zeros({shape}", "1.0": f"np.ones({shape}"}.get(number, f"np.full({shape}, {number}")
-        return f"{filled}{dtype})"
-    steps = np.unique(np.diff(x)) if x.ndim == 1 and x.size > 2 and x.dtype == int else np.zeros(0)
-    if steps.size == 1 and steps[0] > 0:
-        start, step = int(x[0]), int(steps[0])
-        stop = start + step * x.size
-        return f"np.arange({f'{start}, ' if start or step > 1 else ''}{stop}{f', {step}' if step > 1 else ''})"
-    if x.ndim == 2 and x.dtype.kind == "f" and np.array_equal(x, np.eye(len(x), x.shape[1])):
-        return f"np.eye({extents(x.shape) if x.shape[0] != x.shape[1] else len(x)}{dtype})"
-    if x.size > _FEW or not x.size or x.dtype.kind not in "bif":
-        return literal_array(x)
-    text = f"np.array({literal_list(x.tolist())}{dtype})"
-    return text if len(text) <= _LONG else None
-
-
-def literal_list(x: Any) -> str:
-    """Return the text of nested lists of numbers."""
-    return f"[{', '.join(map(literal_list, x))}]" if isinstance(x, list) else literal(x)

@@ -12,8 +12,9 @@ from typing import Any
 
 from ..program import Function, Line, Program, Span, Value
 from .folding import STATEMENTS, Folding, wish
+from .literals import array_text
 from .naming import Names
-from .notation import Notation, constant
+from .notation import Notation
 
 _WIDE, _SHORT = 76, 72
 
@@ -46,7 +47,9 @@ class Outlining:
             return
         if _is_one_expression(lines, results[0]):
             return
-        constants = {v: text for v in self.program.constants if (text := constant(v.concrete)) and len(text) <= _SHORT}
+        constants = {
+            v: text for v in self.program.constants if (text := array_text(v.concrete)) and len(text) <= _SHORT
+        }
         reads = dict.fromkeys(v for line in lines for v in line.reads() if v not in inner and v not in constants)
         given = [v for v in map(self.program.present, span.names) if v in reads]
         arguments = list(dict.fromkeys([*given[-1:], *given[:-1], *reads] if span.y is not None else [*given, *reads]))
