@@ -224,8 +224,8 @@ class Compiled:
 
     @property
     def source(self) -> str:
-        """The newest program, as a Python file that needs NumPy only."""
-        return self._newest().source
+        """The newest program, as a Python file that needs NumPy only; it looks at the shapes that it is given."""
+        return self._newest().listing()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the newest program as a Python module that runs without this package, by a function `run`.

@@ -176,7 +176,8 @@ def test_a_profile_shows_every_line_of_the_source_with_its_time(capsys: pytest.C
     printed = capsys.readouterr().out
     assert str(profile) + "\n" == printed
     body = [line.strip() for line in f.source[f.source.index("def step") :].splitlines() if line.strip()]
-    assert [text.strip() for text, _ in profile.lines] == body[:-1]
+    looks_at_shapes = [line for line in body if ".shape !=" in line or " must be float64 of shape " in line]
+    assert [text.strip() for text, _ in profile.lines] == [line for line in body[:-1] if line not in looks_at_shapes]
     timed = [text.strip() for text, seconds in profile.lines if seconds is not None]
     assert [re.sub(r".* = |\(.*", "", text).replace("dot", "matmul") for text in timed] == [
         "with np.errstate", "np.matmul", "np.maximum", "np.add.reduce",

@@ -122,6 +122,11 @@ class Replay:
         found |= dict(zip([t.value for t in self.lowered.targets if t.value not in found], returned, strict=True))
         return [found[t.value] for t in self.lowered.targets]
 
+    def listing(self) -> str:
+        """Return the program's text for others, who may give it other shapes: it looks at them."""
+        emitter = Emitter(self.lowered.program, self.lowered.plan, self.lowered.outs)
+        return emitter.source(f"{self.name}, as a program of NumPy calls.", checks=True)
+
     def forget(self) -> None:
         """Let go of what the lines computed when they were traced: nobody reads it any more."""
         plain, program = self.lowered.plain, self.lowered.program

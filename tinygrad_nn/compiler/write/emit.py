@@ -43,14 +43,14 @@ class Emitter(Expressions):
         self.built: set[Value] = set()
         self.head: list[str] = []
 
-    def source(self, title: str, probe: bool = False) -> str:
+    def source(self, title: str, probe: bool = False, checks: bool = False) -> str:
         """Return the whole file.
 
         With `probe`, a global `probe` is told the number and the results of each line when it is done, and None
-        before the first.
+        before the first. With `checks`, `step` looks at the shapes and dtypes that it is given.
         """
         self.set_aside()
-        body = self.body(probe)
+        body = [*(self.checks() if checks else []), *self.body(probe)]
         names = [self.names.of(v) for v in self.program.inputs] + list(self.outs.values())
         large = [f"{self.names.of(v)}, " for v in self.large]
         lines = ["def build(constants=()):"]
@@ -60,6 +60,16 @@ class Emitter(Expressions):
         program = "\n".join([*lines, textwrap.indent("\n".join(step), "    ")])
         head = _HEAD.format(title=title, imports=self.functions.imports_written())
         return "\n\n".join([head, *self.functions.written(), program])
+
+    def checks(self) -> list[str]:
+        """Return the lines that refuse arrays of other shapes and dtypes than the program is for."""
+        lines = []
+        for name, v in [(self.names.of(v), v) for v in self.program.inputs if v.is_array]:
+            lines += [
+                f"if {name}.shape != {v.shape} or {name}.dtype != {literal(v.dtype)}:",
+                f'    raise Unusual("{name} must be {v.dtype} of shape {v.shape}")',
+            ]
+        return lines
 
     def set_aside(self) -> None:
         """Write what `build` does: memory, constants, and the views of both."""

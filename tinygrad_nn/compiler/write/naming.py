@@ -14,7 +14,6 @@ import numpy as np
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.origins import captured
-from ..trace.records import Source
 from ..trace.traced_call import Place
 from ..trace.tracer import Tracer
 
