@@ -163,6 +163,7 @@ FROZEN = [
 ]  # fmt: skip
 
 VECTORS = ("[1.0, 2.0, 3.0]", "[3.0, 1.0, 0.5]", "[0.5, -1.0, 2.0]")
+TABLE = "np.cos(np.arange(1200.0)).reshape(40, 30)"
 TENSOR = "t@ = tg.tensor([1.0, 2.0, 3.0])\n"
 
 LIVE = [
@@ -172,8 +173,8 @@ LIVE = [
            shows="t@.data"),
     _state("a tensor that a called function reads", TENSOR + "def scaled@(z):\n    return z * t@\n", "z = scaled@(z)",
            "t@.data = np.array(value)", *VECTORS, state="live", shows="t@.data"),
-    _state("a tensor's strides", TENSOR, "z = z * t@", "t@.data = value", "np.array([1.0, 2.0, 3.0])",
-           "np.arange(6.0)[::2]", state="seen", shows="t@.data"),
+    _state("a tensor's strides", f"t@ = tg.tensor({TABLE})\n", "z = z + (t@ * 0.37).sum()", "t@.data = value",
+           TABLE, f"np.asfortranarray({TABLE})", f"{TABLE}[::-1]", state="seen"),
     _state("a tensor, two levels deep", "o@ = types.SimpleNamespace(inner=types.SimpleNamespace("
            "t=tg.tensor([1.0, 2.0, 3.0])))\n", "z = z * o@.inner.t", "o@.inner.t.data = np.array(value)", *VECTORS,
            state="live"),
@@ -455,7 +456,8 @@ CORES = {
     "parts": "return {'z': z, 'sums': [z.sum(), (z * z).sum()], 'name': 'text', 'none': None, 'again': z, 'view': z.T}",
     "slope": "return tg.grad(lambda v: (np.sin(v * z) * v).sum())(x)",
     "step": "opt.zero_grad()\nloss = np.sin(w * z).sum()\nloss.backward()\nopt.step()\nreturn loss.detach()",
-    "cleared": "loss = np.sin(w * z).sum()\nloss.backward()\nopt.step()\nopt.zero_grad()\nreturn loss.detach()",
+    "cleared": "opt.zero_grad()\nloss = np.sin(w * z).sum()\nloss.backward()\nopt.step()\nopt.zero_grad()\n"
+    "return loss.detach()",
     "gradient": "loss = np.sin(w * z).sum()\nloss.backward()\nreturn loss.detach()",
 }
 INPUTS = {
@@ -554,6 +556,8 @@ def _source(scenario: Scenario) -> str:
     if scenario.core in ("step", "cleared", "gradient"):
         inside.insert(0, "w = tg.tensor([0.5, -1.0, 1.5], requires_grad=True)")
         shown += ["w.data", "w.grad", "w.requires_grad"]
+    if scenario.core == "cleared":
+        inside.append("w.grad = tg.tensor([1.0, 2.0, 3.0])")
     if scenario.core in ("step", "cleared"):
         inside.append(f"opt = {scenario.optimizer}")
         shown.append("opt.state_dict()")
