@@ -78,7 +78,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (800, 800, 5_000),
     "compiler.write": (1_674, 1_100, 16_200),
     "compiler.run": (1_087, 900, 8_600),
-    "checking": (2_914, 2_700, 23_950),
+    "checking": (2_700, 2_700, 22_920),
     "inspection": (1_800, 1_800, 15_000),
     "testing": (2_300, 2_300, 20_820),
     "training": (1_600, 1_600, 13_000),

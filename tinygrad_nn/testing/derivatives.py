@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.closeness import close
 from ..checking.directions import signed
 from ..checking.numerical import complex_slope
+from ..checking.rounding import close
 from ..engine.grad_mode import no_grad
 from ..ops.reduction import sum as total
 from ..tensor.handle import Tensor
