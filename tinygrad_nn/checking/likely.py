@@ -80,8 +80,7 @@ def _sizes(case: WrongGradient, g: Any, by_hand: bool) -> tuple[tuple[str, int, 
 
 def _one_of_many(case: WrongGradient, g: Any) -> Iterator[str]:
     """It is one of the rows that should be added up."""
-    wrong = case.wrong
-    if g.ndim > wrong.ndim and case.same(wrong, g[(0,) * (g.ndim - wrong.ndim)]):
+    if g.ndim > case.wrong.ndim and case.same(case.wrong, g[(0,) * (g.ndim - case.wrong.ndim)]):
         yield "it is not summed over what was broadcast: only the first row of the cotangent is sent back"
 
 

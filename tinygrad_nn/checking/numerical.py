@@ -107,8 +107,9 @@ def descend(line: Line, middle: Any, size: float, noise: Any) -> Ladder:
     tiny = (2.0 ** (math.floor(math.log2(max(size, 1.0))) - power) for power in range(26, 42, 2))
     closer = _descended(line, middle, tiny, 0, noise + moved, False)
     smooth = closer.central.known and not (closer.kinked or closer.jumps)
-    gap, wider_gap = (abs(ladder.right.value - ladder.left.value) for ladder in (closer, found))
-    return closer if smooth and (not found.kinked or gap < 0.1 * wider_gap) else found
+    if smooth and found.kinked:
+        smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
+    return closer if smooth else found
 
 
 def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
