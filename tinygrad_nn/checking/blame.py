@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
-import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,27 +33,22 @@ TRIALS = 3
 class Step:
     """One recorded step: its operation, the arrays and parameters that it had, and the line that called it.
 
-    `line` says where that is, `text` is its source, "" where there is none.
+    `active` are the positions of the inputs that a gradient goes back to; `line` says where the call is, `text` is its
+    source, "" where there is none.
     """
 
     operation: Operation
     arrays: list[Any]
     parameters: dict[str, Any]
-    node: Node
+    active: list[int]
     line: str
     text: str
 
     @property
-    def active(self) -> list[int]:
-        """The positions of the inputs that a gradient goes back to."""
-        return [position for position, parent in enumerate(self.node.parents or ()) if parent is not None]
-
-    @property
     def names(self) -> list[str]:
         """The inputs' names."""
-        names = self.operation.arguments
-        variadic = [f"{names[0]}[{position}]" for position in range(len(self.arrays))]
-        return variadic if self.operation.variadic else list(names)
+        names = list(self.operation.arguments)
+        return [f"{names[0]}[{i}]" for i in range(len(self.arrays))] if self.operation.variadic else names
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -97,8 +92,7 @@ class Culprit:
 
     def told(self) -> str:
         """Return one sentence: whose rule it is, where it was called, and the likely mistake."""
-        f = self.finding
-        analytic, numeric = f"{float(f.analytic):.6g}", f"{float(f.numeric):.6g}"
+        analytic, numeric = (f"{float(slope):.6g}" for slope in (self.finding.analytic, self.finding.numeric))
         rule, line = f"to blame: the {self.what} of operation {self.name!r}", f"called at {self.step.line}"
         if self.what == "forward mode":
             return f"{rule}, {line}: along a random direction it says {numeric}, reverse mode {analytic}"
@@ -118,8 +112,12 @@ class Inquiry:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """The steps in the order of computing."""
-        return _recorded(self.subject, self.arrays)
+        """The steps that connect the arrays with the results, in the order of computing."""
+        steps, variables = _Steps(), [Tensor(x, requires_grad=True) for x in self.arrays]
+        with quiet(), watched(steps):
+            results = list(leaves(self.subject.called(variables)))
+        roots = [node_of(y) for y in results if isinstance(y, Tensor) and node_of(y) is not None]
+        return [steps.seen[node] for node in reversed(history(roots)) if node in steps.seen]
 
     @cached_property
     def culprit(self) -> Culprit | None:
@@ -145,11 +143,18 @@ class Inquiry:
 
     @cached_property
     def conventions(self) -> list[str]:
-        """What the steps that sit on a kink or on a singularity do there; nothing unless all rules are right."""
-        if self.culprit is not None:
+        """What the steps on a kink or a singularity do there, as declared; nothing unless all rules are right."""
+        if self.subject.by_hand or self.culprit is not None:
             return []
-        aside = [pair for pair in self.judged if pair[1].verdict not in (Verdict.OK, Verdict.PRECISION)]
-        return list(dict.fromkeys(_convention(*pair) for pair in aside))
+        told = []
+        for step, finding in self.judged:
+            name = step.operation.name
+            at = [f"{name} at {key}: {value}" for key, value in step.operation.kinks.items()]
+            if finding.verdict in (Verdict.KINK, Verdict.DISCONTINUITY):  # of a rule that jumps, at second order
+                told.append(at[0] if at else f"the smallest one of {name}")
+            elif finding.verdict not in (Verdict.OK, Verdict.PRECISION):
+                told.append(f"{name} where its derivative is singular: a zero cotangent stays zero")
+        return list(dict.fromkeys(told))
 
     def _findings(self, step: Step) -> Iterator[tuple[int, str, Finding]]:
         """Yield the worst finding for each input of a step, along a few random directions."""
@@ -170,14 +175,6 @@ class Inquiry:
             yield position, step.operation.arguments[0 if step.operation.variadic else i], worst
 
 
-def _convention(step: Step, finding: Finding) -> str:
-    """Return what a step does on its kink, as the table has it, or on its singularity."""
-    name, table = step.operation.name, step.operation.kinks
-    if finding.verdict in (Verdict.KINK, Verdict.DISCONTINUITY):  # of a rule that jumps, at second order
-        return next((f"{name} at {at}: {value}" for at, value in table.items()), f"the smallest one of {name}")
-    return f"{name} where its derivative is singular: a zero cotangent stays zero"
-
-
 class _Steps(Watcher):
     """The steps that are recorded while it watches."""
 
@@ -186,26 +183,13 @@ class _Steps(Watcher):
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         if node is not None:
-            self.seen[node] = Step(operation, list(arrays), dict(parameters), node, *_users_line())
-
-
-def _recorded(subject: Subject, arrays: Arrays) -> list[Step]:
-    """Return the steps that connect the arrays with the results, in the order of computing."""
-    steps = _Steps()
-    variables = [Tensor(x, requires_grad=True) for x in arrays]
-    with quiet(), watched(steps):
-        results = list(leaves(subject.called(variables)))
-    roots = [node_of(y) for y in results if isinstance(y, Tensor) and node_of(y) is not None]
-    return [steps.seen[node] for node in reversed(history(roots)) if node in steps.seen]
+            active = [position for position, parent in enumerate(node.parents) if parent is not None]
+            self.seen[node] = Step(operation, list(arrays), dict(parameters), active, *_users_line())
 
 
 def _users_line() -> tuple[str, str]:
     """Return file, line and function of the innermost frame outside this package and NumPy, and the line's text."""
-    frame: Any = sys._getframe()
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGES):
-        frame = frame.f_back
-    if frame is None:
-        return "unknown", ""
-    code, number = frame.f_code, frame.f_lineno
+    frames = ((f.f_code, number) for f, number in traceback.walk_stack(None))
+    code, number = next((code, number) for code, number in frames if not code.co_filename.startswith(PACKAGES))
     text = linecache.getline(code.co_filename, number).strip()
     return f"{os.path.basename(code.co_filename)}:{number} in {code.co_name}", text

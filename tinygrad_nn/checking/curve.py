@@ -40,20 +40,18 @@ class ErrorCurve:
         except ImportError as error:
             raise ImportError(errors.missing("pictures need matplotlib", "matplotlib")) from error
         with matplotlib.style.context("tinygrad_nn.training.pictures"):
-            return self._draw(Figure().subplots() if ax is None else ax)
-
-    def _draw(self, ax: Any) -> Any:
-        ax.loglog(self.steps, self.central, "o-", ms=3, label="central difference")
-        ax.loglog(self.steps, self.forward, "s-", ms=3, label="forward difference")
-        best = int(np.nanargmin(np.where(self.central > 0, self.central, math.inf)))
-        if 0 < best < len(self.steps) - 1:
-            (right, left), low, at = np.split(self.steps, [best]), self.central[best], self.steps[best]
-            ax.loglog(left, low * at / left, "k:", lw=1, label="rounding: 1 / step")
-            ax.loglog(right, low * (right / at) ** 2, "k--", lw=1, label="truncation: step²")
-        if self.gap > 0:
-            ax.axhline(self.gap, color="black", linestyle="-.", lw=1.2, label="the function's own derivative")
-        ax.set(xlabel="step", ylabel="error", title="A difference quotient's error against its step")
-        ax.legend()
+            ax = Figure().subplots() if ax is None else ax
+            ax.loglog(self.steps, self.central, "o-", ms=3, label="central difference")
+            ax.loglog(self.steps, self.forward, "s-", ms=3, label="forward difference")
+            best = int(np.nanargmin(np.where(self.central > 0, self.central, math.inf)))
+            if 0 < best < len(self.steps) - 1:
+                (right, left), low, at = np.split(self.steps, [best]), self.central[best], self.steps[best]
+                ax.loglog(left, low * at / left, "k:", lw=1, label="rounding: 1 / step")
+                ax.loglog(right, low * (right / at) ** 2, "k--", lw=1, label="truncation: step²")
+            if self.gap > 0:
+                ax.axhline(self.gap, color="black", linestyle="-.", lw=1.2, label="the function's own derivative")
+            ax.set(xlabel="step", ylabel="error", title="A difference quotient's error against its step")
+            ax.legend()
         return ax
 
 

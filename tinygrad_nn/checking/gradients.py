@@ -12,7 +12,6 @@ import numpy as np
 
 from ..engine.trees import filled
 from .blame import Inquiry
-from .closeness import within
 from .curve import ErrorCurve, curve_along
 from .directions import Direction, everywhere, unit
 from .judgement import judge
@@ -21,13 +20,12 @@ from .modes import modes_compared
 from .numerical import complex_slope, quotient
 from .point import Point
 from .report import GradientReport, Row
-from .rounding import WIDE
+from .rounding import WIDE, within
 from .subject import HandWritten, Measured, Subject, derivative_of
 from .verdicts import Finding, Verdict
 
 SAMPLE = 128
 DIRECTIONS = 3
-METHODS = ("central", "forward", "complex", "ridders")
 
 
 def gradcheck(
@@ -96,17 +94,16 @@ def numerical_gradient(
     >>> tg.numerical_gradient(lambda x: (x**3).sum(), np.array([1.0, 2.0]), method="complex").tolist()
     [3.0, 12.0]
     """
-    _check_known("method", method, METHODS)
+    _check_known("method", method, ("central", "forward", "complex", "ridders"))
     if step is not None and method in ("complex", "ridders"):
         raise ValueError(f"method={method!r} chooses its step by itself; leave out step=")
     subject = Measured(function, inputs)
-    values = subject.values(subject.arrays)
-    if len(values) != 1 or values[0].size != 1:
-        raise ValueError(
-            f"the function returns shapes {[y.shape for y in values]}, where one number is needed; return a sum, or "
-            "use tg.jacobian"
-        )
     point = Point(subject, subject.arrays)
+    if len(point.values) != 1 or point.results != 1:
+        raise ValueError(
+            f"the function returns shapes {[y.shape for y in point.values]}, where one number is needed; return a sum, "
+            "or use tg.jacobian"
+        )
 
     def slope(direction: Direction) -> float:
         if method == "ridders":
@@ -143,7 +140,7 @@ class _Check:
     def __init__(self, subject: Subject, mode: str, full: bool, seed: int, first: Subject | None = None) -> None:
         self.subject, self.mode, self.seed = subject, mode, seed
         self.of = "" if first is None else "second derivative, "
-        self.point = Point(subject, subject.arrays, seed, conventions=self._conventions)
+        self.point = Point(subject, subject.arrays, seed, conventions=lambda: self.inquiry.conventions)
         self.inquiry = Inquiry(first or subject, subject.arrays, seed, order=2 if first else 1)
         finite = [np.flatnonzero(np.isfinite(x)) for x in subject.arrays]
         self.size = sum(map(len, finite))
@@ -151,18 +148,17 @@ class _Check:
         self.sampled = self.size > SAMPLE and not full
         self.entries = _sample(finite, seed) if self.sampled else _listed(finite)
 
-    def _conventions(self) -> list[str]:
-        return [] if self.subject.by_hand else self.inquiry.conventions
-
     @np.errstate(all="ignore")
     def report(self) -> GradientReport:
         """Return the report."""
         differing = self._differing(1)
         if differing is not None:
             return self._report_of([differing])
-        rows = [] if self.mode == "forward" else [*self._each(), *self._through_all()]
+        rows = [] if self.mode == "forward" else list(self._reverse())
         if self.mode != "reverse" and not self.subject.by_hand:
-            rows += self._forward()
+            rng = np.random.default_rng(self.seed)
+            findings = [modes_compared(self.point, rng) for _ in range(DIRECTIONS)]
+            rows += [Row(f"{self.of}forward mode", f"direction {n}", found) for n, found in enumerate(findings)]
         if self.mode != "forward" and all(row.finding.verdict.accepted for row in rows):
             rows += self._beside()
         if any(row.finding.verdict in (Verdict.PRECISION, Verdict.BUG) for row in rows):
@@ -173,7 +169,9 @@ class _Check:
         worst = max(rows, key=lambda row: (row.finding.verdict.rank, row.finding.error))
         blame, notes = None, []
         if worst.finding.verdict is Verdict.BUG and self.subject.by_hand:
-            notes += self._mistakes(rows)
+            wrong = {row.input for row in rows if row.finding.verdict is Verdict.BUG}
+            told = [(n, likely_mistake(self.subject, i)) for i, n in enumerate(self.subject.names) if n in wrong]
+            notes += [f"the gradient by {name}: {mistake}" for name, mistake in told if mistake]
         elif worst.finding.verdict is Verdict.BUG:
             blame = self.inquiry.culprit or (self.inquiry.pusher if self.mode != "reverse" else None)
             if blame is None:
@@ -188,12 +186,6 @@ class _Check:
         entry = next((e for e, row in zip(self.entries, rows, strict=False) if row is worst), self.entries[0])
         curve = partial(curve_along, self.point, unit(self.subject.arrays, *entry))
         return GradientReport(tuple(rows), self._covered(), blame, tuple(notes), curve)
-
-    def _mistakes(self, rows: list[Row]) -> list[str]:
-        """Return the likely mistake in each gradient by hand that is wrong."""
-        wrong = {row.input for row in rows if row.finding.verdict is Verdict.BUG}
-        told = [(name, likely_mistake(self.subject, i)) for i, name in enumerate(self.subject.names) if name in wrong]
-        return [f"the gradient by {name}: {mistake}" for name, mistake in told if mistake]
 
     def _covered(self) -> str:
         if not self.sampled:
@@ -215,14 +207,12 @@ class _Check:
                     return Row("all", "two runs", Finding(*pair, math.inf, math.nan, Verdict.NONDETERMINISTIC, note))
         return None
 
-    def _each(self) -> Iterator[Row]:
+    def _reverse(self) -> Iterator[Row]:
+        """Yield findings on entries, and along directions through all entries where not every one is checked."""
         for position, i in self.entries:
             index = tuple(int(k) for k in np.unravel_index(i, self.subject.arrays[position].shape))
             finding = judge(self.point, unit(self.subject.arrays, position, i))
             yield Row(self.of + self.subject.names[position], index, finding)
-
-    def _through_all(self) -> Iterator[Row]:
-        """Yield findings along directions through all entries, where not every entry is checked."""
         for number in range(DIRECTIONS if self.sampled else 0):
             direction = everywhere(np.random.default_rng((self.seed, number)), self.subject.arrays)
             yield Row(self.of + "all", f"direction {number}", judge(self.point, direction))
@@ -232,7 +222,7 @@ class _Check:
         rng = np.random.default_rng(self.seed)
         arrays = self.point.beside(rng, {})
         try:
-            there = Point(self.subject, arrays, self.seed, conventions=self._conventions)
+            there = Point(self.subject, arrays, self.seed, conventions=lambda: self.inquiry.conventions)
         except ValueError:  # other shapes, or a singular matrix
             return []
         before = self.inquiry
@@ -243,12 +233,6 @@ class _Check:
             return []
         note = "right at the point, wrong next to it: are values of an earlier run used?"
         return [Row(self.of + "all", "beside the point", replace(finding, note=note))]
-
-    def _forward(self) -> Iterator[Row]:
-        """Yield the dot-product test <u, J v> = <J' u, v> for random v; a mismatch is looked at with more digits."""
-        rng = np.random.default_rng(self.seed)
-        for number in range(DIRECTIONS):
-            yield Row(f"{self.of}forward mode", f"direction {number}", modes_compared(self.point, rng))
 
 
 def _listed(parts: list[Any]) -> list[tuple[int, int]]:

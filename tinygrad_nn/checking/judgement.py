@@ -151,8 +151,7 @@ class _Judgement:
         # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
         if self.nudging and self.point.conventions() and self._is_right_beside():
             return self._found(Verdict.CONVENTION, ", ".join(self.point.conventions()))
-        divisible = len(halves(self.direction)) == 2
-        if self.nudging and divisible and self._is_right_beside() and self._is_right_in_halves():
+        if self.nudging and len(halves(self.direction)) == 2 and self._is_right_beside() and self._is_right_in_halves():
             return self._found(Verdict.KINK, "several kinks meet, and cancel")
         self.point.mistaken = True
         return self._found(Verdict.BUG)

@@ -79,12 +79,9 @@ def _sizes(case: WrongGradient, g: Any, by_hand: bool) -> tuple[tuple[str, int, 
 
 
 def _one_of_many(case: WrongGradient, g: Any) -> Iterator[str]:
-    """It is one of the entries, or rows, that should be there or be added up."""
-    wrong = case.wrong
-    if g.ndim > wrong.ndim and case.same(wrong, g[(0,) * (g.ndim - wrong.ndim)]):
+    """It is one of the rows that should be added up."""
+    if g.ndim > case.wrong.ndim and case.same(case.wrong, g[(0,) * (g.ndim - case.wrong.ndim)]):
         yield "it is not summed over what was broadcast: only the first row of the cotangent is sent back"
-    if wrong.size > 1 and np.flatnonzero(wrong).tolist() == [0]:
-        yield "only the first entry is sent back"
 
 
 def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:
@@ -95,16 +92,13 @@ def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:
         if length == 1 or not case.same(case.wrong, np.broadcast_to(np.expand_dims(first, axis), shape)):
             continue
         lines = np.argsort(np.abs(first).reshape(-1))[-3:]
-        found = np.array([point.ladder({position: _line(shape, axis, line)}).value.value for line in lines])
+        found = np.zeros(len(lines))
+        for k, line in enumerate(zip(*np.unravel_index(lines, first.shape), strict=True)):
+            direction = np.zeros(shape)
+            np.moveaxis(direction, axis, -1)[line] = 1.0
+            found[k] = point.ladder({position: direction}).value.value
         if any(case.same(first.reshape(-1)[lines] * n, found) for n in (1, length)):
             yield f"it is summed over axis {axis}, where every entry has its own"
-
-
-def _line(shape: tuple[int, ...], axis: int, number: int) -> Any:
-    """Return the direction of all entries in one of the lines along an axis."""
-    lines = np.zeros((math.prod(shape) // shape[axis], shape[axis]))
-    lines[number] = 1.0
-    return np.moveaxis(lines.reshape(*shape[:axis], *shape[axis + 1 :], shape[axis]), -1, axis)
 
 
 def _products(case: WrongGradient, g: Any) -> Iterator[str]:
@@ -128,7 +122,5 @@ def _stale(point: Point, position: int, case: WrongGradient, entries: Any) -> It
 
 
 def _fits(value: Any, shape: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(np.shape(value), shape) == shape
-    except ValueError:
-        return False
+    lengths = zip(reversed(np.shape(value)), reversed(shape), strict=False)
+    return np.ndim(value) <= len(shape) and all(n in (1, length) for n, length in lengths)

@@ -104,7 +104,6 @@ class WrongGradient:
             for scaled, factor in ((text, 1.0), (f"{text} / m", 1 / self.m), (f"{text} * m", self.m)):
                 if self.same(candidate * candidate.dtype.type(factor), target):
                     yield scaled
-                    break
 
     def right_formula(self) -> str | None:
         """Return the formula of the right gradient, None if it is none of those that are known."""
@@ -191,22 +190,14 @@ def _candidates(shape: tuple[int, ...], gradients: Arrays, values: Arrays) -> It
                 yield f"{key}.sum(axis={axis}{', keepdims=True' if keep else ''})", total
                 yield f"{key}.mean(axis={axis}{', keepdims=True' if keep else ''})", total / g.shape[axis]
         for name, value in values.items():
-            yield from _products(shape, (key, g), (name, value))
-            yield from _products(shape, (name, value), (key, g))
+            ours, theirs = _both_ways(key, g), _both_ways(name, value)
+            for (left, a), (right, b) in [*itertools.product(ours, theirs), *itertools.product(theirs, ours)]:
+                if a.shape[-1] == b.shape[0] and (*a.shape[:-1], *b.shape[1:]) == shape:
+                    yield f"{left} @ {right}", a @ b
             if g.shape == value.shape == shape:
                 yield f"{key} * {name}", g * value
 
 
-def _products(
-    shape: tuple[int, ...], left: tuple[str, np.ndarray], right: tuple[str, np.ndarray]
-) -> Iterator[tuple[str, np.ndarray]]:
-    for (name_a, a), (name_b, b) in itertools.product(_both_ways(*left), _both_ways(*right)):
-        if a.ndim and b.ndim and a.shape[-1] == b.shape[0] and (*a.shape[:-1], *b.shape[1:]) == shape:
-            yield f"{name_a} @ {name_b}", a @ b
-
-
-def _both_ways(name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    if array.ndim <= 2:
-        yield name, array
-    if array.ndim == 2:
-        yield f"{name}.T", array.T
+def _both_ways(name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Return what a product may take: a vector, or a matrix and its transpose."""
+    return {1: [(name, array)], 2: [(name, array), (f"{name}.T", array.T)]}.get(array.ndim, [])

@@ -21,9 +21,8 @@ def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
     """Return how <u, J v> by forward mode agrees with <J' u, v> by reverse mode, for a random v."""
     tangents = [signed_like(rng, x) for x in point.arrays]
     reverse, forward, room = _both(point, point.arrays, tangents, point.weights)
-    verdict, note = Verdict.OK, ""
-    if not abs(forward - reverse) <= room and np.isfinite(forward - reverse):
-        verdict, note = _more_digits(point, tangents, abs(forward - reverse))
+    differ = not abs(forward - reverse) <= room and np.isfinite(forward - reverse)
+    verdict, note = _more_digits(point, tangents, abs(forward - reverse)) if differ else (Verdict.OK, "")
     return Finding(reverse, forward, room, math.nan, verdict, note)
 
 
@@ -49,13 +48,6 @@ def _more_digits(point: Point, tangents: Arrays, mismatch: float) -> tuple[Verdi
         reverse, forward, wider = 0.0, mismatch, max((x.dtype for x in point.arrays), key=lambda d: np.finfo(d).eps)
     size = point.size_of_values() * (1 + max(map(largest, point.arrays)))  # of intermediate numbers
     room = max(0.05 * mismatch, 256 * float(np.finfo(wider).eps) * size)
-    if abs(forward - reverse) <= room or mismatch <= 4 * _spread(point, tangents):
-        return Verdict.PRECISION, "the two modes differ by rounding"
-    return Verdict.BUG, DIFFER
-
-
-def _spread(point: Point, tangents: Arrays) -> float:
-    """Return how much the modes' difference varies with the last digits of all that goes in, as rounding does."""
 
     def difference(nudged: Callable[[Any], Any]) -> Any:
         arrays = [nudged(x).astype(x.dtype) for x in point.arrays]
@@ -63,4 +55,6 @@ def _spread(point: Point, tangents: Arrays) -> float:
         reverse, forward, _ = _both(point, arrays, moved, weights)
         return forward - reverse
 
-    return spread(difference, point.seed)
+    if abs(forward - reverse) <= room or mismatch <= 4 * spread(difference, point.seed):
+        return Verdict.PRECISION, "the two modes differ by rounding"
+    return Verdict.BUG, DIFFER

@@ -13,7 +13,6 @@ from ..nn.dense import DenseNetwork
 from ..ops.fused import binary_cross_entropy_with_logits
 from ..tensor.handle import Tensor
 
-FLOOR = 1e-6
 STEPS = (1e-6, 3e-7, 1e-7)
 
 
@@ -58,15 +57,10 @@ def check_network(
     found = (result for name, p in named for result in _coordinates(network, X, y, name, p))
     results = list(found if counted is None else counted(found, sum(p.size for _, p in named)))
     network.zero_grad()
+    straddling, unresolved = (sum(result[position] for result in results) for position in (2, 3))
     resolved = [(error, where) for error, where, _, left in results if not left]
     worst, where = max(resolved, default=(float("nan"), "no coordinate"))
-    return NetworkCheck(
-        parameters=len(results),
-        straddling=sum(straddled for _, _, straddled, _ in results),
-        unresolved=sum(left for _, _, _, left in results),
-        worst=worst,
-        where=where,
-    )
+    return NetworkCheck(len(results), straddling, unresolved, worst, where)
 
 
 def _coordinates(
@@ -74,14 +68,16 @@ def _coordinates(
 ) -> Iterator[tuple[float, str, bool, bool]]:
     """Yield, for each entry, its error, its name, whether it straddled a kink, and whether it still does."""
     assert p.grad is not None
-    gradient, original = p.grad.data, p.data
+    gradient, original, last = p.grad.data, p.data, len(network.architecture)
     p.data = moved = original.copy()
 
     def logits(index: tuple[int, ...], by: float) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return each sample's last logits, and which hidden units are active for which sample."""
         moved[index] = original[index] + by
-        found = _logits(network, X)
+        with no_grad():
+            memory = network.memory(X)
         moved[index] = original[index]
-        return found
+        return memory[f"Z{last}"].data, [memory[f"Z{layer}"].data > 0 for layer in range(1, last)]
 
     try:
         for index in np.ndindex(p.shape):
@@ -90,27 +86,13 @@ def _coordinates(
                 left = any((a != b).any() for a, b in zip(active_above, active_below, strict=True))
                 if not left:
                     break
-            numeric = float(_difference_of_losses(above, below, y).mean() / (2 * step))
+            # Two losses of about 1 would leave no more than ten digits of a difference of 1e-6. With d the difference
+            # of the logits, log(1 + e^a) - log(1 + e^b) is log(1 + sigmoid(b) (e^d - 1)).
+            d = above - below
+            losses = np.log1p(np.expm1(d) / (1 + np.exp(-below))) - y * d
+            numeric = float(losses.mean() / (2 * step))
             analytic = float(gradient[index])
-            error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), FLOOR)
+            error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), 1e-6)
             yield error, f"{name}[{', '.join(map(str, index))}]", left or step != STEPS[0], left
     finally:
         p.data = original
-
-
-def _difference_of_losses(above: np.ndarray, below: np.ndarray, y: Any) -> Any:
-    """Return the difference of binary cross entropies at two logits that are next to each other.
-
-    Two losses of about 1 would leave no more than ten digits of a difference of 1e-6. With d the
-    difference of the logits, log(1 + e^a) - log(1 + e^b) is log(1 + sigmoid(b) (e^d - 1)).
-    """
-    d = above - below
-    return np.log1p(np.expm1(d) / (1 + np.exp(-below))) - y * d
-
-
-def _logits(network: DenseNetwork, X: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return each sample's last logits, and which hidden units are active for which sample."""
-    with no_grad():
-        memory = network.memory(X)
-        last = len(network.architecture)
-        return memory[f"Z{last}"].data, [memory[f"Z{layer}"].data > 0 for layer in range(1, last)]

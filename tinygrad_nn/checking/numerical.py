@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 SHRINK = 4
+COLUMNS = 6
 COMPLEX_STEP = 1e-40
 Line = Callable[[Any], Any]
 
@@ -37,8 +38,6 @@ class Extrapolation:
     Source: C. J. F. Ridders, Accurate computation of F'(x) and F'(x)F''(x), 1982.
     """
 
-    COLUMNS = 6
-
     def __init__(self, order: int) -> None:
         self.ratio = SHRINK**order
         self.row: list[Any] = []
@@ -52,7 +51,7 @@ class Extrapolation:
         change = abs(quotient - self.row[0]) if self.row else math.inf
         self.last = Slope(quotient, change + 2 * noise, step)
         row = [quotient]
-        for power, above in enumerate(self.row[: self.COLUMNS], start=1):
+        for power, above in enumerate(self.row[:COLUMNS], start=1):
             better = row[-1] + (row[-1] - above) / (self.ratio**power - 1)
             error = max(abs(better - row[-1]), abs(better - above)) + noise
             row.append(better)
@@ -91,17 +90,6 @@ class Ladder:
         """Whether the slopes of the two sides differ by more than they may be off."""
         return _differ(self.left, self.right)
 
-    @property
-    def gap(self) -> Any:
-        """How far the slopes of the two sides are apart."""
-        return abs(self.right.value - self.left.value)
-
-    def clears(self, wider: Ladder) -> bool:
-        """Return whether a kink or a jump that larger steps saw is next to the point only."""
-        if self.kinked or self.jumps or not self.central.known:
-            return False
-        return not wider.kinked or bool(self.gap < 0.1 * wider.gap)
-
 
 def descend(line: Line, middle: Any, size: float, noise: Any) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
@@ -109,52 +97,42 @@ def descend(line: Line, middle: Any, size: float, noise: Any) -> Ladder:
     `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
     1 / x looks smooth from afar. `noise` is how far a value may be off by rounding. The ladder ends early once the
     derivative is known to nine digits, or no smaller step can tell more, and neither a kink nor a jump is in sight;
-    where one is in sight at the end, smaller steps tell whether it is at the point or only next to it.
+    where one is in sight at the end, tiny steps, which cost digits, tell whether it is at the point or next to it.
     """
     found = _descended(line, middle, _steps(size), size, noise, True)
     if not (found.kinked or found.jumps):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
     moved = 4 * np.finfo(type(noise)).eps * size * slope  # what rounding does to the numbers that are moved
-    closer = _descended(line, middle, _tiny_steps(size), 0, noise + moved, False)
-    return closer if closer.clears(found) else found
+    tiny = (2.0 ** (math.floor(math.log2(max(size, 1.0))) - power) for power in range(26, 42, 2))
+    closer = _descended(line, middle, tiny, 0, noise + moved, False)
+    smooth = closer.central.known and not (closer.kinked or closer.jumps)
+    if smooth and found.kinked:
+        smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
+    return closer if smooth else found
 
 
 def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
-    wide, near = _Sides(), _Sides()
+    wide, near = ([Extrapolation(2), Extrapolation(1), Extrapolation(1)] for _ in range(2))
     heights: list[Any] = []
     gaps: list[Any] = []
     for step in ladder:
-        up, down = line(step), line(-step)
-        sides = near if step < size / 2 or not size else wide
-        sides.add(up, middle, down, step, noise)
+        up, down, rounding = line(step), line(-step), noise / step
+        tables = near if step < size / 2 or not size else wide
+        central, below, above = tables
+        central.add((up - down) / (2 * step), step, rounding)
+        below.add((middle - down) / step, step, 2 * rounding)
+        above.add((up - middle) / step, step, 2 * rounding)
         heights.append((up - middle, down - middle))
         gaps.append(abs(up - 2 * middle + down) / step)
-        best, enough = sides.central.best, sides is near and len(near.central.row) > 3
-        known = best.error <= 1e-9 * abs(best.value) or sides.settled(noise / step)
-        smooth = enough and _vanishes(gaps, noise / step) and not _differ(sides.left.best, sides.right.best)
-        if stop_early and known and smooth:
+        # Settled: at smaller steps rounding alone is more. Vanishing: the slopes of the two sides get closer.
+        settled = max(central.best.error, below.best.error / 2, above.best.error / 2) <= SHRINK * rounding
+        known = central.best.error <= 1e-9 * abs(central.best.value) or settled
+        vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
+        if stop_early and tables is near and known and vanishes and not _differ(below.best, above.best):
             break
-    central = _nearer(near.central.value, wide.central.value)
-    left, right = _nearer(near.left.best, wide.left.best), _nearer(near.right.best, wide.right.best)
-    return Ladder(central, left, right, _stays(heights, noise))
-
-
-class _Sides:
-    """The quotients of one range of steps: central, and of either side."""
-
-    def __init__(self) -> None:
-        self.central, self.left, self.right = Extrapolation(2), Extrapolation(1), Extrapolation(1)
-
-    def add(self, up: Any, middle: Any, down: Any, step: float, noise: Any) -> None:
-        self.central.add((up - down) / (2 * step), step, noise / step)
-        self.right.add((up - middle) / step, step, 2 * noise / step)
-        self.left.add((middle - down) / step, step, 2 * noise / step)
-
-    def settled(self, rounding: Any) -> bool:
-        """Return whether rounding alone is more, at smaller steps, than what is known is off by."""
-        errors = self.central.best.error, self.left.best.error / 2, self.right.best.error / 2
-        return bool(max(errors) <= SHRINK * rounding)
+    left, right = (_nearer(n.best, w.best) for n, w in zip(near[1:], wide[1:], strict=True))
+    return Ladder(_nearer(near[0].value, wide[0].value), left, right, _stays(heights, noise))
 
 
 def _nearer(near: Slope, wide: Slope) -> Slope:
@@ -174,22 +152,11 @@ def _steps(size: float) -> Iterator[float]:
         step /= SHRINK
 
 
-def _tiny_steps(size: float) -> Iterator[float]:
-    """Yield smaller steps, which tell a kink from one next to it, at the price of most of the digits."""
-    largest = 2.0 ** math.floor(math.log2(max(size, 1.0)))
-    return (largest * 2.0**-power for power in range(26, 42, 2))
-
-
 def _differ(left: Slope, right: Slope) -> bool:
     if not (left.known and right.known):
         return False
     gap, room = abs(right.value - left.value), left.error + right.error
     return bool(gap > 10 * room + 1e-6 * (abs(left.value) + abs(right.value)))
-
-
-def _vanishes(gaps: list[Any], noise: Any) -> bool:
-    """Return whether the difference between the two sides' slopes shrinks with the step."""
-    return bool(gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * noise)
 
 
 def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
@@ -219,9 +186,6 @@ def complex_slope(line: Line) -> Slope:
 
 def quotient(line: Line, method: str, step: float | None) -> Slope:
     """Return a plain difference quotient of a line at 0, "central" or "forward", with the usual step for float64."""
-    eps = float(np.finfo(float).eps)
-    if method == "central":
-        h = eps ** (1 / 3) if step is None else step
-        return Slope((line(h) - line(-h)) / (2 * h), math.nan, h)
-    h = math.sqrt(eps) if step is None else step
-    return Slope((line(h) - line(0.0)) / h, math.nan, h)
+    usual, back = (1 / 3, -1) if method == "central" else (1 / 2, 0)
+    h = float(np.finfo(float).eps) ** usual if step is None else step
+    return Slope((line(h) - line(back * h)) / (h - back * h), math.nan, h)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .directions import Direction, signed_like
+from .directions import Direction, everywhere, signed_like
 from .numerical import Ladder, descend
 from .rounding import LONG, NUDGE, WIDE, largest, noise_of_values, spread
 from .subject import Arrays, Subject
@@ -29,9 +29,11 @@ class Point:
         self.subject, self.arrays, self.seed, self.conventions = subject, arrays, seed, conventions
         self.values, self.mistaken = subject.values(arrays), False
         self.noises, self.middles, self.nearby = dict[Any, Any](), dict[Any, Any](), 0.0
-        self.weights = _weights(self.values, seed)
-        self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
+        rng = np.random.default_rng(seed)
+        drawn = [signed_like(rng, y) for y in self.values]
         self.results = sum(y.size for y in self.values)
+        self.weights = drawn if self.results != 1 else [np.abs(np.sign(u)) for u in drawn]
+        self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
 
     @functools.cached_property
     def gradients(self) -> list[Any]:
@@ -73,9 +75,9 @@ class Point:
     def noise(self, dtype: Any) -> Any:
         """Return how far rounding may move a value, in a dtype."""
         if dtype not in self.noises:
-            self.noises[dtype], self.nearby = noise_of_values(
-                self.line, self.arrays, self.size_of_values(), dtype, self.seed
-            )
+            random = everywhere(np.random.default_rng(self.seed), self.arrays)
+            line = self.line({position: v * largest(self.arrays[position]) for position, v in random.items()}, dtype)
+            self.noises[dtype], self.nearby = noise_of_values(line, self.size_of_values(), dtype)
         return self.noises[dtype]
 
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
@@ -85,9 +87,8 @@ class Point:
 
         def along(step: Any) -> Any:
             kind = np.result_type(dtype, np.complex64) if isinstance(step, complex) else dtype
-            moved = [x.astype(kind) if kind != dtype else x for x in arrays]
+            moved = [x.astype(kind) for x in arrays]
             for position, mask, v in moves:
-                moved[position] = np.array(moved[position], kind)
                 moved[position][mask] += step * v
             return dot(self.weights, self.subject.values(moved))
 
@@ -130,12 +131,6 @@ class Point:
                 move = np.where(v != 0, sign * size * v, move)
             arrays.append(np.asarray(x + move, np.result_type(x, WIDE)))
         return arrays
-
-
-def _weights(values: Arrays, seed: int) -> Arrays:
-    rng = np.random.default_rng(seed)
-    drawn = [signed_like(rng, y) for y in values]
-    return [np.abs(np.sign(u)) for u in drawn] if len(drawn) == 1 and drawn[0].size == 1 else drawn
 
 
 def dot(us: Arrays, vs: Arrays) -> Any:

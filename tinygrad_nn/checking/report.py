@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 from .. import errors
 from .blame import Culprit
 from .curve import ErrorCurve
-from .tables import as_html, as_text
 from .verdicts import Finding, Verdict
 
 COLUMNS = ("input", "index", "analytic", "numeric", "error", "uncertainty", "step", "verdict")
@@ -41,7 +40,7 @@ class GradientReport:
     covered: str
     blame: Culprit | None = None
     notes: tuple[str, ...] = ()
-    curve: Callable[[], ErrorCurve] | None = field(default=None, repr=False)
+    curve: Callable[[], ErrorCurve] | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -80,7 +79,7 @@ class GradientReport:
 
     def _cells(self) -> list[tuple[str, ...]]:
         """Return the worst rows as text, the columns' names first."""
-        worst = sorted(self.rows, key=lambda row: (-row.finding.verdict.rank, -_relative(row.finding)))[:SHOWN]
+        worst = sorted(self.rows, key=lambda row: (-row.finding.verdict.rank, -row.finding.relative_error))[:SHOWN]
         return [("input", "index", "analytic", "numeric", "error", "verdict"), *map(_cells_of, worst)]
 
     def _lines(self) -> list[str]:
@@ -105,6 +104,15 @@ def _cells_of(row: Row) -> tuple[str, ...]:
     return (row.input, told, *numbers, f"{f.verdict}: {f.note}" if f.note else str(f.verdict))
 
 
-def _relative(finding: Finding) -> float:
-    size = max(abs(float(finding.analytic)), abs(float(finding.numeric)))
-    return finding.error / size if size else 0.0
+def as_text(cells: Sequence[Sequence[str]]) -> str:
+    """Return the rows as lines, with columns two spaces apart; the last column is as wide as it is."""
+    widths = [max(map(len, column)) for column in list(zip(*cells, strict=True))[:-1]]
+    return "\n".join("  ".join([*map(str.ljust, row[:-1], widths), row[-1]]).rstrip() for row in cells)
+
+
+def as_html(cells: Sequence[Sequence[str]]) -> str:
+    """Return the rows as an HTML table, whatever the cells hold."""
+    first, *rows = [[html.escape(cell) for cell in row] for row in cells]
+    head = "".join(f"<th>{cell}</th>" for cell in first)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"

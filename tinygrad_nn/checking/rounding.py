@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .directions import Direction, everywhere, signed_like
+from .directions import signed_like
 
 LONG = np.dtype(np.longdouble)
 WIDE = np.dtype(np.float64)
@@ -23,19 +23,15 @@ def largest(x: Any) -> float:
     return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
 
 
-def noise_of_values(
-    line_along: Callable[[Direction, Any], Any], arrays: list[Any], size: float, dtype: Any, seed: int
-) -> tuple[Any, float]:
-    """Return how far rounding may move a value, in a dtype, and the size of values next to the point `arrays`.
+def noise_of_values(line: Callable[[Any], Any], size: float, dtype: Any) -> tuple[Any, float]:
+    """Return how far rounding may move a value, in a dtype, and the size of values next to the point.
 
-    `line_along(direction, dtype)` returns the value as a function of the step, `size` is its size at the point.
-    It may be rounding of intermediate numbers, which are larger than the results. Second differences at steps of a
-    few last digits are rounding alone. They don't see what is rounded so coarsely that such steps change nothing;
-    fourth differences at larger steps do. Where these may be a kink's, they are taken once more on the other side.
+    `line` is the value as a function of a step through all entries, relative to their sizes; `size` is its size at
+    the point. It may be rounding of intermediate numbers, which are larger than the results. Second differences at
+    steps of a few last digits are rounding alone. They don't see what is rounded so coarsely that such steps change
+    nothing; fourth differences at larger steps do. Where these may be a kink's, they are taken on the other side, too.
     """
-    eps, rng = float(np.finfo(dtype).eps), np.random.default_rng(seed)
-    direction = {position: v * largest(arrays[position]) for position, v in everywhere(rng, arrays).items()}
-    line = line_along(direction, dtype)
+    eps = float(np.finfo(dtype).eps)
     values = [line(NUDGE + LAST * eps * k) for k in range(4)]
     fine, usual = float(np.abs(np.diff(values, 2)).max()), 4 * eps * size
     coarse = _fourth_difference(line, NUDGE)
@@ -58,3 +54,14 @@ def spread(value: Callable[[Callable[[Any], Any]], Any], seed: int) -> float:
 
     found = [value(nudged) for _ in range(8)]
     return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
+
+
+def close(found: Any, expected: Any, tolerance: float) -> bool:
+    """Return whether all entries agree to the tolerance, relative to the largest of them, or to 1 if that is more."""
+    scale = max(1.0, float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))))
+    return found.shape == expected.shape and np.allclose(found, expected, rtol=0, atol=tolerance * scale)
+
+
+def within(a: Any, b: Any, room: Any) -> bool:
+    """Return whether two arrays have one shape and differ by no more than the room; two nan are no difference."""
+    return a.shape == b.shape and bool(np.all((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))))

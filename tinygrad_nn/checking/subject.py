@@ -34,7 +34,8 @@ class Subject:
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
         self.function, self.inputs = function, list(inputs)
         found = list(leaves(self.inputs))
-        self.names = list(_names(self.inputs))
+        paths = [f"input {i}" if len(self.inputs) > 1 else "input" for i in range(len(self.inputs))]
+        self.names = [name for tree, path in zip(self.inputs, paths, strict=True) for name in _names(tree, path)]
         self.arrays: Arrays = [np.array(x.data if isinstance(x, Tensor) else x) for x in found]
         for name, x in zip(self.names, self.arrays, strict=True):
             if x.dtype.kind != "f":
@@ -53,7 +54,14 @@ class Subject:
         given = [np.array(x) for x in arrays]
         with no_grad(), quiet():
             results = list(leaves(self.called([self.wrap(x) for x in given])))
-        self._unchanged(given, arrays)
+        for name, x, before in (
+            zip(self.names, given, arrays, strict=True) if self.shapes is None else ()
+        ):  # one call tells
+            if not np.array_equal(x, before, equal_nan=True):
+                raise ValueError(
+                    f"the function changes {name} in place, so no two calls are alike; let it work on a copy, "
+                    "np.array(x)"
+                )
         return self._numbers([self._array_of(y) for y in results])
 
     def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:
@@ -61,11 +69,10 @@ class Subject:
         variables = [Tensor(x, requires_grad=True) for x in arrays]
         with quiet(), enable_grad():
             results = [y for y in leaves(self.called(variables)) if y.dtype.kind in "fc"]
-            recorded = [(y, u) for y, u in zip(results, cotangents, strict=True) if y.requires_grad]
+            recorded = [(y, u.astype(y.dtype)) for y, u in zip(results, cotangents, strict=True) if y.requires_grad]
             if not recorded:
                 return [None] * len(arrays)
             outputs, seeds = zip(*recorded, strict=True)
-            seeds = tuple([u.astype(y.dtype) for y, u in recorded])
             found = grad(outputs, variables, seeds, allow_unused=True)
         return [None if g is None else g.data for g in found]
 
@@ -80,21 +87,9 @@ class Subject:
         """Return what the function returns for Tensors in place of its inputs' numbers."""
         return self.function(*self._filled(tensors))
 
-    def _filled(self, values: Sequence[Any]) -> list[Any]:
+    def _filled(self, values: Sequence[Any]) -> Any:
         each = iter(values)
-        filled: list[Any] = map_leaves(lambda _: next(each), self.inputs)
-        return filled
-
-    def _unchanged(self, given: Arrays, arrays: Arrays) -> None:
-        """Raise ValueError if the function wrote into what it was given."""
-        if self.shapes is not None:  # one call tells
-            return
-        for name, x, before in zip(self.names, given, arrays, strict=True):
-            if not np.array_equal(x, before, equal_nan=True):
-                raise ValueError(
-                    f"the function changes {name} in place, so no two calls are alike; let it work on a copy, "
-                    "np.array(x)"
-                )
+        return map_leaves(lambda _: next(each), self.inputs)
 
     def _array_of(self, y: Any) -> Any:
         """Return the array of a result. Raises TypeError for what is no Tensor."""
@@ -175,19 +170,11 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _names(inputs: list[Any]) -> Any:
-    """Yield where each array is: `0`, `1['w'][2]`, or a Tensor's or a parameter's own name."""
-    for position, tree in enumerate(inputs):
-        yield from _named(tree, f"input {position}" if len(inputs) > 1 else "input")
-
-
-def _named(tree: Any, path: str) -> Any:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _named(value, f"{path}[{key!r}]")
-    elif isinstance(tree, (list, tuple)):
-        for index, value in enumerate(tree):
-            yield from _named(value, f"{path}[{index}]")
+def _names(tree: Any, path: str) -> Any:
+    """Yield where each array is: `input 1['w'][2]`, or a Tensor's or a parameter's own name."""
+    if isinstance(tree, (dict, list, tuple)):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _names(value, f"{path}[{key!r}]")
     elif hasattr(tree, "named_parameters"):
         yield from (name for name, _ in tree.named_parameters())
     else:

@@ -49,3 +49,9 @@ class Finding:
     def error(self) -> float:
         """How far the two derivatives are apart."""
         return 0.0 if self.analytic == self.numeric else float(abs(self.analytic - self.numeric))
+
+    @property
+    def relative_error(self) -> float:
+        """The same, relative to the larger of the two."""
+        size = max(abs(float(self.analytic)), abs(float(self.numeric)))
+        return self.error / size if size else 0.0

@@ -63,6 +63,7 @@ def _value(a: Any, is_model: bool) -> Any:
 
 def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tensor]:
     """Return NumPy's creation function with `requires_grad` and `name` added."""
+    has_model = function.__name__.endswith("_like")
 
     def create(*args: Any, requires_grad: bool = False, name: str | None = None, **options: Any) -> Tensor:
         fill = args[1] if len(args) > 1 else options.get("fill_value")
@@ -72,7 +73,6 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
             like = create(*plain, **{key: values.data if a is fill else a for key, a in options.items()})
             whole: Any = np.broadcast_to(values, like.shape)
             return named(whole.astype(like.dtype), requires_grad, name)
-        has_model = function.__name__.endswith("_like")
         given = [_value(a, has_model and index == 0) for index, a in enumerate(args)]
         if has_model:
             options = {name: _value(a, name != "dtype") for name, a in options.items()}
@@ -84,6 +84,8 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
 
     create.__name__ = create.__qualname__ = function.__name__
     create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."
+    if has_model:
+        NUMPY_FUNCTIONS[function] = create
     return create
 
 
@@ -97,6 +99,3 @@ zeros_like = _creator(np.zeros_like, "(x, dtype=None)")
 ones_like = _creator(np.ones_like, "(x, dtype=None)")
 full_like = _creator(np.full_like, "(x, fill_value, dtype=None)")
 empty_like = _creator(np.empty_like, "(x, dtype=None)")
-NUMPY_FUNCTIONS.update(
-    {np.zeros_like: zeros_like, np.ones_like: ones_like, np.full_like: full_like, np.empty_like: empty_like}
-)

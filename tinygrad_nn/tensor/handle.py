@@ -82,7 +82,12 @@ class Tensor:
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
-            _check_gradient(gradient, self)
+            if not isinstance(gradient, Tensor):
+                raise TypeError(errors.no_gradient(gradient))
+            if gradient.shape != self.shape:
+                raise ValueError(errors.gradient_of_another("shape", gradient.shape, self.shape))
+            if gradient.dtype != self.dtype:
+                raise errors.DtypeError(errors.gradient_of_another("dtype", gradient.dtype, self.dtype))
         _own(self)._grad = gradient
 
     def numpy(self) -> Any:
@@ -255,7 +260,8 @@ class Tensor:
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise errors.GradientError("a computed tensor that requires grad can't be pickled; pickle t.detach()")
-        return _rebuild, (self.data, self.requires_grad, self.name, None if self.grad is None else self.grad.detach())
+        slots = {"grad": None if self.grad is None else self.grad.detach()}
+        return Tensor, (self.data, self.requires_grad, self.name), (None, slots)
 
     def __format__(self, spec: str) -> str:
         if not spec:
@@ -280,16 +286,6 @@ def _own(t: Tensor) -> Tensor:
     return t if mode is True or mode is False else mode.shadow(t)
 
 
-def _check_gradient(gradient: Any, t: Tensor) -> None:
-    """Raise TypeError, ValueError or DtypeError for what is no gradient of this tensor."""
-    if not isinstance(gradient, Tensor):
-        raise TypeError(errors.no_gradient(gradient))
-    if gradient.shape != t.shape:
-        raise ValueError(errors.gradient_of_another("shape", gradient.shape, t.shape))
-    if gradient.dtype != t.dtype:
-        raise errors.DtypeError(errors.gradient_of_another("dtype", gradient.dtype, t.dtype))
-
-
 def _read(t: Tensor, what: str) -> Any:
     """Return the tensor's array, whose value Python is about to read; a watcher may refuse."""
     watching = watcher()
@@ -301,14 +297,7 @@ def make(data: Any, node: Node | None) -> Tensor:
     t: Tensor = new(Tensor)
     t._array = data
     t._node = node
-    t._grad = None
-    t.name = None
-    return t
-
-
-def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
-    t = Tensor(array, requires_grad, name)
-    t._grad = grad
+    t._grad = t.name = None
     return t
 
 

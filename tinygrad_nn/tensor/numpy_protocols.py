@@ -101,6 +101,8 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     if isinstance(out, tuple):
         out = out[0] if len(out) == 1 else out
     if method != "__call__":
+        if ufunc in _LOGICAL:
+            inputs = (np.not_equal(inputs[0], 0), *inputs[1:])
         result = UFUNC_METHODS[method](ufunc, call, inputs, options | ({} if where is True else {"where": where}))
         return _written(result, out, True)
     dtype = options.pop("dtype", None)
@@ -122,6 +124,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
 
 
 _HARMLESS = {("casting", "same_kind"), ("order", "K"), ("subok", True)}
+_LOGICAL = (np.logical_and, np.logical_or, np.logical_xor)
 
 
 def _of_scipy(ufunc: Any) -> Any:
@@ -160,8 +163,7 @@ def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     if known is not None:
         options = {name: value for name, value in options.items() if value is not None or name == "axis"}
         return known(*inputs, **options)
-    (x,) = inputs
-    x = np.not_equal(x, 0) if ufunc in _LOGICAL else x if isinstance(x, Tensor) else np.asarray(x)
+    x = inputs[0] if isinstance(inputs[0], Tensor) else np.asarray(inputs[0])
     keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis")
     start = options.pop("initial", ufunc.identity)
     start = bool(start) if ufunc in _LOGICAL else start
@@ -200,22 +202,12 @@ def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> 
         return known(*inputs, **{name: value for name, value in options.items() if value is not None})
     (x,), axis = inputs, options.pop("axis")
     _only(ufunc, "accumulate", options)
-    results = _slices(ufunc, x, axis)
+    results = list(np.moveaxis(x, axis, 0))
+    if not results:
+        raise ValueError(f"np.{ufunc.__name__} needs an entry to start from, and an axis of length 0 has none")
     for i in range(1, len(results)):
         results[i] = call(results[i - 1], results[i])
     return np.stack(results, axis)
-
-
-_LOGICAL = (np.logical_and, np.logical_or, np.logical_xor)
-
-
-def _slices(ufunc: Any, x: Any, axis: int) -> list[Any]:
-    if ufunc in _LOGICAL:
-        x = np.not_equal(x, 0)
-    parts = list(np.moveaxis(x, axis, 0))
-    if not parts:
-        raise ValueError(f"np.{ufunc.__name__} needs an entry to start from, and an axis of length 0 has none")
-    return parts
 
 
 def _outer(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
@@ -227,12 +219,9 @@ def _outer(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
 
 def _reduceat(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     """Return the ufunc's reductions of the slices from each index to the next, as NumPy defines them."""
-    x, indices = inputs
-    if ufunc in _LOGICAL:
-        x = np.not_equal(x, 0)
     axis = options.pop("axis", 0)
     _only(ufunc, "reduceat", options)
-    x, starts = np.moveaxis(x, axis, 0), [int(i) for i in np.asarray(indices)]
+    x, starts = np.moveaxis(inputs[0], axis, 0), [int(i) for i in np.asarray(inputs[1])]
     ends = [*starts[1:], len(x)]
     parts = [ufunc.reduce(x[i:j]) if j > i else x[i] for i, j in zip(starts, ends, strict=True)]
     return np.stack(parts, axis)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.closeness import close
+from ..checking.rounding import close
 from ..tensor.declaring import COMPOSITES
 from ..tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ..transforms import autograd

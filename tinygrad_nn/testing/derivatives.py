@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.closeness import close
 from ..checking.directions import signed
 from ..checking.numerical import complex_slope
+from ..checking.rounding import close
 from ..engine.grad_mode import no_grad
 from ..ops.reduction import sum as total
 from ..tensor.handle import Tensor
@@ -119,21 +119,18 @@ def check_second_order(case: Case) -> None:
     inner = [total(g * v) for g, v in zip(first, directions) if g is not None]
     found = autograd.grad(inner, [*active, *seeds], allow_unused=True)
 
-    wide = case.wide
-
     def first_order(moved: Sequence[Any]) -> float:
-        return math.fsum(float(np.sum(g * v)) for g, v in zip(wide.gradients(moved), directions))
+        return math.fsum(float(np.sum(g * v)) for g, v in zip(case.wide.gradients(moved), directions))
 
-    kinked = case.at_kink
     for i, g in zip(case.active, found):
         x = case.leaves[i]
         data = np.zeros_like(x) if g is None else g.data
         assert (data.shape, data.dtype) == (x.shape, x.dtype), case.fails(f"second order of input {i}: {g}")
-        expected = slopes(first_order, wide.leaves, i, step).central
+        expected = slopes(first_order, case.wide.leaves, i, step).central
         finite = np.isfinite(expected)
-        right = kinked or close(data[finite], expected[finite], 10 * tolerance)
+        right = case.at_kink or close(data[finite], expected[finite], 10 * tolerance)
         assert right, case.fails(f"second order of input {i} is {data}, by central differences {expected}")
-    if not kinked:
+    if not case.at_kink:
         _check_pushforward(case, directions, found[len(active) :])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,18 +35,13 @@ def mutations(op: Operation, position: int) -> Iterator[tuple[str, Callable[[Rul
     yield "transposes", _compared(lambda rule: lambda g, saved: _transposed(rule.pull(g, saved)))
     yield "skips the sum over what was broadcast", None
     yield "drops the factor g", _compared(lambda rule: lambda g, saved: rule.pull(_changed(g, _ones), saved))
-    rule = next(iter(_declared(op, position)))
-    for name in rule.reads:
+    rules = declared_rules(op)
+    for name in rules.reads if op.variadic else rules[position].reads:
         if name in (*op.arguments, "y"):
             slot = op.slots.index(name)
             yield f"drops the factor {name}", _compared(_reading(slot, lambda: _ones))
             yield f"uses a stale {name}", _compared(_reading(slot, _Stale))
             yield f"takes {name} for a constant", _taking_for_a_constant(slot)
-
-
-def _declared(op: Operation, position: int) -> Iterable[Rule]:
-    rules = declared_rules(op)
-    return rules if op.variadic else [rules[position]]
 
 
 def _compared(mutate: Callable[[Rule], Pull]) -> Callable[[Rule, Effect], Pull]:

@@ -28,6 +28,7 @@ class _Rules:
 
     def __init__(self, operation: Operation, declared: Any) -> None:
         self.operation, self.declared = operation, declared
+        self.reads = getattr(declared, "reads", ())  # by the one rule of a variadic operation
 
     def __iter__(self) -> Iterator[Any]:
         planted = _planted.get()
@@ -40,12 +41,6 @@ class _Rules:
 
     def __len__(self) -> int:
         return 1 if self.operation.variadic else len(self.declared)
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """What the one rule of a variadic operation reads."""
-        names: tuple[str, ...] = self.declared.reads
-        return names
 
 
 def declared_rules(operation: Operation) -> Any:

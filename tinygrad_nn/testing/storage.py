@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.closeness import close
-from ..checking.rounding import EPS
+from ..checking.rounding import EPS, close
 from ..engine.trees import leaves
 from ..errors import GradientError
 from ..tensor.handle import Tensor

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_nn.checking.by_hand.diagnosis import Case, diagnosed
-from tinygrad_nn.checking.by_hand.slopes import Slopes
+from tinygrad_nn.checking.by_hand.diagnosis import Case, Slopes, diagnosed
 
 NAN = np.nan
 RIGHT = np.array([[1.0, -2.0, 3.0], [5.0, 7.0, -11.0]])

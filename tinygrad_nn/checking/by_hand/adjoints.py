@@ -7,6 +7,7 @@ the graph can be differentiated afterwards as if nothing had happened.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,6 @@ class Graph:
         self.root, self.seed = root_of(loss), seed_of(loss, None, create_graph=False)
         self.order = history([self.root])
 
-    def named_tensors(self) -> dict[str, Tensor]:
-        """Return the Tensors with a name whose gradients this graph's backward pass fills."""
-        found = [node.handle() for node in reversed(self.order) if node.handle is not None]
-        return {t.name: t for t in found if t is not None and t.name is not None}
-
     def next_ones(self, chosen: set[Node]) -> dict[Node, set[Node]]:
         """Return, for each chosen node, the chosen ones (or the root) that it leads to without another between."""
         met: dict[Node, set[Node]] = {self.root: set()}
@@ -56,52 +52,36 @@ class Graph:
         earlier nodes. How far rounding leads is measured, by passes that round every array anew.
         """
         exact = self._pass(wanted, given, lambda array: array)
-        squares = {node: np.zeros(node.shape) for node in exact}
-        for draw in range(DRAWS):
-            rounded = self._pass(wanted, given, _rounding(np.random.default_rng(draw), eps))
-            for node, g in exact.items():
-                squares[node] += np.square(np.subtract(rounded[node], g, dtype=float))
-        spread = {node: np.sqrt(s / DRAWS) for node, s in squares.items()}
-        return exact, {
-            node: np.sqrt(eps) * np.abs(g)
-            + eps * np.abs(g).max(initial=0.0)
-            + np.where(np.isfinite(spread[node]), ROUNDINGS * spread[node], 0)
-            for node, g in exact.items()
-        }
+        draws = [self._pass(wanted, given, _rounding(np.random.default_rng(draw), eps)) for draw in range(DRAWS)]
+        room = {}
+        for node, g in exact.items():
+            spread = np.sqrt(np.mean([np.square(np.subtract(draw[node], g, dtype=float)) for draw in draws], axis=0))
+            measured = np.where(np.isfinite(spread), ROUNDINGS * spread, 0)
+            room[node] = np.sqrt(eps) * np.abs(g) + eps * np.abs(g).max(initial=0.0) + measured
+        return exact, room
 
     def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], noise: Noise) -> Arrays:
         """Return the wanted adjoints of a backward pass that puts every array through `noise`."""
         copies: dict[Node, Node] = {}
         arrived: Arrays = {}
 
-        def passing(node: Node) -> Callable[[Tensor], Any]:
-            def hook(g: Tensor) -> Any:
-                arrived[node] = noise(g.data)
-                return noise(given[node]) if node in given else arrived[node]
-
-            return hook
+        def arrive(node: Node, g: Tensor) -> Any:
+            arrived[node] = noise(g.data)
+            return noise(given[node]) if node in given else arrived[node]
 
         for node in reversed(self.order):
             parents = tuple([None if parent is None else copies[parent] for parent in node.parents or ()])
             copy = copies[node] = record(node.operation, parents, _rounded(node, noise), node)
             if not getattr(node.operation, "multiple_outputs", False):
-                copy.hooks = {0: passing(node)}
+                copy.hooks = {0: partial(arrive, node)}
         targets = [copies[node] for node in wanted]
         pullback({copies[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)
         return {node: arrived[node] for node in wanted if node in arrived}
 
 
 def _rounding(generator: np.random.Generator, eps: float) -> Noise:
-    """Return the function that changes each entry by about `eps` of itself; the same array in the same way."""
-    known: dict[int, Any] = {}
-
-    def noise(array: Any) -> Any:
-        if id(array) not in known:
-            factor = 1 + eps * generator.normal(size=np.shape(array))
-            known[id(array)] = array, (array * factor).astype(array.dtype)  # the array is held, or its id is used again
-        return known[id(array)][1]
-
-    return noise
+    """Return the function that changes each entry by about `eps` of itself."""
+    return lambda array: (array * (1 + eps * generator.normal(size=np.shape(array)))).astype(array.dtype)
 
 
 def _rounded(node: Node, noise: Noise) -> Any:

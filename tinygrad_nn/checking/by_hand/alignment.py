@@ -38,20 +38,17 @@ class Aligned:
         """The node of the Tensor."""
         return root_of(self.tensor)
 
-    def laid_out(self, array: Any) -> np.ndarray:
+    def laid_out(self, array: Any) -> Any:
         """Return what has the Tensor's shape in the layout of its gradient by hand."""
-        turned: np.ndarray = array.T if self.turned else array.reshape(self.shape)
-        return turned
+        return array.T if self.turned else array.reshape(self.shape)
 
-    def by_hand(self, adjoint: np.ndarray) -> np.ndarray:
+    def by_hand(self, adjoint: Any) -> Any:
         """Return an adjoint as it is written by hand."""
-        scaled: np.ndarray = self.laid_out(adjoint) * adjoint.dtype.type(self.scale)
-        return scaled
+        return self.laid_out(adjoint) * adjoint.dtype.type(self.scale)
 
-    def adjoint(self, hand: np.ndarray) -> np.ndarray:
+    def adjoint(self, hand: Any) -> Any:
         """Return what is written by hand in the layout and scale of an adjoint."""
-        adjoint: np.ndarray = (hand.T if self.turned else hand.reshape(self.tensor.shape)) / self.scale
-        return adjoint
+        return (hand.T if self.turned else hand.reshape(self.tensor.shape)) / self.scale
 
 
 class Alignment:
@@ -61,9 +58,11 @@ class Alignment:
         if convention not in CONVENTIONS:
             raise ValueError(f"convention is {convention!r}; write one of {', '.join(map(repr, CONVENTIONS))}")
         self.convention, self.root = convention, graph.root
-        self.named = {**graph.named_tensors(), **_by_name(tensors)}
+        filled = [node.handle() for node in reversed(graph.order) if node.handle is not None]  # by its backward pass
+        self.named = {t.name: t for t in filled if t is not None and t.name is not None} | _by_name(tensors)
         known = set(graph.order)
-        self.reached = {n: t for n, t in self.named.items() if isinstance(t, Tensor) and node_of(t) in known}
+        self.tensors = {n: t for n, t in self.named.items() if isinstance(t, Tensor)}
+        self.reached = {n: t for n, t in self.tensors.items() if node_of(t) in known}
         biases = [t for n, t in self.reached.items() if n[:1] == "b" and t.is_leaf]
         self.in_columns = any(t.ndim == 2 and t.shape[1] == 1 for t in biases)
         self.samples, self.outputs = self._sizes(graph)
@@ -83,15 +82,15 @@ class Alignment:
             if name in self.named:
                 return name
         names = sorted(self.reached)
-        near = difflib.get_close_matches(key.removeprefix("d"), names, n=1, cutoff=0.0)
         if not names:
             raise ValueError(
                 f"no Tensor is known that {key!r} could be the gradient of; name them, as in "
                 "tensors={'W1': W1, 'Z1': Z1}"
             )
+        (near,) = difflib.get_close_matches(key.removeprefix("d"), names, n=1, cutoff=0.0)
         raise ValueError(
-            f"no Tensor is known that {key!r} is the gradient of; there are {', '.join(names)}"
-            f"{f', the nearest being {near[0]}' if near else ''}; name others by tensors={{...}}"
+            f"no Tensor is known that {key!r} is the gradient of; there are {', '.join(names)}, the nearest being "
+            f"{near}; name others by tensors={{...}}"
         )
 
     def of(self, name: str, key: str | None = None) -> Aligned:
@@ -137,8 +136,7 @@ def _by_name(tensors: Any) -> dict[str, Any]:
             "tensors= takes a mapping of names to Tensors, such as network.memory(X) or locals(), or a Module; got "
             f"{type(tensors).__name__}"
         )
-    inner = [value.named_parameters() for value in tensors.values() if hasattr(value, "named_parameters")]
-    joined = {name: p for parameters in inner for name, p in parameters}
+    joined = {name: p for v in tensors.values() if hasattr(v, "named_parameters") for name, p in v.named_parameters()}
     return joined | {name: value for name, value in tensors.items() if isinstance(value, Tensor) or name not in joined}
 
 

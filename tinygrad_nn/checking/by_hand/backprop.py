@@ -4,18 +4,74 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ... import errors
 from ...engine.node import Node
 from ...tensor.handle import Tensor
-from ..closeness import within
+from ..report import as_html, as_text
+from ..rounding import within
 from .adjoints import Arrays, Graph
 from .alignment import Aligned, Alignment, hand_written
-from .diagnosis import Case, diagnosed
-from .report import BackpropReport, Row
-from .slopes import Slopes, slopes_of
+from .diagnosis import Case, Slopes, diagnosed, slopes_of
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What was found of one gradient.
+
+    `verdict` is "right", "wrong", "follows" for what is right but for an earlier mistake, or "unclear"
+    where that mistake, a shape or a nan, leaves nothing to hold it against. `error` is the largest
+    difference from `expected`, relative to the largest entry of that; nan where the shapes differ.
+    `expected` is in the layout and scale of the convention.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    verdict: str
+    error: float
+    finding: str
+    expected: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class BackpropReport:
+    """The outcome of `tg.diff_backprop`: true if every gradient is right; `table` has its rows in backward order."""
+
+    table: tuple[Row, ...]
+
+    def __bool__(self) -> bool:
+        return self.first is None
+
+    @property
+    def first(self) -> str | None:
+        """The name of the first wrong gradient in backward order, or None."""
+        return next((row.name for row in self.table if row.verdict != "right"), None)
+
+    def __getitem__(self, name: str) -> Row:
+        """Return the row of a gradient, by the name that it was given under."""
+        return {row.name: row for row in self.table}[name]
+
+    def raise_if_failed(self) -> None:
+        """Raise BackpropError with the table, if any gradient is wrong."""
+        if not self:
+            raise errors.BackpropError(
+                "the hand-derived gradients are not the adjoints; the first mistake in backward order comes "
+                f"first:\n{self}"
+            )
+
+    def _cells(self) -> list[tuple[str, str, str, str, str]]:
+        rows = [(r.name, str(r.shape), r.verdict, f"{r.error:.0e}", r.finding) for r in self.table]
+        return [("name", "shape", "verdict", "error", "finding"), *rows]
+
+    def __repr__(self) -> str:
+        return as_text(self._cells())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._cells())
 
 
 def diff_backprop(
@@ -85,7 +141,8 @@ class _GivenGradients:
             one = self.every[name]
             expected = one.by_hand(self.right[one.node])
             with np.errstate(all="ignore"):
-                error = _error(hand, expected) if hand.shape == expected.shape else np.nan
+                off = np.abs(hand - expected).max(initial=0.0) if hand.shape == expected.shape else np.nan
+                error = float(off / np.abs(expected).max(initial=0.0)) if off else 0.0
                 verdict, finding = self._judged(one, hand, expected)
             yield Row(one.key, hand.shape, verdict, error, finding, expected)
 
@@ -101,8 +158,8 @@ class _GivenGradients:
             return "wrong", diagnosed(self._case(one, hand, expected, called))
         leads, room = self._led_to(one)
         if within(hand, one.by_hand(leads), one.by_hand(room)):
-            return "follows", f"right, but for the mistake in {_listed(inherited)}"
-        keys = _listed([self.every[source].key for source in sources])
+            return "follows", f"right, but for the mistake in {' and '.join(inherited)}"
+        keys = " and ".join(self.every[source].key for source in sources)
         if any(self.hands[source].shape != self.every[source].shape for source in sources):
             return "unclear", f"can't be judged: {keys} has another shape"
         if not np.isfinite(leads).all():
@@ -139,15 +196,12 @@ class _GivenGradients:
             called=called,
             before=sources,
             gradients={key: g for key, g in others.items() if key not in sources},
-            values={n: self.alignment.frame(n, t).laid_out(t.data) for n, t in self._tensors().items()},
+            values={n: self.alignment.frame(n, t).laid_out(t.data) for n, t in self.alignment.tensors.items()},
             m=self.alignment.samples,
             sizes=(("m", self.alignment.samples, "samples"), ("k", self.alignment.outputs, "outputs")),
             slopes=self._slopes(one),
             close=4 * float(np.sqrt(self.eps)),
         )
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return {name: t for name, t in self.alignment.named.items() if isinstance(t, Tensor)}
 
     def _by_hand(self, name: str) -> np.ndarray:
         one = self.every[name]
@@ -159,7 +213,7 @@ class _GivenGradients:
         if len(sources) != 1 or self._by_hand(sources[0]).shape != self.every[sources[0]].shape:
             return None
         after, g = self.every[sources[0]], self._by_hand(sources[0])
-        arrays = {n: t.data for n, t in self._tensors().items() if t.shape == one.tensor.shape}
+        arrays = {n: t.data for n, t in self.alignment.tensors.items() if t.shape == one.tensor.shape}
         return slopes_of(one, after.node, after.adjoint(g), arrays)
 
 
@@ -187,13 +241,3 @@ def _in_backward_order(graph: Graph, every: Mapping[str, Aligned]) -> list[str]:
         return -oldest, not leaf, node.number if leaf else -node.number, -given[name]
 
     return sorted(every, key=when)
-
-
-def _error(hand: np.ndarray, right: np.ndarray) -> float:
-    """Return the largest difference, relative to the largest entry of what is right."""
-    off = np.abs(hand - right).max(initial=0.0)
-    return float(off / np.abs(right).max()) if off else 0.0
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ...engine.node import Node
+from ...engine.operation import OPERATIONS
 from .. import mistakes
-from .slopes import Slopes
+from .alignment import Aligned
+
+_ACTIVATIONS = ("relu", "sigmoid", "tanh")
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """What an elementwise step sends back: by its own derivative, and by those that it is mistaken for.
+
+    `step` names the function and what it reads, as in "relu at Z1"; `local` is its derivative alone, and `others`
+    what other derivatives would send back, by a description of each.
+    """
+
+    step: str
+    local: np.ndarray
+    others: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,24 +84,14 @@ def _shape(case: Case) -> Iterator[str]:
     if hand.shape == right.shape:
         return
     told = f"{case.key} has shape {hand.shape} where {right.shape} is right"
-    yield from (f"{told}: {finding}" for finding in _why_shaped_so(case))
-    yield f"{told}: it is the derivative of one number by {case.name}, entry by entry"
-
-
-def _why_shaped_so(case: Case) -> Iterator[str]:
-    hand, right = case.wrong, case.right
-    for told, array in _reshaped(case):
+    for how, array in _reshaped(case):
         if np.isfinite(case.factor(array, right)):
-            yield told + mistakes.also(case, array)
-    for key, g in case.before.items():
-        if case.same(hand, g):
-            yield case.left_out(key)
-    for key, g in case.gradients.items():
-        if case.same(hand, g):
-            yield f"it is the right {key}"
+            yield f"{told}: {how}{mistakes.also(case, array)}"
     if hand.size == 1 and case.same(hand.reshape(()), right.sum().reshape(())):
-        yield "everything was added up; sum over the axis of the samples only"
-    yield from mistakes.formula(case)
+        yield f"{told}: everything was added up; sum over the axis of the samples only"
+    others = itertools.chain(mistakes.unchanged(case), _another(case), mistakes.formula(case))
+    yield from (f"{told}: {finding}" for finding in others)
+    yield f"{told}: it is the derivative of one number by {case.name}, entry by entry"
 
 
 def _reshaped(case: Case) -> Iterator[tuple[str, np.ndarray]]:
@@ -119,13 +127,12 @@ def _slope(case: Case) -> Iterator[str]:
     local, hand = case.slopes.local, case.wrong
     if g.shape == hand.shape and set(np.unique(local)) <= {0.0, 1.0}:
         passed = np.isclose(hand, g, rtol=case.close, atol=0)
-        if (passed | (hand == 0)).all():
-            wrong = (passed != (local == 1)) & (g != 0)
-            if wrong.any():
-                yield (
-                    f"{case.key} passes or stops {key} wrongly in {wrong.sum()} of {wrong.size} entries, first at "
-                    f"{_first(wrong)}: switch it by {case.slopes.step}, whose derivative at 0 is 0"
-                )
+        wrong = (passed != (local == 1)) & (g != 0)
+        if wrong.any() and (passed | (hand == 0)).all():
+            yield (
+                f"{case.key} passes or stops {key} wrongly in {wrong.sum()} of {wrong.size} entries, first at "
+                f"{_first(wrong)}: switch it by {case.slopes.step}, whose derivative at 0 is 0"
+            )
 
 
 def _other_weights(case: Case) -> Iterator[str]:
@@ -136,13 +143,12 @@ def _other_weights(case: Case) -> Iterator[str]:
             continue
         turned = not text.startswith(key)
         a, b = (g.T, case.wrong.T) if turned else (g, case.wrong)
-        if len(a) == len(b) == case.m and np.isfinite(a).all() and np.linalg.matrix_rank(a) < len(a):
-            used = np.linalg.lstsq(a, b)[0]
-            if case.same(a @ used, b):
-                yield (
-                    f"{case.key} is {key} through other weights than those of the forward pass: were they updated "
-                    f"before the backward pass was done? write {text} with those"
-                )
+        fits = len(a) == len(b) == case.m and np.isfinite(a).all() and np.linalg.matrix_rank(a) < len(a)
+        if fits and case.same(a @ np.linalg.lstsq(a, b)[0], b):
+            yield (
+                f"{case.key} is {key} through other weights than those of the forward pass: were they updated "
+                f"before the backward pass was done? write {text} with those"
+            )
 
 
 def _decay(case: Case) -> Iterator[str]:
@@ -169,7 +175,7 @@ def _entries(case: Case) -> Iterator[str]:
     wrong = off > np.minimum(case.close * np.abs(right), off.max() / 2)
     at = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
     where = ""
-    for axis, what in enumerate(("row", "column")[: hand.ndim] if hand.ndim == 2 else ()):
+    for axis, what in enumerate(("row", "column") if hand.ndim == 2 else ()):
         lines = np.flatnonzero(wrong.any(axis=1 - axis))
         if len(lines) == 1 < hand.shape[axis]:
             where = f", all in {what} {lines[0]}"
@@ -198,3 +204,30 @@ _CATALOGUE = (
     _entries,
 )
 _NEARLY_RIGHT = (_few_digits, _entries)
+
+
+def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Slopes | None:
+    """Return what the step from one Tensor to a node makes of the node's adjoint `g`, laid out as by hand.
+
+    `arrays` are the values of the Tensors of this shape, by name: a derivative may be taken at the wrong one.
+    Returns None if the step is not elementwise, or reads the Tensor twice.
+    """
+    operation, parents = node.operation, list(node.parents or ())
+    if not getattr(operation, "pointwise", False) or operation.defaults or parents.count(one.node) != 1:
+        return None
+    position = parents.index(one.node)
+    saved = node.saved or (None,) * len(operation.slots)
+    inputs = list(saved[: len(parents)])
+    if any(x is None for i, x in enumerate(inputs) if i != position):
+        return None
+
+    def pull(g: Any, x: Any) -> Any:
+        inputs[position] = x
+        return operation.rules[position].pull(g, [*inputs, operation.forward(*inputs), *saved[len(inputs) + 1 :]])
+
+    x = arrays[one.name]
+    others = {f"{operation.name} at {name}": pull(g, array) for name, array in arrays.items() if array is not x}
+    for other in [OPERATIONS[name] for name in _ACTIVATIONS if name != operation.name]:
+        others[f"{other.name} at {one.name}"] = other.rules[0].pull(g, (x, other.forward(x), x.shape, (True,)))
+    local = one.laid_out(pull(np.ones(x.shape, x.dtype), x))
+    return Slopes(f"{operation.name} at {one.name}", local, {told: one.by_hand(c) for told, c in others.items()})
