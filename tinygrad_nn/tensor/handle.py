@@ -308,8 +308,7 @@ def node_of(t: Tensor) -> Any:
 
 def alias(t: Tensor) -> Tensor:
     """Return another handle of the same value, recorded by the same node."""
-    own = _own(t)
-    return make(own._array, own._node)
+    return make((own := _own(t))._array, own._node)
 
 
 def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
