@@ -1,7 +1,23 @@
 """Optimisers: each a pure update of arrays, and a class that applies it to parameters."""
 
-from .adam import Adam
-from .optimizer import Hyperparameter, Optimizer
+from .adagrad import Adagrad, RMSprop
+from .adam import Adam, Adamax, AdamW, NAdam
+from .clipping import clip_grad_norm_, clip_grad_value_
+from .groups import Hyperparameter, ParameterGroup
+from .optimizer import Optimizer
 from .sgd import SGD
 
-__all__ = ["SGD", "Adam", "Hyperparameter", "Optimizer"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Hyperparameter",
+    "NAdam",
+    "Optimizer",
+    "ParameterGroup",
+    "RMSprop",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+]
