@@ -1,5 +1,6 @@
-"""Optimisers: each a pure update of arrays, and a class that applies it to parameters."""
+"""Optimisers: each a pure update of arrays, and a class that applies it to parameters. Schedules, clipping."""
 
+from . import lr_scheduler
 from .adagrad import Adagrad, RMSprop
 from .adam import Adam, Adamax, AdamW, NAdam
 from .clipping import clip_grad_norm_, clip_grad_value_
@@ -20,4 +21,5 @@ __all__ = [
     "RMSprop",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "lr_scheduler",
 ]
