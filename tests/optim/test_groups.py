@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,7 @@ A, B, C = leaves()
         (lambda: OPTIM.SGD([{"params": [A], "lr": -1}]), ValueError, "learning rate must be a finite number, 0 or"),
         (lambda: OPTIM.SGD([{"params": [A]}, {"params": [A, B]}]), ValueError, "must be in one group only; leave it"),
         (lambda: OPTIM.SGD([("a", A), B]), ValueError, r"parameters need a name each, .* got \['a', None\]"),
+        (lambda: OPTIM.SGD([(A, B)]), ValueError, "parameters need a name each"),
         (lambda: OPTIM.SGD([("a", A), ("a", B)]), ValueError, r"and different ones, got \['a', 'a'\]"),
         (lambda: OPTIM.SGD([{"params": [("a", A)]}, {"params": [B]}]), ValueError, "pass named_parameters.. for all"),
         (lambda: OPTIM.SGD(tg.nn.Module()), TypeError, r"write model\.parameters\(\)"),
@@ -194,3 +196,14 @@ def test_a_group_that_does_not_fit_changes_nothing() -> None:
         with pytest.raises((TypeError, ValueError)):
             optimizer.add_param_group(wrong)
     assert len(optimizer.param_groups) == len(optimizer.state) == 1
+
+
+def test_a_copy_of_an_optimiser_has_groups_of_its_own() -> None:
+    optimizer = tg.optim.SGD([{"params": leaves(1), "lr": 0.5}, {"params": leaves(1)}], 0.1, momentum=0.5)
+    stepped(optimizer)
+    twin = copy.deepcopy(optimizer)
+    stepped(optimizer)
+    stepped(twin)
+    assert same([p.data for p in optimizer.parameters], [p.data for p in twin.parameters])
+    twin.lr = 0.25
+    assert optimizer.param_groups[0]["lr"] == 0.5

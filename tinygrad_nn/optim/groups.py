@@ -27,8 +27,9 @@ class Hyperparameter:
     def __get__(self, optimizer: Any, owner: type) -> Any:
         if optimizer is None:
             return self
-        first, *others = [group[self.name] for group in optimizer.param_groups]
-        if any(value != first for value in others):
+        groups = optimizer.param_groups
+        first = groups[0][self.name]
+        if len(groups) > 1 and any(group[self.name] != first for group in groups):
             raise ValueError(f"the groups differ in {self.name}; write optimizer.param_groups[0][{self.name!r}]")
         return first
 
@@ -89,9 +90,8 @@ class ParameterGroup(Mapping[str, Any]):
         self.names = [name for name, _ in found] if any(name is not None for name, _ in found) else None
 
     def __getitem__(self, name: str) -> Any:
-        if name == "params":
-            return self.params
-        self._kind(name)
+        if name not in self.kinds:
+            return self.params if name == "params" else self._kind(name)
         value, watching = vars(self)[name], watcher()
         return value if watching is None else watching.hyperparameter(self, name, value)
 

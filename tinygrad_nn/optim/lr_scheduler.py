@@ -11,17 +11,6 @@ from ..errors import StateError, given
 from .groups import ParameterGroup, is_number
 from .optimizer import Optimizer
 
-__all__ = [
-    "CosineAnnealingLR",
-    "CosineAnnealingWarmRestarts",
-    "ExponentialLR",
-    "LRScheduler",
-    "LinearLR",
-    "MultiStepLR",
-    "ReduceLROnPlateau",
-    "StepLR",
-]
-
 
 class LRScheduler:
     """Sets the learning rates of an optimiser's groups, once an epoch; a subclass supplies `multiplier`.
@@ -77,8 +66,7 @@ class LRScheduler:
 
     def _set(self, before: float, now: float) -> None:
         for group in self.optimizer.param_groups:
-            initial = _initial_lr(group)
-            group["lr"] = self._next(group["lr"], initial, before, now)
+            group["lr"] = self._next(group["lr"], _initial_lr(group), before, now)
 
     def _next(self, lr: float, initial: float, before: float, now: float) -> float:
         if now == before:
@@ -168,9 +156,8 @@ class LinearLR(LRScheduler):
 
     def multiplier(self, epoch: int) -> float:
         """Return the factor on the line between the two."""
-        return self.start_factor + (self.end_factor - self.start_factor) * (
-            min(epoch, self.total_iters) / self.total_iters
-        )
+        share = min(epoch, self.total_iters) / self.total_iters
+        return self.start_factor + (self.end_factor - self.start_factor) * share
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -259,11 +246,8 @@ class ReduceLROnPlateau(LRScheduler):
         metric = float(metrics)
         self.last_epoch += 1
         sign = 1 if self.mode == "min" else -1
-        bound = (
-            self.best * (1 - sign * self.threshold)
-            if self.threshold_mode == "rel"
-            else (self.best - sign * self.threshold)
-        )
+        relative = self.threshold_mode == "rel"
+        bound = self.best * (1 - sign * self.threshold) if relative else self.best - sign * self.threshold
         better = sign * metric < sign * bound
         self.best, self.num_bad_epochs = (metric, 0) if better else (self.best, self.num_bad_epochs + 1)
         if self.cooldown_counter:

@@ -76,7 +76,7 @@ class Optimizer:
             raise ValueError("a parameter must be in one group only; leave it out of the others")
         if self.param_groups and (self._names() is None) != (new.names is None):
             raise ValueError("some parameters have names and some have none; pass named_parameters() for all groups")
-        if None in names or len({*names}) != len(names):
+        if not all(isinstance(name, str) for name in names) or len({*names}) != len(names):
             raise ValueError(f"parameters need a name each, and different ones, got {names}")
         for name, value in {**self.defaults, **group}.items():
             if name != "params":
