@@ -20,16 +20,16 @@ OWN = ("compiler/", "inspection/", "engine/watching.py")
 # Besides these names, a watcher is met in what `recording` holds; whoever asks only whether it is true meets none.
 NAMES = {"watched", "Watcher", "watcher", "watching"}
 MET = {
-    "checking/blame.py": {"_Steps": "is a watcher: it keeps each step", "_recorded": "runs a function under it"},
+    "checking/blame.py": {"_Steps": "is a watcher: it keeps each step", "Inquiry.steps": "runs a function under it"},
     "engine/grad_mode.py": {
         "_Switch.__enter__": "no_grad() keeps the watcher, and tells it",
         "_Switch.__exit__": "restores what was there before",
     },
-    "optim/optimizer.py": {
-        "Hyperparameter.__get__": "a watcher may want a number anew at every step",
-        "Optimizer.state": "and the state",
-        "_tell": "a watcher may refuse that one of them is set",
+    "optim/groups.py": {
+        "ParameterGroup.__getitem__": "a watcher may want a number anew at every step",
+        "tell": "a watcher may refuse that one of them, or the state, is set",
     },
+    "optim/optimizer.py": {"Optimizer.state": "a watcher may want the state anew at every step"},
     "tensor/calls.py": {
         "call_any": "asks the watcher at every operation",
         "call_one": "hands a watched call on to that",

@@ -37,7 +37,7 @@ EXCEPTED = {
     "AssertionError": "the test kit reports what it found and expected: a finding, no misuse",
     "BackpropError": "a report of findings, with the table",
     "GradientCheckError": "a report of findings, with the table",
-    "optim/optimizer.py:load_state_dict": "the words of what a hyperparameter needs, under another class",
+    "optim/optimizer.py:_checked_settings": "the words of what a hyperparameter needs, under another class",
     "compiler/trace/traced_call.py:traced": "a refusal, which has its remedy, with the function's line",
     "compiler/trace/proxies.py:__len__": "NumPy's own words, for code that asks whether there is a length",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",

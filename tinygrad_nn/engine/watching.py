@@ -56,11 +56,11 @@ class Watcher:
         return tensor.data
 
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
-        """Return an optimiser's hyperparameter."""
+        """Return a hyperparameter of an optimiser's group of parameters."""
         return value
 
     def setting(self, owner: Any, name: str) -> None:
-        """Be told that an optimiser's number or state is about to be set."""
+        """Be told that a group's number or an optimiser's state is about to be set."""
 
     def state(self, owner: Any, state: Any) -> Any:
         """Return what an optimiser keeps from step to step."""

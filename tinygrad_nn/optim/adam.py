@@ -1,4 +1,4 @@
-"""Adam: steps of a size that does not depend on the gradient's scale."""
+"""Adam and its kin: steps of a size that does not depend on the gradient's scale."""
 
 from __future__ import annotations
 
@@ -7,47 +7,176 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor.handle import Tensor
-from .optimizer import Hyperparameter, Optimizer
+from .groups import Hyperparameter
+from .optimizer import Optimizer
+
+
+def adam_init(w: np.ndarray) -> dict[str, Any]:
+    """Return no steps, and moments of zeros."""
+    return {"step": 0, "m": np.zeros_like(w), "v": np.zeros_like(w)}
 
 
 def adam(
-    w: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, step: int,
-    lr: float, beta1: float, beta2: float, eps: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Return w and the moments m and v after step number `step`, counted from 1.
+    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, *,
+    lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """Return w and its state after a step.
 
-    Source: Kingma and Ba, Adam (2015), algorithm 1, with epsilon outside the root.
+    >>> w = np.array([1.0])
+    >>> w, state = adam(w, np.array([2.0]), **adam_init(w), lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
+    >>> w, state["step"]
+    (array([0.9]), 1)
     """
+    if weight_decay:
+        g = g + weight_decay * w
+    step, (beta1, beta2) = step + 1, betas
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * (g * g)
     root = np.sqrt(v) / (1 - beta2**step) ** 0.5
-    return w - (lr / (1 - beta1**step)) * m / (root + eps), m, v
+    return w - (lr / (1 - beta1**step)) * m / (root + eps), {"step": step, "m": m, "v": v}
 
 
 class Adam(Optimizer):
-    """m and v are running means of g and g squared; w <- w - lr m / (sqrt(v) + eps), bias-corrected."""
+    """m and v are running means of g and g squared; w <- w - lr m / (sqrt(v) + eps), bias-corrected.
 
-    state_names = ("step", "m", "v")
+    `weight_decay` w is first added to g. Source: Kingma and Ba, Adam (2015), algorithm 1.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> tg.optim.Adam([w], lr=0.1).step()
+    >>> w
+    tg.tensor([0.9], dtype='float64', requires_grad=True)
+    """
+
+    state_names: tuple[str, ...] = ("step", "m", "v")
+    init: Any = staticmethod(adam_init)
+    rule: Any = staticmethod(adam)
     betas: Any = Hyperparameter(below=1, count=2)
     eps: Any = Hyperparameter()
+    weight_decay: Any = Hyperparameter()
 
     def __init__(
-        self,
-        parameters: Iterable[Tensor],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-    ) -> None:
-        super().__init__(parameters, lr)
-        self.betas, self.eps = betas, eps
+        self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def initial_state(self, w: np.ndarray) -> dict[str, Any]:
-        """Return no steps, and moments of zeros."""
-        return {"step": 0, "m": np.zeros_like(w), "v": np.zeros_like(w)}
 
-    def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the parameter and its state after one step."""
-        step, (beta1, beta2) = state["step"] + 1, self.betas
-        value, m, v = adam(w, g, state["m"], state["v"], step, self.lr, beta1, beta2, self.eps)
-        return value, {"step": step, "m": m, "v": v}
+def adamw(
+    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, *,
+    lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """Return w and its state, that of `adam_init` at first, after a step."""
+    return adam((1 - lr * weight_decay) * w, g, step, m, v, lr=lr, betas=betas, eps=eps, weight_decay=0)
+
+
+class AdamW(Adam):
+    """Adam, but that weights decay on their own: w <- (1 - lr weight_decay) w comes before Adam's step.
+
+    Source: Loshchilov and Hutter, Decoupled weight decay regularization (2019), algorithm 2.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> tg.optim.AdamW([w], lr=0.1, weight_decay=0.5).step()
+    >>> w
+    tg.tensor([0.85], dtype='float64', requires_grad=True)
+    """
+
+    rule = staticmethod(adamw)
+
+    def __init__(
+        self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 1e-2,
+    ) -> None:  # fmt: skip
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+
+
+def adamax_init(w: np.ndarray) -> dict[str, Any]:
+    """Return no steps, a mean and a norm of zeros."""
+    return {"step": 0, "m": np.zeros_like(w), "u": np.zeros_like(w)}
+
+
+def adamax(
+    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, u: np.ndarray, *,
+    lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """Return w and its state after a step."""
+    if weight_decay:
+        g = g + weight_decay * w
+    step, (beta1, beta2) = step + 1, betas
+    m = beta1 * m + (1 - beta1) * g
+    u = np.maximum(beta2 * u, np.abs(g) + eps)
+    return w - (lr / (1 - beta1**step)) * m / u, {"step": step, "m": m, "u": u}
+
+
+class Adamax(Adam):
+    """Adam with u <- max(beta2 u, |g| + eps) in place of sqrt(v) + eps.
+
+    Source: Kingma and Ba, Adam (2015), algorithm 2; eps stands where PyTorch has it.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> tg.optim.Adamax([w], lr=0.1).step()
+    >>> w
+    tg.tensor([0.9], dtype='float64', requires_grad=True)
+    """
+
+    state_names = ("step", "m", "u")
+    init, rule = staticmethod(adamax_init), staticmethod(adamax)
+
+    def __init__(
+        self, parameters: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+
+
+def nadam_init(w: np.ndarray) -> dict[str, Any]:
+    """Return Adam's state, and an empty product of momenta."""
+    return adam_init(w) | {"mu_product": 1.0}
+
+
+def nadam(
+    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, mu_product: float, *,
+    lr: float, betas: tuple[float, float], eps: float, weight_decay: float, momentum_decay: float,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """Return w and its state after a step."""
+    if weight_decay:
+        g = g + weight_decay * w
+    step, (beta1, beta2) = step + 1, betas
+    mu, next_mu = (beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in (step, step + 1))
+    mu_product = mu_product * mu
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * (g * g)
+    ahead = ((1 - mu) / (1 - mu_product)) * g + (next_mu / (1 - mu_product * next_mu)) * m
+    root = np.sqrt(v) / (1 - beta2**step) ** 0.5
+    return w - lr * ahead / (root + eps), {"step": step, "m": m, "v": v, "mu_product": mu_product}
+
+
+class NAdam(Adam):
+    """Adam that looks ahead as Nesterov's momentum does: by a mean of g and m, weighed by a momentum that grows.
+
+    The momentum is mu = beta1 (1 - 0.96**(step momentum_decay) / 2). Source: Dozat, Incorporating Nesterov
+    momentum into Adam (2016), algorithm 2.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> tg.optim.NAdam([w], lr=0.1).step()
+    >>> w.data.round(3)
+    array([0.894])
+    """
+
+    state_names = ("step", "m", "v", "mu_product")
+    init, rule = staticmethod(nadam_init), staticmethod(nadam)
+    momentum_decay: Any = Hyperparameter()
+
+    def __init__(
+        self, parameters: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,
+    ) -> None:  # fmt: skip
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+        self.momentum_decay = momentum_decay

@@ -2,87 +2,92 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Iterable, Mapping
-from typing import Any
+from inspect import signature
+from typing import Any, Self
 
 import numpy as np
 
 from ..engine.watching import watcher
 from ..errors import StateError, given
 from ..tensor.handle import Tensor, replace_values
-
-
-class Hyperparameter:
-    """A number, or several, that the user sets: at least 0 and below a bound, checked whenever it is set.
-
-    An optimiser's hyperparameters are part of its `state_dict()`.
-    """
-
-    def __init__(self, below: float = math.inf, count: int | None = None) -> None:
-        self.below, self.count = below, count
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, optimizer: Any, owner: type) -> Any:
-        if optimizer is None:
-            return self
-        value = vars(optimizer)[self.name]
-        watching = watcher()
-        return value if watching is None else watching.hyperparameter(optimizer, self.name, value)
-
-    def __set__(self, optimizer: Any, value: Any) -> None:
-        _tell(optimizer, self.name)
-        vars(optimizer)[self.name] = self.checked(value)
-
-    def checked(self, value: Any) -> Any:
-        """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
-        wording = self._needed(value)
-        entries = value if isinstance(value, (list, tuple)) and self.count is not None else (value,)
-        if len(entries) != (self.count or 1) or not all(_is_number(x) for x in entries):
-            raise TypeError(wording)
-        if not all(0 <= x < self.below for x in entries):
-            raise ValueError(wording)
-        return float(value) if self.count is None else tuple(map(float, value))
-
-    def _needed(self, value: Any) -> str:
-        what = "the learning rate" if self.name == "lr" else self.name
-        number = "a finite number, 0 or more" if self.below == math.inf else f"at least 0 and below {self.below}"
-        number = number if self.count is None else f"{self.count} numbers, each {number}"
-        return f"{what} must be {number}, got {value!r} of type {type(value).__name__}"
-
-
-def _tell(optimizer: Any, name: str) -> None:
-    """Tell who watches that a number or the state is set."""
-    watching = watcher()
-    if watching is not None:
-        watching.setting(optimizer, name)
+from .groups import Hyperparameter, ParameterGroup, is_number, tell
 
 
 class Optimizer:
-    """The parameters, their state, and the step; a subclass supplies `update`.
+    """The parameters, their state, and the step; a subclass supplies `update`, or `rule` and perhaps `init`.
 
-    Parameters listed twice are stepped once; one without a gradient is skipped. New values are
-    computed in fresh arrays, so graphs recorded before a step stay right. `state_names` are the
-    names in a parameter's state.
+    `parameters` are tensors, pairs of a name and a tensor as from `named_parameters()`, or groups, as
+    `[{"params": weights, "lr": 0.1}, {"params": biases}]`, where a group has the optimiser's hyperparameters
+    but for those that it is given. Parameters listed twice are stepped once; one without a gradient is
+    skipped. New values are computed in fresh arrays, so graphs recorded before a step stay right.
+
+    `rule(w, g, **state, ...)` returns the parameter's array and its state after a step, `init(w, ...)` the state
+    before the first: pure functions of arrays, whose other parameters name the hyperparameters that they read.
+    `state_names` are the names in a parameter's state, `optional_state_names` those that it may lack.
+
+    >>> import tinygrad_nn as tg
+    >>> w, b = (tg.ones(2, requires_grad=True) for _ in "wb")
+    >>> optimizer = tg.optim.SGD([{"params": [w], "lr": 0.5}, {"params": [b]}], lr=0.1)
+    >>> (w + b).sum().backward()
+    >>> optimizer.step()
+    >>> w.data, b.data
+    (array([0.5, 0.5]), array([0.9, 0.9]))
+    >>> optimizer.param_groups[1]["lr"] = 0.2
     """
 
     state_names: tuple[str, ...] = ()
+    optional_state_names: tuple[str, ...] = ()
+    init: Any = staticmethod(lambda w: {})
+    rule: Any = None
     lr: Any = Hyperparameter()
+    _reads: tuple[list[str], ...] = ([], [])
 
-    def __init__(self, parameters: Iterable[Any], lr: float) -> None:
-        if hasattr(parameters, "parameters"):
-            raise TypeError("an optimiser takes parameters, not what holds them; write model.parameters()")
-        self.parameters: list[Any] = list({id(p): p for p in parameters}.values())
-        if not self.parameters:
+    def __init_subclass__(cls) -> None:
+        """Note which hyperparameters `init` and `rule` read."""
+        own = cls.hyperparameters()
+        functions = [f for f in (cls.init, cls.rule) if f is not None]
+        cls._reads = tuple([[name for name in signature(f).parameters if name in own] for f in functions])
+
+    def __init__(self, parameters: Iterable[Any], lr: float, **hyperparameters: Any) -> None:
+        self.defaults: dict[str, Any] = {}
+        self.param_groups: list[ParameterGroup] = []
+        self.state = []
+        groups: list[Any] = [parameters] if hasattr(parameters, "parameters") else list(parameters)
+        if not groups:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
-        for p in self.parameters:
-            if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
-                raise ValueError(f"an optimiser takes leaves that require grad, not {p!r}")
-        self.lr = lr
-        self.state = [{} for _ in self.parameters]
+        for group in groups if isinstance(groups[0], Mapping) else [{"params": groups}]:
+            self.add_param_group(group)
+        for name, value in {"lr": lr, **hyperparameters}.items():
+            setattr(self, name, value)
+
+    def add_param_group(self, group: Any) -> None:
+        """Optimise the parameters `group["params"]`, too, with the hyperparameters that the group names.
+
+        Raises TypeError for what is no group, ValueError for parameters of another group.
+        """
+        kinds = self.hyperparameters()
+        if not isinstance(group, Mapping) or "params" not in group or not {*group} <= {"params", *kinds}:
+            found = list(group) if isinstance(group, Mapping) else given(group)
+            raise TypeError(f"a group needs the key 'params', and may have {', '.join(kinds)}; got {found}")
+        new = ParameterGroup(group["params"], kinds)
+        names = [*(self._names() or []), *(new.names or [])]
+        if {*map(id, self.parameters)} & {*map(id, new.params)}:
+            raise ValueError("a parameter must be in one group only; leave it out of the others")
+        if self.param_groups and (self._names() is None) != (new.names is None):
+            raise ValueError("some parameters have names and some have none; pass named_parameters() for all groups")
+        if not all(isinstance(name, str) for name in names) or len({*names}) != len(names):
+            raise ValueError(f"parameters need a name each, and different ones, got {names}")
+        for name, value in {**self.defaults, **group}.items():
+            if name != "params":
+                new[name] = value
+        self.state = [*self.state, *({} for _ in new.params)]
+        self.param_groups.append(new)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters of all groups."""
+        return [p for group in self.param_groups for p in group.params]
 
     @property
     def state(self) -> list[dict[str, Any]]:
@@ -93,23 +98,41 @@ class Optimizer:
 
     @state.setter
     def state(self, state: list[dict[str, Any]]) -> None:
-        _tell(self, "_state")
+        tell(self, "_state")
         self._state = state
 
     def initial_state(self, w: np.ndarray) -> dict[str, Any]:
         """Return what `update` is given as the state of a parameter at its first step."""
-        return {}
+        state: dict[str, Any] = self.init(w, **{name: getattr(self, name) for name in self._reads[0]})
+        return state
 
     def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the new value of a parameter and its new state; nothing given is written to."""
-        raise NotImplementedError
+        """Return the new value of a parameter and its new state; nothing given is written to.
+
+        The hyperparameters of `self` are here those of the parameter's group.
+        """
+        if self.rule is None:
+            raise NotImplementedError
+        value, new = self.rule(w, g, **state, **{name: getattr(self, name) for name in self._reads[1]})
+        return value, new
+
+    def by_parameter(self) -> list[tuple[Self, Tensor]]:
+        """Return each parameter with the optimiser of its group: this one, or one like it for that group alone."""
+        if len(self.param_groups) == 1:
+            return [(self, p) for p in self.param_groups[0].params]
+        found = []
+        for group in self.param_groups:
+            own = object.__new__(type(self))
+            vars(own).update(vars(self), param_groups=[group])
+            found += [(own, p) for p in group.params]
+        return found
 
     def step(self) -> None:
         """Update every parameter that has a gradient, or none if an update has another shape or dtype."""
         states = self.state
         updates = [
-            (i, p, *self.update(p.data, p.grad.data, states[i] or self.initial_state(p.data)))
-            for i, p in enumerate(self.parameters)
+            (i, p, *own.update(p.data, p.grad.data, states[i] or own.initial_state(p.data)))
+            for i, (own, p) in enumerate(self.by_parameter())
             if p.grad is not None
         ]
         replace_values([(p, value) for _, p, value, _ in updates])
@@ -122,31 +145,70 @@ class Optimizer:
             p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the hyperparameters, and a copy of each parameter's state, in the parameters' order."""
-        return {name: getattr(self, name) for name in self.hyperparameters()} | {"state": _copied(self.state)}
+        """Return the hyperparameters, and a copy of each parameter's state, by name or in the parameters' order.
+
+        The hyperparameters of several groups are in a list, `"param_groups"`.
+        """
+        states, names = [_copied(entry) for entry in self.state], self._names()
+        return self._settings() | {"state": states if names is None else dict(zip(names, states, strict=True))}
 
     def load_state_dict(self, saved: Any) -> None:
         """Take over what `state_dict` returned; nothing is changed unless all of it fits.
 
         Raises StateError for what is missing or unexpected, out of its range, or of another shape or dtype.
         """
-        own = self.hyperparameters()
+        own = self._settings()
         if not isinstance(saved, Mapping) or set(saved) != {*own, "state"}:
             found = list(saved) if isinstance(saved, Mapping) else f"a {type(saved).__name__}"
             raise StateError(
                 f"the state of {type(self).__name__} is a dict with the keys {[*own, 'state']}, got {found}; "
                 "save it by optimizer.state_dict()"
             )
+        groups = saved["param_groups"] if "param_groups" in own else [{name: saved[name] for name in own}]
+        settings = self._checked_settings(groups)
+        state = self._checked_state(saved["state"])
+        self.state = [_copied(entry) for entry in state]
+        for group, values in zip(self.param_groups, settings, strict=True):
+            for name, value in values.items():
+                group[name] = value
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the hyperparameters as `state_dict` has them."""
+        found = [{name: group[name] for name in group.kinds} for group in self.param_groups]
+        if len(found) == 1:
+            return found[0]
+        return {"param_groups": [{"params": keys} | each for keys, each in zip(self._keys(), found, strict=True)]}
+
+    def _keys(self) -> list[list[Any]]:
+        """Return the names, or else the positions, of the parameters of each group."""
+        keys = iter(self._names() or range(len(self.parameters)))
+        return [[next(keys) for _ in group.params] for group in self.param_groups]
+
+    def _names(self) -> list[str] | None:
+        names = [group.names for group in self.param_groups]
+        return [name for each in names for name in each or []] if names and names[0] is not None else None
+
+    def _checked_settings(self, groups: Any) -> list[dict[str, Any]]:
+        own = self.hyperparameters()
+        several = len(self.param_groups) > 1
+        if several and (
+            not isinstance(groups, (list, tuple))
+            or [isinstance(x, Mapping) and x.get("params") for x in groups] != self._keys()
+            or any(set(x) != {"params", *own} for x in groups)
+        ):
+            raise StateError(f"these are not the groups of this optimiser; load those of one with {self._keys()}")
         try:
-            settings = {name: own[name].checked(saved[name]) for name in own}
+            return [{name: own[name].checked(group[name]) for name in own} for group in groups]
         except (TypeError, ValueError) as error:
             raise StateError(str(error)) from error
-        self._check_state(saved["state"])
-        self.state = _copied(saved["state"])
-        for name, value in settings.items():
-            setattr(self, name, value)
 
-    def _check_state(self, state: Any) -> None:
+    def _checked_state(self, state: Any) -> list[Mapping[str, Any]]:
+        names = self._names()
+        if names is not None:
+            if not isinstance(state, Mapping) or set(state) != {*names}:
+                found = list(state) if isinstance(state, Mapping) else given(state)
+                raise StateError(f"this state must be a dict by the names {names}, got {found}")
+            state = [state[name] for name in names]
         if not isinstance(state, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in state):
             raise StateError(
                 f"a state is a list of a dict per parameter, got {given(state)}; load that of state_dict()"
@@ -157,29 +219,27 @@ class Optimizer:
                 "load that of an optimiser of the same parameters"
             )
         for i, (entry, p) in enumerate(zip(state, self.parameters, strict=True)):
-            if entry and set(entry) != set(self.state_names):
+            if entry and set(entry) - {*self.optional_state_names} != set(self.state_names):
                 raise StateError(f"parameter {i} has the state {sorted(entry)}, needs {sorted(self.state_names)}")
             for name, value in entry.items():
                 if isinstance(value, np.ndarray) and value.shape != p.shape:
                     raise StateError(f"{name} of parameter {i} has shape {value.shape}, needs {p.shape}")
                 if isinstance(value, np.ndarray) and value.dtype != p.dtype:
                     raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, needs {p.dtype}")
-                if not (isinstance(value, np.ndarray) or _is_number(value)):
+                if not (isinstance(value, np.ndarray) or is_number(value)):
                     raise StateError(f"{name} of parameter {i} must be an array or a number, got {given(value)}")
+        return list(state)
 
-    def hyperparameters(self) -> dict[str, Hyperparameter]:
+    @classmethod
+    def hyperparameters(cls) -> dict[str, Hyperparameter]:
         """Return the hyperparameters, by name."""
-        found = [vars(cls).items() for cls in reversed(type(self).__mro__)]
+        found = [vars(kind).items() for kind in reversed(cls.__mro__)]
         return {name: value for items in found for name, value in items if isinstance(value, Hyperparameter)}
 
     def __repr__(self) -> str:
-        settings = [f"{name}={getattr(self, name)!r}" for name in self.hyperparameters()]
-        return f"{type(self).__name__}({len(self.parameters)} parameters, {', '.join(settings)})"
+        groups = [repr(group) for group in self.param_groups]
+        return f"{type(self).__name__}({groups[0] if len(groups) == 1 else ', '.join(f'[{x}]' for x in groups)})"
 
 
-def _is_number(x: Any) -> bool:
-    return isinstance(x, numbers.Real) and not isinstance(x, bool)
-
-
-def _copied(state: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in entry.items()} for entry in state]
+def _copied(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: np.array(x) if isinstance(x, np.ndarray) else x for name, x in entry.items()}

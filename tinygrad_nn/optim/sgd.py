@@ -7,22 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor.handle import Tensor
-from .optimizer import Hyperparameter, Optimizer
+from .groups import Hyperparameter, Switch
+from .optimizer import Optimizer
+
+
+def sgd_init(w: np.ndarray, momentum: float, dampening: float) -> dict[str, Any]:
+    """Return a velocity of zeros; nothing without momentum, and with dampening, which spares the first gradient."""
+    return {"velocity": np.zeros_like(w)} if momentum and not dampening else {}
 
 
 def sgd(
-    w: np.ndarray, g: np.ndarray, velocity: np.ndarray | None, lr: float, momentum: float
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return w - lr v and v, where v = momentum v + g (PyTorch's form); without a velocity, v is g and not kept."""
-    if velocity is not None:
-        g = velocity = momentum * velocity + g
-    step = np.multiply(g, lr)
-    return np.subtract(w, step, out=step), velocity
+    w: np.ndarray, g: np.ndarray, velocity: np.ndarray | None = None, *,
+    lr: float, momentum: float, dampening: float, weight_decay: float, nesterov: bool,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """Return w and its state after a step; without a velocity, the first is the gradient."""
+    if weight_decay:
+        g = g + weight_decay * w
+    if momentum:
+        damped = (1 - dampening) * g if dampening else g
+        velocity = +g if velocity is None else momentum * velocity + damped  # +g: the gradient's array is not ours
+        g = g + momentum * velocity if nesterov else velocity
+    step = lr * g
+    value = np.subtract(w, step, out=step if step.ndim else None)  # a step without axes is a NumPy scalar
+    return value, {} if velocity is None else {"velocity": velocity}
 
 
 class SGD(Optimizer):
-    """w <- w - lr v with v <- momentum v + g: gradient descent. `lr` and `momentum` have no unit.
+    """w <- w - lr v with v <- momentum v + (1 - dampening) g, where weight_decay w is first added to g.
+
+    The first v is g. With `nesterov`, w <- w - lr (g + momentum v). No hyperparameter has a unit. Raises
+    ValueError for Nesterov without momentum or with dampening. Source: Sutskever et al., On the importance of
+    initialization and momentum in deep learning (2013), equations 1 to 4; lr multiplies v as in PyTorch.
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([1.0], requires_grad=True)
@@ -33,18 +48,18 @@ class SGD(Optimizer):
     """
 
     state_names = ("velocity",)
+    init, rule = staticmethod(sgd_init), staticmethod(sgd)
     momentum: Any = Hyperparameter(below=1)
+    dampening: Any = Hyperparameter()
+    weight_decay: Any = Hyperparameter()
+    nesterov: Any = Switch()
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0) -> None:
-        super().__init__(parameters, lr)
-        self.momentum = momentum
-
-    def initial_state(self, w: np.ndarray) -> dict[str, Any]:
-        """Return a velocity of zeros; nothing without momentum."""
-        return {"velocity": np.zeros_like(w)} if self.momentum else {}
-
-    def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the parameter and its state after one step."""
-        velocity = state.get("velocity") if self.momentum else None
-        value, velocity = sgd(w, g, velocity, self.lr, self.momentum)
-        return value, state if velocity is None else {"velocity": velocity}
+    def __init__(
+        self, parameters: Iterable[Any], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
+        weight_decay: float = 0, nesterov: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            parameters, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
+        )
+        if any(x["nesterov"] and (x["dampening"] or not x["momentum"]) for x in self.param_groups):
+            raise ValueError("Nesterov momentum needs a momentum above 0, and no dampening")

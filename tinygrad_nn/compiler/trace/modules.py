@@ -50,7 +50,7 @@ class ModuleState:
         if isinstance(x, Module):
             self._note_dictionary(held := held_by(x), [part for part in held.values() if type(part) is not np.ndarray])
         elif isinstance(x, Optimizer):
-            live = {*x.hyperparameters(), "_state"}
+            live = {"defaults", "_state"}
             self.optimizers.append((vars(x), dict(vars(x)), live))
             for name, part in vars(x).items():
                 if name not in live:

@@ -367,10 +367,9 @@ class Tracer(Watcher):
         return array.value.concrete
 
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
-        """Return the proxy of an optimiser's number; of one that the function has made, the number."""
+        """Return the proxy of a number of an optimiser's group; of one that the function has made, the number."""
         if id(owner) in self.made_inside:
             return value
-        self.modules.meet(owner)
         if isinstance(value, tuple):
             return tuple([self._number(owner, name, i, x) for i, x in enumerate(value)])
         return self._number(owner, name, None, value)
@@ -440,7 +439,8 @@ class Tracer(Watcher):
             return state
         self.modules.meet(owner)
         if id(owner) not in self.states:
-            begun = [entry or owner.initial_state(p._array) for p, entry in zip(owner.parameters, state, strict=True)]
+            each = zip(owner.by_parameter(), state, strict=True)
+            begun = [entry or own.initial_state(p._array) for (own, p), entry in each]
             entries = [
                 {name: self._of_state(owner, i, name, x) for name, x in entry.items()} for i, entry in enumerate(begun)
             ]

@@ -1,0 +1,115 @@
+"""Steps divided by the root of the squared gradients: of all of them, or of a running mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .groups import Hyperparameter, Switch
+from .optimizer import Optimizer
+
+
+def adagrad_init(w: np.ndarray, initial_accumulator_value: float) -> dict[str, Any]:
+    """Return no steps, and what the sum of squared gradients begins with."""
+    return {"step": 0, "total": np.full_like(w, float(initial_accumulator_value))}
+
+
+def adagrad(
+    w: np.ndarray, g: np.ndarray, step: int, total: np.ndarray, *,
+    lr: float, lr_decay: float, weight_decay: float, eps: float,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """Return w and its state after a step."""
+    if weight_decay:
+        g = g + weight_decay * w
+    total = total + g * g
+    value = w - (lr / (1 + step * lr_decay)) * g / (np.sqrt(total) + eps)
+    return value, {"step": step + 1, "total": total}
+
+
+class Adagrad(Optimizer):
+    """w <- w - lr g / (sqrt(total) + eps), where total is the sum of all g squared so far.
+
+    lr is divided by 1 + step lr_decay, where the first step is 0; weight_decay w is first added to g.
+    Source: Duchi et al., Adaptive subgradient methods (2011), figure 1, with the diagonal matrix.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> tg.optim.Adagrad([w], lr=0.1).step()
+    >>> w
+    tg.tensor([0.9], dtype='float64', requires_grad=True)
+    """
+
+    state_names = ("step", "total")
+    init, rule = staticmethod(adagrad_init), staticmethod(adagrad)
+    lr_decay: Any = Hyperparameter()
+    weight_decay: Any = Hyperparameter()
+    initial_accumulator_value: Any = Hyperparameter()
+    eps: Any = Hyperparameter()
+
+    def __init__(
+        self, parameters: Iterable[Any], lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
+        initial_accumulator_value: float = 0, eps: float = 1e-10,
+    ) -> None:  # fmt: skip
+        super().__init__(parameters, lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
+        self.initial_accumulator_value = initial_accumulator_value
+
+
+def rmsprop_init(w: np.ndarray, momentum: float, centered: bool) -> dict[str, Any]:
+    """Return means and a velocity of zeros, those that are kept."""
+    kept = {"v": True, "m": centered, "velocity": momentum}
+    return {name: np.zeros_like(w) for name, wanted in kept.items() if wanted}
+
+
+def rmsprop(
+    w: np.ndarray, g: np.ndarray, v: np.ndarray, m: np.ndarray | float = 0.0, velocity: np.ndarray | float = 0.0, *,
+    lr: float, alpha: float, eps: float, weight_decay: float, momentum: float, centered: bool,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """Return w and its state after a step."""
+    if weight_decay:
+        g = g + weight_decay * w
+    state = {"v": alpha * v + (1 - alpha) * (g * g)}
+    square = state["v"]
+    if centered:
+        state["m"] = m = alpha * m + (1 - alpha) * g
+        square = np.maximum(square - m * m, 0)  # rounding can bring a variance below 0
+    step = g / (np.sqrt(square) + eps)
+    if momentum:
+        state["velocity"] = step = momentum * velocity + step
+    return w - lr * step, state
+
+
+class RMSprop(Optimizer):
+    """w <- w - lr g / (sqrt(v) + eps), where v is a running mean of g squared.
+
+    If `centered`, the variance v - m squared stands for v, where m is a running mean of g. With momentum, lr
+    multiplies a velocity, momentum times the last one plus g / (sqrt(v) + eps). weight_decay w is first added to g.
+    Sources: Tieleman and Hinton, Neural networks for machine learning (2012), lecture 6.5; Graves, Generating
+    sequences with recurrent neural networks (2013), equations 38 to 41; eps stands where PyTorch has it.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> tg.optim.RMSprop([w], lr=0.01).step()
+    >>> w.data.round(6)
+    array([0.9])
+    """
+
+    state_names = ("v",)
+    optional_state_names = ("m", "velocity")
+    init, rule = staticmethod(rmsprop_init), staticmethod(rmsprop)
+    alpha: Any = Hyperparameter(below=1)
+    eps: Any = Hyperparameter()
+    weight_decay: Any = Hyperparameter()
+    momentum: Any = Hyperparameter(below=1)
+    centered: Any = Switch()
+
+    def __init__(
+        self, parameters: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
+        weight_decay: float = 0, momentum: float = 0, centered: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            parameters, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
+        )

@@ -1,0 +1,128 @@
+"""Hyperparameters, and the groups of parameters that share them."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..engine.watching import watcher
+from ..tensor.handle import Tensor
+
+
+class Hyperparameter:
+    """A number, or several, that the user sets: at least 0 and below a bound, checked whenever it is set.
+
+    Each group of parameters has its own. Read from an optimiser, it is what all groups agree on; set on an
+    optimiser, it is set in all of them. An optimiser's hyperparameters are part of its `state_dict()`.
+    """
+
+    def __init__(self, below: float = math.inf, count: int | None = None) -> None:
+        self.below, self.count = below, count
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, optimizer: Any, owner: type) -> Any:
+        if optimizer is None:
+            return self
+        groups = optimizer.param_groups
+        first = groups[0][self.name]
+        if len(groups) > 1 and any(group[self.name] != first for group in groups):
+            raise ValueError(f"the groups differ in {self.name}; write optimizer.param_groups[0][{self.name!r}]")
+        return first
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        value = self.checked(value)
+        being_made = self.name not in optimizer.defaults
+        for group in optimizer.param_groups:
+            if not (being_made and self.name in vars(group)):  # what a group was given is its own
+                group[self.name] = value
+        optimizer.defaults[self.name] = value
+
+    def checked(self, value: Any) -> Any:
+        """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
+        wording = self._needed(value)
+        entries = value if isinstance(value, (list, tuple)) and self.count is not None else (value,)
+        if len(entries) != (self.count or 1) or not all(map(is_number, entries)):
+            raise TypeError(wording)
+        if not all(0 <= x < self.below for x in entries):
+            raise ValueError(wording)
+        return float(value) if self.count is None else tuple(map(float, value))
+
+    def _needed(self, value: Any) -> str:
+        what = "the learning rate" if self.name == "lr" else self.name
+        number = "a finite number, 0 or more" if self.below == math.inf else f"at least 0 and below {self.below}"
+        number = number if self.count is None else f"{self.count} numbers, each {number}"
+        return f"{what} must be {number}, got {value!r} of type {type(value).__name__}"
+
+
+class Switch(Hyperparameter):
+    """A hyperparameter that is True or False."""
+
+    def checked(self, value: Any) -> bool:
+        """Return the value. Raises TypeError for anything but True and False."""
+        if not isinstance(value, bool):
+            raise TypeError(f"{self.name} must be True or False, got {value!r} of type {type(value).__name__}")
+        return bool(value)
+
+
+class ParameterGroup(Mapping[str, Any]):
+    """Parameters, as `group["params"]`, with hyperparameters of their own, as `group["lr"]`; the latter can be set.
+
+    `names` are the parameters' names, None where they were given without. `initial_lr` is what schedules start from.
+    """
+
+    initial_lr: float | None = None
+
+    def __init__(self, params: Any, kinds: Mapping[str, Hyperparameter]) -> None:
+        entries = [params] if isinstance(params, Tensor) or hasattr(params, "parameters") else list(params)
+        pairs = [x if isinstance(x, tuple) and len(x) == 2 else (None, x) for x in entries]
+        for _, p in pairs:
+            if hasattr(p, "parameters"):
+                raise TypeError("an optimiser takes parameters, not what holds them; write model.parameters()")
+            if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
+                raise ValueError(f"an optimiser takes leaves that require grad, not {p!r}")
+        once = {id(p): (name, p) for name, p in reversed(pairs)}
+        found = [once[key] for key in dict.fromkeys(id(p) for _, p in pairs)]
+        self.params, self.kinds = tuple([p for _, p in found]), dict(kinds)
+        self.names = [name for name, _ in found] if any(name is not None for name, _ in found) else None
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.kinds:
+            return self.params if name == "params" else self._kind(name)
+        value, watching = vars(self)[name], watcher()
+        return value if watching is None else watching.hyperparameter(self, name, value)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        value = self._kind(name).checked(value)
+        tell(self, name)
+        vars(self)[name] = value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["params", *self.kinds])
+
+    def __len__(self) -> int:
+        return 1 + len(self.kinds)
+
+    def __repr__(self) -> str:
+        settings = [f"{name}={vars(self)[name]!r}" for name in self.kinds]
+        return f"{len(self.params)} parameters, {', '.join(settings)}"
+
+    def _kind(self, name: str) -> Hyperparameter:
+        if name not in self.kinds:
+            raise KeyError(f"{name!r} is no hyperparameter here; set one of {', '.join(self.kinds)}")
+        return self.kinds[name]
+
+
+def tell(owner: Any, name: str) -> None:
+    """Tell who watches that a number or the state is set."""
+    watching = watcher()
+    if watching is not None:
+        watching.setting(owner, name)
+
+
+def is_number(x: Any) -> bool:
+    """Return whether something is a real number, and no boolean."""
+    return isinstance(x, numbers.Real) and not isinstance(x, bool)

@@ -1,0 +1,285 @@
+"""Schedules: learning rates that change from epoch to epoch, or when a metric no longer improves."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import StateError, given
+from .groups import ParameterGroup, is_number
+from .optimizer import Optimizer
+
+
+class LRScheduler:
+    """Sets the learning rates of an optimiser's groups, once an epoch; a subclass supplies `multiplier`.
+
+    What a rate is above `eta_min` is multiplied from epoch to epoch by the quotient of the multipliers. So
+    several schedules of one optimiser multiply, and a rate that is set by hand goes on from there.
+
+    >>> import tinygrad_nn as tg
+    >>> class InverseLR(tg.optim.lr_scheduler.LRScheduler):
+    ...     def multiplier(self, epoch):
+    ...         return 1 / (1 + epoch)
+    >>> schedule = InverseLR(tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5))
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.25]
+    """
+
+    eta_min = 0.0
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"a schedule takes an optimiser, got {given(optimizer)}; make one by tg.optim.SGD(...)")
+        self.optimizer, self.last_epoch = optimizer, 0
+        self._set(1.0, self.multiplier(0))
+
+    def multiplier(self, epoch: int) -> float:
+        """Return what the initial learning rate, less `eta_min`, is multiplied by at an epoch, counted from 0."""
+        return 1.0
+
+    def step(self) -> None:
+        """Set the learning rates of the next epoch."""
+        self._set(self.multiplier(self.last_epoch), self.multiplier(self.last_epoch + 1))
+        self.last_epoch += 1
+
+    def get_last_lr(self) -> list[float]:
+        """Return the learning rate of each group."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the settings, the epoch and the initial learning rates."""
+        own = {name: value for name, value in vars(self).items() if name != "optimizer"}
+        return own | {"base_lrs": [_initial_lr(group) for group in self.optimizer.param_groups]}
+
+    def load_state_dict(self, saved: Any) -> None:
+        """Take over what `state_dict` returned; the optimiser's own state holds the rates. Raises StateError."""
+        own = self.state_dict()
+        if not isinstance(saved, Mapping) or {*saved} != {*own} or not all(_alike(saved[k], own[k]) for k in own):
+            raise StateError(f"the state of {type(self).__name__} must be like {own}, got {saved!r:.200}")
+        for group, lr in zip(self.optimizer.param_groups, saved["base_lrs"], strict=True):
+            group.initial_lr = float(lr)
+        for name in own.keys() - {"base_lrs"}:
+            setattr(self, name, type(own[name])(saved[name]))
+
+    def _set(self, before: float, now: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._next(group["lr"], _initial_lr(group), before, now)
+
+    def _next(self, lr: float, initial: float, before: float, now: float) -> float:
+        if now == before:
+            return lr
+        if before == 0:  # from which no quotient leads on
+            return self.eta_min + (initial - self.eta_min) * now
+        return self.eta_min + (lr - self.eta_min) * (now / before)
+
+
+class StepLR(LRScheduler):
+    """Multiplies the learning rate by gamma every `step_size` epochs.
+
+    >>> import tinygrad_nn as tg
+    >>> schedule = tg.optim.lr_scheduler.StepLR(tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5), 2)
+    >>> [schedule.step() or float(f"{schedule.get_last_lr()[0]:.3g}") for _ in range(4)]
+    [0.5, 0.05, 0.05, 0.005]
+    """
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        self.step_size, self.gamma = _count("step_size", step_size), _number("gamma", gamma)
+        super().__init__(optimizer)
+
+    def multiplier(self, epoch: int) -> float:
+        """Return gamma to the number of steps so far."""
+        return self.gamma ** (epoch // self.step_size)
+
+
+class MultiStepLR(LRScheduler):
+    """Multiplies the learning rate by gamma at each of the epochs `milestones`.
+
+    >>> import tinygrad_nn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> schedule = tg.optim.lr_scheduler.MultiStepLR(optimizer, [1, 3])
+    >>> [schedule.step() or float(f"{schedule.get_last_lr()[0]:.3g}") for _ in range(4)]
+    [0.05, 0.05, 0.005, 0.005]
+    """
+
+    def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1) -> None:
+        self.milestones = tuple(sorted(_count("each milestone", x, 0) for x in milestones))
+        self.gamma = _number("gamma", gamma)
+        super().__init__(optimizer)
+
+    def multiplier(self, epoch: int) -> float:
+        """Return gamma to the number of milestones so far."""
+        return self.gamma ** bisect_right(self.milestones, epoch)
+
+
+class ExponentialLR(LRScheduler):
+    """Multiplies the learning rate by gamma every epoch.
+
+    >>> import tinygrad_nn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> schedule = tg.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> [schedule.step() or schedule.get_last_lr()[0] for _ in range(3)]
+    [0.25, 0.125, 0.0625]
+    """
+
+    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        self.gamma = _number("gamma", gamma)
+        super().__init__(optimizer)
+
+    def multiplier(self, epoch: int) -> float:
+        """Return gamma to the number of epochs."""
+        return self.gamma**epoch
+
+
+class LinearLR(LRScheduler):
+    """Multiplies the learning rate by a factor that goes from one to another in `total_iters` epochs: a warm-up.
+
+    Raises ValueError for a start factor outside (0, 1], or an end factor outside [0, 1].
+
+    >>> import tinygrad_nn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> schedule = tg.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> [optimizer.lr, *(schedule.step() or optimizer.lr for _ in range(3))]
+    [0.25, 0.375, 0.5, 0.5]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
+    ) -> None:
+        self.start_factor, self.end_factor = _number("start_factor", start_factor), _number("end_factor", end_factor)
+        self.total_iters = _count("total_iters", total_iters)
+        if not 0 < self.start_factor <= 1 or self.end_factor > 1:
+            raise ValueError("start_factor must be above 0 and at most 1, end_factor at least 0 and at most 1")
+        super().__init__(optimizer)
+
+    def multiplier(self, epoch: int) -> float:
+        """Return the factor on the line between the two."""
+        share = min(epoch, self.total_iters) / self.total_iters
+        return self.start_factor + (self.end_factor - self.start_factor) * share
+
+
+class CosineAnnealingLR(LRScheduler):
+    """Lets the learning rate fall to `eta_min` in `T_max` epochs, along half a cosine, and rise again.
+
+    Source: Loshchilov and Hutter, SGDR (2017), equation 5, without restarts.
+
+    >>> import tinygrad_nn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    >>> [schedule.step() or round(optimizer.lr, 12) for _ in range(4)]
+    [0.25, 0.0, 0.25, 0.5]
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        self.T_max, self.eta_min = _count("T_max", T_max), _number("eta_min", eta_min)
+        super().__init__(optimizer)
+
+    def multiplier(self, epoch: int) -> float:
+        """Return the cosine, brought between 0 and 1."""
+        return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """Lets the learning rate fall to `eta_min` along half a cosine, again and again.
+
+    The first fall takes `T_0` epochs, each later one `T_mult` times as many as the one before. A rate that is set
+    by hand holds for one epoch. Source: Loshchilov and Hutter, SGDR (2017), equation 5.
+
+    >>> import tinygrad_nn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> schedule = tg.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2)
+    >>> [schedule.step() or round(optimizer.lr, 12) for _ in range(4)]
+    [0.25, 0.5, 0.25, 0.5]
+    """
+
+    def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
+        self.T_0, self.T_mult = _count("T_0", T_0), _count("T_mult", T_mult)
+        self.eta_min = _number("eta_min", eta_min)
+        super().__init__(optimizer)
+
+    def multiplier(self, epoch: int) -> float:
+        """Return the cosine of this fall, brought between 0 and 1."""
+        length = self.T_0
+        if self.T_mult == 1:
+            epoch %= length
+        while epoch >= length:
+            epoch, length = epoch - length, length * self.T_mult
+        return (1 + math.cos(math.pi * epoch / length)) / 2
+
+    def _next(self, lr: float, initial: float, before: float, now: float) -> float:
+        return self.eta_min + (initial - self.eta_min) * now
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """Multiplies the learning rate by `factor` when a metric has not improved for more than `patience` epochs.
+
+    It improves where it is less than the best so far (for the mode "max", more) by `threshold`: that part of the
+    best ("rel"), or that much ("abs"). After that, `cooldown` epochs don't count. A rate is never brought below
+    `min_lr`, nor changed by `eps` or less.
+
+    >>> import tinygrad_nn as tg
+    >>> optimizer = tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=0.5)
+    >>> schedule = tg.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> [schedule.step(loss) or optimizer.lr for loss in (3.0, 2.0, 2.0, 2.0, 2.0)]
+    [0.5, 0.5, 0.5, 0.25, 0.25]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
+        threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0, min_lr: float = 0, eps: float = 1e-8,
+    ) -> None:  # fmt: skip
+        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
+            raise ValueError("mode must be 'min' or 'max', threshold_mode 'rel' or 'abs'")
+        if _number("factor", factor) >= 1:
+            raise ValueError(f"factor must be below 1, got {factor!r}")
+        self.mode, self.factor, self.threshold_mode = mode, float(factor), threshold_mode
+        self.patience, self.cooldown = _count("patience", patience, 0), _count("cooldown", cooldown, 0)
+        self.threshold, self.min_lr = _number("threshold", threshold), _number("min_lr", min_lr)
+        self.eps = _number("eps", eps)
+        self.best, self.num_bad_epochs, self.cooldown_counter = math.inf if mode == "min" else -math.inf, 0, 0
+        super().__init__(optimizer)
+
+    def step(self, metrics: Any) -> None:  # type: ignore[override]
+        """Take notice of the metric, a number or a Tensor of one, after an epoch."""
+        metric = float(metrics)
+        self.last_epoch += 1
+        sign = 1 if self.mode == "min" else -1
+        relative = self.threshold_mode == "rel"
+        bound = self.best * (1 - sign * self.threshold) if relative else self.best - sign * self.threshold
+        better = sign * metric < sign * bound
+        self.best, self.num_bad_epochs = (metric, 0) if better else (self.best, self.num_bad_epochs + 1)
+        if self.cooldown_counter:
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown_counter - 1, 0
+        if self.num_bad_epochs > self.patience:
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+            for group in self.optimizer.param_groups:
+                lr = max(group["lr"] * self.factor, self.min_lr)
+                if group["lr"] - lr > self.eps:
+                    group["lr"] = lr
+
+
+def _initial_lr(group: ParameterGroup) -> float:
+    """Return the learning rate that a group had before any schedule."""
+    if group.initial_lr is None:
+        group.initial_lr = group["lr"]
+    return group.initial_lr
+
+
+def _alike(x: Any, own: Any) -> bool:
+    if isinstance(own, (list, tuple)):
+        return isinstance(x, (list, tuple)) and len(x) == len(own) and all(map(_alike, x, own))
+    return is_number(x) if is_number(own) else type(x) is type(own)
+
+
+def _count(name: str, x: Any, least: int = 1) -> int:
+    if not (is_number(x) and x % 1 == 0 and x >= least):
+        raise ValueError(f"{name} must be a whole number, {least} or more, got {x!r}")
+    return int(x)
+
+
+def _number(name: str, x: Any) -> float:
+    if not (is_number(x) and 0 <= x < math.inf):
+        raise ValueError(f"{name} must be a finite number, 0 or more, got {x!r}")
+    return float(x)
