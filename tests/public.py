@@ -5,18 +5,19 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import tinygrad_nn as tg
 
-SPACES = ("autograd", "data", "errors", "linalg", "nn", "optim", "testing")
+SPACES = ("autograd", "data", "errors", "linalg", "nn", "nn.init", "optim", "testing")
 
 
 def listing() -> list[str]:
     """Return a line for each public name, of the package, its public modules and their classes."""
     found = [f"tg.{name}{signature(getattr(tg, name))}" for name in tg.__all__ if name not in SPACES]
     for space in SPACES:
-        module = getattr(tg, space)
+        module = attrgetter(space)(tg)
         names = getattr(module, "__all__", None) or [n for n, x in vars(module).items() if own(module, n, x)]
         found += [f"tg.{space}.{name}{signature(getattr(module, name))}" for name in names]
     for kind in (tg.Tensor, tg.History, tg.DenseNetwork, tg.nn.Module, tg.optim.Optimizer, tg.optim.SGD, tg.optim.Adam):

@@ -90,7 +90,7 @@ def test_a_module_is_pushed_forward_along_a_module_of_tangents() -> None:
 def test_a_frozen_parameter_and_a_constant_stay_in_the_state() -> None:
     tower, other = Tower(), Tower()
     tower.layers[0].weight.requires_grad = False
-    assert [name for name, _ in tower.named_parameters()] == ["layers.1.weight", "heads.left.weight"]
+    assert [name for name, _ in tower.named_parameters()] == [name for name, _ in other.named_parameters()]
     state = tower.state_dict()
     assert sorted(state) == sorted(other.state_dict())
     assert {"layers.0.weight", "layers.0.offset", "heads.left.offset"} < state.keys()

@@ -64,9 +64,9 @@ def _tell(optimizer: Any, name: str) -> None:
 class Optimizer:
     """The parameters, their state, and the step; a subclass supplies `update`.
 
-    Parameters listed twice are stepped once; one without a gradient is skipped. New values are
-    computed in fresh arrays, so graphs recorded before a step stay right. `state_names` are the
-    names in a parameter's state.
+    Parameters listed twice are stepped once; one without a gradient is skipped, as a module's is while
+    it is frozen. New values are computed in fresh arrays, so graphs recorded before a step stay right.
+    `state_names` are the names in a parameter's state.
     """
 
     state_names: tuple[str, ...] = ()
@@ -79,7 +79,8 @@ class Optimizer:
         if not self.parameters:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
         for p in self.parameters:
-            if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
+            frozen = getattr(p, "role", None) == "parameter"
+            if not (isinstance(p, Tensor) and p.is_leaf and (p.requires_grad or frozen)):
                 raise ValueError(f"an optimiser takes leaves that require grad, not {p!r}")
         self.lr = lr
         self.state = [{} for _ in self.parameters]

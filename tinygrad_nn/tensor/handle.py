@@ -41,7 +41,7 @@ class Tensor:
     `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
     """
 
-    __slots__ = ("__weakref__", "_array", "_grad", "_node", "name")
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "name", "role")  # role: what modules take it for, if set
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(array, Tensor):
@@ -249,13 +249,15 @@ class Tensor:
             raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach()")
         twin = Tensor(self.data.copy(), self.requires_grad, self.name)
         twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
+        twin.role = getattr(self, "role", None)
         memo[id(self)] = twin
         return twin
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise errors.GradientError("a computed tensor that requires grad can't be pickled; pickle t.detach()")
-        return _rebuild, (self.data, self.requires_grad, self.name, None if self.grad is None else self.grad.detach())
+        grad = None if self.grad is None else self.grad.detach()
+        return _rebuild, (self.data, self.requires_grad, self.name, grad, getattr(self, "role", None))
 
     def __format__(self, spec: str) -> str:
         if not spec:
@@ -306,9 +308,9 @@ def make(data: Any, node: Node | None) -> Tensor:
     return t
 
 
-def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | None) -> Tensor:
+def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | None, role: str | None) -> Tensor:
     t = Tensor(array, requires_grad, name)
-    t._grad = grad
+    t._grad, t.role = grad, role
     return t
 
 
