@@ -22,7 +22,6 @@ class _Normalization(Module):
     def _own(self, shape: Any, has_weight: bool, has_bias: bool, dtype: Any) -> None:
         self.weight = unset(*shape, dtype=dtype) if has_weight else None
         self.bias = unset(*shape, dtype=dtype) if has_bias else None
-        self.reset_parameters()
 
     def reset_parameters(self, seed: Any = None) -> None:
         """Set the weight to 1 and the bias to 0; nothing is drawn."""
@@ -59,6 +58,7 @@ class LayerNorm(_Normalization):
     ) -> None:  # fmt: skip
         self.normalized_shape, self.eps = _lengths(normalized_shape), eps
         self._own(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
+        self.reset_parameters()
 
     def forward(self, x: Any) -> Any:
         """Return the normalised values. Shapes: (..., *normalized_shape) -> the same."""
@@ -82,6 +82,7 @@ class RMSNorm(_Normalization):
     ) -> None:
         self.normalized_shape, self.eps = _lengths(normalized_shape), eps
         self._own(self.normalized_shape, elementwise_affine, False, dtype)
+        self.reset_parameters()
 
     def forward(self, x: Any) -> Any:
         """Return the values over their root mean square. Shapes: (..., *normalized_shape) -> the same."""
@@ -118,6 +119,7 @@ class GroupNorm(_Normalization):
             raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         self._own((num_channels,), affine, affine, dtype)
+        self.reset_parameters()
 
     def forward(self, x: Any) -> Any:
         """Return the normalised values. Shapes: (N, C, ...) -> (N, C, ...)."""
@@ -152,11 +154,12 @@ class BatchNorm1d(_Normalization):
     ) -> None:  # fmt: skip
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.track_running_stats = track_running_stats
+        self._own((num_features,), affine, affine, dtype)
         if track_running_stats:
             self.running_mean = Buffer(Tensor(np.empty(num_features, dtype)))
             self.running_var = Buffer(Tensor(np.empty(num_features, dtype)))
             self.num_batches_tracked = Buffer(Tensor(np.zeros((), np.int64)))
-        self._own((num_features,), affine, affine, dtype)
+        self.reset_parameters()
 
     def reset_parameters(self, seed: Any = None) -> None:
         """Set the weight to 1, the bias to 0, and forget the batches that were seen; nothing is drawn."""
