@@ -71,7 +71,7 @@ def test_orthogonal_draws_are_uniform_over_rotations_and_reflections() -> None:
         (lambda: init.xavier_normal(generator(), (5,)), r"\(out, in, \*kernel\), got shape \(5,\); fill a bias"),
         (lambda: init.orthogonal(generator(), (5,)), "fans are those of a weight"),
         (lambda: init.calculate_gain("swish"), "no gain is known for 'swish'; write one of linear, sigmoid, tanh"),
-        (lambda: init.kaiming_normal(generator(), (2, 2), mode="fan"), "mode is 'fan_in' or 'fan_out', got 'fan'"),  # type: ignore[arg-type]
+        (lambda: init.kaiming_normal(generator(), (2, 2), mode="fan"), "mode is 'fan_in' or 'fan_out', got 'fan'"),
     ],
 )
 def test_what_can_t_be_drawn_says_why(call: Callable[[], Any], match: str) -> None:

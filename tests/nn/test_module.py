@@ -360,11 +360,9 @@ def test_mistakes_get_a_sentence_with_the_remedy() -> None:
         NotImplementedError, match=r"Tower computes nothing; write def forward\(self, x\) in class Tower"
     ):
         Tower()(1.0)
-    with pytest.raises(AttributeError, match=r"Tower has no attribute 'layer'; did you mean 'layers'\?"):
+    with pytest.raises(AttributeError, match="Tower has no attribute 'layer'; set it in __init__"):
         Tower().layer  # type: ignore[attr-defined]
-    with pytest.raises(
-        AttributeError, match=r"no attribute 'weight'; set it in __init__, where .* first calls super\(\)\.__init__"
-    ):
+    with pytest.raises(AttributeError, match=r"no attribute 'weight'; .* first calls super\(\)\.__init__\(\.\.\.\)"):
         Forgetful()(np.ones(2))
     assert not hasattr(Tower(), "stray")
     with pytest.raises(ValueError, match=r"from 0 to 1; got 1\.5"):

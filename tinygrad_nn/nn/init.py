@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -107,17 +107,14 @@ def xavier_normal(generator: np.random.Generator, shape: tuple[int, ...], gain: 
     return generator.normal(0.0, gain * math.sqrt(2 / max(sum(fans(shape)), 1)), shape)
 
 
-Fan = Literal["fan_in", "fan_out"]
-
-
-def _kaiming_std(shape: tuple[int, ...], a: float, mode: Fan, nonlinearity: str) -> float:
+def _kaiming_std(shape: tuple[int, ...], a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode is 'fan_in' or 'fan_out', got {mode!r}")
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fans(shape)[mode == "fan_out"], 1))
 
 
 def kaiming_uniform(
-    generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: Fan = "fan_in",
+    generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
 ) -> np.ndarray:  # fmt: skip
     """Return draws that are uniform from -b to b, b = √3 gain(nonlinearity, a) / √fan.
@@ -132,7 +129,7 @@ def kaiming_uniform(
 
 
 def kaiming_normal(
-    generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: Fan = "fan_in",
+    generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
 ) -> np.ndarray:  # fmt: skip
     """Return normal draws of the standard deviation gain(nonlinearity, a) / √fan; source: that of kaiming_uniform.

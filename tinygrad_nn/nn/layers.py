@@ -17,7 +17,7 @@ from .module import Module, Parameter
 
 def unset(*shape: int, dtype: Any) -> Tensor:
     """Return a parameter that `reset_parameters` is still to fill. Shapes: -> shape."""
-    return Parameter(Tensor(np.empty(shape, dtype)))
+    return Parameter(np.empty(shape, dtype))
 
 
 def draw_affine(weight: Tensor, bias: Tensor | None, seed: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -141,16 +140,20 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
         for _, t in _parts(name, value):
-            if isinstance(t, Tensor) and t.requires_grad and _role(t) == _PARAMETER:
-                t.role = _PARAMETER
+            if isinstance(t, Tensor) and t.is_leaf:
+                t.name = t.name or name  # for errors, pictures and compiled programs
+                if _role(t) == _PARAMETER:
+                    t.role = _PARAMETER
 
     if not TYPE_CHECKING:  # to a type checker an attribute that nothing sets is a mistake as well
 
         def __getattr__(self, name: str) -> NoReturn:
-            kind, near = type(self).__name__, difflib.get_close_matches(name, dir(self), 1)
-            remedy = "set it in __init__, where a class that extends a layer first calls super().__init__(...)"
-            remedy = f"did you mean {near[0]!r}?" if near else remedy
-            raise AttributeError(f"{kind} has no attribute {name!r}; {remedy}", name=name, obj=self)
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}; set it in __init__, which in a class that extends a "
+                "layer first calls super().__init__(...)",
+                name=name,
+                obj=self,  # from these Python suggests a name, once the error is shown
+            )
 
     def _entries(self) -> Any:
         """Return the dictionary or list of what this holds, whose keys are the first parts of names."""

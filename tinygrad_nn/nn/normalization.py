@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..ops.elementwise import sqrt, square
+from ..ops.reduction import mean
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .layers import unset
@@ -22,6 +24,7 @@ class _Normalization(Module):
     def _own(self, shape: Any, has_weight: bool, has_bias: bool, dtype: Any) -> None:
         self.weight = unset(*shape, dtype=dtype) if has_weight else None
         self.bias = unset(*shape, dtype=dtype) if has_bias else None
+        _Normalization.reset_parameters(self)
 
     def reset_parameters(self, seed: Any = None) -> None:
         """Set the weight to 1 and the bias to 0; nothing is drawn."""
@@ -35,11 +38,11 @@ class _Normalization(Module):
         return x if self.bias is None else x + self.bias.reshape(shape)
 
 
-def _centred(x: Any, axis: Any) -> tuple[Any, Any, Any]:
+def _moments(x: Any, axis: Any) -> tuple[Any, Any, Any]:
     """Return the mean over the axes, x without it, and the variance."""
-    mean = x.mean(axis=axis, keepdims=True)
-    centred = x - mean
-    return mean, centred, (centred * centred).mean(axis=axis, keepdims=True)
+    mu = mean(x, axis=axis, keepdims=True)
+    centred = x - mu
+    return mu, centred, mean(square(centred), axis=axis, keepdims=True)
 
 
 class LayerNorm(_Normalization):
@@ -58,13 +61,12 @@ class LayerNorm(_Normalization):
     ) -> None:  # fmt: skip
         self.normalized_shape, self.eps = _lengths(normalized_shape), eps
         self._own(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
-        self.reset_parameters()
 
     def forward(self, x: Any) -> Any:
         """Return the normalised values. Shapes: (..., *normalized_shape) -> the same."""
         x, axes = _checked(self, x)
-        _, centred, variance = _centred(x, axes)
-        return self._affine(centred / (variance + self.eps) ** 0.5, self.normalized_shape)
+        _, centred, variance = _moments(x, axes)
+        return self._affine(centred / sqrt(variance + self.eps), self.normalized_shape)
 
 
 class RMSNorm(_Normalization):
@@ -82,13 +84,12 @@ class RMSNorm(_Normalization):
     ) -> None:
         self.normalized_shape, self.eps = _lengths(normalized_shape), eps
         self._own(self.normalized_shape, elementwise_affine, False, dtype)
-        self.reset_parameters()
 
     def forward(self, x: Any) -> Any:
         """Return the values over their root mean square. Shapes: (..., *normalized_shape) -> the same."""
         x, axes = _checked(self, x)
         eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
-        return self._affine(x / ((x * x).mean(axis=axes, keepdims=True) + eps) ** 0.5, self.normalized_shape)
+        return self._affine(x / sqrt(mean(square(x), axis=axes, keepdims=True) + eps), self.normalized_shape)
 
 
 def _lengths(shape: Any) -> tuple[int, ...]:
@@ -119,7 +120,6 @@ class GroupNorm(_Normalization):
             raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         self._own((num_channels,), affine, affine, dtype)
-        self.reset_parameters()
 
     def forward(self, x: Any) -> Any:
         """Return the normalised values. Shapes: (N, C, ...) -> (N, C, ...)."""
@@ -127,8 +127,8 @@ class GroupNorm(_Normalization):
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(f"{self!r} takes (N, {self.num_channels}, ...), got {x.shape}")
         entries = math.prod(x.shape[1:]) // self.num_groups
-        _, centred, variance = _centred(x.reshape(len(x), self.num_groups, entries), -1)
-        y = (centred / (variance + self.eps) ** 0.5).reshape(x.shape)
+        _, centred, variance = _moments(x.reshape(len(x), self.num_groups, entries), -1)
+        y = (centred / sqrt(variance + self.eps)).reshape(x.shape)
         return self._affine(y, (-1, *(1,) * (x.ndim - 2)))
 
 
@@ -156,10 +156,9 @@ class BatchNorm1d(_Normalization):
         self.track_running_stats = track_running_stats
         self._own((num_features,), affine, affine, dtype)
         if track_running_stats:
-            self.running_mean = Buffer(Tensor(np.empty(num_features, dtype)))
-            self.running_var = Buffer(Tensor(np.empty(num_features, dtype)))
-            self.num_batches_tracked = Buffer(Tensor(np.zeros((), np.int64)))
-        self.reset_parameters()
+            self.running_mean = Buffer(np.zeros(num_features, dtype))
+            self.running_var = Buffer(np.ones(num_features, dtype))
+            self.num_batches_tracked = Buffer(np.zeros((), np.int64))
 
     def reset_parameters(self, seed: Any = None) -> None:
         """Set the weight to 1, the bias to 0, and forget the batches that were seen; nothing is drawn."""
@@ -177,14 +176,14 @@ class BatchNorm1d(_Normalization):
             raise ValueError(f"{self!r} takes {axes} axes, (N, {self.num_features}, ...), got {x.shape}")
         shape = (-1, *(1,) * (x.ndim - 2))
         if self.training or not self.track_running_stats:
-            mean, centred, variance = _centred(x, (0, *range(2, x.ndim)))
+            mu, centred, variance = _moments(x, (0, *range(2, x.ndim)))
             if self.training:
-                self._track(mean, variance, x.size // self.num_features)
+                self._track(mu, variance, x.size // self.num_features)
         else:
             centred, variance = x - self.running_mean.reshape(shape), self.running_var.reshape(shape)
-        return self._affine(centred / (variance + self.eps) ** 0.5, shape)
+        return self._affine(centred / sqrt(variance + self.eps), shape)
 
-    def _track(self, mean: Any, variance: Any, count: int) -> None:
+    def _track(self, mu: Any, variance: Any, count: int) -> None:
         """Move the running statistics towards those of a batch with so many values per channel."""
         if count < 2:
             raise ValueError("batch norm trains on more than one value per channel; take larger batches, or eval()")
@@ -193,7 +192,7 @@ class BatchNorm1d(_Normalization):
         self.num_batches_tracked.data = self.num_batches_tracked + 1
         share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
         unbiased = variance.detach() * (count / (count - 1))
-        for running, now in ((self.running_mean, mean.detach()), (self.running_var, unbiased)):
+        for running, now in ((self.running_mean, mu.detach()), (self.running_var, unbiased)):
             running.data = running + (now.reshape(-1) - running) * share
 
 
