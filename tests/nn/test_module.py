@@ -216,6 +216,10 @@ def test_modules_are_listed_once_also_in_a_circle() -> None:
     assert list(top.generators()) == ["generator", "first.generator", "pair.0.generator"]
     assert [m.training for m in top.eval().modules()] == [False] * 3
     assert [m.training for m in top.train().modules()] == [True] * 3
+    assert repr(top.pair[0]).splitlines()[2] == "    (first): Child("
+    twin = top.with_parameters({"w": tg.tensor(5.0)})
+    assert twin.first.parent is twin.pair[1]["again"] is twin
+    assert twin.first.parent.w.item() == 5.0
 
 
 def test_apply_calls_the_outermost_module_last() -> None:
@@ -330,10 +334,10 @@ def test_a_summary_is_a_table_and_leaves_everything_as_it_was() -> None:
     drawn = module[2].generator.bit_generator.state
     assert module.summary(np.ones((5, 3))).splitlines() == [
         "layer           output shape  parameters",
-        "Sequential      (5, 2)                  ",
+        "Sequential      (5, 2)                 0",
         "0: Linear       (5, 4)                16",
         "1: BatchNorm1d  (5, 4)                 8",
-        "2: Dropout      (5, 4)                  ",
+        "2: Dropout      (5, 4)                 0",
         "3: Linear       (5, 2)                10",
         "total                                 34",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -87,10 +88,12 @@ def _is_plain(x: Any) -> bool:
     return x is None or isinstance(x, (int, float, str)) or (isinstance(x, tuple) and all(map(_is_plain, x)))
 
 
-def _replaced(value: Any, new: Mapping[int, Any]) -> Any:
-    """Return a copy of an attribute with tensors replaced; `new` has those to put in, by the id of the old one."""
+def _replaced(value: Any, new: dict[int, Any]) -> Any:
+    """Return a copy of an attribute; `new` has what to put in, by the id of the old, and then copied modules too."""
+    if id(value) in new:
+        return new[id(value)]
     if isinstance(value, Module):
-        twin = object.__new__(type(value))
+        twin = new[id(value)] = object.__new__(type(value))
         vars(twin).update({key: _replaced(part, new) for key, part in vars(value).items()})
         return twin
     if isinstance(value, dict):
@@ -99,7 +102,7 @@ def _replaced(value: Any, new: Mapping[int, Any]) -> Any:
         return type(value)(*[_replaced(part, new) for part in value])
     if isinstance(value, (list, tuple)):
         return type(value)([_replaced(part, new) for part in value])
-    return new.get(id(value), value)
+    return value
 
 
 class Module:
@@ -311,6 +314,7 @@ class Module:
         settings = [(k, v) for k, v in vars(self).items() if k != "training" and k[0] != "_" and _is_plain(v)]
         return ", ".join(f"{name}={value!r}" for name, value in settings)
 
+    @reprlib.recursive_repr()
     def __repr__(self) -> str:
         inner = [f"({name}): {m!r}".replace("\n", "\n  ") for name, m in self.named_children()]
         settings = self.extra_repr()

@@ -24,9 +24,7 @@ def summary(module: Any, input: Any) -> str:
         own = {id(p): p.size for p in m.parameters() if id(p) not in within}
         counted |= own.keys()
         kind = type(m).__name__
-        rows.append(
-            (f"{name}: {kind}" if name else kind, shapes.get(id(m), ""), f"{sum(own.values()):,}" if own else "")
-        )
+        rows.append((f"{name}: {kind}" if name else kind, shapes.get(id(m), ""), f"{sum(own.values()):,}"))
     rows.append(("total", "", f"{sum(p.size for p in module.parameters()):,}"))
     return table(rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import weakref
@@ -247,10 +248,8 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach()")
-        twin = Tensor(self.data.copy(), self.requires_grad, self.name)
-        twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
-        twin.role = getattr(self, "role", None)
-        memo[id(self)] = twin
+        _, (array, requires_grad, name, grad, role) = self.__reduce__()
+        twin = memo[id(self)] = _rebuild(array.copy(), requires_grad, name, copy.deepcopy(grad, memo), role)
         return twin
 
     def __reduce__(self) -> Any:
@@ -310,7 +309,7 @@ def make(data: Any, node: Node | None) -> Tensor:
 
 def _rebuild(array: Any, requires_grad: bool, name: str | None, grad: Tensor | None, role: str | None) -> Tensor:
     t = Tensor(array, requires_grad, name)
-    t._grad, t.role = grad, role
+    t.grad, t.role = grad, role
     return t
 
 
