@@ -8,11 +8,10 @@ import numpy as np
 
 from ..ops.windows.convolution import conv1d, conv2d, conv_transpose2d
 from ..ops.windows.sliding import per_axis
-from .layers import draw_affine, unset
-from .module import Module
+from .layers import Affine, unset
 
 
-class Conv1d(Module):
+class Conv1d(Affine):
     """Convolution, the kernel not mirrored. Shapes: (N, in_channels, L) -> (N, out_channels, L').
 
     L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same".
@@ -38,10 +37,6 @@ class Conv1d(Module):
         self.weight = unset(first, second // groups, *self.kernel_size, dtype=dtype)
         self.bias = unset(out_channels, dtype=dtype) if bias else None
         self.reset_parameters(seed)
-
-    def reset_parameters(self, seed: Any = None) -> None:
-        """Draw weight and bias anew."""
-        draw_affine(self.weight, self.bias, seed)
 
     def forward(self, x: Any) -> Any:
         """Return the convolution. Shapes: (N, in_channels, *lengths) -> (N, out_channels, *lengths)."""

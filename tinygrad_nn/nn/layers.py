@@ -20,19 +20,25 @@ def unset(*shape: int, dtype: Any) -> Tensor:
     return Parameter(np.empty(shape, dtype))
 
 
-def draw_affine(weight: Tensor, bias: Tensor | None, seed: Any) -> None:
-    """Fill a weight and its bias with uniform draws from -1 / √fan_in to 1 / √fan_in, as PyTorch does.
+class Affine(Module):
+    """What has a weight, (out, in, *kernel), and a bias or None: uniform draws from -1 / √fan_in to 1 / √fan_in.
 
-    Source: kaiming_uniform with a = √5, for which the gain makes up for the √3.
+    Source: PyTorch's kaiming_uniform with a = √5, for which the gain makes up for the √3.
     """
-    generator = np.random.default_rng(seed)
-    bound = 1 / math.sqrt(max(init.fans(weight.shape)[0], 1))
-    for p in (weight, bias):
-        if p is not None:
-            p.data = init.uniform(generator, p.shape, -bound, bound)
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def reset_parameters(self, seed: Any = None) -> None:
+        """Draw weight and bias anew."""
+        generator = np.random.default_rng(seed)
+        bound = 1 / math.sqrt(max(init.fans(self.weight.shape)[0], 1))
+        for p in (self.weight, self.bias):
+            if p is not None:
+                p.data = init.uniform(generator, p.shape, -bound, bound)
 
 
-class Linear(Module):
+class Linear(Affine):
     """x @ weight.T + bias. Shapes: (..., in_features) -> (..., out_features).
 
     The weight is (out_features, in_features), the bias (out_features,) or None; both begin uniform from
@@ -49,10 +55,6 @@ class Linear(Module):
         self.weight = unset(out_features, in_features, dtype=dtype)
         self.bias = unset(out_features, dtype=dtype) if bias else None
         self.reset_parameters(seed)
-
-    def reset_parameters(self, seed: Any = None) -> None:
-        """Draw weight and bias anew."""
-        draw_affine(self.weight, self.bias, seed)
 
     def forward(self, x: Any) -> Any:
         """Return x @ weight.T + bias. Shapes: (..., in_features) -> (..., out_features)."""
