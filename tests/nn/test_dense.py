@@ -119,6 +119,42 @@ def test_summary_is_a_table() -> None:
     assert tg.nn.DenseNetwork(by_hand.EXPERIMENT).summary().split()[-1] == "5,226"
 
 
+def test_summary_of_an_input_shows_its_rows() -> None:
+    assert small().summary(np.ones((7, 2))).splitlines()[2] == "dense 2  (7, 1)        sigmoid              6"
+
+
+@pytest.mark.parametrize(("init", "std"), [("article", 0.1), ("he", np.sqrt(2 / 400)), ("xavier", np.sqrt(2 / 600))])
+def test_initialisers_are_chosen_by_name(init: str, std: float) -> None:
+    network = tg.nn.DenseNetwork(layers([400, 200], ["relu"]), seed=4, init=init)
+    assert network.values["W1"].data.std() == pytest.approx(std, rel=0.02)
+    assert network.values["b1"].data.any() == (init == "article")
+    before = network.state_dict()
+    network.reset_parameters(5)
+    assert (network.values["W1"].data != before["W1"]).all()
+    network.reset_parameters(4)
+    assert all(np.array_equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_an_unknown_initialiser_is_named() -> None:
+    with pytest.raises(ArchitectureError, match="init='heh' names no initialiser; write one of article, he, xavier"):
+        tg.nn.DenseNetwork([GOOD], init="heh")
+
+
+def test_orthogonal_layers_keep_the_length_of_signals() -> None:
+    network = tg.nn.DenseNetwork(layers([6] * 9, ["identity"] * 8), seed=1, init="orthogonal")
+    x = np.random.default_rng(0).normal(size=(5, 6))
+    lengths = [np.linalg.norm(y, axis=1) for y in (network(x).data, x)]
+    assert np.abs(lengths[0] - lengths[1]).max() < 1e-12
+
+
+def test_a_network_converts_its_dtype_in_place() -> None:
+    network = small()
+    handle = network.values["W1"]
+    assert network.astype(np.float32) is network
+    assert (network.dtype, handle.dtype, network.values["W1"] is handle) == (np.float32, np.float32, True)
+    assert network(np.ones((3, 2))).dtype == np.float32
+
+
 def test_state_round_trips_and_is_a_copy() -> None:
     first, second = small(), tg.nn.DenseNetwork(small().architecture, seed=5)
     state = first.state_dict()

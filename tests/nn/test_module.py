@@ -1,5 +1,7 @@
 """Modules find their parameters, once each, and load a state entirely or not at all."""
 
+import copy
+import pickle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +92,7 @@ def test_a_module_is_pushed_forward_along_a_module_of_tangents() -> None:
 def test_a_frozen_parameter_and_a_constant_stay_in_the_state() -> None:
     tower, other = Tower(), Tower()
     tower.layers[0].weight.requires_grad = False
-    assert [name for name, _ in tower.named_parameters()] == ["layers.1.weight", "heads.left.weight"]
+    assert [name for name, _ in tower.named_parameters()] == [name for name, _ in other.named_parameters()]
     state = tower.state_dict()
     assert sorted(state) == sorted(other.state_dict())
     assert {"layers.0.weight", "layers.0.offset", "heads.left.offset"} < state.keys()
@@ -126,3 +128,258 @@ def test_gradients_have_the_nesting_of_their_argument() -> None:
     np.testing.assert_array_equal(gradient["w"].data, [3.0, 4.0])
     np.testing.assert_array_equal(gradient["pair"].a.data, [1.0, 2.0])
     assert [float(g) for g in gradient["pair"].b] == [1.0, 0.0]
+
+
+# Roles: what a Tensor is in a module.
+
+
+class Marked(tg.nn.Module):
+    def __init__(self) -> None:
+        self.frozen = tg.nn.Parameter(np.ones(2), requires_grad=False)
+        self.many = [tg.nn.Parameter([1.0]), {"deep": tg.nn.Parameter(tg.zeros(3))}]
+        self.mean = tg.nn.Buffer(tg.zeros(2, dtype=np.float32))
+        self.mask = tg.nn.Buffer([1.0, 0.0], persistent=False)
+        self.cache: Any = None
+
+    def forward(self, x: Any) -> Any:
+        self.cache = x * self.many[0]
+        return self.cache + self.mask
+
+
+def names(pairs: Any) -> list[str]:
+    return [name for name, _ in pairs]
+
+
+def test_marks_say_what_is_a_parameter_and_what_is_saved() -> None:
+    module = Marked()
+    assert names(module.named_parameters()) == ["frozen", "many.0", "many.1.deep"]
+    assert [p.requires_grad for p in module.parameters()] == [False, True, True]
+    assert names(module.named_buffers()) == ["mean", "mask"]
+    assert list(module.state_dict()) == ["frozen", "many.0", "many.1.deep", "mean"]
+
+
+def test_a_computed_tensor_on_a_module_is_neither_parameter_nor_buffer() -> None:
+    module = Marked()
+    state = module.state_dict()
+    module(tg.tensor([2.0]))
+    assert module.cache.requires_grad
+    assert module.state_dict().keys() == state.keys()
+    assert not any(module.cache is t for t in [*module.buffers(), *module.parameters()])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_copy_has_the_same_roles_and_ties(copied: Any) -> None:
+    marked, tower = copied(Marked()), Tower()
+    tower.requires_grad_(False)
+    tower = copied(tower)
+    assert names(marked.named_parameters()) == ["frozen", "many.0", "many.1.deep"]
+    assert list(marked.state_dict()) == ["frozen", "many.0", "many.1.deep", "mean"]
+    assert names(tower.named_parameters()) == ["layers.0.weight", "layers.1.weight", "heads.left.weight"]
+    assert tower.tied is tower.layers[0].weight
+
+
+def test_a_frozen_parameter_is_skipped_by_an_optimiser_until_it_is_thawed() -> None:
+    tower = Tower().requires_grad_(False)
+    assert not any(p.requires_grad for p in tower.parameters())
+    tower.layers[1].requires_grad_()
+    optimizer = tg.optim.SGD(tower.parameters(), lr=1.0)
+    for changed in ([1.0, 0.0, 1.0], [0.0, -1.0, 0.0]):
+        optimizer.zero_grad()
+        sum((p.sum() for p in tower.parameters()), tg.tensor(0.0)).backward()
+        optimizer.step()
+        assert [p.data.mean() for p in tower.parameters()] == changed
+        tower.requires_grad_()
+
+
+def test_the_parts_of_a_module_with_replaced_parameters_have_them_too() -> None:
+    tower = Tower()
+    twin = tower.with_parameters({"layers.1.weight": tg.zeros((2, 2))})
+    assert names(twin.layers[1].named_parameters()) == ["weight"]
+    assert twin.layers[1].weight.data.sum() == 0
+
+
+# Modules within modules.
+
+
+class Child(tg.nn.Module):
+    def __init__(self, parent: Any = None) -> None:
+        self.parent, self.w = parent, tg.tensor(1.0, requires_grad=True)
+        self.generator = np.random.default_rng(0)
+
+
+def test_modules_are_listed_once_also_in_a_circle() -> None:
+    top: Any = Child()
+    top.first, top.pair = Child(top), (Child(top), {"again": top})
+    assert names(top.named_modules()) == ["", "first", "pair.0"]
+    assert names(top.named_children()) == ["first", "pair.0", "pair.1.again"]
+    assert names(top.named_parameters()) == ["w", "first.w", "pair.0.w"]
+    assert list(top.generators()) == ["generator", "first.generator", "pair.0.generator"]
+    assert [m.training for m in top.eval().modules()] == [False] * 3
+    assert [m.training for m in top.train().modules()] == [True] * 3
+    assert repr(top.pair[0]).splitlines()[2] == "    (first): Child("
+    twin = top.with_parameters({"w": tg.tensor(5.0)})
+    assert twin.first.parent is twin.pair[1]["again"] is twin
+    assert twin.first.parent.w.item() == 5.0
+
+
+def test_apply_calls_the_outermost_module_last() -> None:
+    seen: list[Any] = []
+    tower = Tower()
+    assert tower.apply(seen.append) is tower
+    assert (len(seen), seen[-1]) == (4, tower)
+
+
+def test_astype_converts_in_place_for_whoever_holds_a_parameter() -> None:
+    module = tg.nn.Sequential(tg.nn.BatchNorm1d(2), tg.nn.Linear(2, 1))
+    module[1].bias.requires_grad = False
+    optimizer = tg.optim.Adam(module.parameters(), lr=0.1)
+    assert module.astype(np.float32) is module
+    assert [p.dtype for p in module.parameters()] == [np.float32] * 4
+    assert [t.dtype for t in module.buffers()] == [np.float32, np.float32, np.int64]
+    assert [p.requires_grad for p in module.parameters()] == [True, True, True, False]
+    tg.square(module(np.eye(2, dtype=np.float32))).sum().backward()
+    before = module.state_dict()
+    optimizer.step()
+    assert (module[1].weight.data != before["1.weight"]).all()
+    with pytest.raises(TypeError, match=r"floating numbers, not int64; write astype\(np\.float32\)"):
+        module.astype(int)
+
+
+def test_reset_parameters_draws_all_layers_from_one_seed() -> None:
+    module = tg.nn.Sequential(tg.nn.Linear(2, 2), tg.nn.ModuleDict({"a": tg.nn.Linear(2, 2)}))
+    module.reset_parameters(5)
+    first = module.state_dict()
+    assert (first["0.weight"] != first["1.a.weight"]).all()
+    module.reset_parameters(np.random.default_rng(5))
+    assert all(np.array_equal(value, first[name]) for name, value in module.state_dict().items())
+
+
+def test_no_two_layers_begin_equal_by_default() -> None:
+    assert (tg.nn.Linear(3, 3).weight.data != tg.nn.Linear(3, 3).weight.data).any()
+
+
+def test_lists_and_dictionaries_of_modules() -> None:
+    kinds = [tg.nn.ReLU(), tg.nn.Tanh(), tg.nn.GELU()]
+    listed = tg.nn.ModuleList(kinds[:2])
+    listed.insert(0, kinds[2])
+    listed[1] = kinds[1]
+    del listed[2]
+    assert [*listed] == [kinds[2], kinds[1]] == listed.children()
+    assert listed[0] in listed
+    by_name = tg.nn.ModuleDict({"a": kinds[0]})
+    by_name["training"] = kinds[1]  # a name that modules have themselves
+    by_name.update(b=kinds[2])
+    assert [*by_name] == ["a", "training", "b"]
+    assert by_name.pop("a") is kinds[0]
+    assert by_name.eval().training is False
+    assert [m.training for m in by_name.values()] == [False, False]
+    assert len({listed, by_name, tg.nn.ModuleList()}) == 3
+    with pytest.raises(TypeError, match=r"Sequential takes modules, not \[ReLU\(\)\]; write Sequential\(\*layers\)"):
+        tg.nn.Sequential([tg.nn.ReLU()])
+
+
+def test_one_module_in_two_places_computes_twice() -> None:
+    layer = tg.nn.Linear(2, 2, seed=0)
+    twice = tg.nn.Sequential(layer, tg.nn.ReLU(), layer)
+    assert len(twice.parameters()) == 2
+    np.testing.assert_array_equal(twice(np.eye(2)).data, layer(tg.relu(layer(np.eye(2)))).data)
+
+
+# States.
+
+
+def test_a_state_is_loaded_in_part_where_it_is_not_strict() -> None:
+    tower = Tower()
+    tower.load_state_dict({"layers.1.weight": np.full((2, 2), 3.0), "stray": np.ones(1)}, strict=False)
+    assert [p.data.mean() for p in tower.parameters()] == [1.0, 3.0, 1.0]
+    with pytest.raises(tg.errors.StateError, match=r"layers\.1\.weight has shape \(1,\), needs \(2, 2\)"):
+        tower.load_state_dict({"layers.1.weight": np.ones(1)}, strict=False)
+
+
+def test_a_tied_parameter_may_stand_in_a_state_under_each_name() -> None:
+    tower = Tower()
+    state = tower.state_dict()
+    tied = state.pop("layers.0.weight") + 4
+    tower.load_state_dict({**state, "tied": tied})
+    tower.load_state_dict({**state, "tied": tied, "layers.0.weight": tied})
+    assert tower.layers[0].weight.data.mean() == 5
+    with pytest.raises(tg.errors.StateError, match=r"tied is another name of layers\.0\.weight here, and has other"):
+        tower.load_state_dict({**state, "tied": tied, "layers.0.weight": tied + 1})
+
+
+# What a module tells, and says to mistakes.
+
+
+def test_a_repr_nests() -> None:
+    block = tg.nn.Sequential(tg.nn.Conv2d(1, 2, 3, seed=0), tg.nn.Dropout(0.1))
+    top = tg.nn.ModuleDict({"block": block, "head": tg.nn.ModuleList([tg.nn.Linear(2, 1, bias=False).eval()])})
+    settings = "in_channels=1, out_channels=2, kernel_size=(3, 3), stride=1, padding=0, dilation=1, groups=1"
+    assert repr(top).splitlines() == [
+        "ModuleDict(",
+        "  (block): Sequential(",
+        f"    (0): Conv2d({settings})",
+        "    (1): Dropout(p=0.1)",
+        "  )",
+        "  (head): ModuleList(",
+        "    (0): Linear(in_features=2, out_features=1, bias=None)",
+        "  )",
+        ")",
+    ]
+
+
+def test_a_summary_is_a_table_and_leaves_everything_as_it_was() -> None:
+    layers = [tg.nn.Linear(3, 4, seed=0), tg.nn.BatchNorm1d(4), tg.nn.Dropout(0.5, seed=0)]
+    module = tg.nn.Sequential(*layers, tg.nn.Linear(4, 2, seed=1))
+    state, held = module.state_dict(), [dict(vars(m)) for m in module.modules()]
+    drawn = module[2].generator.bit_generator.state
+    assert module.summary(np.ones((5, 3))).splitlines() == [
+        "layer           output shape  parameters",
+        "Sequential      (5, 2)                 0",
+        "0: Linear       (5, 4)                16",
+        "1: BatchNorm1d  (5, 4)                 8",
+        "2: Dropout      (5, 4)                 0",
+        "3: Linear       (5, 2)                10",
+        "total                                 34",
+    ]
+    assert module.summary().splitlines()[2] == "0: Linear                             16"
+    assert [vars(m) for m in module.modules()] == held
+    assert all(np.array_equal(value, state[name]) for name, value in module.state_dict().items())
+    assert module[2].generator.bit_generator.state == drawn
+    with pytest.raises(ValueError, match="mismatch"):
+        module.summary(np.ones((5, 2)))
+    assert [vars(m) for m in module.modules()] == held
+
+
+def test_a_summary_counts_a_shared_parameter_once() -> None:
+    assert Tower().summary().splitlines()[-1].split() == ["total", "12"]
+
+
+class Forgetful(tg.nn.Linear):
+    def __init__(self) -> None:
+        self.extra = 1.0
+
+
+def test_mistakes_get_a_sentence_with_the_remedy() -> None:
+    with pytest.raises(
+        NotImplementedError, match=r"Tower computes nothing; write def forward\(self, x\) in class Tower"
+    ):
+        Tower()(1.0)
+    with pytest.raises(AttributeError, match="Tower has no attribute 'layer'; set it in __init__"):
+        Tower().layer  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"no attribute 'weight'; .* first calls super\(\)\.__init__\(\.\.\.\)"):
+        Forgetful()(np.ones(2))
+    assert not hasattr(Tower(), "stray")
+    with pytest.raises(ValueError, match=r"from 0 to 1; got 1\.5"):
+        tg.nn.Dropout(1.5)
+    with pytest.raises(ValueError, match="must divide in_channels=4 and out_channels=3"):
+        tg.nn.Conv2d(4, 3, 1, groups=2)
+    with pytest.raises(ValueError, match="num_groups=2 must divide num_channels=3"):
+        tg.nn.GroupNorm(2, 3)
+    with pytest.raises(ValueError, match=r"BatchNorm2d\(.*\) takes 4 axes, \(N, 3, \.\.\.\), got \(2, 3\)"):
+        tg.nn.BatchNorm2d(3)(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"takes \(N, 4, \.\.\.\), got \(2, 3\)"):
+        tg.nn.GroupNorm(2, 4)(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"whose last lengths are \(3,\), got \(2, 4\)"):
+        tg.nn.LayerNorm(3)(np.ones((2, 4)))
+    with pytest.raises(ValueError, match=r"more than one value per channel; take larger batches, or eval\(\)"):
+        tg.nn.BatchNorm1d(3)(np.ones((1, 3)))

@@ -67,7 +67,8 @@ def _coordinates(
     network: DenseNetwork, X: Any, y: Any, name: str, p: Tensor
 ) -> Iterator[tuple[float, str, bool, bool]]:
     """Yield, for each entry, its error, its name, whether it straddled a kink, and whether it still does."""
-    assert p.grad is not None
+    if p.grad is None:  # a frozen parameter
+        return
     gradient, original, last = p.grad.data, p.data, len(network.architecture)
     p.data = moved = original.copy()
 

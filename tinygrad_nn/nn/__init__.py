@@ -1,6 +1,19 @@
-"""Networks: modules that own parameters, and the article's dense network."""
+"""Networks: modules that own parameters, layers, and the article's dense network."""
 
+from . import init
+from .activations import ELU, GELU, Identity, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .containers import ModuleDict, ModuleList, Sequential
+from .convolutional import Conv1d, Conv2d, ConvTranspose2d
 from .dense import DenseNetwork
-from .module import Module
+from .layers import Dropout, Embedding, Flatten, Linear
+from .module import Buffer, Module, Parameter
+from .normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
+from .pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 
-__all__ = ["DenseNetwork", "Module"]
+__all__ = [
+    "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Buffer", "Conv1d",
+    "Conv2d", "ConvTranspose2d", "DenseNetwork", "Dropout", "Embedding", "Flatten", "GroupNorm", "Identity",
+    "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MaxPool1d", "MaxPool2d", "Module", "ModuleDict",
+    "ModuleList", "Parameter", "RMSNorm", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
+    "init",
+]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from ..ops.elementwise import sigmoid, tanh
 from ..ops.fused import linear, softmax
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
-from .module import Module
+from .init import INITIALISERS
+from .module import Module, Parameter
+from .table import table
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": relu,
@@ -78,8 +80,9 @@ class DenseNetwork(Module):
     relu, sigmoid, tanh, softmax, identity, leaky_relu, elu, gelu, silu, softplus. Parameters are W1
     (out, in), b1 (out,), W2, ...: standard normal draws times 0.1, W before b, from NumPy's legacy
     generator. Equal weights would keep a layer's neurons equal for ever (symmetry), and large ones
-    saturate the sigmoid, where its slope is next to 0; hence small random ones. Samples are rows.
-    Raises ArchitectureError.
+    saturate the sigmoid, where its slope is next to 0; hence small random ones. Through many layers
+    they let signals fade: `init="he"`, for relu, or "xavier" or "orthogonal" keep their size, with
+    biases of 0 (`nn.init`). Samples are rows. Raises ArchitectureError.
 
     >>> import tinygrad_nn as tg
     >>> layers = [{"input_dim": 2, "output_dim": 3, "activation": "relu"},
@@ -88,24 +91,36 @@ class DenseNetwork(Module):
     (2, 1)
     """
 
-    def __init__(self, architecture: Any, seed: int = 99, dtype: Any = np.float64) -> None:
+    def __init__(self, architecture: Any, seed: Any = 99, dtype: Any = np.float64, init: str = "article") -> None:
         self.architecture = checked_architecture(architecture)
-        self.dtype = np.dtype(dtype)
-        generator = np.random.RandomState(seed)
-        self.values: dict[str, Tensor] = {}
+        if init not in INITIALISERS:
+            raise ArchitectureError(f"init={init!r} names no initialiser; write one of {', '.join(INITIALISERS)}")
+        self.init, self.values = init, dict[str, Tensor]()
         for number, layer in enumerate(self.architecture, start=1):
             n, k = layer["output_dim"], layer["input_dim"]
-            for name, shape in ((f"W{number}", (n, k)), (f"b{number}", (n, 1))):
-                draws = (generator.randn(*shape) * 0.1).astype(self.dtype)
-                self.values[name] = Tensor(draws.reshape(n) if name[0] == "b" else draws, True, name)
+            for name, shape in ((f"W{number}", (n, k)), (f"b{number}", (n,))):
+                self.values[name] = Parameter(Tensor(np.empty(shape, dtype), name=name))
+        self.reset_parameters(seed)
+
+    def reset_parameters(self, seed: Any = 99) -> None:
+        """Draw the parameters anew, by the initialiser that was chosen; the article's takes a whole number."""
+        by_article = self.init == "article" and not isinstance(seed, np.random.Generator)
+        generator: Any = np.random.RandomState(seed) if by_article else np.random.default_rng(seed)
+        for p in self.values.values():
+            drawn = p.ndim > 1 or self.init == "article"
+            p.data = INITIALISERS[self.init](generator, p.shape) if drawn else np.zeros(p.shape)
 
     def __repr__(self) -> str:
         steps = [f"{layer['output_dim']} {layer['activation']}" for layer in self.architecture]
         return f"DenseNetwork({' → '.join([str(self.architecture[0]['input_dim']), *steps])}, dtype='{self.dtype}')"
 
-    def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield W1, b1, W2, ... with their names."""
-        return iter(self.values.items())
+    def _entries(self) -> Any:
+        return self.values
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the parameters, in which inputs are read."""
+        return self.values["W1"].dtype
 
     @property
     def activation(self) -> str:
@@ -117,7 +132,7 @@ class DenseNetwork(Module):
         """The number of values per sample that the network computes."""
         return int(self.architecture[-1]["output_dim"])
 
-    def __call__(self, X: Any) -> Tensor:
+    def forward(self, X: Any) -> Tensor:
         """Return the last layer's activations. Shapes: (m, inputs) -> (m, outputs)."""
         return ACTIVATIONS[self.activation](self.logits(X))
 
@@ -159,19 +174,14 @@ class DenseNetwork(Module):
         classes: np.ndarray = p.argmax(axis=-1) if self.activation == "softmax" else (p > 0.5).astype(int)
         return classes[:, 0] if classes.ndim == 2 and self.outputs == 1 else classes
 
-    def summary(self) -> str:
+    def summary(self, input: Any = None) -> str:
         """Return a table of the layers: output shape, activation, parameters, and their total."""
+        m = "m" if input is None else len(input)
         rows = [("layer", "output shape", "activation", "parameters")]
         for number, layer in enumerate(self.architecture, start=1):
             count = self.values[f"W{number}"].size + self.values[f"b{number}"].size
-            rows.append((f"dense {number}", f"(m, {layer['output_dim']})", layer["activation"], f"{count:,}"))
-        rows.append(("total", "", "", f"{sum(p.size for p in self.values.values()):,}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=False)), row[-1].rjust(widths[-1])])
-            for row in rows
-        ]
-        return "\n".join(lines)
+            rows.append((f"dense {number}", f"({m}, {layer['output_dim']})", layer["activation"], f"{count:,}"))
+        return table([*rows, ("total", "", "", f"{sum(p.size for p in self.parameters()):,}")])
 
     def _as_input(self, X: Any) -> Tensor:
         rows = as_tensor(X, self.dtype)

@@ -1,35 +1,99 @@
-"""A module owns parameters, under names, and whatever modules it holds."""
+"""A module owns parameters, buffers and generators, under names, and whatever modules it holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Self
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import StateError, given
+from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, replace_values
+from .table import summary
+
+_PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"
 
 
-def _named(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
+def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
+    """Return a Tensor that is a parameter of any module that holds it, also where it is frozen from the start.
+
+    A Tensor is marked as it is, without a copy; other numbers become one.
+
+    >>> Parameter([1.0, 2.0], requires_grad=False)
+    tg.tensor([1., 2.], dtype='float64')
+    """
+    t = _marked(data, _PARAMETER)
+    t.requires_grad = requires_grad
+    return t
+
+
+def Buffer(data: Any, persistent: bool = True) -> Tensor:
+    """Return a Tensor that is a buffer of any module that holds it: saved, but not trained.
+
+    One that is not `persistent` is no part of `state_dict()`.
+
+    >>> Buffer([0, 1])
+    tg.tensor([0, 1], dtype='int64')
+    """
+    return _marked(data, _BUFFER if persistent else _TEMPORARY)
+
+
+def _marked(data: Any, role: str) -> Tensor:
+    t = as_tensor(data)
+    t.role = role
+    return t
+
+
+def _role(t: Tensor) -> str | None:
+    """Return what a Tensor is in a module: of one without a mark its present state decides."""
+    role: str | None = getattr(t, "role", None)
+    if role is None and t.is_leaf:
+        return _PARAMETER if t.requires_grad else _BUFFER
+    return role
+
+
+def _parts(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the modules, Tensors and generators in lists, tuples and dictionaries, with their names."""
+    if isinstance(value, (Module, Tensor, np.random.Generator)):
         yield prefix, value
-    elif isinstance(value, Module):
-        for name, t in value._named_tensors():
-            yield f"{prefix}.{name}", t
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _named(f"{prefix}.{key}" if prefix else str(key), part)
-    elif isinstance(value, (list, tuple)):
-        for index, part in enumerate(value):
-            yield from _named(f"{prefix}.{index}", part)
+    elif isinstance(value, (dict, list, tuple)):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _parts(f"{prefix}.{key}" if prefix else str(key), part)
 
 
-def _replaced(value: Any, new: Mapping[int, Any]) -> Any:
-    """Return a copy of an attribute with tensors replaced; `new` has those to put in, by the id of the old one."""
+def _all(prefix: str, module: Module, within: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield a module and what it and its modules hold, by each name; `within` are the modules around it."""
+    yield prefix, module
+    if not any(module is outer for outer in within):
+        for name, x in _parts(prefix, module._entries()):
+            if isinstance(x, Module):
+                yield from _all(name, x, (*within, module))
+            else:
+                yield name, x
+
+
+def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield each object once, by its first name."""
+    seen: set[int] = set()
+    for name, x in named:
+        if id(x) not in seen:
+            seen.add(id(x))
+            yield name, x
+
+
+def _is_plain(x: Any) -> bool:
+    return x is None or isinstance(x, (int, float, str)) or (isinstance(x, tuple) and all(map(_is_plain, x)))
+
+
+def _replaced(value: Any, new: dict[int, Any]) -> Any:
+    """Return a copy of an attribute; `new` has what to put in, by the id of the old, and then copied modules too."""
+    if id(value) in new:
+        return new[id(value)]
     if isinstance(value, Module):
-        twin = object.__new__(type(value))
+        twin = new[id(value)] = object.__new__(type(value))
         vars(twin).update({key: _replaced(part, new) for key, part in vars(value).items()})
         return twin
     if isinstance(value, dict):
@@ -38,69 +102,222 @@ def _replaced(value: Any, new: Mapping[int, Any]) -> Any:
         return type(value)(*[_replaced(part, new) for part in value])
     if isinstance(value, (list, tuple)):
         return type(value)([_replaced(part, new) for part in value])
-    return new.get(id(value), value)
+    return value
 
 
 class Module:
-    """Anything with parameters: the Tensors among its attributes that require grad, nested ones too."""
+    """What has parameters: a subclass sets Tensors and modules as attributes, and computes in `forward`.
+
+    A Tensor that requires grad when it is set is a parameter from then on, frozen or not; one that
+    does not is a buffer, which is saved but not trained. `Parameter` and `Buffer` mark explicitly.
+    Lists, tuples and dictionaries are walked. What has several names counts once, by its first, so
+    tied parameters stay tied. A subclass needs no `super().__init__()`, but for that of a layer.
+
+    >>> import tinygrad_nn as tg
+    >>> class Scaled(tg.nn.Module):
+    ...     def __init__(self):
+    ...         self.scale = tg.tensor(2.0, requires_grad=True)
+    ...         self.linear = tg.nn.Linear(3, 1, seed=0)
+    ...
+    ...     def forward(self, x):
+    ...         return self.scale * self.linear(x)
+    >>> [name for name, _ in Scaled().named_parameters()]
+    ['scale', 'linear.weight', 'linear.bias']
+    >>> Scaled()
+    Scaled(
+      (linear): Linear(in_features=3, out_features=1)
+    )
+    """
+
+    training = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what `forward` computes."""
+        return self.forward(*args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output; a subclass supplies it. Raises NotImplementedError."""
+        kind = type(self).__name__
+        raise NotImplementedError(f"{kind} computes nothing; write def forward(self, x) in class {kind}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        for _, t in _parts(name, value):
+            if isinstance(t, Tensor) and t.is_leaf:
+                t.name = t.name or name  # for errors, pictures and compiled programs
+                if _role(t) == _PARAMETER:
+                    t.role = _PARAMETER
+
+    if not TYPE_CHECKING:  # to a type checker an attribute that nothing sets is a mistake as well
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}; set it in __init__, which in a class that extends a "
+                "layer first calls super().__init__(...)",
+                name=name,
+                obj=self,  # from these Python suggests a name, once the error is shown
+            )
+
+    def _entries(self) -> Any:
+        """Return the dictionary or list of what this holds, whose keys are the first parts of names."""
+        return vars(self)
+
+    def _tensors(self, *roles: str) -> Iterator[tuple[str, Tensor]]:
+        """Yield the Tensors of these roles, by each of their names."""
+        return ((name, t) for name, t in _all("", self) if isinstance(t, Tensor) and _role(t) in roles)
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each parameter once, with its name."""
-        names = vars(self).get("_parameter_names")
-        return ((name, t) for name, t in self._named_tensors() if (t.requires_grad if names is None else name in names))
+        """Yield each parameter once, frozen ones too, with its name."""
+        return _once(self._tensors(_PARAMETER))
 
-    def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each Tensor among the attributes once, with its name: the parameters, frozen ones, and constants."""
-        seen: set[int] = set()
-        for name, t in _named("", vars(self)):
-            if id(t) not in seen:
-                seen.add(id(t))
-                yield name, t
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each buffer once, with its name."""
+        return _once(self._tensors(_BUFFER, _TEMPORARY))
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Yield this module, named "", and each module within, once, with its name."""
+        return _once((name, m) for name, m in _all("", self) if isinstance(m, Module))
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters, in the order of their names."""
         return [p for _, p in self.named_parameters()]
 
+    def buffers(self) -> list[Tensor]:
+        """Return the buffers, in the order of their names."""
+        return [t for _, t in self.named_buffers()]
+
+    def modules(self) -> list[Module]:
+        """Return this module and all within, each before what it holds."""
+        return [m for _, m in self.named_modules()]
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield each module that this one holds itself, once, with its name."""
+        return _once((name, m) for name, m in _parts("", self._entries()) if isinstance(m, Module))
+
+    def children(self) -> list[Module]:
+        """Return the modules that this one holds itself."""
+        return [m for _, m in self.named_children()]
+
+    def generators(self) -> dict[str, np.random.Generator]:
+        """Return the random generators, by name: a checkpoint keeps their states, `state_dict` does not."""
+        return dict(_once((name, g) for name, g in _all("", self) if isinstance(g, np.random.Generator)))
+
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
         """Return a module like this one that computes with the given tensors, by name, instead of its own.
 
-        Parameters that are not named stay shared. Raises StateError for a name that is none.
+        They are parameters there, whether they require grad or not. Parameters that are not named stay
+        shared. Raises StateError for a name that is none.
         """
         own = dict(self.named_parameters())
         unknown = [name for name in parameters if name not in own]
         if unknown:
             raise StateError(f"{', '.join(unknown)} is not a parameter here; name one of {', '.join(own)}")
+        for p in parameters.values():
+            if isinstance(p, Tensor):
+                p.role = _PARAMETER
         twin: Self = _replaced(self, {id(own[name]): p for name, p in parameters.items()})
-        vars(twin)["_parameter_names"] = frozenset(own)  # they stay parameters: tangents, say, require no grad
         return twin
+
+    def train(self, mode: bool = True) -> Self:
+        """Set `training` here and in all modules within, which dropout and batch norm heed; return the module."""
+        for m in self.modules():
+            m.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Let the module compute as it does after training; return it."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Freeze all parameters, by False, or let them be trained; return the module."""
+        for p in self.parameters():
+            p.requires_grad = requires_grad
+        return self
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for p in self.parameters():
             p.grad = None
 
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        """Call `function` with each module, this one last; return the module."""
+        for m in reversed(self.modules()):
+            function(m)
+        return self
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert all floating parameters and buffers in place, without their gradients; return the module."""
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"a module computes in floating numbers, not {np.dtype(dtype)}; write astype(np.float32)")
+        for t in [*self.parameters(), *self.buffers()]:
+            if t.dtype.kind == "f":
+                Tensor.__init__(t, t.data.astype(dtype), t.requires_grad, t.name)  # whoever holds it sees the new one
+        return self
+
+    def reset_parameters(self, seed: Any = None) -> None:
+        """Draw the parameters of all modules within anew, from a seed or a generator; each layer knows how."""
+        generator = np.random.default_rng(seed)
+        for m in self.children():
+            m.reset_parameters(generator)
+
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return a copy of the array of every Tensor, by name: the parameters, frozen ones too, and constants."""
-        return {name: t.data.copy() for name, t in self._named_tensors()}
+        """Return a copy of the array of every parameter, frozen ones too, and of every persistent buffer, by name."""
+        return {name: t.data.copy() for name, t in _once(self._tensors(_PARAMETER, _BUFFER))}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set every Tensor from arrays by name; nothing is changed unless all of them fit.
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Set every parameter and buffer from arrays by name; nothing is changed unless all of them fit.
 
-        Raises StateError that lists each missing, unexpected and mis-shaped name.
+        A tied one may stand there under each of its names, with the same numbers. Unless `strict`, names
+        may be missing or unexpected. Raises StateError that lists each missing, unexpected and mis-shaped name.
         """
         if not isinstance(state, Mapping):
             raise StateError(f"a state is a dict of arrays by name, got {given(state)}; load that of state_dict()")
-        own = dict(self._named_tensors())
         arrays = {name: as_array(value) for name, value in state.items()}
-        problems = [f"{name} is missing" for name in own if name not in arrays]
-        problems += [f"{name} is not a parameter here" for name in arrays if name not in own]
-        for name, t in own.items():
-            if name in arrays and arrays[name].shape != t.shape:
-                problems.append(f"{name} has shape {arrays[name].shape}, needs {t.shape}")
-            elif name in arrays and arrays[name].dtype != t.dtype:
-                problems.append(f"{name} has dtype {arrays[name].dtype}, needs {t.dtype}: use .astype")
+        names: dict[int, list[str]] = {}
+        tensors: dict[str, Tensor] = {}
+        for name, t in self._tensors(_PARAMETER, _BUFFER):
+            names.setdefault(id(t), []).append(name)
+            tensors[name] = t
+        found = [[name for name in each if name in arrays] for each in names.values()]
+        problems = []
+        if strict:
+            problems += [
+                f"{each[0]} is missing" for each, there in zip(names.values(), found, strict=True) if not there
+            ]
+            problems += [f"{name} is not a parameter here" for name in arrays if name not in tensors]
+        for name, *others in filter(None, found):
+            t, array = tensors[name], arrays[name]
+            if array.shape != t.shape:
+                problems.append(f"{name} has shape {array.shape}, needs {t.shape}")
+            elif array.dtype != t.dtype:
+                problems.append(f"{name} has dtype {array.dtype}, needs {t.dtype}: use .astype")
+            problems += [
+                f"{other} is another name of {name} here, and has other numbers"
+                for other in others
+                if not np.array_equal(arrays[other], array, equal_nan=array.dtype.kind == "f")
+            ]
         if problems:
             raise StateError(
                 f"this state does not fit: {'; '.join(problems)}; load one that state_dict() of such a module returned"
             )
-        replace_values([(t, arrays[name].copy()) for name, t in own.items()])
+        replace_values([(tensors[name], arrays[name].copy()) for name, *_ in filter(None, found)])
+
+    def summary(self, input: Any = None) -> str:
+        """Return a table of the modules: output shape, where an input is given, and parameters, with their total.
+
+        The input is computed in eval mode, without recording.
+        """
+        return summary(self, input)
+
+    def extra_repr(self) -> str:
+        """Return what stands in the brackets of the module's repr: numbers, strings, tuples and None set on it."""
+        settings = [(k, v) for k, v in vars(self).items() if k != "training" and k[0] != "_" and _is_plain(v)]
+        return ", ".join(f"{name}={value!r}" for name, value in settings)
+
+    @reprlib.recursive_repr()
+    def __repr__(self) -> str:
+        inner = [f"({name}): {m!r}".replace("\n", "\n  ") for name, m in self.named_children()]
+        settings = self.extra_repr()
+        if not inner:
+            return f"{type(self).__name__}({settings})"
+        return "\n  ".join([f"{type(self).__name__}({settings}", *inner]) + "\n)"

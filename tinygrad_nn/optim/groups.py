@@ -82,7 +82,8 @@ class ParameterGroup(Mapping[str, Any]):
         for _, p in pairs:
             if hasattr(p, "parameters"):
                 raise TypeError("an optimiser takes parameters, not what holds them; write model.parameters()")
-            if not (isinstance(p, Tensor) and p.requires_grad and p.is_leaf):
+            frozen = getattr(p, "role", None) == "parameter"
+            if not (isinstance(p, Tensor) and p.is_leaf and (p.requires_grad or frozen)):
                 raise ValueError(f"an optimiser takes leaves that require grad, not {p!r}")
         once = {id(p): (name, p) for name, p in reversed(pairs)}
         found = [once[key] for key in dict.fromkeys(id(p) for _, p in pairs)]

@@ -41,7 +41,7 @@ class Tensor:
     `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
     """
 
-    __slots__ = ("__weakref__", "_array", "_grad", "_node", "name")
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "name", "role")  # role: what modules take it for, if set
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(array, Tensor):
@@ -252,15 +252,15 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach()")
-        twin = Tensor(self.data.copy(), self.requires_grad, self.name)
+        twin = memo[id(self)] = Tensor(self.data.copy(), self.requires_grad, self.name)
         twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
-        memo[id(self)] = twin
+        twin.role = getattr(self, "role", None)
         return twin
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:
             raise errors.GradientError("a computed tensor that requires grad can't be pickled; pickle t.detach()")
-        slots = {"grad": None if self.grad is None else self.grad.detach()}
+        slots = {"grad": None if self.grad is None else self.grad.detach(), "role": getattr(self, "role", None)}
         return Tensor, (self.data, self.requires_grad, self.name), (None, slots)
 
     def __format__(self, spec: str) -> str:

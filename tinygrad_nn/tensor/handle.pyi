@@ -25,6 +25,7 @@ class Tensor:
     _node: Node | None
     _grad: Tensor | None
     name: str | None
+    role: str | None
     def __init__(self, array: Any, requires_grad: bool=False, name: str | None=None) -> None: ...
     @property
     def data(self) -> Any: ...

@@ -1,0 +1,229 @@
+"""Every layer against PyTorch's: the same weights and inputs give the same outputs, gradients and statistics."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from optional import pytorch
+
+import tinygrad_nn as tg
+
+torch = pytorch()
+nn = tg.nn
+DRAWS = range(6)
+
+
+def dense(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    k, n, bias = how(1, 7), how(1, 5), bool(how(0, 2))
+    x = rng.normal(size=(*(how(1, 4) for _ in range(how(0, 3))), k))
+    return nn.Linear(k, n, bias), torch.nn.Linear(k, n, bias), x
+
+
+def embedding(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    n, width = how(2, 9), how(1, 5)
+    padding = [None, 0, n - 1, -1][how(0, 4)]
+    x = rng.integers(0, n, (how(1, 4), how(1, 6)))
+    return nn.Embedding(n, width, padding), torch.nn.Embedding(n, width, padding), x
+
+
+def flatten(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    start, end = how(0, 3), -how(1, 3)
+    return nn.Flatten(start, end), torch.nn.Flatten(start, end), rng.normal(size=(2, 3, 4, 2, 3))
+
+
+def batch_norm(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    c = how(1, 5)
+    axes = how(1, 4)
+    kind = "BatchNorm2d" if axes == 3 else "BatchNorm1d"
+    settings = {
+        "eps": 10.0 ** -how(3, 8),
+        "momentum": [None, 0.1, 0.7][how(0, 3)],
+        "affine": bool(how(0, 2)),
+        "track_running_stats": how(0, 4) > 0,
+    }
+    x = rng.normal(2, 3, (how(2, 5), c, *(how(2, 4) for _ in range(axes - 1))))
+    return getattr(nn, kind)(c, **settings), getattr(torch.nn, kind)(c, **settings), x
+
+
+def layer_norm(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    shape = tuple(how(2, 5) for _ in range(how(1, 3)))
+    settings = {"eps": 10.0 ** -how(3, 8), "elementwise_affine": bool(how(0, 2)), "bias": bool(how(0, 2))}
+    x = rng.normal(1, 2, (how(1, 4), 3, *shape))
+    return nn.LayerNorm(shape, **settings), torch.nn.LayerNorm(shape, **settings), x
+
+
+def rms_norm(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    shape = tuple(how(2, 5) for _ in range(how(1, 3)))
+    eps, affine = [None, 1e-3][how(0, 2)], bool(how(0, 2))
+    return nn.RMSNorm(shape, eps, affine), torch.nn.RMSNorm(shape, eps, affine), rng.normal(1, 2, (3, *shape))
+
+
+def group_norm(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    groups, affine = how(1, 4), bool(how(0, 2))
+    c = groups * how(1, 4)
+    x = rng.normal(1, 2, (how(1, 4), c, *(how(2, 4) for _ in range(how(1, 3)))))
+    return nn.GroupNorm(groups, c, affine=affine), torch.nn.GroupNorm(groups, c, affine=affine), x
+
+
+def convolution(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    axes, groups = how(1, 3), how(1, 3)
+    c, o = groups * how(1, 3), groups * how(1, 3)
+    settings: dict[str, Any] = {"stride": how(1, 3), "padding": how(0, 3), "dilation": how(1, 3), "groups": groups}
+    if how(0, 3) == 0:
+        settings |= {"stride": 1, "padding": "same"}
+    settings["bias"] = bool(how(0, 2))
+    kernel = tuple(how(1, 4) for _ in range(axes))
+    x = rng.normal(size=(how(1, 3), c, *(how(6, 9) for _ in range(axes))))
+    kind = f"Conv{axes}d"
+    return getattr(nn, kind)(c, o, kernel, **settings), getattr(torch.nn, kind)(c, o, kernel, **settings), x
+
+
+def transposed(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    groups, stride = how(1, 3), how(1, 4)
+    c, o = groups * how(1, 3), groups * how(1, 3)
+    settings = {"stride": stride, "padding": how(0, 2), "output_padding": how(0, stride), "groups": groups}
+    settings |= {"bias": bool(how(0, 2)), "dilation": how(1, 3)}
+    kernel = (how(2, 4), how(2, 4))
+    x = rng.normal(size=(how(1, 3), c, how(3, 6), how(3, 6)))
+    return nn.ConvTranspose2d(c, o, kernel, **settings), torch.nn.ConvTranspose2d(c, o, kernel, **settings), x
+
+
+def pooling(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    axes, kernel = how(1, 3), how(1, 4)
+    stride, ceil = [None, how(1, 4)][how(0, 2)], bool(how(0, 2))
+    settings: dict[str, Any] = {"stride": stride, "padding": kernel // 2 * how(0, 2), "ceil_mode": ceil}
+    kind = ["MaxPool", "AvgPool"][how(0, 2)]
+    settings |= {"dilation": how(1, 3)} if kind == "MaxPool" else {"count_include_pad": bool(how(0, 2))}
+    x = rng.normal(size=(how(1, 3), how(1, 3), *(how(7, 10) for _ in range(axes))))
+    kind = f"{kind}{axes}d"
+    return getattr(nn, kind)(kernel, **settings), getattr(torch.nn, kind)(kernel, **settings), x
+
+
+def adaptive(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    size = [how(1, 6), (how(1, 6), None), (how(1, 6), how(1, 9))][how(0, 3)]
+    x = rng.normal(size=(how(1, 3), 2, how(4, 8), how(4, 8)))
+    return nn.AdaptiveAvgPool2d(size), torch.nn.AdaptiveAvgPool2d(size), x
+
+
+def activation(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    kinds: list[tuple[str, Any]] = [
+        (k, ()) for k in ("ReLU", "Sigmoid", "Tanh", "GELU", "SiLU", "Softplus", "Identity")
+    ]
+    kinds += [("LeakyReLU", (0.2,)), ("ELU", (0.7,)), ("Softmax", (1,)), ("LogSoftmax", (-1,))]
+    kind, args = kinds[how(0, len(kinds))]
+    return getattr(nn, kind)(*args), getattr(torch.nn, kind)(*args), rng.normal(0, 3, (4, 3))
+
+
+def stacked(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
+    c = how(1, 4)
+    layers = [
+        [
+            *[space.Conv2d(2, c, 3), space.BatchNorm2d(c), space.ReLU(), space.MaxPool2d(2), space.Flatten()],
+            *[space.Linear(c * 9, 4), space.LayerNorm(4), space.Dropout(0.0)],
+        ]
+        for space in (nn, torch.nn)
+    ]
+    return nn.Sequential(*layers[0]), torch.nn.Sequential(*layers[1]), rng.normal(size=(3, 2, 8, 8))
+
+
+CASES = [
+    dense, embedding, flatten, batch_norm, layer_norm, rms_norm, group_norm, convolution, transposed, pooling, adaptive,
+    activation, stacked,
+]  # fmt: skip
+
+
+def close(a: Any, b: Any) -> None:
+    b = np.asarray(b)
+    assert a.shape == b.shape
+    assert np.abs(a - b).max(initial=0) <= 1e-10 * max(1.0, np.abs(b).max(initial=0))
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch says that it copies
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("case", CASES)
+def test_a_layer_computes_what_pytorchs_does(case: Any, draw: int, training: bool) -> None:
+    """Over several batches, so that statistics count; the state goes over to PyTorch, and back in the end."""
+    rng = np.random.default_rng(draw)
+    ours, theirs, x = case(rng, lambda low, high: int(rng.integers(low, high)))
+    theirs.double()
+    ours.load_state_dict({name: t + np.asarray(rng.random(t.shape), t.dtype) for name, t in ours.state_dict().items()})
+    state = ours.state_dict()
+    assert list(theirs.state_dict()) == list(state)
+    theirs.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
+    ours.train(training)
+    theirs.train(training)
+    for scale in (1.0, 0.5, -2.0):
+        batch, floating = (scale * x, True) if x.dtype.kind == "f" else (x, False)
+        a, b = tg.tensor(batch, requires_grad=floating), torch.tensor(batch, requires_grad=floating)
+        y, z = ours(a), theirs(b)
+        close(y.data, z.detach())
+        if z.requires_grad:
+            weights = rng.normal(size=z.shape)
+            ours.zero_grad()
+            theirs.zero_grad()
+            (y * weights).sum().backward()
+            (z * torch.tensor(weights)).sum().backward()
+        if a.requires_grad:
+            assert a.grad is not None
+            close(a.grad.data, b.grad)
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            close(p.grad.data, q.grad)
+        for t, u in zip(ours.buffers(), theirs.buffers(), strict=True):
+            close(t.data, u)
+    ours.load_state_dict(theirs.state_dict())
+    close(ours(tg.tensor(x)).data, theirs(torch.tensor(x)).detach())
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (nn.Linear(50, 40, seed=0), torch.nn.Linear(50, 40)),
+        (nn.Embedding(50, 40, seed=0), torch.nn.Embedding(50, 40)),
+        (nn.Conv1d(40, 30, 5, seed=0), torch.nn.Conv1d(40, 30, 5)),
+        (nn.Conv2d(20, 12, (3, 5), groups=2, seed=0), torch.nn.Conv2d(20, 12, (3, 5), groups=2)),
+        (nn.ConvTranspose2d(20, 8, 3, groups=2, seed=0), torch.nn.ConvTranspose2d(20, 8, 3, groups=2)),
+        (nn.BatchNorm1d(5), torch.nn.BatchNorm1d(5)),
+        (nn.LayerNorm(5), torch.nn.LayerNorm(5)),
+        (nn.GroupNorm(1, 5), torch.nn.GroupNorm(1, 5)),
+        (nn.RMSNorm(5), torch.nn.RMSNorm(5)),
+    ],
+)
+def test_a_layer_begins_as_pytorchs(ours: Any, theirs: Any) -> None:
+    """The numbers differ, their distribution does not: standard deviation, and the largest of uniform draws."""
+    torch.manual_seed(0)
+    theirs.reset_parameters()
+    weights = [ours.weight.data, theirs.weight.detach().numpy()]
+    assert weights[0].std() == pytest.approx(weights[1].std(), rel=0.05)
+    largest = [np.abs(w).max() for w in weights]
+    assert isinstance(ours, nn.Embedding) or largest[0] == pytest.approx(largest[1], rel=0.01)
+    for bias, bound in zip((getattr(ours, "bias", None), getattr(theirs, "bias", None)), largest, strict=True):
+        if bias is not None:
+            found = np.abs(np.asarray(bias.detach())).max()
+            assert found == 0 if "Norm" in type(ours).__name__ else 0.5 * bound < found <= 1.01 * bound
+
+
+def test_a_tied_weight_goes_over_and_back() -> None:
+    ours = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)).double()
+    ours[1].weight = ours[0].weight
+    theirs[1].weight = theirs[0].weight
+    ours.load_state_dict(theirs.state_dict())
+    assert ours[1].weight is ours[0].weight
+    close(ours(np.eye(3)).data, theirs(torch.eye(3).double()).detach())
+    assert list(ours.state_dict()) == ["0.weight", "0.bias", "1.bias"]
+    theirs.load_state_dict({name: torch.tensor(t) for name, t in ours.state_dict().items()}, strict=False)
+
+
+def test_layers_keep_float32_throughout() -> None:
+    ours: Any = nn.Sequential(
+        *[nn.Conv2d(1, 2, 3, dtype=np.float32), nn.BatchNorm2d(2, momentum=None, dtype=np.float32), nn.GELU()],
+        *[nn.GroupNorm(1, 2, dtype=np.float32), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.5, seed=0)],
+        *[nn.LayerNorm(8, dtype=np.float32), nn.RMSNorm(8, dtype=np.float32), nn.Linear(8, 1, dtype=np.float32)],
+    )
+    for mode in (True, False):
+        y = ours.train(mode)(np.random.default_rng(0).normal(size=(3, 1, 7, 7)).astype(np.float32))
+        assert y.dtype == np.float32
+        y.sum().backward()
+    assert {t.dtype for t in [*ours.parameters(), *(p.grad for p in ours.parameters())]} == {np.dtype(np.float32)}
+    assert [t.dtype for t in ours.buffers()] == [np.float32, np.float32, np.int64]

@@ -1,0 +1,114 @@
+"""Every layer inside a compiled step, train and eval mode, computes call by call what it does eagerly."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from same_bits import same
+
+import tinygrad_nn as tg
+
+nn = tg.nn
+ROWS, SIGNALS, IMAGES = (4, 6), (2, 4, 6), (2, 4, 6, 6)
+LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "Linear": (lambda: nn.Linear(6, 3, seed=0), ROWS),
+    "Dropout": (lambda: nn.Sequential(nn.Linear(6, 3, seed=0), nn.Dropout(0.4, seed=1)), ROWS),
+    "Dropout of everything": (lambda: nn.Sequential(nn.Linear(6, 3, seed=0), nn.Dropout(1.0, seed=1)), ROWS),
+    "BatchNorm1d": (lambda: nn.BatchNorm1d(6), ROWS),
+    "BatchNorm1d of all batches": (lambda: nn.BatchNorm1d(4, momentum=None), SIGNALS),
+    "BatchNorm1d without statistics": (lambda: nn.BatchNorm1d(4, track_running_stats=False), SIGNALS),
+    "BatchNorm2d": (lambda: nn.BatchNorm2d(4), IMAGES),
+    "LayerNorm": (lambda: nn.LayerNorm((6, 6)), IMAGES),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4), IMAGES),
+    "RMSNorm": (lambda: nn.RMSNorm(6), ROWS),
+    "Conv1d": (lambda: nn.Conv1d(4, 2, 3, padding="same", seed=0), SIGNALS),
+    "Conv2d": (lambda: nn.Conv2d(4, 2, 3, stride=2, padding=1, groups=2, seed=0), IMAGES),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(4, 2, 3, stride=2, output_padding=1, seed=0), IMAGES),
+    "MaxPool1d": (lambda: nn.Sequential(nn.Conv1d(4, 2, 1, seed=0), nn.MaxPool1d(2), nn.AvgPool1d(2)), SIGNALS),
+    "MaxPool2d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.MaxPool2d(3, 1, 1)), IMAGES),
+    "AvgPool2d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.AvgPool2d(2), nn.Flatten()), IMAGES),
+    "AdaptiveAvgPool2d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.AdaptiveAvgPool2d((4, 1))), IMAGES),
+    "a residual block": (lambda: Residual(), IMAGES),
+}
+ACTIVATIONS = [
+    "ELU", "GELU", "Identity", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
+]  # fmt: skip
+
+
+class Residual(nn.Module):
+    """A block with what modules may hold: a list, a dictionary, containers."""
+
+    def __init__(self) -> None:
+        self.blocks = [nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, seed=k), nn.BatchNorm2d(4)) for k in range(2)]
+        self.gates = {"out": nn.ModuleList([nn.Sigmoid(), nn.Dropout(0.2, seed=3)])}
+
+    def forward(self, x: Any) -> Any:
+        for block in self.blocks:
+            x = x + block(x)
+        for gate in self.gates["out"]:
+            x = gate(x)
+        return x
+
+
+def step_of(module: Any) -> Callable[[Any], Any]:
+    def step(x: Any) -> Any:
+        module.zero_grad()
+        y = module(x)
+        (y * y).sum().backward()
+        for p in module.parameters():
+            p.data = p.data - 0.01 * p.grad.data
+        return y.detach()
+
+    return step
+
+
+def all_of(module: Any) -> Any:
+    state = [g.bit_generator.state for g in module.generators().values()]
+    return [*module.state_dict().values(), *(p.grad.data for p in module.parameters()), repr(state)]
+
+
+def activated(kind: str) -> Any:
+    return nn.Sequential(nn.Linear(6, 3, seed=0), getattr(nn, kind)())
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *ACTIVATIONS])
+def test_a_compiled_step_equals_the_eager_one(name: str) -> None:
+    make, shape = LAYERS.get(name, (lambda: activated(name), ROWS))
+    module = make()
+    twin = copy.deepcopy(module)
+    compiled, eager = tg.compile(step_of(module), exact=True), step_of(twin)
+    rng = np.random.default_rng(0)
+    for training in (True, False, True):
+        module.train(training)
+        twin.train(training)
+        outputs = []
+        for x in rng.normal(size=(3, *shape)):
+            outputs.append(compiled(x).data)
+            assert same(outputs[-1], eager(x).data)
+            assert same(all_of(module), all_of(twin))
+
+
+def test_an_embedding_looks_up_other_rows_at_each_call() -> None:
+    module = nn.Embedding(7, 3, padding_idx=2, seed=0)
+    twin = copy.deepcopy(module)
+    compiled, eager = tg.compile(step_of(module), exact=True), step_of(twin)
+    for indices in np.random.default_rng(0).integers(0, 7, (4, 2, 5)):
+        assert same(compiled(indices).data, eager(indices).data)
+        assert same(all_of(module), all_of(twin))
+    with pytest.raises(IndexError):
+        compiled(np.full((2, 5), 7))
+
+
+def test_dropout_draws_anew_and_batch_norm_moves_at_each_replay() -> None:
+    module = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.5, seed=0))
+    forward = tg.compile(lambda x: module(x).detach())
+    x = np.random.default_rng(0).normal(3, 1, (5, 6))
+    masks, means = [], []
+    for _ in range(4):
+        masks.append(forward(x).data == 0)
+        means.append(module[0].running_mean.data.copy())
+    assert len({mask.tobytes() for mask in masks}) == 4
+    assert (np.diff(np.mean(means, axis=1)) > 0.1).all()
+    assert module[0].num_batches_tracked.item() == 4

@@ -1,0 +1,83 @@
+"""Layers for signals and images: convolutions, in PyTorch's layout (N, C, *lengths)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ops.windows.convolution import conv1d, conv2d, conv_transpose2d
+from ..ops.windows.sliding import per_axis
+from .layers import Affine, unset
+
+
+class Conv1d(Affine):
+    """Convolution, the kernel not mirrored. Shapes: (N, in_channels, L) -> (N, out_channels, L').
+
+    L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same".
+    The weight is (out_channels, in_channels / groups, kernel_size), the bias (out_channels,) or None; both
+    begin uniform from -1 / √fan_in to 1 / √fan_in, fan_in = in_channels / groups · kernel_size.
+
+    >>> Conv1d(2, 4, 3, padding="same", seed=0)(np.ones((1, 2, 5))).shape
+    (1, 4, 5)
+    """
+
+    _axes, _function, _transposed = 1, staticmethod(conv1d), False
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+        dilation: Any = 1, groups: int = 1, bias: bool = True, dtype: Any = np.float64, seed: Any = None,
+    ) -> None:  # fmt: skip
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"groups={groups} must divide {in_channels=} and {out_channels=}")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = per_axis(kernel_size, self._axes, "kernel_size", 1)
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        first, second = (in_channels, out_channels) if self._transposed else (out_channels, in_channels)
+        self.weight = unset(first, second // groups, *self.kernel_size, dtype=dtype)
+        self.bias = unset(out_channels, dtype=dtype) if bias else None
+        self.reset_parameters(seed)
+
+    def forward(self, x: Any) -> Any:
+        """Return the convolution. Shapes: (N, in_channels, *lengths) -> (N, out_channels, *lengths)."""
+        return self._function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Conv2d(Conv1d):
+    """Conv1d over both axes of images; a setting is a number or a pair.
+
+    Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W').
+
+    >>> Conv2d(3, 4, (3, 5), stride=2, seed=0)(np.ones((1, 3, 9, 9))).shape
+    (1, 4, 4, 3)
+    """
+
+    _axes, _function = 2, staticmethod(conv2d)
+
+
+class ConvTranspose2d(Conv1d):
+    """Transposed convolution, what Conv2d's gradient does to a cotangent.
+
+    Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W'), and for each length
+    H' = (H - 1) stride - 2 padding + dilation (kernel_size - 1) + 1 + output_padding. The weight is
+    (in_channels, out_channels / groups, *kernel_size); it begins as that of Conv2d, its fan_in being
+    out_channels / groups times the kernel's entries.
+
+    >>> ConvTranspose2d(3, 2, 2, stride=2, seed=0)(np.ones((1, 3, 4, 4))).shape
+    (1, 2, 8, 8)
+    """
+
+    _axes, _transposed = 2, True
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+        output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1, dtype: Any = np.float64,
+        seed: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype, seed)
+        self.output_padding = output_padding
+
+    def forward(self, x: Any) -> Any:
+        """Return the transposed convolution. Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W')."""
+        settings = self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        return conv_transpose2d(x, self.weight, self.bias, *settings)

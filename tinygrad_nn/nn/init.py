@@ -1,0 +1,169 @@
+"""Initial numbers of parameters: each function draws from the generator it is given, and returns an array.
+
+A shape is that of a weight, (out, in, *kernel): fan_in is in times the kernel's entries, fan_out is out times them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def article(generator: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return standard normal draws times 0.1, as the article does. Shapes: -> shape.
+
+    Signals shrink from layer to layer, so it fails for deep networks; `kaiming_normal` keeps their size.
+
+    >>> article(np.random.RandomState(99), (2,))
+    array([-0.01423588,  0.20572217])
+    """
+    return np.asarray(0.1 * generator.standard_normal(shape))
+
+
+def uniform(generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, b: float = 1.0) -> np.ndarray:
+    """Return draws that are uniform from a to b.
+
+    >>> uniform(np.random.default_rng(0), (2,), -1, 1)
+    array([ 0.27392337, -0.46042657])
+    """
+    return generator.uniform(a, b, shape)
+
+
+def normal(generator: np.random.Generator, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
+    """Return normal draws of this mean and standard deviation.
+
+    >>> normal(np.random.default_rng(0), (2,), std=0.5)
+    array([ 0.06286511, -0.06605243])
+    """
+    return generator.normal(mean, std, shape)
+
+
+def trunc_normal(
+    generator: np.random.Generator, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0, a: float = -2.0,
+    b: float = 2.0,
+) -> np.ndarray:  # fmt: skip
+    """Return normal draws, those outside of a to b drawn again. `std` is that of the normal before.
+
+    Raises ValueError where less than a thousandth of the draws would lie between.
+
+    >>> trunc_normal(np.random.default_rng(0), (1000,), a=-1, b=1).max() <= 1
+    np.True_
+    """
+    low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
+    if high - low < 2e-3:
+        raise ValueError(f"hardly any normal draw of mean {mean} and std {std} lies from {a} to {b}; widen the bounds")
+    x = generator.normal(mean, std, shape)
+    while (outside := (x < a) | (x > b)).any():
+        x[outside] = generator.normal(mean, std, np.count_nonzero(outside))
+    return x
+
+
+def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
+    """Return the factor by which weights make up for a nonlinearity; `a` is the slope of leaky_relu left of 0.
+
+    >>> calculate_gain("relu"), calculate_gain("leaky_relu", 1.0), calculate_gain("tanh")
+    (1.4142135623730951, 1.0, 1.6666666666666667)
+    """
+    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+    gains["leaky_relu"] = math.sqrt(2 / (1 + a * a))
+    if nonlinearity not in gains:
+        raise ValueError(f"no gain is known for {nonlinearity!r}; write one of {', '.join(gains)}")
+    return gains[nonlinearity]
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return fan_in and fan_out, how many inputs an output adds up, and how many outputs an input reaches.
+
+    >>> fans((8, 3, 5, 5))
+    (75, 200)
+    """
+    if len(shape) < 2:
+        raise ValueError(f"fans are those of a weight, (out, in, *kernel), got shape {shape}; fill a bias with zeros")
+    entries = math.prod(shape[2:])
+    return shape[1] * entries, shape[0] * entries
+
+
+def xavier_uniform(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+    """Return draws that are uniform from -b to b, b = gain √(6 / (fan_in + fan_out)).
+
+    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward networks (2010), eq. 16.
+
+    >>> abs(xavier_uniform(np.random.default_rng(0), (3, 3))).max() <= 1
+    np.True_
+    """
+    bound = gain * math.sqrt(6 / max(sum(fans(shape)), 1))
+    return generator.uniform(-bound, bound, shape)
+
+
+def xavier_normal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+    """Return normal draws of the standard deviation gain √(2 / (fan_in + fan_out)); source: that of xavier_uniform.
+
+    >>> xavier_normal(np.random.default_rng(0), (1, 2)).shape
+    (1, 2)
+    """
+    return generator.normal(0.0, gain * math.sqrt(2 / max(sum(fans(shape)), 1)), shape)
+
+
+def _kaiming_std(shape: tuple[int, ...], a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode is 'fan_in' or 'fan_out', got {mode!r}")
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fans(shape)[mode == "fan_out"], 1))
+
+
+def kaiming_uniform(
+    generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+) -> np.ndarray:  # fmt: skip
+    """Return draws that are uniform from -b to b, b = √3 gain(nonlinearity, a) / √fan.
+
+    Source: He et al., Delving deep into rectifiers (2015), eq. 10 (fan_in) and 14 (fan_out).
+
+    >>> abs(kaiming_uniform(np.random.default_rng(0), (3, 6))).max() <= 1
+    np.True_
+    """
+    bound = math.sqrt(3) * _kaiming_std(shape, a, mode, nonlinearity)
+    return generator.uniform(-bound, bound, shape)
+
+
+def kaiming_normal(
+    generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+) -> np.ndarray:  # fmt: skip
+    """Return normal draws of the standard deviation gain(nonlinearity, a) / √fan; source: that of kaiming_uniform.
+
+    >>> kaiming_normal(np.random.default_rng(0), (1, 2), nonlinearity="relu").shape
+    (1, 2)
+    """
+    return generator.normal(0.0, _kaiming_std(shape, a, mode, nonlinearity), shape)
+
+
+def orthogonal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+    """Return a matrix, all axes but the first seen as one, whose rows or columns, the fewer, are orthonormal.
+
+    Source: Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep linear networks (2014).
+
+    >>> w = orthogonal(np.random.default_rng(0), (2, 5))
+    >>> np.allclose(w @ w.T, np.eye(2))
+    True
+    """
+    fans(shape)
+    rows, columns = shape[0], math.prod(shape[1:])
+    q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # else the draw is not uniform over all orthogonal matrices
+    return np.ascontiguousarray(gain * (q if rows >= columns else q.T)).reshape(shape)
+
+
+# By the names that DenseNetwork takes.
+INITIALISERS: dict[str, Callable[[Any, tuple[int, ...]], np.ndarray]] = {
+    "article": article,
+    "he": lambda generator, shape: kaiming_normal(generator, shape, nonlinearity="relu"),
+    "xavier": xavier_uniform,
+    "orthogonal": orthogonal,
+}
+__all__ = [
+    *["article", "calculate_gain", "fans", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "trunc_normal"],
+    *["uniform", "xavier_normal", "xavier_uniform"],
+]

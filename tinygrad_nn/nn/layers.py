@@ -1,0 +1,138 @@
+"""Layers that know nothing of space: linear maps, embeddings, dropout."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..ops.fused import linear
+from ..ops.selection import take, where
+from ..tensor.creation import as_tensor
+from ..tensor.handle import Tensor
+from . import init
+from .module import Module, Parameter
+
+
+def unset(*shape: int, dtype: Any) -> Tensor:
+    """Return a parameter that `reset_parameters` is still to fill. Shapes: -> shape."""
+    return Parameter(np.empty(shape, dtype))
+
+
+class Affine(Module):
+    """What has a weight, (out, in, *kernel), and a bias or None: uniform draws from -1 / √fan_in to 1 / √fan_in.
+
+    Source: PyTorch's kaiming_uniform with a = √5, for which the gain makes up for the √3.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def reset_parameters(self, seed: Any = None) -> None:
+        """Draw weight and bias anew."""
+        generator = np.random.default_rng(seed)
+        bound = 1 / math.sqrt(max(init.fans(self.weight.shape)[0], 1))
+        for p in (self.weight, self.bias):
+            if p is not None:
+                p.data = init.uniform(generator, p.shape, -bound, bound)
+
+
+class Linear(Affine):
+    """x @ weight.T + bias. Shapes: (..., in_features) -> (..., out_features).
+
+    The weight is (out_features, in_features), the bias (out_features,) or None; both begin uniform from
+    -1 / √in_features to 1 / √in_features. `seed` is a whole number, a generator, or None for fresh entropy.
+
+    >>> Linear(3, 2, seed=0)([[1.0, 2.0, 3.0]]).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float64, seed: Any = None
+    ) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = unset(out_features, in_features, dtype=dtype)
+        self.bias = unset(out_features, dtype=dtype) if bias else None
+        self.reset_parameters(seed)
+
+    def forward(self, x: Any) -> Any:
+        """Return x @ weight.T + bias. Shapes: (..., in_features) -> (..., out_features)."""
+        return linear(x, self.weight, self.bias)
+
+
+class Embedding(Module):
+    """The rows of the weight that whole numbers name. Shapes: int (...) -> (..., embedding_dim).
+
+    The weight is (num_embeddings, embedding_dim) and begins standard normal. The row `padding_idx` begins
+    at 0 and gets no gradient. Negative indices count from the end. Raises IndexError for others outside.
+
+    >>> Embedding(10, 3, seed=0)([[1, 2, 4, 5]]).shape
+    (1, 4, 3)
+    """
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, dtype: Any = np.float64,
+        seed: Any = None,
+    ) -> None:  # fmt: skip
+        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        self.weight = unset(num_embeddings, embedding_dim, dtype=dtype)
+        self.reset_parameters(seed)
+
+    def reset_parameters(self, seed: Any = None) -> None:
+        """Draw the rows anew."""
+        rows = init.normal(np.random.default_rng(seed), self.weight.shape)
+        if self.padding_idx is not None:
+            rows[self.padding_idx] = 0
+        self.weight.data = rows
+
+    def forward(self, indices: Any) -> Any:
+        """Return the rows. Shapes: int (...) -> (..., embedding_dim)."""
+        indices = as_tensor(indices)
+        rows = take(self.weight, indices, axis=0)
+        if self.padding_idx is None:
+            return rows
+        is_padding = indices == self.padding_idx % self.num_embeddings
+        return where(is_padding.reshape(*indices.shape, 1), rows.detach(), rows)
+
+
+class Flatten(Module):
+    """The axes from start_axis to end_axis as one. Shapes: (m, ..., n) -> (m, ... · n) by default.
+
+    >>> Flatten()(np.ones((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
+        self.start_axis, self.end_axis = start_axis, end_axis
+
+    def forward(self, x: Any) -> Any:
+        """Return the values in fewer axes."""
+        x = as_tensor(x)
+        start, end = (axis % x.ndim for axis in (self.start_axis, self.end_axis))
+        merged = math.prod(x.shape[start : end + 1])
+        return x.reshape(*x.shape[:start], merged, *x.shape[end + 1 :])
+
+
+class Dropout(Module):
+    """While training, 0 with probability p, else x / (1 - p), entry by entry; afterwards x. Shapes: (...) -> (...).
+
+    It draws from `generator`, its own unless one is given as the seed.
+    Source: Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting (2014).
+
+    >>> Dropout(0.5, seed=0)(np.ones(8)).tolist()
+    [2.0, 0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 2.0]
+    """
+
+    def __init__(self, p: float = 0.5, seed: Any = None) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"p is the probability of a zero, from 0 to 1; got {p!r}")
+        self.p, self.generator = p, np.random.default_rng(seed)
+
+    def forward(self, x: Any) -> Any:
+        """Return x, thinned out while training. Shapes: (...) -> (...)."""
+        x = as_tensor(x)
+        if not self.training or self.p == 0:
+            return x
+        kept = self.generator.random(x.shape) >= self.p
+        return where(kept, x * (0 if self.p == 1 else 1 / (1 - self.p)), 0)

@@ -1,0 +1,206 @@
+"""Layers that bring values to mean 0 and variance 1: over a batch, a sample, or groups of its channels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..ops.elementwise import sqrt, square
+from ..ops.reduction import mean
+from ..tensor.creation import as_tensor
+from ..tensor.handle import Tensor
+from .layers import unset
+from .module import Buffer, Module
+
+
+class _Normalization(Module):
+    """What has a weight that begins at 1 and a bias that begins at 0, or None for either."""
+
+    weight: Tensor | None
+    bias: Tensor | None
+
+    def _own(self, shape: Any, has_weight: bool, has_bias: bool, dtype: Any) -> None:
+        self.weight = unset(*shape, dtype=dtype) if has_weight else None
+        self.bias = unset(*shape, dtype=dtype) if has_bias else None
+        _Normalization.reset_parameters(self)
+
+    def reset_parameters(self, seed: Any = None) -> None:
+        """Set the weight to 1 and the bias to 0; nothing is drawn."""
+        for p, value in ((self.weight, 1.0), (self.bias, 0.0)):
+            if p is not None:
+                p.data = np.full(p.shape, value)
+
+    def _affine(self, x: Any, shape: Any) -> Any:
+        """Return x times the weight plus the bias, both in a shape that broadcasts against x."""
+        x = x if self.weight is None else x * self.weight.reshape(shape)
+        return x if self.bias is None else x + self.bias.reshape(shape)
+
+
+def _moments(x: Any, axis: Any) -> tuple[Any, Any, Any]:
+    """Return the mean over the axes, x without it, and the variance."""
+    mu = mean(x, axis=axis, keepdims=True)
+    centred = x - mu
+    return mu, centred, mean(square(centred), axis=axis, keepdims=True)
+
+
+class LayerNorm(_Normalization):
+    """(x - mean) / √(var + eps) · weight + bias, over the last axes. Shapes: (..., *normalized_shape) -> the same.
+
+    Weight and bias are of normalized_shape, a number or several.
+    Source: Ba, Kiros and Hinton, Layer normalization (2016).
+
+    >>> LayerNorm(2)([[1.0, 3.0]])
+    tg.tensor([[-0.999995,  0.999995]], dtype='float64', requires_grad=True)
+    """
+
+    def __init__(
+        self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True,
+        dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
+        self.normalized_shape, self.eps = _lengths(normalized_shape), eps
+        self._own(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """Return the normalised values. Shapes: (..., *normalized_shape) -> the same."""
+        x, axes = _checked(self, x)
+        _, centred, variance = _moments(x, axes)
+        return self._affine(centred / sqrt(variance + self.eps), self.normalized_shape)
+
+
+class RMSNorm(_Normalization):
+    """x / √(mean(x²) + eps) · weight, over the last axes. Shapes: (..., *normalized_shape) -> the same.
+
+    `eps` is the distance from 1 to the next number of the dtype unless given.
+    Source: Zhang and Sennrich, Root mean square layer normalization (2019).
+
+    >>> RMSNorm(2)([[1.0, 7.0]]).tolist()
+    [[0.2, 1.4]]
+    """
+
+    def __init__(
+        self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, dtype: Any = np.float64
+    ) -> None:
+        self.normalized_shape, self.eps = _lengths(normalized_shape), eps
+        self._own(self.normalized_shape, elementwise_affine, False, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """Return the values over their root mean square. Shapes: (..., *normalized_shape) -> the same."""
+        x, axes = _checked(self, x)
+        eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
+        return self._affine(x / sqrt(mean(square(x), axis=axes, keepdims=True) + eps), self.normalized_shape)
+
+
+def _lengths(shape: Any) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def _checked(layer: Any, x: Any) -> tuple[Tensor, tuple[int, ...]]:
+    """Return the input, and the axes to normalise. Raises ValueError where they have other lengths."""
+    x, shape = as_tensor(x), layer.normalized_shape
+    if x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
+        raise ValueError(f"{layer!r} takes an input whose last lengths are {shape}, got {x.shape}")
+    return x, tuple(range(-len(shape), 0))
+
+
+class GroupNorm(_Normalization):
+    """Layer norm over each of num_groups groups of neighbouring channels. Shapes: (N, C, ...) -> (N, C, ...).
+
+    Weight and bias are (C,), C = num_channels. Source: Wu and He, Group normalization (2018).
+
+    >>> GroupNorm(2, 4)(np.arange(8.0).reshape(1, 4, 2)).shape
+    (1, 4, 2)
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = np.float64
+    ) -> None:
+        if num_groups < 1 or num_channels % num_groups:
+            raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self._own((num_channels,), affine, affine, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """Return the normalised values. Shapes: (N, C, ...) -> (N, C, ...)."""
+        x = as_tensor(x)
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ValueError(f"{self!r} takes (N, {self.num_channels}, ...), got {x.shape}")
+        entries = math.prod(x.shape[1:]) // self.num_groups
+        _, centred, variance = _moments(x.reshape(len(x), self.num_groups, entries), -1)
+        y = (centred / sqrt(variance + self.eps)).reshape(x.shape)
+        return self._affine(y, (-1, *(1,) * (x.ndim - 2)))
+
+
+class BatchNorm1d(_Normalization):
+    """(x - mean) / √(var + eps) · weight + bias for each channel. Shapes: (N, C) or (N, C, L) -> the same.
+
+    While training, mean and variance are the batch's, and the buffers running_mean and running_var move
+    towards them by the share `momentum` (None: all batches count alike), the variance's with n - 1 for n.
+    Otherwise these buffers are used, or with `track_running_stats=False` still the batch's. Weight and bias
+    are (C,), C = num_features. Source: Ioffe and Szegedy, Batch normalization (2015).
+
+    >>> layer = BatchNorm1d(1)
+    >>> y = layer([[1.0], [3.0]])
+    >>> layer.running_mean.tolist(), layer.running_var.tolist(), layer.num_batches_tracked.item()
+    ([0.2], [1.1], 1)
+    """
+
+    _dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.track_running_stats = track_running_stats
+        self._own((num_features,), affine, affine, dtype)
+        if track_running_stats:
+            self.running_mean = Buffer(np.zeros(num_features, dtype))
+            self.running_var = Buffer(np.ones(num_features, dtype))
+            self.num_batches_tracked = Buffer(np.zeros((), np.int64))
+
+    def reset_parameters(self, seed: Any = None) -> None:
+        """Set the weight to 1, the bias to 0, and forget the batches that were seen; nothing is drawn."""
+        super().reset_parameters()
+        if self.track_running_stats:
+            self.running_mean.data = np.zeros(self.num_features)
+            self.running_var.data = np.ones(self.num_features)
+            self.num_batches_tracked.data = np.zeros((), np.int64)
+
+    def forward(self, x: Any) -> Any:
+        """Return the normalised values. Shapes: (N, C, ...) -> (N, C, ...)."""
+        x = as_tensor(x)
+        if x.ndim not in self._dimensions or x.shape[1] != self.num_features:
+            axes = " or ".join(map(str, self._dimensions))
+            raise ValueError(f"{self!r} takes {axes} axes, (N, {self.num_features}, ...), got {x.shape}")
+        shape = (-1, *(1,) * (x.ndim - 2))
+        if self.training or not self.track_running_stats:
+            mu, centred, variance = _moments(x, (0, *range(2, x.ndim)))
+            if self.training:
+                self._track(mu, variance, x.size // self.num_features)
+        else:
+            centred, variance = x - self.running_mean.reshape(shape), self.running_var.reshape(shape)
+        return self._affine(centred / sqrt(variance + self.eps), shape)
+
+    def _track(self, mu: Any, variance: Any, count: int) -> None:
+        """Move the running statistics towards those of a batch with so many values per channel."""
+        if count < 2:
+            raise ValueError("batch norm trains on more than one value per channel; take larger batches, or eval()")
+        if not self.track_running_stats:
+            return
+        self.num_batches_tracked.data = self.num_batches_tracked + 1
+        share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        unbiased = variance.detach() * (count / (count - 1))
+        for running, now in ((self.running_mean, mu.detach()), (self.running_var, unbiased)):
+            running.data = running + (now.reshape(-1) - running) * share
+
+
+class BatchNorm2d(BatchNorm1d):
+    """BatchNorm1d for images. Shapes: (N, C, H, W) -> (N, C, H, W).
+
+    >>> BatchNorm2d(3)(np.random.default_rng(0).normal(size=(2, 3, 4, 4))).shape
+    (2, 3, 4, 4)
+    """
+
+    _dimensions = (4,)
