@@ -53,7 +53,7 @@ def check_network(
     """
     network.zero_grad()
     binary_cross_entropy_with_logits(network.logits(X), y).backward()
-    named = list(network.named_parameters())
+    named = [(name, p) for name, p in network.named_parameters() if p.grad is not None]  # but for frozen ones
     found = (result for name, p in named for result in _coordinates(network, X, y, name, p))
     results = list(found if counted is None else counted(found, sum(p.size for _, p in named)))
     network.zero_grad()
@@ -67,8 +67,7 @@ def _coordinates(
     network: DenseNetwork, X: Any, y: Any, name: str, p: Tensor
 ) -> Iterator[tuple[float, str, bool, bool]]:
     """Yield, for each entry, its error, its name, whether it straddled a kink, and whether it still does."""
-    if p.grad is None:  # a frozen parameter
-        return
+    assert p.grad is not None
     gradient, original, last = p.grad.data, p.data, len(network.architecture)
     p.data = moved = original.copy()
 
