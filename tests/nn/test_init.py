@@ -47,7 +47,7 @@ def test_draws_have_their_deviation_and_bound(draw: Callable[[], np.ndarray], st
 def test_bounds_of_truncated_draws_need_not_lie_around_the_mean() -> None:
     drawn = init.trunc_normal(generator(), (1000,), mean=1.0, std=2.0, a=2.0, b=9.0)
     assert ((drawn >= 2) & (drawn <= 9)).all()
-    with pytest.raises(ValueError, match=r"hardly any .* lies from 9 to 9\.5; widen the bounds"):
+    with pytest.raises(ValueError, match=r"hardly any .* lies from 9 to 9\.5; use wider bounds"):
         init.trunc_normal(generator(), (1000,), a=9, b=9.5)
 
 
@@ -68,10 +68,10 @@ def test_orthogonal_draws_are_uniform_over_rotations_and_reflections() -> None:
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: init.xavier_normal(generator(), (5,)), r"\(out, in, \*kernel\), got shape \(5,\); fill a bias"),
+        (lambda: init.xavier_normal(generator(), (5,)), r"\(out, in, \*kernel\), got shape \(5,\); use zeros"),
         (lambda: init.orthogonal(generator(), (5,)), "fans are those of a weight"),
         (lambda: init.calculate_gain("swish"), "no gain is known for 'swish'; write one of linear, sigmoid, tanh"),
-        (lambda: init.kaiming_normal(generator(), (2, 2), mode="fan"), "mode is 'fan_in' or 'fan_out', got 'fan'"),
+        (lambda: init.kaiming_normal(generator(), (2, 2), mode="fan"), "mode must be 'fan_in' or 'fan_out', got 'fan'"),
     ],
 )
 def test_what_can_t_be_drawn_says_why(call: Callable[[], Any], match: str) -> None:

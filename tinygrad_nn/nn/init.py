@@ -54,7 +54,7 @@ def trunc_normal(
     """
     low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
     if high - low < 2e-3:
-        raise ValueError(f"hardly any normal draw of mean {mean} and std {std} lies from {a} to {b}; widen the bounds")
+        raise ValueError(f"hardly any normal draw of mean {mean} and std {std} lies from {a} to {b}; use wider bounds")
     x = generator.normal(mean, std, shape)
     while (outside := (x < a) | (x > b)).any():
         x[outside] = generator.normal(mean, std, np.count_nonzero(outside))
@@ -81,7 +81,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     (75, 200)
     """
     if len(shape) < 2:
-        raise ValueError(f"fans are those of a weight, (out, in, *kernel), got shape {shape}; fill a bias with zeros")
+        raise ValueError(f"fans are those of a weight, (out, in, *kernel), got shape {shape}; use zeros for a bias")
     entries = math.prod(shape[2:])
     return shape[1] * entries, shape[0] * entries
 
@@ -109,7 +109,7 @@ def xavier_normal(generator: np.random.Generator, shape: tuple[int, ...], gain: 
 
 def _kaiming_std(shape: tuple[int, ...], a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"mode is 'fan_in' or 'fan_out', got {mode!r}")
+        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fans(shape)[mode == "fan_out"], 1))
 
 

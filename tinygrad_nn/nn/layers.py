@@ -126,7 +126,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, seed: Any = None) -> None:
         if not 0 <= p <= 1:
-            raise ValueError(f"p is the probability of a zero, from 0 to 1; got {p!r}")
+            raise ValueError(f"p, the probability of a zero, must be from 0 to 1; got {p!r}")
         self.p, self.generator = p, np.random.default_rng(seed)
 
     def forward(self, x: Any) -> Any:
