@@ -17,12 +17,12 @@ class Node:
     """One recorded step: an operation, the nodes it read, and the arrays its rules will read.
 
     Of relu(x @ W + b) with x, W and b that require grad, the product's node saves x and W, the sum's nothing, and
-    relu's its output: the product and the sum themselves are freed at once. Every node knows its output's shape and
-    dtype, in which its cotangent will be.
+    relu's its output. No node saves the product or the sum: they are freed as soon as the next step has read them.
+    Every node knows its output's shape and dtype, in which its cotangent will be.
     A leaf, which `requires_grad=True` creates, is a Node without an operation and without parents, (). `parents` has
     an entry per input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
     An operation with several outputs has one node, whose `shape` is a tuple of their shapes, and for each output that
-    is used a node that takes it out of them (`outputs.ITEM`).
+    is used a node whose operation, `outputs.ITEM`, picks that output.
     `handle` refers weakly to the Tensor whose `.grad` is to be filled, or is None. `hooks`, by key, are called with
     the node's whole cotangent.
     """
@@ -55,7 +55,7 @@ def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any)
 def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
     """Return every node that the roots were computed from, newest first.
 
-    Nodes numbered before `since` are not followed further; those of them that were read directly are in the list.
+    Nodes numbered before `since` end the walk: checkpointing differentiates only what was recorded from then on.
 
     A node is created after all the nodes that it reads, so the numbers that count nodes as they are created are
     already a topological order: newest first, each comes after everything that was computed from it.

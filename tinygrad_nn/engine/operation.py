@@ -20,12 +20,13 @@ OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
 class Operation(Bound):
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
-    Its nodes keep the union over the inputs that require grad of what their rules read; a linear operation's keep its
-    parameters too. With `multiple_outputs` there is one node for all. A `pointwise` operation computes each entry from
-    corresponding ones, so its rules push tangents as well; one that is `linear` in all its inputs together pushes
-    them by `applied`; others have tangent rules, or are transposed. Where it `masks`, a nan of an input can be left
-    out of the output. `kernel` is the forward as rules call it, of arrays or of Tensors. `constant_inputs` have no
-    rule: whatever recorded them, no gradient goes back there.
+    Its nodes keep the union over the inputs that require grad of what their rules read. With `multiple_outputs` there
+    is one node for all. Forward mode needs no rules of its own: a `pointwise` operation computes each entry from
+    corresponding ones, its Jacobian is diagonal, and a rule pushes a tangent as it pulls a cotangent; one that is
+    `linear` in all its inputs together is `applied` to the tangents, for which its nodes keep the parameters too; of
+    any other the rules are transposed, unless it has tangent rules. Where it `masks`, a nan of an input can be left out
+    of the output, which zero-safety has to know. `kernel` is the operation as rules call it: of arrays the forward, of
+    Tensors a recorded step. `constant_inputs` have no rule: no gradient goes back there, so they have no parent node.
 
     `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """
@@ -111,7 +112,7 @@ class Operation(Bound):
         return self._kept[key]
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
-        """Yield what the node kept, inputs and output as Tensors with their nodes: second derivatives go on there."""
+        """Yield what the node kept, inputs and output as Tensors with their nodes: second derivatives go back there."""
         parents, inputs = node.parents or (), len(self.arguments)
         for slot, value in enumerate(node.saved or ()):
             if value is None or slot > inputs:

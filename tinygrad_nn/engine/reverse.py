@@ -33,25 +33,25 @@ def pullback(
     """Return the cotangent of each wanted node, given those of the outputs, `seeds`.
 
     `wanted=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
-    The graph's arrays are freed on the way unless `retain_graph`: a second pass then raises FreedGraphError.
-    Nodes before `since` are not differentiated.
+    The graph's arrays are freed on the way unless `retain_graph`, which `create_graph` needs too: a second pass then
+    raises FreedGraphError. `since` ends the pass at older nodes, which must be `wanted`, see `history`.
     """
     keep_memory_once()
     order = history(seeds, since)
     useful = None if wanted is None else _computed_from(wanted, order)
     cotangents, results = cotangents_from(seeds, lift, create_graph), {}
     leave, arrive = cotangents.leave, cotangents.arrive  # looked up once, called for every node and edge
-    suspicion = Suspicion(seeds.values())  # may a nan be a zero cotangent times a singular derivative?
+    suspicion = Suspicion(seeds.values())  # false until NumPy reports 0 * inf, or a mask may have hidden one
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
             # All that was computed from this node is newer, so its cotangent is complete by now: it leaves, through
             # the node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the
-            # axes along which the parent was broadcast: once, for all rules, so that no rule can forget it.
+            # axes along which the parent was broadcast, once for all rules, so that no rule can forget it, and added.
             g = leave(node)
             if g is None:
                 continue
             asked_for = node.handle is not None if wanted is None else node in wanted
-            if asked_for:  # copied if others hold it: rules may pass `g` itself on, and sums are written in place
+            if asked_for:  # copied if anything else holds it: a rule may pass `g` itself on, and `arrive` adds in place
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation
             if operation is None or (useful is not None and useful.isdisjoint(node.parents or ())):
@@ -68,8 +68,8 @@ def pullback(
                 if suspicion and rule.zero_safe is not None:
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Saved arrays are freed as soon as they were used. And as long as `c` holds an array that has arrived
-            # somewhere, that has two holders, and would be copied before the next one is added to it.
+            # Saved arrays are freed as soon as they were used. And an array that `c` still refers to would be copied
+            # before the next one is added to it: who may write into an array is decided by its count of references.
             saved = c = None
             if operation.masks:
                 suspicion.mask()

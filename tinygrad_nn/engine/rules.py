@@ -1,9 +1,9 @@
 """Derivative rules: what a rule reads is what its parameters name, and that decides what a node keeps.
 
 `slots` names all that a node can keep, in order: the inputs, the output `y`, the inputs' shapes, `wanted` (which
-inputs require grad), and the operation's own parameters. What a node has kept, `saved`, has an entry per slot.
-A rule's first parameter is the cotangent, `g`, followed by `index_of_input` where it is the rule of each input; one
-that pushes tangents has `t` in place of `g`. The others may come in any order.
+inputs require grad), and the operation's own parameters. What a node has kept, `saved`, has an entry per slot, up to
+the last that a rule reads. A rule's first parameter is the cotangent `g`; in the one rule of an operation on any number
+of inputs, `index_of_input` follows. One that pushes tangents has `t` in place of `g`. The others come in any order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Rule:
             raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(slots)}")
         self.read_slots = [slots.index(name) for name in self.reads]
         self.pull = _pull_of(function, self.read_slots)
-        self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None
+        self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None  # else g times a finite constant
         self.into: Callable[..., None] | None = None
         self.into_function: Callable[..., None] | None = None
         self.into_slots: list[int] = []

@@ -1,11 +1,11 @@
 """Operations on corresponding entries: one row each, the function and its derivative rules.
 
-A rule names what it reads: `g` the cotangent, `y` the output, `x` or `a, b` the inputs, `wanted`
-which inputs require grad. The engine sums over what was broadcast, once for all rules, and keeps zeros zero.
-
-Operands are named `x`, or `a, b`. A rule of None is a derivative that is zero everywhere. `kinks={point: derivative}`
-says which one counts where there is none, `domain` where tests draw operands, `operator` which of Python's it is, and
-`method=False` that a Tensor has no method of that name.
+`elementwise` declares a row: it returns the public function, of arrays and Tensors, and files it as Tensor method,
+Python operator and NumPy dispatch. A rule names what it reads: `g` the cotangent, `y` the output, `x` or `a, b` the
+inputs, `wanted` which inputs require grad. The engine sums over what was broadcast, once for all rules, and keeps
+zeros zero. A rule of None is a derivative that is zero wherever there is one; rows with no other, as comparisons, are
+in `rounding`. `kinks={point: derivative}` says which one counts where there is none (of a and b: two of each), `domain`
+where tests draw operands, `operator` which of Python's it is, and `method=False` that a Tensor has no such method.
 """
 
 # ruff: noqa: E501
@@ -77,7 +77,7 @@ fmin        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a 
 
 def _predecessor(b: Any) -> Any:
     """Return b - 1, and 1 where b is 0: there the factor b has made the derivative 0 already."""
-    if isinstance(b, (int, float)) and not isinstance(b, np.generic):  # as np.float64 is a float
+    if isinstance(b, (int, float)) and not isinstance(b, np.generic):  # a number of Python's; np.float64 is one, too
         return b - 1 if b else 1
     return np.where(b == 0, 1, b - 1)
 
@@ -145,7 +145,7 @@ def _either(condition: Any, a: Any, b: Any, /) -> Any:
 
 
 _either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
-either = _either  # the public one is `where`, which does without choices too
+either = _either  # the public one is `where`, which also takes the condition alone, as NumPy's
 
 
 # What tests try: a tuple stands for drawn values of that shape.
