@@ -158,7 +158,7 @@ NO_EMPTY = {
 
 # Convolution, pooling and interpolation, whose inputs meet along windows.
 PRIVATE |= by_loops.PRIVATE
-NEEDS_AXES |= {"correlate", *by_loops.SPATIAL}
+NEEDS_AXES |= {"correlate", "scaled_dot_product_attention", *by_loops.SPATIAL}
 SAME_SHAPES |= by_loops.MEET_ALONG_WINDOWS
 TIED |= {"interp", *by_loops.TIED}
 NO_EMPTY |= by_loops.SEQUENCES

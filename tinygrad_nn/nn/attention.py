@@ -1,0 +1,229 @@
+"""Attention: each position's output is a mean over all positions, weighed by how well they match."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..ops.activation import gelu, relu
+from ..ops.fused import linear, softmax
+from ..ops.selection import where
+from ..tensor.creation import as_tensor
+from ..tensor.declaring import composite, sample
+from ..tensor.handle import Tensor
+from . import init
+from .layers import Dropout, Linear, unset
+from .module import Module
+from .normalization import LayerNorm
+
+
+@composite(method=False)
+def scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *, is_causal: bool = False
+) -> Tensor:
+    """Return softmax(query @ key.mT / √E + mask) @ value. Shapes: (..., L, E), (..., S, E), (..., S, V) -> (..., L, V).
+
+    `attn_mask` broadcasts to (..., L, S): numbers are added, and of a boolean one False takes a pair out. With
+    `is_causal` position i reads the positions up to i. What may read nothing gets 0, and has no gradient.
+    Source: Vaswani et al., Attention is all you need (2017), equation 1.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.scaled_dot_product_attention([[1.0], [1.0]], [[2.0], [2.0]], [[4.0], [8.0]], is_causal=True).tolist()
+    [[4.0], [6.0]]
+    """
+    masks = [] if attn_mask is None else [_added(attn_mask, query.dtype, taken_out=False)]
+    y: Tensor = _weights(query, key, masks, is_causal) @ value
+    return y
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+scaled_dot_product_attention.samples = [
+    sample((2, 3, 2), (2, 4, 2), (2, 4, 3)), sample((3, 2), (3, 2), (3, 1), is_causal=True),
+    sample((2, 2), (3, 2), (3, 2), (2, 3)), sample((0, 2), (3, 2), (3, 2)),
+    sample((2, 2), (2, 2), (2, 2), np.array([[True, False], [False, False]])),
+]  # fmt: skip
+
+
+def _added(mask: Any, dtype: Any, taken_out: bool) -> Any:
+    """Return what a mask adds to the scores: -inf where a boolean one says what is `taken_out`, else its numbers."""
+    mask = as_tensor(mask)
+    if mask.dtype != bool:
+        return mask
+    never, always = dtype.type(-np.inf), dtype.type(0)
+    return where(mask, never, always) if taken_out else where(mask, always, never)
+
+
+def _weights(query: Tensor, key: Tensor, masks: list[Tensor], is_causal: bool) -> Any:
+    """Return how much each query reads of each key, shares of 1. Shapes: (..., L, E), (..., S, E) -> (..., L, S)."""
+    scores = (query * (1 / math.sqrt(query.shape[-1]))) @ key.mT
+    if is_causal:
+        masks = [*masks, _added(np.tri(*scores.shape[-2:], dtype=bool), query.dtype, taken_out=False)]
+    for mask in masks:
+        scores = scores + mask
+    return softmax(scores)
+
+
+class MultiheadAttention(Module):
+    """Attention in num_heads parts of the features, each with projections of its own; returns outputs and weights.
+
+    Shapes: (L, N, E), (S, N, kdim), (S, N, vdim) -> (L, N, E), (N, L, S), E = embed_dim; with `batch_first` N
+    comes first, and without a batch there is no N. The heads' query @ w_q.T + b_q, keys and values, of
+    E / num_heads features each, go through `scaled_dot_product_attention`, and side by side through `out_proj`.
+    Source: Vaswani et al., Attention is all you need (2017), section 3.2.2.
+
+    in_proj_weight (3 E, E) has the weights of queries, keys and values, one above the other; where kdim or
+    vdim is not E they are q_proj_weight, k_proj_weight (E, kdim) and v_proj_weight (E, vdim). They begin by
+    `init.xavier_uniform`, out_proj's weight as that of Linear, all biases at 0.
+
+    >>> layer = MultiheadAttention(4, 2, batch_first=True, seed=0)
+    >>> x = np.ones((3, 5, 4))
+    >>> y, weights = layer(x, x, x)
+    >>> y.shape, weights.shape
+    ((3, 5, 4), (3, 5, 5))
+    """
+
+    def __init__(
+        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, *, kdim: int | None = None,
+        vdim: int | None = None, batch_first: bool = False, dtype: Any = np.float64, seed: Any = None,
+    ) -> None:  # fmt: skip
+        if num_heads < 1 or embed_dim % num_heads:
+            raise ValueError(f"num_heads={num_heads} must divide embed_dim={embed_dim}")
+        generator = np.random.default_rng(seed)
+        self.embed_dim, self.num_heads, self.batch_first = embed_dim, num_heads, batch_first
+        widths = embed_dim, embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
+        if {*widths} == {embed_dim}:
+            self.in_proj_weight = unset(3 * embed_dim, embed_dim, dtype=dtype)
+        else:
+            self.q_proj_weight, self.k_proj_weight, self.v_proj_weight = (
+                unset(embed_dim, width, dtype=dtype) for width in widths
+            )
+        self.in_proj_bias = unset(3 * embed_dim, dtype=dtype) if bias else None
+        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype, generator)
+        self.dropout = Dropout(dropout, generator)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, seed: Any = None) -> None:
+        """Draw the weights anew."""
+        generator = np.random.default_rng(seed)
+        super().reset_parameters(generator)
+        for name, p in vars(self).items():
+            if name.endswith("proj_weight"):
+                p.data = init.xavier_uniform(generator, p.shape)
+        for p in (self.in_proj_bias, self.out_proj.bias):
+            if p is not None:
+                p.data = np.zeros(p.shape)
+
+    def forward(
+        self, query: Any, key: Any, value: Any, key_padding_mask: Any = None, need_weights: bool = True,
+        attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
+    ) -> tuple[Any, Any]:  # fmt: skip
+        """Return the outputs, and the weights, or None where they are not needed.
+
+        `key_padding_mask` is (N, S), `attn_mask` (L, S) or (N · num_heads, L, S): numbers are added to the
+        scores, and of a boolean mask **True takes out**, as in PyTorch. With `is_causal` position i reads the
+        positions up to i, with no need of a mask. Weights are after dropout, and the mean over the heads, or
+        else (N, num_heads, L, S). What may read nothing has weights of 0, where PyTorch's are nan.
+        """
+        heads = self._heads(query, key, value)
+        axis = 1 if self.batch_first and heads[0].ndim == 4 else 0  # where positions are
+        q, k, v = (np.moveaxis(x, axis, -2) for x in heads)
+        masks = self._masks((*q.shape[:-1], k.shape[-2]), key_padding_mask, attn_mask, q.dtype)
+        weights = self.dropout(_weights(q, k, masks, is_causal))
+        y = np.moveaxis(weights @ v, -2, axis)
+        y = self.out_proj(y.reshape(*y.shape[:-2], self.embed_dim))
+        if not need_weights:
+            return y, None
+        return y, weights.mean(axis=-3) if average_attn_weights else weights
+
+    def _heads(self, query: Any, key: Any, value: Any) -> list[Any]:
+        """Return queries, keys and values of the heads. Shapes: (..., k) -> (..., num_heads, E / num_heads)."""
+        e, b = self.embed_dim, self.in_proj_bias
+        if query is key is value and hasattr(self, "in_proj_weight"):  # one product in place of three
+            y = linear(query, self.in_proj_weight, b)
+            y = y.reshape(*y.shape[:-1], 3, self.num_heads, e // self.num_heads)
+            return [y[..., i, :, :] for i in range(3)]
+        parts = [slice(i * e, (i + 1) * e) for i in range(3)]
+        if hasattr(self, "in_proj_weight"):
+            weights = [self.in_proj_weight[part] for part in parts]
+        else:
+            weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
+        ys = [
+            linear(x, w, None if b is None else b[part])
+            for x, w, part in zip((query, key, value), weights, parts, strict=True)
+        ]
+        return [y.reshape(*y.shape[:-1], self.num_heads, e // self.num_heads) for y in ys]
+
+    def _masks(self, shape: tuple[int, ...], key_padding_mask: Any, attn_mask: Any, dtype: Any) -> list[Tensor]:
+        """Return what the masks add to scores of a shape (N, num_heads, L, S), or without N. Raises ValueError."""
+        *batch, heads, length, keys = shape
+        wanted = {
+            "key_padding_mask": (key_padding_mask, [(*batch, keys)], (*batch, 1, 1, keys)),
+            "attn_mask": (attn_mask, [(length, keys), (math.prod(batch) * heads, length, keys)], shape),
+        }
+        masks = []
+        for name, (mask, shapes, scores) in wanted.items():
+            if mask is not None:
+                mask = _added(mask, dtype, taken_out=True)
+                if mask.shape not in shapes:
+                    raise ValueError(
+                        f"{name} has shape {mask.shape}, needs {' or '.join(map(str, shapes))}; reshape it"
+                    )
+                masks.append(mask if mask.shape == shape[-2:] and name == "attn_mask" else mask.reshape(scores))
+        return masks
+
+
+_ACTIVATIONS: dict[Any, Callable[..., Any]] = {"relu": relu, "gelu": gelu}
+
+
+class TransformerEncoderLayer(Module):
+    """Attention of positions to each other, then two linear maps of each, both added to what they read.
+
+    Shapes: (L, N, d_model) -> the same; with `batch_first` N comes first, and without a batch there is no N.
+    x <- norm1(x + attention(x)), x <- norm2(x + linear2(activation(linear1(x)))), or with `norm_first`
+    x <- x + attention(norm1(x)), x <- x + linear2(activation(linear1(norm2(x)))). Dropout comes after attention,
+    activation and linear2, and on the attention's weights. `activation` is "relu", "gelu" or a function.
+    Source: Vaswani et al., Attention is all you need (2017), section 3.1; Xiong et al., On layer normalization
+    in the transformer architecture (2020), for norm_first.
+
+    >>> layer = TransformerEncoderLayer(4, nhead=2, dim_feedforward=8, batch_first=True, seed=0)
+    >>> layer(np.ones((3, 5, 4))).shape
+    (3, 5, 4)
+    """
+
+    def __init__(
+        self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1, activation: Any = "relu",
+        layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
+        dtype: Any = np.float64, seed: Any = None,
+    ) -> None:  # fmt: skip
+        if not callable(activation) and activation not in _ACTIVATIONS:
+            raise ValueError(f"activation is {activation!r}; write 'relu', 'gelu' or a function")
+        generator = np.random.default_rng(seed)
+        self.norm_first, self.activation = norm_first, activation
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, seed=generator
+        )
+        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype, generator)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype, generator)
+        self.norm1, self.norm2 = (LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype) for _ in range(2))
+        self.dropout = Dropout(dropout, generator)
+
+    def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
+        """Return the outputs; masks are those of MultiheadAttention. Shapes: (L, N, d_model) -> (L, N, d_model)."""
+        x = as_tensor(src)
+
+        def attention(x: Any) -> Any:
+            y, _ = self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal)
+            return self.dropout(y)
+
+        if self.norm_first:
+            x = x + attention(self.norm1(x))
+            return x + self._feed_forward(self.norm2(x))
+        x = self.norm1(x + attention(x))
+        return self.norm2(x + self._feed_forward(x))
+
+    def _feed_forward(self, x: Any) -> Any:
+        activation = _ACTIVATIONS.get(self.activation, self.activation)
+        return self.dropout(self.linear2(self.dropout(activation(self.linear1(x)))))
