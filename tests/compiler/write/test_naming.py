@@ -66,3 +66,15 @@ def test_parameters_may_have_any_names() -> None:
     compiled = tg.compile(shadowing)
     agree(compiled(x, x, x, x, 2.0), compiled(x, x, x, x, 2.0))
     agree(run(compiled.explain()), compiled(x, x, x, x, 2.0))
+
+
+def test_what_is_added_to_a_layers_output_is_no_bias() -> None:
+    """A product, its bias and a third term in one memory: the names of all three once got mixed up."""
+    layer = tg.nn.Linear(3, 3, seed=0)
+    compiled = tg.compile(lambda x: tg.exp(x + layer(x)).sum().detach())
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    right = compiled(x)
+    agree(compiled(x), right)
+    agree(run(compiled.explain()), right)
+    assert compiled.programs
+    assert "Z = x @ weight.T + bias " in compiled.explain()

@@ -18,6 +18,7 @@ from ..trace.traced_call import Place
 from ..trace.tracer import Tracer
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu", "silu", "softplus")
+_PRODUCTS = ("np.matmul", "np.dot")
 _WEIGHT = re.compile(r"(.*?)(?:W|[Ww]eights?)_?(\d*)$")
 _SHORT = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
@@ -144,17 +145,16 @@ class _Names:
         if operation in _ACTIVATIONS or (operation == "maximum" and 0 in [x for x in line.args if type(x) is int]):
             given = [self.program.present(v) for span in line.spans[-1:] for v in span.names]
             given += [v for x in given if x in self.makers for v in self.makers[x].reads()]
-            for match in [re.fullmatch(r"(.*)Z(\d*)", v.name) for v in given]:
-                if match is not None:
-                    return f"{match[1]}A{match[2]}"
-        if line.function.text in ("np.matmul", "np.dot"):
+            for match in filter(None, [re.fullmatch(r"(.*)Z(\d*)", v.name) for v in given]):
+                return f"{match[1]}A{match[2]}"
+        if line.function.text in _PRODUCTS:
             for v in line.reads():
                 if v.root in self.inputs and (match := _WEIGHT.fullmatch(v.root.name)):
                     return f"{match[1]}Z{match[2]}"
-        terms = [v for v in line.reads() if v not in self.inputs]
+        terms = [v for v in line.reads() if v in self.makers]
         if line.function.text == "np.add" and len(terms) == 1 and self.readers[terms[0]] == 1:
-            product = terms[0]
-            if re.fullmatch(r".*Z\d*", product.name) and product.shape == output.shape:
+            product, made_by = terms[0], self.makers[terms[0]].function.text
+            if re.fullmatch(r".*Z\d*", product.name) and product.shape == output.shape and made_by in _PRODUCTS:
                 name, product.name, product.after = product.name, "", output
                 return name
         return None
