@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
     from .compiler.compiled import compile
     from .training.cost import accuracy, evaluate
+    from .training.files import load, save
     from .training.history import History
     from .training.loop import train
 
@@ -80,12 +81,14 @@ __all__ = [
     "jvp",
     "keep_memory",
     "linalg",
+    "load",
     "nn",
     "no_grad",
     "numerical_gradient",
     "ones",
     "ones_like",
     "optim",
+    "save",
     "tensor",
     "testing",
     "train",
@@ -103,6 +106,7 @@ _HOMES = {
     ".compiler.compiled": ["compile"],
     ".testing": ["testing"],
     ".training.cost": ["accuracy", "evaluate"],
+    ".training.files": ["load", "save"],
     ".training.history": ["History"],
     ".training.loop": ["train"],
 }

@@ -65,6 +65,10 @@ class StateError(ValueError):
     """A state dictionary that doesn't fit what it is loaded into."""
 
 
+class FileError(ValueError):
+    """A file that can't be written, or that is not what it should be."""
+
+
 class DivergedError(ArithmeticError):
     """Training reached a cost that is not finite."""
 

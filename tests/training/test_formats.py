@@ -1,0 +1,117 @@
+"""Files that are damaged, hostile or changed: a FileError or the exact content, in no more memory than they justify."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import hostile_files
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import FileError
+from tinygrad_nn.training import files
+
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+KINDS = (".safetensors", ".npz")
+
+
+def loaded(path: Path, data: bytes) -> dict[str, np.ndarray]:
+    """Return what a file of these bytes holds, once it is known that loading it took no more memory than it may."""
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        arrays: dict[str, np.ndarray] = tg.load(path)
+        return arrays
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= 30 * len(data) + (1 << 20)
+
+
+@pytest.mark.parametrize("wrong", hostile_files.SAFETENSORS)
+def test_a_safetensors_file_that_lies_is_refused(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"can't be loaded: .+; get a whole copy"):
+        loaded(tmp_path / "a.safetensors", hostile_files.SAFETENSORS[wrong])
+
+
+@pytest.mark.parametrize("wrong", hostile_files.NPZ)
+def test_an_npz_file_that_lies_is_refused(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"can't be loaded: .+; get a whole copy"):
+        loaded(tmp_path / "a.npz", hostile_files.NPZ[wrong])
+
+
+def test_what_the_files_that_lie_are_made_of_loads(tmp_path: Path) -> None:
+    whole = hostile_files.safetensors({"w": hostile_files.entry()}, bytes(8))
+    for path, data in ((tmp_path / "a.safetensors", whole), (tmp_path / "a.npz", hostile_files.ONE)):
+        arrays = loaded(path, data)
+        assert arrays.keys() == {"w"}
+        assert arrays["w"].dtype == np.float32
+        assert arrays["w"].tolist() == [0.0, 0.0]
+
+
+class Net(tg.nn.Module):
+    """A model with parameters and buffers of several dtypes and shapes."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.weight = tg.tensor(rng.normal(size=(3, 5)), requires_grad=True)
+        self.bias = tg.tensor(rng.normal(size=3).astype(np.float32), requires_grad=True)
+        self.mask = tg.tensor(rng.random(7) > 0.5)
+        self.steps = tg.tensor(rng.integers(1000))
+        self.none = tg.tensor(np.zeros((0, 2), np.float16))
+
+
+def same(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> bool:
+    """Return whether two states are equal, name by name and bit for bit."""
+    described = [[(n, a.dtype, a.shape, a.tobytes()) for n, a in state.items()] for state in (left, right)]
+    return described[0] == described[1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return a file of each kind, which holds the state of a model."""
+    folder = tmp_path_factory.mktemp("whole")
+    for kind in KINDS:
+        files.write(folder / f"net{kind}", Net(0).state_dict(), {"epoch": 12})
+    return {kind: (folder / f"net{kind}").read_bytes() for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=5_000 if DEEP else 150)
+@given(draw=st.data())
+def test_a_changed_file_is_refused_or_loads_exactly(
+    kind: str, draw: st.DataObject, whole: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = draw.draw(hostile_files.mutated(whole[kind]))
+    path = tmp_path_factory.getbasetemp() / f"changed{kind}"
+    model, before, saved = Net(1), Net(1).state_dict(), Net(0).state_dict()
+    try:
+        model.load_state_dict(loaded(path, data))
+    except FileError:
+        assert same(model.state_dict(), before)
+    else:
+        assert same(model.state_dict(), saved)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_bit_of_the_numbers_counts(kind: str, whole: dict[str, bytes], tmp_path: Path) -> None:
+    weight = Net(0).weight.data.tobytes()
+    start = whole[kind].index(weight)
+    for place in range(start, start + len(weight)):
+        data = bytearray(whole[kind])
+        data[place] ^= 1 << place % 8
+        with pytest.raises(FileError):
+            loaded(tmp_path / f"a{kind}", bytes(data))
+
+
+def test_the_checksum_finds_what_the_format_does_not(whole: dict[str, bytes], tmp_path: Path) -> None:
+    """Two arrays of one shape exchange their names, the header its text: all is well-formed, and another content."""
+    for old, new in ((b'"steps"', b'"spets"'), (b'\\"epoch\\": 12', b'\\"epoch\\": 13'), (b"F16", b"I16")):
+        assert old in whole[".safetensors"]
+        with pytest.raises(FileError, match="SHA-256"):
+            loaded(tmp_path / "a.safetensors", whole[".safetensors"].replace(old, new))

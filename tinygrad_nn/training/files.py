@@ -1,0 +1,170 @@
+"""Files of arrays: written whole or not at all, and read whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..engine.arrays import as_array, raw
+from ..errors import DtypeError, FileError, given
+from ..nn.module import Module
+from . import formats
+
+Path = str | os.PathLike[str]
+_FORMATS = {
+    ".safetensors": (formats.write_safetensors, formats.read_safetensors),
+    ".npz": (formats.write_npz, formats.read_npz),
+}
+_MARK = {"written_by": "tinygrad_nn"}
+_SHA256, _HEADER = "tinygrad_nn.sha256", "tinygrad_nn.header"
+
+
+def save(path: Path, module_or_dict: Any) -> None:
+    """Write a module's state, or a dict of arrays by name, into a `.safetensors` or `.npz` file.
+
+    Names and shapes are PyTorch's, so `safetensors.torch.load_file` returns what `torch.nn` loads. The
+    file carries the SHA-256 of its content. It is written beside `path` and put in its place once it is
+    whole. Raises FileError where it can't be written, and DtypeError for a dtype that only one of the
+    formats has; what stood at `path` then still does.
+
+    >>> import os, tempfile
+    >>> import tinygrad_nn as tg
+    >>> layer, other = tg.nn.Linear(2, 1, seed=0), tg.nn.Linear(2, 1, seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "layer.safetensors")
+    ...     tg.save(path, layer)
+    ...     other.load_state_dict(tg.load(path))
+    >>> bool((other.weight.data == layer.weight.data).all())
+    True
+    """
+    write(path, module_or_dict.state_dict() if isinstance(module_or_dict, Module) else module_or_dict)
+
+
+def load(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a `.safetensors` or `.npz` file, by name; nothing in it is ever executed.
+
+    bfloat16 numbers become float32, exactly. Raises FileError for a file that is damaged or hostile, that
+    contradicts the SHA-256 which `save` has given it, or that would take much more memory than disk.
+
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "arrays.npz")
+    ...     tg.save(path, {"scale": np.float32(2), "table": np.arange(3)})
+    ...     tg.load(path)
+    {'scale': array(2., dtype=float32), 'table': array([0, 1, 2])}
+    """
+    return read(path)[0]
+
+
+def write(path: Path, arrays: Mapping[str, Any], header: Any = None) -> None:
+    """Write arrays by name, and with them anything that JSON holds, whole or not at all."""
+    writer, _ = _format(path)
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"a file holds a module's state or arrays by name, got {given(arrays)}; pass a dict")
+    checked = {name: _array(name, value) for name, value in arrays.items()}
+    metadata = _MARK if header is None else _MARK | {_HEADER: json.dumps(header)}
+    with _replacing(path) as stream:
+        writer(stream, checked, metadata | {_SHA256: _digest(checked, metadata)})
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
+    """Return what `write` wrote: the arrays by name, and the header, None where there is none."""
+    _, reader = _format(path)
+    with opened(path) as (stream, size):
+        arrays, metadata = reader(stream, size)
+        ours = any("tinygrad_nn" in text for item in metadata.items() for text in item)
+        found = metadata.pop(_SHA256, None)
+        formats.require(not ours or found == _digest(arrays, metadata), "its content is not what its SHA-256 says")
+        return arrays, json.loads(metadata.get(_HEADER, "null"))
+
+
+def _format(path: Path) -> Any:
+    ending = os.path.splitext(os.fspath(path))[1]
+    if ending.lower() not in _FORMATS:
+        raise FileError(f"{path} ends in {ending!r}; name a file that ends in {' or '.join(_FORMATS)}")
+    return _FORMATS[ending.lower()]
+
+
+def _array(name: Any, value: Any) -> np.ndarray:
+    try:
+        formats.check_name(name)
+    except formats.Damaged as error:
+        raise FileError(f"{error}; name it otherwise") from None
+    array: np.ndarray = as_array(raw(value))
+    if array.dtype not in formats.CODES:
+        raise DtypeError(f"{name} has dtype {array.dtype}, which not all files have; convert it: x.astype(np.float64)")
+    return array
+
+
+def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """Return the SHA-256 of metadata, names, dtypes, shapes and numbers: of the content, whatever the format."""
+    described = [[name, formats.CODES[a.dtype], a.shape] for name, a in arrays.items()]
+    sha = hashlib.sha256(json.dumps([metadata, described]).encode())
+    for a in arrays.values():
+        sha.update(formats.bytes_of(a))
+    return sha.hexdigest()
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Yield a stream over a regular file, and its size; any error in reading it becomes a FileError with its path."""
+    with open(path, "rb", opener=_open_regular) as stream:
+        try:
+            yield stream, os.fstat(stream.fileno()).st_size
+        except Exception as error:  # zipfile, zlib, gzip and json have a dozen kinds for damage
+            cause = None if isinstance(error, formats.Damaged) else error
+            raise FileError(
+                f"{path} can't be loaded: {error}; get a whole copy, or write its arrays anew by tg.save"
+            ) from cause
+
+
+def _open_regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # or a pipe would wait for its other end
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileError(f"{path} is no regular file; name one")
+    return descriptor
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a stream into a temporary file, which takes the place of what stands at `path` once it is on the disk."""
+    target = os.path.realpath(path)  # a link stays, and leads to the new file
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if os.path.lexists(target):
+            formats.require(os.path.isfile(target), "no regular file stands there")
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+        _sync(folder)
+    except (OSError, formats.Damaged) as error:
+        raise FileError(f"{path} can't be written: {error}; make room, or name another file") from error
+    finally:
+        with contextlib.suppress(OSError):  # it is gone where it was renamed
+            os.unlink(temporary)
+
+
+def _sync(folder: str) -> None:
+    """Let the folder's entry reach the disk, where the system has a way."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
