@@ -145,8 +145,8 @@ class _Names:
         if operation in _ACTIVATIONS or (operation == "maximum" and 0 in [x for x in line.args if type(x) is int]):
             given = [self.program.present(v) for span in line.spans[-1:] for v in span.names]
             given += [v for x in given if x in self.makers for v in self.makers[x].reads()]
-            for match in filter(None, [re.fullmatch(r"(.*)Z(\d*)", v.name) for v in given]):
-                return f"{match[1]}A{match[2]}"
+            for found in filter(None, [re.fullmatch(r"(.*)Z(\d*)", v.name) for v in given]):
+                return f"{found[1]}A{found[2]}"
         if line.function.text in _PRODUCTS:
             for v in line.reads():
                 if v.root in self.inputs and (match := _WEIGHT.fullmatch(v.root.name)):
