@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .training.cost import accuracy, evaluate
     from .training.files import load, save
     from .training.history import History
+    from .training.inference import predict
     from .training.loop import train
 
 __version__ = "0.1.0"
@@ -88,6 +89,7 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "predict",
     "save",
     "tensor",
     "testing",
@@ -108,6 +110,7 @@ _HOMES = {
     ".training.cost": ["accuracy", "evaluate"],
     ".training.files": ["load", "save"],
     ".training.history": ["History"],
+    ".training.inference": ["predict"],
     ".training.loop": ["train"],
 }
 _WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}

@@ -12,7 +12,7 @@ from small import problem
 
 import tinygrad_nn as tg
 from tinygrad_nn.compiler.trace.traced_call import traced
-from tinygrad_nn.training.loop import _Run
+from tinygrad_nn.training.steps import Steps
 
 
 def test_a_step_that_can_not_be_compiled_is_run_as_it_is_with_one_warning() -> None:
@@ -43,9 +43,9 @@ def test_a_compiled_training_is_the_same_to_the_last_bit() -> None:
 
 def sizes_computed_by_a_program(rows: int, batch_size: int, epochs: int, compile: Any, loss: Any = None) -> set[int]:
     network, *_ = problem()
-    run = _Run(network, loss, None, 0.1, compile)
-    run.plan(rows, batch_size, epochs)
-    return run.by_program
+    steps = Steps(network, loss, None, 0.1, compile)
+    steps.plan(rows, batch_size, epochs)
+    return steps.by_program
 
 
 PLANS: list[tuple[int, int, int, set[int]]] = [
@@ -78,7 +78,7 @@ def test_a_loss_of_ones_own_is_compiled_when_asked_only() -> None:
 def test_long_trainings_run_by_a_program_and_short_ones_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     for name in ("update", "update_or_else"):
-        monkeypatch.setattr(_Run, name, _noting(steps, name, getattr(_Run, name)))
+        monkeypatch.setattr(Steps, name, _noting(steps, name, getattr(Steps, name)))
     for epochs, step in ((99, "update"), (100, "update_or_else")):
         network, X, y = problem()
         tg.train(network, X, y, epochs, 0.1, progress=False)

@@ -1,5 +1,8 @@
 """The history of a training: when each figure is taken, that all are of one length, and how they are shown."""
 
+import pathlib
+import pickle
+import re
 import sys
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 from small import LABELS, ROWS, data, small
 
 import tinygrad_nn as tg
+from tinygrad_nn.training.history import add_epoch
 
 
 def test_an_epoch_that_is_interrupted_between_its_entries_is_dropped() -> None:
@@ -37,17 +41,37 @@ def test_no_epochs_change_nothing() -> None:
     assert all(np.array_equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_validation_is_taken_before_the_update_and_not_learnt_from() -> None:
+def test_validation_is_taken_after_the_epoch_and_not_learnt_from() -> None:
     X, y = data()
     held_out = data(seed=1)
     network, alone = small(), small()
-    figures = [tg.evaluate(network, *held_out)]
+    figures: list[tuple[float, float]] = []
     history = tg.train(
         network, X, y, 4, 0.1, progress=False, validation=held_out,
         on_epoch=lambda epoch, _: figures.append(tg.evaluate(network, *held_out)),
     )  # fmt: skip
-    assert list(zip(history.validation_cost, history.validation_accuracy, strict=True)) == figures[:-1]
+    assert list(zip(history.validation_cost, history.validation_accuracy, strict=True)) == figures
     assert tg.train(alone, X, y, 4, 0.1, progress=False).cost == history.cost
+
+
+def test_a_history_is_a_table_by_name_and_a_file(tmp_path: pathlib.Path) -> None:
+    history = tg.History(cost=[1.0, 0.1 + 0.2], accuracy=[float("nan")] * 2)
+    add_epoch(history, {"cost": 0.25, "accuracy": float("nan"), "f1": 0.5})
+    assert history["cost"] is history.cost
+    assert str(history["f1"]) == "[nan, nan, 0.5]"
+    assert [line.split() for line in repr(history).splitlines()] == [
+        ["epoch", "cost", "f1"], ["0", "1", "nan"], ["1", "0.3", "nan"], ["2", "0.25", "0.5"],
+    ]  # fmt: skip
+    history.to_csv(tmp_path / "history.csv")
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines == ["epoch,cost,f1", "0,1.0,nan", "1,0.30000000000000004,nan", "2,0.25,0.5"]
+    assert len(repr(tg.History(cost=[0.5] * 1000)).splitlines()) == 22
+    twin = pickle.loads(pickle.dumps(history))
+    assert twin.cost == history.cost
+    with pytest.raises(AttributeError, match="'loss' was not recorded; use one of cost, accuracy"):
+        history.loss
+    with pytest.raises(KeyError, match="use one of cost, accuracy"):
+        history["loss"]
 
 
 def test_training_says_how_it_is_going(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,9 +81,10 @@ def test_training_says_how_it_is_going(capsys: pytest.CaptureFixture[str], monke
     monkeypatch.setitem(sys.modules, "tqdm", None)
     history = tg.train(small(), ROWS, LABELS, 20)
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10
-    assert lines[-1].startswith(f"epoch 20 of 20: cost {history.cost[-1]:.5f}, accuracy {history.accuracy[-1]:.4f}")
-    assert lines[-1].endswith("0 s left")
+    assert len(lines) == 11
+    assert lines[9].startswith(f"epoch 20 of 20: cost {history.cost[-1]:.5f}, accuracy {history.accuracy[-1]:.5f}")
+    assert lines[9].endswith("0 s left")
+    assert re.match(r"20 epochs in .* s \(.* epochs/s\), cost 0\.", lines[10])
 
 
 def test_tqdm_shows_cost_and_accuracy(capsys: pytest.CaptureFixture[str]) -> None:

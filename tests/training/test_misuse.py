@@ -22,7 +22,7 @@ def test_the_last_update_is_undone_if_it_is_not_finite() -> None:
 
 def test_an_optimiser_of_another_network_is_refused() -> None:
     network, X, y = problem()
-    with pytest.raises(ValueError, match="updates none of this network's parameters"):
+    with pytest.raises(ValueError, match="updates none of the module's parameters"):
         tg.train(network, X, y, 1, optimizer=tg.optim.Adam(problem()[0].parameters()), progress=False)
 
 
@@ -71,12 +71,12 @@ class Own(tg.nn.Module):
         ({"batch_size": 0}, ValueError, "batch_size must be a whole number, 1 or more, got 0 of type int"),
         ({"learning_rate": "0.1"}, TypeError, r"the learning rate must be a finite number, .*got '0\.1' of type str"),
         ({"learning_rate": -0.1}, ValueError, r"the learning rate must be a finite number, 0 or more, got -0\.1"),
-        ({"optimizer": "adam"}, TypeError, r"got 'adam' of type str; write optimizer=tg\.optim\.Adam\(network\.param"),
+        ({"optimizer": "adam"}, TypeError, r"got 'adam' of type str; write optimizer=tg\.optim\.Adam\(module\.param"),
         ({"optimizer": tg.optim.Adam}, TypeError, "an optimizer that holds .* is needed, got the class Adam"),
         (
             {"loss": "mse"},
             TypeError,
-            r"a loss is a function \(activations, y\) -> cost, got 'mse' of type str; leave loss",
+            r"a loss is a function \(outputs, y\) -> cost, got 'mse' of type str; pass one such",
         ),
         (
             {"loss": lambda p, y: 1.5},
@@ -84,17 +84,31 @@ class Own(tg.nn.Module):
             r"a loss returns a Tensor of one entry, got 1\.5 of type float; compute",
         ),
         ({"loss": lambda p, y: p}, ValueError, r"got Tensor of shape \(30, 1\); .* reduce it, as in .*\.mean\(\)"),
-        ({"network": LAYERS}, TypeError, r"a tg\.nn\.DenseNetwork is needed, got \[.* of type list; make one by tg"),
-        ({"network": tg.DenseNetwork}, TypeError, "is needed, got the class DenseNetwork; make one by"),
-        ({"network": Own()}, TypeError, r"of type Own; .* write the loop: loss\.backward\(\), optimizer\.step\(\)"),
+        ({"early_stopping": 3}, ValueError, r"watches the cost of validation data; pass validation=\(X, y\)"),
+        ({"early_stopping": 0, "validation": ([[1, 2]], [1])}, ValueError, "must be a whole number, 1 or more, got 0"),
+        ({"scheduler": 0.5}, TypeError, r"a schedule .* got 0\.5 .*write scheduler=tg\.optim"),
+        ({"metrics": tg.accuracy}, TypeError, r"metrics must be functions by name, as in metrics=\{"),
+        ({"metrics": {"cost": tg.accuracy}}, TypeError, "metrics must be functions by name"),
+        ({"accumulate": 0}, ValueError, "accumulate must be a whole number, 1 or more, got 0"),
+        ({"clip_norm": -1.0}, ValueError, "max_norm must be a number, 0 or more, got -1.0"),
+        ({"sample_weight": [1.0]}, DataError, r"it needs one number per sample, \(30,\)"),
+        ({"sample_weight": [-1.0] * 30}, DataError, "row 0 of sample_weight holds -1.0"),
+        ({"sample_weight": [0] * 30}, DataError, "all samples are 0; give at least one"),
+        ({"class_weight": {0: 1}}, DataError, r"a weight for each of the classes \[0\.0, 1\.0\], got \{0: 1\}"),
+        ({"class_weight": "balanced", "y": np.ones((30, 2))}, DataError, "the network has 1 outputs"),
+        ({"loss": lambda p, y: p.mean(), "sample_weight": [1] * 30}, ValueError, 'pass a loss that takes reduction="n'),
+        ({"workers": 2, "accumulate": 2}, ValueError, "without weights, accumulate="),
+        ({"module": LAYERS}, TypeError, r"a tg\.nn\.Module is needed, got \[.* of type list; make one by tg"),
+        ({"module": tg.DenseNetwork}, TypeError, "is needed, got the class DenseNetwork; make one by"),
+        ({"module": Own()}, ValueError, r"for a DenseNetwork only; pass loss=, a function \(outputs, y\)"),
     ],
 )
 def test_misuse_of_train_says_what_was_found_and_what_to_write(change: Any, kind: type, words: str) -> None:
     network, X, y = problem()
     before = network.state_dict()
     with pytest.raises(kind, match=words):
-        tg.train(**{"network": network, "X": X, "y": y, "epochs": 1, "progress": False} | change)
+        tg.train(**{"module": network, "X": X, "y": y, "epochs": 1, "progress": False} | change)
     assert all(np.array_equal(value, before[name]) for name, value in network.state_dict().items())
-    if change.keys() & {"network", "loss"}:
+    if change.keys() in ({"module"}, {"loss"}):
         with pytest.raises(kind, match=words):
-            tg.evaluate(**{"network": network, "X": X, "y": y} | change)
+            tg.evaluate(**{"module": network, "X": X, "y": y} | change)

@@ -174,7 +174,7 @@ def test_a_network_of_ones_own_is_refused() -> None:
     class Own(tg.DenseNetwork):
         pass
 
-    with pytest.raises(ValueError, match="a network or a loss of your own"):
+    with pytest.raises(ValueError, match="a module or a loss of your own"):
         tg.train(Own(layers([2, 1], ["sigmoid"])), *data(), 1, progress=False, workers=2)
 
 

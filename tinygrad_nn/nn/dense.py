@@ -166,13 +166,15 @@ class DenseNetwork(Module):
         return joined
 
     def predict(self, X: Any, batch_size: int | None = None) -> np.ndarray:
-        """Return classes: the argmax of softmax outputs, whether others exceed 0.5. Shapes: -> (m,).
+        """Return the class of each sample for softmax, 0 or 1 for each sigmoid, else the outputs' numbers.
 
-        Several outputs that are not softmax give 0 or 1 each, (m, outputs).
+        One number per sample has the shape (m,), several (m, outputs).
         """
         p = self.predict_proba(X, batch_size)
-        classes: np.ndarray = p.argmax(axis=-1) if self.activation == "softmax" else (p > 0.5).astype(int)
-        return classes[:, 0] if classes.ndim == 2 and self.outputs == 1 else classes
+        if self.activation == "softmax":
+            return np.asarray(p.argmax(axis=-1))
+        found: np.ndarray = (p > 0.5).astype(int) if self.activation == "sigmoid" else p
+        return found[:, 0] if self.outputs == 1 else found
 
     def summary(self, input: Any = None) -> str:
         """Return a table of the layers: output shape, activation, parameters, and their total."""

@@ -1,22 +1,29 @@
-"""What a network's predictions cost, and how many of them are right."""
+"""What a module's outputs cost, and how many of them are right."""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from ..engine.grad_mode import no_grad
+from ..engine.trees import map_leaves
 from ..errors import DataError
 from ..nn.dense import ACTIVATIONS, DenseNetwork
+from ..nn.module import Module
 from ..ops.fused import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from ..tensor.handle import Tensor
 from . import refusals
-from .data_checks import checked_labels, checked_samples
+from .batches import as_samples, checked_rows
+from .data_checks import checked_labels
+from .inference import called, computed, dtype_of
 
-Loss = Callable[[Tensor, Any], Tensor]
+Loss = Callable[[Any, Any], Tensor]
+Metric = Callable[[Any, Any], Any]
 
 
 def accuracy(predictions: Any, labels: Any) -> float:
@@ -44,81 +51,122 @@ def accuracy(predictions: Any, labels: Any) -> float:
     )
 
 
-def evaluate(network: DenseNetwork, X: Any, y: Any, loss: Loss | None = None) -> tuple[float, float]:
-    """Return the cost and the accuracy of the network on X (m, inputs) and y, as floats."""
-    cost = Cost(network, loss)
-    return cost.evaluate(*cost.checked(X, y))
+def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[float, float]:
+    """Return the cost and the accuracy of a module on X and y, as floats, in eval mode; X and y as `tg.train` has them.
+
+    The accuracy is nan for a regression, and where the labels are not whole numbers for a module that is no
+    DenseNetwork.
+    """
+    cost = Cost(module, loss)
+    X, y = cost.checked(X, y)
+    found = cost.evaluate(X, y, {"accuracy": cost.accuracy})
+    return found["cost"], found["accuracy"]
 
 
 # The losses of a batch that are the mean of its samples' losses.
 LOSSES: list[Any] = [binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss]
-# The losses whose stable form reads what is before the last activation.
-_ON_LOGITS: list[tuple[str, Any, Any]] = [
-    ("sigmoid", binary_cross_entropy, binary_cross_entropy_with_logits),
-    ("sigmoid", binary_cross_entropy_with_logits, binary_cross_entropy_with_logits),
-    ("softmax", cross_entropy, cross_entropy),
-]
+# What follows from a last activation: a loss that reads what is before it, and the losses that are computed so.
+_FOLLOWING: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "sigmoid": (binary_cross_entropy_with_logits, (binary_cross_entropy, binary_cross_entropy_with_logits)),
+    "softmax": (cross_entropy, (cross_entropy,)),
+    "identity": (mse_loss, ()),
+}
 
 
 class Cost:
-    """A network with its loss."""
+    """A module with its loss."""
 
-    def __init__(self, network: DenseNetwork, loss: Loss | None) -> None:
-        if not isinstance(network, DenseNetwork):
-            raise TypeError(refusals.not_a_network(network))
+    def __init__(self, module: Module, loss: Loss | None) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(refusals.not_a_module(module))
         if loss is not None and not callable(loss):
             raise TypeError(refusals.not_a_loss(loss))
-        if loss is None and network.activation not in ("sigmoid", "softmax", "identity"):
-            raise ValueError(refusals.no_loss_follows(network.activation))
-        self.network, self.loss = network, loss
-        self.on_logits = next((f for last, own, f in _ON_LOGITS if last == network.activation and own is loss), None)
+        self.module, self.loss, self.by_default = module, loss, loss is None
+        self.network = module if isinstance(module, DenseNetwork) else None
+        activation = self.network.activation if self.network is not None else ""
+        following, stable = _FOLLOWING.get(activation, (None, ()))
+        if loss is None and following is None:
+            raise ValueError(refusals.no_loss_follows(activation) if self.network is not None else refusals.no_loss())
+        self.on_logits = loss is None or any(loss is f for f in stable)
+        if self.on_logits:
+            self.loss = following
 
-    def checked(self, X: Any, y: Any, which: str = "") -> tuple[np.ndarray, np.ndarray]:
-        """Return the data as arrays that fit the network; a loss of one's own reads labels of its own."""
-        X, y = checked_samples(self.network, X, y, which)
-        if self.loss is None or self.on_logits is not None:
-            return X, checked_labels(self.network, y, which)
-        return X, y.reshape(-1, 1) if y.ndim == 1 and self.network.outputs == 1 else y
+    def checked(self, X: Any, y: Any, which: str = "") -> tuple[Any, Any]:
+        """Return the data as arrays that fit the module; a loss of one's own reads labels of its own."""
+        X, y = [as_samples(f"{which}{name}", x, dtype_of(self.module)) for name, x in (("X", X), ("y", y))]
+        network = self.network
+        if network is not None:
+            inputs = network.architecture[0]["input_dim"]
+            if not isinstance(X, np.ndarray) or X.ndim != 2 or X.shape[1] != inputs:
+                raise DataError(refusals.other_inputs(inputs, X))
+            X = X.astype(network.dtype, copy=False)
+        checked_rows(X, y, which)
+        if network is None or not isinstance(y, np.ndarray):
+            return X, y
+        if self.on_logits:
+            return X, checked_labels(network, y, which)
+        return X, y.reshape(-1, 1) if y.ndim == 1 and network.outputs == 1 else y
 
-    def of(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
-        """Return the cost, averaged over samples, and the scores that the accuracy is read from."""
-        if self.loss is not None and self.on_logits is None:
-            p = self.network(X)
-            return self._own_loss(p, y), p.detach()
-        z = self.network.logits(X)
-        scores = z.detach()
-        if self.on_logits is not None or self.network.activation == "sigmoid":
-            with no_grad():
-                scores = ACTIVATIONS[self.network.activation](scores)
-        if self.on_logits is not None:
-            return self.on_logits(z, y), scores
-        if self.network.activation == "softmax":
-            return cross_entropy(z, y), scores
-        loss = binary_cross_entropy_with_logits if self.network.activation == "sigmoid" else mse_loss
-        return (loss(z, y) if self.network.outputs == 1 else loss(z, y, reduction="sum") / len(X)), scores
+    def read(self, X: Any) -> Any:
+        """Return what the loss reads: the module's outputs, or what is before the last activation."""
+        return self.network.logits(X) if self.network is not None and self.on_logits else called(self.module, X)
 
-    def accuracy(self, scores: Tensor, y: np.ndarray) -> float:
-        """Return the accuracy, nan for a regression."""
-        if self.loss is not None and self.on_logits is None:
-            return _accuracy_or_nan(scores.data, y)
-        return math.nan if self.on_logits is None and self.network.activation == "identity" else accuracy(scores, y)
+    def outputs(self, read: Any) -> Any:
+        """Return the module's outputs, which record nothing, from what the loss reads."""
+        detached = map_leaves(lambda t: t.detach() if isinstance(t, Tensor) else t, read)
+        if self.network is None or not self.on_logits:
+            return detached
+        with no_grad():
+            return ACTIVATIONS[self.network.activation](detached)
 
-    def _own_loss(self, p: Tensor, y: np.ndarray) -> Tensor:
+    def of(self, read: Any, y: Any, weights: Any = None) -> Tensor:
+        """Return the cost: the loss of the mean sample, each by its weight if there are weights."""
         assert self.loss is not None
-        cost: Any = self.loss(p, y)
+        summed = self.by_default and read.ndim == 2 and read.shape[1] > 1 and self.loss is not cross_entropy
+        if weights is not None:
+            each = self._each(read, y, len(weights)).reshape(len(weights), -1)
+            weighed: Tensor = ((each.sum(axis=1) if summed else each.mean(axis=1)) * weights).mean()
+            return weighed
+        if summed:
+            return self.loss(read, y, reduction="sum") / len(y)  # type: ignore[call-arg]
+        cost: Any = self.loss(read, y)
         if not isinstance(cost, Tensor):
             raise TypeError(refusals.not_a_cost(cost))
         if cost.size != 1:
             raise ValueError(refusals.not_a_cost(cost))
         return cost
 
-    def evaluate(self, X: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-        """Return the cost and the accuracy, as floats."""
-        with no_grad(), np.errstate(over="ignore", invalid="ignore"):
-            cost, scores = self.of(X, y)
-        return float(cost.item()), self.accuracy(scores, y)
+    def _each(self, read: Any, y: Any, count: int) -> Tensor:
+        """Return the loss of each sample, or of each of its entries. Raises ValueError if the loss gives but one."""
+        loss: Any = self.loss
+        if hasattr(loss, "reduction"):
+            loss = copy.copy(loss)
+            loss.reduction = "none"
+            each = loss(read, y)
+        else:
+            if "reduction" not in signature(loss).parameters:
+                raise ValueError(refusals.no_loss_per_sample(loss))
+            each = loss(read, y, reduction="none")
+        if not isinstance(each, Tensor) or each.shape[:1] != (count,):
+            raise ValueError(refusals.no_loss_per_sample(loss))
+        return each
 
+    def accuracy(self, outputs: Any, y: Any) -> float:
+        """Return the accuracy, nan where there is none."""
+        p = outputs.data if isinstance(outputs, Tensor) else None
+        if p is None or not isinstance(y, np.ndarray) or (self.network is None and y.dtype.kind not in "biu"):
+            return math.nan
+        if self.by_default and self.network is not None and self.network.activation == "identity":
+            return math.nan
+        fits = p.shape == y.shape or (p.ndim == 2 and y.shape == p.shape[:1])
+        return accuracy(p, y) if fits else math.nan
 
-def _accuracy_or_nan(p: np.ndarray, y: np.ndarray) -> float:
-    fits = p.shape == y.shape or (p.ndim == 2 and y.shape == p.shape[:1])
-    return accuracy(p, y) if fits else math.nan
+    def evaluate(
+        self, X: Any, y: Any, metrics: Mapping[str, Metric], batch_size: int | None = None
+    ) -> dict[str, float]:
+        """Return the cost and the metrics, in eval mode, as floats by name."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            read = computed(self.module, self.read, X, batch_size)
+            with no_grad():
+                cost, outputs = self.of(read, y), self.outputs(read)
+        return {"cost": float(cost.item())} | {name: float(f(outputs, y)) for name, f in metrics.items()}

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import as_array
 from ..errors import DataError
 from ..nn.dense import DenseNetwork
 from .refusals import whole_number
@@ -21,25 +20,6 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise ValueError(wording)
 
 
-def checked_samples(network: DenseNetwork, X: Any, y: Any, which: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Return X (m, inputs) and y (m, ...) as arrays of finite numbers. Raises DataError, naming the row.
-
-    `which` stands before X and y in the messages.
-    """
-    X = _array(f"{which}X", X).astype(network.dtype, copy=False)
-    inputs = network.architecture[0]["input_dim"]
-    if X.ndim != 2 or X.shape[1] != inputs:
-        raise DataError(f"the network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {X.shape}")
-    y = _array(f"{which}y", y)
-    if len(X) == 0:
-        raise DataError("there are no samples: X has 0 rows, and needs at least one")
-    if y.ndim == 0 or len(y) != len(X):
-        raise DataError(f"X has {len(X)} rows, y has shape {y.shape}; each sample needs one label")
-    _refuse(f"{which}X", X, ~np.isfinite(X), "not a finite number")
-    _refuse(f"{which}y", y, ~np.isfinite(y), "not a finite number")
-    return X, y
-
-
 def checked_labels(network: DenseNetwork, y: np.ndarray, which: str = "") -> np.ndarray:
     """Return the labels as the last activation's own loss reads them. Raises DataError, naming the row."""
     outputs, name = network.outputs, f"{which}y"
@@ -50,27 +30,17 @@ def checked_labels(network: DenseNetwork, y: np.ndarray, which: str = "") -> np.
                 f"softmax is trained on class indices, y of shape (m,), got {y.shape}; write y.argmax(axis=1)"
             )
         wrong = (y < 0) | (y >= outputs) | (y != np.floor(y))
-        _refuse(name, y, wrong, f"not a class index from 0 to {outputs - 1}")
+        refuse_rows(name, y, wrong, f"not a class index from 0 to {outputs - 1}")
         return y.astype(np.intp)
     y = y.reshape(-1, 1) if y.ndim == 1 and outputs == 1 else y
     if y.shape != (len(y), outputs):
         raise DataError(f"the network has {outputs} outputs, so y needs shape ({len(y)}, {outputs}); got {y.shape}")
     if network.activation == "sigmoid":
-        _refuse(name, y, (y < 0) | (y > 1), "outside 0..1, which binary cross entropy needs")
+        refuse_rows(name, y, (y < 0) | (y > 1), "outside 0..1, which binary cross entropy needs")
     return y.astype(network.dtype, copy=False)
 
 
-def _array(name: str, values: Any) -> np.ndarray:
-    try:
-        array: np.ndarray = as_array(values)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} can't be read as numbers, which it must hold: {error}") from error
-    if array.dtype.kind == "c":
-        raise DataError(f"{name} is complex (dtype {array.dtype}); a network takes real numbers")
-    return array
-
-
-def _refuse(name: str, array: np.ndarray, wrong: np.ndarray, what: str) -> None:
+def refuse_rows(name: str, array: np.ndarray, wrong: np.ndarray, what: str) -> None:
     """Raise DataError for the first row with a wrong entry."""
     rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
     if len(rows):

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+import csv
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
+from ..nn.table import table
 from .plots import plot_history
 
+_SHOWN = 10  # rows of a table, of the first epochs and of the last
 
-@dataclass
+
 class History:
-    """What training recorded: an entry per epoch, each taken before that epoch's update.
+    """What training recorded, by name, an entry per epoch: `history.cost` is `history["cost"]`, a list.
 
-    With batches, an epoch's cost and accuracy are the samples' mean over its batches, each before
-    its own update. `seconds` is the wall time of the whole training.
+    An epoch's cost, accuracy and other metrics are the samples' mean over its batches, each before its own update;
+    those of validation data, as `validation_cost`, are taken after its last update. `seconds` is the wall time.
+
+    >>> history = History(cost=[0.5, 0.25])
+    >>> history["cost"] is history.cost, len(history)
+    (True, 2)
+    >>> history
+    epoch  cost
+    0       0.5
+    1      0.25
     """
 
-    cost: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    validation_cost: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    seconds: float = 0.0
+    def __init__(self, **figures: list[float]) -> None:
+        standard = ("cost", "accuracy", "validation_cost", "validation_accuracy")
+        self.figures: dict[str, list[float]] = {name: [] for name in standard} | figures
+        self.seconds = 0.0
+
+    def __getitem__(self, name: str) -> list[float]:
+        if name not in self.figures:
+            raise KeyError(f"{name!r} was not recorded; use one of {', '.join(self.figures)}")
+        return self.figures[name]
+
+    def __getattr__(self, name: str) -> list[float]:
+        figures = vars(self).get("figures", {})
+        if name not in figures:
+            raise AttributeError(f"{name!r} was not recorded; use one of {', '.join(figures)}", name=name, obj=self)
+        found: list[float] = figures[name]
+        return found
 
     def __len__(self) -> int:
         return len(self.cost)
 
     def end_together(self) -> None:
         """Drop the entries of an interrupted epoch, which only some of the lists have."""
-        kept = min(len(self.cost), len(self.accuracy))
-        for entries in (self.cost, self.accuracy, self.validation_cost, self.validation_accuracy):
+        kept = min(len(entries) for entries in self.figures.values() if entries) if self.cost else 0
+        for entries in self.figures.values():
             del entries[kept:]
 
     def plot(self, ax: Any = None) -> Any:
@@ -39,24 +62,35 @@ class History:
         """
         return plot_history(self, ax)
 
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write a line per epoch, with all digits, below a line of names. Raises OSError where that can't be."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([self._columns(), *self._rows(repr)])
+
+    def _columns(self) -> list[str]:
+        """Return the heads of the columns: all figures that there are, but for an accuracy that a regression lacks."""
+        shown = [name for name, x in self.figures.items() if x and not all(map(math.isnan, x))]
+        return ["epoch", *shown]
+
+    def _rows(self, text: Any) -> list[tuple[str, ...]]:
+        return [(str(i), *[text(self[name][i]) for name in self._columns()[1:]]) for i in range(len(self))]
+
     def __repr__(self) -> str:
-        if not self.cost:
+        if not len(self):
             return "History of 0 epochs"
-        return f"History of {len(self)} epochs: cost {self.cost[-1]:.6g}, accuracy {self.accuracy[-1]:.4g}"
+        rows = self._rows("{:.5g}".format)
+        if len(rows) > 2 * _SHOWN:
+            rows = [*rows[:_SHOWN], tuple(["..."] * len(rows[0])), *rows[-_SHOWN:]]
+        return table([tuple(self._columns()), *rows])
 
 
-def add_epoch(history: History, figures: tuple[float, float], validated: tuple[float, float] | None) -> None:
-    """Add an epoch's cost and accuracy, and those of the validation data where there is any."""
-    for entries, figure in zip((history.cost, history.accuracy), figures, strict=True):
-        entries.append(figure)
-    if validated is not None:
-        for entries, figure in zip((history.validation_cost, history.validation_accuracy), validated, strict=True):
-            entries.append(figure)
+def add_epoch(history: History, figures: Mapping[str, float]) -> None:
+    """Add an epoch's figures."""
+    for name, figure in figures.items():
+        history.figures.setdefault(name, [math.nan] * (len(history) - 1)).append(figure)
 
 
 def newest_figures(history: History) -> dict[str, str]:
-    """Return the newest cost and accuracy as text, none before the first epoch and no accuracy of a regression."""
-    if not history.cost:
-        return {}
-    right = {} if math.isnan(history.accuracy[-1]) else {"accuracy": f"{history.accuracy[-1]:.4f}"}
-    return {"cost": f"{history.cost[-1]:.5f}"} | right
+    """Return the newest figures as text, by name: none before the first epoch, no accuracy of a regression."""
+    newest = {name: entries[-1] for name, entries in history.figures.items() if entries}
+    return {name: f"{figure:.5f}" for name, figure in newest.items() if not math.isnan(figure)}

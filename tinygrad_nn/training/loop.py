@@ -1,65 +1,79 @@
-"""The training loop: checks first, then epochs, with history, progress, and nothing lost on Ctrl-C."""
+"""`train`: checks first, then epochs, with history, progress, and nothing lost on Ctrl-C."""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..engine.allocator import keep_memory_once
-from ..errors import CompileError, DataError, DivergedError
-from ..nn.dense import DenseNetwork
-from ..optim import SGD, Optimizer
-from ..tensor.handle import Tensor
+from ..engine.trees import leaves
+from ..errors import DataError
+from ..nn.module import Module
+from ..optim import Optimizer
+from ..optim.lr_scheduler import LRScheduler
 from . import refusals
+from .batches import weights_of
 from .blas_threads import limited_blas, threads_for
-from .cost import LOSSES, Cost, Loss
+from .cost import Cost, Loss, Metric
 from .data_checks import check_count
-from .history import History, add_epoch, newest_figures
-from .programs import are_ours, keep, programs_for, update
+from .epochs import Training
+from .history import History, newest_figures
 from .progress import counted
-from .tiles import in_tiles, tiled_step
-
-WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
+from .steps import Steps
 
 
 def train(
-    network: DenseNetwork,
+    module: Module,
     X: Any,
     y: Any,
     epochs: int,
     learning_rate: float | None = None,
     batch_size: int | None = None,
-    validation: tuple[Any, Any] | None = None,
-    shuffle_seed: int = 0,
-    progress: bool = True,
-    on_epoch: Callable[[int, History], Any] | None = None,
-    optimizer: Optimizer | None = None,
+    *,
     loss: Loss | None = None,
+    optimizer: Optimizer | None = None,
+    scheduler: LRScheduler | None = None,
+    validation: tuple[Any, Any] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    early_stopping: int | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+    shuffle_seed: Any = 0,
+    on_epoch: Callable[[int, History], Any] | None = None,
+    progress: bool = True,
     compile: bool | None = None,
     blas_threads: int | None = None,
     workers: int | None = None,
 ) -> History:
-    """Train the network, whose parameters change, and return the history; Ctrl-C ends it and loses nothing.
+    """Train a module, whose parameters change, and return the history; Ctrl-C ends it and loses nothing.
 
-    The loss follows from the last activation: binary cross entropy summed over outputs (sigmoid),
-    cross entropy (softmax), squared error summed over outputs (identity), each through its stable
-    form and averaged over samples. `loss(activations, y)` replaces it; the library's cross entropies after
-    their activation are computed from the logits. Plain gradient descent with
-    `learning_rate` (default 0.01), unless an `optimizer` is given. `batch_size=None` takes all rows
-    at once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`.
-    `on_epoch(epoch, history)` runs after each epoch's update, and ends the training by returning False.
+    `X` are arrays as in `tg.predict`; `loss(outputs, y)` returns what is minimised, and y is passed to it as it is.
+    Only a DenseNetwork needs none: its last activation leads to binary cross entropy summed over outputs (sigmoid),
+    cross entropy (softmax) or squared error summed over outputs (identity), each through its stable form and averaged
+    over samples; the library's cross entropies after their activation are computed from the logits too. Plain
+    gradient descent with `learning_rate` (default 0.01), unless an `optimizer` is given. A `scheduler` of it makes a
+    step per epoch, ReduceLROnPlateau by the validation's cost, or else the cost. `batch_size=None` takes all rows at
+    once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`.
 
-    The step is compiled (see `tg.compile`) if network, loss and optimiser are this library's own and at least
+    Each epoch trains in train mode, and then computes the cost of `validation`, a pair (X, y), in eval mode; modules
+    then have the modes that they had. `metrics` are functions (outputs, y) by name, recorded beside the cost.
+    `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n`
+    ends it when the validation's cost has not fallen for n epochs, and gives parameters and buffers the values of the
+    best epoch. `sample_weight`, a number per sample, and `class_weight`, a dict of them by class or "balanced",
+    multiply the loss of a sample; they are scaled to 1 in the mean. A step takes `accumulate` batches, as if they
+    were one; `clip_norm` bounds the norm of all its gradients together.
+
+    The step is compiled (see `tg.compile`) if modules, loss and optimiser are this library's own and at least
     100 steps of a batch's size are to come, since compiling takes as long as that gains; `compile=True` does so
     in any case, also with yours, whose Python then runs only while it is traced. A step that can't be compiled is
-    run as it is, with a warning that says why. Programs are kept as long as the network: its next training with
-    the same loss and optimiser, or by plain gradient descent again, goes on with them, if all three are the library's.
+    run as it is, with a warning that says why. Programs are kept as long as the module: its next training with
+    the same loss and optimiser, or by plain gradient descent again, goes on with them, if all are the library's.
 
     Where the products of a step are small, BLAS computes with one thread and gets its own number back afterwards,
     if threadpoolctl is installed; `blas_threads=` or the environment variable TINYGRAD_NN_BLAS_THREADS sets another.
@@ -69,151 +83,103 @@ def train(
 
     Raises DataError before the first epoch, naming the row, for data that can't be learnt from, and
     DivergedError when the cost stops being finite: the last parameters with a finite cost are kept.
+
+    >>> import tinygrad_nn as tg
+    >>> X, y = tg.data.make_moons(200, 0.1, 0)
+    >>> model = tg.nn.Sequential(tg.nn.Linear(2, 16, seed=0), tg.nn.Tanh(), tg.nn.Linear(16, 2, seed=1))
+    >>> history = tg.train(
+    ...     model, X, y.astype(int), epochs=50, batch_size=20, loss=tg.cross_entropy, progress=False,
+    ...     optimizer=tg.optim.Adam(model.parameters(), lr=0.03), metrics={"accuracy": tg.accuracy})
+    >>> history.accuracy[-1] > 0.98
+    True
     """
-    check_count("epochs", epochs, 0)
-    if batch_size is not None:
-        check_count("batch_size", batch_size, 1)
+    for name, value, least in (("epochs", epochs, 0), ("accumulate", accumulate, 1), ("batch_size", batch_size, 1)):
+        if not (name == "batch_size" and value is None):
+            check_count(name, value, least)
+    if early_stopping is not None:
+        check_count("early_stopping", early_stopping, 1)
+        if validation is None:
+            raise ValueError(refusals.no_validation(early_stopping))
+    weighed = not (sample_weight is None and class_weight is None)
     if workers is not None and blas_threads is not None:
         raise ValueError(refusals.threads_of_workers())
-    run = _Run(network, loss, optimizer, learning_rate, compile, workers)
-    X, y = run.checked(X, y)
-    held_out = None if validation is None else _held_out(run, validation)
-    rows = len(X) if batch_size is None else min(batch_size, len(X))
-    run.plan(len(X), rows, epochs)
+    if workers is not None and (weighed or accumulate > 1):
+        raise ValueError(refusals.not_in_tiles())
+    steps = Steps(module, loss, optimizer, learning_rate, compile, workers, clip_norm)
+    if scheduler is not None and (optimizer is None or getattr(scheduler, "optimizer", None) is not optimizer):
+        raise TypeError(refusals.not_a_scheduler(scheduler))
+    X, y = steps.cost.checked(X, y)
+    training = Training(
+        steps, (X, y, weights_of(y, sample_weight, class_weight)), batch_size, shuffle_seed, accumulate,
+        _checked_metrics(metrics, steps.cost), _held_out(steps.cost, validation), scheduler, early_stopping,
+    )  # fmt: skip
+    rows = min(batch_size or training.count, training.count)
+    steps.plan(training.count, rows, epochs)
     keep_memory_once()
-    history, started = History(), time.perf_counter()
-    generator = np.random.default_rng(shuffle_seed)
-    most = rows if held_out is None else max(rows, len(held_out[0]))
-    with limited_blas(1 if run.in_tiles(rows) else blas_threads, threads_for(most, run.parameters)):
-        try:
-            for epoch in (
-                counted(range(epochs), epochs, "epoch", lambda: newest_figures(history)) if progress else range(epochs)
-            ):
-                validated = None if held_out is None else run.evaluate(*held_out)
-                add_epoch(history, run.epoch(_batches(X, y, batch_size, generator), epoch), validated)
-                if on_epoch is not None and on_epoch(epoch, history) is False:
-                    break
-        except KeyboardInterrupt:
-            history.end_together()
-            print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
-        else:
-            run.check_parameters(len(history))
-        finally:
-            history.seconds = time.perf_counter() - started
-    keep(network, run.programs)
-    return history
+    with limited_blas(
+        1 if steps.in_tiles(rows) else blas_threads, threads_for(_most(training, rows), steps.parameters)
+    ):
+        _run(training, epochs, on_epoch, progress)
+    steps.keep_programs()
+    return training.history
 
 
-def _held_out(run: _Run, validation: Any) -> tuple[np.ndarray, np.ndarray]:
+def _run(training: Training, epochs: int, on_epoch: Any, progress: bool) -> None:
+    """Run the epochs that are left."""
+    history, started = training.history, time.perf_counter() - training.history.seconds
+    left = range(len(history), epochs)
+    try:
+        for epoch in (
+            counted(left, epochs, "epoch", lambda: newest_figures(history), len(history)) if progress else left
+        ):
+            if training.is_over:
+                break
+            training.epoch(lambda: None)
+            if on_epoch is not None and _is_false(on_epoch(epoch, history)):
+                break
+    except KeyboardInterrupt:
+        history.end_together()
+        print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
+    else:
+        training.steps.check_parameters(len(history))
+        training.restore_best()
+    finally:
+        history.seconds = time.perf_counter() - started
+    if progress:
+        print(_summary(history), file=sys.stderr)
+
+
+def _is_false(returned: Any) -> bool:
+    """Return whether a callback returned False, Python's or NumPy's."""
+    return isinstance(returned, (bool, np.bool_)) and not returned
+
+
+def _summary(history: History) -> str:
+    figures = "".join(f", {name} {figure}" for name, figure in newest_figures(history).items())
+    best = history.validation_cost.index(min(history.validation_cost)) if history.validation_cost else None
+    lowest = "" if best is None else f"; the validation's cost was lowest in epoch {best}"
+    rate = f"{len(history) / history.seconds:.3g} epochs/s" if history.seconds else ""
+    return f"{len(history)} epochs in {history.seconds:.3g} s ({rate}){figures}{lowest}"
+
+
+def _most(training: Training, rows: int) -> int:
+    """Return the largest number of samples that are computed at a time."""
+    return rows if training.held_out is None else max(rows, len(next(leaves(training.held_out))))
+
+
+def _checked_metrics(metrics: Any, cost: Cost) -> dict[str, Metric]:
+    """Return the metrics; a DenseNetwork has its accuracy first. Raises TypeError for what are no functions by name."""
+    own: dict[str, Any] = {} if cost.network is None else {"accuracy": cost.accuracy}
+    if metrics is None:
+        return own
+    if not isinstance(metrics, Mapping) or "cost" in metrics or not all(map(callable, metrics.values())):
+        raise TypeError(refusals.not_metrics(metrics))
+    return own | dict(metrics)
+
+
+def _held_out(cost: Cost, validation: Any) -> Any:
+    if validation is None:
+        return None
     if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
         raise DataError("validation takes a pair (X, y) of its own samples and labels")
-    return run.checked(validation[0], validation[1], "validation ")
-
-
-class _Run(Cost):
-    """A network with its loss, and the optimiser that trains it."""
-
-    def __init__(
-        self,
-        network: Any,
-        loss: Loss | None,
-        optimizer: Any,
-        learning_rate: Any,
-        compiled: bool | None,
-        workers: int | None = None,
-    ) -> None:
-        super().__init__(network, loss)
-        if optimizer is not None and learning_rate is not None:
-            raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(refusals.not_an_optimizer(optimizer))
-        self.parameters = network.parameters()
-        by_default = optimizer is None
-        optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
-        if not any(p is q for p in optimizer.parameters for q in self.parameters):
-            raise ValueError(
-                "the optimizer updates none of this network's parameters; make it from network.parameters()"
-            )
-        self.finite: list[np.ndarray] = [p.data for p in self.parameters]
-        ours = are_ours(network, loss, optimizer)
-        never_or_always = math.inf if not (ours if compiled is None else compiled) else 0
-        self.steps_worth_compiling = WORTH_COMPILING if compiled is None and ours else never_or_always
-        self.by_program: set[int] = set()
-        if workers is not None:
-            check_count("workers", workers, 1)
-            if not are_ours(network) or not (loss is None or any(loss is f for f in LOSSES)):
-                raise ValueError(refusals.not_in_tiles())
-            if compiled is not None and not compiled:
-                raise ValueError(refusals.tiles_are_programs())
-        self.workers = workers or 0
-        self.programs = programs_for(network, loss, optimizer, by_default)
-        self.network, self.optimizer = self.programs.network, self.programs.optimizer
-
-    def plan(self, rows: int, batch_size: int, epochs: int) -> None:
-        """Decide which batches are computed by a program: tiles, and those of a size with enough steps to come."""
-        full, rest = divmod(rows, batch_size)
-        steps = {batch_size: full * epochs} | ({rest: epochs} if rest else {})
-        self.by_program = {
-            size for size, count in steps.items() if count >= self.steps_worth_compiling or self.in_tiles(size)
-        }
-
-    def in_tiles(self, rows: int) -> bool:
-        """Return whether a batch of so many rows is split over workers."""
-        return self.workers > 0 and in_tiles(rows, self.workers)
-
-    def epoch(self, batches: Iterator[tuple[np.ndarray, np.ndarray]], epoch: int) -> tuple[float, float]:
-        """Update once per batch; return the samples' mean cost and accuracy, each before its update."""
-        costs, rights, sizes = [], [], []
-        for X, y in batches:
-            before = [p.data for p in self.parameters]
-            step = self.update_or_else if len(X) in self.by_program else self.update
-            cost, scores = step(X, y)
-            value = float(cost.item())
-            if not math.isfinite(value):
-                self._diverged(f"the cost became {value} in epoch {epoch}")
-            self.finite = before
-            costs.append(value)
-            rights.append(self.accuracy(scores, y))
-            sizes.append(len(X))
-        if len(sizes) == 1:
-            return costs[0], rights[0]
-        return float(np.average(costs, weights=sizes)), float(np.average(rights, weights=sizes))
-
-    def update(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
-        """Make one step of gradient descent, and return the cost and the scores before it."""
-        return update(self.network, self.loss, self.optimizer, X, y)
-
-    def update_or_else(self, X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Make one step by a compiled program; if the step can't be compiled, warn once and go on without."""
-        try:
-            if not self.in_tiles(len(X)):
-                found: tuple[Tensor, Tensor] = self.programs.step(X, y)
-                return found
-            parameters = dict(self.network.named_parameters())
-            return tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)
-        except CompileError as error:
-            warnings.warn(refusals.trained_eagerly(error), RuntimeWarning, stacklevel=4)
-            self.by_program = set()
-            return self.update(X, y)
-
-    def check_parameters(self, epochs: int) -> None:
-        """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
-        if not all(np.isfinite(p.data).all() for p in self.parameters):
-            self._diverged(f"epoch {epochs - 1} left parameters that are not finite")
-
-    def _diverged(self, what: str) -> None:
-        for p, array in zip(self.parameters, self.finite, strict=True):
-            p.data = array
-        raise DivergedError(refusals.diverged(what))
-
-
-def _batches(
-    X: np.ndarray, y: np.ndarray, size: int | None, generator: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    if size is None:
-        yield X, y
-        return
-    order = generator.permutation(len(X))
-    for start in range(0, len(X), size):
-        rows = order[start : start + size]
-        yield X[rows], y[rows]
+    return cost.checked(validation[0], validation[1], "validation ")

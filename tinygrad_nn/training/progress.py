@@ -12,24 +12,28 @@ T = TypeVar("T")
 Figures = Callable[[], dict[str, str]]
 
 
-def counted(items: Iterable[T], total: int, unit: str, figures: Figures = dict) -> Iterator[T]:
-    """Yield the items while showing how many of `total` are done, the time that is left, and `figures()`."""
-    if not total:
+def counted(items: Iterable[T], total: int, unit: str, figures: Figures = dict, done: int = 0) -> Iterator[T]:
+    """Yield the items while showing how many of `total` are done, the time that is left, and `figures()`.
+
+    `done` is how many were done before the first of the items.
+    """
+    if total <= done:
         return
     try:
         from tqdm import tqdm
     except ImportError:
-        yield from _printed(items, total, unit, figures)
+        yield from _printed(items, total, unit, figures, done)
     else:
-        yield from _barred(tqdm, items, total, unit, figures)
+        yield from _barred(tqdm, items, total, unit, figures, done)
 
 
-def _barred(tqdm: Any, items: Iterable[T], total: int, unit: str, figures: Figures) -> Iterator[T]:
+def _barred(tqdm: Any, items: Iterable[T], total: int, unit: str, figures: Figures, done: int) -> Iterator[T]:
     columns = shutil.get_terminal_size().columns
     layout = "{desc} {n_fmt}/{total_fmt}|{bar}| {remaining} left" + ", {rate_fmt}" * (columns >= 100) + "{postfix}"
-    with tqdm(total=total, desc=f"{unit}s", unit=f" {unit}s", mininterval=0.2, ncols=columns, bar_format=layout) as bar:
+    settings = {"mininterval": 0.2, "ncols": columns, "bar_format": layout, "initial": done}
+    with tqdm(total=total, desc=f"{unit}s", unit=f" {unit}s", **settings) as bar:
         shown = time.perf_counter()
-        for count, item in enumerate(items, start=1):
+        for count, item in enumerate(items, start=done + 1):
             yield item
             now = time.perf_counter()
             if now - shown > 0.2 or count == total:
@@ -47,12 +51,12 @@ def _fitting(figures: dict[str, str], columns: int) -> str:
     return text
 
 
-def _printed(items: Iterable[T], total: int, unit: str, figures: Figures) -> Iterator[T]:
+def _printed(items: Iterable[T], total: int, unit: str, figures: Figures, done: int) -> Iterator[T]:
     """Yield the items, printing a line after each tenth of them."""
     started = time.perf_counter()
-    for count, item in enumerate(items, start=1):
+    for count, item in enumerate(items, start=done + 1):
         yield item
         if count * 10 // total > (count - 1) * 10 // total:
-            left = (time.perf_counter() - started) * (total - count) / count
+            left = (time.perf_counter() - started) * (total - count) / (count - done)
             said = "".join(f"{name} {figure}, " for name, figure in figures().items())
             print(f"{unit} {count:,} of {total:,}: {said}{left:.0f} s left", file=sys.stderr, flush=True)

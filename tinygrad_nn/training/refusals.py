@@ -7,30 +7,71 @@ from typing import Any
 from ..errors import given
 
 
-def not_a_network(network: Any) -> str:
+def not_a_module(module: Any) -> str:
     return (
-        f"a tg.nn.DenseNetwork is needed, got {given(network)}; make one by tg.nn.DenseNetwork(architecture); for a "
-        "module of your own, write the loop: loss.backward(), optimizer.step(), optimizer.zero_grad()"
+        f"a tg.nn.Module is needed, got {given(module)}; make one by tg.nn.DenseNetwork(architecture), or by "
+        "tg.nn.Sequential(...) of layers"
     )
 
 
 def not_an_optimizer(optimizer: Any) -> str:
     return (
-        f"an optimizer that holds this network's parameters is needed, got {given(optimizer)}; "
-        "write optimizer=tg.optim.Adam(network.parameters(), lr=0.001)"
+        f"an optimizer that holds this module's parameters is needed, got {given(optimizer)}; "
+        "write optimizer=tg.optim.Adam(module.parameters(), lr=0.001)"
     )
 
 
 def not_a_loss(loss: Any) -> str:
     return (
-        f"a loss is a function (activations, y) -> cost, got {given(loss)}; leave loss= out to use the one that "
-        "follows from the last activation"
+        f"a loss is a function (outputs, y) -> cost, got {given(loss)}; pass one such as tg.mse_loss, or for a "
+        "DenseNetwork leave loss= out to use the one that follows from the last activation"
     )
+
+
+def no_loss() -> str:
+    return (
+        "a loss follows from the module for a DenseNetwork only; pass loss=, a function (outputs, y) -> cost such as "
+        "tg.cross_entropy or tg.mse_loss"
+    )
+
+
+def no_loss_per_sample(loss: Any) -> str:
+    return (
+        f"weights multiply the loss of each sample, which {getattr(loss, '__name__', type(loss).__name__)} does not "
+        'give; pass a loss that takes reduction="none" and then returns one per sample, such as tg.cross_entropy'
+    )
+
+
+def no_classes(shape: tuple[int, ...]) -> str:
+    return f"class_weight needs a class per sample as y, got shape {shape}; pass sample_weight, a number per sample"
+
+
+def no_class_weights(classes: Any, found: Any) -> str:
+    return f'class_weight must be "balanced", or a dict with a weight for each of the classes {classes}, got {found!r}'
+
+
+def other_inputs(inputs: int, X: Any) -> str:
+    return f"the network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {getattr(X, 'shape', given(X))}"
+
+
+def no_validation(patience: Any) -> str:
+    return f"early_stopping={patience} watches the cost of validation data; pass validation=(X, y) with it"
+
+
+def not_a_scheduler(scheduler: Any) -> str:
+    return (
+        f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; write "
+        "scheduler=tg.optim.lr_scheduler.StepLR(optimizer, 10), and optimizer=optimizer"
+    )
+
+
+def not_metrics(metrics: Any) -> str:
+    return f'metrics must be functions by name, as in metrics={{"accuracy": tg.accuracy}}, got {metrics!r:.80}'
 
 
 def no_loss_follows(activation: str) -> str:
     return (
-        f"no loss follows from a last activation of {activation!r}; pass loss=, a function (activations, y) -> cost, "
+        f"no loss follows from a last activation of {activation!r}; pass loss=, a function (outputs, y) -> cost, "
         "or end the network with sigmoid, softmax or identity"
     )
 
@@ -48,9 +89,9 @@ def trained_eagerly(error: Exception) -> str:
 
 def not_in_tiles() -> str:
     return (
-        "workers= adds up what tiles of a batch cost, each computed by itself; with a network or a loss of your own a "
+        "workers= adds up what tiles of a batch cost, each computed by itself; with a module or a loss of your own a "
         "cost need not be such a mean over samples. Leave out workers=, or train a tg.nn.DenseNetwork by one of the "
-        "library's losses"
+        "library's losses, without weights, accumulate= and clip_norm="
     )
 
 
@@ -64,7 +105,7 @@ def threads_of_workers() -> str:
 
 def diverged(what: str) -> str:
     return (
-        f"{what}; the network keeps the parameters of its last finite cost. "
+        f"{what}; the module keeps the parameters of its last finite cost. "
         "Lower the learning rate, or scale the inputs to about 1"
     )
 

@@ -1,0 +1,87 @@
+"""Samples as arrays, or tuples and dictionaries of arrays, with the sample on axis 0: their batches and weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import as_array
+from ..engine.trees import leaves, map_leaves
+from ..errors import DataError
+from ..tensor.handle import Tensor
+from . import refusals
+from .data_checks import refuse_rows
+
+
+def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
+    """Return the values as an array, or a tuple or dictionary of arrays; floating numbers in `dtype`, if given.
+
+    A tuple of arrays is several inputs, any other sequence of numbers one array. Raises DataError.
+    """
+    if isinstance(values, dict):
+        return {key: as_samples(f"{name}[{key!r}]", part, dtype) for key, part in values.items()}
+    if isinstance(values, tuple) and values and all(isinstance(part, (np.ndarray, Tensor)) for part in values):
+        return tuple([as_samples(f"{name}[{i}]", part, dtype) for i, part in enumerate(values)])
+    try:
+        array: np.ndarray = as_array(values.data if isinstance(values, Tensor) else values)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} can't be read as numbers, which it must hold: {error}") from error
+    if array.dtype.kind == "c":
+        raise DataError(f"{name} is complex (dtype {array.dtype}); a network takes real numbers")
+    return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
+
+
+def checked_rows(X: Any, y: Any, which: str = "") -> int:
+    """Return the number of samples. Raises DataError where arrays differ in it, or a row is not finite."""
+    arrays = [(f"{which}{name}", array) for name, tree in (("X", X), ("y", y)) for array in leaves(tree)]
+    count = len(arrays[0][1]) if arrays and arrays[0][1].ndim else 0
+    if not count:
+        raise DataError("there are no samples: X has 0 rows, and needs at least one")
+    for name, array in arrays:
+        if array.ndim == 0 or len(array) != count:
+            raise DataError(f"{which}X has {count} rows, {name} has shape {array.shape}; each sample needs one label")
+        refuse_rows(name, array, ~np.isfinite(array), "not a finite number")
+    return count
+
+
+def picked(tree: Any, rows: Any) -> Any:
+    """Return the samples of these rows."""
+    return map_leaves(lambda array: None if array is None else array[rows], tree)
+
+
+def batches(count: int, size: int | None, generator: np.random.Generator) -> list[Any]:
+    """Return the rows of each batch of an epoch: all of them, or `size` at a time in an order that is drawn anew."""
+    if size is None:
+        return [slice(None)]
+    order = generator.permutation(count)
+    return [order[start : start + size] for start in range(0, count, size)]
+
+
+def weights_of(y: Any, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
+    """Return a weight per sample, 1 in the mean, or None: its own times that of its class.
+
+    Raises DataError for weights that are not finite, below 0 or all 0, or a class without a weight.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    count = len(next(leaves(y)))
+    weights = np.ones(count) if sample_weight is None else as_samples("sample_weight", sample_weight).astype(float)
+    if weights.shape != (count,):
+        raise DataError(f"sample_weight has shape {weights.shape}; it needs one number per sample, ({count},)")
+    refuse_rows("sample_weight", weights, ~(np.isfinite(weights) & (weights >= 0)), "not a weight of 0 or more")
+    if class_weight is not None:
+        labels = np.asarray(y)
+        if labels.size != count:
+            raise DataError(refusals.no_classes(labels.shape))
+        classes, places, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
+        if class_weight == "balanced":
+            of_classes = [1 / n for n in counts]
+        elif isinstance(class_weight, dict) and {*classes.tolist()} <= {*class_weight}:
+            of_classes = [class_weight[label] for label in classes.tolist()]
+        else:
+            raise DataError(refusals.no_class_weights(classes.tolist(), class_weight))
+        weights = weights * np.asarray(of_classes, float)[places]
+    if not weights.sum() > 0:
+        raise DataError("the weights of all samples are 0; give at least one sample a weight above 0")
+    return np.asarray(weights / weights.mean())

@@ -1,0 +1,100 @@
+"""A training's epochs: batches and their steps, the figures that they add to the history, the best state so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import copied
+from ..engine.trees import leaves
+from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from ..tensor.handle import replace_values
+from .batches import batches, picked
+from .cost import Metric
+from .history import History, add_epoch
+from .inference import in_mode
+from .steps import Steps
+
+ROWS_AT_ONCE = 1000  # of validation data at least, where training takes batches
+
+
+class Training:
+    """How far a training has come, and how it goes on.
+
+    `data` are X, y and weights or None; `held_out` X and y. Means of an unfinished epoch are over its first
+    `position` batches, which are `rows` samples, in the order that `drawn`, a state of the generator, leads to.
+    """
+
+    def __init__(
+        self, steps: Steps, data: Any, batch_size: int | None, seed: Any, accumulate: int,
+        metrics: Mapping[str, Metric], held_out: Any, scheduler: LRScheduler | None, patience: int | None,
+    ) -> None:  # fmt: skip
+        self.steps, self.data, self.batch_size, self.accumulate = steps, data, batch_size, accumulate
+        self.metrics, self.held_out, self.scheduler, self.patience = metrics, held_out, scheduler, patience
+        self.count = len(next(leaves(data)))
+        self.generator = np.random.default_rng(seed)
+        self.drawn = self.generator.bit_generator.state
+        self.history = History()
+        self.position = self.rows = self.updates = self.waited = 0
+        self.means: dict[str, float] = {}
+        self.best, self.best_arrays = math.inf, [copied(t.data) for t in steps.tensors] if patience else []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether validation has not improved for as many epochs as patience allows."""
+        return self.patience is not None and self.waited >= self.patience
+
+    def epoch(self, after_update: Callable[[], None]) -> None:
+        """Train on what is left of an epoch, and add its figures to the history."""
+        self.generator.bit_generator.state = self.drawn
+        order = batches(self.count, self.batch_size, self.generator)
+        with in_mode(self.steps.module, True):
+            while self.position < len(order):
+                self._update(order[self.position : self.position + self.accumulate])
+                self.position += self.accumulate
+                self.updates += 1
+                after_update()
+        figures = self.means
+        if self.held_out is not None:
+            size = None if self.batch_size is None else max(self.batch_size, ROWS_AT_ONCE)
+            X, y = self.held_out
+            validated = self.steps.cost.evaluate(X, y, self.metrics, size)
+            figures = figures | {f"validation_{name}": figure for name, figure in validated.items()}
+        self._end(figures)
+
+    def _update(self, group: list[Any]) -> None:
+        """Make one step on a group of batches."""
+        parts = [picked(self.data, rows) for rows in group]
+        sizes = [len(next(leaves(part))) for part in parts]
+        for number, ((X, y, weights), size) in enumerate(zip(parts, sizes, strict=True)):
+            share = None if len(group) == 1 else size / sum(sizes)
+            last = number == len(group) - 1
+            cost, outputs = self.steps.make(len(self.history), X, y, weights, share, number == 0, last)
+            self.rows += size
+            figures = {"cost": cost} | {name: float(f(outputs, y)) for name, f in self.metrics.items()}
+            for name, figure in figures.items():  # a running mean, of one batch its figure to the last bit
+                mean = self.means.get(name, 0.0)
+                self.means[name] = mean + (figure - mean) * (size / self.rows)
+
+    def _end(self, figures: dict[str, float]) -> None:
+        add_epoch(self.history, figures)
+        self.position, self.rows, self.means, self.drawn = 0, 0, {}, self.generator.bit_generator.state
+        watched = figures.get("validation_cost", figures["cost"])
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(watched)
+        elif self.scheduler is not None:
+            self.scheduler.step()
+        self.waited += 1
+        if watched < self.best:
+            self.best, self.waited = watched, 0
+            if self.patience is not None:
+                self.best_arrays = [copied(t.data) for t in self.steps.tensors]
+
+    def restore_best(self) -> None:
+        """Give parameters and buffers the values that they had when the validation cost was lowest."""
+        if self.patience is not None and self.best < math.inf:
+            pairs = zip(self.steps.tensors, self.best_arrays, strict=True)
+            replace_values([(t, copied(array)) for t, array in pairs])

@@ -1,0 +1,86 @@
+"""A module's outputs, computed without recording, and the modes of modules while they are trained or asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..engine.grad_mode import no_grad
+from ..engine.trees import filled, leaves, map_leaves
+from ..nn.module import Module
+from ..tensor.creation import as_tensor
+from ..tensor.handle import Tensor
+from . import refusals
+from .batches import as_samples, picked
+from .data_checks import check_count
+
+
+def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
+    """Return the module's outputs for X as an array, in eval mode, without recording; modes are then as before.
+
+    X is an array with samples on axis 0, or arrays: a tuple of them is passed as several arguments, a dictionary as
+    keywords. Floating ones are read in the module's dtype. Several outputs are arrays in the nesting that the module
+    returns. With a `batch_size` so many samples are computed at a time, and joined on axis 0.
+
+    Raises TypeError for what is no module, ValueError for a batch size below 1.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> model = tg.nn.Sequential(tg.nn.Dropout(0.5), tg.nn.Flatten())
+    >>> tg.predict(model, np.ones((3, 1, 2)), batch_size=2)
+    array([[1., 1.],
+           [1., 1.],
+           [1., 1.]])
+    """
+    if not isinstance(module, Module):
+        raise TypeError(refusals.not_a_module(module))
+    if batch_size is not None:
+        check_count("batch_size", batch_size, 1)
+    X = as_samples("X", X, dtype_of(module))
+    outputs = computed(module, lambda rows: called(module, rows), X, batch_size)
+    return map_leaves(lambda t: t.data if isinstance(t, Tensor) else t, outputs)
+
+
+def called(module: Module, X: Any) -> Any:
+    """Return what a module computes of samples: a tuple is several arguments, a dictionary keywords."""
+    X = map_leaves(as_tensor, X)
+    return module(*X) if isinstance(X, tuple) else module(**X) if isinstance(X, dict) else module(X)
+
+
+def computed(module: Module, function: Callable[[Any], Any], X: Any, batch_size: int | None) -> Any:
+    """Return what a function of samples returns, in eval mode and without recording, some samples at a time."""
+    count = len(next(leaves(X)))
+    with no_grad(), in_mode(module, False):
+        if batch_size is None or count <= batch_size:
+            return function(X)
+        parts = [function(picked(X, slice(i, i + batch_size))) for i in range(0, count, batch_size)]
+    return filled(parts[0], map(_joined, zip(*map(leaves, parts), strict=True)))
+
+
+def _joined(parts: tuple[Any, ...]) -> Any:
+    return Tensor(np.concatenate([t.data for t in parts])) if isinstance(parts[0], Tensor) else parts[0]
+
+
+@contextmanager
+def in_mode(module: Module, training: bool) -> Iterator[None]:
+    """Set train or eval mode in the body; afterwards each module has the mode that it had."""
+    changed = [m for m in module.modules() if m.training is not training]
+    before = [vars(m).get("training") for m in changed]
+    try:
+        for m in changed:
+            m.training = training
+        yield
+    finally:
+        for m, mode in zip(changed, before, strict=True):
+            if mode is None:
+                vars(m).pop("training", None)  # that of the class
+            else:
+                m.training = mode
+
+
+def dtype_of(module: Module) -> Any:
+    """Return the dtype in which the module reads floating numbers: that of its first floating parameter, or None."""
+    return next((p.dtype for p in module.parameters() if p.dtype.kind == "f"), None)

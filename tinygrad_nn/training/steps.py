@@ -1,0 +1,214 @@
+"""Steps of gradient descent on batches: eager, compiled, or in tiles; and what they leave where the cost diverges."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from functools import cached_property, partial
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..engine.trees import leaves
+from ..errors import CompileError, DivergedError
+from ..nn.dense import DenseNetwork
+from ..nn.module import Module
+from ..optim import SGD, Optimizer, clip_grad_norm_
+from ..tensor.handle import Tensor, replace_values
+from ..transforms.functions import value_and_grad
+from . import refusals
+from .cost import LOSSES, Cost, Loss
+from .data_checks import check_count
+from .tiles import in_tiles, tiled_step
+
+WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
+
+
+def update(
+    module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None,
+    X: Any, y: Any, weights: Any = None, share: float | None = None, first: bool = True, last: bool = True,
+) -> tuple[Tensor, Any]:  # fmt: skip
+    """Make one step of gradient descent, and return the cost and the outputs before it.
+
+    A step may take several batches: the cost of each counts by its `share`, and all but the last add up gradients.
+    """
+    cost = Cost(module, loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        read = cost.read(X)
+        value = cost.of(read, y, weights)
+    if first:
+        optimizer.zero_grad()
+    (value if share is None else value * share).backward()
+    if last:
+        if clip_norm is not None:
+            clip_grad_norm_(optimizer.parameters, clip_norm)
+        optimizer.step()
+    return value.detach(), cost.outputs(read)
+
+
+def cost_of(module: Any, loss: Loss | None, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
+    """Return the cost and the outputs of the module with other parameters."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        cost = Cost(module.with_parameters(parameters), loss)
+        read = cost.read(X)
+        return cost.of(read, y), cost.outputs(read)
+
+
+class Programs:
+    """The programs of a module, a loss and an optimiser, each compiled when it is first used.
+
+    Arguments that the functions are given by `partial` are what the compiler compares at every call: so a program
+    sees what a callback changes in them. Programs that are `exact` have the bits of the function itself.
+    """
+
+    def __init__(self, module: Module, parts: tuple[Any, ...], by_default: bool, exact: bool) -> None:
+        self.module, self.parts, self.by_default, self.exact = module, parts, by_default, exact
+        self.loss, self.optimizer, self.clip_norm = parts
+
+    @cached_property
+    def step(self) -> Any:
+        """`update`: a batch -> the cost and the outputs."""
+        return _compiled(partial(update, self.module, *self.parts), self.exact)
+
+    @cached_property
+    def gradient(self) -> Any:
+        """Parameters by name, X and y -> ((the cost, the outputs), the gradients by name)."""
+        return _compiled(value_and_grad(partial(cost_of, self.module, self.loss), has_aux=True), self.exact)
+
+    def are_for(self, parts: tuple[Any, ...], by_default: bool, exact: bool) -> bool:
+        """Return whether a training with these may go on with the programs; any default optimiser is as good."""
+        loss, optimizer, clip_norm = parts
+        if self.by_default and by_default:
+            optimizer = self.optimizer if _ids(self.optimizer) == _ids(optimizer) else optimizer
+        same = self.loss is loss and self.optimizer is optimizer
+        return same and (self.clip_norm, self.exact) == (clip_norm, exact)
+
+
+_kept: WeakKeyDictionary[Module, Programs] = WeakKeyDictionary()
+
+
+def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact: bool) -> Programs:
+    """Return the programs that were kept for the same parts, for the caller alone, or new ones.
+
+    What is a user's own may refer to the module, which would then never be freed: nothing is kept for that.
+    """
+    if not are_ours(module, *parts[:2]):
+        return Programs(module, parts, by_default, exact)
+    kept = _kept.pop(module, None)
+    if kept is None or not kept.are_for(parts, by_default, exact):
+        twin = object.__new__(type(module))  # the module's attributes, and no reference to it
+        twin.__dict__ = vars(module)
+        return Programs(twin, parts, by_default, exact)
+    if by_default:
+        kept.optimizer.lr = parts[1].lr
+    return kept
+
+
+def are_ours(module: Module, *parts: Any) -> bool:
+    """Return whether modules, a loss, an optimiser are this library's own: these have no effects besides results."""
+    names = [str(getattr(x, "__module__", "")) for x in (*module.modules(), *parts) if x is not None]
+    return all(name.partition(".")[0] == __name__.partition(".")[0] for name in names)
+
+
+def _ids(optimizer: Optimizer) -> list[int]:
+    return [id(p) for p in optimizer.parameters]
+
+
+def _compiled(function: Callable[..., Any], exact: bool) -> Any:
+    """Return the function, compiled; the compiler is imported when it is used."""
+    return import_module("..compiler.compiled", __package__).compile(function, exact=exact)
+
+
+class Steps:
+    """A module with its loss, and the optimiser that trains it."""
+
+    def __init__(
+        self, module: Any, loss: Loss | None, optimizer: Any = None, learning_rate: float | None = None,
+        compiled: bool | None = None, workers: int | None = None, clip_norm: float | None = None, exact: bool = False,
+    ) -> None:  # fmt: skip
+        self.cost = Cost(module, loss)
+        if optimizer is not None and learning_rate is not None:
+            raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(refusals.not_an_optimizer(optimizer))
+        self.parameters = module.parameters()
+        by_default = optimizer is None
+        optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
+        if not {*map(id, self.parameters)} & {*_ids(optimizer)}:
+            raise ValueError("the optimizer updates none of the module's parameters; make it from module.parameters()")
+        self.tensors: list[Tensor] = [*self.parameters, *module.buffers()]
+        self.finite: list[np.ndarray] = [t.data for t in self.tensors]
+        ours = are_ours(module, loss, optimizer)
+        never_or_always = math.inf if not (ours if compiled is None else compiled) else 0
+        self.steps_worth_compiling = WORTH_COMPILING if compiled is None and ours else never_or_always
+        self.by_program: set[int] = set()
+        if workers is not None:
+            self._check_workers(module, loss, compiled, workers, clip_norm)
+        self.workers = workers or 0
+        self.programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
+        self.module, self.optimizer = module, self.programs.optimizer
+
+    def _check_workers(self, module: Any, loss: Any, compiled: Any, workers: Any, clip_norm: Any) -> None:
+        check_count("workers", workers, 1)
+        by_library = isinstance(module, DenseNetwork) and are_ours(module)
+        if not by_library or not (loss is None or any(loss is f for f in LOSSES)) or clip_norm is not None:
+            raise ValueError(refusals.not_in_tiles())
+        if compiled is not None and not compiled:
+            raise ValueError(refusals.tiles_are_programs())
+
+    def plan(self, rows: int, batch_size: int, epochs: int) -> None:
+        """Decide which batches are computed by a program: tiles, and those of a size with enough steps to come."""
+        full, rest = divmod(rows, batch_size)
+        steps = {batch_size: full * epochs} | ({rest: epochs} if rest else {})
+        self.by_program = {
+            size for size, count in steps.items() if count >= self.steps_worth_compiling or self.in_tiles(size)
+        }
+
+    def in_tiles(self, rows: int) -> bool:
+        """Return whether a batch of so many rows is split over workers."""
+        return self.workers > 0 and in_tiles(rows, self.workers)
+
+    def make(self, epoch: int, X: Any, *others: Any) -> tuple[float, Any]:
+        """Make one step; return the cost and the outputs before it. Raises DivergedError where that is not finite."""
+        before = [t.data for t in self.tensors]
+        step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
+        cost, outputs = step(X, *others)
+        value = float(cost.item())
+        if not math.isfinite(value):
+            self._diverged(f"the cost became {value} in epoch {epoch}")
+        self.finite = before
+        return value, outputs
+
+    def update(self, *batch: Any) -> tuple[Tensor, Any]:
+        """Make one step of gradient descent, and return the cost and the outputs before it."""
+        return update(self.module, *self.programs.parts, *batch)
+
+    def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
+        """Make one step by a compiled program; if the step can't be compiled, warn once and go on without."""
+        try:
+            if not self.in_tiles(len(next(leaves(X)))):
+                found: tuple[Tensor, Any] = self.programs.step(X, y, *others)
+                return found
+            parameters = dict(self.module.named_parameters())
+            return tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)
+        except CompileError as error:
+            warnings.warn(refusals.trained_eagerly(error), RuntimeWarning, stacklevel=6)
+            self.by_program = set()
+            return self.update(X, y, *others)
+
+    def check_parameters(self, epochs: int) -> None:
+        """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
+        if not all(np.isfinite(t.data).all() for t in self.tensors):
+            self._diverged(f"epoch {epochs - 1} left parameters that are not finite")
+
+    def keep_programs(self) -> None:
+        """Keep the programs for the module's next training, as long as the module lives."""
+        if are_ours(self.module, *self.programs.parts[:2]):
+            _kept[self.module] = self.programs
+
+    def _diverged(self, what: str) -> None:
+        replace_values(list(zip(self.tensors, self.finite, strict=True)))
+        raise DivergedError(refusals.diverged(what))
