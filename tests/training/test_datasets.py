@@ -120,3 +120,26 @@ def test_moons_can_be_trained_on_but_not_none_of_them() -> None:
     network = tg.nn.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}])
     with pytest.raises(DataError, match="no samples"):
         tg.train(network, X, y, 1, progress=False)
+
+
+def test_one_hot_rows_are_1_at_the_class() -> None:
+    labels = np.array([[2, 0], [1, 2]], np.uint8)
+    found = tg.data.one_hot(labels, dtype=np.float32)
+    assert (found.shape, found.dtype) == ((2, 2, 3), np.dtype(np.float32))
+    assert [[row.tolist().index(1) for row in pair] for pair in found] == labels.tolist()
+    assert found.sum() == 4
+    assert tg.data.one_hot([1], 4).tolist() == [[0.0, 1.0, 0.0, 0.0]]
+    assert tg.data.one_hot(np.zeros(0, int)).shape == (0, 0)
+    assert tg.data.one_hot(3).tolist() == [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("labels", [[-1], [3], [0.5], [1.0], [True]])
+def test_labels_that_are_no_classes_are_refused(labels: list[float]) -> None:
+    with pytest.raises(DataError, match=r"a whole number from 0 to 2; convert them"):
+        tg.data.one_hot(labels, 3)
+
+
+def test_the_module_of_data_has_its_public_names_and_no_others() -> None:
+    assert all(hasattr(tg.data, name) for name in ("read_idx", "DataLoader"))
+    with pytest.raises(AttributeError, match="has no attribute 'read_mnist'"):
+        tg.data.read_mnist  # type: ignore[attr-defined]

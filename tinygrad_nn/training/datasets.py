@@ -1,10 +1,29 @@
-"""The experiment's data, bit for bit scikit-learn's, from NumPy's legacy generator."""
+"""Data to learn from; the experiment's is bit for bit scikit-learn's, from NumPy's legacy generator."""
 
 from __future__ import annotations
 
 import math
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..engine.arrays import as_array
+from ..errors import DataError
+from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
+
+if TYPE_CHECKING:
+    from .idx import read_idx
+
+__all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "make_moons", "one_hot", "random_split"]
+__all__ += ["read_idx", "train_test_split"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what reads files when it is first used. Raises AttributeError."""
+    if name != "read_idx":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(".idx", __package__).read_idx
 
 
 def make_moons(n_samples: int = 1000, noise: float = 0.2, seed: int = 100) -> tuple[np.ndarray, np.ndarray]:
@@ -43,3 +62,23 @@ def train_test_split(
     order = np.random.RandomState(seed).permutation(len(X))
     test, train = order[:held_out], order[held_out:]
     return X[train], X[test], y[train], y[test]
+
+
+def one_hot(labels: Any, num_classes: int | None = None, dtype: Any = np.float64) -> np.ndarray:
+    """Return class indices (...) as rows (..., num_classes) that are 1 at the class and 0 elsewhere.
+
+    Without `num_classes` there are as many as the largest index needs. Raises DataError for an entry that is
+    no class index.
+
+    >>> one_hot([2, 0])
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
+    """
+    indices = as_array(labels)
+    largest = int(indices.max()) if indices.size else -1
+    classes = largest + 1 if num_classes is None else num_classes
+    if indices.dtype.kind not in "iu" or (indices < 0).any() or largest >= classes:
+        raise DataError(f"a label is a whole number from 0 to {classes - 1}; convert them: labels.astype(int)")
+    rows = np.zeros((*indices.shape, classes), dtype)
+    np.put_along_axis(rows, indices[..., None].astype(np.intp), 1, axis=-1)
+    return rows

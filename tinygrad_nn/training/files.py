@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -142,7 +141,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a stream into a temporary file, which takes the place of what stands at `path` once it is on the disk."""
     target = os.path.realpath(path)  # a link stays, and leads to the new file
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as stream:
             yield stream

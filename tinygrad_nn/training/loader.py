@@ -1,0 +1,160 @@
+"""Samples by number, and batches of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..engine.arrays import as_array
+from ..errors import DataError, given
+from ..ops.joining import stack
+from ..tensor.handle import Tensor
+from .data_checks import check_count
+
+
+class Dataset(Protocol):
+    """What has a length, and gives a sample for each index from 0: any sequence, or a class with these two methods."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class TensorDataset:
+    """Rows of arrays or Tensors that belong together: sample i is the tuple of the i-th rows.
+
+    Raises DataError unless all have equally many rows.
+
+    >>> import numpy as np
+    >>> TensorDataset(np.eye(2), [7, 8])[1]
+    (array([0., 1.]), np.int64(8))
+    """
+
+    def __init__(self, *arrays: Any) -> None:
+        self.arrays = tuple(a if isinstance(a, Tensor) else as_array(a) for a in arrays)
+        shapes = [a.shape for a in self.arrays]
+        if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1:
+            raise DataError(f"the arrays have shapes {shapes}; pass one or more, with one row for each sample")
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        """Return the rows at an index; of a slice or an array of indices several, as they are in a batch."""
+        return tuple(a[index] for a in self.arrays)
+
+
+class Subset:
+    """The samples of a dataset at some indices, in their order.
+
+    >>> Subset(["a", "b", "c"], [2, 0])[0]
+    'c'
+    """
+
+    def __init__(self, dataset: Dataset, indices: Any) -> None:
+        self.dataset, self.indices = dataset, np.asarray(indices, np.intp)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[int(self.indices[index])]
+
+
+def random_split(dataset: Dataset, lengths: Sequence[float], seed: Any = None) -> list[Subset]:
+    """Return a dataset's samples, shuffled, in parts of these lengths, or of these fractions that add up to 1.
+
+    Of fractions each part is rounded down, and the samples left over go to the first parts, one each. `seed` is
+    a whole number, a generator, or None for fresh entropy. Raises ValueError unless every sample is in one part.
+
+    >>> [len(part) for part in random_split(range(11), [0.5, 0.25, 0.25], seed=0)]
+    [6, 3, 2]
+    """
+    n, counts = len(dataset), list(lengths)
+    if math.isclose(sum(counts), 1):
+        counts = [math.floor(n * fraction) for fraction in counts]
+        left = n - sum(counts)
+        counts = [count + (i < left) for i, count in enumerate(counts)]
+    if any(count < 0 or count % 1 for count in counts) or sum(counts) != n:
+        raise ValueError(f"{counts} is no split of {n} samples; pass lengths that add up to {n}, or fractions to 1")
+    order = np.random.default_rng(seed).permutation(n)
+    ends = np.cumsum(counts, dtype=int)
+    return [Subset(dataset, order[end - int(count) : end]) for count, end in zip(counts, ends)]
+
+
+def collate(samples: Sequence[Any]) -> Any:
+    """Return samples as one batch: arrays and numbers stacked, tuples, lists and dicts entry by entry, texts listed.
+
+    Raises DataError for samples that differ in shape, length or keys.
+
+    >>> collate([(1.5, {"id": 7}), (2.5, {"id": 8})])
+    (array([1.5, 2.5]), {'id': array([7, 8])})
+    """
+    first = samples[0]
+    try:
+        if isinstance(first, dict):
+            if any(sample.keys() != first.keys() for sample in samples):
+                raise ValueError("keys must be the same in all")
+            return {key: collate([sample[key] for sample in samples]) for key in first}
+        if isinstance(first, (tuple, list)):
+            parts = [collate(part) for part in zip(*samples, strict=True)]
+            return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+        if isinstance(first, (str, bytes)):
+            return list(samples)
+        return stack(samples) if isinstance(first, Tensor) else np.stack([as_array(sample) for sample in samples])
+    except DataError:
+        raise
+    except (AttributeError, TypeError, ValueError) as error:
+        kinds = ", ".join(sorted({given(sample) for sample in samples})[:3])
+        raise DataError(f"no batch can be made of {kinds}: {error}; pad them, or pass collate_fn") from error
+
+
+class DataLoader:
+    """Batches of a dataset's samples: each loop over it is an epoch, in a new order if it shuffles.
+
+    `seed` is a whole number, a generator, or None for fresh entropy. An epoch's order is drawn from
+    `generator` when its loop begins; with the state that `generator.bit_generator.state` had before, an equal
+    loader gives the same epoch again. `collate_fn`, `collate` unless given, makes a batch of a list of samples.
+    Raises ValueError for a batch size below 1.
+
+    >>> import numpy as np
+    >>> loader = DataLoader(TensorDataset(np.arange(5.0), np.arange(5)), batch_size=2, shuffle=True, seed=0)
+    >>> [y.tolist() for x, y in loader]
+    [[2, 4], [3, 0], [1]]
+    >>> [y.tolist() for x, y in loader]
+    [[4, 1], [2, 0], [3]]
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        collate_fn: Callable[[Sequence[Any]], Any] | None = None,
+        seed: Any = None,
+    ) -> None:
+        check_count("batch_size", batch_size, 1)
+        self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last
+        self.collate_fn, self.generator = collate_fn or collate, np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        n = len(self.dataset)
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        n, size = len(self.dataset), self.batch_size
+        order = self.generator.permutation(n) if self.shuffle else np.arange(n)
+        return (self._batch(order[i * size : (i + 1) * size]) for i in range(len(self)))
+
+    def _batch(self, indices: np.ndarray) -> Any:
+        dataset: Any = self.dataset
+        while isinstance(dataset, Subset):
+            dataset, indices = dataset.dataset, dataset.indices[indices]
+        if isinstance(dataset, TensorDataset) and self.collate_fn is collate:
+            return dataset[indices]  # what collate would make of the samples, without a loop
+        return self.collate_fn([dataset[i] for i in indices.tolist()])
