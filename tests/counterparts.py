@@ -402,9 +402,26 @@ def pooled(function: Function) -> Function:
     return found
 
 
-def labelled(logits: Any, labels: Any, reduction: str = "mean") -> Any:
-    y = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), torch.as_tensor(labels).reshape(-1), reduction=reduction)
-    return y.reshape(np.shape(labels)) if reduction == "none" else y
+def labelled(function: Function) -> Function:
+    """Return PyTorch's function of classes on the first axis of one sample, on the second of more."""
+
+    def found(x: Any, target: Any, axis: int = -1, weight: Any = None, **parameters: Any) -> Any:
+        target = torch.as_tensor(target)
+        if target.shape == x.shape:
+            target = target.to(x.dtype).moveaxis(axis, min(1, x.ndim - 1))
+        if weight is not None:
+            weight = torch.as_tensor(weight, dtype=x.dtype)
+        return function(x.moveaxis(axis, min(1, x.ndim - 1)), target, weight=weight, **parameters)
+
+    return found
+
+
+def of_labels(function: Function) -> Function:
+    return lambda x, labels, **parameters: labelled(function)(x, labels, **parameters)
+
+
+def picked(x: Any, labels: Any, ignore_index: int = -100) -> Any:
+    return -of_labels(F.nll_loss)(x, labels, ignore_index=ignore_index, reduction="none")
 
 
 # ---- the tables ----
@@ -617,10 +634,16 @@ TORCH |= {
     **{f"{kind}{n}d": getattr(F, f"{kind}{n}d") for kind in ("conv", "conv_transpose") for n in (1, 2, 3)},
     **{f"{kind}_pool{n}d": pooled(getattr(F, f"{kind}_pool{n}d")) for kind in ("max", "avg") for n in (1, 2, 3)},
     # losses
-    "cross_entropy": labelled,
-    "binary_cross_entropy": F.binary_cross_entropy,
-    "binary_cross_entropy_with_logits": F.binary_cross_entropy_with_logits,
-    "mse_loss": F.mse_loss,
+    "softmax_cross_entropy": of_labels(F.cross_entropy),
+    "class_entries": picked,
+    "cross_entropy": labelled(F.cross_entropy),
+    "nll_loss": labelled(F.nll_loss),
+    **dict.fromkeys(["bernoulli_cross_entropy", "binary_cross_entropy"], F.binary_cross_entropy),
+    **dict.fromkeys(["sigmoid_cross_entropy", "binary_cross_entropy_with_logits"], F.binary_cross_entropy_with_logits),
+    "huber": lambda x, delta=1.0: F.huber_loss(x, torch.zeros_like(x), reduction="none", delta=delta),
+    "at_least": lambda x, eps=1e-6: x.clamp(min=eps),
+    **{name: getattr(F, name) for name in ("mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "kl_div")},
+    "gaussian_nll_loss": F.gaussian_nll_loss,
 }  # fmt: skip
 
 # Vectors are determined up to their signs, which differ between builds of LAPACK: their squares are compared.

@@ -103,22 +103,80 @@ def summarised(losses: Array, reduction: str = "mean") -> Array:
     return whole[reduction](losses) if reduction in whole else losses
 
 
-def cross_entropies(logits: Array, labels: Array, reduction: str = "mean") -> Array:
-    rows = log_probabilities(logits).reshape(-1, logits.shape[-1])
-    losses = np.array([-row[k] for row, k in zip(rows, labels.ravel())]).reshape(labels.shape)
-    return summarised(losses, reduction)
+def entries_at(x: Array, labels: Array, ignore_index: int = -100) -> Array:
+    rows = x.reshape(-1, x.shape[-1])
+    found = [0.0 if k == ignore_index else row[k] for row, k in zip(rows, labels.ravel())]
+    return np.array(found).reshape(labels.shape)
 
 
-def binary_cross_entropies(p: Array, y: Array, reduction: str = "mean") -> Array:
+def averaged(losses: Array, weights: Array, reduction: str) -> Array:
+    return summarised(losses, reduction) if reduction != "mean" else LOOPS[np.sum](losses) / LOOPS[np.sum](weights)
+
+
+def likelihoods(
+    x: Array, target: Array, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", axis: int = -1
+) -> Array:
+    x = np.moveaxis(x, axis, -1)
+    weights = entries_at(np.ones(x.shape) * (1 if weight is None else weight), target, ignore_index)
+    return averaged(-entries_at(x, target, ignore_index) * weights, weights, reduction)
+
+
+def softmax_cross_entropies(logits: Array, labels: Array, reduction: str = "mean", ignore_index: int = -100) -> Array:
+    return likelihoods(log_probabilities(logits), labels, None, ignore_index, reduction)
+
+
+def cross_entropies(
+    x: Array,
+    target: Array,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """Return the cross entropy with a target distribution for each sample, whose mean divides by samples' weights."""
+    rows = np.moveaxis(x, axis, -1)
+    k = rows.shape[-1]
+    weights = np.ones(k) if weight is None else weight
+    if target.shape == x.shape:
+        q, counts = np.moveaxis(target, axis, -1), np.ones(rows.shape[:-1])
+    else:
+        q = np.equal.outer(target, np.arange(k)) * 1.0
+        counts = np.where(target == ignore_index, 0.0, (q * weights).sum(axis=-1))
+    smooth = (1 - label_smoothing) * q + label_smoothing / k
+    losses = -np.where(smooth == 0, 0, smooth * weights * log_probabilities(rows)).sum(axis=-1)
+    return averaged(np.where(counts == 0, 0, losses), counts, reduction)
+
+
+def binary_cross_entropies(p: Array, y: Array, weight: Any = 1.0, reduction: str = "mean") -> Array:
     def one(p: float, y: float) -> float:
         return -(y * math.log(p) if y else 0) - ((1 - y) * math.log(1 - p) if y != 1 else 0)
 
-    return summarised(np.array([one(*pair) for pair in zip(p.flat, y.flat)]).reshape(p.shape), reduction)
+    return summarised(np.array([one(*pair) for pair in zip(p.flat, y.flat)]).reshape(p.shape) * weight, reduction)
 
 
-def logit_entropies(z: Array, y: Array, reduction: str = "mean") -> Array:
+def logit_entropies(z: Array, y: Array, weight: Any = 1.0, reduction: str = "mean", pos_weight: Any = 1.0) -> Array:
     z = z.astype(np.longdouble)
-    return summarised(y * np.log1p(np.exp(-z)) + (1 - y) * np.log1p(np.exp(z)), reduction)
+    losses = pos_weight * y * np.log1p(np.exp(-z)) + (1 - y) * np.log1p(np.exp(z))
+    return summarised(losses * weight, reduction)
+
+
+def piecewise(d: Array, beta: float) -> Array:
+    size = np.abs(d)
+    return np.where(size < beta, d * d / (2 * beta if beta else 1), size - beta / 2)
+
+
+def gaussians(x: Array, y: Array, var: Array, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Array:
+    """Return minus the logarithm of the normal density, to which a constant belongs only if `full`."""
+    var = var if var.ndim in (0, x.ndim) else var[..., None]
+    density = np.exp(-((x - y) ** 2) / var / 2) / np.sqrt(var * (2 * np.pi if full else 1))
+    return summarised(-np.log(density), reduction)
+
+
+def divergences(x: Array, y: Array, reduction: str = "mean", log_target: bool = False) -> Array:
+    q = np.exp(y) if log_target else y
+    losses = np.array([q * (math.log(q) - x) if q else 0.0 for x, q in zip(x.flat, q.flat)]).reshape(x.shape)
+    return losses.sum() / len(losses) if reduction == "batchmean" else summarised(losses, reduction)
 
 
 def sinc_integral(x: Array, n: int = 0) -> Array:
@@ -172,10 +230,20 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "softmax": lambda x, axis=-1: np.exp(log_probabilities(x, axis)),
     "log_softmax": log_probabilities,
     "logsumexp": log_sum_exp,
+    "softmax_cross_entropy": softmax_cross_entropies,
+    "class_entries": entries_at,
     "cross_entropy": cross_entropies,
-    "binary_cross_entropy": binary_cross_entropies,
-    "binary_cross_entropy_with_logits": logit_entropies,
+    "nll_loss": likelihoods,
+    **dict.fromkeys(["bernoulli_cross_entropy", "binary_cross_entropy"], binary_cross_entropies),
+    **dict.fromkeys(["sigmoid_cross_entropy", "binary_cross_entropy_with_logits"], logit_entropies),
+    "huber": lambda x, delta=1.0: delta * piecewise(x, delta),
+    "at_least": lambda x, eps=1e-6: (x + eps + np.abs(x - eps)) / 2,
     "mse_loss": lambda a, b, reduction="mean": summarised(np.square(a - b), reduction),
+    "l1_loss": lambda a, b, reduction="mean": summarised(np.abs(a - b), reduction),
+    "huber_loss": lambda a, b, reduction="mean", delta=1.0: summarised(delta * piecewise(a - b, delta), reduction),
+    "smooth_l1_loss": lambda a, b, reduction="mean", beta=1.0: summarised(piecewise(a - b, beta), reduction),
+    "gaussian_nll_loss": gaussians,
+    "kl_div": divergences,
     "getitem": lambda x, index: x[index],
     "scatter_add": scattered,
     "set_at": assigned,

@@ -66,18 +66,18 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_400),
     "engine": (1_250, 1_250, 9_500),
     "tensor": (1_150, 1_150, 9_480),
-    "ops": (2_400, 2_400, 26_400),
+    "ops": (2_450, 2_450, 26_950),
     "ops.linalg": (850, 850, 8_900),
     "ops.numpy": (2_350, 2_350, 26_500),
     "ops.windows": (800, 800, 8_500),
     "transforms": (550, 550, 4_400),
-    "nn": (1_800, 1_800, 15_000),
+    "nn": (2_215, 1_800, 15_000),
     "optim": (1_117, 800, 7_720),
     "compiler": (1_054, 700, 6_900),
-    "compiler.trace": (2_308, 1_100, 19_450),
-    "compiler.lower": (563, 563, 4_750),
-    "compiler.write": (1_686, 1_100, 16_300),
-    "compiler.run": (963, 900, 7_950),
+    "compiler.trace": (2_308, 1_100, 19_400),
+    "compiler.lower": (600, 600, 5_000),
+    "compiler.write": (1_683, 1_100, 16_250),
+    "compiler.run": (1_048, 900, 8_800),
     "checking": (2_700, 2_700, 22_930),
     "inspection": (1_800, 1_800, 15_000),
     "testing": (2_300, 2_300, 20_820),
@@ -86,7 +86,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (260, 260, 1_500),
 }
-WHOLE = (27_000, 27_000, 235_000)
+WHOLE = (28_000, 27_000, 240_000)
 
 
 def name_of(path: pathlib.Path) -> str:

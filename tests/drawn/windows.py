@@ -152,19 +152,24 @@ REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 
 
 @st.composite
-def labelled(draw: Draw) -> Any:
+def labelled(draw: Draw, /, name: str = "labels", **more: Any) -> Any:
     *batch, classes = draw(shapes(1, min_side=1))
-    return sample(
-        (*batch, classes), labels=draw(npst.arrays(np.int64, tuple(batch), elements=st.integers(0, classes - 1))),
-        **draw(some(reduction=REDUCTIONS)),
-    )  # fmt: skip
+    labels = draw(npst.arrays(np.int64, tuple(batch), elements=st.integers(0, classes - 1)))
+    return sample((*batch, classes), **{name: labels}, **draw(some(**more)))
 
 
 @st.composite
-def targeted(draw: Draw, /, low: float = -2.0, high: float = 2.0, target: float = 0.1) -> Any:
+def targeted(draw: Draw, /, low: float = -2.0, high: float = 2.0, target: float = 0.1, **more: Any) -> Any:
     shape = draw(shapes(min_side=1))
     inputs = draw(numbers(shape, low, high)), draw(numbers(shape, target, 0.9))
-    return sample(*inputs, **draw(some(reduction=REDUCTIONS)))
+    return sample(*inputs, **draw(some(reduction=REDUCTIONS, **more)))
+
+
+@st.composite
+def with_variance(draw: Draw) -> Any:
+    shape = draw(shapes(min_side=1))
+    inputs = draw(numbers(shape, -2, 2)), draw(numbers(shape, -2, 2)), draw(numbers(shape, 0.5, 2))
+    return sample(*inputs, **draw(some(reduction=REDUCTIONS, full=st.booleans())))
 
 
 @st.composite
@@ -231,10 +236,19 @@ CALLS: dict[str, Calls] = {
     **{f"max_pool{n}d": pooled(n, True) for n in (1, 2, 3)},
     **{f"avg_pool{n}d": pooled(n, False) for n in (1, 2, 3)},
     # losses, polynomials, ranges, interpolation
-    "cross_entropy": labelled(),
-    "binary_cross_entropy": targeted(0.1, 0.9),
-    "binary_cross_entropy_with_logits": targeted(),
-    "mse_loss": targeted(target=-1.0),
+    "class_entries": labelled(),
+    "softmax_cross_entropy": labelled(reduction=REDUCTIONS),
+    "nll_loss": labelled("target", reduction=REDUCTIONS),
+    "cross_entropy": labelled("target", reduction=REDUCTIONS, label_smoothing=st.floats(0, 1)),
+    **dict.fromkeys(["binary_cross_entropy", "bernoulli_cross_entropy"], targeted(0.1, 0.9)),
+    **dict.fromkeys(["binary_cross_entropy_with_logits", "sigmoid_cross_entropy"], targeted()),
+    **dict.fromkeys(["mse_loss", "l1_loss"], targeted(target=-1.0)),
+    "huber_loss": targeted(target=-1.0, delta=st.floats(0.1, 2)),
+    "smooth_l1_loss": targeted(target=-1.0, beta=st.floats(0.1, 2)),
+    "kl_div": targeted(log_target=st.booleans()),
+    "huber": of_some_rank(0, 2, delta=st.floats(0.1, 2)),
+    "at_least": shapes().flatmap(lambda shape: numbers(shape, 0.5, 2)).map(sample),
+    "gaussian_nll_loss": with_variance(),
     "polyval": several(st.tuples(shapes(1, 1, min_side=1), shapes())),
     **dict.fromkeys(["polyadd", "polysub", "polymul"], two_polynomials()),
     "polyder": of_some_rank(1, 1, min_side=1, m=st.integers(0, 3)),

@@ -62,7 +62,8 @@ def test_only_what_numpy_widens_is_widened() -> None:
 PRIVATE = {
     "reshape_to", "permute", "join", "matrix_product", "sinc_derivative", "bessel", "total", "largest", "smallest",
     "running_total",
-    "running_largest", "running_smallest", "either", "share",
+    "running_largest", "running_smallest", "either", "share", "softmax_cross_entropy", "sigmoid_cross_entropy",
+    "bernoulli_cross_entropy", "class_entries", "huber", "at_least",
 } | BEHIND | {"distinct_quotient"}  # fmt: skip
 
 
@@ -135,7 +136,8 @@ def test_a_rule_of_the_wrong_shape_is_named() -> None:
 # ---- the samples cover what they must ----
 
 NEEDS_AXES = {
-    "linear", "cross_entropy", "matmul", "join", "swapaxes", "moveaxis", "split", "unstack",
+    "softmax_cross_entropy", "cross_entropy", "nll_loss", "class_entries",
+    "linear", "matmul", "join", "swapaxes", "moveaxis", "split", "unstack",
     "diff", "gradient", "trapezoid", "cumulative_sum", "cumulative_prod", "cov", "corrcoef",
     "running_total", "running_largest", "running_smallest", "polyder", "polyint", "poly", "polyfit",
     "unwrap", "bincount", "fftshift", "ifftshift",
@@ -145,7 +147,10 @@ NEEDS_AXES = {
     "linalg_diagonal", "linalg_trace", "solve", "inv", "tensorinv", "matrix_power", "pinv", "lstsq", "det",
     "slogdet", "cholesky", "qr", "eigh", "eigvalsh", "svd", "svdvals", "eig", "eigvals", "matrix_norm", "cond",
 }  # fmt: skip
-SAME_SHAPES = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss"}
+SAME_SHAPES = {
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss",
+    "kl_div",
+}  # fmt: skip
 QUANTILES = {"median", "quantile", "percentile", "nanmedian", "nanquantile", "nanpercentile"}
 TIED = {
     "clip", "max", "min", "ptp", "std", "cummax", "running_largest", "sort", "partition", "topk", *QUANTILES, "norm",

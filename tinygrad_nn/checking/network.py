@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.grad_mode import no_grad
 from ..nn.dense import DenseNetwork
-from ..ops.fused import binary_cross_entropy_with_logits
+from ..nn.losses import binary_cross_entropy_with_logits
 from ..tensor.handle import Tensor
 
 STEPS = (1e-6, 3e-7, 1e-7)

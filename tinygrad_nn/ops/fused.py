@@ -9,11 +9,11 @@ import numpy as np
 
 from ..engine.arrays import array_of, copied
 from ..engine.zero_safe import pointwise, sum_of_products
-from ..tensor.declaring import composite, primitive, sample
+from ..tensor.declaring import primitive, sample
 from ..tensor.handle import Tensor
 from .axes import input_axes
-from .elementwise import quotient, sigmoid
-from .reduction import _kept, mean, sum
+from .elementwise import sigmoid
+from .reduction import _kept
 from .sample_arrays import TIES
 
 
@@ -122,29 +122,37 @@ logsumexp.vjp(
 )
 
 
-def _reduced(losses: Any, reduction: str) -> Any:
-    """Return the mean of the losses, their sum, or the losses themselves."""
+def reduction_of(value: Any, inputs: Any = ()) -> str:
+    """Return the reduction's name. Raises ValueError for another."""
+    if value not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {value!r}")
+    return str(value)
+
+
+def _reduced(losses: Any, reduction: str, counted: Any = None) -> Any:
+    """Return the mean of the losses, of those that count, their sum, or the losses themselves."""
+    if counted is not None:
+        losses = np.where(counted, losses, losses.dtype.type(0))
     if reduction == "none":
         return losses
     total = np.add.reduce(losses, axis=None)
-    return total if reduction == "sum" else total / losses.dtype.type(losses.size)
+    if reduction == "sum":
+        return total
+    return total / (losses.dtype.type(losses.size) if counted is None else np.sum(counted, dtype=losses.dtype))
 
 
-def _spread(g: Any, n: int, reduction: str) -> Any:
+def _spread(g: Any, n: Any, reduction: str) -> Any:
     """Return each loss's own cotangent; 70,000 is inf in float16, but its reciprocal is a number."""
     if reduction != "mean":
         return g
     return g * (1 / n) if g.dtype.char == "e" else g / n
 
 
-def _reduction(value: Any, inputs: Any) -> str:
-    if value not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {value!r}")
-    return str(value)
-
-
 def _labels(value: Any, inputs: Any) -> Any:
-    """Return class indices as an array, checked against the logits. Raises ValueError, TypeError."""
+    """Return class indices as an array of its own, of the logits' shape without the classes.
+
+    Raises ValueError, TypeError.
+    """
     labels = copied(value.data if isinstance(value, Tensor) else value)
     shape = np.shape(inputs[0])
     if labels.dtype.kind not in "iu":
@@ -153,10 +161,20 @@ def _labels(value: Any, inputs: Any) -> Any:
         labels = labels.astype(np.intp)
     if labels.shape != shape[:-1]:
         raise ValueError(f"logits of shape {shape} need class labels of shape {shape[:-1]}, got {labels.shape}")
-    if labels.size and labels.astype(np.uint64, copy=False).max() >= shape[-1]:  # so read, -1 is a huge number
-        at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= shape[-1]))[0])
-        raise ValueError(f"label {labels[at]} at {at} names no class: it must be from 0 to {shape[-1] - 1}")
     return labels
+
+
+def _counted(labels: Any, classes: int, ignore_index: int) -> tuple[Any, Any]:
+    """Return the labels, 0 where one is ignored, and which of them count, None if all do. Raises ValueError."""
+    counted = labels != ignore_index
+    if counted.all():
+        counted = None
+    else:
+        labels = np.where(counted, labels, 0)
+    if labels.size and labels.astype(np.uint64, copy=False).max() >= classes:  # so read, -1 is a huge number
+        at = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
+        raise ValueError(f"label {labels[at]} at {at} names no class: it must be from 0 to {classes - 1}")
+    return labels, counted
 
 
 def _flat_labels(labels: Any, shape: tuple[int, ...]) -> Any:
@@ -164,68 +182,82 @@ def _flat_labels(labels: Any, shape: tuple[int, ...]) -> Any:
     return np.arange(0, labels.size * shape[-1], shape[-1]).reshape(labels.shape) + labels
 
 
-@primitive(method=False, labels=_labels, reduction=_reduction)
-def cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean") -> Any:
-    """Return -log(softmax(logits)[label]), averaged over samples. Shapes: (..., k), int (...) -> ().
-
-    `reduction` is "mean", "sum" or "none". Raises ValueError for labels outside 0..k-1.
-    """
+@primitive(method=False, name="softmax_cross_entropy", masks=True, labels=_labels, reduction=reduction_of)
+def _softmax_cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean", ignore_index: int = -100) -> Any:
+    """Return -log(softmax(logits)[label]), averaged over the samples that count. Shapes: (..., k), int (...) -> ()."""
+    labels, counted = _counted(labels, logits.shape[-1], ignore_index)
     _, z, _, total = _exponentials(_floating(logits), (logits.ndim - 1,))
     losses = np.log(total).reshape(labels.shape) - z.reshape(-1)[_flat_labels(labels, z.shape)]
-    return _like(_reduced(losses, reduction), logits)
+    return _like(_reduced(losses, reduction, counted), logits)
 
 
-def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str) -> Any:
+def _probabilities_minus_labels(g: Any, logits: Any, labels: Any, reduction: str, ignore_index: int) -> Any:
+    labels, counted = _counted(labels, logits.shape[-1], ignore_index)
     hot = labels[..., None] == np.arange(logits.shape[-1])
-    g = g[..., None] if reduction == "none" else _spread(g, max(labels.size, 1), reduction)
+    n = max(labels.size, 1) if counted is None else np.maximum(np.sum(counted), 1)
+    g = g[..., None] if reduction == "none" else _spread(g, n, reduction)
+    if counted is not None:
+        g = np.where(counted[..., None], g, 0)
     return (softmax.kernel(logits, axis=(logits.ndim - 1,)) - hot) * g
 
 
-cross_entropy.vjp(
+_softmax_cross_entropy.vjp(
     _probabilities_minus_labels, zero_where=lambda g, reduction: g[..., None] == 0 if reduction == "none" else g == 0
 )
 
 
-def _same_shape(loss: str, a: Any, b: Any) -> None:
-    if np.shape(a) != np.shape(b):
-        raise ValueError(
-            f"{loss} compares entry by entry, but got shapes {np.shape(a)} and {np.shape(b)}; "
-            f"write y.reshape({np.shape(a)}) if they hold the same entries"
-        )
+@primitive(method=False, name="class_entries", masks=True, labels=_labels)
+def _class_entries(x: Any, /, labels: Any, ignore_index: int = -100) -> Any:
+    """Return x[..., label], and 0 where the label is ignored. Shapes: (..., k), int (...) -> (...)."""
+    labels, counted = _counted(labels, x.shape[-1], ignore_index)
+    y = np.take_along_axis(x, labels[..., None], -1)[..., 0]
+    return y if counted is None else np.where(counted, y, y.dtype.type(0))
 
 
-@primitive(method=False, reduction=_reduction)
-def binary_cross_entropy(probabilities: Any, y: Any, /, reduction: str = "mean") -> Any:
+def _at_class(g: Any, x_shape: Any, labels: Any, ignore_index: int) -> Any:
+    labels, counted = _counted(labels, x_shape[-1], ignore_index)
+    hot = labels[..., None] == np.arange(x_shape[-1])
+    return np.where(hot if counted is None else hot & counted[..., None], g[..., None], 0)
+
+
+_class_entries.vjp(_at_class)
+
+
+@primitive(method=False, name="bernoulli_cross_entropy", reduction=reduction_of)
+def _bernoulli_cross_entropy(p: Any, y: Any, /, reduction: str = "mean") -> Any:
     """Return -(y log(p) + (1 - y) log(1 - p)), averaged over all entries. Shapes: (...), (...) -> ().
 
-    A term whose factor is exactly 0 is 0. Train on logits where you can: p = 1 loses its digits.
+    A logarithm is at least -100, so that no label is infinitely wrong.
     """
-    _same_shape("binary_cross_entropy", probabilities, y)
-    p = _floating(probabilities)
-    if ((p < 0) | (p > 1)).any():
+    probabilities = _floating(p)
+    if ((probabilities < 0) | (probabilities > 1)).any():
         raise ValueError("binary_cross_entropy takes probabilities, from 0 to 1; for logits use ..._with_logits")
-    y = array_of(y, p.dtype)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        losses = -np.where(y == 0, 0, y * np.log(p)) - np.where(y == 1, 0, (1 - y) * np.log1p(-p))
-    return _like(_reduced(losses.astype(p.dtype, copy=False), reduction), probabilities)
+    y = array_of(y, probabilities.dtype)
+    with np.errstate(divide="ignore"):
+        losses = -y * np.maximum(np.log(probabilities), -100) - (1 - y) * np.maximum(np.log1p(-probabilities), -100)
+    return _like(_reduced(losses, reduction), p)
 
 
-binary_cross_entropy.vjp(
-    lambda g, probabilities, y, probabilities_shape, reduction: (
-        _spread(g, max(math.prod(probabilities_shape), 1), reduction)
-        * (quotient(1 - y, 1 - probabilities) - quotient(y, probabilities))
+def _divisor(q: Any) -> Any:
+    """Return probabilities to divide by: for 0 what PyTorch takes, or the smallest normal number of float16."""
+    return np.where(q == 0, max(1e-12, float(np.finfo(q.dtype).tiny)), q)
+
+
+_bernoulli_cross_entropy.vjp(
+    lambda g, p, y, p_shape, reduction: (
+        _spread(g, max(math.prod(p_shape), 1), reduction) * ((1 - y) / _divisor(1 - p) - y / _divisor(p))
     ),
-    lambda g, probabilities, y_shape, reduction: (
-        _spread(g, max(math.prod(y_shape), 1), reduction) * (np.log1p(-probabilities) - np.log(probabilities))
+    lambda g, p, y_shape, reduction: (
+        _spread(g, max(math.prod(y_shape), 1), reduction)
+        * (np.maximum(np.log1p(-p), -100) - np.maximum(np.log(p), -100))
     ),
     zero_safe=pointwise,
 )
 
 
-@primitive(method=False, reduction=_reduction)
-def binary_cross_entropy_with_logits(logits: Any, y: Any, /, reduction: str = "mean") -> Any:
+@primitive(method=False, name="sigmoid_cross_entropy", reduction=reduction_of)
+def _sigmoid_cross_entropy(logits: Any, y: Any, /, reduction: str = "mean") -> Any:
     """Return the binary cross entropy of sigmoid(logits), exact at any logit. Shapes: (...), (...) -> ()."""
-    _same_shape("binary_cross_entropy_with_logits", logits, y)
     z = _floating(logits)
     y = array_of(y, z.dtype)
     size = np.abs(z)
@@ -239,7 +271,7 @@ def _limit_of_excess(z: Any, y: Any) -> Any:
     return slope * np.where(slope == 0, z.dtype.type(0), z)
 
 
-binary_cross_entropy_with_logits.vjp(
+_sigmoid_cross_entropy.vjp(
     lambda g, logits, y, logits_shape, reduction: (
         (sigmoid.kernel(logits) - y) * _spread(g, max(math.prod(logits_shape), 1), reduction)
     ),
@@ -248,12 +280,25 @@ binary_cross_entropy_with_logits.vjp(
 )
 
 
-@composite(method=False)
-def mse_loss(predictions: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-    """Return the squared difference, averaged over all entries. Shapes: (...), (...) -> ()."""
-    _same_shape("mse_loss", predictions, targets)
-    losses = (predictions - targets) ** 2
-    return losses if _reduction(reduction, ()) == "none" else sum(losses) if reduction == "sum" else mean(losses)
+@primitive(method=False, name="huber", pointwise=True)
+def _huber(x: Any, /, delta: float = 1.0) -> Any:
+    """Return x² / 2 where |x| is at most delta, beyond it delta (|x| - delta / 2). Shapes: (...) -> (...)."""
+    near = np.clip(x, -delta, delta)
+    return near * (x - near / 2)
+
+
+_huber.vjp(lambda g, x, delta: g * np.clip(x, -delta, delta))
+
+
+@primitive(method=False, name="at_least")
+def _at_least(var: Any, /, eps: float = 1e-6) -> Any:
+    """Return variances that are at least eps. Raises ValueError for a negative one."""
+    if (var < 0).any():
+        raise ValueError("gaussian_nll_loss: a variance must not be negative; compute it as tg.exp or tg.softplus")
+    return np.maximum(var, eps)
+
+
+_at_least.vjp(lambda g: g)
 
 
 # What tests try: a tuple stands for drawn values of that shape.
@@ -269,20 +314,25 @@ _CASES = [
 softmax.samples = log_softmax.samples = _CASES
 _INFINITE = np.array([[-np.inf, 1.0], [np.inf, 0.0], [-np.inf, -np.inf], [1e4, -1e4]])
 logsumexp.samples = [*_CASES, sample((2, 3), keepdims=True), sample(_INFINITE, axis=-1)]
-cross_entropy.samples = [
+_softmax_cross_entropy.samples = [
     sample((4, 3), labels=np.array([0, 2, 1, 1])), sample((3,), labels=np.array(2), reduction="sum"),
     sample((2, 2, 3), labels=np.array([[0, 1], [2, 2]]), reduction="none"),
     sample(np.array([[0.0, -np.inf, 1.0]]), labels=np.array([2])),
-    sample((0, 3), labels=np.zeros(0, int), reduction="none"),
+    sample((0, 3), labels=np.zeros(0, int), reduction="none"), sample((3, 2), labels=np.array([-100, 1, -100])),
 ]  # fmt: skip
-binary_cross_entropy.samples = [
+_class_entries.samples = [
+    sample((4, 3), labels=np.array([0, 2, -7, 1]), ignore_index=-7), sample((3,), labels=np.array(2)),
+    sample((2, 2, 3), labels=np.array([[0, 1], [2, 2]])), sample((0, 3), labels=np.zeros(0, int)),
+]  # fmt: skip
+_bernoulli_cross_entropy.samples = [
     sample(np.array([0.2, 0.9, 0.5]), np.array([0.0, 1.0, 0.25])),
     sample(np.array([[0.2, 0.9]]), np.array([[1.0, 1.0]]), reduction="sum"),
     sample(np.array(0.3), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
 ]  # fmt: skip
-binary_cross_entropy_with_logits.samples = [
+_sigmoid_cross_entropy.samples = [
     sample((4, 1), np.array([[0.0], [1.0], [1.0], [0.5]])), sample((3,), np.ones(3), reduction="sum"),
     sample((), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
     sample(np.array([1e4, -1e4, 40.0]), np.array([1.0, 0.0, 0.0])),
 ]  # fmt: skip
-mse_loss.samples = [sample((2, 3), (2, 3)), sample((), ()), sample((0, 2), (0, 2), reduction="sum")]
+_huber.samples = [sample((2, 3)), sample((), delta=0.5), sample((0, 2))]
+_at_least.samples = [sample(np.array([0.5, 2.0])), sample(np.array(2.0), eps=0.1), sample((0, 2))]

@@ -14,8 +14,9 @@ from ..engine.grad_mode import no_grad
 from ..engine.trees import map_leaves
 from ..errors import DataError
 from ..nn.dense import ACTIVATIONS, DenseNetwork
+from ..nn.label_losses import cross_entropy
+from ..nn.losses import binary_cross_entropy, binary_cross_entropy_with_logits, mse_loss
 from ..nn.module import Module
-from ..ops.fused import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from ..tensor.handle import Tensor
 from . import refusals
 from .batches import as_samples, checked_rows

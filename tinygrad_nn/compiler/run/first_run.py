@@ -123,9 +123,9 @@ def first_difference(replay: Replay, inputs: list[Any], exact: bool) -> tuple[st
         ):
             found.append((" ".join(emitter.written(line)), line.where))
 
-    emitter = Emitter(lowered)
+    emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
     step, _ = probed(emitter, probe)
-    step(*inputs)
+    step(*inputs, *[np.empty_like(v.concrete) for v in lowered.outs])
     return found[0] if found else ("", "")
 
 
