@@ -254,8 +254,13 @@ def test_the_package_shows_its_public_names_and_no_others() -> None:
 def size(source: str) -> tuple[int, int]:
     """Return the lines of a file, and its tokens: names, numbers, operators and strings, a docstring being one."""
     empty = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return source.count("\n"), sum(token.type not in empty for token in tokens)
+    count = depth = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        kind = tokenize.tok_name[token.type]
+        depth -= kind == "FSTRING_END"  # from Python 3.12 on an f-string is many tokens: it counts as one
+        count += depth == 0 and kind != "FSTRING_END" and token.type not in empty
+        depth += kind == "FSTRING_START"
+    return source.count("\n"), count
 
 
 @functools.cache
@@ -288,3 +293,4 @@ def test_the_house_keeps_its_budget() -> None:
 
 def test_lines_and_tokens_are_counted() -> None:
     assert size('"""A docstring\n\nof three lines."""\n\nx = f(1)  # why\n') == (5, 7)
+    assert size("x = f'{a!r:>{b}} and {c}' + 'd'\n") == (1, 5)

@@ -242,7 +242,7 @@ def _sinc_derivative(x: Any, /, n: int = 0) -> Any:
     """Return the n-th derivative of sin(pi x) / (pi x), at 0 its limit."""
     x = array_of(x)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
-    y = np.sinc(x) if n == 0 else _sinc_slope(x.astype(np.float64), n)
+    y = np.sinc(x if x.itemsize > 2 else x.astype(np.float32)) if n == 0 else _sinc_slope(x.astype(np.float64), n)
     return np.asarray(y).astype(dtype)
 
 

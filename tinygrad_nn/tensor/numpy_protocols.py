@@ -20,14 +20,12 @@ from .. import errors
 from ..engine.trees import map_leaves
 from .handle import NUMPY_FUNCTIONS, Tensor, known_names
 
-WITHOUT_DERIVATIVE: frozenset[Any] = frozenset(
-    {
-        np.shape, np.ndim, np.size, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.array_repr,
-        np.array_str, np.array2string, np.can_cast, np.result_type, np.common_type, np.min_scalar_type,
-        np.shares_memory, np.may_share_memory, np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal,
-        np.count_nonzero, np.broadcast_shapes, np.histogram_bin_edges, np.isin, np.lexsort, np.einsum_path,
-    }
-)  # fmt: skip
+WITHOUT_DERIVATIVE: frozenset[Any] = frozenset({
+    np.shape, np.ndim, np.size, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.array_repr, np.array_str,
+    np.array2string, np.can_cast, np.result_type, np.common_type, np.min_scalar_type, np.shares_memory,
+    np.may_share_memory, np.iscomplexobj, np.isrealobj, np.iscomplex, np.isreal, np.count_nonzero, np.broadcast_shapes,
+    np.histogram_bin_edges, np.isin, np.lexsort, np.einsum_path,
+})  # fmt: skip
 
 
 def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -39,28 +37,31 @@ def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: A
     if call is None:
         raise TypeError(errors.unknown_numpy(f"{function.__module__}.{function.__name__}", known_names()))
     inputs = getattr(call, "inputs", None)  # what creates or assigns takes NumPy's arguments as they are
-    if inputs is not None and (len(args) > inputs or not kwargs.keys() <= _names(call).keys()):
+    if inputs is not None and (len(args) > inputs or not kwargs.keys() <= _signature(call).parameters.keys()):
         args, kwargs = _matched(function, call, args, kwargs)
     out = kwargs.pop("out", None) if inputs is not None else None
     return _written(call(*args, **kwargs), out, True)
 
 
 @functools.cache
-def _names(function: Any) -> dict[str, inspect.Parameter]:
-    return dict(inspect.signature(function).parameters)
+def _signature(function: Any) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # a function of NumPy's in C, before 2.4
+        return inspect.signature(lambda *args, out=None, **kwargs: None)
 
 
 def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
     """Return NumPy's arguments as the operation takes them: by NumPy's names, and without mere defaults."""
-    theirs, ours = _names(function), list(_names(call))
+    theirs, ours = _signature(function), list(_signature(call).parameters)
     try:
-        bound = inspect.signature(function).bind(*args, **kwargs)
+        bound = theirs.bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(f"np.{function.__name__}: {error}; see help(np.{function.__name__})") from None
     positional: list[Any] = []  # the inputs, whatever NumPy calls them
     keywords: dict[str, Any] = {}
     for position, (name, value) in enumerate(bound.arguments.items()):
-        kind = theirs[name].kind
+        kind = theirs.parameters[name].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
             positional += value
         elif kind is inspect.Parameter.VAR_KEYWORD:
@@ -69,7 +70,7 @@ def _matched(function: Any, call: Any, args: Any, kwargs: Any) -> tuple[list[Any
             positional.append(value)
         elif name in ours or (name == "out" and value is not None):
             keywords[name] = value
-        elif not _is_default(value, theirs[name].default, name):
+        elif not _is_default(value, theirs.parameters[name].default, name):
             raise TypeError(_option(function.__name__, [name]))
     return positional, keywords
 
@@ -83,9 +84,8 @@ def _option(name: str, options: Iterable[str]) -> str:
 
 def _is_default(value: Any, default: Any, name: str) -> bool:
     """Return whether an option asks for nothing: NumPy's default, or C order of a result that is C anyway."""
-    return (
-        value is default or (isinstance(value, (str, int)) and value == default) or (name == "order" and value in "CK")
-    )
+    in_c_order = name == "order" and value in "CK"
+    return in_c_order or value is default or (isinstance(value, (str, int)) and value == default)
 
 
 def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -108,7 +108,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     dtype = options.pop("dtype", None)
     if dtype is not None:
         inputs = tuple([np.asarray(x, dtype) if not isinstance(x, Tensor) else x.astype(dtype) for x in inputs])
-    axis = {"axis": options.pop("axis")} if "axis" in options and "axis" in _names(call) else {}
+    axis = {"axis": options.pop("axis")} if "axis" in options and "axis" in _signature(call).parameters else {}
     unknown = {name for name, value in options.items() if (name, value) not in _HARMLESS}
     if unknown:
         raise TypeError(_option(ufunc.__name__, unknown))

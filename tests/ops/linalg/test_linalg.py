@@ -117,7 +117,7 @@ def test_complex_numbers_go_forward(name: str) -> None:
 def test_cross_products_in_the_plane(shapes: Any) -> None:
     a, b = (random(*shape, seed=i) for i, shape in enumerate(shapes))
     np.testing.assert_allclose(tg.cross(a, b).data, LOOPS[np.cross](a, b), rtol=1e-14)
-    u = random(*np.cross(a, b).shape, seed=2)
+    u = random(*LOOPS[np.cross](a, b).shape, seed=2)
     ga, gb = gradient(lambda s, t: (tg.cross(s, t) * u).sum(), a, b)
     np.testing.assert_allclose(ga, slopes(lambda s: np.sum(LOOPS[np.cross](s, b) * u), a), atol=1e-9)
     np.testing.assert_allclose(gb, slopes(lambda t: np.sum(LOOPS[np.cross](a, t) * u), b), atol=1e-9)
@@ -702,6 +702,8 @@ def test_norms_of_any_axes_are_numpys(shape: Any, data: st.DataObject, keepdims:
         try:
             shape_of_numpys = np.shape(getattr(L, name)(x, **parameters))
         except (ValueError, np.exceptions.AxisError):
+            if 0 in shape and order == math.inf:
+                continue  # NumPy before 2.3 refuses the largest of nothing, which is 0
             with pytest.raises((ValueError, np.exceptions.AxisError)):
                 getattr(tg.linalg, name)(leaf(x), **parameters)
             continue
