@@ -26,7 +26,6 @@ TESTS: dict[str, Callable[..., Any]] = {
     "a step without a lock": lambda: threads.test_no_step_is_lost(200),
     "a lock that a fork takes along": interrupts.test_forks_while_a_thread_replays,
     "a step that is put in place in parts": interrupts.test_interrupts_around_a_commit,
-    "a gradient that is written over": interrupts.test_interrupts_around_a_commit,
     "a draw that is always rewound": interrupts.test_interrupts_around_a_commit,
     "a trace that is not undone": lambda: interrupts.test_interrupts_in_a_trace(True, 32),
     "memory that two arrays share": invisible.test_a_write_in_place_into_memory_that_another_array_shares_is_refused,

@@ -47,7 +47,7 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     The function may compute with its arguments, arrays and Tensors in any nesting of lists, tuples and
     dicts, and with tensors from outside; it may call `backward`, `optimizer.step` and the transforms.
     Its first call runs it, once, on proxies for all of these, and every NumPy call, forward, backward and
-    update, becomes a line of a program without Tensors, graphs or new arrays, which is run from then on.
+    update, becomes a line of a program without Tensors and graphs, in memory of its own, which is run from then on.
     `.source` is its text, `.explain()` the same as one would write it by hand, `.report()` what it costs,
     `.profile(...)` where its time goes, `.constants` what was baked into it.
 

@@ -23,7 +23,7 @@ def takes_out(line: Line) -> bool:
 class Plan:
     """The offset of every planned value in one block of memory of `nbytes` bytes.
 
-    Those in `inside` lie in the memory of an output that is elsewhere: the output then takes their place.
+    Outputs lie in arrays of their own, which NumPy makes; those in `inside` lie in the array of an output.
     """
 
     offsets: dict[Value, int] = field(default_factory=dict)
@@ -46,19 +46,19 @@ def last_reads(program: Program) -> dict[Value, int]:
     return last
 
 
-def planned(program: Program, elsewhere: set[Value]) -> Plan:
-    """Return where each result lies that its line can write into given memory; some lie `elsewhere`.
+def planned(program: Program) -> Plan:
+    """Return where each result lies that its line can write into given memory.
 
     A line on corresponding entries writes over an operand that nobody reads afterwards, if it has the
     same shape, dtype and strides. Else the smallest free block that is large enough is taken.
     """
     last = last_reads(program)
     memory = _Memory()
-    plan = Plan(inside=_inside(program, elsewhere, last))
+    plan = Plan(inside=_inside(program, last))
     for number, line in enumerate(program.lines):
         dying = {v.root for v in line.reads() if v.root in plan.offsets and last[v.root] == number}
         for output in line.outputs:
-            if output in elsewhere or output in plan.inside or not takes_out(line):
+            if output in plan.inside or not takes_out(line):
                 continue
             over = next((v for v in _overwritable(line, output) if v in dying), None)
             if over is not None:
@@ -75,20 +75,19 @@ def planned(program: Program, elsewhere: set[Value]) -> Plan:
     return plan
 
 
-def _inside(program: Program, elsewhere: set[Value], last: dict[Value, int]) -> dict[Value, Value]:
-    """Return what is computed on the way to an output, in the memory of the output."""
+def _inside(program: Program, last: dict[Value, int]) -> dict[Value, Value]:
+    """Return the outputs, and what is computed on the way to one, each with the output in whose array it lies."""
     makers = {output: line for line in program.lines for output in line.outputs}
-    inside: dict[Value, Value] = {}
+    inside = {output: output for output in program.outputs}
     for number, line in reversed(list(enumerate(program.lines))):
-        for output in line.outputs:
-            target = output if output in elsewhere else inside.get(output)
-            if target is None or not takes_out(line):
-                continue
-            for value in _overwritable(line, output):
-                planned = value in makers and takes_out(makers[value]) and value not in elsewhere
-                if planned and last[value] == number:
-                    inside[value] = target
-                    break
+        target = inside.get(line.outputs[0]) if takes_out(line) else None
+        if target is None:
+            continue
+        for value in _overwritable(line, line.outputs[0]):
+            planned = value in makers and takes_out(makers[value]) and value not in program.outputs
+            if planned and last[value] == number:
+                inside[value] = target
+                break
     return inside
 
 

@@ -10,14 +10,14 @@ from ..numpy_calls import COPY
 from ..program import Line, Program, Value
 from ..trace.records import Source, Target
 from ..trace.tracer import Tracer
-from .buffers import Plan, planned, takes_out
+from .buffers import Plan, planned
 from .rewrites import MERGING, PLAIN, simplified
 from .spelling import spelled
 
 
 @dataclass
 class Lowered:
-    """A program, where its values lie, and which outputs are written into arrays that are given.
+    """A program, where its values lie, and what its source calls its outputs.
 
     `plain` is the same program as one would write it: before equal lines were merged, and dead ones left out.
     """
@@ -25,7 +25,7 @@ class Lowered:
     plain: Program
     program: Program
     plan: Plan
-    outs: dict[Value, str]
+    wishes: dict[Value, str]
     targets: list[Target]
     sources: list[Source]
 
@@ -42,11 +42,8 @@ def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
         target.value = value
     _copy_what_is_not_its_own(program, targets)
     program = _numbers_first(spelled(program))
-    makers = {output: line for line in program.lines for output in line.outputs}
-    outs = {
-        t.value: _wish(t) for t in targets if t.value in makers and takes_out(makers[t.value]) and t.value.base is None
-    }
-    return Lowered(plain, program, planned(program, set(outs)), outs, targets, tracer.sources)
+    wishes = {t.value: _wish(t) for t in targets if t.value.is_array}
+    return Lowered(plain, program, planned(program), wishes, targets, tracer.sources)
 
 
 def _numbers_first(program: Program) -> Program:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -28,20 +27,7 @@ def spelled(program: Program) -> Program:
         lines.append(line)
     program.constants += constants.values()
     program.lines = lines
-    _fill(program)
     return program
-
-
-def _fill(program: Program) -> None:
-    """Let what writes into fresh zeros fill its own memory with 0: zeros that nobody else reads are not made."""
-    uses = Counter([*program.outputs, *[v for line in program.lines for v in line.reads()]])
-    fresh = {v for line in program.lines if line.function.form == "zeros" for v in line.outputs if uses[v] == 1}
-    for line in program.lines:
-        if line.function.form in ("setitem", "at") and line.args[0] in fresh:
-            fresh.discard(line.args[0])
-            line.args = (0, *line.args[1:])
-    read = {*program.outputs, *[v.root for line in program.lines for v in line.reads()]}
-    program.lines = [x for x in program.lines if x.function.form != "zeros" or read.intersection(x.outputs)]
 
 
 def _relu(line: Line, constants: dict[Any, Value]) -> None:

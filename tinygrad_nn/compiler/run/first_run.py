@@ -123,9 +123,9 @@ def first_difference(replay: Replay, inputs: list[Any], exact: bool) -> tuple[st
         ):
             found.append((" ".join(emitter.written(line)), line.where))
 
-    emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
+    emitter = Emitter(lowered)
     step, _ = probed(emitter, probe)
-    step(*inputs, *[np.empty_like(v.concrete) for v in lowered.outs])
+    step(*inputs)
     return found[0] if found else ("", "")
 
 

@@ -50,7 +50,7 @@ class Module:
     def __init__(self, replay: Replay, module: str) -> None:
         self.replay, self.module = replay, module
         lowered = self.lowered = replay.lowered
-        self.emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
+        self.emitter = Emitter(lowered)
         self.name = self.emitter.names.of
         of_kind = {"hyperparameter": "numbers", "argument": "arguments"}
         self.arguments: list[Source] = []
@@ -96,8 +96,7 @@ class Module:
         lines += [f"    {line}" for line in self.fetched()]
         lines += [f"    step = steps.pop() if steps else build({'constants' * bool(self.emitter.large)})"]
         given = [self.name(s.value) for s in self.lowered.sources]
-        given += map(self.name, self.lowered.outs)
-        values = [self.name(v) for v in self.lowered.program.outputs if v not in self.lowered.outs]
+        values = [*map(self.name, self.lowered.program.outputs)]
         target = f"{', '.join(values)}{',' if len(values) == 1 else ''} = " if values else ""
         lines += ["    try:", textwrap.indent(wrapped(f"{target}step(", given, ")"), "        ")]
         lines += [_UNUSUAL + "    finally:", "        steps.append(step)"]
@@ -105,7 +104,7 @@ class Module:
         return "\n".join([*lines, f"    return {self.returned()}", ""])
 
     def fetched(self) -> list[str]:
-        """Return the lines that look at what is given, and make room for what is new."""
+        """Return the lines that look at what is given."""
         found = []
         for source in [*self.arguments, *self.parameters]:
             value, name = source.value, self.name(source.value)
@@ -115,9 +114,6 @@ class Module:
                 found.append(f"{name} = checked({name!r}, {given}, {value.shape}, {dtype})")
             elif given != name or value.dtype is not None:
                 found.append(f"{name} = {given if value.dtype is None else f'{dtype}({given})'}")
-        for value in self.lowered.outs:
-            order = ", order='F'" if value.concrete.flags.fnc else ""
-            found.append(f"{self.name(value)} = np.empty({value.shape}, {literal(value.dtype)}{order})")
         return found
 
     def delivered(self) -> list[str]:

@@ -9,8 +9,6 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from ..write.emit import Emitter
 from .first_run import probed
 from .replay import Replay
@@ -54,24 +52,22 @@ class Profile:
 
 def profiled(replay: Replay, flat: list[Any]) -> Profile:
     """Return the profile of a program. Raises what the program raises."""
-    lowered = replay.lowered
     inputs = replay.fetch(flat)
-    emitter = Emitter(lowered.program, lowered.plan, lowered.outs)
-    outs = [np.empty_like(v.concrete) for v in emitter.outs]
+    emitter = Emitter(replay.lowered)
     marks: list[tuple[int | None, float]] = []
 
     def probe(number: int | None, *values: Any) -> None:
         marks.append((number, perf_counter()))
 
     step, source = probed(emitter, probe)
-    step(*inputs, *outs)
+    step(*inputs)
     price = _price_of_a_probe(probe, marks)
     found: dict[int, list[float]] = {}
     runs, end = 0, perf_counter() + _SECONDS
     while runs < _RUNS or (perf_counter() < end and runs < 50 * _RUNS):
         marks.clear()
         probe(None)
-        step(*inputs, *outs)
+        step(*inputs)
         for place, ((_, before), (_, now)) in enumerate(pairwise(marks)):
             found.setdefault(place, []).append(max(0.0, now - before - price))
         runs += 1

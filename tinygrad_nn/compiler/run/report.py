@@ -143,10 +143,10 @@ def memory(lowered: Lowered) -> dict[str, int]:
     """Return how many bytes a program holds, by what for."""
     program, plan = lowered.program, lowered.plan
     constants = {v for line in program.lines for v in line.reads()}.intersection(program.constants)
-    given = {*lowered.outs, *plan.offsets, *plan.inside}
+    given = {*plan.offsets, *plan.inside}
     return {
         "block": plan.nbytes,
-        "outputs": sum(v.nbytes for v in lowered.outs),
+        "outputs": sum(v.nbytes for v in {*program.outputs}),
         "constants": sum(v.nbytes for v in constants),
         "allocated": most_alive(program, lambda value: value.base is None and value not in given),
     }

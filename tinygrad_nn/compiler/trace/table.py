@@ -117,10 +117,9 @@ class Table:
 
     def unchanged(self) -> bool:
         """Return whether everything is what it was."""
-        for get, args, value in self.rows:
-            now = get(*args)
-            if now is not value and not same(now, value):
-                return False
+        now = [get(*args) for get, args, _ in self.rows]
+        if not all_same(now, [value for _, _, value in self.rows]):
+            return False
         return all(all_same(entries_of(x), then) for x, then in self.contents)
 
 

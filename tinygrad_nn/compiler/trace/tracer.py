@@ -461,7 +461,8 @@ class Tracer(Watcher):
 
     def rows(self) -> list[Row]:
         """Return what a program is for besides: the rules of the operations that it is made of."""
-        return [(rules_of, (operation,), rules_of(operation)) for operation in self.used]
+        kept = [(getattr, (x, "rules"), x.rules) for x in self.used if type(x.rules) is tuple]
+        return kept + [(rules_of, (x,), rules_of(x)) for x in self.used if type(x.rules) is not tuple]
 
     def let_go(self) -> None:
         """Forget the proxies: whoever still holds one keeps what a program does not put there again."""

@@ -6,8 +6,9 @@ import os
 import textwrap
 from typing import Any
 
-from ..lower.buffers import Plan, takes_out
-from ..program import Line, Program, Value
+from ..lower.buffers import takes_out
+from ..lower.lowering import Lowered
+from ..program import Line, Value
 from .expressions import Expressions
 from .functions import Functions
 from .literals import array_text, literal, wrapped
@@ -15,8 +16,8 @@ from .naming import Names
 
 _HEAD = '''"""{title}
 
-`build(constants)` sets memory aside and returns `step`, which computes without allocating
-wherever NumPy can write into memory that is there. `step` changes no input, and raises Unusual
+`build(constants)` sets memory aside and returns `step`, which computes in that
+memory what it does not return. `step` changes no input, and raises Unusual
 where this program does not hold.
 """
 
@@ -31,12 +32,12 @@ class Unusual(Exception):
 class Emitter(Expressions):
     """Writes one program: where its values lie, and line by line how they are computed."""
 
-    def __init__(self, program: Program, plan: Plan, outs: dict[Value, str]) -> None:
-        self.program, self.plan, self.names = program, plan, Names()
-        for value in program.inputs:
+    def __init__(self, lowered: Lowered) -> None:
+        self.program, self.plan, self.names = lowered.program, lowered.plan, Names()
+        for value in self.program.inputs:
             self.names.of(value)
-        self.outs = {value: self.names.new(wish) for value, wish in outs.items()}
-        self.names.found |= self.outs | {value: self.outs[target] for value, target in plan.inside.items()}
+        self.names.found |= {value: self.names.new(wish) for value, wish in lowered.wishes.items()}
+        self.names.found |= {value: self.names.of(output) for value, output in self.plan.inside.items()}
         self.functions = Functions(self.names.new)
         super().__init__(self.names.of, self.functions.called)
         self.large: list[Value] = []
@@ -51,7 +52,7 @@ class Emitter(Expressions):
         """
         self.set_aside()
         body = [*(self.checks() if checks else []), *self.body(probe)]
-        names = [self.names.of(v) for v in self.program.inputs] + list(self.outs.values())
+        names = [self.names.of(v) for v in self.program.inputs]
         large = [f"{self.names.of(v)}, " for v in self.large]
         lines = ["def build(constants=()):"]
         lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
@@ -120,7 +121,7 @@ class Emitter(Expressions):
             found += self.written(line)
             if probe:
                 found.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
-        returned = ", ".join(self.names.of(v) for v in self.program.outputs if v not in self.outs)
+        returned = ", ".join(map(self.names.of, self.program.outputs))
         raising = self.program.raising
         modes = [f"{kind}='{'raise' if kind in raising else 'ignore'}'" for kind in ("divide", "over", "under")]
         guarded = [f"with np.errstate(invalid='raise', {', '.join(modes)}):"]
@@ -128,7 +129,7 @@ class Emitter(Expressions):
         return [*guarded, f"return ({returned}{',' if returned else ''})"]
 
     def written(self, line: Line) -> list[str]:
-        """Return how a line is written: into its memory if it has some, else as an assignment."""
+        """Return how a line is written: into memory that is there, else as an assignment."""
         if line.function.form == "guard":
             value, answer = line.args
             known = literal(answer)
@@ -139,11 +140,11 @@ class Emitter(Expressions):
             else:
                 test = f"{self.operand(value)} != {known}"
             return [f"if {test}:", f"    raise Unusual({os.path.basename(line.where)!r})"]
-        if not takes_out(line):
-            return [self.assigned(line)]
-        target = line.outputs[0]
+        target, form = line.outputs[0], line.function.form
         name = self.names.of(target)
-        form = line.function.form
+        there = target in self.plan.offsets or any(self.same_memory(v, target) for v in line.reads())
+        if not takes_out(line) or not (there or form in ("setitem", "into", "at", "add")):
+            return [self.assigned(line)]
         if form in ("where", "setitem", "astype", "copy", "into", "at", "add", "zeros"):
             return self.copied(line, target, name)
         return [self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")[0]]
@@ -160,6 +161,8 @@ class Emitter(Expressions):
             return [f"{name}.fill(0)"]
         source = line.args[0]
         filled = f"np.copyto({name}, {self.operand(source)})"
+        if target not in self.plan.offsets:
+            filled = f"{name} = np.array({self.operand(source)})"
         first = [] if self.same_memory(source, target) else [filled]
         if form == "astype":
             return [f"np.copyto({name}, {self.operand(source)}, casting='unsafe')"]
@@ -171,7 +174,7 @@ class Emitter(Expressions):
     def same_memory(self, value: Any, target: Value) -> bool:
         """Return whether a line's result lies where that operand lies."""
         place = self.plan.place(value) if isinstance(value, Value) else None
-        return place is not None and place == (target if target in self.outs else self.plan.place(target))
+        return place is not None and place == self.plan.place(target)
 
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""
