@@ -25,6 +25,11 @@ def entry(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[
 
 
 EIGHT = bytes(8)
+# What json, zipfile and NumPy find themselves; for all else the readers have a reason of their own.
+FOUND_BY_OTHERS = {
+    *["not UTF-8", "nested deeply", "nested deeply inside", "an axis that no array has", "an integer of 5,000 digits"],
+    *["of no bytes", "no archive", "cut", "a bomb that lies", "encrypted", "another checksum", "ours, its comment cut"],
+}
 SAFETENSORS = {
     "empty": b"",
     "seven bytes": bytes(7),
@@ -35,7 +40,9 @@ SAFETENSORS = {
     "a list": safetensors([entry()], EIGHT),
     "nested deeply": safetensors(b"[" * 100_000),
     "nested deeply inside": safetensors(b'{"w":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001),
-    "a name twice": safetensors(b'{"w":' + json.dumps(entry()).encode() + b',"w":1}', EIGHT),
+    "a name twice": safetensors(
+        b'{"w":' + json.dumps(entry()).encode() + b',"w":' + json.dumps(entry()).encode() + b"}", EIGHT
+    ),
     "a shape of nan": safetensors({"w": entry(shape=[float("nan")])}, EIGHT),
     "an infinite shape": safetensors({"w": entry(shape=[float("inf")])}, EIGHT),
     "a shape of floats": safetensors({"w": entry(shape=[2.0])}, EIGHT),
@@ -142,7 +149,7 @@ def overlapping() -> bytes:
 
 ONE = npz({"w.npy": npy()})
 NPZ = {
-    "empty": b"",
+    "of no bytes": b"",
     "no archive": b"PK\3\4" + bytes(100),
     "cut": ONE[:-30],
     "objects": of_objects(),
@@ -182,6 +189,7 @@ NPZ = {
     "encrypted": at_signatures(ONE, (6, 8), "<H", 1),
     "stored, of another size": at_signatures(ONE, (22, 24), "<I", 2**31),
     "another checksum": at_signatures(ONE, (14, 16), "<I", 1),
+    "ours with a list for its metadata": ONE[:-2] + struct.pack("<H", 16) + b'["tinygrad_nn"]\n',
     "ours without its checksum": ONE[:-2] + struct.pack("<H", 29) + b'{"written_by": "tinygrad_nn"}',
     "ours, its comment cut": ONE[:-2] + struct.pack("<H", 20) + b'{"written_by": "tiny' + b"grad_nn",
 }  # fmt: skip

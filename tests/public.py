@@ -10,7 +10,7 @@ from typing import Any
 
 import tinygrad_nn as tg
 
-SPACES = ("autograd", "data", "errors", "linalg", "nn", "nn.init", "optim", "optim.lr_scheduler", "testing")
+SPACES = ("autograd", "data", "errors", "linalg", "nn", "nn.init", "optim", "optim.lr_scheduler", "plots", "testing")
 
 
 def listing() -> list[str]:

@@ -81,7 +81,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_700, 2_700, 22_930),
     "inspection": (1_800, 1_800, 15_000),
     "testing": (2_300, 2_300, 20_820),
-    "training": (2_160, 1_600, 17_600),
+    "training": (2_530, 1_600, 19_100),
     "interop": (1_200, 1_200, 10_000),
     "reference": (250, 250, 2_000),
     "the top": (260, 260, 1_500),

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .checking.by_hand.backprop import diff_backprop
     from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
     from .compiler.compiled import compile
+    from .training import plots
     from .training.cost import accuracy, evaluate
     from .training.files import load, save
     from .training.history import History
@@ -89,6 +90,7 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "plots",
     "predict",
     "save",
     "tensor",
@@ -112,6 +114,7 @@ _HOMES = {
     ".training.history": ["History"],
     ".training.inference": ["predict"],
     ".training.loop": ["train"],
+    ".training.plots": ["plots"],
 }
 _WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}
 

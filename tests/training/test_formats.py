@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import FileError
-from tinygrad_nn.training import files
+from tinygrad_nn.training import files, formats
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 KINDS = (".safetensors", ".npz")
@@ -33,16 +33,20 @@ def loaded(path: Path, data: bytes) -> dict[str, np.ndarray]:
         assert peak <= 30 * len(data) + (1 << 20)
 
 
+def assert_refused(path: Path, data: bytes, wrong: str) -> None:
+    with pytest.raises(FileError, match=r"can't be loaded: .+; get a whole copy") as caught:
+        loaded(path, data)
+    assert (caught.value.__cause__ is None) == (wrong not in hostile_files.FOUND_BY_OTHERS)
+
+
 @pytest.mark.parametrize("wrong", hostile_files.SAFETENSORS)
 def test_a_safetensors_file_that_lies_is_refused(wrong: str, tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"can't be loaded: .+; get a whole copy"):
-        loaded(tmp_path / "a.safetensors", hostile_files.SAFETENSORS[wrong])
+    assert_refused(tmp_path / "a.safetensors", hostile_files.SAFETENSORS[wrong], wrong)
 
 
 @pytest.mark.parametrize("wrong", hostile_files.NPZ)
 def test_an_npz_file_that_lies_is_refused(wrong: str, tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"can't be loaded: .+; get a whole copy"):
-        loaded(tmp_path / "a.npz", hostile_files.NPZ[wrong])
+    assert_refused(tmp_path / "a.npz", hostile_files.NPZ[wrong], wrong)
 
 
 def test_what_the_files_that_lie_are_made_of_loads(tmp_path: Path) -> None:
@@ -115,3 +119,14 @@ def test_the_checksum_finds_what_the_format_does_not(whole: dict[str, bytes], tm
         assert old in whole[".safetensors"]
         with pytest.raises(FileError, match="SHA-256"):
             loaded(tmp_path / "a.safetensors", whole[".safetensors"].replace(old, new))
+
+
+def test_headers_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where JSON becomes objects it takes some twenty times its memory."""
+    arrays = {f"array {i}": np.ones(1) for i in range(40)}
+    tg.save(tmp_path / "a.safetensors", arrays)
+    monkeypatch.setattr(formats, "_LONGEST_HEADER", 1000)
+    with pytest.raises(FileError, match="can't be loaded: its header has"):
+        tg.load(tmp_path / "a.safetensors")
+    with pytest.raises(FileError, match="can't be written: its header would have"):
+        tg.save(tmp_path / "b.safetensors", arrays)

@@ -88,36 +88,6 @@ def test_a_logarithmic_axis_has_labels(powers: int) -> None:
     assert 2 <= len([text for text in labels if text]) <= 10
 
 
-def frames(epochs: list[int]) -> list[plots.Frame]:
-    return [plots.Frame(epoch, np.full((100, 100), 0.5), np.zeros(3)) for epoch in epochs]
-
-
-def test_an_animation_begins_where_the_cost_falls_and_ends_with_the_last_epoch() -> None:
-    cost = [1.0] * 500 + [1.0 - i / 500 for i in range(500)]
-    shown = plots.worth_showing(frames([*range(0, 1000, 10), 999]), cost)
-    assert 490 <= shown[0].epoch <= 510
-    assert shown[-1].epoch == 999
-    assert len(shown) <= 60
-    flat = plots.worth_showing(frames([0, 5, 9]), [1.0] * 10)
-    assert [each.epoch for each in flat] == [0, 5, 9]
-
-
-def test_an_animation_holds_its_last_frame(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    image = pytest.importorskip("PIL.Image")
-    X, y = tg.data.make_moons(3)
-    history = tg.History(cost=[1.0, 0.9, 0.5], accuracy=[0.5] * 3)
-    grids = [plots.Frame(epoch, np.full((100, 100), epoch / 3), np.zeros(3)) for epoch in range(3)]
-    plots.save_animation(grids, history, X, y, tmp_path / "learning.gif")
-    with image.open(tmp_path / "learning.gif") as animation:
-        durations = []
-        for frame in range(animation.n_frames):
-            animation.seek(frame)
-            durations.append(animation.info["duration"])
-    assert len(durations) == 3
-    assert durations[-1] >= 20 * durations[0]
-
-
 def test_the_boundary_s_title_counts_the_points_and_wrong_ones_are_ringed() -> None:
     pytest.importorskip("matplotlib")
     X, y = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [-1.0, 0.0]]), np.array([0, 1, 1, 1])
@@ -125,3 +95,94 @@ def test_the_boundary_s_title_counts_the_points_and_wrong_ones_are_ringed() -> N
     assert ax.get_title(loc="left") == "3 of 4 test points right"
     (rings,) = [c for c in ax.collections if c.get_label() == "wrong: 1"]
     np.testing.assert_array_equal(rings.get_offsets(), [[-1.0, 0.0]])
+
+
+PLOTS = {
+    "data": lambda **ax: plots.plot_data(np.eye(2), np.array([0, 1]), **ax),
+    "history": lambda **ax: plots.plot_history(tg.History(cost=[0.7, 0.5], accuracy=[0.5, 0.8]), **ax),
+    "boundary": lambda **ax: plots.plot_boundary(lambda points: points[:, 0], np.eye(2), np.array([0, 1]), **ax),
+    "confusion": lambda **ax: plots.plot_confusion([0, 1, 1], [0, 1, 0], **ax),
+    "predictions": lambda **ax: plots.plot_predictions([1.0, 2.0], [1.5, 2.0], **ax),
+    "weights": lambda **ax: plots.plot_weights(np.eye(4), **ax),
+}
+
+
+def test_every_public_plot_is_tried_below() -> None:
+    assert {f"plot_{name}" for name in PLOTS} == {*tg.plots.__all__}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_is_drawn_into_axes_of_its_own_or_given_and_shown_by_nobody(name: str, tmp_path: Path) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    ax = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    assert PLOTS[name](ax=ax) is ax
+    own = PLOTS[name]()
+    assert own.get_title(loc="left") == ax.get_title(loc="left") != ""
+    own.figure.savefig(tmp_path / "picture.png")
+    assert pyplot.get_fignums() == []  # pyplot keeps what it shows
+
+
+def test_a_confusion_matrix_counts_each_pair() -> None:
+    pytest.importorskip("matplotlib")
+    rng = np.random.default_rng(0)
+    truth, found = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
+    ax = plots.plot_confusion(truth, tg.tensor(found), ["a", "b", "c", "d", "never"])
+    counts = [[sum(t == i and f == j for t, f in zip(truth, found, strict=True)) for j in range(5)] for i in range(5)]
+    assert [[int(t.get_text()) for t in ax.texts[5 * i : 5 * i + 5]] for i in range(5)] == counts
+    assert [t.get_position() for t in ax.texts[:3]] == [(0, 0), (1, 0), (2, 0)]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c", "d", "never"]
+    assert ax.get_title(loc="left") == f"{sum(counts[i][i] for i in range(5))} of 500 right"
+    shades = ax.images[0].get_array()
+    assert shades[1][1] == -math.sqrt(counts[1][1] / sum(counts[1]))
+    assert shades[1][2] == math.sqrt(counts[1][2] / sum(counts[1]))
+    assert shades[4][4] == 0
+    large = plots.plot_confusion(np.arange(100), np.arange(100))
+    assert len(large.texts) == 0
+    assert len(large.get_xticklabels()) == 20
+
+
+def test_predictions_stand_over_the_truth() -> None:
+    pytest.importorskip("matplotlib")
+    truth, found = np.array([[1.0, 5.0], [2.0, 7.0]]), np.array([[1.5, 5.0], [2.0, 6.0]])
+    ax = plots.plot_predictions(tg.tensor(truth, requires_grad=True), found)
+    np.testing.assert_array_equal(ax.collections[1].get_offsets(), [[5.0, 5.0], [7.0, 6.0]])
+    assert ax.get_title(loc="left") == "Off by 0.559 (RMSE), R² 0.500"  # √(1.25 / 4) and 1 - 1.25 / (0.5 + 2)
+    assert ax.get_xlim() == ax.get_ylim()
+    assert plots.plot_predictions([[3.0], [3.0]], [3.0, 3.0]).get_title(loc="left") == "Off by 0 (RMSE)"
+
+
+def test_weights_lie_side_by_side_in_one_scale() -> None:
+    pytest.importorskip("matplotlib")
+    weights = np.random.default_rng(0).normal(size=(3, 2, 30, 20))
+    ax = plots.plot_weights(weights, columns=2)
+    shown = ax.images[0].get_array().filled(np.nan)
+    assert shown.shape == (3 * 32, 2 * 22)
+    for i in range(3):
+        for j in range(2):
+            np.testing.assert_array_equal(shown[32 * i + 1 : 32 * i + 31, 22 * j + 1 : 22 * j + 21], weights[i, j])
+    assert np.isnan(shown).sum() == shown.size - weights.size
+    assert ax.images[0].get_clim() == (-np.abs(weights).max(), np.abs(weights).max())
+    flat = plots.plot_weights(np.arange(24.0).reshape(4, 6), shape=(2, 3))
+    assert flat.images[0].get_array().shape == (2 * 16, 2 * 23)  # numbers as squares of 7
+    assert flat.images[0].get_clim() == (0, 23)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: plots.plot_confusion([0, 1], [0]),
+        lambda: plots.plot_confusion([], []),
+        lambda: plots.plot_confusion([0, -1], [0, 1]),
+        lambda: plots.plot_confusion([0.5], [0]),
+        lambda: plots.plot_predictions([1.0, 2.0], [1.0]),
+        lambda: plots.plot_predictions(np.ones((2, 3)), np.ones((3, 2))),
+        lambda: plots.plot_predictions([], []),
+        lambda: plots.plot_weights(np.ones((2, 3))),
+        lambda: plots.plot_weights(np.ones((2, 6)), shape=(2, 2)),
+        lambda: plots.plot_weights(np.ones(4)),
+        lambda: plots.plot_weights(np.ones((0, 2, 2))),
+    ],
+)
+def test_what_makes_no_picture_is_refused(call: Any) -> None:
+    with pytest.raises(tg.errors.DataError, match="pass "):
+        call()

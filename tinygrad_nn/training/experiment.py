@@ -15,7 +15,7 @@ from .. import errors
 from ..checking.network import check_network
 from ..errors import DivergedError
 from ..nn.dense import DenseNetwork
-from . import plots
+from . import animation, plots
 from .blas_threads import limited_blas, threads_for
 from .cost import evaluate
 from .datasets import make_moons, train_test_split
@@ -120,14 +120,14 @@ def _introduce(network: DenseNetwork, options: Settings, version: str, X_train: 
 
 def _trained(
     network: DenseNetwork, options: Settings, X_train: Any, X_test: Any, y_train: Any, y_test: Any
-) -> tuple[History, list[plots.Frame]]:
+) -> tuple[History, list[animation.Frame]]:
     """Return the history of the training, and the boundary at 300 of its epochs if there is to be an animation."""
-    frames: list[plots.Frame] = []
+    frames: list[animation.Frame] = []
     animated, last = options.animate and can_draw(), options.epochs - 1
 
     def remember(epoch: int, history: History) -> None:
         if animated and (epoch % max(options.epochs // 300, 1) == 0 or epoch == last):
-            frames.append(plots.frame(epoch, network.predict_proba, X_test))
+            frames.append(animation.frame(epoch, network.predict_proba, X_test))
 
     rate, test = options.learning_rate, (X_test, y_test)
     return train(network, X_train, y_train, options.epochs, rate, validation=test, on_epoch=remember), frames
@@ -167,5 +167,5 @@ def _pictures(
         plots.save(plots.plot_boundary(network.predict_proba, X_test, y_test), folder / "boundary.png"),
     ]
     if frames:
-        written.append(plots.save_animation(frames, history, X_test, y_test, folder / "learning.gif"))
+        written.append(animation.save_animation(frames, history, X_test, y_test, folder / "learning.gif"))
     return written

@@ -5,21 +5,24 @@ Their style is `pictures.mplstyle`; Axes that are given keep the style that they
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import errors
+from ..engine.arrays import as_array, raw
+
+__all__ = ["plot_boundary", "plot_confusion", "plot_data", "plot_history", "plot_predictions", "plot_weights"]
 
 STYLE = "tinygrad_nn.training.pictures"
 _GRID_X, _GRID_Y, _GRID = (-1.5, 2.5), (-1.0, 2.0), 100
-_FRAMES, _FRAMES_PER_SECOND, _HELD = 60, 12, 24
 
 
-def _style() -> AbstractContextManager[None]:
+def styled() -> AbstractContextManager[None]:
     """Return the body in which pictures have the library's style. Raises ImportError with the line that installs."""
     try:
         import matplotlib.figure
@@ -30,7 +33,7 @@ def _style() -> AbstractContextManager[None]:
     return style
 
 
-def _axes(rows: int = 1, **options: Any) -> Any:
+def new_axes(rows: int = 1, **options: Any) -> Any:
     """Return new Axes, one above the other, in a figure that no window shows."""
     from matplotlib.figure import Figure
 
@@ -39,8 +42,8 @@ def _axes(rows: int = 1, **options: Any) -> Any:
 
 def plot_data(X: np.ndarray, y: np.ndarray, ax: Any = None) -> Any:
     """Return Axes with the points X (n, 2), coloured by their class y (n,)."""
-    with _style():
-        ax = _axes() if ax is None else ax
+    with styled():
+        ax = new_axes() if ax is None else ax
         _points(X, y, ax)
         ax.set(title=f"Two moons: {len(X):,} points")
     return ax
@@ -65,8 +68,8 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
     panels = [("cost", history.cost, history.validation_cost)]
     if np.isfinite(history.accuracy).any():
         panels.append(("accuracy", history.accuracy, history.validation_accuracy))
-    with _style():
-        axes = np.ravel(_axes(len(panels), sharex=True) if ax is None else ax)
+    with styled():
+        axes = np.ravel(new_axes(len(panels), sharex=True) if ax is None else ax)
         for own, (name, training, validation) in zip(axes, panels, strict=False):
             _curves(own, name, training, validation, held_out)
         axes[min(len(panels), len(axes)) - 1].set(xlabel="epoch")
@@ -121,19 +124,23 @@ def plot_boundary(
     `predict` maps points (n, 2) to the probability of class 1, (n,) or (n, 1). The title says how many are right.
     """
     wrong = (np.ravel(predict(X)) > 0.5) != (np.ravel(y) > 0.5)
-    with _style():
-        ax = _axes() if ax is None else ax
-        _boundary(probability_grid(predict), X, y, wrong, ax)
+    with styled():
+        ax = new_axes() if ax is None else ax
+        boundary_into(probability_grid(predict), X, y, wrong, ax)
         ax.set(title=title or f"{len(X) - wrong.sum():,} of {len(X):,} test points right")
     return ax
 
 
-def _boundary(grid: Any, X: np.ndarray, y: np.ndarray, wrong: np.ndarray, ax: Any) -> None:
+def _scale(*colours: str, strength: float = 1.0) -> Any:
+    """Return the colour map through these colours, made paler."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
-    pale = [0.6 * np.array(to_rgb(colour)) + 0.4 for colour in ("C0", "white", "C1")]
-    classes = LinearSegmentedColormap.from_list("classes", pale)
-    filled = ax.contourf(*grid, levels=np.linspace(0, 1, 21), cmap=classes)
+    return LinearSegmentedColormap.from_list("own", [strength * np.array(to_rgb(c)) + 1 - strength for c in colours])
+
+
+def boundary_into(grid: Any, X: np.ndarray, y: np.ndarray, wrong: np.ndarray, ax: Any) -> None:
+    """Draw the boundary on a grid, and the points, into Axes."""
+    filled = ax.contourf(*grid, levels=np.linspace(0, 1, 21), cmap=_scale("C0", "white", "C1", strength=0.6))
     ax.contour(*grid, levels=[0.5], colors="#333333", linewidths=1.5)
     rings = {"s": 130, "facecolors": "none", "edgecolors": "black", "linewidths": 1.6, "zorder": 4}
     if wrong.any():
@@ -144,55 +151,117 @@ def _boundary(grid: Any, X: np.ndarray, y: np.ndarray, wrong: np.ndarray, ax: An
     ax.set(xlim=_GRID_X, ylim=_GRID_Y)
 
 
+def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = None, ax: Any = None) -> Any:
+    """Return Axes with the counts of each true class (n,), by row, and what was predicted for it (n,), by column.
+
+    A cell's colour is deeper the larger its share of the row. `classes` are their names. Raises DataError
+    unless both are as many class indices.
+
+    >>> plot_confusion([0, 0, 1], [0, 1, 1]).get_title(loc="left")
+    '2 of 3 right'
+    """
+    truth, found = np.ravel(raw(y_true)), np.ravel(raw(y_pred))
+    both = np.concatenate([truth, found])
+    if len(truth) != len(found) or not len(both) or both.dtype.kind not in "iu" or (both < 0).any():
+        raise errors.DataError(f"{len(truth)} classes and {len(found)} predictions; pass as many indices of each")
+    n = max(len(classes or ()), int(both.max()) + 1)
+    counts = np.zeros((n, n), int)
+    np.add.at(counts, (truth, found), 1)
+    shades = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))  # so that 1 in 100 is seen
+    with styled():
+        ax = new_axes() if ax is None else ax
+        signed = np.where(np.eye(n), -shades, shades)  # what is right in one colour, mistakes in the other
+        ax.imshow(signed, cmap=_scale("C0", "white", "C1"), vmin=-1, vmax=1)
+        for (row, column), count in np.ndenumerate(counts if n <= 20 else counts[:0]):
+            colour = "white" if shades[row, column] > 0.7 else "#333333" if count else "#BBBBBB"
+            ax.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+        _name_classes(ax, n, classes)
+        ax.set(title=f"{np.trace(counts):,} of {len(truth):,} right", xlabel="predicted", ylabel="true")
+    return ax
+
+
+def _name_classes(ax: Any, n: int, classes: Sequence[str] | None) -> None:
+    shown = range(0, n, -(-n // 20))
+    names = [str(i if classes is None else classes[i]) for i in shown]
+    ax.set(xticks=shown, yticks=shown, yticklabels=names)
+    slant = {"rotation": 30, "ha": "right"} if sum(map(len, names)) > 50 else {}
+    ax.set_xticks(shown, names, **slant)
+    ax.grid(False)
+
+
+def plot_predictions(y_true: Any, y_pred: Any, ax: Any = None) -> Any:
+    """Return Axes with predictions (n,) or (n, outputs) over the truth, of that shape, and the line where they agree.
+
+    Raises DataError unless both have as many numbers.
+
+    >>> plot_predictions([0.0, 1.0, 2.0], [0.5, 1.0, 1.5]).get_title(loc="left")
+    'Off by 0.408 (RMSE), R² 0.750'
+    """
+    truth, found = as_array(raw(y_true)), as_array(raw(y_pred))
+    if truth.size != found.size or not truth.size or len(truth) != len(found):
+        raise errors.DataError(f"predictions have shape {found.shape}, the truth {truth.shape}; pass one for each")
+    truth, found = truth.reshape(len(truth), -1), found.reshape(len(truth), -1)
+    error, spread = np.square(found - truth).sum(), np.square(truth - truth.mean(axis=0)).sum()
+    explained = f", R² {1 - error / spread:.3f}" if spread else ""
+    ends = np.array([min(truth.min(), found.min()), max(truth.max(), found.max())])
+    ends += np.array([-0.04, 0.04]) * (np.ptp(ends) or 1)
+    with styled():
+        ax = new_axes() if ax is None else ax
+        looks = {"s": 22 if truth.size < 1000 else 9, "alpha": 0.7 if truth.size < 1000 else 0.3, "linewidths": 0}
+        for i, (x, y) in enumerate(zip(truth.T, found.T)):
+            ax.scatter(x, y, color=f"C{i}", label=f"output {i}", **looks)
+        ax.plot(ends, ends, color="#333333", linewidth=1.2, linestyle="--", zorder=3)
+        if truth.shape[1] > 1:
+            ax.legend()
+        ax.set(title=f"Off by {np.sqrt(error / truth.size):.3g} (RMSE){explained}", xlabel="true", ylabel="predicted")
+        ax.set(xlim=ends, ylim=ends, aspect="equal")
+    return ax
+
+
+def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: int | None = None, ax: Any = None) -> Any:
+    """Return Axes with weights (..., height, width), or (n, inputs) that make images of a shape, side by side.
+
+    So many `columns` of them make a row: of a convolution (out, in, height, width), `columns=in` gives each
+    output its own. All have one scale of colours, in which white is 0. Images serve as well. Raises DataError
+    for what makes no images.
+
+    >>> plot_weights(np.eye(9)).get_title(loc="left")
+    '9 images of 3 × 3'
+    """
+    images = as_array(raw(weights))
+    if images.ndim == 2:
+        side = math.isqrt(images.shape[1])
+        height, width = shape or (side, side)
+        if height * width != images.shape[1]:
+            raise errors.DataError(f"{images.shape[1]} weights are no {height} × {width} image; pass shape=")
+        images = images.reshape(-1, height, width)
+    if images.ndim < 3 or not images.size:
+        raise errors.DataError(f"weights of shape {images.shape} are no images; pass (..., height, width)")
+    images = images.reshape(-1, *images.shape[-2:])
+    most = np.abs(images).max() or 1
+    with styled():
+        ax = new_axes() if ax is None else ax
+        scale, least = (_scale("white", "C0"), 0) if images.min() >= 0 else (_scale("C0", "white", "C1"), -most)
+        mosaic = _mosaic(images, columns or math.ceil(math.sqrt(len(images))))
+        drawn = ax.imshow(mosaic, cmap=scale.with_extremes(bad="#CCCCCC"), vmin=least, vmax=most)
+        ax.figure.colorbar(drawn, ax=ax, shrink=0.8)
+        ax.set_axis_off()
+        ax.set(title=f"{len(images):,} images of {images.shape[1]} × {images.shape[2]}")
+    return ax
+
+
+def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    """Return images (n, h, w) as one, in rows of so many, with lines of nan between them that are thin beside them."""
+    times = -(-20 // max(images.shape[1:]))
+    framed = np.pad(images.repeat(times, axis=1).repeat(times, axis=2).astype(float), 1, constant_values=np.nan)
+    n, h, w = len(images), *framed.shape[1:]
+    rows = -(-n // columns)
+    tiles = np.full((rows * columns, h, w), np.nan)
+    tiles[:n] = framed[1:-1]
+    return tiles.reshape(rows, columns, h, w).swapaxes(1, 2).reshape(rows * h, columns * w)
+
+
 def save(ax: Any, path: pathlib.Path) -> pathlib.Path:
     """Write the figure that the Axes belong to, and return the path."""
     ax.figure.savefig(path)
-    return path
-
-
-class Frame(NamedTuple):
-    """The boundary after an epoch's update: the probability on the grid (100, 100), and at the test points (n,)."""
-
-    epoch: int
-    grid: np.ndarray
-    at_points: np.ndarray
-
-
-def frame(epoch: int, predict: Callable[[np.ndarray], Any], X: np.ndarray) -> Frame:
-    """Return what an animation needs of the network as it is now."""
-    grid = probability_grid(predict)[2].astype(np.float32)
-    return Frame(epoch, grid, np.ravel(predict(X)))
-
-
-def worth_showing(frames: Sequence[Frame], cost: Sequence[float]) -> list[Frame]:
-    """Return at most 60 frames: from where the cost has fallen by a hundredth of all that it falls, to the last."""
-    fallen = cost[0] - np.array([cost[min(each.epoch, len(cost) - 1)] for each in frames])
-    first = max(int(np.argmax(fallen > fallen.max() / 100)) - 1, 0)
-    shown = np.unique(np.linspace(first, len(frames) - 1, _FRAMES).round().astype(int))
-    return [frames[i] for i in shown]
-
-
-def save_animation(frames: Sequence[Frame], history: Any, X: np.ndarray, y: np.ndarray, path: pathlib.Path) -> Any:
-    """Write a GIF of the boundary while it is learnt, which holds its last frame, and return the path.
-
-    X (n, 2) and y (n,) are the test points; each title says the epoch, the cost before its update and how many
-    test points are right after it.
-    """
-    shown = worth_showing(frames, history.cost)
-    with _style():
-        ax = _axes()
-        from matplotlib.animation import FuncAnimation, PillowWriter
-
-        def draw(each: Frame) -> list[Any]:
-            x, rows, _ = probability_grid(lambda points: np.zeros(len(points)))
-            wrong = (each.at_points > 0.5) != (np.ravel(y) > 0.5)
-            ax.clear()
-            _boundary((x, rows, each.grid), X, y, wrong, ax)
-            cost = history.cost[each.epoch]
-            ax.set(title=f"epoch {each.epoch + 1:,}: cost {cost:.4f}, test accuracy {1 - wrong.mean():.2f}")
-            return []
-
-        held = [*shown, *[shown[-1]] * _HELD]
-        animation = FuncAnimation(ax.figure, draw, frames=held, init_func=lambda: [], blit=False)
-        animation.save(path, writer=PillowWriter(fps=_FRAMES_PER_SECOND), dpi=70)
     return path
