@@ -12,6 +12,7 @@ from typing import Any
 import by_algebra
 import by_folds
 import by_loops
+import by_steps
 import numpy as np
 import scipy.special
 from looped import LOOPS
@@ -276,4 +277,4 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "topk": extremes,
 }
 
-REFERENCES |= by_loops.REFERENCES
+REFERENCES |= by_loops.REFERENCES | by_steps.REFERENCES

@@ -46,7 +46,7 @@ INSIDE = {
             *["products", "reduction", "rounding", "sample_arrays", "selection", "shaping", "special"],
         ],
         ["linalg"],
-        ["windows", "numpy"],
+        ["windows", "numpy", "recurrent"],
         ["__init__"],
         ["linalg.namespace"],
     ],
@@ -64,14 +64,15 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_400),
-    "engine": (1_250, 1_250, 9_500),
+    "engine": (1_256, 1_250, 9_500),
     "tensor": (1_150, 1_150, 9_480),
     "ops": (2_450, 2_450, 26_950),
     "ops.linalg": (850, 850, 8_900),
     "ops.numpy": (2_350, 2_350, 26_500),
     "ops.windows": (800, 800, 8_500),
+    "ops.recurrent": (435, 400, 5_000),
     "transforms": (550, 550, 4_400),
-    "nn": (2_215, 1_800, 15_000),
+    "nn": (2_386, 1_800, 16_000),
     "optim": (1_117, 800, 7_720),
     "compiler": (1_054, 700, 6_900),
     "compiler.trace": (2_308, 1_100, 19_450),
@@ -86,7 +87,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (260, 260, 1_500),
 }
-WHOLE = (28_000, 27_000, 240_000)
+WHOLE = (28_400, 27_300, 244_000)
 
 
 def name_of(path: pathlib.Path) -> str:

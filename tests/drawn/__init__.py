@@ -19,17 +19,17 @@ from tinygrad_nn.testing import Case, signed
 from tinygrad_nn.testing.numerical import slopes
 from tinygrad_nn.testing.samples import build
 
-from . import algebra, reductions, shapes, windows
+from . import algebra, recurrent, reductions, shapes, windows
 from .arrays import Calls, Draw
 
 EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 4  # of each operation
-CALLS: dict[str, Calls] = reductions.CALLS | shapes.CALLS | algebra.CALLS | windows.CALLS
+CALLS: dict[str, Calls] = reductions.CALLS | shapes.CALLS | algebra.CALLS | windows.CALLS | recurrent.CALLS
 
 # Where kinks depend on the parameters, or on several entries together, points near one are drawn anew.
 KINKED = {
     "copysign", "fmod", "remainder", "divmod", "floor_divide", "frexp", "modf", "clip", "max", "min",
     "nanmax", "nanmin", "unwrap", "norm", "vector_norm", "matrix_norm", "cond", "interp", "pad",
-    "eigh", "svd", "singular_factors", "qr", "qr_factors",
+    "eigh", "svd", "singular_factors", "qr", "qr_factors", "rnn_relu",
 }  # fmt: skip
 
 

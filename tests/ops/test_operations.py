@@ -14,6 +14,7 @@ from inspect import signature
 from typing import Any
 
 import by_loops
+import by_steps
 import numpy as np
 import pytest
 from cases import CASES, NAMES, SMOOTH, cases_of
@@ -162,8 +163,8 @@ NO_EMPTY = {
 }  # fmt: skip
 
 # Convolution, pooling and interpolation, whose inputs meet along windows.
-PRIVATE |= by_loops.PRIVATE
-NEEDS_AXES |= {"correlate", "scaled_dot_product_attention", *by_loops.SPATIAL}
+PRIVATE |= by_loops.PRIVATE | by_steps.REFERENCES.keys()
+NEEDS_AXES |= {"correlate", "scaled_dot_product_attention", *by_loops.SPATIAL, *by_steps.REFERENCES}
 SAME_SHAPES |= by_loops.MEET_ALONG_WINDOWS
 TIED |= {"interp", *by_loops.TIED}
 NO_EMPTY |= by_loops.SEQUENCES
@@ -404,6 +405,8 @@ EQUIVALENT = {
     # of 3 x 3, whose determinant is a polynomial of degree 3
     "cofactor_slopes for a: uses a stale a",
     "cofactor_slopes for a: takes a for a constant",
+    # of relu, whose slope depends on the output's sign alone
+    *[f"rnn_relu for {x}: uses a stale y" for x in ("x", "state", "w_ih", "b_ih", "b_hh")],
 }
 
 

@@ -10,6 +10,13 @@ import numpy as np
 from .node import Lift, Node, record
 
 
+class Whole(tuple[Any, ...]):
+    """The cotangents of all outputs, of which some `arrived`; `common` is for what the rules of a pass share."""
+
+    arrived: Any = ()
+    common: Any = None
+
+
 class Parts(dict[int, Any]):
     """The cotangent of several outputs as far as it has arrived, by output.
 
@@ -27,11 +34,13 @@ class Parts(dict[int, Any]):
             self[index] = self[index] + g if index in self else g
         return self
 
-    def whole(self, node: Node, lift: Lift | None) -> tuple[Any, ...]:
+    def whole(self, node: Node, lift: Lift | None) -> Whole:
         """Return the cotangents of all outputs of a node, zeros where none arrived."""
         missing = {index: np.zeros(shape, node.dtype) for index, shape in enumerate(node.shape) if index not in self}
         zeros = missing if lift is None else {index: lift(array, None) for index, array in missing.items()}
-        return tuple([self[index] if index in self else zeros[index] for index in range(len(node.shape))])
+        whole = Whole([self[index] if index in self else zeros[index] for index in range(len(node.shape))])
+        whole.arrived = self.keys()
+        return whole
 
 
 class _ItemRule:

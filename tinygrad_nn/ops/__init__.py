@@ -41,6 +41,7 @@ from .numpy import (
     statistics,
     vectors,
 )
+from .recurrent import cells, kernels
 from .windows import convolution, convolution_kernels, pooling, sliding
 
 

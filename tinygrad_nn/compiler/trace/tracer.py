@@ -245,13 +245,13 @@ class Tracer(Watcher):
         read = [x for i, x in enumerate(arrays) if parents[i] is None and i not in operation.constant_inputs]
         if isinstance(operation, Operation):
             self.used[operation] = None
-        for part in y if operation.multiple_outputs else (y,):
+        for part in (parts := y if operation.multiple_outputs else (y,)):
             if isinstance(part, Traced):
                 self.operations.setdefault(part.value, operation.name)
                 if operation.differentiable:
                     self.detached += [(part.value, x.value) for x in read if isinstance(x, Traced)]
-        if node is not None and isinstance(y, Traced):
-            self.of_node[node] = y.value
+        if node is not None and isinstance(parts[0], Traced):
+            self.of_node[node] = parts[0].value
 
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they leave; note where the backward pass begins."""

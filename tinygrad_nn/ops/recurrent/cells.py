@@ -1,0 +1,255 @@
+"""Recurrent layers as operations: each returns the states of all steps, and by them the gates, from all inputs.
+
+One call is one node, and one line of a compiled program, however long the sequence is. So is its reverse pass, whose
+cotangents the rules of all inputs share; the gradients of weights are products over all steps at once. Of Tensors,
+for derivatives of higher order, the rules are those of the same recurrence in elementary operations, step by step.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...engine.arrays import raw
+from ...engine.grad_mode import enable_grad
+from ...engine.node import count, record
+from ...engine.outputs import Whole
+from ...engine.reverse import pullback
+from ...tensor.declaring import primitive, sample
+from ...tensor.handle import Tensor, make, node_of
+from ..activation import relu
+from ..elementwise import sigmoid, tanh
+from ..fused import linear
+from ..joining import stack
+from . import kernels
+from .kernels import by_gate, order, previous, rows
+
+
+def _in_one_dtype(kernel: Callable[..., Any], arrays: tuple[Any, ...], *settings: Any) -> Any:
+    """Return what a kernel computes of arrays in one dtype; float16 is computed in float32, and rounded once."""
+    given = [a if a is None else np.asarray(a) for a in arrays]
+    dtype = np.result_type(*[a for a in given if a is not None])
+    wide = np.result_type(dtype, np.float32)
+    found = kernel(*[a if a is None else a.astype(wide, copy=False) for a in given], *settings)
+    return tuple([y.astype(dtype, copy=False) for y in (found if isinstance(found, tuple) else (found,))])
+
+
+@primitive(name="rnn_tanh", method=False, multiple_outputs=True)
+def _rnn_tanh(
+    x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
+) -> Any:
+    """Return the states h' = tanh(W x + b + V h + c).
+
+    Shapes: (T, N, I), (N, H), (H, I), (H, H), (H,), (H,) -> (T, N, H).
+    """
+    return _in_one_dtype(kernels.rnn, (x, state, w_ih, w_hh, b_ih, b_hh), reverse, False)
+
+
+@primitive(name="rnn_relu", method=False, multiple_outputs=True)
+def _rnn_relu(
+    x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
+) -> Any:
+    """Return the states h' = relu(W x + b + V h + c); shapes as those of rnn_tanh."""
+    return _in_one_dtype(kernels.rnn, (x, state, w_ih, w_hh, b_ih, b_hh), reverse, True)
+
+
+@primitive(name="gru", method=False, multiple_outputs=True)
+def _gru(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False) -> Any:
+    """Return the states, and the gates r, z, n with the hidden part q of n, of a gated recurrent unit.
+
+    Shapes: (T, N, I), (N, H), (3H, I), (3H, H), (3H,), (3H,) -> (T, N, H), (4, T, N, H).
+    """
+    return _in_one_dtype(kernels.gru, (x, state, w_ih, w_hh, b_ih, b_hh), reverse)
+
+
+@primitive(name="lstm", method=False, multiple_outputs=True)
+def _lstm(
+    x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False
+) -> Any:
+    """Return the states, the cells, and the gates i, f, g, o of a long short-term memory.
+
+    Shapes: (T, N, I), (2, N, H), (4H, I), (4H, H), (4H,), (4H,) -> (T, N, H), (T, N, H), (4, T, N, H).
+    """
+    return _in_one_dtype(kernels.lstm, (x, state, w_ih, w_hh, b_ih, b_hh), reverse)
+
+
+rnn_tanh, rnn_relu, gru, lstm = _rnn_tanh, _rnn_relu, _gru, _lstm
+
+
+# Reverse passes have no rules: none is ever called with Tensors.
+
+
+@primitive(name="rnn_backward", method=False, multiple_outputs=True)
+def _rnn_backward(g: Any, slope: Any, w_hh: Any, /, reverse: bool = False) -> Any:
+    """Return the cotangents of what is activated, and of the first state. Shapes: -> (1, T, N, H), (N, H)."""
+    return _in_one_dtype(kernels.rnn_backward, (g, slope, w_hh), reverse)
+
+
+@primitive(name="gru_backward", method=False, multiple_outputs=True)
+def _gru_backward(
+    g: Any, state: Any, w_hh: Any, y: Any, gates: Any, g_gates: Any = None, /, reverse: bool = False
+) -> Any:
+    """Return the cotangents of the gates before their nonlinearity, and of the first state."""
+    return _in_one_dtype(kernels.gru_backward, (g, state, w_hh, y, gates, g_gates), reverse)
+
+
+@primitive(name="lstm_backward", method=False, multiple_outputs=True)
+def _lstm_backward(
+    g: Any, state: Any, w_hh: Any, cells: Any, gates: Any, g_cells: Any = None, g_gates: Any = None, /,
+    reverse: bool = False,
+) -> Any:  # fmt: skip
+    """Return the cotangents of the gates before their nonlinearity, and of the first state and cell."""
+    return _in_one_dtype(kernels.lstm_backward, (g, state, w_hh, cells, gates, g_cells, g_gates), reverse)
+
+
+def _gru_step(a: Any, b: Any, h: Any) -> Any:
+    (ar, az, an), (br, bz, q) = np.split(a, 3, axis=-1), np.split(b, 3, axis=-1)
+    r, z = sigmoid(ar + br), sigmoid(az + bz)
+    n = tanh(an + r * q)
+    return (n + z * (h - n),), (r, z, n, q)
+
+
+def _lstm_step(a: Any, b: Any, h: Any, c: Any) -> Any:
+    parts: Any = np.split(a + b, 4, axis=-1)
+    i, f, o = [sigmoid(parts[k]) for k in (0, 1, 3)]
+    g = tanh(parts[2])
+    c = f * c + i * g
+    return (o * tanh(c), c), (i, f, g, o)
+
+
+def _stepwise(step: Any, reverse: bool, x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> list[Any]:
+    """Return the outputs of a recurrence in elementary operations."""
+    states, parts = [state] if state.ndim == 2 else list(state), linear(x, w_ih, b_ih)
+    found = []
+    for t in order(len(x), reverse):
+        states, gates = step(parts[t], linear(states[0], w_hh, b_hh), *states)
+        found.append((states, gates))
+    found = found[::-1] if reverse else found
+    outputs = [stack([states[i] for states, _ in found]) for i in range(len(states))]
+    return outputs + ([stack([stack(gates) for _, gates in found], axis=1)] if gates else [])
+
+
+def _pulled(step: Any, g: Any, inputs: list[Any], reverse: bool) -> list[Any]:
+    """Return the cotangents of all inputs, None for those that are, recorded from theirs and those of the outputs."""
+    with enable_grad():
+        own: list[Any] = [x if x is None else _own(x) for x in inputs]
+        since = count()
+        outputs = _stepwise(step, reverse, *own)
+    nodes = [x if x is None else node_of(x) for x in own]
+    seeds = {node_of(y): c for y, c in zip(outputs, g, strict=True)}
+    found = pullback(seeds, {n for n in nodes if n}, make, retain_graph=True, create_graph=True, since=since)
+    return [n if n is None else found[n] for n in nodes]
+
+
+def _own(x: Any) -> Any:
+    """Return a Tensor of the same value with a node of its own, computed from that of `x` if it has one."""
+    recorded = isinstance(x, Tensor) and node_of(x) is not None
+    return np.positive(x) if recorded else make(raw(x), record(None, (), (), raw(x)))
+
+
+def _shared(compute: Callable[..., Any], g: Any, *read: Any) -> Any:
+    """Return what the rules of one pass compute in common from the cotangents and what they read, computed once."""
+    known = getattr(g, "common", None)
+    if known is not None and all(map(operator.is_, known[0], read)):
+        return known[1]
+    found = compute(g, *read)
+    if isinstance(g, Whole):
+        g.common = read, found
+    return found
+
+
+def _arrived(g: Any, index: int) -> Any:
+    """Return the cotangent of an output, None if it would be zeros."""
+    return g[index] if not isinstance(g, Whole) or index in g.arrived else None
+
+
+def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any]) -> None:
+    """Give an operation its rules.
+
+    `step` returns the new states, and the gates, from the input's part, the hidden state's part and the states; `back`
+    is the reverse pass: the cotangents of both parts, gate by gate, and of the first state.
+    """
+
+    def common(g: Any, x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, y: Any, reverse: bool) -> Any:
+        if isinstance(g[0], Tensor):
+            return _pulled(step, g, [x, state, w_ih, w_hh, b_ih, b_hh], reverse)
+        return back(g, state, w_hh, y, reverse)
+
+    def rule(index: int, product: Callable[..., Any]) -> Callable[..., Any]:
+        def pull(g: Any, x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, y: Any, reverse: bool) -> Any:
+            found = _shared(common, g, x, state, w_ih, w_hh, b_ih, b_hh, y, reverse)
+            if isinstance(g[0], Tensor):
+                return found[index]
+            of_x, of_h, first = found
+            return product(of_x, of_h, first, x, w_ih, state, y[0], reverse)
+
+        return pull
+
+    def of_weight(d: Any, e: Any, first: Any, x: Any, w: Any, state: Any, y: Any, reverse: bool) -> Any:
+        return _flat(rows(e).mT @ rows(previous(y, state if state.ndim == 2 else state[0], reverse)))
+
+    op.vjp(
+        rule(0, lambda d, e, first, x, w, *_: np.add.reduce(rows(d) @ by_gate(w, len(d)), axis=0).reshape(x.shape)),
+        rule(1, lambda d, e, first, *_: first),
+        rule(2, lambda d, e, first, x, *_: _flat(rows(d).mT @ rows(x))),
+        rule(3, of_weight),
+        rule(4, lambda d, *_: _flat(np.add.reduce(d, axis=(1, 2)))),
+        rule(5, lambda d, e, *_: _flat(np.add.reduce(e, axis=(1, 2)))),
+    )
+
+
+def _flat(x: Any) -> Any:
+    """Return gates one after the other. Shapes: (gates, H, ...) -> (gates * H, ...)."""
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+_differentiate(
+    _rnn_tanh,
+    lambda a, b, h: ((tanh(a + b),), ()),
+    lambda g, state, w, y, reverse: _rnn_backward.kernel(g[0], 1 - y[0] * y[0], w, reverse=reverse),
+)
+_differentiate(
+    _rnn_relu,
+    lambda a, b, h: ((relu(a + b),), ()),
+    lambda g, state, w, y, reverse: _rnn_backward.kernel(g[0], (y[0] > 0).astype(y[0].dtype), w, reverse=reverse),
+)
+_differentiate(
+    _gru,
+    _gru_step,
+    lambda g, state, w, y, reverse: _gru_backward.kernel(g[0], state, w, *y, _arrived(g, 1), reverse=reverse),
+)
+_differentiate(
+    _lstm,
+    _lstm_step,
+    lambda g, state, w, y, reverse: _lstm_backward.kernel(
+        g[0], state, w, *y[1:], *[_arrived(g, i) for i in (1, 2)], reverse=reverse
+    ),
+)
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+
+def _samples(gates: int, *states: int) -> list[Any]:
+    """Return calls for so many gates and states."""
+    found = []
+    for steps, n, inputs, h, biases, reverse in [(2, 2, 1, 2, 2, False), (2, 1, 2, 1, 0, True), (1, 0, 2, 2, 2, False)]:
+        weights = [(gates * h, inputs), (gates * h, h)]
+        found.append(sample((steps, n, inputs), (*states, n, h), *weights, *[(gates * h,)] * biases, reverse=reverse))
+    return found
+
+
+rnn_tanh.samples = rnn_relu.samples = _samples(1)
+gru.samples, lstm.samples = _samples(3), _samples(4, 2)
+_SEQUENCE, _GATES, _EMPTY = (3, 2, 2), (4, 3, 2, 2), (1, 0, 2)
+_rnn_backward.samples = [sample(_SEQUENCE, _SEQUENCE, (2, 2)), sample(_EMPTY, _EMPTY, (2, 2), reverse=True)]
+_gru_backward.samples = [
+    sample(_SEQUENCE, (2, 2), (6, 2), _SEQUENCE, _GATES, _GATES), sample(_EMPTY, (0, 2), (6, 2), _EMPTY, (4, *_EMPTY)),
+]  # fmt: skip
+_lstm_backward.samples = [
+    sample(_SEQUENCE, (2, 2, 2), (8, 2), _SEQUENCE, _GATES, _SEQUENCE, _GATES, reverse=True),
+    sample(_EMPTY, (2, 0, 2), (8, 2), _EMPTY, (4, *_EMPTY)),
+]  # fmt: skip
