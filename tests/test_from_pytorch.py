@@ -56,6 +56,11 @@ def ours(rows: list[Row]) -> Iterator[Any]:
         yield run(right, names)
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("table", tables())
 def test_what_stands_on_the_right_runs(table: str) -> None:
     assert len(list(ours(tables()[table]))) > 5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import stat
 import tracemalloc
 from collections.abc import Iterator
@@ -158,6 +157,7 @@ def test_the_header_of_an_npz_has_a_limit_that_is_named(tmp_path: Path) -> None:
 @contextmanager
 def full_disk(room: int) -> Iterator[None]:
     """Let no file grow beyond `room` bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:

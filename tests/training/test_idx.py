@@ -53,6 +53,7 @@ WRONG = {
     "four billion images": PLAIN[:4] + b"\xff" * 4 + PLAIN[8:],
     "255 axes": b"\0\0\x08\xff" + bytes(4 * 255),
     "packed, cut": gzip.compress(PLAIN)[:-9],
+    "packed, of a cut array": gzip.compress(PLAIN[:-1]),
     "packed, a byte too many": gzip.compress(PLAIN + b"\0"),
     "packed, with another checksum": gzip.compress(PLAIN)[:-8] + bytes(8),
     "packed, another format": gzip.compress(b"nothing of the kind"),
