@@ -698,4 +698,6 @@ NEITHER = {
     "polyval", "polyadd", "polysub", "polymul", "polyder", "polyint", "poly", "polydiv", "polyfit",
     "linspace", "logspace", "geomspace",  # whose ends are numbers there
     "share", "distinct_quotient", "cofactor_slopes", "to_maximum", "at_maximum", "window_sum", "spread_windows",  # ours
+    "rnn_tanh", "rnn_relu", "gru", "lstm",  # with their gates; the layers are held against PyTorch's
+    "rnn_backward", "gru_backward", "lstm_backward",
 }  # fmt: skip

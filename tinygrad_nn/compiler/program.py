@@ -232,7 +232,7 @@ def over_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*[over_leaves(function, part) for part in tree])
     if isinstance(tree, (list, tuple)):
-        return type(tree)([over_leaves(function, part) for part in tree])
+        return (list if isinstance(tree, list) else tuple)([over_leaves(function, part) for part in tree])
     if type(tree) is dict:
         return {key: over_leaves(function, part) for key, part in tree.items()}
     if isinstance(tree, slice):
