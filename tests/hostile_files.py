@@ -40,6 +40,8 @@ SAFETENSORS = {
     "a list": safetensors([entry()], EIGHT),
     "nested deeply": safetensors(b"[" * 100_000),
     "nested deeply inside": safetensors(b'{"w":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001),
+    "lists by the hundred thousand": safetensors(b'{"w": [' + b"[]," * 200_000 + b"[]]}"),
+    "objects by the hundred thousand": safetensors(b'{"w": [' + b"{}," * 200_000 + b"{}]}"),
     "a name twice": safetensors(
         b'{"w":' + json.dumps(entry()).encode() + b',"w":' + json.dumps(entry()).encode() + b"}", EIGHT
     ),

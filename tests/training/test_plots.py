@@ -136,6 +136,8 @@ def test_a_confusion_matrix_counts_each_pair() -> None:
     assert shades[1][1] == -math.sqrt(counts[1][1] / sum(counts[1]))
     assert shades[1][2] == math.sqrt(counts[1][2] / sum(counts[1]))
     assert shades[4][4] == 0
+    floats = plots.plot_confusion(np.array([[0.0], [1.0]]), np.array([True, True]))  # as labels and predictions come
+    assert [t.get_text() for t in floats.texts] == ["0", "1", "0", "1"]
     large = plots.plot_confusion(np.arange(100), np.arange(100))
     assert len(large.texts) == 0
     assert len(large.get_xticklabels()) == 20
@@ -148,6 +150,8 @@ def test_predictions_stand_over_the_truth() -> None:
     np.testing.assert_array_equal(ax.collections[1].get_offsets(), [[5.0, 5.0], [7.0, 6.0]])
     assert ax.get_title(loc="left") == "Off by 0.559 (RMSE), R² 0.500"  # √(1.25 / 4) and 1 - 1.25 / (0.5 + 2)
     assert ax.get_xlim() == ax.get_ylim()
+    whole = plots.plot_predictions(np.array([0, 3], np.uint8), np.array([1, 3], np.uint8))
+    assert whole.get_title(loc="left") == "Off by 0.707 (RMSE), R² 0.778"  # √(1 / 2) and 1 - 1 / 4.5
     assert plots.plot_predictions([[3.0], [3.0]], [3.0, 3.0]).get_title(loc="left") == "Off by 0 (RMSE)"
 
 
@@ -177,6 +181,7 @@ def test_weights_lie_side_by_side_in_one_scale() -> None:
         lambda: plots.plot_predictions([1.0, 2.0], [1.0]),
         lambda: plots.plot_predictions(np.ones((2, 3)), np.ones((3, 2))),
         lambda: plots.plot_predictions([], []),
+        lambda: plots.plot_predictions([1.0], [math.nan]),
         lambda: plots.plot_weights(np.ones((2, 3))),
         lambda: plots.plot_weights(np.ones((2, 6)), shape=(2, 2)),
         lambda: plots.plot_weights(np.ones(4)),
@@ -184,5 +189,5 @@ def test_weights_lie_side_by_side_in_one_scale() -> None:
     ],
 )
 def test_what_makes_no_picture_is_refused(call: Any) -> None:
-    with pytest.raises(tg.errors.DataError, match="pass "):
+    with pytest.raises(tg.errors.DataError, match="; pass "):
         call()

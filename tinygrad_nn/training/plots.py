@@ -160,13 +160,13 @@ def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = Non
     >>> plot_confusion([0, 0, 1], [0, 1, 1]).get_title(loc="left")
     '2 of 3 right'
     """
-    truth, found = np.ravel(raw(y_true)), np.ravel(raw(y_pred))
+    truth, found = np.ravel(as_array(raw(y_true))), np.ravel(as_array(raw(y_pred)))
     both = np.concatenate([truth, found])
-    if len(truth) != len(found) or not len(both) or both.dtype.kind not in "iu" or (both < 0).any():
+    if len(truth) != len(found) or not len(both) or not ((both >= 0) & (both % 1 == 0)).all():
         raise errors.DataError(f"{len(truth)} classes and {len(found)} predictions; pass as many indices of each")
     n = max(len(classes or ()), int(both.max()) + 1)
     counts = np.zeros((n, n), int)
-    np.add.at(counts, (truth, found), 1)
+    np.add.at(counts, (truth.astype(int), found.astype(int)), 1)
     shades = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))  # so that 1 in 100 is seen
     with styled():
         ax = new_axes() if ax is None else ax
@@ -192,14 +192,15 @@ def _name_classes(ax: Any, n: int, classes: Sequence[str] | None) -> None:
 def plot_predictions(y_true: Any, y_pred: Any, ax: Any = None) -> Any:
     """Return Axes with predictions (n,) or (n, outputs) over the truth, of that shape, and the line where they agree.
 
-    Raises DataError unless both have as many numbers.
+    Raises DataError unless both have as many numbers, all finite.
 
     >>> plot_predictions([0.0, 1.0, 2.0], [0.5, 1.0, 1.5]).get_title(loc="left")
     'Off by 0.408 (RMSE), R² 0.750'
     """
-    truth, found = as_array(raw(y_true)), as_array(raw(y_pred))
-    if truth.size != found.size or not truth.size or len(truth) != len(found):
-        raise errors.DataError(f"predictions have shape {found.shape}, the truth {truth.shape}; pass one for each")
+    truth, found = (as_array(raw(y)).astype(float) for y in (y_true, y_pred))
+    finite = truth.size and np.isfinite(truth).all() and np.isfinite(found).all()
+    if not finite or truth.size != found.size or len(truth) != len(found):
+        raise errors.DataError(f"predictions {found.shape} for the truth {truth.shape}; pass a finite one for each")
     truth, found = truth.reshape(len(truth), -1), found.reshape(len(truth), -1)
     error, spread = np.square(found - truth).sum(), np.square(truth - truth.mean(axis=0)).sum()
     explained = f", R² {1 - error / spread:.3f}" if spread else ""
