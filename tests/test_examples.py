@@ -243,6 +243,14 @@ def test_the_benchmark_of_operations_prints_a_table(tmp_path: pathlib.Path) -> N
     assert printed.count("float64, forward and backward; us an index") == 1
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_minibatches_prints_a_table(tmp_path: pathlib.Path) -> None:
+    """Eager and compiled steps are checked to be the same before they are timed."""
+    program, ours = EXAMPLES / "benchmarks" / "minibatches.py", ["tinygrad_nn", "tinygrad_nn-compiled"]
+    printed = run(program, "--rounds", "1", "--seconds", "0", "--only", "conv", *ours, folder=tmp_path)
+    assert re.findall(r"^  (\S+) +[\d,]+ +[\d,]+-[\d,]+ +- +\d+ +\d+$", printed, re.MULTILINE) == ours
+
+
 @pytest.mark.parametrize("program", BENCHMARKS, ids=lambda path: path.stem)
 def test_benchmarks_print_a_table(program: pathlib.Path, tmp_path: pathlib.Path) -> None:
     printed = run(program, "--quick", "--only", "a32", "d0", "plain", "article", "tinygrad_nn", folder=tmp_path)
