@@ -35,7 +35,7 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "AvgPool2d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.AvgPool2d(2), nn.Flatten()), IMAGES),
     "AdaptiveAvgPool2d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.AdaptiveAvgPool2d((4, 1))), IMAGES),
     "Flatten": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 2, seed=0)), SIGNALS),
-    "MultiheadAttention": (lambda: OfItself(nn.MultiheadAttention(6, 2, dropout=0.3, seed=0)), SIGNALS),
+    "MultiheadAttention": (lambda: Applied(nn.MultiheadAttention(6, 2, dropout=0.3, seed=0), attended), SIGNALS),
     "TransformerEncoderLayer": (lambda: nn.TransformerEncoderLayer(6, 2, 5, activation="gelu", seed=0), SIGNALS),
     "TransformerEncoderLayer, norm_first": (
         lambda: nn.TransformerEncoderLayer(6, 3, 5, batch_first=True, norm_first=True, seed=0),
@@ -50,18 +50,35 @@ ACTIVATIONS = [
 
 
 ELSEWHERE = ["Embedding"]  # in a test of its own
+RECURRENT = ["RNN", "GRU", "LSTM"]
+LOSSES = [name for name in nn.__all__ if name.endswith("Loss")]
+LONG = [name for name in [*LAYERS, *RECURRENT] if re.search("former|Multi|Dict|RNN|GRU|LSTM", name)]
 NO_LAYERS = ["Buffer", "Parameter", "init"]
 
 
-class OfItself(nn.Module):
-    """Attention of the positions to each other, weights and all."""
+class Applied(nn.Module):
+    """A layer whose call is not simply layer(x): it has several inputs or outputs, or none to train."""
 
-    def __init__(self, attention: Any) -> None:
-        self.attention = attention
+    def __init__(self, layer: Any, how: Callable[[Any, Any], Any]) -> None:
+        self.layer, self.how, self.linear = layer, how, nn.Linear(6, 6, seed=0)
 
     def forward(self, x: Any) -> Any:
-        y, weights = self.attention(x, x, x, is_causal=True)
-        return y.mean() + weights
+        return self.how(self.layer, self.linear(x))
+
+
+def attended(layer: Any, x: Any) -> Any:
+    y, weights = layer(x, x, x, is_causal=True)
+    return y.mean() + weights
+
+
+def judged(layer: Any, x: Any) -> Any:
+    """Return the loss against fixed targets, of an input that it takes."""
+    kind, target = type(layer).__name__, np.linspace(0.1, 0.9, 24).reshape(4, 6)
+    if kind in ("NLLLoss", "KLDivLoss", "BCELoss"):
+        x = tg.sigmoid(x) if kind == "BCELoss" else tg.log_softmax(x)
+    if kind in ("NLLLoss", "CrossEntropyLoss"):
+        return layer(x, np.array([0, 5, 2, 2]))
+    return layer(x, target, target + 1) if kind == "GaussianNLLLoss" else layer(x, target)
 
 
 class Residual(nn.Module):
@@ -100,9 +117,18 @@ def activated(kind: str) -> Any:
     return nn.Sequential(nn.Linear(6, 3, seed=0), getattr(nn, kind)())
 
 
-@pytest.mark.parametrize("name", [*LAYERS, *ACTIVATIONS])
+def others(name: str) -> tuple[Callable[[], Any], tuple[int, ...]]:
+    """Return what makes the modules that need no line of their own, and the shape of their input."""
+    kind = getattr(nn, name)
+    if name in RECURRENT:
+        layer = kind(6, 3, num_layers=2, bidirectional=True, dropout=0.3, seed=0)
+        return lambda: Applied(layer, lambda layer, x: layer(x)[0]), SIGNALS
+    return (lambda: Applied(kind(), judged)) if name in LOSSES else (lambda: activated(name)), ROWS
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *ACTIVATIONS, *RECURRENT, *LOSSES])
 def test_a_compiled_step_equals_the_eager_one(name: str) -> None:
-    make, shape = LAYERS.get(name, (lambda: activated(name), ROWS))
+    make, shape = LAYERS.get(name) or others(name)
     module = make()
     twin = copy.deepcopy(module)
     compiled, eager = tg.compile(step_of(module), exact=True), step_of(twin)
@@ -125,7 +151,7 @@ def test_no_layer_is_left_out() -> None:
     """A new one gets a line in the tables above."""
     tried = {word for name in LAYERS for word in re.findall(r"\w+", name)}
     losses = {name for name in nn.__all__ if name.endswith("Loss")}  # compiled in test_losses.py, which lists them all
-    assert {*nn.__all__} - {*NO_LAYERS, *ELSEWHERE} - losses <= tried | {*ACTIVATIONS}
+    assert {*nn.__all__} - {*NO_LAYERS, *ELSEWHERE} - losses <= tried | {*ACTIVATIONS, *RECURRENT, *LOSSES}
 
 
 def test_an_embedding_looks_up_other_rows_at_each_call() -> None:
