@@ -17,7 +17,7 @@ BENCHMARKS = [
     if '"--quick"' in path.read_text(encoding="utf-8") and path.stem not in ("operations", "gradcheck")
 ]
 TESTED = {
-    "first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "fit_by_lbfgs", "gradient_checking",
+    "first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "fit_by_lbfgs", "gradient_checking", "regression",
     "whose_backprop_is_wrong",
 }  # fmt: skip
 
@@ -120,6 +120,21 @@ def test_digits_quickly(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
     assert min(right_digits(run(EXAMPLES / "digits.py", "--quick", folder=tmp_path))) >= 0.94 * 360
     assert is_png(tmp_path / "digits.png")
+
+
+def test_regression_says_how_sure_it_is(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("matplotlib")
+    printed = run(EXAMPLES / "regression.py", "--quick", folder=tmp_path)
+    rows = {
+        name.strip(): [float(x) for x in figures.split()]
+        for name, figures in re.findall(r"^([a-zσ ]+?) +(-?\d\.\d+ .*)$", printed, re.MULTILINE)
+    }
+    learned, constant, true = (rows[name] for name in ("learned σ", "one σ for all", "true mean and σ"))
+    assert true[0] <= learned[0] < true[0] + 0.05 < constant[0]
+    assert all(abs(share - 0.9545) < 0.02 for share in learned[1:])
+    assert constant[2] > 0.99
+    assert constant[3] < 0.9
+    assert is_png(tmp_path / "regression.png")
 
 
 def test_fit_by_lbfgs(tmp_path: pathlib.Path) -> None:
