@@ -158,7 +158,7 @@ def test_weights_count_samples(activation: str, outputs: int) -> None:
     generator = np.random.default_rng(0)
     weights = generator.integers(0, 4, 50)
     y = generator.integers(0, 3, 50) if activation == "softmax" else generator.random((50, outputs))
-    loss = tg.mse_loss if activation == "tanh" else None
+    loss = tg.nn.MSELoss() if activation == "tanh" else None
     weighed, copied = small(activation, outputs), small(activation, outputs)
     options: dict[str, Any] = {"progress": False, "loss": loss, "epochs": 5, "learning_rate": 0.3}
     found = tg.train(weighed, X, y, sample_weight=0.7 * weights, **options)

@@ -64,7 +64,9 @@ def test_cost_follows_from_the_last_activation() -> None:
         tg.train(small("tanh"), X, X[:, 0], 1, progress=False)
 
 
-@pytest.mark.parametrize("loss", [tg.binary_cross_entropy, tg.binary_cross_entropy_with_logits])
+@pytest.mark.parametrize(
+    "loss", [tg.binary_cross_entropy, tg.binary_cross_entropy_with_logits, tg.nn.BCEWithLogitsLoss()]
+)
 def test_the_librarys_cross_entropies_are_trained_on_logits(loss: Any) -> None:
     network = tg.DenseNetwork([{"input_dim": 1, "output_dim": 1, "activation": "sigmoid"}])
     network.load_state_dict({"W1": np.ones((1, 1)), "b1": np.zeros(1)})
@@ -77,7 +79,8 @@ def test_cross_entropy_after_a_softmax_takes_it_once() -> None:
     network = tg.DenseNetwork([{"input_dim": 2, "output_dim": 3, "activation": "softmax"}])
     X, y = data()
     labels = y.astype(int).reshape(-1) % 3
-    assert tg.evaluate(network, X, labels, tg.cross_entropy) == tg.evaluate(network, X, labels)
+    for loss in (tg.cross_entropy, tg.nn.CrossEntropyLoss()):
+        assert tg.evaluate(network, X, labels, loss) == tg.evaluate(network, X, labels)
 
 
 @pytest.mark.parametrize("columns", [False, True])

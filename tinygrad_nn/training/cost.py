@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from inspect import signature
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.grad_mode import no_grad
-from ..engine.trees import map_leaves
 from ..errors import DataError
+from ..nn.criteria import BCEWithLogitsLoss, CrossEntropyLoss
 from ..nn.dense import ACTIVATIONS, DenseNetwork
 from ..nn.label_losses import cross_entropy
 from ..nn.losses import binary_cross_entropy, binary_cross_entropy_with_logits, mse_loss
@@ -60,17 +59,19 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
     """
     cost = Cost(module, loss)
     X, y = cost.checked(X, y)
-    found = cost.evaluate(X, y, {"accuracy": cost.accuracy})
+    found = cost.evaluate(X, y, {} if cost.network is not None else {"accuracy": cost.accuracy})
     return found["cost"], found["accuracy"]
 
 
 # The losses of a batch that are the mean of its samples' losses.
 LOSSES: list[Any] = [binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss]
-# What follows from a last activation: a loss that reads what is before it, and the losses that are computed so.
-_FOLLOWING: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "sigmoid": (binary_cross_entropy_with_logits, (binary_cross_entropy, binary_cross_entropy_with_logits)),
-    "softmax": (cross_entropy, (cross_entropy,)),
-    "identity": (mse_loss, ()),
+# What follows from a last activation, a loss that reads what is before it; and the losses that are computed so.
+_FOLLOWING: dict[str, Any] = {
+    "sigmoid": binary_cross_entropy_with_logits, "softmax": cross_entropy, "identity": mse_loss,
+}  # fmt: skip
+_STABLE: dict[str, tuple[Any, ...]] = {
+    "sigmoid": (binary_cross_entropy, binary_cross_entropy_with_logits, BCEWithLogitsLoss),
+    "softmax": (cross_entropy, CrossEntropyLoss),
 }
 
 
@@ -85,11 +86,11 @@ class Cost:
         self.module, self.loss, self.by_default = module, loss, loss is None
         self.network = module if isinstance(module, DenseNetwork) else None
         activation = self.network.activation if self.network is not None else ""
-        following, stable = _FOLLOWING.get(activation, (None, ()))
+        following = _FOLLOWING.get(activation)
         if loss is None and following is None:
             raise ValueError(refusals.no_loss_follows(activation) if self.network is not None else refusals.no_loss())
-        self.on_logits = loss is None or any(loss is f for f in stable)
-        if self.on_logits:
+        self.on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
+        if self.on_logits and not isinstance(loss, Module):
             self.loss = following
 
     def checked(self, X: Any, y: Any, which: str = "") -> tuple[Any, Any]:
@@ -112,13 +113,16 @@ class Cost:
         """Return what the loss reads: the module's outputs, or what is before the last activation."""
         return self.network.logits(X) if self.network is not None and self.on_logits else called(self.module, X)
 
-    def outputs(self, read: Any) -> Any:
-        """Return the module's outputs, which record nothing, from what the loss reads."""
-        detached = map_leaves(lambda t: t.detach() if isinstance(t, Tensor) else t, read)
-        if self.network is None or not self.on_logits:
-            return detached
+    def figures(self, read: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
+        """Return the metrics of the outputs, by name, from what the loss reads; of a DenseNetwork its accuracy too.
+
+        The largest of softmax's outputs is the largest before softmax.
+        """
         with no_grad():
-            return ACTIVATIONS[self.network.activation](detached)
+            if self.network is not None and self.on_logits and (metrics or self.network.activation == "sigmoid"):
+                read = ACTIVATIONS[self.network.activation](read)
+            own = {} if self.network is None else {"accuracy": self.accuracy(read, y)}
+            return own | {name: float(f(read, y)) for name, f in metrics.items()}
 
     def of(self, read: Any, y: Any, weights: Any = None) -> Tensor:
         """Return the cost: the loss of the mean sample, each by its weight if there are weights."""
@@ -140,14 +144,9 @@ class Cost:
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
         """Return the loss of each sample, or of each of its entries. Raises ValueError if the loss gives but one."""
         loss: Any = self.loss
-        if hasattr(loss, "reduction"):
-            loss = copy.copy(loss)
-            loss.reduction = "none"
-            each = loss(read, y)
-        else:
-            if "reduction" not in signature(loss).parameters:
-                raise ValueError(refusals.no_loss_per_sample(loss))
-            each = loss(read, y, reduction="none")
+        if not (hasattr(loss, "reduction") or "reduction" in signature(loss).parameters):
+            raise ValueError(refusals.no_loss_per_sample(loss))
+        each = loss(read, y, reduction="none")
         if not isinstance(each, Tensor) or each.shape[:1] != (count,):
             raise ValueError(refusals.no_loss_per_sample(loss))
         return each
@@ -166,8 +165,6 @@ class Cost:
         self, X: Any, y: Any, metrics: Mapping[str, Metric], batch_size: int | None = None
     ) -> dict[str, float]:
         """Return the cost and the metrics, in eval mode, as floats by name."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"), no_grad():
             read = computed(self.module, self.read, X, batch_size)
-            with no_grad():
-                cost, outputs = self.of(read, y), self.outputs(read)
-        return {"cost": float(cost.item())} | {name: float(f(outputs, y)) for name, f in metrics.items()}
+            return {"cost": float(self.of(read, y).item())} | self.figures(read, y, metrics)

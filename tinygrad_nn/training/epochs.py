@@ -31,32 +31,34 @@ class Training:
     def __init__(
         self, steps: Steps, data: Any, batch_size: int | None, seed: Any, accumulate: int,
         metrics: Mapping[str, Metric], held_out: Any, scheduler: LRScheduler | None, patience: int | None,
+        options: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.steps, self.data, self.batch_size, self.accumulate = steps, data, batch_size, accumulate
         self.metrics, self.held_out, self.scheduler, self.patience = metrics, held_out, scheduler, patience
+        self.options = options
         self.count = len(next(leaves(data)))
         self.generator = np.random.default_rng(seed)
         self.drawn = self.generator.bit_generator.state
         self.history = History()
         self.position = self.rows = self.updates = self.waited = 0
         self.means: dict[str, float] = {}
-        self.best, self.best_arrays = math.inf, [copied(t.data) for t in steps.tensors] if patience else []
+        self.best, self.best_arrays = math.inf, dict[str, np.ndarray]()
 
     @property
     def is_over(self) -> bool:
         """Whether validation has not improved for as many epochs as patience allows."""
         return self.patience is not None and self.waited >= self.patience
 
-    def epoch(self, after_update: Callable[[], None]) -> None:
+    def epoch(self, after_step: Callable[[Training], None] | None) -> None:
         """Train on what is left of an epoch, and add its figures to the history."""
-        self.generator.bit_generator.state = self.drawn
         order = batches(self.count, self.batch_size, self.generator)
         with in_mode(self.steps.module, True):
             while self.position < len(order):
                 self._update(order[self.position : self.position + self.accumulate])
                 self.position += self.accumulate
                 self.updates += 1
-                after_update()
+                if after_step is not None:
+                    after_step(self)
         figures = self.means
         if self.held_out is not None:
             size = None if self.batch_size is None else max(self.batch_size, ROWS_AT_ONCE)
@@ -70,11 +72,11 @@ class Training:
         parts = [picked(self.data, rows) for rows in group]
         sizes = [len(next(leaves(part))) for part in parts]
         for number, ((X, y, weights), size) in enumerate(zip(parts, sizes, strict=True)):
-            share = None if len(group) == 1 else size / sum(sizes)
-            last = number == len(group) - 1
-            cost, outputs = self.steps.make(len(self.history), X, y, weights, share, number == 0, last)
+            role = (weights, size / sum(sizes), number == 0, number == len(group) - 1)
+            plain = weights is None and len(group) == 1
+            cost, read = self.steps.make(len(self.history), X, y, *(() if plain else role))
             self.rows += size
-            figures = {"cost": cost} | {name: float(f(outputs, y)) for name, f in self.metrics.items()}
+            figures = {"cost": cost} | self.steps.cost.figures(read, y, self.metrics)
             for name, figure in figures.items():  # a running mean, of one batch its figure to the last bit
                 mean = self.means.get(name, 0.0)
                 self.means[name] = mean + (figure - mean) * (size / self.rows)
@@ -91,10 +93,9 @@ class Training:
         if watched < self.best:
             self.best, self.waited = watched, 0
             if self.patience is not None:
-                self.best_arrays = [copied(t.data) for t in self.steps.tensors]
+                self.best_arrays = {name: copied(t.data) for name, t in self.steps.named_tensors().items()}
 
     def restore_best(self) -> None:
         """Give parameters and buffers the values that they had when the validation cost was lowest."""
-        if self.patience is not None and self.best < math.inf:
-            pairs = zip(self.steps.tensors, self.best_arrays, strict=True)
-            replace_values([(t, copied(array)) for t, array in pairs])
+        tensors = self.steps.named_tensors()
+        replace_values([(tensors[name], copied(array)) for name, array in self.best_arrays.items()])

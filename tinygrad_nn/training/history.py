@@ -87,7 +87,9 @@ class History:
 def add_epoch(history: History, figures: Mapping[str, float]) -> None:
     """Add an epoch's figures."""
     for name, figure in figures.items():
-        history.figures.setdefault(name, [math.nan] * (len(history) - 1)).append(figure)
+        if name not in history.figures:
+            history.figures[name] = [math.nan] * (len(history) - 1)
+        history.figures[name].append(figure)
 
 
 def newest_figures(history: History) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..optim.lr_scheduler import LRScheduler
 from . import refusals
 from .batches import weights_of
 from .blas_threads import limited_blas, threads_for
+from .checkpoints import Checkpoints
 from .cost import Cost, Loss, Metric
 from .data_checks import check_count
 from .epochs import Training
@@ -45,6 +47,11 @@ def train(
     accumulate: int = 1,
     clip_norm: float | None = None,
     shuffle_seed: Any = 0,
+    checkpoint: str | PathLike[str] | None = None,
+    every: int | None = None,
+    every_steps: int | None = None,
+    keep: int = 2,
+    resume: bool = False,
     on_epoch: Callable[[int, History], Any] | None = None,
     progress: bool = True,
     compile: bool | None = None,
@@ -69,6 +76,13 @@ def train(
     multiply the loss of a sample; they are scaled to 1 in the mean. A step takes `accumulate` batches, as if they
     were one; `clip_norm` bounds the norm of all its gradients together.
 
+    With a folder as `checkpoint`, all that the training goes on from is written there after `every` epochs (1), or
+    `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module
+    holds, the place in the epoch, the history. A file is written whole or not at all, and the last `keep` stay; beside
+    them, `best.npz` is the module's `state_dict` with the lowest validation cost. `resume=True` goes on from the newest
+    one, and all is bit for bit as if nothing had broken off; in an empty folder it starts anew. `epochs` is the total.
+    What callbacks and classes of your own keep elsewhere is not in it.
+
     The step is compiled (see `tg.compile`) if modules, loss and optimiser are this library's own and at least
     100 steps of a batch's size are to come, since compiling takes as long as that gains; `compile=True` does so
     in any case, also with yours, whose Python then runs only while it is traced. A step that can't be compiled is
@@ -81,8 +95,9 @@ def train(
     `workers=n` computes batches of at least 4,000 n rows in tiles, by compiled programs on n threads, each with one
     thread of BLAS (needs threadpoolctl). The result depends on n, as sums in another order do, and on nothing else.
 
-    Raises DataError before the first epoch, naming the row, for data that can't be learnt from, and
-    DivergedError when the cost stops being finite: the last parameters with a finite cost are kept.
+    Raises DataError before the first epoch, naming the row, for data that can't be learnt from, DivergedError when
+    the cost stops being finite: the last parameters with a finite cost are kept; StateError for the checkpoint of
+    another training, and FileError where none can be written or read: the module keeps what it has learnt.
 
     >>> import tinygrad_nn as tg
     >>> X, y = tg.data.make_moons(200, 0.1, 0)
@@ -100,31 +115,41 @@ def train(
         check_count("early_stopping", early_stopping, 1)
         if validation is None:
             raise ValueError(refusals.no_validation(early_stopping))
+    _check_metrics(metrics or {})
     weighed = not (sample_weight is None and class_weight is None)
     if workers is not None and blas_threads is not None:
         raise ValueError(refusals.threads_of_workers())
     if workers is not None and (weighed or accumulate > 1):
         raise ValueError(refusals.not_in_tiles())
-    steps = Steps(module, loss, optimizer, learning_rate, compile, workers, clip_norm)
+    if checkpoint is None and (resume or every is not None or every_steps is not None):
+        raise ValueError(refusals.no_place_for_checkpoints())
+    checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every, every_steps, keep)
+    steps = Steps(module, loss, optimizer, learning_rate, compile, workers, clip_norm, exact=checkpoint is not None)
     if scheduler is not None and (optimizer is None or getattr(scheduler, "optimizer", None) is not optimizer):
         raise TypeError(refusals.not_a_scheduler(scheduler))
     X, y = steps.cost.checked(X, y)
     training = Training(
         steps, (X, y, weights_of(y, sample_weight, class_weight)), batch_size, shuffle_seed, accumulate,
-        _checked_metrics(metrics, steps.cost), _held_out(steps.cost, validation), scheduler, early_stopping,
+        metrics or {}, _held_out(steps.cost, validation), scheduler, early_stopping,
+        {
+            "learning_rate": learning_rate, "batch_size": batch_size, "shuffle_seed": shuffle_seed,
+            "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping, "workers": workers,
+        },
     )  # fmt: skip
+    if checkpoints is not None:
+        checkpoints.begin(training, resume)
     rows = min(batch_size or training.count, training.count)
     steps.plan(training.count, rows, epochs)
     keep_memory_once()
     with limited_blas(
         1 if steps.in_tiles(rows) else blas_threads, threads_for(_most(training, rows), steps.parameters)
     ):
-        _run(training, epochs, on_epoch, progress)
+        _run(training, epochs, checkpoints, on_epoch, progress)
     steps.keep_programs()
     return training.history
 
 
-def _run(training: Training, epochs: int, on_epoch: Any, progress: bool) -> None:
+def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:
     """Run the epochs that are left."""
     history, started = training.history, time.perf_counter() - training.history.seconds
     left = range(len(history), epochs)
@@ -134,14 +159,20 @@ def _run(training: Training, epochs: int, on_epoch: Any, progress: bool) -> None
         ):
             if training.is_over:
                 break
-            training.epoch(lambda: None)
-            if on_epoch is not None and _is_false(on_epoch(epoch, history)):
+            training.epoch(None if checkpoints is None else checkpoints.after_step)
+            ended = on_epoch is not None and _is_false(on_epoch(epoch, history))
+            history.seconds = time.perf_counter() - started
+            if checkpoints is not None:
+                checkpoints.after_epoch(training)
+            if ended:
                 break
     except KeyboardInterrupt:
         history.end_together()
         print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
     else:
         training.steps.check_parameters(len(history))
+        if checkpoints is not None:
+            checkpoints.write(training)
         training.restore_best()
     finally:
         history.seconds = time.perf_counter() - started
@@ -167,14 +198,9 @@ def _most(training: Training, rows: int) -> int:
     return rows if training.held_out is None else max(rows, len(next(leaves(training.held_out))))
 
 
-def _checked_metrics(metrics: Any, cost: Cost) -> dict[str, Metric]:
-    """Return the metrics; a DenseNetwork has its accuracy first. Raises TypeError for what are no functions by name."""
-    own: dict[str, Any] = {} if cost.network is None else {"accuracy": cost.accuracy}
-    if metrics is None:
-        return own
+def _check_metrics(metrics: Any) -> None:
     if not isinstance(metrics, Mapping) or "cost" in metrics or not all(map(callable, metrics.values())):
         raise TypeError(refusals.not_metrics(metrics))
-    return own | dict(metrics)
 
 
 def _held_out(cost: Cost, validation: Any) -> Any:

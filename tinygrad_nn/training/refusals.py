@@ -112,3 +112,34 @@ def diverged(what: str) -> str:
 
 def whole_number(name: str, value: Any, least: int) -> str:
     return f"{name} must be a whole number, {least} or more, got {value!r} of type {type(value).__name__}"
+
+
+def another_training(differences: list[str]) -> str:
+    return (
+        f"this checkpoint is of another training: {'; '.join(differences)}. Pass what it was begun with, or another "
+        "folder as checkpoint="
+    )
+
+
+def checkpoints_there(folder: Any) -> str:
+    return f"{folder} holds checkpoints; pass resume=True to go on from them, or another folder as checkpoint="
+
+
+def damaged_checkpoint(error: Exception) -> str:
+    return f"{error}. The checkpoint before it is used"
+
+
+def only_damaged_checkpoints(folder: Any) -> str:
+    return f"{folder} holds no checkpoint that can be read; remove them to start anew, or pass another folder"
+
+
+def no_checkpoint(path: Any) -> str:
+    return f"{path} is no checkpoint, though it is named like one; name it otherwise, or pass another folder"
+
+
+def no_folder(folder: Any, error: Exception) -> str:
+    return f"{folder} can't be made: {error}; pass another folder as checkpoint="
+
+
+def no_place_for_checkpoints() -> str:
+    return "resume=, every= and every_steps= are about checkpoints; pass checkpoint=, the folder for them"

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..engine.trees import leaves
+from ..engine.trees import leaves, map_leaves
 from ..errors import CompileError, DivergedError
 from ..nn.dense import DenseNetwork
 from ..nn.module import Module
@@ -31,7 +31,7 @@ def update(
     module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None,
     X: Any, y: Any, weights: Any = None, share: float | None = None, first: bool = True, last: bool = True,
 ) -> tuple[Tensor, Any]:  # fmt: skip
-    """Make one step of gradient descent, and return the cost and the outputs before it.
+    """Make one step of gradient descent, and return the cost before it and what the loss read.
 
     A step may take several batches: the cost of each counts by its `share`, and all but the last add up gradients.
     """
@@ -46,15 +46,19 @@ def update(
         if clip_norm is not None:
             clip_grad_norm_(optimizer.parameters, clip_norm)
         optimizer.step()
-    return value.detach(), cost.outputs(read)
+    return value.detach(), map_leaves(_detached, read)
 
 
 def cost_of(module: Any, loss: Loss | None, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
-    """Return the cost and the outputs of the module with other parameters."""
+    """Return the cost of the module with other parameters, and what the loss read."""
     with np.errstate(over="ignore", invalid="ignore"):
         cost = Cost(module.with_parameters(parameters), loss)
         read = cost.read(X)
-        return cost.of(read, y), cost.outputs(read)
+        return cost.of(read, y), read.detach()
+
+
+def _detached(x: Any) -> Any:
+    return x.detach() if isinstance(x, Tensor) else x
 
 
 class Programs:
@@ -70,12 +74,12 @@ class Programs:
 
     @cached_property
     def step(self) -> Any:
-        """`update`: a batch -> the cost and the outputs."""
+        """`update`: a batch -> the cost and what the loss read."""
         return _compiled(partial(update, self.module, *self.parts), self.exact)
 
     @cached_property
     def gradient(self) -> Any:
-        """Parameters by name, X and y -> ((the cost, the outputs), the gradients by name)."""
+        """Parameters by name, X and y -> ((the cost, what the loss read), the gradients by name)."""
         return _compiled(value_and_grad(partial(cost_of, self.module, self.loss), has_aux=True), self.exact)
 
     def are_for(self, parts: tuple[Any, ...], by_default: bool, exact: bool) -> bool:
@@ -139,8 +143,6 @@ class Steps:
         optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
         if not {*map(id, self.parameters)} & {*_ids(optimizer)}:
             raise ValueError("the optimizer updates none of the module's parameters; make it from module.parameters()")
-        self.tensors: list[Tensor] = [*self.parameters, *module.buffers()]
-        self.finite: list[np.ndarray] = [t.data for t in self.tensors]
         ours = are_ours(module, loss, optimizer)
         never_or_always = math.inf if not (ours if compiled is None else compiled) else 0
         self.steps_worth_compiling = WORTH_COMPILING if compiled is None and ours else never_or_always
@@ -150,6 +152,8 @@ class Steps:
         self.workers = workers or 0
         self.programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
         self.module, self.optimizer = module, self.programs.optimizer
+        self.tensors = [*self.named_tensors().values()]
+        self.finite: list[np.ndarray] = [t.data for t in self.tensors]
 
     def _check_workers(self, module: Any, loss: Any, compiled: Any, workers: Any, clip_norm: Any) -> None:
         check_count("workers", workers, 1)
@@ -158,6 +162,23 @@ class Steps:
             raise ValueError(refusals.not_in_tiles())
         if compiled is not None and not compiled:
             raise ValueError(refusals.tiles_are_programs())
+
+    def _modules(self) -> dict[str, Module]:
+        loss = self.cost.loss
+        return {"module": self.module} | ({"loss": loss} if isinstance(loss, Module) else {})
+
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Return all parameters and buffers of the module and of a loss that is one, and what else is optimised."""
+        found: dict[str, Tensor] = {}
+        for part, m in self._modules().items():
+            found |= {f"{part}.{name}": t for name, t in (*m.named_parameters(), *m.named_buffers())}
+        known = {*map(id, found.values())}
+        others = [p for p in self.optimizer.parameters if id(p) not in known]
+        return found | {f"optimizer.{i}": p for i, p in enumerate(others)}
+
+    def named_generators(self) -> dict[str, np.random.Generator]:
+        """Return the random generators of the module, and of a loss that is one."""
+        return {f"{part}.{name}": g for part, m in self._modules().items() for name, g in m.generators().items()}
 
     def plan(self, rows: int, batch_size: int, epochs: int) -> None:
         """Decide which batches are computed by a program: tiles, and those of a size with enough steps to come."""
@@ -172,18 +193,18 @@ class Steps:
         return self.workers > 0 and in_tiles(rows, self.workers)
 
     def make(self, epoch: int, X: Any, *others: Any) -> tuple[float, Any]:
-        """Make one step; return the cost and the outputs before it. Raises DivergedError where that is not finite."""
+        """Make one step; return the cost before it and what the loss read. Raises DivergedError for one not finite."""
         before = [t.data for t in self.tensors]
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
-        cost, outputs = step(X, *others)
+        cost, read = step(X, *others)
         value = float(cost.item())
         if not math.isfinite(value):
             self._diverged(f"the cost became {value} in epoch {epoch}")
         self.finite = before
-        return value, outputs
+        return value, read
 
     def update(self, *batch: Any) -> tuple[Tensor, Any]:
-        """Make one step of gradient descent, and return the cost and the outputs before it."""
+        """Make one step of gradient descent, and return the cost before it and what the loss read."""
         return update(self.module, *self.programs.parts, *batch)
 
     def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
@@ -201,7 +222,7 @@ class Steps:
 
     def check_parameters(self, epochs: int) -> None:
         """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
-        if not all(np.isfinite(t.data).all() for t in self.tensors):
+        if not all(np.isfinite(p.data).all() for p in self.parameters):
             self._diverged(f"epoch {epochs - 1} left parameters that are not finite")
 
     def keep_programs(self) -> None:

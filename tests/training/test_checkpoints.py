@@ -1,0 +1,248 @@
+"""Trainings that break off and go on, to the last bit; checkpoints of another training, damage, and no room."""
+
+import itertools
+import resource
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small import data, small
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import FileError, StateError
+from tinygrad_nn.training.files import read
+from tinygrad_nn.training.state import _packed, _unpacked
+
+pytestmark = pytest.mark.usefixtures("unsynced")
+X, Y = data(60)
+LABELS = Y.astype(int)
+schedules = tg.optim.lr_scheduler
+
+
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for the disk: what a loss of power does is not tested here."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+class Parts:
+    """A module with dropout and running statistics, its optimiser and its schedule, from the same seeds each time."""
+
+    def __init__(self, plateau: bool = False, named: bool = False, width: int = 6) -> None:
+        self.module = tg.nn.Sequential(
+            tg.nn.Linear(2, width, seed=1), tg.nn.BatchNorm1d(width), tg.nn.Tanh(), tg.nn.Dropout(0.2, seed=3),
+            tg.nn.Linear(width, 2, seed=2),
+        )  # fmt: skip
+        parameters = self.module.named_parameters() if named else self.module.parameters()
+        self.optimizer = tg.optim.Adam(parameters, 0.02)
+        self.scheduler: Any = schedules.StepLR(self.optimizer, 2, 0.5)
+        if plateau:
+            self.scheduler = schedules.ReduceLROnPlateau(self.optimizer, patience=0, threshold=0.5)
+
+    def train(self, folder: Path | None, break_at: int | None = None, **options: Any) -> tg.History:
+        """Train for 5 epochs, or until a metric was asked for so often: then it raises LookupError."""
+        calls = itertools.count(1)
+
+        def accuracy(outputs: Any, y: Any) -> float:
+            if next(calls) == break_at:
+                raise LookupError("mine")
+            return tg.accuracy(outputs, y)
+
+        given = {"epochs": 5, "batch_size": 8, "optimizer": self.optimizer, "scheduler": self.scheduler}
+        given |= {"loss": tg.cross_entropy, "metrics": {"accuracy": accuracy}, "progress": False}
+        return tg.train(self.module, X, LABELS, **given | {"checkpoint": folder} | options)
+
+    def left(self) -> Any:
+        """Return all that a training leaves, to be compared."""
+        arrays = {name: x.tobytes() for name, x in self.module.state_dict().items()}
+        return arrays, str(self.optimizer.state_dict()), self.scheduler.state_dict(), self.generators()
+
+    def generators(self) -> Any:
+        return {name: g.bit_generator.state for name, g in self.module.generators().items()}
+
+
+HELD_OUT = {"validation": (X[:20], LABELS[:20]), "early_stopping": 2}
+
+
+@pytest.mark.parametrize("break_at", [5, 22])
+@pytest.mark.parametrize(
+    ("parts", "options"),
+    [
+        ({}, {"every_steps": 1}),
+        ({}, {"every_steps": 3, "compile": True}),
+        ({"plateau": True, "named": True}, {"every_steps": 2, **HELD_OUT}),
+        ({}, {"every_steps": 2, "validation": (X, 1 - LABELS), "early_stopping": 3}),  # the first epoch is the best
+        ({}, {"every": 1, "accumulate": 3, "clip_norm": 0.5}),
+        ({}, {"every_steps": 1, "accumulate": 3, "class_weight": "balanced", "sample_weight": range(1, 61)}),
+        ({}, {"every": 2, "batch_size": None, "shuffle_seed": np.random.Generator(np.random.MT19937(5))}),
+    ],
+)
+def test_a_training_that_an_error_breaks_off_goes_on_bit_for_bit(
+    tmp_path: Path, break_at: int, parts: dict[str, Any], options: dict[str, Any]
+) -> None:
+    whole, broken, later = Parts(**parts), Parts(**parts), Parts(**parts)
+    seed = options.get("shuffle_seed")
+    state = None if seed is None else seed.bit_generator.state
+
+    def train(parts: Parts, folder: str, **others: Any) -> tg.History:
+        if seed is not None:
+            seed.bit_generator.state = state
+        return parts.train(tmp_path / folder, **options | others)
+
+    expected = train(whole, "whole")
+    with pytest.raises(LookupError, match="mine"):
+        train(broken, "broken", break_at=break_at if options.get("batch_size", 8) else 4)
+    for again in (broken, later):  # in the same process, and as in another one
+        assert train(again, "broken", resume=True).figures == expected.figures
+        assert again.left() == whole.left()
+
+
+def test_epochs_are_the_total_and_an_empty_folder_starts_anew(tmp_path: Path) -> None:
+    whole, parts = Parts(), Parts()
+    expected = whole.train(None)
+    first = parts.train(tmp_path / "new" / "folder", epochs=2, resume=True)
+    assert len(first) == 2
+    Parts().train(tmp_path / "new" / "folder", epochs=9, resume=True, on_epoch=lambda epoch, _: epoch < 3)
+    other = Parts()
+    history = other.train(tmp_path / "new" / "folder", resume=True)
+    assert history.figures == expected.figures
+    assert other.left() == whole.left()
+    assert other.train(tmp_path / "new" / "folder", epochs=2, resume=True).figures == expected.figures
+
+
+def test_what_is_kept(tmp_path: Path) -> None:
+    parts, states = Parts(), list[dict[str, np.ndarray]]()
+    history = parts.train(
+        tmp_path, every_steps=3, keep=3, validation=HELD_OUT["validation"],
+        on_epoch=lambda epoch, _: states.append(parts.module.state_dict()),
+    )  # fmt: skip
+    kept = ["best.npz", "step-0000000036.npz", "step-0000000039.npz", "step-0000000040.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+    best = states[int(np.argmin(history.validation_cost))]
+    parts.module.load_state_dict(tg.load(tmp_path / "best.npz"))
+    assert all(np.array_equal(x, best[name]) for name, x in parts.module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("parts", "options", "words"),
+    [
+        ({}, {"batch_size": 9, "clip_norm": 1.0}, "batch_size was 8, now is 9; .*clip_norm was None, now is 1.0"),
+        ({"width": 5}, {}, r"module.0.weight': \[\[6, 2\], 'float64'\]"),
+        ({"plateau": True}, {}, "the scheduler was StepLR, now is ReduceLROnPlateau"),
+        ({}, {"loss": tg.mse_loss}, "the loss was cross_entropy, now is mse_loss"),
+        ({}, {"validation": HELD_OUT["validation"]}, "the samples was"),
+    ],
+)
+def test_the_checkpoint_of_another_training_is_refused_and_nothing_changes(
+    tmp_path: Path, parts: dict[str, Any], options: dict[str, Any], words: str
+) -> None:
+    Parts().train(tmp_path)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    other, same = Parts(**parts), Parts(**parts)
+    with pytest.raises(StateError, match=f"of another training: .*{words}.* Pass what it was begun with, or another"):
+        other.train(tmp_path, resume=True, **options)
+    assert other.left() == same.left()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_checkpoints_are_not_overwritten_unasked(tmp_path: Path) -> None:
+    Parts().train(tmp_path)
+    with pytest.raises(FileError, match="holds checkpoints; pass resume=True to go on from them, or another folder"):
+        Parts().train(tmp_path)
+    with pytest.raises(ValueError, match="are about checkpoints; pass checkpoint="):
+        Parts().train(None, resume=True)
+    with pytest.raises(ValueError, match="every_steps must be a whole number, 1 or more, got 0"):
+        Parts().train(tmp_path / "other", every_steps=0)
+
+
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path: Path) -> None:
+    whole, parts = Parts(), Parts()
+    whole.train(None)
+    Parts().train(tmp_path, epochs=3)
+    _, newest = sorted(tmp_path.iterdir())
+    spoilt = bytearray(newest.read_bytes())
+    spoilt[len(spoilt) // 2] ^= 4
+    newest.write_bytes(spoilt)
+    with pytest.warns(RuntimeWarning, match=r"step-\d+\.npz can't be loaded: .* The checkpoint before it is used"):
+        parts.train(tmp_path, resume=True)
+    assert parts.left() == whole.left()
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"")
+    with pytest.warns(RuntimeWarning), pytest.raises(FileError, match="no checkpoint that can be read; remove them"):
+        Parts().train(tmp_path, resume=True)
+
+
+def test_a_full_disk_is_one_error_and_nothing_is_lost(tmp_path: Path) -> None:
+    whole, parts, before = Parts(), Parts(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    expected = whole.train(None)
+
+    def fill(epoch: int, history: tg.History) -> None:
+        if epoch == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+
+    try:
+        with pytest.raises(FileError, match=r"step-\d+\.npz can't be written: .*too large; make room"):
+            parts.train(tmp_path, on_epoch=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    learnt = Parts()
+    learnt.train(None, epochs=3)
+    assert parts.left() == learnt.left()
+    assert [read(path)[1]["state"]["updates"] for path in sorted(tmp_path.iterdir())] == [8, 16]
+    assert parts.train(tmp_path, resume=True).figures == expected.figures
+    assert parts.left() == whole.left()
+
+
+def test_a_folder_that_can_not_be_written_to_is_an_error_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match=r"can't be made: .*; pass another folder as checkpoint="):
+        parts.train(tmp_path / "file" / "folder")
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tinygrad_nn.training.files.open", refuse, raising=False)
+    with pytest.raises(FileError, match=r"can't be written: .*Permission denied; make room, or name another file"):
+        parts.train(tmp_path / "folder")
+    assert parts.left() == Parts().left()
+
+
+def test_what_diverges_after_it_went_on_keeps_what_the_checkpoint_held(tmp_path: Path) -> None:
+    factor = 1.0
+
+    def loss(outputs: Any, y: Any) -> Any:
+        return tg.cross_entropy(outputs, y) * factor
+
+    parts, later = Parts(), Parts()
+    parts.train(tmp_path, epochs=2, loss=loss)
+    factor = np.inf
+    with pytest.raises(tg.errors.DivergedError):
+        later.train(tmp_path, loss=loss, resume=True)
+    assert later.left()[0] == parts.left()[0]
+
+
+def test_a_diverged_training_leaves_checkpoints_of_finite_numbers(tmp_path: Path) -> None:
+    network = small("identity")
+    with np.errstate(all="ignore"), pytest.raises(tg.errors.DivergedError):
+        tg.train(network, X, 1e3 * Y, 100, 1e8, 8, checkpoint=tmp_path, every_steps=1, keep=99, progress=False)
+    assert len([*tmp_path.iterdir()]) > 2
+    for path in tmp_path.iterdir():
+        assert all(np.isfinite(x).all() for x in read(path)[0].values())
+
+
+def test_arrays_come_back_as_they_lay_in_memory() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(2, 3, 4))
+    for array in (x, x.T, x.transpose(1, 0, 2), x[:, :1].T, np.array(2.0), np.empty((0, 3)), x[::2, ::-1]):
+        arrays: dict[str, np.ndarray] = {}
+        found = _unpacked(_packed("x", {"a": [array]}, arrays), arrays)["a"][0]
+        np.testing.assert_array_equal(found, array)
+        assert found.strides == np.array(array).strides or found.size <= 1
+    scalar = _unpacked(_packed("x", np.float32(0.1), arrays), arrays)
+    assert type(scalar) is np.float32
+    with pytest.raises(StateError, match=r"x is .* which no checkpoint holds; make it a number"):
+        _packed("x", object(), arrays)

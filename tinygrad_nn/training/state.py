@@ -1,0 +1,122 @@
+"""All that a training goes on from, as arrays by name and JSON: written down, checked, and taken over."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import copied
+from ..engine.trees import leaves
+from ..errors import StateError, given
+from ..tensor.handle import replace_values
+from . import refusals
+from .epochs import Training
+
+_FIELDS = ("position", "rows", "updates", "waited", "means", "best", "best_arrays", "drawn")
+
+
+def state_of(training: Training) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays by name, and the rest as JSON has it, which says in `arrays` how each lay in memory."""
+    steps, arrays = training.steps, dict[str, np.ndarray]()
+    held = {
+        "tensors": {name: t.data for name, t in steps.named_tensors().items()},
+        "generators": {name: g.bit_generator.state for name, g in steps.named_generators().items()},
+        "optimizer": steps.optimizer.state_dict(),
+        "scheduler": None if training.scheduler is None else training.scheduler.state_dict(),
+        "history": training.history.figures,
+        "seconds": training.history.seconds,
+        **{name: getattr(training, name) for name in _FIELDS},
+    }
+    header = {"options": _plain(options_of(training)), "state": _packed("", held, arrays)}
+    return arrays, header
+
+
+def restore(training: Training, arrays: dict[str, np.ndarray], header: Any) -> None:
+    """Let a training go on from a state. Raises StateError for that of another training; nothing is changed then."""
+    was, now = header["options"], _plain(options_of(training))
+    other = [f"{name} was {was.get(name)}, now is {now[name]}" for name in now if was.get(name) != now[name]]
+    if other:
+        raise StateError(refusals.another_training(other))
+    held, steps = _unpacked(header["state"], arrays), training.steps
+    before = steps.optimizer.state_dict()
+    try:
+        steps.optimizer.load_state_dict(held["optimizer"])
+        if training.scheduler is not None:
+            training.scheduler.load_state_dict(held["scheduler"])
+    except BaseException:
+        steps.optimizer.load_state_dict(before)
+        raise
+    replace_values([(t, held["tensors"][name]) for name, t in steps.named_tensors().items()])
+    steps.finite = [t.data for t in steps.tensors]
+    for name, generator in steps.named_generators().items():
+        generator.bit_generator.state = held["generators"][name]
+    for name in _FIELDS:
+        setattr(training, name, held[name])
+    training.generator.bit_generator.state = training.drawn
+    training.history.figures, training.history.seconds = held["history"], held["seconds"]
+
+
+def options_of(training: Training) -> dict[str, Any]:
+    """Return what has to be the same in a training that goes on, by name."""
+    steps = training.steps
+    tensors, generators = steps.named_tensors(), steps.named_generators()
+    names = {id(t): name for name, t in tensors.items()}
+    drawing = {name: g.bit_generator for name, g in generators.items()} | {"shuffle": training.generator.bit_generator}
+    held_out = () if training.held_out is None else training.held_out
+    return {
+        "the module": {name: type(m).__qualname__ for name, m in steps.module.named_modules()},
+        "its tensors": {name: [t.shape, str(t.dtype)] for name, t in tensors.items()},
+        "its generators": {name: type(g).__name__ for name, g in drawing.items()},
+        "the loss": None if steps.cost.by_default else _name(steps.cost.loss),
+        "the optimizer": _name(steps.optimizer),
+        "its parameters": [[names[id(p)] for p in group.params] for group in steps.optimizer.param_groups],
+        "the scheduler": None if training.scheduler is None else _name(training.scheduler),
+        "the samples": [[a.shape, str(a.dtype)] for a in leaves((training.data, held_out)) if a is not None],
+        "metrics": [*training.metrics],
+        **training.options,
+    }
+
+
+def _name(x: Any) -> str:
+    """Return the name of a function, or of an object's class."""
+    return str(getattr(x, "__qualname__", type(x).__qualname__))
+
+
+def _plain(options: dict[str, Any]) -> Any:
+    """Return options as they are after a way through JSON."""
+    return json.loads(
+        json.dumps(options, default=lambda x: x.item() if isinstance(x, np.generic) else type(x).__name__)
+    )
+
+
+def _packed(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return what JSON has of a tree, and put its arrays into `arrays`.
+
+    An array is written as it lies in memory, with the order of its axes there: the bits of sums depend on it.
+    """
+    if isinstance(tree, np.generic):
+        arrays[name] = np.asarray(tree)
+        return {"array": name, "axes": None}
+    if isinstance(tree, np.ndarray):
+        axes = sorted(range(tree.ndim), key=lambda axis: -abs(tree.strides[axis]))
+        arrays[name] = tree.transpose(axes)
+        return {"array": name, "axes": axes}
+    if isinstance(tree, (dict, list, tuple)):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        found = {key: _packed(f"{name}.{key}" if name else str(key), part, arrays) for key, part in items}
+        return found if isinstance(tree, dict) else [*found.values()]
+    if tree is None or isinstance(tree, (bool, int, float, str)):
+        return tree
+    raise StateError(f"{name} is {given(tree)}, which no checkpoint holds; make it a number, a text or an array")
+
+
+def _unpacked(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return the tree that `_packed` was given; tuples became lists."""
+    if isinstance(tree, dict) and tree.keys() == {"array", "axes"}:
+        array, axes = arrays[tree["array"]], tree["axes"]
+        return array[()] if axes is None else copied(array.transpose(np.argsort(axes)))
+    if isinstance(tree, dict):
+        return {key: _unpacked(part, arrays) for key, part in tree.items()}
+    return [_unpacked(part, arrays) for part in tree] if isinstance(tree, list) else tree
