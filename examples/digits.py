@@ -1,54 +1,84 @@
-"""Learn to read handwritten digits: softmax, batches and Adam."""
+"""Read handwritten digits with a convolutional network, from five seeds.
+
+scikit-learn's 1,797 digits of 8 × 8 pixels: a fixed fifth, 360 of them, is held out, and nothing was chosen by it.
+
+    seeds 0 to 4          parameters  right of 360  mean accuracy  processor seconds a seed
+    this network          8,538       357 to 358    0.9933         3.3
+    dense, 64-128-64-10   17,226      350 to 352    0.9750         0.4
+
+Measured on two shared cores (AMD EPYC, NumPy 2.4.6), 20 epochs in float32; the dense one is a `tg.nn.DenseNetwork`
+after 40 epochs of Adam with a learning rate of 0.002.
+"""
 
 from __future__ import annotations
 
-import argparse
+import time
+from typing import Any
 
+import command_line
 import numpy as np
 
 import tinygrad_nn as tg
 
-ARCHITECTURE = [
-    {"input_dim": 64, "output_dim": 128, "activation": "relu"},
-    {"input_dim": 128, "output_dim": 64, "activation": "relu"},
-    {"input_dim": 64, "output_dim": 10, "activation": "softmax"},
-]
+
+def network(seed: int) -> tg.nn.Sequential:
+    """Return an untrained network. Shapes: (N, 1, 8, 8) -> (N, 10)."""
+    generator = np.random.default_rng(seed)
+    settings: Any = {"dtype": np.float32, "seed": generator}
+
+    def block(inputs: int, outputs: int) -> list[tg.nn.Module]:
+        convolution = tg.nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, **settings)
+        return [convolution, tg.nn.BatchNorm2d(outputs, dtype=np.float32), tg.nn.ReLU()]
+
+    return tg.nn.Sequential(
+        *block(1, 16), *block(16, 16), tg.nn.MaxPool2d(2),  # 8 × 8 becomes 4 × 4
+        *block(16, 32), tg.nn.MaxPool2d(2),  # and 2 × 2
+        tg.nn.Flatten(), tg.nn.Dropout(0.3, seed=generator), tg.nn.Linear(32 * 2 * 2, 10, **settings),
+    )  # fmt: skip
+
+
+def train(model: tg.nn.Module, X: np.ndarray, y: np.ndarray, epochs: int) -> None:
+    """Train with Adam, whose learning rate falls along a cosine to 0."""
+    optimizer = tg.optim.Adam(model.parameters(), lr=3e-3)
+    schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    tg.train(model, X, y, epochs, batch_size=32, loss=tg.cross_entropy, optimizer=optimizer, scheduler=schedule)
+
+
+def picture(X: np.ndarray, y: np.ndarray, guesses: list[np.ndarray]) -> Any:
+    """Return the confusion matrix of all seeds, and the digits that any of them got wrong."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5.5))
+    left, right = figure.subplots(1, 2)
+    tg.plots.plot_confusion(np.tile(y, len(guesses)), np.concatenate(guesses), ax=left)
+    wrong = np.any([g != y for g in guesses], axis=0)
+    if wrong.any():
+        tg.plots.plot_weights(X[wrong], ax=right)
+    right.set_title(f"The {wrong.sum()} digits that a seed has read wrong")
+    return figure
 
 
 def main() -> None:
-    """Train on four fifths of scikit-learn's digits, and print how many of the others are read right."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=40, help="passes over the training set (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="10 epochs")
-    options = parser.parse_args()
-    if options.epochs < 1:
-        parser.error("--epochs must be at least 1")
+    """Train from each seed on four fifths of the digits, and print how many of the others are read right."""
+    options = command_line.options(__doc__, "digits.png", quick="2 seeds, 3 epochs")
     try:
         from sklearn.datasets import load_digits
     except ImportError:
         raise SystemExit("the digits come with scikit-learn: python -m pip install scikit-learn") from None
 
     pixels, labels = load_digits(return_X_y=True)
-    X_train, X_test, y_train, y_test = tg.data.train_test_split(pixels / 16, labels, test_size=0.2)
-    network = tg.nn.DenseNetwork(ARCHITECTURE, dtype=np.float32)
-    print(network.summary())
-    history = tg.train(
-        network,
-        X_train,
-        y_train,
-        epochs=10 if options.quick else options.epochs,
-        batch_size=32,
-        validation=(X_test, y_test),
-        optimizer=tg.optim.Adam(network.parameters(), lr=2e-3),
-    )
-    print(f"training cost {history.cost[-1]:.4f}, {len(history)} epochs in {history.seconds:.1f} s")
-
-    guesses = network.predict(X_test)
-    confusion = np.zeros((10, 10), int)
-    np.add.at(confusion, (y_test, guesses), 1)
-    print("rows: the digit written, columns: the digit read")
-    print(confusion)
-    print(f"test accuracy {(guesses == y_test).mean():.4f} on {len(y_test)} digits it has not seen")
+    images = pixels.reshape(-1, 1, 8, 8) / 16
+    X_train, X_test, y_train, y_test = tg.data.train_test_split(images, labels, test_size=0.2)
+    print(network(0).summary(X_test))
+    guesses = []
+    for seed in range(2 if options.quick else 5):
+        model, started = network(seed), time.process_time()
+        train(model, X_train, y_train, epochs=3 if options.quick else 20)
+        guesses.append(tg.predict(model, X_test).argmax(axis=1))
+        right, seconds = (guesses[-1] == y_test).sum(), time.process_time() - started
+        print(f"seed {seed}: {right} of {len(y_test)} digits right, {seconds:.1f} processor seconds")
+    print(f"test accuracy {np.mean([g == y_test for g in guesses]):.4f}, the mean of {len(guesses)} seeds")
+    command_line.save(picture, X_test, y_test, guesses, path=options.output)
 
 
 if __name__ == "__main__":

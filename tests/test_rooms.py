@@ -64,22 +64,22 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_400),
-    "engine": (1_256, 1_250, 9_500),
+    "engine": (1_260, 1_250, 9_500),
     "tensor": (1_150, 1_150, 9_480),
     "ops": (2_450, 2_450, 26_950),
     "ops.linalg": (850, 850, 8_900),
     "ops.numpy": (2_350, 2_350, 26_500),
     "ops.windows": (800, 800, 8_500),
     "ops.recurrent": (435, 400, 5_000),
-    "transforms": (550, 550, 4_400),
+    "transforms": (625, 625, 4_850),
     "nn": (2_386, 1_800, 16_000),
     "optim": (1_117, 800, 7_720),
     "compiler": (1_054, 700, 6_900),
-    "compiler.trace": (2_308, 1_100, 19_450),
+    "compiler.trace": (2_330, 1_100, 19_600),
     "compiler.lower": (563, 563, 4_750),
     "compiler.write": (1_686, 1_100, 16_300),
-    "compiler.run": (963, 900, 7_950),
-    "checking": (2_700, 2_700, 22_930),
+    "compiler.run": (966, 900, 7_950),
+    "checking": (2_702, 2_700, 22_950),
     "inspection": (1_800, 1_800, 15_000),
     "testing": (2_300, 2_300, 20_820),
     "training": (2_820, 1_600, 21_550),
@@ -87,7 +87,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (260, 260, 1_500),
 }
-WHOLE = (28_500, 27_300, 246_400)
+WHOLE = (28_600, 27_300, 247_100)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -17,6 +17,7 @@ from ..tensor.handle import Tensor
 from ..transforms.autograd import grad
 from ..transforms.functions import grad as gradient_of
 from ..transforms.functions import jvp
+from ..transforms.purity import restoring
 
 Arrays = list[Any]
 
@@ -85,7 +86,8 @@ class Subject:
 
     def called(self, tensors: Sequence[Any]) -> Any:
         """Return what the function returns for Tensors in place of its inputs' numbers."""
-        return self.function(*self._filled(tensors))
+        with restoring(self.function, self.inputs):
+            return self.function(*self._filled(tensors))
 
     def _filled(self, values: Sequence[Any]) -> Any:
         each = iter(values)

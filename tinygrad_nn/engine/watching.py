@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import Any, Self
 
@@ -43,6 +43,10 @@ class Watcher:
     def cotangents(self, seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> Cotangents:
         """Return what holds the cotangents of a backward pass that begins with these."""
         return Cotangents(seeds, lift, create_graph)
+
+    def rewinding(self) -> AbstractContextManager[None]:
+        """Be told that generators get back the states that they had, once the body has drawn of them."""
+        return nullcontext()
 
     def made(self, tensor: Any) -> None:
         """Is told of a Tensor that is made of an array."""

@@ -160,8 +160,8 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sync(folder: str) -> None:
-    """Let the folder's entry reach the disk, where the system has a way."""
-    if os.name == "posix":
+    """Let the folder's entry reach the disk, where the system has a way: some open no folders, or sync none."""
+    with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -4,6 +4,8 @@ Arguments may be numbers, arrays, Tensors, Modules (of which the parameters are 
 nested lists, tuples and dicts of them; derivatives have the same nesting, that of a Module being a dict by
 name, and are zeros where nothing depends on the argument. Transforms nest to any order. Arguments that
 require grad stay connected: derivatives by them are themselves recorded, except under `tg.no_grad()`.
+The function is taken for one of values: what its modules change in a forward pass, running statistics
+and random generators, is put back, so each evaluation draws the same; a step that trains calls `backward()`.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ..ops.elementwise import positive
 from ..ops.joining import stack
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, make, node_of, seed_of
+from .purity import restoring
 
 
 class Scope:
@@ -67,7 +68,7 @@ class Run:
         self.inputs = [map_leaves(lambda x: _variable(x, self.scope), args[n]) for n in numbers]
         self.variables: list[Tensor] = list(leaves(self.inputs))
         replaced = dict(zip(numbers, self.inputs, strict=True))
-        with enable_grad(), self.scope.entered():
+        with restoring(function, args, kwargs), enable_grad(), self.scope.entered():
             result = function(*[replaced.get(n, a) for n, a in enumerate(args)], **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError("a function with has_aux=True must return (value, aux)")

@@ -13,6 +13,7 @@ import numpy as np
 from ...tensor.handle import Tensor, make
 from ..lower.lowering import Lowered
 from ..program import Value
+from ..trace.draws import drawn_again
 from ..trace.records import Source, Target
 from ..trace.traced_call import Place, Trace
 from ..turns import Turn, in_turn, turns_of
@@ -55,7 +56,7 @@ class Replay:
         space = names.defined(
             text, f"<around {title}>", make=make, Stale=Stale, asarray=np.asarray, ndarray=np.ndarray,
             shared=np.may_share_memory, commit=self.delivery.commit, table=trace.table, modules=trace.modules,
-            put=[None] * len(glue.put),
+            drawn_again=drawn_again, put=[None] * len(glue.put),
         )  # fmt: skip
         self.fetch, self.run = space["fetch"], space["run"]
         owners = [t.owner for t in lowered.targets if t.kind != "result"] + trace.cleared
@@ -175,6 +176,8 @@ class Glue:
                 return f"{owner}[{source.key!r}]"
             case "draw":
                 name, method, args, kwargs = source.key
+                if method is None:
+                    return f"drawn_again({owner}[{self.names.of(name)}], {self.names.of(args)})"
                 drawn = f"{owner}[{self.names.of(name)}].{method}"
                 return f"{drawn}(*{self.names.of(args)}, **{self.names.of(dict(kwargs))})"
         index, name = source.key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import random
@@ -35,9 +36,15 @@ def _noting(method: str) -> Any:
         if method in ("shuffle", "spawn") or kwargs.get("out") is not None:
             raise tracer.refusal(drawn_in_place(method, users_line()))
         args, kwargs = over_leaves(_known, (args, kwargs))
-        return tracer.drawn(draws(self, *args, **kwargs), self.holder, self.name, (method, args, kwargs))
+        return tracer.drawn(draws(self, *args, **kwargs), self, (method, args, tuple(kwargs.items())))
 
     return draw
+
+
+def drawn_again(generator: np.random.Generator, calls: tuple[Any, ...]) -> Any:
+    """Return what the last of these calls in a row draws, and leave the generator as it is."""
+    twin = copy.deepcopy(generator)
+    return [getattr(twin, method)(*args, **dict(kwargs)) for method, args, kwargs in calls][-1]
 
 
 def _known(x: Any) -> Any:

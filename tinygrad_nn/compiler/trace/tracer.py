@@ -47,6 +47,7 @@ class Tracer(Watcher):
         self.modules = modules
         self.proxies: list[Any] = []
         self.generators: list[tuple[Any, Any]] = []
+        self.rewound: list[dict[int, list[Any]]] = []  # by generator, what is drawn before it is given its state back
         self.made_inside: dict[int, Any] = {}
         self.entries: dict[Any, Traced] = {}
         self.answered: set[tuple[Value, Any]] = set()
@@ -452,11 +453,24 @@ class Tracer(Watcher):
         self.sources.append(Source(value, "state", owner, (index, name)))
         return self.proxy_of(value)
 
-    def drawn(self, result: Any, holder: Any, name: Any, call: tuple[str, Any, Any]) -> Any:
+    @contextmanager
+    def rewinding(self) -> Iterator[None]:
+        """Be told that generators get back the states that they had, once the body has drawn of them."""
+        outer = self.rewound[-1] if self.rewound else {}
+        self.rewound.append({key: [*calls] for key, calls in outer.items()})
+        try:
+            yield
+        finally:
+            self.rewound.pop()
+
+    def drawn(self, result: Any, generator: Any, call: tuple[str | None, Any, Any]) -> Any:
         """Return the proxy of what was drawn of a module's generator: an input, drawn anew at each replay."""
         value = Value(result, "draw#")
-        method, args, kwargs = call
-        self.sources.append(Source(value, "draw", holder, (name, method, args, tuple(kwargs.items()))))
+        if self.rewound:
+            calls = self.rewound[-1].setdefault(id(generator.bit_generator), [])
+            calls.append(call)
+            call = None, tuple(calls), ()
+        self.sources.append(Source(value, "draw", generator.holder, (generator.name, *call)))
         return self.proxy_of(value)
 
     def rows(self) -> list[Row]:

@@ -1,0 +1,31 @@
+"""What several examples share: their options, and a picture where matplotlib is installed."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+
+def options(doc: str, picture: str, quick: str) -> argparse.Namespace:
+    """Return --quick and --output; `doc` is shown by --help. A folder that is missing ends the program at once."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", default=picture, help="write the picture to this file (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help=quick)
+    found = parser.parse_args()
+    if not pathlib.Path(found.output).absolute().parent.is_dir():
+        parser.error(f"--output {found.output} lies in a folder that does not exist; make it first")
+    return found
+
+
+def save(draw: Callable[..., Any], *args: Any, path: str) -> None:
+    """Write the figure that `draw(*args)` returns, in the library's style; without matplotlib say so and go on."""
+    try:
+        import matplotlib.style
+    except ImportError:
+        print("no picture: python -m pip install matplotlib")
+        return
+    with matplotlib.style.context("tinygrad_nn.training.pictures"):
+        draw(*args).savefig(path)
+    print(f"wrote {path}")
