@@ -23,7 +23,7 @@ def sums(w: Array, x: Array, b: Any) -> Array:
 def gru_unit(a: Any, b: Any, h: float) -> Any:
     r, z = sigma(a[0] + b[0]), sigma(a[1] + b[1])
     n = math.tanh(a[2] + r * b[2])
-    return [(1 - z) * n + z * h], [r, z, n, b[2]]
+    return [(1 - z) * n + z * h], [b[2], r, z, n]
 
 
 def lstm_unit(a: Any, b: Any, h: float, c: float) -> Any:
@@ -62,11 +62,11 @@ def forward(name: str) -> Any:
 
 
 def gru_back(g: float, e: Any, u: Any, h: float) -> Any:
-    """Return the cotangents of what the gates add up of the input, of the state, and the rest of the state's."""
-    r, z, n, q = u
-    dn, dz = (g * (1 - z) + e[2]) * (1 - n * n), (g * (h - n) + e[1]) * z * (1 - z)
-    dr = (dn * q + e[0]) * r * (1 - r)
-    return [dr, dz, dn], [dr, dz, dn * r + e[3]], [g * z]
+    """Return the cotangents of what the gates add up, of the part of the state, and the rest of the state's."""
+    q, r, z, n = u
+    dn, dz = (g * (1 - z) + e[3]) * (1 - n * n), (g * (h - n) + e[2]) * z * (1 - z)
+    dq, dr = dn * r + e[0], (dn * q + e[1]) * r * (1 - r)
+    return [dq, dr, dz, dn], [dr, dz, dq], [g * z]
 
 
 def lstm_back(g: Any, e: Any, u: Any, c: float, before: float) -> Any:
@@ -88,7 +88,7 @@ def backward(name: str) -> Any:
             values, gates, *more = rest
             kept, gates_g = [values], more[-1] if len(more) == (1 if name == "gru" else 2) else None
         steps, batch, hidden = g.shape
-        of_x, of_h = np.zeros((len(v) // hidden, *g.shape)), np.zeros((len(v) // hidden, *g.shape))
+        of_x, of_h = np.zeros((len(gates), *g.shape)), np.zeros((len(v) // hidden, *g.shape))
         states = 2 if name == "lstm" else 1
         first, last = np.zeros((states, batch, hidden)), state.reshape(states, batch, hidden)[-1]
         steps_back = list(range(steps) if reverse else range(steps)[::-1])
@@ -113,7 +113,7 @@ def backward(name: str) -> Any:
                 c = rest_of
                 c[0] += sums(v.T, of_h[:, t, n].ravel(), None)
             first[:, n] = c
-        return of_x, of_h, first[0] if states == 1 else first
+        return of_x, first[0] if states == 1 else first
 
     return computed
 

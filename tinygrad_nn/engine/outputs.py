@@ -35,8 +35,8 @@ class Parts(dict[int, Any]):
         return self
 
     def whole(self, node: Node, lift: Lift | None) -> Whole:
-        """Return the cotangents of all outputs of a node, zeros where none arrived."""
-        missing = {index: np.zeros(shape, node.dtype) for index, shape in enumerate(node.shape) if index not in self}
+        """Return the cotangents of all outputs of a node, zeros that take no memory where none arrived."""
+        missing = {i: np.broadcast_to(np.zeros((), node.dtype), s) for i, s in enumerate(node.shape) if i not in self}
         zeros = missing if lift is None else {index: lift(array, None) for index, array in missing.items()}
         whole = Whole([self[index] if index in self else zeros[index] for index in range(len(node.shape))])
         whole.arrived = self.keys()

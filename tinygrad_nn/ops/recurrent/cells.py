@@ -58,7 +58,7 @@ def _rnn_relu(
 
 @primitive(name="gru", method=False, multiple_outputs=True)
 def _gru(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None, /, reverse: bool = False) -> Any:
-    """Return the states, and the gates r, z, n with the hidden part q of n, of a gated recurrent unit.
+    """Return the states, and the gates r, z, n behind the hidden part q of n, of a gated recurrent unit.
 
     Shapes: (T, N, I), (N, H), (3H, I), (3H, H), (3H,), (3H,) -> (T, N, H), (4, T, N, H).
     """
@@ -109,7 +109,7 @@ def _gru_step(a: Any, b: Any, h: Any) -> Any:
     (ar, az, an), (br, bz, q) = np.split(a, 3, axis=-1), np.split(b, 3, axis=-1)
     r, z = sigmoid(ar + br), sigmoid(az + bz)
     n = tanh(an + r * q)
-    return (n + z * (h - n),), (r, z, n, q)
+    return (n + z * (h - n),), (q, r, z, n)
 
 
 def _lstm_step(a: Any, b: Any, h: Any, c: Any) -> Any:
@@ -166,11 +166,12 @@ def _arrived(g: Any, index: int) -> Any:
     return g[index] if not isinstance(g, Whole) or index in g.arrived else None
 
 
-def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any]) -> None:
+def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any], lead: int = 0) -> None:
     """Give an operation its rules.
 
     `step` returns the new states, and the gates, from the input's part, the hidden state's part and the states; `back`
-    is the reverse pass: the cotangents of both parts, gate by gate, and of the first state.
+    is the reverse pass: the cotangents of the gates, and of the first state. The first `lead` gates don't read the
+    input, and their weights stand last; the last ones don't read the state.
     """
 
     def common(g: Any, x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, y: Any, reverse: bool) -> Any:
@@ -183,13 +184,14 @@ def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any]) 
             found = _shared(common, g, x, state, w_ih, w_hh, b_ih, b_hh, y, reverse)
             if isinstance(g[0], Tensor):
                 return found[index]
-            of_x, of_h, first = found
-            return product(of_x, of_h, first, x, w_ih, state, y[0], reverse)
+            d, first = found
+            d, e = (d[lead:], d[:-lead]) if lead else (d, d)
+            return product(d, e, first, x, w_ih, state, y[0], reverse)
 
         return pull
 
     def of_weight(d: Any, e: Any, first: Any, x: Any, w: Any, state: Any, y: Any, reverse: bool) -> Any:
-        return _flat(rows(e).mT @ rows(previous(y, state if state.ndim == 2 else state[0], reverse)))
+        return _flat(rows(e).mT @ rows(previous(y, state if state.ndim == 2 else state[0], reverse)), lead)
 
     op.vjp(
         rule(0, lambda d, e, first, x, w, *_: np.add.reduce(rows(d) @ by_gate(w, len(d)), axis=0).reshape(x.shape)),
@@ -197,12 +199,13 @@ def _differentiate(op: Any, step: Callable[..., Any], back: Callable[..., Any]) 
         rule(2, lambda d, e, first, x, *_: _flat(rows(d).mT @ rows(x))),
         rule(3, of_weight),
         rule(4, lambda d, *_: _flat(np.add.reduce(d, axis=(1, 2)))),
-        rule(5, lambda d, e, *_: _flat(np.add.reduce(e, axis=(1, 2)))),
+        rule(5, lambda d, e, *_: _flat(np.add.reduce(e, axis=(1, 2)), lead)),
     )
 
 
-def _flat(x: Any) -> Any:
-    """Return gates one after the other. Shapes: (gates, H, ...) -> (gates * H, ...)."""
+def _flat(x: Any, lead: int = 0) -> Any:
+    """Return gates one after the other, the first `lead` last. Shapes: (gates, H, ...) -> (gates * H, ...)."""
+    x = np.roll(x, -lead, axis=0) if lead else x
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
@@ -220,6 +223,7 @@ _differentiate(
     _gru,
     _gru_step,
     lambda g, state, w, y, reverse: _gru_backward.kernel(g[0], state, w, *y, _arrived(g, 1), reverse=reverse),
+    lead=1,
 )
 _differentiate(
     _lstm,

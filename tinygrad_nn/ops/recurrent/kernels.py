@@ -2,8 +2,7 @@
 
 Arrays of gates are (gates, T, N, H), for T steps of N sequences with H hidden units, so each gate is one block. The
 input's part of all steps is a single product, written where the gates will stand; each step adds the hidden state's
-part in place. By sigmoid(x) = tanh(x / 2) / 2 + 1 / 2 all gates go through NumPy's tanh, which is several times as
-fast as its exp; to halve is exact, so the weights are halved once instead of the sums at each step.
+part in place.
 
 A reverse pass returns the cotangents of the gates before their nonlinearity, and that of the initial state: all other
 gradients are products of these. `g_gates`, the cotangents of the gates' values, are None where none arrived.
@@ -43,10 +42,12 @@ def _put_inputs(out: Any, x: Any, weight: Any, bias: Any) -> None:
         out += bias[:, None, None]
 
 
-def _halve(gates: Any) -> None:
-    """Turn tanh(x / 2) into sigmoid(x), in place."""
-    gates *= 0.5
-    gates += 0.5
+def _sigmoid(x: Any) -> None:
+    """Turn x into sigmoid(x), in place. By tanh it would take half the time, and lose small values."""
+    with np.errstate(over="ignore"):
+        np.exp(np.negative(x, out=x), out=x)
+    x += 1
+    np.divide(1, x, out=x)
 
 
 def rnn(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, reverse: bool, relu: bool) -> Any:
@@ -59,33 +60,35 @@ def rnn(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, reverse: boo
     return y
 
 
-def rnn_backward(g: Any, slope: Any, w_hh: Any, reverse: bool) -> tuple[Any, Any, Any]:
+def rnn_backward(g: Any, slope: Any, w_hh: Any, reverse: bool) -> tuple[Any, Any]:
     """Return the cotangents, (1, T, N, H) and (N, H), by the activation's slope at each step."""
     d, c = np.empty_like(g)[None], np.zeros_like(g[0])
     for t in order(len(g), not reverse):
         c += g[t]
         np.matmul(np.multiply(c, slope[t], out=d[0, t]), w_hh, out=c)
-    return d, d, c
+    return d, c
 
 
 def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, reverse: bool) -> tuple[Any, Any]:
-    """Return the states, (T, N, H), and the gates r, z and n with the hidden part q of n, (4, T, N, H)."""
+    """Return the states, (T, N, H), and the gates r, z and n behind the hidden part q of n, (4, T, N, H).
+
+    In this order q, r and z, which read the hidden state, are next to each other, and so are r, z and n.
+    """
     y, gates = np.empty((*x.shape[:2], h.shape[-1]), x.dtype), np.empty((4, *x.shape[:2], h.shape[-1]), x.dtype)
-    half, b_q = np.array([0.5, 0.5, 1], x.dtype)[:, None], 0
+    b_q = 0
     if b_ih is not None:
-        b_q = by_gate(b_hh, 3)[2]
-        b_ih = by_gate(b_ih + b_hh, 3)
-        b_ih[2] -= b_q
-        b_ih *= half
-    _put_inputs(gates[:3], x, by_gate(w_ih, 3) * half[:, None], b_ih)
-    v = np.ascontiguousarray((by_gate(w_hh, 3) * half[:, None]).mT)
+        b_ih, b_hh = np.array(by_gate(b_ih, 3)), by_gate(b_hh, 3)
+        b_ih[:2] += b_hh[:2]
+        b_q = b_hh[2]
+    _put_inputs(gates[1:], x, by_gate(w_ih, 3), b_ih)
+    v = np.ascontiguousarray(by_gate(w_hh, 3).mT)
     part = np.empty((3, *h.shape), x.dtype)
     for t in order(len(x), reverse):
-        (r, z, n, q), rz = gates[:, t], gates[:2, t]
+        (q, r, z, n), rz = gates[:, t], gates[1:3, t]
         np.matmul(h, v, out=part)
         np.add(part[2], b_q, out=q)
         rz += part[:2]
-        _halve(np.tanh(rz, out=rz))
+        _sigmoid(rz)
         n += np.multiply(r, q, out=part[2])
         np.tanh(n, out=n)
         np.subtract(h, n, out=y[t])
@@ -97,49 +100,47 @@ def gru(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, reverse: boo
 
 def gru_backward(
     g: Any, h: Any, w_hh: Any, y: Any, gates: Any, g_gates: Any = None, reverse: bool = False
-) -> tuple[Any, Any, Any]:
-    """Return the cotangents of what r, z and n add up from the input, and from the state, and of the first state."""
-    of_x, of_h, v, c = np.empty_like(gates[1:]), np.empty_like(gates[1:]), by_gate(w_hh, 3), np.zeros_like(h)
-    parts = np.empty_like(of_x[:, 0])
+) -> tuple[Any, Any]:
+    """Return the cotangents, (4, T, N, H) and (N, H)."""
+    d, v, c = np.empty_like(gates), np.roll(by_gate(w_hh, 3), 1, axis=0), np.zeros_like(h)
+    parts = np.empty_like(d[:3, 0])
     steps = order(len(y), not reverse)
     for t, earlier in zip(steps, [*steps[1:], None], strict=True):
-        (r, z, n, q), rz, s = gates[:, t], gates[:2, t], parts[:2]
-        dr, dz, dn = of_x[:, t]
+        (q, r, z, n), rz, s = gates[:, t], gates[1:3, t], parts[:2]
+        dq, dr, dz, dn = d[:, t]
         c += g[t]
         np.subtract(h if earlier is None else y[earlier], n, out=dz)
         dz *= c
         np.subtract(1, z, out=dn)
         dn *= c
         if g_gates is not None:
-            of_x[1:, t] += g_gates[1:3, t]
+            d[2:, t] += g_gates[2:, t]
         dn *= np.subtract(1, np.multiply(n, n, out=s[0]), out=s[0])
+        np.multiply(dn, r, out=dq)
         np.multiply(dn, q, out=dr)
-        np.multiply(dn, r, out=of_h[2, t])
         if g_gates is not None:
-            dr += g_gates[0, t]
-            of_h[2, t] += g_gates[3, t]
+            d[:2, t] += g_gates[:2, t]
         np.subtract(1, rz, out=s)
         s *= rz
-        of_h[:2, t] = np.multiply(of_x[:2, t], s, out=of_x[:2, t])
+        d[1:3, t] *= s
         c *= z
-        c += np.add.reduce(np.matmul(of_h[:, t], v, out=parts), axis=0)
-    return of_x, of_h, c
+        c += np.add.reduce(np.matmul(d[:3, t], v, out=parts), axis=0)
+    return d, c
 
 
 def lstm(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, reverse: bool) -> tuple[Any, Any, Any]:
     """Return the states and cells, (T, N, H) each, and the gates i, f, g and o, (4, T, N, H)."""
     shape, (h, c) = (*x.shape[:2], state.shape[-1]), state
     y, cells, gates, part = (np.empty(s, x.dtype) for s in (shape, shape, (4, *shape), (4, *h.shape)))
-    half = np.array([0.5, 0.5, 1, 0.5], x.dtype)[:, None]
-    _put_inputs(gates, x, by_gate(w_ih, 4) * half[:, None], None if b_ih is None else by_gate(b_ih + b_hh, 4) * half)
-    v = np.ascontiguousarray((by_gate(w_hh, 4) * half[:, None]).mT)
+    _put_inputs(gates, x, by_gate(w_ih, 4), None if b_ih is None else by_gate(b_ih + b_hh, 4))
+    v = np.ascontiguousarray(by_gate(w_hh, 4).mT)
     for t in order(len(x), reverse):
         now = gates[:, t]
         now += np.matmul(h, v, out=part)
-        np.tanh(now, out=now)
-        _halve(now[:2])
-        _halve(now[3])
         i, f, g, o = now
+        _sigmoid(now[:2])
+        _sigmoid(o)
+        np.tanh(g, out=g)
         c = np.multiply(f, c, out=cells[t])
         c += np.multiply(i, g, out=part[0])
         h = np.multiply(o, np.tanh(c, out=part[0]), out=y[t])
@@ -149,7 +150,7 @@ def lstm(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, reverse
 def lstm_backward(
     g: Any, state: Any, w_hh: Any, cells: Any, gates: Any, g_cells: Any = None, g_gates: Any = None,
     reverse: bool = False,
-) -> tuple[Any, Any, Any]:  # fmt: skip
+) -> tuple[Any, Any]:  # fmt: skip
     """Return the cotangents, (4, T, N, H) and (2, N, H)."""
     d, v, (c, e) = np.empty_like(gates), by_gate(w_hh, 4), (back := np.zeros_like(state))
     s, parts = np.empty_like(gates[:, 0]), np.empty_like(gates[:, 0])
@@ -176,4 +177,4 @@ def lstm_backward(
         then *= s
         e *= f
         np.add.reduce(np.matmul(then, v, out=parts), axis=0, out=c)
-    return d, d, back
+    return d, back
