@@ -15,8 +15,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import command_line
 import numpy as np
+import shared
 
 import tinygrad_nn as tg
 
@@ -60,14 +60,9 @@ def picture(X: np.ndarray, y: np.ndarray, guesses: list[np.ndarray]) -> Any:
 
 def main() -> None:
     """Train from each seed on four fifths of the digits, and print how many of the others are read right."""
-    options = command_line.options(__doc__, "digits.png", quick="2 seeds, 3 epochs")
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise SystemExit("the digits come with scikit-learn: python -m pip install scikit-learn") from None
-
-    pixels, labels = load_digits(return_X_y=True)
-    images = pixels.reshape(-1, 1, 8, 8) / 16
+    options = shared.options(__doc__, "digits.png", quick="2 seeds, 3 epochs")
+    pixels, labels = shared.digits()
+    images = pixels.reshape(-1, 1, 8, 8)
     X_train, X_test, y_train, y_test = tg.data.train_test_split(images, labels, test_size=0.2)
     print(network(0).summary(X_test))
     guesses = []
@@ -78,7 +73,7 @@ def main() -> None:
         right, seconds = (guesses[-1] == y_test).sum(), time.process_time() - started
         print(f"seed {seed}: {right} of {len(y_test)} digits right, {seconds:.1f} processor seconds")
     print(f"test accuracy {np.mean([g == y_test for g in guesses]):.4f}, the mean of {len(guesses)} seeds")
-    command_line.save(picture, X_test, y_test, guesses, path=options.output)
+    shared.save(picture, X_test, y_test, guesses, path=options.output)
 
 
 if __name__ == "__main__":

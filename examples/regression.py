@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import command_line
 import numpy as np
+import shared
 
 import tinygrad_nn as tg
 
@@ -93,7 +93,7 @@ def picture(model: Forecast, x: np.ndarray, y: np.ndarray) -> Any:
 
 def main() -> None:
     """Train from each seed, and print how well new points are foretold, beside one σ for all and the truth."""
-    options = command_line.options(__doc__, "regression.png", quick="2 seeds, 60 epochs")
+    options = shared.options(__doc__, "regression.png", quick="2 seeds, 60 epochs")
     seeds = range(2 if options.quick else 5)
     rows: dict[str, list[list[float]]] = {"learned σ": [], "one σ for all": [], "true mean and σ": []}
     for seed in seeds:
@@ -109,7 +109,7 @@ def main() -> None:
     for name, row in rows.items():
         cost, *shares = np.mean(row, axis=0)
         print(f"{name:<17} {cost:7.4f}  {shares[0]:.4f}      {shares[1]:.4f}  {shares[2]:.4f}")
-    command_line.save(picture, model, x, y, path=options.output)
+    shared.save(picture, model, x, y, path=options.output)
 
 
 if __name__ == "__main__":

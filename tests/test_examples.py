@@ -17,8 +17,8 @@ BENCHMARKS = [
     if '"--quick"' in path.read_text(encoding="utf-8") and path.stem not in ("operations", "gradcheck")
 ]
 TESTED = {
-    "first_steps", "by_hand", "moons", "digits", "david_vs_goliath", "fit_by_lbfgs", "gradient_checking", "regression",
-    "whose_backprop_is_wrong",
+    "first_steps", "by_hand", "moons", "digits", "regression", "autoencoder", "david_vs_goliath", "fit_by_lbfgs",
+    "gradient_checking", "whose_backprop_is_wrong",
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def is_png(path: pathlib.Path) -> bool:
 
 
 def test_every_example_has_a_test() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == TESTED | {"command_line", "contestants"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == TESTED | {"contestants", "shared"}
 
 
 def test_first_steps(tmp_path: pathlib.Path) -> None:
@@ -135,6 +135,18 @@ def test_regression_says_how_sure_it_is(tmp_path: pathlib.Path) -> None:
     assert constant[2] > 0.99
     assert constant[3] < 0.9
     assert is_png(tmp_path / "regression.png")
+
+
+def test_autoencoder(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    printed = run(EXAMPLES / "autoencoder.py", "--quick", folder=tmp_path)
+    rows = re.findall(r"^(autoencoder|2 principal).* (\d\.\d{4})  (\d\.\d{3})  (\d\.\d{3})$", printed, re.MULTILINE)
+    (_, *learned), (_, *linear) = rows
+    assert float(learned[0]) < float(linear[0])
+    # Of scikit-learn's PCA on the same split.
+    assert [float(x) for x in linear] == pytest.approx([0.0522, 0.281, 0.553], abs=0.0006)
+    assert is_png(tmp_path / "autoencoder.png")
 
 
 def test_fit_by_lbfgs(tmp_path: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""What several examples share: their options, and a picture where matplotlib is installed."""
+"""What several examples share: their options, scikit-learn's digits, and a picture where matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import pathlib
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 
 def options(doc: str, picture: str, quick: str) -> argparse.Namespace:
@@ -17,6 +19,16 @@ def options(doc: str, picture: str, quick: str) -> argparse.Namespace:
     if not pathlib.Path(found.output).absolute().parent.is_dir():
         parser.error(f"--output {found.output} lies in a folder that does not exist; make it first")
     return found
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return 1,797 handwritten digits as pixels from 0 to 1, (1797, 64), and which they are, (1797,)."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise SystemExit("the digits come with scikit-learn: python -m pip install scikit-learn") from None
+    pixels, labels = load_digits(return_X_y=True)
+    return (pixels / 16).astype(np.float32), labels
 
 
 def save(draw: Callable[..., Any], *args: Any, path: str) -> None:
