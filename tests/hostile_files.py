@@ -165,6 +165,7 @@ NPZ = {
     "a header of 60,000 bytes": npz({"w.npy": npy(text=" " * 60_000)}),
     "a header longer than its member": npz({"w.npy": npy(length=9000)}),
     "a header of four billion bytes": npz({"w.npy": npy(version=b"\2\0", length=2**32 - 1)}),
+    "a million axes, packed": npz({"w.npy": npy(shape=f"({'1,' * 1_000_000})", version=b"\2\0")}, zipfile.ZIP_DEFLATED),
     "version 3": npz({"w.npy": npy(version=b"\3\0")}),
     "no .npy": npz({"w.npy": b"nothing of the kind"}),
     "an empty member": npz({"w.npy": b""}),
