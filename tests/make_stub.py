@@ -86,8 +86,8 @@ def _function(node: ast.FunctionDef) -> str:
 
 
 def _member(node: ast.stmt) -> str:
-    if isinstance(node, ast.FunctionDef):
-        return _function(node)
+    if isinstance(node, ast.FunctionDef):  # to a type checker a name that is not there is a mistake
+        return "" if node.name == "__getattr__" else _function(node)
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
         kind = "bool" if ast.unparse(node.targets[0]) == "is_leaf" else "Any"
         return f"@property\ndef {ast.unparse(node.targets[0])}(self) -> {kind}: ..."

@@ -63,9 +63,9 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (350, 350, 1_400),
+    "errors": (370, 350, 1_550),
     "engine": (1_260, 1_250, 9_500),
-    "tensor": (1_150, 1_150, 9_480),
+    "tensor": (1_160, 1_150, 9_550),
     "ops": (2_450, 2_450, 26_950),
     "ops.linalg": (850, 850, 8_900),
     "ops.numpy": (2_350, 2_350, 26_500),
@@ -87,7 +87,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (260, 260, 1_500),
 }
-WHOLE = (28_600, 27_300, 247_100)
+WHOLE = (28_700, 27_300, 248_000)
 
 
 def name_of(path: pathlib.Path) -> str:

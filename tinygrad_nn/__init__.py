@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import errors, nn, ops, optim
 from .engine.allocator import keep_memory
 from .engine.grad_mode import enable_grad, no_grad
-from .errors.unsupported import reason
+from .errors.unsupported import of_pytorch, reason
 from .nn.dense import DenseNetwork
 from .ops.linalg import namespace as linalg
 from .tensor.creation import (
@@ -126,7 +126,7 @@ __path__.append(str(Path(__file__).with_name("reference")))  # for `python -m ti
 def __getattr__(name: str) -> Any:
     """Import what trains, checks, tests and compiles when it is first used: who does not use it does not wait for it.
 
-    Raises AttributeError, which says why where NumPy has a function of that name that is not recorded.
+    Raises AttributeError, which says what a name of PyTorch's is here, and why a function of NumPy's is not recorded.
     """
     if name in _WHEN_USED:
         module = import_module(_WHEN_USED[name], __name__)
@@ -134,7 +134,7 @@ def __getattr__(name: str) -> Any:
         return found
     if reason(name) is not None:
         raise AttributeError(errors.unknown_numpy(f"tg.{name}", ()))
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(of_pytorch("tg", name) or f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

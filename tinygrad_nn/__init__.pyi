@@ -8,6 +8,7 @@ from . import optim as optim
 from .engine.allocator import keep_memory as keep_memory
 from .engine.grad_mode import enable_grad as enable_grad
 from .engine.grad_mode import no_grad as no_grad
+from .errors.unsupported import of_pytorch as of_pytorch
 from .errors.unsupported import reason as reason
 from .nn.dense import DenseNetwork as DenseNetwork
 from . import linalg as linalg

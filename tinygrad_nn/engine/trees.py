@@ -72,4 +72,4 @@ def _mapped(function: Callable[[Any], Any], tree: Any, rebuilt: Callable[[Any, d
 
 def _is_module(tree: Any) -> bool:
     """Return whether this is an object with parameters that can be replaced."""
-    return hasattr(tree, "named_parameters") and hasattr(tree, "with_parameters")
+    return hasattr(type(tree), "named_parameters") and hasattr(type(tree), "with_parameters")

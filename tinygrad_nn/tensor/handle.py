@@ -6,7 +6,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
+from ..errors.unsupported import of_pytorch
 
 new = object.__new__
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -89,6 +90,12 @@ class Tensor:
             if gradient.dtype != self.dtype:
                 raise errors.DtypeError(errors.gradient_of_another("dtype", gradient.dtype, self.dtype))
         _own(self)._grad = gradient
+
+    def __getattr__(self, name: str) -> NoReturn:
+        message = of_pytorch("t", name) or f"a Tensor has no attribute {name!r}"
+        if vars(np).get(name) in NUMPY_FUNCTIONS:
+            message += f"; write tg.{name}(t, ...)"
+        raise AttributeError(message, name=name, obj=self)
 
     def numpy(self) -> Any:
         """Return a read-only view of the array."""

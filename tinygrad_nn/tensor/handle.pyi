@@ -5,7 +5,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 import numpy as np
 from .. import errors
 from ..engine.arrays import ArrayProxy, as_array
@@ -13,6 +13,7 @@ from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
+from ..errors.unsupported import of_pytorch
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]]
 
 class Hook:

@@ -1,0 +1,56 @@
+"""Names of PyTorch's: each raises in both places where one would write it, and says what there is."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from optional import pytorch
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors.unsupported import PYTORCH
+
+T: Any = tg.ones((2, 3))
+EXISTS = {"tg": tg, "t": T, "np": np}
+
+
+@pytest.mark.parametrize("name", PYTORCH)
+def test_a_name_of_pytorchs_says_what_it_is_here(name: str) -> None:
+    torch = pytorch()
+    assert hasattr(torch, name) or hasattr(torch.ones(1), name)
+    for where, home in (("tg", tg), ("t", T)):
+        with pytest.raises(AttributeError, match=rf"{where}.{name} is PyTorch's name; write ") as raised:
+            getattr(home, name)
+        remedy = str(raised.value).partition("write ")[2]
+        for root, path in re.findall(r"\b(tg|t|np)((?:\.\w+)+)", remedy):
+            found: Any = EXISTS[root]
+            for part in path[1:].split("."):
+                found = getattr(found, part)
+        assert re.search(r"\b(tg|t|np)\b|a [@<] b|seed=", remedy)
+
+
+def test_other_names_get_an_error_of_their_own() -> None:
+    with pytest.raises(AttributeError, match=r"t.mul_ is PyTorch's name; write t \+= x and the like"):
+        T.mul_(2)
+    with pytest.raises(AttributeError, match=r"a Tensor has no attribute 'flip'; write tg.flip\(t, ...\)"):
+        T.flip(0)
+    with pytest.raises(AttributeError, match="a Tensor has no attribute 'colour'") as raised:
+        T.colour
+    assert (raised.value.name, raised.value.obj) == ("colour", T)
+    assert not hasattr(T, "_repr_html_")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: T.sum(dim=1),
+        lambda: T.mean(axis=1, keepdim=True),
+        lambda: tg.stack([T, T], dim=1),  # type: ignore[call-arg]
+        lambda: tg.softmax(T, dim=1),  # type: ignore[call-arg]
+        lambda: T.squeeze(dim=0),
+    ],
+)
+def test_dim_and_keepdim_are_called_axis_and_keepdims(call: Any) -> None:
+    with pytest.raises(TypeError, match=r"'(dim|keepdim)'") as raised:
+        call()
+    assert "the names here are NumPy's: axis and keepdims" in raised.value.__notes__[0]
