@@ -25,7 +25,7 @@ _UTILITIES = """
     iterable ix_ kaiser load loadtxt mask_indices mintypecode nested_iters ones printoptions promote_types
     ravel_multi_index require save savetxt savez savez_compressed set_printoptions setbufsize seterr seterrcall
     show_config show_runtime test tri tril_indices tril_indices_from triu_indices triu_indices_from typename
-    unravel_index zeros packbits unpackbits row_stack
+    unravel_index zeros packbits unpackbits row_stack in1d trapz
 """.split()  # noqa: SIM905
 _CREATION = ["empty_like", "fftfreq", "full_like", "ones_like", "rfftfreq", "zeros_like"]
 _GROUPS = {"numpy": np, "numpy.linalg": np.linalg, "numpy.fft": np.fft}

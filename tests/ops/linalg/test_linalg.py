@@ -701,8 +701,8 @@ def test_norms_of_any_axes_are_numpys(shape: Any, data: st.DataObject, keepdims:
     ):
         try:
             shape_of_numpys = np.shape(getattr(L, name)(x, **parameters))
-        except (ValueError, np.exceptions.AxisError):
-            if 0 in shape and order == math.inf:
+        except (ValueError, np.exceptions.AxisError) as error:
+            if str(error).startswith("zero-size"):
                 continue  # NumPy before 2.3 refuses the largest of nothing, which is 0
             with pytest.raises((ValueError, np.exceptions.AxisError)):
                 getattr(tg.linalg, name)(leaf(x), **parameters)
@@ -761,6 +761,7 @@ def test_the_rank_has_no_gradient() -> None:
     rank = tg.linalg.matrix_rank(leaf(np.ones((2, 2))))
     assert rank.item() == 1
     assert not rank.requires_grad
+    assert tg.linalg.matrix_rank(leaf(np.ones((3, 0, 2)))).tolist() == [0, 0, 0]
 
 
 def test_results_that_a_loss_leaves_out_are_no_loss() -> None:
