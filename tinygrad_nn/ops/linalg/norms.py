@@ -141,4 +141,6 @@ cond.samples = [
     sample(_FULL), sample(_FULL, p=-2), sample(_FULL[:, :2], p=1), sample(_FULL[:, :2], p=2),
     sample(np.stack([_FULL[:, ::2], _FULL[:, :2]]), p="fro"), sample((0, 2, 2)),
 ]  # fmt: skip
-matrix_rank.samples = [sample(_FULL), sample((2, 2, 2)), sample(np.ones((2, 2)), tol=0.1), sample((0, 2, 2)), sample(())]
+matrix_rank.samples = [
+    sample(_FULL), sample((2, 2, 2)), sample(np.ones((2, 2)), tol=0.1), sample((0, 2, 2)), sample(()),
+]  # fmt: skip
