@@ -2,6 +2,7 @@
 
 import itertools
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,34 @@ def test_epochs_are_the_total_and_an_empty_folder_starts_anew(tmp_path: Path) ->
     assert history.figures == expected.figures
     assert other.left() == whole.left()
     assert other.train(tmp_path / "new" / "folder", epochs=2, resume=True).figures == expected.figures
+
+
+def test_what_a_callback_freezes_stays_frozen(tmp_path: Path) -> None:
+    def train(parts: Parts, epochs: int, **options: Any) -> tg.History:
+        weight = parts.module[0].weight
+        weight.requires_grad = False
+
+        def switch(epoch: int, history: tg.History) -> None:
+            weight.requires_grad = epoch == 1
+
+        return parts.train(epochs=epochs, on_epoch=switch, **options)
+
+    whole, parts = Parts(), Parts()
+    expected = train(whole, 4, folder=None)
+    train(Parts(), 2, folder=tmp_path)
+    assert train(parts, 4, folder=tmp_path, resume=True).figures == expected.figures
+    assert parts.left() == whole.left()
+
+
+def test_the_epochs_that_are_left_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    Parts().train(tmp_path, epochs=3)
+    Parts().train(tmp_path, resume=True, progress=True)
+    shown = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in shown[:2]] == ["epoch 4 of 5", "epoch 5 of 5"]
+    assert shown[2].startswith("5 epochs in ")
 
 
 def test_what_is_kept(tmp_path: Path) -> None:

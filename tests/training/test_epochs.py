@@ -99,6 +99,7 @@ def test_compiled_training_of_layers_is_the_eager_one(dtype: Any, options: dict[
             module, X, LABELS, 4, batch_size=8, loss=tg.cross_entropy, optimizer=adam(module), progress=False,
             compile=compile, **options,
         )  # fmt: skip
+        assert {p.grad.dtype for p in module.parameters() if p.grad is not None} == {np.dtype(dtype)}
         found.append((history.cost, [t.data for t in (*module.parameters(), *module.buffers())], module.generators()))
     eps = 1e4 * float(np.finfo(dtype).eps)
     assert found[0][0] == pytest.approx(found[1][0], rel=eps)

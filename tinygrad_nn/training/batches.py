@@ -58,7 +58,7 @@ def batches(count: int, size: int | None, generator: np.random.Generator) -> lis
     return [order[start : start + size] for start in range(0, count, size)]
 
 
-def weights_of(y: Any, sample_weight: Any, class_weight: Any) -> np.ndarray | None:
+def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any = None) -> np.ndarray | None:
     """Return a weight per sample, 1 in the mean, or None: its own times that of its class.
 
     Raises DataError for weights that are not finite, below 0 or all 0, or a class without a weight.
@@ -73,7 +73,7 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any) -> np.ndarray | No
     if class_weight is not None:
         labels = np.asarray(y)
         if labels.size != count:
-            raise DataError(refusals.no_classes(labels.shape))
+            raise DataError(f"class_weight needs a class per sample as y, got shape {labels.shape}; pass sample_weight")
         classes, places, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
         if class_weight == "balanced":
             of_classes = [1 / n for n in counts]
@@ -84,4 +84,4 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any) -> np.ndarray | No
         weights = weights * np.asarray(of_classes, float)[places]
     if not weights.sum() > 0:
         raise DataError("the weights of all samples are 0; give at least one sample a weight above 0")
-    return np.asarray(weights / weights.mean())
+    return np.asarray(weights / weights.mean(), dtype)

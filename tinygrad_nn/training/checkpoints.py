@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 
 from ..errors import FileError
-from . import refusals
 from .data_checks import check_count
 from .epochs import Training
 from .files import read, save, write
@@ -39,24 +38,24 @@ class Checkpoints:
         """
         found = self._found()
         if found and not resume:
-            raise FileError(refusals.checkpoints_there(self.folder))
+            raise FileError(f"{self.folder} holds checkpoints; pass resume=True to go on from them, or another folder")
         for path in reversed(found):
             try:
                 arrays, header = read(path)
             except FileError as error:
-                warnings.warn(refusals.damaged_checkpoint(error), RuntimeWarning, stacklevel=3)
+                warnings.warn(f"{error}. The checkpoint before it is used", RuntimeWarning, stacklevel=3)
                 continue
             if not isinstance(header, dict) or not {*header} >= {"options", "state"}:
-                raise FileError(refusals.no_checkpoint(path))
+                raise FileError(f"{path} is no checkpoint, though named like one; name it otherwise")
             restore(training, arrays, header)
             self.newest = (training.updates, training.position)
             return
         if found:
-            raise FileError(refusals.only_damaged_checkpoints(self.folder))
+            raise FileError(f"{self.folder} holds no checkpoint that can be read; remove them, or pass another folder")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(refusals.no_folder(self.folder, error)) from error
+            raise FileError(f"{self.folder} can't be made: {error}; pass another folder as checkpoint=") from error
         self.write(training)
 
     def after_step(self, training: Training) -> None:
@@ -75,7 +74,7 @@ class Checkpoints:
         """Write a checkpoint, unless it is there, and remove what is no longer kept. Raises FileError."""
         if self.newest == (training.updates, training.position):
             return
-        training.steps.check_parameters(len(training.history))
+        training.steps.check_parameters(len(training.history) - (training.position == 0))
         write(self.folder / f"step-{training.updates:010}.npz", *state_of(training))
         self.newest = (training.updates, training.position)
         for path in [*self.folder.glob(".*.tmp"), *self._found()[: -self.keep]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.grad_mode import no_grad
-from ..errors import DataError
+from ..errors import DataError, given
 from ..nn.criteria import BCEWithLogitsLoss, CrossEntropyLoss
 from ..nn.dense import ACTIVATIONS, DenseNetwork
 from ..nn.label_losses import cross_entropy
@@ -100,7 +100,8 @@ class Cost:
         if network is not None:
             inputs = network.architecture[0]["input_dim"]
             if not isinstance(X, np.ndarray) or X.ndim != 2 or X.shape[1] != inputs:
-                raise DataError(refusals.other_inputs(inputs, X))
+                shape = getattr(X, "shape", given(X))
+                raise DataError(f"the network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {shape}")
             X = X.astype(network.dtype, copy=False)
         checked_rows(X, y, which)
         if network is None or not isinstance(y, np.ndarray):

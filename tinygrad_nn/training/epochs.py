@@ -29,15 +29,13 @@ class Training:
     """
 
     def __init__(
-        self, steps: Steps, data: Any, batch_size: int | None, seed: Any, accumulate: int,
-        metrics: Mapping[str, Metric], held_out: Any, scheduler: LRScheduler | None, patience: int | None,
+        self, steps: Steps, data: Any, held_out: Any, metrics: Mapping[str, Metric], scheduler: LRScheduler | None,
         options: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        self.steps, self.data, self.batch_size, self.accumulate = steps, data, batch_size, accumulate
-        self.metrics, self.held_out, self.scheduler, self.patience = metrics, held_out, scheduler, patience
-        self.options = options
+        self.steps, self.data, self.held_out, self.options = steps, data, held_out, options
+        self.metrics, self.scheduler = metrics, scheduler
         self.count = len(next(leaves(data)))
-        self.generator = np.random.default_rng(seed)
+        self.generator = np.random.default_rng(options["shuffle_seed"])
         self.drawn = self.generator.bit_generator.state
         self.history = History()
         self.position = self.rows = self.updates = self.waited = 0
@@ -47,31 +45,31 @@ class Training:
     @property
     def is_over(self) -> bool:
         """Whether validation has not improved for as many epochs as patience allows."""
-        return self.patience is not None and self.waited >= self.patience
+        return self.options["early_stopping"] is not None and self.waited >= self.options["early_stopping"]
 
     def epoch(self, after_step: Callable[[Training], None] | None) -> None:
         """Train on what is left of an epoch, and add its figures to the history."""
-        order = batches(self.count, self.batch_size, self.generator)
+        size, accumulate = self.options["batch_size"], self.options["accumulate"]
+        order = batches(self.count, size, self.generator)
         with in_mode(self.steps.module, True):
             while self.position < len(order):
-                self._update(order[self.position : self.position + self.accumulate])
-                self.position += self.accumulate
+                self._update(order[self.position : self.position + accumulate])
+                self.position += accumulate
                 self.updates += 1
                 if after_step is not None:
                     after_step(self)
         figures = self.means
         if self.held_out is not None:
-            size = None if self.batch_size is None else max(self.batch_size, ROWS_AT_ONCE)
             X, y = self.held_out
-            validated = self.steps.cost.evaluate(X, y, self.metrics, size)
-            figures = figures | {f"validation_{name}": figure for name, figure in validated.items()}
+            found = self.steps.cost.evaluate(X, y, self.metrics, size and max(size, ROWS_AT_ONCE))
+            figures = figures | {f"validation_{name}": figure for name, figure in found.items()}
         self._end(figures)
 
     def _update(self, group: list[Any]) -> None:
         """Make one step on a group of batches."""
-        parts = [picked(self.data, rows) for rows in group]
-        sizes = [len(next(leaves(part))) for part in parts]
-        for number, ((X, y, weights), size) in enumerate(zip(parts, sizes, strict=True)):
+        sizes = [self.count if isinstance(rows, slice) else len(rows) for rows in group]
+        for number, (rows, size) in enumerate(zip(group, sizes, strict=True)):
+            X, y, weights = picked(self.data, rows)
             role = (weights, size / sum(sizes), number == 0, number == len(group) - 1)
             plain = weights is None and len(group) == 1
             cost, read = self.steps.make(len(self.history), X, y, *(() if plain else role))
@@ -92,7 +90,7 @@ class Training:
         self.waited += 1
         if watched < self.best:
             self.best, self.waited = watched, 0
-            if self.patience is not None:
+            if self.options["early_stopping"] is not None:
                 self.best_arrays = {name: copied(t.data) for name, t in self.steps.named_tensors().items()}
 
     def restore_best(self) -> None:

@@ -20,10 +20,11 @@ from . import refusals
 from .batches import weights_of
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
-from .cost import Cost, Loss, Metric
+from .cost import Loss, Metric
 from .data_checks import check_count
 from .epochs import Training
 from .history import History, newest_figures
+from .inference import dtype_of
 from .progress import counted
 from .steps import Steps
 
@@ -108,45 +109,51 @@ def train(
     >>> history.accuracy[-1] > 0.98
     True
     """
-    for name, value, least in (("epochs", epochs, 0), ("accumulate", accumulate, 1), ("batch_size", batch_size, 1)):
-        if not (name == "batch_size" and value is None):
-            check_count(name, value, least)
-    if early_stopping is not None:
-        check_count("early_stopping", early_stopping, 1)
-        if validation is None:
-            raise ValueError(refusals.no_validation(early_stopping))
-    _check_metrics(metrics or {})
-    weighed = not (sample_weight is None and class_weight is None)
+    options = {
+        "learning_rate": learning_rate, "batch_size": batch_size, "shuffle_seed": shuffle_seed, "workers": workers,
+        "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping,
+    }  # fmt: skip
+    _check(options, epochs, validation, metrics)
     if workers is not None and blas_threads is not None:
         raise ValueError(refusals.threads_of_workers())
-    if workers is not None and (weighed or accumulate > 1):
-        raise ValueError(refusals.not_in_tiles())
     if checkpoint is None and (resume or every is not None or every_steps is not None):
-        raise ValueError(refusals.no_place_for_checkpoints())
+        raise ValueError("resume=, every= and every_steps= are about checkpoints; pass checkpoint=, a folder for them")
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every, every_steps, keep)
     steps = Steps(module, loss, optimizer, learning_rate, compile, workers, clip_norm, exact=checkpoint is not None)
     if scheduler is not None and (optimizer is None or getattr(scheduler, "optimizer", None) is not optimizer):
         raise TypeError(refusals.not_a_scheduler(scheduler))
     X, y = steps.cost.checked(X, y)
-    training = Training(
-        steps, (X, y, weights_of(y, sample_weight, class_weight)), batch_size, shuffle_seed, accumulate,
-        metrics or {}, _held_out(steps.cost, validation), scheduler, early_stopping,
-        {
-            "learning_rate": learning_rate, "batch_size": batch_size, "shuffle_seed": shuffle_seed,
-            "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping, "workers": workers,
-        },
-    )  # fmt: skip
+    weights = weights_of(y, sample_weight, class_weight, dtype_of(module))
+    if workers is not None and (weights is not None or accumulate > 1):
+        raise ValueError(refusals.not_in_tiles())
+    held_out = None if validation is None else steps.cost.checked(*validation, "validation ")
+    training = Training(steps, (X, y, weights), held_out, metrics or {}, scheduler, options)
     if checkpoints is not None:
         checkpoints.begin(training, resume)
     rows = min(batch_size or training.count, training.count)
     steps.plan(training.count, rows, epochs)
     keep_memory_once()
-    with limited_blas(
-        1 if steps.in_tiles(rows) else blas_threads, threads_for(_most(training, rows), steps.parameters)
-    ):
+    most = max([rows, *[len(array) for array in leaves(held_out or ())]])
+    with limited_blas(1 if steps.in_tiles(rows) else blas_threads, threads_for(most, steps.parameters)):
         _run(training, epochs, checkpoints, on_epoch, progress)
     steps.keep_programs()
     return training.history
+
+
+def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any) -> None:
+    """Raise TypeError, ValueError or DataError for what can't be meant."""
+    check_count("epochs", epochs, 0)
+    for name in ("batch_size", "accumulate", "early_stopping"):
+        if options[name] is not None or name == "accumulate":
+            check_count(name, options[name], 1)
+    if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+        raise DataError("validation takes a pair (X, y) of its own samples and labels")
+    if validation is None and options["early_stopping"] is not None:
+        raise ValueError("early_stopping= goes by the cost of validation data; pass validation=(X, y) with it")
+    if metrics and not (
+        isinstance(metrics, Mapping) and "cost" not in metrics and all(map(callable, metrics.values()))
+    ):
+        raise TypeError(f'metrics must be functions by name, as {{"accuracy": tg.accuracy}}, got {metrics!r:.80}')
 
 
 def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:
@@ -170,7 +177,7 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
         history.end_together()
         print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
     else:
-        training.steps.check_parameters(len(history))
+        training.steps.check_parameters(len(history) - 1)
         if checkpoints is not None:
             checkpoints.write(training)
         training.restore_best()
@@ -191,21 +198,3 @@ def _summary(history: History) -> str:
     lowest = "" if best is None else f"; the validation's cost was lowest in epoch {best}"
     rate = f"{len(history) / history.seconds:.3g} epochs/s" if history.seconds else ""
     return f"{len(history)} epochs in {history.seconds:.3g} s ({rate}){figures}{lowest}"
-
-
-def _most(training: Training, rows: int) -> int:
-    """Return the largest number of samples that are computed at a time."""
-    return rows if training.held_out is None else max(rows, len(next(leaves(training.held_out))))
-
-
-def _check_metrics(metrics: Any) -> None:
-    if not isinstance(metrics, Mapping) or "cost" in metrics or not all(map(callable, metrics.values())):
-        raise TypeError(refusals.not_metrics(metrics))
-
-
-def _held_out(cost: Cost, validation: Any) -> Any:
-    if validation is None:
-        return None
-    if not (isinstance(validation, (tuple, list)) and len(validation) == 2):
-        raise DataError("validation takes a pair (X, y) of its own samples and labels")
-    return cost.checked(validation[0], validation[1], "validation ")

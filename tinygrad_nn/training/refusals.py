@@ -42,20 +42,8 @@ def no_loss_per_sample(loss: Any) -> str:
     )
 
 
-def no_classes(shape: tuple[int, ...]) -> str:
-    return f"class_weight needs a class per sample as y, got shape {shape}; pass sample_weight, a number per sample"
-
-
 def no_class_weights(classes: Any, found: Any) -> str:
     return f'class_weight must be "balanced", or a dict with a weight for each of the classes {classes}, got {found!r}'
-
-
-def other_inputs(inputs: int, X: Any) -> str:
-    return f"the network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {getattr(X, 'shape', given(X))}"
-
-
-def no_validation(patience: Any) -> str:
-    return f"early_stopping={patience} watches the cost of validation data; pass validation=(X, y) with it"
 
 
 def not_a_scheduler(scheduler: Any) -> str:
@@ -63,10 +51,6 @@ def not_a_scheduler(scheduler: Any) -> str:
         f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; write "
         "scheduler=tg.optim.lr_scheduler.StepLR(optimizer, 10), and optimizer=optimizer"
     )
-
-
-def not_metrics(metrics: Any) -> str:
-    return f'metrics must be functions by name, as in metrics={{"accuracy": tg.accuracy}}, got {metrics!r:.80}'
 
 
 def no_loss_follows(activation: str) -> str:
@@ -119,27 +103,3 @@ def another_training(differences: list[str]) -> str:
         f"this checkpoint is of another training: {'; '.join(differences)}. Pass what it was begun with, or another "
         "folder as checkpoint="
     )
-
-
-def checkpoints_there(folder: Any) -> str:
-    return f"{folder} holds checkpoints; pass resume=True to go on from them, or another folder as checkpoint="
-
-
-def damaged_checkpoint(error: Exception) -> str:
-    return f"{error}. The checkpoint before it is used"
-
-
-def only_damaged_checkpoints(folder: Any) -> str:
-    return f"{folder} holds no checkpoint that can be read; remove them to start anew, or pass another folder"
-
-
-def no_checkpoint(path: Any) -> str:
-    return f"{path} is no checkpoint, though it is named like one; name it otherwise, or pass another folder"
-
-
-def no_folder(folder: Any, error: Exception) -> str:
-    return f"{folder} can't be made: {error}; pass another folder as checkpoint="
-
-
-def no_place_for_checkpoints() -> str:
-    return "resume=, every= and every_steps= are about checkpoints; pass checkpoint=, the folder for them"

@@ -23,6 +23,7 @@ def state_of(training: Training) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     held = {
         "tensors": {name: t.data for name, t in steps.named_tensors().items()},
         "generators": {name: g.bit_generator.state for name, g in steps.named_generators().items()},
+        "trained": {name: t.requires_grad for name, t in steps.named_tensors().items()},
         "optimizer": steps.optimizer.state_dict(),
         "scheduler": None if training.scheduler is None else training.scheduler.state_dict(),
         "history": training.history.figures,
@@ -48,7 +49,10 @@ def restore(training: Training, arrays: dict[str, np.ndarray], header: Any) -> N
     except BaseException:
         steps.optimizer.load_state_dict(before)
         raise
-    replace_values([(t, held["tensors"][name]) for name, t in steps.named_tensors().items()])
+    tensors = steps.named_tensors()
+    replace_values([(t, held["tensors"][name]) for name, t in tensors.items()])
+    for name in [name for name, t in tensors.items() if t.requires_grad != held["trained"][name]]:
+        tensors[name].requires_grad = held["trained"][name]
     steps.finite = [t.data for t in steps.tensors]
     for name, generator in steps.named_generators().items():
         generator.bit_generator.state = held["generators"][name]

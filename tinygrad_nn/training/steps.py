@@ -220,10 +220,10 @@ class Steps:
             self.by_program = set()
             return self.update(X, y, *others)
 
-    def check_parameters(self, epochs: int) -> None:
+    def check_parameters(self, epoch: int) -> None:
         """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
         if not all(np.isfinite(p.data).all() for p in self.parameters):
-            self._diverged(f"epoch {epochs - 1} left parameters that are not finite")
+            self._diverged(f"epoch {epoch} left parameters that are not finite")
 
     def keep_programs(self) -> None:
         """Keep the programs for the module's next training, as long as the module lives."""
