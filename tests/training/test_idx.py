@@ -45,6 +45,8 @@ WRONG = {
     "empty": b"",
     "three bytes": PLAIN[:3],
     "a cut shape": PLAIN[:9],
+    "one axis of three": PLAIN[:4] + bytes(4),
+    "zeros that are none": b"\1" + PLAIN[1:],
     "a cut array": PLAIN[:-1],
     "a byte too many": PLAIN + b"\0",
     "another format": b"PK\3\4" + PLAIN,
@@ -64,6 +66,9 @@ WRONG = {
 }
 
 
+FOUND_BY_OTHERS = {"a cut shape", "packed, cut", "packed, with another checksum", "packed, then something else"}
+
+
 def loaded(path: Path, data: bytes) -> np.ndarray:
     """Return what a file of these bytes holds, once it is known that reading it took no more memory than it may."""
     path.write_bytes(data)
@@ -79,8 +84,9 @@ def loaded(path: Path, data: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_file_that_is_none_is_refused(wrong: str, tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"can't be loaded: .+; get a whole copy"):
+    with pytest.raises(FileError, match=r"can't be loaded: .+; get a whole copy") as caught:
         loaded(tmp_path / "images", WRONG[wrong])
+    assert (caught.value.__cause__ is None) == (wrong not in FOUND_BY_OTHERS)
 
 
 @settings(max_examples=2_000 if DEEP else 100)
