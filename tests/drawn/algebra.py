@@ -214,6 +214,7 @@ CALLS: dict[str, Calls] = {
     "vecmat": several(matching("(k),(k,n)->(n)")),
     "vecdot": along_vectors(st.integers(0, 3)),
     "linear": layer(),
+    "scaled_dot_product_attention": several(matching("(l,e),(s,e),(s,v)->(l,v)")),
     "tensordot": contracted(),
     "dot": dotted(),
     "inner": inner(),

@@ -58,7 +58,7 @@ def _added(mask: Any, dtype: Any, taken_out: bool) -> Any:
 
 def _weights(query: Tensor, key: Tensor, masks: list[Tensor], is_causal: bool) -> Any:
     """Return how much each query reads of each key, shares of 1. Shapes: (..., L, E), (..., S, E) -> (..., L, S)."""
-    scores = (query * (1 / math.sqrt(query.shape[-1]))) @ key.mT
+    scores = (query * (1 / math.sqrt(query.shape[-1] or 1))) @ key.mT
     if is_causal:
         masks = [*masks, _added(np.tri(*scores.shape[-2:], dtype=bool), query.dtype, taken_out=False)]
     for mask in masks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,7 @@ from ..program import Function, Line, Program, Value
 # Measured on float32 and float64, one BLAS thread, time relative to the other spelling.
 FEW, CACHED = 500, 2**22  # zeros of 500 entries to 4 MB: 0.3 to 0.6; fewer are no faster, more take 1.2 to 2.8
 SMALL = 10**4  # np.dot of so few results: 0.5 to 0.95; of more 1.0 to 1.2, but for vectors, 0.2 to 1.0
-
-
-@functools.cache
-def _dot_tells() -> bool:
-    """Return whether np.dot tells of an invalid operation, which programs rely on: before NumPy 2.4 it does not."""
-    try:
-        with np.errstate(invalid="raise"):
-            np.dot(np.full((2, 2), np.inf), np.zeros((2, 2)))
-    except FloatingPointError:
-        return True
-    return False
+DOT_TELLS = np.lib.NumpyVersion(np.__version__) >= "2.4.0"  # of invalid operations, which programs rely on
 
 
 def spelled(program: Program) -> Program:
@@ -68,7 +57,7 @@ def _product(line: Line) -> None:
         return
     if not (a.concrete.flags.forc and b.concrete.flags.forc) or a.concrete.size == b.concrete.size == 1:
         return  # the two add in another order there, and give a product of two numbers the sign of another zero
-    if _dot_tells() and (y.concrete.size <= SMALL or 1 in b.shape):
+    if DOT_TELLS and (y.concrete.size <= SMALL or 1 in b.shape):
         line.function = of_numpy(np.dot)
 
 
