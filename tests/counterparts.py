@@ -693,6 +693,7 @@ SCIPY |= {
 
 NEITHER = {
     "spacing", "bitwise_count", "sinc_derivative",  # of one number
+    "tanh_slope", "edge_product", "gaussian", "over_square", "cosine_of", "exponential_share", "power_derivative",
     "meshgrid", "trim_zeros", "piecewise", "partition", "argpartition", "digitize", "unwrap", "interp",  # of arrays
     "eig", "eigvals",  # whose order is LAPACK's
     "polyval", "polyadd", "polysub", "polymul", "polyder", "polyint", "poly", "polydiv", "polyfit",

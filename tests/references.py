@@ -13,6 +13,7 @@ import by_algebra
 import by_folds
 import by_loops
 import by_steps
+import mpmath
 import numpy as np
 import scipy.special
 from looped import LOOPS
@@ -187,6 +188,12 @@ def sinc_integral(x: Array, n: int = 0) -> Array:
     return ((np.pi * t) ** n * np.cos(np.pi * x[..., None] * t + n * np.pi / 2)) @ (weights / 2)
 
 
+def derivative_of_power(a: Array, b: Array, n: int = 1, k: int = 0) -> Array:
+    """Return what mpmath finds by itself."""
+    found = np.vectorize(lambda a, b: float(mpmath.diff(mpmath.power, (float(a), float(b)), (n, k))), [float])
+    return np.asarray(found(a, b))
+
+
 def cofactors(a: Array) -> Array:
     """Return each entry's cofactor by its definition: a signed minor."""
     found = np.zeros(a.shape)
@@ -218,6 +225,13 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "erfcinv": lambda x: -scipy.special.ndtri(x / 2) / math.sqrt(2),
     "ndtr": lambda x: np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in x.flat]).reshape(x.shape),
     "sinc_derivative": sinc_integral,
+    "tanh_slope": lambda x, t=None, tail=0.1: 4 / (np.exp(x) + np.exp(-x)) ** 2,
+    "edge_product": lambda x, low=-1.0, high=1.0: -x * x + (low + high) * x - low * high,
+    "gaussian": lambda x, scale=1.0: np.exp(-scale * x * x),
+    "over_square": lambda a, b: a / (a * a + b * b),
+    "cosine_of": lambda a, b: np.cos(np.arctan2(b, a)),
+    "exponential_share": lambda a, b, binary=False: 1 / (1 + (2 if binary else np.e) ** (b - a)),
+    "power_derivative": derivative_of_power,
     "logit": lambda x: np.log(x / (1 - x)),
     "xlogy": lambda a, b: scipy.special.xlogy(a, b),
     "xlog1py": lambda a, b: scipy.special.xlog1py(a, b),

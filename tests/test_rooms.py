@@ -43,7 +43,7 @@ INSIDE = {
     "ops": [
         [
             *["activation", "axes", "broadcasting", "elementwise", "fused", "indexing", "joining"],
-            *["products", "reduction", "rounding", "sample_arrays", "selection", "shaping", "special"],
+            *["products", "reduction", "rounding", "sample_arrays", "selection", "shaping", "slopes", "special"],
         ],
         ["linalg"],
         ["windows", "numpy", "recurrent"],
@@ -66,7 +66,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (370, 350, 1_550),
     "engine": (1_260, 1_250, 9_500),
     "tensor": (1_160, 1_150, 9_550),
-    "ops": (2_450, 2_450, 26_950),
+    "ops": (2_630, 2_630, 28_900),
     "ops.linalg": (850, 850, 8_900),
     "ops.numpy": (2_350, 2_350, 26_500),
     "ops.windows": (800, 800, 8_500),
@@ -87,7 +87,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (260, 260, 1_500),
 }
-WHOLE = (28_700, 27_300, 248_000)
+WHOLE = (28_900, 27_480, 250_000)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..tensor.declaring import elementwise, primitive, sample
 from .elementwise import sigmoid
+from .slopes import gaussian
 from .special import erfc
 
 
@@ -50,11 +51,11 @@ gelu        = elementwise(_gelu,          lambda g, x: g * _gelu_slope(np.clip(x
 
 def _silu_slope(x: Any) -> Any:
     s = sigmoid.kernel(x)
-    return s * (1 + x * (1 - s))
+    return s * (1 + x * sigmoid.kernel(-x))
 
 
 def _gelu_slope(x: Any) -> Any:
-    return 0.5 * erfc.kernel(-x * math.sqrt(0.5)) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return 0.5 * erfc.kernel(-x * math.sqrt(0.5)) + x * (1 / math.sqrt(2 * math.pi)) * gaussian(x, scale=0.5)
 
 
 def _constant(value: Any, inputs: Any) -> Any:

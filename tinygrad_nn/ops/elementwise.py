@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 
 from ..tensor.declaring import elementwise, primitive, sample
+from .slopes import cosine_of, edge_product, exponential_share, over_square, power_derivative, tanh_slope
 
 add         = elementwise(np.add,         lambda g: g,               lambda g: g,                        operator="add", method=False)
 subtract    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                       operator="sub", method=False)
 multiply    = elementwise(np.multiply,    lambda g, b: g * b,        lambda g, a: g * a,                 operator="mul", method=False)
 divide      = elementwise(np.divide,      lambda g, b: g / b,        lambda g, b, y: -g * y / b,         operator="truediv", method=False, domain=(0.5, 2))
-float_power = elementwise(np.float_power, lambda g, a, b: g * (b * a ** _predecessor(b)), lambda g, a, y: g * (y * _log_of_base(a)), method=False, masks=True, domain=(0.5, 2))
-fmod        = elementwise(np.fmod,        lambda g: g,               lambda g, a, b: g * -np.trunc(a / b), method=False, domain=(0.5, 2))
-remainder   = elementwise(np.remainder,   lambda g: g,               lambda g, a, b: g * -np.floor(a / b), operator="mod", method=False, domain=(0.5, 2))
-power       = elementwise(np.power,       lambda g, a, b: g * (b * a ** _predecessor(b)), lambda g, a, y: g * (y * _log_of_base(a)), operator="pow", method=False, masks=True, domain=(0.5, 2))
+float_power = elementwise(np.float_power, lambda g, a, b: g * _slope_of_power(a, b), lambda g, a, b: g * power_derivative(a, b, n=0, k=1), method=False, masks=True, domain=(0.5, 2))
+fmod        = elementwise(np.fmod,        lambda g: g,               lambda g, a, b, y: g * -np.rint((a - y) / b), method=False, domain=(0.5, 2))
+remainder   = elementwise(np.remainder,   lambda g: g,               lambda g, a, b: g * -np.floor_divide(a, b), operator="mod", method=False, domain=(0.5, 2))
+power       = elementwise(np.power,       lambda g, a, b: g * _slope_of_power(a, b), lambda g, a, b: g * power_derivative(a, b, n=0, k=1), operator="pow", method=False, masks=True, domain=(0.5, 2))
 negative    = elementwise(np.negative,    lambda g: -g,              operator="neg", method=False)
 positive    = elementwise(np.positive,    lambda g: g,               operator="pos", method=False)
 absolute    = elementwise(np.absolute,    lambda g, x: g * np.sign(x), name="abs", operator="abs",       kinks={0: 0})
@@ -37,7 +38,7 @@ square      = elementwise(np.square,      lambda g, x: g * (2 * x))
 sqrt        = elementwise(np.sqrt,        lambda g, y: g / (2 * y),                                      domain=(0.5, 2))
 cbrt        = elementwise(np.cbrt,        lambda g, y: g / (3 * y * y),                                  domain=(0.5, 2))
 reciprocal  = elementwise(np.reciprocal,  lambda g, y: -g * y * y,                                       domain=(0.5, 2))
-hypot       = elementwise(np.hypot,       lambda g, a, y: g * quotient(a, y), lambda g, b, y: g * quotient(b, y), method=False, masks=True, kinks={(0, 0): (0, 0)})
+hypot       = elementwise(np.hypot,       lambda g, a, b: g * cosine_of(a, b), lambda g, a, b: g * cosine_of(b, a), method=False, masks=True, kinks={(0, 0): (0, 0)})
 
 radians     = elementwise(np.radians,     lambda g: g * (math.pi / 180), method=False)
 deg2rad     = elementwise(np.deg2rad,     lambda g: g * (math.pi / 180))
@@ -46,25 +47,25 @@ rad2deg     = elementwise(np.rad2deg,     lambda g: g * (180 / math.pi))
 
 exp         = elementwise(np.exp,         lambda g, y: g * y)
 exp2        = elementwise(np.exp2,        lambda g, y: g * (y * math.log(2)))
-expm1       = elementwise(np.expm1,       lambda g, y: g * (y + 1))
+expm1       = elementwise(np.expm1,       lambda g, x: g * np.exp(x))
 log         = elementwise(np.log,         lambda g, x: g / x,                                            domain=(0.5, 2))
-log2        = elementwise(np.log2,        lambda g, x: g / (x * math.log(2)),                            domain=(0.5, 2))
-log10       = elementwise(np.log10,       lambda g, x: g / (x * math.log(10)),                           domain=(0.5, 2))
+log2        = elementwise(np.log2,        lambda g, x: g / x * (1 / math.log(2)),                           domain=(0.5, 2))
+log10       = elementwise(np.log10,       lambda g, x: g / x * (1 / math.log(10)),                          domain=(0.5, 2))
 log1p       = elementwise(np.log1p,       lambda g, x: g / (1 + x),                                      domain=(-0.5, 2))
 
 sin         = elementwise(np.sin,         lambda g, x: g * np.cos(x))
 cos         = elementwise(np.cos,         lambda g, x: g * -np.sin(x))
 tan         = elementwise(np.tan,         lambda g, y: g * (1 + y * y),                                  domain=(-1, 1))
-arcsin      = elementwise(np.arcsin,      lambda g, x: g / np.sqrt((1 - x) * (1 + x)),                   domain=(-0.9, 0.9))
-arccos      = elementwise(np.arccos,      lambda g, x: -g / np.sqrt((1 - x) * (1 + x)),                  domain=(-0.9, 0.9))
-arctan      = elementwise(np.arctan,      lambda g, x: g / (1 + x * x))
-arctan2     = elementwise(np.arctan2,     lambda g, a, b: g * _over_square(b, a, b), lambda g, a, b: g * -_over_square(a, a, b), method=False, domain=(0.5, 2))
+arcsin      = elementwise(np.arcsin,      lambda g, x: g / np.sqrt(edge_product(x)),                  domain=(-0.9, 0.9))
+arccos      = elementwise(np.arccos,      lambda g, x: -g / np.sqrt(edge_product(x)),                 domain=(-0.9, 0.9))
+arctan      = elementwise(np.arctan,      lambda g, x: g * over_square(1.0, x))
+arctan2     = elementwise(np.arctan2,     lambda g, a, b: g * over_square(b, a), lambda g, a, b: g * -over_square(a, b), method=False, domain=(0.5, 2))
 sinh        = elementwise(np.sinh,        lambda g, x: g * np.cosh(x))
 cosh        = elementwise(np.cosh,        lambda g, x: g * np.sinh(x))
-tanh        = elementwise(np.tanh,        lambda g, y: g * (1 - y * y))
+tanh        = elementwise(np.tanh,        lambda g, x, y: g * tanh_slope(x, t=y))
 arcsinh     = elementwise(np.arcsinh,     lambda g, x: g / np.hypot(1, x))
-arccosh     = elementwise(np.arccosh,     lambda g, x: g / np.sqrt((x - 1) * (x + 1)),                   domain=(1.5, 3))
-arctanh     = elementwise(np.arctanh,     lambda g, x: g / ((1 - x) * (1 + x)),                          domain=(-0.9, 0.9))
+arccosh     = elementwise(np.arccosh,     lambda g, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),                domain=(1.5, 3))
+arctanh     = elementwise(np.arctanh,     lambda g, x: g / edge_product(x),                       domain=(-0.9, 0.9))
 
 maximum     = elementwise(np.maximum,     lambda g, a, b, wanted: g * _share(a > b, a == b, wanted), lambda g, a, b, wanted: g * _share(b > a, a == b, wanted), method=False, kinks={(1, 1): (0.5, 0.5)})
 minimum     = elementwise(np.minimum,     lambda g, a, b, wanted: g * _share(a < b, a == b, wanted), lambda g, a, b, wanted: g * _share(b < a, a == b, wanted), method=False, kinks={(1, 1): (0.5, 0.5)})
@@ -75,15 +76,11 @@ fmin        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a 
 # What the rules above share.
 
 
-def _predecessor(b: Any) -> Any:
-    """Return b - 1, and 1 where b is 0: there the factor b has made the derivative 0 already."""
-    if isinstance(b, (int, float)) and not isinstance(b, np.generic):  # a number of Python's; np.float64 is one, too
-        return b - 1 if b else 1
-    return np.where(b == 0, 1, b - 1)
-
-
-def _log_of_base(a: Any) -> Any:
-    return np.log(np.where(a == 0, 1, a))
+def _slope_of_power(a: Any, b: Any) -> Any:
+    """Return b a^(b - 1), and 0 where b is 0; plain where b is a number of Python's and b - 1 exact in any dtype."""
+    if isinstance(b, (int, float)) and not isinstance(b, np.generic) and 2 * b % 1 == 0:  # np.float64 is a float, too
+        return b * a ** (b - 1 if b else 1)
+    return power_derivative(a, b)
 
 
 def _share(wins: Any, ties: Any, wanted: Any) -> Any:
@@ -91,25 +88,10 @@ def _share(wins: Any, ties: Any, wanted: Any) -> Any:
     return np.where(ties, 0.5 if all(wanted) else 0.0, wins)
 
 
-def _over_square(x: Any, a: Any, b: Any) -> Any:
-    """Return x / (a^2 + b^2) without overflow, and 0 where both are 0."""
-    length = _nonzero(np.hypot(a, b))
-    return x / length / length
-
-
-def _weight(a: Any, b: Any, y: Any, scale: float) -> Any:
-    """Return e^a / (e^a + e^b), or the same to the base e^scale, and 0 where both are 0."""
-    return np.where(y == -np.inf, 0, sigmoid.kernel(np.where(a == b, 0, a - b) * scale))
-
-
 def quotient(a: Any, b: Any) -> Any:
     """Return a / b, and 0 where both are 0."""
     nothing = (a == 0) & (b == 0)
     return np.where(nothing, 0, a / np.where(nothing, 1, b))
-
-
-def _nonzero(x: Any) -> Any:
-    return np.where(x == 0, 1, x)
 
 
 # Those that are more than one of NumPy's functions.
@@ -133,9 +115,14 @@ def _sigmoid(x: Any) -> Any:
     return np.where(np.less(x, 0), e, 1) / (1 + e)
 
 
-logaddexp   = elementwise(_logaddexp,     lambda g, a, b, y: g * _weight(a, b, y, 1.0), lambda g, a, b, y: g * _weight(b, a, y, 1.0), name="logaddexp", numpy=[np.logaddexp], method=False)
-logaddexp2  = elementwise(_logaddexp2,    lambda g, a, b, y: g * _weight(a, b, y, math.log(2)), lambda g, a, b, y: g * _weight(b, a, y, math.log(2)), name="logaddexp2", numpy=[np.logaddexp2], method=False)
-sigmoid     = elementwise(_sigmoid,       lambda g, y: g * (y * (1 - y)),                name="sigmoid")
+logaddexp   = elementwise(_logaddexp,     lambda g, a, b: g * exponential_share(a, b), lambda g, a, b: g * exponential_share(b, a), name="logaddexp", numpy=[np.logaddexp], method=False)
+logaddexp2  = elementwise(_logaddexp2,    lambda g, a, b: g * exponential_share(a, b, binary=True), lambda g, a, b: g * exponential_share(b, a, binary=True), name="logaddexp2", numpy=[np.logaddexp2], method=False)
+sigmoid     = elementwise(_sigmoid,       lambda g, x, y: g * slope_of_sigmoid(x, y),    name="sigmoid")
+
+
+def slope_of_sigmoid(x: Any, y: Any) -> Any:
+    """Return e^x / (1 + e^x)^2, given y = sigmoid(x)."""
+    return 0.25 * tanh_slope(0.5 * x, t=2 * y - 1, tail=0.5)
 
 
 @primitive(name="either", masks=True, linear=True, method=False)

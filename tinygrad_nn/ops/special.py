@@ -14,6 +14,7 @@ from ..errors import missing
 from ..tensor.declaring import PUBLIC, composite, elementwise, primitive, sample
 from ..tensor.numpy_protocols import SCIPY_FUNCTIONS
 from .elementwise import quotient, sigmoid
+from .slopes import edge_product, gaussian
 
 
 def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
@@ -117,8 +118,8 @@ def _polygamma(x: Any) -> Any:
 
 _ROOT_PI = math.sqrt(math.pi)
 
-erf      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * np.exp(-x * x)),  name="erf")
-erfc     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * np.exp(-x * x)), name="erfc")
+erf      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * gaussian(x)),  name="erf")
+erfc     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * gaussian(x)), name="erfc")
 gammaln  = elementwise(_gammaln, lambda g, x: g * _polygamma(x),                   name="gammaln", domain=(0.5, 3))
 gamma    = elementwise(_gamma,   lambda g, x, y: g * (y * _polygamma(x)),           name="gamma", domain=(0.5, 3))
 rgamma   = elementwise(_rgamma,  lambda g, x: g * _rgamma_slope(x),                 name="rgamma", domain=(-2, 3))
@@ -126,8 +127,8 @@ beta     = elementwise(_beta,    lambda g, a, b, y: g * (y * (_polygamma(a) - _p
 betaln   = elementwise(_betaln,  lambda g, a, b: g * (_polygamma(a) - _polygamma(a + b)), lambda g, a, b: g * (_polygamma(b) - _polygamma(a + b)), name="betaln", method=False, masks=True, domain=(0.5, 3))
 erfinv   = elementwise(_erfinv,  lambda g, y: g * (_ROOT_PI / 2 * np.exp(y * y)),   name="erfinv", domain=(-0.9, 0.9))
 erfcinv  = elementwise(_erfcinv, lambda g, y: g * (-_ROOT_PI / 2 * np.exp(y * y)),  name="erfcinv", domain=(0.1, 1.9))
-ndtr     = elementwise(_ndtr,    lambda g, x: g * (np.exp(-x * x / 2) / math.sqrt(2 * math.pi)), name="ndtr")
-logit    = elementwise(_logit,   lambda g, x: g / (x * (1 - x)),                    name="logit", domain=(0.1, 0.9))
+ndtr     = elementwise(_ndtr,    lambda g, x: g * (gaussian(x, scale=0.5) / math.sqrt(2 * math.pi)), name="ndtr")
+logit    = elementwise(_logit,   lambda g, x: g / edge_product(x, low=0.0, high=1.0),                  name="logit", domain=(0.1, 0.9))
 xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
 xlog1py  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
 PUBLIC["expit"] = sigmoid
@@ -159,7 +160,7 @@ def _reflected(x: np.ndarray, n: int) -> Any:
     polynomial = np.polynomial.Polynomial([0.0, 1.0])
     for _ in range(n):
         polynomial = -math.pi * np.polynomial.Polynomial([1.0, 0.0, 1.0]) * polynomial.deriv()
-    return math.pi * polynomial(1 / np.tan(math.pi * (x - np.floor(x))))
+    return math.pi * polynomial(1 / np.tan(math.pi * (x - np.rint(x))))
 
 
 def _order(value: Any, inputs: Any) -> int:

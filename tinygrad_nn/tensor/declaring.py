@@ -87,10 +87,10 @@ def _finished(call: Any, op: Operation) -> Differentiable:
     """Return the function with its operation, and with the kernel that rules use."""
 
     def kernel(*args: Any, **parameters: Any) -> Any:
-        if any(isinstance(x, Tensor) for x in args):
-            return call(*args, **parameters)
-        watching = watcher()
-        if watching is not None:
+        for x in args:
+            if isinstance(x, Tensor):
+                return call(*args, **parameters)
+        if (watching := watcher()) is not None:
             inputs, values = op.bind(args, parameters)
             return watching.forward(op, list(inputs), values)
         return op.forward(*args, **parameters)

@@ -1,0 +1,189 @@
+"""Slopes that keep their digits: operations whose only job is to be the derivative of another.
+
+A rule is a plain expression wherever that is exact. Where it cancels, as 1 - tanh(x)^2 far out, or leaves the range of
+its dtype on the way, as 1 / (1 + x^2) does, it reads a slope from here. These have rules of their own, exact in turn.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import raw
+from ..tensor.declaring import primitive, sample
+
+
+@primitive(name="tanh_slope", pointwise=True, method=False, t=lambda value, inputs: raw(value))
+def _tanh_slope(x: Any, /, t: Any = None, tail: float = 0.125) -> Any:
+    """Return 1 / cosh(x)^2, of many numbers by way of t = tanh(x): 1 - t^2 where that is more than the tail."""
+    if t is None or np.size(t) < _FEW:
+        return np.square(1 / np.cosh(x))
+    y = np.multiply(t, t, order="C")
+    np.subtract(1, y, out=y)
+    (tails,) = (y < tail).reshape(-1).nonzero()
+    if tails.size:
+        y.reshape(-1)[tails] = np.square(1 / np.cosh(np.take(x, tails)))
+    return y
+
+
+_FEW = 500  # numbers: all their hyperbolic cosines take less time than to look for the tails
+
+_tanh_slope.vjp(lambda g, x, y: g * (-2 * np.tanh(x) * y))
+tanh_slope = _tanh_slope.kernel
+
+
+@primitive(name="edge_product", pointwise=True, method=False)
+def _edge_product(x: Any, /, low: float = -1.0, high: float = 1.0) -> Any:
+    """Return (x - low) (high - x), whose derivative has no digits to lose near the middle."""
+    return (x - low) * (high - x)
+
+
+_edge_product.vjp(lambda g, x, low, high: g * ((low + high) - 2 * x))
+edge_product = _edge_product.kernel
+
+
+@primitive(name="gaussian", pointwise=True, method=False)
+def _gaussian(x: Any, /, scale: float = 1.0) -> Any:
+    """Return exp(-scale x^2), for a power of two as scale: the square in two parts, the greater of them exact.
+
+    Source: Dekker, A floating-point technique for extending the available precision (1971), for the parts.
+    """
+    x = _where_it_counts(x)
+    z = x * (2.0 ** ((np.finfo(x.dtype).nmant + 2) // 2) + 1)
+    half = z - (z - x)  # x to half of its digits, so that its square is exact
+    return np.exp(-scale * half * half) * np.exp(-scale * (x - half) * (x + half))
+
+
+def _where_it_counts(x: Any) -> Any:
+    return np.clip(x, -50, 50)
+
+
+_gaussian.vjp(lambda g, x, y, scale: g * (-2 * scale * _where_it_counts(x) * y))
+gaussian = _gaussian.kernel
+
+
+@primitive(name="over_square", pointwise=True, method=False)
+def _over_square(a: Any, b: Any, /) -> Any:
+    """Return a / (a^2 + b^2), and 0 where both are 0."""
+    h = _length(a, b)
+    return a / h / h
+
+
+def _length(a: Any, b: Any) -> Any:
+    h = np.hypot(a, b)
+    return np.where(h == 0, 1, h)
+
+
+def _product_over_squares(c: Any, d: Any, h: Any) -> Any:
+    """Return c d / h^4, which neither overflows nor underflows on the way."""
+    return np.where((c == 0) | (d == 0), 0, (c / h / h) * (d / h / h))
+
+
+_over_square.vjp(
+    lambda g, a, b: g * _product_over_squares(b - a, b + a, _length(a, b)),
+    lambda g, a, b: g * (-2 * _product_over_squares(a, b, _length(a, b))),
+)
+over_square = _over_square.kernel
+
+
+def _arrays(a: Any, b: Any) -> Any:
+    """Return two operands as arrays of one dtype. A program can't look into what follows: it becomes a line of it."""
+    dtype = np.result_type(a, b)
+    return np.asarray(a, dtype), np.asarray(b, dtype)
+
+
+@primitive(name="cosine_of", pointwise=True, method=False)
+def _cosine_of(a: Any, b: Any, /) -> Any:
+    """Return a / hypot(a, b), and 0 where both are 0."""
+    a, b = _arrays(a, b)
+    h = np.asarray(np.hypot(a, b))
+    y = np.asarray(a / _length(a, b))
+    info = np.finfo(y.dtype)
+    extreme = (h < 4 * info.tiny / info.eps) | (h > info.max / 4)  # where hypot has lost digits, or will overflow
+    if extreme.any():
+        a, b = (np.broadcast_to(x, y.shape)[extreme] for x in (a, b))
+        _, exponent = np.frexp(np.maximum(np.abs(a), np.abs(b)))
+        a, b = np.ldexp(a, -exponent), np.ldexp(b, -exponent)
+        y[extreme] = a / _length(a, b)
+    return y
+
+
+def _product_over(u: Any, v: Any, h: Any) -> Any:
+    """Return u v / h of two cosines, dividing the smaller."""
+    smaller = np.abs(u) < np.abs(v)
+    return np.where(smaller, u, v) / h * np.where(smaller, v, u)
+
+
+_cosine_of.vjp(
+    lambda g, a, b: g * (cosine_of(b, a) / _length(a, b) * cosine_of(b, a)),
+    lambda g, a, b, y: g * -_product_over(y, cosine_of(b, a), _length(a, b)),
+)
+cosine_of: Any = _cosine_of.kernel
+
+
+@primitive(name="exponential_share", pointwise=True, method=False)
+def _exponential_share(a: Any, b: Any, /, binary: bool = False) -> Any:
+    """Return e^a / (e^a + e^b), or the same to the base 2, and 0 where both are 0.
+
+    Source: Knuth, The Art of Computer Programming, volume 2, 4.2.2, for what rounding takes from a - b.
+    """
+    a, b = _arrays(a, b)
+    d = np.where(a == b, 0, a - b)
+    lost = a - (d - (d - a)) - (b + (d - a))
+    lost = np.where(np.isfinite(lost), lost, 0) * (math.log(2) if binary else 1)
+    e = (np.exp2 if binary else np.exp)(-np.abs(d)) * (1 - np.copysign(1, d) * lost)
+    return np.where((a == b) & (a == -np.inf), 0, np.where(d < 0, e, 1) / (1 + e))
+
+
+def _shares(g: Any, a: Any, b: Any, y: Any, binary: bool) -> Any:
+    return g * (y * exponential_share(b, a, binary=binary) * (math.log(2) if binary else 1))
+
+
+_exponential_share.vjp(_shares, lambda g, a, b, y, binary: -_shares(g, a, b, y, binary))
+exponential_share = _exponential_share.kernel
+
+
+def _falling(b: Any, n: int, k: int) -> list[Any]:
+    """Return b (b - 1) ... (b - n + 1) and its first k derivatives."""
+    found = [np.ones_like(b), *[np.zeros_like(b)] * k]
+    for i in range(n):
+        found = [f * (b - i) + j * found[j - 1] for j, f in enumerate(found)]
+    return found
+
+
+@primitive(name="power_derivative", pointwise=True, masks=True, method=False, domain=(0.5, 2))
+def _power_derivative(a: Any, b: Any, /, n: int = 1, k: int = 0) -> Any:
+    """Return the derivative of a**b, n times by a and k times by b: 0 where a factor of it is, also at a = 0."""
+    a, b = _arrays(a, b)
+    exponent = b - n
+    lost = b - (exponent - (exponent - b)) - (n + (exponent - b))
+    logarithm = np.log(np.where(a > 0, a, 1))
+    logarithm = np.where((a < 0) & (k > 0), np.nan, logarithm)
+    factor = sum(math.comb(k, j) * f * logarithm ** (k - j) for j, f in enumerate(_falling(b, n, k)))
+    power = np.asarray(a**exponent)
+    factor = np.broadcast_to(factor * np.exp(lost * logarithm), power.shape)
+    y = np.asarray(np.where((factor == 0) | (power == 0), 0, factor * power))
+    info = np.finfo(y.dtype)
+    extreme = (a > 0) & (factor != 0) & np.isfinite(factor) & ((power < info.tiny) | (power > info.max))
+    if extreme.any():
+        a, exponent = (np.broadcast_to(x, y.shape)[extreme] for x in (a, exponent))
+        root = a ** (exponent / 4)
+        y[extreme] = factor[extreme] * root * root * root * root
+    return y
+
+
+_power_derivative.vjp(
+    lambda g, a, b, n, k: g * power_derivative(a, b, n=n + 1, k=k),
+    lambda g, a, b, n, k: g * power_derivative(a, b, n=n, k=k + 1),
+)
+power_derivative: Any = _power_derivative.kernel
+
+
+# What tests try: a tuple stands for drawn values of that shape.
+
+_edge_product.samples = [sample((2, 3), low=0.0), sample((0,))]
+_gaussian.samples = [sample((2, 3), scale=0.5), sample(np.array([-3.0, 0.0, 20.0]))]
+_exponential_share.samples = [sample((2, 1), (3,), binary=True), sample(np.array([40.0, -40.0]), (2,))]
+_power_derivative.samples = [sample((2, 1), (3,), n=2), sample((2,), (2,), n=0, k=1), sample((), (), n=2, k=2)]
