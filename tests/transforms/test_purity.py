@@ -129,8 +129,10 @@ def test_a_compiled_gradient_puts_back_as_well() -> None:
 
     def beside(x: Any) -> Any:
         """Draw before, in, and after evaluations of which one lies in the other."""
-        inner = tg.hvp(lambda z: (dropout(z) ** 3).sum() + (dropout(z) ** 2).sum(), (x,), (x,))[0]
-        return dropout(x).detach(), inner, dropout(x).detach()
+        product = tg.hvp(lambda z: (dropout(z) ** 3).sum() + (dropout(z) ** 2).sum(), (x,), (x,))[0]
+        inner = tg.grad(lambda z: (dropout(z) ** 3).sum())
+        slopes = tg.grad(lambda z: inner(z * dropout(z)).sum())(x)
+        return dropout(x).detach(), product, slopes, dropout(x).detach()
 
     twin, compiled = np.random.default_rng(3), tg.compile(beside)
     found = [[y.data for y in compiled(X)] for _ in range(3)]

@@ -35,11 +35,11 @@ def like(input: Tensor, x: Any) -> Any:
     return x
 
 
-def targets(loss: str, input: Tensor, target: Any) -> Any:
+def targets(loss: str, input: Tensor, target: Tensor) -> Any:
     """Return the targets in the input's dtype. Raises ValueError where they don't have its shape."""
-    if np.shape(target) != input.shape:
+    if target.shape != input.shape:
         raise ValueError(
-            f"{loss} compares entry by entry, but got shapes {input.shape} and {np.shape(target)}; "
+            f"{loss} compares entry by entry, but got shapes {input.shape} and {target.shape}; "
             f"write y.reshape({input.shape}) if they hold the same entries"
         )
     return like(input, target)
