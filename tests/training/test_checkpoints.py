@@ -160,7 +160,8 @@ def test_what_is_kept(tmp_path: Path) -> None:
         ({"width": 5}, {}, r"module.0.weight': \[\[6, 2\], 'float64'\]"),
         ({"plateau": True}, {}, "the scheduler was StepLR, now is ReduceLROnPlateau"),
         ({}, {"loss": tg.mse_loss}, "the loss was cross_entropy, now is mse_loss"),
-        ({}, {"validation": HELD_OUT["validation"]}, "the samples was"),
+        ({}, {"validation": HELD_OUT["validation"]}, "the samples' shapes was"),
+        ({}, {"sample_weight": np.arange(60)}, "the samples' shapes was"),
     ],
 )
 def test_the_checkpoint_of_another_training_is_refused_and_nothing_changes(
@@ -173,6 +174,13 @@ def test_the_checkpoint_of_another_training_is_refused_and_nothing_changes(
         other.train(tmp_path, resume=True, **options)
     assert other.left() == same.left()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_other_samples_of_the_same_shape_are_another_training(tmp_path: Path) -> None:
+    network = small()
+    tg.train(network, X, Y, 2, checkpoint=tmp_path, progress=False)
+    with pytest.raises(StateError, match=r"another training: the samples' checksums was \[\d+, \d+\], now is"):
+        tg.train(network, X[::-1], Y, 4, checkpoint=tmp_path, resume=True, progress=False)
 
 
 def test_checkpoints_are_not_overwritten_unasked(tmp_path: Path) -> None:
@@ -193,8 +201,11 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path: Path) -> N
     spoilt = bytearray(newest.read_bytes())
     spoilt[len(spoilt) // 2] ^= 4
     newest.write_bytes(spoilt)
-    with pytest.warns(RuntimeWarning, match=r"step-\d+\.npz can't be loaded: .* The checkpoint before it is used"):
+    with pytest.warns(
+        RuntimeWarning, match=r"step-\d+\.npz can't be loaded: .* The checkpoint before it is used"
+    ) as warned:
         parts.train(tmp_path, resume=True)
+    assert warned[0].filename == __file__
     assert parts.left() == whole.left()
     for path in tmp_path.iterdir():
         path.write_bytes(b"")
@@ -260,7 +271,9 @@ def test_a_diverged_training_leaves_checkpoints_of_finite_numbers(tmp_path: Path
         tg.train(network, X, 1e3 * Y, 100, 1e8, 8, checkpoint=tmp_path, every_steps=1, keep=99, progress=False)
     assert len([*tmp_path.iterdir()]) > 2
     for path in tmp_path.iterdir():
-        assert all(np.isfinite(x).all() for x in read(path)[0].values())
+        arrays = {name: x for name, x in read(path)[0].items() if name.startswith("tensors.")}
+        assert len(arrays) == 4
+        assert all(np.isfinite(x).all() for x in arrays.values())
 
 
 def test_arrays_come_back_as_they_lay_in_memory() -> None:

@@ -7,12 +7,13 @@ import os
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 from ..errors import FileError
 from .data_checks import check_count
 from .epochs import Training
 from .files import read, save, write
-from .state import restore, state_of
+from .state import check_options, options_of, restore, state_of
 
 _NAME = re.compile(r"step-\d+\.npz|\.\w+\.tmp")  # the latter are of writers that were killed
 
@@ -30,13 +31,14 @@ class Checkpoints:
         self.folder, self.keep = Path(folder), keep
         self.every, self.every_steps = every or (0 if every_steps else 1), every_steps or 0
         self.newest: tuple[int, int] | None = None
+        self.options: dict[str, Any] = {}
 
     def begin(self, training: Training, resume: bool) -> None:
         """Let the training go on from the newest checkpoint, if asked to; write the first one where there is none.
 
         Raises FileError where the folder holds checkpoints that are not to be gone on from, or can't be written to.
         """
-        found = self._found()
+        self.options, found = options_of(training), self._found()
         if found and not resume:
             raise FileError(f"{self.folder} holds checkpoints; pass resume=True to go on from them, or another folder")
         for path in reversed(found):
@@ -47,7 +49,8 @@ class Checkpoints:
                 continue
             if not isinstance(header, dict) or not {*header} >= {"options", "state"}:
                 raise FileError(f"{path} is no checkpoint, though named like one; name it otherwise")
-            restore(training, arrays, header)
+            check_options(header["options"], self.options)
+            restore(training, arrays, header["state"])
             self.newest = (training.updates, training.position)
             return
         if found:
@@ -75,7 +78,8 @@ class Checkpoints:
         if self.newest == (training.updates, training.position):
             return
         training.steps.check_parameters(len(training.history) - (training.position == 0))
-        write(self.folder / f"step-{training.updates:010}.npz", *state_of(training))
+        arrays, state = state_of(training)
+        write(self.folder / f"step-{training.updates:010}.npz", arrays, {"options": self.options, "state": state})
         self.newest = (training.updates, training.position)
         for path in [*self.folder.glob(".*.tmp"), *self._found()[: -self.keep]]:
             if _NAME.fullmatch(path.name):

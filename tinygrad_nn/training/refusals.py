@@ -96,10 +96,3 @@ def diverged(what: str) -> str:
 
 def whole_number(name: str, value: Any, least: int) -> str:
     return f"{name} must be a whole number, {least} or more, got {value!r} of type {type(value).__name__}"
-
-
-def another_training(differences: list[str]) -> str:
-    return (
-        f"this checkpoint is of another training: {'; '.join(differences)}. Pass what it was begun with, or another "
-        "folder as checkpoint="
-    )

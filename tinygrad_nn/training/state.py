@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,14 @@ from ..engine.arrays import copied
 from ..engine.trees import leaves
 from ..errors import StateError, given
 from ..tensor.handle import replace_values
-from . import refusals
 from .epochs import Training
+from .formats import bytes_of
 
 _FIELDS = ("position", "rows", "updates", "waited", "means", "best", "best_arrays", "drawn")
 
 
-def state_of(training: Training) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays by name, and the rest as JSON has it, which says in `arrays` how each lay in memory."""
+def state_of(training: Training) -> tuple[dict[str, np.ndarray], Any]:
+    """Return the arrays by name, and the rest as JSON has it, with where each array belongs."""
     steps, arrays = training.steps, dict[str, np.ndarray]()
     held = {
         "tensors": {name: t.data for name, t in steps.named_tensors().items()},
@@ -26,21 +27,16 @@ def state_of(training: Training) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         "trained": {name: t.requires_grad for name, t in steps.named_tensors().items()},
         "optimizer": steps.optimizer.state_dict(),
         "scheduler": None if training.scheduler is None else training.scheduler.state_dict(),
-        "history": training.history.figures,
+        "history": {name: np.asarray(entries) for name, entries in training.history.figures.items()},
         "seconds": training.history.seconds,
         **{name: getattr(training, name) for name in _FIELDS},
     }
-    header = {"options": _plain(options_of(training)), "state": _packed("", held, arrays)}
-    return arrays, header
+    return arrays, _packed("", held, arrays)
 
 
-def restore(training: Training, arrays: dict[str, np.ndarray], header: Any) -> None:
-    """Let a training go on from a state. Raises StateError for that of another training; nothing is changed then."""
-    was, now = header["options"], _plain(options_of(training))
-    other = [f"{name} was {was.get(name)}, now is {now[name]}" for name in now if was.get(name) != now[name]]
-    if other:
-        raise StateError(refusals.another_training(other))
-    held, steps = _unpacked(header["state"], arrays), training.steps
+def restore(training: Training, arrays: dict[str, np.ndarray], state: Any) -> None:
+    """Let a training go on from a state. Raises StateError for one that does not fit; nothing is changed then."""
+    held, steps = _unpacked(state, arrays), training.steps
     before = steps.optimizer.state_dict()
     try:
         steps.optimizer.load_state_dict(held["optimizer"])
@@ -59,17 +55,18 @@ def restore(training: Training, arrays: dict[str, np.ndarray], header: Any) -> N
     for name in _FIELDS:
         setattr(training, name, held[name])
     training.generator.bit_generator.state = training.drawn
-    training.history.figures, training.history.seconds = held["history"], held["seconds"]
+    training.history.figures = {name: entries.tolist() for name, entries in held["history"].items()}
+    training.history.seconds = held["seconds"]
 
 
 def options_of(training: Training) -> dict[str, Any]:
-    """Return what has to be the same in a training that goes on, by name."""
+    """Return what has to be the same in a training that goes on, by name, as JSON gives it back."""
     steps = training.steps
     tensors, generators = steps.named_tensors(), steps.named_generators()
     names = {id(t): name for name, t in tensors.items()}
     drawing = {name: g.bit_generator for name, g in generators.items()} | {"shuffle": training.generator.bit_generator}
-    held_out = () if training.held_out is None else training.held_out
-    return {
+    samples = [a for a in leaves((training.data, training.held_out)) if a is not None]
+    found = {
         "the module": {name: type(m).__qualname__ for name, m in steps.module.named_modules()},
         "its tensors": {name: [t.shape, str(t.dtype)] for name, t in tensors.items()},
         "its generators": {name: type(g).__name__ for name, g in drawing.items()},
@@ -77,22 +74,27 @@ def options_of(training: Training) -> dict[str, Any]:
         "the optimizer": _name(steps.optimizer),
         "its parameters": [[names[id(p)] for p in group.params] for group in steps.optimizer.param_groups],
         "the scheduler": None if training.scheduler is None else _name(training.scheduler),
-        "the samples": [[a.shape, str(a.dtype)] for a in leaves((training.data, held_out)) if a is not None],
+        "the samples' shapes": [[a.shape, str(a.dtype)] for a in samples],
+        "the samples' checksums": [zlib.crc32(bytes_of(a)) for a in samples],
         "metrics": [*training.metrics],
         **training.options,
     }
+    return dict(json.loads(json.dumps(found, default=lambda x: x.item() if hasattr(x, "item") else _name(x))))
+
+
+def check_options(was: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise StateError that lists where the options of two trainings differ."""
+    other = [f"{name} was {was.get(name)}, now is {now[name]}" for name in now if was.get(name) != now[name]]
+    if other:
+        raise StateError(
+            f"this checkpoint is of another training: {'; '.join(other)}. Pass what it was begun with, or another "
+            "folder as checkpoint="
+        )
 
 
 def _name(x: Any) -> str:
     """Return the name of a function, or of an object's class."""
     return str(getattr(x, "__qualname__", type(x).__qualname__))
-
-
-def _plain(options: dict[str, Any]) -> Any:
-    """Return options as they are after a way through JSON."""
-    return json.loads(
-        json.dumps(options, default=lambda x: x.item() if isinstance(x, np.generic) else type(x).__name__)
-    )
 
 
 def _packed(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -143,9 +143,8 @@ class Steps:
         optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
         if not {*map(id, self.parameters)} & {*_ids(optimizer)}:
             raise ValueError("the optimizer updates none of the module's parameters; make it from module.parameters()")
-        ours = are_ours(module, loss, optimizer)
-        never_or_always = math.inf if not (ours if compiled is None else compiled) else 0
-        self.steps_worth_compiling = WORTH_COMPILING if compiled is None and ours else never_or_always
+        wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
+        self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
         if workers is not None:
             self._check_workers(module, loss, compiled, workers, clip_norm)
@@ -216,7 +215,7 @@ class Steps:
             parameters = dict(self.module.named_parameters())
             return tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)
         except CompileError as error:
-            warnings.warn(refusals.trained_eagerly(error), RuntimeWarning, stacklevel=6)
+            warnings.warn(refusals.trained_eagerly(error), RuntimeWarning, stacklevel=7)
             self.by_program = set()
             return self.update(X, y, *others)
 
