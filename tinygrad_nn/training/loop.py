@@ -194,7 +194,7 @@ def _is_false(returned: Any) -> bool:
 
 def _summary(history: History) -> str:
     figures = "".join(f", {name} {figure}" for name, figure in newest_figures(history).items())
-    best = history.validation_cost.index(min(history.validation_cost)) if history.validation_cost else None
-    lowest = "" if best is None else f"; the validation's cost was lowest in epoch {best}"
-    rate = f"{len(history) / history.seconds:.3g} epochs/s" if history.seconds else ""
-    return f"{len(history)} epochs in {history.seconds:.3g} s ({rate}){figures}{lowest}"
+    costs = history.validation_cost
+    lowest = f"; the validation's cost was lowest in epoch {costs.index(min(costs))}" if costs else ""
+    rate = len(history) / max(history.seconds, 1e-9)
+    return f"{len(history)} epochs in {history.seconds:.3g} s ({rate:.3g} epochs/s){figures}{lowest}"

@@ -85,9 +85,8 @@ class Programs:
     def are_for(self, parts: tuple[Any, ...], by_default: bool, exact: bool) -> bool:
         """Return whether a training with these may go on with the programs; any default optimiser is as good."""
         loss, optimizer, clip_norm = parts
-        if self.by_default and by_default:
-            optimizer = self.optimizer if _ids(self.optimizer) == _ids(optimizer) else optimizer
-        same = self.loss is loss and self.optimizer is optimizer
+        as_good = self.by_default and by_default and _ids(self.optimizer) == _ids(optimizer)
+        same = self.loss is loss and (as_good or self.optimizer is optimizer)
         return same and (self.clip_norm, self.exact) == (clip_norm, exact)
 
 
