@@ -58,6 +58,7 @@ WRONG = {
     "packed, of a cut array": gzip.compress(PLAIN[:-1]),
     "packed, a byte too many": gzip.compress(PLAIN + b"\0"),
     "packed, with another checksum": gzip.compress(PLAIN)[:-8] + bytes(8),
+    "packed, seven million in 31 bytes": b"\x1f\x8b\x08\0_\xae\x0ck\2\xffc`\xe0`f```\5b\x164294967296",
     "packed, another format": gzip.compress(b"nothing of the kind"),
     "packed, then something else": gzip.compress(PLAIN) + b"more",
     "a bomb": gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 30_000_000) + bytes(30_000_000)),

@@ -50,8 +50,8 @@ def bytes_of(array: np.ndarray) -> memoryview:
 
 
 def most(size: int) -> int:
-    """Return how many bytes may be unpacked from a file of that many: deflate itself reaches 1,032 times."""
-    return 20 * size + (1 << 24)
+    """Return how many bytes may be unpacked from a file of that many; deflate makes at most 1,032 of one."""
+    return min(1032 * size, 20 * size + (1 << 24))
 
 
 def read_array(stream: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
