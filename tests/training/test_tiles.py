@@ -170,6 +170,17 @@ def test_what_is_not_for_tiles_is_refused(options: dict[str, Any], kind: type, w
         tg.train(network_for("sigmoid", 1), X, y, 1, progress=False, **{"workers": 2} | options)
 
 
+def test_ignored_labels_are_refused() -> None:
+    X, y = np.ones((4, 2)), np.array([0, 2, -100, 1])
+    for labels in (y, abs(y) % 3):
+        network = network_for("identity", 3)
+        if labels is y:
+            with pytest.raises(ValueError, match="clip_norm= and ignored labels"):
+                tg.train(network, X, labels, 1, loss=tg.cross_entropy, progress=False, workers=2)
+        else:
+            tg.train(network, X, labels, 1, loss=tg.cross_entropy, progress=False, workers=2)
+
+
 def test_a_network_of_ones_own_is_refused() -> None:
     class Own(tg.DenseNetwork):
         pass

@@ -13,6 +13,7 @@ import numpy as np
 from ..engine.allocator import keep_memory_once
 from ..engine.trees import leaves
 from ..errors import DataError
+from ..nn.label_losses import cross_entropy
 from ..nn.module import Module
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
@@ -124,7 +125,8 @@ def train(
         raise TypeError(refusals.not_a_scheduler(scheduler))
     X, y = steps.cost.checked(X, y)
     weights = weights_of(y, sample_weight, class_weight, dtype_of(module))
-    if workers is not None and (weights is not None or accumulate > 1):
+    ignores = loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
+    if workers is not None and (weights is not None or accumulate > 1 or ignores):
         raise ValueError(refusals.not_in_tiles())
     held_out = None if validation is None else steps.cost.checked(*validation, "validation ")
     training = Training(steps, (X, y, weights), held_out, metrics or {}, scheduler, options)

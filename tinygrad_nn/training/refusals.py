@@ -75,7 +75,7 @@ def not_in_tiles() -> str:
     return (
         "workers= adds up what tiles of a batch cost, each computed by itself; with a module or a loss of your own a "
         "cost need not be such a mean over samples. Leave out workers=, or train a tg.nn.DenseNetwork by one of the "
-        "library's losses, without weights, accumulate= and clip_norm="
+        "library's losses, without weights, accumulate=, clip_norm= and ignored labels"
     )
 
 
