@@ -45,7 +45,7 @@ class Suspicion(list[str]):
 
 def has_nan(c: Any) -> bool:
     """Return whether any entry is nan: a sum of squares is nan exactly then, and the cheapest look."""
-    c = c.reshape(-1)
+    c = c.ravel("K")  # in the order of its memory, without a copy
     s = c.dot(c)
     return bool(s != s)
 

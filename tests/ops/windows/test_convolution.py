@@ -270,6 +270,14 @@ def test_tied_entries_of_a_pool_share_the_gradient_as_in_max() -> None:
     np.testing.assert_allclose(slope(pooled)[0, 0], [[third, third, 0, third], [third, 0, third, third]], rtol=1e-7)
 
 
+def test_more_ties_than_a_byte_counts_share_the_gradient() -> None:
+    x = tg.ones((1, 1, 17, 17), requires_grad=True)
+    tg.max_pool2d(x, 16, stride=1).sum().backward()
+    windows = np.minimum(np.arange(17), 1) + np.minimum(np.arange(17)[::-1], 1)  # that hold a row, or a column
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.data[0, 0], np.multiply.outer(windows, windows) / 256)
+
+
 def test_an_infinite_cotangent_reaches_the_largest_entry_alone() -> None:
     x = leaf([[[1.0, 2.0, 0.0, 5.0]]])
     tg.max_pool1d(x, 2).backward(tg.tensor([[[np.inf, 1.0]]]))

@@ -40,8 +40,8 @@ def _relu(line: Line, constants: dict[Any, Value]) -> None:
     if not (isinstance(x, Value) and x.is_array and x.dtype.char in "fd"):
         return
     if x.nbytes <= CACHED:
-        zeros = Value(np.zeros(x.shape, x.dtype))
-        zero = 0 if x.concrete.size < FEW else constants.setdefault(("zeros", x.shape, x.dtype), zeros)
+        zeros = Value(np.zeros_like(x.concrete))
+        zero = 0 if x.concrete.size < FEW else constants.setdefault(("zeros", x.shape, x.strides, x.dtype), zeros)
         line.function, line.args = of_numpy(np.maximum), (x, zero)
 
 

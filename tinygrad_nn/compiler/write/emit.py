@@ -77,7 +77,7 @@ class Emitter(Expressions):
         used = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         for value in self.program.constants:
             if value in used:
-                text = array_text(value.concrete)
+                text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None
                 self.built.add(value)
                 if text is None:
                     self.large.append(value)

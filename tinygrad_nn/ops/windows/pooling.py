@@ -17,7 +17,7 @@ def _combined(combine: Any, start: Any, x: Any, windows: Windows) -> Any:
     """Return all entries of each window combined, one axis after the other."""
     for axis, pairs in enumerate(windows.along(x.shape[2:]), start=2):
         shape = (*x.shape[:axis], windows.counts[axis - 2], *x.shape[axis + 1 :])
-        y = np.full(shape, start, x.dtype)
+        y = np.full_like(x, start, shape=shape)
         for into, source in pairs:
             combine(y[into], x[source], out=y[into])
         x = y
@@ -36,9 +36,9 @@ def _maximum(x: Any, /, windows: Windows) -> Any:
 def _chosen(x: Any, largest: Any, windows: Windows) -> tuple[list[Any], Any]:
     """Return where each window's largest entries are, by their position in the window, and how many they are."""
     found = [(into, source, x[source] == largest[into]) for _, into, source in windows.positions(x.shape[2:])]
-    ties = np.zeros(largest.shape, np.float32)
+    ties = np.zeros_like(largest, np.min_scalar_type(len(found)))
     for into, _, chosen in found:
-        ties[into] += chosen
+        ties[into] += chosen.view(np.uint8)
     return found, np.maximum(ties, 1)
 
 
@@ -52,10 +52,13 @@ def _only(x: Any) -> Any:
 def _to_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
     """Return each window's `z` laid on its largest entries, in equal shares."""
     found, ties = _chosen(x, largest, windows)
-    shares = (z / ties).astype(z.dtype, copy=False)
-    only, total = _only(shares), np.zeros(x.shape, z.dtype)
+    shares = np.divide(z, ties, out=np.empty_like(ties, z.dtype))
+    only, total = _only(shares), np.zeros_like(x, z.dtype)
     for into, source, chosen in found:
-        total[source] += only(shares[into], chosen)
+        if windows.apart():
+            total[source] = only(shares[into], chosen)
+        else:
+            total[source] += only(shares[into], chosen)
     return total
 
 
@@ -64,7 +67,7 @@ def _to_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
 def _at_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
     """Return the mean of `z` over each window's largest entries."""
     found, ties = _chosen(x, largest, windows)
-    only, total = _only(z), np.zeros(largest.shape, z.dtype)
+    only, total = _only(z), np.zeros_like(largest, z.dtype)
     for into, source, chosen in found:
         total[into] += only(z[source], chosen)
     return (total / ties).astype(z.dtype, copy=False)
@@ -87,7 +90,7 @@ def _sum(x: Any, /, windows: Windows) -> Any:
 def _spread(z: Any, /, windows: Windows, lengths: tuple[int, ...]) -> Any:
     """Return, for each entry of an array of these spatial lengths, the sum of `z` over the windows that hold it."""
     for axis, pairs in reversed(list(enumerate(windows.along(lengths), start=2))):
-        total = np.zeros((*z.shape[:axis], lengths[axis - 2], *z.shape[axis + 1 :]), z.dtype)
+        total = np.zeros_like(z, shape=(*z.shape[:axis], lengths[axis - 2], *z.shape[axis + 1 :]))
         for into, source in pairs:
             total[source] += z[into]
         z = total

@@ -43,6 +43,10 @@ class Windows(NamedTuple):
         """Return the windows over an array with one more axis, of length 1, before the others."""
         return Windows(*[(first, *numbers) for first, numbers in zip((1, 1, 0, 1, 1), self, strict=True)])
 
+    def apart(self) -> bool:
+        """Return whether no two windows share an entry."""
+        return all(s > d * (k - 1) for k, s, d in zip(self.kernel, self.stride, self.dilation, strict=True))
+
     def mirrored(self, lengths: tuple[int, ...]) -> Windows:
         """Return the windows of the mirrored kernel that go back, with stride 1, from the counts to the lengths."""
         fields = zip(self.dilation, self.kernel, self.padding, strict=True)
