@@ -66,7 +66,7 @@ class Parts:
 HELD_OUT = {"validation": (X[:20], LABELS[:20]), "early_stopping": 2}
 
 
-@pytest.mark.parametrize("break_at", [5, 22])
+@pytest.mark.parametrize("break_at", [pytest.param(5, marks=pytest.mark.slow), 22])
 @pytest.mark.parametrize(
     ("parts", "options"),
     [

@@ -3,6 +3,7 @@
 import _thread
 import math
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -101,6 +102,14 @@ def test_batches_of_few_rows_are_not_split(monkeypatch: pytest.MonkeyPatch) -> N
     X = data(2 * 4000 - 1)[0]
     monkeypatch.setattr(tiles, "ThreadPoolExecutor", None)
     assert same_bits(trained(2, X=X, blas_threads=None, epochs=1), trained(None, X=X, epochs=1))
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_a_training_in_tiles_goes_on_from_its_checkpoint_bit_for_bit(tmp_path: pathlib.Path) -> None:
+    options: dict[str, Any] = {"batch_size": 31, "optimizer": lambda p: tg.optim.Adam(p, 0.01), "resume": True}
+    whole = trained(2, **options, epochs=5, checkpoint=tmp_path / "whole")
+    trained(2, **options, epochs=2, checkpoint=tmp_path / "broken")
+    assert same_bits(trained(2, **options, epochs=5, checkpoint=tmp_path / "broken"), whole)
 
 
 @pytest.mark.usefixtures("few_rows")

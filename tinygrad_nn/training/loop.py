@@ -62,7 +62,7 @@ def train(
 ) -> History:
     """Train a module, whose parameters change, and return the history; Ctrl-C ends it and loses nothing.
 
-    `X` are arrays as in `tg.predict`; `loss(outputs, y)` returns what is minimised, and y is passed to it as it is.
+    `X` are arrays as in `tg.predict`; `loss(outputs, y)` returns what is minimised; y are arrays like X.
     Only a DenseNetwork needs none: its last activation leads to binary cross entropy summed over outputs (sigmoid),
     cross entropy (softmax) or squared error summed over outputs (identity), each through its stable form and averaged
     over samples; the library's cross entropies after their activation are computed from the logits too. Plain
