@@ -145,7 +145,7 @@ def train(
 def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any) -> None:
     """Raise TypeError, ValueError or DataError for what can't be meant."""
     check_count("epochs", epochs, 0)
-    for name in ("batch_size", "accumulate", "early_stopping"):
+    for name in ("batch_size", "accumulate", "early_stopping", "workers"):
         if options[name] is not None or name == "accumulate":
             check_count(name, options[name], 1)
     if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):

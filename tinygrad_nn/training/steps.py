@@ -21,7 +21,6 @@ from ..tensor.handle import Tensor, replace_values
 from ..transforms.functions import value_and_grad
 from . import refusals
 from .cost import LOSSES, Cost, Loss
-from .data_checks import check_count
 from .tiles import in_tiles, tiled_step
 
 WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
@@ -146,20 +145,16 @@ class Steps:
         self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
         if workers is not None:
-            self._check_workers(module, loss, compiled, workers, clip_norm)
+            by_library = isinstance(module, DenseNetwork) and are_ours(module)
+            if not by_library or not (loss is None or any(loss is f for f in LOSSES)):
+                raise ValueError(refusals.not_in_tiles())
+            if compiled is not None and not compiled:
+                raise ValueError(refusals.tiles_are_programs())
         self.workers = workers or 0
         self.programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
         self.module, self.optimizer = module, self.programs.optimizer
         self.tensors = [*self.named_tensors().values()]
         self.finite: list[np.ndarray] = [t.data for t in self.tensors]
-
-    def _check_workers(self, module: Any, loss: Any, compiled: Any, workers: Any, clip_norm: Any) -> None:
-        check_count("workers", workers, 1)
-        by_library = isinstance(module, DenseNetwork) and are_ours(module)
-        if not by_library or not (loss is None or any(loss is f for f in LOSSES)) or clip_norm is not None:
-            raise ValueError(refusals.not_in_tiles())
-        if compiled is not None and not compiled:
-            raise ValueError(refusals.tiles_are_programs())
 
     def _modules(self) -> dict[str, Module]:
         loss = self.cost.loss
