@@ -111,6 +111,16 @@ def entries_at(x: Array, labels: Array, ignore_index: int = -100) -> Array:
     return np.array(found).reshape(labels.shape)
 
 
+def attended(query: Array, key: Array, value: Array, mask: Any = None, is_causal: bool = False) -> Array:
+    """Return the mean of the values that a query may read, weighed by the exponentials of its products with the keys."""
+    scores = by_algebra.einsum("...le,...se->...ls", query, key) / math.sqrt(query.shape[-1] or 1)
+    added = np.zeros(1) if mask is None else np.where(mask, 0, -np.inf) if mask.dtype == bool else mask
+    scores = scores + added + (np.triu(np.full(scores.shape[-2:], -np.inf), 1) if is_causal else 0)
+    weights = np.exp(scores)
+    weights /= np.maximum(LOOPS[np.sum](weights, axis=-1, keepdims=True), np.finfo(float).tiny)
+    return by_algebra.einsum("...ls,...sv->...lv", weights, value)
+
+
 def averaged(losses: Array, weights: Array, reduction: str) -> Array:
     return summarised(losses, reduction) if reduction != "mean" else LOOPS[np.sum](losses) / LOOPS[np.sum](weights)
 
@@ -242,6 +252,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "elu": lambda x, alpha=1.0: np.maximum(x, 0) + alpha * (np.exp(np.minimum(x, 0, dtype=np.longdouble)) - 1),
     "astype": lambda x, dtype: x.astype(dtype),
     "linear": lambda x, w, b=0: by_algebra.einsum("...k,nk->...n", x, w) + b,
+    "scaled_dot_product_attention": attended,
     "softmax": lambda x, axis=-1: np.exp(log_probabilities(x, axis)),
     "log_softmax": log_probabilities,
     "logsumexp": log_sum_exp,

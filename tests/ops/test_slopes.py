@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from by_mpmath import ROWS
-from digits import grid, too_wrong, unproven
+from digits_kept import grid, too_wrong, unproven
 from rings import drawn
 from slopes import FLOATS, leaf
 

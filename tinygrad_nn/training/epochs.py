@@ -82,14 +82,14 @@ class Training:
     def _end(self, figures: dict[str, float]) -> None:
         add_epoch(self.history, figures)
         self.position, self.rows, self.means, self.drawn = 0, 0, {}, self.generator.bit_generator.state
-        watched = figures.get("validation_cost", figures["cost"])
+        judged = figures.get("validation_cost", figures["cost"])
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(watched)
+            self.scheduler.step(judged)
         elif self.scheduler is not None:
             self.scheduler.step()
         self.waited += 1
-        if watched < self.best:
-            self.best, self.waited = watched, 0
+        if judged < self.best:
+            self.best, self.waited = judged, 0
             if self.options["early_stopping"] is not None:
                 self.best_arrays = {name: copied(t.data) for name, t in self.steps.named_tensors().items()}
 
