@@ -112,7 +112,7 @@ def entries_at(x: Array, labels: Array, ignore_index: int = -100) -> Array:
 
 
 def attended(query: Array, key: Array, value: Array, mask: Any = None, is_causal: bool = False) -> Array:
-    """Return the mean of the values that a query may read, weighed by the exponentials of its products with the keys."""
+    """Return the mean of the values that a query may read, weighed by exponentials of its products with keys."""
     scores = by_algebra.einsum("...le,...se->...ls", query, key) / math.sqrt(query.shape[-1] or 1)
     added = np.zeros(1) if mask is None else np.where(mask, 0, -np.inf) if mask.dtype == bool else mask
     scores = scores + added + (np.triu(np.full(scores.shape[-2:], -np.inf), 1) if is_causal else 0)
