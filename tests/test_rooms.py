@@ -63,8 +63,8 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (370, 350, 1_550),
-    "engine": (1_260, 1_250, 9_500),
+    "errors": (350, 350, 1_400),
+    "engine": (1_250, 1_250, 9_500),
     "tensor": (1_160, 1_150, 9_550),
     "ops": (2_630, 2_630, 28_900),
     "ops.linalg": (850, 850, 8_900),
@@ -85,7 +85,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "training": (2_770, 1_600, 21_450),
     "interop": (1_200, 1_200, 10_000),
     "reference": (250, 250, 2_000),
-    "the top": (260, 260, 1_500),
+    "the top": (250, 250, 1_500),
 }
 WHOLE = (28_900, 27_480, 250_000)
 

@@ -17,20 +17,7 @@ from .engine.grad_mode import enable_grad, no_grad
 from .errors.unsupported import of_pytorch, reason
 from .nn.dense import DenseNetwork
 from .ops.linalg import namespace as linalg
-from .tensor.creation import (
-    arange,
-    as_tensor,
-    empty,
-    empty_like,
-    eye,
-    full,
-    full_like,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from .tensor.creation import arange, as_tensor, empty, eye, full, ones, tensor, zeros
 from .tensor.handle import Tensor
 from .training import datasets as data
 from .transforms import autograd
@@ -67,14 +54,12 @@ __all__ = [
     "data",
     "diff_backprop",
     "empty",
-    "empty_like",
     "enable_grad",
     "error_curve",
     "errors",
     "evaluate",
     "eye",
     "full",
-    "full_like",
     "grad",
     "gradcheck",
     "hessian",
@@ -88,7 +73,6 @@ __all__ = [
     "no_grad",
     "numerical_gradient",
     "ones",
-    "ones_like",
     "optim",
     "plots",
     "predict",
@@ -100,8 +84,7 @@ __all__ = [
     "value_and_grad",
     "vjp",
     "zeros",
-    "zeros_like",
-    *sorted(_functions.keys() - {"empty_like", "full_like", "ones_like", "zeros_like"}),
+    *sorted(_functions),
 ]
 
 _HOMES = {

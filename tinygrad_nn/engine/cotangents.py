@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, no_gradient_dtype, other_shape, rule_shape
+from ..errors import DtypeError, no_gradient_dtype, of_another, rule_shape
 from .arrays import ArrayProxy, as_array
 from .grad_mode import users_code
 from .node import Lift, Node
@@ -65,7 +65,7 @@ class Cotangents(dict[Node, Any]):
         """Return a copy of what a hook has returned as the node's cotangent, in the node's dtype."""
         changed = changed if hasattr(changed, "requires_grad") else self.lift(as_array(changed), None)
         if changed.shape != node.shape:
-            raise ValueError(other_shape("cotangent that a hook returned", changed.shape, "its tensor", node.shape))
+            raise ValueError(of_another("shape", "cotangent that a hook returned", changed, "its tensor", node))
         if changed.dtype.kind == "c":
             raise DtypeError(no_gradient_dtype(changed.dtype))
         changed = changed.astype(node.dtype)

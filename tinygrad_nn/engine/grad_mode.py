@@ -116,43 +116,31 @@ def _decorated(switch: type[_Switch], function: Any) -> Any:
     return called
 
 
-async def _driven_async(switch: type[_Switch], generator: Any) -> Any:
-    """Yield what the asynchronous generator yields, the switch set only while its own code runs."""
-    resume, value = generator.asend, None
-    try:
-        while True:
-            try:
-                with switch():
-                    item = await resume(value)
-            except StopAsyncIteration:
-                return
-            try:
-                resume, value = generator.asend, (yield item)
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # thrown in by the consumer: the generator decides
-                resume, value = generator.athrow, error
-    finally:
-        with switch():
-            await generator.aclose()
-
-
 def _driven(switch: type[_Switch], generator: Any) -> Any:
     """Yield what the generator yields, the switch set only while its own code runs."""
     resume, value = generator.send, None
-    try:
-        while True:
-            try:
-                with switch():
-                    item = resume(value)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                resume, value = generator.send, (yield item)
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # thrown in by the consumer: the generator decides
-                resume, value = generator.throw, error
-    finally:
-        with switch():
-            generator.close()
+    while True:
+        try:
+            with switch():
+                item = resume(value)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            resume, value = generator.send, (yield item)
+        except BaseException as error:  # thrown in by the consumer, as close() does: the generator decides
+            resume, value = generator.throw, error
+
+
+async def _driven_async(switch: type[_Switch], generator: Any) -> Any:
+    """Yield what the asynchronous generator yields, in the same way."""
+    resume, value = generator.asend, None
+    while True:
+        try:
+            with switch():
+                item = await resume(value)
+        except StopAsyncIteration:
+            return
+        try:
+            resume, value = generator.asend, (yield item)
+        except BaseException as error:
+            resume, value = generator.athrow, error

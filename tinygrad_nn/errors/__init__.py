@@ -101,12 +101,10 @@ def returns_no_tensor(kind: str) -> str:
     )
 
 
-def other_shape(what: str, found: tuple[int, ...], of: str, shape: tuple[int, ...]) -> str:
-    return f"the {what} has shape {found}, {of} {shape}; pass one of shape {shape}"
-
-
-def wrong_seed_dtype(found: Any, dtype: Any) -> str:
-    return f"the cotangent has dtype {found}, the output {dtype}; write gradient.astype('{dtype}')"
+def of_another(kind: str, what: str, x: Any, of: str, like: Any) -> str:
+    needed = getattr(like, kind)
+    convert = f"pass one of shape {needed}" if kind == "shape" else f"write .astype('{needed}')"
+    return f"the {what} has {kind} {getattr(x, kind)}, {of} {needed}; {convert}"
 
 
 def disconnected(where: str) -> str:
@@ -139,28 +137,19 @@ def silent_loss(what: str) -> str:
 
 def unknown_numpy(name: str, known: Iterable[str]) -> str:
     short = name.rpartition(".")[2]
-    why, nearest = reason(short) or ("", "")
-    if nearest == "getitem":
-        return (
-            f"{name} is not recorded by tinygrad_nn: {why}; find indices by "
-            "np.unique(t.data, return_index=True), then write t[indices]"
-        )
-    if why:
-        return (
-            f"{name} is not recorded by tinygrad_nn: {why}; the nearest that is: tg.{nearest}; or call it on t.data, "
-            "without gradients"
-        )
-    names = sorted({n for n in known if not n.startswith("linalg_")})  # those are in NumPy itself under the same names
-    near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
-    hint = f"the nearest that are: {', '.join(map(called, near))}" if near else "see tg.__all__"
-    return f"{name} is not recorded by tinygrad_nn; {hint}; or call it on t.data, without gradients"
+    if found := reason(short):
+        hint = "{}; the nearest that is: {}".format(*found)
+    else:
+        names = sorted({n for n in known if not n.startswith("linalg_")})  # those NumPy itself has under the same names
+        near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
+        hint = f"the nearest that are: {', '.join(map(called, near))}" if near else "see tg.__all__"
+    return f"{name} is not recorded by tinygrad_nn: {hint}; or call it on t.data, without gradients"
 
 
 def leaf_assignment() -> str:
     return (
-        "this tensor is a leaf that requires grad, and assigning into it would cut it off from its "
-        "own gradient; write `with tg.no_grad(): ...` to change its value, or assign into a copy: "
-        "t = t + 0"
+        "this tensor is a leaf that requires grad, and assigning into it would cut it off from its own gradient; "
+        "write `with tg.no_grad(): ...` to change its value, or assign into a copy: t = t + 0"
     )
 
 
@@ -238,11 +227,6 @@ def only_tensors(what: str, found: Any) -> str:
 
 def no_gradient(x: Any) -> str:
     return f"a gradient is a Tensor or None, got {given(x)}; write t.grad = tg.tensor(g)"
-
-
-def gradient_of_another(what: str, given: Any, needed: Any) -> str:
-    remedy = f"reshape it to {needed}" if what == "shape" else f"write .astype('{needed}')"
-    return f"a gradient has its tensor's {what}, {needed}; this one has {given}: {remedy}"
 
 
 def missing(what: str, package: str) -> str:

@@ -11,9 +11,7 @@ _REMEDIES = {
     r"array dimensions .*must match|needs tensors of one shape": (
         "arrays that are joined agree in all axes but the one that they are joined along"
     ),
-    r"broadcast|not aligned": (
-        "shapes are aligned from the right: insert an axis with t[:, None], or reshape one of them"
-    ),
+    r"broadcast|not aligned": "shapes are aligned from the right: insert an axis, t[:, None], or reshape one of them",
     r"cannot reshape": "a reshape keeps the number of entries; write -1 for one length to have it worked out",
     r"axis \d+ names|repeated axis|names an axis twice|duplicate": "name each axis once",
     r"zero-size array to reduction": "an extreme of nothing is not defined: pass initial=, or test t.size first",

@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
+# Why functions are not recorded, and the nearest that is.
 MISSING = {
     "it needs a derivative of complex numbers": dict.fromkeys(
         ("fft", "fft2", "fftn", "hfft", "ifft", "ifft2", "ifftn", "ihfft", "irfft", "irfft2", "irfftn", "rfft", "rfft2",
-         "rfftn"), "convolve",
-    ) | {"angle": "arctan2", "sort_complex": "sort", "eig": "linalg.eigh", "eigvals": "linalg.eigvalsh"},
-    "its roots are complex": {"roots": "polyval"},
-    "it needs a derivative by its weights": dict.fromkeys(("histogram", "histogram2d", "histogramdd"), "bincount"),
+         "rfftn"), "tg.convolve",
+    ) | {"angle": "tg.arctan2", "sort_complex": "tg.sort", "eig": "tg.linalg.eigh", "eigvals": "tg.linalg.eigvalsh"},
+    "its roots are complex": {"roots": "tg.polyval"},
+    "it needs a derivative by its weights": dict.fromkeys(("histogram", "histogram2d", "histogramdd"), "tg.bincount"),
     "the shape of its result depends on values": dict.fromkeys(
         ("intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse",
-         "unique_values"), "getitem",
+         "unique_values"), "t[indices], of np.unique(t.data, return_index=True)",
     ),
-    "its derivative is a difference that rounding makes": {"nextafter": "positive"},
+    "its derivative is a difference that rounding makes": {"nextafter": "tg.positive"},
+    "it needs a derivative by its order": dict.fromkeys(("jv", "yv", "iv", "kv"), "tg.i0"),
+    "it needs a derivative by its first parameter": dict.fromkeys(("gammainc", "gammaincc"), "tg.gammaln"),
 }  # fmt: skip
-SCIPY_MISSING = {
-    "it needs a derivative by its order": {"jv": "i0", "yv": "i0", "iv": "i0", "kv": "i0"},
-    "it needs a derivative by its first parameter": dict.fromkeys(("gammainc", "gammaincc"), "gammaln"),
-}
 
-# What to write for names of PyTorch's, as functions and as methods.
+# Names of PyTorch's, as functions and as methods, and what to write for them.
+_PYTORCH = """
+    view view_as reshape_as: t.reshape | permute: t.transpose | swapdims: t.swapaxes | t: t.T | movedim: tg.moveaxis |
+    unsqueeze: t[None] or tg.expand_dims | cat: tg.concatenate | unbind: tg.unstack | chunk tensor_split: tg.split |
+    expand expand_as: tg.broadcast_to | repeat_interleave: tg.repeat | numel nelement: t.size | dim: t.ndim |
+    clone: t.copy() | contiguous cpu cuda device: t as it is, for it is NumPy's | to type type_as: t.astype |
+    clamp clamp_min clamp_max: tg.clip | mm bmm mv: a @ b | norm: tg.linalg.norm | ger: tg.outer |
+    inverse: tg.linalg.inv | det: tg.linalg.det | rsqrt: 1 / tg.sqrt(t) | mul: tg.multiply | sub: tg.subtract |
+    div: tg.divide | neg: tg.negative | lt le gt ge eq ne: a < b and the like | masked_fill: tg.where |
+    masked_select: t[mask] | narrow: t[:, start:end] | index_select: tg.take | gather: tg.take_along_axis |
+    scatter index_add: tg.scatter_add | from_numpy: tg.as_tensor | is_tensor: isinstance(x, tg.Tensor) |
+    requires_grad_: t.requires_grad = True | detach_: t.detach() | inference_mode: tg.no_grad() |
+    dropout: tg.nn.Dropout | manual_seed: seed=0 where a layer is made, or np.random.default_rng(0) |
+    rand randn randint normal rand_like randn_like: tg.tensor(np.random.default_rng(0).normal(size=shape)) |
+    half float16: np.float16 or t.astype(np.float16) | float float32: np.float32 or t.astype(np.float32) |
+    double float64: np.float64 or t.astype(np.float64) | int int32: np.int32 or t.astype(np.int32) |
+    long int64: np.int64 or t.astype(np.int64) | bool: np.bool or t.astype(np.bool)
+"""
 PYTORCH = {
     name: here
-    for here, names in {
-        "t.reshape": "view view_as reshape_as", "t.transpose": "permute", "t.swapaxes": "swapdims", "t.T": "t",
-        "tg.moveaxis": "movedim", "t[None] or tg.expand_dims": "unsqueeze", "tg.concatenate": "cat",
-        "tg.unstack": "unbind", "tg.split": "chunk tensor_split", "tg.broadcast_to": "expand expand_as",
-        "tg.repeat": "repeat_interleave", "t.size": "numel nelement", "t.ndim": "dim", "t.copy()": "clone",
-        "t as it is, for it is NumPy's": "contiguous cpu cuda device", "t.astype": "to type type_as",
-        "tg.clip": "clamp clamp_min clamp_max", "a @ b": "mm bmm mv", "tg.linalg.norm": "norm", "tg.outer": "ger",
-        "tg.linalg.inv": "inverse", "tg.linalg.det": "det", "1 / tg.sqrt(t)": "rsqrt", "tg.multiply": "mul",
-        "tg.subtract": "sub", "tg.divide": "div", "tg.negative": "neg", "a < b and the like": "lt le gt ge eq ne",
-        "tg.where": "masked_fill", "t[mask]": "masked_select", "t[:, start:end]": "narrow", "tg.take": "index_select",
-        "tg.take_along_axis": "gather", "tg.scatter_add": "scatter index_add", "tg.as_tensor": "from_numpy",
-        "isinstance(x, tg.Tensor)": "is_tensor", "t.requires_grad = True": "requires_grad_", "t.detach()": "detach_",
-        "tg.no_grad()": "inference_mode", "tg.nn.Dropout": "dropout",
-        "seed=0 where a layer is made, or np.random.default_rng(0)": "manual_seed",
-        "tg.tensor(np.random.default_rng(0).normal(size=shape))": "rand randn randint normal rand_like randn_like",
-        "np.float16 or t.astype(np.float16)": "half float16", "np.float32 or t.astype(np.float32)": "float float32",
-        "np.float64 or t.astype(np.float64)": "double float64", "np.int32 or t.astype(np.int32)": "int int32",
-        "np.int64 or t.astype(np.int64)": "long int64", "np.bool or t.astype(np.bool)": "bool",
-    }.items()
+    for names, here in [entry.split(": ", 1) for entry in " ".join(_PYTORCH.split()).split(" | ")]
     for name in names.split()
-}  # fmt: skip
+}
 
 
 def of_pytorch(place: str, name: str) -> str | None:
@@ -55,5 +53,4 @@ def of_pytorch(place: str, name: str) -> str | None:
 
 def reason(name: str) -> tuple[str, str] | None:
     """Return why the function of this name is not recorded, and the nearest that is; None where no table says so."""
-    tables = MISSING | SCIPY_MISSING
-    return next(((why, names[name]) for why, names in tables.items() if name in names), None)
+    return next(((why, names[name]) for why, names in MISSING.items() if name in names), None)

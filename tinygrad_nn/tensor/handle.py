@@ -86,9 +86,9 @@ class Tensor:
             if not isinstance(gradient, Tensor):
                 raise TypeError(errors.no_gradient(gradient))
             if gradient.shape != self.shape:
-                raise ValueError(errors.gradient_of_another("shape", gradient.shape, self.shape))
+                raise ValueError(errors.of_another("shape", "gradient", gradient, "its tensor", self))
             if gradient.dtype != self.dtype:
-                raise errors.DtypeError(errors.gradient_of_another("dtype", gradient.dtype, self.dtype))
+                raise errors.DtypeError(errors.of_another("dtype", "gradient", gradient, "its tensor", self))
         _own(self)._grad = gradient
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -349,11 +349,11 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
         return make(one, None) if create_graph else one
     seed = gradient if isinstance(gradient, Tensor) else make(as_array(gradient), None)
     if seed.shape != output.shape:
-        raise errors.GradientError(errors.other_shape("cotangent", seed.shape, "the output", output.shape))
+        raise errors.GradientError(errors.of_another("shape", "cotangent", seed, "the output", output))
     if seed.dtype.kind == "c":
         raise errors.DtypeError(errors.no_gradient_dtype(seed.dtype))
     if not np.can_cast(seed.dtype, output.dtype, "same_kind"):
-        raise errors.DtypeError(errors.wrong_seed_dtype(seed.dtype, output.dtype))
+        raise errors.DtypeError(errors.of_another("dtype", "cotangent", seed, "the output", output))
     if seed.dtype != output.dtype:
         seed = seed.astype(output.dtype)
     return seed if create_graph else seed.data

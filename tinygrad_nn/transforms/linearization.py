@@ -134,7 +134,7 @@ class Run:
         found = [as_tensor(x) for x in aligned(trees, self.inputs)]
         for t, x in zip(found, self.variables, strict=True):
             if t.shape != x.shape:
-                raise ValueError(errors.other_shape("tangent", t.shape, "its primal", x.shape))
+                raise ValueError(errors.of_another("shape", "tangent", t, "its primal", x))
         return [t if t.dtype == x.dtype else t.astype(x.dtype) for t, x in zip(found, self.variables, strict=True)]
 
     def rows(self) -> list[list[Tensor]]:
