@@ -70,7 +70,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.linalg": (850, 850, 8_900),
     "ops.numpy": (2_350, 2_350, 26_500),
     "ops.windows": (800, 800, 8_500),
-    "ops.recurrent": (440, 400, 5_000),
+    "ops.recurrent": (441, 400, 5_000),
     "transforms": (625, 625, 4_850),
     "nn": (2_386, 1_800, 16_000),
     "optim": (1_117, 800, 7_720),

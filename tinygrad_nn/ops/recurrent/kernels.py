@@ -5,7 +5,8 @@ input's part of all steps is a single product, written where the gates will stan
 part in place.
 
 A reverse pass returns the cotangents of the gates before their nonlinearity, and that of the initial state: all other
-gradients are products of these. `g_gates`, the cotangents of the gates' values, are None where none arrived.
+gradients are products of these. Slopes come from the gates' values, as in PyTorch: next to 1 they have the digits of
+1 - gate. `g_gates`, the cotangents of the gates' values, are None where none arrived.
 """
 
 from __future__ import annotations
