@@ -147,6 +147,18 @@ def test_a_compiled_step_equals_the_eager_one(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_an_activation_of_many_numbers_has_one_program(kind: str) -> None:
+    """However many of them lie in the tails: batches differ there."""
+    module = nn.Sequential(nn.Conv2d(2, 3, 1, seed=0), getattr(nn, kind)())
+    twin = copy.deepcopy(module)
+    compiled, eager = tg.compile(step_of(module), exact=True), step_of(twin)
+    for x in 2 * np.random.default_rng(0).normal(size=(4, 8, 2, 6, 6)):
+        assert same(compiled(x).data, eager(x).data)
+        assert same(all_of(module), all_of(twin))
+    assert [len(programs) for programs in compiled.programs.values()] == [1]
+
+
 def test_no_layer_is_left_out() -> None:
     """A new one gets a line in the tables above."""
     tried = {word for name in LAYERS for word in re.findall(r"\w+", name)}

@@ -20,11 +20,13 @@ def _tanh_slope(x: Any, /, t: Any = None, tail: float = 0.125) -> Any:
     """Return 1 / cosh(x)^2, of many numbers by way of t = tanh(x): 1 - t^2 where that is more than the tail."""
     if t is None or np.size(t) < _FEW:
         return np.square(1 / np.cosh(x))
-    y = np.multiply(t, t, order="C")
-    np.subtract(1, y, out=y)
-    (tails,) = (y < tail).reshape(-1).nonzero()
+    order: Any = "K" if x.strides == t.strides else "C"
+    y = np.multiply(t, t, order=order)
+    flat = y.ravel(order)
+    np.subtract(1, flat, out=flat)  # into a view: so programs keep it whole, for how many tails there are changes
+    (tails,) = (flat < tail).nonzero()
     if tails.size:
-        y.reshape(-1)[tails] = np.square(1 / np.cosh(np.take(x, tails)))
+        flat[tails] = np.square(1 / np.cosh(x.ravel(order)[tails]))
     return y
 
 
