@@ -20,7 +20,7 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
     >>> tg.tensor([1.0, 2.0], requires_grad=True)
     tg.tensor([1., 2.], dtype='float64', requires_grad=True)
     """
-    if isinstance(x, (list, tuple)) and any(_holds_recorded(item) for item in x):
+    if isinstance(x, (list, tuple)) and _holds_recorded(x):
         joined: Any = np.stack([tensor(item) for item in x])
         return named(joined if dtype is None else joined.astype(dtype), requires_grad, name)
     if isinstance(x, Tensor) and x.requires_grad:
@@ -40,7 +40,7 @@ def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
 
 def _holds_recorded(item: Any) -> bool:
     if isinstance(item, (list, tuple)):
-        return any(_holds_recorded(part) for part in item)
+        return any(map(_holds_recorded, item))
     if isinstance(item, Tensor):
         return item.requires_grad or isinstance(item.data, ArrayProxy)
     return isinstance(item, ArrayProxy)

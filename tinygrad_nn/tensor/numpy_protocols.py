@@ -103,14 +103,17 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     if method != "__call__":
         if ufunc in _LOGICAL:
             inputs = (np.not_equal(inputs[0], 0), *inputs[1:])
-        result = UFUNC_METHODS[method](ufunc, call, inputs, options | ({} if where is True else {"where": where}))
-        return _written(result, out, True)
+        options |= {} if where is True else {"where": where}
+        declared = NUMPY_FUNCTIONS.get(getattr(ufunc, method))
+        if declared is None:
+            return _written(UFUNC_METHODS[method](ufunc, call, inputs, options), out, True)
+        given = {name: value for name, value in options.items() if value is not None or name == "axis"}
+        return _written(declared(*inputs, **{"axis": 0} | given), out, True)
     dtype = options.pop("dtype", None)
     if dtype is not None:
         inputs = tuple([np.asarray(x, dtype) if not isinstance(x, Tensor) else x.astype(dtype) for x in inputs])
     axis = {"axis": options.pop("axis")} if "axis" in options and "axis" in _signature(call).parameters else {}
-    unknown = {name for name, value in options.items() if (name, value) not in _HARMLESS}
-    if unknown:
+    if unknown := {name for name, value in options.items() if (name, value) not in _HARMLESS}:
         raise TypeError(_option(ufunc.__name__, unknown))
     if where is not True:
         if out is None:
@@ -157,14 +160,9 @@ def _written(result: Any, out: Any, where: Any) -> Any:
 
 
 def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
-    """Return the ufunc's reduction: a declared one, or from entry to entry along one axis."""
-    options = {"axis": 0} | options
-    known = NUMPY_FUNCTIONS.get(ufunc.reduce)
-    if known is not None:
-        options = {name: value for name, value in options.items() if value is not None or name == "axis"}
-        return known(*inputs, **options)
+    """Return the ufunc's reduction, from entry to entry along the axes."""
     x = inputs[0] if isinstance(inputs[0], Tensor) else np.asarray(inputs[0])
-    keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis")
+    keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis", 0)
     start = options.pop("initial", ufunc.identity)
     start = bool(start) if ufunc in _LOGICAL else start
     _only(ufunc, "reduce", options)
@@ -196,11 +194,7 @@ def _folded(call: Any, rows: Any, masks: Any, start: Any) -> Any:
 
 def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     """Return the ufunc's running results along an axis."""
-    options = {"axis": 0} | options
-    known = NUMPY_FUNCTIONS.get(ufunc.accumulate)
-    if known is not None:
-        return known(*inputs, **{name: value for name, value in options.items() if value is not None})
-    (x,), axis = inputs, options.pop("axis")
+    (x,), axis = inputs, options.pop("axis", 0)
     _only(ufunc, "accumulate", options)
     results = list(np.moveaxis(x, axis, 0))
     if not results:
@@ -232,8 +226,7 @@ UFUNC_METHODS: dict[str, Any] = {"reduce": _reduce, "accumulate": _accumulate, "
 
 def _only(ufunc: Any, method: str, options: dict[str, Any]) -> None:
     """Raise TypeError if options are left that the method doesn't record."""
-    left = [name for name, value in options.items() if value is not None]
-    if left:
+    if left := [name for name, value in options.items() if value is not None]:
         raise TypeError(_option(f"{ufunc.__name__}.{method}", left))
 
 
