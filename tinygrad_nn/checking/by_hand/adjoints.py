@@ -64,9 +64,14 @@ class Graph:
         """Return the wanted adjoints of a backward pass that puts every array through `noise`."""
         copies: dict[Node, Node] = {}
         arrived: Arrays = {}
+        steps = [n for n in self.order if n.operation is not None and n.operation.name in ("sigmoid", "tanh")]
+        squashed = {parent: node for node in steps for parent in node.parents or ()}
 
         def arrive(node: Node, g: Tensor) -> Any:
             arrived[node] = noise(g.data)
+            if node in squashed:  # by hand, 1 - a is its slope, of which rounding leaves eps where a is next to 1
+                ahead = arrived[squashed[node]].astype(float)
+                arrived[node] = (arrived[node] + (noise(ahead) - ahead)).astype(g.dtype)
             return noise(given[node]) if node in given else arrived[node]
 
         for node in reversed(self.order):
