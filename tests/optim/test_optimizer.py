@@ -119,3 +119,13 @@ def test_a_step_leaves_earlier_graphs_right() -> None:
     w.grad = None
     loss.backward()
     assert np.array_equal(gradient(w), 2 * before)
+
+
+def test_a_rule_says_by_its_parameters_what_is_kept() -> None:
+    def rule(w: Any, g: Any, total: Any, lr: float, last: Any = None) -> Any:
+        return w - lr * total, {"total": total + g, "last": g}
+
+    kind = type("Own", (tg.optim.Optimizer,), {"rule": staticmethod(rule), "init": lambda self, w: {"total": 0 * w}})
+    assert (kind.state_names, kind.optional_state_names) == (("total",), ("last",))
+    assert (tg.optim.SGD.state_names, tg.optim.SGD.optional_state_names) == ((), ("velocity",))
+    assert tg.optim.AdamW.state_names == ("step", "m", "v")

@@ -42,7 +42,6 @@ class Adagrad(Optimizer):
     tg.tensor([0.9], dtype='float64', requires_grad=True)
     """
 
-    state_names = ("step", "total")
     init, rule = staticmethod(adagrad_init), staticmethod(adagrad)
     lr_decay: Any = Hyperparameter()
     weight_decay: Any = Hyperparameter()
@@ -97,8 +96,6 @@ class RMSprop(Optimizer):
     array([0.9])
     """
 
-    state_names = ("v",)
-    optional_state_names = ("m", "velocity")
     init, rule = staticmethod(rmsprop_init), staticmethod(rmsprop)
     alpha: Any = Hyperparameter(below=1)
     eps: Any = Hyperparameter()

@@ -14,6 +14,15 @@ from ..tensor.handle import Tensor, replace_values
 from .groups import Hyperparameter, ParameterGroup, is_number, tell
 
 
+def zeros(*names: str, **numbers: float) -> Any:
+    """Return an `init`: these numbers, and an array of zeros under each of the names.
+
+    >>> zeros("m", step=0)(np.ones(2))
+    {'step': 0, 'm': array([0., 0.])}
+    """
+    return lambda w: numbers | {name: np.zeros_like(w) for name in names}
+
+
 class Optimizer:
     """The parameters, their state, and the step; a subclass supplies `update`, or `rule` and perhaps `init`.
 
@@ -24,7 +33,8 @@ class Optimizer:
 
     `rule(w, g, **state, ...)` returns the parameter's array and its state after a step, `init(w, ...)` the state
     before the first: pure functions of arrays, whose other parameters name the hyperparameters that they read.
-    `state_names` are the names in a parameter's state, `optional_state_names` those that it may lack.
+    `state_names` are the names in a parameter's state, `optional_state_names` those that it may lack: without a
+    word, the parameters of `rule` after w and g that name no hyperparameter, optional those with a default.
 
     >>> import tinygrad_nn as tg
     >>> w, b = (tg.ones(2, requires_grad=True) for _ in "wb")
@@ -44,8 +54,12 @@ class Optimizer:
     _reads: tuple[list[str], ...] = ([], [])
 
     def __init_subclass__(cls) -> None:
-        """Note which hyperparameters `init` and `rule` read."""
+        """Note which hyperparameters `init` and `rule` read, and what `rule` keeps."""
         own = cls.hyperparameters()
+        if "rule" in vars(cls) and "state_names" not in vars(cls):
+            kept = [p for name, p in [*signature(cls.rule).parameters.items()][2:] if name not in own]
+            cls.state_names = tuple([p.name for p in kept if p.default is p.empty])
+            cls.optional_state_names = tuple([p.name for p in kept if p.default is not p.empty])
         functions = [f for f in (cls.init, cls.rule) if f is not None]
         cls._reads = tuple([[name for name in signature(f).parameters if name in own] for f in functions])
 

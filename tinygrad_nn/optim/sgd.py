@@ -47,7 +47,6 @@ class SGD(Optimizer):
     tg.tensor([0.8], dtype='float64', requires_grad=True)
     """
 
-    state_names = ("velocity",)
     init, rule = staticmethod(sgd_init), staticmethod(sgd)
     momentum: Any = Hyperparameter(below=1)
     dampening: Any = Hyperparameter()
