@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optional import pytorch
 from small import data, problem, small
 
 import tinygrad_nn as tg
@@ -89,6 +90,58 @@ def test_a_module_is_trained_as_by_the_loop_that_one_would_write(accumulate: int
     assert history.validation_accuracy[-1] == tg.accuracy(tg.predict(module, HELD_OUT[0]), HELD_OUT[1])
 
 
+def by_pytorch(torch: Any, state: dict[str, np.ndarray], weights: Any) -> tuple[list[float], list[float], Any]:
+    """Train as the test below does, in PyTorch; return costs, validation costs and the model."""
+    nn, data = torch.nn, [torch.tensor(x) for x in (X, LABELS, weights, *HELD_OUT)]
+    twin = nn.Sequential(nn.Linear(2, 8, bias=False), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2)).double()
+    twin.load_state_dict({name: torch.tensor(x) for name, x in state.items()})
+    optimizer = torch.optim.AdamW(twin.parameters(), lr=0.05)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6)
+    generator, costs, validated = np.random.default_rng(0), list[float](), list[float]()
+    for _ in range(6):
+        order, total = generator.permutation(50), 0.0
+        twin.train()
+        for start in range(0, 50, 20):  # two batches of 10 rows a step, one in the last
+            optimizer.zero_grad()
+            group = order[start : start + 20]
+            for rows in (group[:10], group[10:]):
+                if len(rows):
+                    losses = nn.functional.cross_entropy(twin(data[0][rows]), data[1][rows], reduction="none")
+                    weighed = (losses * data[2][rows]).sum()
+                    (weighed / len(group)).backward()
+                    total += weighed.item()
+            nn.utils.clip_grad_norm_(twin.parameters(), 0.3)
+            optimizer.step()
+        scheduler.step()
+        twin.eval()
+        costs.append(total / 50)
+        validated.append(nn.functional.cross_entropy(twin(data[3]), data[4]).item())
+    return costs, validated, twin
+
+
+def test_a_training_is_pytorchs() -> None:
+    """Batch norm, AdamW, a cosine, weights, accumulation and clipping together, over six epochs.
+
+    There is no bias before batch norm: its gradient is rounding alone, which AdamW would scale up.
+    """
+    torch = pytorch()
+    module = tg.nn.Sequential(
+        tg.nn.Linear(2, 8, bias=False, seed=1), tg.nn.BatchNorm1d(8), tg.nn.Tanh(), tg.nn.Linear(8, 2, seed=2)
+    )
+    weights = np.linspace(0.5, 1.5, 50)
+    costs, validated, twin = by_pytorch(torch, module.state_dict(), weights)
+    optimizer = tg.optim.AdamW(module.parameters(), lr=0.05)
+    history = tg.train(
+        module, X, LABELS, 6, batch_size=10, loss=tg.nn.CrossEntropyLoss(), optimizer=optimizer, accumulate=2,
+        scheduler=tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6), validation=HELD_OUT, clip_norm=0.3,
+        sample_weight=weights, progress=False,
+    )  # fmt: skip
+    assert history.cost == pytest.approx(costs, rel=1e-10)
+    assert history.validation_cost == pytest.approx(validated, rel=1e-10)
+    for name, x in twin.state_dict().items():
+        np.testing.assert_allclose(module.state_dict()[name], x.numpy(), rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("dtype", "options"),
     [(np.float64, {}), (np.float64, {"accumulate": 3, "clip_norm": 0.1}), (np.float32, {"class_weight": "balanced"})],
@@ -161,7 +214,7 @@ def test_weights_count_samples(activation: str, outputs: int) -> None:
     generator = np.random.default_rng(0)
     weights = generator.integers(0, 4, 50)
     y = generator.integers(0, 3, 50) if activation == "softmax" else generator.random((50, outputs))
-    loss = tg.nn.MSELoss() if activation == "tanh" else None
+    loss = tg.nn.L1Loss() if activation == "tanh" else None
     weighed, copied = small(activation, outputs), small(activation, outputs)
     options: dict[str, Any] = {"progress": False, "loss": loss, "epochs": 5, "learning_rate": 0.3}
     found = tg.train(weighed, X, y, sample_weight=0.7 * weights, **options)

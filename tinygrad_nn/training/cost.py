@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from inspect import signature
@@ -10,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..engine.grad_mode import no_grad
+from ..engine.trees import map_leaves
 from ..errors import DataError, given
 from ..nn.criteria import BCEWithLogitsLoss, CrossEntropyLoss
-from ..nn.dense import ACTIVATIONS, DenseNetwork
+from ..nn.dense import DenseNetwork
 from ..nn.label_losses import cross_entropy
 from ..nn.losses import binary_cross_entropy, binary_cross_entropy_with_logits, mse_loss
 from ..nn.module import Module
+from ..ops.elementwise import sigmoid
+from ..ops.fused import softmax
 from ..tensor.handle import Tensor
 from . import refusals
 from .batches import as_samples, checked_rows
@@ -90,6 +94,7 @@ class Cost:
         if loss is None and following is None:
             raise ValueError(refusals.no_loss_follows(activation) if self.network is not None else refusals.no_loss())
         self.on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
+        self.last = activation if self.on_logits else ""  # what the loss has not read yet
         if self.on_logits and not isinstance(loss, Module):
             self.loss = following
 
@@ -114,16 +119,22 @@ class Cost:
         """Return what the loss reads: the module's outputs, or what is before the last activation."""
         return self.network.logits(X) if self.network is not None and self.on_logits else called(self.module, X)
 
-    def figures(self, read: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
-        """Return the metrics of the outputs, by name, from what the loss reads; of a DenseNetwork its accuracy too.
-
-        The largest of softmax's outputs is the largest before softmax.
-        """
+    def scores(self, read: Any) -> Any:
+        """Return the outputs, which record nothing, or what is before a softmax: its largest is the same."""
+        found = map_leaves(lambda t: t.detach() if isinstance(t, Tensor) else t, read)
+        if self.last != "sigmoid":
+            return found
         with no_grad():
-            if self.network is not None and self.on_logits and (metrics or self.network.activation == "sigmoid"):
-                read = ACTIVATIONS[self.network.activation](read)
-            own = {} if self.network is None else {"accuracy": self.accuracy(read, y)}
-            return own | {name: float(f(read, y)) for name, f in metrics.items()}
+            return sigmoid(found)
+
+    def figures(self, scores: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
+        """Return the metrics by name; of a DenseNetwork its accuracy too."""
+        own = {} if self.network is None else {"accuracy": self.accuracy(scores, y)}
+        if not metrics:
+            return own
+        if self.last == "softmax":
+            scores = softmax(scores)
+        return own | {name: float(f(scores, y)) for name, f in metrics.items()}
 
     def of(self, read: Any, y: Any, weights: Any = None) -> Tensor:
         """Return the cost: the loss of the mean sample, each by its weight if there are weights."""
@@ -145,9 +156,14 @@ class Cost:
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
         """Return the loss of each sample, or of each of its entries. Raises ValueError if the loss gives but one."""
         loss: Any = self.loss
-        if not (hasattr(loss, "reduction") or "reduction" in signature(loss).parameters):
+        if isinstance(loss, Module) and hasattr(loss, "reduction"):
+            loss = copy.copy(loss)
+            loss.reduction = "none"
+            each = loss(read, y)
+        elif "reduction" in signature(loss).parameters:
+            each = loss(read, y, reduction="none")
+        else:
             raise ValueError(refusals.no_loss_per_sample(loss))
-        each = loss(read, y, reduction="none")
         if not isinstance(each, Tensor) or each.shape[:1] != (count,):
             raise ValueError(refusals.no_loss_per_sample(loss))
         return each
@@ -155,11 +171,10 @@ class Cost:
     def accuracy(self, outputs: Any, y: Any) -> float:
         """Return the accuracy, nan where there is none."""
         p = outputs.data if isinstance(outputs, Tensor) else None
-        if p is None or not isinstance(y, np.ndarray) or (self.network is None and y.dtype.kind not in "biu"):
+        if self.last == "identity" or p is None or not isinstance(y, np.ndarray):
             return math.nan
-        if self.by_default and self.network is not None and self.network.activation == "identity":
-            return math.nan
-        fits = p.shape == y.shape or (p.ndim == 2 and y.shape == p.shape[:1])
+        labels = self.network is not None or y.dtype.kind in "biu"
+        fits = labels and (p.shape == y.shape or (p.ndim == 2 and y.shape == p.shape[:1]))
         return accuracy(p, y) if fits else math.nan
 
     def evaluate(
@@ -168,4 +183,4 @@ class Cost:
         """Return the cost and the metrics, in eval mode, as floats by name."""
         with np.errstate(over="ignore", invalid="ignore"), no_grad():
             read = computed(self.module, self.read, X, batch_size)
-            return {"cost": float(self.of(read, y).item())} | self.figures(read, y, metrics)
+            return {"cost": float(self.of(read, y).item())} | self.figures(self.scores(read), y, metrics)

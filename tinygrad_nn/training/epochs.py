@@ -34,6 +34,7 @@ class Training:
     ) -> None:  # fmt: skip
         self.steps, self.data, self.held_out, self.options = steps, data, held_out, options
         self.metrics, self.scheduler = metrics, scheduler
+        self.modules = steps.module.modules()  # walked anew after callbacks only, since that takes a while
         self.count = len(next(leaves(data)))
         self.generator = np.random.default_rng(options["shuffle_seed"])
         self.drawn = self.generator.bit_generator.state
@@ -51,7 +52,7 @@ class Training:
         """Train on what is left of an epoch, and add its figures to the history."""
         size, accumulate = self.options["batch_size"], self.options["accumulate"]
         order = batches(self.count, size, self.generator)
-        with in_mode(self.steps.module, True):
+        with in_mode(self.modules, True):
             while self.position < len(order):
                 self._update(order[self.position : self.position + accumulate])
                 self.position += accumulate
@@ -72,9 +73,9 @@ class Training:
             X, y, weights = picked(self.data, rows)
             role = (weights, size / sum(sizes), number == 0, number == len(group) - 1)
             plain = weights is None and len(group) == 1
-            cost, read = self.steps.make(len(self.history), X, y, *(() if plain else role))
+            cost, scores = self.steps.make(len(self.history), X, y, *(() if plain else role))
             self.rows += size
-            figures = {"cost": cost} | self.steps.cost.figures(read, y, self.metrics)
+            figures = {"cost": cost} | self.steps.cost.figures(scores, y, self.metrics)
             for name, figure in figures.items():  # a running mean, of one batch its figure to the last bit
                 mean = self.means.get(name, 0.0)
                 self.means[name] = mean + (figure - mean) * (size / self.rows)

@@ -53,7 +53,7 @@ def called(module: Module, X: Any) -> Any:
 def computed(module: Module, function: Callable[[Any], Any], X: Any, batch_size: int | None) -> Any:
     """Return what a function of samples returns, in eval mode and without recording, some samples at a time."""
     count = len(next(leaves(X)))
-    with no_grad(), in_mode(module, False):
+    with no_grad(), in_mode(module.modules(), False):
         if batch_size is None or count <= batch_size:
             return function(X)
         parts = [function(picked(X, slice(i, i + batch_size))) for i in range(0, count, batch_size)]
@@ -65,9 +65,9 @@ def _joined(parts: tuple[Any, ...]) -> Any:
 
 
 @contextmanager
-def in_mode(module: Module, training: bool) -> Iterator[None]:
+def in_mode(modules: list[Module], training: bool) -> Iterator[None]:
     """Set train or eval mode in the body; afterwards each module has the mode that it had."""
-    changed = [m for m in module.modules() if m.training is not training]
+    changed = [m for m in modules if m.training is not training]
     before = [vars(m).get("training") for m in changed]
     try:
         for m in changed:

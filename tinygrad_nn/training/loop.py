@@ -169,11 +169,13 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
             if training.is_over:
                 break
             training.epoch(None if checkpoints is None else checkpoints.after_step)
-            ended = on_epoch is not None and _is_false(on_epoch(epoch, history))
+            returned = None if on_epoch is None else on_epoch(epoch, history)
+            if on_epoch is not None:
+                training.modules = training.steps.module.modules()
             history.seconds = time.perf_counter() - started
             if checkpoints is not None:
                 checkpoints.after_epoch(training)
-            if ended:
+            if isinstance(returned, (bool, np.bool_)) and not returned:
                 break
     except KeyboardInterrupt:
         history.end_together()
@@ -189,14 +191,8 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
         print(_summary(history), file=sys.stderr)
 
 
-def _is_false(returned: Any) -> bool:
-    """Return whether a callback returned False, Python's or NumPy's."""
-    return isinstance(returned, (bool, np.bool_)) and not returned
-
-
 def _summary(history: History) -> str:
     figures = "".join(f", {name} {figure}" for name, figure in newest_figures(history).items())
-    costs = history.validation_cost
+    n, seconds, costs = len(history), max(history.seconds, 1e-9), history.validation_cost
     lowest = f"; the validation's cost was lowest in epoch {costs.index(min(costs))}" if costs else ""
-    rate = len(history) / max(history.seconds, 1e-9)
-    return f"{len(history)} epochs in {history.seconds:.3g} s ({rate:.3g} epochs/s){figures}{lowest}"
+    return f"{n} epochs in {seconds:.3g} s ({n / seconds:.3g} epochs/s){figures}{lowest}"

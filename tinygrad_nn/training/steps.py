@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..engine.trees import leaves, map_leaves
+from ..engine.trees import leaves
 from ..errors import CompileError, DivergedError
 from ..nn.dense import DenseNetwork
 from ..nn.module import Module
@@ -30,7 +30,7 @@ def update(
     module: Module, loss: Loss | None, optimizer: Optimizer, clip_norm: float | None,
     X: Any, y: Any, weights: Any = None, share: float | None = None, first: bool = True, last: bool = True,
 ) -> tuple[Tensor, Any]:  # fmt: skip
-    """Make one step of gradient descent, and return the cost before it and what the loss read.
+    """Make one step of gradient descent, and return the cost before it and the scores.
 
     A step may take several batches: the cost of each counts by its `share`, and all but the last add up gradients.
     """
@@ -45,19 +45,15 @@ def update(
         if clip_norm is not None:
             clip_grad_norm_(optimizer.parameters, clip_norm)
         optimizer.step()
-    return value.detach(), map_leaves(_detached, read)
+    return value.detach(), cost.scores(read)
 
 
 def cost_of(module: Any, loss: Loss | None, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
-    """Return the cost of the module with other parameters, and what the loss read."""
+    """Return the cost of the module with other parameters, and the scores."""
     with np.errstate(over="ignore", invalid="ignore"):
         cost = Cost(module.with_parameters(parameters), loss)
         read = cost.read(X)
-        return cost.of(read, y), read.detach()
-
-
-def _detached(x: Any) -> Any:
-    return x.detach() if isinstance(x, Tensor) else x
+        return cost.of(read, y), cost.scores(read)
 
 
 class Programs:
@@ -73,12 +69,12 @@ class Programs:
 
     @cached_property
     def step(self) -> Any:
-        """`update`: a batch -> the cost and what the loss read."""
+        """`update`: a batch -> the cost and the scores."""
         return _compiled(partial(update, self.module, *self.parts), self.exact)
 
     @cached_property
     def gradient(self) -> Any:
-        """Parameters by name, X and y -> ((the cost, what the loss read), the gradients by name)."""
+        """Parameters by name, X and y -> ((the cost, the scores), the gradients by name)."""
         return _compiled(value_and_grad(partial(cost_of, self.module, self.loss), has_aux=True), self.exact)
 
     def are_for(self, parts: tuple[Any, ...], by_default: bool, exact: bool) -> bool:
@@ -186,18 +182,18 @@ class Steps:
         return self.workers > 0 and in_tiles(rows, self.workers)
 
     def make(self, epoch: int, X: Any, *others: Any) -> tuple[float, Any]:
-        """Make one step; return the cost before it and what the loss read. Raises DivergedError for one not finite."""
+        """Make one step; return the cost before it and the scores. Raises DivergedError for one not finite."""
         before = [t.data for t in self.tensors]
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
-        cost, read = step(X, *others)
+        cost, scores = step(X, *others)
         value = float(cost.item())
         if not math.isfinite(value):
             self._diverged(f"the cost became {value} in epoch {epoch}")
         self.finite = before
-        return value, read
+        return value, scores
 
     def update(self, *batch: Any) -> tuple[Tensor, Any]:
-        """Make one step of gradient descent, and return the cost before it and what the loss read."""
+        """Make one step of gradient descent, and return the cost before it and the scores."""
         return update(self.module, *self.programs.parts, *batch)
 
     def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
