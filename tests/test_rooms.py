@@ -71,7 +71,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.numpy": (2_350, 2_350, 26_500),
     "ops.windows": (800, 800, 8_500),
     "ops.recurrent": (441, 400, 5_000),
-    "transforms": (625, 625, 4_850),
+    "transforms": (550, 550, 4_400),
     "nn": (2_386, 1_800, 16_000),
     "optim": (1_112, 800, 7_710),
     "compiler": (1_054, 700, 6_900),

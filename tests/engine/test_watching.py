@@ -42,7 +42,7 @@ MET = {
         "Tensor.grad": "and may want to know that the gradient is read",
         "_read": "Python reads a value, which a watcher may refuse",
     },
-    "transforms/purity.py": {"_restoring": "a watcher may want to know that generators get their states back"},
+    "transforms/purity.py": {"restoring": "a watcher may want to know that generators get their states back"},
 }
 
 

@@ -243,17 +243,17 @@ def test_jacobians_and_hessians_equal_pytorchs() -> None:
 
 def test_the_cheaper_mode_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[str] = []
-    for name in ("rows", "columns"):
+    for name in ("pull", "push"):
         original = getattr(Run, name)
 
-        def noted(self: Any, name: str = name, original: Any = original) -> Any:
+        def noted(self: Any, *args: Any, name: str = name, original: Any = original, **options: Any) -> Any:
             used.append(name)
-            return original(self)
+            return original(self, *args, **options)
 
         monkeypatch.setattr(Run, name, noted)
     tg.jacobian(lambda x: np.outer(np.ones(5), np.ones(2)) * x)(np.ones(2))
     tg.jacobian(lambda x: x.sum())(np.ones(2))
-    assert used == ["columns", "rows"]
+    assert used == ["push", "push", "pull"]
 
 
 def test_what_nothing_depends_on_gets_zeros() -> None:

@@ -77,8 +77,7 @@ def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_
         c = project(rule.pull(inputs if operation.multiple_outputs else inputs[0], saved), parent, node, rule)  # type: ignore[arg-type]
     pulled: dict[Node, Any] = {}
     if c.requires_grad:
-        seeds = {c._node: t}
-        pulled = pullback(seeds, variables, lift, retain_graph=create_graph, create_graph=create_graph)
+        pulled = pullback({c._node: t}, variables, lift, retain_graph=create_graph, create_graph=create_graph)
     pairs = zip(variables, blanks, strict=True)
     pushed = [pulled[v] if v in pulled else lift(blank, None) if create_graph else blank for v, blank in pairs]
     return tuple(pushed) if operation.multiple_outputs else pushed[0]

@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 
-def leaves(tree: Any) -> Iterator[Any]:
-    """Yield what a nested list, tuple or dict holds, depth first; of a module, its parameters."""
-    if _is_module(tree):
-        tree = dict(tree.named_parameters())
+def entries(tree: Any) -> Iterator[Any]:
+    """Yield what a nested list, tuple or dict holds, depth first; a module as it is."""
     if isinstance(tree, (dict, list, tuple)):
         for part in tree.values() if isinstance(tree, dict) else tree:
-            yield from leaves(part)
+            yield from entries(part)
     else:
         yield tree
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """Yield the entries of a nested list, tuple or dict, depth first; of a module, its parameters."""
+    for x in entries(tree):
+        yield from dict(x.named_parameters()).values() if is_module(x) else (x,)
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -35,9 +39,9 @@ def aligned(tree: Any, like: Any) -> Iterator[Any]:
 
     Where `like` has a module, `tree` may have a dict by name.
     """
-    if _is_module(like):
+    if is_module(like):
         like = dict(like.named_parameters())
-        tree = dict(tree.named_parameters()) if _is_module(tree) else tree
+        tree = dict(tree.named_parameters()) if is_module(tree) else tree
     if isinstance(like, dict):
         if not isinstance(tree, dict) or tree.keys() != like.keys():
             raise ValueError(f"a dict with the keys {list(like)} is needed, got {_keys(tree)}")
@@ -61,15 +65,14 @@ def _keys(tree: Any) -> str:
 def _mapped(function: Callable[[Any], Any], tree: Any, rebuilt: Callable[[Any, dict[str, Any]], Any]) -> Any:
     if isinstance(tree, dict):
         return {key: _mapped(function, value, rebuilt) for key, value in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[_mapped(function, value, rebuilt) for value in tree])
     if isinstance(tree, (list, tuple)):
-        return type(tree)([_mapped(function, value, rebuilt) for value in tree])
-    if _is_module(tree):
+        parts = [_mapped(function, value, rebuilt) for value in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if is_module(tree):
         return rebuilt(tree, {name: function(p) for name, p in tree.named_parameters()})
     return function(tree)
 
 
-def _is_module(tree: Any) -> bool:
+def is_module(tree: Any) -> bool:
     """Return whether this is an object with parameters that can be replaced."""
     return hasattr(type(tree), "named_parameters") and hasattr(type(tree), "with_parameters")

@@ -43,19 +43,17 @@ def grad(
     for output, gradient in zip(many, given, strict=True):
         node, seed = root_of(output), seed_of(output, gradient, create_graph)
         seeds[node] = seeds[node] + seed if node in seeds else seed
-    for index, x in enumerate(wanted):
-        if node_of(x) is None:
-            raise errors.GradientError(errors.records_nothing(f"input {index}"))
+    nodes = [node_of(x) for x in wanted]
+    if None in nodes:
+        raise errors.GradientError(errors.records_nothing(f"input {nodes.index(None)}"))
     retain = create_graph if retain_graph is None else retain_graph
-    found = pullback(seeds, {node_of(x) for x in wanted}, make, retain_graph=retain, create_graph=create_graph)
-    if not allow_unused:
-        for index, x in enumerate(wanted):
-            if node_of(x) not in found:
-                raise errors.DisconnectedError(errors.disconnected(f"input {index}"))
+    found = pullback(seeds, set(nodes), make, retain_graph=retain, create_graph=create_graph)
     results = []
-    for index, x in enumerate(wanted):
-        g = found.get(node_of(x))
-        if g is not None and any(node_of(x) is node_of(earlier) for earlier in wanted[:index]):
+    for index, node in enumerate(nodes):
+        g = found.get(node)
+        if g is None and not allow_unused:
+            raise errors.DisconnectedError(errors.disconnected(f"input {index}"))
+        if node in nodes[:index] and g is not None:
             g = g.astype(g.dtype)  # an input listed twice: each gradient has memory of its own
         results.append(g if create_graph or g is None else make(g, None))
     return tuple(results)

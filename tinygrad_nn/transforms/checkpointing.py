@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from ..engine.grad_mode import enable_grad, recording, users_code
 from ..engine.node import Node, count, history, record
 from ..engine.outputs import item
 from ..engine.reverse import pullback
+from ..engine.rules import Rule, RuleForEach
 from ..engine.trees import filled, leaves, map_leaves
 from ..tensor.handle import Tensor, alias, make, node_of
 
@@ -38,23 +38,19 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     def called(*args: Any, **kwargs: Any) -> Any:
         if not recording.get():
             return function(*args, **kwargs)
-        args, kwargs = map_leaves(_own_handle, (args, kwargs))
+        # Handles of its own keep these values when the caller's are rebound.
+        args, kwargs = map_leaves(lambda x: alias(x) if isinstance(x, Tensor) else x, (args, kwargs))
         result, values, outputs, inputs = _run(function, args, kwargs)
         if not outputs:
             return result
         arrays = [values[i].data for i in outputs]
-        whole = record(_Part(function, args, kwargs, outputs), inputs, inputs, arrays[0])
+        whole = record(_Part(function, args, kwargs, outputs), inputs, (inputs,), arrays[0])
         whole.shape = tuple([y.shape for y in arrays])
         for number, (i, y) in enumerate(zip(outputs, arrays, strict=True)):
             values[i] = make(y, item(whole, number, y))
         return filled(result, iter(values))
 
     return called
-
-
-def _own_handle(x: Any) -> Any:
-    """Return another handle of a Tensor: it keeps this value when the caller's is rebound."""
-    return alias(x) if isinstance(x, Tensor) else x
 
 
 def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[int], tuple[Node, ...]]:
@@ -84,10 +80,16 @@ class _Part:
         return node.saved
 
     @property
-    def rules(self) -> Iterator[_Rule]:
+    def rules(self) -> Iterator[Rule]:
         """A rule per input; those of one backward pass share what the first of them computes."""
-        shared: list[dict[Node, Any]] = []
-        return (_Rule(self, index, shared) for index in itertools.count())
+        shared: dict[Node, Any] = {}
+
+        def pull(g: tuple[Any, ...], index_of_input: int, inputs: tuple[Node, ...]) -> Any:
+            if not shared:
+                shared.update(self.cotangents(g, inputs))
+            return shared.pop(inputs[index_of_input])
+
+        return iter(RuleForEach(pull, ("inputs",)))
 
     def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> dict[Node, Any]:
         """Return the cotangent of each input, given those of the outputs."""
@@ -105,18 +107,3 @@ class _Part:
             seeds[node_of(y)] = seeds[node_of(y)] + c if node_of(y) in seeds else c
         # Nodes before `since` are the caller's: their cotangents are returned, and the caller's pass goes on from them.
         return pullback(seeds, set(inputs), make, retain_graph=create_graph, create_graph=create_graph, since=since)
-
-
-class _Rule:
-    """The rule for one input of a checkpointed part."""
-
-    into = zero_safe = None
-
-    def __init__(self, part: _Part, index: int, shared: list[dict[Node, Any]]) -> None:
-        self.part, self.index, self.shared, self.argument = part, index, shared, f"input {index}"
-
-    def pull(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> Any:
-        """Return the cotangent of this input."""
-        if not self.shared:
-            self.shared.append(self.part.cotangents(g, inputs))
-        return self.shared[0].pop(inputs[self.index])

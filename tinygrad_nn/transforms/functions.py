@@ -10,14 +10,13 @@ and random generators, is put back, so each evaluation draws the same; a step th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import errors
-from ..engine.trees import filled, leaves
+from ..engine.trees import aligned, filled, leaves
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .linearization import Run
@@ -49,12 +48,10 @@ def value_and_grad(
 
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         run = Run(function, args, kwargs, argnums, has_aux)
-        value = run.results[0] if isinstance(run.output, Tensor) else run.output
-        if not isinstance(value, Tensor):
-            raise TypeError(errors.returns_no_tensor(type(value).__name__))
+        if not isinstance(run.output, Tensor):
+            raise TypeError(errors.returns_no_tensor(type(run.output).__name__))
         gradient = run.by_argument(run.pull([None], retain_graph=run.connected))
-        value = run.detached(value)
-        return ((value, run.detached(run.aux)) if has_aux else value), gradient
+        return run.detached((run.output, run.aux) if has_aux else run.output), gradient
 
     return both
 
@@ -72,9 +69,9 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     """
     run = Run(function, primals, {}, range(len(primals)), has_aux)
 
-    def pull(cotangent: Any) -> tuple[Any, ...]:
-        found: tuple[Any, ...] = run.by_argument(run.pull(run.cotangents(cotangent), retain_graph=True))
-        return found
+    def pull(cotangent: Any) -> Any:
+        cotangents = [as_tensor(x) for x in aligned(cotangent, run.output)]
+        return run.by_argument(run.pull(cotangents, retain_graph=True))
 
     value = run.detached(run.output)
     return (value, pull, run.detached(run.aux)) if has_aux else (value, pull)
@@ -112,8 +109,7 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mod
         run = Run(function, args, kwargs, argnums, False)
         entries = [sum(t.size for t in ts) for ts in (run.variables, run.results)]
         forward = mode == "forward" if mode else entries[0] < entries[1]
-        rows = run.columns() if forward else run.rows()
-        return filled(run.output, iter([run.by_argument(row) for row in rows]))
+        return filled(run.output, iter([run.by_argument(row) for row in run.jacobians(forward)]))
 
     return derivatives
 
@@ -155,11 +151,9 @@ def unravel(vector: Any, like: Any) -> Any:
     """
     vector = as_tensor(vector)
     models = [as_tensor(x) for x in leaves(like)]
-    shapes = [x.shape for x in models]
-    ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
-    if vector.shape != ((ends or [0])[-1],):
-        raise ValueError(f"a vector of {(ends or [0])[-1]} entries is needed, got shape {vector.shape}")
-    starts = [0, *ends[:-1]]
-    parts = [vector[start:end].reshape(shape) for start, end, shape in zip(starts, ends, shapes, strict=True)]
+    ends = np.cumsum([0, *[x.size for x in models]]).tolist()
+    if vector.shape != (ends[-1],):
+        raise ValueError(f"a vector of {ends[-1]} entries is needed, got shape {vector.shape}")
+    parts = [vector[start:end].reshape(x.shape) for start, end, x in zip(ends, ends[1:], models)]
     dtypes = [x.dtype if x.dtype.kind == "f" else vector.dtype for x in models]
     return filled(like, iter([part.astype(dtype) for part, dtype in zip(parts, dtypes, strict=True)]))

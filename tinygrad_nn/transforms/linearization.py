@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,24 +22,18 @@ from .purity import restoring
 
 
 class Scope:
-    """Open while a run computes its function or a derivative. The nodes of the run's variables keep it as `saved`.
+    """Entered while a run computes its function or a derivative. The nodes of the run's variables keep it as `saved`.
 
-    Once it is closed for good, nobody differentiates by those variables any more (see `_is_wanted`).
+    Once it is left for good, nobody differentiates by those variables any more (see `_is_wanted`).
     """
 
-    __slots__ = ("open",)
+    entered = 0
 
-    def __init__(self) -> None:
-        self.open = False
+    def __enter__(self) -> None:
+        self.entered += 1
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Be open in the body."""
-        before, self.open = self.open, True
-        try:
-            yield
-        finally:
-            self.open = before
+    def __exit__(self, *exception: object) -> None:
+        self.entered -= 1
 
 
 class Run:
@@ -68,32 +62,28 @@ class Run:
         self.inputs = [map_leaves(lambda x: _variable(x, self.scope), args[n]) for n in numbers]
         self.variables: list[Tensor] = list(leaves(self.inputs))
         replaced = dict(zip(numbers, self.inputs, strict=True))
-        with restoring(function, args, kwargs), enable_grad(), self.scope.entered():
+        with restoring(function, args, kwargs), enable_grad(), self.scope:
             result = function(*[replaced.get(n, a) for n, a in enumerate(args)], **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError("a function with has_aux=True must return (value, aux)")
-        self.output: Any = result[0] if has_aux else result
-        self.aux: Any = result[1] if has_aux else None
+        self.output, self.aux = result if has_aux else [result, None]
         self.results: list[Any] = list(leaves(self.output))
         for result in self.results:
             if not isinstance(result, Tensor):
                 raise TypeError(errors.returns_no_tensor(type(result).__name__))
-        self.nodes: list[Node | None] = [node_of(r) for r in self.results]
-        own = {node_of(x) for x in self.variables}
+        self.nodes: list[Any] = [node_of(r) for r in self.results]
+        self.own: set[Any] = {node_of(x) for x in self.variables}
         order = history([node for node in self.nodes if node is not None])
-        self.connected = any(node.operation is None and node not in own and _is_wanted(node) for node in order)
+        self.connected = any(node.operation is None and node not in self.own and _is_wanted(node) for node in order)
 
     def records(self, given: Sequence[Any] = ()) -> bool:
         """Return whether derivatives along the given directions are to be recorded."""
-        return bool(recording.get()) and (
-            self.connected or any(isinstance(t, Tensor) and t.requires_grad for t in given)
-        )
+        connected = self.connected or any(isinstance(t, Tensor) and t.requires_grad for t in given)
+        return connected and bool(recording.get())
 
     def detached(self, tree: Any) -> Any:
         """Return results without the graph of this run, which the caller gets only of a connected run."""
-        if self.records():
-            return tree
-        return map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
+        return tree if self.records() else map_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
 
     def by_argument(self, values: Sequence[Any]) -> Any:
         """Return a value per variable in the nesting of the arguments: one tree, or a tuple of trees."""
@@ -105,29 +95,22 @@ class Run:
         """Return the cotangent of each variable, given one per result (None: 1)."""
         recorded = self.records(cotangents)
         seeds: dict[Any, Any] = {}
-        for result, cotangent in zip(self.results, cotangents, strict=True):
+        for node, result, cotangent in zip(self.nodes, self.results, cotangents, strict=True):
             seed = seed_of(result, cotangent, recorded)
-            if node_of(result) is not None:
-                seeds[node_of(result)] = seeds[node_of(result)] + seed if node_of(result) in seeds else seed
-        own: set[Any] = {node_of(x) for x in self.variables}
-        with self.scope.entered():
-            found = pullback(seeds, own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
-        return [_as_tensor(found.get(node_of(x)), x, recorded) for x in self.variables]
+            if node is not None:
+                seeds[node] = seeds[node] + seed if node in seeds else seed
+        with self.scope:
+            found = pullback(seeds, self.own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
+        return [_as_tensor(found.get(node_of(x)), x) for x in self.variables]
 
     def push(self, tangents: Sequence[Any]) -> list[Tensor]:
         """Return the tangent of each result, given one per variable."""
         recorded = self.records(tangents)
-        given: dict[Any, Any] = {
-            node_of(x): t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)
-        }
-        with self.scope.entered():
+        arrived = tangents if recorded else [t.data for t in tangents]
+        given = dict(zip(map(node_of, self.variables), arrived, strict=True))
+        with self.scope:
             found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
-        pairs = zip(self.nodes, self.results, strict=True)
-        return [_as_tensor(None if node is None else found.get(node), result, recorded) for node, result in pairs]
-
-    def cotangents(self, tree: Any) -> list[Tensor]:
-        """Return the cotangents as Tensors. Raises ValueError where their nesting is not the results'."""
-        return [as_tensor(x) for x in aligned(tree, self.output)]
+        return [_as_tensor(found.get(node), y) for node, y in zip(self.nodes, self.results, strict=True)]
 
     def tangents(self, trees: Sequence[Any]) -> list[Tensor]:
         """Return the tangents as Tensors, each in its variable's dtype. Raises ValueError where one doesn't fit."""
@@ -137,32 +120,25 @@ class Run:
                 raise ValueError(errors.of_another("shape", "tangent", t, "its primal", x))
         return [t if t.dtype == x.dtype else t.astype(x.dtype) for t, x in zip(found, self.variables, strict=True)]
 
-    def rows(self) -> list[list[Tensor]]:
-        """Return, for each result, the derivatives by each variable: a pass per entry of the results."""
-        jacobians = []
-        for k, result in enumerate(self.results):
-            passes = [self.pull(_basis(self.results, k, i), retain_graph=True) for i in range(result.size)]
-            jacobians.append([_stacked([p[j] for p in passes], 0, result, x) for j, x in enumerate(self.variables)])
-        return jacobians
+    def jacobians(self, forward: bool) -> list[list[Tensor]]:
+        """Return each result's derivatives by each variable: a pass per entry of the variables, or of the results."""
+        starts = self.variables if forward else self.results
+        evaluated = self.push if forward else functools.partial(self.pull, retain_graph=True)
+        passes = [[evaluated(_basis(starts, n, i)) for i in range(t.size)] for n, t in enumerate(starts)]
 
-    def columns(self) -> list[list[Tensor]]:
-        """Return the same by a pass per entry of the variables: forward mode."""
-        by_variable = []
-        for j, x in enumerate(self.variables):
-            passes = [self.push(_basis(self.variables, j, i)) for i in range(x.size)]
-            by_variable.append([[pushed[k] for pushed in passes] for k in range(len(self.results))])
-        return [
-            [_stacked(by_variable[j][k], -1, r, x) for j, x in enumerate(self.variables)]
-            for k, r in enumerate(self.results)
-        ]
+        def joined(k: int, j: int) -> Tensor:
+            shape, dtype = (*self.results[k].shape, *self.variables[j].shape), self.variables[j].dtype
+            parts = [pushed[k] for pushed in passes[j]] if forward else [pulled[j] for pulled in passes[k]]
+            return stack(parts, -1 if forward else 0).reshape(shape) if parts else make(np.zeros(shape, dtype), None)
+
+        return [[joined(k, j) for j in range(len(self.variables))] for k in range(len(self.results))]
 
 
-def _as_tensor(derivative: Any, like: Tensor, recorded: bool) -> Tensor:
+def _as_tensor(derivative: Any, like: Tensor) -> Tensor:
     """Return a derivative as a Tensor: zeros where nothing is connected."""
-    if derivative is None:
-        return make(np.zeros(like.shape, like.dtype), None)
-    t: Tensor = derivative if recorded else make(derivative, None)
-    return t
+    if isinstance(derivative, Tensor):
+        return derivative
+    return make(np.zeros(like.shape, like.dtype) if derivative is None else derivative, None)
 
 
 def _basis(tensors: list[Tensor], index: int, entry: int) -> list[Tensor]:
@@ -172,15 +148,9 @@ def _basis(tensors: list[Tensor], index: int, entry: int) -> list[Tensor]:
     return [make(x, None) for x in zeros]
 
 
-def _stacked(parts: list[Tensor], axis: int, result: Tensor, x: Tensor) -> Any:
-    """Return the derivatives of all passes, joined along a first or last axis, as (*result.shape, *x.shape)."""
-    shape = (*result.shape, *x.shape)
-    return stack(parts, axis).reshape(shape) if parts else make(np.zeros(shape, x.dtype), None)
-
-
 def _is_wanted(leaf: Node) -> bool:
     """Return whether somebody may still differentiate by a leaf: not by the variable of a run that is over."""
-    return not isinstance(leaf.saved, Scope) or leaf.saved.open
+    return not isinstance(leaf.saved, Scope) or leaf.saved.entered > 0
 
 
 def _variable(x: Any, scope: Scope) -> Tensor:
