@@ -36,7 +36,7 @@ def layers(generator: np.random.Generator, *widths: int) -> tg.nn.Sequential:
     """Return linear layers of these widths, with a GELU between each two."""
     found: list[tg.nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
-        found += [tg.nn.Linear(inputs, outputs, dtype=np.float32, seed=generator), tg.nn.GELU()]
+        found += [tg.nn.Linear(inputs, outputs, seed=generator), tg.nn.GELU()]
     return tg.nn.Sequential(*found[:-1])
 
 
@@ -44,8 +44,9 @@ def train(model: Autoencoder, X: np.ndarray, epochs: int) -> None:
     """Train with AdamW, whose learning rate falls along a cosine to 0; the target is the input, the step compiled."""
     optimizer = tg.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-    settings: Any = {"optimizer": optimizer, "scheduler": schedule, "compile": True}
-    tg.train(model, X, X, epochs, batch_size=64, loss=tg.mse_loss, **settings)
+    tg.train(
+        model, X, X, epochs, batch_size=64, loss=tg.mse_loss, optimizer=optimizer, scheduler=schedule, compile=True,
+    )  # fmt: skip
 
 
 def principal_components(X: np.ndarray) -> tuple[Any, Any]:
@@ -94,7 +95,7 @@ def main() -> None:
 
     found = []
     for seed in range(2 if options.quick else 5):
-        model = Autoencoder(seed)
+        model = Autoencoder(seed).astype(np.float32)
         train(model, X, epochs=10 if options.quick else 100)
         codes, new_codes = tg.predict(model.encoder, X), tg.predict(model.encoder, X_new)
         found.append(judged(codes, new_codes, tg.predict(model, X_new)))

@@ -24,17 +24,16 @@ import tinygrad_nn as tg
 def network(seed: int) -> tg.nn.Sequential:
     """Return an untrained network. Shapes: (N, 1, 8, 8) -> (N, 10)."""
     generator = np.random.default_rng(seed)
-    settings: Any = {"dtype": np.float32, "seed": generator}
 
     def block(inputs: int, outputs: int) -> list[tg.nn.Module]:
-        convolution = tg.nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, **settings)
-        return [convolution, tg.nn.BatchNorm2d(outputs, dtype=np.float32), tg.nn.ReLU()]
+        convolution = tg.nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, seed=generator)
+        return [convolution, tg.nn.BatchNorm2d(outputs), tg.nn.ReLU()]
 
     return tg.nn.Sequential(
         *block(1, 16), *block(16, 16), tg.nn.MaxPool2d(2),  # 8 × 8 becomes 4 × 4
         *block(16, 32), tg.nn.MaxPool2d(2),  # and 2 × 2
-        tg.nn.Flatten(), tg.nn.Dropout(0.3, seed=generator), tg.nn.Linear(32 * 2 * 2, 10, **settings),
-    )  # fmt: skip
+        tg.nn.Flatten(), tg.nn.Dropout(0.3, seed=generator), tg.nn.Linear(32 * 2 * 2, 10, seed=generator),
+    ).astype(np.float32)  # fmt: skip
 
 
 def train(model: tg.nn.Module, X: np.ndarray, y: np.ndarray, epochs: int) -> None:

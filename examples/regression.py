@@ -61,8 +61,9 @@ def train(model: Forecast, x: np.ndarray, y: np.ndarray, epochs: int) -> None:
     """Train with Adam, whose learning rate falls along a cosine to 0; the step is compiled."""
     optimizer = tg.optim.Adam(model.parameters(), lr=0.01)
     schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-    settings: Any = {"optimizer": optimizer, "scheduler": schedule, "compile": True}
-    tg.train(model, x, y, epochs, batch_size=100, loss=likelihood, **settings)
+    tg.train(
+        model, x, y, epochs, batch_size=100, loss=likelihood, optimizer=optimizer, scheduler=schedule, compile=True,
+    )  # fmt: skip
 
 
 def judged(outputs: Any, x: np.ndarray, y: np.ndarray) -> list[float]:

@@ -17,8 +17,8 @@ BENCHMARKS = [
     if '"--quick"' in path.read_text(encoding="utf-8") and path.stem not in ("operations", "gradcheck")
 ]
 TESTED = {
-    "first_steps", "by_hand", "moons", "digits", "regression", "autoencoder", "david_vs_goliath", "fit_by_lbfgs",
-    "gradient_checking", "whose_backprop_is_wrong",
+    "first_steps", "by_hand", "moons", "digits", "regression", "autoencoder", "gru", "transformer",
+    "david_vs_goliath", "fit_by_lbfgs", "gradient_checking", "whose_backprop_is_wrong",
 }  # fmt: skip
 
 
@@ -147,6 +147,56 @@ def test_autoencoder(tmp_path: pathlib.Path) -> None:
     # Of scikit-learn's PCA on the same split.
     assert [float(x) for x in linear] == pytest.approx([0.0522, 0.281, 0.553], abs=0.0006)
     assert is_png(tmp_path / "autoencoder.png")
+
+
+def grammars_cost(printed: str) -> tuple[float, float]:
+    """Return what a letter of new sentences costs the network, and the grammar."""
+    found = re.search(r"^cost of a letter of new sentences: (\d\.\d+), the grammar's own (\d\.\d+)$", printed, re.M)
+    assert found is not None
+    return float(found[1]), float(found[2])
+
+
+def test_gru_learns_letters(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("matplotlib")
+    printed = run(EXAMPLES / "gru.py", "--quick", folder=tmp_path)
+    network, grammar = grammars_cost(printed)
+    assert grammar < network < 0.7
+    written = re.findall(r"^[a-z .]+\.$", printed, re.MULTILINE)
+    assert len(written) == 8
+    assert "the" in " ".join(written)
+    assert is_png(tmp_path / "gru.png")
+
+
+@pytest.mark.slow
+def test_gru_writes_valid_sentences(tmp_path: pathlib.Path) -> None:
+    printed = run(EXAMPLES / "gru.py", folder=tmp_path)
+    network, grammar = grammars_cost(printed)
+    assert grammar < network < grammar + 0.005
+    counts = re.search(r"^(\d+) of 1,000 sentences are valid; (\d+) of these are not in", printed, re.MULTILINE)
+    assert counts is not None
+    assert int(counts[1]) >= 900
+    assert 500 < int(counts[2]) < int(counts[1])
+
+
+def sorted_strings(printed: str) -> int:
+    """Return how many of 1,000 strings are sorted; the first five are shown."""
+    shown = re.findall(r"^([a-z]{8})>([a-z]{8})$", printed, re.MULTILINE)
+    assert len(shown) == 5
+    assert any("".join(sorted(question)) == answer for question, answer in shown)
+    found = re.search(r"^(\d+) of 1,000 new strings are sorted without a mistake$", printed, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def test_transformer_begins_to_sort(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert sorted_strings(run(EXAMPLES / "transformer.py", "--quick", folder=tmp_path)) > 250
+    assert is_png(tmp_path / "transformer.png")
+
+
+@pytest.mark.slow
+def test_transformer_sorts(tmp_path: pathlib.Path) -> None:
+    assert sorted_strings(run(EXAMPLES / "transformer.py", folder=tmp_path)) >= 980
 
 
 def test_fit_by_lbfgs(tmp_path: pathlib.Path) -> None:

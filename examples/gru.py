@@ -1,0 +1,143 @@
+"""Teach a recurrent network sentences letter by letter, from a small grammar, and let it write some of its own.
+
+    cost of a letter of 1,000 new sentences, in nats  0.2777
+    the least that is possible, the grammar's own     0.2762
+    of 1,000 sentences that it writes are valid       983
+    of these are not in the training set              659
+
+Measured from seed 0, after 20 epochs on 4,000 sentences, which take 30 processor seconds (AMD EPYC, NumPy 2.4.6, one
+thread). A sentence costs -log of its probability; a model of the grammar can't be cheaper than the grammar, on average.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import shared
+
+import tinygrad_nn as tg
+
+# Each way to write a part is as likely as the others. Verbs agree with their subjects, also with a clause in between.
+GRAMMAR = {
+    "sentence": ["{one} {does}.", "{many} {do}."],
+    "one": [
+        "the {noun}", "the {noun} that {does}",
+        "the {noun} that the {noun} {see}s", "the {noun} that the {noun}s {see}",
+    ],
+    "many": [
+        "the {noun}s", "the {noun}s that {do}",
+        "the {noun}s that the {noun} {see}s", "the {noun}s that the {noun}s {see}",
+    ],
+    "does": ["{sleep}s", "{see}s the {noun}", "{see}s the {noun}s"],
+    "do": ["{sleep}", "{see} the {noun}", "{see} the {noun}s"],
+    "noun": ["cat", "dog", "bird", "horse", "snail", "girl"],
+    "see": ["see", "hear", "like", "follow"],
+    "sleep": ["sleep", "sing", "run"],
+}  # fmt: skip
+PART = re.compile(r"\{(\w+)\}")
+SYMBOLS = "\n .abcdefghijklmnopqrstuvwxyz"  # a sentence begins after "\n", and ends with "."
+NO_TARGET = -100  # what `tg.cross_entropy` leaves out
+
+
+def sentence(generator: np.random.Generator, part: str = "sentence") -> tuple[str, float]:
+    """Return a drawn sentence, and -log of its probability: a choice among n adds log n."""
+    ways = GRAMMAR[part]
+    cost = float(np.log(len(ways)))
+
+    def filled(match: re.Match[str]) -> str:
+        nonlocal cost
+        inner, more = sentence(generator, match[1])
+        cost += more
+        return inner
+
+    return PART.sub(filled, ways[generator.integers(len(ways))]), cost
+
+
+def pattern(part: str = "sentence") -> str:
+    """Return the regular expression of all sentences."""
+    ways = [PART.sub(lambda match: pattern(match[1]), way.replace(".", r"\.")) for way in GRAMMAR[part]]
+    return f"(?:{'|'.join(ways)})"
+
+
+def coded(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is read, from the first symbol on, and what comes next, as codes (N, T) each, T for the longest."""
+    read = np.zeros((len(texts), max(map(len, texts))), int)
+    following = np.full_like(read, NO_TARGET)
+    for row, text in enumerate(texts):
+        codes = [SYMBOLS.index(letter) for letter in text]
+        read[row, 1 : len(codes)], following[row, : len(codes)] = codes[:-1], codes
+    return read, following
+
+
+class Writer(tg.nn.Module):
+    """Returns scores of the next letter at each place, and the last state. Shapes: int (N, T) -> (N, T, 29), state."""
+
+    def __init__(self, seed: int, hidden: int = 128) -> None:
+        generator = np.random.default_rng(seed)
+        self.letters = tg.nn.Embedding(len(SYMBOLS), 16, seed=generator)
+        self.gru = tg.nn.GRU(16, hidden, batch_first=True, seed=generator)
+        self.scores = tg.nn.Linear(hidden, len(SYMBOLS), seed=generator)
+
+    def forward(self, codes: Any, state: Any = None) -> tuple[Any, Any]:
+        """Return both; the state, (1, N, hidden), is where reading goes on."""
+        outputs, state = self.gru(self.letters(codes), state)
+        return self.scores(outputs), state
+
+
+def cost(outputs: Any, following: Any) -> Any:
+    """Return the cross entropy of the letters that follow, a mean over letters, in nats."""
+    return tg.cross_entropy(outputs[0], following)
+
+
+def write(model: Writer, count: int, generator: np.random.Generator) -> list[str]:
+    """Return sentences that are drawn from the model letter by letter."""
+    state = np.zeros((1, count, model.gru.hidden_size), np.float32)
+    codes = [np.zeros((count, 1), int)]
+    for _ in range(80):
+        scores, state = tg.predict(model, (codes[-1], state))
+        noisy = scores[:, -1] + generator.gumbel(size=(count, len(SYMBOLS)))  # the largest is a draw from the softmax
+        codes.append(noisy.argmax(axis=1)[:, None])
+    texts = ["".join(SYMBOLS[code] for code in row) for row in np.hstack(codes[1:])]
+    return [text.split(".")[0] + "." for text in texts]
+
+
+def picture(history: Any, least: float) -> Any:
+    """Return the costs of the training, and the least that is possible."""
+    ax = history.plot()
+    ax.axhline(least, color="#333333", linewidth=1, linestyle=":", label=f"the grammar's own: {least:.3f}")
+    ax.set(ylabel="cost of a letter, in nats")
+    ax.legend()
+    return ax.figure
+
+
+def main() -> None:
+    """Train on drawn sentences, print the cost of new ones beside the grammar's own, and what the network writes."""
+    options = shared.options(__doc__, "gru.png", quick="1,000 sentences, 5 epochs, too few to learn the grammar")
+    generator = np.random.default_rng(0)
+    drawn = [sentence(generator) for _ in range(1000 if options.quick else 5000)]
+    texts = [text for text, _ in drawn]
+    new = len(drawn) // 5
+    (X, y), (X_new, y_new) = coded(texts[new:]), coded(texts[:new])
+    model, epochs = Writer(seed=0).astype(np.float32), 5 if options.quick else 20
+    print(model.summary(X_new))
+    optimizer = tg.optim.Adam(model.parameters(), lr=0.003)
+    schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    history = tg.train(
+        model, X, y, epochs, batch_size=32, loss=cost, optimizer=optimizer, scheduler=schedule, clip_norm=1.0,
+        validation=(X_new, y_new), compile=True,
+    )  # fmt: skip
+
+    least = sum(own for _, own in drawn[:new]) / sum(map(len, texts[:new]))
+    print(f"cost of a letter of new sentences: {history.validation_cost[-1]:.4f}, the grammar's own {least:.4f}")
+    written = write(model, 100 if options.quick else 1000, generator)
+    print("\n".join(written[:8]))
+    valid = [text for text in written if re.fullmatch(pattern(), text)]
+    unseen = [text for text in valid if text not in set(texts[new:])]
+    print(f"{len(valid)} of {len(written):,} sentences are valid; {len(unseen)} of these are not in the training set")
+    shared.save(picture, history, least, path=options.output)
+
+
+if __name__ == "__main__":
+    main()
