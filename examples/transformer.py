@@ -113,7 +113,7 @@ def main() -> None:
     schedule = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
     history = tg.train(
         model, X, y, epochs, batch_size=128, loss=tg.cross_entropy, optimizer=optimizer, scheduler=schedule,
-        validation=(X_new, y_new), compile=True,
+        validation=(X_new, y_new), metrics={"accuracy": tg.accuracy}, compile=True,
     )  # fmt: skip
     print(history)
     questions, truth = X_new[:, : LENGTH + 1], y_new[:, LENGTH:]

@@ -23,6 +23,20 @@ def test_accuracy_by_hand() -> None:
     assert tg.accuracy(tg.tensor([[2.0, 1.0]], requires_grad=True), tg.tensor([0])) == 1.0
 
 
+def test_accuracy_of_sequences_counts_each_entry_that_has_a_label() -> None:
+    scores = np.random.default_rng(0).normal(size=(4, 5, 3))
+    labels = np.random.default_rng(1).integers(3, size=(4, 5))
+    labels[:, 3:] = -100
+    right = [scores[i, t].tolist().index(max(scores[i, t])) == labels[i, t] for i in range(4) for t in range(3)]
+    assert tg.accuracy(scores, labels) == sum(right) / 12
+    assert 0 < sum(right) < 12
+    assert np.isnan(tg.accuracy(scores, np.full((4, 5), -100)))
+    identity = tg.nn.Sequential(tg.nn.Linear(3, 3, seed=0))
+    assert tg.evaluate(identity, scores, labels, loss=tg.cross_entropy)[1] == tg.accuracy(
+        tg.predict(identity, scores), labels
+    )
+
+
 @given(cases(MODERATE[np.float64]))
 def test_accuracy_is_by_hands(case: Case) -> None:
     Y_hat = case.memory()[f"A{len(case.architecture)}"]
@@ -32,8 +46,10 @@ def test_accuracy_is_by_hands(case: Case) -> None:
 def test_accuracy_refuses_what_has_none() -> None:
     with pytest.raises(DataError, match="accuracy of no samples"):
         tg.accuracy(np.zeros((0, 1)), np.zeros((0, 1)))
-    with pytest.raises(ValueError, match=r"shape \(4, 3\) need labels of that shape, or class indices \(4,\)"):
+    with pytest.raises(ValueError, match=r"shape \(4, 3\) need labels of it, or class indices \(4,\)"):
         tg.accuracy(np.zeros((4, 3)), np.zeros((4, 2)))
+    with pytest.raises(ValueError, match=r"or class indices \(4, 5\)"):
+        tg.accuracy(np.zeros((4, 5, 3)), np.zeros(4, int))
 
 
 def test_evaluate_is_the_cost_and_the_accuracy_by_hand() -> None:

@@ -65,6 +65,20 @@ def test_a_history_is_drawn_into_axes_that_are_given() -> None:
     assert history.plot(alone) is alone
 
 
+def test_a_history_has_whole_epochs_and_labels_enough() -> None:
+    (ax,) = drawn(cost=[1.0 if i < 1 else 0.3 + 0.001 * (20 - i) for i in range(20)], accuracy=[])
+    ax.figure.draw_without_rendering()
+    assert all(tick == round(tick) for tick in ax.get_xticks())
+    low, high = ax.get_ylim()
+    assert ax.get_yscale() == "log"
+    assert [float(label.get_text()) for label, y in zip(ax.get_yticklabels(), ax.get_yticks()) if low < y < high] == [
+        0.3, 0.4, 0.5, 0.7, 1.0,
+    ]  # fmt: skip
+    logarithmic = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    logarithmic.set_xscale("log")
+    assert tg.History(cost=[2.0, 1.0]).plot(logarithmic).get_xscale() == "log"
+
+
 FLAT_AT_FIRST = [0.7] * 20 + [0.7 - 0.006 * i for i in range(100)]
 
 
@@ -169,6 +183,14 @@ def test_weights_lie_side_by_side_in_one_scale() -> None:
     flat = plots.plot_weights(np.arange(24.0).reshape(4, 6), shape=(2, 3))
     assert flat.images[0].get_array().shape == (2 * 16, 2 * 23)  # numbers as squares of 7
     assert flat.images[0].get_clim() == (0, 23)
+
+
+def test_the_scale_of_weights_is_as_high_as_their_images(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    ax = plots.plot_weights(np.ones((8, 16)), columns=8)
+    plots.save(ax, tmp_path / "wide.png")
+    (scale,) = ax.child_axes
+    assert scale.get_position().height == pytest.approx(ax.get_position().height)
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,9 @@ def accuracy(predictions: Any, labels: Any) -> float:
     """Return the share of samples that are right, from 0 to 1.
 
     Labels shaped like the predictions are compared output by output at > 0.5, and all have to fit;
-    class indices, of shape (m,), are compared with the argmax of predictions (m, k). Where both are
-    whole numbers or booleans, they are classes: they are compared as they are.
+    class indices, of shape (m, ...), are compared with the argmax of predictions (m, ..., k) one by one, but for
+    those of -100, which `tg.cross_entropy` leaves out as well. Where both are whole numbers or booleans, they are
+    classes: they are compared as they are.
     """
     p = predictions.data if isinstance(predictions, Tensor) else np.asarray(predictions)
     y = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
@@ -46,13 +47,13 @@ def accuracy(predictions: Any, labels: Any) -> float:
     if p.shape == y.shape:
         right = p == y if p.dtype.kind in "biu" and y.dtype.kind in "biu" else (p > 0.5) == (y > 0.5)
         return float(right.reshape(len(p), -1).all(axis=1).mean())
-    if p.ndim == 2 and y.shape == p.shape[:1]:
-        if p.shape[1] == 1:
-            return accuracy(p[:, 0], y)
-        return float((p.argmax(axis=1) == y).mean())
-    raise ValueError(
-        f"predictions of shape {p.shape} need labels of that shape, or class indices ({len(p)},); got {y.shape}"
-    )
+    if p.ndim > 1 and y.shape == p.shape[:-1]:
+        if p.shape[-1] == 1:
+            return accuracy(p[..., 0], y)
+        counts = y != -100
+        return float((p.argmax(axis=-1) == y)[counts].mean()) if counts.any() else math.nan
+    indices = p.shape[:-1] or p.shape
+    raise ValueError(f"predictions of shape {p.shape} need labels of it, or class indices {indices}; got {y.shape}")
 
 
 def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[float, float]:
@@ -174,7 +175,7 @@ class Cost:
         if self.last == "identity" or p is None or not isinstance(y, np.ndarray):
             return math.nan
         labels = self.network is not None or y.dtype.kind in "biu"
-        fits = labels and (p.shape == y.shape or (p.ndim == 2 and y.shape == p.shape[:1]))
+        fits = labels and y.shape in (p.shape, p.shape[:-1])
         return accuracy(p, y) if fits else math.nan
 
     def evaluate(

@@ -72,7 +72,10 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
         axes = np.ravel(new_axes(len(panels), sharex=True) if ax is None else ax)
         for own, (name, training, validation) in zip(axes, panels, strict=False):
             _curves(own, name, training, validation, held_out)
-        axes[min(len(panels), len(axes)) - 1].set(xlabel="epoch")
+        lowest = axes[min(len(panels), len(axes)) - 1]
+        lowest.set(xlabel="epoch")
+        if lowest.get_xscale() == "linear":
+            lowest.locator_params(axis="x", integer=True)  # there is no epoch 2.5
     return axes[0]
 
 
@@ -90,12 +93,12 @@ def _curves(ax: Any, name: str, training: Sequence[float], validation: Sequence[
 
 
 def _logarithmic(ax: Any, ratio: float) -> None:
-    """Give the y axis a logarithmic scale, with labels at 1, 2 and 5 where it spans few powers of ten."""
+    """Give the y axis a logarithmic scale, with labels enough where it spans few powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     ax.set(yscale="log")
     if ratio < 1000:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio > 10 else (1, 1.5, 2, 3, 4, 5, 7)))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
 
@@ -245,7 +248,7 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
         scale, least = (_scale("white", "C0"), 0) if images.min() >= 0 else (_scale("C0", "white", "C1"), -most)
         mosaic = _mosaic(images, columns or math.ceil(math.sqrt(len(images))))
         drawn = ax.imshow(mosaic, cmap=scale.with_extremes(bad="#CCCCCC"), vmin=least, vmax=most)
-        ax.figure.colorbar(drawn, ax=ax, shrink=0.8)
+        ax.figure.colorbar(drawn, cax=ax.inset_axes((1.02, 0, 0.03, 1)))  # as high as the images are
         ax.set_axis_off()
         ax.set(title=f"{len(images):,} images of {images.shape[1]} × {images.shape[2]}")
     return ax
