@@ -18,11 +18,9 @@ def adagrad_init(w: np.ndarray, initial_accumulator_value: float) -> dict[str, A
 
 def adagrad(
     w: np.ndarray, g: np.ndarray, step: int, total: np.ndarray, *,
-    lr: float, lr_decay: float, weight_decay: float, eps: float,
+    lr: float, lr_decay: float, eps: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state after a step."""
-    if weight_decay:
-        g = g + weight_decay * w
     total = total + g * g
     value = w - (lr / (1 + step * lr_decay)) * g / (np.sqrt(total) + eps)
     return value, {"step": step + 1, "total": total}
@@ -64,11 +62,9 @@ def rmsprop_init(w: np.ndarray, momentum: float, centered: bool) -> dict[str, An
 
 def rmsprop(
     w: np.ndarray, g: np.ndarray, v: np.ndarray, m: np.ndarray | float = 0.0, velocity: np.ndarray | float = 0.0, *,
-    lr: float, alpha: float, eps: float, weight_decay: float, momentum: float, centered: bool,
+    lr: float, alpha: float, eps: float, momentum: float, centered: bool,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state after a step."""
-    if weight_decay:
-        g = g + weight_decay * w
     state = {"v": alpha * v + (1 - alpha) * (g * g)}
     square = state["v"]
     if centered:

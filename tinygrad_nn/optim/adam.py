@@ -15,17 +15,15 @@ adam_init = zeros("m", "v", step=0)
 
 def adam(
     w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, *,
-    lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+    lr: float, betas: tuple[float, float], eps: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state after a step.
 
     >>> w = np.array([1.0])
-    >>> w, state = adam(w, np.array([2.0]), **adam_init(w), lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
+    >>> w, state = adam(w, np.array([2.0]), **adam_init(w), lr=0.1, betas=(0.9, 0.999), eps=1e-8)
     >>> w, state["step"]
     (array([0.9]), 1)
     """
-    if weight_decay:
-        g = g + weight_decay * w
     step, (beta1, beta2) = step + 1, betas
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * (g * g)
@@ -65,7 +63,7 @@ def adamw(
     lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state, that of `adam_init` at first, after a step."""
-    return adam((1 - lr * weight_decay) * w, g, step, m, v, lr=lr, betas=betas, eps=eps, weight_decay=0)
+    return adam((1 - lr * weight_decay) * w, g, step, m, v, lr=lr, betas=betas, eps=eps)
 
 
 class AdamW(Adam):
@@ -92,11 +90,9 @@ class AdamW(Adam):
 
 def adamax(
     w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, u: np.ndarray, *,
-    lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+    lr: float, betas: tuple[float, float], eps: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state after a step."""
-    if weight_decay:
-        g = g + weight_decay * w
     step, (beta1, beta2) = step + 1, betas
     m = beta1 * m + (1 - beta1) * g
     u = np.maximum(beta2 * u, np.abs(g) + eps)
@@ -127,11 +123,9 @@ class Adamax(Adam):
 
 def nadam(
     w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, mu_product: float, *,
-    lr: float, betas: tuple[float, float], eps: float, weight_decay: float, momentum_decay: float,
+    lr: float, betas: tuple[float, float], eps: float, momentum_decay: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state after a step."""
-    if weight_decay:
-        g = g + weight_decay * w
     step, (beta1, beta2) = step + 1, betas
     mu, next_mu = (beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in (step, step + 1))
     mu_product = mu_product * mu

@@ -32,7 +32,8 @@ class Optimizer:
     skipped. New values are computed in fresh arrays, so graphs recorded before a step stay right.
 
     `rule(w, g, **state, ...)` returns the parameter's array and its state after a step, `init(w, ...)` the state
-    before the first: pure functions of arrays, whose other parameters name the hyperparameters that they read.
+    before the first: pure functions of arrays, whose other parameters name the hyperparameters that they read. A
+    `weight_decay` that `rule` does not read is multiplied by w and added to g before.
     `state_names` are the names in a parameter's state, `optional_state_names` those that it may lack: without a
     word, the parameters of `rule` after w and g that name no hyperparameter, optional those with a default.
 
@@ -51,7 +52,9 @@ class Optimizer:
     init: Any = staticmethod(lambda w: {})
     rule: Any = None
     lr: Any = Hyperparameter()
+    weight_decay: Any  # of subclasses that have it
     _reads: tuple[list[str], ...] = ([], [])
+    _decays = False
 
     def __init_subclass__(cls) -> None:
         """Note which hyperparameters `init` and `rule` read, and what `rule` keeps."""
@@ -62,6 +65,7 @@ class Optimizer:
             cls.optional_state_names = tuple([p.name for p in kept if p.default is not p.empty])
         functions = [f for f in (cls.init, cls.rule) if f is not None]
         cls._reads = tuple([[name for name in signature(f).parameters if name in own] for f in functions])
+        cls._decays = "weight_decay" in own and "weight_decay" not in cls._reads[-1]
 
     def __init__(self, parameters: Iterable[Any], lr: float, **hyperparameters: Any) -> None:
         self.defaults: dict[str, Any] = {}
@@ -127,6 +131,8 @@ class Optimizer:
         """
         if self.rule is None:
             raise NotImplementedError
+        if self._decays and (decay := self.weight_decay):
+            g = g + decay * w
         value, new = self.rule(w, g, **state, **{name: getattr(self, name) for name in self._reads[1]})
         return value, new
 

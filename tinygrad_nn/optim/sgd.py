@@ -18,11 +18,9 @@ def sgd_init(w: np.ndarray, momentum: float, dampening: float) -> dict[str, Any]
 
 def sgd(
     w: np.ndarray, g: np.ndarray, velocity: np.ndarray | None = None, *,
-    lr: float, momentum: float, dampening: float, weight_decay: float, nesterov: bool,
+    lr: float, momentum: float, dampening: float, nesterov: bool,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state after a step; without a velocity, the first is the gradient."""
-    if weight_decay:
-        g = g + weight_decay * w
     if momentum:
         damped = (1 - dampening) * g if dampening else g
         velocity = +g if velocity is None else momentum * velocity + damped  # +g: the gradient's array is not ours
