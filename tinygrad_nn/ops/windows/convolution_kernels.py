@@ -52,9 +52,20 @@ def _columns(batch: int, channels: int, lengths: tuple[int, ...], windows: Windo
     return _Columns(shape, pairs, [slice(first, first + row * count) for first in firsts])
 
 
+def _batch_last(x: Any) -> Any:
+    """Return the array in the order of the columns. Shapes: (N, C, *lengths) -> (C, *lengths, N)."""
+    y = np.moveaxis(x, 0, -1)
+    if y.flags.c_contiguous:
+        return y
+    y = np.empty(y.shape, x.dtype)
+    for n in range(0, len(x), 16):  # images a power of two apart share few cache lines, and would evict each other
+        y[..., n : n + 16] = np.moveaxis(x[n : n + 16], 0, -1)
+    return y
+
+
 def _filled(x: Any, columns: _Columns, groups: int) -> Any:
     """Return the matrix of `x`. Shapes: (N, C, *lengths) -> columns.flat(groups)."""
-    matrix, source = np.zeros(columns.shape, x.dtype), np.ascontiguousarray(np.moveaxis(x, 0, -1))
+    matrix, source = np.zeros(columns.shape, x.dtype), _batch_last(x)
     for into, entries in columns.pairs:
         matrix[into] = source[entries]
     return matrix.reshape(columns.flat(groups))
@@ -63,7 +74,7 @@ def _filled(x: Any, columns: _Columns, groups: int) -> Any:
 def _rows(z: Any, groups: int) -> Any:
     """Return results in the order of the columns. Shapes: (N, O, *counts) -> (groups, O / groups, columns)."""
     n, channels, *counts = z.shape
-    return np.moveaxis(z, 0, -1).reshape(groups, channels // groups, n * math.prod(counts))
+    return _batch_last(z).reshape(groups, channels // groups, n * math.prod(counts))
 
 
 def _kernel_rows(weight: Any, groups: int) -> list[Any]:

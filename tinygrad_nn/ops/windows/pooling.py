@@ -55,10 +55,11 @@ def _to_maximum(z: Any, x: Any, largest: Any, /, windows: Windows) -> Any:
     shares = np.divide(z, ties, out=np.empty_like(ties, z.dtype))
     only, total = _only(shares), np.zeros_like(x, z.dtype)
     for into, source, chosen in found:
+        part = only(shares[into], chosen)
         if windows.apart():
-            total[source] = only(shares[into], chosen)
+            total[source] = part
         else:
-            total[source] += only(shares[into], chosen)
+            total[source] += part
     return total
 
 

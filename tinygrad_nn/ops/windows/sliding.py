@@ -45,7 +45,7 @@ class Windows(NamedTuple):
 
     def apart(self) -> bool:
         """Return whether no two windows share an entry."""
-        return all(s > d * (k - 1) for k, s, d in zip(self.kernel, self.stride, self.dilation, strict=True))
+        return all(s > d * (k - 1) for k, s, _, d, _ in zip(*self, strict=True))
 
     def mirrored(self, lengths: tuple[int, ...]) -> Windows:
         """Return the windows of the mirrored kernel that go back, with stride 1, from the counts to the lengths."""
