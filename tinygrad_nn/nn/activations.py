@@ -19,15 +19,17 @@ class Identity(Module):
     """
 
     _function: ClassVar[Any] = staticmethod(as_tensor)
+    _setting: ClassVar[str | None] = None
 
-    def __init_subclass__(cls, function: Any = None, **kwargs: Any) -> None:
+    def __init_subclass__(cls, function: Any = None, setting: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if function is not None:
             cls._function = staticmethod(function)
+        cls._setting = setting or cls._setting
 
     def forward(self, x: Any) -> Any:
         """Return the function of each entry. Shapes: (...) -> (...)."""
-        return self._function(x)
+        return self._function(x) if self._setting is None else self._function(x, getattr(self, self._setting))
 
 
 class ReLU(Identity, function=relu):
@@ -54,7 +56,7 @@ class Softplus(Identity, function=softplus):
     """log(1 + exp(x))."""
 
 
-class LeakyReLU(Identity, function=leaky_relu):
+class LeakyReLU(Identity, function=leaky_relu, setting="negative_slope"):
     """x where it is positive, else negative_slope · x.
 
     >>> LeakyReLU(0.1)([2.0, -1.0]).tolist()
@@ -64,12 +66,8 @@ class LeakyReLU(Identity, function=leaky_relu):
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
 
-    def forward(self, x: Any) -> Any:
-        """Return the function of x."""
-        return self._function(x, self.negative_slope)
 
-
-class ELU(Identity, function=elu):
+class ELU(Identity, function=elu, setting="alpha"):
     """x where it is positive, else alpha (exp(x) - 1).
 
     >>> ELU(2.0)([2.0, -1000.0]).tolist()
@@ -79,12 +77,8 @@ class ELU(Identity, function=elu):
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def forward(self, x: Any) -> Any:
-        """Return the function of x."""
-        return self._function(x, self.alpha)
 
-
-class Softmax(Identity, function=softmax):
+class Softmax(Identity, function=softmax, setting="axis"):
     """exp(x) / sum(exp(x)) over an axis, shares of 1. Shapes: (..., n, ...) -> (..., n, ...).
 
     >>> Softmax()([0.0, 0.0]).tolist(), LogSoftmax()([0.0, -1000.0]).tolist()
@@ -93,10 +87,6 @@ class Softmax(Identity, function=softmax):
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
-
-    def forward(self, x: Any) -> Any:
-        """Return the function of x."""
-        return self._function(x, self.axis)
 
 
 class LogSoftmax(Softmax, function=log_softmax):

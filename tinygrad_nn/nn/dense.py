@@ -19,18 +19,8 @@ from .init import INITIALISERS
 from .module import Module, Parameter
 from .table import table
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "softmax": softmax,
-    "identity": lambda z: z,
-    "leaky_relu": leaky_relu,
-    "elu": elu,
-    "gelu": gelu,
-    "silu": silu,
-    "softplus": softplus,
-}
+_functions: tuple[Any, ...] = (relu, sigmoid, tanh, softmax, leaky_relu, elu, gelu, silu, softplus)
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {f.__name__: f for f in _functions} | {"identity": lambda z: z}
 _KEYS = ("input_dim", "output_dim", "activation")
 
 
@@ -66,11 +56,7 @@ def _checked_layer(number: int, layer: Any) -> dict[str, Any]:
         raise ArchitectureError(
             f"layer {number} has activation={layer['activation']!r}; write one of {', '.join(ACTIVATIONS)}"
         )
-    return {
-        "input_dim": int(layer["input_dim"]),
-        "output_dim": int(layer["output_dim"]),
-        "activation": layer["activation"],
-    }
+    return {key: int(layer[key]) for key in _KEYS[:2]} | {"activation": layer["activation"]}
 
 
 class DenseNetwork(Module):

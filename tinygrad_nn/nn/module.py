@@ -98,10 +98,9 @@ def _replaced(value: Any, new: dict[int, Any]) -> Any:
         return twin
     if isinstance(value, dict):
         return {key: _replaced(part, new) for key, part in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*[_replaced(part, new) for part in value])
     if isinstance(value, (list, tuple)):
-        return type(value)([_replaced(part, new) for part in value])
+        parts = [_replaced(part, new) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
 
 
