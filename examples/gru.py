@@ -11,6 +11,7 @@ thread). A sentence costs -log of its probability; a model of the grammar can't 
 
 from __future__ import annotations
 
+import pathlib
 import re
 from typing import Any
 
@@ -42,7 +43,7 @@ NO_TARGET = -100  # what `tg.cross_entropy` leaves out
 
 
 def sentence(generator: np.random.Generator, part: str = "sentence") -> tuple[str, float]:
-    """Return a drawn sentence, and -log of its probability: a choice among n adds log n."""
+    """Return a drawn sentence, and -log of its probability: a choice among n adds log n; no two ways lead to one sentence."""
     ways = GRAMMAR[part]
     cost = float(np.log(len(ways)))
 
@@ -131,10 +132,16 @@ def main() -> None:
 
     least = sum(own for _, own in drawn[:new]) / sum(map(len, texts[:new]))
     print(f"cost of a letter of new sentences: {history.validation_cost[-1]:.4f}, the grammar's own {least:.4f}")
-    written = write(model, 100 if options.quick else 1000, generator)
+    file = pathlib.Path(options.output).with_suffix(".npz")
+    tg.save(file, model)
+    print(f"wrote {file}")
+    reader = Writer(seed=1).astype(np.float32)  # as another program would read it
+    reader.load_state_dict(tg.load(file))
+    written = write(reader, 100 if options.quick else 1000, generator)
     print("\n".join(written[:8]))
     valid = [text for text in written if re.fullmatch(pattern(), text)]
-    unseen = [text for text in valid if text not in set(texts[new:])]
+    seen = set(texts[new:])
+    unseen = [text for text in valid if text not in seen]
     print(f"{len(valid)} of {len(written):,} sentences are valid; {len(unseen)} of these are not in the training set")
     shared.save(picture, history, least, path=options.output)
 

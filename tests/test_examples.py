@@ -165,6 +165,7 @@ def test_gru_learns_letters(tmp_path: pathlib.Path) -> None:
     assert len(written) == 8
     assert "the" in " ".join(written)
     assert is_png(tmp_path / "gru.png")
+    assert (tmp_path / "gru.npz").exists()
 
 
 @pytest.mark.slow
