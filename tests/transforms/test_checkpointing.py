@@ -1,6 +1,8 @@
 """checkpoint: the same derivatives to every order, less memory, and mistakes that are told."""
 
+import gc
 import tracemalloc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -75,6 +77,21 @@ def test_it_keeps_the_inputs_only() -> None:
         return size
 
     assert kept(tg.checkpoint(block)) < kept(block) / 10
+
+
+def test_backward_frees_what_a_part_was_given() -> None:
+    """By counts of references: nothing waits for the collector of cycles."""
+    gc.disable()
+    try:
+        given = tg.ones((3, 4), requires_grad=True) * 2
+        held = weakref.ref(given.data)
+        loss = tg.checkpoint(part)(given, 2.0)["b"]
+        del given
+        assert held() is not None
+        loss.backward()
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_a_chain_of_parts_is_linear_in_their_number() -> None:

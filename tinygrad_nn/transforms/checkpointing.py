@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..engine.grad_mode import enable_grad, recording, users_code
 from ..engine.node import Node, count, history, record
 from ..engine.outputs import item
 from ..engine.reverse import pullback
-from ..engine.rules import Rule, RuleForEach
+from ..engine.rules import Rule
 from ..engine.trees import filled, leaves, map_leaves
 from ..tensor.handle import Tensor, alias, make, node_of
 
@@ -84,17 +85,18 @@ class _Part:
         """A rule per input; those of one backward pass share what the first of them computes."""
         shared: dict[Node, Any] = {}
 
-        def pull(g: tuple[Any, ...], index_of_input: int, inputs: tuple[Node, ...]) -> Any:
-            if not shared:
-                shared.update(self.cotangents(g, inputs))
-            return shared.pop(inputs[index_of_input])
+        def rule(index: int) -> Rule:
+            def pull(g: tuple[Any, ...], inputs: tuple[Node, ...]) -> Any:
+                shared.update({} if shared else self.cotangents(g, inputs))
+                return shared.pop(inputs[index])
 
-        return iter(RuleForEach(pull, ("inputs",)))
+            return Rule(pull, f"input {index}", ("inputs",))
+
+        return map(rule, itertools.count())
 
     def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> dict[Node, Any]:
         """Return the cotangent of each input, given those of the outputs."""
-        create_graph = isinstance(g[0], Tensor)
-        since = count()
+        create_graph, since = isinstance(g[0], Tensor), count()
         _, values, recorded, read = _run(self.function, self.args, self.kwargs)
         outputs = [values[i] for i in self.outputs if i in recorded]
         if set(read) != set(inputs) or [y.shape for y in outputs] != [c.shape for c in g]:

@@ -133,8 +133,7 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     >>> product
     tg.tensor([ 6., 12.], dtype='float64')
     """
-    gradients = grad(function, argnums=range(len(primals)))
-    result: tuple[Any, ...] = jvp(gradients, primals, tangents)[1]
+    result: tuple[Any, ...] = jvp(grad(function, range(len(primals))), primals, tangents)[1]
     return result
 
 

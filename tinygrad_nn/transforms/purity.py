@@ -22,8 +22,7 @@ def restoring(function: Any, *given: Any) -> Iterator[None]:
     """
     modules = [x for x in (*entries(given), *_named(function)) if is_module(x)]
     buffers = [(t, t.data) for module in modules for t in module.buffers()]
-    generators = {g.bit_generator for module in modules for g in module.generators().values()}
-    states = [(generator, generator.state) for generator in generators]
+    states = [(g.bit_generator, g.bit_generator.state) for module in modules for g in module.generators().values()]
     watching = watcher()
     try:
         with watching.rewinding() if watching is not None and states else nullcontext():

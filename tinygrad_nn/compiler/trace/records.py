@@ -41,11 +41,6 @@ class Handle:
         return self.shadow._array is not self.proxy
 
     @property
-    def sets_gradient(self) -> bool:
-        """Whether the function gave the tensor another gradient, or took it away."""
-        return self.shadow._grad is not UNREAD
-
-    @property
     def lasts(self) -> bool:
         """Whether somebody besides the trace holds the tensor."""
         return self.index is not None or sys.getrefcount(self.tensor) > _ONE_HOLDER
