@@ -5,9 +5,11 @@ An operation joins by a row in `ROWS`, under its name, with a comma and what its
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import mpmath
@@ -183,6 +185,39 @@ def _near(*points: float) -> Callable[[Any], bool]:
     return lambda x: any(abs(x - p) < 0.05 * abs(p) for p in points)
 
 
+def _psi(n: int, **more: Any) -> Row:
+    """Digamma's derivatives; left of 0 they have poles at whole numbers, and digamma roots between."""
+    return _one(
+        partial(m.psi, n), partial(m.psi, n + 1), partial(m.psi, n + 2), inside=_no_pole, **more,
+        conditioned=tuple((order, lambda x: -100 < x < 0 or x > 1.4, _AT_ROOT) for order in (1, 2)) if n else (),
+    )  # fmt: skip
+
+
+def _no_pole(x: Any) -> bool:
+    return bool(-100 < x < 1e25 and not (x <= 0 and _whole(x)))
+
+
+@functools.cache
+def _erfinv(x: Any) -> Any:
+    return m.erfinv(x)
+
+
+@functools.cache
+def _erfcinv(x: Any) -> Any:
+    return m.erfinv(1 - x) if x > 0.01 else m.findroot(lambda y: m.log(m.erfc(y) / x), m.sqrt(-m.log(x)))
+
+
+def _of_inverse(inverse: Formula, sign: int, **more: Any) -> Row:
+    def slope(x: Any) -> Any:
+        return sign * m.sqrt(m.pi) / 2 * m.exp(inverse(x) ** 2)
+
+    return _one(inverse, slope, lambda x: 2 * inverse(x) * slope(x) ** 2, **more)
+
+
+def _sinc_slope(x: Any) -> Any:
+    return (m.cospi(x) - m.sincpi(x)) / x
+
+
 _SILU, _SILU2, _GELU = 1.2784645427610738, 2.3993572805154676, 0.7517915246935645
 
 ROWS: dict[str, Row] = {
@@ -238,6 +273,23 @@ ROWS: dict[str, Row] = {
                        call=lambda x: tg.leaky_relu(x, slope=0.25)),
     "elu": _one(lambda x: x if x > 0 else m.expm1(x) / 2, lambda x: m.mpf(1) if x > 0 else m.exp(x) / 2,
                 lambda x: m.mpf(0) if x > 0 else m.exp(x) / 2, **_NOT_ZERO, call=lambda x: tg.elu(x, alpha=0.5)),
+    "polygamma": _psi(0, call=tg.digamma), "polygamma, n=3": _psi(3, call=lambda x: tg.polygamma(x, n=3)),
+    "gammaln": _one(
+        lambda x: m.log(abs(m.gamma(x))), partial(m.psi, 0), partial(m.psi, 1), inside=_no_pole,
+        conditioned=((1, lambda x: abs(m.psi(0, x)) < 1, _AT_ROOT),),
+    ),
+    "gamma": _one(
+        m.gamma, lambda x: m.gamma(x) * m.psi(0, x), lambda x: m.gamma(x) * (m.psi(0, x) ** 2 + m.psi(1, x)),
+        inside=_no_pole, conditioned=((1, lambda x: abs(m.psi(0, x)) < 1, _AT_ROOT),),
+    ),
+    "erfinv": _of_inverse(_erfinv, 1, inside=_between(-1, 1)),
+    "erfcinv": _of_inverse(_erfcinv, -1, inside=_between(1e-320, 2)),
+    "sinc_derivative": _one(
+        m.sincpi, _sinc_slope, lambda x: (-m.pi * m.sinpi(x) - 2 * _sinc_slope(x)) / x, inside=lambda x: x != 0,
+        bits=2600, call=np.sinc, conditioned=(
+            (1, lambda x: abs(m.cospi(x)) < 0.1 * abs(x), _AT_ROOT), (2, lambda x: abs(x) > 0.5, _AT_ROOT),
+        ),
+    ),
     "huber": _one(
         lambda x: x * x / 2 if abs(x) < 1 else abs(x) - m.mpf(0.5), lambda x: max(-1, min(x, 1)),
         lambda x: m.mpf(abs(x) < 1), inside=lambda x: abs(x) != 1, call=_huber,

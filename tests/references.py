@@ -198,6 +198,11 @@ def sinc_integral(x: Array, n: int = 0) -> Array:
     return ((np.pi * t) ** n * np.cos(np.pi * x[..., None] * t + n * np.pi / 2)) @ (weights / 2)
 
 
+def slope_of_inverse(x: Array) -> Array:
+    """Return the derivative of erfinv: that of the normal distribution's quantiles, scaled."""
+    return np.asarray(math.sqrt(math.pi) / 2 * np.exp(np.square(scipy.special.ndtri((x + 1) / 2)) / 2))
+
+
 def derivative_of_power(a: Array, b: Array, n: int = 1, k: int = 0) -> Array:
     """Return what mpmath finds by itself."""
     found = np.vectorize(lambda a, b: float(mpmath.diff(mpmath.power, (float(a), float(b)), (n, k))), [float])
@@ -242,6 +247,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "cosine_of": lambda a, b: np.cos(np.arctan2(b, a)),
     "exponential_share": lambda a, b, binary=False: 1 / (1 + (2 if binary else np.e) ** (b - a)),
     "power_derivative": derivative_of_power,
+    "inverse_error_slope": lambda x, complement=False: slope_of_inverse(1 - x if complement else x),
     "logit": lambda x: np.log(x / (1 - x)),
     "xlogy": lambda a, b: scipy.special.xlogy(a, b),
     "xlog1py": lambda a, b: scipy.special.xlog1py(a, b),

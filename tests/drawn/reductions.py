@@ -247,6 +247,7 @@ CALLS: dict[str, Calls] = ELEMENTWISE | {
     "edge_product": pointwise(1, high=st.sampled_from([1.0, 2.0])),
     "gaussian": pointwise(1, scale=st.sampled_from([0.5, 1.0, -1.0])),
     "exponential_share": pointwise(2, binary=st.booleans()),
+    "inverse_error_slope": pointwise(1),
     "power_derivative": pointwise(2, n=st.integers(0, 2), k=st.integers(0, 2)),
     "sinc_derivative": pointwise(1, n=st.integers(0, 3)),
     "bessel": bessel(),

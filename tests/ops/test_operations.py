@@ -64,6 +64,7 @@ PRIVATE = {
     "reshape_to", "permute", "join", "matrix_product", "sinc_derivative", "bessel", "total", "largest", "smallest",
     "running_total",
     "tanh_slope", "edge_product", "gaussian", "over_square", "cosine_of", "exponential_share", "power_derivative",
+    "inverse_error_slope",
     "running_largest", "running_smallest", "either", "share", "softmax_cross_entropy", "sigmoid_cross_entropy",
     "bernoulli_cross_entropy", "class_entries", "huber", "at_least",
 } | BEHIND | {"distinct_quotient"}  # fmt: skip

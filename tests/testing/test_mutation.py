@@ -44,10 +44,12 @@ def test_a_test_with_teeth_leaves_no_survivor() -> None:
     assert mutants(report.without_effect) == {
         "tanh for x: skips the sum over what was broadcast",
         "multiply for a: skips the sum over what was broadcast",
-    }
+        # of a few numbers the slope is computed from x alone
+        "tanh for x: drops the factor y", "tanh for x: uses a stale y", "tanh for x: takes y for a constant",
+    }  # fmt: skip
     expected = {
-        "tanh for x: flips the sign", "tanh for x: drops the factor g", "tanh for x: drops the factor y",
-        "tanh for x: uses a stale y", "tanh for x: takes y for a constant", "tanh for x: transposes",
+        "tanh for x: flips the sign", "tanh for x: drops the factor g", "tanh for x: drops the factor x",
+        "tanh for x: uses a stale x", "tanh for x: takes x for a constant", "tanh for x: transposes",
         "multiply for b: skips the sum over what was broadcast", "multiply for b: transposes",
     }  # fmt: skip
     assert expected <= mutants(report.noticed)

@@ -82,9 +82,10 @@ def _rgamma_slope(x: Any) -> Any:
     """Return the derivative of 1 / gamma(x): left of 0.5 by reflection, which is finite at 0, -1, -2, ..."""
     left = x < 0.5
     a, b = np.where(left, 1 - x, 1), np.where(left, 1, x)
-    turned = math.pi * np.where(left, x, 0)
+    whole = np.rint(x)
+    turned = math.pi * np.where(left, x - whole, 0)
     slope = gamma.kernel(a) * (np.cos(turned) - np.sin(turned) * _polygamma(a) / math.pi)
-    return np.where(left, slope, -rgamma.kernel(b) * _polygamma(b))
+    return np.where(left, slope * (1 - 2 * (whole % 2)), -rgamma.kernel(b) * _polygamma(b))
 
 
 def _beta(a: Any, b: Any) -> Any:
@@ -118,6 +119,19 @@ def _polygamma(x: Any) -> Any:
 
 _ROOT_PI = math.sqrt(math.pi)
 
+
+@primitive(name="inverse_error_slope", pointwise=True, method=False, domain=(-0.9, 0.9))
+def _slope_of_inverse(x: Any, /, complement: bool = False) -> Any:
+    """Return the derivative of erfinv at x, or minus that of erfcinv: exp(y^2), by exp(y^2) erfc(y) next to the edges."""
+    y, edge = (_erfcinv(x), np.minimum(x, 2 - x)) if complement else (_erfinv(x), 1 - np.abs(x))
+    return _ROOT_PI / 2 * _by_scipy("erfcx", None, np.abs(y)) / edge
+
+
+@_slope_of_inverse.vjp
+def _slope_of_slope(g: Any, x: Any, y: Any, complement: bool) -> Any:
+    return g * ((-2 * erfcinv.kernel(x) if complement else 2 * erfinv.kernel(x)) * y * y)
+
+
 erf      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * gaussian(x)),  name="erf")
 erfc     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * gaussian(x)), name="erfc")
 gammaln  = elementwise(_gammaln, lambda g, x: g * _polygamma(x),                   name="gammaln", domain=(0.5, 3))
@@ -125,8 +139,8 @@ gamma    = elementwise(_gamma,   lambda g, x, y: g * (y * _polygamma(x)),       
 rgamma   = elementwise(_rgamma,  lambda g, x: g * _rgamma_slope(x),                 name="rgamma", domain=(-2, 3))
 beta     = elementwise(_beta,    lambda g, a, b, y: g * (y * (_polygamma(a) - _polygamma(a + b))), lambda g, a, b, y: g * (y * (_polygamma(b) - _polygamma(a + b))), name="beta", method=False, masks=True, domain=(0.5, 3))
 betaln   = elementwise(_betaln,  lambda g, a, b: g * (_polygamma(a) - _polygamma(a + b)), lambda g, a, b: g * (_polygamma(b) - _polygamma(a + b)), name="betaln", method=False, masks=True, domain=(0.5, 3))
-erfinv   = elementwise(_erfinv,  lambda g, y: g * (_ROOT_PI / 2 * np.exp(y * y)),   name="erfinv", domain=(-0.9, 0.9))
-erfcinv  = elementwise(_erfcinv, lambda g, y: g * (-_ROOT_PI / 2 * np.exp(y * y)),  name="erfcinv", domain=(0.1, 1.9))
+erfinv   = elementwise(_erfinv,  lambda g, x: g * _slope_of_inverse.kernel(x),       name="erfinv", domain=(-0.9, 0.9))
+erfcinv  = elementwise(_erfcinv, lambda g, x: g * -_slope_of_inverse.kernel(x, complement=True), name="erfcinv", domain=(0.1, 1.9))
 ndtr     = elementwise(_ndtr,    lambda g, x: g * (gaussian(x, scale=0.5) / math.sqrt(2 * math.pi)), name="ndtr")
 logit    = elementwise(_logit,   lambda g, x: g / edge_product(x, low=0.0, high=1.0),                  name="logit", domain=(0.1, 0.9))
 xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
@@ -160,7 +174,12 @@ def _reflected(x: np.ndarray, n: int) -> Any:
     polynomial = np.polynomial.Polynomial([0.0, 1.0])
     for _ in range(n):
         polynomial = -math.pi * np.polynomial.Polynomial([1.0, 0.0, 1.0]) * polynomial.deriv()
-    return math.pi * polynomial(1 / np.tan(math.pi * (x - np.rint(x))))
+    r = x - np.rint(x)
+    near = np.abs(r) < 1e-9  # a pole, of which only the first term counts
+    pole = (-1) ** n * math.factorial(n) / np.where(near, r, 1) ** (n + 1)
+    rest = 0.5 - np.abs(r)  # the cotangent is 0 at a half
+    cotangent = np.where(rest < 0.25, np.sign(r) * np.tan(math.pi * rest), 1 / np.tan(math.pi * np.where(near, 0.25, r)))
+    return np.where(near, pole, math.pi * polynomial(cotangent))
 
 
 def _order(value: Any, inputs: Any) -> int:
@@ -200,6 +219,8 @@ SCIPY_FUNCTIONS["psi"] = digamma
 @primitive(name="bessel", pointwise=True, method=False)
 def _bessel(x: Any, /, kind: str = "j", n: int = 0) -> Any:
     """Return the Bessel function J, Y or I (kind "j", "y" or "i") of a whole order n. Shapes: (...) -> (...)."""
+    if n < 0:
+        return (-1 if n % 2 and kind != "i" else 1) * _bessel.operation.forward(x, kind, -n)
     own = f"{kind}{n}"
     return _by_scipy(own, np.i0 if own == "i0" else None, x) if n in (0, 1) else _by_scipy(f"{kind}v", None, x, n)
 
@@ -231,10 +252,12 @@ def _sinc_slope(x: np.ndarray, n: int) -> Any:
     for k in range((n + 1) // 2, (n + 1) // 2 + 18):
         scale = (-1) ** k * math.pi ** (2 * k) / (2 * k + 1) / math.factorial(2 * k - n)
         series = series + scale * small ** (2 * k - n)
-    turned = math.pi * far
-    recurrence = np.sinc(far)
+    whole = np.rint(far)  # sin(pi x) by what is left of x without it, or large numbers lose digits in pi x
+    sign, turned = 1 - 2 * (whole % 2), math.pi * (far - whole)
+    waves = [sign * wave for wave in (np.sin(turned), np.cos(turned), -np.sin(turned), -np.cos(turned))]
+    recurrence = waves[0] / (math.pi * far)
     for order in range(1, n + 1):
-        recurrence = (math.pi**order * np.sin(turned + order * math.pi / 2) / math.pi - order * recurrence) / far
+        recurrence = (math.pi ** (order - 1) * waves[order % 4] - order * recurrence) / far
     return np.where(near, series, recurrence)
 
 
@@ -258,6 +281,7 @@ def sinc(x: Any) -> Any:
 
 # What tests try: a tuple stands for drawn values of that shape.
 
+_slope_of_inverse.samples = [sample(np.array([0.25, 1.0, 1.75]), complement=True)]
 polygamma.samples = [sample(np.array([0.25, 1.75, 7.0, 30.0])), sample(np.array([[-0.5], [-3.25]])), sample((2,), n=3)]
 digamma.samples = [sample(np.array([[0.25], [3.5]])), sample(np.array(2.5)), sample((0,))]
 _bessel.samples = [
