@@ -61,6 +61,11 @@ class Ours:
 
     norm = staticmethod(tg.linalg.norm)
     asarray = staticmethod(np.asarray)
+    eigvalsh = staticmethod(tg.linalg.eigvalsh)
+    cholesky = staticmethod(tg.linalg.cholesky)
+
+    def cast(self, x: Any, dtype: str) -> Any:
+        return x.astype(dtype)
 
     def detach(self, x: Any) -> Any:
         return x.detach()
@@ -495,6 +500,64 @@ def dead_far_out(xp: Any, g: Any, y: Any, x: Any) -> Any:
     return g * y * (1 - y) * (abs(x) < 10)
 
 
+def scales() -> Iterator[Entry]:
+    """Yield functions that vary on a scale of their own, beside large constants, or in a narrower dtype inside."""
+    below, above = (array(*[1 + sign * off for off in (1e-6, 1e-9, 1e-12)]) for sign in (-1, 1))
+    edges: list[tuple[str, Any, np.ndarray]] = [
+        ("arcsine beside its edge", lambda xp, x: xp.sum(xp.arcsin(x)), below),
+        ("arccosh beside its edge", lambda xp, x: xp.sum(xp.arccosh(x)), above),
+        ("arctanh beside its pole", lambda xp, x: xp.sum(xp.arctanh(x)), below),
+        ("logarithm beside 1 - x = 0", lambda xp, x: xp.sum(xp.log(1 - x)), below),
+        ("root beside 1 - x² = 0", lambda xp, x: xp.sum(xp.sqrt(1 - x * x)), below),
+        ("logarithms down to 1e-300", lambda xp, x: xp.sum(xp.log(x)), array(1.0, 1e-9, 1e-30, 1e-100, 1e-300)),
+        ("roots down to 1e-300", lambda xp, x: xp.sum(xp.sqrt(x)), array(1.0, 1e-9, 1e-30, 1e-100, 1e-300)),
+        ("inverse of 1e-100", lambda xp, x: xp.sum(1 / x), array(1e-100)),
+        ("fine waves on a slope", lambda xp, x: xp.sum(x + 1e-9 * xp.sin(1e9 * x)), x3),
+        ("a square and a large constant", lambda xp, x: xp.sum(x**2) + 1e12, x3),
+        ("a square and a huge constant", lambda xp, x: xp.sum(x**2) + 1e15, x3),
+    ]
+    edges += [(f"waves of frequency {k:g}", lambda xp, x, k=k: xp.sum(xp.sin(k * x)), x3) for k in (2e5, 1e6, 1e9)]
+    for name, function, x in edges:
+        yield Entry(name, function, (x,), "OK")
+    yield Entry("next to the edge", lambda xp, x: xp.sum(xp.arcsin(x)), (array(1 - 1e-15),), "PRECISION")
+    yield Entry("single precision inside", lambda xp, x: xp.sum(xp.tanh(xp.cast(x, "float32"))), (x3,), "PRECISION")
+    there_and_back = lambda xp, x: xp.sum(xp.cast(xp.tanh(xp.cast(x, "float32")), "float64") ** 2)  # noqa: E731
+    yield Entry("to single precision and back", there_and_back, (x3,), "PRECISION")
+    yield Entry("half precision inside", lambda xp, x: xp.sum(xp.tanh(xp.cast(x, "float16"))), (x3,), "PRECISION")
+    further_back = lambda xp, x: xp.sum(xp.cast(xp.tanh(xp.cast(x, "float16")), "float64"))  # noqa: E731
+    yield Entry("to half precision and back", further_back, (x3,), "PRECISION")
+    matrix = array([4.0, 1.0, 0.5], [1.0, 3.0, 0.2], [0.5, 0.2, 2.0])
+    for name, function in (
+        ("eigenvalues of a symmetric matrix", lambda xp, x: xp.eigvalsh(x)),
+        ("a factor of a symmetric matrix", lambda xp, x: xp.sum(xp.cholesky(x) ** 3)),
+    ):
+        yield Entry(name, function, (matrix,), "CONVENTION", note="one triangle is read")
+
+    def bug(name: str, forward: Any, rule: Any, outside: Any, *inputs: np.ndarray) -> Entry:
+        planted = Planted(name.replace(" ", "_"), forward, (rule,))
+        return Entry(name, lambda xp, *xs: outside(xp, xp.own(planted, *xs)), inputs, "BUG", planted.name)
+
+    def only(dtype: str, factor: float) -> Any:
+        return lambda xp, g, y, x: (factor if dtype in str(y.dtype) else 1.0) * g * (1 - y * y)
+
+    square, tanh, total = (lambda xp, x: x**2), (lambda xp, x: xp.tanh(x)), (lambda xp, y: xp.sum(y))
+    twice = lambda xp, g, y, x: 2 * g * (1 - y * y)  # noqa: E731
+    yield bug("half beside a large constant", square, lambda xp, g, y, x: g * x, lambda xp, y: xp.sum(y) + 1e12, x3)
+    yield bug("nothing beside a constant", square, lambda xp, g, y, x: 0 * g, lambda xp, y: xp.sum(y + 1e12), x3)
+    fine = lambda xp, x: x + 1e-9 * xp.sin(1e9 * x)  # noqa: E731
+    yield bug("fine waves left out", fine, lambda xp, g, y, x: g, total, x3)
+    yield bug("waves twice", lambda xp, x: xp.sin(1e6 * x), lambda xp, g, y, x: 2e6 * g * xp.cos(1e6 * x), total, x3)
+    tiny = array(1e-300, 3e-300)
+    yield bug("logarithm twice", lambda xp, x: xp.log(x), lambda xp, g, y, x: 2 * g / x, total, tiny)
+    yield bug("twice in single precision only", tanh, only("float32", 2.0), total, single(x3))
+    yield bug("a hundredth in single precision only", tanh, only("float32", 1.01), total, single(x3))
+    yield bug("twice in half precision only", tanh, only("float16", 2.0), lambda xp, y: xp.sum(y * y), half(x3))
+    planted = Planted("twice_inside", tanh, (twice,))
+    for dtype in ("float32", "float16"):
+        inside = lambda xp, x, d=dtype: xp.sum(xp.cast(xp.own(planted, xp.cast(x, d)), "float64"))  # noqa: E731
+        yield Entry(f"twice in {dtype} inside", inside, (x3,), "BUG", "twice_inside")
+
+
 def second_order() -> Iterator[Entry]:
     """Yield rules that are right, the derivatives of which are wrong, and right ones."""
     frozen = Planted("frozen", lambda xp, x: xp.tanh(x), (lambda xp, g, y, x: g * (1 - flat(xp, y) * y),))
@@ -519,4 +582,4 @@ def flat(xp: Any, y: Any) -> Any:
     return xp.round(y * 2.0**60) / 2.0**60
 
 
-CORPUS = [*smooth(), *kinks(), *awkward(), *mistaken(), *second_order()]
+CORPUS = [*smooth(), *kinks(), *awkward(), *mistaken(), *scales(), *second_order()]

@@ -79,7 +79,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (564, 564, 4_750),
     "compiler.write": (1_686, 1_100, 16_300),
     "compiler.run": (966, 900, 7_950),
-    "checking": (2_708, 2_700, 23_050),
+    "checking": (2_850, 2_700, 24_600),
     "inspection": (1_800, 1_800, 15_000),
     "testing": (2_300, 2_300, 20_820),
     "training": (2_775, 1_600, 21_530),
@@ -87,7 +87,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (250, 250, 1_500),
 }
-WHOLE = (28_800, 27_450, 249_500)
+WHOLE = (28_800, 27_450, 250_550)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -50,6 +50,8 @@ class Torch:
         self.sort = lambda x: torch.sort(x).values
         self.softmax, self.logsumexp = (lambda x: torch.softmax(x, -1)), (lambda x: torch.logsumexp(x, -1))
         self.detach = lambda x: x.detach()
+        self.cast = lambda x, dtype: x.to(getattr(torch, dtype))
+        self.eigvalsh, self.cholesky = torch.linalg.eigvalsh, torch.linalg.cholesky
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.torch, name)
@@ -92,6 +94,8 @@ class Jax:
         jax.config.update("jax_enable_x64", True)
         self.jax, self.norm, self.detach = jax, jax.numpy.linalg.norm, jax.lax.stop_gradient
         self.erf = jax.scipy.special.erf
+        self.cast = lambda x, dtype: x.astype(dtype)
+        self.eigvalsh, self.cholesky = jax.numpy.linalg.eigvalsh, jax.numpy.linalg.cholesky
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.jax.numpy, name, None) or getattr(self.jax.nn, name)

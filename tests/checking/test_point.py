@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -128,14 +129,14 @@ def test_what_is_not_finite_is_told(function: Callable[..., Any], x: float, note
 def test_a_convention_is_asked_for_only_where_differences_do_not_settle_it() -> None:
     asked: list[str] = []
 
-    def conventions() -> list[str]:
+    def inquiry() -> Any:
         asked.append("now")
-        return ["sqrt at 0"]
+        return SimpleNamespace(conventions=["sqrt at 0"], culprit=None, coarsest=0.0)
 
     subject = Subject(lambda x: tg.sqrt(x) ** 2, [np.array(4.0)])
-    assert along_first(Point(subject, subject.arrays, conventions=conventions)).verdict is Verdict.OK
+    assert along_first(Point(subject, subject.arrays, inquiry=inquiry)).verdict is Verdict.OK
     assert asked == []
-    found = along_first(Point(subject, [np.array(0.0)], conventions=conventions))
+    found = along_first(Point(subject, [np.array(0.0)], inquiry=inquiry))
     assert (found.verdict, found.note) == (Verdict.CONVENTION, "sqrt at 0")
 
 

@@ -21,7 +21,7 @@ from .directions import signed_like
 from .judgement import judge
 from .likely import likely_mistake
 from .modes import modes_compared
-from .point import Point
+from .point import Point, coarsest_of
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 
@@ -68,7 +68,10 @@ class Step:
 
         subject = Subject(alone, [self.arrays[i] for i in self.active])
         subject.names = [self.names[i] for i in self.active]
-        return subject if order == 1 else derivative_of(subject, Point(subject, subject.arrays).weights)
+        if order == 2:
+            subject = derivative_of(subject, Point(subject, subject.arrays).weights)
+        subject.alone = True
+        return subject
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,15 @@ class Inquiry:
         return [steps.seen[node] for node in reversed(history(roots)) if node in steps.seen]
 
     @cached_property
+    def coarsest(self) -> float:
+        """The eps of the narrowest dtype that a step has among its inputs, 0 if all are float64 at least."""
+        return 0.0 if self.subject.by_hand else coarsest_of([x for s in self.steps for x in map(np.asarray, s.arrays)])
+
+    @cached_property
     def culprit(self) -> Culprit | None:
-        """The last step, in the order of computing, whose rule is wrong; None if all are right."""
+        """The last step, in the order of computing, whose rule is wrong; None if all are right, or by hand."""
+        if self.subject.by_hand:
+            return None
         for step in reversed(self.steps):
             for position, argument, finding in self._findings(step):
                 if finding.verdict is Verdict.BUG:
@@ -144,7 +154,7 @@ class Inquiry:
     @cached_property
     def conventions(self) -> list[str]:
         """What the steps on a kink or a singularity do there, as declared; nothing unless all rules are right."""
-        if self.subject.by_hand or self.culprit is not None:
+        if self.culprit is not None or self.subject.by_hand:
             return []
         told = []
         for step, finding in self.judged:

@@ -17,7 +17,7 @@ from .directions import Direction, everywhere, unit
 from .judgement import judge
 from .likely import likely_mistake
 from .modes import modes_compared
-from .numerical import complex_slope, quotient
+from .numerical import quotient
 from .point import Point
 from .report import GradientReport, Row
 from .rounding import WIDE, within
@@ -109,7 +109,7 @@ def numerical_gradient(
         if method == "ridders":
             return float(point.ladder(direction).value.value)
         line = point.line(direction, WIDE)
-        found = complex_slope(line) if method == "complex" else quotient(line, method, step)
+        found = point.complex_slope(direction) if method == "complex" else quotient(line, method, step)
         if method == "complex" and not found.known:
             raise TypeError("the function refuses complex numbers, or drops the imaginary part; use method='ridders'")
         return float(found.value)
@@ -140,7 +140,7 @@ class _Check:
     def __init__(self, subject: Subject, mode: str, full: bool, seed: int, first: Subject | None = None) -> None:
         self.subject, self.mode, self.seed = subject, mode, seed
         self.of = "" if first is None else "second derivative, "
-        self.point = Point(subject, subject.arrays, seed, conventions=lambda: self.inquiry.conventions)
+        self.point = Point(subject, subject.arrays, seed, lambda: self.inquiry)
         self.inquiry = Inquiry(first or subject, subject.arrays, seed, order=2 if first else 1)
         finite = [np.flatnonzero(np.isfinite(x)) for x in subject.arrays]
         self.size = sum(map(len, finite))
@@ -222,7 +222,7 @@ class _Check:
         rng = np.random.default_rng(self.seed)
         arrays = self.point.beside(rng, {})
         try:
-            there = Point(self.subject, arrays, self.seed, conventions=lambda: self.inquiry.conventions)
+            there = Point(self.subject, arrays, self.seed, lambda: self.inquiry)
         except ValueError:  # other shapes, or a singular matrix
             return []
         before = self.inquiry

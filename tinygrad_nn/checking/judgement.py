@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from .directions import Direction, halves
-from .numerical import Slope, complex_slope
-from .point import Point
-from .rounding import EPS, LONG, WIDE
+from .directions import Direction, halves, symmetric
+from .numerical import Slope
+from .point import Point, coarsest_of
+from .rounding import EPS, LAST, LONG, NUDGE, WIDE, largest
 from .verdicts import Finding, Verdict
 
 
 def judge(point: Point, direction: Direction, *, nudging: bool = True) -> Finding:
     """Return the verdict on the derivative along a direction. With `nudging` it may look at points next to it."""
-    return _Judgement(point, direction, nudging).finding()
+    found = _Judgement(point, direction, nudging).finding()
+    if not found.verdict.accepted and point.is_coarser():
+        found = _Judgement(point, direction, nudging).finding()
+    return found
 
 
 class _Judgement:
@@ -29,23 +32,27 @@ class _Judgement:
     def __init__(self, point: Point, direction: Direction, nudging: bool) -> None:
         self.point, self.direction, self.nudging = point, direction, nudging
         self.given = self.right = point.analytic(point.gradients, direction)
-        self.numeric = Slope()
+        self.numeric = self.exact = Slope()
+        own = [point.gradients[position] for position in direction]
+        self.eps = max(EPS, point.eps, 0.0 if point.narrow else coarsest_of(own) / 16)
 
     def finding(self) -> Finding:
         """Return the verdict."""
         point = self.point
         if point.left_out and point.left_out == point.results:
             return self._found(Verdict.NONFINITE, "the function's value is not finite")
-        self.found = point.ladder(self.direction)
+        if point.narrow:
+            self.right = point.analytic(point.wide, self.direction)
+        if point.holomorphic:
+            self.exact = point.complex_slope(self.direction)
+        self.found = point.ladder(self.direction, WIDE, self._agree)
         self.numeric = self._refined()
         if not np.isfinite(self.given):
             return self._found(Verdict.NONFINITE, "the gradient is not finite")
-        if point.narrow:
-            self.right = point.analytic(point.wide, self.direction)
         if not self.numeric.known and not self.found.jumps:
             return self._convention() or self._found(Verdict.NONFINITE, "values beside the point are not finite")
-        agrees = self._agrees(self.right, self.numeric)
-        if not agrees and not point.longer and self._agrees(self.right, self.found.value):
+        agrees = self._agrees(self.right, self.numeric, self.eps)
+        if not agrees and not point.longer and self._agrees(self.right, self.found.value, self.eps):
             self.numeric, agrees = self.found.value, True  # some functions are less precise in complex numbers
         if self.found.jumps:
             self.numeric = Slope()
@@ -56,25 +63,39 @@ class _Judgement:
             return self._rounded()
         return self._with_more_digits(agrees)
 
+    def _agree(self, slope: Slope) -> list[bool]:
+        """Return who agrees with a slope: the function's own derivative, and the complex step's where there is one."""
+        own = [] if self.point.mistaken or not np.isfinite(self.right) else [self.right]
+        exact = [self.exact.value] if self.exact.known else []
+        return [self._agrees(witness, slope, self.eps) for witness in own + exact]
+
     def _found(self, verdict: Verdict, note: str = "") -> Finding:
         numeric = self.numeric
         return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note)
 
     def _refined(self) -> Slope:
         """Return the slope by the complex step where that agrees with the ladder, the ladder's otherwise."""
-        rough = self.found.value
-        if not self.found.central.known or self.found.kinked or self.found.jumps:
+        rough, exact = self.found.value, self.exact
+        if not self.found.central.known or self.found.kinked or self.found.jumps or not exact.known:
             return rough
         # The complex step has no truncation, but is wrong where |x| or a comparison is on the way: the ladder decides.
-        exact = complex_slope(self.point.line(self.direction, WIDE))
         agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
+        self.point.holomorphic = agrees or not self._is_sharp(rough.value, rough)
         sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
-        return exact if exact.known and agrees and sharp else rough
+        return exact if agrees and (sharp or self._agrees(self.right, exact)) else rough
 
     def _scale(self) -> float:
-        """Return the size that derivatives have around here: the largest in the arrays that are moved."""
-        moved = [g for g in (self.point.gradients[position] for position in self.direction) if g is not None]
-        return float(max([np.abs(g[np.isfinite(g)]).max(initial=0) for g in moved], default=0.0))
+        """Return the size that derivatives have around here: the largest in the arrays that are moved.
+
+        Where numbers of many sizes stand in one array, what the largest derivative makes of its own number counts.
+        """
+        sizes = []
+        for position, v in self.direction.items():
+            g, x = self.point.gradients[position], np.abs(self.point.arrays[position])
+            if g is not None and g.size:
+                g, moved = np.where(np.isfinite(g), np.abs(g), 0), largest(x[v != 0])
+                sizes.append(min(g.max(), (g * np.where((x == 0) | ~np.isfinite(x), moved, x)).max() / moved))
+        return float(max(sizes, default=0.0))
 
     def _agrees(self, own: Any, numeric: Slope, eps: float = EPS) -> bool:
         """Return whether two derivatives may be one: but for rounding, and for the numerical one's error."""
@@ -84,23 +105,41 @@ class _Judgement:
 
     def _is_sharp(self, own: Any, numeric: Slope) -> bool:
         """Return whether the numerical derivative is known well enough to tell right from wrong."""
-        point = self.point
-        if numeric.error <= 1e-4 * max(abs(own), abs(numeric.value)):
+        if numeric.error <= 1e-4 * max(abs(own), abs(numeric.value)) or not (own or self.found.moves):
             return True
-        sizes = [float(np.abs(point.arrays[position]).max(initial=0)) for position in self.direction]
-        values = max(point.size_of_values(), point.nearby)
-        return bool(numeric.error <= 1e-6 * max(self._scale(), values / (1 + max(sizes))))
+        return bool(numeric.error <= 1e-6 * self._scale())
 
     def _rounded(self) -> Finding:
-        """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits."""
+        """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits: by rounding."""
         eps = max(float(np.finfo(x.dtype).eps) for x in self.point.arrays)
         lost, right = abs(self.given - self.right), self.right
         if lost <= math.sqrt(eps) * max(abs(right), eps * self._scale()):
             return self._found(Verdict.OK)
-        kept = max(0, math.floor(-math.log10(float(lost / abs(right))))) if right and lost else 0
         names = " and ".join(sorted({str(x.dtype) for x in self.point.arrays}))
+        if not self._is_rounding(lost, eps):
+            return self._found(Verdict.BUG, f"right in float64, wrong in {names} by more than rounding")
+        kept = max(0, math.floor(-math.log10(float(lost / abs(right))))) if right and lost else 0
         digits = math.floor(-math.log10(eps))
         return self._found(Verdict.PRECISION, f"right, but {names} holds {kept} of {digits} digits here")
+
+    def _is_rounding(self, lost: Any, eps: float) -> bool:
+        """Return whether rounding may explain what a narrow dtype loses.
+
+        Of one operation that is what moving its inputs by their last digits does. A function of many loses digits on
+        the way: then no operation is to blame, and the derivative isn't off by one factor at other points, too.
+        """
+        point = self.point
+        if point.subject.alone:
+            return bool(lost <= point.spread(self.direction, eps) + LAST * eps * self._scale())
+        if self.nudging and point.inquiry().culprit:
+            return False
+        rng, factors = np.random.default_rng(point.seed), [self.given / self.right]
+        for _ in range(3 if self.given and self.right else 0):
+            arrays = [(x * rng.uniform(0.5, 1.5, x.shape)).astype(x.dtype) for x in point.arrays]
+            both = arrays, [x.astype(WIDE) for x in arrays]
+            given, right = (point.analytic(point.subject.pull(xs, point.weights), self.direction) for xs in both)
+            factors.append(given / right)
+        return len(factors) == 1 or not np.ptp(factors) <= 0.01 * abs(factors[0] - 1)
 
     def _at_kink(self) -> Finding:
         """Judge where the slopes of the two sides differ: all between them are right, and the sides have to be."""
@@ -111,10 +150,10 @@ class _Judgement:
         slopes = f"one-sided slopes {float(left.value):.6g} and {float(right.value):.6g}"
         if not self.nudging:
             return self._found(Verdict.KINK if between else Verdict.BUG, slopes)
-        conventions = self.point.conventions
-        if not self._is_right_beside() or not (between or conventions() or self._is_right_in_halves()):
+        conventions = self.point.inquiry().conventions
+        if not self._is_right_beside() or not (between or conventions or self._is_right_in_halves()):
             return self._found(Verdict.BUG, slopes)
-        named = f" ({', '.join(conventions())})" if conventions() else ""
+        named = f" ({', '.join(conventions)})" if conventions else ""
         says = "the gradient is a subgradient" if between else "several meet"
         return self._found(Verdict.KINK, f"{slopes}; {says}{named}")
 
@@ -125,40 +164,56 @@ class _Judgement:
             return self._mismatch()
         exact = point.analytic(point.long, self.direction) if point.longer else None
         if exact is not None and np.isfinite(exact):
-            sharper = point.ladder(self.direction, LONG).value
-            fine = sharper.known and self._agrees(exact, sharper, float(np.finfo(LONG).eps))
+            eps = max(float(np.finfo(LONG).eps), point.eps)
+            sharper = point.ladder(
+                self.direction, LONG, lambda slope: [self._agrees(exact, slope, eps), *self._agree(slope)]
+            ).value
+            fine = sharper.known and self._agrees(exact, sharper, eps)
             if fine and self._is_sharp(exact, sharper):
                 self.right, self.numeric = exact, sharper
                 return self._rounded()
-            if sharper.known and sharper.error < self.numeric.error:
-                self.numeric = sharper
+            apart = abs(sharper.value - self.numeric.value) > 10 * (sharper.error + self.numeric.error)
+            if sharper.known and (sharper.error < self.numeric.error or (fine and apart)):
+                self.numeric, agrees = sharper, fine
             # A wrong rule gives the same wrong number in every precision; what moves with the precision is rounding.
             if abs(exact - self.given) > 0.1 * abs(self.numeric.value - self.given):
                 kept = "it changes with every digit that is computed with"
                 return self._found(Verdict.PRECISION, f"not one digit can be relied on: {kept}")
-        if agrees:
+        if agrees and not (point.eps and self.nudging and point.inquiry().culprit):
             known = f"known to {float(self.numeric.error):.1e} only"
             return (self._convention() if self.nudging else None) or self._found(Verdict.PRECISION, known)
         spread, numeric = point.spread(self.direction), self.numeric
         near = abs(self.right - numeric.value) <= 4 * spread + 10 * numeric.error
-        if near and (not self.nudging or self._is_right_beside()):
+        if near and not agrees and (not self.nudging or self._is_right_beside()):
             return self._found(Verdict.PRECISION, f"rounding alone moves it by {spread:.1e}")
         return self._mismatch()
 
     def _mismatch(self) -> Finding:
         if all(self.point.gradients[position] is None for position in self.direction):
             return self._found(Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
+        if self._is_symmetrised():
+            return self._found(Verdict.CONVENTION, "one triangle is read: both get half of its derivative")
         # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
-        if self.nudging and self.point.conventions() and self._is_right_beside():
-            return self._found(Verdict.CONVENTION, ", ".join(self.point.conventions()))
+        if self.nudging and self.point.inquiry().conventions and self._is_right_beside():
+            return self._found(Verdict.CONVENTION, ", ".join(self.point.inquiry().conventions))
         if self.nudging and len(halves(self.direction)) == 2 and self._is_right_beside() and self._is_right_in_halves():
             return self._found(Verdict.KINK, "several kinks meet, and cancel")
         self.point.mistaken = True
         return self._found(Verdict.BUG)
 
+    def _is_symmetrised(self) -> bool:
+        """Return whether one triangle of square matrices is read, as by eigvalsh, and the gradient is symmetric."""
+        point, along = self.point, symmetric(self.direction)
+        if along is None or not self._agrees(self.right, Slope(point.analytic(point.gradients, along), 0.0)):
+            return False
+        others = [{i: side(v * 0 + 1 - np.eye(len(v.T))) for i, v in along.items()} for side in (np.triu, np.tril)]
+        sides = [point.line(other, WIDE) for other in others]
+        unread = any(line(NUDGE) == line(-NUDGE) for line in sides)
+        return unread and self._agrees(self.right, point.ladder(along).value)
+
     def _convention(self) -> Finding | None:
         """Return CONVENTION, if steps sit on a kink or on a singularity while all rules are right."""
-        told = ", ".join(self.point.conventions())
+        told = ", ".join(self.point.inquiry().conventions)
         return self._found(Verdict.CONVENTION, told) if told else None
 
     def _is_right_in_halves(self) -> bool:

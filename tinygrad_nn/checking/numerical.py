@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,10 @@ SHRINK = 4
 COLUMNS = 6
 COMPLEX_STEP = 1e-40
 Line = Callable[[Any], Any]
+
+
+def _nobody(_: Any) -> tuple[bool, ...]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,13 @@ class Extrapolation:
 
 @dataclass
 class Ladder:
-    """What central and one-sided quotients at shrinking steps say about a line at 0."""
+    """What central and one-sided quotients at shrinking steps say about a line at 0; whether values moved at all."""
 
     central: Slope
     left: Slope
     right: Slope
     jumps: bool
+    moves: bool
 
     @property
     def value(self) -> Slope:
@@ -91,25 +96,30 @@ class Ladder:
         return _differ(self.left, self.right)
 
 
-def descend(line: Line, middle: Any, size: float, noise: Any) -> Ladder:
+def descend(
+    line: Line, middle: Any, size: float, noise: Any, fine: Any, agree: Callable[[Slope], Sequence[bool]] = _nobody
+) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
 
     `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
-    1 / x looks smooth from afar. `noise` is how far a value may be off by rounding. The ladder ends early once the
-    derivative is known to nine digits, or no smaller step can tell more, and neither a kink nor a jump is in sight;
-    where one is in sight at the end, tiny steps, which cost digits, tell whether it is at the point or next to it.
+    1 / x looks smooth from afar. `noise` is how far a value may be off by rounding, `fine` what tiny steps show of it.
+    The ladder ends early once the derivative is known to nine digits, or no smaller step can tell more, and neither a
+    kink nor a jump is in sight. Where one is, or where a witness contradicts (`agree` says for each whether a slope
+    is like its own), the ladder goes on down to rounding: a function may vary on any scale, and have a kink or an edge
+    next to the point. What is found there counts if the kink is gone, or if a witness says the same.
     """
     found = _descended(line, middle, _steps(size), size, noise, True)
-    if not (found.kinked or found.jumps):
+    rough = found.kinked or found.jumps
+    if not rough and found.value.known and all(agree(found.value)):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
-    moved = 4 * np.finfo(type(noise)).eps * size * slope  # what rounding does to the numbers that are moved
-    tiny = (2.0 ** (math.floor(math.log2(max(size, 1.0))) - power) for power in range(26, 42, 2))
-    closer = _descended(line, middle, tiny, 0, noise + moved, False)
-    smooth = closer.central.known and not (closer.kinked or closer.jumps)
+    eps = float(np.finfo(type(noise)).eps)
+    closer = _descended(line, middle, _tiny_steps(size, eps), 0, fine + 4 * eps * size * slope, False)
+    smooth = closer.value.known and not (closer.kinked or closer.jumps) and (closer.moves or noise <= 8 * fine)
     if smooth and found.kinked:
         smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
-    return closer if smooth else found
+    contradicts = abs(closer.value.value - found.value.value) > 10 * closer.value.error
+    return closer if smooth and (rough or (contradicts and any(agree(closer.value)))) else found
 
 
 def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
@@ -131,8 +141,8 @@ def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, no
         vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
         if stop_early and tables is near and known and vanishes and not _differ(below.best, above.best):
             break
-    left, right = (_nearer(n.best, w.best) for n, w in zip(near[1:], wide[1:], strict=True))
-    return Ladder(_nearer(near[0].value, wide[0].value), left, right, _stays(heights, noise))
+    left, right = (_nearer(n.best if stop_early else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True))
+    return Ladder(_nearer(near[0].value, wide[0].value), left, right, _stays(heights, noise), bool(np.any(heights)))
 
 
 def _nearer(near: Slope, wide: Slope) -> Slope:
@@ -144,10 +154,27 @@ def _nearer(near: Slope, wide: Slope) -> Slope:
 
 
 def _steps(size: float) -> Iterator[float]:
-    """Yield powers of two, which leave no rounding in most sums, from a 64th of the numbers' size down."""
+    """Yield powers of two, which leave no rounding in most sums, from a 64th of the numbers' size down.
+
+    Between the steps that suit numbers of size 1 and those that suit tiny ones there is a gap.
+    """
     step = 2.0 ** math.floor(math.log2(max(size, 1.0) / 64))
-    last = max(min(2.0**-26 * max(size, 1.0), size / 4096), 2.0**-80) if size else 2.0**-26
+    last = 2.0**-26 * max(size, 1.0)
     while step > last:
+        yield step
+        step /= SHRINK
+    if 0 < size < 64 * last:
+        step = min(step, 2.0 ** math.floor(math.log2(size)))
+        while step > size / 4096:
+            yield step
+            step /= SHRINK
+
+
+def _tiny_steps(size: float, eps: float) -> Iterator[float]:
+    """Yield the steps below those, down to where numbers of the size have few digits left to move."""
+    unit = max(size, 1.0)
+    step = 2.0 ** math.floor(math.log2(min(2.0**-26 * unit, size / 4096 or 1.0)))
+    while step >= 256 * eps * min(unit, size or 1.0):
         yield step
         step /= SHRINK
 
@@ -168,20 +195,20 @@ def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
     return bool(((least > 1000 * noise) & (np.diff(last, axis=0) > -0.1 * least).all(axis=0)).any())
 
 
-def complex_slope(line: Line) -> Slope:
+def complex_slope(line: Line, step: float = COMPLEX_STEP) -> Slope:
     """Return the imaginary part of the value at an imaginary step, over the step: exact to rounding.
 
     Unknown where the function refuses complex numbers, or gives real ones.
     Source: W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, 1998.
     """
     try:
-        value = line(1j * COMPLEX_STEP)
+        value = line(1j * step)
     except Exception:  # whatever a function does with numbers that it was not written for
         return Slope()
     if not np.iscomplexobj(value):
         return Slope()
-    slope = float(np.imag(value) / COMPLEX_STEP)
-    return Slope(slope, 64 * float(np.finfo(float).eps) * abs(slope), COMPLEX_STEP)
+    slope = float(np.imag(value) / step)
+    return Slope(slope, 64 * float(np.finfo(float).eps) * abs(slope), step)
 
 
 def quotient(line: Line, method: str, step: float | None) -> Slope:

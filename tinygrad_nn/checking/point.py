@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from .directions import Direction, everywhere, signed_like
-from .numerical import Ladder, descend
-from .rounding import LONG, NUDGE, WIDE, largest, noise_of_values, spread
+from .numerical import COMPLEX_STEP, Ladder, Slope, complex_slope, descend
+from .rounding import EPS, LONG, NUDGE, WIDE, largest, noise_of_values, spread
 from .subject import Arrays, Subject
+
+NOTHING = SimpleNamespace(conventions=[], culprit=None, coarsest=0.0)
 
 
 class Point:
@@ -19,16 +22,18 @@ class Point:
 
     Weights are of both signs and of similar size, drawn by `seed`, exact in float16, and 0 for results
     that are not finite.
-    `conventions`, asked only where differences don't settle it, says which steps sit on a kink or on a singularity
-    while all rules are right. Once more digits have confirmed a mismatch, the next are believed without.
+    What `inquiry` returns is asked only where differences don't settle it: for `conventions` of steps on a kink or on a
+    singularity, the `culprit` whose rule is wrong, and `coarsest`, the eps of the narrowest dtype inside.
+    Once more digits have confirmed a mismatch, the next are believed without.
     """
 
     def __init__(
-        self, subject: Subject, arrays: Arrays, seed: int = 0, conventions: Callable[[], list[str]] = list
+        self, subject: Subject, arrays: Arrays, seed: int = 0, inquiry: Callable[[], Any] = lambda: NOTHING
     ) -> None:
-        self.subject, self.arrays, self.seed, self.conventions = subject, arrays, seed, conventions
-        self.values, self.mistaken = subject.values(arrays), False
-        self.noises, self.middles, self.nearby = dict[Any, Any](), dict[Any, Any](), 0.0
+        self.subject, self.arrays, self.seed, self.inquiry = subject, arrays, seed, inquiry
+        self.values, self.mistaken, self.holomorphic = subject.values(arrays), False, True
+        self.eps = 0.0 if self.narrow else coarsest_of(self.values)
+        self.noises, self.middles = dict[Any, Any](), dict[Any, Any]()
         rng = np.random.default_rng(seed)
         drawn = [signed_like(rng, y) for y in self.values]
         self.results = sum(y.size for y in self.values)
@@ -49,6 +54,7 @@ class Point:
     def long(self) -> list[Any]:
         """The same in long double; None throughout where the function can't be run in it."""
         try:
+            self.middles[LONG] = self.line({}, LONG)(0.0)
             return self._pulled(LONG)
         except Exception:  # numpy.linalg, for one, refuses long doubles
             return [None] * len(self.arrays)
@@ -74,11 +80,21 @@ class Point:
 
     def noise(self, dtype: Any) -> Any:
         """Return how far rounding may move a value, in a dtype."""
+        return self._noises(dtype)[0]
+
+    def _noises(self, dtype: Any) -> Any:
         if dtype not in self.noises:
             random = everywhere(np.random.default_rng(self.seed), self.arrays)
             line = self.line({position: v * largest(self.arrays[position]) for position, v in random.items()}, dtype)
-            self.noises[dtype], self.nearby = noise_of_values(line, self.size_of_values(), dtype)
+            eps = max(float(np.finfo(dtype).eps), self.eps)
+            self.noises[dtype] = noise_of_values(line, self.size_of_values(), dtype, eps)
         return self.noises[dtype]
+
+    def is_coarser(self) -> bool:
+        """Return whether the function turns out to compute in a narrower dtype than was known."""
+        before, self.eps = self.eps, max(self.eps, self.inquiry().coarsest)
+        self.noises.clear()
+        return self.eps > before
 
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
         """Return the weighed results as a function of the step along a direction."""
@@ -94,19 +110,28 @@ class Point:
 
         return along
 
-    def ladder(self, direction: Direction, dtype: Any = WIDE) -> Ladder:
-        """Return what difference quotients along a direction say, in values of a dtype."""
+    def ladder(self, direction: Direction, dtype: Any = WIDE, agree: Any = lambda slope: ()) -> Ladder:
+        """Return what difference quotients along a direction say, in values of a dtype; `agree` as for `descend`."""
         size = max(float(np.abs(self.arrays[position][v != 0]).max(initial=0)) for position, v in direction.items())
         if dtype not in self.middles:
             self.middles[dtype] = self.line({}, dtype)(0.0)
-        return descend(self.line(direction, dtype), self.middles[dtype], size, self.noise(dtype))
+        noise, fine = self._noises(dtype)
+        return descend(self.line(direction, dtype), self.middles[dtype], size, noise, fine, agree)
+
+    def complex_slope(self, direction: Direction) -> Slope:
+        """Return what the complex step says along a direction, a step that is small beside all that is moved."""
+        moved = np.concatenate(
+            [np.abs(self.arrays[position][v != 0]).astype(WIDE) for position, v in direction.items()]
+        )
+        step = min(COMPLEX_STEP, 1e-9 * float(moved.min(initial=1.0, where=moved > 0)))
+        return complex_slope(self.line(direction, WIDE), step)
 
     def analytic(self, gradients: list[Any], direction: Direction) -> Any:
         """Return the function's own derivative along a direction, 0 where nothing connects."""
         parts = [(gradients[position], v) for position, v in direction.items() if gradients[position] is not None]
         return sum((g.astype(np.result_type(g, WIDE)) * v)[v != 0].sum() for g, v in parts) if parts else 0.0
 
-    def spread(self, direction: Direction) -> float:
+    def spread(self, direction: Direction, eps: float = 0.0) -> float:
         """Return how much that derivative varies with the last digits of what the direction moves, and the weights."""
 
         def derivative(nudged: Callable[[Any], Any]) -> Any:
@@ -115,7 +140,7 @@ class Point:
                 arrays[position] = np.where(v != 0, nudged(arrays[position]), arrays[position])
             return self.analytic(self.subject.pull(arrays, [nudged(u) for u in self.weights]), direction)
 
-        return spread(derivative, self.seed)
+        return spread(derivative, self.seed, eps)
 
     def beside(self, rng: np.random.Generator, direction: Direction, sign: int = 1) -> Arrays:
         """Return arrays a little off, along the direction, or at random where that leads nowhere.
@@ -131,6 +156,12 @@ class Point:
                 move = np.where(v != 0, sign * size * v, move)
             arrays.append(np.asarray(x + move, np.result_type(x, WIDE)))
         return arrays
+
+
+def coarsest_of(arrays: Arrays) -> float:
+    """Return the eps of the narrowest floating-point dtype among arrays, 0 if none is narrower than float64."""
+    found = [float(np.finfo(x.dtype).eps) for x in arrays if x is not None and x.dtype.kind in "fc"]
+    return max([eps for eps in found if eps > EPS], default=0.0)
 
 
 def dot(us: Arrays, vs: Arrays) -> Any:

@@ -23,34 +23,38 @@ def largest(x: Any) -> float:
     return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
 
 
-def noise_of_values(line: Callable[[Any], Any], size: float, dtype: Any) -> tuple[Any, float]:
-    """Return how far rounding may move a value, in a dtype, and the size of values next to the point.
+def noise_of_values(line: Callable[[Any], Any], size: float, dtype: Any, eps: float) -> tuple[Any, Any]:
+    """Return how far rounding may move a value, in a dtype, and what tiny steps show of that.
 
     `line` is the value as a function of a step through all entries, relative to their sizes; `size` is its size at
-    the point. It may be rounding of intermediate numbers, which are larger than the results. Second differences at
-    steps of a few last digits are rounding alone. They don't see what is rounded so coarsely that such steps change
-    nothing; fourth differences at larger steps do. Where these may be a kink's, they are taken on the other side, too.
+    the point, and `eps` that of the narrowest dtype on the way. It may be rounding of intermediate numbers, which are
+    larger than the results. Second differences at steps of a few last digits are rounding alone. They don't see what is
+    rounded so coarsely that such steps change nothing; fourth differences at larger steps do. Where these may be a
+    kink's, they are taken on the other side, too.
     """
-    eps = float(np.finfo(dtype).eps)
-    values = [line(NUDGE + LAST * eps * k) for k in range(4)]
+    values = [line(NUDGE + LAST * float(np.finfo(dtype).eps) * k) for k in range(4)]
     fine, usual = float(np.abs(np.diff(values, 2)).max()), 4 * eps * size
     coarse = _fourth_difference(line, NUDGE)
     if coarse > usual:
         coarse = min(coarse, _fourth_difference(line, -NUDGE))
-    seen = max(4 * fine, coarse)
-    return np.dtype(dtype).type(max(usual, seen if math.isfinite(seen) else 0)), float(np.abs(values).max())
+    seen = [4 * fine, max(4 * fine, coarse)]
+    tiny, both = (np.dtype(dtype).type(max(usual, noise if math.isfinite(noise) else 0)) for noise in seen)
+    return both, tiny
 
 
 def _fourth_difference(line: Any, start: float) -> float:
     return float(abs(np.diff([line(start + COARSE * k) for k in range(5)], 4)[0]))
 
 
-def spread(value: Callable[[Callable[[Any], Any]], Any], seed: int) -> float:
-    """Return how much `value(nudged)` varies with the last digits of the arrays that it puts through `nudged`."""
+def spread(value: Callable[[Callable[[Any], Any]], Any], seed: int, eps: float = 0.0) -> float:
+    """Return how much `value(nudged)` varies with the last digits of the arrays that it puts through `nudged`.
+
+    These are the last digits of each array's dtype, or of one whose precision is `eps`, if that is less.
+    """
     rng = np.random.default_rng(seed)
 
     def nudged(x: Any) -> Any:
-        return x * (1 + LAST * np.finfo(x.dtype).eps * signed_like(rng, x))
+        return x * (1 + LAST * max(float(np.finfo(x.dtype).eps), eps) * signed_like(rng, x))
 
     found = [value(nudged) for _ in range(8)]
     return float(np.ptp(found)) if np.isfinite(found).all() else 0.0

@@ -25,11 +25,11 @@ Arrays = list[Any]
 class Subject:
     """A function of Tensors: its values and derivatives at any arrays like those of its inputs.
 
-    `arrays` are the numbers in the inputs, in a row, `names` says where each is. The function sees
-    Tensors in the inputs' nesting, Modules with replaced parameters among them.
+    `arrays` are the numbers in the inputs, in a row, `names` says where each is; `alone` that it is one operation. The
+    function sees Tensors in the inputs' nesting, Modules with replaced parameters among them.
     """
 
-    by_hand = False
+    by_hand = alone = False
     wrap: Callable[[Any], Any] = Tensor
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
@@ -150,7 +150,7 @@ class HandWritten(Measured):
                 raise ValueError(
                     f"the gradient by {name} has shape {g.shape}; return one of the input's shape {x.shape}"
                 )
-        return [g * cotangents[0].reshape(()) for g in found]
+        return [g * float(cotangents[0].reshape(())) for g in found]  # float32 stays float32
 
 
 def derivative_of(subject: Subject, weights: Arrays) -> Subject:
