@@ -43,7 +43,7 @@ NO_TARGET = -100  # what `tg.cross_entropy` leaves out
 
 
 def sentence(generator: np.random.Generator, part: str = "sentence") -> tuple[str, float]:
-    """Return a sentence and -log of its probability: a choice among n adds log n; no sentence comes about in two ways."""
+    """Return a sentence and -log of its probability: a choice of n adds log n; no sentence comes about in two ways."""
     ways = GRAMMAR[part]
     cost = float(np.log(len(ways)))
 
