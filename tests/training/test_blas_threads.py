@@ -62,6 +62,16 @@ def test_large_products_are_left_alone() -> None:
     assert found == [3]
 
 
+def test_batches_decide_and_not_how_much_is_validated() -> None:
+    found: list[int] = []
+    wide = tg.DenseNetwork([{"input_dim": 420, "output_dim": 400, "activation": "sigmoid"}])
+    X, y = np.zeros((100, 420)), np.zeros((100, 400))
+    for batch_size in (10, 100):
+        options: Any = {"batch_size": batch_size, "validation": (X, y), "progress": False}
+        tg.train(wide, X, y, 1, on_epoch=lambda epoch, history: found.append(now()), **options)
+    assert found == [1, 3]
+
+
 def test_the_argument_counts_before_the_environment_and_that_before_the_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trained(blas_threads=2) == [2, 2, 2]
     monkeypatch.setenv(VARIABLE, "4")

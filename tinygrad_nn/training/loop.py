@@ -135,7 +135,8 @@ def train(
     rows = min(batch_size or training.count, training.count)
     steps.plan(training.count, rows, epochs)
     keep_memory_once()
-    most = max([rows, *[len(array) for array in leaves(held_out or ())]])
+    # Of batches there are many for each piece of validation data: they decide.
+    most = rows if batch_size else max([rows, *[len(array) for array in leaves(held_out or ())]])
     with limited_blas(1 if steps.in_tiles(rows) else blas_threads, threads_for(most, steps.parameters)):
         _run(training, epochs, checkpoints, on_epoch, progress)
     steps.keep_programs()
