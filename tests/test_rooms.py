@@ -67,7 +67,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "engine": (1_250, 1_250, 9_500),
     "tensor": (1_150, 1_150, 9_480),
     "ops": (2_680, 2_680, 29_500),
-    "ops.linalg": (850, 850, 8_900),
+    "ops.linalg": (862, 862, 9_030),
     "ops.numpy": (2_350, 2_350, 26_500),
     "ops.windows": (800, 800, 8_500),
     "ops.recurrent": (441, 400, 5_000),
@@ -87,7 +87,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (250, 250, 1_500),
 }
-WHOLE = (28_800, 27_450, 250_550)
+WHOLE = (28_850, 27_470, 250_550)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -102,7 +102,10 @@ def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     return _like(z - np.log(total), x)
 
 
-log_softmax.vjp(lambda g, y, axis: g - np.exp(y) * np.add.reduce(g, axis=axis, keepdims=True), zero_where=_all_zero)
+log_softmax.vjp(
+    lambda g, x, axis: g - softmax.kernel(x, axis=axis) * np.add.reduce(g, axis=axis, keepdims=True),
+    zero_where=_all_zero,
+)
 
 
 @primitive(axis=input_axes)

@@ -219,10 +219,9 @@ SCIPY_FUNCTIONS["psi"] = digamma
 @primitive(name="bessel", pointwise=True, method=False)
 def _bessel(x: Any, /, kind: str = "j", n: int = 0) -> Any:
     """Return the Bessel function J, Y or I (kind "j", "y" or "i") of a whole order n. Shapes: (...) -> (...)."""
-    if n < 0:
-        return (-1 if n % 2 and kind != "i" else 1) * _bessel.operation.forward(x, kind, -n)
+    sign, n = -1 if n < 0 and n % 2 and kind != "i" else 1, abs(n)
     own = f"{kind}{n}"
-    return _by_scipy(own, np.i0 if own == "i0" else None, x) if n in (0, 1) else _by_scipy(f"{kind}v", None, x, n)
+    return sign * (_by_scipy(own, np.i0 if own == "i0" else None, x) if n < 2 else _by_scipy(f"{kind}v", None, x, n))
 
 
 @_bessel.vjp

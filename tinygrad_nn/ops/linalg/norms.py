@@ -28,8 +28,7 @@ def _floating(x: Tensor) -> Tensor:
 
 def _vector_norm(x: Tensor, ord: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
     if ord is None or ord == 2:
-        squares = x * x if x.dtype.kind == "f" else absolute(x) ** 2
-        return sqrt(sum(squares, axis, keepdims=keepdims))
+        return _root_of_powers(x, 2, axis, keepdims)
     size = absolute(x)
     if ord == math.inf:
         return max(size, axis, keepdims, initial=0)
@@ -41,7 +40,22 @@ def _vector_norm(x: Tensor, ord: Any, axis: tuple[int, ...], keepdims: Any) -> A
         raise ValueError(f"Invalid norm order {ord!r} for vectors; write a number, or None")
     if ord == 1:
         return sum(size, axis, keepdims=keepdims)
-    return sum(size**ord, axis, keepdims=keepdims) ** (1 / ord)
+    return _root_of_powers(size, ord, axis, keepdims)
+
+
+def _root_of_powers(x: Tensor, p: float, axis: tuple[int, ...], keepdims: Any) -> Any:
+    """Return the p-th root of the sum of p-th powers, of numbers of the size of 1 where these would lose digits."""
+    with np.errstate(over="ignore"):
+        powers = x**p if p != 2 else x * x if x.dtype.kind == "f" else absolute(x) ** 2
+        total = sum(powers, axis, keepdims=keepdims)
+    info = np.finfo(total.dtype)
+    if not ((total.data > info.tiny / info.eps) & (total.data < np.inf)).all():
+        top = np.max(np.abs(x.data), axis=axis, keepdims=True, initial=0)
+        scale = np.where((top > 0) & (top < np.inf), np.ldexp(total.dtype.type(1), np.frexp(top)[1] - 1), 1)
+        if (scale != 1).any():
+            y = _root_of_powers(x / scale, p, axis, True) * scale
+            return y if keepdims else y.squeeze(axis)
+    return sqrt(total) if p == 2 else total ** (1 / p)
 
 
 def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> Any:

@@ -1,0 +1,156 @@
+"""Slopes of reductions against mpmath: to 16 eps of the sum of what is added up, in size."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from by_mpmath import m
+from slopes import FLOATS
+
+import tinygrad_nn as tg
+
+# Of x, i and, for second derivatives, j: the derivative, and the sum of the sizes of its terms.
+Formula = Callable[..., tuple[Any, Any]]
+
+
+def _sum(*terms: Any) -> tuple[Any, Any]:
+    return m.fsum(terms), m.fsum(map(abs, terms))
+
+
+def _p(x: Any, i: int) -> Any:
+    top = max(x)
+    return m.exp(x[i] - top) / m.fsum([m.exp(v - top) for v in x])
+
+
+def _is(i: int, j: int) -> int:
+    return int(i == j)
+
+
+def _first_of_softmax(x: Any, i: int) -> tuple[Any, Any]:
+    return _sum(_p(x, 0) * _is(i, 0), -_p(x, 0) * _p(x, i))
+
+
+def _second_of_softmax(x: Any, i: int, j: int) -> tuple[Any, Any]:
+    p, pi, pj = _p(x, 0), _p(x, i), _p(x, j)
+    return _sum(
+        p * _is(i, 0) * _is(j, 0), -p * pj * _is(i, 0), -p * pi * _is(j, 0), p * pi * pj, -p * pi * _is(i, j),
+        p * pi * pj,
+    )  # fmt: skip
+
+
+def _of_entropy(sign: int) -> tuple[Formula, Formula]:
+    def first(x: Any, i: int) -> tuple[Any, Any]:
+        return _sum(sign * _is(i, 0), -sign * _p(x, i))
+
+    return first, lambda x, i, j: _sum(-sign * _p(x, i) * _is(i, j), sign * _p(x, i) * _p(x, j))
+
+
+def _s(x: Any) -> Any:
+    return 1 / (1 + m.exp(-x))
+
+
+def _deviation(x: Any, i: int) -> tuple[Any, Any]:
+    return _sum(x[i], *[-v / len(x) for v in x])
+
+
+def _sigma(x: Any) -> Any:
+    return m.sqrt(m.fsum([_deviation(x, i)[0] ** 2 for i in range(len(x))]) / len(x))
+
+
+def _first_of_std(x: Any, i: int) -> tuple[Any, Any]:
+    value, size = _deviation(x, i)
+    return value / (len(x) * _sigma(x)), size / (len(x) * _sigma(x))
+
+
+def _second_of_std(x: Any, i: int, j: int) -> tuple[Any, Any]:
+    n, s = len(x), _sigma(x)
+    (a, b), (c, d) = _deviation(x, i), _deviation(x, j)
+    value, size = _sum(_is(i, j) / (n * s), -1 / (n * n * s))
+    return value - a * c / (n * n * s**3), size + b * d / (n * n * s**3)
+
+
+def _length(x: Any) -> Any:
+    return m.sqrt(m.fsum([v * v for v in x]))
+
+
+LABELS = np.array([1.0, 0.0, 0.25, 1.0])
+SMALL: dict[str, Any] = {
+    "logsumexp": (
+        tg.logsumexp, lambda x, i: _sum(_p(x, i)), lambda x, i, j: _sum(_p(x, i) * _is(i, j), -_p(x, i) * _p(x, j)),
+    ),
+    "softmax": (lambda x: tg.softmax(x)[0], _first_of_softmax, _second_of_softmax),
+    "log_softmax": (lambda x: tg.log_softmax(x)[0], *_of_entropy(1)),
+    "cross_entropy": (lambda x: tg.cross_entropy(x, np.array(0)), *_of_entropy(-1)),
+    "binary_cross_entropy_with_logits": (
+        lambda x: tg.binary_cross_entropy_with_logits(x, LABELS.astype(x.dtype), reduction="sum"),
+        lambda x, i: _sum(_s(x[i]), -m.mpf(LABELS[i])), lambda x, i, j: _sum(_is(i, j) * _s(x[i]) * _s(-x[i])),
+    ),
+}  # fmt: skip
+ANY_SIZE: dict[str, Any] = {
+    "var": (
+        tg.var, lambda x, i: tuple(2 * d / len(x) for d in _deviation(x, i)),
+        lambda x, i, j: _sum(m.mpf(2 * _is(i, j)) / len(x), -m.mpf(2) / len(x) ** 2),
+    ),
+    "std": (tg.std, _first_of_std, _second_of_std),
+    "norm": (
+        np.linalg.norm, lambda x, i: _sum(x[i] / _length(x)),
+        lambda x, i, j: _sum(_is(i, j) / _length(x), -x[i] * x[j] / _length(x) ** 3),
+    ),
+}  # fmt: skip
+# What rounding takes from a difference of two logits is large in their exponentials: these differences are exact.
+POINTS: list[list[float]] = [
+    [1, 2, -3, 0.5], [40, 0, -3, 1e-3], [0, 40, -40, 17], [2, 2, 2, 2.5], [88, -88, 80, 1], [1e4, -1e4, 9999, 1],
+    [700, -700, 690, 37], [-1000, -1000, -1000, -1001],
+]  # fmt: skip
+
+
+def check(row: tuple[Any, Formula, Formula], x: np.ndarray) -> None:
+    function, first, second = row
+    eps, least = 16 * float(np.finfo(x.dtype).eps), 64 * float(np.finfo(x.dtype).smallest_subnormal)
+    n = range(len(x))
+    with m.workprec(300):
+        exact = [m.mpf(float(v)) for v in x]
+        for slope in (tg.grad(function), tg.jacobian(function, mode="forward"), tg.compile(tg.grad(function))):
+            for i, found in enumerate(slope(x).data):
+                right, size = first(exact, i)
+                assert abs(found - right) <= eps * size + least, (i, found, m.nstr(right))
+        hessian = tg.hessian(function)(x).data
+        for i, j in [(i, j) for i in n for j in n]:
+            right, size = second(exact, i, j)
+            assert abs(hessian[i, j] - right) <= eps * size + least, (i, j, hessian[i, j], m.nstr(right))
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", [*SMALL, *ANY_SIZE])
+def test_slopes_of_reductions_keep_their_digits(name: str, dtype: Any, point: list[float]) -> None:
+    with np.errstate(under="ignore"):
+        check((SMALL | ANY_SIZE)[name], np.array(point, dtype))
+
+
+@pytest.mark.parametrize("scale", [1e-140, 1e-90, 1e-12, 1e9, 1e70, 1e100])
+@pytest.mark.parametrize("name", ANY_SIZE)
+def test_slopes_of_reductions_at_any_scale(name: str, scale: float) -> None:
+    check(ANY_SIZE[name], np.array([1.0, 2.0, -3.0, 0.5]) * scale)
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1e-160, 1e154, 1e200, 1e307])
+@pytest.mark.parametrize("axis", [None, -1])
+def test_a_norm_has_no_scale(scale: float, axis: int | None) -> None:
+    x = np.array([3.0, 4.0]) * scale
+    for order in (2, 3):
+        y, slope = tg.value_and_grad(functools.partial(np.linalg.norm, ord=order, axis=axis))(x)
+        length: Any = (3**order + 4**order) ** (1 / order)
+        tolerance = 1e-14 if scale > 1e-300 else 2e-3  # of subnormal operands
+        np.testing.assert_allclose(y.data / scale, length, tolerance)
+        np.testing.assert_allclose(slope.data, (x / scale / length) ** (order - 1), tolerance)
+
+
+def test_the_norms_of_rows_of_different_scales() -> None:
+    x = np.array([[3e200, 4e200], [0.0, 0.0], [3e-200, 4e-200], [3.0, 4.0]])
+    slope = tg.grad(lambda x: np.linalg.norm(x, axis=1).sum())(x).data
+    np.testing.assert_allclose(slope, [[0.6, 0.8], [0.0, 0.0], [0.6, 0.8], [0.6, 0.8]], 1e-14)
