@@ -18,11 +18,11 @@ from tinygrad_nn.compiler.program import over_leaves
 from tinygrad_nn.compiler.run import replay
 from tinygrad_nn.compiler.run.delivery import Names
 from tinygrad_nn.compiler.run.replay import Glue, Replay
-from tinygrad_nn.compiler.trace import table, traced_call, tracer
+from tinygrad_nn.compiler.trace import snapshot, table, traced_call, tracer
 from tinygrad_nn.compiler.trace.effects import Effects
-from tinygrad_nn.compiler.trace.modules import ModuleState
+from tinygrad_nn.compiler.trace.modules import Modules
 from tinygrad_nn.compiler.trace.proxies import Number, Traced
-from tinygrad_nn.compiler.trace.table import Table
+from tinygrad_nn.compiler.trace.snapshot import Snapshot
 from tinygrad_nn.compiler.trace.tracer import Tracer
 from tinygrad_nn.errors import CompileError
 from tinygrad_nn.tensor.handle import Tensor
@@ -68,6 +68,10 @@ def _without_guard(own: Any, self: Tracer, tree: Any, operand: bool, number: boo
     return own(self, tree if operand else over_leaves(_number_of, tree), operand, number)
 
 
+def _frozen(own: Any, self: Tracer, x: Any, name: str, kind: str, *where: Any) -> Any:
+    return self.proxy_of(self.constant(x)) if kind == "entry" else own(self, x, name, kind, *where)
+
+
 def _unnoticed(own: Any, self: Tracer, *args: Any) -> Any:
     try:
         return own(self, *args)
@@ -82,14 +86,17 @@ def _forgotten(self: Tracer, reason: str) -> CompileError:
 # ---- what a program is compared by ----
 
 
-def _no_cells(self: Table) -> bool:
-    rows = [row for row in self.rows if row[0] is not table._content]
-    return all(now is then or table.same(now, then) for now, then in [(get(*args), x) for get, args, x in rows])
+def _no_cells(own: Any, self: Snapshot) -> bool:
+    gets, self.gets = self.gets, [get for get in self.gets if get.func is not table.bound]
+    values, self.values = self.values, [x for get, x in zip(gets, self.values, strict=True) if get in self.gets]
+    try:
+        return bool(own(self))
+    finally:
+        self.gets, self.values = gets, values
 
 
-def _no_contents(self: Table) -> bool:
-    pairs = [(get(*args), then) for get, args, then in self.rows]
-    return all(now is then or table.same(now, then) for now, then in pairs)
+def _no_contents(self: Snapshot) -> bool:
+    return snapshot.all_same([get() for get in self.gets], self.values)
 
 
 def _without(place: int) -> Callable[..., Any]:
@@ -102,6 +109,11 @@ def _without(place: int) -> Callable[..., Any]:
 
 def _no_gradient_checks(own: Any, self: Glue) -> list[str]:
     return [check for check in own(self) if not check.endswith(("_grad is not None", "_grad is None"))]
+
+
+def _without_modules(own: Any, self: Effects) -> None:
+    self.table.snapshot.held = {}
+    own(self)
 
 
 # ---- what a run does ----
@@ -129,8 +141,9 @@ def _outputs_in_the_block(own: Any, program: Any) -> Any:
     return own(replace(program, outputs=[]))
 
 
-def _too_early(own: Any, program: Any) -> Any:
-    return {value: max(number - 1, 0) for value, number in own(program).items()}
+def _at_one_offset(own: Any, self: Any, value: Any) -> int:
+    own(self, value)
+    return 0
 
 
 def _not_copied(targets: list[Any], tracer: Tracer) -> list[Any]:
@@ -145,9 +158,7 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a shadow that leaks": around(Tracer, "let_go", _leaking),
     "a constant that is not copied": put(tracer, "_snapshot", lambda array: array),
     "a first result that is not copied": put(traced_call, "_values", _not_copied),
-    "an array of a module that is frozen": put(
-        Tracer, "entry", lambda self, held, name, x: self.stand_in(self.constant(x))
-    ),
+    "an array of a module that is frozen": around(Tracer, "input", _frozen),
     "a setting that is frozen": put(Tracer, "hyperparameter", lambda self, owner, name, value: value),
     "an error that is caught and not noticed": around(Tracer, "_computed", _unnoticed),
     "a refusal that is caught and not noticed": put(Tracer, "refusal", _forgotten),
@@ -158,25 +169,27 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "globals that are not compared": around(
         table, "_names", lambda own, f, *kinds: [] if "_GLOBAL" in kinds else own(f, *kinds)
     ),
-    "cells that are not compared": put(Table, "unchanged", _no_cells),
+    "cells that are not compared": around(Snapshot, "unchanged", _no_cells),
     "attributes that are not compared": put(table, "_attributes", lambda x, names: iter(())),
-    "entries that are not compared": put(Table, "unchanged", _no_contents),
-    "a sign that is not compared": put(table, "same", lambda a, b: a is b or (type(a) is type(b) and a == b is True)),
-    "a module's class that is not compared": put(ModuleState, "_note_class", nothing),
+    "entries that are not compared": put(Snapshot, "unchanged", _no_contents),
+    "a sign that is not compared": put(
+        snapshot, "same", lambda a, b: a is b or (type(a) is type(b) and a == b is True)
+    ),
+    "a module's class that is not compared": put(Modules, "_note_class", nothing),
     "a gradient that is not compared": around(Glue, "_checks", _no_gradient_checks),
     "arrays whose shape, dtype and strides are not compared": put(Glue, "_checks_of_arrays", lambda self: []),
     "a signature without dtypes": around(signature, "_described", _without(1)),
     "a signature without strides": around(signature, "_described", _without(2)),
     "a signature without identity": around(signature, "_described", lambda own, x, flat, seen: own(x, flat, {})),
     "an effect that is not undone": put(Effects, "undo", nothing),
-    "an effect on a module that is not undone": put(ModuleState, "undo", nothing),
+    "an effect on a module that is not undone": around(Effects, "undo", _without_modules),
     "a name that is not bound anew": put(Effects, "rebound", lambda self: []),
     "a gradient that is not taken away": around(compiled, "traced", _not_cleared),
     "a draw that is not rewound": put(Replay, "_run", lambda self, flat, *rest: self.run(flat, *rest)),
     "a step that is made twice": around(Replay, "__call__", _twice),
     "a first step that is made twice": around(Replay, "first", _first_twice),
     "memory that is still held": around(lowering, "planned", _outputs_in_the_block),
-    "memory that is still read": around(buffers, "last_reads", _too_early),
+    "memory that is still read": around(buffers._Memory, "take", _at_one_offset),
 }  # fmt: skip
 
 
@@ -210,8 +223,8 @@ class _Open(turns.Turn):
 def _in_parts(own: Any, self: Names, text: str, title: str, **space: Any) -> Any:
     whole = re.search(r"deque\(map\(call, functions, (.*), keys, (.*)\), 0\)", text)
     if whole is not None:
-        text = f"def commit(flat, values, done):\n    for call in zip(functions, {whole[1]}, keys, {whole[2]}):\n"
-        text += "        call[0](*call[1:])\n"
+        parts = f"for call in zip(functions, {whole[1]}, keys, {whole[2]}):\n        call[0](*call[1:])"
+        text = text.replace(whole[0], parts)
     return own(self, text, title, **space)
 
 

@@ -16,6 +16,8 @@ import pytest
 from same_bits import same
 
 import tinygrad_nn as tg
+from tinygrad_nn.compiler.lower import lowering
+from tinygrad_nn.errors import CompileError
 
 X = np.array([[0.5, -1.25, 2.0], [1.5, 0.25, -0.75]])
 Y = np.array([[1.0, 0.5, -2.0], [0.125, 3.0, 1.0]])
@@ -729,15 +731,23 @@ def test_arrays_in_files(tmp_path: pathlib.Path) -> None:
     assert programs(f) == 1
 
 
-def test_what_is_left_where_numbers_cancel_is_not_taken_for_another_result() -> None:
+def test_what_is_left_where_numbers_cancel_is_not_taken_for_another_result(monkeypatch: pytest.MonkeyPatch) -> None:
     def difference(x: Any) -> Any:
         return x * 0.1 * 0.3 - x * (0.1 * 0.3)  # 0, but for rounding
 
+    def rounded_otherwise(program: Any) -> Any:
+        first, second, *_ = program.lines
+        first.args, second.args = (first.args[0], 0.1 * 0.3), (second.args[0], 1.0)
+        return program
+
+    monkeypatch.setattr(lowering, "spelled", rounded_otherwise)
     compiled, x = tg.compile(difference), np.linspace(-1, 1, 40)
     assert difference(x).any()
     for scale in (1.0, 2.0):
         assert not compiled(x * scale).any() or scale == 1
     assert programs(compiled) == 1
+    with pytest.raises(CompileError, match="a result differs"):
+        tg.compile(difference, exact=True)(x)
 
 
 def test_constants_lie_as_the_arrays_that_they_were() -> None:
@@ -748,6 +758,29 @@ def test_constants_lie_as_the_arrays_that_they_were() -> None:
         constants = f.programs[next(iter(f.programs))][0].trace.tracer.constants.values()
         assert array.strides in [value.strides for _, value in constants]
         assert not any(np.may_share_memory(value.concrete, array) for _, value in constants)
+
+
+def test_what_is_written_by_out_lies_as_the_array_that_it_is_written_into() -> None:
+    def f(x: Any, y: Any) -> Any:
+        copy = x.copy(order="K")
+        np.add(y, y, out=copy)
+        return copy, np.sum(copy)
+
+    columns = np.asfortranarray(0.1 ** np.arange(35.0).reshape(7, 5))
+    for x, y in ((columns, columns.copy() + 1), (columns.copy() - 1, columns)):
+        compiled = tg.compile(f, exact=True)
+        for factor in (1.0, 3.0):
+            (found, total), (right, right_total) = compiled(x, factor * y), f(x, factor * y)
+            assert found.strides == right.strides == x.strides != y.strides
+            assert same(total, right_total)
+
+
+def test_results_lie_as_the_functions_own() -> None:
+    columns = np.asfortranarray(X)
+    for function in (lambda k: columns * k, lambda k: np.where(columns > 0, columns * k, k), lambda k: columns + 0 * k):
+        compiled = tg.compile(function, exact=True)
+        for k in (2.0, 3.0):
+            assert compiled(k).strides == function(k).strides == columns.strides != X.strides
 
 
 def test_sums_add_up_in_the_order_of_the_memory_that_was_written_into() -> None:

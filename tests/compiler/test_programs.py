@@ -86,5 +86,5 @@ def test_a_program_that_computes_something_else_is_found(monkeypatch: pytest.Mon
         return program
 
     monkeypatch.setattr(lowering, "spelled", spoiled)
-    with pytest.raises(CompileError, match=r"a result differs.*np\.arctan.*test_programs.*please report"):
+    with pytest.raises(CompileError, match=r"a result differs from what the function computes"):
         tg.compile(lambda x: np.tanh(x * 2) + 1)(np.ones(3))

@@ -8,7 +8,9 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from os import PathLike
+from time import perf_counter
 from types import MethodType
 from typing import Any, overload
 
@@ -26,7 +28,7 @@ from .run.first_run import holds, verified
 from .run.module import save
 from .run.profile import Profile, profiled
 from .run.replay import Replay
-from .run.report import Clock, Made, Report, eager_peak, reported
+from .run.report import Made, Report, eager_peak, reported
 from .signature import identities, in_words, raising, signature
 from .trace.traced_call import Trace, traced
 from .turns import Turn
@@ -66,7 +68,8 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     Another shape, dtype, string or flag among the arguments is traced anew; another number only where Python
     decides by it. Results record nothing. Where an operation is invalid (0 * inf) or a line of the program raises,
     the function itself is run. The results have the same bits as the function's own, but for sums in another order;
-    `exact=True` forbids these too. With `verify=True` the function runs beside its program at every call, for tests.
+    `exact=True` forbids these: a first call whose bits differ raises. With `verify=True` the function runs beside its
+    program at every call, for tests.
 
     Raises CompileError, with the line and what to write, for what is refused, where Python reads a value
     (`if loss < 1`, `t.item()`), where a tensor has a hook, for what gradients would have to go back through, and,
@@ -156,32 +159,32 @@ class Compiled:
 
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
         """Return what the function returns, having traced it unless that was in vain too often."""
-        known, clock = self.programs.get(key, ()), Clock()
+        known = self.programs.get(key, ())
         if len(known) == ANSWERS:
             self._warn(f"none of {ANSWERS} programs holds for this call: {failed}", 4)
         if len(known) == ANSWERS or self.fruitless[key] >= FRUITLESS:
             return self._itself(args, kwargs)
-        finish = functools.partial(self._finished, key, flat, failed, clock)
+        finish = functools.partial(self._finished, key, flat, failed, _words_of(args, kwargs), perf_counter())
         return traced(self.function, args, kwargs, [self.function, *self.own], finish)
 
-    def _finished(self, key: Any, flat: list[Any], failed: str, clock: Clock, trace: Trace) -> Any:
+    def _finished(self, key: Any, flat: list[Any], failed: str, words: str, begun: float, trace: Trace) -> Any:
         """Return what the function returned when it was traced, having made a program of the trace if it can be one."""
         if trace.fleeting:
             self.in_vain(key, 1)
-            return Delivery(trace, Names()).first(flat, trace.values, trace.result)
+            return Delivery(trace, Names()).first(flat)
         keep_memory_once()
-        eager, tracing = eager_peak(trace), clock.lap()
-        program = lowered(trace.tracer, trace.targets, self.exact)
-        named(program, trace.tracer, trace.result, self.function)
+        eager, times = eager_peak(trace), [begun, perf_counter()]
+        program = lowered(trace.tracer, trace.targets)
+        named(program, trace)
         replay = Replay(trace, program, self.name)
-        compiling = clock.lap()
+        times.append(perf_counter())
         if not holds(replay, [s.value.concrete for s in trace.tracer.sources], trace.values, self.exact):
             self.in_vain(key, 1)
-            return replay.delivery.first(flat, trace.values, trace.result)
+            return replay.delivery.first(flat)
         reason = f"the program before does not hold: {failed}" if failed else "other arguments"
-        replay.made = Made(
-            reason if self.programs else "the first call", in_words(key[2]), tracing, compiling, clock.lap(), eager
-        )
+        tracing, compiling, checking = [after - before for before, after in pairwise([*times, perf_counter()])]
+        reason = reason if self.programs else "the first call"
+        replay.made = Made(reason, words, tracing, compiling, checking, eager)
         result = replay.first(flat)
         replay.forget()
         self._keep(key, [replay, *self.programs.get(key, ())])
@@ -265,7 +268,7 @@ class Compiled:
         return list(self.programs.values())[-1][0]
 
     def report(self) -> Report:
-        """Return what a replay of the newest program costs, as a table: calls, bytes, flops, memory, times."""
+        """Return what a replay of the newest program costs, as a table: calls, memory, and the time it took to make."""
         newest = self._newest()
         made = [replay.made for replays in self.programs.values() for replay in reversed(replays)]
         return reported(self.name, newest.lowered, newest.made, made)
@@ -286,9 +289,13 @@ class Compiled:
             print(found)
             return found
         raise CompileError(
-            f"{self.name} has no program for ({in_words(key[2])}), or none that holds for these values: call it with "
-            "them once first"
+            f"{self.name} has no program for ({_words_of(args, kwargs)}), or none that holds for these values: call it "
+            "with them once first"
         )
+
+
+def _words_of(args: Any, kwargs: Any) -> str:
+    return in_words([*args, kwargs] if kwargs else args)
 
 
 def _released(x: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -91,42 +90,30 @@ def _same(x: Any, expected: Any) -> bool:
 SHAPE = Function("{0}.shape", np.shape, "operator")
 GUARD = Function("guard", _same, "guard")
 
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "{0} + {1}": operator.add,
-    "{0} - {1}": operator.sub,
-    "{0} * {1}": operator.mul,
-    "{0} / {1}": operator.truediv,
-    "{0} // {1}": operator.floordiv,
-    "{0} % {1}": operator.mod,
-    "{0} ** {1}": operator.pow,
-    "-{0}": operator.neg,
-    "abs({0})": abs,
-    "{0} < {1}": operator.lt,
-    "{0} <= {1}": operator.le,
-    "{0} > {1}": operator.gt,
-    "{0} >= {1}": operator.ge,
-    "{0} == {1}": operator.eq,
-    "{0} != {1}": operator.ne,
-}
-ON_NUMBERS = {text: Function(text, apply, "operator") for text, apply in OPERATORS.items()}
+# Python's operators that a program computes with numbers: how they are written, and what NumPy does beside an array.
+OPERATORS: dict[str, tuple[str, np.ufunc]] = {
+    "add": ("{0} + {1}", np.add), "sub": ("{0} - {1}", np.subtract), "mul": ("{0} * {1}", np.multiply),
+    "truediv": ("{0} / {1}", np.true_divide), "floordiv": ("{0} // {1}", np.floor_divide),
+    "mod": ("{0} % {1}", np.remainder), "pow": ("{0} ** {1}", np.power), "neg": ("-{0}", np.negative),
+    "abs": ("abs({0})", np.absolute), "lt": ("{0} < {1}", np.less), "le": ("{0} <= {1}", np.less_equal),
+    "gt": ("{0} > {1}", np.greater), "ge": ("{0} >= {1}", np.greater_equal), "eq": ("{0} == {1}", np.equal),
+    "ne": ("{0} != {1}", np.not_equal),
+}  # fmt: skip
+ON_NUMBERS = {name: Function(text, getattr(operator, name), "operator") for name, (text, _) in OPERATORS.items()}
 
-# Functions of NumPy whose result's shape follows from the shapes of their operands, and how many these are. The
-# program is for the shapes that all other functions happen to give, where they read arrays.
-_OPERAND_COUNTS: dict[str, int] = {
-    **dict.fromkeys(
-        ["reshape", "transpose", "matrix_transpose", "swapaxes", "moveaxis", "rollaxis", "expand_dims", "squeeze"], 1
-    ),
-    **dict.fromkeys(["broadcast_to", "ravel", "concatenate", "stack", "vstack", "hstack", "atleast_1d", "flip"], 1),
-    **dict.fromkeys(["atleast_2d", "atleast_3d", "cumsum", "cumprod", "sort", "argsort", "partition", "diff"], 1),
-    **dict.fromkeys(["argpartition", "argmax", "argmin", "roll", "rot90", "tile", "pad", "tril", "triu", "diag"], 1),
-    **dict.fromkeys(["diagonal", "trace", "mean", "var", "std", "median", "zeros_like", "ones_like", "copy"], 1),
-    **dict.fromkeys(["empty_like", "count_nonzero", "real", "imag", "nan_to_num", "sliding_window_view"], 1),
-    **dict.fromkeys(["as_strided", "inv", "cholesky", "det", "slogdet", "eigh", "eigvalsh", "svd", "qr", "norm"], 1),
-    **dict.fromkeys(["dot", "tensordot", "inner", "outer", "vdot", "kron", "cross", "take", "take_along_axis"], 2),
-    **dict.fromkeys(["searchsorted", "full_like", "solve", "isin", "array"], 2),
-    **dict.fromkeys(["clip", "where", "interp", "put_along_axis", "polyval"], 4),
-    "einsum": 99,
+# Functions of NumPy whose result's shape follows from the shapes of their operands, by how many these are. The program
+# is for the shapes that all other functions happen to give, where they read arrays.
+_BY_OPERANDS = {
+    1: """reshape transpose matrix_transpose swapaxes moveaxis rollaxis expand_dims squeeze broadcast_to ravel
+        concatenate stack vstack hstack atleast_1d flip atleast_2d atleast_3d cumsum cumprod sort argsort partition diff
+        argpartition argmax argmin roll rot90 tile pad tril triu diag diagonal trace mean var std median zeros_like
+        ones_like copy empty_like count_nonzero real imag nan_to_num sliding_window_view as_strided inv cholesky det
+        slogdet eigh eigvalsh svd qr norm""",
+    2: """dot tensordot inner outer vdot kron cross take take_along_axis searchsorted full_like solve isin array""",
+    4: "clip where interp put_along_axis polyval",
+    99: "einsum",
 }
+_OPERAND_COUNTS = {name: count for count, names in _BY_OPERANDS.items() for name in names.split()}
 OPERANDS = frozenset({"initial", "where", "min", "max", "a_min", "a_max", "fill_value", "prepend", "append"})
 _ON_ENTRIES = frozenset(
     {"ufunc", "operator", "where", "guard", "astype", "setitem", "add", "at", "into", "zeros", "copy"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,12 +18,12 @@ class Value:
     `concrete` is what it was while it was traced. What a line computes is `fleeting`: its array is freed with the last
     proxy that holds it; its shape, dtype and strides stay. Python may decide by what is `known`: arguments that are
     numbers, NumPy's too, and what is computed from these alone. `dtype` is None for a Python number, which stays weak.
-    `base` is the value whose memory it looks into, if it is a view. `primal` is the value that it is the
-    adjoint of, if it is one. A `name` that ends in # is to be numbered; with `after` it is appended to the
-    name of that value, as T is for a transpose.
+    `base` is the value whose memory it looks into, if it is a view; what is `laid` lies as an array lay into which it
+    was written. `primal` is the value that it is the adjoint of, if it is one. A `name` that ends in # is to be
+    numbered; with `after` it is appended to the name of that value, as T is for a transpose.
     """
 
-    __slots__ = ("_held", "_seen", "after", "base", "dtype", "known", "name", "primal", "shape", "strides")
+    __slots__ = ("_held", "_seen", "after", "base", "dtype", "known", "laid", "name", "primal", "shape", "strides")
 
     def __init__(self, concrete: Any, name: str = "", base: Value | None = None, fleeting: bool = False) -> None:
         self.name, self.base = name, base
@@ -32,7 +32,7 @@ class Value:
         self.shape: tuple[int, ...] = getattr(concrete, "shape", ())
         self.dtype: Any = getattr(concrete, "dtype", None)
         self.strides = concrete.strides if isinstance(concrete, np.ndarray) else ()
-        self.known = self.dtype is None
+        self.known, self.laid = self.dtype is None, False
         self._seen: Any = None
         self.concrete = concrete
         if fleeting:
@@ -77,7 +77,7 @@ class Value:
         if self.is_array and self.shape == other.shape and self.dtype == other.dtype and self.strides != other.strides:
             x = np.empty_like(other.concrete)
             x[...] = self.concrete
-            self.concrete, self.strides = x, x.strides
+            self.concrete, self.strides, self.laid = x, x.strides, True
 
     def __repr__(self) -> str:
         return self.name or f"value of shape {self.shape}"
@@ -153,10 +153,9 @@ class Line:
         """The runs of operations that it belongs to, the outermost last."""
         return [] if self.span is None else self.span.chain
 
-    def reads(self) -> Iterator[Value]:
-        """Yield every value among the arguments, in order, as often as it stands there."""
-        yield from values_in(self.args)
-        yield from values_in(self.kwargs)
+    def reads(self) -> list[Value]:
+        """Return every value among the arguments, in order, as often as it stands there."""
+        return values_in((self.args, self.kwargs))
 
 
 @dataclass
@@ -208,18 +207,11 @@ def concrete(value: Value) -> Any:
     return value.concrete
 
 
-def values_in(tree: Any) -> Iterator[Value]:
-    """Yield the values in nested arguments."""
-    if isinstance(tree, Value):
-        yield tree
-    elif isinstance(tree, (list, tuple)):
-        for part in tree:
-            yield from values_in(part)
-    elif isinstance(tree, dict):
-        for part in tree.values():
-            yield from values_in(part)
-    elif isinstance(tree, slice):
-        yield from values_in((tree.start, tree.stop, tree.step))
+def values_in(tree: Any) -> list[Value]:
+    """Return the values in nested arguments."""
+    found: list[Value] = []
+    mapped(found.append, tree)
+    return found
 
 
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -111,13 +111,18 @@ def not_described(kind: str) -> str:
     )
 
 
-def other_result(what: str, line: str, source: str) -> str:
-    if not line:
-        return (
-            f"{what} differs from what the function computes: the function depends on what a program does not follow, "
-            "such as what functions that it calls read, or the type of a proxy. Pass such values as arguments"
-        )
-    return f"{what} differs from what the function computes, first at `{line}`, from {source}; please report this"
+def other_result(what: str) -> str:
+    return (
+        f"{what} differs from what the function computes: the function depends on what a program does not follow, such "
+        "as what functions that it calls read, or the type of a proxy. Pass such values as arguments"
+    )
+
+
+def no_generator() -> str:
+    return (
+        "the program draws of a module's generator, and a file has none; pass the numbers as an argument, or save the "
+        "program of a module that draws nothing, as after net.eval()"
+    )
 
 
 def no_source(reasons: Mapping[str, str]) -> str:

@@ -148,21 +148,13 @@ def _slots(kind: type) -> list[str]:
     return [name for name in names if not name.startswith("__")]
 
 
-def in_words(part: Any) -> str:
-    """Return the kind of one argument in words: dtype and shape of arrays, else what stands."""
-    if isinstance(part, type):
-        return part.__name__
-    if not isinstance(part, tuple) or not part:
-        return repr(part)
-    if isinstance(part[-1], bool):  # of a whole call
-        return ", ".join(map(in_words, part[:-1]))
-    first, *rest = part
-    if first is Tensor or first is np.ndarray:
-        return f"{first.__name__} {part[2]} {part[1]}" if len(part) > 2 else f"argument {part[1]} again"
-    if isinstance(first, tuple):
-        return f"{part[1]} {first}"
-    if isinstance(first, type) and issubclass(first, (tuple, list)):
-        return ", ".join(map(in_words, rest))
-    if isinstance(first, type) and issubclass(first, dict):
-        return ", ".join([f"{entry[-2]}={in_words(entry[-1])}" for entry in rest])
-    return repr(rest[0]) if len(rest) == 1 else first.__name__
+def in_words(x: Any) -> str:
+    """Return the kinds of arguments in words: dtype and shape of arrays, strings and flags, of all else the type."""
+    match x:
+        case Tensor() | np.ndarray():
+            return f"{'Tensor ' * isinstance(x, Tensor)}{x.dtype} {x.shape}"
+        case dict():
+            return ", ".join([f"{key}={in_words(part)}" for key, part in x.items()])
+        case list() | tuple():
+            return ", ".join(map(in_words, x))
+    return repr(x) if x is None or isinstance(x, (str, bool)) else type(x).__name__

@@ -16,12 +16,6 @@ class Turn:
         self.lock = RLock()
         _turns.add(self)
 
-    def __enter__(self) -> None:
-        self.lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self.lock.release()
-
 
 _turns: weakref.WeakSet[Turn] = weakref.WeakSet()
 _guard = Turn()

@@ -42,16 +42,15 @@ def called(program: Program) -> list[str]:
 CASES: list[tuple[str, Callable[..., Any], list[str]]] = [
     ("with_shared_constants", lambda x: x * np.ones(3) + x * np.ones(3), ["np.multiply", "np.multiply", "np.add"]),
     ("with_weak_numbers", lambda x: x * np.float64(0.5), ["np.multiply"]),
-    ("without_copies", lambda x: np.positive(x.copy()) + 1, ["np.add"]),
-    ("without_idle_shapes", lambda x: x.reshape(2, 3)[:, :] * 2, ["np.multiply"]),
-    ("with_single_transposes", lambda x: x.T.T + 1, ["np.transpose", "np.add"]),
+    ("without_idle_lines", lambda x: np.positive(x.copy()) + 1, ["np.add"]),
+    ("without_idle_lines", lambda x: x.reshape(2, 3)[:, :] * 2, ["np.multiply"]),
+    ("with_single_transposes", lambda x: x.T.T + 1, ["np.transpose", "np.transpose", "np.add"]),
     ("with_single_transposes", lambda x: np.transpose(np.transpose(x[None], (2, 0, 1)), (1, 0, 2)) + 1,
      ["{0}[{1}]", "np.transpose", "np.transpose", "np.add"]),
     ("with_plain_broadcasts", lambda x: x * np.broadcast_to(x[:1], (2, 3)),
      ["{0}[{1}]", "np.broadcast_to", "np.multiply"]),
     ("with_folded_constants", lambda x: x + tg.exp(tg.as_tensor(np.array([1.0, 2.0, 3.0]))), ["np.add"]),
     ("with_shared_lines", lambda x: np.exp(x) * np.exp(x), ["np.exp", "np.multiply"]),
-    ("with_folded_scaling", lambda x: (x * 1.5) * 3.0, ["np.multiply", "np.multiply"]),
     ("without_dead_lines", lambda x: [np.exp(x), np.sin(x)][0], ["np.exp"]),
 ]  # fmt: skip
 
@@ -61,16 +60,13 @@ def test_a_rewrite_keeps_what_is_computed(name: str, function: Any, calls: list[
     before = computed(program_of(function, X), X)
     program = getattr(rewrites, name)(program_of(function, X))
     assert called(program) == calls
-    keeps_bits = dict(rewrites.REWRITES)[getattr(rewrites, name)]
-    for a, b in zip(
-        computed(program, 3 * X), [np.asarray(y) for y in computed(program_of(function, X), 3 * X)], strict=True
-    ):
-        np.testing.assert_allclose(a, b, rtol=0 if keeps_bits else 4e-16)
     assert len(before) == len(program.outputs)
+    for a, b in zip(computed(program, 3 * X), computed(program_of(function, X), 3 * X), strict=True):
+        np.testing.assert_array_equal(a, np.asarray(b))
 
 
 def test_every_rewrite_of_the_table_has_a_case() -> None:
-    assert {name for name, *_ in CASES} == {rewrite.__name__ for rewrite, _ in rewrites.REWRITES}
+    assert {name for name, *_ in CASES} == {rewrite.__name__ for rewrite in (*rewrites.PLAIN, *rewrites.MERGING)}
 
 
 def test_what_each_leaves() -> None:
@@ -78,65 +74,17 @@ def test_what_each_leaves() -> None:
     assert len(shared.constants) == 1
     (weak,) = rewrites.with_weak_numbers(program_of(CASES[1][1], X)).lines
     assert type(weak.args[1]) is float
-    twice = rewrites.without_dead_lines(rewrites.with_single_transposes(program_of(CASES[4][1], X)))
-    assert called(twice) == ["np.add"]
+    twice = rewrites.with_single_transposes(program_of(CASES[4][1], X))
+    assert called(rewrites.without_dead_lines(rewrites.without_idle_lines(twice))) == ["np.add"]
     *_, once, _ = rewrites.without_dead_lines(rewrites.with_single_transposes(program_of(CASES[5][1], X))).lines
     assert once.args[1] == (1, 2, 0) or once.args[1] == (0, 2, 1)
     narrow = rewrites.without_dead_lines(rewrites.with_plain_broadcasts(program_of(CASES[6][1], X)))
     assert called(narrow) == ["{0}[{1}]", "np.multiply"]
-    scaled = rewrites.without_dead_lines(rewrites.with_folded_scaling(program_of(CASES[9][1], X)))
-    assert [line.args[1] for line in scaled.lines] == [4.5]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "factors", "values"),
-    [
-        ("f4", (1e-25, 1e-25), (1.0, 1e38)),
-        ("f2", (300.0, 300.0), (1e4, 0.5)),
-        ("f2", (1e-4, 1e-4), (1.0, 6e4)),
-        ("f4", (1e25, 1e25), (0.0, 1e-30)),
-        ("f2", (1024.0, 1024.0), (1e-4, 0.0)),
-        ("f8", (1e-200, 1e-200, 1e200, 1e200), (1.0, 1e308)),
-        ("f4", (1e3, 1e-3), (1.0, 1e37)),
-    ],
-)
-def test_factors_whose_product_is_no_number_are_not_folded(dtype: str, factors: Any, values: Any) -> None:
-    def scaled(x: Any) -> Any:
-        for factor in factors:
-            x = x * factor
-        return x
-
-    compiled, least = tg.compile(scaled), float(np.finfo(dtype).smallest_subnormal)
-    with np.errstate(over="ignore"):
-        for value in (*values, *values):
-            x = np.array([value], dtype)
-            np.testing.assert_allclose(compiled(x), scaled(x), rtol=1e-6, atol=least)
-
-
-def test_exact_forbids_what_rounds_otherwise() -> None:
-    def function(x: Any) -> Any:
-        return (x * 0.1) * 0.3
-
-    assert called(rewrites.simplified(program_of(function, X), exact=True)) == ["np.multiply", "np.multiply"]
-    assert called(rewrites.simplified(program_of(function, X), exact=False)) == ["np.multiply"]
-    exact = tg.compile(function, exact=True)
-    exact(X)
-    assert np.array_equal(exact(3 * X), function(3 * X))
-
-
-def test_a_number_that_is_read_twice_is_not_folded_away() -> None:
-    def function(x: Any) -> Any:
-        y = x * 0.5
-        return y * 3.0, y
-
-    program = rewrites.simplified(program_of(function, X), exact=False)
-    for found, right in zip(computed(program, X), function(X), strict=True):
-        np.testing.assert_allclose(found, right, rtol=4e-16)
 
 
 def test_guards_are_never_dead() -> None:
     def function(x: Any) -> Any:
         return tg.logsumexp(x)
 
-    program = rewrites.simplified(program_of(function, X), exact=False)
+    program = rewrites.simplified(program_of(function, X), [*rewrites.PLAIN, *rewrites.MERGING])
     assert "guard" in called(program)

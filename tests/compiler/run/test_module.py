@@ -165,9 +165,9 @@ def test_a_saved_step_refuses_what_it_is_not_for(tmp_path: Path) -> None:
     step, _ = training(OPTIMIZERS["SGD"])
     step(X, y)
     space = saved(step, tmp_path / "training.py")
-    with pytest.raises(ValueError, match=r"X is float64 of shape \(89, 2\)"):
+    with pytest.raises(space["Unusual"], match=r"X is float64 of shape \(89, 2\)"):
         space["run"](X[1:], y)
-    with pytest.raises(ValueError, match="X is float32"):
+    with pytest.raises(space["Unusual"], match="X is float32"):
         space["run"](X.astype(np.float32), y)
     with pytest.raises(space["Unusual"]):
         space["run"](X, y, momentum=0.5)
@@ -288,5 +288,31 @@ def test_the_source_looks_at_the_shapes_that_it_is_given() -> None:
     (out,) = step(np.full((2, 3), 0.5), 4.0)
     np.testing.assert_array_equal(out, np.tanh(np.full((2, 3), 0.5)) * 4.0)
     for other in (np.ones((1, 3)), np.ones((2, 3), np.float32)):
-        with pytest.raises(space["Unusual"], match=r"x must be float64 of shape \(2, 3\)"):
+        with pytest.raises(space["Unusual"], match=r"x is float.* of shape .*; it must be float64 of shape"):
             step(other, 2.0)
+
+
+class Centred(tg.nn.Module):
+    def __init__(self) -> None:
+        self.mean, self.generator = np.array([1.0, 2.0, 4.0]), np.random.default_rng(3)
+
+    def forward(self, x: Any) -> Any:
+        return x - self.mean
+
+
+def test_an_array_of_a_module_is_a_parameter(tmp_path: Path) -> None:
+    compiled = tg.compile(Centred().forward)
+    compiled(np.zeros(3))
+    module = saved(compiled, tmp_path / "centred.py")
+    np.testing.assert_array_equal(module["run"](np.full(3, 4.0)), [3.0, 2.0, 0.0])
+    module["parameters"]["mean"] = np.zeros(3)
+    np.testing.assert_array_equal(module["run"](np.full(3, 4.0)), np.full(3, 4.0))
+
+
+def test_a_program_that_draws_is_not_saved(tmp_path: Path) -> None:
+    module = Centred()
+    compiled = tg.compile(lambda x: x + module.generator.normal(size=3))
+    compiled(np.zeros(3))
+    with pytest.raises(CompileError, match="draws of a module's generator, and a file has none; pass the numbers"):
+        compiled.save(tmp_path / "noise.py")
+    assert not (tmp_path / "noise.py").exists()

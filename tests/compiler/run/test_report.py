@@ -1,4 +1,4 @@
-"""What a compiled function says of its programs: counts, bytes and flops known by hand, and that looking changes
+"""What a compiled function says of its programs: counts and bytes known by hand, and that looking changes
 nothing. No time is asserted.
 """
 
@@ -35,7 +35,7 @@ def trained() -> tuple[list[tg.Tensor], Any, Any, np.ndarray, np.ndarray]:
     return [w, b], optimizer, tg.compile(step), X, X[:, :2]
 
 
-def test_counts_bytes_and_flops_by_hand() -> None:
+def test_counts_by_hand() -> None:
     f = tg.compile(positive_part)
     f(X, W)
     report = f.report()
@@ -44,34 +44,6 @@ def test_counts_bytes_and_flops_by_hand() -> None:
         "np.matmul": 1, "np.maximum": 1, "np.add.reduce": 1,
     }  # fmt: skip
     assert (report.lines, report.guards) == (3, 0)
-    # A product reads 12 + 8 numbers and writes 6, the maximum reads and writes 6, the sum reads 6; 8 bytes each.
-    assert (report.read, report.written) == (8 * (20 + 6 + 6), 8 * (6 + 6))
-    assert report.flops == 2 * 3 * 2 * 4 + 6 + 6
-    assert report.uncounted == ()
-
-
-def test_bytes_follow_the_dtype_and_flops_do_not() -> None:
-    f, g = tg.compile(positive_part), tg.compile(positive_part)
-    f(X, W)
-    g(X.astype("float32"), W.astype("float32"))
-    assert 2 * g.report().read == f.report().read
-    assert 2 * g.report().written == f.report().written
-    assert g.report().flops == f.report().flops
-
-
-def test_a_broadcast_operand_is_read_once_and_every_entry_computed() -> None:
-    f = tg.compile(lambda x, b: tg.as_tensor(x) + b)
-    f(X, X[0])
-    report = f.report()
-    assert (report.read, report.written, report.flops) == (8 * (12 + 4), 8 * 12, 12)
-
-
-def test_what_has_no_known_arithmetic_is_named() -> None:
-    f = tg.compile(lambda x: tg.sort(tg.as_tensor(x), axis=-1) * 2)
-    f(X)
-    (name,) = f.report().uncounted
-    assert "sort" in name
-    assert f"without {name}" in str(f.report())
 
 
 def test_memory_is_the_block_the_outputs_and_what_lines_allocate() -> None:
@@ -149,8 +121,7 @@ def test_it_prints_as_a_short_table() -> None:
     f(X, W)
     lines = repr(f.report()).splitlines()
     assert lines[0] == "positive_part"
-    assert [line.split()[0] for line in lines[1:]] == ["lines", "calls", "moved", "flops", "memory", "program"]
-    assert "256 bytes read, 96 bytes written" in lines[3]
+    assert [line.split()[0] for line in lines[1:]] == ["lines", "calls", "memory", "program"]
 
 
 @pytest.mark.parametrize("ask", [lambda f: f.report(), lambda f: f.profile(X, W), lambda f: f.source])
@@ -175,28 +146,24 @@ def test_a_profile_shows_every_line_of_the_source_with_its_time(capsys: pytest.C
     profile = f.profile(X, W)
     printed = capsys.readouterr().out
     assert str(profile) + "\n" == printed
-    body = [line.strip() for line in f.source[f.source.index("def step") :].splitlines() if line.strip()]
-    looks_at_shapes = [line for line in body if ".shape !=" in line or " must be float64 of shape " in line]
-    assert [text.strip() for text, _ in profile.lines] == [line for line in body[:-1] if line not in looks_at_shapes]
-    timed = [text.strip() for text, seconds in profile.lines if seconds is not None]
-    assert [re.sub(r".* = |\(.*", "", text).replace("dot", "matmul") for text in timed] == [
-        "with np.errstate", "np.matmul", "np.maximum", "np.add.reduce",
+    body = [line.strip() for line in f.source[f.source.index("with np.errstate") :].splitlines()]
+    (entered, _), *lines = profile.lines
+    assert entered.startswith("with np.errstate")
+    assert [text for text, _ in lines] == body[1 : 1 + len(lines)]
+    assert [re.sub(r".* = |\(.*", "", text).replace("dot", "matmul") for text, _ in lines] == [
+        "np.matmul", "np.maximum", "np.add.reduce",
     ]  # fmt: skip
-    assert profile.total == sum(seconds for _, seconds in profile.lines if seconds is not None)
+    assert profile.total == sum(seconds for _, seconds in profile.lines)
     shares = re.findall(r" us +(\d+\.\d)%", printed)
     assert sum(map(float, shares)) == pytest.approx(100, abs=0.05 * len(shares))
-    assert 1 <= len(re.findall(r"% <", printed)) <= 3
 
 
 def test_a_profile_has_a_time_for_guards_and_for_lines_of_two(capsys: pytest.CaptureFixture[str]) -> None:
     f = tg.compile(lambda x, n: tg.where(x > 0, x, 0 * x) if n > 1 else x)
     f(tg.tensor(X), 2.0)
     profile = f.profile(tg.tensor(X), 2.0)
-    rows = [(text.strip(), seconds) for text, seconds in profile.lines]
-    place = next(i for i, (text, _) in enumerate(rows) if text.startswith("if "))
-    assert rows[place][1] is not None
-    assert rows[place + 1][0].startswith("raise Unusual")
-    assert rows[place + 1][1] is None
+    (guard,) = [text for text, _ in profile.lines if text.startswith("if ")]
+    assert "; raise Unusual" in guard
 
 
 def test_a_profile_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_a_classifiers_text_says_what_one_says() -> None:
     assert "    # dL/dZ1 = dL/dA1 ∘ tanh'(Z1)\n    dZ1 = dA1 * (1 / np.cosh(Z1)) ** 2 " in text
     assert "    accuracy = np.mean(Z2.argmax(axis=1) == y) " in text
     assert "    m1 = beta1 * m1 + (1 - beta1) * dW1 " in text
-    assert "    W1 = W1 - lr / (1 - beta1 ** step1) * m1 / add1 " in text
+    assert "    W1 = W1 - multiply1 / (np.sqrt(v1) + eps * number1) " in text
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -34,9 +34,9 @@ CASES: list[tuple[Function, tuple[Any, ...], dict[str, Any], str, str]] = [
     (GETITEM, (A, (Ellipsis, slice(None, None, -1))), {}, "A[..., ::-1]", "A[..., ::-1]"),
     (GETITEM, (A, ()), {}, "A[()]", "A[()]"),
     (GETITEM, (A, (ROW,)), {}, "A[row,]", "A[row,]"),
-    (ON_NUMBERS["{0} ** {1}"], (K, -2), {}, "k ** (-2)", "k ** (-2)"),
-    (ON_NUMBERS["-{0}"], (K,), {}, "-k", "-k"),
-    (ON_NUMBERS["abs({0})"], (K,), {}, "abs(k)", "abs(k)"),
+    (ON_NUMBERS["pow"], (K, -2), {}, "k ** (-2)", "k ** (-2)"),
+    (ON_NUMBERS["neg"], (K,), {}, "-k", "-k"),
+    (ON_NUMBERS["abs"], (K,), {}, "abs(k)", "abs(k)"),
     (of_numpy(np.clip), (A, 0.5, np.inf), {}, "np.clip(A, 0.5, np.inf)", "clip(A, 0.5, inf)"),
 ]  # fmt: skip
 

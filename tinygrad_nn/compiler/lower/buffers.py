@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from ..program import Line, Program, Value
 
 _ALIGNED = 64
-IN_PLACE = ("ufunc",)
 INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "into", "at", "add", "zeros")
 
 
@@ -21,91 +19,54 @@ def takes_out(line: Line) -> bool:
 
 @dataclass
 class Plan:
-    """The offset of every planned value in one block of memory of `nbytes` bytes.
+    """Where results lie: at an offset in one block of `nbytes` bytes, or in the array of an output, made by NumPy."""
 
-    Outputs lie in arrays of their own, which NumPy makes; those in `inside` lie in the array of an output.
-    """
+    places: dict[Value, int | Value]
+    nbytes: int
 
-    offsets: dict[Value, int] = field(default_factory=dict)
-    inside: dict[Value, Value] = field(default_factory=dict)
-    nbytes: int = 0
-
-    def place(self, value: Value) -> Any:
-        """Return what two values have in common that lie in the same memory; None of one that has no place here."""
-        return self.offsets.get(value, self.inside.get(value))
-
-
-def last_reads(program: Program) -> dict[Value, int]:
-    """Return the number of the last line that reads each value's memory, by itself or through a view."""
-    last: dict[Value, int] = {}
-    for number, line in enumerate(program.lines):
-        for value in line.reads():
-            last[value.root] = number
-    for value in program.outputs:
-        last[value.root] = len(program.lines)
-    return last
+    def offset(self, value: Value) -> int | None:
+        """Return where a value lies in the block, None if it lies elsewhere."""
+        place = self.places.get(value)
+        return place if isinstance(place, int) else None
 
 
 def planned(program: Program) -> Plan:
     """Return where each result lies that its line can write into given memory.
 
-    A line on corresponding entries writes over an operand that nobody reads afterwards, if it has the
-    same shape, dtype and strides. Else the smallest free block that is large enough is taken.
+    Lines are gone through from the last to the first, so that who reads a value last is met first. A line on
+    corresponding entries writes over an operand that nobody reads afterwards, if it has the same shape, dtype and
+    strides. Else the smallest free block that is large enough is taken.
     """
-    last = last_reads(program)
+    written = {line.outputs[0] for line in program.lines if takes_out(line)}
+    places: dict[Value, int | Value] = {output: output for output in program.outputs}
     memory = _Memory()
-    plan = Plan(inside=_inside(program, last))
-    for number, line in enumerate(program.lines):
-        dying = {v.root for v in line.reads() if v.root in plan.offsets and last[v.root] == number}
-        for output in line.outputs:
-            if output in plan.inside or not takes_out(line):
-                continue
-            over = next((v for v in _overwritable(line, output) if v in dying), None)
+    for line in reversed(program.lines):
+        for output in written.intersection(line.outputs):
+            if output not in places:  # nobody reads it
+                places[output] = memory.take(output)
+            over = next((v for v in _overwritable(line, output) if v in written and v not in places), None)
             if over is not None:
-                plan.offsets[output] = plan.offsets[over]
-                memory.move(over, output)
-                dying.discard(over)
-            else:
-                plan.offsets[output] = memory.take(output)
-            if output not in last:
-                memory.free(output)
-        for value in dying:
-            memory.free(value)
-    plan.nbytes = memory.top
-    return plan
-
-
-def _inside(program: Program, last: dict[Value, int]) -> dict[Value, Value]:
-    """Return the outputs, and what is computed on the way to one, each with the output in whose array it lies."""
-    makers = {output: line for line in program.lines for output in line.outputs}
-    inside = {output: output for output in program.outputs}
-    for number, line in reversed(list(enumerate(program.lines))):
-        target = inside.get(line.outputs[0]) if takes_out(line) else None
-        if target is None:
-            continue
-        for value in _overwritable(line, line.outputs[0]):
-            planned = value in makers and takes_out(makers[value]) and value not in program.outputs
-            if planned and last[value] == number:
-                inside[value] = target
-                break
-    return inside
+                places[over] = places[output]
+                memory.move(output, over)
+        for root in [v.root for v in line.reads()]:
+            if root in written and root not in places:
+                places[root] = memory.take(root)
+        for output in line.outputs:
+            memory.free(output)
+    return Plan(places, memory.top)
 
 
 def _overwritable(line: Line, output: Value) -> list[Value]:
     """Return the operands whose memory may take the line's result."""
     if line.function.form == "ufunc" and line.function.text not in ("np.matmul", "np.vecdot", "np.matvec"):
-        operands = list(line.reads())
-    elif line.function.form in ("where", "setitem", "copy", "into", "at", "add"):
-        written = line.args[-1:] if line.function.form == "where" else line.args[:1]
-        operands = [v for v in written if isinstance(v, Value)]
+        operands = line.reads()
+    elif line.function.form in ("setitem", "copy", "into", "at", "add") and line.reads().count(line.args[0]) == 1:
+        operands = [line.args[0]]
     else:
         return []
-    same = [v for v in operands if v.base is None and v.shape == output.shape and v.dtype == output.dtype]
-    fits = [v for v in same if v.strides == output.strides]
-    if line.function.form != "ufunc":
-        others = list(line.reads())
-        return [v for v in fits if others.count(v) == 1 and not any(o.root is v and o is not v for o in others)]
-    return [v for v in fits if not any(o.root is v and o is not v for o in operands)]
+    kind = output.shape, output.dtype, output.strides
+    fits = [v for v in operands if v.base is None and (v.shape, v.dtype, v.strides) == kind]
+    return [v for v in fits if not any(o.root is v and o is not v for o in line.reads())]
 
 
 class _Memory:
@@ -128,7 +89,8 @@ class _Memory:
         return offset
 
     def move(self, old: Value, new: Value) -> None:
-        self.taken[new] = self.taken.pop(old)
+        if old in self.taken:
+            self.taken[new] = self.taken.pop(old)
 
     def free(self, value: Value) -> None:
         self.taken.pop(value, None)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..numpy_calls import COPY
 from ..program import Line, Program, Value
-from ..trace.records import Source, Target
+from ..trace.records import Location
 from ..trace.tracer import Tracer
 from .buffers import Plan, planned
 from .rewrites import MERGING, PLAIN, simplified
@@ -26,18 +26,18 @@ class Lowered:
     program: Program
     plan: Plan
     wishes: dict[Value, str]
-    targets: list[Target]
-    sources: list[Source]
+    targets: list[Location]
+    sources: list[Location]
 
 
-def lowered(tracer: Tracer, targets: list[Target], exact: bool) -> Lowered:
+def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     """Return the traced program with these targets, simplified and with its memory planned."""
     inputs = [source.value for source in tracer.sources]
     outputs = [t.value for t in targets]
     constants = [value for _, value in tracer.constants.values()]
     program = Program(inputs, tracer.lines, outputs, constants, raising=frozenset(tracer.progress.raising))
-    plain = simplified(program, exact, PLAIN)
-    program = simplified(plain.copy(), exact, MERGING)
+    plain = simplified(program, PLAIN)
+    program = simplified(plain.copy(), MERGING)
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     _copy_what_is_not_its_own(program, targets)
@@ -59,7 +59,7 @@ def _numbers_first(program: Program) -> Program:
     return program
 
 
-def _wish(target: Target) -> str:
+def _wish(target: Location) -> str:
     if target.kind == "result":
         return "result"
     if target.kind == "state":
@@ -68,7 +68,7 @@ def _wish(target: Target) -> str:
     return f"d{name}" if target.kind == "gradient" else f"{name}_out"
 
 
-def _copy_what_is_not_its_own(program: Program, targets: list[Target]) -> None:
+def _copy_what_is_not_its_own(program: Program, targets: list[Location]) -> None:
     """Give an output that is an input, a constant, a view, or two outputs at once, a copy of its own."""
     makers = {output: line for line in program.lines for output in line.outputs}
     seen: set[Value] = set()

@@ -1,22 +1,20 @@
-"""What makes a program smaller and keeps its results: a table of rewrites, each a function of one line or of all."""
+"""What makes a program smaller and keeps its bits: a table of rewrites."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..numpy_calls import of_numpy
-from ..program import Line, Program, Value
+from ..program import Line, Program, Value, mapped
 
 
-def simplified(program: Program, exact: bool, rewrites: list[Rewrite] | None = None) -> Program:
-    """Return the program after these rewrites, by default all; with `exact`, only after those that keep every bit."""
-    for rewrite, keeps_bits in REWRITES if rewrites is None else rewrites:
-        if keeps_bits or not exact:
-            program = rewrite(program)
+def simplified(program: Program, rewrites: Sequence[Callable[[Program], Program]]) -> Program:
+    """Return the program after these rewrites."""
+    for rewrite in rewrites:
+        program = rewrite(program)
     return program
 
 
@@ -47,38 +45,22 @@ def _weak(x: Any, dtype: Any) -> Any:
     return float(x) if isinstance(x, np.generic) and x.dtype == dtype and x.dtype.itemsize <= 8 else x
 
 
-def without_copies(program: Program) -> Program:
-    """Read what a copy was made of: no value is ever written over."""
-    same = {}
-    kept = []
-    for line in program.lines:
-        if line.function.text in ("np.positive", "np.copy") and not line.kwargs and len(line.args) == 1:
-            (x,) = line.args
-            if isinstance(x, Value) and (x.dtype, x.strides, x.is_array) == _kind(line.outputs[0]):
-                same[line.outputs[0]] = x
-                continue
-        kept.append(line)
-    return program.replaced(kept, same)
+def without_idle_lines(program: Program) -> Program:
+    """Read what a copy was made of, since no value is ever written over, and what a view shows as it is."""
+    same = {line.outputs[0]: x for line in program.lines if (x := _given_back(line)) is not None}
+    return program.replaced([line for line in program.lines if same.keys().isdisjoint(line.outputs)], same)
 
 
-def _kind(value: Value) -> Any:
-    """Return what a copy has in common with what it was made of, if that can be read instead: also how it lies."""
-    return value.dtype, value.strides, value.is_array
-
-
-def without_idle_shapes(program: Program) -> Program:
-    """Leave out what gives back its argument: a reshape to the same shape, a transpose of a vector."""
-    same = {}
-    kept = []
-    for line in program.lines:
-        x = line.args[0] if line.args else None
-        if line.function.text in _SHAPING and isinstance(x, Value) and len(line.outputs) == 1:
-            y = line.outputs[0]
-            if x.is_array and x.shape == y.shape and x.strides == y.strides and y.base is not None:
-                same[y] = x
-                continue
-        kept.append(line)
-    return program.replaced(kept, same)
+def _given_back(line: Line) -> Value | None:
+    """Return which argument a line gives back, lying in memory alike; None if none."""
+    x, *more = line.args or (None,)
+    if not isinstance(x, Value) or len(line.outputs) != 1:
+        return None
+    y, text = line.outputs[0], line.function.text
+    copied = text in ("np.positive", "np.copy") and not more and not line.kwargs
+    viewed = text in _SHAPING and x.is_array and y.base is not None
+    alike = (x.shape, x.dtype, x.strides, x.is_array) == (y.shape, y.dtype, y.strides, y.is_array)
+    return x if alike and (copied or viewed) else None
 
 
 _SHAPING = {
@@ -93,56 +75,26 @@ def with_shared_lines(program: Program) -> Program:
     same: dict[Value, Value] = {}
     kept = []
 
-    def now(value: Value) -> Value:
-        while value in same:
-            value = same[value]
-        return value
+    def identity(value: Value) -> Any:
+        return "value", id(same.get(value, value))
 
     for line in program.lines:
-        key = _key((line.function, line.args, tuple(sorted(line.kwargs.items(), key=lambda pair: pair[0]))), now)
-        if line.function.form == "zeros":  # each is written into
-            key = None
-        if key is not None and key in first and line.outputs:
-            same |= dict(zip(line.outputs, first[key].outputs, strict=True))
-            continue
-        if key is not None:
-            first[key] = line
-        kept.append(line)
+        called = mapped(identity, (line.args, dict(sorted(line.kwargs.items()))))
+        equal = first.setdefault((line.function, repr(called)), line)
+        if equal is line or not line.outputs or line.function.form == "zeros":  # each of which is written into
+            kept.append(line)
+        else:
+            same |= dict(zip(line.outputs, equal.outputs, strict=True))
     return program.replaced(kept, same)
-
-
-def _key(x: Any, now: Callable[[Value], Value]) -> Any:
-    """Return what two equal calls have in common, None if that can't be told."""
-    if isinstance(x, Value):
-        return now(x)
-    if isinstance(x, (list, tuple)):
-        parts = [_key(part, now) for part in x]
-        return None if any(p is None for p in parts) else (type(x), *parts)
-    if isinstance(x, slice):
-        return _key((x.start, x.stop, x.step), now)
-    if x is None:
-        return "None"
-    try:
-        hash(x)
-    except TypeError:
-        return None
-    return type(x), repr(x) if isinstance(x, float) else x
 
 
 def without_dead_lines(program: Program) -> Program:
     """Leave out what no output and no guard depends on."""
-    needed = {v.root for v in program.outputs} | set(program.outputs)
-    kept = []
+    needed, kept = set(program.outputs), []
     for line in reversed(program.lines):
-        if line.function.form == "guard" or any(o in needed for o in line.outputs):
+        if line.function.form == "guard" or needed.intersection(line.outputs):
             kept.append(line)
             needed.update(line.reads())
-            needed.update(v.root for v in line.reads())
-            for v in line.reads():
-                base = v.base
-                while base is not None:
-                    needed.add(base)
-                    base = base.base
     return program.replaced(kept[::-1], {})
 
 
@@ -168,7 +120,7 @@ def with_folded_constants(program: Program) -> Program:
     known = set(program.constants)
     kept = []
     for line in program.lines:
-        reads = list(line.reads())
+        reads = line.reads()
         if reads and all(v in known for v in reads) and all(v.dtype is not None for v in line.outputs):
             if any(output.base is not None for output in line.outputs):
                 kept.append(line)
@@ -182,20 +134,14 @@ def with_folded_constants(program: Program) -> Program:
 
 
 def with_single_transposes(program: Program) -> Program:
-    """Transpose once what is transposed twice, or not at all: products read transposed matrices as they are."""
+    """Transpose once what is transposed twice: products read transposed matrices as they are."""
     makers = {line.outputs[0]: line for line in program.lines if _axes(line) is not None}
-    same = {}
-    kept = []
     for line in program.lines:
-        inner = makers.get(line.args[0]) if line.outputs and _axes(line) is not None else None
-        if inner is not None and inner is not line:
-            axes = tuple([_axes(inner)[a] for a in _axes(line)])  # type: ignore[index, union-attr]
-            if axes == tuple(range(len(axes))):
-                same[line.outputs[0]] = inner.args[0]
-                continue
+        outer = _axes(line) if line.outputs else None
+        if outer is not None and (inner := makers.get(line.args[0])) is not None:
+            axes = tuple([_axes(inner)[a] for a in outer])  # type: ignore[index]
             line.function, line.args, line.kwargs = of_numpy(np.transpose), (inner.args[0], axes), {}
-        kept.append(line)
-    return program.replaced(kept, same)
+    return program
 
 
 def _axes(line: Line) -> tuple[int, ...] | None:
@@ -209,55 +155,14 @@ def _axes(line: Line) -> tuple[int, ...] | None:
     return tuple(range(ndim))[::-1] if given is None else tuple(a % ndim for a in given)
 
 
-def with_folded_scaling(program: Program) -> Program:
-    """Multiply once by the product of two numbers, instead of by one and then the other: that rounds once.
-
-    Both make what they are multiplied with larger, or both smaller: then nothing overflows in between, or is lost
-    there, that would not be in the end.
-    """
-    readers = Counter([v for line in program.lines for v in line.reads()] + program.outputs)
-    scaled = {line.outputs[0]: line for line in program.lines if _scale(line) is not None}
-    for line in program.lines:
-        outer = _scale(line)
-        inner = None if outer is None else scaled.get(outer[0])
-        if outer is None or inner is None or inner is line or readers[outer[0]] != 1:
-            continue
-        x, factor = _scale(inner)  # type: ignore[misc]
-        if _one_way(factor, outer[1], line.outputs[0].dtype):
-            line.args = (x, factor * outer[1])
-    return program
-
-
-def _one_way(a: float, b: float, dtype: Any) -> bool:
-    """Return whether both factors enlarge or both reduce, and so does their product, a normal number of the dtype."""
-    if dtype.kind != "f":
-        return False
-    info, product = np.finfo(dtype), abs(a * b)
-    same = (abs(a) >= 1) == (abs(b) >= 1) or 1 in (abs(a), abs(b))
-    return same and float(info.smallest_normal) <= product <= float(info.max)
-
-
-def _scale(line: Line) -> tuple[Value, float] | None:
-    """Return what is multiplied with which number, None of any other line."""
-    if line.function.text != "np.multiply" or line.kwargs or not line.outputs[0].is_array:
-        return None
-    values = [x for x in line.args if isinstance(x, Value) and x.dtype == line.outputs[0].dtype]
-    numbers = [x for x in line.args if type(x) in (int, float)]
-    return (values[0], float(numbers[0])) if len(values) == len(numbers) == 1 else None
-
-
-# What is done, in this order, and whether it keeps every bit. What is shown to people keeps equal lines apart: each
-# has an adjoint of its own. It keeps the loss, too, where only its gradient is asked for.
-Rewrite = tuple[Callable[[Program], Program], bool]
-PLAIN: list[Rewrite] = [
-    (with_shared_constants, True),
-    (with_weak_numbers, True),
-    (without_copies, True),
-    (without_idle_shapes, True),
-    (with_single_transposes, True),
-    (with_plain_broadcasts, True),
-    (with_folded_constants, True),
-    (with_folded_scaling, False),
-]
-MERGING: list[Rewrite] = [(with_shared_lines, True), (without_dead_lines, True)]
-REWRITES = [*PLAIN, *MERGING]
+# What is done, in this order; each keeps every bit. What is shown to people keeps equal lines apart: each has an
+# adjoint of its own. It keeps the loss, too, where only its gradient is asked for.
+PLAIN = (
+    with_shared_constants,
+    with_weak_numbers,
+    with_single_transposes,
+    without_idle_lines,
+    with_plain_broadcasts,
+    with_folded_constants,
+)
+MERGING = (with_shared_lines, without_dead_lines)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...tensor.handle import Tensor, make
-from ..program import over_leaves
-from ..trace.records import Target
+from ..trace.records import Location
 from ..trace.traced_call import Place, Trace
 
 
@@ -37,55 +36,68 @@ class Names:
 
 
 class Delivery:
-    """Puts outputs in their places: `commit(flat, values, done)`, with the values of the targets that are no results.
+    """Writes the code that puts outputs in their places and returns the function's result.
 
     It also takes away the gradients that the function took away, and binds the names that the function bound anew.
-    `done` is a list whose last entry is then True.
+    The `lines` read `flat`, the arguments, and `computed`, the outputs; `done` is a list whose last entry is then True.
+    `space` is what they refer to. `put` are the outputs that the next replay finds as its inputs, by their numbers.
     """
 
     def __init__(self, trace: Trace, names: Names) -> None:
-        self.targets, self.delivered = trace.targets, trace.delivered
-        steps = [_assignment(target, names) for target in trace.targets if target.kind != "result"]
-        steps += [(setattr, names.owner(x), "_grad") for x in trace.cleared]
-        for holder, name, _ in trace.rebound:
-            steps.append((operator.setitem if isinstance(holder, dict) else setattr, names.of(holder), name))
-        steps.append((operator.setitem, "done", -1))
-        last = (*[None] * len(trace.cleared), *[value for _, _, value in trace.rebound], True)
-        functions, keys = tuple([f for f, _, _ in steps]), tuple([key for _, _, key in steps])
-        owners = "".join([f"{owner}, " for _, owner, _ in steps])
+        self.trace, self.names = trace, names
+        targets = list(enumerate(trace.targets))
+        self.put = [n for n, t in targets if t.kind == "array" and not t.in_place]
+        steps = [(*_assignment(t, names), _kept(n, t)) for n, t in targets if t.kind != "result"]
+        steps += [(setattr, names.owner(x), "_grad", "None") for x in trace.cleared]
+        for holder, name, value in trace.rebound:
+            bind = operator.setitem if isinstance(holder, dict) else setattr
+            steps.append((bind, names.of(holder), name, names.of(value)))
+        functions, owners, keys, values = zip(*steps, (operator.setitem, "done", -1, "True"), strict=True)
         # operator.setitem and setattr, called one after the other by map, which deque empties
-        text = f"deque(map(call, functions, [{owners}], keys, [*values, *last]), 0)"
-        self.commit = names.defined(
-            f"def commit(flat, values, done):\n    {text}\n", "<commit>",
-            deque=deque, call=operator.call, functions=functions, keys=keys, last=last,
-        )["commit"]  # fmt: skip
+        commit = f"deque(map(call, functions, ({', '.join(owners)},), keys, ({', '.join(values)},)), 0)"
+        self.lines = [f"{''.join([f'r{n}, ' for n, _ in targets])}= computed"] if targets else []
+        self.lines += [commit, f"put[:] = ({''.join([f'r{n}, ' for n in self.put])})"]
+        self.lines.append(f"return {self._result(trace.result)}")
+        self.space = {
+            "deque": deque, "call": operator.call, "functions": functions, "keys": keys, "make": make,
+            "asarray": np.asarray, "put": [None] * len(self.put),
+        }  # fmt: skip
 
-    def first(self, flat: list[Any], values: list[Any], result: Any) -> Any:
+    def first(self, flat: list[Any]) -> Any:
         """Put what the trace itself computed in its places, and return the function's result."""
-        pairs = zip(self.targets, values, strict=True)
-        self.commit(flat, [_as_kept(t, x) for t, x in pairs if t.kind != "result"], self.delivered)
+        text = "\n    ".join(["def deliver(flat, computed, done):", *self.lines])
+        return self.names.defined(text, "<commit>", **self.space)["deliver"](
+            flat, self.trace.values, self.trace.delivered
+        )
 
-        def filled(x: Any) -> Any:
-            if not isinstance(x, Place):
-                return x
-            return make(values[x.number], None) if x.kind is Tensor else values[x.number]
+    def _result(self, tree: Any) -> str:
+        """Return the code that makes the result."""
+        if isinstance(tree, Place):
+            return f"make(r{tree.number}, None)" if tree.kind is Tensor else f"r{tree.number}"
+        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+            return f"{self.names.of(type(tree))}({', '.join(map(self._result, tree))})"
+        if isinstance(tree, (tuple, list)):
+            ends = "()" if isinstance(tree, tuple) else "[]"
+            return f"{ends[0]}{''.join([f'{self._result(x)}, ' for x in tree])}{ends[1]}"
+        if isinstance(tree, dict):
+            entries = "".join([f"({self.names.of(key)}, {self._result(x)}), " for key, x in tree.items()])
+            return f"{self.names.of(type(tree))}([{entries}])"
+        return "None" if tree is None else self.names.of(tree)
 
-        return over_leaves(filled, result)
 
-
-def _assignment(target: Target, names: Names) -> tuple[Any, str, Any]:
+def _assignment(target: Location, names: Names) -> tuple[Any, str, Any]:
     """Return what puts an output in its place: a C function of an owner, a key and a value; the owner as code."""
     owner = names.owner(target.owner)
     if target.kind == "state":
         index, name = target.key
         return operator.setitem, f"{owner}._state[{index}]", name
     if target.in_place:
-        return operator.setitem, f"{owner}.{'_array' if target.kind == 'array' else '_grad._array'}", Ellipsis
+        return operator.setitem, target.code(owner), Ellipsis
     return setattr, owner, "_array" if target.kind == "array" else "_grad"
 
 
-def _as_kept(target: Target, x: Any) -> Any:
-    """Return a computed array or number as its owner keeps it."""
+def _kept(n: int, target: Location) -> str:
+    """Return the code of an output as its owner keeps it."""
     if target.kind == "gradient" and not target.in_place:
-        return make(x, None)
-    return np.asarray(x) if target.kind == "array" else x
+        return f"make(r{n}, None)"
+    return f"asarray(r{n})" if target.kind == "array" and not target.value.is_array else f"r{n}"

@@ -10,20 +10,13 @@ import numpy as np
 
 from ...errors import CompileError
 from ..program import Value
-from ..refusals import no_source
-from ..trace.records import Source, Target
+from ..refusals import no_generator, no_source
+from ..trace.records import Location
 from ..trace.traced_call import Place
-from ..write.emit import Emitter
-from ..write.literals import NoSource, array_text, literal, nested, whole_literal, wrapped
+from ..write.emit import Emitter, text_of
+from ..write.literals import NoSource, literal, nested, whole_literal, wrapped
 from .replay import Replay
 
-_CHECKED = '''def checked(name, x, shape, dtype):
-    """Return an array as it is. Raises ValueError where it is not what this program is for."""
-    if not isinstance(x, np.ndarray) or x.shape != shape or x.dtype != dtype:
-        is_now = f"{x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
-        raise ValueError(f"{name} is {is_now}; it must be an array of {np.dtype(dtype)}, of shape {shape}")
-    return x
-'''
 _UNUSUAL = """    except FloatingPointError as error:
         raise Unusual("an operation is invalid for these values, as 0 * inf is") from error
 """
@@ -50,23 +43,25 @@ class Module:
     def __init__(self, replay: Replay, module: str) -> None:
         self.replay, self.module = replay, module
         lowered = self.lowered = replay.lowered
+        if replay.draws:
+            raise CompileError(no_generator())
         self.emitter = Emitter(lowered)
         self.name = self.emitter.names.of
         of_kind = {"hyperparameter": "numbers", "argument": "arguments"}
-        self.arguments: list[Source] = []
-        self.parameters: list[Source] = []
-        self.numbers: list[Source] = []
+        self.arguments: list[Location] = []
+        self.parameters: list[Location] = []
+        self.numbers: list[Location] = []
         for source in lowered.sources:
             given = source.kind == "array" and isinstance(source.owner, int)
             getattr(self, "arguments" if given else of_kind.get(source.kind, "parameters")).append(source)
         self.arguments.sort(key=lambda s: int(s.key if s.kind == "argument" else s.owner))
-        places = {_place(source): source for source in lowered.sources}
-        self.replaced = {target: places.get(_place(target)) for target in lowered.targets if target.kind != "result"}
+        places = {source.place: source for source in lowered.sources}
+        self.replaced = {target: places.get(target.place) for target in lowered.targets if target.kind != "result"}
         self.gradients = [t for t in lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
-        self.arrays = {self.name(s.value): _present(s) for s in self.parameters if s.value.is_array}
-        if self.arrays or any(array_text(v.concrete) is None for v in lowered.program.constants):
+        self.arrays = {self.name(s.value): present(s) for s in self.parameters if s.value.is_array}
+        if self.arrays or None in map(text_of, lowered.program.constants):
             self.emitter.functions.imports.append("import pathlib")
-        self.source = self.emitter.source(self.described())
+        self.source = self.emitter.source(self.described(), checks=True)
         if self.emitter.functions.missing:
             raise CompileError(no_source(self.emitter.functions.reasons))
         self.arrays |= {self.name(v): v.concrete for v in self.emitter.large}
@@ -80,13 +75,13 @@ class Module:
             lines.append(f"constants = ({' '.join(large)})")
         if self.parameters:
             kept = {self.name(s.value): s for s in self.parameters}
-            texts = {name: f"saved[{name!r}]" if s.value.is_array else literal(_present(s)) for name, s in kept.items()}
+            texts = {name: f"saved[{name!r}]" if s.value.is_array else literal(present(s)) for name, s in kept.items()}
             lines.append(wrapped("parameters = {", [f"{name!r}: {text}" for name, text in texts.items()], "}"))
-        return "\n\n".join([self.source, "\n".join([*lines, "steps = []\n"]), _CHECKED, self.run()])
+        return "\n\n".join([self.source, "\n".join([*lines, "steps = []\n"]), self.run()])
 
     def run(self) -> str:
         """Return the function that runs the program."""
-        named = [f"{self.name(s.value)}={literal(_present(s))}" for s in self.numbers]
+        named = [f"{self.name(s.value)}={literal(present(s))}" for s in self.numbers]
         named += ["gradients=None"] if self.gradients else []
         signature = [self.name(s.value) for s in self.arguments]
         signature += ["parameters=parameters"] if self.parameters else []
@@ -104,16 +99,15 @@ class Module:
         return "\n".join([*lines, f"    return {self.returned()}", ""])
 
     def fetched(self) -> list[str]:
-        """Return the lines that look at what is given."""
+        """Return the lines that make arrays of what is given."""
         found = []
         for source in [*self.arguments, *self.parameters]:
             value, name = source.value, self.name(source.value)
-            given, dtype = name if source in self.arguments else f"parameters[{name!r}]", literal(value.dtype)
-            if value.is_array:
-                given = f"np.asarray({name})" if source in self.arguments else given
-                found.append(f"{name} = checked({name!r}, {given}, {value.shape}, {dtype})")
-            elif given != name or value.dtype is not None:
-                found.append(f"{name} = {given if value.dtype is None else f'{dtype}({given})'}")
+            given = name if source in self.arguments else f"parameters[{name!r}]"
+            if value.dtype is not None:
+                given = f"{'np.asarray' if value.is_array else literal(value.dtype)}({given})"
+            if given != name:
+                found.append(f"{name} = {given}")
         return found
 
     def delivered(self) -> list[str]:
@@ -133,9 +127,9 @@ class Module:
             found += ["if gradients is not None:", textwrap.indent(wrapped("gradients |= {", entries, "}"), "    ")]
         return found
 
-    def of(self, target: Target) -> str:
+    def of(self, target: Location) -> str:
         """Return the name of the tensor that a gradient belongs to."""
-        same = [s for s in self.lowered.sources if s.kind == "array" and _place(s)[1] == _place(target)[1]]
+        same = [s for s in self.lowered.sources if s.kind == "array" and s.place[1] == target.place[1]]
         name = self.name(same[0].value) if same else getattr(target.owner, "name", None)
         return name or self.name(target.value)
 
@@ -166,31 +160,16 @@ class Module:
             replaced = ", replaced" if s in self.replaced.values() else ""
             lines.append(f"        {_kind(s.value, self.name(s.value))}{replaced}")
         for s in self.numbers:
-            lines.append(f"    {self.name(s.value)}: a number, {literal(_present(s))} unless it is given")
+            lines.append(f"    {self.name(s.value)}: a number, {literal(present(s))} unless it is given")
         lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients else []
         result = self.replay.result
         kind = f", {_kind(self.lowered.targets[result.number].value)}" if isinstance(result, Place) else ""
         return "\n".join([*lines, "", f"and returns {self.returned()}{kind}."])
 
 
-def _place(x: Source | Target) -> tuple[Any, ...]:
-    """Return what a source and a target have in common if the one is put in the other's place."""
-    return x.kind, x.owner if isinstance(x.owner, int) else id(x.owner), x.key
-
-
-def _present(source: Source) -> Any:
-    """Return what a parameter or hyperparameter is now."""
-    match source.kind:
-        case "array":
-            return source.owner._array
-        case "gradient":
-            return source.value.concrete
-        case "hyperparameter":
-            name, place = source.key
-            number = vars(source.owner)[name]
-            return number if place is None else number[place]
-    place, name = source.key
-    return source.owner._state[place][name]
+def present(source: Location) -> Any:
+    """Return what a parameter or a hyperparameter is now; of a gradient, which may be gone, what it was."""
+    return source.value.concrete if source.kind == "gradient" else source.now()
 
 
 def _kind(value: Value, name: str = "") -> str:

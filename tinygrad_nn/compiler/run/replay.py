@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor.handle import Tensor, make
 from ..lower.lowering import Lowered
 from ..program import Value
-from ..trace.draws import drawn_again
-from ..trace.records import Source, Target
-from ..trace.traced_call import Place, Trace
+from ..trace.records import Location
+from ..trace.traced_call import Trace
 from ..turns import Turn, in_turn, turns_of
 from ..write.emit import Emitter
 from .delivery import Delivery, Names
@@ -51,12 +49,10 @@ class Replay:
         self.steps = [self.build()]
         names = Names()
         self.delivery = Delivery(trace, names)
-        glue = Glue(trace, lowered, names, self.delivery)
-        text = glue.text()
+        text = Glue(trace, lowered, names, self.delivery).text()
         space = names.defined(
-            text, f"<around {title}>", make=make, Stale=Stale, asarray=np.asarray, ndarray=np.ndarray,
-            shared=np.may_share_memory, commit=self.delivery.commit, table=trace.table, modules=trace.modules,
-            drawn_again=drawn_again, put=[None] * len(glue.put),
+            text, f"<around {title}>", Stale=Stale, ndarray=np.ndarray, shared=np.may_share_memory,
+            compared=trace.table.snapshot, **self.delivery.space,
         )  # fmt: skip
         self.fetch, self.run = space["fetch"], space["run"]
         owners = [t.owner for t in lowered.targets if t.kind != "result"] + trace.cleared
@@ -90,7 +86,7 @@ class Replay:
             arrays = [s for s in self.lowered.sources if s.kind == "array" and isinstance(s.value.concrete, np.ndarray)]
             owners = [flat[s.owner] if isinstance(s.owner, int) else s.owner for s in arrays]
             if all(owner.data is s.value.concrete for owner, s in zip(owners, arrays, strict=True)):
-                return self.delivery.first(flat, self.trace.values, self.result)
+                return self.delivery.first(flat)
             return self.run(flat, self.steps[0], self.trace.delivered)
 
         return in_turn(self._turns(flat), commit)
@@ -138,9 +134,7 @@ class Glue:
     def __init__(self, trace: Trace, lowered: Lowered, names: Names, delivery: Delivery) -> None:
         self.trace, self.names, self.delivery = trace, names, delivery
         self.sources, self.targets = lowered.sources, lowered.targets
-        self.source_of = {_place(s): n for n, s in enumerate(lowered.sources)}
-        rebound = [(n, t) for n, t in enumerate(self.targets) if t.kind == "array" and not t.in_place]
-        self.put = {self.source_of[_place(t)]: n for n, t in rebound}  # arrays that the next replay will find
+        self.source_of = {s.place: n for n, s in enumerate(lowered.sources)}
 
     def text(self) -> str:
         """Return the code."""
@@ -149,43 +143,21 @@ class Glue:
         fetch = [f"if {check}: raise Stale" for check in self._checks()]
         fetch += [f"i{n} = {self._fetched(source)}" for n, source in enumerate(self.sources)]
         fetch += [f"if {check}: raise Stale" for check in self._checks_of_arrays()]
-        run = [f"{given} = fetch(flat)" if inputs else "fetch(flat)"]
-        computed = "".join([f"r{n}, " for n in range(len(self.targets))])
-        run.append(f"{computed and f'{computed}= '}step({', '.join(inputs)})")
-        values = [self._kept(n, t) for n, t in enumerate(self.targets) if t.kind != "result"]
-        run.append(f"commit(flat, [{', '.join(values)}], done)")
-        run += [f"put[:] = {''.join([f'r{n}, ' for n in self.put.values()])}"] if self.put else []
-        run.append(f"return {self._result(self.trace.result)}")
+        run = ["computed = step(*fetch(flat))", *self.delivery.lines]
         parts = ["def fetch(flat):", *fetch, f"return ({given})", "def run(flat, step, done):", *run]
         return "\n".join([part if part.startswith("def ") else f"    {part}" for part in parts]) + "\n"
 
-    def _fetched(self, source: Source) -> str:
+    def _fetched(self, source: Location) -> str:
         """Return the code that fetches an input."""
-        if source.kind == "argument":
-            return f"flat[{source.key}]"
         owner = self.names.owner(source.owner)
-        match source.kind:
-            case "array":
-                return f"{owner}._array"
-            case "gradient":
-                return f"{owner}._grad._array"
-            case "hyperparameter":
-                name, index = source.key
-                return f"vars({owner})[{name!r}]" + ("" if index is None else f"[{index}]")
-            case "entry":
-                return f"{owner}[{source.key!r}]"
-            case "draw":
-                name, method, args, kwargs = source.key
-                if method is None:
-                    return f"drawn_again({owner}[{self.names.of(name)}], {self.names.of(args)})"
-                drawn = f"{owner}[{self.names.of(name)}].{method}"
-                return f"{drawn}(*{self.names.of(args)}, **{self.names.of(dict(kwargs))})"
-        index, name = source.key
-        return f"{owner}._state[{index}][{name!r}]"
+        if source.kind == "draw":
+            name, draw = source.key
+            return f"{self.names.of(draw)}({owner}[{name!r}])"
+        return source.code(owner)
 
     def _checks(self) -> list[str]:
         """Return what tells that something outside the inputs is not what it was when the function was traced."""
-        checks = ["not table.unchanged()", "not modules.unchanged()"]
+        checks = ["not compared.unchanged()"]
         checks += [f"{self.names.owner(x)}._grad is not None" for x in self.trace.without_gradient]
         checks += [f"{self.names.owner(s.owner)}._grad is None" for s in self.sources if s.kind == "gradient"]
         states = {(id(s.owner), s.key[0]): s for s in self.sources if s.kind == "state"}
@@ -214,15 +186,14 @@ class Glue:
         What the last replay has put there itself is of the same kind, which saves the look; what the program writes
         into may share no memory with another input.
         """
-        checks = []
+        checks, put = [], [self.source_of[self.targets[n].place] for n in self.delivery.put]
         for n, s in enumerate(self.sources):
             if s.kind == "entry":
                 checks.append(f"type(i{n}) is not ndarray")
             if s.kind in ("gradient", "entry") or (s.kind == "array" and not isinstance(s.owner, int)):
-                place = [*self.put].index(n) if n in self.put else None
-                own = "" if place is None else f"i{n} is not put[{place}] and "
+                own = f"i{n} is not put[{put.index(n)}] and " if n in put else ""
                 checks.append(f"{own}({self._of_another_kind(n)})")
-        for old in [self.source_of[_place(t)] for t in self.targets if t.in_place]:
+        for old in [self.source_of[t.place] for t in self.targets if t.in_place]:
             others = [m for m, s in enumerate(self.sources) if m != old and s.value.is_array]
             checks += [f"not i{old}.flags.writeable", *[f"shared(i{old}, i{m})" for m in others]]
         return checks
@@ -233,29 +204,3 @@ class Glue:
             f"i{n}.dtype != {self.names.of(value.dtype)} or i{n}.strides != {value.strides} or "
             f"i{n}.shape != {value.shape}"
         )
-
-    def _kept(self, n: int, target: Target) -> str:
-        """Return the code of an output as its owner keeps it."""
-        if target.kind == "gradient" and not target.in_place:
-            return f"make(r{n}, None)"
-        return f"asarray(r{n})" if target.kind == "array" and not target.value.is_array else f"r{n}"
-
-    def _result(self, tree: Any) -> str:
-        """Return the code that makes the result."""
-        if isinstance(tree, Place):
-            name = f"r{tree.number}"
-            return f"make({name}, None)" if tree.kind is Tensor else name
-        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return f"{self.names.of(type(tree))}({', '.join(map(self._result, tree))})"
-        if isinstance(tree, (tuple, list)):
-            ends = "()" if isinstance(tree, tuple) else "[]"
-            return f"{ends[0]}{''.join([f'{self._result(x)}, ' for x in tree])}{ends[1]}"
-        if isinstance(tree, dict):
-            entries = "".join([f"({self.names.of(key)}, {self._result(x)}), " for key, x in tree.items()])
-            return f"{self.names.of(type(tree))}([{entries}])"
-        return "None" if tree is None else self.names.of(tree)
-
-
-def _place(x: Source | Target) -> tuple[Any, ...]:
-    """Return what a source and a target have in common if the one is put in the other's place."""
-    return x.kind, x.owner if isinstance(x.owner, int) else id(x.owner), x.key

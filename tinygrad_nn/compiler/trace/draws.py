@@ -6,6 +6,8 @@ import copy
 import functools
 import os
 import random
+from collections.abc import Callable, Sequence
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -36,15 +38,15 @@ def _noting(method: str) -> Any:
         if method in ("shuffle", "spawn") or kwargs.get("out") is not None:
             raise tracer.refusal(drawn_in_place(method, users_line()))
         args, kwargs = over_leaves(_known, (args, kwargs))
-        return tracer.drawn(draws(self, *args, **kwargs), self, (method, args, tuple(kwargs.items())))
+        return tracer.drawn(draws(self, *args, **kwargs), self, methodcaller(method, *args, **kwargs))
 
     return draw
 
 
-def drawn_again(generator: np.random.Generator, calls: tuple[Any, ...]) -> Any:
+def drawn_again(calls: Sequence[Callable[[Any], Any]], generator: np.random.Generator) -> Any:
     """Return what the last of these calls in a row draws, and leave the generator as it is."""
     twin = copy.deepcopy(generator)
-    return [getattr(twin, method)(*args, **dict(kwargs)) for method, args, kwargs in calls][-1]
+    return [call(twin) for call in calls][-1]
 
 
 def _known(x: Any) -> Any:

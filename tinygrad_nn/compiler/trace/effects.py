@@ -11,8 +11,8 @@ import numpy as np
 
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
-from .modules import ModuleState
-from .table import MISSING, Table, all_same, entries_of
+from .snapshot import Snapshot
+from .table import MISSING, Table, bound
 
 _ALWAYS_DRAWN_FROM: tuple[Any, ...] = (np.random.mtrand._rand, vars(random)["_inst"])
 
@@ -20,28 +20,31 @@ _ALWAYS_DRAWN_FROM: tuple[Any, ...] = (np.random.mtrand._rand, vars(random)["_in
 class Effects:
     """What the table and the arguments held before a trace, and the states of generators."""
 
-    def __init__(self, table: Table, modules: ModuleState, arguments: list[Any]) -> None:
-        self.table, self.modules = table, modules
+    def __init__(self, table: Table, arguments: list[Any]) -> None:
+        self.table, self.before = table, Snapshot()
         objects = [x for x in [*table.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer))]
-        self.containers = [(x, x.copy()) for x in objects if isinstance(x, (list, dict, set))]
-        holders = {id(entries): entries for x in objects if type(entries := getattr(x, "__dict__", None)) is dict}
-        self.attributes = [(entries, dict(entries)) for entries in holders.values()]
+        for x in objects:
+            if isinstance(x, (list, dict, set)):
+                self.before.hold(x)
+        self.attributes = [own for x in objects if type(own := getattr(x, "__dict__", None)) is dict]
+        for own in self.attributes:
+            self.before.hold(own)
         found = [x for x in objects if isinstance(x, (np.random.Generator, np.random.RandomState, random.Random))]
         self.generators = [(x, _state(x)) for x in {*found, *_ALWAYS_DRAWN_FROM}]
 
     def changed(self) -> str:
         """Return what the function changed that a program can't change again, in words; "" if there is nothing."""
-        for x, then in self.containers:
-            if not all_same(entries_of(x), entries_of(then)):
+        for x, then in self.before.changed():
+            if all(x is not own for own in self.attributes):
                 return f"changes a {type(x).__name__}{self.table.line_of(self.table.labels.get(id(x), ''))}"
-        for entries, before in self.attributes:
-            for name in {*entries, *before}:
-                if entries.get(name, MISSING) is not before.get(name, MISSING):
-                    return f"sets the attribute {name!r}{self.table.line_of(name)}"
-        for get, args, value in self.table.rows:
-            if get is getattr and get(*args) is not value:
-                return f"sets the attribute {args[1]!r}{self.table.line_of(args[1])}"
-        return "" if self.modules.unchanged() else "changes what a module or an optimiser holds"
+            held = dict(zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True))
+            name = next(n for n in [*x, *held] if x.get(n, MISSING) is not held.get(n, MISSING))
+            return f"sets the attribute {name!r}{self.table.line_of(name)}"
+        snapshot = self.table.snapshot
+        for get, value in zip(snapshot.gets, snapshot.values, strict=True):
+            if get.func is getattr and get() is not value:
+                return f"sets the attribute {get.args[1]!r}{self.table.line_of(get.args[1])}"
+        return "changes what a module or an optimiser holds" if any(True for _ in snapshot.changed()) else ""
 
     def drew(self) -> str:
         """Return where numbers were drawn of a generator that is no module's, in words; "" if none were."""
@@ -52,27 +55,21 @@ class Effects:
 
     def rebound(self) -> list[tuple[Any, Any, Any]]:
         """Return the names that the function bound anew: cells and dictionaries of globals, names, and values."""
-        now = [(holder, name, _value_of(holder, name), then) for holder, name, then in self.table.names]
+        now = [(holder, name, bound(holder, name), then) for holder, name, then in self.table.names]
         return [(holder, name, value) for holder, name, value, then in now if value is not then]
 
     def undo(self) -> None:
         """Give everything back what it held, and generators their states."""
-        for x, then in self.containers:
-            if not all_same(entries_of(x), entries_of(then)):
-                x.clear()
-                x.extend(then) if isinstance(x, list) else x.update(then)
-        for entries, before in self.attributes:
-            entries.clear()
-            entries.update(before)
+        self.before.undo()
         for holder, name, then in self.table.names:
-            if _value_of(holder, name) is not then:
-                bind(holder, name, then)
+            if bound(holder, name) is not then:
+                _bind(holder, name, then)
         for generator, state in self.generators:
             _restore(generator, state)
-        self.modules.undo()
+        self.table.snapshot.undo()
 
 
-def bind(holder: Any, name: Any, value: Any) -> None:
+def _bind(holder: Any, name: Any, value: Any) -> None:
     """Bind a cell, or a name among globals."""
     if isinstance(holder, dict):
         if value is MISSING:
@@ -83,15 +80,6 @@ def bind(holder: Any, name: Any, value: Any) -> None:
         del holder.cell_contents
     else:
         holder.cell_contents = value
-
-
-def _value_of(holder: Any, name: Any) -> Any:
-    if isinstance(holder, dict):
-        return holder.get(name, MISSING)
-    try:
-        return holder.cell_contents
-    except ValueError:
-        return MISSING
 
 
 def _state(generator: Any) -> Any:

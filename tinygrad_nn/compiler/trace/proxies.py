@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import math
 import operator
@@ -24,6 +25,7 @@ from ..numpy_calls import (
     COPY,
     GETITEM,
     ON_NUMBERS,
+    OPERATORS,
     REDUCTIONS,
     SETITEM,
     ZEROS,
@@ -135,11 +137,6 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)
     ndim = property(lambda self: len(self.value.shape))
-    size = property(lambda self: self.value.concrete.size)
-    nbytes = property(lambda self: self.value.concrete.nbytes)
-    itemsize = property(lambda self: self.value.concrete.itemsize)
-    strides = property(lambda self: self.value.concrete.strides)
-    flags = property(lambda self: self.value.concrete.flags)
     T = property(lambda self: self.tracer.call(of_numpy(np.transpose), (self,), {}))
     mT = property(lambda self: self.tracer.call(of_numpy(np.matrix_transpose), (self,), {}))
     real = property(lambda self: self.tracer.call(of_numpy(np.real), (self,), {}) if self.dtype.kind == "c" else self)
@@ -173,13 +170,13 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def __pow__(self, exponent: Any) -> Any:
         if self._of_scalars(exponent):
-            return self.tracer.call(ON_NUMBERS["{0} ** {1}"], (self, exponent), {})
+            return self.tracer.call(ON_NUMBERS["pow"], (self, exponent), {})
         same = _POWERS.get(exponent) if type(exponent) in (int, float) and self.dtype.kind == "f" else None
         return np.power(self, exponent) if same is None else same(self)
 
     def __rpow__(self, base: Any) -> Any:
         if self._of_scalars(base):
-            return self.tracer.call(ON_NUMBERS["{0} ** {1}"], (base, self), {})
+            return self.tracer.call(ON_NUMBERS["pow"], (base, self), {})
         return np.power(base, self)
 
     def _of_scalars(self, other: Any) -> bool:
@@ -215,37 +212,16 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def __bool__(self) -> bool:
         if not (self.value.known or in_package(1)):
             self._read("bool(...)")
-        return bool(self.tracer.assumed(self.value))
-
-    def __float__(self) -> float:
-        return float(self._number("float(...)"))
-
-    def __int__(self) -> int:
-        return int(self._number("int(...)"))
+        return bool(self.tracer.guarded(self.value, bool(self.value.concrete)))
 
     def __index__(self) -> int:
         number = operator.index(self.value.concrete)  # of what is no whole number it raises what NumPy does
         return self.tracer.guarded(self.value, number)  # type: ignore[no-any-return]
 
-    def __trunc__(self) -> Any:
-        return math.trunc(self._number("math.trunc(...)"))
-
-    def __floor__(self) -> Any:
-        return math.floor(self._number("math.floor(...)"))
-
-    def __ceil__(self) -> Any:
-        return math.ceil(self._number("math.ceil(...)"))
-
-    def __complex__(self) -> complex:
-        return complex(self._number("complex(...)"))
-
     def __rmul__(self, other: Any) -> Any:
         if isinstance(other, (list, tuple, str)) and not self.value.is_array:
             return other * operator.index(self)
         return np.multiply(other, self)
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return round(self._number("round(...)"), digits)
 
     def __hash__(self) -> int:
         if not self.value.known:
@@ -267,6 +243,8 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         self._read("tolist()")
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("size", "nbytes", "itemsize", "strides", "flags"):
+            return getattr(self.array, name)
         if name in _METHODS:
             return functools.partial(_METHODS[name], self)
         if hasattr(np.ndarray, name) and not name.startswith("__"):
@@ -326,6 +304,16 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
             self._read(f"{what}(...)")
         return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
 
+
+def _converted(name: str, function: Any) -> Any:
+    """Return a method that gives what a function of Python makes of the number."""
+    return lambda self, *more: function(self._number(f"{name}(...)"), *more)
+
+
+for _name in ("float", "int", "complex", "round"):
+    setattr(Traced, f"__{_name}__", _converted(_name, getattr(builtins, _name)))
+for _name in ("trunc", "floor", "ceil"):
+    setattr(Traced, f"__{_name}__", _converted(f"math.{_name}", getattr(math, _name)))
 
 _POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
 
@@ -388,106 +376,62 @@ class Number(_Dispatching):
         """Return an array of the number."""
         return self.tracer.call(_ASARRAY, (self,), {})
 
-    def _known(self) -> Any:
+    def known(self) -> Any:
+        """Return the number, for which the program then is."""
         return self.tracer.guarded(self.value, self.value.concrete)
 
     def __pow__(self, exponent: Any, modulus: Any = None) -> Any:
-        return self._power(exponent) if modulus is None else pow(self._known(), exponent, modulus)
-
-    def __trunc__(self) -> Any:
-        return math.trunc(self._known())
-
-    def __floor__(self) -> Any:
-        return math.floor(self._known())
-
-    def __ceil__(self) -> Any:
-        return math.ceil(self._known())
-
-    def __complex__(self) -> complex:
-        return complex(self._known())
-
-    def __index__(self) -> int:
-        return operator.index(self._known())
-
-    def __int__(self) -> int:
-        return int(self._known())
-
-    def __float__(self) -> float:
-        return float(self._known())
-
-    def __hash__(self) -> int:
-        return hash(self._known())
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return round(self._known(), digits)
-
-    def __divmod__(self, other: Any) -> Any:
-        return divmod(self._known(), other)
-
-    def __rdivmod__(self, other: Any) -> Any:
-        return divmod(other, self._known())
+        return self._power(exponent) if modulus is None else pow(self.known(), exponent, modulus)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.array(self._known(), dtype)
+        return np.array(self.known(), dtype)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(self.value.concrete, name):
             raise AttributeError(f"a number has no {name!r}", name=name, obj=self)
-        return getattr(self._known(), name)
-
-    def __repr__(self) -> str:
-        return repr(self._known())
-
-    def __format__(self, how: str) -> str:
-        return format(self._known(), how)
+        return getattr(self.known(), name)
 
 
-def _on_numbers(text: str, reflected: bool) -> Any:
-    function = ON_NUMBERS[text]
-    unary = "{1}" not in text
-    ufuncs = {
-        "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.true_divide, "//": np.floor_divide,
-        "%": np.remainder, "**": np.power, "<": np.less, "<=": np.less_equal, ">": np.greater,
-        ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal,
-    }  # fmt: skip
+def _on_numbers(name: str, reflected: bool) -> Any:
+    """Return a method that computes in the program; NumPy does beside an array."""
+    function, ufunc = ON_NUMBERS[name], OPERATORS[name][1]
 
     def compute(self: Number, *others: Any) -> Any:
         operands = (*others, self) if reflected else (self, *others)
         if not self.tracer.progress.open:  # it has outlived its trace, as a key of a cache, and is the number
-            return function.apply(*[x._known() if isinstance(x, Number) else x for x in operands])
-        if unary or isinstance(others[0], (int, float, Number)):
+            return function.apply(*map(_plain, operands))
+        if not others or isinstance(others[0], (int, float, Number)):
             return self.tracer.call(function, operands, {})
-        if isinstance(others[0], (np.ndarray, np.generic, Traced)):
-            return ufuncs[text.split()[1]](*operands)
-        return NotImplemented
+        return ufunc(*operands) if isinstance(others[0], (np.ndarray, np.generic, Traced)) else NotImplemented
 
     return compute
 
 
 def _by_value(name: str) -> Any:
-    def compute(self: Number, *others: Any) -> Any:
-        return getattr(operator, name)(self._known(), *others)
+    """Return a method that answers as the number does, for which the program then is."""
 
-    return compute
+    def method(self: Number, *others: Any) -> Any:
+        number = self.known()
+        if not hasattr(number, name):
+            raise TypeError(f"a {type(number).__name__} has no {name}")
+        return getattr(number, name)(*map(_plain, others))
+
+    return method
 
 
-def _reflected_by_value(name: str) -> Any:
-    return lambda self, other: getattr(operator, name)(other, self._known())
+def _plain(x: Any) -> Any:
+    return x.known() if isinstance(x, Number) else x
 
 
-for _name in ("and_", "or_", "xor", "lshift", "rshift"):
-    setattr(Number, f"__{_name.rstrip('_')}__", _by_value(_name))
-    setattr(Number, f"__r{_name.rstrip('_')}__", _reflected_by_value(_name))
-for _name in ("pos", "invert"):
-    setattr(Number, f"__{_name}__", _by_value(_name))
-for _text, _name in {
-    "{0} + {1}": "add", "{0} - {1}": "sub", "{0} * {1}": "mul", "{0} / {1}": "truediv", "{0} // {1}": "floordiv",
-    "{0} % {1}": "mod", "{0} ** {1}": "pow", "-{0}": "neg", "abs({0})": "abs", "{0} < {1}": "lt", "{0} <= {1}": "le",
-    "{0} > {1}": "gt", "{0} >= {1}": "ge", "{0} == {1}": "eq", "{0} != {1}": "ne",
-}.items():  # fmt: skip
-    setattr(Number, "_power" if _name == "pow" else f"__{_name}__", _on_numbers(_text, False))
-    if _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
-        setattr(Number, f"__r{_name}__", _on_numbers(_text, True))
+for _name in OPERATORS:
+    setattr(Number, "_power" if _name == "pow" else f"__{_name}__", _on_numbers(_name, False))
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+    setattr(Number, f"__r{_name}__", _on_numbers(_name, True))
+for _name in (
+    "pos", "invert", "index", "int", "float", "trunc", "floor", "ceil", "round", "hash", "repr", "format",
+    "and", "rand", "or", "ror", "xor", "rxor", "lshift", "rlshift", "rshift", "rrshift", "divmod", "rdivmod",
+):  # fmt: skip
+    setattr(Number, f"__{_name}__", _by_value(f"__{_name}__"))
 
 
 def is_of_a_trace(x: Any) -> bool:

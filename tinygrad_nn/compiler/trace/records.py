@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,11 +48,13 @@ class Handle:
 
 
 @dataclass(eq=False)
-class Source:
-    """Where an input of the program is found at each replay, and its proxy when it was traced.
+class Location:
+    """Where an input of the program is found at each replay, and its proxy in the trace; or where an output goes.
 
-    An "argument" has its place among the arguments as `key`. The "array" or the "gradient" is that of a
-    tensor, the `owner`, or of the argument in that place. A "hyperparameter" and a "state" are an optimiser's.
+    An "argument" has its place among the arguments as `key`, a "result" that among the outputs. The "array" or the
+    "gradient" is that of a tensor, the `owner`, or of the argument in that place. A "hyperparameter" and a "state" are
+    an optimiser's; an "entry" is an array of a module, and a "draw" comes of its generator: the owner is the module's
+    dictionary. What goes `in_place` goes into the memory of what is there.
     """
 
     value: Value
@@ -59,17 +62,34 @@ class Source:
     owner: Any = None
     key: Any = None
     proxy: Any = None
-
-
-@dataclass(eq=False)
-class Target:
-    """Where an output of the program goes after each replay; `in_place` into the memory of what is there."""
-
-    value: Any
-    kind: str
-    owner: Any = None
-    key: Any = None
     in_place: bool = False
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What an input and an output have in common if the one is put in the other's place."""
+        return self.kind, self.owner if isinstance(self.owner, int) else id(self.owner), self.key
+
+    def code(self, owner: str) -> str:
+        """Return the code of what is there, given that of the owner, for all but draws."""
+        match self.kind:
+            case "argument":
+                return f"flat[{self.key}]"
+            case "array":
+                return f"{owner}._array"
+            case "gradient":
+                return f"{owner}._grad._array"
+            case "hyperparameter":
+                name, index = self.key
+                return f"vars({owner})[{name!r}]" + ("" if index is None else f"[{index}]")
+            case "entry":
+                return f"{owner}[{self.key!r}]"
+        index, name = self.key
+        return f"{owner}._state[{index}][{name!r}]"
+
+    def now(self, flat: Sequence[Any] = ()) -> Any:
+        """Return what is there now, where these are the arguments."""
+        owner = flat[self.owner] if isinstance(self.owner, int) else self.owner
+        return eval(self.code("owner"), {"owner": owner, "flat": flat})
 
 
 @dataclass
@@ -105,7 +125,7 @@ class Pass:
 
 def _references_of_one_holder() -> int:
     holder = [Tensor(0.0)]
-    source = Source(None, "", holder[0])  # type: ignore[arg-type]
+    source = Location(None, "", holder[0])  # type: ignore[arg-type]
     return sys.getrefcount(holder[0]) + (source is None)
 
 

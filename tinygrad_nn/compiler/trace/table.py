@@ -9,8 +9,7 @@ from __future__ import annotations
 import dis
 import functools
 from collections.abc import Callable, Iterator
-from operator import is_
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,23 +18,22 @@ from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
 from .proxies import PACKAGE
+from .snapshot import PLAIN, Snapshot, entries_of
 
-PLAIN = (int, float, complex, str, bytes, type(None))
 LEAVES = (*PLAIN, Tensor, np.ndarray, np.generic, np.ufunc, np.dtype, slice, range, CodeType)
 MISSING: Any = object()
-Row = tuple[Callable[..., Any], tuple[Any, ...], Any]  # what returns a value now, its arguments, and the value
 
 
 class Table:
-    """The names in a function's own code, and what they and their attributes and entries were."""
+    """The names in a function's own code; `snapshot` is what they and their attributes and entries were."""
 
     def __init__(self, functions: list[Any]) -> None:
-        self.rows: list[Row] = []
-        self.contents: list[tuple[Any, list[Any]]] = []  # named lists, dictionaries and sets, with their entries
+        self.snapshot = Snapshot()
         self.names: list[tuple[Any, Any, Any]] = []  # a cell or a global, by its dictionary: what may be rebound
         self.named: dict[int, Any] = {}  # what the code names
         self.behind: dict[int, Any] = {}  # and what lies one level behind
         self.labels: dict[int, str] = {}  # by which names the code knows them
+        self.arrays: dict[int, str] = {}  # and arrays and Tensors, which go by their entries' names, too
         self.functions: list[FunctionType] = []
         attributes: set[str] = set()
         for function in _own_functions(functions, self._add):
@@ -46,23 +44,26 @@ class Table:
             self._one_level_behind(x, attributes)
 
     def _add(self, x: Any, name: str = "self") -> None:
-        if not isinstance(x, LEAVES):
-            self.named[id(x)] = x
+        self._label(self.named, x, name, name)
+
+    def _label(self, among: dict[int, Any], x: Any, name: str, own: str) -> None:
+        if isinstance(x, (Tensor, np.ndarray)):
+            self.arrays.setdefault(id(x), own)
+        elif not isinstance(x, LEAVES):
+            among[id(x)] = x
             self.labels.setdefault(id(x), name)
 
     def _of_function(self, function: FunctionType) -> None:
         """Note the cells, globals and defaults of a function."""
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            self.names.append((cell, "cell_contents", _content(cell)))
-            self.rows.append((_content, (cell,), _content(cell)))
-            self._add(_content(cell), name)
+            self.names.append((cell, "cell_contents", self.snapshot.note(bound, cell, "")))
+            self._add(bound(cell, ""), name)
         known = function.__globals__
         for name in _names(function, "_GLOBAL", "_NAME"):
-            self.names.append((known, name, known.get(name, MISSING)))
-            self.rows.append((known.get, (name, MISSING), known.get(name, MISSING)))
+            self.names.append((known, name, self.snapshot.note(known.get, name, MISSING)))
             self._add(known.get(name), name)
         for name in ("__defaults__", "__kwdefaults__"):
-            self.rows.append((getattr, (function, name), getattr(function, name)))
+            self.snapshot.note(getattr, function, name)
         parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
         defaults = function.__defaults__ or ()
         named = dict(zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True))
@@ -72,24 +73,19 @@ class Table:
     def _one_level_behind(self, x: Any, attributes: set[str]) -> None:
         """Note the entries of a container, and those attributes of any other object that the code names."""
         if isinstance(x, (list, dict, set, tuple, frozenset)):
-            entries = entries_of(x)
             if isinstance(x, (list, dict, set)):
-                self.contents.append((x, entries))
-            self._reach(entries, [self.labels[id(x)]] * len(entries))
+                self.snapshot.hold(x)
+            label = self.labels[id(x)]
+            for n, entry in enumerate(entries_of(x)):
+                own = str([*x][n - len(x)]) if isinstance(x, dict) else f"{label}{n + 1}"
+                self._label(self.behind, entry, label, own)
         elif isinstance(x, ModuleType):
             for name in attributes & {*dir(x)}:
-                self.rows.append((getattr, (x, name, MISSING), getattr(x, name)))
-                self._reach([getattr(x, name)], [name])
+                self._label(self.behind, self.snapshot.note(getattr, x, name, MISSING), name, name)
         elif not isinstance(x, (Module, Optimizer)):
-            found = list(_attributes(x, attributes))
-            self.rows += [*found, (type, (x,), type(x))]
-            self._reach([value for _, _, value in found], [str(args[-2]) for _, args, _ in found])
-
-    def _reach(self, values: list[Any], names: list[str]) -> None:
-        for x, name in zip(values, names, strict=True):
-            if not isinstance(x, LEAVES):
-                self.behind[id(x)] = x
-                self.labels.setdefault(id(x), name)
+            for get, *args in _attributes(x, attributes):
+                self._label(self.behind, self.snapshot.note(get, *args), str(args[-2]), str(args[-2]))
+            self.snapshot.note(type, x)
 
     def line_of(self, name: str) -> str:
         """Return " at file:line" for the last line of the function's own code that names something; "" if none does."""
@@ -115,34 +111,20 @@ class Table:
         """All that the table holds and that can change: what the code names, and what lies one level behind."""
         return list((self.named | self.behind).values())
 
-    def unchanged(self) -> bool:
-        """Return whether everything is what it was."""
-        now = [get(*args) for get, args, _ in self.rows]
-        if not all_same(now, [value for _, _, value in self.rows]):
-            return False
-        return all(all_same(entries_of(x), then) for x, then in self.contents)
+
+def innermost(function: Any) -> Any:
+    """Return the user's function that a transform such as `tg.grad` was given."""
+    while _is_a_transform(function) and (inner := _inner_functions(function)):
+        function = inner[0]
+    return function
 
 
-def same(now: Any, then: Any) -> bool:
-    """Return whether a value is what it was: a number or string by value, with the sign of zero, else itself.
-
-    Of a tuple that is made anew it is the parts that count.
-    """
-    if type(now) is tuple and type(then) is tuple:
-        return all_same([*now], [*then])
-    return now is then or (
-        type(now) is type(then) and isinstance(now, (*PLAIN, np.generic)) and repr(now) == repr(then)
-    )
+def _is_a_transform(x: Any) -> bool:
+    return isinstance(x, FunctionType) and x.__code__.co_filename.startswith(PACKAGE)
 
 
-def all_same(now: list[Any], then: list[Any]) -> bool:
-    """Return whether as many values are what they were, in the same order."""
-    return len(now) == len(then) and (all(map(is_, now, then)) or all(map(same, now, then)))
-
-
-def entries_of(x: Any) -> list[Any]:
-    """Return what a list, tuple, dictionary or set holds, of a dictionary the keys too."""
-    return [*x, *x.values()] if isinstance(x, dict) else [*x]
+def _inner_functions(x: FunctionType) -> list[Any]:
+    return [inner for cell in x.__closure__ or () if callable(inner := bound(cell, ""))]
 
 
 def _own_functions(functions: list[Any], named: Callable[..., None]) -> Iterator[FunctionType]:
@@ -161,11 +143,10 @@ def _own_functions(functions: list[Any], named: Callable[..., None]) -> Iterator
             case MethodType():
                 left.append(x.__func__)
                 named(x.__self__)
+            case FunctionType() if _is_a_transform(x):
+                left += _inner_functions(x)
             case FunctionType():
-                if not x.__code__.co_filename.startswith(PACKAGE):
-                    yield x
-                else:  # a transform, such as tg.grad, of the user's function
-                    left += [cell.cell_contents for cell in x.__closure__ or () if callable(_content(cell))]
+                yield x
             case _:
                 named(x)
                 calls = [vars(kind)["__call__"] for kind in type(x).__mro__ if "__call__" in vars(kind)][:1]
@@ -195,23 +176,24 @@ def _lines_that_name(code: CodeType, name: str) -> Iterator[int]:
             yield where.lineno
 
 
-def _content(cell: CellType) -> Any:
+def bound(holder: Any, name: Any) -> Any:
+    """Return what a cell, or a name in a dictionary of globals, is bound to; MISSING if it is not yet."""
+    if isinstance(holder, dict):
+        return holder.get(name, MISSING)
     try:
-        return cell.cell_contents
-    except ValueError:  # not bound yet
+        return holder.cell_contents
+    except ValueError:
         return MISSING
 
 
-def _attributes(x: Any, names: set[str]) -> Iterator[Row]:
-    """Yield the rows of an object's attributes: its own, and where it has none of that name, its class's."""
-    own = getattr(x, "__dict__", {})
-    classes = x.__mro__ if isinstance(x, type) else type(x).__mro__
+def _attributes(x: Any, names: set[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield what returns an object's attributes: its own, and where it has none of that name, its class's."""
     for name in names:
         if not isinstance(x, type):
-            yield own.get, (name, MISSING), own.get(name, MISSING)
-        for kind in classes:
+            yield getattr(x, "__dict__", {}).get, name, MISSING
+        for kind in x.__mro__ if isinstance(x, type) else type(x).__mro__:
             if name in vars(kind):
-                yield vars(kind).get, (name, MISSING), vars(kind)[name]
+                yield vars(kind).get, name, MISSING
                 if hasattr(vars(kind)[name], "__set__") and not isinstance(vars(kind)[name], property):  # a slot
-                    yield getattr, (x, name, MISSING), getattr(x, name, MISSING)
+                    yield getattr, x, name, MISSING
                 break

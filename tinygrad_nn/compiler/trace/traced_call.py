@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import gc
+import inspect
+import itertools
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -31,12 +33,12 @@ from ..refusals import (
 )
 from .draws import ENTROPY_TOLD
 from .effects import Effects
-from .modules import MODULES_TOLD, ModuleState
-from .origins import argument_names
+from .modules import MODULES_TOLD, Modules
 from .patches import telling
 from .proxies import Number, Traced, is_of_a_trace
-from .records import Source, Target
-from .table import PLAIN, Table, all_same, entries_of
+from .records import Location
+from .snapshot import PLAIN, Snapshot
+from .table import Table, innermost
 from .tracer import Tracer
 
 
@@ -62,8 +64,7 @@ class Trace:
 
     tracer: Tracer
     table: Table
-    modules: ModuleState
-    targets: list[Target] = field(default_factory=list)
+    targets: list[Location] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     result: Any = None
     cleared: list[Any] = field(default_factory=list)
@@ -87,14 +88,14 @@ def traced(
     """
     recorded = recording.get()
     table = Table(own)
-    modules = ModuleState(table.objects)
+    modules = Modules(table.snapshot, table.objects)
     tracer = Tracer(modules)
-    arguments = _Arguments(tracer, argument_names(function, args, kwargs))
-    given: Any = arguments.replaced((args, kwargs))
+    arguments = _Arguments(tracer)
+    given: Any = arguments.of_call(function, args, kwargs)
     for x in arguments.objects:
         modules.meet(x)
-    effects = Effects(table, modules, arguments.objects)
-    trace = Trace(tracer, table, modules)
+    effects = Effects(table, arguments.objects)
+    trace = Trace(tracer, table)
     try:
         with telling(tracer, [*MODULES_TOLD, *ENTROPY_TOLD]):
             trace.result = _ran(function, given, tracer)
@@ -103,8 +104,10 @@ def traced(
         trace.rebound = [(holder, name, _plain(value, tracer)) for holder, name, value in effects.rebound()]
         given = arguments = None  # type: ignore[assignment]
         _refuse_what_is_alive(tracer)
-        table.rows += tracer.rows()
+        tracer.note_rules(table.snapshot)
+        table.snapshot.settle()
         table.forget()
+        modules.known = {}
         return then(trace)
     except BaseException as error:
         recording.set(recorded)  # an interrupt may have come before what does so
@@ -159,7 +162,6 @@ def _ran(function: Callable[..., Any], given: Any, tracer: Tracer) -> Any:
 
 def _refuse_effects(tracer: Tracer, effects: Effects, arguments: _Arguments) -> None:
     """Raise CompileError for what the function did besides, and a program can't do again."""
-    effects.modules.settle()
     if tracer.progress.failed is not None:
         raise CompileError(caught(*tracer.progress.failed))
     if where := effects.drew():
@@ -182,70 +184,88 @@ def _plain(value: Any, tracer: Tracer) -> Any:
 
 
 class _Arguments:
-    """Makes what stands for the arguments, in the order of their leaves: one proxy for one object."""
+    """Makes what stands for the arguments, in the order of their leaves: one proxy for one object.
 
-    def __init__(self, tracer: Tracer, names: list[str]) -> None:
-        self.tracer, self.names, self.index = tracer, names, -1
+    An array, Tensor or number has the name of its parameter; in a dict its key, in a list the list's name with the
+    place: the W of the first of two layers is W1.
+    """
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer, self.count = tracer, itertools.count().__next__
         self.twins: dict[int, Any] = {}
         self.objects: list[Any] = []
-        self.containers: list[tuple[Any, list[Any]]] = []
+        self.containers = Snapshot()
 
-    def replaced(self, tree: Any) -> Any:
+    def of_call(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """Return what stands for positional and for named arguments."""
+        names = _positional(function, len(args))
+        given = [self.replaced(x, name) for x, name in zip(args, names, strict=True)]
+        return given, {name: self.replaced(x, name) for name, x in kwargs.items()}
+
+    def replaced(self, tree: Any, name: str, place: str = "") -> Any:
         """Return nested arguments with proxies for arrays, Tensors and numbers."""
         kind = type(tree)
         if kind is int or kind is float or isinstance(tree, np.generic):
-            return self._of_array(tree)
+            return self._of_array(tree, f"{name}{place}")
         if kind is tuple:
-            return tuple([self.replaced(x) for x in tree])
+            return tuple(self._parts(tree, name, place))
         if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return kind(*[self.replaced(x) for x in tree])
+            return kind(*self._parts(tree, name, place))
         if id(tree) not in self.twins:
-            self.twins[id(tree)] = self._twin(tree)
+            self.twins[id(tree)] = self._twin(tree, name, place)
         return self.twins[id(tree)]
 
-    def _twin(self, tree: Any) -> Any:
+    def _parts(self, tree: Any, name: str, place: str) -> list[Any]:
+        return [self.replaced(x, name, f"{place}_{i}" if place else f"{i}") for i, x in enumerate(tree, start=1)]
+
+    def _twin(self, tree: Any, name: str, place: str) -> Any:
         """Return what stands for an array, a Tensor or a container; any other object stands for itself."""
         kind = type(tree)
         if kind is np.ndarray or kind is np.memmap:
-            return self._of_array(np.asarray(tree))
+            return self._of_array(np.asarray(tree), f"{name}{place}")
         if kind is Tensor:
-            return self._of_tensor(tree)
+            return self._of_tensor(tree, f"{name}{place}")
         if kind is list:
-            twin: Any = [self.replaced(x) for x in tree]
+            twin: Any = self._parts(tree, name, place)
         elif kind is dict or kind is OrderedDict:
-            twin = kind((name, self.replaced(x)) for name, x in tree.items())
+            twin = kind((key, self.replaced(x, str(key), place)) for key, x in tree.items())
         else:
             self.objects.append(tree)
             return tree
-        self.containers.append((twin, entries_of(twin)))
+        self.containers.hold(twin)
         return twin
 
-    def _of_array(self, x: Any) -> Any:
-        self.index += 1
-        value = Value(x, self.names[self.index])
-        value.known = value.known or isinstance(x, np.generic)
-        proxy = self.tracer.proxy_of(value)
-        self.tracer.sources.append(Source(value, "argument", None, self.index, proxy))
+    def _of_array(self, x: Any, name: str) -> Any:
+        proxy = self.tracer.input(x, name, "argument", None, self.count())
+        proxy.value.known |= isinstance(x, np.generic)
         return proxy
 
-    def _of_tensor(self, t: Tensor) -> Tensor:
+    def _of_tensor(self, t: Tensor, name: str) -> Tensor:
         if not t.is_leaf:
             raise CompileError(recorded_outside("the call"))
         if hook := t.requires_grad and t._node.hooks:  # type: ignore[union-attr]
             raise CompileError(hook_in_trace(next(iter(hook.values()))))
-        self.index += 1
-        return self.tracer.argument(self.index, t, self.names[self.index])
+        return self.tracer.argument(self.count(), t, name)
 
     def changed(self) -> str:
         """Return what the function changed in its arguments, in words; "" if there is nothing."""
-        for container, entries in self.containers:
-            if not all_same(entries_of(container), entries):
-                return f"changes a {type(container).__name__} among its arguments"
+        for container, _ in self.containers.changed():
+            return f"changes a {type(container).__name__} among its arguments"
         for source in self.tracer.sources:
-            if source.proxy is not None and source.proxy.value is not source.value:
+            if source.kind in ("argument", "entry") and source.proxy.value is not source.value:
                 what = "its argument" if source.kind == "argument" else "an array of a module,"
                 return f"writes into {what} {source.value.name!r}"
         return ""
+
+
+def _positional(function: Any, n: int) -> list[str]:
+    """Return the names of the first n positional parameters."""
+    try:
+        parameters = list(inspect.signature(innermost(function)).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    own = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [*own, *[f"x{i + 1}" for i in range(len(own), n)]][:n]
 
 
 def _is_recorded(result: Any, tracer: Tracer) -> bool:
@@ -259,13 +279,13 @@ def _is_recorded(result: Any, tracer: Tracer) -> bool:
     return False
 
 
-def _results(tree: Any, targets: list[Target], tracer: Tracer) -> Any:
+def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
     """Return what the function returned with a Place for each array and number in it, each of them a target."""
 
     def placed(x: Any) -> Any:
         if isinstance(x, (Tensor, Traced, Number, np.ndarray)):
             array = tracer.array(x) if isinstance(x, Tensor) else x
-            targets.append(Target(_value(array, tracer), "result", None, len(targets)))
+            targets.append(Location(_value(array, tracer), "result", None, len(targets)))
             return Place(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
         if isinstance(x, _IMMUTABLE) and not (isinstance(x, (tuple, frozenset)) and any(map(is_of_a_trace, x))):
             return x
@@ -282,7 +302,7 @@ def _value(x: Any, tracer: Tracer) -> Value:
     return x.value if isinstance(x, (Traced, Number)) else tracer.constant(np.asarray(x))
 
 
-def _changed(tracer: Tracer, targets: list[Target]) -> None:
+def _changed(tracer: Tracer, targets: list[Location]) -> None:
     """Append what the function changed: tensors, gradients, and the state of optimisers."""
     before = {(s.kind, id(s.owner)): s.value for s in tracer.sources}
     for handle in list(tracer.handles.values()):
@@ -291,19 +311,19 @@ def _changed(tracer: Tracer, targets: list[Target]) -> None:
         owner, gradient = handle.owner, handle.shadow._grad
         value = _value(handle.shadow._array, tracer)
         if value is not before["array", id(owner)]:
-            targets.append(Target(value, "array", owner, in_place=not handle.rebound))
+            targets.append(Location(value, "array", owner, in_place=not handle.rebound))
         array = tracer.array(gradient) if isinstance(gradient, Tensor) else handle.gradients_proxy
         if array is not None and gradient is not None:
             value = _value(array, tracer)
             if value is not before.get(("gradient", id(owner))):
-                targets.append(Target(value, "gradient", owner, in_place=array is handle.gradients_proxy))
+                targets.append(Location(value, "gradient", owner, in_place=array is handle.gradients_proxy))
     for owner, old_state, new_state in tracer.states.values():
         for i, (old, new) in enumerate(zip(old_state, new_state, strict=True)):
             changed = {name: x for name, x in new.items() if x is not old.get(name)}
-            targets += [Target(_value(x, tracer), "state", owner, (i, name)) for name, x in changed.items()]
+            targets += [Location(_value(x, tracer), "state", owner, (i, name)) for name, x in changed.items()]
 
 
-def _refuse_shared_memory(targets: list[Target], tracer: Tracer) -> None:
+def _refuse_shared_memory(targets: list[Location], tracer: Tracer) -> None:
     """Raise CompileError if an array that is written into in place shares memory with another one of the program."""
     arrays = [(s.kind, s.owner, s.value.concrete) for s in tracer.sources if s.value.is_array]
     arrays += [("constant", None, array) for array, _ in tracer.constants.values()]
@@ -316,7 +336,7 @@ def _refuse_shared_memory(targets: list[Target], tracer: Tracer) -> None:
             )
 
 
-def _values(targets: list[Target], tracer: Tracer) -> list[Any]:
+def _values(targets: list[Location], tracer: Tracer) -> list[Any]:
     """Return what the targets' values are, in memory of their own."""
     made = {output for line in tracer.lines for output in line.outputs}
     seen: set[Value] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,11 +25,11 @@ from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
 from ..refusals import constant_written, effect, random_drawn, recorded_outside, used_elsewhere, value_read
 from .cotangents import NotedCotangents, names_of, value_of
-from .draws import NotedGenerator
-from .modules import ModuleState, held_by
+from .draws import NotedGenerator, drawn_again
+from .modules import Modules, held_by
 from .proxies import PACKAGE, Buffer, Number, Traced, in_package, users_line
-from .records import UNREAD, Handle, Pass, Progress, Source
-from .table import Row
+from .records import UNREAD, Handle, Location, Pass, Progress
+from .snapshot import Snapshot
 
 _calls: ContextVar[int] = ContextVar("calls", default=0)  # how many calls were noted in this context
 
@@ -36,20 +37,19 @@ _calls: ContextVar[int] = ContextVar("calls", default=0)  # how many calls were 
 class Tracer(Watcher):
     """The watcher that turns what is computed into lines, while a function runs on proxies for arrays and numbers."""
 
-    def __init__(self, modules: ModuleState) -> None:
+    def __init__(self, modules: Modules) -> None:
         self.lines: list[Line] = []
-        self.sources: list[Source] = []
+        self.sources: list[Location] = []
         self.constants: dict[int, tuple[np.ndarray, Value]] = {}
         self.handles: dict[int, Handle] = {}
         self.viewed: set[Value] = set()
-        self.numbers: dict[Any, Number] = {}
+        self.inputs: dict[Any, Any] = {}  # their proxies, by their places
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
         self.modules = modules
         self.proxies: list[Any] = []
         self.generators: list[tuple[Any, Any]] = []
         self.rewound: list[dict[int, list[Any]]] = []  # by generator, what is drawn before it is given its state back
         self.made_inside: dict[int, Any] = {}
-        self.entries: dict[Any, Traced] = {}
         self.answered: set[tuple[Value, Any]] = set()
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
@@ -74,7 +74,7 @@ class Tracer(Watcher):
                 "compiled function"
             )
         line = Line(function, args, kwargs, (), users_line(), several, self.progress.span)
-        line.outputs = tuple(self._outputs(parts, list(line.reads())))
+        line.outputs = tuple(self._outputs(parts, line.reads()))
         self.lines.append(line)
         if not shape_follows(line):
             self._guard_shapes(line.outputs)
@@ -172,7 +172,7 @@ class Tracer(Watcher):
             if value.shape:
                 shape = Value(value.shape)
                 self.lines.append(Line(SHAPE, (value,), {}, (shape,), users_line()))
-                self._guard(shape, value.shape)
+                self.guarded(shape, value.shape)
 
     def refusal(self, reason: str) -> CompileError:
         """Return the error to raise, and remember it: NumPy, or the function, may catch it."""
@@ -202,22 +202,20 @@ class Tracer(Watcher):
             raise CompileError(constant_written(users_line()))
         return value
 
-    def assumed(self, value: Value) -> bool:
-        """Let the program stop where a truth that the library relied on does not hold, and return it."""
-        truth = bool(value.concrete)
-        self._guard(value, truth)
-        return truth
-
     def guarded(self, value: Value, answer: Any) -> Any:
         """Let the program be for this answer about a number alone, and return it."""
-        if self.progress.open:
-            self._guard(value, answer)
-        return answer
-
-    def _guard(self, value: Value, answer: Any) -> None:
-        if (value, answer) not in self.answered:
+        if self.progress.open and (value, answer) not in self.answered:
             self.answered.add((value, answer))
             self.lines.append(Line(GUARD, (value, answer), {}, (), users_line()))
+        return answer
+
+    def input(self, x: Any, name: str, kind: str, owner: Any, key: Any = None) -> Any:
+        """Return the proxy of an array or number that the program finds in a place of its own at each replay."""
+        location = Location(Value(x, name), kind, owner, key)
+        if location.place not in self.inputs:
+            location.proxy = self.inputs[location.place] = self.proxy_of(location.value)
+            self.sources.append(location)
+        return self.inputs[location.place]
 
     # What the library asks its watcher.
 
@@ -315,14 +313,12 @@ class Tracer(Watcher):
             node = tensor._node
             if node is not None and node.operation is not None:
                 raise CompileError(recorded_outside(users_line()))
-            value = Value(np.asarray(tensor._array), tensor.name or "")
-            proxy = Traced(self, value)
+            proxy = self.input(np.asarray(tensor._array), tensor.name or "", "array", tensor)
             shadow = make(proxy, node)
             shadow.name, shadow._grad = tensor.name, UNREAD
             handle = self.handles[id(tensor)] = Handle(tensor, shadow, proxy, tensor._grad)
-            self.sources.append(Source(value, "array", tensor))
             if node is not None:
-                self.of_node[node] = value
+                self.of_node[node] = proxy.value
         return handle.shadow
 
     def made(self, tensor: Any) -> None:
@@ -332,9 +328,7 @@ class Tracer(Watcher):
 
     def argument(self, index: int, tensor: Tensor, name: str) -> Tensor:
         """Return the Tensor that the function is given in place of an argument."""
-        value = Value(np.asarray(tensor._array), tensor.name or name)
-        self.sources.append(Source(value, "array", index))
-        proxy = Traced(self, value)
+        proxy = self.input(np.asarray(tensor._array), tensor.name or name, "array", index)
         twin = make(proxy, None)
         twin.name, twin.requires_grad, twin._grad = tensor.name, tensor.requires_grad, UNREAD
         self.handles[id(twin)] = Handle(twin, twin, proxy, tensor._grad, index)
@@ -354,9 +348,8 @@ class Tracer(Watcher):
         if handle.gradient is None:
             return None
         if handle.gradients_proxy is None:
-            value = Value(handle.gradient._array, f"d{tensor.name or ''}")
-            self.sources.append(Source(value, "gradient", handle.owner))
-            handle.gradients_proxy = Traced(self, value)
+            name = f"d{tensor.name or ''}"
+            handle.gradients_proxy = self.input(handle.gradient._array, name, "gradient", handle.owner)
         return make(handle.gradients_proxy, None)
 
     def read(self, tensor: Any, what: str) -> Any:
@@ -371,17 +364,11 @@ class Tracer(Watcher):
         """Return the proxy of a number of an optimiser's group; of one that the function has made, the number."""
         if id(owner) in self.made_inside:
             return value
-        if isinstance(value, tuple):
-            return tuple([self._number(owner, name, i, x) for i, x in enumerate(value)])
-        return self._number(owner, name, None, value)
-
-    def _number(self, owner: Any, name: str, index: int | None, value: float) -> Number:
-        key = (id(owner), name, index)
-        if key not in self.numbers:
-            one = name if index is None else f"{name.removesuffix('s')}{index + 1}"
-            self.numbers[key] = Number(self, Value(value, one))
-            self.sources.append(Source(self.numbers[key].value, "hyperparameter", owner, (name, index)))
-        return self.numbers[key]
+        if not isinstance(value, tuple):
+            return self.input(value, name, "hyperparameter", owner, (name, None))
+        one = name.removesuffix("s")
+        parts = [(x, f"{one}{i + 1}", "hyperparameter", owner, (name, i)) for i, x in enumerate(value)]
+        return tuple([self.input(*part) for part in parts])
 
     def setting(self, owner: Any, name: str) -> None:
         """Refuse that the function sets an optimiser's number, or its state, unless it makes the optimiser."""
@@ -402,7 +389,7 @@ class Tracer(Watcher):
         elif held.get(name) is not x:
             return x
         elif type(x) is np.ndarray:
-            return self.entry(held, name, x)
+            return self.input(x, name, "entry", held, name)
         elif isinstance(x, np.random.Generator):
             if all(x is not generator for generator, _ in self.generators):
                 self.generators.append((x, x.bit_generator.state))
@@ -420,15 +407,6 @@ class Tracer(Watcher):
             self.made_inside[id(module)] = module
         return id(module) in self.made_inside
 
-    def entry(self, held: dict[str, Any], name: str, x: np.ndarray) -> Traced:
-        """Return the proxy of a module's array, an input of the program."""
-        key = id(held), name
-        if key not in self.entries:
-            value = Value(x, name)
-            self.entries[key] = Traced(self, value)
-            self.sources.append(Source(value, "entry", held, name, self.entries[key]))
-        return self.entries[key]
-
     def draws_entropy(self) -> None:
         """Refuse that the function draws of the system's entropy."""
         if self.traces():
@@ -443,15 +421,11 @@ class Tracer(Watcher):
             each = zip(owner.by_parameter(), state, strict=True)
             begun = [entry or own.initial_state(p._array) for (own, p), entry in each]
             entries = [
-                {name: self._of_state(owner, i, name, x) for name, x in entry.items()} for i, entry in enumerate(begun)
+                {name: self.input(x, f"{name}{i + 1}", "state", owner, (i, name)) for name, x in entry.items()}
+                for i, entry in enumerate(begun)
             ]
             self.states[id(owner)] = (owner, [dict(entry) for entry in entries], entries)
         return self.states[id(owner)][2]
-
-    def _of_state(self, owner: Any, index: int, name: str, x: Any) -> Any:
-        value = Value(x, f"{name}{index + 1}")
-        self.sources.append(Source(value, "state", owner, (index, name)))
-        return self.proxy_of(value)
 
     @contextmanager
     def rewinding(self) -> Iterator[None]:
@@ -463,26 +437,27 @@ class Tracer(Watcher):
         finally:
             self.rewound.pop()
 
-    def drawn(self, result: Any, generator: Any, call: tuple[str | None, Any, Any]) -> Any:
+    def drawn(self, result: Any, generator: Any, draw: Any) -> Any:
         """Return the proxy of what was drawn of a module's generator: an input, drawn anew at each replay."""
-        value = Value(result, "draw#")
         if self.rewound:
             calls = self.rewound[-1].setdefault(id(generator.bit_generator), [])
-            calls.append(call)
-            call = None, tuple(calls), ()
-        self.sources.append(Source(value, "draw", generator.holder, (generator.name, *call)))
-        return self.proxy_of(value)
+            calls.append(draw)
+            draw = functools.partial(drawn_again, tuple(calls))
+        return self.input(result, "draw#", "draw", generator.holder, (generator.name, draw))
 
-    def rows(self) -> list[Row]:
-        """Return what a program is for besides: the rules of the operations that it is made of."""
-        kept = [(getattr, (x, "rules"), x.rules) for x in self.used if type(x.rules) is tuple]
-        return kept + [(rules_of, (x,), rules_of(x)) for x in self.used if type(x.rules) is not tuple]
+    def note_rules(self, snapshot: Snapshot) -> None:
+        """Note what a program is for besides: the rules of the operations that it is made of."""
+        for operation in self.used:
+            if isinstance(operation.rules, tuple):
+                snapshot.note(getattr, operation, "rules")
+            else:  # planted, which counts in some contexts
+                snapshot.note(rules_of, operation)
 
     def let_go(self) -> None:
         """Forget the proxies: whoever still holds one keeps what a program does not put there again."""
         for source in self.sources:
             source.proxy = None
-        for held in (self.handles, self.numbers, self.of_node, self.entries, self.made_inside, self.states):
+        for held in (self.handles, self.inputs, self.of_node, self.made_inside, self.states):
             held.clear()  # in place: who watches under no_grad() shares them
 
     def alive(self) -> str | None:

@@ -37,7 +37,8 @@ class Emitter(Expressions):
         for value in self.program.inputs:
             self.names.of(value)
         self.names.found |= {value: self.names.new(wish) for value, wish in lowered.wishes.items()}
-        self.names.found |= {value: self.names.of(output) for value, output in self.plan.inside.items()}
+        inside = [(v, output) for v, output in self.plan.places.items() if isinstance(output, Value)]
+        self.names.found |= {value: self.names.of(output) for value, output in inside}
         self.functions = Functions(self.names.new)
         super().__init__(self.names.of, self.functions.called)
         self.large: list[Value] = []
@@ -47,8 +48,8 @@ class Emitter(Expressions):
     def source(self, title: str, probe: bool = False, checks: bool = False) -> str:
         """Return the whole file.
 
-        With `probe`, a global `probe` is told the number and the results of each line when it is done, and None
-        before the first. With `checks`, `step` looks at the shapes and dtypes that it is given.
+        With `probe`, a global `probe` is told the number of each line when it is done, and None before the first.
+        With `checks`, `step` looks at the shapes and dtypes that it is given.
         """
         self.set_aside()
         body = [*(self.checks() if checks else []), *self.body(probe)]
@@ -66,10 +67,9 @@ class Emitter(Expressions):
         """Return the lines that refuse arrays of other shapes and dtypes than the program is for."""
         lines = []
         for name, v in [(self.names.of(v), v) for v in self.program.inputs if v.is_array]:
-            lines += [
-                f"if {name}.shape != {v.shape} or {name}.dtype != {literal(v.dtype)}:",
-                f'    raise Unusual("{name} must be {v.dtype} of shape {v.shape}")',
-            ]
+            text = f"{name} is {{{name}.dtype}} of shape {{{name}.shape}}; it must be {v.dtype} of shape {v.shape}"
+            lines.append(f"if {name}.shape != {v.shape} or {name}.dtype != {literal(v.dtype)}:")
+            lines.append(f'    raise Unusual(f"{text}")')
         return lines
 
     def set_aside(self) -> None:
@@ -77,13 +77,14 @@ class Emitter(Expressions):
         used = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         for value in self.program.constants:
             if value in used:
-                text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None
+                text = text_of(value)
                 self.built.add(value)
                 if text is None:
                     self.large.append(value)
                 else:
                     self.head.append(f"{self.names.of(value)} = {text}")
-        if self.plan.offsets:
+        placed = [v for line in self.program.lines for v in line.outputs if self.plan.offset(v) is not None]
+        if placed:
             self.head += [
                 f"memory = np.empty({self.plan.nbytes + 63}, np.uint8)",
                 "memory = memory[-memory.ctypes.data % 64 :]",
@@ -93,18 +94,18 @@ class Emitter(Expressions):
                 "",
             ]
         laid: dict[str, list[str]] = {}
-        for value, offset in self.plan.offsets.items():
+        for value in placed:
             self.built.add(value)
             before = value.after
             if before is not None and self.same_memory(before, value) and value.strides == before.strides:
                 self.names.found[value] = self.names.of(before)  # a value's next step, in the same memory
                 continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
-            where = f"at({offset}, {value.shape}, {literal(value.dtype)}{strides})"
+            where = f"at({self.plan.offset(value)}, {value.shape}, {literal(value.dtype)}{strides})"
             laid.setdefault(where, []).append(self.names.of(value))
         self.head += [" = ".join([*names, where]) for where, names in laid.items()]
         for line in self.program.lines:
-            reads = list(line.reads())
+            reads = line.reads()
             views = line.outputs and all(o.base is not None for o in line.outputs)
             if reads and views and all(v in self.built for v in reads):
                 self.head.append(self.assigned(line))
@@ -120,7 +121,7 @@ class Emitter(Expressions):
                 continue
             found += self.written(line)
             if probe:
-                found.append(f"probe({', '.join([str(number), *map(self.names.of, line.outputs)])})")
+                found.append(f"probe({number})")
         returned = ", ".join(map(self.names.of, self.program.outputs))
         raising = self.program.raising
         modes = [f"{kind}='{'raise' if kind in raising else 'ignore'}'" for kind in ("divide", "over", "under")]
@@ -141,31 +142,27 @@ class Emitter(Expressions):
                 test = f"{self.operand(value)} != {known}"
             return [f"if {test}:", f"    raise Unusual({os.path.basename(line.where)!r})"]
         target, form = line.outputs[0], line.function.form
-        name = self.names.of(target)
-        there = target in self.plan.offsets or any(self.same_memory(v, target) for v in line.reads())
-        if not takes_out(line) or not (there or form in ("setitem", "into", "at", "add")):
+        name, dtype = self.names.of(target), literal(target.dtype)
+        there = self.plan.offset(target) is not None or any(self.same_memory(v, target) for v in line.reads())
+        if not takes_out(line) or not (there or target.laid or form in ("setitem", "into", "at", "add")):
             return [self.assigned(line)]
         if form in ("where", "setitem", "astype", "copy", "into", "at", "add", "zeros"):
             return self.copied(line, target, name)
-        return [self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")[0]]
+        call = self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")[0]
+        return [call] if there else [f"{name} = np.ndarray({target.shape}, {dtype}, strides={target.strides})", call]
 
     def copied(self, line: Line, target: Value, name: str) -> list[str]:
         """Return a line that NumPy has no `out=` for, by copying into memory."""
         form = line.function.form
-        if form == "where":
-            condition, yes, no = map(self.operand, line.args)
-            filled = f"np.copyto({name}, {no})" if isinstance(line.args[2], Value) else f"{name}.fill({no})"
-            first = [] if self.same_memory(line.args[2], target) else [filled]
-            return [*first, f"np.copyto({name}, {yes}, where={condition})"]
+        if form in ("where", "astype"):  # np.where and a copy take less time than a copy of each part
+            return [f"np.copyto({name}, {self.line(line)[0]})"]
         if form == "zeros":
             return [f"{name}.fill(0)"]
         source = line.args[0]
         filled = f"np.copyto({name}, {self.operand(source)})"
-        if target not in self.plan.offsets:
+        if self.plan.offset(target) is None:
             filled = f"{name} = np.array({self.operand(source)})"
         first = [] if self.same_memory(source, target) else [filled]
-        if form == "astype":
-            return [f"np.copyto({name}, {self.operand(source)}, casting='unsafe')"]
         if form == "into":
             more = [self.operand(x) for x in line.args[1:]]
             return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
@@ -173,9 +170,14 @@ class Emitter(Expressions):
 
     def same_memory(self, value: Any, target: Value) -> bool:
         """Return whether a line's result lies where that operand lies."""
-        place = self.plan.place(value) if isinstance(value, Value) else None
-        return place is not None and place == self.plan.place(target)
+        place = self.plan.places.get(value) if isinstance(value, Value) else None
+        return place is not None and place == self.plan.places.get(target)
 
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""
         return not line.outputs[0].is_array and line.function.text not in ("np.power", "np.matmul")
+
+
+def text_of(constant: Value) -> str | None:
+    """Return source for a constant, None if it is too large for text, or lies in memory in another order."""
+    return array_text(constant.concrete) if constant.concrete.flags.c_contiguous else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..lower.lowering import Lowered
 from ..program import Line, Value
-from ..trace.records import Source, Target
+from ..trace.records import Location
 from ..trace.traced_call import Place, Trace
 from .adjoints import Adjoints, loss
 from .folding import Folding
@@ -63,7 +63,7 @@ class _Explainer:
         roots = [lowered.plain.present(root) for one in self.passes for root in one.roots]
         noted = {lowered.plain.present(v) for one in self.passes for pair in one.adjoints for v in pair}
         self.program = readable(lowered.plain, roots, noted)
-        self.targets: list[tuple[Target, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
+        self.targets: list[tuple[Location, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
         self.names = Names()
         for source in lowered.sources:
             self.names.of(source.value)
@@ -131,12 +131,10 @@ class _Explainer:
                     self.names.found[value] = name if free else self.names.new(f"new_{name}")
                 self.names.of(value)
 
-    def replaced_by(self, target: Target) -> Value | None:
+    def replaced_by(self, target: Location) -> Value | None:
         """Return the input that an output replaces."""
-        if target.kind not in ("array", "state"):
-            return None
-        same = [s for s in self.lowered.sources if s.kind == target.kind and s.owner is target.owner]
-        return next((s.value for s in same if s.key == target.key), None)
+        same = [s.value for s in self.lowered.sources if s.place == target.place]
+        return same[0] if same and target.kind in ("array", "state") else None
 
     # Text.
 
@@ -226,11 +224,11 @@ class _Explainer:
             names[0] = names[0][1:-1]
         return [*found, f"return {', '.join(names) if names else 'None'}"]
 
-    def key(self, target: Target) -> str:
+    def key(self, target: Location) -> str:
         """Return the name of a tensor, or of a part of an optimiser's state."""
         if target.kind == "state":
             return f"{target.key[1]}{target.key[0] + 1}"
-        same: list[Source] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
+        same: list[Location] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
         return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
 
     def result(self) -> str:

@@ -11,12 +11,11 @@ import builtins
 import copy
 import functools
 import inspect
-import linecache
 import symtable
 import sys
 import textwrap
 from collections.abc import Callable, Hashable
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,9 @@ import numpy as np
 from ...engine import arrays
 from ...tensor.declaring import primitive
 from ..numpy_calls import of_numpy
-from ..trace.origins import PACKAGE, is_installed
 from .literals import NoSource, whole_literal
 
+PACKAGE = __package__.partition(".")[0]
 # What is called in another way where there are no proxies.
 _WITHOUT_TRACE = {
     arrays.array_of: "np.asarray", arrays.copied: "np.array", arrays.ArrayProxy: "()",
@@ -125,6 +124,15 @@ class Functions:
         return self.new(f"{wish}_" if hasattr(builtins, wish) else wish)
 
 
+def is_installed(module: str) -> bool:
+    """Return whether what a module holds can be imported elsewhere: not this package's, nor the user's own."""
+    first = module.partition(".")[0]
+    if first in sys.stdlib_module_names:
+        return first not in ("__main__",)
+    folders = str(getattr(sys.modules.get(first), "__file__", "")).replace("\\", "/").split("/")
+    return first != PACKAGE and ("site-packages" in folders or "dist-packages" in folders)
+
+
 def _scope(x: Any) -> dict[str, Any]:
     """Return what the free names of a function or class refer to now."""
     if isinstance(x, type):
@@ -207,36 +215,14 @@ class _Plain(ast.NodeTransformer):
 
 @functools.lru_cache(maxsize=512)
 def definition(x: Any) -> Any:
-    """Return the tree of a function or class, a lambda as a function. Raises NoSource."""
+    """Return the tree of a function or class. Raises NoSource."""
     try:
-        if isinstance(x, type):
-            node: Any = ast.parse(textwrap.dedent(inspect.getsource(x))).body[0]
-        else:
-            code: CodeType = x.__code__
-            trees = _definitions("".join(linecache.getlines(code.co_filename)))
-            (node,) = [node for node in trees if _defines(node, code)]
+        (node,) = ast.parse(textwrap.dedent(inspect.getsource(x))).body
     except (OSError, TypeError, SyntaxError, ValueError):
-        raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not to be had") from None
-    if isinstance(node, ast.Lambda):
-        text = f"def function({ast.unparse(node.args)}):\n    return {ast.unparse(node.body)}\n"
-        node = ast.parse(text).body[0]
+        node = ast.Pass()
+    if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        raise NoSource(f"the source of {getattr(x, '__qualname__', x)} is not to be had")
     return node
-
-
-@functools.lru_cache(maxsize=64)
-def _definitions(text: str) -> list[Any]:
-    """Return the functions and lambdas of a file."""
-    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
-
-
-def _defines(node: Any, code: CodeType) -> bool:
-    """Return whether a function or lambda of a file is the one that was compiled to this code."""
-    first = min([node.lineno, *[decorator.lineno for decorator in getattr(node, "decorator_list", ())]])
-    if isinstance(node, ast.Lambda):
-        body = node.body
-        place = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
-        return first == code.co_firstlineno and code.co_name == "<lambda>" and place in code.co_positions()
-    return bool(first == code.co_firstlineno and node.name == code.co_name)
 
 
 def _locals_and_globals(text: str) -> tuple[set[str], set[str]]:

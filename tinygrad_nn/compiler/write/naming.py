@@ -6,15 +6,14 @@ import keyword
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..lower.lowering import Lowered
 from ..program import Line, Value
-from ..trace.origins import captured
-from ..trace.traced_call import Place
+from ..trace.traced_call import Place, Trace
 from ..trace.tracer import Tracer
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu", "silu", "softplus")
@@ -30,7 +29,7 @@ _SHORT = {
 
 # What the text around a program refers to: its own names, and those of Python's that are called in it.
 _RESERVED = {
-    "np", "memory", "at", "step", "build", "constants", "Unusual", "run", "checked", "parameters", "gradients",
+    "np", "memory", "at", "step", "build", "constants", "Unusual", "run", "parameters", "gradients",
     "saved", "steps", "file", "pathlib", "probe", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
     "isinstance", "type", "Exception", "ValueError", "FloatingPointError",
 }  # fmt: skip
@@ -69,19 +68,19 @@ class Names:
         return name
 
 
-def named(lowered: Lowered, tracer: Tracer, result: Any, function: Callable[..., Any]) -> None:
+def named(lowered: Lowered, trace: Trace) -> None:
     """Give a program's values names: inputs, results, what the lines compute, and the adjoints of all these."""
-    known = captured(function)
+    tracer, known = trace.tracer, trace.table.arrays
     for source in lowered.sources:
         value = source.value
         own = "gradient#" if source.kind == "gradient" else "seed#" if np.size(value.concrete) == 1 else "tensor#"
-        value.name = value.name or known.get(id(source.owner)) or known.get(id(value.concrete)) or own
+        value.name = value.name or known.get(id(source.owner)) or own
     for array, value in tracer.constants.values():
         value.name = value.name or known.get(id(array), "")
     for value in lowered.program.constants:
         value.name = value.name or _of_constant(value.concrete)
     names = _Names(lowered, tracer)
-    names.of_results(dict(_keys(result)))
+    names.of_results(dict(_keys(trace.result)))
     names.of_lines()
     names.of_adjoints()
 
@@ -182,7 +181,7 @@ class _Names:
         for value, primal in [*gradients, *noted]:
             value, primal = present(value), present(primal)
             if primal in self.makers and self.makers[primal].function.text == "np.asarray":
-                primal = next(self.makers[primal].reads(), primal)
+                primal = next(iter(self.makers[primal].reads()), primal)
             if not primal.name and primal.after is None and (name := self.operations.get(primal)):
                 primal.name = _numbered(name)
             if value in self.makers and value.primal is None and not _descends(primal, value):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..lower.rewrites import without_dead_lines
 from ..numpy_calls import of_method, of_numpy
 from ..program import Function, Line, Program, Value, mapped
 
@@ -30,18 +31,7 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
         for rewrite in (_with_sums, _with_comparisons, _with_means, _with_all_axes):
             if line.args and (found := rewrite(line, makers)):
                 line.function, line.args, line.kwargs = found
-    _without_dead_lines(program)
-    return program
-
-
-def _without_dead_lines(program: Program) -> None:
-    """Leave out what no output depends on."""
-    needed, kept = set(program.outputs), []
-    for line in reversed(program.lines):
-        if needed.intersection(line.outputs):
-            kept.append(line)
-            needed.update(line.reads())
-    program.lines = kept[::-1]
+    return without_dead_lines(program)
 
 
 def _with_constant_views(program: Program) -> None:
