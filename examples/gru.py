@@ -2,8 +2,8 @@
 
     cost of a letter of 1,000 new sentences, in nats  0.2777
     the least that is possible, the grammar's own     0.2762
-    of 1,000 sentences that it writes are valid       983
-    of these are not in the training set              659
+    of 1,000 sentences that it writes are valid       984
+    of these are not in the training set              658
 
 Measured from seed 0, after 20 epochs on 4,000 sentences, which take 30 processor seconds (AMD EPYC, NumPy 2.4.6, one
 thread). A sentence costs -log of its probability; a model of the grammar can't be cheaper than the grammar, on average.
