@@ -695,6 +695,7 @@ NEITHER = {
     "spacing", "bitwise_count", "sinc_derivative",  # of one number
     "tanh_slope", "edge_product", "gaussian", "over_square", "cosine_of", "exponential_share", "power_derivative",
     "inverse_error_slope",
+    "scaled_dot_product_attention",  # whose layer is held against PyTorch's
     "meshgrid", "trim_zeros", "piecewise", "partition", "argpartition", "digitize", "unwrap", "interp",  # of arrays
     "eig", "eigvals",  # whose order is LAPACK's
     "polyval", "polyadd", "polysub", "polymul", "polyder", "polyint", "poly", "polydiv", "polyfit",

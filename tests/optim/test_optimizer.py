@@ -125,7 +125,9 @@ def test_a_rule_says_by_its_parameters_what_is_kept() -> None:
     def rule(w: Any, g: Any, total: Any, lr: float, last: Any = None) -> Any:
         return w - lr * total, {"total": total + g, "last": g}
 
-    kind = type("Own", (tg.optim.Optimizer,), {"rule": staticmethod(rule), "init": lambda self, w: {"total": 0 * w}})
+    kind: Any = type(
+        "Own", (tg.optim.Optimizer,), {"rule": staticmethod(rule), "init": lambda self, w: {"total": 0 * w}}
+    )
     assert (kind.state_names, kind.optional_state_names) == (("total",), ("last",))
     assert (tg.optim.SGD.state_names, tg.optim.SGD.optional_state_names) == ((), ("velocity",))
     assert tg.optim.AdamW.state_names == ("step", "m", "v")
