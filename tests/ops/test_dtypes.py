@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -159,6 +161,64 @@ def test_a_float16_gradient_summed_over_the_batch_accumulates_wider() -> None:
     bias = leaf(np.zeros(3), np.float16)
     (bias + np.zeros((5000, 3), np.float16)).sum().backward()
     np.testing.assert_array_equal(slope(bias), np.full(3, 5000.0))
+
+
+# NumPy's own dtypes, whatever is asked for: every function that takes axes away or runs along one, and powers.
+
+DTYPES = [np.dtype(c) for c in "?bBhHiIqQefdgFD"]
+REDUCTIONS = """
+    sum prod mean var std max min ptp any all argmax argmin nansum nanprod nanmean nanvar nanstd nanmax nanmin nanargmax
+    nanargmin cumsum cumprod nancumsum nancumprod cumulative_sum cumulative_prod median nanmedian average diff ediff1d
+    trapezoid gradient unwrap vander trace sort argsort polyder polyint poly cov corrcoef linalg.norm add.reduce
+    multiply.reduce maximum.reduce minimum.reduce logical_and.reduce subtract.reduce power.reduce add.accumulate
+    multiply.accumulate maximum.accumulate
+""".split()  # noqa: SIM905
+SHARES = ["quantile", "nanquantile", "percentile", "nanpercentile"]
+PAIRS = [
+    "dot", "vdot", "inner", "outer", "matmul", "cross", "convolve", "correlate", "polyval", "polyadd", "polymul",
+    "polydiv", "polysub", "interp", "power", "float_power",
+]  # fmt: skip
+HALF = np.array([True, False, True])
+KEYWORDS: list[dict[str, Any]] = [
+    {}, {"axis": 0}, {"axis": 0, "keepdims": True}, {"initial": 3}, {"initial": 0.5}, {"initial": np.float64(1.5)},
+    {"where": HALF}, {"where": HALF, "initial": 1}, {"ddof": 1}, {"correction": 0.5}, {"n": 0},
+    *[{"dtype": dtype} for dtype in DTYPES], {"dtype": "float16", "where": HALF}, {"dtype": bool, "axis": 0},
+]  # fmt: skip
+
+
+def _outcome(function: Any, *args: Any, **keywords: Any) -> Any:
+    """Return the arrays that a call gives, or None where it is refused."""
+    try:
+        with np.errstate(all="ignore"):
+            found = function(*args, **keywords)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return [np.asarray(y) for y in (found if isinstance(found, tuple) else (found,))]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*REDUCTIONS, *SHARES, *PAIRS])
+def test_a_result_has_numpys_dtype_and_value_or_is_refused(name: str) -> None:
+    function = functools.reduce(getattr, name.split("."), np)
+    compared = 0
+    for dtype, keywords in itertools.product(DTYPES, KEYWORDS):
+        x = np.array([[3, 0, 2]] if name == "trace" else [1, 0, 2], int).astype(dtype)
+        x = x * dtype.type(1 - 0.5j) if dtype.kind == "c" else x
+        more: Any = (np.arange(3).astype(dtype), x) if name == "interp" else (0.5,) if name in SHARES else (x,)
+        more = more if name in [*SHARES, *PAIRS] else ()
+        expected = _outcome(function, x, *more, **keywords)
+        found = _outcome(function, tg.Tensor(x), *more, **keywords)
+        if expected is None or found is None:
+            continue
+        compared += 1
+        for y, z in zip(found, expected, strict=True):
+            if (name, dtype) != ("interp", np.longdouble):  # whose digits NumPy drops
+                assert (y.dtype, y.shape) == (z.dtype, z.shape), (dtype, keywords)
+            if name == "power.reduce":  # some builds of NumPy get its values wrong
+                continue
+            eps = max(np.finfo(d).eps if d.kind in "fc" else 0 for d in (dtype, y.dtype))
+            np.testing.assert_allclose(y, z, rtol=4 * eps, atol=2 * eps, err_msg=f"{dtype} {keywords}")
+    assert compared >= 10
 
 
 # Extended precision, for checks: no rule and no sum of the engine's rounds to float64.

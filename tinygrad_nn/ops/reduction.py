@@ -11,7 +11,7 @@ from ..engine.arrays import array_of, as_array
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-from .axes import all_axes, reduced_axes, searched_axis
+from .axes import reduced_axes, searched_axis
 from .elementwise import either, maximum, minimum, sqrt
 from .sample_arrays import MASK, TIES
 
@@ -24,7 +24,7 @@ def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
 def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:
     """Return x as a Tensor of the dtype, with a neutral number where the mask says no."""
     x = as_tensor(x, dtype)
-    return x if where is True else either(as_array(where), x, instead)
+    return x if where is True else either(as_array(where), x, as_tensor(instead, x.dtype))
 
 
 @primitive(name="total", linear=True, method=False, axis=reduced_axes)
@@ -45,12 +45,12 @@ def sum(
 ) -> Tensor:
     """Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
 
-    It starts from `initial`. `dtype` converts the entries first.
+    It starts from `initial`. `dtype` converts the entries first, and is the result's.
     """
     if where is not True or dtype is not None:
         x = _masked(x, where, 0, dtype)
-    y = _total(x, axis, keepdims)
-    return y if initial is None else y + initial
+    y = as_tensor(_total(x, axis, keepdims), dtype)
+    return y if initial is None else y + as_tensor(initial, y.dtype)
 
 
 def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: Any) -> Any:
@@ -84,6 +84,7 @@ def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initia
         x = _masked(x, where, initial)
     if initial is None:
         return reduced(x, axis, keepdims)
+    initial = as_tensor(initial, x.dtype)
     if math.prod(x.shape[a] for a in reduced_axes(axis, [x])) == 0:
         return sum(x, axis, keepdims=keepdims) + initial
     return of_two(reduced(x, axis, keepdims), initial)
@@ -130,11 +131,11 @@ def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
 
     The mean of nothing is nan, with a warning.
     """
-    x = as_tensor(x, dtype)
-    axis = all_axes(axis, x.ndim)
-    if x.dtype.char == "e":
+    axis = reduced_axes(axis, [x])
+    if np.dtype(dtype or x.dtype) == np.float16:
         return mean(x.astype(np.float32), axis, None, keepdims, where).astype(np.float16)
-    return _divided(sum(x, axis, None, keepdims, None, where), _count(x, axis, where, keepdims))
+    total = sum(x, axis, dtype or (float if x.dtype.kind in "iu" else None), keepdims, None, where)
+    return as_tensor(_divided(total, _count(x, axis, where, keepdims)), dtype)
 
 
 @composite(numpy=[np.var])
@@ -146,12 +147,11 @@ def var(
 
     `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
     """
-    x = as_tensor(x, dtype)
-    axis = all_axes(axis, x.ndim)
-    deviation = x - (_mean(x, axis, None, True, where) if mean is None else mean)
+    axis = reduced_axes(axis, [x])
+    deviation = x - (_mean(x, axis, dtype, True, where) if mean is None else mean)
     square = deviation * deviation if x.dtype.kind != "c" else as_tensor((deviation * np.conj(deviation)).data.real)
     n = _count(x, axis, where, keepdims) - (ddof if correction is None else correction)
-    return _divided(sum(square, axis, None, keepdims, None, where), n)
+    return as_tensor(_divided(sum(square, axis, dtype, keepdims, None, where), n), dtype)
 
 
 _mean = mean
@@ -163,7 +163,7 @@ def std(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the square root of the variance; where that is 0, so is the derivative."""
-    return sqrt(var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction))
+    return as_tensor(sqrt(var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction)), dtype)
 
 
 def promoted(dtype: Any) -> Any:
@@ -191,7 +191,7 @@ def prod(
         rows = rows[:half] * rows[half : 2 * half]
         rows = np.concatenate([rows, *odd]) if odd else rows  # type: ignore[assignment]
     y = rows.reshape(shape if keepdims else rows.shape[1:])
-    return y if initial is None else y * initial
+    return y if initial is None else y * as_tensor(initial, y.dtype)
 
 
 @primitive(numpy=[np.argmax], axis=searched_axis)

@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import errors
 from ..engine.trees import map_leaves
+from .creation import as_tensor
 from .handle import NUMPY_FUNCTIONS, Tensor, known_names
 
 WITHOUT_DERIVATIVE: frozenset[Any] = frozenset({
@@ -161,17 +162,16 @@ def _written(result: Any, out: Any, where: Any) -> Any:
 
 def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     """Return the ufunc's reduction, from entry to entry along the axes."""
-    x = inputs[0] if isinstance(inputs[0], Tensor) else np.asarray(inputs[0])
+    x = as_tensor(inputs[0])
     keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis", 0)
     start = options.pop("initial", ufunc.identity)
-    start = bool(start) if ufunc in _LOGICAL else start
     _only(ufunc, "reduce", options)
     axes = sorted(np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim))
     given: dict[str, Any] = {} if start is None else {"initial": 0}
     given |= {} if where is True else {"where": np.array(True)}
-    ufunc.reduce(np.ones([min(n, 1) for n in x.shape], x.dtype), tuple(axes), **given)  # NumPy's own error, if any
+    dtype = ufunc.reduce(np.ones([min(n, 1) for n in x.shape], x.dtype), tuple(axes), **given).dtype  # or its error
     masks = None if where is True else _rows(np.broadcast_to(np.asarray(where), x.shape), axes)
-    result = _folded(call, _rows(x, axes), masks, start)
+    result = _folded(call, _rows(x, axes), masks, start if start is None else as_tensor(start, dtype))
     return np.expand_dims(result, axes) if keepdims else result
 
 

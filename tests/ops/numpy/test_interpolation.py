@@ -97,10 +97,8 @@ def test_a_nan_place_behind_a_mask_stays_out_of_the_gradient() -> None:
 
 def test_dtypes() -> None:
     x, xp, fp = (leaf(v, "float32") for v in ([0.5, 2.0], [0.0, 1.0, 2.0], [1.0, 3.0, 4.0]))
-    y = tg.interp(x, xp, fp, left=0.0, right=1.0)
-    y.sum().backward()
-    assert {y.dtype.name, *[slope(t).dtype.name for t in (x, xp, fp)]} == {"float32"}
-    assert tg.interp(x, xp, fp, period=2.5).dtype == np.float32
+    tg.interp(x, xp, fp, left=0.0, right=1.0).sum().backward()
+    assert {slope(t).dtype.name for t in (x, xp, fp)} == {"float32"}
     falling = np.array([3, 1], np.uint8)
     assert tg.interp(np.array([0.5]), np.array([0, 1], np.uint8), falling).item() == 2.0
 

@@ -68,8 +68,6 @@ def test_diag_of_vectors_and_rectangles(shape: tuple[int, ...], k: int) -> None:
 def test_vander() -> None:
     for n, increasing in itertools.product([None, 0, 1, 4], [True, False]):
         same(lambda x: np.vander(x, n, increasing), (3,))  # noqa: B023
-    assert np.vander(leaf([1.0, 2.0], "float32")).dtype == np.float32
-    assert np.vander(tg.tensor([1, 2], dtype="int8")).dtype == np.int64
     x = leaf([0.0, 2.0])
     (g,) = tg.autograd.grad(np.vander(x, 4).sum(), x, create_graph=True)
     assert g is not None

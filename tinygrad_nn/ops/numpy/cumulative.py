@@ -25,9 +25,8 @@ def _part(x: Tensor, axis: int, start: int | None = None, stop: int | None = Non
 @primitive(name="running_total", linear=True, method=False, axis=input_axis)
 def _running_total(x: Any, /, axis: int = 0) -> Any:
     """Return the sums of the entries up to each along an axis; float16 is added up in float32."""
-    wide = np.float32 if x.dtype == np.float16 else None
-    y = np.add.accumulate(x, axis=axis, dtype=wide)
-    return y if wide is None else y.astype(np.float16)
+    wide = np.float32 if x.dtype == np.float16 else x.dtype
+    return np.add.accumulate(x, axis=axis, dtype=wide).astype(x.dtype, copy=False)
 
 
 _running_total.vjp(lambda g, axis: np.flip(_running_total.kernel(np.flip(g, axis), axis=axis), axis))
@@ -36,8 +35,7 @@ _running_total.vjp(lambda g, axis: np.flip(_running_total.kernel(np.flip(g, axis
 @composite(numpy=[np.cumsum, np.add.accumulate])
 def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...)."""
-    x, axis = flat_or(as_tensor(x, dtype), axis)
-    return _running_total(x.astype(promoted(x.dtype)) if x.dtype.kind in "biu" else x, axis)
+    return _running_total(*flat_or(as_tensor(x, dtype or promoted(x.dtype)), axis))
 
 
 def _scan(function: Any, x: Tensor, axis: int) -> Tensor:
@@ -53,8 +51,7 @@ def _scan(function: Any, x: Tensor, axis: int) -> Tensor:
 @composite(numpy=[np.cumprod, np.multiply.accumulate])
 def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Return the products of the entries up to each, along an axis, right with any number of zeros."""
-    x, axis = flat_or(as_tensor(x, dtype), axis)
-    return _scan(np.multiply, x.astype(promoted(x.dtype)) if x.dtype.kind in "biu" else x, axis) * 1
+    return _scan(np.multiply, *flat_or(as_tensor(x, dtype or promoted(x.dtype)), axis)) * True
 
 
 def _with_start(y: Tensor, axis: int, start: float) -> Tensor:
@@ -145,15 +142,18 @@ def diff(x: Tensor, n: int = 1, axis: int = -1, prepend: Tensor | None = None, a
     axis = one_axis(axis, x.ndim)
     if n < 0:
         raise ValueError(f"diff takes the differences n times, at least 0, not {n}")
+    if n == 0:
+        return x * True
     edges = [(append, True)] if prepend is None else [(prepend, False), (append, True)]
     for edge, at_end in edges:
         if edge is not None:
             if edge.ndim == 0:
                 edge = broadcast_to(edge, tuple(1 if i == axis else k for i, k in enumerate(x.shape)))
             x = concatenate([x, edge] if at_end else [edge, x], axis)
+    difference: Any = np.not_equal if x.dtype == bool else np.subtract
     for _ in range(n):
-        x = _part(x, axis, 1) - _part(x, axis, None, -1)
-    return x if n else x * 1
+        x = difference(_part(x, axis, 1), _part(x, axis, None, -1))
+    return x
 
 
 @composite(numpy=[np.ediff1d], method=False)
@@ -189,7 +189,7 @@ def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) ->
     """
     if f.ndim == 0:
         raise ValueError("one number has no slope: gradient needs at least one axis")
-    chosen = all_axes(axis, f.ndim)
+    f, chosen = f.astype(float) if f.dtype.kind in "biu" else f, all_axes(axis, f.ndim)
     if len(varargs) not in (0, 1, len(chosen)):
         raise ValueError(f"give no spacing, one, or one for each of the {len(chosen)} axes; got {len(varargs)}")
     if edge_order not in (1, 2):
@@ -206,7 +206,7 @@ def gradient(f: Tensor, *varargs: Any, axis: Any = None, edge_order: int = 1) ->
 @composite(numpy=[np.unwrap], method=False)
 def unwrap(x: Tensor, discont: float | None = None, axis: int = -1, *, period: float = 2 * np.pi) -> Tensor:
     """Return angles with jumps of a period taken out along an axis; the derivative is 1."""
-    return x + (np.unwrap(x.data, discont, axis, period=period) - x.data).astype(x.dtype)
+    return x + (np.unwrap(x.data, discont, axis, period=period) - x.data)
 
 
 @composite(numpy=[np.trapezoid], method=False)

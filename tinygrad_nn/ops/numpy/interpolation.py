@@ -21,7 +21,7 @@ def interp(x: Tensor, xp: Tensor, fp: Tensor, left: Any = None, right: Any = Non
     which xp need not be sorted for, neither counts. At a knot, the derivative is that of the side where it is
     smaller in size, or 0 between slopes of both signs. Raises ValueError where xp decreases.
     """
-    x, xp, fp = (t if t.dtype.kind in "fc" else t.astype(float) for t in (x, xp, fp))
+    x, xp, fp = (as_tensor(t, np.result_type(t.dtype, float)) for t in (x, xp, fp))
     if xp.ndim != 1 or xp.shape != fp.shape or xp.size == 0:
         raise ValueError(f"interp takes xp and fp of one shape (n,), at least one point, got {xp.shape} and {fp.shape}")
     if period is not None:

@@ -19,7 +19,7 @@ from .rearranging import vander
 @composite(numpy=[np.polyval], method=False)
 def polyval(p: Tensor, x: Tensor) -> Any:
     """Return a polynomial's values at x, by Horner's rule. Shapes: (n,), (...) -> (...)."""
-    y = x * 0
+    y = x * False
     for k in range(len(p)):
         y = y * x + p[k]
     return y
@@ -61,8 +61,8 @@ def polyder(p: Tensor, m: int = 1) -> Any:
     """Return the coefficients of a polynomial's m-th derivative. Shapes: (n,) -> (n - m,)."""
     p = _row(p, m, "derived")
     for _ in range(m):
-        p = p[:-1] * np.arange(len(p) - 1, 0, -1).astype(p.dtype)
-    return p * 1
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p * True
 
 
 def _row(p: Tensor, times: int, done: str) -> Tensor:
@@ -78,14 +78,13 @@ def polyint(p: Tensor, m: int = 1, k: Any = 0.0) -> Any:
     `k` are the constants of the integrations in their order, or one for all.
     """
     p = _row(p, m, "integrated")
-    p = p if p.dtype.kind in "fc" else p.astype(float)
-    constants = ravel(as_tensor(k, p.dtype))
+    constants = ravel(as_tensor(k))
     if len(constants) not in (1, m):
         raise ValueError(f"polyint takes one constant, or one for each of its {m} integrations, not {len(constants)}")
     for i in range(m):
         constant = constants if len(constants) == 1 else constants[i : i + 1]
-        p = concatenate([p / np.arange(len(p), 0, -1).astype(p.dtype), constant])
-    return p * 1
+        p = concatenate([p / np.arange(len(p), 0, -1), constant])
+    return p * True
 
 
 @composite(numpy=[np.poly], method=False)
@@ -98,6 +97,7 @@ def poly(roots: Tensor) -> Any:
         raise ValueError("poly takes a row of roots; those of a symmetric matrix are tg.linalg.eigvalsh(a)")
     if not roots.size:
         return prod(roots)
+    roots = roots if roots.dtype.char in "fdgFDG" else roots.astype(float)
     nothing, y = np.zeros(1, roots.dtype), np.ones(1, roots.dtype)
     for root in roots:
         y = concatenate([y, nothing]) - root * concatenate([nothing, y])

@@ -201,7 +201,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
         raise ValueError(f"vander takes a vector, got shape {x.shape}")
     n = x.size if N is None else operator.index(N)
     powers = np.arange(n) if increasing else np.arange(n)[::-1]
-    kept = x.dtype if x.dtype.kind == "f" else np.result_type(x.dtype, int)
+    kept = np.result_type(x.dtype, int)
     return x.astype(kept)[:, None] ** powers.astype(kept)
 
 

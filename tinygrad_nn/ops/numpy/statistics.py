@@ -75,7 +75,7 @@ def _nan_extreme(
     there = _there(x, where)
     y = reduced(either(there, x, worst), axis, keepdims, None if initial is None else worst)
     if initial is not None:
-        return of_two(y, initial)
+        return of_two(y, as_tensor(initial, y.dtype))
     nothing = np.logical_not(np.any(np.broadcast_to(there, x.shape), axis=reduced_axes(axis, [x]), keepdims=keepdims))
     return either(nothing, np.nan, y) if nothing.any() else y
 
@@ -142,13 +142,14 @@ def cov(
     x = _variables(m, rowvar, dtype)
     if y is not None:
         x = concatenate([x, _variables(y, rowvar, dtype)])
-    repeats = np.ones(x.shape[1]) if fweights is None else array_of(fweights)
+    repeats = np.ones(x.shape[1], x.dtype) if fweights is None else array_of(fweights)
     w = as_tensor(repeats) * (1 if aweights is None else as_tensor(aweights))
     total = reduction.sum(w)
     ddof = (0 if bias else 1) if ddof is None else ddof
     spread = reduction.sum(w * (1 if aweights is None else as_tensor(aweights)))
     centred = x - reduction.sum(x * w, 1, keepdims=True) / total
-    return np.squeeze(centred * w @ centred.T / (total - ddof * spread / total))
+    others = np.conj(centred.T) if x.dtype.kind == "c" else centred.T
+    return np.squeeze(centred * w @ others / (total - ddof * spread / total))
 
 
 def _variables(m: Tensor, rowvar: bool, dtype: Any) -> Tensor:
