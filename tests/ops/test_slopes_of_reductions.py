@@ -150,6 +150,16 @@ def test_a_norm_has_no_scale(scale: float, axis: int | None) -> None:
         np.testing.assert_allclose(slope.data, (x / scale / length) ** (order - 1), tolerance)
 
 
+def test_the_hessian_of_a_squared_length_is_that_of_the_sum_of_squares() -> None:
+    """At 0 the square of a norm has none by convention, so the README names the sum; both agree elsewhere."""
+    b = np.array([0.5, -1.0])
+    by_sum = tg.hessian(lambda a: tg.exp(-((a - b) ** 2).sum()))
+    by_norm = tg.hessian(lambda a: tg.exp(-(np.linalg.norm(a - b) ** 2)))
+    np.testing.assert_allclose(by_sum(b).data, -2 * np.eye(2))
+    np.testing.assert_array_equal(by_norm(b).data, 0)
+    np.testing.assert_allclose(by_norm(b + 1e-3).data, by_sum(b + 1e-3).data, 1e-10, 1e-12)
+
+
 def test_the_norms_of_rows_of_different_scales() -> None:
     x = np.array([[3e200, 4e200], [0.0, 0.0], [3e-200, 4e-200], [3.0, 4.0]])
     slope = tg.grad(lambda x: np.linalg.norm(x, axis=1).sum())(x).data

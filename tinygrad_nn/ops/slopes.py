@@ -80,7 +80,8 @@ def _length(a: Any, b: Any) -> Any:
 
 def _product_over_squares(c: Any, d: Any, h: Any) -> Any:
     """Return c d / h^4, which neither overflows nor underflows on the way."""
-    return np.where((c == 0) | (d == 0), 0, (c / h / h) * (d / h / h))
+    overflowing = (h < np.finfo(h.dtype).tiny) & ((c == 0) | (d == 0))
+    return np.where(overflowing, 0, (c / h / h) * (d / h / h))
 
 
 _over_square.vjp(
