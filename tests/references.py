@@ -240,7 +240,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "erfcinv": lambda x: -scipy.special.ndtri(x / 2) / math.sqrt(2),
     "ndtr": lambda x: np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in x.flat]).reshape(x.shape),
     "sinc_derivative": sinc_integral,
-    "tanh_slope": lambda x, t=None, tail=0.1: 4 / (np.exp(x) + np.exp(-x)) ** 2,
+    "tanh_slope": lambda x, t=None, logistic=False: np.cosh(x / 2 if logistic else x) ** -2.0 / (4 if logistic else 1),
     "edge_product": lambda x, low=-1.0, high=1.0: -x * x + (low + high) * x - low * high,
     "gaussian": lambda x, scale=1.0: np.exp(-scale * x * x),
     "over_square": lambda a, b: a / (a * a + b * b),

@@ -243,7 +243,7 @@ CALLS: dict[str, Calls] = ELEMENTWISE | {
     "leaky_relu": pointwise(1, slope=st.sampled_from([0.3, -0.5, 2.0])),
     "elu": bent(),
     "polygamma": pointwise(1, n=st.integers(0, 3)),
-    "tanh_slope": pointwise(1),
+    "tanh_slope": pointwise(1, logistic=st.booleans()),
     "edge_product": pointwise(1, high=st.sampled_from([1.0, 2.0])),
     "gaussian": pointwise(1, scale=st.sampled_from([0.5, 1.0, -1.0])),
     "exponential_share": pointwise(2, binary=st.booleans()),

@@ -117,12 +117,7 @@ def _sigmoid(x: Any) -> Any:
 
 logaddexp   = elementwise(_logaddexp,     lambda g, a, b: g * exponential_share(a, b), lambda g, a, b: g * exponential_share(b, a), name="logaddexp", numpy=[np.logaddexp], method=False)
 logaddexp2  = elementwise(_logaddexp2,    lambda g, a, b: g * exponential_share(a, b, binary=True), lambda g, a, b: g * exponential_share(b, a, binary=True), name="logaddexp2", numpy=[np.logaddexp2], method=False)
-sigmoid     = elementwise(_sigmoid,       lambda g, x, y: g * slope_of_sigmoid(x, y),    name="sigmoid")
-
-
-def slope_of_sigmoid(x: Any, y: Any) -> Any:
-    """Return e^x / (1 + e^x)^2, given y = sigmoid(x)."""
-    return 0.25 * tanh_slope(0.5 * x, t=2 * y - 1, tail=0.5)
+sigmoid     = elementwise(_sigmoid,       lambda g, x, y: g * tanh_slope(x, t=y, logistic=True), name="sigmoid")
 
 
 @primitive(name="either", masks=True, linear=True, method=False)

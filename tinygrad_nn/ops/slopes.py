@@ -16,23 +16,32 @@ from ..tensor.declaring import primitive, sample
 
 
 @primitive(name="tanh_slope", pointwise=True, method=False, t=lambda value, inputs: raw(value))
-def _tanh_slope(x: Any, /, t: Any = None, tail: float = 0.125) -> Any:
-    """Return 1 / cosh(x)^2, of many numbers by way of t = tanh(x): 1 - t^2 where that is more than the tail."""
-    if t is None or np.size(t) < _FEW:
-        return np.square(1 / np.cosh(x))
+def _tanh_slope(x: Any, /, t: Any = None, logistic: bool = False) -> Any:
+    """Return 1 / cosh(x)^2, of many numbers by way of t = tanh(x): that is 1 - t^2, but for the tails.
+
+    If `logistic`, return the slope of the sigmoid instead, which is t - t^2 for t = sigmoid(x).
+    """
+    if t is None or t.size < _FEW:
+        return _by_cosh(x, logistic)
     order: Any = "K" if x.strides == t.strides else "C"
     y = np.multiply(t, t, order=order)
     flat = y.ravel(order)
-    np.subtract(1, flat, out=flat)  # into a view: so programs keep it whole, for how many tails there are changes
-    (tails,) = (flat < tail).nonzero()
+    # into a view: so programs keep it whole, for how many tails there are changes
+    np.subtract(t.ravel(order) if logistic else 1, flat, out=flat)
+    (tails,) = (flat < 0.125).nonzero()
     if tails.size:
-        flat[tails] = np.square(1 / np.cosh(x.ravel(order)[tails]))
+        flat[tails] = _by_cosh(x.ravel(order)[tails], logistic)
     return y
 
 
 _FEW = 500  # numbers: all their hyperbolic cosines take less time than to look for the tails
 
-_tanh_slope.vjp(lambda g, x, y: g * (-2 * np.tanh(x) * y))
+
+def _by_cosh(x: Any, logistic: bool) -> Any:
+    return (0.5 / np.cosh(0.5 * x)) ** 2 if logistic else (1 / np.cosh(x)) ** 2
+
+
+_tanh_slope.vjp(lambda g, x, y, logistic: g * (-np.tanh(0.5 * x) * y if logistic else -2 * np.tanh(x) * y))
 tanh_slope = _tanh_slope.kernel
 
 
@@ -186,6 +195,7 @@ power_derivative: Any = _power_derivative.kernel
 
 # What tests try: a tuple stands for drawn values of that shape.
 
+_tanh_slope.samples = [sample((2, 3), logistic=True)]
 _edge_product.samples = [sample((2, 3), low=0.0), sample((0,))]
 _gaussian.samples = [sample((2, 3), scale=0.5), sample(np.array([-3.0, 0.0, 20.0]))]
 _exponential_share.samples = [sample((2, 1), (3,), binary=True), sample(np.array([40.0, -40.0]), (2,))]
