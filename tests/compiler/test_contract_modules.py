@@ -119,6 +119,24 @@ def test_arrays_and_parameters_are_inputs(what: str) -> None:
     assert twin.equal(Y) == 0
 
 
+def test_an_array_that_is_read_past_the_modules_attributes() -> None:
+    net = Net()
+
+    def f(x: Any) -> Any:
+        ran()
+        mask = vars(net)["mask"]
+        return x if mask is None else x * mask.sum()
+
+    twin = Twin(f)
+    assert [twin.equal(X), twin.equal(Y)] == [1, 0]
+    net.mask[0] = 5.0
+    assert [twin.equal(X), twin.equal(Y)] == [1, 0]
+    net.mask = np.full(3, 7.0)
+    assert [twin.equal(X), twin.equal(Y)] == [1, 0]
+    vars(net)["mask"] = None
+    assert [twin.equal(X), twin.equal(Y)] == [1, 0]
+
+
 def test_a_module_that_is_an_argument() -> None:
     net, other = Net(), Net()
 

@@ -62,9 +62,13 @@ class Modules:
                 self.snapshot.hold(vars(kind))
 
     def expose(self, module: Module) -> None:
-        """Let the entries of a module's arrays count: the function has read them past the module's attributes."""
-        for part in held_by(module).values():
-            self._note(part)
+        """Let arrays of a module count, and their entries: the function has read them past the module's attributes."""
+        held = held_by(module)
+        if id(held) not in self.known:
+            self.known[id(held)] = held
+            for name, part in held.items():
+                self.snapshot.note(held.get, name)
+                self._note(part)
 
 
 def held_by(x: Any) -> dict[str, Any]:
