@@ -11,7 +11,7 @@ from ..engine.arrays import array_of, as_array
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-from .axes import reduced_axes, searched_axis
+from .axes import all_axes, reduced_axes, searched_axis
 from .elementwise import either, maximum, minimum, sqrt
 from .sample_arrays import MASK, TIES
 
@@ -131,7 +131,7 @@ def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
 
     The mean of nothing is nan, with a warning.
     """
-    axis = reduced_axes(axis, [x])
+    axis = all_axes(axis, x.ndim)
     if np.dtype(dtype or x.dtype) == np.float16:
         return mean(x.astype(np.float32), axis, None, keepdims, where).astype(np.float16)
     total = sum(x, axis, dtype or (float if x.dtype.kind in "iu" else None), keepdims, None, where)
@@ -147,7 +147,7 @@ def var(
 
     `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
     """
-    axis = reduced_axes(axis, [x])
+    axis = all_axes(axis, x.ndim)
     deviation = x - (_mean(x, axis, dtype, True, where) if mean is None else mean)
     square = deviation * deviation if x.dtype.kind != "c" else as_tensor((deviation * np.conj(deviation)).data.real)
     n = _count(x, axis, where, keepdims) - (ddof if correction is None else correction)

@@ -11,7 +11,7 @@ import numpy as np
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-from .axes import all_axes, one_axis
+from .axes import all_axes, one_axis, vector_axes
 
 
 def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
@@ -154,7 +154,7 @@ def atleast_3d(*xs: Any) -> Any:
 @composite(numpy=[np.squeeze])
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     """Return the tensor without its axes of length 1, or without those named."""
-    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else all_axes(axis, x.ndim)
+    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else vector_axes(axis, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
         raise ValueError(f"cannot squeeze axis {axis} of shape {x.shape}: its length must be 1")
     return _reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
@@ -168,7 +168,7 @@ def on_axis(axis: int, part: Any) -> tuple[Any, ...]:
 def flat_or(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
     """Return the tensor and the number of its axis; flattened if the axis is None; a 0-d tensor as a vector."""
     if axis is None or x.ndim == 0:
-        return _reshape(x, (-1,)), one_axis(axis or 0, 1)
+        return _reshape(x, (-1,)), 0 if axis is None else one_axis(axis, 1)
     return x, one_axis(axis, x.ndim)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from .. import errors
 from ..engine.trees import map_leaves
@@ -133,9 +134,8 @@ _LOGICAL = (np.logical_and, np.logical_or, np.logical_xor)
 
 def _of_scipy(ufunc: Any) -> Any:
     """Return the operation of a ufunc of scipy.special, if that module has been imported."""
-    name = ufunc.__name__
-    theirs = getattr(sys.modules.get("scipy.special"), name, None) is ufunc
-    return SCIPY_FUNCTIONS.get(name) if theirs else None
+    theirs = getattr(sys.modules.get("scipy.special"), ufunc.__name__, None) is ufunc
+    return SCIPY_FUNCTIONS.get(ufunc.__name__) if theirs else None
 
 
 SCIPY_FUNCTIONS: dict[str, Any] = {}
@@ -166,10 +166,10 @@ def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis", 0)
     start = options.pop("initial", ufunc.identity)
     _only(ufunc, "reduce", options)
-    axes = sorted(np.lib.array_utils.normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim))
+    axes = sorted(normalize_axis_tuple(axis if x.ndim and axis is not None else range(x.ndim), x.ndim))
     given: dict[str, Any] = {} if start is None else {"initial": 0}
     given |= {} if where is True else {"where": np.array(True)}
-    dtype = ufunc.reduce(np.ones([min(n, 1) for n in x.shape], x.dtype), tuple(axes), **given).dtype  # or its error
+    dtype = ufunc.reduce(np.ones([min(n, 1) for n in x.shape], x.dtype), axis, **given).dtype  # or its error
     masks = None if where is True else _rows(np.broadcast_to(np.asarray(where), x.shape), axes)
     result = _folded(call, _rows(x, axes), masks, start if start is None else as_tensor(start, dtype))
     return np.expand_dims(result, axes) if keepdims else result

@@ -59,16 +59,16 @@ def _with_start(y: Tensor, axis: int, start: float) -> Tensor:
     return concatenate([first, y], axis)
 
 
-def _single(x: Tensor, axis: int | None) -> int:
-    if axis is None and x.ndim != 1:
+def _single(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
+    if axis is None and x.ndim > 1:
         raise ValueError(f"name the axis: a tensor of shape {x.shape} has {x.ndim}")
-    return one_axis(axis or 0, x.ndim)
+    return flat_or(x, axis)
 
 
 @composite(numpy=[np.cumulative_sum] if hasattr(np, "cumulative_sum") else [], method=False)
 def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Return the sums of the entries up to each along an axis, after a 0 if `include_initial`."""
-    axis = _single(x, axis)
+    x, axis = _single(x, axis)
     y = cumsum(x, axis, dtype)
     return _with_start(y, axis, 0) if include_initial else y
 
@@ -76,7 +76,7 @@ def cumulative_sum(x: Tensor, *, axis: int | None = None, dtype: Any = None, inc
 @composite(numpy=[np.cumulative_prod] if hasattr(np, "cumulative_prod") else [], method=False)
 def cumulative_prod(x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Return the products of the entries up to each along an axis, after a 1 if `include_initial`."""
-    axis = _single(x, axis)
+    x, axis = _single(x, axis)
     y = cumprod(x, axis, dtype)
     return _with_start(y, axis, 1) if include_initial else y
 

@@ -43,7 +43,7 @@ def nanprod(
 @composite(numpy=[np.nanmean])
 def nanmean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
     """Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are."""
-    return reduction.mean(x, axis, dtype, keepdims, _there(x, where))
+    return reduction.mean(x, reduced_axes(axis, [x]), dtype, keepdims, _there(x, where))
 
 
 @composite(numpy=[np.nanvar])
@@ -52,6 +52,7 @@ def nanvar(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var."""
+    axis = reduced_axes(axis, [x])
     return reduction.var(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
@@ -61,6 +62,7 @@ def nanstd(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative."""
+    axis = reduced_axes(axis, [x])
     return reduction.std(x, axis, dtype, ddof, keepdims, where=_there(x, where), mean=mean, correction=correction)
 
 
