@@ -33,7 +33,7 @@ def test_a_quick_run_prints_the_report_and_writes_the_pictures(
     printed = capsys.readouterr().out
     assert re.search(r"total\s+21\n", printed)
     assert re.search(r"gradient check right: 21 parameters .*, worst error \d\.\de-\d+ at \w+\[.*\]\n", printed)
-    assert re.search(r"test accuracy 0\.\d\d after 200 epochs, \d+ µs each", printed)
+    assert re.search(r"test accuracy 0\.\d\d after 200 epochs, \d+\.\d\d ms each", printed)
     assert "\n200 epochs are too few for the article's accuracy of 0.98, which takes 10,000" in printed
     assert "by hand" not in printed  # the article's costs are those of seed 2
     found = {path.name: path.read_bytes()[:4] for path in (tmp_path / "out").iterdir()}

@@ -98,7 +98,7 @@ class DenseNetwork(Module):
 
     def __repr__(self) -> str:
         steps = [f"{layer['output_dim']} {layer['activation']}" for layer in self.architecture]
-        return f"DenseNetwork({' → '.join([str(self.architecture[0]['input_dim']), *steps])}, dtype='{self.dtype}')"
+        return f"DenseNetwork({' -> '.join([str(self.architecture[0]['input_dim']), *steps])}, dtype='{self.dtype}')"
 
     def _entries(self) -> Any:
         return self.values

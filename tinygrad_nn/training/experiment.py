@@ -140,8 +140,8 @@ def _report(network: DenseNetwork, history: History, options: Settings, X_test: 
     else:
         say("the article's costs are those of --seed 2 and --learning-rate 0.01, so none stand beside these")
     _, right = evaluate(network, X_test, y_test)
-    per_epoch = history.seconds / max(len(history), 1) * 1e6
-    say("", f"test accuracy {right:.2f} after {len(history)} epochs, {per_epoch:.0f} µs each")
+    per_epoch = history.seconds / max(len(history), 1) * 1e3
+    say("", f"test accuracy {right:.2f} after {len(history)} epochs, {per_epoch:.2f} ms each")
 
 
 def _costs(history: History) -> None:

@@ -237,7 +237,7 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
         side = math.isqrt(images.shape[1])
         height, width = shape or (side, side)
         if height * width != images.shape[1]:
-            raise errors.DataError(f"{images.shape[1]} weights are no {height} × {width} image; pass shape=")
+            raise errors.DataError(f"{images.shape[1]} weights are no {height} x {width} image; pass shape=")
         images = images.reshape(-1, height, width)
     if images.ndim < 3 or not images.size:
         raise errors.DataError(f"weights of shape {images.shape} are no images; pass (..., height, width)")

@@ -71,7 +71,7 @@ def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> A
         y = sum(s, -1) if ord == "nuc" else max(s, -1, initial=0) if ord == 2 else min(s, -1)
         y = expand_dims(y, axis)
     else:
-        raise ValueError(f"Invalid norm order {ord!r} for matrices; write 'fro', 'nuc', ±1, ±2 or ±inf")
+        raise ValueError(f"Invalid norm order {ord!r} for matrices; write 'fro', 'nuc', 1, 2, inf, -1, -2 or -inf")
     return y if keepdims else y.squeeze(axis)
 
 
