@@ -405,6 +405,24 @@ def test_gradients_by_hand_of_several_inputs() -> None:
     assert tg.gradcheck(f, single(x3), single(x3), gradient=lambda a, b: [b, a])
 
 
+def test_a_gradient_of_a_pytorch_function_is_checked_on_its_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(x3, requires_grad=True)
+
+    def gradient(tree: Any) -> Any:
+        x = tree["x"].requires_grad_()
+        return {"x": torch.autograd.grad(torch.tanh(x).square().sum(), x)[0]}
+
+    function = lambda tree: torch.tanh(tree["x"]).square().sum()  # noqa: E731
+    assert tg.gradcheck(function, {"x": x}, gradient=gradient).verdict == "OK"
+    assert tg.gradcheck(function, {"x": x.float()}, gradient=gradient)
+    twice = tg.gradcheck(function, {"x": x}, gradient=lambda tree: {"x": 2 * gradient(tree)["x"]})
+    assert "it is 2 times what is right" in str(twice)
+    with pytest.raises(TypeError) as refused:
+        tg.gradcheck(lambda x: torch.tanh(x).sum(), x)
+    assert "check one of other arrays by gradient=" in refused.value.__notes__[0]
+
+
 # ---- what is refused ----
 
 
@@ -434,6 +452,10 @@ def refusals() -> Iterator[tuple[Any, str, Callable[[], Any]]]:
     yield ValueError, "where one number is needed", lambda: tg.numerical_gradient(tg.sin, x3)
     yield TypeError, "got object; return a Tensor of floats", lambda: tg.numerical_gradient(lambda x: None, x3)
     yield TypeError, "refuses complex", lambda: tg.numerical_gradient(lambda x: tg.sum(abs(x)), x3, method="complex")
+    frame = type(
+        "DataFrame", (), {"__module__": "pandas.core.frame", "__array__": lambda self, dtype=None, copy=None: x3}
+    )()
+    yield TypeError, "pass x.to_numpy", lambda: tg.gradcheck(np.sum, frame, gradient=np.ones_like)
 
 
 def changing(x: Any) -> Any:

@@ -45,7 +45,7 @@ class _Judgement:
             self.right = point.analytic(point.wide, self.direction)
         if point.holomorphic:
             self.exact = point.complex_slope(self.direction)
-        self.found = point.ladder(self.direction, WIDE, self._agree)
+        self.found = point.ladder(self.direction, WIDE, self._agree, 1e-5 if self.exact.known else 1e-9)
         self.numeric = self._refined()
         if not np.isfinite(self.given):
             return self._found(Verdict.NONFINITE, "the gradient is not finite")
@@ -71,7 +71,8 @@ class _Judgement:
 
     def _found(self, verdict: Verdict, note: str = "") -> Finding:
         numeric = self.numeric
-        return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note)
+        room = self._room(self.right, numeric, self.eps)
+        return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note, room)
 
     def _refined(self) -> Slope:
         """Return the slope by the complex step where that agrees with the ladder, the ladder's otherwise."""
@@ -99,9 +100,11 @@ class _Judgement:
 
     def _agrees(self, own: Any, numeric: Slope, eps: float = EPS) -> bool:
         """Return whether two derivatives may be one: but for rounding, and for the numerical one's error."""
+        return bool(abs(own - numeric.value) <= self._room(own, numeric, eps))
+
+    def _room(self, own: Any, numeric: Slope, eps: float) -> float:
         entries = sum(float(np.count_nonzero(v)) for v in self.direction.values())
-        rounding = 256 * eps * (abs(own) + self._scale() * math.sqrt(entries))
-        return bool(abs(own - numeric.value) <= 10 * numeric.error + rounding)
+        return float(10 * numeric.error + 256 * eps * (abs(own) + self._scale() * math.sqrt(entries)))
 
     def _is_sharp(self, own: Any, numeric: Slope) -> bool:
         """Return whether the numerical derivative is known well enough to tell right from wrong."""
@@ -165,6 +168,8 @@ class _Judgement:
         exact = point.analytic(point.long, self.direction) if point.longer else None
         if exact is not None and np.isfinite(exact):
             eps = max(float(np.finfo(LONG).eps), point.eps)
+            if self.numeric is self.exact and abs(exact - self.given) <= 1e-3 * abs(self.numeric.value - self.given):
+                return self._mismatch()
             sharper = point.ladder(
                 self.direction, LONG, lambda slope: [self._agrees(exact, slope, eps), *self._agree(slope)]
             ).value
@@ -223,7 +228,7 @@ class _Judgement:
 
     def _is_right_beside(self) -> bool:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
-        point, passed = self.point, []
+        point, passed = self.point, False
         rng = np.random.default_rng(point.seed + 1)  # another seed: the weights' numbers were drawn by the point's own
         for sign in (1, -1):
             try:
@@ -231,6 +236,8 @@ class _Judgement:
                 finding = judge(there, self.direction, nudging=False)
             except ArithmeticError:
                 continue
-            if finding.verdict is not Verdict.NONFINITE:
-                passed.append(finding.verdict in (Verdict.OK, Verdict.PRECISION))
-        return bool(passed) and all(passed)
+            if finding.verdict in (Verdict.OK, Verdict.PRECISION):
+                passed = True
+            elif finding.verdict is not Verdict.NONFINITE:
+                return False
+        return passed

@@ -25,7 +25,7 @@ def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
         reverse, forward, room = _both(point, point.arrays, tangents, point.weights)
     differ = not abs(forward - reverse) <= room and np.isfinite(forward - reverse)
     verdict, note = _more_digits(point, tangents, abs(forward - reverse)) if differ else (Verdict.OK, "")
-    return Finding(reverse, forward, room, math.nan, verdict, note)
+    return Finding(reverse, forward, room, math.nan, verdict, note, room)
 
 
 def _both(point: Point, arrays: Arrays, tangents: Arrays, weights: Arrays) -> tuple[float, float, float]:

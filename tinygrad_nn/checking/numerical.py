@@ -97,24 +97,30 @@ class Ladder:
 
 
 def descend(
-    line: Line, middle: Any, size: float, noise: Any, fine: Any, agree: Callable[[Slope], Sequence[bool]] = _nobody
+    line: Line,
+    middle: Any,
+    size: float,
+    noise: Any,
+    fine: Any,
+    agree: Callable[[Slope], Sequence[bool]] = _nobody,
+    enough: float = 1e-9,
 ) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
 
     `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
     1 / x looks smooth from afar. `noise` is how far a value may be off by rounding, `fine` what tiny steps show of it.
-    The ladder ends early once the derivative is known to nine digits, or no smaller step can tell more, and neither a
-    kink nor a jump is in sight. Where one is, or where a witness contradicts (`agree` says for each whether a slope
-    is like its own), the ladder goes on down to rounding: a function may vary on any scale, and have a kink or an edge
-    next to the point. What is found there counts if the kink is gone, or if a witness says the same.
+    The ladder ends early once the derivative is known well enough, or no smaller step can tell more, and neither a
+    kink nor a jump is in sight. Where one is, or where the last witness contradicts (`agree` says for each whether a
+    slope is like its own), the ladder goes on down to rounding: a function may vary on any scale, and have a kink or an
+    edge next to the point. What is found there counts if the kink is gone, or if a witness says the same.
     """
-    found = _descended(line, middle, _steps(size), size, noise, True)
+    found = _descended(line, middle, _steps(size), size, noise, enough)
     rough = found.kinked or found.jumps
-    if not rough and found.value.known and all(agree(found.value)):
+    if not rough and found.value.known and all(agree(found.value)[-1:]):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
     eps = float(np.finfo(type(noise)).eps)
-    closer = _descended(line, middle, _tiny_steps(size, eps), 0, fine + 4 * eps * size * slope, False)
+    closer = _descended(line, middle, _tiny_steps(size, eps), 0, fine + 4 * eps * size * slope, 0.0)
     smooth = closer.value.known and not (closer.kinked or closer.jumps) and (closer.moves or noise <= 8 * fine)
     if smooth and found.kinked:
         smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
@@ -122,7 +128,7 @@ def descend(
     return closer if smooth and (rough or (contradicts and any(agree(closer.value)))) else found
 
 
-def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, stop_early: bool) -> Ladder:
+def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, enough: float) -> Ladder:
     wide, near = ([Extrapolation(2), Extrapolation(1), Extrapolation(1)] for _ in range(2))
     heights: list[Any] = []
     gaps: list[Any] = []
@@ -137,11 +143,11 @@ def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, no
         gaps.append(abs(up - 2 * middle + down) / step)
         # Settled: at smaller steps rounding alone is more. Vanishing: the slopes of the two sides get closer.
         settled = max(central.best.error, below.best.error / 2, above.best.error / 2) <= SHRINK * rounding
-        known = central.best.error <= 1e-9 * abs(central.best.value) or settled
+        known = central.best.error <= enough * abs(central.best.value) or settled
         vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
-        if stop_early and tables is near and known and vanishes and not _differ(below.best, above.best):
+        if enough and tables is near and known and vanishes and not _differ(below.best, above.best):
             break
-    left, right = (_nearer(n.best if stop_early else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True))
+    left, right = (_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True))
     return Ladder(_nearer(near[0].value, wide[0].value), left, right, _stays(heights, noise), bool(np.any(heights)))
 
 

@@ -92,9 +92,11 @@ class Point:
 
     def is_coarser(self) -> bool:
         """Return whether the function turns out to compute in a narrower dtype than was known."""
-        before, self.eps = self.eps, max(self.eps, self.inquiry().coarsest)
-        self.noises.clear()
-        return self.eps > before
+        found, before = float(self.inquiry().coarsest), self.eps
+        if found > before:
+            self.eps = found
+            self.noises.clear()
+        return found > before
 
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
         """Return the weighed results as a function of the step along a direction."""
@@ -110,13 +112,13 @@ class Point:
 
         return along
 
-    def ladder(self, direction: Direction, dtype: Any = WIDE, agree: Any = lambda slope: ()) -> Ladder:
-        """Return what difference quotients along a direction say, in values of a dtype; `agree` as for `descend`."""
+    def ladder(self, direction: Direction, dtype: Any = WIDE, *how: Any) -> Ladder:
+        """Return what difference quotients along a direction say, in values of a dtype; `how` as for `descend`."""
         size = max(float(np.abs(self.arrays[position][v != 0]).max(initial=0)) for position, v in direction.items())
         if dtype not in self.middles:
             self.middles[dtype] = self.line({}, dtype)(0.0)
         noise, fine = self._noises(dtype)
-        return descend(self.line(direction, dtype), self.middles[dtype], size, noise, fine, agree)
+        return descend(self.line(direction, dtype), self.middles[dtype], size, noise, fine, *how)
 
     def complex_slope(self, direction: Direction) -> Slope:
         """Return what the complex step says along a direction, a step that is small beside all that is moved."""

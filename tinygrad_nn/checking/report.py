@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -33,7 +34,8 @@ class GradientReport:
     """The outcome of `tg.gradcheck`: true if every derivative is right.
 
     `verdict` is the worst of all, `culprit` the name of the operation whose rule is wrong, if one is. `covered`
-    says what was looked at, `notes` what else there is to know.
+    says what was looked at, `notes` what else there is to know, `coverage` the share of the inputs' entries that have
+    a row of their own.
     """
 
     rows: tuple[Row, ...]
@@ -41,6 +43,16 @@ class GradientReport:
     blame: Culprit | None = None
     notes: tuple[str, ...] = ()
     curve: Callable[[], ErrorCurve] | None = None
+    coverage: float = 0.0
+
+    @property
+    def smallest_detectable(self) -> float:
+        """The smallest error that would have been seen in the derivative by any entry, wherever it was made.
+
+        Entries without a row of their own are seen along directions, where one counts by half at least.
+        """
+        own = [row for row in self.rows if "forward mode" not in row.input] or self.rows
+        return max((row.finding.room * (1 if isinstance(row.index, tuple) else 2) for row in own), default=math.inf)
 
     @property
     def verdict(self) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,14 +31,14 @@ class Subject:
     """
 
     by_hand = alone = False
-    wrap: Callable[[Any], Any] = Tensor
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
         self.function, self.inputs = function, list(inputs)
         found = list(leaves(self.inputs))
         paths = [f"input {i}" if len(self.inputs) > 1 else "input" for i in range(len(self.inputs))]
         self.names = [name for tree, path in zip(self.inputs, paths, strict=True) for name in _names(tree, path)]
-        self.arrays: Arrays = [np.array(x.data if isinstance(x, Tensor) else x) for x in found]
+        self.arrays: Arrays = [np.array(_plain(x)) for x in found]
+        self.wraps: list[Callable[[Any], Any]] = [_maker(x) if self.by_hand else Tensor for x in found]
         for name, x in zip(self.names, self.arrays, strict=True):
             if x.dtype.kind != "f":
                 raise errors.DtypeError(
@@ -54,7 +55,7 @@ class Subject:
         """Return the results as arrays. Raises TypeError and ValueError for what is no function of numbers."""
         given = [np.array(x) for x in arrays]
         with no_grad(), quiet():
-            results = list(leaves(self.called([self.wrap(x) for x in given])))
+            results = list(leaves(self.called([wrap(x) for wrap, x in zip(self.wraps, given, strict=True)])))
         for name, x, before in (
             zip(self.names, given, arrays, strict=True) if self.shapes is None else ()
         ):  # one call tells
@@ -86,8 +87,15 @@ class Subject:
 
     def called(self, tensors: Sequence[Any]) -> Any:
         """Return what the function returns for Tensors in place of its inputs' numbers."""
-        with restoring(self.function, self.inputs):
-            return self.function(*self._filled(tensors))
+        try:
+            with restoring(self.function, self.inputs):
+                return self.function(*self._filled(tensors))
+        except TypeError as error:
+            if not self.by_hand:
+                error.add_note(
+                    "the function is given Tensors of tinygrad_nn; check one of other arrays by gradient=..."
+                )
+            raise
 
     def _filled(self, values: Sequence[Any]) -> Any:
         each = iter(values)
@@ -121,14 +129,16 @@ class Measured(Subject):
     """A function whose values alone are asked for: it may return arrays and numbers, too."""
 
     def _array_of(self, y: Any) -> Any:
-        return np.asarray(y.data if isinstance(y, Tensor) else y)
+        return np.asarray(_plain(y))
 
 
 class HandWritten(Measured):
-    """A function of arrays with a gradient that somebody wrote: `gradient(*inputs)`, nested as the inputs."""
+    """A function of arrays with a gradient that somebody wrote: `gradient(*inputs)`, nested as the inputs.
+
+    Where an input is PyTorch's or JAX's, both get its like.
+    """
 
     by_hand = True
-    wrap = staticmethod(np.asarray)
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], gradient: Callable[..., Any]) -> None:
         super().__init__(function, inputs)
@@ -142,7 +152,8 @@ class HandWritten(Measured):
                 f"{[u.shape for u in cotangents]}; return a sum or mean"
             )
         with quiet():
-            result = self.gradient(*self._filled([np.array(x) for x in arrays]))
+            given = [wrap(np.array(x)) for wrap, x in zip(self.wraps, arrays, strict=True)]
+            result = self.gradient(*self._filled(given))
         tree = result if len(self.inputs) > 1 else [result]
         found = [self._array_of(g) for g in aligned(tree, self.inputs)]
         for name, g, x in zip(self.names, found, arrays, strict=True):
@@ -162,6 +173,21 @@ def derivative_of(subject: Subject, weights: Arrays) -> Subject:
         return sum(parts[1:], parts[0])
 
     return Subject(gradient_of(scalar, argnums=range(len(subject.inputs))), subject.inputs)
+
+
+def _plain(x: Any) -> Any:
+    """Return the array of a Tensor, and PyTorch's without its graph."""
+    return x.data if isinstance(x, Tensor) else x.detach().cpu().numpy() if hasattr(x, "detach") else x
+
+
+def _maker(x: Any) -> Callable[[Any], Any]:
+    """Return what makes of an array the like of an input. Raises TypeError for tables."""
+    package = type(x).__module__.partition(".")[0]
+    if package == "pandas":
+        raise TypeError(f"a {type(x).__name__} of pandas can't be moved by small steps; pass x.to_numpy()")
+    if package == "torch":
+        return sys.modules["torch"].as_tensor  # type: ignore[no-any-return]
+    return sys.modules["jax"].numpy.asarray if package in ("jax", "jaxlib") else np.asarray
 
 
 @contextmanager

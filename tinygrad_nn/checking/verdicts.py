@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -35,7 +36,8 @@ class Verdict(StrEnum):
 class Finding:
     """One derivative: what the function's own rule says, what differences of values say, and the verdict.
 
-    `uncertainty` is how far the numerical derivative may be off; `note` says what the verdict alone doesn't.
+    `uncertainty` is how far the numerical derivative may be off, `room` how far the function's own might have been
+    without a word; `note` says what the verdict alone doesn't.
     """
 
     analytic: Any
@@ -44,6 +46,7 @@ class Finding:
     step: float
     verdict: Verdict
     note: str = ""
+    room: float = math.inf
 
     @property
     def error(self) -> float:
