@@ -43,8 +43,8 @@ class Run:
     def __init__(self, listing: Listing) -> None:
         self.listing, lines = listing, listing.splitlines()
         tree = ast.parse(listing)
-        function = tree.body.pop()
-        assert isinstance(function, ast.FunctionDef)
+        function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == listing.name)
+        tree.body.remove(function)
         self.known: dict[str, Any] = {}
         exec(compile(tree, "<listing>", "exec"), self.known)
         self.helpers = {*self.known}

@@ -153,11 +153,10 @@ class _Explainer:
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
-        helpers = [f"\n{text}" for _, text in self.outlining.texts.values()]
-        helpers += [f"\n{text}" for text in self.functions.written()]
-        text = Listing(
-            "\n".join([self.head(), *helpers, "", wrapped(f"def {self.title}(", self.parameters(), "):"), *lines, ""])
-        )
+        formulas = [f"\n{text}" for _, text in self.outlining.texts.values()]
+        called = [f"\n{text}" for text in self.functions.written()]  # long ones, so the program stands above them
+        start = wrapped(f"def {self.title}(", self.parameters(), "):")
+        text = Listing("\n".join([self.head(), *formulas, "", start, *lines, "", *called]))
         text.inputs, text.name = self.inputs, self.title
         return text
 
