@@ -79,6 +79,8 @@ class WrongGradient:
             told = f"{symbol} = {n} {counted}".rstrip()
             too_often = f"1/{symbol} once too often{', as by a mean where a sum belongs' if symbol == 'm' else ''}"
             basics = [(n, f"a missing 1/{symbol}", told), (1 / n, too_often, told), *basics]
+            off = [(n / k, f"1/{k} where 1/{n} belongs, one sample off", told) for k in (n - 1, n + 1)]
+            basics += off if counted == "samples" and n > 2 else []
         sign = ["the sign is wrong"] if c < 0 else []
         if self.is_one(abs(c)):
             return "".join(sign)

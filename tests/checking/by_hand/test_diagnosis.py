@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_nn as tg
 from tinygrad_nn.checking.by_hand.diagnosis import Case, Slopes, diagnosed
 
 NAN = np.nan
@@ -170,3 +171,47 @@ def test_wrong_signs_here_and_there_are_told() -> None:
         "dW differs from the adjoint in 2 of 6 entries, all in row 0, of the right size but the wrong sign; "
         "most at [0, 2]: -3 where 3 is right"
     )
+
+
+# In a network of two layers, sigmoid and tanh, on seven samples.
+
+DRAWN = np.random.default_rng(0)
+X, WEIGHTS = DRAWN.normal(size=(7, 3)), [DRAWN.normal(size=shape) for shape in ((3, 4), (4,), (4, 4), (4,))]
+
+IN_A_NETWORK: dict[str, tuple[str, Any, str]] = {
+    "sigmoid of Z": ("dZ1", lambda v: v["dA1"] * v["Z1"] * (1 - v["Z1"]), r"written with Z1, Z1 * (1 - Z1); take that"),
+    "tanh of Z": ("dZ2", lambda v: v["dA2"] * (1 - v["Z2"] ** 2), "tanh written with Z2, 1 - Z2**2; take that of tanh"),
+    "tanh for sigmoid": (
+        "dZ1",
+        lambda v: v["dA1"] * (1 - v["A1"] ** 2),
+        "tanh written with A1, 1 - A1**2; take that of",
+    ),
+    "one mean": ("db1", lambda v: np.full(4, v["dZ1"].mean()), "db1 is filled with one mean of dZ1; sum over the axis"),
+    "one sum": ("db1", lambda v: np.full(4, v["dZ1"].sum()), "db1 is filled with one sum of the adjoint; sum over"),
+    "a sample less": ("dW2", lambda v: v["dW2"] * 7 / 6, "1/6 where 1/7 belongs, one sample off (m = 7 samples)"),
+    "a sample more": ("dA2", lambda v: v["dA2"] * 7 / 8, "1/8 where 1/7 belongs, one sample off (m = 7 samples)"),
+    "layer after": ("dA1", lambda v: v["dZ1"] @ v["W2"].T, "dA1 is dZ1 @ W2.T, of another layer; write dZ2 @ W2.T"),
+    "anything": ("dW1", lambda v: np.cos(np.arange(12.0)).reshape(3, 4), "is right; not any of the mistakes I know"),
+}
+
+
+@pytest.mark.parametrize("mistake", IN_A_NETWORK)
+def test_mistakes_in_a_network_are_told(mistake: str) -> None:
+    W1, b1, W2, b2 = (tg.tensor(w, requires_grad=True) for w in WEIGHTS)
+    Z1 = X @ W1 + b1
+    A1 = tg.sigmoid(Z1)
+    Z2 = A1 @ W2 + b2
+    A2 = tg.tanh(Z2)
+    tensors: dict[str, Any] = {"Z1": Z1, "A1": A1, "Z2": Z2, "A2": A2, "W1": W1, "b1": b1, "W2": W2, "b2": b2}
+    v = {name: t.data for name, t in tensors.items()}
+    v["dA2"] = 2 * v["A2"] / 7
+    v["dZ2"] = v["dA2"] * (1 - v["A2"] ** 2)
+    v["dW2"], v["db2"], v["dA1"] = v["A1"].T @ v["dZ2"], v["dZ2"].sum(axis=0), v["dZ2"] @ v["W2"].T
+    v["dZ1"] = v["dA1"] * v["A1"] * (1 - v["A1"])
+    v["dW1"], v["db1"] = X.T @ v["dZ1"], v["dZ1"].sum(axis=0)
+    gradients, loss = {key: g for key, g in v.items() if key[0] == "d"}, (A2**2).sum() / 7
+    assert tg.diff_backprop(loss, gradients, tensors=tensors)
+    key, wrong, expected = IN_A_NETWORK[mistake]
+    report = tg.diff_backprop(loss, gradients | {key: wrong(v)}, tensors=tensors)
+    assert report.first == key
+    assert expected in report[key].finding

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,10 @@ from .. import mistakes
 from .alignment import Aligned
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh")
+_WRITTEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "sigmoid": ("{0} * (1 - {0})", lambda v: v * (1 - v)),
+    "tanh": ("1 - {0}**2", lambda v: 1 - v * v),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +120,21 @@ def _another(case: Case) -> Iterator[str]:
             yield f"{case.key} is the right {key}: it is taken from another layer, or the layers are miscounted"
 
 
+def _another_layer(case: Case) -> Iterator[str]:
+    right = case.right_formula()
+    for found in dataclasses.replace(case, before=case.gradients).formulas(case.wrong):
+        yield f"{case.key} is {found}, of another layer" + (f"; write {right}" if right else "")
+
+
+def _filled(case: Case) -> Iterator[str]:
+    if case.wrong.size == 1 or not case.same(case.wrong, np.full(case.wrong.shape, case.wrong.flat[0])):
+        return
+    for key, g in {case.called: case.right, **case.before}.items():
+        for how, number in (("mean", g.mean()), ("sum", g.sum())):
+            if case.same(case.wrong, np.full(case.wrong.shape, number)):
+                yield f"{case.key} is filled with one {how} of {key}; sum over the axis of the samples only"
+
+
 def _slope(case: Case) -> Iterator[str]:
     if case.slopes is None:
         return
@@ -180,9 +200,10 @@ def _entries(case: Case) -> Iterator[str]:
         if len(lines) == 1 < hand.shape[axis]:
             where = f", all in {what} {lines[0]}"
     signs = ", of the right size but the wrong sign" if case.same(np.abs(hand), np.abs(right)) else ""
+    unknown = "" if where or signs or not wrong.all() or wrong.size == 1 else "; not any of the mistakes I know"
     yield (
         f"{case.key} differs from {case.called} in {wrong.sum()} of {wrong.size} entries{where}{signs}; most at "
-        f"{list(at)}: {hand[at]:.4g} where {right[at]:.4g} is right"
+        f"{list(at)}: {hand[at]:.4g} where {right[at]:.4g} is right{unknown}"
     )
 
 
@@ -196,6 +217,8 @@ _CATALOGUE = (
     _slope,
     _another,
     mistakes.formula,
+    _another_layer,
+    _filled,
     mistakes.reordered,
     _decay,
     _few_digits,
@@ -229,5 +252,8 @@ def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.n
     others = {f"{operation.name} at {name}": pull(g, array) for name, array in arrays.items() if array is not x}
     for other in [OPERATIONS[name] for name in _ACTIVATIONS if name != operation.name]:
         others[f"{other.name} at {one.name}"] = other.rules[0].pull(g, (x, other.forward(x), x.shape, (True,)))
+    for name, array in arrays.items():
+        for slope, (text, of) in _WRITTEN.items():
+            others[f"{slope} written with {name}, {text.format(name)}"] = g * of(array)
     local = one.laid_out(pull(np.ones(x.shape, x.dtype), x))
     return Slopes(f"{operation.name} at {one.name}", local, {told: one.by_hand(c) for told, c in others.items()})
