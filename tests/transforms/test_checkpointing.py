@@ -134,3 +134,62 @@ def test_a_function_that_does_not_repeat_itself_is_told() -> None:
     y = tg.checkpoint(lambda x: x * other.pop())(tg.tensor(1.0, requires_grad=True))
     with pytest.raises(GradientError, match="called again"):
         y.sum().backward()
+
+
+class Noisy(tg.nn.Module):
+    """What a part draws, and what it moves: dropout, batch norm's statistics, a generator of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.dropout = tg.nn.BatchNorm1d(3), tg.nn.Dropout(0.5, seed=1)
+        self.rng = np.random.Generator(np.random.MT19937(2))
+
+    def forward(self, x: Any) -> Any:
+        return np.tanh(self.dropout(self.norm(x)) * self.rng.random(3))
+
+
+@pytest.mark.parametrize("inner", [lambda f: f, tg.checkpoint], ids=["one", "nested"])
+def test_modules_draw_the_same_again_and_stay_as_without_it(inner: Any) -> None:
+    def found(wrap: Any) -> list[Any]:
+        module = Noisy()
+        x = tg.tensor(np.linspace(-1, 2, 12).reshape(4, 3), requires_grad=True)
+        y = wrap(lambda x: inner(module)(x) * 2)(wrap(module)(x))
+        (g,) = tg.autograd.grad((y * y).sum(), x, create_graph=True)
+        (h,) = tg.autograd.grad((g * g).sum(), x)
+        return [y, g, h, *module.buffers(), module.rng.random(), module.dropout(tg.ones(9))]
+
+    for a, b in zip(found(tg.checkpoint), found(lambda f: f), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_a_compiled_step_draws_anew_at_each_call_and_the_same_within_it() -> None:
+    steps = []
+    for wrap in (tg.checkpoint, lambda f: f):
+        module = tg.nn.Dropout(0.5, seed=3)
+        part = wrap(lambda x, module=module: np.exp(module(x)))
+        step = tg.compile(lambda x, part=part: tg.autograd.grad(part(x).sum(), x))
+        steps.append([step(tg.tensor(np.ones(50), requires_grad=True))[0] for _ in range(3)])
+    np.testing.assert_array_equal(steps[0], steps[1])
+
+
+GENERATOR = np.random.default_rng(0)
+DRAWS: dict[str, Any] = {
+    "numpy's own": lambda x: x * np.random.random(x.shape),
+    "a global one": lambda x: x * (GENERATOR.random(x.shape) > 0.5),
+    "in a sum": lambda x: (x * GENERATOR.random(x.shape)).sum(),
+    "a value": lambda x: {"a": x * 2, "b": x * GENERATOR.standard_normal()},
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_other_random_numbers_are_refused(name: str) -> None:
+    x = tg.tensor(np.ones(200), requires_grad=True)
+    y = tg.checkpoint(DRAWS[name])(x)
+    with pytest.raises(GradientError, match="draw random numbers in modules"):
+        (y["b"] if isinstance(y, dict) else y).sum().backward()
+
+
+def test_equal_values_are_no_others() -> None:
+    x = tg.tensor([np.nan, np.inf, -np.inf, 1.0, 1e-300], requires_grad=True)
+    for function in (lambda x: x * 2, lambda x: x[:0].sum() + x, lambda x: x[:0]):
+        tg.checkpoint(function)(x).sum().backward()

@@ -33,10 +33,8 @@ def grad(
     (6.0, 2.0)
     """
     many, wanted = _tensors("output", outputs), _tensors("input", inputs)
-    if grad_outputs is None:
-        given = [None] * len(many)
-    else:
-        given = [grad_outputs] if isinstance(outputs, Tensor) else list(grad_outputs)
+    one = grad_outputs is None or isinstance(outputs, Tensor)
+    given = [grad_outputs] * len(many) if one else list(grad_outputs)
     if len(given) != len(many):
         raise ValueError(f"{len(many)} outputs need {len(many)} grad_outputs, got {len(given)}")
     seeds: dict[Any, Any] = {}

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from .. import errors
 from ..engine.grad_mode import enable_grad, recording, users_code
 from ..engine.node import Node, count, history, record
@@ -14,18 +16,20 @@ from ..engine.outputs import item
 from ..engine.reverse import pullback
 from ..engine.rules import Rule
 from ..engine.trees import filled, leaves, map_leaves
+from ..engine.watching import watcher
 from ..tensor.handle import Tensor, alias, make, node_of
+from .purity import generator_states, restoring
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with the same values and derivatives, whose intermediate arrays are not kept.
 
-    The backward pass calls it again: that costs one more forward pass, and a chain of n such parts
-    keeps their inputs and one part's intermediates, instead of all. So it must compute the same
-    again: draw no random numbers, change no tensor, and read nothing that changes before the backward
-    pass. Arguments and results may be nested; tensors that it captures, such as
-    parameters, get their gradients too. Raises GradientError if the second call reads other tensors
-    or returns other shapes.
+    The backward pass calls it again: that costs one more forward pass, and a chain of n such parts keeps their inputs
+    and one part's intermediates, instead of all. It must compute the same again: its modules draw the same random
+    numbers, but it may draw no others, change no tensor, and read nothing that changes before the backward pass.
+    Arguments and results may be nested; tensors that it captures, such as parameters, get their gradients too. Raises
+    GradientError if the second call reads other tensors or returns other values. Compiled functions keep
+    such parts whole.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -37,15 +41,16 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if not recording.get():
+        if not recording.get() or watcher() is not None:
             return function(*args, **kwargs)
+        states = generator_states(function, args, kwargs)
         # Handles of its own keep these values when the caller's are rebound.
         args, kwargs = map_leaves(lambda x: alias(x) if isinstance(x, Tensor) else x, (args, kwargs))
         result, values, outputs, inputs = _run(function, args, kwargs)
         if not outputs:
             return result
         arrays = [values[i].data for i in outputs]
-        whole = record(_Part(function, args, kwargs, outputs), inputs, (inputs,), arrays[0])
+        whole = record(_Part(function, args, kwargs, outputs, states, arrays), inputs, (inputs,), arrays[0])
         whole.shape = tuple([y.shape for y in arrays])
         for number, (i, y) in enumerate(zip(outputs, arrays, strict=True)):
             values[i] = make(y, item(whole, number, y))
@@ -55,10 +60,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[int], tuple[Node, ...]]:
-    """Return the result, its leaves, the indices of those that this run recorded, and the nodes that it read.
-
-    The nodes that it read, its inputs, are older than the run: arguments, and tensors that the function captured.
-    """
+    """Return the result, its leaves, the indices of those that this run recorded, and the older nodes that it read."""
     first = count()
     with enable_grad(), users_code():
         result = function(*args, **kwargs)
@@ -74,8 +76,9 @@ class _Part:
 
     name, masks, pointwise, linear, multiple_outputs, tangent_rules = "checkpoint", True, False, False, True, ()
 
-    def __init__(self, function: Any, args: Any, kwargs: Any, outputs: list[int]) -> None:
-        self.function, self.args, self.kwargs, self.outputs = function, args, kwargs, outputs
+    def __init__(self, function: Any, args: Any, kwargs: Any, outputs: Any, states: Any, arrays: Any) -> None:
+        self.function, self.args, self.kwargs, self.outputs, self.states = function, args, kwargs, outputs, states
+        self.entries = [_some(y) for y in arrays]
 
     def lift_saved(self, node: Node, lift: Any) -> Any:
         return node.saved
@@ -97,15 +100,31 @@ class _Part:
     def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> dict[Node, Any]:
         """Return the cotangent of each input, given those of the outputs."""
         create_graph, since = isinstance(g[0], Tensor), count()
-        _, values, recorded, read = _run(self.function, self.args, self.kwargs)
+        with restoring(self.function, self.args, self.kwargs):
+            for generator, state in self.states:
+                generator.state = state
+            _, values, recorded, read = _run(self.function, self.args, self.kwargs)
         outputs = [values[i] for i in self.outputs if i in recorded]
-        if set(read) != set(inputs) or [y.shape for y in outputs] != [c.shape for c in g]:
+        same = set(read) == set(inputs) and [y.shape for y in outputs] == [c.shape for c in g]
+        if not same or not all(map(_agree, [_some(y.data) for y in outputs], self.entries)):
             raise errors.GradientError(
-                "a checkpointed function read other tensors, or returned other shapes, when it was called again for "
-                "the backward pass; let it depend on its arguments and on tensors that stay as they are alone"
+                "a checkpointed function read other tensors, or returned other values, when it was called again for "
+                "the backward pass; let it depend on its arguments and on tensors that stay as they are alone, and "
+                "draw random numbers in modules that it is given or that its own code names"
             )
         seeds: dict[Any, Any] = {}
         for y, c in zip(outputs, g, strict=True):
             seeds[node_of(y)] = seeds[node_of(y)] + c if node_of(y) in seeds else c
         # Nodes before `since` are the caller's: their cotangents are returned, and the caller's pass goes on from them.
         return pullback(seeds, set(inputs), make, retain_graph=create_graph, create_graph=create_graph, since=since)
+
+
+def _some(y: Any) -> Any:
+    """Return some 64 entries of an array, by which a call that computes something else is told."""
+    return y.flat[:: y.size // 64 + 1]
+
+
+def _agree(new: Any, old: Any) -> bool:
+    """Return whether the entries are equal but for rounding, which depends on the number of BLAS's threads."""
+    tolerance = np.sqrt(np.finfo(old.dtype).eps)
+    return np.allclose(new, old, tolerance, tolerance * np.fmax.reduce(abs(old), initial=0), equal_nan=True)

@@ -1,11 +1,11 @@
 """Functions of functions, in JAX's words: grad, vjp, jvp, jacobian, hessian, hvp, and checkpoint.
 
-Arguments may be numbers, arrays, Tensors, Modules (of which the parameters are differentiated by), or
-nested lists, tuples and dicts of them; derivatives have the same nesting, that of a Module being a dict by
-name, and are zeros where nothing depends on the argument. Transforms nest to any order. Arguments that
-require grad stay connected: derivatives by them are themselves recorded, except under `tg.no_grad()`.
-The function is taken for one of values: what its modules change in a forward pass, running statistics
-and random generators, is put back, so each evaluation draws the same; a step that trains calls `backward()`.
+Arguments may be numbers, arrays, Tensors, Modules (of which the parameters are differentiated by), or nested lists,
+tuples and dicts of them; derivatives have the same nesting, that of a Module being a dict by name, and are zeros where
+nothing depends on the argument. Transforms nest to any order. Arguments that require grad stay connected: derivatives
+by them are themselves recorded, except under `tg.no_grad()`. The function is taken for one of values: what its modules
+change in a forward pass, running statistics and random generators, is put back, so each evaluation draws the same; a
+step that trains calls `backward()`.
 """
 
 from __future__ import annotations
@@ -133,15 +133,13 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     >>> product
     tg.tensor([ 6., 12.], dtype='float64')
     """
-    result: tuple[Any, ...] = jvp(grad(function, range(len(primals))), primals, tangents)[1]
-    return result
+    return tuple(jvp(grad(function, range(len(primals))), primals, tangents)[1])
 
 
 def unravel(vector: Any, like: Any) -> Any:
     """Return the entries of a vector in the shapes and the nesting of `like`; a Module becomes a dict by name.
 
-    Floating-point leaves have `like`'s dtypes, the others that of the vector.
-    Raises ValueError where the sizes differ.
+    Floating-point leaves have `like`'s dtypes, the others that of the vector. Raises ValueError for another size.
 
     >>> import tinygrad_nn as tg
     >>> tree = {"w": np.ones((2, 2)), "b": 0.5}

@@ -45,9 +45,7 @@ class Run:
     caller can differentiate through them.
     """
 
-    def __init__(
-        self, function: Any, args: tuple[Any, ...], kwargs: Any, argnums: int | Sequence[int], has_aux: bool
-    ) -> None:
+    def __init__(self, function: Any, args: Any, kwargs: Any, argnums: int | Sequence[int], has_aux: bool) -> None:
         self.argnums = argnums
         given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
         if not all(isinstance(n, (int, np.integer)) for n in given):
@@ -136,9 +134,7 @@ class Run:
 
 def _as_tensor(derivative: Any, like: Tensor) -> Tensor:
     """Return a derivative as a Tensor: zeros where nothing is connected."""
-    if isinstance(derivative, Tensor):
-        return derivative
-    return make(np.zeros(like.shape, like.dtype) if derivative is None else derivative, None)
+    return as_tensor(np.zeros(like.shape, like.dtype) if derivative is None else derivative)
 
 
 def _basis(tensors: list[Tensor], index: int, entry: int) -> list[Tensor]:

@@ -20,9 +20,8 @@ def restoring(function: Any, *given: Any) -> Iterator[None]:
     `functools.partial` with one, and for those that its code names, in closures and as globals. What called functions
     name is not looked for, and attributes other than Tensors and generators are not put back.
     """
-    modules = [x for x in (*entries(given), *_named(function)) if is_module(x)]
-    buffers = [(t, t.data) for module in modules for t in module.buffers()]
-    states = [(g.bit_generator, g.bit_generator.state) for module in modules for g in module.generators().values()]
+    buffers = [(t, t.data) for module in _modules(function, given) for t in module.buffers()]
+    states = generator_states(function, *given)
     watching = watcher()
     try:
         with watching.rewinding() if watching is not None and states else nullcontext():
@@ -31,6 +30,16 @@ def restoring(function: Any, *given: Any) -> Iterator[None]:
         replace_values([(t, data) for t, data in buffers if t.data is not data])
         for generator, state in states:
             generator.state = state
+
+
+def generator_states(function: Any, *given: Any) -> list[tuple[Any, Any]]:
+    """Return the generators, and their states, of the same modules."""
+    generators = [g.bit_generator for module in _modules(function, given) for g in module.generators().values()]
+    return [(g, g.state) for g in generators]
+
+
+def _modules(function: Any, given: Any) -> Iterator[Any]:
+    return filter(is_module, (*entries(given), *_named(function)))
 
 
 def _named(function: Any) -> Iterator[Any]:
