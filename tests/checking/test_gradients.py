@@ -326,6 +326,13 @@ def test_results_that_are_not_finite_are_left_out_and_told() -> None:
     assert "1 of 2 results are not finite and were left out" in str(report)
 
 
+@pytest.mark.parametrize("mode", ["both", "forward"])
+def test_where_no_value_is_finite_no_derivative_is_shown(mode: str) -> None:
+    table = tg.gradcheck(lambda x: tg.sum(x * math.nan), x3, mode=mode).table
+    assert set(table["verdict"]) == {"NONFINITE"}
+    assert np.isnan(table["analytic"]).all()
+
+
 # ---- gradients by hand ----
 
 

@@ -40,6 +40,7 @@ class _Judgement:
         """Return the verdict."""
         point = self.point
         if point.left_out and point.left_out == point.results:
+            self.given = math.nan
             return self._found(Verdict.NONFINITE, "the function's value is not finite")
         if point.narrow:
             self.right = point.analytic(point.wide, self.direction)

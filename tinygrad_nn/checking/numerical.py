@@ -15,10 +15,6 @@ COMPLEX_STEP = 1e-40
 Line = Callable[[Any], Any]
 
 
-def _nobody(_: Any) -> tuple[bool, ...]:
-    return ()
-
-
 @dataclass(frozen=True)
 class Slope:
     """A derivative, how far it may be off, and the step it was taken with."""
@@ -102,7 +98,7 @@ def descend(
     size: float,
     noise: Any,
     fine: Any,
-    agree: Callable[[Slope], Sequence[bool]] = _nobody,
+    agree: Callable[[Slope], Sequence[bool]] = lambda _: (),
     enough: float = 1e-9,
 ) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
