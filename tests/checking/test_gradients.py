@@ -333,6 +333,16 @@ def test_where_no_value_is_finite_no_derivative_is_shown(mode: str) -> None:
     assert np.isnan(table["analytic"]).all()
 
 
+def test_no_results_are_no_fault() -> None:
+    assert tg.gradcheck(lambda x: x[:0] * 2, x3).verdict == "OK"
+
+
+def test_a_wrong_rule_beside_an_infinite_entry_is_told() -> None:
+    with tg.testing.planted_rule(tg.arctan, "x", lambda g, x: 2 * g / (1 + x * x)):
+        report = tg.gradcheck(lambda x: tg.sum(tg.arctan(x)), array(0.5, -math.inf))
+    assert "it is 2 times what is right" in str(report)
+
+
 # ---- gradients by hand ----
 
 

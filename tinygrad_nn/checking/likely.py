@@ -64,7 +64,7 @@ def _entries(wrong: Any, seed: int) -> Any:
 def _measured(point: Point, position: int, entries: Any) -> Any:
     """Return the right derivatives by some entries of an input, by extrapolated differences; nan at the others."""
     found = np.full(point.arrays[position].shape, math.nan)
-    for index in entries:
+    for index in entries[np.isfinite(point.arrays[position].flat[entries])]:
         found.flat[index] = point.ladder(unit(point.arrays, position, index)).value.value
     return found
 
