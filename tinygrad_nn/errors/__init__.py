@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -88,10 +89,7 @@ def records_nothing(what: str) -> str:
 
 
 def needs_seed(shape: tuple[int, ...]) -> str:
-    return (
-        f"a gradient starts from one number, but the output has shape {shape}; reduce it, as in "
-        f"output.sum(), or pass a cotangent of shape {shape}"
-    )
+    return f"a gradient starts from one number, not shape {shape}; reduce it, as in output.sum(), or pass a cotangent"
 
 
 def returns_no_tensor(kind: str) -> str:
@@ -121,9 +119,7 @@ def no_gradient_dtype(dtype: Any) -> str:
 
 
 def unsupported_values(what: str) -> str:
-    return (
-        f"{what} can't be made a tensor; pass numbers, booleans, or arrays of them, such as np.asarray(x, dtype=float)"
-    )
+    return f"{what} can't be made a tensor; pass numbers, or arrays of them, such as np.asarray(x, dtype=float)"
 
 
 def silent_loss(what: str) -> str:
@@ -161,10 +157,7 @@ def recorded_assignment() -> str:
 
 
 def assigned_shape(kind: str, found: Any, needed: Any) -> str:
-    return (
-        f"an in-place operation keeps its tensor's {kind} {needed}, but the result has {found}; "
-        "write t = t + v for a new tensor"
-    )
+    return f"an in-place operation keeps its tensor's {kind} {needed}, but the result has {found}; write t = t + v"
 
 
 IN_OPERATION = "in tinygrad_nn operation"
@@ -227,6 +220,14 @@ def only_tensors(what: str, found: Any) -> str:
 
 def no_gradient(x: Any) -> str:
     return f"a gradient is a Tensor or None, got {given(x)}; write t.grad = tg.tensor(g)"
+
+
+def warn(message: str) -> None:
+    """Warn at the line that called this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{__package__.partition('.')[0]}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
 def missing(what: str, package: str) -> str:

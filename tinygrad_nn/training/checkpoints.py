@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileError
+from ..errors import FileError, warn
 from .data_checks import check_count
 from .epochs import Training
 from .files import read, save, write
@@ -45,7 +44,7 @@ class Checkpoints:
             try:
                 arrays, header = read(path)
             except FileError as error:
-                warnings.warn(f"{error}. The checkpoint before it is used", RuntimeWarning, stacklevel=3)
+                warn(f"{error}. The checkpoint before it is used")
                 continue
             if not isinstance(header, dict) or not {*header} >= {"options", "state"}:
                 raise FileError(f"{path} is no checkpoint, though named like one; name it otherwise")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from functools import cached_property, partial
 from importlib import import_module
@@ -13,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..engine.trees import leaves
-from ..errors import CompileError, DivergedError
+from ..errors import CompileError, DivergedError, warn
 from ..nn.dense import DenseNetwork
 from ..nn.module import Module
 from ..optim import SGD, Optimizer, clip_grad_norm_
@@ -205,7 +204,7 @@ class Steps:
             parameters = dict(self.module.named_parameters())
             return tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)
         except CompileError as error:
-            warnings.warn(refusals.trained_eagerly(error), RuntimeWarning, stacklevel=7)
+            warn(refusals.trained_eagerly(error))
             self.by_program = set()
             return self.update(X, y, *others)
 

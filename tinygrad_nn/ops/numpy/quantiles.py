@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
+from ... import errors
 from ...engine.arrays import array_of, raw
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
@@ -124,7 +124,7 @@ def _quantile(x: Tensor, q: Any, axis: Any, method: str, keepdims: bool, skip_na
     counts = n - missing.sum(-1, keepdims=True) if skip_nan and missing.any() else n
     found = _among(rows, missing, counts, q.reshape(-1), method)
     if skip_nan and not np.all(counts):
-        warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=4)
+        errors.warn("All-NaN slice encountered")
     if not skip_nan and missing.any():
         found = where(missing.any(-1, keepdims=True), max(rows, -1, keepdims=True), found)
     return moveaxis(found, -1, 0).reshape(*q.shape, *kept)
