@@ -413,7 +413,7 @@ def _by_value(name: str) -> Any:
     def method(self: Number, *others: Any) -> Any:
         number = self.known()
         if not hasattr(number, name):
-            raise TypeError(f"a {type(number).__name__} has no {name}")
+            raise TypeError(f"a {type(number).__name__} has no {name}; pass a number of a class that has it")
         return getattr(number, name)(*map(_plain, others))
 
     return method
