@@ -221,6 +221,24 @@ def test_a_result_has_numpys_dtype_and_value_or_is_refused(name: str) -> None:
     assert compared >= 10
 
 
+UNKNOWN = (np.nextafter, np.spacing)
+UFUNCS = [f for f in vars(np).values() if isinstance(f, np.ufunc) and f.signature is None and f not in UNKNOWN]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("asked", [None, *[np.dtype(c) for c in "?bBqefdF"]], ids=str)
+def test_a_ufunc_converts_what_numpy_converts_to_the_dtype_asked_for(asked: Any) -> None:
+    for function, dtype in itertools.product(UFUNCS, [np.dtype(c) for c in "?bqefdF"]):
+        x = np.array([1, 0, 2], int).astype(dtype)
+        for operands in [(x,)] if function.nin == 1 else [(x, x), (x, np.float32(2)), (np.array(1), x)]:
+            found = _outcome(function, *map(tg.Tensor, operands), dtype=asked)
+            expected = _outcome(function, *operands, dtype=asked)
+            assert (found is None) == (expected is None), (function, dtype)
+            for y, z in zip(found or [], expected or [], strict=True):
+                assert y.dtype == z.dtype, (function, dtype)
+                np.testing.assert_array_equal(y, z, f"{function} {dtype}")
+
+
 # Extended precision, for checks: no rule and no sum of the engine's rounds to float64.
 
 EXTENDED = float(np.finfo(np.longdouble).eps)

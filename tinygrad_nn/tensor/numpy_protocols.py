@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import math
 import sys
 from collections.abc import Iterable
@@ -113,7 +114,9 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
         return _written(declared(*inputs, **{"axis": 0} | given), out, True)
     dtype = options.pop("dtype", None)
     if dtype is not None:
-        inputs = tuple([np.asarray(x, dtype) if not isinstance(x, Tensor) else x.astype(dtype) for x in inputs])
+        asked = (*map(np.result_type, inputs), *[None] * ufunc.nout)
+        signature = (*[None] * ufunc.nin, *[np.dtype(dtype)] * ufunc.nout)
+        inputs = tuple(map(as_tensor, inputs, ufunc.resolve_dtypes(asked, signature=signature)))
     axis = {"axis": options.pop("axis")} if "axis" in options and "axis" in _signature(call).parameters else {}
     if unknown := {name for name, value in options.items() if (name, value) not in _HARMLESS}:
         raise TypeError(_option(ufunc.__name__, unknown))
@@ -151,9 +154,8 @@ def _written(result: Any, out: Any, where: Any) -> Any:
     """Return `out` after it has taken the result, where asked: a Tensor by assignment, an array if nothing is lost."""
     if out is None:
         return result
-    if isinstance(result, tuple) or isinstance(out, tuple):
-        parts = out if isinstance(out, tuple) else (out,) * len(result)
-        return tuple([_written(r, o, where) for r, o in zip(result, parts, strict=True)])
+    if isinstance(out, tuple):
+        return tuple([_written(r, o, where) for r, o in zip(result, out, strict=True)])
     if isinstance(out, Tensor):
         return out._rebind(result if where is True else NUMPY_FUNCTIONS[np.where](where, result, out))
     np.copyto(out, np.asarray(result), where=np.asarray(where), casting="same_kind")
@@ -199,9 +201,7 @@ def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> 
     results = list(np.moveaxis(x, axis, 0))
     if not results:
         raise ValueError(f"np.{ufunc.__name__} needs an entry to start from, and an axis of length 0 has none")
-    for i in range(1, len(results)):
-        results[i] = call(results[i - 1], results[i])
-    return np.stack(results, axis)
+    return np.stack(list(itertools.accumulate(results, call)), axis)
 
 
 def _outer(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
