@@ -1,5 +1,6 @@
 """Training any module: against the loop that one would write, to the last bit, and what each option means."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,47 @@ def test_weights_count_samples(activation: str, outputs: int) -> None:
     assert found.cost == pytest.approx(tg.train(copied, X[copies], y[copies], **options).cost, rel=1e-12)
     for p, q in zip(weighed.parameters(), copied.parameters(), strict=True):
         np.testing.assert_allclose(p.data, q.data, rtol=1e-12)
+
+
+SEQUENCES = np.array([[0, 1, 2], [1, -100, -100], [2, 2, -100], [0, 1, 1]])
+NO_MEANS: list[tuple[Any, Any]] = [
+    (tg.nn.MSELoss(reduction="sum"), np.ones((4, 3, 3))),
+    (partial(tg.l1_loss, reduction="sum"), np.ones((4, 3, 3))),
+    (partial(tg.cross_entropy, axis=-1), SEQUENCES),
+    (tg.nll_loss, SEQUENCES),
+    (tg.nn.CrossEntropyLoss([1.0, 5.0, 0.2]), np.array([0, 1, 2, 2])),
+    (tg.nn.NLLLoss(ignore_index=2), np.array([0, 1, 2, 2])),
+]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("accumulate", 2), ("sample_weight", np.ones(4)), ("class_weight", "balanced")]
+)
+@pytest.mark.parametrize(("loss", "y"), NO_MEANS)
+def test_what_needs_a_mean_over_samples_refuses_another_loss(loss: Any, y: Any, option: str, value: Any) -> None:
+    module = tg.nn.Sequential(tg.nn.Linear(1, 3, seed=0))
+    X = np.arange(12.0).reshape(4, 3, 1) if y.ndim > 1 else np.arange(4.0).reshape(4, 1)
+    with pytest.raises(ValueError, match=f"{option}= needs a loss that is the plain mean over samples"):
+        tg.train(module, X, y, 1, loss=loss, batch_size=2, progress=False, **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        (tg.nn.KLDivLoss(reduction="batchmean"), np.full((4, 3), 0.25)),
+        (tg.nn.CrossEntropyLoss([1.0, 5.0, 0.2]), np.eye(4, 3)),
+        (tg.nn.CrossEntropyLoss(label_smoothing=0.1), np.array([0, 1, 2, 2])),
+        (tg.nn.BCEWithLogitsLoss([1.0, 5.0, 0.2], pos_weight=2.0), np.eye(4, 3)),
+    ],
+)
+def test_equal_weights_are_neutral_and_batches_add_up_to_one(loss: Any, y: Any) -> None:
+    left = []
+    for options in ({}, {"sample_weight": np.ones(4)}, {"batch_size": 3, "accumulate": 2}):
+        module = tg.nn.Linear(2, 3, seed=0)
+        history = tg.train(module, np.arange(8.0).reshape(4, 2), y, 1, 0.1, loss=loss, progress=False, **options)
+        left.append([*history.cost, *module.weight.data.flat])
+    np.testing.assert_allclose(left[1], left[0], rtol=1e-12)
+    np.testing.assert_allclose(left[2], left[0], rtol=1e-12)
 
 
 def test_weights_of_classes_multiply_those_of_samples() -> None:

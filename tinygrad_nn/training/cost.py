@@ -142,6 +142,7 @@ class Cost:
         assert self.loss is not None
         summed = self.by_default and read.ndim == 2 and read.shape[1] > 1 and self.loss is not cross_entropy
         if weights is not None:
+            summed = summed or getattr(self.loss, "reduction", "mean") == "batchmean"
             each = self._each(read, y, len(weights)).reshape(len(weights), -1)
             weighed: Tensor = ((each.sum(axis=1) if summed else each.mean(axis=1)) * weights).mean()
             return weighed
@@ -153,6 +154,16 @@ class Cost:
         if cost.size != 1:
             raise ValueError(refusals.not_a_cost(cost))
         return cost
+
+    def check_mean(self, option: str, y: Any) -> None:
+        """Raise ValueError for an option that needs the plain mean over samples, if the loss is known to be another."""
+        loss: Any = self.loss
+        settings = {name: p.default for name, p in signature(loss).parameters.items()}
+        settings |= vars(loss) if isinstance(loss, Module) else {}
+        labels = y if isinstance(y, np.ndarray) and y.dtype.kind in "iu" and "ignore_index" in settings else None
+        uneven = labels is not None and settings["weight"] is not None
+        if uneven or settings.get("reduction") == "sum" or np.any(labels == settings.get("ignore_index", math.nan)):
+            raise ValueError(refusals.no_mean(option, loss))
 
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
         """Return the loss of each sample, or of each of its entries. Raises ValueError if the loss gives but one."""

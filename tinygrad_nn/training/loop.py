@@ -76,7 +76,9 @@ def train(
     ends it when the validation's cost has not fallen for n epochs, and gives parameters and buffers the values of the
     best epoch. `sample_weight`, a number per sample, and `class_weight`, a dict of them by class or "balanced",
     multiply the loss of a sample; they are scaled to 1 in the mean. A step takes `accumulate` batches, as if they
-    were one; `clip_norm` bounds the norm of all its gradients together.
+    were one, but for what a module computes of a whole batch, as batch norm does; `clip_norm` bounds the norm of all
+    its gradients together. Weights and `accumulate` need a loss that is the plain mean over samples: others of this
+    library are refused, with ignored labels too, and of a loss of your own it is taken for granted.
 
     With a folder as `checkpoint`, all that the training goes on from is written there after `every` epochs (1), or
     `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module
@@ -124,6 +126,9 @@ def train(
     if scheduler is not None and (optimizer is None or getattr(scheduler, "optimizer", None) is not optimizer):
         raise TypeError(refusals.not_a_scheduler(scheduler))
     X, y = steps.cost.checked(X, y)
+    averaged = {"accumulate": accumulate > 1, "sample_weight": sample_weight, "class_weight": class_weight}
+    for name in [name for name, value in averaged.items() if value is not None and value is not False]:
+        steps.cost.check_mean(name, y)
     weights = weights_of(y, sample_weight, class_weight, dtype_of(module))
     ignores = loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
     if workers is not None and (weights is not None or accumulate > 1 or ignores):

@@ -37,8 +37,16 @@ def no_loss() -> str:
 
 def no_loss_per_sample(loss: Any) -> str:
     return (
-        f"weights multiply the loss of each sample, which {getattr(loss, '__name__', type(loss).__name__)} does not "
+        f"weights multiply the loss of each sample, which {_named(loss)} does not "
         'give; pass a loss that takes reduction="none" and then returns one per sample, such as tg.cross_entropy'
+    )
+
+
+def no_mean(option: str, loss: Any) -> str:
+    return (
+        f"{option}= needs a loss that is the plain mean over samples, which {_named(loss)} is not: it sums, has "
+        "weights of classes, or ignores some of these labels. Drop the samples that are ignored, and pass a loss with "
+        'reduction="mean" and without weight, with class_weight= in its place'
     )
 
 
@@ -92,6 +100,10 @@ def diverged(what: str) -> str:
         f"{what}; the module keeps the parameters of its last finite cost. "
         "Lower the learning rate, or scale the inputs to about 1"
     )
+
+
+def _named(loss: Any) -> str:
+    return str(getattr(loss, "__name__", type(loss).__name__))
 
 
 def whole_number(name: str, value: Any, least: int) -> str:
