@@ -76,6 +76,22 @@ def test_a_recurrent_layer_computes_what_pytorchs_does(kind: str, draw: int) -> 
     ours.load_state_dict(theirs.state_dict())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_unit_and_one_sequence_of_any_length(kind: str, dtype: str) -> None:
+    # A step's gates are a number each there, as far apart as there are steps: strides of every length.
+    ours, theirs = getattr(nn, kind)(1, 1, seed=0, dtype=dtype), getattr(torch.nn, kind)(1, 1).to(getattr(torch, dtype))
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in ours.state_dict().items()})
+    for steps in range(1, 71):
+        x = np.cos(np.arange(steps, dtype=dtype)).reshape(steps, 1, 1)
+        mine, their = tg.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        y, z = ours(mine)[0], theirs(their)[0]
+        y.sum().backward()
+        z.sum().backward()
+        for a, b in [(y.data, z.detach().numpy()), (mine.grad.data, their.grad.numpy())]:
+            assert np.abs(a - b).max() <= 20 * np.finfo(dtype).eps, f"{steps} steps"
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_dropout_is_between_layers_and_while_training(training: bool) -> None:
     """Where everything is dropped, nothing is drawn: PyTorch must agree."""
