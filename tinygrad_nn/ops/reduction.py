@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -132,7 +133,7 @@ def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
     The mean of nothing is nan, with a warning.
     """
     axis = all_axes(axis, x.ndim)
-    if np.dtype(dtype or x.dtype) == np.float16:
+    if (x.dtype if dtype is None else np.dtype(dtype)).char == "e":
         return mean(x.astype(np.float32), axis, None, keepdims, where).astype(np.float16)
     total = sum(x, axis, dtype or (float if x.dtype.kind in "iu" else None), keepdims, None, where)
     return as_tensor(_divided(total, _count(x, axis, where, keepdims)), dtype)
@@ -166,6 +167,7 @@ def std(
     return as_tensor(sqrt(var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction)), dtype)
 
 
+@functools.cache
 def promoted(dtype: Any) -> Any:
     """Return the dtype in which NumPy adds up and multiplies entries of an integer or boolean dtype."""
     return np.prod(np.ones(1, dtype)).dtype
