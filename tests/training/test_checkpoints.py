@@ -3,6 +3,8 @@
 import itertools
 import resource
 import sys
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +159,7 @@ def test_what_is_kept(tmp_path: Path) -> None:
     ("parts", "options", "words"),
     [
         ({}, {"batch_size": 9, "clip_norm": 1.0}, "batch_size was 8, now is 9; .*clip_norm was None, now is 1.0"),
-        ({"width": 5}, {}, r"module.0.weight': \[\[6, 2\], 'float64'\]"),
+        ({"width": 5}, {}, r"its tensors module.0.weight was \[\[6, 2\], 'float64'\], now is \[\[5, 2\]"),
         ({"plateau": True}, {}, "the scheduler was StepLR, now is ReduceLROnPlateau"),
         ({}, {"loss": tg.mse_loss}, "the loss was cross_entropy, now is mse_loss"),
         ({}, {"validation": HELD_OUT["validation"]}, "the samples' shapes was"),
@@ -174,6 +176,46 @@ def test_the_checkpoint_of_another_training_is_refused_and_nothing_changes(
         other.train(tmp_path, resume=True, **options)
     assert other.left() == same.left()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+SETTINGS: dict[str, tuple[Any, Any, str]] = {
+    "dropout": (0.1, 0.9, r"the module 1 was Dropout\(p=0.1\), now is Dropout\(p=0.9\)"),
+    "smoothing": (0.0, 0.2, "the loss was CrossEntropyLoss.*label_smoothing=0.2"),
+    "weight": ([1.0, 2.0], [1.0, 3.0], r"the loss weight was \[1.0, 2.0\], now is \[1.0, 3.0\]"),
+    "lr": (0.01, 0.5, "the optimizer group 0 lr was 0.01, now is 0.5"),
+    "betas": ((0.9, 0.999), (0.5, 0.999), r"group 0 betas was \[0.9, 0.999\], now is \[0.5, 0.999\]"),
+    "gamma": (0.5, 0.7, "the scheduler gamma was 0.5, now is 0.7"),
+}
+
+
+@pytest.mark.parametrize("changed", [None, *SETTINGS])
+def test_a_training_of_other_settings_is_another_training(tmp_path: Path, changed: str | None) -> None:
+    """Milestones, and a rate that a schedule has changed since, are the same settings."""
+
+    def train(epochs: int, resume: bool, which: int) -> None:
+        s = {name: values[which if name == changed else 0] for name, values in SETTINGS.items()}
+        module = tg.nn.Sequential(tg.nn.Linear(2, 2, seed=0), tg.nn.Dropout(s["dropout"], seed=1))
+        optimizer = tg.optim.Adam(module.parameters(), s["lr"], betas=s["betas"])
+        schedule, loss = schedules.MultiStepLR(optimizer, [1, 3], s["gamma"]), tg.nn.CrossEntropyLoss(s["weight"])
+        loss.label_smoothing = s["smoothing"]
+        options = {"optimizer": optimizer, "scheduler": schedule, "loss": loss, "checkpoint": tmp_path}
+        tg.train(module, X, LABELS, epochs, progress=False, resume=resume, **options)
+        tg.train(module, X, LABELS, epochs + 1, progress=False, resume=True, **options)
+
+    train(2, False, 0)
+    if changed is None:
+        train(4, True, 1)
+        return
+    with pytest.raises(StateError, match=f"of another training: .*{SETTINGS[changed][2]}"):
+        train(4, True, 1)
+
+
+def test_what_a_loss_was_given_is_compared(tmp_path: Path) -> None:
+    network = small()
+    for delta in (1.0, 2.0):
+        loss = partial(tg.huber_loss, delta=delta)
+        with pytest.raises(StateError, match="the loss delta was 1.0, now is 2.0") if delta == 2 else nullcontext():
+            tg.train(network, X, Y[:, None], 2, loss=loss, checkpoint=tmp_path, progress=False, resume=True)
 
 
 def test_other_samples_of_the_same_shape_are_another_training(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
+from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,9 @@ import numpy as np
 from ..engine.arrays import copied
 from ..engine.trees import leaves
 from ..errors import StateError, given
+from ..nn.criteria import Loss
+from ..nn.module import Module
+from ..optim.lr_scheduler import LRScheduler
 from ..tensor.handle import replace_values
 from .epochs import Training
 from .formats import bytes_of
@@ -67,29 +72,59 @@ def options_of(training: Training) -> dict[str, Any]:
     drawing = {name: g.bit_generator for name, g in generators.items()} | {"shuffle": training.generator.bit_generator}
     samples = [a for a in leaves((training.data, training.held_out)) if a is not None]
     found = {
-        "the module": {name: type(m).__qualname__ for name, m in steps.module.named_modules()},
+        "the module": _described(steps.module),
         "its tensors": {name: [t.shape, str(t.dtype)] for name, t in tensors.items()},
         "its generators": {name: type(g).__name__ for name, g in drawing.items()},
-        "the loss": None if steps.cost.by_default else _name(steps.cost.loss),
-        "the optimizer": _name(steps.optimizer),
+        "the loss": None if steps.cost.by_default else _described(steps.cost.loss),
+        "the optimizer": {"": _name(steps.optimizer)} | _hyperparameters(steps.optimizer),
         "its parameters": [[names[id(p)] for p in group.params] for group in steps.optimizer.param_groups],
-        "the scheduler": None if training.scheduler is None else _name(training.scheduler),
+        "the scheduler": None if training.scheduler is None else _described(training.scheduler),
         "the samples' shapes": [[a.shape, str(a.dtype)] for a in samples],
         "the samples' checksums": [zlib.crc32(bytes_of(a)) for a in samples],
         "metrics": [*training.metrics],
         **training.options,
     }
-    return dict(json.loads(json.dumps(found, default=lambda x: x.item() if hasattr(x, "item") else _name(x))))
+    return dict(json.loads(json.dumps(found, default=lambda x: x.tolist() if hasattr(x, "tolist") else _name(x))))
 
 
 def check_options(was: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise StateError that lists where the options of two trainings differ."""
-    other = [f"{name} was {was.get(name)}, now is {now[name]}" for name in now if was.get(name) != now[name]]
+    other = [text for name in now for text in _differences(name, was.get(name), now[name])]
     if other:
         raise StateError(
             f"this checkpoint is of another training: {'; '.join(other)}. Pass what it was begun with, or another "
             "folder as checkpoint="
         )
+
+
+def _differences(name: str, was: Any, now: Any) -> list[str]:
+    """Return where two options differ: of two dictionaries the entries that do."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        return [text for k in was | now for text in _differences(f"{name} {k}".rstrip(), was.get(k), now.get(k))]
+    return [] if was == now else [f"{name} was {was}, now is {now}"]
+
+
+def _described(x: Any) -> Any:
+    """Return the name of a function, or of an object's class, with the settings that it was given."""
+    if isinstance(x, partial):
+        return {"": _described(x.func), "arguments": x.args, **x.keywords}
+    if isinstance(x, Module):
+        weights = x.named_buffers() if isinstance(x, Loss) else ()
+        return {name: f"{_name(m)}({m.extra_repr()})" for name, m in x.named_modules()} | dict(weights)
+    if isinstance(x, LRScheduler):
+        names = signature(type(x)).parameters.keys() - {"optimizer"}
+        return {"": _name(x)} | {name: value for name, value in vars(x).items() if name in names}
+    return _name(x)
+
+
+def _hyperparameters(optimizer: Any) -> dict[str, Any]:
+    """Return those of each group, with the learning rate that a schedule began with."""
+    found = {}
+    for i, group in enumerate(optimizer.param_groups):
+        own = {name: group[name] for name in group.kinds}
+        rate = {} if group.initial_lr is None else {"lr": group.initial_lr}
+        found |= {f"group {i} {name}": value for name, value in (own | rate).items()}
+    return found
 
 
 def _name(x: Any) -> str:
