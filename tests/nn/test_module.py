@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from optional import pytorch
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.trees import leaves, map_leaves
@@ -278,6 +279,52 @@ def test_lists_and_dictionaries_of_modules() -> None:
         tg.nn.Sequential([tg.nn.ReLU()])
 
 
+def with_attributes(nn: Any, container: str) -> Any:
+    """Return a container of a layer with attributes of its own, of our nn or PyTorch's."""
+
+    class Own(getattr(nn, container)):  # type: ignore[misc]
+        def __init__(self, *modules: Any) -> None:
+            super().__init__(*modules)
+            self.head = nn.Linear(2, 1)
+
+    inner = {"Sequential": nn.BatchNorm1d(2), "ModuleList": [nn.Linear(2, 2)], "ModuleDict": {"a": nn.Linear(2, 2)}}
+    module = Own(inner[container])
+    module.scale = nn.Parameter(nn.Linear(1, 1).weight)
+    return module
+
+
+@pytest.mark.parametrize("container", ["Sequential", "ModuleList", "ModuleDict"])
+def test_attributes_of_a_container_count_as_pytorchs(container: str) -> None:
+    ours, theirs = with_attributes(tg.nn, container), with_attributes(pytorch().nn, container)
+    assert [name for name, _ in ours.named_parameters()] == [name for name, _ in theirs.named_parameters()]
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert [name for name, _ in ours.named_modules()] == [name for name, _ in theirs.named_modules()]
+    assert ours.eval().head.training is False
+    assert "(head): Linear(" in repr(ours)
+    assert "head: Linear" in ours.summary()
+    twin = copy.deepcopy(ours)
+    twin.load_state_dict(ours.state_dict())
+
+
+def test_a_dense_network_may_have_attributes_of_its_own() -> None:
+    network = tg.nn.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}])
+    network.temperature = tg.nn.Parameter(2.0)
+    assert {name for name, _ in network.named_parameters()} == {"W1", "b1", "temperature"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        tg.nn.ModuleDict({"a.b": tg.nn.Linear(1, 1), "a": tg.nn.ModuleDict({"b": tg.nn.Linear(1, 1)})}),
+        tg.nn.ModuleDict({1: tg.nn.Linear(1, 1), "1": tg.nn.Linear(1, 1)}),  # type: ignore[dict-item]
+    ],
+)
+def test_two_things_of_one_name_are_refused(module: tg.nn.Module) -> None:
+    for ask in (module.state_dict, lambda: [*module.named_parameters()], module.modules, module.eval):
+        with pytest.raises(tg.errors.StateError, match=r"two things .* named '(a\.b|1)'; use another name or key"):
+            ask()
+
+
 def test_one_module_in_two_places_computes_twice() -> None:
     layer = tg.nn.Linear(2, 2, seed=0)
     twice = tg.nn.Sequential(layer, tg.nn.ReLU(), layer)
@@ -308,6 +355,24 @@ def test_a_tied_parameter_may_stand_in_a_state_under_each_name() -> None:
 
 
 # What a module tells, and says to mistakes.
+
+
+def test_a_tied_parameter_is_saved_under_each_name_as_pytorchs(tmp_path: Any) -> None:
+    def tied(nn: Any) -> Any:
+        module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        module[1].weight = module[0].weight
+        return module
+
+    torch = pytorch()
+    ours, theirs = tied(tg.nn), tied(torch.nn).double()
+    tg.save(tmp_path / "tied.safetensors", ours)
+    state = tg.load(tmp_path / "tied.safetensors")
+    theirs.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
+    np.testing.assert_array_equal(theirs[1].weight.detach(), ours[0].weight.data)
+    tied(tg.nn).load_state_dict(state)
+    ours.load_state_dict({name: array.numpy() + 1 for name, array in theirs.state_dict().items()})
+    assert ours[1].weight is ours[0].weight
+    assert len(ours.parameters()) == 3
 
 
 def test_a_repr_nests() -> None:

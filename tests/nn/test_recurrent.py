@@ -88,6 +88,7 @@ def test_one_unit_and_one_sequence_of_any_length(kind: str, dtype: str) -> None:
         y, z = ours(mine)[0], theirs(their)[0]
         y.sum().backward()
         z.sum().backward()
+        assert mine.grad is not None
         for a, b in [(y.data, z.detach().numpy()), (mine.grad.data, their.grad.numpy())]:
             assert np.abs(a - b).max() <= 20 * np.finfo(dtype).eps, f"{steps} steps"
 

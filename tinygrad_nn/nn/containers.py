@@ -9,15 +9,13 @@ from .module import Module
 
 
 class _Container(Module):
-    """What is read and changed as the list or dictionary of modules that it holds."""
+    """What is read and changed as the list or dictionary of modules that it holds, beside attributes of its own."""
 
+    _unnamed = "_modules"
     __eq__, __hash__ = object.__eq__, object.__hash__
 
     def __init__(self, modules: Any) -> None:
         self._modules = modules
-
-    def _entries(self) -> Any:
-        return self._modules
 
     def __getitem__(self, key: Any) -> Any:
         return self._modules[key]

@@ -77,6 +77,8 @@ class DenseNetwork(Module):
     (2, 1)
     """
 
+    _unnamed = "values"
+
     def __init__(self, architecture: Any, seed: Any = 99, dtype: Any = np.float64, init: str = "article") -> None:
         self.architecture = checked_architecture(architecture)
         if init not in INITIALISERS:
@@ -99,9 +101,6 @@ class DenseNetwork(Module):
     def __repr__(self) -> str:
         steps = [f"{layer['output_dim']} {layer['activation']}" for layer in self.architecture]
         return f"DenseNetwork({' -> '.join([str(self.architecture[0]['input_dim']), *steps])}, dtype='{self.dtype}')"
-
-    def _entries(self) -> Any:
-        return self.values
 
     @property
     def dtype(self) -> Any:

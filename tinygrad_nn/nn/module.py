@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -64,15 +64,29 @@ def _parts(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _parts(f"{prefix}.{key}" if prefix else str(key), part)
 
 
-def _all(prefix: str, module: Module, within: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
+def _held(prefix: str, module: Module) -> Iterator[tuple[str, Any]]:
+    """Yield the modules, Tensors and generators that a module holds itself, with their names."""
+    return (named for entries in module._entries() for named in _parts(prefix, entries))
+
+
+def _walk(prefix: str, module: Module, within: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield a module and what it and its modules hold, by each name; `within` are the modules around it."""
     yield prefix, module
     if not any(module is outer for outer in within):
-        for name, x in _parts(prefix, module._entries()):
+        for name, x in _held(prefix, module):
             if isinstance(x, Module):
-                yield from _all(name, x, (*within, module))
+                yield from _walk(name, x, (*within, module))
             else:
                 yield name, x
+
+
+def _all(module: Module) -> Iterator[tuple[str, Any]]:
+    """Yield what `_walk` finds in a module. Raises StateError where two things have one name."""
+    found: dict[str, Any] = {}
+    for name, x in _walk("", module):
+        if found.setdefault(name, x) is not x:
+            raise StateError(f"two things in this {type(module).__name__} are named {name!r}; use another name or key")
+        yield name, x
 
 
 def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -129,6 +143,7 @@ class Module:
     """
 
     training = True
+    _unnamed: ClassVar[str | None] = None  # the attribute whose entries are named without it
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what `forward` computes."""
@@ -157,13 +172,17 @@ class Module:
                 obj=self,  # from these Python suggests a name, once the error is shown
             )
 
-    def _entries(self) -> Any:
-        """Return the dictionary or list of what this holds, whose keys are the first parts of names."""
-        return vars(self)
+    def _entries(self) -> tuple[Any, ...]:
+        """Return the dictionaries and lists of what this holds, whose keys are the first parts of names."""
+        own = dict(vars(self))
+        if self._unnamed is None:
+            return (own,)
+        tensors = {name: own.pop(name) for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return tensors, own.pop(self._unnamed), own  # in PyTorch's order
 
     def _tensors(self, *roles: str) -> Iterator[tuple[str, Tensor]]:
         """Yield the Tensors of these roles, by each of their names."""
-        return ((name, t) for name, t in _all("", self) if isinstance(t, Tensor) and _role(t) in roles)
+        return ((name, t) for name, t in _all(self) if isinstance(t, Tensor) and _role(t) in roles)
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each parameter once, frozen ones too, with its name."""
@@ -175,7 +194,7 @@ class Module:
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """Yield this module, named "", and each module within, once, with its name."""
-        return _once((name, m) for name, m in _all("", self) if isinstance(m, Module))
+        return _once((name, m) for name, m in _all(self) if isinstance(m, Module))
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters, in the order of their names."""
@@ -191,7 +210,7 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield each module that this one holds itself, once, with its name."""
-        return _once((name, m) for name, m in _parts("", self._entries()) if isinstance(m, Module))
+        return _once((name, m) for name, m in _held("", self) if isinstance(m, Module))
 
     def children(self) -> list[Module]:
         """Return the modules that this one holds itself."""
@@ -199,7 +218,7 @@ class Module:
 
     def generators(self) -> dict[str, np.random.Generator]:
         """Return the random generators, by name: a checkpoint keeps their states, `state_dict` does not."""
-        return dict(_once((name, g) for name, g in _all("", self) if isinstance(g, np.random.Generator)))
+        return dict(_once((name, g) for name, g in _all(self) if isinstance(g, np.random.Generator)))
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
         """Return a module like this one that computes with the given tensors, by name, instead of its own.
@@ -260,13 +279,18 @@ class Module:
             m.reset_parameters(generator)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return a copy of the array of every parameter, frozen ones too, and of every persistent buffer, by name."""
-        return {name: t.data.copy() for name, t in _once(self._tensors(_PARAMETER, _BUFFER))}
+        """Return a copy of the array of every parameter, frozen ones too, and of every persistent buffer, by name.
+
+        As in PyTorch, a tied one is there under each of its names, as one array.
+        """
+        tensors = dict(self._tensors(_PARAMETER, _BUFFER))
+        copies = {id(t): t.data.copy() for t in tensors.values()}
+        return {name: copies[id(t)] for name, t in tensors.items()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Set every parameter and buffer from arrays by name; nothing is changed unless all of them fit.
 
-        A tied one may stand there under each of its names, with the same numbers. Unless `strict`, names
+        A tied one may stand there under one of its names, or several with the same numbers. Unless `strict`, names
         may be missing or unexpected. Raises StateError that lists each missing, unexpected and mis-shaped name.
         """
         if not isinstance(state, Mapping):
