@@ -7,21 +7,21 @@ import pathlib
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .. import errors
-from ..checking.network import check_network
+from ..checking.gradients import gradcheck
+from ..checking.report import GradientReport
 from ..errors import DivergedError
 from ..nn.dense import DenseNetwork
+from ..nn.losses import binary_cross_entropy_with_logits
 from . import animation, plots
 from .blas_threads import limited_blas, threads_for
 from .cost import evaluate
 from .datasets import make_moons, train_test_split
 from .history import History
 from .loop import train
-from .progress import counted
 
 ARTICLE = "https://towardsdatascience.com/lets-code-a-neural-network-in-plain-numpy-ae7e74410795"
 LAYERS = [(2, 25, "relu"), (25, 50, "relu"), (50, 50, "relu"), (50, 25, "relu"), (25, 1, "sigmoid")]
@@ -79,8 +79,7 @@ def run(options: Settings, version: str) -> int:
     parameters = network.parameters()
     _introduce(network, options, version, *split)
     with limited_blas(None, threads_for(len(X_train), parameters)):
-        check = check_network(network, X_train, y_train.reshape(-1, 1).astype(float), _counted_gradients)
-        say(str(check))
+        check = _checked(network, X_train, y_train.reshape(-1, 1).astype(float))
         try:
             history, frames = _trained(network, options, *split)
         except DivergedError as error:
@@ -95,8 +94,11 @@ def run(options: Settings, version: str) -> int:
     return 0 if check else 1
 
 
-def _counted_gradients(results: Iterator[Any], total: int) -> Iterator[Any]:
-    return counted(results, total, "gradient")
+def _checked(network: DenseNetwork, X: Any, y: Any) -> GradientReport:
+    """Return how the gradients of all parameters agree with numerical ones, and say so."""
+    report = gradcheck(lambda net: binary_cross_entropy_with_logits(net.logits(X), y), network)
+    print(f"gradient check OK: {report.covered}" if report else report, flush=True)
+    return report
 
 
 def _introduce(network: DenseNetwork, options: Settings, version: str, X_train: Any, X_test: Any, *labels: Any) -> None:
@@ -106,8 +108,8 @@ def _introduce(network: DenseNetwork, options: Settings, version: str, X_train: 
         f'tinygrad_nn {version}: the experiment of "Let\'s code a Neural Network in plain NumPy" by Piotr Skalski',
         ARTICLE,
         "",
-        f"Two moons: {len(X_train)} points to learn from, {len(X_test)} to test. Check the gradient of each parameter "
-        f"numerically, train {options.epochs:,} epochs{where}.",
+        f"Two moons: {len(X_train)} points to learn from, {len(X_test)} to test. Check the gradients numerically, "
+        f"train {options.epochs:,} epochs{where}.",
         "",
     )
     summary = network.summary()
