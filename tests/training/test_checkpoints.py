@@ -193,12 +193,12 @@ def test_a_training_of_other_settings_is_another_training(tmp_path: Path, change
     """Milestones, and a rate that a schedule has changed since, are the same settings."""
 
     def train(epochs: int, resume: bool, which: int) -> None:
-        s = {name: values[which if name == changed else 0] for name, values in SETTINGS.items()}
+        s: dict[str, Any] = {name: values[which if name == changed else 0] for name, values in SETTINGS.items()}
         module = tg.nn.Sequential(tg.nn.Linear(2, 2, seed=0), tg.nn.Dropout(s["dropout"], seed=1))
         optimizer = tg.optim.Adam(module.parameters(), s["lr"], betas=s["betas"])
         schedule, loss = schedules.MultiStepLR(optimizer, [1, 3], s["gamma"]), tg.nn.CrossEntropyLoss(s["weight"])
         loss.label_smoothing = s["smoothing"]
-        options = {"optimizer": optimizer, "scheduler": schedule, "loss": loss, "checkpoint": tmp_path}
+        options: Any = {"optimizer": optimizer, "scheduler": schedule, "loss": loss, "checkpoint": tmp_path}
         tg.train(module, X, LABELS, epochs, progress=False, resume=resume, **options)
         tg.train(module, X, LABELS, epochs + 1, progress=False, resume=True, **options)
 
@@ -214,7 +214,7 @@ def test_what_a_loss_was_given_is_compared(tmp_path: Path) -> None:
     network = small()
     for delta in (1.0, 2.0):
         loss = partial(tg.huber_loss, delta=delta)
-        with pytest.raises(StateError, match="the loss delta was 1.0, now is 2.0") if delta == 2 else nullcontext():
+        with pytest.raises(StateError, match=r"the loss delta was 1\.0, now is 2\.0") if delta == 2 else nullcontext():
             tg.train(network, X, Y[:, None], 2, loss=loss, checkpoint=tmp_path, progress=False, resume=True)
 
 

@@ -66,6 +66,42 @@ def test_several_inputs_and_outputs(kind: str, batch_size: int | None) -> None:
     assert found["pair"][1] is None
 
 
+class Returns(tg.nn.Module):
+    """A module that returns what a function of its input does."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def forward(self, x: Any) -> Any:
+        return x, self.function(x)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 4])
+@pytest.mark.parametrize(
+    "function",
+    [tg.sum, lambda x: tg.ones((2, len(x), 1)), lambda x: tg.ones((4, 1)), lambda x: float(x[0, 0].item())],
+    ids=["scalar", "two layers", "four rows", "number"],
+)
+def test_outputs_that_are_not_of_samples_are_not_joined(function: Any, batch_size: int) -> None:
+    X = np.arange(7.0).reshape(7, 1)
+    with pytest.raises(ValueError, match=r"does not have the samples on axis 0.* leave out batch_size="):
+        tg.predict(Returns(function), X, batch_size)
+    np.testing.assert_array_equal(tg.predict(Returns(function), X)[0], X)
+    joined = tg.predict(Returns(lambda x: x.data), X, batch_size)
+    np.testing.assert_array_equal(joined[1], X)
+
+
+def test_validation_whose_outputs_can_t_be_joined_is_computed_whole() -> None:
+    X = np.linspace(0, 1, 1201).reshape(-1, 1)
+    module = tg.nn.Sequential(tg.nn.Linear(1, 1, seed=0), Returns(tg.sum))
+
+    def loss(outputs: Any, y: Any) -> Any:
+        return tg.mse_loss(outputs[0], y) + outputs[1] * 0.5
+
+    history = tg.train(module, X, X, 1, 0.0, 100, loss=loss, validation=(X, X), progress=False)
+    assert history.validation_cost[0] == pytest.approx(tg.evaluate(module, X, X, loss)[0], rel=1e-14)
+
+
 def test_floats_are_read_in_the_modules_dtype_and_whole_numbers_as_they_are() -> None:
     linear = tg.nn.Linear(2, 1, dtype=np.float32, seed=0)
     assert tg.predict(linear, [[1.0, 2.0]]).dtype == np.float32

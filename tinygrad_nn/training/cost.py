@@ -194,5 +194,5 @@ class Cost:
     ) -> dict[str, float]:
         """Return the cost and the metrics, in eval mode, as floats by name."""
         with np.errstate(over="ignore", invalid="ignore"), no_grad():
-            read = computed(self.module, self.read, X, batch_size)
+            read = computed(self.module, self.read, X, batch_size, or_whole=True)
             return {"cost": float(self.of(read, y).item())} | self.figures(self.scores(read), y, metrics)

@@ -42,6 +42,13 @@ def no_loss_per_sample(loss: Any) -> str:
     )
 
 
+def not_of_samples(output: Any) -> str:
+    return (
+        f"an output, {given(output)} in the first batch, does not have the samples on axis 0, so batches of it can't "
+        "be joined; leave out batch_size=, or return only outputs of samples"
+    )
+
+
 def no_mean(option: str, loss: Any) -> str:
     return (
         f"{option}= needs a loss that is the plain mean over samples, which {_named(loss)} is not: it sums, has "

@@ -119,7 +119,7 @@ def _described(x: Any) -> Any:
 
 def _hyperparameters(optimizer: Any) -> dict[str, Any]:
     """Return those of each group, with the learning rate that a schedule began with."""
-    found = {}
+    found: dict[str, Any] = {}
     for i, group in enumerate(optimizer.param_groups):
         own = {name: group[name] for name in group.kinds}
         rate = {} if group.initial_lr is None else {"lr": group.initial_lr}
