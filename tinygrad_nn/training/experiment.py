@@ -12,7 +12,6 @@ from typing import Any
 
 from .. import errors
 from ..checking.gradients import gradcheck
-from ..checking.report import GradientReport
 from ..errors import DivergedError
 from ..nn.dense import DenseNetwork
 from ..nn.losses import binary_cross_entropy_with_logits
@@ -77,9 +76,11 @@ def run(options: Settings, version: str) -> int:
     split = X_train, X_test, y_train, y_test = train_test_split(X, y)
     network = DenseNetwork(ARCHITECTURE, seed=options.seed)
     parameters = network.parameters()
+    labels = y_train.reshape(-1, 1).astype(float)
     _introduce(network, options, version, *split)
     with limited_blas(None, threads_for(len(X_train), parameters)):
-        check = _checked(network, X_train, y_train.reshape(-1, 1).astype(float))
+        check = gradcheck(lambda net: binary_cross_entropy_with_logits(net.logits(X_train), labels), network)
+        print(wrapped(f"gradient check OK: {check.covered}") if check else check, flush=True)
         try:
             history, frames = _trained(network, options, *split)
         except DivergedError as error:
@@ -92,13 +93,6 @@ def run(options: Settings, version: str) -> int:
     else:
         print(errors.missing("the pictures need matplotlib", "matplotlib"))  # a command is not wrapped
     return 0 if check else 1
-
-
-def _checked(network: DenseNetwork, X: Any, y: Any) -> GradientReport:
-    """Return how the gradients of all parameters agree with numerical ones, and say so."""
-    report = gradcheck(lambda net: binary_cross_entropy_with_logits(net.logits(X), y), network)
-    print(f"gradient check OK: {report.covered}" if report else report, flush=True)
-    return report
 
 
 def _introduce(network: DenseNetwork, options: Settings, version: str, X_train: Any, X_test: Any, *labels: Any) -> None:
