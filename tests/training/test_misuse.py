@@ -20,6 +20,50 @@ def test_the_last_update_is_undone_if_it_is_not_finite() -> None:
         np.testing.assert_array_equal(value, before[name])
 
 
+def test_frozen_parameters_are_refused_where_none_is_left_to_train() -> None:
+    network, X, y = problem()
+    network.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"updates are frozen; write module\.requires_grad_\(\)"):
+        tg.train(network, X, y, 1, progress=False)
+    network.parameters()[0].requires_grad = True
+    assert len(tg.train(network, X, y, 1, progress=False)) == 1
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"), [(None, "None"), ([0.5], r"\[0.5\] of"), (np.ones(2), "ndarray of shape"), ("a", "'a'")]
+)
+def test_a_metric_that_returns_no_number_is_named(returned: Any, words: str) -> None:
+    network, X, y = problem()
+    with pytest.raises(TypeError, match=f"the metric mine returned {words}.* no number; return one"):
+        tg.train(network, X, y, 1, metrics={"mine": lambda p, labels: returned}, progress=False)
+
+
+@pytest.mark.parametrize("how", ["on_epoch", "Ctrl-C", "Ctrl-C in a step"])
+def test_however_a_training_ends_early_stopping_keeps_the_best_epoch(how: str) -> None:
+    network, X, y = problem()
+    best: list[Any] = []
+
+    def metric(outputs: Any, labels: Any) -> float:
+        if how == "Ctrl-C in a step" and len(best) == 3 and len(labels) == 30:
+            raise KeyboardInterrupt
+        return 0.0
+
+    def on_epoch(epoch: int, history: Any) -> Any:
+        best.append(network.state_dict())
+        if epoch == 3 and how == "Ctrl-C":
+            raise KeyboardInterrupt
+        return epoch < 3
+
+    validation = (X[:9], 1 - y[:9])  # gets worse from epoch to epoch
+    history = tg.train(
+        network, X, y, 9, 0.5, validation=validation, early_stopping=7, metrics={"mine": metric}, on_epoch=on_epoch,
+        progress=False,
+    )  # fmt: skip
+    assert history.validation_cost.index(min(history.validation_cost)) == 0
+    assert len(history) == (3 if how == "Ctrl-C in a step" else 4)
+    assert all(np.array_equal(value, best[0][name]) for name, value in network.state_dict().items())
+
+
 def test_an_optimiser_of_another_network_is_refused() -> None:
     network, X, y = problem()
     with pytest.raises(ValueError, match="updates none of the module's parameters"):
@@ -61,6 +105,9 @@ class Own(tg.nn.Module):
         self.w = tg.tensor([1.0], requires_grad=True)
 
 
+PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
@@ -88,7 +135,15 @@ class Own(tg.nn.Module):
         ({"early_stopping": 0, "validation": ([[1, 2]], [1])}, ValueError, "must be a whole number, 1 or more, got 0"),
         ({"scheduler": 0.5}, TypeError, r"a schedule .* got 0\.5 .*write scheduler=tg\.optim"),
         ({"metrics": tg.accuracy}, TypeError, r"metrics must be functions by name, as \{"),
-        ({"metrics": {"cost": tg.accuracy}}, TypeError, "metrics must be functions by name"),
+        *[
+            ({"metrics": {name: tg.accuracy}}, ValueError, f"a metric can't be named '?{name}'?: .* give it another")
+            for name in ("cost", "seconds", "epoch", "validation_cost", "validation_mine", "plot", "figures", 3)
+        ],
+        ({"on_epoch": 3}, TypeError, r"on_epoch is a function \(epoch, history\), got 3 of type int; pass one"),
+        ({"loss": tg.nn.MSELoss}, TypeError, r"got the class MSELoss; pass one such as .* tg\.nn\.MSELoss\(\)"),
+        ({"X": PAIRS}, DataError, "X is a TensorDataset, and arrays are needed: pass those"),
+        ({"X": tg.data.Subset(PAIRS, [0])}, DataError, "X is a Subset, and arrays are needed: pass those"),
+        ({"validation": (tg.data.DataLoader(PAIRS), [1])}, DataError, "validation X is a DataLoader, and arrays"),
         ({"accumulate": 0}, ValueError, "accumulate must be a whole number, 1 or more, got 0"),
         ({"clip_norm": -1.0}, ValueError, "max_norm must be a number, 0 or more, got -1.0"),
         ({"sample_weight": [1.0]}, DataError, r"it needs one number per sample, \(30,\)"),

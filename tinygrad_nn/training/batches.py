@@ -12,6 +12,7 @@ from ..errors import DataError
 from ..tensor.handle import Tensor
 from . import refusals
 from .data_checks import refuse_rows
+from .loader import DataLoader, Subset, TensorDataset
 
 
 def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
@@ -19,6 +20,8 @@ def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
 
     A tuple of arrays is several inputs, any other sequence of numbers one array. Raises DataError.
     """
+    if isinstance(values, (DataLoader, Subset, TensorDataset)):
+        raise DataError(refusals.not_arrays(name, values))
     if isinstance(values, dict):
         return {key: as_samples(f"{name}[{key!r}]", part, dtype) for key, part in values.items()}
     if isinstance(values, tuple) and values and all(isinstance(part, (np.ndarray, Tensor)) for part in values):

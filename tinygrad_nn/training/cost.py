@@ -86,7 +86,7 @@ class Cost:
     def __init__(self, module: Module, loss: Loss | None) -> None:
         if not isinstance(module, Module):
             raise TypeError(refusals.not_a_module(module))
-        if loss is not None and not callable(loss):
+        if loss is not None and (isinstance(loss, type) or not callable(loss)):
             raise TypeError(refusals.not_a_loss(loss))
         self.module, self.loss, self.by_default = module, loss, loss is None
         self.network = module if isinstance(module, DenseNetwork) else None
@@ -135,7 +135,7 @@ class Cost:
             return own
         if self.last == "softmax":
             scores = softmax(scores)
-        return own | {name: float(f(scores, y)) for name, f in metrics.items()}
+        return own | {name: _number(name, f(scores, y)) for name, f in metrics.items()}
 
     def of(self, read: Any, y: Any, weights: Any = None) -> Tensor:
         """Return the cost: the loss of the mean sample, each by its weight if there are weights."""
@@ -196,3 +196,11 @@ class Cost:
         with np.errstate(over="ignore", invalid="ignore"), no_grad():
             read = computed(self.module, self.read, X, batch_size, or_whole=True)
             return {"cost": float(self.of(read, y).item())} | self.figures(self.scores(read), y, metrics)
+
+
+def _number(name: str, found: Any) -> float:
+    """Return what a metric returned as a float. Raises TypeError where it is no number."""
+    try:
+        return float(found)
+    except (TypeError, ValueError):
+        raise TypeError(refusals.not_a_number(name, found)) from None

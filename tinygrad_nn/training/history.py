@@ -84,6 +84,12 @@ class History:
         return table([tuple(self._columns()), *rows])
 
 
+def is_taken(name: Any) -> bool:
+    """Return whether a metric can't have a name, since a history has something else by it."""
+    own = {"cost", "epoch", *vars(History()), *dir(History)}
+    return not isinstance(name, str) or name in own or name.startswith("validation_")
+
+
 def add_epoch(history: History, figures: Mapping[str, float]) -> None:
     """Add an epoch's figures."""
     for name, figure in figures.items():

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..engine.allocator import keep_memory_once
 from ..engine.trees import leaves
-from ..errors import DataError
+from ..errors import DataError, given
 from ..nn.label_losses import cross_entropy
 from ..nn.module import Module
 from ..optim import Optimizer
@@ -24,7 +24,7 @@ from .checkpoints import Checkpoints
 from .cost import Loss, Metric
 from .data_checks import check_count
 from .epochs import Training
-from .history import History, newest_figures
+from .history import History, is_taken, newest_figures
 from .inference import dtype_of
 from .progress import counted
 from .steps import Steps
@@ -72,13 +72,14 @@ def train(
 
     Each epoch trains in train mode, and then computes the cost of `validation`, a pair (X, y), in eval mode; modules
     then have the modes that they had. `metrics` are functions (outputs, y) by name, recorded beside the cost.
-    `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n`
-    ends it when the validation's cost has not fallen for n epochs, and gives parameters and buffers the values of the
-    best epoch. `sample_weight`, a number per sample, and `class_weight`, a dict of them by class or "balanced",
-    multiply the loss of a sample; they are scaled to 1 in the mean. A step takes `accumulate` batches, as if they
-    were one, but for what a module computes of a whole batch, as batch norm does; `clip_norm` bounds the norm of all
-    its gradients together. Weights and `accumulate` need a loss that is the plain mean over samples: others of this
-    library are refused, with ignored labels too, and of a loss of your own it is taken for granted.
+    `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n` ends
+    it when the validation's cost has not fallen for n epochs; however a training with it ends, by Ctrl-C too,
+    parameters and buffers get the values of the best epoch. `sample_weight`, a number per sample, and `class_weight`, a
+    dict of them by class or "balanced", multiply the loss of a sample; they are scaled to 1 in the mean. A step takes
+    `accumulate` batches, as if they were one, but for what a module computes of a whole batch, as batch norm does;
+    `clip_norm` bounds the norm of all its gradients together. Weights and `accumulate` need a loss that is the plain
+    mean over samples: others of this library are refused, with ignored labels too, and of a loss of your own it is
+    taken for granted.
 
     With a folder as `checkpoint`, all that the training goes on from is written there after `every` epochs (1), or
     `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module
@@ -116,7 +117,7 @@ def train(
         "learning_rate": learning_rate, "batch_size": batch_size, "shuffle_seed": shuffle_seed, "workers": workers,
         "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping,
     }  # fmt: skip
-    _check(options, epochs, validation, metrics)
+    _check(options, epochs, validation, metrics, on_epoch)
     if workers is not None and blas_threads is not None:
         raise ValueError(refusals.threads_of_workers())
     if checkpoint is None and (resume or every is not None or every_steps is not None):
@@ -148,7 +149,7 @@ def train(
     return training.history
 
 
-def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any) -> None:
+def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any, on_epoch: Any) -> None:
     """Raise TypeError, ValueError or DataError for what can't be meant."""
     check_count("epochs", epochs, 0)
     for name in ("batch_size", "accumulate", "early_stopping", "workers"):
@@ -158,10 +159,12 @@ def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: An
         raise DataError("validation takes a pair (X, y) of its own samples and labels")
     if validation is None and options["early_stopping"] is not None:
         raise ValueError("early_stopping= goes by the cost of validation data; pass validation=(X, y) with it")
-    if metrics and not (
-        isinstance(metrics, Mapping) and "cost" not in metrics and all(map(callable, metrics.values()))
-    ):
+    if metrics and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
         raise TypeError(f'metrics must be functions by name, as {{"accuracy": tg.accuracy}}, got {metrics!r:.80}')
+    for name in filter(is_taken, metrics or ()):
+        raise ValueError(refusals.name_taken(name))
+    if on_epoch is not None and not callable(on_epoch):
+        raise TypeError(f"on_epoch is a function (epoch, history), got {given(on_epoch)}; pass one, or leave it out")
 
 
 def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:
@@ -185,6 +188,7 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
                 break
     except KeyboardInterrupt:
         history.end_together()
+        training.restore_best()
         print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)
     else:
         training.steps.check_parameters(len(history) - 1)

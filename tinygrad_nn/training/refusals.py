@@ -23,8 +23,8 @@ def not_an_optimizer(optimizer: Any) -> str:
 
 def not_a_loss(loss: Any) -> str:
     return (
-        f"a loss is a function (outputs, y) -> cost, got {given(loss)}; pass one such as tg.mse_loss, or for a "
-        "DenseNetwork leave loss= out to use the one that follows from the last activation"
+        f"a loss is a function (outputs, y) -> cost, got {given(loss)}; pass one such as tg.mse_loss or "
+        "tg.nn.MSELoss(), or for a DenseNetwork leave loss= out to use the one that follows from the last activation"
     )
 
 
@@ -46,6 +46,28 @@ def not_of_samples(output: Any) -> str:
     return (
         f"an output, {given(output)} in the first batch, does not have the samples on axis 0, so batches of it can't "
         "be joined; leave out batch_size=, or return only outputs of samples"
+    )
+
+
+def name_taken(name: Any) -> str:
+    return (
+        f"a metric can't be named {name!r}: a history has cost, epoch, seconds, its own methods and what begins with "
+        "validation_ for itself; give it another name, a text"
+    )
+
+
+def not_a_number(name: str, found: Any) -> str:
+    return f"the metric {name} returned {given(found)}, which is no number; return one, as float(np.mean(...)) is"
+
+
+def all_frozen() -> str:
+    return "all parameters that the optimizer updates are frozen; write module.requires_grad_(), or for some of them"
+
+
+def not_arrays(name: str, values: Any) -> str:
+    return (
+        f"{name} is a {type(values).__name__}, and arrays are needed: pass those that it was made of, with batch_size= "
+        "for batches of them; a loader is for a loop of your own"
     )
 
 

@@ -136,6 +136,8 @@ class Steps:
         optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
         if not {*map(id, self.parameters)} & {*_ids(optimizer)}:
             raise ValueError("the optimizer updates none of the module's parameters; make it from module.parameters()")
+        if not any(p.requires_grad for p in optimizer.parameters):
+            raise ValueError(refusals.all_frozen())
         wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
         self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
