@@ -1,5 +1,6 @@
 """Every layer against PyTorch's: the same weights and inputs give the same outputs, gradients and statistics."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -211,8 +212,50 @@ def test_a_tied_weight_goes_over_and_back() -> None:
     ours.load_state_dict(theirs.state_dict())
     assert ours[1].weight is ours[0].weight
     close(ours(np.eye(3)).data, theirs(torch.eye(3).double()).detach())
-    assert list(ours.state_dict()) == ["0.weight", "0.bias", "1.bias"]
-    theirs.load_state_dict({name: torch.tensor(t) for name, t in ours.state_dict().items()}, strict=False)
+    assert list(ours.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"] == list(theirs.state_dict())
+    theirs.load_state_dict({name: torch.tensor(t) for name, t in ours.state_dict().items()})
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_sums_of_float16_are_taken_in_float32(affine: bool, training: bool) -> None:
+    x = np.array([[300, -300], [-400, 200]], np.float16)
+    norms = [("LayerNorm", (2, 1e-5, affine)), ("RMSNorm", (2, 1e-5, affine)), ("GroupNorm", (1, 2, 1e-5, affine))]
+    for name, settings in [*norms, ("BatchNorm1d", (2, 1e-5, 0.1, affine))]:
+        ours: Any = getattr(nn, name)(*settings, dtype=np.float16).train(training)
+        theirs = getattr(torch.nn, name)(*settings, dtype=torch.float16).train(training)
+        mine = tg.tensor(x, requires_grad=True)
+        y, z = ours(mine), theirs(torch.tensor(x))
+        assert y.dtype == np.float16
+        np.testing.assert_allclose(y.data, z.detach(), rtol=2**-10, atol=0, err_msg=name)
+        y.sum().backward()
+        assert mine.grad is not None
+        assert mine.grad.dtype == np.float16
+        for t in ours.buffers()[:2]:
+            assert t.dtype == np.float16
+            assert np.isfinite(t.data).all()
+
+
+@pytest.mark.parametrize("shape", [(1024, 8), (64, 8, 4, 4)])
+def test_batch_norm_keeps_its_digits_far_from_zero(shape: tuple[int, ...]) -> None:
+    x = (1000 + np.random.default_rng(0).normal(size=shape)).astype(np.float32)
+    layer: Any = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(8, dtype=np.float32)
+    y = layer(x).data
+    for channel in range(8):
+        exact = [float(value) for value in x[:, channel].ravel()]
+        mean = math.fsum(exact) / len(exact)
+        scale = math.sqrt(math.fsum((value - mean) ** 2 for value in exact) / len(exact) + 1e-5)
+        expected = [(value - mean) / scale for value in exact]
+        np.testing.assert_allclose(y[:, channel].ravel(), expected, rtol=0, atol=5e-6)
+        np.testing.assert_allclose(layer.running_mean.data[channel], 0.1 * mean, rtol=2e-7)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"), [((1, -1), (3,)), ((0, -1), ()), ((2, 1), (2, 3, 4)), ((1, 3), (2, 3, 4)), ((-4, 1), (2, 3, 4))]
+)
+def test_axes_that_cannot_be_flattened_are_refused(axes: tuple[int, int], shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"Flatten\(.*\) got shape \(.*\); name a first axis"):
+        nn.Flatten(*axes)(np.ones(shape))
 
 
 def test_layers_keep_float32_throughout() -> None:

@@ -99,6 +99,8 @@ class Embedding(Module):
 class Flatten(Module):
     """The axes from start_axis to end_axis as one. Shapes: (m, ..., n) -> (m, ... · n) by default.
 
+    Raises ValueError where the input has no such axes.
+
     >>> Flatten()(np.ones((2, 3, 4))).shape
     (2, 12)
     """
@@ -109,7 +111,9 @@ class Flatten(Module):
     def forward(self, x: Any) -> Any:
         """Return the values in fewer axes."""
         x = as_tensor(x)
-        start, end = (axis % x.ndim for axis in (self.start_axis, self.end_axis))
+        start, end = (axis + x.ndim * (axis < 0) for axis in (self.start_axis, self.end_axis))
+        if not 0 <= start <= end < x.ndim:
+            raise ValueError(f"{self!r} got shape {x.shape}; name a first axis of it and one that is not before that")
         merged = math.prod(x.shape[start : end + 1])
         return x.reshape(*x.shape[:start], merged, *x.shape[end + 1 :])
 

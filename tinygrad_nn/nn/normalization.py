@@ -20,6 +20,7 @@ class _Normalization(Module):
 
     weight: Tensor | None
     bias: Tensor | None
+    _normalised: Any
 
     def _own(self, shape: Any, has_weight: bool, has_bias: bool, dtype: Any) -> None:
         self.weight = unset(*shape, dtype=dtype) if has_weight else None
@@ -31,6 +32,14 @@ class _Normalization(Module):
         for p, value in ((self.weight, 1.0), (self.bias, 0.0)):
             if p is not None:
                 p.data = np.full(p.shape, value)
+
+    def forward(self, x: Any) -> Any:
+        """Return the normalised values, in the same shape; float16 is computed in float32, as in PyTorch."""
+        x = as_tensor(x)
+        if x.dtype != np.float16:
+            return self._normalised(x)
+        dtype = np.result_type(x.dtype, *(p.dtype for p in self.parameters()))
+        return self._normalised(x.astype(np.float32)).astype(dtype)
 
     def _affine(self, x: Any, shape: Any) -> Any:
         """Return x times the weight plus the bias, both in a shape that broadcasts against x."""
@@ -62,10 +71,8 @@ class LayerNorm(_Normalization):
         self.normalized_shape, self.eps = _lengths(normalized_shape), eps
         self._own(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
 
-    def forward(self, x: Any) -> Any:
-        """Return the normalised values. Shapes: (..., *normalized_shape) -> the same."""
-        x, axes = _checked(self, x)
-        _, centred, variance = _moments(x, axes)
+    def _normalised(self, x: Any) -> Any:
+        _, centred, variance = _moments(x, _checked(self, x))
         return self._affine(centred / sqrt(variance + self.eps), self.normalized_shape)
 
 
@@ -85,9 +92,8 @@ class RMSNorm(_Normalization):
         self.normalized_shape, self.eps = _lengths(normalized_shape), eps
         self._own(self.normalized_shape, elementwise_affine, False, dtype)
 
-    def forward(self, x: Any) -> Any:
-        """Return the values over their root mean square. Shapes: (..., *normalized_shape) -> the same."""
-        x, axes = _checked(self, x)
+    def _normalised(self, x: Any) -> Any:
+        axes = _checked(self, x)
         eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
         return self._affine(x / sqrt(mean(square(x), axis=axes, keepdims=True) + eps), self.normalized_shape)
 
@@ -96,12 +102,12 @@ def _lengths(shape: Any) -> tuple[int, ...]:
     return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
-def _checked(layer: Any, x: Any) -> tuple[Tensor, tuple[int, ...]]:
-    """Return the input, and the axes to normalise. Raises ValueError where they have other lengths."""
-    x, shape = as_tensor(x), layer.normalized_shape
+def _checked(layer: Any, x: Any) -> tuple[int, ...]:
+    """Return the axes to normalise. Raises ValueError where the input's have other lengths."""
+    shape = layer.normalized_shape
     if x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
         raise ValueError(f"{layer!r} takes an input whose last lengths are {shape}, got {x.shape}")
-    return x, tuple(range(-len(shape), 0))
+    return tuple(range(-len(shape), 0))
 
 
 class GroupNorm(_Normalization):
@@ -121,9 +127,7 @@ class GroupNorm(_Normalization):
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         self._own((num_channels,), affine, affine, dtype)
 
-    def forward(self, x: Any) -> Any:
-        """Return the normalised values. Shapes: (N, C, ...) -> (N, C, ...)."""
-        x = as_tensor(x)
+    def _normalised(self, x: Any) -> Any:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(f"{self!r} takes (N, {self.num_channels}, ...), got {x.shape}")
         entries = math.prod(x.shape[1:]) // self.num_groups
@@ -168,17 +172,17 @@ class BatchNorm1d(_Normalization):
             self.running_var.data = np.ones(self.num_features)
             self.num_batches_tracked.data = np.zeros((), np.int64)
 
-    def forward(self, x: Any) -> Any:
-        """Return the normalised values. Shapes: (N, C, ...) -> (N, C, ...)."""
-        x = as_tensor(x)
+    def _normalised(self, x: Any) -> Any:
         if x.ndim not in self._dimensions or x.shape[1] != self.num_features:
             axes = " or ".join(map(str, self._dimensions))
             raise ValueError(f"{self!r} takes {axes} axes, (N, {self.num_features}, ...), got {x.shape}")
         shape = (-1, *(1,) * (x.ndim - 2))
         if self.training or not self.track_running_stats:
-            mu, centred, variance = _moments(x, (0, *range(2, x.ndim)))
+            others = (0, *range(2, x.ndim))
+            near = mean(x.detach(), axis=others, keepdims=True)  # a mean of large numbers is off by their rounding
+            mu, centred, variance = _moments(x - near, others)
             if self.training:
-                self._track(mu, variance, x.size // self.num_features)
+                self._track(near + mu, variance, x.size // self.num_features)
         else:
             centred, variance = x - self.running_mean.reshape(shape), self.running_var.reshape(shape)
         return self._affine(centred / sqrt(variance + self.eps), shape)
