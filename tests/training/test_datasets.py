@@ -133,10 +133,28 @@ def test_one_hot_rows_are_1_at_the_class() -> None:
     assert tg.data.one_hot(3).tolist() == [0.0, 0.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("labels", [[-1], [3], [0.5], [1.0], [True]])
-def test_labels_that_are_no_classes_are_refused(labels: list[float]) -> None:
-    with pytest.raises(DataError, match=r"a whole number from 0 to 2; convert them"):
-        tg.data.one_hot(labels, 3)
+@pytest.mark.parametrize(
+    ("labels", "classes", "words"),
+    [
+        ([-1], 3, "counted from 0, got -1; drop it"),
+        ([2, -1], None, "counted from 0, got -1; drop it"),
+        ([-1], None, "counted from 0, got -1; drop it"),
+        ([3, 0], 3, "there are 3 classes, and a label is 3; pass num_classes=4"),
+        ([0], 0, "there are 0 classes, and a label is 0; pass num_classes=1"),
+        ([0.5], 3, r"whole numbers, got dtype float64; convert them: labels\.astype\(int\)"),
+        ([1.0], None, "whole numbers, got dtype float64; convert them"),
+        ([True], 3, "whole numbers, got dtype bool; convert them"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(labels: Any, classes: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        tg.data.one_hot(labels, classes)
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(-1, ValueError), (2.0, TypeError), ("3", TypeError)])
+def test_a_number_of_classes_is_a_whole_number(classes: Any, kind: type) -> None:
+    with pytest.raises(kind, match="num_classes must be a whole number, 0 or more, got"):
+        tg.data.one_hot([0, 1], classes)
 
 
 def test_the_module_of_data_has_its_public_names_and_no_others() -> None:

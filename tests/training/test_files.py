@@ -295,3 +295,13 @@ def test_loading_takes_the_memory_of_the_arrays_once(tmp_path: Path) -> None:
         tracemalloc.stop()
         size = sum(a.nbytes for a in arrays.values())
         assert size <= peak <= 1.5 * size  # numbers in Fortran order are copied for the checksum
+
+
+@pytest.mark.parametrize(
+    "nested", [{"b": np.ones(1)}, [np.ones(2), np.ones(3)], tg.optim.Adam([tg.tensor([1.0], requires_grad=True)])]
+)
+def test_a_file_holds_a_flat_dict_of_arrays(tmp_path: Path, nested: Any) -> None:
+    saved = nested.state_dict() if isinstance(nested, tg.optim.Adam) else {"a": nested}
+    with pytest.raises(DtypeError, match="a file holds a flat dict of arrays by name; pass its arrays by name"):
+        tg.save(tmp_path / "x.npz", saved)
+    assert not [*tmp_path.iterdir()]

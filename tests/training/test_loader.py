@@ -207,3 +207,13 @@ def test_parts_of_parts_are_batched_with_and_without_a_loop() -> None:
         assert y.tolist() == [5, 9]
         assert X.tolist() == [[15.0, 16.0, 17.0], [27.0, 28.0, 29.0]]
     assert [batch["y"][0].tolist() for batch in DataLoader(Subset(Squares(9), [8, 1]), 2)] == [[64, 1]]
+
+
+def test_a_part_of_a_split_is_sliced_as_a_sequence() -> None:
+    rows = tg.data.TensorDataset(np.arange(20.0).reshape(10, 2), np.arange(10))
+    part = tg.data.random_split(rows, [6, 4], seed=0)[0]
+    of_part = [part[i][1] for i in range(6)]
+    for index in (slice(1, 3), slice(None, None, -2), np.array([4, 0, 4])):
+        assert [y for _, y in part[index]] == np.array(of_part)[index].tolist()
+    assert [y.tolist() for _, y in tg.data.DataLoader(part[1:4], 2)] == [of_part[1:3], of_part[3:4]]
+    assert part[-1][1] == of_part[5]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
+from tinygrad_nn.errors import DataError
 from tinygrad_nn.training import plots
 
 
@@ -213,3 +214,11 @@ def test_the_scale_of_weights_is_as_high_as_their_images(tmp_path: Path) -> None
 def test_what_makes_no_picture_is_refused(call: Any) -> None:
     with pytest.raises(tg.errors.DataError, match="; pass "):
         call()
+
+
+def test_a_boundary_is_of_two_features_and_one_probability() -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(DataError, match=r"points \(n, 2\), got X of shape \(4, 3\); pass two features"):
+        plots.plot_boundary(lambda points: points[:, 0], np.ones((4, 3)), np.ones(4))
+    with pytest.raises(DataError, match=r"returned shape \(4, 2\) for 4 points; return the probability of class 1"):
+        plots.plot_boundary(lambda points: points, np.ones((4, 2)), np.ones(4))

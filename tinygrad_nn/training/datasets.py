@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import DataError
+from .data_checks import check_count
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
 
 if TYPE_CHECKING:
@@ -75,10 +76,15 @@ def one_hot(labels: Any, num_classes: int | None = None, dtype: Any = np.float64
            [1., 0., 0.]])
     """
     indices = as_array(labels)
-    largest = int(indices.max()) if indices.size else -1
-    classes = largest + 1 if num_classes is None else num_classes
-    if indices.dtype.kind not in "iu" or (indices < 0).any() or largest >= classes:
-        raise DataError(f"a label is a whole number from 0 to {classes - 1}; convert them: labels.astype(int)")
+    if indices.dtype.kind not in "iu":
+        raise DataError(f"labels are whole numbers, got dtype {indices.dtype}; convert them: labels.astype(int)")
+    least, largest = (int(indices.min()), int(indices.max())) if indices.size else (0, -1)
+    classes = max(largest + 1, 0) if num_classes is None else num_classes
+    check_count("num_classes", classes, 0)
+    if least < 0:
+        raise DataError(f"labels are counted from 0, got {least}; drop it, or shift them: labels - labels.min()")
+    if largest >= classes:
+        raise DataError(f"there are {classes} classes, and a label is {largest}; pass num_classes={largest + 1}")
     rows = np.zeros((*indices.shape, classes), dtype)
     np.put_along_axis(rows, indices[..., None].astype(np.intp), 1, axis=-1)
     return rows

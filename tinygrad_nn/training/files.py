@@ -100,7 +100,15 @@ def _array(name: Any, value: Any) -> np.ndarray:
         formats.check_name(name)
     except formats.Damaged as error:
         raise FileError(f"{error}; name it otherwise") from None
-    array: np.ndarray = as_array(raw(value))
+    try:
+        array: np.ndarray = as_array(raw(value))
+    except (TypeError, ValueError) as error:
+        if not isinstance(value, (Mapping, list, tuple)):
+            raise
+        raise DtypeError(
+            f"{name} is {given(value)}, and a file holds a flat dict of arrays by name; pass its arrays by name, "
+            'as {"state.m": m}. All that an optimizer goes on from is written by tg.train(..., checkpoint=folder)'
+        ) from error
     if array.dtype not in formats.CODES:
         raise DtypeError(f"{name} has dtype {array.dtype}, which not all files have; convert it: x.astype(np.float64)")
     return array

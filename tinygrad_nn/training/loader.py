@@ -50,8 +50,11 @@ class TensorDataset:
 class Subset:
     """The samples of a dataset at some indices, in their order.
 
-    >>> Subset(["a", "b", "c"], [2, 0])[0]
-    'c'
+    Of a slice, or of an array of indices, it gives the subset at them.
+
+    >>> part = Subset(["a", "b", "c"], [2, 0, 1])
+    >>> part[0], list(part[1:])
+    ('c', ['a', 'b'])
     """
 
     def __init__(self, dataset: Dataset, indices: Any) -> None:
@@ -60,8 +63,9 @@ class Subset:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[index])]
+    def __getitem__(self, index: Any) -> Any:
+        found = self.indices[index]
+        return Subset(self.dataset, found) if np.ndim(found) else self.dataset[int(found)]
 
 
 def random_split(dataset: Dataset, lengths: Sequence[float], seed: Any = None) -> list[Subset]:

@@ -126,7 +126,16 @@ def plot_boundary(
 
     `predict` maps points (n, 2) to the probability of class 1, (n,) or (n, 1). The title says how many are right.
     """
-    wrong = (np.ravel(predict(X)) > 0.5) != (np.ravel(y) > 0.5)
+    X = np.asarray(X)
+    if X.ndim != 2 or X.shape[1] != 2:
+        raise errors.DataError(f"a boundary is one of points (n, 2), got X of shape {X.shape}; pass two features")
+    found = np.asarray(predict(X))
+    if found.size != len(X):
+        raise errors.DataError(
+            f"predict returned shape {found.shape} for {len(X)} points; return the probability of class 1 alone, as "
+            "softmax(...)[:, 1]"
+        )
+    wrong = (np.ravel(found) > 0.5) != (np.ravel(y) > 0.5)
     with styled():
         ax = new_axes() if ax is None else ax
         boundary_into(probability_grid(predict), X, y, wrong, ax)
