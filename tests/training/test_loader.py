@@ -168,8 +168,9 @@ def test_a_batch_size_is_a_whole_number_from_1(size: Any) -> None:
 def test_fractions_are_rounded_as_pytorch_does(n: int, shares: list[float], seed: int) -> None:
     data = pytorch().utils.data
     fractions = [share / sum(shares) for share in shares]
-    if sum(fractions) > 1:  # by rounding, which PyTorch does not take for fractions
-        fractions[0] = np.nextafter(fractions[0], 0)
+    while sum(fractions) > 1:  # by rounding, which PyTorch does not take for fractions
+        largest = fractions.index(max(fractions))
+        fractions[largest] = float(np.nextafter(fractions[largest], 0))
     parts = random_split(range(n), fractions, seed)
     if n:  # PyTorch warns of empty parts
         assert [len(p) for p in parts] == [len(p) for p in split_by(data, n, fractions)]

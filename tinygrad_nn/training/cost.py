@@ -160,9 +160,9 @@ class Cost:
         loss: Any = self.loss
         settings = {name: p.default for name, p in signature(loss).parameters.items()}
         settings |= vars(loss) if isinstance(loss, Module) else {}
-        labels = y if isinstance(y, np.ndarray) and y.dtype.kind in "iu" and "ignore_index" in settings else None
-        uneven = labels is not None and settings["weight"] is not None
-        if uneven or settings.get("reduction") == "sum" or np.any(labels == settings.get("ignore_index", math.nan)):
+        indices = "ignore_index" in settings and isinstance(y, np.ndarray) and y.dtype.kind in "iu"
+        uneven = indices and (settings.get("weight") is not None or (y == settings["ignore_index"]).any())
+        if uneven or settings.get("reduction") == "sum":
             raise ValueError(refusals.no_mean(option, loss))
 
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
