@@ -82,11 +82,12 @@ def train(
     taken for granted.
 
     With a folder as `checkpoint`, all that the training goes on from is written there after `every` epochs (1), or
-    `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module
-    holds, the place in the epoch, the history. A file is written whole or not at all, and the last `keep` stay; beside
-    them, `best.npz` is the module's `state_dict` with the lowest validation cost. `resume=True` goes on from the newest
-    one, and all is bit for bit as if nothing had broken off; in an empty folder it starts anew. `epochs` is the total.
-    What callbacks and classes of your own keep elsewhere is not in it.
+    `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module holds,
+    the place in the epoch, the history. A file is written whole or not at all, and the last `keep` stay; beside them,
+    `best.npz` is the module's `state_dict` with the lowest validation cost. `resume=True` goes on from the newest one,
+    and all is bit for bit as if nothing had broken off; in an empty folder it starts anew. Modules, loss, optimiser and
+    schedule are made as at the beginning: settings that differ are refused. `epochs` is the total. What callbacks and
+    classes of your own keep elsewhere is not in it.
 
     The step is compiled (see `tg.compile`) if modules, loss and optimiser are this library's own and at least
     100 steps of a batch's size are to come, since compiling takes as long as that gains; `compile=True` does so
