@@ -216,6 +216,46 @@ def test_a_tied_weight_goes_over_and_back() -> None:
     theirs.load_state_dict({name: torch.tensor(t) for name, t in ours.state_dict().items()})
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("GELU", {"approximate": "tanh"}),
+        *[("Softplus", {"beta": b, "threshold": t}) for b in (0.5, 3) for t in (1, 20)],
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_settings_of_an_activation_are_pytorchs(kind: str, settings: dict[str, Any], dtype: str) -> None:
+    x = np.concatenate([np.linspace(-60, 60, 481), [-1e30, 1e30]]).astype(dtype)
+    mine, their = tg.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    y, z = getattr(nn, kind)(**settings)(mine), getattr(torch.nn, kind)(**settings)(their)
+    y.sum().backward()
+    z[:-2].sum().backward()  # PyTorch's slopes there are nan
+    assert mine.grad is not None
+    assert y.dtype == dtype
+    tolerance = 30 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(y.data, z.detach(), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(mine.grad.data[:-2], their.grad[:-2], rtol=0, atol=tolerance)
+    assert mine.grad.data[-2:].tolist() == [0, 1]
+
+
+LOOSE: Any = nn  # without the types that forbid such calls
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: LOOSE.Softmax(dim=1), TypeError, "Softmax: dim is PyTorch's name; write axis=1"),
+        (lambda: LOOSE.LogSoftmax(dim=-1), TypeError, "LogSoftmax: dim is PyTorch's name; write axis=-1"),
+        (lambda: LOOSE.Flatten(start_dim=0), TypeError, "Flatten: start_dim is PyTorch's name; write start_axis=0"),
+        (lambda: LOOSE.Flatten(0, end_dim=2), TypeError, "Flatten: end_dim is PyTorch's name; write end_axis=2"),
+        (lambda: nn.GELU("erf"), ValueError, "GELU: approximate is 'erf'; write 'none' or 'tanh'"),
+    ],
+)
+def test_what_pytorchs_names_get(call: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
+
+
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("training", [True, False])
 def test_sums_of_float16_are_taken_in_float32(affine: bool, training: bool) -> None:

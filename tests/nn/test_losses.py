@@ -233,6 +233,18 @@ def test_losses_refuse_different_shapes_and_unknown_reductions(loss: Any) -> Non
         loss(half, np.ones((3, 1)), reduction="total")
 
 
+@pytest.mark.parametrize("kind", [name for name in nn.__all__ if name.endswith("Loss")])
+def test_a_loss_module_refuses_an_unknown_reduction(kind: str) -> None:
+    with pytest.raises(ValueError, match=r"reduction must be .* not 'avg'"):
+        getattr(nn, kind)(reduction="avg")
+
+
+def test_the_batch_mean_of_a_number_is_its_divergence() -> None:
+    torch = pytorch()
+    theirs = torch.nn.KLDivLoss(reduction="batchmean")(torch.tensor(-1.0), torch.tensor(0.5))
+    assert nn.KLDivLoss(reduction="batchmean")(-1.0, 0.5).item() == pytest.approx(theirs.item())
+
+
 Z, Y = tg.zeros((2, 3)), np.array([0, 2])
 
 
@@ -250,7 +262,8 @@ Z, Y = tg.zeros((2, 3)), np.array([0, 2])
         (lambda: tg.gaussian_nll_loss(Z, Z, [1.0, 1.0, 1.0]), ValueError, r"shape \(2, 3\), or one for each row"),
         (lambda: tg.gaussian_nll_loss(Z, Z, -1.0), ValueError, "a variance must not be negative; compute it as tg.exp"),
         (lambda: tg.binary_cross_entropy(Z - 0.1, Z), ValueError, "takes probabilities, from 0 to 1; for logits"),
-        (lambda: nn.MSELoss(reduction="total"), ValueError, "reduction must be"),
+        (lambda: tg.cross_entropy(Z, Y, reduction="avg"), ValueError, "reduction must be"),
+        (lambda: tg.nll_loss(Z, Y, reduction="avg"), ValueError, "reduction must be"),
     ],
 )
 def test_what_a_mistake_gets(call: Any, error: type[Exception], words: str) -> None:

@@ -255,6 +255,30 @@ def test_reset_parameters_draws_all_layers_from_one_seed() -> None:
     assert all(np.array_equal(value, first[name]) for name, value in module.state_dict().items())
 
 
+class Scaled(tg.nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(tg.nn.Linear(2, 2, seed=0))
+        self.scale = tg.nn.Parameter(3.0)
+
+
+class Drawn(Scaled):
+    def reset_parameters(self, seed: Any = None) -> None:
+        self.scale.data = np.ones(())
+        super().reset_parameters(seed)
+
+
+def test_a_module_that_cannot_draw_its_parameters_says_so() -> None:
+    outer = tg.nn.ModuleDict({"a": Scaled()})
+    before = outer.state_dict()
+    with pytest.raises(NotImplementedError, match=r"how Scaled draws scale; write def reset_parameters\(self"):
+        outer.reset_parameters(0)
+    assert all(np.array_equal(array, before[name]) for name, array in outer.state_dict().items())
+    drawn = Drawn()
+    drawn.reset_parameters(5)
+    assert drawn.scale.item() == 1
+    assert (drawn[0].weight.data != Scaled()[0].weight.data).all()
+
+
 def test_no_two_layers_begin_equal_by_default() -> None:
     assert (tg.nn.Linear(3, 3).weight.data != tg.nn.Linear(3, 3).weight.data).any()
 
@@ -415,6 +439,19 @@ def test_a_summary_is_a_table_and_leaves_everything_as_it_was() -> None:
     assert [vars(m) for m in module.modules()] == held
 
 
+class Two(tg.nn.Module):
+    def __init__(self) -> None:
+        self.linear = tg.nn.Linear(2, 3, seed=0)
+
+    def forward(self, x: Any, scale: Any) -> Any:
+        return self.linear(x) * scale
+
+
+@pytest.mark.parametrize("input", [(np.ones((5, 2)), 2.0), {"scale": 2.0, "x": np.ones((5, 2))}])
+def test_a_summary_takes_several_inputs(input: Any) -> None:
+    assert Two().summary(input).splitlines()[1].split() == ["Two", "(5,", "3)", "0"]
+
+
 def test_a_summary_counts_a_shared_parameter_once() -> None:
     assert Tower().summary().splitlines()[-1].split() == ["total", "12"]
 
@@ -429,6 +466,14 @@ def test_mistakes_get_a_sentence_with_the_remedy() -> None:
         NotImplementedError, match=r"Tower computes nothing; write def forward\(self, x\) in class Tower"
     ):
         Tower()(1.0)
+    own: dict[str, str] = {
+        **dict.fromkeys(("to", "float", "double", "half", "type"), "astype"),
+        **{"cuda": "NumPy", "cpu": "NumPy", "register_buffer": "nn.Buffer", "register_parameter": "nn.Parameter"},
+        **{"add_module": "module.name = ", "register_module": "module.name = "},
+    }
+    for name, remedy in own.items():
+        with pytest.raises(AttributeError, match=f"Tower.{name} is PyTorch's name; write .*{remedy}"):
+            getattr(Tower(), name)
     with pytest.raises(AttributeError, match="Tower has no attribute 'layer'; set it in __init__"):
         Tower().layer  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"no attribute 'weight'; .* first calls super\(\)\.__init__\(\.\.\.\)"):

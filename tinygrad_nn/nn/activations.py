@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
-from ..ops.elementwise import sigmoid, tanh
+from ..ops.elementwise import maximum, minimum, sigmoid, tanh
 from ..ops.fused import log_softmax, softmax
+from ..ops.selection import where
 from ..tensor.creation import as_tensor
-from .module import Module
+from .module import Module, without_dim
 
 
 class Identity(Module):
@@ -33,31 +35,70 @@ class Identity(Module):
 
 
 class ReLU(Identity, function=relu):
-    """max(x, 0)."""
+    """max(x, 0). Shapes: (...) -> (...)."""
 
 
 class Sigmoid(Identity, function=sigmoid):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)). Shapes: (...) -> (...)."""
 
 
 class Tanh(Identity, function=tanh):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent. Shapes: (...) -> (...)."""
 
 
 class GELU(Identity, function=gelu):
-    """x times the standard normal's distribution function, exactly."""
+    """x times the standard normal's distribution function, or what is near it, x · sigmoid(√(8/π) (x + 0.044715 x³)).
+
+    Exactly unless `approximate="tanh"`, as PyTorch calls the other. Shapes: (...) -> (...).
+    Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
+
+    >>> GELU()(1.0).round(4).item(), GELU(approximate="tanh")(1.0).round(4).item()
+    (0.8413, 0.8412)
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: approximate is {approximate!r}; write 'none' or 'tanh'")
+        self.approximate = approximate
+
+    def forward(self, x: Any) -> Any:
+        """Return the function of each entry. Shapes: (...) -> (...)."""
+        if self.approximate == "none":
+            return gelu(x)
+        x = maximum(x, -40)  # from here on the sigmoid is 0, and from 40 on 1
+        z = minimum(x, 40)
+        return x * sigmoid(math.sqrt(8 / math.pi) * (z + 0.044715 * z * z * z))
 
 
 class SiLU(Identity, function=silu):
-    """x · sigmoid(x), also called swish."""
+    """x · sigmoid(x), also called swish. Shapes: (...) -> (...).
+
+    Source: Elfwing, Uchibe and Doya, Sigmoid-weighted linear units (2017).
+    """
 
 
 class Softplus(Identity, function=softplus):
-    """log(1 + exp(x))."""
+    """log(1 + exp(beta x)) / beta. Shapes: (...) -> (...).
+
+    With a `threshold` it is x where beta x is above it: PyTorch's is 20, and loses digits.
+
+    >>> Softplus()([0.0, 1000.0]).round(3).tolist(), Softplus(2.0, threshold=1.0)([0.0, 1.0]).round(3).tolist()
+    ([0.693, 1000.0], [0.347, 1.0])
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float | None = None) -> None:
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, x: Any) -> Any:
+        """Return the function of each entry. Shapes: (...) -> (...)."""
+        y = softplus(x) if self.beta == 1 else softplus(as_tensor(x) * self.beta) / self.beta
+        return y if self.threshold is None else where(as_tensor(x) * self.beta > self.threshold, x, y)
 
 
 class LeakyReLU(Identity, function=leaky_relu, setting="negative_slope"):
-    """x where it is positive, else negative_slope · x.
+    """x where it is positive, else negative_slope · x. Shapes: (...) -> (...).
+
+    Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
 
     >>> LeakyReLU(0.1)([2.0, -1.0]).tolist()
     [2.0, -0.1]
@@ -68,7 +109,9 @@ class LeakyReLU(Identity, function=leaky_relu, setting="negative_slope"):
 
 
 class ELU(Identity, function=elu, setting="alpha"):
-    """x where it is positive, else alpha (exp(x) - 1).
+    """x where it is positive, else alpha (exp(x) - 1). Shapes: (...) -> (...).
+
+    Source: Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by ELUs (2015).
 
     >>> ELU(2.0)([2.0, -1000.0]).tolist()
     [2.0, -2.0]
@@ -85,6 +128,7 @@ class Softmax(Identity, function=softmax, setting="axis"):
     ([0.5, 0.5], [0.0, -1000.0])
     """
 
+    @without_dim
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 

@@ -17,6 +17,7 @@ class Conv1d(Affine):
     L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same".
     The weight is (out_channels, in_channels / groups, kernel_size), the bias (out_channels,) or None; both
     begin uniform from -1 / √fan_in to 1 / √fan_in, fan_in = in_channels / groups · kernel_size.
+    Source: LeCun et al., Gradient-based learning applied to document recognition (1998).
 
     >>> Conv1d(2, 4, 3, padding="same", seed=0)(np.ones((1, 2, 5))).shape
     (1, 4, 5)
@@ -61,7 +62,7 @@ class ConvTranspose2d(Conv1d):
     Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W'), and for each length
     H' = (H - 1) stride - 2 padding + dilation (kernel_size - 1) + 1 + output_padding. The weight is
     (in_channels, out_channels / groups, *kernel_size); it begins as that of Conv2d, its fan_in being
-    out_channels / groups times the kernel's entries.
+    out_channels / groups times the kernel's entries. Source: Zeiler et al., Deconvolutional networks (2010).
 
     >>> ConvTranspose2d(3, 2, 2, stride=2, seed=0)(np.ones((1, 3, 4, 4))).shape
     (1, 2, 8, 8)

@@ -43,7 +43,7 @@ class Loss(Module):
 
 
 class MSELoss(Loss, function=mse_loss):
-    """The squared difference, averaged.
+    """The squared difference, averaged. Shapes: (...), (...) -> ().
 
     >>> MSELoss()([1.0, 3.0], [1.0, 1.0]).item(), L1Loss(reduction="sum")([1.0, 3.0], [1.0, 1.0]).item()
     (2.0, 2.0)
@@ -54,11 +54,13 @@ class MSELoss(Loss, function=mse_loss):
 
 
 class L1Loss(MSELoss, function=l1_loss):
-    """The absolute difference, averaged."""
+    """The absolute difference, averaged. Shapes: (...), (...) -> ()."""
 
 
 class HuberLoss(Loss, function=huber_loss):
     """Half the squared difference d where |d| is at most delta, beyond it delta (|d| - delta / 2), averaged.
+
+    Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
 
     >>> HuberLoss()([1.0, 3.0], [1.0, 1.0]).item()
     0.75
@@ -69,7 +71,7 @@ class HuberLoss(Loss, function=huber_loss):
 
 
 class SmoothL1Loss(Loss, function=smooth_l1_loss):
-    """Huber's loss divided by beta, averaged.
+    """Huber's loss divided by beta, averaged. Shapes: (...), (...) -> ().
 
     >>> SmoothL1Loss(beta=2.0)([1.0, 3.0], [1.0, 1.0]).item()
     0.5
@@ -80,7 +82,7 @@ class SmoothL1Loss(Loss, function=smooth_l1_loss):
 
 
 class BCELoss(Loss, function=binary_cross_entropy):
-    """The binary cross entropy of probabilities, averaged; train on logits where you can.
+    """The binary cross entropy of probabilities, averaged; train on logits where you can. Shapes: (...), (...) -> ().
 
     >>> round(BCELoss()([0.5, 0.5], [1.0, 0.0]).item(), 3)
     0.693
@@ -93,6 +95,8 @@ class BCELoss(Loss, function=binary_cross_entropy):
 class BCEWithLogitsLoss(Loss, function=binary_cross_entropy_with_logits):
     """The binary cross entropy of sigmoid(input), averaged; `pos_weight` multiplies that of positive labels.
 
+    Shapes: (...), (...) -> (), with weights that broadcast.
+
     >>> round(BCEWithLogitsLoss(pos_weight=3.0)([0.0, 0.0], [1.0, 0.0]).item(), 3)
     1.386
     """
@@ -103,6 +107,8 @@ class BCEWithLogitsLoss(Loss, function=binary_cross_entropy_with_logits):
 
 class GaussianNLLLoss(Loss, function=gaussian_nll_loss):
     """How unlikely a normal distribution has the target: called with its mean, the target, and its variance.
+
+    Shapes: (..., n), (..., n), (..., n) or (..., 1) -> (). Source: that of `tg.gaussian_nll_loss`.
 
     >>> GaussianNLLLoss()([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
     1.0
@@ -115,13 +121,16 @@ class GaussianNLLLoss(Loss, function=gaussian_nll_loss):
 class KLDivLoss(Loss, function=kl_div):
     """The entries of the Kullback-Leibler divergence, averaged; `reduction="batchmean"` is the mathematical one.
 
+    Shapes: (...), (...) -> (). Source: Kullback and Leibler, On information and sufficiency (1951).
+
     >>> import tinygrad_nn as tg
     >>> round(KLDivLoss(reduction="sum")(tg.log([0.5, 0.5]), [1.0, 0.0]).item(), 3)
     0.693
     """
 
     def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction=reduction, log_target=log_target)
+        checked = reduction if reduction == "batchmean" else reduction_of(reduction)
+        super().__init__(reduction=checked, log_target=log_target)
 
 
 class NLLLoss(Loss, function=nll_loss):

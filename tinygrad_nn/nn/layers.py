@@ -12,7 +12,7 @@ from ..ops.selection import take, where
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, without_dim
 
 
 def unset(*shape: int, dtype: Any) -> Tensor:
@@ -105,6 +105,7 @@ class Flatten(Module):
     (2, 12)
     """
 
+    @without_dim
     def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
         self.start_axis, self.end_axis = start_axis, end_axis
 

@@ -177,7 +177,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     """
     q = targets("kl_div", input, target)
     losses = exp(q) * (q - input) if log_target else xlogy(q, q) - q * input
-    return reduced(losses, "mean", input.shape[0]) if reduction == "batchmean" else reduced(losses, reduction)
+    return reduced(losses, "mean", (*input.shape, 1)[0]) if reduction == "batchmean" else reduced(losses, reduction)
 
 
 # What tests try: a tuple stands for drawn values of that shape.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
 
 import numpy as np
 
@@ -15,6 +16,30 @@ from ..tensor.handle import Tensor, replace_values
 from .table import summary
 
 _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"
+
+
+_F = TypeVar("_F", bound=Callable[..., None])
+
+# Names of PyTorch's, and what to write for them.
+_PYTORCH = (
+    dict.fromkeys(("to", "type", "float", "double", "half"), "module.astype(np.float32), or another dtype")
+    | dict.fromkeys(("cuda", "cpu"), "the module as it is, for it is NumPy's")
+    | {"register_parameter": "module.name = nn.Parameter(...)", "register_buffer": "module.name = nn.Buffer(...)"}
+    | {"add_module": "module.name = another", "register_module": "module.name = another"}
+)
+
+
+def without_dim(init: _F) -> _F:
+    """Return an `__init__` with an axis that says so to who writes dim=, as in PyTorch."""
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **settings: Any) -> None:
+        for name in (name for name in settings if "dim" in name):
+            here = f"{name.replace('dim', 'axis')}={settings[name]!r}"
+            raise TypeError(f"{type(self).__name__}: {name} is PyTorch's name; write {here}")
+        init(self, *args, **settings)
+
+    return cast(_F, checked)
 
 
 def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
@@ -165,9 +190,12 @@ class Module:
     if not TYPE_CHECKING:  # to a type checker an attribute that nothing sets is a mistake as well
 
         def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self).__name__
             raise AttributeError(
-                f"{type(self).__name__} has no attribute {name!r}; set it in __init__, which in a class that extends a "
-                "layer first calls super().__init__(...)",
+                f"{kind}.{name} is PyTorch's name; write {_PYTORCH[name]}"
+                if name in _PYTORCH
+                else f"{kind} has no attribute {name!r}; set it in __init__, which in a class that extends a layer "
+                "first calls super().__init__(...)",
                 name=name,
                 obj=self,  # from these Python suggests a name, once the error is shown
             )
@@ -273,8 +301,18 @@ class Module:
         return self
 
     def reset_parameters(self, seed: Any = None) -> None:
-        """Draw the parameters of all modules within anew, from a seed or a generator; each layer knows how."""
-        generator = np.random.default_rng(seed)
+        """Draw the parameters of all modules within anew, from a seed or a generator; each layer knows how.
+
+        A module with parameters of its own says how in its class. Raises NotImplementedError where it doesn't.
+        """
+        generator, kind = np.random.default_rng(seed), type(self)
+        within = {id(p) for m in self.children() for p in m.parameters()}
+        own = [name for name, p in self.named_parameters() if id(p) not in within]
+        if own and kind.reset_parameters is Module.reset_parameters:
+            raise NotImplementedError(
+                f"nothing says how {kind.__name__} draws {', '.join(own)}; write def reset_parameters(self, seed=None) "
+                "in its class, which sets their data and calls super().reset_parameters(seed)"
+            )
         for m in self.children():
             m.reset_parameters(generator)
 
@@ -328,7 +366,7 @@ class Module:
     def summary(self, input: Any = None) -> str:
         """Return a table of the modules: output shape, where an input is given, and parameters, with their total.
 
-        The input is computed in eval mode, without recording.
+        The input is computed in eval mode, without recording: a tuple is several arguments, a dictionary keywords.
         """
         return summary(self, input)
 

@@ -47,7 +47,9 @@ def _shapes(module: Any, input: Any) -> dict[int, str]:
         for m in module.eval().modules():
             vars(m)["forward"] = noted(m, m.forward)
         with no_grad():
-            module(input)
+            module(*input) if isinstance(input, tuple) else module(**input) if isinstance(input, dict) else module(
+                input
+            )
     finally:
         for held, then in before:
             held.clear()
