@@ -66,12 +66,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_400),
     "engine": (1_250, 1_250, 9_500),
     "tensor": (1_150, 1_150, 9_480),
-    "ops": (2_680, 2_680, 29_500),
+    "ops": (2_690, 2_690, 29_700),
     "ops.linalg": (862, 862, 9_030),
     "ops.numpy": (2_350, 2_350, 26_500),
     "ops.windows": (800, 800, 8_500),
     "ops.recurrent": (441, 400, 5_000),
-    "transforms": (570, 550, 4_570),
+    "transforms": (550, 550, 4_400),
     "nn": (2_485, 1_800, 16_750),
     "optim": (1_106, 800, 7_670),
     "compiler": (1_031, 700, 6_600),
@@ -87,7 +87,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (250, 250, 1_500),
 }
-WHOLE = (28_900, 27_470, 249_500)
+WHOLE = (28_900, 27_480, 249_500)
 
 
 def name_of(path: pathlib.Path) -> str:

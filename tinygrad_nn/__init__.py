@@ -16,13 +16,14 @@ from .engine.allocator import keep_memory
 from .engine.grad_mode import enable_grad, no_grad
 from .errors.unsupported import of_pytorch, reason
 from .nn.dense import DenseNetwork
+from .ops.joining import unravel
 from .ops.linalg import namespace as linalg
 from .tensor.creation import arange, as_tensor, empty, eye, full, ones, tensor, zeros
 from .tensor.handle import Tensor
 from .training import datasets as data
 from .transforms import autograd
 from .transforms.checkpointing import checkpoint
-from .transforms.functions import grad, hessian, hvp, jacobian, jvp, unravel, value_and_grad, vjp
+from .transforms.functions import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
     from . import testing

@@ -11,6 +11,7 @@ from .engine.grad_mode import no_grad as no_grad
 from .errors.unsupported import of_pytorch as of_pytorch
 from .errors.unsupported import reason as reason
 from .nn.dense import DenseNetwork as DenseNetwork
+from .ops.joining import unravel as unravel
 from . import linalg as linalg
 from .tensor.creation import arange as arange
 from .tensor.creation import as_tensor as as_tensor
@@ -29,7 +30,6 @@ from .transforms.functions import hessian as hessian
 from .transforms.functions import hvp as hvp
 from .transforms.functions import jacobian as jacobian
 from .transforms.functions import jvp as jvp
-from .transforms.functions import unravel as unravel
 from .transforms.functions import value_and_grad as value_and_grad
 from .transforms.functions import vjp as vjp
 from . import testing as testing

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import raw
-from ..engine.trees import leaves
+from ..engine.trees import filled, leaves
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
@@ -54,6 +54,26 @@ def ravel(x: Any, order: str = "C") -> Any:
         parts = [parts]
     flat = [in_order(as_tensor(part), (-1,), order) for part in parts]
     return flat[0] if len(flat) == 1 else concatenate(flat)
+
+
+def unravel(vector: Any, like: Any) -> Any:
+    """Return the entries of a vector in the shapes and the nesting of `like`; a Module becomes a dict by name.
+
+    Floating-point leaves have `like`'s dtypes, the others that of the vector. Raises ValueError for another size.
+
+    >>> import tinygrad_nn as tg
+    >>> tree = {"w": np.ones((2, 2)), "b": 0.5}
+    >>> tg.unravel(tg.ravel(tree) * 2, tree)["b"]
+    tg.tensor(1., dtype='float64')
+    """
+    vector = as_tensor(vector)
+    models = [as_tensor(x) for x in leaves(like)]
+    ends = np.cumsum([0, *[x.size for x in models]]).tolist()
+    if vector.shape != (ends[-1],):
+        raise ValueError(f"a vector of {ends[-1]} entries is needed, got shape {vector.shape}")
+    parts = [vector[start:end].reshape(x.shape) for start, end, x in zip(ends, ends[1:], models)]
+    dtypes = [x.dtype if x.dtype.kind == "f" else vector.dtype for x in models]
+    return filled(like, iter([part.astype(dtype) for part, dtype in zip(parts, dtypes, strict=True)]))
 
 
 @composite()

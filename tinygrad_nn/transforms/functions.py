@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import errors
-from ..engine.trees import aligned, filled, leaves
+from ..engine.trees import aligned, filled
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .linearization import Run
@@ -134,23 +132,3 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     tg.tensor([ 6., 12.], dtype='float64')
     """
     return tuple(jvp(grad(function, range(len(primals))), primals, tangents)[1])
-
-
-def unravel(vector: Any, like: Any) -> Any:
-    """Return the entries of a vector in the shapes and the nesting of `like`; a Module becomes a dict by name.
-
-    Floating-point leaves have `like`'s dtypes, the others that of the vector. Raises ValueError for another size.
-
-    >>> import tinygrad_nn as tg
-    >>> tree = {"w": np.ones((2, 2)), "b": 0.5}
-    >>> tg.unravel(tg.ravel(tree) * 2, tree)["b"]
-    tg.tensor(1., dtype='float64')
-    """
-    vector = as_tensor(vector)
-    models = [as_tensor(x) for x in leaves(like)]
-    ends = np.cumsum([0, *[x.size for x in models]]).tolist()
-    if vector.shape != (ends[-1],):
-        raise ValueError(f"a vector of {ends[-1]} entries is needed, got shape {vector.shape}")
-    parts = [vector[start:end].reshape(x.shape) for start, end, x in zip(ends, ends[1:], models)]
-    dtypes = [x.dtype if x.dtype.kind == "f" else vector.dtype for x in models]
-    return filled(like, iter([part.astype(dtype) for part, dtype in zip(parts, dtypes, strict=True)]))
