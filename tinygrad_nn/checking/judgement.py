@@ -62,6 +62,8 @@ class _Judgement:
             return self._at_kink()
         if agrees and self._is_sharp(self.right, self.numeric):
             return self._rounded()
+        if self._is_zero():
+            return self._found(Verdict.OK)
         return self._with_more_digits(agrees)
 
     def _agree(self, slope: Slope) -> list[bool]:
@@ -112,6 +114,13 @@ class _Judgement:
         if numeric.error <= 1e-4 * max(abs(own), abs(numeric.value)) or not (own or self.found.moves):
             return True
         return bool(numeric.error <= 1e-6 * self._scale())
+
+    def _is_zero(self) -> bool:
+        """Return whether both derivatives are 0 but for rounding beside those by other arrays: a bias before a norm."""
+        sizes = [np.abs(g).max(initial=0, where=np.isfinite(g)) for g in self.point.gradients if g is not None]
+        scale, numeric = max(sizes, default=0.0), self.numeric
+        is_small = max(abs(self.right), abs(numeric.value)) <= 256 * self.eps * scale
+        return bool(is_small and numeric.error <= 1e-6 * scale)
 
     def _rounded(self) -> Finding:
         """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits: by rounding."""
