@@ -202,9 +202,9 @@ class Module:
 
     def _entries(self) -> tuple[Any, ...]:
         """Return the dictionaries and lists of what this holds, whose keys are the first parts of names."""
-        own = dict(vars(self))
         if self._unnamed is None:
-            return (own,)
+            return (vars(self),)
+        own = dict(vars(self))
         tensors = {name: own.pop(name) for name, x in vars(self).items() if isinstance(x, Tensor)}
         return tensors, own.pop(self._unnamed), own  # in PyTorch's order
 

@@ -46,7 +46,7 @@ def _put_inputs(out: Any, x: Any, weight: Any, bias: Any) -> None:
 def _sigmoid(x: Any) -> None:
     """Turn x into sigmoid(x), in place. By tanh it would take half the time, and lose small values."""
     with np.errstate(over="ignore"):
-        np.exp(np.multiply(x, -1, out=x), out=x)  # np.negative in place errs at a stride of 16 bytes, or of 64
+        np.exp(np.multiply(x, -1, out=x), out=x)  # np.negative errs between strided arrays, at 16 bytes and at 64
     x += 1
     np.divide(1, x, out=x)
 
