@@ -131,7 +131,7 @@ def test_a_convention_is_asked_for_only_where_differences_do_not_settle_it() -> 
 
     def inquiry() -> Any:
         asked.append("now")
-        return SimpleNamespace(conventions=["sqrt at 0"], culprit=None, coarsest=0.0)
+        return SimpleNamespace(conventions="sqrt at 0", culprit=None, coarsest=0.0)
 
     subject = Subject(lambda x: tg.sqrt(x) ** 2, [np.array(4.0)])
     assert along_first(Point(subject, subject.arrays, inquiry=inquiry)).verdict is Verdict.OK
@@ -179,9 +179,9 @@ def test_one_number_is_weighed_by_one_and_what_is_not_finite_is_left_out() -> No
 def test_noise_is_that_of_the_largest_numbers_on_the_way() -> None:
     eps = float(np.finfo(float).eps)
     plain, cancelling = point(lambda x: x * 1.0, 1.0), point(lambda x: (x + 1e10) - 1e10, 1.0)
-    assert eps <= plain.noise(WIDE) <= 100 * eps
-    assert 1e9 * eps <= cancelling.noise(WIDE) <= 1e12 * eps
-    assert cancelling.noise(LONG) < cancelling.noise(WIDE)
+    assert eps <= plain.noise(WIDE)[0] <= 100 * eps
+    assert 1e9 * eps <= cancelling.noise(WIDE)[0] <= 1e12 * eps
+    assert cancelling.noise(LONG)[0] < cancelling.noise(WIDE)[0]
 
 
 def test_the_functions_own_derivative_along_a_direction_is_a_sum_of_products() -> None:

@@ -152,10 +152,10 @@ class Inquiry:
         return None
 
     @cached_property
-    def conventions(self) -> list[str]:
+    def conventions(self) -> str:
         """What the steps on a kink or a singularity do there, as declared; nothing unless all rules are right."""
         if self.culprit is not None or self.subject.by_hand:
-            return []
+            return ""
         told = []
         for step, finding in self.judged:
             name = step.operation.name
@@ -164,7 +164,7 @@ class Inquiry:
                 told.append(at[0] if at else f"the smallest one of {name}")
             elif finding.verdict not in (Verdict.OK, Verdict.PRECISION):
                 told.append(f"{name} where its derivative is singular: a zero cotangent stays zero")
-        return list(dict.fromkeys(told))
+        return ", ".join(dict.fromkeys(told))
 
     def _findings(self, step: Step) -> Iterator[tuple[int, str, Finding]]:
         """Yield the worst finding for each input of a step, along a few random directions."""

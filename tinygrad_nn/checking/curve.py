@@ -11,6 +11,7 @@ import numpy as np
 from .. import errors
 from .directions import Direction
 from .judgement import judge
+from .numerical import quotient
 from .point import Point
 from .rounding import WIDE
 from .verdicts import Verdict
@@ -59,8 +60,7 @@ def curve_along(point: Point, direction: Direction) -> ErrorCurve:
     """Return how far quotients along a direction, and the function's own derivative, are from the right one."""
     finding, line = judge(point, direction), point.line(direction, WIDE)
     trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
-    derivative, middle = float(finding.analytic if trusted else finding.numeric), float(line(0.0))
-    up, down = (np.array([float(line(sign * step)) for step in STEPS]) for sign in (1, -1))
-    central = np.abs((up - down) / (2 * STEPS) - derivative)
-    forward = np.abs((up - middle) / STEPS - derivative)
+    derivative = float(finding.analytic if trusted else finding.numeric)
+    slopes = [[quotient(line, method, step).value for step in STEPS] for method in ("central", "forward")]
+    central, forward = np.abs(np.array(slopes, float) - derivative)
     return ErrorCurve(STEPS, central, forward, derivative, abs(float(finding.analytic) - derivative))

@@ -46,11 +46,3 @@ def halves(direction: Direction) -> list[Direction]:
     first = np.zeros(v.shape)
     first.flat[entries[: entries.size // 2]] = v.flat[entries[: entries.size // 2]]
     return [{position: first}, {position: v - first}]
-
-
-def symmetric(direction: Direction) -> Direction | None:
-    """Return the symmetric part of a direction through square matrices; None if it has no other, or no matrices."""
-    if any(v.ndim < 2 or v.shape[-1] != v.shape[-2] for v in direction.values()):
-        return None
-    found = {position: (v + v.swapaxes(-1, -2)) / 2 for position, v in direction.items()}
-    return found if any(np.any(found[position] != v) for position, v in direction.items()) else None

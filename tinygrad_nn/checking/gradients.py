@@ -70,10 +70,7 @@ def gradcheck(
         return report
     weights = Point(subject, subject.arrays, seed).weights
     twice = _Check(derivative_of(subject, weights), mode, full, seed, first=subject).report()
-    rows = report.rows + twice.rows
-    return GradientReport(
-        rows, f"{report.covered}; {twice.covered}", twice.blame, twice.notes, twice.curve, twice.coverage
-    )
+    return replace(twice, rows=report.rows + twice.rows, covered=f"{report.covered}; {twice.covered}")
 
 
 def _check_known(name: str, value: Any, known: tuple[Any, ...]) -> None:
@@ -170,7 +167,7 @@ class _Check:
         return self._report_of([differing] if differing else rows)
 
     def _report_of(self, rows: list[Row]) -> GradientReport:
-        worst = max(rows, key=lambda row: (row.finding.verdict.rank, row.finding.error))
+        worst = max(rows, key=lambda row: row.finding.badness)
         blame, notes = None, []
         if self.few:
             notes.append(f"{len(self.entries)} of {self.size:,} entries are wrong, or on a kink; all others are right")
@@ -235,16 +232,14 @@ class _Check:
         """Return a row if the derivative is wrong next to the point: what was kept of an earlier run is used."""
         rng = np.random.default_rng(self.seed)
         arrays = self.point.beside(rng, {})
+        inquiry = Inquiry(self.inquiry.subject, arrays, self.seed, self.inquiry.order)
         try:
-            there = Point(self.subject, arrays, self.seed, lambda: self.inquiry)
+            finding = judge(Point(self.subject, arrays, self.seed, lambda: inquiry), everywhere(rng, arrays))
         except ValueError:  # other shapes, or a singular matrix
             return []
-        before = self.inquiry
-        self.inquiry = Inquiry(before.subject, arrays, self.seed, before.order)
-        finding = judge(there, everywhere(rng, arrays))
         if finding.verdict is not Verdict.BUG:
-            self.inquiry = before
             return []
+        self.inquiry = inquiry
         note = "right at the point, wrong next to it: are values of an earlier run used?"
         return [Row(self.of + "all", "beside the point", replace(finding, note=note))]
 

@@ -160,23 +160,19 @@ def _steps(size: float) -> Iterator[float]:
 
     Between the steps that suit numbers of size 1 and those that suit tiny ones there is a gap.
     """
-    step = 2.0 ** math.floor(math.log2(max(size, 1.0) / 64))
-    last = 2.0**-26 * max(size, 1.0)
-    while step > last:
-        yield step
-        step /= SHRINK
-    if 0 < size < 64 * last:
-        step = min(step, 2.0 ** math.floor(math.log2(size)))
-        while step > size / 4096:
-            yield step
-            step /= SHRINK
+    yield from _powers(max(size, 1.0) / 64, 2.0**-25 * max(size, 1.0))
+    if 0 < size < 2.0**-20:
+        yield from _powers(min(size, 2.0**-26), size / 4096)
 
 
 def _tiny_steps(size: float, eps: float) -> Iterator[float]:
     """Yield the steps below those, down to where numbers of the size have few digits left to move."""
-    unit = max(size, 1.0)
-    step = 2.0 ** math.floor(math.log2(min(2.0**-26 * unit, size / 4096 or 1.0)))
-    while step >= 256 * eps * min(unit, size or 1.0):
+    return _powers(min(2.0**-26 * max(size, 1.0), size / 4096 or 1.0), 256 * eps * (size or 1.0))
+
+
+def _powers(first: float, last: float) -> Iterator[float]:
+    step = 2.0 ** math.floor(math.log2(first))
+    while step >= last:
         yield step
         step /= SHRINK
 

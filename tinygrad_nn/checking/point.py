@@ -14,7 +14,7 @@ from .numerical import COMPLEX_STEP, Ladder, Slope, complex_slope, descend
 from .rounding import EPS, LONG, NUDGE, WIDE, largest, noise_of_values, spread
 from .subject import Arrays, Subject
 
-NOTHING = SimpleNamespace(conventions=[], culprit=None, coarsest=0.0)
+NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0)
 
 
 class Point:
@@ -65,8 +65,6 @@ class Point:
         return any(g is not None for g in self.long)
 
     def _pulled(self, dtype: Any) -> list[Any]:
-        if all(x.dtype == dtype for x in self.arrays):
-            return self.gradients
         return self.subject.pull([x.astype(dtype) for x in self.arrays], self.weights)
 
     @property
@@ -79,10 +77,7 @@ class Point:
         return float(dot([np.abs(u) for u in self.weights], [np.abs(y) for y in self.values]))
 
     def noise(self, dtype: Any) -> Any:
-        """Return how far rounding may move a value, in a dtype."""
-        return self._noises(dtype)[0]
-
-    def _noises(self, dtype: Any) -> Any:
+        """Return how far rounding may move a value, in a dtype, and what tiny steps show of that."""
         if dtype not in self.noises:
             random = everywhere(np.random.default_rng(self.seed), self.arrays)
             line = self.line({position: v * largest(self.arrays[position]) for position, v in random.items()}, dtype)
@@ -117,8 +112,7 @@ class Point:
         size = max(float(np.abs(self.arrays[position][v != 0]).max(initial=0)) for position, v in direction.items())
         if dtype not in self.middles:
             self.middles[dtype] = self.line({}, dtype)(0.0)
-        noise, fine = self._noises(dtype)
-        return descend(self.line(direction, dtype), self.middles[dtype], size, noise, fine, *how)
+        return descend(self.line(direction, dtype), self.middles[dtype], size, *self.noise(dtype), *how)
 
     def complex_slope(self, direction: Direction) -> Slope:
         """Return what the complex step says along a direction, a step that is small beside all that is moved."""

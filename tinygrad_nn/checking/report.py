@@ -91,7 +91,7 @@ class GradientReport:
 
     def _cells(self) -> list[tuple[str, ...]]:
         """Return the worst rows as text, the columns' names first."""
-        worst = sorted(self.rows, key=lambda row: (-row.finding.verdict.rank, -row.finding.relative_error))[:SHOWN]
+        worst = sorted(self.rows, key=lambda row: row.finding.badness, reverse=True)[:SHOWN]
         return [("input", "index", "analytic", "numeric", "error", "verdict"), *map(_cells_of, worst)]
 
     def _lines(self) -> list[str]:

@@ -43,13 +43,12 @@ def _measure(point: Point, direction: Direction, finding: Finding) -> tuple[Call
     """Return a cheap numerical derivative along parts of a direction, and how far it may be off."""
     exact = point.complex_slope(direction)
     if abs(exact.value - finding.numeric) <= exact.error + 10 * finding.uncertainty:
-        sizes = [
-            np.abs(g * v).sum() for g, v in ((point.gradients[p], v) for p, v in direction.items()) if g is not None
-        ]
-        return lambda part: point.complex_slope(part).value, LAST * EPS * float(max(sizes, default=0.0))
+        pairs = [(point.gradients[position], v) for position, v in direction.items()]
+        size = max([float(np.abs(g * v).sum()) for g, v in pairs if g is not None], default=0.0)
+        return lambda part: point.complex_slope(part).value, LAST * EPS * size
     step = STEP * max(1.0, *[largest(point.arrays[position]) for position in direction])
 
     def central(part: Direction) -> Any:
         return quotient(point.line(part, WIDE), "central", step).value
 
-    return central, float(4 * abs(central(direction) - finding.numeric) + 10 * point.noise(WIDE) / step)
+    return central, float(4 * abs(central(direction) - finding.numeric) + 10 * point.noise(WIDE)[0] / step)

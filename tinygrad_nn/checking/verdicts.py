@@ -54,7 +54,6 @@ class Finding:
         return 0.0 if self.analytic == self.numeric else float(abs(self.analytic - self.numeric))
 
     @property
-    def relative_error(self) -> float:
-        """The same, relative to the larger of the two."""
-        size = max(abs(float(self.analytic)), abs(float(self.numeric)))
-        return self.error / size if size else 0.0
+    def badness(self) -> tuple[int, float]:
+        """By what findings are sorted: the verdict, then the error."""
+        return self.verdict.rank, self.error

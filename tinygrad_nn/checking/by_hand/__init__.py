@@ -1,1 +1,1 @@
-"""Pictures of data, of learning and of what was learnt; whose backprop is wrong."""
+"""Whose backprop is wrong: gradients by hand, held against the adjoints of the recorded graph."""
