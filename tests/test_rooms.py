@@ -79,7 +79,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (431, 431, 3_650),
     "compiler.write": (1_660, 1_100, 16_100),
     "compiler.run": (771, 771, 6_350),
-    "checking": (2_883, 2_700, 25_146),
+    "checking": (2_881, 2_700, 25_091),
     "inspection": (1_800, 1_800, 15_000),
     "testing": (2_300, 2_300, 20_820),
     "training": (2_936, 1_600, 22_779),

@@ -61,6 +61,6 @@ def curve_along(point: Point, direction: Direction) -> ErrorCurve:
     finding, line = judge(point, direction), point.line(direction, WIDE)
     trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
     derivative = float(finding.analytic if trusted else finding.numeric)
-    slopes = [[quotient(line, method, step).value for step in STEPS] for method in ("central", "forward")]
+    slopes = [[quotient(line, method, step) for step in STEPS] for method in ("central", "forward")]
     central, forward = np.abs(np.array(slopes, float) - derivative)
     return ErrorCurve(STEPS, central, forward, derivative, abs(float(finding.analytic) - derivative))

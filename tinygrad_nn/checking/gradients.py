@@ -109,9 +109,10 @@ def numerical_gradient(
     def slope(direction: Direction) -> float:
         if method == "ridders":
             return float(point.ladder(direction).value.value)
-        line = point.line(direction, WIDE)
-        found = point.complex_slope(direction) if method == "complex" else quotient(line, method, step)
-        if method == "complex" and not found.known:
+        if method != "complex":
+            return float(quotient(point.line(direction, WIDE), method, step))
+        found = point.complex_slope(direction)
+        if not found.known:
             raise TypeError("the function refuses complex numbers, or drops the imaginary part; use method='ridders'")
         return float(found.value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -40,10 +39,10 @@ class GradientReport:
 
     rows: tuple[Row, ...]
     covered: str
-    blame: Culprit | None = None
-    notes: tuple[str, ...] = ()
-    curve: Callable[[], ErrorCurve] | None = None
-    coverage: float = 0.0
+    blame: Culprit | None
+    notes: tuple[str, ...]
+    curve: Callable[[], ErrorCurve]
+    coverage: float
 
     @property
     def smallest_detectable(self) -> float:
@@ -52,12 +51,12 @@ class GradientReport:
         Entries without a row of their own are seen along directions, where one counts by half at least.
         """
         own = [row for row in self.rows if "forward mode" not in row.input] or self.rows
-        return max((row.finding.room * (1 if isinstance(row.index, tuple) else 2) for row in own), default=math.inf)
+        return max(row.finding.room * (1 if isinstance(row.index, tuple) else 2) for row in own)
 
     @property
     def verdict(self) -> Verdict:
         """The worst verdict."""
-        return max((row.finding.verdict for row in self.rows), key=lambda v: v.rank, default=Verdict.OK)
+        return max((row.finding.verdict for row in self.rows), key=lambda v: v.rank)
 
     @property
     def culprit(self) -> str | None:
@@ -85,8 +84,6 @@ class GradientReport:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw error against step size for the worst derivative; return the Axes. Needs matplotlib."""
-        if self.curve is None:
-            raise ValueError("this report has no derivative to draw; make one by tg.gradcheck")
         return self.curve().plot(ax)
 
     def _cells(self) -> list[tuple[str, ...]]:

@@ -49,6 +49,6 @@ def _measure(point: Point, direction: Direction, finding: Finding) -> tuple[Call
     step = STEP * max(1.0, *[largest(point.arrays[position]) for position in direction])
 
     def central(part: Direction) -> Any:
-        return quotient(point.line(part, WIDE), "central", step).value
+        return quotient(point.line(part, WIDE), "central", step)
 
     return central, float(4 * abs(central(direction) - finding.numeric) + 10 * point.noise(WIDE)[0] / step)
