@@ -777,7 +777,8 @@ def test_what_is_written_by_out_lies_as_the_array_that_it_is_written_into() -> N
 
 def test_results_lie_as_the_functions_own() -> None:
     columns = np.asfortranarray(X)
-    for function in (lambda k: columns * k, lambda k: np.where(columns > 0, columns * k, k), lambda k: columns + 0 * k):
+    functions: list[Any] = [lambda k: columns * k, lambda k: np.where(columns > 0, columns * k, k)]
+    for function in (*functions, lambda k: columns + 0 * k):
         compiled = tg.compile(function, exact=True)
         for k in (2.0, 3.0):
             assert compiled(k).strides == function(k).strides == columns.strides != X.strides
