@@ -354,6 +354,8 @@ def _forget_what_was_made_inside(tracer: Tracer) -> None:
     made = [s for s in tracer.sources if s.kind == "array" and id(s.owner) in inside]
     tracer.constants |= {id(s.value): (s.value.concrete, s.value) for s in made}
     tracer.sources = [s for s in tracer.sources if s not in made]
+    for s in made:
+        s.proxy = None  # a circle, which only a collection, slow in a large process, would undo
 
 
 def _starts(tracer: Tracer) -> bool:
