@@ -230,7 +230,7 @@ def cumulated_from(ufunc: Any) -> Any:
         x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False
     ) -> Array:
         a = 0 if axis is None else axis
-        x = wide(x, dtype)
+        x = np.atleast_1d(wide(x, dtype))  # of a number, too, a total after each step
         start = np.full_like(np.take(x, range(1), a) if x.shape[a] else np.insert(x, 0, 0, a), ufunc.identity)
         return accumulated(ufunc, np.concatenate([start, x], a) if include_initial else x, a)
 

@@ -42,6 +42,7 @@ MET = {
         "Tensor.grad": "and may want to know that the gradient is read",
         "_read": "Python reads a value, which a watcher may refuse",
     },
+    "transforms/checkpointing.py": {"checkpoint": "a part is not recorded again by whoever watches: it is kept whole"},
     "transforms/purity.py": {"restoring": "a watcher may want to know that generators get their states back"},
 }
 

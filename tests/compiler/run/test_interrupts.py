@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import threading
@@ -103,6 +104,7 @@ class Steps:
 def turns_are_free() -> bool:
     """Return whether another thread can take every lock."""
     free: list[bool] = []
+    gc.collect()  # those of objects that nobody can use any more don't count
 
     def take() -> None:
         for turn in [*turns._turns]:

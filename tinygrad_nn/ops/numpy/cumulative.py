@@ -229,7 +229,8 @@ _SAMPLES = [sample((2, 3)), sample((2, 3), axis=-1), sample((3, 2), axis=0), sam
 cumsum.samples = [*_SAMPLES, sample((2,), dtype="float32")]
 cumprod.samples = [*_SAMPLES, sample(np.array([3.0, 0.0, 2.0, 0.0, 5.0])), sample((2,), dtype="float32")]
 cumulative_sum.samples = cumulative_prod.samples = [
-    *_SAMPLES[1:3], sample((3,)), sample((0, 3), axis=1, include_initial=True), sample((3,), include_initial=True),
+    *_SAMPLES[1:3], sample((3,)), sample(()), sample((0, 3), axis=1, include_initial=True),
+    sample((3,), include_initial=True),
 ]  # fmt: skip
 _TIED = sample(np.array([[1.0, 1.0, 0.0, 1.0, 2.0, 2.0], [3.0, 1.0, 3.0, 3.0, -1.0, 3.0]]), axis=1)
 _running_largest.samples = [sample((4,)), sample((0, 3), axis=-1), _TIED]
