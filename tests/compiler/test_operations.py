@@ -13,7 +13,7 @@ from same_bits import same
 import tinygrad_nn as tg
 from tinygrad_nn.testing import Case
 
-SINGULAR = {"matrix_norm", "nanstd", "norm", "std", "vector_norm"}  # 0 * inf: each call runs the function itself
+SINGULAR = {"matrix_norm", "nanstd", "norm", "std", "vander", "vector_norm"}  # 0 * inf: each call runs the function
 
 
 def wrong_orders(case: Case) -> list[str]:
