@@ -206,4 +206,4 @@ def _summary(history: History) -> str:
     figures = "".join(f", {name} {figure}" for name, figure in newest_figures(history).items())
     n, seconds, costs = len(history), max(history.seconds, 1e-9), history.validation_cost
     lowest = f"; the validation's cost was lowest in epoch {costs.index(min(costs))}" if costs else ""
-    return f"{n} epochs in {seconds:.3g} s ({n / seconds:.3g} epochs/s){figures}{lowest}"
+    return f"{n} epochs in {seconds:.3g} s ({n / seconds:,.1f} epochs/s){figures}{lowest}"
