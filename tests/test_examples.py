@@ -219,7 +219,8 @@ def test_fit_by_lbfgs_names_scipy_where_it_is_missing(tmp_path: pathlib.Path) ->
     environment = os.environ | {"PYTHONPATH": paths}
     done = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 1
-    assert done.stderr.strip() == "L-BFGS comes with SciPy: python -m pip install scipy"
+    install = f"install it with: {sys.executable} -m pip install scipy"
+    assert done.stderr.strip() == f"tinygrad_nn.interop.scipy needs SciPy; {install}"
 
 
 def tables(printed: str) -> list[list[list[str]]]:

@@ -1,0 +1,265 @@
+"""SciPy's optimisers over nested parameters and modules, with exact derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..compiler.compiled import Compiled
+from ..engine.grad_mode import no_grad
+from ..engine.trees import aligned, leaves, map_leaves
+from ..ops.joining import concatenate, ravel
+from ..tensor.creation import as_tensor
+from ..tensor.handle import Tensor
+from ..transforms.functions import grad, hvp, jacobian, value_and_grad
+from ..transforms.purity import restoring
+
+try:
+    from scipy import optimize
+except ImportError as error:
+    raise ImportError(errors.missing("tinygrad_nn.interop.scipy needs SciPy", "scipy")) from error
+
+WORTH_COMPILING = 20  # evaluations: about as many as take the time of compiling one
+_WITHOUT_GRADIENT = {"nelder-mead", "powell", "cobyla", "cobyqa"}
+_WITH_PRODUCTS = {"newton-cg", "trust-ncg", "trust-krylov", "trust-constr"}
+_WITH_HESSIAN = {"dogleg", "trust-exact"}
+
+
+def minimize(
+    loss: Callable[..., Any], params: Any, args: tuple[Any, ...] = (), method: Any = None, *, bounds: Any = None,
+    constraints: Any = (), tol: float | None = None, callback: Any = None, options: Any = None, compile: bool = True,
+) -> Any:  # fmt: skip
+    """Return what `scipy.optimize.minimize` finds, with the best parameters as `.params`, structured as given.
+
+    `params` are arrays, Tensors, numbers and Modules in nested lists, tuples and dicts, and `loss(params, *args)` gets
+    them so, as Tensors; a list of numbers is a vector, as in SciPy. A Module's frozen parameters stay, and what was
+    given is not changed: `.params` is new. Gradients, Hessians and their products with a vector are exact, and computed
+    for the methods that take them.
+
+    `bounds` are a pair of numbers or None for every entry, or SciPy's `Bounds`; or these, or SciPy's pairs for each
+    entry, in the nesting of the parameters (a Module's by name), with None where there are none. Constraints are
+    SciPy's, with functions of the parameters as the loss gets them, whose Jacobians are exact too. A `callback` gets
+    parameters, or SciPy's `intermediate_result` with `.params`. The rest is as in SciPy.
+
+    From the 21st evaluation on the functions are compiled (see `tg.compile` for its contract), unless `compile=False`;
+    what can't be compiled runs as it is, with a warning. Raises DtypeError for parameters that have no gradient,
+    ValueError for bounds of another nesting.
+
+    >>> import tinygrad_nn as tg
+    >>> found = minimize(lambda p: (p["a"] - 3) ** 2 + (p["b"] ** 2).sum(), {"a": 0.0, "b": np.ones(2)})
+    >>> round(found.params["a"], 4), found.params["b"].round(4) + 0.0
+    (3.0, array([0., 0.]))
+    """
+    problem = _Problem(params, compile)
+    kind = method.lower() if isinstance(method, str) else ""
+    settings: dict[str, Any] = {"jac": kind not in _WITHOUT_GRADIENT}
+    if kind in _WITH_PRODUCTS or callable(method):
+        settings["hessp"] = problem.evaluated(_product, loss, args)
+    elif kind in _WITH_HESSIAN:
+        settings["hess"] = problem.evaluated(_hessian, loss, args)
+    if constraints:
+        several = isinstance(constraints, (list, tuple))
+        settings["constraints"] = [problem.constraint(c) for c in (constraints if several else [constraints])]
+    function = problem.evaluated(_gradient if settings["jac"] else _value, loss, args)
+    return problem.found(optimize.minimize(
+        function, problem.start, method=method, bounds=problem.bounds(bounds, in_pairs=True), tol=tol,
+        callback=problem.callback(callback), options=options, **settings,
+    ))  # fmt: skip
+
+
+def least_squares(
+    residuals: Callable[..., Any], params: Any, args: tuple[Any, ...] = (), *, bounds: Any = None,
+    callback: Any = None, compile: bool = True, **options: Any,
+) -> Any:  # fmt: skip
+    """Return what `scipy.optimize.least_squares` finds, with the best parameters as `.params`, structured as given.
+
+    `residuals(params, *args)` returns Tensors of any shapes, nested if need be; half the sum of their squares is
+    minimised. The Jacobian is exact. Bounds are as in `minimize`, but that a pair (low, high) may have arrays, as
+    SciPy's has here; `params`, callbacks and `compile` are as there, and the other options SciPy's.
+
+    >>> t = np.linspace(0, 1, 20)
+    >>> found = least_squares(lambda p: p["a"] * np.exp(p["k"] * t) - 3 * np.exp(-2 * t), {"a": 1.0, "k": 0.0})
+    >>> {name: round(value, 4) for name, value in found.params.items()}
+    {'a': 3.0, 'k': -2.0}
+    """
+    problem = _Problem(params, compile)
+    limits = problem.bounds(bounds, in_pairs=False)
+    if callback is not None:
+        options["callback"] = problem.callback(callback)
+    return problem.found(optimize.least_squares(
+        problem.evaluated(_flat, residuals, args), problem.start, jac=problem.evaluated(_jacobian, residuals, args),
+        **({} if limits is None else {"bounds": limits}), **options,
+    ))  # fmt: skip
+
+
+class _Problem:
+    """Parameters as one vector: the leaves of a tree, but for the frozen parameters of modules."""
+
+    def __init__(self, params: Any, compile: bool) -> None:
+        if type(params) in (list, tuple) and all(isinstance(x, (int, float)) for x in params):
+            params = np.array(params, float)
+        self.params, self.compile = params, compile
+        self.is_free = [not _is_frozen(x) for x in leaves(params)]
+        self.leaves = [x for x, free in zip(leaves(params), self.is_free, strict=True) if free]
+        arrays = [as_tensor(x).data for x in self.leaves]
+        for array in arrays:
+            if array.dtype.kind not in "iuf":
+                raise errors.DtypeError(errors.no_gradient_dtype(array.dtype))
+        if not sum(array.size for array in arrays):
+            raise ValueError("there are no parameters; pass arrays, or modules with parameters that are not frozen")
+        self.shapes = [(a.shape, a.dtype if a.dtype.kind == "f" else np.dtype(float)) for a in arrays]
+        self.ends = np.cumsum([a.size for a in arrays])[:-1]
+        self.start = np.concatenate([a.reshape(-1) for a in arrays]).astype(float)
+
+    def split(self, vector: np.ndarray) -> list[np.ndarray]:
+        """Return the vector's entries as arrays, one for each leaf."""
+        parts = np.split(np.asarray(vector, float), self.ends)
+        return [part.reshape(shape).astype(dtype) for part, (shape, dtype) in zip(parts, self.shapes, strict=True)]
+
+    def tree(self, values: Iterable[Any]) -> Any:
+        """Return the parameters with these values as their leaves."""
+        each = iter(values)
+        return map_leaves(lambda x: x if _is_frozen(x) else next(each), self.params)
+
+    def as_given(self, vector: np.ndarray) -> Any:
+        """Return the vector's entries as parameters, of the kinds that were given."""
+        return self.tree([_like(x, array) for x, array in zip(self.leaves, self.split(vector), strict=True)])
+
+    def evaluated(self, derive: Callable[..., Any], function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Return `derive` of the function as SciPy calls it: with a vector, perhaps a direction."""
+        params, tree = self.params, self.tree
+
+        def derived(*trees: list[np.ndarray]) -> Any:
+            with restoring(function, params, args):
+                return derive(lambda values: function(tree(values), *args), *trees)
+
+        return _Evaluated(self, derived, function)
+
+    def constraint(self, given: Any) -> Any:
+        """Return a constraint with functions of the vector."""
+        if isinstance(given, Mapping):
+            parts = [self.evaluated(f, given["fun"], tuple(given.get("args", ()))) for f in (_flat, _jacobian)]
+            return {"type": given["type"], "fun": parts[0], "jac": parts[1]}
+        if not isinstance(given, optimize.NonlinearConstraint):
+            return given
+        parts = [self.evaluated(f, given.fun, ()) for f in (_flat, _jacobian)]
+        return optimize.NonlinearConstraint(
+            parts[0], given.lb, given.ub, parts[1], given.hess, keep_feasible=given.keep_feasible
+        )
+
+    def bounds(self, given: Any, in_pairs: bool) -> Any:
+        """Return bounds of the vector's entries, None without any."""
+        if given is None:
+            return None
+        if isinstance(given, optimize.Bounds) or _is_pair(given):
+            low, high = _limits(given, (self.start.size,), in_pairs)
+        else:
+            pairs = list(zip(aligned(given, self.params), self.is_free, strict=True))
+            free = [pair for pair, is_free in pairs if is_free]
+            found = [_limits(pair, shape, in_pairs) for pair, (shape, _) in zip(free, self.shapes, strict=True)]
+            low, high = (np.concatenate([each.reshape(-1) for each in sides]) for sides in zip(*found, strict=True))
+        return optimize.Bounds(low, high, getattr(given, "keep_feasible", False))
+
+    def callback(self, given: Any) -> Any:
+        """Return a callback of SciPy's that calls the given one with parameters."""
+        if given is None:
+            return None
+
+        def with_result(intermediate_result: Any) -> Any:
+            return given(intermediate_result=self.found(intermediate_result))
+
+        def with_params(x: np.ndarray, *state: Any) -> Any:
+            return given(self.as_given(x), *state)
+
+        return with_result if "intermediate_result" in signature(given).parameters else with_params
+
+    def found(self, result: Any) -> Any:
+        """Return a result of SciPy's with the parameters."""
+        result.params = self.as_given(result.x)
+        return result
+
+
+class _Evaluated:
+    """A function of vectors: run as it is at first, then compiled, when as much time has gone as compiling takes."""
+
+    def __init__(self, problem: _Problem, function: Callable[..., Any], own: Any) -> None:
+        self.problem, self.function, self.calls = problem, function, 0
+        self.program: Any = Compiled(function, own=(own,)) if problem.compile else None
+
+    def __call__(self, *vectors: np.ndarray) -> Any:
+        self.calls += 1
+        trees = [self.problem.split(vector) for vector in vectors]
+        found = self._by_program(trees) if self.program and self.calls > WORTH_COMPILING else self.function(*trees)
+        if isinstance(found, tuple):
+            return float(found[0].item()), np.asarray(found[1].data, float)
+        return np.asarray(found.data if isinstance(found, Tensor) else found, float)
+
+    def _by_program(self, trees: list[Any]) -> Any:
+        try:
+            return self.program(*trees)
+        except errors.CompileError as error:
+            errors.warn(f"the function is not compiled: {error}. Pass compile=False if that is meant to be so")
+            self.program = None
+            return self.function(*trees)
+
+
+def _value(at: Any, arrays: Any) -> Any:
+    with no_grad():
+        return at([Tensor(array) for array in arrays])
+
+
+def _flat(at: Any, arrays: Any) -> Any:
+    return ravel(_value(at, arrays))
+
+
+def _gradient(at: Any, arrays: Any) -> Any:
+    value, slopes = value_and_grad(at)(arrays)
+    return value, ravel(slopes)
+
+
+def _product(at: Any, arrays: Any, directions: Any) -> Any:
+    return ravel(hvp(at, (arrays,), (directions,)))
+
+
+def _jacobian(at: Any, arrays: Any) -> Any:
+    """Return all derivatives. Shapes: (m,) by (n...) each -> (m, n)."""
+    parts = jacobian(lambda values: ravel(at(values)))(arrays)
+    return concatenate([part.reshape(len(part), -1) for part in parts], 1)
+
+
+def _hessian(at: Any, arrays: Any) -> Any:
+    return _jacobian(grad(at), arrays)
+
+
+def _is_frozen(x: Any) -> bool:
+    return getattr(x, "role", None) == "parameter" and not x.requires_grad
+
+
+def _like(x: Any, array: np.ndarray) -> Any:
+    if isinstance(x, Tensor):
+        return Tensor(array, x.requires_grad, x.name)
+    return array if isinstance(x, np.ndarray) else array[()] if isinstance(x, np.generic) else float(array)
+
+
+def _is_pair(x: Any) -> bool:
+    """Return whether this is (low, high), numbers or None: a bound for every entry."""
+    return isinstance(x, (tuple, list)) and len(x) == 2 and all(side is None or np.isscalar(side) for side in x)
+
+
+def _limits(given: Any, shape: tuple[int, ...], in_pairs: bool) -> list[np.ndarray]:
+    """Return the lower and the upper bounds of a leaf's entries."""
+    if given is None:
+        given = (None, None)
+    elif isinstance(given, optimize.Bounds):
+        given = (given.lb, given.ub)
+    elif in_pairs and not _is_pair(given):
+        given = [np.reshape([pair[side] for pair in given], shape) for side in (0, 1)]
+    found = []
+    for side, infinite in zip(given, (-np.inf, np.inf), strict=True):
+        entries = np.array([infinite if x is None else x for x in np.asarray(side, object).flat], float)
+        found.append(np.broadcast_to(entries[0], shape) if entries.size == 1 else entries.reshape(shape))
+    return found
