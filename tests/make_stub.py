@@ -104,6 +104,8 @@ def _attached(name: str) -> str:
         return f"def {name}(self) -> Tensor: ..."
     if name in ("__eq__", "__ne__"):
         return f"def {name}(self, other: object) -> Tensor: ...  # type: ignore[override]"
+    if name == "grad_terms":
+        return "def grad_terms(self) -> Any: ..."
     if name == "__iter__":
         return "def __iter__(self) -> Iterator[Tensor]: ..."
     if name == "__setitem__":

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .checking.by_hand.backprop import diff_backprop
     from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
     from .compiler.compiled import compile
+    from .inspection.recorder import graph, watch
     from .training import plots
     from .training.cost import accuracy, evaluate
     from .training.files import load, save
@@ -63,6 +64,7 @@ __all__ = [
     "full",
     "grad",
     "gradcheck",
+    "graph",
     "hessian",
     "hvp",
     "jacobian",
@@ -84,6 +86,7 @@ __all__ = [
     "unravel",
     "value_and_grad",
     "vjp",
+    "watch",
     "zeros",
     *sorted(_functions),
 ]
@@ -92,6 +95,7 @@ _HOMES = {
     ".checking.by_hand.backprop": ["diff_backprop"],
     ".checking.gradients": ["assert_gradients", "error_curve", "gradcheck", "numerical_gradient"],
     ".compiler.compiled": ["compile"],
+    ".inspection.recorder": ["graph", "watch"],
     ".testing": ["testing"],
     ".training.cost": ["accuracy", "evaluate"],
     ".training.files": ["load", "save"],
@@ -102,6 +106,7 @@ _HOMES = {
 }
 _WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}
 
+import_module(".inspection.terms", __name__)  # gives Tensor its `grad_terms`
 # Modules are found where NumPy and PyTorch have them, as os.path is: `from tinygrad_nn.linalg import solve`.
 sys.modules.update({f"{__name__}.{name}": globals()[name] for name in ("autograd", "data", "linalg")})
 __path__.append(str(Path(__file__).with_name("reference")))  # for `python -m tinygrad_nn.coverage`

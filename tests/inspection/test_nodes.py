@@ -1,0 +1,51 @@
+"""A graph as a list: printed, looked into, and as large as they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from slopes import leaf
+
+import tinygrad_nn as tg
+
+
+def test_a_graph_prints_who_reads_what() -> None:
+    x = tg.tensor([1.0, -2.0], requires_grad=True, name="x")
+    with tg.watch() as graph:
+        y = x * 3.5
+        loss = (y * y).sum()
+    lines = str(graph).splitlines()
+    assert lines[0].split() == ["#", "name", "operation", "shape", "dtype", "reads", "line", "value", "read", "by"]
+    assert lines[2].split()[:6] == ["1", "y", "multiply", "(2,)", "float64", "x,"]
+    assert lines[2].endswith("multiply1, multiply1")
+    with tg.watch():
+        loss.backward()
+    assert "adjoint" not in str(graph).splitlines()[0] or x.grad is not None
+    assert repr(graph) == "<graph of 4 nodes: 1 parameter, 3 operations>"
+    assert [len(graph), graph[0].name, graph[-1 + len(graph)].name] == [4, "x", "loss"]
+    assert repr(tg.inspection.nodes.Graph()) == "<empty graph>"  # type: ignore[attr-defined]
+
+
+def test_adjoints_are_printed_after_backward() -> None:
+    x = tg.tensor([1.0, -2.0], requires_grad=True, name="x")
+    loss = (x * x).sum()
+    graph = tg.graph(loss)
+    assert "adjoint" not in str(graph)
+    loss.backward()
+    assert "[ 2., -4.]" in str(graph)
+
+
+def test_a_node_that_is_not_there_says_so() -> None:
+    graph = tg.graph(leaf(1.0) * 2)
+    with pytest.raises(KeyError, match="print"):
+        graph["nothing"]
+    with pytest.raises(KeyError, match="this tensor"):
+        graph[tg.tensor(1.0)]
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_nodes_print() -> None:
+    y = leaf(np.ones(2))
+    for _ in range(100_000):
+        y = y * 1.0
+    assert len(str(tg.graph(y)).splitlines()) == 100_002

@@ -1,0 +1,237 @@
+"""`watch` and `graph`: the watcher that keeps every value, adjoint and contribution, and the line that made each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, overload
+
+from .. import errors
+from ..engine.arrays import raw
+from ..engine.cotangents import Cotangents, project
+from ..engine.grad_mode import recording, setting
+from ..engine.node import Node
+from ..engine.outputs import Parts
+from ..engine.reverse import pullback
+from ..engine.trees import leaves
+from ..engine.watching import Watcher, watched, watcher
+from ..tensor.handle import Tensor, make, node_of, root_of, seed_of
+from .nodes import Contribution, Graph, GraphNode, arguments_of
+from .sites import Site, entries_in, names_in
+from .terms import remember
+
+
+@contextmanager
+def watch() -> Iterator[Graph]:
+    """Keep every value, adjoint and contribution that is computed in the body, and the line that made each.
+
+    Yields the Graph, which grows as the body computes. A backward pass in the body is seen as well. What a compiled
+    function computes is seen as its own code computes it. Nothing else changes; memory is kept as long as the graph
+    is, or the leaves whose gradients it explains. Raises GradientError inside another watcher's body.
+
+    >>> import tinygrad_nn as tg
+    >>> x = tg.tensor(2.0, requires_grad=True)
+    >>> with tg.watch() as graph:
+    ...     y = x * x
+    ...     loss = y + x
+    ...     loss.backward()
+    >>> float(graph["y"].value), float(graph["x"].adjoint)
+    (4.0, 5.0)
+    >>> [(term.argument, float(term.value)) for term in graph["x"].contributions]
+    [('b', 1.0), ('a', 2.0), ('b', 2.0)]
+    """
+    with watching(Recorder(Graph())) as recorder:
+        yield recorder.graph
+
+
+@contextmanager
+def watching(watcher_: Any) -> Iterator[Any]:
+    """Let a watcher of this room see the body. Raises GradientError inside another watcher's body."""
+    if watcher() is not None:
+        raise errors.GradientError(
+            "what is computed here is watched already, by tg.watch, tg.detect_anomaly or tg.compile; put "
+            "this `with` around that one's call, or leave one of the two out"
+        )
+    with watched(watcher_.switched(bool(recording.get()))):
+        yield watcher_
+    watcher_.closed()
+
+
+@overload
+def graph(output: Tensor, /) -> Graph: ...
+@overload
+def graph(function: Callable[..., Any], /, *inputs: Any) -> Graph: ...
+def graph(output: Any, /, *inputs: Any) -> Graph:
+    """Return the Graph of what was recorded on the way to a Tensor, or of a function that is run, watched.
+
+    A recorded graph has what its rules read: no values but those, and an adjoint only of leaves that have a `.grad`.
+    A function is run with every value kept; if it returns one number that records, it is differentiated, too, and no
+    `.grad` is changed. Arrays and numbers among its inputs become Tensors that require grad. Raises GradientError for
+    a Tensor that records nothing, FreedGraphError if a backward pass has freed its graph.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> graph = tg.graph(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    >>> [node.name for node in graph], graph["x"].adjoint
+    (['x', 'multiply1', 'sum1'], array([2., 4.]))
+    """
+    if isinstance(output, Tensor):
+        found = Graph()
+        found.of_node(root_of(output))
+        return found
+    if not callable(output):
+        raise TypeError(f"tg.graph takes a Tensor, or a function and its inputs, got {errors.given(output)}")
+    with watch() as found:
+        result = output(*[differentiable(x) for x in inputs])
+        ends = [y for y in leaves(result) if isinstance(y, Tensor) and node_of(y) is not None]
+        if len(ends) == 1 and ends[0].size == 1:
+            gradients(ends[0])
+    return found
+
+
+def differentiable(x: Any) -> Any:
+    """Return floating arrays and numbers as Tensors that require grad, anything else as it is."""
+    if isinstance(x, Tensor):
+        return x
+    t = Tensor(x) if hasattr(x, "dtype") or isinstance(x, (int, float, list)) else x
+    if isinstance(t, Tensor) and t.dtype.kind == "f":
+        t.requires_grad = True
+        return t
+    return x
+
+
+def gradients(output: Tensor) -> dict[Node, Any]:
+    """Return the cotangents of all leaves that one number was computed from; no `.grad` is changed."""
+    root = root_of(output)
+    seeds = {root: seed_of(output, None, False)}
+    return pullback(seeds, None, make, retain_graph=False, create_graph=False)
+
+
+class Recorder(Watcher):
+    """Keeps what is computed in a Graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.met: dict[int, Tensor] = {}  # the handles that the next operation reads
+        self.paths: dict[int, tuple[Any, dict[int, str]]] = {}  # by module: the names of all within
+
+    def shadow(self, tensor: Any) -> Any:
+        """Return the tensor, having noted that it is read."""
+        self.met[id(tensor)] = tensor
+        return tensor
+
+    def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
+        """Add what was computed to the graph, unless a rule has computed it on arrays."""
+        met, site = [*self.met.values()], Site()
+        self.met.clear()
+        if site.passes and node is None:
+            return
+        with setting(recording, True):
+            self._name_operands(met, site)
+            self._add(operation, arrays, parameters, node, y, site)
+
+    def _name_operands(self, met: list[Tensor], site: Site) -> None:
+        """Give what is about to be read the names that modules and the user's code have for it."""
+        for tensor in met:
+            node = node_of(tensor)
+            if node is None and not tensor.ndim:  # to ask for its array would make another one of the number it is
+                continue
+            array = tensor.data
+            known = self.graph.of_node(node) if node is not None else self.graph.of_array(array)
+            if node is not None:
+                self.graph.computed(array, known)
+            if isinstance(known, GraphNode) and not known.given:
+                known.given = tensor.name or site.name_of(tensor, array, entry=not known.operation)
+            if isinstance(known, GraphNode) and not known.operation and site.modules:
+                known.given = self.within(site.modules[0]).get(id(tensor), known.given)
+
+    def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> None:
+        parents = (None,) * len(arrays) if node is None else node.parents
+        inputs: dict[str, Any] = {}
+        for name, array, parent in zip(arguments_of(operation, len(arrays)), arrays, parents, strict=True):
+            if array is None:
+                continue
+            inputs[name] = x = self.graph.of_node(parent) if parent is not None else self.graph.of_array(array)
+            if isinstance(x, GraphNode) and x.kind == "data" and not x.given:
+                x.given = site.name_of(array, entry=True)
+        several = operation.multiple_outputs
+        shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)
+        made = self.graph.add(
+            "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs,
+            settings={name: x for name, x in parameters.items() if x is not operation.defaults[name]},
+            value=y, line=site.line, modules=self.path(site.modules), node=node,
+        )  # fmt: skip
+        for part in y if several else (y,):
+            self.graph.computed(part, made)
+
+    def within(self, module: Any) -> dict[int, str]:
+        """Return the names of the modules and parameters in a module, by their ids."""
+        if id(module) not in self.paths:
+            named = [*module.named_modules(), *module.named_parameters(), *module.named_buffers()]
+            self.paths[id(module)] = module, {id(x): name for name, x in named}
+        return self.paths[id(module)][1]
+
+    def path(self, modules: list[Any]) -> tuple[tuple[str, str], ...]:
+        """Return names and classes of nested modules, as the outermost one names them."""
+        known = self.within(modules[0]) if modules else {}
+        return tuple([(known.get(id(m), ""), type(m).__name__) for m in modules])
+
+    def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
+        """Return cotangents that are noted as they arrive and leave, but for a pass within another."""
+        if Site().passes > 1:
+            return Cotangents(seeds, lift, create_graph)
+        return SeenCotangents(self.graph, seeds, lift, create_graph)
+
+    def closed(self) -> None:
+        """Give what was computed last, and not read since, the names that the user's code has for it."""
+        if (frame := Site().frame) is not None:
+            variables = dict(names_in(frame))
+            for name, x in [*variables.items(), *entries_in(variables)]:
+                node = self.graph.get(x) if isinstance(x, Tensor) else None
+                if node is not None and not node.given:
+                    node.given = name
+        self.graph.name_all()
+
+
+class SeenCotangents(Cotangents):
+    """The cotangents of a backward pass, each noted at its node, with the contributions that it is the sum of."""
+
+    def __init__(self, graph: Graph, seeds: Any, lift: Any, create_graph: bool) -> None:
+        super().__init__(seeds, lift, create_graph)
+        self.graph = graph
+        self.turn = graph.begin_pass()
+        self.node: Any = None  # the one whose rules run
+        for root, seed in seeds.items():
+            self.note(root, Contribution(raw(seed), None, "seed"))
+
+    def note(self, node: Node, contribution: Contribution | None) -> GraphNode:
+        """Return the graph's node, with a contribution added to those of this pass."""
+        known = self.graph.of_node(node)
+        if known.turn != self.turn:
+            known.turn, known.contributions, known.seen = self.turn, [], None
+        if contribution is not None:
+            known.contributions.append(contribution)
+        return known
+
+    def leave(self, node: Node) -> Any:
+        """Return a node's whole cotangent, having noted it; what arrives next is from this node's rules."""
+        g = super().leave(node)
+        self.node = node
+        if g is not None:
+            known = self.note(node, None)
+            known.seen = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g)
+            if node.handle is not None:
+                remember(known)
+        return g
+
+    def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
+        """Add to the cotangent of `parent` what a rule has computed, and note it."""
+        if c.shape != parent.shape or c.dtype is not parent.dtype:
+            c = project(c, parent, node, rule)
+        value = next(iter(c.values())) if isinstance(c, Parts) else c
+        self.note(parent, Contribution(raw(value), self.graph.of_node(node), rule.argument))
+        super().arrive(parent, c, node, rule)
+
+    def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:
+        """Add what a rule would add in place: as a contribution of its own, so that all of them sum to the gradient."""
+        self.arrive(parent, rule.pull(g, saved), self.node, rule)

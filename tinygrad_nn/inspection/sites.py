@@ -1,0 +1,114 @@
+"""Where something is computed: the user's line, the modules around it, and the user's names for what it reads."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine.forward import pushforward
+from ..engine.reverse import pullback
+from ..nn.module import Module
+
+_PACKAGES = tuple(os.path.dirname(file) + os.sep for file in (os.path.dirname(__file__), np.__file__))
+_PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
+_PASSES = {pullback.__code__, pushforward.__code__}
+
+
+class Line(NamedTuple):
+    """A line of the user's code; `str(line)` names it as tracebacks do."""
+
+    file: str
+    number: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}, in {self.function}"
+
+    @property
+    def short(self) -> str:
+        """The file's name and the line's number."""
+        return f"{os.path.basename(self.file)}:{self.number}"
+
+    @property
+    def text(self) -> str:
+        """What stands there, "" where the source is not to be had."""
+        return linecache.getline(self.file, self.number).strip()
+
+
+class Site:
+    """What surrounds a computation: `line` of the user's code and its `frame`, `modules` from the outermost in.
+
+    `passes` counts the derivative passes between the user's line and here: what a rule computes is in one.
+    """
+
+    def __init__(self) -> None:
+        frame: Any = sys._getframe(1)
+        self.frame: Any = None
+        self.passes = 0
+        found: list[Module] = []
+        while frame is not None:
+            code = frame.f_code
+            if self.frame is None:
+                self.passes += code in _PASSES
+                if not _is_no_users(code.co_filename):
+                    self.frame = frame
+            if code.co_argcount and code.co_varnames[0] == "self":
+                owner = variables_of(frame).get("self")
+                if isinstance(owner, Module) and (not found or found[-1] is not owner):
+                    found.append(owner)
+            frame = frame.f_back
+        self.modules = found[::-1]
+
+    @property
+    def line(self) -> Line:
+        """The innermost line of the user's code."""
+        if self.frame is None:
+            return Line("", 0, "an unknown function")
+        code = self.frame.f_code
+        return Line(code.co_filename, self.frame.f_lineno, code.co_name)
+
+    def name_of(self, *objects: Any, entry: bool = False) -> str:
+        """Return the name of a variable of the user's code that is one of these objects, or holds it as an `entry`."""
+        known = dict(names_in(self.frame)) if self.frame is not None else {}
+        found = [name for name, x in known.items() if any(x is one for one in objects)]
+        if entry and not found:
+            found = [name for name, x in entries_in(known) if any(x is one for one in objects)]
+        return found[0] if found else ""
+
+
+def _is_no_users(file: str) -> bool:
+    return file.startswith(_PACKAGES) or (file.startswith(_PYTHONS_OWN) and "-packages" not in file)
+
+
+def variables_of(frame: Any) -> dict[str, Any]:
+    """Return a copy of a frame's local variables, which keeps none of them alive once the caller is done with it."""
+    own = frame.f_locals
+    found = dict(own)
+    if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        own.clear()  # a snapshot, which the frame would hold until it ends
+    return found
+
+
+def names_in(frame: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the variables that the code of a frame names, and what they are."""
+    code, own = frame.f_code, variables_of(frame)
+    for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names):
+        if name in own:
+            yield name, own[name]
+        elif name in frame.f_globals:
+            yield name, frame.f_globals[name]
+
+
+def entries_in(known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of the dictionaries, lists and tuples among variables, by key, or by name and number."""
+    for name, x in known.items():
+        if type(x) is dict:
+            yield from ((key, entry) for key, entry in [*x.items()] if isinstance(key, str))
+        elif type(x) in (list, tuple):
+            yield from ((f"{name}{i}", entry) for i, entry in enumerate(x, start=1))
