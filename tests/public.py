@@ -18,11 +18,15 @@ def listing() -> list[str]:
     found = [f"tg.{name}{signature(getattr(tg, name))}" for name in tg.__all__ if name not in SPACES]
     for space in SPACES:
         module = operator.attrgetter(space)(tg)
-        names = getattr(module, "__all__", None) or [n for n, x in vars(module).items() if own(module, n, x)]
-        found += [f"tg.{space}.{name}{signature(getattr(module, name))}" for name in names]
+        found += [f"tg.{space}.{name}{signature(getattr(module, name))}" for name in names_of(module)]
     for kind in (tg.Tensor, tg.History, tg.DenseNetwork, tg.nn.Module, tg.optim.Optimizer, tg.optim.SGD, tg.optim.Adam):
         found += [f"{kind.__name__}.{line}" for line in members(kind)]
     return sorted(found)
+
+
+def names_of(module: types.ModuleType) -> list[str]:
+    """Return the public names of a public module."""
+    return getattr(module, "__all__", None) or [n for n, x in vars(module).items() if own(module, n, x)]
 
 
 def own(module: types.ModuleType, name: str, x: Any) -> bool:

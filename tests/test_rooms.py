@@ -64,30 +64,30 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_400),
-    "engine": (1_250, 1_250, 9_500),
-    "tensor": (1_150, 1_150, 9_480),
-    "ops": (2_690, 2_690, 29_700),
+    "engine": (1_261, 1_261, 9_500),
+    "tensor": (1_166, 1_166, 9_480),
+    "ops": (2_863, 2_863, 29_830),
     "ops.linalg": (862, 862, 9_030),
-    "ops.numpy": (2_350, 2_350, 26_500),
-    "ops.windows": (800, 800, 8_500),
+    "ops.numpy": (2_375, 2_375, 26_500),
+    "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
-    "transforms": (550, 550, 4_400),
-    "nn": (2_485, 1_800, 16_750),
-    "optim": (1_106, 800, 7_670),
+    "transforms": (566, 566, 4_400),
+    "nn": (2_520, 1_835, 16_750),
+    "optim": (1_120, 814, 7_670),
     "compiler": (1_031, 700, 6_600),
     "compiler.trace": (2_165, 1_100, 17_920),
     "compiler.lower": (431, 431, 3_650),
     "compiler.write": (1_660, 1_100, 16_100),
     "compiler.run": (771, 771, 6_350),
-    "checking": (2_881, 2_700, 25_091),
+    "checking": (2_891, 2_710, 25_100),
     "inspection": (1_800, 1_800, 15_000),
-    "testing": (2_300, 2_300, 20_820),
-    "training": (2_936, 1_600, 22_779),
+    "testing": (2_381, 2_381, 20_820),
+    "training": (2_984, 1_648, 22_779),
     "interop": (1_200, 1_200, 10_000),
     "reference": (250, 250, 2_000),
     "the top": (250, 250, 1_500),
 }
-WHOLE = (30_700, 27_480, 274_500)
+WHOLE = (31_134, 27_914, 274_500)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -107,6 +107,7 @@ _HOMES = {
 _WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}
 
 import_module(".inspection.terms", __name__)  # gives Tensor its `grad_terms`
+Tensor.__doc__ = ops.help_by_task()
 # Modules are found where NumPy and PyTorch have them, as os.path is: `from tinygrad_nn.linalg import solve`.
 sys.modules.update({f"{__name__}.{name}": globals()[name] for name in ("autograd", "data", "linalg")})
 __path__.append(str(Path(__file__).with_name("reference")))  # for `python -m tinygrad_nn.coverage`

@@ -51,328 +51,3795 @@ from .training.inference import predict as predict
 from .training.loop import train as train
 __version__: str
 __all__ = ['DenseNetwork', 'History', 'Tensor', 'accuracy', 'arange', 'as_tensor', 'assert_gradients', 'autograd', 'checkpoint', 'compile', 'data', 'diff_backprop', 'empty', 'enable_grad', 'error_curve', 'errors', 'evaluate', 'eye', 'full', 'grad', 'gradcheck', 'graph', 'hessian', 'hvp', 'jacobian', 'jvp', 'keep_memory', 'linalg', 'load', 'nn', 'no_grad', 'numerical_gradient', 'ones', 'optim', 'plots', 'predict', 'save', 'tensor', 'testing', 'train', 'unravel', 'value_and_grad', 'vjp', 'watch', 'zeros', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'append', 'apply_along_axis', 'apply_over_axes', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_split', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'beta', 'betaln', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'cov', 'cross', 'cross_entropy', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diff', 'digamma', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'elu', 'empty_like', 'equal', 'erf', 'erfc', 'erfcinv', 'erfinv', 'exp', 'exp2', 'expand_dims', 'expit', 'expm1', 'extract', 'fabs', 'fftshift', 'fill_diagonal', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full_like', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'gelu', 'geomspace', 'getitem', 'gradient', 'greater', 'greater_equal', 'heaviside', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'ifftshift', 'imag', 'inner', 'insert', 'interp', 'invert', 'isfinite', 'isinf', 'isnan', 'isneginf', 'isposinf', 'kl_div', 'kron', 'l1_loss', 'lcm', 'ldexp', 'leaky_relu', 'left_shift', 'less', 'less_equal', 'linear', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logspace', 'logsumexp', 'matmul', 'matrix_transpose', 'matvec', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'mse_loss', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ndtr', 'negative', 'nll_loss', 'nonzero', 'not_equal', 'ones_like', 'outer', 'overlap_add', 'pad', 'partition', 'percentile', 'permute_dims', 'piecewise', 'place', 'poly', 'polyadd', 'polyder', 'polydiv', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prod', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'real', 'real_if_close', 'reciprocal', 'relu', 'remainder', 'repeat', 'reshape', 'resize', 'rgamma', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'scaled_dot_product_attention', 'scatter_add', 'searchsorted', 'select', 'set_at', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'sliding_window_view', 'smooth_l1_loss', 'softmax', 'softplus', 'sort', 'spacing', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triu', 'true_divide', 'trunc', 'unstack', 'unwrap', 'vander', 'var', 'vdot', 'vecdot', 'vecmat', 'vsplit', 'vstack', 'where', 'xlog1py', 'xlogy', 'zeros_like']
-def abs(x: Any) -> Tensor: ...
-def absolute(x: Any) -> Tensor: ...
-def acos(x: Any) -> Tensor: ...
-def acosh(x: Any) -> Tensor: ...
-def add(a: Any, b: Any) -> Tensor: ...
-def all(x: Any, axis: Any = ..., keepdims: Any = ..., where: Any = ...) -> Tensor: ...
-def amax(x: Any, axis: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def amin(x: Any, axis: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def any(x: Any, axis: Any = ..., keepdims: Any = ..., where: Any = ...) -> Tensor: ...
-def append(x: Any, values: Any, axis: Any = ...) -> Tensor: ...
-def apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **kwargs: Any) -> Tensor: ...
-def apply_over_axes(func: Any, a: Any, axes: Any) -> Tensor: ...
-def arccos(x: Any) -> Tensor: ...
-def arccosh(x: Any) -> Tensor: ...
-def arcsin(x: Any) -> Tensor: ...
-def arcsinh(x: Any) -> Tensor: ...
-def arctan(x: Any) -> Tensor: ...
-def arctan2(a: Any, b: Any) -> Tensor: ...
-def arctanh(x: Any) -> Tensor: ...
-def argmax(x: Any, axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def argmin(x: Any, axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def argpartition(x: Any, kth: Any, axis: Any = ...) -> Tensor: ...
-def argsort(x: Any, axis: Any = ..., kind: Any = ..., stable: Any = ...) -> Tensor: ...
-def argwhere(x: Any) -> Tensor: ...
-def around(x: Any, decimals: Any = ...) -> Tensor: ...
-def array_split(x: Any, indices_or_sections: Any, axis: Any = ...) -> list[Tensor]: ...
-def asin(x: Any) -> Tensor: ...
-def asinh(x: Any) -> Tensor: ...
-def astype(x: Any, dtype: Any) -> Tensor: ...
-def atan(x: Any) -> Tensor: ...
-def atan2(a: Any, b: Any) -> Tensor: ...
-def atanh(x: Any) -> Tensor: ...
-def atleast_1d(*xs: Any) -> Tensor: ...
-def atleast_2d(*xs: Any) -> Tensor: ...
-def atleast_3d(*xs: Any) -> Tensor: ...
-def average(x: Any, axis: Any = ..., weights: Any = ..., returned: Any = ..., *, keepdims: Any = ...) -> Tensor: ...
-def avg_pool1d(input: Any, kernel_size: Any, stride: Any = ..., padding: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., divisor_override: Any = ...) -> Tensor: ...
-def avg_pool2d(input: Any, kernel_size: Any, stride: Any = ..., padding: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., divisor_override: Any = ...) -> Tensor: ...
-def avg_pool3d(input: Any, kernel_size: Any, stride: Any = ..., padding: Any = ..., ceil_mode: Any = ..., count_include_pad: Any = ..., divisor_override: Any = ...) -> Tensor: ...
-def beta(a: Any, b: Any) -> Tensor: ...
-def betaln(a: Any, b: Any) -> Tensor: ...
-def binary_cross_entropy(input: Any, target: Any, weight: Any = ..., *, reduction: Any = ...) -> Tensor: ...
-def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = ..., *, reduction: Any = ..., pos_weight: Any = ...) -> Tensor: ...
-def bincount(x: Any, weights: Any = ..., minlength: Any = ...) -> Tensor: ...
-def bitwise_and(a: Any, b: Any) -> Tensor: ...
-def bitwise_count(x: Any) -> Tensor: ...
-def bitwise_invert(x: Any) -> Tensor: ...
-def bitwise_left_shift(a: Any, b: Any) -> Tensor: ...
-def bitwise_not(x: Any) -> Tensor: ...
-def bitwise_or(a: Any, b: Any) -> Tensor: ...
-def bitwise_right_shift(a: Any, b: Any) -> Tensor: ...
-def bitwise_xor(a: Any, b: Any) -> Tensor: ...
-def block(arrays: Any) -> Tensor: ...
-def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]: ...
-def broadcast_to(x: Any, shape: Any) -> Tensor: ...
-def cbrt(x: Any) -> Tensor: ...
-def ceil(x: Any) -> Tensor: ...
-def choose(x: Any, choices: Any, mode: Any = ...) -> Tensor: ...
-def clip(x: Any, a_min: Any = ..., a_max: Any = ..., *, min: Any = ..., max: Any = ...) -> Tensor: ...
-def column_stack(xs: Any) -> Tensor: ...
-def compress(condition: Any, x: Any, axis: Any = ...) -> Tensor: ...
-def concat(xs: Any, axis: Any = ...) -> Tensor: ...
-def concatenate(xs: Any, axis: Any = ...) -> Tensor: ...
-def conj(x: Any) -> Tensor: ...
-def conjugate(x: Any) -> Tensor: ...
-def conv1d(input: Any, weight: Any, bias: Any = ..., stride: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ...) -> Tensor: ...
-def conv2d(input: Any, weight: Any, bias: Any = ..., stride: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ...) -> Tensor: ...
-def conv3d(input: Any, weight: Any, bias: Any = ..., stride: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ...) -> Tensor: ...
-def conv_transpose1d(input: Any, weight: Any, bias: Any = ..., stride: Any = ..., padding: Any = ..., output_padding: Any = ..., groups: Any = ..., dilation: Any = ...) -> Tensor: ...
-def conv_transpose2d(input: Any, weight: Any, bias: Any = ..., stride: Any = ..., padding: Any = ..., output_padding: Any = ..., groups: Any = ..., dilation: Any = ...) -> Tensor: ...
-def conv_transpose3d(input: Any, weight: Any, bias: Any = ..., stride: Any = ..., padding: Any = ..., output_padding: Any = ..., groups: Any = ..., dilation: Any = ...) -> Tensor: ...
-def convolve(a: Any, v: Any, mode: Any = ...) -> Tensor: ...
-def copy(x: Any) -> Tensor: ...
-def copysign(a: Any, b: Any) -> Tensor: ...
-def copyto(dst: Any, src: Any, casting: Any = ..., where: Any = ...) -> None: ...
-def corrcoef(x: Any, y: Any = ..., rowvar: Any = ..., *, dtype: Any = ...) -> Tensor: ...
-def correlate(a: Any, v: Any, mode: Any = ...) -> Tensor: ...
-def cos(x: Any) -> Tensor: ...
-def cosh(x: Any) -> Tensor: ...
-def cov(m: Any, y: Any = ..., rowvar: Any = ..., bias: Any = ..., ddof: Any = ..., fweights: Any = ..., aweights: Any = ..., *, dtype: Any = ...) -> Tensor: ...
-def cross(a: Any, b: Any, axisa: Any = ..., axisb: Any = ..., axisc: Any = ..., axis: Any = ...) -> Tensor: ...
-def cross_entropy(input: Any, target: Any, weight: Any = ..., *, ignore_index: Any = ..., reduction: Any = ..., label_smoothing: Any = ..., axis: Any = ...) -> Tensor: ...
-def cummax(x: Any, axis: Any = ...) -> Tensor: ...
-def cummin(x: Any, axis: Any = ...) -> Tensor: ...
-def cumprod(x: Any, axis: Any = ..., dtype: Any = ...) -> Tensor: ...
-def cumsum(x: Any, axis: Any = ..., dtype: Any = ...) -> Tensor: ...
-def cumulative_prod(x: Any, *, axis: Any = ..., dtype: Any = ..., include_initial: Any = ...) -> Tensor: ...
-def cumulative_sum(x: Any, *, axis: Any = ..., dtype: Any = ..., include_initial: Any = ...) -> Tensor: ...
-def deg2rad(x: Any) -> Tensor: ...
-def degrees(x: Any) -> Tensor: ...
-def delete(x: Any, obj: Any, axis: Any = ...) -> Tensor: ...
-def diag(x: Any, k: Any = ...) -> Tensor: ...
-def diagflat(x: Any, k: Any = ...) -> Tensor: ...
-def diagonal(x: Any, offset: Any = ..., axis1: Any = ..., axis2: Any = ...) -> Tensor: ...
-def diff(x: Any, n: Any = ..., axis: Any = ..., prepend: Any = ..., append: Any = ...) -> Tensor: ...
-def digamma(x: Any) -> Tensor: ...
-def digitize(x: Any, bins: Any, right: Any = ...) -> Tensor: ...
-def divide(a: Any, b: Any) -> Tensor: ...
-def divmod(a: Any, b: Any) -> tuple[Tensor, Tensor]: ...
-def dot(a: Any, b: Any) -> Tensor: ...
-def dsplit(x: Any, indices_or_sections: Any) -> list[Tensor]: ...
-def dstack(xs: Any) -> Tensor: ...
-def ediff1d(x: Any, to_end: Any = ..., to_begin: Any = ...) -> Tensor: ...
-def einsum(*operands: Any, optimize: Any = ...) -> Tensor: ...
-def elu(x: Any, alpha: Any = ...) -> Tensor: ...
-def empty_like(*args: Any, requires_grad: Any = ..., name: Any = ..., **options: Any) -> Tensor: ...
-def equal(a: Any, b: Any) -> Tensor: ...
-def erf(x: Any) -> Tensor: ...
-def erfc(x: Any) -> Tensor: ...
-def erfcinv(x: Any) -> Tensor: ...
-def erfinv(x: Any) -> Tensor: ...
-def exp(x: Any) -> Tensor: ...
-def exp2(x: Any) -> Tensor: ...
-def expand_dims(x: Any, axis: Any) -> Tensor: ...
-def expit(x: Any) -> Tensor: ...
-def expm1(x: Any) -> Tensor: ...
-def extract(condition: Any, x: Any) -> Tensor: ...
-def fabs(x: Any) -> Tensor: ...
-def fftshift(x: Any, axes: Any = ...) -> Tensor: ...
-def fill_diagonal(a: Any, val: Any, wrap: Any = ...) -> None: ...
-def fix(x: Any) -> Tensor: ...
-def flatnonzero(x: Any) -> Tensor: ...
-def flatten(x: Any, order: Any = ...) -> Tensor: ...
-def flip(x: Any, axis: Any = ...) -> Tensor: ...
-def fliplr(x: Any) -> Tensor: ...
-def flipud(x: Any) -> Tensor: ...
-def float_power(a: Any, b: Any) -> Tensor: ...
-def floor(x: Any) -> Tensor: ...
-def floor_divide(a: Any, b: Any) -> Tensor: ...
-def fmax(a: Any, b: Any) -> Tensor: ...
-def fmin(a: Any, b: Any) -> Tensor: ...
-def fmod(a: Any, b: Any) -> Tensor: ...
-def frexp(x: Any) -> tuple[Tensor, ...]: ...
-def full_like(*args: Any, requires_grad: Any = ..., name: Any = ..., **options: Any) -> Tensor: ...
-def gamma(x: Any) -> Tensor: ...
-def gammaln(x: Any) -> Tensor: ...
-def gaussian_nll_loss(input: Any, target: Any, var: Any, *, full: Any = ..., eps: Any = ..., reduction: Any = ...) -> Tensor: ...
-def gcd(a: Any, b: Any) -> Tensor: ...
-def gelu(x: Any) -> Tensor: ...
-def geomspace(start: Any, stop: Any, num: Any = ..., endpoint: Any = ..., dtype: Any = ..., axis: Any = ...) -> Tensor: ...
-def getitem(x: Any, index: Any) -> Tensor: ...
-def gradient(f: Any, *varargs: Any, axis: Any = ..., edge_order: Any = ...) -> Tensor: ...
-def greater(a: Any, b: Any) -> Tensor: ...
-def greater_equal(a: Any, b: Any) -> Tensor: ...
-def heaviside(a: Any, b: Any) -> Tensor: ...
-def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]: ...
-def hstack(xs: Any) -> Tensor: ...
-def huber_loss(input: Any, target: Any, *, reduction: Any = ..., delta: Any = ...) -> Tensor: ...
-def hypot(a: Any, b: Any) -> Tensor: ...
-def i0(x: Any) -> Tensor: ...
-def ifftshift(x: Any, axes: Any = ...) -> Tensor: ...
-def imag(x: Any) -> Tensor: ...
-def inner(a: Any, b: Any) -> Tensor: ...
-def insert(x: Any, obj: Any, values: Any, axis: Any = ...) -> Tensor: ...
-def interp(x: Any, xp: Any, fp: Any, left: Any = ..., right: Any = ..., period: Any = ...) -> Tensor: ...
-def invert(x: Any) -> Tensor: ...
-def isfinite(x: Any) -> Tensor: ...
-def isinf(x: Any) -> Tensor: ...
-def isnan(x: Any) -> Tensor: ...
-def isneginf(x: Any) -> Tensor: ...
-def isposinf(x: Any) -> Tensor: ...
-def kl_div(input: Any, target: Any, *, reduction: Any = ..., log_target: Any = ...) -> Tensor: ...
-def kron(a: Any, b: Any) -> Tensor: ...
-def l1_loss(input: Any, target: Any, *, reduction: Any = ...) -> Tensor: ...
-def lcm(a: Any, b: Any) -> Tensor: ...
-def ldexp(x: Any, exponent: Any) -> Tensor: ...
-def leaky_relu(x: Any, slope: Any = ...) -> Tensor: ...
-def left_shift(a: Any, b: Any) -> Tensor: ...
-def less(a: Any, b: Any) -> Tensor: ...
-def less_equal(a: Any, b: Any) -> Tensor: ...
-def linear(x: Any, weight: Any, bias: Any = ...) -> Tensor: ...
-def linspace(start: Any, stop: Any, num: Any = ..., endpoint: Any = ..., retstep: Any = ..., dtype: Any = ..., axis: Any = ..., *, requires_grad: Any = ..., name: Any = ...) -> Tensor: ...
-def log(x: Any) -> Tensor: ...
-def log10(x: Any) -> Tensor: ...
-def log1p(x: Any) -> Tensor: ...
-def log2(x: Any) -> Tensor: ...
-def log_softmax(x: Any, axis: Any = ...) -> Tensor: ...
-def logaddexp(a: Any, b: Any) -> Tensor: ...
-def logaddexp2(a: Any, b: Any) -> Tensor: ...
-def logical_and(a: Any, b: Any) -> Tensor: ...
-def logical_not(x: Any) -> Tensor: ...
-def logical_or(a: Any, b: Any) -> Tensor: ...
-def logical_xor(a: Any, b: Any) -> Tensor: ...
-def logit(x: Any) -> Tensor: ...
-def logspace(start: Any, stop: Any, num: Any = ..., endpoint: Any = ..., base: Any = ..., dtype: Any = ..., axis: Any = ...) -> Tensor: ...
-def logsumexp(x: Any, axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def matmul(a: Any, b: Any) -> Tensor: ...
-def matrix_transpose(x: Any) -> Tensor: ...
-def matvec(a: Any, b: Any) -> Tensor: ...
-def max(x: Any, axis: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def max_pool1d(input: Any, kernel_size: Any, stride: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ...) -> Tensor: ...
-def max_pool2d(input: Any, kernel_size: Any, stride: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ...) -> Tensor: ...
-def max_pool3d(input: Any, kernel_size: Any, stride: Any = ..., padding: Any = ..., dilation: Any = ..., ceil_mode: Any = ...) -> Tensor: ...
-def maximum(a: Any, b: Any) -> Tensor: ...
-def mean(x: Any, axis: Any = ..., dtype: Any = ..., keepdims: Any = ..., where: Any = ...) -> Tensor: ...
-def median(x: Any, axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def meshgrid(*xs: Any, sparse: Any = ..., indexing: Any = ...) -> tuple[Tensor, ...]: ...
-def min(x: Any, axis: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def minimum(a: Any, b: Any) -> Tensor: ...
-def mod(a: Any, b: Any) -> Tensor: ...
-def modf(x: Any) -> tuple[Tensor, ...]: ...
-def moveaxis(x: Any, source: Any, destination: Any) -> Tensor: ...
-def mse_loss(input: Any, target: Any, *, reduction: Any = ...) -> Tensor: ...
-def multiply(a: Any, b: Any) -> Tensor: ...
-def nan_to_num(x: Any, nan: Any = ..., posinf: Any = ..., neginf: Any = ...) -> Tensor: ...
-def nanargmax(x: Any, axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def nanargmin(x: Any, axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def nancumprod(x: Any, axis: Any = ..., dtype: Any = ...) -> Tensor: ...
-def nancumsum(x: Any, axis: Any = ..., dtype: Any = ...) -> Tensor: ...
-def nanmax(x: Any, axis: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def nanmean(x: Any, axis: Any = ..., dtype: Any = ..., keepdims: Any = ..., where: Any = ...) -> Tensor: ...
-def nanmedian(x: Any, axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def nanmin(x: Any, axis: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def nanpercentile(x: Any, q: Any, axis: Any = ..., method: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def nanprod(x: Any, axis: Any = ..., dtype: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def nanquantile(x: Any, q: Any, axis: Any = ..., method: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def nanstd(x: Any, axis: Any = ..., dtype: Any = ..., ddof: Any = ..., keepdims: Any = ..., *, where: Any = ..., mean: Any = ..., correction: Any = ...) -> Tensor: ...
-def nansum(x: Any, axis: Any = ..., dtype: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def nanvar(x: Any, axis: Any = ..., dtype: Any = ..., ddof: Any = ..., keepdims: Any = ..., *, where: Any = ..., mean: Any = ..., correction: Any = ...) -> Tensor: ...
-def ndtr(x: Any) -> Tensor: ...
-def negative(x: Any) -> Tensor: ...
-def nll_loss(input: Any, target: Any, weight: Any = ..., *, ignore_index: Any = ..., reduction: Any = ..., axis: Any = ...) -> Tensor: ...
-def nonzero(x: Any) -> tuple[Tensor, ...]: ...
-def not_equal(a: Any, b: Any) -> Tensor: ...
-def ones_like(*args: Any, requires_grad: Any = ..., name: Any = ..., **options: Any) -> Tensor: ...
-def outer(a: Any, b: Any) -> Tensor: ...
-def overlap_add(x: Any, axis: Any = ...) -> Tensor: ...
-def pad(x: Any, pad_width: Any, mode: Any = ..., **options: Any) -> Tensor: ...
-def partition(x: Any, kth: Any, axis: Any = ...) -> Tensor: ...
-def percentile(x: Any, q: Any, axis: Any = ..., method: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def permute_dims(x: Any, *order: Any, axes: Any = ...) -> Tensor: ...
-def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Tensor: ...
-def place(arr: Any, mask: Any, vals: Any) -> None: ...
-def poly(roots: Any) -> Tensor: ...
-def polyadd(a: Any, b: Any) -> Tensor: ...
-def polyder(p: Any, m: Any = ...) -> Tensor: ...
-def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]: ...
-def polyfit(x: Any, y: Any, deg: Any, rcond: Any = ..., *, w: Any = ...) -> Tensor: ...
-def polygamma(x: Any, n: Any = ...) -> Tensor: ...
-def polyint(p: Any, m: Any = ..., k: Any = ...) -> Tensor: ...
-def polymul(a: Any, b: Any) -> Tensor: ...
-def polysub(a: Any, b: Any) -> Tensor: ...
-def polyval(p: Any, x: Any) -> Tensor: ...
-def positive(x: Any) -> Tensor: ...
-def pow(a: Any, b: Any) -> Tensor: ...
-def power(a: Any, b: Any) -> Tensor: ...
-def prod(x: Any, axis: Any = ..., dtype: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def ptp(x: Any, axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def put(a: Any, ind: Any, v: Any, mode: Any = ...) -> None: ...
-def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any = ...) -> None: ...
-def putmask(a: Any, mask: Any, values: Any) -> None: ...
-def quantile(x: Any, q: Any, axis: Any = ..., method: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def rad2deg(x: Any) -> Tensor: ...
-def radians(x: Any) -> Tensor: ...
-def ravel(x: Any, order: Any = ...) -> Tensor: ...
-def real(x: Any) -> Tensor: ...
-def real_if_close(x: Any, tol: Any = ...) -> Tensor: ...
-def reciprocal(x: Any) -> Tensor: ...
-def relu(x: Any) -> Tensor: ...
-def remainder(a: Any, b: Any) -> Tensor: ...
-def repeat(x: Any, repeats: Any, axis: Any = ...) -> Tensor: ...
-def reshape(x: Any, *lengths: Any, shape: Any = ..., order: Any = ...) -> Tensor: ...
-def resize(x: Any, new_shape: Any) -> Tensor: ...
-def rgamma(x: Any) -> Tensor: ...
-def right_shift(a: Any, b: Any) -> Tensor: ...
-def rint(x: Any) -> Tensor: ...
-def roll(x: Any, shift: Any, axis: Any = ...) -> Tensor: ...
-def rollaxis(x: Any, axis: Any, start: Any = ...) -> Tensor: ...
-def rot90(x: Any, k: Any = ..., axes: Any = ...) -> Tensor: ...
-def round(x: Any, decimals: Any = ...) -> Tensor: ...
-def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = ..., *, is_causal: Any = ...) -> Tensor: ...
-def scatter_add(x: Any, index: Any, shape: Any) -> Tensor: ...
-def searchsorted(x: Any, v: Any, side: Any = ..., sorter: Any = ...) -> Tensor: ...
-def select(condlist: Any, choicelist: Any, default: Any = ...) -> Tensor: ...
-def set_at(x: Any, value: Any, index: Any) -> Tensor: ...
-def sigmoid(x: Any) -> Tensor: ...
-def sign(x: Any) -> Tensor: ...
-def signbit(x: Any) -> Tensor: ...
-def silu(x: Any) -> Tensor: ...
-def sin(x: Any) -> Tensor: ...
-def sinc(x: Any) -> Tensor: ...
-def sinh(x: Any) -> Tensor: ...
-def sliding_window_view(x: Any, window_shape: Any, axis: Any = ...) -> Tensor: ...
-def smooth_l1_loss(input: Any, target: Any, *, reduction: Any = ..., beta: Any = ...) -> Tensor: ...
-def softmax(x: Any, axis: Any = ...) -> Tensor: ...
-def softplus(x: Any) -> Tensor: ...
-def sort(x: Any, axis: Any = ..., kind: Any = ..., *, stable: Any = ...) -> Tensor: ...
-def spacing(x: Any) -> Tensor: ...
-def split(x: Any, indices_or_sections: Any, axis: Any = ...) -> list[Tensor]: ...
-def sqrt(x: Any) -> Tensor: ...
-def square(x: Any) -> Tensor: ...
-def squeeze(x: Any, axis: Any = ...) -> Tensor: ...
-def stack(xs: Any, axis: Any = ...) -> Tensor: ...
-def std(x: Any, axis: Any = ..., dtype: Any = ..., ddof: Any = ..., keepdims: Any = ..., *, where: Any = ..., mean: Any = ..., correction: Any = ...) -> Tensor: ...
-def subtract(a: Any, b: Any) -> Tensor: ...
-def sum(x: Any, axis: Any = ..., dtype: Any = ..., keepdims: Any = ..., initial: Any = ..., where: Any = ...) -> Tensor: ...
-def swapaxes(x: Any, axis1: Any, axis2: Any) -> Tensor: ...
-def take(x: Any, indices: Any, axis: Any = ..., mode: Any = ...) -> Tensor: ...
-def take_along_axis(x: Any, indices: Any, axis: Any = ...) -> Tensor: ...
-def tan(x: Any) -> Tensor: ...
-def tanh(x: Any) -> Tensor: ...
-def tensordot(a: Any, b: Any, axes: Any = ...) -> Tensor: ...
-def tile(x: Any, reps: Any) -> Tensor: ...
-def topk(x: Any, k: Any, axis: Any = ..., largest: Any = ...) -> tuple[Tensor, Tensor]: ...
-def trace(x: Any, offset: Any = ..., axis1: Any = ..., axis2: Any = ...) -> Tensor: ...
-def transpose(x: Any, *order: Any, axes: Any = ...) -> Tensor: ...
-def trapezoid(y: Any, x: Any = ..., dx: Any = ..., axis: Any = ...) -> Tensor: ...
-def tril(x: Any, k: Any = ...) -> Tensor: ...
-def trim_zeros(x: Any, trim: Any = ..., axis: Any = ...) -> Tensor: ...
-def triu(x: Any, k: Any = ...) -> Tensor: ...
-def true_divide(a: Any, b: Any) -> Tensor: ...
-def trunc(x: Any) -> Tensor: ...
-def unstack(x: Any, axis: Any = ...) -> tuple[Tensor, ...]: ...
-def unwrap(x: Any, discont: Any = ..., axis: Any = ..., *, period: Any = ...) -> Tensor: ...
-def vander(x: Any, N: Any = ..., increasing: Any = ...) -> Tensor: ...
-def var(x: Any, axis: Any = ..., dtype: Any = ..., ddof: Any = ..., keepdims: Any = ..., *, where: Any = ..., mean: Any = ..., correction: Any = ...) -> Tensor: ...
-def vdot(a: Any, b: Any) -> Tensor: ...
-def vecdot(a: Any, b: Any, axis: Any = ...) -> Tensor: ...
-def vecmat(a: Any, b: Any) -> Tensor: ...
-def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]: ...
-def vstack(xs: Any) -> Tensor: ...
-def where(condition: Any, *choices: Any) -> Tensor: ...
-def xlog1py(a: Any, b: Any) -> Tensor: ...
-def xlogy(a: Any, b: Any) -> Tensor: ...
-def zeros_like(*args: Any, requires_grad: Any = ..., name: Any = ..., **options: Any) -> Tensor: ...
+def abs(x: Any) -> Tensor:
+    r"""Calculate the absolute value element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.2, -1.4, 1.1])
+    >>> tg.abs(x).numpy()
+    array([0.2, 1.4, 1.1])
+    >>> tg.grad(lambda x: tg.abs(x).sum())(x).numpy()
+    array([ 1., -1.,  1.])
+    """
+def absolute(x: Any) -> Tensor:
+    r"""Calculate the absolute value element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.2, -1.4, 1.1])
+    >>> tg.absolute(x).numpy()
+    array([0.2, 1.4, 1.1])
+    >>> tg.grad(lambda x: tg.absolute(x).sum())(x).numpy()
+    array([ 1., -1.,  1.])
+    """
+def acos(x: Any) -> Tensor:
+    r"""Trigonometric inverse cosine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.7, -0.1, 0.6])
+    >>> tg.acos(x).numpy()
+    array([2.34619382, 1.67096375, 0.92729522])
+    >>> tg.grad(lambda x: tg.acos(x).sum())(x).numpy()
+    array([-1.40028008, -1.00503782, -1.25      ])
+    """
+def acosh(x: Any) -> Tensor:
+    r"""Inverse hyperbolic cosine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([2.7, 1.7, 2.2])
+    >>> tg.acosh(x).numpy()
+    array([1.65019345, 1.12323098, 1.42541694])
+    >>> tg.grad(lambda x: tg.acosh(x).sum())(x).numpy()
+    array([0.39872611, 0.72739297, 0.51031036])
+    """
+def add(a: Any, b: Any) -> Tensor:
+    r"""Add arguments element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.0, 1.7, -0.3])
+    >>> b = np.array([0.4, 1.0, -1.7])
+    >>> tg.add(a, b).numpy()
+    array([-0.6,  2.7, -2. ])
+    >>> tg.grad(lambda a: tg.add(a, b).sum())(a).numpy()
+    array([1., 1., 1.])
+    """
+def all(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    r"""Return whether no entry over the axes is zero, among those where `where`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.3, 1.6, -0.3], [1.1, -1.6, -0.9]])
+    >>> tg.all(x, where=np.array([[True, False, True], [False, False, True]]), axis=0).numpy()
+    array([ True,  True,  True])
+    """
+def amax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
+
+    With `where` only the entries are compared where it holds, with `initial` that number too. An
+    extreme that is nan sends its gradient to the entries that are.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.9, -0.9, -0.2], [1.7, 0.4, -1.8]])
+    >>> tg.amax(x).item()
+    1.7
+    >>> tg.grad(lambda x: tg.amax(x))(x).numpy()
+    array([[0., 0., 0.],
+           [1., 0., 0.]])
+    """
+def amin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the smallest entries over the axes, all by default, as `max` does the largest.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.9, 0.3, -1.6], [-0.3, -1.1, 1.8]])
+    >>> tg.amin(x).item()
+    -1.6
+    >>> tg.grad(lambda x: tg.amin(x))(x).numpy()
+    array([[0., 0., 1.],
+           [0., 0., 0.]])
+    """
+def any(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    r"""Return whether some entry over the axes is not zero, among those where `where`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.3, 1.0, -1.7], [1.8, -1.1, 0.3]])
+    >>> tg.any(x, where=np.array([[True, False, True], [False, False, True]]), axis=0).numpy()
+    array([ True, False,  True])
+    """
+def append(x: Any, values: Any, axis: Any = None) -> Tensor:
+    r"""Return the tensor with the values behind it along an axis; by default both flattened.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.2, 1.8, -0.7], [-1.8, 0.2, 0.7]])
+    >>> values = np.array([1.3, -0.2])
+    >>> tg.append(x, values).numpy()
+    array([-1.2,  1.8, -0.7, -1.8,  0.2,  0.7,  1.3, -0.2])
+    >>> tg.grad(lambda x: tg.append(x, values).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **kwargs: Any) -> Tensor:
+    r"""Return what the function makes of each slice along an axis, in place of that axis.
+
+    Shapes: (..., n, ...) -> (..., m..., ...), where func1d: (n,) -> (m...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.apply_along_axis(tg.cumsum, 0, np.array([[1.0, 2.0], [3.0, 4.0]])).numpy()
+    array([[1., 2.],
+           [4., 6.]])
+    """
+def apply_over_axes(func: Any, a: Any, axes: Any) -> Tensor:
+    r"""Return what `func(x, axis)` makes of the tensor for one axis after the other; axes that it drops stay, length 1.
+
+    Raises ValueError where it drops more than one.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.apply_over_axes(tg.sum, np.ones((2, 3, 4)), [0, 2]).numpy()
+    array([[[8.],
+            [8.],
+            [8.]]])
+    """
+def arccos(x: Any) -> Tensor:
+    r"""Trigonometric inverse cosine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.7, -0.1, 0.6])
+    >>> tg.arccos(x).numpy()
+    array([2.34619382, 1.67096375, 0.92729522])
+    >>> tg.grad(lambda x: tg.arccos(x).sum())(x).numpy()
+    array([-1.40028008, -1.00503782, -1.25      ])
+    """
+def arccosh(x: Any) -> Tensor:
+    r"""Inverse hyperbolic cosine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([2.7, 1.7, 2.2])
+    >>> tg.arccosh(x).numpy()
+    array([1.65019345, 1.12323098, 1.42541694])
+    >>> tg.grad(lambda x: tg.arccosh(x).sum())(x).numpy()
+    array([0.39872611, 0.72739297, 0.51031036])
+    """
+def arcsin(x: Any) -> Tensor:
+    r"""Inverse sine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.1, 0.6, -0.6])
+    >>> tg.arcsin(x).numpy()
+    array([ 0.10016742,  0.64350111, -0.64350111])
+    >>> tg.grad(lambda x: tg.arcsin(x).sum())(x).numpy()
+    array([1.00503782, 1.25      , 1.25      ])
+    """
+def arcsinh(x: Any) -> Tensor:
+    r"""Inverse hyperbolic sine element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.2, 1.5, -0.1])
+    >>> tg.arcsinh(x).numpy()
+    array([-1.01597313,  1.19476322, -0.09983408])
+    >>> tg.grad(lambda x: tg.arcsinh(x).sum())(x).numpy()
+    array([0.6401844 , 0.5547002 , 0.99503719])
+    """
+def arctan(x: Any) -> Tensor:
+    r"""Trigonometric inverse tangent, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.2, 1.2, -1.1])
+    >>> tg.arctan(x).numpy()
+    array([-0.19739556,  0.87605805, -0.83298127])
+    >>> tg.grad(lambda x: tg.arctan(x).sum())(x).numpy()
+    array([0.96153846, 0.40983607, 0.45248869])
+    """
+def arctan2(a: Any, b: Any) -> Tensor:
+    r"""Element-wise arc tangent of ``x1/x2`` choosing the quadrant correctly.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.7, 0.8, 1.2])
+    >>> b = np.array([1.6, 1.9, 1.4])
+    >>> tg.arctan2(a, b).numpy()
+    array([0.41241044, 0.39852245, 0.70862627])
+    >>> tg.grad(lambda a: tg.arctan2(a, b).sum())(a).numpy()
+    array([0.52459016, 0.44705882, 0.41176471])
+    """
+def arctanh(x: Any) -> Tensor:
+    r"""Inverse hyperbolic tangent element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.6, -0.6, -0.1])
+    >>> tg.arctanh(x).numpy()
+    array([ 0.69314718, -0.69314718, -0.10033535])
+    >>> tg.grad(lambda x: tg.arctanh(x).sum())(x).numpy()
+    array([1.5625    , 1.5625    , 1.01010101])
+    """
+def argmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return where the first largest entry is along an axis, in all entries by default.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.5, 0.3, 0.9], [-0.3, -1.1, -1.6]])
+    >>> tg.argmax(x).item()
+    0
+    """
+def argmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return where the first smallest entry is along an axis, in all entries by default.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.8, 0.3, -1.1], [-0.4, 1.6, 0.9]])
+    >>> tg.argmin(x).item()
+    0
+    """
+def argpartition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
+    r"""Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.9], [-1.3]])
+    >>> tg.argpartition(x, kth=1, axis=None).numpy()
+    array([1, 0])
+    """
+def argsort(x: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Tensor:
+    r"""Return where along an axis to find the entries in ascending order; equal ones keep their order, always.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.2, -1.7, 0.2], [1.8, -0.9, 1.1]])
+    >>> tg.argsort(x, axis=None).numpy()
+    array([1, 4, 0, 2, 5, 3])
+    """
+def argwhere(x: Any) -> Tensor:
+    r"""Return where the entries are not zero, a row of indices for each.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([True, False])
+    >>> tg.argwhere(x).numpy()
+    array([[0]])
+    """
+def around(x: Any, decimals: Any = 0) -> Tensor:
+    r"""Return x rounded to so many decimals, half to even.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.3, -0.2, -1.4])
+    >>> tg.around(x, decimals=1).numpy()
+    array([ 1.3, -0.2, -1.4])
+    """
+def array_split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Tensor]:
+    r"""Return the pieces between the given indices along an axis, or so many whose lengths differ by 1 at most.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.1, -0.6])
+    >>> [y.numpy() for y in tg.array_split(x, indices_or_sections=4)]
+    [array([1.1]), array([-0.6]), array([], dtype=float64), array([], dtype=float64)]
+    """
+def asin(x: Any) -> Tensor:
+    r"""Inverse sine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.1, 0.6, -0.6])
+    >>> tg.asin(x).numpy()
+    array([ 0.10016742,  0.64350111, -0.64350111])
+    >>> tg.grad(lambda x: tg.asin(x).sum())(x).numpy()
+    array([1.00503782, 1.25      , 1.25      ])
+    """
+def asinh(x: Any) -> Tensor:
+    r"""Inverse hyperbolic sine element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.2, 1.5, -0.1])
+    >>> tg.asinh(x).numpy()
+    array([-1.01597313,  1.19476322, -0.09983408])
+    >>> tg.grad(lambda x: tg.asinh(x).sum())(x).numpy()
+    array([0.6401844 , 0.5547002 , 0.99503719])
+    """
+def astype(x: Any, dtype: Any) -> Tensor:
+    r"""Return the values in another dtype; the gradient comes back in this one.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.8, -1.1, 1.6], [0.2, -0.5, 1.0]])
+    >>> tg.astype(x, dtype='float32').numpy()
+    array([[-1.8, -1.1,  1.6],
+           [ 0.2, -0.5,  1. ]], dtype=float32)
+    >>> tg.grad(lambda x: tg.astype(x, dtype='float32').sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def atan(x: Any) -> Tensor:
+    r"""Trigonometric inverse tangent, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.2, 1.2, -1.1])
+    >>> tg.atan(x).numpy()
+    array([-0.19739556,  0.87605805, -0.83298127])
+    >>> tg.grad(lambda x: tg.atan(x).sum())(x).numpy()
+    array([0.96153846, 0.40983607, 0.45248869])
+    """
+def atan2(a: Any, b: Any) -> Tensor:
+    r"""Element-wise arc tangent of ``x1/x2`` choosing the quadrant correctly.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.7, 0.8, 1.2])
+    >>> b = np.array([1.6, 1.9, 1.4])
+    >>> tg.atan2(a, b).numpy()
+    array([0.41241044, 0.39852245, 0.70862627])
+    >>> tg.grad(lambda a: tg.atan2(a, b).sum())(a).numpy()
+    array([0.52459016, 0.44705882, 0.41176471])
+    """
+def atanh(x: Any) -> Tensor:
+    r"""Inverse hyperbolic tangent element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.6, -0.6, -0.1])
+    >>> tg.atanh(x).numpy()
+    array([ 0.69314718, -0.69314718, -0.10033535])
+    >>> tg.grad(lambda x: tg.atanh(x).sum())(x).numpy()
+    array([1.5625    , 1.5625    , 1.01010101])
+    """
+def atleast_1d(*xs: Any) -> Tensor:
+    r"""Return the tensor with one axis at least, of several a tuple: () -> (1,).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.float64(0.3)
+    >>> tg.atleast_1d(a).numpy()
+    array([0.3])
+    >>> tg.grad(lambda a: tg.atleast_1d(a).sum())(a).item()
+    1.0
+    """
+def atleast_2d(*xs: Any) -> Tensor:
+    r"""Return the tensor with two axes at least, of several a tuple: (n,) -> (1, n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.float64(-0.2)
+    >>> tg.atleast_2d(a).numpy()
+    array([[-0.2]])
+    >>> tg.grad(lambda a: tg.atleast_2d(a).sum())(a).item()
+    1.0
+    """
+def atleast_3d(*xs: Any) -> Tensor:
+    r"""Return the tensor with three axes at least, of several a tuple: (n,) -> (1, n, 1), (m, n) -> (m, n, 1).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.float64(-0.2)
+    >>> tg.atleast_3d(a).numpy()
+    array([[[-0.2]]])
+    >>> tg.grad(lambda a: tg.atleast_3d(a).sum())(a).item()
+    1.0
+    """
+def average(x: Any, axis: Any = None, weights: Any = None, returned: Any = False, *, keepdims: Any = False) -> Tensor:
+    r"""Return the average over the axes, weighed by `weights`, of x's shape or of the axes' own.
+
+    With `returned` the sum of the weights follows. Raises ZeroDivisionError where that is 0.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.6, 0.3, -1.1], [-0.3, 1.0, -1.6]])
+    >>> tg.average(x).item()
+    -0.016666667
+    >>> tg.grad(lambda x: tg.average(x))(x).numpy()
+    array([[0.16666667, 0.16666667, 0.16666667],
+           [0.16666667, 0.16666667, 0.16666667]])
+    """
+def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> Tensor:
+    r"""Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
+    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
+    entries. Raises ValueError where the kernel is longer than the padded input.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[2. , 3.5]], dtype='float64')
+    >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
+def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> Tensor:
+    r"""Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
+    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
+    entries. Raises ValueError where the kernel is longer than the padded input.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[2. , 3.5]], dtype='float64')
+    >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
+def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> Tensor:
+    r"""Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
+    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
+    entries. Raises ValueError where the kernel is longer than the padded input.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[2. , 3.5]], dtype='float64')
+    >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
+def beta(a: Any, b: Any) -> Tensor:
+    r"""Return gamma(a) * gamma(b) / gamma(a + b). Shapes broadcast: (...), (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.beta(2.0, 3.0).item()
+    0.0833333
+    """
+def betaln(a: Any, b: Any) -> Tensor:
+    r"""Return log|beta(a, b)|. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.betaln(2.0, 3.0).item()
+    -2.48491
+    """
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: Any = 'mean') -> Tensor:
+    r"""Return -(y log(p) + (1 - y) log(1 - p)) for probabilities p and labels y, averaged. Shapes: (...), (...) -> ().
+
+    A logarithm is at least -100, as in PyTorch; `weight` broadcasts to the losses and multiplies them.
+    Train on logits where you can: p = 1 loses its digits. Raises ValueError outside 0 to 1.
+
+    >>> binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(3).tolist()
+    [0.693, 100.0]
+    """
+def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, *, reduction: Any = 'mean', pos_weight: Any = None) -> Tensor:
+    r"""Return the binary cross entropy of sigmoid(input), exact at any logit, averaged. Shapes: (...), (...) -> ().
+
+    `pos_weight` multiplies the losses of positive labels: with as many as there are negatives to a positive, both
+    weigh alike. `weight` multiplies all losses. Both broadcast to the logits.
+
+    >>> binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 0.0], reduction="none").round(3).tolist()
+    [0.693, 1000.0]
+    """
+def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Tensor:
+    r"""Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
+
+    Shapes: (n,), (n,) -> (max(x) + 1,), or more by `minlength`; weights are summed in float64, as by NumPy, or wider.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([3, 0, 3, 1])
+    >>> weights = np.array([1.5, 0.7, -0.4, -1.6])
+    >>> tg.bincount(x, weights).numpy()
+    array([ 0.7, -1.6,  0. ,  1.1])
+    >>> tg.grad(lambda weights: tg.bincount(x, weights).sum())(weights).numpy()
+    array([1., 1., 1., 1.])
+    """
+def bitwise_and(a: Any, b: Any) -> Tensor:
+    r"""Compute the bit-wise AND of two arrays element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([True, False, True])
+    >>> b = np.array([True, False, False])
+    >>> tg.bitwise_and(a, b).numpy()
+    array([ True, False, False])
+    """
+def bitwise_count(x: Any) -> Tensor:
+    r"""Computes the number of 1-bits in the absolute value of ``x``.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([6, 9, 3])
+    >>> tg.bitwise_count(x).numpy()
+    array([2, 2, 2], dtype=uint8)
+    """
+def bitwise_invert(x: Any) -> Tensor:
+    r"""Compute bit-wise inversion, or bit-wise NOT, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([False, True, True])
+    >>> tg.bitwise_invert(x).numpy()
+    array([ True, False, False])
+    """
+def bitwise_left_shift(a: Any, b: Any) -> Tensor:
+    r"""Shift the bits of an integer to the left.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([3, 8, 5])
+    >>> b = np.array([9, 7, 4])
+    >>> tg.bitwise_left_shift(a, b).numpy()
+    array([1536, 1024,   80])
+    """
+def bitwise_not(x: Any) -> Tensor:
+    r"""Compute bit-wise inversion, or bit-wise NOT, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([False, True, True])
+    >>> tg.bitwise_not(x).numpy()
+    array([ True, False, False])
+    """
+def bitwise_or(a: Any, b: Any) -> Tensor:
+    r"""Compute the bit-wise OR of two arrays element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([True, False, False])
+    >>> b = np.array([False, True, True])
+    >>> tg.bitwise_or(a, b).numpy()
+    array([ True,  True,  True])
+    """
+def bitwise_right_shift(a: Any, b: Any) -> Tensor:
+    r"""Shift the bits of an integer to the right.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([5, 4, 2])
+    >>> b = np.array([8, 7, 9])
+    >>> tg.bitwise_right_shift(a, b).numpy()
+    array([0, 0, 0])
+    """
+def bitwise_xor(a: Any, b: Any) -> Tensor:
+    r"""Compute the bit-wise XOR of two arrays element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([True, True, True])
+    >>> b = np.array([False, False, False])
+    >>> tg.bitwise_xor(a, b).numpy()
+    array([ True,  True,  True])
+    """
+def block(arrays: Any) -> Tensor:
+    r"""Return the tensors in nested lists joined: the innermost along the last axis, those along the one before.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[-0.7, -0.3, -1.3], [1.3, 0.3, 0.7]])
+    >>> b = np.array([[-1.7], [1.8]])
+    >>> tg.block([a, b]).numpy()
+    array([[-0.7, -0.3, -1.3, -1.7],
+           [ 1.3,  0.3,  0.7,  1.8]])
+    >>> tg.grad(lambda a: tg.block([a, b]).sum())(a).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def broadcast_arrays(*xs: Any) -> tuple[Tensor, ...]:
+    r"""Return the tensors, each broadcast to the shape that they have together.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[1.7], [0.3], [-0.9]])
+    >>> b = np.array([1.1, -0.2])
+    >>> c = np.float64(-1.7)
+    >>> [y.numpy() for y in tg.broadcast_arrays(a, b, c)]
+    [array([[ 1.7,  1.7],
+           [ 0.3,  0.3],
+           [-0.9, -0.9]]), array([[ 1.1, -0.2],
+           [ 1.1, -0.2],
+           [ 1.1, -0.2]]), array([[-1.7, -1.7],
+           [-1.7, -1.7],
+           [-1.7, -1.7]])]
+    """
+def broadcast_to(x: Any, shape: Any) -> Tensor:
+    r"""Return a read-only view with axes of length 1, and missing first ones, repeated.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.2, -1.4, 0.1]])
+    >>> tg.broadcast_to(x, shape=(0, 3)).numpy()
+    array([], shape=(0, 3), dtype=float64)
+    >>> tg.grad(lambda x: tg.broadcast_to(x, shape=(0, 3)).sum())(x).numpy()
+    array([[0., 0., 0.]])
+    """
+def cbrt(x: Any) -> Tensor:
+    r"""Return the cube-root of an array, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.2, 0.7, 1.7])
+    >>> tg.cbrt(x).numpy()
+    array([1.06265857, 0.887904  , 1.19348319])
+    >>> tg.grad(lambda x: tg.cbrt(x).sum())(x).numpy()
+    array([0.29518294, 0.42281143, 0.23401631])
+    """
+def ceil(x: Any) -> Tensor:
+    r"""Return the ceiling of the input, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.ceil(x).numpy()
+    array([ 2.,  1., -0., -1.])
+    """
+def choose(x: Any, choices: Any, mode: Any = 'raise') -> Tensor:
+    r"""Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
+
+    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1, 5])
+    >>> a = np.array([1.5, -1.3])
+    >>> b = np.array([0.0])
+    >>> tg.choose(x, [a, b], mode='wrap').numpy()
+    array([0., 0.])
+    >>> tg.grad(lambda a: tg.choose(x, [a, b], mode='wrap').sum())(a).numpy()
+    array([0., 0.])
+    """
+def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
+    r"""Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.9, 0.0, -0.7], [0.7, 1.1, 1.5]])
+    >>> a_min = np.array([-1.5, -0.4, -1.1])
+    >>> a_max = np.array([[-1.8], [0.4]])
+    >>> tg.clip(x, a_min, a_max).numpy()
+    array([[-1.8, -1.8, -1.8],
+           [ 0.4,  0.4,  0.4]])
+    >>> tg.grad(lambda x: tg.clip(x, a_min, a_max).sum())(x).numpy()
+    array([[0., 0., 0.],
+           [0., 0., 0.]])
+    """
+def column_stack(xs: Any) -> Tensor:
+    r"""Return the tensors side by side along the second axis, a vector as a column.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.float64(-1.0)
+    >>> b = np.float64(0.7)
+    >>> tg.column_stack([a, b]).numpy()
+    array([[-1. ,  0.7]])
+    >>> tg.grad(lambda a: tg.column_stack([a, b]).sum())(a).item()
+    1.0
+    """
+def compress(condition: Any, x: Any, axis: Any = None) -> Tensor:
+    r"""Return the slices along an axis for which the condition holds, a vector no longer than it.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> condition = np.array([False, True, False, True])
+    >>> x = np.array([[0.3, -0.9, 1.0], [-0.4, 1.8, -1.7]])
+    >>> tg.compress(condition, x).numpy()
+    array([-0.9, -0.4])
+    >>> tg.grad(lambda x: tg.compress(condition, x).sum())(x).numpy()
+    array([[0., 1., 0.],
+           [1., 0., 0.]])
+    """
+def concat(xs: Any, axis: Any = 0) -> Tensor:
+    r"""Return the tensors joined along an existing axis; `axis=None` joins them flattened.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[1.8, -1.8, -1.3], [-0.4, -0.9, 1.0]])
+    >>> b = np.array([[0.0, 1.4, 0.5]])
+    >>> tg.concat([a, b]).numpy()
+    array([[ 1.8, -1.8, -1.3],
+           [-0.4, -0.9,  1. ],
+           [ 0. ,  1.4,  0.5]])
+    >>> tg.grad(lambda a: tg.concat([a, b]).sum())(a).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def concatenate(xs: Any, axis: Any = 0) -> Tensor:
+    r"""Return the tensors joined along an existing axis; `axis=None` joins them flattened.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[1.8, -1.8, -1.3], [-0.4, -0.9, 1.0]])
+    >>> b = np.array([[0.0, 1.4, 0.5]])
+    >>> tg.concatenate([a, b]).numpy()
+    array([[ 1.8, -1.8, -1.3],
+           [-0.4, -0.9,  1. ],
+           [ 0. ,  1.4,  0.5]])
+    >>> tg.grad(lambda a: tg.concatenate([a, b]).sum())(a).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def conj(x: Any) -> Tensor:
+    r"""Return the complex conjugate, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.1, -1.1, 1.3])
+    >>> tg.conj(x).numpy()
+    array([-0.1, -1.1,  1.3])
+    >>> tg.grad(lambda x: tg.conj(x).sum())(x).numpy()
+    array([1., 1., 1.])
+    """
+def conjugate(x: Any) -> Tensor:
+    r"""Return the complex conjugate, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.1, -1.1, 1.3])
+    >>> tg.conjugate(x).numpy()
+    array([-0.1, -1.1,  1.3])
+    >>> tg.grad(lambda x: tg.conjugate(x).sum())(x).numpy()
+    array([1., 1., 1.])
+    """
+def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Tensor:
+    r"""Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
+
+    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
+    length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by the kernel's length k, stride s, padding p and
+    dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
+    where channels don't match, or the kernel is longer than the padded input.
+
+    >>> import tinygrad_nn as tg
+    >>> images, kernels = tg.ones((5, 3, 8, 8)), tg.ones((4, 3, 3, 3))
+    >>> tg.conv2d(images, kernels, bias=tg.zeros(4), padding=1, stride=2).shape
+    (5, 4, 4, 4)
+    """
+def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Tensor:
+    r"""Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
+
+    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
+    length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by the kernel's length k, stride s, padding p and
+    dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
+    where channels don't match, or the kernel is longer than the padded input.
+
+    >>> import tinygrad_nn as tg
+    >>> images, kernels = tg.ones((5, 3, 8, 8)), tg.ones((4, 3, 3, 3))
+    >>> tg.conv2d(images, kernels, bias=tg.zeros(4), padding=1, stride=2).shape
+    (5, 4, 4, 4)
+    """
+def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Tensor:
+    r"""Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
+
+    Shapes: (N, C, *lengths) or (C, *lengths), (O, C / groups, *kernel), (O,) -> (N, O, *lengths); each
+    length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by the kernel's length k, stride s, padding p and
+    dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
+    where channels don't match, or the kernel is longer than the padded input.
+
+    >>> import tinygrad_nn as tg
+    >>> images, kernels = tg.ones((5, 3, 8, 8)), tg.ones((4, 3, 3, 3))
+    >>> tg.conv2d(images, kernels, bias=tg.zeros(4), padding=1, stride=2).shape
+    (5, 4, 4, 4)
+    """
+def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
+    r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
+
+    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths); each
+    length n becomes (n - 1)s - 2p + d(k - 1) + 1 + q by the kernel's length k, stride s, padding p,
+    dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
+
+    >>> import tinygrad_nn as tg
+    >>> images, kernels = tg.ones((5, 4, 4, 4)), tg.ones((4, 3, 3, 3))
+    >>> tg.conv_transpose2d(images, kernels, padding=1, stride=2, output_padding=1).shape
+    (5, 3, 8, 8)
+    """
+def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
+    r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
+
+    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths); each
+    length n becomes (n - 1)s - 2p + d(k - 1) + 1 + q by the kernel's length k, stride s, padding p,
+    dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
+
+    >>> import tinygrad_nn as tg
+    >>> images, kernels = tg.ones((5, 4, 4, 4)), tg.ones((4, 3, 3, 3))
+    >>> tg.conv_transpose2d(images, kernels, padding=1, stride=2, output_padding=1).shape
+    (5, 3, 8, 8)
+    """
+def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
+    r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
+
+    Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths); each
+    length n becomes (n - 1)s - 2p + d(k - 1) + 1 + q by the kernel's length k, stride s, padding p,
+    dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
+
+    >>> import tinygrad_nn as tg
+    >>> images, kernels = tg.ones((5, 4, 4, 4)), tg.ones((4, 3, 3, 3))
+    >>> tg.conv_transpose2d(images, kernels, padding=1, stride=2, output_padding=1).shape
+    (5, 3, 8, 8)
+    """
+def convolve(a: Any, v: Any, mode: Any = 'full') -> Tensor:
+    r"""Return the sums of a[i] v[k - i] over i, for the same k as correlate. Shapes: (n,), (m,) -> as correlate's.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.8, -0.3, -1.3, -0.8, 0.8])
+    >>> v = np.array([0.3, -1.7, 1.3])
+    >>> tg.convolve(a, v, mode='full').numpy()
+    array([ 0.54, -3.15,  2.46,  1.58, -0.09, -2.4 ,  1.04])
+    >>> tg.grad(lambda a: tg.convolve(a, v, mode='full').sum())(a).numpy()
+    array([-0.1, -0.1, -0.1, -0.1, -0.1])
+    """
+def copy(x: Any) -> Tensor:
+    r"""Return a tensor of the same values with memory of its own, recorded as a step of the graph.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.0, 0.3, 0.9], [1.7, -1.5, -0.3]])
+    >>> tg.copy(x).numpy()
+    array([[-1. ,  0.3,  0.9],
+           [ 1.7, -1.5, -0.3]])
+    >>> tg.grad(lambda x: tg.copy(x).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def copysign(a: Any, b: Any) -> Tensor:
+    r"""Change the sign of x1 to that of x2, element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.7, -0.9, 0.3])
+    >>> b = np.array([1.1, -1.6, -0.4])
+    >>> tg.copysign(a, b).numpy()
+    array([ 1.7, -0.9, -0.3])
+    >>> tg.grad(lambda a: tg.copysign(a, b).sum())(a).numpy()
+    array([ 1.,  1., -1.])
+    """
+def copyto(dst: Any, src: Any, casting: Any = 'same_kind', where: Any = True) -> None:
+    r"""Assign `src`, broadcast, to all entries, or to those where the mask `where` holds, by "same_kind" casting.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> t = tg.zeros(3)
+    >>> tg.copyto(t, [1.0, 2.0, 3.0], where=np.array([True, False, True]))
+    >>> t
+    tg.tensor([1., 0., 3.], dtype='float64')
+    """
+def corrcoef(x: Any, y: Any = None, rowvar: Any = True, *, dtype: Any = None) -> Tensor:
+    r"""Return the correlation coefficients of variables, a row of x each. Shapes: (k, n) -> (k, k).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.arange(15.0).reshape(3, 5)
+    >>> tg.corrcoef(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def correlate(a: Any, v: Any, mode: Any = 'valid') -> Tensor:
+    r"""Return the sums of a[i + k] v[i] over i for k in order: "full", "same" or "valid" says which k.
+
+    Shapes: (n,), (m,) -> (n + m - 1,) for all k that have a product, (max(n, m),) for the middle ones, and
+    (|n - m| + 1,) for those where the shorter sequence lies inside the longer.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.7, -0.7, 0.2, -1.3, 0.8])
+    >>> v = np.array([1.7, 1.3, -0.2])
+    >>> tg.correlate(a, v, mode='full').numpy()
+    array([ 0.34, -2.07, -3.84, -0.67, -1.51, -1.17,  1.36])
+    >>> tg.grad(lambda a: tg.correlate(a, v, mode='full').sum())(a).numpy()
+    array([2.8, 2.8, 2.8, 2.8, 2.8])
+    """
+def cos(x: Any) -> Tensor:
+    r"""Cosine element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.6, -1.5, -0.1])
+    >>> tg.cos(x).numpy()
+    array([-0.02919952,  0.0707372 ,  0.99500417])
+    >>> tg.grad(lambda x: tg.cos(x).sum())(x).numpy()
+    array([-0.9995736 ,  0.99749499,  0.09983342])
+    """
+def cosh(x: Any) -> Tensor:
+    r"""Hyperbolic cosine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.4, 0.1, 1.5])
+    >>> tg.cosh(x).numpy()
+    array([2.15089847, 1.00500417, 2.35240962])
+    >>> tg.grad(lambda x: tg.cosh(x).sum())(x).numpy()
+    array([-1.9043015 ,  0.10016675,  2.12927946])
+    """
+def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None, aweights: Any = None, *, dtype: Any = None) -> Tensor:
+    r"""Return the covariances of variables, a row of m each, over their observations. Shapes: (k, n) -> (k, k).
+
+    `aweights` and `fweights` weigh observations: as weights, and as counts of repeats.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> m = np.array([[-0.8, 0.8, -1.1, 0.1], [0.5, -1.8, 1.2, -0.6]])
+    >>> y = np.array([1.5, 1.8, -1.5, -0.1])
+    >>> tg.cov(m, y).numpy()
+    array([[ 0.75      , -1.13166667,  0.76833333],
+           [-1.13166667,  1.7225    , -1.31083333],
+           [ 0.76833333, -1.31083333,  2.3425    ]])
+    >>> tg.grad(lambda m: tg.cov(m, y).sum())(m).numpy()
+    array([[ 0.8       ,  0.53333333, -0.93333333, -0.4       ],
+           [ 0.8       ,  0.53333333, -0.93333333, -0.4       ]])
+    """
+def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axis: Any = None) -> Tensor:
+    r"""Return the cross products of vectors of 3, and of 2, which lie in a plane, the third component.
+
+    Shapes: (..., 3), (..., 3) -> (..., 3); (..., 2), (..., 2) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.1, 1.0, -0.4])
+    >>> b = np.array([0.5, 1.7, -1.8])
+    >>> tg.cross(a, b).numpy()
+    array([-1.12, -2.18, -2.37])
+    >>> tg.grad(lambda a: tg.cross(a, b).sum())(a).numpy()
+    array([ 3.5, -2.3, -1.2])
+    """
+def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = 'mean', label_smoothing: Any = 0.0, axis: Any = -1) -> Tensor:
+    r"""Return -log(softmax(input)[target]), averaged over samples. Shapes: (..., k), int (...) -> ().
+
+    The target may be class indices, or probabilities of the input's shape; `axis` says where the classes are.
+    `weight` and `ignore_index` are those of `nll_loss`; the mean over probabilities divides by the number of samples.
+    `label_smoothing`, from 0 to 1, is the share of the target that all classes get alike.
+    Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7.
+
+    >>> cross_entropy([[0.0, 0.0], [1000.0, 0.0]], [0, 0], reduction="none").round(3).tolist()
+    [0.693, 0.0]
+    """
+def cummax(x: Any, axis: Any = None) -> Tensor:
+    r"""Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.cummax([1.0, 3.0, 2.0])
+    tg.tensor([1., 3., 3.], dtype='float64')
+    """
+def cummin(x: Any, axis: Any = None) -> Tensor:
+    r"""Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.cummin([2.0, 3.0, 1.0])
+    tg.tensor([2., 2., 1.], dtype='float64')
+    """
+def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
+    r"""Return the products of the entries up to each, along an axis, right with any number of zeros.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([3.0, 0.0, 2.0, 0.0, 5.0])
+    >>> tg.cumprod(x).numpy()
+    array([3., 0., 0., 0., 0.])
+    >>> tg.grad(lambda x: tg.cumprod(x).sum())(x).numpy()
+    array([1., 9., 0., 0., 0.])
+    """
+def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
+    r"""Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.8, 1.4])
+    >>> tg.cumsum(x, dtype='float32').numpy()
+    array([-0.8       ,  0.59999996], dtype=float32)
+    >>> tg.grad(lambda x: tg.cumsum(x, dtype='float32').sum())(x).numpy()
+    array([2., 1.])
+    """
+def cumulative_prod(x: Any, *, axis: Any = None, dtype: Any = None, include_initial: Any = False) -> Tensor:
+    r"""Return the products of the entries up to each along an axis, after a 1 if `include_initial`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.1, -1.3, 1.2])
+    >>> tg.cumulative_prod(x).numpy()
+    array([ 0.1  , -0.13 , -0.156])
+    >>> tg.grad(lambda x: tg.cumulative_prod(x).sum())(x).numpy()
+    array([-1.86,  0.22, -0.13])
+    """
+def cumulative_sum(x: Any, *, axis: Any = None, dtype: Any = None, include_initial: Any = False) -> Tensor:
+    r"""Return the sums of the entries up to each along an axis, after a 0 if `include_initial`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.4, -0.2, -1.1])
+    >>> tg.cumulative_sum(x).numpy()
+    array([1.4, 1.2, 0.1])
+    >>> tg.grad(lambda x: tg.cumulative_sum(x).sum())(x).numpy()
+    array([3., 2., 1.])
+    """
+def deg2rad(x: Any) -> Tensor:
+    r"""Convert angles from degrees to radians.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.2, -1.1, 1.2])
+    >>> tg.deg2rad(x).numpy()
+    array([-0.00349066, -0.01919862,  0.02094395])
+    >>> tg.grad(lambda x: tg.deg2rad(x).sum())(x).numpy()
+    array([0.01745329, 0.01745329, 0.01745329])
+    """
+def degrees(x: Any) -> Tensor:
+    r"""Convert angles from radians to degrees.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.2, -1.2, 0.1])
+    >>> tg.degrees(x).numpy()
+    array([ 68.75493542, -68.75493542,   5.72957795])
+    >>> tg.grad(lambda x: tg.degrees(x).sum())(x).numpy()
+    array([57.29577951, 57.29577951, 57.29577951])
+    """
+def delete(x: Any, obj: Any, axis: Any = None) -> Tensor:
+    r"""Return the tensor without the entries that `obj` names, an index along the axis.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.5, 1.3, 0.1])
+    >>> tg.delete(x, obj=np.array([True, False, False])).numpy()
+    array([1.3, 0.1])
+    >>> tg.grad(lambda x: tg.delete(x, obj=np.array([True, False, False])).sum())(x).numpy()
+    array([0., 1., 1.])
+    """
+def diag(x: Any, k: Any = 0) -> Tensor:
+    r"""Return the k-th diagonal of a matrix, or of a vector the square matrix with it there: (n,) -> (n+|k|, n+|k|).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.1, 0.3, -1.7], [1.6, -1.1, -0.3]])
+    >>> tg.diag(x, k=1).numpy()
+    array([ 0.3, -0.3])
+    >>> tg.grad(lambda x: tg.diag(x, k=1).sum())(x).numpy()
+    array([[0., 1., 0.],
+           [0., 0., 1.]])
+    """
+def diagflat(x: Any, k: Any = 0) -> Tensor:
+    r"""Return the square matrix with all entries, flattened, on its k-th diagonal.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.9, -0.8])
+    >>> tg.diagflat(x, k=-1).numpy()
+    array([[ 0. ,  0. ,  0. ],
+           [ 0.9,  0. ,  0. ],
+           [ 0. , -0.8,  0. ]])
+    >>> tg.grad(lambda x: tg.diagflat(x, k=-1).sum())(x).numpy()
+    array([1., 1.])
+    """
+def diagonal(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
+    r"""Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.0, -1.7, 1.8], [1.0, 0.2, -0.3]])
+    >>> tg.diagonal(x, offset=7).numpy()
+    array([], dtype=float64)
+    >>> tg.grad(lambda x: tg.diagonal(x, offset=7).sum())(x).numpy()
+    array([[0., 0., 0.],
+           [0., 0., 0.]])
+    """
+def diff(x: Any, n: Any = 1, axis: Any = -1, prepend: Any = None, append: Any = None) -> Tensor:
+    r"""Return the differences of neighbouring entries along an axis, n times over.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.7, 0.6, -1.5, -0.4])
+    >>> tg.diff(x).numpy()
+    array([-1.1, -2.1,  1.1])
+    >>> tg.grad(lambda x: tg.diff(x).sum())(x).numpy()
+    array([-1.,  0.,  0.,  1.])
+    """
+def digamma(x: Any) -> Tensor:
+    r"""Return the derivative of log(gamma(x)). Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.digamma([1.0, 2.0]).numpy()
+    array([-0.57721566,  0.42278434])
+    """
+def digitize(x: Any, bins: Any, right: Any = False) -> Tensor:
+    r"""Return for each entry the number of its bin among those with the given bounds, in order, up or down.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.5])
+    >>> bins = np.array([0.0, 0.5])
+    >>> tg.digitize(x, bins, right=True).numpy()
+    array([1])
+    """
+def divide(a: Any, b: Any) -> Tensor:
+    r"""Divide arguments element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.4, 0.7, 1.2])
+    >>> b = np.array([1.9, 0.8, 1.6])
+    >>> tg.divide(a, b).numpy()
+    array([0.73684211, 0.875     , 0.75      ])
+    >>> tg.grad(lambda a: tg.divide(a, b).sum())(a).numpy()
+    array([0.52631579, 1.25      , 0.625     ])
+    """
+def divmod(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    r"""Return the floor of the quotient and the remainder. Shapes broadcast: (...), (...) -> (...) twice.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[0.9], [-0.8]])
+    >>> b = np.array([0.8, 1.5])
+    >>> [y.numpy() for y in tg.divmod(a, b)]
+    [array([[ 1.,  0.],
+           [-1., -1.]]), array([[0.1, 0.9],
+           [0. , 0.7]])]
+    """
+def dot(a: Any, b: Any) -> Tensor:
+    r"""Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
+
+    Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-0.3, 0.3, 1.5])
+    >>> b = np.array([-1.6, 0.9, -0.9])
+    >>> tg.dot(a, b).item()
+    -0.6
+    >>> tg.grad(lambda a: tg.dot(a, b))(a).numpy()
+    array([-1.6,  0.9, -0.9])
+    """
+def dsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+    r"""Return the pieces behind each other: along the third of three or more axes.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[[-1.8, -0.8, 0.7, 1.3], [-1.3, 0.3, 1.8, -0.3]]])
+    >>> [y.numpy() for y in tg.dsplit(x, indices_or_sections=2)]
+    [array([[[-1.8, -0.8],
+            [-1.3,  0.3]]]), array([[[ 0.7,  1.3],
+            [ 1.8, -0.3]]])]
+    """
+def dstack(xs: Any) -> Tensor:
+    r"""Return the tensors behind each other: along the third axis, (n,) as (1, n, 1), (m, n) as (m, n, 1).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.float64(1.1)
+    >>> b = np.array([-0.6])
+    >>> tg.dstack([a, b]).numpy()
+    array([[[ 1.1, -0.6]]])
+    >>> tg.grad(lambda a: tg.dstack([a, b]).sum())(a).item()
+    1.0
+    """
+def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
+    r"""Return the differences of neighbouring entries in a row, between what is to begin and to end it.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.5, 1.6, -1.5, -0.4])
+    >>> tg.ediff1d(x).numpy()
+    array([ 1.1, -3.1,  1.1])
+    >>> tg.grad(lambda x: tg.ediff1d(x).sum())(x).numpy()
+    array([-1.,  0.,  0.,  1.])
+    """
+def einsum(*operands: Any, optimize: Any = False) -> Tensor:
+    r"""Return the sum of products that the subscripts describe.
+
+    Every letter names an axis; a letter twice in an operand takes the diagonal, those that are not in
+    the result are summed over, and an axis of length 1 is stretched to its namesakes' length.
+    `"ij,jk->ik"` is a matrix product, and so is `einsum(a, [0, 1], b, [1, 2], [0, 2])`. `optimize`
+    tells the order of pairs as for `numpy.einsum_path`. Raises ValueError for subscripts that don't fit.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.5, 1.4])
+    >>> b = np.array([[0.4, -1.0, 1.8], [-0.7, -0.3, 0.0]])
+    >>> c = np.array([-1.8, 0.7, 1.1])
+    >>> tg.einsum('i,ij,j', a, b, c, optimize='optimal').item()
+    0.63
+    >>> tg.grad(lambda a: tg.einsum('i,ij,j', a, b, c, optimize='optimal'))(a).numpy()
+    array([0.56, 1.05])
+    """
+def elu(x: Any, alpha: Any = 1.0) -> Tensor:
+    r"""Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
+    array([-0.63212056,  0.        ,  2.        ])
+    """
+def empty_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.empty_like(x, dtype=None), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.empty_like(np.ones((2, 3))).shape
+    (2, 3)
+    """
+def equal(a: Any, b: Any) -> Tensor:
+    r"""Return (x1 == x2) element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.3, 0.9, 1.6])
+    >>> b = np.array([-0.4, -1.6, -0.9])
+    >>> tg.equal(a, b).numpy()
+    array([False, False, False])
+    """
+def erf(x: Any) -> Tensor:
+    r"""Return the error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.erf([0.0, 1.0]).numpy()
+    array([0.        , 0.84270079])
+    """
+def erfc(x: Any) -> Tensor:
+    r"""Return 1 - erf(x), exact far right where that is next to 0. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.erfc([0.0, 10.0]).numpy()
+    array([1.00000000e+00, 2.08848758e-45])
+    """
+def erfcinv(x: Any) -> Tensor:
+    r"""Return the inverse of erfc, between 0 and 2. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.erfcinv([0.5, 1.0]).numpy()
+    array([ 0.47693628, -0.        ])
+    """
+def erfinv(x: Any) -> Tensor:
+    r"""Return the inverse of erf, between -1 and 1. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.erfinv([0.0, 0.5]).numpy()
+    array([0.        , 0.47693628])
+    """
+def exp(x: Any) -> Tensor:
+    r"""Calculate the exponential of all elements in the input array.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.0, 1.5, -1.1])
+    >>> tg.exp(x).numpy()
+    array([1.        , 4.48168907, 0.33287108])
+    >>> tg.grad(lambda x: tg.exp(x).sum())(x).numpy()
+    array([1.        , 4.48168907, 0.33287108])
+    """
+def exp2(x: Any) -> Tensor:
+    r"""Calculate `2**p` for all `p` in the input array.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.2, -1.4, 1.2])
+    >>> tg.exp2(x).numpy()
+    array([1.14869835, 0.37892914, 2.29739671])
+    >>> tg.grad(lambda x: tg.exp2(x).sum())(x).numpy()
+    array([0.79621703, 0.26265367, 1.59243405])
+    """
+def expand_dims(x: Any, axis: Any) -> Tensor:
+    r"""Return the tensor with axes of length 1 inserted, at these positions of the result.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.3, 1.1, 1.7], [-1.8, -1.1, 0.4]])
+    >>> tg.expand_dims(x, axis=(0, -1)).numpy()
+    array([[[[-0.3],
+             [ 1.1],
+             [ 1.7]],
+
+            [[-1.8],
+             [-1.1],
+             [ 0.4]]]])
+    >>> tg.grad(lambda x: tg.expand_dims(x, axis=(0, -1)).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def expit(x: Any) -> Tensor:
+    r"""Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
+    tg.tensor([0. , 0.5, 1. ], dtype='float64')
+    """
+def expm1(x: Any) -> Tensor:
+    r"""Calculate ``exp(x) - 1`` for all elements in the array.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.0, 1.1, -1.4])
+    >>> tg.expm1(x).numpy()
+    array([ 0.        ,  2.00416602, -0.75340304])
+    >>> tg.grad(lambda x: tg.expm1(x).sum())(x).numpy()
+    array([1.        , 3.00416602, 0.24659696])
+    """
+def extract(condition: Any, x: Any) -> Tensor:
+    r"""Return the flattened entries at which the flattened condition holds.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> condition = np.array([[True, False, True], [False, False, True]])
+    >>> x = np.array([[1.0, 1.6, -0.3], [-1.6, 0.4, -1.1]])
+    >>> tg.extract(condition, x).numpy()
+    array([ 1. , -0.3, -1.1])
+    >>> tg.grad(lambda x: tg.extract(condition, x).sum())(x).numpy()
+    array([[1., 0., 1.],
+           [0., 0., 1.]])
+    """
+def fabs(x: Any) -> Tensor:
+    r"""Compute the absolute values element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.6, 0.2, 1.5])
+    >>> tg.fabs(x).numpy()
+    array([1.6, 0.2, 1.5])
+    >>> tg.grad(lambda x: tg.fabs(x).sum())(x).numpy()
+    array([-1.,  1.,  1.])
+    """
+def fftshift(x: Any, axes: Any = None) -> Tensor:
+    r"""Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.fftshift([0.0, 1.0, 2.0, 3.0])
+    tg.tensor([2., 3., 0., 1.], dtype='float64')
+    """
+def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> None:
+    r"""Assign the values in turn, repeated as often as needed, to the entries whose indices are all the same.
+
+    In a tall matrix, `wrap` begins again after each square block and the row below it.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> t = tg.zeros((2, 2))
+    >>> tg.fill_diagonal(t, [1.0, 2.0])
+    >>> t
+    tg.tensor([[1., 0.],
+               [0., 2.]], dtype='float64')
+    """
+def fix(x: Any) -> Tensor:
+    r"""Round to nearest integer towards zero.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.fix(x).numpy()
+    array([ 1.,  0., -0., -1.])
+    """
+def flatnonzero(x: Any) -> Tensor:
+    r"""Return where the flattened entries are not zero.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.9, -0.4, 1.6], [-1.1, 0.3, -1.5]])
+    >>> tg.flatnonzero(x).numpy()
+    array([0, 1, 2, 3, 4, 5])
+    """
+def flatten(x: Any, order: Any = 'C') -> Tensor:
+    r"""Return the entries along one axis, as ravel does. Shapes: (...) -> (n,).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.flatten([[1.0, 2.0], [3.0, 4.0]])
+    tg.tensor([1., 2., 3., 4.], dtype='float64')
+    """
+def flip(x: Any, axis: Any = None) -> Tensor:
+    r"""Return the tensor with the entries in reverse order along the axes, all by default.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.7, 1.0, -1.0], [0.3, 1.8, -0.3]])
+    >>> tg.flip(x).numpy()
+    array([[-0.3,  1.8,  0.3],
+           [-1. ,  1. , -1.7]])
+    >>> tg.grad(lambda x: tg.flip(x).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def fliplr(x: Any) -> Tensor:
+    r"""Return the tensor with the entries in reverse order along the second axis.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.4, -1.1, 1.7], [1.1, 0.3, -1.7]])
+    >>> tg.fliplr(x).numpy()
+    array([[ 1.7, -1.1, -0.4],
+           [-1.7,  0.3,  1.1]])
+    >>> tg.grad(lambda x: tg.fliplr(x).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def flipud(x: Any) -> Tensor:
+    r"""Return the tensor with the entries in reverse order along the first axis.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.2, 1.5, -0.1])
+    >>> tg.flipud(x).numpy()
+    array([-0.1,  1.5, -1.2])
+    >>> tg.grad(lambda x: tg.flipud(x).sum())(x).numpy()
+    array([1., 1., 1.])
+    """
+def float_power(a: Any, b: Any) -> Tensor:
+    r"""First array elements raised to powers from second array, element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.1, 1.9, 1.7])
+    >>> b = np.array([1.3, 0.6, 0.9])
+    >>> tg.float_power(a, b).numpy()
+    array([1.13190634, 1.46977941, 1.61214473])
+    >>> tg.grad(lambda a: tg.float_power(a, b).sum())(a).numpy()
+    array([1.33770749, 0.46414087, 0.85348839])
+    """
+def floor(x: Any) -> Tensor:
+    r"""Return the floor of the input, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.floor(x).numpy()
+    array([ 1.,  0., -1., -2.])
+    """
+def floor_divide(a: Any, b: Any) -> Tensor:
+    r"""Return the largest integer smaller or equal to the division of the inputs.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.7, 1.3, 1.9])
+    >>> b = np.array([1.1, 0.9, 1.6])
+    >>> tg.floor_divide(a, b).numpy()
+    array([0., 1., 1.])
+    """
+def fmax(a: Any, b: Any) -> Tensor:
+    r"""Element-wise maximum of array elements.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.0, -1.7, -0.9])
+    >>> b = np.array([1.6, 0.4, -0.5])
+    >>> tg.fmax(a, b).numpy()
+    array([ 1.6,  0.4, -0.5])
+    >>> tg.grad(lambda a: tg.fmax(a, b).sum())(a).numpy()
+    array([0., 0., 0.])
+    """
+def fmin(a: Any, b: Any) -> Tensor:
+    r"""Element-wise minimum of array elements.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.4, 1.1, -1.7])
+    >>> b = np.array([1.8, -0.3, -1.0])
+    >>> tg.fmin(a, b).numpy()
+    array([ 0.4, -0.3, -1.7])
+    >>> tg.grad(lambda a: tg.fmin(a, b).sum())(a).numpy()
+    array([1., 0., 1.])
+    """
+def fmod(a: Any, b: Any) -> Tensor:
+    r"""Returns the element-wise remainder of division.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.6, 0.9, 1.8])
+    >>> b = np.array([1.4, 1.6, 1.1])
+    >>> tg.fmod(a, b).numpy()
+    array([0.6, 0.9, 0.7])
+    >>> tg.grad(lambda a: tg.fmod(a, b).sum())(a).numpy()
+    array([1., 1., 1.])
+    """
+def frexp(x: Any) -> tuple[Tensor, ...]:
+    r"""Return the mantissa, from 0.5 to 1 in size, and the integer exponent of 2 of each entry.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([2.8, -1.2])
+    >>> [y.numpy() for y in tg.frexp(x)]
+    [array([ 0.7, -0.6]), array([2, 1], dtype=int32)]
+    """
+def full_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.full_like(x, fill_value, dtype=None), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.full_like(np.ones(3), 7.0)
+    tg.tensor([7., 7., 7.], dtype='float64')
+    """
+def gamma(x: Any) -> Tensor:
+    r"""Return the gamma function, (x - 1)! at whole numbers. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.gamma([0.5, 5.0]).numpy()
+    array([ 1.77245385, 24.        ])
+    """
+def gammaln(x: Any) -> Tensor:
+    r"""Return log|gamma(x)|; its derivative is digamma. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.gammaln([1.0, 200.0]).numpy()
+    array([  0.        , 857.93366983])
+    """
+def gaussian_nll_loss(input: Any, target: Any, var: Any, *, full: Any = False, eps: Any = 1e-06, reduction: Any = 'mean') -> Tensor:
+    r"""Return (log(var) + (target - input)² / var) / 2, averaged: how unlikely a normal distribution has the target.
+
+    Shapes: (..., n), (..., n), var of (..., n), (..., 1), (...) or () -> (). A variance below `eps` counts as `eps`,
+    and its gradient is that there, as in PyTorch. `full` adds log(2 π) / 2. Raises ValueError for a negative variance.
+    Source: Nix and Weigend, Estimating the mean and variance of the target probability distribution (1994).
+
+    >>> gaussian_nll_loss([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
+    1.0
+    """
+def gcd(a: Any, b: Any) -> Tensor:
+    r"""Returns the greatest common divisor of ``|x1|`` and ``|x2|``
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([4, 5, 9])
+    >>> b = np.array([3, 7, 8])
+    >>> tg.gcd(a, b).numpy()
+    array([1, 1, 1])
+    """
+def gelu(x: Any) -> Tensor:
+    r"""Return x times the standard normal's distribution function at x. Shapes: (...) -> (...).
+
+    Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), the exact form.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.gelu([-1.0, 0.0, 2.0]).numpy()
+    array([-0.15865525,  0.        ,  1.95449974])
+    """
+def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype: Any = None, axis: Any = 0) -> Tensor:
+    r"""Return so many numbers from start to stop in equal ratios, along a new axis: (...), (...) -> (num, ...).
+
+    Raises ValueError where start and stop are not of one sign.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> start = np.array([0.5, 2.0])
+    >>> stop = np.array([[3.0], [0.2]])
+    >>> tg.geomspace(start, stop, num=3, axis=-1).numpy()
+    array([[[0.5       , 1.22474487, 3.        ],
+            [2.        , 2.44948974, 3.        ]],
+
+           [[0.5       , 0.31622777, 0.2       ],
+            [2.        , 0.63245553, 0.2       ]]])
+    >>> tg.grad(lambda start: tg.geomspace(start, stop, num=3, axis=-1).sum())(start).numpy()
+    array([3.54097264, 2.77048632])
+    """
+def getitem(x: Any, index: Any) -> Tensor:
+    r"""Return the entries that a NumPy index names; a value of its own, not a window.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.getitem([1.0, 2.0, 3.0], index=slice(1, None))
+    tg.tensor([2., 3.], dtype='float64')
+    """
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Tensor:
+    r"""Return the slopes of sampled values by second-order differences, a Tensor for each axis. Shapes: (...) -> (...).
+
+    `varargs` are spacings: one for all axes, or one for each, a number or the coordinates along the axis.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> f = np.array([-1.7, 0.4, 1.5, -0.7])
+    >>> tg.gradient(f).numpy()
+    array([ 2.1 ,  1.6 , -0.55, -2.2 ])
+    >>> tg.grad(lambda f: tg.gradient(f).sum())(f).numpy()
+    array([-1.5,  0.5, -0.5,  1.5])
+    """
+def greater(a: Any, b: Any) -> Tensor:
+    r"""Return the truth value of (x1 > x2) element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.9, -1.1, 0.3])
+    >>> b = np.array([-1.5, -0.4, 1.7])
+    >>> tg.greater(a, b).numpy()
+    array([ True, False, False])
+    """
+def greater_equal(a: Any, b: Any) -> Tensor:
+    r"""Return the truth value of (x1 >= x2) element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.1, 0.3, 1.8])
+    >>> b = np.array([-1.6, -1.1, -0.3])
+    >>> tg.greater_equal(a, b).numpy()
+    array([ True,  True,  True])
+    """
+def heaviside(a: Any, b: Any) -> Tensor:
+    r"""Compute the Heaviside step function.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-0.2, 0.2, -1.8])
+    >>> b = np.array([1.7, 1.0, -1.1])
+    >>> tg.heaviside(a, b).numpy()
+    array([0., 1., 0.])
+    >>> tg.grad(lambda b: tg.heaviside(a, b).sum())(b).numpy()
+    array([0., 0., 0.])
+    """
+def hsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+    r"""Return the pieces side by side: along the second axis, of a vector along its only one.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.6, 1.6, 0.7, -0.1, -0.9])
+    >>> [y.numpy() for y in tg.hsplit(x, indices_or_sections=[2])]
+    [array([-1.6,  1.6]), array([ 0.7, -0.1, -0.9])]
+    """
+def hstack(xs: Any) -> Tensor:
+    r"""Return the tensors side by side: along the second axis, vectors along their only one.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[0.7, -0.2, -1.3], [-1.7, -0.8, 1.8]])
+    >>> b = np.array([[1.3], [0.3]])
+    >>> tg.hstack([a, b]).numpy()
+    array([[ 0.7, -0.2, -1.3,  1.3],
+           [-1.7, -0.8,  1.8,  0.3]])
+    >>> tg.grad(lambda a: tg.hstack([a, b]).sum())(a).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def huber_loss(input: Any, target: Any, *, reduction: Any = 'mean', delta: Any = 1.0) -> Tensor:
+    r"""Return d² / 2 where the difference d is at most `delta` in size, beyond it delta (|d| - delta / 2), averaged.
+
+    Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
+
+    >>> huber_loss([1.0, 3.0], [1.0, 1.0], reduction="none").tolist()
+    [0.0, 1.5]
+    """
+def hypot(a: Any, b: Any) -> Tensor:
+    r"""Given the "legs" of a right triangle, return its hypotenuse.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.6, -0.3, -1.0])
+    >>> b = np.array([1.7, 0.5, 1.0])
+    >>> tg.hypot(a, b).numpy()
+    array([2.33452351, 0.58309519, 1.41421356])
+    >>> tg.grad(lambda a: tg.hypot(a, b).sum())(a).numpy()
+    array([-0.6853647 , -0.51449576, -0.70710678])
+    """
+def i0(x: Any) -> Tensor:
+    r"""Return the modified Bessel function of order 0; its derivatives need SciPy. Shapes: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.0, 0.0])
+    >>> tg.i0(x).numpy()
+    array([1., 1.])
+    >>> tg.grad(lambda x: tg.i0(x).sum())(x).numpy()
+    array([0., 0.])
+    """
+def ifftshift(x: Any, axes: Any = None) -> Tensor:
+    r"""Return the tensor with the halves of its axes swapped back: the inverse of fftshift.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.ifftshift(tg.fftshift([0.0, 1.0, 2.0]))
+    tg.tensor([0., 1., 2.], dtype='float64')
+    """
+def imag(x: Any) -> Tensor:
+    r"""Return the imaginary part: zeros, unless x is complex.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.7, 1.7, -0.4], [-0.9, 0.3, 1.0]])
+    >>> tg.imag(x).numpy()
+    array([[-0.,  0., -0.],
+           [-0.,  0.,  0.]])
+    >>> tg.grad(lambda x: tg.imag(x).sum())(x).numpy()
+    array([[0., 0., 0.],
+           [0., 0., 0.]])
+    """
+def inner(a: Any, b: Any) -> Tensor:
+    r"""Return the sum of products over the last axes. Shapes: (..., k), (..., k) -> (..., ...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.0, 1.7, -0.9])
+    >>> b = np.array([0.4, -1.8, -0.4])
+    >>> tg.inner(a, b).item()
+    -2.3
+    >>> tg.grad(lambda a: tg.inner(a, b))(a).numpy()
+    array([ 0.4, -1.8, -0.4])
+    """
+def insert(x: Any, obj: Any, values: Any, axis: Any = None) -> Tensor:
+    r"""Return the tensor with values put in front of the entries that `obj` names, an index along the axis.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.9, 1.6, -0.9])
+    >>> obj = np.array([1, 3, 1])
+    >>> values = np.array([-0.3, 0.4, -1.7])
+    >>> tg.insert(x, obj, values).numpy()
+    array([ 0.9, -0.3, -1.7,  1.6, -0.9,  0.4])
+    >>> tg.grad(lambda x: tg.insert(x, obj, values).sum())(x).numpy()
+    array([1., 1., 1.])
+    """
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Tensor:
+    r"""Return the value at x of the line through the points (xp, fp), xp increasing. Shapes: (...), (n,), (n,) -> (...).
+
+    Left of the points it is `left`, else the first fp, right of them `right`, else the last; with a period,
+    which xp need not be sorted for, neither counts. At a knot, the derivative is that of the side where it is
+    smaller in size, or 0 between slopes of both signs. Raises ValueError where xp decreases.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.7, 1.7, 0.1, 0.7, -1.7])
+    >>> xp = np.array([-0.3, 0.2, 0.7, 1.0])
+    >>> fp = np.array([0.3, -1.0, 1.5, 0.7])
+    >>> tg.interp(x, xp, fp, left=5.0, right=-2.0).numpy()
+    array([ 5.  , -2.  , -0.74,  1.5 ,  5.  ])
+    >>> tg.grad(lambda x: tg.interp(x, xp, fp, left=5.0, right=-2.0).sum())(x).numpy()
+    array([ 0. ,  0. , -2.6,  0. ,  0. ])
+    """
+def invert(x: Any) -> Tensor:
+    r"""Compute bit-wise inversion, or bit-wise NOT, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([False, True, True])
+    >>> tg.invert(x).numpy()
+    array([ True, False, False])
+    """
+def isfinite(x: Any) -> Tensor:
+    r"""Test element-wise for finiteness (not infinity and not Not a Number).
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.isfinite(x).numpy()
+    array([ True,  True,  True,  True])
+    """
+def isinf(x: Any) -> Tensor:
+    r"""Test element-wise for positive or negative infinity.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.isinf(x).numpy()
+    array([False, False, False, False])
+    """
+def isnan(x: Any) -> Tensor:
+    r"""Test element-wise for NaN and return result as a boolean array.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.isnan(x).numpy()
+    array([False, False, False, False])
+    """
+def isneginf(x: Any) -> Tensor:
+    r"""Test element-wise for negative infinity, return result as bool array.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.isneginf(x).numpy()
+    array([False, False, False, False])
+    """
+def isposinf(x: Any) -> Tensor:
+    r"""Test element-wise for positive infinity, return result as bool array.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.isposinf(x).numpy()
+    array([False, False, False, False])
+    """
+def kl_div(input: Any, target: Any, *, reduction: Any = 'mean', log_target: Any = False) -> Tensor:
+    r"""Return q (log(q) - input) for log-probabilities `input` and probabilities q, averaged over all entries.
+
+    Shapes: (...), (...) -> (). With `log_target` the target holds log(q). The sum over the classes is the
+    Kullback-Leibler divergence of q from what is predicted, so `reduction="batchmean"`, the sum divided by the length
+    of the first axis, is its mean.
+
+    >>> import tinygrad_nn as tg
+    >>> kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()
+    0.693
+    """
+def kron(a: Any, b: Any) -> Tensor:
+    r"""Return the Kronecker product; missing first axes count as length 1. Shapes: (m, n), (p, q) -> (mp, nq).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.3, 1.8])
+    >>> b = np.array([[-0.8, -1.7, 0.8], [0.2, -0.3, -1.2]])
+    >>> tg.kron(a, b).numpy()
+    array([[-1.04, -2.21,  1.04, -1.44, -3.06,  1.44],
+           [ 0.26, -0.39, -1.56,  0.36, -0.54, -2.16]])
+    >>> tg.grad(lambda a: tg.kron(a, b).sum())(a).numpy()
+    array([-3., -3.])
+    """
+def l1_loss(input: Any, target: Any, *, reduction: Any = 'mean') -> Tensor:
+    r"""Return the absolute difference, averaged over all entries. Shapes: (...), (...) -> ().
+
+    >>> l1_loss([1.0, 3.0], [1.0, 1.0]).item()
+    1.0
+    """
+def lcm(a: Any, b: Any) -> Tensor:
+    r"""Returns the lowest common multiple of ``|x1|`` and ``|x2|``
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([8, 4, 9])
+    >>> b = np.array([3, 7, 5])
+    >>> tg.lcm(a, b).numpy()
+    array([24, 28, 45])
+    """
+def ldexp(x: Any, exponent: Any) -> Tensor:
+    r"""Return x * 2**exponent, for integer exponents. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.1, 1.5, -1.6])
+    >>> exponent = np.array([[1], [2]])
+    >>> tg.ldexp(x, exponent).numpy()
+    array([[-0.2,  3. , -3.2],
+           [-0.4,  6. , -6.4]])
+    >>> tg.grad(lambda x: tg.ldexp(x, exponent).sum())(x).numpy()
+    array([6., 6., 6.])
+    """
+def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
+    r"""Return x where it is positive, else slope * x. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
+    tg.tensor([-0.1,  0. ,  2. ], dtype='float64')
+    """
+def left_shift(a: Any, b: Any) -> Tensor:
+    r"""Shift the bits of an integer to the left.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([3, 8, 5])
+    >>> b = np.array([9, 7, 4])
+    >>> tg.left_shift(a, b).numpy()
+    array([1536, 1024,   80])
+    """
+def less(a: Any, b: Any) -> Tensor:
+    r"""Return the truth value of (x1 < x2) element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.9, -1.5, 0.3])
+    >>> b = np.array([1.7, -0.3, -1.0])
+    >>> tg.less(a, b).numpy()
+    array([ True,  True, False])
+    """
+def less_equal(a: Any, b: Any) -> Tensor:
+    r"""Return the truth value of (x1 <= x2) element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.7, 1.1, 0.5])
+    >>> b = np.array([-1.0, -1.6, -0.4])
+    >>> tg.less_equal(a, b).numpy()
+    array([False, False, False])
+    """
+def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
+    r"""Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.linear(tg.ones((2, 3)), weight=tg.ones((4, 3)), bias=tg.zeros(4)).shape
+    (2, 4)
+    """
+def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None, axis: Any = 0, *, requires_grad: Any = False, name: Any = None) -> Tensor:
+    r"""Return so many numbers from start to stop in equal steps, the last of them stop itself if that is an endpoint.
+
+    They lie along a new axis: (...), (...) -> (num, ...). With `retstep`, the step follows. What comes of end
+    points that require grad is recorded; `requires_grad` makes a leaf of its own, as in other creation functions.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> start = np.array([-1.0, 0.9])
+    >>> tg.linspace(start, 1.5, num=3, endpoint=False).numpy()
+    array([[-1.        ,  0.9       ],
+           [-0.16666667,  1.1       ],
+           [ 0.66666667,  1.3       ]])
+    >>> tg.grad(lambda start: tg.linspace(start, 1.5, num=3, endpoint=False).sum())(start).numpy()
+    array([2., 2.])
+    """
+def log(x: Any) -> Tensor:
+    r"""Natural logarithm, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.8, 1.8, 1.2])
+    >>> tg.log(x).numpy()
+    array([-0.22314355,  0.58778666,  0.18232156])
+    >>> tg.grad(lambda x: tg.log(x).sum())(x).numpy()
+    array([1.25      , 0.55555556, 0.83333333])
+    """
+def log10(x: Any) -> Tensor:
+    r"""Return the base 10 logarithm of the input array, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.2, 0.8, 1.7])
+    >>> tg.log10(x).numpy()
+    array([ 0.07918125, -0.09691001,  0.23044892])
+    >>> tg.grad(lambda x: tg.log10(x).sum())(x).numpy()
+    array([0.36191207, 0.5428681 , 0.25546734])
+    """
+def log1p(x: Any) -> Tensor:
+    r"""Return the natural logarithm of one plus the input array, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.7, 0.0, 1.5])
+    >>> tg.log1p(x).numpy()
+    array([0.53062825, 0.        , 0.91629073])
+    >>> tg.grad(lambda x: tg.log1p(x).sum())(x).numpy()
+    array([0.58823529, 1.        , 0.4       ])
+    """
+def log2(x: Any) -> Tensor:
+    r"""Base-2 logarithm of `x`.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.2, 0.8, 1.8])
+    >>> tg.log2(x).numpy()
+    array([ 0.26303441, -0.32192809,  0.84799691])
+    >>> tg.grad(lambda x: tg.log2(x).sum())(x).numpy()
+    array([1.20224587, 1.8033688 , 0.80149724])
+    """
+def log_softmax(x: Any, axis: Any = -1) -> Tensor:
+    r"""Return the logarithm of softmax, exact where softmax underflows.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.log_softmax([1000.0, 0.0])
+    tg.tensor([    0., -1000.], dtype='float64')
+    """
+def logaddexp(a: Any, b: Any) -> Tensor:
+    r"""Return log(exp(a) + exp(b)), without overflow. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.0, 1.0, -1.6])
+    >>> b = np.array([1.8, -0.5, 0.2])
+    >>> tg.logaddexp(a, b).numpy()
+    array([1.85903283, 1.20141328, 0.35297761])
+    >>> tg.grad(lambda a: tg.logaddexp(a, b).sum())(a).numpy()
+    array([0.05732418, 0.81757448, 0.14185106])
+    """
+def logaddexp2(a: Any, b: Any) -> Tensor:
+    r"""Return log2(2**a + 2**b), without overflow. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.0, 1.6, 0.4])
+    >>> b = np.array([1.1, -0.4, -1.7])
+    >>> tg.logaddexp2(a, b).numpy()
+    array([1.40247494, 1.92192809, 0.70247494])
+    >>> tg.grad(lambda a: tg.logaddexp2(a, b).sum())(a).numpy()
+    array([0.18913982, 0.8       , 0.81086018])
+    """
+def logical_and(a: Any, b: Any) -> Tensor:
+    r"""Compute the truth value of x1 AND x2 element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.7, -1.7, 0.4])
+    >>> b = np.array([-1.1, 1.1, -0.3])
+    >>> tg.logical_and(a, b).numpy()
+    array([ True,  True,  True])
+    """
+def logical_not(x: Any) -> Tensor:
+    r"""Compute the truth value of NOT x element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.logical_not(x).numpy()
+    array([False, False, False, False])
+    """
+def logical_or(a: Any, b: Any) -> Tensor:
+    r"""Compute the truth value of x1 OR x2 element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.1, 1.7, 0.2])
+    >>> b = np.array([-1.6, 1.0, -0.2])
+    >>> tg.logical_or(a, b).numpy()
+    array([ True,  True,  True])
+    """
+def logical_xor(a: Any, b: Any) -> Tensor:
+    r"""Compute the truth value of x1 XOR x2, element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-0.2, -1.1, -1.8])
+    >>> b = np.array([0.4, 1.8, 1.0])
+    >>> tg.logical_xor(a, b).numpy()
+    array([False, False, False])
+    """
+def logit(x: Any) -> Tensor:
+    r"""Return log(x / (1 - x)), the inverse of the sigmoid. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.logit([0.5, 0.75]).numpy()
+    array([0.        , 1.09861229])
+    """
+def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: Any = 10.0, dtype: Any = None, axis: Any = 0) -> Tensor:
+    r"""Return the base to the power of so many numbers from start to stop in equal steps, along a new axis.
+
+    Shapes: (...), (...) -> (num, ...); a base of several numbers broadcasts with the end points.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> start = np.array([-0.8, 0.7])
+    >>> tg.logspace(start, 1.5, num=3, endpoint=False).numpy()
+    array([[ 0.15848932,  5.01187234],
+           [ 0.92611873,  9.26118728],
+           [ 5.41169527, 17.11328304]])
+    >>> tg.grad(lambda start: tg.logspace(start, 1.5, num=3, endpoint=False).sum())(start).numpy()
+    array([ 5.94020954, 38.89164052])
+    """
+def logsumexp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return log(sum(exp(x))) over the axes, all by default, without overflow.
+
+    Where every entry is -inf the value is -inf and the derivative 0.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.logsumexp([1000.0, 1000.0]).item()
+    1000.69
+    """
+def matmul(a: Any, b: Any) -> Tensor:
+    r"""Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
+
+    A vector on the left is a row, on the right a column; that axis is dropped from the result.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.6, -1.0, -0.4])
+    >>> b = np.array([0.2, 1.7, 1.0])
+    >>> tg.matmul(a, b).item()
+    -2.42
+    >>> tg.grad(lambda a: tg.matmul(a, b))(a).numpy()
+    array([0.2, 1.7, 1. ])
+    """
+def matrix_transpose(x: Any) -> Tensor:
+    r"""Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.arange(24.0).reshape(2, 3, 4)
+    >>> tg.matrix_transpose(x).shape
+    (2, 4, 3)
+    """
+def matvec(a: Any, b: Any) -> Tensor:
+    r"""Return the products of matrices and vectors. Shapes: (..., m, n), (..., n) -> (..., m).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[1.4, 0.8, -1.9], [-0.5, -1.3, 0.0]])
+    >>> b = np.array([0.4, 1.7, -0.9])
+    >>> tg.matvec(a, b).numpy()
+    array([ 3.63, -2.41])
+    >>> tg.grad(lambda a: tg.matvec(a, b).sum())(a).numpy()
+    array([[ 0.4,  1.7, -0.9],
+           [ 0.4,  1.7, -0.9]])
+    """
+def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
+
+    With `where` only the entries are compared where it holds, with `initial` that number too. An
+    extreme that is nan sends its gradient to the entries that are.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.9, -0.9, -0.2], [1.7, 0.4, -1.8]])
+    >>> tg.max(x).item()
+    1.7
+    >>> tg.grad(lambda x: tg.max(x))(x).numpy()
+    array([[0., 0., 0.],
+           [1., 0., 0.]])
+    """
+def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Tensor:
+    r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
+    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
+    kernel is longer than the padded input, or where windows of padding alone could be.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[3., 5.]], dtype='float64')
+    >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
+def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Tensor:
+    r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
+    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
+    kernel is longer than the padded input, or where windows of padding alone could be.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[3., 5.]], dtype='float64')
+    >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
+def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Tensor:
+    r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
+    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
+    kernel is longer than the padded input, or where windows of padding alone could be.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[3., 5.]], dtype='float64')
+    >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
+def maximum(a: Any, b: Any) -> Tensor:
+    r"""Element-wise maximum of array elements.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-0.9, 1.7, -1.7])
+    >>> b = np.array([-0.4, 0.9, 0.3])
+    >>> tg.maximum(a, b).numpy()
+    array([-0.4,  1.7,  0.3])
+    >>> tg.grad(lambda a: tg.maximum(a, b).sum())(a).numpy()
+    array([0., 1., 0.])
+    """
+def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    r"""Return the arithmetic mean over the axes, all by default, of the entries where `where`.
+
+    The mean of nothing is nan, with a warning.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.9, 0.7])
+    >>> tg.mean(x, dtype='float32').item()
+    -0.099999994
+    >>> tg.grad(lambda x: tg.mean(x, dtype='float32'))(x).numpy()
+    array([0.5, 0.5])
+    """
+def median(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return the middle entries over the axes, of an even number the mean of the two; nan if one is nan.
+
+    The middle ones get the gradient, half each of two; entries equal to them share it.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.7, -0.9, 1.5], [1.1, 0.3, -0.3]])
+    >>> tg.median(x).item()
+    0.0
+    >>> tg.grad(lambda x: tg.median(x))(x).numpy()
+    array([[0. , 0. , 0. ],
+           [0. , 0.5, 0.5]])
+    """
+def meshgrid(*xs: Any, sparse: Any = False, indexing: Any = 'xy') -> tuple[Tensor, ...]:
+    r"""Return for each vector its entries over the grid of all: (n,), (m,) -> (m, n) each, or (n, m) with "ij".
+
+    With `sparse` each keeps length 1 along the others' axes.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.7, 1.5])
+    >>> b = np.array([-1.5, -0.9, -0.1])
+    >>> [y.numpy() for y in tg.meshgrid(a, b, sparse=True)]
+    [array([[0.7, 1.5]]), array([[-1.5],
+           [-0.9],
+           [-0.1]])]
+    """
+def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the smallest entries over the axes, all by default, as `max` does the largest.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.9, 0.3, -1.6], [-0.3, -1.1, 1.8]])
+    >>> tg.min(x).item()
+    -1.6
+    >>> tg.grad(lambda x: tg.min(x))(x).numpy()
+    array([[0., 0., 1.],
+           [0., 0., 0.]])
+    """
+def minimum(a: Any, b: Any) -> Tensor:
+    r"""Element-wise minimum of array elements.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-0.2, -0.9, 1.6])
+    >>> b = np.array([-1.6, 0.9, 0.3])
+    >>> tg.minimum(a, b).numpy()
+    array([-1.6, -0.9,  0.3])
+    >>> tg.grad(lambda a: tg.minimum(a, b).sum())(a).numpy()
+    array([0., 1., 0.])
+    """
+def mod(a: Any, b: Any) -> Tensor:
+    r"""Returns the element-wise remainder of division.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.9, 1.4, 0.7])
+    >>> b = np.array([0.9, 1.7, 1.2])
+    >>> tg.mod(a, b).numpy()
+    array([0.1, 1.4, 0.7])
+    >>> tg.grad(lambda a: tg.mod(a, b).sum())(a).numpy()
+    array([1., 1., 1.])
+    """
+def modf(x: Any) -> tuple[Tensor, ...]:
+    r"""Return the fractional part of each entry, whose derivative is 1, and the integer part, whose derivative is 0.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([2.8, -1.2])
+    >>> [y.numpy() for y in tg.modf(x)]
+    [array([ 0.8, -0.2]), array([ 2., -1.])]
+    """
+def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+    r"""Return the tensor with the source axes moved to where the destination says.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.arange(24.0).reshape(2, 3, 4)
+    >>> tg.moveaxis(x, source=(0, -1), destination=(-1, 0)).shape
+    (4, 3, 2)
+    """
+def mse_loss(input: Any, target: Any, *, reduction: Any = 'mean') -> Tensor:
+    r"""Return the squared difference, averaged over all entries. Shapes: (...), (...) -> ().
+
+    `reduction` is "mean", "sum" or "none", here as in all losses. Raises ValueError for different shapes.
+
+    >>> mse_loss([1.0, 3.0], [1.0, 1.0]).item()
+    2.0
+    """
+def multiply(a: Any, b: Any) -> Tensor:
+    r"""Multiply arguments element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.6, -0.9, 1.0])
+    >>> b = np.array([-0.4, 0.4, 1.6])
+    >>> tg.multiply(a, b).numpy()
+    array([ 0.64, -0.36,  1.6 ])
+    >>> tg.grad(lambda a: tg.multiply(a, b).sum())(a).numpy()
+    array([-0.4,  0.4,  1.6])
+    """
+def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
+    r"""Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[np.nan, 1.0, -2.0], [0.2, np.nan, 0.5]])
+    >>> tg.nan_to_num(x).numpy()
+    array([[ 0. ,  1. , -2. ],
+           [ 0.2,  0. ,  0.5]])
+    >>> tg.grad(lambda x: tg.nan_to_num(x).sum())(x).numpy()
+    array([[0., 1., 1.],
+           [1., 0., 1.]])
+    """
+def nanargmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return where the first largest entry that is not nan is along an axis, in all entries by default.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.6, 1.1, -1.7], [-0.9, 0.4, -0.4]])
+    >>> tg.nanargmax(x).item()
+    0
+    """
+def nanargmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return where the first smallest entry that is not nan is along an axis, in all entries by default.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.4, 1.8, 0.3], [0.9, -1.1, -1.8]])
+    >>> tg.nanargmin(x).item()
+    5
+    """
+def nancumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
+    r"""Return the products of the entries up to each along an axis, nan counting as 1.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.6, -1.1, 1.7], [-0.4, 1.1, 0.2]])
+    >>> tg.nancumprod(x).numpy()
+    array([-1.6     ,  1.76    ,  2.992   , -1.1968  , -1.31648 , -0.263296])
+    >>> tg.grad(lambda x: tg.nancumprod(x).sum())(x).numpy()
+    array([[-0.23464, -1.79584,  0.12672],
+           [ 6.94144, -1.43616, -1.31648]])
+    """
+def nancumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
+    r"""Return the sums of the entries up to each along an axis, nan counting as 0.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.2, -1.7, 1.8], [-1.0, 0.2, 1.1]])
+    >>> tg.nancumsum(x).numpy()
+    array([-0.2, -1.9, -0.1, -1.1, -0.9,  0.2])
+    >>> tg.grad(lambda x: tg.nancumsum(x).sum())(x).numpy()
+    array([[6., 5., 4.],
+           [3., 2., 1.]])
+    """
+def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the largest over the axes of the entries that are not nan; tied ones share the gradient.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.9, 1.7, -1.6], [-0.4, -1.0, 0.3]])
+    >>> tg.nanmax(x).item()
+    1.7
+    >>> tg.grad(lambda x: tg.nanmax(x))(x).numpy()
+    array([[0., 1., 0.],
+           [0., 0., 0.]])
+    """
+def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    r"""Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.7, -1.1, -0.3], [0.3, 1.0, 1.6]])
+    >>> tg.nanmean(x).item()
+    -0.033333333
+    >>> tg.grad(lambda x: tg.nanmean(x))(x).numpy()
+    array([[0.16666667, 0.16666667, 0.16666667],
+           [0.16666667, 0.16666667, 0.16666667]])
+    """
+def nanmedian(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return the median over the axes of what is not nan, as median does; nan where all entries are.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.5, 1.8, -0.4], [0.2, -0.9, 0.9]])
+    >>> tg.nanmedian(x).item()
+    -0.1
+    >>> tg.grad(lambda x: tg.nanmedian(x))(x).numpy()
+    array([[0. , 0. , 0.5],
+           [0.5, 0. , 0. ]])
+    """
+def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the smallest over the axes of the entries that are not nan; tied ones share the gradient.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.0, 0.4, -0.4], [1.7, -0.9, -1.5]])
+    >>> tg.nanmin(x).item()
+    -1.5
+    >>> tg.grad(lambda x: tg.nanmin(x))(x).numpy()
+    array([[0., 0., 0.],
+           [0., 0., 1.]])
+    """
+def nanpercentile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims: Any = False) -> Tensor:
+    r"""Return the percentiles over the axes of what is not nan, as quantile does; nan where all entries are.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
+    >>> tg.nanpercentile(x, q=np.array([[0.0, 40.0]]), axis=1).numpy()
+    array([[[0., 0.],
+            [1., 2.]]])
+    >>> tg.grad(lambda x: tg.nanpercentile(x, q=np.array([[0.0, 40.0]]), axis=1).sum())(x).numpy()
+    array([[0.33333333, 1.        , 0.33333333, 0.33333333],
+           [0.5       , 0.5       , 0.        , 1.        ]])
+    """
+def nanprod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the product over the axes of the entries that are not nan.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.4, -1.7, 1.6], [-0.3, -1.0, 0.9]])
+    >>> tg.nanprod(x).item()
+    -0.29376
+    >>> tg.grad(lambda x: tg.nanprod(x))(x).numpy()
+    array([[-0.7344 ,  0.1728 , -0.1836 ],
+           [ 0.9792 ,  0.29376, -0.3264 ]])
+    """
+def nanquantile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims: Any = False) -> Tensor:
+    r"""Return the quantiles over the axes of what is not nan, as quantile does; nan where all entries are.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.4, 0.2, 1.7], [1.0, -0.9, -1.7]])
+    >>> tg.nanquantile(x, q=0.3).item()
+    -0.65
+    >>> tg.grad(lambda x: tg.nanquantile(x, q=0.3))(x).numpy()
+    array([[0.5, 0. , 0. ],
+           [0. , 0.5, 0. ]])
+    """
+def nanstd(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
+    r"""Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.0, 0.3, -1.1], [-0.2, -1.7, 1.7]])
+    >>> tg.nanstd(x).item()
+    1.1633286
+    >>> tg.grad(lambda x: tg.nanstd(x))(x).numpy()
+    array([[ 0.14326706,  0.04298012, -0.15759377],
+           [-0.02865341, -0.24355401,  0.24355401]])
+    """
+def nansum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the sum over the axes of the entries that are not nan.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.3, -0.3, 0.9], [-1.7, -0.9, 1.5]])
+    >>> tg.nansum(x).item()
+    -0.2
+    >>> tg.grad(lambda x: tg.nansum(x))(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def nanvar(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
+    r"""Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.2, 1.0, -0.4], [-1.7, 1.6, -1.1]])
+    >>> tg.nanvar(x).item()
+    1.3055556
+    >>> tg.grad(lambda x: tg.nanvar(x))(x).numpy()
+    array([[ 0.08888889,  0.35555556, -0.11111111],
+           [-0.54444444,  0.55555556, -0.34444444]])
+    """
+def ndtr(x: Any) -> Tensor:
+    r"""Return the share of a standard normal distribution that lies below x. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.ndtr([0.0, 1.96]).numpy()
+    array([0.5      , 0.9750021])
+    """
+def negative(x: Any) -> Tensor:
+    r"""Numerical negative, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.1, -1.2, 1.1])
+    >>> tg.negative(x).numpy()
+    array([ 0.1,  1.2, -1.1])
+    >>> tg.grad(lambda x: tg.negative(x).sum())(x).numpy()
+    array([-1., -1., -1.])
+    """
+def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = 'mean', axis: Any = -1) -> Tensor:
+    r"""Return -input[target], the negative log-likelihood of class indices, averaged over samples.
+
+    Shapes: (..., k), int (...) -> (); `axis` says where the classes are. `weight` has a factor for each class, by
+    whose sum over the samples the mean divides. Samples of class `ignore_index` cost nothing and do not count.
+    Raises ValueError for labels outside 0..k-1.
+
+    >>> import tinygrad_nn as tg
+    >>> nll_loss(tg.log([[0.5, 0.5], [0.9, 0.1]]), [0, -100]).round(3).item()
+    0.693
+    """
+def nonzero(x: Any) -> tuple[Tensor, ...]:
+    r"""Return where the entries are not zero: one tensor of indices for each axis.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.0, 0.9, 0.4], [-0.2, -1.7, 1.6]])
+    >>> [y.numpy() for y in tg.nonzero(x)]
+    [array([0, 0, 0, 1, 1, 1]), array([0, 1, 2, 0, 1, 2])]
+    """
+def not_equal(a: Any, b: Any) -> Tensor:
+    r"""Return (x1 != x2) element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-0.9, -0.2, 0.4])
+    >>> b = np.array([1.1, -1.7, 1.7])
+    >>> tg.not_equal(a, b).numpy()
+    array([ True,  True,  True])
+    """
+def ones_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.ones_like(x, dtype=None), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.ones_like(np.zeros(3), requires_grad=True)
+    tg.tensor([1., 1., 1.], dtype='float64', requires_grad=True)
+    """
+def outer(a: Any, b: Any) -> Tensor:
+    r"""Return the products of each entry of `a` with each of `b`, both flattened. Shapes: (m), (n) -> (m, n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.7, -1.5])
+    >>> b = np.array([1.5, -0.9, -0.1])
+    >>> tg.outer(a, b).numpy()
+    array([[ 1.05, -0.63, -0.07],
+           [-2.25,  1.35,  0.15]])
+    >>> tg.grad(lambda a: tg.outer(a, b).sum())(a).numpy()
+    array([0.5, 0.5])
+    """
+def overlap_add(x: Any, axis: Any = None) -> Tensor:
+    r"""Return the sum of windows, in the last axes, each laid where sliding_window_view would take it from.
+
+    Shapes: (..., m, ..., k) -> (..., m + k - 1, ...). By default there are as many window axes as others.
+
+    >>> import tinygrad_nn as tg
+    >>> windows = tg.sliding_window_view([1.0, 2.0, 3.0], 2)
+    >>> tg.overlap_add(windows)
+    tg.tensor([1., 4., 3.], dtype='float64')
+    """
+def pad(x: Any, pad_width: Any, mode: Any = 'constant', **options: Any) -> Tensor:
+    r"""Return the tensor with entries put before and after it along each axis, as many as `pad_width` says.
+
+    That is one number, a pair, a pair for each axis, or a dict from axes to those. Modes: "constant"
+    (constant_values, which may be tensors), "edge", "wrap", "reflect" and "symmetric" (reflect_type
+    "even" or "odd"), "linear_ramp" (end_values, likewise), "mean", "median", "maximum" and "minimum"
+    (stat_length), and "empty", which here is 0.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.float64(-0.6)
+    >>> tg.pad(x, pad_width=1).item()
+    -0.6
+    >>> tg.grad(lambda x: tg.pad(x, pad_width=1))(x).item()
+    1.0
+    """
+def partition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
+    r"""Return the entries with the kth along an axis where it belongs, smaller ones before it, larger ones behind.
+
+    Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.7], [-1.2]])
+    >>> tg.partition(x, kth=(0, 1), axis=None).numpy()
+    array([-1.2,  0.7])
+    >>> tg.grad(lambda x: tg.partition(x, kth=(0, 1), axis=None).sum())(x).numpy()
+    array([[1.],
+           [1.]])
+    """
+def percentile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims: Any = False) -> Tensor:
+    r"""Return the entries below which q per cent lie, 0 to 100, over the axes, as quantile does.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.0, 0.0, 1.0, 1.0], [2.0, 2.0, 3.0, 0.0]])
+    >>> tg.percentile(x, q=np.array([[0.0, 40.0]]), axis=1).numpy()
+    array([[[0., 0.],
+            [1., 2.]]])
+    >>> tg.grad(lambda x: tg.percentile(x, q=np.array([[0.0, 40.0]]), axis=1).sum())(x).numpy()
+    array([[0.33333333, 1.        , 0.33333333, 0.33333333],
+           [0.5       , 0.5       , 0.        , 1.        ]])
+    """
+def permute_dims(x: Any, *order: Any, axes: Any = None) -> Tensor:
+    r"""Return the tensor with its axes reversed, or in the given order.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.float64(-0.2)
+    >>> tg.permute_dims(x).item()
+    -0.2
+    >>> tg.grad(lambda x: tg.permute_dims(x))(x).item()
+    1.0
+    """
+def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Tensor:
+    r"""Return of each entry the function or value whose condition is the last to hold; one more is for all others, or 0.
+
+    Only the entries where its condition holds go into a function, in a row, and with the further arguments.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.0, 0.0, 2.0])
+    >>> tg.piecewise(x, [x < 0, x > 1], [tg.square, 5.0])
+    tg.tensor([1., 0., 5.], dtype='float64')
+    """
+def place(arr: Any, mask: Any, vals: Any) -> None:
+    r"""Assign the values in turn, repeated as often as needed, to the entries where the mask holds.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> t = tg.zeros(3)
+    >>> tg.place(t, np.array([True, False, True]), [1.0, 2.0])
+    >>> t
+    tg.tensor([1., 0., 2.], dtype='float64')
+    """
+def poly(roots: Any) -> Tensor:
+    r"""Return the coefficients of the polynomial with these roots and a leading 1. Shapes: (n,) -> (n + 1,).
+
+    Of no roots it is the number 1, as in NumPy.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> roots = np.array([-1.2, 1.3, -0.2])
+    >>> tg.poly(roots).numpy()
+    array([ 1.   ,  0.1  , -1.58 , -0.312])
+    >>> tg.grad(lambda roots: tg.poly(roots).sum())(roots).numpy()
+    array([ 0.36, -2.64,  0.66])
+    """
+def polyadd(a: Any, b: Any) -> Tensor:
+    r"""Return the coefficients of the sum of two polynomials. Shapes: (m,), (n,) -> (max(m, n),).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.7, -0.9, -1.8])
+    >>> b = np.array([0.9, -0.2])
+    >>> tg.polyadd(a, b).numpy()
+    array([ 1.7,  0. , -2. ])
+    >>> tg.grad(lambda a: tg.polyadd(a, b).sum())(a).numpy()
+    array([1., 1., 1.])
+    """
+def polyder(p: Any, m: Any = 1) -> Tensor:
+    r"""Return the coefficients of a polynomial's m-th derivative. Shapes: (n,) -> (n - m,).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> p = np.array([0.3, -1.5, 1.7, -0.4])
+    >>> tg.polyder(p).numpy()
+    array([ 0.9, -3. ,  1.7])
+    >>> tg.grad(lambda p: tg.polyder(p).sum())(p).numpy()
+    array([3., 2., 1., 0.])
+    """
+def polydiv(u: Any, v: Any) -> tuple[Tensor, Tensor]:
+    r"""Return the quotient and the remainder of two polynomials. Shapes: (m,), (n,) -> (max(m - n + 1, 1),), (k,).
+
+    The remainder is without the leading coefficients that are nearly 0: k < n, or m if that is less, but at least 1.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> u = np.array([-1.7, -0.3, 1.6, 1.0])
+    >>> v = np.array([-1.1, 0.3])
+    >>> [y.numpy() for y in tg.polydiv(u, v)]
+    [array([ 1.54545455,  0.69421488, -1.26521412]), array([1.37956424])]
+    """
+def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, *, w: Any = None) -> Tensor:
+    r"""Return the coefficients of the polynomial of least squared error at the points. Shapes: (m,), (m,) -> (deg + 1,).
+
+    Several y are columns: (m,), (m, k) -> (deg + 1, k). `w` multiplies each point's error.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.5, 1.5, 0.7, -0.2, -0.7])
+    >>> y = np.array([-1.8, 1.0, 1.9, -1.0, 0.1])
+    >>> tg.polyfit(x, y, deg=2).numpy()
+    array([-0.28851623,  1.03944054,  0.40009954])
+    >>> tg.grad(lambda x: tg.polyfit(x, y, deg=2).sum())(x).numpy()
+    array([ 0.21942308, -0.10838047, -0.09632019, -0.47453996, -0.00259055])
+    """
+def polygamma(x: Any, n: Any = 0) -> Tensor:
+    r"""Return the n-th derivative of digamma; nan at its poles 0, -1, -2, ... Shapes: (...) -> (...).
+
+    Source: Abramowitz and Stegun, 6.4.6 (recurrence), 6.4.7 (reflection) and 6.4.11 (asymptotic series).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.polygamma([1.0, 2.0], n=1).numpy()
+    array([1.64493407, 0.64493407])
+    """
+def polyint(p: Any, m: Any = 1, k: Any = 0.0) -> Tensor:
+    r"""Return the coefficients of a polynomial's m-th integral. Shapes: (n,) -> (n + m,).
+
+    `k` are the constants of the integrations in their order, or one for all.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> p = np.array([1.2, -0.1, -1.6])
+    >>> tg.polyint(p).numpy()
+    array([ 0.4 , -0.05, -1.6 ,  0.  ])
+    >>> tg.grad(lambda p: tg.polyint(p).sum())(p).numpy()
+    array([0.33333333, 0.5       , 1.        ])
+    """
+def polymul(a: Any, b: Any) -> Tensor:
+    r"""Return the coefficients of the product of two polynomials. Shapes: (m,), (n,) -> (m + n - 1,).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.7, 0.8, 1.5])
+    >>> b = np.array([0.0, -0.7])
+    >>> tg.polymul(a, b).numpy()
+    array([ 0.  ,  1.19, -0.56, -1.05])
+    >>> tg.grad(lambda a: tg.polymul(a, b).sum())(a).numpy()
+    array([-0.7, -0.7, -0.7])
+    """
+def polysub(a: Any, b: Any) -> Tensor:
+    r"""Return the coefficients of the difference of two polynomials. Shapes: (m,), (n,) -> (max(m, n),).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.7, -0.1, -1.7])
+    >>> b = np.array([1.5, -1.0])
+    >>> tg.polysub(a, b).numpy()
+    array([ 0.7, -1.6, -0.7])
+    >>> tg.grad(lambda a: tg.polysub(a, b).sum())(a).numpy()
+    array([1., 1., 1.])
+    """
+def polyval(p: Any, x: Any) -> Tensor:
+    r"""Return a polynomial's values at x, by Horner's rule. Shapes: (n,), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> p = np.array([0.5, 0.0, -1.2])
+    >>> x = np.array([[1.7, -0.7], [-1.8, 1.1]])
+    >>> tg.polyval(p, x).numpy()
+    array([[ 0.245, -0.955],
+           [ 0.42 , -0.595]])
+    >>> tg.grad(lambda p: tg.polyval(p, x).sum())(p).numpy()
+    array([7.83, 0.3 , 4.  ])
+    """
+def positive(x: Any) -> Tensor:
+    r"""Numerical positive, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.1, 1.3, -1.3])
+    >>> tg.positive(x).numpy()
+    array([-0.1,  1.3, -1.3])
+    >>> tg.grad(lambda x: tg.positive(x).sum())(x).numpy()
+    array([1., 1., 1.])
+    """
+def pow(a: Any, b: Any) -> Tensor:
+    r"""First array elements raised to powers from second array, element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.9, 0.9, 1.3])
+    >>> b = np.array([1.1, 1.7, 0.6])
+    >>> tg.pow(a, b).numpy()
+    array([2.02595111, 0.83601153, 1.17048543])
+    >>> tg.grad(lambda a: tg.pow(a, b).sum())(a).numpy()
+    array([1.17291906, 1.57913289, 0.54022404])
+    """
+def power(a: Any, b: Any) -> Tensor:
+    r"""First array elements raised to powers from second array, element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.9, 0.9, 1.3])
+    >>> b = np.array([1.1, 1.7, 0.6])
+    >>> tg.power(a, b).numpy()
+    array([2.02595111, 0.83601153, 1.17048543])
+    >>> tg.grad(lambda a: tg.power(a, b).sum())(a).numpy()
+    array([1.17291906, 1.57913289, 0.54022404])
+    """
+def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the product over the axes, all by default, by halving: right with any number of zeros.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.3, 0.0, 1.4])
+    >>> tg.prod(x, dtype='float32').item()
+    -0.0
+    >>> tg.grad(lambda x: tg.prod(x, dtype='float32'))(x).numpy()
+    array([ 0.        , -1.81999993,  0.        ])
+    """
+def ptp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return the largest less the smallest entry over the axes.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.0, 1.1, -1.7], [1.7, 0.4, -0.3]])
+    >>> tg.ptp(x).item()
+    3.4
+    >>> tg.grad(lambda x: tg.ptp(x))(x).numpy()
+    array([[ 0.,  0., -1.],
+           [ 1.,  0.,  0.]])
+    """
+def put(a: Any, ind: Any, v: Any, mode: Any = 'raise') -> None:
+    r"""Assign the values in turn, repeated as often as needed, to the entries that indices of the flattened tensor name.
+
+    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> t = tg.zeros(3)
+    >>> tg.put(t, [0, 2], [1.0, 2.0])
+    >>> t
+    tg.tensor([1., 0., 2.], dtype='float64')
+    """
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any = -1) -> None:
+    r"""Assign the values to the entries whose indices along an axis are given.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> t = tg.zeros((2, 2))
+    >>> tg.put_along_axis(t, np.array([[0], [1]]), 5.0, axis=1)
+    >>> t
+    tg.tensor([[5., 0.],
+               [0., 5.]], dtype='float64')
+    """
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    r"""Assign, where the mask holds, the entries at the same positions of `values`, repeated to the tensor's size.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> t = tg.zeros(3)
+    >>> tg.putmask(t, np.array([True, False, True]), [1.0, 2.0, 3.0])
+    >>> t
+    tg.tensor([1., 0., 3.], dtype='float64')
+    """
+def quantile(x: Any, q: Any, axis: Any = None, method: Any = 'linear', keepdims: Any = False) -> Tensor:
+    r"""Return the entries below which a share q lies, 0 to 1, over the axes: (..., n, ...), (k,) -> (k, ..., ...).
+
+    `method` is NumPy's. A quantile between two entries is their weighted mean, and so is its
+    gradient; entries equal to either share it. A tensor q gets a gradient by the methods that run
+    from entry to entry; at an entry itself that is the smaller of the two slopes, at the ends 0.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.3, 1.8, -0.9], [-1.7, 1.0, -0.3]])
+    >>> tg.quantile(x, q=0.3).item()
+    -0.6
+    >>> tg.grad(lambda x: tg.quantile(x, q=0.3))(x).numpy()
+    array([[0. , 0. , 0.5],
+           [0. , 0. , 0.5]])
+    """
+def rad2deg(x: Any) -> Tensor:
+    r"""Convert angles from radians to degrees.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.6, 1.2, 0.1])
+    >>> tg.rad2deg(x).numpy()
+    array([-91.67324722,  68.75493542,   5.72957795])
+    >>> tg.grad(lambda x: tg.rad2deg(x).sum())(x).numpy()
+    array([57.29577951, 57.29577951, 57.29577951])
+    """
+def radians(x: Any) -> Tensor:
+    r"""Convert angles from degrees to radians.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.4, -0.2, 1.5])
+    >>> tg.radians(x).numpy()
+    array([-0.02443461, -0.00349066,  0.02617994])
+    >>> tg.grad(lambda x: tg.radians(x).sum())(x).numpy()
+    array([0.01745329, 0.01745329, 0.01745329])
+    """
+def ravel(x: Any, order: Any = 'C') -> Tensor:
+    r"""Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
+
+    Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.4, 1.6, 1.1], [-0.9, -0.2, -1.6]])
+    >>> tg.ravel(x).numpy()
+    array([ 0.4,  1.6,  1.1, -0.9, -0.2, -1.6])
+    >>> tg.grad(lambda x: tg.ravel(x).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def real(x: Any) -> Tensor:
+    r"""Return the real part: x itself, unless it is complex.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.7, 1.0, -0.2], [-0.9, -1.7, 0.3]])
+    >>> tg.real(x).numpy()
+    array([[ 1.7,  1. , -0.2],
+           [-0.9, -1.7,  0.3]])
+    >>> tg.grad(lambda x: tg.real(x).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def real_if_close(x: Any, tol: Any = 100) -> Tensor:
+    r"""Return x itself if it is real; complex numbers as real ones where their imaginary parts are rounding errors.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.0, 1.0, 0.3], [-1.6, -0.4, 1.6]])
+    >>> tg.real_if_close(x).numpy()
+    array([[-1. ,  1. ,  0.3],
+           [-1.6, -0.4,  1.6]])
+    >>> tg.grad(lambda x: tg.real_if_close(x).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def reciprocal(x: Any) -> Tensor:
+    r"""Return the reciprocal of the argument, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.8, 0.7, 1.3])
+    >>> tg.reciprocal(x).numpy()
+    array([0.55555556, 1.42857143, 0.76923077])
+    >>> tg.grad(lambda x: tg.reciprocal(x).sum())(x).numpy()
+    array([-0.30864198, -2.04081633, -0.59171598])
+    """
+def relu(x: Any) -> Tensor:
+    r"""Return the positive part, max(x, 0). Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.relu([-1.0, 0.0, 2.0])
+    tg.tensor([0., 0., 2.], dtype='float64')
+    """
+def remainder(a: Any, b: Any) -> Tensor:
+    r"""Returns the element-wise remainder of division.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.9, 1.4, 0.7])
+    >>> b = np.array([0.9, 1.7, 1.2])
+    >>> tg.remainder(a, b).numpy()
+    array([0.1, 1.4, 0.7])
+    >>> tg.grad(lambda a: tg.remainder(a, b).sum())(a).numpy()
+    array([1., 1., 1.])
+    """
+def repeat(x: Any, repeats: Any, axis: Any = None) -> Tensor:
+    r"""Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.5, -1.4], [1.3, 0.7]])
+    >>> tg.repeat(x, repeats=[1, 2, 0, 3]).numpy()
+    array([-0.5, -1.4, -1.4,  0.7,  0.7,  0.7])
+    >>> tg.grad(lambda x: tg.repeat(x, repeats=[1, 2, 0, 3]).sum())(x).numpy()
+    array([[1., 2.],
+           [0., 3.]])
+    """
+def reshape(x: Any, *lengths: Any, shape: Any = None, order: Any = 'C') -> Tensor:
+    r"""Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.2, 1.7, 0.3], [1.1, -1.8, -1.1]])
+    >>> tg.reshape(x, shape=(3, 2)).numpy()
+    array([[-0.2,  1.7],
+           [ 0.3,  1.1],
+           [-1.8, -1.1]])
+    >>> tg.grad(lambda x: tg.reshape(x, shape=(3, 2)).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def resize(x: Any, new_shape: Any) -> Tensor:
+    r"""Return the entries in a shape of any size, repeated in C order as often as needed; of none, zeros.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.2, -1.6, 1.2])
+    >>> tg.resize(x, new_shape=(0,)).numpy()
+    array([], dtype=float64)
+    >>> tg.grad(lambda x: tg.resize(x, new_shape=(0,)).sum())(x).numpy()
+    array([0., 0., 0.])
+    """
+def rgamma(x: Any) -> Tensor:
+    r"""Return 1 / gamma(x), and 0 at 0, -1, -2, ... Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.rgamma([0.0, 5.0]).numpy()
+    array([0.        , 0.04166667])
+    """
+def right_shift(a: Any, b: Any) -> Tensor:
+    r"""Shift the bits of an integer to the right.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([5, 4, 2])
+    >>> b = np.array([8, 7, 9])
+    >>> tg.right_shift(a, b).numpy()
+    array([0, 0, 0])
+    """
+def rint(x: Any) -> Tensor:
+    r"""Round elements of the array to the nearest integer.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.rint(x).numpy()
+    array([ 2.,  0., -0., -2.])
+    """
+def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
+    r"""Return the tensor with entries shifted along the axes, in at one end as they leave at the other.
+
+    Shifts and axes broadcast; by default the flattened tensor is shifted.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.4, 0.5, 1.4, -0.5])
+    >>> tg.roll(x, shift=(1, 2), axis=0).numpy()
+    array([ 0.5,  1.4, -0.5, -1.4])
+    >>> tg.grad(lambda x: tg.roll(x, shift=(1, 2), axis=0).sum())(x).numpy()
+    array([1., 1., 1., 1.])
+    """
+def rollaxis(x: Any, axis: Any, start: Any = 0) -> Tensor:
+    r"""Return the tensor with an axis moved in front of the one numbered `start`; moveaxis says it better.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.arange(24.0).reshape(2, 3, 4)
+    >>> tg.rollaxis(x, axis=-1).shape
+    (4, 2, 3)
+    """
+def rot90(x: Any, k: Any = 1, axes: Any = (0, 1)) -> Tensor:
+    r"""Return the tensor turned k times by a right angle, from the first of two axes to the second.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.0, 0.9, -0.3], [0.3, -1.5, 1.6]])
+    >>> tg.rot90(x, k=4).numpy()
+    array([[-1. ,  0.9, -0.3],
+           [ 0.3, -1.5,  1.6]])
+    >>> tg.grad(lambda x: tg.rot90(x, k=4).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def round(x: Any, decimals: Any = 0) -> Tensor:
+    r"""Return x rounded to so many decimals, half to even.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.3, -0.2, -1.4])
+    >>> tg.round(x, decimals=1).numpy()
+    array([ 1.3, -0.2, -1.4])
+    """
+def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, *, is_causal: Any = False) -> Tensor:
+    r"""Return softmax(query @ key.mT / √E + mask) @ value. Shapes: (..., L, E), (..., S, E), (..., S, V) -> (..., L, V).
+
+    `attn_mask` broadcasts to (..., L, S): numbers are added, and of a boolean one False takes a pair out. With
+    `is_causal` position i reads the positions up to i. What may read nothing gets 0, and has no gradient.
+    Source: Vaswani et al., Attention is all you need (2017), equation 1.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.scaled_dot_product_attention([[1.0], [1.0]], [[2.0], [2.0]], [[4.0], [8.0]], is_causal=True).tolist()
+    [[4.0], [6.0]]
+    """
+def scatter_add(x: Any, index: Any, shape: Any) -> Tensor:
+    r"""Return zeros of `shape` with `x` added at the index; repeated entries add up.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.scatter_add([1.0, 2.0, 3.0], index=[0, 0, 2], shape=(4,))
+    tg.tensor([3., 0., 3., 0.], dtype='float64')
+    """
+def searchsorted(x: Any, v: Any, side: Any = 'left', sorter: Any = None) -> Tensor:
+    r"""Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.0, 1.0, 1.0])
+    >>> v = np.array([1.0])
+    >>> tg.searchsorted(x, v, side='right').numpy()
+    array([3])
+    """
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Tensor:
+    r"""Return of each entry the choice whose condition is the first to hold, else the default. Shapes broadcast.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([True, False, False])
+    >>> b = np.array([True, True, False])
+    >>> c = np.array([-1.3, -0.4, 0.9])
+    >>> d = np.array([[0.4, -1.8, -0.9], [1.8, 1.4, 0.0]])
+    >>> tg.select([a, b], [c, d]).numpy()
+    array([[-1.3, -1.8,  0. ],
+           [-1.3,  1.4,  0. ]])
+    >>> tg.grad(lambda c: tg.select([a, b], [c, d]).sum())(c).numpy()
+    array([2., 0., 0.])
+    """
+def set_at(x: Any, value: Any, index: Any) -> Tensor:
+    r"""Return a copy of `x` in which the entries that the index names are `value`, broadcast.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.set_at([1.0, 2.0, 3.0], 9.0, index=0)
+    tg.tensor([9., 2., 3.], dtype='float64')
+    """
+def sigmoid(x: Any) -> Tensor:
+    r"""Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
+    tg.tensor([0. , 0.5, 1. ], dtype='float64')
+    """
+def sign(x: Any) -> Tensor:
+    r"""Returns an element-wise indication of the sign of a number.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.sign(x).numpy()
+    array([ 1.,  1., -1., -1.])
+    """
+def signbit(x: Any) -> Tensor:
+    r"""Returns element-wise True where signbit is set (less than zero).
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.signbit(x).numpy()
+    array([False, False,  True,  True])
+    """
+def silu(x: Any) -> Tensor:
+    r"""Return x * sigmoid(x), also called swish. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
+    array([-0.26894142,  0.        ,  1.76159416])
+    """
+def sin(x: Any) -> Tensor:
+    r"""Trigonometric sine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.1, -1.6, -0.1])
+    >>> tg.sin(x).numpy()
+    array([ 0.89120736, -0.9995736 , -0.09983342])
+    >>> tg.grad(lambda x: tg.sin(x).sum())(x).numpy()
+    array([ 0.45359612, -0.02919952,  0.99500417])
+    """
+def sinc(x: Any) -> Tensor:
+    r"""Return sin(pi x) / (pi x), and 1 at 0, where the derivative is 0. Shapes: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.0, 0.0])
+    >>> tg.sinc(x).numpy()
+    array([1., 1.])
+    >>> tg.grad(lambda x: tg.sinc(x).sum())(x).numpy()
+    array([0., 0.])
+    """
+def sinh(x: Any) -> Tensor:
+    r"""Hyperbolic sine, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.2, 1.5, -1.5])
+    >>> tg.sinh(x).numpy()
+    array([-0.201336  ,  2.12927946, -2.12927946])
+    >>> tg.grad(lambda x: tg.sinh(x).sum())(x).numpy()
+    array([1.02006676, 2.35240962, 2.35240962])
+    """
+def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Tensor:
+    r"""Return a read-only view of all windows of a shape. Shapes: (..., n, ...) -> (..., n - k + 1, ..., k).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.sliding_window_view([1.0, 2.0, 3.0], 2)
+    tg.tensor([[1., 2.],
+               [2., 3.]], dtype='float64')
+    """
+def smooth_l1_loss(input: Any, target: Any, *, reduction: Any = 'mean', beta: Any = 1.0) -> Tensor:
+    r"""Return d² / (2 beta) where the difference d is at most `beta` in size, beyond it |d| - beta / 2, averaged.
+
+    Shapes: (...), (...) -> (). That is `huber_loss` divided by beta, and `l1_loss` for 0.
+
+    >>> smooth_l1_loss([1.0, 3.0], [1.0, 1.0], reduction="none", beta=2.0).tolist()
+    [0.0, 1.0]
+    """
+def softmax(x: Any, axis: Any = -1) -> Tensor:
+    r"""Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
+
+    An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.softmax([[0.0, 0.0], [1000.0, 0.0]])
+    tg.tensor([[0.5, 0.5],
+               [1. , 0. ]], dtype='float64')
+    """
+def softplus(x: Any) -> Tensor:
+    r"""Return log(1 + exp(x)), without overflow. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.softplus([-1000.0, 0.0, 1000.0]).numpy()
+    array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
+    """
+def sort(x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
+    r"""Return the entries in ascending order along an axis, all in one row for None; nan comes last.
+
+    It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.4, -1.1, 1.0], [-0.3, -1.7, 1.8]])
+    >>> tg.sort(x, axis=None).numpy()
+    array([-1.7, -1.1, -0.3,  0.4,  1. ,  1.8])
+    >>> tg.grad(lambda x: tg.sort(x, axis=None).sum())(x).numpy()
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+def spacing(x: Any) -> Tensor:
+    r"""Return the distance between x and the nearest adjacent number.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.spacing(x).numpy()
+    array([ 2.22044605e-16,  1.11022302e-16, -1.11022302e-16, -2.22044605e-16])
+    """
+def split(x: Any, indices_or_sections: Any, axis: Any = 0) -> list[Tensor]:
+    r"""Return the pieces between the given indices along an axis, or so many equal ones.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.arange(12.0).reshape(4, 3)
+    >>> [y.numpy() for y in tg.split(x, indices_or_sections=2)]
+    [array([[0., 1., 2.],
+           [3., 4., 5.]]), array([[ 6.,  7.,  8.],
+           [ 9., 10., 11.]])]
+    """
+def sqrt(x: Any) -> Tensor:
+    r"""Return the non-negative square-root of an array, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.8, 1.7, 1.2])
+    >>> tg.sqrt(x).numpy()
+    array([0.89442719, 1.30384048, 1.09544512])
+    >>> tg.grad(lambda x: tg.sqrt(x).sum())(x).numpy()
+    array([0.55901699, 0.38348249, 0.45643546])
+    """
+def square(x: Any) -> Tensor:
+    r"""Return the element-wise square of the input.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.2, -1.4, 1.5])
+    >>> tg.square(x).numpy()
+    array([0.04, 1.96, 2.25])
+    >>> tg.grad(lambda x: tg.square(x).sum())(x).numpy()
+    array([ 0.4, -2.8,  3. ])
+    """
+def squeeze(x: Any, axis: Any = None) -> Tensor:
+    r"""Return the tensor without its axes of length 1, or without those named.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[[-1.6], [1.5], [0.3]]])
+    >>> tg.squeeze(x).numpy()
+    array([-1.6,  1.5,  0.3])
+    >>> tg.grad(lambda x: tg.squeeze(x).sum())(x).numpy()
+    array([[[1.],
+            [1.],
+            [1.]]])
+    """
+def stack(xs: Any, axis: Any = 0) -> Tensor:
+    r"""Return the tensors, all of one shape, joined along a new axis.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.float64(0.8)
+    >>> b = np.float64(-1.3)
+    >>> tg.stack([a, b]).numpy()
+    array([ 0.8, -1.3])
+    >>> tg.grad(lambda a: tg.stack([a, b]).sum())(a).item()
+    1.0
+    """
+def std(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
+    r"""Return the square root of the variance; where that is 0, so is the derivative.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.9, 1.7, -0.2], [-1.8, -0.9, 0.2]])
+    >>> tg.std(x).item()
+    1.1422444
+    >>> tg.grad(lambda x: tg.std(x))(x).numpy()
+    array([[ 0.13375227,  0.25048152, -0.02675045],
+           [-0.26020896, -0.12888855,  0.03161417]])
+    """
+def subtract(a: Any, b: Any) -> Tensor:
+    r"""Subtract arguments, element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-0.5, 0.9, -1.6])
+    >>> b = np.array([1.7, -1.0, 0.2])
+    >>> tg.subtract(a, b).numpy()
+    array([-2.2,  1.9, -1.8])
+    >>> tg.grad(lambda a: tg.subtract(a, b).sum())(a).numpy()
+    array([1., 1., 1.])
+    """
+def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    r"""Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
+
+    It starts from `initial`. `dtype` converts the entries first, and is the result's.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.5, -0.2, 1.4])
+    >>> tg.sum(x, dtype='float32').item()
+    -0.30000007
+    >>> tg.grad(lambda x: tg.sum(x, dtype='float32'))(x).numpy()
+    array([1., 1., 1.])
+    """
+def swapaxes(x: Any, axis1: Any, axis2: Any) -> Tensor:
+    r"""Return the tensor with two axes exchanged.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.arange(24.0).reshape(2, 3, 4)
+    >>> tg.swapaxes(x, axis1=0, axis2=-1).shape
+    (4, 3, 2)
+    """
+def take(x: Any, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
+    r"""Return the entries, or the slices along an axis, that the indices name, repeated ones too.
+
+    An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.2, -1.5, 1.6])
+    >>> tg.take(x, indices=[-4, 7], mode='wrap').numpy()
+    array([ 1.6, -1.5])
+    >>> tg.grad(lambda x: tg.take(x, indices=[-4, 7], mode='wrap').sum())(x).numpy()
+    array([0., 1., 1.])
+    """
+def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Tensor:
+    r"""Return the entries whose indices along an axis are given, as argsort and argmax with keepdims do.
+
+    Shapes: (..., n, ...), (..., k, ...) -> (..., k, ...); the other axes broadcast.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.1, -1.8, 0.3], [1.0, 1.7, -0.4]])
+    >>> tg.take_along_axis(x, indices=np.array([5, 0]), axis=None).numpy()
+    array([-0.4, -1.1])
+    >>> tg.grad(lambda x: tg.take_along_axis(x, indices=np.array([5, 0]), axis=None).sum())(x).numpy()
+    array([[1., 0., 0.],
+           [0., 0., 1.]])
+    """
+def tan(x: Any) -> Tensor:
+    r"""Compute tangent element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.1, -0.7, 0.7])
+    >>> tg.tan(x).numpy()
+    array([ 0.10033467, -0.84228838,  0.84228838])
+    >>> tg.grad(lambda x: tg.tan(x).sum())(x).numpy()
+    array([1.01006705, 1.70944972, 1.70944972])
+    """
+def tanh(x: Any) -> Tensor:
+    r"""Compute hyperbolic tangent element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.0, -1.3, 1.4])
+    >>> tg.tanh(x).numpy()
+    array([ 0.        , -0.86172316,  0.88535165])
+    >>> tg.grad(lambda x: tg.tanh(x).sum())(x).numpy()
+    array([1.        , 0.2574332 , 0.21615246])
+    """
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+    r"""Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
+
+    Shapes: the axes of `a` that are left, then those of `b`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.5, -0.7])
+    >>> b = np.array([1.7, 0.9, 0.1])
+    >>> tg.tensordot(a, b, axes=0).numpy()
+    array([[-2.55, -1.35, -0.15],
+           [-1.19, -0.63, -0.07]])
+    >>> tg.grad(lambda a: tg.tensordot(a, b, axes=0).sum())(a).numpy()
+    array([2.7, 2.7])
+    """
+def tile(x: Any, reps: Any) -> Tensor:
+    r"""Return the tensor laid beside itself `reps` times along each axis; of too few, the first count 1.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.4], [1.1]])
+    >>> tg.tile(x, reps=(0, 2)).numpy()
+    array([], shape=(0, 2), dtype=float64)
+    >>> tg.grad(lambda x: tg.tile(x, reps=(0, 2)).sum())(x).numpy()
+    array([[0.],
+           [0.]])
+    """
+def topk(x: Any, k: Any, axis: Any = -1, largest: Any = True) -> tuple[Tensor, Tensor]:
+    r"""Return the k largest entries along an axis, or the smallest, the most extreme first, and their indices.
+
+    Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
+    indices are returned, and all of them share the gradient.
+
+    >>> import tinygrad_nn as tg
+    >>> values, indices = tg.topk([3.0, 1.0, 2.0], k=2)
+    >>> values.tolist(), indices.tolist()
+    ([3.0, 2.0], [0, 2])
+    """
+def trace(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
+    r"""Return the sums along the diagonals of the matrices in two axes. Shapes: (n, m, ...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.6, -1.6, -0.3], [0.5, -0.9, 1.0]])
+    >>> tg.trace(x, offset=3).item()
+    0.0
+    >>> tg.grad(lambda x: tg.trace(x, offset=3))(x).numpy()
+    array([[0., 0., 0.],
+           [0., 0., 0.]])
+    """
+def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
+    r"""Return the tensor with its axes reversed, or in the given order.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.float64(-0.2)
+    >>> tg.transpose(x).item()
+    -0.2
+    >>> tg.grad(lambda x: tg.transpose(x))(x).item()
+    1.0
+    """
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Tensor:
+    r"""Return the integral of sampled values along an axis, at the coordinates `x`, or `dx` apart.
+
+    Shapes: (..., n, ...) -> (..., ...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> y = np.array([-1.7, 1.6, -0.5, 0.6])
+    >>> x = np.array([0.0, 1.0, 3.0, 4.5])
+    >>> tg.trapezoid(y, x).item()
+    1.125
+    >>> tg.grad(lambda y: tg.trapezoid(y, x))(y).numpy()
+    array([0.5 , 1.5 , 1.75, 0.75])
+    """
+def tril(x: Any, k: Any = 0) -> Tensor:
+    r"""Return the matrices with zeros above the k-th diagonal. Shapes: (..., m, n) -> (..., m, n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-1.4, 1.6], [0.4, -0.4]])
+    >>> tg.tril(x, k=9).numpy()
+    array([[-1.4,  1.6],
+           [ 0.4, -0.4]])
+    >>> tg.grad(lambda x: tg.tril(x, k=9).sum())(x).numpy()
+    array([[1., 1.],
+           [1., 1.]])
+    """
+def trim_zeros(x: Any, trim: Any = 'fb', axis: Any = None) -> Tensor:
+    r"""Return the tensor without the zeros at the front and back of its axes, "f" and "b", of all by default.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-1.4, 0.2, 1.3])
+    >>> tg.trim_zeros(x, trim='f').numpy()
+    array([-1.4,  0.2,  1.3])
+    >>> tg.grad(lambda x: tg.trim_zeros(x, trim='f').sum())(x).numpy()
+    array([1., 1., 1.])
+    """
+def triu(x: Any, k: Any = 0) -> Tensor:
+    r"""Return the matrices with zeros below the k-th diagonal. Shapes: (..., m, n) -> (..., m, n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[-0.6, 1.4], [0.6, -1.6]])
+    >>> tg.triu(x, k=9).numpy()
+    array([[0., 0.],
+           [0., 0.]])
+    >>> tg.grad(lambda x: tg.triu(x, k=9).sum())(x).numpy()
+    array([[0., 0.],
+           [0., 0.]])
+    """
+def true_divide(a: Any, b: Any) -> Tensor:
+    r"""Divide arguments element-wise.
+
+    Shapes broadcast: (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.4, 0.7, 1.2])
+    >>> b = np.array([1.9, 0.8, 1.6])
+    >>> tg.true_divide(a, b).numpy()
+    array([0.73684211, 0.875     , 0.75      ])
+    >>> tg.grad(lambda a: tg.true_divide(a, b).sum())(a).numpy()
+    array([0.52631579, 1.25      , 0.625     ])
+    """
+def trunc(x: Any) -> Tensor:
+    r"""Return the truncated value of the input, element-wise.
+
+    Shapes broadcast: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+    >>> tg.trunc(x).numpy()
+    array([ 1.,  0., -0., -1.])
+    """
+def unstack(x: Any, axis: Any = 0) -> tuple[Tensor, ...]:
+    r"""Return the slices along an axis as a tuple, without it. Shapes: (n, ...) -> n times (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.6, 1.1, -1.6], [0.5, -0.3, -1.1]])
+    >>> [y.numpy() for y in tg.unstack(x)]
+    [array([ 1.6,  1.1, -1.6]), array([ 0.5, -0.3, -1.1])]
+    """
+def unwrap(x: Any, discont: Any = None, axis: Any = -1, *, period: Any = 6.283185307179586) -> Tensor:
+    r"""Return angles with jumps of a period taken out along an axis; the derivative is 1.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([0.5, 3.0, -3.0, -0.5])
+    >>> tg.unwrap(x).numpy()
+    array([0.5       , 3.        , 3.28318531, 5.78318531])
+    >>> tg.grad(lambda x: tg.unwrap(x).sum())(x).numpy()
+    array([1., 1., 1., 1.])
+    """
+def vander(x: Any, N: Any = None, increasing: Any = False) -> Tensor:
+    r"""Return the powers of the entries, n - 1 to 0 or 0 to n - 1, in rows: (m,) -> (m, n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.6, 1.1])
+    >>> tg.vander(x, N=4, increasing=True).numpy()
+    array([[ 1.   , -0.6  ,  0.36 , -0.216],
+           [ 1.   ,  1.1  ,  1.21 ,  1.331]])
+    >>> tg.grad(lambda x: tg.vander(x, N=4, increasing=True).sum())(x).numpy()
+    array([0.88, 6.83])
+    """
+def var(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
+    r"""Return the mean squared deviation from the mean, divided by n - ddof instead of n.
+
+    `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([-0.9, 0.8])
+    >>> tg.var(x, correction=1).item()
+    1.445
+    >>> tg.grad(lambda x: tg.var(x, correction=1))(x).numpy()
+    array([-1.7,  1.7])
+    """
+def vdot(a: Any, b: Any) -> Tensor:
+    r"""Return the sum of products of all entries, those of `a` conjugated. Shapes: (...), (...) -> ().
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.1, 0.2, -0.9])
+    >>> b = np.array([-1.6, 1.6, -0.2])
+    >>> tg.vdot(a, b).item()
+    -1.26
+    >>> tg.grad(lambda a: tg.vdot(a, b))(a).numpy()
+    array([-1.6,  1.6, -0.2])
+    """
+def vecdot(a: Any, b: Any, axis: Any = -1) -> Tensor:
+    r"""Return the sums of products of vectors, those of `a` conjugated. Shapes: (..., n), (..., n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.7, -1.6, 0.9])
+    >>> b = np.array([0.4, -0.9, -0.3])
+    >>> tg.vecdot(a, b).item()
+    1.85
+    >>> tg.grad(lambda a: tg.vecdot(a, b))(a).numpy()
+    array([ 0.4, -0.9, -0.3])
+    """
+def vecmat(a: Any, b: Any) -> Tensor:
+    r"""Return the products of vectors, conjugated, and matrices. Shapes: (..., n), (..., n, m) -> (..., m).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.2, 1.8])
+    >>> b = np.array([[1.2, 0.7, -1.7], [-0.7, -0.3, 0.3]])
+    >>> tg.vecmat(a, b).numpy()
+    array([-2.7 , -1.38,  2.58])
+    >>> tg.grad(lambda a: tg.vecmat(a, b).sum())(a).numpy()
+    array([ 0.2, -0.7])
+    """
+def vsplit(x: Any, indices_or_sections: Any) -> list[Tensor]:
+    r"""Return the pieces on top of each other: along the first of two or more axes.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.3, 1.2], [-0.7, -0.3], [0.8, -1.8], [1.7, -1.3]])
+    >>> [y.numpy() for y in tg.vsplit(x, indices_or_sections=2)]
+    [array([[ 0.3,  1.2],
+           [-0.7, -0.3]]), array([[ 0.8, -1.8],
+           [ 1.7, -1.3]])]
+    """
+def vstack(xs: Any) -> Tensor:
+    r"""Return the tensors on top of each other: along the first axis, a vector as a row.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([0.5, -0.5])
+    >>> b = np.array([[-1.4, 1.3]])
+    >>> tg.vstack([a, b]).numpy()
+    array([[ 0.5, -0.5],
+           [-1.4,  1.3]])
+    >>> tg.grad(lambda a: tg.vstack([a, b]).sum())(a).numpy()
+    array([1., 1.])
+    """
+def where(condition: Any, *choices: Any) -> Tensor:
+    r"""Return a where the condition holds, else b, for two choices; without them where it holds, as nonzero does.
+
+    Shapes broadcast: (...), (...), (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> condition = np.array([True, False, True])
+    >>> a = np.array([-0.4, 1.7, 0.2])
+    >>> b = np.array([-1.6, -0.9, 1.1])
+    >>> tg.where(condition, a, b).numpy()
+    array([-0.4, -0.9,  0.2])
+    >>> tg.grad(lambda a: tg.where(condition, a, b).sum())(a).numpy()
+    array([1., 0., 1.])
+    """
+def xlog1py(a: Any, b: Any) -> Tensor:
+    r"""Return a * log(1 + b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.xlog1py([0.0, 1.0], [-1.0, 1.0]).numpy()
+    array([0.        , 0.69314718])
+    """
+def xlogy(a: Any, b: Any) -> Tensor:
+    r"""Return a * log(b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.xlogy([0.0, 2.0], [0.0, 3.0]).numpy()
+    array([0.        , 2.19722458])
+    """
+def zeros_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.zeros_like(x, dtype=None), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.zeros_like(np.ones(3))
+    tg.tensor([0., 0., 0.], dtype='float64')
+    """

@@ -3,34 +3,416 @@
 from typing import Any
 from .tensor.handle import Tensor
 __all__ = ['matrix_power', 'solve', 'tensorsolve', 'tensorinv', 'inv', 'cholesky', 'eigvals', 'eigvalsh', 'pinv', 'slogdet', 'det', 'svd', 'svdvals', 'eig', 'eigh', 'lstsq', 'norm', 'qr', 'cond', 'matrix_rank', 'multi_dot', 'trace', 'diagonal', 'cross', 'outer', 'tensordot', 'matmul', 'matrix_transpose', 'matrix_norm', 'vector_norm', 'vecdot']
-def cholesky(a: Any, upper: Any = ...) -> Tensor: ...
-def cond(x: Any, p: Any = ...) -> Tensor: ...
-def cross(a: Any, b: Any, *, axis: Any = ...) -> Tensor: ...
-def det(a: Any) -> Tensor: ...
-def diagonal(x: Any, *, offset: Any = ...) -> Tensor: ...
-def eig(a: Any) -> tuple[Tensor, ...]: ...
-def eigh(a: Any, UPLO: Any = ...) -> tuple[Tensor, ...]: ...
-def eigvals(a: Any) -> Tensor: ...
-def eigvalsh(a: Any, UPLO: Any = ...) -> Tensor: ...
-def inv(a: Any) -> Tensor: ...
-def lstsq(a: Any, b: Any, rcond: Any = ...) -> tuple[Tensor, ...]: ...
-def matmul(a: Any, b: Any) -> Tensor: ...
-def matrix_norm(x: Any, *, keepdims: Any = ..., ord: Any = ...) -> Tensor: ...
-def matrix_power(a: Any, n: Any) -> Tensor: ...
-def matrix_rank(A: Any, tol: Any = ..., hermitian: Any = ..., rtol: Any = ...) -> Tensor: ...
-def matrix_transpose(x: Any) -> Tensor: ...
-def multi_dot(arrays: Any) -> Tensor: ...
-def norm(x: Any, ord: Any = ..., axis: Any = ..., keepdims: Any = ...) -> Tensor: ...
-def outer(a: Any, b: Any) -> Tensor: ...
-def pinv(a: Any, rcond: Any = ..., hermitian: Any = ..., *, rtol: Any = ...) -> Tensor: ...
-def qr(a: Any, mode: Any = ...) -> Tensor: ...
-def slogdet(a: Any) -> tuple[Tensor, ...]: ...
-def solve(a: Any, b: Any) -> Tensor: ...
-def svd(a: Any, full_matrices: Any = ..., compute_uv: Any = ..., hermitian: Any = ...) -> Tensor: ...
-def svdvals(x: Any) -> Tensor: ...
-def tensordot(a: Any, b: Any, axes: Any = ...) -> Tensor: ...
-def tensorinv(a: Any, ind: Any = ...) -> Tensor: ...
-def tensorsolve(a: Any, b: Any, axes: Any = ...) -> Tensor: ...
-def trace(x: Any, *, offset: Any = ...) -> Tensor: ...
-def vecdot(a: Any, b: Any, axis: Any = ...) -> Tensor: ...
-def vector_norm(x: Any, *, axis: Any = ..., keepdims: Any = ..., ord: Any = ...) -> Tensor: ...
+def cholesky(a: Any, upper: Any = False) -> Tensor:
+    r"""Return the triangular l with a = l @ l.mT, or its transpose. Shapes: (..., n, n) -> (..., n, n).
+
+    Only that triangle of `a` is read, but the gradient is symmetric. Raises LinAlgError where `a` is
+    not positive definite. Source: Murray (2016), Differentiation of the Cholesky decomposition, section 3.1.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
+    >>> tg.linalg.cholesky(a).numpy()
+    array([[ 1.41421356,  0.        ,  0.        ],
+           [ 0.35355339,  1.03682207,  0.        ],
+           [-0.21213203,  0.45813068,  0.7383199 ]])
+    >>> tg.grad(lambda a: tg.linalg.cholesky(a).sum())(a).numpy()
+    array([[0.34479582, 0.28066016, 0.40938311],
+           [0.28066016, 0.40137835, 0.18300907],
+           [0.40938311, 0.18300907, 0.67721322]])
+    """
+def cond(x: Any, p: Any = None) -> Tensor:
+    r"""Return the norm of a matrix times that of its inverse; of a singular one inf, with a derivative of 0.
+
+    By default, and for p = 2 and -2, it is the ratio of the largest and smallest singular value, or its
+    inverse, of any shape of matrix. Shapes: (..., m, n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[2.0, -0.4, 0.2], [0.5, 0.8, -0.6]])
+    >>> tg.linalg.cond(x).item()
+    1.9365945
+    >>> tg.grad(lambda x: tg.linalg.cond(x))(x).numpy()
+    array([[ 0.95068065,  0.15136593, -0.15157231],
+           [-0.0503028 , -1.4464927 ,  1.04692486]])
+    """
+def cross(a: Any, b: Any, *, axis: Any = -1) -> Tensor:
+    r"""Return the cross products of vectors of 3 components. Shapes: (..., 3), (..., 3) -> (..., 3).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.8, 0.8, -1.4])
+    >>> b = np.array([[-1.7, -0.9, 0.5], [1.3, -0.5, 0.0]])
+    >>> tg.linalg.cross(a, b).numpy()
+    array([[-0.86,  1.48, -0.26],
+           [-0.7 , -1.82, -1.94]])
+    >>> tg.grad(lambda a: tg.linalg.cross(a, b).sum())(a).numpy()
+    array([-1.9,  0.9,  1. ])
+    """
+def det(a: Any) -> Tensor:
+    r"""Return the determinants; their derivative is the matrix of cofactors, at any rank. (..., n, n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[0.3]])
+    >>> tg.linalg.det(a).item()
+    0.3
+    >>> tg.grad(lambda a: tg.linalg.det(a))(a).numpy()
+    array([[1.]])
+    """
+def diagonal(x: Any, *, offset: Any = 0) -> Tensor:
+    r"""Return the entries whose column is `offset` behind their row, of each matrix. (..., m, n) -> (..., k).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.6, -1.6], [-0.6, 0.6]])
+    >>> tg.linalg.diagonal(x, offset=3).numpy()
+    array([], dtype=float64)
+    >>> tg.grad(lambda x: tg.linalg.diagonal(x, offset=3).sum())(x).numpy()
+    array([[0., 0.],
+           [0., 0.]])
+    """
+def eig(a: Any) -> tuple[Tensor, ...]:
+    r"""Return the eigenvalues and eigenvectors of any square matrices, mostly complex; they have no gradients.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
+    >>> [y.numpy() for y in tg.linalg.eig(a)]
+    [array([0.37996115, 2.24779156, 1.37224729]), array([[ 0.31546414, -0.91091856, -0.26591305],
+           [-0.56443656, -0.40538427,  0.71907925],
+           [ 0.7628196 ,  0.07675267,  0.64203994]])]
+    """
+def eigh(a: Any, UPLO: Any = 'L') -> tuple[Tensor, ...]:
+    r"""Return the eigenvalues, rising, and the eigenvectors in columns. (..., n, n) -> (..., n), (..., n, n).
+
+    Only the lower triangle of `a` is read, or the upper with UPLO="U", but the gradient is symmetric.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
+    >>> [y.numpy() for y in tg.linalg.eigh(a)]
+    [array([0.37996115, 1.37224729, 2.24779156]), array([[-0.31546414, -0.26591305, -0.91091856],
+           [ 0.56443656,  0.71907925, -0.40538427],
+           [-0.7628196 ,  0.64203994,  0.07675267]])]
+    """
+def eigvals(a: Any) -> Tensor:
+    r"""Return the eigenvalues of any square matrices, mostly complex; they have no gradient. (..., n, n) -> (..., n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
+    >>> tg.linalg.eigvals(a).numpy()
+    array([0.37996115, 2.24779156, 1.37224729])
+    """
+def eigvalsh(a: Any, UPLO: Any = 'L') -> Tensor:
+    r"""Return the eigenvalues of symmetric matrices, rising; as eigh without vectors. (..., n, n) -> (..., n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, 0.5, -0.3], [0.5, 1.2, 0.4], [-0.3, 0.4, 0.8]])
+    >>> tg.linalg.eigvalsh(a).numpy()
+    array([0.37996115, 1.37224729, 2.24779156])
+    >>> tg.grad(lambda a: tg.linalg.eigvalsh(a).sum())(a).numpy()
+    array([[ 1.00000000e+00,  2.50869054e-17, -5.95967057e-17],
+           [ 2.50869054e-17,  1.00000000e+00,  1.92659266e-16],
+           [-5.95967057e-17,  1.92659266e-16,  1.00000000e+00]])
+    """
+def inv(a: Any) -> Tensor:
+    r"""Return the inverses. Shapes: (..., n, n) -> (..., n, n). Raises LinAlgError for a singular matrix.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
+    >>> tg.linalg.inv(a).numpy()
+    array([[ 0.45125233,  0.20492652, -0.06002898],
+           [-0.01862968,  0.58787001,  0.23183606],
+           [ 0.21113641,  0.00413993,  0.705858  ]])
+    >>> tg.grad(lambda a: tg.linalg.inv(a).sum())(a).numpy()
+    array([[-0.38377687, -0.51570018, -0.59298857],
+           [-0.47509356, -0.63840697, -0.73408553],
+           [-0.52321992, -0.70307677, -0.80844744]])
+    """
+def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Tensor, ...]:
+    r"""Return the solution of least squares, the sums of squared residuals, the rank, and the singular values.
+
+    Shapes: (m, n), (m, k) -> (n, k), (k), (), (min(m, n)); of a vector `b`, (m) -> (n), (1). There are
+    residuals only where the rank is n < m. The gradient is that along matrices of the same rank.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[1.0, -0.4], [0.3, 0.9], [-0.7, 0.5]])
+    >>> b = np.array([0.2, -1.5, 1.4])
+    >>> [y.numpy() for y in tg.linalg.lstsq(a, b)]
+    [array([-1.09061984, -1.02745699]), array([2.15849399]), array(2, dtype=int32), array([1.38298237, 0.94199776])]
+    """
+def matmul(a: Any, b: Any) -> Tensor:
+    r"""Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
+
+    A vector on the left is a row, on the right a column; that axis is dropped from the result.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.6, -1.0, -0.4])
+    >>> b = np.array([0.2, 1.7, 1.0])
+    >>> tg.linalg.matmul(a, b).item()
+    -2.42
+    >>> tg.grad(lambda a: tg.linalg.matmul(a, b))(a).numpy()
+    array([0.2, 1.7, 1. ])
+    """
+def matrix_norm(x: Any, *, keepdims: Any = False, ord: Any = 'fro') -> Tensor:
+    r"""Return the norms of the matrices in the last two axes. Shapes: (..., m, n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[2.0, -0.4, 0.2], [0.5, 0.8, -0.6]])
+    >>> tg.linalg.matrix_norm(x, ord=2, keepdims=True).numpy()
+    array([[2.07430176]])
+    >>> tg.grad(lambda x: tg.linalg.matrix_norm(x, ord=2, keepdims=True).sum())(x).numpy()
+    array([[ 0.97556875, -0.11811272,  0.04194502],
+           [ 0.17896076, -0.02166689,  0.0076945 ]])
+    """
+def matrix_power(a: Any, n: Any) -> Tensor:
+    r"""Return square matrices multiplied n times; a negative n inverts them first. (..., m, m) -> (..., m, m).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
+    >>> tg.linalg.matrix_power(a, n=3).numpy()
+    array([[ 5.366, -6.055,  4.811],
+           [ 4.233,  2.368, -2.302],
+           [-4.35 ,  3.214,  0.487]])
+    >>> tg.grad(lambda a: tg.linalg.matrix_power(a, n=3).sum())(a).numpy()
+    array([[8.68, 7.69, 4.97],
+           [5.46, 4.65, 2.23],
+           [6.51, 5.67, 3.2 ]])
+    """
+def matrix_rank(A: Any, tol: Any = None, hermitian: Any = False, rtol: Any = None) -> Tensor:
+    r"""Return how many singular values are above `tol`, or rounding; it has no derivative. (..., m, n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> A = np.array([[[-1.2, 0.8], [-0.8, 1.3]], [[-1.8, -0.3], [1.8, 0.2]]])
+    >>> tg.linalg.matrix_rank(A).numpy()
+    array([2, 2])
+    """
+def matrix_transpose(x: Any) -> Tensor:
+    r"""Return the tensor with its last two axes exchanged. Shapes: (..., m, n) -> (..., n, m).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.arange(24.0).reshape(2, 3, 4)
+    >>> tg.linalg.matrix_transpose(x).shape
+    (2, 4, 3)
+    """
+def multi_dot(arrays: Any) -> Tensor:
+    r"""Return the product of matrices, in the order with the fewest multiplications.
+
+    The first may be a row vector, the last a column vector. Shapes: (m, k), (k, l), ..., (l, n) -> (m, n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.7, 1.1, -1.0])
+    >>> b = np.array([[-0.4, 0.0], [-0.2, -0.7], [1.5, -1.5]])
+    >>> c = np.array([[0.2, 0.9, -1.3, 0.7], [0.4, -1.2, 1.7, 1.3]])
+    >>> d = np.array([0.6, 1.9, -1.9, -0.6])
+    >>> tg.linalg.multi_dot([a, b, c, d]).item()
+    -8.4517
+    >>> tg.grad(lambda a: tg.linalg.multi_dot([a, b, c, d]))(a).numpy()
+    array([-1.552,  3.459, 14.895])
+    """
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Tensor:
+    r"""Return the norm of vectors along an axis, or of matrices in two; of all entries by default.
+
+    Orders of vectors: 2, 1, inf, -inf, 0 (how many are not 0: no gradient), any p; of matrices: "fro",
+    "nuc", 1, -1, 2, -2, inf, -inf. At a norm of 0 the derivative is 0. Raises ValueError for other orders.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([2.0, -0.4, 0.2])
+    >>> tg.linalg.norm(x, ord=2).item()
+    2.0493902
+    >>> tg.grad(lambda x: tg.linalg.norm(x, ord=2))(x).numpy()
+    array([ 0.97590007, -0.19518001,  0.09759001])
+    """
+def outer(a: Any, b: Any) -> Tensor:
+    r"""Return the products of each entry of a vector with each of another. Shapes: (m), (n) -> (m, n).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.4, 0.9])
+    >>> b = np.array([-1.6, -0.7, 0.0])
+    >>> tg.linalg.outer(a, b).numpy()
+    array([[-2.24, -0.98,  0.  ],
+           [-1.44, -0.63,  0.  ]])
+    >>> tg.grad(lambda a: tg.linalg.outer(a, b).sum())(a).numpy()
+    array([-2.3, -2.3])
+    """
+def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = ...) -> Tensor:
+    r"""Return the pseudo-inverses; the gradient is that along matrices of the same rank. (..., m, n) -> (..., n, m).
+
+    Singular values up to `rtol` (or `rcond`) times the largest count as 0. Of `hermitian` matrices
+    only the lower triangle is read. Source: Golub and Pereyra (1973), The differentiation of
+    pseudo-inverses and nonlinear least squares problems, equation 4.12.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[1.5, 0.4], [0.4, -0.8]])
+    >>> tg.linalg.pinv(a, hermitian=True).numpy()
+    array([[ 0.58823529,  0.29411765],
+           [ 0.29411765, -1.10294118]])
+    >>> tg.grad(lambda a: tg.linalg.pinv(a, hermitian=True).sum())(a).numpy()
+    array([[-0.77854671,  0.71366782],
+           [ 0.71366782, -0.6541955 ]])
+    """
+def qr(a: Any, mode: Any = 'reduced') -> Tensor:
+    r"""Return orthonormal columns q and upper triangular r with a = q @ r. (..., m, n) -> (..., m, k), (..., k, n).
+
+    k is the smaller of m and n, or m in mode "complete"; mode "r" returns r alone. Source: Walter and
+    Lehmann (2013), On algorithmic differentiation of QR decompositions, and of wide matrices as [q r1, q r2].
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[1.0, 0.3, -0.7], [-0.4, 0.9, 0.5]])
+    >>> [y.numpy() for y in tg.linalg.qr(a, mode='complete')]
+    [array([[-0.92847669,  0.37139068],
+           [ 0.37139068,  0.92847669]]), array([[-1.07703296,  0.0557086 ,  0.83562902],
+           [ 0.        ,  0.94704622,  0.20426487]])]
+    """
+def slogdet(a: Any) -> tuple[Tensor, ...]:
+    r"""Return the signs of determinants, piecewise constant, and the logarithms of their sizes. (..., n, n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[0.9, 1.7, -0.4], [0.4, -1.8, -0.1], [1.4, -1.3, -0.9]])
+    >>> [y.numpy() for y in tg.linalg.slogdet(a)]
+    [array(1.), array(-0.08883121)]
+    """
+def solve(a: Any, b: Any) -> Tensor:
+    r"""Return the solution of `a @ x = b`. Shapes: (..., n, n), (..., n, k) -> (..., n, k).
+
+    Only a 1-d `b` is a vector: (..., n, n), (n,) -> (..., n). Raises LinAlgError for a singular matrix.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
+    >>> b = np.array([1.1, -1.6, 0.0])
+    >>> tg.linalg.solve(a, b).numpy()
+    array([ 0.16849514, -0.96108466,  0.22562616])
+    >>> tg.grad(lambda a: tg.linalg.solve(a, b).sum())(a).numpy()
+    array([[-0.10847027,  0.61870695, -0.14524889],
+           [-0.13427992,  0.7659234 , -0.17980971],
+           [-0.1478823 ,  0.84351045, -0.19802421]])
+    """
+def svd(a: Any, full_matrices: Any = True, compute_uv: Any = True, hermitian: Any = False) -> Tensor:
+    r"""Return u, s and vh with a = (u * s) @ vh, or s alone. (..., m, n) -> (..., m, m), (..., k), (..., n, n).
+
+    With full_matrices=False, u and vh have only k = min(m, n) columns and rows. A symmetric matrix is
+    decomposed by eigh if `hermitian`. Source: Townsend (2016), Differentiating the singular value decomposition.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[[2.0, 0.5], [0.5, 1.2]], [[1.2, 0.4], [0.4, 0.8]]])
+    >>> tg.linalg.svd(a, hermitian=True, compute_uv=False).numpy()
+    array([[2.24031242, 0.95968758],
+           [1.4472136 , 0.5527864 ]])
+    >>> tg.grad(lambda a: tg.linalg.svd(a, hermitian=True, compute_uv=False).sum())(a).numpy()
+    array([[[1.00000000e+00, 5.20356990e-18],
+            [5.20356990e-18, 1.00000000e+00]],
+
+           [[1.00000000e+00, 2.68028381e-17],
+            [2.68028381e-17, 1.00000000e+00]]])
+    """
+def svdvals(x: Any) -> Tensor:
+    r"""Return the singular values, falling; at 0 their derivative is 0, as that of |x|. (..., m, n) -> (..., k).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.0, 2.0], [2.0, 4.0]])
+    >>> tg.linalg.svdvals(x).numpy()
+    array([5.00000000e+00, 1.98602732e-16])
+    >>> tg.grad(lambda x: tg.linalg.svdvals(x).sum())(x).numpy()
+    array([[0.2, 0.4],
+           [0.4, 0.8]])
+    """
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
+    r"""Return the sum of products over pairs of axes: `axes` last ones with first ones, or two lists of them.
+
+    Shapes: the axes of `a` that are left, then those of `b`.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([-1.5, -0.7])
+    >>> b = np.array([1.7, 0.9, 0.1])
+    >>> tg.linalg.tensordot(a, b, axes=0).numpy()
+    array([[-2.55, -1.35, -0.15],
+           [-1.19, -0.63, -0.07]])
+    >>> tg.grad(lambda a: tg.linalg.tensordot(a, b, axes=0).sum())(a).numpy()
+    array([2.7, 2.7])
+    """
+def tensorinv(a: Any, ind: Any = 2) -> Tensor:
+    r"""Return the inverse of `tensordot` with `a`, whose first `ind` axes are its result's.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
+    >>> tg.linalg.tensorinv(a, ind=1).numpy()
+    array([[ 0.45125233,  0.20492652, -0.06002898],
+           [-0.01862968,  0.58787001,  0.23183606],
+           [ 0.21113641,  0.00413993,  0.705858  ]])
+    >>> tg.grad(lambda a: tg.linalg.tensorinv(a, ind=1).sum())(a).numpy()
+    array([[-0.38377687, -0.51570018, -0.59298857],
+           [-0.47509356, -0.63840697, -0.73408553],
+           [-0.52321992, -0.70307677, -0.80844744]])
+    """
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Tensor:
+    r"""Return x for which `tensordot(a, x, x.ndim)` is b; `axes` of `a` are moved to its end before.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([[2.0, -0.7, 0.4], [0.3, 1.6, -0.5], [-0.6, 0.2, 1.3]])
+    >>> b = np.array([-1.2, 1.6, 0.2])
+    >>> tg.linalg.tensorsolve(a, b, axes=(0,)).numpy()
+    array([-0.52908301,  0.69550818,  0.58414407])
+    >>> tg.grad(lambda a: tg.linalg.tensorsolve(a, b, axes=(0,)).sum())(a).numpy()
+    array([[ 0.31541276,  0.4238359 ,  0.48735653],
+           [-0.41462711, -0.55715517, -0.64065647],
+           [-0.34823741, -0.46794402, -0.53807516]])
+    """
+def trace(x: Any, *, offset: Any = 0) -> Tensor:
+    r"""Return the sum of each matrix's entries whose column is `offset` behind their row. (..., m, n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[0.2, -0.2], [-1.1, 1.8], [-1.8, 0.9]])
+    >>> tg.linalg.trace(x, offset=-1).item()
+    -0.2
+    >>> tg.grad(lambda x: tg.linalg.trace(x, offset=-1))(x).numpy()
+    array([[0., 0.],
+           [1., 0.],
+           [0., 1.]])
+    """
+def vecdot(a: Any, b: Any, axis: Any = -1) -> Tensor:
+    r"""Return the sums of products of vectors, those of `a` conjugated. Shapes: (..., n), (..., n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> a = np.array([1.7, -1.6, 0.9])
+    >>> b = np.array([0.4, -0.9, -0.3])
+    >>> tg.linalg.vecdot(a, b).item()
+    1.85
+    >>> tg.grad(lambda a: tg.linalg.vecdot(a, b))(a).numpy()
+    array([ 0.4, -0.9, -0.3])
+    """
+def vector_norm(x: Any, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Tensor:
+    r"""Return the norm of what lies along one axis or several, of all entries by default. (..., n) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> x = np.array([[1.6, -1.0, 1.1], [-1.7, 0.2, -0.4]])
+    >>> tg.linalg.vector_norm(x).item()
+    2.8035692
+    >>> tg.grad(lambda x: tg.linalg.vector_norm(x))(x).numpy()
+    array([[ 0.5707011 , -0.35668819,  0.39235701],
+           [-0.60636992,  0.07133764, -0.14267528]])
+    """

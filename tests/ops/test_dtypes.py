@@ -270,3 +270,12 @@ def test_long_doubles_keep_their_digits(function: Any, slope_by_hand: Any) -> No
     assert np.abs(found - expected).max() <= 8 * EXTENDED * np.abs(expected).max()
     pushed = tg.jvp(lambda x: function(x).sum(), (x,), (np.ones_like(x),))[1]
     assert abs(pushed.data - expected.sum()) <= 16 * EXTENDED * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", ["xlogy", "xlog1py", "beta", "betaln"])
+def test_numbers_alone_are_float64_and_weak_beside_arrays(name: str) -> None:
+    function: Callable[..., Any] = getattr(tg, name)
+    assert function(2.0, 3).dtype == np.float64
+    assert function(np.float32(2), 3.0).dtype == np.float32
+    assert function(np.float16(2), np.float16(3)).dtype == np.float16
+    np.testing.assert_allclose(tg.beta(2, 3).item(), 1 / 12, rtol=1e-15)

@@ -14,6 +14,9 @@ def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     """Return numbers of both signs and of sizes between 0.5 and 1.5, exact in float16.
 
     With plain signs, errors in two entries would often cancel; tiny entries would hide an error.
+
+    >>> bool(np.all(np.abs(signed(np.random.default_rng(0), (3,))) >= 0.5))
+    True
     """
     return np.asarray(np.round(rng.uniform(32, 96, shape)) / 64 * rng.choice([-1.0, 1.0], shape))
 

@@ -79,7 +79,11 @@ def _check_known(name: str, value: Any, known: tuple[Any, ...]) -> None:
 
 
 def assert_gradients(function: Callable[..., Any], *inputs: Any, **options: Any) -> None:
-    """Raise GradientCheckError with the table, unless `tg.gradcheck` finds every derivative right."""
+    """Raise GradientCheckError with the table, unless `tg.gradcheck` finds every derivative right.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.assert_gradients(lambda x: x * tg.exp(x), 2.0)
+    """
     gradcheck(function, *inputs, **options).raise_if_failed()
 
 
@@ -129,6 +133,9 @@ def error_curve(function: Callable[..., Any], *inputs: Any, entry: int = 0) -> E
 
     `entry` counts the inputs' entries in a row. The reference is the function's own derivative where that is
     right, and the best numerical one where not.
+
+    >>> import tinygrad_nn as tg
+    >>> curve = tg.error_curve(lambda x: tg.exp(x), 1.0)
     """
     subject = Subject(function, inputs)
     point = Point(subject, subject.arrays)

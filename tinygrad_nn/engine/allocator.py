@@ -27,6 +27,10 @@ def keep_memory(keep: bool = True) -> bool:
     does not shrink when arrays are freed, and a block is a little likelier to be fragmented. It works
     on Linux with glibc and does nothing elsewhere. `keep_memory(False)` restores glibc's starting
     thresholds; the environment variable TINYGRAD_NN_KEEP_MEMORY=0 stops the automatic start.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.keep_memory(False)
+    False
     """
     _Allocator.decided = True
     if not sys.platform.startswith("linux"):

@@ -87,7 +87,14 @@ class no_grad(_Switch):
 
 
 class enable_grad(_Switch):
-    """Operations are recorded in the body, also inside `no_grad()`."""
+    """Operations are recorded in the body, also inside `no_grad()`.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> with tg.no_grad(), tg.enable_grad():
+    ...     (w * 2).requires_grad
+    True
+    """
 
     value = True
 

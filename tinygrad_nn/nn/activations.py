@@ -35,15 +35,33 @@ class Identity(Module):
 
 
 class ReLU(Identity, function=relu):
-    """max(x, 0). Shapes: (...) -> (...)."""
+    """max(x, 0). Shapes: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.ReLU()(np.array([-1.0, 0.0, 2.0]))
+    tg.tensor([0., 0., 2.], dtype='float64')
+    """
 
 
 class Sigmoid(Identity, function=sigmoid):
-    """1 / (1 + exp(-x)). Shapes: (...) -> (...)."""
+    """1 / (1 + exp(-x)). Shapes: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Sigmoid()(np.array([-1.0, 0.0, 2.0])).numpy()
+    array([0.26894142, 0.5       , 0.88079708])
+    """
 
 
 class Tanh(Identity, function=tanh):
-    """The hyperbolic tangent. Shapes: (...) -> (...)."""
+    """The hyperbolic tangent. Shapes: (...) -> (...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Tanh()(np.array([-1.0, 0.0, 2.0])).numpy()
+    array([-0.76159416,  0.        ,  0.96402758])
+    """
 
 
 class GELU(Identity, function=gelu):
@@ -74,6 +92,11 @@ class SiLU(Identity, function=silu):
     """x · sigmoid(x), also called swish. Shapes: (...) -> (...).
 
     Source: Elfwing, Uchibe and Doya, Sigmoid-weighted linear units (2017).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.SiLU()(np.array([-1.0, 0.0, 2.0])).numpy()
+    array([-0.26894142,  0.        ,  1.76159416])
     """
 
 
@@ -134,4 +157,10 @@ class Softmax(Identity, function=softmax, setting="axis"):
 
 
 class LogSoftmax(Softmax, function=log_softmax):
-    """The logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...)."""
+    """The logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...).
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.LogSoftmax()(np.array([1000.0, 0.0]))
+    tg.tensor([    0., -1000.], dtype='float64')
+    """

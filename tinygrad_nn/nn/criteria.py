@@ -54,7 +54,13 @@ class MSELoss(Loss, function=mse_loss):
 
 
 class L1Loss(MSELoss, function=l1_loss):
-    """The absolute difference, averaged. Shapes: (...), (...) -> ()."""
+    """The absolute difference, averaged. Shapes: (...), (...) -> ().
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.L1Loss()(np.array([1.0, 2.0]), np.array([1.0, 4.0])).item()
+    1.0
+    """
 
 
 class HuberLoss(Loss, function=huber_loss):

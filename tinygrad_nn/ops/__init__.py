@@ -2,13 +2,17 @@
 
 # ruff: noqa: F401  (importing a module declares its operations)
 
+import re
+import sys
+from inspect import cleandoc
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 from ..tensor import numpy_protocols
 from ..tensor.declaring import PUBLIC
-from ..tensor.handle import NUMPY_FUNCTIONS
+from ..tensor.handle import NUMPY_FUNCTIONS, Tensor
 from . import (
     activation,
     broadcasting,
@@ -43,6 +47,24 @@ from .numpy import (
 )
 from .recurrent import cells, kernels
 from .windows import convolution, convolution_kernels, pooling, sliding
+
+
+def by_task() -> dict[str, list[str]]:
+    """Return the names that a Tensor has by the file that declares them, under what the file says it is about."""
+    files = [m for name, m in sys.modules.items() if name.startswith(__name__)]
+    homes = {id(f): m for m in reversed(files) for f in vars(m).values()}  # the first to have it, not who imports it
+    found: dict[str, list[str]] = {}
+    for name in [name for name in vars(Tensor) if not name.startswith("_")]:
+        home = homes.get(id(vars(Tensor)[name]))
+        about = "Values and gradients" if home is None else re.split("[:;,.]", home.__doc__ or "")[0]
+        found.setdefault(about, []).append(name)
+    return found
+
+
+def help_by_task() -> str:
+    """Return the Tensor's description with what it has by task, which `help(tg.Tensor)` lists by the alphabet."""
+    tasks = (fill(f"{about}: {', '.join(names)}.", 100, subsequent_indent="    ") for about, names in by_task().items())
+    return cleandoc(Tensor.__doc__ or "") + "\n\nWhat a Tensor has, by task:\n\n" + "\n".join(tasks) + "\n"
 
 
 def functions(namespace: Any = np) -> dict[str, Any]:

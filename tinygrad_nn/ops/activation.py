@@ -14,19 +14,34 @@ from .special import erfc
 
 
 def _relu(x: Any) -> Any:
-    """Return the positive part, max(x, 0). Shapes: (...) -> (...)."""
+    """Return the positive part, max(x, 0). Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.relu([-1.0, 0.0, 2.0])
+    tg.tensor([0., 0., 2.], dtype='float64')
+    """
     if getattr(x, "size", 0) > 2000 and x.dtype.char == "f":
         return np.clip(x, 0, math.inf)  # half the time of maximum with a number
     return np.maximum(x, 0)
 
 
 def _softplus(x: Any) -> Any:
-    """Return log(1 + exp(x)), without overflow. Shapes: (...) -> (...)."""
+    """Return log(1 + exp(x)), without overflow. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.softplus([-1000.0, 0.0, 1000.0]).numpy()
+    array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
+    """
     return np.logaddexp(x, 0)
 
 
 def _silu(x: Any) -> Any:
-    """Return x * sigmoid(x), also called swish. Shapes: (...) -> (...)."""
+    """Return x * sigmoid(x), also called swish. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
+    array([-0.26894142,  0.        ,  1.76159416])
+    """
     x = np.maximum(x, _FAR[0])
     return x * sigmoid.kernel(x)
 
@@ -35,6 +50,10 @@ def _gelu(x: Any) -> Any:
     """Return x times the standard normal's distribution function at x. Shapes: (...) -> (...).
 
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), the exact form.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.gelu([-1.0, 0.0, 2.0]).numpy()
+    array([-0.15865525,  0.        ,  1.95449974])
     """
     x = np.maximum(x, _FAR[0])
     return x * (0.5 * erfc.kernel(-x * math.sqrt(0.5)))
@@ -64,7 +83,12 @@ def _constant(value: Any, inputs: Any) -> Any:
 
 @primitive(pointwise=True, kinks={0: 0.01}, slope=_constant)
 def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
-    """Return x where it is positive, else slope * x. Shapes: (...) -> (...)."""
+    """Return x where it is positive, else slope * x. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
+    tg.tensor([-0.1,  0. ,  2. ], dtype='float64')
+    """
     return np.where(np.greater(x, 0), x, slope * x)
 
 
@@ -79,7 +103,12 @@ leaky_relu.vjp(lambda g, x, slope: g * _slope(x, slope, slope))
 
 @primitive(pointwise=True, alpha=_constant)
 def elu(x: Any, /, alpha: float = 1.0) -> Any:
-    """Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...)."""
+    """Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
+    array([-0.63212056,  0.        ,  2.        ])
+    """
     return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
 
 

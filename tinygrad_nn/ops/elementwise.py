@@ -110,7 +110,12 @@ def _logaddexp2(a: Any, b: Any) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...)."""
+    """Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
+    tg.tensor([0. , 0.5, 1. ], dtype='float64')
+    """
     e = np.exp(-np.abs(x))
     return np.where(np.less(x, 0), e, 1) / (1 + e)
 

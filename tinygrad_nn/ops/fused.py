@@ -19,7 +19,12 @@ from .sample_arrays import TIES
 
 @primitive(method=False)
 def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
-    """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n)."""
+    """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.linear(tg.ones((2, 3)), weight=tg.ones((4, 3)), bias=tg.zeros(4)).shape
+    (2, 4)
+    """
     if getattr(weight, "ndim", 0) != 2 or (bias is not None and bias.shape != (len(weight),)):
         raise ValueError(
             "linear needs a weight of shape (n, k) and a bias of shape (n,), "
@@ -82,6 +87,11 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     """Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
 
     An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.softmax([[0.0, 0.0], [1000.0, 0.0]])
+    tg.tensor([[0.5, 0.5],
+               [1. , 0. ]], dtype='float64')
     """
     _, _, e, total = _exponentials(_floating(x), axis)
     return _like(e / total, x)
@@ -97,7 +107,12 @@ softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True))
 
 @primitive(axis=input_axes)
 def log_softmax(x: Any, /, axis: Any = -1) -> Any:
-    """Return the logarithm of softmax, exact where softmax underflows."""
+    """Return the logarithm of softmax, exact where softmax underflows.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.log_softmax([1000.0, 0.0])
+    tg.tensor([    0., -1000.], dtype='float64')
+    """
     _, z, _, total = _exponentials(_floating(x), axis)
     return _like(z - np.log(total), x)
 
@@ -113,6 +128,10 @@ def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
     """Return log(sum(exp(x))) over the axes, all by default, without overflow.
 
     Where every entry is -inf the value is -inf and the derivative 0.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.logsumexp([1000.0, 1000.0]).item()
+    1000.69
     """
     top, _, _, total = _exponentials(_floating(x), axis)
     y = _like(top + np.log(total), x)

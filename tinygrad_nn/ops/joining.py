@@ -78,7 +78,12 @@ def unravel(vector: Any, like: Any) -> Any:
 
 @composite()
 def flatten(x: Any, order: str = "C") -> Any:
-    """Return the entries along one axis, as ravel does. Shapes: (...) -> (n,)."""
+    """Return the entries along one axis, as ravel does. Shapes: (...) -> (n,).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.flatten([[1.0, 2.0], [3.0, 4.0]])
+    tg.tensor([1., 2., 3., 4.], dtype='float64')
+    """
     return ravel(x, order)
 
 

@@ -35,12 +35,22 @@ def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
 
 
 def _erf(x: Any) -> Any:
-    """Return the error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. Shapes: (...) -> (...)."""
+    """Return the error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.erf([0.0, 1.0]).numpy()
+    array([0.        , 0.84270079])
+    """
     return _by_scipy("erf", math.erf, x)
 
 
 def _erfc(x: Any) -> Any:
-    """Return 1 - erf(x), exact far right where that is next to 0. Shapes: (...) -> (...)."""
+    """Return 1 - erf(x), exact far right where that is next to 0. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.erfc([0.0, 10.0]).numpy()
+    array([1.00000000e+00, 2.08848758e-45])
+    """
     return _by_scipy("erfc", math.erfc, x)
 
 
@@ -49,32 +59,67 @@ def _log_gamma(x: float) -> float:
 
 
 def _gammaln(x: Any) -> Any:
-    """Return log|gamma(x)|; its derivative is digamma. Shapes: (...) -> (...)."""
+    """Return log|gamma(x)|; its derivative is digamma. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.gammaln([1.0, 200.0]).numpy()
+    array([  0.        , 857.93366983])
+    """
     return _by_scipy("gammaln", _log_gamma, x)
 
 
 def _logit(x: Any) -> Any:
-    """Return log(x / (1 - x)), the inverse of the sigmoid. Shapes: (...) -> (...)."""
+    """Return log(x / (1 - x)), the inverse of the sigmoid. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.logit([0.5, 0.75]).numpy()
+    array([0.        , 1.09861229])
+    """
     return np.log(x) - np.log1p(-x)
 
 
+def _floating(a: Any, b: Any) -> np.dtype[Any]:
+    """Return the dtype of a result: numbers of Python's are weak beside arrays, and float64 alone."""
+    return np.result_type(a, b, np.float16 if hasattr(a, "dtype") or hasattr(b, "dtype") else np.float64)
+
+
 def _xlogy(a: Any, b: Any) -> Any:
-    """Return a * log(b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...)."""
-    return array_of(a * np.log(np.where(a == 0, 1, b)), np.result_type(a, b, np.float16))
+    """Return a * log(b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.xlogy([0.0, 2.0], [0.0, 3.0]).numpy()
+    array([0.        , 2.19722458])
+    """
+    return array_of(a * np.log(np.where(a == 0, 1, b)), _floating(a, b))
 
 
 def _xlog1py(a: Any, b: Any) -> Any:
-    """Return a * log(1 + b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...)."""
-    return array_of(a * np.log1p(np.where(a == 0, 0, b)), np.result_type(a, b, np.float16))
+    """Return a * log(1 + b), and 0 where a is 0. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.xlog1py([0.0, 1.0], [-1.0, 1.0]).numpy()
+    array([0.        , 0.69314718])
+    """
+    return array_of(a * np.log1p(np.where(a == 0, 0, b)), _floating(a, b))
 
 
 def _gamma(x: Any) -> Any:
-    """Return the gamma function, (x - 1)! at whole numbers. Shapes: (...) -> (...)."""
+    """Return the gamma function, (x - 1)! at whole numbers. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.gamma([0.5, 5.0]).numpy()
+    array([ 1.77245385, 24.        ])
+    """
     return _by_scipy("gamma", None, x)
 
 
 def _rgamma(x: Any) -> Any:
-    """Return 1 / gamma(x), and 0 at 0, -1, -2, ... Shapes: (...) -> (...)."""
+    """Return 1 / gamma(x), and 0 at 0, -1, -2, ... Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.rgamma([0.0, 5.0]).numpy()
+    array([0.        , 0.04166667])
+    """
     return _by_scipy("rgamma", None, x)
 
 
@@ -89,27 +134,52 @@ def _rgamma_slope(x: Any) -> Any:
 
 
 def _beta(a: Any, b: Any) -> Any:
-    """Return gamma(a) * gamma(b) / gamma(a + b). Shapes broadcast: (...), (...) -> (...)."""
-    return np.asarray(_by_scipy("beta", None, b, a), np.result_type(a, b, np.float16))
+    """Return gamma(a) * gamma(b) / gamma(a + b). Shapes broadcast: (...), (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.beta(2.0, 3.0).item()
+    0.0833333
+    """
+    return np.asarray(_by_scipy("beta", None, b, a), _floating(a, b))
 
 
 def _betaln(a: Any, b: Any) -> Any:
-    """Return log|beta(a, b)|. Shapes broadcast: (...), (...) -> (...)."""
-    return np.asarray(_by_scipy("betaln", None, b, a), np.result_type(a, b, np.float16))
+    """Return log|beta(a, b)|. Shapes broadcast: (...), (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.betaln(2.0, 3.0).item()
+    -2.48491
+    """
+    return np.asarray(_by_scipy("betaln", None, b, a), _floating(a, b))
 
 
 def _erfinv(x: Any) -> Any:
-    """Return the inverse of erf, between -1 and 1. Shapes: (...) -> (...)."""
+    """Return the inverse of erf, between -1 and 1. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.erfinv([0.0, 0.5]).numpy()
+    array([0.        , 0.47693628])
+    """
     return _by_scipy("erfinv", None, x)
 
 
 def _erfcinv(x: Any) -> Any:
-    """Return the inverse of erfc, between 0 and 2. Shapes: (...) -> (...)."""
+    """Return the inverse of erfc, between 0 and 2. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.erfcinv([0.5, 1.0]).numpy()
+    array([ 0.47693628, -0.        ])
+    """
     return _by_scipy("erfcinv", None, x)
 
 
 def _ndtr(x: Any) -> Any:
-    """Return the share of a standard normal distribution that lies below x. Shapes: (...) -> (...)."""
+    """Return the share of a standard normal distribution that lies below x. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.ndtr([0.0, 1.96]).numpy()
+    array([0.5      , 0.9750021])
+    """
     return _by_scipy("ndtr", lambda v: 0.5 * math.erfc(-v / math.sqrt(2)), x)
 
 
@@ -193,6 +263,10 @@ def polygamma(x: Any, /, n: int = 0) -> Any:
     """Return the n-th derivative of digamma; nan at its poles 0, -1, -2, ... Shapes: (...) -> (...).
 
     Source: Abramowitz and Stegun, 6.4.6 (recurrence), 6.4.7 (reflection) and 6.4.11 (asymptotic series).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.polygamma([1.0, 2.0], n=1).numpy()
+    array([1.64493407, 0.64493407])
     """
     x = array_of(x)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
@@ -209,7 +283,12 @@ polygamma.vjp(lambda g, x, n: g * polygamma.kernel(x, n=n + 1))
 
 @composite()
 def digamma(x: Any) -> Any:
-    """Return the derivative of log(gamma(x)). Shapes: (...) -> (...)."""
+    """Return the derivative of log(gamma(x)). Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.digamma([1.0, 2.0]).numpy()
+    array([-0.57721566,  0.42278434])
+    """
     return polygamma(x)
 
 

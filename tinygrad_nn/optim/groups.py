@@ -16,6 +16,14 @@ class Hyperparameter:
 
     Each group of parameters has its own. Read from an optimiser, it is what all groups agree on; set on an
     optimiser, it is set in all of them. An optimiser's hyperparameters are part of its `state_dict()`.
+
+    >>> import tinygrad_nn as tg
+    >>> class Plain(tg.optim.Optimizer):
+    ...     lr = tg.optim.Hyperparameter()
+    ...     def __init__(self, params, lr):
+    ...         super().__init__(params, lr=lr)
+    ...     def update(self, w, g, state):
+    ...         return w - self.lr * g, state
     """
 
     def __init__(self, below: float = math.inf, count: int | None = None) -> None:
@@ -72,6 +80,12 @@ class ParameterGroup(Mapping[str, Any]):
     """Parameters, as `group["params"]`, with hyperparameters of their own, as `group["lr"]`; the latter can be set.
 
     `names` are the parameters' names, None where they were given without. `initial_lr` is what schedules start from.
+
+    >>> import tinygrad_nn as tg
+    >>> layers = [tg.nn.Linear(2, 3, seed=0), tg.nn.Linear(3, 1, seed=1)]
+    >>> optimizer = tg.optim.SGD([{"params": layer.parameters(), "lr": lr} for layer, lr in zip(layers, (0.1, 0.5))])
+    >>> optimizer.param_groups[1]["lr"]
+    0.5
     """
 
     initial_lr: float | None = None

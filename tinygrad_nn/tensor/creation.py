@@ -47,7 +47,13 @@ def _holds_recorded(item: Any) -> bool:
 
 
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:
-    """Return `x` itself if it is a Tensor, otherwise one that shares its memory where it can."""
+    """Return `x` itself if it is a Tensor, otherwise one that shares its memory where it can.
+
+    >>> import tinygrad_nn as tg
+    >>> array = np.zeros(3)
+    >>> tg.as_tensor(array).data is array
+    True
+    """
     if isinstance(x, (list, tuple)):
         return tensor(x, dtype)
     t = x if isinstance(x, Tensor) else make(as_array(x), None)

@@ -26,7 +26,11 @@ PUBLIC: dict[str, Any] = {}
 
 
 def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return one case for an operation's tests: a tuple stands for drawn values of that shape."""
+    """Return one case for an operation's tests: a tuple stands for drawn values of that shape.
+
+    >>> sample((2, 3), axis=0)
+    (((2, 3),), {'axis': 0})
+    """
     return inputs, parameters
 
 
@@ -129,7 +133,7 @@ def elementwise(
         call = call_one(op) if arity == 1 else call_two(op)
     known = [ufunc] if is_ufunc else list(numpy)
     text = next((f.__doc__ or "" for f in known), "")
-    first = next((line.strip() for line in text.splitlines() if line and "(" not in line), "")
+    first = next((line.strip() for line in text.splitlines() if line and f"{known[0].__name__}(" not in line), "")
     doc = f"{first}\n\n    Shapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
     _publish(name, call, known, method, operator, doc if is_ufunc else ufunc.__doc__ or doc)
     return _finished(call, op)

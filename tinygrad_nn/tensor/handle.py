@@ -40,6 +40,12 @@ class Tensor:
     `Tensor(array)` wraps an array without copying it; `tg.tensor(x)` copies. Rebinding a handle by
     `t[i] = v` or `t += v` never harms a graph recorded before. A slice is a value, not a window:
     `t[0][1] = v` leaves `t` as it was; write `t[0, 1] = v`.
+
+    >>> import tinygrad_nn as tg
+    >>> t = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> (t * t).sum().backward()
+    >>> t.grad
+    tg.tensor([2., 4.], dtype='float64')
     """
 
     __slots__ = ("__weakref__", "_array", "_grad", "_node", "name", "role")  # role: what modules take it for, if set

@@ -28,6 +28,10 @@ def numpy_functions(function: Any) -> list[Any]:
     """Return NumPy's functions for an operation, without those that take arguments in another way.
 
     Those are ufunc methods, whose defaults differ, and np.astype, whose dtype has no name.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.testing.numpy_functions(tg.exp)
+    [<ufunc 'exp'>]
     """
     found = [f for f, recorded in NUMPY_FUNCTIONS.items() if recorded is function]
     return [f for f in found if not isinstance(getattr(f, "__self__", None), np.ufunc) and f.__name__ != "astype"]

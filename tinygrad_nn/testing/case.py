@@ -28,6 +28,11 @@ class Case:
     which leaves it takes: an int, or a tuple for a variadic one. `function` is what was declared, `call` what
     is evaluated: the same, or composed with it. `drawn` tells that the numbers of all inputs were drawn;
     `shapes` are the inputs as they were given. `reference` computes the values from arrays.
+
+    >>> import tinygrad_nn as tg
+    >>> case = tg.testing.cases_of(tg.multiply)[1]
+    >>> [x.shape for x in case.leaves], case.differentiable
+    ([(2, 1), (1, 3)], True)
     """
 
     name: str

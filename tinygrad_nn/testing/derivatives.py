@@ -185,7 +185,11 @@ def check_tangents(case: Case) -> None:
 
 
 def check_kink(function: Any, key: Any) -> None:
-    """At a kink, gradients are those declared; in one operand alone, the slope between both sides nearest to 0."""
+    """At a kink, gradients are those declared; in one operand alone, the slope between both sides nearest to 0.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.testing.check_kink(tg.abs, 0)
+    """
     op = function.operation
     among_entries = len(op.arguments) == 1 and np.ndim(key) == 1
     case = build(op.name, function, kink_inputs(op, key), {}, f"kink at {key}")

@@ -21,7 +21,11 @@ Ruled = tuple[Operation, int]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mutated rule: of an operation, for an argument, and what was done to it."""
+    """One mutated rule: of an operation, for an argument, and what was done to it.
+
+    >>> print(Mutant("tanh", "x", "drops the factor g"))
+    tanh for x: drops the factor g
+    """
 
     operation: str
     argument: str
@@ -38,6 +42,11 @@ class MutationReport:
     `survivors` changed a derivative that the test computed, and the test passed. Those `without_effect`
     changed none, so that no assertion could have noticed: they are equivalent to the rule, or the
     test never comes to where they differ. `unused` are rules that were asked for, and that the test never used.
+
+    >>> mutant = Mutant("tanh", "x", "drops the factor g")
+    >>> report = MutationReport(noticed=(), survivors=(mutant,), without_effect=())
+    >>> bool(report)
+    False
     """
 
     noticed: tuple[Mutant, ...]

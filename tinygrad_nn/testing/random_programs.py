@@ -71,7 +71,13 @@ class Program:
 
 @st.composite
 def programs(draw: st.DrawFn, min_steps: int = 5, max_steps: int = 40) -> Program:
-    """Return a program of so many steps on one to three inputs of float64, with entries between -1.5 and 1.5."""
+    """Return a program of so many steps on one to three inputs of float64, with entries between -1.5 and 1.5.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> find(tg.testing.programs(min_steps=1, max_steps=3), lambda program: True) is not None
+    True
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shapes = draw(st.lists(st.lists(st.integers(1, 3), max_size=3).map(tuple), min_size=1, max_size=3))
     inputs = tuple([rng.uniform(-1.5, 1.5, shape) for shape in shapes])

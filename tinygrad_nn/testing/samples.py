@@ -22,6 +22,10 @@ def cases_of(function: Any, inputs: Iterable[Any] | None = None, reference: Any 
     among the arguments stands for an array of that shape, filled with distinct numbers of the operation's
     domain, away from its kinks; a list of them for a sequence of arrays. An operation on corresponding
     entries has generated samples beside the declared ones.
+
+    >>> import tinygrad_nn as tg
+    >>> [str(case) for case in tg.testing.cases_of(tg.exp)][:2]
+    ['exp-0:3', 'exp-1:2x3']
     """
     op = getattr(function, "operation", None)
     name: str = op.name if op is not None else getattr(function, "__name__", repr(function))
@@ -114,7 +118,12 @@ def kink_inputs(op: Operation, key: Any) -> list[Any]:
 
 
 def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> Any:
-    """Return numbers of the interval in random order, no two close to each other: no ties."""
+    """Return numbers of the interval in random order, no two close to each other: no ties.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.testing.spaced(np.random.default_rng(0), (2, 3)).shape
+    (2, 3)
+    """
     n = math.prod(shape)
     points = rng.permutation(n) + rng.uniform(0.3, 0.7, n)
     return np.asarray((low + (high - low) * points / max(n, 1)).reshape(shape))

@@ -31,7 +31,13 @@ _LAYOUTS: dict[str, Callable[[Any], Any]] = {
 
 
 def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 3) -> st.SearchStrategy[Shape]:
-    """Return a strategy for shapes: 0-d and size-0 ones, too, unless excluded."""
+    """Return a strategy for shapes: 0-d and size-0 ones, too, unless excluded.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> find(tg.testing.shapes(), lambda shape: len(shape) == 2)
+    (0, 0)
+    """
     return npst.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
 
 
@@ -71,7 +77,13 @@ def arrays(draw: st.DrawFn, shape: Any = None, dtype: Any = None, *, domain: tup
 
 
 def tensors(shape: Any = None, dtype: Any = None, *, requires_grad: bool = True, **options: Any) -> Any:
-    """Return a strategy for Tensors over what `arrays` gives, leaves that require grad unless told otherwise."""
+    """Return a strategy for Tensors over what `arrays` gives, leaves that require grad unless told otherwise.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> find(tg.testing.tensors((2,)), lambda t: True).shape
+    (2,)
+    """
     return arrays(shape, dtype, **options).map(lambda x: Tensor(x, requires_grad=requires_grad))
 
 
@@ -80,7 +92,14 @@ def broadcastable(
     draw: st.DrawFn, count: int = 2, dtype: Any = None, *, domain: tuple[float, float] = (-2.0, 2.0),
     max_dims: int = 3, max_side: int = 3,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Return so many arrays of one dtype whose shapes broadcast together; no entry is close to another."""
+    """Return so many arrays of one dtype whose shapes broadcast together; no entry is close to another.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> a, b = find(tg.testing.broadcastable(2, max_dims=1), lambda pair: pair[0].shape != pair[1].shape)
+    >>> (a + b).shape == np.broadcast_shapes(a.shape, b.shape)
+    True
+    """
     found = draw(_together(count, max_dims, max_side))
     dtype = draw(st.sampled_from(FLOATS)) if dtype is None else _drawn(draw, dtype)
     return tuple(_filled(draw, found.input_shapes, dtype, domain))
@@ -91,13 +110,25 @@ def _together(count: int, max_dims: int = 3, max_side: int = 3) -> Any:
 
 
 def axes(ndim: int) -> st.SearchStrategy[Any]:
-    """Return a strategy for what `axis=` may be: None, one axis, or a tuple of axes, counted from either end."""
+    """Return a strategy for what `axis=` may be: None, one axis, or a tuple of axes, counted from either end.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> find(tg.testing.axes(2), lambda axis: axis == -1)
+    -1
+    """
     one = [st.integers(-ndim, ndim - 1)] if ndim else []
     return st.one_of(st.none(), npst.valid_tuple_axes(ndim), *one)
 
 
 def indices(shape: Shape) -> st.SearchStrategy[Any]:
-    """Return a strategy for all that may index an array of this shape: basic, integer arrays, masks, and mixtures."""
+    """Return a strategy for all that may index an array of this shape: basic, integer arrays, masks, and mixtures.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> find(tg.testing.indices((3,)), lambda index: isinstance(index, slice) and index.step == -1).step
+    -1
+    """
     kinds: list[Any] = [npst.basic_indices(shape, allow_newaxis=True, max_dims=5), npst.arrays(bool, shape)]
     if shape:
         kinds += [_mixtures(shape), npst.arrays(bool, shape[:1])]
@@ -146,6 +177,11 @@ def points(draw: st.DrawFn, operation: Any, dtype: Any = "float64") -> tuple[Any
     """Return operands of an operation on corresponding entries: in its domain, and away from its declared kinks.
 
     Two operands have shapes that broadcast together. Raises ValueError for any other operation.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> [x.ndim for x in find(tg.testing.points(tg.exp), lambda operands: operands[0].ndim == 2)]
+    [2]
     """
     op = operation_of(operation)
     if not op.pointwise:
@@ -164,6 +200,10 @@ def kink_points(draw: st.DrawFn, operation: Any) -> tuple[Any, ...]:
 
     All operands have one shape, which is drawn; the gradients are one for each operand.
     Raises ValueError for an operation that declares no kinks.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> operands, gradients = find(tg.testing.kink_points(tg.abs), lambda drawn: drawn[0][0].size == 1)
     """
     op = operation_of(operation)
     if not op.kinks:
@@ -181,7 +221,13 @@ def architectures(
     draw: st.DrawFn, max_layers: int = 6, max_width: int = 12, activations: Sequence[str] = ("relu", "sigmoid"),
     last: str = "sigmoid",
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return an architecture for `tg.nn.DenseNetwork`: one to `max_layers` layers, each with its activation."""
+    """Return an architecture for `tg.nn.DenseNetwork`: one to `max_layers` layers, each with its activation.
+
+    >>> import tinygrad_nn as tg
+    >>> from hypothesis import find
+    >>> find(tg.testing.architectures(max_layers=2), lambda layers: len(layers) == 2)[0]["input_dim"]
+    1
+    """
     depth = draw(st.integers(1, max_layers))
     widths = draw(st.lists(st.integers(1, max_width), min_size=depth + 1, max_size=depth + 1))
     hidden = draw(st.lists(st.sampled_from(list(activations)), min_size=depth - 1, max_size=depth - 1))

@@ -37,6 +37,12 @@ def accuracy(predictions: Any, labels: Any) -> float:
     class indices, of shape (m, ...), are compared with the argmax of predictions (m, ..., k) one by one, but for
     those of -100, which `tg.cross_entropy` leaves out as well. Where both are whole numbers or booleans, they are
     classes: they are compared as they are.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.accuracy([[0.9], [0.2], [0.6]], [[1], [0], [0]])
+    0.666667
+    >>> tg.accuracy([[2.0, -1.0], [0.0, 1.0]], [0, 1])
+    1.0
     """
     p = predictions.data if isinstance(predictions, Tensor) else np.asarray(predictions)
     y = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
@@ -61,6 +67,12 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
 
     The accuracy is nan for a regression, and where the labels are not whole numbers for a module that is no
     DenseNetwork.
+
+    >>> import tinygrad_nn as tg
+    >>> model = tg.nn.Linear(2, 3, seed=0)
+    >>> cost, accuracy = tg.evaluate(model, np.zeros((4, 2)), np.zeros(4, int), tg.cross_entropy)
+    >>> cost > 0, 0 <= accuracy <= 1
+    (True, True)
     """
     cost = Cost(module, loss)
     X, y = cost.checked(X, y)

@@ -32,6 +32,11 @@ def make_moons(n_samples: int = 1000, noise: float = 0.2, seed: int = 100) -> tu
 
     `noise` is the standard deviation added to each coordinate. The same seed gives the same points
     as scikit-learn's function of this name.
+
+    >>> import tinygrad_nn as tg
+    >>> X, y = tg.data.make_moons(200, noise=0.1, seed=0)
+    >>> X.shape, y.shape, sorted(set(y.tolist()))
+    ((200, 2), (200,), [0, 1])
     """
     if n_samples < 0 or noise < 0:
         raise ValueError(f"n_samples and noise must be at least 0, got {n_samples} and {noise}")
@@ -53,6 +58,12 @@ def train_test_split(
 
     The same seed gives the same split as scikit-learn's function of this name. Raises ValueError
     where rows don't pair up, or where one of the sets would be empty.
+
+    >>> import tinygrad_nn as tg
+    >>> X, y = np.arange(20.0).reshape(10, 2), np.arange(10)
+    >>> X_train, X_test, y_train, y_test = tg.data.train_test_split(X, y, test_size=0.2)
+    >>> X_train.shape, X_test.shape
+    ((8, 2), (2, 2))
     """
     X, y = np.asarray(X), np.asarray(y)
     if len(X) != len(y):

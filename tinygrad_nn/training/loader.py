@@ -16,7 +16,17 @@ from .data_checks import check_count
 
 
 class Dataset(Protocol):
-    """What has a length, and gives a sample for each index from 0: any sequence, or a class with these two methods."""
+    """What has a length, and gives a sample for each index from 0: any sequence, or a class with these two methods.
+
+    >>> import tinygrad_nn as tg
+    >>> class Squares:
+    ...     def __len__(self):
+    ...         return 3
+    ...     def __getitem__(self, index):
+    ...         return index, index**2
+    >>> [batch[1].tolist() for batch in tg.data.DataLoader(Squares(), batch_size=2)]
+    [[0, 1], [4]]
+    """
 
     def __len__(self) -> int: ...
 

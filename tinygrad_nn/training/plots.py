@@ -41,7 +41,12 @@ def new_axes(rows: int = 1, **options: Any) -> Any:
 
 
 def plot_data(X: np.ndarray, y: np.ndarray, ax: Any = None) -> Any:
-    """Return Axes with the points X (n, 2), coloured by their class y (n,)."""
+    """Return Axes with the points X (n, 2), coloured by their class y (n,).
+
+    >>> import tinygrad_nn as tg
+    >>> X, y = tg.data.make_moons(50)
+    >>> axes = tg.plots.plot_data(X, y)
+    """
     with styled():
         ax = new_axes() if ax is None else ax
         _points(X, y, ax)
@@ -64,6 +69,12 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
     Into Axes that are given the cost alone is drawn, into a pair of them both. Its axis is logarithmic where the
     first or the last fifth of the epochs would look flat on a linear one. A regression has no accuracy.
     `held_out` says what the validation data are.
+
+    >>> import tinygrad_nn as tg
+    >>> X, y = np.ones((50, 2)), np.zeros((50, 1))
+    >>> loss = tg.binary_cross_entropy_with_logits
+    >>> history = tg.train(tg.nn.Linear(2, 1, seed=0), X, y, epochs=3, loss=loss, progress=False)
+    >>> axes = tg.plots.plot_history(history)
     """
     panels = [("cost", history.cost, history.validation_cost)]
     if np.isfinite(history.accuracy).any():
@@ -125,6 +136,10 @@ def plot_boundary(
     """Return Axes with the probability as filled contours, its 0.5 line, and the points on top, wrong ones ringed.
 
     `predict` maps points (n, 2) to the probability of class 1, (n,) or (n, 1). The title says how many are right.
+
+    >>> import tinygrad_nn as tg
+    >>> X, y = tg.data.make_moons(50)
+    >>> axes = tg.plots.plot_boundary(lambda points: 1.0 * (points[:, 1] < 0.2), X, y)
     """
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[1] != 2:

@@ -42,7 +42,13 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux
 def value_and_grad(
     function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """Return the function that computes `(value, gradient)`; see `tg.grad`."""
+    """Return the function that computes `(value, gradient)`; see `tg.grad`.
+
+    >>> import tinygrad_nn as tg
+    >>> value, slope = tg.value_and_grad(lambda x: x**3)(2.0)
+    >>> value.item(), slope.item()
+    (8.0, 12.0)
+    """
 
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         run = Run(function, args, kwargs, argnums, has_aux)
@@ -99,6 +105,12 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mod
 
     `mode` is "forward", a pass per entry of the input, or "reverse", a pass per entry of the output;
     by default the one with fewer passes. A nested output gives its nesting, with that of the inputs inside.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
+    tg.tensor([[2., 0.],
+               [0., 4.]], dtype='float64')
     """
     if mode not in (None, "forward", "reverse"):
         raise ValueError(f"mode must be 'forward', 'reverse', or None for the cheaper one, not {mode!r}")
@@ -116,6 +128,12 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> A
     """Return the function that computes all second derivatives of a scalar. Shapes: (n...) -> (n..., n...).
 
     For nested inputs the result has their nesting twice: the first for the rows, the second inside.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.hessian(lambda x: (x**3).sum())(np.array([1.0, 2.0]))
+    tg.tensor([[ 6.,  0.],
+               [ 0., 12.]], dtype='float64')
     """
     return jacobian(grad(function, argnums), argnums)
 

@@ -126,13 +126,23 @@ _running_smallest.vjp(_to_attained)
 
 @composite(numpy=[np.maximum.accumulate])
 def cummax(x: Tensor, axis: int | None = None) -> Tensor:
-    """Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
+    """Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.cummax([1.0, 3.0, 2.0])
+    tg.tensor([1., 3., 3.], dtype='float64')
+    """
     return _running_largest(*flat_or(x, axis))
 
 
 @composite(numpy=[np.minimum.accumulate])
 def cummin(x: Tensor, axis: int | None = None) -> Tensor:
-    """Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient."""
+    """Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.cummin([2.0, 3.0, 1.0])
+    tg.tensor([2., 2., 1.], dtype='float64')
+    """
     return _running_smallest(*flat_or(x, axis))
 
 

@@ -114,6 +114,11 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
 
     Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
     indices are returned, and all of them share the gradient.
+
+    >>> import tinygrad_nn as tg
+    >>> values, indices = tg.topk([3.0, 1.0, 2.0], k=2)
+    >>> values.tolist(), indices.tolist()
+    ([3.0, 2.0], [0, 2])
     """
     k = operator.index(k)
     axis = one_axis(axis, x.ndim)

@@ -65,13 +65,23 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Any:
 
 @composite(numpy=[np.fft.fftshift], method=False)
 def fftshift(x: Tensor, axes: Any = None) -> Any:
-    """Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle."""
+    """Return the tensor with the halves of its axes swapped, of all by default: the frequency 0 goes to the middle.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.fftshift([0.0, 1.0, 2.0, 3.0])
+    tg.tensor([2., 3., 0., 1.], dtype='float64')
+    """
     return _rolled(x, axes, lambda n: n // 2)
 
 
 @composite(numpy=[np.fft.ifftshift], method=False)
 def ifftshift(x: Tensor, axes: Any = None) -> Any:
-    """Return the tensor with the halves of its axes swapped back: the inverse of fftshift."""
+    """Return the tensor with the halves of its axes swapped back: the inverse of fftshift.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.ifftshift(tg.fftshift([0.0, 1.0, 2.0]))
+    tg.tensor([0., 1., 2.], dtype='float64')
+    """
     return _rolled(x, axes, lambda n: -(n // 2))
 
 

@@ -121,6 +121,11 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by the kernel's length k, stride s, padding p and
         dilation d. The padding is a number, one for each axis, "valid" (none), or "same". Raises ValueError
         where channels don't match, or the kernel is longer than the padded input.
+
+        >>> import tinygrad_nn as tg
+        >>> images, kernels = tg.ones((5, 3, 8, 8)), tg.ones((4, 3, 3, 3))
+        >>> tg.conv2d(images, kernels, bias=tg.zeros(4), padding=1, stride=2).shape
+        (5, 4, 4, 4)
         """
         x = with_batch(conv.__name__, input, ndim)
         _channels(conv.__name__, x, weight, bias, groups, transposed=False)
@@ -145,6 +150,11 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         Shapes: (N, C, *lengths) or (C, *lengths), (C, O / groups, *kernel), (O,) -> (N, O, *lengths); each
         length n becomes (n - 1)s - 2p + d(k - 1) + 1 + q by the kernel's length k, stride s, padding p,
         dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
+
+        >>> import tinygrad_nn as tg
+        >>> images, kernels = tg.ones((5, 4, 4, 4)), tg.ones((4, 3, 3, 3))
+        >>> tg.conv_transpose2d(images, kernels, padding=1, stride=2, output_padding=1).shape
+        (5, 3, 8, 8)
         """
         name = conv_transpose.__name__
         x = with_batch(name, input, ndim)

@@ -146,6 +146,12 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
         the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
         kernel is longer than the padded input, or where windows of padding alone could be.
+
+        >>> import tinygrad_nn as tg
+        >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+        tg.tensor([[3., 5.]], dtype='float64')
+        >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+        (5, 3, 4, 4)
         """
         x, windows = _pooled(max_pool.__name__, ndim, input, kernel_size, stride, padding, dilation, ceil_mode)
         y = _maximum(x, windows=windows)
@@ -166,6 +172,12 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
         size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
         entries. Raises ValueError where the kernel is longer than the padded input.
+
+        >>> import tinygrad_nn as tg
+        >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+        tg.tensor([[2. , 3.5]], dtype='float64')
+        >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+        (5, 3, 4, 4)
         """
         x, windows = _pooled(avg_pool.__name__, ndim, input, kernel_size, stride, padding, 1, ceil_mode)
         y = _sum(x, windows=windows)

@@ -1,0 +1,157 @@
+"""Examples for the stubs and the site: an operation called on a sample that was declared with it, and executed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import io
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import tinygrad_nn as tg
+from tinygrad_nn.testing import Case
+
+LONGEST = 116
+# Calls for NumPy's functions that declare no samples: what makes tensors, what assigns, what takes functions.
+CALLS = {
+    "apply_along_axis": ["tg.apply_along_axis(tg.cumsum, 0, np.array([[1.0, 2.0], [3.0, 4.0]])).numpy()"],
+    "apply_over_axes": ["tg.apply_over_axes(tg.sum, np.ones((2, 3, 4)), [0, 2]).numpy()"],
+    "copyto": ["t = tg.zeros(3)", "tg.copyto(t, [1.0, 2.0, 3.0], where=np.array([True, False, True]))", "t"],
+    "empty_like": ["tg.empty_like(np.ones((2, 3))).shape"],
+    "fill_diagonal": ["t = tg.zeros((2, 2))", "tg.fill_diagonal(t, [1.0, 2.0])", "t"],
+    "full_like": ["tg.full_like(np.ones(3), 7.0)"],
+    "ones_like": ["tg.ones_like(np.zeros(3), requires_grad=True)"],
+    "piecewise": ["x = np.array([-1.0, 0.0, 2.0])", "tg.piecewise(x, [x < 0, x > 1], [tg.square, 5.0])"],
+    "place": ["t = tg.zeros(3)", "tg.place(t, np.array([True, False, True]), [1.0, 2.0])", "t"],
+    "put": ["t = tg.zeros(3)", "tg.put(t, [0, 2], [1.0, 2.0])", "t"],
+    "put_along_axis": ["t = tg.zeros((2, 2))", "tg.put_along_axis(t, np.array([[0], [1]]), 5.0, axis=1)", "t"],
+    "putmask": ["t = tg.zeros(3)", "tg.putmask(t, np.array([True, False, True]), [1.0, 2.0, 3.0])", "t"],
+    "zeros_like": ["tg.zeros_like(np.ones(3))"],
+    "zeros": ["tg.zeros((2, 3))"],
+    "ones": ["tg.ones(3, dtype=np.float32)"],
+    "full": ["tg.full((2,), 7.0, requires_grad=True)"],
+    "empty": ["tg.empty((2, 3)).shape"],
+    "arange": ["tg.arange(0.0, 1.0, 0.25)"],
+    "eye": ["tg.eye(2)"],
+}
+
+
+@functools.cache
+def example(name: str, call: Any) -> str:
+    """Return a call of `tg.name` with what it gives and its gradient, as a doctest; "" where no sample is short."""
+    if name in CALLS:
+        return _executed(CALLS[name])
+    found = [text for case in tg.testing.cases_of(call)[:24] for text in _written(case, name)]
+    return min(found, key=functools.partial(_unclear, "nan" in name), default="")
+
+
+def _executed(calls: list[str]) -> str:
+    """Return the lines as a doctest, with what Python prints."""
+    space: dict[str, Any] = {"np": np, "tg": tg}
+    shown = []
+    for code in calls:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, "<example>", "single"), space)
+        shown += [f">>> {code}", *printed.getvalue().splitlines()]
+    return "\n".join(shown)
+
+
+def _unclear(of_nans: bool, text: str) -> tuple[Any, ...]:
+    """Return what makes an example hard to read: shapes, odd numbers, no gradient, single numbers, several lines."""
+    single = text.count("np.float64(") + text.count("=np.float64(0") + ("array(" not in text)
+    odd = "inf" in text or ("nan" in text) != of_nans
+    arrays = min(text.count(" = np.array("), 2)
+    return ".shape" in text, odd, "tg.grad" not in text, single, -arrays, text.count("\n"), -min(text.count("."), 12)
+
+
+def _written(case: Case, name: str) -> Iterator[str]:
+    leaves = [_rounded(x) for x in case.leaves]
+    sizes = [np.size(x) for x in leaves]
+    if not sizes or min(sizes) == 0 or max(sizes) > 60:
+        return
+    labels = _labels(case)
+    parameters = "".join([f", {key}={_text(value)}" for key, value in case.parameters.items()])
+    inputs = [f"[{', '.join(labels[i] for i in p)}]" if isinstance(p, tuple) else labels[p] for p in case.places]
+    called = f"tg.{name}({', '.join(inputs)}{parameters})"
+    lines = [f"{label} = {_text(x)}" for label, x in zip(labels, leaves, strict=True) if label.isidentifier()]
+    space: dict[str, Any] = {"np": np, "tg": tg, **dict(zip(labels, leaves, strict=True))}
+    try:
+        shown = [*lines, *_shown(called, space)]
+        shown += _gradient(called, labels, case, space)
+    except Exception:  # a sample that rounding took out of the domain, or that raises on purpose, is no example
+        return
+    code = [*lines, *[line for line in shown if line.startswith(("tg.", "[y.numpy()"))]]
+    text = "\n".join(f">>> {line}" if line in code else line for line in shown)
+    if max(map(len, text.splitlines())) <= LONGEST and text.count("\n") < 12:
+        yield text
+
+
+def _rounded(x: Any) -> Any:
+    """Return short numbers; of what is large those that can be written in a word."""
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+        return np.round(x, 1) + 0.0 if x.size <= 9 else np.arange(float(x.size)).reshape(x.shape)
+    return x
+
+
+def _labels(case: Case) -> list[str]:
+    """Return how the leaves are written: by the operation's own names for them, in sequences by letters."""
+    operation = getattr(case.function, "operation", None)
+    signature = inspect.signature(case.function) if operation is None else operation.signature
+    own = [p.name for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    letters, found = iter("abcdefgh"), [repr(x) for x in case.leaves]
+    for place, name in itertools.zip_longest(case.places, own[: len(case.places)]):
+        for leaf in place if isinstance(place, tuple) else (place,):
+            if isinstance(case.leaves[leaf], (np.ndarray, np.generic)):
+                found[leaf] = next(letters) if name is None or isinstance(place, tuple) else name
+    return found
+
+
+def _text(value: Any) -> str:
+    """Return code that makes the value again, in one line."""
+    if isinstance(value, np.ndarray):
+        if value.size > 9 and value.dtype == np.float64:
+            return f"np.arange({value.size}.0).reshape{value.shape}"
+        dtype = "" if value.dtype in (np.float64, np.int64, np.bool_) else f", dtype=np.{value.dtype}"
+        return f"np.array({value.tolist()}{dtype})".replace("nan", "np.nan").replace("inf", "np.inf")
+    return f"np.{value.__name__}" if isinstance(value, type) and issubclass(value, np.generic) else repr(value)
+
+
+def _shown(called: str, space: dict[str, Any]) -> list[str]:
+    """Return lines that show a call's results, and what Python prints."""
+    y = eval(called, space)
+    if isinstance(y, tg.Tensor):
+        return _evaluated(called + (".item()" if y.ndim == 0 else ".numpy()" if y.size <= 12 else ".shape"), space)
+    return _evaluated(f"[y.numpy() for y in {called}]", space)
+
+
+def _gradient(called: str, labels: list[str], case: Case, space: dict[str, Any]) -> list[str]:
+    """Return lines that show the gradient of the results' sum in the first input that has one."""
+    y = eval(called, space)
+    if not isinstance(y, tg.Tensor) or not case.differentiable or y.dtype.kind != "f":
+        return []
+    wanted = labels[case.active[0] if case.active else 0]
+    if np.size(space[wanted]) > 12:
+        return []
+    total = called if y.ndim == 0 else f"{called}.sum()"
+    gradient = f"tg.grad(lambda {wanted}: {total})({wanted})"
+    return _evaluated(gradient + (".item()" if np.ndim(space[wanted]) == 0 else ".numpy()"), space)
+
+
+def _evaluated(code: str, space: dict[str, Any]) -> list[str]:
+    found = eval(code, space)
+    text = f"{found:.8g}" if isinstance(found, float) and not found.is_integer() else repr(found)
+    return [code, *text.splitlines()]
+
+
+def same_but_for_digits(a: str, b: str) -> bool:
+    """Return whether two texts differ in the last digits of numbers at most."""
+    number = re.compile(r"-?\d+\.\d*(?:e[-+]\d+)?")
+    close = zip(map(float, number.findall(a)), map(float, number.findall(b)))
+    words: Callable[[str], str] = lambda text: re.sub(r"\s+", " ", number.sub("#", text))  # noqa: E731
+    return words(a) == words(b) and all(np.isclose(x, y, rtol=1e-6, atol=1e-12) for x, y in close)
