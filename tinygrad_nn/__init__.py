@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .checking.by_hand.backprop import diff_backprop
     from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
     from .compiler.compiled import compile
+    from .inspection.origins import detect_anomaly, why_nan
     from .inspection.recorder import graph, watch
     from .training import plots
     from .training.cost import accuracy, evaluate
@@ -54,6 +55,7 @@ __all__ = [
     "checkpoint",
     "compile",
     "data",
+    "detect_anomaly",
     "diff_backprop",
     "empty",
     "enable_grad",
@@ -87,6 +89,7 @@ __all__ = [
     "value_and_grad",
     "vjp",
     "watch",
+    "why_nan",
     "zeros",
     *sorted(_functions),
 ]
@@ -95,6 +98,7 @@ _HOMES = {
     ".checking.by_hand.backprop": ["diff_backprop"],
     ".checking.gradients": ["assert_gradients", "error_curve", "gradcheck", "numerical_gradient"],
     ".compiler.compiled": ["compile"],
+    ".inspection.origins": ["detect_anomaly", "why_nan"],
     ".inspection.recorder": ["graph", "watch"],
     ".testing": ["testing"],
     ".training.cost": ["accuracy", "evaluate"],

@@ -34,22 +34,23 @@ _ARTICLE = re.compile(r"(W|Z)(\d+)")
 class Contribution:
     """One summand of an adjoint: its `value`, which the rule of `source` for `argument` has made.
 
-    The adjoint that a backward pass begins with has no source, nor has what `.grad` held before the pass: `argument`
-    then says what it is.
+    The adjoint that a backward pass begins with has no source, and is named a "seed".
     """
 
     value: Any
     source: GraphNode | None
     argument: str
+    rule: Any = None
 
 
 @dataclass(eq=False, slots=True)
 class GraphNode:
     """One value of a graph: a "parameter", a leaf that requires grad; "data", another leaf; or of an "operation".
 
-    `inputs` are its operands by the operation's names for them, nodes or plain numbers; `settings` the operation's
-    parameters, such as an axis. `value`, `adjoint`, `contributions`, `line` and `modules` are known of what was
-    watched; `adjoint` also of a leaf whose `.grad` is filled. An adjoint of several outputs is a tuple of arrays.
+    `inputs` are its operands by the operation's names for them, nodes or plain numbers, and `operands` what these were;
+    `settings` are the operation's parameters, such as an axis. `value`, `adjoint`, `contributions`, `line` and
+    `modules` are known of what was watched; `adjoint` also of a leaf whose `.grad` is filled. An adjoint of several
+    outputs is a tuple of arrays.
     `modules` are the names and classes of the modules that computed it, from the outermost in.
     """
 
@@ -59,6 +60,7 @@ class GraphNode:
     shape: Any = ()
     dtype: Any = None
     inputs: dict[str, Any] = field(default_factory=dict)
+    operands: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     children: list[GraphNode] = field(default_factory=list)
     value: Any = None
@@ -67,7 +69,9 @@ class GraphNode:
     modules: tuple[tuple[str, str], ...] = ()
     given: str = ""  # the name that the user, a module or the article has for it
     name: str = ""  # its own in the graph: no other node has it
-    node: Node | None = None  # of the engine's
+    node: Node | None = None  # the engine's, and what it kept when it was recorded
+    kept: Any = None
+    engine: Any = None  # the engine's operation
     seen: Any = None  # the adjoint in the last pass that was watched
     held: Any = None  # what `.grad` held when that pass reached the leaf
     turn: int = 0  # the number of that pass
@@ -122,8 +126,7 @@ class Graph:
         self._nodes: list[GraphNode] = []
         self._of_node: dict[Node, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
-        self._named = 0
-        self._passes = 0
+        self.count = self._named = self._passes = 0
         LIVE.add(self)
 
     @property
@@ -163,13 +166,21 @@ class Graph:
 
     def add(self, kind: str, operation: str = "", **about: Any) -> GraphNode:
         """Return a new node, which its parents know as a child."""
-        new = GraphNode(len(self._nodes), kind, _PUBLIC.get(operation, operation), **about)
+        new = GraphNode(self.count, kind, _PUBLIC.get(operation, operation), **about)
         self._nodes.append(new)
+        self.count += 1
         for parent in new.parents:
             parent.children.append(new)
         if new.node is not None:
             self._of_node[new.node] = new
+            new.kept = new.node.saved
         return new
+
+    def forget(self, number: int) -> None:
+        """Let go of the nodes before this one; what still reads them keeps them."""
+        self._nodes = [node for node in self._nodes if node.number >= number]
+        self._of_node = {key: node for key, node in self._of_node.items() if node.number >= number}
+        self._of_array = {key: pair for key, pair in self._of_array.items() if pair[0].number >= number}
 
     def begin_pass(self) -> int:
         """Return the number of a backward pass that begins."""
@@ -215,7 +226,7 @@ class Graph:
         if operation is ITEM:
             whole = self._of_node[parents[0]]  # type: ignore[index]
             value = None if whole.value is None else whole.value[node.saved[0]]
-            about |= {"value": value, "line": whole.line, "modules": whole.modules}
+            about |= {"value": value, "line": whole.line, "modules": whole.modules, "engine": ITEM}
             inputs: dict[str, Any] = {f"output {node.saved[0]}": whole}
             return self.add("operation", "item", inputs=inputs, **about)
         names = arguments_of(operation, len(parents))
@@ -223,7 +234,9 @@ class Graph:
         kept = dict(zip(operation.slots, node.saved or (), strict=False))
         value = kept.get("y")
         settings = {name: kept[name] for name in operation.defaults if kept.get(name) is not None}
-        return self.add("operation", operation.name, inputs=inputs, settings=settings, value=value, **about)
+        return self.add(
+            "operation", operation.name, inputs=inputs, settings=settings, value=value, engine=operation, **about
+        )
 
     def name_all(self) -> None:
         """Give each node a name that no other has: the user's, the article's, or the operation's with a number."""

@@ -140,15 +140,18 @@ class Recorder(Watcher):
             known = self.graph.of_node(node) if node is not None else self.graph.of_array(array)
             if node is not None:
                 self.graph.computed(array, known)
+                if node.operation is None:
+                    known.value = array  # an optimiser may have put another one there
             if isinstance(known, GraphNode) and not known.given:
                 known.given = tensor.name or site.name_of(tensor, array, entry=not known.operation)
             if isinstance(known, GraphNode) and not known.operation and site.modules:
                 known.given = self.within(site.modules[0]).get(id(tensor), known.given)
 
-    def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> None:
+    def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> GraphNode:
         parents = (None,) * len(arrays) if node is None else node.parents
+        names = arguments_of(operation, len(arrays))
         inputs: dict[str, Any] = {}
-        for name, array, parent in zip(arguments_of(operation, len(arrays)), arrays, parents, strict=True):
+        for name, array, parent in zip(names, arrays, parents, strict=True):
             if array is None:
                 continue
             inputs[name] = x = self.graph.of_node(parent) if parent is not None else self.graph.of_array(array)
@@ -158,11 +161,12 @@ class Recorder(Watcher):
         shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)
         made = self.graph.add(
             "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs,
-            settings={name: x for name, x in parameters.items() if x is not operation.defaults[name]},
-            value=y, line=site.line, modules=self.path(site.modules), node=node,
+            operands=dict(zip(names, arrays, strict=True)), settings=dict(parameters), value=y, line=site.line,
+            modules=self.path(site.modules), node=node, engine=operation,
         )  # fmt: skip
         for part in y if several else (y,):
             self.graph.computed(part, made)
+        return made
 
     def within(self, module: Any) -> dict[int, str]:
         """Return the names of the modules and parameters in a module, by their ids."""
@@ -180,7 +184,12 @@ class Recorder(Watcher):
         """Return cotangents that are noted as they arrive and leave, but for a pass within another."""
         if Site().passes > 1:
             return Cotangents(seeds, lift, create_graph)
-        return SeenCotangents(self.graph, seeds, lift, create_graph)
+        return SeenCotangents(self, seeds, lift, create_graph)
+
+    def left(self, node: GraphNode) -> None:
+        """Be told that a node's adjoint is whole, before its rules run."""
+        if node.node is not None and node.node.handle is not None:
+            remember(node)
 
     def closed(self) -> None:
         """Give what was computed last, and not read since, the names that the user's code has for it."""
@@ -196,10 +205,10 @@ class Recorder(Watcher):
 class SeenCotangents(Cotangents):
     """The cotangents of a backward pass, each noted at its node, with the contributions that it is the sum of."""
 
-    def __init__(self, graph: Graph, seeds: Any, lift: Any, create_graph: bool) -> None:
+    def __init__(self, recorder: Recorder, seeds: Any, lift: Any, create_graph: bool) -> None:
         super().__init__(seeds, lift, create_graph)
-        self.graph = graph
-        self.turn = graph.begin_pass()
+        self.recorder, self.graph = recorder, recorder.graph
+        self.turn = self.graph.begin_pass()
         self.node: Any = None  # the one whose rules run
         for root, seed in seeds.items():
             self.note(root, Contribution(raw(seed), None, "seed"))
@@ -220,8 +229,7 @@ class SeenCotangents(Cotangents):
         if g is not None:
             known = self.note(node, None)
             known.seen = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g)
-            if node.handle is not None:
-                remember(known)
+            self.recorder.left(known)
         return g
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
@@ -229,7 +237,7 @@ class SeenCotangents(Cotangents):
         if c.shape != parent.shape or c.dtype is not parent.dtype:
             c = project(c, parent, node, rule)
         value = next(iter(c.values())) if isinstance(c, Parts) else c
-        self.note(parent, Contribution(raw(value), self.graph.of_node(node), rule.argument))
+        self.note(parent, Contribution(raw(value), self.graph.of_node(node), rule.argument, rule))
         super().arrive(parent, c, node, rule)
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:

@@ -76,7 +76,7 @@ class Site:
     def name_of(self, *objects: Any, entry: bool = False) -> str:
         """Return the name of a variable of the user's code that is one of these objects, or holds it as an `entry`."""
         known = dict(names_in(self.frame)) if self.frame is not None else {}
-        found = [name for name, x in known.items() if any(x is one for one in objects)]
+        found = [name for one in objects for name, x in known.items() if x is one]
         if entry and not found:
             found = [name for name, x in entries_in(known) if any(x is one for one in objects)]
         return found[0] if found else ""

@@ -1,0 +1,146 @@
+"""Which entry of which operand makes a result nan or inf: found by computing it again with sound numbers."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..engine.cotangents import project
+from ..engine.grad_mode import recording, setting
+from ..engine.zero_safe import has_nan
+from .nodes import Contribution, GraphNode
+
+Index = tuple[int, ...]
+
+_TRIED = 64  # entries of an operand, one by one
+_SOUND: Any = np.random.default_rng(0).uniform(1, 2, 997)  # in place of entries that are not finite
+
+
+def indexed(name: str, index: Index) -> str:
+    """Return a name with an index in brackets, if there is one."""
+    return f"{name}[{', '.join(map(str, index))}]" if index else name
+
+
+def checksum(array: np.ndarray) -> int:
+    """Return a number that another array hardly has."""
+    return zlib.crc32(array.tobytes())
+
+
+def faults(x: Any) -> Iterator[Index]:
+    """Yield the entries of an array, or of a tuple of arrays, that are not finite, those that are nan first."""
+    if isinstance(x, tuple):
+        yield from ((i, *index) for i, part in enumerate(x) for index in faults(part))
+    elif x is not None and np.asarray(x).dtype.kind == "f":
+        for wrong in (np.isnan, np.isinf):
+            yield from (tuple(map(int, index)) for index in np.argwhere(wrong(x)))
+
+
+def entry(x: Any, index: Index) -> Any:
+    """Return an entry of an array, or of one of several."""
+    return x[index[0]][index[1:]] if isinstance(x, tuple) else np.asarray(x)[index]
+
+
+def within(contribution: Any, index: Index) -> Index:
+    """Return the index in a contribution: of what one output of several has passed on, without the output's number."""
+    return index[1:] if contribution.source is not None and contribution.source.operation == "item" else index
+
+
+def _positions(node: GraphNode, index: Index) -> dict[str, Index]:
+    """Return which entry of each operand an entry of a pointwise result is computed from."""
+    if not node.engine.pointwise:
+        return {}
+    shapes = {name: np.shape(x) for name, x in node.operands.items()}
+    return {
+        name: tuple([0 if n == 1 else i for i, n in zip(index[len(index) - len(shape) :], shape, strict=True)])
+        for name, shape in shapes.items()
+    }
+
+
+def there(node: GraphNode, index: Index) -> dict[str, Any]:
+    """Return the numbers that a pointwise operation had at an entry, by the operands' names; of others the arrays."""
+    positions = _positions(node, index)
+    found = {}
+    for argument, x in node.operands.items():
+        if x is not None:
+            own = node.inputs[argument]
+            name = indexed(own.name, positions.get(argument, ())) if isinstance(own, GraphNode) else argument
+            found[name] = np.asarray(x)[positions[argument]] if positions else x
+    return found
+
+
+def _sound(x: Any, but: Index | None = None) -> Any:
+    """Return an array with numbers in place of what is not finite, but for one entry."""
+    if isinstance(x, tuple):
+        inner = [None if but is None or but[0] != i else but[1:] for i in range(len(x))]
+        return tuple([_sound(part, one) for part, one in zip(x, inner, strict=True)])
+    if x is None or np.asarray(x).dtype.kind != "f":
+        return x
+    array = np.array(x)
+    wrong = np.array(~np.isfinite(array))
+    if but is not None:
+        wrong[but] = False
+    array[wrong] = np.resize(_SOUND, int(wrong.sum()))
+    return array if array.ndim else array[()]
+
+
+def operand_to_blame(node: GraphNode, index: Index) -> tuple[str, Index] | None:
+    """Return which entry of which operand makes an entry of a result not finite; None if the operation itself does."""
+    return blamed(node.operands, _positions(node, index), lambda operands: _computed(node, operands)[index])
+
+
+def cotangent_to_blame(part: Contribution, parent: GraphNode, index: Index) -> tuple[str, Index] | None:
+    """Return which entry of a cotangent makes an entry of a contribution not finite; None if the rule itself does."""
+    g = part.source.seen if part.source is not None else None
+    return blamed({"g": g}, {}, lambda operands: _pulled(part, parent, operands["g"])[index])
+
+
+def blamed(
+    operands: Mapping[str, Any], positions: Mapping[str, Index], result: Callable[[dict[str, Any]], Any]
+) -> tuple[str, Index] | None:
+    """Return which entry of which operand makes a result not finite, None if it is so with sound operands as well.
+
+    Each entry that is not finite is tried alone, all others being sound; where only several together do it, as in
+    inf - inf, the first one is to blame.
+    """
+    wrong = [(name, i) for name, x in operands.items() for i in itertools.islice(faults(x), _TRIED)]
+    wrong = [(name, i) for name, i in wrong if not positions or positions[name] == i]
+    sound = {name: _sound(x) for name, x in operands.items()}
+    if not wrong or not np.isfinite(result(sound)):
+        return None
+    for name, i in wrong:
+        if not np.isfinite(result(sound | {name: _sound(operands[name], i)})):
+            return name, i
+    return wrong[0]
+
+
+def _computed(node: GraphNode, operands: Mapping[str, Any]) -> Any:
+    """Return what an operation computes of other operands, as arrays or a tuple of them."""
+    arrays = list(operands.values())
+    with np.errstate(all="ignore"), setting(recording, False):
+        y = (
+            node.engine.forward(arrays, **node.settings)
+            if node.engine.variadic
+            else node.engine.forward(*arrays, **node.settings)
+        )
+    return _Parts(y) if isinstance(y, tuple) else np.asarray(y)
+
+
+class _Parts(tuple[Any, ...]):
+    """Several outputs, whose entries are found by the output's number and an index."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return np.asarray(tuple.__getitem__(self, index[0]))[index[1:]]
+
+
+def _pulled(part: Any, parent: GraphNode, g: Any) -> Any:
+    """Return what a rule makes of another cotangent, in the parent's shape."""
+    source, rule = part.source, part.rule
+    with np.errstate(all="ignore"), setting(recording, False):
+        c = rule.pull(g, source.kept)
+        if rule.zero_safe is not None and has_nan(np.asarray(c)):
+            c = rule.zero_safe(rule, g, source.kept, c)
+        return np.asarray(project(np.asarray(c), parent.node, source.node, rule))  # type: ignore[arg-type]
