@@ -14,7 +14,7 @@ EXAMPLES = ROOT / "examples"
 BENCHMARKS = [
     path
     for path in sorted(EXAMPLES.glob("benchmarks/*.py"))
-    if '"--quick"' in path.read_text(encoding="utf-8") and path.stem not in ("operations", "gradcheck")
+    if '"--quick"' in path.read_text(encoding="utf-8") and path.stem not in ("operations", "gradcheck", "estimators")
 ]
 TESTED = {
     "first_steps", "by_hand", "moons", "digits", "regression", "autoencoder", "gru", "transformer",
@@ -337,3 +337,11 @@ def test_benchmarks_print_a_table(program: pathlib.Path, tmp_path: pathlib.Path)
     printed = run(program, "--quick", "--only", "a32", "d0", "plain", "article", "tinygrad_nn", folder=tmp_path)
     for row in ("plain", "article", "tinygrad_nn"):
         assert re.search(rf"^  {row} +\d+ +\d+-\d+ +\d+\.\d\d", printed.replace(",", ""), re.MULTILINE), printed
+
+
+@pytest.mark.slow
+def test_the_estimators_are_compared_with_scikit_learns_own(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("sklearn")
+    printed = run(EXAMPLES / "benchmarks/estimators.py", "--quick", folder=tmp_path)
+    rows = re.findall(r"^(\w+) +-?\d\.\d{4} +-?\d\.\d{4} [+-]\d\.\d{4} ± .* \d+\.\d\d$", printed, re.MULTILINE)
+    assert rows == ["iris", "wine", "breast_cancer", "digits", "diabetes"]

@@ -14,11 +14,12 @@ ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs/interop.md").read_text(encoding="utf-8")
 BRIDGES = {path.stem for path in (ROOT / "tinygrad_nn/interop").glob("[!_]*.py")}
 NEEDS = {"PyTorch": "torch"}  # not among the tests' own packages
+SLOW = {"scikit-learn", *NEEDS}
 SECTIONS = dict(re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL))
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in NEEDS else ()) for name in SECTIONS]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in SECTIONS]
 )
 def test_the_examples_of_a_section_run(name: str) -> None:
     if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:

@@ -1,0 +1,316 @@
+"""scikit-learn's classifiers and regressors that are networks: dense layers, or any module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from .. import errors, nn, optim
+from ..nn import init
+from ..nn.label_losses import cross_entropy
+from ..nn.losses import mse_loss
+from ..ops.fused import softmax
+from ..training.inference import predict
+from ..training.loop import train
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.model_selection import train_test_split
+    from sklearn.utils import check_random_state, compute_sample_weight
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+except ImportError as error:
+    what = "tinygrad_nn.interop.sklearn needs scikit-learn 1.6 or newer"
+    raise ImportError(errors.missing(what, '"scikit-learn>=1.6"')) from error
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "identity": nn.Identity, "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "logistic": nn.Sigmoid,
+    "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU, "softplus": nn.Softplus,
+}  # fmt: skip
+OPTIMIZERS: dict[str, Any] = {
+    kind.__name__.lower(): kind
+    for kind in (optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RMSprop, optim.Adagrad)
+}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """What all four have in common: settings, training, and what it leaves."""
+
+    loss: Any = None
+    optimizer: Any = "adam"
+    learning_rate: float = 0.01
+    schedule: Any = None
+    epochs: int = 200
+    batch_size: int | None = 200
+    early_stopping: int | None = None
+    validation_fraction: float = 0.1
+    weight_decay: float = 0.0
+    random_state: Any = None
+    warm_start: bool = False
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on rows X, (m, features), and their y, each by its weight; return the estimator."""
+        return self._trained(X, y, sample_weight, not (self.warm_start and hasattr(self, "module_")), self.epochs)
+
+    def _trained(
+        self, X: Any, y: Any, sample_weight: Any, begins: bool, epochs: int, classes: Any = None
+    ) -> Self:  # fmt: skip
+        X, y = validate_data(
+            self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=isinstance(self, RegressorMixin),
+            reset=begins,
+        )  # fmt: skip
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+        y = self._targets(y, X.dtype, begins, classes)
+        weights = self._weighted(sample_weight, y)
+        if begins:
+            self._begin(X)
+        held_out = None
+        if self.early_stopping is not None and epochs > 1:
+            kept, others = self._split(y)
+            held_out, weights = (X[others], y[others]), None if weights is None else weights[kept]
+            X, y = X[kept], y[kept]
+        history = train(
+            self.module_, X, y, epochs, loss=self.loss or self._loss, optimizer=self.optimizer_,
+            scheduler=self.scheduler_, batch_size=None if len(X) <= (self.batch_size or len(X)) else self.batch_size,
+            validation=held_out, early_stopping=None if held_out is None else self.early_stopping,
+            sample_weight=weights, shuffle_seed=self._generator, progress=False,
+        )  # fmt: skip
+        self.loss_curve_ += history.cost
+        self.n_iter_ = len(self.loss_curve_)
+        return self
+
+    def _begin(self, X: np.ndarray) -> None:
+        self._generator = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        module = self._make(X.shape[1], self._outputs, self._generator)
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"module is called with inputs, outputs and seed=, and returns a Module, not {module!r:.60}"
+            )
+        self.module_: Any = module.astype(X.dtype)
+        settings: dict[str, Any] = {"lr": self.learning_rate}
+        if self.weight_decay:
+            settings["weight_decay"] = self.weight_decay
+        self.optimizer_ = _named(OPTIMIZERS, "optimizer", self.optimizer)(self.module_.parameters(), **settings)
+        self.scheduler_ = None if self.schedule is None else self.schedule(self.optimizer_)
+        self.loss_curve_: list[float] = []
+
+    def _split(self, y: np.ndarray) -> Any:
+        stratify = y if isinstance(self, ClassifierMixin) else None
+        seed = int(self._generator.integers(2**31))
+        return train_test_split(
+            np.arange(len(y)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
+        )
+
+    def _computed(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        outputs: np.ndarray = predict(self.module_, X)
+        if outputs.shape != (len(X), self._outputs):
+            shape = (len(X), self._outputs)
+            raise ValueError(f"the module returned outputs of shape {outputs.shape}, and {shape} is needed here")
+        return outputs
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _Classifier(ClassifierMixin):  # type: ignore[misc]
+    """Classes as indices, and outputs as their logits."""
+
+    class_weight: Any = None
+
+    _loss = staticmethod(cross_entropy)
+
+    @property
+    def _outputs(self) -> int:
+        return len(self.classes_)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one more epoch on these rows; the first call names all classes, unless y has them.
+
+        Returns the estimator.
+        """
+        found: Self = self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1, classes)
+        return found
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the likeliest class of each row. Shapes: (m, features) -> (m,)."""
+        likeliest = self._computed(X).argmax(axis=1)
+        found: np.ndarray = self.classes_[likeliest]
+        return found
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities, a column for each of `classes_`. Shapes: (m, features) -> (m, classes)."""
+        found: np.ndarray = softmax(self._computed(X)).data
+        return found
+
+    def _targets(self, y: Any, dtype: Any, begins: bool, classes: Any) -> np.ndarray:
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        if begins:
+            self.classes_ = np.unique(y if classes is None else classes)
+        unknown = np.setdiff1d(y, self.classes_).tolist()
+        if unknown:
+            raise ValueError(f"y has the classes {unknown}, not among {self.classes_}; name all in the first call")
+        indices: np.ndarray = np.searchsorted(self.classes_, y)
+        return indices
+
+    def _weighted(self, weights: Any, y: np.ndarray) -> Any:
+        if self.class_weight is None:
+            return weights
+        given = self.class_weight
+        if isinstance(given, dict):
+            given = {i: given.get(label, 1) for i, label in enumerate(self.classes_.tolist())}
+        of_classes = compute_sample_weight(given, y)
+        return of_classes if weights is None else weights * of_classes
+
+
+class _Regressor(RegressorMixin):  # type: ignore[misc]
+    """Numbers, one or several for a row."""
+
+    _loss = staticmethod(mse_loss)
+    _outputs: int
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one more epoch on these rows; return the estimator."""
+        found: Self = self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1)
+        return found
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the outputs. Shapes: (m, features) -> (m,), or (m, outputs) after y of that shape."""
+        outputs: np.ndarray = self._computed(X)
+        return outputs[:, 0] if self._is_flat else outputs
+
+    def _targets(self, y: np.ndarray, dtype: Any, begins: bool, classes: Any) -> np.ndarray:
+        outputs = 1 if y.ndim == 1 else y.shape[1]
+        if not begins and outputs != self._outputs:
+            raise ValueError(f"y has {outputs} numbers for each row, and had {self._outputs} before; pass as many")
+        self._is_flat, self._outputs = y.ndim == 1, outputs
+        return y.reshape(len(y), outputs).astype(dtype, copy=False)
+
+    def _weighted(self, weights: Any, y: np.ndarray) -> Any:
+        return weights
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+@dataclass(eq=False, repr=False)
+class _Dense(_Network):
+    """Dense layers of these sizes, each followed by its activation and, in training, dropout."""
+
+    hidden_layers: Any = (100,)
+    activation: Any = "relu"
+    dropout: Any = 0.0
+
+    def _make(self, inputs: int, outputs: int, seed: Any) -> nn.Module:
+        sizes = list(self.hidden_layers)
+        each = zip(sizes, self._of_layers("activation"), self._of_layers("dropout"), strict=True)
+        layers: list[nn.Module] = []
+        for size, activation, dropout in each:
+            layers += [nn.Linear(inputs, size, seed=seed), _named(ACTIVATIONS, "activation", activation)()]
+            layers += [nn.Dropout(dropout, seed=seed)] if dropout else []
+            inputs = size
+        network = nn.Sequential(*layers, nn.Linear(inputs, outputs, seed=seed))
+        for p in network.parameters():
+            if p.ndim == 2:
+                p.data = init.xavier_uniform(seed, p.shape)
+        return network
+
+    def _of_layers(self, name: str) -> list[Any]:
+        """Return a setting for each hidden layer. Raises ValueError for a list of another length."""
+        value, count = getattr(self, name), len(self.hidden_layers)
+        found = list(value) if isinstance(value, (list, tuple)) else [value] * count
+        if len(found) != count:
+            raise ValueError(f"{name} has {len(found)} entries for {count} hidden layers; pass one, or one for each")
+        return found
+
+
+@dataclass(eq=False, repr=False)
+class _Module(_Network):
+    """What a factory makes: `module(inputs, outputs, seed=generator)` returns a Module, as `tg.nn.Linear` does."""
+
+    module: Any = nn.Linear
+
+    def _make(self, inputs: int, outputs: int, seed: Any) -> Any:
+        return self.module(inputs, outputs, seed=seed)
+
+
+@dataclass(eq=False, repr=False)
+class DenseClassifier(_Classifier, _Dense):
+    """A classifier of dense layers, trained by cross entropy: a number, text or boolean per row is learnt.
+
+    `hidden_layers` are the sizes of the layers before the last, `activation` names what follows each, or is a function
+    that makes the module, and `dropout` the share that is dropped after it: one for all, or a list with one for each.
+    Weights begin as Glorot and Bengio draw them. `class_weight` is a dict of weights by class, or "balanced".
+
+    `loss(outputs, y)` takes class indices, (m,), or a regressor's numbers, (m, outputs). `optimizer` is a name, as
+    "sgd", or is called with parameters, `lr=` and, unless 0, `weight_decay=`; `schedule`, called with the optimiser,
+    returns one of `tg.optim.lr_scheduler`. A step takes `batch_size` rows, or all of them by None. With
+    `early_stopping=n` a share `validation_fraction` of the rows is held out: training ends when its loss has not
+    fallen for n epochs, and the best epoch's parameters stay. With `warm_start` another `fit` goes on from there.
+    Rows of float32 are computed in float32, all others in float64.
+
+    Fitted, it has `module_`, `optimizer_`, `loss_curve_` (the mean loss of each epoch), `n_iter_`, `classes_` and
+    `n_features_in_`.
+
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+    >>> classifier = DenseClassifier((8,), activation="tanh", epochs=100, random_state=0).fit(X, y)
+    >>> classifier.predict([[0.2], [2.9]]).tolist(), classifier.predict_proba(X).shape
+    (['low', 'high'], (4, 2))
+    """
+
+
+@dataclass(eq=False, repr=False)
+class DenseRegressor(_Regressor, _Dense):
+    """A regressor of dense layers, trained by the mean squared error: one number or several for each row.
+
+    All parameters but `class_weight` are as in `DenseClassifier`; `score` is R².
+
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> regressor = DenseRegressor((16,), activation="tanh", epochs=300, random_state=0)
+    >>> regressor.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.9
+    True
+    """
+
+
+@dataclass(eq=False, repr=False)
+class ModuleClassifier(_Classifier, _Module):
+    """A classifier whose logits any module computes: `module(inputs, outputs, seed=generator)` returns it.
+
+    By default that is `tg.nn.Linear`, which makes a softmax regression. The outputs, of shape (m, classes), are logits;
+    the other parameters are as in `DenseClassifier`. `random_state` is followed as far as the module draws from `seed`.
+
+    >>> import tinygrad_nn as tg
+    >>> def network(inputs, outputs, seed):
+    ...     return tg.nn.Sequential(tg.nn.LayerNorm(inputs), tg.nn.Linear(inputs, outputs, seed=seed))
+    >>> ModuleClassifier(network, epochs=50, random_state=0).fit([[0.0, 1.0], [1.0, 0.0]], [1, 2]).predict([[0.1, 0.9]])
+    array([1])
+    """
+
+
+@dataclass(eq=False, repr=False)
+class ModuleRegressor(_Regressor, _Module):
+    """A regressor whose outputs any module computes: `module(inputs, outputs, seed=generator)` returns it.
+
+    By default that is `tg.nn.Linear`. The outputs have the shape (m, outputs); all else is as in `ModuleClassifier`.
+
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> fitted = ModuleRegressor(epochs=500, random_state=0).fit(X, 2 * X[:, 0] + 1)
+    >>> fitted.predict([[3.0]]).round(1)
+    array([7.])
+    """
+
+
+def _named(known: dict[str, Any], what: str, given: Any) -> Any:
+    """Return what a name stands for, or what is given instead of one."""
+    if callable(given) or given in known:
+        return given if callable(given) else known[given]
+    raise ValueError(
+        f"{what}={given!r} is not known; write one of {', '.join(known)}, or pass a function that makes it"
+    )
