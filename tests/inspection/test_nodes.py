@@ -49,3 +49,26 @@ def test_a_hundred_thousand_nodes_print() -> None:
     for _ in range(100_000):
         y = y * 1.0
     assert len(str(tg.graph(y)).splitlines()) == 100_002
+
+
+def test_memory_lists_what_is_kept_and_by_whom() -> None:
+    X = np.ones((50, 4))
+    W = tg.tensor(np.ones((4, 3)), requires_grad=True, name="W")
+    h = tg.relu(X @ W)
+    loss = (h * h).sum()
+    graph = tg.graph(loss)
+    memory = graph.memory()
+    assert [(k.nbytes, k.shape) for k in memory] == [(1600, (50, 4)), (1200, (50, 3))]
+    assert memory[0].by == ["matmul1 (a)"]
+    assert memory[1].by == ["relu1 (y)", "multiply1 (a)", "multiply1 (b)"]
+    assert memory.nbytes == 2800
+    assert str(memory).splitlines()[-1] == "2,800 bytes in 2 arrays"
+    loss.backward()
+    assert graph.memory() == ()
+
+
+def test_memory_counts_views_once_and_a_watched_graph_keeps_no_more_for_the_pass() -> None:
+    x = leaf(np.ones((6, 2)))
+    with tg.watch() as graph:
+        (x[:3] * x[3:] * x[:3].T.T).sum()
+    assert [k.nbytes for k in graph.memory()] == [96, 48]

@@ -152,11 +152,21 @@ def test_a_diverging_cost_says_when_and_keeps_the_last_finite_parameters(batch_s
     with pytest.raises(DivergedError, match=r"cost became (inf|nan) in epoch \d+.*Lower the learning rate") as caught:
         tg.train(network, X * 100, y, 1000, 1.0, batch_size, progress=False, on_epoch=callback)
     assert f"in epoch {len(taken) - 1};" in str(caught.value)
+    origin = caught.value.origin
+    assert (origin.phase, abs(origin.value)) == ("forward", np.inf)
+    assert f"It began here: {origin}" in str(caught.value)
     if batch_size is None:
         # The last update is what made the cost infinite, so it is the one taken back.
         assert all(np.array_equal(value, taken[-2][name]) for name, value in network.state_dict().items())
         assert np.isfinite(tg.evaluate(network, X * 100, y)[0])
     assert all(np.isfinite(p.data).all() for p in network.parameters())
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_divergence_inside_a_watched_block_is_told_as_well() -> None:
+    X, y = data()
+    with tg.watch(), pytest.raises(DivergedError, match="It began here: square of"):
+        tg.train(tg.nn.DenseNetwork(layers([2, 1], ["identity"])), X * 1e160, y, 10, 1.0, progress=False)
 
 
 def test_ctrl_c_keeps_what_was_learnt(capsys: pytest.CaptureFixture[str]) -> None:

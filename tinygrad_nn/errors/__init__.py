@@ -71,7 +71,11 @@ class FileError(ValueError):
 
 
 class DivergedError(ArithmeticError):
-    """Training reached a cost that is not finite."""
+    """Training reached a cost that is not finite; `origin` is what `tg.why_nan` says of it, or None."""
+
+    def __init__(self, message: str = "", origin: Any = None) -> None:
+        super().__init__(message)
+        self.origin = origin
 
 
 def freed() -> str:

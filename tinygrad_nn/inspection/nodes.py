@@ -15,6 +15,7 @@ from ..engine.node import Node, history
 from ..engine.outputs import ITEM
 from ..nn.dense import ACTIVATIONS
 from ..tensor.handle import Tensor, node_of
+from .kept import Memory, kept_by, listed
 from .sites import Line
 
 LIVE: weakref.WeakSet[Graph] = weakref.WeakSet()  # graphs that somebody still has
@@ -63,7 +64,7 @@ class GraphNode:
     operands: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     children: list[GraphNode] = field(default_factory=list)
-    value: Any = None
+    stored: Any = None
     contributions: list[Contribution] = field(default_factory=list)
     line: Line | None = None
     modules: tuple[tuple[str, str], ...] = ()
@@ -80,6 +81,15 @@ class GraphNode:
     def parents(self) -> list[GraphNode]:
         """The nodes that it reads, in order; a value that is read twice stands there twice."""
         return [x for x in self.inputs.values() if isinstance(x, GraphNode)]
+
+    @property
+    def value(self) -> Any:
+        """What was computed or given: if it was watched, of a leaf, or as long as the node's rule needs it."""
+        if self.stored is not None or self.node is None:
+            return self.stored
+        if self.engine is None:
+            return None if self.tensor is None else self.tensor.data
+        return dict(zip(self.engine.slots, self.node.saved or (), strict=False)).get("y")
 
     @property
     def tensor(self) -> Tensor | None:
@@ -162,6 +172,23 @@ class Graph:
         """Return the node of a Tensor, None if it is not there."""
         return self._of_node.get(node_of(tensor)) or self._of_array.get(id(tensor.data), (None,))[0]
 
+    def memory(self) -> Memory:
+        """Return which arrays the recorded nodes keep for the backward pass, the largest first, and which keep them.
+
+        What a pass has freed is not there, nor what only a watched graph itself keeps. An array and its views count
+        once.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> w = tg.tensor(np.ones((100, 10)), requires_grad=True, name="w")
+        >>> h = tg.relu(w * 3)
+        >>> print(tg.graph((h * h).sum()).memory())
+        bytes  shape      dtype    kept by
+        8,000  (100, 10)  float64  relu1 (y), multiply2 (a), multiply2 (b)
+        8,000 bytes in 1 array
+        """
+        return kept_by(self.nodes)
+
     # How it is made: by `graph`, and by the watcher.
 
     def add(self, kind: str, operation: str = "", **about: Any) -> GraphNode:
@@ -173,7 +200,6 @@ class Graph:
             parent.children.append(new)
         if new.node is not None:
             self._of_node[new.node] = new
-            new.kept = new.node.saved
         return new
 
     def forget(self, number: int) -> None:
@@ -207,7 +233,7 @@ class Graph:
 
     def data(self, array: Any, given: str = "") -> GraphNode:
         """Return a new node for data."""
-        new = self.add("data", shape=array.shape, dtype=array.dtype, value=array, given=given)
+        new = self.add("data", shape=array.shape, dtype=array.dtype, stored=array, given=given)
         self._of_array[id(array)] = new, array
         return new
 
@@ -221,22 +247,19 @@ class Graph:
         if operation is None:
             tensor = None if node.handle is None else node.handle()
             if tensor is not None:
-                about |= {"value": tensor.data, "given": tensor.name or ""}
+                about |= {"given": tensor.name or ""}
             return self.add("parameter", **about)
         if operation is ITEM:
             whole = self._of_node[parents[0]]  # type: ignore[index]
-            value = None if whole.value is None else whole.value[node.saved[0]]
-            about |= {"value": value, "line": whole.line, "modules": whole.modules, "engine": ITEM}
+            stored = None if whole.stored is None else whole.stored[node.saved[0]]
+            about |= {"stored": stored, "line": whole.line, "modules": whole.modules, "engine": ITEM}
             inputs: dict[str, Any] = {f"output {node.saved[0]}": whole}
             return self.add("operation", "item", inputs=inputs, **about)
         names = arguments_of(operation, len(parents))
         inputs = {name: self._of_node[p] for name, p in zip(names, parents, strict=True) if p is not None}
         kept = dict(zip(operation.slots, node.saved or (), strict=False))
-        value = kept.get("y")
         settings = {name: kept[name] for name in operation.defaults if kept.get(name) is not None}
-        return self.add(
-            "operation", operation.name, inputs=inputs, settings=settings, value=value, engine=operation, **about
-        )
+        return self.add("operation", operation.name, inputs=inputs, settings=settings, engine=operation, **about)
 
     def name_all(self) -> None:
         """Give each node a name that no other has: the user's, the article's, or the operation's with a number."""
@@ -272,12 +295,6 @@ def _of_article(node: GraphNode) -> str:
     if node.operation == "linear" and "W" in found:
         return f"Z{found['W']}"
     return f"A{found['Z']}" if node.operation in ACTIVATIONS and "Z" in found else ""
-
-
-def listed(rows: list[list[str]]) -> str:
-    """Return rows as lines, each column as wide as its longest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def told(x: Any) -> str:

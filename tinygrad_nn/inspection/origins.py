@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.cotangents import Cotangents
+from ..engine.grad_mode import recording, setting
 from ..engine.node import Node
 from ..engine.reverse import pullback
 from ..engine.trees import leaves
@@ -95,7 +96,7 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
     None
     """
     try:
-        with np.errstate(all="ignore"), watching(Watchdog(Graph())) as watchdog:
+        with setting(recording, True), np.errstate(all="ignore"), watching(Watchdog(Graph())) as watchdog:
             results = function(*[differentiable(x) for x in inputs])
             ends = [y for y in leaves(results) if isinstance(y, Tensor)]
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])

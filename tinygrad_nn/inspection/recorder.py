@@ -141,7 +141,7 @@ class Recorder(Watcher):
             if node is not None:
                 self.graph.computed(array, known)
                 if node.operation is None:
-                    known.value = array  # an optimiser may have put another one there
+                    known.stored = array  # an optimiser may have put another one there
             if isinstance(known, GraphNode) and not known.given:
                 known.given = tensor.name or site.name_of(tensor, array, entry=not known.operation)
             if isinstance(known, GraphNode) and not known.operation and site.modules:
@@ -161,9 +161,10 @@ class Recorder(Watcher):
         shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)
         made = self.graph.add(
             "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs,
-            operands=dict(zip(names, arrays, strict=True)), settings=dict(parameters), value=y, line=site.line,
+            operands=dict(zip(names, arrays, strict=True)), settings=dict(parameters), stored=y, line=site.line,
             modules=self.path(site.modules), node=node, engine=operation,
         )  # fmt: skip
+        made.kept = None if node is None else node.saved
         for part in y if several else (y,):
             self.graph.computed(part, made)
         return made

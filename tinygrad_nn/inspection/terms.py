@@ -10,7 +10,8 @@ import numpy as np
 
 from .. import errors
 from ..tensor.handle import Tensor, node_of
-from .nodes import LIVE, Contribution, GraphNode, listed, told
+from .kept import listed
+from .nodes import LIVE, Contribution, GraphNode, told
 
 _LEAVES: dict[int, tuple[weakref.ref[Tensor], GraphNode]] = {}  # by the tensor's id, as long as the tensor lives
 

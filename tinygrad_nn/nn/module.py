@@ -13,6 +13,7 @@ from ..engine.arrays import as_array
 from ..errors import StateError, given
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, replace_values
+from .failing import locate
 from .table import summary
 
 _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"
@@ -172,7 +173,11 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what `forward` computes."""
-        return self.forward(*args, **kwargs)
+        try:
+            return self.forward(*args, **kwargs)
+        except ValueError as error:  # of shapes that do not fit, mostly
+            locate(error, self, _walk("", self), (args, kwargs))
+            raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; a subclass supplies it. Raises NotImplementedError."""

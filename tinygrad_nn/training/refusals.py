@@ -124,10 +124,11 @@ def threads_of_workers() -> str:
     return "each of the workers computes with one thread of BLAS; pass workers= or blas_threads=, not both"
 
 
-def diverged(what: str) -> str:
+def diverged(what: str, origin: Any) -> str:
+    began = "" if origin is None else f". It began here: {origin}"
     return (
         f"{what}; the module keeps the parameters of its last finite cost. "
-        "Lower the learning rate, or scale the inputs to about 1"
+        f"Lower the learning rate, or scale the inputs to about 1{began}"
     )
 
 

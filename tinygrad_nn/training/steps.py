@@ -189,7 +189,7 @@ class Steps:
         cost, scores = step(X, *others)
         value = float(cost.item())
         if not math.isfinite(value):
-            self._diverged(f"the cost became {value} in epoch {epoch}")
+            self._diverged(f"the cost became {value} in epoch {epoch}", self._origin(before, X, *others))
         self.finite = before
         return value, scores
 
@@ -220,6 +220,12 @@ class Steps:
         if are_ours(self.module, *self.programs.parts[:2]):
             _kept[self.module] = self.programs
 
-    def _diverged(self, what: str) -> None:
+    def _origin(self, before: list[np.ndarray], X: Any, *others: Any) -> Any:
+        """Return where the cost of a batch ceased to be finite, with the parameters that it was computed with."""
+        replace_values(list(zip(self.tensors, before, strict=True)))
+        why_nan = import_module("..inspection.origins", __package__).why_nan
+        return why_nan(lambda: self.cost.of(self.cost.read(X), *others[:2]))
+
+    def _diverged(self, what: str, origin: Any = None) -> None:
         replace_values(list(zip(self.tensors, self.finite, strict=True)))
-        raise DivergedError(refusals.diverged(what))
+        raise DivergedError(refusals.diverged(what, origin), origin)

@@ -1,0 +1,52 @@
+"""An error in a network names the layer, what it was given, and the shapes on the way there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_nn as tg
+
+
+def note_of(function: Any, *inputs: Any) -> str:
+    with pytest.raises(ValueError) as caught:
+        function(*inputs)
+    (note,) = [note for note in caught.value.__notes__ if note.startswith("in layer")]
+    return note
+
+
+def test_the_layer_and_the_shapes_before_it_are_named() -> None:
+    inner = tg.nn.Sequential(tg.nn.Linear(3, 1, seed=1))
+    model = tg.nn.Sequential(tg.nn.Linear(2, 5, seed=0), tg.nn.ReLU(), inner)
+    before = "in layer 2.0: Linear(in_features=3, out_features=1), given (4, 5)"
+    after = "; the whole Sequential was given (4, 2)"
+    X = np.ones((4, 2))
+    assert note_of(model, X) == f"{before}; on the way there: linear (4, 5), relu (4, 5){after}"
+    with tg.no_grad():
+        assert note_of(model, X) == before + after
+    assert note_of(inner, X) == "in layer 0: Linear(in_features=3, out_features=1), given (4, 2)" + after
+
+
+def test_a_module_alone_and_one_of_ones_own() -> None:
+    class Mine(tg.nn.Module):
+        def __init__(self) -> None:
+            self.w = tg.tensor(np.ones(3), requires_grad=True)
+
+        def forward(self, a: Any, *, b: Any) -> Any:
+            return a * self.w + b
+
+    assert note_of(lambda x: Mine()(x, b=np.ones(4)), np.ones(3)) == "in layer Mine(), given (3,), (4,)"
+    layers = tg.nn.Sequential(Mine())
+    assert "is given" not in note_of(tg.nn.Linear(2, 2, seed=0), np.ones(3))
+    with pytest.raises(TypeError):  # a mistake in the call, not in shapes
+        layers(np.ones(3))
+
+
+def test_many_steps_are_shortened_and_the_trace_of_a_compiled_step_says_it_too() -> None:
+    model = tg.nn.Sequential(*[tg.nn.ReLU() for _ in range(12)], tg.nn.Linear(3, 1, seed=0))
+    x = tg.tensor(np.ones((4, 2)), requires_grad=True)
+    assert note_of(model, x * 1).count("relu") == 8
+    assert "way there: ..., relu" in note_of(model, x * 1)
+    assert "in layer 12: Linear" in note_of(tg.compile(lambda x: model(x)), np.ones((4, 2)))

@@ -1,0 +1,36 @@
+"""Where in a network an error was raised: a note that names the layer, what it was given, and the shapes before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..engine.trees import leaves
+from ..tensor.handle import Tensor, node_of
+
+_IN_LAYER = "in layer "
+_STEPS = 8  # recorded steps before the layer, the last ones
+
+
+def locate(error: ValueError, module: Any, named: Iterable[tuple[str, Any]], given: Any) -> None:
+    """Add a note to an error that the module, or one of those `named` within, has raised; replace those from within."""
+    layer, told = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{_way(given)}"))
+    whole = "" if layer is module else f"; the whole {type(module).__name__} was given {_shapes(given)}"
+    name = next((name for name, m in named if m is layer), "")
+    what = f"{layer!r}".split("\n")[0].removesuffix("(")
+    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(_IN_LAYER)]
+    error.__notes__ = [*notes, f"{_IN_LAYER}{f'{name}: ' if name else ''}{what}, {told}{whole}"]
+
+
+def _shapes(given: Any) -> str:
+    return ", ".join(str(x.shape) if hasattr(x, "shape") else type(x).__name__ for x in leaves(given))
+
+
+def _way(given: Any) -> str:
+    """Return the steps that have computed what was given, with their shapes, as far as they are recorded."""
+    node = next((node_of(x) for x in leaves(given) if isinstance(x, Tensor)), None)
+    steps: list[str] = []
+    while node is not None and node.operation is not None:
+        steps.append(f"{node.operation.name} {node.shape}")
+        node = next((p for p in node.parents or () if p is not None and p.operation is not None), None)
+    return "; on the way there: " * bool(steps) + ", ".join([*["..."] * (len(steps) > _STEPS), *steps[:_STEPS][::-1]])
