@@ -146,7 +146,7 @@ def _gradient(called: str, labels: list[str], case: Case, space: dict[str, Any])
 def _evaluated(code: str, space: dict[str, Any]) -> list[str]:
     found = eval(code, space)
     text = f"{found:.8g}" if isinstance(found, float) and not found.is_integer() else repr(found)
-    return [code, *text.splitlines()]
+    return [code, *[line or "<BLANKLINE>" for line in text.splitlines()]]
 
 
 def same_but_for_digits(a: str, b: str) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from programs import finished, run
 
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -20,27 +21,6 @@ TESTED = {
     "first_steps", "by_hand", "moons", "digits", "regression", "autoencoder", "gru", "transformer",
     "david_vs_goliath", "fit_by_lbfgs", "gradient_checking", "whose_backprop_is_wrong",
 }  # fmt: skip
-
-
-def finished(program: pathlib.Path, *options: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    """Return a program that has run in a folder of its own."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # One thread each: the tests may share their cores, and BLAS threads that wait for one spin.
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8",
-        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-    }  # fmt: skip
-    command = [sys.executable, "-W", "default", str(program), *options]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300)
-
-
-def run(program: pathlib.Path, *options: str, folder: pathlib.Path) -> str:
-    """Return what a program prints that succeeds without warnings."""
-    done = finished(program, *options, folder=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    warned = [line for line in done.stderr.splitlines() if "Warning" in line and f"{ROOT}{os.sep}" in line]
-    assert [line for line in warned if "site-packages" not in line] == []
-    return done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1397,7 +1397,7 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
     array([[[[-0.3],
              [ 1.1],
              [ 1.7]],
-
+    <BLANKLINE>
             [[-1.8],
              [-1.1],
              [ 0.4]]]])
@@ -1688,7 +1688,7 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype:
     >>> tg.geomspace(start, stop, num=3, axis=-1).numpy()
     array([[[0.5       , 1.22474487, 3.        ],
             [2.        , 2.44948974, 3.        ]],
-
+    <BLANKLINE>
            [[0.5       , 0.31622777, 0.2       ],
             [2.        , 0.63245553, 0.2       ]]])
     >>> tg.grad(lambda start: tg.geomspace(start, stop, num=3, axis=-1).sum())(start).numpy()

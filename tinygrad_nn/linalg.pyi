@@ -319,7 +319,7 @@ def svd(a: Any, full_matrices: Any = True, compute_uv: Any = True, hermitian: An
     >>> tg.grad(lambda a: tg.linalg.svd(a, hermitian=True, compute_uv=False).sum())(a).numpy()
     array([[[1.00000000e+00, 5.20356990e-18],
             [5.20356990e-18, 1.00000000e+00]],
-
+    <BLANKLINE>
            [[1.00000000e+00, 2.68028381e-17],
             [2.68028381e-17, 1.00000000e+00]]])
     """

@@ -1,0 +1,96 @@
+"""The pages: every link inside leads somewhere, every block of code is executed, every public name has its place."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.append(str(ROOT / "docs" / "pages"))
+
+import names  # noqa: E402
+import rules  # noqa: E402
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Blocks that are no Python, and what they are: commands for a shell, Sphinx's own, and text that is only shown.
+NOT_PYTHON = {"sh", "powershell", "{toctree}", "text"}
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names by which a page's headings can be linked."""
+    headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(page: pathlib.Path, text: str) -> Iterator[str]:
+    """Yield the links of a page that lead to no file, or to no heading of it."""
+    for target in re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)", BLOCK.sub("", text)):
+        link = "".join(target)
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        file = (page.parent / path) if path else page
+        if not file.exists() or (anchor and anchor not in anchors(text if file == page else file.read_text("utf-8"))):
+            yield link
+
+
+def unexecuted(text: str) -> Iterator[str]:
+    """Yield the blocks of code that no test executes: Python without prompts, and languages that nothing knows."""
+    for language, body in BLOCK.findall(text):
+        if language == "python" and not body.startswith(">>> "):
+            yield body
+        elif language != "python" and language not in NOT_PYTHON:
+            yield f"{language}: {body}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere_and_code_is_executed(page: pathlib.Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert list(broken(page, text)) == []
+    assert list(unexecuted(text)) == []
+
+
+def test_a_broken_link_and_code_that_nobody_runs_are_found() -> None:
+    page = ROOT / "docs" / "guides.md"
+    assert list(broken(page, "[a](nowhere.md) [b](#nothing) [c](index.md#nothing) [d](index.md)")) == [
+        "nowhere.md", "#nothing", "index.md#nothing",
+    ]  # fmt: skip
+    assert list(unexecuted("```python\nx = 1\n```\n```python\n>>> 1\n1\n\n```\n```sh\nls\n```\n")) == ["x = 1\n"]
+
+
+def test_every_page_is_in_a_list_of_pages() -> None:
+    """A page that no toctree names cannot be reached, and the build of the site refuses it."""
+    folder = ROOT / "docs"
+    listed = set()
+    for page in folder.glob("*.md"):
+        for language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
+            listed |= set(body.split()) if language == "{toctree}" else set()
+    assert {page.stem for page in folder.glob("*.md")} - {"index"} <= listed
+
+
+def test_every_public_name_has_one_page_and_a_place_in_the_source() -> None:
+    held = names.public_names()
+    assert len(held) > 400
+    for name in held:
+        assert name.page in names.PAGES
+        last = name.path.rpartition(".")[2]
+        near = names.source(name.module).splitlines()[name.line - 1 : name.line + 6]
+        aliases = {last, getattr(name.value, "__name__", last), f"_{last}"}
+        assert any(alias.rstrip("d123") in line for alias in aliases for line in near), name
+    documents = [name.document.lower() for name in held]
+    assert len(set(documents)) == len(documents)  # on a file system that does not tell large letters from small ones
+
+
+def test_rules_are_read_from_the_source() -> None:
+    found = rules.written()
+    assert found["multiply"] == [
+        rules.Written("a", "g * b", r"\bar y \, b"), rules.Written("b", "g * a", r"\bar y \, a"),
+    ]  # fmt: skip
+    assert found["tanh"][0].formula == r"\bar y \, (1 - y^2)"
+    assert found["arctan2"][1].formula == r"\bar y \, (-\frac{a}{a^2 + b^2})"
+    assert found["softmax"][0].code.startswith("y * (g - ")
