@@ -63,7 +63,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (356, 350, 1_400),
+    "errors": (397, 397, 1_600),
     "engine": (1_261, 1_261, 9_500),
     "tensor": (1_166, 1_166, 9_480),
     "ops": (2_863, 2_863, 29_830),
@@ -72,8 +72,8 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (566, 566, 4_400),
-    "nn": (2_565, 1_835, 17_100),
-    "optim": (1_120, 814, 7_670),
+    "nn": (2_496, 1_835, 16_480),
+    "optim": (1_128, 814, 7_860),
     "compiler": (1_031, 700, 6_600),
     "compiler.trace": (2_165, 1_100, 17_920),
     "compiler.lower": (431, 431, 3_650),
@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_891, 2_710, 25_100),
     "inspection": (1_800, 1_800, 15_000),
     "testing": (2_381, 2_381, 20_820),
-    "training": (2_992, 1_648, 22_880),
+    "training": (3_023, 1_648, 23_790),
     "interop": (1_200, 1_200, 10_000),
     "reference": (250, 250, 2_000),
     "the top": (265, 250, 1_500),

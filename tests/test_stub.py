@@ -17,6 +17,9 @@ EXPECTED = {
     "__init__": ("def exp(x: Any) -> Tensor", "def unstack(x: Any, axis: Any = 0) -> tuple[Tensor, ...]"),
     "autograd": ("from .transforms.autograd import *",),
     "data": ("from .training.datasets import *",),
+    "nn/activations": ("def __init__(self, alpha: Any = 1.0) -> None",),
+    "nn/criteria": ("class NLLLoss(Loss):", "def __init__(self, weight: Any = None, *, ignore_index: Any = -100,"),
+    "nn/pooling": ("def __init__(self, kernel_size: Any, stride: Any = None,",),
     "linalg": ("def matmul(a: Any, b: Any) -> Tensor",),
 }
 

@@ -33,6 +33,7 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     ),
     "MaxPool2d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.MaxPool2d(3, 1, 1)), IMAGES),
     "AvgPool2d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.AvgPool2d(2), nn.Flatten()), IMAGES),
+    "AdaptiveAvgPool1d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.AdaptiveAvgPool1d(4)), IMAGES),
     "AdaptiveAvgPool2d": (lambda: nn.Sequential(nn.Conv2d(4, 2, 1, seed=0), nn.AdaptiveAvgPool2d((4, 1))), IMAGES),
     "Flatten": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 2, seed=0)), SIGNALS),
     "MultiheadAttention": (lambda: Applied(nn.MultiheadAttention(6, 2, dropout=0.3, seed=0), attended), SIGNALS),

@@ -35,8 +35,8 @@ def test_a_group_has_what_it_is_given_and_else_the_optimisers() -> None:
     assert [group["betas"] for group in optimizer.param_groups] == [(0.5, 0.75), (0.9, 0.999), (0.9, 0.999)]
     assert [group["eps"] for group in optimizer.param_groups] == [1e-8, 1e-8, 1e-3]
     assert optimizer.parameters == [a, b, c] or all(x is y for x, y in zip(optimizer.parameters, (a, b, c)))
-    assert list(optimizer.param_groups[1]) == ["params", "lr", "betas", "eps", "weight_decay"]
-    assert len(optimizer.param_groups[1]) == 5
+    assert list(optimizer.param_groups[1]) == ["params", "lr", "betas", "eps", "weight_decay", "amsgrad"]
+    assert len(optimizer.param_groups[1]) == 6
     assert optimizer.param_groups[0]["params"] == (a,)
 
 

@@ -30,6 +30,8 @@ def drawn(name: str, rng: np.random.Generator) -> dict[str, Any]:
         found |= {"eps": 10 ** rng.uniform(-11, -4)}
     else:
         found |= {"betas": (rng.uniform(0, 0.99), rng.uniform(0.5, 0.9999)), "eps": 10 ** rng.uniform(-9, -4)}
+    if name in ("Adam", "AdamW"):
+        found["amsgrad"] = bool(rng.integers(2))
     if name == "NAdam":
         found["momentum_decay"] = rng.uniform(0, 0.1)
     return found

@@ -1,8 +1,14 @@
 """Trainings that break off and go on, to the last bit; checkpoints of another training, damage, and no room."""
 
+import errno
 import itertools
+import json
+import os
+import re
 import resource
+import subprocess
 import sys
+import tempfile
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -291,6 +297,49 @@ def test_a_folder_that_can_not_be_written_to_is_an_error_before_training(
     with pytest.raises(FileError, match=r"can't be written: .*Permission denied; make room, or name another file"):
         parts.train(tmp_path / "folder")
     assert parts.left() == Parts().left()
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="folders are closed to a user otherwise there")
+def test_in_a_folder_that_is_read_only_nothing_is_lost() -> None:
+    script = Path(__file__).with_name("unwritable.py")
+    with tempfile.TemporaryDirectory() as name:  # not in pytest's own, which is closed to other users
+        folder = Path(name)
+        try:
+            run = subprocess.run([sys.executable, script, name], capture_output=True, text=True, check=True)
+        finally:
+            for each in (folder, folder / "begun"):
+                each.chmod(0o755)
+    found = json.loads(run.stdout)
+    denied = r"\[Errno 13\] Permission denied.*"
+    assert re.fullmatch(
+        rf"FileError: .*a.npz can't be written: {denied}; make room, or name another file", found["save"]
+    )
+    assert re.fullmatch(rf"FileError: .*new can't be made: {denied}; pass another folder as .*", found["new"])
+    assert re.fullmatch(rf"FileError: .*step-0+3.npz can't be written: {denied}", found["resumed"])
+    assert (found["load"], found["untouched"], found["kept"]) == ("[1.0, 1.0, 1.0]", "True", "True")
+    assert found["as it was"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_disk_that_is_full_at_any_step_of_a_write_loses_nothing(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = Parts(), Parts()
+    expected, real, calls = whole.train(None), getattr(os, step), iter(range(99))
+
+    def full_from_the_third_on(*args: Any) -> Any:
+        if next(calls) >= 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, full_from_the_third_on)
+        with pytest.raises(FileError, match=r"can't be written: .*No space left on device; make room, or name another"):
+            parts.train(tmp_path, every_steps=8)
+    assert not [*tmp_path.glob(".*")]
+    assert all(read(path) for path in tmp_path.glob("*.npz"))
+    assert parts.train(tmp_path, resume=True, every_steps=8).figures == expected.figures
+    assert parts.left() == whole.left()
 
 
 def test_what_diverges_after_it_went_on_keeps_what_the_checkpoint_held(tmp_path: Path) -> None:

@@ -247,6 +247,53 @@ def test_what_needs_a_mean_over_samples_refuses_another_loss(loss: Any, y: Any, 
         tg.train(module, X, y, 1, loss=loss, batch_size=2, progress=False, **{option: value})
 
 
+class Noisy(tg.nn.Module):
+    """A mean over samples with noise of its own at each call."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.default_rng(0)
+
+    def forward(self, p: Any, y: Any) -> Any:
+        return ((p - y + self.generator.normal(size=p.shape)) ** 2).mean()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("loss", "is_mean"),
+    [
+        (lambda p, y: ((p - y) ** 2).sum(), False),
+        (lambda p, y: ((p - y) ** 2)[y > 0].mean(), False),
+        (lambda p, y: ((p - y) ** 2).mean() + p.mean() ** 2, False),
+        (lambda p, y: ((p - y) ** 2).mean() + 1.0, True),
+        (lambda p, y: ((p - y) ** 2).mean() + np.random.default_rng().normal(), True),
+        (Noisy(), True),
+    ],
+)
+def test_of_a_loss_of_one_s_own_the_first_step_shows_that_it_is_a_mean(loss: Any, is_mean: bool, dtype: Any) -> None:
+    rows, y = np.random.default_rng(2).normal(size=(9, 2)), np.arange(9.0).reshape(9, 1) - 3
+    module = tg.nn.Sequential(tg.nn.Linear(2, 1, dtype=dtype, seed=0), tg.nn.Dropout(0.5, seed=1))
+    before = module.state_dict(), module.generators()["1.generator"].bit_generator.state
+    run = partial(tg.train, module, rows, y, 1, 0.01, 2, loss=loss, progress=False)
+    if is_mean:
+        run(accumulate=2)
+        return
+    with pytest.raises(ValueError, match="accumulate= needs a loss that is the plain mean over samples"):
+        run(accumulate=2)
+    assert module.training
+    np.testing.assert_array_equal(module.state_dict()["0.weight"], before[0]["0.weight"])
+    assert module.generators()["1.generator"].bit_generator.state == before[1]
+
+
+def test_a_look_at_a_loss_draws_nothing() -> None:
+    """A training with accumulation draws what it would draw without the look."""
+    costs: list[list[float]] = []
+    for loss in (Noisy(), Noisy()):
+        module = tg.nn.Linear(2, 1, seed=0)
+        history = tg.train(module, X[:8], X[:8, :1], 1, 0.0, 4, loss=loss, accumulate=1 + len(costs), progress=False)
+        costs.append(history.cost)
+    assert costs[0] == pytest.approx(costs[1], rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("loss", "y"),
     [
@@ -310,3 +357,46 @@ def test_several_inputs_and_labels_are_batched_together(by_name: bool) -> None:
 def test_false_ends_the_training(returned: Any) -> None:
     network, X, y = problem()
     assert len(tg.train(network, X, y, 9, progress=False, on_epoch=lambda epoch, _: returned)) == 1
+
+
+def loader(size: int = 8, seed: int = 7, **settings: Any) -> tg.data.DataLoader:
+    return tg.data.DataLoader(tg.data.TensorDataset(X, LABELS), size, shuffle=True, seed=seed, **settings)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_loader_trains_as_its_arrays_do(drop_last: bool) -> None:
+    options: dict[str, Any] = {"loss": tg.cross_entropy, "accumulate": 2, "progress": False}
+    of_arrays, of_loader = (tg.nn.Linear(2, 3, seed=0) for _ in "ab")
+    first = tg.train(of_arrays, X, LABELS, 3, 0.1, 8, shuffle_seed=7, drop_last=drop_last, **options)
+    second = tg.train(of_loader, loader(drop_last=drop_last), epochs=3, learning_rate=0.1, **options)
+    assert first.cost == second.cost
+    assert same(of_arrays, of_loader)
+
+
+def test_a_dropped_batch_is_not_trained_on() -> None:
+    seen: list[int] = []
+
+    def noted(p: Any, y: Any) -> Any:
+        seen.append(len(y))
+        return ((p - y) ** 2).mean()
+
+    for drop_last in (False, True):
+        tg.train(tg.nn.Linear(2, 1), X[:20], X[:20, :1], 2, 0.1, 8, loss=noted, drop_last=drop_last, progress=False)
+    assert seen == [8, 8, 4] * 2 + [8, 8] * 2
+
+
+def test_a_loader_of_samples_that_are_made_when_they_are_asked_for() -> None:
+    class Squares:
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, index: int, /) -> Any:
+            return np.array([index / 20, 1.0]), np.array([2 * index / 20])
+
+    batches = tg.data.DataLoader(Squares(), batch_size=6, shuffle=True, seed=0)
+    history = tg.train(
+        tg.nn.Linear(2, 1, seed=0), batches, epochs=60, learning_rate=0.3, loss=tg.mse_loss, progress=False,
+        validation=(np.array([[0.5, 1.0]]), np.array([[1.0]])),
+    )  # fmt: skip
+    assert history.cost[-1] < 0.01 * history.cost[0]
+    assert history.validation_cost[-1] < 0.01

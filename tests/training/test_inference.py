@@ -128,3 +128,11 @@ def test_misuse_says_what_to_write() -> None:
         tg.predict(abs, [1.0])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="batch_size must be a whole number, 1 or more, got 0"):
         tg.predict(Several(), ([1.0], [2.0]), 0)
+
+
+@pytest.mark.parametrize(("layers", "size"), [(3, 3), (2, 2), (4, 4), (2, 4), (1, 2)])
+def test_states_are_never_taken_for_samples(layers: int, size: int) -> None:
+    """Also where their length is that of each batch."""
+    module = tg.nn.GRU(2, 3, num_layers=layers, batch_first=True, seed=0)
+    with pytest.raises(ValueError, match="does not have the samples on axis 0"):
+        tg.predict(module, np.ones((2 * size, 4, 2)), batch_size=size)

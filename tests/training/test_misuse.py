@@ -113,7 +113,7 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
     [
         ({"epochs": 2.0}, TypeError, r"epochs must be a whole number, 0 or more, got 2\.0 of type float"),
         ({"epochs": True}, TypeError, "epochs must be a whole number, 0 or more, got True of type bool"),
-        ({"epochs": None}, TypeError, "epochs must be a whole number, 0 or more, got None"),
+        ({"epochs": None}, TypeError, "epochs must be a whole number, 0 or .*None"),
         ({"batch_size": 7.5}, TypeError, r"batch_size must be a whole number, 1 or more, got 7\.5 of type float"),
         ({"batch_size": 0}, ValueError, "batch_size must be a whole number, 1 or more, got 0 of type int"),
         ({"learning_rate": "0.1"}, TypeError, r"the learning rate must be a finite number, .*got '0\.1' of type str"),
@@ -167,3 +167,30 @@ def test_misuse_of_train_says_what_was_found_and_what_to_write(change: Any, kind
     if change.keys() in ({"module"}, {"loss"}):
         with pytest.raises(kind, match=words):
             tg.evaluate(**{"module": network, "X": X, "y": y} | change)
+
+
+def loader(*arrays: Any, **settings: Any) -> tg.data.DataLoader:
+    return tg.data.DataLoader(tg.data.TensorDataset(*arrays), **settings)
+
+
+@pytest.mark.parametrize(
+    ("data", "y", "options", "kind", "words"),
+    [
+        (loader(np.ones((4, 2)), np.ones((4, 1))), 1, {}, ValueError, "a DataLoader goes without y=; leave it out"),
+        (loader(np.ones((4, 2)), np.ones((4, 1))), None, {"batch_size": 2}, ValueError, "goes without batch_size="),
+        (loader(np.ones((4, 2)), np.ones((4, 1))), None, {"sample_weight": 1}, ValueError, "without sample_w"),
+        (loader(np.ones((4, 2))), None, {}, DataError, "a batch is .*, and X and y are needed; return pairs from the"),
+        (loader(np.ones((4, 2)), np.ones((4, 1)), batch_size=5, drop_last=True), None, {}, DataError, "no batch of 4"),
+        (loader(np.ones((4, 2)), np.full((4, 1), np.nan)), None, {}, DataError, "row 0 of a batch's y holds nan, not"),
+        (np.ones((4, 2)), np.ones(4), {"batch_size": 5, "drop_last": True}, DataError, "leaves none of the 4 samples"),
+        (np.ones((4, 2)), np.ones(4), {"epochs": None}, TypeError, "epochs must be a whole number, 0 or .*None"),
+        (np.ones((4, 2)), None, {}, DataError, "y can't be read as numbers, which it must hold: None"),
+        (tg.data.TensorDataset(np.ones(4)), np.ones(4), {}, DataError, "X is a TensorDataset, .* takes a tg.data.Da"),
+    ],
+)
+def test_data_that_is_passed_otherwise_is_refused(data: Any, y: Any, options: Any, kind: Any, words: str) -> None:
+    module = tg.nn.Linear(2, 1, seed=0)
+    before = module.weight.data.copy()
+    with pytest.raises(kind, match=words):
+        tg.train(module, data, y, **({"epochs": 1} | options), loss=tg.mse_loss, progress=False)
+    np.testing.assert_array_equal(module.weight.data, before)

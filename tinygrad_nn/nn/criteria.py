@@ -1,146 +1,101 @@
-"""Losses as modules, with PyTorch's names and defaults; as functions they are `tg.mse_loss` and so on."""
+"""Losses as modules, with PyTorch's names and defaults: functions as `tg.mse_loss` with settings, averaged unless said.
+
+Formula, shapes, settings and source stand with the function. All are called with (input, target).
+"""
 
 from __future__ import annotations
 
-from inspect import signature
-from typing import Any, ClassVar
+from typing import Any
 
 from ..ops.fused import reduction_of
 from ..tensor.creation import as_tensor
-from .label_losses import cross_entropy, nll_loss
-from .losses import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    smooth_l1_loss,
-)
-from .module import Module
+from . import label_losses, losses
+from .of_functions import OfFunction
 
 
-class Loss(Module):
+class Loss(OfFunction):
     """A function of an input and a target with settings; weights among them are buffers."""
 
-    _function: ClassVar[Any]
-    _names: ClassVar[tuple[str, ...]]
+    reduction: str
 
-    def __init_subclass__(cls, function: Any = None, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if function is not None:
-            cls._function, cls._names = staticmethod(function), tuple(signature(function).parameters)
-
-    def __init__(self, **settings: Any) -> None:
-        for name, value in settings.items():
-            setattr(self, name, as_tensor(value) if name.endswith("weight") and value is not None else value)
-
-    def forward(self, input: Any, target: Any, *others: Any, **settings: Any) -> Any:
-        """Return the loss. Shapes: (...), (...) -> (), or that of the losses for `reduction="none"`."""
-        own = {name: value for name, value in vars(self).items() if name in self._names}
-        return self._function(input, target, *others, **own | settings)
+    def _check(self) -> None:
+        reduction_of(self.reduction)
+        for name, value in [*vars(self).items()]:
+            if name.endswith("weight") and value is not None:
+                setattr(self, name, as_tensor(value))
 
 
-class MSELoss(Loss, function=mse_loss):
-    """The squared difference, averaged. Shapes: (...), (...) -> ().
+class MSELoss(Loss, function=losses.mse_loss, inputs=2):
+    """The squared difference: `tg.mse_loss`.
 
-    >>> MSELoss()([1.0, 3.0], [1.0, 1.0]).item(), L1Loss(reduction="sum")([1.0, 3.0], [1.0, 1.0]).item()
-    (2.0, 2.0)
-    """
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction_of(reduction))
-
-
-class L1Loss(MSELoss, function=l1_loss):
-    """The absolute difference, averaged. Shapes: (...), (...) -> ().
-
-    >>> import numpy as np
-    >>> import tinygrad_nn as tg
-    >>> tg.nn.L1Loss()(np.array([1.0, 2.0]), np.array([1.0, 4.0])).item()
-    1.0
+    >>> MSELoss()([1.0, 3.0], [1.0, 1.0]).item()
+    2.0
     """
 
 
-class HuberLoss(Loss, function=huber_loss):
-    """Half the squared difference d where |d| is at most delta, beyond it delta (|d| - delta / 2), averaged.
+class L1Loss(Loss, function=losses.l1_loss, inputs=2):
+    """The absolute difference: `tg.l1_loss`.
 
-    Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
+    >>> L1Loss(reduction="sum")([1.0, 3.0], [1.0, 1.0]).item()
+    2.0
+    """
+
+
+class HuberLoss(Loss, function=losses.huber_loss, inputs=2):
+    """Half the squared difference d where |d| is at most delta, beyond it delta (|d| - delta / 2): `tg.huber_loss`.
 
     >>> HuberLoss()([1.0, 3.0], [1.0, 1.0]).item()
     0.75
     """
 
-    def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction=reduction_of(reduction), delta=delta)
 
-
-class SmoothL1Loss(Loss, function=smooth_l1_loss):
-    """Huber's loss divided by beta, averaged. Shapes: (...), (...) -> ().
+class SmoothL1Loss(Loss, function=losses.smooth_l1_loss, inputs=2):
+    """Huber's loss, with beta for delta, divided by beta: `tg.smooth_l1_loss`.
 
     >>> SmoothL1Loss(beta=2.0)([1.0, 3.0], [1.0, 1.0]).item()
     0.5
     """
 
-    def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction=reduction_of(reduction), beta=beta)
 
+class BCELoss(Loss, function=losses.binary_cross_entropy, inputs=2):
+    """The binary cross entropy of probabilities; train on logits where you can: `tg.binary_cross_entropy`.
 
-class BCELoss(Loss, function=binary_cross_entropy):
-    """The binary cross entropy of probabilities, averaged; train on logits where you can. Shapes: (...), (...) -> ().
-
-    >>> round(BCELoss()([0.5, 0.5], [1.0, 0.0]).item(), 3)
+    >>> BCELoss()([0.5, 0.5], [1.0, 0.0]).round(3).item()
     0.693
     """
 
-    def __init__(self, weight: Any = None, *, reduction: str = "mean") -> None:
-        super().__init__(weight=weight, reduction=reduction_of(reduction))
 
+class BCEWithLogitsLoss(Loss, function=losses.binary_cross_entropy_with_logits, inputs=2):
+    """The binary cross entropy of sigmoid(input): `tg.binary_cross_entropy_with_logits`.
 
-class BCEWithLogitsLoss(Loss, function=binary_cross_entropy_with_logits):
-    """The binary cross entropy of sigmoid(input), averaged; `pos_weight` multiplies that of positive labels.
-
-    Shapes: (...), (...) -> (), with weights that broadcast.
-
-    >>> round(BCEWithLogitsLoss(pos_weight=3.0)([0.0, 0.0], [1.0, 0.0]).item(), 3)
+    >>> BCEWithLogitsLoss(pos_weight=3.0)([0.0, 0.0], [1.0, 0.0]).round(3).item()
     1.386
     """
 
-    def __init__(self, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(weight=weight, reduction=reduction_of(reduction), pos_weight=pos_weight)
 
-
-class GaussianNLLLoss(Loss, function=gaussian_nll_loss):
-    """How unlikely a normal distribution has the target: called with its mean, the target, and its variance.
-
-    Shapes: (..., n), (..., n), (..., n) or (..., 1) -> (). Source: that of `tg.gaussian_nll_loss`.
+class GaussianNLLLoss(Loss, function=losses.gaussian_nll_loss, inputs=3):
+    """How unlikely a normal distribution of mean `input` has the target; called with its variance, third, too.
 
     >>> GaussianNLLLoss()([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
     1.0
     """
 
-    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(full=full, eps=eps, reduction=reduction_of(reduction))
 
-
-class KLDivLoss(Loss, function=kl_div):
-    """The entries of the Kullback-Leibler divergence, averaged; `reduction="batchmean"` is the mathematical one.
-
-    Shapes: (...), (...) -> (). Source: Kullback and Leibler, On information and sufficiency (1951).
+class KLDivLoss(Loss, function=losses.kl_div, inputs=2):
+    """The entries of the Kullback-Leibler divergence; `reduction="batchmean"` is the mathematical one: `tg.kl_div`.
 
     >>> import tinygrad_nn as tg
-    >>> round(KLDivLoss(reduction="sum")(tg.log([0.5, 0.5]), [1.0, 0.0]).item(), 3)
+    >>> KLDivLoss(reduction="sum")(tg.log([0.5, 0.5]), [1.0, 0.0]).round(3).item()
     0.693
     """
 
-    def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
-        checked = reduction if reduction == "batchmean" else reduction_of(reduction)
-        super().__init__(reduction=checked, log_target=log_target)
+    def _check(self) -> None:
+        if self.reduction != "batchmean":
+            super()._check()
 
 
-class NLLLoss(Loss, function=nll_loss):
-    """The negative log-likelihood of class indices, averaged; the classes are on axis 1.
+class NLLLoss(Loss, function=label_losses.nll_loss, inputs=2, without="axis"):
+    """The negative log-likelihood of class indices, `tg.nll_loss`; the classes are on axis 1.
 
     Shapes: (N, k, ...), int (N, ...) -> (), or (k,), int () -> ().
 
@@ -148,26 +103,17 @@ class NLLLoss(Loss, function=nll_loss):
     1.5
     """
 
-    def __init__(self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction_of(reduction))
-
     def forward(self, input: Any, target: Any) -> Any:
         """Return the loss."""
         input = as_tensor(input)
         return super().forward(input, target, axis=min(1, input.ndim - 1))
 
 
-class CrossEntropyLoss(NLLLoss, function=cross_entropy):
-    """The cross entropy of softmax(input) with class indices or probabilities; the classes are on axis 1.
+class CrossEntropyLoss(NLLLoss, function=label_losses.cross_entropy, inputs=2, without="axis"):
+    """The cross entropy of softmax(input), `tg.cross_entropy`; the classes, indices or probabilities, are on axis 1.
 
     Shapes: (N, k, ...), int (N, ...) or (N, k, ...) -> (), or (k,), int () or (k,) -> ().
 
-    >>> round(CrossEntropyLoss()([[0.0, 0.0], [1000.0, 0.0]], [0, 0]).item(), 3)
+    >>> CrossEntropyLoss()([[0.0, 0.0], [1000.0, 0.0]], [0, 0]).round(3).item()
     0.347
     """
-
-    def __init__(
-        self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
-    ) -> None:
-        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
-        self.label_smoothing = label_smoothing

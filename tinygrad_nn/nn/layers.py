@@ -12,7 +12,7 @@ from ..ops.selection import take, where
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init
-from .module import Module, Parameter, without_dim
+from .module import Module, Parameter
 
 
 def unset(*shape: int, dtype: Any) -> Tensor:
@@ -66,6 +66,7 @@ class Embedding(Module):
 
     The weight is (num_embeddings, embedding_dim) and begins standard normal. The row `padding_idx` begins
     at 0 and gets no gradient. Negative indices count from the end. Raises IndexError for others outside.
+    Source: Bengio et al., A neural probabilistic language model (2003).
 
     >>> Embedding(10, 3, seed=0)([[1, 2, 4, 5]]).shape
     (1, 4, 3)
@@ -105,7 +106,6 @@ class Flatten(Module):
     (2, 12)
     """
 
-    @without_dim
     def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
         self.start_axis, self.end_axis = start_axis, end_axis
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import StateError, given
+from ..errors.unsupported import guard_keywords
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, replace_values
 from .failing import locate
 from .table import summary
 
 _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"
-
-
-_F = TypeVar("_F", bound=Callable[..., None])
 
 # Names of PyTorch's, and what to write for them.
 _PYTORCH = (
@@ -28,19 +25,6 @@ _PYTORCH = (
     | {"register_parameter": "module.name = nn.Parameter(...)", "register_buffer": "module.name = nn.Buffer(...)"}
     | {"add_module": "module.name = another", "register_module": "module.name = another"}
 )
-
-
-def without_dim(init: _F) -> _F:
-    """Return an `__init__` with an axis that says so to who writes dim=, as in PyTorch."""
-
-    @functools.wraps(init)
-    def checked(self: Any, *args: Any, **settings: Any) -> None:
-        for name in (name for name in settings if "dim" in name):
-            here = f"{name.replace('dim', 'axis')}={settings[name]!r}"
-            raise TypeError(f"{type(self).__name__}: {name} is PyTorch's name; write {here}")
-        init(self, *args, **settings)
-
-    return cast(_F, checked)
 
 
 def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
@@ -170,6 +154,10 @@ class Module:
 
     training = True
     _unnamed: ClassVar[str | None] = None  # the attribute whose entries are named without it
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        guard_keywords(cls)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what `forward` computes."""

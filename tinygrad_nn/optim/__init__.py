@@ -9,17 +9,6 @@ from .optimizer import Optimizer
 from .sgd import SGD
 
 __all__ = [
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Hyperparameter",
-    "NAdam",
-    "Optimizer",
-    "ParameterGroup",
-    "RMSprop",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "lr_scheduler",
-]
+    "SGD", "Adagrad", "Adam", "AdamW", "Adamax", "Hyperparameter", "NAdam", "Optimizer", "ParameterGroup", "RMSprop",
+    "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
+]  # fmt: skip

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from .groups import Hyperparameter
+from .groups import Hyperparameter, Switch
 from .optimizer import Optimizer, zeros
 
-adam_init = zeros("m", "v", step=0)
+
+def adam_init(w: np.ndarray, amsgrad: bool = False) -> dict[str, Any]:
+    """Return no steps, and means of zeros; for AMSGrad the largest mean too."""
+    state: dict[str, Any] = zeros("m", "v", *["v_max"] * amsgrad, step=0)(w)
+    return state
 
 
 def adam(
-    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, *,
-    lr: float, betas: tuple[float, float], eps: float,
+    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, v_max: np.ndarray | float = 0.0, *,
+    lr: float, betas: tuple[float, float], eps: float, amsgrad: bool = False,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state after a step.
 
@@ -27,15 +31,26 @@ def adam(
     step, (beta1, beta2) = step + 1, betas
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * (g * g)
+    largest = {"v_max": np.maximum(v_max, v)} if amsgrad else {}
     unbiased = (1 - beta2**step) ** 0.5  # times both sides of the fraction, which spares a pass over v
     rate = lr * unbiased / (1 - beta1**step)
-    return w - rate * m / (np.sqrt(v) + eps * unbiased), {"step": step, "m": m, "v": v}
+    value = w - rate * m / (np.sqrt(largest.get("v_max", v)) + eps * unbiased)
+    return value, {"step": step, "m": m, "v": v} | largest
 
 
-class Adam(Optimizer):
+class _Moments(Optimizer):
+    """What keeps running means of the gradient and of its size."""
+
+    betas: Any = Hyperparameter(below=1, count=2)
+    eps: Any = Hyperparameter()
+    weight_decay: Any = Hyperparameter()
+
+
+class Adam(_Moments):
     """m and v are running means of g and g squared; w <- w - lr m / (sqrt(v) + eps), bias-corrected.
 
-    `weight_decay` w is first added to g. Source: Kingma and Ba, Adam (2015), algorithm 1.
+    `weight_decay` w is first added to g. With `amsgrad` the largest v so far stands for v.
+    Sources: Kingma and Ba, Adam (2015), algorithm 1; Reddi et al., On the convergence of Adam and beyond (2018).
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([1.0], requires_grad=True)
@@ -47,23 +62,21 @@ class Adam(Optimizer):
 
     init: Any = staticmethod(adam_init)
     rule: Any = staticmethod(adam)
-    betas: Any = Hyperparameter(below=1, count=2)
-    eps: Any = Hyperparameter()
-    weight_decay: Any = Hyperparameter()
+    amsgrad: Any = Switch()
 
     def __init__(
         self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0,
+        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
+        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
 
 def adamw(
-    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, *,
-    lr: float, betas: tuple[float, float], eps: float, weight_decay: float,
+    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, v_max: np.ndarray | float = 0.0, *,
+    lr: float, betas: tuple[float, float], eps: float, weight_decay: float, amsgrad: bool = False,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state, that of `adam_init` at first, after a step."""
-    return adam((1 - lr * weight_decay) * w, g, step, m, v, lr=lr, betas=betas, eps=eps)
+    return adam((1 - lr * weight_decay) * w, g, step, m, v, v_max, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad)
 
 
 class AdamW(Adam):
@@ -83,9 +96,9 @@ class AdamW(Adam):
 
     def __init__(
         self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 1e-2,
+        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, betas, eps, weight_decay)
+        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
 
 
 def adamax(
@@ -99,7 +112,7 @@ def adamax(
     return w - (lr / (1 - beta1**step)) * m / u, {"step": step, "m": m, "u": u}
 
 
-class Adamax(Adam):
+class Adamax(_Moments):
     """Adam with u <- max(beta2 u, |g| + eps) in place of sqrt(v) + eps.
 
     Source: Kingma and Ba, Adam (2015), algorithm 2; eps stands where PyTorch has it.
@@ -118,7 +131,7 @@ class Adamax(Adam):
         self, parameters: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, betas, eps, weight_decay)
+        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
 def nadam(
@@ -136,7 +149,7 @@ def nadam(
     return w - lr * ahead / (root + eps), {"step": step, "m": m, "v": v, "mu_product": mu_product}
 
 
-class NAdam(Adam):
+class NAdam(_Moments):
     """Adam that looks ahead as Nesterov's momentum does: by a mean of g and m, weighed by a momentum that grows.
 
     The momentum is mu = beta1 (1 - 0.96**(step momentum_decay) / 2). Source: Dozat, Incorporating Nesterov
@@ -157,5 +170,5 @@ class NAdam(Adam):
         self, parameters: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, betas, eps, weight_decay)
-        self.momentum_decay = momentum_decay
+        own = {"betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay}
+        super().__init__(parameters, lr, **own)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import StateError, given
+from ..errors.unsupported import guard_keywords
 from .groups import ParameterGroup, is_number
 from .optimizer import Optimizer
 
@@ -29,6 +30,9 @@ class LRScheduler:
     """
 
     eta_min = 0.0
+
+    def __init_subclass__(cls) -> None:
+        guard_keywords(cls)
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):

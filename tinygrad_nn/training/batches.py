@@ -1,14 +1,15 @@
-"""Samples as arrays, or tuples and dictionaries of arrays, with the sample on axis 0: their batches and weights."""
+"""Samples to train on: arrays, or tuples and dictionaries of arrays, with the sample on axis 0, or a DataLoader's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import as_array
+from ..engine.arrays import as_array, raw
 from ..engine.trees import leaves, map_leaves
-from ..errors import DataError
+from ..errors import DataError, given
 from ..tensor.handle import Tensor
 from . import refusals
 from .data_checks import refuse_rows
@@ -53,12 +54,45 @@ def picked(tree: Any, rows: Any) -> Any:
     return map_leaves(lambda array: None if array is None else array[rows], tree)
 
 
-def batches(count: int, size: int | None, generator: np.random.Generator) -> list[Any]:
-    """Return the rows of each batch of an epoch: all of them, or `size` at a time in an order that is drawn anew."""
-    if size is None:
-        return [slice(None)]
-    order = generator.permutation(count)
-    return [order[start : start + size] for start in range(0, count, size)]
+class ArrayBatches:
+    """Samples X, y and weights or None as arrays: all at once, or `size` at a time in an order that is drawn anew."""
+
+    def __init__(self, tree: Any, size: int | None, drop_last: bool, seed: Any) -> None:
+        self.arrays, self.size, self.drop_last, self.settings = tree, size, drop_last, dict[str, Any]()
+        self.count, self.generator = len(next(leaves(tree))), np.random.default_rng(seed)
+        if drop_last and self.count < (size or 0):
+            raise DataError(f"drop_last=True leaves none of the {self.count} samples; pass a smaller batch_size")
+
+    def order(self) -> list[Any]:
+        """Return the rows of each batch of an epoch."""
+        if self.size is None:
+            return [slice(None)]
+        order, ends = self.generator.permutation(self.count), self.count - self.drop_last * (self.count % self.size)
+        return [order[start : start + self.size] for start in range(0, ends, self.size)]
+
+    def batch(self, rows: Any) -> Any:
+        """Return X, y and weights of a batch."""
+        return picked(self.arrays, rows)
+
+
+class LoaderBatches:
+    """The batches of a DataLoader, whose generator draws their order; `checked(X, y)` reads each as arrays."""
+
+    def __init__(self, loader: DataLoader, checked: Callable[[Any, Any], Any]) -> None:
+        self.loader, self.checked, self.count, self.size = loader, checked, len(loader.dataset), loader.batch_size
+        self.arrays = [raw(a) for a in loader.dataset.arrays] if isinstance(loader.dataset, TensorDataset) else []
+        self.generator, self.order = loader.generator, loader.order
+        own = {name: getattr(loader, name) for name in ("batch_size", "drop_last", "shuffle", "collate_fn")}
+        self.settings = own | {"dataset": type(loader.dataset).__name__, "samples": self.count}
+        if not len(loader):
+            raise DataError(f"the loader has no batch of {self.count} samples; pass more of them, or drop_last=False")
+
+    def batch(self, rows: Any) -> Any:
+        """Return X, y and None for weights of a batch. Raises DataError where it is no such pair."""
+        found = self.loader.batch(rows)
+        if not (isinstance(found, (tuple, list)) and len(found) == 2):
+            raise DataError(f"a batch is {given(found)}, and X and y are needed; return pairs from the dataset")
+        return *self.checked(*found), None
 
 
 def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any = None) -> np.ndarray | None:
@@ -83,7 +117,8 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any = None)
         elif isinstance(class_weight, dict) and {*classes.tolist()} <= {*class_weight}:
             of_classes = [class_weight[label] for label in classes.tolist()]
         else:
-            raise DataError(refusals.no_class_weights(classes.tolist(), class_weight))
+            known = f"a dict with a weight for each of the classes {classes.tolist()}"
+            raise DataError(f'class_weight must be "balanced", or {known}, got {class_weight!r}')
         weights = weights * np.asarray(of_classes, float)[places]
     if not weights.sum() > 0:
         raise DataError("the weights of all samples are 0; give at least one sample a weight above 0")

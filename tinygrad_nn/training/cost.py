@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.grad_mode import no_grad
-from ..engine.trees import map_leaves
+from ..engine.trees import filled, leaves, map_leaves
 from ..errors import DataError, given
 from ..nn.criteria import BCEWithLogitsLoss, CrossEntropyLoss
 from ..nn.dense import DenseNetwork
@@ -21,10 +21,11 @@ from ..nn.module import Module
 from ..ops.elementwise import sigmoid
 from ..ops.fused import softmax
 from ..tensor.handle import Tensor
+from ..transforms.purity import restoring
 from . import refusals
 from .batches import as_samples, checked_rows
 from .data_checks import checked_labels
-from .inference import called, computed, dtype_of
+from .inference import called, computed, dtype_of, in_mode
 
 Loss = Callable[[Any, Any], Tensor]
 Metric = Callable[[Any, Any], Any]
@@ -177,6 +178,20 @@ class Cost:
         if uneven or settings.get("reduction") == "sum":
             raise ValueError(refusals.no_mean(option, loss))
 
+    def check_adds_up(self, parts: list[Any]) -> None:
+        """Raise ValueError if the cost of the batches (X, y) together is not the mean of theirs, each by its samples.
+
+        What a cost of its own draws anew at each call can't be told from that, and passes.
+        """
+        whole = [filled(parts[0][i], map(np.concatenate, zip(*[leaves(part[i]) for part in parts]))) for i in (0, 1)]
+        sizes = [len(next(leaves(X))) for X, _ in parts]
+        modules = [m for x in (self.module, self.loss) if isinstance(x, Module) for m in x.modules()]
+        with np.errstate(all="ignore"), no_grad(), restoring(self.loss, self.module), in_mode(modules, False):
+            first, again, *costs = [float(self.of(self.read(X), y).item()) for X, y in (whole, whole, *parts)]
+        tolerance = math.sqrt(np.finfo(dtype_of(self.module) or float).eps) * max(map(abs, (first, *costs)))
+        if first == again and abs(np.average(costs, weights=sizes) - first) > tolerance:
+            raise ValueError(refusals.no_mean("accumulate", self.loss))
+
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
         """Return the loss of each sample, or of each of its entries. Raises ValueError if the loss gives but one."""
         loss: Any = self.loss
@@ -215,4 +230,5 @@ def _number(name: str, found: Any) -> float:
     try:
         return float(found)
     except (TypeError, ValueError):
-        raise TypeError(refusals.not_a_number(name, found)) from None
+        words = f"the metric {name} returned {given(found)}, which is no number; return one, as float(np.mean(...)) is"
+        raise TypeError(words) from None

@@ -8,12 +8,11 @@ import numpy as np
 
 from ..errors import DataError
 from ..nn.dense import DenseNetwork
-from .refusals import whole_number
 
 
 def check_count(name: str, value: Any, least: int) -> None:
     """Raise TypeError or ValueError, naming the argument, if its value is no whole number or below `least`."""
-    wording = whole_number(name, value, least)
+    wording = f"{name} must be a whole number, {least} or more, got {value!r} of type {type(value).__name__}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(wording)
     if value < least:

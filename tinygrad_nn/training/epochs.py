@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import copied
-from ..engine.trees import leaves
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..tensor.handle import replace_values
-from .batches import batches, picked
+from .batches import ArrayBatches, LoaderBatches
 from .cost import Metric
 from .history import History, add_epoch
 from .inference import in_mode
@@ -24,20 +23,19 @@ ROWS_AT_ONCE = 1000  # of validation data at least, where training takes batches
 class Training:
     """How far a training has come, and how it goes on.
 
-    `data` are X, y and weights or None; `held_out` X and y. Means of an unfinished epoch are over its first
-    `position` batches, which are `rows` samples, in the order that `drawn`, a state of the generator, leads to.
+    `held_out` are X and y. Means of an unfinished epoch are over its first `position` batches, which are `rows`
+    samples, in the order that `drawn`, a state of the data's generator, leads to.
     """
 
     def __init__(
-        self, steps: Steps, data: Any, held_out: Any, metrics: Mapping[str, Metric], scheduler: LRScheduler | None,
-        options: Mapping[str, Any],
+        self, steps: Steps, data: ArrayBatches | LoaderBatches, held_out: Any, metrics: Mapping[str, Metric],
+        scheduler: LRScheduler | None, options: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.steps, self.data, self.held_out, self.options = steps, data, held_out, options
         self.metrics, self.scheduler = metrics, scheduler
         self.modules = steps.module.modules()  # walked anew after callbacks only, since that takes a while
-        self.count = len(next(leaves(data)))
-        self.generator = np.random.default_rng(options["shuffle_seed"])
-        self.drawn = self.generator.bit_generator.state
+        self.drawn = data.generator.bit_generator.state
+        self.adds_up = options["accumulate"] == 1  # as known, or as found in the first step
         self.history = History()
         self.position = self.rows = self.updates = self.waited = 0
         self.means: dict[str, float] = {}
@@ -50,8 +48,7 @@ class Training:
 
     def epoch(self, after_step: Callable[[Training], None] | None) -> None:
         """Train on what is left of an epoch, and add its figures to the history."""
-        size, accumulate = self.options["batch_size"], self.options["accumulate"]
-        order = batches(self.count, size, self.generator)
+        size, accumulate, order = self.data.size, self.options["accumulate"], self.data.order()
         with in_mode(self.modules, True):
             while self.position < len(order):
                 self._update(order[self.position : self.position + accumulate])
@@ -68,9 +65,12 @@ class Training:
 
     def _update(self, group: list[Any]) -> None:
         """Make one step on a group of batches."""
-        sizes = [self.count if isinstance(rows, slice) else len(rows) for rows in group]
+        sizes = [self.data.count if isinstance(rows, slice) else len(rows) for rows in group]
+        if not self.adds_up and len(group) > 1:
+            self.steps.cost.check_adds_up([self.data.batch(rows)[:2] for rows in group])
+            self.adds_up = True
         for number, (rows, size) in enumerate(zip(group, sizes, strict=True)):
-            X, y, weights = picked(self.data, rows)
+            X, y, weights = self.data.batch(rows)
             role = (weights, size / sum(sizes), number == 0, number == len(group) - 1)
             plain = weights is None and len(group) == 1
             cost, scores = self.steps.make(len(self.history), X, y, *(() if plain else role))
@@ -82,7 +82,7 @@ class Training:
 
     def _end(self, figures: dict[str, float]) -> None:
         add_epoch(self.history, figures)
-        self.position, self.rows, self.means, self.drawn = 0, 0, {}, self.generator.bit_generator.state
+        self.position, self.rows, self.means, self.drawn = 0, 0, {}, self.data.generator.bit_generator.state
         judged = figures.get("validation_cost", figures["cost"])
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(judged)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
     returns. With a `batch_size` so many samples are computed at a time, and joined on axis 0.
 
     Raises TypeError for what is no module, ValueError for a batch size below 1, and for outputs that don't have the
-    samples on axis 0, as a recurrent layer's states: their length there is not that of each batch. It can't be told
-    where it is, as of 3 layers in batches of 3 that come out even.
+    samples on axis 0, as a recurrent layer's states: their length there is not that of each batch. Where batches come
+    out even, the last one is halved to tell; of 1 layer in batches of 1 it can't be told.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -63,9 +64,11 @@ def computed(
     with no_grad(), in_mode(module.modules(), False):
         if batch_size is None or count <= batch_size:
             return function(X)
-        starts = range(0, count, batch_size)
-        parts = [function(picked(X, slice(i, i + batch_size))) for i in starts]
-        sizes = [min(batch_size, count - i) for i in starts]
+        ends = [*range(0, count, batch_size), count]
+        if count % batch_size == 0 and batch_size > 1:  # batches of one length do not tell whose length it is
+            ends.insert(-1, count - batch_size // 2)
+        parts = [function(picked(X, slice(*each))) for each in pairwise(ends)]
+        sizes = [end - start for start, end in pairwise(ends)]
         outputs = [*zip(*map(leaves, parts), strict=True)]
         wrong = [of_parts[0] for of_parts in outputs if not _are_of_samples(of_parts, sizes)]
         if wrong and or_whole:

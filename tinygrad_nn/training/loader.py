@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import DataError, given
+from ..errors.unsupported import guard_keywords
 from ..ops.joining import stack
 from ..tensor.handle import Tensor
 from .data_checks import check_count
@@ -143,14 +144,9 @@ class DataLoader:
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        drop_last: bool = False,
-        collate_fn: Callable[[Sequence[Any]], Any] | None = None,
-        seed: Any = None,
-    ) -> None:
+        self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False,
+        collate_fn: Callable[[Sequence[Any]], Any] | None = None, seed: Any = None,
+    ) -> None:  # fmt: skip
         check_count("batch_size", batch_size, 1)
         self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last
         self.collate_fn, self.generator = collate_fn or collate, np.random.default_rng(seed)
@@ -161,14 +157,22 @@ class DataLoader:
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
+        return map(self.batch, self.order())
+
+    def order(self) -> list[np.ndarray]:
+        """Return the indices of the samples in each batch of an epoch, drawn anew where the loader shuffles."""
         n, size = len(self.dataset), self.batch_size
         order = self.generator.permutation(n) if self.shuffle else np.arange(n)
-        return (self._batch(order[i * size : (i + 1) * size]) for i in range(len(self)))
+        return [order[i * size : (i + 1) * size] for i in range(len(self))]
 
-    def _batch(self, indices: np.ndarray) -> Any:
+    def batch(self, indices: np.ndarray) -> Any:
+        """Return the samples at these indices as a batch."""
         dataset: Any = self.dataset
         while isinstance(dataset, Subset):
             dataset, indices = dataset.dataset, dataset.indices[indices]
         if isinstance(dataset, TensorDataset) and self.collate_fn is collate:
             return dataset[indices]  # what collate would make of the samples, without a loop
         return self.collate_fn([dataset[i] for i in indices.tolist()])
+
+
+guard_keywords(DataLoader)

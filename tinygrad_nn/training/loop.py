@@ -18,48 +18,30 @@ from ..nn.module import Module
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
 from . import refusals
-from .batches import weights_of
+from .batches import ArrayBatches, LoaderBatches, weights_of
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
-from .cost import Loss, Metric
+from .cost import Cost, Loss, Metric
 from .data_checks import check_count
 from .epochs import Training
 from .history import History, is_taken, newest_figures
 from .inference import dtype_of
+from .loader import DataLoader
 from .progress import counted
 from .steps import Steps
 
 
 def train(
-    module: Module,
-    X: Any,
-    y: Any,
-    epochs: int,
-    learning_rate: float | None = None,
-    batch_size: int | None = None,
-    *,
-    loss: Loss | None = None,
-    optimizer: Optimizer | None = None,
-    scheduler: LRScheduler | None = None,
-    validation: tuple[Any, Any] | None = None,
-    metrics: Mapping[str, Metric] | None = None,
-    early_stopping: int | None = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    accumulate: int = 1,
-    clip_norm: float | None = None,
-    shuffle_seed: Any = 0,
-    checkpoint: str | PathLike[str] | None = None,
-    every: int | None = None,
-    every_steps: int | None = None,
-    keep: int = 2,
-    resume: bool = False,
-    on_epoch: Callable[[int, History], Any] | None = None,
-    progress: bool = True,
-    compile: bool | None = None,
-    blas_threads: int | None = None,
-    workers: int | None = None,
-) -> History:
+    module: Module, X: Any, y: Any = None, epochs: int | None = None, learning_rate: float | None = None,
+    batch_size: int | None = None, *, loss: Loss | None = None, optimizer: Optimizer | None = None,
+    scheduler: LRScheduler | None = None, validation: tuple[Any, Any] | None = None,
+    metrics: Mapping[str, Metric] | None = None, early_stopping: int | None = None, sample_weight: Any = None,
+    class_weight: Any = None, accumulate: int = 1, clip_norm: float | None = None, shuffle_seed: Any = 0,
+    drop_last: bool = False, checkpoint: str | PathLike[str] | None = None, every: int | None = None,
+    every_steps: int | None = None, keep: int = 2, resume: bool = False,
+    on_epoch: Callable[[int, History], Any] | None = None, progress: bool = True, compile: bool | None = None,
+    blas_threads: int | None = None, workers: int | None = None,
+) -> History:  # fmt: skip
     """Train a module, whose parameters change, and return the history; Ctrl-C ends it and loses nothing.
 
     `X` are arrays as in `tg.predict`; `loss(outputs, y)` returns what is minimised; y are arrays like X.
@@ -68,7 +50,9 @@ def train(
     over samples; the library's cross entropies after their activation are computed from the logits too. Plain
     gradient descent with `learning_rate` (default 0.01), unless an `optimizer` is given. A `scheduler` of it makes a
     step per epoch, ReduceLROnPlateau by the validation's cost, or else the cost. `batch_size=None` takes all rows at
-    once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`.
+    once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`, and `drop_last` leaves
+    out a last batch that is smaller. A `tg.data.DataLoader` of pairs, in place of X and y, has these settings itself,
+    and is checked batch by batch.
 
     Each epoch trains in train mode, and then computes the cost of `validation`, a pair (X, y), in eval mode; modules
     then have the modes that they had. `metrics` are functions (outputs, y) by name, recorded beside the cost.
@@ -78,8 +62,7 @@ def train(
     dict of them by class or "balanced", multiply the loss of a sample; they are scaled to 1 in the mean. A step takes
     `accumulate` batches, as if they were one, but for what a module computes of a whole batch, as batch norm does;
     `clip_norm` bounds the norm of all its gradients together. Weights and `accumulate` need a loss that is the plain
-    mean over samples: others of this library are refused, with ignored labels too, and of a loss of your own it is
-    taken for granted.
+    mean over samples; others are refused, with ignored labels too: for a loss of your own the first step shows.
 
     With a folder as `checkpoint`, all that the training goes on from is written there after `every` epochs (1), or
     `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module holds,
@@ -116,38 +99,61 @@ def train(
     """
     options = {
         "learning_rate": learning_rate, "batch_size": batch_size, "shuffle_seed": shuffle_seed, "workers": workers,
-        "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping,
+        "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping, "drop_last": drop_last,
     }  # fmt: skip
     _check(options, epochs, validation, metrics, on_epoch)
+    assert epochs is not None
     if workers is not None and blas_threads is not None:
-        raise ValueError(refusals.threads_of_workers())
+        raise ValueError("each worker computes with one thread of BLAS; pass workers= or blas_threads=, not both")
     if checkpoint is None and (resume or every is not None or every_steps is not None):
         raise ValueError("resume=, every= and every_steps= are about checkpoints; pass checkpoint=, a folder for them")
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every, every_steps, keep)
     steps = Steps(module, loss, optimizer, learning_rate, compile, workers, clip_norm, exact=checkpoint is not None)
     if scheduler is not None and (optimizer is None or getattr(scheduler, "optimizer", None) is not optimizer):
         raise TypeError(refusals.not_a_scheduler(scheduler))
-    X, y = steps.cost.checked(X, y)
-    averaged = {"accumulate": accumulate > 1, "sample_weight": sample_weight, "class_weight": class_weight}
-    for name in [name for name, value in averaged.items() if value is not None and value is not False]:
-        steps.cost.check_mean(name, y)
-    weights = weights_of(y, sample_weight, class_weight, dtype_of(module))
-    ignores = loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
-    if workers is not None and (weights is not None or accumulate > 1 or ignores):
-        raise ValueError(refusals.not_in_tiles())
+    weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+    data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps.cost, X, y, options, weights)
     held_out = None if validation is None else steps.cost.checked(*validation, "validation ")
-    training = Training(steps, (X, y, weights), held_out, metrics or {}, scheduler, options)
+    training = Training(steps, data, held_out, metrics or {}, scheduler, options)
     if checkpoints is not None:
         checkpoints.begin(training, resume)
-    rows = min(batch_size or training.count, training.count)
-    steps.plan(training.count, rows, epochs)
+    rows = min(data.size or data.count, data.count)
+    steps.plan(data.count, rows, epochs)
     keep_memory_once()
     # Of batches there are many for each piece of validation data: they decide.
-    most = rows if batch_size else max([rows, *[len(array) for array in leaves(held_out or ())]])
+    most = rows if data.size else max([rows, *[len(array) for array in leaves(held_out or ())]])
     with limited_blas(1 if steps.in_tiles(rows) else blas_threads, threads_for(most, steps.parameters)):
         _run(training, epochs, checkpoints, on_epoch, progress)
     steps.keep_programs()
     return training.history
+
+
+def _arrays(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> ArrayBatches:
+    """Return the batches of arrays. Raises DataError, or ValueError for options that the loss does not go with."""
+    X, y = cost.checked(X, y)
+    averaged = {"accumulate": options["accumulate"] > 1 or None, **weights}
+    for name in [name for name, value in averaged.items() if value is not None]:
+        cost.check_mean(name, y)
+    of_samples = weights_of(y, **weights, dtype=dtype_of(cost.module))
+    ignores = cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
+    if options["workers"] is not None and (of_samples is not None or options["accumulate"] > 1 or ignores):
+        raise ValueError(refusals.not_in_tiles())
+    return ArrayBatches((X, y, of_samples), options["batch_size"], options["drop_last"], options["shuffle_seed"])
+
+
+def _loaded(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> LoaderBatches:
+    """Return the batches of a loader. Raises ValueError for options that are the loader's, or need all labels."""
+    others = {"y": y, "batch_size": options["batch_size"], "drop_last": options["drop_last"] or None, **weights}
+    if wrong := [f"{name}=" for name, x in (others | {"workers": options["workers"]}).items() if x is not None]:
+        raise ValueError(f"a DataLoader goes without {', '.join(wrong)}; leave it out, or pass arrays X and y")
+
+    def checked(X: Any, y: Any) -> Any:
+        X, y = cost.checked(X, y, "a batch's ")
+        if options["accumulate"] > 1:
+            cost.check_mean("accumulate", y)
+        return X, y
+
+    return LoaderBatches(X, checked)
 
 
 def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any, on_epoch: Any) -> None:

@@ -56,31 +56,19 @@ def name_taken(name: Any) -> str:
     )
 
 
-def not_a_number(name: str, found: Any) -> str:
-    return f"the metric {name} returned {given(found)}, which is no number; return one, as float(np.mean(...)) is"
-
-
-def all_frozen() -> str:
-    return "all parameters that the optimizer updates are frozen; write module.requires_grad_(), or for some of them"
-
-
 def not_arrays(name: str, values: Any) -> str:
     return (
-        f"{name} is a {type(values).__name__}, and arrays are needed: pass those that it was made of, with batch_size= "
-        "for batches of them; a loader is for a loop of your own"
+        f"{name} is a {type(values).__name__}, and arrays are needed: pass those that it was made of; only tg.train "
+        "takes a tg.data.DataLoader, in place of X and y"
     )
 
 
 def no_mean(option: str, loss: Any) -> str:
     return (
         f"{option}= needs a loss that is the plain mean over samples, which {_named(loss)} is not: it sums, has "
-        "weights of classes, or ignores some of these labels. Drop the samples that are ignored, and pass a loss with "
-        'reduction="mean" and without weight, with class_weight= in its place'
+        "weights of classes, ignores some of these labels, or compares samples with each other. Drop the samples "
+        'that are ignored, and pass a loss with reduction="mean" and without weight, with class_weight= in its place'
     )
-
-
-def no_class_weights(classes: Any, found: Any) -> str:
-    return f'class_weight must be "balanced", or a dict with a weight for each of the classes {classes}, got {found!r}'
 
 
 def not_a_scheduler(scheduler: Any) -> str:
@@ -104,24 +92,12 @@ def not_a_cost(cost: Any) -> str:
     )
 
 
-def trained_eagerly(error: Exception) -> str:
-    return f"the training step is not compiled: {error}. Pass compile=False if that is meant to be so"
-
-
 def not_in_tiles() -> str:
     return (
         "workers= adds up what tiles of a batch cost, each computed by itself; with a module or a loss of your own a "
         "cost need not be such a mean over samples. Leave out workers=, or train a tg.nn.DenseNetwork by one of the "
         "library's losses, without weights, accumulate=, clip_norm= and ignored labels"
     )
-
-
-def tiles_are_programs() -> str:
-    return "workers= runs compiled programs; leave out compile=False, or workers="
-
-
-def threads_of_workers() -> str:
-    return "each of the workers computes with one thread of BLAS; pass workers= or blas_threads=, not both"
 
 
 def diverged(what: str, origin: Any) -> str:
@@ -134,7 +110,3 @@ def diverged(what: str, origin: Any) -> str:
 
 def _named(loss: Any) -> str:
     return str(getattr(loss, "__name__", type(loss).__name__))
-
-
-def whole_number(name: str, value: Any, least: int) -> str:
-    return f"{name} must be a whole number, {least} or more, got {value!r} of type {type(value).__name__}"

@@ -59,7 +59,7 @@ def restore(training: Training, arrays: dict[str, np.ndarray], state: Any) -> No
         generator.bit_generator.state = held["generators"][name]
     for name in _FIELDS:
         setattr(training, name, held[name])
-    training.generator.bit_generator.state = training.drawn
+    training.data.generator.bit_generator.state = training.drawn
     training.history.figures = {name: entries.tolist() for name, entries in held["history"].items()}
     training.history.seconds = held["seconds"]
 
@@ -69,8 +69,8 @@ def options_of(training: Training) -> dict[str, Any]:
     steps = training.steps
     tensors, generators = steps.named_tensors(), steps.named_generators()
     names = {id(t): name for name, t in tensors.items()}
-    drawing = {name: g.bit_generator for name, g in generators.items()} | {"shuffle": training.generator.bit_generator}
-    samples = [a for a in leaves((training.data, training.held_out)) if a is not None]
+    drawing = {name: g.bit_generator for name, g in (*generators.items(), ("shuffle", training.data.generator))}
+    samples = [a for a in leaves((training.data.arrays, training.held_out)) if a is not None]
     found = {
         "the module": _described(steps.module),
         "its tensors": {name: [t.shape, str(t.dtype)] for name, t in tensors.items()},
@@ -79,6 +79,7 @@ def options_of(training: Training) -> dict[str, Any]:
         "the optimizer": {"": _name(steps.optimizer)} | _hyperparameters(steps.optimizer),
         "its parameters": [[names[id(p)] for p in group.params] for group in steps.optimizer.param_groups],
         "the scheduler": None if training.scheduler is None else _described(training.scheduler),
+        "the loader": training.data.settings,
         "the samples' shapes": [[a.shape, str(a.dtype)] for a in samples],
         "the samples' checksums": [zlib.crc32(bytes_of(a)) for a in samples],
         "metrics": [*training.metrics],

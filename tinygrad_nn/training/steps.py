@@ -137,7 +137,7 @@ class Steps:
         if not {*map(id, self.parameters)} & {*_ids(optimizer)}:
             raise ValueError("the optimizer updates none of the module's parameters; make it from module.parameters()")
         if not any(p.requires_grad for p in optimizer.parameters):
-            raise ValueError(refusals.all_frozen())
+            raise ValueError("all parameters that the optimizer updates are frozen; write module.requires_grad_()")
         wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
         self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
@@ -146,7 +146,7 @@ class Steps:
             if not by_library or not (loss is None or any(loss is f for f in LOSSES)):
                 raise ValueError(refusals.not_in_tiles())
             if compiled is not None and not compiled:
-                raise ValueError(refusals.tiles_are_programs())
+                raise ValueError("workers= runs compiled programs; leave out compile=False, or workers=")
         self.workers = workers or 0
         self.programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
         self.module, self.optimizer = module, self.programs.optimizer
@@ -206,7 +206,7 @@ class Steps:
             parameters = dict(self.module.named_parameters())
             return tiled_step(self.programs.gradient, parameters, self.optimizer, self.workers, X, y)
         except CompileError as error:
-            warn(refusals.trained_eagerly(error))
+            warn(f"the training step is not compiled: {error}. Pass compile=False if that is meant to be so")
             self.by_program = set()
             return self.update(X, y, *others)
 

@@ -23,13 +23,9 @@ def in_tiles(rows: int, workers: int) -> bool:
 
 
 def tiled_step(
-    gradient: Callable[..., Any],
-    parameters: dict[str, Tensor],
-    optimizer: Optimizer,
-    workers: int,
-    X: np.ndarray,
-    y: np.ndarray,
-) -> tuple[Tensor, Tensor]:
+    gradient: Callable[..., Any], parameters: dict[str, Tensor], optimizer: Optimizer, workers: int,
+    X: np.ndarray, y: np.ndarray,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Make one step of gradient descent on a batch, computed in tiles; return its cost and scores.
 
     `gradient(parameters, X, y)` returns ((cost, scores), gradients) of a tile, where a cost is the mean over rows.

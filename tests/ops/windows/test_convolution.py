@@ -152,6 +152,23 @@ def test_avg_pool_is_pytorchs(shape: Geometry, ceil_mode: bool, count_include_pa
     both_orders(lambda a: ours(a, **options) ** 3, lambda a: theirs(a, **options) ** 3, [drawn(2, 1, *shape.lengths)])
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(4, None), (4, 2), (6, 4), ((4, 2), None), (5, 2), (4, 1)])
+def test_by_ceil_mode_a_window_longer_than_the_input_is_pytorchs(kernel: Any, stride: Any) -> None:
+    """Where PyTorch refuses one, so do we."""
+    functional = pytorch().nn.functional
+    for name in ("max_pool2d", "avg_pool2d"):
+        ours, theirs = getattr(tg, name), getattr(functional, name)
+        x, options = drawn(2, 1, 3, 3), {"kernel_size": kernel, "stride": stride, "ceil_mode": True}
+        try:
+            theirs(pytorch().tensor(x), **options)
+        except RuntimeError:
+            with pytest.raises(ValueError, match="entries of spatial axis 0, which has 3"):
+                ours(x, **options)
+        else:
+            mine, their = (lambda a, f=f, o=options: f(a, **o) ** 3 for f in (ours, theirs))
+            both_orders(mine, their, [x])
+
+
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(("kernel", "dilation"), [((3, 4), 1), ((2, 3), (3, 1)), ((1, 2), 2)])
 def test_padding_by_name_is_pytorchs(padding: str, kernel: Numbers, dilation: Any) -> None:

@@ -88,13 +88,13 @@ def windows_over(
     """
     counts = []
     for axis, (n, k, s, (before, after), d) in enumerate(zip(lengths, kernel, stride, pads, dilation, strict=True)):
-        room = before + n + after - (k - 1) * d - 1
+        room = before + n + after - (k - 1) * d - 1 + (s - 1) * ceil
         if room < 0:
             raise ValueError(
                 f"the kernel spans {(k - 1) * d + 1} entries of spatial axis {axis}, which has {n} and padding "
                 f"{before} + {after}: {-room} too few; pad it, or take a smaller kernel or dilation"
             )
-        count = (room + (s - 1) * ceil) // s + 1
+        count = room // s + 1
         counts.append(count - ((count - 1) * s >= before + n) if ceil else count)
     return Windows(tuple(kernel), tuple(stride), tuple(before for before, _ in pads), tuple(dilation), tuple(counts))
 

@@ -1,0 +1,51 @@
+"""Functions with settings as modules: the settings, with their defaults, are read off the function."""
+
+from __future__ import annotations
+
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar
+
+from ..errors.unsupported import guard_keywords
+from .module import Module
+
+
+class OfFunction(Module):
+    """A module that calls a function: its first parameters are inputs, the others are what the module is made with.
+
+    A subclass names the function, how many inputs it has, and parameters that it leaves out. What it takes is in
+    the generated stubs.
+    """
+
+    _function: ClassVar[Any]
+    _takes: ClassVar[Signature] = Signature()
+
+    def __init_subclass__(cls, function: Any = None, inputs: int = 1, without: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if function is None:
+            return
+        found = [*signature(function).parameters.values()][inputs:]
+        takes = Signature([p for p in found if p.name != without])
+        cls._function, cls._takes = staticmethod(function), takes
+
+        def __init__(self: OfFunction, *args: Any, **settings: Any) -> None:
+            try:
+                bound = takes.bind(*args, **settings)
+            except TypeError as error:
+                raise TypeError(f"{type(self).__name__}: {error}; see help(nn.{type(self).__name__})") from None
+            bound.apply_defaults()
+            for name, value in bound.arguments.items():
+                setattr(self, name, value)
+            self._check()
+
+        own = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+        __init__.__signature__ = takes.replace(parameters=[own, *takes.parameters.values()])  # type: ignore[attr-defined]
+        cls.__init__ = __init__  # type: ignore[assignment]
+        guard_keywords(cls)
+
+    def _check(self) -> None:
+        """Raise ValueError for settings that can't be meant."""
+
+    def forward(self, *inputs: Any, **settings: Any) -> Any:
+        """Return what the function returns of the inputs."""
+        own = vars(self)
+        return self._function(*inputs, **{name: own[name] for name in self._takes.parameters if name in own} | settings)
