@@ -80,7 +80,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_660, 1_100, 16_100),
     "compiler.run": (771, 771, 6_350),
     "checking": (2_891, 2_710, 25_100),
-    "inspection": (1_800, 1_800, 15_000),
+    "inspection": (2_150, 1_800, 15_000),
     "testing": (2_381, 2_381, 20_820),
     "training": (3_023, 1_648, 23_790),
     "interop": (1_200, 1_200, 10_000),

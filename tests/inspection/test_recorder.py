@@ -11,7 +11,7 @@ from inspection.networks import figure_1, sequence
 from slopes import leaf, slope
 
 import tinygrad_nn as tg
-from tinygrad_nn.inspection.nodes import Graph
+from tinygrad_nn.inspection.graphs import Graph
 
 
 def names(graph: Graph) -> list[str]:

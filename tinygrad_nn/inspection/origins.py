@@ -19,7 +19,8 @@ from ..engine.trees import leaves
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor, make, node_of
 from .culprits import Index, checksum, cotangent_to_blame, entry, faults, indexed, operand_to_blame, there, within
-from .nodes import Graph, GraphNode, told
+from .graphs import Graph
+from .nodes import GraphNode, told
 from .recorder import Recorder, differentiable, watching
 from .remedies import remedy_for
 

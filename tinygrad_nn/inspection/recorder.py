@@ -16,7 +16,8 @@ from ..engine.reverse import pullback
 from ..engine.trees import leaves
 from ..engine.watching import Watcher, watched, watcher
 from ..tensor.handle import Tensor, make, node_of, root_of, seed_of
-from .nodes import Contribution, Graph, GraphNode, arguments_of
+from .graphs import Graph
+from .nodes import Contribution, GraphNode, arguments_of
 from .sites import Site, entries_in, names_in
 from .terms import remember
 
@@ -144,8 +145,9 @@ class Recorder(Watcher):
                     known.stored = array  # an optimiser may have put another one there
             if isinstance(known, GraphNode) and not known.given:
                 known.given = tensor.name or site.name_of(tensor, array, entry=not known.operation)
-            if isinstance(known, GraphNode) and not known.operation and site.modules:
-                known.given = self.within(site.modules[0]).get(id(tensor), known.given)
+            within = self.within(site.modules[0]) if site.modules else {}
+            if isinstance(known, GraphNode) and not known.operation and id(tensor) in within:
+                known.given, known.modules = within[id(tensor)], known.modules or self.path(site.modules)
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> GraphNode:
         parents = (None,) * len(arrays) if node is None else node.parents
@@ -162,7 +164,7 @@ class Recorder(Watcher):
         made = self.graph.add(
             "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs,
             operands=dict(zip(names, arrays, strict=True)), settings=dict(parameters), stored=y, line=site.line,
-            modules=self.path(site.modules), node=node, engine=operation,
+            modules=self.path(site.modules), owners=tuple(map(id, site.modules)), node=node, engine=operation,
         )  # fmt: skip
         made.kept = None if node is None else node.saved
         for part in y if several else (y,):

@@ -7,6 +7,7 @@ import pytest
 from slopes import leaf
 
 import tinygrad_nn as tg
+from tinygrad_nn.inspection.graphs import Graph
 
 
 def test_a_graph_prints_who_reads_what() -> None:
@@ -23,7 +24,7 @@ def test_a_graph_prints_who_reads_what() -> None:
     assert "adjoint" not in str(graph).splitlines()[0] or x.grad is not None
     assert repr(graph) == "<graph of 4 nodes: 1 parameter, 3 operations>"
     assert [len(graph), graph[0].name, graph[-1 + len(graph)].name] == [4, "x", "loss"]
-    assert repr(tg.inspection.nodes.Graph()) == "<empty graph>"  # type: ignore[attr-defined]
+    assert repr(Graph()) == "<empty graph>"
 
 
 def test_adjoints_are_printed_after_backward() -> None:

@@ -1,0 +1,261 @@
+"""The Graph: nodes in the order of execution, as a list, a picture, a page and formulas."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..engine.node import Node, history
+from ..engine.outputs import ITEM
+from ..nn.dense import ACTIVATIONS
+from ..tensor.handle import Tensor, node_of
+from .kept import Memory, kept_by, listed
+from .nodes import LIVE, GraphNode, arguments_of, told
+from .picture import dot_of, svg_of
+
+# Operations that users know by another name.
+_PUBLIC = {
+    "total": "sum", "largest": "max", "smallest": "min", "either": "where", "permute": "transpose",
+    "join": "concatenate",
+    "reshape_to": "reshape", "matrix_product": "matmul", "vector_product": "matmul", "running_total": "cumsum",
+    "bernoulli_cross_entropy": "binary_cross_entropy", "softmax_cross_entropy": "cross_entropy", "at_least": "maximum",
+    "sigmoid_cross_entropy": "binary_cross_entropy_with_logits", "huber": "huber_loss", "linear_solution": "solve",
+    "singular_factors": "svd", "qr_factors": "qr", "convolution": "conv",
+}  # fmt: skip
+_ARTICLE = re.compile(r"(W|Z)(\d+)")
+
+
+class Graph:
+    """What was computed: nodes in the order of execution, which is iterated over; `print(graph)` lists them.
+
+    `tg.graph(loss)` finds what was recorded, `tg.watch()` also what no rule needs: values, adjoints, contributions
+    and lines. `graph[2]`, `graph["W1"]` and `graph[tensor]` give a node.
+
+    >>> import tinygrad_nn as tg
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    >>> graph = tg.graph((w * w).sum())
+    >>> print(graph)
+    #  name       operation  shape  dtype    reads      read by
+    0  w          parameter  (2,)   float64  .          multiply1, multiply1
+    1  multiply1  multiply   (2,)   float64  w, w       sum1
+    2  sum1       sum        ()     float64  multiply1  .
+    >>> graph["w"].children[0].parents
+    [<w: parameter of shape (2,)>, <w: parameter of shape (2,)>]
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[GraphNode] = []
+        self._of_node: dict[Node, GraphNode] = {}
+        self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
+        self.count = self._named = self._passes = 0
+        LIVE.add(self)
+
+    @property
+    def nodes(self) -> list[GraphNode]:
+        """The nodes, in the order of execution."""
+        if self._named < len(self._nodes):
+            self.name_all()
+        return self._nodes
+
+    def __iter__(self) -> Iterator[GraphNode]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __getitem__(self, key: int | str | Tensor) -> GraphNode:
+        """Return a node by its number, its name, or a Tensor. Raises KeyError for one that is not there."""
+        tensor = isinstance(key, Tensor)
+        found = self.get(key) if tensor else next((n for n in self.nodes if key in (n.number, n.name)), None)
+        if found is None:
+            raise KeyError(f"no node {'of this tensor' if tensor else repr(key)}; print(graph) lists")
+        return found
+
+    def __repr__(self) -> str:
+        kinds = Counter(node.kind for node in self._nodes)
+        told = ", ".join(f"{count} {kind}{'s' * (kind != 'data' and count != 1)}" for kind, count in kinds.items())
+        return f"<graph of {len(self)} nodes: {told}>" if told else "<empty graph>"
+
+    def __str__(self) -> str:
+        return listed(list(_columns(self.nodes)))
+
+    def get(self, tensor: Any) -> GraphNode | None:
+        """Return the node of a Tensor, None if it is not there."""
+        return self._of_node.get(node_of(tensor)) or self._of_array.get(id(tensor.data), (None,))[0]
+
+    def to_dot(self) -> str:
+        """Return the graph as text for Graphviz, modules as clusters; large graphs are collapsed to groups.
+
+        >>> import tinygrad_nn as tg
+        >>> w = tg.tensor(2.0, requires_grad=True, name="w")
+        >>> print(tg.graph(w * 3).to_dot())
+        digraph {
+          n1 [label="w" shape=hexagon style=filled fillcolor="#fde3cf"]
+          n2 [label="multiply1" shape=ellipse style=filled fillcolor="#dcebf7"]
+          n1 -> n2
+        }
+        <BLANKLINE>
+        """
+        return dot_of(self.nodes)
+
+    def to_svg(self) -> str:
+        """Return the graph as a picture: an SVG element, from top to bottom in the order of computing.
+
+        Data is in rectangles, parameters in hexagons, operations in round boxes, modules are frames around what they
+        computed. In graphs of more than some 150 nodes modules, or rows of operations, are one box each.
+
+        >>> import tinygrad_nn as tg
+        >>> w = tg.tensor(2.0, requires_grad=True, name="w")
+        >>> tg.graph(w * 3).to_svg()[:40]
+        '<svg xmlns="http://www.w3.org/2000/svg" '
+        """
+        return svg_of(self.nodes, repr(self))
+
+    _repr_svg_ = to_svg  # for notebooks
+
+    def memory(self) -> Memory:
+        """Return which arrays the recorded nodes keep for the backward pass, the largest first, and which keep them.
+
+        What a pass has freed is not there, nor what only a watched graph itself keeps. An array and its views count
+        once.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> w = tg.tensor(np.ones((100, 10)), requires_grad=True, name="w")
+        >>> h = tg.relu(w * 3)
+        >>> print(tg.graph((h * h).sum()).memory())
+        bytes  shape      dtype    kept by
+        8,000  (100, 10)  float64  relu1 (y), multiply2 (a), multiply2 (b)
+        8,000 bytes in 1 array
+        """
+        return kept_by(self.nodes)
+
+    # How it is made: by `graph`, and by the watcher.
+
+    def add(self, kind: str, operation: str = "", **about: Any) -> GraphNode:
+        """Return a new node, which its parents know as a child."""
+        new = GraphNode(self.count, kind, _PUBLIC.get(operation, operation), **about)
+        self._nodes.append(new)
+        self.count += 1
+        for parent in new.parents:
+            parent.children.append(new)
+        if new.node is not None:
+            self._of_node[new.node] = new
+        return new
+
+    def forget(self, number: int) -> None:
+        """Let go of the nodes before this one; what still reads them keeps them."""
+        self._nodes = [node for node in self._nodes if node.number >= number]
+        self._of_node = {key: node for key, node in self._of_node.items() if node.number >= number}
+        self._of_array = {key: pair for key, pair in self._of_array.items() if pair[0].number >= number}
+
+    def begin_pass(self) -> int:
+        """Return the number of a backward pass that begins."""
+        self._passes += 1
+        return self._passes
+
+    def known(self, node: Node) -> bool:
+        """Return whether one of the engine's nodes is in the graph."""
+        return node in self._of_node
+
+    def of_node(self, node: Node) -> GraphNode:
+        """Return the node for one of the engine's; what it was recorded from is added before it."""
+        if node not in self._of_node:
+            for one in reversed(history([node])):
+                if one not in self._of_node:
+                    self._from_engine(one)
+        return self._of_node[node]
+
+    def of_array(self, array: Any) -> Any:
+        """Return the node of a value that no gradient goes back to; of a number the number itself."""
+        if id(array) in self._of_array:
+            return self._of_array[id(array)][0]
+        return self.data(array) if isinstance(array, np.ndarray) and array.ndim else array
+
+    def data(self, array: Any, given: str = "") -> GraphNode:
+        """Return a new node for data."""
+        new = self.add("data", shape=array.shape, dtype=array.dtype, stored=array, given=given)
+        self._of_array[id(array)] = new, array
+        return new
+
+    def computed(self, array: Any, made: GraphNode) -> None:
+        """Note which node has computed an array."""
+        self._of_array[id(array)] = made, array
+
+    def _from_engine(self, node: Node) -> GraphNode:
+        operation, parents = node.operation, node.parents or ()
+        about: dict[str, Any] = {"node": node, "shape": node.shape, "dtype": node.dtype}
+        if operation is None:
+            tensor = None if node.handle is None else node.handle()
+            if tensor is not None:
+                about |= {"given": tensor.name or ""}
+            return self.add("parameter", **about)
+        if operation is ITEM:
+            whole = self._of_node[parents[0]]  # type: ignore[index]
+            stored = None if whole.stored is None else whole.stored[node.saved[0]]
+            about |= {"stored": stored, "line": whole.line, "modules": whole.modules, "engine": ITEM}
+            inputs: dict[str, Any] = {f"output {node.saved[0]}": whole}
+            return self.add("operation", "item", inputs=inputs, **about)
+        names = arguments_of(operation, len(parents))
+        inputs = {name: self._of_node[p] for name, p in zip(names, parents, strict=True) if p is not None}
+        kept = dict(zip(operation.slots, node.saved or (), strict=False))
+        settings = {name: kept[name] for name in operation.defaults if kept.get(name) is not None}
+        return self.add("operation", operation.name, inputs=inputs, settings=settings, engine=operation, **about)
+
+    def name_all(self) -> None:
+        """Give each node a name that no other has: the user's, the article's, or the operation's with a number."""
+        counts, endings = Counter[str](), Counter[str]()
+        taken = set[str]()
+        for node in self._nodes:
+            wish = node.given or _of_article(node)
+            if not wish:
+                own = node.operation or node.kind
+                counts[own] += 1
+                wish = f"{own}{counts[own]}"
+            name = wish
+            while name in taken:
+                endings[wish] += 1
+                name = f"{wish}_{endings[wish] + 1}"
+            node.name = name
+            taken.add(name)
+        self._named = len(self._nodes)
+
+
+def _of_article(node: GraphNode) -> str:
+    """Return Z1 for what a weight W1 makes in a DenseNetwork, A1 for the activation of that; "" for all else."""
+    if not any(kind == "DenseNetwork" for _, kind in node.modules):
+        return ""
+    names = [_ARTICLE.fullmatch(parent.name) for parent in node.parents]
+    found = {match[1]: match[2] for match in names if match is not None}
+    if node.operation == "linear" and "W" in found:
+        return f"Z{found['W']}"
+    return f"A{found['Z']}" if node.operation in ACTIVATIONS and "Z" in found else ""
+
+
+def _columns(nodes: list[GraphNode]) -> Iterator[list[str]]:
+    """Yield the rows of the table of nodes, columns without an entry left out."""
+    columns: Mapping[str, Callable[[GraphNode], str]] = {
+        "#": lambda n: str(n.number),
+        "name": lambda n: n.name,
+        "operation": lambda n: n.operation or n.kind,
+        "shape": lambda n: str(n.shape),
+        "dtype": lambda n: str(n.dtype),
+        "reads": lambda n: ", ".join(_read(x) for x in n.inputs.values()) or ".",
+        "module": lambda n: n.group,
+        "line": lambda n: n.line.short if n.line is not None and n.line.file else "",
+        "value": lambda n: told(n.value) if n.operation else "",
+        "adjoint": lambda n: told(n.adjoint),
+        "read by": lambda n: ", ".join(child.name for child in n.children) or ".",
+    }
+    cells = {title: [cell(node) for node in nodes] for title, cell in columns.items()}
+    shown = [title for title in columns if any(cells[title])]
+    yield shown
+    yield from ([cells[title][i] for title in shown] for i in range(len(nodes)))
+
+
+def _read(x: Any) -> str:
+    return x.name if isinstance(x, GraphNode) else told(x)

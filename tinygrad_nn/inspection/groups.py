@@ -1,0 +1,121 @@
+"""A graph as boxes within boxes: nodes in the modules that computed them, few enough to be looked at."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .nodes import GraphNode
+
+MOST = 150  # boxes in a picture, about: beyond that groups are drawn in place of what they hold
+_CHARACTER, _LINE = 7.2, 15.0  # the size of text, in pixels
+
+
+@dataclass(eq=False)
+class Box:
+    """A node, or a group: `members` are the nodes in it, `inner` its boxes, none if it is collapsed.
+
+    `kind` is that of its node, or "group". `x` and `y` are its centre, in pixels, once it is laid out.
+    """
+
+    lines: list[str]
+    kind: str = "group"
+    members: list[GraphNode] = field(default_factory=list)
+    inner: list[Box] = field(default_factory=list)
+    outer: Box | None = None
+    width: float = 0.0
+    height: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.width = max(_CHARACTER * max(map(len, self.lines), default=0) + 22, 48)
+        self.height = _LINE * len(self.lines) + 10
+
+    def walk(self) -> Iterator[Box]:
+        """Yield the box and all within, each before what it holds."""
+        yield self
+        for box in self.inner:
+            yield from box.walk()
+
+    def chain(self) -> list[Box]:
+        """Return the boxes around this one, the outermost first, and itself."""
+        return [*(self.outer.chain() if self.outer is not None else []), self]
+
+    def put(self, box: Box) -> Box:
+        """Put a box into this one, and return it."""
+        box.outer = self
+        self.inner.append(box)
+        return box
+
+
+def boxes_of(nodes: list[GraphNode], most: int = MOST) -> Box:
+    """Return the nodes of a graph in a box, in groups, of which the innermost are collapsed where there are too many.
+
+    A group is a call of a module: what it computed in a row. A leaf that a module holds is in the group of what reads
+    it first.
+    """
+    root = Box([""])
+    home: dict[GraphNode, Box] = {}
+    path, stack = list[tuple[str, int]](), [root]
+    for node in nodes:
+        if node.operation:
+            own = _path(node)
+            same = next((i for i, (a, b) in enumerate(zip(path, own)) if a != b), min(len(path), len(own)))
+            del stack[same + 1 :]
+            for label, _ in own[same:]:
+                stack.append(stack[-1].put(Box([label])))
+            path = own
+            for one in [p for p in dict.fromkeys(node.parents) if p not in home] + [node]:
+                home[one] = stack[-1] if one.modules else root
+                home[one].put(Box(_lines(one), one.kind, [one]))
+    for node in nodes:
+        if node not in home:
+            root.put(Box(_lines(node), node.kind, [node]))
+    _collapse(root, most)
+    return root
+
+
+def _path(node: GraphNode) -> list[tuple[str, int]]:
+    """Return the labels of the modules around a node, and which ones these are; the article's layers count as such."""
+    layer = re.fullmatch(r"[ZA](\d+)", node.name) if any(kind == "DenseNetwork" for _, kind in node.modules) else None
+    own = [(": ".join(filter(None, module)), owner) for module, owner in zip(node.modules, node.owners)]
+    return own + ([(f"layer {layer[1]}", 0)] if layer else [])
+
+
+def _lines(node: GraphNode) -> list[str]:
+    shape = str(node.shape).replace(" ", "") if node.shape else ""
+    name = node.name if len(node.name) <= 24 else f"{node.name[:11]}…{node.name[-12:]}"
+    what = node.operation if node.operation and not name.startswith(node.operation) else ""
+    return [name, *filter(None, [f"{what} {shape}".strip()])]
+
+
+def _collapse(root: Box, most: int) -> None:
+    """Collapse the innermost groups, and then rows of boxes, until there are few enough."""
+    depth = {box: len(box.chain()) for box in root.walk() if box.inner and box is not root}
+    while sum(not box.inner for box in root.walk()) > most and depth:
+        deepest = max(depth.values())
+        for box in [box for box, level in depth.items() if level == deepest]:
+            _close(box, box.lines[0])
+            del depth[box]
+    if len(root.inner) > most:
+        rows, root.inner = root.inner, []
+        size = -(-len(rows) // (most // 2))
+        for start in range(0, len(rows), size):
+            inner = rows[start : start + size]
+            group = Box([""], inner=inner)
+            lines = Counter(n.line.short for box in inner for n in box.members if n.line is not None)
+            first, last = inner[0].members[0].number, inner[-1].members[-1].number
+            _close(root.put(group), f"{first} to {last}" + (f", {lines.most_common(1)[0][0]}" if lines else ""))
+
+
+def _close(box: Box, label: str) -> None:
+    """Let a group be drawn as one box, with what it holds in two lines."""
+    members = [node for inner in box.walk() for node in inner.members]
+    counts = Counter(node.operation for node in members if node.operation)
+    most = ", ".join(f"{count}× {name}" for name, count in counts.most_common(2))
+    outer = box.outer
+    box.__init__([label, f"{len(members):,} nodes: {most}"], "group", members)  # type: ignore[misc]
+    box.outer = outer

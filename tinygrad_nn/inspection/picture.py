@@ -1,0 +1,124 @@
+"""A graph as a picture: SVG laid out by the library, and text for Graphviz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from itertools import pairwise
+
+from .groups import Box, boxes_of
+from .layout import Point, laid_out
+from .nodes import GraphNode
+
+# The colours of the library's plots, by Okabe and Ito; shapes tell the kinds apart as well.
+STYLE = """
+.tg-graph { font: 12px system-ui, "DejaVu Sans", sans-serif; }
+.tg-graph text { fill: #222; }
+.tg-graph .group > rect { fill: #6661; stroke: #888; stroke-dasharray: 4 3; }
+.tg-graph .closed > path { fill: #eee; stroke: #666; }
+.tg-graph .parameter > path { fill: #fde3cf; stroke: #d55e00; }
+.tg-graph .data > path { fill: #d8f0e6; stroke: #009e73; }
+.tg-graph .operation > path { fill: #dcebf7; stroke: #0072b2; }
+.tg-graph .edge { fill: none; stroke: #666; stroke-width: 1.2; }
+.tg-graph .arrow { fill: #666; }
+@media (prefers-color-scheme: dark) {
+  .tg-graph text { fill: #eee; }
+  .tg-graph .closed > path { fill: #333; }
+  .tg-graph .parameter > path { fill: #5a2c08; }
+  .tg-graph .data > path { fill: #0b4636; }
+  .tg-graph .operation > path { fill: #0c3a5c; }
+  .tg-graph .edge { stroke: #aaa; }
+}
+"""
+
+
+def svg_of(nodes: list[GraphNode], label: str, style: str = STYLE) -> str:
+    """Return the nodes of a graph as an SVG element: layers from top to bottom, in the order of computing."""
+    root = boxes_of(nodes)
+    edges = laid_out(root)
+    body = [f'<path class="edge" d="{_curve(points)}" marker-end="url(#tg-arrow)"/>' for points in edges.values()]
+    width, height = f"{root.width:.0f}", f"{root.height:.0f}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-graph" role="img" aria-label="{escape(label)}" '
+        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"><style>{style}</style>'
+        '<marker id="tg-arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        f'<path class="arrow" d="M0 0L8 4L0 8z"/></marker>{"".join(_drawn(root))}{"".join(body)}</svg>'
+    )
+
+
+def _drawn(box: Box) -> Iterator[str]:
+    """Yield the elements of a box and of what it holds."""
+    left, top = box.x - box.width / 2, box.y - box.height / 2
+    if box.outer is None:
+        for inner in box.inner:
+            yield from _drawn(inner)
+        return
+    number = f' data-node="{box.members[0].number}"' if box.kind != "group" else ""
+    yield f'<g class="{box.kind}{" closed" * (box.kind == "group" and not box.inner)}"{number}>'
+    if box.inner:
+        yield f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="6"/>'
+        yield f'<text x="{left + 8:.1f}" y="{top + 15:.1f}">{escape(box.lines[0])}</text>'
+        for inner in box.inner:
+            yield from _drawn(inner)
+    else:
+        yield f'<path d="{_outline(box)}"/>'
+        for i, line in enumerate(box.lines):
+            yield f'<text x="{box.x:.1f}" y="{top + 17 + 15 * i:.1f}" text-anchor="middle">{escape(line)}</text>'
+    yield "</g>"
+
+
+def _outline(box: Box) -> str:
+    """Return the shape of a box: data is a rectangle, a parameter has points at its sides, an operation is round."""
+    x, y, w, h = box.x, box.y, box.width / 2, box.height / 2
+    if box.kind == "parameter":
+        points = [
+            (x - w, y),
+            (x - w + 9, y - h),
+            (x + w - 9, y - h),
+            (x + w, y),
+            (x + w - 9, y + h),
+            (x - w + 9, y + h),
+        ]
+        return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points) + "z"
+    if box.kind == "operation":
+        arc, across, down = f"a{h:.1f} {h:.1f} 0 0 1", 2 * (w - h), 2 * h
+        return f"M{x - w + h:.1f} {y - h:.1f}h{across:.1f}{arc} 0 {down:.1f}h{-across:.1f}{arc} 0 {-down:.1f}z"
+    return f"M{x - w:.1f} {y - h:.1f}h{2 * w:.1f}v{2 * h:.1f}h{-2 * w:.1f}z"
+
+
+def _curve(points: list[Point]) -> str:
+    """Return a path through points that leaves and reaches each one vertically."""
+    path = "M{:.1f} {:.1f}".format(*points[0])
+    for (a, b), (c, d) in pairwise(points):
+        middle = (b + d) / 2
+        path += f"V{d:.1f}" if abs(a - c) < 0.05 else f"C{a:.1f} {middle:.1f} {c:.1f} {middle:.1f} {c:.1f} {d:.1f}"
+    return path
+
+
+_SHAPES = {"parameter": "hexagon", "data": "box", "operation": "ellipse", "group": "box3d"}
+_COLOURS = {"parameter": "#fde3cf", "data": "#d8f0e6", "operation": "#dcebf7", "group": "#eeeeee"}
+
+
+def dot_of(nodes: list[GraphNode]) -> str:
+    """Return the nodes of a graph as text for Graphviz, groups as clusters."""
+    root = boxes_of(nodes)
+    names = {box: f"n{i}" for i, box in enumerate(root.walk())}
+
+    def drawn(box: Box) -> Iterator[str]:
+        if not box.inner:
+            look = f'shape={_SHAPES[box.kind]} style=filled fillcolor="{_COLOURS[box.kind]}"'
+            yield f"{names[box]} [label={_quoted(box.lines)} {look}]"
+            return
+        yield f"subgraph cluster_{names[box]} {{ label={_quoted(box.lines)}"
+        for inner in box.inner:
+            yield from drawn(inner)
+        yield "}"
+
+    lines = [line for box in root.inner for line in drawn(box)]
+    lines += [f"{names[a]} -> {names[b]}" for a, b in laid_out(root)]
+    return "digraph {\n" + "\n".join(f"  {line}" for line in lines) + "\n}\n"
+
+
+def _quoted(lines: list[str]) -> str:
+    text = "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    return f'"{text}"'
