@@ -1,0 +1,101 @@
+r"""
+4 The article, trained
+======================
+
+The experiment: two moons, 900 points to learn from, a network 2-25-50-50-25-1, plain gradient descent. This draws the
+article's figures 7 and 8. It trains for 10,000 epochs, so it takes longer than the other lessons.
+"""
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+
+import tinygrad_nn as tg
+
+X, X_test, y, y_test = tg.data.train_test_split(*tg.data.make_moons())
+layers = [{"input_dim": n, "output_dim": m, "activation": "sigmoid" if m == 1 else "relu"}
+          for n, m in [(2, 25), (25, 50), (50, 50), (50, 25), (25, 1)]]  # fmt: skip
+
+# %%
+# Figure 7: the data
+# ------------------
+
+figure, ax = plt.subplots(figsize=(5, 3.5))
+tg.plots.plot_data(X, y, ax=ax)
+
+# %%
+# David and Goliath
+# -----------------
+#
+# *David* is the article's: small weights, one step an epoch on all samples, 10,000 epochs. *Goliath* stands for the
+# article's Keras model: weights of Glorot and Bengio, batches of 32, 200 epochs. Both run here, at a rate of 0.01.
+
+seen = {"David": [], "Goliath": []}
+grid = np.stack(np.meshgrid(np.linspace(-1.5, 2.5, 60), np.linspace(-1, 2, 60)), axis=-1).reshape(-1, 2)
+
+
+def watching(name, network, every):
+    def note(epoch, history):
+        if epoch % every == every - 1:
+            seen[name].append(network.predict_proba(grid).reshape(60, 60))
+
+    return note
+
+
+david, goliath = tg.nn.DenseNetwork(layers, seed=2), tg.nn.DenseNetwork(layers, seed=2, init="xavier")
+history = tg.train(david, X, y, 10_000, 0.01, progress=False, on_epoch=watching("David", david, 500))
+tg.train(goliath, X, y, 200, 0.01, 32, progress=False, on_epoch=watching("Goliath", goliath, 10))
+for epoch in (0, 1000, 2000, 5000, 9999):
+    print(f"David, epoch {epoch:5,}: cost {history.cost[epoch]:.6f}, accuracy {history.accuracy[epoch]:.3f}")
+for name, network in (("David", david), ("Goliath", goliath)):
+    print(f"{name}: {tg.evaluate(network, X_test, y_test)[1]:.0%} of the test set are right")
+
+# %%
+# Figure 8: both boundaries
+# -------------------------
+
+figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+for ax, network, name in zip(axes, (david, goliath), seen, strict=True):
+    tg.plots.plot_boundary(network.predict_proba, X_test, y_test, ax=ax, title=name)
+
+# %%
+# Both as they learn, side by side. David does nothing for a long time: small weights give small gradients.
+
+
+class Animated:
+    """Pictures one after the other, in a page or a notebook."""
+
+    def __init__(self, figure, draw, count):
+        images = []
+        for number in range(count):
+            draw(number)
+            figure.savefig(file := io.BytesIO(), dpi=70)
+            images.append(Image.open(file).convert("P"))
+        images[0].save(file := io.BytesIO(), "GIF", save_all=True, append_images=images[1:], duration=250, loop=0)
+        self.code = base64.b64encode(file.getvalue()).decode()
+
+    def _repr_html_(self):
+        return f'<img alt="Both boundaries as they are learnt" src="data:image/gif;base64,{self.code}">'
+
+
+figure, axes = plt.subplots(1, 2, figsize=(7, 3))
+
+
+def draw(number):
+    for ax, (name, boundaries) in zip(axes, seen.items(), strict=True):
+        ax.clear()
+        ax.contourf(boundaries[number], levels=np.linspace(0, 1, 11), cmap="RdBu", extent=(-1.5, 2.5, -1, 2))
+        ax.scatter(*X_test.T, c=y_test, s=8, cmap="bwr")
+        ax.set_title(f"{name}, {5 * (number + 1)} % of its training")
+
+
+moving = Animated(figure, draw, 20)
+plt.close(figure)
+moving
+
+# %%
+# Is Goliath better? Its gradients are the same: only the initial weights and the number of steps differ. 200 epochs of
+# 29 batches are 5,800 steps, each as large as one of David's 10,000, and Glorot's weights let it start at once.
