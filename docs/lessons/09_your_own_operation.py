@@ -1,0 +1,140 @@
+r"""
+9 Your own operation
+====================
+
+An operation is a function of arrays with a rule for each input. You write both, and get second derivatives, forward
+mode, compiling and drawing from it. Then the library's own tests judge it.
+"""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinygrad_nn as tg
+from tinygrad_nn.primitive import primitive
+
+# %%
+# Do you need one?
+# ----------------
+#
+# A function of Tensors is differentiable already. You need a rule of your own where a formula is better than the
+# composition: more exact, faster, or with less to keep. Here is such a case. The *log-cosh* is a smooth absolute
+# value, :math:`\log \cosh x`. Composed, it overflows:
+
+with np.errstate(over="ignore"):
+    print(tg.log(tg.cosh(tg.tensor([1.0, 20.0, 1000.0]))).tolist())
+
+# %%
+# The forward: from :math:`\cosh x = e^{|x|} (1 + e^{-2|x|}) / 2`,
+#
+# .. math:: \log\cosh x = |x| + \log(1 + e^{-2|x|}) - \log 2.
+#
+# The rule: its derivative is :math:`\tanh x`. So :math:`\bar x = \bar y \tanh x`. A rule's parameters say what it
+# reads: ``g`` is the cotangent, ``x`` the input, ``y`` would be the output, and parameters come by their names.
+
+
+@primitive(method=False)
+def log_cosh(x, /, scale=1.0):
+    """Return log(cosh(scale * x)) / scale, without overflow. Shapes: (...) -> (...)."""
+    a = np.abs(scale * x)
+    return (a + np.log1p(np.exp(-2 * a)) - math.log(2)) / scale
+
+
+@log_cosh.vjp
+def rule(g, x, scale):
+    return g * np.tanh(scale * x)
+
+
+print(log_cosh(np.array([1.0, 20.0, 1000.0])).tolist())
+# (math.log and not np.log: NumPy's number would turn float32 into float64. check_op, below, finds such a slip.)
+
+# %%
+# What follows from it
+# --------------------
+#
+# The rule is an expression of NumPy, so Tensors go through it: derivatives of any order. And forward mode.
+
+x = np.array([-2.0, 0.5, 3.0])
+slope = tg.grad(lambda x: log_cosh(x).sum())(x)
+curvature = tg.grad(lambda x: tg.grad(lambda x: log_cosh(x).sum())(x).sum())(x)
+assert np.allclose(slope.data, np.tanh(x))
+assert np.allclose(curvature.data, 1 / np.cosh(x) ** 2)
+value, tangent = tg.jvp(log_cosh, (x,), (np.ones(3),))
+assert np.allclose(tangent.data, slope.data)
+grid = np.linspace(-4, 4, 200)
+figure, ax = plt.subplots(figsize=(6, 3))
+ax.plot(grid, log_cosh(grid).data, label="log cosh")
+ax.plot(grid, tg.grad(lambda x: log_cosh(x).sum())(grid).data, label="its slope")
+ax.plot(grid, np.abs(grid), ":", label="|x|")
+ax.legend()
+
+# %%
+# The tests that the library's own operations pass
+# ------------------------------------------------
+#
+# ``check_op`` asks: values against your reference, gradients against differences and the complex step, second order,
+# forward mode, float32 and float16, strided and read-only arrays, size 0, that nothing is written into, and more.
+
+tg.testing.check_op(
+    log_cosh,
+    lambda x, scale=1.0: np.log(np.cosh(scale * x)) / scale,
+    inputs=[((2, 3),), tg.testing.sample((3,), scale=2.0)],
+)
+print("all properties hold")
+
+# %%
+# A mistake, and what is said of it
+# ---------------------------------
+#
+# Forget the division by the scale in the forward. The rule no longer fits, and the message has a small example.
+
+
+@primitive(method=False)
+def wrong(x, /, scale=1.0):
+    """Return log(cosh(scale * x)): the division is missing."""
+    return np.log(np.cosh(scale * x))
+
+
+@wrong.vjp
+def wrong_rule(g, x, scale):
+    return g * np.tanh(scale * x)
+
+
+try:
+    tg.testing.check_op(wrong, inputs=[tg.testing.sample((3,), scale=2.0)])
+except AssertionError as error:
+    print(error)
+
+# %%
+# A rule that leaves NumPy
+# ------------------------
+#
+# A rule that takes raw arrays would be silently wrong at second order: PyTorch and JAX have had such bugs. Here it
+# raises when it is differentiated again.
+
+
+@primitive(method=False)
+def cube(x, /):
+    """Return x**3."""
+    return x * x * x
+
+
+@cube.vjp
+def raw_rule(g, x):
+    return g * 3 * (x.data if isinstance(x, tg.Tensor) else x) ** 2
+
+
+print("first order:", tg.grad(cube)(2.0).item())
+try:
+    tg.grad(tg.grad(cube))(2.0)
+except tg.errors.DetachedError as error:
+    print(error)
+
+# %%
+# Questions
+# ---------
+#
+# 1. Give ``log_cosh`` a rule that reads ``y`` and not ``x``. What does it cost, where is it less exact?
+# 2. A rule may not write into ``g``. Which check of ``check_op`` finds one that does?
+# 3. What does a node of ``log_cosh`` keep? Look at ``log_cosh.operation.rules[0].reads``.
