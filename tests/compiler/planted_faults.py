@@ -87,7 +87,7 @@ def _forgotten(self: Tracer, reason: str) -> CompileError:
 
 
 def _no_cells(own: Any, self: Snapshot) -> bool:
-    gets, self.gets = self.gets, [get for get in self.gets if get.func is not table.bound]
+    gets, self.gets = self.gets, [get for get in self.gets if get.args[1:] != ("cell_contents",)]
     values, self.values = self.values, [x for get, x in zip(gets, self.values, strict=True) if get in self.gets]
     try:
         return bool(own(self))
@@ -165,12 +165,12 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a thread that is not noticed": put(Tracer, "_refuse_strangers", nothing),
     "a result that is still held": put(traced_call, "_refuse_what_is_alive", nothing),
     "entropy that is drawn": put(traced_call, "ENTROPY_TOLD", []),
-    "arguments that are changed": put(traced_call._Arguments, "changed", lambda self: ""),
+    "arguments that are changed": put(traced_call, "_written", lambda tracer: ""),
     "globals that are not compared": around(
         table, "_names", lambda own, f, *kinds: [] if "_GLOBAL" in kinds else own(f, *kinds)
     ),
     "cells that are not compared": around(Snapshot, "unchanged", _no_cells),
-    "attributes that are not compared": put(table, "_attributes", lambda x, names: iter(())),
+    "attributes that are not compared": put(table, "_holders", lambda x, name: iter(())),
     "entries that are not compared": put(Snapshot, "unchanged", _no_contents),
     "a sign that is not compared": put(
         snapshot, "same", lambda a, b: a is b or (type(a) is type(b) and a == b is True)

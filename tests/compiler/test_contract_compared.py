@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from compiler.contract import Twin, X, Y, ran
+from same_bits import same
 
 import tinygrad_nn as tg
 
@@ -355,6 +356,23 @@ def test_a_flag_that_the_function_turns_to_and_fro() -> None:
     for _ in range(6):
         twin.equal(X)
         assert flag() is expected()
+
+
+def test_a_name_that_is_bound_to_what_follows_from_an_argument() -> None:
+    last: Any = None
+
+    def f(x: Any, n: Any) -> Any:
+        nonlocal last
+        ran()
+        last = (n * 2, "text")
+        return x * n
+
+    twin: Any = tg.compile(f, exact=True)
+    for n in (2.0, 3.0, 2.0):
+        last = None
+        assert same(twin(X, n), X * n)
+        assert last == (n * 2, "text")
+        assert type(last[0]) is float
 
 
 def test_a_global_that_the_function_moves() -> None:

@@ -110,6 +110,66 @@ def test_an_attribute_of_ones_own_self_is_refused() -> None:
         assert vars(model) == {"t": 0, "losses": []}
 
 
+class Counted:
+    """What counts in its class, and in a slot of an object."""
+
+    __slots__ = ("n",)
+    made = 0
+
+
+SLOTTED = Counted()
+SLOTTED.n = 0
+
+
+def counts_in_a_class(x: Any) -> Any:
+    Counted.made += 1
+    return x * Counted.made
+
+
+def counts_in_a_slot(x: Any) -> Any:
+    SLOTTED.n += 1
+    return x * SLOTTED.n
+
+
+def puts_a_new_name_in_a_class(x: Any) -> Any:
+    Counted.last = 3.0  # type: ignore[attr-defined]
+    return x * 2
+
+
+@pytest.mark.parametrize(
+    "function", [counts_in_a_class, counts_in_a_slot, puts_a_new_name_in_a_class], ids=lambda f: f.__name__
+)
+def test_an_attribute_of_a_class_or_in_a_slot_is_refused_and_undone(function: Callable[[Any], Any]) -> None:
+    assert_refused(function, X, says=r"sets the attribute '(made|n|last)' at .*return the new value")
+    assert (Counted.made, SLOTTED.n, hasattr(Counted, "last")) == (0, 0, False)
+
+
+def test_an_attribute_of_a_modules_class_is_refused_and_undone() -> None:
+    class Net(tg.nn.Module):
+        calls = 0
+
+        def forward(self, x: Any) -> Any:
+            type(self).calls += 1
+            Net.last = 3.0  # type: ignore[attr-defined]
+            return x * 2
+
+    net = Net()
+    assert_refused(lambda x: net.forward(x), X, says=r"changes what a module .* holds|sets the attribute")
+    assert (Net.calls, hasattr(Net, "last")) == (0, False)
+
+
+def test_a_name_that_is_bound_to_a_new_container_is_refused() -> None:
+    found: Any = None
+
+    def f(x: Any) -> Any:
+        nonlocal found
+        found = [1.0]
+        return x * 2
+
+    assert_refused(f, X, says=r"binds a name outside to a list that it has made.*return the new value")
+    assert found is None
+
+
 def test_a_dict_among_the_arguments() -> None:
     def f(p: Any, g: Any) -> None:
         for name in p:

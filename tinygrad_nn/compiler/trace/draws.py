@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import bit_generator
 
 from ..program import over_leaves
-from ..refusals import drawn_in_place
+from ..refusals import drawn_in_place, random_drawn
 from .patches import Patch
 from .proxies import Number, Traced, users_line
 
@@ -51,11 +51,9 @@ def drawn_again(calls: Sequence[Callable[[Any], Any]], generator: np.random.Gene
 
 def _known(x: Any) -> Any:
     """Return a parameter of a draw: of a number, what it is now, for which the program is."""
-    if isinstance(x, Number) or (isinstance(x, Traced) and x.value.known):
-        return x.tracer.guarded(x.value, x.value.concrete)
-    if isinstance(x, Traced):
+    if isinstance(x, Traced) and not x.value.known:
         raise x.tracer.refusal(drawn_in_place("with a computed array", users_line()))
-    return x
+    return x.number() if isinstance(x, (Traced, Number)) else x
 
 
 for _method in dir(np.random.Generator):
@@ -64,13 +62,14 @@ for _method in dir(np.random.Generator):
 
 
 def _entropy(tracer: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
-    tracer.draws_entropy()
+    if tracer.traces():
+        raise tracer.refusal(random_drawn(f" at {users_line()}"))
     return function(*args, **kwargs)
 
 
 def _seeded(tracer: Any, function: Any, generator: Any, *args: Any, **kwargs: Any) -> Any:
     if [*args, *kwargs.values()] in ([], [None]):
-        tracer.draws_entropy()
+        return _entropy(tracer, function, generator, *args, **kwargs)
     return function(generator, *args, **kwargs)
 
 

@@ -9,42 +9,50 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import CompileError
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
-from .snapshot import Snapshot
-from .table import MISSING, Table, bound
+from ..program import over_leaves
+from ..refusals import effect
+from .proxies import is_of_a_trace, plain
+from .snapshot import MISSING, Snapshot, bound
+from .table import Table
 
 _ALWAYS_DRAWN_FROM: tuple[Any, ...] = (np.random.mtrand._rand, vars(random)["_inst"])
 
 
 class Effects:
-    """What the table and the arguments held before a trace, and the states of generators."""
+    """What the table, the arguments and the containers that stand for some held before a trace; generators' states."""
 
-    def __init__(self, table: Table, arguments: list[Any]) -> None:
-        self.table, self.before = table, Snapshot()
+    def __init__(self, table: Table, arguments: list[Any], containers: list[Any]) -> None:
+        self.table, self.before, self.containers = table, Snapshot(), Snapshot()
         objects = [x for x in [*table.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer))]
-        for x in objects:
+        attributes = [own for x in objects if type(own := getattr(x, "__dict__", None)) is dict]
+        self.attributes = {*map(id, attributes)}
+        for x in [*objects, *attributes]:
             if isinstance(x, (list, dict, set)):
                 self.before.hold(x)
-        self.attributes = [own for x in objects if type(own := getattr(x, "__dict__", None)) is dict]
-        for own in self.attributes:
-            self.before.hold(own)
+        for x in containers:
+            self.containers.hold(x)
         found = [x for x in objects if isinstance(x, (np.random.Generator, np.random.RandomState, random.Random))]
         self.generators = [(x, _state(x)) for x in {*found, *_ALWAYS_DRAWN_FROM}]
 
     def changed(self) -> str:
         """Return what the function changed that a program can't change again, in words; "" if there is nothing."""
+        for x, _ in self.containers.changed():
+            return f"changes a {type(x).__name__} among its arguments"
+        self.containers.held.clear()  # what stands for arguments is to be gone
         for x, then in self.before.changed():
-            if all(x is not own for own in self.attributes):
-                return f"changes a {type(x).__name__}{self.table.line_of(self.table.labels.get(id(x), ''))}"
-            held = dict(zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True))
-            name = next(n for n in [*x, *held] if x.get(n, MISSING) is not held.get(n, MISSING))
-            return f"sets the attribute {name!r}{self.table.line_of(name)}"
-        snapshot = self.table.snapshot
-        for get, value in zip(snapshot.gets, snapshot.values, strict=True):
-            if get.func is getattr and get() is not value:
-                return f"sets the attribute {get.args[1]!r}{self.table.line_of(get.args[1])}"
-        return "changes what a module or an optimiser holds" if any(True for _ in snapshot.changed()) else ""
+            if id(x) in self.attributes:
+                held = dict(zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True))
+                name = next(n for n in [*x, *held] if x.get(n, MISSING) is not held.get(n, MISSING))
+                return f"sets the attribute {name!r}{self.table.line_of(name)}"
+            return f"changes a {type(x).__name__}{self.table.line_of(self.table.labels.get(id(x), ''))}"
+        for holder, name, then, moves in self.table.snapshot.names:
+            if not moves and bound(holder, name) is not then:
+                return f"sets the attribute {name!r}{self.table.line_of(name)}"
+        others = any(True for _ in self.table.snapshot.changed())
+        return "changes what a module or an optimiser holds" if others else ""
 
     def drew(self) -> str:
         """Return where numbers were drawn of a generator that is no module's, in words; "" if none were."""
@@ -54,32 +62,24 @@ class Effects:
         return ""
 
     def rebound(self) -> list[tuple[Any, Any, Any]]:
-        """Return the names that the function bound anew: cells and dictionaries of globals, names, and values."""
-        now = [(holder, name, bound(holder, name), then) for holder, name, then in self.table.names]
-        return [(holder, name, value) for holder, name, value, then in now if value is not then]
+        """Return the names that the function bound anew: cells and dictionaries of globals, names, and values.
+
+        The program is for the numbers among them. Raises CompileError for a new container: each call makes its own.
+        """
+        found = []
+        for holder, name, then, moves in self.table.snapshot.names:
+            if moves and (now := bound(holder, name)) is not then:
+                if isinstance(now, (list, dict, set)) and all(now is not x for x in self.table.objects):
+                    raise CompileError(effect(f"binds a name outside to a {type(now).__name__} that it has made"))
+                found.append((holder, name, over_leaves(plain, now) if is_of_a_trace(now) else now))
+        return found
 
     def undo(self) -> None:
         """Give everything back what it held, and generators their states."""
         self.before.undo()
-        for holder, name, then in self.table.names:
-            if bound(holder, name) is not then:
-                _bind(holder, name, then)
+        self.table.snapshot.undo()
         for generator, state in self.generators:
             _restore(generator, state)
-        self.table.snapshot.undo()
-
-
-def _bind(holder: Any, name: Any, value: Any) -> None:
-    """Bind a cell, or a name among globals."""
-    if isinstance(holder, dict):
-        if value is MISSING:
-            holder.pop(name, None)
-        else:
-            holder[name] = value
-    elif value is MISSING:
-        del holder.cell_contents
-    else:
-        holder.cell_contents = value
 
 
 def _state(generator: Any) -> Any:

@@ -59,7 +59,7 @@ class Modules:
         for kind in type(x).__mro__:
             if kind not in (Module, Optimizer, object) and id(kind) not in self.known:
                 self.known[id(kind)] = kind
-                self.snapshot.hold(vars(kind))
+                self.snapshot.hold_class(kind)
 
     def expose(self, module: Module) -> None:
         """Let arrays of a module count, and their entries: the function has read them past the module's attributes."""

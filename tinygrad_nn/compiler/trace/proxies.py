@@ -10,7 +10,7 @@ import os
 import sys
 import weakref
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -60,10 +60,25 @@ def in_package(depth: int) -> bool:
     return sys._getframe(depth + 1).f_code.co_filename.startswith(PACKAGE)
 
 
+@functools.cache
+def _passing_for(proxy: Any, kind: Any) -> Any:
+    """Return the class of a proxy that `isinstance` takes for another.
+
+    C code asks for it where it expects no exception: no interrupt must come, as it could in a property.
+    """
+    return type(proxy.__name__, (proxy,), {"__slots__": (), "__class__": kind})
+
+
 class _Dispatching(ArrayProxy):
-    """NumPy's calls on it become lines of its tracer's program."""
+    """NumPy's calls on it become lines of its tracer's program. It passes for what it stands for, if that is known."""
 
     __slots__ = ("tracer", "value")
+
+    def __new__(cls, tracer: Any, value: Value) -> Self:
+        """Return a proxy of the class that passes for the value's."""
+        passes = value.is_array or value.known
+        proxy: Self = super().__new__(_passing_for(cls, type(value.concrete)) if passes else cls)  # type: ignore[arg-type]
+        return proxy
 
     def __init__(self, tracer: Any, value: Value) -> None:
         self.tracer, self.value = tracer, value
@@ -72,13 +87,13 @@ class _Dispatching(ArrayProxy):
         if any(isinstance(x, Tensor) for x in inputs):
             return NotImplemented
         if not self.tracer.progress.open:
-            return getattr(ufunc, method)(*_over(inputs), **_over(options))
+            return getattr(ufunc, method)(*concretes(inputs), **concretes(options))
         out, dtype = options.pop("out", None), options.pop("dtype", None)
         if method == "at" and isinstance(inputs[0], Traced) and not options:
             inputs[0].become(self.tracer.call(of_at(ufunc), inputs, {}))
             return None
         if method == "at" or "where" in options or (out is not None and not isinstance(out[0], Traced)):
-            raise CompileError(value_read(f"{ufunc.__name__} that writes into an array", users_line()))
+            self._read(f"{ufunc.__name__} that writes into an array")
         options |= {} if dtype is None else {"dtype": dtype}
         function = of_numpy(ufunc) if method == "__call__" else of_method(ufunc, method)
         result = self.tracer.call(function, inputs, options)
@@ -91,18 +106,18 @@ class _Dispatching(ArrayProxy):
         if any(issubclass(kind, Tensor) for kind in types):
             return NotImplemented
         if not self.tracer.progress.open:
-            return function(*_over(args), **_over(kwargs))
+            return function(*concretes(args), **concretes(kwargs))
         if function in _STATIC:
-            return function(*[x.value.concrete if isinstance(x, _Dispatching) else x for x in args], **kwargs)
+            return function(*concretes(args), **kwargs)
         if function is np.trim_zeros:
-            raise CompileError(value_read("np.trim_zeros", users_line()))
+            self._read("np.trim_zeros")
         if function is np.where and len(args) == 1:
             function = np.nonzero
         if function in REDUCTIONS:
             kwargs = {"axis": None} | dict(zip(("a", "axis"), args, strict=False)) | kwargs
             return self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)
         if kwargs.get("out") is not None:
-            raise CompileError(value_read(f"np.{function.__name__} that writes into an array", users_line()))
+            self._read(f"np.{function.__name__} that writes into an array")
         return self.tracer.call(of_numpy(function), args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -111,15 +126,19 @@ class _Dispatching(ArrayProxy):
         a_length = not self.value.shape and self.value.dtype.kind in "iu"
         if not (self.value.known or a_length) or in_package(1):
             raise self.tracer.refusal(array_made(users_line()))
-        number = self.value.concrete.item()
-        return np.array(self.tracer.guarded(self.value, number), self.value.dtype if dtype is None else dtype)
+        return np.array(self.number(), self.value.dtype if dtype is None else dtype)
+
+    def number(self) -> Any:
+        """Return the number that it is, for which the program then is."""
+        x = self.value.concrete
+        return self.tracer.guarded(self.value, x if self.value.dtype is None else x.item())
 
     def _read(self, what: str) -> NoReturn:
         raise self.tracer.refusal(value_read(what, users_line()))
 
 
-def _over(tree: Any) -> Any:
-    """Return nested arguments with proxies that have outlived their traces replaced by what they stood for."""
+def concretes(tree: Any) -> Any:
+    """Return nested arguments with what proxies stand for."""
     return over_leaves(lambda x: x.value.concrete if isinstance(x, _Dispatching) else x, tree)
 
 
@@ -133,14 +152,13 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     __slots__ = ("__weakref__", "array")
 
-    __class__ = property(lambda self: type(self.value.concrete) if self.value.is_array or self.value.known else Traced)
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)
     ndim = property(lambda self: len(self.value.shape))
-    T = property(lambda self: self.tracer.call(of_numpy(np.transpose), (self,), {}))
-    mT = property(lambda self: self.tracer.call(of_numpy(np.matrix_transpose), (self,), {}))
-    real = property(lambda self: self.tracer.call(of_numpy(np.real), (self,), {}) if self.dtype.kind == "c" else self)
-    imag = property(lambda self: self.tracer.call(of_numpy(np.imag), (self,), {}))
+    T = property(np.transpose)
+    mT = property(np.matrix_transpose)
+    imag = property(np.imag)
+    real = property(lambda self: np.real(self) if self.dtype.kind == "c" else self)
 
     def __init__(self, tracer: Any, value: Value) -> None:
         super().__init__(tracer, value)
@@ -181,7 +199,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def _of_scalars(self, other: Any) -> bool:
         """Return whether both are numbers: NumPy's scalars take powers by the C library, arrays by its own loops."""
-        if type(other) is Traced:
+        if isinstance(other, Traced):
             return not (self.value.is_array or other.value.is_array)
         return not self.value.is_array and isinstance(other, (int, float, np.generic, Number))
 
@@ -207,7 +225,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         inside = self.tracer.progress.span is not None and in_package(2)
         if inside or not (self.value.known or not self.tracer.progress.open):
             self._read(what)
-        return self.tracer.guarded(self.value, self.value.concrete.item())
+        return self.number()
 
     def __bool__(self) -> bool:
         if not (self.value.known or in_package(1)):
@@ -364,7 +382,6 @@ class Number(_Dispatching):
     """
 
     __slots__ = ()
-    __class__ = property(lambda self: type(self.value.concrete))
     shape: tuple[int, ...] = ()
     ndim = 0
     size = 1
@@ -376,20 +393,16 @@ class Number(_Dispatching):
         """Return an array of the number."""
         return self.tracer.call(_ASARRAY, (self,), {})
 
-    def known(self) -> Any:
-        """Return the number, for which the program then is."""
-        return self.tracer.guarded(self.value, self.value.concrete)
-
     def __pow__(self, exponent: Any, modulus: Any = None) -> Any:
-        return self._power(exponent) if modulus is None else pow(self.known(), exponent, modulus)
+        return self._power(exponent) if modulus is None else pow(self.number(), exponent, modulus)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.array(self.known(), dtype)
+        return np.array(self.number(), dtype)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(self.value.concrete, name):
             raise AttributeError(f"a number has no {name!r}", name=name, obj=self)
-        return getattr(self.known(), name)
+        return getattr(self.number(), name)
 
 
 def _on_numbers(name: str, reflected: bool) -> Any:
@@ -399,7 +412,7 @@ def _on_numbers(name: str, reflected: bool) -> Any:
     def compute(self: Number, *others: Any) -> Any:
         operands = (*others, self) if reflected else (self, *others)
         if not self.tracer.progress.open:  # it has outlived its trace, as a key of a cache, and is the number
-            return function.apply(*map(_plain, operands))
+            return function.apply(*map(plain, operands))
         if not others or isinstance(others[0], (int, float, Number)):
             return self.tracer.call(function, operands, {})
         return ufunc(*operands) if isinstance(others[0], (np.ndarray, np.generic, Traced)) else NotImplemented
@@ -411,16 +424,17 @@ def _by_value(name: str) -> Any:
     """Return a method that answers as the number does, for which the program then is."""
 
     def method(self: Number, *others: Any) -> Any:
-        number = self.known()
+        number = self.number()
         if not hasattr(number, name):
             raise TypeError(f"a {type(number).__name__} has no {name}; pass a number of a class that has it")
-        return getattr(number, name)(*map(_plain, others))
+        return getattr(number, name)(*map(plain, others))
 
     return method
 
 
-def _plain(x: Any) -> Any:
-    return x.known() if isinstance(x, Number) else x
+def plain(x: Any) -> Any:
+    """Return a number in place of its proxy; the program is then for that number."""
+    return x.number() if isinstance(x, Number) else x
 
 
 for _name in OPERATORS:

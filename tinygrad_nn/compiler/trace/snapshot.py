@@ -1,4 +1,4 @@
-"""What values were and containers held when they were looked at: whether they still do, and how to give it back."""
+"""What names were bound to and containers held before a trace: whether they still do, and how to give it back."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import functools
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 from operator import is_, methodcaller
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 PLAIN = (int, float, complex, str, bytes, type(None))
+MISSING: Any = object()
 _values = methodcaller("values")
 
 
 class Snapshot:
-    """What functions returned, and what lists, dictionaries and sets held.
+    """What names were bound to, what functions returned, and what lists, dictionaries and sets held.
 
     Numbers and strings count by value, all else by identity. Nearly always everything is the very same, which C code
     sees at once.
@@ -24,7 +26,9 @@ class Snapshot:
     def __init__(self) -> None:
         self.gets: list[functools.partial[Any]] = []
         self.values: list[Any] = []  # what these returned
+        self.names: list[tuple[Any, str, Any, bool]] = []  # holders, what was bound, whether it moves
         self.held: dict[int, tuple[Any, list[Any], set[int]]] = {}
+        self.classes: list[tuple[type, dict[str, Any]]] = []
 
     def note(self, get: Callable[..., Any], *args: Any) -> Any:
         """Note what a function returns now, and return it."""
@@ -32,10 +36,24 @@ class Snapshot:
         self.values.append(get(*args))
         return self.values[-1]
 
+    def name(self, holder: Any, name: str, moves: bool = False) -> Any:
+        """Note what a name is bound to, and return it; `moves` tells whether a program may bind it anew."""
+        value = bound(holder, name)
+        self.names.append((holder, name, value, moves))
+        names = vars(holder) if isinstance(holder, type) else holder
+        if isinstance(names, (dict, MappingProxyType)):
+            return self.note(names.get, name, MISSING)
+        return self.note(bound if value is MISSING else getattr, holder, name)
+
     def hold(self, x: Any, live: Collection[Any] = ()) -> None:
         """Note what a list, dictionary or set holds now; the values of keys that are `live` may be others later."""
         places = {len(x) + i for i, key in enumerate(x) if key in live} if live else set[int]()
         self.held.setdefault(id(x), (x, entries_of(x), places))
+
+    def hold_class(self, kind: type) -> None:
+        """Note what a class holds."""
+        self.hold(vars(kind))
+        self.classes.append((kind, dict(vars(kind))))
 
     def settle(self) -> None:
         """Get ready for being compared; nothing is noted from now on."""
@@ -60,7 +78,14 @@ class Snapshot:
                 yield x, then
 
     def undo(self) -> None:
-        """Give containers back what they held."""
+        """Bind names to what they were bound to, and give containers back what they held."""
+        for holder, name, then, _ in self.names:
+            if bound(holder, name) is not then:
+                _bind(holder, name, then)
+        for kind, held in self.classes:
+            for name in {*held, *vars(kind)}:
+                if bound(kind, name) is not held.get(name, MISSING):
+                    _bind(kind, name, held.get(name, MISSING))
         for x, then, _ in self.held.values():
             now = entries_of(x)
             if not isinstance(x, (list, dict, set)) or (len(now) == len(then) and all(map(is_, now, then))):
@@ -70,6 +95,28 @@ class Snapshot:
                 x.update(zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True))
             else:
                 x.extend(then) if isinstance(x, list) else x.update(then)
+
+
+def bound(holder: Any, name: str) -> Any:
+    """Return what a name is bound to in a dictionary, a class or a cell, or as an object's attribute; or MISSING."""
+    holder = vars(holder) if isinstance(holder, type) else holder
+    if isinstance(holder, (dict, MappingProxyType)):
+        return holder.get(name, MISSING)
+    try:
+        return getattr(holder, name)
+    except (AttributeError, ValueError):  # a cell that is empty
+        return MISSING
+
+
+def _bind(holder: Any, name: str, value: Any) -> None:
+    if isinstance(holder, dict):
+        holder[name] = value
+        if value is MISSING:
+            del holder[name]
+    elif value is MISSING:
+        delattr(holder, name)
+    else:
+        setattr(holder, name, value)
 
 
 def same(now: Any, then: Any) -> bool:

@@ -18,10 +18,9 @@ from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
 from .proxies import PACKAGE
-from .snapshot import PLAIN, Snapshot, entries_of
+from .snapshot import PLAIN, Snapshot, bound, entries_of
 
 LEAVES = (*PLAIN, Tensor, np.ndarray, np.generic, np.ufunc, np.dtype, slice, range, CodeType)
-MISSING: Any = object()
 
 
 class Table:
@@ -29,7 +28,6 @@ class Table:
 
     def __init__(self, functions: list[Any]) -> None:
         self.snapshot = Snapshot()
-        self.names: list[tuple[Any, Any, Any]] = []  # a cell or a global, by its dictionary: what may be rebound
         self.named: dict[int, Any] = {}  # what the code names
         self.behind: dict[int, Any] = {}  # and what lies one level behind
         self.labels: dict[int, str] = {}  # by which names the code knows them
@@ -56,14 +54,11 @@ class Table:
     def _of_function(self, function: FunctionType) -> None:
         """Note the cells, globals and defaults of a function."""
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            self.names.append((cell, "cell_contents", self.snapshot.note(bound, cell, "")))
-            self._add(bound(cell, ""), name)
-        known = function.__globals__
+            self._add(self.snapshot.name(cell, "cell_contents", moves=True), name)
         for name in _names(function, "_GLOBAL", "_NAME"):
-            self.names.append((known, name, self.snapshot.note(known.get, name, MISSING)))
-            self._add(known.get(name), name)
+            self._add(self.snapshot.name(function.__globals__, name, moves=True), name)
         for name in ("__defaults__", "__kwdefaults__"):
-            self.snapshot.note(getattr, function, name)
+            self.snapshot.name(function, name)
         parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
         defaults = function.__defaults__ or ()
         named = dict(zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True))
@@ -79,12 +74,10 @@ class Table:
             for n, entry in enumerate(entries_of(x)):
                 own = str([*x][n - len(x)]) if isinstance(x, dict) else f"{label}{n + 1}"
                 self._label(self.behind, entry, label, own)
-        elif isinstance(x, ModuleType):
-            for name in attributes & {*dir(x)}:
-                self._label(self.behind, self.snapshot.note(getattr, x, name, MISSING), name, name)
         elif not isinstance(x, (Module, Optimizer)):
-            for get, *args in _attributes(x, attributes):
-                self._label(self.behind, self.snapshot.note(get, *args), str(args[-2]), str(args[-2]))
+            for name in attributes:
+                for holder in _holders(x, name):
+                    self._label(self.behind, self.snapshot.name(holder, name), name, name)
             self.snapshot.note(type, x)
 
     def line_of(self, name: str) -> str:
@@ -176,24 +169,16 @@ def _lines_that_name(code: CodeType, name: str) -> Iterator[int]:
             yield where.lineno
 
 
-def bound(holder: Any, name: Any) -> Any:
-    """Return what a cell, or a name in a dictionary of globals, is bound to; MISSING if it is not yet."""
-    if isinstance(holder, dict):
-        return holder.get(name, MISSING)
-    try:
-        return holder.cell_contents
-    except ValueError:
-        return MISSING
-
-
-def _attributes(x: Any, names: set[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield what returns an object's attributes: its own, and where it has none of that name, its class's."""
-    for name in names:
-        if not isinstance(x, type):
-            yield getattr(x, "__dict__", {}).get, name, MISSING
-        for kind in x.__mro__ if isinstance(x, type) else type(x).__mro__:
-            if name in vars(kind):
-                yield vars(kind).get, name, MISSING
-                if hasattr(vars(kind)[name], "__set__") and not isinstance(vars(kind)[name], property):  # a slot
-                    yield getattr, x, name, MISSING
-                break
+def _holders(x: Any, name: str) -> Iterator[Any]:
+    """Yield what may hold an attribute: the object's dictionary, the first class that has it; of a slot, the object."""
+    if isinstance(x, ModuleType):
+        yield from [x] * hasattr(x, name)
+        return
+    if isinstance(x, type) or type(getattr(x, "__dict__", None)) is dict:
+        yield x if isinstance(x, type) else x.__dict__
+    for kind in x.__mro__ if isinstance(x, type) else type(x).__mro__:
+        if name in vars(kind):
+            yield kind
+            if hasattr(vars(kind)[name], "__set__") and not isinstance(vars(kind)[name], property):
+                yield x
+            return

@@ -37,7 +37,7 @@ from .modules import MODULES_TOLD, Modules
 from .patches import telling
 from .proxies import Number, Traced, is_of_a_trace
 from .records import Location
-from .snapshot import PLAIN, Snapshot
+from .snapshot import PLAIN
 from .table import Table, innermost
 from .tracer import Tracer
 
@@ -94,14 +94,13 @@ def traced(
     given: Any = arguments.of_call(function, args, kwargs)
     for x in arguments.objects:
         modules.meet(x)
-    effects = Effects(table, arguments.objects)
+    effects = Effects(table, arguments.objects, arguments.containers)
     trace = Trace(tracer, table)
     try:
         with telling(tracer, [*MODULES_TOLD, *ENTROPY_TOLD]):
-            trace.result = _ran(function, given, tracer)
-        _refuse_effects(tracer, effects, arguments)
+            _run(function, given, trace, effects)
+        _refuse_effects(tracer, effects)
         _settle(trace, arguments)
-        trace.rebound = [(holder, name, _plain(value, tracer)) for holder, name, value in effects.rebound()]
         given = arguments = None  # type: ignore[assignment]
         _refuse_what_is_alive(tracer)
         tracer.note_rules(table.snapshot)
@@ -145,11 +144,13 @@ def _settle(trace: Trace, arguments: _Arguments) -> None:
     tracer.let_go()
 
 
-def _ran(function: Callable[..., Any], given: Any, tracer: Tracer) -> Any:
-    """Return what the function returns. Raises CompileError where it read a value, even if that was caught."""
+def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effects) -> None:
+    """Run the function. Raises CompileError where it read a value, even if that was caught."""
+    tracer = trace.tracer
     try:
         with tracer.running():
-            result = function(*given[0], **given[1])
+            trace.result = function(*given[0], **given[1])
+            trace.rebound = effects.rebound()
     except Exception as error:
         refusal = tracer.progress.refusal
         if refusal is None or refusal is error:
@@ -157,16 +158,15 @@ def _ran(function: Callable[..., Any], given: Any, tracer: Tracer) -> Any:
         raise refusal from error
     if tracer.progress.refusal is not None:
         raise tracer.progress.refusal
-    return result
 
 
-def _refuse_effects(tracer: Tracer, effects: Effects, arguments: _Arguments) -> None:
+def _refuse_effects(tracer: Tracer, effects: Effects) -> None:
     """Raise CompileError for what the function did besides, and a program can't do again."""
     if tracer.progress.failed is not None:
         raise CompileError(caught(*tracer.progress.failed))
     if where := effects.drew():
         raise CompileError(random_drawn(where))
-    if what := effects.changed() or arguments.changed():
+    if what := effects.changed() or _written(tracer):
         raise CompileError(effect(what))
 
 
@@ -178,9 +178,13 @@ def _refuse_what_is_alive(tracer: Tracer) -> None:
             raise CompileError(kept_of_a_trace(line))
 
 
-def _plain(value: Any, tracer: Tracer) -> Any:
-    """Return what a name was bound to; the program is for that number, if it is one of the program."""
-    return tracer.guarded(value.value, value.value.concrete) if isinstance(value, Number) else value
+def _written(tracer: Tracer) -> str:
+    """Return which input the function wrote into, in words; "" if none."""
+    for source in tracer.sources:
+        if source.kind in ("argument", "entry") and source.proxy.value is not source.value:
+            what = "its argument" if source.kind == "argument" else "an array of a module,"
+            return f"writes into {what} {source.value.name!r}"
+    return ""
 
 
 class _Arguments:
@@ -194,7 +198,7 @@ class _Arguments:
         self.tracer, self.count = tracer, itertools.count().__next__
         self.twins: dict[int, Any] = {}
         self.objects: list[Any] = []
-        self.containers = Snapshot()
+        self.containers: list[Any] = []
 
     def of_call(self, function: Any, args: Any, kwargs: Any) -> Any:
         """Return what stands for positional and for named arguments."""
@@ -232,13 +236,11 @@ class _Arguments:
         else:
             self.objects.append(tree)
             return tree
-        self.containers.hold(twin)
+        self.containers.append(twin)
         return twin
 
     def _of_array(self, x: Any, name: str) -> Any:
-        proxy = self.tracer.input(x, name, "argument", None, self.count())
-        proxy.value.known |= isinstance(x, np.generic)
-        return proxy
+        return self.tracer.input(x, name, "argument", None, self.count())
 
     def _of_tensor(self, t: Tensor, name: str) -> Tensor:
         if not t.is_leaf:
@@ -246,16 +248,6 @@ class _Arguments:
         if hook := t.requires_grad and t._node.hooks:  # type: ignore[union-attr]
             raise CompileError(hook_in_trace(next(iter(hook.values()))))
         return self.tracer.argument(self.count(), t, name)
-
-    def changed(self) -> str:
-        """Return what the function changed in its arguments, in words; "" if there is nothing."""
-        for container, _ in self.containers.changed():
-            return f"changes a {type(container).__name__} among its arguments"
-        for source in self.tracer.sources:
-            if source.kind in ("argument", "entry") and source.proxy.value is not source.value:
-                what = "its argument" if source.kind == "argument" else "an array of a module,"
-                return f"writes into {what} {source.value.name!r}"
-        return ""
 
 
 def _positional(function: Any, n: int) -> list[str]:
@@ -353,9 +345,8 @@ def _forget_what_was_made_inside(tracer: Tracer) -> None:
     inside = {id(h.tensor) for h in tracer.handles.values() if not h.lasts}
     made = [s for s in tracer.sources if s.kind == "array" and id(s.owner) in inside]
     tracer.constants |= {id(s.value): (s.value.concrete, s.value) for s in made}
-    tracer.sources = [s for s in tracer.sources if s not in made]
     for s in made:
-        s.proxy = None  # a circle, which only a collection, slow in a large process, would undo
+        tracer.inputs.pop(s.place).proxy = None  # a circle, which only a slow collection would undo
 
 
 def _starts(tracer: Tracer) -> bool:

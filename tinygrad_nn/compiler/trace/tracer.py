@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -23,11 +22,11 @@ from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
-from ..refusals import constant_written, effect, random_drawn, recorded_outside, used_elsewhere, value_read
+from ..refusals import constant_written, effect, recorded_outside, used_elsewhere, value_read
 from .cotangents import NotedCotangents, names_of, value_of
 from .draws import NotedGenerator, drawn_again
 from .modules import Modules, held_by
-from .proxies import PACKAGE, Buffer, Number, Traced, in_package, users_line
+from .proxies import PACKAGE, Buffer, Number, Traced, concretes, in_package, users_line
 from .records import UNREAD, Handle, Location, Pass, Progress
 from .snapshot import Snapshot
 
@@ -39,11 +38,10 @@ class Tracer(Watcher):
 
     def __init__(self, modules: Modules) -> None:
         self.lines: list[Line] = []
-        self.sources: list[Location] = []
+        self.inputs: dict[Any, Location] = {}  # by their places
         self.constants: dict[int, tuple[np.ndarray, Value]] = {}
         self.handles: dict[int, Handle] = {}
         self.viewed: set[Value] = set()
-        self.inputs: dict[Any, Any] = {}  # their proxies, by their places
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
         self.modules = modules
         self.proxies: list[Any] = []
@@ -77,7 +75,7 @@ class Tracer(Watcher):
         line.outputs = tuple(self._outputs(parts, line.reads()))
         self.lines.append(line)
         if not shape_follows(line):
-            self._guard_shapes(line.outputs)
+            self._guard_shapes(line)
         proxies = [self.proxy_of(v) for v in line.outputs]
         if not several:
             return proxies[0]
@@ -147,10 +145,9 @@ class Tracer(Watcher):
             x = self.array(x) if isinstance(x, Tensor) else x
             if isinstance(x, Number):
                 own = x.tracer.progress is self.progress  # not of a trace that is over
-                return x.value if number and own else x.tracer.guarded(x.value, x.value.concrete)
+                return x.value if number and own else x.number()
             if isinstance(x, Traced):
-                scalar = not operand and not x.shape
-                return self.guarded(x.value, x.value.concrete.item()) if scalar else x.value
+                return x.value if operand or x.shape else x.number()
             return self.constant(x) if isinstance(x, np.ndarray) else x
 
         return over_leaves(unwrapped, tree)
@@ -158,17 +155,16 @@ class Tracer(Watcher):
     def _outputs(self, parts: Any, reads: list[Value]) -> Iterator[Value]:
         """Yield the values of what a call has computed."""
         for part in parts:
-            same = next((v for v in reads if v.concrete is part and isinstance(part, np.ndarray)), None)
-            base = same or self._viewed_by(part, reads)
+            base = next((v for v in reads if _looks_into(part, v)), None)
             if base is not None:
                 self.viewed.add(base.root)
             value = Value(part, base=base, fleeting=True)
             value.known |= bool(reads) and not value.shape and all(v.known for v in reads)
             yield value
 
-    def _guard_shapes(self, made: Iterable[Value]) -> None:
-        """Let the program be for arrays of these shapes alone."""
-        for value in made:
+    def _guard_shapes(self, line: Line) -> None:
+        """Let the program be for what this line computes of these shapes alone."""
+        for value in line.outputs:
             if value.shape:
                 shape = Value(value.shape)
                 self.lines.append(Line(SHAPE, (value,), {}, (shape,), users_line()))
@@ -182,11 +178,6 @@ class Tracer(Watcher):
     def proxy_of(self, value: Value) -> Any:
         """Return what stands for a value: an array, or a number of Python's."""
         return Number(self, value) if value.dtype is None else Traced(self, value)
-
-    def _viewed_by(self, part: Any, reads: list[Value]) -> Value | None:
-        if not isinstance(part, np.ndarray) or part.flags.owndata:
-            return None
-        return next((v for v in reads if v.is_array and np.may_share_memory(v.concrete, part)), None)
 
     def constant(self, array: np.ndarray) -> Value:
         """Return the value of an array that is not traced: as it is now, whatever is written into it later.
@@ -212,31 +203,47 @@ class Tracer(Watcher):
     def input(self, x: Any, name: str, kind: str, owner: Any, key: Any = None) -> Any:
         """Return the proxy of an array or number that the program finds in a place of its own at each replay."""
         location = Location(Value(x, name), kind, owner, key)
+        location.value.known |= isinstance(x, np.generic)
         if location.place not in self.inputs:
-            location.proxy = self.inputs[location.place] = self.proxy_of(location.value)
-            self.sources.append(location)
-        return self.inputs[location.place]
+            location.proxy = self.proxy_of(location.value)
+            self.inputs[location.place] = location
+        return self.inputs[location.place].proxy
+
+    @property
+    def sources(self) -> list[Location]:
+        """Where the program's inputs are found."""
+        return list(self.inputs.values())
 
     # What the library asks its watcher.
 
     def forward(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Return what an operation computes, line by line or as one line of its own."""
-        before = replace(self.progress)
+        outer, failed = self.progress.span, self.progress.failed
         given = {} if operation.variadic else dict(zip(operation.arguments, arrays, strict=True))
-        self.progress.span = Span(operation, before.span, names_of(given | parameters))
+        self.progress.span = Span(operation, outer, names_of(given | parameters))
         try:
-            y = operation.run(arrays, parameters)
+            y = self._attempted(lambda: operation.run(arrays, parameters))
+            if y is _REFUSED:
+                return self._opaque(operation, arrays, parameters)
             if _is_ours(operation.forward):  # which may catch what it can compute anew
-                self.progress.failed = before.failed
+                self.progress.failed = failed
             return y
         except Exception as error:
-            if not _is_of_the_trace(error):
-                self.progress.failed = error, users_line()
-                raise
-            self.progress.refusal, self.progress.failed = before.refusal, before.failed
-            return self.opaque(operation, arrays, parameters)
+            self.progress.failed = self.progress.failed or (error, users_line())
+            raise
         finally:
-            self.progress.span = before.span
+            self.progress.span = outer
+
+    def _attempted(self, compute: Callable[[], Any]) -> Any:
+        """Return what is computed on proxies, _REFUSED where that asks for what they can't tell."""
+        refusal, failed = self.progress.refusal, self.progress.failed
+        try:
+            return compute()
+        except Exception as error:
+            if not _is_of_the_trace(error):
+                raise
+            self.progress.refusal, self.progress.failed = refusal, failed
+            return _REFUSED
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         """Note which operation computed what, from what without a way back for gradients, and the node of it."""
@@ -270,7 +277,7 @@ class Tracer(Watcher):
         if isinstance(value, Value) and primal is not None:
             self.passes[-1].adjoints.append((value, primal))
 
-    def opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
+    def _opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Compute an operation that can't be taken apart as one line: a call of its forward."""
         args = (list(arrays),) if operation.variadic else tuple(arrays)
         refused = self.progress.refusal
@@ -278,21 +285,15 @@ class Tracer(Watcher):
             values = operation.normalised(parameters, arrays)
         except CompileError:
             self.progress.refusal = refused
-            operation.normalised(_known(parameters), _known(arrays))  # says what is wrong with them, if that is why
+            operation.normalised(concretes(parameters), concretes(arrays))  # says what is wrong, if that is why
             raise
         return self.call(Function(f"op_{operation.name}", operation.forward, "operation"), args, values)
 
     def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
         """Return a cotangent with what a rule adds into it, line by line or as one line."""
-        refused = self.progress.refusal
         total = Buffer(self, held.value if isinstance(held, Traced) else self.constant(np.asarray(held)))
-        try:
-            rule.into(total, g, saved)
+        if self._attempted(lambda: rule.into(total, g, saved)) is not _REFUSED:
             return Traced(self, total.value)
-        except Exception as error:
-            if not _is_of_the_trace(error):
-                raise
-            self.progress.refusal = refused
 
         def computed(held: Any, *more: Any) -> Any:
             total = np.array(held)
@@ -407,11 +408,6 @@ class Tracer(Watcher):
             self.made_inside[id(module)] = module
         return id(module) in self.made_inside
 
-    def draws_entropy(self) -> None:
-        """Refuse that the function draws of the system's entropy."""
-        if self.traces():
-            raise self.refusal(random_drawn(f" at {users_line()}"))
-
     def state(self, owner: Any, state: Any) -> Any:
         """Return proxies of an optimiser's state: of its initial state, where it keeps none yet."""
         if id(owner) in self.made_inside:
@@ -457,7 +453,7 @@ class Tracer(Watcher):
         """Forget the proxies: whoever still holds one keeps what a program does not put there again."""
         for source in self.sources:
             source.proxy = None
-        for held in (self.handles, self.inputs, self.of_node, self.made_inside, self.states):
+        for held in (self.handles, self.of_node, self.made_inside, self.states):
             held.clear()  # in place: who watches under no_grad() shares them
 
     def alive(self) -> str | None:
@@ -479,6 +475,7 @@ class Tracer(Watcher):
             self.progress.open = False
 
 
+_REFUSED = object()
 _OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # what says nothing of a module's state
 
 
@@ -486,6 +483,13 @@ def rules_of(operation: Any) -> Any:
     """Return an operation's rules; while one is planted, those that count in this context."""
     rules = operation.rules
     return rules if isinstance(rules, (tuple, RuleForEach)) else tuple(islice(rules, len(operation.arguments)))
+
+
+def _looks_into(part: Any, value: Value) -> bool:
+    """Return whether a result is a view of a value, or that itself."""
+    if not (isinstance(part, np.ndarray) and value.is_array):
+        return False
+    return part is value.concrete or (not part.flags.owndata and np.may_share_memory(value.concrete, part))
 
 
 def _is_ours(function: Any) -> bool:
@@ -515,8 +519,3 @@ def _snapshot(array: np.ndarray) -> np.ndarray:
     copy = np.ndarray(array.shape, array.dtype, memory, array.ctypes.data - low, array.strides)
     copy[...] = array
     return copy
-
-
-def _known(tree: Any) -> Any:
-    """Return nested arguments with what proxies stand for."""
-    return over_leaves(lambda x: x.value.concrete if isinstance(x, ArrayProxy) else x, tree)  # type: ignore[attr-defined]
