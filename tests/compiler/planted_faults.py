@@ -229,13 +229,11 @@ def _in_parts(own: Any, self: Names, text: str, title: str, **space: Any) -> Any
 
 
 def _always_rewound(self: Replay, flat: list[Any], *rest: Any) -> Any:
-    generators = [holder[name].bit_generator for holder, name in self.draws]
-    states = [generator.state for generator in generators]
+    states = self.states()
     try:
         return self.run(flat, *rest)
     except BaseException:
-        for generator, state in zip(generators, states, strict=True):
-            generator.state = state
+        replay.rewind(states)
         raise
 
 

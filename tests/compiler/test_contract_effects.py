@@ -114,6 +114,7 @@ class Counted:
     """What counts in its class, and in a slot of an object."""
 
     __slots__ = ("n",)
+    n: int
     made = 0
 
 

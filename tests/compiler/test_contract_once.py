@@ -10,6 +10,7 @@ from compiler.contract import Twin, X, Y, ran
 from same_bits import same
 
 import tinygrad_nn as tg
+from tinygrad_nn.compiler.write.emit import Emitter
 
 printed: list[str] = []
 
@@ -113,6 +114,20 @@ def test_a_first_call_that_meets_zero_times_infinity_is_finished_and_leaves_no_p
         assert twin.equal(regular) == 1
         assert twin.equal(regular * 2) == 0
         assert twin.equal(singular) == 1, "an invalid operation: the function itself runs"
+
+
+@pytest.mark.parametrize(("own", "mistaken"), [("np.sin(", "nowhere("), ("np.sin(", "np.sin((")])
+def test_a_program_that_is_a_mistake_of_the_compilers_own_is_told(
+    own: str, mistaken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Emitter.source
+    monkeypatch.setattr(Emitter, "source", lambda *args, **options: source(*args, **options).replace(own, mistaken))
+    step: Any = tg.compile(lambda x: np.sin(x) * 2)
+    with pytest.warns(RuntimeWarning, match=r"without a program.*(Name|Syntax)Error.*report it") as told:
+        assert same(step(X), np.sin(X) * 2)
+    assert told[0].filename == __file__
+    assert same(step(Y), np.sin(Y) * 2)
+    assert not step.programs
 
 
 def test_draws_of_the_traced_run_are_not_drawn_again() -> None:

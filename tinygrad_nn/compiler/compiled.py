@@ -22,13 +22,11 @@ from ..errors import CompileError
 from ..tensor.handle import Tensor
 from .lower.lowering import lowered
 from .program import over_leaves
-from .refusals import too_many_programs
 from .run.delivery import Delivery, Names
 from .run.first_run import holds, verified
 from .run.module import save
-from .run.profile import Profile, profiled
-from .run.replay import Replay
-from .run.report import Made, Report, eager_peak, reported
+from .run.replay import Made, Replay
+from .run.report import Profile, Report, profiled, reported
 from .signature import identities, in_words, raising, signature
 from .trace.traced_call import Trace, traced
 from .turns import Turn
@@ -37,6 +35,7 @@ from .write.naming import named
 
 KINDS, ANSWERS = 32, 8  # how many kinds of arguments have programs, and how many programs one kind has
 FRUITLESS = 8  # how often a kind of arguments is traced in vain before the function is left as it is
+_FEWER = "Pass what changes as an argument, choose by np.where, keep 0 * inf out of it, or call it with fewer shapes"
 
 
 @overload
@@ -169,26 +168,40 @@ class Compiled:
 
     def _finished(self, key: Any, flat: list[Any], failed: str, words: str, begun: float, trace: Trace) -> Any:
         """Return what the function returned when it was traced, having made a program of the trace if it can be one."""
-        if trace.fleeting:
+        times = [begun, perf_counter()]
+        replay = None if trace.fleeting else self._program_of(trace, times)
+        if replay is None:
             self.in_vain(key, 1)
             return Delivery(trace, Names()).first(flat)
-        keep_memory_once()
-        eager, times = eager_peak(trace), [begun, perf_counter()]
-        program = lowered(trace.tracer, trace.targets)
-        named(program, trace)
-        replay = Replay(trace, program, self.name)
-        times.append(perf_counter())
-        if not holds(replay, [s.value.concrete for s in trace.tracer.sources], trace.values, self.exact):
-            self.in_vain(key, 1)
-            return replay.delivery.first(flat)
         reason = f"the program before does not hold: {failed}" if failed else "other arguments"
-        tracing, compiling, checking = [after - before for before, after in pairwise([*times, perf_counter()])]
         reason = reason if self.programs else "the first call"
-        replay.made = Made(reason, words, tracing, compiling, checking, eager)
+        replay.made = Made(reason, words, *[after - before for before, after in pairwise(times)])
         result = replay.first(flat)
         replay.forget()
         self._keep(key, [replay, *self.programs.get(key, ())])
         return result
+
+    def _program_of(self, trace: Trace, times: list[float]) -> Replay | None:
+        """Return the program of a trace, None if it does not compute what the trace did; add when each part was done.
+
+        A defect of this package is told, and costs the program; tests take warnings for errors.
+        """
+        keep_memory_once()
+        try:
+            program = lowered(trace.tracer, trace.targets)
+            named(program, trace)
+            replay = Replay(trace, program, self.name)
+            times.append(perf_counter())
+            inputs = [s.value.concrete for s in trace.tracer.sources]
+            return replay if holds(replay, inputs, trace.values, self.exact) else None
+        except CompileError:
+            raise
+        except Exception as error:
+            reason = f"its program fails with {type(error).__name__} ({error}), which is tinygrad_nn's own mistake"
+            self._warn(reason, 7, remedy="Please report it, with the function; its results are right")
+            return None
+        finally:
+            times.append(perf_counter())
 
     def _keep(self, key: Any, replays: list[Replay]) -> None:
         """Keep programs for a kind of arguments, as long as the objects that these name are there."""
@@ -215,11 +228,12 @@ class Compiled:
         if len(self.fruitless) > 10 * KINDS:
             self.fruitless.clear()
 
-    def _warn(self, reason: str, stacklevel: int) -> None:
+    def _warn(self, reason: str, stacklevel: int, remedy: str = _FEWER) -> None:
         """Warn once that programs are made in vain."""
         if not self.warned:
             self.warned = True
-            warnings.warn(too_many_programs(self.name, reason), RuntimeWarning, stacklevel=stacklevel)
+            message = f"{self.name} is run as it is, without a program: {reason}. {remedy}"
+            warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
 
     def _itself(self, args: Any, kwargs: Any) -> Any:
         """Return what the function returns, recording nothing of its result, as programs do."""
@@ -269,9 +283,8 @@ class Compiled:
 
     def report(self) -> Report:
         """Return what a replay of the newest program costs, as a table: calls, memory, and the time it took to make."""
-        newest = self._newest()
         made = [replay.made for replays in self.programs.values() for replay in reversed(replays)]
-        return reported(self.name, newest.lowered, newest.made, made)
+        return reported(self._newest(), made)
 
     def profile(self, *args: Any, **kwargs: Any) -> Profile:
         """Print the program for these arguments with the median time of each line, and return the times.

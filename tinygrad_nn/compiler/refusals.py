@@ -131,10 +131,3 @@ def no_source(reasons: Mapping[str, str]) -> str:
         f"the program can't be saved ({which}). Define the operation in a file, of NumPy's functions, "
         "module-level functions and small constants; what else it reads, let it take as an input"
     )
-
-
-def too_many_programs(name: str, reason: str) -> str:
-    return (
-        f"{name} is run as it is, without a program: {reason}. Pass what changes as an argument, choose by np.where, "
-        "keep 0 * inf out of it, or call it with fewer shapes"
-    )

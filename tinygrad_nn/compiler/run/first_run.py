@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ...engine.trees import entries
 from ...errors import CompileError
 from ...tensor.handle import Tensor
-from ..program import Program
+from ..program import Program, over_leaves
 from ..refusals import other_result
 from ..trace.traced_call import Place
-from .replay import Replay
+from .replay import Replay, rewind
 
 
 def holds(replay: Replay, inputs: list[Any], values: list[Any], exact: bool) -> bool:
     """Return whether a program runs on these inputs. Raises CompileError if its targets' values are not these."""
+    unlucky: tuple[type[Exception], ...] = (*replay.stale, ArithmeticError, np.linalg.LinAlgError)
     try:
         found = replay.computed(inputs)
-    except Exception:  # a guard, an invalid operation, or one that fails: the function itself is run then
+    except unlucky:  # by sums in another order, or 0 * inf
         return False
     for target, x, right in zip(replay.lowered.targets, found, values, strict=True):
         # What is left where larger numbers cancel is as inexact as these.
@@ -33,36 +35,28 @@ def holds(replay: Replay, inputs: list[Any], values: list[Any], exact: bool) -> 
 
 def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact: bool) -> Any:
     """Return what the function itself returns. Raises CompileError where its program computes something else."""
-    generators = [holder[name].bit_generator for holder, name in replay.draws]
-    states = [generator.state for generator in generators]
+    states = replay.states()
     inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in replay.fetch(flat)]
-    for generator, state in zip(generators, states, strict=True):
-        generator.state = state
+    rewind(states)
     result = function()
-    pairs = list(_paired(replay.result, result))
-    results = [getattr(x, "_array", x) for place, x in pairs if isinstance(place, Place)]
-    for place, x in pairs:
-        if not isinstance(place, Place) and place is not x and place != x:
-            raise CompileError(other_result("what the function returns"))
-    found = iter(results)
+    pairs = [*zip(entries(replay.result), entries(result), strict=False)]
+    if _nesting(result) != _nesting(replay.result) or not all(_belongs(*pair) for pair in pairs):
+        raise CompileError(other_result("what the function returns"))
+    found = iter([getattr(x, "_array", x) for place, x in pairs if isinstance(place, Place)])
     values = [next(found) if t.kind == "result" else t.now(flat) for t in replay.lowered.targets]
     holds(replay, inputs, values, exact)
     return result
 
 
-def _paired(places: Any, result: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the leaves of a traced result and of another one. Raises CompileError where their nesting differs."""
-    nested = isinstance(places, (tuple, list, dict))
-    if isinstance(places, Place) and isinstance(result, Tensor) != (places.kind is Tensor):
-        raise CompileError(other_result("what the function returns"))
-    if nested and (type(places) is not type(result) or len(places) != len(result)):
-        raise CompileError(other_result("what the function returns"))
-    if not nested:
-        yield places, result
-        return
-    keys = [*places] if isinstance(places, dict) else range(len(places))
-    for key in keys:
-        yield from _paired(places[key], result[key])
+def _nesting(tree: Any) -> Any:
+    return over_leaves(lambda _: None, tree)
+
+
+def _belongs(place: Any, x: Any) -> bool:
+    """Return whether a result is of the kind that stood in its place in the trace, or the same constant."""
+    if isinstance(place, Place):
+        return isinstance(x, Tensor) == (place.kind is Tensor)
+    return place is x or (type(place) is type(x) and place == x)
 
 
 def _largest(program: Program) -> float:

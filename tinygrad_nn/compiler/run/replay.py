@@ -6,6 +6,7 @@ import builtins
 import functools
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,22 @@ from ..trace.traced_call import Trace
 from ..turns import Turn, in_turn, turns_of
 from ..write.emit import Emitter
 from .delivery import Delivery, Names
-from .report import Made
 
 now = itertools.count(1).__next__  # counts replays: the least recently used program goes first
+
+
+@dataclass(frozen=True)
+class Made:
+    """Why a program was traced, what for, and what that took, in seconds.
+
+    `checking` is the program's own first run and the comparison, without the function's.
+    """
+
+    reason: str
+    arguments: str
+    tracing: float
+    compiling: float
+    checking: float
 
 
 class Stale(Exception):
@@ -98,16 +112,18 @@ class Replay:
 
     def _run(self, flat: list[Any], step: Any, done: list[bool]) -> Any:
         """Return the function's result; where the program fails, generators are given back the states they had."""
-        generators = [holder[name].bit_generator for holder, name in self.draws]
-        states = [generator.state for generator in generators]
+        states = self.states()
         try:
             return self.run(flat, step, done)
         except BaseException:
-            if done[-1]:  # it was interrupted on its way out
-                raise
-            for generator, state in zip(generators, states, strict=True):
-                generator.state = state
+            if not done[-1]:  # else it was interrupted on its way out
+                rewind(states)
             raise
+
+    def states(self) -> list[tuple[Any, Any]]:
+        """Return the generators that the program draws of, and their states."""
+        generators = [holder[name].bit_generator for holder, name in self.draws]
+        return [(generator, generator.state) for generator in generators]
 
     def computed(self, inputs: Any) -> list[Any]:
         """Return what the program computes of its inputs: the values of its targets, in new memory."""
@@ -126,6 +142,12 @@ class Replay:
                 if value not in kept:
                     value.forget()
         self.trace.values = []
+
+
+def rewind(states: list[tuple[Any, Any]]) -> None:
+    """Give generators back their states."""
+    for generator, state in states:
+        generator.state = state
 
 
 class Glue:

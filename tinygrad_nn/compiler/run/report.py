@@ -1,29 +1,19 @@
-"""What a program costs: its calls, its memory, and the time that it took to make."""
+"""What a program costs: its calls, its memory, the time that it took to make, and where its own time goes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any
 
-from ..lower.lowering import Lowered
 from ..program import Program, Value
-from ..trace.traced_call import Trace
+from ..write.emit import Emitter
+from .replay import Made, Replay
 
-
-@dataclass(frozen=True)
-class Made:
-    """Why a program was traced, what for, and what that took, in seconds; what the function needs, in bytes.
-
-    `checking` is the program's own first run and the comparison, without the function's.
-    """
-
-    reason: str
-    arguments: str
-    tracing: float
-    compiling: float
-    checking: float
-    eager_peak: int
+_RUNS, _SECONDS = 20, 0.5
 
 
 @dataclass(frozen=True)
@@ -72,24 +62,24 @@ class Report:
     __repr__ = __str__
 
 
-def reported(name: str, lowered: Lowered, made: Made, programs: Iterable[Made]) -> Report:
+def reported(replay: Replay, programs: Iterable[Made]) -> Report:
     """Return the report of a program, and how all that are kept were made."""
-    lines = lowered.program.lines
+    lines = replay.lowered.program.lines
     work = [line for line in lines if not all(o.base is not None for o in line.outputs)]  # the others make views
     calls = ["numbers" if line.function.form == "operator" else line.function.text for line in work]
     return Report(
-        name,
+        replay.name,
         dict(Counter([name.replace("{0}[{1}]", "index") for name in calls]).most_common()),
         sum(line.function.form == "guard" for line in lines),
-        memory(lowered),
-        made.eager_peak,
+        memory(replay),
+        eager_peak(replay),
         tuple(programs),
     )
 
 
-def memory(lowered: Lowered) -> dict[str, int]:
+def memory(replay: Replay) -> dict[str, int]:
     """Return how many bytes a program holds, by what for."""
-    program, plan = lowered.program, lowered.plan
+    program, plan = replay.lowered.program, replay.lowered.plan
     constants = {v for line in program.lines for v in line.reads()}.intersection(program.constants)
     return {
         "block": plan.nbytes,
@@ -99,11 +89,11 @@ def memory(lowered: Lowered) -> dict[str, int]:
     }
 
 
-def eager_peak(trace: Trace) -> int:
+def eager_peak(replay: Replay) -> int:
     """Return the most bytes that are alive at once in a trace that has not been rewritten."""
-    outputs = [t.value for t in trace.targets]
-    constants = [value for _, value in trace.tracer.constants.values()]
-    program = Program([s.value for s in trace.tracer.sources], trace.tracer.lines, outputs, constants)
+    tracer, outputs = replay.trace.tracer, [t.value for t in replay.trace.targets]
+    constants = [value for _, value in tracer.constants.values()]
+    program = Program([s.value for s in tracer.sources], tracer.lines, outputs, constants)
     return most_alive(program, lambda value: value.base is None)
 
 
@@ -124,3 +114,54 @@ def most_alive(program: Program, counts: Callable[[Value], bool]) -> int:
 def _bytes(n: int) -> str:
     sizes = [(10**9, "GB"), (10**6, "MB"), (10**3, "kB")]
     return next((f"{n / size:.3g} {unit}" for size, unit in sizes if n >= size), f"{n} bytes")
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """The median time of each line of a program, in seconds; it prints as a table.
+
+    `lines` pairs the text of each line with its time; the first is what entering the guarded part takes.
+    """
+
+    name: str
+    lines: tuple[tuple[str, float], ...]
+    runs: int
+
+    @property
+    def total(self) -> float:
+        """The sum of all lines' times, in seconds."""
+        return sum(seconds for _, seconds in self.lines)
+
+    def __str__(self) -> str:
+        rows = [f"{self.name}: {1e6 * self.total:,.1f} us a replay, medians of {self.runs} runs"]
+        for text, seconds in self.lines:
+            rows.append(f"{1e6 * seconds:11,.1f} us {seconds / (self.total or 1.0):6.1%}  {text}")
+        return "\n".join(rows)
+
+    def __repr__(self) -> str:
+        return f"<profile of {self.name}: {1e6 * self.total:,.1f} us a replay>"
+
+
+def profiled(replay: Replay, flat: list[Any]) -> Profile:
+    """Return the profile of a program. Raises what the program raises."""
+    inputs, emitter = replay.fetch(flat), Emitter(replay.lowered)
+    times: dict[int | None, list[float]] = {None: []}
+    before = 0.0
+
+    def probe(number: int | None) -> None:
+        nonlocal before
+        times.setdefault(number, []).append(perf_counter() - before)
+        before = perf_counter()  # again: what this function itself takes counts nowhere
+
+    space: dict[str, Any] = {"probe": probe}
+    exec(emitter.source("probed", probe=True), space)
+    space |= emitter.functions.missing
+    step = space["build"]([v.concrete for v in emitter.large])
+    end = perf_counter() + _SECONDS
+    while (runs := len(times[None])) < _RUNS or (runs < 50 * _RUNS and perf_counter() < end):
+        before = perf_counter()
+        step(*inputs)
+    lines = replay.lowered.program.lines
+    texts = [["with np.errstate(...)"] if n is None else emitter.written(lines[n]) for n in times]
+    found = zip(["; ".join(map(str.strip, text)) for text in texts], map(median, times.values()), strict=True)
+    return Profile(replay.name, tuple(found), runs)
