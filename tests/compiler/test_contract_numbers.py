@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +112,22 @@ def test_a_flag_is_not_the_number_that_equals_it() -> None:
     twin = Twin(lambda x, n: x * n if n is not True else -x)
     for n in (1, True, 1.0, np.int64(1), np.bool_(True), 1, True):
         twin.equal(np.array([1, 2, 3]), n)
+
+
+def test_a_number_that_is_asked_for_its_truth_first_and_for_its_value_then() -> None:
+    twin = Twin(lambda x, n: x[..., :n] * 2 if n else x)
+    for n in (1, 2, 0, 3, 1):
+        twin.equal(X, n)
+    other = Twin(lambda x, n: x * round(n) if n else x)
+    for factor in (1.0, 2.0, 0.0):
+        other.equal(X, factor)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
+def test_a_number_that_is_copied(copied: Callable[[Any], Any]) -> None:
+    twin = Twin(lambda x, n: x * copied(n))
+    for n in (2, 3, 2.5, 3.5):
+        twin.equal(X, n)
 
 
 def test_a_caches_key_acts_as_the_number() -> None:

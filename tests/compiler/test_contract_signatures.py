@@ -119,6 +119,26 @@ def test_an_arguments_attribute_that_is_set_between_calls() -> None:
     twin.equal(batch)
 
 
+def test_a_bound_method_by_what_its_object_holds() -> None:
+    class Scaled:
+        def __init__(self, k: float) -> None:
+            self.k = k
+
+        def apply(self, x: Any) -> Any:
+            return x * self.k
+
+    def f(x: Any, how: Any) -> Any:
+        ran()
+        return how(x)
+
+    twin, scaled, circle = Twin(f), Scaled(2.0), Scaled(3.0)
+    circle.itself = circle  # type: ignore[attr-defined]
+    assert [twin.equal(x, scaled.apply) for x in (X, Y)] == [1, 0]
+    scaled.k = 5.0
+    assert [twin.equal(x, scaled.apply) for x in (X, Y)] == [1, 0]
+    assert [twin.equal(x, circle.apply) for x in (X, Y)] == [1, 0]
+
+
 def test_equality_is_never_asked() -> None:
     class Odd:
         def __init__(self, k: float) -> None:

@@ -42,7 +42,7 @@ EXCEPTED = {
     "compiler/trace/proxies.py:__len__": "NumPy's own words, for code that asks whether there is a length",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
     "Damaged": "a reason inside the sentences of training.files, which say what to do",
-    "NoSource": "a reason inside the sentence of compiler.refusals.no_source, which says what to write",
+    "NoSource": "a reason inside the sentence of run.module.Module, which says what to write",
 }
 HOLE = "…"  # stands where a message shows a value
 

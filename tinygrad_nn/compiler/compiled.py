@@ -8,6 +8,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from os import PathLike
 from time import perf_counter
@@ -159,11 +160,11 @@ class Compiled:
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
         """Return what the function returns, having traced it unless that was in vain too often."""
         known = self.programs.get(key, ())
-        if len(known) == ANSWERS:
-            self._warn(f"none of {ANSWERS} programs holds for this call: {failed}", 4)
         if len(known) == ANSWERS or self.fruitless[key] >= FRUITLESS:
+            holds = f"none of {len(known)} programs holds for this call: {failed}"
+            self._warn(holds if failed else "no program lasts for such arguments", 4)
             return self._itself(args, kwargs)
-        finish = functools.partial(self._finished, key, flat, failed, _words_of(args, kwargs), perf_counter())
+        finish = functools.partial(self._finished, key, flat, failed, in_words([*args, kwargs]), perf_counter())
         return traced(self.function, args, kwargs, [self.function, *self.own], finish)
 
     def _finished(self, key: Any, flat: list[Any], failed: str, words: str, begun: float, trace: Trace) -> Any:
@@ -171,10 +172,10 @@ class Compiled:
         times = [begun, perf_counter()]
         replay = None if trace.fleeting else self._program_of(trace, times)
         if replay is None:
-            self.in_vain(key, 1)
+            self.fruitless[key] += 1
             return Delivery(trace, Names()).first(flat)
-        reason = f"the program before does not hold: {failed}" if failed else "other arguments"
-        reason = reason if self.programs else "the first call"
+        other = f"the program before does not hold: {failed}" if failed else "other arguments"
+        reason = other if self.programs else "the first call"
         replay.made = Made(reason, words, *[after - before for before, after in pairwise(times)])
         result = replay.first(flat)
         replay.forget()
@@ -218,15 +219,9 @@ class Compiled:
         if len(self.programs) > KINDS:
             oldest = min(self.programs, key=lambda key: max(replay.used for replay in self.programs[key]))
             self.programs.pop(oldest, None)
-            self.in_vain(oldest, 3)
-
-    def in_vain(self, key: Any, weight: int) -> None:
-        """Count traces that led to no program, or to one that had to go; give a kind of arguments up at last."""
-        self.fruitless[key] += weight
-        if self.fruitless[key] >= FRUITLESS:
-            self._warn("no program lasts for such arguments", 8 if weight > 1 else 7)
-        if len(self.fruitless) > 10 * KINDS:
-            self.fruitless.clear()
+            self.fruitless[oldest] += 3
+            if len(self.fruitless) > 10 * KINDS:
+                self.fruitless.clear()
 
     def _warn(self, reason: str, stacklevel: int, remedy: str = _FEWER) -> None:
         """Warn once that programs are made in vain."""
@@ -266,12 +261,9 @@ class Compiled:
     @property
     def constants(self) -> list[Any]:
         """Every array and number that was baked into the newest program: what is no argument, Tensor or setting."""
-        program = self._newest().lowered.program
-        numbers: dict[str, Any] = {}
-        for line in program.lines:
-            for x in (*line.args, *line.kwargs.values()):
-                if isinstance(x, (int, float, complex, np.generic)) and not isinstance(x, bool):
-                    numbers[repr(x)] = x
+        program, kinds = self._newest().lowered.program, (int, float, complex, np.generic)
+        given = [x for line in program.lines for x in (*line.args, *line.kwargs.values())]
+        numbers = {repr(x): x for x in given if isinstance(x, kinds) and not isinstance(x, bool)}
         return [*[value.concrete.copy() for value in program.constants], *numbers.values()]
 
     def _newest(self) -> Replay:
@@ -295,20 +287,14 @@ class Compiled:
         flat: list[Any] = []
         key = (recording.get(), raising(), signature(args, kwargs, flat))
         for replay in self.programs.get(key, ()):
-            try:
+            with suppress(*replay.stale):
                 found = profiled(replay, flat)
-            except replay.stale:
-                continue
-            print(found)
-            return found
+                print(found)
+                return found
         raise CompileError(
-            f"{self.name} has no program for ({_words_of(args, kwargs)}), or none that holds for these values: call it "
-            "with them once first"
+            f"{self.name} has no program for ({in_words([*args, kwargs])}), or none that holds for these values: call "
+            "it with them once first"
         )
-
-
-def _words_of(args: Any, kwargs: Any) -> str:
-    return in_words([*args, kwargs] if kwargs else args)
 
 
 def _released(x: Any) -> Any:

@@ -79,9 +79,6 @@ class Value:
             x[...] = self.concrete
             self.concrete, self.strides, self.laid = x, x.strides, True
 
-    def __repr__(self) -> str:
-        return self.name or f"value of shape {self.shape}"
-
 
 @dataclass(frozen=True)
 class Function:

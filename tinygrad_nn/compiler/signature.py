@@ -6,6 +6,7 @@ import enum
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -20,7 +21,7 @@ from .refusals import not_described
 _BY_VALUE = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, type(Ellipsis), enum.Enum)
 _DESCRIBED_ONCE = frozenset({np.ndarray, np.memmap, Tensor, list, dict, OrderedDict})
 _BY_IDENTITY = (
-    *(Tensor, np.ndarray, Module, Optimizer, type, ModuleType, FunctionType, MethodType, BuiltinFunctionType),
+    *(Tensor, np.ndarray, Module, Optimizer, type, ModuleType, FunctionType, BuiltinFunctionType),
     *(np.ufunc, np.random.Generator, np.random.RandomState),
 )
 
@@ -29,17 +30,17 @@ class Identity:
     """An object as part of a signature: the same only for itself, and for nothing any more when it is gone."""
 
     def __init__(self, x: Any) -> None:
-        self.held = _held(x)
         self.hash = id(x)
+        try:
+            self.held: Callable[[], Any] = weakref.ref(x)
+        except TypeError:  # of a kind that has no weak references
+            self.held = lambda: x
 
     def __hash__(self) -> int:
         return self.hash
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Identity) and (x := self.held()) is not None and x is other.held()
-
-    def __repr__(self) -> str:
-        return type(self.held()).__name__
 
     def when_gone(self, forget: Callable[[], None]) -> None:
         """Call a function when the object is gone."""
@@ -51,13 +52,6 @@ def raising() -> tuple[str, ...]:
     """Return which floating-point errors raise here."""
     modes = np.geterr()
     return tuple([kind for kind, what in modes.items() if what == "raise"]) if "raise" in modes.values() else ()
-
-
-def _held(x: Any) -> Any:
-    try:
-        return weakref.WeakMethod(x) if isinstance(x, MethodType) else weakref.ref(x)
-    except TypeError:  # of a kind that has no weak references
-        return lambda: x
 
 
 def signature(args: Any, kwargs: Any, flat: list[Any]) -> Any:
@@ -106,6 +100,10 @@ def _constant(x: Any, inside: set[int]) -> Any:
     kind = type(x)
     if isinstance(x, _BY_VALUE):
         return kind, repr(x) if isinstance(x, (float, complex, np.generic)) else x
+    if isinstance(x, MethodType):  # which is made anew whenever it is asked for
+        with suppress(CompileError):
+            return kind, Identity(x.__func__), _constant(x.__self__, inside)
+        return kind, Identity(x.__func__), Identity(x.__self__)
     if isinstance(x, _BY_IDENTITY):
         return kind, Identity(x)
     if isinstance(x, Iterator):
@@ -156,5 +154,5 @@ def in_words(x: Any) -> str:
         case dict():
             return ", ".join([f"{key}={in_words(part)}" for key, part in x.items()])
         case list() | tuple():
-            return ", ".join(map(in_words, x))
+            return ", ".join(filter(None, map(in_words, x)))
     return repr(x) if x is None or isinstance(x, (str, bool)) else type(x).__name__

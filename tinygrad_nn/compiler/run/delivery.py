@@ -12,6 +12,7 @@ import numpy as np
 from ...tensor.handle import Tensor, make
 from ..trace.records import Location
 from ..trace.traced_call import Place, Trace
+from ..write.literals import nested
 
 
 class Names:
@@ -57,7 +58,7 @@ class Delivery:
         commit = f"deque(map(call, functions, ({', '.join(owners)},), keys, ({', '.join(values)},)), 0)"
         self.lines = [f"{''.join([f'r{n}, ' for n, _ in targets])}= computed"] if targets else []
         self.lines += [commit, f"put[:] = ({''.join([f'r{n}, ' for n in self.put])})"]
-        self.lines.append(f"return {self._result(trace.result)}")
+        self.lines.append(f"return {nested(self._leaf, trace.result)}")
         self.space = {
             "deque": deque, "call": operator.call, "functions": functions, "keys": keys, "make": make,
             "asarray": np.asarray, "put": [None] * len(self.put),
@@ -66,23 +67,16 @@ class Delivery:
     def first(self, flat: list[Any]) -> Any:
         """Put what the trace itself computed in its places, and return the function's result."""
         text = "\n    ".join(["def deliver(flat, computed, done):", *self.lines])
-        return self.names.defined(text, "<commit>", **self.space)["deliver"](
-            flat, self.trace.values, self.trace.delivered
-        )
+        deliver = self.names.defined(text, "<commit>", **self.space)["deliver"]
+        return deliver(flat, self.trace.values, self.trace.delivered)
 
-    def _result(self, tree: Any) -> str:
-        """Return the code that makes the result."""
-        if isinstance(tree, Place):
-            return f"make(r{tree.number}, None)" if tree.kind is Tensor else f"r{tree.number}"
-        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return f"{self.names.of(type(tree))}({', '.join(map(self._result, tree))})"
-        if isinstance(tree, (tuple, list)):
-            ends = "()" if isinstance(tree, tuple) else "[]"
-            return f"{ends[0]}{''.join([f'{self._result(x)}, ' for x in tree])}{ends[1]}"
-        if isinstance(tree, dict):
-            entries = "".join([f"({self.names.of(key)}, {self._result(x)}), " for key, x in tree.items()])
-            return f"{self.names.of(type(tree))}([{entries}])"
-        return "None" if tree is None else self.names.of(tree)
+    def _leaf(self, x: Any) -> str:
+        """Return the code of what lies in the nested result."""
+        if isinstance(x, Place):
+            return f"make(r{x.number}, None)" if x.kind is Tensor else f"r{x.number}"
+        if isinstance(x, tuple):
+            return f"{self.names.of(type(x))}(*{nested(self._leaf, tuple(x))})"
+        return self.names.of(x)
 
 
 def _assignment(target: Location, names: Names) -> tuple[Any, str, Any]:

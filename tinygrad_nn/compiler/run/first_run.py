@@ -11,7 +11,6 @@ from ...engine.trees import entries
 from ...errors import CompileError
 from ...tensor.handle import Tensor
 from ..program import Program, over_leaves
-from ..refusals import other_result
 from ..trace.traced_call import Place
 from .replay import Replay, rewind
 
@@ -29,7 +28,7 @@ def holds(replay: Replay, inputs: list[Any], values: list[Any], exact: bool) -> 
             what = {"result": "a result", "state": f"an optimiser's {target.key}"}.get(
                 target.kind, f"the {target.kind} of {getattr(target.owner, 'name', None) or 'a tensor'}"
             )
-            raise CompileError(other_result(what))
+            raise _differs(what)
     return True
 
 
@@ -41,11 +40,18 @@ def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact
     result = function()
     pairs = [*zip(entries(replay.result), entries(result), strict=False)]
     if _nesting(result) != _nesting(replay.result) or not all(_belongs(*pair) for pair in pairs):
-        raise CompileError(other_result("what the function returns"))
+        raise _differs("what the function returns")
     found = iter([getattr(x, "_array", x) for place, x in pairs if isinstance(place, Place)])
     values = [next(found) if t.kind == "result" else t.now(flat) for t in replay.lowered.targets]
     holds(replay, inputs, values, exact)
     return result
+
+
+def _differs(what: str) -> CompileError:
+    return CompileError(
+        f"{what} differs from what the function computes: the function depends on what a program does not follow, such "
+        "as what functions that it calls read, or the type of a proxy. Pass such values as arguments"
+    )
 
 
 def _nesting(tree: Any) -> Any:

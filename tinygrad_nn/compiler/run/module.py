@@ -10,7 +10,6 @@ import numpy as np
 
 from ...errors import CompileError
 from ..program import Value
-from ..refusals import no_generator, no_source
 from ..trace.records import Location
 from ..trace.traced_call import Place
 from ..write.emit import Emitter, text_of
@@ -44,7 +43,10 @@ class Module:
         self.replay, self.module = replay, module
         lowered = self.lowered = replay.lowered
         if replay.draws:
-            raise CompileError(no_generator())
+            raise CompileError(
+                "the program draws of a module's generator, and a file has none; pass the numbers as an argument, or "
+                "save the program of a module that draws nothing, as after net.eval()"
+            )
         self.emitter = Emitter(lowered)
         self.name = self.emitter.names.of
         of_kind = {"hyperparameter": "numbers", "argument": "arguments"}
@@ -63,7 +65,11 @@ class Module:
             self.emitter.functions.imports.append("import pathlib")
         self.source = self.emitter.source(self.described(), checks=True)
         if self.emitter.functions.missing:
-            raise CompileError(no_source(self.emitter.functions.reasons))
+            which = "; ".join(f"{name}: {reason}" for name, reason in self.emitter.functions.reasons.items())
+            raise CompileError(
+                f"the program can't be saved ({which}). Define the operation in a file, of NumPy's functions, "
+                "module-level functions and small constants; what else it reads, let it take as an input"
+            )
         self.arrays |= {self.name(v): v.concrete for v in self.emitter.large}
 
     def text(self) -> str:
@@ -120,8 +126,6 @@ class Module:
             elif old is not None:
                 new = f"np.asarray({new})" if old.value.is_array and not target.value.is_array else new
                 found.append(f"parameters[{self.name(old.value)!r}] = {new}")
-            elif target.kind in ("array", "state"):
-                found.append(f"parameters[{new.removesuffix('_out')!r}] = {new}")
         entries = [f"{self.of(t)!r}: {self.name(t.value)}" for t in self.gradients]
         if entries:
             found += ["if gradients is not None:", textwrap.indent(wrapped("gradients |= {", entries, "}"), "    ")]

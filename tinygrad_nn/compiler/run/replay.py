@@ -81,12 +81,8 @@ class Replay:
         except IndexError:
             step = self.build()
         self.used = now()
-        run = self._run if self.draws else self.run
         try:
-            if len(self.turns) == 1 and not self.changed_arguments:
-                with self.turns[0].lock:
-                    return run(flat, step, [False])
-            return in_turn(self._turns(flat), run, flat, step, [False])
+            return in_turn(self._turns(flat), self._run if self.draws else self.run, flat, step, [False])
         finally:
             self.steps.append(step)
 
@@ -98,8 +94,7 @@ class Replay:
 
         def commit() -> Any:
             arrays = [s for s in self.lowered.sources if s.kind == "array" and isinstance(s.value.concrete, np.ndarray)]
-            owners = [flat[s.owner] if isinstance(s.owner, int) else s.owner for s in arrays]
-            if all(owner.data is s.value.concrete for owner, s in zip(owners, arrays, strict=True)):
+            if all(s.now(flat) is s.value.concrete for s in arrays):
                 return self.delivery.first(flat)
             return self.run(flat, self.steps[0], self.trace.delivered)
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.random import bit_generator
 
+from ...engine.trees import leaves
 from ..program import over_leaves
-from ..refusals import drawn_in_place, random_drawn
+from ..refusals import random_drawn
 from .patches import Patch
 from .proxies import Number, Traced, users_line
 
@@ -35,9 +36,15 @@ def _noting(method: str) -> Any:
         tracer = self.tracer
         if not tracer.traces():
             return draws(self, *args, **kwargs)
-        if method in ("shuffle", "spawn") or kwargs.get("out") is not None:
-            raise tracer.refusal(drawn_in_place(method, users_line()))
-        args, kwargs = over_leaves(_known, (args, kwargs))
+        computed = any(isinstance(x, Traced) and not x.value.known for x in leaves((args, kwargs)))
+        if computed or method in ("shuffle", "spawn") or kwargs.get("out") is not None:
+            raise tracer.refusal(
+                f"random numbers are drawn by {method}{' with a computed array' * computed} at {users_line()}, and a "
+                "program draws arrays by a generator's methods with parameters that are known: write x = "
+                "x[generator.permutation(n)] in place of shuffle, draw standard numbers and compute with them, or draw "
+                "outside"
+            )
+        args, kwargs = over_leaves(lambda x: x.number() if isinstance(x, (Traced, Number)) else x, (args, kwargs))
         return tracer.drawn(draws(self, *args, **kwargs), self, methodcaller(method, *args, **kwargs))
 
     return draw
@@ -47,13 +54,6 @@ def drawn_again(calls: Sequence[Callable[[Any], Any]], generator: np.random.Gene
     """Return what the last of these calls in a row draws, and leave the generator as it is."""
     twin = copy.deepcopy(generator)
     return [call(twin) for call in calls][-1]
-
-
-def _known(x: Any) -> Any:
-    """Return a parameter of a draw: of a number, what it is now, for which the program is."""
-    if isinstance(x, Traced) and not x.value.known:
-        raise x.tracer.refusal(drawn_in_place("with a computed array", users_line()))
-    return x.number() if isinstance(x, (Traced, Number)) else x
 
 
 for _method in dir(np.random.Generator):

@@ -18,7 +18,8 @@ from .proxies import is_of_a_trace, plain
 from .snapshot import MISSING, Snapshot, bound
 from .table import Table
 
-_ALWAYS_DRAWN_FROM: tuple[Any, ...] = (np.random.mtrand._rand, vars(random)["_inst"])
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+_ALWAYS_DRAWN_FROM: set[Any] = {np.random.mtrand._rand, vars(random)["_inst"]}
 
 
 class Effects:
@@ -34,8 +35,8 @@ class Effects:
                 self.before.hold(x)
         for x in containers:
             self.containers.hold(x)
-        found = [x for x in objects if isinstance(x, (np.random.Generator, np.random.RandomState, random.Random))]
-        self.generators = [(x, _state(x)) for x in {*found, *_ALWAYS_DRAWN_FROM}]
+        found = {x for x in objects if isinstance(x, _GENERATORS) and not isinstance(x, random.SystemRandom)}
+        self.generators = [(x, _state(x)) for x in found | _ALWAYS_DRAWN_FROM]
 
     def changed(self) -> str:
         """Return what the function changed that a program can't change again, in words; "" if there is nothing."""
@@ -86,13 +87,14 @@ def _state(generator: Any) -> Any:
     """Return a generator's state, of a kind that can be compared."""
     if isinstance(generator, random.Random):
         return generator.getstate()
-    return pickle.dumps(generator)
+    legacy = isinstance(generator, np.random.RandomState)
+    return pickle.dumps(generator.get_state(legacy=False) if legacy else generator.bit_generator.state)
 
 
 def _restore(generator: Any, state: Any) -> None:
     if isinstance(generator, random.Random):
         generator.setstate(state)
     elif isinstance(generator, np.random.RandomState):
-        generator.set_state(pickle.loads(state).get_state())
+        generator.set_state(pickle.loads(state))
     else:
-        generator.bit_generator.state = pickle.loads(state).bit_generator.state
+        generator.bit_generator.state = pickle.loads(state)

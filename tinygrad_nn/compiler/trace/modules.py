@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
+from ..refusals import effect
+from .draws import NotedGenerator
 from .patches import Patch
+from .proxies import in_package, users_line
 from .snapshot import Snapshot
 
 
@@ -21,11 +23,9 @@ class Modules:
     their state, which are read anew at each replay. So are arrays that are attributes.
     """
 
-    def __init__(self, snapshot: Snapshot, roots: Iterable[Any]) -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.known: dict[int, Any] = {}
-        for x in roots:
-            self.meet(x)
 
     def meet(self, x: Any) -> None:
         """Note what a module or an optimiser holds, if it is one."""
@@ -81,12 +81,31 @@ def _class_of(reference: weakref.ref[Any]) -> type:
     return type(reference())
 
 
+_OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # what says nothing of a module's state
+
+
 def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
-    return tracer.module_read(module, name, function(module, name))
+    """Return what a traced function is to see of a module's attribute: of an array and a generator a proxy."""
+    x = function(module, name)
+    if not tracer.traces() or name in _OF_OBJECTS or tracer.is_made_inside(module):
+        return x
+    tracer.modules.meet(module)
+    held = held_by(module)
+    if name == "__dict__":
+        if not in_package(2):
+            tracer.modules.expose(module)
+    elif held.get(name) is x and type(x) is np.ndarray:
+        return tracer.input(x, name, "entry", held, name)
+    elif held.get(name) is x and isinstance(x, np.random.Generator):
+        if all(x is not generator for generator, _ in tracer.generators):
+            tracer.generators.append((x, x.bit_generator.state))
+        return NotedGenerator(x, tracer, held, name)
+    return x
 
 
 def _set(tracer: Any, function: Any, module: Any, name: str, value: Any) -> None:
-    tracer.module_set(module, name)
+    if tracer.traces() and not tracer.is_made_inside(module):
+        raise tracer.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
     function(module, name, value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import math
 import operator
@@ -34,7 +33,7 @@ from ..numpy_calls import (
     of_numpy,
 )
 from ..program import Function, Value, over_leaves
-from ..refusals import array_made, value_read
+from ..refusals import value_read
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
 PACKAGES = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
@@ -44,10 +43,8 @@ _PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
 def users_line() -> str:
     """Return file and line of the innermost frame outside this package, NumPy and Python, and what stands there."""
     frame: Any = sys._getframe()
-    while frame is not None and _is_no_users(frame.f_code.co_filename):
+    while _is_no_users(frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
-    if frame is None:
-        return "an unknown line"
     return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
 
 
@@ -125,7 +122,12 @@ class _Dispatching(ArrayProxy):
             return np.array(self.value.concrete, dtype)
         a_length = not self.value.shape and self.value.dtype.kind in "iu"
         if not (self.value.known or a_length) or in_package(1):
-            raise self.tracer.refusal(array_made(users_line()))
+            raise self.tracer.refusal(
+                f"an array is made at {users_line()} of one that the program computes, as np.array(x), np.asarray(x) "
+                "and y[i] = x do where y is no array of the program: a program can't depend on a value that Python "
+                "reads. Use x as it is, x.copy(), tg.as_tensor(x) or np.stack; write into np.zeros_like(x), or into a "
+                "copy of an argument; or make it outside the compiled function"
+            )
         return np.array(self.number(), self.value.dtype if dtype is None else dtype)
 
     def number(self) -> Any:
@@ -246,25 +248,17 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
             raise TypeError("unhashable type: 'numpy.ndarray'")
         return hash(self._number("a key"))
 
-    def __copy__(self) -> Any:
-        return self.copy()
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self.copy()
-
     def item(self, *args: Any) -> Any:
         """Raise CompileError, unless it is a number that is known."""
         return self._number("item()")
-
-    def tolist(self) -> Any:
-        """Raise CompileError."""
-        self._read("tolist()")
 
     def __getattr__(self, name: str) -> Any:
         if name in ("size", "nbytes", "itemsize", "strides", "flags"):
             return getattr(self.array, name)
         if name in _METHODS:
             return functools.partial(_METHODS[name], self)
+        if name == "tolist":
+            self._read("tolist()")
         if hasattr(np.ndarray, name) and not name.startswith("__"):
             raise self.tracer.refusal(
                 f".{name} of an array at {users_line()} can't be part of a program; write it with NumPy's functions, "
@@ -280,8 +274,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def transpose(self, *axes: Any) -> Any:
         """Return a view with the axes in another order."""
-        order: Any = axes[0] if len(axes) == 1 else axes or None
-        return np.transpose(self, order)
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
     def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
         """Return the values in another dtype."""
@@ -295,6 +288,12 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
             return self.tracer.call(COPY, (self,), {})
         return self.tracer.call(_COPY_IN_ORDER, (self,), {"order": order})
 
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
     def flatten(self) -> Any:
         """Return a copy of the entries in one row."""
         return self.reshape(-1).copy()
@@ -305,7 +304,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
 
     def __format__(self, how: str) -> str:
         if self.value.known:
-            return format(self.value.concrete.dtype.type(self._number("format(...)")), how)
+            return format(self.dtype.type(self._number("format(...)")), how)
         return self._shown(str, how or "str")
 
     def __str__(self) -> str:
@@ -317,7 +316,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def _shown(self, text: Any, what: str) -> str:
         """Return a number's text, for which the program is; the library's own messages say what an array is."""
         if self.value.known:
-            return str(text(self.value.concrete.dtype.type(self._number(f"{what}(...)"))))
+            return str(text(self.dtype.type(self._number(f"{what}(...)"))))
         if self.tracer.traces() and not in_package(2):
             self._read(f"{what}(...)")
         return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
@@ -328,10 +327,8 @@ def _converted(name: str, function: Any) -> Any:
     return lambda self, *more: function(self._number(f"{name}(...)"), *more)
 
 
-for _name in ("float", "int", "complex", "round"):
-    setattr(Traced, f"__{_name}__", _converted(_name, getattr(builtins, _name)))
-for _name in ("trunc", "floor", "ceil"):
-    setattr(Traced, f"__{_name}__", _converted(f"math.{_name}", getattr(math, _name)))
+for _function in (float, int, complex, round, math.trunc, math.floor, math.ceil):
+    setattr(Traced, f"__{_function.__name__}__", _converted(_function.__name__, _function))
 
 _POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
 
@@ -442,7 +439,7 @@ for _name in OPERATORS:
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Number, f"__r{_name}__", _on_numbers(_name, True))
 for _name in (
-    "pos", "invert", "index", "int", "float", "trunc", "floor", "ceil", "round", "hash", "repr", "format",
+    "pos", "invert", "index", "int", "float", "trunc", "floor", "ceil", "round", "hash", "repr", "format", "reduce_ex",
     "and", "rand", "or", "ror", "xor", "rxor", "lshift", "rlshift", "rshift", "rrshift", "divmod", "rdivmod",
 ):  # fmt: skip
     setattr(Number, f"__{_name}__", _by_value(f"__{_name}__"))

@@ -10,7 +10,6 @@ from typing import Any
 from ...errors import CompileError
 from ...tensor.handle import Tensor
 from ..program import Span, Value
-from .proxies import Traced
 
 UNREAD: Any = object()  # the gradient of a shadow as long as the function has not set it
 
@@ -20,15 +19,12 @@ class Handle:
     """A tensor that the function read or changed, and its shadow, in which the trace reads and writes instead.
 
     A tensor that is an argument is its own shadow, made for the trace, and has its `index` among the arguments.
-    `proxy` is what the shadow's array was at first.
     """
 
     tensor: Tensor
     shadow: Tensor
-    proxy: Traced
     gradient: Tensor | None
     index: int | None = None
-    gradients_proxy: Traced | None = None
     reads_gradient: bool = False
 
     @property
@@ -37,14 +33,16 @@ class Handle:
         return self.tensor if self.index is None else self.index
 
     @property
-    def rebound(self) -> bool:
-        """Whether the function gave the tensor another array."""
-        return self.shadow._array is not self.proxy
-
-    @property
     def lasts(self) -> bool:
         """Whether somebody besides the trace holds the tensor."""
         return self.index is not None or sys.getrefcount(self.tensor) > _ONE_HOLDER
+
+
+_CODES = {
+    "argument": "flat[{key}]", "array": "{owner}._array", "gradient": "{owner}._grad._array",
+    "hyperparameter": "vars({owner})[{key[0]!r}]", "entry": "{owner}[{key!r}]",
+    "state": "{owner}._state[{key[0]}][{key[1]!r}]",
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -71,20 +69,8 @@ class Location:
 
     def code(self, owner: str) -> str:
         """Return the code of what is there, given that of the owner, for all but draws."""
-        match self.kind:
-            case "argument":
-                return f"flat[{self.key}]"
-            case "array":
-                return f"{owner}._array"
-            case "gradient":
-                return f"{owner}._grad._array"
-            case "hyperparameter":
-                name, index = self.key
-                return f"vars({owner})[{name!r}]" + ("" if index is None else f"[{index}]")
-            case "entry":
-                return f"{owner}[{self.key!r}]"
-        index, name = self.key
-        return f"{owner}._state[{index}][{name!r}]"
+        code = _CODES[self.kind].format(owner=owner, key=self.key)
+        return f"{code}[{self.key[1]}]" if self.kind == "hyperparameter" and self.key[1] is not None else code
 
     def now(self, flat: Sequence[Any] = ()) -> Any:
         """Return what is there now, where these are the arguments."""

@@ -83,17 +83,18 @@ class Table:
     def line_of(self, name: str) -> str:
         """Return " at file:line" for the last line of the function's own code that names something; "" if none does."""
         lines = [
-            f" at {code.co_filename}:{line}, in {code.co_name}"
+            f" at {code.co_filename}:{i.positions.lineno}, in {code.co_name}"
             for function in self.functions
             for code in _codes(function)
-            for line in _lines_that_name(code, name)
+            for i in dis.get_instructions(code)
+            if i.argval == name and i.positions is not None and i.positions.lineno is not None
         ]
-        return lines[-1] if lines else ""
+        return "".join(lines[-1:])
 
     def where(self) -> str:
         """Return file and line of the function, as far as it is the user's own."""
-        codes = [function.__code__ for function in self.functions[:1]]
-        return f"{codes[0].co_filename}:{codes[0].co_firstlineno}" if codes else "an unknown line"
+        places = [f"{f.__code__.co_filename}:{f.__code__.co_firstlineno}" for f in self.functions]
+        return places[0] if places else "an unknown line"
 
     def forget(self) -> None:
         """Let go of the objects themselves: a program keeps none alive."""
@@ -117,7 +118,7 @@ def _is_a_transform(x: Any) -> bool:
 
 
 def _inner_functions(x: FunctionType) -> list[Any]:
-    return [inner for cell in x.__closure__ or () if callable(inner := bound(cell, ""))]
+    return [inner for cell in x.__closure__ or () if callable(inner := bound(cell, "cell_contents"))]
 
 
 def _own_functions(functions: list[Any], named: Callable[..., None]) -> Iterator[FunctionType]:
@@ -160,13 +161,6 @@ def _codes(function: FunctionType) -> list[CodeType]:
     for code in codes:
         codes += [x for x in code.co_consts if isinstance(x, CodeType)]
     return codes
-
-
-def _lines_that_name(code: CodeType, name: str) -> Iterator[int]:
-    for instruction in dis.get_instructions(code):
-        where = instruction.positions
-        if instruction.argval == name and where is not None and where.lineno is not None:
-            yield where.lineno
 
 
 def _holders(x: Any, name: str) -> Iterator[Any]:

@@ -21,22 +21,13 @@ from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
 from ...tensor.handle import Tensor
 from ..program import Value, over_leaves
-from ..refusals import (
-    caught,
-    effect,
-    hook_in_trace,
-    kept_of_a_trace,
-    random_drawn,
-    recorded_outside,
-    recorded_result,
-    result_kind,
-)
+from ..refusals import effect, hook_in_trace, random_drawn, recorded_outside
 from .draws import ENTROPY_TOLD
 from .effects import Effects
 from .modules import MODULES_TOLD, Modules
 from .patches import telling
 from .proxies import Number, Traced, is_of_a_trace
-from .records import Location
+from .records import UNREAD, Location
 from .snapshot import PLAIN
 from .table import Table, innermost
 from .tracer import Tracer
@@ -88,11 +79,11 @@ def traced(
     """
     recorded = recording.get()
     table = Table(own)
-    modules = Modules(table.snapshot, table.objects)
+    modules = Modules(table.snapshot)
     tracer = Tracer(modules)
     arguments = _Arguments(tracer)
     given: Any = arguments.of_call(function, args, kwargs)
-    for x in arguments.objects:
+    for x in [*table.objects, *arguments.objects]:
         modules.meet(x)
     effects = Effects(table, arguments.objects, arguments.containers)
     trace = Trace(tracer, table)
@@ -129,9 +120,13 @@ def _settle(trace: Trace, arguments: _Arguments) -> None:
         )
     returned = trace.result  # held until the values of its proxies are read
     if _is_recorded(returned, tracer):
-        raise CompileError(recorded_result())
+        raise CompileError(
+            "the compiled function returns a tensor that requires grad, and gradients can't go back through a program: "
+            "compile the derivative with it, as in tg.compile(tg.grad(f)) or a step that calls backward(); or return "
+            "t.detach(); or call it under tg.no_grad()"
+        )
     trace.result = _results(returned, trace.targets, tracer)
-    _changed(tracer, trace.targets)
+    _changed(trace)
     for array, _ in list(tracer.constants.values()):
         tracer.constant(array)
     handles = [h for h in tracer.handles.values() if h.lasts]
@@ -140,7 +135,7 @@ def _settle(trace: Trace, arguments: _Arguments) -> None:
     _forget_what_was_made_inside(tracer)
     _refuse_shared_memory(trace.targets, tracer)
     trace.values = _values(trace.targets, tracer)
-    trace.fleeting = tracer.progress.singular or _starts(tracer)
+    trace.fleeting |= tracer.progress.singular
     tracer.let_go()
 
 
@@ -151,11 +146,9 @@ def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effect
         with tracer.running():
             trace.result = function(*given[0], **given[1])
             trace.rebound = effects.rebound()
-    except Exception as error:
-        refusal = tracer.progress.refusal
-        if refusal is None or refusal is error:
+    except Exception:
+        if tracer.progress.refusal is None:
             raise
-        raise refusal from error
     if tracer.progress.refusal is not None:
         raise tracer.progress.refusal
 
@@ -163,7 +156,11 @@ def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effect
 def _refuse_effects(tracer: Tracer, effects: Effects) -> None:
     """Raise CompileError for what the function did besides, and a program can't do again."""
     if tracer.progress.failed is not None:
-        raise CompileError(caught(*tracer.progress.failed))
+        error, line = tracer.progress.failed
+        raise CompileError(
+            f"{type(error).__name__} ({error}), raised at {line}, is caught by the function, and a program can't "
+            "decide by errors. Choose by np.where, or check the values before the call; or leave it uncompiled"
+        )
     if where := effects.drew():
         raise CompileError(random_drawn(where))
     if what := effects.changed() or _written(tracer):
@@ -175,7 +172,11 @@ def _refuse_what_is_alive(tracer: Tracer) -> None:
     if tracer.alive() is not None:
         gc.collect()
         if (line := tracer.alive()) is not None:
-            raise CompileError(kept_of_a_trace(line))
+            raise CompileError(
+                f"an array or a tensor that is computed at {line} is kept where a program does not put it at later "
+                "calls: in a list, an attribute, a cache or a name outside. Return it, or write it into a tensor that "
+                "is there: x[...] = value, or x.data = value"
+            )
 
 
 def _written(tracer: Tracer) -> str:
@@ -210,7 +211,7 @@ class _Arguments:
         """Return nested arguments with proxies for arrays, Tensors and numbers."""
         kind = type(tree)
         if kind is int or kind is float or isinstance(tree, np.generic):
-            return self._of_array(tree, f"{name}{place}")
+            return self.tracer.input(tree, f"{name}{place}", "argument", None, self.count())
         if kind is tuple:
             return tuple(self._parts(tree, name, place))
         if isinstance(tree, tuple) and hasattr(tree, "_fields"):
@@ -226,7 +227,7 @@ class _Arguments:
         """Return what stands for an array, a Tensor or a container; any other object stands for itself."""
         kind = type(tree)
         if kind is np.ndarray or kind is np.memmap:
-            return self._of_array(np.asarray(tree), f"{name}{place}")
+            return self.tracer.input(np.asarray(tree), f"{name}{place}", "argument", None, self.count())
         if kind is Tensor:
             return self._of_tensor(tree, f"{name}{place}")
         if kind is list:
@@ -238,9 +239,6 @@ class _Arguments:
             return tree
         self.containers.append(twin)
         return twin
-
-    def _of_array(self, x: Any, name: str) -> Any:
-        return self.tracer.input(x, name, "argument", None, self.count())
 
     def _of_tensor(self, t: Tensor, name: str) -> Tensor:
         if not t.is_leaf:
@@ -276,12 +274,15 @@ def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
 
     def placed(x: Any) -> Any:
         if isinstance(x, (Tensor, Traced, Number, np.ndarray)):
-            array = tracer.array(x) if isinstance(x, Tensor) else x
-            targets.append(Location(_value(array, tracer), "result", None, len(targets)))
+            targets.append(Location(tracer.value(x), "result", None, len(targets)))
             return Place(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
         if isinstance(x, _IMMUTABLE) and not (isinstance(x, (tuple, frozenset)) and any(map(is_of_a_trace, x))):
             return x
-        raise CompileError(result_kind(type(x).__name__))
+        kind = type(x).__name__
+        raise CompileError(
+            f"the compiled function returns a {kind}, which would hold what was computed while tracing; return arrays "
+            f"and numbers, in tuples, lists and dicts, and make the {kind} of them outside"
+        )
 
     return over_leaves(placed, tree)
 
@@ -289,39 +290,35 @@ def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
 _IMMUTABLE = (*PLAIN, bool, np.generic, np.dtype, type, range, type(Ellipsis), frozenset, enum.Enum)
 
 
-def _value(x: Any, tracer: Tracer) -> Value:
-    """Return the value of a proxy, or of an array that is always the same."""
-    return x.value if isinstance(x, (Traced, Number)) else tracer.constant(np.asarray(x))
+def _changed(trace: Trace) -> None:
+    """Append what the function changed to the targets: tensors, gradients, and the state of optimisers.
 
-
-def _changed(tracer: Tracer, targets: list[Location]) -> None:
-    """Append what the function changed: tensors, gradients, and the state of optimisers."""
-    before = {(s.kind, id(s.owner)): s.value for s in tracer.sources}
-    for handle in list(tracer.handles.values()):
-        if not handle.lasts:
-            continue
-        owner, gradient = handle.owner, handle.shadow._grad
-        value = _value(handle.shadow._array, tracer)
-        if value is not before["array", id(owner)]:
-            targets.append(Location(value, "array", owner, in_place=not handle.rebound))
-        array = tracer.array(gradient) if isinstance(gradient, Tensor) else handle.gradients_proxy
-        if array is not None and gradient is not None:
-            value = _value(array, tracer)
-            if value is not before.get(("gradient", id(owner))):
-                targets.append(Location(value, "gradient", owner, in_place=array is handle.gradients_proxy))
+    An optimiser that starts to keep what it didn't declare makes such a step once only.
+    """
+    tracer = trace.tracer
+    for handle in [h for h in tracer.handles.values() if h.lasts]:
+        for kind, x in (("array", handle.shadow._array), ("gradient", handle.shadow._grad)):
+            source = tracer.inputs.get(Location(None, kind, handle.owner).place)  # type: ignore[arg-type]
+            x = (source and source.proxy) if x is UNREAD else x
+            if x is not None:
+                array = tracer.array(x) if isinstance(x, Tensor) else x
+                value, in_place = tracer.value(array), source is not None and array is source.proxy
+                if source is None or value is not source.value:
+                    trace.targets.append(Location(value, kind, handle.owner, in_place=in_place))
     for owner, old_state, new_state in tracer.states.values():
         for i, (old, new) in enumerate(zip(old_state, new_state, strict=True)):
             changed = {name: x for name, x in new.items() if x is not old.get(name)}
-            targets += [Location(_value(x, tracer), "state", owner, (i, name)) for name, x in changed.items()]
+            trace.targets += [Location(tracer.value(x), "state", owner, (i, name)) for name, x in changed.items()]
+            trace.fleeting |= old.keys() != new.keys()
 
 
 def _refuse_shared_memory(targets: list[Location], tracer: Tracer) -> None:
     """Raise CompileError if an array that is written into in place shares memory with another one of the program."""
-    arrays = [(s.kind, s.owner, s.value.concrete) for s in tracer.sources if s.value.is_array]
-    arrays += [("constant", None, array) for array, _ in tracer.constants.values()]
+    arrays = [s.value.concrete for s in tracer.sources if s.value.is_array]
+    arrays += [array for array, _ in tracer.constants.values()]
     for target in [target for target in targets if target.in_place]:
-        own = next(x for kind, owner, x in arrays if kind == target.kind and owner is target.owner)
-        if any(x is not own and np.may_share_memory(own, x) for _, _, x in arrays):
+        own = tracer.inputs[target.place].value.concrete
+        if any(x is not own and np.may_share_memory(own, x) for x in arrays):
             raise CompileError(
                 "an array is written into in place, and shares its memory with another array of the program, which "
                 "would then change, too. Write x.data = value instead of x.data += value, or let one be a copy"
@@ -343,13 +340,6 @@ def _values(targets: list[Location], tracer: Tracer) -> list[Any]:
 def _forget_what_was_made_inside(tracer: Tracer) -> None:
     """Take tensors that the function made of numbers, and that nobody holds any more, for constants."""
     inside = {id(h.tensor) for h in tracer.handles.values() if not h.lasts}
-    made = [s for s in tracer.sources if s.kind == "array" and id(s.owner) in inside]
-    tracer.constants |= {id(s.value): (s.value.concrete, s.value) for s in made}
-    for s in made:
-        tracer.inputs.pop(s.place).proxy = None  # a circle, which only a slow collection would undo
-
-
-def _starts(tracer: Tracer) -> bool:
-    """Return whether an optimiser starts to keep something that it didn't declare: such a step is made once only."""
-    pairs = [(old, new) for _, before, after in tracer.states.values() for old, new in zip(before, after, strict=True)]
-    return any(old.keys() != new.keys() for old, new in pairs)
+    for source in [s for s in tracer.sources if s.kind == "array" and id(s.owner) in inside]:
+        tracer.constants[id(source.value)] = source.value.concrete, source.value
+        tracer.inputs.pop(source.place).proxy = None  # a circle, which only a slow collection would undo

@@ -22,9 +22,9 @@ from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
-from ..refusals import constant_written, effect, recorded_outside, used_elsewhere, value_read
+from ..refusals import effect, recorded_outside, value_read
 from .cotangents import NotedCotangents, names_of, value_of
-from .draws import NotedGenerator, drawn_again
+from .draws import drawn_again
 from .modules import Modules, held_by
 from .proxies import PACKAGE, Buffer, Number, Traced, concretes, in_package, users_line
 from .records import UNREAD, Handle, Location, Pass, Progress
@@ -48,7 +48,7 @@ class Tracer(Watcher):
         self.generators: list[tuple[Any, Any]] = []
         self.rewound: list[dict[int, list[Any]]] = []  # by generator, what is drawn before it is given its state back
         self.made_inside: dict[int, Any] = {}
-        self.answered: set[tuple[Value, Any]] = set()
+        self.answered: set[tuple[Value, type, Any]] = set()
         self.of_node: dict[Any, Value] = {}
         self.operations: dict[Value, str] = {}
         self.used: dict[Any, None] = {}
@@ -83,18 +83,20 @@ class Tracer(Watcher):
 
     def _refuse_strangers(self) -> None:
         """Raise CompileError where a proxy is used after its trace, or by a thread that does not trace."""
-        if not self.progress.open:
-            raise CompileError(
-                f"an array of a program that was traced is used again at {users_line()}: what a compiled step keeps in "
-                "a list or an attribute is not an array; return it from the step instead"
-            )
         if not self.traces():
-            raise self.refusal(used_elsewhere(users_line()))
+            raise self._used_elsewhere(users_line())
         if _calls.get() != self.progress.calls:
-            raise self.refusal(used_elsewhere(self.lines[-1].where))
+            raise self._used_elsewhere(self.lines[-1].where)
         # In another context the two get out of step: what is set there is not seen here, and the other way round.
         self.progress.calls += 1
         _calls.set(self.progress.calls)
+
+    def _used_elsewhere(self, line: str) -> CompileError:
+        return self.refusal(
+            "an array of the program is computed with in another thread or context, or when its trace is over, at "
+            f"{line}: a program is what one thread computes in one call. Compute it in the function itself, and return "
+            "what is needed later"
+        )
 
     def traces(self) -> bool:
         """Return whether the function that is traced runs here and now: not in another thread, nor any more."""
@@ -102,12 +104,11 @@ class Tracer(Watcher):
 
     def _computed(self, function: Function, args: Any, kwargs: Any) -> Any:
         """Return what a call returns, having noted what went wrong in it."""
-        state = np.geterr()
-        raising = {kind for kind, what in state.items() if what == "raise"}
+        modes: dict[str, Any] = dict(np.geterr())
+        raising = {kind for kind, what in modes.items() if what == "raise"}
         self.progress.raising |= raising
-        modes = {kind: "raise" if kind in raising else "ignore" for kind in ("divide", "over", "under")}
-        invalid = "raise" if "invalid" in raising else "call"
-        listener = np.geterrcall() if state["invalid"] == "call" else None
+        listener = np.geterrcall() if modes["invalid"] == "call" else None
+        modes |= {kind: "call" if kind == "invalid" else "ignore" for kind in modes.keys() - raising}
 
         def alarmed(kind: str, flag: int) -> None:
             self.progress.singular = True
@@ -115,7 +116,7 @@ class Tracer(Watcher):
                 listener(kind, flag)
 
         try:
-            with np.errstate(**modes, invalid=invalid, call=alarmed):  # type: ignore[arg-type]
+            with np.errstate(**modes, call=alarmed):
                 return function.apply(*mapped(concrete, args), **mapped(concrete, kwargs))
         except Exception as error:
             self.progress.failed = error, users_line()
@@ -190,13 +191,16 @@ class Tracer(Watcher):
         value = self.constants[id(array)][1]
         floats = array.dtype.kind in "fcmM"
         if array.dtype.kind != "O" and not np.array_equal(array, value.concrete, equal_nan=floats):
-            raise CompileError(constant_written(users_line()))
+            raise CompileError(
+                "an array that the compiled function computes with, a constant of its program, was written into after "
+                f"it was read, found at {users_line()}; write into a copy, x = x.copy(), before each use"
+            )
         return value
 
     def guarded(self, value: Value, answer: Any) -> Any:
         """Let the program be for this answer about a number alone, and return it."""
-        if self.progress.open and (value, answer) not in self.answered:
-            self.answered.add((value, answer))
+        if self.progress.open and (value, type(answer), answer) not in self.answered:
+            self.answered.add((value, type(answer), answer))  # True is 1, and says less
             self.lines.append(Line(GUARD, (value, answer), {}, (), users_line()))
         return answer
 
@@ -280,13 +284,10 @@ class Tracer(Watcher):
     def _opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
         """Compute an operation that can't be taken apart as one line: a call of its forward."""
         args = (list(arrays),) if operation.variadic else tuple(arrays)
-        refused = self.progress.refusal
-        try:
-            values = operation.normalised(parameters, arrays)
-        except CompileError:
-            self.progress.refusal = refused
+        values = self._attempted(lambda: operation.normalised(parameters, arrays))
+        if values is _REFUSED:
             operation.normalised(concretes(parameters), concretes(arrays))  # says what is wrong, if that is why
-            raise
+            values = operation.normalised(parameters, arrays)
         return self.call(Function(f"op_{operation.name}", operation.forward, "operation"), args, values)
 
     def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
@@ -309,18 +310,17 @@ class Tracer(Watcher):
             if isinstance(tensor._array, Traced) and tensor.name:
                 tensor._array.value.name = tensor._array.value.name or tensor.name
             return tensor
-        handle = self.handles.get(id(tensor))
-        if handle is None:
+        if id(tensor) not in self.handles:
             node = tensor._node
             if node is not None and node.operation is not None:
                 raise CompileError(recorded_outside(users_line()))
             proxy = self.input(np.asarray(tensor._array), tensor.name or "", "array", tensor)
             shadow = make(proxy, node)
             shadow.name, shadow._grad = tensor.name, UNREAD
-            handle = self.handles[id(tensor)] = Handle(tensor, shadow, proxy, tensor._grad)
+            self.handles[id(tensor)] = Handle(tensor, shadow, tensor._grad)
             if node is not None:
                 self.of_node[node] = proxy.value
-        return handle.shadow
+        return self.handles[id(tensor)].shadow
 
     def made(self, tensor: Any) -> None:
         """Let a Tensor that the function makes stand for itself: what it is made of is a constant."""
@@ -332,12 +332,17 @@ class Tracer(Watcher):
         proxy = self.input(np.asarray(tensor._array), tensor.name or name, "array", index)
         twin = make(proxy, None)
         twin.name, twin.requires_grad, twin._grad = tensor.name, tensor.requires_grad, UNREAD
-        self.handles[id(twin)] = Handle(twin, twin, proxy, tensor._grad, index)
+        self.handles[id(twin)] = Handle(twin, twin, tensor._grad, index)
         return twin
 
     def array(self, tensor: Any) -> Any:
         """Return the proxy of a tensor's array."""
         return self.shadow(tensor)._array
+
+    def value(self, x: Any) -> Value:
+        """Return the value of a Tensor or a proxy, or of an array that is always the same."""
+        x = self.array(x) if isinstance(x, Tensor) else x
+        return x.value if isinstance(x, (Traced, Number)) else self.constant(np.asarray(x))
 
     def gradient(self, tensor: Any) -> Any:
         """Return the gradient of a tensor: a proxy's, as long as the function has not set it."""
@@ -348,17 +353,14 @@ class Tracer(Watcher):
         handle.reads_gradient = True
         if handle.gradient is None:
             return None
-        if handle.gradients_proxy is None:
-            name = f"d{tensor.name or ''}"
-            handle.gradients_proxy = self.input(handle.gradient._array, name, "gradient", handle.owner)
-        return make(handle.gradients_proxy, None)
+        return make(self.input(handle.gradient._array, f"d{tensor.name or ''}", "gradient", handle.owner), None)
 
     def read(self, tensor: Any, what: str) -> Any:
         """Raise CompileError, unless the library itself asks for one number: the program is then for that number."""
         array = self.array(tensor)
         if array.size != 1 or not in_package(3):
             raise self.refusal(value_read(what, users_line()))
-        self.guarded(array.value, array.value.concrete.item())
+        array.number()
         return array.value.concrete
 
     def hyperparameter(self, owner: Any, name: str, value: Any) -> Any:
@@ -378,31 +380,7 @@ class Tracer(Watcher):
         if self.traces() and id(owner) not in self.made_inside:
             raise self.refusal(effect(f"sets {name.removeprefix('_')!r} of an optimiser at {users_line()}"))
 
-    def module_read(self, module: Any, name: str, x: Any) -> Any:
-        """Return what the function is to see of a module's attribute: of an array and a generator a proxy."""
-        if not self.traces() or name in _OF_OBJECTS or self._is_made_inside(module):
-            return x
-        self.modules.meet(module)
-        held = held_by(module)
-        if name == "__dict__":
-            if not in_package(3):
-                self.modules.expose(module)
-        elif held.get(name) is not x:
-            return x
-        elif type(x) is np.ndarray:
-            return self.input(x, name, "entry", held, name)
-        elif isinstance(x, np.random.Generator):
-            if all(x is not generator for generator, _ in self.generators):
-                self.generators.append((x, x.bit_generator.state))
-            return NotedGenerator(x, self, held, name)
-        return x
-
-    def module_set(self, module: Any, name: str) -> None:
-        """Refuse that the function sets an attribute of a module, unless it has made the module."""
-        if self.traces() and not self._is_made_inside(module):
-            raise self.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
-
-    def _is_made_inside(self, module: Any) -> bool:
+    def is_made_inside(self, module: Any) -> bool:
         """Return whether the function has made a module: it held nothing when it was first met."""
         if id(module) not in self.modules.known and not held_by(module):
             self.made_inside[id(module)] = module
@@ -443,11 +421,9 @@ class Tracer(Watcher):
 
     def note_rules(self, snapshot: Snapshot) -> None:
         """Note what a program is for besides: the rules of the operations that it is made of."""
-        for operation in self.used:
-            if isinstance(operation.rules, tuple):
-                snapshot.note(getattr, operation, "rules")
-            else:  # planted, which counts in some contexts
-                snapshot.note(rules_of, operation)
+        for operation in self.used:  # one is planted in some contexts
+            own = isinstance(operation.rules, tuple)
+            snapshot.note(*(getattr, operation, "rules") if own else (rules_of, operation))
 
     def let_go(self) -> None:
         """Forget the proxies: whoever still holds one keeps what a program does not put there again."""
@@ -459,9 +435,8 @@ class Tracer(Watcher):
     def alive(self) -> str | None:
         """Return which line made an array that is still held, None if none is."""
         held = {proxy.value for reference in self.proxies if (proxy := reference()) is not None}
-        if not held:
-            return None
-        return next((line.where for line in self.lines if not held.isdisjoint(line.outputs)), "the call")
+        lines = (line.where for line in self.lines if not held.isdisjoint(line.outputs))
+        return next(lines, "the call") if held else None
 
     @contextmanager
     def running(self) -> Any:
@@ -470,13 +445,12 @@ class Tracer(Watcher):
             with watched(self.switched(bool(recording.get()))), setting(_calls, 0):
                 yield
                 if _calls.get() != self.progress.calls:
-                    raise self.refusal(used_elsewhere(self.lines[-1].where))
+                    raise self._used_elsewhere(self.lines[-1].where)
         finally:
             self.progress.open = False
 
 
 _REFUSED = object()
-_OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # what says nothing of a module's state
 
 
 def rules_of(operation: Any) -> Any:
