@@ -15,6 +15,8 @@ sys.path.append(str(ROOT / "docs" / "pages"))
 import names  # noqa: E402
 import rules  # noqa: E402
 
+from tinygrad_nn.checking.verdicts import Verdict  # noqa: E402
+
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that are no Python, and what they are: commands for a shell, Sphinx's own, and text that is only shown.
@@ -71,6 +73,18 @@ def test_every_page_is_in_a_list_of_pages() -> None:
         for language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
             listed |= set(body.split()) if language == "{toctree}" else set()
     assert {page.stem for page in folder.glob("*.md")} - {"index"} <= listed
+
+
+def test_the_page_of_errors_has_them_all() -> None:
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    classes = [name.path.partition(".")[2] for name in names.public_names() if name.path.startswith("errors.")]
+    assert [name for name in classes if f"`{name}`" not in text] == []
+
+
+def test_the_page_of_verdicts_has_them_all() -> None:
+    text = (ROOT / "docs" / "checking.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([A-Z]+) \|.*\| (yes|no) \|", text, re.MULTILINE))
+    assert rows == {str(verdict): "yes" if verdict.accepted else "no" for verdict in Verdict}
 
 
 def test_every_public_name_has_one_page_and_a_place_in_the_source() -> None:
