@@ -160,7 +160,7 @@ class Program:
     """Inputs, lines and outputs. `constants` are arrays that were not traced.
 
     `instead` holds the values that rewrites have replaced, and what they were replaced by. `raising` are the
-    floating-point errors that raise, besides invalid operations.
+    floating-point errors that raise.
     """
 
     inputs: list[Value]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _GLIBC_DEFAULT, _KEEP = 128 * 1024, 1 << 30
@@ -33,13 +34,11 @@ def keep_memory(keep: bool = True) -> bool:
     False
     """
     _Allocator.decided = True
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+    libc: Any = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    if not (hasattr(libc, "mallopt") and hasattr(libc, "gnu_get_libc_version")):
         return False
     size = _KEEP if keep else _GLIBC_DEFAULT
-    return bool(mallopt(_M_MMAP_THRESHOLD, size) and mallopt(_M_TRIM_THRESHOLD, size)) and keep
+    return bool(libc.mallopt(_M_MMAP_THRESHOLD, size) and libc.mallopt(_M_TRIM_THRESHOLD, size)) and keep
 
 
 def keep_memory_once() -> None:

@@ -40,8 +40,9 @@ class Cotangents(dict[Node, Any]):
         """Add to the cotangent of `parent` what a rule of `node` has computed from its own."""
         if c.shape != parent.shape or c.dtype is not parent.dtype:
             c = project(c, parent, node, rule)
-        if parent in self:  # popped as an argument, it has no other holder: `_added` may write to it
-            c = self.pop(parent) + c if c.size <= SMALL else _added(self.pop(parent), c)
+        if parent in self:
+            held = self.pop(parent)
+            c = np.add(held, c, out=held) if c.size > SMALL and owned(held) else held + c
         self[parent] = c
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:
@@ -93,11 +94,6 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 
 
-def _added(held: Any, c: Any) -> Any:
-    """Return the sum of two cotangents, in the first one's memory if nobody else holds that."""
-    return np.add(held, c, out=held) if owned(held) else held + c
-
-
 def _count_references(array: Any) -> int:
     return sys.getrefcount(array)
 
@@ -112,6 +108,4 @@ _ONE_HOLDER = _references_of_one_holder()  # measured as `owned` is called: vers
 
 def owned(array: Any) -> bool:
     """Return whether the caller's variable is all that refers to this array's memory: it may be written to."""
-    if type(array) is not np.ndarray or array.base is not None:
-        return False
-    return sys.getrefcount(array) <= _ONE_HOLDER and array.flags.owndata
+    return type(array) is np.ndarray and sys.getrefcount(array) <= _ONE_HOLDER and array.flags.owndata

@@ -6,9 +6,7 @@ operation pushes tangents through its own forward. Any other rule is a linear ma
 
 from __future__ import annotations
 
-import functools
 import itertools
-import operator
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -45,7 +43,7 @@ def pushforward(roots: Iterable[Node], given: Mapping[Node, Any], lift: Lift, *,
 def _total(parts: list[Any]) -> Any:
     if isinstance(parts[0], tuple):
         return tuple([_total(list(each)) for each in zip(*parts, strict=True)])
-    return functools.reduce(operator.add, parts)
+    return sum(parts[1:], parts[0])
 
 
 def _fitted(node: Node, t: Any) -> Any:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from contextvars import ContextVar
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 recording: ContextVar[Any] = ContextVar("recording", default=True)  # False, True, or a Watcher
 _entered: ContextVar[tuple[tuple[Any, Any], ...]] = ContextVar("entered", default=())
-
 inside_rule: ContextVar[bool] = ContextVar("inside_rule", default=False)
 
 
@@ -40,7 +39,7 @@ def setting(variable: ContextVar[Any], value: Any) -> Iterator[None]:
         variable.set(before)
 
 
-class _Switch:
+class _Switch(ContextDecorator):
     """A context manager and decorator that sets `recording` while its body runs.
 
     What to restore lies on a stack of the current context, so that threads and tasks may share one object.
@@ -49,8 +48,8 @@ class _Switch:
     value: bool
 
     def __new__(cls, function: Any = None) -> Self:
-        switch: Self = super().__new__(cls) if function is None else _decorated(cls, function)
-        return switch
+        switch = super().__new__(cls)
+        return switch if function is None else switch(function)
 
     def __enter__(self) -> None:
         before = recording.get()
@@ -66,8 +65,19 @@ class _Switch:
                 return
 
     def __call__(self, function: F) -> F:
-        decorated: F = _decorated(type(self), function)
-        return decorated
+        wraps = cast(Callable[[Any], F], functools.wraps(function))
+        if inspect.isgeneratorfunction(function):
+            return wraps(lambda *args, **kwargs: _driven(self, function(*args, **kwargs)))
+        if inspect.isasyncgenfunction(function):
+            return wraps(lambda *args, **kwargs: _driven_async(self, function(*args, **kwargs)))
+        if not inspect.iscoroutinefunction(function):
+            return super().__call__(function)
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return await function(*args, **kwargs)
+
+        return wraps(awaited)
 
 
 class no_grad(_Switch):
@@ -99,36 +109,12 @@ class enable_grad(_Switch):
     value = True
 
 
-def _decorated(switch: type[_Switch], function: Any) -> Any:
-    if inspect.isgeneratorfunction(function):
-        return functools.wraps(function)(lambda *args, **kwargs: _driven(switch, function(*args, **kwargs)))
-
-    if inspect.isasyncgenfunction(function):
-        return functools.wraps(function)(lambda *args, **kwargs: _driven_async(switch, function(*args, **kwargs)))
-
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def awaited(*args: Any, **kwargs: Any) -> Any:
-            with switch():
-                return await function(*args, **kwargs)
-
-        return awaited
-
-    @functools.wraps(function)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        with switch():
-            return function(*args, **kwargs)
-
-    return called
-
-
-def _driven(switch: type[_Switch], generator: Any) -> Any:
+def _driven(switch: _Switch, generator: Any) -> Any:
     """Yield what the generator yields, the switch set only while its own code runs."""
     resume, value = generator.send, None
     while True:
         try:
-            with switch():
+            with switch:
                 item = resume(value)
         except StopIteration as stop:
             return stop.value
@@ -138,12 +124,12 @@ def _driven(switch: type[_Switch], generator: Any) -> Any:
             resume, value = generator.throw, error
 
 
-async def _driven_async(switch: type[_Switch], generator: Any) -> Any:
+async def _driven_async(switch: _Switch, generator: Any) -> Any:
     """Yield what the asynchronous generator yields, in the same way."""
     resume, value = generator.asend, None
     while True:
         try:
-            with switch():
+            with switch:
                 item = await resume(value)
         except StopAsyncIteration:
             return

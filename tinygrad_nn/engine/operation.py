@@ -12,6 +12,7 @@ from .binding import Bound, Normalise
 from .node import Lift, Node
 from .outputs import item
 from .rules import Rule, RuleForEach
+from .zero_safe import FLAG_TELLS
 from .zero_safe import pointwise as zero_where_g_or_slope_is
 
 OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
@@ -50,6 +51,7 @@ class Operation(Bound):
         normalise: Mapping[str, Normalise] | None = None,
     ) -> None:
         super().__init__(arguments, defaults, optional, variadic, normalise)
+        forward = forward if pointwise or FLAG_TELLS else np.errstate(invalid="ignore")(forward)  # of products
         self.name, self.forward, self.kernel = name, forward, forward
         self.multiple_outputs, self.linear, self.pointwise, self.masks = multiple_outputs, linear, pointwise, masks
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
@@ -101,10 +103,8 @@ class Operation(Bound):
         """Return, for each slot, whether a rule of the wanted inputs reads it; and whether one after `y` is read."""
         key = any(wanted) if self.variadic else wanted
         if key not in self._kept:
-            if self.variadic:
-                names = set(self.rules.reads)
-            else:
-                names = {n for rule, w in zip(self.rules, wanted, strict=True) if w for n in rule.reads}
+            rules = [self.rules] if self.variadic else itertools.compress(self.rules, wanted)
+            names = {name for rule in rules for name in rule.reads}
             if self.linear:
                 names |= self.defaults.keys()
             keeps = tuple(n in names for n in self.slots)

@@ -18,7 +18,7 @@ from .cotangents import owned
 from .grad_mode import recording_rules
 from .node import Lift, Node, history
 from .watching import cotangents_from
-from .zero_safe import Suspicion
+from .zero_safe import Suspicion, sum_of_products
 
 
 def pullback(
@@ -65,7 +65,7 @@ def pullback(
                     continue
                 c = rule.pull(g, saved)
                 # IEEE says 0 * inf = nan; here a zero cotangent stays zero where the local derivative is singular.
-                if suspicion and rule.zero_safe is not None:
+                if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
             # Saved arrays are freed as soon as they were used. And an array that `c` still refers to would be copied

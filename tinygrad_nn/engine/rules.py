@@ -8,6 +8,7 @@ of inputs, `index_of_input` follows. One that pushes tangents has `t` in place o
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -66,8 +67,8 @@ class RuleForEach:
     """The rules of an operation on any number of inputs: one function, called with each `index_of_input`."""
 
     def __init__(self, function: Callable[..., Any], slots: Slots) -> None:
-        self.function, self.slots, self.rules = function, slots, list[Rule]()
-        self.reads = self._rule(0).reads
+        self.function, self.slots, self.rule = function, slots, functools.cache(self._rule)
+        self.reads = self.rule(0).reads
 
     def _rule(self, index: int) -> Rule:
         def for_input(g: Any, *values: Any) -> Any:
@@ -78,7 +79,4 @@ class RuleForEach:
         return rule
 
     def __iter__(self) -> Iterator[Rule]:
-        for index in itertools.count():
-            if index == len(self.rules):
-                self.rules.append(self._rule(index))
-            yield self.rules[index]
+        return map(self.rule, itertools.count())

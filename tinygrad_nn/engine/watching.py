@@ -85,5 +85,4 @@ def watcher() -> Watcher | None:
 def cotangents_from(seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> Cotangents:
     """Return the cotangents of a backward pass that begins with these, the watcher's own kind if there is one."""
     watching = watcher()
-    kind = Cotangents if watching is None else watching.cotangents
-    return kind(seeds, lift, create_graph)
+    return (Cotangents if watching is None else watching.cotangents)(seeds, lift, create_graph)

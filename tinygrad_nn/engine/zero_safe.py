@@ -2,12 +2,13 @@
 
 IEEE arithmetic says that 0 * inf is nan; here what a mask switched off stays off. To look for nan costs time, so it
 is done only where there can be one: after NumPy's invalid flag, which 0 * inf raises, or behind an operation that
-masks, for only there can a nan be left out of the output. What the cotangent is then depends on the kind of rule: a
-product of corresponding entries, a sum of products, or one that says itself where its cotangents are zero.
+masks, for only there can a nan be left out of the output; and everywhere, where the flag tells nothing. What the
+cotangent is then depends on the kind of rule: a product of entries, a sum of products, or one that says it itself.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -17,18 +18,41 @@ import numpy as np
 from .arrays import raw
 from .rules import Slots, parameter_names
 
-MASKED = "a mask"
+MASKED, _SHARED = "a mask", 2**18  # a product of so many multiplications is shared by threads, whose flags are lost
+
+
+@functools.cache
+def _flag_tells(rows: int, inner: int) -> bool:
+    """Return whether NumPy's invalid flag rises in products of this size where 0 * inf is computed, and only there.
+
+    WebAssembly has no flags; some libraries of products raise them without cause, or never, or in another thread.
+    """
+    told, counts = list[str](), list[int]()
+    with np.errstate(invalid="call", call=lambda kind, _: told.append(kind)):
+        for a in (np.ones((rows, inner), np.float32), np.ones((rows, inner))):
+            b = np.zeros((inner, rows), a.dtype)
+            for last in (1, np.inf):
+                a[-1] = last
+                _ = a @ b, b.T @ a.T, a[-1] @ b[:, 0]
+                counts.append(len(told))
+    return counts == [0, 3, 3, 6]
+
+
+FLAG_TELLS = _flag_tells(8, 8)
 
 
 class Suspicion(list[str]):
     """Why a cotangent may be nan that ought to be zero; empty, and so false, as long as there is no reason."""
 
     def __init__(self, seeds: Iterable[Any]) -> None:
-        super().__init__([MASKED] if any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds) else [])
+        super().__init__(
+            [MASKED] if not FLAG_TELLS or any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds) else []
+        )
 
     def listening(self) -> AbstractContextManager[Any]:
         """Let NumPy's invalid flag raise suspicion in the body, instead of warning."""
-        return np.errstate(invalid="call", divide="ignore", over="ignore", call=lambda kind, _: self.append(kind))
+        modes: Any = {"invalid": "call" if FLAG_TELLS else "ignore", "divide": "ignore", "over": "ignore"}
+        return np.errstate(**modes, call=lambda kind, _: self.append(kind))
 
     def mask(self) -> None:
         """Suspect all that follows: behind an operation that masks, no flag may tell of a nan."""
@@ -37,7 +61,8 @@ class Suspicion(list[str]):
 
     def mended(self, rule: Any, g: Any, saved: Any, c: Any) -> Any:
         """Return the cotangent `c` that a rule has computed, zero where it is nan and ought to be zero."""
-        if has_nan(raw(c)):
+        look = self or (c.size * g.size >= _SHARED * min(g.shape, default=1) and not _flag_tells(64, 900))
+        if look and has_nan(raw(c)):
             c = rule.zero_safe(rule, g, saved, c)
         self[:] = [MASKED] if self and self[0] is MASKED else []
         return c

@@ -18,6 +18,7 @@ from ...engine.grad_mode import recording, setting
 from ...engine.operation import Operation
 from ...engine.rules import RuleForEach
 from ...engine.watching import Watcher, watched, watcher
+from ...engine.zero_safe import FLAG_TELLS
 from ...errors import CompileError
 from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
@@ -106,9 +107,9 @@ class Tracer(Watcher):
         """Return what a call returns, having noted what went wrong in it."""
         modes: dict[str, Any] = dict(np.geterr())
         raising = {kind for kind, what in modes.items() if what == "raise"}
-        self.progress.raising |= raising
+        self.progress.raising |= raising | {"invalid"} if FLAG_TELLS else raising  # the function itself sees to 0 * inf
         listener = np.geterrcall() if modes["invalid"] == "call" else None
-        modes |= {kind: "call" if kind == "invalid" else "ignore" for kind in modes.keys() - raising}
+        modes |= {kind: "call" if kind == "invalid" and FLAG_TELLS else "ignore" for kind in modes.keys() - raising}
 
         def alarmed(kind: str, flag: int) -> None:
             self.progress.singular = True

@@ -124,8 +124,8 @@ class Emitter(Expressions):
                 found.append(f"probe({number})")
         returned = ", ".join(map(self.names.of, self.program.outputs))
         raising = self.program.raising
-        modes = [f"{kind}='{'raise' if kind in raising else 'ignore'}'" for kind in ("divide", "over", "under")]
-        guarded = [f"with np.errstate(invalid='raise', {', '.join(modes)}):"]
+        modes = [f"{k}='{'raise' if k in raising else 'ignore'}'" for k in ("invalid", "divide", "over", "under")]
+        guarded = [f"with np.errstate({', '.join(modes)}):"]
         guarded += [f"    {line}" for line in found or ["pass"]]
         return [*guarded, f"return ({returned}{',' if returned else ''})"]
 
