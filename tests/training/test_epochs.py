@@ -367,9 +367,13 @@ def loader(size: int = 8, seed: int = 7, **settings: Any) -> tg.data.DataLoader:
 def test_a_loader_trains_as_its_arrays_do(drop_last: bool) -> None:
     options: dict[str, Any] = {"loss": tg.cross_entropy, "accumulate": 2, "progress": False}
     of_arrays, of_loader = (tg.nn.Linear(2, 3, seed=0) for _ in "ab")
-    first = tg.train(of_arrays, X, LABELS, 3, 0.1, 8, shuffle_seed=7, drop_last=drop_last, **options)
-    second = tg.train(of_loader, loader(drop_last=drop_last), epochs=3, learning_rate=0.1, **options)
-    assert first.cost == second.cost
+    arrays: dict[str, Any] = {"shuffle_seed": 7, "drop_last": drop_last, "validation": HELD_OUT}
+    first = tg.train(of_arrays, X, LABELS, 3, 0.1, 8, **arrays, **options)
+    held_out = tg.data.DataLoader(tg.data.TensorDataset(*HELD_OUT), 3)
+    second = tg.train(
+        of_loader, loader(drop_last=drop_last), epochs=3, learning_rate=0.1, validation=held_out, **options
+    )
+    assert (first.cost, first.validation_cost) == (second.cost, second.validation_cost)
     assert same(of_arrays, of_loader)
 
 

@@ -34,7 +34,7 @@ from .steps import Steps
 def train(
     module: Module, X: Any, y: Any = None, epochs: int | None = None, learning_rate: float | None = None,
     batch_size: int | None = None, *, loss: Loss | None = None, optimizer: Optimizer | None = None,
-    scheduler: LRScheduler | None = None, validation: tuple[Any, Any] | None = None,
+    scheduler: LRScheduler | None = None, validation: Any = None,
     metrics: Mapping[str, Metric] | None = None, early_stopping: int | None = None, sample_weight: Any = None,
     class_weight: Any = None, accumulate: int = 1, clip_norm: float | None = None, shuffle_seed: Any = 0,
     drop_last: bool = False, checkpoint: str | PathLike[str] | None = None, every: int | None = None,
@@ -54,8 +54,8 @@ def train(
     out a last batch that is smaller. A `tg.data.DataLoader` of pairs, in place of X and y, has these settings itself,
     and is checked batch by batch.
 
-    Each epoch trains in train mode, and then computes the cost of `validation`, a pair (X, y), in eval mode; modules
-    then have the modes that they had. `metrics` are functions (outputs, y) by name, recorded beside the cost.
+    Each epoch trains in train mode, and then computes the cost of `validation`, a pair (X, y) or a loader, in eval
+    mode; modules then have their modes again. `metrics` are functions (outputs, y) by name, recorded beside the cost.
     `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n` ends
     it when the validation's cost has not fallen for n epochs; however a training with it ends, by Ctrl-C too,
     parameters and buffers get the values of the best epoch. `sample_weight`, a number per sample, and `class_weight`, a
@@ -101,6 +101,8 @@ def train(
         "learning_rate": learning_rate, "batch_size": batch_size, "shuffle_seed": shuffle_seed, "workers": workers,
         "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping, "drop_last": drop_last,
     }  # fmt: skip
+    if isinstance(validation, DataLoader):
+        validation = validation.batch(np.arange(len(validation.dataset)))
     _check(options, epochs, validation, metrics, on_epoch)
     assert epochs is not None
     if workers is not None and blas_threads is not None:
