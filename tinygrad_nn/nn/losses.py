@@ -90,6 +90,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     """Return d² / (2 beta) where the difference d is at most `beta` in size, beyond it |d| - beta / 2, averaged.
 
     Shapes: (...), (...) -> (). That is `huber_loss` divided by beta, and `l1_loss` for 0.
+    Source: Girshick, Fast R-CNN (2015), equation 3, where beta is 1.
 
     >>> smooth_l1_loss([1.0, 3.0], [1.0, 1.0], reduction="none", beta=2.0).tolist()
     [0.0, 1.0]
@@ -169,7 +170,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
 
     Shapes: (...), (...) -> (). With `log_target` the target holds log(q). The sum over the classes is the
     Kullback-Leibler divergence of q from what is predicted, so `reduction="batchmean"`, the sum divided by the length
-    of the first axis, is its mean.
+    of the first axis, is its mean. Source: Kullback and Leibler, On information and sufficiency (1951).
 
     >>> import tinygrad_nn as tg
     >>> kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()

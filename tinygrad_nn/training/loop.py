@@ -55,9 +55,9 @@ def train(
     and is checked batch by batch.
 
     Each epoch trains in train mode, and then computes the cost of `validation`, a pair (X, y) or a loader, in eval
-    mode; modules then have their modes again. `metrics` are functions (outputs, y) by name, recorded beside the cost.
-    `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n` ends
-    it when the validation's cost has not fallen for n epochs; however a training with it ends, by Ctrl-C too,
+    mode; modules then have the modes that they had. `metrics` are functions (outputs, y) by name, recorded beside the
+    cost. `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n`
+    ends it when the validation's cost has not fallen for n epochs; however a training with it ends, by Ctrl-C too,
     parameters and buffers get the values of the best epoch. `sample_weight`, a number per sample, and `class_weight`, a
     dict of them by class or "balanced", multiply the loss of a sample; they are scaled to 1 in the mean. A step takes
     `accumulate` batches, as if they were one, but for what a module computes of a whole batch, as batch norm does;
