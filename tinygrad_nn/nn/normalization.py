@@ -186,7 +186,9 @@ class BatchNorm1d(_Normalization):
                 self._track(near + mu, variance, x.size // self.num_features)
         else:
             centred, variance = x - self.running_mean.reshape(shape), self.running_var.reshape(shape)
-        return self._affine(centred / sqrt(variance + self.eps), shape)
+        root = sqrt(variance + self.eps)  # by channel: so the weight costs no pass over the batch
+        y = centred * ((1 if self.weight is None else self.weight.reshape(shape)) / root)
+        return y if self.bias is None else y + self.bias.reshape(shape)
 
     def _track(self, mu: Any, variance: Any, count: int) -> None:
         """Move the running statistics towards those of a batch with so many values per channel."""
