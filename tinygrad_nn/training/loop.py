@@ -115,7 +115,7 @@ def train(
         raise TypeError(refusals.not_a_scheduler(scheduler))
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
     data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps.cost, X, y, options, weights)
-    held_out = None if validation is None else steps.cost.checked(*validation, "validation ")
+    held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")
     training = Training(steps, data, held_out, metrics or {}, scheduler, options)
     if checkpoints is not None:
         checkpoints.begin(training, resume)
