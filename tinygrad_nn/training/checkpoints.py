@@ -37,7 +37,7 @@ class Checkpoints:
 
         Raises FileError where the folder holds checkpoints that are not to be gone on from, or can't be written to.
         """
-        self.options, found = options_of(training), self._found()
+        self.options, found = options_of(training), self._found()  # ranks meet in the first: none has written yet
         if found and not resume:
             raise FileError(f"{self.folder} holds checkpoints; pass resume=True to go on from them, or another folder")
         for path in reversed(found):
@@ -67,7 +67,7 @@ class Checkpoints:
 
     def after_epoch(self, training: Training) -> None:
         """Write a checkpoint if enough epochs are over, and before it the module's state if it is the best so far."""
-        if training.held_out is not None and training.waited == 0:
+        if training.held_out is not None and training.waited == 0 and training.rank == 0:
             save(self.folder / "best.npz", training.steps.module)
         if self.every and len(training.history) % self.every == 0:
             self.write(training)
@@ -78,8 +78,10 @@ class Checkpoints:
             return
         training.steps.check_parameters(len(training.history) - (training.position == 0))
         arrays, state = state_of(training)
-        write(self.folder / f"step-{training.updates:010}.npz", arrays, {"options": self.options, "state": state})
         self.newest = (training.updates, training.position)
+        if training.rank:
+            return
+        write(self.folder / f"step-{training.updates:010}.npz", arrays, {"options": self.options, "state": state})
         for path in [*self.folder.glob(".*.tmp"), *self._found()[: -self.keep]]:
             if _NAME.fullmatch(path.name):
                 with contextlib.suppress(OSError):

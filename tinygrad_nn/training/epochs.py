@@ -33,6 +33,8 @@ class Training:
     ) -> None:  # fmt: skip
         self.steps, self.data, self.held_out, self.options = steps, data, held_out, options
         self.metrics, self.scheduler = metrics, scheduler
+        self.gathered = getattr(steps.optimizer, "gathered", lambda own: [own])  # what each rank has
+        self.rank = getattr(steps.optimizer, "rank", 0)
         self.modules = steps.module.modules()  # walked anew after callbacks only, since that takes a while
         self.drawn = data.generator.bit_generator.state
         self.adds_up = options["accumulate"] == 1  # as known, or as found in the first step
@@ -49,36 +51,52 @@ class Training:
     def epoch(self, after_step: Callable[[Training], None] | None) -> None:
         """Train on what is left of an epoch, and add its figures to the history."""
         size, accumulate, order = self.data.size, self.options["accumulate"], self.data.order()
+        end = max(self.gathered(len(order)))  # of the rank with the most batches
         with in_mode(self.modules, True):
-            while self.position < len(order):
+            while self.position < end:
                 self._update(order[self.position : self.position + accumulate])
                 self.position += accumulate
                 self.updates += 1
                 if after_step is not None:
                     after_step(self)
-        figures = self.means
+        figures = self._of_all(self.means, self.rows)
         if self.held_out is not None:
             X, y = self.held_out
             found = self.steps.cost.evaluate(X, y, self.metrics, size and max(size, ROWS_AT_ONCE))
+            found = self._of_all(found, len(next(leaves(X))))
             figures = figures | {f"validation_{name}": figure for name, figure in found.items()}
         self._end(figures)
 
     def _update(self, group: list[Any]) -> None:
         """Make one step on a group of batches."""
+        together = self.steps.together
+        group = [rows for rows in group if isinstance(rows, slice) or len(rows)]
         sizes = [self.data.count if isinstance(rows, slice) else len(rows) for rows in group]
         if not self.adds_up and len(group) > 1:
             self.steps.cost.check_adds_up([self.data.batch(rows)[:2] for rows in group[:2]])  # all may be too many
             self.adds_up = True
+        of_step = 0.0
         for number, (rows, size) in enumerate(zip(group, sizes, strict=True)):
             X, y, weights = self.data.batch(rows)
-            role = (weights, size / sum(sizes), number == 0, number == len(group) - 1)
-            plain = weights is None and len(group) == 1
+            role = (weights, size / sum(sizes), number == 0, number == len(group) - 1 and not together)
+            plain = weights is None and len(group) == 1 and not together
             cost, scores = self.steps.make(len(self.history), X, y, *(() if plain else role))
+            of_step += cost * (size / sum(sizes))
             self.rows += size
             figures = {"cost": cost} | self.steps.cost.figures(scores, y, self.metrics)
             for name, figure in figures.items():  # a running mean, of one batch its figure to the last bit
                 mean = self.means.get(name, 0.0)
                 self.means[name] = mean + (figure - mean) * (size / self.rows)
+        if together:
+            self.steps.exchange(len(self.history), sum(sizes), of_step)
+
+    def _of_all(self, figures: dict[str, float], rows: int) -> dict[str, float]:
+        """Return the figures of all ranks' rows: so all decide alike."""
+        each = self.gathered([rows, figures])
+        if len(each) == 1:
+            return figures
+        names, total = max(each, key=lambda pair: int(pair[0]))[1], sum(n for n, _ in each)
+        return {name: math.fsum(n * of_rank[name] for n, of_rank in each if n) / total for name in names}
 
     def _end(self, figures: dict[str, float]) -> None:
         add_epoch(self.history, figures)

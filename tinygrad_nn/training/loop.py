@@ -115,6 +115,8 @@ def train(
         raise TypeError(refusals.not_a_scheduler(scheduler))
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
     data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps.cost, X, y, options, weights)
+    if steps.together and any(x is not None for x in weights.values()):
+        raise ValueError("each rank scales its weights to a mean of 1 by itself; multiply by them in a loss of your own")
     held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")
     training = Training(steps, data, held_out, metrics or {}, scheduler, options)
     if checkpoints is not None:
@@ -178,6 +180,7 @@ def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: An
 
 def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:
     """Run the epochs that are left."""
+    progress = progress and training.rank == 0
     history, started = training.history, time.perf_counter() - training.history.seconds
     left = range(len(history), epochs)
     try:
@@ -193,9 +196,12 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
             history.seconds = time.perf_counter() - started
             if checkpoints is not None:
                 checkpoints.after_epoch(training)
-            if isinstance(returned, (bool, np.bool_)) and not returned:
+            ends = isinstance(returned, (bool, np.bool_)) and not returned
+            if on_epoch is not None and any(training.gathered(bool(ends))):
                 break
     except KeyboardInterrupt:
+        if training.steps.together:  # where the other ranks are is not known
+            raise
         history.end_together()
         training.restore_best()
         print(f"stopped after {len(history)} of {epochs} epochs; what was learnt is kept", file=sys.stderr)

@@ -36,12 +36,17 @@ def state_of(training: Training) -> tuple[dict[str, np.ndarray], Any]:
         "seconds": training.history.seconds,
         **{name: getattr(training, name) for name in _FIELDS},
     }
+    ranks = training.gathered(_of_rank(training))
+    if len(ranks) > 1:
+        held["ranks"] = ranks
     return arrays, _packed("", held, arrays)
 
 
 def restore(training: Training, arrays: dict[str, np.ndarray], state: Any) -> None:
     """Let a training go on from a state. Raises StateError for one that does not fit; nothing is changed then."""
     held, steps = _unpacked(state, arrays), training.steps
+    if "ranks" in held:
+        _take_over(held, held["ranks"][training.rank])
     before = steps.optimizer.state_dict()
     try:
         steps.optimizer.load_state_dict(held["optimizer"])
@@ -62,6 +67,25 @@ def restore(training: Training, arrays: dict[str, np.ndarray], state: Any) -> No
     training.data.generator.bit_generator.state = training.drawn
     training.history.figures = {name: entries.tolist() for name, entries in held["history"].items()}
     training.history.seconds = held["seconds"]
+
+
+def _of_rank(training: Training) -> dict[str, Any]:
+    """Return what ranks that train together have each their own of: generators, the epoch's means, buffers."""
+    steps = training.steps
+    buffers = {name: t.data for name, t in steps.named_tensors().items() if all(t is not p for p in steps.parameters)}
+    return {
+        "generators": {name: g.bit_generator.state for name, g in steps.named_generators().items()},
+        "tensors": buffers,
+        "best_arrays": {name: array for name, array in training.best_arrays.items() if name in buffers},
+        **{name: getattr(training, name) for name in ("rows", "means", "drawn")},
+    }
+
+
+def _take_over(held: dict[str, Any], own: dict[str, Any]) -> None:
+    """Let a state be that of one rank."""
+    for part in ("tensors", "best_arrays"):
+        held[part] |= {name: np.asarray(array, held[part][name].dtype) for name, array in own.pop(part).items()}
+    held.update(own)
 
 
 def options_of(training: Training) -> dict[str, Any]:
@@ -85,7 +109,10 @@ def options_of(training: Training) -> dict[str, Any]:
         "metrics": [*training.metrics],
         **training.options,
     }
-    return dict(json.loads(json.dumps(found, default=lambda x: x.tolist() if hasattr(x, "tolist") else _name(x))))
+    plain = json.loads(json.dumps(found, default=lambda x: x.tolist() if hasattr(x, "tolist") else _name(x)))
+    each = training.gathered(plain)
+    ranks = {f"rank {i}'s": of_rank for i, of_rank in enumerate(each)}
+    return {"the number of ranks": len(each), **ranks} if len(each) > 1 else dict(plain)
 
 
 def check_options(was: dict[str, Any], now: dict[str, Any]) -> None:

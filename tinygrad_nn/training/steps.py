@@ -147,9 +147,13 @@ class Steps:
                 raise ValueError(refusals.not_in_tiles())
             if compiled is not None and not compiled:
                 raise ValueError("workers= runs compiled programs; leave out compile=False, or workers=")
+        self.together = hasattr(optimizer, "exchange")  # as one of several ranks
+        if self.together and workers is not None:
+            raise ValueError("workers= are threads of one process; start more ranks instead, and leave it out")
         self.workers = workers or 0
         self.programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
-        self.module, self.optimizer = module, self.programs.optimizer
+        self.module = module
+        self.optimizer: Any = self.programs.optimizer
         self.tensors = [*self.named_tensors().values()]
         self.finite: list[np.ndarray] = [t.data for t in self.tensors]
 
@@ -188,10 +192,22 @@ class Steps:
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
         cost, scores = step(X, *others)
         value = float(cost.item())
+        if self.together:
+            return value, scores
         if not math.isfinite(value):
             self._diverged(f"the cost became {value} in epoch {epoch}", self._origin(before, X, *others))
         self.finite = before
         return value, scores
+
+    def exchange(self, epoch: int, rows: int, cost: float) -> None:
+        """Make the step that all ranks make with the mean of their gradients. Raises DivergedError on each of them."""
+        mean = self.optimizer.exchange(rows, cost)
+        if not math.isfinite(mean):
+            self._diverged(f"the cost became {mean} in epoch {epoch}")
+        self.finite = [t.data for t in self.tensors]
+        if self.programs.clip_norm is not None:
+            clip_grad_norm_(self.optimizer.parameters, self.programs.clip_norm)
+        self.optimizer.inner.step()
 
     def update(self, *batch: Any) -> tuple[Tensor, Any]:
         """Make one step of gradient descent, and return the cost before it and the scores."""

@@ -1,0 +1,176 @@
+"""Data-parallel training over MPI: an optimiser around an optimiser, a loader of shards, an end for all ranks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..nn.module import Module
+from ..optim import Optimizer
+from ..tensor.handle import Tensor, make, replace_values
+from ..training.loader import DataLoader, Dataset
+
+
+def world() -> Any:
+    """Return mpi4py's communicator of all ranks. Raises ImportError with the line that installs it."""
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError(errors.missing("tinygrad_nn.interop.mpi needs mpi4py", "mpi4py mpich")) from error
+    return MPI.COMM_WORLD
+
+
+class DataParallel(Optimizer):
+    """An optimiser whose step uses the gradients of all ranks, each weighted by how many rows it is the mean over.
+
+    `optimizer` is the one that makes the step, `comm` mpi4py's world, or any object with `Bcast` and `Allreduce` as
+    mpi4py's have them. All ranks begin with the parameters of rank 0, and with the buffers of a `module`. Each computes
+    the gradients of its own rows, `step(rows=n)` adds them up in one `Allreduce` and divides by the sum of n: so all
+    ranks make the same step, that of one process with all rows. Every rank makes as many steps as the others, with
+    rows=0 where it has none. Settings, clipping and schedules are those of the inner optimiser, after the sum; batch
+    norm takes the statistics of each rank's own batch.
+
+    `tg.train` tells the rows by itself, and goes by figures of all ranks: costs and metrics are means over all rows,
+    and early stopping, schedules, a callback's False and divergence are decided together. Rank 0 alone prints, and
+    writes checkpoints, which hold the generators and buffers of all ranks: they are resumed by as many. An error that
+    a rank does not catch ends all ranks, after it is printed.
+
+    >>> import tinygrad_nn as tg
+    >>> class Alone:
+    ...     def Bcast(self, buffer, root=0): ...
+    ...     def Allreduce(self, sent, received): received[:] = sent
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = DataParallel(tg.optim.SGD([w], lr=0.5), Alone())
+    >>> (w * w).sum().backward()
+    >>> optimizer.step(rows=10)
+    >>> w
+    tg.tensor([0., 0.], dtype='float64', requires_grad=True)
+    """
+
+    def __init__(self, optimizer: Optimizer, comm: Any = None, module: Module | None = None) -> None:
+        if not isinstance(optimizer, Optimizer) or isinstance(optimizer, DataParallel):
+            raise TypeError(f"DataParallel goes around an optimiser, got {errors.given(optimizer)}; pass tg.optim.SGD(...)")
+        self.inner, self.comm = optimizer, world() if comm is None else comm
+        self.rank, self.ranks = int(getattr(self.comm, "rank", 0)), int(getattr(self.comm, "size", 1))
+        end_together(self.comm)
+        self._broadcast([*self.inner.parameters, *([] if module is None else [*module.parameters(), *module.buffers()])])
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":  # while it is copied
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def step(self, rows: float = 1) -> None:
+        """Make a step with the mean gradient of all ranks' rows, of which this rank has so many.
+
+        A gradient that no rank has stays None.
+        """
+        self.exchange(rows)
+        self.inner.step()
+
+    def exchange(self, rows: float = 1, cost: float = 0.0) -> float:
+        """Let every gradient be the mean over all ranks' rows; return that of the cost."""
+        parameters = [p for p in self.inner.parameters if p.requires_grad]
+        sizes = [p.size for p in parameters]
+        ends = np.cumsum([*sizes, len(sizes), 2])
+        sent = np.zeros(ends[-1], np.result_type(np.float32, *[p.dtype for p in parameters]))
+        if rows:
+            for i, (p, end) in enumerate(zip(parameters, ends, strict=False)):
+                if p.grad is not None:
+                    np.multiply(p.grad.data, rows, out=sent[end - p.size : end].reshape(p.shape))
+                    sent[ends[-3] + i] = 1
+            sent[-2:] = rows * cost, rows
+        received = np.empty_like(sent)
+        self.comm.Allreduce(sent, received)
+        total = received[-1] or 1
+        for i, (p, end) in enumerate(zip(parameters, ends, strict=False)):
+            mean = (received[end - p.size : end].reshape(p.shape) / total).astype(p.dtype, copy=False)
+            p.grad = make(mean, None) if received[ends[-3] + i] else None
+        return float(received[-2] / total)
+
+    def gathered(self, own: Any) -> list[Any]:
+        """Return what each rank has, in their order: anything that JSON holds."""
+        text = np.frombuffer(json.dumps(own, default=lambda x: x.tolist()).encode(), np.uint8)
+        lengths = self._summed(np.eye(self.ranks, dtype=np.int64)[self.rank] * len(text))
+        sent = np.zeros((self.ranks, lengths.max()), np.uint8)
+        sent[self.rank, : len(text)] = text
+        return [json.loads(row[:n].tobytes()) for row, n in zip(self._summed(sent), lengths, strict=True)]
+
+    def add_param_group(self, group: Any) -> None:
+        """Optimise more parameters, as the inner optimiser does; all ranks begin with those of rank 0."""
+        self.inner.add_param_group(group)
+        self._broadcast(list(self.inner.param_groups[-1].params))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return that of the inner optimiser."""
+        return self.inner.state_dict()
+
+    def load_state_dict(self, saved: Any) -> None:
+        """Let the inner optimiser take over a state."""
+        self.inner.load_state_dict(saved)
+
+    def __repr__(self) -> str:
+        return f"DataParallel({self.inner!r}, rank {self.rank} of {self.ranks})"
+
+    def _broadcast(self, tensors: list[Tensor]) -> None:
+        arrays = [np.array(t.data, order="C") for t in tensors]
+        for array in arrays:
+            self.comm.Bcast(array.reshape(-1).view(np.uint8), root=0)
+        replace_values(list(zip(tensors, arrays, strict=True)))
+
+    def _summed(self, array: np.ndarray) -> np.ndarray:
+        found = np.empty_like(array)
+        self.comm.Allreduce(array, found)
+        return found
+
+
+class ShardedLoader(DataLoader):
+    """A loader that gives each rank its part of every batch: together they are those of one process.
+
+    `batch_size` is that of all ranks together. Every rank passes the same dataset and settings; without a `seed` that of
+    rank 0 is drawn. Where a batch has fewer samples than there are ranks, some get a part without rows.
+
+    >>> class Second:
+    ...     rank, size = 1, 2
+    >>> import tinygrad_nn as tg
+    >>> [y.tolist() for (y,) in ShardedLoader(tg.data.TensorDataset(np.arange(5)), 4, comm=Second(), seed=0)]
+    [[2, 3], []]
+    """
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False,
+        collate_fn: Any = None, seed: Any = None, comm: Any = None,
+    ) -> None:  # fmt: skip
+        self.comm = world() if comm is None else comm
+        if seed is None:
+            drawn = np.random.SeedSequence().generate_state(1, np.uint64)
+            self.comm.Bcast(drawn, root=0)
+            seed = int(drawn[0])
+        super().__init__(dataset, batch_size, shuffle, drop_last, collate_fn, seed)
+
+    def order(self) -> list[np.ndarray]:
+        """Return the indices of this rank's samples in each batch of an epoch."""
+        return [np.array_split(rows, self.comm.size)[self.comm.rank] for rows in super().order()]
+
+
+def end_together(comm: Any) -> None:
+    """Let an error that this rank does not catch end all ranks, once it is printed; without that they would wait."""
+    before = sys.excepthook
+    if not hasattr(comm, "Abort") or getattr(before, "ends_all", False):
+        return
+
+    def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        try:
+            before(kind, error, where)
+            print(f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end", file=sys.stderr, flush=True)
+        finally:
+            comm.Abort(1)
+
+    hook.ends_all = True  # type: ignore[attr-defined]
+    sys.excepthook = hook
