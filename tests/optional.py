@@ -1,7 +1,11 @@
-"""PyTorch, where it is installed: what the tests that compare with it begin with."""
+"""What only some environments have: PyTorch, which tests compare with, and the program that starts MPI's ranks."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+import sys
 from typing import Any
 
 import pytest
@@ -14,3 +18,12 @@ def pytorch() -> Any:
     except ImportError:
         pytest.skip("needs PyTorch: python -m pip install torch", allow_module_level=True)
     return torch
+
+
+def mpiexec() -> str:
+    """Return the program that starts ranks, of this environment or the system; without it the test is skipped."""
+    folders = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    found = shutil.which("mpiexec", path=folders)
+    if found is None or importlib.util.find_spec("mpi4py") is None:
+        pytest.skip("needs MPI: python -m pip install mpi4py mpich")
+    return found

@@ -15,11 +15,12 @@ EXAMPLES = ROOT / "examples"
 BENCHMARKS = [
     path
     for path in sorted(EXAMPLES.glob("benchmarks/*.py"))
-    if '"--quick"' in path.read_text(encoding="utf-8") and path.stem not in ("operations", "gradcheck", "estimators")
+    if '"--quick"' in path.read_text(encoding="utf-8")
+    and path.stem not in ("operations", "gradcheck", "estimators", "ranks")
 ]
 TESTED = {
     "first_steps", "by_hand", "moons", "digits", "regression", "autoencoder", "gru", "transformer",
-    "david_vs_goliath", "fit_by_lbfgs", "gradient_checking", "whose_backprop_is_wrong",
+    "david_vs_goliath", "fit_by_lbfgs", "data_parallel", "gradient_checking", "whose_backprop_is_wrong",
 }  # fmt: skip
 
 

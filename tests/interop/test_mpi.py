@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -125,10 +126,8 @@ def trained(comm: Any = None, rows: Any = slice(None), **options: Any) -> Any:
         optimizer = DataParallel(optimizer, comm)
     if "scheduler" in options:
         options["scheduler"] = options["scheduler"](optimizer)
-    history = tg.train(
-        module, X[rows], Y[rows], optimizer=optimizer, progress=False,
-        **{"epochs": 12, "compile": False, "loss": tg.binary_cross_entropy_with_logits} | options,
-    )  # fmt: skip
+    settings: dict[str, Any] = {"epochs": 12, "compile": False, "loss": tg.binary_cross_entropy_with_logits}
+    history = tg.train(module, X[rows], Y[rows], optimizer=optimizer, progress=False, **settings | options)
     return history, tg.ravel(module).data
 
 
@@ -149,7 +148,8 @@ def test_a_training_is_that_of_one_process_with_all_rows(size: int, options: dic
     shards = [slice(rank, None, size) for rank in range(size)]
     compiled = options.get("compile", False)
     each = on_ranks(
-        size, lambda comm: trained(comm, shards[comm.rank], validation=(X[:20], Y[:20]), **options | {"compile": compiled})
+        size,
+        lambda comm: trained(comm, shards[comm.rank], validation=(X[:20], Y[:20]), **options | {"compile": compiled}),
     )
     for found, values in each:
         np.testing.assert_allclose(values, vector, rtol=1e-10)
@@ -172,6 +172,44 @@ def test_ranks_with_fewer_batches_make_as_many_steps() -> None:
     assert cost == same
     np.testing.assert_array_equal(first, second)
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_loader_gives_each_rank_its_part_of_every_batch(size: int) -> None:
+    """So a training in batches is that of one process."""
+
+    def run(comm: Any = None) -> Any:
+        module = network(0)
+        optimizer: Any = tg.optim.Adam(module.parameters(), lr=0.02)
+        dataset = tg.data.TensorDataset(X, Y)
+        if comm is None:
+            loader = tg.data.DataLoader(dataset, 19, shuffle=True, seed=7)
+        else:
+            optimizer, loader = (
+                DataParallel(optimizer, comm),
+                ShardedLoader(dataset, 19, shuffle=True, seed=7, comm=comm),
+            )
+        history = tg.train(
+            module, loader, epochs=30, loss=tg.binary_cross_entropy_with_logits, optimizer=optimizer, progress=False
+        )
+        return history.cost, tg.ravel(module).data
+
+    cost, vector = run()
+    for found, values in on_ranks(size, run):
+        np.testing.assert_allclose(values, vector, rtol=1e-10)
+        np.testing.assert_allclose(found, cost, rtol=1e-10)
+
+
+def test_without_a_seed_all_ranks_have_that_of_rank_0() -> None:
+    def run(comm: Any) -> Any:
+        loader = ShardedLoader(range(10), 4, shuffle=True, comm=comm)
+        return [[part.tolist() for part in loader.order()] for _ in range(2)]
+
+    epochs = zip(*on_ranks(3, run), strict=True)
+    for epoch in epochs:
+        batches = [[*chain(*parts)] for parts in zip(*epoch, strict=True)]
+        assert [len(batch) for batch in batches] == [4, 4, 2]
+        assert sorted(chain(*batches)) == list(range(10))
 
 
 def test_accumulated_batches_of_all_ranks_are_one_step() -> None:

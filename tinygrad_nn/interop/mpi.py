@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -54,12 +53,16 @@ class DataParallel(Optimizer):
     """
 
     def __init__(self, optimizer: Optimizer, comm: Any = None, module: Module | None = None) -> None:
-        if not isinstance(optimizer, Optimizer) or isinstance(optimizer, DataParallel):
-            raise TypeError(f"DataParallel goes around an optimiser, got {errors.given(optimizer)}; pass tg.optim.SGD(...)")
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"DataParallel goes around an optimiser, got {errors.given(optimizer)}; pass tg.optim.SGD(...)"
+            )
         self.inner, self.comm = optimizer, world() if comm is None else comm
-        self.rank, self.ranks = int(getattr(self.comm, "rank", 0)), int(getattr(self.comm, "size", 1))
+        self.rank, self.ranks = _place(self.comm)
         end_together(self.comm)
-        self._broadcast([*self.inner.parameters, *([] if module is None else [*module.parameters(), *module.buffers()])])
+        self._broadcast(
+            [*self.inner.parameters, *([] if module is None else [*module.parameters(), *module.buffers()])]
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name == "inner":  # while it is copied
@@ -133,8 +136,8 @@ class DataParallel(Optimizer):
 class ShardedLoader(DataLoader):
     """A loader that gives each rank its part of every batch: together they are those of one process.
 
-    `batch_size` is that of all ranks together. Every rank passes the same dataset and settings; without a `seed` that of
-    rank 0 is drawn. Where a batch has fewer samples than there are ranks, some get a part without rows.
+    `batch_size` is that of all ranks together. Every rank passes the same dataset and settings; without a `seed` rank 0
+    draws one for all. Where a batch has fewer samples than there are ranks, some get a part without rows.
 
     >>> class Second:
     ...     rank, size = 1, 2
@@ -148,6 +151,7 @@ class ShardedLoader(DataLoader):
         collate_fn: Any = None, seed: Any = None, comm: Any = None,
     ) -> None:  # fmt: skip
         self.comm = world() if comm is None else comm
+        self.rank, self.ranks = _place(self.comm)
         if seed is None:
             drawn = np.random.SeedSequence().generate_state(1, np.uint64)
             self.comm.Bcast(drawn, root=0)
@@ -156,7 +160,12 @@ class ShardedLoader(DataLoader):
 
     def order(self) -> list[np.ndarray]:
         """Return the indices of this rank's samples in each batch of an epoch."""
-        return [np.array_split(rows, self.comm.size)[self.comm.rank] for rows in super().order()]
+        return [np.array_split(rows, self.ranks)[self.rank] for rows in super().order()]
+
+
+def _place(comm: Any) -> tuple[int, int]:
+    """Return the rank, and how many there are; one alone where the communicator does not say."""
+    return int(getattr(comm, "rank", 0)), int(getattr(comm, "size", 1))
 
 
 def end_together(comm: Any) -> None:
@@ -168,7 +177,11 @@ def end_together(comm: Any) -> None:
     def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         try:
             before(kind, error, where)
-            print(f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end", file=sys.stderr, flush=True)
+            print(
+                f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end",
+                file=sys.stderr,
+                flush=True,
+            )
         finally:
             comm.Abort(1)
 

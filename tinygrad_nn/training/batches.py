@@ -79,13 +79,16 @@ class LoaderBatches:
     """The batches of a DataLoader, whose generator draws their order; `checked(X, y)` reads each as arrays."""
 
     def __init__(self, loader: DataLoader, checked: Callable[[Any, Any], Any]) -> None:
-        self.loader, self.checked, self.count, self.size = loader, checked, len(loader.dataset), loader.batch_size
+        self.loader, self.checked = loader, checked
+        self.count, self.size = (-(-n // getattr(loader, "ranks", 1)) for n in (len(loader.dataset), loader.batch_size))
         self.arrays = [raw(a) for a in loader.dataset.arrays] if isinstance(loader.dataset, TensorDataset) else []
         self.generator, self.order = loader.generator, loader.order
         own = {name: getattr(loader, name) for name in ("batch_size", "drop_last", "shuffle", "collate_fn")}
-        self.settings = own | {"dataset": type(loader.dataset).__name__, "samples": self.count}
+        self.settings = own | {"dataset": type(loader.dataset).__name__, "samples": len(loader.dataset)}
         if not len(loader):
-            raise DataError(f"the loader has no batch of {self.count} samples; pass more of them, or drop_last=False")
+            raise DataError(
+                f"the loader has no batch of {len(loader.dataset)} samples; pass more of them, or drop_last=False"
+            )
 
     def batch(self, rows: Any) -> Any:
         """Return X, y and None for weights of a batch. Raises DataError where it is no such pair."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import copied
+from ..engine.trees import leaves
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..tensor.handle import replace_values
 from .batches import ArrayBatches, LoaderBatches

@@ -1,0 +1,71 @@
+"""Ranks that are processes, started by mpiexec: they reach what one process does, end together, and go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from optional import mpiexec
+
+ROOT = pathlib.Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+def started(ranks: int, program: pathlib.Path, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    """Return a program that has run on so many ranks."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [mpiexec(), "-n", str(ranks), sys.executable, str(program), *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=300)
+
+
+def result_of(ranks: int, folder: pathlib.Path, *arguments: Any) -> Any:
+    done = started(ranks, ROOT / "tests/mpi_ranks.py", folder / "result.json", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((folder / "result.json").read_text())
+
+
+@pytest.mark.parametrize("scenario", ["full_batches", "minibatches"])
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ranks_reach_the_parameters_of_one_process(ranks: int, scenario: str, tmp_path: pathlib.Path) -> None:
+    alone, together = result_of(ranks, tmp_path, scenario)
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-12)
+    assert np.abs(alone).max() > 1
+
+
+def test_a_killed_rank_ends_all_and_the_training_goes_on_bit_for_bit(tmp_path: pathlib.Path) -> None:
+    whole = result_of(2, tmp_path, "checkpointed", tmp_path / "whole")
+    begun = time.monotonic()
+    killed = started(2, ROOT / "tests/mpi_ranks.py", tmp_path / "no", "checkpointed", tmp_path / "broken", 5)
+    assert time.monotonic() - begun < 20
+    assert killed.returncode != 0
+    assert "KILLED" in (killed.stdout + killed.stderr).upper()
+    assert (
+        sorted(path.name for path in (tmp_path / "broken").iterdir())[-1]
+        < sorted(path.name for path in (tmp_path / "whole").iterdir())[-1]
+    )
+    assert result_of(2, tmp_path, "checkpointed", tmp_path / "broken") == whole
+
+
+def test_an_error_on_one_rank_ends_all_and_is_printed(tmp_path: pathlib.Path) -> None:
+    begun = time.monotonic()
+    done = started(3, ROOT / "tests/mpi_ranks.py", tmp_path / "no", "failing")
+    assert time.monotonic() - begun < 20
+    assert done.returncode != 0
+    assert "RuntimeError: the disk of this rank is on fire" in done.stderr
+    assert "rank 2 of 3 failed with the error above; all ranks end" in done.stderr
+
+
+def test_the_example_learns_the_same_on_any_number_of_ranks(tmp_path: pathlib.Path) -> None:
+    printed = [started(n, ROOT / "examples/data_parallel.py", "--epochs", 3).stdout.splitlines() for n in (1, 2)]
+    for n, lines in zip((1, 2), printed, strict=True):
+        assert len(lines) == 2
+        assert lines[0].startswith(f"{n} ranks: cost 0.")
+    assert printed[0][0].split(":")[1] == printed[1][0].split(":")[1]
