@@ -14,7 +14,7 @@ project, author, copyright = "tinygrad_nn", "The tinygrad_nn developers", "The t
 version = release = tinygrad_nn.__version__
 
 extensions = ["myst_parser", "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery", "mathml", "reference"]
-exclude_patterns = ["_build", "lessons", "pages", "generated/lessons/**/*.ipynb"]
+exclude_patterns = ["_build", "lessons", "pages", "conftest.py", "generated/lessons/**/*.ipynb"]
 suppress_warnings = ["config.cache"]
 nitpicky = True  # a link that leads nowhere is an error
 add_module_names = False

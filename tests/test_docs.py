@@ -13,14 +13,16 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.append(str(ROOT / "docs" / "pages"))
 
 import names  # noqa: E402
+import rooms  # noqa: E402
 import rules  # noqa: E402
 
+import tinygrad_nn as tg  # noqa: E402
 from tinygrad_nn.checking.verdicts import Verdict  # noqa: E402
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that are no Python, and what they are: commands for a shell, Sphinx's own, and text that is only shown.
-NOT_PYTHON = {"sh", "powershell", "{toctree}", "text"}
+NOT_PYTHON = {"sh", "powershell", "{toctree}", "{include}", "text"}
 
 
 def anchors(text: str) -> set[str]:
@@ -108,3 +110,17 @@ def test_rules_are_read_from_the_source() -> None:
     assert found["tanh"][0].formula == r"\bar y \, (1 - y^2)"
     assert found["arctan2"][1].formula == r"\bar y \, (-\frac{a}{a^2 + b^2})"
     assert found["softmax"][0].code.startswith("y * (g - ")
+
+
+def test_the_picture_of_the_rooms_is_drawn_from_the_imports_of_today() -> None:
+    held = (ROOT / "docs" / "rooms.svg").read_text(encoding="utf-8")
+    assert held == rooms.svg(), "run: python docs/pages/rooms.py"
+    edges = rooms.edges()
+    assert edges["engine"] == {"errors"}
+    assert edges["tensor"] >= {"engine", "errors"}
+    assert rooms.reduced({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": {"b"}, "b": {"c"}, "c": set()}
+
+
+def test_the_citation_has_the_version() -> None:
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {tg.__version__}\n" in text
