@@ -19,7 +19,7 @@ import tinygrad_nn
 from tinygrad_nn import ops
 from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.tensor.declaring import COMPOSITES
-from tinygrad_nn.tensor.handle import Tensor
+from tinygrad_nn.tensor.handle import Absent, Tensor
 
 FOLDER = pathlib.Path(tinygrad_nn.__file__).parent
 OF_FUNCTIONS = ["activations", "criteria", "pooling"]  # modules whose settings are read off functions
@@ -103,7 +103,9 @@ def _stubbed(node: ast.stmt) -> str:
         slots = SLOTS if node.name == "Tensor" else ""
         text = textwrap.dedent(_docstring(ast.get_docstring(node) or ""))
         body = [text, *filter(None, [slots, *members, *attached])]
-        return f"\nclass {node.name}:\n" + textwrap.indent("\n".join(body), "    ")
+        bases = ", ".join(map(ast.unparse, node.bases))
+        head = f"class {node.name}({bases}):" if bases else f"class {node.name}:"
+        return f"\n{head}\n" + textwrap.indent("\n".join(body), "    ")
     if isinstance(node, ast.AnnAssign):
         return f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}"
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "_creator":
@@ -119,8 +121,8 @@ def _function(node: ast.FunctionDef) -> str:
 
 
 def _member(node: ast.stmt) -> str:
-    if isinstance(node, ast.FunctionDef):  # to a type checker a name that is not there is a mistake
-        return "" if node.name == "__getattr__" else _function(node)
+    if isinstance(node, ast.FunctionDef):
+        return _function(node)
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
         name = ast.unparse(node.targets[0])
         kind = "bool" if name == "is_leaf" else "Any"
@@ -130,6 +132,8 @@ def _member(node: ast.stmt) -> str:
 
 def _attached(name: str) -> str:
     value = vars(Tensor)[name]
+    if isinstance(value, Absent):  # to a type checker a name that is not there is a mistake
+        return ""
     if isinstance(value, property) and value.fget is not None and value.fget.__module__.startswith("tinygrad_nn.ops"):
         return f"@property\ndef {name}(self) -> Any:\n{_docstring(inspect.getdoc(value) or '')}"
     if name in OPERATIONS or name in COMPOSITES:

@@ -549,7 +549,7 @@ def _message(call: Callable[[Any], Any]) -> str:
 
 
 def test_the_nearest_names_are_listed() -> None:
-    assert "the nearest that are: tg.mean" in unknown_numpy("numpy.meen", ["mean", "sum"])
+    assert "the nearest that are: tg.mean" in unknown_numpy("numpy.meen", [np.mean, np.sum])
     assert "tg." in _message(np.roots)
 
 

@@ -36,9 +36,10 @@ class Parts(dict[int, Any]):
 
     def whole(self, node: Node, lift: Lift | None) -> Whole:
         """Return the cotangents of all outputs of a node, zeros that take no memory where none arrived."""
-        missing = {i: np.broadcast_to(np.zeros((), node.dtype), s) for i, s in enumerate(node.shape) if i not in self}
-        zeros = missing if lift is None else {index: lift(array, None) for index, array in missing.items()}
-        whole = Whole([self[index] if index in self else zeros[index] for index in range(len(node.shape))])
+        missing = {shape for index, shape in enumerate(node.shape) if index not in self}
+        zeros: Any = {shape: np.broadcast_to(np.zeros((), node.dtype), shape) for shape in missing}
+        zeros = zeros if lift is None else {shape: lift(array, None) for shape, array in zeros.items()}
+        whole = Whole([self[index] if index in self else zeros[shape] for index, shape in enumerate(node.shape)])
         whole.arrived = self.keys()
         return whole
 

@@ -135,12 +135,12 @@ def silent_loss(what: str) -> str:
     )
 
 
-def unknown_numpy(name: str, known: Iterable[str]) -> str:
+def unknown_numpy(name: str, known: Iterable[Any]) -> str:
     short = name.rpartition(".")[2]
     if found := reason(short):
         hint = "{}; the nearest that is: {}".format(*found)
     else:
-        names = sorted({n for n in known if not n.startswith("linalg_")})  # those NumPy itself has under the same names
+        names = sorted({f.__name__ for f in known if hasattr(f, "__name__") and f.__name__[:7] != "linalg_"})
         near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
         hint = f"the nearest that are: {', '.join(map(called, near))}" if near else "see tg.__all__"
     return f"{name} is not recorded by tinygrad_nn: {hint}; or call it on t.data, without gradients"

@@ -34,7 +34,8 @@ _PYTORCH = """
     div: tg.divide | neg: tg.negative | lt le gt ge eq ne: a < b and the like | masked_fill: tg.where |
     masked_select: t[mask] | narrow: t[:, start:end] | index_select: tg.take | gather: tg.take_along_axis |
     scatter index_add: tg.scatter_add | from_numpy: tg.as_tensor | is_tensor: isinstance(x, tg.Tensor) |
-    requires_grad_: t.requires_grad = True | detach_: t.detach() | inference_mode: tg.no_grad() |
+    add_ sub_ mul_ div_ pow_ clamp_ zero_ fill_ copy_: t += x and the like, or t[...] = x, of a parameter under
+    tg.no_grad() | requires_grad_: t.requires_grad = True | detach_: t.detach() | inference_mode: tg.no_grad() |
     dropout: tg.nn.Dropout | manual_seed: seed=0 where a layer is made, or np.random.default_rng(0) |
     rand randn randint normal rand_like randn_like: tg.tensor(np.random.default_rng(0).normal(size=shape)) |
     half float16: np.float16 or t.astype(np.float16) | float float32: np.float32 or t.astype(np.float32) |
@@ -89,8 +90,7 @@ def guard_keywords(cls: Any) -> None:
 
 def of_pytorch(place: str, name: str) -> str | None:
     """Return what to write for a name of PyTorch's that is looked for in a place, None for another name."""
-    by_underscore = "t += x and the like, or t[...] = x, of a parameter under tg.no_grad()"
-    here = PYTORCH.get(name, by_underscore if name.endswith("_") and not name.startswith("_") else None)
+    here = PYTORCH.get(name)
     return here and f"{place}.{name} is PyTorch's name; write {here}"
 
 

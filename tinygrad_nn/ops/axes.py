@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-
-def one_axis(axis: Any, ndim: int) -> int:
-    """Return one axis."""
-    return np.lib.array_utils.normalize_axis_index(axis, ndim)
+one_axis = np.lib.array_utils.normalize_axis_index
+_several = np.lib.array_utils.normalize_axis_tuple
 
 
 def all_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """Return the axes in the given order: one or a sequence of them, or every one for None."""
-    return tuple(range(ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, ndim)
+    if axis is None:
+        return tuple(range(ndim))
+    return (one_axis(axis, ndim),) if type(axis) is int else _several(axis, ndim)  # a third of the time, for one
 
 
 # As declarations of operations take them: of the first input.

@@ -14,7 +14,7 @@ from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import input_axis, one_axis
 from .broadcasting import broadcast_to
-from .shaping import atleast_1d, atleast_2d, atleast_3d, expand_dims, flat_or, in_order, moveaxis, on_axis
+from .shaping import atleast_1d, atleast_2d, atleast_3d, flat_or, in_order, moveaxis, on_axis
 
 
 @primitive(variadic=True, linear=True, method=False, name="join", axis=input_axis)
@@ -92,7 +92,8 @@ def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Return the tensors, all of one shape, joined along a new axis."""
     if len({x.shape for x in _at_least_one(xs, "stack")}) > 1:
         raise ValueError(f"stack needs tensors of one shape, got {[x.shape for x in xs]}")
-    return _concatenate([expand_dims(x, axis) for x in xs], axis)
+    shape, new = xs[0].shape, one_axis(axis, xs[0].ndim + 1)
+    return _concatenate([in_order(x, (*shape[:new], 1, *shape[new:]), "C") for x in xs], new)
 
 
 @composite(numpy=[np.hstack], method=False)

@@ -50,7 +50,8 @@ def sum(
     """
     if where is not True or dtype is not None:
         x = _masked(x, where, 0, dtype)
-    y = as_tensor(_total(x, axis, keepdims), dtype)
+    y = _total(x, axis, keepdims)
+    y = y if dtype is None else as_tensor(y, dtype)
     return y if initial is None else y + as_tensor(initial, y.dtype)
 
 
@@ -113,17 +114,17 @@ def ptp(x: Tensor, axis: Any = None, keepdims: Any = False) -> Tensor:
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
-def _count(x: Tensor, axis: tuple[int, ...], where: Any, keepdims: Any) -> Any:
+def _count(x: Tensor, axis: Any, where: Any, keepdims: Any) -> Any:
     """Return how many entries are added up: a number, or an array where a mask chooses them."""
     if where is True:
-        return x.size if len(axis) == x.ndim else math.prod([x.shape[a] for a in axis])
+        return x.size if axis is None else math.prod([x.shape[a] for a in all_axes(axis, x.ndim)])
     return np.sum(np.broadcast_to(as_array(where), x.shape), axis=axis, keepdims=keepdims)
 
 
 def _divided(total: Tensor, n: Any) -> Tensor:
     """Return the total divided by a count, of its own dtype; a negative count is none."""
-    n = np.maximum(n, 0) if hasattr(n, "dtype") else np.float64(n if n > 0 else 0)
-    return total / (n.astype(total.dtype) if total.dtype.kind in "fc" else n)
+    dtype = total.dtype if total.dtype.kind in "fc" else np.dtype(float)
+    return total / (np.maximum(n, 0).astype(dtype) if hasattr(n, "dtype") else dtype.type(n if n > 0 else 0))
 
 
 @composite(numpy=[np.mean])
@@ -132,10 +133,10 @@ def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
 
     The mean of nothing is nan, with a warning.
     """
-    axis = all_axes(axis, x.ndim)
-    if (x.dtype if dtype is None else np.dtype(dtype)).char == "e":
+    kept = x.dtype if dtype is None else np.dtype(dtype)
+    if kept.char == "e":
         return mean(x.astype(np.float32), axis, None, keepdims, where).astype(np.float16)
-    total = sum(x, axis, dtype or (float if x.dtype.kind in "iu" else None), keepdims, None, where)
+    total = _sum(x, axis, dtype or (float if kept.kind in "iu" else None), keepdims, None, where)
     return as_tensor(_divided(total, _count(x, axis, where, keepdims)), dtype)
 
 
@@ -148,14 +149,13 @@ def var(
 
     `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
     """
-    axis = all_axes(axis, x.ndim)
     deviation = x - (_mean(x, axis, dtype, True, where) if mean is None else mean)
     square = deviation * deviation if x.dtype.kind != "c" else as_tensor((deviation * np.conj(deviation)).data.real)
     n = _count(x, axis, where, keepdims) - (ddof if correction is None else correction)
-    return as_tensor(_divided(sum(square, axis, dtype, keepdims, None, where), n), dtype)
+    return as_tensor(_divided(_sum(square, axis, dtype, keepdims, None, where), n), dtype)
 
 
-_mean = mean
+_mean, _sum = mean, sum.__wrapped__  # `var` has a parameter `mean`; what is summed here is a Tensor already
 
 
 @composite(numpy=[np.std])

@@ -122,7 +122,7 @@ def rollaxis(x: Tensor, axis: int, start: int = 0) -> Any:
 @composite(numpy=[np.expand_dims])
 def expand_dims(x: Tensor, axis: Any) -> Tensor:
     """Return the tensor with axes of length 1 inserted, at these positions of the result."""
-    ndim = x.ndim + np.size(axis)
+    ndim = x.ndim + (len(axis) if isinstance(axis, (tuple, list)) else 1)
     new, old = all_axes(axis, ndim), iter(x.shape)
     return _reshape(x, tuple(1 if i in new else next(old) for i in range(ndim)))
 

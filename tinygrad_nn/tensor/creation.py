@@ -54,10 +54,11 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     >>> tg.as_tensor(array).data is array
     True
     """
+    if isinstance(x, Tensor):
+        return x if dtype is None or x.dtype == dtype else x.astype(dtype)
     if isinstance(x, (list, tuple)):
         return tensor(x, dtype)
-    t = x if isinstance(x, Tensor) else make(as_array(x), None)
-    return t if dtype is None or t.dtype == dtype else t.astype(dtype)
+    return as_tensor(make(as_array(x), None), dtype)
 
 
 def _value(a: Any, is_model: bool) -> Any:

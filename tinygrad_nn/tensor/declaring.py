@@ -16,11 +16,12 @@ from ..engine.watching import watcher
 from ..engine.zero_safe import zero_safe_where
 from .calls import call_any, call_one, call_two, failed
 from .creation import as_tensor
-from .handle import NUMPY_FUNCTIONS, Tensor
+from .handle import NUMPY_FUNCTIONS, Absent, Tensor
 
 _REFLECTED = frozenset(
     "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
 )
+_NUMERIC = (Tensor, np.ndarray, np.generic, int, float, complex, list, tuple)
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 PUBLIC: dict[str, Any] = {}
 
@@ -58,27 +59,24 @@ class Differentiable(Protocol):
         """Return the result as rules need it: of the kind that the inputs are."""
 
 
-def _is_numeric(x: Any) -> bool:
-    return isinstance(x, (Tensor, np.ndarray, np.generic, int, float, complex, list, tuple))
-
-
 def _publish(
     name: str, call: Any, numpy: Iterable[Any], method: bool, operator: str | None, doc: str | None, public: bool = True
 ) -> None:
     """Give a function its name, and let `tg`, NumPy, the Tensor and its operators find it."""
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc or call.__doc__
-    if method and name in vars(Tensor) and getattr(getattr(Tensor, name), "__qualname__", None) != name:
+    own = vars(Tensor).get(name, Absent(f"a Tensor has no attribute {name!r}; write tg.{name}(t, ...)"))
+    if method and not isinstance(own, Absent) and getattr(own, "__qualname__", None) != name:
         raise ValueError(f"Tensor.{name} means something else already; pass method=False, or another name")
     for function in numpy:
         if NUMPY_FUNCTIONS.setdefault(function, call).__name__ == name:
             NUMPY_FUNCTIONS[function] = call
     if public:
         PUBLIC[name] = call
-    if method:
-        setattr(Tensor, name, call)
+    if method or (public and name in vars(np)):
+        setattr(Tensor, name, call if method else own)
     if operator in ("eq", "ne"):
-        setattr(Tensor, f"__{operator}__", lambda a, b: call(a, b) if _is_numeric(b) else NotImplemented)
+        setattr(Tensor, f"__{operator}__", lambda a, b: call(a, b) if isinstance(b, _NUMERIC) else NotImplemented)
     elif operator is not None:
         setattr(Tensor, f"__{operator}__", call)
         if operator in _REFLECTED:

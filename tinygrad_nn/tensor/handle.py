@@ -16,7 +16,7 @@ from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
-from ..errors.unsupported import of_pytorch
+from ..errors.unsupported import PYTORCH, of_pytorch
 
 new = object.__new__
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -32,6 +32,13 @@ class Hook:
     def remove(self) -> None:
         """Call the hook no more."""
         self._hooks.pop(self._key, None)
+
+
+class Absent(str):
+    """The error of a name that Tensors don't have: what to write. A `__getattr__` would slow down every attribute."""
+
+    def __get__(self, t: Any, kind: Any = None) -> NoReturn:
+        raise AttributeError(str(self))
 
 
 class Tensor:
@@ -68,8 +75,7 @@ class Tensor:
         """The array itself, shape (...). Writing into it is not seen by any graph."""
         if inside_rule.get():
             self._refuse_in_rule("data")
-        own = _own(self)
-        data = own._array
+        data = (own := _own(self))._array
         if type(data) is not np.ndarray and not isinstance(data, ArrayProxy):
             data = own._array = np.asarray(data)
         return data
@@ -82,8 +88,8 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has added up, a Tensor of this shape, or None."""
-        watching = watcher()
-        found: Tensor | None = self._grad if watching is None else watching.gradient(self)
+        mode = recording.get()
+        found: Tensor | None = self._grad if mode is True or mode is False else mode.gradient(self)
         return found
 
     @grad.setter
@@ -97,11 +103,8 @@ class Tensor:
                 raise errors.DtypeError(errors.of_another("dtype", "gradient", gradient, "its tensor", self))
         _own(self)._grad = gradient
 
-    def __getattr__(self, name: str) -> NoReturn:
-        message = of_pytorch("t", name) or f"a Tensor has no attribute {name!r}"
-        if vars(np).get(name) in NUMPY_FUNCTIONS:
-            message += f"; write tg.{name}(t, ...)"
-        raise AttributeError(message, name=name, obj=self)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not isinstance(vars(Tensor).get(name), Absent)]
 
     def numpy(self) -> Any:
         """Return a read-only view of the array."""
@@ -181,10 +184,10 @@ class Tensor:
                     with enable_grad():
                         g = old + g
                 elif old is not None:
-                    g = np.add(g, old.data, out=g)  # `g` is this pass's own; `old` may be held by others
+                    g = np.add(g, _own(old)._array, out=g)  # `g` is this pass's own; `old` may be held by others
                 ready.append((handle, g if create_graph else make(g, None)))
         for handle, g in ready:
-            handle.grad = g
+            _own(handle)._grad = g  # of the tensor's shape and dtype: no need to look again, as `handle.grad = g` does
 
     def item(self) -> Any:
         """Return the only entry as a Python number."""
@@ -251,8 +254,7 @@ class Tensor:
         return int(_read(self, "int(t)"))
 
     def __index__(self) -> int:
-        index: int = _read(self, "a tensor as an index of Python's").__index__()
-        return index
+        return int(_read(self, "a tensor as an index of Python's").__index__())
 
     def __contains__(self, value: Any) -> bool:
         return bool(np.any(_read(self, "in") == (value.data if isinstance(value, Tensor) else as_array(value))))
@@ -365,6 +367,5 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     return seed if create_graph else seed.data
 
 
-def known_names() -> list[str]:
-    """Return the names of all operations that are recorded."""
-    return [call.__name__ for call in NUMPY_FUNCTIONS.values()]
+for _name in PYTORCH.keys() - vars(Tensor).keys():
+    setattr(Tensor, _name, Absent(str(of_pytorch("t", _name))))

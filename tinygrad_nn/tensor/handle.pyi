@@ -13,7 +13,7 @@ from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
-from ..errors.unsupported import of_pytorch
+from ..errors.unsupported import PYTORCH, of_pytorch
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]]
 
 class Hook:
@@ -21,6 +21,10 @@ class Hook:
     def __init__(self, hooks: dict[int, Any], key: int) -> None: ...
     def remove(self) -> None:
         r"""Call the hook no more."""
+
+class Absent(str):
+    r"""The error of a name that Tensors don't have: what to write. A `__getattr__` would slow down every attribute."""
+    def __get__(self, t: Any, kind: Any=None) -> NoReturn: ...
 
 class Tensor:
     r"""A value: an array, whether it requires grad, its gradient, and the node that made it.
@@ -51,6 +55,7 @@ class Tensor:
         r"""The gradient that `backward` has added up, a Tensor of this shape, or None."""
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None: ...
+    def __dir__(self) -> list[str]: ...
     def numpy(self) -> Any:
         r"""Return a read-only view of the array."""
     @property
@@ -704,5 +709,3 @@ def root_of(output: Tensor) -> Node:
     r"""Return the node to start from. Raises GradientError for a tensor that records nothing."""
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     r"""Return the cotangent to start from, in the output's shape and dtype: 1 by default."""
-def known_names() -> list[str]:
-    r"""Return the names of all operations that are recorded."""

@@ -21,7 +21,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from .. import errors
 from ..engine.trees import map_leaves
 from .creation import as_tensor
-from .handle import NUMPY_FUNCTIONS, Tensor, known_names
+from .handle import NUMPY_FUNCTIONS, Tensor
 
 WITHOUT_DERIVATIVE: frozenset[Any] = frozenset({
     np.shape, np.ndim, np.size, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.array_repr, np.array_str,
@@ -38,7 +38,7 @@ def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: A
         return function(*plain[0], **plain[1])
     call = NUMPY_FUNCTIONS.get(function)
     if call is None:
-        raise TypeError(errors.unknown_numpy(f"{function.__module__}.{function.__name__}", known_names()))
+        raise TypeError(errors.unknown_numpy(f"{function.__module__}.{function.__name__}", NUMPY_FUNCTIONS.values()))
     inputs = getattr(call, "inputs", None)  # what creates or assigns takes NumPy's arguments as they are
     if inputs is not None and (len(args) > inputs or not kwargs.keys() <= _signature(call).parameters.keys()):
         args, kwargs = _matched(function, call, args, kwargs)
@@ -96,8 +96,8 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     call = NUMPY_FUNCTIONS.get(ufunc) or _of_scipy(ufunc)
     if call is None:
         theirs = getattr(np, ufunc.__name__, None) is ufunc
-        known = known_names() if theirs else [f.__name__ for f in SCIPY_FUNCTIONS.values() if hasattr(f, "__name__")]
-        raise TypeError(errors.unknown_numpy(f"{'np' if theirs else 'scipy.special'}.{ufunc.__name__}", known))
+        home, known = ("np", NUMPY_FUNCTIONS) if theirs else ("scipy.special", SCIPY_FUNCTIONS)
+        raise TypeError(errors.unknown_numpy(f"{home}.{ufunc.__name__}", known.values()))
     if not options and method == "__call__":
         return call(*inputs)
     out, where = options.pop("out", None), options.pop("where", True)
