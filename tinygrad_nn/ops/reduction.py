@@ -50,8 +50,7 @@ def sum(
     """
     if where is not True or dtype is not None:
         x = _masked(x, where, 0, dtype)
-    y = _total(x, axis, keepdims)
-    y = y if dtype is None else as_tensor(y, dtype)
+    y = as_tensor(_total(x, axis, keepdims), dtype)
     return y if initial is None else y + as_tensor(initial, y.dtype)
 
 
