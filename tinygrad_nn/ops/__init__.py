@@ -54,7 +54,7 @@ def by_task() -> dict[str, list[str]]:
     files = [m for name, m in sys.modules.items() if name.startswith(__name__)]
     homes = {id(f): m for m in reversed(files) for f in vars(m).values()}  # the first to have it, not who imports it
     found: dict[str, list[str]] = {}
-    for name in [name for name in vars(Tensor) if not name.startswith("_")]:
+    for name in [name for name in vars(Tensor) if not name.startswith("_") and hasattr(Tensor, name)]:
         home = homes.get(id(vars(Tensor)[name]))
         about = "Values and gradients" if home is None else re.split("[:;,.]", home.__doc__ or "")[0]
         found.setdefault(about, []).append(name)
