@@ -19,16 +19,16 @@ from ..tensor.declaring import primitive, sample
 def _tanh_slope(x: Any, /, t: Any = None, logistic: bool = False) -> Any:
     """Return 1 / cosh(x)^2, of many numbers by way of t = tanh(x): that is 1 - t^2, but for the tails.
 
-    If `logistic`, return the slope of the sigmoid instead, which is t - t^2 for t = sigmoid(x).
+    If `logistic`, return the slope of the sigmoid instead, which is t - t^2 for t = sigmoid(x), but next to t = 1.
     """
     if t is None or t.size < _FEW:
         return _by_cosh(x, logistic)
     order: Any = "K" if x.strides == t.strides else "C"
     y = np.multiply(t, t, order=order)
-    flat = y.ravel(order)
+    flat, t = y.ravel(order), t.ravel(order)
     # into a view: so programs keep it whole, for how many tails there are changes
-    np.subtract(t.ravel(order) if logistic else 1, flat, out=flat)
-    (tails,) = (flat < 0.125).nonzero()
+    np.subtract(t if logistic else 1, flat, out=flat)
+    tails = np.flatnonzero(t > 0.853 if logistic else flat < 0.125)
     if tails.size:
         flat[tails] = _by_cosh(x.ravel(order)[tails], logistic)
     return y
