@@ -83,6 +83,11 @@ def _forgotten(self: Tracer, reason: str) -> CompileError:
     return CompileError(reason)
 
 
+def _changed_arguments(patch: pytest.MonkeyPatch) -> None:
+    put(traced_call, "_written", lambda tracer: "")(patch)
+    around(Effects, "__init__", lambda own, self, table, *_: own(self, table, [], []))(patch)
+
+
 # ---- what a program is compared by ----
 
 
@@ -165,7 +170,7 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a thread that is not noticed": put(Tracer, "_refuse_strangers", nothing),
     "a result that is still held": put(traced_call, "_refuse_what_is_alive", nothing),
     "entropy that is drawn": put(traced_call, "ENTROPY_TOLD", []),
-    "arguments that are changed": put(traced_call, "_written", lambda tracer: ""),
+    "arguments that are changed": _changed_arguments,
     "globals that are not compared": around(
         table, "_names", lambda own, f, *kinds: [] if "_GLOBAL" in kinds else own(f, *kinds)
     ),

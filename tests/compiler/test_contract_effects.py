@@ -137,11 +137,18 @@ def puts_a_new_name_in_a_class(x: Any) -> Any:
     return x * 2
 
 
+def puts_a_name_in_a_class_by_its_text(x: Any) -> Any:
+    setattr(Counted, "la" + "st", 3.0)
+    return x * 2
+
+
 @pytest.mark.parametrize(
-    "function", [counts_in_a_class, counts_in_a_slot, puts_a_new_name_in_a_class], ids=lambda f: f.__name__
+    "function",
+    [counts_in_a_class, counts_in_a_slot, puts_a_new_name_in_a_class, puts_a_name_in_a_class_by_its_text],
+    ids=lambda f: f.__name__,
 )
 def test_an_attribute_of_a_class_or_in_a_slot_is_refused_and_undone(function: Callable[[Any], Any]) -> None:
-    assert_refused(function, X, says=r"sets the attribute '(made|n|last)' at .*return the new value")
+    assert_refused(function, X, says=r"sets the attribute '(made|n|last)'.*return the new value")
     assert (Counted.made, SLOTTED.n, hasattr(Counted, "last")) == (0, 0, False)
 
 
@@ -157,6 +164,19 @@ def test_an_attribute_of_a_modules_class_is_refused_and_undone() -> None:
     net = Net()
     assert_refused(lambda x: net.forward(x), X, says=r"changes what a module .* holds|sets the attribute")
     assert (Net.calls, hasattr(Net, "last")) == (0, False)
+
+
+def test_a_name_that_is_deleted_is_refused() -> None:
+    n = 2.0
+
+    def f(x: Any) -> Any:
+        nonlocal n
+        y = x * n
+        del n
+        return y
+
+    assert_refused(f, X, says=r"deletes a name outside.*return the new value")
+    assert n == 2.0
 
 
 def test_a_name_that_is_bound_to_a_new_container_is_refused() -> None:

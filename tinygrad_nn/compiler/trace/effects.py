@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class Effects:
         for x in [*objects, *attributes]:
             if isinstance(x, (list, dict, set)):
                 self.before.hold(x)
+            elif isinstance(x, type) and x not in (Module, random.Random):  # which tell tracers, another thread's too
+                self.before.hold_class(x)
         for x in containers:
             self.containers.hold(x)
         found = {x for x in objects if isinstance(x, _GENERATORS) and not isinstance(x, random.SystemRandom)}
@@ -44,7 +46,7 @@ class Effects:
             return f"changes a {type(x).__name__} among its arguments"
         self.containers.held.clear()  # what stands for arguments is to be gone
         for x, then in self.before.changed():
-            if id(x) in self.attributes:
+            if isinstance(x, MappingProxyType) or id(x) in self.attributes:
                 held = dict(zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True))
                 name = next(n for n in [*x, *held] if x.get(n, MISSING) is not held.get(n, MISSING))
                 return f"sets the attribute {name!r}{self.table.line_of(name)}"
@@ -70,6 +72,8 @@ class Effects:
         found = []
         for holder, name, then, moves in self.table.snapshot.names:
             if moves and (now := bound(holder, name)) is not then:
+                if now is MISSING:
+                    raise CompileError(effect("deletes a name outside"))
                 if isinstance(now, (list, dict, set)) and all(now is not x for x in self.table.objects):
                     raise CompileError(effect(f"binds a name outside to a {type(now).__name__} that it has made"))
                 found.append((holder, name, over_leaves(plain, now) if is_of_a_trace(now) else now))
