@@ -22,8 +22,8 @@ FLOORS = [
     ["primitive", "ops"],
     ["transforms"],
     ["nn", "optim"],
-    ["compiler", "checking", "inspection"],
-    ["testing"],
+    ["compiler", "checking"],
+    ["inspection", "testing"],
     ["training"],
     ["interop", "reference"],
     ["__init__"],
@@ -77,17 +77,17 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler": (940, 700, 6_350),
     "compiler.trace": (2_164, 1_100, 17_640),
     "compiler.lower": (431, 431, 3_650),
-    "compiler.write": (1_660, 1_100, 16_100),
+    "compiler.write": (1_965, 1_100, 18_800),
     "compiler.run": (765, 765, 6_150),
     "checking": (2_891, 2_710, 25_100),
-    "inspection": (2_150, 1_800, 15_000),
+    "inspection": (2_320, 1_800, 18_050),
     "testing": (2_381, 2_381, 20_820),
     "training": (3_102, 1_648, 24_640),
     "interop": (1_200, 1_200, 10_000),
     "reference": (250, 250, 2_000),
-    "the top": (265, 250, 1_500),
+    "the top": (285, 250, 1_600),
 }
-WHOLE = (31_967, 27_908, 273_730)
+WHOLE = (32_720, 27_908, 277_900)
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -264,6 +264,10 @@ def size(source: str) -> tuple[int, int]:
     return source.count("\n"), count
 
 
+def size_of_text(path: pathlib.Path) -> int:
+    return path.read_text(encoding="utf-8").count("\n")
+
+
 @functools.cache
 def sizes() -> dict[str, tuple[int, int]]:
     """Return the lines and tokens of each room of `BUDGETS`; a file counts in the innermost room that it lies in."""
@@ -273,6 +277,8 @@ def sizes() -> dict[str, tuple[int, int]]:
         room = max(rooms, key=len, default="the top")
         lines, tokens = size(path.read_text())
         found[room] = found[room][0] + lines, found[room][1] + tokens
+    page = [*ROOT.glob("inspection/*.js"), *ROOT.glob("inspection/*.css")]  # counts, without tokens of Python's
+    found["inspection"] = found["inspection"][0] + sum(size_of_text(path) for path in page), found["inspection"][1]
     return found
 
 

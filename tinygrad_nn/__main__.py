@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import math
 import os
 import pathlib
@@ -12,7 +13,11 @@ import tempfile
 from collections.abc import Sequence
 
 from . import __version__
+from .inspection.recorder import watch
+from .nn.dense import DenseNetwork
+from .nn.losses import binary_cross_entropy
 from .training.blas_threads import asked_threads
+from .training.datasets import make_moons
 from .training.experiment import ARTICLE, EPOCHS, LEARNING_RATE, SEED, Settings, can_draw, run, say, wrapped
 
 QUICK_EPOCHS = 200
@@ -26,7 +31,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser = argparse.ArgumentParser(
         prog="python -m tinygrad_nn",
-        usage="python -m tinygrad_nn [options]",
+        usage="python -m tinygrad_nn [options]\n       python -m tinygrad_nn graph [--output FILE]",
         description=f"{wrapped(about)}\n{ARTICLE}",
         epilog=wrapped(
             "Exit codes: 0, or 1 if a gradient is wrong or training diverges, or 2 for bad options. The products are "
@@ -80,12 +85,37 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ar
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the experiment and return the exit code: 0, or 1 if the gradient check fails. Bad options exit with 2."""
-    options = _options(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["graph"]:
+        return _graph(given[1:])
+    options = _options(given)
     settings = Settings(options.epochs, options.seed, options.learning_rate, options.output, options.animate)
     code = run(settings, __version__)
     if options.quick:
         say("200 epochs are too few for the article's accuracy of 0.98, which takes 10,000: leave out --quick")
     return code
+
+
+def _graph(arguments: Sequence[str]) -> int:
+    """Write the page that steps through the network of the article's figure 1, and return the exit code."""
+    about = "Write a page that steps through forward and backward of the article's figure-1 network on four samples."
+    parser = argparse.ArgumentParser(prog="python -m tinygrad_nn graph", description=about)
+    where = "the file to write (default: graph.html)"
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("graph.html"), metavar="FILE", help=where)
+    path = parser.parse_args(arguments).output
+    sizes = itertools.pairwise((2, 4, 6, 6, 4, 1))
+    layers = [{"input_dim": n, "output_dim": k, "activation": "relu" if k > 1 else "sigmoid"} for n, k in sizes]
+    network, (X, labels) = DenseNetwork(layers, seed=SEED), make_moons(4)
+    y = labels.reshape(-1, 1).astype(float)
+    with watch() as graph:
+        loss = binary_cross_entropy(network(X), y)
+        loss.backward()
+    try:
+        graph.to_html(path)
+    except OSError as error:
+        parser.error(f"--output {path} can't be written: {error.strerror}; name a file in a folder that is there")
+    print(f"wrote {path.resolve()}; open it in a browser")
+    return 0
 
 
 def _without_a_traceback() -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from inspection.networks import figure_1, sequence
+from inspection.examples_of_graphs import EXAMPLES, of_shared_module
 from slopes import leaf
 
 import tinygrad_nn as tg
@@ -22,44 +22,6 @@ from tinygrad_nn.testing import programs
 from tinygrad_nn.testing.random_programs import Program
 
 Segment = tuple[Point, Point]
-
-
-def of_figure_1() -> Graph:
-    network, X, y = figure_1()
-    return tg.graph(lambda X: tg.binary_cross_entropy(network(X), y), X)
-
-
-def of_sequence() -> Graph:
-    model = sequence()
-    return tg.graph(lambda X: tg.mse_loss(model(X), np.zeros((4, 1))), np.ones((4, 2)))
-
-
-def of_attention() -> Graph:
-    layer = tg.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, seed=0)
-    return tg.graph(lambda x: layer(x).sum(), np.random.default_rng(0).normal(size=(2, 5, 8)))
-
-
-def of_shared_module() -> Graph:
-    layer, other = tg.nn.Linear(3, 3, seed=0), tg.nn.Linear(3, 3, seed=1)
-    return tg.graph(lambda x: (layer(other(layer(x))) + layer(x)).sum(), np.ones((2, 3)))
-
-
-def of_convolutions() -> Graph:
-    model = tg.nn.Sequential(
-        tg.nn.Conv2d(1, 2, 3, seed=0), tg.nn.BatchNorm2d(2), tg.nn.ReLU(), tg.nn.MaxPool2d(2), tg.nn.Flatten(),
-        tg.nn.Linear(18, 3, seed=1),
-    )  # fmt: skip
-    return tg.graph(
-        lambda x: tg.cross_entropy(model(x), np.array([0, 2])), np.random.default_rng(0).normal(size=(2, 1, 8, 8))
-    )
-
-
-def of_recurrent() -> Graph:
-    model = tg.nn.GRU(3, 4, seed=0)
-    return tg.graph(lambda x: model(x)[0].sum(), np.ones((5, 2, 3)))
-
-
-EXAMPLES = [of_figure_1, of_sequence, of_attention, of_shared_module, of_convolutions, of_recurrent]
 
 
 def within(a: Box, b: Box) -> bool:

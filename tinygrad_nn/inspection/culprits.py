@@ -95,7 +95,7 @@ def operand_to_blame(node: GraphNode, index: Index) -> tuple[str, Index] | None:
 def cotangent_to_blame(part: Contribution, parent: GraphNode, index: Index) -> tuple[str, Index] | None:
     """Return which entry of a cotangent makes an entry of a contribution not finite; None if the rule itself does."""
     g = part.source.seen if part.source is not None else None
-    return blamed({"g": g}, {}, lambda operands: _pulled(part, parent, operands["g"])[index])
+    return blamed({"g": g}, {}, lambda operands: pulled(part, parent, operands["g"])[index])
 
 
 def blamed(
@@ -136,7 +136,7 @@ class _Parts(tuple[Any, ...]):
         return np.asarray(tuple.__getitem__(self, index[0]))[index[1:]]
 
 
-def _pulled(part: Any, parent: GraphNode, g: Any) -> Any:
+def pulled(part: Any, parent: GraphNode, g: Any) -> Any:
     """Return what a rule makes of another cotangent, in the parent's shape."""
     source, rule = part.source, part.rule
     with np.errstate(all="ignore"), setting(recording, False):

@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..compiler.write.mathematics import latex_of
 from ..engine.node import Node, history
 from ..engine.outputs import ITEM
+from ..errors import GradientError
 from ..nn.dense import ACTIVATIONS
 from ..tensor.handle import Tensor, node_of
+from .formulas import Formulas, derivation, identifier
 from .kept import Memory, kept_by, listed
 from .nodes import LIVE, GraphNode, arguments_of, told
+from .page import MOST, Page
 from .picture import dot_of, svg_of
 
 # Operations that users know by another name.
@@ -116,6 +122,38 @@ class Graph:
         return svg_of(self.nodes, repr(self))
 
     _repr_svg_ = to_svg  # for notebooks
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write a page that steps through what was watched, forward and backward, by buttons, keys or a slider.
+
+        Each step shows the operation in the picture, the values that flow in and out, the rule as mathematics and as
+        the NumPy that runs, what is added up where, and the line of code; its number in the address links to it. A
+        second list walks the graph depth first, and shows where that goes wrong. The page is one file that needs no
+        network; without a script, and printed, it is a list. Raises ValueError for more than 600 nodes.
+        """
+        if len(self) > MOST:
+            raise ValueError(
+                f"a page steps through {MOST} nodes at most, and this graph has {len(self):,}; watch a smaller part, "
+                "or look at graph.to_svg()"
+            )
+        Path(path).write_text(Page(self.nodes, repr(self)).html(), encoding="utf-8")
+
+    def to_latex(self) -> str:
+        r"""Return the backward pass that was watched as LaTeX for amsmath, an equation for each adjoint.
+
+        Raises GradientError if none was watched.
+
+        >>> import tinygrad_nn as tg
+        >>> print(tg.graph(lambda x: tg.exp(x), 3.0).to_latex())
+        \begin{align*}
+        \frac{\partial L}{\partial {\mathrm{exp}}_{1}}&=1 \\
+        \frac{\partial L}{\partial x}&=\frac{\partial L}{\partial {\mathrm{exp}}_{1}}\cdot {\mathrm{exp}}_{1}
+        \end{align*}
+        """
+        lines = derivation(self.nodes, Formulas())
+        if not lines:
+            raise GradientError("no backward pass was watched; call backward inside `with tg.watch() as graph:`")
+        return latex_of("\n".join(lines), {identifier(node.name): node.name for node in self.nodes})
 
     def memory(self) -> Memory:
         """Return which arrays the recorded nodes keep for the backward pass, the largest first, and which keep them.

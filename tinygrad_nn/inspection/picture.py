@@ -32,7 +32,7 @@ STYLE = """
 """
 
 
-def svg_of(nodes: list[GraphNode], label: str, style: str = STYLE) -> str:
+def svg_of(nodes: list[GraphNode], label: str, style: str = f"<style>{STYLE}</style>") -> str:
     """Return the nodes of a graph as an SVG element: layers from top to bottom, in the order of computing."""
     root = boxes_of(nodes)
     edges = laid_out(root)
@@ -40,7 +40,7 @@ def svg_of(nodes: list[GraphNode], label: str, style: str = STYLE) -> str:
     width, height = f"{root.width:.0f}", f"{root.height:.0f}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-graph" role="img" aria-label="{escape(label)}" '
-        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"><style>{style}</style>'
+        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}">{style}'
         '<marker id="tg-arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
         f'<path class="arrow" d="M0 0L8 4L0 8z"/></marker>{"".join(_drawn(root))}{"".join(body)}</svg>'
     )

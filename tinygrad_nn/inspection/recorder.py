@@ -240,7 +240,11 @@ class SeenCotangents(Cotangents):
         if c.shape != parent.shape or c.dtype is not parent.dtype:
             c = project(c, parent, node, rule)
         value = next(iter(c.values())) if isinstance(c, Parts) else c
-        self.note(parent, Contribution(raw(value), self.graph.of_node(node), rule.argument, rule))
+        source = self.graph.of_node(node)
+        argument = rule.argument
+        if argument.startswith("input "):  # of an operation on any number of them
+            argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]
+        self.note(parent, Contribution(raw(value), source, argument, rule))
         super().arrive(parent, c, node, rule)
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:

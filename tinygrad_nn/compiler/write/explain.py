@@ -7,6 +7,7 @@ import sys
 from itertools import groupby
 from typing import Any
 
+from ...errors import CompileError
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.records import Location
@@ -15,6 +16,7 @@ from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
 from .literals import array_text, literal, nested, wrapped
+from .mathematics import derivation_of, latex_of
 from .naming import Names
 from .notation import Notation
 from .peephole import readable
@@ -46,6 +48,26 @@ class Listing(str):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
+
+    def to_latex(self) -> str:
+        r"""Return the derivation of the backward passes as LaTeX for amsmath, an equation a line.
+
+        Raises CompileError where there is no backward pass.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> slope = tg.compile(tg.grad(lambda x: tg.exp(x).sum()))
+        >>> _ = slope(np.ones(2))
+        >>> print(slope.explain().to_latex())
+        \begin{align*}
+        L&=\mathrm{loss} \\
+        \frac{\partial L}{\partial x}&={\mathrm{exp}}_{1}
+        \end{align*}
+        """
+        derivation = derivation_of(str.__str__(self))
+        if not derivation:
+            raise CompileError("this program has no backward pass to derive; compile a function that has gradients")
+        return latex_of(derivation)
 
 
 def explained(lowered: Lowered, trace: Trace, title: str) -> Listing:

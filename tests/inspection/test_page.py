@@ -1,0 +1,245 @@
+"""The page: what stands in it, and, in a browser, that it steps, links, prints and can be read by everybody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from inspection.browser import chromium
+from inspection.examples_of_graphs import EXAMPLES
+from inspection.networks import figure_1
+from slopes import leaf
+
+import tinygrad_nn as tg
+from tinygrad_nn import __main__ as program
+from tinygrad_nn.inspection.graphs import Graph
+
+
+class Text(HTMLParser):
+    """Collects tags and what stands between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(graph: Graph, path: Path) -> str:
+    graph.to_html(path)
+    return path.read_text(encoding="utf-8")
+
+
+def watched_figure_1() -> Graph:
+    network, X, y = figure_1()
+    with tg.watch() as graph:
+        loss = tg.binary_cross_entropy(network(X), y)
+        loss.backward()
+    return graph
+
+
+def twice() -> Graph:
+    a = leaf(1.0)
+    with tg.watch() as graph:
+        b = a + a
+        c = b + b
+        c.backward()
+    return graph
+
+
+def large() -> Graph:
+    W, x = leaf(np.linspace(-1, 1, 200).reshape(20, 10)), np.linspace(0, 2, 10)
+    with tg.watch() as graph:
+        h = tg.tanh(W @ x)
+        tg.sqrt(h * h + 1).sum().backward()
+    return graph
+
+
+def test_the_page_of_figure_1_is_small_and_says_each_step(tmp_path: Path) -> None:
+    page = page_of(watched_figure_1(), tmp_path / "page.html")
+    assert len(page.encode()) < 150_000
+    parsed = Text(page)
+    assert parsed.tags.count("li") == 11 + 11 + 12
+    for line in (
+        "Z1 = X @ W1.T + b1",
+        "A1 = np.maximum(Z1, 0)",
+        "dW1 = dZ1.T @ X",
+        "db1 = dZ1.sum(axis=0)",
+        "dA4 = dZ5 @ W5",
+    ):
+        assert line in parsed.text
+    assert parsed.text.count("tests/inspection/test_page.py:") == 0
+    assert parsed.text.count("test_page.py:") == 11
+    assert "loss = tg.binary_cross_entropy(network(X), y)" in parsed.text
+    assert "right here, for nothing is read in two ways" in parsed.text
+
+
+def test_the_policy_allows_no_network_and_only_the_pages_own_script(tmp_path: Path) -> None:
+    page = page_of(twice(), tmp_path / "page.html")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page.replace('src="data:', ""))
+    assert re.findall(r"https?://[^\"'\s<]+", page) == ["http://www.w3.org/2000/svg"]
+
+
+def test_the_naive_order_goes_wrong_where_a_value_is_read_twice(tmp_path: Path) -> None:
+    text = Text(page_of(twice(), tmp_path / "page.html")).text
+    assert "b hands on 1" in text
+    assert "not yet, or no longer, ∂L/∂b = 2" in text
+    assert "wrong: a" in text
+    assert re.search(r"∂L/∂a, naive6\.?right4", text)
+
+
+def test_contributions_are_added_up(tmp_path: Path) -> None:
+    text = Text(page_of(twice(), tmp_path / "page.html")).text
+    assert "db = dc" in text
+    assert "db += dc" in text
+    assert "contribution 2 of 2 to ∂L/∂b1.added up so far2." in text
+
+
+def test_large_arrays_are_heat_maps_with_statistics(tmp_path: Path) -> None:
+    page = page_of(large(), tmp_path / "page.html")
+    assert 'alt="heat map of W"' in page
+    assert "(20, 10), from -1 to 1, mean" in page
+    assert "data:image/png;base64," in page
+
+
+def test_names_are_no_markup(tmp_path: Path) -> None:
+    bad = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name=bad)
+    graph = tg.graph(lambda: (x * x).sum())
+    parsed = Text(page_of(graph, tmp_path / "page.html"))
+    assert "img" not in parsed.tags
+    assert parsed.tags.count("script") == 1
+
+
+def test_too_many_nodes_are_refused(tmp_path: Path) -> None:
+    y = leaf(1.0)
+    for _ in range(700):
+        y = y * 1.0
+    with pytest.raises(ValueError, match=r"600 nodes at most, and this graph has 701; watch a smaller part"):
+        tg.graph(y).to_html(tmp_path / "page.html")
+
+
+def test_a_graph_that_was_not_watched_has_a_page_too(tmp_path: Path) -> None:
+    x = leaf([1.0, 2.0])
+    assert "multiply1 = multiply(parameter1, parameter1)" in page_of(tg.graph((x * x).sum()), tmp_path / "page.html")
+
+
+def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "page.html"
+    assert program.main(["graph", "--output", str(path)]) == 0
+    assert str(path) in capsys.readouterr().out
+    assert "Z5" in path.read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        program.main(["graph", "--output", str(tmp_path / "none" / "page.html")])
+    assert "name a file in a folder that is there" in capsys.readouterr().err
+
+
+PAGES: list[Callable[[], Graph]] = [watched_figure_1, twice, large, *EXAMPLES]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.mark.slow
+def test_every_page_steps_to_its_end_and_breaks_no_rule(browser: Any, tmp_path: Path) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    for make in PAGES:
+        path = tmp_path / f"{make.__name__}.html"
+        steps = page_of(make(), path).count('<li id="step-')
+        for scheme in ("light", "dark"):
+            context = browser.new_context(color_scheme=scheme, viewport={"width": 1200, "height": 800})
+            page, asked, said = context.new_page(), list[str](), list[str]()
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.on("pageerror", lambda error, said=said: said.append(str(error)))
+            page.goto(path.as_uri())
+            for number in range(1, steps + 1 if scheme == "light" else 2):
+                assert page.locator("#said").text_content() == f"step {number} of {steps}"
+                if number in (1, steps):
+                    assert page.locator("li:visible").count() == 1
+                    assert Axe().run(page).violations_count == 0, Axe().run(page).generate_report()
+                page.keyboard.press("ArrowRight")
+            assert page.url.endswith(f"#step-{steps if scheme == 'light' else 2}")
+            assert page.locator("g.now").count() <= 1
+            assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+            assert said == []
+            context.close()
+
+
+@pytest.mark.slow
+def test_buttons_slider_fragments_and_the_naive_order(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    page_of(twice(), path)
+    page = browser.new_page()
+    page.goto(f"{path.as_uri()}#step-3")
+    assert page.locator("li:visible h3").text_content() == "3. backward: from c to b"
+    assert page.locator("g.now text").first.text_content() == "c"
+    assert page.locator("g.read text").first.text_content() == "b"
+    page.click("#next")
+    assert page.url.endswith("#step-4")
+    assert page.locator("#next").is_disabled()
+    page.click("#back")
+    page.locator("#slider").fill("2")
+    assert page.url.endswith("#step-2")
+    page.locator("#slider").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.url.endswith("#step-1")
+    page.go_back()
+    assert page.locator("#said").text_content() == "step 2 of 4"
+    page.check("#naive-order")
+    page.locator("body").press("End")
+    assert page.locator("li:visible h3").text_content() == "4. wrong: a"
+    page.uncheck("#naive-order")
+    assert page.url.endswith("#step-1")
+    page.goto(f"{path.as_uri()}#step-999")
+    assert page.locator("#said").text_content() == "step 4 of 4"
+    page.close()
+
+
+@pytest.mark.slow
+def test_without_a_script_and_printed_it_is_a_list(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    count = page_of(watched_figure_1(), path).count("<li ")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.locator("li:visible").count() == count
+    assert page.locator("nav").is_hidden()
+    context.close()
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.emulate_media(media="print")
+    assert page.locator("li:visible").count() == count
+    assert page.locator("nav").is_hidden()
+    page.close()
+
+
+@pytest.mark.slow
+def test_texts_fit_their_boxes(browser: Any) -> None:
+    page = browser.new_page()
+    for make in PAGES:
+        page.set_content(make().to_svg())
+        wide = page.evaluate(
+            "() => [...document.querySelectorAll('g > path + text')].filter(t => "
+            "t.getBBox().width > t.parentNode.querySelector('path').getBBox().width - 4).map(t => t.textContent)"
+        )
+        assert wide == []
+    page.close()

@@ -1,0 +1,217 @@
+"""A graph as one page that steps through forward and backward: it needs no network, and no script to be read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..compiler.write.mathematics import Mathematics, Mathml
+from .culprits import pulled
+from .formulas import Formulas, identifier
+from .nodes import Contribution, GraphNode, told
+from .picture import STYLE, svg_of
+
+MOST = 600  # nodes: a page of more can't be stepped through
+_NUMBERS, _MAP = 48, 32  # entries that are shown as numbers; the sides of a heat map, in cells
+_WALK = 200  # steps of the naive order
+_HERE = Path(__file__).parent
+
+
+@dataclass
+class Step:
+    """One step: its title, what the picture marks, and the parts of its text, as HTML."""
+
+    title: str
+    at: int
+    read: list[int] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+
+
+class Page:
+    """Writes the page of a graph."""
+
+    def __init__(self, nodes: list[GraphNode], label: str) -> None:
+        self.nodes, self.label, self.formulas = nodes, label, Formulas()
+        self.mathematics = Mathematics(Mathml(), {identifier(node.name): node.name for node in nodes})
+        self.order = sorted((n for n in nodes if n.seen is not None and n.operation), key=lambda n: -n.number)
+
+    def html(self) -> str:
+        """Return the page."""
+        forward = [self.forward(node) for node in self.nodes if node.operation]
+        backward = [self.backward(node) for node in self.order]
+        style, script = (_HERE / "page.css").read_text("utf-8") + STYLE, (_HERE / "page.js").read_text("utf-8")
+        policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:"
+        title = f"Reverse mode, step by step: {self.nodes[-1].name}" if self.nodes else "An empty graph"
+        walked = self.order and not any(isinstance(node.seen, tuple) for node in self.order)
+        naive = self.section("naive", "The naive order, depth first", self.naive()) if walked else ""
+        return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="{policy}; base-uri 'none'; form-action 'none'">
+<title>{escape(title)}</title><style>{style}</style></head><body>
+<header><h1>{escape(title)}</h1>
+<nav hidden aria-label="steps"><button id="back">← back</button>
+<input id="slider" type="range" min="1" value="1" aria-label="step"><button id="next">next →</button>
+<output id="said" aria-live="polite"></output>
+<label><input id="naive-order" type="checkbox"{"" if naive else " disabled"}> naive order, depth first</label>
+</nav></header>
+<main><figure tabindex="0" aria-label="the graph">{svg_of(self.nodes, self.label, "")}</figure>
+<div>{self.section("step", "Forward, then backward", [*forward, *backward])}{naive}</div></main>
+<script>{script}</script></body></html>
+"""
+
+    def section(self, kind: str, title: str, steps: list[Step]) -> str:
+        """Return steps as an ordered list."""
+        items = [
+            f'<li id="{kind}-{i}" data-at="{s.at}" data-read="{" ".join(map(str, s.read))}">'
+            f"<h3>{i}. {escape(s.title)}</h3>{''.join(s.parts)}</li>"
+            for i, s in enumerate(steps, start=1)
+        ]
+        return f'<section id="{kind}s" aria-label="{title}"><h2>{title}</h2><ol>{"".join(items)}</ol></section>'
+
+    def forward(self, node: GraphNode) -> Step:
+        """Return the step that computes a node."""
+        inputs = [x for x in node.inputs.values() if isinstance(x, GraphNode)]
+        parts = [self.formula(line) for line in self.formulas.of(node).forward]
+        given = {
+            x.name: node.operands.get(name, x.value) for name, x in node.inputs.items() if isinstance(x, GraphNode)
+        }
+        parts.append(_values(given | {node.name: node.value}))
+        if node.line is not None and node.line.file:
+            layer = f" in {escape(node.group)}" if node.group else ""
+            parts.append(f"<p>{escape(node.line.short)}{layer}: <code>{escape(node.line.text)}</code></p>")
+        return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in inputs], parts)
+
+    def backward(self, node: GraphNode) -> Step:
+        """Return the step that hands a node's adjoint on to what it was computed from."""
+        given = [(x, c) for x in dict.fromkeys(node.parents) for c in x.contributions if c.source is node]
+        names = [x.name for x in dict.fromkeys(x for x, _ in given)]
+        title = f"backward: from {node.name} to {', '.join(names)}" if names else f"backward: at {node.name}"
+        step = Step(title, node.number, [x.number for x, _ in given], [_values({f"∂L/∂{node.name}": node.seen})])
+        for parent, contribution in given:
+            formula, argument = self.formulas.of(node), contribution.argument
+            rule = formula.rules.get(argument, f"{node.operation}_vjp(dL/d{identifier(node.name)})")
+            code = formula.code.get(argument, [f"d{identifier(parent.name)} = {node.operation}_vjp(...)"])
+            relation = "=" if contribution is parent.contributions[0] else "+="
+            code = [*code[:-1], code[-1].replace(" = ", f" {relation} ", 1)]
+            step.parts.append(self.formula(f"dL/d{identifier(parent.name)} = {rule}", code, relation))
+            step.parts.append(self.added(parent, contribution))
+        return step
+
+    def added(self, parent: GraphNode, contribution: Contribution) -> str:
+        """Return what a contribution is, and what has been added up with it."""
+        before = parent.contributions[: parent.contributions.index(contribution)]
+        if len(parent.contributions) == 1 or isinstance(parent.seen, tuple):
+            return _values({f"∂L/∂{parent.name}": contribution.value})
+        total = contribution.value
+        for earlier in reversed(before):
+            total = earlier.value + total
+        place = f"contribution {len(before) + 1} of {len(parent.contributions)}"
+        return _values({f"{place} to ∂L/∂{parent.name}": contribution.value, "added up so far": total})
+
+    def formula(self, line: str, code: list[str] | None = None, relation: str = "=") -> str:
+        """Return a line as mathematics and as NumPy."""
+        text = escape("\n".join(code or [line]))
+        return f'<math display="block">{self.mathematics.equation(line, relation)}</math><pre><code>{text}</code></pre>'
+
+    def naive(self) -> list[Step]:
+        """Return the steps of a pass that goes on to each value as soon as anything has arrived there."""
+        steps, arrived = list[Step](), dict[GraphNode, Any]()
+        for node in self.order[:1]:
+            arrived[node] = node.seen
+            for step in self._naively(node, arrived):
+                steps.append(step)
+                if len(steps) == _WALK:
+                    return [*steps, Step(f"and so on: cut after {_WALK} steps", node.number)]
+        wrong = [n for n in arrived if not n.operation and not np.allclose(arrived[n], n.seen, equal_nan=True)]
+        parts = [_values({f"∂L/∂{n.name}, naive": arrived[n], "right": n.seen}) for n in wrong]
+        title = f"wrong: {', '.join(n.name for n in wrong)}" if wrong else "right here, for nothing is read in two ways"
+        told_why = (
+            "A value was left before all that it is read by had contributed, and what it held was handed on again."
+        )
+        parts += [f'<p class="wrong">{told_why} In the order of a topological sort that can\'t happen.</p>'] * bool(
+            wrong
+        )
+        return [*steps, Step(title, self.order[0].number, [n.number for n in wrong], parts)]
+
+    def _naively(self, node: GraphNode, arrived: dict[GraphNode, Any]) -> Iterator[Step]:
+        """Yield the steps from a node on, depth first, with what has arrived there by now."""
+        g, stack = arrived[node], [(node, iter(_uses(node)))]
+        early = not np.allclose(g, node.seen, equal_nan=True)
+        yield self._left(node, g, early)
+        while stack:
+            node, uses = stack[-1]
+            parent, contribution = next(uses, (None, None))
+            if parent is None or contribution is None:
+                stack.pop()
+                continue
+            c = pulled(contribution, parent, arrived[node] if node.operation else g)
+            arrived[parent] = arrived[parent] + c if parent in arrived else c
+            if parent.operation:
+                yield self._left(parent, arrived[parent], not np.allclose(arrived[parent], parent.seen, equal_nan=True))
+                stack.append((parent, iter(_uses(parent))))
+
+    def _left(self, node: GraphNode, g: Any, early: bool) -> Step:
+        warning = [f'<p class="wrong">not yet, or no longer, ∂L/∂{escape(node.name)} = {escape(told(node.seen))}</p>']
+        reads = [x.number for x in node.parents]
+        return Step(
+            f"{node.name} hands on {told(g)}",
+            node.number,
+            reads,
+            [*[_values({"held": g})] * (np.size(g) > 4), *warning * early],
+        )
+
+
+def _uses(node: GraphNode) -> list[tuple[GraphNode, Contribution]]:
+    return [(x, c) for x in dict.fromkeys(node.parents) for c in x.contributions if c.source is node]
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _values(named: dict[str, Any]) -> str:
+    """Return arrays by name: as numbers, or as heat maps with statistics."""
+    items = [
+        f"<div><dt>{escape(name)}</dt><dd>{_shown(x, name)}</dd></div>" for name, x in named.items() if x is not None
+    ]
+    return f"<dl>{''.join(items)}</dl>" if items else ""
+
+
+def _shown(x: Any, name: str) -> str:
+    if isinstance(x, tuple):
+        return "".join(_shown(part, name) for part in x)
+    array = np.asarray(x)
+    if array.size <= _NUMBERS:
+        return f"<pre>{escape(np.array2string(array, precision=3, max_line_width=70))}</pre>"
+    numbers = f"{array.shape}, from {array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}"
+    return f'<img alt="heat map of {escape(name)}" width="128" height="96" src="{_heat_map(array)}"><br>{numbers}'
+
+
+def _heat_map(array: Any) -> str:
+    """Return a PNG of an array as rows of cells: blue below 0, orange above, white at 0, thinned out if large."""
+    rows = np.atleast_2d(array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array)
+    rows = rows[:: -(-len(rows) // _MAP), :: -(-rows.shape[1] // _MAP)].astype(float)
+    finite = np.where(np.isfinite(rows), rows, 0)
+    share = finite / (np.abs(finite).max() or 1)
+    white = 1 - np.abs(share)[..., None]
+    cells = np.where(share[..., None] < 0, np.array([0, 114, 178]), np.array([213, 94, 0])) * (1 - white) + 255 * white
+    pixels = np.where(np.isfinite(rows)[..., None], cells, 0).astype(np.uint8)
+    lines = b"".join(b"\0" + row.tobytes() for row in pixels)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", *rows.shape[::-1], 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines, 9)),
+        (b"IEND", b""),
+    ]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
