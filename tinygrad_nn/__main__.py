@@ -31,11 +31,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser = argparse.ArgumentParser(
         prog="python -m tinygrad_nn",
-        usage="python -m tinygrad_nn [options]\n       python -m tinygrad_nn graph [--output FILE]",
+        usage="python -m tinygrad_nn [options]",
         description=f"{wrapped(about)}\n{ARTICLE}",
         epilog=wrapped(
-            "Exit codes: 0, or 1 if a gradient is wrong or training diverges, or 2 for bad options. The products are "
-            "small, so BLAS computes with one thread; TINYGRAD_NN_BLAS_THREADS=2 in the environment says otherwise."
+            "`python -m tinygrad_nn graph` writes a page that steps through forward and backward instead. Exit codes: 0, "
+            "or 1 if a gradient is wrong or training diverges, or 2 for bad options. The products are small, so BLAS "
+            "computes with one thread; TINYGRAD_NN_BLAS_THREADS=2 in the environment says otherwise."
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
