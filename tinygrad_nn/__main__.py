@@ -34,9 +34,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         usage="python -m tinygrad_nn [options]",
         description=f"{wrapped(about)}\n{ARTICLE}",
         epilog=wrapped(
-            "`python -m tinygrad_nn graph` writes a page that steps through forward and backward instead. Exit codes: 0, "
-            "or 1 if a gradient is wrong or training diverges, or 2 for bad options. The products are small, so BLAS "
-            "computes with one thread; TINYGRAD_NN_BLAS_THREADS=2 in the environment says otherwise."
+            "`python -m tinygrad_nn graph` writes a page that steps through forward and backward instead. Exit codes: "
+            "0, or 1 if a gradient is wrong or training diverges, or 2 for bad options. The products are small, so "
+            "BLAS computes with one thread; TINYGRAD_NN_BLAS_THREADS=2 in the environment says otherwise."
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
