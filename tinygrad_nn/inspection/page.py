@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.write.mathematics import Mathematics, Mathml
+from ..compiler.write.mathematics import MATHML, Mathematics
 from .culprits import pulled
 from .formulas import Formulas, identifier
 from .nodes import Contribution, GraphNode, told
@@ -41,7 +41,7 @@ class Page:
 
     def __init__(self, nodes: list[GraphNode], label: str) -> None:
         self.nodes, self.label, self.formulas = nodes, label, Formulas()
-        self.mathematics = Mathematics(Mathml(), {identifier(node.name): node.name for node in nodes})
+        self.mathematics = Mathematics(MATHML, {identifier(node.name): node.name for node in nodes})
         self.order = sorted((n for n in nodes if n.seen is not None and n.operation), key=lambda n: -n.number)
 
     def html(self) -> str:

@@ -18,12 +18,12 @@ from inspection.networks import figure_1
 from slopes import leaf
 
 import tinygrad_nn as tg
-from tinygrad_nn.compiler.write.mathematics import Latex, Mathematics, Mathml, derivation_of, latex_of
+from tinygrad_nn.compiler.write.mathematics import LATEX, MATHML, Mathematics, derivation_of, latex_of
 from tinygrad_nn.inspection.graphs import Graph
 from tinygrad_nn.testing import programs
 from tinygrad_nn.testing.random_programs import Program
 
-LATEX = {
+LINES = {
     "dL/dW1 = dL/dZ1ᵀ · X": r"\frac{\partial L}{\partial {W}_{1}}="
     r"{\left(\frac{\partial L}{\partial {Z}_{1}}\right)}^{\top }X",
     "dL/db = Σ (dL/dZ ∘ Z_2)": r"\frac{\partial L}{\partial b}=\sum \frac{\partial L}{\partial Z}\odot {Z}_{2}",
@@ -41,14 +41,14 @@ LATEX = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("line", LATEX)
+@pytest.mark.parametrize("line", LINES)
 def test_lines_are_latex(line: str) -> None:
-    assert Mathematics(Latex()).equation(line) == LATEX[line]
+    assert Mathematics(LATEX).equation(line) == LINES[line]
 
 
-@pytest.mark.parametrize("line", [*LATEX, "y = a < b", "y = f('<&>')", "dL/dx = dL/d_0_weight"])
+@pytest.mark.parametrize("line", [*LINES, "y = a < b", "y = f('<&>')", "dL/dx = dL/d_0_weight"])
 def test_lines_are_mathml(line: str) -> None:
-    tree = ET.fromstring(Mathematics(Mathml()).equation(line))
+    tree = ET.fromstring(Mathematics(MATHML).equation(line))
     allowed = {"mrow", "mi", "mn", "mo", "mfrac", "msup", "msub", "msqrt", "mtext"}
     assert {element.tag for element in tree.iter()} <= allowed
     for element in tree.iter():
@@ -58,8 +58,8 @@ def test_lines_are_mathml(line: str) -> None:
 
 def test_names_that_are_no_identifiers_are_shown_as_they_are() -> None:
     names = {"_0_weight": "0.weight", "W1": "W1"}
-    assert Mathematics(Mathml(), names).equation("_0_weight = W1").count("<mi>0.weight</mi>") == 1
-    assert Mathematics(Latex(), names).equation("_0_weight = W1") == r"\mathrm{0.weight}={W}_{1}"
+    assert Mathematics(MATHML, names).equation("_0_weight = W1").count("<mi>0.weight</mi>") == 1
+    assert Mathematics(LATEX, names).equation("_0_weight = W1") == r"\mathrm{0.weight}={W}_{1}"
 
 
 def test_a_derivation_is_what_the_comments_say_and_the_code_where_they_say_less() -> None:
@@ -92,7 +92,7 @@ def test_a_graph_without_a_backward_pass_has_nothing_to_derive() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
 def test_all_of_it_compiles(tmp_path: Path) -> None:
     texts = [make().to_latex() for make in EXAMPLES]
-    texts.append(latex_of("\n".join(f"{line} & % $ # _ {{ }} ~ ^ \\ é" for line in LATEX)))
+    texts.append(latex_of("\n".join(f"{line} & % $ # _ {{ }} ~ ^ \\ é" for line in LINES)))
 
     @settings(max_examples=30)
     @given(program=programs(max_steps=12))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from html import escape
-from typing import Any
+from typing import NamedTuple
 
 _LEVELS = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.MatMult: 2, ast.FloorDiv: 2, ast.Div: 4, ast.Pow: 4}
 _COMPARED = {ast.Gt: ">", ast.Lt: "<", ast.GtE: "≥", ast.LtE: "≤", ast.Eq: "=", ast.NotEq: "≠"}
@@ -19,124 +20,90 @@ _KNOWN = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "
 _SHORT = {"maximum": "max", "minimum": "min", "absolute": "abs"}
 
 
-_LATEX_SIGNS = {
-    "−": "-", "⊙": r"\odot ", "·": r"\cdot ", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ",
-    "∑": r"\sum ", "⊤": r"\top ", "′": "'",
-}  # fmt: skip
-_LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
+_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
 
 
-class Latex:
-    """Writes LaTeX, for amsmath."""
+class Form(NamedTuple):
+    """How one language writes mathematics: templates, what it has for signs, and what it escapes in names."""
 
-    def sign(self, symbol: str) -> str:
-        """Return an operator."""
-        return _LATEX_SIGNS.get(symbol, symbol)
-
-    def text(self, text: str) -> str:
-        """Return code as it stands."""
-        return rf"\texttt{{{self._escaped(text)}}}"
-
-    def name(self, text: str) -> str:
-        """Return a name: one letter is italic."""
-        return text if len(text) == 1 and text.isascii() else rf"\mathrm{{{self._escaped(text)}}}"
-
-    def function(self, text: str) -> str:
-        """Return the name of a function."""
-        return f"\\{text}" if text in _KNOWN else rf"\operatorname{{{self._escaped(text)}}}"
-
-    def _escaped(self, text: str) -> str:
-        return "".join([_LATEX_SPECIAL.get(c, c if c.isascii() else "?") for c in text])
-
-    def row(self, *parts: str) -> str:
-        """Return parts side by side."""
-        return "".join(
-            [f"{a} " if a[-1:].isalnum() and b[:1].isalpha() else a for a, b in zip(parts, (*parts[1:], ""))]
-        )
-
-    def fraction(self, above: str, below: str) -> str:
-        """Return a fraction."""
-        return rf"\frac{{{above}}}{{{below}}}"
-
-    def raised(self, x: str, power: str) -> str:
-        """Return x with something above."""
-        return f"{{{x}}}^{{{power}}}"
-
-    def lowered(self, x: str, index: str) -> str:
-        """Return x with something below."""
-        return f"{{{x}}}_{{{index}}}"
-
-    def root(self, x: str) -> str:
-        """Return a square root."""
-        return rf"\sqrt{{{x}}}"
-
-    def fenced(self, x: str, left: str = "(", right: str = ")") -> str:
-        """Return x between brackets."""
-        return rf"\left{left}{x}\right{right}"
+    sign: str
+    text: str
+    letter: str
+    number: str
+    name: str
+    function: str
+    row: str
+    fraction: str
+    raised: str
+    lowered: str
+    root: str
+    fenced: str
+    signs: dict[str, str]
+    escaped: Callable[[str], str]
 
 
-class Mathml:
-    """Writes MathML."""
-
-    def sign(self, symbol: str) -> str:
-        """Return an operator."""
-        return f"<mo>{escape(symbol)}</mo>" if symbol else "<mo>&#8290;</mo>"
-
-    def text(self, text: str) -> str:
-        """Return code as it stands."""
-        return f"<mtext>{escape(text)}</mtext>"
-
-    def name(self, text: str) -> str:
-        """Return a name."""
-        return f"<mn>{text}</mn>" if text.replace(".", "").isdigit() else f"<mi>{escape(text)}</mi>"
-
-    function = name
-
-    def row(self, *parts: str) -> str:
-        """Return parts side by side."""
-        return f"<mrow>{''.join(parts)}</mrow>"
-
-    def fraction(self, above: str, below: str) -> str:
-        """Return a fraction."""
-        return f"<mfrac>{above}{below}</mfrac>"
-
-    def raised(self, x: str, power: str) -> str:
-        """Return x with something above."""
-        return f"<msup>{x}{power}</msup>"
-
-    def lowered(self, x: str, index: str) -> str:
-        """Return x with something below."""
-        return f"<msub>{x}{index}</msub>"
-
-    def root(self, x: str) -> str:
-        """Return a square root."""
-        return f"<msqrt>{x}</msqrt>"
-
-    def fenced(self, x: str, left: str = "(", right: str = ")") -> str:
-        """Return x between brackets."""
-        return self.row(self.sign(left), x, self.sign(right))
+LATEX = Form(
+    "%s", r"\texttt{%s}", "%s", "%s", r"\mathrm{%s}", r"\operatorname{%s}", "%s", r"\frac{%s}{%s}", "{%s}^{%s}",
+    "{%s}_{%s}", r"\sqrt{%s}", r"\left%s%s\right%s",
+    {
+        "−": "-", "⊙": r"\odot ", "·": r"\cdot ", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ",
+        "∑": r"\sum ", "⊤": r"\top ", "′": "'", "": "", "&=": "&=",
+    },
+    lambda text: "".join([_SPECIAL.get(c, c if c.isascii() else "?") for c in text]),
+)  # fmt: skip
+MATHML = Form(
+    "<mo>%s</mo>", "<mtext>%s</mtext>", "<mi>%s</mi>", "<mn>%s</mn>", "<mi>%s</mi>", "<mi>%s</mi>", "<mrow>%s</mrow>",
+    "<mfrac>%s%s</mfrac>", "<msup>%s%s</msup>", "<msub>%s%s</msub>", "<msqrt>%s</msqrt>",
+    "<mrow><mo>%s</mo>%s<mo>%s</mo></mrow>", {"": "&#8290;"}, escape,
+)  # fmt: skip
 
 
 class Mathematics:
-    """Prints equations by a writer. `names` has what is shown for identifiers that stand for other names."""
+    """Prints equations in a form. `names` has what is shown for identifiers that stand for other names."""
 
-    def __init__(self, writer: Any, names: dict[str, str] | None = None) -> None:
-        self.write, self.names = writer, names or {}
+    def __init__(self, form: Form, names: dict[str, str] | None = None) -> None:
+        self.form, self.names = form, names or {}
         self.adjoints: list[tuple[str, str]] = []
+
+    def sign(self, symbol: str) -> str:
+        """Return an operator."""
+        return self.form.sign % self.form.signs.get(symbol, self.form.escaped(symbol))
+
+    def text(self, text: str) -> str:
+        """Return code as it stands."""
+        return self.form.text % self.form.escaped(text)
+
+    def name(self, text: str) -> str:
+        """Return a name, or a number."""
+        number = text.replace(".", "").replace("e-", "").isdigit()
+        kind = self.form.number if number else self.form.letter if len(text) == 1 else self.form.name
+        return kind % self.form.escaped(text)
+
+    def function(self, text: str) -> str:
+        """Return the name of a function."""
+        return f"\\{text}" if self.form is LATEX and text in _KNOWN else self.form.function % self.form.escaped(text)
+
+    def row(self, *parts: str) -> str:
+        """Return parts side by side, in LaTeX with a space after a command that a letter follows."""
+        pairs = zip(parts, (*parts[1:], ""))
+        spaced = [f"{a} " if a[-1:].isalnum() and b[:1].isalpha() else a for a, b in pairs]
+        return self.form.row % "".join(spaced if self.form is LATEX else parts)
+
+    def fenced(self, x: str, left: str = "(", right: str = ")") -> str:
+        """Return x between brackets."""
+        return self.form.fenced % (left, x, right)
 
     def equation(self, text: str, relation: str = "=") -> str:
         """Return a line `left = right`, or an expression, as mathematics; what can't be read as code."""
         sides = re.split(r"(?<![=<>!]) = ", text, maxsplit=1)
-        return str(
-            self.write.row(*[x for side in sides for x in (self.write.sign(relation), self.expression(side))][1:])
-        )
+        return str(self.row(*[x for side in sides for x in (self.sign(relation), self.expression(side))][1:]))
 
     def expression(self, text: str) -> str:
         """Return an expression as mathematics."""
         try:
             return self.printed(ast.parse(self._python(text.strip()), mode="eval").body)[0]
         except (SyntaxError, NotImplementedError):
-            return str(self.write.text(text))
+            return self.text(text)
 
     def _python(self, text: str) -> str:
         """Return a derivation in what Python can parse; adjoints and sums become names."""
@@ -156,26 +123,23 @@ class Mathematics:
 
     def printed(self, node: ast.expr) -> tuple[str, int]:
         """Return an expression, and how strongly it binds. Raises NotImplementedError for what it does not know."""
-        write = self.write
         if isinstance(node, ast.Name):
             return self.named(node.id), _ATOM
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            return write.name(repr(node.value)), _ATOM
+            return self.name(repr(node.value)), _ATOM
         if isinstance(node, ast.UnaryOp):
             symbol = {ast.USub: "−", ast.Invert: "∑"}.get(type(node.op))
             if symbol is not None:
-                return write.row(write.sign(symbol), self.within(node.operand, 2)), 2
+                return self.row(self.sign(symbol), self.within(node.operand, 2)), 2
         if isinstance(node, ast.BinOp):
             return self.binary(node)
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARED:
             sides = self.within(node.left, 1), self.within(node.comparators[0], 1)
-            return write.fenced(
-                write.row(sides[0], write.sign(_COMPARED[type(node.ops[0])]), sides[1]), "[", "]"
-            ), _ATOM
+            return self.fenced(self.row(sides[0], self.sign(_COMPARED[type(node.ops[0])]), sides[1]), "[", "]"), _ATOM
         if isinstance(node, ast.Attribute) and node.attr in ("T", "mT"):
-            return write.raised(self.base(node.value), write.sign("⊤")), 4
+            return self.form.raised % (self.base(node.value), self.sign("⊤")), 4
         if isinstance(node, ast.Subscript):
-            return write.lowered(self.within(node.value, _ATOM), write.text(ast.unparse(node.slice))), _ATOM
+            return self.form.lowered % (self.within(node.value, _ATOM), self.text(ast.unparse(node.slice))), _ATOM
         if isinstance(node, (ast.Tuple, ast.List)):
             return self.listed(node.elts, []), _ATOM
         if isinstance(node, ast.Call):
@@ -185,42 +149,41 @@ class Mathematics:
     def within(self, node: ast.expr, level: int) -> str:
         """Return an operand, in brackets if it binds less than the level."""
         text, own = self.printed(node)
-        return text if own >= level else str(self.write.fenced(text))
+        return text if own >= level else self.fenced(text)
 
     def base(self, node: ast.expr) -> str:
         """Return what something is raised from: an adjoint, which is a fraction, in brackets."""
         fraction = isinstance(node, ast.Name) and node.id.startswith("adjoint_")
-        return str(self.write.fenced(self.within(node, _ATOM))) if fraction else self.within(node, _ATOM)
+        return self.fenced(self.within(node, _ATOM)) if fraction else self.within(node, _ATOM)
 
     def named(self, name: str) -> str:
         """Return a name: an adjoint as a fraction of differentials, numbers at its end as an index."""
-        write = self.write
         if match := re.fullmatch(r"adjoint_(\d+)_", name):
             loss, primal = self.adjoints[int(match[1])]
-            above, below = [write.row(write.sign("∂"), self.named(x)) for x in (loss, primal)]
-            return str(write.fraction(above, below))
+            above, below = [self.row(self.sign("∂"), self.named(x)) for x in (loss, primal)]
+            return self.form.fraction % (above, below)
         shown = self.names.get(name, name)
         match = re.fullmatch(r"([^\W\d_]+)_?(\d+(?:_\d+)*)", shown)
         if match is None:
-            return str(write.name(shown))
-        return str(write.lowered(write.name(match[1]), write.name(match[2].replace("_", ","))))
+            return self.name(shown)
+        return self.form.lowered % (self.name(match[1]), self.name(match[2].replace("_", ",")))
 
     def binary(self, node: ast.BinOp) -> tuple[str, int]:
         """Return two operands with an operator between them."""
-        write, level = self.write, _LEVELS.get(type(node.op))
+        level = _LEVELS.get(type(node.op))
         if level is None:
             raise NotImplementedError
         if isinstance(node.op, ast.Div):
-            return write.fraction(self.within(node.left, 0), self.within(node.right, 0)), level
+            return self.form.fraction % (self.within(node.left, 0), self.within(node.right, 0)), level
         if isinstance(node.op, ast.Pow):
-            return write.raised(self.base(node.left), self.within(node.right, 0)), level
+            return self.form.raised % (self.base(node.left), self.within(node.right, 0)), level
         plain = isinstance(node.op, ast.Mult) and isinstance(node.left, ast.Constant)
-        sign = write.sign("" if plain else _SIGNS[type(node.op)])
-        return write.row(self.within(node.left, level), sign, self.within(node.right, level + 1)), level
+        sign = self.sign("" if plain else _SIGNS[type(node.op)])
+        return self.row(self.within(node.left, level), sign, self.within(node.right, level + 1)), level
 
     def called(self, node: ast.Call) -> tuple[str, int]:
         """Return a call: a root, an absolute value, a sum, or a function of its arguments."""
-        write, args = self.write, node.args
+        args = node.args
         if isinstance(node.func, ast.Attribute) and not (
             isinstance(node.func.value, ast.Name) and node.func.value.id == "np"
         ):
@@ -232,24 +195,23 @@ class Mathematics:
         name = _SHORT.get(name, name)
         if len(args) == 1 and not node.keywords and name in ("sqrt", "abs"):
             inner = self.within(args[0], 0)
-            return (write.root(inner) if name == "sqrt" else write.fenced(inner, "|", "|")), _ATOM
+            return (self.form.root % inner if name == "sqrt" else self.fenced(inner, "|", "|")), _ATOM
         if len(args) == 1 and name == "sum":
             over = ",".join(map(ast.unparse, node.keywords))
-            sign = write.lowered(write.sign("∑"), write.text(over)) if over else write.sign("∑")
-            return write.row(sign, self.within(args[0], 2)), 2
-        function = write.raised(write.function(name), write.sign("′")) if prime else write.function(name)
-        return write.row(function, self.listed(args, node.keywords)), _ATOM
+            sign = self.form.lowered % (self.sign("∑"), self.text(over)) if over else self.sign("∑")
+            return self.row(sign, self.within(args[0], 2)), 2
+        function = self.form.raised % (self.function(name), self.sign("′")) if prime else self.function(name)
+        return self.row(function, self.listed(args, node.keywords)), _ATOM
 
     def listed(self, args: list[ast.expr], keywords: list[ast.keyword]) -> str:
         """Return arguments in brackets."""
-        write = self.write
-        parts = [self.within(x, 0) for x in args] + [write.text(ast.unparse(k)) for k in keywords]
-        return str(write.fenced(write.row(*[part for one in parts for part in (write.sign(","), one)][1:])))
+        parts = [self.within(x, 0) for x in args] + [self.text(ast.unparse(k)) for k in keywords]
+        return self.fenced(self.row(*[part for one in parts for part in (self.sign(","), one)][1:]))
 
 
 def latex_of(text: str, names: dict[str, str] | None = None) -> str:
     """Return a derivation, an equation a line, as LaTeX for amsmath."""
-    printer = Mathematics(Latex(), names)
+    printer = Mathematics(LATEX, names)
     lines = [printer.equation(line, "&=") for line in text.splitlines()]
     return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
 
