@@ -110,3 +110,14 @@ def test_several_outputs_and_several_faults_give_the_first() -> None:
     factors = tg.why_nan(lambda x: tg.linalg.qr(x)[1].sum() * np.inf, np.eye(2) + 0.1)
     assert factors is not None
     assert factors.operation == "multiply"
+
+
+def test_second_derivatives_and_several_outputs_are_watched_for_anomalies() -> None:
+    x = leaf([0.0, 1.0])
+    with pytest.raises(FloatingPointError, match="the rule of power"), tg.detect_anomaly():
+        (g,) = tg.autograd.grad((x**1.5).sum(), x, create_graph=True)
+        assert g is not None
+        g.sum().backward()
+    origin = tg.why_nan(lambda a: tg.linalg.qr(a)[1].sum() * tg.log(a[0, 0] - 1), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert origin is not None
+    assert (origin.operation, origin.phase) == ("log", "forward")

@@ -248,3 +248,37 @@ def test_watching_changes_no_bit() -> None:
     for p, g in zip(network.parameters(), expected, strict=True):
         assert slope(p).tobytes() == g.tobytes()
         assert slope(p).base is None
+
+
+def test_the_users_own_locals_stay_as_they_are() -> None:
+    x = leaf([1.0])
+    own = locals()
+    with tg.watch() as graph:
+        x * 2
+    assert own["x"] is x
+    assert names(graph)[0] == "x"
+
+
+def test_transforms_and_checkpoints_are_seen_and_change_nothing() -> None:
+    def f(x: Any) -> Any:
+        return (tg.checkpoint(lambda v: tg.exp(v) * v)(x) ** 2).sum()
+
+    x = np.array([0.3, 0.5])
+    expected = [tg.grad(f)(x).data, tg.jvp(f, (x,), (x,))[1].data, tg.hessian(f)(x).data]
+    with tg.watch() as graph:
+        found = [tg.grad(f)(x).data, tg.jvp(f, (x,), (x,))[1].data, tg.hessian(f)(x).data]
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(graph) > 10
+    assert len(str(graph).splitlines()) == len(graph) + 1
+    graph.to_svg()
+
+
+def test_an_error_in_the_body_leaves_a_graph_and_ends_the_watching() -> None:
+    x = leaf([1.0, 2.0])
+    with pytest.raises(ValueError), tg.watch() as graph:
+        y = x * 2
+        y + np.ones(3)
+    assert [node.operation for node in graph] == ["", "multiply"]
+    x * 3
+    assert len(graph) == 2

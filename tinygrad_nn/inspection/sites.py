@@ -90,8 +90,8 @@ def variables_of(frame: Any) -> dict[str, Any]:
     """Return a copy of a frame's local variables, which keeps none of them alive once the caller is done with it."""
     own = frame.f_locals
     found = dict(own)
-    if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
-        own.clear()  # a snapshot, which the frame would hold until it ends
+    if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(own) <= 3:
+        own.clear()  # a snapshot that the frame would hold until it ends; who has called locals() holds it, too
     return found
 
 
