@@ -20,7 +20,7 @@ from tinygrad_nn.testing import planted_rule
 
 JOINING = "add a row to ROWS in tests/by_mpmath.py: its function, its slopes and second slopes, as mpmath computes them"
 SLOPES = {f.operation.name for f in vars(hidden).values() if hasattr(f, "operation")}
-# Whose values are SciPy's, of fewer digits, or whose slopes are differences of digammas; and a slope.
+# Whose values are SciPy's, of fewer digits, or whose slopes cancel: see test_slopes_of_special; and a slope.
 SPECIAL = {"beta", "betaln", "rgamma", "bessel", "inverse_error_slope"}
 # Not of corresponding entries, by declaration, but of the same kind.
 LINEAR = {"ldexp"}
