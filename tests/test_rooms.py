@@ -65,7 +65,7 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (397, 397, 1_600),
     "engine": (1_261, 1_261, 9_500),
-    "tensor": (1_166, 1_166, 9_530),
+    "tensor": (1_173, 1_173, 9_580),
     "ops": (2_863, 2_863, 29_880),
     "ops.linalg": (862, 862, 9_030),
     "ops.numpy": (2_375, 2_375, 26_500),
@@ -83,11 +83,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "inspection": (2_320, 1_800, 18_050),
     "testing": (2_381, 2_381, 20_820),
     "training": (3_102, 1_648, 24_640),
-    "interop": (1_200, 1_200, 10_000),
+    "interop": (1_402, 1_402, 12_760),
     "reference": (250, 250, 2_000),
     "the top": (285, 250, 1_600),
 }
-WHOLE = (32_720, 27_908, 277_900)
+WHOLE = (33_200, 28_117, 284_900)
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -238,7 +238,7 @@ def test_functions_import_optional_packages_only(path: pathlib.Path) -> None:
     functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
     inner = [n for f in functions for n in ast.walk(f) if isinstance(n, (ast.Import, ast.ImportFrom))]
     names = {n.names[0].name if isinstance(n, ast.Import) else str(n.module) for n in inner}
-    assert {name.split(".")[0] for name in names} <= {"matplotlib", "mpi4py", "scipy", "threadpoolctl", "tqdm"}
+    assert {name.split(".")[0] for name in names} <= {"matplotlib", "mpi4py", "scipy", "torch", "threadpoolctl", "tqdm"}
 
 
 def test_no_module_bears_the_name_of_a_public_function() -> None:

@@ -14,7 +14,7 @@ import pytest
 def used(bridge: str) -> Any:
     """Import a bridge, and use it where that imports its tool."""
     module = importlib.import_module(f"tinygrad_nn.interop.{bridge}")
-    return {"mpi": lambda: module.world()}.get(bridge, lambda: None)()
+    return {"mpi": lambda: module.world(), "torch": lambda: module.from_torch(1)}.get(bridge, lambda: None)()
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ def used(bridge: str) -> Any:
         ("scipy", "scipy", "scipy"),
         ("sklearn", "sklearn.base", '"scikit-learn>=1.6"'),
         ("mpi", "mpi4py", "mpi4py mpich"),
+        ("torch", "torch", "torch"),
     ],
 )
 def test_a_missing_tool_is_named_with_the_line_that_installs_it(

@@ -240,6 +240,13 @@ class Tensor:
         self._refuse_loss("an array made of it")
         return np.array(_read(self, "an array made of it"), dtype=dtype, copy=copy)
 
+    def __dlpack__(self, **options: Any) -> Any:
+        self._refuse_loss("another library's array made of it")
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
     def __len__(self) -> int:
         return len(self.data)
 
