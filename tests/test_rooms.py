@@ -80,7 +80,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_965, 1_100, 18_800),
     "compiler.run": (765, 765, 6_150),
     "checking": (2_891, 2_710, 25_100),
-    "inspection": (2_320, 1_800, 18_050),
+    "inspection": (2_286, 1_800, 18_000),
     "testing": (2_381, 2_381, 20_820),
     "training": (3_102, 1_648, 24_640),
     "interop": (1_402, 1_402, 12_760),

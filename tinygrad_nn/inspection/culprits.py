@@ -89,7 +89,7 @@ def _sound(x: Any, but: Index | None = None) -> Any:
 
 def operand_to_blame(node: GraphNode, index: Index) -> tuple[str, Index] | None:
     """Return which entry of which operand makes an entry of a result not finite; None if the operation itself does."""
-    return blamed(node.operands, _positions(node, index), lambda operands: _computed(node, operands)[index])
+    return blamed(node.operands, _positions(node, index), lambda operands: entry(_computed(node, operands), index))
 
 
 def cotangent_to_blame(part: Contribution, parent: GraphNode, index: Index) -> tuple[str, Index] | None:
@@ -118,22 +118,10 @@ def blamed(
 
 
 def _computed(node: GraphNode, operands: Mapping[str, Any]) -> Any:
-    """Return what an operation computes of other operands, as arrays or a tuple of them."""
+    """Return what an operation computes of other operands, an array or a tuple of them."""
     arrays = list(operands.values())
     with np.errstate(all="ignore"), setting(recording, False):
-        y = (
-            node.engine.forward(arrays, **node.settings)
-            if node.engine.variadic
-            else node.engine.forward(*arrays, **node.settings)
-        )
-    return _Parts(y) if isinstance(y, tuple) else np.asarray(y)
-
-
-class _Parts(tuple[Any, ...]):
-    """Several outputs, whose entries are found by the output's number and an index."""
-
-    def __getitem__(self, index: Any) -> Any:
-        return np.asarray(tuple.__getitem__(self, index[0]))[index[1:]]
+        return node.engine.forward(*([arrays] if node.engine.variadic else arrays), **node.settings)
 
 
 def pulled(part: Any, parent: GraphNode, g: Any) -> Any:

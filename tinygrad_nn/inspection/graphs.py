@@ -57,7 +57,7 @@ class Graph:
         self._nodes: list[GraphNode] = []
         self._of_node: dict[Node, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
-        self.count = self._named = self._passes = 0
+        self.count = self._named = self.passes = 0
         LIVE.add(self)
 
     @property
@@ -190,15 +190,6 @@ class Graph:
         self._nodes = [node for node in self._nodes if node.number >= number]
         self._of_node = {key: node for key, node in self._of_node.items() if node.number >= number}
         self._of_array = {key: pair for key, pair in self._of_array.items() if pair[0].number >= number}
-
-    def begin_pass(self) -> int:
-        """Return the number of a backward pass that begins."""
-        self._passes += 1
-        return self._passes
-
-    def known(self, node: Node) -> bool:
-        """Return whether one of the engine's nodes is in the graph."""
-        return node in self._of_node
 
     def of_node(self, node: Node) -> GraphNode:
         """Return the node for one of the engine's; what it was recorded from is added before it."""

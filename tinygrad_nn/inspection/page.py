@@ -92,7 +92,7 @@ class Page:
 
     def backward(self, node: GraphNode) -> Step:
         """Return the step that hands a node's adjoint on to what it was computed from."""
-        given = [(x, c) for x in dict.fromkeys(node.parents) for c in x.contributions if c.source is node]
+        given = _uses(node)
         names = [x.name for x in dict.fromkeys(x for x, _ in given)]
         title = f"backward: from {node.name} to {', '.join(names)}" if names else f"backward: at {node.name}"
         step = Step(title, node.number, [x.number for x, _ in given], [_values({f"∂L/∂{node.name}": node.seen})])

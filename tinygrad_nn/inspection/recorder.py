@@ -211,7 +211,7 @@ class SeenCotangents(Cotangents):
     def __init__(self, recorder: Recorder, seeds: Any, lift: Any, create_graph: bool) -> None:
         super().__init__(seeds, lift, create_graph)
         self.recorder, self.graph = recorder, recorder.graph
-        self.turn = self.graph.begin_pass()
+        self.turn = self.graph.passes = self.graph.passes + 1
         self.node: Any = None  # the one whose rules run
         for root, seed in seeds.items():
             self.note(root, Contribution(raw(seed), None, "seed"))

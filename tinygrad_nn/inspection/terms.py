@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..tensor.handle import Tensor, node_of
+from ..tensor.handle import Tensor
 from .kept import listed
 from .nodes import LIVE, Contribution, GraphNode, told
 
@@ -37,10 +37,6 @@ class Term:
     path: tuple[str, ...]
     ways: int
     argument: str
-
-    def __str__(self) -> str:
-        more = "" if self.ways == 1 else f" (and {self.ways - 1} other ways)"
-        return f"{told(self.value)} by {self.argument!r} of {' -> '.join(self.path)}{more}"
 
 
 class Terms(tuple[Term, ...]):
@@ -88,7 +84,7 @@ def grad_terms(self: Tensor) -> Terms:
     sum: 0.001, cancellation 1.2e+04
     """
     held = _LEAVES.get(id(self), (None, None))[1]
-    node = held or next((g.of_node(n) for g in LIVE if (n := node_of(self)) is not None and g.known(n)), None)
+    node = held or next((n for graph in LIVE if (n := graph.get(self)) is not None), None)
     if node is None or not node.contributions:
         raise errors.GradientError(
             "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
