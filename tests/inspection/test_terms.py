@@ -14,7 +14,7 @@ from tinygrad_nn.testing import programs
 from tinygrad_nn.testing.random_programs import Program
 
 
-@given(program=programs())
+@given(program=programs(max_steps=12))
 def test_terms_sum_to_the_gradient_bit_for_bit(program: Program) -> None:
     inputs = [leaf(x) for x in program.inputs]
     for _ in range(2):  # the second pass adds to what the first has left
