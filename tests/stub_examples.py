@@ -77,7 +77,7 @@ def _written(case: Case, name: str) -> Iterator[str]:
         return
     labels = _labels(case)
     parameters = "".join([f", {key}={_text(value)}" for key, value in case.parameters.items()])
-    inputs = [f"[{', '.join(labels[i] for i in p)}]" if isinstance(p, tuple) else labels[p] for p in case.places]
+    inputs = [f"[{', '.join(labels[i] for i in p)}]" if isinstance(p, tuple) else labels[p] for p in case.takes]
     called = f"tg.{name}({', '.join(inputs)}{parameters})"
     lines = [f"{label} = {_text(x)}" for label, x in zip(labels, leaves, strict=True) if label.isidentifier()]
     space: dict[str, Any] = {"np": np, "tg": tg, **dict(zip(labels, leaves, strict=True))}
@@ -105,10 +105,10 @@ def _labels(case: Case) -> list[str]:
     signature = inspect.signature(case.function) if operation is None else operation.signature
     own = [p.name for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     letters, found = iter("abcdefgh"), [repr(x) for x in case.leaves]
-    for place, name in itertools.zip_longest(case.places, own[: len(case.places)]):
-        for leaf in place if isinstance(place, tuple) else (place,):
+    for position, name in itertools.zip_longest(case.takes, own[: len(case.takes)]):
+        for leaf in position if isinstance(position, tuple) else (position,):
             if isinstance(case.leaves[leaf], (np.ndarray, np.generic)):
-                found[leaf] = next(letters) if name is None or isinstance(place, tuple) else name
+                found[leaf] = next(letters) if name is None or isinstance(position, tuple) else name
     return found
 
 

@@ -35,6 +35,7 @@ PROTOCOLS = {"AttributeError", "KeyError", "NotImplementedError", "StopIteration
 # Classes, and single raises by file and function, whose text is not judged.
 EXCEPTED = {
     "AssertionError": "the test kit reports what it found and expected: a finding, no misuse",
+    "Anomaly": "a finding: an Origin, whose text ends in what to do about the operation",
     "BackpropError": "a report of findings, with the table",
     "GradientCheckError": "a report of findings, with the table",
     "optim/optimizer.py:_checked_settings": "the words of what a hyperparameter needs, under another class",

@@ -205,7 +205,7 @@ def required(name: str) -> set[str]:
     """Return what an operation's samples must cover between them."""
     op = OPERATIONS.get(name)
     names = [*op.arguments, *op.defaults] if op is not None else list(signature(COMPOSITES[name]).parameters)
-    inputs = max(len(case.places) for case in cases_of(name))
+    inputs = max(len(case.takes) for case in cases_of(name))
     found = {
         "size 0": name not in NO_EMPTY,
         "0-d": name not in NEEDS_AXES,

@@ -88,10 +88,10 @@ def guard_keywords(cls: Any) -> None:
     cls.__init__ = checked
 
 
-def of_pytorch(place: str, name: str) -> str | None:
-    """Return what to write for a name of PyTorch's that is looked for in a place, None for another name."""
+def of_pytorch(home: str, name: str) -> str | None:
+    """Return what to write for a name of PyTorch's that is looked for in `tg` or in a Tensor, `t`; None for others."""
     here = PYTORCH.get(name)
-    return here and f"{place}.{name} is PyTorch's name; write {here}"
+    return here and f"{home}.{name} is PyTorch's name; write {here}"
 
 
 def reason(name: str) -> tuple[str, str] | None:

@@ -89,7 +89,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         module = self._make(X.shape[1], self._outputs, self._generator)
         if not isinstance(module, nn.Module):
             raise TypeError(
-                f"module is called with inputs, outputs and seed=, and returns a Module, not {module!r:.60}"
+                f"module= takes a function of inputs, outputs and seed= that returns a Module, not {module!r:.60}"
             )
         self.module_: Any = module.astype(X.dtype)
         settings: dict[str, Any] = {"lr": self.learning_rate}

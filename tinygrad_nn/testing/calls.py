@@ -86,7 +86,7 @@ def call_variants(case: Case) -> dict[str, Callable[..., Any]]:
     """Return every way to write the call on Tensors."""
     function, name = case.function, case.name
     found = {f"{f.__class__.__name__} np.{f.__name__}": f for f in numpy_functions(function)}
-    first_is_tensor = isinstance(case.places[0], int) and isinstance(case.leaves[case.places[0]], np.ndarray)
+    first_is_tensor = isinstance(case.takes[0], int) and isinstance(case.leaves[case.takes[0]], np.ndarray)
     if vars(Tensor).get(name) is function and first_is_tensor:
         found[f"Tensor.{name}"] = lambda x, *rest, **parameters: getattr(x, name)(*rest, **parameters)
     symbols = [getattr(operator, f"__{n}__") for n in _operators(function)]
@@ -130,7 +130,7 @@ def check_constant_operand(case: Case) -> None:
         (g,) = autograd.grad(outputs, [leaves[lone]], seeds, retain_graph=True)
         assert close(g.data, full[lone], 8 * case.eps), case.fails(f"input {lone} beside constants")
         for variant, function in call_variants(case).items():
-            if not variant.startswith("Tensor") or lone == case.places[0]:
+            if not variant.startswith("Tensor") or lone == case.takes[0]:
                 check_same_record(case, f"{variant} beside a constant", function, leaves, case.results(leaves))
 
 
@@ -205,7 +205,7 @@ def _awkward(case: Case) -> Iterator[tuple[list[Any], dict[str, Any]]]:
         yield case.arguments([np.ones(next(ragged)) for _ in arrays]), case.parameters
     for name in case.parameters:
         yield case.arguments(case.leaves), case.parameters | {name: 99}
-    yield [["no number"] if isinstance(p, tuple) else "no number" for p in case.places], case.parameters
+    yield [["no number"] if isinstance(p, tuple) else "no number" for p in case.takes], case.parameters
     if "axis" in signature(case.call).parameters or (case.operation and "axis" in case.operation.defaults):
         yield case.arguments(case.leaves), case.parameters | {"axis": 99}
     if case.operation is not None and case.operation.pointwise:

@@ -24,7 +24,7 @@ from .planting import declared_rules
 class Case:
     """A function of Tensors with one sample's inputs, and how they are put into a call.
 
-    `leaves` are the inputs, variadic ones in a row; `places` says for each positional argument
+    `leaves` are the inputs, variadic ones in a row; `takes` says for each positional argument
     which leaves it takes: an int, or a tuple for a variadic one. `function` is what was declared, `call` what
     is evaluated: the same, or composed with it. `drawn` tells that the numbers of all inputs were drawn;
     `shapes` are the inputs as they were given. `reference` computes the values from arrays.
@@ -40,7 +40,7 @@ class Case:
     call: Callable[..., Any]
     operation: Operation | None
     leaves: tuple[Any, ...]
-    places: tuple[Any, ...]
+    takes: tuple[Any, ...]
     parameters: dict[str, Any]
     drawn: bool
     label: str
@@ -52,7 +52,7 @@ class Case:
 
     def arguments(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the positional arguments with these leaves."""
-        return [leaves[p] if isinstance(p, int) else [leaves[i] for i in p] for p in self.places]
+        return [leaves[p] if isinstance(p, int) else [leaves[i] for i in p] for p in self.takes]
 
     def results(self, leaves: Sequence[Any]) -> list[Any]:
         """Return all results of the call, in a list."""

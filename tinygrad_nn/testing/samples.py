@@ -61,15 +61,15 @@ def build(
         return values if op is None or takes_floats(op) else discrete(op, values)
 
     leaves: list[Any] = []
-    places: list[Any] = []
+    takes: list[Any] = []
     for x in inputs:
         parts = x if isinstance(x, list) else [x]
-        positions = tuple(range(len(leaves), len(leaves) + len(parts)))
-        places.append(positions if isinstance(x, list) else positions[0])
+        own = tuple(range(len(leaves), len(leaves) + len(parts)))
+        takes.append(own if isinstance(x, list) else own[0])
         leaves += map(filled, parts)
     drawn = not any(is_floating(x) for x in inputs)
     return Case(
-        name, function, function, op, tuple(leaves), tuple(places), parameters, drawn, label, tuple(inputs), reference
+        name, function, function, op, tuple(leaves), tuple(takes), parameters, drawn, label, tuple(inputs), reference
     )
 
 

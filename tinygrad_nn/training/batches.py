@@ -114,7 +114,7 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any = None)
         labels = np.asarray(y)
         if labels.size != count:
             raise DataError(f"class_weight needs a class per sample as y, got shape {labels.shape}; pass sample_weight")
-        classes, places, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
+        classes, of_labels, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
         if class_weight == "balanced":
             of_classes = [1 / n for n in counts]
         elif isinstance(class_weight, dict) and {*classes.tolist()} <= {*class_weight}:
@@ -122,7 +122,7 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any = None)
         else:
             known = f"a dict with a weight for each of the classes {classes.tolist()}"
             raise DataError(f'class_weight must be "balanced", or {known}, got {class_weight!r}')
-        weights = weights * np.asarray(of_classes, float)[places]
+        weights = weights * np.asarray(of_classes, float)[of_labels]
     if not weights.sum() > 0:
         raise DataError("the weights of all samples are 0; give at least one sample a weight above 0")
     return np.asarray(weights / weights.mean(), dtype)

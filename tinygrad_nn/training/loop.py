@@ -117,7 +117,7 @@ def train(
     data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps.cost, X, y, options, weights)
     if steps.together and any(x is not None for x in weights.values()):
         raise ValueError(
-            "each rank scales its weights to a mean of 1 by itself; multiply by them in a loss of your own"
+            "each rank scales its weights to a mean of 1 by itself; write a loss of your own that multiplies by them"
         )
     held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")
     training = Training(steps, data, held_out, metrics or {}, scheduler, options)

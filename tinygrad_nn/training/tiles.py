@@ -44,12 +44,12 @@ def tiled_step(
     def add_up(worker: int) -> list[Any]:
         """Return the sums of costs and of gradients over the rows of every tile that is the worker's."""
         sums: list[Any] = []
-        for place in range(worker, count, workers):
+        for tile in range(worker, count, workers):
             if stopped.is_set():
                 break
-            low, high = tiles[place]
+            low, high = tiles[tile]
             (cost, of_rows), gradients = gradient(arrays, X[low:high], y[low:high])
-            scores[place] = of_rows.data
+            scores[tile] = of_rows.data
             weighted = [x.data * (high - low) for x in (cost, *[gradients[name] for name in arrays])]
             sums = [a + b for a, b in zip(sums, weighted, strict=True)] if sums else weighted
         return sums
