@@ -104,7 +104,7 @@ def _handed_over(module: Any, to: Any, of: Any, made: dict[int, Any]) -> Any:
         _copy_numbers(module, found, to is nn)
     else:
         there = f"layers that both have: {', '.join(_LAYERS)}"
-        raise TypeError(f"{name} is not handed over, but Sequentials of {there}; hand over a function that calls it")
+        raise TypeError(f"{name} is not handed over, but Sequentials of {there}; pass a function that calls it")
     made[id(module)] = found if isinstance(found, to.Sequential) else found.train(module.training)
     found.training = module.training
     return found
@@ -114,7 +114,8 @@ def _settings(name: str, module: Any, to_ours: bool) -> dict[str, Any]:
     """Return the settings of a layer as the other library names them. Raises ValueError for one that it lacks."""
     for lacking, value in _LACKING.items():
         if getattr(module, lacking, value) != value:
-            raise ValueError(f"{name} with {lacking}={getattr(module, lacking)!r} has no counterpart here")
+            setting = f"{lacking}={getattr(module, lacking)!r}"
+            raise ValueError(f"{name} with {setting} has no counterpart here; pass a function that calls the layer")
     found = {}
     for key in signature(_LAYERS[name]).parameters.keys() - {"dtype", "seed"}:
         torchs = key.replace("axis", "dim")
