@@ -45,7 +45,7 @@ html_theme_options = {
 sphinx_gallery_conf = {
     "examples_dirs": "lessons",
     "gallery_dirs": "generated/lessons",
-    "filename_pattern": r"/\d\d_",
+    "filename_pattern": r"/\d\d[abc]?_",
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "show_memory": False,

@@ -23,3 +23,10 @@ def test_a_lesson_is_short_and_opens_as_cells(lesson: pathlib.Path) -> None:
 def test_a_lesson_runs(lesson: pathlib.Path, tmp_path: pathlib.Path) -> None:
     printed = run(lesson, folder=tmp_path)
     assert "trained" in lesson.stem or run(lesson, folder=tmp_path) == printed  # 10,000 epochs once are enough
+
+
+def test_the_site_executes_every_lesson() -> None:
+    text = (LESSONS[0].parents[1] / "conf.py").read_text(encoding="utf-8")
+    pattern = re.search(r'"filename_pattern": r"(.*)"', text)
+    assert pattern is not None
+    assert all(re.search(pattern[1], f"/{lesson.name}") for lesson in LESSONS)
