@@ -17,7 +17,7 @@ from .spelling import spelled
 
 @dataclass
 class Lowered:
-    """A program, where its values lie, and what its source calls its outputs.
+    """A program, and where its values lie.
 
     `plain` is the same program as one would write it: before equal lines were merged, and dead ones left out.
     """
@@ -25,9 +25,12 @@ class Lowered:
     plain: Program
     program: Program
     plan: Plan
-    wishes: dict[Value, str]
     targets: list[Location]
     sources: list[Location]
+
+    def replaced(self, target: Location) -> Location | None:
+        """Return the source in whose place an output is put, None of a result and of what was not there before."""
+        return next((source for source in self.sources if source.place == target.place), None)
 
 
 def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
@@ -42,8 +45,7 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
         target.value = value
     _copy_what_is_not_its_own(program, targets)
     program = _numbers_first(spelled(program))
-    wishes = {t.value: _wish(t) for t in targets if t.value.is_array}
-    return Lowered(plain, program, planned(program), wishes, targets, tracer.sources)
+    return Lowered(plain, program, planned(program), targets, tracer.sources)
 
 
 def _numbers_first(program: Program) -> Program:
@@ -59,15 +61,6 @@ def _numbers_first(program: Program) -> Program:
     return program
 
 
-def _wish(target: Location) -> str:
-    if target.kind == "result":
-        return "result"
-    if target.kind == "state":
-        return f"{target.key[1]}{target.key[0] + 1}_out"
-    name = getattr(target.owner, "name", None) or "w"
-    return f"d{name}" if target.kind == "gradient" else f"{name}_out"
-
-
 def _copy_what_is_not_its_own(program: Program, targets: list[Location]) -> None:
     """Give an output that is an input, a constant, a view, or two outputs at once, a copy of its own."""
     makers = {output: line for line in program.lines for output in line.outputs}
@@ -77,7 +70,7 @@ def _copy_what_is_not_its_own(program: Program, targets: list[Location]) -> None
         if not value.is_array:
             continue
         if value in seen or value not in makers or value.base is not None:
-            copy = Value(np.empty(value.shape, value.dtype))
+            copy = Value(np.empty(value.shape, value.dtype), "copy#")
             program.lines.append(Line(COPY, (value,), {}, (copy,)))
             target.value = program.outputs[place] = copy
         seen.add(target.value)

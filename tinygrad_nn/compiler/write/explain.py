@@ -143,7 +143,8 @@ class _Explainer:
         """Name results in their order, after the inputs; what replaces an input has the name of it, if it can."""
         lines = [line for section in self.sections for line in section]
         last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
-        replaced = {v: old for target, v in self.targets if (old := self.replaced_by(target)) is not None}
+        places = {v: old.value for target, v in self.targets if (old := self.lowered.replaced(target))}
+        replaced = {v: old for v, old in places.items() if old is not v}
         for number, line in enumerate(lines):
             for value in line.outputs:
                 old = replaced.get(value)
@@ -152,11 +153,6 @@ class _Explainer:
                     name = self.names.of(old)
                     self.names.found[value] = name if free else self.names.new(f"new_{name}")
                 self.names.of(value)
-
-    def replaced_by(self, target: Location) -> Value | None:
-        """Return the input that an output replaces."""
-        same = [s.value for s in self.lowered.sources if s.place == target.place]
-        return same[0] if same and target.kind in ("array", "state") else None
 
     # Text.
 

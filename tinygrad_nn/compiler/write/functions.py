@@ -141,16 +141,9 @@ def _scope(x: Any) -> dict[str, Any]:
     return dict(x.__globals__) | {name: cell.cell_contents for name, cell in cells if cell != CellType()}
 
 
-def _parts(node: ast.expr) -> list[str]:
-    """Return the names in an expression like `a.b.c`, in their order; the first is "" in any other expression."""
-    if isinstance(node, ast.Attribute):
-        return [*_parts(node.value), node.attr]
-    return [node.id if isinstance(node, ast.Name) else ""]
-
-
 def _declares(decorator: ast.expr, x: Any) -> bool:
     """Return whether a decorator of a function declares an operation or a rule of it, and does nothing else."""
-    root, *names = _parts(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    root, *names = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator).split(".")
     found = _scope(x).get(root)
     for name in names:
         found = getattr(found, name, None)
@@ -166,31 +159,27 @@ class _Plain(ast.NodeTransformer):
     def __init__(self, functions: Functions, x: Any, name: str) -> None:
         self.functions, self.x, self.scope, self.name = functions, x, _scope(x), name
         self.own, self.free = _locals_and_globals(ast.unparse(definition(x)))
-        self.in_function = False
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
-        node.returns, outer, self.in_function = None, self.in_function, True
+        node.returns = None
         node.decorator_list = [d for d in node.decorator_list if not _declares(d, self.x)]
-        self.generic_visit(node)
-        self.in_function = outer
-        return node
+        return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> Any:
         return ast.arg(node.arg)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        if self.in_function and node.value is not None:
-            return self.generic_visit(ast.Assign([node.target], node.value, lineno=node.lineno))
-        return ast.Pass() if self.in_function else self.generic_visit(node)  # a field of a NamedTuple or a dataclass
+        node.annotation = ast.Constant(ast.unparse(node.annotation))  # fields need one, of whatever kind
+        return self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
-        root, *attributes = _parts(node)
-        return self.reference(node, root, attributes) if root else self.generic_visit(node)
+        names = ast.unparse(node).split(".")
+        return self.reference(node, *names) if all(map(str.isidentifier, names)) else self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> Any:
-        return self.reference(node, node.id, [])
+        return self.reference(node, node.id)
 
-    def reference(self, node: ast.expr, root: str, attributes: list[str]) -> ast.expr:
+    def reference(self, node: ast.expr, root: str, *attributes: str) -> ast.expr:
         """Return the expression that refers to the same here. Raises NoSource."""
         if root not in self.free or (root not in self.scope and hasattr(builtins, root)):
             return node
