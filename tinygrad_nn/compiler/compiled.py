@@ -9,8 +9,10 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from itertools import pairwise
 from os import PathLike
+from pathlib import Path
 from time import perf_counter
 from types import MethodType
 from typing import Any, overload
@@ -18,14 +20,14 @@ from typing import Any, overload
 import numpy as np
 
 from ..engine.allocator import keep_memory_once
-from ..engine.grad_mode import recording
+from ..engine.grad_mode import recording, setting
 from ..errors import CompileError
 from ..tensor.handle import Tensor
 from .lower.lowering import lowered
 from .program import over_leaves
 from .run.delivery import Delivery, Names
 from .run.first_run import holds, verified
-from .run.module import save
+from .run.portable import for_any_rows, remembered
 from .run.replay import Made, Replay
 from .run.report import Profile, Report, profiled, reported
 from .signature import identities, in_words, raising, signature
@@ -35,6 +37,7 @@ from .write.explain import Listing, explained
 from .write.naming import named
 
 KINDS, ANSWERS = 32, 8  # how many kinds of arguments have programs, and how many programs one kind has
+_WRITERS = {".py": ".run.module"}  # by how a file's name ends; imported when used
 FRUITLESS = 8  # how often a kind of arguments is traced in vain before the function is left as it is
 _FEWER = "Pass what changes as an argument, choose by np.where, keep 0 * inf out of it, or call it with fewer shapes"
 
@@ -164,10 +167,13 @@ class Compiled:
             holds = f"none of {len(known)} programs holds for this call: {failed}"
             self._warn(holds if failed else "no program lasts for such arguments", 4)
             return self._itself(args, kwargs)
-        finish = functools.partial(self._finished, key, flat, failed, in_words([*args, kwargs]), perf_counter())
+        words, given = in_words([*args, kwargs]), remembered(args, kwargs)
+        finish = functools.partial(self._finished, key, flat, failed, given, words, perf_counter())
         return traced(self.function, args, kwargs, [self.function, *self.own], finish)
 
-    def _finished(self, key: Any, flat: list[Any], failed: str, words: str, begun: float, trace: Trace) -> Any:
+    def _finished(
+        self, key: Any, flat: list[Any], failed: str, given: Any, words: str, begun: float, trace: Trace
+    ) -> Any:
         """Return what the function returned when it was traced, having made a program of the trace if it can be one."""
         times = [begun, perf_counter()]
         replay = None if trace.fleeting else self._program_of(trace, times)
@@ -176,6 +182,7 @@ class Compiled:
             return Delivery(trace, Names()).first(flat)
         other = f"the program before does not hold: {failed}" if failed else "other arguments"
         reason = other if self.programs else "the first call"
+        replay.given = given
         replay.made = Made(reason, words, *[after - before for before, after in pairwise(times)])
         result = replay.first(flat)
         replay.forget()
@@ -240,13 +247,27 @@ class Compiled:
         return self._newest().listing()
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the newest program as a Python module that runs without this package, by a function `run`.
+        """Write the newest program for others: a path that ends in .py gets a Python module that needs NumPy alone.
 
-        Arrays that it needs, parameters as they are now and large constants, lie beside it in a file of the same
-        name that ends in .npz. Raises CompileError for a function without source, ValueError for a path that does
-        not end in .py.
+        Its function is `run`. It takes any number of rows, what goes with them being found by running the function
+        on others, which changes nothing; a program that is another one for other rows is for the shapes that it was
+        traced with, says so, and looks at them. Parameters stand in the module as they are now, many of them beside
+        it, in a file of the same name that ends in .npz.
+
+        Raises CompileError for a function without source, and for one that draws random numbers, ValueError for
+        another path.
         """
-        save(self._newest(), path)
+        file, replay = Path(path), self._newest()
+        if file.suffix not in _WRITERS:
+            endings = " or ".join(_WRITERS)
+            raise ValueError(
+                f"a program is saved as a Python module; pass a path that ends in {endings}, not {str(path)!r}"
+            )
+        mode, raised, *_ = list(self.programs)[-1]
+        modes: dict[str, Any] = dict.fromkeys(raised, "raise")
+        writer = import_module(_WRITERS[file.suffix], __package__)
+        with self.turn.lock, setting(recording, mode), np.errstate(**modes):
+            writer.save(for_any_rows(replay, [self.function, *self.own]), file)
 
     def explain(self) -> Listing:
         """Return the newest program as one would write it by hand: a Python file that needs NumPy only.

@@ -18,7 +18,7 @@ from ..optim.optimizer import Optimizer
 from ..tensor.handle import Tensor
 from .refusals import not_described
 
-_BY_VALUE = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, type(Ellipsis), enum.Enum)
+BY_VALUE = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, type(Ellipsis), enum.Enum)
 _DESCRIBED_ONCE = frozenset({np.ndarray, np.memmap, Tensor, list, dict, OrderedDict})
 _BY_IDENTITY = (
     *(Tensor, np.ndarray, Module, Optimizer, type, ModuleType, FunctionType, BuiltinFunctionType),
@@ -98,7 +98,7 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
 def _constant(x: Any, inside: set[int]) -> Any:
     """Return the description of an object that is no part of the program: its type, and what it holds."""
     kind = type(x)
-    if isinstance(x, _BY_VALUE):
+    if isinstance(x, BY_VALUE):
         return kind, repr(x) if isinstance(x, (float, complex, np.generic)) else x
     if isinstance(x, MethodType):  # which is made anew whenever it is asked for
         with suppress(CompileError):

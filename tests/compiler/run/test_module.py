@@ -165,8 +165,10 @@ def test_a_saved_step_refuses_what_it_is_not_for(tmp_path: Path) -> None:
     step, _ = training(OPTIMIZERS["SGD"])
     step(X, y)
     space = saved(step, tmp_path / "training.py")
-    with pytest.raises(space["Unusual"], match=r"X is float64 of shape \(89, 2\)"):
+    with pytest.raises(space["Unusual"], match=r"y is float64 of shape \(90, 1\); it must be .* \(89, 1\)"):
         space["run"](X[1:], y)
+    with pytest.raises(space["Unusual"], match=r"X is float64 of shape \(90, 1\); it must be .* \(90, 2\)"):
+        space["run"](X[:, :1], y)
     with pytest.raises(space["Unusual"], match="X is float32"):
         space["run"](X.astype(np.float32), y)
     with pytest.raises(space["Unusual"]):
@@ -182,7 +184,7 @@ def test_the_head_says_how_to_run_it(tmp_path: Path) -> None:
     step(*data())
     step.save(tmp_path / "training.py")
     head = (tmp_path / "training.py").read_text().split('"""')[1]
-    for line in ("training.run(X, y)", "X: float64 of shape (90, 2)", "W1: float64 of shape (25, 2), replaced",
+    for line in ("training.run(X, y)", "X: float64 of shape (rows, 2)", "W1: float64 of shape (25, 2), replaced",
                  "lr: a number, 0.1 unless it is given", "returns loss"):  # fmt: skip
         assert line in head
 

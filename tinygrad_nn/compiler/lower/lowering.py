@@ -40,12 +40,18 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     constants = [value for _, value in tracer.constants.values()]
     program = Program(inputs, tracer.lines, outputs, constants, raising=frozenset(tracer.progress.raising))
     plain = simplified(program, PLAIN)
-    program = simplified(plain.copy(), MERGING)
+    program = merged(plain)
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
-    _copy_what_is_not_its_own(program, targets)
     program = _numbers_first(spelled(program))
     return Lowered(plain, program, planned(program), targets, tracer.sources)
+
+
+def merged(plain: Program) -> Program:
+    """Return a program that computes nothing twice or in vain, and whose outputs share no memory."""
+    program = simplified(plain.copy(), MERGING)
+    _copy_what_is_not_its_own(program)
+    return program
 
 
 def _numbers_first(program: Program) -> Program:
@@ -61,16 +67,12 @@ def _numbers_first(program: Program) -> Program:
     return program
 
 
-def _copy_what_is_not_its_own(program: Program, targets: list[Location]) -> None:
+def _copy_what_is_not_its_own(program: Program) -> None:
     """Give an output that is an input, a constant, a view, or two outputs at once, a copy of its own."""
     makers = {output: line for line in program.lines for output in line.outputs}
     seen: set[Value] = set()
-    for place, target in enumerate(targets):
-        value = target.value
-        if not value.is_array:
-            continue
-        if value in seen or value not in makers or value.base is not None:
-            copy = Value(np.empty(value.shape, value.dtype), "copy#")
-            program.lines.append(Line(COPY, (value,), {}, (copy,)))
-            target.value = program.outputs[place] = copy
-        seen.add(target.value)
+    for place, value in enumerate(program.outputs):
+        if value.is_array and (value in seen or value not in makers or value.base is not None):
+            program.outputs[place] = Value(np.empty(value.shape, value.dtype), "copy#")
+            program.lines.append(Line(COPY, (value,), {}, (program.outputs[place],)))
+        seen.add(program.outputs[place])

@@ -81,7 +81,7 @@ def with_shared_lines(program: Program) -> Program:
     for line in program.lines:
         called = mapped(identity, (line.args, dict(sorted(line.kwargs.items()))))
         equal = first.setdefault((line.function, repr(called)), line)
-        if equal is line or not line.outputs or line.function.form == "zeros":  # each of which is written into
+        if equal is line or line.function.form == "zeros":  # each of which is written into
             kept.append(line)
         else:
             same |= dict(zip(line.outputs, equal.outputs, strict=True))

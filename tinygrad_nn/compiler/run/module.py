@@ -1,4 +1,4 @@
-"""A program as a module that anyone can run: its source, and `run`, which knows about the memory."""
+"""A program as a module that anyone can run: one function `run`, its parameters, and NumPy."""
 
 from __future__ import annotations
 
@@ -9,27 +9,74 @@ from typing import Any
 import numpy as np
 
 from ...errors import CompileError
-from ..program import Value
+from ..program import Line, Value
 from ..trace.records import Location
 from ..trace.traced_call import Place
-from ..write.emit import Emitter, text_of
-from ..write.literals import NoSource, literal, nested, whole_literal, wrapped
-from .replay import Replay
+from ..write.expressions import Text
+from ..write.folding import Folding
+from ..write.functions import Functions
+from ..write.literals import NoSource, array_text, literal, nested, whole_literal, wrapped
+from ..write.naming import Names
+from ..write.notation import Notation
+from .portable import Portable, present
 
-_UNUSUAL = """    except FloatingPointError as error:
+_INSIDE = 20_000  # numbers that stand in the file itself; more lie beside it
+_HEAD = '''"""{about}
+"""
+
+{imports}
+
+
+class Unusual(Exception):
+    """The inputs are unlike those that this program is for."""
+
+
+def checked(name, x, dtype, shape):
+    """Return x as an array, if it is of this dtype and shape."""
+    x = np.asarray(x)
+    if x.dtype != dtype or x.shape != shape:
+        kind = f"{{np.dtype(dtype)}} of shape {{shape}}"
+        raise Unusual(f"{{name}} is {{x.dtype}} of shape {{x.shape}}; it must be {{kind}}")
+    return x
+
+'''
+_BESIDE = 'with np.load(__file__.rpartition(".")[0] + ".npz", allow_pickle=False) as file:\n    saved = dict(file)\n'
+_INVALID = """    except FloatingPointError as error:
         raise Unusual("an operation is invalid for these values, as 0 * inf is") from error
 """
 
 
-def save(replay: Replay, path: Any) -> None:
-    """Write a program as a module, and beside it, in a file of the same name that ends in .npz, its large arrays."""
-    file = Path(path)
-    if file.suffix != ".py":
-        raise ValueError(f"a program is saved as a Python module; pass a path that ends in .py, not {str(path)!r}")
-    module = Module(replay, file.stem)
+def save(portable: Portable, file: Path) -> None:
+    """Write a program as a module; many numbers lie beside it, in a file of the same name that ends in .npz."""
+    module = Module(portable, file.stem)
     file.write_text(module.text(), encoding="utf-8")
     if module.arrays:
-        np.savez(file.with_suffix(".npz"), **module.arrays)
+        np.savez(file.with_suffix(".npz"), allow_pickle=False, **module.arrays)
+
+
+class _Exact(Notation):
+    """Infix NumPy that computes the same bits as the lines."""
+
+    def infix(self, line: Line) -> bool:
+        """Return whether Python's operator is NumPy's: `**` squares where np.power does not."""
+        return line.function.text != "np.power" and super().infix(line)
+
+    def reduction(self, line: Line) -> Text:
+        """Return a sum or the like; what it starts from counts where there are no rows."""
+        if "initial" in line.kwargs:
+            return self.call(self.function(line.function), line.args, line.kwargs)
+        return super().reduction(line)
+
+    def statements(self, line: Line) -> list[str]:
+        """Return the statements that compute a line's outputs, with copies that lie in memory as what they are of."""
+        first, *more = super().statements(line)
+        name, start, _ = first.partition(" = ") if more else (self.name(line.outputs[0]), "", "")
+        if first.endswith(".copy()"):
+            first = f"{name}{start}np.array({self.operand(line.args[0])})"
+        if line.function.form == "into":
+            given = ", ".join([name, *map(self.operand, line.args[1:])])
+            more = [f"{self.called(line.function.write, 'add_into')}({given})"]
+        return [first, *more]
 
 
 class Module:
@@ -39,51 +86,63 @@ class Module:
     `parameters`; hyperparameters are `numbers`. `gradients` are those that are not added to ones that are given.
     """
 
-    def __init__(self, replay: Replay, module: str) -> None:
-        self.replay, self.module = replay, module
-        lowered = self.lowered = replay.lowered
-        if replay.draws:
-            raise CompileError(
-                "the program draws of a module's generator, and a file has none; pass the numbers as an argument, or "
-                "save the program of a module that draws nothing, as after net.eval()"
-            )
-        self.emitter = Emitter(lowered)
-        self.name = self.emitter.names.of
-        of_kind = {"hyperparameter": "numbers", "argument": "arguments"}
-        self.arguments: list[Location] = []
-        self.parameters: list[Location] = []
-        self.numbers: list[Location] = []
-        for source in lowered.sources:
-            given = source.kind == "array" and isinstance(source.owner, int)
-            getattr(self, "arguments" if given else of_kind.get(source.kind, "parameters")).append(source)
-        self.arguments.sort(key=lambda s: int(s.key if s.kind == "argument" else s.owner))
-        places = {source.place: source for source in lowered.sources}
-        self.replaced = {target: places.get(target.place) for target in lowered.targets if target.kind != "result"}
-        self.gradients = [t for t in lowered.targets if t.kind == "gradient" and self.replaced[t] is None]
-        self.arrays = {self.name(s.value): present(s) for s in self.parameters if s.value.is_array}
-        if self.arrays or None in map(text_of, lowered.program.constants):
-            self.emitter.functions.imports.append("import pathlib")
-        self.source = self.emitter.source(self.described(), checks=True)
-        if self.emitter.functions.missing:
-            which = "; ".join(f"{name}: {reason}" for name, reason in self.emitter.functions.reasons.items())
+    def __init__(self, portable: Portable, module: str) -> None:
+        self.portable, self.module, self.program = portable, module, portable.program
+        names = Names()
+        names.used.update(portable.rows)
+        self.name = names.of
+        self.numbers = [s for s in portable.sources if s.kind == "hyperparameter"]
+        self.arguments = portable.arguments
+        self.parameters = [s for s in portable.sources if s not in self.numbers and s not in self.arguments]
+        for source in [*self.arguments, *portable.sources]:
+            self.name(source.value)
+        self.keys = {s: portable.labels[s.value] for s in self.parameters}
+        self.replaced = {t: portable.lowered.replaced(t) for t in portable.targets if t.kind != "result"}
+        self.values = dict(zip(portable.targets, self.program.outputs, strict=True))
+        self.gradients = [t for t in portable.targets if t.kind == "gradient" and self.replaced[t] is None]
+        self.functions = Functions(names.new)
+        folded = Folding(self.program, [self.program.lines], {}).folded
+        makers = {output: line for line in self.program.lines for output in line.outputs}
+        self.notation = _Exact(self.name, makers, folded, self.functions.called)
+        self.arrays: dict[str, np.ndarray] = {}
+        self.held = self.constants()
+
+    def constants(self) -> list[str]:
+        """Return the lines that hold constants and parameters, if they are many as what was read from a file."""
+        used = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
+        large = dict[Value, np.ndarray]()
+        for value in [v for v in self.program.constants if v in used]:
+            made = self.portable.constants.get(value)
+            text = made.text() if made else array_text(value.concrete)
+            if text is not None and (made or value.concrete.flags.c_contiguous):
+                self.notation.texts[value] = text
+            else:
+                large[value] = value.concrete
+        now = {s: present(s) for s in self.parameters}
+        arrays = {self.name(v): x for v, x in large.items()}
+        arrays |= {self.keys[s]: x for s, x in now.items() if s.value.is_array}
+        few = sum(x.size for x in arrays.values()) <= _INSIDE
+        self.arrays = {n: x for n, x in arrays.items() if not (few and _as_text(x))}
+        texts = {n: f"saved[{n!r}]" if n in self.arrays else _as_text(x) for n, x in arrays.items()}
+        texts |= {self.keys[s]: literal(x) for s, x in now.items() if not s.value.is_array}
+        held = [_BESIDE] if self.arrays else []
+        held += [f"{self.name(v)} = {texts[self.name(v)]}" for v in large]
+        if self.parameters:
+            held += ["parameters = {", *[f"    {key!r}: {texts[key]}," for key in self.keys.values()], "}"]
+        return held
+
+    def text(self) -> str:
+        """Return the whole file. Raises CompileError if a function that it calls can't be written."""
+        run = self.run()
+        if self.functions.missing:
+            which = "; ".join(f"{name}: {reason}" for name, reason in self.functions.reasons.items())
             raise CompileError(
                 f"the program can't be saved ({which}). Define the operation in a file, of NumPy's functions, "
                 "module-level functions and small constants; what else it reads, let it take as an input"
             )
-        self.arrays |= {self.name(v): v.concrete for v in self.emitter.large}
-
-    def text(self) -> str:
-        """Return the whole file."""
-        lines, large = [], [f"saved[{self.name(v)!r}]," for v in self.emitter.large]
-        if self.arrays:
-            lines.append('with np.load(pathlib.Path(__file__).with_suffix(".npz")) as file:\n    saved = dict(file)')
-        if large:
-            lines.append(f"constants = ({' '.join(large)})")
-        if self.parameters:
-            kept = {self.name(s.value): s for s in self.parameters}
-            texts = {name: f"saved[{name!r}]" if s.value.is_array else literal(present(s)) for name, s in kept.items()}
-            lines.append(wrapped("parameters = {", [f"{name!r}: {text}" for name, text in texts.items()], "}"))
-        return "\n\n".join([self.source, "\n".join([*lines, "steps = []\n"]), self.run()])
+        head = _HEAD.format(about=self.described(), imports=self.functions.imports_written())
+        parts = [head, *self.functions.written(), "\n".join([*self.held, ""]) if self.held else "", run]
+        return "\n\n".join(filter(None, parts))
 
     def run(self) -> str:
         """Return the function that runs the program."""
@@ -92,57 +151,67 @@ class Module:
         signature = [self.name(s.value) for s in self.arguments]
         signature += ["parameters=parameters"] if self.parameters else []
         signature += ["*", *named] if named else []
-        lines = [wrapped("def run(", signature, "):")]
-        lines.append('    """Run the program; what it takes and returns is told above."""')
-        lines += [f"    {line}" for line in self.fetched()]
-        lines += [f"    step = steps.pop() if steps else build({'constants' * bool(self.emitter.large)})"]
-        given = [self.name(s.value) for s in self.lowered.sources]
-        values = [*map(self.name, self.lowered.program.outputs)]
-        target = f"{', '.join(values)}{',' if len(values) == 1 else ''} = " if values else ""
-        lines += ["    try:", textwrap.indent(wrapped(f"{target}step(", given, ")"), "        ")]
-        lines += [_UNUSUAL + "    finally:", "        steps.append(step)"]
-        lines += [f"    {line}" for line in self.delivered()]
-        return "\n".join([*lines, f"    return {self.returned()}", ""])
+        start = [
+            wrapped("def run(", signature, "):"),
+            '    """Run the program: see above for what it takes and returns."""',
+        ]
+        lines = [*start, *[f"    {line}" for line in self.fetched()]]
+        return "\n".join([*lines, *self.body(), *[f"    {line}" for line in self.delivered()], ""])
 
     def fetched(self) -> list[str]:
-        """Return the lines that make arrays of what is given."""
-        found = []
+        """Return the lines that count the rows, and look whether what is given is what the program is for."""
+        found = [f"{symbol}, *_ = np.shape({self.name(v)}) or (0,)" for symbol, v in self.portable.rows.items()]
         for source in [*self.arguments, *self.parameters]:
             value, name = source.value, self.name(source.value)
-            given = name if source in self.arguments else f"parameters[{name!r}]"
-            if value.dtype is not None:
-                given = f"{'np.asarray' if value.is_array else literal(value.dtype)}({given})"
-            if given != name:
-                found.append(f"{name} = {given}")
+            given = name if source in self.arguments else f"parameters[{self.keys[source]!r}]"
+            if value.is_array:
+                kind = f"{literal(value.dtype)}, {self.portable.shape(value)}"
+                given = f"checked({self.keys.get(source, name)!r}, {given}, {kind})"
+            elif value.dtype is not None:
+                given = f"{literal(value.dtype)}({given})"
+            found += [f"{name} = {given}"] if given != name else []
         return found
 
+    def body(self) -> list[str]:
+        """Return the lines that compute, where what is invalid raises if a backward pass is among them."""
+        raising = self.program.raising | ({"invalid"} if self.portable.has_backward else set())
+        modes = {kind: "raise" if kind in raising else "ignore" for kind in ("invalid", "divide", "over", "under")}
+        found = [f"    with np.errstate({', '.join([f'{kind}={mode!r}' for kind, mode in modes.items()])}):"]
+        for line in self.program.lines:
+            if not self.notation.folded.intersection(line.outputs):
+                written = self.notation.guard if line.function.form == "guard" else self.notation.statements
+                found += [f"        {text}" for text in written(line)]
+        found += ["        pass"] if len(found) == 1 else []
+        return ["    try:", *[f"    {text}" for text in found], _INVALID[:-1]] if "invalid" in raising else found
+
     def delivered(self) -> list[str]:
-        """Return the lines that put what the program changed where it belongs."""
+        """Return the lines that put what the program changed where it belongs, and return the rest."""
         found = []
-        for target in self.lowered.targets:
-            new, old = self.name(target.value), self.replaced.get(target)
+        for target, value in self.values.items():
+            new, old = self.notation.operand(value), self.replaced.get(target)
             if old in self.arguments:
                 found.append(f"{self.name(old.value)}[...] = {new}")
             elif old is not None:
-                new = f"np.asarray({new})" if old.value.is_array and not target.value.is_array else new
-                found.append(f"parameters[{self.name(old.value)!r}] = {new}")
-        entries = [f"{self.of(t)!r}: {self.name(t.value)}" for t in self.gradients]
+                new = f"np.asarray({new})" if old.value.is_array and not value.is_array else new
+                found.append(f"parameters[{self.keys[old]!r}] = {new}")
+        entries = [f"{self.key(t)!r}: {self.notation.operand(self.values[t])}" for t in self.gradients]
         if entries:
             found += ["if gradients is not None:", textwrap.indent(wrapped("gradients |= {", entries, "}"), "    ")]
-        return found
+        return [*found, f"return {self.returned()}"]
 
-    def of(self, target: Location) -> str:
-        """Return the name of the tensor that a gradient belongs to."""
-        same = [s for s in self.lowered.sources if s.kind == "array" and s.place[1] == target.place[1]]
-        name = self.name(same[0].value) if same else getattr(target.owner, "name", None)
-        return name or self.name(target.value)
+    def key(self, target: Location) -> str:
+        """Return the name of the tensor that an output belongs to."""
+        same = [s for s in self.portable.sources if s.kind == "array" and s.place[1] == target.place[1]]
+        if same:
+            return self.keys.get(same[0], self.name(same[0].value))
+        return str(getattr(target.owner, "name", None) or self.name(self.values[target]))
 
     def returned(self) -> str:
         """Return the text of the function's result."""
 
         def leaf(x: Any) -> str:
             if isinstance(x, Place):
-                return self.name(self.lowered.targets[x.number].value)
+                return self.notation.operand(self.program.outputs[x.number])
             try:
                 return nested(leaf, tuple(x)) if isinstance(x, tuple) else whole_literal(x)
             except NoSource as error:
@@ -150,34 +219,40 @@ class Module:
                     f"the function returns {error}, nor computed by the program, so it is not saved; don't return it"
                 ) from None
 
-        return nested(leaf, self.replay.result)
+        return nested(leaf, self.portable.result)
 
     def described(self) -> str:
         """Return the head's paragraphs: how `run` is called, and what it takes and returns."""
+        portable, shape = self.portable, self.portable.shape
         called = ", ".join([self.name(s.value) for s in self.arguments])
-        lines = [f"{self.replay.name}, as a program of NumPy calls:", ""]
+        lines = [f"{portable.name}, as a program of NumPy calls:", ""]
         lines += [f"    import {self.module}", f"    result = {self.module}.run({called})", "", "`run` takes", ""]
-        lines += [f"    {_kind(s.value, self.name(s.value))}" for s in self.arguments]
+        lines += [f"    {self.name(s.value)}: {_kind(s.value, shape(s.value))}" for s in self.arguments]
         if self.parameters:
             lines.append("    parameters: a dictionary of these, by default the one in this module, as it was saved")
         for s in self.parameters:
             replaced = ", replaced" if s in self.replaced.values() else ""
-            lines.append(f"        {_kind(s.value, self.name(s.value))}{replaced}")
+            lines.append(f"        {self.keys[s]}: {_kind(s.value, shape(s.value))}{replaced}")
         for s in self.numbers:
             lines.append(f"    {self.name(s.value)}: a number, {literal(present(s))} unless it is given")
         lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients else []
-        result = self.replay.result
-        kind = f", {_kind(self.lowered.targets[result.number].value)}" if isinstance(result, Place) else ""
-        return "\n".join([*lines, "", f"and returns {self.returned()}{kind}."])
+        result = portable.result
+        kind = ""
+        if isinstance(result, Place):
+            value = self.program.outputs[result.number]
+            kind = f", {_kind(value, shape(value))}"
+        lines += ["", f"and returns {self.returned()}{kind}."]
+        lines += ["", f"It is for these shapes alone: {portable.reason}."] if portable.reason else []
+        return "\n".join(lines)
 
 
-def present(source: Location) -> Any:
-    """Return what a parameter or a hyperparameter is now; of a gradient, which may be gone, what it was."""
-    return source.value.concrete if source.kind == "gradient" else source.now()
+def _as_text(x: np.ndarray) -> str | None:
+    """Return source for an array of a parameter, None if it has none."""
+    text = array_text(x, x.size) if x.flags.c_contiguous else None
+    return text and textwrap.fill(text, 110, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False)
 
 
-def _kind(value: Value, name: str = "") -> str:
+def _kind(value: Value, shape: tuple[int, ...]) -> str:
     """Return how the head describes a value."""
-    kind = f"{value.dtype} of shape {value.shape}" if value.shape else f"one {value.dtype}"
-    kind = "a number" if value.dtype is None else kind
-    return f"{name}: {kind}" if name else kind
+    kind = f"{value.dtype} of shape {shape}" if shape else f"one {value.dtype}"
+    return "a number" if value.dtype is None else kind

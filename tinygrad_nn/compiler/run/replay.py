@@ -49,6 +49,7 @@ class Replay:
     """
 
     made: Made
+    given: Any  # the arguments that it was traced with
     used = 0
 
     def __init__(self, trace: Trace, lowered: Lowered, title: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from typing import Any
 
@@ -133,15 +132,7 @@ class Emitter(Expressions):
     def written(self, line: Line) -> list[str]:
         """Return how a line is written: into memory that is there, else as an assignment."""
         if line.function.form == "guard":
-            value, answer = line.args
-            known = literal(answer)
-            if isinstance(answer, bool):
-                test = f"bool({self.operand(value)}) is not {known}"
-            elif (isinstance(answer, float) and not answer) or answer != answer:  # 0 is not -0, nan is nan
-                test = f"repr(float({self.operand(value)})) != {repr(float(answer))!r}"
-            else:
-                test = f"{self.operand(value)} != {known}"
-            return [f"if {test}:", f"    raise Unusual({os.path.basename(line.where)!r})"]
+            return self.guard(line)
         target, form = line.outputs[0], line.function.form
         name, dtype = self.names.of(target), literal(target.dtype)
         there = self.plan.offset(target) is not None or any(self.same_memory(v, target) for v in line.reads())

@@ -143,8 +143,8 @@ class _Explainer:
         """Name results in their order, after the inputs; what replaces an input has the name of it, if it can."""
         lines = [line for section in self.sections for line in section]
         last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
-        places = {v: old.value for target, v in self.targets if (old := self.lowered.replaced(target))}
-        replaced = {v: old for v, old in places.items() if old is not v}
+        places = [(v, source.value) for target, v in self.targets if (source := self.lowered.replaced(target))]
+        replaced = {v: old for v, old in places if old is not v}
         for number, line in enumerate(lines):
             for value in line.outputs:
                 old = replaced.get(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +114,16 @@ class Expressions:
         """Return a line as an assignment to the names of its outputs."""
         names = ", ".join(map(self.name, line.outputs))
         return f"{names}{',' * (line.several and len(line.outputs) == 1)} = {self.line(line)[0]}"
+
+    def guard(self, line: Line) -> list[str]:
+        """Return the lines that stop the program where a number is another one than it is for."""
+        value, answer = line.args
+        test = f"{self.operand(value)} != {literal(answer)}"
+        if isinstance(answer, bool):
+            test = f"bool({self.operand(value)}) is not {answer}"
+        elif (isinstance(answer, float) and not answer) or answer != answer:  # 0 is not -0, nan is nan
+            test = f"repr(float({self.operand(value)})) != {repr(float(answer))!r}"
+        return [f"if {test}:", f"    raise Unusual({os.path.basename(line.where)!r})"]
 
     def in_place(self, line: Line, name: str) -> str:
         """Return the statement that changes entries of what a line starts from, which is there by this name."""

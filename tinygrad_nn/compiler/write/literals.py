@@ -54,8 +54,8 @@ def whole_literal(tree: Any) -> str:
     return nested(leaf, tree)
 
 
-def array_text(x: Any) -> str | None:
-    """Return source for a constant array, None if it is too large for text."""
+def array_text(x: Any, few: int = _FEW) -> str | None:
+    """Return source for a constant array, None if it has no plain form and more than a few entries."""
     kind = "" if x.dtype == float or (x.size and x.dtype in (int, bool)) else f", dtype={literal(x.dtype)}"
     if x.ndim and x.tobytes() == x.size * x.ravel()[:1].tobytes():
         shape = x.shape[0] if x.ndim == 1 else x.shape
@@ -68,7 +68,7 @@ def array_text(x: Any) -> str | None:
         return f"np.arange({start}, {x[-1] + step}, {step})" if start or step > 1 else f"np.arange({x.size})"
     if x.ndim == 2 and x.dtype.kind == "f" and x.tobytes() == np.eye(*x.shape, dtype=x.dtype).tobytes():
         return f"np.eye({', '.join(map(str, x.shape))}{kind})"
-    return None if x.size > _FEW or x.dtype.kind in "mMOV" else f"np.array({nested(literal, _numbers(x))}{kind})"
+    return None if x.size > few or x.dtype.kind in "mMOV" else f"np.array({nested(literal, _numbers(x))}{kind})"
 
 
 def _numbers(x: np.ndarray) -> Any:

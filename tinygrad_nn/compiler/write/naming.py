@@ -30,7 +30,7 @@ _SHORT = {
 # What the text around a program refers to: its own names, and those of Python's that are called in it.
 _RESERVED = {
     "np", "memory", "at", "step", "build", "constants", "Unusual", "run", "parameters", "gradients",
-    "saved", "steps", "file", "pathlib", "probe", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
+    "saved", "file", "checked", "probe", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
     "isinstance", "type", "Exception", "ValueError", "FloatingPointError",
 }  # fmt: skip
 
@@ -80,7 +80,7 @@ def named(lowered: Lowered, trace: Trace) -> None:
     for value in lowered.program.constants:
         value.name = value.name or _of_constant(value.concrete)
     names = _Names(lowered, tracer)
-    names.of_results(dict(_keys(trace.result)))
+    names.of_results(dict(keys(trace.result)))
     names.of_lines()
     names.of_adjoints()
 
@@ -96,16 +96,16 @@ def _of_constant(x: np.ndarray) -> str:
     return "constant#" if number is None else {0: "zero#", 1: "one#", 2: "two#"}.get(number, "number#")
 
 
-def _keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
+def keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
     """Yield the number of each place in a function's result with the key or field that leads there."""
     if isinstance(result, Place):
         yield result.number, name
     elif isinstance(result, dict):
         for key, part in result.items():
-            yield from _keys(part, str(key))
+            yield from keys(part, str(key))
     elif isinstance(result, (tuple, list)):
         for part, field in zip(result, getattr(result, "_fields", [""] * len(result)), strict=True):
-            yield from _keys(part, field)
+            yield from keys(part, field)
 
 
 class _Names:

@@ -1,0 +1,330 @@
+"""A program as others can run it: no memory is planned, and lengths that go with the rows of its arguments are told.
+
+What goes with the rows is learned by tracing the function with other numbers of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...engine.trees import leaves
+from ...errors import CompileError
+from ...nn.module import Module
+from ...tensor.handle import Tensor
+from ..lower.lowering import Lowered, lowered, merged
+from ..program import Line, Program, Value, over_leaves
+from ..signature import BY_VALUE, Identity
+from ..trace.modules import held_by
+from ..trace.records import Location
+from ..trace.table import Table
+from ..trace.traced_call import Trace, traced
+from ..write.naming import named
+from .first_run import agree
+from .replay import Replay
+from .rows import Constant, Differs, Ratio, Rows, affine, alike, ratio
+
+_FEW = (5, 7, 10)  # rows by which it is learned what goes with them
+
+
+@dataclass
+class Portable:
+    """A program that reads memory and writes none.
+
+    `shapes` are those of its values, `constants` those that go with the rows, `rows` by their symbols the argument
+    whose first axis says how many there are. Without any, `reason` says why the program is for the shapes alone that
+    it was traced with. `labels` are the names of what it reads besides its arguments and hyperparameters.
+    """
+
+    name: str
+    program: Program
+    lowered: Lowered
+    trace: Trace
+    labels: dict[Value, str]
+    shapes: dict[Value, tuple[int, ...]] = field(default_factory=dict)
+    constants: dict[Value, Constant] = field(default_factory=dict)
+    rows: dict[str, Value] = field(default_factory=dict)
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        self.sources, self.targets = self.lowered.sources, self.lowered.targets
+        self.result, self.has_backward = self.trace.result, bool(self.trace.tracer.passes)
+        self.arguments = sorted(
+            filter(is_given, self.sources), key=lambda s: int(s.key if s.owner is None else s.owner)
+        )
+
+    def shape(self, value: Value) -> tuple[int, ...]:
+        """Return the shape of a value, with what goes with the rows as `Rows`."""
+        return self.shapes.get(value, value.shape)
+
+    def computed(self, inputs: Sequence[Any], rows: dict[str, int]) -> list[Any]:
+        """Return the outputs for these numbers of rows. Raises Differs where a guard does not hold."""
+
+        def now(x: Any) -> Any:
+            if isinstance(x, Rows):
+                return x.factor * rows[x.symbol] + x.offset if x.symbol in rows else int(x)
+            if isinstance(x, Ratio):
+                return x.kind(now(x.above) / now(x.below))
+            return found[x] if isinstance(x, Value) else x
+
+        found = {v: v.concrete for v in self.program.constants} | dict(zip(self.program.inputs, inputs, strict=True))
+        found |= {v: x.made(now) for v, x in self.constants.items()}
+        for line in self.program.lines:
+            with np.errstate(all="ignore"):
+                result = line.function.apply(*over_leaves(now, line.args), **over_leaves(now, line.kwargs))
+            if line.function.form == "guard" and not result:
+                raise Differs
+            found |= zip(line.outputs, result if line.several else [result], strict=False)
+        return [found[v] for v in self.program.outputs]
+
+
+@dataclass
+class _Given:
+    """A Tensor among the arguments: its array is held, as a program's inputs are, the Tensor is not."""
+
+    array: np.ndarray
+    requires_grad: bool
+    name: str | None
+
+
+def remembered(args: Any, kwargs: Any) -> Any:
+    """Return a call's arguments, without keeping Tensors and other objects than arrays and numbers alive."""
+    tensors: dict[int, _Given] = {}
+
+    def held(x: Any) -> Any:
+        if isinstance(x, Tensor):
+            return tensors.setdefault(id(x), _Given(x.data, x.requires_grad, x.name))
+        return x if isinstance(x, (np.ndarray, *BY_VALUE)) else Identity(x)
+
+    return over_leaves(held, (args, kwargs))
+
+
+def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
+    """Return a program for any number of rows, as far as it is one for all; else for its own shapes, with the reason.
+
+    `own` are the functions whose code counts as the function's own, itself first. It is run again, on other rows.
+    """
+    if replay.draws:
+        raise CompileError(
+            "the program draws of a module's generator, and a file has none; pass the numbers as an argument, or save "
+            "the program of a module that draws nothing, as after net.eval()"
+        )
+    table = Table(own)
+    objects = [(table.labels[id(x)], x) for x in table.objects]
+    objects += [("module", x.held()) for x in leaves(replay.given) if isinstance(x, Identity)]
+    roots = {label: x for label, x in reversed(objects) if isinstance(x, Module)}
+
+    def of(lowered: Lowered, trace: Trace) -> Portable:
+        return Portable(replay.name, merged(lowered.plain), lowered, trace, labelled(lowered.sources, roots))
+
+    def traced_again(lengths: dict[int, int]) -> Portable:
+        def finish(trace: Trace) -> Any:
+            program = lowered(trace.tracer, trace.targets)
+            named(program, trace)
+            raise _Traced(of(program, trace))
+
+        try:
+            given = resized(replay.given, lengths)
+            traced(own[0], given[0], given[1], own, finish)
+        except _Traced as result:
+            found: Portable = result.args[0]
+            return found
+        raise AssertionError("a trace ends with its program")
+
+    arrays = [s.value for s in replay.lowered.sources if is_given(s) and s.value.shape]
+    lengths = list(dict.fromkeys(v.shape[0] for v in arrays))
+    symbols = {n: f"rows_{i}" if i > 1 else "rows" for i, n in enumerate(lengths, start=1)}
+    reason = "the function takes no arrays"
+    for attempt in (lengths, lengths[:1]) if lengths else ():
+        try:
+            return _learned({n: symbols[n] for n in attempt}, traced_again)
+        except Exception as error:  # the function's own for such shapes, a refusal, or another program
+            reason = str(error)
+    found = of(replay.lowered, replay.trace)
+    found.reason = reason
+    return found
+
+
+class _Traced(Exception):
+    """A trace has ended, with its program: nothing of what the function did is kept."""
+
+
+def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], Portable]) -> Portable:
+    """Return the program with all lengths that go with the rows. Raises Differs if there are several programs."""
+    start = {n: _FEW[0] + 4 * i for i, n in enumerate(symbols)}
+    base = traced_again(start)
+    given = [s.value for s in base.sources if is_given(s)]
+    for n, symbol in symbols.items():
+        counts = [start[n] + few - _FEW[0] for few in _FEW]
+        others = [traced_again(start | {n: count}) for count in counts[1:]]
+        _Comparison(symbol, counts, base, others).compare()
+        base.rows[symbol] = next(v for v in given if repr(base.shape(v)[:1]) == f"({symbol},)")
+        for rows in (0, 1, n, 2 * n + 1):
+            _check(base, traced_again, start, {n: rows}, symbols, may_fail=rows == 0 < n)
+    _check(base, traced_again, start, {n: n for n in symbols}, symbols)
+    return base
+
+
+def _check(
+    program: Portable, traced_again: Callable[[dict[int, int]], Portable], start: dict[int, int],
+    lengths: dict[int, int], symbols: dict[int, str], may_fail: bool = False,
+) -> None:  # fmt: skip
+    """Raise Differs unless a program computes what the function does of so many rows, where that does not fail."""
+    try:
+        one = traced_again(start | lengths)
+    except Exception:
+        return
+    try:
+        found = program.computed([s.value.concrete for s in one.sources], {symbols[n]: k for n, k in lengths.items()})
+        same = all(agree(x, y, exact=True) for x, y in zip(found, one.trace.values, strict=True))
+    except Exception:
+        same = may_fail
+    if not same:
+        raise Differs(f"another program for {' and '.join(map(str, lengths.values()))} rows")
+
+
+def is_given(source: Location) -> bool:
+    """Return whether a source is one of the function's arguments, or the array of one."""
+    return source.kind == "argument" or isinstance(source.owner, int)
+
+
+def resized(given: Any, lengths: dict[int, int]) -> Any:
+    """Return remembered arguments, with other numbers of rows in arrays: the same ones again and again."""
+    made: dict[int, Any] = {}
+
+    def with_rows(x: Any) -> Any:
+        if not isinstance(x, (np.ndarray, _Given)):
+            return x.held() if isinstance(x, Identity) else x
+        if id(x) not in made:
+            array = x.array if isinstance(x, _Given) else x
+            rows = lengths.get(array.shape[0], array.shape[0]) if array.ndim else None
+            made[id(x)] = np.array(array, order="C") if rows is None else np.resize(array, (rows, *array.shape[1:]))
+            if isinstance(x, _Given):
+                made[id(x)] = Tensor(made[id(x)], requires_grad=x.requires_grad)
+                made[id(x)].name = x.name
+        return made[id(x)]
+
+    return over_leaves(with_rows, given)
+
+
+class _Comparison:
+    """Goes through three programs at once, and puts into the first what it takes for any number of rows."""
+
+    def __init__(self, symbol: str, counts: list[int], base: Portable, others: Sequence[Portable]) -> None:
+        self.symbol, self.counts, self.base, self.others = symbol, counts, base, others
+        self.known = {v for one in (base, *others) for v in one.program.constants}
+        self.twins: dict[Value, list[Value]] = {}
+
+    def compare(self) -> None:
+        """Raise Differs unless the programs are one, but for lengths."""
+        all_three = [self.base, *self.others]
+        for kind in ("sources", "targets"):
+            places = [[(x.kind, x.key) for x in getattr(one, kind)] for one in all_three]
+            if any(other != places[0] for other in places[1:]):
+                raise Differs("reads or writes something else")
+        self.met([one.program.inputs for one in all_three])
+        lines = [one.program.lines for one in all_three]
+        if len({*map(len, lines)}) > 1:
+            raise Differs(f"takes {len(lines[0])} lines for some numbers of rows, and {len(lines[1])} for others")
+        for line, *others in zip(*lines, strict=True):
+            self.line(line, others)
+        outputs = [self.value(v, others) for v, *others in zip(*[p.program.outputs for p in all_three])]
+        self.base.program.outputs = outputs
+        self.base.result = self.tree(self.base.result, [one.result for one in self.others])
+
+    def met(self, values: Sequence[Sequence[Value]]) -> None:
+        """Note that values are each other's counterparts, and what their shapes have to do with the rows."""
+        for value, *others in zip(*values, strict=True):
+            self.twins[value] = others
+            self.base.shapes[value] = self.tree(self.base.shape(value), [v.shape for v in others])
+
+    def line(self, line: Line, others: list[Line]) -> None:
+        """Compare one line of each program."""
+        where = f"another program for other numbers of rows, from {line.where} on"
+        same = {(x.function.text, x.function.form, x.several, len(x.outputs)) for x in [line, *others]}
+        if len(same) > 1:
+            raise Differs(where)
+        try:
+            line.args = self.tree(line.args, [x.args for x in others])
+            line.kwargs = self.tree(line.kwargs, [x.kwargs for x in others])
+        except Differs:
+            raise Differs(where) from None
+        self.met([line.outputs, *[x.outputs for x in others]])
+
+    def tree(self, x: Any, others: list[Any]) -> Any:
+        """Return nested arguments with what goes with the rows in place of lengths."""
+        if isinstance(x, Value):
+            return self.value(x, others)
+        if any(type(other) is not type(x) for other in others) and not isinstance(x, (Rows, Ratio)):
+            raise Differs
+        if isinstance(x, slice):
+            parts = [(s.start, s.stop, s.step) for s in (x, *others)]
+            return slice(*self.tree(parts[0], parts[1:]))
+        if isinstance(x, (tuple, list)):
+            if any(len(other) != len(x) for other in others):
+                raise Differs
+            found = [self.tree(part, list(parts)) for part, *parts in zip(x, *others, strict=True)]
+            return type(x)(*found) if hasattr(x, "_fields") else type(x)(found)
+        if isinstance(x, dict):
+            if any([*other] != [*x] for other in others):
+                raise Differs
+            return {key: self.tree(part, [other[key] for other in others]) for key, part in x.items()}
+        return self.number(x, others)
+
+    def number(self, x: Any, others: list[Any]) -> Any:
+        """Return a number with what it has to do with the rows."""
+        learned = isinstance(x, (Rows, Ratio))
+        if all(other is x or repr(other) == repr(x) or (learned and other == x) for other in others):
+            return x
+        if type(x) is int:
+            return affine(self.symbol, self.counts, [x, *others])
+        if type(x) is float or isinstance(x, np.floating):
+            return ratio(self.symbol, self.counts, [x, *others])
+        raise Differs
+
+    def value(self, value: Value, others: list[Value]) -> Value:
+        """Return a value that has these counterparts; a constant is met where it is read first."""
+        if value not in self.twins and value in self.known:
+            self.twins[value] = others
+            arrays = [v.concrete for v in (value, *others)]
+            if not all(x.shape == arrays[0].shape and x.tobytes() == arrays[0].tobytes() for x in arrays):
+                shape = self.tree(arrays[0].shape, [x.shape for x in arrays[1:]])
+                self.base.constants[value] = alike(shape, arrays, self.number)
+                self.base.shapes[value] = self.base.constants[value].shape
+        if self.twins.get(value) != others:
+            raise Differs
+        return value
+
+
+def present(source: Location) -> Any:
+    """Return what a parameter or a hyperparameter is now; of a gradient, which may be gone, what it was."""
+    return source.value.concrete if source.kind == "gradient" else source.now()
+
+
+def labelled(sources: list[Location], roots: dict[str, Module]) -> dict[Value, str]:
+    """Return what the arrays of a program are called, no two alike: 0.weight is the first layer's weight.
+
+    Where several modules have such a name, it begins with the module's own.
+    """
+    names: dict[int, tuple[str, str]] = {}
+    for label, root in roots.items():
+        for name, t in [*root.named_parameters(), *root.named_buffers()]:
+            names.setdefault(id(t), (label, name))
+        for name, module in root.named_modules():
+            names.setdefault(id(held_by(module)), (label, f"{name}." if name else ""))
+    found: dict[Value, str] = {}
+    for s in [s for s in sources if not is_given(s) and s.kind != "hyperparameter"]:
+        label, own = names.get(id(s.owner), ("", "")) if s.kind in ("array", "entry") else ("", "")
+        own = f"{own}{s.key}" if s.kind == "entry" else own or s.value.name.removesuffix("#")
+        own = f"{label}.{own}" if own in found.values() else own
+        found[s.value] = next(name for name in _numbered(own) if name not in found.values())
+    return found
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{n}" for n in itertools.count(2))
