@@ -1,4 +1,4 @@
-"""What only some environments have: PyTorch, which tests compare with, and the program that starts MPI's ranks."""
+"""What only some environments have: PyTorch and ONNX, which tests compare with, and the program that starts MPI's ranks."""
 
 from __future__ import annotations
 
@@ -27,3 +27,15 @@ def mpiexec() -> str:
     if found is None or importlib.util.find_spec("mpi4py") is None:
         pytest.skip("needs MPI: python -m pip install mpi4py mpich")
     return found
+
+
+def onnx_and_its_judges() -> Any:
+    """Return ONNX, its reference evaluator and onnxruntime; without them the test is skipped, in one line for all."""
+    try:
+        import onnx
+        import onnxruntime
+        from onnx import reference
+    except ImportError:
+        pytest.skip("needs ONNX and its runtime: python -m pip install onnx onnxruntime")
+    onnxruntime.set_default_logger_severity(4)
+    return onnx, reference, onnxruntime

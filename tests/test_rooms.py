@@ -74,7 +74,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "transforms": (566, 566, 4_400),
     "nn": (2_500, 1_835, 16_520),
     "optim": (1_128, 814, 7_860),
-    "compiler": (955, 700, 6_500),
+    "compiler": (960, 700, 6_500),
     "compiler.trace": (2_164, 1_100, 17_640),
     "compiler.lower": (430, 430, 3_650),
     "compiler.write": (1_910, 1_100, 18_650),
@@ -83,11 +83,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "inspection": (2_286, 1_800, 18_000),
     "testing": (2_381, 2_381, 20_820),
     "training": (3_102, 1_648, 24_640),
-    "interop": (1_402, 1_402, 12_760),
+    "interop": (1_405, 1_405, 12_760),
     "reference": (250, 250, 2_000),
     "the top": (285, 250, 1_600),
 }
-WHOLE = (33_400, 28_412, 284_900)
+WHOLE = (33_750, 28_415, 289_800)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs/interop.md").read_text(encoding="utf-8")
 BRIDGES = {path.stem for path in (ROOT / "tinygrad_nn/interop").glob("[!_]*.py")}
-NEEDS = {"PyTorch": "torch"}  # not among the tests' own packages
+NEEDS = {"ONNX": "onnx", "PyTorch": "torch"}  # not among the tests' own packages
 SLOW = {"scikit-learn", *NEEDS}
 SECTIONS = dict(re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL))
 

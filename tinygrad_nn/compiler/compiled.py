@@ -37,7 +37,7 @@ from .write.explain import Listing, explained
 from .write.naming import named
 
 KINDS, ANSWERS = 32, 8  # how many kinds of arguments have programs, and how many programs one kind has
-_WRITERS = {".py": ".run.module"}  # by how a file's name ends; imported when used
+_WRITERS = {".py": ".run.module", ".onnx": "..interop.onnx"}  # by how a file's name ends; imported when used
 FRUITLESS = 8  # how often a kind of arguments is traced in vain before the function is left as it is
 _FEWER = "Pass what changes as an argument, choose by np.where, keep 0 * inf out of it, or call it with fewer shapes"
 
@@ -252,7 +252,8 @@ class Compiled:
         Its function is `run`. It takes any number of rows, what goes with them being found by running the function
         on others, which changes nothing; a program that is another one for other rows is for the shapes that it was
         traced with, says so, and looks at them. Parameters stand in the module as they are now, many of them beside
-        it, in a file of the same name that ends in .npz.
+        it, in a file of the same name that ends in .npz. A path that ends in .onnx gets an ONNX model, see
+        `tinygrad_nn.interop.onnx.save`.
 
         Raises CompileError for a function without source, and for one that draws random numbers, ValueError for
         another path.
@@ -261,7 +262,8 @@ class Compiled:
         if file.suffix not in _WRITERS:
             endings = " or ".join(_WRITERS)
             raise ValueError(
-                f"a program is saved as a Python module; pass a path that ends in {endings}, not {str(path)!r}"
+                f"a program is saved as a Python module or as an ONNX model; pass a path that ends in {endings}, not "
+                f"{str(path)!r}"
             )
         mode, raised, *_ = list(self.programs)[-1]
         modes: dict[str, Any] = dict.fromkeys(raised, "raise")

@@ -1,0 +1,377 @@
+"""A compiled program as an ONNX model: its lines become nodes, one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..compiler.lower.rewrites import without_dead_lines
+from ..compiler.numpy_calls import GETITEM, OPERATORS, SHAPE
+from ..compiler.program import Line, Value
+from ..compiler.run.portable import Portable, present
+from ..compiler.run.rows import Ratio, Rows
+from ..compiler.write.naming import Names, keys
+from ..errors import CompileError
+
+_OPSET, _VERSION = 18, 8
+_ALL = np.iinfo(np.int64).max
+_UFUNCS = {
+    "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max",
+    "minimum": "Min", "matmul": "MatMul", "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "tanh": "Tanh", "sin": "Sin",
+    "cos": "Cos", "tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "sinh": "Sinh", "cosh": "Cosh",
+    "arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh", "negative": "Neg", "absolute": "Abs", "floor": "Floor",
+    "ceil": "Ceil", "rint": "Round", "sign": "Sign", "reciprocal": "Reciprocal", "positive": "Identity",
+}  # fmt: skip
+_COMPARISONS = {
+    "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",
+    "equal": "Equal", "not_equal": "Equal",
+}  # fmt: skip
+_ON_BOOLS = {
+    "logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "logical_not": "Not", "bitwise_and": "And",
+    "bitwise_or": "Or", "bitwise_xor": "Xor", "invert": "Not",
+}  # fmt: skip
+_REDUCTIONS = {
+    "add.reduce": "ReduceSum", "multiply.reduce": "ReduceProd", "maximum.reduce": "ReduceMax",
+    "minimum.reduce": "ReduceMin", "mean": "ReduceMean",
+}  # fmt: skip
+_RESHAPING = ("reshape", "expand_dims", "squeeze", "ravel", "atleast_1d", "atleast_2d", "atleast_3d")
+_MOVING = ("transpose", "matrix_transpose", "swapaxes", "moveaxis", "rollaxis")
+
+
+def save(portable: Portable, file: Path) -> None:
+    """Write a program as an ONNX model of opset 18: this is what `step.save("model.onnx")` calls.
+
+    Arguments, results and parameters have the names that they have in Python; the first axis of every argument is
+    dynamic if the program is one for any number of rows. What a program looks at before it goes on, whether the values
+    of a softmax are finite, say, or indices inside of their array, a model does not look at.
+
+    It computes in the dtypes of the program; onnxruntime has some nodes, of convolutions and recurrences, for float32
+    alone.
+
+    Raises CompileError for a line that has no counterpart in ONNX, for a program that changes something, and where
+    Python decides by a number among the arguments, ImportError without the package onnx.
+    """
+    changed = [target.kind for target in portable.targets if target.kind != "result"]
+    if changed:
+        raise CompileError(
+            f"{portable.name} changes a tensor's {changed[0]}, and an ONNX model changes nothing; compile and save a "
+            "function that returns the outputs of a module in eval mode"
+        )
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(errors.missing("an ONNX model is written by the package onnx", "onnx")) from error
+    onnx.save(_Graph(portable, onnx).model(), str(file))
+
+
+class _Graph:
+    """Writes the nodes of one program. `names` are those of its values."""
+
+    def __init__(self, portable: Portable, onnx: Any) -> None:
+        self.portable, self.program = portable, portable.program
+        self.helper, self.tensor = onnx.helper, onnx.numpy_helper.from_array
+        self.free, self.names = Names(), dict[Value, str]()
+        self.free.used = {*portable.labels.values(), *portable.rows}
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+        self.shared: dict[Any, str] = {}
+        self.makers = {output: line for line in self.program.lines for output in line.outputs}
+
+    def model(self) -> Any:
+        """Return the model."""
+        self.names = {s.value: self.free.new(s.value.name or "x#") for s in self.portable.arguments}
+        inputs = [self.described(v, name) for v, name in self.names.items()]
+        results = {number: name or self.program.outputs[number].name for number, name in keys(self.portable.result)}
+        results = {number: self.free.new(name or "y#") for number, name in results.items()}
+        for s in [s for s in self.portable.sources if s not in self.portable.arguments]:
+            self.names[s.value] = self.portable.labels[s.value]
+            self.initializers.append(self.tensor(np.asarray(present(s)), self.names[s.value]))
+        self.leave_out_guards()
+        for line in self.program.lines:
+            self.line(line)
+        outputs = []
+        for number, name in results.items():
+            value = self.program.outputs[number]
+            self.nodes.append(self.helper.make_node("Identity", [self.of(value)], [name]))
+            outputs.append(self.described(value, name))
+        graph = self.helper.make_graph(self.nodes, self.portable.name, inputs, outputs, self.initializers)
+        opset = self.helper.make_opsetid("", _OPSET)
+        return self.helper.make_model(graph, opset_imports=[opset], ir_version=_VERSION, producer_name="tinygrad_nn")
+
+    def leave_out_guards(self) -> None:
+        """Leave out what a model does not look at. Raises CompileError where Python decided by a number."""
+        guards = [line for line in self.program.lines if line.function.form == "guard"]
+        for line in guards:
+            if line.args[0].known and self.is_given(line.args[0]):
+                raise CompileError(
+                    f"the function decides by a number at {line.where}, and an ONNX model can't; compile a function "
+                    "that does not take this number as an argument"
+                )
+        self.program.lines = [line for line in self.program.lines if line not in guards]
+        self.program = without_dead_lines(self.program)
+
+    def is_given(self, number: Value) -> bool:
+        """Return whether a number is an argument, or computed of arguments; an array's shape is not."""
+        line = self.makers.get(number)
+        if line is None:
+            return number in self.program.inputs
+        return line.function is not SHAPE and any(map(self.is_given, line.reads()))
+
+    def described(self, value: Value, name: str) -> Any:
+        """Return the description of an input or output; lengths that go with the rows are called as these."""
+        shape = [repr(n).strip("()") if isinstance(n, Rows) else n for n in self.portable.shape(value)]
+        return self.helper.make_tensor_value_info(name, self.helper.np_dtype_to_tensor_dtype(_dtype(value)), shape)
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node, and return the name of its output."""
+        return self.several(1, op, *inputs, **attributes)[0]
+
+    def several(self, outputs: int, op: str, *inputs: str, **attributes: Any) -> list[str]:
+        """Add a node, and return the names of its outputs."""
+        names = [self.free.new(f"{op.lower()}#") for _ in range(outputs)]
+        self.nodes.append(self.helper.make_node(op, inputs, names, **attributes))
+        return names
+
+    # Operands.
+
+    def of(self, x: Any, dtype: Any = None) -> str:
+        """Return the name of an operand, in a dtype."""
+        if isinstance(x, Rows):
+            return self.cast(self.add("Squeeze", self.ints([x])), np.dtype(np.int64), dtype)
+        if isinstance(x, Ratio):
+            return self.add("Div", self.of(x.above, dtype), self.of(x.below, dtype))
+        if not isinstance(x, Value):
+            return self.constant(np.asarray(x, dtype))
+        if x not in self.names:
+            self.names[x] = self.of_constant(x)
+        return self.cast(self.names[x], _dtype(x), dtype)
+
+    def of_constant(self, value: Value) -> str:
+        """Return the name of a constant of the program, with as many rows as there are."""
+        made = self.portable.constants.get(value)
+        if made is None:
+            return self.constant(value.concrete)
+        if made.step:
+            counted = self.add("Range", self.of(0, np.int64), self.of(made.shape[0], np.int64), self.of(1, np.int64))
+            counted = self.add(
+                "Mul", self.cast(counted, np.dtype(np.int64), made.dtype), self.of(made.step, made.dtype)
+            )
+            return self.add("Add", counted, self.of(made.number, made.dtype))
+        return self.add("Expand", self.of(made.number, made.dtype), self.ints(made.shape))
+
+    def constant(self, x: np.ndarray) -> str:
+        """Return the name of an array that is always the same."""
+        key = x.shape, x.dtype, x.tobytes()
+        if key not in self.shared:
+            self.shared[key] = self.free.new("constant#")
+            self.initializers.append(self.tensor(x, self.shared[key]))
+        return self.shared[key]
+
+    def ints(self, numbers: Sequence[int]) -> str:
+        """Return the name of a vector of lengths, of which some may go with the rows."""
+        if not any(isinstance(n, Rows) for n in numbers):
+            return self.constant(np.array(numbers, np.int64))
+        return self.add("Concat", *[self.length(n) if isinstance(n, Rows) else self.ints([n]) for n in numbers], axis=0)
+
+    def length(self, n: Rows) -> str:
+        """Return the name of a vector of one length that goes with the rows."""
+        rows = self.add("Shape", self.names[self.portable.rows[n.symbol]], start=0, end=1)
+        rows = rows if n.factor == 1 else self.add("Mul", rows, self.ints([n.factor]))
+        return rows if n.offset == 0 else self.add("Add", rows, self.ints([n.offset]))
+
+    def cast(self, name: str, now: Any, dtype: Any) -> str:
+        """Return the name of a tensor in another dtype."""
+        if dtype is None or np.dtype(dtype) == now:
+            return name
+        return self.add("Cast", name, to=self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    # Lines.
+
+    def line(self, line: Line) -> None:
+        """Add the nodes of a line. Raises CompileError if it has no counterpart."""
+        text = line.function.text
+        text = _OF_NUMBERS.get(text, text).removeprefix("np.").removeprefix("op_")
+        try:
+            found = self.nodes_of(text, line)
+        except (NotImplementedError, TypeError, KeyError) as error:
+            what = "this index" if line.function is GETITEM else text
+            raise CompileError(
+                f"{what} at {line.where} has no counterpart in ONNX; write it by other functions, or compute it "
+                "outside of the model"
+            ) from error
+        self.names |= zip(line.outputs, [found] if isinstance(found, str) else found, strict=False)
+
+    def nodes_of(self, text: str, line: Line) -> Any:
+        """Return the name of a line's result, or those of several. Raises for what has no counterpart."""
+        out = _dtype(line.outputs[0])
+        if text in _UFUNCS or text in _COMPOSED:
+            names = self.alike(line, line.args)
+            return self.add(_UFUNCS[text], *names) if text in _UFUNCS else _COMPOSED[text](self, out, *names)
+        if text in _COMPARISONS:
+            kind = np.result_type(*[_dtype(x) if isinstance(x, Value) and x.dtype else _weak(x) for x in line.args])
+            name = self.add(_COMPARISONS[text], *[self.of(x, kind) for x in line.args])
+            return self.add("Not", name) if text == "not_equal" else name
+        if text in _ON_BOOLS and out.kind == "b":
+            return self.add(_ON_BOOLS[text], *[self.of(x, bool) for x in line.args])
+        if text in _REDUCTIONS:
+            every = {"axis": None} if text == "mean" and len(line.args) == 1 else {}
+            return self.reduced(line, _REDUCTIONS[text], *line.args, **every | line.kwargs)
+        if text in _RESHAPING and line.kwargs.get("order", "C") == "C":
+            return self.shaped(line, self.of(line.args[0]))
+        if text in _MOVING:  # as the function moves the axes of an array whose lengths tell them apart
+            axes = line.function.apply(
+                np.empty(range(1, line.args[0].concrete.ndim + 1)), *line.args[1:], **line.kwargs
+            )
+            return self.add("Transpose", self.of(line.args[0]), perm=[n - 1 for n in axes.shape])
+        if line.function is GETITEM:
+            return self.indexed(line, *line.args)
+        written: Callable[..., Any] = _OTHERS[text]
+        return written(self, line, *line.args, **line.kwargs)
+
+    def alike(self, line: Line, parts: Sequence[Any]) -> list[str]:
+        """Return the names of operands in the dtype of a line's result."""
+        return [self.of(x, _dtype(line.outputs[0])) for x in parts]
+
+    def shaped(self, line: Line, name: str) -> str:
+        """Return a tensor in the shape of a line's result."""
+        return self.add("Reshape", name, self.ints(self.portable.shape(line.outputs[0])), allowzero=1)
+
+    def reduced(self, line: Line, op: str, x: Value, axis: Any = 0, keepdims: bool = False, initial: Any = None) -> str:
+        """Return a sum or the like over axes."""
+        if initial not in (None, np.inf, -np.inf):
+            raise NotImplementedError
+        axes = [*range(len(x.shape))] if axis is None else [axis] if isinstance(axis, int) else [*axis]
+        return self.add(op, self.of(x, _dtype(line.outputs[0])), self.ints(axes), keepdims=int(keepdims))
+
+    def indexed(self, line: Line, x: Value, index: Any) -> str:
+        """Return entries by slices, numbers, and at most one array of indices, which makes it no numbers."""
+        parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not None]
+        places = [n for n, part in enumerate(parts) if part is Ellipsis] or [len(parts)]
+        parts[places[0] : places[0] + 1] = [slice(None)] * (len(x.shape) - len(parts) + len(parts[places[0] :][:1]))
+        name, arrays = self.of(x), [axis for axis, part in enumerate(parts) if isinstance(part, Value)]
+        if any(not isinstance(part, (slice, Value) if arrays else (slice, int)) for part in parts) or len(arrays) > 1:
+            raise NotImplementedError
+        for axis, part in enumerate(parts):
+            if not isinstance(part, Value) and part != slice(None):
+                name = self.sliced(name, axis, part if isinstance(part, slice) else slice(part, (part + 1) or _ALL))
+        for axis in arrays:
+            if parts[axis].dtype.kind == "b":
+                raise NotImplementedError
+            name = self.add("Gather", name, self.of(parts[axis], np.int64), axis=axis)
+        return self.shaped(line, name)
+
+    def sliced(self, name: str, axis: int, part: slice) -> str:
+        """Return a slice along an axis."""
+        step = 1 if part.step is None else part.step
+        ends = (0, _ALL) if step > 0 else (_ALL, -_ALL)
+        start, stop = (end if x is None else x for x, end in zip((part.start, part.stop), ends, strict=True))
+        return self.add("Slice", name, *[self.ints([n]) for n in (start, stop, axis, step)])
+
+    # Operations that ONNX has, too.
+
+    def convolution(self, line: Line, x: Value, weight: Value, bias: Any = None, *, windows: Any, groups: int) -> str:
+        given = [self.of(a) for a in (x, weight, bias) if a is not None]
+        return self.add("Conv", *given, group=groups, dilations=windows.dilation, **_slid(windows, x.shape))
+
+    def transposed(self, line: Line, z: Value, weight: Value, *, windows: Any, lengths: Any, groups: int) -> str:
+        fields = zip(*windows, lengths, strict=True)
+        more = [n - ((c - 1) * s + d * (k - 1) + 1 - 2 * p) for k, s, p, d, c, n in fields]
+        slid = _slid(windows, lengths) | {"pads": windows.padding * 2, "dilations": windows.dilation}
+        return self.add("ConvTranspose", self.of(z), self.of(weight), group=groups, output_padding=more, **slid)
+
+    def window_maximum(self, line: Line, x: Value, *, windows: Any) -> str:
+        return self.add("MaxPool", self.of(x), dilations=windows.dilation, **_slid(windows, x.shape))
+
+    def window_sum(self, line: Line, x: Value, *, windows: Any) -> str:
+        if set(windows.dilation) != {1}:
+            raise NotImplementedError
+        mean = self.add("AveragePool", self.of(x), count_include_pad=1, **_slid(windows, x.shape))
+        return self.add("Mul", mean, self.of(math.prod(windows.kernel), x.dtype))
+
+    def smaller(self, x: str, y: str) -> str:
+        """Return exp(-|x - y|)."""
+        return self.add("Exp", self.add("Neg", self.add("Abs", self.add("Sub", x, y))))
+
+    def lstm(self, line: Line, *given: Any, reverse: bool) -> list[str]:
+        for reader in [r for r in self.program.lines if line.outputs[1] in r.reads()]:
+            if reader.function is not GETITEM or reader.args[1] != (0 if reverse else -1):
+                raise NotImplementedError  # of the cells a node gives the last ones alone
+        return self.recurrent("LSTM", [0, 3, 1, 2], *given, reverse=reverse)
+
+    def recurrent(
+        self, op: str, order: list[int], x: Value, state: Value, w_ih: Value, w_hh: Value, *biases: Any, reverse: bool,
+        **options: Any,
+    ) -> list[str]:  # fmt: skip
+        """Return the states of all steps and, of an LSTM, the last cells."""
+        biases = tuple([self.by_gate(b, order) for b in biases if b is not None])
+        given = [self.of(x), *[self.by_gate(w, order) for w in (w_ih, w_hh)]]
+        given += [self.add("Concat", *biases, axis=1) if biases else "", ""]
+        if op == "LSTM":
+            begun, count = self.several(2, "Split", self.of(state), axis=0, num_outputs=2), 3
+        else:
+            begun, count = [self.add("Unsqueeze", self.of(state), self.ints([0]))], 2
+        options |= {"hidden_size": w_hh.shape[1], "direction": "reverse" if reverse else "forward"}
+        states, _, *cells = self.several(count, op, *given, *begun, **options)
+        return [self.add("Squeeze", states, self.ints([1])), *cells]
+
+    def by_gate(self, weight: Value, order: list[int]) -> str:
+        """Return a weight or bias with its gates in ONNX's order, and an axis for the direction."""
+        name = self.of(weight)
+        if len(order) > 1:
+            gates = self.several(len(order), "Split", name, axis=0, num_outputs=len(order))
+            name = self.add("Concat", *[gates[i] for i in order], axis=0)
+        return self.add("Unsqueeze", name, self.ints([0]))
+
+
+def _slid(windows: Any, shape: Sequence[int]) -> dict[str, Any]:
+    """Return how windows slide over the last axes, as a node is told."""
+    fields = zip(*windows, shape[-len(windows.kernel) :], strict=True)
+    ends = [max(0, (c - 1) * s + d * (k - 1) + 1 - p - n) for k, s, p, d, c, n in fields]
+    return {"kernel_shape": windows.kernel, "strides": windows.stride, "pads": [*windows.padding, *ends]}
+
+
+def _dtype(value: Value) -> Any:
+    """Return the dtype of a value, of a number of Python's that of an array of it."""
+    return np.asarray(value.concrete).dtype if value.dtype is None else value.dtype
+
+
+def _weak(x: Any) -> Any:
+    """Return a number of Python's, for which NumPy makes an array's dtype no larger."""
+    return x.concrete if isinstance(x, Value) else int(x) if isinstance(x, Rows) else x
+
+
+_OF_NUMBERS = {text: f"np.{ufunc.__name__}" for text, ufunc in OPERATORS.values()}
+# Of the graph, the dtype of the result, and the operands in that dtype.
+_COMPOSED: dict[str, Callable[..., str]] = {
+    "square": lambda g, t, x: g.add("Mul", x, x),
+    "expm1": lambda g, t, x: g.add("Sub", g.add("Exp", x), g.of(1, t)),
+    "log1p": lambda g, t, x: g.add("Log", g.add("Add", x, g.of(1, t))),
+    "logaddexp": lambda g, t, x, y: g.add("Add", g.add("Max", x, y), _COMPOSED["log1p"](g, t, g.smaller(x, y))),
+    "erf": lambda g, t, x: g.add("Erf", x),
+    "erfc": lambda g, t, x: g.add("Sub", g.of(1, t), g.add("Erf", x)),
+}  # fmt: skip
+# Of the graph, the line, and its arguments.
+_OTHERS: dict[str, Callable[..., Any]] = {
+    "where": lambda g, line, c, *parts: g.add("Where", g.of(c, bool), *g.alike(line, parts)),
+    "concatenate": lambda g, line, parts, axis=0: g.add("Concat", *g.alike(line, parts), axis=axis),
+    "clip": lambda g, line, x, low, high: g.add("Min", g.add("Max", *g.alike(line, [x, low])), *g.alike(line, [high])),
+    "copy": lambda g, line, x: g.add("Identity", g.of(x)),
+    "asarray": lambda g, line, x, dtype=None: g.of(x, dtype),
+    "astype": lambda g, line, x, dtype: g.of(x, dtype),
+    "broadcast_to": lambda g, line, x, shape: g.add("Expand", g.of(x), g.ints(shape)),
+    "zeros": lambda g, line, *_: g.add("Expand", *g.alike(line, [0]), g.ints(g.portable.shape(line.outputs[0]))),
+    "argmax": lambda g, line, x, axis, keepdims=False: g.add("ArgMax", g.of(x), axis=axis, keepdims=int(keepdims)),
+    "convolution": _Graph.convolution,
+    "transposed_convolution": _Graph.transposed,
+    "window_maximum": _Graph.window_maximum,
+    "window_sum": _Graph.window_sum,
+    "rnn_tanh": lambda g, line, *given, **options: g.recurrent("RNN", [0], *given, **options),
+    "rnn_relu": lambda g, line, *given, **options: g.recurrent("RNN", [0], *given, activations=["Relu"], **options),
+    "gru": lambda g, line, *given, **options: g.recurrent("GRU", [1, 0, 2], *given, linear_before_reset=1, **options),
+    "lstm": _Graph.lstm,
+}  # fmt: skip
