@@ -1,4 +1,4 @@
-"""What only some environments have: PyTorch and ONNX, which tests compare with, and the program that starts MPI's ranks."""
+"""What only some environments have: PyTorch and ONNX, which tests compare with, and what starts the ranks of MPI."""
 
 from __future__ import annotations
 

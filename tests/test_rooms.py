@@ -76,7 +76,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "optim": (1_128, 814, 7_860),
     "compiler": (960, 700, 6_500),
     "compiler.trace": (2_164, 1_100, 17_640),
-    "compiler.lower": (430, 430, 3_650),
+    "compiler.lower": (425, 425, 3_650),
     "compiler.write": (1_910, 1_100, 18_650),
     "compiler.run": (1_290, 1_290, 11_100),
     "checking": (2_891, 2_710, 25_100),
@@ -238,7 +238,8 @@ def test_functions_import_optional_packages_only(path: pathlib.Path) -> None:
     functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
     inner = [n for f in functions for n in ast.walk(f) if isinstance(n, (ast.Import, ast.ImportFrom))]
     names = {n.names[0].name if isinstance(n, ast.Import) else str(n.module) for n in inner}
-    assert {name.split(".")[0] for name in names} <= {"matplotlib", "mpi4py", "scipy", "torch", "threadpoolctl", "tqdm"}
+    optional = {"matplotlib", "mpi4py", "onnx", "scipy", "torch", "threadpoolctl", "tqdm"}
+    assert {name.split(".")[0] for name in names} <= optional
 
 
 def test_no_module_bears_the_name_of_a_public_function() -> None:

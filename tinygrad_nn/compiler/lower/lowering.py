@@ -17,7 +17,7 @@ from .spelling import spelled
 
 @dataclass
 class Lowered:
-    """A program, and where its values lie.
+    """A program, and where its values lie. `replaced` are the sources in whose places outputs are put.
 
     `plain` is the same program as one would write it: before equal lines were merged, and dead ones left out.
     """
@@ -27,10 +27,7 @@ class Lowered:
     plan: Plan
     targets: list[Location]
     sources: list[Location]
-
-    def replaced(self, target: Location) -> Location | None:
-        """Return the source in whose place an output is put, None of a result and of what was not there before."""
-        return next((source for source in self.sources if source.place == target.place), None)
+    replaced: dict[Location, Location]
 
 
 def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
@@ -44,7 +41,9 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     program = _numbers_first(spelled(program))
-    return Lowered(plain, program, planned(program), targets, tracer.sources)
+    places = {source.place: source for source in tracer.sources}
+    replaced = {target: places[target.place] for target in targets if target.place in places}
+    return Lowered(plain, program, planned(program), targets, tracer.sources, replaced)
 
 
 def merged(plain: Program) -> Program:

@@ -97,7 +97,7 @@ class Module:
         for source in [*self.arguments, *portable.sources]:
             self.name(source.value)
         self.keys = {s: portable.labels[s.value] for s in self.parameters}
-        self.replaced = {t: portable.lowered.replaced(t) for t in portable.targets if t.kind != "result"}
+        self.replaced = {t: portable.lowered.replaced.get(t) for t in portable.targets if t.kind != "result"}
         self.values = dict(zip(portable.targets, self.program.outputs, strict=True))
         self.gradients = [t for t in portable.targets if t.kind == "gradient" and self.replaced[t] is None]
         self.functions = Functions(names.new)

@@ -35,7 +35,7 @@ class Emitter(Expressions):
         self.program, self.plan, self.names = lowered.program, lowered.plan, Names()
         for value in self.program.inputs:
             self.names.of(value)
-        replaced = {target.value: old.value for target in lowered.targets if (old := lowered.replaced(target))}
+        replaced = {target.value: old.value for target, old in lowered.replaced.items()}
         self.names.found |= {v: self.names.new(f"{self.names.of(old)}_out") for v, old in replaced.items()}
         inside = [(v, output) for v, output in self.plan.places.items() if isinstance(output, Value)]
         self.names.found |= {value: self.names.of(output) for value, output in inside}

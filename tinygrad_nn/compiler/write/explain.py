@@ -143,7 +143,7 @@ class _Explainer:
         """Name results in their order, after the inputs; what replaces an input has the name of it, if it can."""
         lines = [line for section in self.sections for line in section]
         last = {v: n for n, line in enumerate(lines) for v in self.reads(line)}
-        places = [(v, source.value) for target, v in self.targets if (source := self.lowered.replaced(target))]
+        places = [(v, source.value) for target, v in self.targets if (source := self.lowered.replaced.get(target))]
         replaced = {v: old for v, old in places if old is not v}
         for number, line in enumerate(lines):
             for value in line.outputs:
