@@ -20,6 +20,8 @@ def test_the_origin_of_a_planted_fault_is_named(fault: Fault) -> None:
     if fault.entry is not None:
         assert origin.index == fault.entry
     assert not np.isfinite(origin.value)
+    assert f": {origin.remedy}" in str(origin)
+    assert len(origin.remedy.split()) > 4
     assert "planted_nans.py" in origin.line or fault.phase == "given"
 
 
