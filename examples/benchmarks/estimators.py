@@ -29,7 +29,7 @@ SETS = {
     "wine": (datasets.load_wine, 200),
     "breast_cancer": (datasets.load_breast_cancer, 100),
     "digits": (datasets.load_digits, 50),
-    "diabetes": (datasets.load_diabetes, 100),
+    "diabetes": (datasets.load_diabetes, 40),
 }
 
 
@@ -38,11 +38,11 @@ def pair(is_regression: bool, epochs: int, seed: int) -> list[Any]:
     theirs, ours = (MLPRegressor, DenseRegressor) if is_regression else (MLPClassifier, DenseClassifier)
     shared: dict[str, Any] = {"activation": "relu", "early_stopping": False, "random_state": seed}
     mlp = theirs(
-        hidden_layer_sizes=(50, 50), max_iter=epochs, n_iter_no_change=epochs, tol=0, alpha=0, batch_size=64,
+        hidden_layer_sizes=(50, 50), max_iter=epochs, n_iter_no_change=epochs, tol=0, alpha=0, batch_size=32,
         learning_rate_init=3e-3, **shared,
     )  # fmt: skip
     dense = ours(
-        hidden_layers=(50, 50), epochs=epochs, batch_size=64, learning_rate=3e-3, **shared | {"early_stopping": None}
+        hidden_layers=(50, 50), epochs=epochs, batch_size=32, learning_rate=3e-3, **shared | {"early_stopping": None}
     )
     return [dense, mlp]
 
