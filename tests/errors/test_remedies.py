@@ -42,7 +42,6 @@ EXCEPTED = {
     "compiler/trace/traced_call.py:traced": "a refusal, which has its remedy, with the function's line",
     "compiler/trace/proxies.py:__len__": "NumPy's own words, for code that asks whether there is a length",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
-    "Anomaly": "an origin as a sentence, which ends in its remedy",
     "Damaged": "a reason inside the sentences of training.files, which say what to do",
     "NoSource": "a reason inside the sentence of run.module.Module, which says what to write",
 }
