@@ -11,8 +11,8 @@ import sys
 import tinygrad_nn
 
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
-# Pictures bring their letters along, and a derivation's text translates itself: tests/compiler/write/test_explain.py.
-OTHERWISE = ("training/plots.py", "checking/curve.py", "compiler/write/")
+# Pictures and pages bring their letters along, and a derivation's text translates itself: tests/compiler/write/test_explain.py.
+OTHERWISE = ("training/plots.py", "inspection/page.py", "checking/curve.py", "compiler/write/")
 
 
 def beyond_ascii(source: str) -> list[str]:

@@ -164,7 +164,7 @@ def test_large_graphs_are_collapsed_to_modules_and_then_to_rows() -> None:
     root, ways = drawn(tg.graph(lambda x: model(x).sum(), np.ones((2, 3))))
     check_boxes(root, ways)
     assert 40 <= sum(not box.inner for box in root.walk()) <= 150
-    assert any(box.lines[1] == "3 nodes: 1× linear" for box in root.walk() if box.kind == "group" and not box.inner)
+    assert any(box.lines[1] == "3 nodes: 1 linear" for box in root.walk() if box.kind == "group" and not box.inner)
     y = leaf(np.ones(2))
     for _ in range(1000):
         y = y * 1.01 + 0.1

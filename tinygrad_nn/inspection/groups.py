@@ -87,7 +87,7 @@ def _path(node: GraphNode) -> list[tuple[str, int]]:
 
 def _lines(node: GraphNode) -> list[str]:
     shape = str(node.shape).replace(" ", "") if node.shape else ""
-    name = node.name if len(node.name) <= 24 else f"{node.name[:11]}…{node.name[-12:]}"
+    name = node.name if len(node.name) <= 24 else f"{node.name[:11]}..{node.name[-11:]}"
     what = node.operation if node.operation and not name.startswith(node.operation) else ""
     return [name, *filter(None, [f"{what} {shape}".strip()])]
 
@@ -115,7 +115,7 @@ def _close(box: Box, label: str) -> None:
     """Let a group be drawn as one box, with what it holds in two lines."""
     members = [node for inner in box.walk() for node in inner.members]
     counts = Counter(node.operation for node in members if node.operation)
-    most = ", ".join(f"{count}× {name}" for name, count in counts.most_common(2))
+    most = ", ".join(f"{count} {name}" for name, count in counts.most_common(2))
     outer = box.outer
     box.__init__([label, f"{len(members):,} nodes: {most}"], "group", members)  # type: ignore[misc]
     box.outer = outer

@@ -115,4 +115,4 @@ def told(x: Any) -> str:
         return f"{x:.4g}" if np.asarray(x).dtype.kind == "f" else str(x)
     if np.size(x) <= 4:
         return " ".join(np.array2string(np.asarray(x), precision=4, separator=", ").split())
-    return f"{x.min():.4g} … {x.max():.4g}"
+    return f"{x.min():.4g} .. {x.max():.4g}"
