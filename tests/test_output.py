@@ -11,7 +11,7 @@ import sys
 import tinygrad_nn
 
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
-# Pictures and pages bring their letters along, and a derivation's text translates itself: tests/compiler/write/test_explain.py.
+# Pictures and pages bring their letters along; a derivation translates itself: tests/compiler/write/test_explain.py.
 OTHERWISE = ("training/plots.py", "inspection/page.py", "checking/curve.py", "compiler/write/")
 
 
