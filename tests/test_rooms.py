@@ -21,7 +21,8 @@ FLOORS = [
     ["tensor"],
     ["primitive", "ops"],
     ["transforms"],
-    ["nn", "optim"],
+    ["nn"],
+    ["optim"],
     ["compiler", "checking"],
     ["inspection", "testing"],
     ["training"],
@@ -63,7 +64,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (397, 397, 1_600),
+    "errors": (350, 350, 1_600),
     "engine": (1_261, 1_261, 9_500),
     "tensor": (1_173, 1_173, 9_580),
     "ops": (2_863, 2_863, 29_880),
@@ -72,7 +73,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (566, 566, 4_400),
-    "nn": (2_500, 1_835, 16_520),
+    "nn": (2_546, 1_835, 16_800),
     "optim": (1_128, 814, 7_860),
     "compiler": (960, 700, 6_500),
     "compiler.trace": (2_164, 1_100, 17_640),

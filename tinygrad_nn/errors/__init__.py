@@ -73,9 +73,7 @@ class FileError(ValueError):
 class DivergedError(ArithmeticError):
     """Training reached a cost that is not finite; `origin` is what `tg.why_nan` says of it, or None."""
 
-    def __init__(self, message: str = "", origin: Any = None) -> None:
-        super().__init__(message)
-        self.origin = origin
+    origin: Any = None
 
 
 def freed() -> str:
@@ -190,15 +188,10 @@ def rule_shape(name: str, argument: str, found: tuple[int, ...], shape: tuple[in
     )
 
 
-_NO_RULES = dict.fromkeys(
-    ("eig", "eigvals"),
-    "the eigenvalues of a general matrix are complex, and complex numbers have no gradients here; use "
-    "tg.linalg.eigh for symmetric matrices, tg.linalg.svd for singular values, or t.detach() for values alone",
-)
-
-
 def no_rule(name: str) -> str:
-    return f"operation {name!r} has no derivative rule; {_NO_RULES.get(name, f'declare one with {name}.vjp(...)')}"
+    if found := reason(name):
+        return f"operation {name!r}: {found[0]}, so it has no rule; use {found[1]}, or t.detach() for values alone"
+    return f"operation {name!r} has no derivative rule; declare one with {name}.vjp(...)"
 
 
 def raw_in_rule(what: str) -> str:

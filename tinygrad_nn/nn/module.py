@@ -10,10 +10,10 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import StateError, given
-from ..errors.unsupported import guard_keywords
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, replace_values
 from .failing import locate
+from .keywords import guard_keywords
 from .table import summary
 
 _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"

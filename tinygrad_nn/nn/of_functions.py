@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar
 
-from ..errors.unsupported import guard_keywords
+from .keywords import guard_keywords
 from .module import Module
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import StateError, given
-from ..errors.unsupported import guard_keywords
+from ..nn.keywords import guard_keywords
 from .groups import ParameterGroup, is_number
 from .optimizer import Optimizer
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.watching import watcher
 from ..errors import StateError, given
-from ..errors.unsupported import guard_keywords
+from ..nn.keywords import guard_keywords
 from ..tensor.handle import Tensor, replace_values
 from .groups import Hyperparameter, ParameterGroup, is_number, tell
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import DataError, given
-from ..errors.unsupported import guard_keywords
+from ..nn.keywords import guard_keywords
 from ..ops.joining import stack
 from ..tensor.handle import Tensor
 from .data_checks import check_count

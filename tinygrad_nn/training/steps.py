@@ -244,4 +244,6 @@ class Steps:
 
     def _diverged(self, what: str, origin: Any = None) -> None:
         replace_values(list(zip(self.tensors, self.finite, strict=True)))
-        raise DivergedError(refusals.diverged(what, origin), origin)
+        error = DivergedError(refusals.diverged(what, origin))
+        error.origin = origin
+        raise error
