@@ -18,8 +18,8 @@ from tinygrad_nn.tensor.handle import make, node_of
 from tinygrad_nn.testing import planted_rule
 
 
-def pulled(seeds: dict[Node, Any], wanted: set[Node] | None, **options: Any) -> dict[Node, Any]:
-    return pullback(seeds, wanted, make, **{"retain_graph": False, "create_graph": False} | options)
+def pulled(seeds: dict[Node, Any], targets: set[Node] | None, **options: Any) -> dict[Node, Any]:
+    return pullback(seeds, targets, make, **{"retain_graph": False, "create_graph": False} | options)
 
 
 def nodes(*tensors: Any) -> list[Any]:

@@ -56,7 +56,6 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
     """Return every node that the roots were computed from, newest first.
 
     Nodes numbered before `since` end the walk: checkpointing differentiates only what was recorded from then on.
-
     A node is created after all the nodes that it reads, so the numbers that count nodes as they are created are
     already a topological order: newest first, each comes after everything that was computed from it.
     """

@@ -1,7 +1,8 @@
 """Reverse mode: cotangents pulled from node to node, newest first. It knows no operation.
 
-Cotangents are arrays in an ordinary pass. With `create_graph` they are Tensors, which `lift` makes, and the very same
-rules then record the graph of the derivative: a second derivative is a pass through that graph.
+The cotangent of a node is the derivative of the output by each entry of its array, and has that array's shape. It is
+an array in an ordinary pass. With `create_graph` it is a Tensor, which `lift` makes, and the very same rules then
+record the graph of the derivative: a second derivative is a pass through that graph.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ from .zero_safe import Suspicion, sum_of_products
 
 def pullback(
     seeds: Mapping[Node, Any],
-    wanted: Collection[Node] | None,
+    targets: Collection[Node] | None,
     lift: Lift,
     *,
     retain_graph: bool,
     create_graph: bool,
     since: int = 0,
 ) -> dict[Node, Any]:
-    """Return the cotangent of each wanted node, given those of the outputs, `seeds`.
+    """Return the cotangent of each target, given those of the outputs, `seeds`.
 
-    `wanted=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
+    `targets=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
     The graph's arrays are freed on the way unless `retain_graph`, which `create_graph` needs too: a second pass then
-    raises FreedGraphError. `since` ends the pass at older nodes, which must be `wanted`, see `history`.
+    raises FreedGraphError. `since` ends the pass at older nodes, which must be targets, see `history`.
     """
     keep_memory_once()
     order = history(seeds, since)
-    useful = None if wanted is None else _computed_from(wanted, order)
+    useful = None if targets is None else _computed_from(targets, order)
     cotangents, results = cotangents_from(seeds, lift, create_graph), {}
     leave, arrive = cotangents.leave, cotangents.arrive  # looked up once, called for every node and edge
     suspicion = Suspicion(seeds.values())  # false until NumPy reports 0 * inf, or a mask may have hidden one
@@ -50,7 +51,7 @@ def pullback(
             g = leave(node)
             if g is None:
                 continue
-            asked_for = node.handle is not None if wanted is None else node in wanted
+            asked_for = node.handle is not None if targets is None else node in targets
             if asked_for:  # copied if anything else holds it: a rule may pass `g` itself on, and `arrive` adds in place
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation
@@ -64,7 +65,7 @@ def pullback(
                     cotangents.add_into(parent, rule, g, saved)
                     continue
                 c = rule.pull(g, saved)
-                # IEEE says 0 * inf = nan; here a zero cotangent stays zero where the local derivative is singular.
+                # IEEE says 0 * inf = nan; here zero cotangents stay zero. Threads of a large product raise no flag.
                 if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
@@ -78,9 +79,9 @@ def pullback(
     return results
 
 
-def _computed_from(wanted: Collection[Node], order: list[Node]) -> set[Node | None]:
-    """Return the wanted nodes and all that were computed from one: a cotangent elsewhere would be of no use."""
-    useful: set[Node | None] = set(wanted)
+def _computed_from(targets: Collection[Node], order: list[Node]) -> set[Node | None]:
+    """Return the targets and all that were computed from one: a cotangent elsewhere would be of no use."""
+    useful: set[Node | None] = set(targets)
     for node in reversed(order):
         if any(parent in useful for parent in node.parents or ()):
             useful.add(node)
