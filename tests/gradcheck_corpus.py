@@ -426,7 +426,7 @@ def mistaken() -> Iterator[Entry]:
         (lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g[0]),
         m,
         drawn(3),
-        likely="not summed over what was broadcast",
+        likely="it is g[0]; write g.sum(axis=0)",
     )
     yield bug("derivative of the input", tanh, lambda xp, g, y, x: g * (1 - x * x), x)
     yield bug("a factor missing", lambda xp, x: x**3, lambda xp, g, y, x: 3 * g * x, x, likely="a factor is missing: x")

@@ -12,7 +12,7 @@ import tinygrad_nn
 
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
 # Pictures and pages bring their letters along; a derivation translates itself: tests/compiler/write/test_explain.py.
-OTHERWISE = ("training/plots.py", "inspection/page.py", "checking/curve.py", "compiler/write/")
+OTHERWISE = ("training/plots.py", "inspection/page.py", "compiler/write/")
 
 
 def beyond_ascii(source: str) -> list[str]:

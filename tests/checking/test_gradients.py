@@ -109,7 +109,7 @@ def test_plots_return_their_axes() -> None:
     _, ax = pyplot.subplots()
     assert tg.gradcheck(wrong, x3).plot(ax=ax) is ax
     labels = [line.get_label() for line in ax.lines]
-    quotients, slopes = ["central difference", "forward difference"], ["rounding: 1 / step", "truncation: step²"]
+    quotients, slopes = ["central difference", "forward difference"], ["rounding: 1 / step", "truncation: step$^2$"]
     assert labels == [*quotients, *slopes, "the function's own derivative"]
     assert [line.get_label() for line in tg.gradcheck(right, x3).plot().lines] == [*quotients, *slopes]
     assert tg.error_curve(lambda x: tg.sum(x * 0), x3).plot() is not ax  # an error of 0 everywhere

@@ -20,8 +20,7 @@ from ..tensor.handle import Tensor, node_of
 from .directions import signed_like
 from .judgement import judge
 from .likely import likely_mistake
-from .modes import modes_compared
-from .point import Point, coarsest_of
+from .point import Point, coarsest_of, modes_compared
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 

@@ -12,14 +12,12 @@ import numpy as np
 
 from ..engine.trees import filled
 from .blame import Inquiry
-from .curve import ErrorCurve, curve_along
 from .directions import Direction, everywhere, unit
 from .judgement import judge
 from .likely import likely_mistake
-from .modes import modes_compared
 from .numerical import quotient
-from .point import Point
-from .report import GradientReport, Row
+from .point import Point, modes_compared
+from .report import ErrorCurve, GradientReport, Row, curve_along
 from .rounding import WIDE, within
 from .search import wrong_entries
 from .subject import HandWritten, Measured, Subject, derivative_of

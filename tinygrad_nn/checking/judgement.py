@@ -39,7 +39,7 @@ class _Judgement:
     def finding(self) -> Finding:
         """Return the verdict."""
         point = self.point
-        if point.left_out and point.left_out == point.results:
+        if point.is_nowhere_finite:
             self.given = math.nan
             return self._found(Verdict.NONFINITE, "the function's value is not finite")
         if point.narrow:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .directions import unit
-from .mistakes import WrongGradient, any_factor, formula, known_factor, reordered, transposed, unchanged, zero
+from .mistakes import WrongGradient, any_factor, changed, formula, known_factor, reordered, unchanged, zero
 from .point import Point
 from .rounding import WIDE
 from .subject import Subject
@@ -36,15 +36,13 @@ def likely_mistake(subject: Subject, position: int, constants: dict[str, Any] | 
     g = point.weights[0]
     before = {} if subject.by_hand else {"g": np.broadcast_to(g, wrong.shape) if _fits(g, wrong.shape) else g}
     values = dict(zip(subject.names, point.arrays, strict=True)) | (constants or {}) | {"the output": point.values[0]}
-    case = WrongGradient("", wrong, right, "what is right", before, values, 1, (), CLOSE)
+    case = WrongGradient("", wrong, right, "what is right", before, {}, values, 1, (), CLOSE)
     c = case.factor(wrong, right)
     if case.same(wrong, right) or not (wrong.any() or np.nan_to_num(right).any()):  # it may be wrong elsewhere only
         return f"it is {c:.9g} times what is right" if abs(c - 1) >= 1e-9 else ""
     case = replace(case, sizes=_sizes(case, g, subject.by_hand))
     looks = itertools.chain(
-        *[look(case) for look in (zero, known_factor, any_factor, transposed, unchanged)],
-        _one_of_many(case, g),
-        reordered(case),
+        *[look(case) for look in (zero, known_factor, any_factor, unchanged, changed, reordered)],
         _sums(point, position, case),
         _products(case, g),
         formula(case),
@@ -76,12 +74,6 @@ def _sizes(case: WrongGradient, g: Any, by_hand: bool) -> tuple[tuple[str, int, 
     if by_hand and c:
         found |= {round(n) for n in (c, 1 / c) if math.isfinite(n)}
     return tuple([("m", n, "") for n in sorted(found) if n > 2 or (n == 2 and not by_hand)])
-
-
-def _one_of_many(case: WrongGradient, g: Any) -> Iterator[str]:
-    """It is one of the rows that should be added up."""
-    if g.ndim > case.wrong.ndim and case.same(case.wrong, g[(0,) * (g.ndim - case.wrong.ndim)]):
-        yield "it is not summed over what was broadcast: only the first row of the cotangent is sent back"
 
 
 def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:

@@ -7,6 +7,7 @@ other points, the other knows the gradients and values of the layers around.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,9 +21,10 @@ class WrongGradient:
     """A wrong gradient beside the right one, and what it may be made of.
 
     A nan in `right` is an entry that is not known. `called` is what sentences call `right`, and `key` the wrong one,
-    "" if it has no name. `before` are the gradients that it is derived from, `values` the arrays that go in, and
-    `m` is the number of samples, 1 if there are none. A constant factor may be made of `sizes`: each with a symbol, a
-    number and what it counts. `close` is the share of the largest entry that two arrays may differ by.
+    "" if it has no name. `before` are the gradients that it is derived from, `others` right ones of other layers,
+    `values` the arrays that go in, and `m` is the number of samples, 1 if there are none. A constant factor may be made
+    of `sizes`: each with a symbol, a number and what it counts. `close` is the share of the largest entry that two
+    arrays may differ by.
     """
 
     key: str
@@ -30,6 +32,7 @@ class WrongGradient:
     right: np.ndarray
     called: str
     before: Arrays
+    others: Arrays
     values: Arrays
     m: int
     sizes: tuple[tuple[str, int, str], ...]
@@ -37,8 +40,10 @@ class WrongGradient:
 
     @property
     def subject(self) -> str:
-        """What a sentence about the wrong gradient begins with."""
-        return self.key or "it"
+        """What a sentence about the wrong gradient begins with: its shape, where that is wrong."""
+        if self.wrong.shape == self.right.shape:
+            return self.key or "it"
+        return f"{self.key} has shape {self.wrong.shape} where {self.right.shape} is right: it"
 
     def same(self, a: np.ndarray, b: np.ndarray) -> bool:
         """Return whether two arrays agree in shape and in what is known of the second, and are not just zeros."""
@@ -100,21 +105,21 @@ class WrongGradient:
         """Return what is missing in a gradient that is still `key`, one of those before it."""
         return f"the local derivative is missing; multiply {key} by it"
 
-    def formulas(self, target: np.ndarray) -> Iterator[str]:
-        """Yield each formula that gives `target`: of one gradient before, one of the values perhaps, and `m`."""
-        for text, candidate in _candidates(target.shape, self.before, self.values):
+    def formulas(self, target: np.ndarray, gradients: Arrays) -> Iterator[str]:
+        """Yield each formula that gives `target`: of one of the gradients, one of the values perhaps, and `m`."""
+        for text, candidate in _candidates(target.shape, gradients, self.values):
             for scaled, factor in ((text, 1.0), (f"{text} / m", 1 / self.m), (f"{text} * m", self.m)):
                 if self.same(candidate * candidate.dtype.type(factor), target):
                     yield scaled
 
     def right_formula(self) -> str | None:
         """Return the formula of the right gradient, None if it is none of those that are known."""
-        return next(self.formulas(self.right), None)
+        return next(self.formulas(self.right, self.before), None)
 
 
 def zero(case: WrongGradient) -> Iterator[str]:
     """It is 0."""
-    if case.wrong.shape == case.right.shape and case.wrong.size and not case.wrong.any():
+    if case.wrong.size and not case.wrong.any():
         yield f"{case.subject} is 0 everywhere: was it ever computed, or is everything before it masked?"
 
 
@@ -133,36 +138,43 @@ def any_factor(case: WrongGradient) -> Iterator[str]:
 
 
 def unchanged(case: WrongGradient) -> Iterator[str]:
-    """It is still a gradient that it should be derived from."""
+    """It is still a gradient that it should be derived from, or it is that of another layer."""
     for key, g in case.before.items():
         c = case.factor(case.wrong, g)
         if case.is_one(c) or case.meaning(c):
             yield f"{case.subject} is {case.times(c)}{key}: {case.left_out(key)}"
+    for key, g in case.others.items():
+        if case.same(case.wrong, g):
+            yield f"{case.subject} is the right {key}: it is taken from another layer, or the layers are miscounted"
 
 
-def transposed(case: WrongGradient) -> Iterator[str]:
-    """It is transposed, and perhaps has a constant factor that has a meaning."""
-    for array in (case.wrong.swapaxes(-1, -2), case.wrong.T) if case.wrong.ndim > 1 else ():
+def changed(case: WrongGradient) -> Iterator[str]:
+    """It is right but for a change of its axes, and perhaps for a constant factor."""
+    for how, array in _changes(case.key, case.wrong, case.right.shape):
         c = case.factor(array, case.right)
-        if case.is_one(c) or case.meaning(c):
-            remedy = f"; write {case.key}.T" if case.key else ""
-            yield f"{case.subject} is transposed{remedy}{also(case, array)}"
+        if np.isfinite(c) and not case.same(array, case.wrong):
+            meaning = case.meaning(c)
+            also = f"; also, it is {case.times(c)}{case.called}" + (f": {meaning}" if meaning else "")
+            yield f"{case.subject} {how}" + ("" if case.is_one(c) else also)
 
 
-def also(case: WrongGradient, array: np.ndarray) -> str:
-    """Return the end of a sentence on what gives `array`: that a constant factor is wrong, too, if one is."""
-    c = case.factor(array, case.right)
-    if case.is_one(c):
-        return ""
-    meaning = case.meaning(c)
-    return f"; also, it is {case.times(c)}{case.called}" + (f": {meaning}" if meaning else "")
+def _changes(key: str, wrong: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what has perhaps the right axes, each with what is wrong with them and what to write."""
+    for array in (wrong.swapaxes(-1, -2), wrong.T) if wrong.ndim > 1 else ():
+        yield "is transposed" + (f"; write {key}.T" if key else ""), array
+    if wrong.shape == shape:
+        yield from ((f"is flipped along axis {axis}", np.flip(wrong, axis)) for axis in range(wrong.ndim))
+    elif wrong.size == math.prod(shape):
+        dropped = "the sum dropped an axis; write keepdims=True"
+        how = dropped if len(shape) > wrong.ndim else f"write {key}.reshape({', '.join(map(str, shape))})"
+        yield f"fits in another shape: {how}", wrong.reshape(shape)
+    for axis, keepdims in itertools.product(range(wrong.ndim), (True, False)):
+        summed = f"{key}.sum(axis={axis}{', keepdims=True' if keepdims else ''})"
+        yield f"is not summed over axis {axis}; write {summed}", wrong.sum(axis=axis, keepdims=keepdims)
 
 
 def reordered(case: WrongGradient) -> Iterator[str]:
     """Its entries are in another order."""
-    for axis in range(case.wrong.ndim):
-        if case.same(np.flip(case.wrong, axis), case.right):
-            yield f"{case.subject} is flipped along axis {axis}"
     if np.isnan(case.right).any():
         return
     for axis in range(case.wrong.ndim):
@@ -178,19 +190,25 @@ def reordered(case: WrongGradient) -> Iterator[str]:
 
 
 def formula(case: WrongGradient) -> Iterator[str]:
-    """It is computed by another formula."""
-    for found in case.formulas(case.wrong):
-        right = case.right_formula()
-        yield f"{case.subject} is {found}" + (f"; write {right}" if right else "")
+    """It is computed by another formula, or by the right one of another layer."""
+    for gradients, where in ((case.before, ""), (case.others, ", of another layer")):
+        for found in case.formulas(case.wrong, gradients):
+            right = case.right_formula()
+            yield f"{case.subject} is {found}{where}" + (f"; write {right}" if right else "")
 
 
 def _candidates(shape: tuple[int, ...], gradients: Arrays, values: Arrays) -> Iterator[tuple[str, np.ndarray]]:
     for key, g in gradients.items():
+        if g.shape[1:] == shape:
+            yield f"{key}[0]", g[0]
+        if math.prod(shape) > 1:
+            yield f"{key}.mean() everywhere", np.full(shape, g.mean())
+            yield f"{key}.sum() everywhere", np.full(shape, g.sum())
         for axis, keep in itertools.product(range(g.ndim), (True, False)):
-            total = g.sum(axis=axis, keepdims=keep)
+            total, along = g.sum(axis=axis, keepdims=keep), f"axis={axis}{', keepdims=True' if keep else ''}"
             if total.shape == shape:
-                yield f"{key}.sum(axis={axis}{', keepdims=True' if keep else ''})", total
-                yield f"{key}.mean(axis={axis}{', keepdims=True' if keep else ''})", total / g.shape[axis]
+                yield f"{key}.sum({along})", total
+                yield f"{key}.mean({along})", total / g.shape[axis]
         for name, value in values.items():
             ours, theirs = _both_ways(key, g), _both_ways(name, value)
             for (left, a), (right, b) in [*itertools.product(ours, theirs), *itertools.product(theirs, ours)]:

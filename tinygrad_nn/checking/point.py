@@ -1,8 +1,9 @@
-"""A function at one point: its values along any direction, and its own derivatives in several precisions."""
+"""A function at one point: values along any direction, its own derivatives in several precisions and in both modes."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from .directions import Direction, everywhere, signed_like
 from .numerical import COMPLEX_STEP, Ladder, Slope, complex_slope, descend
 from .rounding import EPS, LONG, NUDGE, WIDE, largest, noise_of_values, spread
 from .subject import Arrays, Subject
+from .verdicts import Finding, Verdict
 
 NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0)
 
@@ -39,6 +41,7 @@ class Point:
         self.results = sum(y.size for y in self.values)
         self.weights = drawn if self.results != 1 else [np.abs(np.sign(u)) for u in drawn]
         self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
+        self.is_nowhere_finite = 0 < self.left_out == self.results
 
     @functools.cached_property
     def gradients(self) -> list[Any]:
@@ -163,3 +166,49 @@ def coarsest_of(arrays: Arrays) -> float:
 def dot(us: Arrays, vs: Arrays) -> Any:
     """Return the sum of products, in no less than float64; a factor of 0 in `us` leaves out what is not finite."""
     return sum(np.where(u == 0, 0, u * v.astype(np.result_type(v, WIDE))).sum() for u, v in zip(us, vs, strict=True))
+
+
+def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
+    """Return how <u, J v> by forward mode agrees with <J' u, v> by reverse mode, for a random v."""
+    if point.is_nowhere_finite:
+        return Finding(math.nan, math.nan, math.inf, math.nan, Verdict.NONFINITE, "the function's value is not finite")
+    tangents = [signed_like(rng, x) for x in point.arrays]
+    reverse, forward, size = _both(point, tangents)
+    eps = max(float(np.finfo(x.dtype).eps) for x in point.arrays)
+    room, apart = 256 * max(eps, point.eps) * size, abs(forward - reverse)
+    if apart > room and point.is_coarser():
+        room = 256 * max(eps, point.eps) * size
+    verdict, note = Verdict.OK, ""
+    if room < apart < math.inf:
+        rounded = not point.mistaken and _is_rounding(point, tangents, apart)
+        verdict = Verdict.PRECISION if rounded else Verdict.BUG
+        note = "forward and reverse mode differ" + (" by rounding" if rounded else "")
+    return Finding(reverse, forward, room, math.nan, verdict, note, room)
+
+
+def _both(point: Point, tangents: list[Any], changed: Callable[[Any], Any] = lambda x: x) -> tuple[float, float, float]:
+    """Return a directional derivative by reverse and by forward mode, and the size of what rounding is relative to."""
+    arrays, weights = ([changed(x) for x in xs] for xs in (point.arrays, point.weights))
+    tangents = [changed(t).astype(x.dtype) for t, x in zip(tangents, arrays, strict=True)]
+    pushed = [t for t in point.subject.push(arrays, tangents) if t.dtype.kind == "f"]
+    pairs = [(g, t) for g, t in zip(point.subject.pull(arrays, weights), tangents, strict=True) if g is not None]
+    size = dot([np.abs(u) for u in weights], [np.abs(t) for t in pushed]) + sum(
+        float(np.abs(g).sum()) for g, _ in pairs
+    )
+    return sum(dot([g], [t]) for g, t in pairs), dot(weights, pushed), size
+
+
+def _is_rounding(point: Point, tangents: list[Any], apart: float) -> bool:
+    """Return whether two modes are closer with more digits, or as far apart where the last digits are others."""
+    wider = LONG if any(x.dtype == WIDE for x in point.arrays) else WIDE
+    size = point.size_of_values() * (1 + max(map(largest, point.arrays)))  # of intermediate numbers
+
+    def difference(nudged: Callable[[Any], Any]) -> Any:
+        return np.subtract(*_both(point, tangents, lambda x: nudged(x).astype(x.dtype))[:2])
+
+    try:
+        left = abs(np.subtract(*_both(point, tangents, lambda x: x.astype(wider))[:2]))
+    except Exception:  # numpy.linalg, for one, refuses long doubles
+        left, wider = apart, max((x.dtype for x in point.arrays), key=lambda dtype: np.finfo(dtype).eps)
+    is_less = left <= max(0.05 * apart, 256 * float(np.finfo(wider).eps) * size)
+    return bool(is_less or apart <= 4 * spread(difference, point.seed))

@@ -56,14 +56,11 @@ class Subject:
         given = [np.array(x) for x in arrays]
         with no_grad(), quiet():
             results = list(leaves(self.called([wrap(x) for wrap, x in zip(self.wraps, given, strict=True)])))
-        for name, x, before in (
-            zip(self.names, given, arrays, strict=True) if self.shapes is None else ()
-        ):  # one call tells
-            if not np.array_equal(x, before, equal_nan=True):
-                raise ValueError(
-                    f"the function changes {name} in place, so no two calls are alike; let it work on a copy, "
-                    "np.array(x)"
-                )
+        each = zip(self.names, given, arrays, strict=True) if self.shapes is None else ()  # one call tells
+        for name in [name for name, x, before in each if not np.array_equal(x, before, equal_nan=True)]:
+            raise ValueError(
+                f"the function changes {name} in place, so no two calls are alike; let it work on a copy, np.array(x)"
+            )
         return self._numbers([self._array_of(y) for y in results])
 
     def pull(self, arrays: Arrays, cotangents: Arrays) -> list[Any]:

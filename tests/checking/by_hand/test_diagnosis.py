@@ -18,7 +18,7 @@ SQUARE = np.array([[1.0, 2.0], [5.0, -3.0]])
 def told(hand: Any, right: Any = RIGHT, **known: Any) -> str:
     """Return what is said of a gradient dW of four samples and two outputs."""
     given: dict[str, Any] = {
-        "key": "dW", "name": "W", "called": "the adjoint", "before": {}, "gradients": {},
+        "key": "dW", "name": "W", "called": "the adjoint", "before": {}, "others": {},
         "values": {"W": np.full(np.shape(right), 0.0)}, "m": 4, "sizes": (("m", 4, "samples"), ("k", 2, "outputs")),
         "slopes": None, "close": 1e-7,
     }  # fmt: skip
@@ -67,10 +67,10 @@ def test_two_mistakes_are_told_together() -> None:
 def test_a_sum_that_is_missing_or_too_much_is_told() -> None:
     columns = np.array([[2.0], [1.0]])  # the sums of RIGHT's rows
     missing = told(RIGHT, columns)
-    assert missing.endswith("the sum over axis 1 is missing; write dW.sum(axis=1, keepdims=True)")
+    assert missing.endswith("it is not summed over axis 1; write dW.sum(axis=1, keepdims=True)")
     dropped = told(np.array([2.0, 1.0]), columns)
-    assert dropped.endswith("its numbers fit, but the sum dropped an axis; sum with keepdims=True")
-    assert told(np.array(3.0), columns).endswith("everything was added up; sum over the axis of the samples only")
+    assert dropped.endswith("it fits in another shape: the sum dropped an axis; write keepdims=True")
+    assert told(np.array(3.0), columns).endswith("it is everything added up; sum over the axis of the samples only")
 
 
 def test_a_shape_that_nothing_explains_is_told_with_what_is_right() -> None:
@@ -125,7 +125,7 @@ def test_a_step_that_is_left_out_is_told_with_what_to_write() -> None:
 def test_another_layers_gradient_is_told() -> None:
     other = np.array([[2.0, 3.0, 5.0], [7.0, 1.0, 1.0]])
     expected = "dW is the right dV: it is taken from another layer, or the layers are miscounted"
-    assert told(other, gradients={"dV": other}) == expected
+    assert told(other, others={"dV": other}) == expected
 
 
 def test_a_weight_decay_that_the_loss_does_not_have_is_told() -> None:
@@ -186,8 +186,8 @@ IN_A_NETWORK: dict[str, tuple[str, Any, str]] = {
         lambda v: v["dA1"] * (1 - v["A1"] ** 2),
         "tanh written with A1, 1 - A1**2; take that of",
     ),
-    "one mean": ("db1", lambda v: np.full(4, v["dZ1"].mean()), "db1 is filled with one mean of dZ1; sum over the axis"),
-    "one sum": ("db1", lambda v: np.full(4, v["dZ1"].sum()), "db1 is filled with one sum of the adjoint; sum over"),
+    "one mean": ("db1", lambda v: np.full(4, v["dZ1"].mean()), "db1 is dZ1.mean() everywhere; write dZ1.sum(axis=0)"),
+    "one sum": ("db1", lambda v: np.full(4, v["dZ1"].sum()), "db1 is dZ1.sum() everywhere; write dZ1.sum(axis=0)"),
     "a sample less": ("dW2", lambda v: v["dW2"] * 7 / 6, "1/6 where 1/7 belongs, one sample off (m = 7 samples)"),
     "a sample more": ("dA2", lambda v: v["dA2"] * 7 / 8, "1/8 where 1/7 belongs, one sample off (m = 7 samples)"),
     "layer after": ("dA1", lambda v: v["dZ1"] @ v["W2"].T, "dA1 is dZ1 @ W2.T, of another layer; write dZ2 @ W2.T"),

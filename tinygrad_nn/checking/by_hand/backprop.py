@@ -195,7 +195,7 @@ class _GivenGradients:
             right=right,
             called=called,
             before=sources,
-            gradients={key: g for key, g in others.items() if key not in sources},
+            others={key: g for key, g in others.items() if key not in sources},
             values={n: self.alignment.frame(n, t).laid_out(t.data) for n, t in self.alignment.tensors.items()},
             m=self.alignment.samples,
             sizes=(("m", self.alignment.samples, "samples"), ("k", self.alignment.outputs, "outputs")),

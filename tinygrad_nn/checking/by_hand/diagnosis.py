@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,12 +37,11 @@ class Slopes:
 class Case(mistakes.WrongGradient):
     """One wrong gradient and all that it may be mistaken for, in the layout and scale of gradients by hand.
 
-    It is the gradient by the tensor `name`; `gradients` are the right ones of other tensors, and `slopes` belong to
-    the elementwise step that reads the tensor, if that is all that does.
+    It is the gradient by the tensor `name`, and `slopes` belong to the elementwise step that reads the tensor, if that
+    is all that does.
     """
 
     name: str
-    gradients: mistakes.Arrays
     slopes: Slopes | None
 
     def left_out(self, key: str) -> str:
@@ -72,7 +69,7 @@ def diagnosed(case: Case) -> str:
 
 def _not_finite(case: Case) -> Iterator[str]:
     bad = ~np.isfinite(case.wrong)
-    if case.wrong.shape == case.right.shape and (bad & np.isfinite(case.right)).any():
+    if (bad & np.isfinite(case.right)).any():
         at = _first(bad)
         yield (
             f"{case.key} is {case.wrong[tuple(at)]} in {bad.sum()} of {bad.size} entries, first at {at} where "
@@ -85,54 +82,13 @@ def _first(mask: np.ndarray) -> list[int]:
 
 
 def _shape(case: Case) -> Iterator[str]:
-    hand, right = case.wrong, case.right
-    if hand.shape == right.shape:
+    if case.wrong.shape == case.right.shape:
         return
-    told = f"{case.key} has shape {hand.shape} where {right.shape} is right"
-    for how, array in _reshaped(case):
-        if np.isfinite(case.factor(array, right)):
-            yield f"{told}: {how}{mistakes.also(case, array)}"
-    if hand.size == 1 and case.same(hand.reshape(()), right.sum().reshape(())):
-        yield f"{told}: everything was added up; sum over the axis of the samples only"
-    others = itertools.chain(mistakes.unchanged(case), _another(case), mistakes.formula(case))
-    yield from (f"{told}: {finding}" for finding in others)
-    yield f"{told}: it is the derivative of one number by {case.name}, entry by entry"
-
-
-def _reshaped(case: Case) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield what has perhaps the right shape, each with how it comes about."""
-    hand, right = case.wrong, case.right
-    if hand.ndim == 2:
-        yield f"it is transposed; write {case.key}.T", hand.T
-    if hand.size == right.size:
-        if right.ndim > hand.ndim:
-            yield "its numbers fit, but the sum dropped an axis; sum with keepdims=True", hand.reshape(right.shape)
-        shape = ", ".join(map(str, right.shape))
-        yield f"its numbers fit; write {case.key}.reshape({shape})", hand.reshape(right.shape)
-    for axis, keepdims in itertools.product(range(hand.ndim), (True, False)):
-        called = f"{case.key}.sum(axis={axis}{', keepdims=True' if keepdims else ''})"
-        yield f"the sum over axis {axis} is missing; write {called}", hand.sum(axis=axis, keepdims=keepdims)
-
-
-def _another(case: Case) -> Iterator[str]:
-    for key, g in case.gradients.items():
-        if case.same(case.wrong, g):
-            yield f"{case.key} is the right {key}: it is taken from another layer, or the layers are miscounted"
-
-
-def _another_layer(case: Case) -> Iterator[str]:
-    right = case.right_formula()
-    for found in dataclasses.replace(case, before=case.gradients).formulas(case.wrong):
-        yield f"{case.key} is {found}, of another layer" + (f"; write {right}" if right else "")
-
-
-def _filled(case: Case) -> Iterator[str]:
-    if case.wrong.size == 1 or not case.same(case.wrong, np.full(case.wrong.shape, case.wrong.flat[0])):
-        return
-    for key, g in {case.called: case.right, **case.before}.items():
-        for how, number in (("mean", g.mean()), ("sum", g.sum())):
-            if case.same(case.wrong, np.full(case.wrong.shape, number)):
-                yield f"{case.key} is filled with one {how} of {key}; sum over the axis of the samples only"
+    if case.wrong.size == 1 and case.same(case.wrong.reshape(()), case.right.sum().reshape(())):
+        yield f"{case.subject} is everything added up; sum over the axis of the samples only"
+    for look in (mistakes.changed, mistakes.unchanged, mistakes.formula):
+        yield from look(case)
+    yield f"{case.subject} is the derivative of one number by {case.name}, entry by entry"
 
 
 def _slope(case: Case) -> Iterator[str]:
@@ -213,12 +169,9 @@ _CATALOGUE = (
     mistakes.zero,
     mistakes.known_factor,
     mistakes.unchanged,
-    mistakes.transposed,
+    mistakes.changed,
     _slope,
-    _another,
     mistakes.formula,
-    _another_layer,
-    _filled,
     mistakes.reordered,
     _decay,
     _few_digits,
