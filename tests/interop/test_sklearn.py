@@ -85,7 +85,7 @@ def test_any_factory_makes_a_module_that_follows_the_random_state() -> None:
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
     assert not np.array_equal(first.predict_proba(X), other.predict_proba(X))
     assert first.score(X, y) > 0.9
-    with pytest.raises(TypeError, match=r"module is called with inputs, outputs and seed=, and returns a Module"):
+    with pytest.raises(TypeError, match=r"takes a function of inputs, outputs and seed= that returns a Module"):
         ModuleClassifier(lambda *sizes, seed: None).fit(X, y)
     with pytest.raises(ValueError, match=r"outputs of shape \(150, 1, 3\), and \(150, 3\) is needed here"):
         ModuleClassifier(lambda n, k, seed: Unsqueezed(n, k, seed=seed), epochs=0).fit(X, y).predict(X)
