@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tinygrad_nn as tg
+from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.primitive import primitive
 
 INF = float("inf")
@@ -146,6 +147,7 @@ def _planted(x: Any, /) -> Any:
 
 
 _planted.vjp(lambda g, x: g * np.sqrt(np.where(x < 0, np.nan, 4)))
+del OPERATIONS["_planted"]  # the other tests are over the library's own
 
 
 def hooked(x: Any) -> Any:
