@@ -158,8 +158,8 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     dtype = property(lambda self: self.value.dtype)
     ndim = property(lambda self: len(self.value.shape))
     T = property(np.transpose)
-    mT = property(np.matrix_transpose)
-    imag = property(np.imag)
+    mT = property(np.matrix_transpose, doc="The matrices in the last two axes, transposed.")
+    imag = property(np.imag, doc="The imaginary parts.")
     real = property(lambda self: np.real(self) if self.dtype.kind == "c" else self)
 
     def __init__(self, tracer: Any, value: Value) -> None:
