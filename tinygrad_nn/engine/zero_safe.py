@@ -61,9 +61,9 @@ class Suspicion(list[str]):
 
     def mended(self, rule: Any, g: Any, saved: Any, c: Any) -> Any:
         """Return the cotangent `c` that a rule has computed, zero where it is nan and ought to be zero."""
-        look = self or (c.size * g.size >= _SHARED * min(g.shape, default=1) and not _flag_tells(64, 900))
-        if look and has_nan(raw(c)):
-            c = rule.zero_safe(rule, g, saved, c)
+        if not self and (c.size * g.size < _SHARED * min(g.shape, default=1) or _flag_tells(64, 900)):
+            return c
+        c = rule.zero_safe(rule, g, saved, c) if has_nan(raw(c)) else c
         self[:] = [MASKED] if self and self[0] is MASKED else []
         return c
 
