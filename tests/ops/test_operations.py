@@ -34,6 +34,7 @@ BEHIND = {
     "singular_factors", "pseudo_inverse", "mirrored_triangle",
 }  # fmt: skip
 WITHOUT_GRADIENT = {"eig", "eigvals"}
+BRIDGED = {"function of PyTorch"}  # declared where a bridge is imported, by its own tests in the same process
 
 AXES = {"axis", "axes", "axis1", "axis2", "source", "destination"}
 OF_CALLS = {"keywords", "counted arguments", "errors"}
@@ -264,7 +265,7 @@ def test_every_kink_is_in_the_table() -> None:
 
 
 def test_every_operation_has_samples_and_a_reference() -> None:
-    assert set(FUNCTIONS) == set(OPERATIONS)
+    assert set(FUNCTIONS) == set(OPERATIONS) - BRIDGED
     for name in NAMES:
         assert cases_of(name), f"operation {name!r} has no samples"
         assert name in REFERENCES or numpy_functions(function_of(name)), f"no values for {name!r}"
