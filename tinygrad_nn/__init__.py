@@ -8,7 +8,6 @@ Each operation that `ops` declares is here under its own name and under every na
 
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import errors, nn, ops, optim
@@ -114,7 +113,7 @@ import_module(".inspection.terms", __name__)  # gives Tensor its `grad_terms`
 Tensor.__doc__ = ops.help_by_task()
 # Modules are found where NumPy and PyTorch have them, as os.path is: `from tinygrad_nn.linalg import solve`.
 sys.modules.update({f"{__name__}.{name}": globals()[name] for name in ("autograd", "data", "linalg")})
-__path__.append(str(Path(__file__).with_name("reference")))  # for `python -m tinygrad_nn.coverage`
+__path__.append(f"{__path__[0]}/reference")  # for `python -m tinygrad_nn.coverage`
 
 
 def __getattr__(name: str) -> Any:

@@ -152,6 +152,20 @@ def test_a_composite_gets_as_tensors_what_it_declares_as_tensors() -> None:
     assert kinds(x=1.5, rest=[2.5], y=None, n=2.5) == [tg.Tensor, type(None), tg.Tensor, float]
 
 
+def test_a_composites_types_may_be_texts_or_the_types_themselves() -> None:
+    def given(x: Any, y: Any = None, rest: Any = ()) -> Any:
+        return [type(part) for part in (x, y, *rest)]
+
+    for types in (
+        {"x": tg.Tensor, "y": tg.Tensor | None, "rest": Sequence[tg.Tensor]},
+        {"x": "tg.Tensor", "y": "Tensor | None", "rest": "Sequence[tinygrad_nn.Tensor]"},
+    ):
+        given.__annotations__ = types
+        assert composite(name="given", method=False)(given)(1.0, 2.0, [3.0]) == [tg.Tensor] * 3
+    given.__annotations__ = {"x": "tg.Tensor | float", "rest": list[float]}
+    assert composite(name="given", method=False)(given)(1.0, 2.0, [3.0]) == [float] * 3
+
+
 def test_what_a_composite_cannot_make_a_tensor_is_refused_with_its_name() -> None:
     with pytest.raises(TypeError) as caught:
         tg.mean("numbers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from ..errors import GradientError
 from ..nn.dense import ACTIVATIONS
 from ..tensor.handle import Tensor, node_of
 from .formulas import Formulas, derivation, identifier
-from .kept import Memory, kept_by, listed
-from .nodes import LIVE, GraphNode, arguments_of, told
+from .kept import Memory, kept_by
+from .nodes import GraphNode, arguments_of
 from .page import MOST, Page
 from .picture import dot_of, svg_of
+from .terms import LIVE
+from .text import listed, told
 
 # Operations that users know by another name.
 _PUBLIC = {
@@ -57,7 +59,7 @@ class Graph:
         self._nodes: list[GraphNode] = []
         self._of_node: dict[Node, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
-        self.count = self._named = self.passes = 0
+        self.count = self._named = 0
         LIVE.add(self)
 
     @property
@@ -87,7 +89,7 @@ class Graph:
         return f"<graph of {len(self)} nodes: {told}>" if told else "<empty graph>"
 
     def __str__(self) -> str:
-        return listed(list(_columns(self.nodes)))
+        return _listed(self.nodes)
 
     def get(self, tensor: Any) -> GraphNode | None:
         """Return the node of a Tensor, None if it is not there."""
@@ -203,32 +205,29 @@ class Graph:
         """Return the node of a value that no gradient goes back to; of a number the number itself."""
         if id(array) in self._of_array:
             return self._of_array[id(array)][0]
-        return self.data(array) if isinstance(array, np.ndarray) and array.ndim else array
+        if not (isinstance(array, np.ndarray) and array.ndim):
+            return array
+        return self.computed(array, self.add("data", shape=array.shape, dtype=array.dtype, stored=array))
 
-    def data(self, array: Any, given: str = "") -> GraphNode:
-        """Return a new node for data."""
-        new = self.add("data", shape=array.shape, dtype=array.dtype, stored=array, given=given)
-        self._of_array[id(array)] = new, array
-        return new
-
-    def computed(self, array: Any, made: GraphNode) -> None:
-        """Note which node has computed an array."""
+    def computed(self, array: Any, made: GraphNode) -> GraphNode:
+        """Return a node, having noted that it has computed an array."""
         self._of_array[id(array)] = made, array
+        return made
 
     def _from_engine(self, node: Node) -> GraphNode:
         operation, parents = node.operation, node.parents or ()
         about: dict[str, Any] = {"node": node, "shape": node.shape, "dtype": node.dtype}
         if operation is None:
-            tensor = None if node.handle is None else node.handle()
-            if tensor is not None:
-                about |= {"given": tensor.name or ""}
-            return self.add("parameter", **about)
+            new = self.add("parameter", **about)
+            new.given = getattr(new.tensor, "name", "") or ""
+            return new
         if operation is ITEM:
             whole = self._of_node[parents[0]]  # type: ignore[index]
             stored = None if whole.stored is None else whole.stored[node.saved[0]]
-            about |= {"stored": stored, "line": whole.line, "modules": whole.modules, "engine": ITEM}
             inputs: dict[str, Any] = {f"output {node.saved[0]}": whole}
-            return self.add("operation", "item", inputs=inputs, **about)
+            return self.add(
+                "operation", "item", inputs=inputs, stored=stored, line=whole.line, modules=whole.modules, **about
+            )
         names = arguments_of(operation, len(parents))
         inputs = {name: self._of_node[p] for name, p in zip(names, parents, strict=True) if p is not None}
         kept = dict(zip(operation.slots, node.saved or (), strict=False))
@@ -237,20 +236,18 @@ class Graph:
 
     def name_all(self) -> None:
         """Give each node a name that no other has: the user's, the article's, or the operation's with a number."""
-        counts, endings = Counter[str](), Counter[str]()
-        taken = set[str]()
+        counts, taken = Counter[str](), set[str]()
         for node in self._nodes:
             wish = node.given or _of_article(node)
             if not wish:
                 own = node.operation or node.kind
                 counts[own] += 1
                 wish = f"{own}{counts[own]}"
-            name = wish
-            while name in taken:
-                endings[wish] += 1
-                name = f"{wish}_{endings[wish] + 1}"
-            node.name = name
-            taken.add(name)
+            node.name = wish
+            while node.name in taken:
+                counts[f"{wish}_"] += 1
+                node.name = f"{wish}_{counts[f'{wish}_'] + 1}"
+            taken.add(node.name)
         self._named = len(self._nodes)
 
 
@@ -265,25 +262,23 @@ def _of_article(node: GraphNode) -> str:
     return f"A{found['Z']}" if node.operation in ACTIVATIONS and "Z" in found else ""
 
 
-def _columns(nodes: list[GraphNode]) -> Iterator[list[str]]:
-    """Yield the rows of the table of nodes, columns without an entry left out."""
-    columns: Mapping[str, Callable[[GraphNode], str]] = {
-        "#": lambda n: str(n.number),
-        "name": lambda n: n.name,
-        "operation": lambda n: n.operation or n.kind,
-        "shape": lambda n: str(n.shape),
-        "dtype": lambda n: str(n.dtype),
-        "reads": lambda n: ", ".join(_read(x) for x in n.inputs.values()) or ".",
-        "module": lambda n: n.group,
-        "line": lambda n: n.line.short if n.line is not None and n.line.file else "",
-        "value": lambda n: told(n.value) if n.operation else "",
-        "adjoint": lambda n: told(n.adjoint),
-        "read by": lambda n: ", ".join(child.name for child in n.children) or ".",
+def _listed(nodes: list[GraphNode]) -> str:
+    """Return the table of nodes, columns without an entry left out."""
+    columns = {
+        "#": [str(n.number) for n in nodes],
+        "name": [n.name for n in nodes],
+        "operation": [n.operation or n.kind for n in nodes],
+        "shape": [str(n.shape) for n in nodes],
+        "dtype": [str(n.dtype) for n in nodes],
+        "reads": [", ".join(map(_read, n.inputs.values())) or "." for n in nodes],
+        "module": [n.group for n in nodes],
+        "line": [n.line.short if n.line is not None and n.line.file else "" for n in nodes],
+        "value": [told(n.value) if n.operation else "" for n in nodes],
+        "adjoint": [told(n.adjoint) for n in nodes],
+        "read by": [", ".join([child.name for child in n.children]) or "." for n in nodes],
     }
-    cells = {title: [cell(node) for node in nodes] for title, cell in columns.items()}
-    shown = [title for title in columns if any(cells[title])]
-    yield shown
-    yield from ([cells[title][i] for title in shown] for i in range(len(nodes)))
+    rows = zip(*[[title, *cells] for title, cells in columns.items() if any(cells)], strict=True)
+    return listed([list(row) for row in rows])
 
 
 def _read(x: Any) -> str:

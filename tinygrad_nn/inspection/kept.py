@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine.trees import leaves
+from .text import listed
 
 
-@dataclass
-class Kept:
+class Kept(NamedTuple):
     """An array that is kept: its `nbytes`, and `by` whom, nodes and the names that their rules have for it."""
 
     nbytes: int
     shape: tuple[int, ...]
     dtype: Any
-    by: list[str] = field(default_factory=list)
+    by: list[str]
 
 
 class Memory(tuple[Kept, ...]):
@@ -39,24 +38,13 @@ def kept_by(nodes: Iterable[Any]) -> Memory:
     """Return what the recorded ones among these nodes keep."""
     found: dict[int, Kept] = {}
     for node in nodes:
-        if node.node is not None and node.engine is not None and node.operation != "item":
-            for slot, saved in zip(node.engine.slots, node.node.saved or (), strict=False):
-                for array in leaves(saved):
-                    if isinstance(array, np.ndarray):
-                        owner = _owner(array)
-                        kept = found.setdefault(id(owner), Kept(owner.nbytes, owner.shape, owner.dtype))
-                        kept.by.append(f"{node.name} ({slot})")
+        if node.node is None or node.engine is None:
+            continue
+        for slot, saved in zip(node.engine.slots, node.node.saved or (), strict=False):
+            for array in leaves(saved):
+                if isinstance(array, np.ndarray):
+                    while isinstance(array.base, np.ndarray):  # a view keeps the whole
+                        array = array.base
+                    kept = found.setdefault(id(array), Kept(array.nbytes, array.shape, array.dtype, []))
+                    kept.by.append(f"{node.name} ({slot})")
     return Memory(sorted(found.values(), key=lambda kept: -kept.nbytes))
-
-
-def _owner(array: np.ndarray) -> np.ndarray:
-    """Return the array whose memory this is."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
-def listed(rows: list[list[str]]) -> str:
-    """Return rows as lines, each column as wide as its longest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

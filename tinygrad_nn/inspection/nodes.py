@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from ..engine.node import Node
 from ..tensor.handle import Tensor
 from .sites import Line
-
-LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that somebody still has
 
 
 @dataclass(eq=False, slots=True)
@@ -57,10 +52,8 @@ class GraphNode:
     name: str = ""  # its own in the graph: no other node has it
     node: Node | None = None  # the engine's, and what it kept when it was recorded
     kept: Any = None
-    engine: Any = None  # the engine's operation
+    engine: Any = None  # the engine's operation, None of an item
     seen: Any = None  # the adjoint in the last pass that was watched
-    held: Any = None  # what `.grad` held when that pass reached the leaf
-    turn: int = 0  # the number of that pass
 
     @property
     def parents(self) -> list[GraphNode]:
@@ -79,8 +72,7 @@ class GraphNode:
     @property
     def tensor(self) -> Tensor | None:
         """The Tensor whose `.grad` is filled, if it still exists."""
-        handle = None if self.node is None else self.node.handle
-        found: Tensor | None = None if handle is None else handle()
+        found: Tensor | None = self.node.handle() if self.node is not None and self.node.handle is not None else None
         return found
 
     @property
@@ -103,16 +95,3 @@ def arguments_of(operation: Any, count: int) -> list[str]:
     """Return an operation's names for that many operands."""
     first: str = operation.arguments[0]
     return [f"{first}[{i}]" for i in range(count)] if operation.variadic else list(operation.arguments)
-
-
-def told(x: Any) -> str:
-    """Return a value in a few characters: its numbers if they are few, else the least and the greatest."""
-    if x is None:
-        return ""
-    if isinstance(x, tuple):
-        return "; ".join(map(told, x))
-    if np.ndim(x) == 0:
-        return f"{x:.4g}" if np.asarray(x).dtype.kind == "f" else str(x)
-    if np.size(x) <= 4:
-        return " ".join(np.array2string(np.asarray(x), precision=4, separator=", ").split())
-    return f"{x.min():.4g} .. {x.max():.4g}"

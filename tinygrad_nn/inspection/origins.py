@@ -20,9 +20,10 @@ from ..errors import FreedGraphError
 from ..tensor.handle import Tensor, make, node_of
 from .culprits import Index, checksum, cotangent_to_blame, entry, faults, indexed, operand_to_blame, there, within
 from .graphs import Graph
-from .nodes import GraphNode, told
+from .nodes import GraphNode
 from .recorder import Recorder, differentiable, watching
 from .remedies import remedy_for
+from .text import told
 
 _STARTS = 16  # entries of a result that is not finite
 
@@ -201,7 +202,7 @@ class Watchdog(Recorder):
         """Return the number of the node where a value that is not finite began, and that origin."""
         while True:
             value = entry(node.value, index)
-            if node.engine is None or node.operation == "item":
+            if node.engine is None:
                 if not node.parents:
                     return node.number, self.origin(node, "given", index, value, {})
                 node, index = node.parents[0], (node.node.saved[0], *index)  # type: ignore[union-attr]

@@ -17,8 +17,9 @@ import numpy as np
 from ..compiler.write.mathematics import MATHML, Mathematics
 from .culprits import pulled
 from .formulas import Formulas, identifier
-from .nodes import Contribution, GraphNode, told
+from .nodes import Contribution, GraphNode
 from .picture import STYLE, svg_of
+from .text import told
 
 MOST = 600  # nodes: a page of more can't be stepped through
 _NUMBERS, _MAP = 48, 32  # entries that are shown as numbers; the sides of a heat map, in cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, overload
@@ -18,7 +19,7 @@ from ..engine.watching import Watcher, watched, watcher
 from ..tensor.handle import Tensor, make, node_of, root_of, seed_of
 from .graphs import Graph
 from .nodes import Contribution, GraphNode, arguments_of
-from .sites import Site, entries_in, names_in
+from .sites import Site
 from .terms import remember
 
 
@@ -114,7 +115,7 @@ class Recorder(Watcher):
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.met: dict[int, Tensor] = {}  # the handles that the next operation reads
-        self.paths: dict[int, tuple[Any, dict[int, str]]] = {}  # by module: the names of all within
+        self.within = functools.cache(_names_within)
 
     def shadow(self, tensor: Any) -> Any:
         """Return the tensor, having noted that it is read."""
@@ -128,60 +129,49 @@ class Recorder(Watcher):
         if site.passes and node is None:
             return
         with setting(recording, True):
-            self._name_operands(met, site)
+            for tensor in met:
+                self._meet(tensor, site)
             self._add(operation, arrays, parameters, node, y, site)
 
-    def _name_operands(self, met: list[Tensor], site: Site) -> None:
-        """Give what is about to be read the names that modules and the user's code have for it."""
-        for tensor in met:
-            node = node_of(tensor)
-            if node is None and not tensor.ndim:  # to ask for its array would make another one of the number it is
-                continue
-            array = tensor.data
-            known = self.graph.of_node(node) if node is not None else self.graph.of_array(array)
-            if node is not None:
-                self.graph.computed(array, known)
-                if node.operation is None:
-                    known.stored = array  # an optimiser may have put another one there
-            if isinstance(known, GraphNode) and not known.given:
-                known.given = tensor.name or site.name_of(tensor, array, entry=not known.operation)
-            within = self.within(site.modules[0]) if site.modules else {}
-            if isinstance(known, GraphNode) and not known.operation and id(tensor) in within:
-                known.given, known.modules = within[id(tensor)], known.modules or self.path(site.modules)
+    def _meet(self, tensor: Tensor, site: Site) -> None:
+        """Give what is about to be read the name that modules or the user's code have for it."""
+        node = node_of(tensor)
+        if node is None and not tensor.ndim:  # to ask for its array would make another one of the number it is
+            return
+        array = tensor.data
+        known = self.graph.computed(array, self.graph.of_array(array) if node is None else self.graph.of_node(node))
+        if node is not None and node.operation is None:
+            known.stored = array  # an optimiser may have put another one there
+        own = self.within(site.modules[0]).get(id(tensor)) if site.modules and not known.operation else None
+        if own is not None:
+            known.given, known.modules = own, known.modules or self._path(site.modules)
+        elif not known.given:
+            known.given = tensor.name or site.name_of(tensor, array, entries=not known.operation)
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> GraphNode:
         parents = (None,) * len(arrays) if node is None else node.parents
-        names = arguments_of(operation, len(arrays))
+        operands = dict(zip(arguments_of(operation, len(arrays)), arrays, strict=True))
         inputs: dict[str, Any] = {}
-        for name, array, parent in zip(names, arrays, parents, strict=True):
-            if array is None:
-                continue
-            inputs[name] = x = self.graph.of_node(parent) if parent is not None else self.graph.of_array(array)
-            if isinstance(x, GraphNode) and x.kind == "data" and not x.given:
-                x.given = site.name_of(array, entry=True)
+        for (name, array), parent in zip(operands.items(), parents, strict=True):
+            if array is not None:
+                inputs[name] = x = self.graph.of_array(array) if parent is None else self.graph.of_node(parent)
+                if isinstance(x, GraphNode) and x.kind == "data" and not x.given:
+                    x.given = site.name_of(array)
         several = operation.multiple_outputs
         shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)
         made = self.graph.add(
-            "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs,
-            operands=dict(zip(names, arrays, strict=True)), settings=dict(parameters), stored=y, line=site.line,
-            modules=self.path(site.modules), owners=tuple(map(id, site.modules)), node=node, engine=operation,
+            "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs, operands=operands,
+            settings=dict(parameters), stored=y, line=site.line, modules=self._path(site.modules),
+            owners=tuple(map(id, site.modules)), node=node, kept=None if node is None else node.saved,
+            engine=operation,
         )  # fmt: skip
-        made.kept = None if node is None else node.saved
         for part in y if several else (y,):
             self.graph.computed(part, made)
         return made
 
-    def within(self, module: Any) -> dict[int, str]:
-        """Return the names of the modules and parameters in a module, by their ids."""
-        if id(module) not in self.paths:
-            named = [*module.named_modules(), *module.named_parameters(), *module.named_buffers()]
-            self.paths[id(module)] = module, {id(x): name for name, x in named}
-        return self.paths[id(module)][1]
-
-    def path(self, modules: list[Any]) -> tuple[tuple[str, str], ...]:
+    def _path(self, modules: list[Any]) -> tuple[tuple[str, str], ...]:
         """Return names and classes of nested modules, as the outermost one names them."""
-        known = self.within(modules[0]) if modules else {}
-        return tuple([(known.get(id(m), ""), type(m).__name__) for m in modules])
+        return tuple([(self.within(modules[0]).get(id(m), ""), type(m).__name__) for m in modules])
 
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they arrive and leave, but for a pass within another."""
@@ -191,18 +181,21 @@ class Recorder(Watcher):
 
     def left(self, node: GraphNode) -> None:
         """Be told that a node's adjoint is whole, before its rules run."""
-        if node.node is not None and node.node.handle is not None:
-            remember(node)
+        remember(node)
 
     def closed(self) -> None:
         """Give what was computed last, and not read since, the names that the user's code has for it."""
-        if (frame := Site().frame) is not None:
-            variables = dict(names_in(frame))
-            for name, x in [*variables.items(), *entries_in(variables)]:
-                node = self.graph.get(x) if isinstance(x, Tensor) else None
-                if node is not None and not node.given:
-                    node.given = name
+        for name, x in Site().named():
+            node = self.graph.get(x) if isinstance(x, Tensor) else None
+            if node is not None and not node.given:
+                node.given = name
         self.graph.name_all()
+
+
+def _names_within(module: Any) -> dict[int, str]:
+    """Return the names of the modules, parameters and buffers in a module, by their ids."""
+    named = [*module.named_modules(), *module.named_parameters(), *module.named_buffers()]
+    return {id(x): name for name, x in named}
 
 
 class SeenCotangents(Cotangents):
@@ -211,26 +204,24 @@ class SeenCotangents(Cotangents):
     def __init__(self, recorder: Recorder, seeds: Any, lift: Any, create_graph: bool) -> None:
         super().__init__(seeds, lift, create_graph)
         self.recorder, self.graph = recorder, recorder.graph
-        self.turn = self.graph.passes = self.graph.passes + 1
+        self.known: dict[Node, GraphNode] = {}  # what this pass has come to
         self.node: Any = None  # the one whose rules run
         for root, seed in seeds.items():
-            self.note(root, Contribution(raw(seed), None, "seed"))
+            self.at(root).contributions.append(Contribution(raw(seed), None, "seed"))
 
-    def note(self, node: Node, contribution: Contribution | None) -> GraphNode:
-        """Return the graph's node, with a contribution added to those of this pass."""
-        known = self.graph.of_node(node)
-        if known.turn != self.turn:
-            known.turn, known.contributions, known.seen = self.turn, [], None
-        if contribution is not None:
-            known.contributions.append(contribution)
-        return known
+    def at(self, node: Node) -> GraphNode:
+        """Return the graph's node, with nothing noted there of an earlier pass."""
+        if node not in self.known:
+            self.known[node] = known = self.graph.of_node(node)
+            known.contributions, known.seen = [], None
+        return self.known[node]
 
     def leave(self, node: Node) -> Any:
         """Return a node's whole cotangent, having noted it; what arrives next is from this node's rules."""
         g = super().leave(node)
         self.node = node
         if g is not None:
-            known = self.note(node, None)
+            known = self.at(node)
             known.seen = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g)
             self.recorder.left(known)
         return g
@@ -239,12 +230,10 @@ class SeenCotangents(Cotangents):
         """Add to the cotangent of `parent` what a rule has computed, and note it."""
         if c.shape != parent.shape or c.dtype is not parent.dtype:
             c = project(c, parent, node, rule)
-        value = next(iter(c.values())) if isinstance(c, Parts) else c
-        source = self.graph.of_node(node)
-        argument = rule.argument
+        value, argument = next(iter(c.values())) if isinstance(c, Parts) else c, rule.argument
         if argument.startswith("input "):  # of an operation on any number of them
             argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]
-        self.note(parent, Contribution(raw(value), source, argument, rule))
+        self.at(parent).contributions.append(Contribution(raw(value), self.graph.of_node(node), argument, rule))
         super().arrive(parent, c, node, rule)
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:

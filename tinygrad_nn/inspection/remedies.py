@@ -8,14 +8,23 @@ from typing import Any
 import numpy as np
 
 _EPS = "add eps, or mask with where"
+_MASK = "mask with where"
+_LOGARITHM = f"a logarithm needs numbers above 0: clip them, or {_MASK}"
+_UNIT = f"keep its operand between -1 and 1: np.clip, or {_MASK}"
 _OVERFLOWS = "subtract the maximum first, as tg.softmax and tg.logsumexp do, or clip the operand"
-_INTERVALS = {
-    "arcsin": "-1 and 1",
-    "arccos": "-1 and 1",
-    "arctanh": "-1 and 1, which are excluded",
-    "log1p": "-1 and inf",
-}
-_LOGARITHMS = ("log", "log2", "log10")
+# By the operation whose result is not finite; where the operand that decides is 0 there is another remedy.
+_OF_VALUES = {
+    "log": _LOGARITHM, "log2": _LOGARITHM, "log10": _LOGARITHM, "arcsin": _UNIT, "arccos": _UNIT,
+    "exp": _OVERFLOWS, "exp2": _OVERFLOWS, "expm1": _OVERFLOWS, "cosh": _OVERFLOWS, "sinh": _OVERFLOWS,
+    "sqrt": f"a root needs numbers of 0 or more: clip them with np.maximum(x, 0), or {_MASK}",
+    "power": "a negative number has no real power of a fraction: clip it, or use its square",
+    "arctanh": f"keep its operand between -1 and 1, which are excluded: np.clip, or {_MASK}",
+    "log1p": f"keep its operand above -1: np.clip, or {_MASK}",
+    "arccosh": f"keep its operand at 1 or above: np.maximum(x, 1), or {_MASK}",
+    "where": "fill in a number that is finite, or let softmax or the like read the result first",
+}  # fmt: skip
+_AT_ZERO = dict.fromkeys(["log", "log2", "log10", "power"], _EPS)
+_AT_ZERO |= dict.fromkeys(["divide", "reciprocal"], f"{_EPS}, for the divisor is 0")
 _STEEP = ("sqrt", "cbrt", "power", "arcsin", "arccos", "arccosh", "arctanh")  # an infinite slope at an edge
 
 
@@ -25,31 +34,15 @@ def remedy_for(operation: str, phase: str, operands: Mapping[str, Any], value: A
         return "mend it where it comes from; np.isfinite finds such entries"
     if phase == "write":
         return "write into a copy, or call backward first"
+    if phase == "backward":
+        return _of_rule(operation, value, dtype)
     numbers = [float(x) for x in operands.values() if np.ndim(x) == 0]
-    return _of_rule(operation, value, dtype) if phase == "backward" else _of_value(operation, numbers, value, dtype)
-
-
-def _of_value(operation: str, numbers: list[float], value: Any, dtype: Any) -> str:
-    last = numbers[-1] if numbers else np.nan
-    if operation in _LOGARITHMS:
-        return _EPS if last == 0 else "a logarithm needs numbers above 0: clip them, or mask with where"
-    if operation == "sqrt":
-        return "a root needs numbers of 0 or more: clip them with np.maximum(x, 0), or mask with where"
-    if operation in ("divide", "reciprocal") and last == 0:
-        return f"{_EPS}, for the divisor is 0"
-    if operation == "power" and numbers and numbers[0] <= 0:
-        return (
-            _EPS if numbers[0] == 0 else "a negative number has no real power of a fraction: clip it, or use its square"
-        )
-    if operation in _INTERVALS:
-        return f"keep its operand between {_INTERVALS[operation]}: np.clip, or mask with where"
-    if operation == "arccosh":
-        return "keep its operand at 1 or above: np.maximum(x, 1), or mask with where"
-    if operation.startswith(("exp", "cosh", "sinh")):
-        return _OVERFLOWS
-    if operation == "where":
-        return "fill in a number that is finite, or let softmax or the like read the result first"
-    return _too_large("the result", dtype) if np.isinf(value) else "look at its operands there, and mask with where"
+    decides = numbers[0 if operation == "power" else -1] if numbers else np.nan
+    if decides == 0 and operation in _AT_ZERO:
+        return _AT_ZERO[operation]
+    if operation in _OF_VALUES and not (operation == "power" and decides > 0):
+        return _OF_VALUES[operation]
+    return _too_large("the result", dtype) if np.isinf(value) else f"look at its operands there, and {_MASK}"
 
 
 def _of_rule(operation: str, value: Any, dtype: Any) -> str:
@@ -57,7 +50,7 @@ def _of_rule(operation: str, value: Any, dtype: Any) -> str:
         return "a hook has returned it; mend the function that was registered by register_hook"
     if operation in _STEEP:
         return f"its slope is infinite there; {_EPS} before it"
-    if operation in (*_LOGARITHMS, "divide", "reciprocal"):
+    if operation in _AT_ZERO:
         return f"its slope is too large so near to 0; {_EPS} before it"
     return _too_large("the gradient", dtype) if np.isinf(value) else "the rule is wrong there; tg.gradcheck tells how"
 

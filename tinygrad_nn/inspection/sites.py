@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import linecache
 import os
@@ -48,7 +49,7 @@ class Site:
     """
 
     def __init__(self) -> None:
-        frame: Any = sys._getframe(1)
+        frame: Any = sys._getframe(2)  # the watcher's own method has no part in it
         self.frame: Any = None
         self.passes = 0
         found: list[Module] = []
@@ -73,15 +74,30 @@ class Site:
         code = self.frame.f_code
         return Line(code.co_filename, self.frame.f_lineno, code.co_name)
 
-    def name_of(self, *objects: Any, entry: bool = False) -> str:
-        """Return the name of a variable of the user's code that is one of these objects, or holds it as an `entry`."""
-        known = dict(names_in(self.frame)) if self.frame is not None else {}
-        found = [name for one in objects for name, x in known.items() if x is one]
-        if entry and not found:
-            found = [name for name, x in entries_in(known) if any(x is one for one in objects)]
-        return found[0] if found else ""
+    def named(self, entries: bool = True) -> Iterator[tuple[str, Any]]:
+        """Yield what the innermost function of the user's code names, and then the `entries` of what it names.
+
+        Those of dictionaries are named by their keys, of lists and tuples by the variable and a number from 1 on.
+        """
+        if self.frame is None:
+            return
+        code, own, shared = self.frame.f_code, variables_of(self.frame), self.frame.f_globals
+        names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names)
+        known = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
+        yield from known
+        for name, x in known if entries else ():
+            if type(x) is dict:
+                yield from ((key, entry) for key, entry in [*x.items()] if isinstance(key, str))
+            elif type(x) in (list, tuple):
+                yield from ((f"{name}{i}", entry) for i, entry in enumerate(x, start=1))
+
+    def name_of(self, *objects: Any, entries: bool = True) -> str:
+        """Return the name that the user's code has for the first of these objects that has one, "" if none has."""
+        known = [*self.named(entries)]
+        return next((name for one in objects for name, x in known if x is one), "")
 
 
+@functools.cache
 def _is_no_users(file: str) -> bool:
     return file.startswith(_PACKAGES) or (file.startswith(_PYTHONS_OWN) and "-packages" not in file)
 
@@ -93,22 +109,3 @@ def variables_of(frame: Any) -> dict[str, Any]:
     if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED and sys.getrefcount(own) <= 3:
         own.clear()  # a snapshot that the frame would hold until it ends; who has called locals() holds it, too
     return found
-
-
-def names_in(frame: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the variables that the code of a frame names, and what they are."""
-    code, own = frame.f_code, variables_of(frame)
-    for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names):
-        if name in own:
-            yield name, own[name]
-        elif name in frame.f_globals:
-            yield name, frame.f_globals[name]
-
-
-def entries_in(known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of the dictionaries, lists and tuples among variables, by key, or by name and number."""
-    for name, x in known.items():
-        if type(x) is dict:
-            yield from ((key, entry) for key, entry in [*x.items()] if isinstance(key, str))
-        elif type(x) in (list, tuple):
-            yield from ((f"{name}{i}", entry) for i, entry in enumerate(x, start=1))

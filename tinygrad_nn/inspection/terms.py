@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import weakref
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import errors
 from ..tensor.handle import Tensor
-from .kept import listed
-from .nodes import LIVE, Contribution, GraphNode, told
+from .text import listed, told
 
-_LEAVES: dict[int, tuple[weakref.ref[Tensor], GraphNode]] = {}  # by the tensor's id, as long as the tensor lives
+if TYPE_CHECKING:  # the library's import ends here: `grad_terms` is a method of every Tensor
+    from .nodes import Contribution, GraphNode
+
+LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that somebody still has
+# By a tensor's id, as long as it lives: the node whose contributions its gradient is the sum of, and what it held.
+_LEAVES: dict[int, tuple[weakref.ref[Tensor] | None, GraphNode | None, Any]] = {}
 
 
 def remember(node: GraphNode) -> None:
     """Keep what a leaf's gradient is the sum of, as long as the leaf lives or until it is watched again."""
     tensor = node.tensor
     if tensor is not None:
-        key = id(tensor)
-        node.held = None if tensor.grad is None else tensor.grad.data
-        _LEAVES[key] = weakref.ref(tensor, lambda _: _LEAVES.pop(key, None)), node
+        key, held = id(tensor), None if tensor.grad is None else tensor.grad.data
+        _LEAVES[key] = weakref.ref(tensor, lambda _: _LEAVES.pop(key, None)), node, held
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """One summand of a gradient: its `value`, of the tensor's shape, and the `path` it came along.
 
     `path` names the nodes from the use of the tensor to the output, the shortest way where there are several; `ways`
@@ -45,10 +48,7 @@ class Terms(tuple[Term, ...]):
     @property
     def total(self) -> Any:
         """The sum of the terms' values, added up in their order: the gradient, bit for bit."""
-        total = self[0].value
-        for term in self[1:]:
-            total = total + term.value
-        return np.asarray(total)
+        return np.asarray(functools.reduce(operator.add, [term.value for term in self]))
 
     @property
     def cancellation(self) -> float:
@@ -83,8 +83,8 @@ def grad_terms(self: Tensor) -> Terms:
     3       b         1     multiply1 -> loss
     sum: 0.001, cancellation 1.2e+04
     """
-    held = _LEAVES.get(id(self), (None, None))[1]
-    node = held or next((n for graph in LIVE if (n := graph.get(self)) is not None), None)
+    _, node, held = _LEAVES.get(id(self), (None, None, None))
+    node = node or next((n for graph in LIVE if (n := graph.get(self)) is not None), None)
     if node is None or not node.contributions:
         raise errors.GradientError(
             "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
@@ -92,35 +92,37 @@ def grad_terms(self: Tensor) -> Terms:
         )
     ways = _ways(node)
     terms = Terms(_term(contribution, ways) for contribution in node.contributions)
-    if node.held is not None and self.grad is not None and not np.array_equal(terms.total, self.grad.data):
-        terms = Terms([*terms, Term(node.held, ("held in .grad before",), 1, ".grad")])
+    if held is not None and self.grad is not None and not np.array_equal(terms.total, self.grad.data):
+        terms = Terms([*terms, Term(held, ("held in .grad before",), 1, ".grad")])
     return terms
 
 
 Tensor.grad_terms = grad_terms  # type: ignore[method-assign]
 
 
-def _term(contribution: Contribution, ways: dict[GraphNode, tuple[int, int, GraphNode | None]]) -> Term:
+Way = tuple[int, int, Any]  # steps, ways, and the node next on the shortest
+
+
+def _term(contribution: Contribution, ways: dict[GraphNode | None, Way]) -> Term:
     """Return a contribution with the shortest way to the output, and the number of all ways."""
     node, path = contribution.source, []
-    count = 1 if node is None else ways[node][1]
+    count = ways[node][1]
     while node is not None:
         path.append(node.name)
         node = ways[node][2]
     return Term(contribution.value, tuple(path) or ("the output itself",), count, contribution.argument)
 
 
-def _ways(node: GraphNode) -> dict[GraphNode, tuple[int, int, GraphNode | None]]:
+def _ways(node: GraphNode) -> dict[GraphNode | None, Way]:
     """Return how far it is to the output from each node on the way there, how many ways lead there, and the next."""
     found, left = dict.fromkeys([node]), [node]
     while left:
-        for contribution in left.pop().contributions:
-            if contribution.source is not None and contribution.source not in found:
-                found[contribution.source] = None
-                left.append(contribution.source)
-    ways: dict[GraphNode, tuple[int, int, GraphNode | None]] = {}
+        new = [c.source for c in left.pop().contributions if c.source is not None and c.source not in found]
+        found |= dict.fromkeys(new)
+        left += dict.fromkeys(new)
+    ways: dict[GraphNode | None, Way] = {None: (-1, 1, None)}  # beyond the output
     for one in sorted(found, key=lambda n: n.number, reverse=True):  # sources were computed later
-        steps = [(0, 1, None) if c.source is None else (*ways[c.source][:2], c.source) for c in one.contributions]
-        near = min(steps, key=lambda step: step[0] + (step[2] is not None))
-        ways[one] = near[0] + (near[2] is not None), sum(step[1] for step in steps), near[2]
+        sources = [c.source for c in one.contributions]
+        near = min(sources, key=lambda source: ways[source][0])
+        ways[one] = ways[near][0] + 1, sum(ways[source][1] for source in sources), near
     return ways

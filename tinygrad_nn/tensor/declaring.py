@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import signature
+from inspect import CO_VARARGS, formatannotation, signature
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -193,19 +194,20 @@ def primitive(
     return declare
 
 
-_CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
-    Tensor: as_tensor,
-    Tensor | None: lambda x: None if x is None else as_tensor(x),
-    Sequence[Tensor]: lambda xs: [as_tensor(x) for x in xs],
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "Tensor": as_tensor,
+    "Tensor | None": lambda x: None if x is None else as_tensor(x),
+    "Sequence[Tensor]": lambda xs: [as_tensor(x) for x in xs],
 }
 
 
-def _inputs(function: Callable[..., Any]) -> tuple[list[tuple[int, str, Callable[[Any], Any]]], int]:
+def _inputs(function: Any) -> tuple[list[tuple[int, str, Callable[[Any], Any]]], int]:
     """Return how to convert inputs, told by their types, and how many come by position, whatever NumPy calls them."""
-    parameters = list(signature(function, eval_str=True).parameters.values())
-    found = [(i, p.name, _CONVERSIONS[p.annotation]) for i, p in enumerate(parameters) if p.annotation in _CONVERSIONS]
-    last = max([i for i, p in enumerate(parameters) if "Tensor" in str(p.annotation)], default=0)
-    return found, sys.maxsize if any(p.kind is p.VAR_POSITIONAL for p in parameters) else last + 1
+    names, types = parameter_names(function), function.__annotations__.items()  # as text: to evaluate them takes 6 ms
+    kinds = {n: re.sub(r"\w+\.", "", formatannotation(kind).strip("'")) for n, kind in types}
+    found = [(i, n, _CONVERSIONS[kinds[n]]) for i, n in enumerate(names) if kinds.get(n) in _CONVERSIONS]
+    last = max([i for i, n in enumerate(names) if "Tensor" in kinds.get(n, "")], default=0)
+    return found, sys.maxsize if function.__code__.co_flags & CO_VARARGS else last + 1
 
 
 def composite(

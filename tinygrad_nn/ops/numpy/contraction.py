@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import string
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from ..shaping import reshape, transpose
 
 Term = tuple[Any, ...]
 Steps = tuple[tuple[Callable[[Any, Any], Any], Any], ...]
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @composite(numpy=[np.einsum], method=False)
@@ -149,7 +149,7 @@ def _split(subscripts: str) -> tuple[list[Term], Term | None]:
 
 def _letters(term: str) -> Term:
     parts = term.split("...")
-    if len(parts) > 2 or not set("".join(parts)) <= set(string.ascii_letters):
+    if len(parts) > 2 or not set("".join(parts)) <= set(_LETTERS):
         raise ValueError(f"einsum's subscripts must be letters, and '...' once in a term, not {term!r}")
     return (*parts[0], ..., *parts[1]) if len(parts) == 2 else tuple(term)
 
@@ -220,9 +220,9 @@ def _diagonal(part: Part, lengths: dict[Any, int]) -> Part:
 def _path(parts: list[Part], result: Term, optimize: Any) -> Iterable[tuple[int, ...]]:
     """Return which parts to contract in each step; the outcome is appended to those that are left."""
     different = dict.fromkeys(itertools.chain(*[part.labels for part in parts]))
-    if len(parts) < 3 or len(different) > len(string.ascii_letters):
+    if len(parts) < 3 or len(different) > len(_LETTERS):
         return [tuple(range(len(parts)))]
-    names = dict(zip(different, string.ascii_letters, strict=False))
+    names = dict(zip(different, _LETTERS, strict=False))
     subscripts = ",".join(["".join([names[label] for label in part.labels]) for part in parts])
     examples = [np.broadcast_to(0, part.shape) for part in parts]
     order: Any = "greedy" if optimize in (True, False) else [*optimize] if isinstance(optimize, tuple) else optimize

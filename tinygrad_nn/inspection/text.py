@@ -1,0 +1,28 @@
+"""Values and tables as text, as graphs, terms and memory print them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def told(x: Any) -> str:
+    """Return a value in a few characters: its numbers if they are few, else the least and the greatest."""
+    if x is None:
+        return ""
+    if isinstance(x, tuple):
+        return "; ".join(map(told, x))
+    return _numbers(np.asarray(x).tolist()) if np.size(x) <= 4 else f"{x.min():.4g} .. {x.max():.4g}"
+
+
+def _numbers(x: Any) -> str:
+    if isinstance(x, list):
+        return f"[{', '.join(map(_numbers, x))}]"
+    return f"{x:.4g}" if isinstance(x, float) else str(x)
+
+
+def listed(rows: list[list[str]]) -> str:
+    """Return rows as lines, each column as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
