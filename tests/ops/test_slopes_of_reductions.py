@@ -132,10 +132,25 @@ def test_slopes_of_reductions_keep_their_digits(name: str, dtype: Any, point: li
         check((SMALL | ANY_SIZE)[name], np.array(point, dtype))
 
 
-@pytest.mark.parametrize("scale", [1e-140, 1e-90, 1e-12, 1e9, 1e70, 1e100])
+@pytest.mark.parametrize("share", [-0.97, -0.65, -0.53, -0.505, -0.49, -0.3, 0.03, 0.3, 0.49, 0.505, 0.65, 0.97])
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", ANY_SIZE)
-def test_slopes_of_reductions_at_any_scale(name: str, scale: float) -> None:
-    check(ANY_SIZE[name], np.array([1.0, 2.0, -3.0, 0.5]) * scale)
+def test_slopes_of_reductions_at_any_scale(name: str, dtype: Any, share: float) -> None:
+    """Between the smallest and the largest number; at half of their exponents squares are lost."""
+    with np.errstate(over="ignore", under="ignore"):
+        check(ANY_SIZE[name], np.array([1.0, 2.0, -3.0, 0.5], dtype) * dtype(float(np.finfo(dtype).max) ** share))
+
+
+@pytest.mark.parametrize("how", [{}, {"ddof": 1}, {"where": [True, True, False]}, {"mean": 0.0}, {"keepdims": True}])
+def test_the_standard_deviations_of_rows_of_different_scales(how: dict[str, Any]) -> None:
+    row, scales = np.array([3.0, 4.0, -2.0]), [2.0**660, 2.0**-660, 1.0]
+    how = {key: np.asarray(value) if isinstance(value, list) else value for key, value in how.items()}
+    shape = (3, 1) if "keepdims" in how else (3,)
+    slopes_of = tg.value_and_grad(lambda x: (tg.std(x, -1, **how) / np.reshape(scales, shape)).sum())
+    y, slopes = slopes_of(np.outer(scales, row))
+    right, slope = tg.value_and_grad(lambda x: tg.std(x, -1, **how).sum())(row)
+    np.testing.assert_array_equal(y.data, 3 * right.data)
+    np.testing.assert_array_equal(slopes.data, np.outer(1 / np.array(scales), slope.data))
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1e-160, 1e154, 1e200, 1e307])

@@ -163,7 +163,24 @@ def std(
     where: Any = True, mean: Any = None, correction: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the square root of the variance; where that is 0, so is the derivative."""
-    return as_tensor(sqrt(var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction)), dtype)
+    with np.errstate(over="ignore"):
+        square = var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction)
+    scale = scale_of(x.data, square.data, axis) if x.dtype.kind in "fc" else None
+    if scale is None:
+        return as_tensor(sqrt(square), dtype)
+    mean = None if mean is None else mean / scale
+    y = std(x / scale, axis, dtype, ddof, True, where=where, mean=mean, correction=correction) * scale
+    return as_tensor(y if keepdims else y.squeeze(all_axes(axis, x.ndim)), dtype)
+
+
+def scale_of(x: Any, powers: Any, axis: Any) -> Any:
+    """Return powers of two that bring x to the size of 1 where sums of its powers lost digits, None if none did."""
+    info = np.finfo(powers.dtype)
+    if ((powers > info.tiny / info.eps) & (powers < np.inf)).all():
+        return None
+    top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+    scale = np.where((top > 0) & (top < np.inf), np.ldexp(top.dtype.type(1), np.frexp(top)[1] - 1), 1)
+    return scale if (scale != 1).any() else None
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..axes import all_axes
 from ..elementwise import absolute, sqrt
-from ..reduction import max, min, sum
+from ..reduction import max, min, scale_of, sum
 from ..selection import where
 from ..shaping import expand_dims, moveaxis
 from .decompositions import svdvals
@@ -48,13 +48,10 @@ def _root_of_powers(x: Tensor, p: float, axis: tuple[int, ...], keepdims: Any) -
     with np.errstate(over="ignore"):
         powers = x**p if p != 2 else x * x if x.dtype.kind == "f" else absolute(x) ** 2
         total = sum(powers, axis, keepdims=keepdims)
-    info = np.finfo(total.dtype)
-    if not ((total.data > info.tiny / info.eps) & (total.data < np.inf)).all():
-        top = np.max(np.abs(x.data), axis=axis, keepdims=True, initial=0)
-        scale = np.where((top > 0) & (top < np.inf), np.ldexp(total.dtype.type(1), np.frexp(top)[1] - 1), 1)
-        if (scale != 1).any():
-            y = _root_of_powers(x / scale, p, axis, True) * scale
-            return y if keepdims else y.squeeze(axis)
+    scale = scale_of(x.data, total.data, axis)
+    if scale is not None:
+        y = _root_of_powers(x / scale, p, axis, True) * scale
+        return y if keepdims else y.squeeze(axis)
     return sqrt(total) if p == 2 else total ** (1 / p)
 
 
