@@ -226,72 +226,31 @@ def test_weights_count_samples(activation: str, outputs: int) -> None:
 
 
 SEQUENCES = np.array([[0, 1, 2], [1, -100, -100], [2, 2, -100], [0, 1, 1]])
-NO_MEANS: list[tuple[Any, Any]] = [
-    (tg.nn.MSELoss(reduction="sum"), np.ones((4, 3, 3))),
-    (partial(tg.l1_loss, reduction="sum"), np.ones((4, 3, 3))),
-    (partial(tg.cross_entropy, axis=-1), SEQUENCES),
-    (tg.nll_loss, SEQUENCES),
-    (tg.nn.CrossEntropyLoss([1.0, 5.0, 0.2]), np.array([0, 1, 2, 2])),
-    (tg.nn.NLLLoss(ignore_index=2), np.array([0, 1, 2, 2])),
-]
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("accumulate", 2), ("sample_weight", np.ones(4)), ("class_weight", "balanced")]
-)
-@pytest.mark.parametrize(("loss", "y"), NO_MEANS)
-def test_what_needs_a_mean_over_samples_refuses_another_loss(loss: Any, y: Any, option: str, value: Any) -> None:
-    module = tg.nn.Sequential(tg.nn.Linear(1, 3, seed=0))
-    X = np.arange(12.0).reshape(4, 3, 1) if y.ndim > 1 else np.arange(4.0).reshape(4, 1)
-    with pytest.raises(ValueError, match=f"{option}= needs a loss that is the plain mean over samples"):
-        tg.train(module, X, y, 1, loss=loss, batch_size=2, progress=False, **{option: value})
+@pytest.mark.parametrize("loss", [tg.nn.CrossEntropyLoss([1.0, 5.0, 0.2]), lambda p, y: tg.nll_loss(p, y) ** 2])
+def test_a_step_of_several_batches_costs_the_mean_of_theirs(loss: Any) -> None:
+    rows, y = X[:6], np.array([0, 1, 2, 2, 1, 1])
+    module, twin = (tg.nn.Linear(2, 3, seed=0) for _ in "ab")
+    order = np.random.default_rng(5).permutation(6)
+    parts = [order[:4], order[4:]]
+    costs = [loss(twin(rows[part]), y[part]) for part in parts]
+    cost = (4 * costs[0] + 2 * costs[1]) / 6
+    cost.backward()
+    assert twin.weight.grad is not None
+    history = tg.train(module, rows, y, 1, 0.5, 4, loss=loss, accumulate=2, shuffle_seed=5, progress=False)
+    assert history.cost == [pytest.approx(cost.item(), rel=1e-12)]
+    np.testing.assert_allclose(module.weight.data, twin.weight.data - 0.5 * twin.weight.grad.data, rtol=1e-12)
 
 
-class Noisy(tg.nn.Module):
-    """A mean over samples with noise of its own at each call."""
-
-    def __init__(self) -> None:
-        self.generator = np.random.default_rng(0)
-
-    def forward(self, p: Any, y: Any) -> Any:
-        return ((p - y + self.generator.normal(size=p.shape)) ** 2).mean()
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
-    ("loss", "is_mean"),
-    [
-        (lambda p, y: ((p - y) ** 2).sum(), False),
-        (lambda p, y: ((p - y) ** 2)[y > 0].mean(), False),
-        (lambda p, y: ((p - y) ** 2).mean() + p.mean() ** 2, False),
-        (lambda p, y: ((p - y) ** 2).mean() + 1.0, True),
-        (lambda p, y: ((p - y) ** 2).mean() + np.random.default_rng().normal(), True),
-        (Noisy(), True),
-    ],
-)
-def test_of_a_loss_of_one_s_own_the_first_step_shows_that_it_is_a_mean(loss: Any, is_mean: bool, dtype: Any) -> None:
-    rows, y = np.random.default_rng(2).normal(size=(9, 2)), np.arange(9.0).reshape(9, 1) - 3
-    module = tg.nn.Sequential(tg.nn.Linear(2, 1, dtype=dtype, seed=0), tg.nn.Dropout(0.5, seed=1))
-    before = module.state_dict(), module.generators()["1.generator"].bit_generator.state
-    run = partial(tg.train, module, rows, y, 1, 0.01, 2, loss=loss, progress=False)
-    if is_mean:
-        run(accumulate=2)
-        return
-    with pytest.raises(ValueError, match="accumulate= needs a loss that is the plain mean over samples"):
-        run(accumulate=2)
-    assert module.training
-    np.testing.assert_array_equal(module.state_dict()["0.weight"], before[0]["0.weight"])
-    assert module.generators()["1.generator"].bit_generator.state == before[1]
-
-
-def test_a_look_at_a_loss_draws_nothing() -> None:
-    """A training with accumulation draws what it would draw without the look."""
-    costs: list[list[float]] = []
-    for loss in (Noisy(), Noisy()):
-        module = tg.nn.Linear(2, 1, seed=0)
-        history = tg.train(module, X[:8], X[:8, :1], 1, 0.0, 4, loss=loss, accumulate=1 + len(costs), progress=False)
-        costs.append(history.cost)
-    assert costs[0] == pytest.approx(costs[1], rel=1e-12)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_with_weights_the_cost_is_the_mean_over_all_samples(reduction: str) -> None:
+    module, weights = tg.nn.Linear(2, 3, seed=0), np.array([1.0, 2.0, 3.0, 2.0])
+    rows = np.arange(24.0).reshape(4, 3, 2) / 10
+    each = tg.cross_entropy(module(rows), SEQUENCES, reduction="none").data.mean(axis=1)
+    loss = partial(tg.cross_entropy, reduction=reduction)
+    history = tg.train(module, rows, SEQUENCES, 1, 0.0, loss=loss, sample_weight=weights, progress=False)
+    assert history.cost == [pytest.approx(np.mean(each * weights / 2), rel=1e-12)]
 
 
 @pytest.mark.parametrize(

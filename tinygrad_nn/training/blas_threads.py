@@ -58,12 +58,12 @@ def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
             raise ImportError(errors.missing("a number of BLAS threads takes threadpoolctl", "threadpoolctl"))
         yield
         return
-    request = object()
+    key = object()
     try:
-        _LIMITS.add(request, otherwise if number is None else number)
+        _LIMITS.change(key, otherwise if number is None else number)
         yield
     finally:
-        _LIMITS.drop(request)
+        _LIMITS.change(key)
 
 
 def asked_threads(number: int | None) -> int | None:
@@ -80,40 +80,32 @@ def asked_threads(number: int | None) -> int | None:
 
 
 class _Limits:
-    """The numbers of BLAS threads that the threads of this process ask for, and the number before all of them."""
+    """The numbers of threads that are asked for, each with the thread that asks, and what each library had before."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.requests: dict[int, dict[object, int | None]] = {}
+        self.requests: dict[object, tuple[int, int | None]] = {}
         self.before: list[tuple[Any, int]] = []
 
-    def add(self, request: object, number: int | None) -> None:
+    def change(self, key: object, *numbers: int | None) -> None:
+        """Ask for a number under a key, or no longer, and let BLAS have what the innermost of each thread ask for."""
         with self.lock:
             if not self.requests:
                 self.before = [(library, library.num_threads) for library in _controller().lib_controllers]
-            self.requests.setdefault(threading.get_ident(), {})[request] = number
-            self._apply()
-
-    def drop(self, request: object) -> None:
-        with self.lock:
-            own = self.requests.get(threading.get_ident(), {})
-            own.pop(request, None)
-            if not own:
-                self.requests.pop(threading.get_ident(), None)
+            self.requests.pop(key, None)
+            self.requests |= {key: (threading.get_ident(), number) for number in numbers}
             self._apply()
 
     def _apply(self) -> None:
-        innermost = [next(reversed(own.values())) for own in self.requests.values()]
+        innermost = dict(self.requests.values()).values()  # of each thread's the last one stays
         for library, before in self.before:
             _set(library, min([before if n is None else n for n in innermost], default=before))
 
     def after_fork(self) -> None:
         """Forget, in a forked process, the requests of threads that only its parent has."""
-        self.lock = threading.Lock()
-        own = threading.get_ident()
-        if self.requests.keys() - {own}:
-            self.requests = {own: self.requests[own]} if own in self.requests else {}
-            self._apply()
+        self.lock, own = threading.Lock(), threading.get_ident()
+        self.requests = {key: request for key, request in self.requests.items() if request[0] == own}
+        self._apply()
 
 
 def _set(library: Any, number: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.grad_mode import no_grad
-from ..engine.trees import filled, leaves, map_leaves
+from ..engine.trees import map_leaves
 from ..errors import DataError, given
 from ..nn.criteria import BCEWithLogitsLoss, CrossEntropyLoss
 from ..nn.dense import DenseNetwork
@@ -21,11 +21,10 @@ from ..nn.module import Module
 from ..ops.elementwise import sigmoid
 from ..ops.fused import softmax
 from ..tensor.handle import Tensor
-from ..transforms.purity import restoring
 from . import refusals
 from .batches import as_samples, checked_rows
 from .data_checks import checked_labels
-from .inference import called, computed, dtype_of, in_mode
+from .inference import called, computed, dtype_of
 
 Loss = Callable[[Any, Any], Tensor]
 Metric = Callable[[Any, Any], Any]
@@ -167,30 +166,6 @@ class Cost:
         if cost.size != 1:
             raise ValueError(refusals.not_a_cost(cost))
         return cost
-
-    def check_mean(self, option: str, y: Any) -> None:
-        """Raise ValueError for an option that needs the plain mean over samples, if the loss is known to be another."""
-        loss: Any = self.loss
-        settings = {name: p.default for name, p in signature(loss).parameters.items()}
-        settings |= vars(loss) if isinstance(loss, Module) else {}
-        indices = "ignore_index" in settings and isinstance(y, np.ndarray) and y.dtype.kind in "iu"
-        uneven = indices and (settings.get("weight") is not None or (y == settings["ignore_index"]).any())
-        if uneven or settings.get("reduction") == "sum":
-            raise ValueError(refusals.no_mean(option, loss))
-
-    def check_adds_up(self, parts: list[Any]) -> None:
-        """Raise ValueError if the cost of the batches (X, y) together is not the mean of theirs, each by its samples.
-
-        What a cost of its own draws anew at each call can't be told from that, and passes.
-        """
-        whole = [filled(parts[0][i], map(np.concatenate, zip(*[leaves(part[i]) for part in parts]))) for i in (0, 1)]
-        sizes = [len(next(leaves(X))) for X, _ in parts]
-        modules = [m for x in (self.module, self.loss) if isinstance(x, Module) for m in x.modules()]
-        with np.errstate(all="ignore"), no_grad(), restoring(self.loss, self.module), in_mode(modules, False):
-            first, again, *costs = [float(self.of(self.read(X), y).item()) for X, y in (whole, whole, *parts)]
-        tolerance = math.sqrt(np.finfo(dtype_of(self.module) or float).eps) * max(map(abs, (first, *costs)))
-        if first == again and abs(np.average(costs, weights=sizes) - first) > tolerance:
-            raise ValueError(refusals.no_mean("accumulate", self.loss))
 
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
         """Return the loss of each sample, or of each of its entries. Raises ValueError if the loss gives but one."""

@@ -38,7 +38,6 @@ class Training:
         self.rank = getattr(steps.optimizer, "rank", 0)
         self.modules = steps.module.modules()  # walked anew after callbacks only, since that takes a while
         self.drawn = data.generator.bit_generator.state
-        self.adds_up = options["accumulate"] == 1  # as known, or as found in the first step
         self.history = History()
         self.position = self.rows = self.updates = self.waited = 0
         self.means: dict[str, float] = {}
@@ -73,9 +72,6 @@ class Training:
         together = self.steps.together
         group = [rows for rows in group if isinstance(rows, slice) or len(rows)]
         sizes = [self.data.count if isinstance(rows, slice) else len(rows) for rows in group]
-        if not self.adds_up and len(group) > 1:
-            self.steps.cost.check_adds_up([self.data.batch(rows)[:2] for rows in group[:2]])  # all may be too many
-            self.adds_up = True
         of_step = 0.0
         for number, (rows, size) in enumerate(zip(group, sizes, strict=True)):
             X, y, weights = self.data.batch(rows)

@@ -59,10 +59,9 @@ def train(
     cost. `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n`
     ends it when the validation's cost has not fallen for n epochs; however a training with it ends, by Ctrl-C too,
     parameters and buffers get the values of the best epoch. `sample_weight`, a number per sample, and `class_weight`, a
-    dict of them by class or "balanced", multiply the loss of a sample; they are scaled to 1 in the mean. A step takes
-    `accumulate` batches, as if they were one, but for what a module computes of a whole batch, as batch norm does;
-    `clip_norm` bounds the norm of all its gradients together. Weights and `accumulate` need a loss that is the plain
-    mean over samples; others are refused, with ignored labels too: for a loss of your own the first step shows.
+    dict of them by class or "balanced", multiply the loss of a sample; they are scaled to 1 in the mean, and the cost
+    is then the mean over all samples, whatever `reduction` the loss has. A step takes `accumulate` batches: its cost
+    is the mean of theirs, each by its samples, and `clip_norm` bounds the norm of all its gradients together.
 
     With a folder as `checkpoint`, all that the training goes on from is written there after `every` epochs (1), or
     `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module holds,
@@ -137,9 +136,6 @@ def train(
 def _arrays(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> ArrayBatches:
     """Return the batches of arrays. Raises DataError, or ValueError for options that the loss does not go with."""
     X, y = cost.checked(X, y)
-    averaged = {"accumulate": options["accumulate"] > 1 or None, **weights}
-    for name in [name for name, value in averaged.items() if value is not None]:
-        cost.check_mean(name, y)
     of_samples = weights_of(y, **weights, dtype=dtype_of(cost.module))
     ignores = cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
     if options["workers"] is not None and (of_samples is not None or options["accumulate"] > 1 or ignores):
@@ -152,14 +148,7 @@ def _loaded(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Map
     others = {"y": y, "batch_size": options["batch_size"], "drop_last": options["drop_last"] or None, **weights}
     if wrong := [f"{name}=" for name, x in (others | {"workers": options["workers"]}).items() if x is not None]:
         raise ValueError(f"a DataLoader goes without {', '.join(wrong)}; leave it out, or pass arrays X and y")
-
-    def checked(X: Any, y: Any) -> Any:
-        X, y = cost.checked(X, y, "a batch's ")
-        if options["accumulate"] > 1:
-            cost.check_mean("accumulate", y)
-        return X, y
-
-    return LoaderBatches(X, checked)
+    return LoaderBatches(X, lambda X, y: cost.checked(X, y, "a batch's "))
 
 
 def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any, on_epoch: Any) -> None:

@@ -63,14 +63,6 @@ def not_arrays(name: str, values: Any) -> str:
     )
 
 
-def no_mean(option: str, loss: Any) -> str:
-    return (
-        f"{option}= needs a loss that is the plain mean over samples, which {_named(loss)} is not: it sums, has "
-        "weights of classes, ignores some of these labels, or compares samples with each other. Drop the samples "
-        'that are ignored, and pass a loss with reduction="mean" and without weight, with class_weight= in its place'
-    )
-
-
 def not_a_scheduler(scheduler: Any) -> str:
     return (
         f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; write "
