@@ -13,7 +13,6 @@ from ..errors import StateError, given
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, replace_values
 from .failing import locate
-from .keywords import guard_keywords
 from .table import summary
 
 _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"
@@ -154,10 +153,6 @@ class Module:
 
     training = True
     _unnamed: ClassVar[str | None] = None  # the attribute whose entries are named without it
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        guard_keywords(cls)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what `forward` computes."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar
 
-from .keywords import guard_keywords
 from .module import Module
 
 
@@ -31,7 +30,9 @@ class OfFunction(Module):
             try:
                 bound = takes.bind(*args, **settings)
             except TypeError as error:
-                raise TypeError(f"{type(self).__name__}: {error}; see help(nn.{type(self).__name__})") from None
+                kind, renamed = type(self).__name__, "dim" in settings and "axis" in takes.parameters
+                remedy = "write axis=, PyTorch's dim" if renamed else f"see help(nn.{kind})"
+                raise TypeError(f"{kind}: {error}; {remedy}") from None
             bound.apply_defaults()
             for name, value in bound.arguments.items():
                 setattr(self, name, value)
@@ -40,7 +41,6 @@ class OfFunction(Module):
         own = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
         __init__.__signature__ = takes.replace(parameters=[own, *takes.parameters.values()])  # type: ignore[attr-defined]
         cls.__init__ = __init__  # type: ignore[assignment]
-        guard_keywords(cls)
 
     def _check(self) -> None:
         """Raise ValueError for settings that can't be meant."""

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import StateError, given
-from ..nn.keywords import guard_keywords
 from .groups import ParameterGroup, is_number
 from .optimizer import Optimizer
 
@@ -30,9 +29,6 @@ class LRScheduler:
     """
 
     eta_min = 0.0
-
-    def __init_subclass__(cls) -> None:
-        guard_keywords(cls)
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..engine.watching import watcher
 from ..errors import StateError, given
-from ..nn.keywords import guard_keywords
 from ..tensor.handle import Tensor, replace_values
 from .groups import Hyperparameter, ParameterGroup, is_number, tell
 
@@ -59,7 +58,6 @@ class Optimizer:
 
     def __init_subclass__(cls) -> None:
         """Note which hyperparameters `init` and `rule` read, and what `rule` keeps."""
-        guard_keywords(cls)
         own = cls.hyperparameters()
         if "rule" in vars(cls) and "state_names" not in vars(cls):
             kept = [p for name, p in [*signature(cls.rule).parameters.items()][2:] if name not in own]

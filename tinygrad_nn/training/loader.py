@@ -10,7 +10,6 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import DataError, given
-from ..nn.keywords import guard_keywords
 from ..ops.joining import stack
 from ..tensor.handle import Tensor
 from .data_checks import check_count
@@ -174,5 +173,3 @@ class DataLoader:
             return dataset[indices]  # what collate would make of the samples, without a loop
         return self.collate_fn([dataset[i] for i in indices.tolist()])
 
-
-guard_keywords(DataLoader)
