@@ -77,7 +77,7 @@ def _of_functions(module: Any) -> list[str]:
     lines = ["from typing import Any", "from .of_functions import OfFunction"]
     for name, kind in vars(module).items():
         if inspect.isclass(kind) and kind.__module__ == module.__name__:
-            lines.append(f"class {name}({kind.__bases__[0].__name__}):\n{_docstring(inspect.getdoc(kind) or '')}")
+            lines.append(f"class {name}({kind.__bases__[0].__name__}):")  # whose description the module has
             lines.append(f"    def __init__({', '.join(_parameters(kind.__init__))}) -> None: ...")
     return [line.replace("self: Any", "self") for line in lines]
 

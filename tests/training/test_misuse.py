@@ -120,17 +120,13 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
         ({"learning_rate": -0.1}, ValueError, r"the learning rate must be a finite number, 0 or more, got -0\.1"),
         ({"optimizer": "adam"}, TypeError, r"got 'adam' of type str; write optimizer=tg\.optim\.Adam\(module\.param"),
         ({"optimizer": tg.optim.Adam}, TypeError, "an optimizer that holds .* is needed, got the class Adam"),
-        (
-            {"loss": "mse"},
-            TypeError,
-            r"a loss is a function \(outputs, y\) -> cost, got 'mse' of type str; pass one such",
-        ),
+        ({"loss": "mse"}, TypeError, r"a loss is a function \(outputs, y\) -> cost, got 'mse' of type str; pass loss="),
         (
             {"loss": lambda p, y: 1.5},
             TypeError,
             r"a loss returns a Tensor of one entry, got 1\.5 of type float; compute",
         ),
-        ({"loss": lambda p, y: p}, ValueError, r"got Tensor of shape \(30, 1\); .* reduce it, as in .*\.mean\(\)"),
+        ({"loss": lambda p, y: p}, TypeError, r"got Tensor of shape \(30, 1\); .* reduce it, as in .*\.mean\(\)"),
         ({"early_stopping": 3}, ValueError, r"goes by the cost of validation data; pass validation=\(X, y\)"),
         ({"early_stopping": 0, "validation": ([[1, 2]], [1])}, ValueError, "must be a whole number, 1 or more, got 0"),
         ({"scheduler": 0.5}, TypeError, r"a schedule .* got 0\.5 .*write scheduler=tg\.optim"),
@@ -140,7 +136,7 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
             for name in ("cost", "seconds", "epoch", "validation_cost", "validation_mine", "plot", "figures", 3)
         ],
         ({"on_epoch": 3}, TypeError, r"on_epoch is a function \(epoch, history\), got 3 of type int; pass one"),
-        ({"loss": tg.nn.MSELoss}, TypeError, r"got the class MSELoss; pass one such as .* tg\.nn\.MSELoss\(\)"),
+        ({"loss": tg.nn.MSELoss}, TypeError, r"got the class MSELoss; pass loss=, .* tg\.nn\.MSELoss\(\)"),
         ({"X": PAIRS}, DataError, "X is a TensorDataset, and arrays are needed: pass those"),
         ({"X": tg.data.Subset(PAIRS, [0])}, DataError, "X is a Subset, and arrays are needed: pass those"),
         ({"validation": (tg.data.DataLoader(PAIRS), [1])}, DataError, "validation X is a DataLoader, and arrays"),
@@ -155,7 +151,7 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
         ({"workers": 2, "accumulate": 2}, ValueError, "without weights, accumulate="),
         ({"module": LAYERS}, TypeError, r"a tg\.nn\.Module is needed, got \[.* of type list; make one by tg"),
         ({"module": tg.DenseNetwork}, TypeError, "is needed, got the class DenseNetwork; make one by"),
-        ({"module": Own()}, ValueError, r"for a DenseNetwork only; pass loss=, a function \(outputs, y\)"),
+        ({"module": Own()}, ValueError, r"no loss follows from Own; pass loss=, a function \(outputs, y\)"),
     ],
 )
 def test_misuse_of_train_says_what_was_found_and_what_to_write(change: Any, kind: type, words: str) -> None:

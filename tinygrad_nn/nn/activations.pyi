@@ -3,93 +3,24 @@
 from typing import Any
 from .of_functions import OfFunction
 class Identity(OfFunction):
-    r"""The input as it is. Shapes: (...) -> (...).
-
-    >>> Identity()([1.0, -1.0]).tolist()
-    [1.0, -1.0]
-    """
     def __init__(self) -> None: ...
 class ReLU(OfFunction):
-    r"""max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
-
-    >>> ReLU()([-1.0, 0.0, 2.0]).tolist()
-    [0.0, 0.0, 2.0]
-    """
     def __init__(self) -> None: ...
 class Sigmoid(OfFunction):
-    r"""1 / (1 + exp(-x)). Shapes: (...) -> (...).
-
-    >>> Sigmoid()([-1.0, 0.0, 2.0]).round(3).tolist()
-    [0.269, 0.5, 0.881]
-    """
     def __init__(self) -> None: ...
 class Tanh(OfFunction):
-    r"""The hyperbolic tangent. Shapes: (...) -> (...).
-
-    >>> Tanh()([-1.0, 0.0, 2.0]).round(3).tolist()
-    [-0.762, 0.0, 0.964]
-    """
     def __init__(self) -> None: ...
 class SiLU(OfFunction):
-    r"""x · sigmoid(x), also called swish. Shapes: (...) -> (...).
-
-    Source: Elfwing, Uchibe and Doya, Sigmoid-weighted linear units (2017).
-
-    >>> SiLU()([-1.0, 0.0, 2.0]).round(3).tolist()
-    [-0.269, 0.0, 1.762]
-    """
     def __init__(self) -> None: ...
 class GELU(OfFunction):
-    r"""x times the standard normal's distribution function, or what is near it, x · sigmoid(√(8/π) (x + 0.044715 x³)).
-
-    Exactly unless `approximate="tanh"`, as PyTorch calls the other. Shapes: (...) -> (...).
-    Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
-
-    >>> GELU()(1.0).round(4).item(), GELU(approximate="tanh")(1.0).round(4).item()
-    (0.8413, 0.8412)
-    """
     def __init__(self, approximate: Any = 'none') -> None: ...
 class Softplus(OfFunction):
-    r"""log(1 + exp(beta x)) / beta. Shapes: (...) -> (...).
-
-    With a `threshold` it is x where beta x is above it: PyTorch's is 20, and loses digits.
-    Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing (2001).
-
-    >>> Softplus()([0.0, 1000.0]).round(3).tolist(), Softplus(2.0, threshold=1.0)([0.0, 1.0]).round(3).tolist()
-    ([0.693, 1000.0], [0.347, 1.0])
-    """
     def __init__(self, beta: Any = 1.0, threshold: Any = None) -> None: ...
 class LeakyReLU(OfFunction):
-    r"""x where it is positive, else negative_slope · x. Shapes: (...) -> (...).
-
-    Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
-
-    >>> LeakyReLU(0.1)([2.0, -1.0]).tolist()
-    [2.0, -0.1]
-    """
     def __init__(self, negative_slope: Any = 0.01) -> None: ...
 class ELU(OfFunction):
-    r"""x where it is positive, else alpha (exp(x) - 1). Shapes: (...) -> (...).
-
-    Source: Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by ELUs (2015).
-
-    >>> ELU(2.0)([2.0, -1000.0]).tolist()
-    [2.0, -2.0]
-    """
     def __init__(self, alpha: Any = 1.0) -> None: ...
 class Softmax(OfFunction):
-    r"""exp(x) / sum(exp(x)) over an axis, shares of 1. Shapes: (..., n, ...) -> (..., n, ...).
-
-    Source: Bridle, Training stochastic model recognition algorithms as networks (1990).
-
-    >>> Softmax()([0.0, 0.0]).tolist()
-    [0.5, 0.5]
-    """
     def __init__(self, axis: Any = -1) -> None: ...
 class LogSoftmax(OfFunction):
-    r"""The logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...).
-
-    >>> LogSoftmax()([0.0, -1000.0]).tolist()
-    [0.0, -1000.0]
-    """
     def __init__(self, axis: Any = -1) -> None: ...

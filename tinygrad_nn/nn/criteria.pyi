@@ -3,80 +3,24 @@
 from typing import Any
 from .of_functions import OfFunction
 class Loss(OfFunction):
-    r"""A function of an input and a target with settings; weights among them are buffers."""
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 class MSELoss(Loss):
-    r"""The squared difference: `tg.mse_loss`.
-
-    >>> MSELoss()([1.0, 3.0], [1.0, 1.0]).item()
-    2.0
-    """
     def __init__(self, *, reduction: Any = 'mean') -> None: ...
 class L1Loss(Loss):
-    r"""The absolute difference: `tg.l1_loss`.
-
-    >>> L1Loss(reduction="sum")([1.0, 3.0], [1.0, 1.0]).item()
-    2.0
-    """
     def __init__(self, *, reduction: Any = 'mean') -> None: ...
 class HuberLoss(Loss):
-    r"""Half the squared difference d where |d| is at most delta, beyond it delta (|d| - delta / 2): `tg.huber_loss`.
-
-    >>> HuberLoss()([1.0, 3.0], [1.0, 1.0]).item()
-    0.75
-    """
     def __init__(self, *, reduction: Any = 'mean', delta: Any = 1.0) -> None: ...
 class SmoothL1Loss(Loss):
-    r"""Huber's loss, with beta for delta, divided by beta: `tg.smooth_l1_loss`.
-
-    >>> SmoothL1Loss(beta=2.0)([1.0, 3.0], [1.0, 1.0]).item()
-    0.5
-    """
     def __init__(self, *, reduction: Any = 'mean', beta: Any = 1.0) -> None: ...
 class BCELoss(Loss):
-    r"""The binary cross entropy of probabilities; train on logits where you can: `tg.binary_cross_entropy`.
-
-    >>> BCELoss()([0.5, 0.5], [1.0, 0.0]).round(3).item()
-    0.693
-    """
     def __init__(self, weight: Any = None, *, reduction: Any = 'mean') -> None: ...
 class BCEWithLogitsLoss(Loss):
-    r"""The binary cross entropy of sigmoid(input): `tg.binary_cross_entropy_with_logits`.
-
-    >>> BCEWithLogitsLoss(pos_weight=3.0)([0.0, 0.0], [1.0, 0.0]).round(3).item()
-    1.386
-    """
     def __init__(self, weight: Any = None, *, reduction: Any = 'mean', pos_weight: Any = None) -> None: ...
 class GaussianNLLLoss(Loss):
-    r"""How unlikely a normal distribution of mean `input` has the target; called with its variance, third, too.
-
-    >>> GaussianNLLLoss()([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
-    1.0
-    """
     def __init__(self, *, full: Any = False, eps: Any = 1e-06, reduction: Any = 'mean') -> None: ...
 class KLDivLoss(Loss):
-    r"""The entries of the Kullback-Leibler divergence; `reduction="batchmean"` is the mathematical one: `tg.kl_div`.
-
-    >>> import tinygrad_nn as tg
-    >>> KLDivLoss(reduction="sum")(tg.log([0.5, 0.5]), [1.0, 0.0]).round(3).item()
-    0.693
-    """
     def __init__(self, *, reduction: Any = 'mean', log_target: Any = False) -> None: ...
 class NLLLoss(Loss):
-    r"""The negative log-likelihood of class indices, `tg.nll_loss`; the classes are on axis 1.
-
-    Shapes: (N, k, ...), int (N, ...) -> (), or (k,), int () -> ().
-
-    >>> NLLLoss()([[-1.0, -2.0], [-1.0, -2.0]], [0, 1]).item()
-    1.5
-    """
     def __init__(self, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = 'mean') -> None: ...
 class CrossEntropyLoss(NLLLoss):
-    r"""The cross entropy of softmax(input), `tg.cross_entropy`; the classes, indices or probabilities, are on axis 1.
-
-    Shapes: (N, k, ...), int (N, ...) or (N, k, ...) -> (), or (k,), int () or (k,) -> ().
-
-    >>> CrossEntropyLoss()([[0.0, 0.0], [1000.0, 0.0]], [0, 0]).round(3).item()
-    0.347
-    """
     def __init__(self, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = 'mean', label_smoothing: Any = 0.0) -> None: ...

@@ -3,53 +3,14 @@
 from typing import Any
 from .of_functions import OfFunction
 class MaxPool1d(OfFunction):
-    r"""The largest entry of each window; k tied ones share the gradient. Shapes: (N, C, L) -> (N, C, L').
-
-    L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1, rounded up instead by `ceil_mode`.
-    Source: Scherer, Müller and Behnke, Evaluation of pooling operations in convolutional architectures (2010).
-
-    >>> MaxPool1d(2)([[[1.0, 3.0, 2.0, 0.0]]]).tolist()
-    [[[3.0, 2.0]]]
-    """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> None: ...
 class MaxPool2d(OfFunction):
-    r"""MaxPool1d over both axes of images. Shapes: (N, C, H, W) -> (N, C, H', W').
-
-    >>> MaxPool2d(2)([[[[1.0, 2.0], [3.0, 5.0]]]]).tolist()
-    [[[[5.0]]]]
-    """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> None: ...
 class AvgPool1d(OfFunction):
-    r"""The mean of each window, the padding being zeros or not counted. Shapes: (N, C, L) -> (N, C, L').
-
-    L' = (L + 2 padding - kernel_size) // stride + 1, rounded up instead by `ceil_mode`. With `divisor_override` it is
-    the sum, divided by that. Source: that of Conv1d, where it is called sub-sampling.
-
-    >>> AvgPool1d(2)([[[1.0, 3.0, 2.0, 0.0]]]).tolist()
-    [[[2.0, 1.0]]]
-    """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> None: ...
 class AvgPool2d(OfFunction):
-    r"""AvgPool1d over both axes of images. Shapes: (N, C, H, W) -> (N, C, H', W').
-
-    >>> AvgPool2d(2)([[[[1.0, 2.0], [3.0, 5.0]]]]).tolist()
-    [[[[2.75]]]]
-    """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> None: ...
 class AdaptiveAvgPool1d(OfFunction):
-    r"""AdaptiveAvgPool2d over the last axis alone. Shapes: (..., L) -> (..., output_size).
-
-    >>> AdaptiveAvgPool1d(2)([[[0.0, 2.0, 4.0]]]).tolist()
-    [[[1.0, 3.0]]]
-    """
     def __init__(self, output_size: Any) -> None: ...
 class AdaptiveAvgPool2d(OfFunction):
-    r"""Means over windows such that the output has output_size. Shapes: (..., H, W) -> (..., *output_size).
-
-    Of n entries window i of k has those from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉. A size is a number for both axes, or a
-    pair, in which None keeps the length. Source: Lin, Chen and Yan, Network in network (2014), for a size of 1.
-
-    >>> AdaptiveAvgPool2d((1, None))([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]]).tolist()
-    [[[[1.5, 2.5, 3.5]]]]
-    """
     def __init__(self, output_size: Any) -> None: ...

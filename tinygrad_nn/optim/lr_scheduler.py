@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any
 
 from ..errors import StateError, given
@@ -52,7 +53,7 @@ class LRScheduler:
     def state_dict(self) -> dict[str, Any]:
         """Return the settings, the epoch and the initial learning rates."""
         own = {name: value for name, value in vars(self).items() if name != "optimizer"}
-        return own | {"base_lrs": [_initial_lr(group) for group in self.optimizer.param_groups]}
+        return own | {"base_lrs": [first_lr(group) for group in self.optimizer.param_groups]}
 
     def load_state_dict(self, saved: Any) -> None:
         """Take over what `state_dict` returned; the optimiser's own state holds the rates. Raises StateError."""
@@ -64,9 +65,15 @@ class LRScheduler:
         for name in own.keys() - {"base_lrs"}:
             setattr(self, name, type(own[name])(saved[name]))
 
+    def __repr__(self) -> str:
+        own = vars(self)
+        names = [name for name in signature(type(self)).parameters if name in own and name != "optimizer"]
+        return f"{type(self).__name__}({', '.join(f'{name}={own[name]!r}' for name in names)})"
+
     def _set(self, before: float, now: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self._next(group["lr"], _initial_lr(group), before, now)
+            group.initial_lr = first_lr(group)
+            group["lr"] = self._next(group["lr"], group.initial_lr, before, now)
 
     def _next(self, lr: float, initial: float, before: float, now: float) -> float:
         if now == before:
@@ -260,11 +267,9 @@ class ReduceLROnPlateau(LRScheduler):
                     group["lr"] = lr
 
 
-def _initial_lr(group: ParameterGroup) -> float:
+def first_lr(group: ParameterGroup) -> float:
     """Return the learning rate that a group had before any schedule."""
-    if group.initial_lr is None:
-        group.initial_lr = group["lr"]
-    return group.initial_lr
+    return float(group["lr"] if group.initial_lr is None else group.initial_lr)
 
 
 def _alike(x: Any, own: Any) -> bool:

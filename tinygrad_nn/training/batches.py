@@ -11,7 +11,6 @@ from ..engine.arrays import as_array, raw
 from ..engine.trees import leaves, map_leaves
 from ..errors import DataError, given
 from ..tensor.handle import Tensor
-from . import refusals
 from .data_checks import refuse_rows
 from .loader import DataLoader, Subset, TensorDataset
 
@@ -22,7 +21,10 @@ def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
     A tuple of arrays is several inputs, any other sequence of numbers one array. Raises DataError.
     """
     if isinstance(values, (DataLoader, Subset, TensorDataset)):
-        raise DataError(refusals.not_arrays(name, values))
+        raise DataError(
+            f"{name} is a {type(values).__name__}, and arrays are needed: pass those that it was made of; only "
+            "tg.train takes a tg.data.DataLoader, in place of X and y"
+        )
     if isinstance(values, dict):
         return {key: as_samples(f"{name}[{key!r}]", part, dtype) for key, part in values.items()}
     if isinstance(values, tuple) and values and all(isinstance(part, (np.ndarray, Tensor)) for part in values):

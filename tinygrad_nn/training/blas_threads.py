@@ -93,7 +93,7 @@ class _Limits:
             if not self.requests:
                 self.before = [(library, library.num_threads) for library in _controller().lib_controllers]
             self.requests.pop(key, None)
-            self.requests |= {key: (threading.get_ident(), number) for number in numbers}
+            self.requests.update([(key, (threading.get_ident(), number)) for number in numbers])
             self._apply()
 
     def _apply(self) -> None:

@@ -21,9 +21,8 @@ from ..nn.module import Module
 from ..ops.elementwise import sigmoid
 from ..ops.fused import softmax
 from ..tensor.handle import Tensor
-from . import refusals
 from .batches import as_samples, checked_rows
-from .data_checks import checked_labels
+from .data_checks import check_module, checked_labels
 from .inference import called, computed, dtype_of
 
 Loss = Callable[[Any, Any], Tensor]
@@ -80,6 +79,10 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
     return found["cost"], found["accuracy"]
 
 
+_LOSSES_THERE_ARE = (
+    "pass loss=, a function (outputs, y) -> cost such as tg.mse_loss or tg.nn.MSELoss(), or leave it out for a "
+    "DenseNetwork that ends in sigmoid, softmax or identity"
+)
 # The losses of a batch that are the mean of its samples' losses.
 LOSSES: list[Any] = [binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss]
 # What follows from a last activation, a loss that reads what is before it; and the losses that are computed so.
@@ -96,16 +99,15 @@ class Cost:
     """A module with its loss."""
 
     def __init__(self, module: Module, loss: Loss | None) -> None:
-        if not isinstance(module, Module):
-            raise TypeError(refusals.not_a_module(module))
+        check_module(module)
         if loss is not None and (isinstance(loss, type) or not callable(loss)):
-            raise TypeError(refusals.not_a_loss(loss))
+            raise TypeError(f"a loss is a function (outputs, y) -> cost, got {given(loss)}; {_LOSSES_THERE_ARE}")
         self.module, self.loss, self.by_default = module, loss, loss is None
         self.network = module if isinstance(module, DenseNetwork) else None
         activation = self.network.activation if self.network is not None else ""
         following = _FOLLOWING.get(activation)
         if loss is None and following is None:
-            raise ValueError(refusals.no_loss_follows(activation) if self.network is not None else refusals.no_loss())
+            raise ValueError(f"no loss follows from {activation or type(module).__name__}; {_LOSSES_THERE_ARE}")
         self.on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
         self.last = activation if self.on_logits else ""  # what the loss has not read yet
         if self.on_logits and not isinstance(loss, Module):
@@ -161,25 +163,28 @@ class Cost:
         if summed:
             return self.loss(read, y, reduction="sum") / len(y)  # type: ignore[call-arg]
         cost: Any = self.loss(read, y)
-        if not isinstance(cost, Tensor):
-            raise TypeError(refusals.not_a_cost(cost))
-        if cost.size != 1:
-            raise ValueError(refusals.not_a_cost(cost))
+        if not isinstance(cost, Tensor) or cost.size != 1:
+            raise TypeError(
+                f"a loss returns a Tensor of one entry, got {given(cost)}; compute it from the activations by recorded "
+                "operations and reduce it, as in ((activations - y) ** 2).mean()"
+            )
         return cost
 
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
         """Return the loss of each sample, or of each of its entries. Raises ValueError if the loss gives but one."""
         loss: Any = self.loss
+        each: Any = None
         if isinstance(loss, Module) and hasattr(loss, "reduction"):
             loss = copy.copy(loss)
             loss.reduction = "none"
             each = loss(read, y)
         elif "reduction" in signature(loss).parameters:
             each = loss(read, y, reduction="none")
-        else:
-            raise ValueError(refusals.no_loss_per_sample(loss))
         if not isinstance(each, Tensor) or each.shape[:1] != (count,):
-            raise ValueError(refusals.no_loss_per_sample(loss))
+            raise ValueError(
+                f"weights multiply the loss of each sample, which {getattr(loss, '__name__', type(loss).__name__)} "
+                'does not give; pass a loss that takes reduction="none" and then returns one per sample'
+            )
         return each
 
     def accuracy(self, outputs: Any, y: Any) -> float:

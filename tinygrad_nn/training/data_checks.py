@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, given
 from ..nn.dense import DenseNetwork
+from ..nn.module import Module
 
 
 def check_count(name: str, value: Any, least: int) -> None:
@@ -17,6 +18,13 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise TypeError(wording)
     if value < least:
         raise ValueError(wording)
+
+
+def check_module(module: Any) -> None:
+    """Raise TypeError for what is no module."""
+    if not isinstance(module, Module):
+        makers = "tg.nn.DenseNetwork(architecture), or by tg.nn.Sequential(...) of layers"
+        raise TypeError(f"a tg.nn.Module is needed, got {given(module)}; make one by {makers}")
 
 
 def checked_labels(network: DenseNetwork, y: np.ndarray, which: str = "") -> np.ndarray:

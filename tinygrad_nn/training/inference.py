@@ -11,12 +11,12 @@ import numpy as np
 
 from ..engine.grad_mode import no_grad
 from ..engine.trees import filled, leaves, map_leaves
+from ..errors import given
 from ..nn.module import Module
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
-from . import refusals
 from .batches import as_samples, picked
-from .data_checks import check_count
+from .data_checks import check_count, check_module
 
 
 def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
@@ -38,8 +38,7 @@ def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
            [1., 1.],
            [1., 1.]])
     """
-    if not isinstance(module, Module):
-        raise TypeError(refusals.not_a_module(module))
+    check_module(module)
     if batch_size is not None:
         check_count("batch_size", batch_size, 1)
     X = as_samples("X", X, dtype_of(module))
@@ -74,7 +73,10 @@ def computed(
         if wrong and or_whole:
             return function(X)
     if wrong:
-        raise ValueError(refusals.not_of_samples(wrong[0]))
+        raise ValueError(
+            f"an output, {given(wrong[0])} in the first batch, does not have the samples on axis 0, so batches of it "
+            "can't be joined; leave out batch_size=, or return only outputs of samples"
+        )
     return filled(parts[0], map(_joined, outputs))
 
 

@@ -172,4 +172,3 @@ class DataLoader:
         if isinstance(dataset, TensorDataset) and self.collate_fn is collate:
             return dataset[indices]  # what collate would make of the samples, without a loop
         return self.collate_fn([dataset[i] for i in indices.tolist()])
-

@@ -17,7 +17,6 @@ from ..nn.label_losses import cross_entropy
 from ..nn.module import Module
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
-from . import refusals
 from .batches import ArrayBatches, LoaderBatches, weights_of
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
@@ -28,7 +27,7 @@ from .history import History, is_taken, newest_figures
 from .inference import dtype_of
 from .loader import DataLoader
 from .progress import counted
-from .steps import Steps
+from .steps import NOT_IN_TILES, Steps
 
 
 def train(
@@ -111,7 +110,10 @@ def train(
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every, every_steps, keep)
     steps = Steps(module, loss, optimizer, learning_rate, compile, workers, clip_norm, exact=checkpoint is not None)
     if scheduler is not None and (optimizer is None or getattr(scheduler, "optimizer", None) is not optimizer):
-        raise TypeError(refusals.not_a_scheduler(scheduler))
+        raise TypeError(
+            f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; write "
+            "scheduler=tg.optim.lr_scheduler.StepLR(optimizer, 10), and optimizer=optimizer"
+        )
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
     data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps.cost, X, y, options, weights)
     if steps.together and any(x is not None for x in weights.values()):
@@ -139,7 +141,7 @@ def _arrays(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Map
     of_samples = weights_of(y, **weights, dtype=dtype_of(cost.module))
     ignores = cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
     if options["workers"] is not None and (of_samples is not None or options["accumulate"] > 1 or ignores):
-        raise ValueError(refusals.not_in_tiles())
+        raise ValueError(NOT_IN_TILES)
     return ArrayBatches((X, y, of_samples), options["batch_size"], options["drop_last"], options["shuffle_seed"])
 
 
@@ -164,7 +166,10 @@ def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: An
     if metrics and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
         raise TypeError(f'metrics must be functions by name, as {{"accuracy": tg.accuracy}}, got {metrics!r:.80}')
     for name in filter(is_taken, metrics or ()):
-        raise ValueError(refusals.name_taken(name))
+        raise ValueError(
+            f"a metric can't be named {name!r}: a history has cost, epoch, seconds, its own methods and what begins "
+            "with validation_ for itself; give it another name, a text"
+        )
     if on_epoch is not None and not callable(on_epoch):
         raise TypeError(f"on_epoch is a function (epoch, history), got {given(on_epoch)}; pass one, or leave it out")
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
-from functools import partial
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ import numpy as np
 from ..engine.arrays import copied
 from ..engine.trees import leaves
 from ..errors import StateError, given
-from ..nn.criteria import Loss
 from ..nn.module import Module
-from ..optim.lr_scheduler import LRScheduler
+from ..optim.lr_scheduler import first_lr
 from ..tensor.handle import replace_values
 from .epochs import Training
 from .formats import bytes_of
@@ -90,26 +88,28 @@ def _take_over(held: dict[str, Any], own: dict[str, Any]) -> None:
 
 def options_of(training: Training) -> dict[str, Any]:
     """Return what has to be the same in a training that goes on, by name, as JSON gives it back."""
-    steps = training.steps
-    tensors, generators = steps.named_tensors(), steps.named_generators()
+    steps, loss = training.steps, None if training.steps.cost.by_default else training.steps.cost.loss
+    tensors, generators = steps.named_tensors(), steps.named_generators() | {"shuffle": training.data.generator}
     names = {id(t): name for name, t in tensors.items()}
-    drawing = {name: g.bit_generator for name, g in (*generators.items(), ("shuffle", training.data.generator))}
     samples = [a for a in leaves((training.data.arrays, training.held_out)) if a is not None]
     found = {
-        "the module": _described(steps.module),
+        "the module": _lines(steps.module),
         "its tensors": {name: [t.shape, str(t.dtype)] for name, t in tensors.items()},
-        "its generators": {name: type(g).__name__ for name, g in drawing.items()},
-        "the loss": None if steps.cost.by_default else _described(steps.cost.loss),
-        "the optimizer": {"": _name(steps.optimizer)} | _hyperparameters(steps.optimizer),
-        "its parameters": [[names[id(p)] for p in group.params] for group in steps.optimizer.param_groups],
-        "the scheduler": None if training.scheduler is None else _described(training.scheduler),
+        "its generators": {name: type(g.bit_generator).__name__ for name, g in generators.items()},
+        "the loss": _lines(loss) | dict(loss.named_buffers() if isinstance(loss, Module) else ()),
+        "the optimizer": type(steps.optimizer).__qualname__,
+        "its groups": {
+            i: {**group, "params": [names[id(p)] for p in group.params], "lr": first_lr(group)}
+            for i, group in enumerate(steps.optimizer.param_groups)
+        },
+        "the scheduler": _lines(training.scheduler),
         "the loader": training.data.settings,
         "the samples' shapes": [[a.shape, str(a.dtype)] for a in samples],
         "the samples' checksums": [zlib.crc32(bytes_of(a)) for a in samples],
         "metrics": [*training.metrics],
         **training.options,
     }
-    plain = json.loads(json.dumps(found, default=lambda x: x.tolist() if hasattr(x, "tolist") else _name(x)))
+    plain = json.loads(json.dumps(found, default=lambda x: x.tolist() if hasattr(x, "tolist") else _lines(x)))
     each = training.gathered(plain)
     ranks = {f"rank {i}'s": of_rank for i, of_rank in enumerate(each)}
     return {"the number of ranks": len(each), **ranks} if len(each) > 1 else dict(plain)
@@ -132,32 +132,9 @@ def _differences(name: str, was: Any, now: Any) -> list[str]:
     return [] if was == now else [f"{name} was {was}, now is {now}"]
 
 
-def _described(x: Any) -> Any:
-    """Return the name of a function, or of an object's class, with the settings that it was given."""
-    if isinstance(x, partial):
-        return {"": _described(x.func), "arguments": x.args, **x.keywords}
-    if isinstance(x, Module):
-        weights = x.named_buffers() if isinstance(x, Loss) else ()
-        return {name: f"{_name(m)}({m.extra_repr()})" for name, m in x.named_modules()} | dict(weights)
-    if isinstance(x, LRScheduler):
-        names = signature(type(x)).parameters.keys() - {"optimizer"}
-        return {"": _name(x)} | {name: value for name, value in vars(x).items() if name in names}
-    return _name(x)
-
-
-def _hyperparameters(optimizer: Any) -> dict[str, Any]:
-    """Return those of each group, with the learning rate that a schedule began with."""
-    found: dict[str, Any] = {}
-    for i, group in enumerate(optimizer.param_groups):
-        own = {name: group[name] for name in group.kinds}
-        rate = {} if group.initial_lr is None else {"lr": group.initial_lr}
-        found |= {f"group {i} {name}": value for name, value in (own | rate).items()}
-    return found
-
-
-def _name(x: Any) -> str:
-    """Return the name of a function, or of an object's class."""
-    return str(getattr(x, "__qualname__", type(x).__qualname__))
+def _lines(x: Any) -> dict[int, str]:
+    """Return the lines of an object's repr, without addresses: its class or name, and the settings that it tells."""
+    return dict(enumerate(re.sub(" at 0x[0-9a-fA-F]+", "", repr(x)).splitlines(), start=1))
 
 
 def _packed(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -12,16 +12,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..engine.trees import leaves
-from ..errors import CompileError, DivergedError, warn
+from ..errors import CompileError, DivergedError, given, warn
 from ..nn.dense import DenseNetwork
 from ..nn.module import Module
 from ..optim import SGD, Optimizer, clip_grad_norm_
 from ..tensor.handle import Tensor, replace_values
 from ..transforms.functions import value_and_grad
-from . import refusals
 from .cost import LOSSES, Cost, Loss
 from .tiles import in_tiles, tiled_step
 
+NOT_IN_TILES = (
+    "workers= adds up what tiles of a batch cost, each computed by itself; with a module or a loss of your own a cost "
+    "need not be such a mean over samples. Leave out workers=, or train a tg.nn.DenseNetwork by one of the library's "
+    "losses, without weights, accumulate=, clip_norm= and ignored labels"
+)
 WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
 
 
@@ -62,8 +66,8 @@ class Programs:
     sees what a callback changes in them. Programs that are `exact` have the bits of the function itself.
     """
 
-    def __init__(self, module: Module, parts: tuple[Any, ...], by_default: bool, exact: bool) -> None:
-        self.module, self.parts, self.by_default, self.exact = module, parts, by_default, exact
+    def __init__(self, module: Module, parts: tuple[Any, ...], key: Any, exact: bool) -> None:
+        self.module, self.parts, self.key, self.exact = module, parts, key, exact
         self.loss, self.optimizer, self.clip_norm = parts
 
     @cached_property
@@ -76,13 +80,6 @@ class Programs:
         """Parameters by name, X and y -> ((the cost, the scores), the gradients by name)."""
         return _compiled(value_and_grad(partial(cost_of, self.module, self.loss), has_aux=True), self.exact)
 
-    def are_for(self, parts: tuple[Any, ...], by_default: bool, exact: bool) -> bool:
-        """Return whether a training with these may go on with the programs; any default optimiser is as good."""
-        loss, optimizer, clip_norm = parts
-        as_good = self.by_default and by_default and _ids(self.optimizer) == _ids(optimizer)
-        same = self.loss is loss and (as_good or self.optimizer is optimizer)
-        return same and (self.clip_norm, self.exact) == (clip_norm, exact)
-
 
 _kept: WeakKeyDictionary[Module, Programs] = WeakKeyDictionary()
 
@@ -90,17 +87,19 @@ _kept: WeakKeyDictionary[Module, Programs] = WeakKeyDictionary()
 def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact: bool) -> Programs:
     """Return the programs that were kept for the same parts, for the caller alone, or new ones.
 
-    What is a user's own may refer to the module, which would then never be freed: nothing is kept for that.
+    Any default optimiser of the same parameters is as good. What is a user's own may refer to the module, which would
+    then never be freed: nothing is kept for that.
     """
-    if not are_ours(module, *parts[:2]):
-        return Programs(module, parts, by_default, exact)
+    loss, optimizer, clip_norm = parts
+    if not are_ours(module, loss, optimizer):
+        return Programs(module, parts, None, exact)
+    key = (loss, None if by_default else optimizer, _ids(optimizer), clip_norm, exact)
     kept = _kept.pop(module, None)
-    if kept is None or not kept.are_for(parts, by_default, exact):
+    if kept is None or kept.key != key:
         twin = object.__new__(type(module))  # the module's attributes, and no reference to it
         twin.__dict__ = vars(module)
-        return Programs(twin, parts, by_default, exact)
-    if by_default:
-        kept.optimizer.lr = parts[1].lr
+        return Programs(twin, parts, key, exact)
+    kept.optimizer.lr = optimizer.lr if by_default else kept.optimizer.lr
     return kept
 
 
@@ -130,7 +129,10 @@ class Steps:
         if optimizer is not None and learning_rate is not None:
             raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
         if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(refusals.not_an_optimizer(optimizer))
+            raise TypeError(
+                f"an optimizer that holds this module's parameters is needed, got {given(optimizer)}; "
+                "write optimizer=tg.optim.Adam(module.parameters(), lr=0.001)"
+            )
         self.parameters = module.parameters()
         by_default = optimizer is None
         optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
@@ -144,7 +146,7 @@ class Steps:
         if workers is not None:
             by_library = isinstance(module, DenseNetwork) and are_ours(module)
             if not by_library or not (loss is None or any(loss is f for f in LOSSES)):
-                raise ValueError(refusals.not_in_tiles())
+                raise ValueError(NOT_IN_TILES)
             if compiled is not None and not compiled:
                 raise ValueError("workers= runs compiled programs; leave out compile=False, or workers=")
         self.together = hasattr(optimizer, "exchange")  # as one of several ranks
@@ -233,7 +235,7 @@ class Steps:
 
     def keep_programs(self) -> None:
         """Keep the programs for the module's next training, as long as the module lives."""
-        if are_ours(self.module, *self.programs.parts[:2]):
+        if self.programs.key is not None:
             _kept[self.module] = self.programs
 
     def _origin(self, before: list[np.ndarray], X: Any, *others: Any) -> Any:
@@ -244,6 +246,10 @@ class Steps:
 
     def _diverged(self, what: str, origin: Any = None) -> None:
         replace_values(list(zip(self.tensors, self.finite, strict=True)))
-        error = DivergedError(refusals.diverged(what, origin))
+        began = "" if origin is None else f". It began here: {origin}"
+        error = DivergedError(
+            f"{what}; the module keeps the parameters of its last finite cost. "
+            f"Lower the learning rate, or scale the inputs to about 1{began}"
+        )
         error.origin = origin
         raise error
