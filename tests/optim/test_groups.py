@@ -86,7 +86,7 @@ def test_the_state_is_by_name_where_names_were_given() -> None:
     resumed.load_state_dict(saved)
     assert same(resumed.state, named.state[::-1])
     plain = tg.optim.SGD([a, b], 0.1, momentum=0.5)
-    with pytest.raises(StateError, match="a state is a list of a dict per parameter"):
+    with pytest.raises(StateError, match="a state is a dict for each of 2 parameters"):
         plain.load_state_dict(saved)
     with pytest.raises(StateError, match=r"this state must be a dict by the names \['b', 'a'\], got "):
         named.load_state_dict(plain.state_dict())

@@ -33,19 +33,19 @@ def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:
         adam.load_state_dict(adam.state_dict() | {"state": sgd.state_dict()["state"]})
     saved = sgd.state_dict()
     saved["state"][0]["velocity"] = saved["state"][0]["velocity"].astype(np.float32)
-    with pytest.raises(StateError, match="velocity of parameter 0 has dtype float32, needs float64"):
+    with pytest.raises(StateError, match=r"velocity of parameter 0 must .* dtype float64, got .*, float32"):
         sgd.load_state_dict(saved)
 
 
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (None, "a list of a dict per parameter, got None"),
-        ([None], "a list of a dict per parameter"),
-        ([{"step": 1, "m": None, "v": np.ones(2)}], "m of parameter 0 must be an array or a number, got None"),
-        ([{"step": "1", "m": np.ones(2), "v": np.ones(2)}], "step of parameter 0 must be .* a number, got '1'"),
-        ([{"step": 1, "m": np.ones(2), "v": [1.0, 1.0]}], "v of parameter 0 must be an array or a number"),
-        ([{"step": 1, "m": np.ones(2), "v": tg.ones(2)}], "v of parameter 0 must be an array or a number"),
+        (None, "a dict for each of 1 parameters, got None"),
+        ([None], "a dict for each of 1 parameters"),
+        ([{"step": 1, "m": None, "v": np.ones(2)}], "m of parameter 0 must be a number, or an array .*, got None"),
+        ([{"step": "1", "m": np.ones(2), "v": np.ones(2)}], "step of parameter 0 must be a number, .*, got '1'"),
+        ([{"step": 1, "m": np.ones(2), "v": [1.0, 1.0]}], "v of parameter 0 must be a number, or an array of"),
+        ([{"step": 1, "m": np.ones(2), "v": tg.ones(2)}], "v of parameter 0 must be a number, or an array of"),
     ],
 )
 def test_what_is_no_state_is_refused_when_it_is_loaded(state: Any, words: str) -> None:

@@ -73,9 +73,9 @@ def test_an_optimiser_resumes_from_its_state(make: Any) -> None:
     second.load_state_dict(saved)
     stepped(second, resumed, GRADIENTS[3:])
     assert np.array_equal(whole.data, resumed.data)
-    with pytest.raises(StateError, match=r"this state is for 1 parameters?, the optimiser has 2"):
+    with pytest.raises(StateError, match="a state is a dict for each of 2 parameters"):
         make([parameter(), parameter()]).load_state_dict(saved)
-    with pytest.raises(StateError, match=r"parameter 0 has shape \(4,\), needs \(2,\)"):
+    with pytest.raises(StateError, match=r"parameter 0 must .* shape \(2,\) .* shape \(4,\)"):
         make([tg.zeros(2, requires_grad=True)]).load_state_dict(saved)
 
 

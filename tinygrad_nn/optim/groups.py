@@ -131,6 +131,11 @@ class ParameterGroup(Mapping[str, Any]):
         return self.kinds[name]
 
 
+def first_lr(group: ParameterGroup) -> float:
+    """Return the learning rate that a group had before any schedule."""
+    return float(group["lr"] if group.initial_lr is None else group.initial_lr)
+
+
 def tell(owner: Any, name: str) -> None:
     """Tell who watches that a number or the state is set."""
     watching = watcher()

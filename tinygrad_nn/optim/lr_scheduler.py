@@ -9,7 +9,7 @@ from inspect import signature
 from typing import Any
 
 from ..errors import StateError, given
-from .groups import ParameterGroup, is_number
+from .groups import first_lr, is_number
 from .optimizer import Optimizer
 
 
@@ -265,11 +265,6 @@ class ReduceLROnPlateau(LRScheduler):
                 lr = max(group["lr"] * self.factor, self.min_lr)
                 if group["lr"] - lr > self.eps:
                     group["lr"] = lr
-
-
-def first_lr(group: ParameterGroup) -> float:
-    """Return the learning rate that a group had before any schedule."""
-    return float(group["lr"] if group.initial_lr is None else group.initial_lr)
 
 
 def _alike(x: Any, own: Any) -> bool:

@@ -229,25 +229,18 @@ class Optimizer:
                 found = list(state) if isinstance(state, Mapping) else given(state)
                 raise StateError(f"this state must be a dict by the names {names}, got {found}")
             state = [state[name] for name in names]
-        if not isinstance(state, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in state):
-            raise StateError(
-                f"a state is a list of a dict per parameter, got {given(state)}; load that of state_dict()"
-            )
-        if len(state) != len(self.parameters):
-            raise StateError(
-                f"this state is for {len(state)} parameters, the optimiser has {len(self.parameters)}; "
-                "load that of an optimiser of the same parameters"
-            )
+        count = len(self.parameters)
+        if not isinstance(state, (list, tuple)) or [isinstance(x, Mapping) for x in state] != [True] * count:
+            raise StateError(f"a state is a dict for each of {count} parameters, got {given(state)}; load such a list")
         for i, (entry, p) in enumerate(zip(state, self.parameters, strict=True)):
             if entry and set(entry) - {*self.optional_state_names} != set(self.state_names):
                 raise StateError(f"parameter {i} has the state {sorted(entry)}, needs {sorted(self.state_names)}")
-            for name, value in entry.items():
-                if isinstance(value, np.ndarray) and value.shape != p.shape:
-                    raise StateError(f"{name} of parameter {i} has shape {value.shape}, needs {p.shape}")
-                if isinstance(value, np.ndarray) and value.dtype != p.dtype:
-                    raise StateError(f"{name} of parameter {i} has dtype {value.dtype}, needs {p.dtype}")
-                if not (isinstance(value, np.ndarray) or is_number(value)):
-                    raise StateError(f"{name} of parameter {i} must be an array or a number, got {given(value)}")
+            for name, x in entry.items():
+                if not (is_number(x) or (isinstance(x, np.ndarray) and (x.shape, x.dtype) == (p.shape, p.dtype))):
+                    raise StateError(
+                        f"{name} of parameter {i} must be a number, or an array of shape {p.shape} and dtype "
+                        f"{p.dtype}, got {given(x)}, {getattr(x, 'dtype', 'no array')}"
+                    )
         return list(state)
 
     @classmethod

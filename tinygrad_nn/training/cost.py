@@ -79,10 +79,6 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
     return found["cost"], found["accuracy"]
 
 
-_LOSSES_THERE_ARE = (
-    "pass loss=, a function (outputs, y) -> cost such as tg.mse_loss or tg.nn.MSELoss(), or leave it out for a "
-    "DenseNetwork that ends in sigmoid, softmax or identity"
-)
 # The losses of a batch that are the mean of its samples' losses.
 LOSSES: list[Any] = [binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss]
 # What follows from a last activation, a loss that reads what is before it; and the losses that are computed so.
@@ -101,13 +97,13 @@ class Cost:
     def __init__(self, module: Module, loss: Loss | None) -> None:
         check_module(module)
         if loss is not None and (isinstance(loss, type) or not callable(loss)):
-            raise TypeError(f"a loss is a function (outputs, y) -> cost, got {given(loss)}; {_LOSSES_THERE_ARE}")
+            raise TypeError(f"a loss is a function (outputs, y) -> cost, got {given(loss)}; {_losses()}")
         self.module, self.loss, self.by_default = module, loss, loss is None
         self.network = module if isinstance(module, DenseNetwork) else None
         activation = self.network.activation if self.network is not None else ""
         following = _FOLLOWING.get(activation)
         if loss is None and following is None:
-            raise ValueError(f"no loss follows from {activation or type(module).__name__}; {_LOSSES_THERE_ARE}")
+            raise ValueError(f"no loss follows from {activation or type(module).__name__}; {_losses()}")
         self.on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
         self.last = activation if self.on_logits else ""  # what the loss has not read yet
         if self.on_logits and not isinstance(loss, Module):
@@ -203,6 +199,13 @@ class Cost:
         with np.errstate(over="ignore", invalid="ignore"), no_grad():
             read = computed(self.module, self.read, X, batch_size, or_whole=True)
             return {"cost": float(self.of(read, y).item())} | self.figures(self.scores(read), y, metrics)
+
+
+def _losses() -> str:
+    return (
+        "pass loss=, a function (outputs, y) -> cost such as tg.mse_loss or tg.nn.MSELoss(), or leave it out for a "
+        "DenseNetwork that ends in sigmoid, softmax or identity"
+    )
 
 
 def _number(name: str, found: Any) -> float:

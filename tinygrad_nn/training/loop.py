@@ -27,7 +27,7 @@ from .history import History, is_taken, newest_figures
 from .inference import dtype_of
 from .loader import DataLoader
 from .progress import counted
-from .steps import NOT_IN_TILES, Steps
+from .steps import Steps, check_tiles
 
 
 def train(
@@ -140,8 +140,7 @@ def _arrays(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Map
     X, y = cost.checked(X, y)
     of_samples = weights_of(y, **weights, dtype=dtype_of(cost.module))
     ignores = cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
-    if options["workers"] is not None and (of_samples is not None or options["accumulate"] > 1 or ignores):
-        raise ValueError(NOT_IN_TILES)
+    check_tiles(options["workers"] is None or (of_samples is None and options["accumulate"] == 1 and not ignores))
     return ArrayBatches((X, y, of_samples), options["batch_size"], options["drop_last"], options["shuffle_seed"])
 
 

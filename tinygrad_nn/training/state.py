@@ -13,7 +13,7 @@ from ..engine.arrays import copied
 from ..engine.trees import leaves
 from ..errors import StateError, given
 from ..nn.module import Module
-from ..optim.lr_scheduler import first_lr
+from ..optim.groups import first_lr
 from ..tensor.handle import replace_values
 from .epochs import Training
 from .formats import bytes_of

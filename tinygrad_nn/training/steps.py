@@ -21,11 +21,6 @@ from ..transforms.functions import value_and_grad
 from .cost import LOSSES, Cost, Loss
 from .tiles import in_tiles, tiled_step
 
-NOT_IN_TILES = (
-    "workers= adds up what tiles of a batch cost, each computed by itself; with a module or a loss of your own a cost "
-    "need not be such a mean over samples. Leave out workers=, or train a tg.nn.DenseNetwork by one of the library's "
-    "losses, without weights, accumulate=, clip_norm= and ignored labels"
-)
 WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
 
 
@@ -103,6 +98,16 @@ def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact
     return kept
 
 
+def check_tiles(right: bool) -> None:
+    """Raise ValueError unless a training is one that tiles can be computed of."""
+    if not right:
+        raise ValueError(
+            "workers= adds up what tiles of a batch cost, each computed by itself; with a module or a loss of your own "
+            "a cost need not be such a mean over samples. Leave out workers=, or train a tg.nn.DenseNetwork by one of "
+            "the library's losses, without weights, accumulate=, clip_norm= and ignored labels"
+        )
+
+
 def are_ours(module: Module, *parts: Any) -> bool:
     """Return whether modules, a loss, an optimiser are this library's own: these have no effects besides results."""
     names = [str(getattr(x, "__module__", "")) for x in (*module.modules(), *parts) if x is not None]
@@ -145,8 +150,7 @@ class Steps:
         self.by_program: set[int] = set()
         if workers is not None:
             by_library = isinstance(module, DenseNetwork) and are_ours(module)
-            if not by_library or not (loss is None or any(loss is f for f in LOSSES)):
-                raise ValueError(NOT_IN_TILES)
+            check_tiles(by_library and (loss is None or any(loss is f for f in LOSSES)))
             if compiled is not None and not compiled:
                 raise ValueError("workers= runs compiled programs; leave out compile=False, or workers=")
         self.together = hasattr(optimizer, "exchange")  # as one of several ranks
