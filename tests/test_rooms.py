@@ -83,12 +83,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_820, 2_710, 24_790),
     "inspection": (2_260, 1_800, 17_500),
     "testing": (2_381, 2_381, 20_820),
-    "training": (2_943, 1_648, 23_350),
+    "training": (2_949, 1_648, 23_360),
     "interop": (1_405, 1_405, 12_760),
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_532, 28_415, 288_200)
+WHOLE = (33_538, 28_415, 288_210)
 
 
 def name_of(path: pathlib.Path) -> str:
