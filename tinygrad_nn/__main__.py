@@ -18,7 +18,7 @@ from .nn.dense import DenseNetwork
 from .nn.losses import binary_cross_entropy
 from .training.blas_threads import asked_threads
 from .training.datasets import make_moons
-from .training.experiment import ARTICLE, EPOCHS, LEARNING_RATE, SEED, Settings, can_draw, run, say, wrapped
+from .training.experiment import ARTICLE, EPOCHS, LEARNING_RATE, SEED, can_draw, run, say, wrapped
 
 QUICK_EPOCHS = 200
 
@@ -90,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["graph"]:
         return _graph(given[1:])
     options = _options(given)
-    settings = Settings(options.epochs, options.seed, options.learning_rate, options.output, options.animate)
-    code = run(settings, __version__)
+    code = run(options, __version__)
     if options.quick:
         say("200 epochs are too few for the article's accuracy of 0.98, which takes 10,000: leave out --quick")
     return code

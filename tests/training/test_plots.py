@@ -189,7 +189,7 @@ def test_weights_lie_side_by_side_in_one_scale() -> None:
 def test_the_scale_of_weights_is_as_high_as_their_images(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     ax = plots.plot_weights(np.ones((8, 16)), columns=8)
-    plots.save(ax, tmp_path / "wide.png")
+    ax.figure.savefig(tmp_path / "wide.png")
     (scale,) = ax.child_axes
     assert scale.get_position().height == pytest.approx(ax.get_position().height)
 

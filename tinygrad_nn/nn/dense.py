@@ -42,12 +42,8 @@ def checked_architecture(architecture: Any) -> list[dict[str, Any]]:
 
 
 def _checked_layer(number: int, layer: Any) -> dict[str, Any]:
-    if not isinstance(layer, Mapping):
-        raise ArchitectureError(f"layer {number} is {layer!r:.60}; write a dictionary with the keys {', '.join(_KEYS)}")
-    wrong = [f"lacks {key!r}" for key in _KEYS if key not in layer]
-    wrong += [f"has the unknown key {key!r}" for key in layer if key not in _KEYS]
-    if wrong:
-        raise ArchitectureError(f"layer {number} {' and '.join(wrong)}; it takes the keys {', '.join(_KEYS)}")
+    if not isinstance(layer, Mapping) or {*layer} != {*_KEYS}:
+        raise ArchitectureError(f"layer {number} is {layer!r:.99}; write a dictionary with the keys {', '.join(_KEYS)}")
     for key in _KEYS[:2]:
         n = layer[key]
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
@@ -146,9 +142,7 @@ class DenseNetwork(Module):
         with no_grad():
             rows = self._as_input(X)
             size = batch_size or max(len(rows), 1)
-            parts = [self(rows[i : i + size]).data for i in range(0, max(len(rows), 1), size)]
-        joined: np.ndarray = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return joined
+            return np.concatenate([self(rows[i : i + size]).data for i in range(0, max(len(rows), 1), size)])
 
     def predict(self, X: Any, batch_size: int | None = None) -> np.ndarray:
         """Return the class of each sample for softmax, 0 or 1 for each sigmoid, else the outputs' numbers.

@@ -322,34 +322,28 @@ class Module:
         if not isinstance(state, Mapping):
             raise StateError(f"a state is a dict of arrays by name, got {given(state)}; load that of state_dict()")
         arrays = {name: as_array(value) for name, value in state.items()}
+        tensors = dict(self._tensors(_PARAMETER, _BUFFER))
         names: dict[int, list[str]] = {}
-        tensors: dict[str, Tensor] = {}
-        for name, t in self._tensors(_PARAMETER, _BUFFER):
+        for name, t in tensors.items():
             names.setdefault(id(t), []).append(name)
-            tensors[name] = t
-        found = [[name for name in each if name in arrays] for each in names.values()]
         problems = []
         if strict:
-            problems += [
-                f"{each[0]} is missing" for each, there in zip(names.values(), found, strict=True) if not there
-            ]
+            problems += [f"{each[0]} is missing" for each in names.values() if not arrays.keys() & {*each}]
             problems += [f"{name} is not a parameter here" for name in arrays if name not in tensors]
-        for name, *others in filter(None, found):
-            t, array = tensors[name], arrays[name]
+        found = [(name, tensors[name], array) for name, array in arrays.items() if name in tensors]
+        for name, t, array in found:
+            first = next(n for n in names[id(t)] if n in arrays)
             if array.shape != t.shape:
                 problems.append(f"{name} has shape {array.shape}, needs {t.shape}")
             elif array.dtype != t.dtype:
                 problems.append(f"{name} has dtype {array.dtype}, needs {t.dtype}: use .astype")
-            problems += [
-                f"{other} is another name of {name} here, and has other numbers"
-                for other in others
-                if not np.array_equal(arrays[other], array, equal_nan=array.dtype.kind == "f")
-            ]
+            elif not np.array_equal(arrays[first], array, equal_nan=array.dtype.kind == "f"):
+                problems.append(f"{name} is another name of {first} here, and has other numbers")
         if problems:
             raise StateError(
                 f"this state does not fit: {'; '.join(problems)}; load one that state_dict() of such a module returned"
             )
-        replace_values([(tensors[name], arrays[name].copy()) for name, *_ in filter(None, found)])
+        replace_values([(t, array.copy()) for _, t, array in found])
 
     def summary(self, input: Any = None) -> str:
         """Return a table of the modules: output shape, where an input is given, and parameters, with their total.

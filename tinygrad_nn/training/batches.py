@@ -59,18 +59,16 @@ def picked(tree: Any, rows: Any) -> Any:
 class ArrayBatches:
     """Samples X, y and weights or None as arrays: all at once, or `size` at a time in an order that is drawn anew."""
 
-    def __init__(self, tree: Any, size: int | None, drop_last: bool, seed: Any) -> None:
-        self.arrays, self.size, self.drop_last, self.settings = tree, size, drop_last, dict[str, Any]()
+    def __init__(self, tree: Any, size: int | None, seed: Any) -> None:
+        self.arrays, self.size, self.settings = tree, size, dict[str, Any]()
         self.count, self.generator = len(next(leaves(tree))), np.random.default_rng(seed)
-        if drop_last and self.count < (size or 0):
-            raise DataError(f"drop_last=True leaves none of the {self.count} samples; pass a smaller batch_size")
 
     def order(self) -> list[Any]:
         """Return the rows of each batch of an epoch."""
         if self.size is None:
             return [slice(None)]
-        order, ends = self.generator.permutation(self.count), self.count - self.drop_last * (self.count % self.size)
-        return [order[start : start + self.size] for start in range(0, ends, self.size)]
+        order = self.generator.permutation(self.count)
+        return [order[start : start + self.size] for start in range(0, self.count, self.size)]
 
     def batch(self, rows: Any) -> Any:
         """Return X, y and weights of a batch."""
@@ -117,14 +115,11 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any = None)
         if labels.size != count:
             raise DataError(f"class_weight needs a class per sample as y, got shape {labels.shape}; pass sample_weight")
         classes, of_labels, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
-        if class_weight == "balanced":
-            of_classes = [1 / n for n in counts]
-        elif isinstance(class_weight, dict) and {*classes.tolist()} <= {*class_weight}:
-            of_classes = [class_weight[label] for label in classes.tolist()]
-        else:
-            known = f"a dict with a weight for each of the classes {classes.tolist()}"
-            raise DataError(f'class_weight must be "balanced", or {known}, got {class_weight!r}')
-        weights = weights * np.asarray(of_classes, float)[of_labels]
+        known = dict(zip(classes.tolist(), 1 / counts, strict=True))
+        own = known if class_weight == "balanced" else class_weight
+        if not isinstance(own, dict) or not known.keys() <= own.keys():
+            raise DataError(f'class_weight must be "balanced", or a weight for each of {[*known]}, got {own}')
+        weights = weights * np.array([own[label] for label in known], float)[of_labels]
     if not weights.sum() > 0:
         raise DataError("the weights of all samples are 0; give at least one sample a weight above 0")
     return np.asarray(weights / weights.mean(), dtype)

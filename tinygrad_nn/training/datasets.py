@@ -14,7 +14,7 @@ from .data_checks import check_count
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
 
 if TYPE_CHECKING:
-    from .idx import read_idx
+    from .files import read_idx
 
 __all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "make_moons", "one_hot", "random_split"]
 __all__ += ["read_idx", "train_test_split"]
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
     """Import what reads files when it is first used. Raises AttributeError."""
     if name != "read_idx":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(".idx", __package__).read_idx
+    return import_module(".files", __package__).read_idx
 
 
 def make_moons(n_samples: int = 1000, noise: float = 0.2, seed: int = 100) -> tuple[np.ndarray, np.ndarray]:

@@ -75,9 +75,9 @@ class Training:
         of_step = 0.0
         for number, (rows, size) in enumerate(zip(group, sizes, strict=True)):
             X, y, weights = self.data.batch(rows)
-            role = (weights, size / sum(sizes), number == 0, number == len(group) - 1 and not together)
-            plain = weights is None and len(group) == 1 and not together
-            cost, scores = self.steps.make(len(self.history), X, y, *(() if plain else role))
+            share = None if len(group) == 1 else size / sum(sizes)
+            last = number == len(group) - 1 and not together
+            cost, scores = self.steps.make(len(self.history), X, y, weights, share, number == 0, last)
             of_step += cost * (size / sum(sizes))
             self.rows += size
             figures = {"cost": cost} | self.steps.cost.figures(scores, y, self.metrics)

@@ -7,20 +7,23 @@ import pathlib
 import shutil
 import sys
 import textwrap
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from .. import errors
 from ..checking.gradients import gradcheck
 from ..errors import DivergedError
 from ..nn.dense import DenseNetwork
 from ..nn.losses import binary_cross_entropy_with_logits
-from . import animation, plots
+from . import plots
 from .blas_threads import limited_blas, threads_for
 from .cost import evaluate
 from .datasets import make_moons, train_test_split
 from .history import History
 from .loop import train
+from .plots import boundary_into, new_axes, probability_grid, styled
 
 ARTICLE = "https://towardsdatascience.com/lets-code-a-neural-network-in-plain-numpy-ae7e74410795"
 LAYERS = [(2, 25, "relu"), (25, 50, "relu"), (50, 50, "relu"), (50, 25, "relu"), (25, 1, "sigmoid")]
@@ -36,17 +39,7 @@ ARTICLE_COSTS = {
     9999: 0.07429314895274869,
 }
 EPOCHS, SEED, LEARNING_RATE = 10_000, 2, 0.01
-
-
-@dataclass
-class Settings:
-    """The settings of the experiment, by default those of the article."""
-
-    epochs: int = EPOCHS
-    seed: int = SEED
-    learning_rate: float = LEARNING_RATE
-    output: pathlib.Path = pathlib.Path("moons")
-    animate: bool = False
+_FRAMES, _FRAMES_PER_SECOND, _HELD = 60, 12, 24  # of the animation
 
 
 def _columns() -> int:
@@ -70,8 +63,8 @@ def can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def run(options: Settings, version: str) -> int:
-    """Run the experiment and return the exit code: 0, or 1 if a gradient is wrong or training diverges."""
+def run(options: Any, version: str) -> int:
+    """Run the experiment with the options of `__main__`; return the exit code, 1 for a wrong gradient or divergence."""
     X, y = make_moons()
     split = X_train, X_test, y_train, y_test = train_test_split(X, y)
     network = DenseNetwork(ARCHITECTURE, seed=options.seed)
@@ -95,7 +88,7 @@ def run(options: Settings, version: str) -> int:
     return 0 if check else 1
 
 
-def _introduce(network: DenseNetwork, options: Settings, version: str, X_train: Any, X_test: Any, *labels: Any) -> None:
+def _introduce(network: DenseNetwork, options: Any, version: str, X_train: Any, X_test: Any, *labels: Any) -> None:
     """Say what is about to happen, and to what network."""
     where = f", and draw into {options.output}/" if can_draw() else ""
     say(
@@ -115,21 +108,21 @@ def _introduce(network: DenseNetwork, options: Settings, version: str, X_train: 
 
 
 def _trained(
-    network: DenseNetwork, options: Settings, X_train: Any, X_test: Any, y_train: Any, y_test: Any
-) -> tuple[History, list[animation.Frame]]:
+    network: DenseNetwork, options: Any, X_train: Any, X_test: Any, y_train: Any, y_test: Any
+) -> tuple[History, list[Frame]]:
     """Return the history of the training, and the boundary at 300 of its epochs if there is to be an animation."""
-    frames: list[animation.Frame] = []
+    frames: list[Frame] = []
     animated, last = options.animate and can_draw(), options.epochs - 1
 
     def remember(epoch: int, history: History) -> None:
         if animated and (epoch % max(options.epochs // 300, 1) == 0 or epoch == last):
-            frames.append(animation.frame(epoch, network.predict_proba, X_test))
+            frames.append(frame(epoch, network.predict_proba, X_test))
 
     rate, test = options.learning_rate, (X_test, y_test)
     return train(network, X_train, y_train, options.epochs, rate, validation=test, on_epoch=remember), frames
 
 
-def _report(network: DenseNetwork, history: History, options: Settings, X_test: Any, y_test: Any) -> None:
+def _report(network: DenseNetwork, history: History, options: Any, X_test: Any, y_test: Any) -> None:
     print()
     if options.seed == SEED and options.learning_rate == LEARNING_RATE:
         _costs(history)
@@ -157,11 +150,60 @@ def _costs(history: History) -> None:
 def _pictures(
     network: DenseNetwork, history: History, frames: Any, folder: pathlib.Path, X: Any, y: Any, X_test: Any, y_test: Any
 ) -> list[pathlib.Path]:
-    written = [
-        plots.save(plots.plot_data(X, y), folder / "data.png"),
-        plots.save(plots.plot_history(history, held_out="test"), folder / "learning.png"),
-        plots.save(plots.plot_boundary(network.predict_proba, X_test, y_test), folder / "boundary.png"),
-    ]
-    if frames:
-        written.append(animation.save_animation(frames, history, X_test, y_test, folder / "learning.gif"))
-    return written
+    pictures = {
+        folder / "data.png": plots.plot_data(X, y),
+        folder / "learning.png": plots.plot_history(history, held_out="test"),
+        folder / "boundary.png": plots.plot_boundary(network.predict_proba, X_test, y_test),
+    }
+    for path, ax in pictures.items():
+        ax.figure.savefig(path)
+    animated = [save_animation(frames, history, X_test, y_test, folder / "learning.gif")] if frames else []
+    return [*pictures, *animated]
+
+
+class Frame(NamedTuple):
+    """The boundary after an epoch's update: the probability on the grid (100, 100), and at the test points (n,)."""
+
+    epoch: int
+    grid: np.ndarray
+    at_points: np.ndarray
+
+
+def frame(epoch: int, predict: Callable[[np.ndarray], Any], X: np.ndarray) -> Frame:
+    """Return what an animation needs of the network as it is now."""
+    grid = probability_grid(predict)[2].astype(np.float32)
+    return Frame(epoch, grid, np.ravel(predict(X)))
+
+
+def worth_showing(frames: Sequence[Frame], cost: Sequence[float]) -> list[Frame]:
+    """Return at most 60 frames: from where the cost has fallen by a hundredth of all that it falls, to the last."""
+    fallen = cost[0] - np.array([cost[min(each.epoch, len(cost) - 1)] for each in frames])
+    first = max(int(np.argmax(fallen > fallen.max() / 100)) - 1, 0)
+    shown = np.unique(np.linspace(first, len(frames) - 1, _FRAMES).round().astype(int))
+    return [frames[i] for i in shown]
+
+
+def save_animation(frames: Sequence[Frame], history: Any, X: np.ndarray, y: np.ndarray, path: pathlib.Path) -> Any:
+    """Write a GIF of the boundary while it is learnt, which holds its last frame, and return the path.
+
+    X (n, 2) and y (n,) are the test points; each title says the epoch, the cost before its update and how many
+    test points are right after it.
+    """
+    shown = worth_showing(frames, history.cost)
+    with styled():
+        ax = new_axes()
+        from matplotlib.animation import FuncAnimation, PillowWriter
+
+        def draw(each: Frame) -> list[Any]:
+            x, rows, _ = probability_grid(lambda points: np.zeros(len(points)))
+            wrong = (each.at_points > 0.5) != (np.ravel(y) > 0.5)
+            ax.clear()
+            boundary_into((x, rows, each.grid), X, y, wrong, ax)
+            cost = history.cost[each.epoch]
+            ax.set(title=f"epoch {each.epoch + 1:,}: cost {cost:.4f}, test accuracy {1 - wrong.mean():.2f}")
+            return []
+
+        held = [*shown, *[shown[-1]] * _HELD]
+        animation = FuncAnimation(ax.figure, draw, frames=held, init_func=lambda: [], blit=False)
+        animation.save(path, writer=PillowWriter(fps=_FRAMES_PER_SECOND), dpi=70)
+    return path

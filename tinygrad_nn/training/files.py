@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
+import math
 import os
 import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -24,6 +25,7 @@ _FORMATS = {
     ".npz": (formats.write_npz, formats.read_npz),
 }
 _MARK = {"written_by": "tinygrad_nn"}
+_IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _SHA256, _HEADER = "tinygrad_nn.sha256", "tinygrad_nn.header"
 
 
@@ -64,6 +66,37 @@ def load(path: Path) -> dict[str, np.ndarray]:
     {'scale': array(2., dtype=float32), 'table': array([0, 1, 2])}
     """
     return read(path)[0]
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Return the array of an IDX file, plain or packed by gzip: of MNIST's images (60000, 28, 28), labels (60000,).
+
+    Raises FileError for a file that is damaged, or that would take much more memory than disk. Source of
+    the format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "labels-idx1-ubyte")
+    ...     with open(path, "wb") as file:
+    ...         _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))
+    ...     read_idx(path)
+    array([5, 0, 4], dtype=uint8)
+    """
+    with opened(path) as (stream, size):
+        packed = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        source = gzip.GzipFile(fileobj=stream) if packed else stream
+        start = source.read(4)
+        formats.require(len(start) == 4 and start[:2] == b"\0\0" and start[2] in _IDX_DTYPES, "it is no IDX file")
+        lengths = np.frombuffer(source.read(4 * start[3]), ">u4").tolist()
+        formats.require(len(lengths) == start[3], "it ends before its shape does")
+        dtype = np.dtype(_IDX_DTYPES[start[2]])
+        needed = math.prod(lengths) * dtype.itemsize
+        right = needed <= formats.most(size) if packed else needed == size - 4 - 4 * len(lengths)
+        formats.require(right, f"its {size:,} bytes would be an array of {needed:,}")
+        array = formats.read_array(source, formats.check_shape(lengths, dtype.itemsize, needed), dtype)
+        formats.require(not source.read(1), "bytes follow the array")
+        return array
 
 
 def write(path: Path, arrays: Mapping[str, Any], header: Any = None) -> None:
@@ -126,7 +159,9 @@ def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> st
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Yield a stream over a regular file, and its size; any error in reading it becomes a FileError with its path."""
-    with open(path, "rb", opener=_open_regular) as stream:
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would wait for its other end
+        raise FileError(f"{path} is no regular file; name one")
+    with open(path, "rb") as stream:
         try:
             yield stream, os.fstat(stream.fileno()).st_size
         except Exception as error:  # zipfile, zlib, gzip and json have a dozen kinds for damage
@@ -134,14 +169,6 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             raise FileError(
                 f"{path} can't be loaded: {error}; get a whole copy, or write its arrays anew by tg.save"
             ) from cause
-
-
-def _open_regular(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # or a pipe would wait for its other end
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileError(f"{path} is no regular file; name one")
-    return descriptor
 
 
 @contextlib.contextmanager

@@ -65,23 +65,19 @@ class History:
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write a line per epoch, with all digits, below a line of names. Raises OSError where that can't be."""
         with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([self._columns(), *self._rows(repr)])
-
-    def _columns(self) -> list[str]:
-        """Return the heads of the columns: all figures that there are, but for an accuracy that a regression lacks."""
-        shown = [name for name, x in self.figures.items() if x and not all(map(math.isnan, x))]
-        return ["epoch", *shown]
+            csv.writer(file).writerows(self._rows(repr))
 
     def _rows(self, text: Any) -> list[tuple[str, ...]]:
-        return [(str(i), *[text(self[name][i]) for name in self._columns()[1:]]) for i in range(len(self))]
+        """Return names and figures as texts: of all that there are, but for an accuracy that a regression lacks."""
+        shown = {name: x for name, x in self.figures.items() if x and not all(map(math.isnan, x))}
+        figures = zip(*[map(text, entries) for entries in shown.values()], strict=True)
+        return [("epoch", *shown), *[(str(i), *each) for i, each in enumerate(figures)]]
 
     def __repr__(self) -> str:
-        if not len(self):
-            return "History of 0 epochs"
-        rows = self._rows("{:.5g}".format)
+        head, *rows = self._rows("{:.5g}".format)
         if len(rows) > 2 * _SHOWN:
-            rows = [*rows[:_SHOWN], tuple(["..."] * len(rows[0])), *rows[-_SHOWN:]]
-        return table([tuple(self._columns()), *rows])
+            rows = [*rows[:_SHOWN], tuple(["..."] * len(head)), *rows[-_SHOWN:]]
+        return table([head, *rows]) if rows else "History of 0 epochs"
 
 
 def is_taken(name: Any) -> bool:

@@ -36,31 +36,29 @@ def train(
     scheduler: LRScheduler | None = None, validation: Any = None,
     metrics: Mapping[str, Metric] | None = None, early_stopping: int | None = None, sample_weight: Any = None,
     class_weight: Any = None, accumulate: int = 1, clip_norm: float | None = None, shuffle_seed: Any = 0,
-    drop_last: bool = False, checkpoint: str | PathLike[str] | None = None, every: int | None = None,
+    checkpoint: str | PathLike[str] | None = None, every: int | None = None,
     every_steps: int | None = None, keep: int = 2, resume: bool = False,
     on_epoch: Callable[[int, History], Any] | None = None, progress: bool = True, compile: bool | None = None,
     blas_threads: int | None = None, workers: int | None = None,
 ) -> History:  # fmt: skip
     """Train a module, whose parameters change, and return the history; Ctrl-C ends it and loses nothing.
 
-    `X` are arrays as in `tg.predict`; `loss(outputs, y)` returns what is minimised; y are arrays like X.
-    Only a DenseNetwork needs none: its last activation leads to binary cross entropy summed over outputs (sigmoid),
-    cross entropy (softmax) or squared error summed over outputs (identity), each through its stable form and averaged
-    over samples; the library's cross entropies after their activation are computed from the logits too. Plain
-    gradient descent with `learning_rate` (default 0.01), unless an `optimizer` is given. A `scheduler` of it makes a
-    step per epoch, ReduceLROnPlateau by the validation's cost, or else the cost. `batch_size=None` takes all rows at
-    once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`, and `drop_last` leaves
-    out a last batch that is smaller. A `tg.data.DataLoader` of pairs, in place of X and y, has these settings itself,
-    and is checked batch by batch.
+    `X` are arrays as in `tg.predict`, y arrays like them, and `loss(outputs, y)` returns what is minimised. Only a
+    DenseNetwork needs none: its last activation leads to binary cross entropy summed over outputs (sigmoid), cross
+    entropy (softmax) or squared error summed over outputs (identity), each computed from the logits and averaged over
+    samples. Plain gradient descent with `learning_rate` (default 0.01), unless an `optimizer` is given; a `scheduler`
+    of it makes a step per epoch, ReduceLROnPlateau by the validation's cost, or else the cost. `batch_size=None` takes
+    all rows at once; otherwise rows are shuffled anew each epoch by a generator seeded with `shuffle_seed`. A
+    `tg.data.DataLoader` of pairs, in place of X and y, has these settings itself, and is checked batch by batch.
 
     Each epoch trains in train mode, and then computes the cost of `validation`, a pair (X, y) or a loader, in eval
     mode; modules then have the modes that they had. `metrics` are functions (outputs, y) by name, recorded beside the
     cost. `on_epoch(epoch, history)` runs after each epoch, and ends the training by returning False. `early_stopping=n`
-    ends it when the validation's cost has not fallen for n epochs; however a training with it ends, by Ctrl-C too,
-    parameters and buffers get the values of the best epoch. `sample_weight`, a number per sample, and `class_weight`, a
-    dict of them by class or "balanced", multiply the loss of a sample; they are scaled to 1 in the mean, and the cost
-    is then the mean over all samples, whatever `reduction` the loss has. A step takes `accumulate` batches: its cost
-    is the mean of theirs, each by its samples, and `clip_norm` bounds the norm of all its gradients together.
+    ends it when the validation's cost has not fallen for n epochs; however a training with it ends, parameters and
+    buffers get the values of the best epoch. `sample_weight`, a number per sample, and `class_weight`, a dict of them
+    by class or "balanced", multiply the loss of a sample; they are scaled to 1 in the mean, and the cost is then the
+    mean over all samples, whatever `reduction` the loss has. A step takes `accumulate` batches: its cost is the mean of
+    theirs, each by its samples, and `clip_norm` bounds the norm of all its gradients together.
 
     With a folder as `checkpoint`, all that the training goes on from is written there after `every` epochs (1), or
     `every_steps` steps: parameters, buffers, the states of optimiser, schedule and every generator that a module holds,
@@ -70,17 +68,12 @@ def train(
     schedule are made as at the beginning: settings that differ are refused. `epochs` is the total. What callbacks and
     classes of your own keep elsewhere is not in it.
 
-    The step is compiled (see `tg.compile`) if modules, loss and optimiser are this library's own and at least
-    100 steps of a batch's size are to come, since compiling takes as long as that gains; `compile=True` does so
-    in any case, also with yours, whose Python then runs only while it is traced. A step that can't be compiled is
-    run as it is, with a warning that says why. Programs are kept as long as the module: its next training with
-    the same loss and optimiser, or by plain gradient descent again, goes on with them, if all are the library's.
-
-    Where the products of a step are small, BLAS computes with one thread and gets its own number back afterwards,
-    if threadpoolctl is installed; `blas_threads=` or the environment variable TINYGRAD_NN_BLAS_THREADS sets another.
-
-    `workers=n` computes batches of at least 4,000 n rows in tiles, by compiled programs on n threads, each with one
-    thread of BLAS (needs threadpoolctl). The result depends on n, as sums in another order do, and on nothing else.
+    The step is compiled (see `tg.compile`) if modules, loss and optimiser are this library's own and at least 100 steps
+    of a batch's size are to come; `compile=True` does so in any case. One that can't be compiled is run as it is, with
+    a warning. Programs are kept as long as the module, for its next training with the same loss and optimiser. Where
+    the products of a step are small, BLAS computes with one thread, if threadpoolctl is installed; `blas_threads=` or
+    the environment variable TINYGRAD_NN_BLAS_THREADS sets another number. `workers=n` computes batches of at least
+    4,000 n rows in tiles, by compiled programs on n threads; the result depends on n and on nothing else.
 
     Raises DataError before the first epoch, naming the row, for data that can't be learnt from, DivergedError when
     the cost stops being finite: the last parameters with a finite cost are kept; StateError for the checkpoint of
@@ -97,11 +90,11 @@ def train(
     """
     options = {
         "learning_rate": learning_rate, "batch_size": batch_size, "shuffle_seed": shuffle_seed, "workers": workers,
-        "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping, "drop_last": drop_last,
+        "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping,
     }  # fmt: skip
     if isinstance(validation, DataLoader):
         validation = validation.batch(np.arange(len(validation.dataset)))
-    _check(options, epochs, validation, metrics, on_epoch)
+    _check(options, epochs, validation, metrics)
     assert epochs is not None
     if workers is not None and blas_threads is not None:
         raise ValueError("each worker computes with one thread of BLAS; pass workers= or blas_threads=, not both")
@@ -141,18 +134,18 @@ def _arrays(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Map
     of_samples = weights_of(y, **weights, dtype=dtype_of(cost.module))
     ignores = cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
     check_tiles(options["workers"] is None or (of_samples is None and options["accumulate"] == 1 and not ignores))
-    return ArrayBatches((X, y, of_samples), options["batch_size"], options["drop_last"], options["shuffle_seed"])
+    return ArrayBatches((X, y, of_samples), options["batch_size"], options["shuffle_seed"])
 
 
 def _loaded(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> LoaderBatches:
     """Return the batches of a loader. Raises ValueError for options that are the loader's, or need all labels."""
-    others = {"y": y, "batch_size": options["batch_size"], "drop_last": options["drop_last"] or None, **weights}
-    if wrong := [f"{name}=" for name, x in (others | {"workers": options["workers"]}).items() if x is not None]:
+    others = {"y": y, "batch_size": options["batch_size"], "workers": options["workers"], **weights}
+    if wrong := [f"{name}=" for name, x in others.items() if x is not None]:
         raise ValueError(f"a DataLoader goes without {', '.join(wrong)}; leave it out, or pass arrays X and y")
     return LoaderBatches(X, lambda X, y: cost.checked(X, y, "a batch's "))
 
 
-def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any, on_epoch: Any) -> None:
+def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any) -> None:
     """Raise TypeError, ValueError or DataError for what can't be meant."""
     check_count("epochs", epochs, 0)
     for name in ("batch_size", "accumulate", "early_stopping", "workers"):
@@ -169,8 +162,6 @@ def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: An
             f"a metric can't be named {name!r}: a history has cost, epoch, seconds, its own methods and what begins "
             "with validation_ for itself; give it another name, a text"
         )
-    if on_epoch is not None and not callable(on_epoch):
-        raise TypeError(f"on_epoch is a function (epoch, history), got {given(on_epoch)}; pass one, or leave it out")
 
 
 def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:

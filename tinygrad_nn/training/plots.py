@@ -6,7 +6,6 @@ Their style is `pictures.mplstyle`; Axes that are given keep the style that they
 from __future__ import annotations
 
 import math
-import pathlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -287,9 +286,3 @@ def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
     tiles = np.full((rows * columns, h, w), np.nan)
     tiles[:n] = framed[1:-1]
     return tiles.reshape(rows, columns, h, w).swapaxes(1, 2).reshape(rows * h, columns * w)
-
-
-def save(ax: Any, path: pathlib.Path) -> pathlib.Path:
-    """Write the figure that the Axes belong to, and return the path."""
-    ax.figure.savefig(path)
-    return path

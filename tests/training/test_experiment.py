@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.training import animation
+from tinygrad_nn.training import experiment
 
 
-def frames(epochs: list[int]) -> list[animation.Frame]:
-    return [animation.Frame(epoch, np.full((100, 100), 0.5), np.zeros(3)) for epoch in epochs]
+def frames(epochs: list[int]) -> list[experiment.Frame]:
+    return [experiment.Frame(epoch, np.full((100, 100), 0.5), np.zeros(3)) for epoch in epochs]
 
 
 def test_an_animation_begins_where_the_cost_falls_and_ends_with_the_last_epoch() -> None:
     cost = [1.0] * 500 + [1.0 - i / 500 for i in range(500)]
-    shown = animation.worth_showing(frames([*range(0, 1000, 10), 999]), cost)
+    shown = experiment.worth_showing(frames([*range(0, 1000, 10), 999]), cost)
     assert 490 <= shown[0].epoch <= 510
     assert shown[-1].epoch == 999
     assert len(shown) <= 60
-    flat = animation.worth_showing(frames([0, 5, 9]), [1.0] * 10)
+    flat = experiment.worth_showing(frames([0, 5, 9]), [1.0] * 10)
     assert [each.epoch for each in flat] == [0, 5, 9]
 
 
@@ -28,8 +28,8 @@ def test_an_animation_holds_its_last_frame(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     X, y = tg.data.make_moons(3)
     history = tg.History(cost=[1.0, 0.9, 0.5], accuracy=[0.5] * 3)
-    grids = [animation.Frame(epoch, np.full((100, 100), epoch / 3), np.zeros(3)) for epoch in range(3)]
-    animation.save_animation(grids, history, X, y, tmp_path / "learning.gif")
+    grids = [experiment.Frame(epoch, np.full((100, 100), epoch / 3), np.zeros(3)) for epoch in range(3)]
+    experiment.save_animation(grids, history, X, y, tmp_path / "learning.gif")
     with image.open(tmp_path / "learning.gif") as pictures:
         durations = []
         for frame in range(pictures.n_frames):
