@@ -13,7 +13,7 @@ import tinygrad_nn as tg
 
 LIST = pathlib.Path(__file__).with_name("public_names.txt")
 EXPECTED = {
-    "tensor/handle": ("def exp(self)", "def sum(self, axis: Any = None, dtype", "def __radd__", "def T(self)"),
+    "tensor/handle": ("def exp(x: Any)", "def sum(x: Any, axis: Any = None, dtype", "def __radd__", "def T(self)"),
     "__init__": ("def exp(x: Any) -> Tensor", "def unstack(x: Any, axis: Any = 0) -> tuple[Tensor, ...]"),
     "autograd": ("from .transforms.autograd import *",),
     "data": ("from .training.datasets import *",),

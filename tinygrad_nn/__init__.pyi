@@ -13,14 +13,8 @@ from .errors.unsupported import reason as reason
 from .nn.dense import DenseNetwork as DenseNetwork
 from .ops.joining import unravel as unravel
 from . import linalg as linalg
-from .tensor.creation import arange as arange
 from .tensor.creation import as_tensor as as_tensor
-from .tensor.creation import empty as empty
-from .tensor.creation import eye as eye
-from .tensor.creation import full as full
-from .tensor.creation import ones as ones
 from .tensor.creation import tensor as tensor
-from .tensor.creation import zeros as zeros
 from .tensor.handle import Tensor as Tensor
 from . import data as data
 from . import autograd as autograd
@@ -199,6 +193,14 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Tensor:
     array([[[8.],
             [8.],
             [8.]]])
+    """
+def arange(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.arange(start, stop, step, dtype=None), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.arange(0.0, 1.0, 0.25)
+    tg.tensor([0.  , 0.25, 0.5 , 0.75], dtype='float64')
     """
 def arccos(x: Any) -> Tensor:
     r"""Trigonometric inverse cosine, element-wise.
@@ -1313,6 +1315,14 @@ def elu(x: Any, alpha: Any = 1.0) -> Tensor:
     >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
     array([-0.63212056,  0.        ,  2.        ])
     """
+def empty(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.empty(shape, dtype=float), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.empty((2, 3)).shape
+    (2, 3)
+    """
 def empty_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
     r"""Return a Tensor with the values of np.empty_like(x, dtype=None), its own leaf.
 
@@ -1437,6 +1447,15 @@ def extract(condition: Any, x: Any) -> Tensor:
     >>> tg.grad(lambda x: tg.extract(condition, x).sum())(x).numpy()
     array([[1., 0., 1.],
            [0., 0., 1.]])
+    """
+def eye(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.eye(n, m=None, k=0, dtype=float), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.eye(2)
+    tg.tensor([[1., 0.],
+               [0., 1.]], dtype='float64')
     """
 def fabs(x: Any) -> Tensor:
     r"""Compute the absolute values element-wise.
@@ -1622,6 +1641,14 @@ def frexp(x: Any) -> tuple[Tensor, ...]:
     >>> x = np.array([2.8, -1.2])
     >>> [y.numpy() for y in tg.frexp(x)]
     [array([ 0.7, -0.6]), array([2, 1], dtype=int32)]
+    """
+def full(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.full(shape, fill_value, dtype=None), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.full((2,), 7.0, requires_grad=True)
+    tg.tensor([7., 7.], dtype='float64', requires_grad=True)
     """
 def full_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
     r"""Return a Tensor with the values of np.full_like(x, fill_value, dtype=None), its own leaf.
@@ -2670,6 +2697,14 @@ def not_equal(a: Any, b: Any) -> Tensor:
     >>> b = np.array([1.1, -1.7, 1.7])
     >>> tg.not_equal(a, b).numpy()
     array([ True,  True,  True])
+    """
+def ones(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.ones(shape, dtype=float), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.ones(3, dtype=np.float32)
+    tg.tensor([1., 1., 1.], dtype='float32')
     """
 def ones_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
     r"""Return a Tensor with the values of np.ones_like(x, dtype=None), its own leaf.
@@ -3837,6 +3872,15 @@ def xlogy(a: Any, b: Any) -> Tensor:
     >>> import tinygrad_nn as tg
     >>> tg.xlogy([0.0, 2.0], [0.0, 3.0]).numpy()
     array([0.        , 2.19722458])
+    """
+def zeros(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
+    r"""Return a Tensor with the values of np.zeros(shape, dtype=float), its own leaf.
+
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.zeros((2, 3))
+    tg.tensor([[0., 0., 0.],
+               [0., 0., 0.]], dtype='float64')
     """
 def zeros_like(*args: Any, requires_grad: Any = False, name: Any = None, **options: Any) -> Tensor:
     r"""Return a Tensor with the values of np.zeros_like(x, dtype=None), its own leaf.

@@ -33,10 +33,13 @@ class Subject:
     by_hand = alone = False
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
-        self.function, self.inputs = function, list(inputs)
+        self.function: Callable[..., Any] = function
+        self.inputs: list[Any] = list(inputs)
         found = list(leaves(self.inputs))
         paths = [f"input {i}" if len(self.inputs) > 1 else "input" for i in range(len(self.inputs))]
-        self.names = [name for tree, path in zip(self.inputs, paths, strict=True) for name in _names(tree, path)]
+        self.names: list[str] = [
+            name for tree, path in zip(self.inputs, paths, strict=True) for name in _names(tree, path)
+        ]
         self.arrays: Arrays = [np.array(_plain(x)) for x in found]
         self.wraps: list[Callable[[Any], Any]] = [_maker(x) if self.by_hand else Tensor for x in found]
         for name, x in zip(self.names, self.arrays, strict=True):

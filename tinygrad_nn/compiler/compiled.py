@@ -116,11 +116,15 @@ class Compiled:
         self, function: Callable[..., Any], exact: bool = False, verify: bool = False, own: tuple[Any, ...] = ()
     ) -> None:
         functools.update_wrapper(self, function)
-        self.function, self.exact, self.verify, self.own = function, exact, verify, own
+        self.function: Callable[..., Any] = function
+        self.exact: bool = exact
+        self.verify: bool = verify
+        self.own: tuple[Any, ...] = own
         self.name: str = getattr(function, "__name__", "function")
         self.programs: dict[Any, list[Replay]] = {}
         self.fruitless: Counter[Any] = Counter()  # how often a trace made no program, or one that was given up
-        self.turn, self.warned = Turn(), False
+        self.turn: Turn = Turn()
+        self.warned: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""

@@ -13,7 +13,7 @@ class Turn:
     """A lock of which a forked child has one of its own: whoever held it is not there any more."""
 
     def __init__(self) -> None:
-        self.lock = RLock()
+        self.lock: Any = RLock()
         _turns.add(self)
 
 

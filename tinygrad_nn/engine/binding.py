@@ -13,24 +13,24 @@ class Bound:
     """What a function takes: inputs, which are arrays, by position, and parameters, which are not, by name."""
 
     def __init__(
-        self,
-        arguments: tuple[str, ...],
-        defaults: Mapping[str, Any],
-        optional: int,
-        variadic: bool,
+        self, arguments: tuple[str, ...], defaults: Mapping[str, Any], optional: int, variadic: bool,
         normalise: Mapping[str, Normalise] | None,
-    ) -> None:
-        self.arguments, self.defaults, self.variadic = arguments, dict(defaults), variadic
-        self.normalise = dict(normalise or {})
+    ) -> None:  # fmt: skip
+        self.arguments: tuple[str, ...] = arguments
+        self.defaults: dict[str, Any] = dict(defaults)
+        self.variadic: bool = variadic
+        self.normalise: dict[str, Normalise] = dict(normalise or {})
         if unknown := self.normalise.keys() - self.defaults:
             raise TypeError(f"{sorted(unknown)} are neither options nor parameters of the function; leave them out")
-        self.required = len(arguments) - optional
-        self.names = tuple(self.defaults)
-        self.needed = tuple([name for name, default in self.defaults.items() if default is Parameter.empty])
+        self.required: int = len(arguments) - optional
+        self.names: tuple[str, ...] = tuple(self.defaults)
+        self.needed: tuple[str, ...] = tuple(
+            [name for name, default in self.defaults.items() if default is Parameter.empty]
+        )
         given: dict[str, Any] = dict.fromkeys(arguments[: self.required], Parameter.empty)
         given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
         kind = Parameter.POSITIONAL_OR_KEYWORD
-        self.signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
+        self.signature: Signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
 
     def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the inputs, and every parameter by name. Raises TypeError as Python does.

@@ -36,26 +36,21 @@ class Operation(Bound):
     domain: tuple[float, float] = (-2.0, 2.0)
 
     def __init__(
-        self,
-        name: str,
-        forward: Callable[..., Any],
-        arguments: tuple[str, ...],
-        defaults: Mapping[str, Any],
-        *,
-        optional: int = 0,
-        variadic: bool = False,
-        multiple_outputs: bool = False,
-        linear: bool = False,
-        pointwise: bool = False,
-        masks: bool = False,
-        normalise: Mapping[str, Normalise] | None = None,
-    ) -> None:
+        self, name: str, forward: Callable[..., Any], arguments: tuple[str, ...], defaults: Mapping[str, Any], *,
+        optional: int = 0, variadic: bool = False, multiple_outputs: bool = False, linear: bool = False,
+        pointwise: bool = False, masks: bool = False, normalise: Mapping[str, Normalise] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(arguments, defaults, optional, variadic, normalise)
         forward = forward if pointwise or FLAG_TELLS else np.errstate(invalid="ignore")(forward)  # of products
-        self.name, self.forward, self.kernel = name, forward, forward
-        self.multiple_outputs, self.linear, self.pointwise, self.masks = multiple_outputs, linear, pointwise, masks
+        self.name: str = name
+        self.forward: Callable[..., Any] = forward
+        self.kernel: Callable[..., Any] = forward
+        self.multiple_outputs: bool = multiple_outputs
+        self.linear: bool = linear
+        self.pointwise: bool = pointwise
+        self.masks: bool = masks
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
-        self.slots = (*arguments, "y", *shapes, "wanted", *self.defaults)
+        self.slots: tuple[str, ...] = (*arguments, "y", *shapes, "wanted", *self.defaults)
         self.rules: Any = ()
         self.tangent_rules: tuple[Rule | None, ...] = ()
         self.constant_inputs: tuple[int, ...] = ()

@@ -26,13 +26,15 @@ class Rule:
     __slots__ = ("argument", "into", "into_function", "into_slots", "pull", "read_slots", "reads", "zero_safe")
 
     def __init__(self, function: Callable[..., Any], argument: str, slots: Slots, zero_safe: Any = None) -> None:
-        self.argument = argument
-        self.reads = tuple(n for n in parameter_names(function) if n not in ("g", "t", "index_of_input"))
+        self.argument: str = argument
+        self.reads: tuple[str, ...] = tuple(
+            n for n in parameter_names(function) if n not in ("g", "t", "index_of_input")
+        )
         unknown = set(self.reads) - set(slots)
         if unknown:
             raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(slots)}")
-        self.read_slots = [slots.index(name) for name in self.reads]
-        self.pull = _pull_of(function, self.read_slots)
+        self.read_slots: list[int] = [slots.index(name) for name in self.reads]
+        self.pull: Callable[[Any, Any], Any] = _pull_of(function, self.read_slots)
         self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None  # else g times a finite constant
         self.into: Callable[..., None] | None = None
         self.into_function: Callable[..., None] | None = None

@@ -59,7 +59,8 @@ class Graph:
         self._nodes: list[GraphNode] = []
         self._of_node: dict[Node, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
-        self.count = self._named = 0
+        self.count: int = 0
+        self._named = 0
         LIVE.add(self)
 
     @property

@@ -92,17 +92,19 @@ class MultiheadAttention(Module):
         if num_heads < 1 or embed_dim % num_heads:
             raise ValueError(f"num_heads={num_heads} must divide embed_dim={embed_dim}")
         generator = np.random.default_rng(seed)
-        self.embed_dim, self.num_heads, self.batch_first = embed_dim, num_heads, batch_first
+        self.embed_dim: int = embed_dim
+        self.num_heads: int = num_heads
+        self.batch_first: bool = batch_first
         widths = embed_dim, embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
         if {*widths} == {embed_dim}:
-            self.in_proj_weight = unset(3 * embed_dim, embed_dim, dtype=dtype)
+            self.in_proj_weight: Tensor = unset(3 * embed_dim, embed_dim, dtype=dtype)
         else:
-            self.q_proj_weight, self.k_proj_weight, self.v_proj_weight = (
-                unset(embed_dim, width, dtype=dtype) for width in widths
-            )
-        self.in_proj_bias = unset(3 * embed_dim, dtype=dtype) if bias else None
-        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype, generator)
-        self.dropout = Dropout(dropout, generator)
+            self.q_proj_weight: Tensor = unset(embed_dim, widths[0], dtype=dtype)
+            self.k_proj_weight: Tensor = unset(embed_dim, widths[1], dtype=dtype)
+            self.v_proj_weight: Tensor = unset(embed_dim, widths[2], dtype=dtype)
+        self.in_proj_bias: Tensor | None = unset(3 * embed_dim, dtype=dtype) if bias else None
+        self.out_proj: Linear = Linear(embed_dim, embed_dim, bias, dtype, generator)
+        self.dropout: Dropout = Dropout(dropout, generator)
         self.reset_parameters(generator)
 
     def reset_parameters(self, seed: Any = None) -> None:
@@ -201,14 +203,16 @@ class TransformerEncoderLayer(Module):
         if not callable(activation) and activation not in _ACTIVATIONS:
             raise ValueError(f"activation is {activation!r}; write 'relu', 'gelu' or a function")
         generator = np.random.default_rng(seed)
-        self.norm_first, self.activation = norm_first, activation
-        self.self_attn = MultiheadAttention(
+        self.norm_first: bool = norm_first
+        self.activation: Any = activation
+        self.self_attn: MultiheadAttention = MultiheadAttention(
             d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, seed=generator
         )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype, generator)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype, generator)
-        self.norm1, self.norm2 = (LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype) for _ in range(2))
-        self.dropout = Dropout(dropout, generator)
+        self.linear1: Linear = Linear(d_model, dim_feedforward, bias, dtype, generator)
+        self.linear2: Linear = Linear(dim_feedforward, d_model, bias, dtype, generator)
+        self.norm1: LayerNorm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        self.norm2: LayerNorm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        self.dropout: Dropout = Dropout(dropout, generator)
 
     def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         """Return the outputs; masks are those of MultiheadAttention. Shapes: (L, N, d_model) -> (L, N, d_model)."""

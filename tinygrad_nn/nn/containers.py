@@ -12,7 +12,8 @@ class _Container(Module):
     """What is read and changed as the list or dictionary of modules that it holds, beside attributes of its own."""
 
     _unnamed = "_modules"
-    __eq__, __hash__ = object.__eq__, object.__hash__
+    __eq__: Any = object.__eq__
+    __hash__: Any = object.__hash__
 
     def __init__(self, modules: Any) -> None:
         self._modules = modules

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ops.windows.convolution import conv1d, conv2d, conv_transpose2d
 from ..ops.windows.sliding import per_axis
+from ..tensor.handle import Tensor
 from .layers import Affine, unset
 
 
@@ -31,12 +32,16 @@ class Conv1d(Affine):
     ) -> None:  # fmt: skip
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"groups={groups} must divide {in_channels=} and {out_channels=}")
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = per_axis(kernel_size, self._axes, "kernel_size", 1)
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        self.in_channels: int = in_channels
+        self.out_channels: int = out_channels
+        self.kernel_size: tuple[int, ...] = per_axis(kernel_size, self._axes, "kernel_size", 1)
+        self.stride: Any = stride
+        self.padding: Any = padding
+        self.dilation: Any = dilation
+        self.groups: int = groups
         first, second = (in_channels, out_channels) if self._transposed else (out_channels, in_channels)
-        self.weight = unset(first, second // groups, *self.kernel_size, dtype=dtype)
-        self.bias = unset(out_channels, dtype=dtype) if bias else None
+        self.weight: Tensor = unset(first, second // groups, *self.kernel_size, dtype=dtype)
+        self.bias: Tensor | None = unset(out_channels, dtype=dtype) if bias else None
         self.reset_parameters(seed)
 
     def forward(self, x: Any) -> Any:

@@ -76,10 +76,11 @@ class DenseNetwork(Module):
     _unnamed = "values"
 
     def __init__(self, architecture: Any, seed: Any = 99, dtype: Any = np.float64, init: str = "article") -> None:
-        self.architecture = checked_architecture(architecture)
+        self.architecture: list[dict[str, Any]] = checked_architecture(architecture)
         if init not in INITIALISERS:
             raise ArchitectureError(f"init={init!r} names no initialiser; write one of {', '.join(INITIALISERS)}")
-        self.init, self.values = init, dict[str, Tensor]()
+        self.init: str = init
+        self.values: dict[str, Tensor] = dict[str, Tensor]()
         for number, layer in enumerate(self.architecture, start=1):
             n, k = layer["output_dim"], layer["input_dim"]
             for name, shape in ((f"W{number}", (n, k)), (f"b{number}", (n,))):

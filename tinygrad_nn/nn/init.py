@@ -163,7 +163,5 @@ INITIALISERS: dict[str, Callable[[Any, tuple[int, ...]], np.ndarray]] = {
     "xavier": xavier_uniform,
     "orthogonal": orthogonal,
 }
-__all__ = [
-    *["article", "calculate_gain", "fans", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "trunc_normal"],
-    *["uniform", "xavier_normal", "xavier_uniform"],
-]
+__all__ = ["article", "calculate_gain", "fans", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal"]
+__all__ += ["trunc_normal", "uniform", "xavier_normal", "xavier_uniform"]

@@ -51,9 +51,10 @@ class Linear(Affine):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float64, seed: Any = None
     ) -> None:
-        self.in_features, self.out_features = in_features, out_features
-        self.weight = unset(out_features, in_features, dtype=dtype)
-        self.bias = unset(out_features, dtype=dtype) if bias else None
+        self.in_features: int = in_features
+        self.out_features: int = out_features
+        self.weight: Tensor = unset(out_features, in_features, dtype=dtype)
+        self.bias: Tensor | None = unset(out_features, dtype=dtype) if bias else None
         self.reset_parameters(seed)
 
     def forward(self, x: Any) -> Any:
@@ -76,8 +77,10 @@ class Embedding(Module):
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, dtype: Any = np.float64,
         seed: Any = None,
     ) -> None:  # fmt: skip
-        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
-        self.weight = unset(num_embeddings, embedding_dim, dtype=dtype)
+        self.num_embeddings: int = num_embeddings
+        self.embedding_dim: int = embedding_dim
+        self.padding_idx: int | None = padding_idx
+        self.weight: Tensor = unset(num_embeddings, embedding_dim, dtype=dtype)
         self.reset_parameters(seed)
 
     def reset_parameters(self, seed: Any = None) -> None:
@@ -107,7 +110,8 @@ class Flatten(Module):
     """
 
     def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
-        self.start_axis, self.end_axis = start_axis, end_axis
+        self.start_axis: int = start_axis
+        self.end_axis: int = end_axis
 
     def forward(self, x: Any) -> Any:
         """Return the values in fewer axes."""
@@ -132,7 +136,8 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, seed: Any = None) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"p, the probability of a zero, must be from 0 to 1; got {p!r}")
-        self.p, self.generator = p, np.random.default_rng(seed)
+        self.p: float = p
+        self.generator: np.random.Generator = np.random.default_rng(seed)
 
     def forward(self, x: Any) -> Any:
         """Return x, thinned out while training. Shapes: (...) -> (...)."""

@@ -68,7 +68,8 @@ class LayerNorm(_Normalization):
         self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        self.normalized_shape, self.eps = _lengths(normalized_shape), eps
+        self.normalized_shape: tuple[int, ...] = _lengths(normalized_shape)
+        self.eps: float = eps
         self._own(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
 
     def _normalised(self, x: Any) -> Any:
@@ -89,7 +90,8 @@ class RMSNorm(_Normalization):
     def __init__(
         self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, dtype: Any = np.float64
     ) -> None:
-        self.normalized_shape, self.eps = _lengths(normalized_shape), eps
+        self.normalized_shape: tuple[int, ...] = _lengths(normalized_shape)
+        self.eps: float | None = eps
         self._own(self.normalized_shape, elementwise_affine, False, dtype)
 
     def _normalised(self, x: Any) -> Any:
@@ -124,7 +126,9 @@ class GroupNorm(_Normalization):
     ) -> None:
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.num_groups: int = num_groups
+        self.num_channels: int = num_channels
+        self.eps: float = eps
         self._own((num_channels,), affine, affine, dtype)
 
     def _normalised(self, x: Any) -> Any:
@@ -156,13 +160,15 @@ class BatchNorm1d(_Normalization):
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
         track_running_stats: bool = True, dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features: int = num_features
+        self.eps: float = eps
+        self.momentum: float | None = momentum
         self.track_running_stats = track_running_stats
         self._own((num_features,), affine, affine, dtype)
         if track_running_stats:
-            self.running_mean = Buffer(np.zeros(num_features, dtype))
-            self.running_var = Buffer(np.ones(num_features, dtype))
-            self.num_batches_tracked = Buffer(np.zeros((), np.int64))
+            self.running_mean: Tensor = Buffer(np.zeros(num_features, dtype))
+            self.running_var: Tensor = Buffer(np.ones(num_features, dtype))
+            self.num_batches_tracked: Tensor = Buffer(np.zeros((), np.int64))
 
     def reset_parameters(self, seed: Any = None) -> None:
         """Set the weight to 1, the bias to 0, and forget the batches that were seen; nothing is drawn."""

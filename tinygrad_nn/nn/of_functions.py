@@ -40,7 +40,7 @@ class OfFunction(Module):
 
         own = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
         __init__.__signature__ = takes.replace(parameters=[own, *takes.parameters.values()])  # type: ignore[attr-defined]
-        cls.__init__ = __init__  # type: ignore[assignment]
+        type.__setattr__(cls, "__init__", __init__)
 
     def _check(self) -> None:
         """Raise ValueError for settings that can't be meant."""

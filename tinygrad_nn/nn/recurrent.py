@@ -30,8 +30,13 @@ class _Recurrent(Module):
     ) -> None:  # fmt: skip
         if hidden_size < 1 or num_layers < 1:
             raise ValueError(f"{hidden_size=} and {num_layers=} must be at least 1; write 1 for the smallest")
-        self.input_size, self.hidden_size, self.num_layers, self.bias = input_size, hidden_size, num_layers, bias
-        self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
+        self.input_size: int = input_size
+        self.hidden_size: int = hidden_size
+        self.num_layers: int = num_layers
+        self.bias: bool = bias
+        self.batch_first: bool = batch_first
+        self.dropout: float = dropout
+        self.bidirectional: bool = bidirectional
         rows = self._gates * hidden_size
         for name in self._suffixes():
             inputs = input_size if name.startswith("_l0") else hidden_size * (1 + bidirectional)
@@ -42,7 +47,7 @@ class _Recurrent(Module):
         generator = np.random.default_rng(seed)
         self.reset_parameters(generator)
         if dropout:
-            self.between = Dropout(dropout, generator)
+            self.between: Dropout = Dropout(dropout, generator)
 
     def _suffixes(self) -> list[str]:
         """Return how the names of parameters end, by layer and direction."""

@@ -40,7 +40,8 @@ class Adagrad(Optimizer):
     tg.tensor([0.9], dtype='float64', requires_grad=True)
     """
 
-    init, rule = staticmethod(adagrad_init), staticmethod(adagrad)
+    init: Any = staticmethod(adagrad_init)
+    rule: Any = staticmethod(adagrad)
     lr_decay: Any = Hyperparameter()
     weight_decay: Any = Hyperparameter()
     initial_accumulator_value: Any = Hyperparameter()
@@ -92,7 +93,8 @@ class RMSprop(Optimizer):
     array([0.9])
     """
 
-    init, rule = staticmethod(rmsprop_init), staticmethod(rmsprop)
+    init: Any = staticmethod(rmsprop_init)
+    rule: Any = staticmethod(rmsprop)
     alpha: Any = Hyperparameter(below=1)
     eps: Any = Hyperparameter()
     weight_decay: Any = Hyperparameter()

@@ -92,7 +92,7 @@ class AdamW(Adam):
     tg.tensor([0.85], dtype='float64', requires_grad=True)
     """
 
-    rule = staticmethod(adamw)
+    rule: Any = staticmethod(adamw)
 
     def __init__(
         self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
@@ -125,7 +125,8 @@ class Adamax(_Moments):
     tg.tensor([0.9], dtype='float64', requires_grad=True)
     """
 
-    init, rule = staticmethod(zeros("m", "u", step=0)), staticmethod(adamax)
+    init: Any = staticmethod(zeros("m", "u", step=0))
+    rule: Any = staticmethod(adamax)
 
     def __init__(
         self, parameters: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
@@ -163,7 +164,8 @@ class NAdam(_Moments):
     array([0.894])
     """
 
-    init, rule = staticmethod(zeros("m", "v", step=0, mu_product=1.0)), staticmethod(nadam)
+    init: Any = staticmethod(zeros("m", "v", step=0, mu_product=1.0))
+    rule: Any = staticmethod(nadam)
     momentum_decay: Any = Hyperparameter()
 
     def __init__(

@@ -27,7 +27,8 @@ class Hyperparameter:
     """
 
     def __init__(self, below: float = math.inf, count: int | None = None) -> None:
-        self.below, self.count = below, count
+        self.below: float = below
+        self.count: int | None = count
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -101,8 +102,10 @@ class ParameterGroup(Mapping[str, Any]):
                 raise ValueError(f"an optimiser takes leaves that require grad, not {p!r}")
         once = {id(p): (name, p) for name, p in reversed(pairs)}
         found = [once[key] for key in dict.fromkeys(id(p) for _, p in pairs)]
-        self.params, self.kinds = tuple([p for _, p in found]), dict(kinds)
-        self.names = [name for name, _ in found] if any(name is not None for name, _ in found) else None
+        self.params: tuple[Any, ...] = tuple([p for _, p in found])
+        self.kinds: dict[str, Hyperparameter] = dict(kinds)
+        named = any(name is not None for name, _ in found)
+        self.names: list[Any] | None = [name for name, _ in found] if named else None
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.kinds:

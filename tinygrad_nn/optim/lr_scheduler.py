@@ -29,12 +29,13 @@ class LRScheduler:
     [0.25]
     """
 
-    eta_min = 0.0
+    eta_min: float = 0.0
 
     def __init__(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"a schedule takes an optimiser, got {given(optimizer)}; make one by tg.optim.SGD(...)")
-        self.optimizer, self.last_epoch = optimizer, 0
+        self.optimizer: Optimizer = optimizer
+        self.last_epoch: int = 0
         self._set(1.0, self.multiplier(0))
 
     def multiplier(self, epoch: int) -> float:
@@ -93,7 +94,8 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size, self.gamma = _count("step_size", step_size), _number("gamma", gamma)
+        self.step_size: int = _count("step_size", step_size)
+        self.gamma: float = _number("gamma", gamma)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -112,8 +114,8 @@ class MultiStepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1) -> None:
-        self.milestones = tuple(sorted(_count("each milestone", x, 0) for x in milestones))
-        self.gamma = _number("gamma", gamma)
+        self.milestones: tuple[int, ...] = tuple(sorted(_count("each milestone", x, 0) for x in milestones))
+        self.gamma: float = _number("gamma", gamma)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -132,7 +134,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = _number("gamma", gamma)
+        self.gamma: float = _number("gamma", gamma)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -155,8 +157,9 @@ class LinearLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        self.start_factor, self.end_factor = _number("start_factor", start_factor), _number("end_factor", end_factor)
-        self.total_iters = _count("total_iters", total_iters)
+        self.start_factor: float = _number("start_factor", start_factor)
+        self.end_factor: float = _number("end_factor", end_factor)
+        self.total_iters: int = _count("total_iters", total_iters)
         if not 0 < self.start_factor <= 1 or self.end_factor > 1:
             raise ValueError("start_factor must be above 0 and at most 1, end_factor at least 0 and at most 1")
         super().__init__(optimizer)
@@ -180,7 +183,8 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max, self.eta_min = _count("T_max", T_max), _number("eta_min", eta_min)
+        self.T_max: int = _count("T_max", T_max)
+        self.eta_min: float = _number("eta_min", eta_min)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -202,8 +206,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
-        self.T_0, self.T_mult = _count("T_0", T_0), _count("T_mult", T_mult)
-        self.eta_min = _number("eta_min", eta_min)
+        self.T_0: int = _count("T_0", T_0)
+        self.T_mult: int = _count("T_mult", T_mult)
+        self.eta_min: float = _number("eta_min", eta_min)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -241,17 +246,23 @@ class ReduceLROnPlateau(LRScheduler):
             raise ValueError("mode must be 'min' or 'max', threshold_mode 'rel' or 'abs'")
         if _number("factor", factor) >= 1:
             raise ValueError(f"factor must be below 1, got {factor!r}")
-        self.mode, self.factor, self.threshold_mode = mode, float(factor), threshold_mode
-        self.patience, self.cooldown = _count("patience", patience, 0), _count("cooldown", cooldown, 0)
-        self.threshold, self.min_lr = _number("threshold", threshold), _number("min_lr", min_lr)
-        self.eps = _number("eps", eps)
-        self.best, self.num_bad_epochs, self.cooldown_counter = math.inf if mode == "min" else -math.inf, 0, 0
+        self.mode: str = mode
+        self.factor: float = float(factor)
+        self.threshold_mode: str = threshold_mode
+        self.patience: int = _count("patience", patience, 0)
+        self.cooldown: int = _count("cooldown", cooldown, 0)
+        self.threshold: float = _number("threshold", threshold)
+        self.min_lr: float = _number("min_lr", min_lr)
+        self.eps: float = _number("eps", eps)
+        self.best: float = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs: int = 0
+        self.cooldown_counter: int = 0
         super().__init__(optimizer)
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Take notice of the metric, a number or a Tensor of one, after an epoch."""
         metric = float(metrics)
-        self.last_epoch += 1
+        self.last_epoch: int = self.last_epoch + 1
         sign = 1 if self.mode == "min" else -1
         relative = self.threshold_mode == "rel"
         bound = self.best * (1 - sign * self.threshold) if relative else self.best - sign * self.threshold

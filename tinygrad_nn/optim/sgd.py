@@ -45,7 +45,8 @@ class SGD(Optimizer):
     tg.tensor([0.8], dtype='float64', requires_grad=True)
     """
 
-    init, rule = staticmethod(sgd_init), staticmethod(sgd)
+    init: Any = staticmethod(sgd_init)
+    rule: Any = staticmethod(sgd)
     momentum: Any = Hyperparameter(below=1)
     dampening: Any = Hyperparameter()
     weight_decay: Any = Hyperparameter()

@@ -128,9 +128,9 @@ class Tensor:
     def __abs__(self) -> Tensor: ...
     def __add__(self, other: Any) -> Tensor: ...
     def __and__(self, other: Any) -> Tensor: ...
-    def __array_function__(self, other: Any) -> Tensor: ...
-    def __array_ufunc__(self, other: Any) -> Tensor: ...
-    def __divmod__(self, other: Any) -> Tensor: ...
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any: ...
+    def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **options: Any) -> Any: ...
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]: ...
     def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]
     def __floordiv__(self, other: Any) -> Tensor: ...
     def __ge__(self, other: Any) -> Tensor: ...
@@ -164,7 +164,7 @@ class Tensor:
     def __pow__(self, other: Any) -> Tensor: ...
     def __radd__(self, other: Any) -> Tensor: ...
     def __rand__(self, other: Any) -> Tensor: ...
-    def __rdivmod__(self, other: Any) -> Tensor: ...
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]: ...
     def __rfloordiv__(self, other: Any) -> Tensor: ...
     def __rlshift__(self, other: Any) -> Tensor: ...
     def __rmatmul__(self, other: Any) -> Tensor: ...
@@ -181,207 +181,207 @@ class Tensor:
     def __sub__(self, other: Any) -> Tensor: ...
     def __truediv__(self, other: Any) -> Tensor: ...
     def __xor__(self, other: Any) -> Tensor: ...
-    def abs(self) -> Tensor:
+    def abs(x: Any) -> Tensor:
         r"""Calculate the absolute value element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def all(self, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    def all(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
         r"""Return whether no entry over the axes is zero, among those where `where`."""
-    def any(self, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    def any(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
         r"""Return whether some entry over the axes is not zero, among those where `where`."""
-    def arccos(self) -> Tensor:
+    def arccos(x: Any) -> Tensor:
         r"""Trigonometric inverse cosine, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def arccosh(self) -> Tensor:
+    def arccosh(x: Any) -> Tensor:
         r"""Inverse hyperbolic cosine, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def arcsin(self) -> Tensor:
+    def arcsin(x: Any) -> Tensor:
         r"""Inverse sine, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def arcsinh(self) -> Tensor:
+    def arcsinh(x: Any) -> Tensor:
         r"""Inverse hyperbolic sine element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def arctan(self) -> Tensor:
+    def arctan(x: Any) -> Tensor:
         r"""Trigonometric inverse tangent, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def arctanh(self) -> Tensor:
+    def arctanh(x: Any) -> Tensor:
         r"""Inverse hyperbolic tangent element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def argmax(self, axis: Any = None, keepdims: Any = False) -> Tensor:
+    def argmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
         r"""Return where the first largest entry is along an axis, in all entries by default."""
-    def argmin(self, axis: Any = None, keepdims: Any = False) -> Tensor:
+    def argmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
         r"""Return where the first smallest entry is along an axis, in all entries by default."""
-    def argpartition(self, kth: Any, axis: Any = -1) -> Tensor:
+    def argpartition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
         r"""Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it."""
-    def argsort(self, axis: Any = -1, kind: Any = None, stable: Any = None) -> Tensor:
+    def argsort(x: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Tensor:
         r"""Return where along an axis to find the entries in ascending order; equal ones keep their order, always."""
-    def astype(self, dtype: Any) -> Tensor:
+    def astype(x: Any, dtype: Any) -> Tensor:
         r"""Return the values in another dtype; the gradient comes back in this one."""
-    def cbrt(self) -> Tensor:
+    def cbrt(x: Any) -> Tensor:
         r"""Return the cube-root of an array, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def ceil(self) -> Tensor:
+    def ceil(x: Any) -> Tensor:
         r"""Return the ceiling of the input, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def choose(self, choices: Any, mode: Any = 'raise') -> Tensor:
+    def choose(x: Any, choices: Any, mode: Any = 'raise') -> Tensor:
         r"""Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
 
         An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
         """
-    def clip(self, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
+    def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
         r"""Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0."""
     def compress(self, condition: Any, axis: Any = None) -> Tensor:
         r""""""
-    def conjugate(self) -> Tensor:
+    def conjugate(x: Any) -> Tensor:
         r"""Return the complex conjugate, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def copy(self) -> Tensor:
+    def copy(x: Any) -> Tensor:
         r"""Return a tensor of the same values with memory of its own, recorded as a step of the graph."""
-    def cos(self) -> Tensor:
+    def cos(x: Any) -> Tensor:
         r"""Cosine element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def cosh(self) -> Tensor:
+    def cosh(x: Any) -> Tensor:
         r"""Hyperbolic cosine, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def cummax(self, axis: Any = None) -> Tensor:
+    def cummax(x: Any, axis: Any = None) -> Tensor:
         r"""Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
 
         >>> import tinygrad_nn as tg
         >>> tg.cummax([1.0, 3.0, 2.0])
         tg.tensor([1., 3., 3.], dtype='float64')
         """
-    def cummin(self, axis: Any = None) -> Tensor:
+    def cummin(x: Any, axis: Any = None) -> Tensor:
         r"""Return the smallest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
 
         >>> import tinygrad_nn as tg
         >>> tg.cummin([2.0, 3.0, 1.0])
         tg.tensor([2., 2., 1.], dtype='float64')
         """
-    def cumprod(self, axis: Any = None, dtype: Any = None) -> Tensor:
+    def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
         r"""Return the products of the entries up to each, along an axis, right with any number of zeros."""
-    def cumsum(self, axis: Any = None, dtype: Any = None) -> Tensor:
+    def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
         r"""Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...)."""
-    def deg2rad(self) -> Tensor:
+    def deg2rad(x: Any) -> Tensor:
         r"""Convert angles from degrees to radians.
 
         Shapes broadcast: (...) -> (...).
         """
-    def diagonal(self, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
+    def diagonal(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
         r"""Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one."""
-    def digamma(self) -> Tensor:
+    def digamma(x: Any) -> Tensor:
         r"""Return the derivative of log(gamma(x)). Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.digamma([1.0, 2.0]).numpy()
         array([-0.57721566,  0.42278434])
         """
-    def dot(self, b: Any) -> Tensor:
+    def dot(a: Any, b: Any) -> Tensor:
         r"""Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
 
         Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
         """
-    def elu(self, alpha: Any = 1.0) -> Tensor:
+    def elu(x: Any, alpha: Any = 1.0) -> Tensor:
         r"""Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
         array([-0.63212056,  0.        ,  2.        ])
         """
-    def erf(self) -> Tensor:
+    def erf(x: Any) -> Tensor:
         r"""Return the error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.erf([0.0, 1.0]).numpy()
         array([0.        , 0.84270079])
         """
-    def erfc(self) -> Tensor:
+    def erfc(x: Any) -> Tensor:
         r"""Return 1 - erf(x), exact far right where that is next to 0. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.erfc([0.0, 10.0]).numpy()
         array([1.00000000e+00, 2.08848758e-45])
         """
-    def erfcinv(self) -> Tensor:
+    def erfcinv(x: Any) -> Tensor:
         r"""Return the inverse of erfc, between 0 and 2. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.erfcinv([0.5, 1.0]).numpy()
         array([ 0.47693628, -0.        ])
         """
-    def erfinv(self) -> Tensor:
+    def erfinv(x: Any) -> Tensor:
         r"""Return the inverse of erf, between -1 and 1. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.erfinv([0.0, 0.5]).numpy()
         array([0.        , 0.47693628])
         """
-    def exp(self) -> Tensor:
+    def exp(x: Any) -> Tensor:
         r"""Calculate the exponential of all elements in the input array.
 
         Shapes broadcast: (...) -> (...).
         """
-    def exp2(self) -> Tensor:
+    def exp2(x: Any) -> Tensor:
         r"""Calculate `2**p` for all `p` in the input array.
 
         Shapes broadcast: (...) -> (...).
         """
-    def expand_dims(self, axis: Any) -> Tensor:
+    def expand_dims(x: Any, axis: Any) -> Tensor:
         r"""Return the tensor with axes of length 1 inserted, at these positions of the result."""
-    def expm1(self) -> Tensor:
+    def expm1(x: Any) -> Tensor:
         r"""Calculate ``exp(x) - 1`` for all elements in the array.
 
         Shapes broadcast: (...) -> (...).
         """
-    def flatten(self, order: Any = 'C') -> Tensor:
+    def flatten(x: Any, order: Any = 'C') -> Tensor:
         r"""Return the entries along one axis, as ravel does. Shapes: (...) -> (n,).
 
         >>> import tinygrad_nn as tg
         >>> tg.flatten([[1.0, 2.0], [3.0, 4.0]])
         tg.tensor([1., 2., 3., 4.], dtype='float64')
         """
-    def floor(self) -> Tensor:
+    def floor(x: Any) -> Tensor:
         r"""Return the floor of the input, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def gamma(self) -> Tensor:
+    def gamma(x: Any) -> Tensor:
         r"""Return the gamma function, (x - 1)! at whole numbers. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.gamma([0.5, 5.0]).numpy()
         array([ 1.77245385, 24.        ])
         """
-    def gammaln(self) -> Tensor:
+    def gammaln(x: Any) -> Tensor:
         r"""Return log|gamma(x)|; its derivative is digamma. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.gammaln([1.0, 200.0]).numpy()
         array([  0.        , 857.93366983])
         """
-    def gelu(self) -> Tensor:
+    def gelu(x: Any) -> Tensor:
         r"""Return x times the standard normal's distribution function at x. Shapes: (...) -> (...).
 
         Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), the exact form.
@@ -394,73 +394,73 @@ class Tensor:
     @property
     def imag(self) -> Any:
         r"""The imaginary part: zeros, unless the tensor is complex."""
-    def isfinite(self) -> Tensor:
+    def isfinite(x: Any) -> Tensor:
         r"""Test element-wise for finiteness (not infinity and not Not a Number).
 
         Shapes broadcast: (...) -> (...).
         """
-    def isinf(self) -> Tensor:
+    def isinf(x: Any) -> Tensor:
         r"""Test element-wise for positive or negative infinity.
 
         Shapes broadcast: (...) -> (...).
         """
-    def isnan(self) -> Tensor:
+    def isnan(x: Any) -> Tensor:
         r"""Test element-wise for NaN and return result as a boolean array.
 
         Shapes broadcast: (...) -> (...).
         """
-    def isneginf(self) -> Tensor:
+    def isneginf(x: Any) -> Tensor:
         r"""Test element-wise for negative infinity, return result as bool array.
 
         Shapes broadcast: (...) -> (...).
         """
-    def isposinf(self) -> Tensor:
+    def isposinf(x: Any) -> Tensor:
         r"""Test element-wise for positive infinity, return result as bool array.
 
         Shapes broadcast: (...) -> (...).
         """
-    def leaky_relu(self, slope: Any = 0.01) -> Tensor:
+    def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
         r"""Return x where it is positive, else slope * x. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
         tg.tensor([-0.1,  0. ,  2. ], dtype='float64')
         """
-    def log(self) -> Tensor:
+    def log(x: Any) -> Tensor:
         r"""Natural logarithm, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def log10(self) -> Tensor:
+    def log10(x: Any) -> Tensor:
         r"""Return the base 10 logarithm of the input array, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def log1p(self) -> Tensor:
+    def log1p(x: Any) -> Tensor:
         r"""Return the natural logarithm of one plus the input array, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def log2(self) -> Tensor:
+    def log2(x: Any) -> Tensor:
         r"""Base-2 logarithm of `x`.
 
         Shapes broadcast: (...) -> (...).
         """
-    def log_softmax(self, axis: Any = -1) -> Tensor:
+    def log_softmax(x: Any, axis: Any = -1) -> Tensor:
         r"""Return the logarithm of softmax, exact where softmax underflows.
 
         >>> import tinygrad_nn as tg
         >>> tg.log_softmax([1000.0, 0.0])
         tg.tensor([    0., -1000.], dtype='float64')
         """
-    def logit(self) -> Tensor:
+    def logit(x: Any) -> Tensor:
         r"""Return log(x / (1 - x)), the inverse of the sigmoid. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.logit([0.5, 0.75]).numpy()
         array([0.        , 1.09861229])
         """
-    def logsumexp(self, axis: Any = None, keepdims: Any = False) -> Tensor:
+    def logsumexp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
         r"""Return log(sum(exp(x))) over the axes, all by default, without overflow.
 
         Where every entry is -inf the value is -inf and the derivative 0.
@@ -472,59 +472,59 @@ class Tensor:
     @property
     def mT(self) -> Any:
         r"""The last two axes exchanged."""
-    def matmul(self, b: Any) -> Tensor:
+    def matmul(a: Any, b: Any) -> Tensor:
         r"""Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
         A vector on the left is a row, on the right a column; that axis is dropped from the result.
         """
-    def max(self, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
 
         With `where` only the entries are compared where it holds, with `initial` that number too. An
         extreme that is nan sends its gradient to the entries that are.
         """
-    def mean(self, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
         r"""Return the arithmetic mean over the axes, all by default, of the entries where `where`.
 
         The mean of nothing is nan, with a warning.
         """
-    def min(self, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the smallest entries over the axes, all by default, as `max` does the largest."""
-    def nan_to_num(self, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
+    def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
         r"""Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there."""
-    def nancumprod(self, axis: Any = None, dtype: Any = None) -> Tensor:
+    def nancumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
         r"""Return the products of the entries up to each along an axis, nan counting as 1."""
-    def nancumsum(self, axis: Any = None, dtype: Any = None) -> Tensor:
+    def nancumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
         r"""Return the sums of the entries up to each along an axis, nan counting as 0."""
-    def nanmax(self, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the largest over the axes of the entries that are not nan; tied ones share the gradient."""
-    def nanmean(self, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
+    def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
         r"""Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are."""
-    def nanmin(self, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the smallest over the axes of the entries that are not nan; tied ones share the gradient."""
-    def nanprod(self, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    def nanprod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the product over the axes of the entries that are not nan."""
-    def nanstd(self, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
+    def nanstd(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
         r"""Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative."""
-    def nansum(self, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    def nansum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the sum over the axes of the entries that are not nan."""
-    def nanvar(self, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
+    def nanvar(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
         r"""Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var."""
-    def ndtr(self) -> Tensor:
+    def ndtr(x: Any) -> Tensor:
         r"""Return the share of a standard normal distribution that lies below x. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.ndtr([0.0, 1.96]).numpy()
         array([0.5      , 0.9750021])
         """
-    def nonzero(self) -> tuple[Tensor, ...]:
+    def nonzero(x: Any) -> tuple[Tensor, ...]:
         r"""Return where the entries are not zero: one tensor of indices for each axis."""
-    def partition(self, kth: Any, axis: Any = -1) -> Tensor:
+    def partition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
         r"""Return the entries with the kth along an axis where it belongs, smaller ones before it, larger ones behind.
 
         Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
         """
-    def polygamma(self, n: Any = 0) -> Tensor:
+    def polygamma(x: Any, n: Any = 0) -> Tensor:
         r"""Return the n-th derivative of digamma; nan at its poles 0, -1, -2, ... Shapes: (...) -> (...).
 
         Source: Abramowitz and Stegun, 6.4.6 (recurrence), 6.4.7 (reflection) and 6.4.11 (asymptotic series).
@@ -533,14 +533,14 @@ class Tensor:
         >>> tg.polygamma([1.0, 2.0], n=1).numpy()
         array([1.64493407, 0.64493407])
         """
-    def prod(self, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the product over the axes, all by default, by halving: right with any number of zeros."""
-    def rad2deg(self) -> Tensor:
+    def rad2deg(x: Any) -> Tensor:
         r"""Convert angles from radians to degrees.
 
         Shapes broadcast: (...) -> (...).
         """
-    def ravel(self, order: Any = 'C') -> Tensor:
+    def ravel(x: Any, order: Any = 'C') -> Tensor:
         r"""Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
 
         Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
@@ -548,68 +548,68 @@ class Tensor:
     @property
     def real(self) -> Any:
         r"""The real part: the tensor itself, unless it is complex."""
-    def reciprocal(self) -> Tensor:
+    def reciprocal(x: Any) -> Tensor:
         r"""Return the reciprocal of the argument, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def relu(self) -> Tensor:
+    def relu(x: Any) -> Tensor:
         r"""Return the positive part, max(x, 0). Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.relu([-1.0, 0.0, 2.0])
         tg.tensor([0., 0., 2.], dtype='float64')
         """
-    def repeat(self, repeats: Any, axis: Any = None) -> Tensor:
+    def repeat(x: Any, repeats: Any, axis: Any = None) -> Tensor:
         r"""Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each."""
-    def reshape(self, *lengths: Any, shape: Any = None, order: Any = 'C') -> Tensor:
+    def reshape(x: Any, *lengths: Any, shape: Any = None, order: Any = 'C') -> Tensor:
         r"""Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
-    def rgamma(self) -> Tensor:
+    def rgamma(x: Any) -> Tensor:
         r"""Return 1 / gamma(x), and 0 at 0, -1, -2, ... Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.rgamma([0.0, 5.0]).numpy()
         array([0.        , 0.04166667])
         """
-    def rint(self) -> Tensor:
+    def rint(x: Any) -> Tensor:
         r"""Round elements of the array to the nearest integer.
 
         Shapes broadcast: (...) -> (...).
         """
-    def round(self, decimals: Any = 0) -> Tensor:
+    def round(x: Any, decimals: Any = 0) -> Tensor:
         r"""Return x rounded to so many decimals, half to even."""
-    def searchsorted(self, v: Any, side: Any = 'left', sorter: Any = None) -> Tensor:
+    def searchsorted(x: Any, v: Any, side: Any = 'left', sorter: Any = None) -> Tensor:
         r"""Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them."""
-    def sigmoid(self) -> Tensor:
+    def sigmoid(x: Any) -> Tensor:
         r"""Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
         tg.tensor([0. , 0.5, 1. ], dtype='float64')
         """
-    def sign(self) -> Tensor:
+    def sign(x: Any) -> Tensor:
         r"""Returns an element-wise indication of the sign of a number.
 
         Shapes broadcast: (...) -> (...).
         """
-    def silu(self) -> Tensor:
+    def silu(x: Any) -> Tensor:
         r"""Return x * sigmoid(x), also called swish. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
         array([-0.26894142,  0.        ,  1.76159416])
         """
-    def sin(self) -> Tensor:
+    def sin(x: Any) -> Tensor:
         r"""Trigonometric sine, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def sinh(self) -> Tensor:
+    def sinh(x: Any) -> Tensor:
         r"""Hyperbolic sine, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def softmax(self, axis: Any = -1) -> Tensor:
+    def softmax(x: Any, axis: Any = -1) -> Tensor:
         r"""Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
 
         An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1.
@@ -619,55 +619,55 @@ class Tensor:
         tg.tensor([[0.5, 0.5],
                    [1. , 0. ]], dtype='float64')
         """
-    def softplus(self) -> Tensor:
+    def softplus(x: Any) -> Tensor:
         r"""Return log(1 + exp(x)), without overflow. Shapes: (...) -> (...).
 
         >>> import tinygrad_nn as tg
         >>> tg.softplus([-1000.0, 0.0, 1000.0]).numpy()
         array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
         """
-    def sort(self, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
+    def sort(x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
         r"""Return the entries in ascending order along an axis, all in one row for None; nan comes last.
 
         It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
         """
-    def sqrt(self) -> Tensor:
+    def sqrt(x: Any) -> Tensor:
         r"""Return the non-negative square-root of an array, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def square(self) -> Tensor:
+    def square(x: Any) -> Tensor:
         r"""Return the element-wise square of the input.
 
         Shapes broadcast: (...) -> (...).
         """
-    def squeeze(self, axis: Any = None) -> Tensor:
+    def squeeze(x: Any, axis: Any = None) -> Tensor:
         r"""Return the tensor without its axes of length 1, or without those named."""
-    def std(self, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
+    def std(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
         r"""Return the square root of the variance; where that is 0, so is the derivative."""
-    def sum(self, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
+    def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
 
         It starts from `initial`. `dtype` converts the entries first, and is the result's.
         """
-    def swapaxes(self, axis1: Any, axis2: Any) -> Tensor:
+    def swapaxes(x: Any, axis1: Any, axis2: Any) -> Tensor:
         r"""Return the tensor with two axes exchanged."""
-    def take(self, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
+    def take(x: Any, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
         r"""Return the entries, or the slices along an axis, that the indices name, repeated ones too.
 
         An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
         """
-    def tan(self) -> Tensor:
+    def tan(x: Any) -> Tensor:
         r"""Compute tangent element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def tanh(self) -> Tensor:
+    def tanh(x: Any) -> Tensor:
         r"""Compute hyperbolic tangent element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def topk(self, k: Any, axis: Any = -1, largest: Any = True) -> tuple[Tensor, Tensor]:
+    def topk(x: Any, k: Any, axis: Any = -1, largest: Any = True) -> tuple[Tensor, Tensor]:
         r"""Return the k largest entries along an axis, or the smallest, the most extreme first, and their indices.
 
         Shapes: (..., n, ...) -> (..., k, ...) twice. nan counts as largest. Of equal entries the first ones'
@@ -678,16 +678,16 @@ class Tensor:
         >>> values.tolist(), indices.tolist()
         ([3.0, 2.0], [0, 2])
         """
-    def trace(self, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
+    def trace(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
         r"""Return the sums along the diagonals of the matrices in two axes. Shapes: (n, m, ...) -> (...)."""
-    def transpose(self, *order: Any, axes: Any = None) -> Tensor:
+    def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
         r"""Return the tensor with its axes reversed, or in the given order."""
-    def trunc(self) -> Tensor:
+    def trunc(x: Any) -> Tensor:
         r"""Return the truncated value of the input, element-wise.
 
         Shapes broadcast: (...) -> (...).
         """
-    def var(self, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
+    def var(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
         r"""Return the mean squared deviation from the mean, divided by n - ddof instead of n.
 
         `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.

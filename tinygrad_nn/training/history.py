@@ -32,7 +32,7 @@ class History:
     def __init__(self, **figures: list[float]) -> None:
         standard = ("cost", "accuracy", "validation_cost", "validation_accuracy")
         self.figures: dict[str, list[float]] = {name: [] for name in standard} | figures
-        self.seconds = 0.0
+        self.seconds: float = 0.0
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.figures:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engine.arrays import as_array
 from ..errors import DataError, given
@@ -44,7 +45,7 @@ class TensorDataset:
     """
 
     def __init__(self, *arrays: Any) -> None:
-        self.arrays = tuple(a if isinstance(a, Tensor) else as_array(a) for a in arrays)
+        self.arrays: tuple[Any, ...] = tuple(a if isinstance(a, Tensor) else as_array(a) for a in arrays)
         shapes = [a.shape for a in self.arrays]
         if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1:
             raise DataError(f"the arrays have shapes {shapes}; pass one or more, with one row for each sample")
@@ -68,7 +69,8 @@ class Subset:
     """
 
     def __init__(self, dataset: Dataset, indices: Any) -> None:
-        self.dataset, self.indices = dataset, np.asarray(indices, np.intp)
+        self.dataset: Dataset = dataset
+        self.indices: NDArray[np.intp] = np.asarray(indices, np.intp)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -147,8 +149,12 @@ class DataLoader:
         collate_fn: Callable[[Sequence[Any]], Any] | None = None, seed: Any = None,
     ) -> None:  # fmt: skip
         check_count("batch_size", batch_size, 1)
-        self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last
-        self.collate_fn, self.generator = collate_fn or collate, np.random.default_rng(seed)
+        self.dataset: Dataset = dataset
+        self.batch_size: int = batch_size
+        self.shuffle: bool = shuffle
+        self.drop_last: bool = drop_last
+        self.collate_fn: Callable[[Sequence[Any]], Any] = collate_fn or collate
+        self.generator: np.random.Generator = np.random.default_rng(seed)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""

@@ -1,0 +1,79 @@
+"""What type checkers are told is what is there: the stubs against the package, and the types of all public names."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import operator
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from public import SPACES, names_of
+
+import tinygrad_nn as tg
+from tinygrad_nn.tensor.handle import Absent, Tensor
+
+ROOT = pathlib.Path(__file__).parents[1]
+# What stubtest finds in files that have no stub, where it holds their source against what they are when they have run.
+# The generated stubs, which it is for, have no entry but for what a Tensor says it lacks, and a private name.
+ALLOWED = {
+    r"ops\.(activation|elementwise|rounding|special|recurrent\.cells)\.\w+": "a row of the table, declared by a call",
+    r"\w+\.\w+\.\w*\.?_(constant|function|loss|operation)": "such an operation, held by a class or under a second name",
+    r"ops\.linalg\.namespace\..+": "the names that NumPy's namespace has too are put there by a loop",
+    r"compiler\.trace\.proxies\.\w+\.__\w+__": "a proxy's operators are attached by a loop",
+    r"compiler\.trace\.proxies\.Traced\.\w+": "properties of functions without annotations",
+    r"compiler\.trace\.proxies\._passing_for": "a function with a cache takes, says mypy, whatever can be hashed",
+    r"compiler\.numpy_calls\.of_(at|method|numpy)": "the same",
+    r"(compiler\.write\.functions\.definition|engine\.zero_safe\._flag_tells|ops\.reduction\.promoted)": "the same",
+    r"(ops\.numpy\.contraction\._plan|tensor\.numpy_protocols\._signature)": "the same",
+    r"training\.blas_threads\._controller": "the same",
+    r"(compiler\.run\.rows\.Rows|engine\.outputs\.Whole|inspection\.(kept\.Memory|terms\.Terms))": "has __slots__",
+    r"compiler\.(signature\._BY_IDENTITY|trace\.table\.LEAVES)": "a tuple of classes, whose type mypy writes otherwise",
+    r"compiler\.compiled\.compile": "None stands for no function in the form with settings, and is not to be written",
+    r"nn\.module\.Module\.__repr__": "wrapped by reprlib",
+    r"(interop\.(scipy|sklearn)|testing\.(random_programs|strategies))\.(error|what)": "gone when the file has run",
+    r"interop\.sklearn\.\w+\.(__init__|set_\w+_request)": "written by scikit-learn's metaclass",
+    r"(interop\.torch\.Seam@\d+|ops\.numpy\.padding\.<callable subtype of str>)": "names that mypy makes up",
+    r"(conventions|coverage)": "commands, which are at home in another folder",
+    r"tensor\.handle\.new": "of the inside",
+}
+
+
+@pytest.mark.slow
+def test_the_stubs_say_what_is_there(tmp_path: pathlib.Path) -> None:
+    for package in ("mypy", "torch", "onnx", "mpi4py"):  # and those whose bridges it imports
+        pytest.importorskip(package)
+    absent = [f"tensor\\.handle\\.Tensor\\.{name}" for name, held in vars(Tensor).items() if isinstance(held, Absent)]
+    allowed = tmp_path / "allowed.txt"
+    allowed.write_text("\n".join(f"tinygrad_nn\\.{line}" for line in [*absent, *ALLOWED]))
+    options = ["--mypy-config-file", "pyproject.toml", "--allowlist", str(allowed), "--concise"]
+    found = _run("mypy.stubtest", "tinygrad_nn", *options)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.slow
+def test_pyright_knows_the_types_of_all_public_names() -> None:
+    pytest.importorskip("pyright")
+    found = _run("pyright", "--verifytypes", "tinygrad_nn", "--ignoreexternal", "--outputjson")
+    symbols = json.loads(found.stdout)["typeCompleteness"]["symbols"]
+    public = {f"tinygrad_nn.{path}" for path in _paths()}
+    public |= {f"{x.__module__}.{x.__qualname__}" for x in _paths().values() if inspect.isclass(x)}
+    asked = [s for s in symbols if s["name"] in public or s["name"].rpartition(".")[0] in public]
+    assert len(asked) > 1000
+    unknown = [s["name"] for s in asked if not s["isTypeKnown"] or s["isTypeAmbiguous"]]
+    assert unknown == []
+
+
+def _paths() -> dict[str, object]:
+    held = {name: getattr(tg, name) for name in tg.__all__}
+    for space in SPACES:
+        module = operator.attrgetter(space)(tg)
+        held |= {f"{space}.{name}": getattr(module, name) for name in names_of(module)}
+    return held
+
+
+def _run(module: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
