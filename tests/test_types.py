@@ -1,7 +1,8 @@
-"""What type checkers are told is what is there: the stubs against the package, and the types of all public names."""
+"""What tools are told is what is there: the stubs against the package, types and descriptions of all public names."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import operator
@@ -9,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from public import SPACES, names_of
@@ -65,6 +67,21 @@ def test_pyright_knows_the_types_of_all_public_names() -> None:
     assert len(asked) > 1000
     unknown = [s["name"] for s in asked if not s["isTypeKnown"] or s["isTypeAmbiguous"]]
     assert unknown == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of sections that numpydoc does not know
+def test_numpydoc_finds_nothing_but_what_is_left_out_with_a_reason() -> None:
+    validation = pytest.importorskip("numpydoc.validate")
+    left_out = {*tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["numpydoc_validation"]["checks"]} - {
+        "all"
+    }
+    found: dict[str, set[str]] = {}
+    for path, x in _paths().items():
+        with contextlib.suppress(OSError):  # of strategies, whose source Hypothesis has written anew
+            for code, _ in validation.validate(validation.get_doc_object(x))["errors"] if callable(x) else ():
+                found.setdefault(code, set()).add(path)
+    assert found.keys() == left_out, {code: paths for code, paths in found.items() if code not in left_out}
 
 
 def _paths() -> dict[str, object]:
