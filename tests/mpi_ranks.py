@@ -93,6 +93,19 @@ def failing() -> None:
         optimizer.step()
 
 
+def leaving(how: str) -> None:
+    """Let the last rank end while the others wait for it: in a step, or for what `tg.train` gathers."""
+    w = tg.ones(3, requires_grad=True)
+    optimizer = DataParallel(tg.optim.SGD([w], lr=0.1))
+    for step in range(100):
+        (w * w).sum().backward()
+        if step == 5 and COMM.rank == COMM.size - 1:
+            sys.exit(0 if how == "in peace" else 3)
+        if step == 5 and how == "gathering":
+            optimizer.gathered(step)
+        optimizer.step()
+
+
 if __name__ == "__main__":
     target, scenario, *arguments = sys.argv[1:]
     result = globals()[scenario](*arguments)

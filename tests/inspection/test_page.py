@@ -116,6 +116,21 @@ def test_large_arrays_are_heat_maps_with_statistics(tmp_path: Path) -> None:
     assert "data:image/png;base64," in page
 
 
+def test_a_node_of_several_outputs_has_its_rule_in_the_names_of_these(tmp_path: Path) -> None:
+    x = leaf(np.random.default_rng(0).normal(size=(3, 2)))
+    with tg.watch() as graph:
+        q, r = tg.linalg.qr(x)
+        loss = q.sum() + (r * r).sum()
+        loss.backward()
+    text = Text(page_of(graph, tmp_path / "page.html")).text
+    assert "q, r = np.linalg.qr(x, 'reduced')" in text
+    assert "dx = qr_factors_vjp(dr, r, dq, q)" in text
+    assert (
+        r"qr\_factors\_vjp}\left(\frac{\partial L}{\partial r},r,\frac{\partial L}{\partial q},q\right)"
+        in graph.to_latex()
+    )
+
+
 def test_names_are_no_markup(tmp_path: Path) -> None:
     bad = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
     x = tg.tensor([1.0, 2.0], requires_grad=True, name=bad)

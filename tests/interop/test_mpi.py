@@ -294,10 +294,22 @@ def test_a_training_goes_on_bit_for_bit_with_every_ranks_own_generators(tmp_path
         on_ranks(3, lambda comm: checkpointed(comm, tmp_path / "broken", resume=True))
 
 
-def test_what_ranks_cannot_do_is_refused() -> None:
-    with pytest.raises(ValueError, match="each rank scales its weights to a mean of 1 by itself"):
-        on_ranks(2, lambda comm: trained(comm, sample_weight=np.ones(61)))
+def test_weights_have_their_mean_over_all_ranks() -> None:
+    weights = np.random.default_rng(0).uniform(0, 3, len(X))
+    kinds: list[dict[str, Any]] = [{"class_weight": "balanced"}, {"class_weight": {0: 1, 1: 4}}]
+    for options in [{}, *kinds]:
+        history, alone = trained(sample_weight=weights, **options)
 
+        def part(comm: Any, options: Any = options) -> Any:  # a third of them, by class in part
+            rows = np.argsort(y, kind="stable")[comm.rank * 20 : None if comm.rank == 2 else comm.rank * 20 + 20]
+            return trained(comm, rows, sample_weight=weights[rows], **options)
+
+        for found, parameters in on_ranks(3, part):
+            np.testing.assert_allclose(parameters, alone, rtol=1e-9)
+            np.testing.assert_allclose(found.cost, history.cost, rtol=1e-9)
+
+
+def test_what_ranks_cannot_do_is_refused() -> None:
     def tiled(comm: Any) -> None:
         module = tg.nn.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}])
         optimizer = DataParallel(tg.optim.SGD(module.parameters(), lr=0.1), comm)

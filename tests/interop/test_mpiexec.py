@@ -58,6 +58,13 @@ def test_an_error_on_one_rank_ends_all_and_is_printed(tmp_path: pathlib.Path) ->
     assert "rank 2 of 3 failed with the error above; all ranks end" in done.stderr
 
 
+@pytest.mark.parametrize("how", ["in peace", "with a code", "gathering"])
+def test_a_rank_that_leaves_early_ends_all(how: str, tmp_path: pathlib.Path) -> None:
+    done = started(3, ROOT / "tests/mpi_ranks.py", tmp_path / "no", "leaving", how)
+    assert done.returncode != 0
+    assert how == "gathering" or "RuntimeError: a rank has ended while others go on" in done.stderr
+
+
 def test_the_example_learns_the_same_on_any_number_of_ranks(tmp_path: pathlib.Path) -> None:
     printed = [started(n, ROOT / "examples/data_parallel.py", "--epochs", 3).stdout.splitlines() for n in (1, 2)]
     for n, lines in zip((1, 2), printed, strict=True):

@@ -5,7 +5,6 @@ The operation and its rules are compiled as a step of their own, by names that s
 
 from __future__ import annotations
 
-import ast
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +17,7 @@ from ..tensor.handle import Tensor
 from ..transforms.autograd import grad
 from .nodes import Contribution, GraphNode
 
-_MOST = 3  # lines of a forward pass that are shown; what takes more is shown as a call
-_OURS = re.compile(r"\b(dL/d|d?)(v\d+_|y_|g_)(?![A-Za-z0-9_])")
+_OURS = re.compile(r"\b(dL/d|d?)(v\d+_|[yg]\d*_)(?![A-Za-z0-9_])")
 
 
 @dataclass
@@ -51,71 +49,78 @@ class Formulas:
         plain = [repr(x) for n, x in node.operands.items() if n not in given]
         key = repr((node.operation, kinds, plain, wanted, node.settings, node.number if node.engine is None else 0))
         if key not in self.known:
-            self.known[key] = self._traced(node, given, wanted)
+            self.known[key] = _traced(node, given, wanted)
         names = {f"v{i}_": identifier(node.inputs[name].name) for i, name in enumerate(given)}
-        names |= {"y_": identifier(node.name), "g_": f"d{identifier(node.name)}"}
+        for end, name in _outputs(node).items():
+            names |= {f"y{end}": identifier(name), f"g{end}": f"d{identifier(name)}"}
         found = self.known[key]
         if found is None:
             args = ", ".join(identifier(x.name) if isinstance(x, GraphNode) else repr(x) for x in node.inputs.values())
-            return Formula([f"{names['y_']} = {node.operation}({args})"])
+            return Formula([f"{identifier(node.name)} = {node.operation}({args})"])
         return Formula(
             [_renamed(line, names) for line in found.forward],
             {name: [_renamed(line, names) for line in lines] for name, lines in found.code.items()},
             {name: _renamed(rule, names) for name, rule in found.rules.items()},
         )
 
-    def _traced(self, node: GraphNode, given: list[str], wanted: list[str]) -> Formula | None:
-        """Return the formula of an operation, None where it can't be compiled by itself."""
-        if node.engine is None or not given or isinstance(node.value, tuple) or not node.operands or node.value is None:
-            return None
-        tensors = {n: Tensor(node.operands[n], n in wanted, f"v{i}_") for i, n in enumerate(given)}
 
-        def step(g: Any, *values: Any) -> Any:
-            operands = dict(node.operands) | dict(zip(given, values, strict=True))
-            called = [list(operands.values())] if node.engine.variadic else list(operands.values())
-            y = node.engine.kernel(*called, **node.settings)
-            return {"y_": y, "slopes": grad(y, [operands[n] for n in wanted], g) if wanted else ()}
-
-        compiled = compile(step)
-        try:
-            with np.errstate(all="ignore"):
-                compiled(Tensor(np.ones(np.shape(node.value), node.dtype), name="g_"), *tensors.values())
-            return _read(str.__str__(compiled.explain()), wanted, given)
-        except (CompileError, GradientError, TypeError, ValueError):
-            return None
+def _outputs(node: GraphNode) -> dict[str, str]:
+    """Return the graph's names for the outputs of a node, by the endings of what stands for them."""
+    if not isinstance(node.value, tuple):
+        return {"_": node.name}
+    items = {argument: x.name for x in node.children if x.operation == "item" for argument in x.inputs}
+    return {f"{i}_": items.get(f"output {i}", f"{node.name}_{i}") for i in range(len(node.value))}
 
 
 def _renamed(line: str, names: dict[str, str]) -> str:
     """Return a line in the names of a graph; the adjoint that a rule is given is dL/dy in a derivation."""
-    return _OURS.sub(lambda m: f"{m[1]}{names[m[2]]}", line)
+    return _OURS.sub(lambda m: f"{m[1]}{names.get(m[2], m[2])}", line)
 
 
-def _read(listing: str, wanted: list[str], given: list[str]) -> Formula:
-    """Return what a program of one operation says."""
-    body = listing.rpartition("\ndef step(")[2]
-    forward, _, backward = body.partition("# backward")
-    lines = [re.sub(r"\s+# \(.*", "", line.strip()) for line in forward.splitlines()[1:]]
-    formula = Formula([line for line in lines if line and not line.startswith(("#", "return"))])
-    pending: list[str] = []
-    rule = ""
-    for line in map(str.strip, backward.splitlines()[1:]):
-        if line.startswith("# "):
-            rule = line[2:]
-        elif line and not line.startswith("return"):
-            pending.append(re.sub(r"\s+# \(.*", "", line))
-            match = re.match(r"dL/dv(\d+)_(?: = (.*))?$", rule)
-            if match:
-                name = given[int(match[1])]
-                formula.code[name], pending = pending, []
-                left, _, right = formula.code[name][-1].partition(" = ")
-                formula.rules[name] = match[2] or (right if left.isidentifier() else "scatter_add(g_)")
-    returns: Any = [n for n in ast.walk(ast.parse(listing)) if isinstance(n, ast.Return) and "'y_'" in ast.unparse(n)]
-    for name, slope in zip(wanted, getattr(returns[0].value.values[1], "elts", []), strict=False):
-        if name not in formula.rules:  # the adjoint itself, handed on
-            formula.rules[name] = ast.unparse(slope)
-            formula.code[name] = [f"dv{given.index(name)}_ = {formula.rules[name]}"]
-    formula.rules = {name: re.sub(r"\bg_", "dL/dy_", rule) for name, rule in formula.rules.items()}
+def _traced(node: GraphNode, given: list[str], wanted: list[str]) -> Formula | None:
+    """Return the formula of an operation and of its rules, None where they can't be compiled by themselves."""
+    engine, value = node.engine, node.value
+    if engine is None or not given or not node.operands or value is None:
+        return None
+    ends, several = _outputs(node), isinstance(value, tuple)
+    shapes = map(np.shape, value if several else [value])
+    gs = [Tensor(np.ones(shape, node.dtype), name=f"g{end}") for shape, end in zip(shapes, ends, strict=True)]
+
+    def step(gs: Any, values: Any, argument: str) -> Any:
+        operands = dict(node.operands) | dict(zip(given, values, strict=True))
+        called = [list(operands.values())] if engine.variadic else list(operands.values())
+        y = engine.kernel(*called, **node.settings)
+        ys = y if several else (y,)
+        slope = {"slope": grad(ys, operands[argument], gs)[0]} if argument else {}
+        return {f"y{end}": y for end, y in zip(ends, ys, strict=True)} | slope
+
+    def body(argument: str) -> str:
+        compiled = compile(step)
+        tensors = [Tensor(node.operands[n], n == argument, f"v{i}_") for i, n in enumerate(given)]
+        with np.errstate(all="ignore"):
+            compiled(gs, tensors, argument)
+        return str.__str__(compiled.explain()).rpartition("\ndef step(")[2].partition("\n")[2].partition("\n\n\n")[0]
+
+    try:
+        formula = Formula(_code(body("")))
+        for name in wanted:
+            text, variable = body(name), f"dv{given.index(name)}_"
+            backward = text.partition("# backward")[2].partition("\n")[2]
+            handed_on = text.rpartition("'slope': ")[2].partition("}")[0]
+            code = _code(backward) or [f"{variable} = {handed_on}"]
+            left, _, right = code[-1].partition(" = ")
+            derived = re.findall(r"# dL/d\w+(?: = (.*))?", backward)[-1:]
+            rule = "".join(derived) or (right if left.isidentifier() else "scatter_add(g_)")
+            formula.code[name], formula.rules[name] = code, re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)
+    except (CompileError, GradientError, TypeError, ValueError):
+        return None
     return formula
+
+
+def _code(text: str) -> list[str]:
+    """Return the lines of code of a program's text."""
+    lines = [re.sub(r"\s+# \(.*", "", line.strip()) for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith(("#", "return"))]
 
 
 def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:

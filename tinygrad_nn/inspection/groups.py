@@ -31,6 +31,10 @@ class Box:
     y: float = 0.0
 
     def __post_init__(self) -> None:
+        self.fit()
+
+    def fit(self) -> None:
+        """Make the box as large as its text."""
         self.width = max(_CHARACTER * max(map(len, self.lines), default=0) + 22, 48)
         self.height = _LINE * len(self.lines) + 10
 
@@ -58,21 +62,20 @@ def boxes_of(nodes: list[GraphNode], most: int = MOST) -> Box:
     it first.
     """
     root = Box([""])
-    home: dict[GraphNode, Box] = {}
+    placed = set[GraphNode]()
     path, stack = list[tuple[str, int]](), [root]
+    for node in filter(lambda node: node.operation, nodes):
+        own = _path(node)
+        same = next((i for i, (a, b) in enumerate(zip(path, own)) if a != b), min(len(path), len(own)))
+        del stack[same + 1 :]
+        for label, _ in own[same:]:
+            stack.append(stack[-1].put(Box([label])))
+        path = own
+        for one in [p for p in dict.fromkeys(node.parents) if p not in placed] + [node]:
+            (stack[-1] if one.modules else root).put(Box(_lines(one), one.kind, [one]))
+            placed.add(one)
     for node in nodes:
-        if node.operation:
-            own = _path(node)
-            same = next((i for i, (a, b) in enumerate(zip(path, own)) if a != b), min(len(path), len(own)))
-            del stack[same + 1 :]
-            for label, _ in own[same:]:
-                stack.append(stack[-1].put(Box([label])))
-            path = own
-            for one in [p for p in dict.fromkeys(node.parents) if p not in home] + [node]:
-                home[one] = stack[-1] if one.modules else root
-                home[one].put(Box(_lines(one), one.kind, [one]))
-    for node in nodes:
-        if node not in home:
+        if node not in placed:
             root.put(Box(_lines(node), node.kind, [node]))
     _collapse(root, most)
     return root
@@ -94,28 +97,27 @@ def _lines(node: GraphNode) -> list[str]:
 
 def _collapse(root: Box, most: int) -> None:
     """Collapse the innermost groups, and then rows of boxes, until there are few enough."""
-    depth = {box: len(box.chain()) for box in root.walk() if box.inner and box is not root}
-    while sum(not box.inner for box in root.walk()) > most and depth:
-        deepest = max(depth.values())
-        for box in [box for box, level in depth.items() if level == deepest]:
-            _close(box, box.lines[0])
-            del depth[box]
+    shown = [*root.walk()]
+    while len([box for box in shown if not box.inner]) > most and any(box.inner for box in shown[1:]):
+        deepest = max(len(box.chain()) for box in shown if box.inner)
+        for box in shown:
+            if box.inner and len(box.chain()) == deepest:
+                _close(box, box.lines[0])
+        shown = [*root.walk()]
     if len(root.inner) > most:
         rows, root.inner = root.inner, []
         size = -(-len(rows) // (most // 2))
         for start in range(0, len(rows), size):
-            inner = rows[start : start + size]
-            group = Box([""], inner=inner)
-            lines = Counter(n.line.short for box in inner for n in box.members if n.line is not None)
-            first, last = inner[0].members[0].number, inner[-1].members[-1].number
-            _close(root.put(group), f"{first} to {last}" + (f", {lines.most_common(1)[0][0]}" if lines else ""))
+            group = root.put(Box([""], inner=rows[start : start + size]))
+            lines = Counter(n.line.short for box in group.inner for n in box.members if n.line is not None)
+            first, last = group.inner[0].members[0].number, group.inner[-1].members[-1].number
+            _close(group, f"{first} to {last}" + (f", {lines.most_common(1)[0][0]}" if lines else ""))
 
 
 def _close(box: Box, label: str) -> None:
     """Let a group be drawn as one box, with what it holds in two lines."""
-    members = [node for inner in box.walk() for node in inner.members]
-    counts = Counter(node.operation for node in members if node.operation)
+    box.members, box.inner = [node for inner in box.walk() for node in inner.members], []
+    counts = Counter(node.operation for node in box.members if node.operation)
     most = ", ".join(f"{count} {name}" for name, count in counts.most_common(2))
-    outer = box.outer
-    box.__init__([label, f"{len(members):,} nodes: {most}"], "group", members)  # type: ignore[misc]
-    box.outer = outer
+    box.lines = [label, f"{len(box.members):,} nodes: {most}"]
+    box.fit()

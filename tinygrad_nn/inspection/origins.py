@@ -51,25 +51,22 @@ class Origin:
     remedy: str
 
     def __str__(self) -> str:
-        at = indexed("", self.index)
         numbers = [f"{name} = {told(x)}" for name, x in self.operands.items()]
-        if len(self.operands) == 1 and (name := next(iter(self.operands))):
-            numbers = [f"{told(self.operands[name])} at {name}"]
+        if len(numbers) == 1:
+            numbers = [f"{told(x)} at {name}" for name, x in self.operands.items()]
         of = " and ".join(numbers)
-        what = {
-            "forward": f"{self.operation} of {of}",
-            "backward": f"the rule of {self.operation} for {self.argument}{at}{f', of {of},' if of else ''}",
-            "given": f"{self.operation}{at}",
-            "write": f"{self.argument}, which the backward pass of {self.operation} still needs,",
-        }[self.phase]
-        gives = {
-            "forward": f"gives {self.value:g}",
-            "backward": f"gives {self.value:g} from a finite cotangent",
-            "given": f"is {self.value:g} as it was given",
-            "write": "was written into after it was read",
-        }[self.phase]
+        if self.phase == "forward":
+            what = f"{self.operation} of {of} gives {self.value:g}"
+        elif self.phase == "backward":
+            place = indexed(self.argument, self.index) + (f", of {of}," if of else "")
+            what = f"the rule of {self.operation} for {place} gives {self.value:g} from a finite cotangent"
+        elif self.phase == "given":
+            what = f"{indexed(self.operation, self.index)} is {self.value:g} as it was given"
+        else:
+            reader = f"which the backward pass of {self.operation} still needs"
+            what = f"{self.argument}, {reader}, was written into after it was read"
         where = f" ({self.line}: {self.source})" if self.source else f" ({self.line})" if self.line else ""
-        return f"{what} {gives}{f' in {self.module}' if self.module else ''}: {self.remedy}{where}"
+        return f"{what}{f' in {self.module}' if self.module else ''}: {self.remedy}{where}"
 
 
 class Anomaly(FloatingPointError):
@@ -139,13 +136,12 @@ class Watchdog(Recorder):
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
         self.sums: dict[GraphNode, list[tuple[str, Any, int]]] = {}
-        self.begun = [0]  # where the last passes began
+        self.begun = [0, 0]  # where the last passes began
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:
         made = super()._add(operation, arrays, parameters, node, y, site)
-        if node is not None:
-            kept = zip(operation.slots, node.saved or (), strict=False)
-            self.sums[made] = [(slot, x, checksum(x)) for slot, x in kept if isinstance(x, np.ndarray)]
+        kept = zip(operation.slots, made.kept or (), strict=False)
+        self.sums[made] = [(slot, x, checksum(x)) for slot, x in kept if isinstance(x, np.ndarray)]
         return made
 
     def cotangents(self, seeds: Mapping[Node, Any], lift: Any, create_graph: bool) -> Cotangents:
@@ -153,8 +149,7 @@ class Watchdog(Recorder):
         found = super().cotangents(seeds, lift, create_graph)
         if type(found) is not Cotangents:
             self.check_values([self.graph.of_node(root) for root in seeds])
-            keep = self.begun.pop(0) if len(self.begun) > 1 else 0
-            self.begun.append(self.graph.count)
+            keep, *self.begun = *self.begun, self.graph.count
             self.graph.forget(keep)
             self.sums = {node: sums for node, sums in self.sums.items() if node.number >= keep}
         return found
@@ -167,7 +162,7 @@ class Watchdog(Recorder):
                 self.graph.name_all()
                 name = x.name if isinstance(x := node.inputs.get(slot), GraphNode) else node.name
                 raise Anomaly(self.origin(node, "write", (), np.nan, {}, name))
-        if node.node is not None and node.node.handle is not None:
+        if node.node is not None and node.node.handle is not None:  # of a Tensor, which may be gone
             self.check(partial(self.from_gradient, node), node.seen)
 
     def closed(self) -> None:
@@ -185,16 +180,14 @@ class Watchdog(Recorder):
         wrong = list(itertools.islice(faults(value), _STARTS))
         if wrong:
             self.graph.name_all()
-            found = [trace(index) for index in wrong]
-            raise Anomaly(min(found, key=lambda pair: pair[0])[1])
+            raise Anomaly(min(map(trace, wrong), key=lambda pair: pair[0])[1])
 
     def origin(
         self, node: GraphNode, phase: str, index: Index, value: Any, operands: Mapping[str, Any], argument: str = ""
     ) -> Origin:
         """Return the origin at an entry of a node."""
         name = node.name if phase == "given" else node.operation
-        line = "" if node.line is None else str(node.line)
-        source = "" if node.line is None else node.line.text
+        line, source = ("", "") if node.line is None else (str(node.line), node.line.text)
         advice = remedy_for(name, phase, operands, value, node.dtype)
         return Origin(name, phase, index, float(value), operands, argument, line, source, node.group, advice)
 
@@ -216,14 +209,12 @@ class Watchdog(Recorder):
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return minus the number of the node in whose rule a gradient that is not finite began, and that origin."""
         while True:
-            parts = [c for c in node.contributions if not np.isfinite(entry(c.value, within(c, index)))]
+            part = next((c for c in node.contributions if not np.isfinite(entry(c.value, within(c, index)))), None)
             value = entry(node.seen, index)
-            if not parts:  # a hook, or a sum of finite parts that overflows
-                hooked = node.node is not None and node.node.hooks
-                name = "hook" if hooked else "sum"
+            if part is None:  # a hook, or a sum of finite parts that overflows
+                name = "hook" if node.node is not None and node.node.hooks else "sum"
                 made = GraphNode(node.number, "operation", name, node.shape, node.dtype, line=node.line, name=name)
                 return -node.number, self.origin(made, "backward", index, value, {}, node.name)
-            part = parts[0]
             source = part.source
             if source is None:
                 return -node.number, self.origin(node, "given", index, value, {})

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -80,16 +79,14 @@ class Page:
 
     def forward(self, node: GraphNode) -> Step:
         """Return the step that computes a node."""
-        inputs = [x for x in node.inputs.values() if isinstance(x, GraphNode)]
         parts = [self.formula(line) for line in self.formulas.of(node).forward]
-        given = {
-            x.name: node.operands.get(name, x.value) for name, x in node.inputs.items() if isinstance(x, GraphNode)
-        }
+        nodes = {name: x for name, x in node.inputs.items() if isinstance(x, GraphNode)}
+        given = {x.name: node.operands.get(name, x.value) for name, x in nodes.items()}
         parts.append(_values(given | {node.name: node.value}))
         if node.line is not None and node.line.file:
             layer = f" in {escape(node.group)}" if node.group else ""
             parts.append(f"<p>{escape(node.line.short)}{layer}: <code>{escape(node.line.text)}</code></p>")
-        return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in inputs], parts)
+        return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in node.parents], parts)
 
     def backward(self, node: GraphNode) -> Step:
         """Return the step that hands a node's adjoint on to what it was computed from."""
@@ -125,50 +122,39 @@ class Page:
 
     def naive(self) -> list[Step]:
         """Return the steps of a pass that goes on to each value as soon as anything has arrived there."""
-        steps, arrived = list[Step](), dict[GraphNode, Any]()
-        for node in self.order[:1]:
-            arrived[node] = node.seen
-            for step in self._naively(node, arrived):
-                steps.append(step)
-                if len(steps) == _WALK:
-                    return [*steps, Step(f"and so on: cut after {_WALK} steps", node.number)]
-        wrong = [n for n in arrived if not n.operation and not np.allclose(arrived[n], n.seen, equal_nan=True)]
+        root = self.order[0]
+        arrived, steps, stack = {root: root.seen}, [self.left(root, root.seen)], _uses(root)[::-1]
+        while stack and len(steps) < _WALK:
+            node, contribution = stack.pop()
+            c = pulled(contribution, node, arrived[contribution.source])  # type: ignore[index]
+            arrived[node] = arrived[node] + c if node in arrived else c
+            if node.operation:
+                steps.append(self.left(node, arrived[node]))
+                stack += _uses(node)[::-1]
+        if stack:
+            return [*steps, Step(f"and so on: cut after {_WALK} steps", root.number)]
+        wrong = [n for n in arrived if not n.operation and not _close(arrived[n], n.seen)]
         parts = [_values({f"∂L/∂{n.name}, naive": arrived[n], "right": n.seen}) for n in wrong]
-        title = f"wrong: {', '.join(n.name for n in wrong)}" if wrong else "right here, for nothing is read in two ways"
-        told_why = (
-            "A value was left before all that it is read by had contributed, and what it held was handed on again."
+        if not wrong:
+            return [*steps, Step("right here, for nothing is read in two ways", root.number)]
+        parts.append(
+            '<p class="wrong">A value was left before all that it is read by had contributed, and what it held was '
+            "handed on again. In the order of a topological sort that can't happen.</p>"
         )
-        parts += [f'<p class="wrong">{told_why} In the order of a topological sort that can\'t happen.</p>'] * bool(
-            wrong
-        )
-        return [*steps, Step(title, self.order[0].number, [n.number for n in wrong], parts)]
+        title = f"wrong: {', '.join(n.name for n in wrong)}"
+        return [*steps, Step(title, root.number, [n.number for n in wrong], parts)]
 
-    def _naively(self, node: GraphNode, arrived: dict[GraphNode, Any]) -> Iterator[Step]:
-        """Yield the steps from a node on, depth first, with what has arrived there by now."""
-        g, stack = arrived[node], [(node, iter(_uses(node)))]
-        early = not np.allclose(g, node.seen, equal_nan=True)
-        yield self._left(node, g, early)
-        while stack:
-            node, uses = stack[-1]
-            parent, contribution = next(uses, (None, None))
-            if parent is None or contribution is None:
-                stack.pop()
-                continue
-            c = pulled(contribution, parent, arrived[node] if node.operation else g)
-            arrived[parent] = arrived[parent] + c if parent in arrived else c
-            if parent.operation:
-                yield self._left(parent, arrived[parent], not np.allclose(arrived[parent], parent.seen, equal_nan=True))
-                stack.append((parent, iter(_uses(parent))))
+    def left(self, node: GraphNode, g: Any) -> Step:
+        """Return the step that hands on what has arrived at a node by now."""
+        parts = [_values({"held": g})] if np.size(g) > 4 else []
+        if not _close(g, node.seen):
+            right = f"∂L/∂{node.name} = {told(node.seen)}"
+            parts.append(f'<p class="wrong">not yet, or no longer, {escape(right)}</p>')
+        return Step(f"{node.name} hands on {told(g)}", node.number, [x.number for x in node.parents], parts)
 
-    def _left(self, node: GraphNode, g: Any, early: bool) -> Step:
-        warning = [f'<p class="wrong">not yet, or no longer, ∂L/∂{escape(node.name)} = {escape(told(node.seen))}</p>']
-        reads = [x.number for x in node.parents]
-        return Step(
-            f"{node.name} hands on {told(g)}",
-            node.number,
-            reads,
-            [*[_values({"held": g})] * (np.size(g) > 4), *warning * early],
-        )
+
+def _close(a: Any, b: Any) -> bool:
+    return np.allclose(a, b, equal_nan=True)
 
 
 def _uses(node: GraphNode) -> list[tuple[GraphNode, Contribution]]:
@@ -181,10 +167,9 @@ def _hash(text: str) -> str:
 
 def _values(named: dict[str, Any]) -> str:
     """Return arrays by name: as numbers, or as heat maps with statistics."""
-    items = [
-        f"<div><dt>{escape(name)}</dt><dd>{_shown(x, name)}</dd></div>" for name, x in named.items() if x is not None
-    ]
-    return f"<dl>{''.join(items)}</dl>" if items else ""
+    shown = [(escape(name), _shown(x, name)) for name, x in named.items() if x is not None]
+    items = "".join([f"<div><dt>{name}</dt><dd>{text}</dd></div>" for name, text in shown])
+    return f"<dl>{items}</dl>" if items else ""
 
 
 def _shown(x: Any, name: str) -> str:
@@ -207,12 +192,8 @@ def _heat_map(array: Any) -> str:
     cells = np.where(share[..., None] < 0, np.array([0, 114, 178]), np.array([213, 94, 0])) * (1 - white) + 255 * white
     pixels = np.where(np.isfinite(rows)[..., None], cells, 0).astype(np.uint8)
     lines = b"".join(b"\0" + row.tobytes() for row in pixels)
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", *rows.shape[::-1], 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(lines, 9)),
-        (b"IEND", b""),
-    ]
-    png = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
+    png = b"\x89PNG\r\n\x1a\n"
+    head = struct.pack(">IIBBBBB", *rows.shape[::-1], 8, 2, 0, 0, 0)
+    for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")):
+        png += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -71,15 +71,8 @@ def _outline(box: Box) -> str:
     """Return the shape of a box: data is a rectangle, a parameter has points at its sides, an operation is round."""
     x, y, w, h = box.x, box.y, box.width / 2, box.height / 2
     if box.kind == "parameter":
-        points = [
-            (x - w, y),
-            (x - w + 9, y - h),
-            (x + w - 9, y - h),
-            (x + w, y),
-            (x + w - 9, y + h),
-            (x - w + 9, y + h),
-        ]
-        return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points) + "z"
+        corners = [(-w, 0), (9 - w, -h), (w - 9, -h), (w, 0), (w - 9, h), (9 - w, h)]
+        return "M" + "L".join(f"{x + a:.1f} {y + b:.1f}" for a, b in corners) + "z"
     if box.kind == "operation":
         arc, across, down = f"a{h:.1f} {h:.1f} 0 0 1", 2 * (w - h), 2 * h
         return f"M{x - w + h:.1f} {y - h:.1f}h{across:.1f}{arc} 0 {down:.1f}h{-across:.1f}{arc} 0 {-down:.1f}z"

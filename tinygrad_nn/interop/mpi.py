@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import sys
 from types import TracebackType
@@ -38,7 +39,8 @@ class DataParallel(Optimizer):
     `tg.train` tells the rows by itself, and goes by figures of all ranks: costs and metrics are means over all rows,
     and early stopping, schedules, a callback's False and divergence are decided together. Rank 0 alone prints, and
     writes checkpoints, which hold the generators and buffers of all ranks: they are resumed by as many. An error that
-    a rank does not catch ends all ranks, after it is printed.
+    a rank does not catch ends all ranks, after it is printed; so does a rank that ends, by `sys.exit`, say, while
+    others go on.
 
     >>> import tinygrad_nn as tg
     >>> class Alone:
@@ -60,9 +62,8 @@ class DataParallel(Optimizer):
         self.inner, self.comm = optimizer, world() if comm is None else comm
         self.rank, self.ranks = _place(self.comm)
         end_together(self.comm)
-        self._broadcast(
-            [*self.inner.parameters, *([] if module is None else [*module.parameters(), *module.buffers()])]
-        )
+        of_module = [] if module is None else [*module.parameters(), *module.buffers()]
+        self._broadcast([*self.inner.parameters, *of_module])
 
     def __getattr__(self, name: str) -> Any:
         if name == "inner":  # while it is copied
@@ -89,8 +90,12 @@ class DataParallel(Optimizer):
                     np.multiply(p.grad.data, rows, out=sent[end - p.size : end].reshape(p.shape))
                     sent[ends[-3] + i] = 1
             sent[-2:] = rows * cost, rows
-        received = np.empty_like(sent)
-        self.comm.Allreduce(sent, received)
+        _last_sum[:] = [self.comm, sent] if hasattr(self.comm, "Abort") else []
+        received = self._summed(sent)
+        if np.isnan(received[-1]):
+            raise RuntimeError(
+                "a rank has ended while others go on; let all make as many steps, with rows=0 if need be"
+            )
         total = received[-1] or 1
         for i, (p, end) in enumerate(zip(parameters, ends, strict=False)):
             mean = (received[end - p.size : end].reshape(p.shape) / total).astype(p.dtype, copy=False)
@@ -168,6 +173,9 @@ def _place(comm: Any) -> tuple[int, int]:
     return int(getattr(comm, "rank", 0)), int(getattr(comm, "size", 1))
 
 
+_last_sum: list[Any] = []  # the communicator and the buffer of the last step
+
+
 def end_together(comm: Any) -> None:
     """Let an error that this rank does not catch end all ranks, once it is printed; without that they would wait."""
     before = sys.excepthook
@@ -177,13 +185,25 @@ def end_together(comm: Any) -> None:
     def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         try:
             before(kind, error, where)
-            print(
-                f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end",
-                file=sys.stderr,
-                flush=True,
-            )
+            told = f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end"
+            print(told, file=sys.stderr, flush=True)
         finally:
             comm.Abort(1)
 
     hook.ends_all = True  # type: ignore[attr-defined]
     sys.excepthook = hook
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    """Answer ranks that wait for this one in a step: at the end of all, they are here too, and nobody waits.
+
+    `sys.exit` calls no hook for errors, and neither does a loop that ends too early.
+    """
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and not mpi.Is_finalized() and _last_sum:
+        comm, sent = _last_sum
+        try:
+            comm.Allreduce(np.full_like(sent, np.nan), np.empty_like(sent))
+        except mpi.Exception:  # they wait for something else, of another length
+            comm.Abort(1)

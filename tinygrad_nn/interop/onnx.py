@@ -157,11 +157,10 @@ class _Graph:
         if made is None:
             return self.constant(value.concrete)
         if made.step:
-            counted = self.add("Range", self.of(0, np.int64), self.of(made.shape[0], np.int64), self.of(1, np.int64))
-            counted = self.add(
-                "Mul", self.cast(counted, np.dtype(np.int64), made.dtype), self.of(made.step, made.dtype)
-            )
-            return self.add("Add", counted, self.of(made.number, made.dtype))
+            counted = self.add("Range", *[self.of(n, np.int64) for n in (0, made.shape[0], 1)])
+            counted = self.cast(counted, np.dtype(np.int64), made.dtype)
+            steps = self.add("Mul", counted, self.of(made.step, made.dtype))
+            return self.add("Add", steps, self.of(made.number, made.dtype))
         return self.add("Expand", self.of(made.number, made.dtype), self.ints(made.shape))
 
     def constant(self, x: np.ndarray) -> str:
@@ -224,10 +223,9 @@ class _Graph:
         if text in _RESHAPING and line.kwargs.get("order", "C") == "C":
             return self.shaped(line, self.of(line.args[0]))
         if text in _MOVING:  # as the function moves the axes of an array whose lengths tell them apart
-            axes = line.function.apply(
-                np.empty(range(1, line.args[0].concrete.ndim + 1)), *line.args[1:], **line.kwargs
-            )
-            return self.add("Transpose", self.of(line.args[0]), perm=[n - 1 for n in axes.shape])
+            x, *moved = line.args
+            axes = line.function.apply(np.empty(range(1, x.concrete.ndim + 1)), *moved, **line.kwargs)
+            return self.add("Transpose", self.of(x), perm=[n - 1 for n in axes.shape])
         if line.function is GETITEM:
             return self.indexed(line, *line.args)
         written: Callable[..., Any] = _OTHERS[text]

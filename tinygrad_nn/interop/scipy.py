@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from inspect import signature
 from typing import Any
 
@@ -146,10 +147,9 @@ class _Problem:
             return {"type": given["type"], "fun": parts[0], "jac": parts[1]}
         if not isinstance(given, optimize.NonlinearConstraint):
             return given
-        parts = [self.evaluated(f, given.fun, ()) for f in (_flat, _jacobian)]
-        return optimize.NonlinearConstraint(
-            parts[0], given.lb, given.ub, parts[1], given.hess, keep_feasible=given.keep_feasible
-        )
+        found = copy(given)
+        found.fun, found.jac = [self.evaluated(f, given.fun, ()) for f in (_flat, _jacobian)]
+        return found
 
     def bounds(self, given: Any, in_pairs: bool) -> Any:
         """Return bounds of the vector's entries, None without any."""

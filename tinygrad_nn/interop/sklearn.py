@@ -19,7 +19,7 @@ from ..training.loop import train
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.model_selection import train_test_split
-    from sklearn.utils import check_random_state, compute_sample_weight
+    from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 except ImportError as error:
@@ -66,19 +66,18 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
         y = self._targets(y, X.dtype, begins, classes)
-        weights = self._weighted(sample_weight, y)
         if begins:
             self._begin(X)
         held_out = None
         if self.early_stopping is not None and epochs > 1:
             kept, others = self._split(y)
-            held_out, weights = (X[others], y[others]), None if weights is None else weights[kept]
-            X, y = X[kept], y[kept]
+            sample_weight = None if sample_weight is None else sample_weight[kept]
+            held_out, X, y = (X[others], y[others]), X[kept], y[kept]
         history = train(
             self.module_, X, y, epochs, loss=self.loss or self._loss, optimizer=self.optimizer_,
             scheduler=self.scheduler_, batch_size=None if len(X) <= (self.batch_size or len(X)) else self.batch_size,
             validation=held_out, early_stopping=None if held_out is None else self.early_stopping,
-            sample_weight=weights, shuffle_seed=self._generator, progress=False,
+            sample_weight=sample_weight, class_weight=self._weights(), shuffle_seed=self._generator, progress=False,
         )  # fmt: skip
         self.loss_curve_ += history.cost
         self.n_iter_ = len(self.loss_curve_)
@@ -158,14 +157,10 @@ class _Classifier(ClassifierMixin):  # type: ignore[misc]
         indices: np.ndarray = np.searchsorted(self.classes_, y)
         return indices
 
-    def _weighted(self, weights: Any, y: np.ndarray) -> Any:
-        if self.class_weight is None:
-            return weights
+    def _weights(self) -> Any:
         given = self.class_weight
-        if isinstance(given, dict):
-            given = {i: given.get(label, 1) for i, label in enumerate(self.classes_.tolist())}
-        of_classes = compute_sample_weight(given, y)
-        return of_classes if weights is None else weights * of_classes
+        by_index = enumerate(self.classes_.tolist()) if isinstance(given, dict) else ()
+        return {i: given.get(label, 1) for i, label in by_index} or given
 
 
 class _Regressor(RegressorMixin):  # type: ignore[misc]
@@ -191,8 +186,8 @@ class _Regressor(RegressorMixin):  # type: ignore[misc]
         self._is_flat, self._outputs = y.ndim == 1, outputs
         return y.reshape(len(y), outputs).astype(dtype, copy=False)
 
-    def _weighted(self, weights: Any, y: np.ndarray) -> Any:
-        return weights
+    def _weights(self) -> None:
+        """Return None: there are no classes."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -98,9 +99,10 @@ class LoaderBatches:
         return *self.checked(*found), None
 
 
-def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any = None) -> np.ndarray | None:
+def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any, gathered: Any) -> np.ndarray | None:
     """Return a weight per sample, 1 in the mean, or None: its own times that of its class.
 
+    The mean and the counts of classes are those of all ranks: `gathered` returns what each of them has.
     Raises DataError for weights that are not finite, below 0 or all 0, or a class without a weight.
     """
     if sample_weight is None and class_weight is None:
@@ -115,11 +117,13 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any = None)
         if labels.size != count:
             raise DataError(f"class_weight needs a class per sample as y, got shape {labels.shape}; pass sample_weight")
         classes, of_labels, counts = np.unique(labels.reshape(-1), return_inverse=True, return_counts=True)
-        known = dict(zip(classes.tolist(), 1 / counts, strict=True))
-        own = known if class_weight == "balanced" else class_weight
+        known = dict(zip(classes.tolist(), counts.tolist(), strict=True))
+        of_all = sum([Counter(dict(each)) for each in gathered([*known.items()])], Counter())
+        own = {label: 1 / of_all[label] for label in known} if class_weight == "balanced" else class_weight
         if not isinstance(own, dict) or not known.keys() <= own.keys():
             raise DataError(f'class_weight must be "balanced", or a weight for each of {[*known]}, got {own}')
         weights = weights * np.array([own[label] for label in known], float)[of_labels]
-    if not weights.sum() > 0:
+    total, samples = np.sum(gathered([weights.sum(), count]), axis=0)
+    if not total > 0:
         raise DataError("the weights of all samples are 0; give at least one sample a weight above 0")
-    return np.asarray(weights / weights.mean(), dtype)
+    return np.asarray(weights / (total / samples), dtype)

@@ -34,7 +34,7 @@ class Training:
     ) -> None:  # fmt: skip
         self.steps, self.data, self.held_out, self.options = steps, data, held_out, options
         self.metrics, self.scheduler = metrics, scheduler
-        self.gathered = getattr(steps.optimizer, "gathered", lambda own: [own])  # what each rank has
+        self.gathered = steps.gathered
         self.rank = getattr(steps.optimizer, "rank", 0)
         self.modules = steps.module.modules()  # walked anew after callbacks only, since that takes a while
         self.drawn = data.generator.bit_generator.state

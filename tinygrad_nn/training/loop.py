@@ -20,7 +20,7 @@ from ..optim.lr_scheduler import LRScheduler
 from .batches import ArrayBatches, LoaderBatches, weights_of
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
-from .cost import Cost, Loss, Metric
+from .cost import Loss, Metric
 from .data_checks import check_count
 from .epochs import Training
 from .history import History, is_taken, newest_figures
@@ -108,11 +108,7 @@ def train(
             "scheduler=tg.optim.lr_scheduler.StepLR(optimizer, 10), and optimizer=optimizer"
         )
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
-    data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps.cost, X, y, options, weights)
-    if steps.together and any(x is not None for x in weights.values()):
-        raise ValueError(
-            "each rank scales its weights to a mean of 1 by itself; write a loss of your own that multiplies by them"
-        )
+    data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps, X, y, options, weights)
     held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")
     training = Training(steps, data, held_out, metrics or {}, scheduler, options)
     if checkpoints is not None:
@@ -128,21 +124,21 @@ def train(
     return training.history
 
 
-def _arrays(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> ArrayBatches:
+def _arrays(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> ArrayBatches:
     """Return the batches of arrays. Raises DataError, or ValueError for options that the loss does not go with."""
-    X, y = cost.checked(X, y)
-    of_samples = weights_of(y, **weights, dtype=dtype_of(cost.module))
-    ignores = cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
+    X, y = steps.cost.checked(X, y)
+    of_samples = weights_of(y, **weights, dtype=dtype_of(steps.module), gathered=steps.gathered)
+    ignores = steps.cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
     check_tiles(options["workers"] is None or (of_samples is None and options["accumulate"] == 1 and not ignores))
     return ArrayBatches((X, y, of_samples), options["batch_size"], options["shuffle_seed"])
 
 
-def _loaded(cost: Cost, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> LoaderBatches:
+def _loaded(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> LoaderBatches:
     """Return the batches of a loader. Raises ValueError for options that are the loader's, or need all labels."""
     others = {"y": y, "batch_size": options["batch_size"], "workers": options["workers"], **weights}
     if wrong := [f"{name}=" for name, x in others.items() if x is not None]:
         raise ValueError(f"a DataLoader goes without {', '.join(wrong)}; leave it out, or pass arrays X and y")
-    return LoaderBatches(X, lambda X, y: cost.checked(X, y, "a batch's "))
+    return LoaderBatches(X, lambda X, y: steps.cost.checked(X, y, "a batch's "))
 
 
 def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any) -> None:

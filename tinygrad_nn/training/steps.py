@@ -154,6 +154,7 @@ class Steps:
             if compiled is not None and not compiled:
                 raise ValueError("workers= runs compiled programs; leave out compile=False, or workers=")
         self.together = hasattr(optimizer, "exchange")  # as one of several ranks
+        self.gathered = getattr(optimizer, "gathered", lambda own: [own])  # what each rank has
         if self.together and workers is not None:
             raise ValueError("workers= are threads of one process; start more ranks instead, and leave it out")
         self.workers = workers or 0
