@@ -6,7 +6,7 @@ import argparse
 import pathlib
 
 import tinygrad_nn as tg
-from tinygrad_nn.training.plots import plot_boundary, save
+from tinygrad_nn.training.plots import plot_boundary
 
 ARCHITECTURE = [
     {"input_dim": 2, "output_dim": 25, "activation": "relu"},
@@ -42,7 +42,7 @@ def main() -> None:
         print("50 epochs are too few to learn the boundary: leave out --quick")
 
     if options.output:
-        save(plot_boundary(network.predict_proba, X_test, y_test), pathlib.Path(options.output))
+        plot_boundary(network.predict_proba, X_test, y_test).figure.savefig(options.output)
         print(f"wrote {options.output}")
 
 

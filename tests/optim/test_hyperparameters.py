@@ -33,7 +33,7 @@ def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:
         adam.load_state_dict(adam.state_dict() | {"state": sgd.state_dict()["state"]})
     saved = sgd.state_dict()
     saved["state"][0]["velocity"] = saved["state"][0]["velocity"].astype(np.float32)
-    with pytest.raises(StateError, match=r"velocity of parameter 0 must .* dtype float64, got .*, float32"):
+    with pytest.raises(StateError, match=r"velocity of parameter 0 must .*, float64; got .*dtype=float32"):
         sgd.load_state_dict(saved)
 
 
@@ -42,10 +42,10 @@ def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:
     [
         (None, "a dict for each of 1 parameters, got None"),
         ([None], "a dict for each of 1 parameters"),
-        ([{"step": 1, "m": None, "v": np.ones(2)}], "m of parameter 0 must be a number, or an array .*, got None"),
-        ([{"step": "1", "m": np.ones(2), "v": np.ones(2)}], "step of parameter 0 must be a number, .*, got '1'"),
-        ([{"step": 1, "m": np.ones(2), "v": [1.0, 1.0]}], "v of parameter 0 must be a number, or an array of"),
-        ([{"step": 1, "m": np.ones(2), "v": tg.ones(2)}], "v of parameter 0 must be a number, or an array of"),
+        ([{"step": 1, "m": None, "v": np.ones(2)}], "m of parameter 0 must be a number or an array .*; got None"),
+        ([{"step": "1", "m": np.ones(2), "v": np.ones(2)}], "step of parameter 0 must be a number or .*; got '1'"),
+        ([{"step": 1, "m": np.ones(2), "v": [1.0, 1.0]}], "v of parameter 0 must be a number or an array of"),
+        ([{"step": 1, "m": np.ones(2), "v": tg.ones(2)}], "v of parameter 0 must be a number or an array of"),
     ],
 )
 def test_what_is_no_state_is_refused_when_it_is_loaded(state: Any, words: str) -> None:
@@ -111,11 +111,8 @@ def test_an_optimiser_s_state_holds_its_hyperparameters(make: Any, settings: dic
         ({"betas": (0.9, 0.9, 0.9)}, "betas must be 2 numbers"),
         ({"betas": (0.9, None)}, "betas must be 2 numbers"),
         ({"betas": (0.9, 1)}, "betas must be 2 numbers, each at least 0 and below 1"),
-        (
-            {"momentum": 0.9},
-            r"Adam is a dict with the keys \['lr', 'betas', .*'amsgrad', 'state'\], got \['lr', .*'mom",
-        ),
-        (None, r"the state of Adam is a dict with .*, got a NoneType; save it by optimizer\.state_dict\(\)"),
+        ({"momentum": 0.9}, r"Adam's state has the keys \['lr', 'betas', .*'amsgrad', 'state'\], got \['lr', .*'mom"),
+        (None, r"Adam's state has .*, got a NoneType; save it by state_dict\(\)"),
     ],
 )
 def test_hyperparameters_that_do_not_fit_change_nothing(change: Any, words: str) -> None:

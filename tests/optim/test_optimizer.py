@@ -75,7 +75,7 @@ def test_an_optimiser_resumes_from_its_state(make: Any) -> None:
     assert np.array_equal(whole.data, resumed.data)
     with pytest.raises(StateError, match="a state is a dict for each of 2 parameters"):
         make([parameter(), parameter()]).load_state_dict(saved)
-    with pytest.raises(StateError, match=r"parameter 0 must .* shape \(2,\) .* shape \(4,\)"):
+    with pytest.raises(StateError, match=r"parameter 0 must .* an array of \(2,\), float64; got array"):
         make([tg.zeros(2, requires_grad=True)]).load_state_dict(saved)
 
 

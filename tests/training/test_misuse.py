@@ -118,27 +118,31 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
         ({"batch_size": 0}, ValueError, "batch_size must be a whole number, 1 or more, got 0 of type int"),
         ({"learning_rate": "0.1"}, TypeError, r"the learning rate must be a finite number, .*got '0\.1' of type str"),
         ({"learning_rate": -0.1}, ValueError, r"the learning rate must be a finite number, 0 or more, got -0\.1"),
-        ({"optimizer": "adam"}, TypeError, r"got 'adam' of type str; write optimizer=tg\.optim\.Adam\(module\.param"),
-        ({"optimizer": tg.optim.Adam}, TypeError, "an optimizer that holds .* is needed, got the class Adam"),
+        ({"optimizer": "adam"}, TypeError, r"got 'adam' of type str; write tg\.optim\.Adam\(module\.param"),
+        ({"optimizer": tg.optim.Adam}, TypeError, "an optimizer is needed, got the class Adam; write"),
         ({"loss": "mse"}, TypeError, r"a loss is a function \(outputs, y\) -> cost, got 'mse' of type str; pass loss="),
         (
             {"loss": lambda p, y: 1.5},
             TypeError,
-            r"a loss returns a Tensor of one entry, got 1\.5 of type float; compute",
+            r"a loss returns a Tensor of one entry, got 1\.5 of type float; reduce it",
         ),
-        ({"loss": lambda p, y: p}, TypeError, r"got Tensor of shape \(30, 1\); .* reduce it, as in .*\.mean\(\)"),
+        ({"loss": lambda p, y: p}, TypeError, r"got Tensor of shape \(30, 1\); reduce it, as in loss\.mean\(\)"),
         ({"early_stopping": 3}, ValueError, r"goes by the cost of validation data; pass validation=\(X, y\)"),
         ({"early_stopping": 0, "validation": ([[1, 2]], [1])}, ValueError, "must be a whole number, 1 or more, got 0"),
-        ({"scheduler": 0.5}, TypeError, r"a schedule .* got 0\.5 .*write scheduler=tg\.optim"),
+        ({"scheduler": 0.5}, TypeError, r"a schedule .* got 0\.5 .*pass both"),
         ({"metrics": tg.accuracy}, TypeError, r"metrics must be functions by name, as \{"),
         *[
-            ({"metrics": {name: tg.accuracy}}, ValueError, f"a metric can't be named '?{name}'?: .* give it another")
+            (
+                {"metrics": {name: tg.accuracy}},
+                ValueError,
+                f"a metric can't be named '?{name}'?, which .*; give it another",
+            )
             for name in ("cost", "seconds", "epoch", "validation_cost", "validation_mine", "plot", "figures", 3)
         ],
         ({"loss": tg.nn.MSELoss}, TypeError, r"got the class MSELoss; pass loss=, .* tg\.nn\.MSELoss\(\)"),
-        ({"X": PAIRS}, DataError, "X is a TensorDataset, and arrays are needed: pass those"),
-        ({"X": tg.data.Subset(PAIRS, [0])}, DataError, "X is a Subset, and arrays are needed: pass those"),
-        ({"validation": (tg.data.DataLoader(PAIRS), [1])}, DataError, "validation X is a DataLoader, and arrays"),
+        ({"X": PAIRS}, DataError, "X is a TensorDataset; pass arrays, or to tg.train a DataLoader"),
+        ({"X": tg.data.Subset(PAIRS, [0])}, DataError, "X is a Subset; pass arrays, or to tg.train a DataLoader"),
+        ({"validation": (tg.data.DataLoader(PAIRS), [1])}, DataError, "validation X is a DataLoader; pass arrays"),
         ({"accumulate": 0}, ValueError, "accumulate must be a whole number, 1 or more, got 0"),
         ({"clip_norm": -1.0}, ValueError, "max_norm must be a number, 0 or more, got -1.0"),
         ({"sample_weight": [1.0]}, DataError, r"it needs one number per sample, \(30,\)"),
@@ -146,7 +150,11 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
         ({"sample_weight": [0] * 30}, DataError, "all samples are 0; give at least one"),
         ({"class_weight": {0: 1}}, DataError, r"a weight for each of \[0\.0, 1\.0\], got \{0: 1\}"),
         ({"class_weight": "balanced", "y": np.ones((30, 2))}, DataError, "the network has 1 outputs"),
-        ({"loss": lambda p, y: p.mean(), "sample_weight": [1] * 30}, ValueError, 'pass a loss that takes reduction="n'),
+        (
+            {"loss": lambda p, y: p.mean(), "sample_weight": [1] * 30},
+            ValueError,
+            'weights need a loss that takes reduction="n',
+        ),
         ({"workers": 2, "accumulate": 2}, ValueError, "without weights, accumulate="),
         ({"module": LAYERS}, TypeError, r"a tg\.nn\.Module is needed, got \[.* of type list; make one by tg"),
         ({"module": tg.DenseNetwork}, TypeError, "is needed, got the class DenseNetwork; make one by"),
@@ -179,7 +187,7 @@ def loader(*arrays: Any, **settings: Any) -> tg.data.DataLoader:
         (loader(np.ones((4, 2)), np.full((4, 1), np.nan)), None, {}, DataError, "row 0 of a batch's y holds nan, not"),
         (np.ones((4, 2)), np.ones(4), {"epochs": None}, TypeError, "epochs must be a whole number, 0 or .*None"),
         (np.ones((4, 2)), None, {}, DataError, "y can't be read as numbers, which it must hold: None"),
-        (tg.data.TensorDataset(np.ones(4)), np.ones(4), {}, DataError, "X is a TensorDataset, .* takes a tg.data.Da"),
+        (tg.data.TensorDataset(np.ones(4)), np.ones(4), {}, DataError, "X is a TensorDataset; pass arrays"),
     ],
 )
 def test_data_that_is_passed_otherwise_is_refused(data: Any, y: Any, options: Any, kind: Any, words: str) -> None:

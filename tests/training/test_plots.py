@@ -220,5 +220,5 @@ def test_a_boundary_is_of_two_features_and_one_probability() -> None:
     pytest.importorskip("matplotlib")
     with pytest.raises(DataError, match=r"points \(n, 2\), got X of shape \(4, 3\); pass two features"):
         plots.plot_boundary(lambda points: points[:, 0], np.ones((4, 3)), np.ones(4))
-    with pytest.raises(DataError, match=r"returned shape \(4, 2\) for 4 points; return the probability of class 1"):
+    with pytest.raises(DataError, match=r"gave \(4, 2\) for 4 points; return one for each"):
         plots.plot_boundary(lambda points: points, np.ones((4, 2)), np.ones(4))

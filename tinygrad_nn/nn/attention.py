@@ -170,9 +170,7 @@ class MultiheadAttention(Module):
             if mask is not None:
                 mask = _added(mask, dtype, taken_out=True)
                 if mask.shape not in shapes:
-                    raise ValueError(
-                        f"{name} has shape {mask.shape}, needs {' or '.join(map(str, shapes))}; reshape it"
-                    )
+                    raise ValueError(f"{name} has shape {mask.shape}, needs {' or '.join(map(str, shapes))}")
                 masks.append(mask if mask.shape == shape[-2:] and name == "attn_mask" else mask.reshape(scores))
         return masks
 

@@ -27,10 +27,7 @@ _KEYS = ("input_dim", "output_dim", "activation")
 def checked_architecture(architecture: Any) -> list[dict[str, Any]]:
     """Return the layers as plain dictionaries. Raises ArchitectureError naming layer and remedy."""
     if not isinstance(architecture, Sequence) or isinstance(architecture, (str, bytes)) or not architecture:
-        raise ArchitectureError(
-            "an architecture must be a list with a dictionary per layer, such as "
-            '[{"input_dim": 2, "output_dim": 1, "activation": "sigmoid"}]; got ' + f"{architecture!r:.60}"
-        )
+        raise ArchitectureError(f"an architecture must be a list with a dictionary per layer, got {architecture!r:.60}")
     layers = [_checked_layer(number, layer) for number, layer in enumerate(architecture, start=1)]
     for number, (before, layer) in enumerate(itertools.pairwise(layers), start=2):
         if layer["input_dim"] != before["output_dim"]:

@@ -340,9 +340,7 @@ class Module:
             elif not np.array_equal(arrays[first], array, equal_nan=array.dtype.kind == "f"):
                 problems.append(f"{name} is another name of {first} here, and has other numbers")
         if problems:
-            raise StateError(
-                f"this state does not fit: {'; '.join(problems)}; load one that state_dict() of such a module returned"
-            )
+            raise StateError(f"this state does not fit: {'; '.join(problems)}; load that of such a module")
         replace_values([(t, array.copy()) for _, t, array in found])
 
     def summary(self, input: Any = None) -> str:

@@ -181,8 +181,7 @@ class Optimizer:
         if not isinstance(saved, Mapping) or set(saved) != {*own, "state"}:
             found = list(saved) if isinstance(saved, Mapping) else f"a {type(saved).__name__}"
             raise StateError(
-                f"the state of {type(self).__name__} is a dict with the keys {[*own, 'state']}, got {found}; "
-                "save it by optimizer.state_dict()"
+                f"{type(self).__name__}'s state has the keys {[*own, 'state']}, got {found}; save it by state_dict()"
             )
         groups = saved["param_groups"] if "param_groups" in own else [{name: saved[name] for name in own}]
         settings = self._checked_settings(groups)
@@ -238,8 +237,7 @@ class Optimizer:
             for name, x in entry.items():
                 if not (is_number(x) or (isinstance(x, np.ndarray) and (x.shape, x.dtype) == (p.shape, p.dtype))):
                     raise StateError(
-                        f"{name} of parameter {i} must be a number, or an array of shape {p.shape} and dtype "
-                        f"{p.dtype}, got {given(x)}, {getattr(x, 'dtype', 'no array')}"
+                        f"{name} of parameter {i} must be a number or an array of {p.shape}, {p.dtype}; got {x!r:.60}"
                     )
         return list(state)
 

@@ -22,10 +22,7 @@ def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
     A tuple of arrays is several inputs, any other sequence of numbers one array. Raises DataError.
     """
     if isinstance(values, (DataLoader, Subset, TensorDataset)):
-        raise DataError(
-            f"{name} is a {type(values).__name__}, and arrays are needed: pass those that it was made of; only "
-            "tg.train takes a tg.data.DataLoader, in place of X and y"
-        )
+        raise DataError(f"{name} is a {type(values).__name__}; pass arrays, or to tg.train a DataLoader for X and y")
     if isinstance(values, dict):
         return {key: as_samples(f"{name}[{key!r}]", part, dtype) for key, part in values.items()}
     if isinstance(values, tuple) and values and all(isinstance(part, (np.ndarray, Tensor)) for part in values):
@@ -87,9 +84,7 @@ class LoaderBatches:
         own = {name: getattr(loader, name) for name in ("batch_size", "drop_last", "shuffle", "collate_fn")}
         self.settings = own | {"dataset": type(loader.dataset).__name__, "samples": len(loader.dataset)}
         if not len(loader):
-            raise DataError(
-                f"the loader has no batch of {len(loader.dataset)} samples; pass more of them, or drop_last=False"
-            )
+            raise DataError(f"the loader has no batch of {len(loader.dataset)} samples; pass more, or drop_last=False")
 
     def batch(self, rows: Any) -> Any:
         """Return X, y and None for weights of a batch. Raises DataError where it is no such pair."""

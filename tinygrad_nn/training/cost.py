@@ -160,10 +160,7 @@ class Cost:
             return self.loss(read, y, reduction="sum") / len(y)  # type: ignore[call-arg]
         cost: Any = self.loss(read, y)
         if not isinstance(cost, Tensor) or cost.size != 1:
-            raise TypeError(
-                f"a loss returns a Tensor of one entry, got {given(cost)}; compute it from the activations by recorded "
-                "operations and reduce it, as in ((activations - y) ** 2).mean()"
-            )
+            raise TypeError(f"a loss returns a Tensor of one entry, got {given(cost)}; reduce it, as in loss.mean()")
         return cost
 
     def _each(self, read: Any, y: Any, count: int) -> Tensor:
@@ -177,10 +174,7 @@ class Cost:
         elif "reduction" in signature(loss).parameters:
             each = loss(read, y, reduction="none")
         if not isinstance(each, Tensor) or each.shape[:1] != (count,):
-            raise ValueError(
-                f"weights multiply the loss of each sample, which {getattr(loss, '__name__', type(loss).__name__)} "
-                'does not give; pass a loss that takes reduction="none" and then returns one per sample'
-            )
+            raise ValueError('weights need a loss that takes reduction="none" and then returns one for each sample')
         return each
 
     def accuracy(self, outputs: Any, y: Any) -> float:

@@ -33,9 +33,7 @@ def checked_labels(network: DenseNetwork, y: np.ndarray, which: str = "") -> np.
     if network.activation == "softmax":
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         if y.ndim != 1:
-            raise DataError(
-                f"softmax is trained on class indices, y of shape (m,), got {y.shape}; write y.argmax(axis=1)"
-            )
+            raise DataError(f"softmax is trained on class indices (m,), got y of {y.shape}; write y.argmax(axis=1)")
         wrong = (y < 0) | (y >= outputs) | (y != np.floor(y))
         refuse_rows(name, y, wrong, f"not a class index from 0 to {outputs - 1}")
         return y.astype(np.intp)

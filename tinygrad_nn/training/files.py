@@ -138,10 +138,7 @@ def _array(name: Any, value: Any) -> np.ndarray:
     except (TypeError, ValueError) as error:
         if not isinstance(value, (Mapping, list, tuple)):
             raise
-        raise DtypeError(
-            f"{name} is {given(value)}, and a file holds a flat dict of arrays by name; pass its arrays by name, "
-            'as {"state.m": m}. All that an optimizer goes on from is written by tg.train(..., checkpoint=folder)'
-        ) from error
+        raise DtypeError(f"{name} is {given(value)}; pass a flat dict of arrays by name, as {{'m': m}}") from error
     if array.dtype not in formats.CODES:
         raise DtypeError(f"{name} has dtype {array.dtype}, which not all files have; convert it: x.astype(np.float64)")
     return array
@@ -166,9 +163,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             yield stream, os.fstat(stream.fileno()).st_size
         except Exception as error:  # zipfile, zlib, gzip and json have a dozen kinds for damage
             cause = None if isinstance(error, formats.Damaged) else error
-            raise FileError(
-                f"{path} can't be loaded: {error}; get a whole copy, or write its arrays anew by tg.save"
-            ) from cause
+            raise FileError(f"{path} can't be loaded: {error}; get a whole copy, or write it by tg.save") from cause
 
 
 @contextlib.contextmanager

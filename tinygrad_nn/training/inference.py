@@ -73,10 +73,7 @@ def computed(
         if wrong and or_whole:
             return function(X)
     if wrong:
-        raise ValueError(
-            f"an output, {given(wrong[0])} in the first batch, does not have the samples on axis 0, so batches of it "
-            "can't be joined; leave out batch_size=, or return only outputs of samples"
-        )
+        raise ValueError(f"an output, {given(wrong[0])}, does not have the samples on axis 0; leave out batch_size=")
     return filled(parts[0], map(_joined, outputs))
 
 

@@ -103,10 +103,7 @@ def train(
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every, every_steps, keep)
     steps = Steps(module, loss, optimizer, learning_rate, compile, workers, clip_norm, exact=checkpoint is not None)
     if scheduler is not None and (optimizer is None or getattr(scheduler, "optimizer", None) is not optimizer):
-        raise TypeError(
-            f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; write "
-            "scheduler=tg.optim.lr_scheduler.StepLR(optimizer, 10), and optimizer=optimizer"
-        )
+        raise TypeError(f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; pass both")
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
     data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps, X, y, options, weights)
     held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")
@@ -154,10 +151,7 @@ def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: An
     if metrics and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
         raise TypeError(f'metrics must be functions by name, as {{"accuracy": tg.accuracy}}, got {metrics!r:.80}')
     for name in filter(is_taken, metrics or ()):
-        raise ValueError(
-            f"a metric can't be named {name!r}: a history has cost, epoch, seconds, its own methods and what begins "
-            "with validation_ for itself; give it another name, a text"
-        )
+        raise ValueError(f"a metric can't be named {name!r}, which a history has for itself; give it another name")
 
 
 def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:

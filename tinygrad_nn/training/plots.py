@@ -145,10 +145,7 @@ def plot_boundary(
         raise errors.DataError(f"a boundary is one of points (n, 2), got X of shape {X.shape}; pass two features")
     found = np.asarray(predict(X))
     if found.size != len(X):
-        raise errors.DataError(
-            f"predict returned shape {found.shape} for {len(X)} points; return the probability of class 1 alone, as "
-            "softmax(...)[:, 1]"
-        )
+        raise errors.DataError(f"predict gave {found.shape} for {len(X)} points; return one for each, as p[:, 1]")
     wrong = (np.ravel(found) > 0.5) != (np.ravel(y) > 0.5)
     with styled():
         ax = new_axes() if ax is None else ax

@@ -102,9 +102,8 @@ def check_tiles(right: bool) -> None:
     """Raise ValueError unless a training is one that tiles can be computed of."""
     if not right:
         raise ValueError(
-            "workers= adds up what tiles of a batch cost, each computed by itself; with a module or a loss of your own "
-            "a cost need not be such a mean over samples. Leave out workers=, or train a tg.nn.DenseNetwork by one of "
-            "the library's losses, without weights, accumulate=, clip_norm= and ignored labels"
+            "workers= adds up the costs of tiles of a batch: it takes a tg.nn.DenseNetwork and one of the library's "
+            "losses, without weights, accumulate=, clip_norm= and ignored labels"
         )
 
 
@@ -134,10 +133,7 @@ class Steps:
         if optimizer is not None and learning_rate is not None:
             raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
         if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"an optimizer that holds this module's parameters is needed, got {given(optimizer)}; "
-                "write optimizer=tg.optim.Adam(module.parameters(), lr=0.001)"
-            )
+            raise TypeError(f"an optimizer is needed, got {given(optimizer)}; write tg.optim.Adam(module.parameters())")
         self.parameters = module.parameters()
         by_default = optimizer is None
         optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
