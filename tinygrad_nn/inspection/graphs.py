@@ -23,7 +23,7 @@ from .nodes import GraphNode, arguments_of
 from .page import MOST, Page
 from .picture import dot_of, svg_of
 from .terms import LIVE
-from .text import listed, told
+from .text import listed, some, told
 
 # Operations that users know by another name.
 _PUBLIC = {
@@ -271,12 +271,12 @@ def _listed(nodes: list[GraphNode]) -> str:
         "operation": [n.operation or n.kind for n in nodes],
         "shape": [str(n.shape) for n in nodes],
         "dtype": [str(n.dtype) for n in nodes],
-        "reads": [", ".join(map(_read, n.inputs.values())) or "." for n in nodes],
+        "reads": [some([*map(_read, n.inputs.values())]) for n in nodes],
         "module": [n.group for n in nodes],
         "line": [n.line.short if n.line is not None and n.line.file else "" for n in nodes],
         "value": [told(n.value) if n.operation else "" for n in nodes],
         "adjoint": [told(n.adjoint) for n in nodes],
-        "read by": [", ".join([child.name for child in n.children]) or "." for n in nodes],
+        "read by": [some([child.name for child in n.children]) for n in nodes],
     }
     rows = zip(*[[title, *cells] for title, cells in columns.items() if any(cells)], strict=True)
     return listed([list(row) for row in rows])

@@ -17,7 +17,8 @@ _CHARACTER, _LINE = 7.2, 15.0  # the size of text, in pixels
 class Box:
     """A node, or a group: `members` are the nodes in it, `inner` its boxes, none if it is collapsed.
 
-    `kind` is that of its node, or "group". `x` and `y` are its centre, in pixels, once it is laid out.
+    `kind` is that of its node, or "group". Once it is laid out, `x` and `y` are its centre, in pixels, and `ways` the
+    points that edges, from box to box, go through in it.
     """
 
     lines: list[str]
@@ -29,6 +30,7 @@ class Box:
     height: float = 0.0
     x: float = 0.0
     y: float = 0.0
+    ways: dict[tuple[Box, Box], list[tuple[float, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fit()

@@ -8,7 +8,7 @@ edge that enters or leaves one passes its border at a port, which is a dummy in 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,31 +23,23 @@ Edge = tuple[Box, Box]
 
 def laid_out(root: Box) -> dict[Edge, list[Point]]:
     """Give all boxes their places, and return the points that each edge, from box to box, goes through."""
-    edges = list(_edges(root))
-    parts: dict[Edge, dict[Box, list[Point]]] = {edge: {} for edge in edges}
-    _arrange(root, edges, parts)
-    _shift(root, root.width / 2, root.height / 2, parts)
-    return {edge: _joined(edge, parts[edge]) for edge in edges}
-
-
-def _edges(root: Box) -> Iterable[Edge]:
     home = {node: box for box in root.walk() if not box.inner for node in box.members}
     found = ((home[parent], box) for node, box in home.items() for parent in node.parents if parent in home)
-    return dict.fromkeys((a, b) for a, b in found if a is not b)
+    edges = [*dict.fromkeys((a, b) for a, b in found if a is not b)]
+    _arrange(root, edges)
+    _shift(root, root.width / 2, root.height / 2)
+    return {edge: _joined(edge) for edge in edges}
 
 
-def _arrange(box: Box, edges: list[Edge], parts: dict[Edge, dict[Box, list[Point]]]) -> None:
+def _arrange(box: Box, edges: list[Edge]) -> None:
     """Place what is in a box, relative to its centre, and give it its size; note the edges' ways within."""
     for inner in box.inner:
         if inner.inner:
             own = set(inner.walk())
-            _arrange(inner, [e for e in edges if e[0] in own or e[1] in own], parts)
+            _arrange(inner, [e for e in edges if e[0] in own or e[1] in own])
     holder = {one: inner for inner in box.inner for one in inner.walk()}
-    links: dict[Edge, tuple[Hashable, Hashable]] = {}
-    for edge in edges:
-        ends = holder.get(edge[0], ("in", edge)), holder.get(edge[1], ("out", edge))
-        if ends[0] is not ends[1]:
-            links[edge] = ends
+    ends: Any = {e: (holder.get(e[0], ("in", e)), holder.get(e[1], ("out", e))) for e in edges}
+    links = {edge: pair for edge, pair in ends.items() if pair[0] is not pair[1]}
     size: dict[Any, Point] = {inner: (inner.width, inner.height) for inner in box.inner}
     layers, chains = _layers(box.inner, links)
     order_by_barycentres(layers, _neighbours(chains.values()))
@@ -68,15 +60,15 @@ def _arrange(box: Box, edges: list[Edge], parts: dict[Edge, dict[Box, list[Point
     for inner in box.inner:
         inner.x, inner.y = places[inner] + dx, sum(levels[inner]) / 2 + dy
     for edge, (first, *dummies, last) in chains.items():
-        a, b = _end(places, parts[edge], first, -1) + dx, _end(places, parts[edge], last, 0) + dx
+        a, b = _end(edge, first, -1, places) + dx, _end(edge, last, 0, places) + dx
         begin = [(a, -box.height / 2)] * isinstance(first, tuple) + [(a, levels[first][1] + dy)]
         end = [(b, levels[last][0] + dy)] + [(b, box.height / 2)] * isinstance(last, tuple)
-        parts[edge][box] = begin + [(places[v] + dx, y + dy) for v in dummies for y in levels[v]] + end
+        box.ways[edge] = begin + [(places[v] + dx, y + dy) for v in dummies for y in levels[v]] + end
 
 
-def _end(places: Mapping[Any, float], ways: Mapping[Box, list[Point]], v: Any, which: int) -> float:
+def _end(edge: Edge, v: Any, which: int, places: Mapping[Any, float]) -> float:
     """Return where an edge leaves a box, or reaches it: at its middle, or at the port of a group."""
-    return places[v] + (ways[v][which][0] if v in ways else 0.0)
+    return places[v] + (v.ways[edge][which][0] if isinstance(v, Box) and edge in v.ways else 0.0)
 
 
 def _layers(
@@ -188,21 +180,17 @@ def apart(wishes: Sequence[float], widths: Sequence[float]) -> list[float]:
     return [a + b for a, b in zip(level, offsets, strict=False)]
 
 
-def _shift(box: Box, x: float, y: float, parts: dict[Edge, dict[Box, list[Point]]]) -> None:
+def _shift(box: Box, x: float, y: float) -> None:
     """Make the places in a box absolute, given the place of its centre."""
     box.x, box.y = x, y
-    for ways in parts.values():
-        if box in ways:
-            ways[box] = [(x + a, y + b) for a, b in ways[box]]
+    box.ways = {edge: [(x + a, y + b) for a, b in way] for edge, way in box.ways.items()}
     for inner in box.inner:
-        _shift(inner, x + inner.x, y + inner.y, parts)
+        _shift(inner, x + inner.x, y + inner.y)
 
 
-def _joined(edge: Edge, ways: Mapping[Box, list[Point]]) -> list[Point]:
+def _joined(edge: Edge) -> list[Point]:
     """Return an edge's points, from the box where it begins, out of its groups, and into those of the other."""
-    up = [box for box in reversed(edge[0].chain()[:-1]) if box in ways]
-    down = [box for box in edge[1].chain()[:-1] if box in ways and box not in up]
-    points = [point for box in (*up, *down) for point in ways[box]]
     a, b = edge
-    points = [(a.x, a.y + a.height / 2), *points, (b.x, b.y - b.height / 2)]
-    return [*dict.fromkeys(points)]
+    groups = dict.fromkeys([*reversed(a.chain()[:-1]), *b.chain()[:-1]])
+    points = [point for box in groups for point in box.ways.get(edge, ())]
+    return [*dict.fromkeys([(a.x, a.y + a.height / 2), *points, (b.x, b.y - b.height / 2)])]

@@ -14,14 +14,13 @@ import numpy as np
 from ..engine.cotangents import Cotangents
 from ..engine.grad_mode import recording, setting
 from ..engine.node import Node
-from ..engine.reverse import pullback
 from ..engine.trees import leaves
 from ..errors import FreedGraphError
-from ..tensor.handle import Tensor, make, node_of
+from ..tensor.handle import Tensor
 from .culprits import Index, checksum, cotangent_to_blame, entry, faults, indexed, operand_to_blame, there, within
 from .graphs import Graph
 from .nodes import GraphNode
-from .recorder import Recorder, differentiable, watching
+from .recorder import Recorder, differentiable, pulled_back, watching
 from .remedies import remedy_for
 from .text import told
 
@@ -99,9 +98,7 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
             results = function(*[differentiable(x) for x in inputs])
             ends = [y for y in leaves(results) if isinstance(y, Tensor)]
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
-            seeds = {node_of(y): np.ones(y.shape, y.dtype) for y in ends if node_of(y) is not None}
-            if seeds:
-                pullback(seeds, None, make, retain_graph=False, create_graph=False)
+            pulled_back(ends)
     except Anomaly as anomaly:
         return anomaly.origin
     except FreedGraphError:  # the function went backward itself

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
+import operator
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -106,14 +108,14 @@ class Page:
 
     def added(self, parent: GraphNode, contribution: Contribution) -> str:
         """Return what a contribution is, and what has been added up with it."""
-        before = parent.contributions[: parent.contributions.index(contribution)]
-        if len(parent.contributions) == 1 or isinstance(parent.seen, tuple):
-            return _values({f"∂L/∂{parent.name}": contribution.value})
-        total = contribution.value
-        for earlier in reversed(before):
-            total = earlier.value + total
-        place = f"contribution {len(before) + 1} of {len(parent.contributions)}"
-        return _values({f"{place} to ∂L/∂{parent.name}": contribution.value, "added up so far": total})
+        count, adjoint = len(parent.contributions), f"∂L/∂{parent.name}"
+        if count == 1 or isinstance(parent.seen, tuple):
+            return _values({adjoint: contribution.value})
+        so_far = parent.contributions[: parent.contributions.index(contribution) + 1]
+        total = functools.reduce(operator.add, [c.value for c in so_far])
+        return _values(
+            {f"contribution {len(so_far)} of {count} to {adjoint}": contribution.value, "added up so far": total}
+        )
 
     def formula(self, line: str, code: list[str] | None = None, relation: str = "=") -> str:
         """Return a line as mathematics and as NumPy."""

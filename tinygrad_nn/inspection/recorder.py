@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, overload
 
+import numpy as np
+
 from .. import errors
 from ..engine.arrays import raw
 from ..engine.cotangents import Cotangents, project
@@ -16,7 +18,7 @@ from ..engine.outputs import Parts
 from ..engine.reverse import pullback
 from ..engine.trees import leaves
 from ..engine.watching import Watcher, watched, watcher
-from ..tensor.handle import Tensor, make, node_of, root_of, seed_of
+from ..tensor.handle import Tensor, make, node_of, root_of
 from .graphs import Graph
 from .nodes import Contribution, GraphNode, arguments_of
 from .sites import Site
@@ -87,26 +89,24 @@ def graph(output: Any, /, *inputs: Any) -> Graph:
         result = output(*[differentiable(x) for x in inputs])
         ends = [y for y in leaves(result) if isinstance(y, Tensor) and node_of(y) is not None]
         if len(ends) == 1 and ends[0].size == 1:
-            gradients(ends[0])
+            pulled_back(ends)
     return found
 
 
 def differentiable(x: Any) -> Any:
     """Return floating arrays and numbers as Tensors that require grad, anything else as it is."""
-    if isinstance(x, Tensor):
+    if isinstance(x, Tensor) or not (hasattr(x, "dtype") or isinstance(x, (int, float, list))):
         return x
-    t = Tensor(x) if hasattr(x, "dtype") or isinstance(x, (int, float, list)) else x
-    if isinstance(t, Tensor) and t.dtype.kind == "f":
-        t.requires_grad = True
-        return t
-    return x
+    t = Tensor(x)
+    t.requires_grad = t.dtype.kind == "f"
+    return t if t.requires_grad else x
 
 
-def gradients(output: Tensor) -> dict[Node, Any]:
-    """Return the cotangents of all leaves that one number was computed from; no `.grad` is changed."""
-    root = root_of(output)
-    seeds = {root: seed_of(output, None, False)}
-    return pullback(seeds, None, make, retain_graph=False, create_graph=False)
+def pulled_back(ends: list[Tensor]) -> None:
+    """Let the sum of what was computed go back to all leaves; no `.grad` is changed."""
+    seeds = {node_of(y): np.ones(y.shape, y.dtype) for y in ends if node_of(y) is not None}
+    if seeds:
+        pullback(seeds, None, make, retain_graph=False, create_graph=False)
 
 
 class Recorder(Watcher):

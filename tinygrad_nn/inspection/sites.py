@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import linecache
 import os
@@ -10,14 +9,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from ..compiler.trace.proxies import is_no_users
 from ..engine.forward import pushforward
 from ..engine.reverse import pullback
 from ..nn.module import Module
 
-_PACKAGES = tuple(os.path.dirname(file) + os.sep for file in (os.path.dirname(__file__), np.__file__))
-_PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
 _PASSES = {pullback.__code__, pushforward.__code__}
 
 
@@ -57,7 +53,7 @@ class Site:
             code = frame.f_code
             if self.frame is None:
                 self.passes += code in _PASSES
-                if not _is_no_users(code.co_filename):
+                if not is_no_users(code.co_filename):
                     self.frame = frame
             if code.co_argcount and code.co_varnames[0] == "self":
                 owner = variables_of(frame).get("self")
@@ -95,11 +91,6 @@ class Site:
         """Return the name that the user's code has for the first of these objects that has one, "" if none has."""
         known = [*self.named(entries)]
         return next((name for one in objects for name, x in known if x is one), "")
-
-
-@functools.cache
-def _is_no_users(file: str) -> bool:
-    return file.startswith(_PACKAGES) or (file.startswith(_PYTHONS_OWN) and "-packages" not in file)
 
 
 def variables_of(frame: Any) -> dict[str, Any]:

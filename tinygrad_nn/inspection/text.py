@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+_NAMES = 12
+
 
 def told(x: Any) -> str:
     """Return a value in a few characters: its numbers if they are few, else the least and the greatest."""
@@ -20,6 +22,12 @@ def _numbers(x: Any) -> str:
     if isinstance(x, list):
         return f"[{', '.join(map(_numbers, x))}]"
     return f"{x:.4g}" if isinstance(x, float) else str(x)
+
+
+def some(names: list[str]) -> str:
+    """Return names in a row, of many the first and how many there are, "." for none."""
+    more = f", ... {len(names):,} in all" if len(names) > _NAMES else ""
+    return ", ".join(names[:_NAMES]) + more or "."
 
 
 def listed(rows: list[list[str]]) -> str:

@@ -43,12 +43,14 @@ _PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
 def users_line() -> str:
     """Return file and line of the innermost frame outside this package, NumPy and Python, and what stands there."""
     frame: Any = sys._getframe()
-    while _is_no_users(frame.f_code.co_filename) and frame.f_back is not None:
+    while is_no_users(frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
 
 
-def _is_no_users(file: str) -> bool:
+@functools.cache
+def is_no_users(file: str) -> bool:
+    """Return whether a file is of this package, NumPy or Python."""
     return file.startswith(PACKAGES) or (file.startswith(_PYTHONS_OWN) and "-packages" not in file)
 
 
