@@ -13,7 +13,7 @@ import tinygrad_nn  # noqa: E402
 project, author, copyright = "tinygrad_nn", "The tinygrad_nn developers", "The tinygrad_nn developers, MIT licence"
 version = release = tinygrad_nn.__version__
 
-extensions = ["myst_parser", "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery", "mathml", "reference"]
+extensions = ["myst_parser", "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery", "mathml", "notebooks", "reference"]
 exclude_patterns = ["_build", "lessons", "pages", "conftest.py", "generated/lessons/**/*.ipynb"]
 suppress_warnings = ["config.cache"]
 nitpicky = True  # a link that leads nowhere is an error

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import types
 
 import pytest
 from programs import run
@@ -23,6 +24,21 @@ def test_a_lesson_is_short_and_opens_as_cells(lesson: pathlib.Path) -> None:
 def test_a_lesson_runs(lesson: pathlib.Path, tmp_path: pathlib.Path) -> None:
     printed = run(lesson, folder=tmp_path)
     assert "trained" in lesson.stem or run(lesson, folder=tmp_path) == printed  # 10,000 epochs once are enough
+
+
+@pytest.mark.slow
+def test_a_notebook_of_the_site_has_outputs(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat, _ = pytest.importorskip("nbformat"), pytest.importorskip("ipykernel")
+    monkeypatch.syspath_prepend(str(LESSONS[0].parents[1] / "pages"))
+    notebooks = pytest.importorskip("notebooks")
+    path = tmp_path / "generated" / "lessons" / "one.ipynb"
+    path.parent.mkdir(parents=True)
+    code = "import matplotlib.pyplot as plt\nprint(6 * 7)\nplt.plot([1, 2])\nplt.show()"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), path)
+    notebooks.execute(types.SimpleNamespace(srcdir=tmp_path))
+    outputs = nbformat.read(path, as_version=4).cells[0].outputs
+    assert outputs[0].text == "42\n"
+    assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
 def test_the_site_executes_every_lesson() -> None:

@@ -1,0 +1,27 @@
+"""The lessons as notebooks: each is executed, so that it opens with its outputs and figures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # figures become outputs of their cells
+
+
+def execute(app: Any) -> None:
+    """Execute the notebooks that the gallery has written anew."""
+    for path in sorted((Path(app.srcdir) / "generated" / "lessons").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        if not any(cell.get("execution_count") for cell in notebook.cells):
+            NotebookClient(notebook, extra_arguments=["--log-level=ERROR"]).execute(env=os.environ | INLINE)
+            nbformat.write(notebook, path)
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Execute them when the gallery is written, before the site takes them as downloads."""
+    app.connect("builder-inited", execute, priority=900)
+    return {"parallel_read_safe": True}
