@@ -86,7 +86,7 @@ for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
 #
 # Look at the rule of multiplication: ``lambda g, b: g * b``. It says nothing about shapes. After each rule the engine
 # brings the cotangent to the shape and dtype of its operand (``project`` in ``engine/cotangents.py``). It is one place
-# for more than 200 operations, so no rule can forget it. Here are the rules of three operations, as they are used:
+# for some 200 operations, so no rule can forget it. Here are the rules of three operations, as they are used:
 
 for name in ("add", "multiply", "divide"):
     operation = getattr(tg, name).operation

@@ -37,14 +37,15 @@ tg.train(equal, X, y, 200, 0.5, progress=False)
 print("different rows of W2 after training:", len(np.unique(equal.values["W2"].data.round(12), axis=0)))
 
 # %%
-# **Saturation slows learning.** Weights 30 times as large put the sigmoid where it is flat. With the article's cost of
-# probabilities the gradient of a sample that is wrong is then nan or lost; from the logits it is right.
+# **Saturation slows learning.** Weights 30 times as large put the sigmoid where it is flat. By the cost of probabilities,
+# which is the article's, the gradient of a sample that is wrong is then lost; from the logits it is right.
 
 for scale in (1, 30):
-    logit = tg.tensor(scale * 1.3, requires_grad=True)
-    tg.binary_cross_entropy_with_logits(logit, 0.0).backward()
-    slope = tg.grad(tg.sigmoid)(logit.data).item()
-    print(f"logit {logit.item():4}: slope of the sigmoid {slope:.1e}, gradient by the logits {logit.grad.item():.3f}")
+    logit = scale * 1.3
+    slope = tg.grad(tg.sigmoid)(logit).item()
+    by_probability = tg.grad(lambda z: tg.binary_cross_entropy(tg.sigmoid(z), 0.0))(logit).item()
+    by_logit = tg.grad(lambda z: tg.binary_cross_entropy_with_logits(z, 0.0))(logit).item()
+    print(f"logit {logit:4}: slope of the sigmoid {slope:.1e}, gradient {by_probability:.1e}, by logits {by_logit:.3f}")
 
 # %%
 # The backward pass, three times

@@ -265,6 +265,7 @@ def _of_article(node: GraphNode) -> str:
 
 def _listed(nodes: list[GraphNode]) -> str:
     """Return the table of nodes, columns without an entry left out."""
+    watched = any(n.operation and n.value is not None for n in nodes)  # else the values of leaves alone are known
     columns = {
         "#": [str(n.number) for n in nodes],
         "name": [n.name for n in nodes],
@@ -274,7 +275,7 @@ def _listed(nodes: list[GraphNode]) -> str:
         "reads": [some([*map(_read, n.inputs.values())]) for n in nodes],
         "module": [n.group for n in nodes],
         "line": [n.line.short if n.line is not None and n.line.file else "" for n in nodes],
-        "value": [told(n.value) if n.operation else "" for n in nodes],
+        "value": [told(n.value) if watched else "" for n in nodes],
         "adjoint": [told(n.adjoint) for n in nodes],
         "read by": [some([child.name for child in n.children]) for n in nodes],
     }

@@ -116,7 +116,8 @@ def table() -> str:
     own = sorted(ops.functions().keys() - set(dir(np)))
     parts.append(f"beyond NumPy ({len(own)}): {', '.join(own)}")
     parts.append(f"{share():.1%} of NumPy's functions with a derivative, numpy.fft left out")
-    parts.append(f"{len(OPERATIONS)} operations have rules")
+    with_rules = sum(operation.differentiable for operation in OPERATIONS.values())
+    parts.append(f"{with_rules} operations have rules")
     return "\n".join(parts)
 
 
