@@ -37,8 +37,8 @@ tg.train(equal, X, y, 200, 0.5, progress=False)
 print("different rows of W2 after training:", len(np.unique(equal.values["W2"].data.round(12), axis=0)))
 
 # %%
-# **Saturation slows learning.** Weights 30 times as large put the sigmoid where it is flat. By the cost of probabilities,
-# which is the article's, the gradient of a sample that is wrong is then lost; from the logits it is right.
+# **Saturation slows learning.** Weights 30 times as large put the sigmoid where it is flat. By the cost of
+# probabilities, the article's, the gradient of a sample that is wrong is then lost; from the logits it is right.
 
 for scale in (1, 30):
     logit = scale * 1.3
