@@ -383,7 +383,9 @@ def hyperparameters(optimizer: Any, w: Any) -> dict[str, Callable[[Any], Any]]:
     def loads_a_state(x: Any) -> Any:
         optimizer.zero_grad()
         (w * x).sum().backward()
-        optimizer.load_state_dict({**optimizer.state_dict(), "lr": 0.25})
+        saved = optimizer.state_dict()
+        saved["param_groups"][0]["lr"] = 0.25
+        optimizer.load_state_dict(saved)
         optimizer.step()
 
     found = (halves_the_rate, sets_the_rate_after_the_step, loads_a_state)

@@ -188,7 +188,8 @@ def changed(what: str, training: Training) -> None:
             training.network.load_state_dict({k: v * 0.5 for k, v in training.network.state_dict().items()})
         case "load the optimiser's state":
             saved = training.optimizer.state_dict()
-            saved["state"] = [{k: v * 0.5 if k != "step" else v for k, v in e.items()} for e in saved["state"]]
+            for entry in saved["state"].values():
+                entry |= {k: v * 0.5 for k, v in entry.items() if k != "step"}
             training.optimizer.load_state_dict(saved)
         case "forget the optimiser's state":
             training.optimizer.load_state_dict(type(training.optimizer)(training.parameters, lr=0.02).state_dict())

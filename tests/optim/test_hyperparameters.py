@@ -40,12 +40,13 @@ def test_an_optimiser_s_state_is_checked_before_it_is_taken_over() -> None:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (None, "a dict for each of 1 parameters, got None"),
-        ([None], "a dict for each of 1 parameters"),
-        ([{"step": 1, "m": None, "v": np.ones(2)}], "m of parameter 0 must be a number or an array .*; got None"),
-        ([{"step": "1", "m": np.ones(2), "v": np.ones(2)}], "step of parameter 0 must be a number or .*; got '1'"),
-        ([{"step": 1, "m": np.ones(2), "v": [1.0, 1.0]}], "v of parameter 0 must be a number or an array of"),
-        ([{"step": 1, "m": np.ones(2), "v": tg.ones(2)}], "v of parameter 0 must be a number or an array of"),
+        (None, r"an entry for each of \['0'\], got None"),
+        ([{}], r"an entry for each of \['0'\], got \[{}\]"),
+        ({1: {}}, r"an entry for each of \['0'\], got {1: {}}"),
+        ({0: {"step": 1, "m": None, "v": np.ones(2)}}, "m of parameter 0 must be a number or an array .*; got None"),
+        ({0: {"step": "1", "m": np.ones(2), "v": np.ones(2)}}, "step of parameter 0 must be a number or .*; got '1'"),
+        ({0: {"step": 1, "m": np.ones(2), "v": [1.0, 1.0]}}, "v of parameter 0 must be a number or an array of"),
+        ({0: {"step": 1, "m": np.ones(2), "v": tg.ones(2)}}, "v of parameter 0 must be a number or an array of"),
     ],
 )
 def test_what_is_no_state_is_refused_when_it_is_loaded(state: Any, words: str) -> None:
@@ -92,7 +93,7 @@ def test_an_optimiser_s_state_holds_its_hyperparameters(make: Any, settings: dic
     parameters = problem()[0].parameters()
     optimizer = make(parameters)
     saved = optimizer.state_dict()
-    assert saved == {**settings, "state": [{}, {}]}
+    assert saved == {"param_groups": [{"params": [0, 1], **settings}], "state": {0: {}, 1: {}}}
     assert repr(optimizer) == f"{type(optimizer).__name__}(2 parameters, {written})"
     for name in settings:
         setattr(optimizer, name, {"betas": (0.0, 0.0), "nesterov": True, "amsgrad": True}.get(name, 0))
@@ -111,17 +112,18 @@ def test_an_optimiser_s_state_holds_its_hyperparameters(make: Any, settings: dic
         ({"betas": (0.9, 0.9, 0.9)}, "betas must be 2 numbers"),
         ({"betas": (0.9, None)}, "betas must be 2 numbers"),
         ({"betas": (0.9, 1)}, "betas must be 2 numbers, each at least 0 and below 1"),
-        ({"momentum": 0.9}, r"Adam's state has the keys \['lr', 'betas', .*'amsgrad', 'state'\], got \['lr', .*'mom"),
-        (None, r"Adam's state has .*, got a NoneType; save it by state_dict\(\)"),
+        ({"momentum": 0.9}, r"not the groups of this optimiser; load such as \[{'params': .*, got .*'momentum': 0\.9"),
+        (None, r"None .*is no state of an optimiser; save one by optimizer\.state_dict\(\)"),
     ],
 )
 def test_hyperparameters_that_do_not_fit_change_nothing(change: Any, words: str) -> None:
     network, X, y = problem()
     adam = OPTIM.Adam(network.parameters(), 0.5, betas=(0.5, 0.25))
-    saved = adam.state_dict() | {"lr": 0.125}
+    saved = adam.state_dict()
+    saved["param_groups"][0] |= {"lr": 0.125, **(change or {})}
     tg.train(network, X, y, 1, optimizer=adam, progress=False)
     with pytest.raises(StateError, match=words):
-        adam.load_state_dict(None if change is None else saved | change)
+        adam.load_state_dict(None if change is None else saved)
     assert (adam.lr, adam.betas, adam.state[0]["step"]) == (0.5, (0.5, 0.25), 1)
 
 

@@ -26,7 +26,7 @@ def digest(module: Any, optimizer: Any, scheduler: Any, history: tg.History) -> 
     sha = hashlib.sha256()
     for name, array in module.state_dict().items():
         sha.update(name.encode() + array.tobytes())
-    for state in optimizer.state_dict()["state"]:
+    for state in optimizer.state_dict()["state"].values():
         for name, x in state.items():
             sha.update(name.encode() + np.asarray(x).tobytes())
     generators = {name: g.bit_generator.state for name, g in module.generators().items()}

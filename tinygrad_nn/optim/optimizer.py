@@ -165,81 +165,62 @@ class Optimizer:
             p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the hyperparameters, and a copy of each parameter's state, by name or in the parameters' order.
-
-        The hyperparameters of several groups are in a list, `"param_groups"`.
-        """
-        states, names = [_copied(entry) for entry in self.state], self._names()
-        return self._settings() | {"state": states if names is None else dict(zip(names, states, strict=True))}
+        """Return each group's hyperparameters, and a copy of each parameter's state, by its name or else position."""
+        state = {key: _copied(entry) for key, entry in zip(self._keys(), self.state, strict=True)}
+        return {"param_groups": self._groups(), "state": state}
 
     def load_state_dict(self, saved: Any) -> None:
         """Take over what `state_dict` returned; nothing is changed unless all of it fits.
 
         Raises StateError for what is missing or unexpected, out of its range, or of another shape or dtype.
         """
-        own = self._settings()
-        if not isinstance(saved, Mapping) or set(saved) != {*own, "state"}:
-            found = list(saved) if isinstance(saved, Mapping) else f"a {type(saved).__name__}"
-            raise StateError(
-                f"{type(self).__name__}'s state has the keys {[*own, 'state']}, got {found}; save it by state_dict()"
-            )
-        groups = saved["param_groups"] if "param_groups" in own else [{name: saved[name] for name in own}]
-        settings = self._checked_settings(groups)
-        state = self._checked_state(saved["state"])
-        self.state = [_copied(entry) for entry in state]
+        if not isinstance(saved, Mapping) or {*saved} != {"param_groups", "state"}:
+            raise StateError(f"{given(saved)} is no state of an optimiser; save one by optimizer.state_dict()")
+        settings = self._checked_settings(saved["param_groups"])
+        self.state = [_copied(entry) for entry in self._checked_state(saved["state"])]
         for group, values in zip(self.param_groups, settings, strict=True):
             for name, value in values.items():
                 group[name] = value
 
-    def _settings(self) -> dict[str, Any]:
-        """Return the hyperparameters as `state_dict` has them."""
-        found = [{name: group[name] for name in group.kinds} for group in self.param_groups]
-        if len(found) == 1:
-            return found[0]
-        return {"param_groups": [{"params": keys} | each for keys, each in zip(self._keys(), found, strict=True)]}
+    def _keys(self) -> list[Any]:
+        """Return the names of all parameters, or else their positions."""
+        return self._names() or [*range(len(self.parameters))]
 
-    def _keys(self) -> list[list[Any]]:
-        """Return the names, or else the positions, of the parameters of each group."""
-        keys = iter(self._names() or range(len(self.parameters)))
-        return [[next(keys) for _ in group.params] for group in self.param_groups]
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the groups as `state_dict` has them."""
+        keys = iter(self._keys())
+        return [{**group, "params": [next(keys) for _ in group.params]} for group in self.param_groups]
 
     def _names(self) -> list[str] | None:
         names = [group.names for group in self.param_groups]
         return [name for each in names for name in each or []] if names and names[0] is not None else None
 
     def _checked_settings(self, groups: Any) -> list[dict[str, Any]]:
-        own = self.hyperparameters()
-        several = len(self.param_groups) > 1
-        if several and (
-            not isinstance(groups, (list, tuple))
-            or [isinstance(x, Mapping) and x.get("params") for x in groups] != self._keys()
-            or any(set(x) != {"params", *own} for x in groups)
-        ):
-            raise StateError(f"these are not the groups of this optimiser; load those of one with {self._keys()}")
+        own, kinds = self._groups(), self.hyperparameters()
+        alike = isinstance(groups, (list, tuple)) and all(isinstance(x, Mapping) for x in groups)
+        described = [[({*x}, {*x.get("params", ())}) for x in each] for each in (own, groups if alike else ())]
+        if described[0] != described[1]:
+            raise StateError(f"these are not the groups of this optimiser; load such as {own}, got {groups!r:.200}")
         try:
-            return [{name: own[name].checked(group[name]) for name in own} for group in groups]
+            return [{name: kinds[name].checked(group[name]) for name in kinds} for group in groups]
         except (TypeError, ValueError) as error:
             raise StateError(str(error)) from error
 
     def _checked_state(self, state: Any) -> list[Mapping[str, Any]]:
-        names = self._names()
-        if names is not None:
-            if not isinstance(state, Mapping) or set(state) != {*names}:
-                found = list(state) if isinstance(state, Mapping) else given(state)
-                raise StateError(f"this state must be a dict by the names {names}, got {found}")
-            state = [state[name] for name in names]
-        count = len(self.parameters)
-        if not isinstance(state, (list, tuple)) or [isinstance(x, Mapping) for x in state] != [True] * count:
-            raise StateError(f"a state is a dict for each of {count} parameters, got {given(state)}; load such a list")
-        for i, (entry, p) in enumerate(zip(state, self.parameters, strict=True)):
-            if entry and set(entry) - {*self.optional_state_names} != set(self.state_names):
-                raise StateError(f"parameter {i} has the state {sorted(entry)}, needs {sorted(self.state_names)}")
+        keys = [*map(str, self._keys())]  # JSON makes texts of positions
+        entries = {str(key): entry for key, entry in state.items()} if isinstance(state, Mapping) else {}
+        if entries.keys() != {*keys}:
+            raise StateError(f"a state needs an entry for each of {keys}, got {given(state)}; load that of these")
+        for key, p in zip(keys, self.parameters, strict=True):
+            entry = entries[key]
+            if entry != {} and {*entry} - {*self.optional_state_names} != {*self.state_names}:
+                raise StateError(f"parameter {key} has the state {sorted(entry)}, needs {sorted(self.state_names)}")
             for name, x in entry.items():
                 if not (is_number(x) or (isinstance(x, np.ndarray) and (x.shape, x.dtype) == (p.shape, p.dtype))):
                     raise StateError(
-                        f"{name} of parameter {i} must be a number or an array of {p.shape}, {p.dtype}; got {x!r:.60}"
+                        f"{name} of parameter {key} must be a number or an array of {p.shape}, {p.dtype}; got {x!r:.60}"
                     )
-        return list(state)
+        return [entries[key] for key in keys]
 
     @classmethod
     def hyperparameters(cls) -> dict[str, Hyperparameter]:
