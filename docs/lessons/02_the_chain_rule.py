@@ -102,11 +102,11 @@ assert right == ["".join(sorted("pqry", key=numbers.get, reverse=True))]
 #
 # *As soon as a part arrives, pass it on.* A recursion that calls the parents at once visits every way: right if the
 # parts are passed on one by one, but :math:`2^n` visits. If it passes on what was added up so far, it counts twice.
-# Here are the visits for diamonds in a row, against one visit a node:
+# Here are the visits for diamonds like p, q and r in a row, against one visit a node:
 
 chain = np.arange(1, 21)
 figure, ax = plt.subplots(figsize=(6, 3))
-ax.semilogy(chain, 2.0 ** (chain + 1), "o-", label="every way")
+ax.semilogy(chain, 3 * 2.0**chain - 2, "o-", label="every way")
 ax.semilogy(chain, 2 * chain + 1, "s-", label="newest first")
 ax.set(xlabel="diamonds in a row", ylabel="visits")
 ax.legend()
