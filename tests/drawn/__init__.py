@@ -31,6 +31,8 @@ KINKED = {
     "nanmax", "nanmin", "unwrap", "norm", "vector_norm", "matrix_norm", "cond", "interp", "pad",
     "eigh", "svd", "singular_factors", "qr", "qr_factors", "rnn_relu",
 }  # fmt: skip
+# Derivatives grow without bound next to where both operands are 0: differences there are off by more than rounding.
+SINGULAR_AT_ORIGIN = {"hypot", "cosine_of", "over_square"}
 
 
 @st.composite
@@ -44,6 +46,7 @@ def cases(draw: Draw, /, name: str, dtype: str = "float64") -> Case:
     if reads_a_triangle(case):
         case = replace(case, call=of_symmetric_part(case.call))
     assume(name not in KINKED or not near_a_kink(case))
+    assume(name not in SINGULAR_AT_ORIGIN or np.hypot(*case.leaves).min(initial=1) > 0.3)
     return case.astype(dtype)
 
 

@@ -107,11 +107,11 @@ def test_memory_that_somebody_else_holds_is_not_written_to(part: slice) -> None:
 # Rules that add into a buffer.
 
 
-def add_seven(buffer: Any, g: Any, saved: Any) -> None:
-    buffer[saved] += 7 * g
+def add_seven(buffer: Any, g: Any, index: Any) -> None:
+    buffer[index] += 7 * g
 
 
-ADDS = SimpleNamespace(into=add_seven)
+ADDS = SimpleNamespace(into=add_seven, into_slots=[0])
 
 
 def test_a_rule_adds_into_memory_that_nobody_else_holds() -> None:
@@ -119,7 +119,7 @@ def test_a_rule_adds_into_memory_that_nobody_else_holds() -> None:
     found = cotangents()
     found.arrive(n, np.array([1.0, 2.0, 3.0]), n, RULE)
     before = address(found[n])
-    found.add_into(n, ADDS, 10.0, 1)
+    found.add_into(n, ADDS, 10.0, (1,))
     assert address(found[n]) == before
     np.testing.assert_array_equal(found[n], [1.0, 72.0, 3.0])
 
@@ -127,7 +127,7 @@ def test_a_rule_adds_into_memory_that_nobody_else_holds() -> None:
 def test_a_rule_adds_into_a_copy_of_what_somebody_else_holds() -> None:
     n, seed = node((3,)), np.array([1.0, 2.0, 3.0])
     found = Cotangents({n: seed}, make, False)
-    found.add_into(n, ADDS, 10.0, 1)
+    found.add_into(n, ADDS, 10.0, (1,))
     np.testing.assert_array_equal(found[n], [1.0, 72.0, 3.0])
     np.testing.assert_array_equal(seed, [1.0, 2.0, 3.0])
 
@@ -135,7 +135,7 @@ def test_a_rule_adds_into_a_copy_of_what_somebody_else_holds() -> None:
 def test_a_rule_that_adds_to_a_numpy_scalar_adds_to_an_array_of_the_nodes_dtype() -> None:
     n = node((), np.float32)
     found = Cotangents({n: np.float64(2.0)}, make, False)
-    found.add_into(n, ADDS, 1.0, ())
+    found.add_into(n, ADDS, 1.0, ((),))
     assert isinstance(found[n], np.ndarray)
     assert found[n].dtype == np.float32
     assert found[n] == 9.0

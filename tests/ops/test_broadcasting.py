@@ -38,11 +38,11 @@ FUNCTIONS = {name: getattr(tg, name) for name in BINARY}
 @given(data=st.data())
 def test_binary_operations_broadcast(name: str, data: st.DataObject) -> None:
     a, b = data.draw(points(FUNCTIONS[name]))
-    step = 2e-4
+    step = 1e-3
     if name in ("fmod", "remainder"):  # they jump where a is a multiple of b: no difference may step across
         multiple = np.round(a / b)
         assume((np.abs(a - multiple * b) > 2 * step * (1 + np.abs(multiple))).all())
-    check(FUNCTIONS[name], OPERATIONS[name].forward, [a, b], step=step)
+    check(FUNCTIONS[name], OPERATIONS[name].forward, [a, b])
 
 
 @given(operands=broadcastable(3, "float64"))
@@ -93,9 +93,8 @@ def test_reductions(name: str, case: tuple[tuple[int, ...], Any, bool]) -> None:
     check(
         lambda x: ours(x, axis=axis, keepdims=keepdims),
         lambda x: loops(x, axis=axis, keepdims=keepdims),
-        [spaced(numbers(), shape)],
+        [spaced(numbers(), shape, *((-8, 8) if name == "std" else (-2, 2)))],  # whose root is steep where it is small
         exact=name in ("max", "min"),
-        step=2e-4 if name == "std" else 1e-3,
     )
 
 

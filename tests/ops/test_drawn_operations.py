@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import CALLS, EXAMPLES, cases
+from drawn import CALLS, EXAMPLES, SINGULAR_AT_ORIGIN, cases
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from references import FUNCTIONS
+from references import FUNCTIONS, sinc_integral
 from rings import sampled
 
 from tinygrad_nn.engine.operation import OPERATIONS
@@ -35,6 +35,24 @@ def hold(name: str, data: Any) -> None:
 @given(data=st.data())
 def test_properties_hold_on_drawn_calls(name: str, data: Any) -> None:
     hold(name, data)
+
+
+# ---- differences and references are to be more exact than what they judge ----
+
+
+@pytest.mark.parametrize("name", sorted(SINGULAR_AT_ORIGIN))
+@settings(max_examples=25)
+@given(data=st.data())
+def test_no_pair_is_drawn_next_to_a_singularity(name: str, data: Any) -> None:
+    a, b = data.draw(cases(name)).leaves
+    assert np.hypot(a, b).min(initial=1) > 0.3
+
+
+@pytest.mark.parametrize("x", [1e-8, 1e-4, 1e-3])
+def test_the_reference_of_the_slope_of_sinc_keeps_its_digits_next_to_0(x: float) -> None:
+    z = (np.pi * x) ** 2
+    series = -(np.pi**2) * x / 3 * (1 - z / 10 * (1 - z / 28))
+    np.testing.assert_allclose(sinc_integral(np.array(x), 1), series, rtol=4e-15)
 
 
 # ---- what is wrong on some shapes only, or in one precision, is noticed ----

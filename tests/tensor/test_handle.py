@@ -291,11 +291,10 @@ def test_tensors_that_record_nothing_copy_and_pickle(dtype: Any, shape: tuple[in
     assert copy.deepcopy(t).shape == shape
 
 
-@pytest.mark.parametrize(("how", "verb"), [(copy.copy, "copy"), (copy.deepcopy, "copy"), (pickle.dumps, "pickle")])
-def test_recorded_tensors_refuse_to_be_copied_or_pickled_with_the_remedy(how: Callable[[Any], Any], verb: str) -> None:
-    with pytest.raises(GradientError, match=r"t\.detach\(\)") as caught:
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_recorded_tensors_refuse_to_be_copied_or_pickled_with_the_remedy(how: Callable[[Any], Any]) -> None:
+    with pytest.raises(GradientError, match=r"can't be copied or pickled; copy or pickle t\.detach\(\)"):
         how(leaf([1.0]) * 2)
-    assert f"{verb} t.detach()" in str(caught.value)
 
 
 def test_a_deep_copy_keeps_a_tie() -> None:

@@ -381,7 +381,7 @@ def test_ravel_of_nested_numbers_is_numpys() -> None:
         ),
         (lambda: tg.jvp(np.sin, (1.0,), (np.ones(2),)), ValueError, "shape"),
         (lambda: tg.jvp(np.sin, (1,), (1.0,)), DtypeError, "dtype int64"),
-        (lambda: tg.vjp(np.sin, np.ones(2))[1](np.ones(3)), GradientError, "shape"),
+        (lambda: tg.vjp(np.sin, np.ones(2))[1](np.ones(3)), ValueError, "shape"),
         (lambda: tg.vjp(lambda x: (x, x), 1.0)[1](1.0), ValueError, "sequence of 2"),
         (lambda: tg.jacobian(np.sin, mode="sideways"), ValueError, "forward"),
         (lambda: tg.jacobian(lambda x: 3.0)(1.0), TypeError, "returns a Tensor, got float"),

@@ -50,7 +50,7 @@ class Cotangents(dict[Node, Any]):
         held = self.pop(parent)
         if not owned(held):
             held = np.array(held, parent.dtype)
-        rule.into(held, g, saved)
+        rule.into(held, g, *[saved[i] for i in rule.into_slots])
         self[parent] = held
 
     def hooked(self, node: Node, g: Any) -> Any:
@@ -59,18 +59,22 @@ class Cotangents(dict[Node, Any]):
             with users_code():
                 changed = hook(np.positive(g) if self.create_graph else self.lift(np.array(g), None))
             if changed is not None:
-                g = self._returned(changed, node)
+                c = fitting(changed, node, self.lift, "cotangent that a hook returned", "its tensor")
+                g = np.positive(c) if self.create_graph else np.array(c.data)
         return g
 
-    def _returned(self, changed: Any, node: Node) -> Any:
-        """Return a copy of what a hook has returned as the node's cotangent, in the node's dtype."""
-        changed = changed if hasattr(changed, "requires_grad") else self.lift(as_array(changed), None)
-        if changed.shape != node.shape:
-            raise ValueError(of_another("shape", "cotangent that a hook returned", changed, "its tensor", node))
-        if changed.dtype.kind == "c":
-            raise DtypeError(no_gradient_dtype(changed.dtype))
-        changed = changed.astype(node.dtype)
-        return changed if self.create_graph else changed.data
+
+def fitting(given: Any, like: Any, lift: Lift, what: str = "cotangent", whose: str = "the output") -> Any:
+    """Return what a user gives as the cotangent, or tangent, of a tensor or node: a Tensor in the dtype of that.
+
+    Raises ValueError for another shape, DtypeError for complex numbers.
+    """
+    c = given if hasattr(given, "requires_grad") else lift(as_array(given), None)
+    if c.shape != like.shape:
+        raise ValueError(of_another("shape", what, c, whose, like))
+    if c.dtype.kind == "c":
+        raise DtypeError(no_gradient_dtype(c.dtype))
+    return c if c.dtype == like.dtype else c.astype(like.dtype)
 
 
 def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:

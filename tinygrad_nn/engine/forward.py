@@ -17,6 +17,7 @@ from .arrays import raw
 from .cotangents import project
 from .grad_mode import enable_grad, recording_rules
 from .node import Lift, Node, history, record
+from .outputs import Whole
 from .reverse import pullback
 from .zero_safe import has_nan
 
@@ -70,7 +71,8 @@ def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_
     rule = next(itertools.islice(operation.rules, i, None))
     blanks = [np.zeros(shape, node.dtype) for shape in (node.shape if operation.multiple_outputs else [node.shape])]
     variables = [record(None, (), (), blank) for blank in blanks]
-    inputs = tuple([lift(blank, variable) for blank, variable in zip(blanks, variables, strict=True)])
+    inputs = Whole([lift(blank, variable) for blank, variable in zip(blanks, variables, strict=True)])
+    inputs.arrived = range(len(inputs))
     with enable_grad():
         c = project(rule.pull(inputs if operation.multiple_outputs else inputs[0], saved), parent, node, rule)  # type: ignore[arg-type]
     pulled: dict[Node, Any] = {}

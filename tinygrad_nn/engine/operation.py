@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from inspect import Parameter, Signature
 from typing import Any, cast
 
 import numpy as np
 
-from .binding import Bound, Normalise
+from .binding import Normalise, bind
 from .node import Lift, Node
 from .outputs import item
 from .rules import Rule, RuleForEach
@@ -18,7 +19,7 @@ from .zero_safe import pointwise as zero_where_g_or_slope_is
 OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
 
 
-class Operation(Bound):
+class Operation:
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
     Its nodes keep the union over the inputs that require grad of what their rules read. With `multiple_outputs` there
@@ -34,13 +35,26 @@ class Operation(Bound):
 
     kinks: Mapping[Any, Any] = {}
     domain: tuple[float, float] = (-2.0, 2.0)
+    bind = bind
 
     def __init__(
         self, name: str, forward: Callable[..., Any], arguments: tuple[str, ...], defaults: Mapping[str, Any], *,
         optional: int = 0, variadic: bool = False, multiple_outputs: bool = False, linear: bool = False,
         pointwise: bool = False, masks: bool = False, normalise: Mapping[str, Normalise] | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(arguments, defaults, optional, variadic, normalise)
+        self.arguments: tuple[str, ...] = arguments
+        self.defaults: dict[str, Any] = dict(defaults)
+        self.variadic: bool = variadic
+        self.normalise: dict[str, Normalise] = dict(normalise or {})
+        if unknown := self.normalise.keys() - self.defaults:
+            raise TypeError(f"{sorted(unknown)} are neither options nor parameters of the function; leave them out")
+        self.required: int = len(arguments) - optional
+        self.names: tuple[str, ...] = tuple(self.defaults)
+        self.needed: list[str] = [name for name, default in self.defaults.items() if default is Parameter.empty]
+        given: dict[str, Any] = dict.fromkeys(arguments[: self.required], Parameter.empty)
+        given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        self.signature: Signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
         forward = forward if pointwise or FLAG_TELLS else np.errstate(invalid="ignore")(forward)  # of products
         self.name: str = name
         self.forward: Callable[..., Any] = forward
@@ -70,6 +84,12 @@ class Operation(Bound):
         if self.normalise:
             self.normalised(values, arrays)
         return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)
+
+    def normalised(self, values: dict[str, Any], arrays: list[Any]) -> dict[str, Any]:
+        """Return the parameters, normalised in place, here and nowhere else."""
+        for name, normal in self.normalise.items():
+            values[name] = normal(values[name], arrays)
+        return values
 
     def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any = None) -> None:
         """Attach one rule per input, None where there is no derivative, or one for all inputs of a variadic one."""

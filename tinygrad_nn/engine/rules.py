@@ -8,7 +8,6 @@ of inputs, `index_of_input` follows. One that pushes tangents has `t` in place o
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,11 +18,11 @@ Slots = tuple[str, ...]
 class Rule:
     """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`, given that of the output.
 
-    `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` with nan in it. `into(buffer, g, saved)`,
+    `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` with nan in it. `into(buffer, g, ...)`,
     where there is one, adds the cotangent into a buffer: `x[i]` need not make an array of zeros as large as x.
     """
 
-    __slots__ = ("argument", "into", "into_function", "into_slots", "pull", "read_slots", "reads", "zero_safe")
+    __slots__ = ("argument", "into", "into_slots", "pull", "read_slots", "reads", "zero_safe")
 
     def __init__(self, function: Callable[..., Any], argument: str, slots: Slots, zero_safe: Any = None) -> None:
         self.argument: str = argument
@@ -37,14 +36,11 @@ class Rule:
         self.pull: Callable[[Any, Any], Any] = _pull_of(function, self.read_slots)
         self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None  # else g times a finite constant
         self.into: Callable[..., None] | None = None
-        self.into_function: Callable[..., None] | None = None
         self.into_slots: list[int] = []
 
     def add_by(self, function: Callable[..., None], slots: Slots) -> None:
         """Let `function(buffer, g, ...)`, which reads what its further parameters name, add into buffers."""
-        read = [slots.index(name) for name in parameter_names(function)[2:]]
-        self.into_function, self.into_slots = function, read
-        self.into = lambda buffer, g, saved: function(buffer, g, *[saved[i] for i in read])
+        self.into, self.into_slots = function, [slots.index(name) for name in parameter_names(function)[2:]]
 
 
 def parameter_names(function: Any) -> tuple[str, ...]:
@@ -69,16 +65,23 @@ class RuleForEach:
     """The rules of an operation on any number of inputs: one function, called with each `index_of_input`."""
 
     def __init__(self, function: Callable[..., Any], slots: Slots) -> None:
-        self.function, self.slots, self.rule = function, slots, functools.cache(self._rule)
+        self.function, self.slots, self.known = function, slots, dict[int, Rule]()
         self.reads = self.rule(0).reads
 
-    def _rule(self, index: int) -> Rule:
-        def for_input(g: Any, *values: Any) -> Any:
-            return self.function(g, index, *values)
-
-        rule = Rule(self.function, f"input {index}", self.slots)
-        rule.pull = _pull_of(for_input, rule.read_slots)
-        return rule
+    def rule(self, index: int) -> Rule:
+        """Return the rule of one input."""
+        if index not in self.known:
+            self.known[index] = _rule_for_input(index, self.function, self.slots)
+        return self.known[index]
 
     def __iter__(self) -> Iterator[Rule]:
         return map(self.rule, itertools.count())
+
+
+def _rule_for_input(index: int, function: Callable[..., Any], slots: Slots) -> Rule:
+    def for_input(g: Any, *values: Any) -> Any:
+        return function(g, index, *values)
+
+    rule = Rule(function, f"input {index}", slots)
+    rule.pull = _pull_of(for_input, rule.read_slots)
+    return rule

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..errors import given
+
 
 def entries(tree: Any) -> Iterator[Any]:
     """Yield what a nested list, tuple or dict holds, depth first; a module as it is."""
@@ -44,22 +46,16 @@ def aligned(tree: Any, like: Any) -> Iterator[Any]:
         tree = dict(tree.named_parameters()) if is_module(tree) else tree
     if isinstance(like, dict):
         if not isinstance(tree, dict) or tree.keys() != like.keys():
-            raise ValueError(f"a dict with the keys {list(like)} is needed, got {_keys(tree)}")
+            raise ValueError(f"a dict with the keys {list(like)} is needed, got {given(tree)}")
         for key, part in like.items():
             yield from aligned(tree[key], part)
     elif isinstance(like, (list, tuple)):
         if not isinstance(tree, (list, tuple)) or len(tree) != len(like):
-            raise ValueError(f"a sequence of {len(like)} is needed, got {_keys(tree)}")
+            raise ValueError(f"a sequence of {len(like)} is needed, got {given(tree)}")
         for item, part in zip(tree, like, strict=True):
             yield from aligned(item, part)
     else:
         yield tree
-
-
-def _keys(tree: Any) -> str:
-    if isinstance(tree, dict):
-        return f"one with the keys {list(tree)}"
-    return f"{len(tree)}" if isinstance(tree, (list, tuple)) else f"a {type(tree).__name__}"
 
 
 def _mapped(function: Callable[[Any], Any], tree: Any, rebuilt: Callable[[Any, dict[str, Any]], Any]) -> Any:

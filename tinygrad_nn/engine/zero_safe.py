@@ -45,9 +45,8 @@ class Suspicion(list[str]):
     """Why a cotangent may be nan that ought to be zero; empty, and so false, as long as there is no reason."""
 
     def __init__(self, seeds: Iterable[Any]) -> None:
-        super().__init__(
-            [MASKED] if not FLAG_TELLS or any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds) else []
-        )
+        masked = not FLAG_TELLS or any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds)
+        super().__init__([MASKED] * masked)
 
     def listening(self) -> AbstractContextManager[Any]:
         """Let NumPy's invalid flag raise suspicion in the body, instead of warning."""

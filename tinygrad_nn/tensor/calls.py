@@ -54,10 +54,7 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
         except Exception as error:
             failed(error, op.name, [x])
             raise
-        if parent is None or not mode:
-            return make(y, None)
-        if y.dtype.kind != "f":
-            _unrecorded(y.dtype)
+        if parent is None or not mode or (y.dtype.kind != "f" and _ends_graph(y.dtype)):
             return make(y, None)
         return make(y, record(op, (parent,), (data if keep_x else None, y if keep_y else None), y))
 
@@ -94,12 +91,8 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
         t: Tensor = new(Tensor)
         t._array = y
         t._grad = t.name = None
-        if (p is None and q is None) or not mode:
-            t._node = None
-            return t
         dtype = y.dtype
-        if dtype.kind != "f":
-            _unrecorded(dtype)
+        if (p is None and q is None) or not mode or (dtype.kind != "f" and _ends_graph(dtype)):
             t._node = None
             return t
         node = t._node = Node()
@@ -178,17 +171,14 @@ def _recorded(op: Operation, mode: Any, arrays: Any, parents: list[Node | None],
     wanted = tuple([p is not None for p in parents])
     if True not in wanted or not mode:
         return None
-    if op.multiple_outputs:
-        if not y:
-            return None
-        whole = record(op, tuple(parents), _saved(op, arrays, y, values, wanted), y[0])
-        whole.shape = tuple([part.shape for part in y])
-        return whole
     saved = _saved(op, arrays, y, values, wanted)
-    if y.dtype.kind != "f":
-        _unrecorded(y.dtype)
+    if not op.multiple_outputs:
+        return None if y.dtype.kind != "f" and _ends_graph(y.dtype) else record(op, tuple(parents), saved, y)
+    if not y:
         return None
-    return record(op, tuple(parents), saved, y)
+    whole = record(op, tuple(parents), saved, y[0])
+    whole.shape = tuple([part.shape for part in y])
+    return whole
 
 
 def _outputs(ys: Any, whole: Node | None) -> tuple[Tensor, ...]:
@@ -198,10 +188,11 @@ def _outputs(ys: Any, whole: Node | None) -> tuple[Tensor, ...]:
     return cast(Any, type(ys))(*tensors) if hasattr(ys, "_fields") else tuple(tensors)
 
 
-def _unrecorded(dtype: Any) -> None:
-    """Refuse a complex result of inputs that require grad; integers and booleans end the graph."""
+def _ends_graph(dtype: Any) -> bool:
+    """Return True: no gradient goes through integers and booleans. Raises DtypeError for a complex result."""
     if dtype.kind == "c":
         raise errors.DtypeError(errors.no_gradient_dtype(dtype))
+    return True
 
 
 def failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:

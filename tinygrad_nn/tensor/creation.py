@@ -21,11 +21,9 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
     tg.tensor([1., 2.], dtype='float64', requires_grad=True)
     """
     if isinstance(x, (list, tuple)) and _holds_recorded(x):
-        joined: Any = np.stack([tensor(item) for item in x])
-        return named(joined if dtype is None else joined.astype(dtype), requires_grad, name)
+        return named(as_tensor(np.stack([tensor(item) for item in x]), dtype), requires_grad, name)
     if isinstance(x, Tensor) and x.requires_grad:
-        copy: Any = np.positive(x)
-        return named(copy if dtype is None else copy.astype(dtype), requires_grad, name)
+        return named(as_tensor(np.positive(x), dtype), requires_grad, name)
     array = copied(as_array(x.data if isinstance(x, Tensor) else x))
     return Tensor(array_of(array, dtype), requires_grad, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import weakref
@@ -12,6 +13,7 @@ import numpy as np
 
 from .. import errors
 from ..engine.arrays import ArrayProxy, as_array
+from ..engine.cotangents import fitting
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, count, record
 from ..engine.reverse import pullback
@@ -269,19 +271,13 @@ class Tensor:
     __hash__ = object.__hash__  # by identity: == computes a Tensor of booleans
 
     def __copy__(self) -> Tensor:
-        return self.__deepcopy__({})
+        return copy.deepcopy(self)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+    def __reduce__(self) -> Any:  # for pickle, and for copy.deepcopy
         if not self.is_leaf:
-            raise errors.GradientError("a computed tensor that requires grad can't be copied; copy t.detach()")
-        twin = memo[id(self)] = Tensor(self.data.copy(), self.requires_grad, self.name)
-        twin.grad = None if self.grad is None else self.grad.detach().__deepcopy__(memo)
-        twin.role = getattr(self, "role", None)
-        return twin
-
-    def __reduce__(self) -> Any:
-        if not self.is_leaf:
-            raise errors.GradientError("a computed tensor that requires grad can't be pickled; pickle t.detach()")
+            raise errors.GradientError(
+                "a computed tensor that requires grad can't be copied or pickled; copy or pickle t.detach()"
+            )
         slots = {"grad": None if self.grad is None else self.grad.detach(), "role": getattr(self, "role", None)}
         return Tensor, (self.data, self.requires_grad, self.name), (None, slots)
 
@@ -360,17 +356,8 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     if gradient is None:
         if output.size != 1:
             raise errors.GradientError(errors.needs_seed(output.shape))
-        one = np.ones(output.shape, output.dtype)
-        return make(one, None) if create_graph else one
-    seed = gradient if isinstance(gradient, Tensor) else make(as_array(gradient), None)
-    if seed.shape != output.shape:
-        raise errors.GradientError(errors.of_another("shape", "cotangent", seed, "the output", output))
-    if seed.dtype.kind == "c":
-        raise errors.DtypeError(errors.no_gradient_dtype(seed.dtype))
-    if not np.can_cast(seed.dtype, output.dtype, "same_kind"):
-        raise errors.DtypeError(errors.of_another("dtype", "cotangent", seed, "the output", output))
-    if seed.dtype != output.dtype:
-        seed = seed.astype(output.dtype)
+        gradient = np.ones(output.shape, output.dtype)
+    seed = fitting(gradient, output, make)
     return seed if create_graph else seed.data
 
 

@@ -56,7 +56,7 @@ def check_pure(case: Case) -> None:
                 raise AssertionError(case.fails(f"the rule for input {i} isn't pure: {error}")) from error
             if rule.into is not None:
                 buffer = np.ones(case.leaves[i].shape, case.leaves[i].dtype)
-                rule.into(buffer, g, saved)
+                rule.into(buffer, g, *[saved[i] for i in rule.into_slots])
                 added = close(buffer, 1 + rule.pull(g, saved), 8 * case.eps)
                 assert added, case.fails(f"into differs from pull: {buffer}")
         same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(_arrays_in([saved, g]), before))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ import numpy as np
 from .. import errors
 from ..engine.grad_mode import enable_grad, recording, users_code
 from ..engine.node import Node, count, history, record
-from ..engine.outputs import item
+from ..engine.outputs import Whole, item
 from ..engine.reverse import pullback
-from ..engine.rules import Rule
+from ..engine.rules import RuleForEach
 from ..engine.trees import filled, leaves, map_leaves
 from ..engine.watching import watcher
 from ..tensor.handle import Tensor, alias, make, node_of
@@ -84,18 +83,14 @@ class _Part:
         return node.saved
 
     @property
-    def rules(self) -> Iterator[Rule]:
+    def rules(self) -> RuleForEach:
         """A rule per input; those of one backward pass share what the first of them computes."""
-        shared: dict[Node, Any] = {}
 
-        def rule(index: int) -> Rule:
-            def pull(g: tuple[Any, ...], inputs: tuple[Node, ...]) -> Any:
-                shared.update({} if shared else self.cotangents(g, inputs))
-                return shared.pop(inputs[index])
+        def rule(g: Whole, index_of_input: int, inputs: tuple[Node, ...]) -> Any:
+            g.common = g.common or self.cotangents(g, inputs)
+            return g.common.pop(inputs[index_of_input])
 
-            return Rule(pull, f"input {index}", ("inputs",))
-
-        return map(rule, itertools.count())
+        return RuleForEach(rule, ("inputs",))
 
     def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> dict[Node, Any]:
         """Return the cotangent of each input, given those of the outputs."""

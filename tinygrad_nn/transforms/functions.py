@@ -95,7 +95,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     if not isinstance(primals, (list, tuple)) or not isinstance(tangents, (list, tuple)):
         raise TypeError("primals and tangents are tuples with an entry per argument; write (x,) for a single one")
     run = Run(function, tuple(primals), {}, range(len(primals)), has_aux)
-    pushed = run.push(run.tangents(tangents))
+    pushed = run.push(aligned(tangents, run.inputs))
     value, derivative = run.detached(run.output), filled(run.output, iter(pushed))
     return (value, derivative, run.detached(run.aux)) if has_aux else (value, derivative)
 

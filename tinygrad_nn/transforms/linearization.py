@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import errors
+from ..engine.cotangents import fitting
 from ..engine.forward import pushforward
 from ..engine.grad_mode import enable_grad, recording
-from ..engine.node import Node, history
+from ..engine.node import history
 from ..engine.reverse import pullback
-from ..engine.trees import aligned, filled, leaves, map_leaves
+from ..engine.trees import filled, leaves, map_leaves
 from ..ops.elementwise import positive
 from ..ops.joining import stack
 from ..tensor.creation import as_tensor
@@ -24,7 +25,7 @@ from .purity import restoring
 class Scope:
     """Entered while a run computes its function or a derivative. The nodes of the run's variables keep it as `saved`.
 
-    Once it is left for good, nobody differentiates by those variables any more (see `_is_wanted`).
+    Once it is left for good, nobody differentiates by those variables any more.
     """
 
     entered = 0
@@ -72,7 +73,8 @@ class Run:
         self.nodes: list[Any] = [node_of(r) for r in self.results]
         self.own: set[Any] = {node_of(x) for x in self.variables}
         order = history([node for node in self.nodes if node is not None])
-        self.connected = any(node.operation is None and node not in self.own and _is_wanted(node) for node in order)
+        others = [node.saved for node in order if node.operation is None and node not in self.own]
+        self.connected = any(not isinstance(saved, Scope) or saved.entered for saved in others)
 
     def records(self, given: Sequence[Any] = ()) -> bool:
         """Return whether derivatives along the given directions are to be recorded."""
@@ -101,22 +103,16 @@ class Run:
             found = pullback(seeds, self.own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
         return [_as_tensor(found.get(node_of(x)), x) for x in self.variables]
 
-    def push(self, tangents: Sequence[Any]) -> list[Tensor]:
-        """Return the tangent of each result, given one per variable."""
+    def push(self, tangents: Iterable[Any]) -> list[Tensor]:
+        """Return the tangent of each result, given one per variable. Raises ValueError where one doesn't fit."""
+        pairs = zip(tangents, self.variables, strict=True)
+        tangents = [fitting(as_tensor(t), x, make, "tangent", "its primal") for t, x in pairs]
         recorded = self.records(tangents)
         arrived = tangents if recorded else [t.data for t in tangents]
         given = dict(zip(map(node_of, self.variables), arrived, strict=True))
         with self.scope:
             found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
         return [_as_tensor(found.get(node), y) for node, y in zip(self.nodes, self.results, strict=True)]
-
-    def tangents(self, trees: Sequence[Any]) -> list[Tensor]:
-        """Return the tangents as Tensors, each in its variable's dtype. Raises ValueError where one doesn't fit."""
-        found = [as_tensor(x) for x in aligned(trees, self.inputs)]
-        for t, x in zip(found, self.variables, strict=True):
-            if t.shape != x.shape:
-                raise ValueError(errors.of_another("shape", "tangent", t, "its primal", x))
-        return [t if t.dtype == x.dtype else t.astype(x.dtype) for t, x in zip(found, self.variables, strict=True)]
 
     def jacobians(self, forward: bool) -> list[list[Tensor]]:
         """Return each result's derivatives by each variable: a pass per entry of the variables, or of the results."""
@@ -144,18 +140,11 @@ def _basis(tensors: list[Tensor], index: int, entry: int) -> list[Tensor]:
     return [make(x, None) for x in zeros]
 
 
-def _is_wanted(leaf: Node) -> bool:
-    """Return whether somebody may still differentiate by a leaf: not by the variable of a run that is over."""
-    return not isinstance(leaf.saved, Scope) or leaf.saved.entered > 0
-
-
 def _variable(x: Any, scope: Scope) -> Tensor:
     """Return the tensor that the function gets for an argument, with a node of its own: one argument, one variable."""
     t = as_tensor(x)
     if t.requires_grad and recording.get():
         return positive(t)
-    if t.dtype.kind != "f":
-        raise errors.DtypeError(errors.no_gradient_dtype(t.dtype))
     variable = Tensor(t.data, requires_grad=True)
     node_of(variable).saved = scope
     return variable

@@ -293,17 +293,17 @@ class Tracer(Watcher):
 
     def into(self, rule: Any, held: Any, g: Any, saved: Any) -> Any:
         """Return a cotangent with what a rule adds into it, line by line or as one line."""
+        read = [saved[place] for place in rule.into_slots]
         total = Buffer(self, held.value if isinstance(held, Traced) else self.constant(np.asarray(held)))
-        if self._attempted(lambda: rule.into(total, g, saved)) is not _REFUSED:
+        if self._attempted(lambda: rule.into(total, g, *read)) is not _REFUSED:
             return Traced(self, total.value)
 
         def computed(held: Any, *more: Any) -> Any:
             total = np.array(held)
-            rule.into_function(total, *more)
+            rule.into(total, *more)
             return total
 
-        read = [saved[place] for place in rule.into_slots]
-        return self.call(Function("op_add_into", computed, "into", rule.into_function), (held, g, *read), {})
+        return self.call(Function("op_add_into", computed, "into", rule.into), (held, g, *read), {})
 
     def shadow(self, tensor: Any) -> Any:
         """Return the Tensor that stands for one from outside; what was made of proxies stands for itself."""
