@@ -46,8 +46,7 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
             return cast(Tensor, watched(x))
         try:
             if type(x) is Tensor:
-                data = x._array
-                parent = x._node
+                data, parent = x._array, x._node
             else:
                 data, parent = constant(x), None
             y = forward(data)
@@ -73,14 +72,12 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
             return cast(Tensor, watched(a, b))
         try:
             if type(a) is Tensor:
-                x = a._array
-                p = a._node
+                x, p = a._array, a._node
             else:
                 p = None
                 x = a if type(a) is float else constant(a)
             if type(b) is Tensor:
-                z = b._array
-                q = b._node
+                z, q = b._array, b._node
             else:
                 q = None
                 z = b if type(b) is float else constant(b)

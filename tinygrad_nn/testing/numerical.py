@@ -39,11 +39,12 @@ def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], positi
             return function([*arrays[:position], y, *arrays[position + 1 :]])
 
         up, down = moved(step / 2), moved(-step / 2)
-        central[entry] = extrapolated(moved(step), moved(-step), up, down, step)
+        central[entry] = extrapolated([moved(step), moved(-step), up, down], step)
         left[entry], right[entry] = (middle - down) / (step / 2), (up - middle) / (step / 2)
     return Slopes(central, left, right)
 
 
-def extrapolated(above: Any, below: Any, half_above: Any, half_below: Any, step: float) -> Any:
-    """Return the derivative from the values at ± step and ± step / 2, with an error of order step**4."""
+def extrapolated(values: Sequence[Any], step: float) -> Any:
+    """Return the derivative from the values at step, -step, step / 2, -step / 2, with an error of order step**4."""
+    above, below, half_above, half_below = values
     return (4 * (half_above - half_below) / step - (above - below) / (2 * step)) / 3
