@@ -53,7 +53,7 @@ class _Judgement:
         if not self.numeric.known and not self.found.jumps:
             return self._convention() or self._found(Verdict.NONFINITE, "values beside the point are not finite")
         agrees = self._agrees(self.right, self.numeric, self.eps)
-        if not agrees and not point.longer and self._agrees(self.right, self.found.value, self.eps):
+        if not agrees and point.long is None and self._agrees(self.right, self.found.value, self.eps):
             self.numeric, agrees = self.found.value, True  # some functions are less precise in complex numbers
         if self.found.jumps:
             self.numeric = Slope()
@@ -175,7 +175,7 @@ class _Judgement:
         point = self.point
         if not agrees and point.mistaken:
             return self._mismatch()
-        exact = point.analytic(point.long, self.direction) if point.longer else None
+        exact = None if point.long is None else point.analytic(point.long, self.direction)
         if exact is not None and np.isfinite(exact):
             eps = max(float(np.finfo(LONG).eps), point.eps)
             sharper = point.ladder(

@@ -54,18 +54,14 @@ class Point:
         return self._pulled(WIDE)
 
     @functools.cached_property
-    def long(self) -> list[Any]:
-        """The same in long double; None throughout where the function can't be run in it."""
+    def long(self) -> list[Any] | None:
+        """The same in long double, None where the function can't be run in it, or nothing connects."""
         try:
             self.middles[LONG] = self.line({}, LONG)(0.0)
-            return self._pulled(LONG)
+            pulled = self._pulled(LONG)
+            return pulled if any(g is not None for g in pulled) else None
         except Exception:  # numpy.linalg, for one, refuses long doubles
-            return [None] * len(self.arrays)
-
-    @property
-    def longer(self) -> bool:
-        """Whether there are derivatives in long double."""
-        return any(g is not None for g in self.long)
+            return None
 
     def _pulled(self, dtype: Any) -> list[Any]:
         return self.subject.pull([x.astype(dtype) for x in self.arrays], self.weights)

@@ -13,7 +13,6 @@ import numpy as np
 from .. import errors
 from ..engine.grad_mode import enable_grad, no_grad
 from ..engine.trees import aligned, leaves, map_leaves
-from ..ops.reduction import sum as total
 from ..tensor.handle import Tensor
 from ..transforms.autograd import grad
 from ..transforms.functions import grad as gradient_of
@@ -169,7 +168,7 @@ def derivative_of(subject: Subject, weights: Arrays) -> Subject:
 
     def scalar(*args: Any) -> Any:
         results = [y for y in leaves(subject.function(*args)) if isinstance(y, Tensor) and y.dtype.kind == "f"]
-        parts = [total(y * u.astype(y.dtype)) for y, u in zip(results, weights, strict=True)]
+        parts = [(y * u.astype(y.dtype)).sum() for y, u in zip(results, weights, strict=True)]
         return sum(parts[1:], parts[0])
 
     return Subject(gradient_of(scalar, argnums=range(len(subject.inputs))), subject.inputs)

@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from .random_programs import programs
     from .strategies import architectures, arrays, axes, broadcastable, indices, kink_points, points, shapes, tensors
 
-_HOMES = {"programs": ".random_programs"} | dict.fromkeys(
-    ("architectures", "arrays", "axes", "broadcastable", "indices", "kink_points", "points", "shapes", "tensors"),
-    ".strategies",
-)
 __all__ = [
     "PROPERTIES",
     "Case",
@@ -62,6 +58,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Return a strategy; the first one imports Hypothesis. Raises ImportError with the remedy if that is missing."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name], __name__), name)
+    if name in __all__:
+        return getattr(import_module(".random_programs" if name == "programs" else ".strategies", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

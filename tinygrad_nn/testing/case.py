@@ -62,6 +62,12 @@ class Case:
         """Return the results of a function of arrays that is called in the same way."""
         return [np.asarray(y) for y in listed(function(*self.arguments(leaves), **self.parameters))]
 
+    def run(self, leaves: Sequence[Any]) -> tuple[list[Any], dict[str, Any], Any]:
+        """Return the operation's inputs of arrays, its parameters as normalised, and what its forward returns."""
+        assert self.operation is not None
+        inputs, values = self.operation.bind(tuple(self.arguments(leaves)), dict(self.parameters))
+        return list(inputs), values, self.operation.run(list(inputs), values)
+
     def outputs(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the results of the call, in a list; of several those that record."""
         results = self.results(leaves)

@@ -14,7 +14,6 @@ from ..checking.directions import signed
 from ..checking.numerical import complex_slope
 from ..checking.rounding import close
 from ..engine.grad_mode import no_grad
-from ..ops.reduction import sum as total
 from ..tensor.handle import Tensor
 from ..transforms import autograd
 from ..transforms.functions import jvp
@@ -54,15 +53,11 @@ def _check_elsewhere(case: Case) -> None:
     rng = np.random.default_rng(4)
     aside, along = [{i: signed(rng, case.leaves[i].shape) for i in case.active} for _ in range(2)]
     mirrored = case.drawn and case.operation is not None and case.operation.pointwise
-
-    def moved(of: Case, by: float) -> list[Any]:
-        shifts = {i: step * aside[i] + by * along[i] for i in case.active}
-        leaves = [np.flip(x) if mirrored and is_floating(x) else x for x in of.leaves]
-        return [np.asarray(x + shifts[i], x.dtype) if i in shifts else x for i, x in enumerate(leaves)]
-
-    wide = case.wide
-    expected = extrapolated([wide.weighed(moved(wide, by)) for by in (step, -step, step / 2, -step / 2)], step)
-    parts = zip(case.gradients(moved(case, 0.0)), [along[i] for i in case.active], strict=True)
+    there = case.at([np.flip(x) if mirrored and is_floating(x) else x for x in case.leaves])
+    there = there.at(_moved(there, step, aside))
+    moved = [_moved(there.wide, by, along) for by in (step, -step, step / 2, -step / 2)]
+    expected = extrapolated(list(map(there.wide.weighed, moved)), step)
+    parts = zip(there.gradients(), along.values(), strict=True)
     found = math.fsum(float(np.sum(np.where(np.isfinite(g), g, 0) * v)) for g, v in parts)
     right = close(np.array(found), np.array(expected), 10 * tolerance)
     assert right, case.fails(f"nearby, the slope along a direction is {found}, by central differences {expected}")
@@ -71,8 +66,7 @@ def _check_elsewhere(case: Case) -> None:
 def _complex_slopes(case: Case, i: int) -> Any:
     """Return the slopes in input `i` by the complex step, None where the forward refuses complex numbers."""
     assert case.operation is not None
-    inputs, values = case.operation.bind(tuple(case.arguments(case.leaves)), dict(case.parameters))
-    case.operation.run(list(inputs), values)  # which may fill in values that the forward reads
+    values = case.run(case.leaves)[1]  # which a run may have filled in, for the forward to read
     forward, x, seed = case.operation.forward, case.leaves[i], case.seeds[0]
 
     def line(entry: tuple[int, ...], step: complex) -> Any:
@@ -118,7 +112,7 @@ def check_second_order(case: Case) -> None:
     first = autograd.grad(case.smooth(leaves), active, seeds, create_graph=True)
     recorded = all(g is not None and g.requires_grad for g in first)
     assert recorded, case.fails("the gradient doesn't record its cotangent")
-    inner = [total(g * v) for g, v in zip(first, directions.values()) if g is not None]
+    inner = [(g * v).sum() for g, v in zip(first, directions.values()) if g is not None]
     found = autograd.grad(inner, [*active, *seeds], allow_unused=True)
     if case.at_kink:
         return
@@ -140,17 +134,7 @@ def check_second_order(case: Case) -> None:
 
 def _moved(case: Case, by: float, directions: Mapping[int, Any]) -> list[Any]:
     """Return the leaves, those with a direction moved along it."""
-    return [np.asarray(x + by * directions[i]) if i in directions else x for i, x in enumerate(case.leaves)]
-
-
-def _pushed(case: Case, directions: list[Any]) -> list[Any]:
-    """Return the tangents of the results in forward mode."""
-
-    def function(*active: Any) -> list[Any]:
-        given = dict(zip(case.active, active))
-        return case.outputs([given.get(i, x) for i, x in enumerate(case.tensors())])
-
-    return [t.data for t in jvp(function, [case.leaves[i] for i in case.active], directions)[1]]
+    return [np.asarray(x + by * directions[i], x.dtype) if i in directions else x for i, x in enumerate(case.leaves)]
 
 
 def check_tangents(case: Case) -> None:
@@ -159,10 +143,15 @@ def check_tangents(case: Case) -> None:
         return
     rng = np.random.default_rng(3)
     transposed = case.gradients()
+
+    def function(*active: Any) -> list[Any]:
+        given = dict(zip(case.active, active))
+        return case.outputs([given.get(i, x) for i, x in enumerate(case.tensors())])
+
     for position, i in enumerate(case.active):
         directions = [np.zeros_like(case.leaves[j]) for j in case.active]
         directions[position] = signed(rng, case.leaves[i].shape).astype(case.leaves[i].dtype)
-        found = _pushed(case, directions)
+        found = [t.data for t in jvp(function, [case.leaves[i] for i in case.active], directions)[1]]
         for t, y in zip(found, case.values):
             assert (t.shape, t.dtype) == (y.shape, y.dtype), case.fails(f"tangent is {t.dtype}{t.shape}")
         pairs = [np.where(u == 0, 0, t) * u for t, u in zip(found, case.seeds)]

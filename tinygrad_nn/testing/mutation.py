@@ -158,20 +158,14 @@ def _with_pull(rule: Rule, pull: Pull) -> Rule:
     return other
 
 
-class _Each:
-    """The rules of an operation on any number of inputs, each of them changed."""
-
-    def __init__(self, declared: Any, change: Callable[[Rule], Rule]) -> None:
-        self.declared, self.change, self.reads = declared, change, declared.reads
-
-    def __iter__(self) -> Iterator[Rule]:
-        return map(self.change, self.declared)
-
-
 def _each(key: Ruled, change: Callable[[Rule], Rule]) -> Any:
     op, position = key
     declared = declared_rules(op)
-    return _Each(declared, change) if op.variadic else change(declared[position])
+    if not op.variadic:
+        return change(declared[position])
+    changed = copy.copy(declared)
+    changed.rule = lambda index: change(declared.rule(index))
+    return changed
 
 
 _patching = threading.RLock()

@@ -16,7 +16,6 @@ from ..tensor.handle import NUMPY_FUNCTIONS
 
 Planted = Mapping[tuple[Operation, int], Any]
 _planted: ContextVar[Planted] = ContextVar("planted", default={})  # noqa: B039  (never written to: replaced)
-_open: dict[Operation, int] = {}
 _lock = threading.Lock()
 
 
@@ -25,6 +24,8 @@ class _Rules:
 
     It stands where the declared rules stood, so that an operation without planted rules pays nothing.
     """
+
+    users = 0  # how many contexts have planted one
 
     def __init__(self, operation: Operation, declared: Any) -> None:
         self.operation, self.declared = operation, declared
@@ -55,9 +56,9 @@ def planted(rules: Planted) -> Iterator[None]:
     before, touched = _planted.get(), {operation for operation, _ in rules}
     with _lock:
         for operation in touched:
-            _open[operation] = _open.get(operation, 0) + 1
             if not isinstance(operation.rules, _Rules):
                 operation.rules = _Rules(operation, operation.rules)
+            operation.rules.users += 1
     _planted.set({**before, **rules})
     try:
         yield
@@ -65,9 +66,8 @@ def planted(rules: Planted) -> Iterator[None]:
         _planted.set(before)
         with _lock:
             for operation in touched:
-                _open[operation] -= 1
-                if not _open[operation]:
-                    del _open[operation]
+                operation.rules.users -= 1
+                if not operation.rules.users:
                     operation.rules = declared_rules(operation)
 
 

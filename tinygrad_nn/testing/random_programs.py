@@ -120,7 +120,7 @@ def _broadcastable(draw: Any, shapes: Shapes) -> Parameters:
 
 def _one_axis(draw: Any, shapes: Shapes) -> Parameters:
     n = len(shapes[0])
-    return (draw(st.integers(-n, n - 1)), draw(st.booleans())) if n and 0 not in shapes[0] else None
+    return (draw(st.integers(-n, n - 1)), draw(st.booleans())) if n else None
 
 
 def _an_axis(draw: Any, shapes: Shapes) -> Parameters:
@@ -137,7 +137,7 @@ def _matrices(draw: Any, shapes: Shapes) -> Parameters:
 def _an_index(draw: Any, shapes: Shapes) -> Parameters:
     """Slices with positive steps, integers, None, and one array of integers, perhaps repeated ones."""
     shape = shapes[0]
-    if not shape or 0 in shape:
+    if not shape:
         return None
     parts: list[Any] = []
     for i, n in enumerate(shape):
@@ -175,8 +175,6 @@ def _equal_shapes(draw: Any, shapes: Shapes) -> Parameters:
 
 def _a_shape(draw: Any, shapes: Shapes) -> Parameters:
     n = math.prod(shapes[0])
-    if n == 0:
-        return None
     first = draw(st.sampled_from([k for k in range(1, n + 1) if n % k == 0]))
     return (draw(st.sampled_from([(n,), (first, n // first), (first, 1, n // first), (-1, first)])),)
 
@@ -190,7 +188,7 @@ def _nothing(draw: Any, shapes: Shapes) -> Parameters:
 
 
 def _parts(draw: Any, shapes: Shapes) -> Parameters:
-    return () if shapes[0] and 0 not in shapes[0] else None
+    return () if shapes[0] else None
 
 
 def _one_contraction(draw: Any, shapes: Shapes) -> Parameters:

@@ -28,12 +28,10 @@ def frozen(x: Any) -> Any:
 
 def _node_contents(case: Case) -> tuple[Any, ...]:
     """Return everything that a rule may name, in the layout's order, as arrays that can't be written to."""
-    op = case.operation
-    assert op is not None
-    inputs, values = op.bind(tuple(case.arguments([frozen(x) for x in case.leaves])), dict(case.parameters))
-    y = frozen(op.run(list(inputs), values))
+    inputs, values, y = case.run([frozen(x) for x in case.leaves])
     shapes, wanted = [np.shape(x) for x in inputs], tuple(True for _ in inputs)
-    return ((inputs, y, shapes) if op.variadic else (*inputs, y, *shapes)) + (wanted, *values.values())
+    many = case.operation is not None and case.operation.variadic
+    return ((inputs, frozen(y), shapes) if many else (*inputs, frozen(y), *shapes)) + (wanted, *values.values())
 
 
 def _arrays_in(value: Any) -> list[Any]:
@@ -184,11 +182,9 @@ def _leaves_out(case: Case, i: int, entry: tuple[int, ...], other: float | None)
     leaves = [x if other is None or not is_floating(x) else np.full_like(x, other) for x in case.leaves]
     leaves[i] = np.array(case.leaves[i])
     leaves[i][entry] = np.nan
-    assert case.operation is not None
-    inputs, values = case.operation.bind(tuple(case.arguments(leaves)), dict(case.parameters))
     try:
         with np.errstate(all="ignore"):
-            results = [np.asarray(y) for y in listed(case.operation.run(list(inputs), values))]
+            results = [np.asarray(y) for y in listed(case.run(leaves)[2])]
     except (np.linalg.LinAlgError, Warning):
         return False
     return all(y.size > 0 and y.dtype.kind == "f" and not np.isnan(y).any() for y in results)
