@@ -221,8 +221,16 @@ def cofactors(a: Array) -> Array:
 
 
 def cofactor_slopes(a: Array, e: Array) -> Array:
-    """Return the derivative of the cofactors, which are polynomials of degree 2 at most here: exactly a difference."""
-    return (cofactors(a + e) - cofactors(a - e)) / 2
+    """Return the derivative of the cofactors along e: each is linear in every row of its minor."""
+    a, e = np.broadcast_arrays(a, e)
+    found = np.zeros(a.shape)
+    for row in range(a.shape[-1]):
+        replaced = np.array(a)
+        replaced[..., row, :] = e[..., row, :]
+        part = cofactors(replaced)
+        part[..., row, :] = 0
+        found += part
+    return found
 
 
 REFERENCES: dict[str, Callable[..., Array]] = {

@@ -9,7 +9,7 @@ import pytest
 from drawn import CALLS, EXAMPLES, SINGULAR_AT_ORIGIN, cases
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from references import FUNCTIONS, sinc_integral
+from references import FUNCTIONS, cofactor_slopes, sinc_integral
 from rings import sampled
 
 from tinygrad_nn.engine.operation import OPERATIONS
@@ -53,6 +53,13 @@ def test_the_reference_of_the_slope_of_sinc_keeps_its_digits_next_to_0(x: float)
     z = (np.pi * x) ** 2
     series = -(np.pi**2) * x / 3 * (1 - z / 10 * (1 - z / 28))
     np.testing.assert_allclose(sinc_integral(np.array(x), 1), series, rtol=4e-15)
+
+
+def test_the_reference_of_the_slopes_of_cofactors_adds_no_large_numbers() -> None:
+    a, e = np.array([[1e-9, 2e-9], [3e-9, -1e-9]]), np.array([[1.0, 0.25], [-0.5, 2.0]])
+    np.testing.assert_array_equal(cofactor_slopes(a, e), [[2.0, 0.5], [-0.25, 1.0]])
+    a, e = np.diag([1e8, 1.0, 1.0]), np.diag([1.0, 3.0, 5.0])
+    np.testing.assert_array_equal(cofactor_slopes(a, e), np.diag([8.0, 5e8 + 1, 3e8 + 1]))
 
 
 # ---- what is wrong on some shapes only, or in one precision, is noticed ----

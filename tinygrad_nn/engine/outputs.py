@@ -26,8 +26,7 @@ class Parts(dict[int, Any]):
     size = 0
 
     def __init__(self, index: int, g: Any, shape: Any, dtype: Any) -> None:
-        super().__init__({index: g})
-        self.shape, self.dtype = shape, dtype
+        self[index], self.shape, self.dtype = g, shape, dtype
 
     def __add__(self, other: Parts) -> Parts:
         for index, g in other.items():

@@ -19,7 +19,7 @@ from .cotangents import owned
 from .grad_mode import recording_rules
 from .node import Lift, Node, history
 from .watching import cotangents_from
-from .zero_safe import Suspicion, sum_of_products
+from .zero_safe import SHARED, Suspicion, sum_of_products
 
 
 def pullback(
@@ -48,8 +48,7 @@ def pullback(
             # All that was computed from this node is newer, so its cotangent is complete by now: it leaves, through
             # the node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the
             # axes along which the parent was broadcast, once for all rules, so that no rule can forget it, and added.
-            g = leave(node)
-            if g is None:
+            if (g := leave(node)) is None:
                 continue
             asked_for = node.handle is not None if targets is None else node in targets
             if asked_for:  # copied if anything else holds it: a rule may pass `g` itself on, and `arrive` adds in place
@@ -66,7 +65,8 @@ def pullback(
                     continue
                 c = rule.pull(g, saved)
                 # IEEE says 0 * inf = nan; here zero cotangents stay zero. Threads of a large product raise no flag.
-                if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
+                large = rule.zero_safe is sum_of_products and c.size * g.size > SHARED
+                if rule.zero_safe is not None and (suspicion or large):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
             # Saved arrays are freed as soon as they were used. And an array that `c` still refers to would be copied

@@ -18,7 +18,7 @@ import numpy as np
 from .arrays import raw
 from .rules import Slots, parameter_names
 
-MASKED, _SHARED = "a mask", 2**18  # a product of so many multiplications is shared by threads, whose flags are lost
+MASKED, SHARED = "a mask", 2**18  # a product of so many multiplications may be shared by threads, whose flags are lost
 
 
 @functools.cache
@@ -45,8 +45,10 @@ class Suspicion(list[str]):
     """Why a cotangent may be nan that ought to be zero; empty, and so false, as long as there is no reason."""
 
     def __init__(self, seeds: Iterable[Any]) -> None:
-        masked = not FLAG_TELLS or any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds)
-        super().__init__([MASKED] * masked)
+        super().__init__([] if FLAG_TELLS else [MASKED])
+        for seed in seeds:
+            if np.count_nonzero(raw(seed)) < seed.size:
+                self.mask()
 
     def listening(self) -> AbstractContextManager[Any]:
         """Let NumPy's invalid flag raise suspicion in the body, instead of warning."""
@@ -60,7 +62,7 @@ class Suspicion(list[str]):
 
     def mended(self, rule: Any, g: Any, saved: Any, c: Any) -> Any:
         """Return the cotangent `c` that a rule has computed, zero where it is nan and ought to be zero."""
-        if not self and (c.size * g.size < _SHARED * min(g.shape, default=1) or _flag_tells(64, 900)):
+        if not self and _flag_tells(64, 900):
             return c
         c = rule.zero_safe(rule, g, saved, c) if has_nan(raw(c)) else c
         self[:] = [MASKED] if self and self[0] is MASKED else []
