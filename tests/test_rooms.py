@@ -65,14 +65,14 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_600),
-    "engine": (1_261, 1_261, 9_500),
-    "tensor": (1_175, 1_173, 9_590),
+    "engine": (1_248, 1_248, 8_940),
+    "tensor": (1_148, 1_148, 9_340),
     "ops": (2_880, 2_880, 30_140),
     "ops.linalg": (859, 859, 8_920),
     "ops.numpy": (2_375, 2_375, 26_500),
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
-    "transforms": (566, 566, 4_400),
+    "transforms": (550, 550, 4_250),
     "nn": (2_501, 1_835, 16_630),
     "optim": (1_118, 814, 7_810),
     "compiler": (961, 700, 6_500),
@@ -80,15 +80,15 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (425, 425, 3_650),
     "compiler.write": (1_910, 1_100, 18_650),
     "compiler.run": (1_290, 1_290, 11_100),
-    "checking": (2_823, 2_710, 24_790),
+    "checking": (2_818, 2_700, 24_720),
     "inspection": (2_221, 1_800, 17_300),
-    "testing": (2_381, 2_381, 20_820),
+    "testing": (2_314, 2_300, 20_040),
     "training": (2_861, 1_648, 23_180),
     "interop": (1_417, 1_405, 12_830),
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_403, 28_415, 287_710)
+WHOLE = (33_270, 28_250, 286_100)
 
 
 def name_of(path: pathlib.Path) -> str:
