@@ -1,12 +1,14 @@
 """checkpoint: the same derivatives to every order, less memory, and mistakes that are told."""
 
 import gc
+import random
 import tracemalloc
 import weakref
 from typing import Any
 
 import numpy as np
 import pytest
+from slopes import derivative
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import GradientError
@@ -172,21 +174,41 @@ def test_a_compiled_step_draws_anew_at_each_call_and_the_same_within_it() -> Non
     np.testing.assert_array_equal(steps[0], steps[1])
 
 
-GENERATOR = np.random.default_rng(0)
+GENERATOR, STATE, TABLE = np.random.default_rng(0), np.random.RandomState(0), {"of": [np.random.default_rng(1)]}
 DRAWS: dict[str, Any] = {
     "numpy's own": lambda x: x * np.random.random(x.shape),
     "a global one": lambda x: x * (GENERATOR.random(x.shape) > 0.5),
-    "in a sum": lambda x: (x * GENERATOR.random(x.shape)).sum(),
-    "a value": lambda x: {"a": x * 2, "b": x * GENERATOR.standard_normal()},
+    "in a sum": lambda x: (x * (GENERATOR.random(x.shape) > 0.5)).sum(),
+    "of the old kind": lambda x: x * STATE.rand(*x.shape),
+    "in a table": lambda x: {"a": x * 2, "b": x * TABLE["of"][0].standard_normal()},
 }
 
 
 @pytest.mark.parametrize("name", DRAWS)
-def test_other_random_numbers_are_refused(name: str) -> None:
+def test_the_second_call_draws_the_random_numbers_of_the_first(name: str) -> None:
+    """Three entries and a coin: the sum of other draws is often the same, which no comparison of values would tell."""
+    generators: list[Any] = [np.random.mtrand._rand, GENERATOR, STATE, TABLE["of"][0]]
+
+    def total(y: Any) -> Any:
+        return (y["b"] if isinstance(y, dict) else y).sum()
+
+    for _ in range(20):
+        x = tg.tensor([1.0, 1.0, 1.0], requires_grad=True)
+        states = [g._bit_generator.state for g in generators]
+        right = derivative(total(DRAWS[name](x)), x)
+        for g, state in zip(generators, states, strict=True):
+            g._bit_generator.state = state
+        y = total(tg.checkpoint(DRAWS[name])(x))
+        after = [repr(g._bit_generator.state) for g in generators]
+        np.testing.assert_array_equal(derivative(y, x), right)
+        assert [repr(g._bit_generator.state) for g in generators] == after
+
+
+def test_other_random_numbers_are_refused() -> None:
     x = tg.tensor(np.ones(200), requires_grad=True)
-    y = tg.checkpoint(DRAWS[name])(x)
+    y = tg.checkpoint(lambda x: x * random.random())(x)
     with pytest.raises(GradientError, match="draw random numbers in modules"):
-        (y["b"] if isinstance(y, dict) else y).sum().backward()
+        y.sum().backward()
 
 
 def test_equal_values_are_no_others() -> None:

@@ -17,15 +17,16 @@ from ..engine.rules import RuleForEach
 from ..engine.trees import filled, leaves, map_leaves
 from ..engine.watching import watcher
 from ..tensor.handle import Tensor, alias, make, node_of
-from .purity import generator_states, restoring
+from .purity import bare_states, generator_states, restoring
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with the same values and derivatives, whose intermediate arrays are not kept.
 
     The backward pass calls it again: that costs one more forward pass, and a chain of n such parts keeps their inputs
-    and one part's intermediates, instead of all. It must compute the same again: its modules draw the same random
-    numbers, but it may draw no others, change no tensor, and read nothing that changes before the backward pass.
+    and one part's intermediates, instead of all. It must compute the same again: its modules, `np.random` and the
+    generators that it is given or that its code names draw the same random numbers, but it may draw no others, change
+    no tensor, and read nothing that changes before the backward pass.
     Arguments and results may be nested; tensors that it captures, such as parameters, get their gradients too. Raises
     GradientError if the second call reads other tensors or returns other values. Compiled functions keep
     such parts whole.
@@ -42,7 +43,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     def called(*args: Any, **kwargs: Any) -> Any:
         if not recording.get() or watcher() is not None:
             return function(*args, **kwargs)
-        states = generator_states(function, args, kwargs)
+        states = generator_states(function, args, kwargs) + bare_states(function, args, kwargs)
         # Handles of its own keep these values when the caller's are rebound.
         args, kwargs = map_leaves(lambda x: alias(x) if isinstance(x, Tensor) else x, (args, kwargs))
         result, values, outputs, inputs = _run(function, args, kwargs)
@@ -92,20 +93,29 @@ class _Part:
 
         return RuleForEach(rule, ("inputs",))
 
+    def _again(self) -> Any:
+        """Return what the part gives from the generators' states of the first run; they are put back after it."""
+        bare = bare_states(self.function, self.args, self.kwargs)
+        try:
+            with restoring(self.function, self.args, self.kwargs):
+                for generator, state in self.states:
+                    generator.state = state
+                return _run(self.function, self.args, self.kwargs)
+        finally:
+            for generator, state in bare:
+                generator.state = state
+
     def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> dict[Node, Any]:
         """Return the cotangent of each input, given those of the outputs."""
         create_graph, since = isinstance(g[0], Tensor), count()
-        with restoring(self.function, self.args, self.kwargs):
-            for generator, state in self.states:
-                generator.state = state
-            _, values, recorded, read = _run(self.function, self.args, self.kwargs)
+        _, values, recorded, read = self._again()
         outputs = [values[i] for i in self.outputs if i in recorded]
         same = set(read) == set(inputs) and [y.shape for y in outputs] == [c.shape for c in g]
         if not same or not all(map(_agree, [_some(y.data) for y in outputs], self.entries)):
             raise errors.GradientError(
                 "a checkpointed function read other tensors, or returned other values, when it was called again for "
                 "the backward pass; let it depend on its arguments and on tensors that stay as they are alone, and "
-                "draw random numbers in modules that it is given or that its own code names"
+                "draw random numbers in modules or from NumPy's generators that it is given or that its code names"
             )
         seeds: dict[Any, Any] = {}
         for y, c in zip(outputs, g, strict=True):

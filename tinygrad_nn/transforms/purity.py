@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
+import numpy as np
+
 from ..engine.trees import entries, is_module
 from ..engine.watching import watcher
 from ..tensor.handle import replace_values
@@ -35,6 +37,14 @@ def restoring(function: Any, *given: Any) -> Iterator[None]:
 def generator_states(function: Any, *given: Any) -> list[tuple[Any, Any]]:
     """Return the generators, and their states, of the same modules."""
     generators = [g.bit_generator for module in _modules(function, given) for g in module.generators().values()]
+    return [(g, g.state) for g in generators]
+
+
+def bare_states(function: Any, *given: Any) -> list[tuple[Any, Any]]:
+    """Return NumPy's generators outside of modules, and their states: of `np.random`, given, and named by the code."""
+    kinds: Any = (np.random.Generator, np.random.RandomState)
+    named = [np.random.mtrand._rand, *entries((given, tuple(_named(function))))]
+    generators = [x._bit_generator for x in named if isinstance(x, kinds)]
     return [(g, g.state) for g in generators]
 
 
