@@ -519,6 +519,22 @@ def scales() -> Iterator[Entry]:
     edges += [(f"waves of frequency {k:g}", lambda xp, x, k=k: xp.sum(xp.sin(k * x)), x3) for k in (2e5, 1e6, 1e9)]
     for name, function, x in edges:
         yield Entry(name, function, (x,), "OK")
+    unresolved: list[tuple[str, Any, np.ndarray]] = [
+        ("waves of frequency 1e+12", lambda xp, x: xp.sum(xp.sin(1e12 * x)), x3),
+        ("waves of frequency 1e+12 on a slope", lambda xp, x: xp.sum(1e-12 * xp.sin(1e12 * x) + x), x3),
+        ("absolute waves of frequency 1e+12", lambda xp, x: xp.sum(abs(xp.sin(1e12 * x))), x3),
+        ("waves far out", lambda xp, x: xp.sum(xp.sin(x)), 1e12 * x3),
+        ("waves in single precision", lambda xp, x: xp.sum(xp.sin(1e12 * x)), single(x3)),
+        ("waves of single precision inside", lambda xp, x: xp.sum(xp.sin(1e9 * xp.cast(x, "float32"))), x3),
+        ("waves beside a large constant", lambda xp, x: xp.sum(1e12 + 1e-9 * xp.sin(1e9 * x)), x3),
+        ("waves that get shorter", lambda xp, x: xp.sum(xp.sin(xp.exp(20 * x))), x3),
+        ("waves that get shorter towards 0", lambda xp, x: xp.sum(x * xp.sin(1 / x)), array(1e-6, 1e-9, 1e-12)),
+        ("a fine staircase", lambda xp, x: xp.sum(xp.floor(1e12 * x) * 1e-12 + x), x3),
+    ]
+    for name, function, x in unresolved:
+        yield Entry(name, function, (x,), "PRECISION")
+    stairs = lambda xp, x: xp.sum(1e-8 * xp.floor(1e8 * x) + x)  # noqa: E731
+    yield Entry("at a step of a fine staircase", stairs, (x3,), "DISCONTINUITY")
     yield Entry("next to the edge", lambda xp, x: xp.sum(xp.arcsin(x)), (array(1 - 1e-15),), "PRECISION")
     yield Entry("single precision inside", lambda xp, x: xp.sum(xp.tanh(xp.cast(x, "float32"))), (x3,), "PRECISION")
     there_and_back = lambda xp, x: xp.sum(xp.cast(xp.tanh(xp.cast(x, "float32")), "float64") ** 2)  # noqa: E731
@@ -531,7 +547,8 @@ def scales() -> Iterator[Entry]:
         ("eigenvalues of a symmetric matrix", lambda xp, x: xp.eigvalsh(x)),
         ("a factor of a symmetric matrix", lambda xp, x: xp.sum(xp.cholesky(x) ** 3)),
     ):
-        yield Entry(name, function, (matrix,), "CONVENTION", note="one triangle is read")
+        for each in (matrix, single(matrix)):
+            yield Entry(f"{name}, {each.dtype}", function, (each,), "CONVENTION", note="one triangle is read")
 
     def bug(name: str, forward: Any, rule: Any, outside: Any, *inputs: np.ndarray) -> Entry:
         planted = Planted(name.replace(" ", "_"), forward, (rule,))
@@ -547,6 +564,8 @@ def scales() -> Iterator[Entry]:
     fine = lambda xp, x: x + 1e-9 * xp.sin(1e9 * x)  # noqa: E731
     yield bug("fine waves left out", fine, lambda xp, g, y, x: g, total, x3)
     yield bug("waves twice", lambda xp, x: xp.sin(1e6 * x), lambda xp, g, y, x: 2e6 * g * xp.cos(1e6 * x), total, x3)
+    twice_fine = lambda xp, g, y, x: 2e12 * g * xp.cos(1e12 * x)  # noqa: E731
+    yield bug("fine waves twice", lambda xp, x: xp.sin(1e12 * x), twice_fine, total, x3)
     tiny = array(1e-300, 3e-300)
     yield bug("logarithm twice", lambda xp, x: xp.log(x), lambda xp, g, y, x: 2 * g / x, total, tiny)
     yield bug("twice in single precision only", tanh, only("float32", 2.0), total, single(x3))

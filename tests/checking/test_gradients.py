@@ -435,6 +435,11 @@ def test_a_gradient_of_a_pytorch_function_is_checked_on_its_tensors() -> None:
     with pytest.raises(TypeError) as refused:
         tg.gradcheck(lambda x: torch.tanh(x).sum(), x)
     assert "check one of other arrays by gradient=" in refused.value.__notes__[0]
+    with pytest.raises(TypeError) as refused:
+        tg.gradcheck(lambda x: torch.tanh(x).sum(), x3, gradient=lambda x: 1 - torch.tanh(x) ** 2)
+    assert "pass PyTorch's or JAX's to a function of theirs" in refused.value.__notes__[0]
+    with pytest.raises(TypeError, match=r"returns a Tensor, got torch\.Tensor"):
+        tg.gradcheck(lambda x: torch.tensor(x.data).sum(), x3)
 
 
 # ---- what is refused ----

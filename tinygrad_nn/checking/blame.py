@@ -21,6 +21,7 @@ from .directions import signed_like
 from .judgement import judge
 from .likely import likely_mistake
 from .point import Point, coarsest_of, modes_compared
+from .rounding import NUDGE, largest
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 
@@ -115,11 +116,23 @@ class Inquiry:
     @cached_property
     def steps(self) -> list[Step]:
         """The steps that connect the arrays with the results, in the order of computing."""
-        steps, variables = _Steps(), [Tensor(x, requires_grad=True) for x in self.arrays]
+        return self._recorded(self.arrays)[0]
+
+    def _recorded(self, arrays: Arrays) -> tuple[list[Step], list[Any]]:
+        """Return the steps from arrays to results, and the constants beside them that an operation didn't flatten."""
+        steps, variables = _Steps(), [Tensor(x, requires_grad=True) for x in arrays]
         with quiet(), watched(steps):
-            results = list(leaves(self.subject.called(variables)))
-        roots = [node_of(y) for y in results if isinstance(y, Tensor) and node_of(y) is not None]
-        return [steps.seen[node] for node in reversed(history(roots)) if node in steps.seen]
+            results = [(y.data, node_of(y)) for y in leaves(self.subject.called(variables)) if isinstance(y, Tensor)]
+        found = [steps.seen[n] for n in reversed(history([n for _, n in results if n])) if n in steps.seen]
+        fixed = [x for step in found for i, x in enumerate(step.arrays) if i not in step.active]
+        fixed += [y for y, n in results if n is None] + list(leaves([step.parameters for step in found]))
+        return found, [x for x in fixed if not any(x is y for y in steps.flat)]
+
+    @cached_property
+    def hidden(self) -> bool:
+        """Whether values depend on the inputs beside what is recorded: then steps take other constants elsewhere."""
+        here, there = (self._recorded([x + off * largest(x) for x in self.arrays])[1] for off in (0.0, NUDGE))
+        return len(here) != len(there) or not all(map(np.array_equal, here, there))
 
     @cached_property
     def coarsest(self) -> float:
@@ -189,11 +202,14 @@ class _Steps(Watcher):
 
     def __init__(self) -> None:
         self.seen: dict[Node, Step] = {}
+        self.flat: list[Any] = []  # what operations without a derivative gave, and what was made of that
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         if node is not None:
             active = [position for position, parent in enumerate(node.parents) if parent is not None]
             self.seen[node] = Step(operation, list(arrays), dict(parameters), active, *_users_line())
+        elif not operation.differentiable or any(x is flat for x in arrays for flat in self.flat):
+            self.flat.append(y)
 
 
 def _users_line() -> tuple[str, str]:

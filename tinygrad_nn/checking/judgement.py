@@ -10,7 +10,7 @@ import numpy as np
 from .directions import Direction, halves
 from .numerical import Slope
 from .point import Point, coarsest_of
-from .rounding import EPS, LAST, LONG, NUDGE, WIDE, largest
+from .rounding import COARSE, EPS, LAST, LONG, NUDGE, WIDE, largest
 from .verdicts import Finding, Verdict
 
 
@@ -84,9 +84,10 @@ class _Judgement:
             return rough
         # The complex step has no truncation, but is wrong where |x| or a comparison is on the way: the ladder decides.
         agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
-        self.point.holomorphic = agrees or not self._is_sharp(rough.value, rough)
+        own = self._agrees(self.right, exact)
+        self.point.holomorphic = agrees or own or not self._is_sharp(rough.value, rough)
         sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
-        return exact if agrees and (sharp or self._agrees(self.right, exact)) else rough
+        return exact if agrees and (sharp or own) else rough
 
     def _scale(self) -> float:
         """Return the size that derivatives have around here: the largest in the arrays that are moved.
@@ -165,7 +166,7 @@ class _Judgement:
             return self._found(Verdict.KINK if between else Verdict.BUG, slopes)
         conventions = self.point.inquiry().conventions
         if not self._is_right_beside() or not (between or conventions or self._is_right_in_halves()):
-            return self._found(Verdict.BUG, slopes)
+            return self._bug(slopes)
         named = f" ({conventions})" if conventions else ""
         says = "the gradient is a subgradient" if between else "several meet"
         return self._found(Verdict.KINK, f"{slopes}; {says}{named}")
@@ -209,10 +210,46 @@ class _Judgement:
         # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
         if self.nudging and (told := self._convention()) and self._is_right_beside():
             return told
-        if self.nudging and len(halves(self.direction)) == 2 and self._is_right_beside() and self._is_right_in_halves():
+        doubtful = self.nudging and not self.point.mistaken and len(halves(self.direction)) == 2
+        if doubtful and self._is_right_beside() and self._is_right_in_halves():
             return self._found(Verdict.KINK, "several kinks meet, and cancel")
+        return self._bug()
+
+    def _bug(self, note: str = "") -> Finding:
+        """Return BUG, unless differences tell nothing here: the function varies below their steps."""
+        if self._is_unresolved():
+            return self._found(Verdict.PRECISION, "it varies on a smaller scale than differences can see")
         self.point.mistaken = True
-        return self._found(Verdict.BUG)
+        return self._found(Verdict.BUG, note)
+
+    def _is_unresolved(self) -> bool:
+        """Return whether all speaks for the derivative but differences, which may see too little.
+
+        The complex step agrees with it, or values next to the point are off the line that differences draw. All rules
+        are right and nothing is hidden; a rule alone is right where its numbers are of size 1.
+        """
+        point, exact = self.point, self.exact
+        agrees = exact.known and abs(exact.value - self.right) <= exact.error != 0
+        if not self.nudging or not (agrees or (not point.subject.by_hand and self._departs())):
+            return False
+        if point.subject.alone:
+            there = Point(point.subject, [x / (3 * largest(x)) for x in point.arrays], point.seed)
+            return agrees or judge(there, self.direction, nudging=False).verdict.accepted
+        if point.subject.by_hand:
+            return self._departs()
+        return not (point.inquiry().culprit or point.inquiry().hidden)
+
+    def _departs(self) -> bool:
+        """Return whether values next to the point are off the line that differences draw, nearly as far as disputed.
+
+        Or whether the derivative varies as much with the last digits of the narrowest dtype on the way.
+        """
+        point, line, slope = self.point, self.point.line(self.direction, WIDE), self.numeric.value
+        size, off = max(largest(point.arrays[i][v != 0]) for i, v in self.direction.items()), abs(self.right - slope)
+        rounding = self.eps * max(16 * point.size_of_values(), 4 * size * abs(self.right))
+        steps = [h for h in size * COARSE * 2.0 ** -np.arange(0, 36, 2) if h < self.numeric.step]
+        departs = any(abs(line(h) - line(-h) - 2 * h * slope) > max(rounding, 0.2 * h * off) for h in steps)
+        return departs or bool(point.eps and off <= 4 * point.spread(self.direction, point.eps))
 
     def _is_symmetrised(self) -> bool:
         """Return whether one triangle of square matrices is read, as by eigvalsh, and the gradient is symmetric."""
@@ -220,7 +257,7 @@ class _Judgement:
         if any(v.ndim < 2 or v.shape[-1] != v.shape[-2] for v in self.direction.values()):
             return False
         along = {position: (v + v.swapaxes(-1, -2)) / 2 for position, v in self.direction.items()}
-        if not self._agrees(self.right, Slope(point.analytic(point.gradients, along), 0.0)):
+        if not self._agrees(self.right, Slope(point.analytic(point.wide, along), 0.0)):
             return False
         others = [{i: side(v * 0 + 1 - np.eye(len(v.T))) for i, v in along.items()} for side in (np.triu, np.tril)]
         sides = [point.line(other, WIDE) for other in others]

@@ -16,7 +16,7 @@ from .rounding import EPS, LONG, NUDGE, WIDE, largest, noise_of_values, spread
 from .subject import Arrays, Subject
 from .verdicts import Finding, Verdict
 
-NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0)
+NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0, hidden=True)
 
 
 class Point:

@@ -90,10 +90,10 @@ class Subject:
             with restoring(self.function, self.inputs):
                 return self.function(*self._filled(tensors))
         except TypeError as error:
+            given = "arrays like the inputs: pass PyTorch's or JAX's to a function of theirs"
             if not self.by_hand:
-                error.add_note(
-                    "the function is given Tensors of tinygrad_nn; check one of other arrays by gradient=..."
-                )
+                given = "Tensors of tinygrad_nn; check one of other arrays by gradient=..."
+            error.add_note(f"the function is given {given}")
             raise
 
     def _filled(self, values: Sequence[Any]) -> Any:
@@ -103,7 +103,8 @@ class Subject:
     def _array_of(self, y: Any) -> Any:
         """Return the array of a result. Raises TypeError for what is no Tensor."""
         if not isinstance(y, Tensor):
-            raise TypeError(errors.returns_no_tensor(type(y).__name__))
+            kind = f"{type(y).__module__.partition('.')[0]}.{type(y).__name__}"
+            raise TypeError(errors.returns_no_tensor(kind.removeprefix("builtins.")))
         return y.data
 
     def _numbers(self, arrays: Arrays) -> Arrays:
