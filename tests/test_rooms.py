@@ -72,7 +72,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.numpy": (2_375, 2_375, 26_500),
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
-    "transforms": (550, 550, 4_250),
+    "transforms": (570, 550, 4_400),
     "nn": (2_501, 1_835, 16_630),
     "optim": (1_118, 814, 7_810),
     "compiler": (961, 700, 6_500),
@@ -80,7 +80,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (425, 425, 3_650),
     "compiler.write": (1_910, 1_100, 18_650),
     "compiler.run": (1_290, 1_290, 11_100),
-    "checking": (2_818, 2_700, 24_720),
+    "checking": (2_893, 2_700, 25_681),
     "inspection": (2_221, 1_800, 17_300),
     "testing": (2_314, 2_300, 20_040),
     "training": (2_861, 1_648, 23_180),
@@ -88,7 +88,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_270, 28_250, 286_100)
+WHOLE = (33_270, 28_250, 286_829)
 
 
 def name_of(path: pathlib.Path) -> str:
