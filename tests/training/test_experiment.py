@@ -9,8 +9,12 @@ import tinygrad_nn as tg
 from tinygrad_nn.training import experiment
 
 
+def grid(p: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return experiment.probability_grid(lambda points: np.full(len(points), p))
+
+
 def frames(epochs: list[int]) -> list[experiment.Frame]:
-    return [experiment.Frame(epoch, np.full((100, 100), 0.5), np.zeros(3)) for epoch in epochs]
+    return [experiment.Frame(epoch, grid(0.5), np.zeros(3)) for epoch in epochs]
 
 
 def test_an_animation_begins_where_the_cost_falls_and_ends_with_the_last_epoch() -> None:
@@ -28,7 +32,7 @@ def test_an_animation_holds_its_last_frame(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     X, y = tg.data.make_moons(3)
     history = tg.History(cost=[1.0, 0.9, 0.5], accuracy=[0.5] * 3)
-    grids = [experiment.Frame(epoch, np.full((100, 100), epoch / 3), np.zeros(3)) for epoch in range(3)]
+    grids = [experiment.Frame(epoch, grid(epoch / 3), np.zeros(3)) for epoch in range(3)]
     experiment.save_animation(grids, history, X, y, tmp_path / "learning.gif")
     with image.open(tmp_path / "learning.gif") as pictures:
         durations = []

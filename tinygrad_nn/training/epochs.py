@@ -43,11 +43,6 @@ class Training:
         self.means: dict[str, float] = {}
         self.best, self.best_arrays = math.inf, dict[str, np.ndarray]()
 
-    @property
-    def is_over(self) -> bool:
-        """Whether validation has not improved for as many epochs as patience allows."""
-        return self.options["early_stopping"] is not None and self.waited >= self.options["early_stopping"]
-
     def epoch(self, after_step: Callable[[Training], None] | None) -> None:
         """Train on what is left of an epoch, and add its figures to the history."""
         size, accumulate, order = self.data.size, self.options["accumulate"], self.data.order()

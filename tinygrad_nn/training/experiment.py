@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,7 +116,8 @@ def _trained(
 
     def remember(epoch: int, history: History) -> None:
         if animated and (epoch % max(options.epochs // 300, 1) == 0 or epoch == last):
-            frames.append(frame(epoch, network.predict_proba, X_test))
+            predict = network.predict_proba
+            frames.append(Frame(epoch, probability_grid(predict), np.ravel(predict(X_test))))
 
     rate, test = options.learning_rate, (X_test, y_test)
     return train(network, X_train, y_train, options.epochs, rate, validation=test, on_epoch=remember), frames
@@ -162,17 +163,11 @@ def _pictures(
 
 
 class Frame(NamedTuple):
-    """The boundary after an epoch's update: the probability on the grid (100, 100), and at the test points (n,)."""
+    """The boundary after an epoch's update: that of `plots.probability_grid`, and at the test points (n,)."""
 
     epoch: int
-    grid: np.ndarray
+    grid: tuple[np.ndarray, np.ndarray, np.ndarray]
     at_points: np.ndarray
-
-
-def frame(epoch: int, predict: Callable[[np.ndarray], Any], X: np.ndarray) -> Frame:
-    """Return what an animation needs of the network as it is now."""
-    grid = probability_grid(predict)[2].astype(np.float32)
-    return Frame(epoch, grid, np.ravel(predict(X)))
 
 
 def worth_showing(frames: Sequence[Frame], cost: Sequence[float]) -> list[Frame]:
@@ -195,10 +190,9 @@ def save_animation(frames: Sequence[Frame], history: Any, X: np.ndarray, y: np.n
         from matplotlib.animation import FuncAnimation, PillowWriter
 
         def draw(each: Frame) -> list[Any]:
-            x, rows, _ = probability_grid(lambda points: np.zeros(len(points)))
             wrong = (each.at_points > 0.5) != (np.ravel(y) > 0.5)
             ax.clear()
-            boundary_into((x, rows, each.grid), X, y, wrong, ax)
+            boundary_into(each.grid, X, y, wrong, ax)
             cost = history.cost[each.epoch]
             ax.set(title=f"epoch {each.epoch + 1:,}: cost {cost:.4f}, test accuracy {1 - wrong.mean():.2f}")
             return []

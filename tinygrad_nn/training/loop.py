@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -158,12 +159,12 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
     """Run the epochs that are left."""
     progress = progress and training.rank == 0
     history, started = training.history, time.perf_counter() - training.history.seconds
-    left = range(len(history), epochs)
+    left, patience = range(len(history), epochs), training.options["early_stopping"] or math.inf
     try:
         for epoch in (
             counted(left, epochs, "epoch", lambda: newest_figures(history), len(history)) if progress else left
         ):
-            if training.is_over:
+            if training.waited >= patience:
                 break
             training.epoch(None if checkpoints is None else checkpoints.after_step)
             returned = None if on_epoch is None else on_epoch(epoch, history)

@@ -157,6 +157,7 @@ class Steps:
         self.programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
         self.module = module
         self.optimizer: Any = self.programs.optimizer
+        self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs.parts)
         self.tensors = [*self.named_tensors().values()]
         self.finite: list[np.ndarray] = [t.data for t in self.tensors]
 
@@ -211,10 +212,6 @@ class Steps:
         if self.programs.clip_norm is not None:
             clip_grad_norm_(self.optimizer.parameters, self.programs.clip_norm)
         self.optimizer.inner.step()
-
-    def update(self, *batch: Any) -> tuple[Tensor, Any]:
-        """Make one step of gradient descent, and return the cost before it and the scores."""
-        return update(self.module, *self.programs.parts, *batch)
 
     def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
         """Make one step by a compiled program; if the step can't be compiled, warn once and go on without."""
