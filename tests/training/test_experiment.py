@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.training import experiment
+from tinygrad_nn.training import experiment, plots
 
 
 def grid(p: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return experiment.probability_grid(lambda points: np.full(len(points), p))
+    return plots.probability_grid(lambda points: np.full(len(points), p))
 
 
 def frames(epochs: list[int]) -> list[experiment.Frame]:
