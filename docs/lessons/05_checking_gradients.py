@@ -84,7 +84,7 @@ assert report
 # Does a check find what is wrong? Plant a wrong rule and look. The report names the operation, your line, and the
 # likely mistake.
 
-with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g * (1 + y * y)):
+with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: -g * (1 - y * y)):
     report = tg.gradcheck(lambda x: (3 * tg.tanh(x)).sum(), np.array([0.5, -1.0]))
 print(report)
 assert not report
