@@ -20,7 +20,7 @@ OWN = ("compiler/", "inspection/", "engine/watching.py")
 # Besides these names, a watcher is met in what `recording` holds; whoever asks only whether it is true meets none.
 NAMES = {"watched", "Watcher", "watcher", "watching"}
 MET = {
-    "checking/blame.py": {"_Steps": "is a watcher: it keeps each step", "Inquiry.steps": "runs a function under it"},
+    "checking/blame.py": {"_Steps": "is a watcher: it keeps each step", "Inquiry._recorded": "runs the function"},
     "engine/grad_mode.py": {
         "_Switch.__enter__": "no_grad() keeps the watcher, and tells it",
         "_Switch.__exit__": "restores what was there before",

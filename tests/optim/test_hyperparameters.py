@@ -106,6 +106,7 @@ def test_an_optimiser_s_state_holds_its_hyperparameters(make: Any, settings: dic
     [
         ({"lr": -1.0}, r"the learning rate must be a finite number, 0 or more, got -1\.0 of type float"),
         ({"lr": "0.1"}, r"the learning rate must be a finite number, 0 or more, got '0\.1' of type str"),
+        ({"lr": np.ones((2, 3))}, r"the learning rate must be .*, got ndarray of shape \(2, 3\)$"),
         ({"lr": True}, "the learning rate must be a finite number, 0 or more, got True of type bool"),
         ({"eps": np.nan}, "eps must be a finite number, 0 or more, got nan of type float"),
         ({"betas": 0.9}, r"betas must be 2 numbers, each at least 0 and below 1, got 0\.9 of type float"),

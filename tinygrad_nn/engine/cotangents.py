@@ -25,6 +25,8 @@ class Cotangents(dict[Node, Any]):
     With `create_graph` cotangents are Tensors, which `lift` makes; otherwise they are arrays.
     """
 
+    __slots__ = ("create_graph", "lift")
+
     def __init__(self, seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> None:
         super().__init__(seeds)
         self.lift, self.create_graph = lift, create_graph

@@ -65,8 +65,8 @@ def pullback(
                     continue
                 c = rule.pull(g, saved)
                 # IEEE says 0 * inf = nan; here zero cotangents stay zero. Threads of a large product raise no flag.
-                large = rule.zero_safe is sum_of_products and c.size * g.size > SHARED
-                if rule.zero_safe is not None and (suspicion or large):
+                kind = rule.zero_safe
+                if kind is not None and (suspicion or (kind is sum_of_products and c.size * g.size > SHARED)):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
             # Saved arrays are freed as soon as they were used. And an array that `c` still refers to would be copied

@@ -48,8 +48,8 @@ class Watcher:
         """Be told that generators get back the states that they had, once the body has drawn of them."""
         return nullcontext()
 
-    def made(self, tensor: Any) -> None:
-        """Is told of a Tensor that is made of an array."""
+    def created(self, tensor: Any) -> None:
+        """Is told of a Tensor that is created of an array."""
 
     def gradient(self, tensor: Any) -> Any:
         """Return the gradient of a tensor, as `t.grad` does."""

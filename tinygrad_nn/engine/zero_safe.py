@@ -45,15 +45,13 @@ class Suspicion(list[str]):
     """Why a cotangent may be nan that ought to be zero; empty, and so false, as long as there is no reason."""
 
     def __init__(self, seeds: Iterable[Any]) -> None:
-        super().__init__([] if FLAG_TELLS else [MASKED])
-        for seed in seeds:
-            if np.count_nonzero(raw(seed)) < seed.size:
-                self.mask()
+        if not FLAG_TELLS or any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds):
+            self.mask()
 
     def listening(self) -> AbstractContextManager[Any]:
         """Let NumPy's invalid flag raise suspicion in the body, instead of warning."""
-        modes: Any = {"invalid": "call" if FLAG_TELLS else "ignore", "divide": "ignore", "over": "ignore"}
-        return np.errstate(**modes, call=lambda kind, _: self.append(kind))
+        invalid: Any = "call" if FLAG_TELLS else "ignore"
+        return np.errstate(invalid=invalid, divide="ignore", over="ignore", call=lambda kind, _: self.append(kind))
 
     def mask(self) -> None:
         """Suspect all that follows: behind an operation that masks, no flag may tell of a nan."""

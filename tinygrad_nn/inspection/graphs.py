@@ -210,10 +210,10 @@ class Graph:
             return array
         return self.computed(array, self.add("data", shape=array.shape, dtype=array.dtype, stored=array))
 
-    def computed(self, array: Any, made: GraphNode) -> GraphNode:
+    def computed(self, array: Any, node: GraphNode) -> GraphNode:
         """Return a node, having noted that it has computed an array."""
-        self._of_array[id(array)] = made, array
-        return made
+        self._of_array[id(array)] = node, array
+        return node
 
     def _from_engine(self, node: Node) -> GraphNode:
         operation, parents = node.operation, node.parents or ()

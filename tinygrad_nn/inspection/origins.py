@@ -136,10 +136,10 @@ class Watchdog(Recorder):
         self.begun = [0, 0]  # where the last passes began
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:
-        made = super()._add(operation, arrays, parameters, node, y, site)
-        kept = zip(operation.slots, made.kept or (), strict=False)
-        self.sums[made] = [(slot, x, checksum(x)) for slot, x in kept if isinstance(x, np.ndarray)]
-        return made
+        added = super()._add(operation, arrays, parameters, node, y, site)
+        kept = zip(operation.slots, added.kept or (), strict=False)
+        self.sums[added] = [(slot, x, checksum(x)) for slot, x in kept if isinstance(x, np.ndarray)]
+        return added
 
     def cotangents(self, seeds: Mapping[Node, Any], lift: Any, create_graph: bool) -> Cotangents:
         """Begin a pass, unless it would begin from what is not finite, and forget what came before the last one."""
@@ -210,8 +210,8 @@ class Watchdog(Recorder):
             value = entry(node.seen, index)
             if part is None:  # a hook, or a sum of finite parts that overflows
                 name = "hook" if node.node is not None and node.node.hooks else "sum"
-                made = GraphNode(node.number, "operation", name, node.shape, node.dtype, line=node.line, name=name)
-                return -node.number, self.origin(made, "backward", index, value, {}, node.name)
+                first = GraphNode(node.number, "operation", name, node.shape, node.dtype, line=node.line, name=name)
+                return -node.number, self.origin(first, "backward", index, value, {}, node.name)
             source = part.source
             if source is None:
                 return -node.number, self.origin(node, "given", index, value, {})

@@ -159,15 +159,15 @@ class Recorder(Watcher):
                     x.given = site.name_of(array)
         several = operation.multiple_outputs
         shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)
-        made = self.graph.add(
+        added = self.graph.add(
             "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs, operands=operands,
             settings=dict(parameters), stored=y, line=site.line, modules=self._path(site.modules),
             owners=tuple(map(id, site.modules)), node=node, kept=None if node is None else node.saved,
             engine=operation,
         )  # fmt: skip
         for part in y if several else (y,):
-            self.graph.computed(part, made)
-        return made
+            self.graph.computed(part, added)
+        return added
 
     def _path(self, modules: list[Any]) -> tuple[tuple[str, str], ...]:
         """Return names and classes of nested modules, as the outermost one names them."""

@@ -153,15 +153,15 @@ class _Graph:
 
     def of_constant(self, value: Value) -> str:
         """Return the name of a constant of the program, with as many rows as there are."""
-        made = self.portable.constants.get(value)
-        if made is None:
+        constant = self.portable.constants.get(value)
+        if constant is None:
             return self.constant(value.concrete)
-        if made.step:
-            counted = self.add("Range", *[self.of(n, np.int64) for n in (0, made.shape[0], 1)])
-            counted = self.cast(counted, np.dtype(np.int64), made.dtype)
-            steps = self.add("Mul", counted, self.of(made.step, made.dtype))
-            return self.add("Add", steps, self.of(made.number, made.dtype))
-        return self.add("Expand", self.of(made.number, made.dtype), self.ints(made.shape))
+        if constant.step:
+            counted = self.add("Range", *[self.of(n, np.int64) for n in (0, constant.shape[0], 1)])
+            counted = self.cast(counted, np.dtype(np.int64), constant.dtype)
+            steps = self.add("Mul", counted, self.of(constant.step, constant.dtype))
+            return self.add("Add", steps, self.of(constant.number, constant.dtype))
+        return self.add("Expand", self.of(constant.number, constant.dtype), self.ints(constant.shape))
 
     def constant(self, x: np.ndarray) -> str:
         """Return the name of an array that is always the same."""

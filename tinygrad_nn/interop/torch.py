@@ -92,20 +92,20 @@ def to_torch(x: Any) -> Any:
     return torch.from_dlpack(x) if isinstance(x, Tensor) else _seam(x)
 
 
-def _handed_over(module: Any, to: Any, of: Any, made: dict[int, Any]) -> Any:
+def _handed_over(module: Any, to: Any, of: Any, handed: dict[int, Any]) -> Any:
     """Return the module of another library that computes the same; one that stands in several places stays one."""
-    if id(module) in made:
-        return made[id(module)]
+    if id(module) in handed:
+        return handed[id(module)]
     name = type(module).__name__
     if type(module) is of.Sequential:
-        found = to.Sequential(*[_handed_over(m, to, of, made) for m in module])
+        found = to.Sequential(*[_handed_over(m, to, of, handed) for m in module])
     elif type(module) is getattr(of, name, None) and name in _LAYERS:
         found = getattr(to, name)(**_settings(name, module, to is nn))
         _copy_numbers(module, found, to is nn)
     else:
         there = f"layers that both have: {', '.join(_LAYERS)}"
         raise TypeError(f"{name} is not handed over, but Sequentials of {there}; pass a function that calls it")
-    made[id(module)] = found if isinstance(found, to.Sequential) else found.train(module.training)
+    handed[id(module)] = found if isinstance(found, to.Sequential) else found.train(module.training)
     found.training = module.training
     return found
 

@@ -1,4 +1,4 @@
-"""Reading and assigning by any NumPy index, and the sum that gives a reading's gradient back."""
+"""Reading and assigning by any NumPy index, and the sum that gives the gradient of what was read back to the whole."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..engine.watching import watcher
+from ..errors import given
 from ..tensor.handle import Tensor
 
 
@@ -53,7 +54,7 @@ class Hyperparameter:
     def checked(self, value: Any) -> Any:
         """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
         wording = self._needed(value)
-        entries = value if isinstance(value, (list, tuple)) and self.count is not None else (value,)
+        entries = value if isinstance(value, (list, tuple)) and self.count else (value,)
         if len(entries) != (self.count or 1) or not all(map(is_number, entries)):
             raise TypeError(wording)
         if not all(0 <= x < self.below for x in entries):
@@ -64,7 +65,7 @@ class Hyperparameter:
         what = "the learning rate" if self.name == "lr" else self.name
         number = "a finite number, 0 or more" if self.below == math.inf else f"at least 0 and below {self.below}"
         number = number if self.count is None else f"{self.count} numbers, each {number}"
-        return f"{what} must be {number}, got {value!r} of type {type(value).__name__}"
+        return f"{what} must be {number}, got {given(value)}"
 
 
 class Switch(Hyperparameter):
@@ -73,8 +74,8 @@ class Switch(Hyperparameter):
     def checked(self, value: Any) -> bool:
         """Return the value. Raises TypeError for anything but True and False."""
         if not isinstance(value, bool):
-            raise TypeError(f"{self.name} must be True or False, got {value!r} of type {type(value).__name__}")
-        return bool(value)
+            raise TypeError(f"{self.name} must be True or False, got {given(value)}")
+        return value
 
 
 class ParameterGroup(Mapping[str, Any]):
@@ -141,8 +142,7 @@ def first_lr(group: ParameterGroup) -> float:
 
 def tell(owner: Any, name: str) -> None:
     """Tell who watches that a number or the state is set."""
-    watching = watcher()
-    if watching is not None:
+    if (watching := watcher()) is not None:
         watching.setting(owner, name)
 
 

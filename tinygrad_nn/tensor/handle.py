@@ -68,7 +68,7 @@ class Tensor:
         self._grad: Tensor | None = None
         self.name = name
         if (watching := watcher()) is not None:
-            watching.made(self)
+            watching.created(self)
         if requires_grad is not False:
             self.requires_grad = requires_grad
 
@@ -91,8 +91,7 @@ class Tensor:
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has added up, a Tensor of this shape, or None."""
         mode = recording.get()
-        found: Tensor | None = self._grad if mode is True or mode is False else mode.gradient(self)
-        return found
+        return self._grad if mode is True or mode is False else mode.gradient(self)
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
@@ -353,11 +352,9 @@ def root_of(output: Tensor) -> Node:
 
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     """Return the cotangent to start from, in the output's shape and dtype: 1 by default."""
-    if gradient is None:
-        if output.size != 1:
-            raise errors.GradientError(errors.needs_seed(output.shape))
-        gradient = np.ones(output.shape, output.dtype)
-    seed = fitting(gradient, output, make)
+    if gradient is None and output.size != 1:
+        raise errors.GradientError(errors.needs_seed(output.shape))
+    seed = make(np.ones(output.shape, output.dtype), None) if gradient is None else fitting(gradient, output, make)
     return seed if create_graph else seed.data
 
 

@@ -323,7 +323,7 @@ class Tracer(Watcher):
                 self.of_node[node] = proxy.value
         return self.handles[id(tensor)].shadow
 
-    def made(self, tensor: Any) -> None:
+    def created(self, tensor: Any) -> None:
         """Let a Tensor that the function makes stand for itself: what it is made of is a constant."""
         if not isinstance(tensor._array, ArrayProxy) and self.traces():
             tensor._array = Traced(self, self.constant(tensor._array))
