@@ -98,12 +98,18 @@ class Steps:
         for n in (done + 1, done + 2):
             assert same(self.step(X), self.results[n]), where
             assert same(self.state(), self.right[n]), where
-        assert not any(patch.tracers for patch in [*MODULES_TOLD, *ENTROPY_TOLD]), where
+        assert nobody_is_told(), where
 
 
 def turns_are_free() -> bool:
     """Return whether another thread can take every lock, but for those that nobody can use any more."""
     return all_can_be_taken() or (gc.collect() >= 0 and all_can_be_taken())
+
+
+def nobody_is_told() -> bool:
+    """Return whether no function tells a tracer any more, but for those that nobody can use any more."""
+    told = [*MODULES_TOLD, *ENTROPY_TOLD]
+    return not any(p.tracers for p in told) or (gc.collect() >= 0 and not any(p.tracers for p in told))
 
 
 def all_can_be_taken() -> bool:
