@@ -6,6 +6,7 @@ Two rings: `pytest` runs what is quick, `pytest -m slow` what takes seconds and 
 One BLAS thread: on a busy machine two wait for each other, many times longer than they work.
 """
 
+import gc
 import importlib.util
 import os
 import sys
@@ -54,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path.parts[-2:] == ("interop", "torch.py"):
                 item.add_marker(pytest.mark.skip(reason="needs PyTorch: python -m pip install torch"))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves, which stay to the end, out of every collection: there are tens of thousands."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,7 @@ def test_digits_are_read(tmp_path: pathlib.Path) -> None:
     assert sum(right) / 5 >= 0.98 * 360
 
 
+@pytest.mark.slow
 def test_digits_quickly(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
@@ -118,6 +119,7 @@ def test_regression_says_how_sure_it_is(tmp_path: pathlib.Path) -> None:
     assert is_png(tmp_path / "regression.png")
 
 
+@pytest.mark.slow
 def test_autoencoder(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
@@ -137,6 +139,7 @@ def grammars_cost(printed: str) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
+@pytest.mark.slow
 def test_gru_learns_letters(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
     printed = run(EXAMPLES / "gru.py", "--quick", folder=tmp_path)
@@ -170,6 +173,7 @@ def sorted_strings(printed: str) -> int:
     return int(found[1])
 
 
+@pytest.mark.slow
 def test_transformer_begins_to_sort(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("matplotlib")
     assert sorted_strings(run(EXAMPLES / "transformer.py", "--quick", folder=tmp_path)) > 250
@@ -313,6 +317,7 @@ def test_the_benchmark_of_minibatches_prints_a_table(tmp_path: pathlib.Path) -> 
     assert re.findall(r"^  (\S+) +[\d,]+ +[\d,]+-[\d,]+ +- +\d+ +\d+$", printed, re.MULTILINE) == ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", BENCHMARKS, ids=lambda path: path.stem)
 def test_benchmarks_print_a_table(program: pathlib.Path, tmp_path: pathlib.Path) -> None:
     printed = run(program, "--quick", "--only", "a32", "d0", "plain", "article", "tinygrad_nn", folder=tmp_path)

@@ -30,7 +30,7 @@ def hold(name: str, data: Any) -> None:
             held(case)
 
 
-@pytest.mark.parametrize("name", sampled(list(CALLS), 2, seed=1))
+@pytest.mark.parametrize("name", sampled(list(CALLS), 4, seed=1))
 @settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_properties_hold_on_drawn_calls(name: str, data: Any) -> None:

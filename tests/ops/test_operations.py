@@ -418,7 +418,7 @@ EQUIVALENT = {
 RULED = [name for name, op in OWN.items() if op.differentiable]
 
 
-@pytest.mark.parametrize("name", sampled(RULED, share=6, seed=3))
+@pytest.mark.parametrize("name", sampled(RULED, share=12, seed=3))
 def test_every_mutated_rule_is_noticed(name: str) -> None:
     cases = [case for case in cases_of(name) if case.differentiable]
 

@@ -27,6 +27,7 @@ def test_an_animation_begins_where_the_cost_falls_and_ends_with_the_last_epoch()
     assert [each.epoch for each in flat] == [0, 5, 9]
 
 
+@pytest.mark.slow
 def test_an_animation_holds_its_last_frame(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     image = pytest.importorskip("PIL.Image")

@@ -76,7 +76,7 @@ def differences(case: Case, folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("cases", sampled_by_name(EVERY, share=3, seed=11))
+@pytest.mark.parametrize("cases", sampled_by_name(EVERY, share=15, seed=11))
 def test_every_operation_runs_alone(cases: list[Case], tmp_path: Path) -> None:
     assert [wrong for case in cases for wrong in differences(case, tmp_path)] == []
 
