@@ -29,7 +29,7 @@ def right(x: Any) -> Any:
     return tg.sum(tg.tanh(x) * x)
 
 
-SEARCHED = ("a network without biases on zeros", "kinks that meet", "a field of kinks")  # in many directions, for seconds
+SEARCHED = ("a network without biases on zeros", "kinks that meet", "a field of kinks")  # for seconds each
 
 
 @pytest.mark.parametrize(

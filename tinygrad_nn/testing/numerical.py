@@ -45,6 +45,10 @@ def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], positi
 
 
 def extrapolated(values: Sequence[Any], step: float) -> Any:
-    """Return the derivative from the values at step, -step, step / 2, -step / 2, with an error of order step**4."""
+    """Return the derivative from the values at step, -step, step / 2, -step / 2, with an error of order step**4.
+
+    It is nan where they are infinite.
+    """
     above, below, half_above, half_below = values
-    return (4 * (half_above - half_below) / step - (above - below) / (2 * step)) / 3
+    with np.errstate(invalid="ignore"):
+        return (4 * (half_above - half_below) / step - (above - below) / (2 * step)) / 3
