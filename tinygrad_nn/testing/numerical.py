@@ -45,10 +45,7 @@ def slopes(function: Callable[[list[Any]], float], arrays: Sequence[Any], positi
 
 
 def extrapolated(values: Sequence[Any], step: float) -> Any:
-    """Return the derivative from the values at step, -step, step / 2, -step / 2, with an error of order step**4.
-
-    It is nan where they are infinite.
-    """
+    """Return the derivative from the values at step, -step, step / 2, -step / 2, with an error of order step**4."""
     above, below, half_above, half_below = values
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # infinite values have none
         return (4 * (half_above - half_below) / step - (above - below) / (2 * step)) / 3
