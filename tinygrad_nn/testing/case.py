@@ -190,6 +190,15 @@ def listed(result: Any) -> list[Any]:
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
+def error_of(function: Callable[..., Any], *args: Any, **parameters: Any) -> Exception | None:
+    """Return what a call raises, None if nothing."""
+    try:
+        function(*args, **parameters)
+    except Exception as error:
+        return error
+    return None
+
+
 def is_floating(x: Any) -> bool:
     """Return whether x is an array of floats."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"

@@ -108,12 +108,12 @@ def mutate_rules(test: Callable[[], Any], operations: Iterable[Any] | None = Non
 
 def _ruled(operations: Iterable[Operation]) -> list[Ruled]:
     """Return each operation with the positions of its inputs that have a rule."""
-    pairs = [
-        (op, position, rule)
+    return [
+        (op, position)
         for op in operations
         for position, rule in zip(range(len(op.arguments)), declared_rules(op))
+        if rule is not None
     ]
-    return [(op, position) for op, position, rule in pairs if rule is not None]
 
 
 def _used_by(test: Callable[[], Any], operations: Iterable[Operation]) -> list[Ruled]:

@@ -19,7 +19,7 @@ from .calls import (
     check_keywords,
     check_value,
 )
-from .case import Case
+from .case import Case, error_of
 from .derivatives import check_complex_step, check_gradient, check_kink, check_second_order, check_tangents
 from .samples import build, cases_of
 from .storage import LAYOUTS, check_dtype, check_layout, check_masks, check_owned, check_pure
@@ -88,7 +88,7 @@ def check_op(
     found = [failure for name, check in PROPERTIES.items() if (failure := _first_failure(name, check, cases))]
     op = getattr(operation, "operation", None)
     for key in op.kinks if op is not None else ():
-        error = _error(partial(check_kink, operation), key)
+        error = error_of(check_kink, operation, key)
         found += [("subgradient", cases[0], error)] if error is not None else []
     if found:
         raise AssertionError(_told(found)) from found[0][2]
@@ -102,17 +102,9 @@ _SMALLER = ", made smaller"
 def _first_failure(name: str, check: Callable[[Case], Any], cases: Iterable[Case]) -> Failure | None:
     """Return the failure of a property on the smallest case, made smaller still."""
     for case in cases:
-        error = _error(check, case)
+        error = error_of(check, case)
         if error is not None:
             return name, *_shrunk(check, case, error)
-    return None
-
-
-def _error(check: Callable[[Any], Any], case: Any) -> Exception | None:
-    try:
-        check(case)
-    except Exception as error:
-        return error
     return None
 
 
@@ -160,7 +152,7 @@ def _runs(case: Case) -> bool:
 def _shrunk(check: Callable[[Case], Any], case: Case, error: Exception) -> tuple[Case, Exception]:
     """Return a smaller case on which the check fails in the same way, and its error."""
     for smaller in _smaller(case):
-        other = _error(check, smaller) if _runs(smaller) else None
+        other = error_of(check, smaller) if _runs(smaller) else None
         if type(other) is type(error):
             return _shrunk(check, smaller, other)
     return case, error

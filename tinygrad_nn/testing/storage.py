@@ -14,7 +14,7 @@ from ..engine.trees import leaves
 from ..errors import GradientError
 from ..tensor.handle import Tensor
 from .calls import numpy_functions
-from .case import Case, is_floating, listed
+from .case import Case, error_of, is_floating, listed
 
 
 def frozen(x: Any) -> Any:
@@ -66,14 +66,13 @@ def check_pure(case: Case) -> None:
 
 def _refuses(case: Case) -> bool:
     """Return whether the operation, as NumPy's and SciPy's own, has no float16 or long double."""
-    try:
-        case.outputs(case.tensors())
-    except TypeError as error:
-        notes = "".join([str(error), *getattr(error, "__notes__", [])])
-        assert re.search("unsupported in linalg|ufunc .* not supported|Cannot cast", notes), case.fails(notes)
-        assert "astype" in notes, case.fails(f"no remedy in {notes}")
-        return True
-    return False
+    error = error_of(lambda: case.outputs(case.tensors()))
+    if not isinstance(error, TypeError):
+        return False
+    notes = "".join([str(error), *getattr(error, "__notes__", [])])
+    assert re.search("unsupported in linalg|ufunc .* not supported|Cannot cast", notes), case.fails(notes)
+    assert "astype" in notes, case.fails(f"no remedy in {notes}")
+    return True
 
 
 def _widened(case: Case) -> list[Any]:
@@ -122,11 +121,7 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
 
 def _refuses_equal_rows(case: Case) -> bool:
     """Return whether the operation takes only matrices of full rank, distinct singular values, or distinct points."""
-    try:
-        case.gradients()
-    except (np.linalg.LinAlgError, GradientError, RuntimeWarning):
-        return True
-    return False
+    return isinstance(error_of(case.gradients), (np.linalg.LinAlgError, GradientError, RuntimeWarning))
 
 
 def check_layout(case: Case, layout: str) -> None:

@@ -105,8 +105,8 @@ def broadcastable(
     return tuple(_filled(draw, found.input_shapes, dtype, domain))
 
 
-def _together(count: int, max_dims: int = 3, max_side: int = 3) -> Any:
-    return npst.mutually_broadcastable_shapes(num_shapes=count, max_dims=max_dims, min_side=0, max_side=max_side)
+def _together(count: int, max_dims: int = 3, max_side: int = 3, min_side: int = 0) -> Any:
+    return npst.mutually_broadcastable_shapes(num_shapes=count, max_dims=max_dims, min_side=min_side, max_side=max_side)
 
 
 def axes(ndim: int) -> st.SearchStrategy[Any]:
@@ -149,9 +149,7 @@ def _fits(shape: Shape, index: Any) -> bool:
 @st.composite
 def _mixtures(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
     """Return a tuple of slices, integers, integer arrays, masks of one axis, None and Ellipsis."""
-    stretched = draw(
-        npst.mutually_broadcastable_shapes(num_shapes=len(shape), max_dims=2, min_side=1, max_side=3)
-    ).input_shapes
+    stretched = draw(_together(len(shape), 2, min_side=1)).input_shapes
     chosen = draw(st.integers(0, len(shape)))
     parts: list[Any] = []
     masked = False
