@@ -65,7 +65,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_600),
-    "engine": (1_248, 1_248, 8_940),
+    "engine": (1_248, 1_248, 8_930),
     "tensor": (1_145, 1_145, 9_340),
     "ops": (2_880, 2_880, 30_140),
     "ops.linalg": (859, 859, 8_920),
@@ -80,7 +80,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (425, 425, 3_650),
     "compiler.write": (1_910, 1_100, 18_650),
     "compiler.run": (1_290, 1_290, 11_100),
-    "checking": (2_893, 2_700, 25_681),
+    "checking": (2_889, 2_700, 25_680),
     "inspection": (2_221, 1_800, 17_300),
     "testing": (2_300, 2_300, 20_040),
     "training": (2_848, 1_648, 23_090),
@@ -88,7 +88,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_220, 28_250, 286_740)
+WHOLE = (33_216, 28_250, 286_740)
 
 
 def name_of(path: pathlib.Path) -> str:

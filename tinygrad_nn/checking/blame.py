@@ -88,15 +88,11 @@ class Culprit:
     what: str
     mistake: str = ""
 
-    @property
-    def name(self) -> str:
-        """The operation's name."""
-        return self.step.operation.name
-
     def told(self) -> str:
         """Return one sentence: whose rule it is, where it was called, and the likely mistake."""
         analytic, numeric = (f"{float(slope):.6g}" for slope in (self.finding.analytic, self.finding.numeric))
-        rule, line = f"to blame: the {self.what} of operation {self.name!r}", f"called at {self.step.line}"
+        name, line = self.step.operation.name, f"called at {self.step.line}"
+        rule = f"to blame: the {self.what} of operation {name!r}"
         if self.what == "forward mode":
             return f"{rule}, {line}: along a random direction it says {numeric}, reverse mode {analytic}"
         off = self.mistake or f"along a random direction it says {analytic}, and values {numeric}"

@@ -114,7 +114,7 @@ class GradientReport:
     @property
     def culprit(self) -> str | None:
         """The name of the operation whose rule is wrong, or None."""
-        return None if self.blame is None else self.blame.name
+        return None if self.blame is None else self.blame.step.operation.name
 
     @property
     def table(self) -> Any:

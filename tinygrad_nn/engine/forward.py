@@ -23,7 +23,7 @@ from .zero_safe import has_nan
 
 
 def pushforward(roots: Iterable[Node], given: Mapping[Node, Any], lift: Lift, *, create_graph: bool) -> dict[Node, Any]:
-    """Return the tangents of the nodes from the given ones to the roots, given the tangents of the former."""
+    """Return the tangent of every node on the way to the roots, those of the `given` nodes being known."""
     found: dict[Node, Any] = dict(given)
     quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
     with quiet, recording_rules() if create_graph else nullcontext():

@@ -18,13 +18,13 @@ inside_rule: ContextVar[bool] = ContextVar("inside_rule", default=False)
 
 @contextmanager
 def recording_rules() -> Iterator[None]:
-    """Operations in the body are recorded, and rules from outside this package may not leave Tensors for arrays."""
+    """Operations in the body are recorded, and rules from outside this package may not read a Tensor's array."""
     with enable_grad(), setting(inside_rule, True):
         yield
 
 
 def users_code() -> AbstractContextManager[None]:
-    """In the body, hooks and checkpointed functions may leave Tensors for arrays: they are no rules."""
+    """In the body, hooks and checkpointed functions may read a Tensor's array: they are no rules."""
     return setting(inside_rule, False)
 
 

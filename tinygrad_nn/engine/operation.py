@@ -22,13 +22,13 @@ OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
 class Operation:
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
-    Its nodes keep the union over the inputs that require grad of what their rules read. With `multiple_outputs` there
-    is one node for all. Forward mode needs no rules of its own: a `pointwise` operation computes each entry from
-    corresponding ones, its Jacobian is diagonal, and a rule pushes a tangent as it pulls a cotangent; one that is
-    `linear` in all its inputs together is `applied` to the tangents, for which its nodes keep the parameters too; of
-    any other the rules are transposed, unless it has tangent rules. Where it `masks`, a nan of an input can be left out
-    of the output, which zero-safety has to know. `kernel` is the operation as rules call it: of arrays the forward, of
-    Tensors a recorded step. `constant_inputs` have no rule: no gradient goes back there, so they have no parent node.
+    Its nodes keep all that the rules of those inputs read that require grad. With `multiple_outputs` there is one node
+    for all of them. Forward mode needs no rules of its own. A `pointwise` operation computes each entry from
+    corresponding ones: its Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is
+    `linear` in all its inputs together is `applied` to the tangents; its nodes keep the parameters for that. The rules
+    of any other are transposed, unless it has tangent rules. An operation `masks` if its output can leave out a nan of
+    an input: zero-safety has to know. Rules call the `kernel`: the forward if they have arrays, a recorded step if they
+    have Tensors. `constant_inputs` have no rule: no gradient goes back there, so they have no parent node.
 
     `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """

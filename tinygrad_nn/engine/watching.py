@@ -1,4 +1,4 @@
-"""Watchers, who see what is computed: the compiler, the checkers, inspection. The engine knows them by this alone."""
+"""Watchers see what is computed: the compiler, the checkers, inspection. The engine knows no more of them than this."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Watcher:
         return Cotangents(seeds, lift, create_graph)
 
     def rewinding(self) -> AbstractContextManager[None]:
-        """Be told that generators get back the states that they had, once the body has drawn of them."""
+        """Be told that the body may draw from random generators, and that they get their old states back after it."""
         return nullcontext()
 
     def created(self, tensor: Any) -> None:
-        """Is told of a Tensor that is created of an array."""
+        """Is told of a Tensor that is created from an array."""
 
     def gradient(self, tensor: Any) -> Any:
         """Return the gradient of a tensor, as `t.grad` does."""

@@ -1,9 +1,9 @@
 """Zero-safe reverse mode: a cotangent that is exactly zero stays zero through a singular derivative.
 
-IEEE arithmetic says that 0 * inf is nan; here what a mask switched off stays off. To look for nan costs time, so it
-is done only where there can be one: after NumPy's invalid flag, which 0 * inf raises, or behind an operation that
-masks, for only there can a nan be left out of the output; and everywhere, where the flag tells nothing. What the
-cotangent is then depends on the kind of rule: a product of entries, a sum of products, or one that says it itself.
+IEEE arithmetic says that 0 * inf is nan; here what a mask switched off stays off. Looking for nan costs time. So it is
+done only after NumPy's invalid flag, which 0 * inf raises, and behind an operation that masks: it may have left a nan
+out of the output, and 0 * nan raises no flag. Where the flag tells nothing, it is done everywhere. How a nan is mended
+depends on the kind of rule: a product of entries, a sum of products, or one that says itself where it is zero.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FLAG_TELLS = _flag_tells(8, 8)
 
 
 class Suspicion(list[str]):
-    """Why a cotangent may be nan that ought to be zero; empty, and so false, as long as there is no reason."""
+    """The reasons why a cotangent may be nan where it ought to be zero; empty, and so false, while there is none."""
 
     def __init__(self, seeds: Iterable[Any]) -> None:
         if not FLAG_TELLS or any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds):
@@ -83,9 +83,9 @@ def pointwise(rule: Any, g: Any, saved: Any, c: Any) -> Any:
 def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     """Return the cotangent by a rule that adds up products, each of `g` and of all the floating arrays it reads.
 
-    Where an inf or nan among those meets only zeros, it counts as zero; else the sum is what IEEE says. What meets
-    what is found by the rule itself, of random numbers at the entries that are not zero: terms of opposite signs do
-    not cancel then, as ones would.
+    An inf or nan that meets only zeros counts as zero; otherwise the sum is what IEEE says. The rule itself tells what
+    meets what: it is given random numbers in place of all entries that are not zero. Ones would not do, for terms of
+    opposite signs would cancel.
     """
     slots = [slot for slot in rule.read_slots if getattr(saved[slot], "dtype", np.dtype(int)).kind == "f"]
 

@@ -29,7 +29,7 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
 
 
 def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
-    """Return the recorded tensor with its name, or a new leaf of its values if that is asked for."""
+    """Return the recorded tensor with its name, or a new leaf with its values if a leaf is asked for."""
     if requires_grad:
         return Tensor(t.data, True, name)
     t.name = name

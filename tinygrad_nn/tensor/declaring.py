@@ -1,4 +1,4 @@
-"""How operations are declared: everything else about them follows from that one place."""
+"""How operations are declared: everything else about them follows from the declaration."""
 
 from __future__ import annotations
 

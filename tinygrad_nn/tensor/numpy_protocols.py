@@ -145,13 +145,13 @@ SCIPY_FUNCTIONS: dict[str, Any] = {}
 
 
 def _inside(x: Any, where: Any, domain: tuple[float, float]) -> Any:
-    """Return an operand with a harmless number where the ufunc is not to look: no warning, no nan, no gradient."""
+    """Return an operand with a harmless number where the ufunc must not compute: no warning, no nan, no gradient."""
     kind = x.dtype.kind if hasattr(x, "dtype") else type(x).__name__[0]
     return np.where(where, x, sum(domain) / 2) if kind == "f" else x
 
 
 def _written(result: Any, out: Any, where: Any) -> Any:
-    """Return `out` after it has taken the result, where asked: a Tensor by assignment, an array if nothing is lost."""
+    """Return `out` with the result in it where asked for: a Tensor by assignment, an array if no gradient is lost."""
     if out is None:
         return result
     if isinstance(out, tuple):
@@ -205,7 +205,7 @@ def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> 
 
 
 def _outer(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
-    """Return the ufunc of every pair of entries. Shapes: (m...), (n...) -> (m..., n...)."""
+    """Return the ufunc's value for every pair of entries. Shapes: (m...), (n...) -> (m..., n...)."""
     _only(ufunc, "outer", options)
     a, b = inputs
     return call(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
