@@ -16,7 +16,7 @@ FILES.append(ROOT / "ops/elementwise.py")
 MOST_LINES = 650
 # What these files name from others of the package, and what a reader has to be told of it.
 FROM_OUTSIDE = {
-    "bind": "a call's arguments", "Normalise": "a type", "Suspicion": "zero-safety", "SHARED": "a size",
+    "bind": "a call's arguments", "Normalise": "a type", "Suspicion": "zero-safety", "THREADED": "a size",
     "sum_of_products": "zero-safety of a product of matrices", "FLAG_TELLS": "does NumPy tell of 0 * inf?",
     "cotangents_from": "what has arrived at each node", "owned": "may this array be written to?", "copied": "a copy",
     "keep_memory_once": "memory is kept for reuse", "recording_rules": "operations of rules are recorded",

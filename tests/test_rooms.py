@@ -65,7 +65,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_600),
-    "engine": (1_248, 1_248, 8_930),
+    "engine": (1_250, 1_250, 8_940),
     "tensor": (1_145, 1_145, 9_340),
     "ops": (2_880, 2_880, 30_140),
     "ops.linalg": (859, 859, 8_920),

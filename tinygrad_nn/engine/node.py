@@ -9,22 +9,22 @@ from typing import Any
 
 from ..errors import FreedGraphError, freed
 
-count = itertools.count().__next__  # the number of the next node
-Lift = Callable[[Any, "Node | None"], Any]  # makes a Tensor of an array and the node that recorded it
+next_number = itertools.count().__next__  # a function: 0, then 1, ...
+Lift = Callable[[Any, "Node | None"], Any]  # makes a Tensor of an array and its node, None where it needs none
 
 
 class Node:
     """One recorded step: an operation, the nodes it read, and the arrays its rules will read.
 
-    Of relu(x @ W + b) with x, W and b that require grad, the product's node saves x and W, the sum's nothing, and
-    relu's its output. No node saves the product or the sum: they are freed as soon as the next step has read them.
-    Every node knows its output's shape and dtype, in which its cotangent will be.
-    A leaf, which `requires_grad=True` creates, is a Node without an operation and without parents, (). `parents` has
+    Of relu(x @ W + b) with x, W and b that require grad, the product's node saves x and W, the sum's saves nothing, and
+    relu's saves its output. No node saves the product or the sum: their memory is free as soon as the next step has
+    read them. A node knows its output's shape and dtype, which its cotangent has, too: see `reverse`.
+    A leaf, which `requires_grad=True` creates, is a Node without an operation, and its `parents` is (). `parents` has
     an entry per input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
     An operation with several outputs has one node, whose `shape` is a tuple of their shapes, and for each output that
-    is used a node whose operation, `outputs.ITEM`, picks that output.
-    `handle` refers weakly to the Tensor whose `.grad` is to be filled, or is None. `hooks`, by key, are called with
-    the node's whole cotangent.
+    is used a node of the operation `outputs.ITEM`, which picks it.
+    `handle` is a weak reference, so that a graph keeps no Tensor alive, to the Tensor whose `.grad` is to be filled; or
+    None. `hooks`, by the keys that remove them, are called with the node's cotangent when it is complete.
     """
 
     __slots__ = ("dtype", "handle", "hooks", "number", "operation", "parents", "saved", "shape")
@@ -47,7 +47,7 @@ def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any)
     node.saved = saved
     node.shape = y.shape
     node.dtype = y.dtype
-    node.number = count()
+    node.number = next_number()
     node.handle = node.hooks = None
     return node
 
@@ -55,11 +55,11 @@ def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any)
 def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
     """Return every node that the roots were computed from, newest first.
 
-    Nodes numbered before `since` end the walk: checkpointing differentiates only what was recorded from then on.
+    Of nodes numbered before `since` the parents are left out: a checkpoint differentiates what it has recorded alone.
     A node is created after all the nodes that it reads, so the numbers that count nodes as they are created are
     already a topological order: newest first, each comes after everything that was computed from it.
     """
-    found = dict.fromkeys(roots)
+    found = dict.fromkeys(roots)  # walked with a list, not by recursion: graphs are deeper than Python's stack
     unread = list(found)
     while unread:
         node = unread.pop()

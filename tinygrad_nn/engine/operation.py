@@ -25,17 +25,18 @@ class Operation:
     Its nodes keep all that the rules of those inputs read that require grad. With `multiple_outputs` there is one node
     for all of them. Forward mode needs no rules of its own. A `pointwise` operation computes each entry from
     corresponding ones: its Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is
-    `linear` in all its inputs together is `applied` to the tangents; its nodes keep the parameters for that. The rules
-    of any other are transposed, unless it has tangent rules. An operation `masks` if its output can leave out a nan of
-    an input: zero-safety has to know. Rules call the `kernel`: the forward if they have arrays, a recorded step if they
-    have Tensors. `constant_inputs` have no rule: no gradient goes back there, so they have no parent node.
+    `linear` in all inputs with rules is `applied` to the tangents; its nodes keep the options for that. The rules of any
+    other without tangent rules are transposed: each is linear in g, so the pullback of it pushes. An operation `masks`
+    if its output can leave out a nan of an input: no flag tells zero-safety then. Rules call the `kernel`, which the
+    declaration sets: the forward if they have arrays, a recorded step if they have Tensors. `constant_inputs` have no
+    rule, for the derivative is zero there or does not exist, and so no parent node.
 
     `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """
 
     kinks: Mapping[Any, Any] = {}
     domain: tuple[float, float] = (-2.0, 2.0)
-    bind = bind
+    bind = bind  # the arguments of a call
 
     def __init__(
         self, name: str, forward: Callable[..., Any], arguments: tuple[str, ...], defaults: Mapping[str, Any], *,
@@ -55,7 +56,7 @@ class Operation:
         given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
         kind = Parameter.POSITIONAL_OR_KEYWORD
         self.signature: Signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
-        forward = forward if pointwise or FLAG_TELLS else np.errstate(invalid="ignore")(forward)  # of products
+        forward = forward if pointwise or FLAG_TELLS else np.errstate(invalid="ignore")(forward)  # a flag without cause
         self.name: str = name
         self.forward: Callable[..., Any] = forward
         self.kernel: Callable[..., Any] = forward
@@ -86,13 +87,13 @@ class Operation:
         return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)
 
     def normalised(self, values: dict[str, Any], arrays: list[Any]) -> dict[str, Any]:
-        """Return the parameters, normalised in place, here and nowhere else."""
+        """Return the parameters, normalised in place: an axis counted from the front, say. Only this does so."""
         for name, normal in self.normalise.items():
             values[name] = normal(values[name], arrays)
         return values
 
     def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any = None) -> None:
-        """Attach one rule per input, None where there is no derivative, or one for all inputs of a variadic one."""
+        """Attach one rule per input, None where it is zero or does not exist; of a variadic one, one for all."""
         if self.variadic:
             self.rules = RuleForEach(cast(Any, rules[0]), self.slots)
             return
@@ -142,7 +143,7 @@ class Operation:
                 yield lift(value, parents[slot]) if hasattr(value, "dtype") else value
 
     def applied(self, tangents: Mapping[int, Any], saved: Any) -> Any:
-        """Return this linear operation of the tangents, by input, and of zeros in place of the other inputs."""
+        """Return this linear operation, applied to the tangents, by input, and to zeros where an input has none."""
         kept = dict(zip(self.slots, saved, strict=False))
         parameters = {name: kept[name] for name in self.defaults}
         if self.variadic:

@@ -1,8 +1,9 @@
 """Reverse mode: cotangents pulled from node to node, newest first. It knows no operation.
 
-The cotangent of a node is the derivative of the output by each entry of its array, and has that array's shape. It is
-an array in an ordinary pass. With `create_graph` it is a Tensor, which `lift` makes, and the very same rules then
-record the graph of the derivative: a second derivative is a pass through that graph.
+The cotangent of a node is the derivative of the final output by each entry of the node's own, and has that one's shape.
+Where there are several final entries, it is that of their sum, weighted by `seeds`. It is an array in an ordinary pass.
+With `create_graph` it is a Tensor, which `lift` makes, and the very same rules then record the graph of the derivative:
+a second derivative is a pass through that graph.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .cotangents import owned
 from .grad_mode import recording_rules
 from .node import Lift, Node, history
 from .watching import cotangents_from
-from .zero_safe import SHARED, Suspicion, sum_of_products
+from .zero_safe import THREADED, Suspicion, sum_of_products
 
 
 def pullback(
@@ -31,13 +32,13 @@ def pullback(
     create_graph: bool,
     since: int = 0,
 ) -> dict[Node, Any]:
-    """Return the cotangent of each target, given those of the outputs, `seeds`.
+    """Return the cotangent of each target that one reaches, given those of the outputs, `seeds`.
 
     `targets=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
-    The graph's arrays are freed on the way unless `retain_graph`, which `create_graph` needs too: a second pass then
-    raises FreedGraphError. `since` ends the pass at older nodes, which must be targets, see `history`.
+    Without `retain_graph` the graph's arrays are freed on the way, and a second pass raises FreedGraphError; whoever
+    wants `create_graph` retains it. `since` ends the pass at older nodes, which must be targets, see `history`.
     """
-    keep_memory_once()
+    keep_memory_once()  # from now on the process gives freed memory to the next array, not to the system
     order = history(seeds, since)
     useful = None if targets is None else _computed_from(targets, order)
     cotangents, results = cotangents_from(seeds, lift, create_graph), {}
@@ -47,7 +48,7 @@ def pullback(
         for node in order:
             # All that was computed from this node is newer, so its cotangent is complete by now: it leaves, through
             # the node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the
-            # axes along which the parent was broadcast, once for all rules, so that no rule can forget it, and added.
+            # axes along which the parent was broadcast, in one place for all rules, which none can forget, and added.
             if (g := leave(node)) is None:
                 continue
             asked_for = node.handle is not None if targets is None else node in targets
@@ -64,13 +65,13 @@ def pullback(
                     cotangents.add_into(parent, rule, g, saved)
                     continue
                 c = rule.pull(g, saved)
-                # IEEE says 0 * inf = nan; here zero cotangents stay zero. Threads of a large product raise no flag.
+                # IEEE says 0 * inf = nan; here zero cotangents stay zero. Of a product's other threads no flag tells.
                 kind = rule.zero_safe
-                if kind is not None and (suspicion or (kind is sum_of_products and c.size * g.size > SHARED)):
+                if kind is not None and (suspicion or (kind is sum_of_products and c.size * g.size > THREADED)):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Saved arrays are freed as soon as they were used. And an array that `c` still refers to would be copied
-            # before the next one is added to it: who may write into an array is decided by its count of references.
+            # Saved arrays are freed as soon as they were used. And only an array that nobody else refers to is written
+            # into: what `c` still held would be copied before the next cotangent is added to it.
             saved = c = None
             if operation.masks:
                 suspicion.mask()

@@ -1,9 +1,10 @@
 """Derivative rules: what a rule reads is what its parameters name, and that decides what a node keeps.
 
 `slots` names all that a node can keep, in order: the inputs, the output `y`, the inputs' shapes, `wanted` (which
-inputs require grad), and the operation's own parameters. What a node has kept, `saved`, has an entry per slot, up to
-the last that a rule reads. A rule's first parameter is the cotangent `g`; in the one rule of an operation on any number
-of inputs, `index_of_input` follows. One that pushes tangents has `t` in place of `g`. The others come in any order.
+inputs require grad), and the operation's own options, as `axis`. What a node has kept, `saved`, has an entry per slot,
+up to the last that is kept, None where a slot is not. A rule's first parameter is the cotangent `g`, in forward mode
+the tangent `t` of an input, which it pushes to the output; in the one rule of an operation on any number of inputs,
+`index_of_input` is the second. All others come in any order.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ Slots = tuple[str, ...]
 class Rule:
     """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`, given that of the output.
 
-    `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` with nan in it. `into(buffer, g, ...)`,
-    where there is one, adds the cotangent into a buffer: `x[i]` need not make an array of zeros as large as x.
+    `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` in which 0 * inf was nan. `into(buffer, g,
+    ...)`, where there is one, adds the cotangent into one that is there: that of `x[i]` is zero but at i.
     """
 
     __slots__ = ("argument", "into", "into_slots", "pull", "read_slots", "reads", "zero_safe")
@@ -34,7 +35,7 @@ class Rule:
             raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(slots)}")
         self.read_slots: list[int] = [slots.index(name) for name in self.reads]
         self.pull: Callable[[Any, Any], Any] = _pull_of(function, self.read_slots)
-        self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None  # else g times a finite constant
+        self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None  # a factor of g is finite then
         self.into: Callable[..., None] | None = None
         self.into_slots: list[int] = []
 
@@ -49,16 +50,16 @@ def parameter_names(function: Any) -> tuple[str, ...]:
     return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 
-def _pull_of(rule: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], Any]:
-    """Return the rule as a function of the cotangent and of all that its node kept."""
-    match read:  # up to two are written out: a call that unpacks a list takes longer than most rules on small arrays
+def _pull_of(function: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], Any]:
+    """Return a rule as a function of the cotangent and of all that its node kept."""
+    match read:  # up to two are written out: to unpack a list takes longer than most rules on small arrays
         case []:
-            return lambda g, saved: rule(g)
+            return lambda g, saved: function(g)
         case [i]:
-            return lambda g, saved: rule(g, saved[i])
+            return lambda g, saved: function(g, saved[i])
         case [i, j]:
-            return lambda g, saved: rule(g, saved[i], saved[j])
-    return lambda g, saved: rule(g, *[saved[i] for i in read])
+            return lambda g, saved: function(g, saved[i], saved[j])
+    return lambda g, saved: function(g, *[saved[i] for i in read])
 
 
 class RuleForEach:
@@ -75,7 +76,7 @@ class RuleForEach:
         return self.known[index]
 
     def __iter__(self) -> Iterator[Rule]:
-        return map(self.rule, itertools.count())
+        return map(self.rule, itertools.count())  # endless: whoever zips it with the parents stops at the last
 
 
 def _rule_for_input(index: int, function: Callable[..., Any], slots: Slots) -> Rule:

@@ -18,7 +18,7 @@ import numpy as np
 from .arrays import raw
 from .rules import Slots, parameter_names
 
-MASKED, SHARED = "a mask", 2**18  # a product of so many multiplications may be shared by threads, whose flags are lost
+MASKED, THREADED = "a mask", 2**18  # a product of so many multiplications may be shared by threads: flags are lost
 
 
 @functools.cache

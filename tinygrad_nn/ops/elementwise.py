@@ -1,11 +1,12 @@
 """Operations on corresponding entries: one row each, the function and its derivative rules.
 
-`elementwise` declares a row: it returns the public function, of arrays and Tensors, and files it as Tensor method,
-Python operator and NumPy dispatch. A rule names what it reads: `g` the cotangent, `y` the output, `x` or `a, b` the
-inputs, `wanted` which inputs require grad. The engine sums over what was broadcast, once for all rules, and keeps
-zeros zero. A rule of None is a derivative that is zero wherever there is one; rows with no other, as comparisons, are
-in `rounding`. `kinks={point: derivative}` says which one counts where there is none (of a and b: two of each), `domain`
-where tests draw operands, `operator` which of Python's it is, and `method=False` that a Tensor has no such method.
+`elementwise` declares a row: it returns the public function, of arrays and Tensors, and makes it a Tensor method, a
+Python operator and what NumPy's function does to Tensors. A rule names what it reads: `g` the cotangent, `y` the output,
+`x` or `a, b` the inputs, `wanted` which inputs require grad. The engine sums over what was broadcast, for all rules in
+one place, and keeps zeros zero. A rule is None where the derivative is zero wherever it exists; rows without any other,
+as comparisons, are in `rounding`. `kinks={point: slope}` says which slope is taken where none exists (of a and b: pairs),
+`domain` where tests draw operands, `operator` which of Python's it is, `method=False` that a Tensor has no such method,
+`masks` that a nan of an operand can be left out of the output, as in 1**nan.
 """
 
 # ruff: noqa: E501
@@ -19,6 +20,8 @@ import numpy as np
 from ..tensor.declaring import elementwise, primitive, sample
 from .slopes import cosine_of, edge_product, exponential_share, over_square, power_derivative, tanh_slope
 
+# cosine_of: a/hypot(a, b); edge_product: 1 - x^2; exponential_share: e^a/(e^a + e^b); over_square: a/(a^2 + b^2);
+# power_derivative: of a^b, n times by a and k times by b; tanh_slope: 1 - t^2. Each keeps its digits everywhere.
 add         = elementwise(np.add,         lambda g: g,               lambda g: g,                        operator="add", method=False)
 subtract    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                       operator="sub", method=False)
 multiply    = elementwise(np.multiply,    lambda g, b: g * b,        lambda g, a: g * a,                 operator="mul", method=False)
@@ -77,14 +80,14 @@ fmin        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a 
 
 
 def _slope_of_power(a: Any, b: Any) -> Any:
-    """Return b a^(b - 1), and 0 where b is 0; plain where b is a number of Python's and b - 1 exact in any dtype."""
+    """Return b a^(b - 1), and 0 where b is 0: written so where b is a number of Python's, a multiple of a half."""
     if isinstance(b, (int, float)) and not isinstance(b, np.generic) and 2 * b % 1 == 0:  # np.float64 is a float, too
         return b * a ** (b - 1 if b else 1)
     return power_derivative(a, b)
 
 
 def _share(wins: Any, ties: Any, wanted: Any) -> Any:
-    """Return what an operand of maximum or minimum gets: at a tie half, or 0 against a constant."""
+    """Return what an operand of maximum or minimum gets: 1 if it wins, at a tie half, or 0 against a constant."""
     return np.where(ties, 0.5 if all(wanted) else 0.0, wins)
 
 

@@ -14,8 +14,7 @@ import numpy as np
 from .. import errors
 from ..engine.arrays import ArrayProxy, as_array
 from ..engine.grad_mode import recording
-from ..engine.node import Node, record
-from ..engine.node import count as next_number
+from ..engine.node import Node, next_number, record
 from ..engine.operation import Operation
 from ..engine.outputs import item
 from .handle import Tensor, make

@@ -15,7 +15,7 @@ from .. import errors
 from ..engine.arrays import ArrayProxy, as_array
 from ..engine.cotangents import fitting
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
-from ..engine.node import Node, count, record
+from ..engine.node import Node, next_number, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
 from ..errors.unsupported import PYTORCH, of_pytorch
@@ -161,7 +161,7 @@ class Tensor:
         if not callable(hook):
             raise TypeError(f"a hook is a function of the gradient, got {errors.given(hook)}; write lambda g: 2 * g")
         hooks = node.hooks = {} if node.hooks is None else node.hooks
-        key = count()
+        key = next_number()
         hooks[key] = hook
         return Hook(hooks, key)
 

@@ -12,7 +12,7 @@ from .. import errors
 from ..engine.arrays import ArrayProxy, as_array
 from ..engine.cotangents import fitting
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
-from ..engine.node import Node, count, record
+from ..engine.node import Node, next_number, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
 from ..errors.unsupported import PYTORCH, of_pytorch

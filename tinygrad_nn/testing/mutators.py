@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import raw
-from ..engine.node import count, history
+from ..engine.node import history, next_number
 from ..engine.operation import Operation
 from ..engine.rules import Rule
 from ..tensor.handle import Tensor, node_of
@@ -96,7 +96,7 @@ def _taking_for_a_constant(slot: int) -> Callable[[Rule, Effect], Pull]:
 
 def _depends(rule: Rule, g: Any, saved: Any, nodes: set[Any]) -> bool:
     """Return whether the rule's result, differentiated again, leads to these nodes directly: by what it records."""
-    start = count()
+    start = next_number()
     c = rule.pull(g, saved) if nodes else None
     order = history([node_of(c)], start) if isinstance(c, Tensor) and node_of(c) is not None else []
     own = [node for node in order if node.number > start]

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import errors
 from ..engine.grad_mode import enable_grad, recording, users_code
-from ..engine.node import Node, count, history, record
+from ..engine.node import Node, history, next_number, record
 from ..engine.outputs import Whole, item
 from ..engine.reverse import pullback
 from ..engine.rules import RuleForEach
@@ -61,7 +61,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[int], tuple[Node, ...]]:
     """Return the result, its leaves, the indices of those that this run recorded, and the older nodes that it read."""
-    first = count()
+    first = next_number()
     with enable_grad(), users_code():
         result = function(*args, **kwargs)
     values = list(leaves(result))
@@ -107,7 +107,7 @@ class _Part:
 
     def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> dict[Node, Any]:
         """Return the cotangent of each input, given those of the outputs."""
-        create_graph, since = isinstance(g[0], Tensor), count()
+        create_graph, since = isinstance(g[0], Tensor), next_number()
         _, values, recorded, read = self._again()
         outputs = [values[i] for i in self.outputs if i in recorded]
         same = set(read) == set(inputs) and [y.shape for y in outputs] == [c.shape for c in g]

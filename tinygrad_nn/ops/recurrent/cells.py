@@ -15,7 +15,7 @@ import numpy as np
 
 from ...engine.arrays import raw
 from ...engine.grad_mode import enable_grad
-from ...engine.node import count, record
+from ...engine.node import next_number, record
 from ...engine.outputs import Whole
 from ...engine.reverse import pullback
 from ...tensor.declaring import primitive, sample
@@ -136,7 +136,7 @@ def _pulled(step: Any, g: Any, inputs: list[Any], reverse: bool) -> list[Any]:
     """Return the cotangents of all inputs, None for those that are, recorded from theirs and those of the outputs."""
     with enable_grad():
         own: list[Any] = [x if x is None else _own(x) for x in inputs]
-        since = count()
+        since = next_number()
         outputs = _stepwise(step, reverse, *own)
     nodes = [x if x is None else node_of(x) for x in own]
     seeds = {node_of(y): c for y, c in zip(outputs, g, strict=True)}
