@@ -67,7 +67,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_600),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_145, 1_145, 9_340),
-    "ops": (2_880, 2_880, 30_140),
+    "ops": (2_883, 2_883, 30_140),
     "ops.linalg": (859, 859, 8_920),
     "ops.numpy": (2_375, 2_375, 26_500),
     "ops.windows": (805, 805, 8_500),
@@ -88,7 +88,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_216, 28_250, 286_740)
+WHOLE = (33_220, 28_250, 286_740)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -25,9 +25,9 @@ class Operation:
     Its nodes keep all that the rules of those inputs read that require grad. With `multiple_outputs` there is one node
     for all of them. Forward mode needs no rules of its own. A `pointwise` operation computes each entry from
     corresponding ones: its Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is
-    `linear` in all inputs with rules is `applied` to the tangents; its nodes keep the options for that. The rules of any
-    other without tangent rules are transposed: each is linear in g, so the pullback of it pushes. An operation `masks`
-    if its output can leave out a nan of an input: no flag tells zero-safety then. Rules call the `kernel`, which the
+    `linear` in all inputs with rules is `applied` to the tangents; its nodes keep the options for that. The rules of
+    any other without tangent rules are transposed: each is linear in g, so its pullback pushes. An operation `masks` if
+    its output can leave out a nan of an input: no flag tells zero-safety then. Rules call the `kernel`, which the
     declaration sets: the forward if they have arrays, a recorded step if they have Tensors. `constant_inputs` have no
     rule, for the derivative is zero there or does not exist, and so no parent node.
 

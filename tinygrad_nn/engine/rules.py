@@ -27,9 +27,8 @@ class Rule:
 
     def __init__(self, function: Callable[..., Any], argument: str, slots: Slots, zero_safe: Any = None) -> None:
         self.argument: str = argument
-        self.reads: tuple[str, ...] = tuple(
-            n for n in parameter_names(function) if n not in ("g", "t", "index_of_input")
-        )
+        names = [name for name in parameter_names(function) if name not in ("g", "t", "index_of_input")]
+        self.reads: tuple[str, ...] = tuple(names)
         unknown = set(self.reads) - set(slots)
         if unknown:
             raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(slots)}")
