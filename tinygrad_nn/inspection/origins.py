@@ -57,8 +57,8 @@ class Origin:
         if self.phase == "forward":
             what = f"{self.operation} of {of} gives {self.value:g}"
         elif self.phase == "backward":
-            place = indexed(self.argument, self.index) + (f", of {of}," if of else "")
-            what = f"the rule of {self.operation} for {place} gives {self.value:g} from a finite cotangent"
+            which = indexed(self.argument, self.index) + (f", of {of}," if of else "")
+            what = f"the rule of {self.operation} for {which} gives {self.value:g} from a finite cotangent"
         elif self.phase == "given":
             what = f"{indexed(self.operation, self.index)} is {self.value:g} as it was given"
         else:

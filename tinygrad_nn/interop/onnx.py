@@ -249,8 +249,8 @@ class _Graph:
     def indexed(self, line: Line, x: Value, index: Any) -> str:
         """Return entries by slices, numbers, and at most one array of indices, which makes it no numbers."""
         parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not None]
-        places = [n for n, part in enumerate(parts) if part is Ellipsis] or [len(parts)]
-        parts[places[0] : places[0] + 1] = [slice(None)] * (len(x.shape) - len(parts) + len(parts[places[0] :][:1]))
+        at = next((n for n, part in enumerate(parts) if part is Ellipsis), len(parts))
+        parts[at : at + 1] = [slice(None)] * (len(x.shape) - len(parts) + len(parts[at:][:1]))
         name, arrays = self.of(x), [axis for axis, part in enumerate(parts) if isinstance(part, Value)]
         if any(not isinstance(part, (slice, Value) if arrays else (slice, int)) for part in parts) or len(arrays) > 1:
             raise NotImplementedError
