@@ -207,7 +207,7 @@ def test_median(shape: tuple[int, ...], data: st.DataObject, keepdims: bool) -> 
     same(lambda x: np.nanmedian(x, axes, keepdims=keepdims), shape)
 
 
-@pytest.mark.parametrize("method", sampled(METHODS, 3, seed=1))
+@pytest.mark.parametrize("method", sampled(METHODS, 9, seed=1))
 @given(n=st.integers(1, 7), data=st.data())
 def test_every_method_of_quantiles(method: Any, n: int, data: st.DataObject) -> None:
     """Also at the steps and ends of the method, where the rounding of n q decides."""
