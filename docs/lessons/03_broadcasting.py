@@ -3,7 +3,8 @@ r"""
 ================================
 
 You add a vector to every row of a matrix. NumPy repeats the vector for you: it *broadcasts*. What is the gradient of
-the vector then? This lesson answers that, and shows why the answer is written once in the library, and in no rule.
+the vector then: the derivatives of the loss, the number at the end, with respect to each entry of the vector? This
+lesson answers that, and shows why the answer is written once in the library, and in no rule.
 """
 
 import numpy as np
@@ -20,7 +21,8 @@ print(Y.shape)
 # --------------------------------
 #
 # ``b[0]`` goes into ``Y[0, 0]`` and into ``Y[1, 0]``. A small change of ``b[0]`` moves both, so its derivative is the
-# sum of both. We give ``Y`` a cotangent :math:`\bar Y` (how much the loss changes with each entry of ``Y``), and look.
+# sum of both. ``Y`` is not one number, so the walk must be told how much the loss changes with each entry of ``Y``:
+# :math:`\bar Y`. That is the adjoint of lesson 1. For arrays the usual word is *cotangent*. We make one up, and look.
 
 cotangent = np.array([[1.0, 2.0, 3.0], [100.0, 200.0, 300.0]])
 Y.backward(cotangent)
@@ -36,8 +38,14 @@ assert np.array_equal(b.grad.data, cotangent.sum(axis=0))
 # Broadcasting is a linear map
 # ----------------------------
 #
-# Repeating a vector of 3 numbers into 6 is multiplication by a matrix :math:`R` of ones and zeros, 6 × 3. The reverse
-# pass multiplies by its transpose :math:`R^\top`, 3 × 6, which sums. Here are both.
+# Repeating a vector of 3 numbers into 6 is multiplication by a matrix :math:`R` of ones and zeros, 6 × 3:
+# :math:`y_i = \sum_j R_{ij} v_j`. If :math:`g = \bar y`, a small change of v changes the loss by
+#
+# .. math:: \sum_i g_i \sum_j R_{ij} \, dv_j = \sum_j \Big( \sum_i R_{ij} \, g_i \Big) dv_j,
+#    \qquad \text{so} \quad \bar v = R^\top g.
+#
+# The reverse pass multiplies by the transpose :math:`R^\top`, 3 × 6, which sums: it is *the transpose of repeating*.
+# ``tg.jacobian`` returns the matrix of all derivatives :math:`\partial y_i / \partial v_j`, and that is R.
 
 R = tg.jacobian(lambda v: tg.broadcast_to(v, (2, 3)).reshape(6))(np.zeros(3)).data
 print(R.astype(int))
@@ -65,7 +73,8 @@ figure.tight_layout()
 # -------------------------------
 #
 # A new axis in front, an axis of length 1, a number: the gradient always has the shape of the operand. The next loop
-# makes tensors of many shapes that fit to (2, 3), and compares the gradient with a sum that we write by hand.
+# makes tensors t of many shapes that fit to (2, 3). The loss is the sum of ``X * t``, so the products have the slopes X
+# for t. We sum X by hand, and compare. (Each pass also adds to ``X.grad``, which we do not read.)
 
 for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
     t = tg.tensor(np.full(shape, 2.0), requires_grad=True)
@@ -84,25 +93,34 @@ for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
 # Where this is written
 # ---------------------
 #
-# Look at the rule of multiplication: ``lambda g, b: g * b``. It says nothing about shapes. After each rule the engine
-# brings the cotangent to the shape and dtype of its operand (``project`` in ``engine/cotangents.py``). It is one place
-# for some 200 operations, so no rule can forget it. Here are the rules of three operations, as they are used:
+# A rule takes the cotangent g of a step's output, and returns that of one input. For :math:`y = a b` and the input a it
+# is ``lambda g, b: g * b``, in ``ops/elementwise.py``. It says nothing about shapes. After each rule the engine brings
+# the cotangent to the shape and dtype of its operand (``project`` in ``engine/cotangents.py``). It is one place for
+# some 200 operations, so no rule can forget it. Here is what the rules of three operations read:
 
 for name in ("add", "multiply", "divide"):
     operation = getattr(tg, name).operation
     print(name, [rule.reads for rule in operation.rules])
 
 # %%
-# A rule lists what it reads, and the node keeps only that: ``add`` keeps nothing at all.
+# A node keeps only the arrays that its rules read, and the shapes and dtypes that ``project`` needs: ``add`` keeps no
+# array. For :math:`y = a / b` the slopes are :math:`1 / b` and :math:`-a / b^2 = -y / b`, so it keeps b and y.
 #
 # The mistake that broadcasting hides
 # -----------------------------------
 #
-# Predictions of shape (n, 1) and targets of shape (n,) broadcast to (n, n). The loss is a number, training runs, and
-# what it learns is wrong. So the losses of this library refuse:
+# Predictions of shape (n, 1) and targets of shape (n,) broadcast to (n, n): each prediction is compared with *all*
+# targets. The mean of the squares is a number, and training runs, but it moves every prediction to the mean of the
+# targets. Here all predictions are right, and the gradient should be 0. It is half the distance from the mean, 1.5:
 
-predictions, targets = tg.ones((4, 1)), np.zeros(4)
-print("without a loss function:", ((predictions - targets) ** 2).shape)
+targets = np.array([0.0, 1.0, 2.0, 3.0])
+predictions = targets.reshape(4, 1)
+print("gradient:", tg.grad(lambda p: ((p - targets) ** 2).mean())(predictions).tolist())
+
+# %%
+# ``tg.mse_loss`` is :math:`\frac 1 n \sum_i (p_i - y_i)^2`. It refuses these shapes, and so do the library's other
+# losses that compare entries.
+
 try:
     tg.mse_loss(predictions, targets)
 except ValueError as error:
@@ -115,3 +133,9 @@ except ValueError as error:
 # 1. ``Y = X * c`` with a number ``c`` that requires grad: over how many entries does its gradient sum?
 # 2. The transpose of "repeat" is "sum". What is the transpose of "sum over an axis"?
 # 3. Why does ``add`` keep no array for its backward pass, and ``multiply`` two?
+#
+# **Answers**
+#
+# 1. Over all 6 entries of X.
+# 2. Repeating: the matrix of summing is :math:`R^\top`, and its transpose is R again.
+# 3. The slopes of a + b are 1, whatever a and b are. The slopes of a · b are b and a.

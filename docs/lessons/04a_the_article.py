@@ -3,8 +3,8 @@ r"""
 ==========================
 
 The article "Let's code a Neural Network in plain NumPy" (Piotr Skalski, 2018) builds a classifier from NumPy alone.
-This lesson draws its figures 1 to 6 from the library's own objects: every number in a picture is read from a network,
-and none is typed in. The second half of the lesson trains the network, which gives the figures 7 and 8.
+This lesson draws its figures 1, 2, 3, 5 and 6. All weights and shapes in figures 1, 3 and 5 are read from a network.
+Figures 2 and 6 are boxes of text; the formulas of 6 are derived and tested. The next two parts have the other figures.
 """
 
 import itertools
@@ -31,7 +31,10 @@ def boxes(ax, places, arrows):
 # Figure 1: the architecture
 # --------------------------
 #
-# A network is a list of dictionaries, one a layer. Circles are neurons, lines are weights: red ones are negative.
+# A *network* is a function in *layers*; each reads the numbers of the layer before. A *neuron* is one number of a
+# layer: the sum of what it reads, each times a *weight* of its own, plus a *bias*, and then an *activation*, which is
+# :math:`\text{relu}(z) = \max(0, z)` or :math:`\text{sigmoid}(z) = 1 / (1 + e^{-z})`. The library takes a list of
+# dictionaries, one a layer. Circles are neurons; lines are weights, red ones negative. Biases are not drawn.
 
 architecture = [
     {"input_dim": n, "output_dim": m, "activation": "sigmoid" if m == 1 else "relu"}
@@ -54,8 +57,12 @@ ax.axis("off")
 # Figure 2: one iteration of training
 # -----------------------------------
 #
-# The forward pass reads the parameters, the backward pass reads what the forward pass kept, the update reads the
-# gradients and writes the parameters. Then it starts again.
+# A *sample* is one point, with the output that is wanted for it. The *forward pass* computes the outputs of all samples
+# from X and the parameters, weights W and biases b. The *cost* is one number that says how wrong they are; it is also
+# called the loss. The *backward pass* is the walk of lesson 1: it gives the gradients :math:`\bar W` and
+# :math:`\bar b`. They say where the cost grows, so the *update* steps the other way, with a *rate* that we choose:
+#
+# .. math:: W \leftarrow W - \text{rate} \cdot \bar W, \qquad b \leftarrow b - \text{rate} \cdot \bar b
 
 figure, ax = plt.subplots(figsize=(7, 2.6))
 stages = {(0, 1): ("data X", "#eeeeee"), (1.5, 1): ("forward", "#cfe3f7"), (3, 1): ("cost", "#cfe3f7")}
@@ -67,8 +74,9 @@ boxes(ax, stages, [*itertools.pairwise(order), ((1.5, 1), (3, 0))])
 # Figures 3 and 5: the shapes of a layer, and of a step
 # -----------------------------------------------------
 #
-# Samples are rows here, and columns in the article, so each matrix is the transpose of the article's. ``memory`` has
-# all that the forward pass computes; we print the shapes for 5 samples, and draw those of layer 2 to scale.
+# Samples are rows here, and columns in the article: A and Z are the transposes of the article's. W has the same shape
+# as there, (outputs, inputs), so here it is transposed in the product; b has one axis here, and two there. ``memory``
+# has all that the forward pass computes; we print the shapes for 5 samples, and draw those of layer 2 to scale.
 
 X = np.random.default_rng(0).normal(size=(5, 2))
 memory = network.memory(X)
@@ -88,25 +96,6 @@ ax.set(xlim=(-1, left), ylim=(-4, 5.5))
 ax.axis("off")
 
 # %%
-# Figure 4: sigmoid and relu, with their slopes
-# ---------------------------------------------
-#
-# The slopes come from ``tg.grad``. Far from 0 the sigmoid is flat: its slope is next to nothing, and a weight in front
-# of it learns slowly. That is called *saturation*. At most, the slope is 1/4.
-
-z = np.linspace(-8, 8, 401)
-figure, axes = plt.subplots(1, 2, figsize=(7, 2.6))
-for ax, activation in zip(axes, (tg.sigmoid, tg.relu), strict=True):
-    slope = tg.grad(lambda x, f=activation: f(x).sum())(z)
-    ax.plot(z, activation(z).data, label=activation.__name__)
-    ax.plot(z, slope.data, "--", label="its slope")
-    ax.set(xlabel="z", ylim=(-0.1, 1.5))
-    ax.legend()
-figure.tight_layout()
-for at in (0.0, 4.0, 8.0, 16.0):
-    print(f"slope of the sigmoid at {at:4}: {tg.grad(tg.sigmoid)(at).item():.1e}")
-
-# %%
 # Figure 6: forward and backward through one layer
 # ------------------------------------------------
 #
@@ -117,7 +106,14 @@ for at in (0.0, 4.0, 8.0, 16.0):
 # .. math:: \bar Z = \bar A \circ g'(Z), \quad \bar W = \bar Z^\top A_0, \quad \bar b = \sum_i \bar Z_i,
 #    \quad \bar A_0 = \bar Z W
 #
-# The backward pass goes through the same boxes the other way. It needs ``A0`` and ``Z``, which the forward pass kept.
+# Each entry of A reads one of Z, so :math:`\bar Z` is a product entry by entry, :math:`\circ`. Sample i and neuron k
+# have :math:`Z_{ik} = \sum_j A_{0,ij} W_{kj} + b_k`. Add up all that reads :math:`W_{kj}`, then all that reads
+# :math:`A_{0,ij}`:
+#
+# .. math:: \bar W_{kj} = \sum_i \bar Z_{ik} A_{0,ij}, \qquad \bar A_{0,ij} = \sum_k \bar Z_{ik} W_{kj}
+#
+# These formulas read ``A0``, ``Z`` and ``W``, so the forward pass must keep them. Code and pictures write ``dZ`` for
+# :math:`\bar Z`.
 
 figure, ax = plt.subplots(figsize=(7, 2.6))
 forward = {(0, 1): ("A0", "#eeeeee"), (1.5, 1): ("Z = A0 W.T + b", "#cfe3f7"), (3, 1): ("A = g(Z)", "#cfe3f7")}

@@ -2,8 +2,10 @@ r"""
 4 The article, trained
 ======================
 
-The experiment: two moons, 900 points to learn from, a network 2-25-50-50-25-1, plain gradient descent. This draws the
-article's figures 7 and 8. It trains for 10,000 epochs, so it takes longer than the other lessons.
+The experiment: tell apart two moons, half circles of noisy points with the labels 0 and 1. The network learns from 900
+points; the other 100, the *test set*, are only for the end. It is 2-25-50-50-25-1, and learns by *gradient descent*,
+the update of the last part. An *epoch* goes through all 900 points once. There are 10,000, so this lesson takes a
+minute or two. It draws the article's figures 7 and 8.
 """
 
 import base64
@@ -30,8 +32,10 @@ tg.plots.plot_data(X, y, ax=ax)
 # David and Goliath
 # -----------------
 #
-# *David* is the article's: small weights, one step an epoch on all samples, 10,000 epochs. *Goliath* stands for the
-# article's Keras model: weights of Glorot and Bengio, batches of 32, 200 epochs. Both run here, at a rate of 0.01.
+# *David* is the article's: small weights, 10,000 epochs, one update on all samples in each. *Goliath* stands for the
+# article's Keras model: initial weights by the formula of Xavier Glorot, larger where a layer has few inputs and
+# outputs; 200 epochs, where the samples come in *batches* of 32, with one step for each batch. Both learn at a rate of
+# 0.01. *Accuracy* is the share of samples whose output is on the right side of 1/2.
 
 seen = {"David": [], "Goliath": []}
 grid = np.stack(np.meshgrid(np.linspace(-1.5, 2.5, 60), np.linspace(-1, 2, 60)), axis=-1).reshape(-1, 2)
@@ -62,7 +66,17 @@ for ax, network, name in zip(axes, (david, goliath), seen, strict=True):
     tg.plots.plot_boundary(network.predict_proba, X_test, y_test, ax=ax, title=name)
 
 # %%
-# Both as they learn, side by side. David does nothing for a long time: small weights give small gradients.
+# David does nothing for a long time, since small weights give small gradients: on the way back, the gradient of a layer
+# is multiplied by the weights of all layers behind it. Here is the size of the first gradient of W1 for both:
+
+for name, init in (("David", "article"), ("Goliath", "xavier")):
+    network = tg.nn.DenseNetwork(layers, seed=2, init=init)
+    cost = tg.binary_cross_entropy_with_logits(network.logits(X), y.reshape(-1, 1))
+    (gradient,) = tg.autograd.grad(cost, [network.values["W1"]])
+    print(f"{name}, before training: the gradient of W1 has the length {np.linalg.norm(gradient.data):.4f}")
+
+# %%
+# Both as they learn, side by side.
 
 
 class Animated:
@@ -97,5 +111,7 @@ plt.close(figure)
 moving
 
 # %%
-# Is Goliath better? Its gradients are the same: only the initial weights and the number of steps differ. 200 epochs of
-# 29 batches are 5,800 steps, each as large as one of David's 10,000, and Glorot's weights let it start at once.
+# Is Goliath better? He has 100 % of the test set right and David 98 %, which is two points of 100: too few to say. He
+# is sooner there, and not by better gradients: both are computed by the same rules. Initial weights and batches differ.
+# 900 samples make 29 batches, the last of 4 samples. So 200 epochs are 5,800 steps, at the rate of David's 10,000, and
+# Glorot's weights let him start at once.

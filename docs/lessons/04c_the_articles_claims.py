@@ -2,10 +2,11 @@ r"""
 4 The article's claims, and its backward pass
 =============================================
 
-Three claims of the article are shown here by computing. Then its backward pass three times: derived by hand, held
-against the library's, and printed by the compiler.
+Three claims of the article are shown here by computing, with its figure 4. Then its backward pass three times: derived
+by hand, held against the library's, and printed by the compiler.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import tinygrad_nn as tg
@@ -19,7 +20,9 @@ david = tg.nn.DenseNetwork(layers, seed=2)
 # Three claims
 # ------------
 #
-# **Without activations the whole network is one affine map.** Its Jacobian is the product of the weights, everywhere.
+# **Without activations the whole network is one affine map**, a matrix times x plus a constant: a layer is then affine,
+# and an affine map of an affine map is one too. So its derivatives, the Jacobian of lesson 3, are the same at all
+# points: the product of the weights.
 
 affine = tg.nn.DenseNetwork([layer | {"activation": "identity"} for layer in layers], seed=2)
 at_two_points = [tg.jacobian(affine)(point).data for point in (X[:1], X[1:2])]
@@ -28,30 +31,66 @@ assert np.allclose(*at_two_points)
 assert np.allclose(at_two_points[0].reshape(2), np.linalg.multi_dot(W[::-1]).reshape(2))
 
 # %%
-# **Equal weights never part.** All neurons of a layer compute the same, get the same gradient, and stay the same.
+# **Equal weights never part.** If the weights into the neurons of a layer are equal, these compute the same. If the
+# weights out of them are equal too, they get the same gradient, and stay equal: 50 neurons are worth one.
 
 equal = tg.nn.DenseNetwork(layers)
 for p in equal.parameters():
     p.data = np.full(p.shape, 0.1)
 tg.train(equal, X, y, 200, 0.5, progress=False)
-print("different rows of W2 after training:", len(np.unique(equal.values["W2"].data.round(12), axis=0)))
+W2 = equal.values["W2"].data
+print(f"different rows of W2: {len(np.unique(W2.round(12), axis=0))}; its weights moved from 0.1 to {W2[0, 0]:.4f}")
 
 # %%
-# **Saturation slows learning.** Weights 30 times as large put the sigmoid where it is flat. By the cost of
-# probabilities, the article's, the gradient of a sample that is wrong is then lost; from the logits it is right.
+# **Saturation slows learning.** Figure 4 shows both activations with their slopes, from ``tg.grad``: it returns the
+# function that computes the derivative. The slope of the sigmoid is
+#
+# .. math:: \sigma'(z) = \frac{e^{-z}}{(1 + e^{-z})^2} = \sigma (1 - \sigma)
+#    = \tfrac 1 4 - \big( \sigma - \tfrac 1 2 \big)^2
+#
+# It is at most 1/4, and next to nothing far from 0, where large weights put z. The gradients of all weights in front of
+# the sigmoid have this slope as a factor.
 
-for scale in (1, 30):
-    logit = scale * 1.3
+z = np.linspace(-8, 8, 401)
+figure, axes = plt.subplots(1, 2, figsize=(7, 2.6))
+for ax, activation in zip(axes, (tg.sigmoid, tg.relu), strict=True):
+    slope = tg.grad(lambda x, f=activation: f(x).sum())(z)
+    ax.plot(z, activation(z).data, label=activation.__name__)
+    ax.plot(z, slope.data, "--", label="its slope")
+    ax.set(xlabel="z", ylim=(-0.1, 1.5))
+    ax.legend()
+figure.tight_layout()
+
+# %%
+# The article's cost is the cross entropy of the labels y and the outputs :math:`p = \sigma(z)` of m samples:
+#
+# .. math:: C = -\frac 1 m \sum \big( y \log p + (1 - y) \log(1 - p) \big)
+#
+# One sample has, with the slope of the sigmoid,
+#
+# .. math:: \frac{\partial C}{\partial p} = \frac 1 m \Big( \frac{1 - y}{1 - p} - \frac y p \Big)
+#    = \frac{p - y}{m \, p (1 - p)}, \qquad
+#    \frac{\partial C}{\partial z} = \frac{\partial C}{\partial p} \, p (1 - p) = \frac{p - y}{m}
+#
+# The slope cancels: with this cost a last layer that is wrong learns well. With the cost :math:`(p - y)^2` the slope
+# stays. What the cross entropy can lose are digits of :math:`1 - p`: at z = 39, p is rounded to 1, and the library
+# divides by 1e-12 in place of 0. From z, which is called the *logit*, it computes :math:`p - y` directly. We take m = 1
+# and y = 0, which is wrong, so the gradient should be p.
+
+for logit in (1.3, 39.0):
     slope = tg.grad(tg.sigmoid)(logit).item()
-    by_probability = tg.grad(lambda z: tg.binary_cross_entropy(tg.sigmoid(z), 0.0))(logit).item()
-    by_logit = tg.grad(lambda z: tg.binary_cross_entropy_with_logits(z, 0.0))(logit).item()
-    print(f"logit {logit:4}: slope of the sigmoid {slope:.1e}, gradient {by_probability:.1e}, by logits {by_logit:.3f}")
+    squared = tg.grad(lambda z: tg.mse_loss(tg.sigmoid(z), 0.0))(logit).item()
+    from_p = tg.grad(lambda z: tg.binary_cross_entropy(tg.sigmoid(z), 0.0))(logit).item()
+    from_z = tg.grad(lambda z: tg.binary_cross_entropy_with_logits(z, 0.0))(logit).item()
+    print(f"z {logit:4}: slope {slope:.1e}, gradients: square {squared:.1e}, from p {from_p:.1e}, from z {from_z:.3f}")
 
 # %%
 # The backward pass, three times
 # ------------------------------
 #
-# **By hand.** For the last layer the derivative of the cost collapses: with :math:`P = \sigma(Z_5)`,
+# **By hand.** The last layer gives what we just derived, with :math:`P = \sigma(Z_5)`. Then come the formulas of figure
+# 6, layer by layer. The slope of relu is :math:`[Z > 0]`: 1 where that is true, 0 elsewhere
+# (at Z = 0, where relu has a kink, 0 is a choice).
 #
 # .. math:: \bar Z_5 = (P - Y) / m, \quad \bar W_5 = \bar Z_5^\top A_4, \quad \bar A_4 = \bar Z_5 W_5, \quad
 #    \bar Z_4 = \bar A_4 \circ [Z_4 > 0], \quad \ldots
@@ -73,6 +112,7 @@ assert report
 
 # %%
 # **Printed.** ``tg.compile`` writes the step as a program, and ``explain()`` prints that as one would have derived it.
+# ``backward()`` adds to ``p.grad``, so we begin with None. ``A4 > 0`` is the same as ``Z4 > 0``, and A4 is kept anyway.
 
 
 @tg.compile
