@@ -41,7 +41,7 @@ assert np.array_equal(b.grad.data, cotangent.sum(axis=0))
 # Repeating a vector of 3 numbers into 6 is multiplication by a matrix :math:`R` of ones and zeros, 6 × 3:
 # :math:`y_i = \sum_j R_{ij} v_j`. If :math:`g = \bar y`, a small change of v changes the loss by
 #
-# .. math:: \sum_i g_i \sum_j R_{ij} \, dv_j = \sum_j \Big( \sum_i R_{ij} \, g_i \Big) dv_j,
+# .. math:: \sum_i g_i \sum_j R_{ij} \, dv_j = \sum_j \left( \sum_i R_{ij} \, g_i \right) dv_j,
 #    \qquad \text{so} \quad \bar v = R^\top g.
 #
 # The reverse pass multiplies by the transpose :math:`R^\top`, 3 × 6, which sums: it is *the transpose of repeating*.

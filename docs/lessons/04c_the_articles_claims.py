@@ -46,7 +46,7 @@ print(f"different rows of W2: {len(np.unique(W2.round(12), axis=0))}; its weight
 # function that computes the derivative. The slope of the sigmoid is
 #
 # .. math:: \sigma'(z) = \frac{e^{-z}}{(1 + e^{-z})^2} = \sigma (1 - \sigma)
-#    = \tfrac 1 4 - \big( \sigma - \tfrac 1 2 \big)^2
+#    = \tfrac 1 4 - \left( \sigma - \tfrac 1 2 \right)^2
 #
 # It is at most 1/4, and next to nothing far from 0, where large weights put z. The gradients of all weights in front of
 # the sigmoid have this slope as a factor.
@@ -64,11 +64,11 @@ figure.tight_layout()
 # %%
 # The article's cost is the cross entropy of the labels y and the outputs :math:`p = \sigma(z)` of m samples:
 #
-# .. math:: C = -\frac 1 m \sum \big( y \log p + (1 - y) \log(1 - p) \big)
+# .. math:: C = -\frac 1 m \sum \left( y \log p + (1 - y) \log(1 - p) \right)
 #
 # One sample has, with the slope of the sigmoid,
 #
-# .. math:: \frac{\partial C}{\partial p} = \frac 1 m \Big( \frac{1 - y}{1 - p} - \frac y p \Big)
+# .. math:: \frac{\partial C}{\partial p} = \frac 1 m \left( \frac{1 - y}{1 - p} - \frac y p \right)
 #    = \frac{p - y}{m \, p (1 - p)}, \qquad
 #    \frac{\partial C}{\partial z} = \frac{\partial C}{\partial p} \, p (1 - p) = \frac{p - y}{m}
 #
