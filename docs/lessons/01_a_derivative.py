@@ -30,7 +30,7 @@ def f(x):
 
 at = 0.8
 grid = np.linspace(0, 1.6, 200)
-figure, ax = plt.subplots(figsize=(6, 3.5))
+figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 ax.plot(grid, f(grid), "k", label="f")
 for h in (0.6, 0.3, 0.01):
     slope = (f(at + h) - f(at)) / h

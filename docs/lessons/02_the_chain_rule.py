@@ -115,7 +115,7 @@ print("depth first:", adjoint["a"], "instead of 4")
 # :math:`3 \cdot 2^n - 2`. Newest first visits each of the :math:`2n + 1` values once.
 
 chain = np.arange(1, 21)
-figure, ax = plt.subplots(figsize=(6, 3))
+figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.semilogy(chain, 3 * 2.0**chain - 2, "o-", label="every way")
 ax.semilogy(chain, 2 * chain + 1, "s-", label="newest first")
 ax.set(xlabel="diamonds in a row", ylabel="visits")

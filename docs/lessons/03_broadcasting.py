@@ -33,7 +33,7 @@ assert np.array_equal(b.grad.data, cotangent.sum(axis=0))
 # %%
 # So: **forward repeats, backward sums** over the axes that were repeated. With :math:`Y_{ij} = X_{ij} + b_j`,
 #
-# .. math:: \bar b_j = \sum_i \bar Y_{ij} \frac{\partial Y_{ij}}{\partial b_j} = \sum_i \bar Y_{ij}.
+# .. math:: \bar{b_j} = \sum_i \bar{Y_{ij}} \frac{\partial Y_{ij}}{\partial b_j} = \sum_i \bar{Y_{ij}}.
 #
 # Broadcasting is a linear map
 # ----------------------------

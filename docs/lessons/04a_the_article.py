@@ -17,11 +17,13 @@ import tinygrad_nn as tg
 
 def boxes(ax, places, arrows):
     """Draw boxes of text, and arrows from one to another."""
+    drawn = {}
     for place, (text, colour) in places.items():
-        ax.text(*place, text, ha="center", va="center", bbox={"boxstyle": "round", "fc": colour}, fontsize=9)
+        style = {"boxstyle": "round", "fc": colour}
+        drawn[place] = ax.text(*place, text, ha="center", va="center", bbox=style, fontsize=9).get_bbox_patch()
     for start, end in arrows:
-        shrink = {"arrowstyle": "->", "shrinkA": 22, "shrinkB": 22}
-        ax.annotate("", end, start, arrowprops=shrink)
+        between = {"arrowstyle": "->", "patchA": drawn[start], "patchB": drawn[end]}
+        ax.annotate("", end, start, arrowprops=between)
     xs, ys = zip(*places, strict=True)
     ax.set(xlim=(min(xs) - 0.6, max(xs) + 0.6), ylim=(min(ys) - 0.6, max(ys) + 0.6))
     ax.axis("off")
@@ -103,14 +105,14 @@ ax.axis("off")
 #
 # .. math:: Z = A_0 W^\top + b, \qquad A = g(Z)
 #
-# .. math:: \bar Z = \bar A \circ g'(Z), \quad \bar W = \bar Z^\top A_0, \quad \bar b = \sum_i \bar Z_i,
-#    \quad \bar A_0 = \bar Z W
+# .. math:: \bar Z = \bar A \circ g'(Z), \quad \bar W = \bar Z^\top A_0, \quad \bar b = \sum_i \bar{Z_i},
+#    \quad \bar{A_0} = \bar Z W
 #
 # Each entry of A reads one of Z, so :math:`\bar Z` is a product entry by entry, :math:`\circ`. Sample i and neuron k
 # have :math:`Z_{ik} = \sum_j A_{0,ij} W_{kj} + b_k`. Add up all that reads :math:`W_{kj}`, then all that reads
 # :math:`A_{0,ij}`:
 #
-# .. math:: \bar W_{kj} = \sum_i \bar Z_{ik} A_{0,ij}, \qquad \bar A_{0,ij} = \sum_k \bar Z_{ik} W_{kj}
+# .. math:: \bar{W_{kj}} = \sum_i \bar{Z_{ik}} A_{0,ij}, \qquad \bar{A_{0,ij}} = \sum_k \bar{Z_{ik}} W_{kj}
 #
 # These formulas read ``A0``, ``Z`` and ``W``, so the forward pass must keep them. Code and pictures write ``dZ`` for
 # :math:`\bar Z`.

@@ -92,8 +92,8 @@ for logit in (1.3, 39.0):
 # 6, layer by layer. The slope of relu is :math:`[Z > 0]`: 1 where that is true, 0 elsewhere
 # (at Z = 0, where relu has a kink, 0 is a choice).
 #
-# .. math:: \bar Z_5 = (P - Y) / m, \quad \bar W_5 = \bar Z_5^\top A_4, \quad \bar A_4 = \bar Z_5 W_5, \quad
-#    \bar Z_4 = \bar A_4 \circ [Z_4 > 0], \quad \ldots
+# .. math:: \bar{Z_5} = (P - Y) / m, \quad \bar{W_5} = \bar{Z_5}^\top A_4, \quad \bar{A_4} = \bar{Z_5} W_5, \quad
+#    \bar{Z_4} = \bar{A_4} \circ [Z_4 > 0], \quad \ldots
 #
 # **By the library.** ``diff_backprop`` holds every array of it against the recorded graph:
 
