@@ -65,7 +65,7 @@ assert np.isclose(sum(found), x.grad.item())
 
 
 def walked(order):
-    """Return the derivative of y by x if the steps are visited in this order."""
+    """Return the derivative of y with respect to x if the steps are visited in this order."""
     adjoint = dict.fromkeys("xpqry", 0.0) | {"y": 1.0}
     for name in order:
         for other, slope in edges[name]:

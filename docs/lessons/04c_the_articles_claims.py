@@ -95,7 +95,7 @@ for logit in (1.3, 39.0):
 # .. math:: \bar{Z_5} = (P - Y) / m, \quad \bar{W_5} = \bar{Z_5}^\top A_4, \quad \bar{A_4} = \bar{Z_5} W_5, \quad
 #    \bar{Z_4} = \bar{A_4} \circ [Z_4 > 0], \quad \ldots
 #
-# **By the library.** ``diff_backprop`` holds every array of it against the recorded graph:
+# **By the library.** ``diff_backprop`` compares each array with that of the graph. Errors near 1e-15 are rounding.
 
 memory, values = david.memory(X), {name: p.data for name, p in david.values.items()}
 Y = y.reshape(-1, 1)
