@@ -9,7 +9,7 @@ from optional import pytorch
 from stepping import GRADIENTS, parameter, stepped
 
 import tinygrad_nn as tg
-from tinygrad_nn.errors import StateError
+from tinygrad_nn.errors import DtypeError, StateError
 
 
 @pytest.mark.parametrize(
@@ -95,16 +95,27 @@ def test_bad_optimisers_are_refused(make: Any, match: str) -> None:
         make()
 
 
-def test_a_step_with_one_wrong_update_changes_nothing() -> None:
+@pytest.mark.parametrize(
+    ("wrong", "error", "match"),
+    [
+        (lambda w: w[:1] - 1, ValueError, r"has shape \(1,\), its tensor \(2,\); pass one of shape \(2,\)"),
+        (lambda w: w.astype("f4"), DtypeError, r"has dtype float32, its tensor float64; write \.astype\('float64'\)"),
+        (lambda w: w.astype(int), DtypeError, r"has dtype int64, its tensor float64; write"),
+        (tg.tensor, TypeError, r"is an array, got Tensor of shape \(2,\); return one like t\.data"),
+        (lambda w: 1.0, TypeError, r"is an array, got 1\.0 of type float; return one like"),
+        (lambda w: None, TypeError, r"is an array, got None of type NoneType; return one like"),
+    ],
+)
+def test_a_step_with_one_wrong_update_changes_nothing(wrong: Any, error: Any, match: str) -> None:
     class Wrong(tg.optim.SGD):
         def update(self, w: Any, g: Any, state: Any) -> Any:
-            return w[:1] - g[:1], {"velocity": g}
+            return wrong(w) if len(w) > 1 else w - g, {"velocity": g}
 
     parameters = [tg.ones(1, requires_grad=True), tg.ones(2, requires_grad=True)]
     optimizer = Wrong(parameters, 0.1)
     for p in parameters:
         p.grad = tg.ones(p.shape)
-    with pytest.raises(ValueError, match=r"keeps its tensor's shape \(2,\), but the result has \(1,\)"):
+    with pytest.raises(error, match=match):
         optimizer.step()
     assert all((p.data == 1).all() for p in parameters)
     assert optimizer.state == [{}, {}]

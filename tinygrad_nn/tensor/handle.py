@@ -98,10 +98,7 @@ class Tensor:
         if gradient is not None:
             if not isinstance(gradient, Tensor):
                 raise TypeError(errors.no_gradient(gradient))
-            if gradient.shape != self.shape:
-                raise ValueError(errors.of_another("shape", "gradient", gradient, "its tensor", self))
-            if gradient.dtype != self.dtype:
-                raise errors.DtypeError(errors.of_another("dtype", "gradient", gradient, "its tensor", self))
+            _check_like("gradient", gradient, self)
         _own(self)._grad = gradient
 
     def __dir__(self) -> list[str]:
@@ -331,15 +328,21 @@ def alias(t: Tensor) -> Tensor:
 def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
     """Rebind each leaf to another array of its shape and dtype, as an optimiser's step does.
 
-    Raises ValueError for another shape, DtypeError for another dtype; all leaves are then as they were.
+    Raises ValueError for another shape, DtypeError for another dtype, TypeError for no array; no leaf changes then.
     """
     for t, array in pairs:
-        if array.shape != t.shape:
-            raise ValueError(errors.assigned_shape("shape", array.shape, t.shape))
-        if array.dtype != t.dtype:
-            raise errors.DtypeError(errors.assigned_shape("dtype", array.dtype, t.dtype))
+        if isinstance(array, Tensor) or not hasattr(array, "dtype"):
+            raise TypeError(f"a tensor's new value is an array, got {errors.given(array)}; return one like t.data")
+        _check_like("new value", array, t)
     for t, array in pairs:
         _own(t)._array = array
+
+
+def _check_like(what: str, x: Any, t: Tensor) -> None:
+    """Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
+    for kind, error in (("shape", ValueError), ("dtype", errors.DtypeError)):
+        if getattr(x, kind) != getattr(t, kind):
+            raise error(errors.of_another(kind, what, x, "its tensor", t))
 
 
 def root_of(output: Tensor) -> Node:

@@ -706,8 +706,10 @@ def alias(t: Tensor) -> Tensor:
 def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
     r"""Rebind each leaf to another array of its shape and dtype, as an optimiser's step does.
 
-    Raises ValueError for another shape, DtypeError for another dtype; all leaves are then as they were.
+    Raises ValueError for another shape, DtypeError for another dtype, TypeError for no array; no leaf changes then.
     """
+def _check_like(what: str, x: Any, t: Tensor) -> None:
+    r"""Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
 def root_of(output: Tensor) -> Node:
     r"""Return the node to start from. Raises GradientError for a tensor that records nothing."""
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:

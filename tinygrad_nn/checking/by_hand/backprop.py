@@ -58,10 +58,7 @@ class BackpropReport:
     def raise_if_failed(self) -> None:
         """Raise BackpropError with the table, if any gradient is wrong."""
         if not self:
-            raise errors.BackpropError(
-                "the hand-derived gradients are not the adjoints; the first mistake in backward order comes "
-                f"first:\n{self}"
-            )
+            raise errors.BackpropError(f"these gradients are not the adjoints; the first mistake comes first:\n{self}")
 
     def _cells(self) -> list[tuple[str, str, str, str, str]]:
         rows = [(r.name, str(r.shape), r.verdict, f"{r.error:.0e}", r.finding) for r in self.table]
