@@ -80,7 +80,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (425, 425, 3_650),
     "compiler.write": (1_910, 1_100, 18_650),
     "compiler.run": (1_290, 1_290, 11_100),
-    "checking": (2_886, 2_700, 25_680),
+    "checking": (2_904, 2_700, 25_835),
     "inspection": (2_221, 1_800, 17_300),
     "testing": (2_300, 2_300, 20_040),
     "training": (2_848, 1_648, 23_090),
@@ -88,7 +88,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_220, 28_250, 286_740)
+WHOLE = (33_236, 28_250, 286_880)
 
 
 def name_of(path: pathlib.Path) -> str:

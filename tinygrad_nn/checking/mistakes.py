@@ -105,16 +105,20 @@ class WrongGradient:
         """Return what is missing in a gradient that is still `key`, one of those before it."""
         return f"the local derivative is missing; multiply {key} by it"
 
-    def formulas(self, target: np.ndarray, gradients: Arrays) -> Iterator[str]:
-        """Yield each formula that gives `target`: of one of the gradients, one of the values perhaps, and `m`."""
-        for text, candidate in _candidates(target.shape, gradients, self.values):
+    def formulas(self, target: np.ndarray) -> Iterator[str]:
+        """Yield each formula that gives `target`: of a gradient before it, one of the values perhaps, and `m`."""
+        for text, candidate in _candidates(target.shape, self.before, self.values):
             for scaled, factor in ((text, 1.0), (f"{text} / m", 1 / self.m), (f"{text} * m", self.m)):
                 if self.same(candidate * candidate.dtype.type(factor), target):
                     yield scaled
 
     def right_formula(self) -> str | None:
         """Return the formula of the right gradient, None if it is none of those that are known."""
-        return next(self.formulas(self.right, self.before), None)
+        return next(self.formulas(self.right), None)
+
+    def remedy(self) -> str:
+        """Return what to write, as the end of a sentence; "" where no formula is known."""
+        return f"; write {right}" if (right := self.right_formula()) else ""
 
 
 def zero(case: WrongGradient) -> Iterator[str]:
@@ -190,11 +194,9 @@ def reordered(case: WrongGradient) -> Iterator[str]:
 
 
 def formula(case: WrongGradient) -> Iterator[str]:
-    """It is computed by another formula, or by the right one of another layer."""
-    for gradients, where in ((case.before, ""), (case.others, ", of another layer")):
-        for found in case.formulas(case.wrong, gradients):
-            right = case.right_formula()
-            yield f"{case.subject} is {found}{where}" + (f"; write {right}" if right else "")
+    """It is computed by another formula."""
+    for found in case.formulas(case.wrong):
+        yield f"{case.subject} is {found}{case.remedy()}"
 
 
 def _candidates(shape: tuple[int, ...], gradients: Arrays, values: Arrays) -> Iterator[tuple[str, np.ndarray]]:

@@ -66,6 +66,9 @@ MISTAKES: dict[str, Mistake] = {
     "sign": ("dZ", lambda g, a, p, n, m: -g[f"dZ{n}"], "dZ{n} is minus .*: the sign is wrong"),
     "transposed": ("dW", lambda g, a, p, n, m: g[f"dW{n}"].T, r"transposed; write dW{n}\.T"),
     "no derivative": ("dZ", lambda g, a, p, n, m: g[f"dA{n}"], "dZ{n} is dA{n}: the derivative of .* at Z"),
+    "before the derivative": (
+        "dW", lambda g, a, p, n, m: g[f"dA{n}"] @ a[f"A{n-1}"].T / m, r"from dA{n}, where dZ{n} belongs; write dZ{n} @",
+    ),
     "derivative of another value": (
         "dZ", lambda g, a, p, n, m: by_hand.sigmoid_backward(g[f"dA{n}"], a[f"A{n}"]),
         "dA{n} times the derivative of sigmoid at A{n}; take that of (sigmoid|relu) at Z{n}",

@@ -20,7 +20,7 @@ def told(hand: Any, right: Any = RIGHT, **known: Any) -> str:
     given: dict[str, Any] = {
         "key": "dW", "name": "W", "called": "the adjoint", "before": {}, "others": {},
         "values": {"W": np.full(np.shape(right), 0.0)}, "m": 4, "sizes": (("m", 4, "samples"), ("k", 2, "outputs")),
-        "slopes": None, "close": 1e-7,
+        "slopes": None, "instead": (), "close": 1e-7,
     }  # fmt: skip
     return diagnosed(Case(wrong=np.asarray(hand), right=np.asarray(right), **given | known))
 
@@ -190,7 +190,11 @@ IN_A_NETWORK: dict[str, tuple[str, Any, str]] = {
     "one sum": ("db1", lambda v: np.full(4, v["dZ1"].sum()), "db1 is dZ1.sum() everywhere; write dZ1.sum(axis=0)"),
     "a sample less": ("dW2", lambda v: v["dW2"] * 7 / 6, "1/6 where 1/7 belongs, one sample off (m = 7 samples)"),
     "a sample more": ("dA2", lambda v: v["dA2"] * 7 / 8, "1/8 where 1/7 belongs, one sample off (m = 7 samples)"),
-    "layer after": ("dA1", lambda v: v["dZ1"] @ v["W2"].T, "dA1 is dZ1 @ W2.T, of another layer; write dZ2 @ W2.T"),
+    "layer after": ("dA1", lambda v: v["dZ1"] @ v["W2"].T, "from dZ1, where dZ2 belongs; write dZ2 @ W2.T"),
+    "before the slope, W1": ("dW1", lambda v: X.T @ v["dA1"], "dW1 is derived from dA1, where dZ1 belongs"),
+    "before the slope, W2": ("dW2", lambda v: v["A1"].T @ v["dA2"], "dA2, where dZ2 belongs; write A1.T @ dZ2"),
+    "before the slope, b1": ("db1", lambda v: v["dA1"].sum(axis=0), "dA1, where dZ1 belongs; write dZ1.sum(axis=0)"),
+    "before the slope, A1": ("dA1", lambda v: v["dA2"] @ v["W2"].T, "dA2, where dZ2 belongs; write dZ2 @ W2.T"),
     "anything": ("dW1", lambda v: np.cos(np.arange(12.0)).reshape(3, 4), "is right; not any of the mistakes I know"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -197,8 +198,17 @@ class _GivenGradients:
             m=self.alignment.samples,
             sizes=(("m", self.alignment.samples, "samples"), ("k", self.alignment.outputs, "outputs")),
             slopes=self._slopes(one),
+            instead=self._instead(one),
             close=4 * float(np.sqrt(self.eps)),
         )
+
+    def _instead(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield what each other gradient of the shape of one before leads to in the place of that."""
+        for source, other in itertools.product(self.sources[one.name], self.every):
+            place, hand = self.every[source], self._by_hand(other)
+            if other not in (source, one.name) and hand.shape == place.shape:
+                leads, _ = self.graph.adjoints([one.node], {place.node: place.adjoint(hand)}, self.eps)
+                yield f"{self.every[other].key}, where {place.key} belongs", one.by_hand(leads[one.node])
 
     def _by_hand(self, name: str) -> np.ndarray:
         one = self.every[name]

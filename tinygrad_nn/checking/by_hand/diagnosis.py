@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,19 +38,18 @@ class Case(mistakes.WrongGradient):
     """One wrong gradient and all that it may be mistaken for, in the layout and scale of gradients by hand.
 
     It is the gradient by the tensor `name`, and `slopes` belong to the elementwise step that reads the tensor, if that
-    is all that does.
+    is all that does. `instead` says what other gradients would lead to, each in the place of one before this.
     """
 
     name: str
     slopes: Slopes | None
+    instead: Iterable[tuple[str, np.ndarray]]
 
     def left_out(self, key: str) -> str:
         """Return which step is missing in a gradient that is still `key`, one of those before it."""
         if self.slopes is not None:
             return f"the derivative of {self.slopes.step} is missing; multiply {key} by it"
-        right = self.right_formula()
-        step = f"the step from {self.name} to {key.removeprefix('d')} is left out"
-        return f"{step}; write {right}" if right else step
+        return f"the step from {self.name} to {key.removeprefix('d')} is left out{self.remedy()}"
 
     def right_formula(self) -> str | None:
         """Return the formula of the right gradient, in words where it is an elementwise step's."""
@@ -109,6 +108,12 @@ def _slope(case: Case) -> Iterator[str]:
                 f"{case.key} passes or stops {key} wrongly in {wrong.sum()} of {wrong.size} entries, first at "
                 f"{_first(wrong)}: switch it by {case.slopes.step}, whose derivative at 0 is 0"
             )
+
+
+def _of_another_place(case: Case) -> Iterator[str]:
+    for told, leads in case.instead:
+        if case.same(case.wrong, leads):
+            yield f"{case.subject} is derived from {told}{case.remedy()}"
 
 
 def _other_weights(case: Case) -> Iterator[str]:
@@ -171,6 +176,7 @@ _CATALOGUE = (
     mistakes.unchanged,
     mistakes.changed,
     _slope,
+    _of_another_place,
     mistakes.formula,
     mistakes.reordered,
     _decay,
