@@ -67,7 +67,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_600),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_147, 1_147, 9_330),
-    "ops": (2_881, 2_881, 30_130),
+    "ops": (2_881, 2_881, 30_150),
     "ops.linalg": (859, 859, 8_920),
     "ops.numpy": (2_375, 2_375, 26_500),
     "ops.windows": (805, 805, 8_500),
@@ -88,7 +88,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_236, 28_250, 286_880)
+WHOLE = (33_236, 28_250, 286_905)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -219,12 +219,12 @@ def no_gradient(x: Any) -> str:
     return f"a gradient is a Tensor or None, got {given(x)}; write t.grad = tg.tensor(g)"
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
     """Warn at the line that called this package."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{__package__.partition('.')[0]}."):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def missing(what: str, package: str) -> str:

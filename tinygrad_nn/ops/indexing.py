@@ -80,11 +80,7 @@ def _spread(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return flat.reshape(shape)
 
 
-def _checked_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
-    return tuple(shape)
-
-
-@primitive(method=False, linear=True, index=plain, shape=_checked_shape)
+@primitive(method=False, linear=True, index=plain, shape=lambda value, inputs: tuple(value))
 def scatter_add(x: Any, /, index: Any, shape: Any) -> Any:
     """Return zeros of `shape` with `x` added at the index; repeated entries add up.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import array_of
-from ..errors import DtypeError, unsupported_values
+from ..errors import DtypeError, unsupported_values, warn
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, elementwise, primitive, sample
 from ..tensor.handle import Tensor
@@ -75,7 +75,11 @@ def _numeric(value: Any, inputs: Any) -> Any:
 @primitive(numpy=[np.astype] if hasattr(np, "astype") else [], linear=True, dtype=_numeric)
 def astype(x: Any, /, dtype: Any) -> Any:
     """Return the values in another dtype; the gradient comes back in this one."""
-    return array_of(x).astype(dtype)
+    x = array_of(x)
+    if x.dtype.kind == "c" and dtype.kind in "iuf":
+        warn("Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning)
+        x = x.real
+    return x.astype(dtype)
 
 
 astype.vjp(lambda g: g)
