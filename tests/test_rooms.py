@@ -72,7 +72,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.numpy": (2_375, 2_375, 26_500),
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
-    "transforms": (570, 550, 4_400),
+    "transforms": (571, 550, 4_421),
     "nn": (2_501, 1_835, 16_630),
     "optim": (1_118, 814, 7_810),
     "compiler": (961, 700, 6_500),
@@ -81,14 +81,14 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_910, 1_100, 18_650),
     "compiler.run": (1_290, 1_290, 11_100),
     "checking": (2_904, 2_700, 25_835),
-    "inspection": (2_221, 1_800, 17_300),
+    "inspection": (2_295, 1_800, 17_976),
     "testing": (2_300, 2_300, 20_040),
-    "training": (2_848, 1_648, 23_090),
+    "training": (2_853, 1_648, 23_206),
     "interop": (1_417, 1_405, 12_830),
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_236, 28_250, 286_905)
+WHOLE = (33_316, 28_250, 287_826)
 
 
 def name_of(path: pathlib.Path) -> str:

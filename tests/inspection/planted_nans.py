@@ -109,6 +109,13 @@ FORWARD = [
     ),  # prod is made of it
     forward("a matrix product overflows", lambda m, x: (x @ x).sum(), [[1e200, 0], [0, 1]], "matmul", (0, 0)),
     forward("a running sum overflows", lambda m, x: m.cumsum(x, 0).sum(), [1.5e308, 1e308], "cumsum", (1,)),
+    forward(
+        "the logarithm of a determinant of 0",
+        lambda m, x: tg.linalg.slogdet(x)[1],
+        [[1, 2], [2, 4]],
+        "slogdet",
+        theirs=False,
+    ),
     forward("behind a mask that is right", attention, ([2, 3, 1], [1, 1, 0]), "log", (2,)),
     forward("a fill of inf", lambda m, x: (m.where(x > 0, x, INF) * 0).sum(), [1, -1], "where", (1,)),
 ]
@@ -135,6 +142,10 @@ BACKWARD = [
     backward(
         "a gradient overflows in float32", lambda m, x: ((x * 1e30) * 1e30).sum(), [1e-30, 0], "multiply", (0,),
         dtype=np.float32,
+    ),
+    backward(
+        "sqrt at 0, a gradient being the result", lambda m, x: tg.grad(lambda z: tg.sqrt(z).sum())(x), [1, 0], "sqrt",
+        (1,), theirs=False,
     ),
     backward("sqrt at 0 behind a sum", lambda m, x: (m.sqrt(x * 2) + m.exp(x)).sum(), [0, 1], "sqrt", (0,)),
 ]  # fmt: skip

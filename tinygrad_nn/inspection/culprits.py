@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..engine.cotangents import project
 from ..engine.grad_mode import recording, setting
+from ..engine.outputs import Whole
 from ..engine.zero_safe import has_nan
 from .nodes import Contribution, GraphNode
 
@@ -23,11 +23,6 @@ _SOUND: Any = np.random.default_rng(0).uniform(1, 2, 997)  # in place of entries
 def indexed(name: str, index: Index) -> str:
     """Return a name with an index in brackets, if there is one."""
     return f"{name}[{', '.join(map(str, index))}]" if index else name
-
-
-def checksum(array: np.ndarray) -> int:
-    """Return a number that another array hardly has."""
-    return zlib.crc32(array.tobytes())
 
 
 def faults(x: Any) -> Iterator[Index]:
@@ -53,7 +48,7 @@ def _positions(node: GraphNode, index: Index) -> dict[str, Index]:
     """Return which entry of each operand an entry of a pointwise result is computed from."""
     if not node.engine.pointwise:
         return {}
-    shapes = {name: np.shape(x) for name, x in node.operands.items()}
+    shapes = {name: np.shape(x) for name, x in node.known.items()}
     return {
         name: tuple([0 if n == 1 else i for i, n in zip(index[len(index) - len(shape) :], shape, strict=True)])
         for name, shape in shapes.items()
@@ -64,9 +59,9 @@ def there(node: GraphNode, index: Index) -> dict[str, Any]:
     """Return the numbers that a pointwise operation had at an entry, by the operands' names; of others the arrays."""
     positions = _positions(node, index)
     found = {}
-    for argument, x in node.operands.items():
+    for argument, x in node.known.items():
         if x is not None:
-            own = node.inputs[argument]
+            own = node.inputs.get(argument)
             name = indexed(own.name, positions.get(argument, ())) if isinstance(own, GraphNode) else argument
             found[name] = np.asarray(x)[positions[argument]] if positions else x
     return found
@@ -90,6 +85,11 @@ def _sound(x: Any, but: Index | None = None) -> Any:
 def operand_to_blame(node: GraphNode, index: Index) -> tuple[str, Index] | None:
     """Return which entry of which operand makes an entry of a result not finite; None if the operation itself does."""
     return blamed(node.operands, _positions(node, index), lambda operands: entry(_computed(node, operands), index))
+
+
+def overwritten(node: GraphNode, index: Index) -> bool:
+    """Return whether an operation that was watched gives another entry, which is finite, if it computes again."""
+    return bool(node.operands) and bool(np.isfinite(entry(_computed(node, node.operands), index)))
 
 
 def cotangent_to_blame(part: Contribution, parent: GraphNode, index: Index) -> tuple[str, Index] | None:
@@ -127,6 +127,9 @@ def _computed(node: GraphNode, operands: Mapping[str, Any]) -> Any:
 def pulled(part: Any, parent: GraphNode, g: Any) -> Any:
     """Return what a rule makes of another cotangent, in the parent's shape."""
     source, rule = part.source, part.rule
+    if isinstance(g, tuple):
+        g = Whole(g)
+        g.arrived = range(len(g))
     with np.errstate(all="ignore"), setting(recording, False):
         c = rule.pull(g, source.kept)
         if rule.zero_safe is not None and has_nan(np.asarray(c)):

@@ -50,7 +50,7 @@ class GraphNode:
     owners: tuple[int, ...] = ()  # which modules these are
     given: str = ""  # the name that the user, a module or the article has for it
     name: str = ""  # its own in the graph: no other node has it
-    node: Node | None = None  # the engine's, and what it kept when it was recorded
+    node: Node | None = None  # the engine's, and what it kept when a pass came to it
     kept: Any = None
     engine: Any = None  # the engine's operation, None of an item
     seen: Any = None  # the adjoint in the last pass that was watched
@@ -68,6 +68,14 @@ class GraphNode:
         if self.engine is None:
             return None if self.tensor is None else self.tensor.data
         return dict(zip(self.engine.slots, self.node.saved or (), strict=False)).get("y")
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The operands; of what was not watched when it was recorded those that its rules read, as long as they do."""
+        if self.operands or self.engine is None or self.engine.variadic or self.node is None:
+            return self.operands
+        saved = zip(self.engine.arguments, self.kept or self.node.saved or (), strict=False)
+        return {argument: x for argument, x in saved if x is not None}
 
     @property
     def tensor(self) -> Tensor | None:

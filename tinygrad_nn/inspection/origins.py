@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import ref
+from zlib import crc32
 
 import numpy as np
 
@@ -17,11 +19,12 @@ from ..engine.node import Node
 from ..engine.trees import leaves
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor
-from .culprits import Index, checksum, cotangent_to_blame, entry, faults, indexed, operand_to_blame, there, within
+from .culprits import Index, cotangent_to_blame, entry, faults, indexed, operand_to_blame, overwritten, there, within
 from .graphs import Graph
 from .nodes import GraphNode
-from .recorder import Recorder, differentiable, pulled_back, watching
+from .recorder import Recorder, pulled_back, results_of, watching
 from .remedies import remedy_for
+from .sites import Site
 from .text import told
 
 _STARTS = 16  # entries of a result that is not finite
@@ -32,10 +35,11 @@ class Origin:
     """Where the first value that is not finite began, and what to do; `str(origin)` says it in one sentence.
 
     `phase` is "forward" where `operation` computed it, "backward" where its rule for `argument` turned a finite
-    cotangent into it, "given" where it was in the data or a parameter, named by `operation`, and "write" where an array
-    that the operation's rule reads was written into. `index` is the entry of the result, or of the argument's gradient,
-    `value` what stands there, `operands` the numbers that the operation had there, by name. `line` is the user's,
-    `module` the layer, "" outside of one.
+    cotangent into it, "given" where it was in the data, a parameter or a cotangent, named by `operation`, "step" where
+    that optimiser made the parameter `argument` so, and "write" where an array that the operation has computed, or that
+    its rule reads, was written into. `index` is the entry of the result, or of the argument, `value` what stands there,
+    `operands` the numbers that the operation had there, by name. `line` is the user's, of what was given the first that
+    reads it, `module` the layer, "" outside of one.
     """
 
     operation: str
@@ -55,16 +59,21 @@ class Origin:
             numbers = [f"{told(x)} at {name}" for name, x in self.operands.items()]
         of = " and ".join(numbers)
         if self.phase == "forward":
-            what = f"{self.operation} of {of} gives {self.value:g}"
+            what = f"{self.operation}{of and f' of {of}'} gives {self.value:g}"
         elif self.phase == "backward":
             which = indexed(self.argument, self.index) + (f", of {of}," if of else "")
             what = f"the rule of {self.operation} for {which} gives {self.value:g} from a finite cotangent"
         elif self.phase == "given":
             what = f"{indexed(self.operation, self.index)} is {self.value:g} as it was given"
+        elif self.phase == "step":
+            what = f"{self.operation}'s step made {indexed(self.argument, self.index)} {self.value:g}, from {of}"
+        elif of:
+            what = f"{indexed(self.argument, self.index)}, which {self.operation} computed of {of}, was written into"
         else:
             reader = f"which the backward pass of {self.operation} still needs"
             what = f"{self.argument}, {reader}, was written into after it was read"
-        where = f" ({self.line}: {self.source})" if self.source else f" ({self.line})" if self.line else ""
+        line = self.line or "computed outside of the watched block, or more than two passes ago"
+        where = f" ({line}: {self.source})" if self.source else f" ({line})"
         return f"{what}{f' in {self.module}' if self.module else ''}: {self.remedy}{where}"
 
 
@@ -80,7 +89,8 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
     """Return where a function's results or gradients cease to be finite, None where all of them are finite.
 
     The function is run once, forward and, from the sum of its results, backward, unless it goes backward itself.
-    Arrays and numbers among the inputs become Tensors that require grad; no `.grad` is changed but by the function.
+    Arrays and numbers among the inputs become Tensors that require grad, integers stay as they are; no `.grad` is
+    changed but by the function. Raises GradientError if nothing is recorded, since an input is an array of integers.
     It finds the first value that is not finite and stays so until it reaches a result: a mask of -inf that softmax
     turns into 0 is no origin. Where results are finite, it finds the first rule that turned a finite cotangent into
     one that is not. It finds arrays, too, that were written into while the graph needs them.
@@ -95,8 +105,7 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
     """
     try:
         with setting(recording, True), np.errstate(all="ignore"), watching(Watchdog(Graph())) as watchdog:
-            results = function(*[differentiable(x) for x in inputs])
-            ends = [y for y in leaves(results) if isinstance(y, Tensor)]
+            ends = results_of(function, inputs, watchdog.graph)
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
             pulled_back(ends)
     except Anomaly as anomaly:
@@ -112,8 +121,9 @@ def detect_anomaly() -> Iterator[None]:
 
     A backward pass is not begun from a value that is not finite, and ends at the first leaf whose gradient is not; at
     the end of the body a result that nothing has read has to be finite. Raises FloatingPointError whose `origin` says
-    what `tg.why_nan` returns, also where an array was written into while the graph needs it. Every value of the last
-    two passes is kept.
+    what `tg.why_nan` returns, also where an array was written into while the graph needs it, or an optimiser's step
+    made a parameter so. Every value of the last two passes is kept; of what was computed before, or outside of the
+    body, an origin has no line. Tangents of `tg.jvp` are not looked at.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor([4.0, 0.0], requires_grad=True)
@@ -132,30 +142,56 @@ class Watchdog(Recorder):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
-        self.sums: dict[GraphNode, list[tuple[str, Any, int]]] = {}
+        self.sums: dict[int, list[tuple[str, Callable[[], Any], int]]] = {}  # of what nodes keep, by their numbers
         self.begun = [0, 0]  # where the last passes began
+        self.adjoints: dict[int, GraphNode] = {}  # nodes by the ids of their adjoints, for an origin
+        self.stepped: list[tuple[GraphNode, Tensor, Any, Any]] = []  # steps, and what a parameter was before each
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:
+        self.check_step()
         added = super()._add(operation, arrays, parameters, node, y, site)
-        kept = zip(operation.slots, added.kept or (), strict=False)
-        self.sums[added] = [(slot, x, checksum(x)) for slot, x in kept if isinstance(x, np.ndarray)]
+        kept = zip(operation.slots, () if node is None else node.saved or (), strict=False)
+        arrays = [(slot, x) for slot, saved in kept for x in leaves(saved) if isinstance(x, np.ndarray)]
+        sums = self.sums  # an array that dies was freed, or its node is gone: then the sums go as well
+        if arrays:
+            number = node.number
+            sums[number] = [(s, ref(x, lambda _: sums.pop(number, None)), crc32(x.tobytes())) for s, x in arrays]
         return added
+
+    def state(self, owner: Any, state: Any) -> Any:
+        """Note what the parameters are before an optimiser's step, which asks for its state first."""
+        step = GraphNode(0, "operation", type(owner).__name__, line=Site().line)
+        with setting(recording, True):
+            self.check_step()
+            self.stepped += [(step, p, p.data, p.grad.data) for p in owner.parameters if p.grad is not None]
+        return state
+
+    def check_step(self) -> None:
+        """Raise Anomaly if an optimiser's last step has made a parameter that was finite not so."""
+        while self.stepped:
+            step, p, before, g = self.stepped.pop(0)
+            after, known = p.data, self.graph.get(p)
+            index = next(faults(after), None)
+            if index is not None and np.isfinite(before).all():
+                self.graph.name_all()
+                name = p.name or "a parameter" if known is None else known.name
+                numbers = {"value": before[index], "gradient": g[index]}
+                raise Anomaly(self.origin(step, "step", index, after[index], numbers, name))
 
     def cotangents(self, seeds: Mapping[Node, Any], lift: Any, create_graph: bool) -> Cotangents:
         """Begin a pass, unless it would begin from what is not finite, and forget what came before the last one."""
         found = super().cotangents(seeds, lift, create_graph)
         if type(found) is not Cotangents:
             self.check_values([self.graph.of_node(root) for root in seeds])
-            keep, *self.begun = *self.begun, self.graph.count
-            self.graph.forget(keep)
-            self.sums = {node: sums for node, sums in self.sums.items() if node.number >= keep}
+            self.begun.append(self.graph.count)
+            self.graph.forget(self.begun.pop(0))
         return found
 
     def left(self, node: GraphNode) -> None:
         """Check what the node's rules are about to read, and a gradient that is whole."""
         super().left(node)
-        for slot, array, before in self.sums.get(node, ()):
-            if checksum(array) != before:
+        for slot, array, before in self.sums.get(node.node.number, ()):  # type: ignore[union-attr]
+            if crc32(array().tobytes()) != before:
                 self.graph.name_all()
                 name = x.name if isinstance(x := node.inputs.get(slot), GraphNode) else node.name
                 raise Anomaly(self.origin(node, "write", (), np.nan, {}, name))
@@ -164,6 +200,7 @@ class Watchdog(Recorder):
 
     def closed(self) -> None:
         """Check what nothing has read."""
+        self.check_step()
         super().closed()
         self.check_values([node for node in self.graph.nodes if not node.children and node.operation])
 
@@ -177,21 +214,26 @@ class Watchdog(Recorder):
         wrong = list(itertools.islice(faults(value), _STARTS))
         if wrong:
             self.graph.name_all()
+            self.adjoints = {id(node.seen): node for node in self.graph.nodes if node.seen is not None}
             raise Anomaly(min(map(trace, wrong), key=lambda pair: pair[0])[1])
 
     def origin(
         self, node: GraphNode, phase: str, index: Index, value: Any, operands: Mapping[str, Any], argument: str = ""
     ) -> Origin:
         """Return the origin at an entry of a node."""
-        name = node.name if phase == "given" else node.operation
-        line, source = ("", "") if node.line is None else (str(node.line), node.line.text)
+        name, at = node.name if phase == "given" else node.operation, node.line
+        if phase == "given" and at is None:  # where it is read first, or where the pass begins
+            at = next((child.line for child in node.children if child.line is not None), Site().line)
+        line, source = ("", "") if at is None or not at.file else (str(at), at.text)
         advice = remedy_for(name, phase, operands, value, node.dtype)
         return Origin(name, phase, index, float(value), operands, argument, line, source, node.group, advice)
 
     def from_value(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return the number of the node where a value that is not finite began, and that origin."""
+        value = entry(node.value, index)
         while True:
-            value = entry(node.value, index)
+            if id(node.stored) in self.adjoints:  # which rules have computed in steps that are recorded
+                return self.from_gradient(self.adjoints[id(node.stored)], index)
             if node.engine is None:
                 if not node.parents:
                     return node.number, self.origin(node, "given", index, value, {})
@@ -200,8 +242,9 @@ class Watchdog(Recorder):
             culprit = operand_to_blame(node, index)
             parent = None if culprit is None else node.inputs[culprit[0]]
             if culprit is None or not isinstance(parent, GraphNode):
-                return node.number, self.origin(node, "forward", index, value, there(node, index))
-            node, index = parent, culprit[1]
+                written = ("write", node.name) if overwritten(node, index) else ("forward", "")
+                return node.number, self.origin(node, written[0], index, value, there(node, index), written[1])
+            value, node, index = entry(node.operands[culprit[0]], culprit[1]), parent, culprit[1]
 
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return minus the number of the node in whose rule a gradient that is not finite began, and that origin."""
@@ -214,7 +257,8 @@ class Watchdog(Recorder):
                 return -node.number, self.origin(first, "backward", index, value, {}, node.name)
             source = part.source
             if source is None:
-                return -node.number, self.origin(node, "given", index, value, {})
+                seed = GraphNode(node.number, "data", dtype=node.dtype, name=f"the cotangent of {node.name}")
+                return -node.number, self.origin(seed, "given", index, value, {})
             if source.operation == "item":
                 node, index = source, within(part, index)
                 continue

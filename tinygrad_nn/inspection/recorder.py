@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, overload
 
@@ -70,8 +70,8 @@ def graph(output: Any, /, *inputs: Any) -> Graph:
 
     A recorded graph has what its rules read: no values but those, and an adjoint only of leaves that have a `.grad`.
     A function is run with every value kept; if it returns one number that records, it is differentiated, too, and no
-    `.grad` is changed. Arrays and numbers among its inputs become Tensors that require grad. Raises GradientError for
-    a Tensor that records nothing, FreedGraphError if a backward pass has freed its graph.
+    `.grad` is changed. Arrays and numbers among its inputs become Tensors that require grad; integers stay as they are.
+    Raises GradientError where nothing is recorded, FreedGraphError if a backward pass has freed a Tensor's graph.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -86,15 +86,28 @@ def graph(output: Any, /, *inputs: Any) -> Graph:
     if not callable(output):
         raise TypeError(f"tg.graph takes a Tensor, or a function and its inputs, got {errors.given(output)}")
     with watch() as found:
-        result = output(*[differentiable(x) for x in inputs])
-        ends = [y for y in leaves(result) if isinstance(y, Tensor) and node_of(y) is not None]
+        ends = [y for y in results_of(output, inputs, found) if node_of(y) is not None]
         if len(ends) == 1 and ends[0].size == 1:
             pulled_back(ends)
     return found
 
 
-def differentiable(x: Any) -> Any:
-    """Return floating arrays and numbers as Tensors that require grad, anything else as it is."""
+def results_of(function: Callable[..., Any], inputs: Sequence[Any], graph: Graph) -> list[Tensor]:
+    """Return the Tensors that a function returns, given floating arrays and numbers as Tensors that require grad.
+
+    Integers are given as they are, as indices, but for a plain one without other inputs. Raises GradientError if
+    nothing was recorded, and an input is an array of integers.
+    """
+    alone = all(type(x) is int for x in inputs)
+    results = function(*[_differentiable(float(x) if alone else x) for x in inputs])
+    integers = any(isinstance(x, np.ndarray) and x.dtype.kind in "iu" for x in inputs)
+    if integers and not any(node.node for node in graph):
+        what = "nothing was recorded: integers are taken for indices or labels; write the numbers as floats"
+        raise errors.GradientError(what)
+    return [y for y in leaves(results) if isinstance(y, Tensor)]
+
+
+def _differentiable(x: Any) -> Any:
     if isinstance(x, Tensor) or not (hasattr(x, "dtype") or isinstance(x, (int, float, list))):
         return x
     t = Tensor(x)
@@ -162,8 +175,7 @@ class Recorder(Watcher):
         added = self.graph.add(
             "operation", operation.name, shape=shape, dtype=dtype, inputs=inputs, operands=operands,
             settings=dict(parameters), stored=y, line=site.line, modules=self._path(site.modules),
-            owners=tuple(map(id, site.modules)), node=node, kept=None if node is None else node.saved,
-            engine=operation,
+            owners=tuple(map(id, site.modules)), node=node, engine=operation,
         )  # fmt: skip
         for part in y if several else (y,):
             self.graph.computed(part, added)
@@ -222,7 +234,7 @@ class SeenCotangents(Cotangents):
         self.node = node
         if g is not None:
             known = self.at(node)
-            known.seen = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g)
+            known.seen, known.kept = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g), node.saved
             self.recorder.left(known)
         return g
 

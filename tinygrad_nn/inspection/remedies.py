@@ -21,10 +21,15 @@ _OF_VALUES = {
     "arctanh": f"keep its operand between -1 and 1, which are excluded: np.clip, or {_MASK}",
     "log1p": f"keep its operand above -1: np.clip, or {_MASK}",
     "arccosh": f"keep its operand at 1 or above: np.maximum(x, 1), or {_MASK}",
+    "slogdet": "the matrix is singular: add a small multiple of the identity, or leave its determinant out",
     "where": "fill in a number that is finite, or let softmax or the like read the result first",
 }  # fmt: skip
 _AT_ZERO = dict.fromkeys(["log", "log2", "log10", "power"], _EPS)
 _AT_ZERO |= dict.fromkeys(["divide", "reciprocal"], f"{_EPS}, for the divisor is 0")
+_OF_RULES = {
+    "hook": "a hook has returned it; mend the function that was registered by register_hook",
+    "checkpoint": "compute the whole of it in the watched block, where a checkpoint's own operations are seen",
+}
 _STEEP = ("sqrt", "cbrt", "power", "arcsin", "arccos", "arccosh", "arctanh")  # an infinite slope at an edge
 
 
@@ -34,6 +39,8 @@ def remedy_for(operation: str, phase: str, operands: Mapping[str, Any], value: A
         return "mend it where it comes from; np.isfinite finds such entries"
     if phase == "write":
         return "write into a copy, or call backward first"
+    if phase == "step":
+        return "lower its lr, clip the gradients with tg.optim.clip_grad_norm_, or raise its eps if it has one"
     if phase == "backward":
         return _of_rule(operation, value, dtype)
     numbers = [float(x) for x in operands.values() if np.ndim(x) == 0]
@@ -46,8 +53,8 @@ def remedy_for(operation: str, phase: str, operands: Mapping[str, Any], value: A
 
 
 def _of_rule(operation: str, value: Any, dtype: Any) -> str:
-    if operation == "hook":
-        return "a hook has returned it; mend the function that was registered by register_hook"
+    if operation in _OF_RULES:
+        return _OF_RULES[operation]
     if operation in _STEEP:
         return f"its slope is infinite there; {_EPS} before it"
     if operation in _AT_ZERO:

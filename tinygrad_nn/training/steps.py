@@ -160,6 +160,7 @@ class Steps:
         self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs.parts)
         self.tensors = [*self.named_tensors().values()]
         self.finite: list[np.ndarray] = [t.data for t in self.tensors]
+        self.last: Any = None  # what was before the last step, the optimiser's state too, and the batches of the step
 
     def _modules(self) -> dict[str, Module]:
         loss = self.cost.loss
@@ -192,15 +193,18 @@ class Steps:
 
     def make(self, epoch: int, X: Any, *others: Any) -> tuple[float, Any]:
         """Make one step; return the cost before it and the scores. Raises DivergedError for one not finite."""
-        before = [t.data for t in self.tensors]
+        first = not self.last or len(others) < 4 or others[3]  # of the batches of a step
+        batches = [*(() if first else self.last[2]), (X, *others)]
+        now = [t.data for t in self.tensors], [*self.optimizer.state], batches
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
         cost, scores = step(X, *others)
         value = float(cost.item())
         if self.together:
             return value, scores
         if not math.isfinite(value):
-            self._diverged(f"the cost became {value} in epoch {epoch}", self._origin(before, X, *others))
-        self.finite = before
+            sound = not self.last or all(np.isfinite(x).all() for x in now[0])
+            self._diverged(f"the cost became {value} in epoch {epoch}", self._origin(*(now if sound else self.last)))
+        self.finite, self.last = now[0], now
         return value, scores
 
     def exchange(self, epoch: int, rows: int, cost: float) -> None:
@@ -229,18 +233,19 @@ class Steps:
     def check_parameters(self, epoch: int) -> None:
         """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
         if not all(np.isfinite(p.data).all() for p in self.parameters):
-            self._diverged(f"epoch {epoch} left parameters that are not finite")
+            self._diverged(f"epoch {epoch} left parameters that are not finite", self.last and self._origin(*self.last))
 
     def keep_programs(self) -> None:
         """Keep the programs for the module's next training, as long as the module lives."""
         if self.programs.key is not None:
             _kept[self.module] = self.programs
 
-    def _origin(self, before: list[np.ndarray], X: Any, *others: Any) -> Any:
-        """Return where the cost of a batch ceased to be finite, with the parameters that it was computed with."""
+    def _origin(self, before: list[np.ndarray], state: list[Any], batches: list[tuple[Any, ...]]) -> Any:
+        """Return where a step ceased to be finite: forward, backward or in the update, from what was before it."""
         replace_values(list(zip(self.tensors, before, strict=True)))
-        why_nan = import_module("..inspection.origins", __package__).why_nan
-        return why_nan(lambda: self.cost.of(self.cost.read(X), *others[:2]))
+        self.optimizer.state = state
+        inspection = import_module("..inspection.origins", __package__)
+        return inspection.why_nan(lambda: [self.update(*batch) for batch in batches])
 
     def _diverged(self, what: str, origin: Any = None) -> None:
         replace_values(list(zip(self.tensors, self.finite, strict=True)))

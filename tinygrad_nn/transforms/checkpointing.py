@@ -75,6 +75,7 @@ class _Part:
     """The operation that a checkpointed part is recorded as: its rules run the part again and pull back through it."""
 
     name, masks, pointwise, linear, multiple_outputs, tangent_rules = "checkpoint", True, False, False, True, ()
+    arguments, slots, variadic, defaults = ("inputs",), ("inputs",), True, ()  # the nodes that it has read
 
     def __init__(self, function: Any, args: Any, kwargs: Any, outputs: Any, states: Any, arrays: Any) -> None:
         self.function, self.args, self.kwargs, self.outputs, self.states = function, args, kwargs, outputs, states
@@ -91,7 +92,7 @@ class _Part:
             g.common = g.common or self.cotangents(g, inputs)
             return g.common.pop(inputs[index_of_input])
 
-        return RuleForEach(rule, ("inputs",))
+        return RuleForEach(rule, self.slots)
 
     def _again(self) -> Any:
         """Return what the part gives from the generators' states of the first run; they are put back after it."""
