@@ -26,7 +26,10 @@ from tinygrad_nn.testing.random_programs import Program
 LINES = {
     "dL/dW1 = dL/dZ1ᵀ · X": r"\frac{\partial L}{\partial {W}_{1}}="
     r"{\left(\frac{\partial L}{\partial {Z}_{1}}\right)}^{\top }X",
-    "dL/db = Σ (dL/dZ ∘ Z_2)": r"\frac{\partial L}{\partial b}=\sum \frac{\partial L}{\partial Z}\odot {Z}_{2}",
+    "dL/db = Σ (dL/dZ ∘ Z2_2)": r"\frac{\partial L}{\partial b}=\sum \frac{\partial L}{\partial Z}\odot "
+    r"{Z}_{\mathrm{2,2}}",
+    "W2 = W_2": r"{W}_{2}=\mathrm{W\_2}",
+    "y = window_maximum(x, windows=Windows(2))": r"y=\operatorname{window\_maximum}\left(x\right)",
     "dL/dZ = dL/dA ∘ relu'(Z)": r"\frac{\partial L}{\partial Z}=\frac{\partial L}{\partial A}\odot "
     r"{\operatorname{relu}}^{'}\left(Z\right)",
     "y = 2 * x ** 2 / (a + b)": r"y=\frac{2{x}^{2}}{a+b}",
@@ -36,8 +39,8 @@ LINES = {
     "y = np.sqrt(x) + np.abs(x)": r"y=\sqrt{x}+\left|x\right|",
     "y = x[1:].sum(axis=0)": r"y={\sum }_{\texttt{axis=0}}{x}_{\texttt{1:}}",
     "dL2/d(dL/dx) = a_b": r"\frac{\partial {L}_{2}}{\partial \frac{\partial L}{\partial x}}=\mathrm{a\_b}",
-    "x[1:] += y": r"\texttt{x[1:] += y}",
-    "y = x if a else b": r"y=\texttt{x if a else b}",
+    "x[1:] += y": r"\texttt{x[1:]\ +=\ y}",
+    "y = x if a else b": r"y=\texttt{x\ if\ a\ else\ b}",
 }  # fmt: skip
 
 
@@ -60,6 +63,21 @@ def test_names_that_are_no_identifiers_are_shown_as_they_are() -> None:
     names = {"_0_weight": "0.weight", "W1": "W1"}
     assert Mathematics(MATHML, names).equation("_0_weight = W1").count("<mi>0.weight</mi>") == 1
     assert Mathematics(LATEX, names).equation("_0_weight = W1") == r"\mathrm{0.weight}={W}_{1}"
+
+
+NAMES = {
+    "a b": r"\mathrm{a\ b}",
+    "α": r"\ensuremath{\alpha}",
+    "Ω2": r"{\ensuremath{\Omega}}_{2}",
+    "W^2": r"\mathrm{W\text{\textasciicircum}2}",
+    "~\\": r"\mathrm{\text{\textasciitilde}\text{\textbackslash}}",
+    "größe": r"\mathrm{grU+F6U+DFe}",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_valid_in_a_formula(name: str) -> None:
+    assert Mathematics(LATEX, {"x": name}).equation("x") == NAMES[name]
 
 
 def test_a_derivation_is_what_the_comments_say_and_the_code_where_they_say_less() -> None:

@@ -20,7 +20,12 @@ _KNOWN = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "
 _SHORT = {"maximum": "max", "minimum": "min", "absolute": "abs"}
 
 
-_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
+# What LaTeX takes in text and in formulas alike; of any other letter the number in Unicode is written.
+_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
+_GREEK += "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega cdot odot top"
+_LETTERS = zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ·∘ᵀ", _GREEK.split(), strict=True)
+_SPECIAL = {c: f"\\{c}" for c in "&%$#_{} "} | {c: rf"\ensuremath{{\{name}}}" for c, name in _LETTERS}
+_SPECIAL |= {c: rf"\text{{\text{name}}}" for c, name in zip("\\~^", ("backslash", "asciitilde", "asciicircum"))}
 
 
 class Form(NamedTuple):
@@ -49,7 +54,7 @@ LATEX = Form(
         "−": "-", "⊙": r"\odot ", "·": r"\cdot ", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ",
         "∑": r"\sum ", "⊤": r"\top ", "′": "'", "": "", "&=": "&=",
     },
-    lambda text: "".join([_SPECIAL.get(c, c if c.isascii() else "?") for c in text]),
+    lambda text: "".join([_SPECIAL.get(c, c if c.isascii() else f"U+{ord(c):X}") for c in text]),
 )  # fmt: skip
 MATHML = Form(
     "<mo>%s</mo>", "<mtext>%s</mtext>", "<mi>%s</mi>", "<mn>%s</mn>", "<mi>%s</mi>", "<mi>%s</mi>", "<mrow>%s</mrow>",
@@ -163,7 +168,7 @@ class Mathematics:
             above, below = [self.row(self.sign("∂"), self.named(x)) for x in (loss, primal)]
             return self.form.fraction % (above, below)
         shown = self.names.get(name, name)
-        match = re.fullmatch(r"([^\W\d_]+)_?(\d+(?:_\d+)*)", shown)
+        match = re.fullmatch(r"([^\W\d_]+)(\d+(?:_\d+)*)", shown)
         if match is None:
             return self.name(shown)
         return self.form.lowered % (self.name(match[1]), self.name(match[2].replace("_", ",")))
@@ -204,8 +209,9 @@ class Mathematics:
         return self.row(function, self.listed(args, node.keywords)), _ATOM
 
     def listed(self, args: list[ast.expr], keywords: list[ast.keyword]) -> str:
-        """Return arguments in brackets."""
-        parts = [self.within(x, 0) for x in args] + [self.text(ast.unparse(k)) for k in keywords]
+        """Return arguments in brackets, without settings that only a program reads."""
+        plain = [k for k in keywords if not isinstance(k.value, ast.Call)]
+        parts = [self.within(x, 0) for x in args] + [self.text(ast.unparse(k)) for k in plain]
         return self.fenced(self.row(*[part for one in parts for part in (self.sign(","), one)][1:]))
 
 
