@@ -105,7 +105,8 @@ def _graph(arguments: Sequence[str]) -> int:
     path = parser.parse_args(arguments).output
     sizes = itertools.pairwise((2, 4, 6, 6, 4, 1))
     layers = [{"input_dim": n, "output_dim": k, "activation": "relu" if k > 1 else "sigmoid"} for n, k in sizes]
-    network, (X, labels) = DenseNetwork(layers, seed=SEED), make_moons(4)
+    network = DenseNetwork(layers, seed=SEED, init="he")  # small weights would let four samples fade to 0 on the way
+    X, labels = make_moons(4)
     y = labels.reshape(-1, 1).astype(float)
     with watch() as graph:
         loss = binary_cross_entropy(network(X), y)

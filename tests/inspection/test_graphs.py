@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+
 import numpy as np
 import pytest
 from slopes import leaf
@@ -72,7 +74,7 @@ def test_memory_lists_what_is_kept_and_by_whom() -> None:
     memory = graph.memory()
     assert [(k.nbytes, k.shape) for k in memory] == [(1600, (50, 4)), (1200, (50, 3))]
     assert memory[0].by == ["matmul1 (a)"]
-    assert memory[1].by == ["relu1 (y)", "multiply1 (a)", "multiply1 (b)"]
+    assert memory[1].by == ["h (y)", "multiply1 (a)", "multiply1 (b)"]
     assert memory.nbytes == 2800
     assert str(memory).splitlines()[-1] == "2,800 bytes in 2 arrays"
     loss.backward()
@@ -84,3 +86,30 @@ def test_memory_counts_views_once_and_a_watched_graph_keeps_no_more_for_the_pass
     with tg.watch() as graph:
         (x[:3] * x[3:] * x[:3].T.T).sum()
     assert [k.nbytes for k in graph.memory()] == [96, 48]
+
+
+def test_no_character_of_a_name_breaks_a_row_or_a_picture() -> None:
+    x = tg.tensor(1.0, requires_grad=True, name="a\nb\x00\ud800c")
+    graph = tg.graph(x * 2)
+    assert graph[0].name == "a b  c"
+    assert len(str(graph).splitlines()) == 3
+    ET.fromstring(graph.to_svg())
+
+
+def test_names_that_are_one_identifier_stay_apart() -> None:
+    given = ["a.b", "a_b", "a b", "np", "lambda", "ϵ", "ε"]
+    graph = tg.graph(lambda: sum(tg.tensor(1.0, requires_grad=True, name=name) * 2 for name in given))
+    assert [node.name for node in graph if node.kind == "parameter"] == given
+    symbols = [node.symbol for node in graph]
+    assert len({*symbols}) == len(graph)
+    assert {"a_b", "a_b_2", "a_b_3", "np_2", "_lambda", "ε", "ε_2"} <= {*symbols}
+    latex = graph.to_latex()
+    for shown in (r"\mathrm{a.b}", r"\mathrm{a\_b}", r"\mathrm{a\ b}"):
+        assert latex.count(rf"\frac{{\partial L}}{{\partial {shown}}}&=") == 1
+
+
+def test_an_empty_graph_is_drawn() -> None:
+    with tg.watch() as graph:
+        pass
+    ET.fromstring(graph.to_svg())
+    assert graph.to_dot() == "digraph {\n\n}\n"

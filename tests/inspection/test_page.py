@@ -58,6 +58,10 @@ def twice() -> Graph:
     return graph
 
 
+def single() -> Graph:
+    return tg.graph(leaf(3.0))
+
+
 def large() -> Graph:
     W, x = leaf(np.linspace(-1, 1, 200).reshape(20, 10)), np.linspace(0, 2, 10)
     with tg.watch() as graph:
@@ -124,11 +128,14 @@ def test_a_node_of_several_outputs_has_its_rule_in_the_names_of_these(tmp_path: 
         loss.backward()
     text = Text(page_of(graph, tmp_path / "page.html")).text
     assert "q, r = np.linalg.qr(x, 'reduced')" in text
-    assert "dx = qr_factors_vjp(dr, r, dq, q)" in text
-    assert (
-        r"qr\_factors\_vjp}\left(\frac{\partial L}{\partial r},r,\frac{\partial L}{\partial q},q\right)"
-        in graph.to_latex()
-    )
+    assert "dx = qr_vjp(dr, r, dq, q)" in text
+    assert "def qr_vjp(dr, r, dq, q):" in text
+    assert "q = qr1[0]" in text
+    assert "dqr1[0] += dq" in text
+    latex = graph.to_latex()
+    assert r"qr\_vjp}\left(\frac{\partial L}{\partial r},r,\frac{\partial L}{\partial q},q\right)" in latex
+    assert r"\operatorname{qr\_vjp}\left(\mathrm{dr},r,\mathrm{dq},q\right)&=" in latex
+    assert "item" not in latex
 
 
 def test_names_are_no_markup(tmp_path: Path) -> None:
@@ -150,20 +157,30 @@ def test_too_many_nodes_are_refused(tmp_path: Path) -> None:
 
 def test_a_graph_that_was_not_watched_has_a_page_too(tmp_path: Path) -> None:
     x = leaf([1.0, 2.0])
-    assert "multiply1 = multiply(parameter1, parameter1)" in page_of(tg.graph((x * x).sum()), tmp_path / "page.html")
+    assert "multiply1 = multiply(x, x)" in page_of(tg.graph((x * x).sum()), tmp_path / "page.html")
 
 
 def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "page.html"
     assert program.main(["graph", "--output", str(path)]) == 0
     assert str(path) in capsys.readouterr().out
-    assert "Z5" in path.read_text(encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
+    text = Text(page).text
+    assert text.count("__main__.py:") == 11
+    assert text.count("loss = binary_cross_entropy(network(X), y)") == 11
+    assert "def binary_cross_entropy(p, y):" in text
+    assert "np.log1p(-p)" in text
+    assert "def sigmoid(x):" in text
+    assert "bernoulli" not in text
+    adjoints = re.findall(r"<dt>(?:contribution . of . to )?∂L/∂(\w+)</dt><dd>(.*?)</dd>", page, re.DOTALL)
+    assert len({name for name, _ in adjoints}) == 21
+    assert [name for name, numbers in adjoints if not re.search("[1-9]", numbers)] == []  # a gradient comes to each
     with pytest.raises(SystemExit):
         program.main(["graph", "--output", str(tmp_path / "none" / "page.html")])
     assert "name a file in a folder that is there" in capsys.readouterr().err
 
 
-PAGES: list[Callable[[], Graph]] = [watched_figure_1, twice, large, *EXAMPLES]
+PAGES: list[Callable[[], Graph]] = [watched_figure_1, twice, large, single, *EXAMPLES]
 
 
 @pytest.fixture(scope="module")
@@ -268,3 +285,33 @@ def test_texts_fit_their_boxes(browser: Any) -> None:
         )
         assert wide == []
     page.close()
+
+
+def test_hooks_are_told_and_no_order_is_blamed_for_them(tmp_path: Path) -> None:
+    x = leaf([1.0, 2.0])
+    with tg.watch() as graph:
+        y = x * 2
+        y.register_hook(lambda g: g * 10)
+        (y * y).sum().backward()
+    text = Text(page_of(graph, tmp_path / "page.html")).text
+    assert "added up so far[4. 8.]∂L/∂y, after its hooks[40. 80.]" in text
+    assert "hands on" not in text
+    assert r"{\partial y}&=\operatorname{hook}\left(" in graph.to_latex()
+
+
+def test_what_is_infinite_huge_or_outside_a_domain_has_a_page_and_its_formulas(tmp_path: Path) -> None:
+    x, huge = leaf(np.linspace(-1, 1, 100)), leaf(np.full(100, 1e308))
+    with np.errstate(all="ignore"), tg.watch() as graph:
+        (huge * (x / 0.0) + tg.log(x) + tg.arccosh(x)).sum().backward()
+    text = Text(page_of(graph, tmp_path / "page.html")).text
+    assert "mean inf" in text
+    assert "log1 = np.log(x)" in text
+    assert "dx += dlog1 / x" in text
+    assert "_vjp" not in text
+
+
+def test_a_graph_without_a_step_has_a_page_too(tmp_path: Path) -> None:
+    with tg.watch() as empty:
+        pass
+    for graph in (empty, tg.graph(leaf(3.0))):
+        assert "1. nothing was computed" in Text(page_of(graph, tmp_path / "page.html")).text

@@ -175,7 +175,7 @@ def test_a_recorded_graph_is_shown_without_watching() -> None:
         "linear", "relu", "linear", "multiply", "add", "add", "linear", "sum",
     ]  # fmt: skip
     loss.backward()
-    np.testing.assert_array_equal(graph["weight"].adjoint, slope(model[0].weight))
+    np.testing.assert_array_equal(graph["0.weight"].adjoint, slope(model[0].weight))
 
 
 def test_what_is_no_graph_is_refused() -> None:
@@ -282,3 +282,35 @@ def test_an_error_in_the_body_leaves_a_graph_and_ends_the_watching() -> None:
     assert [node.operation for node in graph] == ["", "multiply"]
     x * 3
     assert len(graph) == 2
+
+
+def test_a_recorded_graph_has_the_names_of_the_callers_variables() -> None:
+    W1, W2 = leaf(np.ones((2, 2))), leaf(np.ones((2, 2)))
+    loss = (W1 @ W2).sum()
+    assert names(tg.graph(loss)) == ["W1", "W2", "matmul1", "loss"]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_output_does_not_take_anothers_name(recorded: bool) -> None:
+    w = tg.tensor([[3.0, 1.0], [1.0, 2.0]], requires_grad=recorded)
+    with tg.watch() as graph:
+        u, s, v = tg.linalg.svd(w)
+        total = s.sum()
+    assert names(graph) == ["w", "svd1", "s", "total" if recorded else "sum1"]
+    assert graph["s"].parents == [graph["svd1"]]
+    np.testing.assert_array_equal(graph["s"].value, s.data)
+    assert graph.get(u) is graph.get(v) is None
+    assert total.requires_grad == recorded
+
+
+def test_of_two_passes_the_last_one_is_told() -> None:
+    x = leaf([1.0, 2.0])
+    with tg.watch() as graph:
+        y = tg.exp(x)
+        first = y.sum()
+        first.backward(retain_graph=True)
+        (y * y).sum().backward()
+    assert graph[first].adjoint is None
+    assert "first" not in graph.to_latex()
+    assert graph.to_latex().count("&=1 ") == 1
+    assert len(graph["y"].contributions) == 2

@@ -88,3 +88,41 @@ def test_repeated_indices_and_masks_sum_as_well() -> None:
     with tg.watch():
         (x[[0, 0, 3]].sum() + x[1:].sum() * 0.1 + x[x.data > 1].sum() * 0.3).backward()
     assert x.grad_terms().total.tobytes() == slope(x).tobytes()
+
+
+def test_a_gradient_that_has_changed_since_is_refused() -> None:
+    x = leaf([1.0, 2.0])
+    with tg.watch():
+        (x * 3).sum().backward()
+    (x * x).sum().backward()
+    with pytest.raises(tg.errors.GradientError, match="has changed since the pass that was watched; call grad_terms"):
+        x.grad_terms()
+    x.grad = None
+    np.testing.assert_array_equal(x.grad_terms().total, [3, 3])
+    (x * x).sum().backward()
+    with pytest.raises(tg.errors.GradientError, match="has changed since"):
+        x.grad_terms()
+
+
+def test_what_a_hook_has_changed_is_a_term() -> None:
+    x = leaf([1.0, 2.0])
+    x.register_hook(lambda g: g * 10)
+    for whole in ([30, 30], [60, 60]):
+        with tg.watch():
+            (x * 3).sum().backward()
+        terms = x.grad_terms()
+        assert [term.argument for term in terms][:2] == ["a", "hook"]
+        np.testing.assert_array_equal(terms[1].value, [27, 27])
+        np.testing.assert_array_equal(terms.total, whole)
+
+
+def test_terms_are_those_of_the_pass_that_came_last_to_the_leaf() -> None:
+    x, z = leaf(1.0), leaf(2.0)
+    with tg.watch() as graph:
+        h = x * x
+        y = h * z
+        h.backward(retain_graph=True)
+        (z * z).backward()
+    assert [term.path for term in x.grad_terms()] == [("h",), ("h",)]
+    assert [term.argument for term in z.grad_terms()] == ["a", "b"]
+    assert graph[y].adjoint is None

@@ -162,13 +162,22 @@ def assigned_shape(kind: str, found: Any, needed: Any) -> str:
     return f"an in-place operation keeps its tensor's {kind} {needed}, but the result has {found}; write t = t + v"
 
 
+# Operations that users know by another name.
+PUBLIC = {
+    "total": "sum", "largest": "max", "smallest": "min", "either": "where", "permute": "transpose",
+    "join": "concatenate",
+    "reshape_to": "reshape", "matrix_product": "matmul", "vector_product": "matmul", "running_total": "cumsum",
+    "bernoulli_cross_entropy": "binary_cross_entropy", "softmax_cross_entropy": "cross_entropy", "at_least": "maximum",
+    "sigmoid_cross_entropy": "binary_cross_entropy_with_logits", "huber": "huber_loss", "linear_solution": "solve",
+    "singular_factors": "svd", "qr_factors": "qr", "convolution": "conv",
+}  # fmt: skip
 IN_OPERATION = "in tinygrad_nn operation"
 
 
 def where_in_operation(error: Exception, name: str, inputs: Iterable[Any]) -> str:
     met = ", ".join(map(_described, inputs))
     advice = "" if type(error).__module__ == __name__ else f"; {remedy(error, name)}"
-    return f"{IN_OPERATION} {name!r} on inputs {met}{advice}"
+    return f"{IN_OPERATION} {PUBLIC.get(name, name)!r} on inputs {met}{advice}"
 
 
 def _described(x: Any) -> str:

@@ -22,17 +22,14 @@ _OURS = re.compile(r"\b(dL/d|d?)(v\d+_|[yg]\d*_)(?![A-Za-z0-9_])")
 
 @dataclass
 class Formula:
-    """Lines of NumPy that compute a node; those that compute what a rule contributes, and the derivation, by input."""
+    """What computes a node, named "", and what its rules contribute, by input.
 
-    forward: list[str]
+    `code` has lines of NumPy, `functions` the text of those that they call, and `rules` the derivation.
+    """
+
     code: dict[str, list[str]] = field(default_factory=dict)
-    rules: dict[str, str] = field(default_factory=dict)
-
-
-def identifier(name: str) -> str:
-    """Return a node's name as one that Python takes."""
-    plain = re.sub(r"\W", "_", name)
-    return plain if plain.isidentifier() else f"_{plain}"
+    functions: dict[str, list[str]] = field(default_factory=dict)
+    rules: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Formulas:
@@ -43,33 +40,36 @@ class Formulas:
 
     def of(self, node: GraphNode) -> Formula:
         """Return a node's formula in the names of the graph."""
+        if node.operation == "item":
+            ((output, whole),) = node.inputs.items()
+            part = f"{whole.symbol}[{output.removeprefix('output ')}]"
+            code = {"": [f"{node.symbol} = {part}"], "outputs": [f"d{part} = d{node.symbol}"]}
+            return Formula(code, {}, {"outputs": [f"dL/d{node.symbol}"]})
         given = [name for name, x in node.inputs.items() if isinstance(x, GraphNode)]
         wanted = [n for n in given if node.node is not None and node.inputs[n].node is not None]
         kinds = [(n, np.shape(x), str(getattr(x, "dtype", type(x)))) for n, x in node.operands.items()]
         plain = [repr(x) for n, x in node.operands.items() if n not in given]
         key = repr((node.operation, kinds, plain, wanted, node.settings, node.number if node.engine is None else 0))
         if key not in self.known:
-            self.known[key] = _traced(node, given, wanted)
-        names = {f"v{i}_": identifier(node.inputs[name].name) for i, name in enumerate(given)}
+            traced = (_traced(node, given, wanted, sound) for sound in (None, 0.5, 1.5))
+            self.known[key] = next(filter(None, traced), None)
+        names = {f"v{i}_": node.inputs[name].symbol for i, name in enumerate(given)}
         for end, name in _outputs(node).items():
-            names |= {f"y{end}": identifier(name), f"g{end}": f"d{identifier(name)}"}
+            names |= {f"y{end}": name, f"g{end}": f"d{name}"}
         found = self.known[key]
         if found is None:
-            args = ", ".join(identifier(x.name) if isinstance(x, GraphNode) else repr(x) for x in node.inputs.values())
-            return Formula([f"{identifier(node.name)} = {node.operation}({args})"])
-        return Formula(
-            [_renamed(line, names) for line in found.forward],
-            {name: [_renamed(line, names) for line in lines] for name, lines in found.code.items()},
-            {name: _renamed(rule, names) for name, rule in found.rules.items()},
-        )
+            args = ", ".join(x.symbol if isinstance(x, GraphNode) else repr(x) for x in node.inputs.values())
+            return Formula({"": [f"{node.symbol} = {node.operation}({args})"]})
+        parts = (found.code, found.functions, found.rules)
+        return Formula(*[{n: [_renamed(text, names) for text in texts] for n, texts in part.items()} for part in parts])
 
 
 def _outputs(node: GraphNode) -> dict[str, str]:
     """Return the graph's names for the outputs of a node, by the endings of what stands for them."""
     if not isinstance(node.value, tuple):
-        return {"_": node.name}
-    items = {argument: x.name for x in node.children if x.operation == "item" for argument in x.inputs}
-    return {f"{i}_": items.get(f"output {i}", f"{node.name}_{i}") for i in range(len(node.value))}
+        return {"_": node.symbol}
+    items = {argument: x.symbol for x in node.children if x.operation == "item" for argument in x.inputs}
+    return {f"{i}_": items.get(f"output {i}", f"{node.symbol}_{i}") for i in range(len(node.value))}
 
 
 def _renamed(line: str, names: dict[str, str]) -> str:
@@ -77,17 +77,21 @@ def _renamed(line: str, names: dict[str, str]) -> str:
     return _OURS.sub(lambda m: f"{m[1]}{names.get(m[2], m[2])}", line)
 
 
-def _traced(node: GraphNode, given: list[str], wanted: list[str]) -> Formula | None:
-    """Return the formula of an operation and of its rules, None where they can't be compiled by themselves."""
+def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float | None) -> Formula | None:
+    """Return the formula of an operation and of its rules, None where they can't be compiled by themselves.
+
+    Its operands may be where it is not defined; numbers a little above `sound` stand for them, if that is given.
+    """
     engine, value = node.engine, node.value
     if engine is None or not given or not node.operands or value is None:
         return None
+    known = node.operands if sound is None else {name: _above(sound, x) for name, x in node.operands.items()}
     ends, several = _outputs(node), isinstance(value, tuple)
     shapes = map(np.shape, value if several else [value])
     gs = [Tensor(np.ones(shape, node.dtype), name=f"g{end}") for shape, end in zip(shapes, ends, strict=True)]
 
     def step(gs: Any, values: Any, argument: str) -> Any:
-        operands = dict(node.operands) | dict(zip(given, values, strict=True))
+        operands = dict(known) | dict(zip(given, values, strict=True))
         called = [list(operands.values())] if engine.variadic else list(operands.values())
         y = engine.kernel(*called, **node.settings)
         ys = y if several else (y,)
@@ -96,13 +100,18 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str]) -> Formula | N
 
     def body(argument: str) -> str:
         compiled = compile(step)
-        tensors = [Tensor(node.operands[n], n == argument, f"v{i}_") for i, n in enumerate(given)]
+        tensors = [Tensor(known[n], n == argument, f"v{i}_") for i, n in enumerate(given)]
         with np.errstate(all="ignore"):
             compiled(gs, tensors, argument)
-        return str.__str__(compiled.explain()).rpartition("\ndef step(")[2].partition("\n")[2].partition("\n\n\n")[0]
+        private = rf"(?<![.\w]){engine.name}(?=\(|_vjp|'s)"
+        before, _, text = re.sub(private, node.operation, compiled.explain()).rpartition("\ndef step(")
+        text = text.partition("\n")[2].partition("\n\n\n")[0]
+        formula.functions[argument] = _called(before, text.rpartition("# backward")[2])
+        return text
 
+    formula = Formula()
     try:
-        formula = Formula(_code(body("")))
+        formula.code[""] = _code(body(""))
         for name in wanted:
             text, variable = body(name), f"dv{given.index(name)}_"
             backward = text.partition("# backward")[2].partition("\n")[2]
@@ -111,10 +120,26 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str]) -> Formula | N
             left, _, right = code[-1].partition(" = ")
             derived = re.findall(r"# dL/d\w+(?: = (.*))?", backward)[-1:]
             rule = "".join(derived) or (right if left.isidentifier() else "scatter_add(g_)")
-            formula.code[name], formula.rules[name] = code, re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)
+            formula.code[name], formula.rules[name] = code, [re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)]
     except (CompileError, GradientError, TypeError, ValueError):
         return None
     return formula
+
+
+def _above(least: float, x: Any) -> Any:
+    """Return numbers a little above the least, no two of them equal, in place of an array of floats."""
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        return x
+    return np.asarray(np.random.default_rng(0).uniform(least, least + 0.4, x.shape), x.dtype)
+
+
+def _called(before: str, text: str) -> list[str]:
+    """Return those of the functions in a text that another one calls, or that these call."""
+    found: list[str] = []
+    for function in before.split("\n\n\ndef ")[:0:-1]:
+        if f"{function.partition('(')[0]}(" in "".join([text, *found]):
+            found.insert(0, f"def {function.strip()}")
+    return found
 
 
 def _code(text: str) -> list[str]:
@@ -125,11 +150,22 @@ def _code(text: str) -> list[str]:
 
 def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:
     """Return the backward pass that was watched, a line for each adjoint, in the order of the pass."""
-    lines = []
+    lines, functions = [], dict[str, None]()
     for node in sorted((n for n in nodes if n.contributions), key=lambda n: -n.number):
-        parts = [part_of(c, formulas) for c in node.contributions]
-        lines.append(f"dL/d{identifier(node.name)} = {' + '.join(parts)}")
-    return lines
+        if isinstance(node.seen, tuple):  # what arrived is said at its outputs
+            continue
+        parts = " + ".join([part_of(c, formulas) for c in node.contributions])
+        lines.append(f"dL/d{node.symbol} = {parts if node.arrived is None else f'hook({parts})'}")
+        for c in node.contributions:
+            if c.source is not None:
+                functions |= dict.fromkeys(formulas.of(c.source).functions.get(c.argument, []))
+    return [*lines, *[line for function in functions for line in equations(function)]]
+
+
+def equations(function: str) -> list[str]:
+    """Return the lines of a function as equations, the last one that of its result."""
+    head, _, *lines = filter(None, map(str.strip, function.splitlines()))
+    return [line.replace("return ", f"{head[4:-1]} = ", 1) for line in lines]
 
 
 def part_of(contribution: Contribution, formulas: Formulas) -> str:
@@ -137,5 +173,4 @@ def part_of(contribution: Contribution, formulas: Formulas) -> str:
     source = contribution.source
     if source is None:
         return "1" if np.size(contribution.value) == 1 and contribution.value == 1 else "seed"
-    rule = formulas.of(source).rules.get(contribution.argument)
-    return rule or f"{source.operation}_vjp_{identifier(contribution.argument)}(dL/d{identifier(source.name)})"
+    return formulas.of(source).rules.get(contribution.argument, [f"{source.operation}_vjp(dL/d{source.symbol})"])[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from os import PathLike
@@ -14,26 +16,19 @@ import numpy as np
 from ..compiler.write.mathematics import latex_of
 from ..engine.node import Node, history
 from ..engine.outputs import ITEM
-from ..errors import GradientError
+from ..errors import PUBLIC, GradientError
 from ..nn.dense import ACTIVATIONS
+from ..nn.module import Module
 from ..tensor.handle import Tensor, node_of
-from .formulas import Formulas, derivation, identifier
+from .formulas import Formulas, derivation
 from .kept import Memory, kept_by
-from .nodes import GraphNode, arguments_of
+from .nodes import Contribution, GraphNode, arguments_of
 from .page import MOST, Page
 from .picture import dot_of, svg_of
+from .sites import Site
 from .terms import LIVE
-from .text import listed, some, told
+from .text import listed, printable, some, told
 
-# Operations that users know by another name.
-_PUBLIC = {
-    "total": "sum", "largest": "max", "smallest": "min", "either": "where", "permute": "transpose",
-    "join": "concatenate",
-    "reshape_to": "reshape", "matrix_product": "matmul", "vector_product": "matmul", "running_total": "cumsum",
-    "bernoulli_cross_entropy": "binary_cross_entropy", "softmax_cross_entropy": "cross_entropy", "at_least": "maximum",
-    "sigmoid_cross_entropy": "binary_cross_entropy_with_logits", "huber": "huber_loss", "linear_solution": "solve",
-    "singular_factors": "svd", "qr_factors": "qr", "convolution": "conv",
-}  # fmt: skip
 _ARTICLE = re.compile(r"(W|Z)(\d+)")
 
 
@@ -59,6 +54,7 @@ class Graph:
         self._nodes: list[GraphNode] = []
         self._of_node: dict[Node, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
+        self.passed: dict[GraphNode, list[Contribution]] = {}  # what the last pass that was watched has come to
         self.count: int = 0
         self._named = 0
         LIVE.add(self)
@@ -94,7 +90,8 @@ class Graph:
 
     def get(self, tensor: Any) -> GraphNode | None:
         """Return the node of a Tensor, None if it is not there."""
-        return self._of_node.get(node_of(tensor)) or self._of_array.get(id(tensor.data), (None,))[0]
+        found = self._of_node.get(node_of(tensor)) or self._of_array.get(id(tensor.data), (None,))[0]
+        return None if found is not None and isinstance(found.stored, tuple) else found
 
     def to_dot(self) -> str:
         """Return the graph as text for Graphviz, modules as clusters; large graphs are collapsed to groups.
@@ -131,8 +128,9 @@ class Graph:
 
         Each step shows the operation in the picture, the values that flow in and out, the rule as mathematics and as
         the NumPy that runs, what is added up where, and the line of code; its number in the address links to it. A
-        second list walks the graph depth first, and shows where that goes wrong. The page is one file that needs no
-        network; without a script, and printed, it is a list. Raises ValueError for more than 600 nodes.
+        second list walks the graph depth first, and shows where that goes wrong, unless hooks have changed something.
+        The page is one file that needs no network; without a script, and printed, it is a list. Raises ValueError for
+        more than 600 nodes: watch a smaller part, such as one layer or fewer steps, or look at `to_svg()`.
         """
         if len(self) > MOST:
             raise ValueError(
@@ -142,8 +140,9 @@ class Graph:
         Path(path).write_text(Page(self.nodes, repr(self)).html(), encoding="utf-8")
 
     def to_latex(self) -> str:
-        r"""Return the backward pass that was watched as LaTeX for amsmath, an equation for each adjoint.
+        r"""Return the last backward pass that was watched as LaTeX for amsmath, an equation for each adjoint.
 
+        Below them are the functions that they call. Hooks are a function `hook`.
         Raises GradientError if none was watched.
 
         >>> import tinygrad_nn as tg
@@ -156,7 +155,7 @@ class Graph:
         lines = derivation(self.nodes, Formulas())
         if not lines:
             raise GradientError("no backward pass was watched; call backward inside `with tg.watch() as graph:`")
-        return latex_of("\n".join(lines), {identifier(node.name): node.name for node in self.nodes})
+        return latex_of("\n".join(lines), {node.symbol: node.name for node in self.nodes})
 
     def memory(self) -> Memory:
         """Return which arrays the recorded nodes keep for the backward pass, the largest first, and which keep them.
@@ -179,7 +178,7 @@ class Graph:
 
     def add(self, kind: str, operation: str = "", **about: Any) -> GraphNode:
         """Return a new node, which its parents know as a child."""
-        new = GraphNode(self.count, kind, _PUBLIC.get(operation, operation), **about)
+        new = GraphNode(self.count, kind, PUBLIC.get(operation, operation), **about)
         self._nodes.append(new)
         self.count += 1
         for parent in new.parents:
@@ -205,7 +204,11 @@ class Graph:
     def of_array(self, array: Any) -> Any:
         """Return the node of a value that no gradient goes back to; of a number the number itself."""
         if id(array) in self._of_array:
-            return self._of_array[id(array)][0]
+            node = self._of_array[id(array)][0]
+            if isinstance(node.stored, tuple):
+                number = next(i for i, part in enumerate(node.stored) if part is array)
+                return self.computed(array, self._item(node, number, shape=array.shape, dtype=array.dtype))
+            return node
         if not (isinstance(array, np.ndarray) and array.ndim):
             return array
         return self.computed(array, self.add("data", shape=array.shape, dtype=array.dtype, stored=array))
@@ -223,33 +226,58 @@ class Graph:
             new.given = getattr(new.tensor, "name", "") or ""
             return new
         if operation is ITEM:
-            whole = self._of_node[parents[0]]  # type: ignore[index]
-            stored = None if whole.stored is None else whole.stored[node.saved[0]]
-            inputs: dict[str, Any] = {f"output {node.saved[0]}": whole}
-            return self.add(
-                "operation", "item", inputs=inputs, stored=stored, line=whole.line, modules=whole.modules, **about
-            )
+            return self._item(self._of_node[parents[0]], node.saved[0], **about)  # type: ignore[index]
         names = arguments_of(operation, len(parents))
         inputs = {name: self._of_node[p] for name, p in zip(names, parents, strict=True) if p is not None}
         kept = dict(zip(operation.slots, node.saved or (), strict=False))
         settings = {name: kept[name] for name in operation.defaults if kept.get(name) is not None}
         return self.add("operation", operation.name, inputs=inputs, settings=settings, engine=operation, **about)
 
+    def _item(self, whole: GraphNode, number: int, **about: Any) -> GraphNode:
+        """Return a new node for one of the outputs of a node, which has been read."""
+        stored = None if whole.stored is None else whole.stored[number]
+        inputs: dict[str, Any] = {f"output {number}": whole}
+        return self.add(
+            "operation", "item", inputs=inputs, stored=stored, line=whole.line, modules=whole.modules, **about
+        )
+
+    def name_by(self, site: Site) -> None:
+        """Give what has no name yet the one that the user's code has for it, or a Module that is known there."""
+        for name, x in site.named():
+            held = [*x.named_parameters(), *x.named_buffers()] if isinstance(x, Module) else [(name, x)]
+            for own, t in held:
+                node = self.get(t) if isinstance(t, Tensor) else None
+                if node is not None and node.given in ("", t.name if t is not x else ""):
+                    node.given = own
+
     def name_all(self) -> None:
         """Give each node a name that no other has: the user's, the article's, or the operation's with a number."""
-        counts, taken = Counter[str](), set[str]()
+        numbers, names, symbols = Counter[str](), Counter[str](), Counter(["np"])
         for node in self._nodes:
-            wish = node.given or _of_article(node)
+            wish = printable(node.given) or _of_article(node)
             if not wish:
                 own = node.operation or node.kind
-                counts[own] += 1
-                wish = f"{own}{counts[own]}"
-            node.name = wish
-            while node.name in taken:
-                counts[f"{wish}_"] += 1
-                node.name = f"{wish}_{counts[f'{wish}_'] + 1}"
-            taken.add(node.name)
+                numbers[own] += 1
+                wish = f"{own}{numbers[own]}"
+            node.name = _unique(wish, names)
+            node.symbol = _unique(_identifier(node.name), symbols)
         self._named = len(self._nodes)
+
+
+def _unique(wish: str, taken: Counter[str]) -> str:
+    """Return a name that is not taken, with a number at its end if need be, and take it."""
+    name = wish
+    while taken[name]:
+        taken[wish] += 1
+        name = f"{wish}_{taken[wish]}"
+    taken[name] = 1
+    return name
+
+
+def _identifier(name: str) -> str:
+    """Return a name as one that Python takes, in the form in which it reads letters."""
+    plain = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name))
+    return plain if plain.isidentifier() and not keyword.iskeyword(plain) else f"_{plain}"
 
 
 def _of_article(node: GraphNode) -> str:

@@ -47,7 +47,7 @@ def _arrange(box: Box, edges: list[Edge]) -> None:
     heights = [max((size[v][1] for v in layer if v in size), default=0.0) for layer in layers]
     top = 0.0
     levels: dict[Any, Point] = {}
-    for layer, height, following in zip(layers, heights, [*heights[1:], 0.0], strict=True):
+    for layer, height, following in zip(layers, heights, [*heights, 0.0][1:], strict=True):
         levels |= dict.fromkeys(layer, (top, top + height))
         top += height + (BETWEEN if height and following else BETWEEN / 2)
     bottom = levels[layers[-1][0]][1] if layers else 0.0

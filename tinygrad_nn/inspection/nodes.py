@@ -50,9 +50,11 @@ class GraphNode:
     owners: tuple[int, ...] = ()  # which modules these are
     given: str = ""  # the name that the user, a module or the article has for it
     name: str = ""  # its own in the graph: no other node has it
+    symbol: str = ""  # the same as an identifier of Python's, which no other node has either
     node: Node | None = None  # the engine's, and what it kept when a pass came to it
     kept: Any = None
     engine: Any = None  # the engine's operation, None of an item
+    arrived: Any = None  # the sum of the contributions, if hooks were called with it
     seen: Any = None  # the adjoint in the last pass that was watched
 
     @property

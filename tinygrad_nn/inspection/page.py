@@ -17,7 +17,7 @@ import numpy as np
 
 from ..compiler.write.mathematics import MATHML, Mathematics
 from .culprits import pulled
-from .formulas import Formulas, identifier
+from .formulas import Formulas, equations, part_of
 from .nodes import Contribution, GraphNode
 from .picture import STYLE, svg_of
 from .text import told
@@ -25,6 +25,7 @@ from .text import told
 MOST = 600  # nodes: a page of more can't be stepped through
 _NUMBERS, _MAP = 48, 32  # entries that are shown as numbers; the sides of a heat map, in cells
 _WALK = 200  # steps of the naive order
+_HOOKED = ", after its hooks"
 _HERE = Path(__file__).parent
 
 
@@ -43,17 +44,18 @@ class Page:
 
     def __init__(self, nodes: list[GraphNode], label: str) -> None:
         self.nodes, self.label, self.formulas = nodes, label, Formulas()
-        self.mathematics = Mathematics(MATHML, {identifier(node.name): node.name for node in nodes})
+        self.mathematics = Mathematics(MATHML, {node.symbol: node.name for node in nodes})
         self.order = sorted((n for n in nodes if n.seen is not None and n.operation), key=lambda n: -n.number)
 
     def html(self) -> str:
         """Return the page."""
         forward = [self.forward(node) for node in self.nodes if node.operation]
         backward = [self.backward(node) for node in self.order]
+        nothing = Step("nothing was computed", 0, parts=[_values({node.name: node.value for node in self.nodes})])
         style, script = (_HERE / "page.css").read_text("utf-8") + STYLE, (_HERE / "page.js").read_text("utf-8")
         policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:"
         title = f"Reverse mode, step by step: {self.nodes[-1].name}" if self.nodes else "An empty graph"
-        walked = self.order and not any(isinstance(node.seen, tuple) for node in self.order)
+        walked = self.order and not any(isinstance(n.seen, tuple) or n.arrived is not None for n in self.nodes)
         naive = self.section("naive", "The naive order, depth first", self.naive()) if walked else ""
         return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -66,7 +68,7 @@ class Page:
 <label><input id="naive-order" type="checkbox"{"" if naive else " disabled"}> naive order, depth first</label>
 </nav></header>
 <main><figure tabindex="0" aria-label="the graph">{svg_of(self.nodes, self.label, "")}</figure>
-<div>{self.section("step", "Forward, then backward", [*forward, *backward])}{naive}</div></main>
+<div>{self.section("step", "Forward, then backward", [*forward, *backward] or [nothing])}{naive}</div></main>
 <script>{script}</script></body></html>
 """
 
@@ -81,13 +83,15 @@ class Page:
 
     def forward(self, node: GraphNode) -> Step:
         """Return the step that computes a node."""
-        parts = [self.formula(line) for line in self.formulas.of(node).forward]
+        found = self.formulas.of(node)
+        parts = [self.formula(found.code[""], found.code[""], found.functions.get("", []))]
         nodes = {name: x for name, x in node.inputs.items() if isinstance(x, GraphNode)}
         given = {x.name: node.operands.get(name, x.value) for name, x in nodes.items()}
         parts.append(_values(given | {node.name: node.value}))
         if node.line is not None and node.line.file:
             layer = f" in {escape(node.group)}" if node.group else ""
-            parts.append(f"<p>{escape(node.line.short)}{layer}: <code>{escape(node.line.text)}</code></p>")
+            code = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
+            parts.append(f"<p>{escape(node.line.short)}{layer}{code}</p>")
         return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in node.parents], parts)
 
     def backward(self, node: GraphNode) -> Step:
@@ -95,32 +99,38 @@ class Page:
         given = _uses(node)
         names = [x.name for x in dict.fromkeys(x for x, _ in given)]
         title = f"backward: from {node.name} to {', '.join(names)}" if names else f"backward: at {node.name}"
-        step = Step(title, node.number, [x.number for x, _ in given], [_values({f"∂L/∂{node.name}": node.seen})])
+        adjoint = f"∂L/∂{node.name}{_HOOKED * (node.arrived is not None)}"
+        step = Step(title, node.number, [x.number for x, _ in given], [_values({adjoint: node.seen})])
         for parent, contribution in given:
             formula, argument = self.formulas.of(node), contribution.argument
-            rule = formula.rules.get(argument, f"{node.operation}_vjp(dL/d{identifier(node.name)})")
-            code = formula.code.get(argument, [f"d{identifier(parent.name)} = {node.operation}_vjp(...)"])
+            rule = part_of(contribution, self.formulas)
+            code = formula.code.get(argument, [f"d{parent.symbol} = {node.operation}_vjp(...)"])
             relation = "=" if contribution is parent.contributions[0] else "+="
             code = [*code[:-1], code[-1].replace(" = ", f" {relation} ", 1)]
-            step.parts.append(self.formula(f"dL/d{identifier(parent.name)} = {rule}", code, relation))
+            derived, functions = f"dL/d{parent.symbol} = {rule}", formula.functions.get(argument, [])
+            step.parts.append(self.formula([derived], code, functions, relation))
             step.parts.append(self.added(parent, contribution))
         return step
 
     def added(self, parent: GraphNode, contribution: Contribution) -> str:
         """Return what a contribution is, and what has been added up with it."""
         count, adjoint = len(parent.contributions), f"∂L/∂{parent.name}"
-        if count == 1 or isinstance(parent.seen, tuple):
+        if isinstance(parent.seen, tuple):
             return _values({adjoint: contribution.value})
         so_far = parent.contributions[: parent.contributions.index(contribution) + 1]
-        total = functools.reduce(operator.add, [c.value for c in so_far])
-        return _values(
-            {f"contribution {len(so_far)} of {count} to {adjoint}": contribution.value, "added up so far": total}
-        )
+        shown = {f"contribution {len(so_far)} of {count} to {adjoint}" if count > 1 else adjoint: contribution.value}
+        if count > 1:
+            shown["added up so far"] = functools.reduce(operator.add, [c.value for c in so_far])
+        if parent.arrived is not None and len(so_far) == count:
+            shown[adjoint + _HOOKED] = parent.seen
+        return _values(shown)
 
-    def formula(self, line: str, code: list[str] | None = None, relation: str = "=") -> str:
-        """Return a line as mathematics and as NumPy."""
-        text = escape("\n".join(code or [line]))
-        return f'<math display="block">{self.mathematics.equation(line, relation)}</math><pre><code>{text}</code></pre>'
+    def formula(self, lines: list[str], code: list[str], functions: list[str], relation: str = "=") -> str:
+        """Return lines as mathematics and as NumPy, and below them the functions that they call."""
+        printed = [self.mathematics.equation(line, relation) for line in lines]
+        printed += [self.mathematics.equation(line) for text in functions for line in equations(text)]
+        text = escape("\n\n".join(["\n".join(code), *functions]))
+        return "".join(f'<math display="block">{x}</math>' for x in printed) + f"<pre><code>{text}</code></pre>"
 
     def naive(self) -> list[Step]:
         """Return the steps of a pass that goes on to each value as soon as anything has arrived there."""
@@ -180,7 +190,8 @@ def _shown(x: Any, name: str) -> str:
     array = np.asarray(x)
     if array.size <= _NUMBERS:
         return f"<pre>{escape(np.array2string(array, precision=3, max_line_width=70))}</pre>"
-    numbers = f"{array.shape}, from {array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}"
+    with np.errstate(all="ignore"):
+        numbers = f"{array.shape}, from {array.min():.4g} to {array.max():.4g}, mean {array.mean():.4g}"
     return f'<img alt="heat map of {escape(name)}" width="128" height="96" src="{_heat_map(array)}"><br>{numbers}'
 
 

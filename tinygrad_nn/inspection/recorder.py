@@ -23,6 +23,7 @@ from .graphs import Graph
 from .nodes import Contribution, GraphNode, arguments_of
 from .sites import Site
 from .terms import remember
+from .text import printable
 
 
 @contextmanager
@@ -69,6 +70,8 @@ def graph(output: Any, /, *inputs: Any) -> Graph:
     """Return the Graph of what was recorded on the way to a Tensor, or of a function that is run, watched.
 
     A recorded graph has what its rules read: no values but those, and an adjoint only of leaves that have a `.grad`.
+    Names are those of the caller's variables, or in a Module that one of these is; of a leaf that nobody holds any more
+    the name is lost.
     A function is run with every value kept; if it returns one number that records, it is differentiated, too, and no
     `.grad` is changed. Arrays and numbers among its inputs become Tensors that require grad; integers stay as they are.
     Raises GradientError where nothing is recorded, FreedGraphError if a backward pass has freed a Tensor's graph.
@@ -82,6 +85,7 @@ def graph(output: Any, /, *inputs: Any) -> Graph:
     if isinstance(output, Tensor):
         found = Graph()
         found.of_node(root_of(output))
+        found.name_by(Site())
         return found
     if not callable(output):
         raise TypeError(f"tg.graph takes a Tensor, or a function and its inputs, got {errors.given(output)}")
@@ -177,7 +181,7 @@ class Recorder(Watcher):
             settings=dict(parameters), stored=y, line=site.line, modules=self._path(site.modules),
             owners=tuple(map(id, site.modules)), node=node, engine=operation,
         )  # fmt: skip
-        for part in y if several else (y,):
+        for part in y if several and node is None else () if several else (y,):  # recorded ones are known by their node
             self.graph.computed(part, added)
         return added
 
@@ -193,21 +197,18 @@ class Recorder(Watcher):
 
     def left(self, node: GraphNode) -> None:
         """Be told that a node's adjoint is whole, before its rules run."""
-        remember(node)
+        remember(node, self.graph.passed)
 
     def closed(self) -> None:
         """Give what was computed last, and not read since, the names that the user's code has for it."""
-        for name, x in Site().named():
-            node = self.graph.get(x) if isinstance(x, Tensor) else None
-            if node is not None and not node.given:
-                node.given = name
+        self.graph.name_by(Site())
         self.graph.name_all()
 
 
 def _names_within(module: Any) -> dict[int, str]:
     """Return the names of the modules, parameters and buffers in a module, by their ids."""
     named = [*module.named_modules(), *module.named_parameters(), *module.named_buffers()]
-    return {id(x): name for name, x in named}
+    return {id(x): printable(name) for name, x in named}
 
 
 class SeenCotangents(Cotangents):
@@ -216,17 +217,18 @@ class SeenCotangents(Cotangents):
     def __init__(self, recorder: Recorder, seeds: Any, lift: Any, create_graph: bool) -> None:
         super().__init__(seeds, lift, create_graph)
         self.recorder, self.graph = recorder, recorder.graph
-        self.known: dict[Node, GraphNode] = {}  # what this pass has come to
         self.node: Any = None  # the one whose rules run
+        for known in self.graph.passed:
+            known.contributions, known.arrived, known.seen = [], None, None
+        self.graph.passed = {}
         for root, seed in seeds.items():
             self.at(root).contributions.append(Contribution(raw(seed), None, "seed"))
 
     def at(self, node: Node) -> GraphNode:
-        """Return the graph's node, with nothing noted there of an earlier pass."""
-        if node not in self.known:
-            self.known[node] = known = self.graph.of_node(node)
-            known.contributions, known.seen = [], None
-        return self.known[node]
+        """Return the graph's node, which this pass has come to."""
+        known = self.graph.of_node(node)
+        self.graph.passed[known] = known.contributions
+        return known
 
     def leave(self, node: Node) -> Any:
         """Return a node's whole cotangent, having noted it; what arrives next is from this node's rules."""
@@ -237,6 +239,11 @@ class SeenCotangents(Cotangents):
             known.seen, known.kept = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g), node.saved
             self.recorder.left(known)
         return g
+
+    def hooked(self, node: Node, g: Any) -> Any:
+        """Return the cotangent after the node's hooks, having noted what it was before."""
+        self.at(node).arrived = raw(g)
+        return super().hooked(node, g)
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
         """Add to the cotangent of `parent` what a rule has computed, and note it."""

@@ -78,7 +78,7 @@ class Site:
         if self.frame is None:
             return
         code, own, shared = self.frame.f_code, variables_of(self.frame), self.frame.f_globals
-        names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names)
+        names = filter(str.isidentifier, (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names))
         known = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
         yield from known
         for name, x in known if entries else ():

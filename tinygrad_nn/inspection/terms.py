@@ -17,16 +17,30 @@ if TYPE_CHECKING:  # the library's import ends here: `grad_terms` is a method of
     from .nodes import Contribution, GraphNode
 
 LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that somebody still has
-# By a tensor's id, as long as it lives: the node whose contributions its gradient is the sum of, and what it held.
-_LEAVES: dict[int, tuple[weakref.ref[Tensor] | None, GraphNode | None, Any]] = {}
+Pass = dict["GraphNode", list["Contribution"]]
 
 
-def remember(node: GraphNode) -> None:
+class _Adjoint(NamedTuple):
+    """What a pass has brought to a leaf: sums before and after its hooks, and what `.grad` held before."""
+
+    tensor: weakref.ref[Tensor] | None
+    node: GraphNode
+    passed: Pass
+    arrived: Any
+    seen: Any
+    held: Any
+
+
+_LEAVES: dict[int, _Adjoint] = {}  # by a tensor's id, as long as it lives
+
+
+def remember(node: GraphNode, passed: Pass) -> None:
     """Keep what a leaf's gradient is the sum of, as long as the leaf lives or until it is watched again."""
     tensor = node.tensor
     if tensor is not None:
         key, held = id(tensor), None if tensor.grad is None else tensor.grad.data
-        _LEAVES[key] = weakref.ref(tensor, lambda _: _LEAVES.pop(key, None)), node, held
+        ref = weakref.ref(tensor, lambda _: _LEAVES.pop(key, None))
+        _LEAVES[key] = _Adjoint(ref, node, passed, node.arrived, node.seen, held)
 
 
 class Term(NamedTuple):
@@ -47,7 +61,7 @@ class Terms(tuple[Term, ...]):
 
     @property
     def total(self) -> Any:
-        """The sum of the terms' values, added up in their order: the gradient, bit for bit."""
+        """The sum of the terms' values, added up in their order: the gradient, bit for bit unless hooks round it."""
         return np.asarray(functools.reduce(operator.add, [term.value for term in self]))
 
     @property
@@ -68,8 +82,9 @@ class Terms(tuple[Term, ...]):
 def grad_terms(self: Tensor) -> Terms:
     """Return the contributions that this tensor's gradient is the sum of, one for each use, in the order of adding.
 
-    The backward pass has to be watched: call `backward` in the body of `tg.watch()`. If `.grad` held something before
-    the pass, that is the last term. Raises GradientError where no watched pass came to this tensor.
+    The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor have
+    added to the sum is a term, too, and the last one is what `.grad` held before the pass. Raises GradientError where
+    no watched pass came to this tensor, or where `.grad` is no more what the last one has left.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor(3.0, requires_grad=True)
@@ -83,18 +98,29 @@ def grad_terms(self: Tensor) -> Terms:
     3       b         1     multiply1 -> loss
     sum: 0.001, cancellation 1.2e+04
     """
-    _, node, held = _LEAVES.get(id(self), (None, None, None))
-    node = node or next((n for graph in LIVE if (n := graph.get(self)) is not None), None)
-    if node is None or not node.contributions:
+    found = _LEAVES.get(id(self))
+    if found is None:
+        nodes = ((n, graph.passed) for graph in LIVE if (n := graph.get(self)) is not None)
+        found = next((_Adjoint(None, n, passed, n.arrived, n.seen, None) for n, passed in nodes if n in passed), None)
+    if found is None:
         raise errors.GradientError(
             "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
             "that was computed keep the graph: `with tg.watch() as graph:`"
         )
-    ways = _ways(node)
-    terms = Terms(_term(contribution, ways) for contribution in node.contributions)
-    if held is not None and self.grad is not None and not np.array_equal(terms.total, self.grad.data):
-        terms = Terms([*terms, Term(held, ("held in .grad before",), 1, ".grad")])
-    return terms
+    ways = _ways(found.node, found.passed)
+    terms = [_term(contribution, ways) for contribution in found.passed[found.node]]
+    if found.arrived is not None:
+        terms.append(Term(found.seen - found.arrived, ("added by its hooks",), 1, "hook"))
+    if self.grad is not None:
+        whole = found.seen if found.held is None else found.seen + found.held
+        if not np.array_equal(whole, self.grad.data, equal_nan=True):
+            raise errors.GradientError(
+                "`.grad` has changed since the pass that was watched; call grad_terms() before that, or put the last "
+                "backward inside `with tg.watch():` as well"
+            )
+        if found.held is not None:
+            terms.append(Term(found.held, ("held in .grad before",), 1, ".grad"))
+    return Terms(terms)
 
 
 Tensor.grad_terms = grad_terms  # type: ignore[method-assign]
@@ -113,16 +139,16 @@ def _term(contribution: Contribution, ways: dict[GraphNode | None, Way]) -> Term
     return Term(contribution.value, tuple(path) or ("the output itself",), count, contribution.argument)
 
 
-def _ways(node: GraphNode) -> dict[GraphNode | None, Way]:
+def _ways(node: GraphNode, passed: Pass) -> dict[GraphNode | None, Way]:
     """Return how far it is to the output from each node on the way there, how many ways lead there, and the next."""
     found, left = dict.fromkeys([node]), [node]
     while left:
-        new = [c.source for c in left.pop().contributions if c.source is not None and c.source not in found]
+        new = [c.source for c in passed[left.pop()] if c.source is not None and c.source not in found]
         found |= dict.fromkeys(new)
         left += dict.fromkeys(new)
     ways: dict[GraphNode | None, Way] = {None: (-1, 1, None)}  # beyond the output
     for one in sorted(found, key=lambda n: n.number, reverse=True):  # sources were computed later
-        sources = [c.source for c in one.contributions]
+        sources = [c.source for c in passed[one]]
         near = min(sources, key=lambda source: ways[source][0])
         ways[one] = ways[near][0] + 1, sum(ways[source][1] for source in sources), near
     return ways

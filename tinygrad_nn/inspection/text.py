@@ -24,6 +24,11 @@ def _numbers(x: Any) -> str:
     return f"{x:.4g}" if isinstance(x, float) else str(x)
 
 
+def printable(text: str) -> str:
+    """Return a text with a space in place of each character that can't be printed or stand in a picture."""
+    return "".join([c if c.isprintable() else " " for c in text])
+
+
 def some(names: list[str]) -> str:
     """Return names in a row, of many the first and how many there are, "." for none."""
     more = f", ... {len(names):,} in all" if len(names) > _NAMES else ""

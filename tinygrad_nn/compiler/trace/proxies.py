@@ -50,8 +50,9 @@ def users_line() -> str:
 
 @functools.cache
 def is_no_users(file: str) -> bool:
-    """Return whether a file is of this package, NumPy or Python."""
-    return file.startswith(PACKAGES) or (file.startswith(_PYTHONS_OWN) and "-packages" not in file)
+    """Return whether a file is of this package, but for its program, or of NumPy or Python."""
+    package = file.startswith(PACKAGES) and file != PACKAGE + "__main__.py"
+    return package or (file.startswith((_PYTHONS_OWN, "<frozen ")) and "-packages" not in file)
 
 
 def in_package(depth: int) -> bool:
