@@ -64,7 +64,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (350, 350, 1_600),
+    "errors": (359, 350, 1_600),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_147, 1_147, 9_330),
     "ops": (2_881, 2_881, 30_150),
@@ -73,22 +73,22 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (571, 550, 4_421),
-    "nn": (2_501, 1_835, 16_630),
+    "nn": (2_515, 1_835, 16_750),
     "optim": (1_118, 814, 7_810),
     "compiler": (961, 700, 6_500),
-    "compiler.trace": (2_166, 1_100, 17_660),
+    "compiler.trace": (2_167, 1_100, 17_666),
     "compiler.lower": (425, 425, 3_650),
-    "compiler.write": (1_910, 1_100, 18_650),
+    "compiler.write": (1_916, 1_100, 18_687),
     "compiler.run": (1_290, 1_290, 11_100),
     "checking": (2_904, 2_700, 25_835),
-    "inspection": (2_295, 1_800, 17_976),
+    "inspection": (2_409, 1_800, 19_092),
     "testing": (2_300, 2_300, 20_040),
     "training": (2_853, 1_648, 23_206),
     "interop": (1_417, 1_405, 12_830),
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_316, 28_250, 287_826)
+WHOLE = (33_461, 28_250, 289_230)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -11,7 +11,7 @@ import tinygrad_nn as tg
 
 
 def note_of(function: Any, *inputs: Any) -> str:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises((ValueError, IndexError)) as caught:
         function(*inputs)
     (note,) = [note for note in caught.value.__notes__ if note.startswith("in layer")]
     return note
@@ -37,11 +37,36 @@ def test_a_module_alone_and_one_of_ones_own() -> None:
         def forward(self, a: Any, *, b: Any) -> Any:
             return a * self.w + b
 
-    assert note_of(lambda x: Mine()(x, b=np.ones(4)), np.ones(3)) == "in layer Mine(), given (3,), (4,)"
+    assert note_of(lambda x: Mine()(x, b=np.ones(4)), np.ones(3)) == (
+        "in layer Mine(), given (3,), (4,); on the way there: multiply (3,)"
+    )
     layers = tg.nn.Sequential(Mine())
     assert "is given" not in note_of(tg.nn.Linear(2, 2, seed=0), np.ones(3))
     with pytest.raises(TypeError):  # a mistake in the call, not in shapes
         layers(np.ones(3))
+
+
+STEPS: dict[str, Any] = {
+    "an operator": lambda h, x: h + x,
+    "the same, turned": lambda h, x: x + h,
+    "a product": lambda h, x: h @ np.ones((3, 3)),
+    "a method": lambda h, x: h.reshape(3, 3),
+    "a function of NumPy's": lambda h, x: np.concatenate([h, x], axis=0),
+    "an index": lambda h, x: h[:, 7],
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_way_to_what_a_modules_own_code_computes_is_told(step: str) -> None:
+    class Mine(tg.nn.Module):
+        def __init__(self) -> None:
+            self.linear = tg.nn.Linear(4, 5, seed=0)
+
+        def forward(self, x: Any) -> Any:
+            return STEPS[step](self.linear(x).reshape(2, 5), x)
+
+    told = note_of(Mine(), tg.tensor(np.ones((2, 4))))
+    assert told == "in layer Mine, given (2, 4); on the way there: linear (2, 5), reshape (2, 5)"
 
 
 def test_many_steps_are_shortened_and_the_trace_of_a_compiled_step_says_it_too() -> None:

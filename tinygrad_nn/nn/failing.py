@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
 from ..engine.trees import leaves
+from ..errors import PUBLIC
 from ..tensor.handle import Tensor, node_of
 
 _IN_LAYER = "in layer "
 _STEPS = 8  # recorded steps before the layer, the last ones
 
 
-def locate(error: ValueError, module: Any, named: Iterable[tuple[str, Any]], given: Any) -> None:
+def locate(error: Exception, module: Any, named: Iterable[tuple[str, Any]], given: Any) -> None:
     """Add a note to an error that the module, or one of those `named` within, has raised; replace those from within."""
-    layer, told = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{_way(given)}"))
+    way = _way(_operands(error) or given)
+    layer, told = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{way}"))
     whole = "" if layer is module else f"; the whole {type(module).__name__} was given {_shapes(given)}"
     name = next((name for name, m in named if m is layer), "")
     what = f"{layer!r}".split("\n")[0].removesuffix("(")
@@ -22,15 +25,26 @@ def locate(error: ValueError, module: Any, named: Iterable[tuple[str, Any]], giv
     error.__notes__ = [*notes, f"{_IN_LAYER}{f'{name}: ' if name else ''}{what}, {told}{whole}"]
 
 
+def _operands(error: Exception) -> list[Any]:
+    """Return the Tensors that the call of an operation was given which has raised the error, if one has."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    calls = [frame for frame in frames if Tensor.__module__.startswith(f"{frame.f_globals['__package__']}.")]
+    return [x for frame in calls for x in leaves([*frame.f_locals.values()]) if isinstance(x, Tensor)]
+
+
 def _shapes(given: Any) -> str:
     return ", ".join(str(x.shape) if hasattr(x, "shape") else type(x).__name__ for x in leaves(given))
 
 
 def _way(given: Any) -> str:
-    """Return the steps that have computed what was given, with their shapes, as far as they are recorded."""
-    node = next((node_of(x) for x in leaves(given) if isinstance(x, Tensor)), None)
+    """Return the last of the steps that have computed what was given, with their shapes, as far as they are recorded.
+
+    Of several values the one that was computed last is followed.
+    """
+    nodes = [node_of(x) for x in leaves(given) if isinstance(x, Tensor)]
+    node = max((n for n in nodes if n is not None and n.operation is not None), key=lambda n: n.number, default=None)
     steps: list[str] = []
-    while node is not None and node.operation is not None:
-        steps.append(f"{node.operation.name} {node.shape}")
+    while node is not None:
+        steps.append(f"{PUBLIC.get(node.operation.name, node.operation.name)} {node.shape}")
         node = next((p for p in node.parents or () if p is not None and p.operation is not None), None)
     return "; on the way there: " * bool(steps) + ", ".join([*["..."] * (len(steps) > _STEPS), *steps[:_STEPS][::-1]])

@@ -158,7 +158,7 @@ class Module:
         """Return what `forward` computes."""
         try:
             return self.forward(*args, **kwargs)
-        except ValueError as error:  # of shapes that do not fit, mostly
+        except (ValueError, IndexError) as error:  # of shapes that do not fit, mostly
             locate(error, self, _walk("", self), (args, kwargs))
             raise
 
