@@ -143,6 +143,7 @@ BACKWARD = [
         "a gradient overflows in float32", lambda m, x: ((x * 1e30) * 1e30).sum(), [1e-30, 0], "multiply", (0,),
         dtype=np.float32,
     ),
+    backward("a gradient overflows in its sum", lambda m, x: (x * np.array([1e308, 1e308])).sum(), 0.0, "multiply", ()),
     backward(
         "sqrt at 0, a gradient being the result", lambda m, x: tg.grad(lambda z: tg.sqrt(z).sum())(x), [1, 0], "sqrt",
         (1,), theirs=False,

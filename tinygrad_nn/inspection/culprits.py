@@ -39,9 +39,12 @@ def entry(x: Any, index: Index) -> Any:
     return x[index[0]][index[1:]] if isinstance(x, tuple) else np.asarray(x)[index]
 
 
-def within(contribution: Any, index: Index) -> Index:
-    """Return the index in a contribution: of what one output of several has passed on, without the output's number."""
-    return index[1:] if contribution.source is not None and contribution.source.operation == "item" else index
+def share(contribution: Contribution, index: Index) -> Any:
+    """Return what a contribution adds to an entry; what one output of several has passed on adds 0 to the others."""
+    source = contribution.source
+    if source is None or source.operation != "item":
+        return entry(contribution.value, index)
+    return entry(contribution.value, index[1:]) if source.kept[0] == index[0] else 0.0
 
 
 def _positions(node: GraphNode, index: Index) -> dict[str, Index]:

@@ -19,7 +19,7 @@ from ..engine.node import Node
 from ..engine.trees import leaves
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor
-from .culprits import Index, cotangent_to_blame, entry, faults, indexed, operand_to_blame, overwritten, there, within
+from .culprits import Index, cotangent_to_blame, entry, faults, indexed, operand_to_blame, overwritten, share, there
 from .graphs import Graph
 from .nodes import GraphNode
 from .recorder import Recorder, pulled_back, results_of, watching
@@ -152,7 +152,7 @@ class Watchdog(Recorder):
         added = super()._add(operation, arrays, parameters, node, y, site)
         kept = zip(operation.slots, () if node is None else node.saved or (), strict=False)
         arrays = [(slot, x) for slot, saved in kept for x in leaves(saved) if isinstance(x, np.ndarray)]
-        sums = self.sums  # an array that dies was freed, or its node is gone: then the sums go as well
+        sums = self.sums  # which go with the arrays
         if arrays:
             number = node.number
             sums[number] = [(s, ref(x, lambda _: sums.pop(number, None)), crc32(x.tobytes())) for s, x in arrays]
@@ -183,6 +183,9 @@ class Watchdog(Recorder):
         found = super().cotangents(seeds, lift, create_graph)
         if type(found) is not Cotangents:
             self.check_values([self.graph.of_node(root) for root in seeds])
+            for node in self.graph:
+                if node.node is not None and node.node.parents is None:  # freed
+                    self.sums.pop(node.node.number, None)
             self.begun.append(self.graph.count)
             self.graph.forget(self.begun.pop(0))
         return found
@@ -249,7 +252,7 @@ class Watchdog(Recorder):
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return minus the number of the node in whose rule a gradient that is not finite began, and that origin."""
         while True:
-            part = next((c for c in node.contributions if not np.isfinite(entry(c.value, within(c, index)))), None)
+            part = next((c for c in node.contributions if not np.isfinite(share(c, index))), None)
             value = entry(node.seen, index)
             if part is None:  # a hook, or a sum of finite parts that overflows
                 name = "hook" if node.node is not None and node.node.hooks else "sum"
@@ -260,10 +263,10 @@ class Watchdog(Recorder):
                 seed = GraphNode(node.number, "data", dtype=node.dtype, name=f"the cotangent of {node.name}")
                 return -node.number, self.origin(seed, "given", index, value, {})
             if source.operation == "item":
-                node, index = source, within(part, index)
+                node, index = source, index[1:]
                 continue
             culprit = cotangent_to_blame(part, node, index)
             if culprit is None:
-                numbers = there(source, index) if source.engine.pointwise else {}
+                numbers = there(source, index) if source.engine.pointwise and source.shape == node.shape else {}
                 return -source.number, self.origin(source, "backward", index, value, numbers, node.name)
             node, index = source, culprit[1]

@@ -59,7 +59,11 @@ def _of_rule(operation: str, value: Any, dtype: Any) -> str:
         return f"its slope is infinite there; {_EPS} before it"
     if operation in _AT_ZERO:
         return f"its slope is too large so near to 0; {_EPS} before it"
-    return _too_large("the gradient", dtype) if np.isinf(value) else "the rule is wrong there; tg.gradcheck tells how"
+    return (
+        _too_large("the gradient", dtype)
+        if np.isinf(value)
+        else "the numbers are too large there, or the rule is wrong: tg.gradcheck tells"
+    )
 
 
 def _too_large(what: str, dtype: Any) -> str:

@@ -160,7 +160,7 @@ class Steps:
         self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs.parts)
         self.tensors = [*self.named_tensors().values()]
         self.finite: list[np.ndarray] = [t.data for t in self.tensors]
-        self.last: Any = None  # what was before the last step, the optimiser's state too, and the batches of the step
+        self.last: Any = None  # what the tensors were before the last step, and its batches
 
     def _modules(self) -> dict[str, Module]:
         loss = self.cost.loss
@@ -194,8 +194,7 @@ class Steps:
     def make(self, epoch: int, X: Any, *others: Any) -> tuple[float, Any]:
         """Make one step; return the cost before it and the scores. Raises DivergedError for one not finite."""
         first = not self.last or len(others) < 4 or others[3]  # of the batches of a step
-        batches = [*(() if first else self.last[2]), (X, *others)]
-        now = [t.data for t in self.tensors], [*self.optimizer.state], batches
+        now = [t.data for t in self.tensors], [*(() if first else self.last[1]), (X, *others)]
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
         cost, scores = step(X, *others)
         value = float(cost.item())
@@ -240,10 +239,9 @@ class Steps:
         if self.programs.key is not None:
             _kept[self.module] = self.programs
 
-    def _origin(self, before: list[np.ndarray], state: list[Any], batches: list[tuple[Any, ...]]) -> Any:
-        """Return where a step ceased to be finite: forward, backward or in the update, from what was before it."""
+    def _origin(self, before: list[np.ndarray], batches: list[tuple[Any, ...]]) -> Any:
+        """Return where a step ceased to be finite: forward, backward or, both being sound, in the optimiser's."""
         replace_values(list(zip(self.tensors, before, strict=True)))
-        self.optimizer.state = state
         inspection = import_module("..inspection.origins", __package__)
         return inspection.why_nan(lambda: [self.update(*batch) for batch in batches])
 
