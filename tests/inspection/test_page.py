@@ -209,7 +209,7 @@ def test_every_page_steps_to_its_end_and_breaks_no_rule(browser: Any, tmp_path: 
                     assert page.locator("li:visible").count() == 1
                     assert Axe().run(page).violations_count == 0, Axe().run(page).generate_report()
                 page.keyboard.press("ArrowRight")
-            assert page.url.endswith(f"#step-{steps if scheme == 'light' else 2}")
+            assert page.url.endswith(f"#step-{steps if scheme == 'light' else min(2, steps)}")
             assert page.locator("g.now").count() <= 1
             assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
             assert said == []
@@ -296,6 +296,7 @@ def test_hooks_are_told_and_no_order_is_blamed_for_them(tmp_path: Path) -> None:
     text = Text(page_of(graph, tmp_path / "page.html")).text
     assert "added up so far[4. 8.]∂L/∂y, after its hooks[40. 80.]" in text
     assert "hands on" not in text
+    assert "Reverse mode, step by step: sum1" in text
     assert r"{\partial y}&=\operatorname{hook}\left(" in graph.to_latex()
 
 

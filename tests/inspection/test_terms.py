@@ -104,6 +104,16 @@ def test_a_gradient_that_has_changed_since_is_refused() -> None:
         x.grad_terms()
 
 
+def test_terms_of_a_pass_that_fills_no_gradient_are_those_of_the_pass() -> None:
+    x = leaf([1.0, 2.0])
+    (x * x).sum().backward()
+    tg.graph(lambda: (x * 3).sum())
+    np.testing.assert_array_equal(x.grad_terms().total, [3, 3])
+    with tg.watch():
+        tg.autograd.grad((x * 5).sum(), [x])
+    np.testing.assert_array_equal(x.grad_terms().total, [5, 5])
+
+
 def test_what_a_hook_has_changed_is_a_term() -> None:
     x = leaf([1.0, 2.0])
     x.register_hook(lambda g: g * 10)
