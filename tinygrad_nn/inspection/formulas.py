@@ -6,6 +6,7 @@ The operation and its rules are compiled as a step of their own, by names that s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +25,10 @@ _OURS = re.compile(r"\b(dL/d|d?)(v\d+_|[yg]\d*_)(?![A-Za-z0-9_])")
 class Formula:
     """What computes a node, named "", and what its rules contribute, by input.
 
-    `code` has lines of NumPy, `functions` the text of those that they call, and `rules` the derivation.
+    `code` has lines of NumPy, before them the functions that they call, and `rules` the derivation.
     """
 
     code: dict[str, list[str]] = field(default_factory=dict)
-    functions: dict[str, list[str]] = field(default_factory=dict)
     rules: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -44,7 +44,7 @@ class Formulas:
             ((output, whole),) = node.inputs.items()
             part = f"{whole.symbol}[{output.removeprefix('output ')}]"
             code = {"": [f"{node.symbol} = {part}"], "outputs": [f"d{part} = d{node.symbol}"]}
-            return Formula(code, {}, {"outputs": [f"dL/d{node.symbol}"]})
+            return Formula(code, {"outputs": [f"dL/d{node.symbol}"]})
         given = [name for name, x in node.inputs.items() if isinstance(x, GraphNode)]
         wanted = [n for n in given if node.node is not None and node.inputs[n].node is not None]
         kinds = [(n, np.shape(x), str(getattr(x, "dtype", type(x)))) for n, x in node.operands.items()]
@@ -59,9 +59,12 @@ class Formulas:
         found = self.known[key]
         if found is None:
             args = ", ".join(x.symbol if isinstance(x, GraphNode) else repr(x) for x in node.inputs.values())
-            return Formula({"": [f"{node.symbol} = {node.operation}({args})"]})
-        parts = (found.code, found.functions, found.rules)
-        return Formula(*[{n: [_renamed(text, names) for text in texts] for n, texts in part.items()} for part in parts])
+            name = f"{node.operation}_vjp"
+            code = {n: [f"d{node.inputs[n].symbol} = {name}(d{node.symbol})"] for n in wanted}
+            code[""] = [f"{node.symbol} = {node.operation}({args})"]
+            return Formula(code, {n: [f"{name}(dL/d{node.symbol})"] for n in wanted})
+        parts = [found.code.items(), found.rules.items()]
+        return Formula(*[{n: [_renamed(text, names) for text in texts] for n, texts in part} for part in parts])
 
 
 def _outputs(node: GraphNode) -> dict[str, str]:
@@ -98,7 +101,7 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
         slope = {"slope": grad(ys, operands[argument], gs)[0]} if argument else {}
         return {f"y{end}": y for end, y in zip(ends, ys, strict=True)} | slope
 
-    def body(argument: str) -> str:
+    def body(argument: str) -> tuple[list[str], str]:
         compiled = compile(step)
         tensors = [Tensor(known[n], n == argument, f"v{i}_") for i, n in enumerate(given)]
         with np.errstate(all="ignore"):
@@ -106,21 +109,21 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
         private = rf"(?<![.\w]){engine.name}(?=\(|_vjp|'s)"
         before, _, text = re.sub(private, node.operation, compiled.explain()).rpartition("\ndef step(")
         text = text.partition("\n")[2].partition("\n\n\n")[0]
-        formula.functions[argument] = _called(before, text.rpartition("# backward")[2])
-        return text
+        return _called(before, text.rpartition("# backward")[2]), text
 
-    formula = Formula()
     try:
-        formula.code[""] = _code(body(""))
+        functions, text = body("")
+        formula = Formula({"": [*functions, *_code(text)]})
         for name in wanted:
-            text, variable = body(name), f"dv{given.index(name)}_"
+            (functions, text), variable = body(name), f"dv{given.index(name)}_"
             backward = text.partition("# backward")[2].partition("\n")[2]
             handed_on = text.rpartition("'slope': ")[2].partition("}")[0]
             code = _code(backward) or [f"{variable} = {handed_on}"]
             left, _, right = code[-1].partition(" = ")
             derived = re.findall(r"# dL/d\w+(?: = (.*))?", backward)[-1:]
             rule = "".join(derived) or (right if left.isidentifier() else "scatter_add(g_)")
-            formula.code[name], formula.rules[name] = code, [re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)]
+            formula.code[name] = [*functions, *code]
+            formula.rules[name] = [re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)]
     except (CompileError, GradientError, TypeError, ValueError):
         return None
     return formula
@@ -156,16 +159,16 @@ def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:
             continue
         parts = " + ".join([part_of(c, formulas) for c in node.contributions])
         lines.append(f"dL/d{node.symbol} = {parts if node.arrived is None else f'hook({parts})'}")
-        for c in node.contributions:
-            if c.source is not None:
-                functions |= dict.fromkeys(formulas.of(c.source).functions.get(c.argument, []))
-    return [*lines, *[line for function in functions for line in equations(function)]]
+        texts = [formulas.of(c.source).code[c.argument] for c in node.contributions if c.source is not None]
+        functions |= dict.fromkeys(text for code in texts for text in code)
+    return [*lines, *equations(functions)]
 
 
-def equations(function: str) -> list[str]:
-    """Return the lines of a function as equations, the last one that of its result."""
-    head, _, *lines = filter(None, map(str.strip, function.splitlines()))
-    return [line.replace("return ", f"{head[4:-1]} = ", 1) for line in lines]
+def equations(code: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of the functions in code as equations, the last one of each that of its result."""
+    for function in [text for text in code if text.startswith("def ")]:
+        head, _, *lines = map(str.strip, function.splitlines())
+        yield from [line.replace("return ", f"{head[4:-1]} = ", 1) for line in lines if line]
 
 
 def part_of(contribution: Contribution, formulas: Formulas) -> str:
@@ -173,4 +176,4 @@ def part_of(contribution: Contribution, formulas: Formulas) -> str:
     source = contribution.source
     if source is None:
         return "1" if np.size(contribution.value) == 1 and contribution.value == 1 else "seed"
-    return formulas.of(source).rules.get(contribution.argument, [f"{source.operation}_vjp(dL/d{source.symbol})"])[0]
+    return formulas.of(source).rules[contribution.argument][0]

@@ -54,8 +54,8 @@ class Page:
         nothing = Step("nothing was computed", 0, parts=[_values({node.name: node.value for node in self.nodes})])
         style, script = (_HERE / "page.css").read_text("utf-8") + STYLE, (_HERE / "page.js").read_text("utf-8")
         policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:"
-        ends = [node.name for node in (*self.order[:1], *self.nodes[-1:])]  # what a hook computes comes after the end
-        title = f"Reverse mode, step by step: {ends[0]}" if ends else "An empty graph"
+        ends = [*self.order, *self.nodes[::-1]]  # what a hook computes comes after the end
+        title = f"Reverse mode, step by step: {ends[0].name}" if ends else "An empty graph"
         walked = self.order and not any(isinstance(n.seen, tuple) or n.arrived is not None for n in self.nodes)
         naive = self.section("naive", "The naive order, depth first", self.naive()) if walked else ""
         return f"""<!DOCTYPE html>
@@ -84,15 +84,15 @@ class Page:
 
     def forward(self, node: GraphNode) -> Step:
         """Return the step that computes a node."""
-        found = self.formulas.of(node)
-        parts = [self.formula(found.code[""], found.code[""], found.functions.get("", []))]
+        code = self.formulas.of(node).code[""]
+        parts = [self.formula(code[-1], code)]
         nodes = {name: x for name, x in node.inputs.items() if isinstance(x, GraphNode)}
         given = {x.name: node.operands.get(name, x.value) for name, x in nodes.items()}
         parts.append(_values(given | {node.name: node.value}))
         if node.line is not None and node.line.file:
             layer = f" in {escape(node.group)}" if node.group else ""
-            code = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
-            parts.append(f"<p>{escape(node.line.short)}{layer}{code}</p>")
+            text = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
+            parts.append(f"<p>{escape(node.line.short)}{layer}{text}</p>")
         return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in node.parents], parts)
 
     def backward(self, node: GraphNode) -> Step:
@@ -103,13 +103,10 @@ class Page:
         adjoint = f"∂L/∂{node.name}{_HOOKED * (node.arrived is not None)}"
         step = Step(title, node.number, [x.number for x, _ in given], [_values({adjoint: node.seen})])
         for parent, contribution in given:
-            formula, argument = self.formulas.of(node), contribution.argument
-            rule = part_of(contribution, self.formulas)
-            code = formula.code.get(argument, [f"d{parent.symbol} = {node.operation}_vjp(...)"])
+            rule, code = part_of(contribution, self.formulas), self.formulas.of(node).code[contribution.argument]
             relation = "=" if contribution is parent.contributions[0] else "+="
             code = [*code[:-1], code[-1].replace(" = ", f" {relation} ", 1)]
-            derived, functions = f"dL/d{parent.symbol} = {rule}", formula.functions.get(argument, [])
-            step.parts.append(self.formula([derived], code, functions, relation))
+            step.parts.append(self.formula(f"dL/d{parent.symbol} = {rule}", code, relation))
             step.parts.append(self.added(parent, contribution))
         return step
 
@@ -126,11 +123,10 @@ class Page:
             shown[adjoint + _HOOKED] = parent.seen
         return _values(shown)
 
-    def formula(self, lines: list[str], code: list[str], functions: list[str], relation: str = "=") -> str:
-        """Return lines as mathematics and as NumPy, and below them the functions that they call."""
-        printed = [self.mathematics.equation(line, relation) for line in lines]
-        printed += [self.mathematics.equation(line) for text in functions for line in equations(text)]
-        text = escape("\n\n".join(["\n".join(code), *functions]))
+    def formula(self, line: str, code: list[str], relation: str = "=") -> str:
+        """Return a line, and the functions that the code calls, as mathematics, and the code."""
+        printed = [self.mathematics.equation(line, relation), *map(self.mathematics.equation, equations(code))]
+        text = escape("".join([f"{part}\n\n" if part.startswith("def ") else f"{part}\n" for part in code]).rstrip())
         return "".join(f'<math display="block">{x}</math>' for x in printed) + f"<pre><code>{text}</code></pre>"
 
     def naive(self) -> list[Step]:
