@@ -88,13 +88,13 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
     engine, value = node.engine, node.value
     if engine is None or not given or not node.operands or value is None:
         return None
-    known = node.operands if sound is None else {name: _above(sound, x) for name, x in node.operands.items()}
+    known = {name: _above(sound, x) for name, x in node.operands.items()}
     ends, several = _outputs(node), isinstance(value, tuple)
     shapes = map(np.shape, value if several else [value])
     gs = [Tensor(np.ones(shape, node.dtype), name=f"g{end}") for shape, end in zip(shapes, ends, strict=True)]
 
     def step(gs: Any, values: Any, argument: str) -> Any:
-        operands = dict(known) | dict(zip(given, values, strict=True))
+        operands = known | dict(zip(given, values, strict=True))
         called = [list(operands.values())] if engine.variadic else list(operands.values())
         y = engine.kernel(*called, **node.settings)
         ys = y if several else (y,)
@@ -129,9 +129,9 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
     return formula
 
 
-def _above(least: float, x: Any) -> Any:
+def _above(least: float | None, x: Any) -> Any:
     """Return numbers a little above the least, no two of them equal, in place of an array of floats."""
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+    if least is None or not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         return x
     return np.asarray(np.random.default_rng(0).uniform(least, least + 0.4, x.shape), x.dtype)
 

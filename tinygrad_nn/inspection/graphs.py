@@ -246,8 +246,7 @@ class Graph:
         for name, x in site.named():
             held = [*x.named_parameters(), *x.named_buffers()] if isinstance(x, Module) else [(name, x)]
             for own, t in held:
-                node = self.get(t) if isinstance(t, Tensor) else None
-                if node is not None and node.given in ("", t.name if t is not x else ""):
+                if isinstance(t, Tensor) and (node := self.get(t)) and node.given in ("", t is not x and t.name):
                     node.given = own
 
     def name_all(self) -> None:

@@ -54,7 +54,7 @@ class Page:
         nothing = Step("nothing was computed", 0, parts=[_values({node.name: node.value for node in self.nodes})])
         style, script = (_HERE / "page.css").read_text("utf-8") + STYLE, (_HERE / "page.js").read_text("utf-8")
         policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:"
-        ends = [*self.order, *self.nodes[::-1]]  # what a hook computes comes after the end
+        ends = [*self.order, *reversed(self.nodes)]  # what a hook computes comes after the end
         title = f"Reverse mode, step by step: {ends[0].name}" if ends else "An empty graph"
         walked = self.order and not any(isinstance(n.seen, tuple) or n.arrived is not None for n in self.nodes)
         naive = self.section("naive", "The naive order, depth first", self.naive()) if walked else ""

@@ -26,7 +26,7 @@ def _numbers(x: Any) -> str:
 
 def printable(text: str) -> str:
     """Return a text with a space in place of each character that can't be printed or stand in a picture."""
-    return "".join([c if c.isprintable() else " " for c in text])
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def some(names: list[str]) -> str:
