@@ -300,6 +300,14 @@ def test_hooks_are_told_and_no_order_is_blamed_for_them(tmp_path: Path) -> None:
     assert r"{\partial y}&=\operatorname{hook}\left(" in graph.to_latex()
 
 
+def test_a_second_derivative_has_a_page_too(tmp_path: Path) -> None:
+    x = leaf([1.0, 2.0])
+    with tg.watch() as graph:
+        (slope,) = tg.autograd.grad((x**3).sum(), [x], create_graph=True)
+        (slope * slope).sum().backward()
+    assert "slope = multiply" in Text(page_of(graph, tmp_path / "page.html")).text
+
+
 def test_what_is_infinite_huge_or_outside_a_domain_has_a_page_and_its_formulas(tmp_path: Path) -> None:
     x, huge = leaf(np.linspace(-1, 1, 100)), leaf(np.full(100, 1e308))
     with np.errstate(all="ignore"), tg.watch() as graph:

@@ -44,6 +44,15 @@ def test_the_line_is_the_users() -> None:
         assert (node.line.text, node.line.function) == ("x.mean()", "test_the_line_is_the_users")
 
 
+def test_the_line_is_in_no_frozen_module() -> None:
+    names: dict[str, Any] = {}
+    exec(compile("def double(x): return x * 2", "<frozen runpy>", "exec"), names)
+    with tg.watch() as graph:
+        names["double"](leaf(1.0))
+    assert graph[1].line is not None
+    assert graph[1].line.text == 'names["double"](leaf(1.0))'
+
+
 def test_a_dense_network_has_the_articles_names() -> None:
     network, X, y = figure_1()
     with tg.watch() as graph:

@@ -113,7 +113,7 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
 
     try:
         functions, text = body("")
-        formula = Formula({"": [*functions, *_code(text)]})
+        formula = Formula({"": [*functions, *(_code(text) or ["y_ = v0_"])]})
         for name in wanted:
             (functions, text), variable = body(name), f"dv{given.index(name)}_"
             backward = text.partition("# backward")[2].partition("\n")[2]
@@ -140,7 +140,7 @@ def _called(before: str, text: str) -> list[str]:
     """Return those of the functions in a text that another one calls, or that these call."""
     found: list[str] = []
     for function in before.split("\n\n\ndef ")[:0:-1]:
-        if f"{function.partition('(')[0]}(" in "".join([text, *found]):
+        if f"{function.partition('(')[0]}(" in f"{text}{found}":
             found.insert(0, f"def {function.strip()}")
     return found
 
