@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import json
 import operator
+import os
 import pathlib
 import re
 import subprocess
@@ -94,4 +95,5 @@ def _paths() -> dict[str, object]:
 
 def _run(module: str, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", module, *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    here = {**os.environ, "PYTHONPATH": str(ROOT)}  # pyright looks for packages where Python does, not in the folder
+    return subprocess.run(command, cwd=ROOT, env=here, capture_output=True, text=True, check=False)

@@ -47,7 +47,7 @@ class Site:
     def __init__(self) -> None:
         frame: Any = sys._getframe(2)  # the watcher's own method has no part in it
         self.frame: Any = None
-        self.passes = 0
+        self.passes: int = 0
         found: list[Module] = []
         while frame is not None:
             code = frame.f_code
@@ -60,7 +60,7 @@ class Site:
                 if isinstance(owner, Module) and (not found or found[-1] is not owner):
                     found.append(owner)
             frame = frame.f_back
-        self.modules = found[::-1]
+        self.modules: list[Module] = found[::-1]
 
     @property
     def line(self) -> Line:
