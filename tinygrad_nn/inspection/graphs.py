@@ -169,7 +169,7 @@ class Graph:
         >>> h = tg.relu(w * 3)
         >>> print(tg.graph((h * h).sum()).memory())
         bytes  shape      dtype    kept by
-        8,000  (100, 10)  float64  relu1 (y), multiply2 (a), multiply2 (b)
+        8,000  (100, 10)  float64  h (y), multiply2 (a), multiply2 (b)
         8,000 bytes in 1 array
         """
         return kept_by(self.nodes)

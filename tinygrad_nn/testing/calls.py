@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..checking.rounding import close
+from ..errors import PUBLIC
 from ..tensor.declaring import COMPOSITES
 from ..tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ..transforms import autograd
@@ -174,8 +175,8 @@ def check_errors(case: Case) -> None:
     error = _failure(case)
     assert error is not None, case.fails("nothing here makes it fail")
     notes = getattr(error, "__notes__", [])
-    described = r"(float64|bool|int64)\[|'no"
-    named = any(f"operation {case.name!r}" in note and re.search(described, note) for note in notes)
+    name, described = PUBLIC.get(case.name, case.name), r"(float64|bool|int64)\[|'no"
+    named = any(f"operation {name!r}" in note and re.search(described, note) for note in notes)
     assert sum("tinygrad_nn operation" in note for note in notes) == 1, case.fails(f"not one note: {notes}")
     assert named, case.fails(f"{error!r} doesn't name the operation and its inputs: {notes}")
 
