@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from cases import CASES, NAMES, SMOOTH, cases_of
 from references import FUNCTIONS, REFERENCES, function_of
-from rings import sampled
+from rings import drawn, sampled
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.arrays import raw
@@ -48,8 +48,13 @@ OF_VALUES = {
 # ---- the tests over all cases ----
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("check", PROPERTIES)
+PAIRS = list(itertools.product(PROPERTIES, NAMES))
+QUICK = drawn(len(PAIRS), 2, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("check", "name"), [pytest.param(*p, marks=[pytest.mark.slow] * (i not in QUICK)) for i, p in enumerate(PAIRS)]
+)
 def test_property(check: str, name: str) -> None:
     for case in CASES[name][:1] if check in OF_CALLS else CASES[name]:
         if case.differentiable or check in OF_VALUES | OF_CALLS:
