@@ -47,3 +47,10 @@ def test_a_cast_that_drops_imaginary_parts_warns_as_numpys_at_the_users_line(nam
 
 def test_a_cast_to_booleans_reads_imaginary_parts_and_does_not_warn() -> None:
     assert tg.tensor([2j]).astype(bool).data.tolist() == [True]
+
+
+def test_code_whose_globals_have_no_name_is_warned_too() -> None:
+    space: dict[str, Any] = {"tg": tg, "x": NANS}
+    with pytest.warns(RuntimeWarning, match="All-NaN") as caught:
+        exec(compile("tg.nanmedian(x)", "typed in", "exec"), space)
+    assert caught[0].filename == "typed in"

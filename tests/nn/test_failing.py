@@ -69,6 +69,19 @@ def test_the_way_to_what_a_modules_own_code_computes_is_told(step: str) -> None:
     assert told == "in layer Mine, given (2, 4); on the way there: linear (2, 5), reshape (2, 5)"
 
 
+def test_code_whose_globals_have_no_package_keeps_its_own_error() -> None:
+    space: dict[str, Any] = {}
+    exec("step = lambda h, x: h + x", space)
+
+    class Mine(tg.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return space["step"](x * 2, np.ones(3))
+
+    assert note_of(Mine(), np.ones(2)) == "in layer Mine(), given (2,)"
+    x = tg.tensor(np.ones(2), requires_grad=True)
+    assert note_of(Mine(), x) == "in layer Mine(), given (2,); on the way there: multiply (2,)"
+
+
 def test_many_steps_are_shortened_and_the_trace_of_a_compiled_step_says_it_too() -> None:
     model = tg.nn.Sequential(*[tg.nn.ReLU() for _ in range(12)], tg.nn.Linear(3, 1, seed=0))
     x = tg.tensor(np.ones((4, 2)), requires_grad=True)

@@ -230,8 +230,8 @@ def no_gradient(x: Any) -> str:
 
 def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
     """Warn at the line that called this package."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{__package__.partition('.')[0]}."):
+    frame, level, ours = sys._getframe(1), 2, f"{__package__.partition('.')[0]}."
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(ours):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 

@@ -28,7 +28,7 @@ def locate(error: Exception, module: Any, named: Iterable[tuple[str, Any]], give
 def _operands(error: Exception) -> list[Any]:
     """Return the Tensors that the call of an operation was given which has raised the error, if one has."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    calls = [frame for frame in frames if Tensor.__module__.startswith(f"{frame.f_globals['__package__']}.")]
+    calls = [frame for frame in frames if Tensor.__module__.startswith(f"{frame.f_globals.get('__package__')}.")]
     return [x for frame in calls for x in leaves([*frame.f_locals.values()]) if isinstance(x, Tensor)]
 
 
