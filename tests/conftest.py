@@ -30,6 +30,7 @@ settings.register_profile("deep", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 TESTS = Path(__file__).parent
+collect_ignore = ["mpi_ranks.py"]  # a program for mpiexec, which imports what not everyone has
 # Measuring coverage takes these twice their time, and finds nothing in them that the others do not reach.
 UNMEASURED = {
     TESTS / folder / f"test_{name}.py"
