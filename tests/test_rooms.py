@@ -64,7 +64,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (359, 350, 1_600),
+    "errors": (350, 350, 1_250),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_147, 1_147, 9_330),
     "ops": (2_881, 2_881, 30_150),
@@ -88,7 +88,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (283, 250, 1_570),
 }
-WHOLE = (33_469, 28_250, 289_310)
+WHOLE = (33_460, 28_250, 289_080)
 
 
 def name_of(path: pathlib.Path) -> str:

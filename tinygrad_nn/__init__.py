@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import errors, nn, ops, optim
 from .engine.allocator import keep_memory
 from .engine.grad_mode import enable_grad, no_grad
-from .errors.unsupported import of_pytorch, reason
+from .errors.unsupported import NOT_RECORDED, of_pytorch
 from .nn.dense import DenseNetwork
 from .ops.joining import unravel
 from .ops.linalg import namespace as linalg
@@ -125,7 +125,7 @@ def __getattr__(name: str) -> Any:
         module = import_module(_WHEN_USED[name], __name__)
         found = globals()[name] = getattr(module, name, module)
         return found
-    if reason(name) is not None:
+    if name in NOT_RECORDED:
         raise AttributeError(errors.unknown_numpy(f"tg.{name}", ()))
     raise AttributeError(of_pytorch("tg", name) or f"module {__name__!r} has no attribute {name!r}")
 

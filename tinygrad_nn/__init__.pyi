@@ -8,8 +8,8 @@ from . import optim as optim
 from .engine.allocator import keep_memory as keep_memory
 from .engine.grad_mode import enable_grad as enable_grad
 from .engine.grad_mode import no_grad as no_grad
+from .errors.unsupported import NOT_RECORDED as NOT_RECORDED
 from .errors.unsupported import of_pytorch as of_pytorch
-from .errors.unsupported import reason as reason
 from .nn.dense import DenseNetwork as DenseNetwork
 from .ops.joining import unravel as unravel
 from . import linalg as linalg

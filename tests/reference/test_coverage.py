@@ -39,7 +39,7 @@ MISSING = [row for row in coverage.rows() if row.kind == coverage.UNSUPPORTED]
 @pytest.mark.parametrize("row", MISSING, ids=str)
 def test_what_is_missing_says_why_and_names_something_that_exists(row: coverage.Row) -> None:
     assert row.remark
-    name = row.remark.partition("nearest: tg.")[2]
+    name = row.remark.partition("the nearest is tg.")[2]
     home, _, short = name.rpartition(".")
     assert not name or hasattr(getattr(tg, home) if home else tg, short)
 
@@ -52,9 +52,7 @@ def test_what_the_page_calls_missing_raises(row: coverage.Row) -> None:
     with pytest.raises((TypeError, GradientError)) as caught:
         function(*operands)
     if row.name not in ("eig", "eigvals"):
-        reason, _, nearest = row.remark.partition("; nearest: ")
-        assert reason in str(caught.value)
-        assert nearest in str(caught.value)
+        assert row.remark in str(caught.value)
 
 
 def test_a_name_that_is_missing_says_why_in_our_namespace() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .remedies import called, remedy
-from .unsupported import reason
+from .unsupported import NOT_RECORDED
 
 
 class GradientError(RuntimeError):
@@ -135,9 +135,8 @@ def silent_loss(what: str) -> str:
 
 def unknown_numpy(name: str, known: Iterable[Any]) -> str:
     short = name.rpartition(".")[2]
-    if found := reason(short):
-        hint = "{}; the nearest that is: {}".format(*found)
-    else:
+    hint = NOT_RECORDED.get(short)
+    if hint is None:
         names = sorted({f.__name__ for f in known if hasattr(f, "__name__") and f.__name__[:7] != "linalg_"})
         near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
         hint = f"the nearest that are: {', '.join(map(called, near))}" if near else "see tg.__all__"
@@ -198,8 +197,8 @@ def rule_shape(name: str, argument: str, found: tuple[int, ...], shape: tuple[in
 
 
 def no_rule(name: str) -> str:
-    if found := reason(name):
-        return f"operation {name!r}: {found[0]}, so it has no rule; use {found[1]}, or t.detach() for values alone"
+    if name in NOT_RECORDED:
+        return f"operation {name!r} has no rule: {NOT_RECORDED[name]}; or use t.detach() for values alone"
     return f"operation {name!r} has no derivative rule; declare one with {name}.vjp(...)"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_nn import ops
 from tinygrad_nn.engine.operation import OPERATIONS
-from tinygrad_nn.errors.unsupported import reason
+from tinygrad_nn.errors.unsupported import NOT_RECORDED
 from tinygrad_nn.tensor.handle import NUMPY_FUNCTIONS
 from tinygrad_nn.tensor.numpy_protocols import UFUNC_METHODS, WITHOUT_DERIVATIVE
 
@@ -59,8 +59,8 @@ def _public(module: Any) -> list[str]:
 def _row(group: str, name: str, value: Any) -> Row:
     if isinstance(value, type) or not callable(value) or name in _UTILITIES or name in _CREATION:
         return Row(group, name, NO_FUNCTION)
-    if found := reason(name):
-        return Row(group, name, UNSUPPORTED, "{}; nearest: {}".format(*found))
+    if name in NOT_RECORDED:
+        return Row(group, name, UNSUPPORTED, NOT_RECORDED[name])
     if value in NUMPY_FUNCTIONS:
         return Row(group, name, CONSTANT if _is_constant(NUMPY_FUNCTIONS[value]) else DIFFERENTIABLE)
     if value in WITHOUT_DERIVATIVE:
