@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..engine.reverse import pullback
-from ..tensor.handle import Tensor, make, node_of, root_of, seed_of
+from ..tensor.handle import Tensor, make, node_of
+from .linearization import pulled
 
 
 def grad(
@@ -37,15 +37,9 @@ def grad(
     given = [grad_outputs] * len(many) if one else list(grad_outputs)
     if len(given) != len(many):
         raise ValueError(f"{len(many)} outputs need {len(many)} grad_outputs, got {len(given)}")
-    seeds: dict[Any, Any] = {}
-    for output, gradient in zip(many, given, strict=True):
-        node, seed = root_of(output), seed_of(output, gradient, create_graph)
-        seeds[node] = seeds[node] + seed if node in seeds else seed
     nodes = [node_of(x) for x in wanted]
-    if None in nodes:
-        raise errors.GradientError(errors.records_nothing(f"input {nodes.index(None)}"))
     retain = create_graph if retain_graph is None else retain_graph
-    found = pullback(seeds, set(nodes), make, retain_graph=retain, create_graph=create_graph)
+    found = pulled(many, given, set(nodes), retain, create_graph)
     results = []
     for index, node in enumerate(nodes):
         g = found.get(node)
@@ -63,4 +57,6 @@ def _tensors(what: str, given: Any) -> list[Tensor]:
     for index, x in enumerate(found):
         if not isinstance(x, Tensor):
             raise TypeError(errors.only_tensors(f"{what} {index}", x))
+        if not x.requires_grad:
+            raise errors.GradientError(errors.records_nothing(f"{what} {index}"))
     return found

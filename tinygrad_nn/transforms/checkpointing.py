@@ -12,12 +12,12 @@ from .. import errors
 from ..engine.grad_mode import enable_grad, recording, users_code
 from ..engine.node import Node, history, next_number, record
 from ..engine.outputs import Whole, item
-from ..engine.reverse import pullback
 from ..engine.rules import RuleForEach
 from ..engine.trees import filled, leaves, map_leaves
 from ..engine.watching import watcher
 from ..tensor.handle import Tensor, alias, make, node_of
-from .purity import bare_states, generator_states, restoring
+from .linearization import pulled
+from .purity import generator_states, restoring
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,14 +43,15 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     def called(*args: Any, **kwargs: Any) -> Any:
         if not recording.get() or watcher() is not None:
             return function(*args, **kwargs)
-        states = generator_states(function, args, kwargs) + bare_states(function, args, kwargs)
+        states = generator_states(function, args, kwargs)
         # Handles of its own keep these values when the caller's are rebound.
         args, kwargs = map_leaves(lambda x: alias(x) if isinstance(x, Tensor) else x, (args, kwargs))
         result, values, outputs, inputs = _run(function, args, kwargs)
         if not outputs:
             return result
         arrays = [values[i].data for i in outputs]
-        whole = record(_Part(function, args, kwargs, outputs, states, arrays), inputs, (inputs,), arrays[0])
+        part = _Part(function, args, kwargs, outputs, states, arrays)
+        whole = record(part, inputs, (inputs, part), arrays[0])
         whole.shape = tuple([y.shape for y in arrays])
         for number, (i, y) in enumerate(zip(outputs, arrays, strict=True)):
             values[i] = make(y, item(whole, number, y))
@@ -71,11 +72,18 @@ def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[in
     return result, values, outputs, tuple([node for node in order if node.number < first])
 
 
+def _pulled(g: Whole, index_of_input: int, inputs: tuple[Node, ...], part: _Part) -> Any:
+    """Return the cotangent of one input; those of one backward pass share what the first of them computes."""
+    g.common = g.common or part.cotangents(g, inputs)
+    return g.common.pop(inputs[index_of_input])
+
+
 class _Part:
     """The operation that a checkpointed part is recorded as: its rules run the part again and pull back through it."""
 
     name, masks, pointwise, linear, multiple_outputs, tangent_rules = "checkpoint", True, False, False, True, ()
-    arguments, slots, variadic, defaults = ("inputs",), ("inputs",), True, ()  # the nodes that it has read
+    arguments, slots, variadic, defaults = ("inputs",), ("inputs", "part"), True, ()  # the nodes that it has read
+    rules = RuleForEach(_pulled, slots)
 
     def __init__(self, function: Any, args: Any, kwargs: Any, outputs: Any, states: Any, arrays: Any) -> None:
         self.function, self.args, self.kwargs, self.outputs, self.states = function, args, kwargs, outputs, states
@@ -84,32 +92,11 @@ class _Part:
     def lift_saved(self, node: Node, lift: Any) -> Any:
         return node.saved
 
-    @property
-    def rules(self) -> RuleForEach:
-        """A rule per input; those of one backward pass share what the first of them computes."""
-
-        def rule(g: Whole, index_of_input: int, inputs: tuple[Node, ...]) -> Any:
-            g.common = g.common or self.cotangents(g, inputs)
-            return g.common.pop(inputs[index_of_input])
-
-        return RuleForEach(rule, self.slots)
-
-    def _again(self) -> Any:
-        """Return what the part gives from the generators' states of the first run; they are put back after it."""
-        bare = bare_states(self.function, self.args, self.kwargs)
-        try:
-            with restoring(self.function, self.args, self.kwargs):
-                for generator, state in self.states:
-                    generator.state = state
-                return _run(self.function, self.args, self.kwargs)
-        finally:
-            for generator, state in bare:
-                generator.state = state
-
-    def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> dict[Node, Any]:
+    def cotangents(self, g: tuple[Any, ...], inputs: tuple[Node, ...]) -> Any:
         """Return the cotangent of each input, given those of the outputs."""
         create_graph, since = isinstance(g[0], Tensor), next_number()
-        _, values, recorded, read = self._again()
+        with restoring(self.function, self.args, self.kwargs, states=self.states):
+            _, values, recorded, read = _run(self.function, self.args, self.kwargs)
         outputs = [values[i] for i in self.outputs if i in recorded]
         same = set(read) == set(inputs) and [y.shape for y in outputs] == [c.shape for c in g]
         if not same or not all(map(_agree, [_some(y.data) for y in outputs], self.entries)):
@@ -118,11 +105,8 @@ class _Part:
                 "the backward pass; let it depend on its arguments and on tensors that stay as they are alone, and "
                 "draw random numbers in modules or from NumPy's generators that it is given or that its code names"
             )
-        seeds: dict[Any, Any] = {}
-        for y, c in zip(outputs, g, strict=True):
-            seeds[node_of(y)] = seeds[node_of(y)] + c if node_of(y) in seeds else c
         # Nodes before `since` are the caller's: their cotangents are returned, and the caller's pass goes on from them.
-        return pullback(seeds, set(inputs), make, retain_graph=create_graph, create_graph=create_graph, since=since)
+        return pulled(outputs, g, set(inputs), create_graph, create_graph, since)
 
 
 def _some(y: Any) -> Any:

@@ -55,7 +55,7 @@ def value_and_grad(
         if not isinstance(run.output, Tensor):
             raise TypeError(errors.returns_no_tensor(type(run.output).__name__))
         gradient = run.by_argument(run.pull([None], retain_graph=run.connected))
-        return run.detached((run.output, run.aux) if has_aux else run.output), gradient
+        return run.detached((run.output, *run.aux) if has_aux else run.output), gradient
 
     return both
 
@@ -75,10 +75,9 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
 
     def pull(cotangent: Any) -> Any:
         cotangents = [as_tensor(x) for x in aligned(cotangent, run.output)]
-        return run.by_argument(run.pull(cotangents, retain_graph=True))
+        return run.by_argument(run.pull(cotangents))
 
-    value = run.detached(run.output)
-    return (value, pull, run.detached(run.aux)) if has_aux else (value, pull)
+    return run.detached(run.output), pull, *run.detached(run.aux)
 
 
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -96,8 +95,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         raise TypeError("primals and tangents are tuples with an entry per argument; write (x,) for a single one")
     run = Run(function, tuple(primals), {}, range(len(primals)), has_aux)
     pushed = run.push(aligned(tangents, run.inputs))
-    value, derivative = run.detached(run.output), filled(run.output, iter(pushed))
-    return (value, derivative, run.detached(run.aux)) if has_aux else (value, derivative)
+    return run.detached(run.output), filled(run.output, iter(pushed)), *run.detached(run.aux)
 
 
 def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, mode: str | None = None) -> Any:

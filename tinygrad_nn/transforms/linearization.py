@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -58,21 +57,21 @@ class Run:
         if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
             raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
         self.scope = Scope()
-        self.inputs = [map_leaves(lambda x: _variable(x, self.scope), args[n]) for n in numbers]
+        self.inputs = map_leaves(lambda x: _variable(x, self.scope), tuple([args[n] for n in numbers]))
         self.variables: list[Tensor] = list(leaves(self.inputs))
         replaced = dict(zip(numbers, self.inputs, strict=True))
         with restoring(function, args, kwargs), enable_grad(), self.scope:
             result = function(*[replaced.get(n, a) for n, a in enumerate(args)], **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError("a function with has_aux=True must return (value, aux)")
-        self.output, self.aux = result if has_aux else [result, None]
+        self.output, *self.aux = [*result] if has_aux else [result]
         self.results: list[Any] = list(leaves(self.output))
         for result in self.results:
             if not isinstance(result, Tensor):
                 raise TypeError(errors.returns_no_tensor(type(result).__name__))
-        self.nodes: list[Any] = [node_of(r) for r in self.results]
-        self.own: set[Any] = {node_of(x) for x in self.variables}
-        order = history([node for node in self.nodes if node is not None])
+        self.roots = [node_of(y) for y in self.results if y.requires_grad]
+        self.own = {node_of(x) for x in self.variables}
+        order = history(self.roots)
         others = [node.saved for node in order if node.operation is None and node not in self.own]
         self.connected = any(not isinstance(saved, Scope) or saved.entered for saved in others)
 
@@ -87,20 +86,14 @@ class Run:
 
     def by_argument(self, values: Sequence[Any]) -> Any:
         """Return a value per variable in the nesting of the arguments: one tree, or a tuple of trees."""
-        each = iter(values)
-        trees = tuple([filled(tree, each) for tree in self.inputs])
+        trees = filled(self.inputs, iter(values))
         return trees if isinstance(self.argnums, Sequence) else trees[0]
 
-    def pull(self, cotangents: Sequence[Any], *, retain_graph: bool) -> list[Tensor]:
+    def pull(self, cotangents: Sequence[Any], retain_graph: bool = True) -> list[Tensor]:
         """Return the cotangent of each variable, given one per result (None: 1)."""
         recorded = self.records(cotangents)
-        seeds: dict[Any, Any] = {}
-        for node, result, cotangent in zip(self.nodes, self.results, cotangents, strict=True):
-            seed = seed_of(result, cotangent, recorded)
-            if node is not None:
-                seeds[node] = seeds[node] + seed if node in seeds else seed
         with self.scope:
-            found = pullback(seeds, self.own, make, retain_graph=retain_graph, create_graph=recorded) if seeds else {}
+            found = pulled(self.results, cotangents, self.own, retain_graph, recorded)
         return [_as_tensor(found.get(node_of(x)), x) for x in self.variables]
 
     def push(self, tangents: Iterable[Any]) -> list[Tensor]:
@@ -108,16 +101,15 @@ class Run:
         pairs = zip(tangents, self.variables, strict=True)
         tangents = [fitting(as_tensor(t), x, make, "tangent", "its primal") for t, x in pairs]
         recorded = self.records(tangents)
-        arrived = tangents if recorded else [t.data for t in tangents]
-        given = dict(zip(map(node_of, self.variables), arrived, strict=True))
+        given = {node_of(x): t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)}
         with self.scope:
-            found = pushforward([n for n in self.nodes if n is not None], given, make, create_graph=recorded)
-        return [_as_tensor(found.get(node), y) for node, y in zip(self.nodes, self.results, strict=True)]
+            found = pushforward(self.roots, given, make, create_graph=recorded)
+        return [_as_tensor(found.get(node_of(y)), y) for y in self.results]
 
     def jacobians(self, forward: bool) -> list[list[Tensor]]:
         """Return each result's derivatives by each variable: a pass per entry of the variables, or of the results."""
         starts = self.variables if forward else self.results
-        evaluated = self.push if forward else functools.partial(self.pull, retain_graph=True)
+        evaluated = self.push if forward else self.pull
         passes = [[evaluated(_basis(starts, n, i)) for i in range(t.size)] for n, t in enumerate(starts)]
 
         def joined(k: int, j: int) -> Tensor:
@@ -126,6 +118,16 @@ class Run:
             return stack(parts, -1 if forward else 0).reshape(shape) if parts else make(np.zeros(shape, dtype), None)
 
         return [[joined(k, j) for j in range(len(self.variables))] for k in range(len(self.results))]
+
+
+def pulled(outputs: Any, gradients: Any, targets: Any, retain_graph: bool, create_graph: bool, since: int = 0) -> Any:
+    """Return the cotangents of nodes, given those of outputs: added up where two have one node, 1 where None."""
+    seeds: dict[Any, Any] = {}
+    for output, gradient in zip(outputs, gradients, strict=True):
+        node, seed = node_of(output), seed_of(output, gradient, create_graph)
+        if node is not None:
+            seeds[node] = seeds[node] + seed if node in seeds else seed
+    return pullback(seeds, targets, make, retain_graph=retain_graph, create_graph=create_graph, since=since)
 
 
 def _as_tensor(derivative: Any, like: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -15,41 +15,39 @@ from ..tensor.handle import replace_values
 
 
 @contextmanager
-def restoring(function: Any, *given: Any) -> Iterator[None]:
+def restoring(function: Any, *given: Any, states: Sequence[tuple[Any, Any]] = ()) -> Iterator[None]:
     """Let the body evaluate the function of what is given, then put back buffers' values and generators' states.
 
     That holds for the modules among the arguments, for the function's own, where it is a module, a method of one, or a
     `functools.partial` with one, and for those that its code names, in closures and as globals. What called functions
-    name is not looked for, and attributes other than Tensors and generators are not put back.
+    name is not looked for, and attributes other than Tensors and generators are not put back. The generators that
+    `states` are of begin the body with those, and are put back, too.
     """
-    buffers = [(t, t.data) for module in _modules(function, given) for t in module.buffers()]
-    states = generator_states(function, *given)
+    modules = list(filter(is_module, (*entries(given), *_named(function))))
+    buffers = [(t, t.data) for module in modules for t in module.buffers()]
+    before = [(g, g.state) for g in (*_generators(modules), *dict(states))]
     watching = watcher()
     try:
-        with watching.rewinding() if watching is not None and states else nullcontext():
+        with watching.rewinding() if watching is not None and before else nullcontext():
+            for generator, state in states:
+                generator.state = state
             yield
     finally:
         replace_values([(t, data) for t, data in buffers if t.data is not data])
-        for generator, state in states:
+        for generator, state in before:
             generator.state = state
 
 
 def generator_states(function: Any, *given: Any) -> list[tuple[Any, Any]]:
-    """Return the generators, and their states, of the same modules."""
-    generators = [g.bit_generator for module in _modules(function, given) for g in module.generators().values()]
-    return [(g, g.state) for g in generators]
-
-
-def bare_states(function: Any, *given: Any) -> list[tuple[Any, Any]]:
-    """Return NumPy's generators outside of modules, and their states: of `np.random`, given, and named by the code."""
+    """Return the generators of modules, of `np.random`, given, and named by the code; with their states."""
     kinds: Any = (np.random.Generator, np.random.RandomState)
-    named = [np.random.mtrand._rand, *entries((given, tuple(_named(function))))]
-    generators = [x._bit_generator for x in named if isinstance(x, kinds)]
-    return [(g, g.state) for g in generators]
+    found = [np.random.mtrand._rand, *entries((given, tuple(_named(function))))]
+    bare = [x._bit_generator for x in found if isinstance(x, kinds)]
+    return [(g, g.state) for g in (*_generators(filter(is_module, found)), *bare)]
 
 
-def _modules(function: Any, given: Any) -> Iterator[Any]:
-    return filter(is_module, (*entries(given), *_named(function)))
+def _generators(modules: Iterable[Any]) -> Iterator[Any]:
+    return (g.bit_generator for module in modules for g in module.generators().values())
 
 
 def _named(function: Any) -> Iterator[Any]:
