@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..checking.directions import signed
+from ..errors import missing
 from ..tensor.declaring import sample
 from .agreement import check_agreement
 from .calls import numpy_functions
@@ -59,5 +60,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Return a strategy; the first one imports Hypothesis. Raises ImportError with the remedy if that is missing."""
     if name in __all__:
-        return getattr(import_module(".random_programs" if name == "programs" else ".strategies", __name__), name)
+        try:
+            return getattr(import_module(".random_programs" if name == "programs" else ".strategies", __name__), name)
+        except ImportError as error:
+            raise ImportError(missing("the strategies of tg.testing need Hypothesis", "hypothesis")) from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,18 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
-from .. import errors
 from ..ops.activation import gelu, softplus
 from ..ops.elementwise import sigmoid
 from ..ops.fused import log_softmax, logsumexp, softmax
 from ..ops.special import erf
 from ..tensor.creation import as_tensor
-
-try:
-    from hypothesis import strategies as st
-except ImportError as error:
-    raise ImportError(errors.missing("the strategies of tg.testing need Hypothesis", "hypothesis")) from error
 
 Shapes = Sequence[tuple[int, ...]]
 Parameters = tuple[Any, ...] | None

@@ -8,18 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
-from .. import errors
 from ..tensor.handle import Tensor
 from .planting import operation_of
 from .samples import distinct, kink_inputs
 from .storage import LAYOUTS, frozen
-
-try:
-    from hypothesis import strategies as st
-    from hypothesis.extra import numpy as npst
-except ImportError as error:
-    raise ImportError(errors.missing("the strategies of tg.testing need Hypothesis", "hypothesis")) from error
 
 Shape = tuple[int, ...]
 FLOATS = ("float64", "float32", "float16")
