@@ -41,6 +41,8 @@ def stubs() -> dict[str, str]:
     parts = [_stubbed(node) for node in tree.body]
     imports = [n for n in ast.walk(ast.parse((FOLDER / "__init__.py").read_text())) if isinstance(n, ast.ImportFrom)]
     names = [(f".{n.module or ''}", a.name, a.asname or a.name) for n in imports if n.level for a in n.names]
+    for name, home in vars(tinygrad_nn)["_WHEN_USED"].items():
+        names.append((home.removesuffix(f".{name}") or ".", name, name))  # a module is imported from its package
     made = {public: vars(creation)[name] for home, name, public in names if _is_made(vars(creation).get(name))}
     names = [entry for entry in names if entry[2] not in made]
     lines = [f"from {'.' if public in MODULES else home} import {public} as {public}" for home, name, public in names]

@@ -1,5 +1,7 @@
 """What users can call is a list, and changes only when somebody means it to."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +34,20 @@ def test_public_modules_are_found_by_their_public_names() -> None:
     from tinygrad_nn.linalg import solve
 
     assert (grad, make_moons, solve) == (tg.autograd.grad, tg.data.make_moons, tg.linalg.solve)
+
+
+def printed(code: str) -> set[str]:
+    """Return the words that a new process prints."""
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_what_networks_declare_is_public() -> None:
+    """The package names what it imports when it is used; an operation that a module declares belongs to that list."""
+    declared = printed("from tinygrad_nn import nn, ops; print(*ops.functions())")
+    assert {"huber_loss"} < declared <= {*tg.__all__}
+
+
+def test_the_import_leaves_out_what_builds_trains_and_compiles() -> None:
+    rooms = printed("import sys, tinygrad_nn; print(*{m.split('.')[1] for m in sys.modules if 'tinygrad_nn.' in m})")
+    assert "ops" in rooms
+    assert not {"nn", "optim", "compiler", "checking", "testing", "interop"} & rooms

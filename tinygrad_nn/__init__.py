@@ -8,13 +8,12 @@ Each operation that `ops` declares is here under its own name and under every na
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import errors, nn, ops, optim
+from . import errors, ops
 from .engine.allocator import keep_memory
 from .engine.grad_mode import enable_grad, no_grad
 from .errors.unsupported import NOT_RECORDED, of_pytorch
-from .nn.dense import DenseNetwork
 from .ops.joining import unravel
 from .ops.linalg import namespace as linalg
 from .tensor.creation import arange, as_tensor, empty, eye, full, ones, tensor, zeros
@@ -24,81 +23,24 @@ from .transforms import autograd
 from .transforms.checkpointing import checkpoint
 from .transforms.functions import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
-if TYPE_CHECKING:
-    from . import testing
-    from .checking.by_hand.backprop import diff_backprop
-    from .checking.gradients import assert_gradients, error_curve, gradcheck, numerical_gradient
-    from .compiler.compiled import compile
-    from .inspection.origins import detect_anomaly, why_nan
-    from .inspection.recorder import graph, watch
-    from .training import plots
-    from .training.cost import accuracy, evaluate
-    from .training.files import load, save
-    from .training.history import History
-    from .training.inference import predict
-    from .training.loop import train
-
 __version__ = "0.1.0"
 
-_functions = ops.functions()
-globals().update(_functions)
-__all__ = [
-    "DenseNetwork",
-    "History",
-    "Tensor",
-    "accuracy",
-    "arange",
-    "as_tensor",
-    "assert_gradients",
-    "autograd",
-    "checkpoint",
-    "compile",
-    "data",
-    "detect_anomaly",
-    "diff_backprop",
-    "empty",
-    "enable_grad",
-    "error_curve",
-    "errors",
-    "evaluate",
-    "eye",
-    "full",
-    "grad",
-    "gradcheck",
-    "graph",
-    "hessian",
-    "hvp",
-    "jacobian",
-    "jvp",
-    "keep_memory",
-    "linalg",
-    "load",
-    "nn",
-    "no_grad",
-    "numerical_gradient",
-    "ones",
-    "optim",
-    "plots",
-    "predict",
-    "save",
-    "tensor",
-    "testing",
-    "train",
-    "unravel",
-    "value_and_grad",
-    "vjp",
-    "watch",
-    "why_nan",
-    "zeros",
-    *sorted(_functions),
-]
-
+# Rooms that only some users need: their names, by the module that is imported when one is used.
 _HOMES = {
     ".checking.by_hand.backprop": ["diff_backprop"],
     ".checking.gradients": ["assert_gradients", "error_curve", "gradcheck", "numerical_gradient"],
     ".compiler.compiled": ["compile"],
     ".inspection.origins": ["detect_anomaly", "why_nan"],
     ".inspection.recorder": ["graph", "watch"],
+    ".nn": ["nn"],
+    ".nn.attention": ["scaled_dot_product_attention"],
+    ".nn.dense": ["DenseNetwork"],
+    ".nn.label_losses": ["cross_entropy", "nll_loss"],
+    ".nn.losses": [
+        *["binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss", "huber_loss", "kl_div"],
+        *["l1_loss", "mse_loss", "smooth_l1_loss"],
+    ],
+    ".optim": ["optim"],
     ".testing": ["testing"],
     ".training.cost": ["accuracy", "evaluate"],
     ".training.files": ["load", "save"],
@@ -108,6 +50,37 @@ _HOMES = {
     ".training.plots": ["plots"],
 }
 _WHEN_USED = {name: home for home, names in _HOMES.items() for name in names}
+_functions = ops.functions()
+globals().update(_functions)
+__all__ = [
+    "Tensor",
+    "arange",
+    "as_tensor",
+    "autograd",
+    "checkpoint",
+    "data",
+    "empty",
+    "enable_grad",
+    "errors",
+    "eye",
+    "full",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "keep_memory",
+    "linalg",
+    "no_grad",
+    "ones",
+    "tensor",
+    "unravel",
+    "value_and_grad",
+    "vjp",
+    "zeros",
+    *sorted(_WHEN_USED),
+    *sorted(_functions),
+]
 
 import_module(".inspection.terms", __name__)  # gives Tensor its `grad_terms`
 Tensor.__doc__ = ops.help_by_task()
@@ -117,7 +90,7 @@ __path__.append(f"{__path__[0]}/reference")  # for `python -m tinygrad_nn.covera
 
 
 def __getattr__(name: str) -> Any:
-    """Import what trains, checks, tests and compiles when it is first used: who does not use it does not wait for it.
+    """Import what builds, trains, checks, tests and compiles when it is first used, so that nobody waits for the rest.
 
     Raises AttributeError, which says what a name of PyTorch's is here, and why a function of NumPy's is not recorded.
     """

@@ -2,15 +2,12 @@
 
 from typing import Any
 from . import errors as errors
-from . import nn as nn
 from . import ops as ops
-from . import optim as optim
 from .engine.allocator import keep_memory as keep_memory
 from .engine.grad_mode import enable_grad as enable_grad
 from .engine.grad_mode import no_grad as no_grad
 from .errors.unsupported import NOT_RECORDED as NOT_RECORDED
 from .errors.unsupported import of_pytorch as of_pytorch
-from .nn.dense import DenseNetwork as DenseNetwork
 from .ops.joining import unravel as unravel
 from . import linalg as linalg
 from .tensor.creation import as_tensor as as_tensor
@@ -26,7 +23,6 @@ from .transforms.functions import jacobian as jacobian
 from .transforms.functions import jvp as jvp
 from .transforms.functions import value_and_grad as value_and_grad
 from .transforms.functions import vjp as vjp
-from . import testing as testing
 from .checking.by_hand.backprop import diff_backprop as diff_backprop
 from .checking.gradients import assert_gradients as assert_gradients
 from .checking.gradients import error_curve as error_curve
@@ -37,7 +33,21 @@ from .inspection.origins import detect_anomaly as detect_anomaly
 from .inspection.origins import why_nan as why_nan
 from .inspection.recorder import graph as graph
 from .inspection.recorder import watch as watch
-from .training import plots as plots
+from . import nn as nn
+from .nn.attention import scaled_dot_product_attention as scaled_dot_product_attention
+from .nn.dense import DenseNetwork as DenseNetwork
+from .nn.label_losses import cross_entropy as cross_entropy
+from .nn.label_losses import nll_loss as nll_loss
+from .nn.losses import binary_cross_entropy as binary_cross_entropy
+from .nn.losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from .nn.losses import gaussian_nll_loss as gaussian_nll_loss
+from .nn.losses import huber_loss as huber_loss
+from .nn.losses import kl_div as kl_div
+from .nn.losses import l1_loss as l1_loss
+from .nn.losses import mse_loss as mse_loss
+from .nn.losses import smooth_l1_loss as smooth_l1_loss
+from . import optim as optim
+from . import testing as testing
 from .training.cost import accuracy as accuracy
 from .training.cost import evaluate as evaluate
 from .training.files import load as load
@@ -45,8 +55,9 @@ from .training.files import save as save
 from .training.history import History as History
 from .training.inference import predict as predict
 from .training.loop import train as train
+from .training import plots as plots
 __version__: str
-__all__ = ['DenseNetwork', 'History', 'Tensor', 'accuracy', 'arange', 'as_tensor', 'assert_gradients', 'autograd', 'checkpoint', 'compile', 'data', 'detect_anomaly', 'diff_backprop', 'empty', 'enable_grad', 'error_curve', 'errors', 'evaluate', 'eye', 'full', 'grad', 'gradcheck', 'graph', 'hessian', 'hvp', 'jacobian', 'jvp', 'keep_memory', 'linalg', 'load', 'nn', 'no_grad', 'numerical_gradient', 'ones', 'optim', 'plots', 'predict', 'save', 'tensor', 'testing', 'train', 'unravel', 'value_and_grad', 'vjp', 'watch', 'why_nan', 'zeros', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'append', 'apply_along_axis', 'apply_over_axes', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_split', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'beta', 'betaln', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'cov', 'cross', 'cross_entropy', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diff', 'digamma', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'elu', 'empty_like', 'equal', 'erf', 'erfc', 'erfcinv', 'erfinv', 'exp', 'exp2', 'expand_dims', 'expit', 'expm1', 'extract', 'fabs', 'fftshift', 'fill_diagonal', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full_like', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'gelu', 'geomspace', 'getitem', 'gradient', 'greater', 'greater_equal', 'heaviside', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'ifftshift', 'imag', 'inner', 'insert', 'interp', 'invert', 'isfinite', 'isinf', 'isnan', 'isneginf', 'isposinf', 'kl_div', 'kron', 'l1_loss', 'lcm', 'ldexp', 'leaky_relu', 'left_shift', 'less', 'less_equal', 'linear', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logspace', 'logsumexp', 'matmul', 'matrix_transpose', 'matvec', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'mse_loss', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ndtr', 'negative', 'nll_loss', 'nonzero', 'not_equal', 'ones_like', 'outer', 'overlap_add', 'pad', 'partition', 'percentile', 'permute_dims', 'piecewise', 'place', 'poly', 'polyadd', 'polyder', 'polydiv', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prod', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'real', 'real_if_close', 'reciprocal', 'relu', 'remainder', 'repeat', 'reshape', 'resize', 'rgamma', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'scaled_dot_product_attention', 'scatter_add', 'searchsorted', 'select', 'set_at', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'sliding_window_view', 'smooth_l1_loss', 'softmax', 'softplus', 'sort', 'spacing', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triu', 'true_divide', 'trunc', 'unstack', 'unwrap', 'vander', 'var', 'vdot', 'vecdot', 'vecmat', 'vsplit', 'vstack', 'where', 'xlog1py', 'xlogy', 'zeros_like']
+__all__ = ['Tensor', 'arange', 'as_tensor', 'autograd', 'checkpoint', 'data', 'empty', 'enable_grad', 'errors', 'eye', 'full', 'grad', 'hessian', 'hvp', 'jacobian', 'jvp', 'keep_memory', 'linalg', 'no_grad', 'ones', 'tensor', 'unravel', 'value_and_grad', 'vjp', 'zeros', 'DenseNetwork', 'History', 'accuracy', 'assert_gradients', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'compile', 'cross_entropy', 'detect_anomaly', 'diff_backprop', 'error_curve', 'evaluate', 'gaussian_nll_loss', 'gradcheck', 'graph', 'huber_loss', 'kl_div', 'l1_loss', 'load', 'mse_loss', 'nll_loss', 'nn', 'numerical_gradient', 'optim', 'plots', 'predict', 'save', 'scaled_dot_product_attention', 'smooth_l1_loss', 'testing', 'train', 'watch', 'why_nan', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'append', 'apply_along_axis', 'apply_over_axes', 'arccos', 'arccosh', 'arcsin', 'arcsinh', 'arctan', 'arctan2', 'arctanh', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'around', 'array_split', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'beta', 'betaln', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'broadcast_arrays', 'broadcast_to', 'cbrt', 'ceil', 'choose', 'clip', 'column_stack', 'compress', 'concat', 'concatenate', 'conj', 'conjugate', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copy', 'copysign', 'copyto', 'corrcoef', 'correlate', 'cos', 'cosh', 'cov', 'cross', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diff', 'digamma', 'digitize', 'divide', 'divmod', 'dot', 'dsplit', 'dstack', 'ediff1d', 'einsum', 'elu', 'empty_like', 'equal', 'erf', 'erfc', 'erfcinv', 'erfinv', 'exp', 'exp2', 'expand_dims', 'expit', 'expm1', 'extract', 'fabs', 'fftshift', 'fill_diagonal', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'frexp', 'full_like', 'gamma', 'gammaln', 'gcd', 'gelu', 'geomspace', 'getitem', 'gradient', 'greater', 'greater_equal', 'heaviside', 'hsplit', 'hstack', 'hypot', 'i0', 'ifftshift', 'imag', 'inner', 'insert', 'interp', 'invert', 'isfinite', 'isinf', 'isnan', 'isneginf', 'isposinf', 'kron', 'lcm', 'ldexp', 'leaky_relu', 'left_shift', 'less', 'less_equal', 'linear', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logspace', 'logsumexp', 'matmul', 'matrix_transpose', 'matvec', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mod', 'modf', 'moveaxis', 'multiply', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ndtr', 'negative', 'nonzero', 'not_equal', 'ones_like', 'outer', 'overlap_add', 'pad', 'partition', 'percentile', 'permute_dims', 'piecewise', 'place', 'poly', 'polyadd', 'polyder', 'polydiv', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prod', 'ptp', 'put', 'put_along_axis', 'putmask', 'quantile', 'rad2deg', 'radians', 'ravel', 'real', 'real_if_close', 'reciprocal', 'relu', 'remainder', 'repeat', 'reshape', 'resize', 'rgamma', 'right_shift', 'rint', 'roll', 'rollaxis', 'rot90', 'round', 'scatter_add', 'searchsorted', 'select', 'set_at', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'sliding_window_view', 'softmax', 'softplus', 'sort', 'spacing', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'swapaxes', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triu', 'true_divide', 'trunc', 'unstack', 'unwrap', 'vander', 'var', 'vdot', 'vecdot', 'vecmat', 'vsplit', 'vstack', 'where', 'xlog1py', 'xlogy', 'zeros_like']
 def abs(x: Any) -> Tensor:
     r"""Calculate the absolute value element-wise.
 
@@ -535,24 +546,6 @@ def betaln(a: Any, b: Any) -> Tensor:
     >>> import tinygrad_nn as tg
     >>> tg.betaln(2.0, 3.0).item()
     -2.48491
-    """
-def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: Any = 'mean') -> Tensor:
-    r"""Return -(y log(p) + (1 - y) log(1 - p)) for probabilities p and labels y, averaged. Shapes: (...), (...) -> ().
-
-    A logarithm is at least -100, as in PyTorch; `weight` broadcasts to the losses and multiplies them.
-    Train on logits where you can: p = 1 loses its digits. Raises ValueError outside 0 to 1.
-
-    >>> binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(3).tolist()
-    [0.693, 100.0]
-    """
-def binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, *, reduction: Any = 'mean', pos_weight: Any = None) -> Tensor:
-    r"""Return the binary cross entropy of sigmoid(input), exact at any logit, averaged. Shapes: (...), (...) -> ().
-
-    `pos_weight` multiplies the losses of positive labels: with as many as there are negatives to a positive, both
-    weigh alike. `weight` multiplies all losses. Both broadcast to the logits.
-
-    >>> binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 0.0], reduction="none").round(3).tolist()
-    [0.693, 1000.0]
     """
 def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Tensor:
     r"""Return how often each integer from 0 on is in x, or the sum of the weights that stand where it is.
@@ -1044,17 +1037,6 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
     array([-1.12, -2.18, -2.37])
     >>> tg.grad(lambda a: tg.cross(a, b).sum())(a).numpy()
     array([ 3.5, -2.3, -1.2])
-    """
-def cross_entropy(input: Any, target: Any, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = 'mean', label_smoothing: Any = 0.0, axis: Any = -1) -> Tensor:
-    r"""Return -log(softmax(input)[target]), averaged over samples. Shapes: (..., k), int (...) -> ().
-
-    The target may be class indices, or probabilities of the input's shape; `axis` says where the classes are.
-    `weight` and `ignore_index` are those of `nll_loss`; the mean over probabilities divides by the number of samples.
-    `label_smoothing`, from 0 to 1, is the share of the target that all classes get alike.
-    Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7.
-
-    >>> cross_entropy([[0.0, 0.0], [1000.0, 0.0]], [0, 0], reduction="none").round(3).tolist()
-    [0.693, 0.0]
     """
 def cummax(x: Any, axis: Any = None) -> Tensor:
     r"""Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
@@ -1672,16 +1654,6 @@ def gammaln(x: Any) -> Tensor:
     >>> tg.gammaln([1.0, 200.0]).numpy()
     array([  0.        , 857.93366983])
     """
-def gaussian_nll_loss(input: Any, target: Any, var: Any, *, full: Any = False, eps: Any = 1e-06, reduction: Any = 'mean') -> Tensor:
-    r"""Return (log(var) + (target - input)² / var) / 2, averaged: how unlikely a normal distribution has the target.
-
-    Shapes: (..., n), (..., n), var of (..., n), (..., 1), (...) or () -> (). A variance below `eps` counts as `eps`,
-    and its gradient is that there, as in PyTorch. `full` adds log(2 π) / 2. Raises ValueError for a negative variance.
-    Source: Nix and Weigend, Estimating the mean and variance of the target probability distribution (1994).
-
-    >>> gaussian_nll_loss([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
-    1.0
-    """
 def gcd(a: Any, b: Any) -> Tensor:
     r"""Returns the greatest common divisor of ``|x1|`` and ``|x2|``
 
@@ -1801,14 +1773,6 @@ def hstack(xs: Any) -> Tensor:
     >>> tg.grad(lambda a: tg.hstack([a, b]).sum())(a).numpy()
     array([[1., 1., 1.],
            [1., 1., 1.]])
-    """
-def huber_loss(input: Any, target: Any, *, reduction: Any = 'mean', delta: Any = 1.0) -> Tensor:
-    r"""Return d² / 2 where the difference d is at most `delta` in size, beyond it delta (|d| - delta / 2), averaged.
-
-    Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
-
-    >>> huber_loss([1.0, 3.0], [1.0, 1.0], reduction="none").tolist()
-    [0.0, 1.5]
     """
 def hypot(a: Any, b: Any) -> Tensor:
     r"""Given the "legs" of a right triangle, return its hypotenuse.
@@ -1963,17 +1927,6 @@ def isposinf(x: Any) -> Tensor:
     >>> tg.isposinf(x).numpy()
     array([False, False, False, False])
     """
-def kl_div(input: Any, target: Any, *, reduction: Any = 'mean', log_target: Any = False) -> Tensor:
-    r"""Return q (log(q) - input) for log-probabilities `input` and probabilities q, averaged over all entries.
-
-    Shapes: (...), (...) -> (). With `log_target` the target holds log(q). The sum over the classes is the
-    Kullback-Leibler divergence of q from what is predicted, so `reduction="batchmean"`, the sum divided by the length
-    of the first axis, is its mean. Source: Kullback and Leibler, On information and sufficiency (1951).
-
-    >>> import tinygrad_nn as tg
-    >>> kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()
-    0.693
-    """
 def kron(a: Any, b: Any) -> Tensor:
     r"""Return the Kronecker product; missing first axes count as length 1. Shapes: (m, n), (p, q) -> (mp, nq).
 
@@ -1986,12 +1939,6 @@ def kron(a: Any, b: Any) -> Tensor:
            [ 0.26, -0.39, -1.56,  0.36, -0.54, -2.16]])
     >>> tg.grad(lambda a: tg.kron(a, b).sum())(a).numpy()
     array([-3., -3.])
-    """
-def l1_loss(input: Any, target: Any, *, reduction: Any = 'mean') -> Tensor:
-    r"""Return the absolute difference, averaged over all entries. Shapes: (...), (...) -> ().
-
-    >>> l1_loss([1.0, 3.0], [1.0, 1.0]).item()
-    1.0
     """
 def lcm(a: Any, b: Any) -> Tensor:
     r"""Returns the lowest common multiple of ``|x1|`` and ``|x2|``
@@ -2448,14 +2395,6 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     >>> tg.moveaxis(x, source=(0, -1), destination=(-1, 0)).shape
     (4, 3, 2)
     """
-def mse_loss(input: Any, target: Any, *, reduction: Any = 'mean') -> Tensor:
-    r"""Return the squared difference, averaged over all entries. Shapes: (...), (...) -> ().
-
-    `reduction` is "mean", "sum" or "none", here as in all losses. Raises ValueError for different shapes.
-
-    >>> mse_loss([1.0, 3.0], [1.0, 1.0]).item()
-    2.0
-    """
 def multiply(a: Any, b: Any) -> Tensor:
     r"""Multiply arguments element-wise.
 
@@ -2665,17 +2604,6 @@ def negative(x: Any) -> Tensor:
     array([ 0.1,  1.2, -1.1])
     >>> tg.grad(lambda x: tg.negative(x).sum())(x).numpy()
     array([-1., -1., -1.])
-    """
-def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = 'mean', axis: Any = -1) -> Tensor:
-    r"""Return -input[target], the negative log-likelihood of class indices, averaged over samples.
-
-    Shapes: (..., k), int (...) -> (); `axis` says where the classes are. `weight` has a factor for each class, by
-    whose sum over the samples the mean divides. Samples of class `ignore_index` cost nothing and do not count.
-    Raises ValueError for labels outside 0..k-1.
-
-    >>> import tinygrad_nn as tg
-    >>> nll_loss(tg.log([[0.5, 0.5], [0.9, 0.1]]), [0, -100]).round(3).item()
-    0.693
     """
 def nonzero(x: Any) -> tuple[Tensor, ...]:
     r"""Return where the entries are not zero: one tensor of indices for each axis.
@@ -3257,17 +3185,6 @@ def round(x: Any, decimals: Any = 0) -> Tensor:
     >>> tg.round(x, decimals=1).numpy()
     array([ 1.3, -0.2, -1.4])
     """
-def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, *, is_causal: Any = False) -> Tensor:
-    r"""Return softmax(query @ key.mT / √E + mask) @ value. Shapes: (..., L, E), (..., S, E), (..., S, V) -> (..., L, V).
-
-    `attn_mask` broadcasts to (..., L, S): numbers are added, and of a boolean one False takes a pair out. With
-    `is_causal` position i reads the positions up to i. What may read nothing gets 0, and has no gradient.
-    Source: Vaswani et al., Attention is all you need (2017), equation 1.
-
-    >>> import tinygrad_nn as tg
-    >>> tg.scaled_dot_product_attention([[1.0], [1.0]], [[2.0], [2.0]], [[4.0], [8.0]], is_causal=True).tolist()
-    [[4.0], [6.0]]
-    """
 def scatter_add(x: Any, index: Any, shape: Any) -> Tensor:
     r"""Return zeros of `shape` with `x` added at the index; repeated entries add up.
 
@@ -3387,15 +3304,6 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Tensor:
     >>> tg.sliding_window_view([1.0, 2.0, 3.0], 2)
     tg.tensor([[1., 2.],
                [2., 3.]], dtype='float64')
-    """
-def smooth_l1_loss(input: Any, target: Any, *, reduction: Any = 'mean', beta: Any = 1.0) -> Tensor:
-    r"""Return d² / (2 beta) where the difference d is at most `beta` in size, beyond it |d| - beta / 2, averaged.
-
-    Shapes: (...), (...) -> (). That is `huber_loss` divided by beta, and `l1_loss` for 0.
-    Source: Girshick, Fast R-CNN (2015), equation 3, where beta is 1.
-
-    >>> smooth_l1_loss([1.0, 3.0], [1.0, 1.0], reduction="none", beta=2.0).tolist()
-    [0.0, 1.0]
     """
 def softmax(x: Any, axis: Any = -1) -> Tensor:
     r"""Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).

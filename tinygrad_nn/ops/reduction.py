@@ -18,8 +18,8 @@ from .sample_arrays import MASK, TIES
 
 
 def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
-    """Return `g` with the reduced axes present, of length 1."""
-    return g if keepdims else np.expand_dims(g, axis)
+    """Return `g` so that it broadcasts to the shape before the reduction: with those axes, but for leading ones."""
+    return g if keepdims or axis == tuple(range(len(axis))) else np.expand_dims(g, axis)
 
 
 def _masked(x: Any, where: Any, instead: Any, dtype: Any = None) -> Tensor:

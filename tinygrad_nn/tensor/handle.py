@@ -357,7 +357,10 @@ def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     """Return the cotangent to start from, in the output's shape and dtype: 1 by default."""
     if gradient is None and output.size != 1:
         raise errors.GradientError(errors.needs_seed(output.shape))
-    seed = make(np.ones(output.shape, output.dtype), None) if gradient is None else fitting(gradient, output, make)
+    if gradient is None:
+        one = np.array(1, output.dtype).reshape(output.shape)
+        return make(one, None) if create_graph else one
+    seed = fitting(gradient, output, make)
     return seed if create_graph else seed.data
 
 

@@ -22,8 +22,8 @@ from ..ops.elementwise import sigmoid
 from ..ops.fused import softmax
 from ..tensor.handle import Tensor
 from .batches import as_samples, checked_rows
-from .data_checks import check_module, checked_labels
-from .inference import called, computed, dtype_of
+from .data_checks import checked_labels
+from .inference import called, check_module, computed, dtype_of
 
 Loss = Callable[[Any, Any], Tensor]
 Metric = Callable[[Any, Any], Any]

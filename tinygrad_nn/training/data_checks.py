@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, given
-from ..nn.dense import DenseNetwork
-from ..nn.module import Module
+from ..errors import DataError
+
+if TYPE_CHECKING:  # `tg.data` is there from the import on, networks when they are used
+    from ..nn.dense import DenseNetwork
 
 
 def check_count(name: str, value: Any, least: int) -> None:
@@ -18,13 +19,6 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise TypeError(wording)
     if value < least:
         raise ValueError(wording)
-
-
-def check_module(module: Any) -> None:
-    """Raise TypeError for what is no module."""
-    if not isinstance(module, Module):
-        makers = "tg.nn.DenseNetwork(architecture), or by tg.nn.Sequential(...) of layers"
-        raise TypeError(f"a tg.nn.Module is needed, got {given(module)}; make one by {makers}")
 
 
 def checked_labels(network: DenseNetwork, y: np.ndarray, which: str = "") -> np.ndarray:

@@ -16,7 +16,7 @@ from ..nn.module import Module
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .batches import as_samples, picked
-from .data_checks import check_count, check_module
+from .data_checks import check_count
 
 
 def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
@@ -44,6 +44,13 @@ def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
     X = as_samples("X", X, dtype_of(module))
     outputs = computed(module, lambda rows: called(module, rows), X, batch_size)
     return map_leaves(lambda t: t.data if isinstance(t, Tensor) else t, outputs)
+
+
+def check_module(module: Any) -> None:
+    """Raise TypeError for what is no module."""
+    if not isinstance(module, Module):
+        makers = "tg.nn.DenseNetwork(architecture), or by tg.nn.Sequential(...) of layers"
+        raise TypeError(f"a tg.nn.Module is needed, got {given(module)}; make one by {makers}")
 
 
 def called(module: Module, X: Any) -> Any:
