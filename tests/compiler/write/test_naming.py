@@ -58,6 +58,18 @@ def test_a_tensor_has_the_name_that_it_is_given_inside(name: str) -> None:
         assert "    u = 2 * x " in compiled.explain()
 
 
+def test_what_a_backward_pass_differentiates_has_its_name_alone() -> None:
+    """In dL/dx = 2 * L nobody could tell the loss L from a matrix of that name."""
+
+    def function(L: Any, L2: Any) -> Any:
+        return (L @ L.T * L2).sum()
+
+    compiled = tg.compile(tg.grad(function))
+    compiled(np.eye(2), np.eye(2))
+    assert "def gradient(L_2, L2):" in compiled.explain()
+    assert "# backward, L = loss\n" in compiled.explain()
+
+
 def test_parameters_may_have_any_names() -> None:
     def shadowing(float: Any, slice: Any, abs: Any, memory: Any, step: Any) -> Any:
         return tg.exp(float) * slice + abs[0:1] - memory * step

@@ -87,6 +87,7 @@ class _Explainer:
         self.program = readable(lowered.plain, roots, noted)
         self.targets: list[tuple[Location, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
         self.names = Names()
+        self.names.used.update(map(loss, range(1, len(self.passes) + 1)))
         for source in lowered.sources:
             self.names.of(source.value)
         self.functions = Functions(self.new)
