@@ -155,7 +155,7 @@ class Graph:
         lines = derivation(self.nodes, Formulas())
         if not lines:
             raise GradientError("no backward pass was watched; call backward inside `with tg.watch() as graph:`")
-        return latex_of("\n".join(lines), {node.symbol: node.name for node in self.nodes})
+        return latex_of(lines, {node.symbol: node.name for node in self.nodes})
 
     def memory(self) -> Memory:
         """Return which arrays the recorded nodes keep for the backward pass, the largest first, and which keep them.

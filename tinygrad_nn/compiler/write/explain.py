@@ -16,7 +16,7 @@ from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
 from .literals import array_text, literal, nested, wrapped
-from .mathematics import derivation_of, latex_of
+from .mathematics import latex_of
 from .naming import Names
 from .notation import Notation
 from .peephole import readable
@@ -29,10 +29,15 @@ _COMMENTS = "In the comments: dL/dx is the adjoint of x, · the product of matri
 
 
 class Listing(str):
-    """A program's text, which shows as it is. `inputs` are the arguments of its function `name` as they were traced."""
+    """A program's text, which shows as it is.
+
+    `inputs` are the arguments of its function `name` as they were traced, `derivation` are the lines of its backward
+    passes: the comments, and the code where a comment says less.
+    """
 
     inputs: dict[str, Any]
     name: str
+    derivation: list[str]
 
     def __str__(self) -> str:
         """Return the text in characters that the standard output has: · is @ there, ᵀ is .T."""
@@ -64,10 +69,9 @@ class Listing(str):
         \frac{\partial L}{\partial x}&={\mathrm{exp}}_{1}
         \end{align*}
         """
-        derivation = derivation_of(str.__str__(self))
-        if not derivation:
+        if not self.derivation:
             raise CompileError("this program has no backward pass to derive; compile a function that has gradients")
-        return latex_of(derivation)
+        return latex_of(self.derivation)
 
 
 def explained(lowered: Lowered, trace: Trace, title: str) -> Listing:
@@ -161,14 +165,18 @@ class _Explainer:
         """Return the whole file."""
         self.name_all()
         body: list[tuple[str, str]] = self.constants()
+        derivation: list[str] = []
         for section in filter(None, self.sections):
-            heading = f"# {self.heading(section[0])}{self.differentiated(section[0])}"
+            seeded = self.differentiated(section[0])
+            heading = f"# {', '.join([self.heading(section[0]), *seeded])}"
             body += [("", ""), (heading, "")] if body else [(heading, "")]
+            derivation += seeded
             for line in section:
                 comment = self.adjoints.comment(line)
                 body += [(f"# {comment}", "")] if comment else []
                 *first, code = self.notation.statements(line)
                 body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
+                derivation += _derived(comment, [*first, code]) if line.outputs[0] in self.pass_of else []
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
@@ -176,10 +184,10 @@ class _Explainer:
         called = [f"\n{text}" for text in self.functions.written()]  # long ones, so the program stands above them
         start = wrapped(f"def {self.title}(", self.parameters(), "):")
         text = Listing("\n".join([self.head(), *formulas, "", start, *lines, "", *called]))
-        text.inputs, text.name = self.inputs, self.title
+        text.inputs, text.name, text.derivation = self.inputs, self.title, derivation
         return text
 
-    def differentiated(self, line: Line) -> str:
+    def differentiated(self, line: Line) -> list[str]:
         """Return what a line's backward pass differentiates: the sum of its roots, each times its seed."""
         terms, number = [], self.pass_of.get(line.outputs[0], 0)
         for root, seed in self.passes[number - 1].roots.items() if number else ():
@@ -188,7 +196,7 @@ class _Explainer:
             if seed not in self.program.constants or not (seed.concrete == 1).all():
                 y = f"np.sum({y} * {self.names.found.get(seed) or array_text(seed.concrete)})"
             terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
-        return f", {loss(number)} = {' + '.join(terms)}" if terms else ""
+        return [f"{loss(number)} = {' + '.join(terms)}"] if terms else []
 
     def head(self) -> str:
         """Return the text above the program: what its comments mean, and what it was traced for."""
@@ -263,6 +271,15 @@ class _Explainer:
 
         text = nested(leaf, self.trace.result)
         return text if places else ""
+
+
+def _derived(comment: str, code: list[str]) -> list[str]:
+    """Return what a derivation says of a line: its comment, or the code, in which an adjoint has its own name."""
+    if " = " in comment:
+        return [comment]
+    name, symbol = code[0].partition(" = ")[0], comment if comment.startswith("d") else ""
+    assigned = f"{name} = ", f"{name}["
+    return [f"{symbol}{text.removeprefix(name)}" if symbol and text.startswith(assigned) else text for text in code]
 
 
 def _shape(value: Value) -> str:
