@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,22 +112,20 @@ def with_plain_broadcasts(program: Program) -> Program:
     return program
 
 
-def with_folded_constants(program: Program) -> Program:
+def with_folded_constants(program: Program, viewed: Iterable[Value] = ()) -> Program:
     """Compute at once what depends on constants alone, and judge: such a guard always holds.
 
-    A view of a constant costs nothing, and keeps its name.
+    A view costs nothing, and keeps its name, but for that of what is to be `viewed` at once.
     """
-    known = set(program.constants)
+    known = {False: set(program.constants), True: set(viewed)}  # by whether a line makes a view
     kept = []
     for line in program.lines:
-        reads = line.reads()
-        if reads and all(v in known for v in reads) and all(v.dtype is not None for v in line.outputs):
-            if any(output.base is not None for output in line.outputs):
-                kept.append(line)
-                continue
+        reads, is_view = line.reads(), any(v.base is not None for v in line.outputs)
+        if reads and known[is_view].issuperset(reads) and all(v.dtype is not None for v in line.outputs):
             line.compute()
             program.constants += line.outputs
-            known.update(line.outputs)
+            for values in filter(set(reads).issubset, known.values()):
+                values.update(line.outputs)
         else:
             kept.append(line)
     return program.replaced(kept, {})

@@ -86,9 +86,12 @@ class Notation(Expressions):
         given = usual | dict(zip(("axis", "dtype", "out", "keepdims"), line.args[1:], strict=False)) | line.kwargs
         idle = {"axis": None, "dtype": None, "out": None, "keepdims": False}
         kept = {key: x for key, x in given.items() if not (key in idle and x is idle[key])}
-        if isinstance(kept.get("axis"), tuple) and len(kept["axis"]) == 1:
-            kept["axis"] = kept["axis"][0]
         x: Any = line.args[0]
+        axes = kept.get("axis")
+        if np.size(axes) == len(x.shape) and not kept.get("keepdims"):
+            kept.pop("axis", None)
+        elif isinstance(axes, tuple) and len(axes) == 1:
+            kept["axis"] = axes[0]
         if kept.get("initial") in (np.inf, -np.inf) and x.concrete.size:
             del kept["initial"]
         name, (text, level) = _METHODS[line.function.text], self.argument(x)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..lower.rewrites import without_dead_lines
+from ..lower.rewrites import with_folded_constants, without_dead_lines
 from ..numpy_calls import of_method, of_numpy
 from ..program import Function, Line, Program, Value, mapped
 
@@ -24,39 +24,24 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
     program = program.copy()
     program.lines = [line for line in program.lines if line.function.form != "guard"]
     program.outputs += [root for root in dict.fromkeys(roots) if root not in program.outputs]
-    _with_constant_views(program)
-    _without_idle_lines(program, adjoints)
+    # A view of a constant is one, too, unless it is of what the user named, which stays what it is.
+    program = with_folded_constants(program, [v for v in program.constants if v.name.endswith("#")])
     makers = {output: line for line in program.lines for output in line.outputs}
-    for line in program.lines:
-        for rewrite in (_with_sums, _with_comparisons, _with_means, _with_all_axes):
-            if line.args and (found := rewrite(line, makers)):
-                line.function, line.args, line.kwargs = found
-    return without_dead_lines(program)
-
-
-def _with_constant_views(program: Program) -> None:
-    """Take a view of a constant for a constant."""
-    known = {v for v in program.constants if v.name.endswith("#")}  # what the user named stays what it is
-    for line in list(program.lines):
-        arrays = bool(line.outputs) and all(v.dtype is not None for v in line.outputs)
-        if arrays and known.issuperset(line.reads()) and any(True for _ in line.reads()):
-            line.compute()
-            known.update(line.outputs)
-            program.constants += line.outputs
-            program.lines.remove(line)
-
-
-def _without_idle_lines(program: Program, adjoints: set[Value]) -> None:
-    """Write a constant of equal entries as the number, where the result is no larger for it; read x instead of 1 x."""
+    unnamed = {v for v in program.constants if v.name.endswith("#")}
     for line in program.lines:
         line.args, line.kwargs = mapped(program.present, line.args), mapped(program.present, line.kwargs)
         if line.function.form == "ufunc" and line.function.text != "np.matmul" and not line.kwargs:
-            line.args = tuple([_number(x, line, program) for x in line.args])
+            line.args = tuple([_number(x, line) if x in unnamed else x for x in line.args])
         same = _same(line)
-        if same is not None and _is_like(same, line.outputs[0]):
+        if _is_like(same, line.outputs[0]):
             line.function, line.args, line.kwargs = SAME, (same,), {}
             program.instead[line.outputs[0]] = same
     program.outputs = [v if v in adjoints else program.present(v) for v in program.outputs]
+    for line in program.lines:
+        for rewrite in (_with_sums, _with_comparisons, _with_means):
+            if line.args and (found := rewrite(line, makers)):
+                line.function, line.args, line.kwargs = found
+    return without_dead_lines(program)
 
 
 def _same(line: Line) -> Any:
@@ -78,10 +63,8 @@ def _is_like(x: Any, y: Value) -> bool:
     return isinstance(x, Value) and x.shape == y.shape and x.dtype == y.dtype
 
 
-def _number(value: Any, line: Line, program: Program) -> Any:
+def _number(value: Value, line: Line) -> Any:
     """Return the number of which a constant consists, if another operand alone makes the result what it is."""
-    if value not in program.constants or value.name[-1:] != "#":
-        return value
     x, y = value.concrete, line.outputs[0]
     enough = any(_is_like(v, y) for v in line.reads() if v is not value)
     if not enough or y.dtype.kind != "f" or x.dtype != y.dtype or not x.size or not (x == x.flat[0]).all():
@@ -89,9 +72,9 @@ def _number(value: Any, line: Line, program: Program) -> Any:
     return _whole(float(str(x.flat[0])))
 
 
-def _whole(x: float) -> float:
+def _whole(x: Any) -> Any:
     """Return a number as one writes it beside floats: 2 for 2.0."""
-    return int(x) if x.is_integer() and abs(x) < 1e6 else x
+    return int(x) if type(x) is float and x.is_integer() and abs(x) < 1e6 else x
 
 
 def _made(x: Any, makers: dict[Value, Line], *texts: str) -> Line | None:
@@ -114,17 +97,13 @@ def _with_sums(line: Line, makers: dict[Value, Line]) -> Any:
 
 
 def _with_comparisons(line: Line, makers: dict[Value, Line]) -> Any:
-    """Write where(a == b, 0, a > b), 1 where a is larger, as a > b beside a float factor."""
-
-    def larger(x: Any) -> Any:
-        choice = _made(x, makers, "np.where")
-        if choice is None or choice.args[1] != 0:
-            return x
-        ties = _made(choice.args[0], makers, "np.equal")
-        greater = _made(choice.args[2], makers, "np.greater", "np.less")
-        return choice.args[2] if ties is not None and greater is not None and ties.args == greater.args else x
-
-    return (line.function, tuple(map(larger, line.args)), {}) if line.function.text == "np.multiply" else None
+    """Write where(a == b, 0, a > b) as a > b in a rule, where both are factors: 1 where a is larger."""
+    if line.function.text != "np.where" or line.args[1] != 0 or not any(span.y is not None for span in line.spans):
+        return None
+    ties = _made(line.args[0], makers, "np.equal")
+    greater = _made(line.args[2], makers, "np.greater", "np.less")
+    found = ties is not None and greater is not None and ties.args == greater.args
+    return (greater.function, greater.args, greater.kwargs) if greater is not None and found else None
 
 
 def _with_means(line: Line, makers: dict[Value, Line]) -> Any:
@@ -143,15 +122,4 @@ def _with_means(line: Line, makers: dict[Value, Line]) -> Any:
         (whole,) = summed.args
         if whole.dtype.char in "fd?" and float(n) * x.concrete.size == whole.concrete.size > 0:
             return MEAN, (whole,), {"axis": 0} | summed.kwargs
-    n = _whole(n) if type(n) is float else n
-    return (of_numpy(np.divide), (x, n), {}) if text == "np.divide" else None
-
-
-def _with_all_axes(line: Line, makers: dict[Value, Line]) -> Any:
-    """Leave out axes that are all there are."""
-    text, kwargs = line.function.text, {key: v for key, v in line.kwargs.items() if (key, v) != ("keepdims", False)}
-    ndim = len(getattr(line.args[0], "shape", ()))
-    if not (text.endswith(".reduce") or text == MEAN.text) or kwargs.get("keepdims") or not ndim:
-        return None
-    every = np.size(kwargs.get("axis", 0)) == ndim
-    return line.function, line.args, kwargs | ({"axis": None} if every else {})
+    return (of_numpy(np.divide), (x, _whole(n)), {}) if text == "np.divide" else None
