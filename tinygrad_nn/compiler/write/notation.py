@@ -87,7 +87,7 @@ class Notation(Expressions):
         idle = {"axis": None, "dtype": None, "out": None, "keepdims": False}
         kept = {key: x for key, x in given.items() if not (key in idle and x is idle[key])}
         x: Any = line.args[0]
-        axes = kept.get("axis")
+        axes: Any = kept.get("axis")
         if np.size(axes) == len(x.shape) and not kept.get("keepdims"):
             kept.pop("axis", None)
         elif isinstance(axes, tuple) and len(axes) == 1:
