@@ -35,6 +35,9 @@ CASES: list[tuple[Function, tuple[Any, ...], dict[str, Any], str, str]] = [
     (GETITEM, (A, ()), {}, "A[()]", "A[()]"),
     (GETITEM, (A, (ROW,)), {}, "A[row,]", "A[row,]"),
     (ON_NUMBERS["pow"], (K, -2), {}, "k ** (-2)", "k ** (-2)"),
+    (of_numpy(np.floor_divide), (A, B), {}, "A // B", "floor_divide(A, B)"),
+    (of_numpy(np.invert), (A,), {}, "~A", "invert(A)"),
+    (ON_NUMBERS["floordiv"], (K, 2), {}, "k // 2", "floor_divide(k, 2)"),
     (ON_NUMBERS["neg"], (K,), {}, "-k", "-k"),
     (ON_NUMBERS["abs"], (K,), {}, "abs(k)", "abs(k)"),
     (of_numpy(np.clip), (A, 0.5, np.inf), {}, "np.clip(A, 0.5, np.inf)", "clip(A, 0.5, inf)"),
@@ -49,7 +52,7 @@ def test_a_line_is_written(function: Function, args: Any, kwargs: Any, text: str
         return value.name
 
     assert Notation(name, {}, set()).statements(line) == [f"y = {text}"]
-    assert Derivation(name, {}, set()).line(line)[0] == derivation
+    assert Derivation(name, {}, set()).right(line) == derivation
 
 
 @pytest.mark.parametrize(
@@ -67,14 +70,14 @@ def test_what_is_folded_stands_in_parentheses_where_it_must(outer: Any, inner: A
     x = Value(np.eye(2), "x")
     first = Line(of_numpy(inner), (A,) if one else (A, B), {}, (x,))
     second = Line(of_numpy(outer), (x, B), {}, (Value(np.eye(2), "y"),))
-    assert Notation(lambda v: v.name, {x: first}, {x}).line(second)[0] == text
+    assert Notation(lambda v: v.name, {x: first}, {x}).right(second) == text
 
 
 def test_operands_of_equal_strength_are_kept_apart_on_the_right() -> None:
     x = Value(np.eye(2), "x")
     makers = {x: Line(of_numpy(np.subtract), (A, B), {}, (x,))}
     line = Line(of_numpy(np.subtract), (B, x), {}, (Value(np.eye(2), "y"),))
-    assert Notation(lambda v: v.name, makers, {x}).line(line)[0] == "B - (A - B)"
+    assert Notation(lambda v: v.name, makers, {x}).right(line) == "B - (A - B)"
 
 
 def test_a_ufuncs_method_at_is_called_on_a_copy() -> None:

@@ -12,7 +12,7 @@ from ...errors import CompileError
 from ..program import Line, Value
 from ..trace.records import Location
 from ..trace.traced_call import Place
-from ..write.expressions import Text
+from ..write.expressions import Expressions
 from ..write.folding import Folding
 from ..write.functions import Functions
 from ..write.literals import NoSource, array_text, literal, nested, whole_literal, wrapped
@@ -61,22 +61,19 @@ class _Exact(Notation):
         """Return whether Python's operator is NumPy's: `**` squares where np.power does not."""
         return line.function.text != "np.power" and super().infix(line)
 
-    def reduction(self, line: Line) -> Text:
+    def reduction(self, line: Line) -> str:
         """Return a sum or the like; what it starts from counts where there are no rows."""
         if "initial" in line.kwargs:
             return self.call(self.function(line.function), line.args, line.kwargs)
         return super().reduction(line)
 
-    def statements(self, line: Line) -> list[str]:
-        """Return the statements that compute a line's outputs, with copies that lie in memory as what they are of."""
-        first, *more = super().statements(line)
-        name, start, _ = first.partition(" = ") if more else (self.name(line.outputs[0]), "", "")
-        if first.endswith(".copy()"):
-            first = f"{name}{start}np.array({self.operand(line.args[0])})"
-        if line.function.form == "into":
-            given = ", ".join([name, *map(self.operand, line.args[1:])])
-            more = [f"{self.called(line.function.write, 'add_into')}({given})"]
-        return [first, *more]
+    def copy_of(self, x: Any) -> str:
+        """Return the expression of a copy that lies in memory as what it is of."""
+        return f"np.array({self.operand(x)})"
+
+    def in_place(self, line: Line, name: str) -> str:
+        """Return the statement that changes entries of what is there by this name."""
+        return Expressions.in_place(self, line, name) if line.function.form == "into" else super().in_place(line, name)
 
 
 class Module:
@@ -179,8 +176,7 @@ class Module:
         found = [f"    with np.errstate({', '.join([f'{kind}={mode!r}' for kind, mode in modes.items()])}):"]
         for line in self.program.lines:
             if not self.notation.folded.intersection(line.outputs):
-                written = self.notation.guard if line.function.form == "guard" else self.notation.statements
-                found += [f"        {text}" for text in written(line)]
+                found += [f"        {text}" for text in self.notation.statements(line)]
         found += ["        pass"] if len(found) == 1 else []
         return ["    try:", *[f"    {text}" for text in found], _INVALID[:-1]] if "invalid" in raising else found
 

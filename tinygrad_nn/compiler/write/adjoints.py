@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..program import Line, Program, Value
 from ..trace.tracer import Tracer
-from .expressions import TIMES
 from .folding import STATEMENTS
-from .notation import Derivation
+from .notation import OF, Derivation, in_notation
 
 _WIDE = 90
 
@@ -28,12 +28,12 @@ class Adjoints:
 
     def __init__(
         self, program: Program, tracer: Tracer, pass_of: dict[Value, int], folded: set[Value],
-        name: Callable[[Value], str],
+        name: Callable[[Value], str], called: Callable[[Any, str], str],
     ) -> None:  # fmt: skip
         self.program, self.pass_of, self.name = program, pass_of, name
         self.makers = makers = {output: line for line in program.lines for output in line.outputs}
         self.above = set(program.inputs)  # and what `comment` was asked for
-        self.derivation = Derivation(self.symbol, makers, folded)
+        self.derivation = Derivation(self.symbol, makers, folded, called)
         found: dict[tuple[int, Value], set[Value]] = {}
         detached = [(program.present(y), program.present(x)) for y, x in tracer.detached]
         for number, one in enumerate(tracer.passes, start=1):
@@ -59,12 +59,10 @@ class Adjoints:
         return found
 
     def symbol(self, value: Value) -> str:
-        """Return a value's name in a derivation: dL/dx for the adjoint of x."""
+        """Return a value's name in a derivation, in Python: dLǀx for the adjoint of x."""
         if value not in self.of:
             return self.name(value)
-        primal = self.of[value]
-        inner = self.symbol(primal)
-        return f"d{loss(self.pass_of[value])}/d{f'({inner})' if primal in self.of else inner}"
+        return f"d{loss(self.pass_of[value])}{OF}{self.symbol(self.of[value])}"
 
     def comment(self, line: Line) -> str:
         """Return the adjoint that a line computes, or for which one it does; nothing outside of backward passes."""
@@ -76,11 +74,11 @@ class Adjoints:
         """Return what a line of a backward pass computes."""
         if value not in self.of:
             whole = self.first_adjoint(value)
-            return "" if whole is None else f"for {self.symbol(whole)}"
-        name = self.symbol(value)
+            return "" if whole is None else f"for {in_notation(self.symbol(whole))}"
+        name = in_notation(self.symbol(value))
         if line.function.form in STATEMENTS:
             return name
-        right = self.slope(line, value) or self.derivation.line(line)[0]
+        right = self.slope(line, value) or self.derivation.right(line)
         return f"{name} = {right}" if len(right) <= _WIDE else name
 
     def first_adjoint(self, value: Value) -> Value | None:
@@ -102,4 +100,4 @@ class Adjoints:
         g = self.values.get((self.pass_of[value], span.y))
         if g is None or g is value or not span.operation.pointwise or len(span.operation.arguments) > 1:
             return ""
-        return f"{self.derivation.operand(g, TIMES)} ∘ {span.operation.name}'({self.symbol(self.of[value])})"
+        return in_notation(f"{self.symbol(g)} // {span.operation.name}__prime({self.symbol(self.of[value])})")

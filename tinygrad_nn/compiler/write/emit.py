@@ -8,7 +8,7 @@ from typing import Any
 from ..lower.buffers import takes_out
 from ..lower.lowering import Lowered
 from ..program import Line, Value
-from .expressions import Expressions
+from .expressions import CHANGING, Expressions
 from .functions import Functions
 from .literals import array_text, literal, wrapped
 from .naming import Names
@@ -134,31 +134,22 @@ class Emitter(Expressions):
         if line.function.form == "guard":
             return self.guard(line)
         target, form = line.outputs[0], line.function.form
-        name, dtype = self.names.of(target), literal(target.dtype)
-        there = self.plan.offset(target) is not None or any(self.same_memory(v, target) for v in line.reads())
-        if not takes_out(line) or not (there or target.laid or form in ("setitem", "into", "at", "add")):
+        name, in_block = self.names.of(target), self.plan.offset(target) is not None
+        there = in_block or any(self.same_memory(v, target) for v in line.reads())
+        if not takes_out(line) or not (there or target.laid or form in CHANGING):
             return [self.assigned(line)]
-        if form in ("where", "setitem", "astype", "copy", "into", "at", "add", "zeros"):
-            return self.copied(line, target, name)
-        call = self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")[0]
-        return [call] if there else [f"{name} = np.ndarray({target.shape}, {dtype}, strides={target.strides})", call]
-
-    def copied(self, line: Line, target: Value, name: str) -> list[str]:
-        """Return a line that NumPy has no `out=` for, by copying into memory."""
-        form = line.function.form
-        if form in ("where", "astype"):  # np.where and a copy take less time than a copy of each part
-            return [f"np.copyto({name}, {self.line(line)[0]})"]
+        if form in ("where", "astype"):  # NumPy has no out= for them, and copies faster than it fills each part
+            return [f"np.copyto({name}, {self.line(line)})"]
         if form == "zeros":
             return [f"{name}.fill(0)"]
-        source = line.args[0]
-        filled = f"np.copyto({name}, {self.operand(source)})"
-        if self.plan.offset(target) is None:
-            filled = f"{name} = np.array({self.operand(source)})"
-        first = [] if self.same_memory(source, target) else [filled]
-        if form == "into":
-            more = [self.operand(x) for x in line.args[1:]]
-            return [*first, f"{self.functions.called(line.function.write, 'add_into')}({', '.join([name, *more])})"]
-        return first if form == "copy" else [*first, self.in_place(line, name)]
+        if form in (*CHANGING, "copy"):
+            x = self.operand(line.args[0])
+            copied = f"np.copyto({name}, {x})" if in_block else f"{name} = np.array({x})"
+            first = [] if self.same_memory(line.args[0], target) else [copied]
+            return first if form == "copy" else [*first, self.in_place(line, name)]
+        call = self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")
+        made = f"{name} = np.ndarray({target.shape}, {literal(target.dtype)}, strides={target.strides})"
+        return [call] if there else [made, call]
 
     def same_memory(self, value: Any, target: Value) -> bool:
         """Return whether a line's result lies where that operand lies."""

@@ -115,7 +115,7 @@ class _Explainer:
         self.folded = Folding(self.program, groups, self.names.primals).folded
         self.sections = [[line for line in lines if not self.folded.intersection(line.outputs)] for lines in groups]
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
-        self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of)
+        self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of, self.called)
 
     def new(self, wish: str) -> str:
         """Return a name for a function beside the program's own."""

@@ -1,8 +1,9 @@
-"""Lines of a program as Python expressions: operators and their precedence, calls, indices, literals."""
+"""Lines of a program as Python expressions: operators, calls, indices, literals."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,22 +12,20 @@ import numpy as np
 from ..program import Function, Line, Value
 from .literals import literal, nested
 
-# How strongly an operator binds, from the weakest.
-COMPARED, TIMES, SIGN, POWER, ATOM = 1, 6, 7, 8, 9
-LEVELS = dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), COMPARED) | {"|": 2, "^": 3, "&": 4, "+": 5, "-": 5}
-LEVELS |= dict.fromkeys(("*", "@", "/", "//", "%", "·", "∘"), TIMES) | {"**": POWER}
 BINARY = {
     "np.power": "**", "np.matmul": "@", "np.multiply": "*", "np.divide": "/", "np.floor_divide": "//",
     "np.remainder": "%", "np.add": "+", "np.subtract": "-", "np.bitwise_and": "&", "np.bitwise_xor": "^",
     "np.bitwise_or": "|", "np.less": "<", "np.less_equal": "<=", "np.greater": ">", "np.greater_equal": ">=",
     "np.equal": "==", "np.not_equal": "!=",
 }  # fmt: skip
-
-Text = tuple[str, int]
+CHANGING = ("setitem", "into", "at", "add")  # forms that begin with a copy, and change entries of it
 
 
 class Expressions:
-    """Writes a line's right side. `name` gives the name of a value, `called` that of a function, for a wish."""
+    """Writes a line's right side. `name` gives the name of a value, `called` that of a function, for a wish.
+
+    What an operator is applied to stands in parentheses, if it is more than a name, a number or a call.
+    """
 
     def __init__(self, name: Callable[[Value], str], called: Callable[[Any, str], str]) -> None:
         self.name, self.called = name, called
@@ -35,17 +34,17 @@ class Expressions:
         """Return whether a ufunc is written as Python's operator."""
         raise NotImplementedError
 
-    def value(self, value: Value) -> Text:
-        """Return a value's text and how strongly it binds."""
-        return self.name(value), ATOM
+    def value(self, value: Value) -> str:
+        """Return a value's text."""
+        return self.name(value)
 
-    def operand(self, x: Any, level: int = 0) -> str:
-        """Return an argument's text, in parentheses if it binds less than the level."""
-        text, own = self.argument(x)
-        return text if own >= level else f"({text})"
+    def inner(self, x: Any) -> str:
+        """Return the text of what an operator is applied to."""
+        text = self.operand(x)
+        return text if re.fullmatch(r"[\w.]+(e-\d+|\([^()]*\))?", text) else f"({text})"
 
-    def argument(self, x: Any) -> Text:
-        """Return an argument's text and how strongly it binds."""
+    def operand(self, x: Any) -> str:
+        """Return an argument's text."""
         if isinstance(x, Value):
             return self.value(x)
         if isinstance(x, slice):
@@ -53,26 +52,25 @@ class Expressions:
         if isinstance(x, tuple) and hasattr(x, "_fields"):
             return self.call(self.called(type(x), type(x).__name__), x, {})
         if isinstance(x, (tuple, list)):
-            return nested(self.operand, x), ATOM
+            return nested(self.operand, x)
         if callable(x) and not isinstance(x, type):
-            return self.called(x, getattr(x, "__name__", "function")), ATOM
-        text = literal(x)
-        return text, SIGN if text.startswith("-") else ATOM
+            return self.called(x, getattr(x, "__name__", "function"))
+        return literal(x)
 
-    def line(self, line: Line) -> Text:
+    def line(self, line: Line) -> str:
         """Return the expression that computes a line's outputs."""
         function, args = line.function, line.args
-        if function.form == "operator" and function.text != "np.asarray":
-            return self.of_numbers(function.text, args)
+        if function.text == "{0}[{1}]":
+            return f"{self.inner(args[0])}[{self.index(args[1])}]"
+        if "{0}" in function.text:
+            return function.text.format(*map(self.inner, args))
         if function.text in BINARY and len(args) == 2 and not line.kwargs and self.infix(line):
             return self.binary(BINARY[function.text], *args)
-        if function.text == "{0}[{1}]":
-            return f"{self.operand(args[0], ATOM)}[{self.index(args[1])}]", ATOM
         if is_transpose(line):
-            return self.transposed(args[0])
+            return f"{self.inner(args[0])}.T"
         if function.text in ("np.transpose", "np.reshape", "astype") and isinstance(args[0], Value) and len(args) == 2:
             more = args[1] if function.text == "np.reshape" and type(args[1]) is tuple and args[1] else args[1:]
-            return self.call(f"{self.operand(args[0], ATOM)}.{function.text.removeprefix('np.')}", more, line.kwargs)
+            return self.call(f"{self.inner(args[0])}.{function.text.removeprefix('np.')}", more, line.kwargs)
         return self.call(self.function(function), args, line.kwargs)
 
     def function(self, function: Function) -> str:
@@ -86,34 +84,19 @@ class Expressions:
         method = "" if ufunc is function.apply else f".{function.text.rpartition('.')[2]}"
         return f"{self.called(ufunc, ufunc.__name__)}{method}"
 
-    def call(self, name: str, args: Any, kwargs: Any, *more: str) -> Text:
+    def call(self, name: str, args: Any, kwargs: Any, *more: str) -> str:
         """Return a call with these arguments."""
         named = [f"{key}={self.operand(x)}" for key, x in kwargs.items()]
-        return f"{name}({', '.join([*map(self.operand, args), *named, *more])})", ATOM
+        return f"{name}({', '.join([*map(self.operand, args), *named, *more])})"
 
-    def of_numbers(self, template: str, args: Any) -> Text:
-        """Return an expression of Python numbers."""
-        if template[4:-4] in LEVELS:
-            return self.binary(template[4:-4], *args)
-        if template == "{0}":
-            return self.argument(args[0])
-        level = SIGN if template[0] == "-" else ATOM
-        return template.format(self.operand(args[0], 0 if template.endswith(")") else level)), level
-
-    def binary(self, symbol: str, a: Any, b: Any) -> Text:
+    def binary(self, symbol: str, a: Any, b: Any) -> str:
         """Return two operands with an operator between them."""
-        level = LEVELS[symbol]
-        left = level + (level in (COMPARED, POWER))
-        return f"{self.operand(a, left)} {symbol} {self.operand(b, level + (level != POWER))}", level
-
-    def transposed(self, x: Any) -> Text:
-        """Return a matrix with its axes exchanged."""
-        return f"{self.operand(x, ATOM)}.T", ATOM
+        return f"{self.inner(a)} {symbol} {self.inner(b)}"
 
     def assigned(self, line: Line) -> str:
         """Return a line as an assignment to the names of its outputs."""
         names = ", ".join(map(self.name, line.outputs))
-        return f"{names}{',' * (line.several and len(line.outputs) == 1)} = {self.line(line)[0]}"
+        return f"{names}{',' * (line.several and len(line.outputs) == 1)} = {self.line(line)}"
 
     def guard(self, line: Line) -> list[str]:
         """Return the lines that stop the program where a number is another one than it is for."""
@@ -127,10 +110,11 @@ class Expressions:
 
     def in_place(self, line: Line, name: str) -> str:
         """Return the statement that changes entries of what a line starts from, which is there by this name."""
-        if line.function.form == "at":
-            return f"{self.function(line.function)}({', '.join([name, *map(self.operand, line.args[1:])])})"
-        sign = "=" if line.function.form == "setitem" else "+="
-        return f"{name}[{self.index(line.args[1])}] {sign} {self.operand(line.args[2])}"
+        form = line.function.form
+        if form in ("into", "at"):
+            function = self.called(line.function.write, "add_into") if form == "into" else self.function(line.function)
+            return f"{function}({', '.join([name, *map(self.operand, line.args[1:])])})"
+        return f"{name}[{self.index(line.args[1])}] {'=' if form == 'setitem' else '+='} {self.operand(line.args[2])}"
 
     def index(self, index: Any) -> str:
         """Return the text of an index, with colons where that is how one writes it."""

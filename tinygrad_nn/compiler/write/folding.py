@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from ..program import Line, Program, Value
-from .expressions import is_transpose
+from .expressions import CHANGING, is_transpose
+from .naming import Names
 from .notation import Notation
 
-STATEMENTS = ("setitem", "into", "at", "add", "operation")
+STATEMENTS = (*CHANGING, "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
 
 
@@ -22,7 +23,7 @@ class Folding:
         self.primals = primals
         self.inputs, self.folded = set(program.inputs), set[Value]()
         self.makers = {output: line for line in program.lines for output in line.outputs}
-        self.notation = Notation(wish, self.makers, self.folded)
+        self.notation = Notation(Names().of, self.makers, self.folded)
         self.uses = Counter(v for line in program.lines for v in line.reads())
         self.uses.update(dict.fromkeys(program.outputs, _OUTPUT))
         for line in reversed(program.lines):
@@ -47,7 +48,7 @@ class Folding:
 
     def width(self, line: Line) -> int:
         """Return how long a line's expression is."""
-        return len(self.notation.line(line)[0])
+        return len(self.notation.right(line))
 
     def is_small(self, value: Value) -> bool:
         """Return whether a value is read once, and has neither a name of its own nor that of something kept."""
@@ -60,10 +61,3 @@ class Folding:
         if primal is not None:
             return primal not in self.inputs and (primal not in self.makers or primal in self.folded)
         return value.name.endswith("#") or value.after is not None
-
-
-def wish(value: Value) -> str:
-    """Return the name that a value would have if it were the only one."""
-    if value.primal is not None:
-        return f"d{wish(value.primal)}"
-    return value.name if value.after is None else f"{wish(value.after)}{value.name}"

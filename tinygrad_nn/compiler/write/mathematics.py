@@ -11,16 +11,14 @@ import re
 from collections.abc import Iterable
 from html import escape
 
+from .notation import OF, in_python
+
 _LEVELS = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.MatMult: 2, ast.FloorDiv: 2, ast.Div: 4, ast.Pow: 4}
 _COMPARED = {ast.Gt: ">", ast.Lt: "<", ast.GtE: "≥", ast.LtE: "≤", ast.Eq: "=", ast.NotEq: "≠"}
 _SIGNS = {ast.Add: "+", ast.Sub: "−", ast.MatMult: "", ast.FloorDiv: "⊙", ast.Mult: "·", ast.USub: "−", ast.Invert: "∑"}
 _ATOM = 5
 _KNOWN = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "max", "min"}
 _SHORT = {"maximum": "max", "minimum": "min", "absolute": "abs"}
-_PYTHON = str.maketrans(
-    {"·": "@", "∘": "//", "ᵀ": ".T", "Σ": "~"}
-)  # operators that bind as strongly, without a use here
-_OF = "ǀ"  # a letter for Python: dLǀx stands for dL/dx
 
 # How a language writes mathematics.
 LATEX, MATHML = 0, 1
@@ -100,7 +98,7 @@ class Mathematics:
     def expression(self, text: str) -> str:
         """Return an expression as mathematics."""
         try:
-            return self.printed(ast.parse(_in_python(text.strip()), mode="eval").body)[0]
+            return self.printed(ast.parse(in_python(text.strip()), mode="eval").body)[0]
         except (SyntaxError, NotImplementedError):
             return self.text(text)
 
@@ -138,11 +136,11 @@ class Mathematics:
     def base(self, node: ast.expr) -> str:
         """Return what something is raised or lowered from: an adjoint, which is a fraction, in brackets."""
         text = self.within(node, _ATOM)
-        return self.fenced(text) if isinstance(node, ast.Name) and _OF in node.id else text
+        return self.fenced(text) if isinstance(node, ast.Name) and OF in node.id else text
 
     def named(self, name: str) -> str:
         """Return a name: an adjoint as a fraction of differentials, numbers at its end as an index."""
-        loss, is_adjoint, primal = name.partition(_OF)
+        loss, is_adjoint, primal = name.partition(OF)
         if is_adjoint:
             return self.put("fraction", *[self.row(self.sign("∂"), self.named(x)) for x in (loss[1:], primal)])
         shown = self.names.get(name, name)
@@ -182,16 +180,6 @@ class Mathematics:
         plain = [k for k in keywords if not isinstance(k.value, ast.Call)]
         parts = [self.within(x, 0) for x in args] + [self.text(ast.unparse(k)) for k in plain]
         return self.fenced(self.row(*[part for one in parts for part in (self.sign(","), one)][1:]))
-
-
-def _in_python(text: str) -> str:
-    """Return a derivation in what Python can parse; adjoints become names."""
-    if "//" in text or "~" in text:
-        raise NotImplementedError
-    text, before = re.sub(r"(\w)'\(", r"\1__prime(", text.translate(_PYTHON)), ""
-    while before != text:  # of an adjoint of an adjoint the inner one first
-        before, text = text, re.sub(r"\b(dL\d*)/d(?:\((\w+)\)|(\w+))", rf"\1{_OF}\2\3", text)
-    return text
 
 
 def latex_of(lines: Iterable[str], names: dict[str, str] | None = None) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..program import Function, Line, Value
-from .expressions import ATOM, SIGN, TIMES, Expressions, Text
+from .expressions import CHANGING, Expressions
 
 _UNARY = {"np.negative": "-", "np.invert": "~", "np.positive": "+"}
 _METHODS = {
@@ -23,23 +25,23 @@ class Notation(Expressions):
 
     def __init__(
         self, name: Callable[[Value], str], makers: dict[Value, Line], folded: set[Value],
-        called: Callable[[Any, str], str] = lambda function, wish: wish,
+        called: Callable[[Any, str], str] = lambda function, wish: re.sub(r"\W", "_", wish),
     ) -> None:  # fmt: skip
         super().__init__(name, called)
         self.makers, self.folded = makers, folded
         self.texts: dict[Value, str] = {}
 
-    def value(self, value: Value) -> Text:
+    def value(self, value: Value) -> str:
         """Return the name of a value, or its expression."""
         if value in self.texts:
-            return self.texts[value], ATOM
+            return self.texts[value]
         return self.line(self.makers[value]) if value in self.folded else super().value(value)
 
     def infix(self, line: Line) -> bool:
         """Return whether Python's operators are NumPy's: beside an array, or a NumPy scalar."""
         return any(getattr(x, "dtype", None) is not None for x in line.args)
 
-    def line(self, line: Line) -> Text:
+    def line(self, line: Line) -> str:
         """Return the expression that computes a line's outputs."""
         function, args = line.function, line.args
         if function.form == "operation":
@@ -47,7 +49,7 @@ class Notation(Expressions):
             more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
             return self.call(self.function(function), args[:-1] if args[-1:] == (None,) else args, more)
         if function.text in _UNARY and not line.kwargs and self.infix(line):
-            return f"{_UNARY[function.text]}{self.operand(args[0], SIGN)}", SIGN
+            return f"{_UNARY[function.text]}{self.inner(args[0])}"
         if function.text == "np.square" and not line.kwargs and self.infix(line):
             return self.binary("**", args[0], 2)
         if function.text in _METHODS and self.infix(line):
@@ -58,29 +60,44 @@ class Notation(Expressions):
         """Return the name of a line's function, the short one of two."""
         return super().function(function).replace("np.absolute", "np.abs")
 
+    def right(self, line: Line) -> str:
+        """Return the expression that computes a line's outputs, as Python writes it."""
+        return in_short(self.line(line))
+
     def statements(self, line: Line) -> list[str]:
-        """Return the statements that compute a line's outputs."""
+        """Return the statements that compute a line's outputs, or stop the program."""
+        if line.function.form == "guard":
+            found = self.guard(line)
+        elif line.function.form in CHANGING:
+            x, name = line.args[0], self.name(line.outputs[0])
+            fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
+            found = [f"{name} = {self.operand(x) if fresh else self.copy_of(x)}", self.in_place(line, name)]
+        else:
+            found = [self.assigned(line)]
+        return in_short("\n".join(found)).split("\n")
+
+    def copy_of(self, x: Any) -> str:
+        """Return the expression of a copy."""
+        return f"{self.inner(x)}.copy()"
+
+    def in_place(self, line: Line, name: str) -> str:
+        """Return the statement that changes entries of what is there by this name; where it adds, by NumPy alone."""
         form, text = line.function.form, line.function.text
-        if form not in ("setitem", "at", "add", "into"):
-            return [self.assigned(line)]
-        x, name = line.args[0], self.name(line.outputs[0])
-        fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
-        first = f"{name} = {self.operand(x, ATOM)}{'' if fresh else '.copy()'}"
         if form != "into" and text != "np.add.at":
-            return [first, self.in_place(line, name)]
+            return super().in_place(line, name)
         index, g = (line.args[-1], line.args[1]) if form == "into" else line.args[1:]
         if not any(isinstance(part, (Value, list)) for part in (index if isinstance(index, tuple) else (index,))):
-            return [first, f"{name}[{self.index(index)}] += {self.operand(g)}"]
+            return f"{name}[{self.index(index)}] += {self.operand(g)}"
         where = f"np.s_[{self.index(index)}]" if isinstance(index, tuple) else self.operand(index)
-        return [first, f"np.add.at({name}, {where}, {self.operand(g)})"]  # an entry may be named twice
+        return f"np.add.at({name}, {where}, {self.operand(g)})"  # an entry may be named twice
 
-    def binary(self, symbol: str, a: Any, b: Any) -> Text:
+    def binary(self, symbol: str, a: Any, b: Any) -> str:
         """Return two operands with an operator between them, of a product first the number."""
         if symbol == "*" and getattr(a, "shape", None) and getattr(b, "dtype", None) is None:
             a, b = b, a
         return super().binary(symbol, a, b)
 
-    def reduction(self, line: Line) -> Text:
+    def reduction(self, line: Line) -> str:
         """Return a sum or the like: a method of a name, a function of an expression."""
         usual = {} if "arg" in line.function.text else {"axis": 0}
         given = usual | dict(zip(("axis", "dtype", "out", "keepdims"), line.args[1:], strict=False)) | line.kwargs
@@ -94,31 +111,67 @@ class Notation(Expressions):
             kept["axis"] = axes[0]
         if kept.get("initial") in (np.inf, -np.inf) and x.concrete.size:
             del kept["initial"]
-        name, (text, level) = _METHODS[line.function.text], self.argument(x)
-        if level == ATOM and "(" not in text:
-            return self.call(f"{text}.{name}", (), kept)
-        return self.call(f"np.{name}", (x,), kept)
+        name, text = _METHODS[line.function.text], self.operand(x)
+        return self.call(f"{text}.{name}", (), kept) if text.isidentifier() else self.call(f"np.{name}", (x,), kept)
 
 
 class Derivation(Notation):
-    """The same in the notation of a derivation: · for products of matrices, ∘ for those of entries, dL/dx."""
+    """The same as a derivation, in Python: `//` stands for products of entries, `~` for a sum, dLǀx for dL/dx."""
 
-    def line(self, line: Line) -> Text:
+    def right(self, line: Line) -> str:
+        """Return the right side of a line of a derivation."""
+        return in_notation(super().right(line)).replace("np.", "")
+
+    def infix(self, line: Line) -> bool:
+        """Return whether a line is written as Python's operator, if that does not stand for something else."""
+        return line.function.text not in ("np.floor_divide", "np.invert") and super().infix(line)
+
+    def line(self, line: Line) -> str:
         """Return the expression that computes a line's outputs."""
-        text, level = super().line(line)
-        return text.replace("np.", ""), level
+        whole = line.function.text == "{0} // {1}"
+        return self.call("floor_divide", line.args, {}) if whole else super().line(line)
 
-    def binary(self, symbol: str, a: Any, b: Any) -> Text:
+    def binary(self, symbol: str, a: Any, b: Any) -> str:
         """Return two operands with an operator between them."""
         arrays = all(isinstance(x, Value) and x.shape for x in (a, b))
-        return super().binary({"@": "·", "*": "∘" if arrays else "*"}.get(symbol, symbol), a, b)
+        return super().binary("//" if symbol == "*" and arrays else symbol, a, b)
 
-    def transposed(self, x: Any) -> Text:
-        """Return a matrix with its axes exchanged."""
-        return f"{self.operand(x, ATOM)}ᵀ", ATOM
-
-    def reduction(self, line: Line) -> Text:
+    def reduction(self, line: Line) -> str:
         """Return a sum as Σ, anything else as it is called."""
         if line.function.text == "np.add.reduce" and not line.kwargs.get("keepdims"):
-            return f"Σ {self.operand(line.args[0], SIGN)}", TIMES
+            return f"~{self.inner(line.args[0])}"
         return super().reduction(line)
+
+
+def in_short(code: str) -> str:
+    """Return code as Python writes it, without parentheses that it does not need."""
+    return ast.unparse(ast.parse(code))
+
+
+OF = "ǀ"  # a letter, so that Python takes dLǀx for a name
+_SIGNS = {"·": "@", "∘": "//", "ᵀ": ".T", "Σ ": "~"}
+
+
+def in_notation(text: str) -> str:
+    """Return what is written in Python as a derivation shows it: · and ∘ for products, ᵀ, Σ, f' and dL/dx."""
+    text = re.sub(rf"\w+{OF}\w+", lambda match: _adjoint(match[0]), text.replace("__prime(", "'("))
+    for sign, symbol in _SIGNS.items():
+        text = text.replace(symbol, sign)
+    return text
+
+
+def _adjoint(name: str) -> str:
+    loss, _, primal = name.partition(OF)
+    return f"{loss}/d({_adjoint(primal)})" if OF in primal else f"{loss}/d{primal}"
+
+
+def in_python(text: str) -> str:
+    """Return what a derivation shows as Python, in which adjoints are names. Raises SyntaxError for other code."""
+    if "//" in text or "~" in text:
+        raise SyntaxError
+    for sign, symbol in _SIGNS.items():
+        text = text.replace(sign, symbol)
+    text, before = re.sub(r"(\w)'\(", r"\1__prime(", text), ""
+    while before != text:  # of an adjoint of an adjoint the inner one first
+        before, text = text, re.sub(r"\b(dL\d*)/d(?:\((\w+)\)|(\w+))", rf"\1{OF}\2\3", text)
+    return text

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..program import Function, Line, Program, Span, Value
-from .folding import STATEMENTS, Folding, wish
+from .folding import STATEMENTS, Folding
 from .literals import array_text
 from .naming import Names
 from .notation import Notation
@@ -68,7 +68,7 @@ class Outlining:
         names = Names()
         own = {self.program.present(value): name for value, name in span.names.items()}
         for value in arguments:
-            names.found[value] = names.new(own.get(value) or wish(value) or "x")
+            names.found[value] = names.new(own[value]) if own.get(value) else names.of(value)
         body = Program(arguments, lines, [result], [])
         makers = {output: line for line in lines for output in line.outputs}
         notation = Notation(names.of, makers, Folding(body, [lines], {}).folded, self.called)
@@ -110,5 +110,5 @@ def _is_one_expression(lines: list[Line], result: Value) -> bool:
     inner = set(makers) - {result}
     if any(uses[v] > 1 or makers[v].several or makers[v].function.form in STATEMENTS for v in inner):
         return False
-    notation = Notation(wish, makers, inner)
-    return makers[result].function.form in STATEMENTS or len(notation.line(makers[result])[0]) <= _WIDE
+    notation = Notation(Names().of, makers, inner)
+    return makers[result].function.form in STATEMENTS or len(notation.right(makers[result])) <= _WIDE
