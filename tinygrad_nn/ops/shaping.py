@@ -76,7 +76,7 @@ def _transpose(x: Any, /, axes: Any = None) -> Any:
     return np.transpose(x, axes)
 
 
-_transpose.vjp(lambda g, axes: np.transpose(g, tuple(int(i) for i in np.argsort(axes))))
+_transpose.vjp(lambda g, axes: np.transpose(g, tuple(sorted(range(len(axes)), key=axes.__getitem__))))
 
 
 @composite(numpy=[np.transpose, np.permute_dims])
