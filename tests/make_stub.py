@@ -1,4 +1,4 @@
-"""Write the stubs: Tensor with what operations attach to it, and the package with its operations.
+"""Write the stubs: Tensor with what operations attach to it, the package with its operations, and their examples.
 
 Run it after adding an operation: python tests/make_stub.py
 """
@@ -18,6 +18,7 @@ from stub_examples import example
 import tinygrad_nn
 from tinygrad_nn import ops
 from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.ops.examples import EXAMPLES
 from tinygrad_nn.tensor import creation
 from tinygrad_nn.tensor.declaring import COMPOSITES
 from tinygrad_nn.tensor.handle import Absent, Tensor
@@ -49,9 +50,7 @@ def stubs() -> dict[str, str]:
     explicit = {public for _, _, public in names}
     operations = {name: f for name, f in vars(tinygrad_nn)["_functions"].items() if name not in explicit} | made
     package = [*lines, "__version__: str", f"__all__ = {tinygrad_nn.__all__!r}", *_functions(operations)]
-    spaces = {
-        "linalg": [f"__all__ = {tinygrad_nn.linalg.__all__!r}", *_functions(ops.functions(numpy.linalg), "linalg.")]
-    }
+    spaces = {"linalg": [f"__all__ = {tinygrad_nn.linalg.__all__!r}", *_functions(ops.functions(numpy.linalg))]}
     texts = {
         "tensor/handle": [ITERATOR, *[part for part in parts if part and "__future__" not in part]],
         "__init__": [TYPING, *package],
@@ -70,16 +69,49 @@ def _is_made(function: Any) -> bool:
     return inspect.isfunction(function) and function.__code__.co_name != function.__name__
 
 
-def _functions(operations: dict[str, Any], space: str = "") -> list[str]:
+def _functions(operations: dict[str, Any]) -> list[str]:
     heads = {name: f"def {name}({', '.join(_parameters(f))}) -> {_result(f)}:" for name, f in operations.items()}
-    return [f"{heads[name]}\n{_docstring(documented(space + name, f))}" for name, f in sorted(operations.items())]
+    return [f"{heads[name]}\n{_docstring(documented(f))}" for name, f in sorted(operations.items())]
 
 
-def documented(name: str, function: Any) -> str:
-    """Return a function's description, with an example: its own, or one from a sample that was declared with it."""
+@functools.cache
+def examples() -> dict[str, str]:
+    """Return an example, made and executed now, for each function that is declared without one, by its path in `tg`."""
+    found = {path: example(path, function) for path, function in _homes().values() if ">>>" not in _declared(function)}
+    return {path: text for path, text in sorted(found.items()) if text}
+
+
+@functools.cache
+def _homes() -> dict[int, tuple[str, Any]]:
+    """Return where each function is: in the package, or else in `linalg`, and under its own name before others."""
+    spaces = {"": tinygrad_nn, "linalg.": tinygrad_nn.linalg}
+    paths = [(space, name, getattr(module, name)) for space, module in spaces.items() for name in module.__all__]
+    paths.sort(key=lambda path: getattr(path[2], "__name__", "") != path[1])
+    found: dict[int, tuple[str, Any]] = {}
+    for space, name, function in paths:
+        if inspect.isfunction(function):
+            found.setdefault(id(function), (space + name, function))
+    return found
+
+
+def _declared(function: Any) -> str:
+    """Return a function's description as it is declared, without the example that `ops.examples` has for it."""
+    path, _ = _homes().get(id(function), ("", None))
     text = inspect.getdoc(function) or ""
-    own = "" if ">>>" in text else example(name, function)
-    return text + (f"\n\n>>> import numpy as np\n>>> import tinygrad_nn as tg\n{own}" if own else "")
+    return text.removesuffix(ops.EXAMPLE.format(EXAMPLES[path])) if path in EXAMPLES else text
+
+
+def documented(function: Any) -> str:
+    """Return a function's description with its example of today."""
+    path, _ = _homes().get(id(function), ("", None))
+    return _declared(function) + (ops.EXAMPLE.format(examples()[path]) if path in examples() else "")
+
+
+def examples_text() -> str:
+    """Return the text of `ops/examples.py`."""
+    entries = [f'    "{path}": r"""{text}""",' for path, text in examples().items()]
+    says = "an example for each function that is declared without one"
+    return HEADER.format(says) + "\n".join(["EXAMPLES = {", *entries, "}"]) + "\n"
 
 
 def _docstring(text: str) -> str:
@@ -154,7 +186,7 @@ def _attached(name: str) -> str:
         return f"@property\ndef {name}(self) -> Any:\n{_docstring(inspect.getdoc(value) or '')}"
     if name in OPERATIONS or name in COMPOSITES:
         head = f"def {name}({', '.join(_parameters(value))}) -> {_result(value)}:"
-        return f"{head}\n{_docstring(inspect.getdoc(value) or '')}"
+        return f"{head}\n{_docstring(documented(value))}"
     if name in UNARY:
         return f"def {name}(self) -> Tensor: ..."
     if name in ("__eq__", "__ne__"):
@@ -197,3 +229,4 @@ def _literal(value: Any) -> str:
 if __name__ == "__main__":
     for name, text in stubs().items():
         (FOLDER / f"{name}.pyi").write_text(text)
+    (FOLDER / "ops" / "examples.py").write_text(examples_text())

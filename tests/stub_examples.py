@@ -17,7 +17,8 @@ import tinygrad_nn as tg
 from tinygrad_nn.testing import Case
 
 LONGEST = 116
-# Calls for NumPy's functions that declare no samples: what makes tensors, what assigns, what takes functions.
+# Calls for NumPy's functions that declare no samples (what makes tensors, what assigns, what takes functions), and for
+# one whose samples have gradients that are zero but for rounding.
 CALLS = {
     "apply_along_axis": ["tg.apply_along_axis(tg.cumsum, 0, np.array([[1.0, 2.0], [3.0, 4.0]])).numpy()"],
     "apply_over_axes": ["tg.apply_over_axes(tg.sum, np.ones((2, 3, 4)), [0, 2]).numpy()"],
@@ -25,6 +26,11 @@ CALLS = {
     "empty_like": ["tg.empty_like(np.ones((2, 3))).shape"],
     "fill_diagonal": ["t = tg.zeros((2, 2))", "tg.fill_diagonal(t, [1.0, 2.0])", "t"],
     "full_like": ["tg.full_like(np.ones(3), 7.0)"],
+    "linalg.eigvalsh": [
+        "a = np.array([[2.0, 1.0], [1.0, 2.0]])",
+        "tg.linalg.eigvalsh(a).numpy()",
+        "tg.grad(lambda a: tg.linalg.eigvalsh(a)[1])(a).numpy()",
+    ],
     "ones_like": ["tg.ones_like(np.zeros(3), requires_grad=True)"],
     "piecewise": ["x = np.array([-1.0, 0.0, 2.0])", "tg.piecewise(x, [x < 0, x > 1], [tg.square, 5.0])"],
     "place": ["t = tg.zeros(3)", "tg.place(t, np.array([True, False, True]), [1.0, 2.0])", "t"],
@@ -63,11 +69,25 @@ def _executed(calls: list[str]) -> str:
 
 
 def _unclear(of_nans: bool, text: str) -> tuple[Any, ...]:
-    """Return what makes an example hard to read: shapes, odd numbers, no gradient, single numbers, several lines."""
-    single = text.count("np.float64(") + text.count("=np.float64(0") + ("array(" not in text)
+    """Return what makes an example hard to read, the worst first: smaller is clearer."""
     odd = "inf" in text or ("nan" in text) != of_nans
+    noise = re.search(r"e-1[5-9]", text) is not None
+    calls = [line for line in text.splitlines() if line.startswith((">>> tg.", ">>> [y", ">>> round"))]
+    single = text.count("np.float64(") + text.count("=np.float64(0") + ("array(" not in text)
     arrays = min(text.count(" = np.array("), 2)
-    return ".shape" in text, odd, "tg.grad" not in text, single, -arrays, text.count("\n"), -min(text.count("."), 12)
+    return (
+        *(".shape" in text, odd, noise, "tg.grad" not in text, _shows_nothing(text), single, calls[0].count("=")),
+        *(-arrays, text.count("\n"), -min(text.count("."), 12)),
+    )
+
+
+def _shows_nothing(text: str) -> int:
+    """Return how many of the shown arrays are empty, nothing but zeros, or what was given."""
+    plain = re.sub(r"\s|(?<=\.)0\b", "", text)
+    given = re.findall(r"=np\.(?:array|float64)\(\[*([^a-z]*?)\]*\)", plain)
+    shown = re.findall(r"(?<![.\w])array\(\[+([^a-z>]*?)\]+[,)]|item\(\)(-?[\d.]+)", plain)
+    shown = ["".join(found) for found in shown]
+    return sum(re.search("[1-9TF]", array) is None or array in given for array in shown)
 
 
 def _written(case: Case, name: str) -> Iterator[str]:
@@ -86,7 +106,7 @@ def _written(case: Case, name: str) -> Iterator[str]:
         shown += _gradient(called, labels, case, space)
     except Exception:  # a sample that rounding took out of the domain, or that raises on purpose, is no example
         return
-    code = [*lines, *[line for line in shown if line.startswith(("tg.", "[y.numpy()"))]]
+    code = [*lines, *[line for line in shown if line.startswith(("tg.", "[y.numpy()", "round("))]]
     text = "\n".join(f">>> {line}" if line in code else line for line in shown)
     if max(map(len, text.splitlines())) <= LONGEST and text.count("\n") < 12:
         yield text
@@ -145,8 +165,9 @@ def _gradient(called: str, labels: list[str], case: Case, space: dict[str, Any])
 
 def _evaluated(code: str, space: dict[str, Any]) -> list[str]:
     found = eval(code, space)
-    text = f"{found:.8g}" if isinstance(found, float) and not found.is_integer() else repr(found)
-    return [code, *[line or "<BLANKLINE>" for line in text.splitlines()]]
+    if isinstance(found, float) and len(repr(found)) > 10:
+        code, found = f"round({code}, 6)", round(found, 6)
+    return [code, *[line or "<BLANKLINE>" for line in repr(found).splitlines()]]
 
 
 def same_but_for_digits(a: str, b: str) -> bool:

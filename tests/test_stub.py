@@ -5,11 +5,12 @@ import operator
 import pathlib
 import re
 
-from make_stub import FOLDER, documented, stubs
+from make_stub import FOLDER, examples_text, stubs
 from public import SPACES, names_of
 from stub_examples import same_but_for_digits
 
 import tinygrad_nn as tg
+from tinygrad_nn.ops.examples import EXAMPLES
 
 LIST = pathlib.Path(__file__).with_name("public_names.txt")
 EXPECTED = {
@@ -39,20 +40,24 @@ def test_a_digit_may_round_otherwise_and_nothing_else_may_change() -> None:
     assert not same_but_for_digits("axis: Any = None", "axis: Any = 0")
 
 
-def test_every_public_function_has_an_example() -> None:
-    """In its own docstring, or, where it is NumPy's, in the stub."""
-    without = []
-    for name in tg.__all__:
-        x = getattr(tg, name)
-        if callable(x) and ">>>" not in documented(name, x):
-            without.append(name)
+def test_the_examples_are_fresh_and_free_of_noise() -> None:
+    held = (FOLDER / "ops" / "examples.py").read_text()
+    assert same_but_for_digits(held, examples_text()), "ops/examples.py is stale; run: python tests/make_stub.py"
+    noisy = {path for path, text in EXAMPLES.items() if re.search(r"e-1[4-9]", text)}
+    assert noisy <= {"spacing"}  # else each machine's rounding makes another text
+
+
+def test_every_public_function_shows_an_example_to_help() -> None:
+    """In its own docstring, or, where it is NumPy's, from the sample that was declared with it."""
+    paths = [name for name in tg.__all__ if callable(getattr(tg, name))]
     for space in SPACES:
         module = operator.attrgetter(space)(tg)
-        for name in names_of(module):
-            x = getattr(module, name)
-            if callable(x) and space != "errors" and ">>>" not in documented(f"{space}.{name}", x):
-                without.append(f"{space}.{name}")
-    assert without == []
+        paths += [f"{space}.{n}" for n in names_of(module) if space != "errors" and callable(getattr(module, n))]
+    text = {path: inspect.getdoc(operator.attrgetter(path)(tg)) or "" for path in paths}
+    assert [path for path in paths if ">>>" not in text[path]] == []
+    assert "\nShapes broadcast: (...) -> (...).\n\n>>> import numpy" in text["exp"]  # in one margin, on any Python
+    assert "\nThe mean of nothing is nan, with a warning.\n\n>>> import numpy" in text["mean"]
+    assert [path for path in paths if text[path].count(">>> import tinygrad_nn") > 1] == []
 
 
 def test_help_on_the_tensor_is_ordered_by_task() -> None:

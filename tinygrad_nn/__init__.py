@@ -84,6 +84,7 @@ __all__ = [
 
 import_module(".inspection.terms", __name__)  # gives Tensor its `grad_terms`
 Tensor.__doc__ = ops.help_by_task()
+ops.add_examples(sys.modules[__name__])
 # Modules are found where NumPy and PyTorch have them, as os.path is: `from tinygrad_nn.linalg import solve`.
 sys.modules.update({f"{__name__}.{name}": globals()[name] for name in ("autograd", "data", "linalg")})
 __path__.append(f"{__path__[0]}/reference")  # for `python -m tinygrad_nn.coverage`

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from make_stub import documented
 from public import SPACES, names_of
 
 import tinygrad_nn as tg
@@ -65,7 +64,7 @@ class Name(NamedTuple):
         """What is said of it, with an example."""
         if not callable(self.value):
             return f"A {type(self.value).__name__} that holds {', '.join(f'`{key}`' for key in self.value)}."
-        return documented(self.path, self.value)
+        return inspect.getdoc(self.value) or ""
 
     @property
     def sentence(self) -> str:

@@ -5,7 +5,9 @@
 import re
 import sys
 from inspect import cleandoc
+from operator import attrgetter
 from textwrap import fill
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from . import (
     shaping,
     special,
 )
+from .examples import EXAMPLES
 from .linalg import chains, decompositions, determinants, inverses, least_squares, norms
 from .numpy import (
     applying,
@@ -48,6 +51,8 @@ from .numpy import (
 from .recurrent import cells, kernels
 from .windows import convolution, convolution_kernels, pooling, sliding
 
+EXAMPLE = "\n\n>>> import numpy as np\n>>> import tinygrad_nn as tg\n{}"  # at the end of a description
+
 
 def by_task() -> dict[str, list[str]]:
     """Return the names that a Tensor has by the file that declares them, under what the file says it is about."""
@@ -65,6 +70,15 @@ def help_by_task() -> str:
     """Return the Tensor's description with what it has by task, which `help(tg.Tensor)` lists by the alphabet."""
     tasks = (fill(f"{about}: {', '.join(names)}.", 100, subsequent_indent="    ") for about, names in by_task().items())
     return cleandoc(Tensor.__doc__ or "") + "\n\nWhat a Tensor has, by task:\n\n" + "\n".join(tasks) + "\n"
+
+
+def add_examples(package: ModuleType) -> None:
+    """Give the functions that are declared without an example the one in `examples`, which a program made."""
+    for path, example in EXAMPLES.items():
+        function = attrgetter(path)(package)
+        text = function.__doc__ or ""
+        text = cleandoc(text) if "\n " in text else text  # the import waits for this: most have nothing to clean
+        function.__doc__ = text + EXAMPLE.format(example)
 
 
 def functions(namespace: Any = np) -> dict[str, Any]:

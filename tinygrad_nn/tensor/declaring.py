@@ -133,7 +133,7 @@ def elementwise(
     known = [ufunc] if is_ufunc else list(numpy)
     text = next((f.__doc__ or "" for f in known), "")
     first = next((line.strip() for line in text.splitlines() if line and f"{known[0].__name__}(" not in line), "")
-    doc = f"{first}\n\n    Shapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
+    doc = f"{first}\n\nShapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
     _publish(name, call, known, method, operator, doc if is_ufunc else ufunc.__doc__ or doc)
     return _finished(call, op)
 

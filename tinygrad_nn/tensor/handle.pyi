@@ -186,86 +186,271 @@ class Tensor:
         r"""Calculate the absolute value element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.2, -1.4, 1.1])
+        >>> tg.abs(x).numpy()
+        array([0.2, 1.4, 1.1])
+        >>> tg.grad(lambda x: tg.abs(x).sum())(x).numpy()
+        array([ 1., -1.,  1.])
         """
     def all(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-        r"""Return whether no entry over the axes is zero, among those where `where`."""
+        r"""Return whether no entry over the axes is zero, among those where `where`.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.3, -1.6, -0.9], [-0.4, 0.9, 1.5]])
+        >>> tg.all(x).item()
+        True
+        """
     def any(x: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-        r"""Return whether some entry over the axes is not zero, among those where `where`."""
+        r"""Return whether some entry over the axes is not zero, among those where `where`.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.3, -1.6, 1.7], [1.1, -0.9, -0.3]])
+        >>> tg.any(x).item()
+        True
+        """
     def arccos(x: Any) -> Tensor:
         r"""Trigonometric inverse cosine, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([-0.7, -0.1, 0.6])
+        >>> tg.arccos(x).numpy()
+        array([2.34619382, 1.67096375, 0.92729522])
+        >>> tg.grad(lambda x: tg.arccos(x).sum())(x).numpy()
+        array([-1.40028008, -1.00503782, -1.25      ])
         """
     def arccosh(x: Any) -> Tensor:
         r"""Inverse hyperbolic cosine, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([2.7, 1.7, 2.2])
+        >>> tg.arccosh(x).numpy()
+        array([1.65019345, 1.12323098, 1.42541694])
+        >>> tg.grad(lambda x: tg.arccosh(x).sum())(x).numpy()
+        array([0.39872611, 0.72739297, 0.51031036])
         """
     def arcsin(x: Any) -> Tensor:
         r"""Inverse sine, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.1, 0.6, -0.6])
+        >>> tg.arcsin(x).numpy()
+        array([ 0.10016742,  0.64350111, -0.64350111])
+        >>> tg.grad(lambda x: tg.arcsin(x).sum())(x).numpy()
+        array([1.00503782, 1.25      , 1.25      ])
         """
     def arcsinh(x: Any) -> Tensor:
         r"""Inverse hyperbolic sine element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([-1.2, 1.5, -0.1])
+        >>> tg.arcsinh(x).numpy()
+        array([-1.01597313,  1.19476322, -0.09983408])
+        >>> tg.grad(lambda x: tg.arcsinh(x).sum())(x).numpy()
+        array([0.6401844 , 0.5547002 , 0.99503719])
         """
     def arctan(x: Any) -> Tensor:
         r"""Trigonometric inverse tangent, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([-0.2, 1.2, -1.1])
+        >>> tg.arctan(x).numpy()
+        array([-0.19739556,  0.87605805, -0.83298127])
+        >>> tg.grad(lambda x: tg.arctan(x).sum())(x).numpy()
+        array([0.96153846, 0.40983607, 0.45248869])
         """
     def arctanh(x: Any) -> Tensor:
         r"""Inverse hyperbolic tangent element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.6, -0.6, -0.1])
+        >>> tg.arctanh(x).numpy()
+        array([ 0.69314718, -0.69314718, -0.10033535])
+        >>> tg.grad(lambda x: tg.arctanh(x).sum())(x).numpy()
+        array([1.5625    , 1.5625    , 1.01010101])
         """
     def argmax(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-        r"""Return where the first largest entry is along an axis, in all entries by default."""
+        r"""Return where the first largest entry is along an axis, in all entries by default.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.4, -1.0, 0.9], [-1.5, 1.5, -0.3]])
+        >>> tg.argmax(x, axis=-1, keepdims=True).numpy()
+        array([[2],
+               [1]])
+        """
     def argmin(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
-        r"""Return where the first smallest entry is along an axis, in all entries by default."""
+        r"""Return where the first smallest entry is along an axis, in all entries by default.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.8, 0.3, -1.1], [-0.4, 1.6, 0.9]])
+        >>> tg.argmin(x).item()
+        0
+        """
     def argpartition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
-        r"""Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it."""
+        r"""Return where along an axis to find the entries partitioned: the kth where it belongs, smaller ones before it.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.3, -0.5, -1.8], [1.0, 1.6, -0.9]])
+        >>> tg.argpartition(x, kth=1).numpy()
+        array([[2, 1, 0],
+               [2, 0, 1]])
+        """
     def argsort(x: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Tensor:
-        r"""Return where along an axis to find the entries in ascending order; equal ones keep their order, always."""
+        r"""Return where along an axis to find the entries in ascending order; equal ones keep their order, always.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.0, 0.2, -0.5], [1.6, 0.9, -1.6]])
+        >>> tg.argsort(x).numpy()
+        array([[0, 2, 1],
+               [2, 1, 0]])
+        """
     def astype(x: Any, dtype: Any) -> Tensor:
-        r"""Return the values in another dtype; the gradient comes back in this one."""
+        r"""Return the values in another dtype; the gradient comes back in this one.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.8, -1.1, 1.6], [0.2, -0.5, 1.0]])
+        >>> tg.astype(x, dtype='float32').numpy()
+        array([[-1.8, -1.1,  1.6],
+               [ 0.2, -0.5,  1. ]], dtype=float32)
+        >>> tg.grad(lambda x: tg.astype(x, dtype='float32').sum())(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
+        """
     def cbrt(x: Any) -> Tensor:
         r"""Return the cube-root of an array, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.2, 0.7, 1.7])
+        >>> tg.cbrt(x).numpy()
+        array([1.06265857, 0.887904  , 1.19348319])
+        >>> tg.grad(lambda x: tg.cbrt(x).sum())(x).numpy()
+        array([0.29518294, 0.42281143, 0.23401631])
         """
     def ceil(x: Any) -> Tensor:
         r"""Return the ceiling of the input, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.ceil(x).numpy()
+        array([ 2.,  1., -0., -1.])
         """
     def choose(x: Any, choices: Any, mode: Any = 'raise') -> Tensor:
         r"""Return of each entry the choice that the integers `x` name. Shapes broadcast: (...), k times (...) -> (...).
 
         An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1, 0, 1])
+        >>> a = np.array([1.4, 1.8, -0.5])
+        >>> b = np.array([[-1.7, -0.8, 1.0], [-1.3, 0.0, 0.5]])
+        >>> tg.choose(x, [a, b]).numpy()
+        array([[-1.7,  1.8,  1. ],
+               [-1.3,  1.8,  0.5]])
+        >>> tg.grad(lambda a: tg.choose(x, [a, b]).sum())(a).numpy()
+        array([0., 2., 0.])
         """
     def clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
-        r"""Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0."""
+        r"""Return x limited to [a_min, a_max], also named min and max; on a bound the derivative is 0.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.0, 0.3, -0.4], [1.1, -1.7, 1.8]])
+        >>> tg.clip(x, -0.5, 0.5).numpy()
+        array([[-0.5,  0.3, -0.4],
+               [ 0.5, -0.5,  0.5]])
+        >>> tg.grad(lambda x: tg.clip(x, -0.5, 0.5).sum())(x).numpy()
+        array([[0., 1., 1.],
+               [0., 0., 0.]])
+        """
     def compress(self, condition: Any, axis: Any = None) -> Tensor:
         r""""""
     def conjugate(x: Any) -> Tensor:
         r"""Return the complex conjugate, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-0.9, 1.0, 0.4], [1.6, -0.4, -1.6]])
+        >>> tg.conjugate(x).numpy()
+        array([[-0.9,  1. ,  0.4],
+               [ 1.6, -0.4, -1.6]])
+        >>> tg.grad(lambda x: tg.conjugate(x).sum())(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
         """
     def copy(x: Any) -> Tensor:
-        r"""Return a tensor of the same values with memory of its own, recorded as a step of the graph."""
+        r"""Return a tensor of the same values with memory of its own, recorded as a step of the graph.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.0, 0.3, 0.9], [1.7, -1.5, -0.3]])
+        >>> tg.copy(x).numpy()
+        array([[-1. ,  0.3,  0.9],
+               [ 1.7, -1.5, -0.3]])
+        >>> tg.grad(lambda x: tg.copy(x).sum())(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
+        """
     def cos(x: Any) -> Tensor:
         r"""Cosine element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.6, -1.5, -0.1])
+        >>> tg.cos(x).numpy()
+        array([-0.02919952,  0.0707372 ,  0.99500417])
+        >>> tg.grad(lambda x: tg.cos(x).sum())(x).numpy()
+        array([-0.9995736 ,  0.99749499,  0.09983342])
         """
     def cosh(x: Any) -> Tensor:
         r"""Hyperbolic cosine, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([-1.4, 0.1, 1.5])
+        >>> tg.cosh(x).numpy()
+        array([2.15089847, 1.00500417, 2.35240962])
+        >>> tg.grad(lambda x: tg.cosh(x).sum())(x).numpy()
+        array([-1.9043015 ,  0.10016675,  2.12927946])
         """
     def cummax(x: Any, axis: Any = None) -> Tensor:
         r"""Return the largest entry up to each, along an axis; where k are tied so far, each gets 1/k of the gradient.
@@ -282,16 +467,54 @@ class Tensor:
         tg.tensor([2., 2., 1.], dtype='float64')
         """
     def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-        r"""Return the products of the entries up to each, along an axis, right with any number of zeros."""
+        r"""Return the products of the entries up to each, along an axis, right with any number of zeros.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([3.0, 0.0, 2.0, 0.0, 5.0])
+        >>> tg.cumprod(x).numpy()
+        array([3., 0., 0., 0., 0.])
+        >>> tg.grad(lambda x: tg.cumprod(x).sum())(x).numpy()
+        array([1., 9., 0., 0., 0.])
+        """
     def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-        r"""Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...)."""
+        r"""Return the sums of the entries up to each, along an axis, or of all entries in a row. Shapes: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.2, -0.3, 0.9], [-1.6, 1.7, -1.0]])
+        >>> tg.cumsum(x).numpy()
+        array([ 0.2, -0.1,  0.8, -0.8,  0.9, -0.1])
+        >>> tg.grad(lambda x: tg.cumsum(x).sum())(x).numpy()
+        array([[6., 5., 4.],
+               [3., 2., 1.]])
+        """
     def deg2rad(x: Any) -> Tensor:
         r"""Convert angles from degrees to radians.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([-0.2, -1.1, 1.2])
+        >>> tg.deg2rad(x).numpy()
+        array([-0.00349066, -0.01919862,  0.02094395])
+        >>> tg.grad(lambda x: tg.deg2rad(x).sum())(x).numpy()
+        array([0.01745329, 0.01745329, 0.01745329])
         """
     def diagonal(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
-        r"""Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one."""
+        r"""Return the diagonals of the matrices in two axes, in a new last axis; offset > 0 is above the main one.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.arange(12.0).reshape(3, 4)
+        >>> tg.diagonal(x).numpy()
+        array([ 0.,  5., 10.])
+        >>> tg.grad(lambda x: tg.diagonal(x).sum())(x).numpy()
+        array([[1., 0., 0., 0.],
+               [0., 1., 0., 0.],
+               [0., 0., 1., 0.]])
+        """
     def digamma(x: Any) -> Tensor:
         r"""Return the derivative of log(gamma(x)). Shapes: (...) -> (...).
 
@@ -303,6 +526,14 @@ class Tensor:
         r"""Return the sum of products over the last axis of `a` and the last but one of `b`, or its only one.
 
         Shapes: (..., k), (..., k, n) -> (..., ..., n). With a 0-d tensor it is the product by a number.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> a = np.array([-1.4, 0.1, 1.1])
+        >>> tg.dot(a, 2.0).numpy()
+        array([-2.8,  0.2,  2.2])
+        >>> tg.grad(lambda a: tg.dot(a, 2.0).sum())(a).numpy()
+        array([2., 2., 2.])
         """
     def elu(x: Any, alpha: Any = 1.0) -> Tensor:
         r"""Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...).
@@ -343,18 +574,58 @@ class Tensor:
         r"""Calculate the exponential of all elements in the input array.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.0, 1.5, -1.1])
+        >>> tg.exp(x).numpy()
+        array([1.        , 4.48168907, 0.33287108])
+        >>> tg.grad(lambda x: tg.exp(x).sum())(x).numpy()
+        array([1.        , 4.48168907, 0.33287108])
         """
     def exp2(x: Any) -> Tensor:
         r"""Calculate `2**p` for all `p` in the input array.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.2, -1.4, 1.2])
+        >>> tg.exp2(x).numpy()
+        array([1.14869835, 0.37892914, 2.29739671])
+        >>> tg.grad(lambda x: tg.exp2(x).sum())(x).numpy()
+        array([0.79621703, 0.26265367, 1.59243405])
         """
     def expand_dims(x: Any, axis: Any) -> Tensor:
-        r"""Return the tensor with axes of length 1 inserted, at these positions of the result."""
+        r"""Return the tensor with axes of length 1 inserted, at these positions of the result.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-0.3, 1.1, 1.7], [-1.8, -1.1, 0.4]])
+        >>> tg.expand_dims(x, axis=(0, -1)).numpy()
+        array([[[[-0.3],
+                 [ 1.1],
+                 [ 1.7]],
+        <BLANKLINE>
+                [[-1.8],
+                 [-1.1],
+                 [ 0.4]]]])
+        >>> tg.grad(lambda x: tg.expand_dims(x, axis=(0, -1)).sum())(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
+        """
     def expm1(x: Any) -> Tensor:
         r"""Calculate ``exp(x) - 1`` for all elements in the array.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.0, 1.1, -1.4])
+        >>> tg.expm1(x).numpy()
+        array([ 0.        ,  2.00416602, -0.75340304])
+        >>> tg.grad(lambda x: tg.expm1(x).sum())(x).numpy()
+        array([1.        , 3.00416602, 0.24659696])
         """
     def flatten(x: Any, order: Any = 'C') -> Tensor:
         r"""Return the entries along one axis, as ravel does. Shapes: (...) -> (n,).
@@ -367,6 +638,12 @@ class Tensor:
         r"""Return the floor of the input, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.floor(x).numpy()
+        array([ 1.,  0., -1., -2.])
         """
     def gamma(x: Any) -> Tensor:
         r"""Return the gamma function, (x - 1)! at whole numbers. Shapes: (...) -> (...).
@@ -399,26 +676,56 @@ class Tensor:
         r"""Test element-wise for finiteness (not infinity and not Not a Number).
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.isfinite(x).numpy()
+        array([ True,  True,  True,  True])
         """
     def isinf(x: Any) -> Tensor:
         r"""Test element-wise for positive or negative infinity.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.isinf(x).numpy()
+        array([False, False, False, False])
         """
     def isnan(x: Any) -> Tensor:
         r"""Test element-wise for NaN and return result as a boolean array.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.isnan(x).numpy()
+        array([False, False, False, False])
         """
     def isneginf(x: Any) -> Tensor:
         r"""Test element-wise for negative infinity, return result as bool array.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.isneginf(x).numpy()
+        array([False, False, False, False])
         """
     def isposinf(x: Any) -> Tensor:
         r"""Test element-wise for positive infinity, return result as bool array.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.isposinf(x).numpy()
+        array([False, False, False, False])
         """
     def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
         r"""Return x where it is positive, else slope * x. Shapes: (...) -> (...).
@@ -431,21 +738,53 @@ class Tensor:
         r"""Natural logarithm, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.8, 1.8, 1.2])
+        >>> tg.log(x).numpy()
+        array([-0.22314355,  0.58778666,  0.18232156])
+        >>> tg.grad(lambda x: tg.log(x).sum())(x).numpy()
+        array([1.25      , 0.55555556, 0.83333333])
         """
     def log10(x: Any) -> Tensor:
         r"""Return the base 10 logarithm of the input array, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.2, 0.8, 1.7])
+        >>> tg.log10(x).numpy()
+        array([ 0.07918125, -0.09691001,  0.23044892])
+        >>> tg.grad(lambda x: tg.log10(x).sum())(x).numpy()
+        array([0.36191207, 0.5428681 , 0.25546734])
         """
     def log1p(x: Any) -> Tensor:
         r"""Return the natural logarithm of one plus the input array, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.7, 0.0, 1.5])
+        >>> tg.log1p(x).numpy()
+        array([0.53062825, 0.        , 0.91629073])
+        >>> tg.grad(lambda x: tg.log1p(x).sum())(x).numpy()
+        array([0.58823529, 1.        , 0.4       ])
         """
     def log2(x: Any) -> Tensor:
         r"""Base-2 logarithm of `x`.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.2, 0.8, 1.8])
+        >>> tg.log2(x).numpy()
+        array([ 0.26303441, -0.32192809,  0.84799691])
+        >>> tg.grad(lambda x: tg.log2(x).sum())(x).numpy()
+        array([1.20224587, 1.8033688 , 0.80149724])
         """
     def log_softmax(x: Any, axis: Any = -1) -> Tensor:
         r"""Return the logarithm of softmax, exact where softmax underflows.
@@ -477,40 +816,179 @@ class Tensor:
         r"""Return the matrix product in all of NumPy's shapes. (..., m, k) @ (..., k, n) -> (..., m, n).
 
         A vector on the left is a row, on the right a column; that axis is dropped from the result.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> a = np.array([0.9, 1.6, 0.3])
+        >>> b = np.arange(24.0).reshape(2, 3, 4)
+        >>> tg.matmul(a, b).numpy()
+        array([[ 8.8, 11.6, 14.4, 17.2],
+               [42.4, 45.2, 48. , 50.8]])
+        >>> tg.grad(lambda a: tg.matmul(a, b).sum())(a).numpy()
+        array([ 60.,  92., 124.])
         """
     def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the largest entries over the axes, all by default; k tied ones share the gradient, 1/k each.
 
         With `where` only the entries are compared where it holds, with `initial` that number too. An
         extreme that is nan sends its gradient to the entries that are.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[2.0, 2.0, 1.0], [0.0, 0.0, 0.0]])
+        >>> tg.max(x, axis=1).numpy()
+        array([2., 0.])
+        >>> tg.grad(lambda x: tg.max(x, axis=1).sum())(x).numpy()
+        array([[0.5       , 0.5       , 0.        ],
+               [0.33333333, 0.33333333, 0.33333333]])
         """
     def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
         r"""Return the arithmetic mean over the axes, all by default, of the entries where `where`.
 
         The mean of nothing is nan, with a warning.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[1.0, -0.2, 1.7], [-0.9, 0.2, -1.7]])
+        >>> round(tg.mean(x).item(), 6)
+        0.016667
+        >>> tg.grad(lambda x: tg.mean(x))(x).numpy()
+        array([[0.16666667, 0.16666667, 0.16666667],
+               [0.16666667, 0.16666667, 0.16666667]])
         """
     def min(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the smallest entries over the axes, all by default, as `max` does the largest."""
+        r"""Return the smallest entries over the axes, all by default, as `max` does the largest.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.9, 0.3, -1.6], [-0.3, -1.1, 1.8]])
+        >>> tg.min(x).item()
+        -1.6
+        >>> tg.grad(lambda x: tg.min(x))(x).numpy()
+        array([[0., 0., 1.],
+               [0., 0., 0.]])
+        """
     def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
-        r"""Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there."""
+        r"""Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[np.nan, 1.0, -2.0], [0.2, np.nan, 0.5]])
+        >>> tg.nan_to_num(x).numpy()
+        array([[ 0. ,  1. , -2. ],
+               [ 0.2,  0. ,  0.5]])
+        >>> tg.grad(lambda x: tg.nan_to_num(x).sum())(x).numpy()
+        array([[0., 1., 1.],
+               [1., 0., 1.]])
+        """
     def nancumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-        r"""Return the products of the entries up to each along an axis, nan counting as 1."""
+        r"""Return the products of the entries up to each along an axis, nan counting as 1.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.6, -1.1, 1.7], [-0.4, 1.1, 0.2]])
+        >>> tg.nancumprod(x).numpy()
+        array([-1.6     ,  1.76    ,  2.992   , -1.1968  , -1.31648 , -0.263296])
+        >>> tg.grad(lambda x: tg.nancumprod(x).sum())(x).numpy()
+        array([[-0.23464, -1.79584,  0.12672],
+               [ 6.94144, -1.43616, -1.31648]])
+        """
     def nancumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
-        r"""Return the sums of the entries up to each along an axis, nan counting as 0."""
+        r"""Return the sums of the entries up to each along an axis, nan counting as 0.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-0.2, -1.7, 1.8], [-1.0, 0.2, 1.1]])
+        >>> tg.nancumsum(x).numpy()
+        array([-0.2, -1.9, -0.1, -1.1, -0.9,  0.2])
+        >>> tg.grad(lambda x: tg.nancumsum(x).sum())(x).numpy()
+        array([[6., 5., 4.],
+               [3., 2., 1.]])
+        """
     def nanmax(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the largest over the axes of the entries that are not nan; tied ones share the gradient."""
+        r"""Return the largest over the axes of the entries that are not nan; tied ones share the gradient.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.9, 1.7, -1.6], [-0.4, -1.0, 0.3]])
+        >>> tg.nanmax(x).item()
+        1.7
+        >>> tg.grad(lambda x: tg.nanmax(x))(x).numpy()
+        array([[0., 1., 0.],
+               [0., 0., 0.]])
+        """
     def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, where: Any = True) -> Tensor:
-        r"""Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are."""
+        r"""Return the mean over the axes of the entries that are not nan; nan, with a warning, where all are.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.7, -1.1, -0.3], [0.3, 1.0, 1.6]])
+        >>> round(tg.nanmean(x).item(), 6)
+        -0.033333
+        >>> tg.grad(lambda x: tg.nanmean(x))(x).numpy()
+        array([[0.16666667, 0.16666667, 0.16666667],
+               [0.16666667, 0.16666667, 0.16666667]])
+        """
     def nanmin(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the smallest over the axes of the entries that are not nan; tied ones share the gradient."""
+        r"""Return the smallest over the axes of the entries that are not nan; tied ones share the gradient.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.5, 3.0, -1.5], [1.0, np.nan, -2.0]])
+        >>> tg.nanmin(x, axis=-1).numpy()
+        array([-1.5, -2. ])
+        >>> tg.grad(lambda x: tg.nanmin(x, axis=-1).sum())(x).numpy()
+        array([[0., 0., 1.],
+               [0., 0., 1.]])
+        """
     def nanprod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the product over the axes of the entries that are not nan."""
+        r"""Return the product over the axes of the entries that are not nan.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.4, -1.7, 1.6], [-0.3, -1.0, 0.9]])
+        >>> tg.nanprod(x).item()
+        -0.29376
+        >>> tg.grad(lambda x: tg.nanprod(x))(x).numpy()
+        array([[-0.7344 ,  0.1728 , -0.1836 ],
+               [ 0.9792 ,  0.29376, -0.3264 ]])
+        """
     def nanstd(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-        r"""Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative."""
+        r"""Return the standard deviation over the axes of what is not nan; where it is 0, so is the derivative.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[1.0, 0.3, -1.1], [-0.2, -1.7, 1.7]])
+        >>> round(tg.nanstd(x).item(), 6)
+        1.163329
+        >>> tg.grad(lambda x: tg.nanstd(x))(x).numpy()
+        array([[ 0.14326706,  0.04298012, -0.15759377],
+               [-0.02865341, -0.24355401,  0.24355401]])
+        """
     def nansum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the sum over the axes of the entries that are not nan."""
+        r"""Return the sum over the axes of the entries that are not nan.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.3, -0.3, 0.9], [-1.7, -0.9, 1.5]])
+        >>> round(tg.nansum(x).item(), 6)
+        -0.2
+        >>> tg.grad(lambda x: tg.nansum(x))(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
+        """
     def nanvar(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-        r"""Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var."""
+        r"""Return the variance over the axes of the entries that are not nan; `mean` and `correction` as for var.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.2, 1.0, -0.4], [-1.7, 1.6, -1.1]])
+        >>> round(tg.nanvar(x).item(), 6)
+        1.305556
+        >>> tg.grad(lambda x: tg.nanvar(x))(x).numpy()
+        array([[ 0.08888889,  0.35555556, -0.11111111],
+               [-0.54444444,  0.55555556, -0.34444444]])
+        """
     def ndtr(x: Any) -> Tensor:
         r"""Return the share of a standard normal distribution that lies below x. Shapes: (...) -> (...).
 
@@ -519,11 +997,28 @@ class Tensor:
         array([0.5      , 0.9750021])
         """
     def nonzero(x: Any) -> tuple[Tensor, ...]:
-        r"""Return where the entries are not zero: one tensor of indices for each axis."""
+        r"""Return where the entries are not zero: one tensor of indices for each axis.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.0, 0.9, 0.4], [-0.2, -1.7, 1.6]])
+        >>> [y.numpy() for y in tg.nonzero(x)]
+        [array([0, 0, 0, 1, 1, 1]), array([0, 1, 2, 0, 1, 2])]
+        """
     def partition(x: Any, kth: Any, axis: Any = -1) -> Tensor:
         r"""Return the entries with the kth along an axis where it belongs, smaller ones before it, larger ones behind.
 
         Those are in ascending order too, which NumPy leaves open. Equal entries share their gradient.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.2, -1.7, 0.9], [-1.0, 1.8, -0.4]])
+        >>> tg.partition(x, kth=1).numpy()
+        array([[-1.7,  0.2,  0.9],
+               [-1. , -0.4,  1.8]])
+        >>> tg.grad(lambda x: tg.partition(x, kth=1).sum())(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
         """
     def polygamma(x: Any, n: Any = 0) -> Tensor:
         r"""Return the n-th derivative of digamma; nan at its poles 0, -1, -2, ... Shapes: (...) -> (...).
@@ -535,16 +1030,43 @@ class Tensor:
         array([1.64493407, 0.64493407])
         """
     def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
-        r"""Return the product over the axes, all by default, by halving: right with any number of zeros."""
+        r"""Return the product over the axes, all by default, by halving: right with any number of zeros.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.6, -0.3, 1.6], [0.9, -1.1, 0.4]])
+        >>> round(tg.prod(x).item(), 6)
+        -0.304128
+        >>> tg.grad(lambda x: tg.prod(x))(x).numpy()
+        array([[ 0.19008,  1.01376, -0.19008],
+               [-0.33792,  0.27648, -0.76032]])
+        """
     def rad2deg(x: Any) -> Tensor:
         r"""Convert angles from radians to degrees.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([-1.6, 1.2, 0.1])
+        >>> tg.rad2deg(x).numpy()
+        array([-91.67324722,  68.75493542,   5.72957795])
+        >>> tg.grad(lambda x: tg.rad2deg(x).sum())(x).numpy()
+        array([57.29577951, 57.29577951, 57.29577951])
         """
     def ravel(x: Any, order: Any = 'C') -> Tensor:
         r"""Return the entries along one axis, in C or Fortran order. Shapes: (...) -> (n,).
 
         Of a nested list, tuple or dict, or of a Module, all leaves follow each other; `tg.unravel` is the way back.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.4, 1.6, 1.1], [-0.9, -0.2, -1.6]])
+        >>> tg.ravel(x).numpy()
+        array([ 0.4,  1.6,  1.1, -0.9, -0.2, -1.6])
+        >>> tg.grad(lambda x: tg.ravel(x).sum())(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
         """
     @property
     def real(self) -> Any:
@@ -553,6 +1075,14 @@ class Tensor:
         r"""Return the reciprocal of the argument, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.8, 0.7, 1.3])
+        >>> tg.reciprocal(x).numpy()
+        array([0.55555556, 1.42857143, 0.76923077])
+        >>> tg.grad(lambda x: tg.reciprocal(x).sum())(x).numpy()
+        array([-0.30864198, -2.04081633, -0.59171598])
         """
     def relu(x: Any) -> Tensor:
         r"""Return the positive part, max(x, 0). Shapes: (...) -> (...).
@@ -562,9 +1092,31 @@ class Tensor:
         tg.tensor([0., 0., 2.], dtype='float64')
         """
     def repeat(x: Any, repeats: Any, axis: Any = None) -> Tensor:
-        r"""Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each."""
+        r"""Return each entry, or each slice along an axis, as often as `repeats` says, one number or one for each.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-0.5, -1.4], [1.3, 0.7]])
+        >>> tg.repeat(x, repeats=[1, 2, 0, 3]).numpy()
+        array([-0.5, -1.4, -1.4,  0.7,  0.7,  0.7])
+        >>> tg.grad(lambda x: tg.repeat(x, repeats=[1, 2, 0, 3]).sum())(x).numpy()
+        array([[1., 2.],
+               [0., 3.]])
+        """
     def reshape(x: Any, *lengths: Any, shape: Any = None, order: Any = 'C') -> Tensor:
-        r"""Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike."""
+        r"""Return the entries in another shape: `t.reshape(2, 3)` and `t.reshape((2, -1))` alike.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-0.2, 1.7, 0.3], [1.1, -1.8, -1.1]])
+        >>> tg.reshape(x, shape=(3, 2)).numpy()
+        array([[-0.2,  1.7],
+               [ 0.3,  1.1],
+               [-1.8, -1.1]])
+        >>> tg.grad(lambda x: tg.reshape(x, shape=(3, 2)).sum())(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
+        """
     def rgamma(x: Any) -> Tensor:
         r"""Return 1 / gamma(x), and 0 at 0, -1, -2, ... Shapes: (...) -> (...).
 
@@ -576,11 +1128,34 @@ class Tensor:
         r"""Round elements of the array to the nearest integer.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.rint(x).numpy()
+        array([ 2.,  0., -0., -2.])
         """
     def round(x: Any, decimals: Any = 0) -> Tensor:
-        r"""Return x rounded to so many decimals, half to even."""
+        r"""Return x rounded to so many decimals, half to even.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[1.1, -1.7, -0.9], [1.6, -0.2, 0.4]])
+        >>> tg.round(x).numpy()
+        array([[ 1., -2., -1.],
+               [ 2., -0.,  0.]])
+        """
     def searchsorted(x: Any, v: Any, side: Any = 'left', sorter: Any = None) -> Tensor:
-        r"""Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them."""
+        r"""Return where the entries of v belong in a vector in ascending order, in front of equal ones or behind them.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.0, 0.5, 0.5, 2.0])
+        >>> v = np.array([[0.5, -1.0], [3.0, 1.0]])
+        >>> tg.searchsorted(x, v).numpy()
+        array([[1, 0],
+               [4, 3]])
+        """
     def sigmoid(x: Any) -> Tensor:
         r"""Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
 
@@ -592,6 +1167,12 @@ class Tensor:
         r"""Returns an element-wise indication of the sign of a number.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.sign(x).numpy()
+        array([ 1.,  1., -1., -1.])
         """
     def silu(x: Any) -> Tensor:
         r"""Return x * sigmoid(x), also called swish. Shapes: (...) -> (...).
@@ -604,11 +1185,27 @@ class Tensor:
         r"""Trigonometric sine, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.1, -1.6, -0.1])
+        >>> tg.sin(x).numpy()
+        array([ 0.89120736, -0.9995736 , -0.09983342])
+        >>> tg.grad(lambda x: tg.sin(x).sum())(x).numpy()
+        array([ 0.45359612, -0.02919952,  0.99500417])
         """
     def sinh(x: Any) -> Tensor:
         r"""Hyperbolic sine, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([-0.2, 1.5, -1.5])
+        >>> tg.sinh(x).numpy()
+        array([-0.201336  ,  2.12927946, -2.12927946])
+        >>> tg.grad(lambda x: tg.sinh(x).sum())(x).numpy()
+        array([1.02006676, 2.35240962, 2.35240962])
         """
     def softmax(x: Any, axis: Any = -1) -> Tensor:
         r"""Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
@@ -631,42 +1228,130 @@ class Tensor:
         r"""Return the entries in ascending order along an axis, all in one row for None; nan comes last.
 
         It is a new tensor also as a method: `t = t.sort()`. Equal entries share their gradient.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[1.6, -1.0, -0.3], [0.9, 0.2, -1.6]])
+        >>> tg.sort(x).numpy()
+        array([[-1. , -0.3,  1.6],
+               [-1.6,  0.2,  0.9]])
+        >>> tg.grad(lambda x: tg.sort(x).sum())(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
         """
     def sqrt(x: Any) -> Tensor:
         r"""Return the non-negative square-root of an array, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.8, 1.7, 1.2])
+        >>> tg.sqrt(x).numpy()
+        array([0.89442719, 1.30384048, 1.09544512])
+        >>> tg.grad(lambda x: tg.sqrt(x).sum())(x).numpy()
+        array([0.55901699, 0.38348249, 0.45643546])
         """
     def square(x: Any) -> Tensor:
         r"""Return the element-wise square of the input.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.2, -1.4, 1.5])
+        >>> tg.square(x).numpy()
+        array([0.04, 1.96, 2.25])
+        >>> tg.grad(lambda x: tg.square(x).sum())(x).numpy()
+        array([ 0.4, -2.8,  3. ])
         """
     def squeeze(x: Any, axis: Any = None) -> Tensor:
-        r"""Return the tensor without its axes of length 1, or without those named."""
+        r"""Return the tensor without its axes of length 1, or without those named.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[[-1.6], [1.5], [0.3]]])
+        >>> tg.squeeze(x).numpy()
+        array([-1.6,  1.5,  0.3])
+        >>> tg.grad(lambda x: tg.squeeze(x).sum())(x).numpy()
+        array([[[1.],
+                [1.],
+                [1.]]])
+        """
     def std(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
-        r"""Return the square root of the variance; where that is 0, so is the derivative."""
+        r"""Return the square root of the variance; where that is 0, so is the derivative.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.9, 1.7, -0.2], [-1.8, -0.9, 0.2]])
+        >>> round(tg.std(x).item(), 6)
+        1.142244
+        >>> tg.grad(lambda x: tg.std(x))(x).numpy()
+        array([[ 0.13375227,  0.25048152, -0.02675045],
+               [-0.26020896, -0.12888855,  0.03161417]])
+        """
     def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
         r"""Return the sum over the axes, all by default, of the entries where `where`. Shapes: (..., n, ...) -> (..., ...).
 
         It starts from `initial`. `dtype` converts the entries first, and is the result's.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[1.1, 0.2, 1.7], [-0.4, -1.6, -1.1]])
+        >>> round(tg.sum(x).item(), 6)
+        -0.1
+        >>> tg.grad(lambda x: tg.sum(x))(x).numpy()
+        array([[1., 1., 1.],
+               [1., 1., 1.]])
         """
     def swapaxes(x: Any, axis1: Any, axis2: Any) -> Tensor:
-        r"""Return the tensor with two axes exchanged."""
+        r"""Return the tensor with two axes exchanged.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.arange(24.0).reshape(2, 3, 4)
+        >>> tg.swapaxes(x, axis1=0, axis2=-1).shape
+        (4, 3, 2)
+        """
     def take(x: Any, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
         r"""Return the entries, or the slices along an axis, that the indices name, repeated ones too.
 
         An index that isn't there raises; or it is wrapped around, or clipped to the ends, by `mode`.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[-1.1, 0.2, 1.7], [-1.7, -0.3, 1.0]])
+        >>> tg.take(x, indices=[5, 0, 0]).numpy()
+        array([ 1. , -1.1, -1.1])
+        >>> tg.grad(lambda x: tg.take(x, indices=[5, 0, 0]).sum())(x).numpy()
+        array([[2., 0., 0.],
+               [0., 0., 1.]])
         """
     def tan(x: Any) -> Tensor:
         r"""Compute tangent element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.1, -0.7, 0.7])
+        >>> tg.tan(x).numpy()
+        array([ 0.10033467, -0.84228838,  0.84228838])
+        >>> tg.grad(lambda x: tg.tan(x).sum())(x).numpy()
+        array([1.01006705, 1.70944972, 1.70944972])
         """
     def tanh(x: Any) -> Tensor:
         r"""Compute hyperbolic tangent element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([0.0, -1.3, 1.4])
+        >>> tg.tanh(x).numpy()
+        array([ 0.        , -0.86172316,  0.88535165])
+        >>> tg.grad(lambda x: tg.tanh(x).sum())(x).numpy()
+        array([1.        , 0.2574332 , 0.21615246])
         """
     def topk(x: Any, k: Any, axis: Any = -1, largest: Any = True) -> tuple[Tensor, Tensor]:
         r"""Return the k largest entries along an axis, or the smallest, the most extreme first, and their indices.
@@ -680,18 +1365,53 @@ class Tensor:
         ([3.0, 2.0], [0, 2])
         """
     def trace(x: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
-        r"""Return the sums along the diagonals of the matrices in two axes. Shapes: (n, m, ...) -> (...)."""
+        r"""Return the sums along the diagonals of the matrices in two axes. Shapes: (n, m, ...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.arange(12.0).reshape(3, 4)
+        >>> tg.trace(x).item()
+        15.0
+        >>> tg.grad(lambda x: tg.trace(x))(x).numpy()
+        array([[1., 0., 0., 0.],
+               [0., 1., 0., 0.],
+               [0., 0., 1., 0.]])
+        """
     def transpose(x: Any, *order: Any, axes: Any = None) -> Tensor:
-        r"""Return the tensor with its axes reversed, or in the given order."""
+        r"""Return the tensor with its axes reversed, or in the given order.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.float64(-0.2)
+        >>> tg.transpose(x).item()
+        -0.2
+        >>> tg.grad(lambda x: tg.transpose(x))(x).item()
+        1.0
+        """
     def trunc(x: Any) -> Tensor:
         r"""Return the truncated value of the input, element-wise.
 
         Shapes broadcast: (...) -> (...).
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
+        >>> tg.trunc(x).numpy()
+        array([ 1.,  0., -0., -1.])
         """
     def var(x: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Tensor:
         r"""Return the mean squared deviation from the mean, divided by n - ddof instead of n.
 
         `mean` is taken as the mean, with its axes kept; `correction` is another name for `ddof`.
+
+        >>> import numpy as np
+        >>> import tinygrad_nn as tg
+        >>> x = np.array([[0.5, -1.7, -1.1], [1.0, 1.8, -0.2]])
+        >>> round(tg.var(x).item(), 6)
+        1.435833
+        >>> tg.grad(lambda x: tg.var(x))(x).numpy()
+        array([[ 0.15      , -0.58333333, -0.38333333],
+               [ 0.31666667,  0.58333333, -0.08333333]])
         """
 def _own(t: Tensor) -> Tensor:
     r"""Return the Tensor whose slots are read and written: `t` itself, or its shadow for who is watched."""
