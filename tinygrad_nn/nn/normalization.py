@@ -185,8 +185,8 @@ class BatchNorm1d(_Normalization):
         shape = (-1, *(1,) * (x.ndim - 2))
         if self.training or not self.track_running_stats:
             others = (0, *range(2, x.ndim))
-            # A mean of large numbers is off by their rounding: so it is taken of what is left of them beside a few.
-            near = mean(x.detach()[:8], axis=others, keepdims=True)
+            # A mean of large numbers is off by their rounding: so it is taken of what is left of them beside one.
+            near = mean(x.detach()[:1], axis=others, keepdims=True)
             mu, centred, variance = _moments(x - near, others)
             if self.training:
                 self._track(near + mu, variance, x.size // self.num_features)

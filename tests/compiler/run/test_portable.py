@@ -6,6 +6,7 @@ import ast
 import gc
 import subprocess
 import sys
+import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,41 @@ def test_one_call_is_enough_for_a_step_of_any_optimiser_and_it_takes_any_rows(na
         np.testing.assert_array_equal(space["run"](X, y), step(X, y).data)
     for key, p in network.named_parameters():
         np.testing.assert_array_equal(space["parameters"][key], p.data)
+
+
+def test_a_step_with_batch_norm_takes_any_rows(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2, seed=0), nn.BatchNorm1d(2))
+    optimizer = tg.optim.SGD(network.parameters(), lr=0.1)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        cost = (network(x) ** 3).mean()
+        cost.backward()
+        optimizer.step()
+        return cost.detach()
+
+    compiled, rng = tg.compile(step), np.random.default_rng(0)
+    compiled(rng.normal(size=(6, 3, 2, 2)))
+    compiled.save(tmp_path / "saved.py")
+    space = alone(tmp_path / "saved.py")
+    for n in (6, 3, 2, 21):
+        x = rng.normal(size=(n, 3, 2, 2))
+        np.testing.assert_allclose(space["run"](x), step(x).data, rtol=1e-12)
+    for key, array in network.state_dict().items():
+        np.testing.assert_allclose(space["parameters"][key], array, rtol=1e-12)
+
+
+def test_a_mean_of_everything_is_one_for_any_rows_without_a_warning_about_none(tmp_path: Path) -> None:
+    compiled = tg.compile(lambda x: (x.mean(), np.mean(x), x.mean(1), np.mean(x, dtype=np.float32), x.argmax()))
+    compiled(np.ones((6, 2)))
+    with warnings.catch_warnings(record=True, action="always") as found:
+        compiled.save(tmp_path / "saved.py")
+    assert not found
+    x = np.random.default_rng(0).normal(size=(4, 2))
+    results, rights = alone(tmp_path / "saved.py")["run"](x), compiled.function(x)
+    for result, right in zip(results, rights, strict=True):
+        assert result.dtype == right.dtype
+        np.testing.assert_array_equal(result, right)
 
 
 def by_rows(x: Any) -> Any:

@@ -27,6 +27,7 @@ CASES: list[tuple[Function, tuple[Any, ...], dict[str, Any], str, str]] = [
     (of_numpy(np.transpose), (A,), {}, "A.T", "Aᵀ"),
     (of_numpy(np.transpose), (A, (1, 0)), {}, "A.T", "Aᵀ"),
     (of_numpy(np.reshape), (A, (4,)), {}, "A.reshape(4)", "A.reshape(4)"),
+    (of_numpy(np.mean), (A,), {}, "A.mean()", "A.mean()"),
     (of_method(np.add, "reduce"), (A,), {"axis": (0,)}, "A.sum(axis=0)", "Σ A"),
     (of_method(np.add, "reduce"), (A,), {"axis": 1, "keepdims": True}, KEPT, KEPT),
     (of_method(np.maximum, "reduce"), (A,), {"axis": None, "initial": -np.inf}, "A.max()", "A.max()"),

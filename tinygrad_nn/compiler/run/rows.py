@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -95,12 +96,13 @@ def affine(symbol: str, counts: list[int], lengths: list[int]) -> int:
 
 
 def ratio(symbol: str, counts: list[int], numbers: list[Any]) -> Ratio:
-    """Return the number that is these for these numbers of rows, such as 2 / (3 * rows), or rows itself."""
+    """Return the number that is these for these numbers of rows, such as 2 / (3 * rows) or rows / (rows - 1)."""
     first = float(numbers[0])
     kinds: tuple[Any, ...] = (float, _single) if type(numbers[0]) is float else (type(numbers[0]),)
     one = [[above] * 3 for above in (1, -1, 2, -2)]
     several = [[round(above[0] / (first * counts[0])) * n for n in counts] for above in one]
-    each = [*zip(one, several, strict=True), ([round(x) for x in map(float, numbers)], [1] * 3)]
+    fractions = [Fraction(float(x)).limit_denominator(10**6) for x in numbers]  # of rows / (rows - 1), say
+    each = [*zip(one, several, strict=True), [*zip(*[x.as_integer_ratio() for x in fractions], strict=True)]]
     for (above, below), kind in product(each, kinds):
         if 0 not in below and all(kind(p / q) == x for p, q, x in zip(above, below, numbers, strict=True)):
             found = Ratio(first)

@@ -99,7 +99,7 @@ class Notation(Expressions):
 
     def reduction(self, line: Line) -> str:
         """Return a sum or the like: a method of a name, a function of an expression."""
-        usual = {} if "arg" in line.function.text else {"axis": 0}
+        usual = {"axis": 0} if line.function.text.endswith(".reduce") else {}
         given = usual | dict(zip(("axis", "dtype", "out", "keepdims"), line.args[1:], strict=False)) | line.kwargs
         idle = {"axis": None, "dtype": None, "out": None, "keepdims": False}
         kept = {key: x for key, x in given.items() if not (key in idle and x is idle[key])}
