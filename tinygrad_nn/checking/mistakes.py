@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """What an elementwise step sends back: by its own derivative, and by those that it is mistaken for.
+
+    `step` names the function and what it reads, as in "relu at Z1"; `local` is its derivative alone, and `others`
+    what other derivatives would send back, by a description of each.
+    """
+
+    step: str
+    local: np.ndarray
+    others: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +37,9 @@ class WrongGradient:
     "" if it has no name. `before` are the gradients that it is derived from, `others` right ones of other layers,
     `values` the arrays that go in, and `m` is the number of samples, 1 if there are none. A constant factor may be made
     of `sizes`: each with a symbol, a number and what it counts. `close` is the share of the largest entry that two
-    arrays may differ by.
+    arrays may differ by. The gradient is that by the tensor `name`, where there is one; `slopes` belong to the
+    elementwise step that reads this tensor, if that is all that does. `instead` says what other gradients would lead
+    to, each in the place of one before this.
     """
 
     key: str
@@ -37,6 +52,9 @@ class WrongGradient:
     m: int
     sizes: tuple[tuple[str, int, str], ...]
     close: float
+    name: str = ""
+    slopes: Slopes | None = None
+    instead: Iterable[tuple[str, np.ndarray]] = ()
 
     @property
     def subject(self) -> str:
@@ -103,7 +121,10 @@ class WrongGradient:
 
     def left_out(self, key: str) -> str:
         """Return what is missing in a gradient that is still `key`, one of those before it."""
-        return f"the local derivative is missing; multiply {key} by it"
+        if self.name and self.slopes is None:
+            return f"the step from {self.name} to {key.removeprefix('d')} is left out{self.remedy()}"
+        step = "local derivative" if self.slopes is None else f"derivative of {self.slopes.step}"
+        return f"the {step} is missing; multiply {key} by it"
 
     def formulas(self, target: np.ndarray) -> Iterator[str]:
         """Yield each formula that gives `target`: of a gradient before it, one of the values perhaps, and `m`."""
@@ -113,8 +134,11 @@ class WrongGradient:
                     yield scaled
 
     def right_formula(self) -> str | None:
-        """Return the formula of the right gradient, None if it is none of those that are known."""
-        return next(self.formulas(self.right), None)
+        """Return the formula of the right gradient, in words where it is an elementwise step's; None if unknown."""
+        found = next(self.formulas(self.right), None)
+        if found is None and self.slopes is not None:
+            return f"{next(iter(self.before))} times the derivative of {self.slopes.step}"
+        return found
 
     def remedy(self) -> str:
         """Return what to write, as the end of a sentence; "" where no formula is known."""

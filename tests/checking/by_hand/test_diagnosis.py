@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tg
-from tinygrad_nn.checking.by_hand.diagnosis import Case, Slopes, diagnosed
+from tinygrad_nn.checking.by_hand.diagnosis import diagnosed
+from tinygrad_nn.checking.mistakes import Slopes, WrongGradient
 
 NAN = np.nan
 RIGHT = np.array([[1.0, -2.0, 3.0], [5.0, 7.0, -11.0]])
@@ -22,7 +23,7 @@ def told(hand: Any, right: Any = RIGHT, **known: Any) -> str:
         "values": {"W": np.full(np.shape(right), 0.0)}, "m": 4, "sizes": (("m", 4, "samples"), ("k", 2, "outputs")),
         "slopes": None, "instead": (), "close": 1e-7,
     }  # fmt: skip
-    return diagnosed(Case(wrong=np.asarray(hand), right=np.asarray(right), **given | known))
+    return diagnosed(WrongGradient(wrong=np.asarray(hand), right=np.asarray(right), **given | known))
 
 
 # Factors.

@@ -13,11 +13,12 @@ import numpy as np
 from ... import errors
 from ...engine.node import Node
 from ...tensor.handle import Tensor
+from ..mistakes import Slopes, WrongGradient
 from ..report import as_html, as_text
 from ..rounding import within
 from .adjoints import Arrays, Graph
 from .alignment import Aligned, Alignment, hand_written
-from .diagnosis import Case, Slopes, diagnosed, slopes_of
+from .diagnosis import diagnosed, slopes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,10 +184,10 @@ class _GivenGradients:
     def _fits(self, name: str) -> bool:
         return self.hands[name].shape == self.every[name].shape
 
-    def _case(self, one: Aligned, hand: np.ndarray, right: np.ndarray, called: str) -> Case:
+    def _case(self, one: Aligned, hand: np.ndarray, right: np.ndarray, called: str) -> WrongGradient:
         sources = {self.every[name].key: self._by_hand(name) for name in self.sources[one.name]}
         others = {o.key: o.by_hand(self.right[o.node]) for o in self.every.values() if o.node is not one.node}
-        return Case(
+        return WrongGradient(
             key=one.key,
             name=one.name,
             wrong=hand,

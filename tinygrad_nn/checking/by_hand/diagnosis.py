@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from ...engine.node import Node
 from ...engine.operation import OPERATIONS
 from .. import mistakes
+from ..mistakes import Slopes, WrongGradient
 from .alignment import Aligned
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh")
@@ -20,53 +20,14 @@ _WRITTEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Slopes:
-    """What an elementwise step sends back: by its own derivative, and by those that it is mistaken for.
-
-    `step` names the function and what it reads, as in "relu at Z1"; `local` is its derivative alone, and `others`
-    what other derivatives would send back, by a description of each.
-    """
-
-    step: str
-    local: np.ndarray
-    others: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Case(mistakes.WrongGradient):
-    """One wrong gradient and all that it may be mistaken for, in the layout and scale of gradients by hand.
-
-    It is the gradient by the tensor `name`, and `slopes` belong to the elementwise step that reads the tensor, if that
-    is all that does. `instead` says what other gradients would lead to, each in the place of one before this.
-    """
-
-    name: str
-    slopes: Slopes | None
-    instead: Iterable[tuple[str, np.ndarray]]
-
-    def left_out(self, key: str) -> str:
-        """Return which step is missing in a gradient that is still `key`, one of those before it."""
-        if self.slopes is not None:
-            return f"the derivative of {self.slopes.step} is missing; multiply {key} by it"
-        return f"the step from {self.name} to {key.removeprefix('d')} is left out{self.remedy()}"
-
-    def right_formula(self) -> str | None:
-        """Return the formula of the right gradient, in words where it is an elementwise step's."""
-        found = super().right_formula()
-        if found is None and self.slopes is not None:
-            return f"{next(iter(self.before))} times the derivative of {self.slopes.step}"
-        return found
-
-
 @np.errstate(all="ignore")
-def diagnosed(case: Case) -> str:
+def diagnosed(case: WrongGradient) -> str:
     """Return one sentence: what the gradient is instead of what it should be, and what to write."""
     looks = _NEARLY_RIGHT if case.same(case.wrong, case.right) else _CATALOGUE
     return next(finding for look in looks for finding in look(case))
 
 
-def _not_finite(case: Case) -> Iterator[str]:
+def _not_finite(case: WrongGradient) -> Iterator[str]:
     bad = ~np.isfinite(case.wrong)
     if (bad & np.isfinite(case.right)).any():
         at = _first(bad)
@@ -80,7 +41,7 @@ def _first(mask: np.ndarray) -> list[int]:
     return [int(i) for i in np.argwhere(mask)[0]]
 
 
-def _shape(case: Case) -> Iterator[str]:
+def _shape(case: WrongGradient) -> Iterator[str]:
     if case.wrong.shape == case.right.shape:
         return
     if case.wrong.size == 1 and case.same(case.wrong.reshape(()), case.right.sum().reshape(())):
@@ -90,7 +51,7 @@ def _shape(case: Case) -> Iterator[str]:
     yield f"{case.subject} is the derivative of one number by {case.name}, entry by entry"
 
 
-def _slope(case: Case) -> Iterator[str]:
+def _slope(case: WrongGradient) -> Iterator[str]:
     if case.slopes is None:
         return
     ((key, g),) = case.before.items()
@@ -110,13 +71,13 @@ def _slope(case: Case) -> Iterator[str]:
             )
 
 
-def _of_another_place(case: Case) -> Iterator[str]:
+def _of_another_place(case: WrongGradient) -> Iterator[str]:
     for told, leads in case.instead:
         if case.same(case.wrong, leads):
             yield f"{case.subject} is derived from {told}{case.remedy()}"
 
 
-def _other_weights(case: Case) -> Iterator[str]:
+def _other_weights(case: WrongGradient) -> Iterator[str]:
     """Tell a product with a matrix that isn't the recorded one: of more equations than unknowns, all are met."""
     text = case.right_formula() or ""
     for key, g in case.before.items():
@@ -132,7 +93,7 @@ def _other_weights(case: Case) -> Iterator[str]:
             )
 
 
-def _decay(case: Case) -> Iterator[str]:
+def _decay(case: WrongGradient) -> Iterator[str]:
     c = case.factor(case.wrong - case.right, case.values[case.name])
     if abs(c) > case.close:
         yield (
@@ -141,7 +102,7 @@ def _decay(case: Case) -> Iterator[str]:
         )
 
 
-def _few_digits(case: Case) -> Iterator[str]:
+def _few_digits(case: WrongGradient) -> Iterator[str]:
     errors = np.abs(case.wrong - case.right)[case.wrong != case.right] / np.abs(case.right[case.wrong != case.right])
     if errors.size and errors.max() <= 1e-3:
         yield (
@@ -150,7 +111,7 @@ def _few_digits(case: Case) -> Iterator[str]:
         )
 
 
-def _entries(case: Case) -> Iterator[str]:
+def _entries(case: WrongGradient) -> Iterator[str]:
     hand, right = case.wrong, case.right
     off = np.nan_to_num(np.abs(hand - right), nan=np.inf)
     wrong = off > np.minimum(case.close * np.abs(right), off.max() / 2)
