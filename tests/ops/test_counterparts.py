@@ -17,9 +17,8 @@ from counterparts import NEITHER, SCIPY, TORCH, UP_TO_SIGNS, NoCounterpart  # no
 from drawn import CALLS, EXAMPLES, cases  # noqa: E402
 from references import reads_a_triangle  # noqa: E402
 
-from tinygrad_nn.checking.rounding import close  # noqa: E402
 from tinygrad_nn.testing import Case, planted_rule  # noqa: E402
-from tinygrad_nn.testing.case import listed  # noqa: E402
+from tinygrad_nn.testing.case import close, listed  # noqa: E402
 from tinygrad_nn.transforms import autograd  # noqa: E402
 
 

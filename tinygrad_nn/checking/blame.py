@@ -182,8 +182,6 @@ class Inquiry:
         except (TypeError, ValueError):  # no floating result, or nothing to differentiate
             return
         for position, (i, x) in enumerate(zip(step.active, subject.arrays, strict=True)):
-            if not x.size:
-                continue
             rng = np.random.default_rng(self.seed)
             trials = [judge(point, {position: signed_like(rng, x)}) for _ in range(TRIALS)]
             worst = max(trials, key=lambda finding: finding.verdict.rank)

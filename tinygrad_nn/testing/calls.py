@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.rounding import close
 from ..errors import PUBLIC
 from ..tensor.declaring import COMPOSITES
 from ..tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ..transforms import autograd
-from .case import Case, error_of, is_floating, listed
+from .case import Case, close, error_of, is_floating, listed
 
 OPERATORS = [
     "add", "sub", "mul", "truediv", "floordiv", "pow", "matmul", "and", "or", "xor", "neg", "pos", "abs", "invert",
@@ -172,22 +171,14 @@ def check_errors(case: Case) -> None:
     """A failure inside an operation carries one note: which one was called, on what shapes and dtypes."""
     if not _declared(case):
         return
-    error = _failure(case)
+    errors = (error_of(case.call, *arguments, **parameters) for arguments, parameters in _awkward(case))
+    error = next(filter(None, errors), None)
     assert error is not None, case.fails("nothing here makes it fail")
     notes = getattr(error, "__notes__", [])
     name, described = PUBLIC.get(case.name, case.name), r"(float64|bool|int64)\[|'no"
     named = any(f"operation {name!r}" in note and re.search(described, note) for note in notes)
     assert sum("tinygrad_nn operation" in note for note in notes) == 1, case.fails(f"not one note: {notes}")
     assert named, case.fails(f"{error!r} doesn't name the operation and its inputs: {notes}")
-
-
-def _failure(case: Case) -> Exception | None:
-    """Return the first error of the operation on awkward arguments."""
-    for arguments, parameters in _awkward(case):
-        wrapped = [Tensor(x) if isinstance(x, np.ndarray) else x for x in arguments]
-        if (error := error_of(case.call, *wrapped, **parameters)) is not None:
-            return error
-    return None
 
 
 def _awkward(case: Case) -> Iterator[tuple[list[Any], dict[str, Any]]]:

@@ -199,6 +199,12 @@ def error_of(function: Callable[..., Any], *args: Any, **parameters: Any) -> Exc
     return None
 
 
+def close(found: Any, expected: Any, tolerance: float) -> bool:
+    """Return whether all entries agree to the tolerance, relative to the largest of them, or to 1 if that is more."""
+    scale = max(1.0, float(np.max(np.abs(expected), initial=0, where=np.isfinite(expected))))
+    return found.shape == expected.shape and np.allclose(found, expected, rtol=0, atol=tolerance * scale)
+
+
 def is_floating(x: Any) -> bool:
     """Return whether x is an array of floats."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"

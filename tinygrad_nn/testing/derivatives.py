@@ -12,12 +12,11 @@ import numpy as np
 
 from ..checking.directions import signed
 from ..checking.numerical import complex_slope
-from ..checking.rounding import close
 from ..engine.grad_mode import no_grad
 from ..tensor.handle import Tensor
 from ..transforms import autograd
 from ..transforms.functions import jvp
-from .case import Case, is_floating
+from .case import Case, close, is_floating
 from .numerical import extrapolated, slopes
 from .samples import build, kink_inputs
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.rounding import EPS, close
+from ..checking.rounding import EPS
 from ..engine.trees import leaves
 from ..errors import GradientError
 from ..tensor.handle import Tensor
 from .calls import numpy_functions
-from .case import Case, error_of, is_floating, listed
+from .case import Case, close, error_of, is_floating, listed
 
 
 def frozen(x: Any) -> Any:
