@@ -160,7 +160,8 @@ class Steps:
         self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs.parts)
         self.tensors = [*self.named_tensors().values()]
         self.finite: list[np.ndarray] = [t.data for t in self.tensors]
-        self.last: Any = None  # what the tensors were before the last step, and its batches
+        self.generators = [g.bit_generator for g in self.named_generators().values()]
+        self.last: Any = None  # what was before the last step, and its batches
 
     def _modules(self) -> dict[str, Module]:
         loss = self.cost.loss
@@ -194,16 +195,18 @@ class Steps:
     def make(self, epoch: int, X: Any, *others: Any) -> tuple[float, Any]:
         """Make one step; return the cost before it and the scores. Raises DivergedError for one not finite."""
         first = not self.last or len(others) < 4 or others[3]  # of the batches of a step
-        now = [t.data for t in self.tensors], [*(() if first else self.last[1]), (X, *others)]
+        values = [t.data for t in self.tensors]
+        states = [dict(own) for own in self.optimizer.state], [g.state for g in self.generators]
+        now = ((values, *states), [(X, *others)]) if first else (self.last[0], [*self.last[1], (X, *others)])
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
         cost, scores = step(X, *others)
         value = float(cost.item())
         if self.together:
             return value, scores
         if not math.isfinite(value):
-            sound = not self.last or all(np.isfinite(x).all() for x in now[0])
+            sound = not self.last or all(np.isfinite(x).all() for x in values)
             self._diverged(f"the cost became {value} in epoch {epoch}", self._origin(*(now if sound else self.last)))
-        self.finite, self.last = now[0], now
+        self.finite, self.last = values, now
         return value, scores
 
     def exchange(self, epoch: int, rows: int, cost: float) -> None:
@@ -239,9 +242,15 @@ class Steps:
         if self.programs.key is not None:
             _kept[self.module] = self.programs
 
-    def _origin(self, before: list[np.ndarray], batches: list[tuple[Any, ...]]) -> Any:
-        """Return where a step ceased to be finite: forward, backward or, both being sound, in the optimiser's."""
-        replace_values(list(zip(self.tensors, before, strict=True)))
+    def _origin(self, before: tuple[Any, ...], batches: list[tuple[Any, ...]]) -> Any:
+        """Return where a step ceased to be finite: forward, backward or, both being sound, in the optimiser's.
+
+        It is made again of the values, the optimiser's state and the random numbers that it was made of.
+        """
+        values, self.optimizer.state, drawn = before
+        replace_values(list(zip(self.tensors, values, strict=True)))
+        for generator, state in zip(self.generators, drawn, strict=True):
+            generator.state = state
         inspection = import_module("..inspection.origins", __package__)
         return inspection.why_nan(lambda: [self.update(*batch) for batch in batches])
 
