@@ -164,19 +164,27 @@ def assigned_shape(kind: str, found: Any, needed: Any) -> str:
 # Operations that users know by another name.
 PUBLIC = {
     "total": "sum", "largest": "max", "smallest": "min", "either": "where", "permute": "transpose",
-    "join": "concatenate",
-    "reshape_to": "reshape", "matrix_product": "matmul", "vector_product": "matmul", "running_total": "cumsum",
-    "bernoulli_cross_entropy": "binary_cross_entropy", "softmax_cross_entropy": "cross_entropy", "at_least": "maximum",
+    "join": "concatenate", "reshape_to": "reshape", "matrix_product": "matmul", "vector_product": "matmul",
+    "running_total": "cumsum", "bernoulli_cross_entropy": "binary_cross_entropy",
+    "softmax_cross_entropy": "cross_entropy", "at_least": "maximum",
     "sigmoid_cross_entropy": "binary_cross_entropy_with_logits", "huber": "huber_loss", "linear_solution": "solve",
-    "singular_factors": "svd", "qr_factors": "qr", "convolution": "conv",
+    "singular_factors": "svd", "qr_factors": "qr", "pseudo_inverse": "pinv", "least_squares": "lstsq",
+    "full_convolution": "convolve", "valid_correlation": "correlate", "running_largest": "cummax",
+    "running_smallest": "cummin", "convolution": "conv{}d", "transposed_convolution": "conv_transpose{}d",
+    "window_maximum": "max_pool{}d",
 }  # fmt: skip
 IN_OPERATION = "in tinygrad_nn operation"
+
+
+def public(name: str, x: Any) -> str:
+    """Return the name that users know an operation by; of a result, or an input, all axes but two are spatial."""
+    return PUBLIC.get(name, name).format(len(getattr(x, "shape", ())) - 2)
 
 
 def where_in_operation(error: Exception, name: str, inputs: Iterable[Any]) -> str:
     met = ", ".join(map(_described, inputs))
     advice = "" if type(error).__module__ == __name__ else f"; {remedy(error, name)}"
-    return f"{IN_OPERATION} {PUBLIC.get(name, name)!r} on inputs {met}{advice}"
+    return f"{IN_OPERATION} {public(name, next(iter(inputs), None))!r} on inputs {met}{advice}"
 
 
 def _described(x: Any) -> str:

@@ -6,7 +6,7 @@ import keyword
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from ..compiler.write.mathematics import latex_of
 from ..engine.node import Node, history
 from ..engine.outputs import ITEM
-from ..errors import PUBLIC, GradientError
+from ..errors import GradientError, public
 from ..nn.dense import ACTIVATIONS
 from ..nn.module import Module
 from ..tensor.handle import Tensor, node_of
@@ -55,6 +55,7 @@ class Graph:
         self._of_node: dict[Node, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
         self.passed: dict[GraphNode, list[Contribution]] = {}  # what the last pass that was watched has come to
+        self._forgotten: dict[int, dict[str, Any]] = {}  # of nodes that live on, by their numbers: where they were made
         self.count: int = 0
         self._named = 0
         LIVE.add(self)
@@ -178,7 +179,8 @@ class Graph:
 
     def add(self, kind: str, operation: str = "", **about: Any) -> GraphNode:
         """Return a new node, which its parents know as a child."""
-        new = GraphNode(self.count, kind, PUBLIC.get(operation, operation), **about)
+        new = GraphNode(self.count, kind, operation, **about)
+        new.operation = public(operation, new)
         self._nodes.append(new)
         self.count += 1
         for parent in new.parents:
@@ -187,8 +189,11 @@ class Graph:
             self._of_node[new.node] = new
         return new
 
-    def forget(self, number: int) -> None:
-        """Let go of the nodes before this one; what still reads them keeps them."""
+    def forget(self, number: int, alive: Collection[int]) -> None:
+        """Let go of the nodes before this one; of those of the engine's that are `alive` line and name are kept."""
+        old = [(n.node.number, n) for n in self._nodes if n.number < number and n.node is not None]
+        about = {key: {"line": n.line, "modules": n.modules, "given": n.given} for key, n in old}
+        self._forgotten = {key: x for key, x in (self._forgotten | about).items() if key in alive}
         self._nodes = [node for node in self._nodes if node.number >= number]
         self._of_node = {key: node for key, node in self._of_node.items() if node.number >= number}
         self._of_array = {key: pair for key, pair in self._of_array.items() if pair[0].number >= number}
@@ -221,6 +226,7 @@ class Graph:
     def _from_engine(self, node: Node) -> GraphNode:
         operation, parents = node.operation, node.parents or ()
         about: dict[str, Any] = {"node": node, "shape": node.shape, "dtype": node.dtype}
+        about |= self._forgotten.get(node.number, {})
         if operation is None:
             new = self.add("parameter", **about)
             new.given = getattr(new.tensor, "name", "") or ""

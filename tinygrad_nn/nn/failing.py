@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..engine.trees import leaves
-from ..errors import PUBLIC
+from ..errors import public
 from ..tensor.handle import Tensor, node_of
 
 _IN_LAYER = "in layer "
@@ -45,6 +45,6 @@ def _way(given: Any) -> str:
     node = max((n for n in nodes if n is not None and n.operation is not None), key=lambda n: n.number, default=None)
     steps: list[str] = []
     while node is not None:
-        steps.append(f"{PUBLIC.get(node.operation.name, node.operation.name)} {node.shape}")
+        steps.append(f"{public(node.operation.name, node)} {node.shape}")
         node = next((p for p in node.parents or () if p is not None and p.operation is not None), None)
     return "; on the way there: " * bool(steps) + ", ".join([*["..."] * (len(steps) > _STEPS), *steps[:_STEPS][::-1]])
