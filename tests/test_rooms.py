@@ -64,7 +64,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (350, 350, 1_250),
+    "errors": (358, 350, 1_315),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_150, 1_150, 9_340),
     "ops": (2_895, 2_895, 30_243),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from cases import CASES
 from slopes import leaf
 
 import tinygrad_nn as tg
 from tinygrad_nn.inspection.graphs import Graph
+from tinygrad_nn.tensor.declaring import PUBLIC
 
 
 def test_a_graph_prints_who_reads_what() -> None:
@@ -106,6 +109,18 @@ def test_names_that_are_one_identifier_stay_apart() -> None:
     latex = graph.to_latex()
     for shown in (r"\mathrm{a.b}", r"\mathrm{a\_b}", r"\mathrm{a\ b}"):
         assert latex.count(rf"\frac{{\partial L}}{{\partial {shown}}}&=") == 1
+
+
+def test_operations_have_their_public_names() -> None:
+    known = {*dir(tg), *dir(tg.linalg), "item"}
+    own = {"bessel", "sinc_derivative", "mirrored_triangle", "window_sum", "class_entries"}  # parts of functions
+    for case in itertools.chain(*[CASES.get(name, [])[:4] for name in PUBLIC]):
+        with np.errstate(all="ignore"), tg.watch() as graph:
+            case.results(case.leaves)
+        assert {node.operation for node in graph if node.operation} <= known | own, case
+    x, w = leaf(np.ones((1, 1, 4, 4))), leaf(np.ones((1, 1, 2, 2)))
+    y = tg.max_pool1d(tg.conv2d(x, w)[0], 2)
+    assert [node.operation for node in tg.graph(y)][2:5] == ["conv2d", "getitem", "max_pool1d"]
 
 
 def test_an_empty_graph_is_drawn() -> None:

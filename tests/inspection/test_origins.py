@@ -167,11 +167,16 @@ def test_a_checkpoint_is_a_node_of_a_graph() -> None:
 
 def test_what_is_older_than_two_passes_is_still_checked() -> None:
     x = tg.tensor([0.0, 2.0], requires_grad=True, name="x")
-    with pytest.raises(FloatingPointError, match=r"log of 0 at x\[0\] gives -inf.*two passes ago"), tg.detect_anomaly():
-        z = tg.log(x)
-        for _ in range(3):
-            (x * 2).sum().backward()
-        z.sum().backward()
+    for function, sentence in (
+        (tg.log, r"log of 0 at x\[0\] gives -inf.*: z = function\(x\)\)"),
+        (tg.sqrt, r"the rule of sqrt for x\[0\] gives inf.*: z = function\(x\)\)"),
+        (lambda x: tg.log(x) * 2, "compute what it reads in the watched block, too, at most two passes before"),
+    ):
+        with pytest.raises(FloatingPointError, match=sentence), tg.detect_anomaly():
+            z = function(x)
+            for _ in range(3):
+                (x * 2).sum().backward()
+            z.sum().backward()
     with pytest.raises(FloatingPointError, match="y, which the backward pass of exp still needs"), tg.detect_anomaly():
         y = tg.exp(x)
         for _ in range(3):
@@ -237,12 +242,59 @@ def test_a_training_names_what_made_its_parameters_nan(options: dict[str, Any]) 
     assert np.isfinite(net.weight.data).all()
 
 
+class Rare(tg.nn.Module):
+    """A logarithm of how many of two entries dropout has kept: of 0 in about every fourth step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.dropout = tg.nn.Linear(2, 1, seed=0), tg.nn.Dropout(0.5, seed=3)
+
+    def forward(self, x: Any) -> Any:
+        return self.linear(x) + tg.log(self.dropout(np.ones(2)).sum())
+
+
+class Third(tg.optim.SGD):
+    """Makes parameters infinite in its third step."""
+
+    init = staticmethod(lambda w: {"count": 0})
+
+    @staticmethod
+    def rule(w: Any, g: Any, count: int, lr: float) -> Any:
+        return np.full_like(w, np.inf) if count == 2 else w - lr * g, {"count": count + 1}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_that_diverged_is_made_again_of_the_same_draws_and_state(compiled: bool) -> None:
+    X, y = np.ones((4, 2)), np.ones((4, 1))
+    settings: dict[str, Any] = {"epochs": 60, "loss": tg.mse_loss, "progress": False, "compile": compiled}
+    message = r"It began here: log of 0 at sum1 gives -inf in Rare"
+    with np.errstate(all="ignore"), pytest.raises(tg.errors.DivergedError, match=message):
+        tg.train(Rare(), X, y, learning_rate=1e-3, **settings)
+    net = tg.nn.Linear(2, 1, seed=0)
+    message = r"It began here: Third's step made weight\[0, 0\] inf"
+    with np.errstate(all="ignore"), pytest.raises(tg.errors.DivergedError, match=message):
+        tg.train(net, X, y, optimizer=Third(net.parameters(), lr=1e-3), **settings)
+
+
 def test_what_was_given_is_told_with_the_line_that_reads_it_first() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
     message = r"the cotangent of multiply1\[1\] is nan as it was given.*: y.backward\(tg.tensor\(\[1.0, np.nan\]\)\)"
     with pytest.raises(FloatingPointError, match=message), tg.detect_anomaly():
         y = x * 2
         y.backward(tg.tensor([1.0, np.nan]))
+
+
+@pytest.mark.parametrize("nested", [lambda x: {"b": x}, lambda x: (x,), lambda x: [[x], np.ones(3)]])
+def test_arrays_in_what_is_nested_are_differentiated(nested: Any) -> None:
+    def loss(given: Any) -> Any:
+        return tg.sqrt(given["b"] if isinstance(given, dict) else tg.concatenate([*tg.stack(given[0])])).sum()
+
+    origin = tg.why_nan(loss, nested(np.array([[4.0, 0.0]])))
+    assert origin is not None
+    assert (origin.operation, origin.phase) == ("sqrt", "backward")
+    assert len(tg.graph(loss, nested(np.array([[4.0, 1.0]]))).to_latex()) > 50
+    with pytest.raises(tg.errors.GradientError, match="write the numbers as floats"):
+        tg.why_nan(lambda given: 1, nested(np.array([0, 1])))
 
 
 def test_integers_are_refused_where_nothing_else_is_recorded() -> None:

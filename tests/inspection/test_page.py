@@ -138,6 +138,20 @@ def test_a_node_of_several_outputs_has_its_rule_in_the_names_of_these(tmp_path: 
     assert "item" not in latex
 
 
+def test_a_function_made_of_loops_has_a_sentence(tmp_path: Path) -> None:
+    model = tg.nn.LSTM(2, 3, seed=0)
+    with tg.watch() as graph:
+        model(np.ones((4, 2, 2)))[0].sum().backward()
+    text = Text(page_of(graph, tmp_path / "page.html")).text
+    for name, sentence in {
+        "lstm": "the states, the cells, and the gates i, f, g, o of a long short-term memory.",
+        "lstm_backward": "the cotangents of the gates before their nonlinearity, and of the first state and cell.",
+    }.items():
+        assert re.search(rf'def {name}\([^)]*\):\n    """Return {sentence}"""', text)
+    sentence = sentence.replace(" ", r"\ ")
+    assert graph.to_latex().count(rf"\mathrm{{lstm\_backward}}&=\texttt{{{sentence}}} \\") == 1
+
+
 def test_names_are_no_markup(tmp_path: Path) -> None:
     bad = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
     x = tg.tensor([1.0, 2.0], requires_grad=True, name=bad)

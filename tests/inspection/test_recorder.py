@@ -102,6 +102,23 @@ def test_names_are_found_in_arguments_globals_entries_and_closures() -> None:
     assert "inner" in names(graph)
 
 
+class Plain:
+    def __init__(self) -> None:
+        self.w = leaf(1.0)
+        self.parts = {"inner": [leaf(2.0)]}
+
+    def loss(self) -> Any:
+        return self.w * self.parts["inner"][0]
+
+
+def test_names_are_found_in_attributes_and_in_what_these_hold() -> None:
+    plain = Plain()
+    with tg.watch() as graph:
+        plain.loss()
+    assert names(graph)[:2] == ["w", "inner1"]
+    assert names(tg.graph(plain.w * plain.parts["inner"][0]))[:2] == ["w", "inner1"]
+
+
 def test_a_tensors_own_name_comes_first_and_no_name_twice() -> None:
     a, b = tg.tensor(1.0, requires_grad=True, name="W"), tg.tensor(2.0, requires_grad=True, name="W")
     with tg.watch() as graph:

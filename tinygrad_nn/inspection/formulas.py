@@ -108,8 +108,10 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
             compiled(gs, tensors, argument)
         private = rf"(?<![.\w]){engine.name}(?=\(|_vjp|'s)"
         before, _, text = re.sub(private, node.operation, compiled.explain()).rpartition("\ndef step(")
-        text = text.partition("\n")[2].partition("\n\n\n")[0]
-        return _called(before, text.rpartition("# backward")[2]), text
+        text, _, kernels = text.partition("\n")[2].partition("\n\n\n")
+        lines = text.rpartition("# backward")[2]
+        functions = _called(before, lines)
+        return [*_heads(kernels, f"{lines}{functions}"), *functions], text
 
     try:
         functions, text = body("")
@@ -145,6 +147,12 @@ def _called(before: str, text: str) -> list[str]:
     return found
 
 
+def _heads(kernels: str, text: str) -> list[str]:
+    """Return the heads, each with a sentence of what it computes, of those of the functions that the text calls."""
+    found = re.findall(r'^def (\w+)(\([^:"]*\):\n    """.*?)(?:"""|$)', kernels, re.MULTILINE)
+    return [f'def {name}{rest}"""' for name, rest in found if re.search(rf"(?<![.\w]){name}\(", text)]
+
+
 def _code(text: str) -> list[str]:
     """Return the lines of code of a program's text."""
     lines = [re.sub(r"\s+# \(.*", "", line.strip()) for line in text.splitlines()]
@@ -165,9 +173,15 @@ def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:
 
 
 def equations(code: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of the functions in code as equations, the last one of each that of its result."""
+    """Yield the lines of the functions in code as equations, the last one of each that of its result.
+
+    Of a function whose lines are not shown this is what its docstring says.
+    """
     for function in [text for text in code if text.startswith("def ")]:
-        head, _, *lines = map(str.strip, function.splitlines())
+        head, docstring, *lines = map(str.strip, function.splitlines())
+        if not lines:
+            sentence, _, _ = docstring.strip('"').removeprefix("Return ").partition(". ")
+            yield f"{head[4:].partition('(')[0]} = {sentence}"
         yield from [line.replace("return ", f"{head[4:-1]} = ", 1) for line in lines if line]
 
 

@@ -23,7 +23,7 @@ from .culprits import Index, cotangent_to_blame, entry, faults, indexed, operand
 from .graphs import Graph
 from .nodes import GraphNode
 from .recorder import Recorder, pulled_back, results_of, watching
-from .remedies import remedy_for
+from .remedies import LOST, remedy_for
 from .sites import Site
 from .text import told
 
@@ -122,8 +122,8 @@ def detect_anomaly() -> Iterator[None]:
     A backward pass is not begun from a value that is not finite, and ends at the first leaf whose gradient is not; at
     the end of the body a result that nothing has read has to be finite. Raises FloatingPointError whose `origin` says
     what `tg.why_nan` returns, also where an array was written into while the graph needs it, or an optimiser's step
-    made a parameter so. Every value of the last two passes is kept; of what was computed before, or outside of the
-    body, an origin has no line. Tangents of `tg.jvp` are not looked at.
+    made a parameter so. Every value of the last two passes is kept, and the line of what a graph still needs of older
+    ones; of what was computed outside of the body an origin has no line. Tangents of `tg.jvp` are not looked at.
 
     >>> import tinygrad_nn as tg
     >>> x = tg.tensor([4.0, 0.0], requires_grad=True)
@@ -187,7 +187,7 @@ class Watchdog(Recorder):
                 if node.node is not None and node.node.parents is None:  # freed
                     self.sums.pop(node.node.number, None)
             self.begun.append(self.graph.count)
-            self.graph.forget(self.begun.pop(0))
+            self.graph.forget(self.begun.pop(0), self.sums)
         return found
 
     def left(self, node: GraphNode) -> None:
@@ -228,7 +228,8 @@ class Watchdog(Recorder):
         if phase == "given" and at is None:  # where it is read first, or where the pass begins
             at = next((child.line for child in node.children if child.line is not None), Site().line)
         line, source = ("", "") if at is None or not at.file else (str(at), at.text)
-        advice = remedy_for(name, phase, operands, value, node.dtype)
+        lost = phase == "forward" and not node.inputs.keys() <= node.known.keys()  # it was recorded unseen, or long ago
+        advice = LOST if lost else remedy_for(name, phase, operands, value, node.dtype)
         return Origin(name, phase, index, float(value), operands, argument, line, source, node.group, advice)
 
     def from_value(self, node: GraphNode, index: Index) -> tuple[int, Origin]:

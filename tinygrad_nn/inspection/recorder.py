@@ -16,7 +16,7 @@ from ..engine.grad_mode import recording, setting
 from ..engine.node import Node
 from ..engine.outputs import Parts
 from ..engine.reverse import pullback
-from ..engine.trees import leaves
+from ..engine.trees import entries, leaves, map_leaves
 from ..engine.watching import Watcher, watched, watcher
 from ..tensor.handle import Tensor, make, node_of, root_of
 from .graphs import Graph
@@ -73,7 +73,8 @@ def graph(output: Any, /, *inputs: Any) -> Graph:
     Names are those of the caller's variables, or in a Module that one of these is; of a leaf that nobody holds any more
     the name is lost.
     A function is run with every value kept; if it returns one number that records, it is differentiated, too, and no
-    `.grad` is changed. Arrays and numbers among its inputs become Tensors that require grad; integers stay as they are.
+    `.grad` is changed. Arrays and numbers among its inputs, nested as for `tg.grad`, become Tensors that require grad;
+    integers stay as they are.
     Raises GradientError where nothing is recorded, FreedGraphError if a backward pass has freed a Tensor's graph.
 
     >>> import numpy as np
@@ -104,7 +105,7 @@ def results_of(function: Callable[..., Any], inputs: Sequence[Any], graph: Graph
     """
     alone = all(type(x) is int for x in inputs)
     results = function(*[_differentiable(float(x) if alone else x) for x in inputs])
-    integers = any(isinstance(x, np.ndarray) and x.dtype.kind in "iu" for x in inputs)
+    integers = any(isinstance(x, np.ndarray) and x.dtype.kind in "iu" for x in entries(inputs))
     if integers and not any(node.node for node in graph):
         what = "nothing was recorded: integers are taken for indices or labels; write the numbers as floats"
         raise errors.GradientError(what)
@@ -112,7 +113,10 @@ def results_of(function: Callable[..., Any], inputs: Sequence[Any], graph: Graph
 
 
 def _differentiable(x: Any) -> Any:
-    if isinstance(x, Tensor) or not (hasattr(x, "dtype") or isinstance(x, (int, float, list))):
+    numbers = isinstance(x, list) and all(isinstance(one, (int, float)) for one in entries(x))
+    if isinstance(x, (dict, list, tuple)) and not numbers:
+        return map_leaves(_differentiable, x)
+    if isinstance(x, Tensor) or not (numbers or hasattr(x, "dtype") or isinstance(x, (int, float))):
         return x
     t = Tensor(x)
     t.requires_grad = t.dtype.kind == "f"

@@ -30,6 +30,7 @@ _OF_RULES = {
     "hook": "a hook has returned it; mend the function that was registered by register_hook",
     "checkpoint": "compute the whole of it in the watched block, where a checkpoint's own operations are seen",
 }
+LOST = "compute what it reads in the watched block, too, at most two passes before; that is not known any more"
 _STEEP = ("sqrt", "cbrt", "power", "arcsin", "arccos", "arccosh", "arctanh")  # an infinite slope at an edge
 
 

@@ -6,7 +6,9 @@ import inspect
 import linecache
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..compiler.trace.proxies import is_no_users
@@ -15,6 +17,7 @@ from ..engine.reverse import pullback
 from ..nn.module import Module
 
 _PASSES = {pullback.__code__, pushforward.__code__}
+_LEVELS, _MOST = 3, 1000  # of containers within each other, and of entries in one, that are looked through for names
 
 
 class Line(NamedTuple):
@@ -73,7 +76,8 @@ class Site:
     def named(self, entries: bool = True) -> Iterator[tuple[str, Any]]:
         """Yield what the innermost function of the user's code names, and then the `entries` of what it names.
 
-        Those of dictionaries are named by their keys, of lists and tuples by the variable and a number from 1 on.
+        Those of dictionaries are named by their keys, of lists and tuples by the variable and a number from 1 on, of
+        other objects by the attributes that the code names; so are those of what these hold, some levels deep.
         """
         if self.frame is None:
             return
@@ -81,16 +85,24 @@ class Site:
         names = filter(str.isidentifier, (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names))
         known = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
         yield from known
-        for name, x in known if entries else ():
-            if type(x) is dict:
-                yield from ((key, entry) for key, entry in [*x.items()] if isinstance(key, str))
-            elif type(x) in (list, tuple):
-                yield from ((f"{name}{i}", entry) for i, entry in enumerate(x, start=1))
+        for _ in range(_LEVELS if entries else 0):
+            known = [pair for name, x in known for pair in _entries(name, x, code.co_names)]
+            yield from known
 
     def name_of(self, *objects: Any, entries: bool = True) -> str:
         """Return the name that the user's code has for the first of these objects that has one, "" if none has."""
         known = [*self.named(entries)]
         return next((name for one in objects for name, x in known if x is one), "")
+
+
+def _entries(name: str, x: Any, attributes: Iterable[str]) -> list[tuple[str, Any]]:
+    """Return what an object holds, with names; a Module knows its own better."""
+    if type(x) is dict:
+        return [(key, entry) for key, entry in islice(x.items(), _MOST) if isinstance(key, str)]
+    if type(x) in (list, tuple):
+        return [(f"{name}{i}", entry) for i, entry in enumerate(x[:_MOST], start=1)]
+    own = {} if isinstance(x, (Module, ModuleType)) else getattr(x, "__dict__", {})
+    return [(attribute, own[attribute]) for attribute in attributes if attribute in own]
 
 
 def variables_of(frame: Any) -> dict[str, Any]:
