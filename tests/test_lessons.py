@@ -19,6 +19,15 @@ def test_a_lesson_is_short_and_opens_as_cells(lesson: pathlib.Path) -> None:
     assert text.rstrip().splitlines()[-1].startswith("#")  # the last words are the text's
 
 
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_every_question_has_an_answer(lesson: pathlib.Path) -> None:
+    _, _, text = lesson.read_text(encoding="utf-8").partition("# Questions\n# ---------\n")
+    asked, _, answered = text.partition("# **Answers**\n")
+    numbers = re.findall(r"^# (\d)\. ", asked, re.MULTILINE)
+    assert numbers == re.findall(r"^# (\d)\. ", answered, re.MULTILINE)
+    assert numbers == ["1", "2", "3"] or lesson.stem.startswith("04")  # the article's three parts ask nothing
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 def test_a_lesson_runs(lesson: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -124,3 +124,9 @@ print("norms of the samples' gradients:", np.linalg.norm(each, axis=1).round(2))
 # 1. Newton's step is wrong where the Hessian has a negative eigenvalue. What does :math:`\lambda I` do about that?
 # 2. Why does ``tg.jacobian`` choose forward mode for 2 parameters and 30 residuals?
 # 3. A Hessian-vector product is a tangent of a gradient. Which mode is outside, which inside?
+#
+# **Answers**
+#
+# 1. It adds :math:`\lambda` to each eigenvalue. Once all are positive, the step leads downhill. It is shorter, too.
+# 2. A forward pass gives a column of J, a reverse pass a row: 2 passes in place of 30.
+# 3. Forward mode is outside: it carries a tangent through the program that computes the gradient in reverse mode.

@@ -136,3 +136,9 @@ draw({"signs only": walk(SignOnly), "Adam": second["Adam, 0.2"]}, "An optimiser 
 # 1. What is the largest rate at which plain descent on :math:`2 p^2` does not diverge? Try it.
 # 2. Why do Adam's first steps all have the length of the rate?
 # 3. Which of these optimisers takes the same way if the height is multiplied by 10?
+#
+# **Answers**
+#
+# 1. 1/2. The gradient is 4p, so a step gives :math:`(1 - 4 \eta)\, p`. At 1/2 this is -p: it jumps to and fro for ever.
+# 2. Velocity and size come from the same gradient at first: :math:`g / \sqrt{g^2}` is 1 or -1, whatever its length.
+# 3. Adagrad, RMSprop and Adam, which divide by the size (all but for ``eps``), and the one that looks at signs only.

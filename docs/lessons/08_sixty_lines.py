@@ -136,5 +136,12 @@ assert y.grad == 1
 # ---------
 #
 # 1. What goes wrong if ``backward`` takes the oldest first? Draw ``y = x * x; z = y + x`` and try.
-# 2. Why must ``fitted`` be called here, and not in ``__add__``?
+# 2. Why is ``fitted`` called in ``backward``, and not in the rules of ``__add__`` and ``__mul__``?
 # 3. Add ``log`` and ``tanh``. How many lines does an operation take, and how many in ``ops/elementwise.py``?
+#
+# **Answers**
+#
+# 1. For x = 3 it gives 6, not 7. x is older than y, so it leaves with the 1 from z. Then y hands on 6, and x leaves a
+#    second time, with 6 alone.
+# 2. It is written once. Each operation that broadcasts would need it in its rule, and the next one could forget it.
+# 3. Three lines here, and one row there. The rule of tanh is ``g * (1 - y * y)``, that of log is ``g / self.data``.

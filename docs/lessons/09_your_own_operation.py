@@ -135,6 +135,12 @@ except tg.errors.DetachedError as error:
 # Questions
 # ---------
 #
-# 1. Give ``log_cosh`` a rule that reads ``y`` and not ``x``. What does it cost, where is it less exact?
+# 1. Could the rule of ``log_cosh``, with scale 1, read ``y`` and not ``x``?
 # 2. A rule may not write into ``g``. Which check of ``check_op`` finds one that does?
 # 3. What does a node of ``log_cosh`` keep? Look at ``log_cosh.operation.rules[0].reads``.
+#
+# **Answers**
+#
+# 1. No: y is the same at x and -x, the slope is not. Its size, :math:`\sqrt{1 - e^{-2y}}`, would lose digits near 0.
+# 2. "purity". Others fail as well, since what was overwritten is read again.
+# 3. x and the scale. Not the result, and not ``a``: no rule reads them.

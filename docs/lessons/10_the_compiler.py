@@ -43,7 +43,7 @@ print(compiled.explain())
 # ---------------------------------
 #
 # ``explain()`` is for people. ``source`` is what runs: the same lines, each with a place in memory that is planned
-# ahead. An array that is read no more gives its memory to the next one, so nothing is allocated in a call.
+# ahead. An array that is read no more gives its memory to the next one, so a call allocates only what it returns.
 
 print("\n".join(line for line in compiled.source.splitlines() if "out=" in line))
 print("memory of a call:", re.search(r"memory (.*)", str(compiled.report()))[1])
@@ -140,4 +140,10 @@ print(program(np.ones(2)).tolist(), "baked in:", program.constants)
 #
 # 1. Call ``compiled`` with 60 samples. How many programs are there then? See ``compiled.report()``.
 # 2. Where in ``explain()`` is the rule of ``tanh``? Which line would be different for ``sigmoid``?
-# 3. Why can the program write the update into the parameters' own memory?
+# 3. New weights go into new memory, and all are swapped at the end. Why not into the old weights' place at once?
+#
+# **Answers**
+#
+# 1. Two, one for each combination of shapes. The report lists both, and why the second was made: other arguments.
+# 2. In the line of ``dvector_product1``. For ``sigmoid`` it would end in ``(0.5 / np.cosh(0.5 * ...)) ** 2``.
+# 3. A guard may fail, or a line raise. Then the old values are still whole, and no half step is left.

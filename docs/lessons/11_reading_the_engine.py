@@ -3,7 +3,7 @@ r"""
 =====================
 
 Five files are the whole idea: ``engine/node.py``, ``engine/reverse.py``, ``engine/rules.py``, ``engine/operation.py``
-and the table in ``ops/elementwise.py``, some 540 lines. Open them beside this page. For each there are questions that a
+and the table in ``ops/elementwise.py``, some 560 lines. Open them beside this page. For each there are questions that a
 reader has, and code that answers them. The code looks into the engine: what it touches begins with ``_`` or is no
 public name, and is there to be read, not to be used.
 """
@@ -141,3 +141,9 @@ assert tg.grad(tg.tanh)(20.0).item() > 0
 # 1. ``y = x * x``: how many entries has ``node.parents``, and how often does something arrive at x?
 # 2. What would break if ``saved`` held Tensors in place of arrays? (Think of ``t += 1`` after the forward pass.)
 # 3. ``maximum(x, 0)`` at 0 has the gradient 0, ``maximum(a, b)`` at a tie 1/2. Which name in its rules makes that so?
+#
+# **Answers**
+#
+# 1. Two, both the node of x. Twice, with x each time, so the gradient is 2x.
+# 2. ``t += 1`` gives the handle another array. A Tensor in ``saved`` would then show the rule the new value.
+# 3. ``wanted``, which says of each operand whether it requires grad. At a tie against a constant the share is 0.
