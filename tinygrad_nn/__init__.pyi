@@ -506,7 +506,7 @@ def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
     Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
     size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-    entries. Raises ValueError where the kernel is longer than the padded input.
+    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
     >>> import tinygrad_nn as tg
     >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -519,7 +519,7 @@ def avg_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
     Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
     size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-    entries. Raises ValueError where the kernel is longer than the padded input.
+    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
     >>> import tinygrad_nn as tg
     >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -532,7 +532,7 @@ def avg_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
     Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
     size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-    entries. Raises ValueError where the kernel is longer than the padded input.
+    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
     >>> import tinygrad_nn as tg
     >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -1296,7 +1296,7 @@ def einsum(*operands: Any, optimize: Any = False) -> Tensor:
     array([-0.2, -0.2])
     """
 def elu(x: Any, alpha: Any = 1.0) -> Tensor:
-    r"""Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...).
+    r"""Return x if x > 0, else alpha (exp(x) - 1). Shapes: (...) -> (...). Source: Clevert et al., ELUs (2015).
 
     >>> import tinygrad_nn as tg
     >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
@@ -2095,7 +2095,7 @@ def log2(x: Any) -> Tensor:
     array([1.20224587, 1.8033688 , 0.80149724])
     """
 def log_softmax(x: Any, axis: Any = -1) -> Tensor:
-    r"""Return the logarithm of softmax, exact where softmax underflows.
+    r"""Return the logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...).
 
     >>> import tinygrad_nn as tg
     >>> tg.log_softmax([1000.0, 0.0])
@@ -2258,12 +2258,12 @@ def max(x: Any, axis: Any = None, keepdims: Any = False, initial: Any = None, wh
     array([[0.5       , 0.5       , 0.        ],
            [0.33333333, 0.33333333, 0.33333333]])
     """
-def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Tensor:
+def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> Tensor:
     r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
 
     Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
     the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-    kernel is longer than the padded input, or where windows of padding alone could be.
+    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -2271,12 +2271,12 @@ def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
     (5, 3, 4, 4)
     """
-def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Tensor:
+def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> Tensor:
     r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
 
     Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
     the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-    kernel is longer than the padded input, or where windows of padding alone could be.
+    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -2284,12 +2284,12 @@ def max_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
     >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
     (5, 3, 4, 4)
     """
-def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Tensor:
+def max_pool3d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> Tensor:
     r"""Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
 
     Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
     the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-    kernel is longer than the padded input, or where windows of padding alone could be.
+    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -3078,7 +3078,7 @@ def reciprocal(x: Any) -> Tensor:
     array([-0.30864198, -2.04081633, -0.59171598])
     """
 def relu(x: Any) -> Tensor:
-    r"""Return the positive part, max(x, 0). Shapes: (...) -> (...).
+    r"""Return max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.relu([-1.0, 0.0, 2.0])
@@ -3287,7 +3287,7 @@ def signbit(x: Any) -> Tensor:
     array([False, False,  True,  True])
     """
 def silu(x: Any) -> Tensor:
-    r"""Return x * sigmoid(x), also called swish. Shapes: (...) -> (...).
+    r"""Return x * sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
 
     >>> import tinygrad_nn as tg
     >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
@@ -3341,7 +3341,7 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Tensor:
 def softmax(x: Any, axis: Any = -1) -> Tensor:
     r"""Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
 
-    An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1.
+    An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1. Source: Bridle (1990).
 
     >>> import tinygrad_nn as tg
     >>> tg.softmax([[0.0, 0.0], [1000.0, 0.0]])

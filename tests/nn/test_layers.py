@@ -41,6 +41,7 @@ def batch_norm(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
         "momentum": [None, 0.1, 0.7][how(0, 3)],
         "affine": bool(how(0, 2)),
         "track_running_stats": how(0, 4) > 0,
+        "bias": how(0, 4) > 0,
     }
     x = rng.normal(2, 3, (how(2, 5), c, *(how(2, 4) for _ in range(axes - 1))))
     return getattr(nn, kind)(c, **settings), getattr(torch.nn, kind)(c, **settings), x
@@ -60,10 +61,10 @@ def rms_norm(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
 
 
 def group_norm(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
-    groups, affine = how(1, 4), bool(how(0, 2))
+    groups, settings = how(1, 4), {"affine": bool(how(0, 2)), "bias": bool(how(0, 2))}
     c = groups * how(1, 4)
     x = rng.normal(1, 2, (how(1, 4), c, *(how(2, 4) for _ in range(how(1, 3)))))
-    return nn.GroupNorm(groups, c, affine=affine), torch.nn.GroupNorm(groups, c, affine=affine), x
+    return nn.GroupNorm(groups, c, **settings), torch.nn.GroupNorm(groups, c, **settings), x
 
 
 def convolution(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
@@ -72,7 +73,7 @@ def convolution(rng: np.random.Generator, how: Any) -> tuple[Any, ...]:
     settings: dict[str, Any] = {"stride": how(1, 3), "padding": how(0, 3), "dilation": how(1, 3), "groups": groups}
     if how(0, 3) == 0:
         settings |= {"stride": 1, "padding": "same"}
-    settings["bias"] = bool(how(0, 2))
+    settings |= {"bias": bool(how(0, 2)), "padding_mode": ["zeros", "reflect", "replicate", "circular"][how(0, 4)]}
     kernel = tuple(how(1, 4) for _ in range(axes))
     x = rng.normal(size=(how(1, 3), c, *(how(6, 9) for _ in range(axes))))
     kind = f"Conv{axes}d"
@@ -246,11 +247,16 @@ LOOSE: Any = nn  # without the types that forbid such calls
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: LOOSE.Softmax(dim=1), TypeError, "Softmax: .* 'dim'; write axis=, PyTorch's dim"),
-        (lambda: LOOSE.LogSoftmax(dim=-1), TypeError, "LogSoftmax: .* 'dim'; write axis=, PyTorch's dim"),
-        (lambda: LOOSE.ReLU(inplace=True), TypeError, r"ReLU: .* 'inplace'; see help\(nn.ReLU\)"),
+        (lambda: LOOSE.Softmax(dim=1), TypeError, "Softmax has no dim=, which is PyTorch's; write axis="),
+        (lambda: LOOSE.LogSoftmax(dim=-1), TypeError, "LogSoftmax has no dim=.*; write axis="),
+        (lambda: LOOSE.ReLU(inplace=True), TypeError, "ReLU has no inplace=.*; leave it out"),
         (lambda: LOOSE.ReLU(True), TypeError, r"ReLU: too many positional arguments; see help\(nn.ReLU\)"),
         (lambda: LOOSE.MaxPool2d(), TypeError, "MaxPool2d: missing a required argument: 'kernel_size'; see help"),
+        (lambda: nn.Conv1d(1, 1, 3, padding_mode="wrap"), ValueError, "padding_mode must be one of zeros, reflect, "),
+        (lambda: nn.Linear(2.0, 1), TypeError, r"each size of a layer must be a whole number, 0 or more, got 2\.0"),  # type: ignore[arg-type]
+        (lambda: nn.LayerNorm(-1), ValueError, "each size of a layer must be a whole number, 0 or more, got -1"),
+        (lambda: LOOSE.GroupNorm(1.5, 3), TypeError, "num_groups must be a whole number"),
+        (lambda: LOOSE.Dropout("0.5"), TypeError, "a zero, must be from 0 to 1, got '0.5' of type str"),
         (lambda: nn.GELU("erf"), ValueError, "GELU: approximate is 'erf'; write 'none' or 'tanh'"),
     ],
 )

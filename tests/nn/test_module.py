@@ -299,7 +299,7 @@ def test_lists_and_dictionaries_of_modules() -> None:
     assert by_name.eval().training is False
     assert [m.training for m in by_name.values()] == [False, False]
     assert len({listed, by_name, tg.nn.ModuleList()}) == 3
-    with pytest.raises(TypeError, match=r"Sequential takes modules, not \[ReLU\(\)\]; write Sequential\(\*layers\)"):
+    with pytest.raises(TypeError, match=r"Sequential takes modules, not \[ReLU\(\)\] of type list; write Sequ"):
         tg.nn.Sequential([tg.nn.ReLU()])
 
 
@@ -456,6 +456,37 @@ def test_a_summary_counts_a_shared_parameter_once() -> None:
     assert Tower().summary().splitlines()[-1].split() == ["total", "12"]
 
 
+def test_what_is_no_tensor_does_not_take_the_place_of_one() -> None:
+    """Else it would be gone from the parameters and from the state, without a word."""
+    layer = tg.nn.BatchNorm1d(2)
+    for name in ("weight", "running_mean"):
+        with pytest.raises(TypeError, match=rf"{name} is a Tensor here, got .*; write module\.{name}\.data = array"):
+            setattr(layer, name, np.ones(2))
+    assert [*layer.state_dict()][:3] == ["weight", "bias", "running_mean"]
+    layer.weight = tg.nn.Parameter(np.full(2, 3.0))
+    layer.bias = None
+    assert [p.tolist() for p in layer.parameters()] == [[3.0, 3.0]]
+
+
+@pytest.mark.parametrize("container", [tg.nn.ModuleList([]), tg.nn.Sequential(), tg.nn.ModuleDict()])
+def test_a_container_takes_modules_alone(container: Any) -> None:
+    named = isinstance(container, tg.nn.ModuleDict)
+    for wrong in (tg.relu, tg.nn.ReLU, np.ones(2)):
+        for add in (lambda m: container.update(a=m),) if named else (container.append, lambda m: container.extend([m])):
+            with pytest.raises(TypeError, match=f"{type(container).__name__} takes modules, not "):
+                add(wrong)
+    assert not len(container)
+
+
+@pytest.mark.parametrize("kind", [tg.nn.ModuleList, tg.nn.Sequential])
+def test_lists_of_modules_grow_and_are_sliced_as_pytorchs(kind: Any) -> None:
+    layers = [tg.nn.ReLU(), tg.nn.Tanh(), tg.nn.Sigmoid()]
+    made = kind().append(layers[0]).extend(layers[1:])
+    assert type(made) is type(made[1:]) is kind
+    assert [*made[1:]] == layers[1:]
+    assert not len(tg.nn.ModuleList(None))
+
+
 class Forgetful(tg.nn.Linear):
     def __init__(self) -> None:
         self.extra = 1.0
@@ -479,7 +510,7 @@ def test_mistakes_get_a_sentence_with_the_remedy() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'weight'; .* first calls super\(\)\.__init__\(\.\.\.\)"):
         Forgetful()(np.ones(2))
     assert not hasattr(Tower(), "stray")
-    with pytest.raises(ValueError, match=r"from 0 to 1; got 1\.5"):
+    with pytest.raises(ValueError, match=r"p, the probability of a zero, must be from 0 to 1, got 1\.5"):
         tg.nn.Dropout(1.5)
     with pytest.raises(ValueError, match="must divide in_channels=4 and out_channels=3"):
         tg.nn.Conv2d(4, 3, 1, groups=2)

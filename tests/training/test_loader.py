@@ -39,7 +39,7 @@ class Squares:
 
 @given(st.integers(0, 30), st.integers(1, 12), st.booleans(), st.booleans(), st.integers(0, 5))
 def test_an_epoch_has_each_sample_once(n: int, size: int, shuffle: bool, drop_last: bool, seed: int) -> None:
-    loader = DataLoader(rows(n), size, shuffle, drop_last, seed=seed)
+    loader = DataLoader(rows(n), size, shuffle, drop_last=drop_last, seed=seed)
     batches = list(loader)
     assert len(batches) == len(loader) == (n // size if drop_last else (n + size - 1) // size)
     assert all(len(y) == size for _, y in batches[:-1])

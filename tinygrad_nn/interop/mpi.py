@@ -152,7 +152,7 @@ class ShardedLoader(DataLoader):
     """
 
     def __init__(
-        self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False,
+        self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False,
         collate_fn: Any = None, seed: Any = None, comm: Any = None,
     ) -> None:  # fmt: skip
         self.comm = world() if comm is None else comm
@@ -161,7 +161,7 @@ class ShardedLoader(DataLoader):
             drawn = np.random.SeedSequence().generate_state(1, np.uint64)
             self.comm.Bcast(drawn, root=0)
             seed = int(drawn[0])
-        super().__init__(dataset, batch_size, shuffle, drop_last, collate_fn, seed)
+        super().__init__(dataset, batch_size, shuffle, drop_last=drop_last, collate_fn=collate_fn, seed=seed)
 
     def order(self) -> list[np.ndarray]:
         """Return the indices of this rank's samples in each batch of an epoch."""

@@ -1,5 +1,8 @@
 """Networks: modules that own parameters, layers, and the article's dense network."""
 
+from typing import TYPE_CHECKING
+
+from ..errors.habits import unknown
 from . import init
 from .activations import ELU, GELU, Identity, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .attention import MultiheadAttention, TransformerEncoderLayer
@@ -32,3 +35,6 @@ __all__ = [
     "MaxPool2d", "Module", "ModuleDict", "ModuleList", "MultiheadAttention", "NLLLoss", "Parameter", "RMSNorm", "ReLU",
     "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "TransformerEncoderLayer", "init",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = unknown("nn")

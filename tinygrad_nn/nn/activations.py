@@ -10,31 +10,14 @@ from ..ops.elementwise import maximum, minimum, sigmoid, tanh
 from ..ops.fused import log_softmax, softmax
 from ..ops.selection import where
 from ..tensor.creation import as_tensor
-from .of_functions import OfFunction
+from .of_functions import OfFunction, module_of
 
-
-class Identity(OfFunction, function=lambda x: as_tensor(x)):
-    """The input as it is. Shapes: (...) -> (...).
-
-    >>> Identity()([1.0, -1.0]).tolist()
-    [1.0, -1.0]
-    """
-
-
-class ReLU(OfFunction, function=relu):
-    """max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
-
-    >>> ReLU()([-1.0, 0.0, 2.0]).tolist()
-    [0.0, 0.0, 2.0]
-    """
-
-
-class Sigmoid(OfFunction, function=sigmoid):
-    """1 / (1 + exp(-x)). Shapes: (...) -> (...).
-
-    >>> Sigmoid()([-1.0, 0.0, 2.0]).round(3).tolist()
-    [0.269, 0.5, 0.881]
-    """
+ReLU = module_of(relu, "ReLU", __name__)
+Sigmoid = module_of(sigmoid, "Sigmoid", __name__)
+SiLU = module_of(silu, "SiLU", __name__)
+ELU = module_of(elu, "ELU", __name__)
+Softmax = module_of(softmax, "Softmax", __name__)
+LogSoftmax = module_of(log_softmax, "LogSoftmax", __name__)
 
 
 class Tanh(OfFunction, function=tanh):
@@ -45,13 +28,11 @@ class Tanh(OfFunction, function=tanh):
     """
 
 
-class SiLU(OfFunction, function=silu):
-    """x · sigmoid(x), also called swish. Shapes: (...) -> (...).
+class Identity(OfFunction, function=lambda x: as_tensor(x)):
+    """The input as it is. Shapes: (...) -> (...).
 
-    Source: Elfwing, Uchibe and Doya, Sigmoid-weighted linear units (2017).
-
-    >>> SiLU()([-1.0, 0.0, 2.0]).round(3).tolist()
-    [-0.269, 0.0, 1.762]
+    >>> Identity()([1.0, -1.0]).tolist()
+    [1.0, -1.0]
     """
 
 
@@ -103,32 +84,4 @@ class LeakyReLU(OfFunction, function=lambda x, negative_slope=0.01: leaky_relu(x
 
     >>> LeakyReLU(0.1)([2.0, -1.0]).tolist()
     [2.0, -0.1]
-    """
-
-
-class ELU(OfFunction, function=elu):
-    """x where it is positive, else alpha (exp(x) - 1). Shapes: (...) -> (...).
-
-    Source: Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by ELUs (2015).
-
-    >>> ELU(2.0)([2.0, -1000.0]).tolist()
-    [2.0, -2.0]
-    """
-
-
-class Softmax(OfFunction, function=softmax):
-    """exp(x) / sum(exp(x)) over an axis, shares of 1. Shapes: (..., n, ...) -> (..., n, ...).
-
-    Source: Bridle, Training stochastic model recognition algorithms as networks (1990).
-
-    >>> Softmax()([0.0, 0.0]).tolist()
-    [0.5, 0.5]
-    """
-
-
-class LogSoftmax(OfFunction, function=log_softmax):
-    """The logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...).
-
-    >>> LogSoftmax()([0.0, -1000.0]).tolist()
-    [0.0, -1000.0]
     """

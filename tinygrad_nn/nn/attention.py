@@ -103,8 +103,8 @@ class MultiheadAttention(Module):
             self.k_proj_weight: Tensor = unset(embed_dim, widths[1], dtype=dtype)
             self.v_proj_weight: Tensor = unset(embed_dim, widths[2], dtype=dtype)
         self.in_proj_bias: Tensor | None = unset(3 * embed_dim, dtype=dtype) if bias else None
-        self.out_proj: Linear = Linear(embed_dim, embed_dim, bias, dtype, generator)
-        self.dropout: Dropout = Dropout(dropout, generator)
+        self.out_proj: Linear = Linear(embed_dim, embed_dim, bias, dtype=dtype, seed=generator)
+        self.dropout: Dropout = Dropout(dropout, seed=generator)
         self.reset_parameters(generator)
 
     def reset_parameters(self, seed: Any = None) -> None:
@@ -196,21 +196,22 @@ class TransformerEncoderLayer(Module):
     def __init__(
         self, d_model: int, nhead: int, dim_feedforward: int = 2048, dropout: float = 0.1, activation: Any = "relu",
         layer_norm_eps: float = 1e-5, batch_first: bool = False, norm_first: bool = False, bias: bool = True,
-        dtype: Any = np.float64, seed: Any = None,
+        *, dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
         if not callable(activation) and activation not in _ACTIVATIONS:
             raise ValueError(f"activation is {activation!r}; write 'relu', 'gelu' or a function")
         generator = np.random.default_rng(seed)
+        own: dict[str, Any] = {"dtype": dtype, "seed": generator}
         self.norm_first: bool = norm_first
         self.activation: Any = activation
         self.self_attn: MultiheadAttention = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype, seed=generator
+            d_model, nhead, dropout, bias, batch_first=batch_first, **own
         )
-        self.linear1: Linear = Linear(d_model, dim_feedforward, bias, dtype, generator)
-        self.linear2: Linear = Linear(dim_feedforward, d_model, bias, dtype, generator)
+        self.linear1: Linear = Linear(d_model, dim_feedforward, bias, **own)
+        self.linear2: Linear = Linear(dim_feedforward, d_model, bias, **own)
         self.norm1: LayerNorm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
         self.norm2: LayerNorm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.dropout: Dropout = Dropout(dropout, generator)
+        self.dropout: Dropout = Dropout(dropout, seed=generator)
 
     def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         """Return the outputs; masks are those of MultiheadAttention. Shapes: (L, N, d_model) -> (L, N, d_model)."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
-from typing import Any
+from typing import Any, Self
 
+from ..errors import given
 from .module import Module
 
 
@@ -16,12 +17,21 @@ class _Container(Module):
     __hash__: Any = object.__hash__
 
     def __init__(self, modules: Any) -> None:
+        self._check(modules.values() if isinstance(modules, dict) else modules)
         self._modules = modules
+
+    def _check(self, modules: Iterable[Any]) -> None:
+        """Raise TypeError for what is no module."""
+        for m in modules:
+            if not isinstance(m, Module):
+                kind = type(self).__name__
+                raise TypeError(f"{kind} takes modules, not {given(m)}; write Sequential(*layers), nn.ReLU()")
 
     def __getitem__(self, key: Any) -> Any:
         return self._modules[key]
 
     def __setitem__(self, key: Any, module: Any) -> None:
+        self._check(module if isinstance(key, slice) else [module])
         self._modules[key] = module
 
     def __delitem__(self, key: Any) -> None:
@@ -35,21 +45,40 @@ class _Container(Module):
 
 
 class ModuleList(_Container, MutableSequence[Any]):
-    """A list of modules that is itself a module. A plain list set on a module is walked just as well.
+    """A list of modules that is itself a module, as is a slice of it. A plain list set on a module is walked as well.
 
     >>> import tinygrad_nn as tg
     >>> layers = tg.nn.ModuleList([tg.nn.Linear(2, 2, seed=0)])
-    >>> layers.append(tg.nn.Linear(2, 1, bias=False, seed=1))
+    >>> _ = layers.append(tg.nn.Linear(2, 1, bias=False, seed=1))
     >>> len(layers), [name for name, _ in layers.named_parameters()]
     (2, ['0.weight', '0.bias', '1.weight'])
     """
 
-    def __init__(self, modules: Iterable[Any] = ()) -> None:
-        super().__init__([*modules])
+    def __init__(self, modules: Iterable[Any] | None = None) -> None:
+        super().__init__([*(modules or ())])
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._modules[index]
+        return self._of(found) if isinstance(index, slice) else found
+
+    @staticmethod
+    def _of(modules: list[Any]) -> ModuleList:
+        return ModuleList(modules)
 
     def insert(self, index: int, value: Any) -> None:
         """Put a module before the one of this index."""
+        self._check([value])
         self._modules.insert(index, value)
+
+    def append(self, value: Any) -> Self:  # type: ignore[override]
+        """Put a module at the end; return the list, as in PyTorch."""
+        self.insert(len(self), value)
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Self:  # type: ignore[override]
+        """Put modules at the end; return the list, as in PyTorch."""
+        self[len(self) :] = [*values]
+        return self
 
 
 class ModuleDict(_Container, MutableMapping[str, Any]):
@@ -80,12 +109,11 @@ class Sequential(ModuleList):
     """
 
     def __init__(self, *modules: Any) -> None:
-        if wrong := [m for m in modules if not isinstance(m, Module)]:
-            raise TypeError(f"Sequential takes modules, not {wrong[0]!r:.60}; write Sequential(*layers), nn.ReLU()")
         super().__init__(modules)
 
-    def __getitem__(self, index: Any) -> Any:
-        return Sequential(*self._modules[index]) if isinstance(index, slice) else self._modules[index]
+    @staticmethod
+    def _of(modules: list[Any]) -> Sequential:
+        return Sequential(*modules)
 
     def forward(self, x: Any) -> Any:
         """Return the last module's output."""

@@ -6,16 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.windows.convolution import conv1d, conv2d, conv_transpose2d
+from ..ops.numpy.padding import pad
+from ..ops.windows.convolution import conv1d, conv2d, conv_transpose2d, pads_of
 from ..ops.windows.sliding import per_axis
+from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .layers import Affine, unset
+
+_PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 class Conv1d(Affine):
     """Convolution, the kernel not mirrored. Shapes: (N, in_channels, L) -> (N, out_channels, L').
 
-    L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same".
+    L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same", of
+    zeros or, by `padding_mode`, of the signal's own entries: "reflect", "replicate" or "circular".
     The weight is (out_channels, in_channels / groups, kernel_size), the bias (out_channels,) or None; both
     begin uniform from -1 / √fan_in to 1 / √fan_in, fan_in = in_channels / groups · kernel_size.
     Source: LeCun et al., Gradient-based learning applied to document recognition (1998).
@@ -24,12 +29,16 @@ class Conv1d(Affine):
     (1, 4, 5)
     """
 
+    padding_mode = "zeros"  # of an instance where it is another
     _axes, _function, _transposed = 1, staticmethod(conv1d), False
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-        dilation: Any = 1, groups: int = 1, bias: bool = True, dtype: Any = np.float64, seed: Any = None,
+        dilation: Any = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros", *, dtype: Any = np.float64,
+        seed: Any = None,
     ) -> None:  # fmt: skip
+        if padding_mode not in _PADDING_MODES:
+            raise ValueError(f"padding_mode must be one of {', '.join(_PADDING_MODES)}, got {padding_mode!r}")
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"groups={groups} must divide {in_channels=} and {out_channels=}")
         self.in_channels: int = in_channels
@@ -39,6 +48,8 @@ class Conv1d(Affine):
         self.padding: Any = padding
         self.dilation: Any = dilation
         self.groups: int = groups
+        if padding_mode != "zeros":
+            self.padding_mode = padding_mode
         first, second = (in_channels, out_channels) if self._transposed else (out_channels, in_channels)
         self.weight: Tensor = unset(first, second // groups, *self.kernel_size, dtype=dtype)
         self.bias: Tensor | None = unset(out_channels, dtype=dtype) if bias else None
@@ -46,7 +57,16 @@ class Conv1d(Affine):
 
     def forward(self, x: Any) -> Any:
         """Return the convolution. Shapes: (N, in_channels, *lengths) -> (N, out_channels, *lengths)."""
-        return self._function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            x, padding = self._padded(as_tensor(x)), 0
+        return self._function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def _padded(self, x: Tensor) -> Any:
+        """Return the input between entries of its own. Shapes: (..., *lengths) -> (..., *longer)."""
+        stride, dilation = (per_axis(n, self._axes, "stride and dilation", 1) for n in (self.stride, self.dilation))
+        pads = pads_of(type(self).__name__, self.padding, self.kernel_size, stride, dilation)
+        return pad(x, [(0, 0)] * (x.ndim - self._axes) + pads, _PADDING_MODES[self.padding_mode])
 
 
 class Conv2d(Conv1d):
@@ -77,10 +97,11 @@ class ConvTranspose2d(Conv1d):
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
-        output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1, dtype: Any = np.float64,
-        seed: Any = None,
+        output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1, *,
+        dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype, seed)
+        own = {"dilation": dilation, "groups": groups, "bias": bias, "dtype": dtype, "seed": seed}
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, **own)
         self.output_padding = output_padding
 
     def forward(self, x: Any) -> Any:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..errors.habits import unknown
 
 
 def article(generator: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -165,3 +167,6 @@ INITIALISERS: dict[str, Callable[[Any, tuple[int, ...]], np.ndarray]] = {
 }
 __all__ = ["article", "calculate_gain", "fans", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal"]
 __all__ += ["trunc_normal", "uniform", "xavier_normal", "xavier_uniform"]
+
+if not TYPE_CHECKING:
+    __getattr__ = unknown("nn.init")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors.settings import number
 from ..ops.axes import one_axis
 from ..ops.broadcasting import broadcast_to
 from ..ops.fused import _class_entries, _softmax_cross_entropy, log_softmax
@@ -77,8 +78,7 @@ def cross_entropy(
     >>> cross_entropy([[0.0, 0.0], [1000.0, 0.0]], [0, 0], reduction="none").round(3).tolist()
     [0.693, 0.0]
     """
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing!r}")
+    number("label_smoothing", label_smoothing, 1)
     x, which = _last(input, axis), {"labels": target, "ignore_index": ignore_index}
     is_soft = np.shape(target) == input.shape
     if weight is None and label_smoothing == 0 and not is_soft:

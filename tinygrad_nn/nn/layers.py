@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors.settings import number, whole_number
 from ..ops.fused import linear
 from ..ops.selection import take, where
 from ..tensor.creation import as_tensor
@@ -15,9 +16,9 @@ from . import init
 from .module import Module, Parameter
 
 
-def unset(*shape: int, dtype: Any) -> Tensor:
-    """Return a parameter that `reset_parameters` is still to fill. Shapes: -> shape."""
-    return Parameter(np.empty(shape, dtype))
+def unset(*shape: Any, dtype: Any) -> Tensor:
+    """Return a parameter that `reset_parameters` is still to fill. Shapes: -> shape. Raises TypeError, ValueError."""
+    return Parameter(np.empty([whole_number("each size of a layer", n, 0) for n in shape], dtype))
 
 
 class Affine(Module):
@@ -49,7 +50,7 @@ class Linear(Affine):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float64, seed: Any = None
+        self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = np.float64, seed: Any = None
     ) -> None:
         self.in_features: int = in_features
         self.out_features: int = out_features
@@ -74,8 +75,8 @@ class Embedding(Module):
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, dtype: Any = np.float64,
-        seed: Any = None,
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *,
+        dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
         self.num_embeddings: int = num_embeddings
         self.embedding_dim: int = embedding_dim
@@ -133,10 +134,8 @@ class Dropout(Module):
     [2.0, 0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 2.0]
     """
 
-    def __init__(self, p: float = 0.5, seed: Any = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"p, the probability of a zero, must be from 0 to 1; got {p!r}")
-        self.p: float = p
+    def __init__(self, p: float = 0.5, *, seed: Any = None) -> None:
+        self.p: float = number("p, the probability of a zero,", p, 1)
         self.generator: np.random.Generator = np.random.default_rng(seed)
 
     def forward(self, x: Any) -> Any:

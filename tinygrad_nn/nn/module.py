@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import StateError, given
+from ..errors.habits import METHODS, Explained
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, replace_values
 from .failing import locate
 from .table import summary
 
 _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"
-
-# Names of PyTorch's, and what to write for them.
-_PYTORCH = (
-    dict.fromkeys(("to", "type", "float", "double", "half"), "module.astype(np.float32), or another dtype")
-    | dict.fromkeys(("cuda", "cpu"), "the module as it is, for it is NumPy's")
-    | {"register_parameter": "module.name = nn.Parameter(...)", "register_buffer": "module.name = nn.Buffer(...)"}
-    | {"add_module": "module.name = another", "register_module": "module.name = another"}
-)
 
 
 def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
@@ -54,6 +47,12 @@ def _marked(data: Any, role: str) -> Tensor:
     t = as_tensor(data)
     t.role = role
     return t
+
+
+def forget_gradients(parameters: list[Tensor], set_to_none: bool) -> None:
+    """Let parameters have no gradient, or let those that have one have zeros."""
+    for p in parameters:
+        p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros(p.shape, p.dtype))
 
 
 def _role(t: Tensor) -> str | None:
@@ -127,7 +126,7 @@ def _replaced(value: Any, new: dict[int, Any]) -> Any:
     return value
 
 
-class Module:
+class Module(Explained):
     """What has parameters: a subclass sets Tensors and modules as attributes, and computes in `forward`.
 
     A Tensor that requires grad when it is set is a parameter from then on, frozen or not; one that
@@ -152,6 +151,7 @@ class Module:
     """
 
     training = True
+    _of_pytorch = METHODS
     _unnamed: ClassVar[str | None] = None  # the attribute whose entries are named without it
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -168,6 +168,8 @@ class Module:
         raise NotImplementedError(f"{kind} computes nothing; write def forward(self, x) in class {kind}")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), Tensor) and not isinstance(value, (Tensor, Module, type(None))):
+            raise TypeError(f"{name} is a Tensor here, got {given(value)}; write module.{name}.data = array")
         object.__setattr__(self, name, value)
         for _, t in _parts(name, value):
             if isinstance(t, Tensor) and t.is_leaf:
@@ -175,26 +177,14 @@ class Module:
                 if _role(t) == _PARAMETER:
                     t.role = _PARAMETER
 
-    if not TYPE_CHECKING:  # to a type checker an attribute that nothing sets is a mistake as well
-
-        def __getattr__(self, name: str) -> NoReturn:
-            kind = type(self).__name__
-            raise AttributeError(
-                f"{kind}.{name} is PyTorch's name; write {_PYTORCH[name]}"
-                if name in _PYTORCH
-                else f"{kind} has no attribute {name!r}; set it in __init__, which in a class that extends a layer "
-                "first calls super().__init__(...)",
-                name=name,
-                obj=self,  # from these Python suggests a name, once the error is shown
-            )
-
     def _entries(self) -> tuple[Any, ...]:
         """Return the dictionaries and lists of what this holds, whose keys are the first parts of names."""
         if self._unnamed is None:
             return (vars(self),)
-        own = dict(vars(self))
+        unnamed, own = getattr(self, self._unnamed), dict(vars(self))
+        del own[self._unnamed]
         tensors = {name: own.pop(name) for name, x in vars(self).items() if isinstance(x, Tensor)}
-        return tensors, own.pop(self._unnamed), own  # in PyTorch's order
+        return tensors, unnamed, own  # in PyTorch's order
 
     def _tensors(self, *roles: str) -> Iterator[tuple[str, Tensor]]:
         """Yield the Tensors of these roles, by each of their names."""
@@ -268,15 +258,14 @@ class Module:
             p.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for p in self.parameters():
-            p.grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or let those that there are be 0."""
+        forget_gradients(self.parameters(), set_to_none)
 
-    def apply(self, function: Callable[[Module], Any]) -> Self:
-        """Call `function` with each module, this one last; return the module."""
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` with each module, this one last; return the module."""
         for m in reversed(self.modules()):
-            function(m)
+            fn(m)
         return self
 
     def astype(self, dtype: Any) -> Self:
@@ -313,15 +302,15 @@ class Module:
         copies = {id(t): t.data.copy() for t in tensors.values()}
         return {name: copies[id(t)] for name, t in tensors.items()}
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
         """Set every parameter and buffer from arrays by name; nothing is changed unless all of them fit.
 
         A tied one may stand there under one of its names, or several with the same numbers. Unless `strict`, names
         may be missing or unexpected. Raises StateError that lists each missing, unexpected and mis-shaped name.
         """
-        if not isinstance(state, Mapping):
-            raise StateError(f"a state is a dict of arrays by name, got {given(state)}; load that of state_dict()")
-        arrays = {name: as_array(value) for name, value in state.items()}
+        if not isinstance(state_dict, Mapping):
+            raise StateError(f"a state is a dict of arrays by name, got {given(state_dict)}; load that of state_dict()")
+        arrays = {name: as_array(value) for name, value in state_dict.items()}
         tensors = dict(self._tensors(_PARAMETER, _BUFFER))
         names: dict[int, list[str]] = {}
         for name, t in tensors.items():

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..errors.settings import whole_number
 from ..ops.elementwise import sqrt, square
 from ..ops.reduction import mean
 from ..tensor.creation import as_tensor
@@ -65,7 +66,7 @@ class LayerNorm(_Normalization):
     """
 
     def __init__(
-        self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True,
+        self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, *,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
         self.normalized_shape: tuple[int, ...] = _lengths(normalized_shape)
@@ -88,8 +89,9 @@ class RMSNorm(_Normalization):
     """
 
     def __init__(
-        self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, dtype: Any = np.float64
-    ) -> None:
+        self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, *,
+        dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         self.normalized_shape: tuple[int, ...] = _lengths(normalized_shape)
         self.eps: float | None = eps
         self._own(self.normalized_shape, elementwise_affine, False, dtype)
@@ -101,7 +103,7 @@ class RMSNorm(_Normalization):
 
 
 def _lengths(shape: Any) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    return tuple(np.atleast_1d(shape).tolist())
 
 
 def _checked(layer: Any, x: Any) -> tuple[int, ...]:
@@ -122,14 +124,15 @@ class GroupNorm(_Normalization):
     """
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = np.float64
-    ) -> None:
-        if num_groups < 1 or num_channels % num_groups:
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True,
+        dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
+        if whole_number("num_groups", num_groups, 0) < 1 or num_channels % num_groups:
             raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups: int = num_groups
         self.num_channels: int = num_channels
         self.eps: float = eps
-        self._own((num_channels,), affine, affine, dtype)
+        self._own((num_channels,), affine, affine and bias, dtype)
 
     def _normalised(self, x: Any) -> Any:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
@@ -158,13 +161,13 @@ class BatchNorm1d(_Normalization):
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, dtype: Any = np.float64,
+        track_running_stats: bool = True, *, bias: bool = True, dtype: Any = np.float64,
     ) -> None:  # fmt: skip
         self.num_features: int = num_features
         self.eps: float = eps
         self.momentum: float | None = momentum
         self.track_running_stats = track_running_stats
-        self._own((num_features,), affine, affine, dtype)
+        self._own((num_features,), affine, affine and bias, dtype)
         if track_running_stats:
             self.running_mean: Tensor = Buffer(np.zeros(num_features, dtype))
             self.running_var: Tensor = Buffer(np.ones(num_features, dtype))

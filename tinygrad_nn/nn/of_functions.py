@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from inspect import Parameter, Signature, signature
+from inspect import Parameter, Signature, getdoc, signature
+from types import new_class
 from typing import Any, ClassVar
 
+from ..errors.habits import explained
 from .module import Module
 
 
@@ -30,9 +32,8 @@ class OfFunction(Module):
             try:
                 bound = takes.bind(*args, **settings)
             except TypeError as error:
-                kind, renamed = type(self).__name__, "dim" in settings and "axis" in takes.parameters
-                remedy = "write axis=, PyTorch's dim" if renamed else f"see help(nn.{kind})"
-                raise TypeError(f"{kind}: {error}; {remedy}") from None
+                kind = type(self).__name__
+                raise TypeError(f"{kind}: {error}; see help(nn.{kind})") from None
             bound.apply_defaults()
             for name, value in bound.arguments.items():
                 setattr(self, name, value)
@@ -40,7 +41,7 @@ class OfFunction(Module):
 
         own = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
         __init__.__signature__ = takes.replace(parameters=[own, *takes.parameters.values()])  # type: ignore[attr-defined]
-        type.__setattr__(cls, "__init__", __init__)
+        type.__setattr__(cls, "__init__", explained(__init__))
 
     def _check(self) -> None:
         """Raise ValueError for settings that can't be meant."""
@@ -49,3 +50,9 @@ class OfFunction(Module):
         """Return what the function returns of the inputs."""
         own = vars(self)
         return self._function(*inputs, **{name: own[name] for name in self._takes.parameters if name in own} | settings)
+
+
+def module_of(function: Any, name: str, home: str, inputs: int = 1, kind: type[OfFunction] = OfFunction) -> Any:
+    """Return the class of modules that call a public function, with the function's description."""
+    own = {"__module__": home, "__doc__": f"`tg.{function.__name__}` as a module.\n\n{getdoc(function)}"}
+    return new_class(name, (kind,), {"function": function, "inputs": inputs}, lambda body: body.update(own))

@@ -10,45 +10,12 @@ from typing import Any
 from ..ops.joining import concatenate
 from ..ops.windows.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from ..tensor.creation import as_tensor
-from .of_functions import OfFunction
+from .of_functions import OfFunction, module_of
 
-
-class MaxPool1d(OfFunction, function=max_pool1d):
-    """The largest entry of each window; k tied ones share the gradient. Shapes: (N, C, L) -> (N, C, L').
-
-    L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1, rounded up instead by `ceil_mode`.
-    Source: Scherer, Müller and Behnke, Evaluation of pooling operations in convolutional architectures (2010).
-
-    >>> MaxPool1d(2)([[[1.0, 3.0, 2.0, 0.0]]]).tolist()
-    [[[3.0, 2.0]]]
-    """
-
-
-class MaxPool2d(OfFunction, function=max_pool2d):
-    """MaxPool1d over both axes of images. Shapes: (N, C, H, W) -> (N, C, H', W').
-
-    >>> MaxPool2d(2)([[[[1.0, 2.0], [3.0, 5.0]]]]).tolist()
-    [[[[5.0]]]]
-    """
-
-
-class AvgPool1d(OfFunction, function=avg_pool1d):
-    """The mean of each window, the padding being zeros or not counted. Shapes: (N, C, L) -> (N, C, L').
-
-    L' = (L + 2 padding - kernel_size) // stride + 1, rounded up instead by `ceil_mode`. With `divisor_override` it is
-    the sum, divided by that. Source: that of Conv1d, where it is called sub-sampling.
-
-    >>> AvgPool1d(2)([[[1.0, 3.0, 2.0, 0.0]]]).tolist()
-    [[[2.0, 1.0]]]
-    """
-
-
-class AvgPool2d(OfFunction, function=avg_pool2d):
-    """AvgPool1d over both axes of images. Shapes: (N, C, H, W) -> (N, C, H', W').
-
-    >>> AvgPool2d(2)([[[[1.0, 2.0], [3.0, 5.0]]]]).tolist()
-    [[[[2.75]]]]
-    """
+MaxPool1d = module_of(max_pool1d, "MaxPool1d", __name__)
+MaxPool2d = module_of(max_pool2d, "MaxPool2d", __name__)
+AvgPool1d = module_of(avg_pool1d, "AvgPool1d", __name__)
+AvgPool2d = module_of(avg_pool2d, "AvgPool2d", __name__)
 
 
 def _adaptive(axes: int, x: Any, output_size: Any) -> Any:

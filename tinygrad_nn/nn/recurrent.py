@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors.settings import whole_number
 from ..ops.joining import concatenate, stack
 from ..ops.recurrent.cells import gru, lstm, rnn_relu, rnn_tanh
 from ..tensor.creation import as_tensor
@@ -26,10 +27,10 @@ class _Recurrent(Module):
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
-        dropout: float = 0.0, bidirectional: bool = False, dtype: Any = np.float64, seed: Any = None,
+        dropout: float = 0.0, bidirectional: bool = False, *, dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
-        if hidden_size < 1 or num_layers < 1:
-            raise ValueError(f"{hidden_size=} and {num_layers=} must be at least 1; write 1 for the smallest")
+        whole_number("hidden_size", hidden_size)
+        whole_number("num_layers", num_layers)
         self.input_size: int = input_size
         self.hidden_size: int = hidden_size
         self.num_layers: int = num_layers
@@ -47,7 +48,7 @@ class _Recurrent(Module):
         generator = np.random.default_rng(seed)
         self.reset_parameters(generator)
         if dropout:
-            self.between: Dropout = Dropout(dropout, generator)
+            self.between: Dropout = Dropout(dropout, seed=generator)
 
     def _suffixes(self) -> list[str]:
         """Return how the names of parameters end, by layer and direction."""
@@ -169,12 +170,13 @@ class RNN(_Recurrent):
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", bias: bool = True,
-        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, dtype: Any = np.float64,
-        seed: Any = None,
+        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, *,
+        dtype: Any = np.float64, seed: Any = None,
     ) -> None:  # fmt: skip
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: nonlinearity is {nonlinearity!r}; write 'tanh' or 'relu'")
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, seed)
+        own = {"dtype": dtype, "seed": seed}
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **own)
         self.nonlinearity = nonlinearity
 
     def _operation(self, *inputs: Any, reverse: bool) -> Any:

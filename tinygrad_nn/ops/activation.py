@@ -14,7 +14,7 @@ from .special import erfc
 
 
 def _relu(x: Any) -> Any:
-    """Return the positive part, max(x, 0). Shapes: (...) -> (...).
+    """Return max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.relu([-1.0, 0.0, 2.0])
@@ -36,7 +36,7 @@ def _softplus(x: Any) -> Any:
 
 
 def _silu(x: Any) -> Any:
-    """Return x * sigmoid(x), also called swish. Shapes: (...) -> (...).
+    """Return x * sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
 
     >>> import tinygrad_nn as tg
     >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
@@ -103,7 +103,7 @@ leaky_relu.vjp(lambda g, x, slope: g * _slope(x, slope, slope))
 
 @primitive(pointwise=True, alpha=_constant)
 def elu(x: Any, /, alpha: float = 1.0) -> Any:
-    """Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...).
+    """Return x if x > 0, else alpha (exp(x) - 1). Shapes: (...) -> (...). Source: Clevert et al., ELUs (2015).
 
     >>> import tinygrad_nn as tg
     >>> tg.elu([-1.0, 0.0, 2.0]).numpy()

@@ -86,7 +86,7 @@ def _like(y: Any, x: Any) -> Any:
 def softmax(x: Any, /, axis: Any = -1) -> Any:
     """Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
 
-    An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1.
+    An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1. Source: Bridle (1990).
 
     >>> import tinygrad_nn as tg
     >>> tg.softmax([[0.0, 0.0], [1000.0, 0.0]])
@@ -107,7 +107,7 @@ softmax.vjp(lambda g, y, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True))
 
 @primitive(axis=input_axes)
 def log_softmax(x: Any, /, axis: Any = -1) -> Any:
-    """Return the logarithm of softmax, exact where softmax underflows.
+    """Return the logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...).
 
     >>> import tinygrad_nn as tg
     >>> tg.log_softmax([1000.0, 0.0])

@@ -1,5 +1,8 @@
 """Optimisers: each a pure update of arrays, and a class that applies it to parameters. Schedules, clipping."""
 
+from typing import TYPE_CHECKING
+
+from ..errors.habits import unknown
 from . import lr_scheduler
 from .adagrad import Adagrad, RMSprop
 from .adam import Adam, Adamax, AdamW, NAdam
@@ -12,3 +15,6 @@ __all__ = [
     "SGD", "Adagrad", "Adam", "AdamW", "Adamax", "Hyperparameter", "NAdam", "Optimizer", "ParameterGroup", "RMSprop",
     "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = unknown("optim")

@@ -48,10 +48,10 @@ class Adagrad(Optimizer):
     eps: Any = Hyperparameter()
 
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
+        self, params: Iterable[Any], lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
         initial_accumulator_value: float = 0, eps: float = 1e-10,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
+        super().__init__(params, lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
         self.initial_accumulator_value = initial_accumulator_value
 
 
@@ -102,9 +102,9 @@ class RMSprop(Optimizer):
     centered: Any = Switch()
 
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
+        self, params: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
         weight_decay: float = 0, momentum: float = 0, centered: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
-            parameters, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
+            params, lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
         )

@@ -65,10 +65,10 @@ class Adam(_Moments):
     amsgrad: Any = Switch()
 
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
 
 
 def adamw(
@@ -95,10 +95,10 @@ class AdamW(Adam):
     rule: Any = staticmethod(adamw)
 
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
 
 
 def adamax(
@@ -129,10 +129,10 @@ class Adamax(_Moments):
     rule: Any = staticmethod(adamax)
 
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
+        self, params: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0,
     ) -> None:  # fmt: skip
-        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
 def nadam(
@@ -169,8 +169,8 @@ class NAdam(_Moments):
     momentum_decay: Any = Hyperparameter()
 
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
+        self, params: Iterable[Any], lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,
     ) -> None:  # fmt: skip
         own = {"betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay}
-        super().__init__(parameters, lr, **own)
+        super().__init__(params, lr, **own)

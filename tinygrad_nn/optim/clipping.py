@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradientError
+from ..errors.settings import is_number
 from ..tensor.handle import Tensor, make
-from .groups import is_number
 
 
 def clip_grad_norm_(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..engine.watching import watcher
 from ..errors import given
+from ..errors.settings import is_number
 from ..tensor.handle import Tensor
 
 
@@ -93,14 +93,15 @@ class ParameterGroup(Mapping[str, Any]):
     initial_lr: float | None = None
 
     def __init__(self, params: Any, kinds: Mapping[str, Hyperparameter]) -> None:
-        entries = [params] if isinstance(params, Tensor) or hasattr(params, "parameters") else list(params)
-        pairs = [x if isinstance(x, tuple) and len(x) == 2 else (None, x) for x in entries]
+        pairs = [x if isinstance(x, tuple) and len(x) == 2 else (None, x) for x in listed(params)]
         for _, p in pairs:
             if hasattr(p, "parameters"):
                 raise TypeError("an optimiser takes parameters, not what holds them; write model.parameters()")
             frozen = getattr(p, "role", None) == "parameter"
             if not (isinstance(p, Tensor) and p.is_leaf and (p.requires_grad or frozen)):
-                raise ValueError(f"an optimiser takes leaves that require grad, not {p!r}")
+                raise ValueError(
+                    f"an optimiser takes leaves that require grad, not {p!r:.200}; write model.parameters()"
+                )
         once = {id(p): (name, p) for name, p in reversed(pairs)}
         found = [once[key] for key in dict.fromkeys(id(p) for _, p in pairs)]
         self.params: tuple[Any, ...] = tuple([p for _, p in found])
@@ -135,6 +136,12 @@ class ParameterGroup(Mapping[str, Any]):
         return self.kinds[name]
 
 
+def listed(params: Any) -> list[Any]:
+    """Return parameters, or groups of them, as a list: what is one thing as a list of that."""
+    one = isinstance(params, Tensor) or hasattr(params, "parameters") or not isinstance(params, Iterable)
+    return [params] if one else list(params)
+
+
 def first_lr(group: ParameterGroup) -> float:
     """Return the learning rate that a group had before any schedule."""
     return float(group["lr"] if group.initial_lr is None else group.initial_lr)
@@ -144,8 +151,3 @@ def tell(owner: Any, name: str) -> None:
     """Tell who watches that a number or the state is set."""
     if (watching := watcher()) is not None:
         watching.setting(owner, name)
-
-
-def is_number(x: Any) -> bool:
-    """Return whether something is a real number, and no boolean."""
-    return isinstance(x, numbers.Real) and not isinstance(x, bool)

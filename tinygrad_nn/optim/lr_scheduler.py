@@ -6,14 +6,16 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StateError, given
-from .groups import first_lr, is_number
+from ..errors.habits import Explained, unknown
+from ..errors.settings import is_number, number, whole_number
+from .groups import first_lr
 from .optimizer import Optimizer
 
 
-class LRScheduler:
+class LRScheduler(Explained):
     """Sets the learning rates of an optimiser's groups, once an epoch; a subclass supplies `multiplier`.
 
     What a rate is above `eta_min` is multiplied from epoch to epoch by the quotient of the multipliers. So
@@ -56,9 +58,9 @@ class LRScheduler:
         own = {name: value for name, value in vars(self).items() if name != "optimizer"}
         return own | {"base_lrs": [first_lr(group) for group in self.optimizer.param_groups]}
 
-    def load_state_dict(self, saved: Any) -> None:
+    def load_state_dict(self, state_dict: Any) -> None:
         """Take over what `state_dict` returned; the optimiser's own state holds the rates. Raises StateError."""
-        own = self.state_dict()
+        own, saved = self.state_dict(), state_dict
         if not isinstance(saved, Mapping) or {*saved} != {*own} or not all(_alike(saved[k], own[k]) for k in own):
             raise StateError(f"the state of {type(self).__name__} must be like {own}, got {saved!r:.200}")
         for group, lr in zip(self.optimizer.param_groups, saved["base_lrs"], strict=True):
@@ -94,8 +96,8 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        self.step_size: int = _count("step_size", step_size)
-        self.gamma: float = _number("gamma", gamma)
+        self.step_size: int = whole_number("step_size", step_size)
+        self.gamma: float = number("gamma", gamma)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -114,8 +116,8 @@ class MultiStepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1) -> None:
-        self.milestones: tuple[int, ...] = tuple(sorted(_count("each milestone", x, 0) for x in milestones))
-        self.gamma: float = _number("gamma", gamma)
+        self.milestones: tuple[int, ...] = tuple(sorted(whole_number("each milestone", x, 0) for x in milestones))
+        self.gamma: float = number("gamma", gamma)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -134,7 +136,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma: float = _number("gamma", gamma)
+        self.gamma: float = number("gamma", gamma)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -157,9 +159,9 @@ class LinearLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ) -> None:
-        self.start_factor: float = _number("start_factor", start_factor)
-        self.end_factor: float = _number("end_factor", end_factor)
-        self.total_iters: int = _count("total_iters", total_iters)
+        self.start_factor: float = number("start_factor", start_factor)
+        self.end_factor: float = number("end_factor", end_factor)
+        self.total_iters: int = whole_number("total_iters", total_iters)
         if not 0 < self.start_factor <= 1 or self.end_factor > 1:
             raise ValueError("start_factor must be above 0 and at most 1, end_factor at least 0 and at most 1")
         super().__init__(optimizer)
@@ -183,8 +185,8 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        self.T_max: int = _count("T_max", T_max)
-        self.eta_min: float = _number("eta_min", eta_min)
+        self.T_max: int = whole_number("T_max", T_max)
+        self.eta_min: float = number("eta_min", eta_min)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -206,9 +208,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> None:
-        self.T_0: int = _count("T_0", T_0)
-        self.T_mult: int = _count("T_mult", T_mult)
-        self.eta_min: float = _number("eta_min", eta_min)
+        self.T_0: int = whole_number("T_0", T_0)
+        self.T_mult: int = whole_number("T_mult", T_mult)
+        self.eta_min: float = number("eta_min", eta_min)
         super().__init__(optimizer)
 
     def multiplier(self, epoch: int) -> float:
@@ -244,16 +246,16 @@ class ReduceLROnPlateau(LRScheduler):
     ) -> None:  # fmt: skip
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
             raise ValueError("mode must be 'min' or 'max', threshold_mode 'rel' or 'abs'")
-        if _number("factor", factor) >= 1:
+        if number("factor", factor) >= 1:
             raise ValueError(f"factor must be below 1, got {factor!r}")
         self.mode: str = mode
         self.factor: float = float(factor)
         self.threshold_mode: str = threshold_mode
-        self.patience: int = _count("patience", patience, 0)
-        self.cooldown: int = _count("cooldown", cooldown, 0)
-        self.threshold: float = _number("threshold", threshold)
-        self.min_lr: float = _number("min_lr", min_lr)
-        self.eps: float = _number("eps", eps)
+        self.patience: int = whole_number("patience", patience, 0)
+        self.cooldown: int = whole_number("cooldown", cooldown, 0)
+        self.threshold: float = number("threshold", threshold)
+        self.min_lr: float = number("min_lr", min_lr)
+        self.eps: float = number("eps", eps)
         self.best: float = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs: int = 0
         self.cooldown_counter: int = 0
@@ -284,13 +286,5 @@ def _alike(x: Any, own: Any) -> bool:
     return is_number(x) if is_number(own) else type(x) is type(own)
 
 
-def _count(name: str, x: Any, least: int = 1) -> int:
-    if not (is_number(x) and x % 1 == 0 and x >= least):
-        raise ValueError(f"{name} must be a whole number, {least} or more, got {x!r}")
-    return int(x)
-
-
-def _number(name: str, x: Any) -> float:
-    if not (is_number(x) and 0 <= x < math.inf):
-        raise ValueError(f"{name} must be a finite number, 0 or more, got {x!r}")
-    return float(x)
+if not TYPE_CHECKING:
+    __getattr__ = unknown("optim.lr_scheduler")

@@ -10,8 +10,11 @@ import numpy as np
 
 from ..engine.watching import watcher
 from ..errors import StateError, given
+from ..errors.habits import Explained
+from ..errors.settings import is_number
+from ..nn.module import forget_gradients
 from ..tensor.handle import Tensor, replace_values
-from .groups import Hyperparameter, ParameterGroup, is_number, tell
+from .groups import Hyperparameter, ParameterGroup, listed, tell
 
 
 def zeros(*names: str, **numbers: float) -> Any:
@@ -23,10 +26,10 @@ def zeros(*names: str, **numbers: float) -> Any:
     return lambda w: numbers | {name: np.zeros_like(w) for name in names}
 
 
-class Optimizer:
+class Optimizer(Explained):
     """The parameters, their state, and the step; a subclass supplies `update`, or `rule` and perhaps `init`.
 
-    `parameters` are tensors, pairs of a name and a tensor as from `named_parameters()`, or groups, as
+    `params` are tensors, pairs of a name and a tensor as from `named_parameters()`, or groups, as
     `[{"params": weights, "lr": 0.1}, {"params": biases}]`, where a group has the optimiser's hyperparameters
     but for those that it is given. Parameters listed twice are stepped once; one without a gradient is
     skipped. New values are computed in fresh arrays, so graphs recorded before a step stay right.
@@ -56,8 +59,9 @@ class Optimizer:
     _reads: tuple[list[str], ...] = ([], [])
     _decays = False
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         """Note which hyperparameters `init` and `rule` read, and what `rule` keeps."""
+        super().__init_subclass__(**kwargs)
         own = cls.hyperparameters()
         if "rule" in vars(cls) and "state_names" not in vars(cls):
             kept = [p for name, p in [*signature(cls.rule).parameters.items()][2:] if name not in own]
@@ -67,11 +71,11 @@ class Optimizer:
         cls._reads = tuple([[name for name in signature(f).parameters if name in own] for f in functions])
         cls._decays = "weight_decay" in own and "weight_decay" not in cls._reads[-1]
 
-    def __init__(self, parameters: Iterable[Any], lr: float, **hyperparameters: Any) -> None:
+    def __init__(self, params: Iterable[Any], lr: float, **hyperparameters: Any) -> None:
         self.defaults: dict[str, Any] = {}
         self.param_groups: list[ParameterGroup] = []
         self.state = []
-        groups: list[Any] = [parameters] if hasattr(parameters, "parameters") else list(parameters)
+        groups = listed(params)
         if not groups:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
         for group in groups if isinstance(groups[0], Mapping) else [{"params": groups}]:
@@ -79,12 +83,12 @@ class Optimizer:
         for name, value in {"lr": lr, **hyperparameters}.items():
             setattr(self, name, value)
 
-    def add_param_group(self, group: Any) -> None:
-        """Optimise the parameters `group["params"]`, too, with the hyperparameters that the group names.
+    def add_param_group(self, param_group: Any) -> None:
+        """Optimise the parameters `param_group["params"]`, too, with the hyperparameters that the group names.
 
         Raises TypeError for what is no group, ValueError for parameters of another group.
         """
-        kinds = self.hyperparameters()
+        group, kinds = param_group, self.hyperparameters()
         if not isinstance(group, Mapping) or "params" not in group or not {*group} <= {"params", *kinds}:
             found = list(group) if isinstance(group, Mapping) else given(group)
             raise TypeError(f"a group needs the key 'params', and may have {', '.join(kinds)}; got {found}")
@@ -159,25 +163,24 @@ class Optimizer:
         for i, _, _, state in updates:
             states[i] = state
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for p in self.parameters:
-            p.grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or let those that there are be 0."""
+        forget_gradients(self.parameters, set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
         """Return each group's hyperparameters, and a copy of each parameter's state, by its name or else position."""
         state = {key: _copied(entry) for key, entry in zip(self._keys(), self.state, strict=True)}
         return {"param_groups": self._groups(), "state": state}
 
-    def load_state_dict(self, saved: Any) -> None:
+    def load_state_dict(self, state_dict: Any) -> None:
         """Take over what `state_dict` returned; nothing is changed unless all of it fits.
 
         Raises StateError for what is missing or unexpected, out of its range, or of another shape or dtype.
         """
-        if not isinstance(saved, Mapping) or {*saved} != {"param_groups", "state"}:
-            raise StateError(f"{given(saved)} is no state of an optimiser; save one by optimizer.state_dict()")
-        settings = self._checked_settings(saved["param_groups"])
-        self.state = [_copied(entry) for entry in self._checked_state(saved["state"])]
+        if not isinstance(state_dict, Mapping) or {*state_dict} != {"param_groups", "state"}:
+            raise StateError(f"{given(state_dict)} is no state of an optimiser; save one by optimizer.state_dict()")
+        settings = self._checked_settings(state_dict["param_groups"])
+        self.state = [_copied(entry) for entry in self._checked_state(state_dict["state"])]
         for group, values in zip(self.param_groups, settings, strict=True):
             for name, value in values.items():
                 group[name] = value

@@ -53,11 +53,11 @@ class SGD(Optimizer):
     nesterov: Any = Switch()
 
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
+        self, params: Iterable[Any], lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
         weight_decay: float = 0, nesterov: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
-            parameters, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
+            params, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
         )
         if any(x["nesterov"] and (x["dampening"] or not x["momentum"]) for x in self.param_groups):
             raise ValueError("Nesterov momentum needs a momentum above 0, and no dampening")

@@ -536,7 +536,7 @@ class Tensor:
         array([2., 2., 2.])
         """
     def elu(x: Any, alpha: Any = 1.0) -> Tensor:
-        r"""Return x where it is positive, else alpha * (exp(x) - 1). Shapes: (...) -> (...).
+        r"""Return x if x > 0, else alpha (exp(x) - 1). Shapes: (...) -> (...). Source: Clevert et al., ELUs (2015).
 
         >>> import tinygrad_nn as tg
         >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
@@ -787,7 +787,7 @@ class Tensor:
         array([1.20224587, 1.8033688 , 0.80149724])
         """
     def log_softmax(x: Any, axis: Any = -1) -> Tensor:
-        r"""Return the logarithm of softmax, exact where softmax underflows.
+        r"""Return the logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...).
 
         >>> import tinygrad_nn as tg
         >>> tg.log_softmax([1000.0, 0.0])
@@ -1085,7 +1085,7 @@ class Tensor:
         array([-0.30864198, -2.04081633, -0.59171598])
         """
     def relu(x: Any) -> Tensor:
-        r"""Return the positive part, max(x, 0). Shapes: (...) -> (...).
+        r"""Return max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
 
         >>> import tinygrad_nn as tg
         >>> tg.relu([-1.0, 0.0, 2.0])
@@ -1175,7 +1175,7 @@ class Tensor:
         array([ 1.,  1., -1., -1.])
         """
     def silu(x: Any) -> Tensor:
-        r"""Return x * sigmoid(x), also called swish. Shapes: (...) -> (...).
+        r"""Return x * sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
 
         >>> import tinygrad_nn as tg
         >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
@@ -1210,7 +1210,7 @@ class Tensor:
     def softmax(x: Any, axis: Any = -1) -> Tensor:
         r"""Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
 
-        An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1.
+        An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1. Source: Bridle (1990).
 
         >>> import tinygrad_nn as tg
         >>> tg.softmax([[0.0, 0.0], [1000.0, 0.0]])

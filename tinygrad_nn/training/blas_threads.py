@@ -24,8 +24,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import errors
+from ..errors.settings import whole_number
 from ..tensor.handle import Tensor
-from .data_checks import check_count
 
 VARIABLE = "TINYGRAD_NN_BLAS_THREADS"
 SMALL = 2**24
@@ -75,7 +75,7 @@ def asked_threads(number: int | None) -> int | None:
         number = int(text)
     if number is None:
         return None
-    check_count("blas_threads", number, 1)
+    whole_number("blas_threads", number)
     return min(int(number), _MOST)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, warn
-from .data_checks import check_count
+from ..errors.settings import whole_number
 from .epochs import Training
 from .files import read, save, write
 from .state import check_options, options_of, restore, state_of
@@ -26,7 +26,7 @@ class Checkpoints:
     def __init__(self, folder: str | os.PathLike[str], every: int | None, every_steps: int | None, keep: int) -> None:
         for name, value in (("every", every), ("every_steps", every_steps), ("keep", keep)):
             if value is not None:
-                check_count(name, value, 1)
+                whole_number(name, value)
         self.folder, self.keep = Path(folder), keep
         self.every, self.every_steps = every or (0 if every_steps else 1), every_steps or 0
         self.newest: tuple[int, int] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,15 +10,6 @@ from ..errors import DataError
 
 if TYPE_CHECKING:  # `tg.data` is there from the import on, networks when they are used
     from ..nn.dense import DenseNetwork
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """Raise TypeError or ValueError, naming the argument, if its value is no whole number or below `least`."""
-    wording = f"{name} must be a whole number, {least} or more, got {value!r} of type {type(value).__name__}"
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(wording)
-    if value < least:
-        raise ValueError(wording)
 
 
 def checked_labels(network: DenseNetwork, y: np.ndarray, which: str = "") -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import DataError
-from .data_checks import check_count
+from ..errors.settings import whole_number
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def one_hot(labels: Any, num_classes: int | None = None, dtype: Any = np.float64
         raise DataError(f"labels are whole numbers, got dtype {indices.dtype}; convert them: labels.astype(int)")
     least, largest = (int(indices.min()), int(indices.max())) if indices.size else (0, -1)
     classes = max(largest + 1, 0) if num_classes is None else num_classes
-    check_count("num_classes", classes, 0)
+    whole_number("num_classes", classes, 0)
     if least < 0:
         raise DataError(f"labels are counted from 0, got {least}; drop it, or shift them: labels - labels.min()")
     if largest >= classes:

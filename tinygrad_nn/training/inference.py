@@ -12,11 +12,11 @@ import numpy as np
 from ..engine.grad_mode import no_grad
 from ..engine.trees import filled, leaves, map_leaves
 from ..errors import given
+from ..errors.settings import whole_number
 from ..nn.module import Module
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .batches import as_samples, picked
-from .data_checks import check_count
 
 
 def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
@@ -40,7 +40,7 @@ def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
     """
     check_module(module)
     if batch_size is not None:
-        check_count("batch_size", batch_size, 1)
+        whole_number("batch_size", batch_size)
     X = as_samples("X", X, dtype_of(module))
     outputs = computed(module, lambda rows: called(module, rows), X, batch_size)
     return map_leaves(lambda t: t.data if isinstance(t, Tensor) else t, outputs)

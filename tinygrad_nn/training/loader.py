@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..engine.arrays import as_array
 from ..errors import DataError, given
+from ..errors.habits import Explained, explained
+from ..errors.settings import whole_number
 from ..ops.joining import stack
 from ..tensor.handle import Tensor
-from .data_checks import check_count
 
 
 class Dataset(Protocol):
@@ -80,6 +81,7 @@ class Subset:
         return Subset(self.dataset, found) if np.ndim(found) else self.dataset[int(found)]
 
 
+@explained
 def random_split(dataset: Dataset, lengths: Sequence[float], seed: Any = None) -> list[Subset]:
     """Return a dataset's samples, shuffled, in parts of these lengths, or of these fractions that add up to 1.
 
@@ -128,7 +130,7 @@ def collate(samples: Sequence[Any]) -> Any:
         raise DataError(f"no batch can be made of {kinds}: {error}; pad them, or pass collate_fn") from error
 
 
-class DataLoader:
+class DataLoader(Explained):
     """Batches of a dataset's samples: each loop over it is an epoch, in a new order if it shuffles.
 
     `seed` is a whole number, a generator, or None for fresh entropy. An epoch's order is drawn from
@@ -145,10 +147,12 @@ class DataLoader:
     """
 
     def __init__(
-        self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, drop_last: bool = False,
+        self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False,
         collate_fn: Callable[[Sequence[Any]], Any] | None = None, seed: Any = None,
     ) -> None:  # fmt: skip
-        check_count("batch_size", batch_size, 1)
+        whole_number("batch_size", batch_size)
+        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or isinstance(dataset, dict):
+            raise TypeError(f"a dataset needs a length, and a sample for each index from 0; got {given(dataset)}")
         self.dataset: Dataset = dataset
         self.batch_size: int = batch_size
         self.shuffle: bool = shuffle

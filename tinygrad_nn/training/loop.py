@@ -14,6 +14,7 @@ import numpy as np
 from ..engine.allocator import keep_memory_once
 from ..engine.trees import leaves
 from ..errors import DataError, given
+from ..errors.settings import whole_number
 from ..nn.label_losses import cross_entropy
 from ..nn.module import Module
 from ..optim import Optimizer
@@ -22,7 +23,6 @@ from .batches import ArrayBatches, LoaderBatches, weights_of
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
 from .cost import Loss, Metric
-from .data_checks import check_count
 from .epochs import Training
 from .history import History, is_taken, newest_figures
 from .inference import dtype_of
@@ -141,10 +141,10 @@ def _loaded(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: M
 
 def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any) -> None:
     """Raise TypeError, ValueError or DataError for what can't be meant."""
-    check_count("epochs", epochs, 0)
+    whole_number("epochs", epochs, 0)
     for name in ("batch_size", "accumulate", "early_stopping", "workers"):
         if options[name] is not None or name == "accumulate":
-            check_count(name, options[name], 1)
+            whole_number(name, options[name])
     if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
         raise DataError("validation takes a pair (X, y) of its own samples and labels")
     if validation is None and options["early_stopping"] is not None:

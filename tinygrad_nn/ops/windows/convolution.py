@@ -94,7 +94,7 @@ def _channels(name: str, x: Tensor, weight: Tensor, bias: Any, groups: int, tran
         raise ValueError(f"{name} takes a bias of shape ({gives},), one number for each channel of the result")
 
 
-def _pads(name: str, padding: Any, kernel: Any, stride: Any, dilation: Any) -> list[tuple[int, int]]:
+def pads_of(name: str, padding: Any, kernel: Any, stride: Any, dilation: Any) -> list[tuple[int, int]]:
     """Return the entries of padding before and behind each axis."""
     if padding == "same" and set(stride) == {1}:
         spans = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
@@ -130,7 +130,7 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         x = with_batch(conv.__name__, input, ndim)
         _channels(conv.__name__, x, weight, bias, groups, transposed=False)
         strides, dilations = per_axis(stride, ndim, "stride", 1), per_axis(dilation, ndim, "dilation", 1)
-        pads = _pads(conv.__name__, padding, weight.shape[2:], strides, dilations)
+        pads = pads_of(conv.__name__, padding, weight.shape[2:], strides, dilations)
         windows = windows_over(x.shape[2:], weight.shape[2:], strides, pads, dilations)
         return without_batch(_convolution(x, weight, bias, windows=windows, groups=groups), input)
 

@@ -138,14 +138,14 @@ def _pools(ndim: int) -> tuple[Any, Any]:
 
     @composite(method=False, name=f"max_pool{ndim}d")
     def max_pool(
-        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *,
         ceil_mode: bool = False,
     ) -> Tensor:  # fmt: skip
         """Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
 
         Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
         the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
-        kernel is longer than the padded input, or where windows of padding alone could be.
+        kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
 
         >>> import tinygrad_nn as tg
         >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
@@ -171,7 +171,7 @@ def _pools(ndim: int) -> tuple[Any, Any]:
 
         Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
         size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
-        entries. Raises ValueError where the kernel is longer than the padded input.
+        entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
 
         >>> import tinygrad_nn as tg
         >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
