@@ -305,6 +305,14 @@ def test_a_mistake_of_a_few_entries_is_not_explained_by_the_others() -> None:
     assert "along a random direction it says" in str(report)
 
 
+def test_of_any_number_of_inputs_that_with_the_wrong_rule_is_named() -> None:
+    halves = lambda g, index_of_input: (1 + index_of_input) * np.split(g, 2)[index_of_input]  # noqa: E731
+    with tg.testing.planted_rule("join", "xs", halves):
+        report = tg.gradcheck(lambda a, b: tg.sum(tg.exp(tg.concatenate([a, b]))), x3, x3 / 2)
+    assert report.culprit == "join"
+    assert "the rule of operation 'join' for 'xs[1]'" in str(report)
+
+
 def test_samples_follow_the_seed() -> None:
     x, f = drawn(300), lambda x: tg.sum(x * x)
     first, again, other = (tg.gradcheck(f, x, seed=seed).table["index"].tolist() for seed in (1, 1, 2))

@@ -67,10 +67,9 @@ class Step:
             return self.operation.kernel(*called, **self.parameters)
 
         subject = Subject(alone, [self.arrays[i] for i in self.active])
-        subject.names = [self.names[i] for i in self.active]
         if order == 2:
             subject = derivative_of(subject, Point(subject, subject.arrays).weights)
-        subject.alone = True
+        subject.names, subject.alone = [self.names[i] for i in self.active], True
         return subject
 
 
@@ -83,7 +82,6 @@ class Culprit:
     """
 
     step: Step
-    argument: str
     finding: Finding
     what: str
     mistake: str = ""
@@ -96,7 +94,7 @@ class Culprit:
         if self.what == "forward mode":
             return f"{rule}, {line}: along a random direction it says {numeric}, reverse mode {analytic}"
         off = self.mistake or f"along a random direction it says {analytic}, and values {numeric}"
-        return f"{rule} for {self.argument!r}, {line}: {off}"
+        return f"{rule} for {self.finding.input!r}, {line}: {off}"
 
 
 class Inquiry:
@@ -141,11 +139,11 @@ class Inquiry:
         if self.subject.by_hand:
             return None
         for step in reversed(self.steps):
-            for position, argument, finding in self._findings(step):
+            for position, finding in enumerate(self._findings(step)):
                 if finding.verdict is Verdict.BUG:
                     what = "second derivative" if self.order == 2 else "rule"
                     mistake = likely_mistake(step.subject(self.order), position, step.constants)
-                    return Culprit(step, argument, finding, what, mistake)
+                    return Culprit(step, finding, what, mistake)
         return None
 
     @cached_property
@@ -156,7 +154,7 @@ class Inquiry:
             point = Point(subject, subject.arrays, self.seed)
             finding = modes_compared(point, np.random.default_rng(self.seed))
             if finding.verdict is Verdict.BUG:
-                return Culprit(step, "all", finding, "forward mode")
+                return Culprit(step, finding, "forward mode")
         return None
 
     @cached_property
@@ -174,21 +172,21 @@ class Inquiry:
                 told.append(f"{name} where its derivative is singular: a zero cotangent stays zero")
         return ", ".join(dict.fromkeys(told))
 
-    def _findings(self, step: Step) -> Iterator[tuple[int, str, Finding]]:
+    def _findings(self, step: Step) -> Iterator[Finding]:
         """Yield the worst finding for each input of a step, along a few random directions."""
         try:
             subject = step.subject(self.order)
             point = Point(subject, subject.arrays, self.seed)
         except (TypeError, ValueError):  # no floating result, or nothing to differentiate
             return
-        for position, (i, x) in enumerate(zip(step.active, subject.arrays, strict=True)):
+        for position, (name, x) in enumerate(zip(subject.names, subject.arrays, strict=True)):
             rng = np.random.default_rng(self.seed)
             trials = [judge(point, {position: signed_like(rng, x)}) for _ in range(TRIALS)]
             worst = max(trials, key=lambda finding: finding.verdict.rank)
             if worst.verdict.accepted and point.left_out:
                 worst = replace(worst, verdict=Verdict.NONFINITE)
             self.judged.append((step, worst))
-            yield position, step.operation.arguments[0 if step.operation.variadic else i], worst
+            yield replace(worst, input=name)
 
 
 class _Steps(Watcher):

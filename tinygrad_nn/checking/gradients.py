@@ -17,7 +17,7 @@ from .judgement import judge
 from .likely import likely_mistake
 from .numerical import quotient
 from .point import Point, modes_compared
-from .report import ErrorCurve, GradientReport, Row, curve_along
+from .report import ErrorCurve, GradientReport, curve_along
 from .rounding import WIDE, within
 from .search import wrong_entries
 from .subject import HandWritten, Measured, Subject, derivative_of
@@ -165,23 +165,23 @@ class _Check:
         if self.mode != "reverse" and not self.subject.by_hand:
             rng = np.random.default_rng(self.seed)
             findings = [modes_compared(self.point, rng) for _ in range(DIRECTIONS)]
-            rows += [Row(f"{self.of}forward mode", f"direction {n}", found) for n, found in enumerate(findings)]
-        if self.mode != "forward" and all(row.finding.verdict.accepted for row in rows):
+            rows += self._along(findings, "forward mode")
+        if self.mode != "forward" and all(row.verdict.accepted for row in rows):
             rows += self._beside()
-        if any(row.finding.verdict in (Verdict.PRECISION, Verdict.BUG) for row in rows):
+        if any(row.verdict in (Verdict.PRECISION, Verdict.BUG) for row in rows):
             differing = self._differing(4)
         return self._report_of([differing] if differing else rows)
 
-    def _report_of(self, rows: list[Row]) -> GradientReport:
-        worst = max(rows, key=lambda row: row.finding.badness)
+    def _report_of(self, rows: list[Finding]) -> GradientReport:
+        worst = max(rows, key=lambda row: row.badness)
         blame, notes = None, []
         if self.few:
             notes.append(f"{len(self.entries)} of {self.size:,} entries are wrong, or on a kink; all others are right")
-        if worst.finding.verdict is Verdict.BUG and self.subject.by_hand and not self.few:
-            wrong = {row.input for row in rows if row.finding.verdict is Verdict.BUG}
+        if worst.verdict is Verdict.BUG and self.subject.by_hand and not self.few:
+            wrong = {row.input for row in rows if row.verdict is Verdict.BUG}
             told = [(n, likely_mistake(self.subject, i)) for i, n in enumerate(self.subject.names) if n in wrong]
             notes += [f"the gradient by {name}: {mistake}" for name, mistake in told if mistake]
-        elif worst.finding.verdict is Verdict.BUG and not self.subject.by_hand:
+        elif worst.verdict is Verdict.BUG and not self.subject.by_hand:
             blame = self.inquiry.culprit or (self.inquiry.pusher if self.mode != "reverse" else None)
             if blame is None:
                 notes.append(
@@ -203,7 +203,7 @@ class _Check:
         part = f"{len(self.entries)} of {self.size:,} entries of the inputs"
         return f"{self.of}{part}, and {DIRECTIONS} directions through all"
 
-    def _differing(self, runs: int) -> Row | None:
+    def _differing(self, runs: int) -> Finding | None:
         """Return a row if further runs give other values or gradients."""
         before = [*self.point.values, *(g for g in self.point.gradients if g is not None)]
         for _ in range(runs):
@@ -214,10 +214,11 @@ class _Check:
                     at = int(np.argmax(np.nan_to_num(np.abs(a - b)).reshape(-1)))
                     pair = a.reshape(-1)[at], b.reshape(-1)[at]
                     note = "two runs on the same inputs differ; seed what draws random numbers, inside the function"
-                    return Row("all", "two runs", Finding(*pair, math.inf, math.nan, Verdict.NONDETERMINISTIC, note))
+                    found = Finding(*pair, math.inf, math.nan, Verdict.NONDETERMINISTIC, note)
+                    return replace(found, input="all", index="two runs")
         return None
 
-    def _reverse(self) -> list[Row]:
+    def _reverse(self) -> list[Finding]:
         """Return findings on entries, and along directions through all entries where not every one is checked."""
         rngs = [np.random.default_rng((self.seed, number)) for number in range(DIRECTIONS if self.sampled else 0)]
         directions = [everywhere(rng, self.subject.arrays) for rng in rngs]
@@ -226,15 +227,18 @@ class _Check:
         if wrong is not None:  # a few wrong entries are found by bisection; of many, a few tell
             few = wrong_entries(self.point, directions[wrong], through[wrong])
             self.few, self.entries = bool(few), few or self.entries[:: SAMPLE // 32]
-        rows = [Row(f"{self.of}all", f"direction {number}", found) for number, found in enumerate(through)]
-        return [*map(self._entry, self.entries), *rows]
+        return [*map(self._entry, self.entries), *self._along(through, "all")]
 
-    def _entry(self, entry: tuple[int, int]) -> Row:
+    def _along(self, findings: list[Finding], what: str) -> list[Finding]:
+        return [replace(f, input=self.of + what, index=f"direction {n}") for n, f in enumerate(findings)]
+
+    def _entry(self, entry: tuple[int, int]) -> Finding:
         position, i = entry
         index = tuple(int(k) for k in np.unravel_index(i, self.subject.arrays[position].shape))
-        return Row(self.of + self.subject.names[position], index, judge(self.point, unit(self.subject.arrays, *entry)))
+        found = judge(self.point, unit(self.subject.arrays, *entry))
+        return replace(found, input=self.of + self.subject.names[position], index=index)
 
-    def _beside(self) -> list[Row]:
+    def _beside(self) -> list[Finding]:
         """Return a row if the derivative is wrong next to the point: what was kept of an earlier run is used."""
         rng = np.random.default_rng(self.seed)
         arrays = self.point.beside(rng, {})
@@ -247,7 +251,7 @@ class _Check:
             return []
         self.inquiry = inquiry
         note = "right at the point, wrong next to it: are values of an earlier run used?"
-        return [Row(self.of + "all", "beside the point", replace(finding, note=note))]
+        return [replace(finding, note=note, input=self.of + "all", index="beside the point")]
 
 
 def _listed(parts: list[Any]) -> list[tuple[int, int]]:

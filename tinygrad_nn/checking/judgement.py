@@ -145,7 +145,7 @@ class _Judgement:
         point = self.point
         if point.subject.alone:
             return bool(lost <= point.spread(self.direction, eps) + LAST * eps * self._scale())
-        if self.nudging and point.inquiry().culprit:
+        if point.inquiry().culprit:
             return False
         rng, factors = np.random.default_rng(point.seed), [self.given / self.right]
         for _ in range(3 if self.given and self.right else 0):
@@ -193,9 +193,9 @@ class _Judgement:
             if abs(exact - self.given) > 0.1 * abs(self.numeric.value - self.given):
                 kept = "it changes with every digit that is computed with"
                 return self._found(Verdict.PRECISION, f"not one digit can be relied on: {kept}")
-        if agrees and not (point.eps and self.nudging and point.inquiry().culprit):
+        if agrees and not (point.eps and point.inquiry().culprit):
             known = f"known to {float(self.numeric.error):.1e} only"
-            return (self._convention() if self.nudging else None) or self._found(Verdict.PRECISION, known)
+            return self._convention() or self._found(Verdict.PRECISION, known)
         spread, numeric = point.spread(self.direction), self.numeric
         near = abs(self.right - numeric.value) <= 4 * spread + 10 * numeric.error
         if near and not agrees and (not self.nudging or self._is_right_beside()):
@@ -208,7 +208,7 @@ class _Judgement:
         if self._is_symmetrised():
             return self._found(Verdict.CONVENTION, "one triangle is read: both get half of its derivative")
         # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
-        if self.nudging and (told := self._convention()) and self._is_right_beside():
+        if (told := self._convention()) and self._is_right_beside():
             return told
         doubtful = self.nudging and not self.point.mistaken and len(halves(self.direction)) == 2
         if doubtful and self._is_right_beside() and self._is_right_in_halves():

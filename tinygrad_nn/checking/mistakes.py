@@ -9,24 +9,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Slopes:
-    """What an elementwise step sends back: by its own derivative, and by those that it is mistaken for.
-
-    `step` names the function and what it reads, as in "relu at Z1"; `local` is its derivative alone, and `others`
-    what other derivatives would send back, by a description of each.
-    """
-
-    step: str
-    local: np.ndarray
-    others: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +24,10 @@ class WrongGradient:
     "" if it has no name. `before` are the gradients that it is derived from, `others` right ones of other layers,
     `values` the arrays that go in, and `m` is the number of samples, 1 if there are none. A constant factor may be made
     of `sizes`: each with a symbol, a number and what it counts. `close` is the share of the largest entry that two
-    arrays may differ by. The gradient is that by the tensor `name`, where there is one; `slopes` belong to the
-    elementwise step that reads this tensor, if that is all that does. `instead` says what other gradients would lead
-    to, each in the place of one before this.
+    arrays may differ by. The gradient is that by the tensor `name`, where there is one, and `instead` says what other
+    gradients would lead to, each in the place of one before this. If an elementwise step is all that reads the tensor,
+    `step` names its function and what it reads, as in "relu at Z1", `local` is its derivative alone, and `mistaken`
+    what other derivatives would send back, by a description of each.
     """
 
     key: str
@@ -53,8 +41,10 @@ class WrongGradient:
     sizes: tuple[tuple[str, int, str], ...]
     close: float
     name: str = ""
-    slopes: Slopes | None = None
     instead: Iterable[tuple[str, np.ndarray]] = ()
+    step: str = ""
+    local: np.ndarray | None = None
+    mistaken: Arrays = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
@@ -119,13 +109,6 @@ class WrongGradient:
         text = (" or " if single else " and ").join(text for _, text, _ in parts)
         return " and ".join([*sign, text]) + (f" ({counts})" if counts else "")
 
-    def left_out(self, key: str) -> str:
-        """Return what is missing in a gradient that is still `key`, one of those before it."""
-        if self.name and self.slopes is None:
-            return f"the step from {self.name} to {key.removeprefix('d')} is left out{self.remedy()}"
-        step = "local derivative" if self.slopes is None else f"derivative of {self.slopes.step}"
-        return f"the {step} is missing; multiply {key} by it"
-
     def formulas(self, target: np.ndarray) -> Iterator[str]:
         """Yield each formula that gives `target`: of a gradient before it, one of the values perhaps, and `m`."""
         for text, candidate in _candidates(target.shape, self.before, self.values):
@@ -136,8 +119,8 @@ class WrongGradient:
     def right_formula(self) -> str | None:
         """Return the formula of the right gradient, in words where it is an elementwise step's; None if unknown."""
         found = next(self.formulas(self.right), None)
-        if found is None and self.slopes is not None:
-            return f"{next(iter(self.before))} times the derivative of {self.slopes.step}"
+        if found is None and self.step:
+            return f"{next(iter(self.before))} times the derivative of {self.step}"
         return found
 
     def remedy(self) -> str:
@@ -167,10 +150,14 @@ def any_factor(case: WrongGradient) -> Iterator[str]:
 
 def unchanged(case: WrongGradient) -> Iterator[str]:
     """It is still a gradient that it should be derived from, or it is that of another layer."""
+    derivative = f"derivative of {case.step}" if case.step else "local derivative"
     for key, g in case.before.items():
         c = case.factor(case.wrong, g)
         if case.is_one(c) or case.meaning(c):
-            yield f"{case.subject} is {case.times(c)}{key}: {case.left_out(key)}"
+            missing = f"the {derivative} is missing; multiply {key} by it"
+            if case.name and not case.step:
+                missing = f"the step from {case.name} to {key.removeprefix('d')} is left out{case.remedy()}"
+            yield f"{case.subject} is {case.times(c)}{key}: {missing}"
     for key, g in case.others.items():
         if case.same(case.wrong, g):
             yield f"{case.subject} is the right {key}: it is taken from another layer, or the layers are miscounted"

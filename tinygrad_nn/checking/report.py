@@ -72,15 +72,6 @@ def curve_along(point: Point, direction: Direction) -> ErrorCurve:
     return ErrorCurve(STEPS, central, forward, derivative, abs(float(finding.analytic) - derivative))
 
 
-@dataclass(frozen=True)
-class Row:
-    """A finding and what it is about: an entry of an input, by index, or a direction through all of them."""
-
-    input: str
-    index: Any
-    finding: Finding
-
-
 @dataclass(frozen=True, eq=False)
 class GradientReport:
     """The outcome of `tg.gradcheck`: true if every derivative is right.
@@ -90,7 +81,7 @@ class GradientReport:
     a row of their own.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[Finding, ...]
     covered: str
     blame: Culprit | None
     notes: tuple[str, ...]
@@ -104,12 +95,12 @@ class GradientReport:
         Entries without a row of their own are seen along directions, where one counts by half at least.
         """
         own = [row for row in self.rows if "forward mode" not in row.input] or self.rows
-        return max(row.finding.room * (1 if isinstance(row.index, tuple) else 2) for row in own)
+        return max(row.room * (1 if isinstance(row.index, tuple) else 2) for row in own)
 
     @property
     def verdict(self) -> Verdict:
         """The worst verdict."""
-        return max((row.finding.verdict for row in self.rows), key=lambda v: v.rank)
+        return max((row.verdict for row in self.rows), key=lambda v: v.rank)
 
     @property
     def culprit(self) -> str | None:
@@ -124,7 +115,7 @@ class GradientReport:
         `numeric` may be off, and `step` what it was taken with.
         """
         kinds = ["O", "O", "f8", "f8", "f8", "f8", "f8", "U16"]
-        rows = [(row.input, row.index, *attrgetter(*COLUMNS[2:])(row.finding)) for row in self.rows]
+        rows = list(map(attrgetter(*COLUMNS), self.rows))
         return np.array(rows, dtype=list(zip(COLUMNS, kinds, strict=True)))
 
     def __bool__(self) -> bool:
@@ -141,12 +132,12 @@ class GradientReport:
 
     def _cells(self) -> list[tuple[str, ...]]:
         """Return the worst rows as text, the columns' names first."""
-        worst = sorted(self.rows, key=lambda row: row.finding.badness, reverse=True)[:SHOWN]
+        worst = sorted(self.rows, key=lambda row: row.badness, reverse=True)[:SHOWN]
         return [("input", "index", "analytic", "numeric", "error", "verdict"), *map(_cells_of, worst)]
 
     def _lines(self) -> list[str]:
         """Return what stands around the table: the verdict and what it covers, then who is to blame."""
-        counts = {v: sum(row.finding.verdict is v for row in self.rows) for v in Verdict}
+        counts = {v: sum(row.verdict is v for row in self.rows) for v in Verdict}
         told = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
         blame = [] if self.blame is None else [self.blame.told(), *filter(None, [self.blame.step.text])]
         return [f"gradient check: {self.verdict} ({told})", self.covered, *self.notes, *blame]
@@ -159,11 +150,11 @@ class GradientReport:
         return "".join(f"<p>{html.escape(line)}</p>" for line in self._lines()) + as_html(self._cells())
 
 
-def _cells_of(row: Row) -> tuple[str, ...]:
-    f, index = row.finding, row.index
+def _cells_of(f: Finding) -> tuple[str, ...]:
+    index = f.index
     told = ", ".join(map(str, index)) if index and isinstance(index, tuple) else str(index)
     numbers = (f"{float(f.analytic):.9g}", f"{float(f.numeric):.9g}", f"{f.error:.1e}")
-    return (row.input, told, *numbers, f"{f.verdict}: {f.note}" if f.note else str(f.verdict))
+    return (f.input, told, *numbers, f"{f.verdict}: {f.note}" if f.note else str(f.verdict))
 
 
 def as_text(cells: Sequence[Sequence[str]]) -> str:

@@ -37,7 +37,8 @@ class Finding:
     """One derivative: what the function's own rule says, what differences of values say, and the verdict.
 
     `uncertainty` is how far the numerical derivative may be off, `room` how far the function's own might have been
-    without a word; `note` says what the verdict alone doesn't.
+    without a word; `note` says what the verdict alone doesn't. In a report it is that by an entry of an `input`, by
+    `index`, or along a direction through all of them.
     """
 
     analytic: Any
@@ -47,6 +48,8 @@ class Finding:
     verdict: Verdict
     note: str = ""
     room: float = math.inf
+    input: str = ""
+    index: Any = None
 
     @property
     def error(self) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn.checking.by_hand.diagnosis import diagnosed
-from tinygrad_nn.checking.mistakes import Slopes, WrongGradient
+from tinygrad_nn.checking.mistakes import WrongGradient
 
 NAN = np.nan
 RIGHT = np.array([[1.0, -2.0, 3.0], [5.0, 7.0, -11.0]])
@@ -21,7 +21,7 @@ def told(hand: Any, right: Any = RIGHT, **known: Any) -> str:
     given: dict[str, Any] = {
         "key": "dW", "name": "W", "called": "the adjoint", "before": {}, "others": {},
         "values": {"W": np.full(np.shape(right), 0.0)}, "m": 4, "sizes": (("m", 4, "samples"), ("k", 2, "outputs")),
-        "slopes": None, "instead": (), "close": 1e-7,
+        "instead": (), "close": 1e-7,
     }  # fmt: skip
     return diagnosed(WrongGradient(wrong=np.asarray(hand), right=np.asarray(right), **given | known))
 
@@ -85,7 +85,8 @@ def test_a_shape_that_nothing_explains_is_told_with_what_is_right() -> None:
 def relu(right: Any, others: Any = None) -> dict[str, Any]:
     """Return what is known behind a relu that stops the second column, and is given `right` times 2."""
     local = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]])
-    return {"right": right * local, "before": {"dA": right}, "slopes": Slopes("relu at W", local, others or {})}
+    return {"right": right * local, "before": {"dA": right}, "step": "relu at W", "local": local,
+            "mistaken": others or {}}  # fmt: skip
 
 
 def test_a_missing_derivative_of_the_activation_is_told() -> None:
@@ -93,7 +94,7 @@ def test_a_missing_derivative_of_the_activation_is_told() -> None:
 
 
 def test_the_derivative_alone_is_told() -> None:
-    local = relu(RIGHT)["slopes"].local
+    local = relu(RIGHT)["local"]
     assert told(local, **relu(RIGHT)) == "dW is the derivative of relu at W alone; multiply it by dA"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ... import errors
 from ...engine.node import Node
 from ...tensor.handle import Tensor
-from ..mistakes import Slopes, WrongGradient
+from ..mistakes import WrongGradient
 from ..report import as_html, as_text
 from ..rounding import within
 from .adjoints import Arrays, Graph
@@ -198,9 +198,9 @@ class _GivenGradients:
             values={n: self.alignment.frame(n, t).laid_out(t.data) for n, t in self.alignment.tensors.items()},
             m=self.alignment.samples,
             sizes=(("m", self.alignment.samples, "samples"), ("k", self.alignment.outputs, "outputs")),
-            slopes=self._slopes(one),
             instead=self._instead(one),
             close=4 * float(np.sqrt(self.eps)),
+            **self._slopes(one),
         )
 
     def _instead(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
@@ -215,11 +215,11 @@ class _GivenGradients:
         one = self.every[name]
         return self.hands[name] if name in self.hands else one.by_hand(self.right[one.node])
 
-    def _slopes(self, one: Aligned) -> Slopes | None:
-        """Return the derivatives of the elementwise step that is all that reads a Tensor, if it is such a step."""
+    def _slopes(self, one: Aligned) -> dict[str, Any]:
+        """Return what is known of the elementwise step that is all that reads a Tensor, if it is such a step."""
         sources = self.sources[one.name]
         if len(sources) != 1 or self._by_hand(sources[0]).shape != self.every[sources[0]].shape:
-            return None
+            return {}
         after, g = self.every[sources[0]], self._by_hand(sources[0])
         arrays = {n: t.data for n, t in self.alignment.tensors.items() if t.shape == one.tensor.shape}
         return slopes_of(one, after.node, after.adjoint(g), arrays)

@@ -10,7 +10,7 @@ import numpy as np
 from ...engine.node import Node
 from ...engine.operation import OPERATIONS
 from .. import mistakes
-from ..mistakes import Slopes, WrongGradient
+from ..mistakes import WrongGradient
 from .alignment import Aligned
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh")
@@ -52,22 +52,22 @@ def _shape(case: WrongGradient) -> Iterator[str]:
 
 
 def _slope(case: WrongGradient) -> Iterator[str]:
-    if case.slopes is None:
+    if case.local is None:
         return
     ((key, g),) = case.before.items()
-    if case.same(case.wrong, case.slopes.local):
-        yield f"{case.key} is the derivative of {case.slopes.step} alone; multiply it by {key}"
-    for told, other in case.slopes.others.items():
+    if case.same(case.wrong, case.local):
+        yield f"{case.key} is the derivative of {case.step} alone; multiply it by {key}"
+    for told, other in case.mistaken.items():
         if case.same(case.wrong, other):
-            yield f"{case.key} is {key} times the derivative of {told}; take that of {case.slopes.step}"
-    local, hand = case.slopes.local, case.wrong
+            yield f"{case.key} is {key} times the derivative of {told}; take that of {case.step}"
+    local, hand = case.local, case.wrong
     if g.shape == hand.shape and set(np.unique(local)) <= {0.0, 1.0}:
         passed = np.isclose(hand, g, rtol=case.close, atol=0)
         wrong = (passed != (local == 1)) & (g != 0)
         if wrong.any() and (passed | (hand == 0)).all():
             yield (
                 f"{case.key} passes or stops {key} wrongly in {wrong.sum()} of {wrong.size} entries, first at "
-                f"{_first(wrong)}: switch it by {case.slopes.step}, whose derivative at 0 is 0"
+                f"{_first(wrong)}: switch it by {case.step}, whose derivative at 0 is 0"
             )
 
 
@@ -149,20 +149,20 @@ _CATALOGUE = (
 _NEARLY_RIGHT = (_few_digits, _entries)
 
 
-def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Slopes | None:
-    """Return what the step from one Tensor to a node makes of the node's adjoint `g`, laid out as by hand.
+def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return what is known of the step from one Tensor to a node, of which `g` is the adjoint, laid out as by hand.
 
     `arrays` are the values of the Tensors of this shape, by name: a derivative may be taken at the wrong one.
-    Returns None if the step is not elementwise, or reads the Tensor twice.
+    That is nothing if the step is not elementwise, or reads the Tensor twice.
     """
     operation, parents = node.operation, list(node.parents or ())
     if not getattr(operation, "pointwise", False) or operation.defaults or parents.count(one.node) != 1:
-        return None
+        return {}
     position = parents.index(one.node)
     saved = node.saved or (None,) * len(operation.slots)
     inputs = list(saved[: len(parents)])
     if any(x is None for i, x in enumerate(inputs) if i != position):
-        return None
+        return {}
 
     def pull(g: Any, x: Any) -> Any:
         inputs[position] = x
@@ -176,4 +176,5 @@ def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.n
         for slope, (text, of) in _WRITTEN.items():
             others[f"{slope} written with {name}, {text.format(name)}"] = g * of(array)
     local = one.laid_out(pull(np.ones(x.shape, x.dtype), x))
-    return Slopes(f"{operation.name} at {one.name}", local, {told: one.by_hand(c) for told, c in others.items()})
+    mistaken = {told: one.by_hand(c) for told, c in others.items()}
+    return {"step": f"{operation.name} at {one.name}", "local": local, "mistaken": mistaken}
