@@ -63,6 +63,7 @@ class Ours:
     asarray = staticmethod(np.asarray)
     eigvalsh = staticmethod(tg.linalg.eigvalsh)
     cholesky = staticmethod(tg.linalg.cholesky)
+    solve = staticmethod(tg.linalg.solve)
 
     def cast(self, x: Any, dtype: str) -> Any:
         return x.astype(dtype)
@@ -531,6 +532,16 @@ def scales() -> Iterator[Entry]:
         ("waves that get shorter towards 0", lambda xp, x: xp.sum(x * xp.sin(1 / x)), array(1e-6, 1e-9, 1e-12)),
         ("a fine staircase", lambda xp, x: xp.sum(xp.floor(1e12 * x) * 1e-12 + x), x3),
     ]
+    hilbert = 1 / (1 + np.add.outer(np.arange(8.0), np.arange(8.0)))
+    unresolved += [
+        ("a softmax beside a constant", lambda xp, x: xp.softmax(x + 1e15), x3),
+        ("a softmax that a constant swallows", lambda xp, x: xp.softmax(x + 1e18), x3),
+        ("what is left of a saturated sigmoid", lambda xp, x: xp.sum(1 - xp.sigmoid(x)), array(40.0, 30.0, 36.0)),
+        ("half precision swallows it inside", lambda xp, x: xp.sum(xp.cast(x, "float16") + 1000 - x), x3),
+        ("a mean in half precision inside", lambda xp, x: xp.mean(xp.cast(x, "float16") * 1 + 100), x3),
+        ("a variance in half precision inside", lambda xp, x: xp.mean((h := xp.cast(x, "float16")) * h), x3),
+        ("an ill-conditioned system", lambda xp, x: xp.sum(xp.solve(x, np.cos(np.arange(8.0)))), hilbert),
+    ]
     for name, function, x in unresolved:
         yield Entry(name, function, (x,), "PRECISION")
     stairs = lambda xp, x: xp.sum(1e-8 * xp.floor(1e8 * x) + x)  # noqa: E731
@@ -547,8 +558,9 @@ def scales() -> Iterator[Entry]:
         ("eigenvalues of a symmetric matrix", lambda xp, x: xp.eigvalsh(x)),
         ("a factor of a symmetric matrix", lambda xp, x: xp.sum(xp.cholesky(x) ** 3)),
     ):
-        for each in (matrix, single(matrix)):
-            yield Entry(f"{name}, {each.dtype}", function, (each,), "CONVENTION", note="one triangle is read")
+        for each in (matrix, 2e-6 * matrix, single(matrix)):
+            size = f"{each.dtype}, {each[0, 0]:g}"
+            yield Entry(f"{name}, {size}", function, (each,), "CONVENTION", note="one triangle is read")
 
     def bug(name: str, forward: Any, rule: Any, outside: Any, *inputs: np.ndarray) -> Entry:
         planted = Planted(name.replace(" ", "_"), forward, (rule,))
@@ -572,6 +584,8 @@ def scales() -> Iterator[Entry]:
     yield bug("a hundredth in single precision only", tanh, only("float32", 1.01), total, single(x3))
     yield bug("twice in half precision only", tanh, only("float16", 2.0), lambda xp, y: xp.sum(y * y), half(x3))
     planted = Planted("twice_inside", tanh, (twice,))
+    back = lambda xp, y: xp.cast(xp.sum(xp.cast(y, "float16")), "float64")  # noqa: E731
+    yield bug("nothing sent back, before half precision", tanh, lambda xp, g, y, x: 0 * g, back, x3)
     for dtype in ("float32", "float16"):
         inside = lambda xp, x, d=dtype: xp.sum(xp.cast(xp.own(planted, xp.cast(x, d)), "float64"))  # noqa: E731
         yield Entry(f"twice in {dtype} inside", inside, (x3,), "BUG", "twice_inside")

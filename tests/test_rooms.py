@@ -80,7 +80,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (425, 425, 3_650),
     "compiler.write": (1_916, 1_100, 18_687),
     "compiler.run": (1_290, 1_290, 11_100),
-    "checking": (2_866, 2_700, 25_640),
+    "checking": (2_895, 2_700, 25_909),
     "inspection": (2_456, 1_800, 19_607),
     "testing": (2_291, 2_291, 20_060),
     "training": (2_856, 1_648, 23_270),
@@ -88,7 +88,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_460, 28_260, 289_890)
+WHOLE = (33_489, 28_260, 290_152)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -336,6 +336,19 @@ def test_results_that_are_not_finite_are_left_out_and_told() -> None:
     assert "1 of 2 results are not finite and were left out" in str(report)
 
 
+def test_the_end_of_what_a_function_takes_has_a_derivative_to_one_side() -> None:
+    labels = np.array([0.0, 1.0, 0.5, 0.0])
+    report = tg.gradcheck(lambda p: tg.binary_cross_entropy(p, labels), np.array([0.0, 1.0, 0.4, 1e-9]))
+    assert report.verdict.value == "OK"
+    report = tg.gradcheck(lambda x: tg.sum(tg.erfinv(x)), np.array([1 - 1e-15, 0.2]))
+    assert report
+
+
+@pytest.mark.parametrize("function", [lambda x: 2 * x, tg.tanh])
+def test_the_smallest_numbers_end_the_ladder(function: Callable[..., Any]) -> None:
+    assert tg.gradcheck(function, np.array([5e-324, 1e-310]))
+
+
 @pytest.mark.parametrize("mode", ["both", "forward"])
 def test_where_no_value_is_finite_no_derivative_is_shown(mode: str) -> None:
     table = tg.gradcheck(lambda x: tg.sum(x * math.nan), x3, mode=mode).table

@@ -17,7 +17,8 @@ from .verdicts import Finding, Verdict
 def judge(point: Point, direction: Direction, *, nudging: bool = True) -> Finding:
     """Return the verdict on the derivative along a direction. With `nudging` it may look at points next to it."""
     found = _Judgement(point, direction, nudging).finding()
-    if not found.verdict.accepted and point.is_coarser():
+    flat = found.verdict is Verdict.OK and found.numeric == 0 and not point.narrow  # or a step of a staircase
+    if (flat or not found.verdict.accepted) and point.is_coarser():
         found = _Judgement(point, direction, nudging).finding()
     return found
 
@@ -25,8 +26,8 @@ def judge(point: Point, direction: Direction, *, nudging: bool = True) -> Findin
 class _Judgement:
     """What is known of one derivative.
 
-    `given` is the function's own, `right` the same in float64 at least, `found` what differences of values say, and
-    `numeric` the best numerical derivative so far.
+    `given` is the function's own, `right` the same in float64 at least, `found` what differences of values say,
+    `numeric` the best numerical derivative so far, and `size` that of the largest number that is moved.
     """
 
     def __init__(self, point: Point, direction: Direction, nudging: bool) -> None:
@@ -34,6 +35,7 @@ class _Judgement:
         self.given = self.right = point.analytic(point.gradients, direction)
         self.numeric = self.exact = Slope()
         own = [point.gradients[position] for position in direction]
+        self.size = max(largest(point.arrays[position][v != 0]) for position, v in direction.items())
         self.eps = max(EPS, point.eps, 0.0 if point.narrow else coarsest_of(own) / 16)
 
     def finding(self) -> Finding:
@@ -216,40 +218,50 @@ class _Judgement:
         return self._bug()
 
     def _bug(self, note: str = "") -> Finding:
-        """Return BUG, unless differences tell nothing here: the function varies below their steps."""
+        """Return BUG, unless differences tell nothing here: the function varies below their steps, or is rounded."""
         if self._is_unresolved():
-            return self._found(Verdict.PRECISION, "it varies on a smaller scale than differences can see")
+            return self._found(Verdict.PRECISION, "rounding, or a scale below that of differences, hides it")
         self.point.mistaken = True
         return self._found(Verdict.BUG, note)
 
     def _is_unresolved(self) -> bool:
         """Return whether all speaks for the derivative but differences, which may see too little.
 
-        The complex step agrees with it, or values next to the point are off the line that differences draw. All rules
-        are right and nothing is hidden; a rule alone is right where its numbers are of size 1.
+        The complex step agrees with it, values next to the point are off the line that differences draw, or the
+        function rounds to one value, or to a narrower dtype. All rules are right and nothing is hidden; a rule alone is
+        right where its numbers are of size 1.
         """
         point, exact = self.point, self.exact
         agrees = exact.known and abs(exact.value - self.right) <= exact.error != 0
-        if not self.nudging or not (agrees or (not point.subject.by_hand and self._departs())):
+        if not self.nudging:
             return False
+        if point.subject.by_hand:
+            return agrees and self._departs()
         if point.subject.alone:
             there = Point(point.subject, [x / (3 * largest(x)) for x in point.arrays], point.seed)
-            return agrees or judge(there, self.direction, nudging=False).verdict.accepted
-        if point.subject.by_hand:
-            return self._departs()
-        return not (point.inquiry().culprit or point.inquiry().hidden)
+            return agrees or (self._departs() and judge(there, self.direction, nudging=False).verdict.accepted)
+        inquiry = point.inquiry()
+        rounds = point.eps or not self.found.moves or EPS * inquiry.largest > NUDGE * self.size
+        return bool(agrees or rounds or self._departs()) and not (inquiry.culprit or inquiry.hidden)
 
     def _departs(self) -> bool:
         """Return whether values next to the point are off the line that differences draw, nearly as far as disputed.
 
-        Or whether the derivative varies as much with the last digits of the narrowest dtype on the way.
+        Or whether the derivative varies as much with the last digits of the narrowest dtype on the way, or rounding
+        hides what is disputed.
         """
         point, line, slope = self.point, self.point.line(self.direction, WIDE), self.numeric.value
-        size, off = max(largest(point.arrays[i][v != 0]) for i, v in self.direction.items()), abs(self.right - slope)
+        size, off = self.size, abs(self.right - slope)
         rounding = self.eps * max(16 * point.size_of_values(), 4 * size * abs(self.right))
+
+        def rise(h: Any) -> Any:
+            up, down = line(h) - line(0.0), line(0.0) - line(-h)
+            return up + down if np.isfinite(up + down) else 2 * (up if np.isfinite(up) else down)
+
         steps = [h for h in size * COARSE * 2.0 ** -np.arange(0, 36, 2) if h < self.numeric.step]
-        departs = any(abs(line(h) - line(-h) - 2 * h * slope) > max(rounding, 0.2 * h * off) for h in steps)
-        return departs or bool(point.eps and off <= 4 * point.spread(self.direction, point.eps))
+        departs = any(abs(rise(h) - 2 * h * slope) > max(rounding, 0.2 * h * off) for h in steps)
+        lost = not self.found.kinked and off * size <= LAST * self.eps * (size + point.size_of_values())
+        return departs or lost or bool(point.eps and off <= 4 * point.spread(self.direction, point.eps))
 
     def _is_symmetrised(self) -> bool:
         """Return whether one triangle of square matrices is read, as by eigvalsh, and the gradient is symmetric."""
@@ -282,7 +294,7 @@ class _Judgement:
             try:
                 there = Point(point.subject, point.beside(rng, self.direction, sign), point.seed)
                 finding = judge(there, self.direction, nudging=False)
-            except ArithmeticError:
+            except (ArithmeticError, ValueError):  # a singular matrix, or numbers that the function refuses
                 continue
             if finding.verdict in (Verdict.OK, Verdict.PRECISION):
                 passed = True

@@ -162,7 +162,7 @@ def _steps(size: float) -> Iterator[float]:
     Between the steps that suit numbers of size 1 and those that suit tiny ones there is a gap.
     """
     yield from _powers(max(size, 1.0) / 64, 2.0**-25 * max(size, 1.0))
-    if 0 < size < 2.0**-20:
+    if size:
         yield from _powers(min(size, 2.0**-26), size / 4096)
 
 
@@ -173,7 +173,7 @@ def _tiny_steps(size: float, eps: float) -> Iterator[float]:
 
 def _powers(first: float, last: float) -> Iterator[float]:
     step = 2.0 ** math.floor(math.log2(first))
-    while step >= last:
+    while step and step >= last:
         yield step
         step /= SHRINK
 

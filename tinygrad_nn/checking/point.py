@@ -16,7 +16,7 @@ from .rounding import EPS, LONG, NUDGE, WIDE, largest, noise_of_values, spread
 from .subject import Arrays, Subject
 from .verdicts import Finding, Verdict
 
-NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0, hidden=True)
+NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0, largest=0.0, hidden=True)
 
 
 class Point:
@@ -34,7 +34,9 @@ class Point:
     ) -> None:
         self.subject, self.arrays, self.seed, self.inquiry = subject, arrays, seed, inquiry
         self.values, self.mistaken, self.holomorphic = subject.values(arrays), False, True
-        self.eps = 0.0 if self.narrow else coarsest_of(self.values)
+        self.eps = coarsest_of(self.values)
+        if self.eps <= coarsest_of(arrays):
+            self.eps = 0.0
         self.noises, self.middles = dict[Any, Any](), dict[Any, Any]()
         rng = np.random.default_rng(seed)
         drawn = [signed_like(rng, y) for y in self.values]
@@ -99,7 +101,7 @@ class Point:
 
         def along(step: Any) -> Any:
             kind = np.result_type(dtype, np.complex64) if isinstance(step, complex) else dtype
-            moved = [x.astype(kind) for x in arrays]
+            moved = [np.array(x, kind) for x in arrays]
             for position, mask, v in moves:
                 moved[position][mask] += step * v
             return dot(self.weights, self.subject.values(moved))
