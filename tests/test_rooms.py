@@ -64,7 +64,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (498, 350, 1_840),
+    "errors": (489, 350, 1_715),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_150, 1_150, 9_340),
     "ops": (2_895, 2_895, 30_243),
@@ -82,13 +82,17 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.run": (1_290, 1_290, 11_100),
     "checking": (2_895, 2_700, 25_909),
     "inspection": (2_456, 1_800, 19_607),
-    "testing": (2_291, 2_291, 20_060),
+    "testing": (2_291, 2_291, 20_070),
     "training": (2_856, 1_648, 23_270),
     "interop": (1_417, 1_405, 12_830),
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
+<<<<<<< HEAD
 WHOLE = (33_489, 28_260, 290_152)
+=======
+WHOLE = (33_451, 28_260, 289_770)
+>>>>>>> 191730c (Errors: what is said in the same words each time is a constant, and public names stand in the table that other names do)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import pytest
 
 import tinygrad_nn
+from tinygrad_nn import errors
 
 ROOT = pathlib.Path(tinygrad_nn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -98,6 +99,8 @@ class Reader:
                 return self.texts(default, inside)
             case ast.Call(func=function) if (made := self.known.get(last_name(function))) is not None:
                 return [text for value in returned(made) for text in self.texts(value, made)]
+            case ast.Name(id=name) | ast.Attribute(attr=name) if isinstance(vars(errors).get(name), str):
+                return [vars(errors)[name]]
             case ast.Name(id=name) if values := set_to(name, inside):
                 return [text for value in values for text in self.texts(value, inside)]
         return [HOLE]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
-from ..errors import FreedGraphError, freed
+from ..errors import FREED, FreedGraphError
 
 next_number = itertools.count().__next__  # a function: 0, then 1, ...
 Lift = Callable[[Any, "Node | None"], Any]  # makes a Tensor of an array and its node, None where it needs none
@@ -67,7 +67,7 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
             continue
         parents = node.parents
         if parents is None:
-            raise FreedGraphError(freed())
+            raise FreedGraphError(FREED)
         for parent in parents:
             if parent is not None and parent not in found:
                 found[parent] = None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .remedies import called, remedy
-from .unsupported import NOT_RECORDED
+from .unsupported import NOT_RECORDED, table
 
 
 class GradientError(RuntimeError):
@@ -76,11 +76,18 @@ class DivergedError(ArithmeticError):
     origin: Any = None
 
 
-def freed() -> str:
-    return (
-        "this graph was freed by an earlier backward pass; pass retain_graph=True to that pass "
-        "if you need the graph again, or compute the output anew"
-    )
+FREED = (
+    "this graph was freed by an earlier backward pass; pass retain_graph=True to that pass "
+    "if you need the graph again, or compute the output anew"
+)
+LEAF_ASSIGNMENT = (
+    "this tensor is a leaf that requires grad, and assigning into it would cut it off from its own gradient; "
+    "write `with tg.no_grad(): ...` to change its value, or assign into a copy: t = t + 0"
+)
+RECORDED_ASSIGNMENT = (
+    "this tensor was computed from others and requires grad; changing it under no_grad() would "
+    "make its gradient wrong; use t.detach(), or assign outside no_grad()"
+)
 
 
 def records_nothing(what: str) -> str:
@@ -143,42 +150,26 @@ def unknown_numpy(name: str, known: Iterable[Any]) -> str:
     return f"{name} is not recorded by tinygrad_nn: {hint}; or call it on t.data, without gradients"
 
 
-def leaf_assignment() -> str:
-    return (
-        "this tensor is a leaf that requires grad, and assigning into it would cut it off from its own gradient; "
-        "write `with tg.no_grad(): ...` to change its value, or assign into a copy: t = t + 0"
-    )
-
-
-def recorded_assignment() -> str:
-    return (
-        "this tensor was computed from others and requires grad; changing it under no_grad() would "
-        "make its gradient wrong; use t.detach(), or assign outside no_grad()"
-    )
-
-
 def assigned_shape(kind: str, found: Any, needed: Any) -> str:
     return f"an in-place operation keeps its tensor's {kind} {needed}, but the result has {found}; write t = t + v"
 
 
 # Operations that users know by another name.
-PUBLIC = {
-    "total": "sum", "largest": "max", "smallest": "min", "either": "where", "permute": "transpose",
-    "join": "concatenate", "reshape_to": "reshape", "matrix_product": "matmul", "vector_product": "matmul",
-    "running_total": "cumsum", "bernoulli_cross_entropy": "binary_cross_entropy",
-    "softmax_cross_entropy": "cross_entropy", "at_least": "maximum",
-    "sigmoid_cross_entropy": "binary_cross_entropy_with_logits", "huber": "huber_loss", "linear_solution": "solve",
-    "singular_factors": "svd", "qr_factors": "qr", "pseudo_inverse": "pinv", "least_squares": "lstsq",
-    "full_convolution": "convolve", "valid_correlation": "correlate", "running_largest": "cummax",
-    "running_smallest": "cummin", "convolution": "conv{}d", "transposed_convolution": "conv_transpose{}d",
-    "window_maximum": "max_pool{}d",
-}  # fmt: skip
+PUBLIC = table("""
+    total: sum | largest: max | smallest: min | either: where | permute: transpose | join: concatenate |
+    reshape_to: reshape | matrix_product vector_product: matmul | running_total: cumsum | running_largest: cummax |
+    running_smallest: cummin | at_least: maximum | bernoulli_cross_entropy: binary_cross_entropy |
+    softmax_cross_entropy: cross_entropy | sigmoid_cross_entropy: binary_cross_entropy_with_logits |
+    huber: huber_loss | linear_solution: solve | least_squares: lstsq | pseudo_inverse: pinv | singular_factors: svd |
+    qr_factors: qr | full_convolution: convolve | valid_correlation: correlate | convolution: conv{}d |
+    transposed_convolution: conv_transpose{}d | window_maximum: max_pool{}d
+""")
 IN_OPERATION = "in tinygrad_nn operation"
 
 
 def public(name: str, x: Any) -> str:
     """Return the name that users know an operation by; of a result, or an input, all axes but two are spatial."""
-    return PUBLIC.get(name, name).format(len(getattr(x, "shape", ())) - 2)
+    return PUBLIC.get(name, name).format(max(1, len(getattr(x, "shape", ())) - 2))
 
 
 def where_in_operation(error: Exception, name: str, inputs: Iterable[Any]) -> str:

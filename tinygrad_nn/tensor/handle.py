@@ -213,7 +213,7 @@ class Tensor:
         own, new = _own(self), _own(result)
         node, is_recorded = own._node, bool(recording.get())
         if node is not None and is_recorded == self.is_leaf:
-            raise errors.InplaceError(errors.leaf_assignment() if is_recorded else errors.recorded_assignment())
+            raise errors.InplaceError(errors.LEAF_ASSIGNMENT if is_recorded else errors.RECORDED_ASSIGNMENT)
         own._array = new._array
         if is_recorded:
             if node is not None and node.handle is not None and new._node is not None:

@@ -175,8 +175,8 @@ def check_errors(case: Case) -> None:
     error = next(filter(None, errors), None)
     assert error is not None, case.fails("nothing here makes it fail")
     notes = getattr(error, "__notes__", [])
-    name, described = PUBLIC.get(case.name, case.name), r"(float64|bool|int64)\[|'no"
-    named = any(f"operation {name!r}" in note and re.search(described, note) for note in notes)
+    name, described = PUBLIC.get(case.name, case.name).format(r"\d"), r"(float64|bool|int64)\[|'no"
+    named = any(re.search(f"operation '{name}'", note) and re.search(described, note) for note in notes)
     assert sum("tinygrad_nn operation" in note for note in notes) == 1, case.fails(f"not one note: {notes}")
     assert named, case.fails(f"{error!r} doesn't name the operation and its inputs: {notes}")
 
