@@ -43,7 +43,7 @@ UNMEASURED = {
         "ops": "broadcasting counterparts drawn_operations operations shaping",
         "ops/numpy": "ordering padding rearranging splitting",
         "optim": "adam optimizer sgd",
-        "training": "data_checks history loop",
+        "training": "batches history loop",
         "transforms": "grad",
     }.items()
     for name in names.split()

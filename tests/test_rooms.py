@@ -64,7 +64,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (489, 350, 1_715),
+    "errors": (489, 350, 1_720),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_150, 1_150, 9_340),
     "ops": (2_895, 2_895, 30_243),
@@ -73,7 +73,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (549, 549, 4_190),
-    "nn": (2_448, 1_835, 17_360),
+    "nn": (2_455, 1_835, 17_470),
     "optim": (1_123, 814, 7_820),
     "compiler": (961, 700, 6_500),
     "compiler.trace": (2_167, 1_100, 17_666),
@@ -83,12 +83,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_895, 2_700, 25_909),
     "inspection": (2_456, 1_800, 19_607),
     "testing": (2_291, 2_291, 20_070),
-    "training": (2_856, 1_648, 23_270),
+    "training": (2_869, 1_648, 23_530),
     "interop": (1_417, 1_405, 12_830),
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_480, 28_260, 290_040)
+WHOLE = (33_500, 28_260, 290_410)
 
 
 def name_of(path: pathlib.Path) -> str:

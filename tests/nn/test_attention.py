@@ -183,6 +183,15 @@ def test_attention_keeps_float32() -> None:
             lambda: nn.MultiheadAttention(4, 2)(*[np.ones((3, 5, 4))] * 3, attn_mask=np.zeros((5, 3, 3))),
             r"attn_mask has shape \(5, 3, 3\), needs \(3, 3\) or \(10, 3, 3\)",
         ),
+        (lambda: nn.MultiheadAttention(4, 2)(*[np.ones(4)] * 3), r"takes \(L, N, E\), keys and values of one length"),
+        (
+            lambda: nn.MultiheadAttention(4, 2, batch_first=True)(np.ones((2, 3, 4)), *[np.ones((3, 3, 4))] * 2),
+            r"takes \(N, L, E\), keys and values of one length, in one batch",
+        ),
+        (
+            lambda: nn.MultiheadAttention(4, 2)(np.ones((2, 3, 4)), np.ones((2, 3, 4)), np.ones((5, 3, 4))),
+            "keys and values of one length",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_remedy(call: Any, words: str) -> None:

@@ -108,7 +108,7 @@ def test_predictions_do_not_depend_on_the_batch_size(batch_size: int) -> None:
 
 
 def test_predictions_of_batches_of_no_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number, 1 or more, got 0"):
         small().predict_proba(np.ones((3, 2)), batch_size=0)
 
 

@@ -257,6 +257,12 @@ LOOSE: Any = nn  # without the types that forbid such calls
         (lambda: nn.LayerNorm(-1), ValueError, "each size of a layer must be a whole number, 0 or more, got -1"),
         (lambda: LOOSE.GroupNorm(1.5, 3), TypeError, "num_groups must be a whole number"),
         (lambda: LOOSE.Dropout("0.5"), TypeError, "a zero, must be from 0 to 1, got '0.5' of type str"),
+        (
+            lambda: nn.AdaptiveAvgPool2d((2, 2, 2))(np.ones((1, 5, 5))),
+            ValueError,
+            r"output_size is \(2, 2, 2\), and needs",
+        ),
+        (lambda: nn.AdaptiveAvgPool2d(0)(np.ones((1, 5, 5))), ValueError, "output_size must be a whole number, 1 or"),
         (lambda: nn.GELU("erf"), ValueError, "GELU: approximate is 'erf'; write 'none' or 'tanh'"),
     ],
 )

@@ -10,7 +10,7 @@ from tinygrad_nn.training import experiment, plots
 
 
 def grid(p: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return plots.probability_grid(lambda points: np.full(len(points), p))
+    return plots.probability_grid(lambda points: np.full(len(points), p), np.eye(2))
 
 
 def frames(epochs: list[int]) -> list[experiment.Frame]:

@@ -230,6 +230,15 @@ def test_only_regular_files_are_read_and_replaced(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_a_path_comes_first(tmp_path: Path) -> None:
+    """In PyTorch it comes second."""
+    with pytest.raises(TypeError, match=r"a path is needed, got {} of type dict; write tg\.save\(path, module\)"):
+        tg.save({}, str(tmp_path / "a.npz"))  # type: ignore[arg-type]
+    path = os.fsencode(tmp_path / "a.npz")
+    tg.save(path, {"a": np.ones(1)})  # type: ignore[arg-type]
+    assert [*tg.load(path)] == ["a"]  # type: ignore[arg-type]
+
+
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.npz"):
         tg.load(tmp_path / "nothing.npz")

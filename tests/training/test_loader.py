@@ -210,6 +210,20 @@ def test_parts_of_parts_are_batched_with_and_without_a_loop() -> None:
     assert [batch["y"][0].tolist() for batch in DataLoader(Subset(Squares(9), [8, 1]), 2)] == [[64, 1]]
 
 
+@pytest.mark.parametrize("indices", [[True, False, True], [0.5, 1.0]])
+def test_indices_are_whole_numbers(indices: Any) -> None:
+    """A mask would be the indices 0 and 1."""
+    with pytest.raises(DataError, match=r"indices are whole numbers, got dtype .*; pass np\.flatnonzero"):
+        Subset(range(3), indices)
+    assert len(Subset(range(3), [])) == 0
+
+
+@pytest.mark.parametrize("dataset", [5, iter([1]), {"a": 1}, None])
+def test_a_loader_takes_a_dataset(dataset: Any) -> None:
+    with pytest.raises(TypeError, match="a dataset needs a length, and a sample for each index from 0; got "):
+        DataLoader(dataset)
+
+
 def test_a_part_of_a_split_is_sliced_as_a_sequence() -> None:
     rows = tg.data.TensorDataset(np.arange(20.0).reshape(10, 2), np.arange(10))
     part = tg.data.random_split(rows, [6, 4], seed=0)[0]

@@ -10,7 +10,7 @@ from hypothesis import given
 from small import LABELS, ROWS, data, small
 
 import tinygrad_nn as tg
-from tinygrad_nn.errors import DataError, DivergedError
+from tinygrad_nn.errors import DataError, DivergedError, DtypeError
 
 
 def test_accuracy_by_hand() -> None:
@@ -46,6 +46,8 @@ def test_accuracy_is_by_hands(case: Case) -> None:
 def test_accuracy_refuses_what_has_none() -> None:
     with pytest.raises(DataError, match="accuracy of no samples"):
         tg.accuracy(np.zeros((0, 1)), np.zeros((0, 1)))
+    with pytest.raises(DtypeError, match=r"'a', 'b'.* can't be made a tensor"):
+        tg.accuracy(np.eye(2), ["a", "b"])
     with pytest.raises(ValueError, match=r"shape \(4, 3\) need labels of it, or class indices \(4,\)"):
         tg.accuracy(np.zeros((4, 3)), np.zeros((4, 2)))
     with pytest.raises(ValueError, match=r"or class indices \(4, 5\)"):

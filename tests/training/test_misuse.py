@@ -1,5 +1,6 @@
 """What training refuses and what it undoes, so that nothing is lost or changed unseen."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ def test_the_last_update_is_undone_if_it_is_not_finite() -> None:
     network = tg.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "identity"}])
     before = network.state_dict()
     X = np.full((4, 2), 1e3)
-    with np.errstate(over="ignore"), pytest.raises(DivergedError, match="epoch 0 left parameters that are not finite"):
+    with pytest.raises(DivergedError, match="epoch 0 left parameters that are not finite"):
         tg.train(network, X, np.ones(4), 1, 1e308, progress=False)
     for name, value in network.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
@@ -148,7 +149,9 @@ PAIRS = tg.data.TensorDataset(np.ones((30, 2)), np.zeros(30))
         ({"sample_weight": [1.0]}, DataError, r"it needs one number per sample, \(30,\)"),
         ({"sample_weight": [-1.0] * 30}, DataError, "row 0 of sample_weight holds -1.0"),
         ({"sample_weight": [0] * 30}, DataError, "all samples are 0; give at least one"),
-        ({"class_weight": {0: 1}}, DataError, r"a weight for each of \[0\.0, 1\.0\], got \{0: 1\}"),
+        ({"class_weight": {0: 1}}, DataError, r"a weight of 0 or more for \[0\.0, 1\.0\], got \{0: 1\}"),
+        *[({"class_weight": {0: 1, 1: x}}, DataError, "a weight of 0 or more for") for x in (-1, "2", math.nan)],
+        ({"on_epoch": 3}, TypeError, r"on_epoch must be a function \(epoch, history\), got 3 of type int"),
         ({"class_weight": "balanced", "y": np.ones((30, 2))}, DataError, "the network has 1 outputs"),
         (
             {"loss": lambda p, y: p.mean(), "sample_weight": [1] * 30},

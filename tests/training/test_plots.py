@@ -18,12 +18,17 @@ def test_plots_return_their_axes_and_draw_into_given_ones() -> None:
     ax = figure.subplots()
     assert plots.plot_data(X, y, ax) is ax
     assert len(ax.collections) == 2
+    assert len(plots.plot_data(tg.tensor(X), [0, 1, 2, 5] * 10).collections) == 4
     history = tg.History(cost=[0.7, 0.5], accuracy=[0.5, 0.8])
     np.testing.assert_array_equal(plots.plot_history(history).lines[0].get_ydata(), history.cost)
     boundary = plots.plot_boundary(lambda points: points[:, 0] > 0, X, y)
-    assert boundary.get_xlim() == (-1.5, 2.5)
-    assert boundary.get_ylim() == (-1.0, 2.0)
-    x, rows, grid = plots.probability_grid(lambda points: points[:, 0] + 10 * points[:, 1])
+    for scale in (1.0, 100.0):  # all points are in the picture, wherever they lie
+        boundary = plots.plot_boundary(lambda points: tg.tensor(points[:, 0] > 0), scale * X, y.tolist())
+        (left, right), (low, high) = boundary.get_xlim(), boundary.get_ylim()
+        assert ((left, low) < scale * X.min(axis=0)).all()
+        assert ((right, high) > scale * X.max(axis=0)).all()
+        assert right - left < 2 * scale * np.ptp(X[:, 0])
+    x, rows, grid = plots.probability_grid(lambda points: points[:, 0] + 10 * points[:, 1], X)
     assert grid.shape == (100, 100)
     np.testing.assert_allclose(grid[7, 3], x[3] + 10 * rows[7])
 
@@ -209,6 +214,10 @@ def test_the_scale_of_weights_is_as_high_as_their_images(tmp_path: Path) -> None
         lambda: plots.plot_weights(np.ones((2, 6)), shape=(2, 2)),
         lambda: plots.plot_weights(np.ones(4)),
         lambda: plots.plot_weights(np.ones((0, 2, 2))),
+        lambda: plots.plot_confusion([0, 1, 2], [0, 1, 2], ["a", "b"]),
+        lambda: plots.plot_data(np.ones((3, 3)), [0, 1, 1]),
+        lambda: plots.plot_data(np.ones((3, 2)), [0, 1]),
+        lambda: plots.plot_boundary(lambda points: np.ones(len(points)), np.ones((3, 2)), [0, 1]),
     ],
 )
 def test_what_makes_no_picture_is_refused(call: Any) -> None:
@@ -218,7 +227,7 @@ def test_what_makes_no_picture_is_refused(call: Any) -> None:
 
 def test_a_boundary_is_of_two_features_and_one_probability() -> None:
     pytest.importorskip("matplotlib")
-    with pytest.raises(DataError, match=r"points \(n, 2\), got X of shape \(4, 3\); pass two features"):
+    with pytest.raises(DataError, match=r"X has shape \(4, 3\), and there are 4 classes; pass \(n, 2\)"):
         plots.plot_boundary(lambda points: points[:, 0], np.ones((4, 3)), np.ones(4))
     with pytest.raises(DataError, match=r"gave \(4, 2\) for 4 points; return one for each"):
         plots.plot_boundary(lambda points: points, np.ones((4, 2)), np.ones(4))

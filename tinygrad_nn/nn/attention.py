@@ -132,6 +132,10 @@ class MultiheadAttention(Module):
         heads = self._heads(query, key, value)
         axis = 1 if self.batch_first and heads[0].ndim == 4 else 0  # where positions are
         q, k, v = (np.moveaxis(x, axis, -2) for x in heads)
+        shapes = [x.shape[:-2] for x in (q, k, v)]
+        if q.ndim not in (3, 4) or shapes != shapes[:1] * 3 or k.shape[-2] != v.shape[-2]:
+            n = "N, L" if self.batch_first else "L, N"
+            raise ValueError(f"{type(self).__name__} takes ({n}, E), keys and values of one length, in one batch")
         masks = self._masks((*q.shape[:-1], k.shape[-2]), key_padding_mask, attn_mask, q.dtype)
         weights = self.dropout(_weights(q, k, masks, is_causal))
         y = np.moveaxis(weights @ v, -2, axis)

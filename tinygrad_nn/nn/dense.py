@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.grad_mode import no_grad
 from ..errors import ArchitectureError
+from ..errors.settings import whole_number
 from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.fused import linear, softmax
@@ -135,11 +136,9 @@ class DenseNetwork(Module):
 
     def predict_proba(self, X: Any, batch_size: int | None = None) -> np.ndarray:
         """Return the last layer's activations as an array, computed without recording."""
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, or None for all rows at once; got {batch_size}")
         with no_grad():
             rows = self._as_input(X)
-            size = batch_size or max(len(rows), 1)
+            size = max(len(rows), 1) if batch_size is None else whole_number("batch_size", batch_size)
             return np.concatenate([self(rows[i : i + size]).data for i in range(0, max(len(rows), 1), size)])
 
     def predict(self, X: Any, batch_size: int | None = None) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors.settings import whole_number
 from ..ops.joining import concatenate
 from ..ops.windows.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from ..tensor.creation import as_tensor
@@ -22,8 +23,11 @@ def _adaptive(axes: int, x: Any, output_size: Any) -> Any:
     """Return the means over windows of the last axes, such that so many are left of each; None leaves one as it is."""
     sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * axes
     x = as_tensor(x)
+    if len(sizes) != axes or x.ndim < axes:
+        raise ValueError(f"output_size is {output_size}, and needs {axes} of the axes of the input, {x.shape}")
     for axis, k in zip(range(-axes, 0), sizes, strict=True):
         if k is not None:
+            whole_number("output_size", k)
             n, behind = x.shape[axis], (slice(None),) * (-1 - axis)
             windows = [slice(i * n // k, -(-(i + 1) * n // k)) for i in range(k)]
             x = concatenate([x[(..., w, *behind)].mean(axis=axis, keepdims=True) for w in windows], axis=axis)

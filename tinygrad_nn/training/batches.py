@@ -11,8 +11,8 @@ import numpy as np
 from ..engine.arrays import as_array, raw
 from ..engine.trees import leaves, map_leaves
 from ..errors import DataError, given
+from ..errors.settings import is_number
 from ..tensor.handle import Tensor
-from .data_checks import refuse_rows
 from .loader import DataLoader, Subset, TensorDataset
 
 
@@ -47,6 +47,16 @@ def checked_rows(X: Any, y: Any, which: str = "") -> int:
             raise DataError(f"{which}X has {count} rows, {name} has shape {array.shape}; each sample needs one label")
         refuse_rows(name, array, ~np.isfinite(array), "not a finite number")
     return count
+
+
+def refuse_rows(name: str, array: np.ndarray, wrong: np.ndarray, what: str) -> None:
+    """Raise DataError for the first row with a wrong entry."""
+    rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
+    if len(rows):
+        row = int(rows[0])
+        entry = array[row][wrong[row]].flat[0] if array.ndim > 1 else array[row]
+        more = f" (and {len(rows) - 1} rows more)" if len(rows) > 1 else ""
+        raise DataError(f"row {row} of {name} holds {entry}, {what}{more}; mend or drop it before training")
 
 
 def picked(tree: Any, rows: Any) -> Any:
@@ -115,8 +125,9 @@ def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any, gather
         known = dict(zip(classes.tolist(), counts.tolist(), strict=True))
         of_all = sum([Counter(dict(each)) for each in gathered([*known.items()])], Counter())
         own = {label: 1 / of_all[label] for label in known} if class_weight == "balanced" else class_weight
-        if not isinstance(own, dict) or not known.keys() <= own.keys():
-            raise DataError(f'class_weight must be "balanced", or a weight for each of {[*known]}, got {own}')
+        right = isinstance(own, dict) and known.keys() <= own.keys()
+        if not (right and all(is_number(own[label]) and 0 <= own[label] < np.inf for label in known)):
+            raise DataError(f'class_weight must be "balanced", or a weight of 0 or more for {[*known]}, got {own}')
         weights = weights * np.array([own[label] for label in known], float)[of_labels]
     total, samples = np.sum(gathered([weights.sum(), count]), axis=0)
     if not total > 0:

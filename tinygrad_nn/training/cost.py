@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import as_array, raw
 from ..engine.grad_mode import no_grad
 from ..engine.trees import map_leaves
 from ..errors import DataError, given
@@ -21,8 +22,7 @@ from ..nn.module import Module
 from ..ops.elementwise import sigmoid
 from ..ops.fused import softmax
 from ..tensor.handle import Tensor
-from .batches import as_samples, checked_rows
-from .data_checks import checked_labels
+from .batches import as_samples, checked_rows, refuse_rows
 from .inference import called, check_module, computed, dtype_of
 
 Loss = Callable[[Any, Any], Tensor]
@@ -43,11 +43,10 @@ def accuracy(predictions: Any, labels: Any) -> float:
     >>> tg.accuracy([[2.0, -1.0], [0.0, 1.0]], [0, 1])
     1.0
     """
-    p = predictions.data if isinstance(predictions, Tensor) else np.asarray(predictions)
-    y = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
+    p, y = as_array(raw(predictions)), as_array(raw(labels))
     if p.ndim == 1 and y.shape == (len(p), 1):
         y = y[:, 0]
-    if not len(p):
+    if not p.size or not p.ndim:
         raise DataError("the accuracy of no samples is not defined; pass at least one")
     if p.shape == y.shape:
         right = p == y if p.dtype.kind in "biu" and y.dtype.kind in "biu" else (p > 0.5) == (y > 0.5)
@@ -123,8 +122,26 @@ class Cost:
         if network is None or not isinstance(y, np.ndarray):
             return X, y
         if self.on_logits:
-            return X, checked_labels(network, y, which)
+            return X, self._labels(y, which)
         return X, y.reshape(-1, 1) if y.ndim == 1 and network.outputs == 1 else y
+
+    def _labels(self, y: np.ndarray, which: str) -> np.ndarray:
+        """Return the labels as the last activation's own loss reads them. Raises DataError, naming the row."""
+        assert self.network is not None
+        outputs, name = self.network.outputs, f"{which}y"
+        if self.network.activation == "softmax":
+            y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+            if y.ndim != 1:
+                raise DataError(f"softmax is trained on class indices (m,), got y of {y.shape}; write y.argmax(axis=1)")
+            wrong = (y < 0) | (y >= outputs) | (y != np.floor(y))
+            refuse_rows(name, y, wrong, f"not a class index from 0 to {outputs - 1}")
+            return y.astype(np.intp)
+        y = y.reshape(-1, 1) if y.ndim == 1 and outputs == 1 else y
+        if y.shape != (len(y), outputs):
+            raise DataError(f"the network has {outputs} outputs, so y needs shape ({len(y)}, {outputs}); got {y.shape}")
+        if self.network.activation == "sigmoid":
+            refuse_rows(name, y, (y < 0) | (y > 1), "outside 0..1, which binary cross entropy needs")
+        return y.astype(self.network.dtype, copy=False)
 
     def read(self, X: Any) -> Any:
         """Return what the loss reads: the module's outputs, or what is before the last activation."""

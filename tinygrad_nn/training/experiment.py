@@ -23,7 +23,7 @@ from .cost import evaluate
 from .datasets import make_moons, train_test_split
 from .history import History
 from .loop import train
-from .plots import boundary_into, new_axes, probability_grid, styled
+from .plots import Grid, boundary_into, new_axes, probability_grid, styled
 
 ARTICLE = "https://towardsdatascience.com/lets-code-a-neural-network-in-plain-numpy-ae7e74410795"
 LAYERS = [(2, 25, "relu"), (25, 50, "relu"), (50, 50, "relu"), (50, 25, "relu"), (25, 1, "sigmoid")]
@@ -117,7 +117,7 @@ def _trained(
     def remember(epoch: int, history: History) -> None:
         if animated and (epoch % max(options.epochs // 300, 1) == 0 or epoch == last):
             predict = network.predict_proba
-            frames.append(Frame(epoch, probability_grid(predict), np.ravel(predict(X_test))))
+            frames.append(Frame(epoch, probability_grid(predict, X_test), np.ravel(predict(X_test))))
 
     rate, test = options.learning_rate, (X_test, y_test)
     return train(network, X_train, y_train, options.epochs, rate, validation=test, on_epoch=remember), frames
@@ -166,7 +166,7 @@ class Frame(NamedTuple):
     """The boundary after an epoch's update: that of `plots.probability_grid`, and at the test points (n,)."""
 
     epoch: int
-    grid: tuple[np.ndarray, np.ndarray, np.ndarray]
+    grid: Grid
     at_points: np.ndarray
 
 

@@ -122,7 +122,9 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
 
 
 def _format(path: Path) -> Any:
-    ending = os.path.splitext(os.fspath(path))[1]
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"a path is needed, got {given(path)}; write tg.save(path, module), tg.load(path)")
+    ending = os.path.splitext(os.fsdecode(path))[1]
     if ending.lower() not in _FORMATS:
         raise FileError(f"{path} ends in {ending!r}; name a file that ends in {' or '.join(_FORMATS)}")
     return _FORMATS[ending.lower()]
@@ -169,7 +171,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a stream into a temporary file, which takes the place of what stands at `path` once it is on the disk."""
-    target = os.path.realpath(path)  # a link stays, and leads to the new file
+    target = os.path.realpath(os.fsdecode(path))  # a link stays, and leads to the new file
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     try:

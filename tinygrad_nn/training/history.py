@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -45,6 +45,10 @@ class History:
             raise AttributeError(f"{name!r} was not recorded; use one of {', '.join(figures)}", name=name, obj=self)
         found: list[float] = figures[name]
         return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self.figures)
 
     def __len__(self) -> int:
         return len(self.cost)

@@ -71,7 +71,10 @@ class Subset:
 
     def __init__(self, dataset: Dataset, indices: Any) -> None:
         self.dataset: Dataset = dataset
-        self.indices: NDArray[np.intp] = np.asarray(indices, np.intp)
+        found = as_array(indices)
+        if found.size and found.dtype.kind not in "iu":
+            raise DataError(f"indices are whole numbers, got dtype {found.dtype}; pass np.flatnonzero(mask)")
+        self.indices: NDArray[np.intp] = found.astype(np.intp)
 
     def __len__(self) -> int:
         return len(self.indices)

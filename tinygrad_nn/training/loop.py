@@ -95,7 +95,7 @@ def train(
     }  # fmt: skip
     if isinstance(validation, DataLoader):
         validation = validation.batch(np.arange(len(validation.dataset)))
-    _check(options, epochs, validation, metrics)
+    _check(options, epochs, validation, metrics, on_epoch)
     assert epochs is not None
     if workers is not None and blas_threads is not None:
         raise ValueError("each worker computes with one thread of BLAS; pass workers= or blas_threads=, not both")
@@ -139,7 +139,7 @@ def _loaded(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: M
     return LoaderBatches(X, lambda X, y: steps.cost.checked(X, y, "a batch's "))
 
 
-def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any) -> None:
+def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any, on_epoch: Any) -> None:
     """Raise TypeError, ValueError or DataError for what can't be meant."""
     whole_number("epochs", epochs, 0)
     for name in ("batch_size", "accumulate", "early_stopping", "workers"):
@@ -149,6 +149,8 @@ def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: An
         raise DataError("validation takes a pair (X, y) of its own samples and labels")
     if validation is None and options["early_stopping"] is not None:
         raise ValueError("early_stopping= goes by the cost of validation data; pass validation=(X, y) with it")
+    if not (on_epoch is None or callable(on_epoch)):
+        raise TypeError(f"on_epoch must be a function (epoch, history), got {given(on_epoch)}")
     if metrics and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
         raise TypeError(f'metrics must be functions by name, as {{"accuracy": tg.accuracy}}, got {metrics!r:.80}')
     for name in filter(is_taken, metrics or ()):

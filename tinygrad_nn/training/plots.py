@@ -14,11 +14,13 @@ import numpy as np
 
 from .. import errors
 from ..engine.arrays import as_array, raw
+from ..errors.settings import whole_number
 
 __all__ = ["plot_boundary", "plot_confusion", "plot_data", "plot_history", "plot_predictions", "plot_weights"]
 
 STYLE = "tinygrad_nn.training.pictures"
-_GRID_X, _GRID_Y, _GRID = (-1.5, 2.5), (-1.0, 2.0), 100
+Grid = tuple[np.ndarray, np.ndarray, np.ndarray]
+_GRID = 100  # points along an axis
 
 
 def styled() -> AbstractContextManager[None]:
@@ -39,25 +41,34 @@ def new_axes(rows: int = 1, **options: Any) -> Any:
     return Figure().subplots(rows, **options)
 
 
-def plot_data(X: np.ndarray, y: np.ndarray, ax: Any = None) -> Any:
-    """Return Axes with the points X (n, 2), coloured by their class y (n,).
+def plot_data(X: Any, y: Any, ax: Any = None) -> Any:
+    """Return Axes with the points X (n, 2), coloured by their class y (n,). Raises DataError for other shapes.
 
     >>> import tinygrad_nn as tg
     >>> X, y = tg.data.make_moons(50)
     >>> axes = tg.plots.plot_data(X, y)
     """
+    X, y = _labelled(X, y)
     with styled():
         ax = new_axes() if ax is None else ax
         _points(X, y, ax)
-        ax.set(title=f"Two moons: {len(X):,} points")
+        ax.set(title=f"{len(X):,} points")
     return ax
 
 
+def _labelled(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (n, 2) and their classes (n,) as arrays."""
+    X, y = as_array(raw(X)), np.ravel(as_array(raw(y)))
+    if X.ndim != 2 or X.shape[1] != 2 or len(X) != len(y):
+        raise errors.DataError(f"X has shape {X.shape}, and there are {len(y)} classes; pass (n, 2), a class for each")
+    return X, y
+
+
 def _points(X: np.ndarray, y: np.ndarray, ax: Any) -> None:
-    for label, marker in ((0, "o"), (1, "s")):
-        chosen = X[np.ravel(y) == label]
-        looks = {"s": 26, "color": f"C{label}", "edgecolors": "white", "linewidths": 0.7, "zorder": 3}
-        ax.scatter(*chosen.T, marker=marker, label=f"class {label}", **looks)
+    for i, label in enumerate(np.unique([0, 1, *y])):
+        looks = {"s": 26, "color": f"C{i}", "edgecolors": "white", "linewidths": 0.7, "zorder": 3}
+        if (chosen := y == label).any():
+            ax.scatter(*X[chosen].T, marker="os^DvP*X"[i % 8], label=f"class {label:g}", **looks)
     ax.set(xlabel="x₁", ylabel="x₂")
     ax.legend(loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
 
@@ -122,15 +133,17 @@ def _looks_flat(curve: Sequence[float]) -> bool:
     return any(np.ptp(end) < np.ptp(values) / 20 for end in ends)
 
 
-def probability_grid(predict: Callable[[np.ndarray], Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the grid's x (100,), y (100,) and the probability of class 1 at its points (100, 100)."""
-    x, y = np.linspace(*_GRID_X, _GRID), np.linspace(*_GRID_Y, _GRID)
+def probability_grid(predict: Callable[[np.ndarray], Any], X: np.ndarray) -> Grid:
+    """Return the x (100,) and y (100,) of a grid around points (n, 2), and the probability of class 1 (100, 100)."""
+    least, most = X.min(axis=0), X.max(axis=0)
+    room = np.where(most > least, (most - least) / 6, 1)
+    x, y = np.linspace(least - room, most + room, _GRID, axis=1)
     points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    return x, y, np.asarray(predict(points)).reshape(_GRID, _GRID)
+    return x, y, as_array(raw(predict(points))).reshape(_GRID, _GRID)
 
 
 def plot_boundary(
-    predict: Callable[[np.ndarray], Any], X: np.ndarray, y: np.ndarray, ax: Any = None, title: str | None = None
+    predict: Callable[[np.ndarray], Any], X: Any, y: Any, ax: Any = None, title: str | None = None
 ) -> Any:
     """Return Axes with the probability as filled contours, its 0.5 line, and the points on top, wrong ones ringed.
 
@@ -140,16 +153,14 @@ def plot_boundary(
     >>> X, y = tg.data.make_moons(50)
     >>> axes = tg.plots.plot_boundary(lambda points: 1.0 * (points[:, 1] < 0.2), X, y)
     """
-    X = np.asarray(X)
-    if X.ndim != 2 or X.shape[1] != 2:
-        raise errors.DataError(f"a boundary is one of points (n, 2), got X of shape {X.shape}; pass two features")
-    found = np.asarray(predict(X))
+    X, y = _labelled(X, y)
+    found = as_array(raw(predict(X)))
     if found.size != len(X):
         raise errors.DataError(f"predict gave {found.shape} for {len(X)} points; return one for each, as p[:, 1]")
-    wrong = (np.ravel(found) > 0.5) != (np.ravel(y) > 0.5)
+    wrong = (np.ravel(found) > 0.5) != (y > 0.5)
     with styled():
         ax = new_axes() if ax is None else ax
-        boundary_into(probability_grid(predict), X, y, wrong, ax)
+        boundary_into(probability_grid(predict, X), X, y, wrong, ax)
         ax.set(title=title or f"{len(X) - wrong.sum():,} of {len(X):,} test points right")
     return ax
 
@@ -171,7 +182,7 @@ def boundary_into(grid: Any, X: np.ndarray, y: np.ndarray, wrong: np.ndarray, ax
     _points(X, y, ax)
     if not any(other.get_label() == "<colorbar>" for other in ax.figure.axes):
         ax.figure.colorbar(filled, ax=ax, label="probability of class 1", ticks=[0, 0.25, 0.5, 0.75, 1])
-    ax.set(xlim=_GRID_X, ylim=_GRID_Y)
+    ax.set(xlim=grid[0][[0, -1]], ylim=grid[1][[0, -1]])
 
 
 def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = None, ax: Any = None) -> Any:
@@ -186,8 +197,10 @@ def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = Non
     truth, found = np.ravel(as_array(raw(y_true))), np.ravel(as_array(raw(y_pred)))
     both = np.concatenate([truth, found])
     if len(truth) != len(found) or not len(both) or not ((both >= 0) & (both % 1 == 0)).all():
-        raise errors.DataError(f"{len(truth)} classes and {len(found)} predictions; pass as many indices of each")
-    n = max(len(classes or ()), int(both.max()) + 1)
+        raise errors.DataError(f"{len(truth)} classes and {len(found)} predictions; pass indices, 0 or more, of each")
+    n = int(both.max()) + 1 if classes is None else len(classes)
+    if both.max() >= n:
+        raise errors.DataError(f"classes has {n} names, and there is a class {int(both.max())}; pass a name for each")
     counts = np.zeros((n, n), int)
     np.add.at(counts, (truth.astype(int), found.astype(int)), 1)
     shades = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))  # so that 1 in 100 is seen
@@ -220,7 +233,7 @@ def plot_predictions(y_true: Any, y_pred: Any, ax: Any = None) -> Any:
     >>> plot_predictions([0.0, 1.0, 2.0], [0.5, 1.0, 1.5]).get_title(loc="left")
     'Off by 0.408 (RMSE), R² 0.750'
     """
-    truth, found = (as_array(raw(y)).astype(float) for y in (y_true, y_pred))
+    truth, found = (np.atleast_1d(as_array(raw(y))).astype(float) for y in (y_true, y_pred))
     finite = truth.size and np.isfinite(truth).all() and np.isfinite(found).all()
     if not finite or truth.size != found.size or len(truth) != len(found):
         raise errors.DataError(f"predictions {found.shape} for the truth {truth.shape}; pass a finite one for each")
@@ -262,11 +275,12 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
     if images.ndim < 3 or not images.size:
         raise errors.DataError(f"weights of shape {images.shape} are no images; pass (..., height, width)")
     images = images.reshape(-1, *images.shape[-2:])
+    columns = math.ceil(math.sqrt(len(images))) if columns is None else whole_number("columns", columns)
     most = np.abs(images).max() or 1
     with styled():
         ax = new_axes() if ax is None else ax
         scale, least = (_scale("white", "C0"), 0) if images.min() >= 0 else (_scale("C0", "white", "C1"), -most)
-        mosaic = _mosaic(images, columns or math.ceil(math.sqrt(len(images))))
+        mosaic = _mosaic(images, columns)
         drawn = ax.imshow(mosaic, cmap=scale.with_extremes(bad="#CCCCCC"), vmin=least, vmax=most)
         ax.figure.colorbar(drawn, cax=ax.inset_axes((1.02, 0, 0.03, 1)))  # as high as the images are
         ax.set_axis_off()

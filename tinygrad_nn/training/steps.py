@@ -33,9 +33,8 @@ def update(
     A step may take several batches: the cost of each counts by its `share`, and all but the last add up gradients.
     """
     cost = Cost(module, loss)
-    with np.errstate(over="ignore", invalid="ignore"):
-        read = cost.read(X)
-        value = cost.of(read, y, weights)
+    read = cost.read(X)
+    value = cost.of(read, y, weights)
     if first:
         optimizer.zero_grad()
     (value if share is None else value * share).backward()
@@ -48,10 +47,9 @@ def update(
 
 def cost_of(module: Any, loss: Loss | None, parameters: dict[str, Any], X: Any, y: Any) -> tuple[Tensor, Any]:
     """Return the cost of the module with other parameters, and the scores."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        cost = Cost(module.with_parameters(parameters), loss)
-        read = cost.read(X)
-        return cost.of(read, y), cost.scores(read)
+    cost = Cost(module.with_parameters(parameters), loss)
+    read = cost.read(X)
+    return cost.of(read, y), cost.scores(read)
 
 
 class Programs:
@@ -199,7 +197,8 @@ class Steps:
         states = [dict(own) for own in self.optimizer.state], [g.state for g in self.generators]
         now = ((values, *states), [(X, *others)]) if first else (self.last[0], [*self.last[1], (X, *others)])
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
-        cost, scores = step(X, *others)
+        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is an error
+            cost, scores = step(X, *others)
         value = float(cost.item())
         if self.together:
             return value, scores
@@ -252,7 +251,8 @@ class Steps:
         for generator, state in zip(self.generators, drawn, strict=True):
             generator.state = state
         inspection = import_module("..inspection.origins", __package__)
-        return inspection.why_nan(lambda: [self.update(*batch) for batch in batches])
+        with np.errstate(over="ignore", invalid="ignore"):
+            return inspection.why_nan(lambda: [self.update(*batch) for batch in batches])
 
     def _diverged(self, what: str, origin: Any = None) -> None:
         replace_values(list(zip(self.tensors, self.finite, strict=True)))
