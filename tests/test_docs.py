@@ -43,6 +43,12 @@ def broken(page: pathlib.Path, text: str) -> Iterator[str]:
             yield link
 
 
+def nameless(text: str) -> list[str]:
+    """Return the heads of tables with a column that has no name: who hears the page does not know what it holds."""
+    heads = re.findall(r"^(\|.*\|)\n\| *:?-{3}", text, re.MULTILINE)
+    return [head for head in heads if not all(cell.strip() for cell in head[1:-1].split("|"))]
+
+
 def unexecuted(text: str) -> Iterator[str]:
     """Yield the blocks of code that no test executes: Python without prompts, and languages that nothing knows."""
     for language, body in BLOCK.findall(text):
@@ -57,6 +63,7 @@ def test_links_lead_somewhere_and_code_is_executed(page: pathlib.Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert list(broken(page, text)) == []
     assert list(unexecuted(text)) == []
+    assert nameless(text) == []
 
 
 def test_a_broken_link_and_code_that_nobody_runs_are_found() -> None:

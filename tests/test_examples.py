@@ -16,7 +16,7 @@ BENCHMARKS = [
     path
     for path in sorted(EXAMPLES.glob("benchmarks/*.py"))
     if '"--quick"' in path.read_text(encoding="utf-8")
-    and path.stem not in ("operations", "gradcheck", "estimators", "ranks")
+    and path.stem not in ("operations", "gradcheck", "estimators", "ranks", "tables")
 ]
 TESTED = {
     "first_steps", "by_hand", "moons", "digits", "regression", "autoencoder", "gru", "transformer",
@@ -315,6 +315,20 @@ def test_the_benchmark_of_minibatches_prints_a_table(tmp_path: pathlib.Path) -> 
     program, ours = EXAMPLES / "benchmarks" / "minibatches.py", ["tinygrad_nn", "tinygrad_nn-compiled"]
     printed = run(program, "--rounds", "1", "--seconds", "0", "--only", "conv", *ours, folder=tmp_path)
     assert re.findall(r"^  (\S+) +[\d,]+ +[\d,]+-[\d,]+ +- +\d+ +\d+$", printed, re.MULTILINE) == ours
+
+
+@pytest.mark.slow
+def test_the_tables_of_the_pages_are_those_that_a_program_prints(tmp_path: pathlib.Path) -> None:
+    printed = run(EXAMPLES / "benchmarks" / "tables.py", "--quick", "eager", "startup", folder=tmp_path)
+    printed_rows = [line for line in printed.splitlines() if line.startswith("| ")]
+    pages = (EXAMPLES.parent / "docs" / name for name in ("measurements.md", "performance.md"))
+    held = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
+    assert len(printed_rows) == 6 + 7
+    for row in printed_rows:
+        name = row[: row.index(" |") + 2]
+        assert any(line.startswith(name) for line in held), row
+        if row.startswith(("| step", "| what")):
+            assert row in held
 
 
 @pytest.mark.slow

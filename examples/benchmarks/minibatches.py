@@ -212,6 +212,16 @@ def check_all(pairs: list[tuple[str, str]]) -> None:
             raise ValueError(f"{work}: these steps are not the same: {losses}")
 
 
+def measured_in_turn(pairs: list[tuple[str, str]], rounds: int, seconds: float) -> dict[tuple[str, str], list[Any]]:
+    """Return what each (work, contestant) reports from a fresh process in each round; the order rotates."""
+    results: dict[tuple[str, str], list[Any]] = {pair: [] for pair in pairs}
+    for turn in range(rounds):
+        first = turn % len(pairs)
+        for pair in pairs[first:] + pairs[:first]:
+            results[pair].append(child("measure", *pair, seconds=seconds))
+    return results
+
+
 def print_results(work: str, rows: dict[str, list[dict[str, Any]]]) -> None:
     """Print a row per contestant, and the targets of this work."""
     print(f"\n{WORKS[work].title}")
@@ -252,11 +262,7 @@ def main() -> None:
     names = [c for c in names if importlib.util.find_spec(CONTESTANTS[c][0])]
     pairs = [(w, c) for w in works for c in names if c != "sklearn" or w == "dense"]
     check_all(pairs)
-    results: dict[tuple[str, str], list[dict[str, Any]]] = {pair: [] for pair in pairs}
-    for turn in range(max(options.rounds, 1)):
-        first = turn % len(pairs)
-        for pair in pairs[first:] + pairs[:first]:
-            results[pair].append(child("measure", *pair, seconds=options.seconds))
+    results = measured_in_turn(pairs, max(options.rounds, 1), options.seconds)
     print(f"{'':<24}{'samples/CPU s':>10}{'lowest-highest':>18}{'/ PyTorch':>11}{'MB above':>12}{'MB whole':>10}")
     for work in works:
         print_results(work, {c: results[w, c] for w, c in pairs if w == work})
