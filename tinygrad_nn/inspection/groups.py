@@ -57,6 +57,9 @@ class Box:
         return box
 
 
+Edge = tuple[Box, Box]
+
+
 def boxes_of(nodes: list[GraphNode], most: int = MOST) -> Box:
     """Return the nodes of a graph in a box, in groups, of which the innermost are collapsed where there are too many.
 
@@ -81,6 +84,13 @@ def boxes_of(nodes: list[GraphNode], most: int = MOST) -> Box:
             root.put(Box(_lines(node), node.kind, [node]))
     _collapse(root, most)
     return root
+
+
+def edges_of(root: Box) -> list[Edge]:
+    """Return the pairs of boxes of which the second reads what the first has computed, each once."""
+    home = {node: box for box in root.walk() if not box.inner for node in box.members}
+    found = ((home[parent], box) for node, box in home.items() for parent in node.parents if parent in home)
+    return [*dict.fromkeys((a, b) for a, b in found if a is not b)]
 
 
 def _path(node: GraphNode) -> list[tuple[str, int]]:

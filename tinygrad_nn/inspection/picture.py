@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
 
-from .groups import Box, boxes_of
+from .groups import Box, boxes_of, edges_of
 from .layout import Point, laid_out
 from .nodes import GraphNode
 
@@ -108,7 +108,7 @@ def dot_of(nodes: list[GraphNode]) -> str:
         yield "}"
 
     lines = [line for box in root.inner for line in drawn(box)]
-    lines += [f"{names[a]} -> {names[b]}" for a, b in laid_out(root)]
+    lines += [f"{names[a]} -> {names[b]}" for a, b in edges_of(root)]
     return "digraph {\n" + "\n".join(f"  {line}" for line in lines) + "\n}\n"
 
 
