@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.compiled import compile
+from ..compiler.write.explain import Listing
 from ..errors import CompileError, GradientError
 from ..tensor.handle import Tensor
 from ..transforms.autograd import grad
@@ -29,7 +30,7 @@ class Formula:
     """
 
     code: dict[str, list[str]] = field(default_factory=dict)
-    rules: dict[str, list[str]] = field(default_factory=dict)
+    rules: dict[str, str] = field(default_factory=dict)
 
 
 class Formulas:
@@ -44,7 +45,7 @@ class Formulas:
             ((output, whole),) = node.inputs.items()
             part = f"{whole.symbol}[{output.removeprefix('output ')}]"
             code = {"": [f"{node.symbol} = {part}"], "outputs": [f"d{part} = d{node.symbol}"]}
-            return Formula(code, {"outputs": [f"dL/d{node.symbol}"]})
+            return Formula(code, {"outputs": f"dL/d{node.symbol}"})
         given = [name for name, x in node.inputs.items() if isinstance(x, GraphNode)]
         wanted = [n for n in given if node.node is not None and node.inputs[n].node is not None]
         kinds = [(n, np.shape(x), str(getattr(x, "dtype", type(x)))) for n, x in node.operands.items()]
@@ -62,9 +63,16 @@ class Formulas:
             name = f"{node.operation}_vjp"
             code = {n: [f"d{node.inputs[n].symbol} = {name}(d{node.symbol})"] for n in wanted}
             code[""] = [f"{node.symbol} = {node.operation}({args})"]
-            return Formula(code, {n: [f"{name}(dL/d{node.symbol})"] for n in wanted})
-        parts = [found.code.items(), found.rules.items()]
-        return Formula(*[{n: [_renamed(text, names) for text in texts] for n, texts in part} for part in parts])
+            return Formula(code, {n: f"{name}(dL/d{node.symbol})" for n in wanted})
+        private = rf"(?<![.\w]){node.engine.name}(?=\(|_vjp|'s)"
+
+        def renamed(text: str) -> str:
+            """Return code in the names of the graph; the adjoint that a rule is given is dL/dy in a derivation."""
+            public = re.sub(private, node.operation, text)
+            return _OURS.sub(lambda m: f"{m[1]}{names.get(m[2], m[2])}", public)
+
+        code = {n: [*map(renamed, lines)] for n, lines in found.code.items()}
+        return Formula(code, {n: renamed(rule) for n, rule in found.rules.items()})
 
 
 def _outputs(node: GraphNode) -> dict[str, str]:
@@ -73,11 +81,6 @@ def _outputs(node: GraphNode) -> dict[str, str]:
         return {"_": node.symbol}
     items = {argument: x.symbol for x in node.children if x.operation == "item" for argument in x.inputs}
     return {f"{i}_": items.get(f"output {i}", f"{node.symbol}_{i}") for i in range(len(node.value))}
-
-
-def _renamed(line: str, names: dict[str, str]) -> str:
-    """Return a line in the names of a graph; the adjoint that a rule is given is dL/dy in a derivation."""
-    return _OURS.sub(lambda m: f"{m[1]}{names.get(m[2], m[2])}", line)
 
 
 def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float | None) -> Formula | None:
@@ -101,33 +104,25 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
         slope = {"slope": grad(ys, operands[argument], gs)[0]} if argument else {}
         return {f"y{end}": y for end, y in zip(ends, ys, strict=True)} | slope
 
-    def body(argument: str) -> tuple[list[str], str]:
+    def listing(argument: str) -> Listing:
         compiled = compile(step)
         tensors = [Tensor(known[n], n == argument, f"v{i}_") for i, n in enumerate(given)]
         with np.errstate(all="ignore"):
             compiled(gs, tensors, argument)
-        private = rf"(?<![.\w]){engine.name}(?=\(|_vjp|'s)"
-        before, _, text = re.sub(private, node.operation, compiled.explain()).rpartition("\ndef step(")
-        text, _, kernels = text.partition("\n")[2].partition("\n\n\n")
-        lines = text.rpartition("# backward")[2]
-        functions = _called(before, lines)
-        return [*_heads(kernels, f"{lines}{functions}"), *functions], text
+        return compiled.explain()
 
     try:
-        functions, text = body("")
-        formula = Formula({"": [*functions, *(_code(text) or ["y_ = v0_"])]})
-        for name in wanted:
-            (functions, text), variable = body(name), f"dv{given.index(name)}_"
-            backward = text.partition("# backward")[2].partition("\n")[2]
-            handed_on = text.rpartition("'slope': ")[2].partition("}")[0]
-            code = _code(backward) or [f"{variable} = {handed_on}"]
-            left, _, right = code[-1].partition(" = ")
-            derived = re.findall(r"# dL/d\w+(?: = (.*))?", backward)[-1:]
-            rule = "".join(derived) or (right if left.isidentifier() else "scatter_add(g_)")
-            formula.code[name] = [*functions, *code]
-            formula.rules[name] = [re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)]
+        listings = {argument: listing(argument) for argument in ("", *wanted)}
     except (CompileError, GradientError, TypeError, ValueError):
         return None
+    formula = Formula({"": _code(listings[""], "forward", "y_ = v0_")})
+    for i, argument in [(i, argument) for i, argument in enumerate(given) if argument in wanted]:
+        text = listings[argument]
+        handed_on = text.rpartition("'slope': ")[2].partition("}")[0]
+        formula.code[argument] = _code(text, "backward", f"dv{i}_ = {handed_on}")
+        left, _, right = [f"dL/dv{i}_ = {handed_on}", *text.derivation][-1].partition(" = ")
+        rule = right if right and not left.endswith("]") else "scatter_add(g_)"
+        formula.rules[argument] = re.sub(r"\bg(\d*)_", r"dL/dy\1_", rule)
     return formula
 
 
@@ -138,25 +133,21 @@ def _above(least: float | None, x: Any) -> Any:
     return np.asarray(np.random.default_rng(0).uniform(least, least + 0.4, x.shape), x.dtype)
 
 
-def _called(before: str, text: str) -> list[str]:
-    """Return those of the functions in a text that another one calls, or that these call."""
-    found: list[str] = []
-    for function in before.split("\n\n\ndef ")[:0:-1]:
-        if f"{function.partition('(')[0]}(" in f"{text}{found}":
-            found.insert(0, f"def {function.strip()}")
-    return found
+def _code(listing: Listing, section: str, otherwise: str) -> list[str]:
+    """Return the code of a section, after the functions that it calls; of the library's own the head and a sentence."""
+    code = listing.code.get(section, [otherwise])
+    functions: list[str] = []
+    for text in reversed(listing.functions):
+        functions = [text.strip(), *functions] if _calls([*functions, *code], text) else functions
+    heads = [re.match(r'def [^:"]*:\n    """.*?(?="""|\n)', text) for text in listing.kernels]
+    kernels = [f'{head[0]}"""' for head in heads if head is not None and _calls([*functions, *code], head[0])]
+    return [*kernels, *functions, *code]
 
 
-def _heads(kernels: str, text: str) -> list[str]:
-    """Return the heads, each with a sentence of what it computes, of those of the functions that the text calls."""
-    found = re.findall(r'^def (\w+)(\([^:"]*\):\n    """.*?)(?:"""|$)', kernels, re.MULTILINE)
-    return [f'def {name}{rest}"""' for name, rest in found if re.search(rf"(?<![.\w]){name}\(", text)]
-
-
-def _code(text: str) -> list[str]:
-    """Return the lines of code of a program's text."""
-    lines = [re.sub(r"\s+# \(.*", "", line.strip()) for line in text.splitlines()]
-    return [line for line in lines if line and not line.startswith(("#", "return"))]
+def _calls(code: list[str], function: str) -> bool:
+    """Return whether code calls a function, of which the text is given."""
+    name = function[4:].partition("(")[0]
+    return re.search(rf"(?<!def )(?<![.\w]){name}\(", "\n".join(code)) is not None
 
 
 def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:
@@ -190,4 +181,4 @@ def part_of(contribution: Contribution, formulas: Formulas) -> str:
     source = contribution.source
     if source is None:
         return "1" if np.size(contribution.value) == 1 and contribution.value == 1 else "seed"
-    return formulas.of(source).rules[contribution.argument][0]
+    return formulas.of(source).rules[contribution.argument]

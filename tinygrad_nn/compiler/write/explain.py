@@ -32,12 +32,16 @@ class Listing(str):
     """A program's text, which shows as it is.
 
     `inputs` are the arguments of its function `name` as they were traced, `derivation` are the lines of its backward
-    passes: the comments, and the code where a comment says less.
+    passes: the comments, and the code where a comment says less. `code` are the lines of each section, by its heading,
+    `functions` those that stand for operations of several lines, `kernels` the library's own that are called.
     """
 
     inputs: dict[str, Any]
     name: str
     derivation: list[str]
+    code: dict[str, list[str]]
+    functions: list[str]
+    kernels: list[str]
 
     def __str__(self) -> str:
         """Return the text in characters that the standard output has: · is @ there, ᵀ is .T."""
@@ -166,6 +170,7 @@ class _Explainer:
         self.name_all()
         body: list[tuple[str, str]] = self.constants()
         derivation: list[str] = []
+        codes: dict[str, list[str]] = {}
         for section in filter(None, self.sections):
             seeded = self.differentiated(section[0])
             heading = f"# {', '.join([self.heading(section[0]), *seeded])}"
@@ -175,16 +180,19 @@ class _Explainer:
                 comment = self.adjoints.comment(line)
                 body += [(f"# {comment}", "")] if comment else []
                 *first, code = self.notation.statements(line)
+                codes.setdefault(self.heading(line), []).extend([*first, code])
                 body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
                 derivation += _derived(comment, [*first, code]) if line.outputs[0] in self.pass_of else []
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
-        formulas = [f"\n{text}" for _, text in self.outlining.texts.values()]
-        called = [f"\n{text}" for text in self.functions.written()]  # long ones, so the program stands above them
+        functions = [text for _, text in self.outlining.texts.values()]
+        kernels = self.functions.written()  # long ones, so the program stands above them
         start = wrapped(f"def {self.title}(", self.parameters(), "):")
+        formulas, called = ([f"\n{text}" for text in texts] for texts in (functions, kernels))
         text = Listing("\n".join([self.head(), *formulas, "", start, *lines, "", *called]))
         text.inputs, text.name, text.derivation = self.inputs, self.title, derivation
+        text.code, text.functions, text.kernels = codes, functions, kernels
         return text
 
     def differentiated(self, line: Line) -> list[str]:
