@@ -297,6 +297,15 @@ def test_arrays_in_what_is_nested_are_differentiated(nested: Any) -> None:
         tg.why_nan(lambda given: 1, nested(np.array([0, 1])))
 
 
+def test_a_hook_of_a_leaf_has_the_line_that_reads_the_leaf() -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
+    w.register_hook(lambda g: g * np.inf)
+    message = r"rule of hook for w\[0\] gives inf .*: loss = \(w \* 2\)"
+    with pytest.raises(FloatingPointError, match=message), tg.detect_anomaly():
+        loss = (w * 2).sum()
+        loss.backward()
+
+
 def test_integers_are_refused_where_nothing_else_is_recorded() -> None:
     for function in (tg.why_nan, tg.graph):
         with pytest.raises(tg.errors.GradientError, match="write the numbers as floats"):

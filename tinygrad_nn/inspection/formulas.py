@@ -63,7 +63,7 @@ class Formulas:
             name = f"{node.operation}_vjp"
             code = {n: [f"d{node.inputs[n].symbol} = {name}(d{node.symbol})"] for n in wanted}
             code[""] = [f"{node.symbol} = {node.operation}({args})"]
-            return Formula(code, {n: f"{name}(dL/d{node.symbol})" for n in wanted})
+            return Formula(code, dict.fromkeys(wanted, f"{name}(dL/d{node.symbol})"))
         private = rf"(?<![.\w]){node.engine.name}(?=\(|_vjp|'s)"
 
         def renamed(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engine.node import Node
 from ..engine.trees import leaves
 from .text import listed
 
@@ -38,13 +39,17 @@ def kept_by(nodes: Iterable[Any]) -> Memory:
     """Return what the recorded ones among these nodes keep."""
     found: dict[int, Kept] = {}
     for node in nodes:
-        if node.node is None or node.engine is None:
-            continue
-        for slot, saved in zip(node.engine.slots, node.node.saved or (), strict=False):
-            for array in leaves(saved):
-                if isinstance(array, np.ndarray):
-                    while isinstance(array.base, np.ndarray):  # a view keeps the whole
-                        array = array.base
-                    kept = found.setdefault(id(array), Kept(array.nbytes, array.shape, array.dtype, []))
-                    kept.by.append(f"{node.name} ({slot})")
+        for slot, array in arrays_kept(node.node):
+            while isinstance(array.base, np.ndarray):  # a view keeps the whole
+                array = array.base
+            kept = found.setdefault(id(array), Kept(array.nbytes, array.shape, array.dtype, []))
+            kept.by.append(f"{node.name} ({slot})")
     return Memory(sorted(found.values(), key=lambda kept: -kept.nbytes))
+
+
+def arrays_kept(node: Node | None) -> list[tuple[str, Any]]:
+    """Return the arrays that a recorded node keeps for its rules, with the rules' names for them."""
+    if node is None:
+        return []
+    kept = zip(getattr(node.operation, "slots", ()), node.saved or (), strict=False)
+    return [(slot, x) for slot, saved in kept for x in leaves(saved) if isinstance(x, np.ndarray)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from weakref import ref
@@ -16,11 +16,11 @@ import numpy as np
 from ..engine.cotangents import Cotangents
 from ..engine.grad_mode import recording, setting
 from ..engine.node import Node
-from ..engine.trees import leaves
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor
 from .culprits import Index, cotangent_to_blame, entry, faults, indexed, operand_to_blame, overwritten, share, there
 from .graphs import Graph
+from .kept import arrays_kept
 from .nodes import GraphNode
 from .recorder import Recorder, pulled_back, results_of, watching
 from .remedies import LOST, remedy_for
@@ -150,10 +150,8 @@ class Watchdog(Recorder):
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:
         self.check_step()
         added = super()._add(operation, arrays, parameters, node, y, site)
-        kept = zip(operation.slots, () if node is None else node.saved or (), strict=False)
-        arrays = [(slot, x) for slot, saved in kept for x in leaves(saved) if isinstance(x, np.ndarray)]
         sums = self.sums  # which go with the arrays
-        if arrays:
+        if arrays := arrays_kept(node):
             number = node.number
             sums[number] = [(s, ref(x, lambda _: sums.pop(number, None)), crc32(x.tobytes())) for s, x in arrays]
         return added
@@ -225,7 +223,7 @@ class Watchdog(Recorder):
     ) -> Origin:
         """Return the origin at an entry of a node."""
         name, at = node.name if phase == "given" else node.operation, node.line
-        if phase == "given" and at is None:  # where it is read first, or where the pass begins
+        if at is None and node.engine is None:  # where it is read first, or where the pass begins
             at = next((child.line for child in node.children if child.line is not None), Site().line)
         line, source = ("", "") if at is None or not at.file else (str(at), at.text)
         lost = phase == "forward" and not node.inputs.keys() <= node.known.keys()  # it was recorded unseen, or long ago
@@ -257,7 +255,7 @@ class Watchdog(Recorder):
             value = entry(node.seen, index)
             if part is None:  # a hook, or a sum of finite parts that overflows
                 name = "hook" if node.node is not None and node.node.hooks else "sum"
-                first = GraphNode(node.number, "operation", name, node.shape, node.dtype, line=node.line, name=name)
+                first = replace(node, operation=name, name=name, engine=None)
                 return -node.number, self.origin(first, "backward", index, value, {}, node.name)
             source = part.source
             if source is None:

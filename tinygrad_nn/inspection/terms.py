@@ -107,7 +107,7 @@ def grad_terms(self: Tensor) -> Terms:
             "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
             "that was computed keep the graph: `with tg.watch() as graph:`"
         )
-    ways = _ways(found.node, found.passed)
+    ways = _ways(found.passed)
     terms = [_term(contribution, ways) for contribution in found.passed[found.node]]
     if found.arrived is not None:
         terms.append(Term(found.seen - found.arrived, ("added by its hooks",), 1, "hook"))
@@ -139,15 +139,10 @@ def _term(contribution: Contribution, ways: dict[GraphNode | None, Way]) -> Term
     return Term(contribution.value, tuple(path) or ("the output itself",), count, contribution.argument)
 
 
-def _ways(node: GraphNode, passed: Pass) -> dict[GraphNode | None, Way]:
-    """Return how far it is to the output from each node on the way there, how many ways lead there, and the next."""
-    found, left = dict.fromkeys([node]), [node]
-    while left:
-        new = [c.source for c in passed[left.pop()] if c.source is not None and c.source not in found]
-        found |= dict.fromkeys(new)
-        left += dict.fromkeys(new)
+def _ways(passed: Pass) -> dict[GraphNode | None, Way]:
+    """Return how far it is to the output from each node of a pass, how many ways lead there, and the next."""
     ways: dict[GraphNode | None, Way] = {None: (-1, 1, None)}  # beyond the output
-    for one in sorted(found, key=lambda n: n.number, reverse=True):  # sources were computed later
+    for one in sorted(passed, key=lambda n: -n.node.number):  # type: ignore[union-attr]
         sources = [c.source for c in passed[one]]
         near = min(sources, key=lambda source: ways[source][0])
         ways[one] = ways[near][0] + 1, sum(ways[source][1] for source in sources), near
