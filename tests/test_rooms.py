@@ -81,7 +81,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_916, 1_100, 18_687),
     "compiler.run": (1_290, 1_290, 11_100),
     "checking": (2_895, 2_700, 25_909),
-    "inspection": (2_456, 1_800, 19_607),
+    "inspection": (2_408, 1_800, 18_881),
     "testing": (2_291, 2_291, 20_070),
     "training": (2_869, 1_648, 23_530),
     "interop": (1_417, 1_405, 12_830),
