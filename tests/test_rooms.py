@@ -73,7 +73,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (549, 549, 4_190),
-    "nn": (2_455, 1_835, 17_470),
+    "nn": (2_456, 1_835, 17_490),
     "optim": (1_123, 814, 7_820),
     "compiler": (961, 700, 6_500),
     "compiler.trace": (2_167, 1_100, 17_666),
@@ -88,7 +88,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_500, 28_260, 290_410)
+WHOLE = (33_501, 28_260, 290_430)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -88,3 +88,16 @@ def test_many_steps_are_shortened_and_the_trace_of_a_compiled_step_says_it_too()
     assert note_of(model, x * 1).count("relu") == 8
     assert "way there: ..., relu" in note_of(model, x * 1)
     assert "in layer 12: Linear" in note_of(tg.compile(lambda x: model(x)), np.ones((4, 2)))
+
+
+def test_a_layer_that_holds_others_is_named_with_its_settings() -> None:
+    """Its repr goes on over several lines, of which the note has the first, and its brackets are closed."""
+    layer = tg.nn.MultiheadAttention(4, 2, seed=0)
+    with pytest.raises(ValueError, match="attn_mask has shape") as caught:
+        layer(*[np.ones((3, 5, 4))] * 3, attn_mask=np.zeros((2, 2)))
+    assert (
+        "MultiheadAttention(embed_dim=4, num_heads=2, batch_first=False), given (3, 5, 4)" in caught.value.__notes__[-1]
+    )
+    with pytest.raises(ValueError, match="mismatch") as caught:
+        tg.nn.Sequential(tg.nn.Linear(2, 3, seed=0))(np.ones((1, 4)))
+    assert "; the whole Sequential was given (1, 4)" in caught.value.__notes__[-1]

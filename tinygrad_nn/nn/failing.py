@@ -20,7 +20,8 @@ def locate(error: Exception, module: Any, named: Iterable[tuple[str, Any]], give
     layer, told = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{way}"))
     whole = "" if layer is module else f"; the whole {type(module).__name__} was given {_shapes(given)}"
     name = next((name for name, m in named if m is layer), "")
-    what = f"{layer!r}".split("\n")[0].removesuffix("(")
+    first, *within = f"{layer!r}".split("\n")
+    what = first.removesuffix("(") if first.endswith("(") or not within else f"{first})"
     notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(_IN_LAYER)]
     error.__notes__ = [*notes, f"{_IN_LAYER}{f'{name}: ' if name else ''}{what}, {told}{whole}"]
 
