@@ -170,6 +170,11 @@ class Program:
     instead: dict[Value, Value] = field(default_factory=dict)
     raising: frozenset[str] = frozenset()
 
+    @property
+    def makers(self) -> dict[Value, Line]:
+        """The line that computes each value that one computes."""
+        return {output: line for line in self.lines for output in line.outputs}
+
     def copy(self) -> Program:
         """Return the same program with lines of its own."""
         lines = [replace(line) for line in self.lines]

@@ -80,7 +80,7 @@ class _Graph:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.shared: dict[Any, str] = {}
-        self.makers = {output: line for line in self.program.lines for output in line.outputs}
+        self.makers = self.program.makers
 
     def model(self) -> Any:
         """Return the model."""

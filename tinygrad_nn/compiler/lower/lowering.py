@@ -68,7 +68,7 @@ def _numbers_first(program: Program) -> Program:
 
 def _copy_what_is_not_its_own(program: Program) -> None:
     """Give an output that is an input, a constant, a view, or two outputs at once, a copy of its own."""
-    makers = {output: line for line in program.lines for output in line.outputs}
+    makers = program.makers
     seen: set[Value] = set()
     for place, value in enumerate(program.outputs):
         if value.is_array and (value in seen or value not in makers or value.base is not None):

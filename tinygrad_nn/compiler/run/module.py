@@ -99,7 +99,7 @@ class Module:
         self.gradients = [t for t in portable.targets if t.kind == "gradient" and self.replaced[t] is None]
         self.functions = Functions(names.new)
         folded = Folding(self.program, [self.program.lines], {}).folded
-        makers = {output: line for line in self.program.lines for output in line.outputs}
+        makers = self.program.makers
         self.notation = _Exact(self.name, makers, folded, self.functions.called)
         self.arrays: dict[str, np.ndarray] = {}
         self.held = self.constants()

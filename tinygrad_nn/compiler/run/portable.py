@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,18 +124,18 @@ def for_any_rows(replay: Replay, own: list[Any]) -> Portable:
         return Portable(replay.name, merged(lowered.plain), lowered, trace, labelled(lowered.sources, roots))
 
     def traced_again(lengths: dict[int, int]) -> Portable:
+        found: list[Portable] = []
+
         def finish(trace: Trace) -> Any:
             program = lowered(trace.tracer, trace.targets)
             named(program, trace)
-            raise _Traced(of(program, trace))
+            found.append(of(program, trace))
+            raise _Traced
 
-        try:
+        with suppress(_Traced):
             given = resized(replay.given, lengths)
             traced(own[0], given[0], given[1], own, finish)
-        except _Traced as result:
-            found: Portable = result.args[0]
-            return found
-        raise AssertionError("a trace ends with its program")
+        return found[0]
 
     arrays = [s.value for s in replay.lowered.sources if is_given(s) and s.value.shape]
     lengths = list(dict.fromkeys(v.shape[0] for v in arrays))
@@ -219,7 +220,7 @@ class _Comparison:
     def __init__(self, symbol: str, counts: list[int], base: Portable, others: Sequence[Portable]) -> None:
         self.symbol, self.counts, self.base, self.others = symbol, counts, base, others
         self.known = {v for one in (base, *others) for v in one.program.constants}
-        self.twins: dict[Value, list[Value]] = {}
+        self.twins: dict[Value, tuple[Value, ...]] = {}
 
     def compare(self) -> None:
         """Raise Differs unless the programs are one, but for lengths."""
@@ -235,14 +236,14 @@ class _Comparison:
             raise Differs(f"takes {lengths[0]} lines for some numbers of rows, and {lengths[-1]} for others")
         for line, *others in zip(*lines, strict=True):
             self.line(line, others)
-        outputs = [self.value(v, others) for v, *others in zip(*[p.program.outputs for p in all_three])]
+        outputs = [self.value(*each) for each in zip(*[p.program.outputs for p in all_three], strict=True)]
         self.base.program.outputs = outputs
         self.base.result = self.tree(self.base.result, [one.result for one in self.others])
 
     def met(self, values: Sequence[Sequence[Value]]) -> None:
         """Note that values are each other's counterparts, and what their shapes have to do with the rows."""
         for value, *others in zip(*values, strict=True):
-            self.twins[value] = others
+            self.twins[value] = tuple(others)
             self.base.shapes[value] = self.tree(self.base.shape(value), [v.shape for v in others])
 
     def line(self, line: Line, others: list[Line]) -> None:
@@ -260,36 +261,28 @@ class _Comparison:
 
     def tree(self, x: Any, others: list[Any]) -> Any:
         """Return nested arguments with what goes with the rows in place of lengths."""
-        if isinstance(x, Value):
-            return self.value(x, others)
-        if any(type(other) is not type(x) for other in others) and not isinstance(x, (Rows, Ratio)):
+        leaves_of: list[list[Any]] = [[] for _ in (x, *others)]
+        forms = {repr(over_leaves(found.append, one)) for found, one in zip(leaves_of, (x, *others), strict=True)}
+        if len(forms) > 1:
             raise Differs
-        if isinstance(x, slice):
-            parts = [(s.start, s.stop, s.step) for s in (x, *others)]
-            return slice(*self.tree(parts[0], parts[1:]))
-        if isinstance(x, (tuple, list)):
-            if any(len(other) != len(x) for other in others):
-                raise Differs
-            found = [self.tree(part, list(parts)) for part, *parts in zip(x, *others, strict=True)]
-            return type(x)(*found) if hasattr(x, "_fields") else type(x)(found)
-        if isinstance(x, dict):
-            if any([*other] != [*x] for other in others):
-                raise Differs
-            return {key: self.tree(part, [other[key] for other in others]) for key, part in x.items()}
-        return self.number(x, others)
+        each = zip(*leaves_of, strict=True)
+        found = iter([self.value(*z) if isinstance(z[0], Value) else self.number(z[0], [*z[1:]]) for z in each])
+        return over_leaves(lambda _: next(found), x)
 
     def number(self, x: Any, others: list[Any]) -> Any:
         """Return a number with what it has to do with the rows."""
         learned = isinstance(x, (Rows, Ratio))
         if all(other is x or repr(other) == repr(x) or (learned and other == x) for other in others):
             return x
+        if len({*map(type, others), type(x)}) > 1 and not learned:
+            raise Differs
         if type(x) is int:
             return affine(self.symbol, self.counts, [x, *others])
         if type(x) is float or isinstance(x, np.floating):
             return ratio(self.symbol, self.counts, [x, *others])
         raise Differs
 
-    def value(self, value: Value, others: list[Value]) -> Value:
+    def value(self, value: Value, *others: Value) -> Value:
         """Return a value that has these counterparts; a constant is met where it is read first."""
         if value not in self.twins and value in self.known:
             self.twins[value] = others
@@ -324,10 +317,6 @@ def labelled(sources: list[Location], roots: dict[str, Module]) -> dict[Value, s
         label, own = names.get(id(s.owner), ("", "")) if s.kind in ("array", "entry") else ("", "")
         own = f"{own}{s.key}" if s.kind == "entry" else own or s.value.name.removesuffix("#")
         own = f"{label}.{own}" if own in found.values() else own
-        found[s.value] = next(name for name in _numbered(own) if name not in found.values())
+        names_of_it = (own if n == 1 else f"{own}_{n}" for n in itertools.count(1))
+        found[s.value] = next(name for name in names_of_it if name not in found.values())
     return found
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name}_{n}" for n in itertools.count(2))

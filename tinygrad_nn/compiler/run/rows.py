@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..write.literals import literal
+from ..write.literals import filled, kind, literal
 
 
 class Rows(int):
@@ -65,14 +65,11 @@ class Constant:
 
     def text(self) -> str:
         """Return its source."""
-        shape = self.shape[0] if len(self.shape) == 1 else self.shape
-        kind = "" if self.dtype in (float, int) else f", {literal(self.dtype)}"
-        if self.step:
-            counted = f"np.arange({shape!r}{kind and f', dtype={kind[2:]}'})"
-            counted = counted if self.step == 1 else f"{self.step} * {counted}"
-            return f"({self.number} + {counted})" if self.number else f"({counted})"
-        full: dict[Any, str] = {0.0: f"np.zeros({shape!r}", 1.0: f"np.ones({shape!r}"} if self.dtype.kind == "f" else {}
-        return f"{full.get(self.number, f'np.full({shape!r}, {literal(self.number)}')}{kind})"
+        if not self.step:
+            return filled(self.shape, literal(self.number), self.dtype)
+        start = f"{self.number} + " if self.number else ""
+        step = f"{self.step} * " if self.step != 1 else ""
+        return f"({start}{step}np.arange({self.shape[0]!r}{kind(self.dtype)}))"
 
     def made(self, now: Callable[[Any], Any]) -> Any:
         """Return it for a number of rows; `now` says what that makes of a length or a number."""

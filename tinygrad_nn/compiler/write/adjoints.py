@@ -31,7 +31,7 @@ class Adjoints:
         name: Callable[[Value], str], called: Callable[[Any, str], str],
     ) -> None:  # fmt: skip
         self.program, self.pass_of, self.name = program, pass_of, name
-        self.makers = makers = {output: line for line in program.lines for output in line.outputs}
+        self.makers = makers = program.makers
         self.above = set(program.inputs)  # and what `comment` was asked for
         self.derivation = Derivation(self.symbol, makers, folded, called)
         found: dict[tuple[int, Value], set[Value]] = {}

@@ -102,7 +102,7 @@ class _Explainer:
         self.inputs: dict[str, Any] = {}
         seen = {self.program.present(v) for v in noted}
         self.outlining = Outlining(self.program, seen, self.new, self.called)
-        self.makers = {output: line for line in self.program.lines for output in line.outputs}
+        self.makers = self.program.makers
         self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
         self.forward = self.traced(0, self.passes[0].start if self.passes else len(trace.tracer.lines))

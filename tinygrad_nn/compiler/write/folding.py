@@ -22,7 +22,7 @@ class Folding:
     def __init__(self, program: Program, sections: list[list[Line]], primals: dict[Value, Value]) -> None:
         self.primals = primals
         self.inputs, self.folded = set(program.inputs), set[Value]()
-        self.makers = {output: line for line in program.lines for output in line.outputs}
+        self.makers = program.makers
         self.notation = Notation(Names().of, self.makers, self.folded)
         self.uses = Counter(v for line in program.lines for v in line.reads())
         self.uses.update(dict.fromkeys(program.outputs, _OUTPUT))
@@ -47,8 +47,9 @@ class Folding:
             own.update(line.outputs)
 
     def width(self, line: Line) -> int:
-        """Return how long a line's expression is."""
-        return len(self.notation.right(line))
+        """Return how long a line is, without the name of what it computes."""
+        *before, last = self.notation.statements(line)
+        return max(map(len, [*before, last.partition(" = ")[2]]))
 
     def is_small(self, value: Value) -> bool:
         """Return whether a value is read once, and has neither a name of its own nor that of something kept."""

@@ -107,7 +107,7 @@ class Mathematics:
         match node:
             case ast.Name(name):
                 return self.named(name), _ATOM
-            case ast.Constant(int() | float() as number) if type(number) is not bool:
+            case ast.Constant(int() | float() as number):
                 return self.name(repr(number)), _ATOM
             case ast.UnaryOp(ast.USub() | ast.Invert() as sign, x):
                 return self.row(self.sign(_SIGNS[type(sign)]), self.within(x, 2)), 2

@@ -115,7 +115,7 @@ class _Names:
         program = lowered.plain
         self.program, self.tracer = program, tracer
         self.targets = list(zip(lowered.targets, program.outputs, strict=True))
-        self.makers = {output: line for line in program.lines for output in line.outputs}
+        self.makers = program.makers
         self.inputs = set(program.inputs)
         self.readers = Counter(v for line in program.lines for v in line.reads())
         self.operations = {program.present(v): name for v, name in reversed(tracer.operations.items())}

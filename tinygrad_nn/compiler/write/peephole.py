@@ -26,7 +26,7 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
     program.outputs += [root for root in dict.fromkeys(roots) if root not in program.outputs]
     # A view of a constant is one, too, unless it is of what the user named, which stays what it is.
     program = with_folded_constants(program, [v for v in program.constants if v.name.endswith("#")])
-    makers = {output: line for line in program.lines for output in line.outputs}
+    makers = program.makers
     unnamed = {v for v in program.constants if v.name.endswith("#")}
     for line in program.lines:
         line.args, line.kwargs = mapped(program.present, line.args), mapped(program.present, line.kwargs)

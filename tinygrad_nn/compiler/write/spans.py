@@ -6,17 +6,16 @@ The trace says which lines belong to one run of an operation, or of its rule: no
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from ..program import Function, Line, Program, Span, Value
-from .folding import STATEMENTS, Folding
+from .folding import Folding
 from .literals import array_text
 from .naming import Names
 from .notation import Notation
 
-_WIDE, _SHORT = 76, 72
+_SHORT = 72
 
 
 class Outlining:
@@ -45,8 +44,6 @@ class Outlining:
         results = sorted(inner.intersection([*outside, *self.program.outputs]), key=list(inner).index)
         if len(lines) < 2 or len(results) != 1 or self.kept.intersection(inner - {*results}):
             return
-        if _is_one_expression(lines, results[0]):
-            return
         constants = {
             v: text for v in self.program.constants if (text := array_text(v.concrete)) and len(text) <= _SHORT
         }
@@ -54,6 +51,8 @@ class Outlining:
         given = [v for v in map(self.program.present, span.names) if v in reads]
         arguments = list(dict.fromkeys([*given[-1:], *given[:-1], *reads] if span.y is not None else [*given, *reads]))
         name = self.function(span, arguments, lines, results[0], constants)
+        if not name:
+            return
         call = Line(
             Function(name, lines[-1].function.apply, "helper"), tuple(arguments), {}, (results[0],), lines[-1].where
         )
@@ -64,19 +63,22 @@ class Outlining:
     def function(
         self, span: Span, arguments: list[Value], lines: list[Line], result: Value, constants: dict[Value, str]
     ) -> str:
-        """Return the name of the function that holds these lines, one for all spans of the same text."""
+        """Return the name of the function that holds these lines, one for all spans of the same text.
+
+        What makes one expression of readable length, or a statement that reads one, has none: "".
+        """
         names = Names()
         own = {self.program.present(value): name for value, name in span.names.items()}
         for value in arguments:
             names.found[value] = names.new(own[value]) if own.get(value) else names.of(value)
         body = Program(arguments, lines, [result], [])
-        makers = {output: line for line in lines for output in line.outputs}
-        notation = Notation(names.of, makers, Folding(body, [lines], {}).folded, self.called)
+        folded = Folding(body, [lines], {}).folded
+        shown = [line for line in lines if not folded.intersection(line.outputs)]
+        if len(shown) == 1:
+            return ""
+        notation = Notation(names.of, body.makers, folded, self.called)
         notation.texts |= constants
-        written = []
-        for line in lines:
-            if not notation.folded.intersection(line.outputs):
-                written += notation.statements(line)
+        written = [text for line in shown for text in notation.statements(line)]
         *before, last = written
         target, _, right = last.partition(" = ")
         before, last = (before, right) if target == names.of(result) else (written, names.of(result))
@@ -101,14 +103,3 @@ def _doc(span: Span) -> str:
         return f"Return the adjoint of {span.argument or 'x'}, given g, that of {span.operation.name}'s result."
     text = " ".join((span.operation.forward.__doc__ or "").split())
     return re.split(r"(?<=\.)\s", text)[0].replace("\\", "\\\\").replace('"', "'") or f"Return {span.operation.name}."
-
-
-def _is_one_expression(lines: list[Line], result: Value) -> bool:
-    """Return whether lines make one expression of readable length, or a statement that reads one."""
-    makers = {output: line for line in lines for output in line.outputs}
-    uses = Counter(v for line in lines for v in line.reads() if v in makers)
-    inner = set(makers) - {result}
-    if any(uses[v] > 1 or makers[v].several or makers[v].function.form in STATEMENTS for v in inner):
-        return False
-    notation = Notation(Names().of, makers, inner)
-    return makers[result].function.form in STATEMENTS or len(notation.right(makers[result])) <= _WIDE
