@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..write.literals import filled, kind, literal
+from ..write.literals import dtype_argument, filled, literal
 
 
 class Rows(int):
@@ -69,7 +69,7 @@ class Constant:
             return filled(self.shape, literal(self.number), self.dtype)
         start = f"{self.number} + " if self.number else ""
         step = f"{self.step} * " if self.step != 1 else ""
-        return f"({start}{step}np.arange({self.shape[0]!r}{kind(self.dtype)}))"
+        return f"({start}{step}np.arange({self.shape[0]!r}{dtype_argument(self.dtype)}))"
 
     def made(self, now: Callable[[Any], Any]) -> Any:
         """Return it for a number of rows; `now` says what that makes of a length or a number."""

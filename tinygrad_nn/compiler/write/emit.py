@@ -158,7 +158,7 @@ class Emitter(Expressions):
 
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""
-        return not line.outputs[0].is_array and line.function.text not in ("np.power", "np.matmul")
+        return not line.outputs[0].is_array and line.function.text not in ("np.power", "np.square", "np.matmul")
 
 
 def text_of(constant: Value) -> str | None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ..numpy_calls import OPERATORS
 from ..program import Function, Line, Value
 from .literals import literal, nested
 
-BINARY = {
-    "np.power": "**", "np.matmul": "@", "np.multiply": "*", "np.divide": "/", "np.floor_divide": "//",
-    "np.remainder": "%", "np.add": "+", "np.subtract": "-", "np.bitwise_and": "&", "np.bitwise_xor": "^",
-    "np.bitwise_or": "|", "np.less": "<", "np.less_equal": "<=", "np.greater": ">", "np.greater_equal": ">=",
-    "np.equal": "==", "np.not_equal": "!=",
+# How ufuncs are written as Python's operators.
+TEMPLATES = {f"np.{ufunc.__name__}": text for name, (text, ufunc) in OPERATORS.items() if name != "abs"}
+TEMPLATES |= {
+    "np.matmul": "{0} @ {1}", "np.bitwise_and": "{0} & {1}", "np.bitwise_or": "{0} | {1}",
+    "np.bitwise_xor": "{0} ^ {1}", "np.square": "{0} ** 2", "np.positive": "+{0}", "np.invert": "~{0}",
 }  # fmt: skip
 CHANGING = ("setitem", "into", "at", "add")  # forms that begin with a copy, and change entries of it
 
@@ -63,9 +64,10 @@ class Expressions:
         if function.text == "{0}[{1}]":
             return f"{self.inner(args[0])}[{self.index(args[1])}]"
         if "{0}" in function.text:
-            return function.text.format(*map(self.inner, args))
-        if function.text in BINARY and len(args) == 2 and not line.kwargs and self.infix(line):
-            return self.binary(BINARY[function.text], *args)
+            return self.templated(function.text, args)
+        template = TEMPLATES.get(function.text, "")
+        if len(args) == template.count("{") > 0 and not line.kwargs and self.infix(line):
+            return self.templated(template, args)
         if is_transpose(line):
             return f"{self.inner(args[0])}.T"
         if function.text in ("np.transpose", "np.reshape", "astype") and isinstance(args[0], Value) and len(args) == 2:
@@ -89,9 +91,9 @@ class Expressions:
         named = [f"{key}={self.operand(x)}" for key, x in kwargs.items()]
         return f"{name}({', '.join([*map(self.operand, args), *named, *more])})"
 
-    def binary(self, symbol: str, a: Any, b: Any) -> str:
-        """Return two operands with an operator between them."""
-        return f"{self.inner(a)} {symbol} {self.inner(b)}"
+    def templated(self, template: str, args: Any) -> str:
+        """Return operands with an operator."""
+        return template.format(*map(self.inner, args))
 
     def assigned(self, line: Line) -> str:
         """Return a line as an assignment to the names of its outputs."""

@@ -66,18 +66,18 @@ def array_text(x: Any, few: int = _FEW) -> str | None:
         start, step = int(x[0]), int(steps[0])
         return f"np.arange({start}, {x[-1] + step}, {step})" if start or step > 1 else f"np.arange({x.size})"
     if x.ndim == 2 and x.dtype.kind == "f" and x.tobytes() == np.eye(*x.shape, dtype=x.dtype).tobytes():
-        return f"np.eye({', '.join(map(str, x.shape))}{kind(x.dtype)})"
-    return None if x.size > few else f"np.array({nested(literal, _numbers(x))}{kind(x.dtype)})"
+        return f"np.eye({', '.join(map(str, x.shape))}{dtype_argument(x.dtype)})"
+    return None if x.size > few else f"np.array({nested(literal, _numbers(x))}{dtype_argument(x.dtype)})"
 
 
 def filled(shape: tuple[int, ...], number: str, dtype: Any) -> str:
     """Return source for an array that is full of a number."""
     length = repr(shape[0] if len(shape) == 1 else shape)
     made = {"0.0": f"np.zeros({length}", "1.0": f"np.ones({length}"}.get(number, f"np.full({length}, {number}")
-    return f"{made}{kind(dtype)})"
+    return f"{made}{dtype_argument(dtype)})"
 
 
-def kind(dtype: Any) -> str:
+def dtype_argument(dtype: Any) -> str:
     """Return the argument that gives an array its dtype, where its numbers do not."""
     return "" if dtype in (float, int, bool) else f", dtype={literal(dtype)}"
 

@@ -12,7 +12,6 @@ import numpy as np
 from ..program import Function, Line, Value
 from .expressions import CHANGING, Expressions
 
-_UNARY = {"np.negative": "-", "np.invert": "~", "np.positive": "+"}
 _METHODS = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
     "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.mean": "mean", "np.argmax": "argmax",
@@ -48,10 +47,6 @@ class Notation(Expressions):
             defaults = line.span.operation.defaults if line.span is not None else {}
             more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
             return self.call(self.function(function), args[:-1] if args[-1:] == (None,) else args, more)
-        if function.text in _UNARY and not line.kwargs and self.infix(line):
-            return f"{_UNARY[function.text]}{self.inner(args[0])}"
-        if function.text == "np.square" and not line.kwargs and self.infix(line):
-            return self.binary("**", args[0], 2)
         if function.text in _METHODS and self.infix(line):
             return self.reduction(line)
         return super().line(line)
@@ -91,11 +86,11 @@ class Notation(Expressions):
         where = f"np.s_[{self.index(index)}]" if isinstance(index, tuple) else self.operand(index)
         return f"np.add.at({name}, {where}, {self.operand(g)})"  # an entry may be named twice
 
-    def binary(self, symbol: str, a: Any, b: Any) -> str:
-        """Return two operands with an operator between them, of a product first the number."""
-        if symbol == "*" and getattr(a, "shape", None) and getattr(b, "dtype", None) is None:
-            a, b = b, a
-        return super().binary(symbol, a, b)
+    def templated(self, template: str, args: Any) -> str:
+        """Return operands with an operator, of a product first the number."""
+        if template == "{0} * {1}" and getattr(args[0], "shape", None) and getattr(args[1], "dtype", None) is None:
+            args = args[::-1]
+        return super().templated(template, args)
 
     def reduction(self, line: Line) -> str:
         """Return a sum or the like: a method of a name, a function of an expression."""
@@ -115,6 +110,9 @@ class Notation(Expressions):
         return self.call(f"{text}.{name}", (), kept) if text.isidentifier() else self.call(f"np.{name}", (x,), kept)
 
 
+_TAKEN = {"{0} // {1}": "floor_divide", "~{0}": "invert"}
+
+
 class Derivation(Notation):
     """The same as a derivation, in Python: `//` stands for products of entries, `~` for a sum, dLǀx for dL/dx."""
 
@@ -122,19 +120,12 @@ class Derivation(Notation):
         """Return the right side of a line of a derivation."""
         return in_notation(super().right(line)).replace("np.", "")
 
-    def infix(self, line: Line) -> bool:
-        """Return whether a line is written as Python's operator, if that does not stand for something else."""
-        return line.function.text not in ("np.floor_divide", "np.invert") and super().infix(line)
-
-    def line(self, line: Line) -> str:
-        """Return the expression that computes a line's outputs."""
-        whole = line.function.text == "{0} // {1}"
-        return self.call("floor_divide", line.args, {}) if whole else super().line(line)
-
-    def binary(self, symbol: str, a: Any, b: Any) -> str:
-        """Return two operands with an operator between them."""
-        arrays = all(isinstance(x, Value) and x.shape for x in (a, b))
-        return super().binary("//" if symbol == "*" and arrays else symbol, a, b)
+    def templated(self, template: str, args: Any) -> str:
+        """Return operands with an operator; one that stands for something else is a function."""
+        if template in _TAKEN:
+            return self.call(_TAKEN[template], args, {})
+        arrays = all(isinstance(x, Value) and x.shape for x in args)
+        return super().templated("{0} // {1}" if template == "{0} * {1}" and arrays else template, args)
 
     def reduction(self, line: Line) -> str:
         """Return a sum as Σ, anything else as it is called."""
