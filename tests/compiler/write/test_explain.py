@@ -157,9 +157,6 @@ def test_a_text_shows_as_it_is() -> None:
     compiled(np.ones(3))
     listing = compiled.explain()
     assert repr(listing) == str(listing)
-    shown: list[str] = []
-    listing._repr_pretty_(type("Printer", (), {"text": lambda self, text: shown.append(text)})(), False)
-    assert shown == [listing]
 
 
 def test_a_text_shows_on_a_terminal_that_knows_ascii_only(monkeypatch: pytest.MonkeyPatch) -> None:

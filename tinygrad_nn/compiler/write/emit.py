@@ -77,7 +77,7 @@ class Emitter(Expressions):
         used = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         for value in self.program.constants:
             if value in used:
-                text = text_of(value)
+                text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None  # the order counts
                 self.built.add(value)
                 if text is None:
                     self.large.append(value)
@@ -159,8 +159,3 @@ class Emitter(Expressions):
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""
         return not line.outputs[0].is_array and line.function.text not in ("np.power", "np.square", "np.matmul")
-
-
-def text_of(constant: Value) -> str | None:
-    """Return source for a constant, None if it is too large for text, or lies in memory in another order."""
-    return array_text(constant.concrete) if constant.concrete.flags.c_contiguous else None

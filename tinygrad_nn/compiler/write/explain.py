@@ -55,9 +55,6 @@ class Listing(str):
     def __repr__(self) -> str:
         return str(self)
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
-
     def to_latex(self) -> str:
         r"""Return the derivation of the backward passes as LaTeX for amsmath, an equation a line.
 
@@ -95,13 +92,13 @@ class _Explainer:
         self.program = readable(lowered.plain, roots, noted)
         self.targets: list[tuple[Location, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
         self.names = Names()
-        self.names.used.update(map(loss, range(1, len(self.passes) + 1)))
+        self.names.used.update([self.title, *map(loss, range(1, len(self.passes) + 1))])
         for source in lowered.sources:
             self.names.of(source.value)
-        self.functions = Functions(self.new)
+        self.functions = Functions(self.names.new)
         self.inputs: dict[str, Any] = {}
         seen = {self.program.present(v) for v in noted}
-        self.outlining = Outlining(self.program, seen, self.new, self.called)
+        self.outlining = Outlining(self.program, seen, self.names.new, self.called)
         self.makers = self.program.makers
         self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
@@ -120,10 +117,6 @@ class _Explainer:
         self.sections = [[line for line in lines if not self.folded.intersection(line.outputs)] for lines in groups]
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
         self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of, self.called)
-
-    def new(self, wish: str) -> str:
-        """Return a name for a function beside the program's own."""
-        return self.names.new(f"{wish}_" if wish == self.title else wish)
 
     # What stands where.
 

@@ -15,17 +15,15 @@ from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.traced_call import Place, Trace
 from ..trace.tracer import Tracer
+from .notation import METHODS
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu", "silu", "softplus")
 _PRODUCTS = ("np.matmul", "np.dot")
 _WEIGHT = re.compile(r"(.*?)(?:W|[Ww]eights?)_?(\d*)$")
-_SHORT = {
-    "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
-    "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.add.accumulate": "cumsum", "{0}[{1}]": "part",
-    "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
+_SHORT = METHODS | {
+    "{0}[{1}]": "part", "setitem": "assigned", "either": "where", "getitem": "part", "reshape_to": "reshaped",
     "matrix_product": "product",
 }  # fmt: skip
-
 
 # What the text around a program refers to: its own names, and those of Python's that are called in it.
 _RESERVED = {

@@ -12,7 +12,7 @@ import numpy as np
 from ..program import Function, Line, Value
 from .expressions import CHANGING, Expressions
 
-_METHODS = {
+METHODS = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
     "np.logical_and.reduce": "all", "np.logical_or.reduce": "any", "np.mean": "mean", "np.argmax": "argmax",
     "np.argmin": "argmin", "np.add.accumulate": "cumsum", "np.multiply.accumulate": "cumprod",
@@ -47,7 +47,7 @@ class Notation(Expressions):
             defaults = line.span.operation.defaults if line.span is not None else {}
             more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
             return self.call(self.function(function), args[:-1] if args[-1:] == (None,) else args, more)
-        if function.text in _METHODS and self.infix(line):
+        if function.text in METHODS and self.infix(line):
             return self.reduction(line)
         return super().line(line)
 
@@ -106,7 +106,7 @@ class Notation(Expressions):
             kept["axis"] = axes[0]
         if kept.get("initial") in (np.inf, -np.inf) and x.concrete.size:
             del kept["initial"]
-        name, text = _METHODS[line.function.text], self.operand(x)
+        name, text = METHODS[line.function.text], self.operand(x)
         return self.call(f"{text}.{name}", (), kept) if text.isidentifier() else self.call(f"np.{name}", (x,), kept)
 
 
