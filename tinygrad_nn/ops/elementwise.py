@@ -88,7 +88,7 @@ def _slope_of_power(a: Any, b: Any) -> Any:
 
 def _share(wins: Any, ties: Any, wanted: Any) -> Any:
     """Return what an operand of maximum or minimum gets: 1 if it wins, at a tie half, or 0 against a constant."""
-    return np.where(ties, 0.5 if all(wanted) else 0.0, wins)
+    return np.where(ties, 0.5, wins) if all(wanted) else wins
 
 
 def quotient(a: Any, b: Any) -> Any:

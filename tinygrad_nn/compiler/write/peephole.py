@@ -38,7 +38,7 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
             program.instead[line.outputs[0]] = same
     program.outputs = [v if v in adjoints else program.present(v) for v in program.outputs]
     for line in program.lines:
-        for rewrite in (_with_sums, _with_comparisons, _with_means):
+        for rewrite in (_with_sums, _with_means):
             if line.args and (found := rewrite(line, makers)):
                 line.function, line.args, line.kwargs = found
     return without_dead_lines(program)
@@ -94,16 +94,6 @@ def _with_sums(line: Line, makers: dict[Value, Line]) -> Any:
         return None
     column = _made(summed.args[0], makers, "np.reshape") or summed
     return SUM, column.args[:1], {"axis": None}
-
-
-def _with_comparisons(line: Line, makers: dict[Value, Line]) -> Any:
-    """Write where(a == b, 0, a > b) as a > b in a rule, where both are factors: 1 where a is larger."""
-    if line.function.text != "np.where" or line.args[1] != 0 or not any(span.y is not None for span in line.spans):
-        return None
-    ties = _made(line.args[0], makers, "np.equal")
-    greater = _made(line.args[2], makers, "np.greater", "np.less")
-    found = ties is not None and greater is not None and ties.args == greater.args
-    return (greater.function, greater.args, greater.kwargs) if greater is not None and found else None
 
 
 def _with_means(line: Line, makers: dict[Value, Line]) -> Any:
