@@ -11,6 +11,7 @@ import builtins
 import copy
 import functools
 import inspect
+import re
 import symtable
 import sys
 import textwrap
@@ -98,10 +99,9 @@ class Functions:
     def _of_numpy(self, x: Any) -> str:
         text = of_numpy(x).text if hasattr(x, "__name__") else ""
         module, _, name = text.rpartition(".")
-        home = sys.modules.get(module.replace("np", "numpy", 1) if module.partition(".")[0] == "np" else module)
-        if getattr(home, name, None) is not x:
+        if getattr(sys.modules.get(re.sub(r"^np\b", "numpy", module)), name, None) is not x:
             raise NoSource(f"{x!r} is not NumPy's own")
-        if module.partition(".")[0] != "np" and f"import {module}" not in self.imports:
+        if not text.startswith("np."):
             self.imports.append(f"import {module}")
         return text
 

@@ -162,9 +162,6 @@ class _Names:
         if text == "np.transpose" and isinstance(line.args[0], Value) and output.concrete.ndim == 2:
             output.after = line.args[0]
             return "T"
-        if text == "np.asarray" and isinstance(line.args[0], Value):
-            output.after = line.args[0]
-            return ""
         if line.function.form == "operator":
             return "number#"
         return _numbered(text if text in _SHORT else self.operations.get(output) or text.split(".")[-1])
@@ -180,8 +177,6 @@ class _Names:
             value, primal = present(value), present(primal)
             if primal in self.makers and self.makers[primal].function.text == "np.asarray":
                 primal = next(iter(self.makers[primal].reads()), primal)
-            if not primal.name and primal.after is None and (name := self.operations.get(primal)):
-                primal.name = _numbered(name)
             if value in self.makers and value.primal is None and not _descends(primal, value):
                 value.primal = primal
 

@@ -81,8 +81,6 @@ class Notation(Expressions):
         if form != "into" and text != "np.add.at":
             return super().in_place(line, name)
         index, g = (line.args[-1], line.args[1]) if form == "into" else line.args[1:]
-        if not any(isinstance(part, (Value, list)) for part in (index if isinstance(index, tuple) else (index,))):
-            return f"{name}[{self.index(index)}] += {self.operand(g)}"
         where = f"np.s_[{self.index(index)}]" if isinstance(index, tuple) else self.operand(index)
         return f"np.add.at({name}, {where}, {self.operand(g)})"  # an entry may be named twice
 
