@@ -46,7 +46,6 @@ EXCEPTED = {
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
     "Damaged": "a reason inside the sentences of training.files, which say what to do",
     "Differs": "a reason inside the sentence of run.portable, which says what to write",
-    "_Traced": "how run.portable leaves a trace: nobody reads it",
     "NoSource": "a reason inside the sentence of run.module.Module, which says what to write",
 }
 HOLE = "…"  # stands where a message shows a value
