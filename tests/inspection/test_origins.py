@@ -297,6 +297,21 @@ def test_arrays_in_what_is_nested_are_differentiated(nested: Any) -> None:
         tg.why_nan(lambda given: 1, nested(np.array([0, 1])))
 
 
+def test_several_outputs_that_record_nothing_are_followed() -> None:
+    C = np.array([[1.0, 2.0], [3.0, 4.0]])
+    for function in (
+        lambda x: (tg.linalg.qr(tg.as_tensor(C) * 1e300 * 1e200)[1] * x).sum(),
+        lambda x: (np.modf(tg.as_tensor(C) * 1e300 * 1e200)[1] * x).sum(),
+    ):
+        assert "multiply of multiply1[0, 0] = 1e+300 and b = 1e+200 gives inf" in str(tg.why_nan(function, C))
+
+
+def test_a_number_that_is_not_finite_is_told() -> None:
+    origin = tg.why_nan(lambda x: (x * np.inf).sum(), np.ones(2))
+    assert origin is not None
+    assert "in place of the operand that is not finite itself" in origin.remedy
+
+
 def test_a_hook_of_a_leaf_has_the_line_that_reads_the_leaf() -> None:
     w = tg.tensor([1.0, 2.0], requires_grad=True, name="w")
     w.register_hook(lambda g: g * np.inf)

@@ -49,7 +49,7 @@ def share(contribution: Contribution, index: Index) -> Any:
 
 def _positions(node: GraphNode, index: Index) -> dict[str, Index]:
     """Return which entry of each operand an entry of a pointwise result is computed from."""
-    if not node.engine.pointwise:
+    if node.engine is None or not node.engine.pointwise:
         return {}
     shapes = {name: np.shape(x) for name, x in node.known.items()}
     return {

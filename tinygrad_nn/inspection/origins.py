@@ -36,10 +36,10 @@ class Origin:
 
     `phase` is "forward" where `operation` computed it, "backward" where its rule for `argument` turned a finite
     cotangent into it, "given" where it was in the data, a parameter or a cotangent, named by `operation`, "step" where
-    that optimiser made the parameter `argument` so, and "write" where an array that the operation has computed, or that
-    its rule reads, was written into. `index` is the entry of the result, or of the argument, `value` what stands there,
-    `operands` the numbers that the operation had there, by name. `line` is the user's, of what was given the first that
-    reads it, `module` the layer, "" outside of one.
+    that optimiser made the parameter so, and "write" where an array that the operation has computed, or that its rule
+    reads, was written into. `argument` is the name of what is not finite, or was written into, `index` the entry,
+    `value` what stands there, `operands` the numbers that the operation had there, by name. `line` is the user's, of
+    what was given the first that reads it, `module` the layer, "" outside of one.
     """
 
     operation: str
@@ -233,20 +233,18 @@ class Watchdog(Recorder):
     def from_value(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return the number of the node where a value that is not finite began, and that origin."""
         value = entry(node.value, index)
-        while True:
-            if id(node.stored) in self.adjoints:  # which rules have computed in steps that are recorded
-                return self.from_gradient(self.adjoints[id(node.stored)], index)
-            if node.engine is None:
-                if not node.parents:
-                    return node.number, self.origin(node, "given", index, value, {})
-                node, index = node.parents[0], (node.node.saved[0], *index)  # type: ignore[union-attr]
+        while id(node.stored) not in self.adjoints:
+            if node.operation == "item":
+                ((output, node),) = node.inputs.items()
+                index = (int(output.removeprefix("output ")), *index)
                 continue
             culprit = operand_to_blame(node, index)
             parent = None if culprit is None else node.inputs[culprit[0]]
             if culprit is None or not isinstance(parent, GraphNode):
-                written = ("write", node.name) if overwritten(node, index) else ("forward", "")
-                return node.number, self.origin(node, written[0], index, value, there(node, index), written[1])
+                phase = "given" if node.engine is None else "write" if overwritten(node, index) else "forward"
+                return node.number, self.origin(node, phase, index, value, there(node, index), node.name)
             value, node, index = entry(node.operands[culprit[0]], culprit[1]), parent, culprit[1]
+        return self.from_gradient(self.adjoints[id(node.stored)], index)  # rules have computed it, and were recorded
 
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return minus the number of the node in whose rule a gradient that is not finite began, and that origin."""

@@ -50,6 +50,8 @@ def remedy_for(operation: str, phase: str, operands: Mapping[str, Any], value: A
         return _AT_ZERO[operation]
     if operation in _OF_VALUES and not (operation == "power" and decides > 0):
         return _OF_VALUES[operation]
+    if not np.isfinite(numbers).all():
+        return "give it another number in place of the operand that is not finite itself"
     return _too_large("the result", dtype) if np.isinf(value) else f"look at its operands there, and {_MASK}"
 
 
