@@ -44,7 +44,8 @@ INSIDE = {
     "ops": [
         [
             *["activation", "axes", "broadcasting", "elementwise", "examples", "fused", "indexing", "joining"],
-            *["products", "reduction", "rounding", "sample_arrays", "selection", "shaping", "slopes", "special"],
+            *["products", "reduction", "rounding", "sample_arrays", "selection", "settings", "shaping", "slopes"],
+            "special",
         ],
         ["linalg"],
         ["windows", "numpy", "recurrent"],
@@ -64,16 +65,16 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (489, 350, 1_720),
+    "errors": (349, 349, 1_198),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_150, 1_150, 9_340),
-    "ops": (2_895, 2_895, 30_243),
+    "ops": (2_993, 2_895, 30_694),
     "ops.linalg": (859, 859, 8_920),
     "ops.numpy": (2_375, 2_375, 26_500),
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (549, 549, 4_190),
-    "nn": (2_456, 1_835, 17_490),
+    "nn": (2_501, 1_835, 17_565),
     "optim": (1_123, 814, 7_820),
     "compiler": (966, 700, 6_519),
     "compiler.trace": (2_167, 1_100, 17_666),
@@ -88,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_417, 28_260, 289_017)
+WHOLE = (33_418, 28_260, 289_021)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -39,7 +39,7 @@ EXCEPTED = {
     "Anomaly": "a finding: an Origin, whose text ends in what to do about the operation",
     "BackpropError": "a report of findings, with the table",
     "GradientCheckError": "a report of findings, with the table",
-    "errors/habits.py:told": "what to write stands in a table, which tests/errors/test_habits.py reads",
+    "ops/settings.py:told": "what to write stands in a table, which tests/nn/test_habits.py reads",
     "optim/optimizer.py:_checked_settings": "the words of what a hyperparameter needs, under another class",
     "compiler/trace/traced_call.py:traced": "a refusal, which has its remedy, with the function's line",
     "compiler/trace/proxies.py:__len__": "NumPy's own words, for code that asks whether there is a length",

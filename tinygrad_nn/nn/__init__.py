@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from ..errors.habits import unknown
 from . import init
 from .activations import ELU, GELU, Identity, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .attention import MultiheadAttention, TransformerEncoderLayer
@@ -21,6 +20,7 @@ from .criteria import (
     SmoothL1Loss,
 )
 from .dense import DenseNetwork
+from .habits import unknown
 from .layers import Dropout, Embedding, Flatten, Linear
 from .module import Buffer, Module, Parameter
 from .normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm

@@ -10,10 +10,10 @@ import numpy as np
 
 from ..engine.grad_mode import no_grad
 from ..errors import ArchitectureError
-from ..errors.settings import whole_number
 from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.fused import linear, softmax
+from ..ops.settings import whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .init import INITIALISERS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors.habits import unknown
+from .habits import unknown
 
 
 def article(generator: Any, shape: tuple[int, ...]) -> np.ndarray:

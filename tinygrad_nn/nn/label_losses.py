@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors.settings import number
 from ..ops.axes import one_axis
 from ..ops.broadcasting import broadcast_to
 from ..ops.fused import _class_entries, _softmax_cross_entropy, log_softmax
 from ..ops.reduction import sum
+from ..ops.settings import number
 from ..ops.shaping import moveaxis
 from ..tensor.declaring import composite, sample
 from ..tensor.handle import Tensor

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors.settings import number, whole_number
 from ..ops.fused import linear
 from ..ops.selection import take, where
+from ..ops.settings import number, whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init

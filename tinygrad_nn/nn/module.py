@@ -10,10 +10,11 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import StateError, given
-from ..errors.habits import METHODS, Explained
+from ..ops.settings import Explained
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor, replace_values
 from .failing import locate
+from .habits import METHODS
 from .table import summary
 
 _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors.settings import whole_number
 from ..ops.elementwise import sqrt, square
 from ..ops.reduction import mean
+from ..ops.settings import whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .layers import unset

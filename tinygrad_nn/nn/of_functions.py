@@ -6,7 +6,7 @@ from inspect import Parameter, Signature, getdoc, signature
 from types import new_class
 from typing import Any, ClassVar
 
-from ..errors.habits import explained
+from ..ops.settings import explained
 from .module import Module
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors.settings import whole_number
 from ..ops.joining import concatenate
+from ..ops.settings import whole_number
 from ..ops.windows.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from ..tensor.creation import as_tensor
 from .of_functions import OfFunction, module_of

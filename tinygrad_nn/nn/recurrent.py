@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors.settings import whole_number
 from ..ops.joining import concatenate, stack
 from ..ops.recurrent.cells import gru, lstm, rnn_relu, rnn_tanh
+from ..ops.settings import whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from . import init

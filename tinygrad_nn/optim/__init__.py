@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..errors.habits import unknown
+from ..nn.habits import unknown
 from . import lr_scheduler
 from .adagrad import Adagrad, RMSprop
 from .adam import Adam, Adamax, AdamW, NAdam

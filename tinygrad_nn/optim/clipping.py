@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradientError
-from ..errors.settings import is_number
+from ..ops.settings import is_number
 from ..tensor.handle import Tensor, make
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..engine.watching import watcher
 from ..errors import given
-from ..errors.settings import is_number
+from ..ops.settings import is_number
 from ..tensor.handle import Tensor
 
 

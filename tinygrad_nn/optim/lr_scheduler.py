@@ -9,8 +9,8 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StateError, given
-from ..errors.habits import Explained, unknown
-from ..errors.settings import is_number, number, whole_number
+from ..nn.habits import unknown
+from ..ops.settings import Explained, is_number, number, whole_number
 from .groups import first_lr
 from .optimizer import Optimizer
 

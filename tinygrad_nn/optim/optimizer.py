@@ -10,9 +10,8 @@ import numpy as np
 
 from ..engine.watching import watcher
 from ..errors import StateError, given
-from ..errors.habits import Explained
-from ..errors.settings import is_number
 from ..nn.module import forget_gradients
+from ..ops.settings import Explained, is_number
 from ..tensor.handle import Tensor, replace_values
 from .groups import Hyperparameter, ParameterGroup, listed, tell
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.arrays import as_array, raw
 from ..engine.trees import leaves, map_leaves
 from ..errors import DataError, given
-from ..errors.settings import is_number
+from ..ops.settings import is_number
 from ..tensor.handle import Tensor
 from .loader import DataLoader, Subset, TensorDataset
 

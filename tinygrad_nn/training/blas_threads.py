@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import errors
-from ..errors.settings import whole_number
+from ..ops.settings import whole_number
 from ..tensor.handle import Tensor
 
 VARIABLE = "TINYGRAD_NN_BLAS_THREADS"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, warn
-from ..errors.settings import whole_number
+from ..ops.settings import whole_number
 from .epochs import Training
 from .files import read, save, write
 from .state import check_options, options_of, restore, state_of

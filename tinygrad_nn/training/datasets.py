@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine.arrays import as_array
 from ..errors import DataError
-from ..errors.settings import whole_number
+from ..ops.settings import whole_number
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 from ..engine.grad_mode import no_grad
 from ..engine.trees import filled, leaves, map_leaves
 from ..errors import given
-from ..errors.settings import whole_number
 from ..nn.module import Module
+from ..ops.settings import whole_number
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .batches import as_samples, picked

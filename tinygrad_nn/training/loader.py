@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from ..engine.arrays import as_array
 from ..errors import DataError, given
-from ..errors.habits import Explained, explained
-from ..errors.settings import whole_number
 from ..ops.joining import stack
+from ..ops.settings import Explained, explained, whole_number
 from ..tensor.handle import Tensor
 
 

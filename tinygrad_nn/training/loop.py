@@ -14,9 +14,9 @@ import numpy as np
 from ..engine.allocator import keep_memory_once
 from ..engine.trees import leaves
 from ..errors import DataError, given
-from ..errors.settings import whole_number
 from ..nn.label_losses import cross_entropy
 from ..nn.module import Module
+from ..ops.settings import whole_number
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
 from .batches import ArrayBatches, LoaderBatches, weights_of

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import errors
 from ..engine.arrays import as_array, raw
-from ..errors.settings import whole_number
+from ..ops.settings import whole_number
 
 __all__ = ["plot_boundary", "plot_confusion", "plot_data", "plot_history", "plot_predictions", "plot_weights"]
 

@@ -1,40 +1,19 @@
-"""What nn, optim and data don't have of PyTorch's, names and settings, and what to write; classes that tell it."""
+"""Settings of classes and functions: numbers are checked when they are set, PyTorch's that are not here are told."""
 
 from __future__ import annotations
 
 import functools
+import math
+import numbers
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from .unsupported import table
+import numpy as np
 
-# Of modules of functions and classes: nn, nn.init, optim and optim.lr_scheduler.
-NAMES = table("""
-    functional: tg.relu, tg.cross_entropy and so on | utils: tg.optim.clip_grad_norm_, or np.concatenate of arrays |
-    Conv3d ConvTranspose1d ConvTranspose3d MaxPool3d AvgPool3d: tg.conv3d and so on, in a Module of your own |
-    InstanceNorm1d InstanceNorm2d InstanceNorm3d: nn.GroupNorm(channels, channels) |
-    BatchNorm3d: nn.BatchNorm2d, of x.reshape(*x.shape[:3], -1) | Dropout1d Dropout2d AlphaDropout: nn.Dropout |
-    PReLU: tg.where(x > 0, x, slope * x), where slope is an nn.Parameter | Hardtanh ReLU6: tg.clip |
-    LogSigmoid: -tg.softplus(-x) | LSTMCell GRUCell RNNCell: nn.LSTM, of one step | Unflatten: x.reshape |
-    TransformerEncoder: nn.Sequential, of nn.TransformerEncoderLayer | ParameterList ParameterDict: a list or dict of
-    nn.Parameter | xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ uniform_ normal_ trunc_normal_
-    orthogonal_: p.data = nn.init.normal(generator, p.shape) and so on | zeros_ ones_ constant_: p.data =
-    np.zeros(p.shape) and so on | LBFGS: minimize, of tinygrad_nn.interop.scipy | Adadelta ASGD RAdam Rprop SparseAdam:
-    an Optimizer with a rule of its own | LambdaLR MultiplicativeLR ConstantLR PolynomialLR OneCycleLR CyclicLR
-    SequentialLR ChainedScheduler: an LRScheduler with a multiplier of its own
-""")
+from ..errors import given
+from ..errors.unsupported import table
 
-# Of a module.
-METHODS = table("""
-    to type float double half bfloat16: module.astype(np.float32), or another dtype | register_parameter: module.name =
-    nn.Parameter(...) | register_buffer: module.name = nn.Buffer(...) | add_module register_module: module.name =
-    another | cuda cpu share_memory to_empty: the module as it is, for it is NumPy's | get_submodule:
-    dict(module.named_modules())[name] | get_parameter: dict(module.named_parameters())[name] | get_buffer:
-    dict(module.named_buffers())[name] | compile: tg.compile(step) | register_forward_hook register_forward_pre_hook
-    register_full_backward_hook: a Module that holds this one, and does more in its forward
-""")
-
-# Of functions and of classes when they are made.
+# Settings of PyTorch's, and what to write.
 SETTINGS = table("""
     device: leave it out, for it is NumPy's | inplace: leave it out, for a tensor is a value | dim: write axis= |
     start_dim: write start_axis= | end_dim: write end_axis= | size_average reduce: write reduction= | padding_mode:
@@ -49,14 +28,31 @@ SETTINGS = table("""
 """)
 
 
-def unknown(home: str) -> Callable[[str], NoReturn]:
-    """Return the `__getattr__` of such a module of functions and classes."""
+def is_number(x: Any) -> bool:
+    """Return whether something is a real number, and no boolean."""
+    return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
-    def __getattr__(name: str) -> NoReturn:
-        here = f"{home}.{name} is PyTorch's name; write {NAMES[name]}" if name in NAMES else None
-        raise AttributeError(here or f"module 'tinygrad_nn.{home}' has no attribute {name!r}", name=name)
 
-    return __getattr__
+def whole_number(name: str, x: Any, least: int = 1) -> int:
+    """Return a whole number as Python's. Raises TypeError for what is none, ValueError for one below `least`."""
+    wording = f"{name} must be a whole number, {least} or more, got {given(x)}"
+    if isinstance(x, bool) or not isinstance(x, (int, np.integer)):
+        raise TypeError(wording)
+    if x < least:
+        raise ValueError(wording)
+    return int(x)
+
+
+def number(name: str, x: Any, most: float = math.inf) -> float:
+    """Return a finite number as Python's float. Raises TypeError for what is none, ValueError outside 0 to `most`."""
+    wording = (
+        f"{name} must be {'a finite number, 0 or more' if most == math.inf else f'from 0 to {most}'}, got {given(x)}"
+    )
+    if not is_number(x):
+        raise TypeError(wording)
+    if not 0 <= x <= most or x == math.inf:
+        raise ValueError(wording)
+    return float(x)
 
 
 def explained(function: Callable[..., Any]) -> Any:

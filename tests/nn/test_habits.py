@@ -9,7 +9,8 @@ import pytest
 from optional import pytorch
 
 import tinygrad_nn as tg
-from tinygrad_nn.errors.habits import METHODS, NAMES, SETTINGS
+from tinygrad_nn.nn.habits import METHODS, NAMES
+from tinygrad_nn.ops.settings import SETTINGS
 
 nn: Any = tg.nn  # without the types that forbid such calls
 optim: Any = tg.optim
