@@ -32,7 +32,7 @@ def noise_of_values(line: Callable[[Any], Any], size: float, dtype: Any, eps: fl
     rounded so coarsely that such steps change nothing; fourth differences at larger steps do. Where these may be a
     kink's, they are taken on the other side, too.
     """
-    last = LAST * float(np.finfo(dtype).eps) * np.arange(1, 5)
+    last = LAST * float(np.finfo(dtype).eps) * np.arange(1, 4)
     fine = max(float(np.abs(np.diff([line(start + h) for h in last], 2)).max()) for start in (0.0, NUDGE))
     usual = 4 * eps * size
     coarse = _fourth_difference(line, NUDGE)
