@@ -68,8 +68,8 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (349, 349, 1_198),
     "engine": (1_250, 1_250, 8_940),
     "tensor": (1_150, 1_150, 9_340),
-    "ops": (2_993, 2_895, 30_694),
-    "ops.linalg": (859, 859, 8_920),
+    "ops": (3_005, 2_895, 30_829),
+    "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_375, 2_375, 26_500),
     "ops.windows": (805, 805, 8_500),
     "ops.recurrent": (441, 400, 5_000),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_418, 28_260, 289_021)
+WHOLE = (33_432, 28_260, 289_209)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -221,6 +221,74 @@ def test_a_result_has_numpys_dtype_and_value_or_is_refused(name: str) -> None:
     assert compared >= 10
 
 
+NOTHING: list[dict[str, Any]] = [
+    {}, {"axis": 0}, {"axis": 1}, {"axis": ()}, {"initial": 3}, {"axis": 0, "initial": 1}, {"dtype": bool},
+    {"dtype": np.int8, "keepdims": True}, {"where": np.array(False), "initial": 1},
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", "sum prod max min nansum nanprod nanmax nanmin mean var std any all".split())  # noqa: SIM905
+def test_what_is_reduced_of_nothing_has_numpys_dtype_and_shape(name: str) -> None:
+    function = getattr(np, name)
+    for dtype, shape, keywords in itertools.product(DTYPES, [(0, 3), (0,), (2, 0)], NOTHING):
+        x = np.zeros(shape, dtype)
+        found, expected = (_outcome(function, y, **keywords) for y in (tg.Tensor(x), x))
+        for y, z in zip(found or [], expected or [], strict=bool(found and expected)):
+            assert (y.dtype, y.shape) == (z.dtype, z.shape), (dtype, shape, keywords)
+            np.testing.assert_array_equal(y, z)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_what_leaves_entries_as_they_are_has_numpys_dtype_and_value(dtype: Any) -> None:
+    x = np.array([1, 0, 2], int).astype(dtype)
+    x = np.append(x, [np.inf, np.nan]).astype(dtype) if dtype.kind == "f" else x
+    calls: list[Any] = [
+        np.real, np.imag, np.real_if_close, np.nan_to_num, lambda x: np.nan_to_num(x, nan=np.float64(0.5)),
+        lambda x: np.clip(x, None, x), np.sinc,
+    ]  # fmt: skip
+    for call in calls:
+        found, expected = call(tg.Tensor(x)), np.asarray(call(x))
+        assert found.dtype == expected.dtype
+        eps = float(np.finfo(dtype).eps) if dtype.kind in "fc" else 2e-16
+        np.testing.assert_allclose(found.data, expected, 16 * eps, eps)
+
+
+def test_the_standard_deviation_may_be_a_whole_number() -> None:
+    assert np.std(tg.tensor([1.0, 2.0, 9.0]), dtype=int).item() == np.std(np.array([1.0, 2.0, 9.0]), dtype=int)
+
+
+def test_an_extreme_without_nan_passes_over_that_of_the_start() -> None:
+    for function in (np.nanmax, np.nanmin):
+        assert function(tg.tensor([1.0, 1.0]), initial=np.nan).item() == 1
+
+
+def by_algebra(name: str, z: Any) -> Any:
+    e = np.exp(z)
+    formulas = {
+        "sigmoid": e / (1 + e), "silu": z * e / (1 + e), "softmax": e / e.sum(), "logsumexp": np.log(e.sum()),
+        "log_softmax": z - np.log(e.sum()), "sinc": np.sin(np.pi * z) / (np.pi * z),
+    }  # fmt: skip
+    return formulas[name] if name in formulas else getattr(pytest.importorskip("scipy.special"), name)(z)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "silu", "softmax", "logsumexp", "log_softmax", "sinc", "erf", "erfc", "gamma", "rgamma", "ndtr"]
+)
+def test_functions_of_complex_numbers_are_complex(name: str, dtype: Any) -> None:
+    z = np.array([0.3 + 0.4j, -1.2 - 0.1j, 0.7j], dtype)
+    found = getattr(tg, name)(z)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found.data, by_algebra(name, z), 16 * float(np.finfo(dtype).eps))
+
+
+def test_what_is_computed_of_real_numbers_only_takes_no_others() -> None:
+    with pytest.raises(TypeError, match="complex128"):
+        tg.digamma(np.array([1j]))
+
+
 UNKNOWN = (np.nextafter, np.spacing)
 UFUNCS = [f for f in vars(np).values() if isinstance(f, np.ufunc) and f.signature is None and f not in UNKNOWN]
 

@@ -105,6 +105,11 @@ def test_slopes_keep_their_digits_at_some_points(name: str, dtype: Any) -> None:
     hold(name, REVERSE, some(grid(name, dtype), 60))
 
 
+@pytest.mark.parametrize(("dtype", "point"), [(np.float32, 3.92e-20), (np.float64, 6e-155)])
+def test_a_second_slope_of_log10_is_as_large_as_numbers_are(dtype: Any, point: float) -> None:
+    hold("log10", [*REVERSE, *OTHERS], np.array([[point]], dtype))
+
+
 @pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("share", [0.01, 1.0])
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus"])

@@ -165,6 +165,18 @@ def test_a_norm_has_no_scale(scale: float, axis: int | None) -> None:
         np.testing.assert_allclose(slope.data, (x / scale / length) ** (order - 1), tolerance)
 
 
+@pytest.mark.parametrize("order", [-2, -1, -0.5, 0.5, 1.5, 3, 10])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_slopes_of_a_norm_of_any_order_have_no_scale(order: float, dtype: Any) -> None:
+    x = np.array([1.0, 2.0, -3.0, 0.5], dtype)
+    norm, eps = functools.partial(np.linalg.norm, ord=order), float(np.finfo(dtype).eps)
+    slope, hessian = tg.grad(norm)(x).data, tg.hessian(norm)(x).data
+    for power in (60, -60, -100) if dtype == np.float32 else (300, 900, -300, -900):
+        scale = dtype(2.0**power)
+        np.testing.assert_array_equal(tg.grad(norm)(x * scale).data, slope)
+        np.testing.assert_allclose(tg.hessian(norm)(x * scale).data * scale, hessian, 16 * eps)
+
+
 def test_the_hessian_of_a_squared_length_is_that_of_the_sum_of_squares() -> None:
     """At 0 the square of a norm has none by convention, so the README names the sum; both agree elsewhere."""
     b = np.array([0.5, -1.0])

@@ -52,8 +52,8 @@ exp         = elementwise(np.exp,         lambda g, y: g * y)
 exp2        = elementwise(np.exp2,        lambda g, y: g * (y * math.log(2)))
 expm1       = elementwise(np.expm1,       lambda g, x: g * np.exp(x))
 log         = elementwise(np.log,         lambda g, x: g / x,                                            domain=(0.5, 2))
-log2        = elementwise(np.log2,        lambda g, x: g / x * (1 / math.log(2)),                           domain=(0.5, 2))
-log10       = elementwise(np.log10,       lambda g, x: g / x * (1 / math.log(10)),                          domain=(0.5, 2))
+log2        = elementwise(np.log2,        lambda g, x: g * (1 / math.log(2)) / x,                           domain=(0.5, 2))
+log10       = elementwise(np.log10,       lambda g, x: g * (1 / math.log(10)) / x,                          domain=(0.5, 2))
 log1p       = elementwise(np.log1p,       lambda g, x: g / (1 + x),                                      domain=(-0.5, 2))
 
 sin         = elementwise(np.sin,         lambda g, x: g * np.cos(x))
@@ -119,6 +119,8 @@ def _sigmoid(x: Any) -> Any:
     >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
     tg.tensor([0. , 0.5, 1. ], dtype='float64')
     """
+    if np.iscomplexobj(x):
+        return 1 / (1 + np.exp(-x))
     e = np.exp(-np.abs(x))
     return np.where(np.less(x, 0), e, 1) / (1 + e)
 

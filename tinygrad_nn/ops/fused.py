@@ -71,7 +71,7 @@ def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any, Any]:
 def _floating(x: Any) -> Any:
     """Return numbers to compute with: float16 in float32, integers in float64."""
     x = array_of(x)
-    return x.astype(np.float32 if x.dtype.char == "e" else float) if x.dtype.char not in "fdg" else x
+    return x if x.dtype.char in "fdgFDG" else x.astype(np.float32 if x.dtype.char == "e" else float)
 
 
 def _like(y: Any, x: Any) -> Any:

@@ -87,7 +87,7 @@ def _extreme(reduced: Any, of_two: Any, x: Any, axis: Any, keepdims: Any, initia
         return reduced(x, axis, keepdims)
     initial = as_tensor(initial, x.dtype)
     if math.prod(x.shape[a] for a in reduced_axes(axis, [x])) == 0:
-        return sum(x, axis, keepdims=keepdims) + initial
+        return sum(x, axis, x.dtype, keepdims) + initial
     return of_two(reduced(x, axis, keepdims), initial)
 
 
@@ -165,22 +165,25 @@ def std(
     """Return the square root of the variance; where that is 0, so is the derivative."""
     with np.errstate(over="ignore"):
         square = var(x, axis, dtype, ddof, keepdims, where=where, mean=mean, correction=correction)
-    scale = scale_of(x.data, square.data, axis) if x.dtype.kind in "fc" else None
-    if scale is None:
+    if x.dtype.kind not in "fc" or not loses_digits(square.data):
         return as_tensor(sqrt(square), dtype)
+    scale = scale_of(x.data, axis)
     mean = None if mean is None else mean / scale
-    y = std(x / scale, axis, dtype, ddof, True, where=where, mean=mean, correction=correction) * scale
+    y = sqrt(var(x / scale, axis, dtype, ddof, True, where=where, mean=mean, correction=correction)) * scale
     return as_tensor(y if keepdims else y.squeeze(all_axes(axis, x.ndim)), dtype)
 
 
-def scale_of(x: Any, powers: Any, axis: Any) -> Any:
-    """Return powers of two that bring x to the size of 1 where sums of its powers lost digits, None if none did."""
-    info = np.finfo(powers.dtype)
-    if ((powers > info.tiny / info.eps) & (powers < np.inf)).all():
-        return None
-    top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
-    scale = np.where((top > 0) & (top < np.inf), np.ldexp(top.dtype.type(1), np.frexp(top)[1] - 1), 1)
-    return scale if (scale != 1).any() else None
+def loses_digits(powers: Any) -> bool:
+    """Return whether sums of powers are so small, or so large, that the powers have lost digits."""
+    info = np.finfo(powers.dtype) if powers.dtype.kind in "fc" else np.finfo(float)
+    return not ((powers > info.tiny / info.eps) & (powers < np.inf)).all()
+
+
+def scale_of(x: Any, axis: Any, smallest: bool = False) -> Any:
+    """Return powers of two that bring the largest numbers over the axes, or the smallest ones, to the size of 1."""
+    reduced, start = (np.min, np.inf) if smallest else (np.max, 0)
+    top = reduced(np.abs(x), axis=axis, keepdims=True, initial=start)
+    return np.where((top > 0) & (top < np.inf), np.ldexp(top.dtype.type(1), np.frexp(top)[1] - 1), 1)
 
 
 @functools.cache
@@ -202,7 +205,7 @@ def prod(
     others = tuple(i for i in range(x.ndim) if i not in axis)
     rows = x.transpose((*axis, *others)).reshape(math.prod(x.shape[i] for i in axis), *[x.shape[i] for i in others])
     if len(rows) == 0:
-        rows = sum(rows, 0, keepdims=True) + x.dtype.type(1)
+        rows = sum(rows, 0, x.dtype, keepdims=True) + x.dtype.type(1)
     while len(rows) > 1:
         half = len(rows) // 2
         odd = [rows[2 * half :]] if len(rows) % 2 else []

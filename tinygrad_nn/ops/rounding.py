@@ -14,7 +14,7 @@ from ..errors import DtypeError, unsupported_values, warn
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, elementwise, primitive, sample
 from ..tensor.handle import Tensor
-from .elementwise import either, maximum, minimum, positive, remainder
+from .elementwise import either, maximum, minimum, remainder
 
 equal = elementwise(np.equal, operator="eq", method=False)
 not_equal = elementwise(np.not_equal, operator="ne", method=False)
@@ -60,8 +60,9 @@ def clip(
     if (a_min is not None and min is not None) or (a_max is not None and max is not None):
         raise TypeError("a bound is given twice: write one of a_min and min, one of a_max and max")
     low, high = a_min if min is None else min, a_max if max is None else max
-    x = positive(x) if low is None else maximum(x, low)
-    return x if high is None else minimum(x, high)
+    if low is not None:
+        x = maximum(x, low)
+    return minimum(x, high) if high is not None else x * True if low is None else x
 
 
 def _numeric(value: Any, inputs: Any) -> Any:
@@ -89,11 +90,12 @@ astype.vjp(lambda g: g)
 def nan_to_num(x: Tensor, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Return x with nan and the infinities replaced, by 0 and the largest numbers by default; derivative 0 there."""
     if x.dtype.kind != "f":
-        return positive(x)
-    largest = float(np.finfo(x.dtype).max)
-    x = either(isnan(x), nan, x)
-    x = either(isposinf(x), largest if posinf is None else posinf, x)
-    return either(isneginf(x), -largest if neginf is None else neginf, x)
+        return x.astype(x.dtype)
+    largest = np.finfo(x.dtype).max
+    ends = largest if posinf is None else posinf, -largest if neginf is None else neginf
+    for found, value in zip((isnan, isposinf, isneginf), (nan, *ends), strict=True):
+        x = either(found(x), as_tensor(value, x.dtype), x)
+    return x
 
 
 @primitive(numpy=[np.ldexp], method=False)
@@ -142,7 +144,7 @@ round.vjp(None)
 @composite(numpy=[np.real], method=False)
 def real(x: Tensor) -> Any:
     """Return the real part: x itself, unless it is complex."""
-    return as_tensor(x.data.real) if x.dtype.kind == "c" else positive(x)
+    return as_tensor(x.data.real) if x.dtype.kind == "c" else x.astype(x.dtype)
 
 
 setattr(Tensor, "real", property(real, doc="The real part: the tensor itself, unless it is complex."))  # noqa: B010
@@ -151,7 +153,7 @@ setattr(Tensor, "real", property(real, doc="The real part: the tensor itself, un
 @composite(numpy=[np.imag], method=False)
 def imag(x: Tensor) -> Any:
     """Return the imaginary part: zeros, unless x is complex."""
-    return as_tensor(x.data.imag) if x.dtype.kind == "c" else x * 0
+    return as_tensor(x.data.imag) if x.dtype.kind == "c" else either(False, x, x.dtype.type(0))
 
 
 setattr(Tensor, "imag", property(imag, doc="The imaginary part: zeros, unless the tensor is complex."))  # noqa: B010
@@ -160,7 +162,7 @@ setattr(Tensor, "imag", property(imag, doc="The imaginary part: zeros, unless th
 @composite(numpy=[np.real_if_close], method=False)
 def real_if_close(x: Tensor, tol: float = 100) -> Any:
     """Return x itself if it is real; complex numbers as real ones where their imaginary parts are rounding errors."""
-    return as_tensor(np.real_if_close(x.data, tol)) if x.dtype.kind == "c" else positive(x)
+    return as_tensor(np.real_if_close(x.data, tol)) if x.dtype.kind == "c" else x.astype(x.dtype)
 
 
 # What tests try: a tuple stands for drawn values of that shape.

@@ -11,10 +11,17 @@ import numpy as np
 
 from ..engine.arrays import array_of
 from ..errors import missing
+from ..tensor.creation import as_tensor
 from ..tensor.declaring import PUBLIC, composite, elementwise, primitive, sample
 from ..tensor.numpy_protocols import SCIPY_FUNCTIONS
 from .elementwise import quotient, sigmoid
 from .slopes import edge_product, gaussian
+
+
+def _floats(x: Any) -> tuple[Any, np.dtype[Any]]:
+    """Return an array and the dtype of what is computed of it: its own, and float64 for integers."""
+    x = array_of(x)
+    return x, x.dtype if x.dtype.kind in "fc" else np.dtype(float)
 
 
 def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
@@ -22,8 +29,7 @@ def _by_scipy(name: str, one: Any, x: Any, *before: Any) -> Any:
 
     What comes `before` the array is passed on. Raises ImportError without SciPy if `one` is None.
     """
-    x = array_of(x)
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
+    x, dtype = _floats(x)
     try:
         import scipy.special
     except ImportError:
@@ -268,9 +274,8 @@ def polygamma(x: Any, /, n: int = 0) -> Any:
     >>> tg.polygamma([1.0, 2.0], n=1).numpy()
     array([1.64493407, 0.64493407])
     """
-    x = array_of(x)
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
-    x = x.astype(np.float64)
+    x, dtype = _floats(x)
+    x = x.astype(np.float64, casting="same_kind")  # not of complex numbers
     left = x < 0.5
     with np.errstate(all="ignore"):
         y = _right_of_half(np.where(left, 1 - x, x), n)
@@ -342,9 +347,9 @@ def _sinc_slope(x: np.ndarray, n: int) -> Any:
 @primitive(name="sinc_derivative", pointwise=True, method=False, n=_order)
 def _sinc_derivative(x: Any, /, n: int = 0) -> Any:
     """Return the n-th derivative of sin(pi x) / (pi x), at 0 its limit."""
-    x = array_of(x)
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(float)
-    y = np.sinc(x if x.itemsize > 2 else x.astype(np.float32)) if n == 0 else _sinc_slope(x.astype(np.float64), n)
+    x, dtype = _floats(x)
+    wide = x.astype(np.float64, casting="same_kind")  # not of complex numbers
+    y = _sinc_slope(wide, n) if n else np.sinc(x.astype(np.float32) if x.dtype.char == "e" else x)
     return np.asarray(y).astype(dtype)
 
 
@@ -354,7 +359,7 @@ _sinc_derivative.vjp(lambda g, x, n: g * _sinc_derivative.kernel(x, n=n + 1))
 @composite(numpy=[np.sinc], method=False)
 def sinc(x: Any) -> Any:
     """Return sin(pi x) / (pi x), and 1 at 0, where the derivative is 0. Shapes: (...) -> (...)."""
-    return _sinc_derivative(x, 0)
+    return as_tensor(np.sinc(x.data)) if x.dtype.kind == "c" else _sinc_derivative(x, 0)
 
 
 # What tests try: a tuple stands for drawn values of that shape.

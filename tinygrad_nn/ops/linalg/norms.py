@@ -14,7 +14,7 @@ from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from ..axes import all_axes
 from ..elementwise import absolute, sqrt
-from ..reduction import max, min, scale_of, sum
+from ..reduction import loses_digits, max, min, scale_of, sum
 from ..selection import where
 from ..shaping import expand_dims, moveaxis
 from .decompositions import svdvals
@@ -28,7 +28,7 @@ def _floating(x: Tensor) -> Tensor:
 
 def _vector_norm(x: Tensor, ord: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
     if ord is None or ord == 2:
-        return _root_of_powers(x, 2, axis, keepdims)
+        return _length(x, axis, keepdims)
     size = absolute(x)
     if ord == math.inf:
         return max(size, axis, keepdims, initial=0)
@@ -40,19 +40,21 @@ def _vector_norm(x: Tensor, ord: Any, axis: tuple[int, ...], keepdims: Any) -> A
         raise ValueError(f"Invalid norm order {ord!r} for vectors; write a number, or None")
     if ord == 1:
         return sum(size, axis, keepdims=keepdims)
-    return _root_of_powers(size, ord, axis, keepdims)
+    return _root_of_powers(size, float(ord), axis, keepdims)
 
 
-def _root_of_powers(x: Tensor, p: float, axis: tuple[int, ...], keepdims: Any) -> Any:
-    """Return the p-th root of the sum of p-th powers, of numbers of the size of 1 where these would lose digits."""
+def _length(x: Tensor, axis: tuple[int, ...], keepdims: Any) -> Any:
     with np.errstate(over="ignore"):
-        powers = x**p if p != 2 else x * x if x.dtype.kind == "f" else absolute(x) ** 2
-        total = sum(powers, axis, keepdims=keepdims)
-    scale = scale_of(x.data, total.data, axis)
-    if scale is not None:
-        y = _root_of_powers(x / scale, p, axis, True) * scale
-        return y if keepdims else y.squeeze(axis)
-    return sqrt(total) if p == 2 else total ** (1 / p)
+        total = sum(x * x if x.dtype.kind == "f" else absolute(x) ** 2, axis, keepdims=keepdims)
+    return _root_of_powers(absolute(x), 2.0, axis, keepdims) if loses_digits(total.data) else sqrt(total)
+
+
+def _root_of_powers(size: Tensor, p: float, axis: tuple[int, ...], keepdims: Any) -> Any:
+    """Return the p-th root of the sum of p-th powers, computed where the number that counts most is of size 1."""
+    scale = scale_of(size.data, axis, smallest=p < 0)
+    total = sum((size / scale) ** p, axis, keepdims=True)
+    y = (sqrt(total) if p == 2 else total ** (total.dtype.type(1) / total.dtype.type(p))) * scale
+    return y if keepdims else y.squeeze(axis)
 
 
 def _matrix_norm(x: Tensor, ord: Any, axis: tuple[int, int], keepdims: Any) -> Any:

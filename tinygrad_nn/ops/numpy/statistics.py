@@ -12,7 +12,7 @@ from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from .. import reduction
 from ..axes import all_axes, reduced_axes
-from ..elementwise import either, maximum, minimum
+from ..elementwise import either, fmax, fmin
 from ..joining import concatenate
 from ..rounding import isnan, logical_not
 from .cumulative import cumprod, cumsum
@@ -85,13 +85,13 @@ def _nan_extreme(
 @composite(numpy=[np.nanmax, np.fmax.reduce])
 def nanmax(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the largest over the axes of the entries that are not nan; tied ones share the gradient."""
-    return _nan_extreme(reduction.max, maximum, -np.inf, x, axis, keepdims, initial, where)
+    return _nan_extreme(reduction.max, fmax, -np.inf, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.nanmin, np.fmin.reduce])
 def nanmin(x: Tensor, axis: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Tensor:
     """Return the smallest over the axes of the entries that are not nan; tied ones share the gradient."""
-    return _nan_extreme(reduction.min, minimum, np.inf, x, axis, keepdims, initial, where)
+    return _nan_extreme(reduction.min, fmin, np.inf, x, axis, keepdims, initial, where)
 
 
 @composite(numpy=[np.nancumsum])
