@@ -1,10 +1,13 @@
 """The generated stubs say what the Tensor and the package really have."""
 
+import doctest
 import inspect
 import operator
 import pathlib
 import re
+from collections.abc import Iterator
 
+import pytest
 from make_stub import FOLDER, examples_text, stubs
 from public import SPACES, names_of
 from stub_examples import same_but_for_digits
@@ -58,6 +61,36 @@ def test_every_public_function_shows_an_example_to_help() -> None:
     assert "\nShapes broadcast: (...) -> (...).\n\n>>> import numpy" in text["exp"]  # in one margin, on any Python
     assert "\nThe mean of nothing is nan, with a warning.\n\n>>> import numpy" in text["mean"]
     assert [path for path in paths if text[path].count(">>> import tinygrad_nn") > 1] == []
+
+
+def described() -> Iterator[tuple[str, str]]:
+    """Yield each public name, and each method and property of a public class, with its description."""
+    paths = [*tg.__all__, *(f"{space}.{n}" for space in SPACES for n in names_of(operator.attrgetter(space)(tg)))]
+    found = {path: operator.attrgetter(path)(tg) for path in paths}
+    for path, x in found.items():
+        if callable(x):
+            yield path, inspect.getdoc(x) or ""
+        for name, member in vars(x).items() if inspect.isclass(x) else ():
+            f = getattr(member, "__func__", member)
+            if name[0] != "_" and (inspect.isfunction(f) or isinstance(f, property)) and f.__doc__ != tuple.__doc__:
+                yield f"{path}.{name}", inspect.getdoc(f) or ""
+
+
+def test_every_example_runs_as_it_stands(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader has no more than the example: it imports what it names, and Python prints what it shows."""
+    monkeypatch.chdir(tmp_path)
+    examples = {text: path for path, text in described() if ">>>" in text}
+    report: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False)
+    for text, path in examples.items():
+        runner.run(doctest.DocTestParser().get_doctest(text, {}, path, None, 0), out=report.append)
+    assert len(examples) > 450
+    assert report == []
+
+
+def test_every_description_begins_with_a_sentence() -> None:
+    begins = {path: " ".join(text.partition("\n\n")[0].split()) for path, text in described()}
+    assert [path for path, text in begins.items() if not re.match(r"[A-Z0-9`].*\.", text) or " " not in text] == []
 
 
 def test_help_on_the_tensor_is_ordered_by_task() -> None:

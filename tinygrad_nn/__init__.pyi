@@ -544,14 +544,14 @@ def beta(a: Any, b: Any) -> Tensor:
     r"""Return gamma(a) * gamma(b) / gamma(a + b). Shapes broadcast: (...), (...) -> (...).
 
     >>> import tinygrad_nn as tg
-    >>> tg.beta(2.0, 3.0).item()
-    0.0833333
+    >>> tg.beta(2.0, 3.0).round(6).item()
+    0.083333
     """
 def betaln(a: Any, b: Any) -> Tensor:
     r"""Return log|beta(a, b)|. Shapes broadcast: (...), (...) -> (...).
 
     >>> import tinygrad_nn as tg
-    >>> tg.betaln(2.0, 3.0).item()
+    >>> tg.betaln(2.0, 3.0).round(5).item()
     -2.48491
     """
 def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Tensor:
@@ -1662,7 +1662,7 @@ def gammaln(x: Any) -> Tensor:
     array([  0.        , 857.93366983])
     """
 def gcd(a: Any, b: Any) -> Tensor:
-    r"""Returns the greatest common divisor of ``|x1|`` and ``|x2|``
+    r"""Returns the greatest common divisor of ``|x1|`` and ``|x2|``.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1822,8 +1822,8 @@ def imag(x: Any) -> Tensor:
     >>> import tinygrad_nn as tg
     >>> x = np.array([[-1.7, 1.7, -0.4], [-0.9, 0.3, 1.0]])
     >>> tg.imag(x).numpy()
-    array([[-0.,  0., -0.],
-           [-0.,  0.,  0.]])
+    array([[0., 0., 0.],
+           [0., 0., 0.]])
     >>> tg.grad(lambda x: tg.imag(x).sum())(x).numpy()
     array([[0., 0., 0.],
            [0., 0., 0.]])
@@ -1953,7 +1953,7 @@ def kron(a: Any, b: Any) -> Tensor:
     array([-3., -3.])
     """
 def lcm(a: Any, b: Any) -> Tensor:
-    r"""Returns the lowest common multiple of ``|x1|`` and ``|x2|``
+    r"""Returns the lowest common multiple of ``|x1|`` and ``|x2|``.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2200,7 +2200,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: Any = False) -> Tensor:
     Where every entry is -inf the value is -inf and the derivative 0.
 
     >>> import tinygrad_nn as tg
-    >>> tg.logsumexp([1000.0, 1000.0]).item()
+    >>> round(tg.logsumexp([1000.0, 1000.0]).item(), 2)
     1000.69
     """
 def matmul(a: Any, b: Any) -> Tensor:

@@ -15,7 +15,9 @@ def signed(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 
     With plain signs, errors in two entries would often cancel; tiny entries would hide an error.
 
-    >>> bool(np.all(np.abs(signed(np.random.default_rng(0), (3,))) >= 0.5))
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> bool(np.all(np.abs(tg.testing.signed(np.random.default_rng(0), (3,))) >= 0.5))
     True
     """
     return np.asarray(np.round(rng.uniform(32, 96, shape)) / 64 * rng.choice([-1.0, 1.0], shape))

@@ -51,6 +51,7 @@ def gradcheck(
     DISCONTINUITY, DISCONNECTED, NONFINITE, NONDETERMINISTIC and BUG. On BUG it names the operation.
     Raises TypeError and ValueError for what can't be checked.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> report = tg.gradcheck(lambda x: tg.sum(tg.relu(x) * x), np.array([1.0, -2.0, 0.5]))
     >>> bool(report), report.verdict.value
@@ -93,6 +94,7 @@ def numerical_gradient(
     `method` is "central", "forward" or "complex", with the given step or the usual one for float64, or
     "ridders": extrapolated from many steps. `function` takes Tensors, and returns one, an array or a number.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> tg.numerical_gradient(lambda x: (x**3).sum(), np.array([1.0, 2.0]), method="complex").tolist()
     [3.0, 12.0]

@@ -23,7 +23,8 @@ LogSoftmax = module_of(log_softmax, "LogSoftmax", __name__)
 class Tanh(OfFunction, function=tanh):
     """The hyperbolic tangent. Shapes: (...) -> (...).
 
-    >>> Tanh()([-1.0, 0.0, 2.0]).round(3).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Tanh()([-1.0, 0.0, 2.0]).round(3).tolist()
     [-0.762, 0.0, 0.964]
     """
 
@@ -31,7 +32,8 @@ class Tanh(OfFunction, function=tanh):
 class Identity(OfFunction, function=lambda x: as_tensor(x)):
     """The input as it is. Shapes: (...) -> (...).
 
-    >>> Identity()([1.0, -1.0]).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Identity()([1.0, -1.0]).tolist()
     [1.0, -1.0]
     """
 
@@ -45,12 +47,13 @@ def _gelu(x: Any, approximate: str = "none") -> Any:
 
 
 class GELU(OfFunction, function=_gelu):
-    """x times the standard normal's distribution function, or what is near it, x · sigmoid(√(8/π) (x + 0.044715 x³)).
+    """Gaussian error linear unit: x times the standard normal's distribution function. Shapes: (...) -> (...).
 
-    Exactly unless `approximate="tanh"`, as PyTorch calls the other. Shapes: (...) -> (...).
+    With `approximate="tanh"`, as PyTorch calls it, x · sigmoid(√(8/π) (x + 0.044715 x³)), which is near it.
     Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
 
-    >>> GELU()(1.0).round(4).item(), GELU(approximate="tanh")(1.0).round(4).item()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.GELU()(1.0).round(4).item(), tg.nn.GELU(approximate="tanh")(1.0).round(4).item()
     (0.8413, 0.8412)
     """
 
@@ -67,21 +70,23 @@ def _softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Any:
 
 
 class Softplus(OfFunction, function=_softplus):
-    """log(1 + exp(beta x)) / beta. Shapes: (...) -> (...).
+    """Smooth rectifier: log(1 + exp(beta x)) / beta. Shapes: (...) -> (...).
 
     With a `threshold` it is x where beta x is above it: PyTorch's is 20, and loses digits.
     Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing (2001).
 
-    >>> Softplus()([0.0, 1000.0]).round(3).tolist(), Softplus(2.0, threshold=1.0)([0.0, 1.0]).round(3).tolist()
-    ([0.693, 1000.0], [0.347, 1.0])
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Softplus(2.0, threshold=1.0)([0.0, 1.0]).round(3).tolist()
+    [0.347, 1.0]
     """
 
 
 class LeakyReLU(OfFunction, function=lambda x, negative_slope=0.01: leaky_relu(x, negative_slope)):
-    """x where it is positive, else negative_slope · x. Shapes: (...) -> (...).
+    """Leaky rectifier: x where it is positive, else negative_slope · x. Shapes: (...) -> (...).
 
     Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
 
-    >>> LeakyReLU(0.1)([2.0, -1.0]).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.LeakyReLU(0.1)([2.0, -1.0]).tolist()
     [2.0, -0.1]
     """

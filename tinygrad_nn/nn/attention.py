@@ -78,8 +78,9 @@ class MultiheadAttention(Module):
     vdim is not E they are q_proj_weight, k_proj_weight (E, kdim) and v_proj_weight (E, vdim). They begin by
     `init.xavier_uniform`, out_proj's weight as that of Linear, all biases at 0.
 
-    >>> layer = MultiheadAttention(4, 2, batch_first=True, seed=0)
-    >>> x = np.ones((3, 5, 4))
+    >>> import tinygrad_nn as tg
+    >>> layer = tg.nn.MultiheadAttention(4, 2, batch_first=True, seed=0)
+    >>> x = tg.ones((3, 5, 4))
     >>> y, weights = layer(x, x, x)
     >>> y.shape, weights.shape
     ((3, 5, 4), (3, 5, 5))
@@ -192,8 +193,9 @@ class TransformerEncoderLayer(Module):
     Source: Vaswani et al., Attention is all you need (2017), section 3.1; Xiong et al., On layer normalization
     in the transformer architecture (2020), for norm_first.
 
-    >>> layer = TransformerEncoderLayer(4, nhead=2, dim_feedforward=8, batch_first=True, seed=0)
-    >>> layer(np.ones((3, 5, 4))).shape
+    >>> import tinygrad_nn as tg
+    >>> layer = tg.nn.TransformerEncoderLayer(4, nhead=2, dim_feedforward=8, batch_first=True, seed=0)
+    >>> layer(tg.ones((3, 5, 4))).shape
     (3, 5, 4)
     """
 

@@ -25,11 +25,12 @@ class Conv1d(Affine):
     begin uniform from -1 / √fan_in to 1 / √fan_in, fan_in = in_channels / groups · kernel_size.
     Source: LeCun et al., Gradient-based learning applied to document recognition (1998).
 
-    >>> Conv1d(2, 4, 3, padding="same", seed=0)(np.ones((1, 2, 5))).shape
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Conv1d(2, 4, 3, padding="same", seed=0)(tg.ones((1, 2, 5))).shape
     (1, 4, 5)
     """
 
-    padding_mode = "zeros"  # of an instance where it is another
+    padding_mode: str = "zeros"  # of an instance where it is another
     _axes, _function, _transposed = 1, staticmethod(conv1d), False
 
     def __init__(
@@ -74,7 +75,8 @@ class Conv2d(Conv1d):
 
     Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W').
 
-    >>> Conv2d(3, 4, (3, 5), stride=2, seed=0)(np.ones((1, 3, 9, 9))).shape
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Conv2d(3, 4, (3, 5), stride=2, seed=0)(tg.ones((1, 3, 9, 9))).shape
     (1, 4, 4, 3)
     """
 
@@ -89,7 +91,8 @@ class ConvTranspose2d(Conv1d):
     (in_channels, out_channels / groups, *kernel_size); it begins as that of Conv2d, its fan_in being
     out_channels / groups times the kernel's entries. Source: Zeiler et al., Deconvolutional networks (2010).
 
-    >>> ConvTranspose2d(3, 2, 2, stride=2, seed=0)(np.ones((1, 3, 4, 4))).shape
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.ConvTranspose2d(3, 2, 2, stride=2, seed=0)(tg.ones((1, 3, 4, 4))).shape
     (1, 2, 8, 8)
     """
 

@@ -51,7 +51,8 @@ class NLLLoss(Loss, function=nll_loss, inputs=2, without="axis"):
 
     Shapes: (N, k, ...), int (N, ...) -> (), or (k,), int () -> ().
 
-    >>> NLLLoss()([[-1.0, -2.0], [-1.0, -2.0]], [0, 1]).item()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.NLLLoss()([[-1.0, -2.0], [-1.0, -2.0]], [0, 1]).item()
     1.5
     """
 
@@ -66,6 +67,7 @@ class CrossEntropyLoss(NLLLoss, function=cross_entropy, inputs=2, without="axis"
 
     Shapes: (N, k, ...), int (N, ...) or (N, k, ...) -> (), or (k,), int () or (k,) -> ().
 
-    >>> CrossEntropyLoss()([[0.0, 0.0], [1000.0, 0.0]], [0, 0]).round(3).item()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.CrossEntropyLoss()([[0.0, 0.0], [1000.0, 0.0]], [0, 0]).round(3).item()
     0.347
     """

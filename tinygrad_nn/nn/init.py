@@ -19,7 +19,9 @@ def article(generator: Any, shape: tuple[int, ...]) -> np.ndarray:
 
     Signals shrink from layer to layer, so it fails for deep networks; `kaiming_normal` keeps their size.
 
-    >>> article(np.random.RandomState(99), (2,))
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.init.article(np.random.RandomState(99), (2,))
     array([-0.01423588,  0.20572217])
     """
     return np.asarray(0.1 * generator.standard_normal(shape))
@@ -28,7 +30,9 @@ def article(generator: Any, shape: tuple[int, ...]) -> np.ndarray:
 def uniform(generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, b: float = 1.0) -> np.ndarray:
     """Return draws that are uniform from a to b.
 
-    >>> uniform(np.random.default_rng(0), (2,), -1, 1)
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.init.uniform(np.random.default_rng(0), (2,), -1, 1)
     array([ 0.27392337, -0.46042657])
     """
     return generator.uniform(a, b, shape)
@@ -37,7 +41,9 @@ def uniform(generator: np.random.Generator, shape: tuple[int, ...], a: float = 0
 def normal(generator: np.random.Generator, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
     """Return normal draws of this mean and standard deviation.
 
-    >>> normal(np.random.default_rng(0), (2,), std=0.5)
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.init.normal(np.random.default_rng(0), (2,), std=0.5)
     array([ 0.06286511, -0.06605243])
     """
     return generator.normal(mean, std, shape)
@@ -51,7 +57,9 @@ def trunc_normal(
 
     Raises ValueError where less than a thousandth of the draws would lie between.
 
-    >>> trunc_normal(np.random.default_rng(0), (1000,), a=-1, b=1).max() <= 1
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.init.trunc_normal(np.random.default_rng(0), (1000,), a=-1, b=1).max() <= 1
     np.True_
     """
     low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
@@ -66,8 +74,9 @@ def trunc_normal(
 def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
     """Return the factor by which weights make up for a nonlinearity; `a` is the slope of leaky_relu left of 0.
 
-    >>> calculate_gain("relu"), calculate_gain("leaky_relu", 1.0), calculate_gain("tanh")
-    (1.4142135623730951, 1.0, 1.6666666666666667)
+    >>> import tinygrad_nn as tg
+    >>> [round(tg.nn.init.calculate_gain(name), 3) for name in ("relu", "tanh", "linear")]
+    [1.414, 1.667, 1.0]
     """
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     gains["leaky_relu"] = math.sqrt(2 / (1 + a * a))
@@ -79,7 +88,8 @@ def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """Return fan_in and fan_out, how many inputs an output adds up, and how many outputs an input reaches.
 
-    >>> fans((8, 3, 5, 5))
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.init.fans((8, 3, 5, 5))
     (75, 200)
     """
     if len(shape) < 2:
@@ -93,7 +103,9 @@ def xavier_uniform(generator: np.random.Generator, shape: tuple[int, ...], gain:
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward networks (2010), eq. 16.
 
-    >>> abs(xavier_uniform(np.random.default_rng(0), (3, 3))).max() <= 1
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> abs(tg.nn.init.xavier_uniform(np.random.default_rng(0), (3, 3))).max() <= 1
     np.True_
     """
     bound = gain * math.sqrt(6 / max(sum(fans(shape)), 1))
@@ -103,7 +115,9 @@ def xavier_uniform(generator: np.random.Generator, shape: tuple[int, ...], gain:
 def xavier_normal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
     """Return normal draws of the standard deviation gain √(2 / (fan_in + fan_out)); source: that of xavier_uniform.
 
-    >>> xavier_normal(np.random.default_rng(0), (1, 2)).shape
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.init.xavier_normal(np.random.default_rng(0), (1, 2)).shape
     (1, 2)
     """
     return generator.normal(0.0, gain * math.sqrt(2 / max(sum(fans(shape)), 1)), shape)
@@ -123,7 +137,9 @@ def kaiming_uniform(
 
     Source: He et al., Delving deep into rectifiers (2015), eq. 10 (fan_in) and 14 (fan_out).
 
-    >>> abs(kaiming_uniform(np.random.default_rng(0), (3, 6))).max() <= 1
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> abs(tg.nn.init.kaiming_uniform(np.random.default_rng(0), (3, 6))).max() <= 1
     np.True_
     """
     bound = math.sqrt(3) * _kaiming_std(shape, a, mode, nonlinearity)
@@ -136,7 +152,9 @@ def kaiming_normal(
 ) -> np.ndarray:  # fmt: skip
     """Return normal draws of the standard deviation gain(nonlinearity, a) / √fan; source: that of kaiming_uniform.
 
-    >>> kaiming_normal(np.random.default_rng(0), (1, 2), nonlinearity="relu").shape
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.init.kaiming_normal(np.random.default_rng(0), (1, 2), nonlinearity="relu").shape
     (1, 2)
     """
     return generator.normal(0.0, _kaiming_std(shape, a, mode, nonlinearity), shape)
@@ -147,7 +165,9 @@ def orthogonal(generator: np.random.Generator, shape: tuple[int, ...], gain: flo
 
     Source: Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep linear networks (2014).
 
-    >>> w = orthogonal(np.random.default_rng(0), (2, 5))
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> w = tg.nn.init.orthogonal(np.random.default_rng(0), (2, 5))
     >>> np.allclose(w @ w.T, np.eye(2))
     True
     """

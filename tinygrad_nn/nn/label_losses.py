@@ -49,7 +49,7 @@ def nll_loss(
     Raises ValueError for labels outside 0..k-1.
 
     >>> import tinygrad_nn as tg
-    >>> nll_loss(tg.log([[0.5, 0.5], [0.9, 0.1]]), [0, -100]).round(3).item()
+    >>> tg.nll_loss(tg.log([[0.5, 0.5], [0.9, 0.1]]), [0, -100]).round(3).item()
     0.693
     """
     x, which = _last(input, axis), {"labels": target, "ignore_index": ignore_index}
@@ -75,7 +75,8 @@ def cross_entropy(
     `label_smoothing`, from 0 to 1, is the share of the target that all classes get alike.
     Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7.
 
-    >>> cross_entropy([[0.0, 0.0], [1000.0, 0.0]], [0, 0], reduction="none").round(3).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.cross_entropy([[0.0, 0.0], [1000.0, 0.0]], [0, 0], reduction="none").round(3).tolist()
     [0.693, 0.0]
     """
     number("label_smoothing", label_smoothing, 1)

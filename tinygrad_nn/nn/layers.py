@@ -40,12 +40,13 @@ class Affine(Module):
 
 
 class Linear(Affine):
-    """x @ weight.T + bias. Shapes: (..., in_features) -> (..., out_features).
+    """Affine map: x @ weight.T + bias. Shapes: (..., in_features) -> (..., out_features).
 
     The weight is (out_features, in_features), the bias (out_features,) or None; both begin uniform from
     -1 / √in_features to 1 / √in_features. `seed` is a whole number, a generator, or None for fresh entropy.
 
-    >>> Linear(3, 2, seed=0)([[1.0, 2.0, 3.0]]).shape
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Linear(3, 2, seed=0)([[1.0, 2.0, 3.0]]).shape
     (1, 2)
     """
 
@@ -70,7 +71,8 @@ class Embedding(Module):
     at 0 and gets no gradient. Negative indices count from the end. Raises IndexError for others outside.
     Source: Bengio et al., A neural probabilistic language model (2003).
 
-    >>> Embedding(10, 3, seed=0)([[1, 2, 4, 5]]).shape
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Embedding(10, 3, seed=0)([[1, 2, 4, 5]]).shape
     (1, 4, 3)
     """
 
@@ -106,7 +108,8 @@ class Flatten(Module):
 
     Raises ValueError where the input has no such axes.
 
-    >>> Flatten()(np.ones((2, 3, 4))).shape
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Flatten()(tg.ones((2, 3, 4))).shape
     (2, 12)
     """
 
@@ -130,7 +133,8 @@ class Dropout(Module):
     It draws from `generator`, its own unless one is given as the seed.
     Source: Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting (2014).
 
-    >>> Dropout(0.5, seed=0)(np.ones(8)).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Dropout(0.5, seed=0)(tg.ones(8)).tolist()
     [2.0, 0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 2.0]
     """
 

@@ -56,7 +56,8 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Any:
 
     `reduction` is "mean", "sum" or "none", here as in all losses. Raises ValueError for different shapes.
 
-    >>> mse_loss([1.0, 3.0], [1.0, 1.0]).item()
+    >>> import tinygrad_nn as tg
+    >>> tg.mse_loss([1.0, 3.0], [1.0, 1.0]).item()
     2.0
     """
     return reduced(square(input - targets("mse_loss", input, target)), reduction)
@@ -66,7 +67,8 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Any:
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Any:
     """Return the absolute difference, averaged over all entries. Shapes: (...), (...) -> ().
 
-    >>> l1_loss([1.0, 3.0], [1.0, 1.0]).item()
+    >>> import tinygrad_nn as tg
+    >>> tg.l1_loss([1.0, 3.0], [1.0, 1.0]).item()
     1.0
     """
     return reduced(abs(input - targets("l1_loss", input, target)), reduction)
@@ -78,7 +80,8 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
 
     Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
 
-    >>> huber_loss([1.0, 3.0], [1.0, 1.0], reduction="none").tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.huber_loss([1.0, 3.0], [1.0, 1.0], reduction="none").tolist()
     [0.0, 1.5]
     """
     _positive("huber_loss", "delta", delta)
@@ -92,7 +95,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     Shapes: (...), (...) -> (). That is `huber_loss` divided by beta, and `l1_loss` for 0.
     Source: Girshick, Fast R-CNN (2015), equation 3, where beta is 1.
 
-    >>> smooth_l1_loss([1.0, 3.0], [1.0, 1.0], reduction="none", beta=2.0).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.smooth_l1_loss([1.0, 3.0], [1.0, 1.0], reduction="none", beta=2.0).tolist()
     [0.0, 1.0]
     """
     d = input - targets("smooth_l1_loss", input, target)
@@ -109,7 +113,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Any = None, *, r
     A logarithm is at least -100, as in PyTorch; `weight` broadcasts to the losses and multiplies them.
     Train on logits where you can: p = 1 loses its digits. Raises ValueError outside 0 to 1.
 
-    >>> binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(3).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(3).tolist()
     [0.693, 100.0]
     """
     y = targets("binary_cross_entropy", input, target)
@@ -127,7 +132,8 @@ def binary_cross_entropy_with_logits(
     `pos_weight` multiplies the losses of positive labels: with as many as there are negatives to a positive, both
     weigh alike. `weight` multiplies all losses. Both broadcast to the logits.
 
-    >>> binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 0.0], reduction="none").round(3).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 0.0], reduction="none").round(3).tolist()
     [0.693, 1000.0]
     """
     y = targets("binary_cross_entropy_with_logits", input, target)
@@ -150,7 +156,8 @@ def gaussian_nll_loss(
     and its gradient is that there, as in PyTorch. `full` adds log(2 π) / 2. Raises ValueError for a negative variance.
     Source: Nix and Weigend, Estimating the mean and variance of the target probability distribution (1994).
 
-    >>> gaussian_nll_loss([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
+    >>> import tinygrad_nn as tg
+    >>> tg.gaussian_nll_loss([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
     1.0
     """
     y, v = targets("gaussian_nll_loss", input, target), like(input, var)
@@ -173,7 +180,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     of the first axis, is its mean. Source: Kullback and Leibler, On information and sufficiency (1951).
 
     >>> import tinygrad_nn as tg
-    >>> kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()
+    >>> tg.kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()
     0.693
     """
     q = targets("kl_div", input, target)

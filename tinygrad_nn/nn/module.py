@@ -25,7 +25,8 @@ def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
 
     A Tensor is marked as it is, without a copy; other numbers become one.
 
-    >>> Parameter([1.0, 2.0], requires_grad=False)
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Parameter([1.0, 2.0], requires_grad=False)
     tg.tensor([1., 2.], dtype='float64')
     """
     t = _marked(data, _PARAMETER)
@@ -38,7 +39,8 @@ def Buffer(data: Any, persistent: bool = True) -> Tensor:
 
     One that is not `persistent` is no part of `state_dict()`.
 
-    >>> Buffer([0, 1])
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Buffer([0, 1])
     tg.tensor([0, 1], dtype='int64')
     """
     return _marked(data, _BUFFER if persistent else _TEMPORARY)

@@ -56,13 +56,16 @@ def _moments(x: Any, axis: Any) -> tuple[Any, Any, Any]:
 
 
 class LayerNorm(_Normalization):
-    """(x - mean) / √(var + eps) · weight + bias, over the last axes. Shapes: (..., *normalized_shape) -> the same.
+    """Layer normalisation: (x - mean) / √(var + eps) · weight + bias, over the last axes.
+
+    Shapes: (..., *normalized_shape) -> the same.
 
     Weight and bias are of normalized_shape, a number or several.
     Source: Ba, Kiros and Hinton, Layer normalization (2016).
 
-    >>> LayerNorm(2)([[1.0, 3.0]])
-    tg.tensor([[-0.999995,  0.999995]], dtype='float64', requires_grad=True)
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.LayerNorm(2)([[1.0, 3.0]]).data.round(6)
+    array([[-0.999995,  0.999995]])
     """
 
     def __init__(
@@ -79,12 +82,15 @@ class LayerNorm(_Normalization):
 
 
 class RMSNorm(_Normalization):
-    """x / √(mean(x²) + eps) · weight, over the last axes. Shapes: (..., *normalized_shape) -> the same.
+    """Root mean square normalisation: x / √(mean(x²) + eps) · weight, over the last axes.
+
+    Shapes: (..., *normalized_shape) -> the same.
 
     `eps` is the distance from 1 to the next number of the dtype unless given.
     Source: Zhang and Sennrich, Root mean square layer normalization (2019).
 
-    >>> RMSNorm(2)([[1.0, 7.0]]).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.RMSNorm(2)([[1.0, 7.0]]).tolist()
     [[0.2, 1.4]]
     """
 
@@ -119,7 +125,8 @@ class GroupNorm(_Normalization):
 
     Weight and bias are (C,), C = num_channels. Source: Wu and He, Group normalization (2018).
 
-    >>> GroupNorm(2, 4)(np.arange(8.0).reshape(1, 4, 2)).shape
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.GroupNorm(2, 4)(tg.arange(8.0).reshape(1, 4, 2)).shape
     (1, 4, 2)
     """
 
@@ -144,14 +151,15 @@ class GroupNorm(_Normalization):
 
 
 class BatchNorm1d(_Normalization):
-    """(x - mean) / √(var + eps) · weight + bias for each channel. Shapes: (N, C) or (N, C, L) -> the same.
+    """Batch normalisation: (x - mean) / √(var + eps) · weight + bias for each channel.
 
-    While training, mean and variance are the batch's, and the buffers running_mean and running_var move
-    towards them by the share `momentum` (None: all batches count alike), the variance's with n - 1 for n.
-    Otherwise these buffers are used, or with `track_running_stats=False` still the batch's. Weight and bias
-    are (C,), C = num_features. Source: Ioffe and Szegedy, Batch normalization (2015).
+    Shapes: (N, C) or (N, C, L) -> the same. While training, mean and variance are the batch's, and the buffers
+    running_mean and running_var move towards them by the share `momentum` (None: all batches count alike), the
+    variance's with n - 1 for n. Otherwise these buffers are used, or with `track_running_stats=False` still the
+    batch's. Weight and bias are (C,), C = num_features. Source: Ioffe and Szegedy, Batch normalization (2015).
 
-    >>> layer = BatchNorm1d(1)
+    >>> import tinygrad_nn as tg
+    >>> layer = tg.nn.BatchNorm1d(1)
     >>> y = layer([[1.0], [3.0]])
     >>> layer.running_mean.tolist(), layer.running_var.tolist(), layer.num_batches_tracked.item()
     ([0.2], [1.1], 1)
@@ -215,7 +223,9 @@ class BatchNorm1d(_Normalization):
 class BatchNorm2d(BatchNorm1d):
     """BatchNorm1d for images. Shapes: (N, C, H, W) -> (N, C, H, W).
 
-    >>> BatchNorm2d(3)(np.random.default_rng(0).normal(size=(2, 3, 4, 4))).shape
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.BatchNorm2d(3)(np.random.default_rng(0).normal(size=(2, 3, 4, 4))).shape
     (2, 3, 4, 4)
     """
 

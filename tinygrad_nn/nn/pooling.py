@@ -37,7 +37,8 @@ def _adaptive(axes: int, x: Any, output_size: Any) -> Any:
 class AdaptiveAvgPool1d(OfFunction, function=lambda x, output_size: _adaptive(1, x, output_size)):
     """AdaptiveAvgPool2d over the last axis alone. Shapes: (..., L) -> (..., output_size).
 
-    >>> AdaptiveAvgPool1d(2)([[[0.0, 2.0, 4.0]]]).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.AdaptiveAvgPool1d(2)([[[0.0, 2.0, 4.0]]]).tolist()
     [[[1.0, 3.0]]]
     """
 
@@ -48,6 +49,7 @@ class AdaptiveAvgPool2d(OfFunction, function=lambda x, output_size: _adaptive(2,
     Of n entries window i of k has those from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉. A size is a number for both axes, or a
     pair, in which None keeps the length. Source: Lin, Chen and Yan, Network in network (2014), for a size of 1.
 
-    >>> AdaptiveAvgPool2d((1, None))([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]]).tolist()
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.AdaptiveAvgPool2d((1, None))([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]]).tolist()
     [[[[1.5, 2.5, 3.5]]]]
     """

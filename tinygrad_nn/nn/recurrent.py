@@ -131,7 +131,8 @@ class GRU(_Recurrent):
     -1 / √H to 1 / √H. Raises ValueError for other shapes.
     Source: Cho et al., Learning phrase representations using RNN encoder-decoder (2014), r moved as in PyTorch.
 
-    >>> y, h = GRU(3, 4, num_layers=2, bidirectional=True, seed=0)(np.ones((7, 5, 3)))
+    >>> import tinygrad_nn as tg
+    >>> y, h = tg.nn.GRU(3, 4, num_layers=2, bidirectional=True, seed=0)(tg.ones((7, 5, 3)))
     >>> y.shape, h.shape
     ((7, 5, 8), (4, 5, 4))
     """
@@ -147,7 +148,8 @@ class LSTM(_Recurrent):
     The state given and the last one are pairs (h, c) of (L, N, H) each; weight_ih_l0 is (4H, I): i, f, g, o.
     Source: Hochreiter and Schmidhuber, Long short-term memory (1997); Gers et al. (2000) for f.
 
-    >>> y, (h, c) = LSTM(3, 4, batch_first=True, seed=0)(np.ones((5, 7, 3)))
+    >>> import tinygrad_nn as tg
+    >>> y, (h, c) = tg.nn.LSTM(3, 4, batch_first=True, seed=0)(tg.ones((5, 7, 3)))
     >>> y.shape, h.shape, c.shape
     ((5, 7, 4), (1, 5, 4), (1, 5, 4))
     """
@@ -161,7 +163,8 @@ class RNN(_Recurrent):
     From the state h, each step computes the next one, tanh(W x + b + V h + c), or relu of that as `nonlinearity`.
     weight_ih_l0 is (H, I). Source: Elman, Finding structure in time (1990).
 
-    >>> y, h = RNN(3, 4, nonlinearity="relu", seed=0)(np.ones((7, 3)))
+    >>> import tinygrad_nn as tg
+    >>> y, h = tg.nn.RNN(3, 4, nonlinearity="relu", seed=0)(tg.ones((7, 3)))
     >>> y.shape, h.shape
     ((7, 4), (1, 4))
     """

@@ -61,6 +61,7 @@ def unravel(vector: Any, like: Any) -> Any:
 
     Floating-point leaves have `like`'s dtypes, the others that of the vector. Raises ValueError for another size.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> tree = {"w": np.ones((2, 2)), "b": 0.5}
     >>> tg.unravel(tg.ravel(tree) * 2, tree)["b"]

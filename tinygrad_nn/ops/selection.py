@@ -161,7 +161,12 @@ def compress(condition: Any, x: Tensor, axis: int | None = None) -> Any:
     return x[on_axis(axis, np.flatnonzero(holds))]
 
 
-setattr(Tensor, "compress", lambda self, condition, axis=None: compress(condition, self, axis))  # noqa: B010
+def _compress(self: Tensor, condition: Any, axis: int | None = None) -> Any:
+    """Return `tg.compress(condition, self, axis)`: a method has the condition behind the array, as in NumPy."""
+    return compress(condition, self, axis)
+
+
+setattr(Tensor, "compress", _compress)  # noqa: B010
 
 
 @composite(numpy=[np.extract], method=False)

@@ -26,7 +26,7 @@ def clip_grad_norm_(
     >>> w = tg.tensor([3.0, 4.0], requires_grad=True)
     >>> (w * w / 2).sum().backward()
     >>> tg.optim.clip_grad_norm_([w], 1.0), w.grad.data.round(3)
-    (tg.tensor(5.0, dtype='float64'), array([0.6, 0.8]))
+    (tg.tensor(5., dtype='float64'), array([0.6, 0.8]))
     """
     if not (is_number(norm_type) and norm_type > 0):
         raise ValueError(f"norm_type must be a number above 0, or inf, got {norm_type!r}")

@@ -19,10 +19,16 @@ from .groups import Hyperparameter, ParameterGroup, listed, tell
 def zeros(*names: str, **numbers: float) -> Any:
     """Return an `init`: these numbers, and an array of zeros under each of the names.
 
+    >>> import numpy as np
     >>> zeros("m", step=0)(np.ones(2))
     {'step': 0, 'm': array([0., 0.])}
     """
-    return lambda w: numbers | {name: np.zeros_like(w) for name in names}
+
+    def init(w: np.ndarray) -> dict[str, Any]:
+        """Return the state of a parameter before its first step."""
+        return numbers | {name: np.zeros_like(w) for name in names}
+
+    return init
 
 
 class Optimizer(Explained):
@@ -51,7 +57,7 @@ class Optimizer(Explained):
 
     state_names: tuple[str, ...] = ()
     optional_state_names: tuple[str, ...] = ()
-    init: Any = staticmethod(lambda w: {})
+    init: Any = staticmethod(zeros())
     rule: Any = None
     lr: Any = Hyperparameter()
     weight_decay: Any  # of subclasses that have it

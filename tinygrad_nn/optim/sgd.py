@@ -31,11 +31,12 @@ def sgd(
 
 
 class SGD(Optimizer):
-    """w <- w - lr v with v <- momentum v + (1 - dampening) g, where weight_decay w is first added to g.
+    """Gradient descent: w <- w - lr v, where v <- momentum v + (1 - dampening) g.
 
-    The first v is g. With `nesterov`, w <- w - lr (g + momentum v). No hyperparameter has a unit. Raises
-    ValueError for Nesterov without momentum or with dampening. Source: Sutskever et al., On the importance of
-    initialization and momentum in deep learning (2013), equations 1 to 4; lr multiplies v as in PyTorch.
+    weight_decay w is first added to g. The first v is g. With `nesterov`, w <- w - lr (g + momentum v). No
+    hyperparameter has a unit. Raises ValueError for Nesterov without momentum or with dampening. Source: Sutskever et
+    al., On the importance of initialization and momentum in deep learning (2013), equations 1 to 4; lr multiplies v as
+    in PyTorch.
 
     >>> import tinygrad_nn as tg
     >>> w = tg.tensor([1.0], requires_grad=True)

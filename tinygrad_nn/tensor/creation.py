@@ -47,6 +47,7 @@ def _holds_recorded(item: Any) -> bool:
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     """Return `x` itself if it is a Tensor, otherwise one that shares its memory where it can.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> array = np.zeros(3)
     >>> tg.as_tensor(array).data is array

@@ -30,7 +30,8 @@ PUBLIC: dict[str, Any] = {}
 def sample(*inputs: Any, **parameters: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return one case for an operation's tests: a tuple stands for drawn values of that shape.
 
-    >>> sample((2, 3), axis=0)
+    >>> import tinygrad_nn as tg
+    >>> tg.testing.sample((2, 3), axis=0)
     (((2, 3),), {'axis': 0})
     """
     return inputs, parameters
@@ -133,7 +134,7 @@ def elementwise(
     known = [ufunc] if is_ufunc else list(numpy)
     text = next((f.__doc__ or "" for f in known), "")
     first = next((line.strip() for line in text.splitlines() if line and f"{known[0].__name__}(" not in line), "")
-    doc = f"{first}\n\nShapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
+    doc = f"{first.removesuffix('.')}.\n\nShapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
     _publish(name, call, known, method, operator, doc if is_ufunc else ufunc.__doc__ or doc)
     return _finished(call, op)
 

@@ -397,7 +397,7 @@ class Tensor:
                [0., 0., 0.]])
         """
     def compress(self, condition: Any, axis: Any = None) -> Tensor:
-        r""""""
+        r"""Return `tg.compress(condition, self, axis)`: a method has the condition behind the array, as in NumPy."""
     def conjugate(x: Any) -> Tensor:
         r"""Return the complex conjugate, element-wise.
 
@@ -806,7 +806,7 @@ class Tensor:
         Where every entry is -inf the value is -inf and the derivative 0.
 
         >>> import tinygrad_nn as tg
-        >>> tg.logsumexp([1000.0, 1000.0]).item()
+        >>> round(tg.logsumexp([1000.0, 1000.0]).item(), 2)
         1000.69
         """
     @property

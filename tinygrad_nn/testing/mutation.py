@@ -23,7 +23,8 @@ Ruled = tuple[Operation, int]
 class Mutant:
     """One mutated rule: of an operation, for an argument, and what was done to it.
 
-    >>> print(Mutant("tanh", "x", "drops the factor g"))
+    >>> import tinygrad_nn as tg
+    >>> print(tg.testing.Mutant("tanh", "x", "drops the factor g"))
     tanh for x: drops the factor g
     """
 
@@ -43,8 +44,9 @@ class MutationReport:
     changed none, so that no assertion could have noticed: they are equivalent to the rule, or the
     test never comes to where they differ. `unused` are rules that were asked for, and that the test never used.
 
-    >>> mutant = Mutant("tanh", "x", "drops the factor g")
-    >>> report = MutationReport(noticed=(), survivors=(mutant,), without_effect=())
+    >>> import tinygrad_nn as tg
+    >>> mutant = tg.testing.Mutant("tanh", "x", "drops the factor g")
+    >>> report = tg.testing.MutationReport(noticed=(), survivors=(mutant,), without_effect=())
     >>> bool(report)
     False
     """

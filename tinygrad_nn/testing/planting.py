@@ -109,10 +109,10 @@ def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Ite
 
     >>> import tinygrad_nn as tg
     >>> with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g * (1 - y)):
-    ...     float(tg.grad(tg.tanh)(1.0))
-    0.238405844
-    >>> float(tg.grad(tg.tanh)(1.0))
-    0.419974342
+    ...     tg.grad(tg.tanh)(1.0).round(6).item()
+    0.238406
+    >>> tg.grad(tg.tanh)(1.0).round(6).item()
+    0.419974
     """
     op = operation_of(operation)
     position, rules = position_of(op, argument), declared_rules(op)

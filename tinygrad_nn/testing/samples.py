@@ -120,6 +120,7 @@ def kink_inputs(op: Operation, key: Any) -> list[Any]:
 def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, high: float = 2.0) -> Any:
     """Return numbers of the interval in random order, no two close to each other: no ties.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> tg.testing.spaced(np.random.default_rng(0), (2, 3)).shape
     (2, 3)

@@ -89,6 +89,7 @@ def broadcastable(
 ) -> tuple[Any, ...]:  # fmt: skip
     """Return so many arrays of one dtype whose shapes broadcast together; no entry is close to another.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> from hypothesis import find
     >>> a, b = find(tg.testing.broadcastable(2, max_dims=1), lambda pair: pair[0].shape != pair[1].shape)

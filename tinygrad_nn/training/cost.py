@@ -38,8 +38,8 @@ def accuracy(predictions: Any, labels: Any) -> float:
     classes: they are compared as they are.
 
     >>> import tinygrad_nn as tg
-    >>> tg.accuracy([[0.9], [0.2], [0.6]], [[1], [0], [0]])
-    0.666667
+    >>> round(tg.accuracy([[0.9], [0.2], [0.6]], [[1], [0], [0]]), 3)
+    0.667
     >>> tg.accuracy([[2.0, -1.0], [0.0, 1.0]], [0, 1])
     1.0
     """
@@ -66,6 +66,7 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
     The accuracy is nan for a regression, and where the labels are not whole numbers for a module that is no
     DenseNetwork.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> model = tg.nn.Linear(2, 3, seed=0)
     >>> cost, accuracy = tg.evaluate(model, np.zeros((4, 2)), np.zeros(4, int), tg.cross_entropy)

@@ -59,6 +59,7 @@ def train_test_split(
     The same seed gives the same split as scikit-learn's function of this name. Raises ValueError
     where rows don't pair up, or where one of the sets would be empty.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> X, y = np.arange(20.0).reshape(10, 2), np.arange(10)
     >>> X_train, X_test, y_train, y_test = tg.data.train_test_split(X, y, test_size=0.2)
@@ -82,7 +83,8 @@ def one_hot(labels: Any, num_classes: int | None = None, dtype: Any = np.float64
     Without `num_classes` there are as many as the largest index needs. Raises DataError for an entry that is
     no class index.
 
-    >>> one_hot([2, 0])
+    >>> import tinygrad_nn as tg
+    >>> tg.data.one_hot([2, 0])
     array([[0., 0., 1.],
            [1., 0., 0.]])
     """

@@ -74,12 +74,13 @@ def read_idx(path: Path) -> np.ndarray:
     Raises FileError for a file that is damaged, or that would take much more memory than disk. Source of
     the format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
 
+    >>> import tinygrad_nn as tg
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "labels-idx1-ubyte")
     ...     with open(path, "wb") as file:
     ...         _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))
-    ...     read_idx(path)
+    ...     tg.data.read_idx(path)
     array([5, 0, 4], dtype=uint8)
     """
     with opened(path) as (stream, size):

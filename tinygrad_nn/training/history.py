@@ -20,7 +20,8 @@ class History:
     An epoch's cost, accuracy and other metrics are the samples' mean over its batches, each before its own update;
     those of validation data, as `validation_cost`, are taken after its last update. `seconds` is the wall time.
 
-    >>> history = History(cost=[0.5, 0.25])
+    >>> import tinygrad_nn as tg
+    >>> history = tg.History(cost=[0.5, 0.25])
     >>> history["cost"] is history.cost, len(history)
     (True, 2)
     >>> history

@@ -39,8 +39,9 @@ class TensorDataset:
 
     Raises DataError unless all have equally many rows.
 
+    >>> import tinygrad_nn as tg
     >>> import numpy as np
-    >>> TensorDataset(np.eye(2), [7, 8])[1]
+    >>> tg.data.TensorDataset(np.eye(2), [7, 8])[1]
     (array([0., 1.]), np.int64(8))
     """
 
@@ -63,7 +64,8 @@ class Subset:
 
     Of a slice, or of an array of indices, it gives the subset at them.
 
-    >>> part = Subset(["a", "b", "c"], [2, 0, 1])
+    >>> import tinygrad_nn as tg
+    >>> part = tg.data.Subset(["a", "b", "c"], [2, 0, 1])
     >>> part[0], list(part[1:])
     ('c', ['a', 'b'])
     """
@@ -90,7 +92,8 @@ def random_split(dataset: Dataset, lengths: Sequence[float], seed: Any = None) -
     Of fractions each part is rounded down, and the samples left over go to the first parts, one each. `seed` is
     a whole number, a generator, or None for fresh entropy. Raises ValueError unless every sample is in one part.
 
-    >>> [len(part) for part in random_split(range(11), [0.5, 0.25, 0.25], seed=0)]
+    >>> import tinygrad_nn as tg
+    >>> [len(part) for part in tg.data.random_split(range(11), [0.5, 0.25, 0.25], seed=0)]
     [6, 3, 2]
     """
     n, counts = len(dataset), list(lengths)
@@ -110,7 +113,8 @@ def collate(samples: Sequence[Any]) -> Any:
 
     Raises DataError for samples that differ in shape, length or keys.
 
-    >>> collate([(1.5, {"id": 7}), (2.5, {"id": 8})])
+    >>> import tinygrad_nn as tg
+    >>> tg.data.collate([(1.5, {"id": 7}), (2.5, {"id": 8})])
     (array([1.5, 2.5]), {'id': array([7, 8])})
     """
     first = samples[0]
@@ -140,8 +144,10 @@ class DataLoader(Explained):
     loader gives the same epoch again. `collate_fn`, `collate` unless given, makes a batch of a list of samples.
     Raises ValueError for a batch size below 1.
 
+    >>> import tinygrad_nn as tg
     >>> import numpy as np
-    >>> loader = DataLoader(TensorDataset(np.arange(5.0), np.arange(5)), batch_size=2, shuffle=True, seed=0)
+    >>> dataset = tg.data.TensorDataset(np.arange(5.0), np.arange(5))
+    >>> loader = tg.data.DataLoader(dataset, batch_size=2, shuffle=True, seed=0)
     >>> [y.tolist() for x, y in loader]
     [[2, 4], [3, 0], [1]]
     >>> [y.tolist() for x, y in loader]

@@ -80,6 +80,7 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
     first or the last fifth of the epochs would look flat on a linear one. A regression has no accuracy.
     `held_out` says what the validation data are.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> X, y = np.ones((50, 2)), np.zeros((50, 1))
     >>> loss = tg.binary_cross_entropy_with_logits
@@ -191,7 +192,8 @@ def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = Non
     A cell's colour is deeper the larger its share of the row. `classes` are their names. Raises DataError
     unless both are as many class indices.
 
-    >>> plot_confusion([0, 0, 1], [0, 1, 1]).get_title(loc="left")
+    >>> import tinygrad_nn as tg
+    >>> tg.plots.plot_confusion([0, 0, 1], [0, 1, 1]).get_title(loc="left")
     '2 of 3 right'
     """
     truth, found = np.ravel(as_array(raw(y_true))), np.ravel(as_array(raw(y_pred)))
@@ -230,7 +232,8 @@ def plot_predictions(y_true: Any, y_pred: Any, ax: Any = None) -> Any:
 
     Raises DataError unless both have as many numbers, all finite.
 
-    >>> plot_predictions([0.0, 1.0, 2.0], [0.5, 1.0, 1.5]).get_title(loc="left")
+    >>> import tinygrad_nn as tg
+    >>> tg.plots.plot_predictions([0.0, 1.0, 2.0], [0.5, 1.0, 1.5]).get_title(loc="left")
     'Off by 0.408 (RMSE), R² 0.750'
     """
     truth, found = (np.atleast_1d(as_array(raw(y))).astype(float) for y in (y_true, y_pred))
@@ -262,7 +265,9 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
     output its own. All have one scale of colours, in which white is 0. Images serve as well. Raises DataError
     for what makes no images.
 
-    >>> plot_weights(np.eye(9)).get_title(loc="left")
+    >>> import numpy as np
+    >>> import tinygrad_nn as tg
+    >>> tg.plots.plot_weights(np.eye(9)).get_title(loc="left")
     '9 images of 3 × 3'
     """
     images = as_array(raw(weights))

@@ -92,6 +92,7 @@ def diff_backprop(
     every `.grad` stay as they were, and hooks are not run. Raises ValueError for unknown names, and
     GradientError or DisconnectedError for Tensors that no gradient reaches.
 
+    >>> import numpy as np
     >>> import tinygrad_nn as tg
     >>> w, x = tg.tensor([1.0, 2.0], requires_grad=True), np.array([[3.0, 1.0], [0.0, 4.0], [1.0, 1.0]])
     >>> z = x @ w
