@@ -118,7 +118,9 @@ def _members(name: Name) -> Iterator[str]:
             continue
         kind = "property" if isinstance(value, property) else "method"
         head = f".. py:{kind}:: {attribute}{_bound(value)}\n\n"
-        yield head + textwrap.indent(rst(text) + _as_function(value), "   ")
+        function = _as_function(value)
+        said = text.partition("\n\n>>>")[0] if function else text  # the function's page has the example
+        yield head + textwrap.indent(rst(said) + function, "   ")
 
 
 def _bound(value: Any) -> str:
