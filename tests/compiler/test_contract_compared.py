@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +115,72 @@ def test_attributes_that_the_code_names() -> None:
     check(Twin(f), changes, X)
 
 
+def test_an_attribute_of_a_class_under_which_it_is_not_found_at_first() -> None:
+    class Base:
+        k: Any = 2.0
+
+    class Owner(Base):
+        @property
+        def twice(self) -> Any:
+            return vars(self).get("_k", 4.0)
+
+    class Slope:
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            return vars(instance).get("_slope", 1.0)
+
+    Owner.slope = Slope()  # type: ignore[attr-defined]
+    owner: Any = Owner()
+
+    def f(x: Any) -> Any:
+        ran()
+        return x * owner.k + owner.twice * owner.slope
+
+    changes: list[Callable[[], Any]] = [
+        lambda: setattr(Base, "k", 3.0),
+        lambda: [setattr(holder, "k", k) for holder, k in ((Owner, 5.0), (Base, 6.0))],  # type: ignore[func-returns-value]
+        lambda: delattr(Owner, "k"),
+        lambda: setattr(owner, "_k", 7.0),  # which a property tells
+        lambda: setattr(owner, "_slope", 2.0),
+    ]
+    check(Twin(f), changes, X)
+
+
+def test_an_attribute_of_an_arguments_class() -> None:
+    class Owner:
+        k = 2.0
+
+    def f(owner: Any, x: Any) -> Any:
+        ran()
+        return x * owner.k
+
+    for owner, values in ((Owner, (3.0, 4)), (Owner(), (5.0, np.float64(5)))):
+        check(Twin(f), [functools.partial(setattr, Owner, "k", k) for k in values], owner, X)
+
+
+def test_a_name_that_python_knows_itself_and_code_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtins, "settings", 2.0, raising=False)
+
+    def f(x: Any) -> Any:
+        ran()
+        return x * settings  # type: ignore[name-defined]  # noqa: F821
+
+    def g(x: Any) -> Any:
+        ran()
+        return x + settings  # type: ignore[name-defined]  # noqa: F821
+
+    changes: list[Callable[[], Any]] = [
+        lambda: monkeypatch.setattr(builtins, "settings", 3.0),
+        lambda: setattr(f, "__code__", g.__code__),
+    ]
+    check(Twin(f), changes, X)
+
+
+def test_names_of_a_module_are_asked_of_it_only_where_it_has_them() -> None:
+    twin = Twin(lambda x: (x * 2, np.asarray(x.shape).dtype.str))  # np.str warns
+    twin.equal(X)
+    twin.equal(Y)
+
+
 def test_an_attribute_that_the_code_does_not_name() -> None:
     settings = Settings(shift=1.0, epoch=0)
 
@@ -178,6 +245,11 @@ CONTAINERS: dict[str, tuple[Any, Callable[[Any, Any], Any], list[Callable[[Any],
         OrderedDict(a=2.0, b=3.0),
         lambda x, c: functools.reduce(lambda y, k: y * k - 1, c.values(), x),
         [lambda c: c.__setitem__("a", 5.0), lambda c: c.move_to_end("a")],
+    ),
+    "a deque": (
+        deque([2.0, 3.0]),
+        lambda x, c: x * c[0] - c[-1],
+        [lambda c: c.__setitem__(0, 5.0), lambda c: c.append(1.0), lambda c: c.rotate()],
     ),
     "keys only": ({2.0: None}, lambda x, c: x * sum(c), [lambda c: c.__setitem__(3.0, None)]),
 }

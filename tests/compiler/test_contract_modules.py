@@ -194,6 +194,7 @@ class Dropout(tg.nn.Module):
         if not self.training:
             return x
         kept = self.generator.random(x.shape) < 0.75
+        x = x[:, self.generator.permutation(3)]
         return np.where(kept, x, 0.0) + 0.1 * self.generator.standard_normal(3)
 
 

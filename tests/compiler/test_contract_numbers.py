@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
+import datetime
+import enum
 import functools
+import json
 import math
 import pickle
+import statistics
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -73,6 +78,17 @@ ASKED: dict[str, Callable[[Any, Any], Any]] = {
     "np.isscalar": lambda x, n: x * n if np.isscalar(n) else -x,
     "isinstance": lambda x, n: x * n if isinstance(n, (int, np.integer)) else -x,
     "the bits": lambda x, n: x * (int(n) & 1),
+    "divmod with a float": lambda x, n: x * divmod(n, 0.75)[1],
+    "pickling": lambda x, n: x * pickle.loads(pickle.dumps(n)),
+    "a method": lambda x, n: x * n.conjugate() + n.as_integer_ratio()[0] if hasattr(n, "as_integer_ratio") else x,
+    "a bound of np.linspace": lambda x, n: x * np.linspace(0, np.float32(1), 3) * n,
+    "json": lambda x, n: x * len(json.dumps([float(n)])),
+    "a Decimal": lambda x, n: x * float(Decimal(int(n)) / 3),
+    "a timedelta": lambda x, n: x * datetime.timedelta(days=int(n)).days,
+    "a mean of Python's": lambda x, n: x * statistics.mean([float(n), 2.0]),
+    "no shape": lambda x, n: x * n if hasattr(n, "shape") else -x,
+    "a key of the result": lambda x, n: {n: x * 2, int(n): 3},
+    "a slice in the result": lambda x, n: str(slice(0, n)),
 }
 
 
@@ -88,6 +104,63 @@ def test_a_number_whose_value_is_asked(what: str, kind: Any) -> None:
     assert [twin.equal(Y, kind(n)) for n in (2, 1, 3)] == [0, 0, 0], "a program for a number is kept"
     assert first[0] == 1
     assert set(first) <= {0, 1}
+
+
+def test_a_number_that_c_code_asks_for() -> None:
+    """No proxy passes for a number there; the function is traced for the very numbers that it is given."""
+
+    def f(x: Any, n: Any, k: Any) -> Any:
+        return x * len(json.dumps([n])) * float(Decimal(n)) * k + np.random.default_rng(n).random(3)
+
+    twin = Twin(f)
+    for n, k in ((1, 2.0), (10, 2.0), (1, 3.0), (1, 2.0)):
+        twin.equal(X, n, k)
+    with pytest.raises(TypeError, match="JSON"):
+        tg.compile(lambda x, n: x * len(json.dumps({n, 1})))(X, 2)
+
+
+def test_keys_of_a_result_are_numbers() -> None:
+    step = tg.compile(lambda n: {n: 1, (n, "a"): [n]})
+    for n in (2, 3.5, np.int64(2), np.float32(3), 2):
+        assert [type(key) for key in step(n)] == [type(n), tuple]
+        assert type(list(step(n))[1][0]) is type(n)
+
+
+@pytest.mark.parametrize("factor", [1j, 2.5, np.float64(2), np.complex64(1j), True])
+def test_numbers_of_other_classes(factor: Any) -> None:
+    computations: list[Callable[[Any], Any]] = [
+        lambda n: n * factor, lambda n: factor + n, lambda n: factor / (n + 1), lambda n: n - factor,
+    ]  # fmt: skip
+    for compute in computations:
+        twin = Twin(lambda x, n: (x * complex(compute(n)), x * (n * 1j), n + 1j))  # noqa: B023
+        for n in (2, 3.0, np.int64(3), 2):
+            twin.equal(X, n)
+
+
+class Level(enum.IntEnum):
+    """Numbers with names."""
+
+    LOW = 1
+    HIGH = 5
+
+
+class Odd(int):
+    """A number that shows in its own way."""
+
+    def __repr__(self) -> str:
+        return "odd!"
+
+
+def test_numbers_that_are_constants_stand_as_numbers() -> None:
+    for constant in (Level.HIGH, Odd(3)):
+        twin = Twin(lambda x: np.multiply(x, constant) + x * constant)  # noqa: B023
+        twin.equal(X)
+        twin.equal(Y)
+    twin = Twin(lambda x, level: np.multiply(x, level))
+    for level in Level:
+        twin.equal(X, level)
+    twin = Twin(lambda x, n: np.ldexp(x, n) + np.ldexp(x, 2))
+    twin.equal(X, 3)
 
 
 def test_a_float_whose_value_is_asked() -> None:

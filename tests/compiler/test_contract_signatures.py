@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import functools
 import gc
 import warnings
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,12 +179,83 @@ def test_slots() -> None:
         assert same(step(X, Slotted(k)), X * k)
 
 
+class Hidden:
+    """What it holds is in a slot whose name Python mangles, and a copy does without it."""
+
+    __slots__ = ("__k",)
+
+    def __init__(self, k: float) -> None:
+        self.__k = k
+
+    def __getstate__(self) -> Any:
+        return None
+
+    @property
+    def k(self) -> float:
+        return self.__k
+
+
+class Marked(float):
+    """A number with an attribute."""
+
+    k: float
+
+
+def marked(k: float) -> Marked:
+    number = Marked(2.0)
+    number.k = k
+    return number
+
+
+class Listed(list[Any]):
+    """A list with an attribute."""
+
+    def __init__(self, k: float) -> None:
+        super().__init__([k, 1.0])
+        self.k = k
+
+
+OBJECTS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[float], Any]]] = {
+    "a partial": (lambda x, how: how(x), lambda k: functools.partial(np.multiply, k)),
+    "a partial with a keyword": (lambda x, how: how()["k"] * x, lambda k: functools.partial(dict, k=k)),
+    "a hidden slot": (lambda x, hidden: x * hidden.k, Hidden),
+    "a number with an attribute": (lambda x, number: x * number.k, marked),
+    "a deque": (lambda x, parts: x * parts[-1], lambda k: deque([1.0, k])),
+    "a Fraction": (lambda x, number: x * float(number), Fraction),
+    "a Decimal": (lambda x, number: x * float(number), Decimal),
+    "a timedelta": (lambda x, time: x * time.days, lambda k: datetime.timedelta(days=k)),
+    "a bytearray": (lambda x, data: x * data[0], lambda k: bytearray([int(k)])),
+    "an exception": (lambda x, error: x * error.args[0], ValueError),
+    "a list with an attribute": (lambda x, parts: x * parts.k, Listed),
+}
+
+
+@pytest.mark.parametrize("what", OBJECTS)
+def test_an_object_by_all_that_a_copy_of_it_would_hold(what: str) -> None:
+    function, make = OBJECTS[what]
+
+    def f(x: Any, given: Any) -> Any:
+        ran()
+        return function(x, given)
+
+    twin = Twin(f)
+    assert [twin.equal(X, make(k)) for k in (2.0, 3.0)] == [1, 1]
+    assert [twin.equal(Y, make(k)) for k in (2.0, 3.0)] == [0, 0]
+
+
+def test_what_contains_itself_is_refused() -> None:
+    circle: list[Any] = [X]
+    circle.append(circle)
+    with pytest.raises(tg.errors.CompileError, match=r"contains itself; pass.*test_contract_signatures\.py:\d+"):
+        tg.compile(lambda parts: parts[0] * 2)(circle)
+
+
 def test_what_can_not_be_described_is_refused() -> None:
     def f(x: Any, parts: Any) -> Any:
         return x * next(parts)
 
     parts = iter([2.0, 3.0])
-    with pytest.raises(tg.errors.CompileError, match=r"iterator"):
+    with pytest.raises(tg.errors.CompileError, match=r"iterator.*test_contract_signatures\.py:\d+"):
         tg.compile(f)(X, parts)
     assert next(parts) == 2.0
 
@@ -221,6 +296,8 @@ def test_results() -> None:
 RESULTS: dict[str, Callable[[Any], Any]] = {
     "a set": lambda x: {1, 2},
     "an object": lambda x: Batch(x, 2.0),
+    "a list of one's own": lambda x: Listed(2.0),
+    "a tuple of one's own": lambda x: type("Own", (tuple,), {})([x]),
     "a bytearray": lambda x: bytearray(b"ab"),
     "an iterator": lambda x: iter([x * 2]),
     "a generator": lambda x: (x * k for k in range(3)),

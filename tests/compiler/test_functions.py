@@ -794,3 +794,156 @@ def test_sums_add_up_in_the_order_of_the_memory_that_was_written_into() -> None:
     f, x, w = tg.compile(total, exact=True), rng.normal(size=(999, 3)), np.asfortranarray(rng.normal(size=(999, 3)))
     for _ in range(2):
         assert same(f(x, w), total(x, w))
+
+
+def row_by_row(y: Any) -> Any:
+    for n, row in enumerate(y):
+        row += n
+    return y
+
+
+def after_a_product(y: Any) -> Any:
+    total = (y @ y.T).sum()  # through a view, of which nothing is left
+    y[0] = total
+    y += y.T.sum(axis=1)
+    return y
+
+
+def swapped(y: Any) -> Any:
+    y[0], y[1] = y[1], y[0]  # windows both: NumPy writes one row twice
+    return y
+
+
+def seen_through_windows(y: Any) -> Any:
+    row, flipped, part = y[0], y.T, y[1:, ::2]
+    y[0, 1] = 50.0
+    part *= 3
+    row[2] -= 1
+    return y, row * 2, flipped * 2, part
+
+
+def of_a_window(y: Any) -> Any:
+    row = y[1]
+    entries = row[1:]
+    entries[0] += 7
+    row *= 2
+    return y, row, entries
+
+
+def by_out(y: Any) -> Any:
+    np.add(y, 1, out=y[:])
+    np.clip(y, 0, 2, out=y)
+    sums = np.zeros_like(y[0])
+    np.sum(y, axis=0, out=sums)
+    return y, sums, y.cumsum(axis=1, out=y)
+
+
+def in_another_dtype(y: Any) -> Any:
+    narrow, whole = y.astype(np.float32), (y * 10).astype(int)
+    narrow += y
+    whole[0] += 2
+    whole[1, 0] //= 3
+    return narrow, whole
+
+
+WRITTEN: list[Callable[[Any], Any]] = [
+    row_by_row, after_a_product, swapped, seen_through_windows, of_a_window, by_out, in_another_dtype,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", WRITTEN)
+def test_what_is_written_through_windows(function: Callable[[Any], Any]) -> None:
+    f = tg.compile(lambda x: function(x.copy()), exact=True)
+    for x in (X, 2 * X, np.asfortranarray(X), X[:, ::-1], X - 7):
+        assert same(f(x), f.function(x))
+
+
+def test_parameters_that_are_written_after_a_layer_looked_into_them() -> None:
+    layer, other = (tg.nn.Linear(3, 2, seed=0) for _ in "ab")
+    arrays = [p.data for p in layer.parameters()]
+
+    def trains(layer: Any) -> Callable[[Any], Any]:
+        def step(x: Any) -> Any:
+            layer.zero_grad()
+            loss = (layer(x) ** 2).mean()
+            loss.backward()
+            for p in layer.parameters():
+                p.data -= 0.1 * p.grad.data
+                p.data[0] *= 0.5
+            return loss.detach()
+
+        return step
+
+    compiled, eager = tg.compile(trains(layer), exact=True), trains(other)
+    for n in range(3):
+        assert same(compiled(X + n), eager(X + n))
+        for p, q, array in zip(layer.parameters(), other.parameters(), arrays, strict=True):
+            assert p.data is array
+            assert same(p.data, q.data)
+
+
+@pytest.mark.parametrize("view", [lambda y: y.T, lambda y: y.ravel(), lambda y: y.reshape(3, 2)])
+def test_a_view_that_is_no_window_is_not_written_through(view: Callable[[Any], Any]) -> None:
+    def f(x: Any) -> Any:
+        y = x.copy()
+        view(y)[0] = 1.0
+        return y
+
+    with pytest.raises(tg.errors.CompileError, match=r"test_functions\.py:\d+.*write into the whole"):
+        tg.compile(f)(X)
+
+
+def test_what_is_added_in_place_is_cast_as_numpy_casts_it() -> None:
+    def adds(x: Any, k: Any) -> Any:
+        x = x.copy()
+        x += k
+        return x
+
+    for x, k in ((np.arange(3), 0.5), (np.arange(3) > 1, 1), (X.astype(np.float32), 1j)):
+        for f in (adds, tg.compile(adds)):
+            with pytest.raises(TypeError, match="same_kind"):
+                f(x, k)
+
+
+PUTTING: list[Callable[[Any], Any]] = [
+    lambda x: np.put(x, [0], 5.0), lambda x: np.place(x, x > 0, 5.0), lambda x: np.putmask(x, x > 0, 5.0),
+    lambda x: np.copyto(x, 5.0), lambda x: np.fill_diagonal(x, 5.0),
+    lambda x: np.put_along_axis(x, np.array([[0]]), 5.0, 1), lambda x: x.fill(5.0), lambda x: x.put([0], 5.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", PUTTING)
+def test_functions_that_write_into_what_they_are_given_are_refused_first(function: Callable[[Any], Any]) -> None:
+    x = X.copy()
+    with pytest.raises(tg.errors.CompileError, match=r"test_functions\.py:\d+.*write"):
+        tg.compile(function)(x)
+    assert same(x, X)
+
+
+@pytest.mark.parametrize("subscripts", ["ij->ji", "ii->i", "ij->ij"])
+def test_einsum_may_return_a_view(subscripts: str) -> None:
+    square = np.arange(9.0).reshape(3, 3)
+    functions: list[Callable[[Any], Any]] = [lambda x: np.einsum(subscripts, x), lambda x: np.einsum(subscripts, x) * 2]
+    for f in functions:
+        compiled = tg.compile(f, exact=True)
+        for x in (square, -square):
+            assert same(compiled(x), f(x))
+
+
+def test_powers_that_arrays_take_in_their_own_way() -> None:
+    for x in (X > 0, (10 * X).astype(int), X.astype(np.float32), X + 1j):
+        for exponent in (2, 0.5, 1, -1.0, 3):
+            f = tg.compile(lambda x: x**exponent, exact=True)  # noqa: B023
+            with np.errstate(all="ignore"):
+                assert same(f(x), f.function(x))
+
+
+def test_arrays_of_other_kinds_become_tensors_as_ever() -> None:
+    f = tg.compile(lambda x: tg.as_tensor(x) * 2, exact=True)
+    assert same(f(X.astype(">f8")), f.function(X.astype(">f8")))
+    for x in (np.array(["a"]), np.array([1.0, None]), np.array(["2020-01-01"], "M8[D]")):
+        with pytest.raises(tg.errors.DtypeError):
+            f(x)
+    g = tg.compile(lambda x: (np.any(x), np.all(x)))
+    flags = np.array([0, 5], dtype=object)
+    assert same(list(g(flags)), [np.True_, np.False_])

@@ -41,7 +41,7 @@ EXCEPTED = {
     "GradientCheckError": "a report of findings, with the table",
     "ops/settings.py:told": "what to write stands in a table, which tests/nn/test_habits.py reads",
     "optim/optimizer.py:_checked_settings": "the words of what a hyperparameter needs, under another class",
-    "compiler/trace/traced_call.py:traced": "a refusal, which has its remedy, with the function's line",
+    "compiler/compiled.py:_refused": "a refusal, which has its remedy, with the function's line",
     "compiler/trace/proxies.py:__len__": "NumPy's own words, for code that asks whether there is a length",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
     "Damaged": "a reason inside the sentences of training.files, which say what to do",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import warnings
 import weakref
@@ -15,7 +16,7 @@ from os import PathLike
 from pathlib import Path
 from time import perf_counter
 from types import MethodType
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from .run.portable import for_any_rows, remembered
 from .run.replay import Made, Replay
 from .run.report import Profile, Report, profiled, reported
 from .signature import identities, in_words, raising, signature
+from .trace.table import line_of
 from .trace.traced_call import Trace, traced
 from .turns import Turn
 from .write.explain import Listing, explained
@@ -64,9 +66,9 @@ def compile(function: Callable[..., Any] | None = None, *, exact: bool = False, 
     argument if it is written into.
     **Frozen** at the first call, as in `jax.jit`: whatever lies deeper, what called functions read, `type(x)`,
     `x is y`, the clock. Printing, and NumPy's warnings, happen only then.
-    **Refused**, with everything as before the call: a list, dict, set or attribute that the function changes, a
-    setting that it sets, random numbers that no module's generator draws, an array that it keeps somewhere, an
-    error that it catches, an array that another thread computes with.
+    **Refused**, with everything as before the call: a list, dict, set, deque, array or attribute that the function
+    changes, a setting that it sets, random numbers that no module's generator draws, an iterator that it reads, an
+    array that it keeps somewhere, an error that it catches, an array that another thread computes with.
 
     Another shape, dtype, string or flag among the arguments is traced anew; another number only where Python
     decides by it. Results record nothing. Where an operation is invalid (0 * inf) or a line of the program raises,
@@ -132,7 +134,10 @@ class Compiled:
         if mode is not True and mode is not False:
             return self.function(*args, **kwargs)
         flat: list[Any] = []
-        key = (mode, raising(), signature(args, kwargs, flat))
+        try:
+            key = (mode, raising(), signature(args, kwargs, flat))
+        except CompileError as error:
+            self._refused(error)
         known, failed = self.programs.get(key, ()), ""
         for replay in known:
             try:
@@ -173,7 +178,16 @@ class Compiled:
             return self._itself(args, kwargs)
         words, given = in_words([*args, kwargs]), remembered(args, kwargs)
         finish = functools.partial(self._finished, key, flat, failed, given, words, perf_counter())
-        return traced(self.function, args, kwargs, [self.function, *self.own], finish)
+        try:
+            return traced(self.function, args, kwargs, [self.function, *self.own], finish)
+        except CompileError as error:
+            self._refused(error)
+
+    def _refused(self, error: CompileError) -> NoReturn:
+        """Raise the error, with the line where the function is if it names none."""
+        if re.search(r":\d+", str(error)):
+            raise error
+        raise CompileError(f"{error}; the function is at {line_of(self.function)}") from error
 
     def _finished(
         self, key: Any, flat: list[Any], failed: str, given: Any, words: str, begun: float, trace: Trace

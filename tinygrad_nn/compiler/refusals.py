@@ -33,6 +33,13 @@ def effect(what: str) -> str:
     )
 
 
+def iterated(line: str) -> str:
+    return (
+        f"the compiled function reads an iterator{line}, whose next entry would be the same at every call: take the "
+        "entry outside, as batch = next(batches), and pass it as an argument"
+    )
+
+
 def hook_in_trace(hook: Any) -> str:
     code = getattr(hook, "__code__", None)
     place = "" if code is None else f", {hook.__name__} of {code.co_filename}:{code.co_firstlineno}"
@@ -44,6 +51,7 @@ def hook_in_trace(hook: Any) -> str:
 
 def not_described(kind: str) -> str:
     return (
-        f"an argument of type {kind}: a compiled function takes arrays, Tensors, numbers, strings, lists, tuples and "
-        "dicts of them, modules, and objects that are told by their attributes; pass what it holds as one of these"
+        f"an argument of type {kind} can't be told from others like it: a compiled function takes arrays, Tensors, "
+        "numbers, strings, lists, tuples and dicts of them, modules, and objects that can be copied; pass what it "
+        "holds as one of these; of an iterator, pass list(...)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import random
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ BY_VALUE = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dt
 _DESCRIBED_ONCE = frozenset({np.ndarray, np.memmap, Tensor, list, dict, OrderedDict})
 _BY_IDENTITY = (
     *(Tensor, np.ndarray, Module, Optimizer, type, ModuleType, FunctionType, BuiltinFunctionType),
-    *(np.ufunc, np.random.Generator, np.random.RandomState),
+    *(np.ufunc, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random),
 )
 
 
@@ -60,9 +61,12 @@ def signature(args: Any, kwargs: Any, flat: list[Any]) -> Any:
     Raises CompileError for an argument that can't be described so.
     """
     seen: dict[int, int] = {}
-    described = [_described(x, flat, seen) for x in args]
-    if kwargs:
-        described.append((dict, *[(name, _described(x, flat, seen)) for name, x in kwargs.items()]))
+    try:
+        described = [_described(x, flat, seen) for x in args]
+        if kwargs:
+            described.append((dict, *[(name, _described(x, flat, seen)) for name, x in kwargs.items()]))
+    except RecursionError as error:
+        raise CompileError("an argument contains itself; pass what it holds") from error
     return (*described, bool(kwargs))
 
 
@@ -76,11 +80,14 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
     if kind in _DESCRIBED_ONCE:
         if (before := seen.get(id(x))) is not None:  # one object in two places is one proxy
             return kind, before
-        seen[id(x)] = len(seen)
+        parts: list[Any] | None = None
         if kind is list:
-            return kind, *[_described(part, flat, seen) for part in x]
-        if kind is dict or kind is OrderedDict:
-            return kind, *[(type(key), key, _described(part, flat, seen)) for key, part in x.items()]
+            parts = [_described(part, flat, seen) for part in x]
+        elif kind is dict or kind is OrderedDict:
+            parts = [(type(key), key, _described(part, flat, seen)) for key, part in x.items()]
+        seen[id(x)] = len(seen)  # afterwards: what contains itself is an error
+        if parts is not None:
+            return kind, *parts
         flat.append(np.asarray(x) if kind is np.memmap else x)
         if kind is Tensor:
             node, array = x._node, x._array
@@ -92,43 +99,58 @@ def _described(x: Any, flat: list[Any], seen: dict[int, int]) -> Any:
         return kind
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return kind, *[_described(part, flat, seen) for part in x]
-    return _constant(x, set())
+    return _constant(x, set(), [])
 
 
-def _constant(x: Any, inside: set[int]) -> Any:
+def objects_in(x: Any) -> list[Any]:
+    """Return an object that is no part of the program, and those that it holds, as deep as it is described."""
+    met: list[Any] = []
+    _constant(x, set(), met)
+    return met
+
+
+def _constant(x: Any, inside: set[int], met: list[Any]) -> Any:
     """Return the description of an object that is no part of the program: its type, and what it holds."""
     kind = type(x)
-    if isinstance(x, BY_VALUE):
+    if kind is str or kind is int or x is None:
+        return kind, x
+    if isinstance(x, BY_VALUE) and (isinstance(x, enum.Enum) or not getattr(x, "__dict__", None)):
         return kind, repr(x) if isinstance(x, (float, complex, np.generic)) else x
     if isinstance(x, MethodType):  # which is made anew whenever it is asked for
         with suppress(CompileError):
-            return kind, Identity(x.__func__), _constant(x.__self__, inside)
+            return kind, Identity(x.__func__), _constant(x.__self__, inside, met)
         return kind, Identity(x.__func__), Identity(x.__self__)
+    met.append(x)
     if isinstance(x, _BY_IDENTITY):
         return kind, Identity(x)
-    if isinstance(x, Iterator):
-        raise CompileError(
-            f"a {kind.__name__} is no argument of a compiled function, since it can be gone through only once: pass "
-            "list(...) of it"
-        )
     if id(x) in inside:
         raise CompileError(not_described(kind.__name__))
-    inside = inside | {id(x)}
-    if isinstance(x, slice):
-        return kind, *[_constant(part, inside) for part in (x.start, x.stop, x.step)]
-    if isinstance(x, (set, frozenset)):
-        return kind, frozenset(_constant(part, inside) for part in x)
-    entries: list[Any] = []
-    if isinstance(x, dict):
-        entries += [(_constant(key, inside), _constant(part, inside)) for key, part in x.items()]
-    elif isinstance(x, (list, tuple)):
-        entries += [_constant(part, inside) for part in x]
-    slots = [name for base in kind.__mro__ for name in _slots(base) if hasattr(x, name)]
-    own = getattr(x, "__dict__", None)
-    if own is None and not slots and not entries and not isinstance(x, (dict, list, tuple)):
+    parts = [_constant(part, inside | {id(x)}, met) for part in _held_in(x)]
+    return (kind, frozenset(parts)) if isinstance(x, (set, frozenset)) else (kind, *parts)
+
+
+def _held_in(x: Any) -> list[Any]:
+    """Return what an object holds: entries, or the parts that a copy of it would be made of.
+
+    Raises CompileError for what can't be copied, an iterator, for one.
+    """
+    kind = type(x)
+    if kind in (list, tuple, set, frozenset):
+        return [*x]
+    if kind is dict:
+        return [*x, *x.values()]
+    if kind is object or isinstance(x, Iterator):
         raise CompileError(not_described(kind.__name__))
-    attributes = {name: getattr(x, name) for name in slots} | (own or {})
-    return kind, *entries, *[(name, _constant(part, inside)) for name, part in attributes.items()]
+    try:
+        reduced = x.__reduce_ex__(2)
+    except Exception as error:
+        raise CompileError(not_described(kind.__name__)) from error
+    if isinstance(reduced, str):  # the name of the one object of its kind
+        return [reduced]
+    own = [getattr(kind, name) is getattr(object, name) for name in ("__reduce_ex__", "__reduce__", "__getstate__")]
+    # Without the class; with what code of its own may leave out of a copy.
+    reduced = reduced[1][1:] + reduced[2:] if all(own) else (*reduced[1:], object.__getstate__(x))
+    return [list(part) if isinstance(part, Iterator) else part for part in reduced if part is not None]
 
 
 def identities(part: Any) -> Iterator[Identity]:
@@ -138,12 +160,6 @@ def identities(part: Any) -> Iterator[Identity]:
             yield from identities(inner)
     elif isinstance(part, Identity):
         yield part
-
-
-def _slots(kind: type) -> list[str]:
-    slots = vars(kind).get("__slots__", ())
-    names = [slots] if isinstance(slots, str) else list(slots)
-    return [name for name in names if not name.startswith("__")]
 
 
 def in_words(x: Any) -> str:

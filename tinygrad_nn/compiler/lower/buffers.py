@@ -11,9 +11,9 @@ INTO_MEMORY = ("ufunc", "out", "where", "astype", "setitem", "copy", "into", "at
 
 
 def takes_out(line: Line) -> bool:
-    """Return whether a line can write its result into memory that is there."""
+    """Return whether a line can write its result into memory that is there: no view, as einsum may return one."""
     (output, *more) = line.outputs or (None,)
-    held = output is not None and not more and output.is_array and not output.dtype.hasobject
+    held = output is not None and not more and output.is_array and output.base is None and not output.dtype.hasobject
     return held and line.function.form in INTO_MEMORY
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -66,14 +66,15 @@ _ARRAY = Function("np.array", np.array, "plain")
 
 def _prepare_numbers(line: Line, constants: dict[Any, Value], prepared: Any, lines: list[Line]) -> None:
     """Let numbers be arrays of no axes, in the dtype in which they are used: NumPy converts a number each time."""
-    dtypes = {v.dtype for v in line.reads() if v.dtype is not None}
-    if len(dtypes) != 1 or (dtype := dtypes.pop()).char not in "fd":
+    dtypes, ufunc = {v.dtype for v in line.reads() if v.dtype is not None}, cast(np.ufunc, line.function.apply)
+    kind = "".join([dtype.char for dtype in dtypes])
+    if kind not in ("f", "d") or not any(loop.startswith(kind * ufunc.nin) for loop in ufunc.types):  # as of ldexp
         return
-    args = []
+    dtype, args = dtypes.pop(), []
     for x in line.args:
         if type(x) in (int, float):
             args.append(constants.setdefault((x, str(x), dtype), Value(np.array(x, dtype))))
-        elif isinstance(x, Value) and x.dtype is None:
+        elif isinstance(x, Value) and type(x.concrete) in (int, float):
             if (x, dtype) not in prepared:
                 prepared[x, dtype] = Value(np.array(x.concrete, dtype), x.name)
                 lines.append(Line(_ARRAY, (x, dtype), {}, (prepared[x, dtype],)))

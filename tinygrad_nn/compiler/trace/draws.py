@@ -25,7 +25,7 @@ class NotedGenerator(np.random.Generator):
 
     def __init__(self, generator: np.random.Generator, tracer: Any, holder: Any, name: Any) -> None:
         super().__init__(generator.bit_generator)
-        self.tracer, self.holder, self.name = tracer, holder, name
+        self.own, self.tracer, self.holder, self.name = generator, tracer, holder, name
 
 
 def _noting(method: str) -> Any:
@@ -35,7 +35,7 @@ def _noting(method: str) -> Any:
     def draw(self: NotedGenerator, *args: Any, **kwargs: Any) -> Any:
         tracer = self.tracer
         if not tracer.traces():
-            return draws(self, *args, **kwargs)
+            return draws(self.own, *args, **kwargs)
         computed = any(isinstance(x, Traced) and not x.value.known for x in leaves((args, kwargs)))
         if computed or method in ("shuffle", "spawn") or kwargs.get("out") is not None:
             raise tracer.refusal(
@@ -45,7 +45,7 @@ def _noting(method: str) -> Any:
                 "outside"
             )
         args, kwargs = over_leaves(lambda x: x.number() if isinstance(x, (Traced, Number)) else x, (args, kwargs))
-        return tracer.drawn(draws(self, *args, **kwargs), self, methodcaller(method, *args, **kwargs))
+        return tracer.drawn(draws(self.own, *args, **kwargs), self, methodcaller(method, *args, **kwargs))
 
     return draw
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import random
-from types import MappingProxyType, ModuleType
+from collections.abc import Callable
+from types import MappingProxyType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,15 @@ import numpy as np
 from ...errors import CompileError
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
+from ...tensor.handle import Tensor
 from ..program import over_leaves
 from ..refusals import effect
 from .proxies import is_of_a_trace, plain
-from .snapshot import MISSING, Snapshot, bound
+from .snapshot import CONTAINERS, MISSING, Snapshot, all_same, bound, entries_of, same
 from .table import Table
 
-_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+_GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
+_LARGE = 2**20  # bytes; whether an array of more was written into is found only where a line reads it
 _ALWAYS_DRAWN_FROM: set[Any] = {np.random.mtrand._rand, vars(random)["_inst"]}
 
 
@@ -26,41 +30,51 @@ class Effects:
     """What the table, the arguments and the containers that stand for some held before a trace; generators' states."""
 
     def __init__(self, table: Table, arguments: list[Any], containers: list[Any]) -> None:
-        self.table, self.before, self.containers = table, Snapshot(), Snapshot()
-        objects = [x for x in [*table.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer))]
+        self.table, self.before = table, Snapshot()
+        self.containers = [(x, entries_of(x)) for x in containers]
+        given = [*table.objects, *arguments]
+        objects = [x for x in given if not isinstance(x, (ModuleType, Module, Optimizer, np.ndarray, Tensor))]
         attributes = [own for x in objects if type(own := getattr(x, "__dict__", None)) is dict]
         self.attributes = {*map(id, attributes)}
         for x in [*objects, *attributes]:
-            if isinstance(x, (list, dict, set)):
+            if isinstance(x, CONTAINERS):
                 self.before.hold(x)
             elif isinstance(x, type) and x not in (Module, random.Random):  # which tell tracers, another thread's too
                 self.before.hold_class(x)
-        for x in containers:
-            self.containers.hold(x)
+        for x in arguments:
+            slotted = [vars(kind) for kind in type(x).__mro__ if "__slots__" in vars(kind)]
+            for name in [name for held in slotted for name in held if isinstance(held[name], MemberDescriptorType)]:
+                self.before.name(x, name)
+        arrays = {id(x): x for x in given if isinstance(x, np.ndarray) and x.nbytes <= _LARGE}
+        self.arrays = [(x, x.copy()) for x in arrays.values()]
         found = {x for x in objects if isinstance(x, _GENERATORS) and not isinstance(x, random.SystemRandom)}
-        self.generators = [(x, _state(x)) for x in found | _ALWAYS_DRAWN_FROM]
+        self.generators = [(x, *_access(x)) for x in found | _ALWAYS_DRAWN_FROM]
+        self.states = [pickle.dumps(get()) for _, get, _ in self.generators]
 
     def changed(self) -> str:
         """Return what the function changed that a program can't change again, in words; "" if there is nothing."""
-        for x, _ in self.containers.changed():
-            return f"changes a {type(x).__name__} among its arguments"
-        self.containers.held.clear()  # what stands for arguments is to be gone
+        if twins := [x for x, then in self.containers if not all_same(entries_of(x), then)]:
+            return f"changes a {type(twins[0]).__name__} among its arguments"
+        self.containers = []  # what stands for arguments is to be gone
         for x, then in self.before.changed():
             if isinstance(x, MappingProxyType) or id(x) in self.attributes:
                 held = dict(zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True))
                 name = next(n for n in [*x, *held] if x.get(n, MISSING) is not held.get(n, MISSING))
                 return f"sets the attribute {name!r}{self.table.line_of(name)}"
             return f"changes a {type(x).__name__}{self.table.line_of(self.table.labels.get(id(x), ''))}"
-        for holder, name, then, moves in self.table.snapshot.names:
-            if not moves and bound(holder, name) is not then:
+        for x, array in self.arrays:
+            if x.tobytes() != array.tobytes():
+                return f"writes into an array{self.table.line_of(self.table.arrays.get(id(x), ''))}"
+        for holder, name, then, moves in self.table.snapshot.names + self.before.names:
+            if not moves and not same(bound(holder, name), then):
                 return f"sets the attribute {name!r}{self.table.line_of(name)}"
         others = any(True for _ in self.table.snapshot.changed())
         return "changes what a module or an optimiser holds" if others else ""
 
     def drew(self) -> str:
         """Return where numbers were drawn of a generator that is no module's, in words; "" if none were."""
-        for x, state in self.generators:
-            if _state(x) != state:
+        for (x, get, _), state in zip(self.generators, self.states, strict=True):
+            if pickle.dumps(get()) != state:
                 return self.table.line_of(self.table.labels.get(id(x), "random")) or " in a function that it calls"
         return ""
 
@@ -74,7 +88,7 @@ class Effects:
             if moves and (now := bound(holder, name)) is not then:
                 if now is MISSING:
                     raise CompileError(effect("deletes a name outside"))
-                if isinstance(now, (list, dict, set)) and all(now is not x for x in self.table.objects):
+                if isinstance(now, CONTAINERS) and all(now is not x for x in self.table.objects):
                     raise CompileError(effect(f"binds a name outside to a {type(now).__name__} that it has made"))
                 found.append((holder, name, over_leaves(plain, now) if is_of_a_trace(now) else now))
         return found
@@ -83,22 +97,18 @@ class Effects:
         """Give everything back what it held, and generators their states."""
         self.before.undo()
         self.table.snapshot.undo()
-        for generator, state in self.generators:
-            _restore(generator, state)
+        for x, array in self.arrays:
+            if x.flags.writeable:
+                x[...] = array
+        for (_, _, put), state in zip(self.generators, self.states, strict=True):
+            put(pickle.loads(state))
 
 
-def _state(generator: Any) -> Any:
-    """Return a generator's state, of a kind that can be compared."""
+def _access(generator: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+    """Return what tells a generator's state, and what sets it."""
     if isinstance(generator, random.Random):
-        return generator.getstate()
-    legacy = isinstance(generator, np.random.RandomState)
-    return pickle.dumps(generator.get_state(legacy=False) if legacy else generator.bit_generator.state)
-
-
-def _restore(generator: Any, state: Any) -> None:
-    if isinstance(generator, random.Random):
-        generator.setstate(state)
-    elif isinstance(generator, np.random.RandomState):
-        generator.set_state(pickle.loads(state))
-    else:
-        generator.bit_generator.state = pickle.loads(state)
+        return generator.getstate, generator.setstate
+    if isinstance(generator, np.random.RandomState):
+        return functools.partial(generator.get_state, legacy=False), generator.set_state
+    bits = getattr(generator, "bit_generator", generator)
+    return lambda: bits.state, functools.partial(setattr, bits, "state")

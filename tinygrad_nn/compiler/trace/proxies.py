@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import math
 import operator
 import os
 import sys
-import weakref
 from collections.abc import Iterator
 from typing import Any, NoReturn, Self
 
@@ -16,7 +16,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ...engine.arrays import ArrayProxy
 from ...engine.trees import leaves
-from ...errors import CompileError
+from ...errors import CompileError, DtypeError, unsupported_values
 from ...tensor.handle import Tensor
 from ..numpy_calls import (
     ADDED_AT,
@@ -93,14 +93,13 @@ class _Dispatching(ArrayProxy):
             inputs[0].become(self.tracer.call(of_at(ufunc), inputs, {}))
             return None
         if method == "at" or "where" in options or (out is not None and not isinstance(out[0], Traced)):
-            self._read(f"{ufunc.__name__} that writes into an array")
+            self._lacks(f"np.{ufunc.__name__} that writes into an array")
         options |= {} if dtype is None else {"dtype": dtype}
         function = of_numpy(ufunc) if method == "__call__" else of_method(ufunc, method)
         result = self.tracer.call(function, inputs, options)
-        if out is None:
+        if out is None or not out[0].value.is_array:  # n += 1 makes another NumPy scalar
             return result
-        result.value.lie_as(out[0].value)
-        return out[0].become(result)
+        return out[0].receive(result, ufunc)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if any(issubclass(kind, Tensor) for kind in types):
@@ -109,16 +108,19 @@ class _Dispatching(ArrayProxy):
             return function(*concretes(args), **concretes(kwargs))
         if function in _STATIC:
             return function(*concretes(args), **kwargs)
-        if function is np.trim_zeros:
-            self._read("np.trim_zeros")
+        if function in _READING:
+            self._read(f"np.{function.__name__}")
+        out = kwargs.pop("out", None)
+        if function in _WRITING or not (out is None or isinstance(out, Traced)):
+            self._lacks(f"np.{function.__name__} that writes into an array")
         if function is np.where and len(args) == 1:
             function = np.nonzero
-        if function in REDUCTIONS:
+        if function in REDUCTIONS and self.value.dtype != object:  # of which NumPy makes flags at last
             kwargs = {"axis": None} | dict(zip(("a", "axis"), args, strict=False)) | kwargs
-            return self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)
-        if kwargs.get("out") is not None:
-            self._read(f"np.{function.__name__} that writes into an array")
-        return self.tracer.call(of_numpy(function), args, kwargs)
+            result = self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)
+        else:
+            result = self.tracer.call(of_numpy(function), args, kwargs)
+        return result if out is None else out.receive(result, function)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if not self.tracer.progress.open:
@@ -129,17 +131,23 @@ class _Dispatching(ArrayProxy):
                 f"an array is made at {users_line()} of one that the program computes, as np.array(x), np.asarray(x) "
                 "and y[i] = x do where y is no array of the program: a program can't depend on a value that Python "
                 "reads. Use x as it is, x.copy(), tg.as_tensor(x) or np.stack; write into np.zeros_like(x), or into a "
-                "copy of an argument; or make it outside the compiled function"
+                "copy of an argument; np.take(y, x, axis=0) for y[x]; or make it outside the compiled function"
             )
-        return np.array(self.number(), self.value.dtype if dtype is None else dtype)
+        return np.array(self.number(), dtype)
 
     def number(self) -> Any:
         """Return the number that it is, for which the program then is."""
         x = self.value.concrete
-        return self.tracer.guarded(self.value, x if self.value.dtype is None else x.item())
+        return self.tracer.guarded(self.value, x if self.value.dtype is None else x[()])
 
     def _read(self, what: str) -> NoReturn:
         raise self.tracer.refusal(value_read(what, users_line()))
+
+    def _lacks(self, what: str, *args: Any, **kwargs: Any) -> NoReturn:
+        raise self.tracer.refusal(
+            f"{what} at {users_line()} can't be part of a program; write it with operators, NumPy's functions that "
+            "return arrays, and x[index] = value, on a copy of what is an argument"
+        )
 
 
 def concretes(tree: Any) -> Any:
@@ -149,15 +157,21 @@ def concretes(tree: Any) -> Any:
 
 _COPY_IN_ORDER = Function("np.array", np.array)
 _ASARRAY = Function("np.asarray", np.asarray, "operator")
+_READING = frozenset({np.trim_zeros, np.array2string, np.array_repr, np.array_str})
+_WRITING = frozenset({np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis})
 _STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 
 
 class Traced(_Dispatching, NDArrayOperatorsMixin):
-    """An array, or a NumPy scalar, of the program."""
+    """An array, or a NumPy scalar, of the program.
 
-    __slots__ = ("__weakref__", "array")
+    One that looks into the memory of another keeps in `window` how it is computed from that: what is written into
+    the one is seen in the other.
+    """
 
-    shape = property(lambda self: self.value.shape)
+    __slots__ = ("__weakref__", "array", "window")
+
+    shape = property(lambda self: self.value.shape, lambda self, _: self._lacks(".shape = ..."))
     dtype = property(lambda self: self.value.dtype)
     ndim = property(lambda self: len(self.value.shape))
     T = property(np.transpose)
@@ -168,24 +182,54 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def __init__(self, tracer: Any, value: Value) -> None:
         super().__init__(tracer, value)
         self.array = value.concrete  # which is freed with the last proxy
-        tracer.proxies.append(weakref.ref(self))
+        self.window: tuple[Function, tuple[Any, ...], dict[str, Any]] | None = None
+        tracer.hold(self)
 
     def stand_for(self, value: Value) -> Traced:
         """Stand for another value."""
         self.value, self.array = value, value.concrete
         return self
 
+    def receive(self, result: Any, function: Any) -> Traced:
+        """Stand for what a function has computed with this array as `out`."""
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"Cannot cast ufunc {function.__name__!r} output from {result.dtype!r} to {self.dtype!r} with casting "
+                "rule 'same_kind'; write x = x + y instead of x += y, or convert by astype"
+            )
+        result.value.lie_as(self.value)
+        return self.become(result)
+
     def become(self, result: Any) -> Traced:
-        """Stand for a new value, as an array does that is written into."""
+        """Stand for a new value, as an array does that is written into; the whole does, of which it is a window."""
         if not getattr(self.value.concrete, "flags", self.flags).writeable:
             raise ValueError(f"the array that is written into at {users_line()} is read-only; write into a copy")
-        if self.value.base is not None or self.value in self.tracer.viewed:
-            raise CompileError(
-                f"a part of an array is written through a view at {users_line()}; write into the whole: x[i, j] = v"
-            )
         if result.shape != self.shape:
             result = np.broadcast_to(result, self.shape)
-        return self.stand_for((result if result.dtype == self.dtype else result.astype(self.dtype)).value)
+        result = result if result.dtype == self.dtype else result.astype(self.dtype)
+        if self.window is not None and self.window[0] is GETITEM:
+            whole, index = self.window[1]
+            whole.become(self.tracer.call(SETITEM, (whole, index, result), {}))
+            return self
+        if any(other.window is None for other in self.tracer.windows(self)):
+            gc.collect()  # perhaps it is held in a circle only
+        windows = self.tracer.windows(self)
+        if self.value.base is not None or any(other.window is None for other in windows):
+            raise CompileError(
+                f"an array is written into at {users_line()} whose memory another one looks into, as a transposed or "
+                "reshaped one does; write into the whole, x[i, j] = v, or into a copy"
+            )
+        self.stand_for(result.value)
+        for other in windows:
+            now = self.tracer.call(*other.window)  # held until its array is
+            other.stand_for(now.value)
+        return self
+
+    def as_array(self) -> Any:
+        """Return it as the array of a tensor, in the machine's own order of bytes."""
+        if self.dtype.kind not in "biufc":
+            raise DtypeError(unsupported_values(f"an array of dtype {self.dtype}"))
+        return self if self.dtype.isnative else self.astype(self.dtype.newbyteorder("="))
 
     def zeros(self, shape: tuple[int, ...]) -> Any:
         """Return zeros of a shape, of this array's dtype."""
@@ -194,7 +238,8 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
     def __pow__(self, exponent: Any) -> Any:
         if self._of_scalars(exponent):
             return self.tracer.call(ON_NUMBERS["pow"], (self, exponent), {})
-        same = _POWERS.get(exponent) if type(exponent) in (int, float) and self.dtype.kind == "f" else None
+        powers = _POWERS if self.dtype.kind in "fc" else {2: np.square} if self.dtype == bool else {}
+        same = powers.get(exponent) if type(exponent) in (int, float) else None
         return np.power(self, exponent) if same is None else same(self)
 
     def __rpow__(self, base: Any) -> Any:
@@ -212,7 +257,9 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return self.tracer.call(GETITEM, (self, index), {})
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.become(self.tracer.call(SETITEM, (self, index, value), {}))
+        whole, place = (getattr(value, "window", None) or (None, (None, None)))[1][:2]
+        if whole is not self or place is not index:  # else it is what x[index] += y has written
+            self.become(self.tracer.call(SETITEM, (self, index, value), {}))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -220,7 +267,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([self[i] for i in range(len(self))])
+        return (self[i] for i in range(len(self)))
 
     def _number(self, what: str) -> Any:
         """Return the number that it is, if it is known, and let the program be for that number.
@@ -261,13 +308,20 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         if name in _METHODS:
             return functools.partial(_METHODS[name], self)
         if name == "tolist":
-            self._read("tolist()")
-        if hasattr(np.ndarray, name) and not name.startswith("__"):
-            raise self.tracer.refusal(
-                f".{name} of an array at {users_line()} can't be part of a program; write it with NumPy's functions, "
-                "operators and x[index] = value"
-            )
-        raise AttributeError(f"an array has no {name!r}", name=name, obj=self)
+            return lambda: self._number("tolist()")
+        kind = type(self.value.concrete)
+        own = None if name.startswith("__") else getattr(kind, name, None)
+        if own is None:
+            what = f"'numpy.{kind.__name__}' object has no attribute {name!r}"
+            raise AttributeError(what, name=name, obj=self)
+        if self.value.known:
+            return getattr(self.number(), name)
+
+        what = f".{name} of an array"
+        return functools.partial(self._lacks, what) if callable(own) else self._lacks(what)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._number("pickling").__reduce_ex__(protocol)
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Return the entries in another shape."""
@@ -306,20 +360,16 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         self.become(np.sort(self, axis, **options))
 
     def __format__(self, how: str) -> str:
-        if self.value.known:
-            return format(self.dtype.type(self._number("format(...)")), how)
-        return self._shown(str, how or "str")
+        return format(self.number(), how) if self.value.known else self._shown(how or "str")
 
     def __str__(self) -> str:
-        return self._shown(str, "str")
+        return str(self.number()) if self.value.known else self._shown("str")
 
     def __repr__(self) -> str:
-        return self._shown(repr, "repr")
+        return repr(self.number()) if self.value.known else self._shown("repr")
 
-    def _shown(self, text: Any, what: str) -> str:
-        """Return a number's text, for which the program is; the library's own messages say what an array is."""
-        if self.value.known:
-            return str(text(self.dtype.type(self._number(f"{what}(...)"))))
+    def _shown(self, what: str) -> str:
+        """Return what the library's own messages say of an array, whose text nobody else can have."""
         if self.tracer.traces() and not in_package(2):
             self._read(f"{what}(...)")
         return f"<an array of shape {self.shape}, dtype {self.dtype}, in a program that is being traced>"
@@ -382,9 +432,6 @@ class Number(_Dispatching):
     """
 
     __slots__ = ()
-    shape: tuple[int, ...] = ()
-    ndim = 0
-    size = 1
 
     def __bool__(self) -> bool:
         return bool(self.tracer.guarded(self.value, bool(self.value.concrete)))
@@ -399,9 +446,13 @@ class Number(_Dispatching):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self.number(), dtype)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.number().__reduce_ex__(protocol)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(self.value.concrete, name):
-            raise AttributeError(f"a number has no {name!r}", name=name, obj=self)
+            what = f"{type(self.value.concrete).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(what, name=name, obj=self)
         return getattr(self.number(), name)
 
 
@@ -413,39 +464,41 @@ def _on_numbers(name: str, reflected: bool) -> Any:
         operands = (*others, self) if reflected else (self, *others)
         if not self.tracer.progress.open:  # it has outlived its trace, as a key of a cache, and is the number
             return function.apply(*map(plain, operands))
-        if not others or isinstance(others[0], (int, float, Number)):
+        if not others or isinstance(others[0], (int, float, complex, Number)):
             return self.tracer.call(function, operands, {})
         return ufunc(*operands) if isinstance(others[0], (np.ndarray, np.generic, Traced)) else NotImplemented
 
     return compute
 
 
-def _by_value(name: str) -> Any:
-    """Return a method that answers as the number does, for which the program then is."""
+def _by_value(function: Any, reflected: bool) -> Any:
+    """Return a method that gives what a function of Python makes of the number, for which the program then is."""
 
     def method(self: Number, *others: Any) -> Any:
-        number = self.number()
-        if not hasattr(number, name):
-            raise TypeError(f"a {type(number).__name__} has no {name}; pass a number of a class that has it")
-        return getattr(number, name)(*map(plain, others))
+        operands = [self.number(), *map(plain, others)]
+        return function(*(reversed(operands) if reflected else operands))
 
     return method
 
 
 def plain(x: Any) -> Any:
     """Return a number in place of its proxy; the program is then for that number."""
-    return x.number() if isinstance(x, Number) else x
+    return x.number() if isinstance(x, _Dispatching) and x.value.known else x
 
 
 for _name in OPERATORS:
     setattr(Number, "_power" if _name == "pow" else f"__{_name}__", _on_numbers(_name, False))
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Number, f"__r{_name}__", _on_numbers(_name, True))
-for _name in (
-    "pos", "invert", "index", "int", "float", "trunc", "floor", "ceil", "round", "hash", "repr", "format", "reduce_ex",
-    "and", "rand", "or", "ror", "xor", "rxor", "lshift", "rlshift", "rshift", "rrshift", "divmod", "rdivmod",
-):  # fmt: skip
-    setattr(Number, f"__{_name}__", _by_value(f"__{_name}__"))
+_of_one: list[Any] = [int, float, round, hash, repr, format, math.trunc, math.floor, math.ceil]
+for _function in _of_one:
+    setattr(Number, f"__{_function.__name__}__", _by_value(_function, False))
+for _name in ("pos", "invert", "index"):
+    setattr(Number, f"__{_name}__", _by_value(getattr(operator, _name), False))
+for _name in ("and", "or", "xor", "lshift", "rshift", "divmod"):
+    _of_two: Any = divmod if _name == "divmod" else getattr(operator, f"__{_name}__")
+    setattr(Number, f"__{_name}__", _by_value(_of_two, False))
+    setattr(Number, f"__r{_name}__", _by_value(_of_two, True))
 
 
 def is_of_a_trace(x: Any) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from itertools import chain
 from operator import is_, methodcaller
 from types import MappingProxyType
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 PLAIN = (int, float, complex, str, bytes, type(None))
+CONTAINERS = (list, deque, dict, set)
 MISSING: Any = object()
 _values = methodcaller("values")
 
@@ -58,7 +61,7 @@ class Snapshot:
     def settle(self) -> None:
         """Get ready for being compared; nothing is noted from now on."""
         self.each = [x for x, _, _ in self.held.values()]
-        self.dictionaries = [x for x in self.each if not isinstance(x, (list, set))]
+        self.dictionaries = [x for x in self.each if not isinstance(x, (list, deque, set))]
         self.lengths, self.entries = [*map(len, self.each)], [*self._entries()]
 
     def _entries(self) -> Iterator[Any]:
@@ -80,21 +83,24 @@ class Snapshot:
     def undo(self) -> None:
         """Bind names to what they were bound to, and give containers back what they held."""
         for holder, name, then, _ in self.names:
-            if bound(holder, name) is not then:
-                _bind(holder, name, then)
+            if not same(bound(holder, name), then):
+                with suppress(AttributeError):  # a property that can't be set
+                    _bind(holder, name, then)
         for kind, held in self.classes:
             for name in {*held, *vars(kind)}:
                 if bound(kind, name) is not held.get(name, MISSING):
                     _bind(kind, name, held.get(name, MISSING))
         for x, then, _ in self.held.values():
             now = entries_of(x)
-            if not isinstance(x, (list, dict, set)) or (len(now) == len(then) and all(map(is_, now, then))):
+            if not isinstance(x, CONTAINERS) or (len(now) == len(then) and all(map(is_, now, then))):
                 continue
             x.clear()
             if isinstance(x, dict):
-                x.update(zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True))
+                kind = OrderedDict if isinstance(x, OrderedDict) else dict  # not a subclass: a Counter would count
+                for key, part in zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True):
+                    kind.__setitem__(x, key, part)
             else:
-                x.extend(then) if isinstance(x, list) else x.update(then)
+                x.update(then) if isinstance(x, set) else x.extend(then)
 
 
 def bound(holder: Any, name: str) -> Any:
@@ -104,7 +110,7 @@ def bound(holder: Any, name: str) -> Any:
         return holder.get(name, MISSING)
     try:
         return getattr(holder, name)
-    except (AttributeError, ValueError):  # a cell that is empty
+    except Exception:  # a cell that is empty, or whatever a property raises
         return MISSING
 
 
@@ -144,5 +150,5 @@ def _alike(now: list[Any], then: list[Any], live: set[int]) -> bool:
 
 
 def entries_of(x: Any) -> list[Any]:
-    """Return what a list, tuple, dictionary or set holds, of a dictionary the keys too."""
-    return [*x] if isinstance(x, (list, tuple, set, frozenset)) else [*x, *x.values()]
+    """Return what a list, deque, tuple, dictionary or set holds, of a dictionary the keys too."""
+    return [*x] if isinstance(x, (list, deque, tuple, set, frozenset)) else [*x, *x.values()]

@@ -6,10 +6,11 @@ read. Modules are looked into as deep as they nest: `modules.py`.
 
 from __future__ import annotations
 
+import builtins
 import dis
 import functools
 from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
 from .proxies import PACKAGE
-from .snapshot import PLAIN, Snapshot, bound, entries_of
+from .snapshot import CONTAINERS, MISSING, PLAIN, Snapshot, bound, entries_of
 
 LEAVES = (*PLAIN, Tensor, np.ndarray, np.generic, np.ufunc, np.dtype, slice, range, CodeType)
 
@@ -33,13 +34,13 @@ class Table:
         self.labels: dict[int, str] = {}  # by which names the code knows them
         self.arrays: dict[int, str] = {}  # and arrays and Tensors, which go by their entries' names, too
         self.functions: list[FunctionType] = []
-        attributes: set[str] = set()
-        for function in _own_functions(functions, self._add):
+        self.attributes: set[str] = set()  # that the code names
+        for function in own_functions(functions, self._add):
             self.functions.append(function)
-            attributes.update(_names(function, "_ATTR", "_METHOD"))
+            self.attributes.update(_names(function, "_ATTR", "_METHOD"))
             self._of_function(function)
         for x in list(self.named.values()):
-            self._one_level_behind(x, attributes)
+            self._one_level_behind(x)
 
     def _add(self, x: Any, name: str = "self") -> None:
         self._label(self.named, x, name, name)
@@ -47,7 +48,7 @@ class Table:
     def _label(self, among: dict[int, Any], x: Any, name: str, own: str) -> None:
         if isinstance(x, (Tensor, np.ndarray)):
             self.arrays.setdefault(id(x), own)
-        elif not isinstance(x, LEAVES):
+        if isinstance(x, np.ndarray) or not isinstance(x, LEAVES):
             among[id(x)] = x
             self.labels.setdefault(id(x), name)
 
@@ -56,8 +57,9 @@ class Table:
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._add(self.snapshot.name(cell, "cell_contents", moves=True), name)
         for name in _names(function, "_GLOBAL", "_NAME"):
-            self._add(self.snapshot.name(function.__globals__, name, moves=True), name)
-        for name in ("__defaults__", "__kwdefaults__"):
+            x = self.snapshot.name(function.__globals__, name, moves=True)
+            self._add(self.snapshot.name(vars(builtins), name) if x is MISSING else x, name)
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
             self.snapshot.name(function, name)
         parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
         defaults = function.__defaults__ or ()
@@ -65,20 +67,30 @@ class Table:
         for name, x in (named | (function.__kwdefaults__ or {})).items():
             self._add(x, name)
 
-    def _one_level_behind(self, x: Any, attributes: set[str]) -> None:
+    def _one_level_behind(self, x: Any) -> None:
         """Note the entries of a container, and those attributes of any other object that the code names."""
-        if isinstance(x, (list, dict, set, tuple, frozenset)):
-            if isinstance(x, (list, dict, set)):
+        if isinstance(x, (*CONTAINERS, tuple, frozenset)):
+            if isinstance(x, CONTAINERS):
                 self.snapshot.hold(x)
             label = self.labels[id(x)]
             for n, entry in enumerate(entries_of(x)):
                 own = str([*x][n - len(x)]) if isinstance(x, dict) else f"{label}{n + 1}"
                 self._label(self.behind, entry, label, own)
-        elif not isinstance(x, (Module, Optimizer)):
-            for name in attributes:
+        elif not isinstance(x, (Module, Optimizer, np.ndarray)):
+            for name in self.attributes:
                 for holder in _holders(x, name):
                     self._label(self.behind, self.snapshot.name(holder, name), name, name)
             self.snapshot.note(type, x)
+            for part in _bound_in(x):  # as the generator that a method draws of
+                self._label(self.behind, part, self.labels[id(x)], self.labels[id(x)])
+
+    def classes_of(self, arguments: list[Any]) -> None:
+        """Note what the classes of arguments have under the names of attributes; signatures tell what objects hold."""
+        for x in arguments:
+            for name in self.attributes if not isinstance(x, (Module, Optimizer, *LEAVES)) else ():
+                for holder in _holders(x, name):
+                    if isinstance(holder, type):
+                        self._label(self.behind, self.snapshot.name(holder, name), name, name)
 
     def line_of(self, name: str) -> str:
         """Return " at file:line" for the last line of the function's own code that names something; "" if none does."""
@@ -91,11 +103,6 @@ class Table:
         ]
         return "".join(lines[-1:])
 
-    def where(self) -> str:
-        """Return file and line of the function, as far as it is the user's own."""
-        places = [f"{f.__code__.co_filename}:{f.__code__.co_firstlineno}" for f in self.functions]
-        return places[0] if places else "an unknown line"
-
     def forget(self) -> None:
         """Let go of the objects themselves: a program keeps none alive."""
         self.named, self.behind, self.functions = {}, {}, []
@@ -104,6 +111,12 @@ class Table:
     def objects(self) -> list[Any]:
         """All that the table holds and that can change: what the code names, and what lies one level behind."""
         return list((self.named | self.behind).values())
+
+
+def line_of(function: Any) -> str:
+    """Return file and line of a function's own code, as far as it has any."""
+    places = [f"{x.__code__.co_filename}:{x.__code__.co_firstlineno}" for x in own_functions([function])]
+    return places[0] if places else "an unknown line"
 
 
 def innermost(function: Any) -> Any:
@@ -121,7 +134,7 @@ def _inner_functions(x: FunctionType) -> list[Any]:
     return [inner for cell in x.__closure__ or () if callable(inner := bound(cell, "cell_contents"))]
 
 
-def _own_functions(functions: list[Any], named: Callable[..., None]) -> Iterator[FunctionType]:
+def own_functions(functions: list[Any], named: Callable[..., None] = lambda *_: None) -> Iterator[FunctionType]:
     """Yield the functions whose code is the user's own; tell `named` the objects that they are bound to."""
     found: set[int] = set()
     left = list(functions)
@@ -144,6 +157,7 @@ def _own_functions(functions: list[Any], named: Callable[..., None]) -> Iterator
             case _:
                 named(x)
                 calls = [vars(kind)["__call__"] for kind in type(x).__mro__ if "__call__" in vars(kind)][:1]
+                calls += [vars(x).get("__init__")] if isinstance(x, type) else []
                 left += [call for call in calls if isinstance(call, FunctionType)]
 
 
@@ -164,15 +178,28 @@ def _codes(function: FunctionType) -> list[CodeType]:
 
 
 def _holders(x: Any, name: str) -> Iterator[Any]:
-    """Yield what may hold an attribute: the object's dictionary, the first class that has it; of a slot, the object."""
-    if isinstance(x, ModuleType):
-        yield from [x] * hasattr(x, name)
-        return
-    if isinstance(x, type) or type(getattr(x, "__dict__", None)) is dict:
-        yield x if isinstance(x, type) else x.__dict__
+    """Yield what may hold an attribute: the object's dictionary, its classes up to the first that has it, but for C's.
+
+    Of a slot, and of a property that is a number or a string, it is the object itself.
+    """
+    if type(getattr(x, "__dict__", None)) is dict and (name in x.__dict__ or not isinstance(x, ModuleType)):
+        yield x.__dict__
     for kind in x.__mro__ if isinstance(x, type) else type(x).__mro__:
-        if name in vars(kind):
+        if not kind.__flags__ & _IMMUTABLE:
             yield kind
-            if hasattr(vars(kind)[name], "__set__") and not isinstance(vars(kind)[name], property):
+        if name in vars(kind):
+            own = vars(kind)[name]
+            in_slot = hasattr(own, "__set__") and not isinstance(own, property)
+            if in_slot or (hasattr(own, "__get__") and isinstance(bound(x, name), PLAIN)):
                 yield x
             return
+
+
+_IMMUTABLE = 1 << 8  # a flag of such classes
+
+
+def _bound_in(x: Any) -> list[Any]:
+    """Return what a bound method is bound to, and what a partial function holds."""
+    if isinstance(x, functools.partial):
+        return [*_bound_in(x.func), *x.args, *x.keywords.values()]
+    return [x.__self__] if isinstance(x, (MethodType, BuiltinMethodType)) else []

@@ -6,11 +6,11 @@ import enum
 import gc
 import inspect
 import itertools
-import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import IOBase
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,13 @@ from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
 from ...tensor.handle import Tensor
 from ..program import Value, over_leaves
-from ..refusals import effect, hook_in_trace, random_drawn, recorded_outside
+from ..refusals import effect, hook_in_trace, iterated, random_drawn, recorded_outside
+from ..signature import objects_in
 from .draws import ENTROPY_TOLD
 from .effects import Effects
 from .modules import MODULES_TOLD, Modules
 from .patches import telling
-from .proxies import Number, Traced, is_of_a_trace
+from .proxies import Number, Traced, is_of_a_trace, plain
 from .records import UNREAD, Location
 from .snapshot import PLAIN
 from .table import Table, innermost
@@ -71,18 +72,23 @@ def traced(
     kwargs: dict[str, Any],
     own: list[Any],
     then: Callable[[Trace], Any],
+    known: bool = False,
 ) -> Any:
     """Return `then(trace)` of the trace of `function(*args, **kwargs)`. `own` is whose code the table is about.
 
-    Raises CompileError where the function can't be a program, and what the function or `then` raises; unless the
-    trace's values are delivered by then, all that the table, the arguments, modules and optimisers hold is as before.
+    Where the function raises TypeError, it is traced for the very numbers that are `known` then: C code takes no
+    proxies for them. Raises CompileError where the function can't be a program, and what the function or `then` raises;
+    unless the trace's values are delivered by then, the table, arguments, modules and optimisers hold what they held.
     """
     recorded = recording.get()
     table = Table(own)
+    if advancing := [x for x in table.objects if isinstance(x, Iterator) and not isinstance(x, IOBase)]:
+        raise CompileError(iterated(table.line_of(table.labels[id(advancing[0])])))
     modules = Modules(table.snapshot)
     tracer = Tracer(modules)
-    arguments = _Arguments(tracer)
+    arguments = _Arguments(tracer, known)
     given: Any = arguments.of_call(function, args, kwargs)
+    table.classes_of(arguments.objects)
     for x in [*table.objects, *arguments.objects]:
         modules.meet(x)
     effects = Effects(table, arguments.objects, arguments.containers)
@@ -106,9 +112,10 @@ def traced(
             for generator, state in tracer.generators:
                 generator.bit_generator.state = state
         tracer.let_go()
-        if type(error) is CompileError and not re.search(r":\d+", str(error)):
-            raise CompileError(f"{error}; the function is at {table.where()}") from error
-        raise
+        numbers = any(s.kind == "argument" and not s.value.is_array for s in tracer.sources)
+        if type(error) is not TypeError or known or not numbers:
+            raise
+    return traced(function, args, kwargs, own, then, True)
 
 
 def _settle(trace: Trace, arguments: _Arguments) -> None:
@@ -195,8 +202,8 @@ class _Arguments:
     place: the W of the first of two layers is W1.
     """
 
-    def __init__(self, tracer: Tracer) -> None:
-        self.tracer, self.count = tracer, itertools.count().__next__
+    def __init__(self, tracer: Tracer, known: bool) -> None:
+        self.tracer, self.known, self.count = tracer, known, itertools.count().__next__
         self.twins: dict[int, Any] = {}
         self.objects: list[Any] = []
         self.containers: list[Any] = []
@@ -211,7 +218,8 @@ class _Arguments:
         """Return nested arguments with proxies for arrays, Tensors and numbers."""
         kind = type(tree)
         if kind is int or kind is float or isinstance(tree, np.generic):
-            return self.tracer.input(tree, f"{name}{place}", "argument", None, self.count())
+            number = self.tracer.input(tree, f"{name}{place}", "argument", None, self.count())
+            return number.number() if self.known else number
         if kind is tuple:
             return tuple(self._parts(tree, name, place))
         if isinstance(tree, tuple) and hasattr(tree, "_fields"):
@@ -235,7 +243,7 @@ class _Arguments:
         elif kind is dict or kind is OrderedDict:
             twin = kind((key, self.replaced(x, str(key), place)) for key, x in tree.items())
         else:
-            self.objects.append(tree)
+            self.objects += objects_in(tree)
             return tree
         self.containers.append(twin)
         return twin
@@ -273,18 +281,27 @@ def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
     """Return what the function returned with a Place for each array and number in it, each of them a target."""
 
     def placed(x: Any) -> Any:
+        kind = type(x)
+        if kind is list or kind is tuple:
+            return kind(map(placed, x))
+        if kind is dict:
+            return {over_leaves(plain, key): placed(part) for key, part in x.items()}
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            return kind(*map(placed, x))
         if isinstance(x, (Tensor, Traced, Number, np.ndarray)):
             targets.append(Location(tracer.value(x), "result", None, len(targets)))
             return Place(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
-        if isinstance(x, _IMMUTABLE) and not (isinstance(x, (tuple, frozenset)) and any(map(is_of_a_trace, x))):
+        if kind is slice:
+            return slice(plain(x.start), plain(x.stop), plain(x.step))
+        if isinstance(x, _IMMUTABLE) and not (isinstance(x, frozenset) and any(map(is_of_a_trace, x))):
             return x
-        kind = type(x).__name__
+        name = kind.__name__
         raise CompileError(
-            f"the compiled function returns a {kind}, which would hold what was computed while tracing; return arrays "
-            f"and numbers, in tuples, lists and dicts, and make the {kind} of them outside"
+            f"the compiled function returns a {name}, which would hold what was computed while tracing; return arrays "
+            f"and numbers, in tuples, lists and dicts, and make the {name} of them outside"
         )
 
-    return over_leaves(placed, tree)
+    return placed(tree)
 
 
 _IMMUTABLE = (*PLAIN, bool, np.generic, np.dtype, type, range, type(Ellipsis), frozenset, enum.Enum)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -45,7 +46,7 @@ class Tracer(Watcher):
         self.viewed: set[Value] = set()
         self.states: dict[int, tuple[Any, Any, list[dict[str, Any]]]] = {}
         self.modules = modules
-        self.proxies: list[Any] = []
+        self._references: list[weakref.ref[Traced]] = []
         self.generators: list[tuple[Any, Any]] = []
         self.rewound: list[dict[int, list[Any]]] = []  # by generator, what is drawn before it is given its state back
         self.made_inside: dict[int, Any] = {}
@@ -62,12 +63,13 @@ class Tracer(Watcher):
     def call(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a call on proxies, note it as a line, and return proxies for its result."""
         self._refuse_strangers()
+        given = function, args, kwargs
         kwargs = {name: x for name, x in kwargs.items() if x is not np._NoValue}
         args, kwargs = self._operands(function, args, kwargs)
         result = self._computed(function, args, kwargs)
         several = isinstance(result, (tuple, list))
         parts = result if several else [result]
-        if not all(isinstance(part, (np.ndarray, np.generic, int, float)) for part in parts):
+        if not all(isinstance(part, (np.ndarray, np.generic, int, float, complex)) for part in parts):
             raise CompileError(
                 f"{function.text} at {users_line()} returns something that is no array; compute it outside the "
                 "compiled function"
@@ -79,15 +81,15 @@ class Tracer(Watcher):
             self._guard_shapes(line)
         proxies = [self.proxy_of(v) for v in line.outputs]
         if not several:
+            if line.outputs[0].base is not None and isinstance(given[1][0], Traced):
+                proxies[0].window = given
             return proxies[0]
         return type(result)(*proxies) if hasattr(result, "_fields") else type(result)(proxies)
 
     def _refuse_strangers(self) -> None:
         """Raise CompileError where a proxy is used after its trace, or by a thread that does not trace."""
-        if not self.traces():
-            raise self._used_elsewhere(users_line())
-        if _calls.get() != self.progress.calls:
-            raise self._used_elsewhere(self.lines[-1].where)
+        if not self.traces() or _calls.get() != self.progress.calls:
+            raise self._used_elsewhere(self.lines[-1].where if self.traces() else users_line())
         # In another context the two get out of step: what is set there is not seen here, and the other way round.
         self.progress.calls += 1
         _calls.set(self.progress.calls)
@@ -140,7 +142,8 @@ class Tracer(Watcher):
         """Return an index with values in place of proxies; the ends of slices are numbers that the program is for."""
         if isinstance(index, tuple):
             return tuple(map(self._index, index))
-        return self._unwrapped(index, not isinstance(index, slice), False)
+        index = self._unwrapped(index, not isinstance(index, slice), False)
+        return over_leaves(lambda x: int(x) if isinstance(x, np.integer) else x, index)
 
     def _unwrapped(self, tree: Any, operand: bool, number: bool) -> Any:
         def unwrapped(x: Any) -> Any:
@@ -150,6 +153,8 @@ class Tracer(Watcher):
                 return x.value if number and own else x.number()
             if isinstance(x, Traced):
                 return x.value if operand or x.shape else x.number()
+            if isinstance(x, int) and type(x) is not bool:
+                return int(x)  # of a class that may show in its own way
             return self.constant(x) if isinstance(x, np.ndarray) else x
 
         return over_leaves(unwrapped, tree)
@@ -180,6 +185,10 @@ class Tracer(Watcher):
     def proxy_of(self, value: Value) -> Any:
         """Return what stands for a value: an array, or a number of Python's."""
         return Number(self, value) if value.dtype is None else Traced(self, value)
+
+    def hold(self, proxy: Traced) -> None:
+        """Note an array, weakly."""
+        self._references.append(weakref.ref(proxy))
 
     def constant(self, array: np.ndarray) -> Value:
         """Return the value of an array that is not traced: as it is now, whatever is written into it later.
@@ -433,11 +442,22 @@ class Tracer(Watcher):
         for held in (self.handles, self.of_node, self.made_inside, self.states):
             held.clear()  # in place: who watches under no_grad() shares them
 
+    def _proxies(self) -> list[Traced]:
+        """Return the arrays that are still held."""
+        held = [(reference, proxy) for reference in self._references if (proxy := reference()) is not None]
+        self._references[:] = [reference for reference, _ in held]
+        return [proxy for _, proxy in held]
+
     def alive(self) -> str | None:
         """Return which line made an array that is still held, None if none is."""
-        held = {proxy.value for reference in self.proxies if (proxy := reference()) is not None}
-        lines = (line.where for line in self.lines if not held.isdisjoint(line.outputs))
+        held = {proxy.value for proxy in self._proxies()}
+        lines = (line.where for line in reversed(self.lines) if not held.isdisjoint(line.outputs))
         return next(lines, "the call") if held else None
+
+    def windows(self, array: Traced) -> list[Traced]:
+        """Return the other arrays that look into the memory of one, in the order in which they were made."""
+        root, held = array.value, self._proxies() if array.value in self.viewed else []
+        return [x for x in held if x is not array and x.value.is_array and x.value.root is root]
 
     @contextmanager
     def running(self) -> Any:

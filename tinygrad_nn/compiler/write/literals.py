@@ -32,7 +32,7 @@ def literal(x: Any) -> str:
 def nested(leaf: Callable[[Any], str], tree: Any) -> str:
     """Return source for nested tuples, lists and dictionaries, given that of what they hold."""
     if type(tree) is dict:
-        return "{" + ", ".join([f"{leaf(key)}: {nested(leaf, x)}" for key, x in tree.items()]) + "}"
+        return "{" + ", ".join([f"{nested(leaf, key)}: {nested(leaf, x)}" for key, x in tree.items()]) + "}"
     if type(tree) is not tuple and type(tree) is not list:
         return leaf(tree)
     inner = ", ".join([nested(leaf, x) for x in tree])
