@@ -7,17 +7,21 @@ import linecache
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from types import ModuleType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..compiler.trace.proxies import is_no_users
 from ..engine.forward import pushforward
 from ..engine.reverse import pullback
 from ..nn.module import Module
+from ..tensor.handle import Tensor
 
 _PASSES = {pullback.__code__, pushforward.__code__}
-_LEVELS, _MOST = 3, 1000  # of containers within each other, and of entries in one, that are looked through for names
+_HOLD_NOTHING = (int, float, str, np.generic, np.ndarray, Tensor, Module, ModuleType)  # a Module knows names better
+_LEVELS, _MOST = 3, 1000  # of containers within each other, and of entries in all of a level, that are looked through
 
 
 class Line(NamedTuple):
@@ -86,7 +90,8 @@ class Site:
         known = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
         yield from known
         for _ in range(_LEVELS if entries else 0):
-            known = [pair for name, x in known for pair in _entries(name, x, code.co_names)]
+            held = (_entries(name, x, code.co_names) for name, x in known if not isinstance(x, _HOLD_NOTHING))
+            known = [*islice(chain.from_iterable(held), _MOST)]
             yield from known
 
     def name_of(self, *objects: Any, entries: bool = True) -> str:
@@ -95,14 +100,14 @@ class Site:
         return next((name for one in objects for name, x in known if x is one), "")
 
 
-def _entries(name: str, x: Any, attributes: Iterable[str]) -> list[tuple[str, Any]]:
-    """Return what an object holds, with names; a Module knows its own better."""
+def _entries(name: str, x: Any, attributes: Iterable[str]) -> Iterable[tuple[str, Any]]:
+    """Return what an object holds, with names."""
     if type(x) is dict:
-        return [(key, entry) for key, entry in islice(x.items(), _MOST) if isinstance(key, str)]
+        return ((key, entry) for key, entry in [*x.items()] if isinstance(key, str))
     if type(x) in (list, tuple):
-        return [(f"{name}{i}", entry) for i, entry in enumerate(x[:_MOST], start=1)]
-    own = {} if isinstance(x, (Module, ModuleType)) else getattr(x, "__dict__", {})
-    return [(attribute, own[attribute]) for attribute in attributes if attribute in own]
+        return ((f"{name}{i}", entry) for i, entry in enumerate(x, start=1))
+    own = getattr(x, "__dict__", {})
+    return ((attribute, own[attribute]) for attribute in attributes if attribute in own)
 
 
 def variables_of(frame: Any) -> dict[str, Any]:
