@@ -305,7 +305,7 @@ def _listed(nodes: list[GraphNode]) -> str:
         "operation": [n.operation or n.kind for n in nodes],
         "shape": [str(n.shape) for n in nodes],
         "dtype": [str(n.dtype) for n in nodes],
-        "reads": [some([*map(_read, n.inputs.values())]) for n in nodes],
+        "reads": [some([x.name if isinstance(x, GraphNode) else told(x) for x in n.inputs.values()]) for n in nodes],
         "module": [n.group for n in nodes],
         "line": [n.line.short if n.line is not None and n.line.file else "" for n in nodes],
         "value": [told(n.value) if watched else "" for n in nodes],
@@ -314,7 +314,3 @@ def _listed(nodes: list[GraphNode]) -> str:
     }
     rows = zip(*[[title, *cells] for title, cells in columns.items() if any(cells)], strict=True)
     return listed([list(row) for row in rows])
-
-
-def _read(x: Any) -> str:
-    return x.name if isinstance(x, GraphNode) else told(x)

@@ -27,6 +27,7 @@ _NUMBERS, _MAP = 48, 32  # entries that are shown as numbers; the sides of a hea
 _WALK = 200  # steps of the naive order
 _HOOKED = ", after its hooks"
 _HERE = Path(__file__).parent
+_close = functools.partial(np.allclose, equal_nan=True)
 
 
 @dataclass
@@ -160,10 +161,6 @@ class Page:
             right = f"∂L/∂{node.name} = {told(node.seen)}"
             parts.append(f'<p class="wrong">not yet, or no longer, {escape(right)}</p>')
         return Step(f"{node.name} hands on {told(g)}", node.number, [x.number for x in node.parents], parts)
-
-
-def _close(a: Any, b: Any) -> bool:
-    return np.allclose(a, b, equal_nan=True)
 
 
 def _uses(node: GraphNode) -> list[tuple[GraphNode, Contribution]]:

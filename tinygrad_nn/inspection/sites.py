@@ -6,7 +6,7 @@ import inspect
 import linecache
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain, islice
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -77,26 +77,27 @@ class Site:
         code = self.frame.f_code
         return Line(code.co_filename, self.frame.f_lineno, code.co_name)
 
-    def named(self, entries: bool = True) -> Iterator[tuple[str, Any]]:
-        """Yield what the innermost function of the user's code names, and then the `entries` of what it names.
+    def named(self, entries: bool = True) -> list[tuple[str, Any]]:
+        """Return what the innermost function of the user's code names, and then the `entries` of what it names.
 
         Those of dictionaries are named by their keys, of lists and tuples by the variable and a number from 1 on, of
         other objects by the attributes that the code names; so are those of what these hold, some levels deep.
         """
         if self.frame is None:
-            return
+            return []
         code, own, shared = self.frame.f_code, variables_of(self.frame), self.frame.f_globals
         names = filter(str.isidentifier, (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names))
-        known = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
-        yield from known
+        found = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
+        known = found
         for _ in range(_LEVELS if entries else 0):
             held = (_entries(name, x, code.co_names) for name, x in known if not isinstance(x, _HOLD_NOTHING))
             known = [*islice(chain.from_iterable(held), _MOST)]
-            yield from known
+            found = found + known
+        return found
 
     def name_of(self, *objects: Any, entries: bool = True) -> str:
         """Return the name that the user's code has for the first of these objects that has one, "" if none has."""
-        known = [*self.named(entries)]
+        known = self.named(entries)
         return next((name for one in objects for name, x in known if x is one), "")
 
 
