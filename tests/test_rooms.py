@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_276, 1_276, 10_878),
     "checking": (2_900, 2_700, 25_909),
-    "inspection": (2_408, 1_800, 18_881),
+    "inspection": (2_407, 1_800, 18_880),
     "testing": (2_295, 2_295, 20_070),
     "training": (2_884, 1_648, 23_530),
     "interop": (1_417, 1_405, 12_830),

@@ -306,6 +306,17 @@ def test_several_outputs_that_record_nothing_are_followed() -> None:
         assert "multiply of multiply1[0, 0] = 1e+300 and b = 1e+200 gives inf" in str(tg.why_nan(function, C))
 
 
+def test_a_batch_without_a_label_is_told() -> None:
+    origin = tg.why_nan(lambda x: tg.cross_entropy(x, np.array([-100, -100])), np.ones((2, 3)))
+    assert "every label is ignore_index: leave such a batch out" in str(origin)
+
+
+def test_what_a_transform_gives_a_function_has_its_name() -> None:
+    inner = tg.grad(lambda p: (p["a"] ** 0.5).sum())
+    origin = tg.why_nan(lambda p: inner(p)["a"].sum(), {"a": np.array([4.0, 0.0])})
+    assert "the rule of power for a_2[1], of a_2[1] = 0 and b = 0.5" in str(origin)
+
+
 def test_a_number_that_is_not_finite_is_told() -> None:
     origin = tg.why_nan(lambda x: (x * np.inf).sum(), np.ones(2))
     assert origin is not None

@@ -77,6 +77,7 @@ def test_terms_go_with_their_leaf_and_others_have_none() -> None:
     with tg.watch():
         (x * 2).backward()
     assert len(x.grad_terms()) == 1
+    gc.collect()  # of other tests' leaves
     known = len(tg.inspection.terms._LEAVES)  # type: ignore[attr-defined]
     del x
     gc.collect()

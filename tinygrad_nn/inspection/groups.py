@@ -109,13 +109,11 @@ def _lines(node: GraphNode) -> list[str]:
 
 def _collapse(root: Box, most: int) -> None:
     """Collapse the innermost groups, and then rows of boxes, until there are few enough."""
-    shown = [*root.walk()]
-    while len([box for box in shown if not box.inner]) > most and any(box.inner for box in shown[1:]):
-        deepest = max(len(box.chain()) for box in shown if box.inner)
-        for box in shown:
-            if box.inner and len(box.chain()) == deepest:
-                _close(box, box.lines[0])
-        shown = [*root.walk()]
+    depth = max(len(box.chain()) for box in root.walk())
+    while depth > 2 and sum(not box.inner for box in root.walk()) > most:
+        depth -= 1
+        for box in [box for box in root.walk() if box.inner and len(box.chain()) == depth]:
+            _close(box, box.lines[0])
     if len(root.inner) > most:
         rows, root.inner = root.inner, []
         size = -(-len(rows) // (most // 2))

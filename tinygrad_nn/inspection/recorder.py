@@ -167,7 +167,8 @@ class Recorder(Watcher):
         if own is not None:
             known.given, known.modules = own, known.modules or self._path(site.modules)
         elif not known.given:
-            known.given = tensor.name or site.name_of(tensor, array, entries=not known.operation)
+            whole = known.operation in ("", "positive")  # what is given, also to a function that a transform runs
+            known.given = tensor.name or site.name_of(tensor, array, entries=whole)
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> GraphNode:
         parents = (None,) * len(arrays) if node is None else node.parents

@@ -22,6 +22,7 @@ _OF_VALUES = {
     "log1p": f"keep its operand above -1: np.clip, or {_MASK}",
     "arccosh": f"keep its operand at 1 or above: np.maximum(x, 1), or {_MASK}",
     "slogdet": "the matrix is singular: add a small multiple of the identity, or leave its determinant out",
+    "cross_entropy": "every label is ignore_index: leave such a batch out",
     "where": "fill in a number that is finite, or let softmax or the like read the result first",
 }  # fmt: skip
 _AT_ZERO = dict.fromkeys(["log", "log2", "log10", "power"], _EPS)
