@@ -127,15 +127,19 @@ def test_sequentials_embeddings_frozen_and_tied_layers() -> None:
         torch.nn.Sequential(shared, torch.nn.Dropout(0.3), torch.nn.ReLU()),
         shared,
     )
+    theirs.append(torch.nn.Linear(5, 5))
+    theirs[3].weight = shared.weight
     theirs[0].weight.requires_grad = False
     theirs[1].eval()
     ours = from_torch(theirs)
     assert ours[1][0] is ours[2]
-    assert [p.requires_grad for p in ours.parameters()] == [False, True, True]
+    assert ours[3].weight is ours[2].weight
+    assert [p.requires_grad for p in ours.parameters()] == [False, True, True, True]
     assert (ours.training, ours[1].training, ours[1][1].p) == (True, False, 0.3)
     back = to_torch(ours)
     assert str(back) == str(theirs)
     assert back[1][0] is back[2]
+    assert back[3].weight is back[2].weight
     indices = np.array([[1, 0, 3]])
     expected = theirs(torch.from_numpy(indices)).detach().numpy()
     np.testing.assert_allclose(ours(indices).data, expected, rtol=1e-5, atol=1e-6)
@@ -152,6 +156,16 @@ def test_what_has_no_counterpart_is_refused() -> None:
         to_torch(tg.nn.DenseNetwork([{"input_dim": 2, "output_dim": 1, "activation": "tanh"}]))
     with pytest.raises(ValueError, match="Conv2d with padding_mode='reflect' has no counterpart here"):
         from_torch(torch.nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"))
+    hooked = torch.nn.Sequential(torch.nn.Tanh())
+    hooked[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    with pytest.raises(ValueError, match=r"Tanh with _forward_hooks=.* has no counterpart here"):
+        from_torch(hooked)
+    for made, softmax in ((from_torch, torch.nn.Softmax()), (to_torch, tg.nn.Softmax(None))):
+        with pytest.raises(ValueError, match="Softmax for no axis has no counterpart there; pass one"):
+            made(softmax)
+    for made in (from_torch, to_torch):
+        with pytest.raises(TypeError, match="a module, tensor or function is needed, got 3 of type int"):
+            made(3)
 
 
 def test_tensors_share_their_memory_and_gradients_are_not_lost() -> None:
@@ -173,6 +187,17 @@ def test_tensors_share_their_memory_and_gradients_are_not_lost() -> None:
         from_torch(torch.ones(1, requires_grad=True))
 
 
+def test_memory_that_the_other_side_cannot_have_is_refused() -> None:
+    backwards: Any = tg.tensor([1.0, 2.0])[::-1]
+    for made in (to_torch, torch.from_dlpack):  # PyTorch itself ends the process
+        with pytest.raises(BufferError, match=r"no arrays that run backwards; write t\.copy\(\)"):
+            made(backwards)
+        assert made(backwards.copy()).tolist() == [2.0, 1.0]
+    for there in (torch.ones(2).bfloat16(), torch.eye(2).to_sparse(), torch.nn.Linear(1, 1).bfloat16()):
+        with pytest.raises(TypeError, match=r"NumPy has no such array: write t\.float\(\), t\.cpu\(\) or"):
+            from_torch(there)
+
+
 def test_derivatives_of_any_order_come_through_a_function_of_pytorchs() -> None:
     f = from_torch(lambda a, b: (torch.sin(a) * b, (a * b).sum()))
     a, b = np.array([0.3, 1.2]), np.array([2.0, -1.0])
@@ -191,6 +216,42 @@ def test_derivatives_of_any_order_come_through_a_function_of_pytorchs() -> None:
     np.testing.assert_allclose(tg.jvp(f, (a, b), (b, a))[1][1].data, (b * b + a * a).sum())
     only_first = tg.grad(lambda a: f(a, b)[0].sum())(a)
     np.testing.assert_allclose(only_first.data, np.cos(a) * b)
+
+
+def test_functions_have_settings_by_name_and_write_into_nothing_of_the_other_side() -> None:
+    a = tg.tensor([1.0, 2.0], requires_grad=True)
+    np.testing.assert_allclose(from_torch(torch.softmax)(a, dim=0).data, tg.softmax(a).data)
+    np.testing.assert_allclose(to_torch(tg.softmax)(torch.tensor([1.0, 2.0]), axis=0).numpy(), tg.softmax(a).data, 1e-6)
+    b = tg.tensor([1.0, 2.0])
+    assert from_torch(lambda x: x.add_(1))(b).tolist() == [2.0, 3.0]
+    assert b.tolist() == [1.0, 2.0]
+    t = torch.ones(2, requires_grad=True)
+    to_torch(lambda x: x[::-1])(t).dot(torch.tensor([1.0, 2.0])).backward()
+    assert t.grad.tolist() == [2.0, 1.0]
+    refused = pytest.raises(tg.errors.GradientError, match="within another argument, or by name, gets no gradient")
+    with refused:
+        to_torch(lambda d: d["a"] * 2)({"a": t})
+    with refused:
+        to_torch(np.multiply)(t, x2=t)
+    with refused:
+        from_torch(torch.mul)(a, other=a)
+    for returned in (3.0, {"a": torch.ones(1)}, None):
+        with pytest.raises(TypeError, match=r"returned .*; let it return one tensor, or several"):
+            from_torch(lambda x, returned=returned: returned)(a)
+
+
+def test_a_function_of_pytorchs_is_differentiated_wherever_it_is_called() -> None:
+    f, w = from_torch(lambda x, w: torch.tanh(x * w)), tg.tensor([0.5, -1.0], requires_grad=True)
+    right = 2 * (1 - np.tanh(2 * w.data) ** 2)
+    with torch.inference_mode():
+        np.testing.assert_allclose(tg.grad(lambda w: f([2.0, 2.0], w).sum())(w).data, right)
+    with torch.no_grad():
+        np.testing.assert_allclose(tg.grad(lambda w: f([2.0, 2.0], w).sum())(w).data, right)
+    compiled = tg.compile(tg.value_and_grad(lambda w: f([2.0, 2.0], w).sum()))
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(w.data)[1].data, right)
+    there_and_back = from_torch(to_torch(lambda x: np.sin(x) * 2))
+    np.testing.assert_allclose(tg.grad(there_and_back)(0.5).data, 2 * np.cos(0.5))
 
 
 def test_a_function_of_pytorchs_that_would_lose_a_gradient_is_refused() -> None:
@@ -232,6 +293,10 @@ def test_gradients_come_through_a_function_of_ours() -> None:
 
 
 def test_the_parameters_of_a_function_of_ours_are_trained_from_there() -> None:
+    own, t = tg.tensor([2.0], requires_grad=True), torch.ones(1, dtype=torch.float64, requires_grad=True)
+    to_torch(lambda x, w: x * w)(t, own).backward()
+    assert own.grad is not None
+    assert (own.grad.tolist(), t.grad.tolist()) == ([1.0], [2.0])
     layer = tg.nn.Linear(3, 1, seed=0)
     to_torch(lambda x: layer(x))(torch.ones(2, 3, dtype=torch.float64)).sum().backward()
     assert layer.weight.grad is not None

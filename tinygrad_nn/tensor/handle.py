@@ -240,6 +240,8 @@ class Tensor:
 
     def __dlpack__(self, **options: Any) -> Any:
         self._refuse_loss("another library's array made of it")
+        if min(self.data.strides, default=0) < 0:  # on which PyTorch ends the process
+            raise BufferError("other libraries have no arrays that run backwards; write t.copy()")
         return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
@@ -271,9 +273,7 @@ class Tensor:
 
     def __reduce__(self) -> Any:  # for pickle, and for copy.deepcopy
         if not self.is_leaf:
-            raise errors.GradientError(
-                "a computed tensor that requires grad can't be copied or pickled; copy or pickle t.detach()"
-            )
+            raise errors.GradientError("a recorded tensor can't be copied or pickled; copy or pickle t.detach()")
         slots = {"grad": None if self.grad is None else self.grad.detach(), "role": getattr(self, "role", None)}
         return Tensor, (self.data, self.requires_grad, self.name), (None, slots)
 
