@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,7 @@ def test_weights_of_samples_and_classes_count_as_repetitions() -> None:
     np.testing.assert_allclose(
         of_classes, DenseClassifier(**settings).fit(X[rows], y[rows]).predict_proba(X), rtol=1e-6
     )
+    DenseClassifier(class_weight={0: 1, 1: 2, 2: 3, "in no fold": 4}, **settings).fit(X, y)
     few = np.r_[np.arange(50), np.arange(50, 60)]
     balanced = DenseClassifier(class_weight="balanced", **settings).fit(X[few], y[few]).predict_proba(X)
     rows = np.r_[np.arange(50), np.arange(50, 60).repeat(5)]
@@ -164,8 +166,10 @@ def test_warm_start_and_partial_fit_go_on() -> None:
     assert len(cold.loss_curve_) == cold.n_iter_ == 3
     part = DenseClassifier((6,)).partial_fit(X[:60], y[:60], classes=[0, 1, 2])
     assert part.predict_proba(X).shape == (150, 3)
-    with pytest.raises(ValueError, match=r"y has the classes \[3\], not among \[0 1 2\]; name all in the first call"):
+    with pytest.raises(ValueError, match=r"the classes \[3\], not among \[0 1 2\]; name all in the first call"):
         part.partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match=r"the classes \[3\], not among \[0 1 2\]; name all in the first call"):
+        part.partial_fit(X, y, classes=[0, 1, 2, 3])
     pickled = pickle.loads(pickle.dumps(part)).partial_fit(X, y)
     np.testing.assert_array_equal(pickled.predict_proba(X), part.partial_fit(X, y).predict_proba(X))
 
@@ -190,3 +194,36 @@ def test_decay_and_dropout_act() -> None:
     assert norms[1] < 0.8 * norms[0]
     assert isinstance(dropped.module_[2], tg.nn.Dropout)
     np.testing.assert_array_equal(dropped.predict_proba(X), dropped.predict_proba(X))
+
+
+def test_early_stopping_is_also_on_or_off_and_one_hidden_layer_is_a_number() -> None:
+    settings: dict[str, Any] = {"hidden_layers": 8, "learning_rate": 0.1, "epochs": 200, "random_state": 0}
+    on, off = (DenseClassifier(early_stopping=x, **settings).fit(X, y) for x in (True, False))
+    assert on.module_[0].weight.shape == (8, 4)
+    assert on.n_iter_ == DenseClassifier(early_stopping=10, **settings).fit(X, y).n_iter_ < 200
+    assert off.n_iter_ == 200
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "words"),
+    [
+        (DenseClassifier((0,)), ValueError, "hidden_layers must be a whole number, 1 or more, got 0"),
+        (DenseClassifier(("a",)), TypeError, "hidden_layers must be a whole number, 1 or more, got 'a'"),
+        (DenseClassifier(batch_size=0), ValueError, "batch_size must be a whole number, 1 or more, got 0"),
+        (
+            DenseClassifier().set_params(batch_size="auto"),
+            TypeError,
+            "batch_size must be a whole number, 1 or more, got 'auto'",
+        ),
+        (
+            DenseClassifier(class_weight={"0": 2.0}),
+            ValueError,
+            "class_weight has ['0'], not among the classes [0, 1, 2]",
+        ),
+        (ModuleClassifier(tg.nn.Linear(4, 3)), TypeError, "returns a Module, not Linear(in_features=4, out"),
+        (ModuleClassifier(lambda inputs, outputs, seed: 3), TypeError, "module= takes a function of inputs, outputs"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(estimator: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=re.escape(words)):
+        estimator.fit(X, y)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..nn import init
 from ..nn.label_losses import cross_entropy
 from ..nn.losses import mse_loss
 from ..ops.fused import softmax
+from ..ops.settings import whole_number
 from ..training.inference import predict
 from ..training.loop import train
 
@@ -46,7 +47,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     schedule: Any = None
     epochs: int = 200
     batch_size: int | None = 200
-    early_stopping: int | None = None
+    early_stopping: int | bool | None = None
     validation_fraction: float = 0.1
     weight_decay: float = 0.0
     random_state: Any = None
@@ -56,28 +57,31 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         """Train on rows X, (m, features), and their y, each by its weight; return the estimator."""
         return self._trained(X, y, sample_weight, not (self.warm_start and hasattr(self, "module_")), self.epochs)
 
-    def _trained(
-        self, X: Any, y: Any, sample_weight: Any, begins: bool, epochs: int, classes: Any = None
-    ) -> Self:  # fmt: skip
+    def _trained(self, X: Any, y: Any, weights: Any, begins: bool, epochs: int, classes: Any = None) -> Self:
         X, y = validate_data(
             self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=isinstance(self, RegressorMixin),
             reset=begins,
         )  # fmt: skip
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+        if weights is not None:
+            weights = _check_sample_weight(weights, X, dtype=X.dtype, ensure_non_negative=True)
         y = self._targets(y, X.dtype, begins, classes)
         if begins:
             self._begin(X)
-        held_out = None
-        if self.early_stopping is not None and epochs > 1:
-            kept, others = self._split(y)
-            sample_weight = None if sample_weight is None else sample_weight[kept]
+        held_out, patience = None, self.early_stopping
+        if isinstance(patience, bool):
+            patience = 10 if patience else None
+        if patience is not None and epochs > 1:
+            labels, seed = y if isinstance(self, _Classifier) else None, int(self._generator.integers(2**31))
+            share = {"test_size": self.validation_fraction, "random_state": seed, "stratify": labels}
+            kept, others = train_test_split(np.arange(len(y)), **share)
+            weights = None if weights is None else weights[kept]
             held_out, X, y = (X[others], y[others]), X[kept], y[kept]
         history = train(
             self.module_, X, y, epochs, loss=self.loss or self._loss, optimizer=self.optimizer_,
-            scheduler=self.scheduler_, batch_size=None if len(X) <= (self.batch_size or len(X)) else self.batch_size,
-            validation=held_out, early_stopping=None if held_out is None else self.early_stopping,
-            sample_weight=sample_weight, class_weight=self._weights(), shuffle_seed=self._generator, progress=False,
+            scheduler=self.scheduler_, batch_size=self.batch_size, validation=held_out,
+            early_stopping=None if held_out is None else patience, sample_weight=weights,
+            class_weight=self._weights() if isinstance(self, _Classifier) else None, shuffle_seed=self._generator,
+            progress=False,
         )  # fmt: skip
         self.loss_curve_ += history.cost
         self.n_iter_ = len(self.loss_curve_)
@@ -85,12 +89,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
     def _begin(self, X: np.ndarray) -> None:
         self._generator = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        module = self._make(X.shape[1], self._outputs, self._generator)
-        if not isinstance(module, nn.Module):
-            raise TypeError(
-                f"module= takes a function of inputs, outputs and seed= that returns a Module, not {module!r:.60}"
-            )
-        self.module_: Any = module.astype(X.dtype)
+        self.module_: Any = self._make(X.shape[1], self._outputs, self._generator).astype(X.dtype)
         settings: dict[str, Any] = {"lr": self.learning_rate}
         if self.weight_decay:
             settings["weight_decay"] = self.weight_decay
@@ -98,19 +97,11 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         self.scheduler_ = None if self.schedule is None else self.schedule(self.optimizer_)
         self.loss_curve_: list[float] = []
 
-    def _split(self, y: np.ndarray) -> Any:
-        stratify = y if isinstance(self, ClassifierMixin) else None
-        seed = int(self._generator.integers(2**31))
-        return train_test_split(
-            np.arange(len(y)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
-        )
-
     def _computed(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
-        outputs: np.ndarray = predict(self.module_, X)
-        if outputs.shape != (len(X), self._outputs):
-            shape = (len(X), self._outputs)
+        outputs, shape = np.asarray(predict(self.module_, X)), (len(X), self._outputs)
+        if outputs.shape != shape:
             raise ValueError(f"the module returned outputs of shape {outputs.shape}, and {shape} is needed here")
         return outputs
 
@@ -123,44 +114,41 @@ class _Classifier(ClassifierMixin):  # type: ignore[misc]
 
     _loss = staticmethod(cross_entropy)
 
-    @property
-    def _outputs(self) -> int:
-        return len(self.classes_)
-
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one more epoch on these rows; the first call names all classes, unless y has them.
 
         Returns the estimator.
         """
-        found: Self = self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1, classes)
-        return found
+        return cast(Self, self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1, classes))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of each row. Shapes: (m, features) -> (m,)."""
         likeliest = self._computed(X).argmax(axis=1)
-        found: np.ndarray = self.classes_[likeliest]
-        return found
+        return np.asarray(self.classes_[likeliest])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities, a column for each of `classes_`. Shapes: (m, features) -> (m, classes)."""
-        found: np.ndarray = softmax(self._computed(X)).data
-        return found
+        return np.asarray(softmax(self._computed(X)).data)
 
     def _targets(self, y: Any, dtype: Any, begins: bool, classes: Any) -> np.ndarray:
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         if begins:
             self.classes_ = np.unique(y if classes is None else classes)
-        unknown = np.setdiff1d(y, self.classes_).tolist()
-        if unknown:
-            raise ValueError(f"y has the classes {unknown}, not among {self.classes_}; name all in the first call")
-        indices: np.ndarray = np.searchsorted(self.classes_, y)
-        return indices
+            self._outputs = len(self.classes_)
+        if unknown := np.setdiff1d(y if classes is None else np.union1d(y, classes), self.classes_).tolist():
+            raise ValueError(f"there are the classes {unknown}, not among {self.classes_}; name all in the first call")
+        return np.asarray(np.searchsorted(self.classes_, y))
 
     def _weights(self) -> Any:
-        given = self.class_weight
-        by_index = enumerate(self.classes_.tolist()) if isinstance(given, dict) else ()
-        return {i: given.get(label, 1) for i, label in by_index} or given
+        given, labels = self.class_weight, self.classes_.tolist()
+        if not isinstance(given, dict):
+            return given
+        if (unknown := given.keys() - {*labels}) and not given.keys() > {*labels}:
+            raise ValueError(
+                f"class_weight has {sorted(map(str, unknown))}, not among the classes {labels}; name these"
+            )
+        return {i: given.get(label, 1) for i, label in enumerate(labels)}
 
 
 class _Regressor(RegressorMixin):  # type: ignore[misc]
@@ -171,13 +159,12 @@ class _Regressor(RegressorMixin):  # type: ignore[misc]
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one more epoch on these rows; return the estimator."""
-        found: Self = self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1)
-        return found
+        return cast(Self, self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the outputs. Shapes: (m, features) -> (m,), or (m, outputs) after y of that shape."""
-        outputs: np.ndarray = self._computed(X)
-        return outputs[:, 0] if self._is_flat else outputs
+        outputs = self._computed(X)
+        return np.asarray(outputs[:, 0] if self._is_flat else outputs)
 
     def _targets(self, y: np.ndarray, dtype: Any, begins: bool, classes: Any) -> np.ndarray:
         outputs = 1 if y.ndim == 1 else y.shape[1]
@@ -185,9 +172,6 @@ class _Regressor(RegressorMixin):  # type: ignore[misc]
             raise ValueError(f"y has {outputs} numbers for each row, and had {self._outputs} before; pass as many")
         self._is_flat, self._outputs = y.ndim == 1, outputs
         return y.reshape(len(y), outputs).astype(dtype, copy=False)
-
-    def _weights(self) -> None:
-        """Return None: there are no classes."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -204,10 +188,11 @@ class _Dense(_Network):
     dropout: Any = 0.0
 
     def _make(self, inputs: int, outputs: int, seed: Any) -> nn.Module:
-        sizes = list(self.hidden_layers)
-        each = zip(sizes, self._of_layers("activation"), self._of_layers("dropout"), strict=True)
+        sizes = np.ravel(self.hidden_layers).tolist()
+        each = zip(sizes, *[self._of_layers(name, len(sizes)) for name in ("activation", "dropout")], strict=True)
         layers: list[nn.Module] = []
         for size, activation, dropout in each:
+            whole_number("hidden_layers", size)
             layers += [nn.Linear(inputs, size, seed=seed), _named(ACTIVATIONS, "activation", activation)()]
             layers += [nn.Dropout(dropout, seed=seed)] if dropout else []
             inputs = size
@@ -217,9 +202,9 @@ class _Dense(_Network):
                 p.data = init.xavier_uniform(seed, p.shape)
         return network
 
-    def _of_layers(self, name: str) -> list[Any]:
+    def _of_layers(self, name: str, count: int) -> list[Any]:
         """Return a setting for each hidden layer. Raises ValueError for a list of another length."""
-        value, count = getattr(self, name), len(self.hidden_layers)
+        value = getattr(self, name)
         found = list(value) if isinstance(value, (list, tuple)) else [value] * count
         if len(found) != count:
             raise ValueError(f"{name} has {len(found)} entries for {count} hidden layers; pass one, or one for each")
@@ -232,8 +217,12 @@ class _Module(_Network):
 
     module: Any = nn.Linear
 
-    def _make(self, inputs: int, outputs: int, seed: Any) -> Any:
-        return self.module(inputs, outputs, seed=seed)
+    def _make(self, inputs: int, outputs: int, seed: Any) -> nn.Module:
+        found = self.module if isinstance(self.module, nn.Module) else self.module(inputs, outputs, seed=seed)
+        if found is self.module or not isinstance(found, nn.Module):
+            what = "module= takes a function of inputs, outputs and seed= that returns a Module"
+            raise TypeError(f"{what}, not {found!r:.40}")
+        return found
 
 
 @dataclass(eq=False, repr=False)
@@ -248,8 +237,8 @@ class DenseClassifier(_Classifier, _Dense):
     "sgd", or is called with parameters, `lr=` and, unless 0, `weight_decay=`; `schedule`, called with the optimiser,
     returns one of `tg.optim.lr_scheduler`. A step takes `batch_size` rows, or all of them by None. With
     `early_stopping=n` a share `validation_fraction` of the rows is held out: training ends when its loss has not
-    fallen for n epochs, and the best epoch's parameters stay. With `warm_start` another `fit` goes on from there.
-    Rows of float32 are computed in float32, all others in float64.
+    fallen for n epochs, 10 if n is True, and the best epoch's parameters stay. With `warm_start` another `fit` goes on
+    from there, with the module and optimiser that it has. Rows of float32 are computed in float32, others in float64.
 
     Fitted, it has `module_`, `optimizer_`, `loss_curve_` (the mean loss of each epoch), `n_iter_`, `classes_` and
     `n_features_in_`.
