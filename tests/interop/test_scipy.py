@@ -140,6 +140,18 @@ def test_bounds_are_for_every_entry_or_nested(params: Any, bounds: Any, flat: An
     np.testing.assert_allclose(found.x, expected.x, rtol=1e-6)
 
 
+def test_none_stands_for_no_bounds_of_a_whole_module() -> None:
+    params = {"layer": tg.nn.Linear(2, 1, seed=0), "scale": 1.0}
+    x = np.random.default_rng(0).normal(size=(20, 2))
+
+    def cost(p: Any) -> Any:
+        return ((p["layer"](x) * p["scale"] - 3 * x[:, :1] - 1) ** 2).mean()
+
+    found = minimize(cost, params, method="L-BFGS-B", bounds={"layer": None, "scale": (2.0, None)})
+    assert found.fun < 1e-8
+    assert found.params["scale"] >= 2
+
+
 def test_bounds_of_another_nesting_are_refused() -> None:
     with pytest.raises(ValueError, match=r"a dict with the keys \['a'\] is needed"):
         minimize(lambda p: p["a"] ** 2, {"a": 1.0}, bounds={"b": (0, 1)})
@@ -203,6 +215,19 @@ def test_least_squares_within_bounds(params: Any, bounds: Any, flat: Any) -> Non
     found = least_squares(residuals, params, bounds=bounds)
     expected = optimize.least_squares(decay_flat, [1.0, 0.5, 0.1], jac=decay_slopes, bounds=flat)
     np.testing.assert_allclose(found.x, expected.x, rtol=1e-7)
+
+
+def test_further_arguments_are_given_as_to_scipy() -> None:
+    target = np.array([3.0, 4.0])
+    for args in (target, (target,), 3.5):
+        found = minimize(lambda p, t: ((p - t) ** 2).sum(), np.zeros(2), args=args)
+        np.testing.assert_allclose(
+            found.params, np.broadcast_to(args[0] if isinstance(args, tuple) else args, 2), rtol=1e-6
+        )
+    several: list[dict[str, Any]] = [{}, {"jac": "3-point"}]
+    for jac in several:
+        found = least_squares(lambda p, t, shift: p - t - shift, np.zeros(2), target, {"shift": 1.0}, **jac)
+        np.testing.assert_allclose(found.params, target + 1, rtol=1e-6)
 
 
 def test_a_callback_gets_parameters_or_sci_pys_result_and_may_stop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,10 +25,7 @@ def leaves(tree: Any) -> Iterator[Any]:
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return the same nesting with `function` applied to each leaf, depth first.
-
-    A module becomes one like it that uses the results as its parameters.
-    """
+    """Return the nesting with `function` applied to each leaf; a module becomes one with the results as parameters."""
     return _mapped(function, tree, lambda module, parameters: module.with_parameters(parameters))
 
 
@@ -39,8 +37,9 @@ def filled(tree: Any, values: Iterator[Any]) -> Any:
 def aligned(tree: Any, like: Any) -> Iterator[Any]:
     """Yield the leaves of `tree` in the order of `like`. Raises ValueError where their nesting differs.
 
-    Where `like` has a module, `tree` may have a dict by name.
+    `tree` may have a dict by name where `like` has a module, and None in place of a nesting of None.
     """
+    tree = filled(like, itertools.repeat(None)) if tree is None else tree
     if is_module(like):
         like = dict(like.named_parameters())
         tree = dict(tree.named_parameters()) if is_module(tree) else tree

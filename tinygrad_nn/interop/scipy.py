@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -31,7 +32,7 @@ _WITH_HESSIAN = {"dogleg", "trust-exact"}
 
 
 def minimize(
-    loss: Callable[..., Any], params: Any, args: tuple[Any, ...] = (), method: Any = None, *, bounds: Any = None,
+    loss: Callable[..., Any], params: Any, args: Any = (), method: Any = None, *, bounds: Any = None,
     constraints: Any = (), tol: float | None = None, callback: Any = None, options: Any = None, compile: bool = True,
 ) -> Any:  # fmt: skip
     """Return what `scipy.optimize.minimize` finds, with the best parameters as `.params`, structured as given.
@@ -73,14 +74,15 @@ def minimize(
 
 
 def least_squares(
-    residuals: Callable[..., Any], params: Any, args: tuple[Any, ...] = (), *, bounds: Any = None,
+    residuals: Callable[..., Any], params: Any, args: Any = (), kwargs: Any = None, *, bounds: Any = None,
     callback: Any = None, compile: bool = True, **options: Any,
 ) -> Any:  # fmt: skip
     """Return what `scipy.optimize.least_squares` finds, with the best parameters as `.params`, structured as given.
 
-    `residuals(params, *args)` returns Tensors of any shapes, nested if need be; half the sum of their squares is
-    minimised. The Jacobian is exact. Bounds are as in `minimize`, but that a pair (low, high) may have arrays, as
-    SciPy's has here; `params`, callbacks and `compile` are as there, and the other options SciPy's.
+    `residuals(params, *args, **kwargs)` returns Tensors of any shapes, nested if need be; half the sum of their squares
+    is minimised. The Jacobian is exact, unless `jac` names SciPy's differences. Bounds are as in `minimize`, but that a
+    pair (low, high) may have arrays, as SciPy's has here; `params`, callbacks and `compile` are as there, and the other
+    options SciPy's.
 
     >>> t = np.linspace(0, 1, 20)
     >>> found = least_squares(lambda p: p["a"] * np.exp(p["k"] * t) - 3 * np.exp(-2 * t), {"a": 1.0, "k": 0.0})
@@ -88,13 +90,12 @@ def least_squares(
     {'a': 3.0, 'k': -2.0}
     """
     problem = _Problem(params, compile)
-    limits = problem.bounds(bounds, in_pairs=False)
+    function, jac = [problem.evaluated(f, partial(residuals, **(kwargs or {})), args) for f in (_flat, _jacobian)]
+    if bounds is not None:
+        options["bounds"] = problem.bounds(bounds, in_pairs=False)
     if callback is not None:
         options["callback"] = problem.callback(callback)
-    return problem.found(optimize.least_squares(
-        problem.evaluated(_flat, residuals, args), problem.start, jac=problem.evaluated(_jacobian, residuals, args),
-        **({} if limits is None else {"bounds": limits}), **options,
-    ))  # fmt: skip
+    return problem.found(optimize.least_squares(function, problem.start, **{"jac": jac} | options))
 
 
 class _Problem:
@@ -130,9 +131,9 @@ class _Problem:
         """Return the vector's entries as parameters, of the kinds that were given."""
         return self.tree([_like(x, array) for x, array in zip(self.leaves, self.split(vector), strict=True)])
 
-    def evaluated(self, derive: Callable[..., Any], function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def evaluated(self, derive: Callable[..., Any], function: Callable[..., Any], args: Any) -> Any:
         """Return `derive` of the function as SciPy calls it: with a vector, perhaps a direction."""
-        params, tree = self.params, self.tree
+        params, tree, args = self.params, self.tree, args if isinstance(args, tuple) else (args,)
 
         def derived(*trees: list[np.ndarray]) -> Any:
             with restoring(function, params, args):
@@ -143,7 +144,7 @@ class _Problem:
     def constraint(self, given: Any) -> Any:
         """Return a constraint with functions of the vector."""
         if isinstance(given, Mapping):
-            parts = [self.evaluated(f, given["fun"], tuple(given.get("args", ()))) for f in (_flat, _jacobian)]
+            parts = [self.evaluated(f, given["fun"], given.get("args", ())) for f in (_flat, _jacobian)]
             return {"type": given["type"], "fun": parts[0], "jac": parts[1]}
         if not isinstance(given, optimize.NonlinearConstraint):
             return given
@@ -158,8 +159,7 @@ class _Problem:
         if isinstance(given, optimize.Bounds) or _is_pair(given):
             low, high = _limits(given, (self.start.size,), in_pairs)
         else:
-            pairs = list(zip(aligned(given, self.params), self.is_free, strict=True))
-            free = [pair for pair, is_free in pairs if is_free]
+            free = [pair for pair, is_free in zip(aligned(given, self.params), self.is_free, strict=True) if is_free]
             found = [_limits(pair, shape, in_pairs) for pair, (shape, _) in zip(free, self.shapes, strict=True)]
             low, high = (np.concatenate([each.reshape(-1) for each in sides]) for sides in zip(*found, strict=True))
         return optimize.Bounds(low, high, getattr(given, "keep_feasible", False))
@@ -168,14 +168,9 @@ class _Problem:
         """Return a callback of SciPy's that calls the given one with parameters."""
         if given is None:
             return None
-
-        def with_result(intermediate_result: Any) -> Any:
-            return given(intermediate_result=self.found(intermediate_result))
-
-        def with_params(x: np.ndarray, *state: Any) -> Any:
-            return given(self.as_given(x), *state)
-
-        return with_result if "intermediate_result" in signature(given).parameters else with_params
+        if "intermediate_result" in signature(given).parameters:
+            return lambda intermediate_result: given(intermediate_result=self.found(intermediate_result))
+        return lambda x, *state: given(self.as_given(x), *state)
 
     def found(self, result: Any) -> Any:
         """Return a result of SciPy's with the parameters."""
