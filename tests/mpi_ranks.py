@@ -13,7 +13,7 @@ import numpy as np
 from mpi4py import MPI
 
 import tinygrad_nn as tg
-from tinygrad_nn.interop.mpi import DataParallel, ShardedLoader
+from tinygrad_nn.interop.mpi import DataParallel, ShardedLoader, world
 
 COMM: Any = MPI.COMM_WORLD
 X, y = tg.data.make_moons(101, 0.1, 0)
@@ -82,8 +82,10 @@ def checkpointed(folder: str, kill_at: str = "-1") -> Any:
     return [tg.ravel(module).data.tolist(), history.cost, buffers]
 
 
-def failing() -> None:
+def failing(when: str) -> None:
     """Let the last rank fail while the others wait for it."""
+    if when == "before" and world().rank == COMM.size - 1:
+        raise RuntimeError("the disk of this rank is on fire")
     w = tg.ones(3, requires_grad=True)
     optimizer = DataParallel(tg.optim.SGD([w], lr=0.1))
     for step in range(100):

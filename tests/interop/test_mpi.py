@@ -120,7 +120,7 @@ def test_it_acts_as_the_optimizer_within() -> None:
 
 def trained(comm: Any = None, rows: Any = slice(None), **options: Any) -> Any:
     """Return the history, and the parameters, of a training on these rows."""
-    module = network(0 if comm is None else comm.rank)
+    module = network(getattr(comm, "rank", 0))
     optimizer: Any = tg.optim.Adam(module.parameters(), lr=0.02)
     if comm is not None:
         optimizer = DataParallel(optimizer, comm)
@@ -156,6 +156,48 @@ def test_a_training_is_that_of_one_process_with_all_rows(size: int, options: dic
         assert found.figures.keys() == history.figures.keys()
         for name, entries in history.figures.items():
             np.testing.assert_allclose(found[name], entries, rtol=1e-10, err_msg=name)
+
+
+def test_in_a_training_too_a_rank_without_rows_counts_for_nothing() -> None:
+    history, vector = trained()
+    for found, values in on_ranks(3, lambda comm: trained(comm, [slice(0), slice(40), slice(40, None)][comm.rank])):
+        np.testing.assert_allclose(values, vector, rtol=1e-10)
+        np.testing.assert_allclose(found.cost, history.cost, rtol=1e-10)
+    with pytest.raises(tg.errors.DataError, match="no rank has a sample: X has 0 rows on all of them"):
+        on_ranks(2, lambda comm: trained(comm, slice(0)))
+
+
+def test_a_communicator_needs_no_more_than_two_methods() -> None:
+    class Two:
+        def __init__(self, comm: Any) -> None:
+            self.Bcast, self.Allreduce = comm.Bcast, comm.Allreduce
+
+    _, vector = trained(validation=(X[:20], Y[:20]))
+    for size in (2, 3):
+
+        def run(comm: Any, size: int = size) -> Any:
+            _, found = trained(Two(comm), slice(comm.rank, None, size), validation=(X[:20], Y[:20]))
+            loader = ShardedLoader(tg.data.TensorDataset(np.arange(6)), 6, comm=Two(comm))
+            return found, [rows.tolist() for (rows,) in loader]
+
+        for rank, (found, parts) in enumerate(on_ranks(size, run)):
+            np.testing.assert_allclose(found, vector, rtol=1e-10)
+            assert parts == [np.array_split(np.arange(6), size)[rank].tolist()]
+
+
+def test_a_schedule_may_be_of_the_optimizer_within() -> None:
+    def run(comm: Any = None) -> Any:
+        module = network(0)
+        inner: Any = tg.optim.SGD(module.parameters(), lr=0.5)
+        schedule = tg.optim.lr_scheduler.StepLR(inner, 2)
+        outer = inner if comm is None else DataParallel(inner, comm)
+        rows = slice(None) if comm is None else slice(comm.rank, None, 2)
+        loss = tg.binary_cross_entropy_with_logits
+        tg.train(module, X[rows], Y[rows], 5, loss=loss, optimizer=outer, scheduler=schedule, progress=False)
+        return tg.ravel(module).data
+
+    for found in on_ranks(2, run):
+        np.testing.assert_allclose(found, run(), rtol=1e-10)
 
 
 def test_ranks_with_fewer_batches_make_as_many_steps() -> None:
@@ -317,3 +359,10 @@ def test_what_ranks_cannot_do_is_refused() -> None:
 
     with pytest.raises(ValueError, match="start more ranks instead"):
         on_ranks(2, tiled)
+    for rows in (-1, float("nan")):
+
+        def stepped(comm: Any, rows: float = rows) -> None:
+            DataParallel(optimizer_of(network(0), "SGD"), comm).step(rows=rows)
+
+        with pytest.raises(ValueError, match=r"rows= is how many rows .*, got .*; pass 0 for none"):
+            on_ranks(1, stepped)

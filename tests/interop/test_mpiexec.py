@@ -51,8 +51,9 @@ def test_a_killed_rank_ends_all_and_the_training_goes_on_bit_for_bit(tmp_path: p
     assert result_of(2, tmp_path, "checkpointed", tmp_path / "broken") == whole
 
 
-def test_an_error_on_one_rank_ends_all_and_is_printed(tmp_path: pathlib.Path) -> None:
-    done = started(3, ROOT / "tests/mpi_ranks.py", tmp_path / "no", "failing")
+@pytest.mark.parametrize("when", ["training", "before"])
+def test_an_error_on_one_rank_ends_all_and_is_printed(when: str, tmp_path: pathlib.Path) -> None:
+    done = started(3, ROOT / "tests/mpi_ranks.py", tmp_path / "no", "failing", when)
     assert done.returncode != 0
     assert "RuntimeError: the disk of this rank is on fire" in done.stderr
     assert "rank 2 of 3 failed with the error above; all ranks end" in done.stderr

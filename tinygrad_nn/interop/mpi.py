@@ -18,11 +18,12 @@ from ..training.loader import DataLoader, Dataset
 
 
 def world() -> Any:
-    """Return mpi4py's communicator of all ranks. Raises ImportError with the line that installs it."""
+    """Return mpi4py's communicator of all ranks, which an error on one ends. Raises ImportError without mpi4py."""
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise ImportError(errors.missing("tinygrad_nn.interop.mpi needs mpi4py", "mpi4py mpich")) from error
+    end_together(MPI.COMM_WORLD)
     return MPI.COMM_WORLD
 
 
@@ -56,9 +57,7 @@ class DataParallel(Optimizer):
 
     def __init__(self, optimizer: Optimizer, comm: Any = None, module: Module | None = None) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"DataParallel goes around an optimiser, got {errors.given(optimizer)}; pass tg.optim.SGD(...)"
-            )
+            raise TypeError(f"DataParallel goes around an optimiser, got {errors.given(optimizer)}; pass one")
         self.inner, self.comm = optimizer, world() if comm is None else comm
         self.rank, self.ranks = _place(self.comm)
         end_together(self.comm)
@@ -71,10 +70,7 @@ class DataParallel(Optimizer):
         return getattr(self.inner, name)
 
     def step(self, rows: float = 1) -> None:
-        """Make a step with the mean gradient of all ranks' rows, of which this rank has so many.
-
-        A gradient that no rank has stays None.
-        """
+        """Make a step with the mean gradients of all ranks' rows, so many of this one; those of no rank stay None."""
         self.exchange(rows)
         self.inner.step()
 
@@ -84,6 +80,8 @@ class DataParallel(Optimizer):
         sizes = [p.size for p in parameters]
         ends = np.cumsum([*sizes, len(sizes), 2])
         sent = np.zeros(ends[-1], np.result_type(np.float32, *[p.dtype for p in parameters]))
+        if not 0 <= rows < np.inf:
+            raise ValueError(f"rows= is how many rows the gradients are the mean over, got {rows!r}; pass 0 for none")
         if rows:
             for i, (p, end) in enumerate(zip(parameters, ends, strict=False)):
                 if p.grad is not None:
@@ -92,10 +90,6 @@ class DataParallel(Optimizer):
             sent[-2:] = rows * cost, rows
         _last_sum[:] = [self.comm, sent] if hasattr(self.comm, "Abort") else []
         received = self._summed(sent)
-        if np.isnan(received[-1]):
-            raise RuntimeError(
-                "a rank has ended while others go on; let all make as many steps, with rows=0 if need be"
-            )
         total = received[-1] or 1
         for i, (p, end) in enumerate(zip(parameters, ends, strict=False)):
             mean = (received[end - p.size : end].reshape(p.shape) / total).astype(p.dtype, copy=False)
@@ -115,10 +109,6 @@ class DataParallel(Optimizer):
         self.inner.add_param_group(group)
         self._broadcast(list(self.inner.param_groups[-1].params))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return that of the inner optimiser."""
-        return self.inner.state_dict()
-
     def load_state_dict(self, saved: Any) -> None:
         """Let the inner optimiser take over a state."""
         self.inner.load_state_dict(saved)
@@ -133,8 +123,13 @@ class DataParallel(Optimizer):
         replace_values(list(zip(tensors, arrays, strict=True)))
 
     def _summed(self, array: np.ndarray) -> np.ndarray:
-        found = np.empty_like(array)
-        self.comm.Allreduce(array, found)
+        found, reason = np.empty_like(array), None
+        try:
+            self.comm.Allreduce(array, found)
+        except RuntimeError as error:  # mpi4py's, where a rank that leaves sends another length
+            reason = error
+        if reason is not None or np.isnan(found[-1:]).any():
+            raise RuntimeError("a rank has ended while others go on; let all make as many steps") from reason
         return found
 
 
@@ -169,8 +164,15 @@ class ShardedLoader(DataLoader):
 
 
 def _place(comm: Any) -> tuple[int, int]:
-    """Return the rank, and how many there are; one alone where the communicator does not say."""
-    return int(getattr(comm, "rank", 0)), int(getattr(comm, "size", 1))
+    """Return the rank, and how many there are; where the communicator does not say, by whose number all receive."""
+    if hasattr(comm, "rank") and hasattr(comm, "size"):
+        return int(comm.rank), int(comm.size)
+    own, size = np.random.SeedSequence().generate_state(1, np.uint64), np.zeros(1)
+    comm.Allreduce(np.ones(1), size)
+    received = [own.copy() for _ in range(int(size[0]))]
+    for root, buffer in enumerate(received):
+        comm.Bcast(buffer, root=root)
+    return next(rank for rank, buffer in enumerate(received) if buffer == own), len(received)
 
 
 _last_sum: list[Any] = []  # the communicator and the buffer of the last step
@@ -185,8 +187,8 @@ def end_together(comm: Any) -> None:
     def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         try:
             before(kind, error, where)
-            told = f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end"
-            print(told, file=sys.stderr, flush=True)
+            print(f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end", file=sys.stderr)
+            sys.stderr.flush()
         finally:
             comm.Abort(1)
 

@@ -36,11 +36,11 @@ def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
     return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
 
 
-def checked_rows(X: Any, y: Any, which: str = "") -> int:
+def checked_rows(X: Any, y: Any, which: str = "", least: int = 1) -> int:
     """Return the number of samples. Raises DataError where arrays differ in it, or a row is not finite."""
     arrays = [(f"{which}{name}", array) for name, tree in (("X", X), ("y", y)) for array in leaves(tree)]
     count = len(arrays[0][1]) if arrays and arrays[0][1].ndim else 0
-    if not count:
+    if count < least:
         raise DataError("there are no samples: X has 0 rows, and needs at least one")
     for name, array in arrays:
         if array.ndim == 0 or len(array) != count:
@@ -51,7 +51,7 @@ def checked_rows(X: Any, y: Any, which: str = "") -> int:
 
 def refuse_rows(name: str, array: np.ndarray, wrong: np.ndarray, what: str) -> None:
     """Raise DataError for the first row with a wrong entry."""
-    rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
+    rows = np.flatnonzero(wrong.any(axis=tuple(range(1, wrong.ndim))))
     if len(rows):
         row = int(rows[0])
         entry = array[row][wrong[row]].flat[0] if array.ndim > 1 else array[row]
@@ -74,7 +74,7 @@ class ArrayBatches:
     def order(self) -> list[Any]:
         """Return the rows of each batch of an epoch."""
         if self.size is None:
-            return [slice(None)]
+            return [slice(None)][: self.count]
         order = self.generator.permutation(self.count)
         return [order[start : start + self.size] for start in range(0, self.count, self.size)]
 

@@ -109,7 +109,7 @@ class Cost:
         if self.on_logits and not isinstance(loss, Module):
             self.loss = following
 
-    def checked(self, X: Any, y: Any, which: str = "") -> tuple[Any, Any]:
+    def checked(self, X: Any, y: Any, which: str = "", least: int = 1) -> tuple[Any, Any]:
         """Return the data as arrays that fit the module; a loss of one's own reads labels of its own."""
         X, y = [as_samples(f"{which}{name}", x, dtype_of(self.module)) for name, x in (("X", X), ("y", y))]
         network = self.network
@@ -119,7 +119,7 @@ class Cost:
                 shape = getattr(X, "shape", given(X))
                 raise DataError(f"the network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {shape}")
             X = X.astype(network.dtype, copy=False)
-        checked_rows(X, y, which)
+        checked_rows(X, y, which, least)
         if network is None or not isinstance(y, np.ndarray):
             return X, y
         if self.on_logits:

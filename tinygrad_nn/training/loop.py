@@ -103,7 +103,8 @@ def train(
         raise ValueError("resume=, every= and every_steps= are about checkpoints; pass checkpoint=, a folder for them")
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every, every_steps, keep)
     steps = Steps(module, loss, optimizer, learning_rate, compile, workers, clip_norm, exact=checkpoint is not None)
-    if scheduler is not None and (optimizer is None or getattr(scheduler, "optimizer", None) is not optimizer):
+    scheduled = getattr(scheduler, "optimizer", None)
+    if scheduler is not None and (scheduled is None or scheduled not in (optimizer, getattr(optimizer, "inner", None))):
         raise TypeError(f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; pass both")
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
     data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps, X, y, options, weights)
@@ -111,7 +112,7 @@ def train(
     training = Training(steps, data, held_out, metrics or {}, scheduler, options)
     if checkpoints is not None:
         checkpoints.begin(training, resume)
-    rows = min(data.size or data.count, data.count)
+    rows = max(1, min(data.size or data.count, data.count))
     steps.plan(data.count, rows, epochs)
     keep_memory_once()
     # Of batches there are many for each piece of validation data: they decide.
@@ -124,7 +125,9 @@ def train(
 
 def _arrays(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> ArrayBatches:
     """Return the batches of arrays. Raises DataError, or ValueError for options that the loss does not go with."""
-    X, y = steps.cost.checked(X, y)
+    X, y = steps.cost.checked(X, y, least=0 if steps.together else 1)
+    if not any(steps.gathered(len(next(leaves(X))))):
+        raise DataError("no rank has a sample: X has 0 rows on all of them; give at least one rank some")
     of_samples = weights_of(y, **weights, dtype=dtype_of(steps.module), gathered=steps.gathered)
     ignores = steps.cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
     check_tiles(options["workers"] is None or (of_samples is None and options["accumulate"] == 1 and not ignores))
