@@ -118,7 +118,7 @@ def arrays(result: Any) -> list[Any]:
     """Return the arrays of a result, in their order."""
     if isinstance(result, (tuple, list)):
         return [x for part in result for x in arrays(part)]
-    return [getattr(result, "data", result)]
+    return [result.data if isinstance(result, tg.Tensor) else np.asarray(result)]
 
 
 def judged(predict: Any, draw: Callable[[int], np.ndarray], folder: pathlib.Path, rows: tuple[int, ...]) -> set[str]:
@@ -265,6 +265,23 @@ def test_numbers_are_inputs_and_arguments_have_rows_of_their_own(tmp_path: pathl
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (np.clip(x, 0, None), np.clip(x, None, 0.5), np.clip(x, -1, 1), np.clip(x, x - 1, x)),
+        lambda x: (x.argmin(axis=1), tg.argmax(x, axis=-1, keepdims=True), np.isnan(x), x > 1, x[:, 0] == len(x)),
+        lambda x: (np.einsum("ij,ik->ijk", x, x), np.einsum("...i,...i", x, x), np.einsum("ij->ji", x)),
+        lambda x: (x[:, [1, 0, 1]], x[..., [-1], None], x[1:, [2]], np.logaddexp(x, 0)),
+    ],
+)
+def test_what_functions_compute_of_arrays_is_the_same(function: Any, tmp_path: pathlib.Path) -> None:
+    def draw(n: int) -> np.ndarray:
+        return np.random.default_rng(n).normal(size=(n, 3))
+
+    judged(tg.compile(function), draw, tmp_path, (1, 7, 4))
+
+
+@pytest.mark.slow
 def test_what_is_for_its_own_rows_has_these(tmp_path: pathlib.Path) -> None:
     model = model_of(lambda x: tg.stack([row.sum() for row in x]), np.ones((3, 2)), folder=tmp_path)
     assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [3, 2]
@@ -296,6 +313,10 @@ def test_what_decides_and_what_changes_is_refused(tmp_path: pathlib.Path) -> Non
         loss.backward()
         return loss.detach()
 
+    with pytest.raises(
+        CompileError, match="an ONNX model returns arrays, and not rows; leave it out, or return an array"
+    ):
+        model_of(lambda x: {"twice": 2 * x, "rows": len(x)}, np.ones((3, 2)), folder=tmp_path)
     with pytest.raises(
         CompileError, match="changes a tensor's gradient, and an ONNX model changes nothing; compile and"
     ):

@@ -16,6 +16,7 @@ from ..compiler.program import Line, Value
 from ..compiler.run.portable import Portable, present
 from ..compiler.run.rows import Ratio, Rows
 from ..compiler.write.naming import Names, keys
+from ..engine.trees import entries
 from ..errors import CompileError
 
 _OPSET, _VERSION = 18, 8
@@ -49,9 +50,6 @@ def save(portable: Portable, file: Path) -> None:
     Arguments, results and parameters have the names that they have in Python; the first axis of every argument is
     dynamic if the program is one for any number of rows. What a program looks at before it goes on, whether the values
     of a softmax are finite, say, or indices inside of their array, a model does not look at.
-
-    It computes in the dtypes of the program; onnxruntime has some nodes, of convolutions and recurrences, for float32
-    alone.
 
     Raises CompileError for a line that has no counterpart in ONNX, for a program that changes something, and where
     Python decides by a number among the arguments, ImportError without the package onnx.
@@ -87,6 +85,10 @@ class _Graph:
         self.names = {s.value: self.free.new(s.value.name or "x#") for s in self.portable.arguments}
         inputs = [self.described(v, name) for v, name in self.names.items()]
         results = {number: name or self.program.outputs[number].name for number, name in keys(self.portable.result)}
+        if numbers := [x for x in entries(self.portable.result) if isinstance(x, (int, float, str))]:
+            raise CompileError(
+                f"an ONNX model returns arrays, and not {numbers[0]!r}; leave it out, or return an array"
+            )
         results = {number: self.free.new(name or "y#") for number, name in results.items()}
         for s in [s for s in self.portable.sources if s not in self.portable.arguments]:
             self.names[s.value] = self.portable.labels[s.value]
@@ -136,8 +138,6 @@ class _Graph:
         names = [self.free.new(f"{op.lower()}#") for _ in range(outputs)]
         self.nodes.append(self.helper.make_node(op, inputs, names, **attributes))
         return names
-
-    # Operands.
 
     def of(self, x: Any, dtype: Any = None) -> str:
         """Return the name of an operand, in a dtype."""
@@ -189,8 +189,6 @@ class _Graph:
             return name
         return self.add("Cast", name, to=self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
-    # Lines.
-
     def line(self, line: Line) -> None:
         """Add the nodes of a line. Raises CompileError if it has no counterpart."""
         text = line.function.text
@@ -212,7 +210,9 @@ class _Graph:
             names = self.alike(line, line.args)
             return self.add(_UFUNCS[text], *names) if text in _UFUNCS else _COMPOSED[text](self, out, *names)
         if text in _COMPARISONS:
-            kind = np.result_type(*[_dtype(x) if isinstance(x, Value) and x.dtype else _weak(x) for x in line.args])
+            # A number of Python's stays one, for which NumPy makes an array's dtype no larger.
+            kinds = [x.dtype or x.concrete if isinstance(x, Value) else x for x in line.args]
+            kind = np.result_type(*[int(x) if isinstance(x, Rows) else x for x in kinds])
             name = self.add(_COMPARISONS[text], *[self.of(x, kind) for x in line.args])
             return self.add("Not", name) if text == "not_equal" else name
         if text in _ON_BOOLS and out.kind == "b":
@@ -228,8 +228,7 @@ class _Graph:
             return self.add("Transpose", self.of(x), perm=[n - 1 for n in axes.shape])
         if line.function is GETITEM:
             return self.indexed(line, *line.args)
-        written: Callable[..., Any] = _OTHERS[text]
-        return written(self, line, *line.args, **line.kwargs)
+        return _OTHERS[text](self, line, *line.args, **line.kwargs)
 
     def alike(self, line: Line, parts: Sequence[Any]) -> list[str]:
         """Return the names of operands in the dtype of a line's result."""
@@ -251,16 +250,16 @@ class _Graph:
         parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not None]
         at = next((n for n, part in enumerate(parts) if part is Ellipsis), len(parts))
         parts[at : at + 1] = [slice(None)] * (len(x.shape) - len(parts) + len(parts[at:][:1]))
-        name, arrays = self.of(x), [axis for axis, part in enumerate(parts) if isinstance(part, Value)]
-        if any(not isinstance(part, (slice, Value) if arrays else (slice, int)) for part in parts) or len(arrays) > 1:
+        name, arrays = self.of(x), [axis for axis, part in enumerate(parts) if isinstance(part, (Value, list))]
+        if any(not isinstance(part, (slice, Value, list) if arrays else (slice, int)) for part in parts) or arrays[1:]:
             raise NotImplementedError
         for axis, part in enumerate(parts):
-            if not isinstance(part, Value) and part != slice(None):
+            if axis in arrays:
+                if np.asarray(part.concrete if isinstance(part, Value) else part).dtype.kind == "b":
+                    raise NotImplementedError
+                name = self.add("Gather", name, self.of(part, np.int64), axis=axis)
+            elif part != slice(None):
                 name = self.sliced(name, axis, part if isinstance(part, slice) else slice(part, (part + 1) or _ALL))
-        for axis in arrays:
-            if parts[axis].dtype.kind == "b":
-                raise NotImplementedError
-            name = self.add("Gather", name, self.of(parts[axis], np.int64), axis=axis)
         return self.shaped(line, name)
 
     def sliced(self, name: str, axis: int, part: slice) -> str:
@@ -269,8 +268,6 @@ class _Graph:
         ends = (0, _ALL) if step > 0 else (_ALL, -_ALL)
         start, stop = (end if x is None else x for x, end in zip((part.start, part.stop), ends, strict=True))
         return self.add("Slice", name, *[self.ints([n]) for n in (start, stop, axis, step)])
-
-    # Operations that ONNX has, too.
 
     def convolution(self, line: Line, x: Value, weight: Value, bias: Any = None, *, windows: Any, groups: int) -> str:
         given = [self.of(a) for a in (x, weight, bias) if a is not None]
@@ -290,10 +287,6 @@ class _Graph:
             raise NotImplementedError
         mean = self.add("AveragePool", self.of(x), count_include_pad=1, **_slid(windows, x.shape))
         return self.add("Mul", mean, self.of(math.prod(windows.kernel), x.dtype))
-
-    def smaller(self, x: str, y: str) -> str:
-        """Return exp(-|x - y|)."""
-        return self.add("Exp", self.add("Neg", self.add("Abs", self.add("Sub", x, y))))
 
     def lstm(self, line: Line, *given: Any, reverse: bool) -> list[str]:
         for reader in [r for r in self.program.lines if line.outputs[1] in r.reads()]:
@@ -338,18 +331,16 @@ def _dtype(value: Value) -> Any:
     return np.asarray(value.concrete).dtype if value.dtype is None else value.dtype
 
 
-def _weak(x: Any) -> Any:
-    """Return a number of Python's, for which NumPy makes an array's dtype no larger."""
-    return x.concrete if isinstance(x, Value) else int(x) if isinstance(x, Rows) else x
-
-
 _OF_NUMBERS = {text: f"np.{ufunc.__name__}" for text, ufunc in OPERATORS.values()}
 # Of the graph, the dtype of the result, and the operands in that dtype.
 _COMPOSED: dict[str, Callable[..., str]] = {
     "square": lambda g, t, x: g.add("Mul", x, x),
     "expm1": lambda g, t, x: g.add("Sub", g.add("Exp", x), g.of(1, t)),
     "log1p": lambda g, t, x: g.add("Log", g.add("Add", x, g.of(1, t))),
-    "logaddexp": lambda g, t, x, y: g.add("Add", g.add("Max", x, y), _COMPOSED["log1p"](g, t, g.smaller(x, y))),
+    "logaddexp": lambda g, t, x, y: g.add(
+        "Add", g.add("Max", x, y),
+        _COMPOSED["log1p"](g, t, g.add("Exp", g.add("Neg", g.add("Abs", g.add("Sub", x, y))))),
+    ),
     "erf": lambda g, t, x: g.add("Erf", x),
     "erfc": lambda g, t, x: g.add("Sub", g.of(1, t), g.add("Erf", x)),
 }  # fmt: skip
@@ -357,13 +348,19 @@ _COMPOSED: dict[str, Callable[..., str]] = {
 _OTHERS: dict[str, Callable[..., Any]] = {
     "where": lambda g, line, c, *parts: g.add("Where", g.of(c, bool), *g.alike(line, parts)),
     "concatenate": lambda g, line, parts, axis=0: g.add("Concat", *g.alike(line, parts), axis=axis),
-    "clip": lambda g, line, x, low, high: g.add("Min", g.add("Max", *g.alike(line, [x, low])), *g.alike(line, [high])),
+    "clip": lambda g, line, x, low=None, high=None: g.add(
+        "Min", (least := g.add("Max", *g.alike(line, [x, x if low is None else low]))),
+        least if high is None else g.alike(line, [high])[0],
+    ),
     "copy": lambda g, line, x: g.add("Identity", g.of(x)),
     "asarray": lambda g, line, x, dtype=None: g.of(x, dtype),
     "astype": lambda g, line, x, dtype: g.of(x, dtype),
     "broadcast_to": lambda g, line, x, shape: g.add("Expand", g.of(x), g.ints(shape)),
     "zeros": lambda g, line, *_: g.add("Expand", *g.alike(line, [0]), g.ints(g.portable.shape(line.outputs[0]))),
     "argmax": lambda g, line, x, axis, keepdims=False: g.add("ArgMax", g.of(x), axis=axis, keepdims=int(keepdims)),
+    "argmin": lambda g, line, x, axis, keepdims=False: g.add("ArgMin", g.of(x), axis=axis, keepdims=int(keepdims)),
+    "einsum": lambda g, line, text, *parts, optimize=False: g.add("Einsum", *g.alike(line, parts), equation=text),
+    "isnan": lambda g, line, x: g.add("IsNaN", g.of(x)),
     "convolution": _Graph.convolution,
     "transposed_convolution": _Graph.transposed,
     "window_maximum": _Graph.window_maximum,
