@@ -947,3 +947,18 @@ def test_arrays_of_other_kinds_become_tensors_as_ever() -> None:
     g = tg.compile(lambda x: (np.any(x), np.all(x)))
     flags = np.array([0, 5], dtype=object)
     assert same(list(g(flags)), [np.True_, np.False_])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.clip(x, a_min=None, a_max=1.0), lambda x: np.clip(x, max=1.0) * 2, lambda x: x.clip(min=0),
+        lambda x: np.einsum("ij->ji", x), lambda x: np.einsum("ij->ij", x) * 2, lambda x: np.einsum("ii->i", x[:, :2]),
+        lambda x: np.einsum("ij,kj->ik", x, x) + 1,
+    ],
+)  # fmt: skip
+def test_bounds_by_name_and_sums_that_are_views_are_compiled(function: Any) -> None:
+    compiled = tg.compile(function)
+    for _ in range(3):
+        assert same(compiled(X), function(X))
+    assert programs(compiled) == 1

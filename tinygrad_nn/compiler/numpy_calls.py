@@ -10,7 +10,7 @@ import numpy as np
 
 from .program import Function, Line, values_in
 
-_FORMS = dict.fromkeys((np.concatenate, np.dot, np.cumsum, np.cumprod, np.clip, np.einsum), "out")
+_FORMS = dict.fromkeys((np.concatenate, np.dot, np.cumsum, np.cumprod, np.clip), "out")  # np.einsum may ignore it
 _FORMS |= {np.where: "where", np.copy: "copy"}
 _PLACES: tuple[Any, ...] = (np, np.linalg, np.lib.stride_tricks)
 

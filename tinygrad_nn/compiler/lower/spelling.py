@@ -34,7 +34,7 @@ def spelled(program: Program) -> Program:
 def _relu(line: Line, constants: dict[Any, Value]) -> None:
     """Let max(x, 0) read its zeros from an array, where NumPy's loop for that is the faster one."""
     x, *bounds = line.args or (None,)
-    clipped = line.function.text == "np.clip" and bounds[0] == 0 and bounds[1] == np.inf and not line.kwargs
+    clipped = line.function.text == "np.clip" and bounds == [0, np.inf] and not line.kwargs
     if not (clipped or (line.function.text == "np.maximum" and type(bounds[0]) is int and bounds[0] == 0)):
         return
     if not (isinstance(x, Value) and x.is_array and x.dtype.char in "fd"):
