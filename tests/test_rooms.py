@@ -66,8 +66,8 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (349, 349, 1_198),
-    "engine": (1_250, 1_250, 8_940),
-    "tensor": (1_152, 1_152, 9_340),
+    "engine": (1_250, 1_250, 8_952),
+    "tensor": (1_152, 1_152, 9_356),
     "ops": (3_011, 2_895, 30_845),
     "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_375, 2_375, 26_500),
@@ -84,12 +84,12 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "checking": (2_900, 2_700, 25_909),
     "inspection": (2_407, 1_800, 18_880),
     "testing": (2_295, 2_295, 20_070),
-    "training": (2_884, 1_648, 23_530),
-    "interop": (1_417, 1_405, 12_830),
+    "training": (2_887, 1_648, 23_596),
+    "interop": (1_417, 1_405, 13_320),
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_707, 28_260, 291_093)
+WHOLE = (33_708, 28_260, 291_728)
 
 
 def name_of(path: pathlib.Path) -> str:
