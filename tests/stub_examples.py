@@ -18,7 +18,7 @@ from tinygrad_nn.testing import Case
 
 LONGEST = 116
 # Calls for NumPy's functions that declare no samples (what makes tensors, what assigns, what takes functions), and for
-# one whose samples have gradients that are zero but for rounding.
+# those whose samples show little, or gradients that are zero but for rounding.
 CALLS = {
     "apply_along_axis": ["tg.apply_along_axis(tg.cumsum, 0, np.array([[1.0, 2.0], [3.0, 4.0]])).numpy()"],
     "apply_over_axes": ["tg.apply_over_axes(tg.sum, np.ones((2, 3, 4)), [0, 2]).numpy()"],
@@ -26,17 +26,31 @@ CALLS = {
     "empty_like": ["tg.empty_like(np.ones((2, 3))).shape"],
     "fill_diagonal": ["t = tg.zeros((2, 2))", "tg.fill_diagonal(t, [1.0, 2.0])", "t"],
     "full_like": ["tg.full_like(np.ones(3), 7.0)"],
+    "isinf": ["tg.isinf(np.array([1.0, np.inf, -np.inf, np.nan])).numpy()"],
+    "isneginf": ["tg.isneginf(np.array([1.0, np.inf, -np.inf, np.nan])).numpy()"],
+    "isposinf": ["tg.isposinf(np.array([1.0, np.inf, -np.inf, np.nan])).numpy()"],
     "linalg.eigvalsh": [
         "a = np.array([[2.0, 1.0], [1.0, 2.0]])",
         "tg.linalg.eigvalsh(a).numpy()",
         "tg.grad(lambda a: tg.linalg.eigvalsh(a)[1])(a).numpy()",
     ],
     "ones_like": ["tg.ones_like(np.zeros(3), requires_grad=True)"],
+    "pad": [
+        "x = np.array([1.0, 2.0])",
+        "tg.pad(x, 2, mode='edge').numpy()",
+        "tg.grad(lambda x: tg.pad(x, 2, mode='edge').sum())(x).numpy()",
+    ],
     "piecewise": ["x = np.array([-1.0, 0.0, 2.0])", "tg.piecewise(x, [x < 0, x > 1], [tg.square, 5.0])"],
     "place": ["t = tg.zeros(3)", "tg.place(t, np.array([True, False, True]), [1.0, 2.0])", "t"],
     "put": ["t = tg.zeros(3)", "tg.put(t, [0, 2], [1.0, 2.0])", "t"],
     "put_along_axis": ["t = tg.zeros((2, 2))", "tg.put_along_axis(t, np.array([[0], [1]]), 5.0, axis=1)", "t"],
     "putmask": ["t = tg.zeros(3)", "tg.putmask(t, np.array([True, False, True]), [1.0, 2.0, 3.0])", "t"],
+    "right_shift": ["tg.right_shift(np.array([8, 9, 10]), 1).numpy()"],
+    "transpose": [
+        "x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])",
+        "tg.transpose(x).numpy()",
+        "tg.grad(lambda x: tg.transpose(x)[0].sum())(x).numpy()",
+    ],
     "zeros_like": ["tg.zeros_like(np.ones(3))"],
     "zeros": ["tg.zeros((2, 3))"],
     "ones": ["tg.ones(3, dtype=np.float32)"],

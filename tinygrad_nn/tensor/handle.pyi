@@ -690,9 +690,8 @@ class Tensor:
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
-        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
-        >>> tg.isinf(x).numpy()
-        array([False, False, False, False])
+        >>> tg.isinf(np.array([1.0, np.inf, -np.inf, np.nan])).numpy()
+        array([False,  True,  True, False])
         """
     def isnan(x: Any) -> Tensor:
         r"""Test element-wise for NaN and return result as a boolean array.
@@ -712,9 +711,8 @@ class Tensor:
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
-        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
-        >>> tg.isneginf(x).numpy()
-        array([False, False, False, False])
+        >>> tg.isneginf(np.array([1.0, np.inf, -np.inf, np.nan])).numpy()
+        array([False, False,  True, False])
         """
     def isposinf(x: Any) -> Tensor:
         r"""Test element-wise for positive infinity, return result as bool array.
@@ -723,9 +721,8 @@ class Tensor:
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
-        >>> x = np.array([1.5, 0.5, -0.5, -1.5])
-        >>> tg.isposinf(x).numpy()
-        array([False, False, False, False])
+        >>> tg.isposinf(np.array([1.0, np.inf, -np.inf, np.nan])).numpy()
+        array([False,  True, False, False])
         """
     def leaky_relu(x: Any, slope: Any = 0.01) -> Tensor:
         r"""Return x where it is positive, else slope * x. Shapes: (...) -> (...).
@@ -1382,11 +1379,14 @@ class Tensor:
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
-        >>> x = np.float64(-0.2)
-        >>> tg.transpose(x).item()
-        -0.2
-        >>> tg.grad(lambda x: tg.transpose(x))(x).item()
-        1.0
+        >>> x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+        >>> tg.transpose(x).numpy()
+        array([[1., 4.],
+               [2., 5.],
+               [3., 6.]])
+        >>> tg.grad(lambda x: tg.transpose(x)[0].sum())(x).numpy()
+        array([[1., 0., 0.],
+               [1., 0., 0.]])
         """
     def trunc(x: Any) -> Tensor:
         r"""Return the truncated value of the input, element-wise.
