@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dis
+import linecache
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -41,7 +43,7 @@ class Lines:
         return self._line if frame.f_code.co_filename.startswith(self.within) else None
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "line":
+        if event == "line" and not _leaves_with(frame):
             if self.at < 0:
                 self.places.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
             self.count += 1
@@ -49,6 +51,16 @@ class Lines:
                 self.stopped = f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
                 raise Interrupt
         return self._line
+
+
+def _leaves_with(frame: FrameType) -> bool:
+    """Return whether the body of a `with` has ended and what it has entered is about to be left.
+
+    Python tells a tracer of the line of the `with` once more, and leaves nothing if that raises. A signal is not heard
+    there: not between the body's last call, which the `with` still guards, and the end of the one that leaves it.
+    """
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip()
+    return line.startswith("with ") and dis.opname[frame.f_code.co_code[frame.f_lasti]] in ("SWAP", "LOAD_CONST")
 
 
 def lines_of(call: Callable[[], Any], **options: Any) -> list[str]:
