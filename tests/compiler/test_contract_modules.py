@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +34,7 @@ class Net(tg.nn.Module):
         self.scale, self.how, self.mask = 2.0, "tanh", np.array([1.0, 0.0, 1.0])
         self.settings: dict[str, Any] = {"shift": 0.5, "nested": {"slope": [1.0, 2.0]}, "kinds": {"relu"}}
         self.inner, self.blocks = Inner(), [Inner(), Inner()]
-        self.plain = SimpleNamespace(depth=1.0)
+        self.plain, self.recent = SimpleNamespace(depth=1.0), deque([1.0], maxlen=2)
 
     def forward(self, x: Any) -> Any:
         y = getattr(np, self.how)(x * self.w) * self.scale + self.settings["shift"]
@@ -42,7 +43,7 @@ class Net(tg.nn.Module):
         y = np.maximum(y, 0) if "relu" in self.settings["kinds"] else y
         for block in [self.inner, *self.blocks]:
             y = block.forward(y)
-        return y * getattr(self, "extra", 1.0)
+        return y * getattr(self, "extra", 1.0) * self.recent[-1]
 
     def step(self, x: Any) -> Any:
         ran()
@@ -65,6 +66,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "an entry of a dict": lambda net: net.settings.__setitem__("shift", 1.5),
     "an entry of a list in a dict in a dict": lambda net: net.settings["nested"]["slope"].__setitem__(1, 5.0),
     "an entry of a set": lambda net: net.settings["kinds"].clear(),
+    "an entry of a deque": lambda net: net.recent.append(3.0),
     "an array written into": lambda net: net.mask.__setitem__(1, 0.5),
     "another array": lambda net: setattr(net, "mask", np.array([0.5, 0.25, 1.0])),
     "an array of another shape": lambda net: setattr(net, "mask", np.array([[0.5], [0.25]])),

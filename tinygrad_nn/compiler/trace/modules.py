@@ -13,7 +13,7 @@ from ..refusals import effect
 from .draws import NotedGenerator
 from .patches import Patch
 from .proxies import in_package, users_line
-from .snapshot import Snapshot
+from .snapshot import CONTAINERS, Snapshot
 
 
 class Modules:
@@ -34,7 +34,7 @@ class Modules:
 
     def _note(self, x: Any) -> None:
         """Note what a module, container or array holds, and what that holds."""
-        if id(x) in self.known or not isinstance(x, (Module, Optimizer, list, tuple, dict, set, np.ndarray)):
+        if id(x) in self.known or not isinstance(x, (Module, Optimizer, tuple, *CONTAINERS, np.ndarray)):
             return
         self.known[id(x)] = x
         if isinstance(x, np.ndarray):  # one that is no attribute
