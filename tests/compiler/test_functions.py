@@ -893,6 +893,17 @@ def test_a_view_that_is_no_window_is_not_written_through(view: Callable[[Any], A
         tg.compile(f)(X)
 
 
+def test_a_scalar_is_not_written_into() -> None:
+    def f(x: Any) -> Any:
+        total = x.sum()
+        total += 1  # another scalar
+        total[...] = 2.0
+        return total
+
+    with pytest.raises(TypeError, match=r"item assignment; write into"):
+        tg.compile(f)(X)
+
+
 def test_what_is_added_in_place_is_cast_as_numpy_casts_it() -> None:
     def adds(x: Any, k: Any) -> Any:
         x = x.copy()

@@ -125,8 +125,7 @@ class _Dispatching(ArrayProxy):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if not self.tracer.progress.open:
             return np.array(self.value.concrete, dtype)
-        a_length = not self.value.shape and self.value.dtype.kind in "iu"
-        if not (self.value.known or a_length) or in_package(1):
+        if not (self.value.known or (self.value.shape == () and self.dtype.kind in "iu")) or in_package(1):
             raise self.tracer.refusal(
                 f"an array is made at {users_line()} of one that the program computes, as np.array(x), np.asarray(x) "
                 "and y[i] = x do where y is no array of the program: a program can't depend on a value that Python "
@@ -257,6 +256,8 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return self.tracer.call(GETITEM, (self, index), {})
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if not self.value.is_array:
+            raise TypeError("a NumPy scalar does not support item assignment; write into the array that it is of")
         whole, place = (getattr(value, "window", None) or (None, (None, None)))[1][:2]
         if whole is not self or place is not index:  # else it is what x[index] += y has written
             self.become(self.tracer.call(SETITEM, (self, index, value), {}))
@@ -490,9 +491,8 @@ for _name in OPERATORS:
     setattr(Number, "_power" if _name == "pow" else f"__{_name}__", _on_numbers(_name, False))
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Number, f"__r{_name}__", _on_numbers(_name, True))
-_of_one: list[Any] = [int, float, round, hash, repr, format, math.trunc, math.floor, math.ceil]
-for _function in _of_one:
-    setattr(Number, f"__{_function.__name__}__", _by_value(_function, False))
+for _of_one in (int, float, round, hash, repr, format, math.trunc, math.floor, math.ceil):
+    setattr(Number, f"__{_of_one.__name__}__", _by_value(_of_one, False))
 for _name in ("pos", "invert", "index"):
     setattr(Number, f"__{_name}__", _by_value(getattr(operator, _name), False))
 for _name in ("and", "or", "xor", "lshift", "rshift", "divmod"):
