@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_708, 28_260, 291_721)
+WHOLE = (33_708, 28_260, 291_731)
 
 
 def name_of(path: pathlib.Path) -> str:
