@@ -62,7 +62,7 @@ for name, network in (("David", david), ("Goliath", goliath)):
 # Figure 8: both boundaries
 # -------------------------
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for ax, network, name in zip(axes, (david, goliath), seen, strict=True):
     tg.plots.plot_boundary(network.predict_proba, X_test, y_test, ax=ax, title=name)
 
