@@ -58,7 +58,7 @@ assert np.array_equal(R.T @ u, cotangent.sum(axis=0))
 
 import matplotlib.pyplot as plt
 
-figure, axes = plt.subplots(1, 2, figsize=(6, 3))
+figure, axes = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
 for ax, matrix, title in zip(axes, (R, R.T), ("R repeats: 3 numbers to 6", "its transpose sums: 6 to 3"), strict=True):
     ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1.4)
     ax.set_title(title, fontsize=10)
@@ -66,7 +66,6 @@ for ax, matrix, title in zip(axes, (R, R.T), ("R repeats: 3 numbers to 6", "its 
     ax.set_yticks(range(matrix.shape[0]))
     for (i, j), entry in np.ndenumerate(matrix):
         ax.text(j, i, f"{entry:.0f}", ha="center", va="center")
-figure.tight_layout()
 
 # %%
 # Every way to repeat has its sum

@@ -44,7 +44,7 @@ architecture = [
 ]
 network = tg.nn.DenseNetwork(architecture)
 widths = [architecture[0]["input_dim"], *[layer["output_dim"] for layer in architecture]]
-figure, ax = plt.subplots(figsize=(7, 3.5))
+figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 heights = [np.arange(width) - (width - 1) / 2 for width in widths]
 for number in range(1, len(widths)):
     for (to, at), weight in np.ndenumerate(network.values[f"W{number}"].data):
@@ -66,7 +66,7 @@ ax.axis("off")
 #
 # .. math:: W \leftarrow W - \text{rate} \cdot \bar W, \qquad b \leftarrow b - \text{rate} \cdot \bar b
 
-figure, ax = plt.subplots(figsize=(7, 2.6))
+figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 stages = {(0, 1): ("data X", "#eeeeee"), (1.5, 1): ("forward", "#cfe3f7"), (3, 1): ("cost", "#cfe3f7")}
 stages |= {(3, 0): ("backward", "#f7d9cf"), (1.5, 0): ("update", "#d8f0d0"), (0, 0): ("parameters W, b", "#eeeeee")}
 order = [(0, 1), (1.5, 1), (3, 1), (3, 0), (1.5, 0), (0, 0), (1.5, 1)]
@@ -86,7 +86,7 @@ for number in range(1, len(widths)):
     W, b = network.values[f"W{number}"], network.values[f"b{number}"]
     A, Z = memory[f"A{number - 1}"], memory[f"Z{number}"]
     print(f"layer {number}:  A {A.shape} @ W.T {W.T.shape} + b {b.shape} = Z {Z.shape}")
-figure, ax = plt.subplots(figsize=(7, 2.2))
+figure, ax = plt.subplots(figsize=(7, 2.2), layout="constrained")
 left = 0.0
 W, b = network.values["W2"], network.values["b2"]
 for name, t in (("A1", memory["A1"]), ("@ W2.T", W.T), ("+ b2", b), ("= Z2", memory["Z2"])):
@@ -117,7 +117,7 @@ ax.axis("off")
 # These formulas read ``A0``, ``Z`` and ``W``, so the forward pass must keep them. Code and pictures write ``dZ`` for
 # :math:`\bar Z`.
 
-figure, ax = plt.subplots(figsize=(7, 2.6))
+figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 forward = {(0, 1): ("A0", "#eeeeee"), (1.5, 1): ("Z = A0 W.T + b", "#cfe3f7"), (3, 1): ("A = g(Z)", "#cfe3f7")}
 backward = {(0, 0): ("dA0 = dZ W", "#f7d9cf"), (1.5, 0): ("dZ = dA g'(Z)", "#f7d9cf"), (3, 0): ("dA", "#eeeeee")}
 backward |= {(1.5, -1): ("dW = dZ.T A0,  db = sum of dZ", "#d8f0d0")}

@@ -26,7 +26,7 @@ layers = [{"input_dim": n, "output_dim": m, "activation": "sigmoid" if m == 1 el
 # Figure 7: the data
 # ------------------
 
-figure, ax = plt.subplots(figsize=(5, 3.5))
+figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
 tg.plots.plot_data(X, y, ax=ax)
 
 # %%
@@ -96,7 +96,7 @@ class Animated:
         return f'<img alt="Both boundaries as they are learnt" src="data:image/gif;base64,{self.code}">'
 
 
-figure, axes = plt.subplots(1, 2, figsize=(7, 3))
+figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
 
 
 def draw(number):

@@ -52,14 +52,13 @@ print(f"different rows of W2: {len(np.unique(W2.round(12), axis=0))}; its weight
 # the sigmoid have this slope as a factor.
 
 z = np.linspace(-8, 8, 401)
-figure, axes = plt.subplots(1, 2, figsize=(7, 2.6))
+figure, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
 for ax, activation in zip(axes, (tg.sigmoid, tg.relu), strict=True):
     slope = tg.grad(lambda x, f=activation: f(x).sum())(z)
     ax.plot(z, activation(z).data, label=activation.__name__)
     ax.plot(z, slope.data, "--", label="its slope")
     ax.set(xlabel="z", ylim=(-0.1, 1.5))
     ax.legend()
-figure.tight_layout()
 
 # %%
 # The article's cost is the cross entropy of the labels y and the outputs :math:`p = \sigma(z)` of m samples:

@@ -39,7 +39,7 @@ print(f"best step {steps[best]:.0e}: error {errors[best]:.0e}, not 1e-16")
 # subtracts nothing, so nothing cancels, and h may be 1e-200. It is right to the last digit.
 
 complex_errors = [abs(np.exp(np.sin(x + 1j * h)).imag / h - slope) / abs(slope) + 1e-17 for h in steps]
-figure, ax = plt.subplots(figsize=(6, 3.5))
+figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 ax.loglog(steps, errors, "o-", label="central difference")
 ax.loglog(steps, complex_errors, "s-", label="complex step")
 ax.set(xlabel="step h", ylabel="relative error", title="The V curve")

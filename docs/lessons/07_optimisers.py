@@ -40,7 +40,7 @@ def walk(make):
 
 def draw(walks, title):
     """Draw the ways on the surface, and the heights below."""
-    figure, (above, below) = plt.subplots(2, 1, figsize=(7, 6), height_ratios=(3, 2))
+    _, (above, below) = plt.subplots(2, 1, figsize=(7, 6), height_ratios=(3, 2), layout="constrained")
     above.contour(u, v, surface, levels=np.geomspace(0.01, 20, 15), cmap="Greys")
     for name, points in walks.items():
         (line,) = above.plot(*points.T, ".-", ms=3, lw=1, label=name)
@@ -48,7 +48,6 @@ def draw(walks, title):
     above.set(title=title, xlim=(-5, 5), ylim=(-2.5, 2.5))
     above.legend(loc="lower right", fontsize=8)
     below.set(xlabel="step", ylabel="height")
-    figure.tight_layout()
 
 
 # %%

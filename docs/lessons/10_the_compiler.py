@@ -76,7 +76,7 @@ y = y.reshape(-1, 1).astype(float)
 costs = [step(X, y).item() for _ in range(300)]
 optimizer.lr = 0.05  # live: the next call uses it, and nothing is traced again
 costs += [step(X, y).item() for _ in range(100)]
-figure, ax = plt.subplots(figsize=(6, 3))
+figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.semilogy(costs)
 ax.axvline(300, ls=":", color="grey")
 ax.set(xlabel="call", ylabel="cost", title="The rate changes at call 300")
