@@ -206,9 +206,9 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         if result.shape != self.shape:
             result = np.broadcast_to(result, self.shape)
         result = result if result.dtype == self.dtype else result.astype(self.dtype)
-        if self.window is not None and self.window[0] is GETITEM:
-            whole, index = self.window[1]
-            whole.become(self.tracer.call(SETITEM, (whole, index, result), {}))
+        # Not so in an operation: one that fills its result by windows is a line of its own, which ONNX may have, too.
+        if self.window is not None and self.window[0] is GETITEM and self.tracer.progress.span is None:
+            self.window[1][0].become(self.tracer.call(SETITEM, (*self.window[1], result), {}))
             return self
         if any(other.window is None for other in self.tracer.windows(self)):
             gc.collect()  # perhaps it is held in a circle only
