@@ -77,7 +77,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "nn": (2_562, 1_835, 17_567),
     "optim": (1_131, 814, 7_829),
     "compiler": (1_004, 700, 6_653),
-    "compiler.trace": (2_300, 1_100, 19_316),
+    "compiler.trace": (2_300, 1_100, 19_325),
     "compiler.lower": (424, 424, 3_648),
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_276, 1_276, 10_878),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_708, 28_260, 291_731)
+WHOLE = (33_708, 28_260, 291_740)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -979,6 +979,4 @@ def test_bounds_by_name_and_sums_that_are_views_are_compiled(function: Any) -> N
 def test_an_operation_that_writes_into_windows_is_a_line_of_its_own(layer: Any, operation: str) -> None:
     compiled = tg.compile(lambda x: layer(x))
     compiled(np.ones((2, 3, 4, 4)))
-    text = str(compiled.explain())
-    assert f" = window_{operation}(x, " in text
-    assert "full_like" not in text
+    assert f" = window_{operation}(x, " in str(compiled.explain())

@@ -207,7 +207,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
             result = np.broadcast_to(result, self.shape)
         result = result if result.dtype == self.dtype else result.astype(self.dtype)
         # Not so in an operation: one that fills its result by windows is a line of its own, which ONNX may have, too.
-        if self.window is not None and self.window[0] is GETITEM and self.tracer.progress.span is None:
+        if self.window and self.window[0] is GETITEM and self.tracer.progress.span is None:
             self.window[1][0].become(self.tracer.call(SETITEM, (*self.window[1], result), {}))
             return self
         if any(other.window is None for other in self.tracer.windows(self)):
