@@ -81,7 +81,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (424, 424, 3_648),
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_276, 1_276, 10_878),
-    "checking": (2_900, 2_700, 25_909),
+    "checking": (2_901, 2_700, 25_909),
     "inspection": (2_407, 1_800, 18_880),
     "testing": (2_295, 2_295, 20_070),
     "training": (2_887, 1_648, 23_596),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_708, 28_260, 291_740)
+WHOLE = (33_709, 28_260, 291_740)
 
 
 def name_of(path: pathlib.Path) -> str:

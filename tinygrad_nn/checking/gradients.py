@@ -154,7 +154,7 @@ class _Check:
         finite = [np.flatnonzero(np.isfinite(x)) for x in subject.arrays]
         self.size = sum(map(len, finite))
         self.skipped = sum(x.size for x in subject.arrays) - self.size
-        self.sampled, self.few = self.size > SAMPLE and not full, False
+        self.sampled, self.few, self.directions = self.size > SAMPLE and not full, False, DIRECTIONS
         self.entries = _sample(finite, seed) if self.sampled else _listed(finite)
 
     @np.errstate(all="ignore")
@@ -203,7 +203,7 @@ class _Check:
         if not self.sampled:
             return f"{self.of}all {self.size:,} entries of the inputs"
         part = f"{len(self.entries)} of {self.size:,} entries of the inputs"
-        return f"{self.of}{part}, and {DIRECTIONS} directions through all"
+        return f"{self.of}{part}, and {self.directions} direction{'s' * (self.directions > 1)} through all"
 
     def _differing(self, runs: int) -> Finding | None:
         """Return a row if further runs give other values or gradients."""
@@ -222,13 +222,14 @@ class _Check:
 
     def _reverse(self) -> list[Finding]:
         """Return findings on entries, and along directions through all entries where not every one is checked."""
-        rngs = [np.random.default_rng((self.seed, number)) for number in range(DIRECTIONS if self.sampled else 0)]
-        directions = [everywhere(rng, self.subject.arrays) for rng in rngs]
-        through = [judge(self.point, direction) for direction in directions]
-        wrong = next((n for n, found in enumerate(through) if found.verdict is Verdict.BUG), None)
-        if wrong is not None:  # a few wrong entries are found by bisection; of many, a few tell
-            few = wrong_entries(self.point, directions[wrong], through[wrong])
-            self.few, self.entries = bool(few), few or self.entries[:: SAMPLE // 32]
+        through: list[Finding] = []
+        for number in range(DIRECTIONS if self.sampled else 0):
+            direction = everywhere(np.random.default_rng((self.seed, number)), self.subject.arrays)
+            through.append(judge(self.point, direction))
+            if through[-1].verdict is Verdict.BUG:  # a few wrong entries are found by bisection; of many, a few tell
+                few = wrong_entries(self.point, direction, through[-1])
+                self.few, self.entries, self.directions = bool(few), few or self.entries[:: SAMPLE // 32], len(through)
+                break
         return [*map(self._entry, self.entries), *self._along(through, "all")]
 
     def _along(self, findings: list[Finding], what: str) -> list[Finding]:
