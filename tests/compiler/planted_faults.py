@@ -17,7 +17,7 @@ from tinygrad_nn.compiler.lower import buffers, lowering
 from tinygrad_nn.compiler.program import over_leaves
 from tinygrad_nn.compiler.run import replay
 from tinygrad_nn.compiler.run.delivery import Names
-from tinygrad_nn.compiler.run.replay import Glue, Replay
+from tinygrad_nn.compiler.run.replay import Replay, ReplayWriter
 from tinygrad_nn.compiler.trace import snapshot, table, traced_call, tracer
 from tinygrad_nn.compiler.trace.effects import Effects
 from tinygrad_nn.compiler.trace.modules import Modules
@@ -112,7 +112,7 @@ def _without(place: int) -> Callable[..., Any]:
     return described
 
 
-def _no_gradient_checks(own: Any, self: Glue) -> list[str]:
+def _no_gradient_checks(own: Any, self: ReplayWriter) -> list[str]:
     return [check for check in own(self) if not check.endswith(("_grad is not None", "_grad is None"))]
 
 
@@ -181,8 +181,8 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
         snapshot, "same", lambda a, b: a is b or (type(a) is type(b) and a == b is True)
     ),
     "a module's class that is not compared": put(Modules, "_note_class", nothing),
-    "a gradient that is not compared": around(Glue, "_checks", _no_gradient_checks),
-    "arrays whose shape, dtype and strides are not compared": put(Glue, "_checks_of_arrays", lambda self: []),
+    "a gradient that is not compared": around(ReplayWriter, "_checks", _no_gradient_checks),
+    "arrays whose shape, dtype and strides are not compared": put(ReplayWriter, "_checks_of_arrays", lambda self: []),
     "a signature without dtypes": around(signature, "_described", _without(1)),
     "a signature without strides": around(signature, "_described", _without(2)),
     "a signature without identity": around(signature, "_described", lambda own, x, flat, seen: own(x, flat, {})),

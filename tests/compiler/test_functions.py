@@ -740,7 +740,7 @@ def test_what_is_left_where_numbers_cancel_is_not_taken_for_another_result(monke
         first.args, second.args = (first.args[0], 0.1 * 0.3), (second.args[0], 1.0)
         return program
 
-    monkeypatch.setattr(lowering, "spelled", rounded_otherwise)
+    monkeypatch.setattr(lowering, "selected", rounded_otherwise)
     compiled, x = tg.compile(difference), np.linspace(-1, 1, 40)
     assert difference(x).any()
     for scale in (1.0, 2.0):

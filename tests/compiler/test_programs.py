@@ -85,6 +85,6 @@ def test_a_program_that_computes_something_else_is_found(monkeypatch: pytest.Mon
                 line.function = of_numpy(np.arctan)
         return program
 
-    monkeypatch.setattr(lowering, "spelled", spoiled)
+    monkeypatch.setattr(lowering, "selected", spoiled)
     with pytest.raises(CompileError, match=r"a result differs from what the function computes"):
         tg.compile(lambda x: np.tanh(x * 2) + 1)(np.ones(3))

@@ -38,7 +38,7 @@ from .turns import Turn
 from .write.explain import Listing, explained
 from .write.naming import named
 
-KINDS, ANSWERS = 32, 8  # how many kinds of arguments have programs, and how many programs one kind has
+SIGNATURES, SPECIALISATIONS = 32, 8  # how many signatures have programs, and how many programs one has
 _WRITERS = {".py": ".run.module", ".onnx": "..interop.onnx"}  # by how a file's name ends; imported when used
 FRUITLESS = 8  # how often a kind of arguments is traced in vain before the function is left as it is
 _FEWER = "Pass what changes as an argument, choose by np.where, keep 0 * inf out of it, or call it with fewer shapes"
@@ -172,7 +172,7 @@ class Compiled:
     def _traced(self, key: Any, flat: list[Any], args: Any, kwargs: Any, failed: str) -> Any:
         """Return what the function returns, having traced it unless that was in vain too often."""
         known = self.programs.get(key, ())
-        if len(known) == ANSWERS or self.fruitless[key] >= FRUITLESS:
+        if len(known) == SPECIALISATIONS or self.fruitless[key] >= FRUITLESS:
             holds = f"none of {len(known)} programs holds for this call: {failed}"
             self._warn(holds if failed else "no program lasts for such arguments", 4)
             return self._itself(args, kwargs)
@@ -194,7 +194,7 @@ class Compiled:
     ) -> Any:
         """Return what the function returned when it was traced, having made a program of the trace if it can be one."""
         times = [begun, perf_counter()]
-        replay = None if trace.fleeting else self._program_of(trace, times)
+        replay = None if trace.uncacheable else self._program_of(trace, times)
         if replay is None:
             self.fruitless[key] += 1
             return Delivery(trace, Names()).first(flat)
@@ -241,11 +241,11 @@ class Compiled:
 
         for identity in identities(key):
             identity.when_gone(forget)
-        if len(self.programs) > KINDS:
+        if len(self.programs) > SIGNATURES:
             oldest = min(self.programs, key=lambda key: max(replay.used for replay in self.programs[key]))
             self.programs.pop(oldest, None)
             self.fruitless[oldest] += 3
-            if len(self.fruitless) > 10 * KINDS:
+            if len(self.fruitless) > 10 * SIGNATURES:
                 self.fruitless.clear()
 
     def _warn(self, reason: str, stacklevel: int, remedy: str = _FEWER) -> None:

@@ -15,7 +15,7 @@ _SMALL = 4096  # bytes
 class Value:
     """What one line computes, or an input or constant: an array, a NumPy scalar, or a Python number.
 
-    `concrete` is what it was while it was traced. What a line computes is `fleeting`: its array is freed with the last
+    `concrete` is what it was while it was traced. What a line computes is `temporary`: its array is freed with the last
     proxy that holds it; its shape, dtype and strides stay. Python may decide by what is `known`: arguments that are
     numbers, NumPy's too, and what is computed from these alone. `dtype` is None for a Python number, which stays weak.
     `base` is the value whose memory it looks into, if it is a view; what is `laid` lies as an array lay into which it
@@ -25,7 +25,7 @@ class Value:
 
     __slots__ = ("_held", "_seen", "after", "base", "dtype", "known", "laid", "name", "primal", "shape", "strides")
 
-    def __init__(self, concrete: Any, name: str = "", base: Value | None = None, fleeting: bool = False) -> None:
+    def __init__(self, concrete: Any, name: str = "", base: Value | None = None, temporary: bool = False) -> None:
         self.name, self.base = name, base
         self.primal: Value | None = None
         self.after: Value | None = None
@@ -35,7 +35,7 @@ class Value:
         self.known, self.laid = self.dtype is None, False
         self._seen: Any = None
         self.concrete = concrete
-        if fleeting:
+        if temporary:
             self.forget()
 
     @property

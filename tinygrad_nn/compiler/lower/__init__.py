@@ -1,1 +1,1 @@
-"""From the calls to a program: simplified, spelled, laid out in memory."""
+"""From the calls to a program: simplified, its instructions selected, laid out in memory."""

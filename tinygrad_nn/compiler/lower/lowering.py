@@ -12,7 +12,7 @@ from ..trace.records import Location
 from ..trace.tracer import Tracer
 from .buffers import Plan, planned
 from .rewrites import MERGING, PLAIN, simplified
-from .spelling import spelled
+from .selection import selected
 
 
 @dataclass
@@ -40,7 +40,7 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     program = merged(plain)
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
-    program = _numbers_first(spelled(program))
+    program = _numbers_first(selected(program))
     places = {source.place: source for source in tracer.sources}
     replaced = {target: places[target.place] for target in targets if target.place in places}
     return Lowered(plain, program, planned(program), targets, tracer.sources, replaced)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...tensor.handle import Tensor, make
 from ..trace.records import Location
-from ..trace.traced_call import Place, Trace
+from ..trace.traced_call import Placeholder, Trace
 from ..write.literals import nested
 
 
@@ -72,7 +72,7 @@ class Delivery:
 
     def _leaf(self, x: Any) -> str:
         """Return the code of what lies in the nested result."""
-        if isinstance(x, Place):
+        if isinstance(x, Placeholder):
             return f"make(r{x.number}, None)" if x.kind is Tensor else f"r{x.number}"
         if isinstance(x, tuple):
             return f"{self.names.of(type(x))}(*{nested(self._leaf, tuple(x))})"

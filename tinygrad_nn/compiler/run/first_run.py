@@ -11,7 +11,7 @@ from ...engine.trees import entries
 from ...errors import CompileError
 from ...tensor.handle import Tensor
 from ..program import Program, over_leaves
-from ..trace.traced_call import Place
+from ..trace.traced_call import Placeholder
 from .replay import Replay, rewind
 
 
@@ -41,7 +41,7 @@ def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact
     pairs = [*zip(entries(replay.result), entries(result), strict=False)]
     if _nesting(result) != _nesting(replay.result) or not all(_belongs(*pair) for pair in pairs):
         raise _differs("what the function returns")
-    found = iter([getattr(x, "_array", x) for place, x in pairs if isinstance(place, Place)])
+    found = iter([getattr(x, "_array", x) for place, x in pairs if isinstance(place, Placeholder)])
     values = [next(found) if t.kind == "result" else t.now(flat) for t in replay.lowered.targets]
     holds(replay, inputs, values, exact)
     return result
@@ -60,7 +60,7 @@ def _nesting(tree: Any) -> Any:
 
 def _belongs(place: Any, x: Any) -> bool:
     """Return whether a result is of the kind that stood in its place in the trace, or the same constant."""
-    if isinstance(place, Place):
+    if isinstance(place, Placeholder):
         return isinstance(x, Tensor) == (place.kind is Tensor)
     return place is x or (type(place) is type(x) and place == x)
 

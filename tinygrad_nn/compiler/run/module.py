@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import CompileError
 from ..program import Line, Value
 from ..trace.records import Location
-from ..trace.traced_call import Place
+from ..trace.traced_call import Placeholder
 from ..write.expressions import Expressions
 from ..write.folding import Folding
 from ..write.functions import Functions
@@ -206,7 +206,7 @@ class Module:
         """Return the text of the function's result."""
 
         def leaf(x: Any) -> str:
-            if isinstance(x, Place):
+            if isinstance(x, Placeholder):
                 return self.notation.operand(self.program.outputs[x.number])
             try:
                 return nested(leaf, tuple(x)) if isinstance(x, tuple) else whole_literal(x)
@@ -234,7 +234,7 @@ class Module:
         lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients else []
         result = portable.result
         kind = ""
-        if isinstance(result, Place):
+        if isinstance(result, Placeholder):
             value = self.program.outputs[result.number]
             kind = f", {_kind(value, shape(value))}"
         lines += ["", f"and returns {self.returned()}{kind}."]

@@ -64,7 +64,7 @@ class Replay:
         self.steps = [self.build()]
         names = Names()
         self.delivery = Delivery(trace, names)
-        text = Glue(trace, lowered, names, self.delivery).text()
+        text = ReplayWriter(trace, lowered, names, self.delivery).text()
         space = names.defined(
             text, f"<around {title}>", Stale=Stale, ndarray=np.ndarray, shared=np.may_share_memory,
             compared=trace.table.snapshot, **self.delivery.space,
@@ -146,7 +146,7 @@ def rewind(states: list[tuple[Any, Any]]) -> None:
         generator.state = state
 
 
-class Glue:
+class ReplayWriter:
     """Writes the code around a program: `fetch(flat)` returns its inputs, `run(flat, step, done)` runs it."""
 
     def __init__(self, trace: Trace, lowered: Lowered, names: Names, delivery: Delivery) -> None:

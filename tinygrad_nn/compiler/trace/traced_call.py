@@ -35,7 +35,7 @@ from .tracer import Tracer
 
 
 @dataclass(frozen=True)
-class Place:
+class Placeholder:
     """Where a result stands among the targets, and as what it is returned."""
 
     number: int
@@ -46,11 +46,11 @@ class Place:
 class Trace:
     """What a run computed.
 
-    `result` is what the function returned, with a Place for each array and number of the program; `values` are the
-    targets' arrays and numbers, none of which shares memory with anything else. `cleared` are the tensors left
+    `result` is what the function returned, with a Placeholder for each array and number of the program; `values` are
+    the targets' arrays and numbers, none of which shares memory with anything else. `cleared` are the tensors left
     without a gradient, `without_gradient` those that must have none at first, and `rebound` the names that the function
     bound anew, with their values; `delivered` holds whether the values were put in their places. The lines make no
-    program if `fleeting`: some operation was invalid, as 0 * inf is, or an optimiser starts to keep something, which
+    program if `uncacheable`: some operation was invalid, as 0 * inf is, or an optimiser starts to keep something, which
     happens once.
     """
 
@@ -62,7 +62,7 @@ class Trace:
     cleared: list[Any] = field(default_factory=list)
     without_gradient: list[Any] = field(default_factory=list)
     rebound: list[tuple[Any, Any, Any]] = field(default_factory=list)
-    fleeting: bool = False
+    uncacheable: bool = False
     delivered: list[bool] = field(default_factory=lambda: [False])
 
 
@@ -142,7 +142,7 @@ def _settle(trace: Trace, arguments: _Arguments) -> None:
     _forget_what_was_made_inside(tracer)
     _refuse_shared_memory(trace.targets, tracer)
     trace.values = _values(trace.targets, tracer)
-    trace.fleeting |= tracer.progress.singular
+    trace.uncacheable |= tracer.progress.singular
     tracer.let_go()
 
 
@@ -278,7 +278,7 @@ def _is_recorded(result: Any, tracer: Tracer) -> bool:
 
 
 def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
-    """Return what the function returned with a Place for each array and number in it, each of them a target."""
+    """Return what the function returned with a Placeholder for each array and number in it, each of them a target."""
 
     def placed(x: Any) -> Any:
         kind = type(x)
@@ -290,7 +290,7 @@ def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
             return kind(*map(placed, x))
         if isinstance(x, (Tensor, Traced, Number, np.ndarray)):
             targets.append(Location(tracer.value(x), "result", None, len(targets)))
-            return Place(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
+            return Placeholder(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
         if kind is slice:
             return slice(plain(x.start), plain(x.stop), plain(x.step))
         if isinstance(x, _IMMUTABLE) and not (isinstance(x, frozenset) and any(map(is_of_a_trace, x))):
@@ -326,7 +326,7 @@ def _changed(trace: Trace) -> None:
         for i, (old, new) in enumerate(zip(old_state, new_state, strict=True)):
             changed = {name: x for name, x in new.items() if x is not old.get(name)}
             trace.targets += [Location(tracer.value(x), "state", owner, (i, name)) for name, x in changed.items()]
-            trace.fleeting |= old.keys() != new.keys()
+            trace.uncacheable |= old.keys() != new.keys()
 
 
 def _refuse_shared_memory(targets: list[Location], tracer: Tracer) -> None:

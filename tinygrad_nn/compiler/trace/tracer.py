@@ -165,7 +165,7 @@ class Tracer(Watcher):
             base = next((v for v in reads if _looks_into(part, v)), None)
             if base is not None:
                 self.viewed.add(base.root)
-            value = Value(part, base=base, fleeting=True)
+            value = Value(part, base=base, temporary=True)
             value.known |= bool(reads) and not value.shape and all(v.known for v in reads)
             yield value
 

@@ -11,7 +11,7 @@ from ...errors import CompileError
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.records import Location
-from ..trace.traced_call import Place, Trace
+from ..trace.traced_call import Placeholder, Trace
 from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
@@ -263,7 +263,7 @@ class _Explainer:
         places = []
 
         def leaf(x: Any) -> str:
-            if isinstance(x, Place):
+            if isinstance(x, Placeholder):
                 places.append(x)
                 return self.notation.operand(self.program.outputs[x.number])
             if isinstance(x, tuple):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..lower.lowering import Lowered
 from ..program import Line, Value
-from ..trace.traced_call import Place, Trace
+from ..trace.traced_call import Placeholder, Trace
 from ..trace.tracer import Tracer
 from .notation import METHODS
 
@@ -96,7 +96,7 @@ def _of_constant(x: np.ndarray) -> str:
 
 def keys(result: Any, name: str = "") -> Iterator[tuple[int, str]]:
     """Yield the number of each place in a function's result with the key or field that leads there."""
-    if isinstance(result, Place):
+    if isinstance(result, Placeholder):
         yield result.number, name
     elif isinstance(result, dict):
         for key, part in result.items():

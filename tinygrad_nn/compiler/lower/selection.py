@@ -1,4 +1,4 @@
-"""The same lines in NumPy's fastest words for them."""
+"""Instruction selection: the same lines by NumPy's fastest calls for them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from ..numpy_calls import of_numpy
 from ..program import Function, Line, Program, Value
 
-# Measured on float32 and float64, one BLAS thread, time relative to the other spelling.
+# Measured on float32 and float64, one BLAS thread, time relative to the other call.
 FEW, CACHED = 500, 2**22  # zeros of 500 entries to 4 MB: 0.3 to 0.6; fewer are no faster, more take 1.2 to 2.8
 SMALL = 10**4  # np.dot of so few results: 0.5 to 0.95; of more 1.0 to 1.2, but for vectors, 0.2 to 1.0
 DOT_TELLS = np.lib.NumpyVersion(np.__version__) >= "2.4.0"  # of invalid operations, which programs rely on
 
 
-def spelled(program: Program) -> Program:
+def selected(program: Program) -> Program:
     """Return a program of other lines that computes the same bits, faster."""
     constants: dict[Any, Value] = {}
     prepared: dict[tuple[Value, Any], Value] = {}
