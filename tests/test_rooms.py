@@ -67,7 +67,7 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (349, 349, 1_198),
     "engine": (1_250, 1_250, 8_952),
-    "tensor": (1_152, 1_152, 9_356),
+    "tensor": (1_150, 1_150, 9_358),
     "ops": (3_011, 2_895, 30_845),
     "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_375, 2_375, 26_500),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_709, 28_260, 291_740)
+WHOLE = (33_709, 28_260, 291_742)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -230,8 +230,7 @@ class Tensor:
 
     def _refuse_loss(self, what: str) -> None:
         """Raise DetachedError while a gradient can still be lost: until the graph has been freed."""
-        node = node_of(self)
-        if node is not None and node.parents is not None:
+        if (node := node_of(self)) is not None and node.parents is not None:
             raise errors.DetachedError(errors.silent_loss(what))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -302,8 +301,7 @@ def _own(t: Tensor) -> Tensor:
 
 def _read(t: Tensor, what: str) -> Any:
     """Return the tensor's array, whose value Python is about to read; a watcher may refuse."""
-    watching = watcher()
-    return t.data if watching is None else watching.read(t, what)
+    return t.data if (watching := watcher()) is None else watching.read(t, what)
 
 
 def make(data: Any, node: Node | None) -> Tensor:
