@@ -67,7 +67,7 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (349, 349, 1_198),
     "engine": (1_250, 1_250, 8_952),
-    "tensor": (1_150, 1_150, 9_358),
+    "tensor": (1_163, 1_150, 9_457),
     "ops": (3_011, 2_895, 30_845),
     "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_375, 2_375, 26_500),
@@ -77,7 +77,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "nn": (2_562, 1_835, 17_567),
     "optim": (1_131, 814, 7_829),
     "compiler": (1_004, 700, 6_653),
-    "compiler.trace": (2_300, 1_100, 19_325),
+    "compiler.trace": (2_305, 1_100, 19_342),
     "compiler.lower": (424, 424, 3_648),
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_276, 1_276, 10_878),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_709, 28_260, 291_742)
+WHOLE = (33_725, 28_260, 291_833)
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -206,8 +206,9 @@ OF_TENSORS = ("tensor", "engine.watching", "engine.forward", "compiler")
 
 
 def touched(source: str) -> set[str]:
-    """Return which of a Tensor's slots a file reads or writes."""
-    return {n.attr for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute) and n.attr in SLOTS}
+    """Return which of a Tensor's slots a file reads or writes; a living Tensor made anew has all of them written."""
+    found = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute)]
+    return {n.attr for n in found if n.attr in SLOTS} | {x for x in map(ast.unparse, found) if x == "Tensor.__init__"}
 
 
 SLOTS = {"_array", "_grad", "_node"}
@@ -221,6 +222,7 @@ def test_the_slots_of_a_tensor_are_touched_in_its_own_room_only(path: pathlib.Pa
 
 def test_a_touched_slot_is_found() -> None:
     assert touched("x._node.number = y._array") == {"_node", "_array"}
+    assert touched("Tensor.__init__(t, t.data)") == {"Tensor.__init__"}
 
 
 def test_nothing_else_stands_at_the_top() -> None:

@@ -837,3 +837,16 @@ def test_everything_is_as_before_a_call_that_is_refused() -> None:
     assert (count, table, len(argument)) == (0, {"n": 1}, 1)
     assert argument[0] is X
     assert random.getstate() == state
+
+
+def test_a_tensor_keeps_its_dtype_through_a_program_and_through_a_refused_call() -> None:
+    layer = tg.nn.Linear(3, 1, seed=0)
+
+    def converts(x: Any) -> Any:
+        layer.astype(np.float32)
+        return layer(x).sum().detach()
+
+    assert_refused(converts, X.astype(np.float32), says=r"converts weight to float32.* convert it before the call")
+    assert (layer.weight.dtype, layer.weight.requires_grad) == (np.float64, True)
+    layer.astype(np.float32)
+    assert Twin(converts).equal(X.astype(np.float32)) == 0

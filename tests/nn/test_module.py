@@ -10,6 +10,7 @@ from optional import pytorch
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.trees import leaves, map_leaves
+from tinygrad_nn.errors import GradientError
 
 
 class Affine(tg.nn.Module):
@@ -244,6 +245,22 @@ def test_astype_converts_in_place_for_whoever_holds_a_parameter() -> None:
     assert (module[1].weight.data != before["1.weight"]).all()
     with pytest.raises(TypeError, match=r"floating numbers, not int64; write astype\(np\.float32\)"):
         module.astype(int)
+
+
+def test_a_graph_recorded_before_astype_gives_gradients_of_the_new_dtype() -> None:
+    layer = tg.nn.Linear(2, 1, seed=0)
+    layer.weight.register_hook(lambda g: g * 2)
+    x = tg.ones((1, 2))
+    old, again = layer(x).sum(), layer(x).sum()
+    layer.astype(np.float32)
+    layer(x.astype(np.float32)).sum().backward()
+    old.backward()
+    again.backward(create_graph=True)
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype == np.float32
+    assert layer.weight.grad.tolist() == [[6.0, 6.0]]  # the hook stayed
+    with pytest.raises(GradientError, match="only a leaf"):
+        layer.with_parameters({"weight": layer.weight * 2}).astype(np.float64)
 
 
 def test_reset_parameters_draws_all_layers_from_one_seed() -> None:

@@ -12,7 +12,7 @@ from ..engine.arrays import as_array
 from ..errors import StateError, given
 from ..ops.settings import Explained
 from ..tensor.creation import as_tensor
-from ..tensor.handle import Tensor, replace_values
+from ..tensor.handle import Tensor, convert, replace_values
 from .failing import locate
 from .habits import METHODS
 from .table import summary
@@ -277,7 +277,7 @@ class Module(Explained):
             raise TypeError(f"a module computes in floating numbers, not {np.dtype(dtype)}; write astype(np.float32)")
         for t in [*self.parameters(), *self.buffers()]:
             if t.dtype.kind == "f":
-                Tensor.__init__(t, t.data.astype(dtype), t.requires_grad, t.name)  # whoever holds it sees the new one
+                convert(t, dtype)
         return self
 
     def reset_parameters(self, seed: Any = None) -> None:

@@ -177,6 +177,9 @@ class Tensor:
         for leaf, g in found.items():
             handle = leaf.handle() if leaf.handle is not None else None  # None if nobody holds the Tensor any more
             if handle is not None:
+                if g.dtype != handle.dtype:  # the leaf was converted after it was used
+                    with enable_grad():
+                        g = g.astype(handle.dtype)
                 old = handle.grad
                 if old is not None and create_graph:
                     with enable_grad():
@@ -334,6 +337,16 @@ def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
         _check_like("new value", array, t)
     for t, array in pairs:
         _own(t)._array = array
+
+
+def convert(t: Tensor, dtype: Any) -> None:
+    """Rebind a leaf to its values in another dtype, without its gradient. Raises GradientError for no leaf."""
+    own, node, array = _own(t), node_of(t), t.data.astype(dtype)
+    t.requires_grad = False
+    own._array, own._grad = array, None
+    if node is not None:
+        t.requires_grad = True
+        own._node.hooks = node.hooks
 
 
 def _check_like(what: str, x: Any, t: Tensor) -> None:

@@ -1428,6 +1428,8 @@ def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
 
     Raises ValueError for another shape, DtypeError for another dtype, TypeError for no array; no leaf changes then.
     """
+def convert(t: Tensor, dtype: Any) -> None:
+    r"""Rebind a leaf to its values in another dtype, without its gradient. Raises GradientError for no leaf."""
 def _check_like(what: str, x: Any, t: Tensor) -> None:
     r"""Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
 def root_of(output: Tensor) -> Node:

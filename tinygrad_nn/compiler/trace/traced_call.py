@@ -320,6 +320,11 @@ def _changed(trace: Trace) -> None:
             if x is not None:
                 array = tracer.array(x) if isinstance(x, Tensor) else x
                 value, in_place = tracer.value(array), source is not None and array is source.proxy
+                if value.dtype != handle.tensor.dtype:
+                    raise CompileError(
+                        f"the compiled function converts {handle.tensor.name or 'a tensor'} to {value.dtype}, and a "
+                        f"program keeps {handle.tensor.dtype} from call to call; convert it before the call"
+                    )
                 if source is None or value is not source.value:
                     trace.targets.append(Location(value, kind, handle.owner, in_place=in_place))
     for owner, old_state, new_state in tracer.states.values():
