@@ -115,7 +115,7 @@ def dot(a: Tensor | float, b: Tensor | float) -> Any:
     """
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return multiply(a, b)
-    return tensordot(a, b, (-1, -min(np.ndim(b), 2)))
+    return matmul(a, b) if np.ndim(b) <= 2 else tensordot(a, b, (-1, -2))
 
 
 @composite(numpy=[np.inner], method=False)
@@ -123,13 +123,14 @@ def inner(a: Tensor | float, b: Tensor | float) -> Any:
     """Return the sum of products over the last axes. Shapes: (..., k), (..., k) -> (..., ...)."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return multiply(a, b)
-    return tensordot(a, b, (-1, -1))
+    return matmul(a, b) if np.ndim(b) == 1 else tensordot(a, b, (-1, -1))
 
 
 @composite(numpy=[np.vdot], method=False)
 def vdot(a: Tensor, b: Tensor) -> Any:
     """Return the sum of products of all entries, those of `a` conjugated. Shapes: (...), (...) -> ()."""
-    return tensordot(conjugated(ravel(a)), ravel(b), 1)
+    rows, columns = (x if x.ndim == 1 else ravel(x) for x in (a, b))
+    return matmul(conjugated(rows), columns)
 
 
 @composite(numpy=[np.kron], method=False)

@@ -172,6 +172,44 @@ def test_contractions_are_matrix_products() -> None:
     assert {n.shape for n in history([forced._node]) if n.operation is not None} == {(30, 50), (30, 1)}  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize("product", [np.matmul, np.dot, np.inner, np.vdot, np.vecdot])
+def test_a_product_of_vectors_is_one_operation(product: Any) -> None:
+    a, b = tg.tensor([1.0, 2.0, 3.0], requires_grad=True), tg.tensor([4.0, 0.0, -1.0], requires_grad=True)
+    assert recorded(product(a, b)) == ["vector_product"]
+    product(a, b).backward()
+    assert a.grad.tolist() == [4.0, 0.0, -1.0]  # type: ignore[union-attr]
+    assert b.grad.tolist() == [1.0, 2.0, 3.0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("product", [np.dot, np.inner])
+def test_a_product_of_a_matrix_and_a_vector_is_one_operation(product: Any) -> None:
+    a, b = tg.ones((2, 3), requires_grad=True), tg.ones(3, requires_grad=True)
+    assert recorded(product(a, b)) == ["vector_product"]
+
+
+@pytest.mark.parametrize("product", [np.dot, np.inner, np.vdot, np.vecdot])
+@pytest.mark.parametrize("dtypes", [("int8", "int64"), ("bool", "bool"), ("float32", "int8"), ("complex128", "int8")])
+def test_products_of_vectors_have_numpys_values_and_dtypes(product: Any, dtypes: tuple[str, str]) -> None:
+    a, b = (np.array(x).astype(dtype) for x, dtype in zip(([1, 0, 3], [1, 5, 2]), dtypes, strict=True))
+    a = a * (1 + 2j) if a.dtype.kind == "c" else a
+    found, expected = product(tg.as_tensor(a), tg.as_tensor(b)).data, np.asarray(product(a, b))
+    assert (found.dtype, found.shape, found.tolist()) == (expected.dtype, (), expected.tolist())
+
+
+@pytest.mark.parametrize("product", [np.dot, np.inner, np.vdot, np.vecdot])
+def test_products_of_vectors_of_other_lengths_are_refused(product: Any) -> None:
+    """In NumPy's own words, which differ from function to function."""
+    for f in (product, lambda a, b: product(tg.as_tensor(a), tg.as_tensor(b))):
+        with pytest.raises(ValueError):
+            f(np.ones(3), np.ones(2))
+
+
+def test_a_product_of_vectors_knows_its_axis() -> None:
+    assert tg.vecdot([1.0, 2.0], [3.0, 4.0], axis=0).item() == 11
+    with pytest.raises(np.exceptions.AxisError, match="out of bounds"):
+        tg.vecdot([1.0, 2.0], [3.0, 4.0], axis=1)
+
+
 def test_more_labels_than_letters() -> None:
     shapes = [(1,) * 20 for _ in range(3)]
     terms = [list(range(20 * i, 20 * i + 20)) for i in range(3)]

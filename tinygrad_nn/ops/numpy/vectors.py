@@ -66,6 +66,8 @@ def _known(*names: str) -> list[Any]:
 @composite(numpy=_known("vecdot"), method=False)
 def vecdot(a: Tensor, b: Tensor, axis: int = -1) -> Any:
     """Return the sums of products of vectors, those of `a` conjugated. Shapes: (..., n), (..., n) -> (...)."""
+    if a.ndim == 1 == b.ndim and axis in (0, -1):
+        return matmul(conjugated(a), b)
     rows, columns = moveaxis(conjugated(a), axis, -1), moveaxis(b, axis, -1)
     if rows.shape[-1] != columns.shape[-1]:
         raise ValueError(f"vecdot needs vectors of one length, got shapes {rows.shape} and {columns.shape}")
