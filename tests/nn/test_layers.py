@@ -306,10 +306,20 @@ def test_batch_norm_keeps_its_digits_far_from_zero(shape: tuple[int, ...]) -> No
 
 
 @pytest.mark.parametrize(
-    ("axes", "shape"), [((1, -1), (3,)), ((0, -1), ()), ((2, 1), (2, 3, 4)), ((1, 3), (2, 3, 4)), ((-4, 1), (2, 3, 4))]
+    ("axes", "shape", "kind", "words"),
+    [
+        ((2, 1), (2, 3, 4), ValueError, r"Flatten\(.*\) got shape \(2, 3, 4\); name a first axis"),
+        ((1, -1), (3,), np.exceptions.AxisError, "axis 1 is out of bounds"),
+        ((0, -1), (), np.exceptions.AxisError, "axis 0 is out of bounds"),
+        ((1, 3), (2, 3, 4), np.exceptions.AxisError, "axis 3 is out of bounds"),
+        ((-4, 1), (2, 3, 4), np.exceptions.AxisError, "axis -4 is out of bounds"),
+        (("a", -1), (2, 3, 4), TypeError, "'str' object cannot be interpreted as an integer"),
+    ],
 )
-def test_axes_that_cannot_be_flattened_are_refused(axes: tuple[int, int], shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"Flatten\(.*\) got shape \(.*\); name a first axis"):
+def test_axes_that_cannot_be_flattened_are_refused(
+    axes: Any, shape: tuple[int, ...], kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
         nn.Flatten(*axes)(np.ones(shape))
 
 

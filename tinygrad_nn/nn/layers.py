@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.axes import one_axis
 from ..ops.fused import linear
 from ..ops.selection import take, where
 from ..ops.settings import number, whole_number
@@ -120,9 +121,9 @@ class Flatten(Module):
     def forward(self, x: Any) -> Any:
         """Return the values in fewer axes."""
         x = as_tensor(x)
-        start, end = (axis + x.ndim * (axis < 0) for axis in (self.start_axis, self.end_axis))
-        if not 0 <= start <= end < x.ndim:
-            raise ValueError(f"{self!r} got shape {x.shape}; name a first axis of it and one that is not before that")
+        start, end = (one_axis(axis, x.ndim) for axis in (self.start_axis, self.end_axis))
+        if start > end:
+            raise ValueError(f"{self!r} got shape {x.shape}; name a first axis and one that is not before it")
         merged = math.prod(x.shape[start : end + 1])
         return x.reshape(*x.shape[:start], merged, *x.shape[end + 1 :])
 

@@ -10,11 +10,13 @@ one_axis = np.lib.array_utils.normalize_axis_index
 _several = np.lib.array_utils.normalize_axis_tuple
 
 
-def all_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+def all_axes(axis: Any, ndim: int, may_repeat: bool = False) -> tuple[int, ...]:
     """Return the axes in the given order: one or a sequence of them, or every one for None."""
     if axis is None:
         return tuple(range(ndim))
-    return (one_axis(axis, ndim),) if type(axis) is int else _several(axis, ndim)  # a third of the time, for one
+    if type(axis) is int:  # a third of the time
+        return (one_axis(axis, ndim),)
+    return _several(axis, ndim, None, may_repeat)
 
 
 # As declarations of operations take them: of the first input.

@@ -39,7 +39,7 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Tensor:
     """
     x = as_tensor(a)
     for axis in np.atleast_1d(axes):
-        axis = one_axis(int(axis), x.ndim or 1)
+        axis = one_axis(axis, x.ndim or 1)
         y = func(x, axis)
         y = y if y.ndim == x.ndim else expand_dims(y, axis)
         if y.ndim != x.ndim:

@@ -121,7 +121,6 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
     ([3.0, 2.0], [0, 2])
     """
     k = operator.index(k)
-    axis = one_axis(axis, x.ndim)
     last = moveaxis(x, axis, -1)
     n = last.shape[-1]
     if not 0 <= k <= n:

@@ -57,8 +57,7 @@ def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tens
 @composite(numpy=[np.split], method=False)
 def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Return the pieces between the given indices along an axis, or so many equal ones."""
-    axis = one_axis(axis, x.ndim)
-    n, pieces = x.shape[axis], raw(indices_or_sections)
+    n, pieces = x.shape[one_axis(axis, x.ndim)], raw(indices_or_sections)
     if np.ndim(pieces) == 0 and pieces > 0 and n % pieces:
         raise ValueError(f"an axis of length {n} has no {pieces} equal pieces; use array_split for unequal ones")
     found: list[Tensor] = array_split(x, indices_or_sections, axis)

@@ -12,7 +12,7 @@ import numpy as np
 from ...engine.arrays import array_of
 from ...tensor.declaring import primitive, sample
 from ...tensor.handle import Tensor
-from ..axes import one_axis
+from ..axes import all_axes
 
 _SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
 Index = tuple[Any, ...]
@@ -132,8 +132,7 @@ def _window_shape(window_shape: Any, inputs: Any) -> tuple[int, ...]:
 
 
 def _slid_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
-    ndim = np.ndim(inputs[0])
-    return tuple([one_axis(a, ndim) for a in (range(ndim) if axis is None else np.atleast_1d(axis))])
+    return all_axes(axis, np.ndim(inputs[0]), may_repeat=True)
 
 
 @primitive(
@@ -154,7 +153,7 @@ def sliding_window_view(x: Any, /, window_shape: Any, axis: Any = None) -> Any:
 def _added_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     ndim = np.ndim(inputs[0])
     if axis is not None:
-        return tuple([one_axis(a, ndim - np.size(axis)) for a in np.atleast_1d(axis)])
+        return all_axes(axis, ndim - np.size(axis), may_repeat=True)
     if ndim % 2:
         raise ValueError(f"overlap_add needs as many window axes as others, got {ndim} axes; name the axis that slides")
     return tuple(range(ndim // 2))
