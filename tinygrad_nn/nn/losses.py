@@ -200,13 +200,11 @@ huber_loss.samples = [*mse_loss.samples, sample((3, 2), (3, 2), delta=0.5)]
 smooth_l1_loss.samples = [*mse_loss.samples, sample((3, 2), (3, 2), beta=0.5), sample((3,), (3,), beta=0.0)]
 _HALVES, _LABELS = np.array([[0.2, 0.9], [0.5, 0.4]]), np.array([[0.0, 1.0], [0.25, 1.0]])
 binary_cross_entropy.samples = [
-    sample(_HALVES, _LABELS), sample(_HALVES, _LABELS, weight=np.array([2.0, 0.5]), reduction="none"),
-    sample(np.array(0.3), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
+    *_bernoulli_cross_entropy.samples, sample(_HALVES, _LABELS, weight=np.array([2.0, 0.5]), reduction="none"),
 ]  # fmt: skip
 binary_cross_entropy_with_logits.samples = [
-    sample((2, 2), _LABELS), sample((2, 2), _LABELS, pos_weight=np.array([2.0, 0.5]), reduction="none"),
-    sample((2, 2), _LABELS, weight=np.array([2.0, 0.5]), reduction="sum"),
-    sample((), np.array(1.0), reduction="none"), sample((0, 1), (0, 1), reduction="sum"),
+    *_sigmoid_cross_entropy.samples, sample((2, 2), _LABELS, weight=np.array([2.0, 0.5]), reduction="sum"),
+    sample((2, 2), _LABELS, pos_weight=np.array([2.0, 0.5]), reduction="none"),
 ]  # fmt: skip
 gaussian_nll_loss.samples = [
     sample((2, 2), (2, 2), np.array([[0.5, 2.0], [1.0, 3.0]])), sample((0, 2), (0, 2), (0, 1), reduction="sum"),

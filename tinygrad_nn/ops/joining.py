@@ -14,6 +14,7 @@ from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import input_axis, one_axis
 from .broadcasting import broadcast_to
+from .sample_arrays import MASK
 from .shaping import atleast_1d, atleast_2d, atleast_3d, flat_or, in_order, moveaxis, on_axis
 
 
@@ -194,6 +195,5 @@ append.samples = [
 insert.samples = [
     sample((2, 3), 1, (), axis=-1), sample((3,), np.array([1, 3, 1]), (3,)), sample((2, 3), -1, (2,)),
     sample((2, 3), slice(None, None, 2), (2,), axis=1), sample((2, 3), 2, (2, 3), axis=0), sample((), 0, ()),
-    sample((3, 2), np.array([1]), (1, 2), axis=0), sample((0,), 0, (2,)),
-    sample((3,), np.array([True, False, True]), ()),
+    sample((3, 2), np.array([1]), (1, 2), axis=0), sample((0,), 0, (2,)), sample((3,), MASK[0], ()),
 ]  # fmt: skip

@@ -205,10 +205,7 @@ take_along_axis.samples = [
 _HOLDS = [sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample((0, 3)), sample(np.array([True, False]))]
 nonzero.samples = _HOLDS
 flatnonzero.samples = argwhere.samples = [*_HOLDS, sample(())]
-where.samples = [
-    sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
-    sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
-]  # fmt: skip
+where.samples = either.samples
 select.samples = [
     sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (2, 3)]),
     sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),
@@ -226,7 +223,7 @@ choose.samples = [
     sample(np.zeros((0,), int), [(1,)]),
 ]  # fmt: skip
 compress.samples = [
-    sample(np.array([True, False, True]), (2, 3), axis=-1), sample(np.array([0, 1]), (3, 2), axis=0),
+    sample(MASK[0], (2, 3), axis=-1), sample(np.array([0, 1]), (3, 2), axis=0),
     sample(np.array([False, True, False, True]), (2, 3)), sample(np.array([True]), ()),
     sample(np.array([True]), (0, 3), axis=1),
 ]  # fmt: skip
