@@ -74,7 +74,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (804, 804, 8_463),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (549, 549, 4_190),
-    "nn": (2_561, 1_835, 17_466),
+    "nn": (2_569, 1_835, 17_510),
     "optim": (1_131, 814, 7_829),
     "compiler": (1_004, 700, 6_653),
     "compiler.trace": (2_305, 1_100, 19_342),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_723, 28_260, 291_675)
+WHOLE = (33_731, 28_260, 291_719)
 
 
 def name_of(path: pathlib.Path) -> str:

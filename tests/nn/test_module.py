@@ -263,6 +263,45 @@ def test_a_graph_recorded_before_astype_gives_gradients_of_the_new_dtype() -> No
         layer.with_parameters({"weight": layer.weight * 2}).astype(np.float64)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda w: w * 0.5,
+        lambda w: tg.no_grad()(lambda: w - 0.1)(),
+        lambda w: w.detach(),
+        lambda w: tg.ones((1, 2)),
+        lambda w: tg.nn.Parameter(np.ones((7, 9))),
+        lambda w: tg.nn.Buffer(np.ones((1, 2))),
+    ],
+    ids=["computed", "without grad", "detached", "plain", "other shape", "buffer"],
+)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_is_no_parameter_of_its_shape_does_not_take_a_parameters_place(value: Any, frozen: bool) -> None:
+    layer = tg.nn.Linear(2, 1, seed=0)
+    layer.weight.requires_grad = not frozen
+    weight, new = layer.weight, value(layer.weight)
+    with pytest.raises(ValueError, match=r"only a parameter of that shape .*Parameter\(value\.data\), .* None before"):
+        layer.weight = new
+    assert layer.parameters() == [weight, layer.bias]
+    layer.weight = None  # type: ignore[assignment]
+    layer.weight = tg.nn.Parameter(new.data)  # both remedies
+    layer.weight.data = new.data
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+def test_a_parameter_takes_a_parameters_place() -> None:
+    layer, other = tg.nn.Linear(2, 1, seed=0), tg.nn.Linear(2, 1, seed=1)
+    with tg.no_grad():
+        layer.weight -= 0.1
+    leaf = tg.ones((1, 2), dtype=np.float32, requires_grad=True)
+    for new in (tg.nn.Parameter(np.ones((1, 2)), requires_grad=False), leaf, other.weight):
+        layer.weight = new
+        assert layer.parameters()[0] is new
+    assert "bias" in dict(layer.named_parameters())
+    layer.bias = None
+    assert list(layer.state_dict()) == ["weight"]
+
+
 def test_reset_parameters_draws_all_layers_from_one_seed() -> None:
     module = tg.nn.Sequential(tg.nn.Linear(2, 2), tg.nn.ModuleDict({"a": tg.nn.Linear(2, 2)}))
     module.reset_parameters(5)

@@ -171,8 +171,16 @@ class Module(Explained):
         raise NotImplementedError(f"{kind} computes nothing; write def forward(self, x) in class {kind}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(vars(self).get(name), Tensor) and not isinstance(value, (Tensor, Module, type(None))):
-            raise TypeError(f"{name} is a Tensor here, got {given(value)}; write module.{name}.data = array")
+        old = vars(self).get(name)
+        if isinstance(old, Tensor) and not isinstance(value, (Module, type(None))):
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{name} is a Tensor here, got {given(value)}; write module.{name}.data = array")
+            if _role(old) == _PARAMETER and (_role(value), value.shape) != (_PARAMETER, old.shape):
+                raise ValueError(
+                    f"{name} is a parameter of shape {old.shape}: only a parameter of that shape takes its place, got "
+                    f"{given(value)}; write module.{name}.data = value.data, or module.{name} = "
+                    f"tg.nn.Parameter(value.data), and for another shape module.{name} = None before"
+                )
         object.__setattr__(self, name, value)
         for _, t in _parts(name, value):
             if isinstance(t, Tensor) and t.is_leaf:
