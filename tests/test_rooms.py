@@ -74,10 +74,10 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (804, 804, 8_463),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (549, 549, 4_190),
-    "nn": (2_569, 1_835, 17_510),
+    "nn": (2_569, 1_835, 17_523),
     "optim": (1_131, 814, 7_829),
     "compiler": (1_004, 700, 6_653),
-    "compiler.trace": (2_305, 1_100, 19_342),
+    "compiler.trace": (2_316, 1_100, 19_449),
     "compiler.lower": (424, 424, 3_648),
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_276, 1_276, 10_878),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_731, 28_260, 291_719)
+WHOLE = (33_742, 28_260, 291_839)
 
 
 def name_of(path: pathlib.Path) -> str:

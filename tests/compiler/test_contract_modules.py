@@ -344,3 +344,49 @@ def test_train_sees_what_callbacks_change(what: str) -> None:
         )
         trained.append((history.cost, [p.data for p in net.parameters()]))
     assert same(*trained)
+
+
+class Averaging(tg.nn.Module):
+    """A module that keeps count and a mean by `self.name += ...`, which sets the tensor that stands there."""
+
+    def __init__(self) -> None:
+        self.w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        self.count, self.mean, self.mask = tg.nn.Buffer(np.array(0.0)), tg.zeros(3), np.ones(3)
+
+    def forward(self, x: Any) -> Any:
+        self.count += 1
+        self.mean *= 0.9
+        self.mean += 0.1 * x.mean(axis=0)
+        return (x - self.mean) * self.w / self.count
+
+
+def test_an_attribute_is_set_to_the_tensor_that_stands_there() -> None:
+    net, other = Averaging(), Averaging()
+
+    def step_of(net: Any) -> Callable[[Any], Any]:
+        def step(x: Any) -> Any:
+            ran()
+            net.train()
+            loss = net(x).sum()
+            net.w.grad = None
+            loss.backward()
+            with tg.no_grad():
+                net.w -= 0.1 * net.w.grad
+            return loss.detach()
+
+        return step
+
+    twin = Twin(step_of(net), step_of(other))
+    assert [twin.equal(x) for x in (X, Y, X)] == [1, 0, 0]
+    net.w, other.w = (tg.tensor([3.0, 1.0, 2.0], requires_grad=True) for _ in range(2))
+    assert [twin.equal(x) for x in (Y, X)] == [1, 0]
+    assert all(same(getattr(net, name), getattr(other, name)) for name in ("w", "count", "mean"))
+
+
+def test_an_attribute_is_set_to_another_value() -> None:
+    net = Averaging()
+    net.eval()
+    assert_refused(lambda x: (net.train(), x * 2)[1], X, says="sets the attribute 'training'.*return the new value")
+    mask = net.mask
+    assert_refused(lambda x: setattr(net, "mask", mask), X, says="sets the attribute 'mask'.*return the new value")
+    assert (net.training, net.mask is mask) == (False, True)

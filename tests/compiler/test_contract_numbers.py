@@ -297,3 +297,21 @@ def test_the_rows_that_an_argument_has() -> None:
     twin = Twin(lambda x: (x / len(x), x.shape[0] * 2, x.reshape(-1, x.shape[0])))
     for rows in (2, 1, 2):
         twin.equal(X[:rows])
+
+
+@pytest.mark.parametrize("number", [np.float64(2.5), np.float32(1.5), np.int64(3), np.bool_(True)])
+def test_a_numpy_scalar_as_pythons_number_is_weak(number: Any) -> None:
+    def f(x: Any, n: Any) -> Any:
+        return x * n.item(), x * n.tolist(), n.item(), n.tolist()
+
+    twin, x = Twin(f), X.astype(np.float32)
+    for n in (number, number, type(number)(0), number):
+        twin.equal(x, n)
+    assert type(twin.step(x, number)[2]) is type(number.item())
+
+
+def test_a_copy_of_a_numpy_scalar_is_a_scalar() -> None:
+    twin = Twin(lambda x, n: (n.copy(), x.sum().copy(), copy.copy(x.max()), copy.deepcopy(n), x[:1, 0].copy()))
+    for n in (np.float64(2.5), np.float64(0.5), np.int64(3)):
+        twin.equal(X, n)
+        assert [type(part) for part in twin.step(X, n)[:2]] == [type(n), np.float64]

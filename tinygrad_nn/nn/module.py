@@ -255,7 +255,7 @@ class Module(Explained):
 
     def train(self, mode: bool = True) -> Self:
         """Set `training` here and in all modules within, which dropout and batch norm heed; return the module."""
-        for m in self.modules():
+        for m in [m for m in self.modules() if m.training is not mode]:
             m.training = mode
         return self
 

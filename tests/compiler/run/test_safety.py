@@ -286,6 +286,13 @@ def test_a_captured_tensor_as_argument_is_refused() -> None:
         assert w.data is before
 
 
+def test_a_captured_tensor_as_argument_is_the_reason_where_no_gradient_leads_to_it() -> None:
+    w = parameter()
+    step = tg.compile(lambda parameters: tg.autograd.grad((w * w).sum(), parameters))
+    with pytest.raises(CompileError, match="another name, too; pass it, or name it"):
+        step([w])
+
+
 # ---- what is always the same, and what changes hands ----
 
 

@@ -105,7 +105,10 @@ def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
 
 def _set(tracer: Any, function: Any, module: Any, name: str, value: Any) -> None:
     if tracer.traces() and not tracer.is_made_inside(module):
-        raise tracer.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
+        tracer.modules.meet(module)
+        held = held_by(module)  # m.w -= step sets the very tensor that stands there
+        if name not in held or held[name] is not value or type(value) is np.ndarray:
+            raise tracer.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
     function(module, name, value)
 
 

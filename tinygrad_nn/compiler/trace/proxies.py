@@ -300,8 +300,8 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return hash(self._number("a key"))
 
     def item(self, *args: Any) -> Any:
-        """Raise CompileError, unless it is a number that is known."""
-        return self._number("item()")
+        """Return it as Python's number, if it is known; else raise CompileError."""
+        return self._number("item()").item(*args)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("size", "nbytes", "itemsize", "strides", "flags"):
@@ -309,7 +309,7 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         if name in _METHODS:
             return functools.partial(_METHODS[name], self)
         if name == "tolist":
-            return lambda: self._number("tolist()")
+            return lambda: self._number("tolist()").tolist()
         kind = type(self.value.concrete)
         own = None if name.startswith("__") else getattr(kind, name, None)
         if own is None:
@@ -341,7 +341,9 @@ class Traced(_Dispatching, NDArrayOperatorsMixin):
         return self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
 
     def copy(self, order: str = "C") -> Any:
-        """Return a copy."""
+        """Return a copy; a NumPy scalar is its own."""
+        if not self.value.is_array:
+            return self
         if order == "K" or self.flags.c_contiguous:
             return self.tracer.call(COPY, (self,), {})
         return self.tracer.call(_COPY_IN_ORDER, (self,), {"order": order})

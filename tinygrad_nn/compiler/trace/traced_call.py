@@ -95,9 +95,9 @@ def traced(
     trace = Trace(tracer, table)
     try:
         with telling(tracer, [*MODULES_TOLD, *ENTROPY_TOLD]):
-            _run(function, given, trace, effects)
+            _run(function, given, trace, effects, arguments.twins)
         _refuse_effects(tracer, effects)
-        _settle(trace, arguments)
+        _settle(trace, arguments.twins)
         given = arguments = None  # type: ignore[assignment]
         _refuse_what_is_alive(tracer)
         tracer.note_rules(table.snapshot)
@@ -118,13 +118,10 @@ def traced(
     return traced(function, args, kwargs, own, then, True)
 
 
-def _settle(trace: Trace, arguments: _Arguments) -> None:
+def _settle(trace: Trace, twins: dict[int, Any]) -> None:
     """Find where the outputs go, and let go of every proxy."""
     tracer = trace.tracer
-    if any(id(h.tensor) in arguments.twins for h in tracer.handles.values()):
-        raise CompileError(
-            "the compiled function uses a tensor that is its argument under another name, too; pass it, or name it"
-        )
+    _refuse_two_names(tracer, twins)
     returned = trace.result  # held until the values of its proxies are read
     if _is_recorded(returned, tracer):
         raise CompileError(
@@ -146,7 +143,15 @@ def _settle(trace: Trace, arguments: _Arguments) -> None:
     tracer.let_go()
 
 
-def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effects) -> None:
+def _refuse_two_names(tracer: Tracer, twins: dict[int, Any]) -> None:
+    """Raise CompileError if a tensor is an argument, which has a twin, and is used as itself, too."""
+    if any(id(h.tensor) in twins for h in tracer.handles.values()):
+        raise CompileError(
+            "the compiled function uses a tensor that is its argument under another name, too; pass it, or name it"
+        )
+
+
+def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effects, twins: dict[int, Any]) -> None:
     """Run the function. Raises CompileError where it read a value, even if that was caught."""
     tracer = trace.tracer
     try:
@@ -154,6 +159,7 @@ def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effect
             trace.result = function(*given[0], **given[1])
             trace.rebound = effects.rebound()
     except Exception:
+        _refuse_two_names(tracer, twins)  # it may be why: no gradient leads from the one to the other
         if tracer.progress.refusal is None:
             raise
     if tracer.progress.refusal is not None:
