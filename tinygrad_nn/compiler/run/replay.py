@@ -190,7 +190,7 @@ class ReplayWriter:
         for tensor in captured:
             node = f"{self.names.of(tensor)}._node"
             recorded = f"{node} is None or {node}.operation or {node}.hooks"
-            checks.append(f"{node} is not None" if tensor._node is None else recorded)
+            checks.append(f"{node} is not None" if not tensor.requires_grad else recorded)
         changed = [*[t.owner for t in self.targets if t.kind in ("array", "gradient")], *self.trace.cleared]
         for index in {s.owner for s in self.sources if s.kind == "array" and isinstance(s.owner, int)}:
             for tensor in captured:

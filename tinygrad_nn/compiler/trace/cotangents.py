@@ -7,10 +7,9 @@ from typing import Any
 from ...engine.cotangents import Cotangents
 from ...engine.operation import Operation
 from ...errors import CompileError
-from ...tensor.handle import Tensor
 from ..program import Span, Value
 from ..refusals import hook_in_trace
-from .proxies import Number, Traced
+from .proxies import value_of
 
 
 class NotedCotangents(Cotangents):
@@ -52,12 +51,6 @@ class NotedCotangents(Cotangents):
         span, self.tracer.progress.span = self.tracer.progress.span, None
         self[parent] = self.tracer.into(rule, self[parent], g, saved)
         self.tracer.progress.span = span
-
-
-def value_of(x: Any) -> Any:
-    """Return the value of what is traced, anything else as it is."""
-    x = x._array if isinstance(x, Tensor) else x
-    return x.value if isinstance(x, (Traced, Number)) else x
 
 
 def names_of(given: dict[str, Any]) -> dict[Value, str]:

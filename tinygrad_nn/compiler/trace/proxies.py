@@ -503,9 +503,12 @@ for _name in ("and", "or", "xor", "lshift", "rshift", "divmod"):
     setattr(Number, f"__r{_name}__", _by_value(_of_two, True))
 
 
+def value_of(x: Any) -> Any:
+    """Return the value of what is traced, anything else as it is."""
+    x = x._array if isinstance(x, Tensor) else x
+    return x.value if isinstance(x, (Traced, Number)) else x
+
+
 def is_of_a_trace(x: Any) -> bool:
     """Return whether something is, or holds in lists, tuples and dicts, what stands for an array or a number."""
-    return any(
-        isinstance(leaf, (Traced, Number)) or (isinstance(leaf, Tensor) and isinstance(leaf._array, Traced))
-        for leaf in leaves(x)
-    )
+    return any(isinstance(value_of(leaf), Value) for leaf in leaves(x))

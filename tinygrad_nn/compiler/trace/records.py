@@ -33,6 +33,11 @@ class Handle:
         return self.tensor if self.index is None else self.index
 
     @property
+    def held(self) -> dict[str, Any]:
+        """What the shadow holds now: its array, and its gradient."""
+        return {"array": self.shadow._array, "gradient": self.shadow._grad}
+
+    @property
     def lasts(self) -> bool:
         """Whether somebody besides the trace holds the tensor."""
         return self.index is not None or sys.getrefcount(self.tensor) > _ONE_HOLDER

@@ -19,7 +19,7 @@ from ...engine.grad_mode import recording
 from ...engine.node import history
 from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
-from ...tensor.handle import Tensor
+from ...tensor.handle import Tensor, node_of
 from ..program import Value, over_leaves
 from ..refusals import effect, hook_in_trace, iterated, random_drawn, recorded_outside
 from ..signature import objects_in
@@ -134,7 +134,7 @@ def _settle(trace: Trace, twins: dict[int, Any]) -> None:
     for array, _ in list(tracer.constants.values()):
         tracer.constant(array)
     handles = [h for h in tracer.handles.values() if h.lasts]
-    trace.cleared = [h.owner for h in handles if h.shadow._grad is None and h.gradient is not None]
+    trace.cleared = [h.owner for h in handles if h.held["gradient"] is None and h.gradient is not None]
     trace.without_gradient = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
     _forget_what_was_made_inside(tracer)
     _refuse_shared_memory(trace.targets, tracer)
@@ -257,7 +257,7 @@ class _Arguments:
     def _of_tensor(self, t: Tensor, name: str) -> Tensor:
         if not t.is_leaf:
             raise CompileError(recorded_outside("the call"))
-        if hook := t.requires_grad and t._node.hooks:  # type: ignore[union-attr]
+        if hook := t.requires_grad and node_of(t).hooks:
             raise CompileError(hook_in_trace(next(iter(hook.values()))))
         return self.tracer.argument(self.count(), t, name)
 
@@ -274,9 +274,9 @@ def _positional(function: Any, n: int) -> list[str]:
 
 def _is_recorded(result: Any, tracer: Tracer) -> bool:
     """Return whether a gradient could go back from the result to a tensor that the caller holds."""
-    outside = {h.shadow._node for h in tracer.handles.values() if h.shadow._node is not None and h.lasts}
+    outside = {node_of(h.shadow) for h in tracer.handles.values() if h.shadow.requires_grad and h.lasts}
     for t in leaves(result):
-        if isinstance(t, Tensor) and (node := tracer.shadow(t)._node) is not None:
+        if isinstance(t, Tensor) and (node := node_of(tracer.shadow(t))) is not None:
             with suppress(FreedGraphError):
                 if not outside.isdisjoint(history([node])):
                     return True
@@ -320,7 +320,7 @@ def _changed(trace: Trace) -> None:
     """
     tracer = trace.tracer
     for handle in [h for h in tracer.handles.values() if h.lasts]:
-        for kind, x in (("array", handle.shadow._array), ("gradient", handle.shadow._grad)):
+        for kind, x in handle.held.items():
             source = tracer.inputs.get(Location(None, kind, handle.owner).place)  # type: ignore[arg-type]
             x = (source and source.proxy) if x is UNREAD else x
             if x is not None:

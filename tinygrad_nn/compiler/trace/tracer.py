@@ -25,10 +25,10 @@ from ...tensor.handle import Tensor, make
 from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
 from ..refusals import effect, recorded_outside, value_read
-from .cotangents import NotedCotangents, names_of, value_of
+from .cotangents import NotedCotangents, names_of
 from .draws import drawn_again
 from .modules import Modules, held_by
-from .proxies import PACKAGE, Buffer, Number, Traced, concretes, in_package, users_line
+from .proxies import PACKAGE, Buffer, Number, Traced, concretes, in_package, users_line, value_of
 from .records import UNREAD, Handle, Location, Pass, Progress
 from .snapshot import Snapshot
 
@@ -493,9 +493,8 @@ def _is_ours(function: Any) -> bool:
 
 def _leaf(node: Any) -> Value | None:
     """Return the value of a tensor that was made of an argument, by its node."""
-    tensor = node.handle() if node.operation is None and node.handle is not None else None
-    array = None if tensor is None else tensor._array
-    return array.value if isinstance(array, Traced) else None
+    value = value_of(node.handle()) if node.operation is None and node.handle is not None else None
+    return value if isinstance(value, Value) else None
 
 
 def _is_of_the_trace(error: BaseException) -> bool:
