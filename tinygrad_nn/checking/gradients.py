@@ -15,7 +15,7 @@ from .blame import Inquiry
 from .directions import Direction, everywhere, unit
 from .judgement import judge
 from .likely import likely_mistake
-from .numerical import quotient
+from .numerical import difference_quotient
 from .point import Point, modes_compared
 from .report import ErrorCurve, GradientReport, curve_along
 from .rounding import WIDE, within
@@ -114,7 +114,7 @@ def numerical_gradient(
         if method == "ridders":
             return float(point.ladder(direction).value.value)
         if method != "complex":
-            return float(quotient(point.line(direction, WIDE), method, step))
+            return float(difference_quotient(point.line(direction, WIDE), method, step))
         found = point.complex_slope(direction)
         if not found.known:
             raise TypeError("the function refuses complex numbers, or drops the imaginary part; use method='ridders'")

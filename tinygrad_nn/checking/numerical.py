@@ -210,7 +210,7 @@ def complex_slope(line: Line, step: float = COMPLEX_STEP) -> Slope:
     return Slope(slope, 64 * float(np.finfo(float).eps) * abs(slope), step)
 
 
-def quotient(line: Line, method: str, step: float | None) -> Any:
+def difference_quotient(line: Line, method: str, step: float | None) -> Any:
     """Return a plain difference quotient of a line at 0, "central" or "forward", with the usual step for float64."""
     usual, back = (1 / 3, -1) if method == "central" else (1 / 2, 0)
     h = float(np.finfo(float).eps) ** usual if step is None else step

@@ -15,7 +15,7 @@ from .. import errors
 from .blame import Culprit
 from .directions import Direction
 from .judgement import judge
-from .numerical import quotient
+from .numerical import difference_quotient
 from .point import Point
 from .rounding import WIDE
 from .verdicts import Finding, Verdict
@@ -67,7 +67,7 @@ def curve_along(point: Point, direction: Direction) -> ErrorCurve:
     finding, line = judge(point, direction), point.line(direction, WIDE)
     trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
     derivative = float(finding.analytic if trusted else finding.numeric)
-    slopes = [[quotient(line, method, step) for step in STEPS] for method in ("central", "forward")]
+    slopes = [[difference_quotient(line, method, step) for step in STEPS] for method in ("central", "forward")]
     central, forward = np.abs(np.array(slopes, float) - derivative)
     return ErrorCurve(STEPS, central, forward, derivative, abs(float(finding.analytic) - derivative))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .directions import Direction, halves
-from .numerical import quotient
+from .numerical import difference_quotient
 from .point import Point
 from .rounding import EPS, LAST, WIDE, largest
 from .verdicts import Finding
@@ -69,6 +69,6 @@ def _measure(point: Point, direction: Direction, finding: Finding) -> tuple[Any,
     step = STEP * max(1.0, *[largest(point.arrays[position]) for position in direction])
 
     def central(part: Direction) -> Any:
-        return quotient(point.line(part, WIDE), "central", step)
+        return difference_quotient(point.line(part, WIDE), "central", step)
 
     return central, float(4 * abs(central(direction) - finding.numeric) + 10 * point.noise(WIDE)[0] / step), False
