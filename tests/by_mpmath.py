@@ -16,7 +16,7 @@ import mpmath
 import numpy as np
 
 import tinygrad_nn as tg
-from tinygrad_nn.ops.fused import _huber
+from tinygrad_nn.ops.fused import huber
 
 m: Any = mpmath.mp
 BITS = 200
@@ -292,7 +292,7 @@ ROWS: dict[str, Row] = {
     ),
     "huber": _one(
         lambda x: x * x / 2 if abs(x) < 1 else abs(x) - m.mpf(0.5), lambda x: max(-1, min(x, 1)),
-        lambda x: m.mpf(abs(x) < 1), inside=lambda x: abs(x) != 1, call=_huber,
+        lambda x: m.mpf(abs(x) < 1), inside=lambda x: abs(x) != 1, call=huber,
     ),
     "erf": _one(m.erf, _bell, lambda x: -2 * x * _bell(x)),
     "erfc": _one(m.erfc, lambda x: -_bell(x), lambda x: 2 * x * _bell(x)),

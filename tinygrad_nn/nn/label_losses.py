@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ops.axes import one_axis
 from ..ops.broadcasting import broadcast_to
-from ..ops.fused import _class_entries, _softmax_cross_entropy, log_softmax
+from ..ops.fused import class_entries, log_softmax, softmax_cross_entropy
 from ..ops.reduction import sum
 from ..ops.settings import number
 from ..ops.shaping import moveaxis
@@ -34,8 +34,8 @@ def _weights(x: Tensor, weight: Any) -> Any:
 
 def _averaged(costs: Tensor, weights: Tensor, which: dict[str, Any], reduction: str) -> Any:
     """Return the reduced costs of the labels' classes; the mean divides by the weights of the samples that count."""
-    counts = _class_entries(broadcast_to(weights, costs.shape), **which)
-    return reduced(_class_entries(costs, **which), reduction, sum(counts))
+    counts = class_entries(broadcast_to(weights, costs.shape), **which)
+    return reduced(class_entries(costs, **which), reduction, sum(counts))
 
 
 @composite(method=False)
@@ -83,7 +83,7 @@ def cross_entropy(
     x, which = _last(input, axis), {"labels": target, "ignore_index": ignore_index}
     is_soft = np.shape(target) == input.shape
     if weight is None and label_smoothing == 0 and not is_soft:
-        return _softmax_cross_entropy(x, **which, reduction=reduction)
+        return softmax_cross_entropy(x, **which, reduction=reduction)
     costs, weights = -log_softmax(x), _weights(x, weight)
     share = label_smoothing / x.shape[-1]
     if is_soft:

@@ -10,7 +10,7 @@ import numpy as np
 from ..ops.activation import softplus
 from ..ops.elementwise import absolute as abs
 from ..ops.elementwise import exp, log, square
-from ..ops.fused import _at_least, _bernoulli_cross_entropy, _huber, _sigmoid_cross_entropy, reduction_of
+from ..ops.fused import at_least, bernoulli_cross_entropy, huber, reduction_of, sigmoid_cross_entropy
 from ..ops.reduction import mean, sum
 from ..ops.special import xlogy
 from ..tensor.creation import as_tensor
@@ -85,7 +85,7 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
     [0.0, 1.5]
     """
     _positive("huber_loss", "delta", delta)
-    return reduced(_huber(input - targets("huber_loss", input, target), delta=delta), reduction)
+    return reduced(huber(input - targets("huber_loss", input, target), delta=delta), reduction)
 
 
 @composite(method=False)
@@ -103,7 +103,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     if beta == 0:
         return reduced(abs(d), reduction)
     _positive("smooth_l1_loss", "beta", beta)
-    return reduced(_huber(d, delta=beta) / beta, reduction)
+    return reduced(huber(d, delta=beta) / beta, reduction)
 
 
 @composite(method=False)
@@ -119,8 +119,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Any = None, *, r
     """
     y = targets("binary_cross_entropy", input, target)
     if weight is None:
-        return _bernoulli_cross_entropy(input, y, reduction=reduction)
-    return reduced(_bernoulli_cross_entropy(input, y, reduction="none") * like(input, weight), reduction)
+        return bernoulli_cross_entropy(input, y, reduction=reduction)
+    return reduced(bernoulli_cross_entropy(input, y, reduction="none") * like(input, weight), reduction)
 
 
 @composite(method=False)
@@ -138,9 +138,9 @@ def binary_cross_entropy_with_logits(
     """
     y = targets("binary_cross_entropy_with_logits", input, target)
     if weight is None and pos_weight is None:
-        return _sigmoid_cross_entropy(input, y, reduction=reduction)
+        return sigmoid_cross_entropy(input, y, reduction=reduction)
     if pos_weight is None:
-        losses = _sigmoid_cross_entropy(input, y, reduction="none")
+        losses = sigmoid_cross_entropy(input, y, reduction="none")
     else:
         losses = like(input, pos_weight) * y * softplus(-input) + (1 - y) * softplus(input)
     return reduced(losses if weight is None else losses * like(input, weight), reduction)
@@ -166,7 +166,7 @@ def gaussian_nll_loss(
         v = v[..., None]
     if v.shape not in ((), input.shape, (*input.shape[:-1], 1)):
         raise ValueError(f"gaussian_nll_loss needs a variance of shape {input.shape}, or one for each row: (..., 1)")
-    v = _at_least(v, eps)
+    v = at_least(v, eps)
     losses = (log(v) + square(y - input) / v) / 2
     return reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
 
@@ -200,10 +200,10 @@ huber_loss.samples = [*mse_loss.samples, sample((3, 2), (3, 2), delta=0.5)]
 smooth_l1_loss.samples = [*mse_loss.samples, sample((3, 2), (3, 2), beta=0.5), sample((3,), (3,), beta=0.0)]
 _HALVES, _LABELS = np.array([[0.2, 0.9], [0.5, 0.4]]), np.array([[0.0, 1.0], [0.25, 1.0]])
 binary_cross_entropy.samples = [
-    *_bernoulli_cross_entropy.samples, sample(_HALVES, _LABELS, weight=np.array([2.0, 0.5]), reduction="none"),
+    *bernoulli_cross_entropy.samples, sample(_HALVES, _LABELS, weight=np.array([2.0, 0.5]), reduction="none"),
 ]  # fmt: skip
 binary_cross_entropy_with_logits.samples = [
-    *_sigmoid_cross_entropy.samples, sample((2, 2), _LABELS, weight=np.array([2.0, 0.5]), reduction="sum"),
+    *sigmoid_cross_entropy.samples, sample((2, 2), _LABELS, weight=np.array([2.0, 0.5]), reduction="sum"),
     sample((2, 2), _LABELS, pos_weight=np.array([2.0, 0.5]), reduction="none"),
 ]  # fmt: skip
 gaussian_nll_loss.samples = [

@@ -39,11 +39,7 @@ def input_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
 
 def reduced_axes(axis: Any, inputs: Any) -> tuple[int, ...]:
     """Return the axes that a ufunc reduces; as in NumPy, a number may be reduced over 0 or -1, which is no axis."""
-    return vector_axes(axis, np.ndim(inputs[0]))
-
-
-def vector_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return the axes as NumPy finds them where a number may count as a vector: there 0 and -1 are no axis."""
+    ndim = np.ndim(inputs[0])
     if ndim or axis is None or np.ndim(axis):
         return all_axes(axis, ndim)
     one_axis(axis, 1)

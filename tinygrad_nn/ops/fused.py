@@ -13,7 +13,7 @@ from ..tensor.declaring import primitive, sample
 from ..tensor.handle import Tensor
 from .axes import input_axes
 from .elementwise import sigmoid
-from .reduction import _kept
+from .reduction import with_kept_axes
 from .sample_arrays import TIES
 
 
@@ -44,9 +44,7 @@ def _rows(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-linear.vjp(
-    lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g, zero_safe=sum_of_products
-)  # fmt: skip
+linear.vjp(lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g, zero_safe=sum_of_products)
 linear.jvp(lambda t, weight: t @ weight.T, lambda t, x: x @ t.T, lambda t: t)
 
 
@@ -68,7 +66,7 @@ def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any, Any]:
     return top, z, e, np.where(total == 0, x.dtype.type(1), total)
 
 
-def _floating(x: Any) -> Any:
+def _widened(x: Any) -> Any:
     """Return numbers to compute with: float16 in float32, integers in float64."""
     x = array_of(x)
     return x if x.dtype.char in "fdgFDG" else x.astype(np.float32 if x.dtype.char == "e" else float)
@@ -93,7 +91,7 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     tg.tensor([[0.5, 0.5],
                [1. , 0. ]], dtype='float64')
     """
-    _, _, e, total = _exponentials(_floating(x), axis)
+    _, _, e, total = _exponentials(_widened(x), axis)
     return _like(e / total, x)
 
 
@@ -113,7 +111,7 @@ def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     >>> tg.log_softmax([1000.0, 0.0])
     tg.tensor([    0., -1000.], dtype='float64')
     """
-    _, z, _, total = _exponentials(_floating(x), axis)
+    _, z, _, total = _exponentials(_widened(x), axis)
     return _like(z - np.log(total), x)
 
 
@@ -133,14 +131,14 @@ def logsumexp(x: Any, /, axis: Any = None, keepdims: bool = False) -> Any:
     >>> round(tg.logsumexp([1000.0, 1000.0]).item(), 2)
     1000.69
     """
-    top, _, _, total = _exponentials(_floating(x), axis)
+    top, _, _, total = _exponentials(_widened(x), axis)
     y = _like(top + np.log(total), x)
     return y if keepdims else np.squeeze(y, axis)
 
 
 logsumexp.vjp(
-    lambda g, x, axis, keepdims: _kept(g, axis, keepdims) * softmax.kernel(x, axis=axis),
-    zero_where=lambda g, axis, keepdims: _kept(g, axis, keepdims) == 0,
+    lambda g, x, axis, keepdims: with_kept_axes(g, axis, keepdims) * softmax.kernel(x, axis=axis),
+    zero_where=lambda g, axis, keepdims: with_kept_axes(g, axis, keepdims) == 0,
 )
 
 
@@ -208,7 +206,7 @@ def _flat_labels(labels: Any, shape: tuple[int, ...]) -> Any:
 def _softmax_cross_entropy(logits: Any, /, labels: Any, reduction: str = "mean", ignore_index: int = -100) -> Any:
     """Return -log(softmax(logits)[label]), averaged over the samples that count. Shapes: (..., k), int (...) -> ()."""
     labels, counted = _counted(labels, logits.shape[-1], ignore_index)
-    _, z, _, total = _exponentials(_floating(logits), (logits.ndim - 1,))
+    _, z, _, total = _exponentials(_widened(logits), (logits.ndim - 1,))
     losses = np.log(total).reshape(labels.shape) - z.reshape(-1)[_flat_labels(labels, z.shape)]
     return _like(_reduced(losses, reduction, counted), logits)
 
@@ -251,7 +249,7 @@ def _bernoulli_cross_entropy(p: Any, y: Any, /, reduction: str = "mean") -> Any:
 
     A logarithm is at least -100, so that no label is infinitely wrong.
     """
-    probabilities = _floating(p)
+    probabilities = _widened(p)
     if ((probabilities < 0) | (probabilities > 1)).any():
         raise ValueError("binary_cross_entropy takes probabilities, from 0 to 1; for logits use ..._with_logits")
     y = array_of(y, probabilities.dtype)
@@ -280,7 +278,7 @@ _bernoulli_cross_entropy.vjp(
 @primitive(method=False, name="sigmoid_cross_entropy", reduction=reduction_of)
 def _sigmoid_cross_entropy(logits: Any, y: Any, /, reduction: str = "mean") -> Any:
     """Return the binary cross entropy of sigmoid(logits), exact at any logit. Shapes: (...), (...) -> ()."""
-    z = _floating(logits)
+    z = _widened(logits)
     y = array_of(y, z.dtype)
     size = np.abs(z)
     excess = np.maximum(z, 0) - z * y if np.isfinite(size).all() else _limit_of_excess(z, y)
@@ -321,6 +319,11 @@ def _at_least(var: Any, /, eps: float = 1e-6) -> Any:
 
 
 _at_least.vjp(lambda g: g)
+
+# What losses are made of; `tg` has the losses.
+at_least, class_entries, huber = _at_least, _class_entries, _huber
+bernoulli_cross_entropy, sigmoid_cross_entropy = _bernoulli_cross_entropy, _sigmoid_cross_entropy
+softmax_cross_entropy = _softmax_cross_entropy
 
 
 # What tests try: a tuple stands for drawn values of that shape.

@@ -17,7 +17,7 @@ from .elementwise import either, maximum, minimum, sqrt
 from .sample_arrays import MASK, TIES
 
 
-def _kept(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
+def with_kept_axes(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:
     """Return `g` so that it broadcasts to the shape before the reduction: with those axes, but for leading ones."""
     return g if keepdims or axis == tuple(range(len(axis))) else np.expand_dims(g, axis)
 
@@ -37,7 +37,8 @@ def _total(x: Any, /, axis: Any = None, keepdims: Any = False) -> Any:
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
 
 
-_total.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(_kept(g, axis, keepdims), x_shape))
+_total.vjp(lambda g, x_shape, axis, keepdims: np.broadcast_to(with_kept_axes(g, axis, keepdims), x_shape))
+total = _total  # the public one is `sum`
 
 
 @composite(numpy=[np.sum, np.add.reduce])
@@ -56,9 +57,9 @@ def sum(
 
 def _to_extremes(g: Any, x: Any, y: Any, axis: Any, keepdims: Any) -> Any:
     """Return each entry's share: that of an extreme that is nan goes to the entries that are."""
-    chosen = (x == _kept(y, axis, keepdims)) | np.isnan(x)
+    chosen = (x == with_kept_axes(y, axis, keepdims)) | np.isnan(x)
     ties = np.sum(chosen, axis=axis, keepdims=True)
-    return np.where(chosen, _kept(g, axis, keepdims) / np.maximum(ties, 1), 0)
+    return np.where(chosen, with_kept_axes(g, axis, keepdims) / np.maximum(ties, 1), 0)
 
 
 @primitive(name="largest", method=False, axis=reduced_axes, kinks={(1, 1, 0): (0.5, 0.5, 0)})
@@ -120,10 +121,10 @@ def _count(x: Tensor, axis: Any, where: Any, keepdims: Any) -> Any:
     return np.sum(np.broadcast_to(as_array(where), x.shape), axis=axis, keepdims=keepdims)
 
 
-def _divided(total: Tensor, n: Any) -> Tensor:
-    """Return the total divided by a count, of its own dtype; a negative count is none."""
-    dtype = total.dtype if total.dtype.kind in "fc" else np.dtype(float)
-    return total / (np.maximum(n, 0).astype(dtype) if hasattr(n, "dtype") else dtype.type(n if n > 0 else 0))
+def _divided(y: Tensor, n: Any) -> Tensor:
+    """Return a sum divided by a count, of its own dtype; a negative count is none."""
+    dtype = y.dtype if y.dtype.kind in "fc" else np.dtype(float)
+    return y / (np.maximum(n, 0).astype(dtype) if hasattr(n, "dtype") else dtype.type(n if n > 0 else 0))
 
 
 @composite(numpy=[np.mean])
@@ -135,8 +136,8 @@ def mean(x: Tensor, axis: Any = None, dtype: Any = None, keepdims: Any = False, 
     kept = x.dtype if dtype is None else np.dtype(dtype)
     if kept.char == "e":
         return mean(x.astype(np.float32), axis, None, keepdims, where).astype(np.float16)
-    total = _sum(x, axis, dtype or (float if kept.kind in "iu" else None), keepdims, None, where)
-    return as_tensor(_divided(total, _count(x, axis, where, keepdims)), dtype)
+    y = sum(x, axis, dtype or (float if kept.kind in "iu" else None), keepdims, None, where)
+    return as_tensor(_divided(y, _count(x, axis, where, keepdims)), dtype)
 
 
 @composite(numpy=[np.var])
@@ -151,10 +152,10 @@ def var(
     deviation = x - (_mean(x, axis, dtype, True, where) if mean is None else mean)
     square = deviation * deviation if x.dtype.kind != "c" else as_tensor((deviation * np.conj(deviation)).data.real)
     n = _count(x, axis, where, keepdims) - (ddof if correction is None else correction)
-    return as_tensor(_divided(_sum(square, axis, dtype, keepdims, None, where), n), dtype)
+    return as_tensor(_divided(sum(square, axis, dtype, keepdims, None, where), n), dtype)
 
 
-_mean, _sum = mean, sum.__wrapped__  # `var` has a parameter `mean`; what is summed here is a Tensor already
+_mean = mean  # `var` has a parameter of that name
 
 
 @composite(numpy=[np.std])

@@ -11,7 +11,7 @@ import numpy as np
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
-from .axes import all_axes, one_axis, vector_axes
+from .axes import all_axes, one_axis, reduced_axes
 
 
 def _whole_shape(shape: Any, inputs: Any) -> tuple[int, ...]:
@@ -154,7 +154,7 @@ def atleast_3d(*xs: Any) -> Any:
 @composite(numpy=[np.squeeze])
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     """Return the tensor without its axes of length 1, or without those named."""
-    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else vector_axes(axis, x.ndim)
+    gone = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else reduced_axes(axis, [x])
     if any(x.shape[i] != 1 for i in gone):
         raise ValueError(f"cannot squeeze axis {axis} of shape {x.shape}: its length must be 1")
     return _reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))

@@ -84,7 +84,7 @@ def _logit(x: Any) -> Any:
     return np.log(x) - np.log1p(-x)
 
 
-def _floating(a: Any, b: Any) -> np.dtype[Any]:
+def _result_dtype(a: Any, b: Any) -> np.dtype[Any]:
     """Return the dtype of a result: numbers of Python's are weak beside arrays, and float64 alone."""
     return np.result_type(a, b, np.float16 if hasattr(a, "dtype") or hasattr(b, "dtype") else np.float64)
 
@@ -96,7 +96,7 @@ def _xlogy(a: Any, b: Any) -> Any:
     >>> tg.xlogy([0.0, 2.0], [0.0, 3.0]).numpy()
     array([0.        , 2.19722458])
     """
-    return array_of(a * np.log(np.where(a == 0, 1, b)), _floating(a, b))
+    return array_of(a * np.log(np.where(a == 0, 1, b)), _result_dtype(a, b))
 
 
 def _xlog1py(a: Any, b: Any) -> Any:
@@ -106,7 +106,7 @@ def _xlog1py(a: Any, b: Any) -> Any:
     >>> tg.xlog1py([0.0, 1.0], [-1.0, 1.0]).numpy()
     array([0.        , 0.69314718])
     """
-    return array_of(a * np.log1p(np.where(a == 0, 0, b)), _floating(a, b))
+    return array_of(a * np.log1p(np.where(a == 0, 0, b)), _result_dtype(a, b))
 
 
 def _gamma(x: Any) -> Any:
@@ -146,7 +146,7 @@ def _beta(a: Any, b: Any) -> Any:
     >>> tg.beta(2.0, 3.0).round(6).item()
     0.083333
     """
-    return np.asarray(_by_scipy("beta", None, b, a), _floating(a, b))
+    return np.asarray(_by_scipy("beta", None, b, a), _result_dtype(a, b))
 
 
 def _betaln(a: Any, b: Any) -> Any:
@@ -156,7 +156,7 @@ def _betaln(a: Any, b: Any) -> Any:
     >>> tg.betaln(2.0, 3.0).round(5).item()
     -2.48491
     """
-    return np.asarray(_by_scipy("betaln", None, b, a), _floating(a, b))
+    return np.asarray(_by_scipy("betaln", None, b, a), _result_dtype(a, b))
 
 
 def _erfinv(x: Any) -> Any:

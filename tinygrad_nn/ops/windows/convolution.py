@@ -14,7 +14,7 @@ import numpy as np
 from ...engine.zero_safe import sum_of_products
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
-from ..reduction import _total
+from ..reduction import total
 from .convolution_kernels import convolved, correlated, transposed
 from .sliding import Windows, in_float32, per_axis, windows_over, with_batch, without_batch
 
@@ -49,7 +49,7 @@ _convolution.vjp(
         g, weight, windows=windows, lengths=x_shape[2:], groups=groups
     ),
     lambda g, x, windows, groups: _weight.kernel(x, g, windows=windows, groups=groups),
-    lambda g, windows: _total.kernel(g, axis=(0, *range(2, 2 + len(windows.kernel))), keepdims=False),
+    lambda g, windows: total.kernel(g, axis=(0, *range(2, 2 + len(windows.kernel))), keepdims=False),
     zero_safe=sum_of_products,
 )
 _convolution.jvp(

@@ -81,7 +81,7 @@ _at_maximum.vjp(lambda g, x, largest, windows: _to_maximum.kernel(g, x, largest,
 
 @primitive(linear=True, method=False, masks=True, name="window_sum")
 @in_float32
-def _sum(x: Any, /, windows: Windows) -> Any:
+def _window_sum(x: Any, /, windows: Windows) -> Any:
     """Return the sum of each window's entries."""
     return _combined(np.add, 0, x, windows)
 
@@ -98,8 +98,8 @@ def _spread(z: Any, /, windows: Windows, lengths: tuple[int, ...]) -> Any:
     return z
 
 
-_sum.vjp(lambda g, x_shape, windows: _spread.kernel(g, windows=windows, lengths=x_shape[2:]))
-_spread.vjp(lambda g, windows: _sum.kernel(g, windows=windows))
+_window_sum.vjp(lambda g, x_shape, windows: _spread.kernel(g, windows=windows, lengths=x_shape[2:]))
+_spread.vjp(lambda g, windows: _window_sum.kernel(g, windows=windows))
 
 
 def _pooled(
@@ -180,7 +180,7 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         (5, 3, 4, 4)
         """
         x, windows = _pooled(avg_pool.__name__, ndim, input, kernel_size, stride, padding, 1, ceil_mode)
-        y = _sum(x, windows=windows)
+        y = _window_sum(x, windows=windows)
         sizes = _sizes(windows, x.shape[2:], count_include_pad) if divisor_override is None else divisor_override
         y = y / array_of(sizes, y.dtype if y.dtype.kind == "f" else float)
         return without_batch(y, input)
@@ -218,7 +218,7 @@ _at_maximum.samples = [
     sample((2, 1, 2, 4), _RISING, _PEAKS, windows=_TILING),
     sample((0, 1, 2, 4), (0, 1, 2, 4), (0, 1, 1, 2), windows=_TILING),
 ]  # fmt: skip
-_sum.samples = [
+_window_sum.samples = [
     sample((2, 1, 5, 4), windows=_OVERLAPPING), sample((0, 1, 2, 4), windows=_TILING),
     sample((1, 2, 7), windows=Windows((2,), (3,), (0,), (1,), (2,))),
 ]  # fmt: skip
