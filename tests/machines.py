@@ -41,7 +41,7 @@ PRODUCTS(double, scipy_cblas_dgemm64_, scipy_cblas_dgemv64_)
 """
 
 
-def _products() -> pathlib.Path | None:
+def numpys_products() -> pathlib.Path | None:
     """Return the library of matrix products that lies beside NumPy in a wheel for Linux."""
     folder = pathlib.Path(np.__file__).parent.parent / "numpy.libs"
     return next(iter(sorted(folder.glob("libscipy_openblas64_*"))), None)
@@ -49,7 +49,7 @@ def _products() -> pathlib.Path | None:
 
 def machine(source: str, folder: pathlib.Path) -> dict[str, str]:
     """Return the environment in which Python runs on such a machine; without a compiler the test is skipped."""
-    compiler, products = shutil.which("cc"), _products()
+    compiler, products = shutil.which("cc"), numpys_products()
     if not sys.platform.startswith("linux") or compiler is None or products is None:
         pytest.skip("needs a C compiler, and NumPy's wheel for Linux")
     code, library = folder / "flags.c", folder / "flags.so"

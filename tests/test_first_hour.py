@@ -16,13 +16,13 @@ FILES.append(ROOT / "ops/elementwise.py")
 MOST_LINES = 650
 # What these files name from others of the package, and what a reader has to be told of it.
 FROM_OUTSIDE = {
-    "bind": "a call's arguments", "Normalise": "a type", "Suspicion": "zero-safety", "THREADED": "a size",
+    "Suspicion": "zero-safety",
     "sum_of_products": "zero-safety of a product of matrices", "FLAG_TELLS": "does NumPy tell of 0 * inf?",
     "cotangents_from": "what has arrived at each node", "owned": "may this array be written to?", "copied": "a copy",
     "keep_memory_once": "memory is kept for reuse", "recording_rules": "operations of rules are recorded",
     "item": "one output of several", "pointwise": "zero-safety of a product", "FreedGraphError": "an exception",
-    "FREED": "its text", "elementwise": "declares a row", "primitive": "declares an operation",
-    "sample": "for its tests", "tanh_slope": "a slope that 1 - y * y is only near 0", "cosine_of": "a / hypot(a, b)",
+    "FREED": "its text", "elementwise": "declares a row",
+    "tanh_slope": "a slope that 1 - y * y is only near 0", "cosine_of": "a / hypot(a, b)",
     "edge_product": "(1 - x) * (1 + x)", "over_square": "a / (a * a + b * b)", "power_derivative": "b * a ** (b - 1)",
     "exponential_share": "exp(a) / (exp(a) + exp(b))",
 }  # fmt: skip

@@ -33,7 +33,7 @@ FLOORS = [
 # Rooms with floors of their own, from the ground up: files, and rooms within.
 INSIDE = {
     "engine": [
-        ["allocator", "arrays", "binding", "grad_mode", "node", "rules", "trees"],
+        ["allocator", "arrays", "grad_mode", "node", "rules", "trees"],
         ["outputs", "zero_safe"],
         ["cotangents", "operation"],
         ["watching"],
@@ -65,12 +65,12 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (349, 349, 1_198),
-    "engine": (1_250, 1_250, 8_952),
+    "errors": (349, 349, 1_193),
+    "engine": (1_250, 1_250, 9_006),
     "tensor": (1_163, 1_150, 9_457),
-    "ops": (3_011, 2_895, 30_787),
+    "ops": (3_008, 2_895, 30_782),
     "ops.linalg": (861, 859, 8_975),
-    "ops.numpy": (2_375, 2_375, 26_442),
+    "ops.numpy": (2_376, 2_375, 26_446),
     "ops.windows": (804, 804, 8_463),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (549, 549, 4_190),
@@ -82,14 +82,14 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_276, 1_276, 10_878),
     "checking": (2_901, 2_700, 25_899),
-    "inspection": (2_407, 1_800, 18_880),
-    "testing": (2_295, 2_295, 20_070),
+    "inspection": (2_406, 1_800, 18_862),
+    "testing": (2_295, 2_295, 20_085),
     "training": (2_887, 1_648, 23_596),
     "interop": (1_417, 1_405, 13_320),
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_742, 28_260, 291_817)
+WHOLE = (33_740, 28_260, 291_865)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -182,7 +182,7 @@ def test_modes() -> None:
 def test_a_wrong_forward_mode_is_blamed(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     op = OPERATIONS["linear"]
     wrong_rules = (lambda t, weight: t @ weight.T, lambda t, x: 2 * (x @ t.T), lambda t: t)
-    monkeypatch.setattr(op, "tangent_rules", op.rules_from(wrong_rules, None))
+    monkeypatch.setattr(op, "tangent_rules", op.rules_from(wrong_rules, None, "t"))
     inputs = drawn(4, 3), drawn(2, 3), drawn(2)
     report = tg.gradcheck(lambda x, w, b: tg.sum(tg.tanh(tg.linear(x, w, b))), *inputs, mode=mode)
     assert (report.verdict, report.culprit) == ("BUG", "linear")

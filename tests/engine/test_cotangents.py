@@ -298,7 +298,8 @@ def test_sums_of_float16_neither_overflow_on_the_way_nor_lose_digits(shape: tupl
 def test_a_shape_that_nothing_was_broadcast_to_is_an_error_that_names_both(
     wide: tuple[int, ...], shape: tuple[int, ...]
 ) -> None:
-    said = f"the rule of 'some' for 'x' returned shape {wide}, which can't be summed to the input's {shape}"
+    kind = f"returned ndarray of shape {wide}"
+    said = f"the rule of 'some' for 'x' {kind}, which can't be summed to the input's shape {shape}; return the"
     with pytest.raises(ValueError, match=re.escape(said)):
         project(np.ones(wide), node(shape), node(), RULE)
 

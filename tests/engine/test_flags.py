@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import pathlib
+import platform
 import subprocess
 import sys
 
 import pytest
-from machines import LOUD, MUTE, machine
+from machines import LOUD, MUTE, machine, numpys_products
+
+from tinygrad_nn.engine.zero_safe import FLAG_TELLS
 
 TESTS = pathlib.Path(__file__).parent
 MACHINES = {"mute": MUTE, "loud": LOUD}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or numpys_products() is None, reason="needs that wheel, on x86-64")
+def test_the_flag_tells_on_linux_and_x86_with_the_products_of_numpys_wheel() -> None:
+    """Or else nan would be looked for everywhere, and no test but this one would see that it is."""
+    assert FLAG_TELLS
+
 
 PROGRAM = """
 import numpy as np

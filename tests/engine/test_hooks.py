@@ -96,6 +96,21 @@ def test_what_a_hook_returned_and_kept_is_not_the_gradient(create_graph: bool) -
     assert not np.shares_memory(kept[0].data, slope(x))
 
 
+@pytest.mark.parametrize("lifted", [lambda array: array, tg.Tensor], ids=["array", "tensor"])
+def test_what_a_hook_returned_may_change_afterwards(lifted: Any) -> None:
+    """The hook of the newest node returns an array, and one that runs later writes into it."""
+    returned = np.array([1.0, 1.0])
+    x, b = leaf([1.0, 2.0]), leaf([0.0, 0.0])
+    older = x + 0  # to which its sum hands on what the hook returned: it waits there, while the next hook runs
+    between = b * 3
+    newest = older + 0
+    newest.register_hook(lambda g: lifted(returned))
+    between.register_hook(lambda g: returned.fill(99.0))
+    (newest.sum() + between.sum()).backward()
+    np.testing.assert_array_equal(returned, [99.0, 99.0])
+    np.testing.assert_array_equal(slope(x), [1.0, 1.0])
+
+
 @pytest.mark.parametrize("create_graph", [False, True])
 @pytest.mark.parametrize("result", [np.array([3.0, 4.0]), [3.0, 4.0], tg.tensor([3.0, 4.0])], ids=type)
 @pytest.mark.parametrize("on_leaf", [False, True])
@@ -118,6 +133,17 @@ def test_a_hook_that_changes_the_shape_is_an_error(create_graph: bool) -> None:
     with pytest.raises(ValueError, match="hook"):
         (x * 1).sum().backward(create_graph=create_graph)
     assert x.grad is None
+
+
+@pytest.mark.parametrize("returned", ["a", [[1.0], [2.0, 3.0]], {1.0}], ids=["text", "uneven", "set"])
+def test_what_no_gradient_can_be_made_of_is_told_to_come_from_a_hook(returned: Any) -> None:
+    x = leaf([1.0, 2.0])
+    x.register_hook(lambda g: returned)
+    with pytest.raises((TypeError, ValueError)) as found:
+        (x * 1).sum().backward()
+    assert found.value.__notes__[-1] == (
+        "the cotangent that a hook returned must be an array of shape (2,), as its tensor is"
+    )
 
 
 def test_a_hook_that_can_not_be_called_is_refused_when_it_is_registered() -> None:

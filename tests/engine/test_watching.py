@@ -120,12 +120,12 @@ class Shadowing(Watcher):
     """Lets each tensor from outside be read and written in a shadow of its own."""
 
     def __init__(self) -> None:
-        self.shadows: dict[int, Any] = {}
+        self.shadows: dict[Any, Any] = {}  # by the tensor, which it keeps: a later one could get the id of a freed one
 
     def shadow(self, tensor: Any) -> Any:
         if any(tensor is shadow for shadow in self.shadows.values()):
             return tensor
-        return self.shadows.setdefault(id(tensor), make(tensor._array, tensor._node))
+        return self.shadows.setdefault(tensor, make(tensor._array, tensor._node))
 
 
 def test_what_is_set_is_set_in_the_shadow() -> None:

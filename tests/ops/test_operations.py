@@ -361,7 +361,7 @@ def test_a_wrong_way_to_push_tangents_is_noticed(
     name: str, attribute: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     op = OPERATIONS[name]
-    made = op.rules_from(wrong, None) if attribute == "tangent_rules" else wrong
+    made = op.rules_from(wrong, None, "t") if attribute == "tangent_rules" else wrong
     monkeypatch.setattr(op, attribute, made)
     assert noticed(PROPERTIES["forward mode"], name)
 

@@ -1,5 +1,6 @@
 """Declaring operations of one's own: any order of derivative, and mistakes that say what to do."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.engine.zero_safe import sum_of_products
 from tinygrad_nn.tensor.declaring import COMPOSITES, PUBLIC, composite, elementwise, primitive
 
 
@@ -96,7 +98,7 @@ def test_a_primitive_without_a_rule_refuses_to_lose_the_gradient() -> None:
 
 
 def test_mistakes_in_a_declaration_are_named() -> None:
-    with pytest.raises(TypeError, match=r"a rule reads \['z'\], but it may only read g, x, y"):
+    with pytest.raises(TypeError, match=r"the rule of 'misread' for 'x' has the parameters \(g, z\); name first g"):
         elementwise(lambda x: x, lambda g, z: g * z, name="misread")
     del OPERATIONS["misread"]
     with pytest.raises(TypeError, match=r"pair has inputs \('a', 'b'\); give one rule for each, or None"):
@@ -129,8 +131,48 @@ def test_a_rule_of_a_wrong_shape_is_named() -> None:
         return x[0]
 
     first.vjp(lambda g: np.stack([g, g]))
-    with pytest.raises(ValueError, match=r"rule of 'first' for 'x' returned shape \(2,\).*the input's \(3,\)"):
+    with pytest.raises(ValueError, match=r"rule of 'first' for 'x' returned ndarray of shape \(2,\).* shape \(3,\)"):
         first(tg.tensor([1.0, 2.0, 3.0], requires_grad=True)).backward()
+
+
+@pytest.mark.parametrize("rule", [lambda x, g: 3 * x * x * g, lambda x: 3 * x * x, lambda grad: grad, np.negative])
+def test_a_rule_that_does_not_begin_with_g_is_refused_where_it_is_declared(rule: Any) -> None:
+    @primitive(method=False)
+    def cube(x: Any, /) -> Any:
+        return x**3
+
+    with pytest.raises(
+        TypeError, match=r"the rule of 'cube' for 'x' .*; name first g, and|write a function that calls"
+    ):
+        cube.vjp(rule)
+    with pytest.raises(TypeError, match=r"name first g, and|write a function that calls"):
+        elementwise(lambda x: x**3, rule, name="cube_by_entry", method=False)
+    cube.vjp(lambda g, x: g)
+    with pytest.raises(TypeError, match=r"name first t, and|write a function that calls"):
+        cube.jvp(rule)
+
+
+@pytest.mark.parametrize("zero_safety", [{}, {"zero_safe": sum_of_products}, {"zero_where": lambda g: g == 0}])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("result", "told"), [(3, "3 of type int"), (None, "None of type NoneType"), ([1.0, 1.0], "[1.0, 1.0] of type list")]
+)
+def test_a_rule_that_returns_no_array_is_named(result: Any, told: str, masked: bool, zero_safety: Any) -> None:
+    @primitive(method=False)
+    def first(x: Any, /) -> Any:
+        return x * 2
+
+    first.vjp(lambda g, x: result, **zero_safety)
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = first(x) * np.array([0.0, 1.0]) if masked else first(x)
+    text = f"the rule of 'first' for 'x' returned {told}, which can't be summed to the input's shape (2,); return the"
+    for create_graph in (False, True):
+        with pytest.raises(TypeError, match=re.escape(text)):
+            y.sum().backward(retain_graph=True, create_graph=create_graph)
+    with pytest.raises(TypeError, match=re.escape(text)):
+        tg.jvp(first, (np.ones(2),), (np.ones(2),))
+    with tg.watch(), pytest.raises(TypeError, match=re.escape(text)):
+        first(x).sum().backward()
 
 
 def test_a_rule_that_reads_nothing_but_its_cotangent_keeps_no_array() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, no_gradient_dtype, of_another, rule_shape
+from ..errors import DtypeError, no_gradient_dtype, of_another, rule_result
 from .arrays import ArrayProxy, as_array
 from .grad_mode import users_code
 from .node import Lift, Node
@@ -40,7 +40,11 @@ class Cotangents(dict[Node, Any]):
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
         """Add to the cotangent of `parent` what a rule of `node` has computed from its own."""
-        if c.shape != parent.shape or c.dtype is not parent.dtype:
+        try:
+            fits = c.shape == parent.shape and c.dtype is parent.dtype
+        except AttributeError:  # what is no array, `project` refuses
+            fits = False
+        if not fits:
             c = project(c, parent, node, rule)
         if parent in self:
             held = self.pop(parent)
@@ -71,7 +75,11 @@ def fitting(given: Any, like: Any, lift: Lift, what: str = "cotangent", whose: s
 
     Raises ValueError for another shape, DtypeError for complex numbers.
     """
-    c = given if hasattr(given, "requires_grad") else lift(as_array(given), None)
+    try:
+        c = given if hasattr(given, "requires_grad") else lift(as_array(given), None)
+    except (TypeError, ValueError) as error:
+        error.add_note(f"the {what} must be an array of shape {like.shape}, as {whose} is")
+        raise
     if c.shape != like.shape:
         raise ValueError(of_another("shape", what, c, whose, like))
     if c.dtype.kind == "c":
@@ -82,6 +90,8 @@ def fitting(given: Any, like: Any, lift: Lift, what: str = "cotangent", whose: s
 def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     """Return a cotangent in its parent's shape and dtype: summed over what was broadcast."""
     shape = parent.shape
+    if not hasattr(c, "dtype"):
+        raise TypeError(rule_result(node.operation.name, rule.argument, c, shape))
     if c.shape != shape:
         lead = c.ndim - len(shape)
         plain = isinstance(c, (np.ndarray, ArrayProxy)) and c.dtype.char in "fd" and c.size > 0
@@ -90,7 +100,7 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
             c = (np.ones(len(rows), c.dtype) @ rows).reshape(shape)  # for 900 rows of 50 three times as fast as np.sum
         else:
             if lead < 0 or any(n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)):
-                raise ValueError(rule_shape(node.operation.name, rule.argument, c.shape, shape))
+                raise ValueError(rule_result(node.operation.name, rule.argument, c, shape))
             axes = tuple(i for i in range(c.ndim) if i < lead or c.shape[i] != shape[i - lead])
             if axes == (c.ndim - 1,) and plain and c.shape[-1] <= 64:
                 c = (c.reshape(-1, c.shape[-1]) @ np.ones(c.shape[-1], c.dtype)).reshape(shape)
@@ -100,16 +110,12 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 
 
-def _count_references(array: Any) -> int:
-    return sys.getrefcount(array)
-
-
 def _references_of_one_holder() -> int:
     array = np.empty(1)
-    return _count_references(array)
+    return (lambda held: sys.getrefcount(held))(array)  # as `owned` is called: versions of Python count differently
 
 
-_ONE_HOLDER = _references_of_one_holder()  # measured as `owned` is called: versions of Python count differently
+_ONE_HOLDER = _references_of_one_holder()
 
 
 def owned(array: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import FREED, FreedGraphError
 
 next_number = itertools.count().__next__  # a function: 0, then 1, ...
-Lift = Callable[[Any, "Node | None"], Any]  # makes a Tensor of an array and its node, None where it needs none
+Lift = Callable[[Any, "Node | None"], Any]  # an array and its node -> a Tensor; of a constant the node is None
 
 
 class Node:
@@ -55,7 +55,8 @@ def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any)
 def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
     """Return every node that the roots were computed from, newest first.
 
-    Of nodes numbered before `since` the parents are left out: a checkpoint differentiates what it has recorded alone.
+    Of nodes numbered before `since` the parents are left out. That is for `checkpoint`, which saves memory: it computes
+    a part of the graph anew during the backward pass, and then differentiates the nodes of that part alone.
     A node is created after all the nodes that it reads, so the numbers that count nodes as they are created are
     already a topological order: newest first, each comes after everything that was computed from it.
     """

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import Parameter, Signature
 from typing import Any, cast
 
 import numpy as np
 
-from .binding import Normalise, bind
 from .node import Lift, Node
 from .outputs import item
 from .rules import Rule, RuleForEach
 from .zero_safe import FLAG_TELLS
 from .zero_safe import pointwise as zero_where_g_or_slope_is
 
+Normalise = Callable[[Any, Any], Any]  # (value of a parameter, inputs) -> the value in one form, as an axis from 0 on
 OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
 
 
 class Operation:
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
+    Who runs what: a user's call is matched with the inputs and parameters by `bind`, and computed by `run`, which is
+    `forward` on arrays after the parameters are normalised. Rules call `kernel`, which the declaration sets: `forward`
+    if they have arrays, a recorded call if they have Tensors. Forward mode calls `applied`, which calls `kernel`.
+
     Its nodes keep all that the rules of those inputs read that require grad. With `multiple_outputs` there is one node
-    for all of them. Forward mode needs no rules of its own. A `pointwise` operation computes each entry from
-    corresponding ones: its Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is
-    `linear` in all inputs with rules is `applied` to the tangents; its nodes keep the options for that. The rules of
-    any other without tangent rules are transposed: each is linear in g, so its pullback pushes. An operation `masks` if
-    its output can leave out a nan of an input: no flag tells zero-safety then. Rules call the `kernel`, which the
-    declaration sets: the forward if they have arrays, a recorded step if they have Tensors. `constant_inputs` have no
-    rule, for the derivative is zero there or does not exist, and so no parent node.
+    for all of them. `constant_inputs` have no rule, for the derivative is zero there or does not exist, and so no
+    parent node. An operation `masks` if its output can leave out a nan of an input: no flag tells zero-safety then.
+
+    Forward mode needs no rules of its own. A `pointwise` operation computes each entry from corresponding ones: its
+    Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is `linear` in all inputs with
+    rules is `applied` to the tangents; its nodes keep the options for that. Any other may have tangent rules; if it has
+    none, its rules are transposed: each is linear in g, so its pullback pushes.
 
     `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """
 
     kinks: Mapping[Any, Any] = {}
     domain: tuple[float, float] = (-2.0, 2.0)
-    bind = bind  # the arguments of a call
 
     def __init__(
         self, name: str, forward: Callable[..., Any], arguments: tuple[str, ...], defaults: Mapping[str, Any], *,
@@ -56,8 +59,10 @@ class Operation:
         given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
         kind = Parameter.POSITIONAL_OR_KEYWORD
         self.signature: Signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
-        forward = forward if pointwise or FLAG_TELLS else np.errstate(invalid="ignore")(forward)  # a flag without cause
+        if not (pointwise or FLAG_TELLS):  # some libraries of products raise NumPy's invalid flag on valid numbers
+            forward = np.errstate(invalid="ignore")(forward)
         self.name: str = name
+        self.source = [getattr(forward, key, forward) for key in ("__module__", "__qualname__")]  # one of a cell's runs
         self.forward: Callable[..., Any] = forward
         self.kernel: Callable[..., Any] = forward
         self.multiple_outputs: bool = multiple_outputs
@@ -71,7 +76,7 @@ class Operation:
         self.constant_inputs: tuple[int, ...] = ()
         self._kept: dict[Any, tuple[tuple[bool, ...], bool]] = {}
         known = OPERATIONS.get(name)
-        if known is not None and not _same_source(known.forward, forward):
+        if known is not None and known.source != self.source:
             raise ValueError(f"an operation named {name!r} is declared already; choose another name")
         OPERATIONS[name] = self
 
@@ -79,6 +84,27 @@ class Operation:
     def differentiable(self) -> bool:
         """True if any input has a rule."""
         return any(rule is not None for rule in itertools.islice(self.rules, len(self.arguments)))
+
+    def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+        """Return the inputs of a call, and every parameter by name. Raises TypeError as Python does.
+
+        The signature itself binds what is irregular only: it takes some ten times as long.
+        """
+        n, given = len(self.arguments), len(args)
+        inputs: Sequence[Any] = args if given == n else [*args[:n], *[None] * (n - given)]
+        values = self.defaults | parameters
+        regular = self.required <= given <= n + len(self.names) and len(values) == len(self.names)
+        if given > n:
+            values.update(zip(self.names, args[n:], strict=False))
+            regular = regular and parameters.keys().isdisjoint(self.names[: given - n])
+        for name in self.needed:
+            regular = regular and values[name] is not Parameter.empty
+        if not regular:
+            bound = self.signature.bind(*args, **parameters)
+            bound.apply_defaults()
+            everything = list(bound.arguments.values())
+            inputs, values = everything[:n], dict(zip(self.names, everything[n:], strict=True))
+        return list(inputs[0]) if self.variadic else inputs, values
 
     def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:
         """Return the forward's result; `values`, the parameters by name, are normalised in place."""
@@ -95,25 +121,25 @@ class Operation:
     def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any = None) -> None:
         """Attach one rule per input, None where it is zero or does not exist; of a variadic one, one for all."""
         if self.variadic:
-            self.rules = RuleForEach(cast(Any, rules[0]), self.slots)
+            self.rules = RuleForEach(cast(Any, rules[0]), self.slots, self.name)
             return
         self.rules = self.rules_from(rules, zero_where_g_or_slope_is if self.pointwise else zero_safe)
         self.constant_inputs = tuple(index for index, rule in enumerate(rules) if rule is None)
 
     def set_tangent_rules(self, rules: tuple[Callable[..., Any] | None, ...]) -> None:
         """Attach what pushes each input's tangent `t`: rules that read what that input's own rule reads."""
-        tangent_rules = self.rules_from(rules, None)
+        tangent_rules = self.rules_from(rules, None, "t")
         for argument, rule, pushes in zip(self.arguments, self.rules, tangent_rules, strict=True):
             if pushes is not None and not set(pushes.reads) <= set(rule.reads):
                 raise TypeError(f"{self.name}: the rule that pushes {argument!r} may read {', '.join(rule.reads)} only")
         self.tangent_rules = tangent_rules
 
-    def rules_from(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any) -> tuple[Rule | None, ...]:
+    def rules_from(self, rules: tuple[Any, ...], zero_safe: Any, first: str = "g") -> tuple[Rule | None, ...]:
         """Return the functions as rules, one for each input. Raises TypeError for another number of them."""
         if len(rules) != len(self.arguments):
             raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
         pairs = zip(self.arguments, rules, strict=True)
-        return tuple([None if r is None else Rule(r, argument, self.slots, zero_safe) for argument, r in pairs])
+        return tuple([r and Rule(r, argument, self.slots, zero_safe, (first,), self.name) for argument, r in pairs])
 
     def keeps(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
         """Return, for each slot, whether a rule of the wanted inputs reads it; and whether one after `y` is read."""
@@ -154,9 +180,3 @@ class Operation:
             zeros = np.zeros(kept.get(f"{name}_shape") or ())
             inputs.append(tangents[i] if i in tangents else kept[name] if i in self.constant_inputs else zeros)
         return self.kernel(*inputs, **parameters)
-
-
-def _same_source(a: Any, b: Any) -> bool:
-    """Return whether both were written in the same file under one name, as when a notebook cell runs again."""
-    names = [(getattr(f, "__module__", f), getattr(f, "__qualname__", f)) for f in (a, b)]
-    return names[0] == names[1]

@@ -20,7 +20,7 @@ from .cotangents import owned
 from .grad_mode import recording_rules
 from .node import Lift, Node, history
 from .watching import cotangents_from
-from .zero_safe import THREADED, Suspicion, sum_of_products
+from .zero_safe import Suspicion, sum_of_products
 
 
 def pullback(
@@ -37,6 +37,8 @@ def pullback(
     `targets=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
     Without `retain_graph` the graph's arrays are freed on the way, and a second pass raises FreedGraphError; whoever
     wants `create_graph` retains it. `since` ends the pass at older nodes, which must be targets, see `history`.
+    IEEE says 0 * inf = nan, but here a zero cotangent stays zero: `suspicion` is true when NumPy has reported one. Of
+    sums of products NumPy can't: BLAS may compute them in threads of its own. `mended` is asked each time there.
     """
     keep_memory_once()  # from now on the process gives freed memory to the next array, not to the system
     order = history(seeds, since)
@@ -52,8 +54,10 @@ def pullback(
             if (g := leave(node)) is None:
                 continue
             asked_for = node.handle is not None if targets is None else node in targets
-            if asked_for:  # copied if anything else holds it: a rule may pass `g` itself on, and `arrive` adds in place
-                results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
+            if asked_for and create_graph:
+                results[node] = np.positive(g)
+            elif asked_for:  # copied if anything else holds it: a rule may pass `g` itself on, `arrive` adds in place
+                results[node] = g if owned(g) else copied(g)
             operation = node.operation
             if operation is None or (useful is not None and useful.isdisjoint(node.parents or ())):
                 continue
@@ -61,13 +65,11 @@ def pullback(
             for parent, rule in zip(node.parents or (), operation.rules):
                 if parent is None or (useful is not None and parent not in useful):
                     continue
-                if rule.into is not None and parent in cotangents and not create_graph:
+                if rule.into is not None and parent in cotangents and not create_graph:  # in place: no graph has that
                     cotangents.add_into(parent, rule, g, saved)
                     continue
                 c = rule.pull(g, saved)
-                # IEEE says 0 * inf = nan; here zero cotangents stay zero. Of a product's other threads no flag tells.
-                kind = rule.zero_safe
-                if kind is not None and (suspicion or (kind is sum_of_products and c.size * g.size > THREADED)):
+                if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
             # Saved arrays are freed as soon as they were used. And only an array that nobody else refers to is written

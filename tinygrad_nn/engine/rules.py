@@ -25,26 +25,36 @@ class Rule:
 
     __slots__ = ("argument", "into", "into_slots", "pull", "read_slots", "reads", "zero_safe")
 
-    def __init__(self, function: Callable[..., Any], argument: str, slots: Slots, zero_safe: Any = None) -> None:
+    def __init__(
+        self, function: Any, argument: str, slots: Slots, zero_safe: Any = None, first: Slots = ("g",), of: str = ""
+    ) -> None:
         self.argument: str = argument
-        names = [name for name in parameter_names(function) if name not in ("g", "t", "index_of_input")]
-        self.reads: tuple[str, ...] = tuple(names)
-        unknown = set(self.reads) - set(slots)
-        if unknown:
-            raise TypeError(f"a rule reads {sorted(unknown)}, but it may only read g, {', '.join(slots)}")
-        self.read_slots: list[int] = [slots.index(name) for name in self.reads]
+        self.read_slots: list[int] = slots_read(function, first, slots, f"the rule of {of!r} for {argument!r}")
+        self.reads: Slots = tuple([slots[i] for i in self.read_slots])
         self.pull: Callable[[Any, Any], Any] = _pull_of(function, self.read_slots)
-        self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None  # a factor of g is finite then
+        # A rule that reads nothing can multiply g by numbers in its code only, which are finite: no 0 * inf.
+        self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None
         self.into: Callable[..., None] | None = None
         self.into_slots: list[int] = []
 
     def add_by(self, function: Callable[..., None], slots: Slots) -> None:
         """Let `function(buffer, g, ...)`, which reads what its further parameters name, add into buffers."""
-        self.into, self.into_slots = function, [slots.index(name) for name in parameter_names(function)[2:]]
+        self.into, self.into_slots = function, slots_read(function, ("buffer", "g"), slots, "the rule `into`")
+
+
+def slots_read(function: Any, first: Slots, slots: Slots, what: str) -> list[int]:
+    """Return which slots a function reads: it names them after its `first` parameters. TypeError if it doesn't."""
+    names = parameter_names(function)
+    if names[: len(first)] != first or not set(names[len(first) :]) <= set(slots):
+        order = f"first {', '.join(first)}, and then any of {', '.join(slots)}"
+        raise TypeError(f"{what} has the parameters ({', '.join(names)}); name {order}")
+    return [slots.index(name) for name in names[len(first) :]]
 
 
 def parameter_names(function: Any) -> tuple[str, ...]:
-    """Return the names of a function's parameters, in order."""
+    """Return the names of a function's parameters, in order. Raises TypeError for what has none, as np.negative."""
+    if not hasattr(function, "__code__"):
+        raise TypeError(f"{function!r} has no named parameters; write a function that calls it: lambda g: ...")
     code = function.__code__
     return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
@@ -64,24 +74,17 @@ def _pull_of(function: Callable[..., Any], read: list[int]) -> Callable[[Any, An
 class RuleForEach:
     """The rules of an operation on any number of inputs: one function, called with each `index_of_input`."""
 
-    def __init__(self, function: Callable[..., Any], slots: Slots) -> None:
-        self.function, self.slots, self.known = function, slots, dict[int, Rule]()
+    def __init__(self, function: Callable[..., Any], slots: Slots, of: str = "") -> None:
+        self.function, self.slots, self.of, self.known = function, slots, of, dict[int, Rule]()
         self.reads = self.rule(0).reads
 
     def rule(self, index: int) -> Rule:
         """Return the rule of one input."""
         if index not in self.known:
-            self.known[index] = _rule_for_input(index, self.function, self.slots)
+            first = ("g", "index_of_input")
+            rule = self.known[index] = Rule(self.function, f"input {index}", self.slots, None, first, self.of)
+            rule.pull = _pull_of(lambda g, *values: self.function(g, index, *values), rule.read_slots)
         return self.known[index]
 
     def __iter__(self) -> Iterator[Rule]:
         return map(self.rule, itertools.count())  # endless: whoever zips it with the parents stops at the last
-
-
-def _rule_for_input(index: int, function: Callable[..., Any], slots: Slots) -> Rule:
-    def for_input(g: Any, *values: Any) -> Any:
-        return function(g, index, *values)
-
-    rule = Rule(function, f"input {index}", slots)
-    rule.pull = _pull_of(for_input, rule.read_slots)
-    return rule

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import raw
-from .rules import Slots, parameter_names
+from .rules import Slots, slots_read
 
 MASKED, THREADED = "a mask", 2**18  # a product of so many multiplications may be shared by threads: flags are lost
 
@@ -60,8 +60,8 @@ class Suspicion(list[str]):
 
     def mended(self, rule: Any, g: Any, saved: Any, c: Any) -> Any:
         """Return the cotangent `c` that a rule has computed, zero where it is nan and ought to be zero."""
-        if not self and _flag_tells(64, 900):
-            return c
+        if not hasattr(c, "size") or (not self and (c.size * g.size <= THREADED or _flag_tells(64, 900))):
+            return c  # without reason to look; or no array, which is refused where it arrives
         c = rule.zero_safe(rule, g, saved, c) if has_nan(raw(c)) else c
         self[:] = [MASKED] if self and self[0] is MASKED else []
         return c
@@ -106,5 +106,5 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
 
 def zero_safe_where(zero: Callable[..., Any], slots: Slots) -> Callable[..., Any]:
     """Return the `zero_safe` of a rule: 0 where `zero(g, ...)` says that all the cotangents it reads are 0."""
-    read = [slots.index(name) for name in parameter_names(zero)[1:]]
+    read = slots_read(zero, ("g",), slots, "zero_where")
     return lambda rule, g, saved, c: np.where(zero(raw(g), *[saved[i] for i in read]), 0, c)

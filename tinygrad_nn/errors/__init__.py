@@ -188,10 +188,10 @@ def _is_array(x: Any) -> bool:
     return isinstance(getattr(x, "dtype", None), np.dtype)
 
 
-def rule_shape(name: str, argument: str, found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+def rule_result(name: str, argument: str, found: Any, shape: tuple[int, ...]) -> str:
     return (
-        f"the rule of {name!r} for {argument!r} returned shape {found}, which can't be summed to the "
-        f"input's {shape}; return the cotangent in the input's shape, or in a shape that it was broadcast to"
+        f"the rule of {name!r} for {argument!r} returned {given(found)}, which can't be summed to the input's "
+        f"shape {shape}; return the cotangent, an array in the input's shape or in a shape that it was broadcast to"
     )
 
 

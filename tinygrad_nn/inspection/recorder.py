@@ -252,8 +252,7 @@ class SeenCotangents(Cotangents):
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
         """Add to the cotangent of `parent` what a rule has computed, and note it."""
-        if c.shape != parent.shape or c.dtype is not parent.dtype:
-            c = project(c, parent, node, rule)
+        c = project(c, parent, node, rule)
         value, argument = next(iter(c.values())) if isinstance(c, Parts) else c, rule.argument
         if argument.startswith("input "):  # of an operation on any number of them
             argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor.declaring import elementwise, primitive, sample
+from ..tensor.declaring import elementwise
 from .slopes import cosine_of, edge_product, exponential_share, over_square, power_derivative, tanh_slope
 
 # cosine_of: a/hypot(a, b); edge_product: 1 - x^2; exponential_share: e^a/(e^a + e^b); over_square: a/(a^2 + b^2);
@@ -91,12 +91,6 @@ def _share(wins: Any, ties: Any, wanted: Any) -> Any:
     return np.where(ties, 0.5, wins) if all(wanted) else wins
 
 
-def quotient(a: Any, b: Any) -> Any:
-    """Return a / b, and 0 where both are 0."""
-    nothing = (a == 0) & (b == 0)
-    return np.where(nothing, 0, a / np.where(nothing, 1, b))
-
-
 # Those that are more than one of NumPy's functions.
 
 
@@ -128,21 +122,3 @@ def _sigmoid(x: Any) -> Any:
 logaddexp   = elementwise(_logaddexp,     lambda g, a, b: g * exponential_share(a, b), lambda g, a, b: g * exponential_share(b, a), name="logaddexp", numpy=[np.logaddexp], method=False)
 logaddexp2  = elementwise(_logaddexp2,    lambda g, a, b: g * exponential_share(a, b, binary=True), lambda g, a, b: g * exponential_share(b, a, binary=True), name="logaddexp2", numpy=[np.logaddexp2], method=False)
 sigmoid     = elementwise(_sigmoid,       lambda g, x, y: g * tanh_slope(x, t=y, logistic=True), name="sigmoid")
-
-
-@primitive(name="either", masks=True, linear=True, method=False)
-def _either(condition: Any, a: Any, b: Any, /) -> Any:
-    """Return a where the condition holds, else b. Shapes broadcast: (...), (...), (...) -> (...)."""
-    return np.where(condition, a, b)
-
-
-_either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
-either = _either  # the public one is `where`, which also takes the condition alone, as NumPy's
-
-
-# What tests try: a tuple stands for drawn values of that shape.
-
-_either.samples = [
-    sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
-    sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
-]  # fmt: skip

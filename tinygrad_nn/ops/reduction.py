@@ -13,8 +13,9 @@ from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import all_axes, reduced_axes, searched_axis
-from .elementwise import either, maximum, minimum, sqrt
+from .elementwise import maximum, minimum, sqrt
 from .sample_arrays import MASK, TIES
+from .selection import either
 
 
 def with_kept_axes(g: Any, axis: tuple[int, ...], keepdims: Any) -> Any:

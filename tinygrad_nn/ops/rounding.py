@@ -14,7 +14,8 @@ from ..errors import DtypeError, unsupported_values, warn
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import composite, elementwise, primitive, sample
 from ..tensor.handle import Tensor
-from .elementwise import either, maximum, minimum, remainder
+from .elementwise import maximum, minimum, remainder
+from .selection import either
 
 equal = elementwise(np.equal, operator="eq", method=False)
 not_equal = elementwise(np.not_equal, operator="ne", method=False)

@@ -13,7 +13,6 @@ from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import all_axes
 from .broadcasting import broadcast_to
-from .elementwise import either
 from .joining import ravel, stack
 from .sample_arrays import MASK
 from .shaping import flat_or, on_axis
@@ -86,6 +85,16 @@ def argwhere(x: Any, /) -> Any:
 
 for _constant in (nonzero, flatnonzero, argwhere):
     _constant.vjp(None)
+
+
+@primitive(name="either", masks=True, linear=True, method=False)
+def _either(condition: Any, a: Any, b: Any, /) -> Any:
+    """Return a where the condition holds, else b. Shapes broadcast: (...), (...), (...) -> (...)."""
+    return np.where(condition, a, b)
+
+
+_either.vjp(None, lambda g, condition: np.where(condition, g, 0), lambda g, condition: np.where(condition, 0, g))
+either = _either  # the public one is `where`, which also takes the condition alone, as NumPy's
 
 
 @composite(numpy=[np.where], method=False)
@@ -205,7 +214,11 @@ take_along_axis.samples = [
 _HOLDS = [sample((2, 3)), sample(np.array([[0.0, 1.0], [2.0, 0.0]])), sample((0, 3)), sample(np.array([True, False]))]
 nonzero.samples = _HOLDS
 flatnonzero.samples = argwhere.samples = [*_HOLDS, sample(())]
-where.samples = either.samples
+_either.samples = [
+    sample(np.array([True, False, True]), (3,), (3,)), sample(np.array([[True], [False]]), (2, 1), (1, 3)),
+    sample(np.array([True, False]), (), 1.5), sample(np.array(False), 0, ()), sample(np.ones(0, bool), (0,), (1,)),
+]  # fmt: skip
+where.samples = _either.samples
 select.samples = [
     sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (2, 3)]),
     sample([np.array(True)], [()]), sample([np.zeros((0, 1), bool)], [(3,)], default=0.5),

@@ -14,7 +14,7 @@ from ..errors import missing
 from ..tensor.creation import as_tensor
 from ..tensor.declaring import PUBLIC, composite, elementwise, primitive, sample
 from ..tensor.numpy_protocols import SCIPY_FUNCTIONS
-from .elementwise import quotient, sigmoid
+from .elementwise import sigmoid
 from .slopes import edge_product, gaussian
 
 
@@ -208,6 +208,12 @@ def _slope_of_slope(g: Any, x: Any, y: Any, complement: bool) -> Any:
     return g * ((-2 * erfcinv.kernel(x) if complement else 2 * erfinv.kernel(x)) * y * y)
 
 
+def _quotient(a: Any, b: Any) -> Any:
+    """Return a / b, and 0 where both are 0."""
+    nothing = (a == 0) & (b == 0)
+    return np.where(nothing, 0, a / np.where(nothing, 1, b))
+
+
 erf      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * gaussian(x)),  name="erf")
 erfc     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * gaussian(x)), name="erfc")
 gammaln  = elementwise(_gammaln, lambda g, x: g * _polygamma(x),                   name="gammaln", domain=(0.5, 3))
@@ -219,8 +225,8 @@ erfinv   = elementwise(_erfinv,  lambda g, x: g * _slope_of_inverse.kernel(x),  
 erfcinv  = elementwise(_erfcinv, lambda g, x: g * -_slope_of_inverse.kernel(x, complement=True), name="erfcinv", domain=(0.1, 1.9))
 ndtr     = elementwise(_ndtr,    lambda g, x: g * (gaussian(x, scale=0.5) / math.sqrt(2 * math.pi)), name="ndtr")
 logit    = elementwise(_logit,   lambda g, x: g / edge_product(x, low=0.0, high=1.0),                  name="logit", domain=(0.1, 0.9))
-xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
-xlog1py  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
+xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * _quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
+xlog1py  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * _quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
 PUBLIC["expit"] = sigmoid
 SCIPY_FUNCTIONS.update({f.__name__: f for f in (erf, erfc, gammaln, logit, xlogy, xlog1py, gamma, rgamma, beta, betaln, erfinv, erfcinv, ndtr)} | {"expit": sigmoid})
 

@@ -117,11 +117,11 @@ def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Ite
     op = operation_of(operation)
     position, rules = position_of(op, argument), declared_rules(op)
     declared: Any = rules if op.variadic else rules[position]
-    other: Any = RuleForEach(rule, op.slots) if op.variadic else Rule(rule, argument, op.slots, declared.zero_safe)
-    if not set(other.reads) <= set(declared.reads):
+    other: Any = RuleForEach(rule, op.slots, op.name) if op.variadic else None
+    other = other or Rule(rule, argument, op.slots, declared.zero_safe, of=op.name)
+    if unkept := sorted(set(other.reads) - set(declared.reads)):
         raise TypeError(
-            f"a rule planted in {op.name!r} for {argument!r} reads "
-            f"{', '.join(sorted(set(other.reads) - set(declared.reads)))}, which is not kept; it may read "
+            f"a rule planted in {op.name!r} for {argument!r} reads {', '.join(unkept)}, which is not kept; it may read "
             f"{', '.join(['g', *declared.reads])}; to read more, declare an operation of your own with that rule"
         )
     other.reads = declared.reads  # what nodes keep is remembered, and is to serve the declared rule again

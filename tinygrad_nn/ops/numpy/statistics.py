@@ -12,9 +12,10 @@ from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from .. import reduction
 from ..axes import all_axes, reduced_axes
-from ..elementwise import either, fmax, fmin
+from ..elementwise import fmax, fmin
 from ..joining import concatenate
 from ..rounding import isnan, logical_not
+from ..selection import either
 from .cumulative import cumprod, cumsum
 
 
