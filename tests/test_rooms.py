@@ -80,7 +80,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.trace": (2_316, 1_100, 19_434),
     "compiler.lower": (424, 424, 3_648),
     "compiler.write": (1_840, 1_100, 17_602),
-    "compiler.run": (1_276, 1_276, 10_878),
+    "compiler.run": (1_277, 1_276, 10_883),
     "checking": (2_901, 2_700, 25_899),
     "inspection": (2_406, 1_800, 18_862),
     "testing": (2_295, 2_295, 20_085),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (250, 250, 2_000),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_740, 28_260, 291_865)
+WHOLE = (33_741, 28_260, 291_870)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -196,3 +198,25 @@ def test_verify_runs_the_function_at_every_call() -> None:
 
     twin = Twin(f, verify=True)
     assert [twin.equal(X) > 0 for _ in range(3)] == [True, True, True]
+
+
+@pytest.mark.parametrize("asked", [str, float, bool, math.floor], ids=lambda asked: asked.__name__)
+def test_verify_traces_anew_for_a_number_that_the_program_is_not_for(asked: Callable[[Any], Any]) -> None:
+    twin = Twin(lambda x, n: (x * n, asked(n)), verify=True)
+    for n in (1.0, 2.5, 0.0, 1.0):
+        twin.equal(X, n)
+    assert sum(map(len, twin.step.programs.values())) == (2 if asked is bool else 3)
+
+
+def test_verify_draws_once_a_call_where_a_program_does_not_hold() -> None:
+    class Noise(tg.nn.Module):
+        def __init__(self) -> None:
+            self.generator = np.random.default_rng(0)
+
+        def forward(self, x: Any, n: Any) -> Any:
+            return x + self.generator.normal(size=x.shape), int(n)
+
+    noise, other = Noise(), Noise()
+    twin = Twin(lambda x, n: noise(x, n), lambda x, n: other(x, n), verify=True)
+    for n in (1.0, 1.0, 2.0, 1.0, 2.0):
+        twin.equal(X, n)

@@ -37,6 +37,7 @@ def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact
     states = replay.states()
     inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in replay.fetch(flat)]
     rewind(states)
+    replay.computed(inputs)  # where the program is for other numbers it raises, before the function has run
     result = function()
     pairs = [*zip(entries(replay.result), entries(result), strict=False)]
     if _nesting(result) != _nesting(replay.result) or not all(_belongs(*pair) for pair in pairs):
