@@ -65,7 +65,7 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (349, 349, 1_193),
+    "errors": (348, 348, 1_251),
     "engine": (1_250, 1_250, 9_006),
     "tensor": (1_163, 1_150, 9_457),
     "ops": (3_008, 2_895, 30_782),
@@ -73,23 +73,23 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.numpy": (2_376, 2_375, 26_446),
     "ops.windows": (804, 804, 8_463),
     "ops.recurrent": (441, 400, 5_000),
-    "transforms": (549, 549, 4_190),
-    "nn": (2_569, 1_835, 17_523),
+    "transforms": (548, 548, 4_183),
+    "nn": (2_561, 1_835, 17_408),
     "optim": (1_131, 814, 7_829),
     "compiler": (1_004, 700, 6_653),
     "compiler.trace": (2_316, 1_100, 19_434),
     "compiler.lower": (424, 424, 3_648),
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_277, 1_276, 10_883),
-    "checking": (2_901, 2_700, 25_899),
-    "inspection": (2_406, 1_800, 18_862),
+    "checking": (2_895, 2_700, 25_808),
+    "inspection": (2_400, 1_800, 18_784),
     "testing": (2_295, 2_295, 20_085),
-    "training": (2_887, 1_648, 23_596),
+    "training": (2_887, 1_648, 23_594),
     "interop": (1_417, 1_405, 13_320),
-    "reference": (250, 250, 2_000),
+    "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_741, 28_260, 291_871)
+WHOLE = (33_719, 28_260, 291_596)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -144,7 +144,7 @@ class GradientReport:
 
     def __repr__(self) -> str:
         more = [f"... and {len(self.rows) - SHOWN} more"] if len(self.rows) > SHOWN else []
-        return "\n".join([*self._lines(), as_text(self._cells()), *more])
+        return "\n".join([*self._lines(), errors.in_columns(self._cells()), *more])
 
     def _repr_html_(self) -> str:
         return "".join(f"<p>{html.escape(line)}</p>" for line in self._lines()) + as_html(self._cells())
@@ -155,12 +155,6 @@ def _cells_of(f: Finding) -> tuple[str, ...]:
     told = ", ".join(map(str, index)) if index and isinstance(index, tuple) else str(index)
     numbers = (f"{float(f.analytic):.9g}", f"{float(f.numeric):.9g}", f"{f.error:.1e}")
     return (f.input, told, *numbers, f"{f.verdict}: {f.note}" if f.note else str(f.verdict))
-
-
-def as_text(cells: Sequence[Sequence[str]]) -> str:
-    """Return the rows as lines, with columns two spaces apart; the last column is as wide as it is."""
-    widths = [max(map(len, column)) for column in list(zip(*cells, strict=True))[:-1]]
-    return "\n".join("  ".join([*map(str.ljust, row[:-1], widths), row[-1]]).rstrip() for row in cells)
 
 
 def as_html(cells: Sequence[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,13 +112,6 @@ def of_another(kind: str, what: str, x: Any, of: str, like: Any) -> str:
     needed = getattr(like, kind)
     convert = f"pass one of shape {needed}" if kind == "shape" else f"write .astype('{needed}')"
     return f"the {what} has {kind} {getattr(x, kind)}, {of} {needed}; {convert}"
-
-
-def disconnected(where: str) -> str:
-    return (
-        f"{where} does not lead to the output by any recorded operation; pass allow_unused=True "
-        "to get None for it, or look for a detach(), no_grad() or .data on the way"
-    )
 
 
 def no_gradient_dtype(dtype: Any) -> str:
@@ -224,6 +217,12 @@ def only_tensors(what: str, found: Any) -> str:
 
 def no_gradient(x: Any) -> str:
     return f"a gradient is a Tensor or None, got {given(x)}; write t.grad = tg.tensor(g)"
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines, each column as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:

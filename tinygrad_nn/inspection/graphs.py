@@ -16,7 +16,7 @@ import numpy as np
 from ..compiler.write.mathematics import latex_of
 from ..engine.node import Node, history
 from ..engine.outputs import ITEM
-from ..errors import GradientError, public
+from ..errors import GradientError, in_columns, public
 from ..nn.dense import ACTIVATIONS
 from ..nn.module import Module
 from ..tensor.handle import Tensor, node_of
@@ -27,7 +27,7 @@ from .page import MOST, Page
 from .picture import dot_of, svg_of
 from .sites import Site
 from .terms import LIVE
-from .text import listed, printable, some, told
+from .text import printable, some, told
 
 _ARTICLE = re.compile(r"(W|Z)(\d+)")
 
@@ -313,4 +313,4 @@ def _listed(nodes: list[GraphNode]) -> str:
         "read by": [some([child.name for child in n.children]) for n in nodes],
     }
     rows = zip(*[[title, *cells] for title, cells in columns.items() if any(cells)], strict=True)
-    return listed([list(row) for row in rows])
+    return in_columns([*rows])

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.node import Node
 from ..engine.trees import leaves
-from .text import listed
+from ..errors import in_columns
 
 
 class Kept(NamedTuple):
@@ -32,7 +32,7 @@ class Memory(tuple[Kept, ...]):
     def __str__(self) -> str:
         rows = [["bytes", "shape", "dtype", "kept by"]]
         rows += [[f"{k.nbytes:,}", str(k.shape), str(k.dtype), ", ".join(k.by)] for k in self]
-        return f"{listed(rows)}\n{self.nbytes:,} bytes in {len(self)} array{'s' * (len(self) != 1)}"
+        return f"{in_columns(rows)}\n{self.nbytes:,} bytes in {len(self)} array{'s' * (len(self) != 1)}"
 
 
 def kept_by(nodes: Iterable[Any]) -> Memory:

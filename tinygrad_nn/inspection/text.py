@@ -1,4 +1,4 @@
-"""Values and tables as text, as graphs, terms and memory print them."""
+"""Values and names as text, as graphs, terms and memory print them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,3 @@ def some(names: list[str]) -> str:
     """Return names in a row, of many the first and how many there are, "." for none."""
     more = f", ... {len(names):,} in all" if len(names) > _NAMES else ""
     return ", ".join(names[:_NAMES]) + more or "."
-
-
-def listed(rows: list[list[str]]) -> str:
-    """Return rows as lines, each column as wide as its longest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.grad_mode import no_grad
-from ..errors import ArchitectureError
+from ..errors import ArchitectureError, in_columns
 from ..ops.activation import elu, gelu, leaky_relu, relu, silu, softplus
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.fused import linear, softmax
@@ -18,7 +18,6 @@ from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
 from .init import INITIALISERS
 from .module import Module, Parameter
-from .table import table
 
 _functions: tuple[Any, ...] = (relu, sigmoid, tanh, softmax, leaky_relu, elu, gelu, silu, softplus)
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {f.__name__: f for f in _functions} | {"identity": lambda z: z}
@@ -158,8 +157,8 @@ class DenseNetwork(Module):
         rows = [("layer", "output shape", "activation", "parameters")]
         for number, layer in enumerate(self.architecture, start=1):
             count = self.values[f"W{number}"].size + self.values[f"b{number}"].size
-            rows.append((f"dense {number}", f"({m}, {layer['output_dim']})", layer["activation"], f"{count:,}"))
-        return table([*rows, ("total", "", "", f"{sum(p.size for p in self.parameters()):,}")])
+            rows.append((f"dense {number}", f"({m}, {layer['output_dim']})", layer["activation"], f"{count:10,}"))
+        return in_columns([*rows, ("total", "", "", f"{sum(p.size for p in self.parameters()):10,}")])
 
     def _as_input(self, X: Any) -> Tensor:
         rows = as_tensor(X, self.dtype)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..engine.grad_mode import no_grad
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines, each column as wide as its longest cell, the last one flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [[cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=False)] for row in rows]
-    return "\n".join("  ".join([*line, row[-1].rjust(widths[-1])]) for line, row in zip(lines, rows, strict=True))
+from ..errors import in_columns
 
 
 def summary(module: Any, input: Any) -> str:
@@ -24,9 +18,9 @@ def summary(module: Any, input: Any) -> str:
         own = {id(p): p.size for p in m.parameters() if id(p) not in within}
         counted |= own.keys()
         kind = type(m).__name__
-        rows.append((f"{name}: {kind}" if name else kind, shapes.get(id(m), ""), f"{sum(own.values()):,}"))
-    rows.append(("total", "", f"{sum(p.size for p in module.parameters()):,}"))
-    return table(rows)
+        rows.append((f"{name}: {kind}" if name else kind, shapes.get(id(m), ""), f"{sum(own.values()):10,}"))
+    rows.append(("total", "", f"{sum(p.size for p in module.parameters()):10,}"))
+    return in_columns(rows)
 
 
 def _shapes(module: Any, input: Any) -> dict[int, str]:
@@ -46,10 +40,9 @@ def _shapes(module: Any, input: Any) -> dict[int, str]:
     try:
         for m in module.eval().modules():
             vars(m)["forward"] = noted(m, m.forward)
+        args = input if isinstance(input, (tuple, dict)) else (input,)
         with no_grad():
-            module(*input) if isinstance(input, tuple) else module(**input) if isinstance(input, dict) else module(
-                input
-            )
+            module(**args) if isinstance(args, dict) else module(*args)
     finally:
         for held, then in before:
             held.clear()

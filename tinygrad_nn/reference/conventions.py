@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_nn import ops
 from tinygrad_nn.engine.operation import OPERATIONS
+from tinygrad_nn.errors import in_columns
 from tinygrad_nn.ops.activation import elu, leaky_relu
 from tinygrad_nn.ops.numpy.cumulative import cummax
 from tinygrad_nn.ops.windows.pooling import max_pool1d
@@ -78,8 +79,7 @@ def page() -> str:
         where = ", ".join(f"{name} = {_text(x)}" for name, x in zip(names, row.point, strict=True))
         alone = ", ".join(map(_text, row.alone)) if several else ""
         lines.append((row.operation, where, ", ".join(map(_text, row.gradients)), alone))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return in_columns(lines)
 
 
 def _text(x: Any) -> str:

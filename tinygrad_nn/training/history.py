@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from os import PathLike
 from typing import Any
 
-from ..nn.table import table
+from ..errors import in_columns
 from .plots import plot_history
 
 _SHOWN = 10  # rows of a table, of the first epochs and of the last
@@ -26,7 +26,7 @@ class History:
     (True, 2)
     >>> history
     epoch  cost
-    0       0.5
+    0      0.5
     1      0.25
     """
 
@@ -82,7 +82,7 @@ class History:
         head, *rows = self._rows("{:.5g}".format)
         if len(rows) > 2 * _SHOWN:
             rows = [*rows[:_SHOWN], tuple(["..."] * len(head)), *rows[-_SHOWN:]]
-        return table([head, *rows]) if rows else "History of 0 epochs"
+        return in_columns([head, *rows]) if rows else "History of 0 epochs"
 
 
 def is_taken(name: Any) -> bool:

@@ -13,13 +13,9 @@ from .linearization import pulled
 
 
 def grad(
-    outputs: Any,
-    inputs: Any,
-    grad_outputs: Any = None,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
+    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
     allow_unused: bool = False,
-) -> tuple[Any, ...]:
+) -> tuple[Any, ...]:  # fmt: skip
     """Return the derivatives of the outputs' sum with respect to each input, which may be any tensor.
 
     `outputs` and `inputs` are Tensors or sequences of them, `grad_outputs` the outputs' cotangents,
@@ -44,7 +40,10 @@ def grad(
     for index, node in enumerate(nodes):
         g = found.get(node)
         if g is None and not allow_unused:
-            raise errors.DisconnectedError(errors.disconnected(f"input {index}"))
+            raise errors.DisconnectedError(
+                f"input {index} does not lead to the output by any recorded operation; pass allow_unused=True "
+                "to get None for it, or look for a detach(), no_grad() or .data on the way"
+            )
         if node in nodes[:index] and g is not None:
             g = g.astype(g.dtype)  # an input listed twice: each gradient has memory of its own
         results.append(g if create_graph or g is None else make(g, None))

@@ -14,7 +14,7 @@ from ... import errors
 from ...engine.node import Node
 from ...tensor.handle import Tensor
 from ..mistakes import WrongGradient
-from ..report import as_html, as_text
+from ..report import as_html
 from ..rounding import within
 from .adjoints import Arrays, Graph
 from .alignment import Aligned, Alignment, hand_written
@@ -67,7 +67,7 @@ class BackpropReport:
         return [("name", "shape", "verdict", "error", "finding"), *rows]
 
     def __repr__(self) -> str:
-        return as_text(self._cells())
+        return errors.in_columns(self._cells())
 
     def _repr_html_(self) -> str:
         return as_html(self._cells())
