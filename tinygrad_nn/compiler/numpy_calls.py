@@ -26,8 +26,8 @@ def of_numpy(function: Any) -> Function:
 @functools.cache
 def of_method(ufunc: np.ufunc, method: str) -> Function:
     """Return a ufunc's method as a program calls it."""
-    form = "out" if method in ("reduce", "accumulate") else "plain"
-    return Function(f"{_name(ufunc)}.{method}", getattr(ufunc, method), form)
+    kind = "out" if method in ("reduce", "accumulate") else "plain"
+    return Function(f"{_name(ufunc)}.{method}", getattr(ufunc, method), kind)
 
 
 REDUCTIONS = {
@@ -122,15 +122,15 @@ _ON_ENTRIES = frozenset(
 
 def operand_count(function: Function) -> int:
     """Return how many of a function's first arguments are operands: what follows are lengths, axes and the like."""
-    if function.form in _ON_ENTRIES or function.form == "operation":
+    if function.kind in _ON_ENTRIES or function.kind == "operation":
         return 99
     return _OPERAND_COUNTS.get(function.text.rpartition(".")[2], 1)
 
 
 def takes_numbers(function: Function, index: int) -> bool:
     """Return whether an operand may be a number of Python's that changes from call to call."""
-    return function.form in ("ufunc", "operator", "where", "guard", "astype") or (
-        function.form in ("setitem", "add") and index == 2
+    return function.kind in ("ufunc", "operator", "where", "guard", "astype") or (
+        function.kind in ("setitem", "add") and index == 2
     )
 
 
@@ -139,6 +139,6 @@ def shape_follows(line: Line) -> bool:
     function = line.function
     if function is GETITEM:
         return not any(v.dtype is not None and v.dtype.kind == "b" for v in values_in(line.args[1]))
-    if function.form in _ON_ENTRIES or function.text.endswith((".reduce", ".accumulate")):
+    if function.kind in _ON_ENTRIES or function.text.endswith((".reduce", ".accumulate")):
         return True
     return function.text.rpartition(".")[2] in _OPERAND_COUNTS or not any(v.is_array for v in line.reads())

@@ -84,7 +84,7 @@ class Value:
 class Function:
     """What a line calls: how it is written, and how it is computed.
 
-    `form` says how it can be written: a "ufunc" and a "reduction" take `out=`, as does "out"; a "view"
+    `kind` says how it can be written: a "ufunc" and a "reduction" take `out=`, as does "out"; a "view"
     returns a window into its first argument; "operator" is a template on Python numbers; "guard" stops
     the program; "into" adds to its first argument, in place by `write`, "at" by a ufunc's method of that
     name, "add" by `+=` at an index; "zeros" fills memory; "operation" is a function that comes as text;
@@ -93,7 +93,7 @@ class Function:
 
     text: str
     apply: Callable[..., Any] = field(compare=False)
-    form: str = "plain"
+    kind: str = "plain"
     write: Any = None
 
 
@@ -133,7 +133,7 @@ class Line:
 
     def computed(self) -> list[Any]:
         """Return what the outputs are for what the arguments were, none for a guard."""
-        if self.function.form == "guard":
+        if self.function.kind == "guard":
             return []
         args, kwargs = mapped(concrete, (self.args, self.kwargs))
         with np.errstate(all="ignore"):

@@ -107,7 +107,7 @@ class _Graph:
 
     def leave_out_guards(self) -> None:
         """Leave out what a model does not look at. Raises CompileError where Python decided by a number."""
-        guards = [line for line in self.program.lines if line.function.form == "guard"]
+        guards = [line for line in self.program.lines if line.function.kind == "guard"]
         for line in guards:
             if line.args[0].known and self.is_given(line.args[0]):
                 raise CompileError(

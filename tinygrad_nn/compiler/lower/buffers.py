@@ -14,7 +14,7 @@ def takes_out(line: Line) -> bool:
     """Return whether a line can write its result into memory that is there: no view, as einsum may return one."""
     (output, *more) = line.outputs or (None,)
     held = output is not None and not more and output.is_array and output.base is None and not output.dtype.hasobject
-    return held and line.function.form in INTO_MEMORY
+    return held and line.function.kind in INTO_MEMORY
 
 
 @dataclass
@@ -58,9 +58,9 @@ def planned(program: Program) -> Plan:
 
 def _overwritable(line: Line, output: Value) -> list[Value]:
     """Return the operands whose memory may take the line's result."""
-    if line.function.form == "ufunc" and line.function.text not in ("np.matmul", "np.vecdot", "np.matvec"):
+    if line.function.kind == "ufunc" and line.function.text not in ("np.matmul", "np.vecdot", "np.matvec"):
         operands = line.reads()
-    elif line.function.form in ("setitem", "copy", "into", "at", "add") and line.reads().count(line.args[0]) == 1:
+    elif line.function.kind in ("setitem", "copy", "into", "at", "add") and line.reads().count(line.args[0]) == 1:
         operands = [line.args[0]]
     else:
         return []

@@ -58,7 +58,7 @@ def _numbers_first(program: Program) -> Program:
     known = {v for v in program.inputs if v.dtype is None}
     early = []
     for line in program.lines:
-        if all(v in known for v in line.reads()) and line.function.form in ("operator", "guard"):
+        if all(v in known for v in line.reads()) and line.function.kind in ("operator", "guard"):
             early.append(line)
             known.update(line.outputs)
     held = set(map(id, early))

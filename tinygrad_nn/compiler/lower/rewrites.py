@@ -34,7 +34,7 @@ def with_shared_constants(program: Program) -> Program:
 def with_weak_numbers(program: Program) -> Program:
     """Write a NumPy scalar of an operation's own dtype as a number of Python's."""
     for line in program.lines:
-        if line.function.form == "ufunc" and line.outputs[0].dtype.kind == "f":
+        if line.function.kind == "ufunc" and line.outputs[0].dtype.kind == "f":
             arrays = [v for v in line.reads() if v.dtype is not None]
             if arrays and all(v.dtype == line.outputs[0].dtype for v in arrays):
                 line.args = tuple([_weak(x, line.outputs[0].dtype) for x in line.args])
@@ -81,7 +81,7 @@ def with_shared_lines(program: Program) -> Program:
     for line in program.lines:
         called = mapped(identity, (line.args, dict(sorted(line.kwargs.items()))))
         equal = first.setdefault((line.function, repr(called)), line)
-        if equal is line or line.function.form == "zeros":  # each of which is written into
+        if equal is line or line.function.kind == "zeros":  # each of which is written into
             kept.append(line)
         else:
             same |= dict(zip(line.outputs, equal.outputs, strict=True))
@@ -92,7 +92,7 @@ def without_dead_lines(program: Program) -> Program:
     """Leave out what no output and no guard depends on."""
     needed, kept = set(program.outputs), []
     for line in reversed(program.lines):
-        if line.function.form == "guard" or needed.intersection(line.outputs):
+        if line.function.kind == "guard" or needed.intersection(line.outputs):
             kept.append(line)
             needed.update(line.reads())
     return program.replaced(kept[::-1], {})
@@ -104,7 +104,7 @@ def with_plain_broadcasts(program: Program) -> Program:
     for line in program.lines:
         if line.function.text == "np.broadcast_to" and isinstance(line.args[0], Value):
             narrow[line.outputs[0]] = line.args[0]
-        if line.function.form == "ufunc" and line.function.text not in ("np.matmul", "np.vecdot") and narrow:
+        if line.function.kind == "ufunc" and line.function.text not in ("np.matmul", "np.vecdot") and narrow:
             args = [narrow.get(x, x) if isinstance(x, Value) else x for x in line.args]
             shapes = [x.shape for x in args if isinstance(x, Value)]
             if shapes and np.broadcast_shapes(*shapes) == line.outputs[0].shape:

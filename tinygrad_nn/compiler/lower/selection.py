@@ -23,7 +23,7 @@ def selected(program: Program) -> Program:
     for line in program.lines:
         _relu(line, constants)
         _product(line)
-        if line.function.form == "ufunc" and line.outputs[0].is_array:
+        if line.function.kind == "ufunc" and line.outputs[0].is_array:
             _prepare_numbers(line, constants, prepared, lines)
         lines.append(line)
     program.constants += constants.values()

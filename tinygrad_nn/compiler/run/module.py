@@ -73,7 +73,7 @@ class _Exact(Notation):
 
     def in_place(self, line: Line, name: str) -> str:
         """Return the statement that changes entries of what is there by this name."""
-        return Expressions.in_place(self, line, name) if line.function.form == "into" else super().in_place(line, name)
+        return Expressions.in_place(self, line, name) if line.function.kind == "into" else super().in_place(line, name)
 
 
 class Module:

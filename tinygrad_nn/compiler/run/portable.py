@@ -78,7 +78,7 @@ class Portable:
         for line in self.program.lines:
             with np.errstate(all="ignore"):
                 result = line.function.apply(*over_leaves(now, line.args), **over_leaves(now, line.kwargs))
-            if line.function.form == "guard" and not result:
+            if line.function.kind == "guard" and not result:
                 raise Differs
             found |= zip(line.outputs, result if line.several else [result], strict=False)
         return [found[v] for v in self.program.outputs]
@@ -249,7 +249,7 @@ class _Comparison:
     def line(self, line: Line, others: list[Line]) -> None:
         """Compare one line of each program."""
         where = f"another program for other numbers of rows, from {line.where} on"
-        same = {(x.function.text, x.function.form, x.several, len(x.outputs)) for x in [line, *others]}
+        same = {(x.function.text, x.function.kind, x.several, len(x.outputs)) for x in [line, *others]}
         if len(same) > 1:
             raise Differs(where)
         try:

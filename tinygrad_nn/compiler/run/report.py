@@ -66,11 +66,11 @@ def reported(replay: Replay, programs: Iterable[Made]) -> Report:
     """Return the report of a program, and how all that are kept were made."""
     lines = replay.lowered.program.lines
     work = [line for line in lines if not all(o.base is not None for o in line.outputs)]  # the others make views
-    calls = ["numbers" if line.function.form == "operator" else line.function.text for line in work]
+    calls = ["numbers" if line.function.kind == "operator" else line.function.text for line in work]
     return Report(
         replay.name,
         dict(Counter([name.replace("{0}[{1}]", "index") for name in calls]).most_common()),
-        sum(line.function.form == "guard" for line in lines),
+        sum(line.function.kind == "guard" for line in lines),
         memory(replay),
         eager_peak(replay),
         tuple(programs),

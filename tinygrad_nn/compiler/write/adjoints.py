@@ -76,7 +76,7 @@ class Adjoints:
             whole = self.first_adjoint(value)
             return "" if whole is None else f"for {in_notation(self.symbol(whole))}"
         name = in_notation(self.symbol(value))
-        if line.function.form in STATEMENTS:
+        if line.function.kind in STATEMENTS:
             return name
         right = self.slope(line, value) or self.derivation.right(line)
         return f"{name} = {right}" if len(right) <= _WIDE else name
@@ -95,7 +95,7 @@ class Adjoints:
         """Return dL/dy ∘ f'(x) for what the rule of a function f of one array has made; nothing of other lines."""
         span = line.spans[-1] if line.spans else None
         products = ("np.multiply", "np.divide")
-        if span is None or span.y is None or (line.function.text not in products and line.function.form != "helper"):
+        if span is None or span.y is None or (line.function.text not in products and line.function.kind != "helper"):
             return ""
         g = self.values.get((self.pass_of[value], span.y))
         if g is None or g is value or not span.operation.pointwise or len(span.operation.arguments) > 1:

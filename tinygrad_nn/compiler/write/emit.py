@@ -131,22 +131,22 @@ class Emitter(Expressions):
 
     def written(self, line: Line) -> list[str]:
         """Return how a line is written: into memory that is there, else as an assignment."""
-        if line.function.form == "guard":
+        if line.function.kind == "guard":
             return self.guard(line)
-        target, form = line.outputs[0], line.function.form
+        target, kind = line.outputs[0], line.function.kind
         name, in_block = self.names.of(target), self.plan.offset(target) is not None
         there = in_block or any(self.same_memory(v, target) for v in line.reads())
-        if not takes_out(line) or not (there or target.laid or form in CHANGING):
+        if not takes_out(line) or not (there or target.laid or kind in CHANGING):
             return [self.assigned(line)]
-        if form in ("where", "astype"):  # NumPy has no out= for them, and copies faster than it fills each part
+        if kind in ("where", "astype"):  # NumPy has no out= for them, and copies faster than it fills each part
             return [f"np.copyto({name}, {self.line(line)})"]
-        if form == "zeros":
+        if kind == "zeros":
             return [f"{name}.fill(0)"]
-        if form in (*CHANGING, "copy"):
+        if kind in (*CHANGING, "copy"):
             x = self.operand(line.args[0])
             copied = f"np.copyto({name}, {x})" if in_block else f"{name} = np.array({x})"
             first = [] if self.same_memory(line.args[0], target) else [copied]
-            return first if form == "copy" else [*first, self.in_place(line, name)]
+            return first if kind == "copy" else [*first, self.in_place(line, name)]
         call = self.call(self.function(line.function), line.args, line.kwargs, f"out={name}")
         made = f"{name} = np.ndarray({target.shape}, {literal(target.dtype)}, strides={target.strides})"
         return [call] if there else [made, call]

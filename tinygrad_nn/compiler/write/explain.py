@@ -203,7 +203,7 @@ class _Explainer:
         """Return the text above the program: what its comments mean, and what it was traced for."""
         decided: set[Value] = set()  # what guards judge, and what that is computed from
         for line in reversed(self.lowered.plain.lines):
-            if line.function.form == "guard" or decided.intersection(line.outputs):
+            if line.function.kind == "guard" or decided.intersection(line.outputs):
                 decided.update(v for v in line.reads() if not v.is_array)
         numbers = [v for v in self.program.inputs if v in decided and v.dtype is None]
         values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in numbers])

@@ -77,9 +77,9 @@ class Expressions:
 
     def function(self, function: Function) -> str:
         """Return the name of a line's function: NumPy's, that of an object that can be imported, or of the text."""
-        if function.form == "operation":
+        if function.kind == "operation":
             return self.called(function.apply, function.text.removeprefix("op_"))
-        if function.text.startswith("np.") or function.form == "helper":
+        if function.text.startswith("np.") or function.kind == "helper":
             return function.text
         owner = getattr(function.apply, "__self__", None)
         ufunc: Any = owner if isinstance(owner, np.ufunc) else function.write or function.apply
@@ -112,11 +112,11 @@ class Expressions:
 
     def in_place(self, line: Line, name: str) -> str:
         """Return the statement that changes entries of what a line starts from, which is there by this name."""
-        form = line.function.form
-        if form in ("into", "at"):
-            function = self.called(line.function.write, "add_into") if form == "into" else self.function(line.function)
+        kind = line.function.kind
+        if kind in ("into", "at"):
+            function = self.called(line.function.write, "add_into") if kind == "into" else self.function(line.function)
             return f"{function}({', '.join([name, *map(self.operand, line.args[1:])])})"
-        return f"{name}[{self.index(line.args[1])}] {'=' if form == 'setitem' else '+='} {self.operand(line.args[2])}"
+        return f"{name}[{self.index(line.args[1])}] {'=' if kind == 'setitem' else '+='} {self.operand(line.args[2])}"
 
     def index(self, index: Any) -> str:
         """Return the text of an index, with colons where that is how one writes it."""

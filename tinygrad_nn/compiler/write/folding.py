@@ -54,9 +54,9 @@ class Folding:
     def is_small(self, value: Value) -> bool:
         """Return whether a value is read once, and has neither a name of its own nor that of something kept."""
         line = self.makers[value]
-        if line.function.form == "operator" and self.uses[value] < _OUTPUT and self.width(line) <= _TINY:
+        if line.function.kind == "operator" and self.uses[value] < _OUTPUT and self.width(line) <= _TINY:
             return True
-        if self.uses[value] > 1 or line.several or line.function.form in STATEMENTS:
+        if self.uses[value] > 1 or line.several or line.function.kind in STATEMENTS:
             return False
         primal = value.primal or self.primals.get(value)
         if primal is not None:

@@ -162,7 +162,7 @@ class _Names:
         if text == "np.transpose" and isinstance(line.args[0], Value) and output.concrete.ndim == 2:
             output.after = line.args[0]
             return "T"
-        if line.function.form == "operator":
+        if line.function.kind == "operator":
             return "number#"
         return _numbered(text if text in _SHORT else self.operations.get(output) or text.split(".")[-1])
 

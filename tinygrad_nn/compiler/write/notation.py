@@ -43,7 +43,7 @@ class Notation(Expressions):
     def line(self, line: Line) -> str:
         """Return the expression that computes a line's outputs."""
         function, args = line.function, line.args
-        if function.form == "operation":
+        if function.kind == "operation":
             defaults = line.span.operation.defaults if line.span is not None else {}
             more = {key: x for key, x in line.kwargs.items() if key not in defaults or x is not defaults[key]}
             return self.call(self.function(function), args[:-1] if args[-1:] == (None,) else args, more)
@@ -61,11 +61,11 @@ class Notation(Expressions):
 
     def statements(self, line: Line) -> list[str]:
         """Return the statements that compute a line's outputs, or stop the program."""
-        if line.function.form == "guard":
+        if line.function.kind == "guard":
             found = self.guard(line)
-        elif line.function.form in CHANGING:
+        elif line.function.kind in CHANGING:
             x, name = line.args[0], self.name(line.outputs[0])
-            fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.form == "zeros"
+            fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.kind == "zeros"
             found = [f"{name} = {self.operand(x) if fresh else self.copy_of(x)}", self.in_place(line, name)]
         else:
             found = [self.assigned(line)]
@@ -77,10 +77,10 @@ class Notation(Expressions):
 
     def in_place(self, line: Line, name: str) -> str:
         """Return the statement that changes entries of what is there by this name; where it adds, by NumPy alone."""
-        form, text = line.function.form, line.function.text
-        if form != "into" and text != "np.add.at":
+        kind, text = line.function.kind, line.function.text
+        if kind != "into" and text != "np.add.at":
             return super().in_place(line, name)
-        index, g = (line.args[-1], line.args[1]) if form == "into" else line.args[1:]
+        index, g = (line.args[-1], line.args[1]) if kind == "into" else line.args[1:]
         where = f"np.s_[{self.index(index)}]" if isinstance(index, tuple) else self.operand(index)
         return f"np.add.at({name}, {where}, {self.operand(g)})"  # an entry may be named twice
 

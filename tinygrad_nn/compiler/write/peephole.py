@@ -22,7 +22,7 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
     the same as another value is that value, but for `adjoints`, which have lines of their own.
     """
     program = program.copy()
-    program.lines = [line for line in program.lines if line.function.form != "guard"]
+    program.lines = [line for line in program.lines if line.function.kind != "guard"]
     program.outputs += [root for root in dict.fromkeys(roots) if root not in program.outputs]
     # A view of a constant is one, too, unless it is of what the user named, which stays what it is.
     program = with_folded_constants(program, [v for v in program.constants if v.name.endswith("#")])
@@ -30,7 +30,7 @@ def readable(program: Program, roots: list[Value], adjoints: set[Value]) -> Prog
     unnamed = {v for v in program.constants if v.name.endswith("#")}
     for line in program.lines:
         line.args, line.kwargs = mapped(program.present, line.args), mapped(program.present, line.kwargs)
-        if line.function.form == "ufunc" and line.function.text != "np.matmul" and not line.kwargs:
+        if line.function.kind == "ufunc" and line.function.text != "np.matmul" and not line.kwargs:
             line.args = tuple([_number(x, line) if x in unnamed else x for x in line.args])
         same = _same(line)
         if _is_like(same, line.outputs[0]):
