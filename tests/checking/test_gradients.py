@@ -360,6 +360,37 @@ def test_no_results_are_no_fault() -> None:
     assert tg.gradcheck(lambda x: x[:0] * 2, x3).verdict == "OK"
 
 
+def test_a_saturated_softmax_keeps_few_digits_and_is_right() -> None:
+    x, w = array(1e-4, -1.5, 23.0).reshape(1, 3), array(1.3, 0.9, -0.7, -1.3, -0.6, 0.0, -2.3, -0.2, -1.2).reshape(3, 3)
+    report = tg.gradcheck(lambda x, w: tg.softmax(x @ w), x, w)
+    assert report.verdict == "PRECISION", report
+    with tg.testing.planted_rule(
+        tg.softmax, "x", lambda g, y, axis: y * (g - (g * y).sum(axis, keepdims=True) * 1.001)
+    ):
+        assert tg.gradcheck(lambda x, w: tg.softmax(x @ w), x, w).verdict == "BUG"
+
+
+def test_entries_that_tie_in_a_sort_share_its_gradient() -> None:
+    weights = array(0.1, -0.5, 0.3)
+    report = tg.gradcheck(lambda b: np.sort(b) @ weights, np.zeros(3))
+    assert report.verdict == "KINK", report
+    assert (
+        tg.gradcheck(lambda b: np.sort(b) @ weights, np.zeros(3), gradient=lambda b: np.full(3, 0.5)).verdict == "BUG"
+    )
+
+
+def test_a_formula_is_looked_for_among_numbers_too() -> None:
+    with tg.testing.planted_rule(tg.exp, "x", lambda g, y: np.cos(g + y)):
+        report = tg.gradcheck(lambda x: tg.tanh(tg.exp(x) * 2.0), np.array(0.3))
+    assert (report.verdict, report.culprit) == ("BUG", "exp")
+
+
+def test_a_wrong_sign_is_told_where_the_complex_step_is_no_witness() -> None:
+    with tg.testing.planted_rule(np.conjugate, "x", lambda g: -g):
+        report = tg.gradcheck(lambda x: np.conjugate(x) ** 2, x3)
+    assert (report.verdict, report.culprit) == ("BUG", "conjugate")
+
+
 def test_a_wrong_rule_beside_an_infinite_entry_is_told() -> None:
     with tg.testing.planted_rule(tg.arctan, "x", lambda g, x: 2 * g / (1 + x * x)):
         report = tg.gradcheck(lambda x: tg.sum(tg.arctan(x)), array(0.5, -math.inf))

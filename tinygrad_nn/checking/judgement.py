@@ -146,7 +146,8 @@ class _Judgement:
         """
         point = self.point
         if point.subject.alone:
-            return bool(lost <= point.spread(self.direction, eps) + LAST * eps * self._scale())
+            moved = point.spread(self.direction, eps) + LAST * eps * self._scale()
+            return bool(lost <= moved) or self._depends_on_precision(lost, eps)
         if point.inquiry().culprit:
             return False
         rng, factors = np.random.default_rng(point.seed), [self.given / self.right]
@@ -156,6 +157,19 @@ class _Judgement:
             given, right = (point.analytic(point.subject.pull(xs, point.weights), self.direction) for xs in both)
             factors.append(given / right)
         return len(factors) == 1 or not np.ptp(factors) <= 0.01 * abs(factors[0] - 1)
+
+    def _depends_on_precision(self, lost: Any, eps: float) -> bool:
+        """Return whether much more is lost in single precision, or much less in double: a cast loses the same in both.
+
+        A softmax that is all but 0 and 1 keeps few digits of its derivative, which its rule takes as a difference.
+        """
+        point, single = self.point, eps <= EPS
+        arrays = [x.astype(np.float32 if single else WIDE) for x in point.arrays]
+        given = point.analytic(point.subject.pull(arrays, point.weights), self.direction)
+        if not single:
+            return bool(100 * abs(given - self.right) < lost)
+        right = point.analytic(point.subject.pull([x.astype(WIDE) for x in arrays], point.weights), self.direction)
+        return bool(abs(given - right) > 100 * lost)
 
     def _at_kink(self) -> Finding:
         """Judge where the slopes of the two sides differ: all between them are right, and the sides have to be."""
@@ -167,7 +181,8 @@ class _Judgement:
         if not self.nudging:
             return self._found(Verdict.KINK if between else Verdict.BUG, slopes)
         conventions = self.point.inquiry().conventions
-        if not self._is_right_beside() or not (between or conventions or self._is_right_in_halves()):
+        several = between or conventions or self._is_right_in_halves() or self._is_between_neighbours()
+        if not several or not self._is_right_beside():
             return self._bug(slopes)
         named = f" ({conventions})" if conventions else ""
         says = "the gradient is a subgradient" if between else "several meet"
@@ -239,7 +254,7 @@ class _Judgement:
             return agrees and self._departs()
         if point.subject.alone:
             there = Point(point.subject, [x / (3 * largest(x)) for x in point.arrays], point.seed)
-            return agrees or (self._departs() and judge(there, self.direction, nudging=False).verdict.accepted)
+            return self._departs() and (agrees or judge(there, self.direction, nudging=False).verdict.accepted)
         inquiry = point.inquiry()
         rounds = point.eps or not self.found.moves or EPS * inquiry.largest > NUDGE * self.size
         return bool(agrees or rounds or self._departs()) and not (inquiry.culprit or inquiry.hidden)
@@ -285,6 +300,14 @@ class _Judgement:
         """Return whether a direction that crosses many kinks falls into parts along which all is right."""
         parts = halves(self.direction)
         return len(parts) == 2 and all(judge(self.point, part).verdict.accepted for part in parts)
+
+    def _is_between_neighbours(self) -> bool:
+        """Return whether it is between derivatives around this point, as where equal entries of a sort share."""
+        rng, slopes = np.random.default_rng(self.point.seed), list[float]()
+        for _ in range(8):
+            arrays = self.point.beside(rng, {})
+            slopes.append(self.point.analytic(self.point.subject.pull(arrays, self.point.weights), self.direction))
+        return bool(min(slopes) <= self.right <= max(slopes))
 
     def _is_right_beside(self) -> bool:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""

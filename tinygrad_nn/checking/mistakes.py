@@ -212,7 +212,7 @@ def formula(case: WrongGradient) -> Iterator[str]:
 
 def _candidates(shape: tuple[int, ...], gradients: Arrays, values: Arrays) -> Iterator[tuple[str, np.ndarray]]:
     for key, g in gradients.items():
-        if g.shape[1:] == shape:
+        if g.ndim == len(shape) + 1 and g.shape[1:] == shape and len(g):
             yield f"{key}[0]", g[0]
         if math.prod(shape) > 1:
             yield f"{key}.mean() everywhere", np.full(shape, g.mean())
