@@ -67,7 +67,7 @@ INSIDE = {
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (348, 348, 1_251),
     "engine": (1_250, 1_250, 9_006),
-    "tensor": (1_163, 1_150, 9_457),
+    "tensor": (1_164, 1_150, 9_459),
     "ops": (3_008, 2_895, 30_782),
     "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_376, 2_375, 26_446),
@@ -75,7 +75,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (548, 548, 4_183),
     "nn": (2_561, 1_835, 17_408),
-    "optim": (1_131, 814, 7_829),
+    "optim": (1_160, 814, 8_119),
     "compiler": (1_004, 700, 6_653),
     "compiler.trace": (2_316, 1_100, 19_434),
     "compiler.lower": (424, 424, 3_648),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_742, 28_260, 291_874)
+WHOLE = (33_772, 28_260, 292_166)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -142,3 +142,100 @@ def test_a_rule_says_by_its_parameters_what_is_kept() -> None:
     assert (kind.state_names, kind.optional_state_names) == (("total",), ("last",))
     assert (tg.optim.SGD.state_names, tg.optim.SGD.optional_state_names) == ((), ("velocity",))
     assert tg.optim.AdamW.state_names == ("step", "m", "v")
+
+
+def test_a_class_without_a_rule_says_what_to_write() -> None:
+    own: Any = type("Own", (tg.optim.Optimizer,), {})
+    w = parameter()
+    with pytest.raises(
+        NotImplementedError, match=r"Own has no rule; write def update\(self, w, g, state\) in class Own"
+    ):
+        stepped(own([w], lr=0.1), w)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "match"),
+    [
+        (lambda w: None, TypeError, "update returned None .*; return the new array and the new state"),
+        (lambda w: w, TypeError, r"update returned ndarray of shape \(4,\); return the new array and the new state"),
+        (
+            lambda w: (w, None),
+            StateError,
+            r"has the state None of type NoneType, needs \[\] in a dict; a class of your own",
+        ),
+        (lambda w: (w, {"m": w[:1]}), StateError, r"m of parameter 0 must be a number or an array of \(4,\), float64"),
+        (lambda w: (w, {"m": w.astype("f4")}), StateError, r"got array.*; after module\.astype make a new optimiser"),
+        (lambda w: (w, {"m": "1"}), StateError, "m of parameter 0 must be a number or an array"),
+    ],
+)
+def test_what_an_update_returns_is_checked(result: Any, error: Any, match: str) -> None:
+    own: Any = type("Own", (tg.optim.Optimizer,), {"update": lambda self, w, g, state: result(w - g)})
+    w = parameter()
+    optimizer = own([w], lr=0.1)
+    with pytest.raises(error, match=match):
+        stepped(optimizer, w)
+    assert (w.data == parameter().data).all()
+    assert optimizer.state == [{}]
+
+
+def test_a_state_that_another_kind_of_update_keeps_is_refused() -> None:
+    own: Any = type("Own", (tg.optim.Adam,), {"update": lambda self, w, g, state: (w - g, {"velocity": g})})
+    with pytest.raises(StateError, match=r"has the state \['velocity'\], needs \['m', 'step', 'v'\]"):
+        stepped(own([w := parameter()], lr=0.1), w)
+    assert (w.data == parameter().data).all()
+
+
+@pytest.mark.parametrize(
+    ("state", "match"),
+    [
+        ("nonsense", "needs a list of a dict for each parameter, got 'nonsense' of type str"),
+        ([], r"needs a list of a dict for each parameter, got \[\]"),
+        ([{"velocity": np.ones(1)}], r"velocity of parameter 0 must be a number or an array of \(4,\), float64"),
+        ([{"velocity": np.ones(4, "f4")}], "velocity of parameter 0 must be a number or an array of .*, float64"),
+        ([{"m": np.ones(4)}], r"has the state \['m'\], needs \[\] in a dict"),
+        ([3], r"has the state 3 of type int, needs \[\] in a dict"),
+    ],
+)
+def test_a_state_is_checked_when_it_is_set(state: Any, match: str) -> None:
+    w = parameter()
+    optimizer = tg.optim.SGD([w], 0.1, momentum=0.9)
+    with pytest.raises(StateError, match=match):
+        optimizer.state = state
+    optimizer.state = [{"velocity": np.ones(4)}]
+    stepped(optimizer, w)
+
+
+def test_an_optimiser_after_astype_says_to_make_a_new_one() -> None:
+    layer = tg.nn.Linear(4, 1, seed=0)
+    optimizer = tg.optim.Adam(layer.parameters())
+    for dtype in (np.float64, np.float32):
+        layer.astype(dtype)
+        layer(np.ones((1, 4), dtype)).sum().backward()
+        if dtype is np.float64:
+            optimizer.step()
+    with pytest.raises(StateError, match=r"m of parameter 0 must .*, float32; got .*; after module\.astype make a new"):
+        optimizer.step()
+    tg.optim.Adam(layer.parameters()).step()
+
+
+def test_groups_and_their_parameters_stay() -> None:
+    optimizer: Any = tg.optim.SGD([parameter()], 0.1)
+    with pytest.raises(AttributeError, match=r"keeps its groups; set group\['lr'\], or write add_param_group"):
+        optimizer.param_groups = []
+    for name in ("params", "lr"):
+        with pytest.raises(
+            AttributeError, match=rf"group\.{name} can't be set; write group\['lr'\] = 0\.1, or make a new"
+        ):
+            setattr(optimizer.param_groups[0], name, [3])
+    assert (len(optimizer.parameters), optimizer.lr) == (1, 0.1)
+
+
+def test_nesterov_momentum_is_checked_at_a_step_too() -> None:
+    w = parameter()
+    optimizer = tg.optim.SGD([w], 0.1, momentum=0.9, nesterov=True)
+    for name, value in (("momentum", 0.0), ("dampening", 0.5)):
+        setattr(optimizer, name, value)
+        with pytest.raises(ValueError, match="Nesterov momentum needs a momentum above 0, and no dampening"):
+            stepped(optimizer, w)
+        optimizer.momentum = 0.9
+    assert (w.data == parameter().data).all()

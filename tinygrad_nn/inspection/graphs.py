@@ -78,7 +78,7 @@ class Graph:
         tensor = isinstance(key, Tensor)
         found = self.get(key) if tensor else next((n for n in self.nodes if key in (n.number, n.name)), None)
         if found is None:
-            raise KeyError(f"no node {'of this tensor' if tensor else repr(key)}; print(graph) lists")
+            raise KeyError(f"no node {'of this tensor' if tensor else repr(key)}; see print(graph)")
         return found
 
     def __repr__(self) -> str:

@@ -109,11 +109,16 @@ class ParameterGroup(Mapping[str, Any]):
         named = any(name is not None for name, _ in found)
         self.names: list[Any] | None = [name for name, _ in found] if named else None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self) and name != "initial_lr":
+            raise AttributeError(f"group.{name} can't be set; write group['lr'] = 0.1, or make a new optimiser")
+        object.__setattr__(self, name, value)
+
     def __getitem__(self, name: str) -> Any:
-        if name not in self.kinds:
-            return self.params if name == "params" else self._kind(name)
-        value, watching = vars(self)[name], watcher()
-        return value if watching is None else watching.hyperparameter(self, name, value)
+        if name in self.kinds:
+            value, watching = self.__dict__[name], watcher()
+            return value if watching is None else watching.hyperparameter(self, name, value)
+        return self.params if name == "params" else self._kind(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         value = self._kind(name).checked(value)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..engine.arrays import ArrayProxy
 from ..engine.watching import watcher
 from ..errors import StateError, given
 from ..nn.module import forget_gradients
@@ -62,6 +63,7 @@ class Optimizer(Explained):
     lr: Any = Hyperparameter()
     weight_decay: Any  # of subclasses that have it
     _reads: tuple[list[str], ...] = ([], [])
+    _state: list[dict[str, Any]]
     _decays = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -79,7 +81,7 @@ class Optimizer(Explained):
     def __init__(self, params: Iterable[Any], lr: float, **hyperparameters: Any) -> None:
         self.defaults: dict[str, Any] = {}
         self.param_groups: list[ParameterGroup] = []
-        self.state = []
+        self.state: Any = []
         groups = listed(params)
         if not groups:
             raise ValueError("there are no parameters to optimise; pass model.parameters()")
@@ -87,6 +89,11 @@ class Optimizer(Explained):
             self.add_param_group(group)
         for name, value in {"lr": lr, **hyperparameters}.items():
             setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "param_groups" and name in vars(self):
+            raise AttributeError("an optimiser keeps its groups; set group['lr'], or write add_param_group(...)")
+        object.__setattr__(self, name, value)
 
     def add_param_group(self, param_group: Any) -> None:
         """Optimise the parameters `param_group["params"]`, too, with the hyperparameters that the group names.
@@ -108,7 +115,8 @@ class Optimizer(Explained):
         for name, value in {**self.defaults, **group}.items():
             if name != "params":
                 new[name] = value
-        self.state = [*self.state, *({} for _ in new.params)]
+        tell(self, "_state")
+        self._state = [*self._state, *({} for _ in new.params)]
         self.param_groups.append(new)
 
     @property
@@ -124,9 +132,11 @@ class Optimizer(Explained):
         return found
 
     @state.setter
-    def state(self, state: list[dict[str, Any]]) -> None:
+    def state(self, state: Any) -> None:
         tell(self, "_state")
-        self._state = state
+        if not isinstance(state, (list, tuple)) or len(state) != len(self.parameters):
+            raise StateError(f"a state needs a list of a dict for each parameter, got {given(state)}")
+        self._state = [_copied(self._checked(i, p, state[i])) for i, p in enumerate(self.parameters)]
 
     def initial_state(self, w: np.ndarray) -> dict[str, Any]:
         """Return what `update` is given as the state of a parameter at its first step."""
@@ -139,7 +149,8 @@ class Optimizer(Explained):
         The hyperparameters of `self` are here those of the parameter's group.
         """
         if self.rule is None:
-            raise NotImplementedError
+            kind = type(self).__name__
+            raise NotImplementedError(f"{kind} has no rule; write def update(self, w, g, state) in class {kind}")
         if self._decays and (decay := self.weight_decay):
             g = g + decay * w
         value, new = self.rule(w, g, **state, **{name: getattr(self, name) for name in self._reads[1]})
@@ -158,12 +169,13 @@ class Optimizer(Explained):
 
     def step(self) -> None:
         """Update every parameter that has a gradient, or none if an update has another shape or dtype."""
-        states = self.state
-        updates = [
-            (i, p, *own.update(p.data, p.grad.data, states[i] or own.initial_state(p.data)))
-            for i, (own, p) in enumerate(self.by_parameter())
-            if p.grad is not None
-        ]
+        states, updates = self.state, []
+        for i, (own, p) in enumerate(self.by_parameter()):
+            if p.grad is not None:
+                result: Any = own.update(p.data, p.grad.data, states[i] or own.initial_state(p.data))
+                if not isinstance(result, tuple) or len(result) != 2:
+                    raise TypeError(f"update returned {given(result)}; return the new array and the new state")
+                updates.append((i, p, result[0], self._checked(i, p, result[1])))
         replace_values([(p, value) for _, p, value, _ in updates])
         for i, _, _, state in updates:
             states[i] = state
@@ -185,7 +197,11 @@ class Optimizer(Explained):
         if not isinstance(state_dict, Mapping) or {*state_dict} != {"param_groups", "state"}:
             raise StateError(f"{given(state_dict)} is no state of an optimiser; save one by optimizer.state_dict()")
         settings = self._checked_settings(state_dict["param_groups"])
-        self.state = [_copied(entry) for entry in self._checked_state(state_dict["state"])]
+        keys, state = [*map(str, self._keys())], state_dict["state"]  # JSON makes texts of positions
+        entries = {str(key): entry for key, entry in state.items()} if isinstance(state, Mapping) else {}
+        if entries.keys() != {*keys}:
+            raise StateError(f"a state needs an entry for each of {keys}, got {given(state)}; load that of these")
+        self.state = [entries[key] for key in keys]
         for group, values in zip(self.param_groups, settings, strict=True):
             for name, value in values.items():
                 group[name] = value
@@ -214,21 +230,23 @@ class Optimizer(Explained):
         except (TypeError, ValueError) as error:
             raise StateError(str(error)) from error
 
-    def _checked_state(self, state: Any) -> list[Mapping[str, Any]]:
-        keys = [*map(str, self._keys())]  # JSON makes texts of positions
-        entries = {str(key): entry for key, entry in state.items()} if isinstance(state, Mapping) else {}
-        if entries.keys() != {*keys}:
-            raise StateError(f"a state needs an entry for each of {keys}, got {given(state)}; load that of these")
-        for key, p in zip(keys, self.parameters, strict=True):
-            entry = entries[key]
-            if entry != {} and {*entry} - {*self.optional_state_names} != {*self.state_names}:
-                raise StateError(f"parameter {key} has the state {sorted(entry)}, needs {sorted(self.state_names)}")
-            for name, x in entry.items():
-                if not (is_number(x) or (isinstance(x, np.ndarray) and (x.shape, x.dtype) == (p.shape, p.dtype))):
-                    raise StateError(
-                        f"{name} of parameter {key} must be a number or an array of {p.shape}, {p.dtype}; got {x!r:.60}"
-                    )
-        return [entries[key] for key in keys]
+    def _checked(self, i: int, p: Tensor, entry: Any) -> dict[str, Any]:
+        """Return the state of the parameter in this position. Raises StateError for what is none."""
+        kept, more = {*self.state_names}, self.optional_state_names  # a class without any says nothing of what it keeps
+        if not isinstance(entry, dict) or (entry and (kept or more) and entry.keys() - more != kept):
+            found = sorted(entry) if isinstance(entry, dict) else given(entry)
+            needed = f"{sorted(kept)} in a dict; a class of your own may name in state_names what it keeps"
+            raise StateError(f"parameter {self._keys()[i]} has the state {found}, needs {needed}")
+        shape, dtype = p.shape, p.dtype
+        for name, x in entry.items():
+            if type(x) is int or (type(x) is not np.ndarray and is_number(x)):
+                continue
+            if not isinstance(x, (np.ndarray, ArrayProxy)) or x.shape != shape or x.dtype != dtype:
+                raise StateError(
+                    f"{name} of parameter {self._keys()[i]} must be a number or an array of {shape}, {dtype}; got "
+                    f"{x!r:.60}; after module.astype make a new optimiser"
+                )
+        return entry
 
     @classmethod
     def hyperparameters(cls) -> dict[str, Hyperparameter]:

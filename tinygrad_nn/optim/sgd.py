@@ -21,6 +21,7 @@ def sgd(
     lr: float, momentum: float, dampening: float, nesterov: bool,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Return w and its state after a step; without a velocity, the first is the gradient."""
+    _check_nesterov(nesterov, momentum, dampening)
     if momentum:
         damped = (1 - dampening) * g if dampening else g
         velocity = +g if velocity is None else momentum * velocity + damped  # +g: the gradient's array is not ours
@@ -28,6 +29,11 @@ def sgd(
     step = lr * g
     value = np.subtract(w, step, out=step if step.ndim else None)  # a step without axes is a NumPy scalar
     return value, {} if velocity is None else {"velocity": velocity}
+
+
+def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:
+    if nesterov and (dampening or not momentum):
+        raise ValueError("Nesterov momentum needs a momentum above 0, and no dampening")
 
 
 class SGD(Optimizer):
@@ -60,5 +66,5 @@ class SGD(Optimizer):
         super().__init__(
             params, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
         )
-        if any(x["nesterov"] and (x["dampening"] or not x["momentum"]) for x in self.param_groups):
-            raise ValueError("Nesterov momentum needs a momentum above 0, and no dampening")
+        for group in self.param_groups:
+            _check_nesterov(group["nesterov"], group["momentum"], group["dampening"])
