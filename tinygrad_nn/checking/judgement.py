@@ -147,7 +147,7 @@ class _Judgement:
         point = self.point
         if point.subject.alone:
             moved = point.spread(self.direction, eps) + LAST * eps * self._scale()
-            return bool(lost <= moved) or self._depends_on_precision(lost, eps)
+            return bool(lost <= moved) or (eps <= EPS and self._grows_in_single_precision(lost))
         if point.inquiry().culprit:
             return False
         rng, factors = np.random.default_rng(point.seed), [self.given / self.right]
@@ -158,17 +158,14 @@ class _Judgement:
             factors.append(given / right)
         return len(factors) == 1 or not np.ptp(factors) <= 0.01 * abs(factors[0] - 1)
 
-    def _depends_on_precision(self, lost: Any, eps: float) -> bool:
-        """Return whether much more is lost in single precision, or much less in double: a cast loses the same in both.
+    def _grows_in_single_precision(self, lost: Any) -> bool:
+        """Return whether float32 loses far more than float64 has lost: a cast on the way loses the same in both.
 
         A softmax that is all but 0 and 1 keeps few digits of its derivative, which its rule takes as a difference.
         """
-        point, single = self.point, eps <= EPS
-        arrays = [x.astype(np.float32 if single else WIDE) for x in point.arrays]
-        given = point.analytic(point.subject.pull(arrays, point.weights), self.direction)
-        if not single:
-            return bool(100 * abs(given - self.right) < lost)
-        right = point.analytic(point.subject.pull([x.astype(WIDE) for x in arrays], point.weights), self.direction)
+        point, single = self.point, [x.astype(np.float32) for x in self.point.arrays]
+        both = single, [x.astype(WIDE) for x in single]
+        given, right = (point.analytic(point.subject.pull(xs, point.weights), self.direction) for xs in both)
         return bool(abs(given - right) > 100 * lost)
 
     def _at_kink(self) -> Finding:
@@ -304,7 +301,7 @@ class _Judgement:
     def _is_between_neighbours(self) -> bool:
         """Return whether it is between derivatives around this point, as where equal entries of a sort share."""
         rng, slopes = np.random.default_rng(self.point.seed), list[float]()
-        for _ in range(8):
+        for _ in range(32):
             arrays = self.point.beside(rng, {})
             slopes.append(self.point.analytic(self.point.subject.pull(arrays, self.point.weights), self.direction))
         return bool(min(slopes) <= self.right <= max(slopes))
