@@ -38,7 +38,7 @@ EXCEPTED = {
     "Anomaly": "a finding: an Origin, whose text ends in what to do about the operation",
     "BackpropError": "a report of findings, with the table",
     "GradientCheckError": "a report of findings, with the table",
-    "ops/settings.py:told": "what to write stands in a table, which tests/nn/test_habits.py reads",
+    "ops/settings.py:call": "what to write stands in a table, which tests/nn/test_habits.py reads",
     "optim/optimizer.py:_checked_settings": "the words of what a hyperparameter needs, under another class",
     "compiler/compiled.py:_refused": "a refusal, which has its remedy, with the function's line",
     "__init__.py:__getattr__": "Python's own words, for a name that there is not, or the table's of PyTorch's",

@@ -171,15 +171,15 @@ class Inquiry:
         """What the steps on a kink or a singularity do there, as declared; nothing unless all rules are right."""
         if self.culprit is not None or self.subject.by_hand:
             return ""
-        told = []
+        found = []
         for step, finding in self.judged:
             name = step.operation.name
             at = [f"{name} at {key}: {value}" for key, value in step.operation.kinks.items()]
             if finding.verdict in (Verdict.KINK, Verdict.DISCONTINUITY):  # of a rule that jumps, at second order
-                told.append(at[0] if at else f"the smallest one of {name}")
+                found.append(at[0] if at else f"the smallest one of {name}")
             elif finding.verdict not in (Verdict.OK, Verdict.PRECISION):
-                told.append(f"{name} where its derivative is singular: a zero cotangent stays zero")
-        return ", ".join(dict.fromkeys(told))
+                found.append(f"{name} where its derivative is singular: a zero cotangent stays zero")
+        return ", ".join(dict.fromkeys(found))
 
     def _findings(self, step: Step) -> Iterator[Finding]:
         """Yield the worst finding for each input of a step, along a few random directions."""

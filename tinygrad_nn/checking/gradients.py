@@ -181,8 +181,8 @@ class _Check:
             notes.append(f"{len(self.entries)} of {self.size:,} entries are wrong, or on a kink; all others are right")
         if worst.verdict is Verdict.BUG and self.subject.by_hand and not self.few:
             wrong = {row.input for row in rows if row.verdict is Verdict.BUG}
-            told = [(n, likely_mistake(self.subject, i)) for i, n in enumerate(self.subject.names) if n in wrong]
-            notes += [f"the gradient by {name}: {mistake}" for name, mistake in told if mistake]
+            likely = [(n, likely_mistake(self.subject, i)) for i, n in enumerate(self.subject.names) if n in wrong]
+            notes += [f"the gradient by {name}: {mistake}" for name, mistake in likely if mistake]
         elif worst.verdict is Verdict.BUG and not self.subject.by_hand:
             blame = self.inquiry.culprit or (self.inquiry.pusher if self.mode != "reverse" else None)
             if blame is None:

@@ -222,8 +222,8 @@ class _Judgement:
         if self._is_symmetrised():
             return self._found(Verdict.CONVENTION, "one triangle is read: both get half of its derivative")
         # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
-        if (told := self._convention()) and self._is_right_beside():
-            return told
+        if (finding := self._convention()) and self._is_right_beside():
+            return finding
         doubtful = self.nudging and not self.point.mistaken and len(halves(self.direction)) == 2
         if doubtful and self._is_right_beside() and self._is_right_in_halves():
             return self._found(Verdict.KINK, "several kinks meet, and cancel")
@@ -290,8 +290,8 @@ class _Judgement:
 
     def _convention(self) -> Finding | None:
         """Return CONVENTION, if steps sit on a kink or on a singularity while all rules are right."""
-        told = self.point.inquiry().conventions
-        return self._found(Verdict.CONVENTION, told) if told else None
+        conventions = self.point.inquiry().conventions
+        return self._found(Verdict.CONVENTION, conventions) if conventions else None
 
     def _is_right_in_halves(self) -> bool:
         """Return whether a direction that crosses many kinks falls into parts along which all is right."""

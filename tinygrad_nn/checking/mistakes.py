@@ -89,10 +89,10 @@ class WrongGradient:
         """Return what a factor says that is made of one or two of the sizes, 2 and -1; "" for others, and for 1."""
         basics = [(2, "a factor 2 too much", ""), (1 / 2, "a missing factor 2, as from the derivative of a square", "")]
         for symbol, n, counted in reversed([size for size in self.sizes if size[1] != 1]):
-            told = f"{symbol} = {n} {counted}".rstrip()
+            equation = f"{symbol} = {n} {counted}".rstrip()
             too_often = f"1/{symbol} once too often{', as by a mean where a sum belongs' if symbol == 'm' else ''}"
-            basics = [(n, f"a missing 1/{symbol}", told), (1 / n, too_often, told), *basics]
-            off = [(n / k, f"1/{k} where 1/{n} belongs, one sample off", told) for k in (n - 1, n + 1)]
+            basics = [(n, f"a missing 1/{symbol}", equation), (1 / n, too_often, equation), *basics]
+            off = [(n / k, f"1/{k} where 1/{n} belongs, one sample off", equation) for k in (n - 1, n + 1)]
             basics += off if counted == "samples" and n > 2 else []
         sign = ["the sign is wrong"] if c < 0 else []
         if self.is_one(abs(c)):
@@ -105,7 +105,7 @@ class WrongGradient:
         parts = single or list(next(pairs, ()))
         if not parts:
             return ""
-        counts = ", ".join(dict.fromkeys(told for _, _, told in parts if told))
+        counts = ", ".join(dict.fromkeys(equation for _, _, equation in parts if equation))
         text = (" or " if single else " and ").join(text for _, text, _ in parts)
         return " and ".join([*sign, text]) + (f" ({counts})" if counts else "")
 

@@ -121,8 +121,8 @@ def descend(
     if smooth and found.kinked:
         smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
     contradicts = abs(closer.value.value - found.value.value) > 10 * closer.value.error
-    told = rough or (contradicts and any(agree(closer.value)))
-    return closer if (smooth and told) or (closer.jumps and not found.jumps) else found
+    better = rough or (contradicts and any(agree(closer.value)))
+    return closer if (smooth and better) or (closer.jumps and not found.jumps) else found
 
 
 def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, enough: float) -> Ladder:

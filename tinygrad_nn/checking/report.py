@@ -138,9 +138,9 @@ class GradientReport:
     def _lines(self) -> list[str]:
         """Return what stands around the table: the verdict and what it covers, then who is to blame."""
         counts = {v: sum(row.verdict is v for row in self.rows) for v in Verdict}
-        told = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
+        counted = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
         blame = [] if self.blame is None else [self.blame.told(), *filter(None, [self.blame.step.text])]
-        return [f"gradient check: {self.verdict} ({told})", self.covered, *self.notes, *blame]
+        return [f"gradient check: {self.verdict} ({counted})", self.covered, *self.notes, *blame]
 
     def __repr__(self) -> str:
         more = [f"... and {len(self.rows) - SHOWN} more"] if len(self.rows) > SHOWN else []
@@ -152,9 +152,9 @@ class GradientReport:
 
 def _cells_of(f: Finding) -> tuple[str, ...]:
     index = f.index
-    told = ", ".join(map(str, index)) if index and isinstance(index, tuple) else str(index)
+    entry = ", ".join(map(str, index)) if index and isinstance(index, tuple) else str(index)
     numbers = (f"{float(f.analytic):.9g}", f"{float(f.numeric):.9g}", f"{f.error:.1e}")
-    return (f.input, told, *numbers, f"{f.verdict}: {f.note}" if f.note else str(f.verdict))
+    return (f.input, entry, *numbers, f"{f.verdict}: {f.note}" if f.note else str(f.verdict))
 
 
 def as_html(cells: Sequence[Sequence[str]]) -> str:

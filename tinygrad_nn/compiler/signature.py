@@ -46,7 +46,7 @@ class Identity:
     def when_gone(self, forget: Callable[[], None]) -> None:
         """Call a function when the object is gone."""
         if isinstance(self.held, weakref.ref) and (x := self.held()) is not None:
-            self.told = weakref.ref(x, lambda _: forget())
+            self.end = weakref.ref(x, lambda _: forget())
 
 
 def raising() -> tuple[str, ...]:

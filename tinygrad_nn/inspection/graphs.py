@@ -27,7 +27,7 @@ from .page import MOST, Page
 from .picture import dot_of, svg_of
 from .sites import Site
 from .terms import LIVE
-from .text import printable, some, told
+from .text import brief, printable, some
 
 _ARTICLE = re.compile(r"(W|Z)(\d+)")
 
@@ -83,8 +83,8 @@ class Graph:
 
     def __repr__(self) -> str:
         kinds = Counter(node.kind for node in self._nodes)
-        told = ", ".join(f"{count} {kind}{'s' * (kind != 'data' and count != 1)}" for kind, count in kinds.items())
-        return f"<graph of {len(self)} nodes: {told}>" if told else "<empty graph>"
+        counted = ", ".join(f"{count} {kind}{'s' * (kind != 'data' and count != 1)}" for kind, count in kinds.items())
+        return f"<graph of {len(self)} nodes: {counted}>" if counted else "<empty graph>"
 
     def __str__(self) -> str:
         return _listed(self.nodes)
@@ -305,11 +305,11 @@ def _listed(nodes: list[GraphNode]) -> str:
         "operation": [n.operation or n.kind for n in nodes],
         "shape": [str(n.shape) for n in nodes],
         "dtype": [str(n.dtype) for n in nodes],
-        "reads": [some([x.name if isinstance(x, GraphNode) else told(x) for x in n.inputs.values()]) for n in nodes],
+        "reads": [some([x.name if isinstance(x, GraphNode) else brief(x) for x in n.inputs.values()]) for n in nodes],
         "module": [n.group for n in nodes],
         "line": [n.line.short if n.line is not None and n.line.file else "" for n in nodes],
-        "value": [told(n.value) if watched else "" for n in nodes],
-        "adjoint": [told(n.adjoint) for n in nodes],
+        "value": [brief(n.value) if watched else "" for n in nodes],
+        "adjoint": [brief(n.adjoint) for n in nodes],
         "read by": [some([child.name for child in n.children]) for n in nodes],
     }
     rows = zip(*[[title, *cells] for title, cells in columns.items() if any(cells)], strict=True)

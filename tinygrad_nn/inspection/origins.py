@@ -25,7 +25,7 @@ from .nodes import GraphNode
 from .recorder import Recorder, pulled_back, results_of, watching
 from .remedies import LOST, remedy_for
 from .sites import Site
-from .text import told
+from .text import brief
 
 _STARTS = 16  # entries of a result that is not finite
 
@@ -54,9 +54,9 @@ class Origin:
     remedy: str
 
     def __str__(self) -> str:
-        numbers = [f"{name} = {told(x)}" for name, x in self.operands.items()]
+        numbers = [f"{name} = {brief(x)}" for name, x in self.operands.items()]
         if len(numbers) == 1:
-            numbers = [f"{told(x)} at {name}" for name, x in self.operands.items()]
+            numbers = [f"{brief(x)} at {name}" for name, x in self.operands.items()]
         of = " and ".join(numbers)
         if self.phase == "forward":
             what = f"{self.operation}{of and f' of {of}'} gives {self.value:g}"

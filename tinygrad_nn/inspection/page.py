@@ -20,7 +20,7 @@ from .culprits import pulled
 from .formulas import Formulas, equations, part_of
 from .nodes import Contribution, GraphNode
 from .picture import STYLE, svg_of
-from .text import told
+from .text import brief
 
 MOST = 600  # nodes: a page of more can't be stepped through
 _NUMBERS, _MAP = 48, 32  # entries that are shown as numbers; the sides of a heat map, in cells
@@ -158,9 +158,9 @@ class Page:
         """Return the step that hands on what has arrived at a node by now."""
         parts = [_values({"held": g})] if np.size(g) > 4 else []
         if not _close(g, node.seen):
-            right = f"∂L/∂{node.name} = {told(node.seen)}"
+            right = f"∂L/∂{node.name} = {brief(node.seen)}"
             parts.append(f'<p class="wrong">not yet, or no longer, {escape(right)}</p>')
-        return Step(f"{node.name} hands on {told(g)}", node.number, [x.number for x in node.parents], parts)
+        return Step(f"{node.name} hands on {brief(g)}", node.number, [x.number for x in node.parents], parts)
 
 
 def _uses(node: GraphNode) -> list[tuple[GraphNode, Contribution]]:

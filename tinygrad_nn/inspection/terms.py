@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import errors
 from ..tensor.handle import Tensor
-from .text import told
+from .text import brief
 
 if TYPE_CHECKING:  # the library's import ends here: `grad_terms` is a method of every Tensor
     from .nodes import Contribution, GraphNode
@@ -75,8 +75,8 @@ class Terms(tuple[Term, ...]):
 
     def __str__(self) -> str:
         rows = [["value", "argument", "ways", "path"]]
-        rows += [[told(t.value), t.argument, str(t.ways), " -> ".join(t.path)] for t in self]
-        return f"{errors.in_columns(rows)}\nsum: {told(self.total)}, cancellation {self.cancellation:.3g}"
+        rows += [[brief(t.value), t.argument, str(t.ways), " -> ".join(t.path)] for t in self]
+        return f"{errors.in_columns(rows)}\nsum: {brief(self.total)}, cancellation {self.cancellation:.3g}"
 
 
 def grad_terms(self: Tensor) -> Terms:

@@ -9,12 +9,12 @@ import numpy as np
 _NAMES = 12
 
 
-def told(x: Any) -> str:
+def brief(x: Any) -> str:
     """Return a value in a few characters: its numbers if they are few, else the least and the greatest."""
     if x is None:
         return ""
     if isinstance(x, tuple):
-        return "; ".join(map(told, x))
+        return "; ".join(map(brief, x))
     return _numbers(np.asarray(x).tolist()) if np.size(x) <= 4 else f"{x.min():.4g} .. {x.max():.4g}"
 
 

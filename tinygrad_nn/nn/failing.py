@@ -17,13 +17,13 @@ _STEPS = 8  # recorded steps before the layer, the last ones
 def locate(error: Exception, module: Any, named: Iterable[tuple[str, Any]], given: Any) -> None:
     """Add a note to an error that the module, or one of those `named` within, has raised; replace those from within."""
     way = _way(_operands(error) or given)
-    layer, told = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{way}"))
+    layer, inputs = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{way}"))
     whole = "" if layer is module else f"; the whole {type(module).__name__} was given {_shapes(given)}"
     name = next((name for name, m in named if m is layer), "")
     first, *within = f"{layer!r}".split("\n")
     what = first.removesuffix("(") if first.endswith("(") or not within else f"{first})"
     notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(_IN_LAYER)]
-    error.__notes__ = [*notes, f"{_IN_LAYER}{f'{name}: ' if name else ''}{what}, {told}{whole}"]
+    error.__notes__ = [*notes, f"{_IN_LAYER}{f'{name}: ' if name else ''}{what}, {inputs}{whole}"]
 
 
 def _operands(error: Exception) -> list[Any]:

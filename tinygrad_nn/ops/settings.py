@@ -59,7 +59,7 @@ def explained(function: Callable[..., Any]) -> Any:
     """Return the function; if it has not a setting of PyTorch's, its TypeError says what to write."""
 
     @functools.wraps(function)
-    def told(*args: Any, **settings: Any) -> Any:
+    def call(*args: Any, **settings: Any) -> Any:
         try:
             return function(*args, **settings)
         except TypeError as error:
@@ -69,7 +69,7 @@ def explained(function: Callable[..., Any]) -> Any:
                     raise TypeError(f"{what} has no {name}=, which is PyTorch's; {SETTINGS[name]}") from None
             raise
 
-    return told
+    return call
 
 
 class Explained:

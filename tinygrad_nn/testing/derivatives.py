@@ -126,9 +126,9 @@ def check_second_order(case: Case) -> None:
     with no_grad():
         results = [[y.data for y in case.wide.smooth(case.wide.tensors(leaves))] for leaves in moved]
     for g, u, values in zip(found[len(active) :], case.seeds, zip(*results)):
-        told, expected = (u != 0) & np.isfinite(values[0]), extrapolated(values, step)
+        seen, expected = (u != 0) & np.isfinite(values[0]), extrapolated(values, step)
         data = np.zeros(u.shape) if g is None else g.data
-        assert close(data[told], expected[told], 10 * tolerance), case.fails(f"along v it is {data}, not {expected}")
+        assert close(data[seen], expected[seen], 10 * tolerance), case.fails(f"along v it is {data}, not {expected}")
 
 
 def _moved(case: Case, by: float, directions: Mapping[int, Any]) -> list[Any]:

@@ -61,8 +61,8 @@ class MutationReport:
 
     def __str__(self) -> str:
         count = sum(map(len, (self.noticed, self.survivors, self.without_effect)))
-        told = f"{len(self.noticed)} of {count} mutated rules were noticed"
-        lines = [told if count else "no rule was mutated: the test computes no derivative by these operations"]
+        share = f"{len(self.noticed)} of {count} mutated rules were noticed"
+        lines = [share if count else "no rule was mutated: the test computes no derivative by these operations"]
         for title, found in (
             ("survived, though they changed a derivative", self.survivors),
             ("changed no derivative that the test computes", self.without_effect),

@@ -57,9 +57,9 @@ def _slope(case: WrongGradient) -> Iterator[str]:
     ((key, g),) = case.before.items()
     if case.same(case.wrong, case.local):
         yield f"{case.key} is the derivative of {case.step} alone; multiply it by {key}"
-    for told, other in case.mistaken.items():
+    for what, other in case.mistaken.items():
         if case.same(case.wrong, other):
-            yield f"{case.key} is {key} times the derivative of {told}; take that of {case.step}"
+            yield f"{case.key} is {key} times the derivative of {what}; take that of {case.step}"
     local, hand = case.local, case.wrong
     if g.shape == hand.shape and set(np.unique(local)) <= {0.0, 1.0}:
         passed = np.isclose(hand, g, rtol=case.close, atol=0)
@@ -72,9 +72,9 @@ def _slope(case: WrongGradient) -> Iterator[str]:
 
 
 def _of_another_place(case: WrongGradient) -> Iterator[str]:
-    for told, leads in case.instead:
+    for what, leads in case.instead:
         if case.same(case.wrong, leads):
-            yield f"{case.subject} is derived from {told}{case.remedy()}"
+            yield f"{case.subject} is derived from {what}{case.remedy()}"
 
 
 def _other_weights(case: WrongGradient) -> Iterator[str]:
@@ -176,5 +176,5 @@ def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.n
         for slope, (text, of) in _WRITTEN.items():
             others[f"{slope} written with {name}, {text.format(name)}"] = g * of(array)
     local = one.laid_out(pull(np.ones(x.shape, x.dtype), x))
-    mistaken = {told: one.by_hand(c) for told, c in others.items()}
+    mistaken = {what: one.by_hand(c) for what, c in others.items()}
     return {"step": f"{operation.name} at {one.name}", "local": local, "mistaken": mistaken}

@@ -18,18 +18,18 @@ _turn = Turn()
 class Patch:
     """A function of a class or module, and what is called in place of it in the contexts that trace.
 
-    That is `told(tracer, function, *args, **kwargs)`. In all other contexts the function does what it did. Wherever an
-    interrupt comes, the next who applies or removes it puts things right.
+    That is `instead(tracer, function, *args, **kwargs)`. In all other contexts the function does what it did. Whenever
+    an interrupt comes, the next who applies or removes it puts things right.
     """
 
-    def __init__(self, owner: Any, name: str, told: Callable[..., Any]) -> None:
+    def __init__(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
         self.owner, self.name = owner, name
         self.own, self.function = None, getattr(owner, name)
 
         @functools.wraps(self.function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             tracer, function = _tracing.get(), self.function
-            return function(*args, **kwargs) if tracer is None else told(tracer, function, *args, **kwargs)
+            return function(*args, **kwargs) if tracer is None else instead(tracer, function, *args, **kwargs)
 
         self.wrapped = wrapped
         self.tracers: weakref.WeakSet[Any] = weakref.WeakSet()  # weak, as an interrupt may keep one from being removed

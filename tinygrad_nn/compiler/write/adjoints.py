@@ -66,11 +66,11 @@ class Adjoints:
 
     def comment(self, line: Line) -> str:
         """Return the adjoint that a line computes, or for which one it does; nothing outside of backward passes."""
-        found = self.told(line, line.outputs[0]) if line.outputs[0] in self.pass_of else ""
+        found = self.computed(line, line.outputs[0]) if line.outputs[0] in self.pass_of else ""
         self.above.update(line.outputs)
         return found
 
-    def told(self, line: Line, value: Value) -> str:
+    def computed(self, line: Line, value: Value) -> str:
         """Return what a line of a backward pass computes."""
         if value not in self.of:
             whole = self.first_adjoint(value)
