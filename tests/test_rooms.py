@@ -65,9 +65,9 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (348, 348, 1_251),
-    "engine": (1_250, 1_250, 9_006),
-    "tensor": (1_164, 1_150, 9_459),
+    "errors": (364, 348, 1_349),
+    "engine": (1_244, 1_244, 8_986),
+    "tensor": (1_164, 1_150, 9_546),
     "ops": (3_008, 2_895, 30_782),
     "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_376, 2_375, 26_446),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_769, 28_260, 292_129)
+WHOLE = (33_779, 28_260, 292_294)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -221,6 +221,10 @@ def test_dtype_chooses_the_dtype() -> None:
         tg.tensor([1.5], dtype=object)
     with pytest.raises(DtypeError):
         tg.tensor([1.5], dtype=str)
+    for create, x in ((tg.tensor, [1.5]), (tg.zeros, 2)):
+        with pytest.raises(TypeError, match="'flot' not understood") as found:
+            create(x, dtype="flot")
+        assert "a dtype is one of NumPy's, by name or type: write 'float32'" in found.value.__notes__[0]
 
 
 CREATORS: dict[str, tuple[Any, ...]] = {

@@ -217,3 +217,15 @@ def test_what_a_composite_cannot_make_a_tensor_is_refused_with_its_name() -> Non
 def test_a_keyword_that_is_no_parameter_is_refused_where_it_is_declared() -> None:
     with pytest.raises(TypeError, match=r"\['lineer'\] are neither options nor parameters of the function; leave them"):
         primitive(method=False, lineer=True)(lambda x, /, scale=1.0: scale * x)  # type: ignore[arg-type]
+
+
+def test_a_row_may_have_three_operands() -> None:
+    rules = (lambda g, b: g * b, lambda g, a: g * a, lambda g, c: g * 2 * c)
+    fused = elementwise(lambda a, b, c: a * b + c * c, *rules, name="multiply_and_square")
+    a, b, c = (tg.tensor(values, requires_grad=True) for values in ([1.0, 2.0], [3.0, 5.0], 7.0))
+    fused(a, b, c).sum().backward()
+    assert [t.grad.tolist() for t in (a, b, c)] == [[3.0, 5.0], [1.0, 2.0], 28.0]  # type: ignore[union-attr]
+    assert float(tg.grad(tg.grad(lambda x: fused(1.0, 2.0, x)))(5.0)) == 2.0
+    assert float(tg.jvp(fused, (1.0, 2.0, 3.0), (1.0, 10.0, 100.0))[1]) == 2.0 + 10.0 + 600.0
+    with pytest.raises(TypeError, match=r"short has inputs \('a', 'b', 'c'\); give one rule for each, or None"):
+        elementwise(lambda a, b, c: a, lambda g: g, lambda g: g, name="short")

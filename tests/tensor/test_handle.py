@@ -14,7 +14,7 @@ from operands import BINARY, constant
 from slopes import leaf, slope
 
 import tinygrad_nn as tg
-from tinygrad_nn.errors import GradientError, InplaceError
+from tinygrad_nn.errors import DetachedError, GradientError, InplaceError
 
 # What a tensor tells.
 
@@ -47,8 +47,10 @@ def test_setting_data_replaces_the_value_of_the_same_leaf() -> None:
     assert x.requires_grad
     y.sum().backward()
     np.testing.assert_array_equal(slope(x), [2.0, 4.0])
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"^t.data = array keeps the tensor's shape .*; write t = tg.tensor\(array\)$"):
         x.data = np.zeros(3)
+    with pytest.raises(DetachedError, match=r"^t.data = x would lose the gradient .*; write t.data = x.data$"):
+        x.data = y
     with pytest.raises(InplaceError):
         (x * 2).data = np.zeros(2)
 
@@ -140,8 +142,10 @@ def test_numbers_come_out_of_tensors_of_one_entry() -> None:
 
 @pytest.mark.parametrize("convert", [float, int, lambda t: t.item()], ids=["float", "int", "item"])
 def test_several_entries_are_no_number(convert: Callable[[Any], Any]) -> None:
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises((TypeError, ValueError)) as found:
         convert(constant([1.0, 2.0]))
+    (note,) = found.value.__notes__
+    assert note == "a number is one entry, an index an integer: write t[i], t.sum(), t.tolist() or int(t)"
 
 
 def test_an_integer_tensor_is_an_index() -> None:

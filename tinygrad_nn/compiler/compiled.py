@@ -130,12 +130,12 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
-        mode = recording.get()
-        if mode is not True and mode is not False:
+        enabled = recording.get()
+        if enabled is not True and enabled is not False:  # but a watcher
             return self.function(*args, **kwargs)
         flat: list[Any] = []
         try:
-            key = (mode, raising(), signature(args, kwargs, flat))
+            key = (enabled, raising(), signature(args, kwargs, flat))
         except CompileError as error:
             self._refused(error)
         known, failed = self.programs.get(key, ()), ""
@@ -283,10 +283,10 @@ class Compiled:
                 f"a program is saved as a Python module or as an ONNX model; pass a path that ends in {endings}, not "
                 f"{str(path)!r}"
             )
-        mode, raised, *_ = list(self.programs)[-1]
+        enabled, raised, *_ = list(self.programs)[-1]
         modes: dict[str, Any] = dict.fromkeys(raised, "raise")
         writer = import_module(_WRITERS[file.suffix], __package__)
-        with self.turn.lock, setting(recording, mode), np.errstate(**modes):
+        with self.turn.lock, setting(recording, enabled), np.errstate(**modes):
             writer.save(for_any_rows(replay, [self.function, *self.own]), file)
 
     def explain(self) -> Listing:

@@ -60,11 +60,8 @@ def as_array(x: Any) -> Any:
         for item in x:
             if isinstance(item, (list, tuple, np.ndarray)):
                 as_array(item)
-    try:
+    with errors.noted("a tensor is made of numbers in a regular nesting of lists"):
         array = np.asarray(x)
-    except (ValueError, OverflowError) as error:
-        error.add_note("a tensor is made of numbers in a regular nesting of lists")
-        raise
     if array.dtype.kind not in "biufc":
         raise errors.DtypeError(errors.unsupported_values(f"{x!r:.60} of dtype {array.dtype}"))
     if not array.dtype.isnative or not array.flags.aligned:

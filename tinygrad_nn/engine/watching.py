@@ -78,8 +78,8 @@ def watched(watcher: Watcher) -> AbstractContextManager[None]:
 
 def watcher() -> Watcher | None:
     """Return the watcher, None if there is none."""
-    mode = recording.get()
-    return None if mode is True or mode is False else mode
+    watching = recording.get()
+    return None if watching is True or watching is False else watching
 
 
 def cotangents_from(seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> Cotangents:

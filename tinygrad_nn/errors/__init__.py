@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .remedies import called, remedy
+from .remedies import noted as noted
 from .unsupported import NOT_RECORDED, table
 
 
@@ -80,6 +81,7 @@ FREED = (
     "this graph was freed by an earlier backward pass; pass retain_graph=True to that pass "
     "if you need the graph again, or compute the output anew"
 )
+DTYPES = "a dtype is one of NumPy's, by name or type: write 'float32', np.int64 or float"
 LEAF_ASSIGNMENT = (
     "this tensor is a leaf that requires grad, and assigning into it would cut it off from its own gradient; "
     "write `with tg.no_grad(): ...` to change its value, or assign into a copy: t = t + 0"
@@ -143,8 +145,8 @@ def unknown_numpy(name: str, known: Iterable[Any]) -> str:
     return f"{name} is not recorded by tinygrad_nn: {hint}; or call it on t.data, without gradients"
 
 
-def assigned_shape(kind: str, found: Any, needed: Any) -> str:
-    return f"an in-place operation keeps its tensor's {kind} {needed}, but the result has {found}; write t = t + v"
+def assigned_shape(kind: str, found: Any, needed: Any, what: str = "an assignment", write: str = "t = t + v") -> str:
+    return f"{what} keeps the tensor's {kind} {needed}, but the new value has {found}; write {write}"
 
 
 # Operations that users know by another name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -58,3 +59,16 @@ def called(name: str) -> str:
     if name.startswith("linalg_") or (hasattr(np.linalg, name) and not hasattr(np, name)):
         return f"tg.linalg.{name.removeprefix('linalg_')}"
     return f"tg.{name}"
+
+
+class noted:
+    """Gives an error that NumPy or Python raises in the body a note: what is to be done about it."""
+
+    def __init__(self, note: str) -> None:
+        self.note = note
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, (TypeError, ValueError, OverflowError)):
+            error.add_note(self.note)

@@ -40,8 +40,8 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
     keep_x, keep_y = op.keeps((True,))[0][:2]
 
     def call(x: Any, /) -> Tensor:
-        mode = recording.get()
-        if mode is not True and mode is not False:
+        enabled = recording.get()
+        if enabled is not True and enabled is not False:  # but a watcher
             return cast(Tensor, watched(x))
         try:
             if type(x) is Tensor:
@@ -52,7 +52,7 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
         except Exception as error:
             failed(error, op.name, [x])
             raise
-        if parent is None or not mode or (y.dtype.kind != "f" and _ends_graph(y.dtype)):
+        if parent is None or not enabled or (y.dtype.kind != "f" and _ends_graph(y.dtype)):
             return make(y, None)
         return make(y, record(op, (parent,), (data if keep_x else None, y if keep_y else None), y))
 
@@ -66,8 +66,8 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
     saves_nothing = not any(both)
 
     def call(a: Any, b: Any, /) -> Tensor:
-        mode = recording.get()
-        if mode is not True and mode is not False:
+        enabled = recording.get()
+        if enabled is not True and enabled is not False:  # but a watcher
             return cast(Tensor, watched(a, b))
         try:
             if type(a) is Tensor:
@@ -88,7 +88,7 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
         t._array = y
         t._grad = t.name = None
         dtype = y.dtype
-        if (p is None and q is None) or not mode or (dtype.kind != "f" and _ends_graph(dtype)):
+        if (p is None and q is None) or not enabled or (dtype.kind != "f" and _ends_graph(dtype)):
             t._node = None
             return t
         node = t._node = Node()
@@ -112,8 +112,8 @@ def call_any(op: Operation) -> Callable[..., Any]:
     """Return the call of an operation on any inputs, with parameters and several outputs, watched or not."""
 
     def call(*args: Any, **parameters: Any) -> Any:
-        mode = recording.get()
-        watching = None if mode is True or mode is False else mode
+        enabled = recording.get()
+        watching = None if enabled is True or enabled is False else enabled
         try:
             inputs, values = op.bind(args, parameters)
             if watching is None:
@@ -125,7 +125,7 @@ def call_any(op: Operation) -> Callable[..., Any]:
         except Exception as error:
             failed(error, op.name, args)
             raise
-        node = _recorded(op, mode, arrays, parents, values, y)
+        node = _recorded(op, enabled, arrays, parents, values, y)
         if watching is not None:
             watching.recorded(op, arrays, values, node, y)
         return _outputs(y, node) if op.multiple_outputs else make(y, node)
@@ -162,10 +162,10 @@ def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], 
     return tuple([value if keep else None for value, keep in zip(everything, keeps)])
 
 
-def _recorded(op: Operation, mode: Any, arrays: Any, parents: list[Node | None], values: Any, y: Any) -> Node | None:
+def _recorded(op: Operation, enabled: Any, arrays: Any, parents: list[Node | None], values: Any, y: Any) -> Node | None:
     """Return the node of what an operation computed, None if no gradient can go back."""
     wanted = tuple([p is not None for p in parents])
-    if True not in wanted or not mode:
+    if True not in wanted or not enabled:
         return None
     saved = _saved(op, arrays, y, values, wanted)
     if not op.multiple_outputs:

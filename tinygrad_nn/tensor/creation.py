@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import errors
 from ..engine.arrays import ArrayProxy, array_of, as_array, copied
 from .handle import NUMPY_FUNCTIONS, Tensor, make
 
@@ -25,7 +26,9 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
     if isinstance(x, Tensor) and x.requires_grad:
         return named(as_tensor(np.positive(x), dtype), requires_grad, name)
     array = copied(as_array(x.data if isinstance(x, Tensor) else x))
-    return Tensor(array_of(array, dtype), requires_grad, name)
+    with errors.noted(errors.DTYPES):
+        array = array_of(array, dtype)
+    return Tensor(array, requires_grad, name)
 
 
 def named(t: Tensor, requires_grad: bool, name: str | None) -> Tensor:
@@ -82,11 +85,8 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
         given = [_value(a, has_model and index == 0) for index, a in enumerate(args)]
         if has_model:
             options = {name: _value(a, name != "dtype") for name, a in options.items()}
-        try:
+        with errors.noted(f"tg.{function.__name__}{signature}: several lengths are one tuple, (2, 3); {errors.DTYPES}"):
             return Tensor(function(*given, **options), requires_grad, name)
-        except TypeError as error:
-            error.add_note(f"tg.{function.__name__}{signature}: a shape of several lengths is one tuple, (2, 3)")
-            raise
 
     create.__name__ = create.__qualname__ = function.__name__
     create.__doc__ = f"Return a Tensor with the values of np.{function.__name__}{signature}, its own leaf."

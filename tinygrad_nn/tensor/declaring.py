@@ -123,11 +123,11 @@ def elementwise(
     is_ufunc = isinstance(ufunc, np.ufunc)
     arity = ufunc.nin if is_ufunc else len(parameter_names(ufunc))
     name = name or ufunc.__name__
-    arguments = ("x",) if arity == 1 else ("a", "b")
+    arguments = ("x",) if arity == 1 else tuple("abcdefgh"[:arity])
     op = Operation(name, ufunc, arguments, {}, pointwise=True, masks=masks)
     op.domain, op.kinks = domain, kinks or {}
     op.set_rules(rules or (None,) * arity)
-    if not op.differentiable or any(rule is None or set(rule.reads) - {*arguments, "y"} for rule in op.rules):
+    if arity > 2 or any(rule is None or set(rule.reads) - {*arguments, "y"} for rule in op.rules):
         call = call_any(op)
     else:
         call = call_one(op) if arity == 1 else call_two(op)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import os
 import sys
 import weakref
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import errors
-from ..engine.arrays import ArrayProxy, as_array
+from ..engine.arrays import ArrayProxy, as_array, raw
 from ..engine.cotangents import fitting
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, next_number, record
@@ -62,8 +63,7 @@ class Tensor:
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(array, Tensor):
             array._refuse_loss("an array made of it")
-            array = array.data
-        self._array = as_array(array)
+        self._array = as_array(raw(array))
         self._node: Node | None = None
         self._grad: Tensor | None = None
         self.name = name
@@ -84,14 +84,16 @@ class Tensor:
 
     @data.setter
     def data(self, array: Any) -> None:
+        if isinstance(array, Tensor) and array.requires_grad:
+            raise errors.DetachedError("t.data = x would lose the gradient that x requires; write t.data = x.data")
         with no_grad():
-            self._rebind(Tensor(array))
+            self._rebind(Tensor(array), what="t.data = array", write="t = tg.tensor(array)")
 
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has added up, a Tensor of this shape, or None."""
-        mode = recording.get()
-        return self._grad if mode is True or mode is False else mode.gradient(self)
+        watching = recording.get()
+        return self._grad if watching is True or watching is False else watching.gradient(self)
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
@@ -175,8 +177,7 @@ class Tensor:
         found = pullback({root_of(self): seed}, None, make, retain_graph=retain, create_graph=create_graph)
         ready = []  # all sums before the first assignment: a sum that fails leaves every `.grad` as it was
         for leaf, g in found.items():
-            handle = leaf.handle() if leaf.handle is not None else None  # None if nobody holds the Tensor any more
-            if handle is not None:
+            if leaf.handle is not None and (handle := leaf.handle()) is not None:  # or nobody holds the Tensor any more
                 if g.dtype != handle.dtype:  # the leaf was converted after it was used
                     with enable_grad():
                         g = g.astype(handle.dtype)
@@ -193,7 +194,7 @@ class Tensor:
     def item(self) -> Any:
         """Return the only entry as a Python number."""
         self._refuse_in_rule("item()")
-        return _read(self, "item()").item()
+        return _read(self, "item()", lambda array: array.item())
 
     def tolist(self) -> Any:
         """Return the entries as nested lists of Python numbers."""
@@ -204,14 +205,14 @@ class Tensor:
         """Forget the gradient."""
         self.grad = None
 
-    def _rebind(self, result: Tensor) -> Tensor:
+    def _rebind(self, result: Tensor, **words: str) -> Tensor:
         """Rebind this handle to a new value of the same shape and dtype, and return the handle."""
         data = result.data
         if data.shape != self.shape:
-            raise ValueError(errors.assigned_shape("shape", data.shape, self.shape))
+            raise ValueError(errors.assigned_shape("shape", data.shape, self.shape, **words))
         if data.dtype != self.dtype:
             if not np.can_cast(data.dtype, self.dtype, "same_kind"):
-                raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype))
+                raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype, **words))
             result = result.astype(self.dtype)
         own, new = _own(self), _own(result)
         node, is_recorded = own._node, bool(recording.get())
@@ -257,13 +258,13 @@ class Tensor:
 
     def __float__(self) -> float:
         self._refuse_loss("float(t), which NumPy and math call too,")
-        return float(_read(self, "float(t)"))
+        return _read(self, "float(t)", float)
 
     def __int__(self) -> int:
-        return int(_read(self, "int(t)"))
+        return _read(self, "int(t)", int)
 
     def __index__(self) -> int:
-        return int(_read(self, "a tensor as an index of Python's").__index__())
+        return _read(self, "a tensor as an index of Python's", operator.index)
 
     def __contains__(self, value: Any) -> bool:
         return bool(np.any(_read(self, "in") == (value.data if isinstance(value, Tensor) else as_array(value))))
@@ -282,8 +283,7 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         if not spec:
             return repr(self)
-        array = _read(self, "format(t)")
-        return format(array.item() if self.size == 1 else array, spec)
+        return _read(self, "format(t)", lambda array: format(array.item() if self.size == 1 else array, spec))
 
     def __repr__(self) -> str:
         """Return code that makes this tensor again; long ones are shortened, and then show a shape."""
@@ -298,13 +298,15 @@ class Tensor:
 
 def _own(t: Tensor) -> Tensor:
     """Return the Tensor whose slots are read and written: `t` itself, or its shadow for who is watched."""
-    mode = recording.get()
-    return t if mode is True or mode is False else mode.shadow(t)
+    watching = recording.get()
+    return t if watching is True or watching is False else watching.shadow(t)
 
 
-def _read(t: Tensor, what: str) -> Any:
-    """Return the tensor's array, whose value Python is about to read; a watcher may refuse."""
-    return t.data if (watching := watcher()) is None else watching.read(t, what)
+def _read(t: Tensor, what: str, convert: Callable[[Any], Any] = lambda array: array) -> Any:
+    """Return the array, whose value Python is about to read, or what it is converted to; a watcher may refuse."""
+    array = t.data if (watching := watcher()) is None else watching.read(t, what)
+    with errors.noted("a number is one entry, an index an integer: write t[i], t.sum(), t.tolist() or int(t)"):
+        return convert(array)
 
 
 def make(data: Any, node: Node | None) -> Tensor:

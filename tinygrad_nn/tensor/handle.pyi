@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import copy
+import operator
 import os
 import sys
 import weakref
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 import numpy as np
 from .. import errors
-from ..engine.arrays import ArrayProxy, as_array
+from ..engine.arrays import ArrayProxy, as_array, raw
 from ..engine.cotangents import fitting
 from ..engine.grad_mode import enable_grad, inside_rule, no_grad, recording
 from ..engine.node import Node, next_number, record
@@ -103,7 +104,7 @@ class Tensor:
         r"""Return the entries as nested lists of Python numbers."""
     def zero_grad(self) -> None:
         r"""Forget the gradient."""
-    def _rebind(self, result: Tensor) -> Tensor:
+    def _rebind(self, result: Tensor, **words: str) -> Tensor:
         r"""Rebind this handle to a new value of the same shape and dtype, and return the handle."""
     def _refuse_in_rule(self, what: str) -> None:
         r"""Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
@@ -1415,8 +1416,8 @@ class Tensor:
         """
 def _own(t: Tensor) -> Tensor:
     r"""Return the Tensor whose slots are read and written: `t` itself, or its shadow for who is watched."""
-def _read(t: Tensor, what: str) -> Any:
-    r"""Return the tensor's array, whose value Python is about to read; a watcher may refuse."""
+def _read(t: Tensor, what: str, convert: Callable[[Any], Any]=lambda array: array) -> Any:
+    r"""Return the array, whose value Python is about to read, or what it is converted to; a watcher may refuse."""
 def make(data: Any, node: Node | None) -> Tensor:
     r"""Return a Tensor around what an operation computed: an array or a NumPy scalar."""
 def node_of(t: Tensor) -> Any:

@@ -36,8 +36,7 @@ def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: A
     if function in WITHOUT_DERIVATIVE:
         plain = map_leaves(lambda x: x.data if isinstance(x, Tensor) else x, [list(args), kwargs])
         return function(*plain[0], **plain[1])
-    call = NUMPY_FUNCTIONS.get(function)
-    if call is None:
+    if (call := NUMPY_FUNCTIONS.get(function)) is None:
         raise TypeError(errors.unknown_numpy(f"{function.__module__}.{function.__name__}", NUMPY_FUNCTIONS.values()))
     inputs = getattr(call, "inputs", None)  # what creates or assigns takes NumPy's arguments as they are
     if inputs is not None and (len(args) > inputs or not kwargs.keys() <= _signature(call).parameters.keys()):
@@ -112,8 +111,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
             return _written(UFUNC_METHODS[method](ufunc, call, inputs, options), out, True)
         given = {name: value for name, value in options.items() if value is not None or name == "axis"}
         return _written(declared(*inputs, **{"axis": 0} | given), out, True)
-    dtype = options.pop("dtype", None)
-    if dtype is not None:
+    if (dtype := options.pop("dtype", None)) is not None:
         asked = (*map(np.result_type, inputs), *[None] * ufunc.nout)
         signature = (*[None] * ufunc.nin, *[np.dtype(dtype)] * ufunc.nout)
         inputs = tuple(map(as_tensor, inputs, ufunc.resolve_dtypes(asked, signature=signature)))
