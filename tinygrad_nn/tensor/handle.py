@@ -353,10 +353,9 @@ def convert(t: Tensor, dtype: Any) -> None:
 
 def _check_like(what: str, x: Any, t: Tensor) -> None:
     """Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
-    if x.shape != t.shape:
-        raise ValueError(errors.of_another("shape", what, x, "its tensor", t))
-    if x.dtype != t.dtype:
-        raise errors.DtypeError(errors.of_another("dtype", what, x, "its tensor", t))
+    for kind, error in (("shape", ValueError), ("dtype", errors.DtypeError)):
+        if getattr(x, kind) != getattr(t, kind):
+            raise error(errors.of_another(kind, what, x, "its tensor", t))
 
 
 def root_of(output: Tensor) -> Node:
