@@ -71,6 +71,15 @@ def test_two_outputs_of_two_inputs_add_up_what_each_input_contributes(both: Any)
     np.testing.assert_array_equal(pushed(total, given), [2.0, 11.0])
 
 
+def test_a_rule_that_pushes_to_two_outputs_returns_two_tangents(both: Any) -> None:
+    both.jvp(lambda t, b: (t * b, t), lambda t, a: (t * a, t))
+    a, b = leaf([2.0, 3.0]), leaf([5.0, 7.0])
+    product, total = both(a, b)
+    given = {a: [1.0, 1.0], b: [1.0, 10.0]}
+    np.testing.assert_array_equal(pushed(product, given), [7.0, 37.0])
+    np.testing.assert_array_equal(pushed(total, given), [2.0, 11.0])
+
+
 def test_the_outputs_of_a_linear_operation_have_a_tangent_each() -> None:
     x = leaf([[1.0, 2.0], [3.0, 4.0]])
     first, second = tg.unstack(x)
@@ -101,6 +110,15 @@ def test_a_node_that_no_given_one_reaches_has_no_tangent() -> None:
     x, y = leaf(1.0), leaf(2.0)
     z = y * 3
     assert node_of(z) not in pushforward([node_of(z * x)], {node_of(x): np.array(1.0)}, make, create_graph=False)
+
+
+@pytest.mark.parametrize(("result", "told"), [(None, "None of type NoneType"), (3, "3 of type int")])
+def test_a_rule_that_pushes_no_array_is_named(result: Any, told: str, both: Any) -> None:
+    both.jvp(lambda t: result, lambda t: t)
+    product, _ = both(leaf([2.0, 3.0]), leaf([5.0, 7.0]))
+    whole = node_of(product).parents[0]
+    with pytest.raises(TypeError, match=rf"the rule that pushes 'a' of 'both' returned {told}; return the output"):
+        pushforward([whole], {whole.parents[0]: np.ones(2)}, make, create_graph=False)
 
 
 def test_a_recorded_tangent_is_differentiable() -> None:

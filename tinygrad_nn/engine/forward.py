@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import given
 from .arrays import raw
 from .cotangents import project
 from .grad_mode import enable_grad, recording_rules
@@ -60,6 +61,9 @@ def _push_by_rule(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_gra
     operation = node.operation
     rule = (operation.rules if operation.pointwise else operation.tangent_rules)[i]
     pushed = rule.pull(t, saved)
+    if not hasattr(pushed, "dtype") and not isinstance(pushed, tuple):
+        what = f"the rule that pushes {rule.argument!r} of {operation.name!r}"
+        raise TypeError(f"{what} returned {given(pushed)}; return the output's tangent, an array")
     if rule.zero_safe is not None and has_nan(raw(pushed)):
         pushed = rule.zero_safe(rule, t, saved, pushed)
     return _fitted(node, pushed)
