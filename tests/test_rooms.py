@@ -66,7 +66,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (364, 348, 1_349),
-    "engine": (1_248, 1_244, 9_017),
+    "engine": (1_247, 1_244, 9_014),
     "tensor": (1_164, 1_150, 9_546),
     "ops": (3_008, 2_895, 30_782),
     "ops.linalg": (861, 859, 8_975),
@@ -74,7 +74,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.windows": (804, 804, 8_463),
     "ops.recurrent": (441, 400, 5_000),
     "transforms": (548, 548, 4_183),
-    "nn": (2_561, 1_835, 17_408),
+    "nn": (2_558, 1_835, 17_358),
     "optim": (1_160, 814, 8_119),
     "compiler": (1_004, 700, 6_653),
     "compiler.trace": (2_316, 1_100, 19_434),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_782, 28_260, 292_323)
+WHOLE = (33_778, 28_260, 292_270)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -26,12 +26,12 @@ def leaves(tree: Any) -> Iterator[Any]:
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """Return the nesting with `function` applied to each leaf; a module becomes one with the results as parameters."""
-    return _mapped(function, tree, lambda module, parameters: module.with_parameters(parameters))
+    return mapped(function, tree, lambda m: m.with_parameters({n: function(p) for n, p in m.named_parameters()}))
 
 
 def filled(tree: Any, values: Iterator[Any]) -> Any:
     """Return the nesting of `tree` with its leaves taken from `values`; a module becomes a dict by name."""
-    return _mapped(lambda _: next(values), tree, lambda module, parameters: parameters)
+    return mapped(lambda _: next(values), tree, lambda m: {name: next(values) for name, _ in m.named_parameters()})
 
 
 def aligned(tree: Any, like: Any) -> Iterator[Any]:
@@ -57,15 +57,14 @@ def aligned(tree: Any, like: Any) -> Iterator[Any]:
         yield tree
 
 
-def _mapped(function: Callable[[Any], Any], tree: Any, rebuilt: Callable[[Any, dict[str, Any]], Any]) -> Any:
+def mapped(function: Callable[[Any], Any], tree: Any, rebuilt: Any) -> Any:
+    """Return the nesting with `function` applied to each entry, and `rebuilt` to each module."""
     if isinstance(tree, dict):
-        return {key: _mapped(function, value, rebuilt) for key, value in tree.items()}
+        return {key: mapped(function, value, rebuilt) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        parts = [_mapped(function, value, rebuilt) for value in tree]
+        parts = [mapped(function, value, rebuilt) for value in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    if is_module(tree):
-        return rebuilt(tree, {name: function(p) for name, p in tree.named_parameters()})
-    return function(tree)
+    return rebuilt(tree) if is_module(tree) else function(tree)
 
 
 def is_module(tree: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ..engine.arrays import as_array
+from ..engine.trees import mapped
 from ..errors import StateError, given
 from ..ops.settings import Explained
 from ..tensor.creation import as_tensor
@@ -115,18 +116,14 @@ def _is_plain(x: Any) -> bool:
 
 def _replaced(value: Any, new: dict[int, Any]) -> Any:
     """Return a copy of an attribute; `new` has what to put in, by the id of the old, and then copied modules too."""
-    if id(value) in new:
-        return new[id(value)]
-    if isinstance(value, Module):
-        twin = new[id(value)] = object.__new__(type(value))
-        vars(twin).update({key: _replaced(part, new) for key, part in vars(value).items()})
-        return twin
-    if isinstance(value, dict):
-        return {key: _replaced(part, new) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        parts = [_replaced(part, new) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return value
+
+    def copied(module: Any) -> Any:
+        if id(module) not in new:
+            twin = new[id(module)] = object.__new__(type(module))
+            vars(twin).update({key: _replaced(part, new) for key, part in vars(module).items()})
+        return new[id(module)]
+
+    return mapped(lambda x: new.get(id(x), x), value, copied)
 
 
 class Module(Explained):
