@@ -81,7 +81,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (424, 424, 3_648),
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_277, 1_276, 10_883),
-    "checking": (2_915, 2_700, 26_049),
+    "checking": (2_915, 2_700, 26_066),
     "inspection": (2_400, 1_800, 18_784),
     "testing": (2_295, 2_295, 20_085),
     "training": (2_887, 1_648, 23_594),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_778, 28_260, 292_270)
+WHOLE = (33_778, 28_260, 292_287)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -370,6 +370,11 @@ def test_a_saturated_softmax_keeps_few_digits_and_is_right() -> None:
         assert tg.gradcheck(lambda x, w: tg.softmax(x @ w), x, w).verdict == "BUG"
 
 
+def test_what_single_precision_can_not_hold_is_rounding() -> None:
+    report = tg.gradcheck(lambda x: tg.erf(x), array(-10.4, 0.5).astype(np.float32))
+    assert report.verdict == "OK", report
+
+
 def test_entries_that_tie_in_a_sort_share_its_gradient() -> None:
     weights = array(0.1, -0.5, 0.3)
     report = tg.gradcheck(lambda b: np.sort(b) @ weights, np.zeros(3))

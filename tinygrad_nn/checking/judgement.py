@@ -127,9 +127,9 @@ class _Judgement:
 
     def _rounded(self) -> Finding:
         """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits: by rounding."""
-        eps = max(float(np.finfo(x.dtype).eps) for x in self.point.arrays)
+        eps, smallest = (max(float(getattr(np.finfo(x.dtype), a)) for x in self.point.arrays) for a in ("eps", "tiny"))
         lost, right = abs(self.given - self.right), self.right
-        if lost <= math.sqrt(eps) * max(abs(right), eps * self._scale()):
+        if lost <= math.sqrt(eps) * max(abs(right), eps * self._scale(), smallest):
             return self._found(Verdict.OK)
         names = " and ".join(sorted({str(x.dtype) for x in self.point.arrays}))
         if not self._is_rounding(lost, eps):
