@@ -206,7 +206,7 @@ class _Explainer:
             if line.function.kind == "guard" or decided.intersection(line.outputs):
                 decided.update(v for v in line.reads() if not v.is_array)
         numbers = [v for v in self.program.inputs if v in decided and v.dtype is None]
-        values = " and ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in numbers])
+        values = ", ".join([f"{self.names.of(v)} = {v.concrete!r}" for v in numbers])
         notes = [f"Traced with {values}, by which the function decides."] if numbers else []
         notes += [_COMMENTS] if self.passes else []
         about = "\n\n".join([f"{self.title}, as one would write it by hand.", *notes]) + "\n" * bool(notes)
