@@ -66,7 +66,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (364, 348, 1_349),
-    "engine": (1_247, 1_244, 9_014),
+    "engine": (1_248, 1_244, 9_019),
     "tensor": (1_164, 1_150, 9_546),
     "ops": (3_008, 2_895, 30_782),
     "ops.linalg": (861, 859, 8_975),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_778, 28_260, 292_287)
+WHOLE = (33_779, 28_260, 292_292)
 
 
 def name_of(path: pathlib.Path) -> str:

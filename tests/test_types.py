@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 ALLOWED = {
     r"ops\.(activation|elementwise|rounding|special|recurrent\.cells)\.\w+": "a row of the table, declared by a call",
     r"\w+\.\w+\.\w*\.?_(constant|function|loss|operation)": "such an operation, held by a class or under a second name",
+    r"ops\.(fused|reduction|selection)\.[a-z]\w+": "a second name, without an underscore, of an operation",
     r"ops\.linalg\.namespace\..+": "the names that NumPy's namespace has too are put there by a loop",
     r"compiler\.trace\.proxies\.\w+\.__\w+__": "a proxy's operators are attached by a loop",
     r"compiler\.trace\.proxies\.Traced\.\w+": "properties of functions without annotations",
