@@ -85,11 +85,11 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "inspection": (2_400, 1_800, 18_784),
     "testing": (2_295, 2_295, 20_085),
     "training": (2_887, 1_648, 23_594),
-    "interop": (1_417, 1_405, 13_320),
+    "interop": (1_419, 1_405, 13_328),
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_779, 28_260, 292_292)
+WHOLE = (33_781, 28_260, 292_300)
 
 
 def name_of(path: pathlib.Path) -> str:

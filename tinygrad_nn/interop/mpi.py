@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
@@ -189,6 +190,7 @@ def end_together(comm: Any) -> None:
             before(kind, error, where)
             print(f"rank {comm.rank} of {comm.size} failed with the error above; all ranks end", file=sys.stderr)
             sys.stderr.flush()
+            time.sleep(0.5)  # mpiexec forwards what it reads, and drops the rest when a rank aborts
         finally:
             comm.Abort(1)
 
