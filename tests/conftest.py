@@ -7,7 +7,6 @@ One BLAS thread: on a busy machine two wait for each other, many times longer th
 """
 
 import gc
-import importlib.util
 import os
 import sys
 from collections.abc import Generator
@@ -48,14 +47,6 @@ UNMEASURED = {
     }.items()
     for name in names.split()
 }
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the examples of the bridge to PyTorch, in one line, where that is not installed."""
-    if importlib.util.find_spec("torch") is None:
-        for item in items:
-            if item.path.parts[-2:] == ("interop", "torch.py"):
-                item.add_marker(pytest.mark.skip(reason="needs PyTorch: python -m pip install torch"))
 
 
 def pytest_collection_finish() -> None:

@@ -9,9 +9,10 @@ import pytest
 from optional import pytorch
 
 import tinygrad_nn as tg
-from tinygrad_nn.interop.torch import _LAYERS, from_torch, to_torch
 
 torch: Any = pytorch()
+from tinygrad_nn.interop.torch import _LAYERS, from_torch, to_torch  # noqa: E402
+
 pytestmark = pytest.mark.slow
 
 ROWS, IMAGES, SEQUENCES = (4, 6), (2, 4, 8, 8), (3, 5, 6)
