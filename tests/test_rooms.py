@@ -66,8 +66,8 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (364, 348, 1_349),
-    "engine": (1_248, 1_244, 9_019),
-    "tensor": (1_164, 1_150, 9_546),
+    "engine": (1_252, 1_244, 9_045),
+    "tensor": (1_164, 1_150, 9_550),
     "ops": (3_008, 2_895, 30_782),
     "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_376, 2_375, 26_446),
@@ -89,7 +89,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_570),
 }
-WHOLE = (33_781, 28_260, 292_300)
+WHOLE = (33_786, 28_260, 292_332)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -60,8 +60,10 @@ def as_array(x: Any) -> Any:
         for item in x:
             if isinstance(item, (list, tuple, np.ndarray)):
                 as_array(item)
-    with errors.noted("a tensor is made of numbers in a regular nesting of lists"):
-        array = np.asarray(x)
+    array = x
+    if type(x) is not np.ndarray:
+        with errors.noted("a tensor is made of numbers in a regular nesting of lists"):
+            array = np.asarray(x)
     if array.dtype.kind not in "biufc":
         raise errors.DtypeError(errors.unsupported_values(f"{x!r:.60} of dtype {array.dtype}"))
     if not array.dtype.isnative or not array.flags.aligned:

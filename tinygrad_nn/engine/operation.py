@@ -62,8 +62,7 @@ class Operation:
         if not (pointwise or FLAG_TELLS):  # some libraries of products raise NumPy's invalid flag on valid numbers
             forward = np.errstate(invalid="ignore")(forward)
         self.name: str = name
-        # one of a cell's runs
-        self.source: list[Any] = [getattr(forward, key, forward) for key in ("__module__", "__qualname__")]
+        self.source: list[Any] = [getattr(forward, k, forward) for k in ("__module__", "__qualname__")]  # a cell's runs
         self.forward: Callable[..., Any] = forward
         self.kernel: Callable[..., Any] = forward
         self.multiple_outputs: bool = multiple_outputs

@@ -26,8 +26,9 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
     if isinstance(x, Tensor) and x.requires_grad:
         return named(as_tensor(np.positive(x), dtype), requires_grad, name)
     array = copied(as_array(x.data if isinstance(x, Tensor) else x))
-    with errors.noted(errors.DTYPES):
-        array = array_of(array, dtype)
+    if dtype is not None:
+        with errors.noted(errors.DTYPES):
+            array = array_of(array, dtype)
     return Tensor(array, requires_grad, name)
 
 
