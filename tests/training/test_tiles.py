@@ -4,10 +4,12 @@ import _thread
 import math
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,14 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let tiles have 8 rows at least, so that small batches are split."""
     monkeypatch.setattr(tiles, "ROWS", FEW)
     return FEW
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let an interrupt be heard, also where the tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def network_for(activation: str, outputs: int, dtype: str = "float64") -> tg.DenseNetwork:
@@ -259,7 +269,7 @@ class Failing(Slow):
                 raise self.error
 
 
-@pytest.mark.usefixtures("few_rows")
+@pytest.mark.usefixtures("few_rows", "interrupts")
 @pytest.mark.parametrize("error", [ZeroDivisionError("mine"), None])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_an_error_and_an_interrupt_leave_no_thread_and_no_part_of_a_step(error: Any, workers: int) -> None:
@@ -280,7 +290,7 @@ def test_an_error_and_an_interrupt_leave_no_thread_and_no_part_of_a_step(error: 
         assert all(entry["velocity"].any() for entry in optimizer.state)
 
 
-@pytest.mark.usefixtures("few_rows")
+@pytest.mark.usefixtures("few_rows", "interrupts")
 def test_an_interrupt_within_the_step_leaves_it_whole(capsys: pytest.CaptureFixture[str]) -> None:
     class Interrupted(tg.optim.SGD):
         def update(self, w: Any, g: Any, state: Any) -> Any:
