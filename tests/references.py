@@ -18,7 +18,7 @@ import numpy as np
 import scipy.special
 from looped import LOOPS
 
-from tinygrad_nn import ops
+from tinygrad_nn import nn, ops
 from tinygrad_nn.tensor.declaring import COMPOSITES
 from tinygrad_nn.testing import Case, numpy_functions
 
@@ -36,8 +36,9 @@ def of_symmetric_part(call: Any) -> Any:
 
 
 def declared_functions() -> dict[str, Any]:
-    """Return the function of each operation, by the operation's name."""
-    modules = [import_module(m.name) for m in pkgutil.walk_packages(ops.__path__, f"{ops.__name__}.")]
+    """Return the function of each operation, by the operation's name, once all of the losses are declared, too."""
+    rooms = (ops, nn)
+    modules = [import_module(m.name) for r in rooms for m in pkgutil.walk_packages(r.__path__, f"{r.__name__}.")]
     return {f.operation.name: f for m in modules for f in vars(m).values() if hasattr(f, "operation")}
 
 

@@ -65,14 +65,14 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (364, 348, 1_349),
-    "engine": (1_252, 1_244, 9_045),
-    "tensor": (1_164, 1_150, 9_550),
+    "errors": (350, 350, 1_282),
+    "engine": (1_250, 1_250, 9_031),
+    "tensor": (1_150, 1_150, 9_422),
     "ops": (3_008, 2_895, 30_782),
     "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_376, 2_375, 26_446),
     "ops.windows": (804, 804, 8_463),
-    "ops.recurrent": (441, 400, 5_000),
+    "ops.recurrent": (441, 400, 4_854),
     "transforms": (548, 548, 4_183),
     "nn": (2_558, 1_835, 17_358),
     "optim": (1_160, 814, 8_119),
@@ -87,7 +87,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "training": (2_887, 1_648, 23_594),
     "interop": (1_419, 1_405, 13_328),
     "reference": (216, 216, 1_678),
-    "the top": (257, 250, 1_570),
+    "the top": (257, 250, 1_453),
 }
 WHOLE = (33_786, 28_260, 292_332)
 

@@ -60,10 +60,11 @@ def as_array(x: Any) -> Any:
         for item in x:
             if isinstance(item, (list, tuple, np.ndarray)):
                 as_array(item)
-    array = x
-    if type(x) is not np.ndarray:
-        with errors.noted("a tensor is made of numbers in a regular nesting of lists"):
-            array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError, OverflowError) as error:
+        error.add_note("a tensor is made of numbers in a regular nesting of lists")
+        raise
     if array.dtype.kind not in "biufc":
         raise errors.DtypeError(errors.unsupported_values(f"{x!r:.60} of dtype {array.dtype}"))
     if not array.dtype.isnative or not array.flags.aligned:

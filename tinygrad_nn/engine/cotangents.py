@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, no_gradient_dtype, of_another, rule_result
+from ..errors import DtypeError, no_gradient_dtype, noted, of_another, rule_result
 from .arrays import ArrayProxy, as_array
 from .grad_mode import users_code
 from .node import Lift, Node
@@ -75,11 +75,8 @@ def fitting(given: Any, like: Any, lift: Lift, what: str = "cotangent", whose: s
 
     Raises ValueError for another shape, DtypeError for complex numbers.
     """
-    try:
+    with noted(f"the {what} must be an array of shape {like.shape}, as {whose} is"):
         c = given if hasattr(given, "requires_grad") else lift(as_array(given), None)
-    except (TypeError, ValueError, OverflowError) as error:
-        error.add_note(f"the {what} must be an array of shape {like.shape}, as {whose} is")
-        raise
     if c.shape != like.shape:
         raise ValueError(of_another("shape", what, c, whose, like))
     if c.dtype.kind == "c":

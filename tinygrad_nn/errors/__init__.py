@@ -77,10 +77,7 @@ class DivergedError(ArithmeticError):
     origin: Any = None
 
 
-FREED = (
-    "this graph was freed by an earlier backward pass; pass retain_graph=True to that pass "
-    "if you need the graph again, or compute the output anew"
-)
+FREED = "this graph was freed by an earlier backward pass; give that retain_graph=True, or compute the output anew"
 DTYPES = "a dtype is one of NumPy's, by name or type: write 'float32', np.int64 or float"
 LEAF_ASSIGNMENT = (
     "this tensor is a leaf that requires grad, and assigning into it would cut it off from its own gradient; "
@@ -110,10 +107,11 @@ def returns_no_tensor(kind: str) -> str:
     )
 
 
-def of_another(kind: str, what: str, x: Any, of: str, like: Any) -> str:
+def of_another(kind: str, what: str, x: Any, of: str, like: Any, advice: str = "") -> str:
     needed = getattr(like, kind)
-    convert = f"pass one of shape {needed}" if kind == "shape" else f"write .astype('{needed}')"
-    return f"the {what} has {kind} {getattr(x, kind)}, {of} {needed}; {convert}"
+    if not advice:
+        advice = f"pass one of shape {needed}" if kind == "shape" else f"write .astype('{needed}')"
+    return f"the {what} has {kind} {getattr(x, kind)}, {of} {needed}; {advice}"
 
 
 def no_gradient_dtype(dtype: Any) -> str:
@@ -129,9 +127,8 @@ def unsupported_values(what: str) -> str:
 def silent_loss(what: str) -> str:
     return (
         f"{what} would lose the gradient of a tensor that requires one; write t.item() for the number, "
-        "t.data for the array itself, or t.detach() for a tensor that records nothing; where NumPy doesn't see that "
-        "tensors are meant, as in nested lists, np.full or scipy.special.logsumexp, call tg's function of that name, "
-        "such as tg.stack; or assign into a tensor made by tg.zeros"
+        "t.data for the array itself, or t.detach() for a tensor that records nothing; where NumPy sees no tensors, "
+        "as in nested lists, np.full or scipy.special.logsumexp, call tg's function of that name, such as tg.stack"
     )
 
 
@@ -143,10 +140,6 @@ def unknown_numpy(name: str, known: Iterable[Any]) -> str:
         near = difflib.get_close_matches(short, names, n=3, cutoff=0.6)
         hint = f"the nearest that are: {', '.join(map(called, near))}" if near else "see tg.__all__"
     return f"{name} is not recorded by tinygrad_nn: {hint}; or call it on t.data, without gradients"
-
-
-def assigned_shape(kind: str, found: Any, needed: Any, what: str = "an assignment", write: str = "t = t + v") -> str:
-    return f"{what} keeps the tensor's {kind} {needed}, but the new value has {found}; write {write}"
 
 
 # Operations that users know by another name.
@@ -215,10 +208,6 @@ def only_tensors(what: str, found: Any) -> str:
         f"{what} is {given(found)}, and only Tensors are differentiated; make it one before you compute with it: "
         "x = tg.tensor(x, requires_grad=True)"
     )
-
-
-def no_gradient(x: Any) -> str:
-    return f"a gradient is a Tensor or None, got {given(x)}; write t.grad = tg.tensor(g)"
 
 
 def in_columns(rows: Sequence[Sequence[str]]) -> str:

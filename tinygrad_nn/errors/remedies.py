@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -61,14 +62,11 @@ def called(name: str) -> str:
     return f"tg.{name}"
 
 
-class noted:
-    """Gives an error that NumPy or Python raises in the body a note: what is to be done about it."""
-
-    def __init__(self, note: str) -> None:
-        self.note = note
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if isinstance(error, (TypeError, ValueError, OverflowError)):
-            error.add_note(self.note)
+@contextmanager
+def noted(note: str) -> Iterator[None]:
+    """Give an error that NumPy or Python raises in the body a note: what is to be done about it."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        error.add_note(note)
+        raise

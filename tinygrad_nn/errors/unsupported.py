@@ -40,9 +40,8 @@ PYTORCH = table("""
     tg.no_grad() | requires_grad_: t.requires_grad = True | detach_: t.detach() | inference_mode: tg.no_grad() |
     dropout: tg.nn.Dropout | manual_seed: seed=0 where a layer is made, or np.random.default_rng(0) |
     rand randn randint normal rand_like randn_like: tg.tensor(np.random.default_rng(0).normal(size=shape)) |
-    half float16: np.float16 or t.astype(np.float16) | float float32: np.float32 or t.astype(np.float32) |
-    double float64: np.float64 or t.astype(np.float64) | int int32: np.int32 or t.astype(np.int32) |
-    long int64: np.int64 or t.astype(np.int64) | bool: np.bool or t.astype(np.bool)
+    half float double int long bool float16 float32 float64 int32 int64:
+    np.float32 or t.astype(np.float32), or another dtype of NumPy's
 """)
 
 

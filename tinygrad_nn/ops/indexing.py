@@ -158,7 +158,7 @@ def assign(x: Tensor, index: Any, value: Any) -> None:
         value = np.asarray(value, x.dtype)
     v = as_tensor(value)
     if not np.can_cast(v.dtype, x.dtype, "same_kind"):
-        raise TypeError(errors.assigned_shape("dtype", v.dtype, x.dtype))
+        raise TypeError(errors.of_another("dtype", "assigned value", v, "the tensor", x))
     x._rebind(set_at(x, v, index))
 
 

@@ -29,8 +29,6 @@ def constant(x: Any) -> Any:
         return x
     if isinstance(x, ArrayProxy):
         return x
-    if x is None or isinstance(x, str):
-        raise TypeError(errors.unsupported_values(repr(x)))
     return as_array(x)
 
 

@@ -87,7 +87,7 @@ class Tensor:
         if isinstance(array, Tensor) and array.requires_grad:
             raise errors.DetachedError("t.data = x would lose the gradient that x requires; write t.data = x.data")
         with no_grad():
-            self._rebind(Tensor(array), what="t.data = array", write="t = tg.tensor(array)")
+            self._rebind(Tensor(array), "t.data = x keeps both; write t = tg.tensor(x)")
 
     @property
     def grad(self) -> Tensor | None:
@@ -99,7 +99,7 @@ class Tensor:
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             if not isinstance(gradient, Tensor):
-                raise TypeError(errors.no_gradient(gradient))
+                raise TypeError(f"a gradient is a Tensor or None, got {errors.given(gradient)}; write tg.tensor(g)")
             _check_like("gradient", gradient, self)
         _own(self)._grad = gradient
 
@@ -205,15 +205,11 @@ class Tensor:
         """Forget the gradient."""
         self.grad = None
 
-    def _rebind(self, result: Tensor, **words: str) -> Tensor:
+    def _rebind(self, result: Tensor, advice: str = "an assignment keeps both; write t = t + v") -> Tensor:
         """Rebind this handle to a new value of the same shape and dtype, and return the handle."""
-        data = result.data
-        if data.shape != self.shape:
-            raise ValueError(errors.assigned_shape("shape", data.shape, self.shape, **words))
-        if data.dtype != self.dtype:
-            if not np.can_cast(data.dtype, self.dtype, "same_kind"):
-                raise TypeError(errors.assigned_shape("dtype", data.dtype, self.dtype, **words))
+        if result.dtype != self.dtype and np.can_cast(result.dtype, self.dtype, "same_kind"):
             result = result.astype(self.dtype)
+        _check_like("new value", result, self, advice)
         own, new = _own(self), _own(result)
         node, is_recorded = own._node, bool(recording.get())
         if node is not None and is_recorded == self.is_leaf:
@@ -351,11 +347,11 @@ def convert(t: Tensor, dtype: Any) -> None:
         own._node.hooks = node.hooks
 
 
-def _check_like(what: str, x: Any, t: Tensor) -> None:
+def _check_like(what: str, x: Any, t: Tensor, advice: str = "") -> None:
     """Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
     for kind, error in (("shape", ValueError), ("dtype", errors.DtypeError)):
         if getattr(x, kind) != getattr(t, kind):
-            raise error(errors.of_another(kind, what, x, "its tensor", t))
+            raise error(errors.of_another(kind, what, x, "its tensor", t, advice))
 
 
 def root_of(output: Tensor) -> Node:

@@ -104,7 +104,7 @@ class Tensor:
         r"""Return the entries as nested lists of Python numbers."""
     def zero_grad(self) -> None:
         r"""Forget the gradient."""
-    def _rebind(self, result: Tensor, **words: str) -> Tensor:
+    def _rebind(self, result: Tensor, advice: str='an assignment keeps both; write t = t + v') -> Tensor:
         r"""Rebind this handle to a new value of the same shape and dtype, and return the handle."""
     def _refuse_in_rule(self, what: str) -> None:
         r"""Raise DetachedError if a rule that was written outside this package leaves the graph while it is recorded."""
@@ -1431,7 +1431,7 @@ def replace_values(pairs: Sequence[tuple[Tensor, Any]]) -> None:
     """
 def convert(t: Tensor, dtype: Any) -> None:
     r"""Rebind a leaf to its values in another dtype, without its gradient. Raises GradientError for no leaf."""
-def _check_like(what: str, x: Any, t: Tensor) -> None:
+def _check_like(what: str, x: Any, t: Tensor, advice: str='') -> None:
     r"""Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
 def root_of(output: Tensor) -> Node:
     r"""Return the node to start from. Raises GradientError for a tensor that records nothing."""

@@ -108,7 +108,10 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
         options |= {} if where is True else {"where": where}
         declared = NUMPY_FUNCTIONS.get(getattr(ufunc, method))
         if declared is None:
-            return _written(UFUNC_METHODS[method](ufunc, call, inputs, options), out, True)
+            result = UFUNC_METHODS[method](ufunc, call, inputs, options)
+            if left := [name for name, value in options.items() if value is not None]:
+                raise TypeError(_option(f"{ufunc.__name__}.{method}", left))
+            return _written(result, out, True)
         given = {name: value for name, value in options.items() if value is not None or name == "axis"}
         return _written(declared(*inputs, **{"axis": 0} | given), out, True)
     if (dtype := options.pop("dtype", None)) is not None:
@@ -129,6 +132,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     return _written(call(*inputs, **axis), out, where)
 
 
+SCIPY_FUNCTIONS: dict[str, Any] = {}
 _HARMLESS = {("casting", "same_kind"), ("order", "K"), ("subok", True)}
 _LOGICAL = (np.logical_and, np.logical_or, np.logical_xor)
 
@@ -137,9 +141,6 @@ def _of_scipy(ufunc: Any) -> Any:
     """Return the operation of a ufunc of scipy.special, if that module has been imported."""
     theirs = getattr(sys.modules.get("scipy.special"), ufunc.__name__, None) is ufunc
     return SCIPY_FUNCTIONS.get(ufunc.__name__) if theirs else None
-
-
-SCIPY_FUNCTIONS: dict[str, Any] = {}
 
 
 def _inside(x: Any, where: Any, domain: tuple[float, float]) -> Any:
@@ -165,7 +166,6 @@ def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     x = as_tensor(inputs[0])
     keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis", 0)
     start = options.pop("initial", ufunc.identity)
-    _only(ufunc, "reduce", options)
     axes = sorted(normalize_axis_tuple(axis if x.ndim and axis is not None else range(x.ndim), x.ndim))
     given: dict[str, Any] = {} if start is None else {"initial": 0}
     given |= {} if where is True else {"where": np.array(True)}
@@ -195,7 +195,6 @@ def _folded(call: Any, rows: Any, masks: Any, start: Any) -> Any:
 def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     """Return the ufunc's running results along an axis."""
     (x,), axis = inputs, options.pop("axis", 0)
-    _only(ufunc, "accumulate", options)
     results = list(np.moveaxis(x, axis, 0))
     if not results:
         raise ValueError(f"np.{ufunc.__name__} needs an entry to start from, and an axis of length 0 has none")
@@ -204,7 +203,6 @@ def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> 
 
 def _outer(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     """Return the ufunc's value for every pair of entries. Shapes: (m...), (n...) -> (m..., n...)."""
-    _only(ufunc, "outer", options)
     a, b = inputs
     return call(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
 
@@ -212,7 +210,6 @@ def _outer(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
 def _reduceat(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     """Return the ufunc's reductions of the slices from each index to the next, as NumPy defines them."""
     axis = options.pop("axis", 0)
-    _only(ufunc, "reduceat", options)
     x, starts = np.moveaxis(inputs[0], axis, 0), [int(i) for i in np.asarray(inputs[1])]
     ends = [*starts[1:], len(x)]
     parts = [ufunc.reduce(x[i:j]) if j > i else x[i] for i, j in zip(starts, ends, strict=True)]
@@ -220,12 +217,6 @@ def _reduceat(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> An
 
 
 UFUNC_METHODS: dict[str, Any] = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "reduceat": _reduceat}
-
-
-def _only(ufunc: Any, method: str, options: dict[str, Any]) -> None:
-    """Raise TypeError if options are left that the method doesn't record."""
-    if left := [name for name, value in options.items() if value is not None]:
-        raise TypeError(_option(f"{ufunc.__name__}.{method}", left))
 
 
 setattr(Tensor, "__array_function__", array_function)  # noqa: B010
