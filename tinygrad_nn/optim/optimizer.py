@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any, Self
 
@@ -148,13 +148,27 @@ class Optimizer(Explained):
 
         The hyperparameters of `self` are here those of the parameter's group.
         """
+        value, new = self._by_rule()(w, g, state)
+        return value, new
+
+    def _updating(self) -> Callable[..., Any]:
+        """Return `update` as a step calls it: a parameter may have no state yet."""
+        if type(self).update is Optimizer.update:
+            return self._by_rule()
+        return lambda w, g, state: self.update(w, g, state or self.initial_state(w))
+
+    def _by_rule(self) -> Callable[..., Any]:
+        """Return `update` with hyperparameters that are read once, for all parameters of a group."""
         if self.rule is None:
             kind = type(self).__name__
             raise NotImplementedError(f"{kind} has no rule; write def update(self, w, g, state) in class {kind}")
-        if self._decays and (decay := self.weight_decay):
-            g = g + decay * w
-        value, new = self.rule(w, g, **state, **{name: getattr(self, name) for name in self._reads[1]})
-        return value, new
+        initial, settings = [{name: getattr(self, name) for name in names} for names in self._reads]
+        decay = self._decays and self.weight_decay
+
+        def update(w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> Any:
+            return self.rule(w, g + decay * w if decay else g, **(state or self.init(w, **initial)), **settings)
+
+        return update
 
     def by_parameter(self) -> list[tuple[Self, Tensor]]:
         """Return each parameter with the optimiser of its group: this one, or one like it for that group alone."""
@@ -169,10 +183,11 @@ class Optimizer(Explained):
 
     def step(self) -> None:
         """Update every parameter that has a gradient, or none if an update has another shape or dtype."""
-        states, updates = self.state, []
-        for i, (own, p) in enumerate(self.by_parameter()):
-            if p.grad is not None:
-                result: Any = own.update(p.data, p.grad.data, states[i] or own.initial_state(p.data))
+        pairs, states, updates = self.by_parameter(), self.state, []
+        updating = {own: own._updating() for own in dict(pairs)}
+        for i, (own, p) in enumerate(pairs):
+            if (grad := p.grad) is not None:
+                result: Any = updating[own](p.data, grad.data, states[i])
                 if not isinstance(result, tuple) or len(result) != 2:
                     raise TypeError(f"update returned {given(result)}; return the new array and the new state")
                 updates.append((i, p, result[0], self._checked(i, p, result[1])))
