@@ -1,7 +1,7 @@
 """Derivative rules: what a rule reads is what its parameters name, and that decides what a node keeps.
 
 `slots` names all that a node can keep, in order: the inputs, the output `y`, the inputs' shapes, `wanted` (which
-inputs require grad), and the operation's own options, as `axis`. What a node has kept, `saved`, has an entry per slot,
+inputs require grad), and the operation's parameters, as `axis`. What a node has kept, `saved`, has an entry per slot,
 up to the last that is kept, None where a slot is not. A rule's first parameter is the cotangent `g`, in forward mode
 the tangent `t` of an input, which it pushes to the output; in the one rule of an operation on any number of inputs,
 `index_of_input` is the second. All others come in any order.
