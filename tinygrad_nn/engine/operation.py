@@ -32,8 +32,8 @@ class Operation:
 
     Forward mode needs no rules of its own. A `pointwise` operation computes each entry from corresponding ones: its
     Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is `linear` in all inputs with
-    rules is `applied` to the tangents; its nodes keep its parameters for that. Any other may have tangent rules; without
-    any, its rules are transposed: each is linear in g, so its pullback pushes.
+    rules is `applied` to the tangents; its nodes keep its parameters for that. Any other may have tangent rules; if it
+    has none, its rules are transposed: each is linear in g, so its pullback pushes.
 
     `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """
