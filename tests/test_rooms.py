@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_840, 1_100, 17_602),
     "compiler.run": (1_277, 1_276, 10_883),
     "checking": (2_915, 2_700, 26_066),
-    "inspection": (2_400, 1_800, 18_784),
+    "inspection": (2_275, 1_800, 18_003),
     "testing": (2_295, 2_295, 20_085),
     "training": (2_887, 1_648, 23_594),
     "interop": (1_419, 1_405, 13_328),

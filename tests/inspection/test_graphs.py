@@ -103,10 +103,10 @@ def test_names_that_are_one_identifier_stay_apart() -> None:
     given = ["a.b", "a_b", "a b", "np", "lambda", "ϵ", "ε"]
     graph = tg.graph(lambda: sum(tg.tensor(1.0, requires_grad=True, name=name) * 2 for name in given))
     assert [node.name for node in graph if node.kind == "parameter"] == given
+    latex = graph.to_latex()
     symbols = [node.symbol for node in graph]
     assert len({*symbols}) == len(graph)
     assert {"a_b", "a_b_2", "a_b_3", "np_2", "_lambda", "ε", "ε_2"} <= {*symbols}
-    latex = graph.to_latex()
     for shown in (r"\mathrm{a.b}", r"\mathrm{a\_b}", r"\mathrm{a\ b}"):
         assert latex.count(rf"\frac{{\partial L}}{{\partial {shown}}}&=") == 1
 

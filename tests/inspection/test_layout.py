@@ -16,8 +16,7 @@ from slopes import leaf
 
 import tinygrad_nn as tg
 from tinygrad_nn.inspection.graphs import Graph
-from tinygrad_nn.inspection.groups import Box, Edge, boxes_of
-from tinygrad_nn.inspection.layout import Point, apart, laid_out
+from tinygrad_nn.inspection.layout import Box, Edge, Point, apart, boxes_of, laid_out
 from tinygrad_nn.testing import programs
 from tinygrad_nn.testing.random_programs import Program
 

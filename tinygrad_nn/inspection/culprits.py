@@ -47,94 +47,73 @@ def share(contribution: Contribution, index: Index) -> Any:
     return entry(contribution.value, index[1:]) if source.kept[0] == index[0] else 0.0
 
 
-def _positions(node: GraphNode, index: Index) -> dict[str, Index]:
+def positions(node: GraphNode, index: Index) -> dict[str, Index]:
     """Return which entry of each operand an entry of a pointwise result is computed from."""
     if node.engine is None or not node.engine.pointwise:
         return {}
     shapes = {name: np.shape(x) for name, x in node.known.items()}
-    return {
-        name: tuple([0 if n == 1 else i for i, n in zip(index[len(index) - len(shape) :], shape, strict=True)])
-        for name, shape in shapes.items()
-    }
+    return {name: tuple(map(min, index[len(index) - len(s) :], [n - 1 for n in s])) for name, s in shapes.items()}
 
 
 def there(node: GraphNode, index: Index) -> dict[str, Any]:
     """Return the numbers that a pointwise operation had at an entry, by the operands' names; of others the arrays."""
-    positions = _positions(node, index)
-    found = {}
+    places, found = positions(node, index), {}
     for argument, x in node.known.items():
         if x is not None:
-            own = node.inputs.get(argument)
-            name = indexed(own.name, positions.get(argument, ())) if isinstance(own, GraphNode) else argument
-            found[name] = np.asarray(x)[positions[argument]] if positions else x
+            own, place = node.inputs.get(argument), places.get(argument, ())
+            found[indexed(own.name, place) if isinstance(own, GraphNode) else argument] = np.asarray(x)[place]
     return found
 
 
-def _sound(x: Any, but: Index | None = None) -> Any:
-    """Return an array with numbers in place of what is not finite, but for one entry."""
-    if isinstance(x, tuple):
-        inner = [None if but is None or but[0] != i else but[1:] for i in range(len(x))]
-        return tuple([_sound(part, one) for part, one in zip(x, inner, strict=True)])
-    if x is None or np.asarray(x).dtype.kind != "f":
-        return x
-    array = np.array(x)
-    wrong = np.array(~np.isfinite(array))
-    if but is not None:
-        wrong[but] = False
-    array[wrong] = np.resize(_SOUND, int(wrong.sum()))
-    return array if array.ndim else array[()]
-
-
-def operand_to_blame(node: GraphNode, index: Index) -> tuple[str, Index] | None:
-    """Return which entry of which operand makes an entry of a result not finite; None if the operation itself does."""
-    return blamed(node.operands, _positions(node, index), lambda operands: entry(_computed(node, operands), index))
-
-
-def overwritten(node: GraphNode, index: Index) -> bool:
-    """Return whether an operation that was watched gives another entry, which is finite, if it computes again."""
-    return bool(node.operands) and bool(np.isfinite(entry(_computed(node, node.operands), index)))
-
-
-def cotangent_to_blame(part: Contribution, parent: GraphNode, index: Index) -> tuple[str, Index] | None:
-    """Return which entry of a cotangent makes an entry of a contribution not finite; None if the rule itself does."""
-    g = part.source.seen if part.source is not None else None
-    return blamed({"g": g}, {}, lambda operands: pulled(part, parent, operands["g"])[index])
-
-
 def blamed(
-    operands: Mapping[str, Any], positions: Mapping[str, Index], result: Callable[[dict[str, Any]], Any]
+    operands: Mapping[str, Any], compute: Callable[[Any], Any], index: Index, places: Mapping[str, Index]
 ) -> tuple[str, Index] | None:
-    """Return which entry of which operand makes a result not finite, None if it is so with sound operands as well.
+    """Return which entry of which operand makes an entry of a result not finite, None if the computation itself does.
 
-    Each entry that is not finite is tried alone, all others being sound; where only several together do it, as in
-    inf - inf, the first one is to blame.
+    Each entry that is not finite, and at these places, if any are named, is tried alone, all others being sound; where
+    only several together do it, as in inf - inf, the first one is to blame.
     """
     wrong = [(name, i) for name, x in operands.items() for i in itertools.islice(faults(x), _TRIED)]
-    wrong = [(name, i) for name, i in wrong if not positions or positions[name] == i]
+    wrong = [(name, i) for name, i in wrong if not places or places[name] == i]
     sound = {name: _sound(x) for name, x in operands.items()}
-    if not wrong or not np.isfinite(result(sound)):
+    if not wrong or not np.isfinite(entry(compute(sound), index)):
         return None
     for name, i in wrong:
-        if not np.isfinite(result(sound | {name: _sound(operands[name], i)})):
+        if not np.isfinite(entry(compute(sound | {name: _sound(operands[name], i)}), index)):
             return name, i
     return wrong[0]
 
 
-def _computed(node: GraphNode, operands: Mapping[str, Any]) -> Any:
+def _sound(x: Any, but: Index | None = None) -> Any:
+    """Return an array, or several, with numbers in place of what is not finite, but for one entry."""
+    if isinstance(x, tuple):
+        return tuple([_sound(part, but[1:] if but is not None and but[0] == i else None) for i, part in enumerate(x)])
+    if x is None or np.asarray(x).dtype.kind != "f":
+        return x
+    wrong = np.array(~np.isfinite(x))
+    if but is not None:
+        wrong[but] = False
+    array = np.array(x)
+    array[wrong] = np.resize(_SOUND, int(wrong.sum()))
+    return array if array.ndim else array[()]
+
+
+def recomputed(node: GraphNode, operands: Mapping[str, Any]) -> Any:
     """Return what an operation computes of other operands, an array or a tuple of them."""
     arrays = list(operands.values())
     with np.errstate(all="ignore"), setting(recording, False):
         return node.engine.forward(*([arrays] if node.engine.variadic else arrays), **node.settings)
 
 
-def pulled(part: Any, parent: GraphNode, g: Any) -> Any:
-    """Return what a rule makes of another cotangent, in the parent's shape."""
-    source, rule = part.source, part.rule
+def pulled(part: Contribution, parent: GraphNode, operands: Mapping[str, Any]) -> Any:
+    """Return what the rule of a contribution makes of another cotangent `g`, in the parent's shape."""
+    source: Any = part.source
+    g = operands["g"]
     if isinstance(g, tuple):
         g = Whole(g)
         g.arrived = range(len(g))
     with np.errstate(all="ignore"), setting(recording, False):
-        c = rule.pull(g, source.kept)
-        if rule.zero_safe is not None and has_nan(np.asarray(c)):
-            c = rule.zero_safe(rule, g, source.kept, c)
-        return np.asarray(project(np.asarray(c), parent.node, source.node, rule))  # type: ignore[arg-type]
+        c = part.rule.pull(g, source.kept)
+        if part.rule.zero_safe is not None and has_nan(np.asarray(c)):
+            c = part.rule.zero_safe(part.rule, g, source.kept, c)
+        return np.asarray(project(np.asarray(c), parent.node, source.node, part.rule))  # type: ignore[arg-type]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..compiler.compiled import compile
 from ..compiler.write.explain import Listing
+from ..compiler.write.naming import Names
 from ..errors import CompileError, GradientError
 from ..tensor.handle import Tensor
 from ..transforms.autograd import grad
@@ -22,57 +22,61 @@ from .nodes import Contribution, GraphNode
 _OURS = re.compile(r"\b(dL/d|d?)(v\d+_|[yg]\d*_)(?![A-Za-z0-9_])")
 
 
-@dataclass
-class Formula:
+class Formula(NamedTuple):
     """What computes a node, named "", and what its rules contribute, by input.
 
     `code` has lines of NumPy, before them the functions that they call, and `rules` the derivation.
     """
 
-    code: dict[str, list[str]] = field(default_factory=dict)
-    rules: dict[str, str] = field(default_factory=dict)
+    code: dict[str, list[str]]
+    rules: dict[str, str]
 
 
 class Formulas:
     """The formulas of nodes, each worked out once for all nodes of the same operation, shapes and settings."""
 
-    def __init__(self) -> None:
-        self.known: dict[Any, Formula | None] = {}
+    def __init__(self, nodes: Iterable[GraphNode]) -> None:
+        self.known: dict[Any, Formula] = {}
+        names = Names()
+        names.used = {"np"}
+        for node in nodes:
+            node.symbol = names.new(node.name)
 
     def of(self, node: GraphNode) -> Formula:
         """Return a node's formula in the names of the graph."""
-        if node.operation == "item":
-            ((output, whole),) = node.inputs.items()
-            part = f"{whole.symbol}[{output.removeprefix('output ')}]"
-            code = {"": [f"{node.symbol} = {part}"], "outputs": [f"d{part} = d{node.symbol}"]}
-            return Formula(code, {"outputs": f"dL/d{node.symbol}"})
         given = [name for name, x in node.inputs.items() if isinstance(x, GraphNode)]
         wanted = [n for n in given if node.node is not None and node.inputs[n].node is not None]
         kinds = [(n, np.shape(x), str(getattr(x, "dtype", type(x)))) for n, x in node.operands.items()]
-        plain = [repr(x) for n, x in node.operands.items() if n not in given]
-        key = repr((node.operation, kinds, plain, wanted, node.settings, node.number if node.engine is None else 0))
+        plain = [(n, repr(x)) for n, x in node.inputs.items() if n not in given]
+        other = (given, node.number) if node.engine is None else node.settings
+        key = repr((node.operation, kinds, plain, wanted, other))
         if key not in self.known:
             traced = (_traced(node, given, wanted, sound) for sound in (None, 0.5, 1.5))
-            self.known[key] = next(filter(None, traced), None)
+            self.known[key] = next(filter(None, traced), None) or _called(node, given, wanted)
         names = {f"v{i}_": node.inputs[name].symbol for i, name in enumerate(given)}
-        for end, name in _outputs(node).items():
+        for end, name in ({"_": node.symbol} | _outputs(node)).items():
             names |= {f"y{end}": name, f"g{end}": f"d{name}"}
-        found = self.known[key]
-        if found is None:
-            args = ", ".join(x.symbol if isinstance(x, GraphNode) else repr(x) for x in node.inputs.values())
-            name = f"{node.operation}_vjp"
-            code = {n: [f"d{node.inputs[n].symbol} = {name}(d{node.symbol})"] for n in wanted}
-            code[""] = [f"{node.symbol} = {node.operation}({args})"]
-            return Formula(code, dict.fromkeys(wanted, f"{name}(dL/d{node.symbol})"))
-        private = rf"(?<![.\w]){node.engine.name}(?=\(|_vjp|'s)"
+        private = rf"(?<![.\w]){node.engine.name if node.engine else 'item'}(?=\(|_vjp|'s)"
 
         def renamed(text: str) -> str:
             """Return code in the names of the graph; the adjoint that a rule is given is dL/dy in a derivation."""
             public = re.sub(private, node.operation, text)
             return _OURS.sub(lambda m: f"{m[1]}{names.get(m[2], m[2])}", public)
 
-        code = {n: [*map(renamed, lines)] for n, lines in found.code.items()}
-        return Formula(code, {n: renamed(rule) for n, rule in found.rules.items()})
+        code, rules = self.known[key]
+        return Formula({n: [*map(renamed, c)] for n, c in code.items()}, {n: renamed(r) for n, r in rules.items()})
+
+
+def _called(node: GraphNode, given: list[str], wanted: list[str]) -> Formula:
+    """Return the formula of an operation that can't be compiled by itself, and of an output of several."""
+    if node.operation == "item":
+        part = f"v0_[{given[0].removeprefix('output ')}]"
+        return Formula({"": [f"y_ = {part}"], "outputs": [f"d{part} = g_"]}, {"outputs": "dL/dy_"})
+    places = {name: f"v{i}_" for i, name in enumerate(given)}
+    args = ", ".join([places.get(name) or repr(x) for name, x in node.inputs.items()])
+    code = {n: [f"d{places[n]} = {node.operation}_vjp(g_)"] for n in wanted}
+    rules = dict.fromkeys(wanted, f"{node.operation}_vjp(dL/dy_)")
+    return Formula({"": [f"y_ = {node.operation}({args})"]} | code, rules)
 
 
 def _outputs(node: GraphNode) -> dict[str, str]:
@@ -115,7 +119,7 @@ def _traced(node: GraphNode, given: list[str], wanted: list[str], sound: float |
         listings = {argument: listing(argument) for argument in ("", *wanted)}
     except (CompileError, GradientError, TypeError, ValueError):
         return None
-    formula = Formula({"": _code(listings[""], "forward", "y_ = v0_")})
+    formula = Formula({"": _code(listings[""], "forward", "y_ = v0_")}, {})
     for i, argument in [(i, argument) for i, argument in enumerate(given) if argument in wanted]:
         text = listings[argument]
         handed_on = text.rpartition("'slope': ")[2].partition("}")[0]

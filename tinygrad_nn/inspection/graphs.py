@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import keyword
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator
 from os import PathLike
@@ -21,8 +19,7 @@ from ..nn.dense import ACTIVATIONS
 from ..nn.module import Module
 from ..tensor.handle import Tensor, node_of
 from .formulas import Formulas, derivation
-from .kept import Memory, kept_by
-from .nodes import Contribution, GraphNode, arguments_of
+from .nodes import GraphNode, Memory, arguments_of
 from .page import MOST, Page
 from .picture import dot_of, svg_of
 from .sites import Site
@@ -54,7 +51,7 @@ class Graph:
         self._nodes: list[GraphNode] = []
         self._of_node: dict[Node, GraphNode] = {}
         self._of_array: dict[int, tuple[GraphNode, Any]] = {}  # with the array, whose id is its own as long as it lives
-        self.passed: dict[GraphNode, list[Contribution]] = {}  # what the last pass that was watched has come to
+        self.reached: set[GraphNode] = set()  # by the last pass that was watched
         self._forgotten: dict[int, dict[str, Any]] = {}  # of nodes that live on, by their numbers: where they were made
         self.count: int = 0
         self._named = 0
@@ -153,7 +150,7 @@ class Graph:
         \frac{\partial L}{\partial x}&=\frac{\partial L}{\partial {\mathrm{exp}}_{1}}\cdot {\mathrm{exp}}_{1}
         \end{align*}
         """
-        lines = derivation(self.nodes, Formulas())
+        lines = derivation(self.nodes, Formulas(self.nodes))
         if not lines:
             raise GradientError("no backward pass was watched; call backward inside `with tg.watch() as graph:`")
         return latex_of(lines, {node.symbol: node.name for node in self.nodes})
@@ -173,7 +170,7 @@ class Graph:
         8,000  (100, 10)  float64  h (y), multiply2 (a), multiply2 (b)
         8,000 bytes in 1 array
         """
-        return kept_by(self.nodes)
+        return Memory.of(self.nodes)
 
     # How it is made: by `graph`, and by the watcher.
 
@@ -257,7 +254,7 @@ class Graph:
 
     def name_all(self) -> None:
         """Give each node a name that no other has: the user's, the article's, or the operation's with a number."""
-        numbers, names, symbols = Counter[str](), Counter[str](), Counter(["np"])
+        numbers, names = Counter[str](), Counter[str]()
         for node in self._nodes:
             wish = printable(node.given) or _of_article(node)
             if not wish:
@@ -265,7 +262,6 @@ class Graph:
                 numbers[own] += 1
                 wish = f"{own}{numbers[own]}"
             node.name = _unique(wish, names)
-            node.symbol = _unique(_identifier(node.name), symbols)
         self._named = len(self._nodes)
 
 
@@ -277,12 +273,6 @@ def _unique(wish: str, taken: Counter[str]) -> str:
         name = f"{wish}_{taken[wish]}"
     taken[name] = 1
     return name
-
-
-def _identifier(name: str) -> str:
-    """Return a name as one that Python takes, in the form in which it reads letters."""
-    plain = re.sub(r"\W", "_", unicodedata.normalize("NFKC", name))
-    return plain if plain.isidentifier() and not keyword.iskeyword(plain) else f"_{plain}"
 
 
 def _of_article(node: GraphNode) -> str:

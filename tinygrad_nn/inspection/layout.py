@@ -1,30 +1,147 @@
-"""Where boxes and edges go: in layers by depth, with few crossings, each group around what it holds.
+"""A graph as boxes within boxes, few enough to be looked at, and where these and the edges go.
 
+A group is drawn around what a call of a module computed. Groups are laid out from within, and an edge that enters or
+leaves one passes its border at a port, which is a dummy in the first or last layer.
 Source: Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures (1981): layers by
-the longest path, dummies where an edge passes a layer, orders by barycentres. Groups are laid out from within, and an
-edge that enters or leaves one passes its border at a port, which is a dummy in the first or last layer.
+the longest path, dummies where an edge passes a layer, orders by barycentres.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from operator import itemgetter
 
-from .groups import Box, Edge, edges_of
+from .nodes import GraphNode
 
+MOST = 150  # boxes in a picture, about: beyond that groups are drawn in place of what they hold
+_CHARACTER, _LINE = 7.2, 15.0  # the size of text, in pixels
 GAP, BETWEEN, PORT, MARGIN, TITLE = 18.0, 40.0, 10.0, 14.0, 20.0  # pixels
 _SWEEPS, _SORTED = 20, 14  # sweeps over all layers, and those of them that put layers in another order
 
 Point = tuple[float, float]
 
 
+@dataclass(eq=False)
+class Box:
+    """A node, or a group: `members` are the nodes in it, `inner` its boxes, none if it is collapsed.
+
+    `kind` is that of its node, or "group". Once it is laid out, `x` and `y` are its centre, in pixels, and `ways` the
+    points that edges, from box to box, go through in it, relative to its centre. A dummy has no lines.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    kind: str = "group"
+    members: list[GraphNode] = field(default_factory=list)
+    inner: list[Box] = field(default_factory=list)
+    x: float = 0.0
+    y: float = 0.0
+    ways: dict[tuple[Box, Box], list[Point]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.width = max(_CHARACTER * max(map(len, self.lines)) + 22, 48) if self.lines else PORT
+        self.height = _LINE * len(self.lines) + 10 if self.lines else 0.0
+
+    def walk(self) -> Iterator[Box]:
+        """Yield the box and all within, each before what it holds."""
+        yield self
+        for box in self.inner:
+            yield from box.walk()
+
+    def closed(self, label: str) -> Box:
+        """Return a box in place of this one, with what it holds in two lines."""
+        members = [node for box in self.walk() for node in box.members]
+        counts = Counter(node.operation for node in members if node.operation)
+        most = ", ".join(f"{count} {name}" for name, count in counts.most_common(2))
+        return Box([label, f"{len(members):,} nodes: {most}"], members=members)
+
+
+Edge = tuple[Box, Box]
+
+
+def boxes_of(nodes: list[GraphNode], most: int = MOST) -> Box:
+    """Return the nodes of a graph in a box, in groups, of which the innermost are collapsed where there are too many.
+
+    A group is a call of a module: what it computed in a row. A leaf that a module holds is in the group of what reads
+    it first.
+    """
+    root, placed = Box(), set[GraphNode]()
+    path, stack = list[tuple[str, int]](), [root]
+    for node in filter(lambda node: node.operation, nodes):
+        own = _groups(node)
+        same = next((i for i, (a, b) in enumerate(zip(path, own)) if a != b), min(len(path), len(own)))
+        del stack[same + 1 :]
+        for label, _ in own[same:]:
+            stack.append(Box([label]))
+            stack[-2].inner.append(stack[-1])
+        path = own
+        for one in [*[p for p in dict.fromkeys(node.parents) if p not in placed], node]:
+            (stack[-1] if one.modules else root).inner.append(_box(one))
+            placed.add(one)
+    root.inner += [_box(node) for node in nodes if node not in placed]
+    _collapse(root, most)
+    return root
+
+
+def _box(node: GraphNode) -> Box:
+    """Return the box of a node: its name, and what else there is to say."""
+    shape = str(node.shape).replace(" ", "") if node.shape else ""
+    name = node.name if len(node.name) <= 24 else f"{node.name[:11]}..{node.name[-11:]}"
+    what = node.operation if node.operation and not name.startswith(node.operation) else ""
+    return Box([name, *filter(None, [f"{what} {shape}".strip()])], node.kind, [node])
+
+
+def _groups(node: GraphNode) -> list[tuple[str, int]]:
+    """Return the labels of the modules around a node, and which ones these are; the article's layers count as such."""
+    layer = re.fullmatch(r"[ZA](\d+)", node.name) if any(kind == "DenseNetwork" for _, kind in node.modules) else None
+    own = [(": ".join(filter(None, module)), owner) for module, owner in zip(node.modules, node.owners)]
+    return own + ([(f"layer {layer[1]}", 0)] if layer else [])
+
+
+def _collapse(root: Box, most: int) -> None:
+    """Collapse the innermost groups, and then rows of boxes, until there are few enough."""
+    levels = [[root]]
+    while inner := [one for box in levels[-1] for one in box.inner]:
+        levels.append(inner)
+    for level in levels[-2::-1]:
+        if sum(not box.inner for box in root.walk()) > most:
+            for box in level:
+                box.inner = [one.closed(one.lines[0]) if one.inner else one for one in box.inner]
+    if len(root.inner) > most:
+        size = -(-len(root.inner) // (most // 2))
+        rows = [Box(inner=root.inner[i : i + size]) for i in range(0, len(root.inner), size)]
+        root.inner = []
+        for row in rows:
+            lines = Counter(n.line.short for box in row.inner for n in box.members if n.line is not None)
+            numbers = f"{row.inner[0].members[0].number} to {row.inner[-1].members[-1].number}"
+            root.inner.append(row.closed(", ".join([numbers, *[line for line, _ in lines.most_common(1)]])))
+
+
+def edges_of(root: Box) -> list[Edge]:
+    """Return the pairs of boxes of which the second reads what the first has computed, each once."""
+    home = {node: box for box in root.walk() if not box.inner for node in box.members}
+    found = ((home[parent], box) for node, box in home.items() for parent in node.parents if parent in home)
+    return [*dict.fromkeys((a, b) for a, b in found if a is not b)]
+
+
 def laid_out(root: Box) -> dict[Edge, list[Point]]:
     """Give all boxes their places, and return the points that each edge, from box to box, goes through."""
     edges = edges_of(root)
     _arrange(root, edges)
-    _shift(root, root.width / 2, root.height / 2)
-    return {edge: _joined(edge) for edge in edges}
+    root.x, root.y = root.width / 2, root.height / 2
+    points = {edge: list[Point]() for edge in edges}
+    for box in root.walk():  # what holds a box comes before it
+        for inner in box.inner:
+            inner.x, inner.y = box.x + inner.x, box.y + inner.y
+        for edge, way in box.ways.items():
+            points[edge] += [(box.x + x, box.y + y) for x, y in way]
+    for (a, b), found in points.items():  # all edges lead downwards
+        begin, end = (a.x, a.y + a.height / 2), (b.x, b.y - b.height / 2)
+        found[:] = dict.fromkeys([begin, *sorted(found, key=itemgetter(1)), end])
+    return points
 
 
 def _arrange(box: Box, edges: list[Edge]) -> None:
@@ -34,43 +151,32 @@ def _arrange(box: Box, edges: list[Edge]) -> None:
             own = set(inner.walk())
             _arrange(inner, [e for e in edges if e[0] in own or e[1] in own])
     holder = {one: inner for inner in box.inner for one in inner.walk()}
-    ends: Any = {e: (holder.get(e[0], ("in", e)), holder.get(e[1], ("out", e))) for e in edges}
-    layers, chains = _layers(box.inner, {edge: pair for edge, pair in ends.items() if pair[0] is not pair[1]})
-    places = _placed(layers, chains.values())
-    top, levels = 0.0, dict[Any, Point]()  # of each the top and the bottom
-    heights = [max(_size(v)[1] for v in layer) for layer in layers]
+    ends = {(a, b): (holder.get(a) or Box(), holder.get(b) or Box()) for a, b in edges}  # without a holder, a port
+    layers, chains = _layers(box.inner, {edge: (a, b) for edge, (a, b) in ends.items() if a is not b})
+    _place(layers, chains)
+    top, levels = 0.0, dict[Box, Point]()  # of each the top and the bottom
+    heights = [max(v.height for v in layer) for layer in layers]
     for layer, height, following in zip(layers, heights, [*heights, 0.0][1:], strict=True):
         levels |= dict.fromkeys(layer, (top, top + height))
         top += height + (BETWEEN if height and following else BETWEEN / 2)
     bottom = levels[layers[-1][0]][1] if layers else 0.0
-    left = min((x - _size(v)[0] / 2 for v, x in places.items()), default=0.0)
-    right = max((x + _size(v)[0] / 2 for v, x in places.items()), default=0.0)
-    title = TITLE if box.outer is not None else 0.0
-    box.width = max(right - left + 2 * MARGIN, box.width if box.outer is not None else 0)
-    box.height = bottom + 2 * MARGIN + title
+    left = min((v.x - v.width / 2 for v in levels), default=0.0)
+    right = max((v.x + v.width / 2 for v in levels), default=0.0)
+    title = TITLE if box.lines else 0.0
+    box.width, box.height = max(right - left + 2 * MARGIN, box.width), bottom + 2 * MARGIN + title
     dx, dy = -(left + right) / 2, -box.height / 2 + MARGIN + title
-    for inner in box.inner:
-        inner.x, inner.y = places[inner] + dx, sum(levels[inner]) / 2 + dy
+    for v, level in levels.items():
+        v.x, v.y, levels[v] = v.x + dx, sum(level) / 2 + dy, (level[0] + dy, level[1] + dy)
     for edge, (first, *dummies, last) in chains.items():
-        a, b = _end(edge, first, -1, places) + dx, _end(edge, last, 0, places) + dx
-        begin = [(a, -box.height / 2)] * isinstance(first, tuple) + [(a, levels[first][1] + dy)]
-        end = [(b, levels[last][0] + dy)] + [(b, box.height / 2)] * isinstance(last, tuple)
-        box.ways[edge] = begin + [(places[v] + dx, y + dy) for v in dummies for y in levels[v]] + end
+        a, b = [v.x + v.ways[edge][i][0] if edge in v.ways else v.x for v, i in ((first, -1), (last, 0))]
+        begin = [(a, -box.height / 2)] * (edge[0] not in holder) + [(a, levels[first][1])]
+        end = [(b, levels[last][0])] + [(b, box.height / 2)] * (edge[1] not in holder)
+        box.ways[edge] = begin + [(v.x, y) for v in dummies for y in levels[v]] + end
 
 
-def _size(v: Any) -> Point:
-    """Return the width and height of a box; a port, or a dummy, has no height."""
-    return (v.width, v.height) if isinstance(v, Box) else (PORT, 0.0)
-
-
-def _end(edge: Edge, v: Any, which: int, places: Mapping[Any, float]) -> float:
-    """Return where an edge leaves a box, or reaches it: at its middle, or at the port of a group."""
-    return places[v] + (v.ways[edge][which][0] if isinstance(v, Box) and edge in v.ways else 0.0)
-
-
-def _layers(inner: Sequence[Box], links: Mapping[Edge, Any]) -> tuple[list[list[Any]], dict[Edge, list[Any]]]:
+def _layers(inner: Sequence[Box], links: dict[Edge, Edge]) -> tuple[list[list[Box]], dict[Edge, list[Box]]]:
     """Return layers of boxes, ports and dummies, and the chain that each edge goes along, one in each layer."""
-    depth: dict[Any, int] = {}
+    depth: dict[Box, int] = {}
     for v in inner:  # in the order of execution, but for leaves, which are before what reads them
         depth[v] = 1 + max((depth.get(a, 0) for a, b in links.values() if b is v), default=0)
     for v in reversed(inner):  # a leaf is next to what reads it
@@ -78,40 +184,41 @@ def _layers(inner: Sequence[Box], links: Mapping[Edge, Any]) -> tuple[list[list[
         if below and depth[v] == 1:
             depth[v] = min(below) - 1
     last = max(depth.values(), default=0) + 1
-    depth |= {end: 0 if end[0] == "in" else last for pair in links.values() for end in pair if isinstance(end, tuple)}
-    rank = {level: i for i, level in enumerate(sorted({*depth.values()}))}
-    layers: list[list[Any]] = [[] for _ in rank]
-    for v, level in depth.items():
-        layers[rank[level]].append(v)
-    chains: dict[Edge, list[Any]] = {}
+    for a, b in links.values():  # ports
+        depth.setdefault(a, 0)
+        depth.setdefault(b, last)
+    used = sorted({*depth.values()})
+    layers = [[v for v in depth if depth[v] == level] for level in used]
+    chains: dict[Edge, list[Box]] = {}
     for edge, (a, b) in links.items():
-        dummies = [(edge, i) for i in range(rank[depth[a]] + 1, rank[depth[b]])]
-        for dummy in dummies:
-            layers[dummy[1]].append(dummy)
-        chains[edge] = [a, *dummies, b]
+        passed = layers[used.index(depth[a]) + 1 : used.index(depth[b])]
+        chains[edge] = [a, *[Box() for _ in passed], b]
+        for layer, dummy in zip(passed, chains[edge][1:-1], strict=True):
+            layer.append(dummy)
     return layers, chains
 
 
-def _placed(layers: list[list[Any]], chains: Iterable[list[Any]]) -> dict[Any, float]:
-    """Put each layer in the order of the mean places of what it is linked to, and return where each is then.
+def _place(layers: list[list[Box]], chains: dict[Edge, list[Box]]) -> None:
+    """Put each layer in the order of the mean places of what it is linked to, and give each its place.
 
     It goes down and up by turns; the last sweeps keep the order, and let places come to rest.
     """
-    places = {v: float(i) for layer in layers for i, v in enumerate(layer)}
-    above: dict[Any, list[Any]] = {v: [] for v in places}
-    below: dict[Any, list[Any]] = {v: [] for v in places}
-    for a, b in [pair for chain in chains for pair in pairwise(chain)]:
+    above, below = defaultdict[Box, list[Box]](list), defaultdict[Box, list[Box]](list)
+    for a, b in [pair for chain in chains.values() for pair in pairwise(chain)]:
         below[a].append(b)
         above[b].append(a)
+    for layer in layers:
+        for i, v in enumerate(layer):
+            v.x = float(i)
     for sweep in range(_SWEEPS):
         order, before, after = (layers, above, below) if sweep % 2 == 0 else (layers[::-1], below, above)
         for layer in order:
             near = {v: before[v] or after[v] or [v] for v in layer}
-            wishes = {v: sum(places[w] for w in linked) / len(linked) for v, linked in near.items()}
+            wishes = {v: sum(w.x for w in linked) / len(linked) for v, linked in near.items()}
             if sweep < _SORTED:
                 layer.sort(key=wishes.__getitem__)
-            places |= zip(layer, apart([wishes[v] for v in layer], [_size(v)[0] for v in layer]), strict=True)
-    return places
+            for v, x in zip(layer, apart([wishes[v] for v in layer], [v.width for v in layer]), strict=True):
+                v.x = x
 
 
 def apart(wishes: Sequence[float], widths: Sequence[float]) -> list[float]:
@@ -131,19 +238,3 @@ def apart(wishes: Sequence[float], widths: Sequence[float]) -> list[float]:
         pools.append((mean, count))
     level = [mean for mean, count in pools for _ in range(count)]
     return [a + b for a, b in zip(level, offsets, strict=False)]
-
-
-def _shift(box: Box, x: float, y: float) -> None:
-    """Make the places in a box absolute, given the place of its centre."""
-    box.x, box.y = x, y
-    box.ways = {edge: [(x + a, y + b) for a, b in way] for edge, way in box.ways.items()}
-    for inner in box.inner:
-        _shift(inner, x + inner.x, y + inner.y)
-
-
-def _joined(edge: Edge) -> list[Point]:
-    """Return an edge's points, from the box where it begins, out of its groups, and into those of the other."""
-    a, b = edge
-    groups = dict.fromkeys([*reversed(a.chain()[:-1]), *b.chain()[:-1]])
-    points = [point for box in groups for point in box.ways.get(edge, ())]
-    return [*dict.fromkeys([(a.x, a.y + a.height / 2), *points, (b.x, b.y - b.height / 2)])]

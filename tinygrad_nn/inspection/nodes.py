@@ -1,26 +1,47 @@
-"""The nodes of a graph: what each reads, what reads it, and what was seen of it."""
+"""The nodes of a graph: what each reads, what reads it, what was seen of it, and what it keeps alive."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..engine.node import Node
+from ..engine.trees import leaves
+from ..errors import in_columns
 from ..tensor.handle import Tensor
 from .sites import Line
+
+MANY = 2**63  # ways: no more are counted
 
 
 @dataclass(eq=False, slots=True)
 class Contribution:
     """One summand of an adjoint: its `value`, which the rule of `source` for `argument` has made.
 
-    The adjoint that a backward pass begins with has no source, and is named a "seed".
+    The adjoint that a backward pass begins with has no source, and is named a "seed". `ways` says along how many ways
+    it came from the output, `steps` how long the shortest is, and `before` what of the source's is next on that one.
     """
 
     value: Any
     source: GraphNode | None
     argument: str
     rule: Any = None
+    ways: int = 1
+    steps: int = 0
+    before: Contribution | None = None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of the nodes on the shortest way to the output."""
+        part: Contribution | None = self
+        names = []
+        while part is not None and part.source is not None:
+            names.append(part.source.name)
+            part = part.before
+        return tuple(names) or ("the output itself",)
 
 
 @dataclass(eq=False, slots=True)
@@ -50,7 +71,7 @@ class GraphNode:
     owners: tuple[int, ...] = ()  # which modules these are
     given: str = ""  # the name that the user, a module or the article has for it
     name: str = ""  # its own in the graph: no other node has it
-    symbol: str = ""  # the same as an identifier of Python's, which no other node has either
+    symbol: str = ""  # the same as an identifier of Python's, in formulas
     node: Node | None = None  # the engine's, and what it kept when a pass came to it
     kept: Any = None
     engine: Any = None  # the engine's operation, None of an item
@@ -93,6 +114,12 @@ class GraphNode:
         return None if tensor.grad is None else tensor.grad.data
 
     @property
+    def kept_arrays(self) -> list[tuple[str, Any]]:
+        """The arrays that the engine keeps for its rules, with the rules' names for them."""
+        saved = zip(getattr(self.engine, "slots", ()), getattr(self.node, "saved", None) or (), strict=False)
+        return [(slot, x) for slot, tree in saved for x in leaves(tree) if isinstance(x, np.ndarray)]
+
+    @property
     def group(self) -> str:
         """The innermost module that computed it, as "encoder.0: Linear"; "" outside of modules."""
         return "" if not self.modules else ": ".join(filter(None, self.modules[-1]))
@@ -105,3 +132,38 @@ def arguments_of(operation: Any, count: int) -> list[str]:
     """Return an operation's names for that many operands."""
     first: str = operation.arguments[0]
     return [f"{first}[{i}]" for i in range(count)] if operation.variadic else list(operation.arguments)
+
+
+class Kept(NamedTuple):
+    """An array that is kept: its `nbytes`, and `by` whom, nodes and the names that their rules have for it."""
+
+    nbytes: int
+    shape: tuple[int, ...]
+    dtype: Any
+    by: list[str]
+
+
+class Memory(tuple[Kept, ...]):
+    """The arrays that a graph keeps, the largest first; `print` lists them."""
+
+    @classmethod
+    def of(cls, nodes: Iterable[GraphNode]) -> Memory:
+        """Return what the recorded ones among these nodes keep."""
+        found: dict[int, Kept] = {}
+        for node in nodes:
+            for slot, array in node.kept_arrays:
+                while isinstance(array.base, np.ndarray):  # a view keeps the whole
+                    array = array.base
+                kept = found.setdefault(id(array), Kept(array.nbytes, array.shape, array.dtype, []))
+                kept.by.append(f"{node.name} ({slot})")
+        return cls(sorted(found.values(), key=lambda kept: -kept.nbytes))
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes are kept in all."""
+        return sum(array.nbytes for array in self)
+
+    def __str__(self) -> str:
+        rows = [["bytes", "shape", "dtype", "kept by"]]
+        rows += [[f"{k.nbytes:,}", str(k.shape), str(k.dtype), ", ".join(k.by)] for k in self]
+        return f"{in_columns(rows)}\n{self.nbytes:,} bytes in {len(self)} array{'s' * (len(self) != 1)}"

@@ -18,9 +18,7 @@ from ..engine.grad_mode import recording, setting
 from ..engine.node import Node
 from ..errors import FreedGraphError
 from ..tensor.handle import Tensor
-from .culprits import Index, cotangent_to_blame, entry, faults, indexed, operand_to_blame, overwritten, share, there
-from .graphs import Graph
-from .kept import arrays_kept
+from .culprits import Index, blamed, entry, faults, indexed, positions, pulled, recomputed, share, there
 from .nodes import GraphNode
 from .recorder import Recorder, pulled_back, results_of, watching
 from .remedies import LOST, remedy_for
@@ -54,27 +52,22 @@ class Origin:
     remedy: str
 
     def __str__(self) -> str:
-        numbers = [f"{name} = {brief(x)}" for name, x in self.operands.items()]
-        if len(numbers) == 1:
-            numbers = [f"{brief(x)} at {name}" for name, x in self.operands.items()]
-        of = " and ".join(numbers)
-        if self.phase == "forward":
-            what = f"{self.operation}{of and f' of {of}'} gives {self.value:g}"
-        elif self.phase == "backward":
-            which = indexed(self.argument, self.index) + (f", of {of}," if of else "")
-            what = f"the rule of {self.operation} for {which} gives {self.value:g} from a finite cotangent"
-        elif self.phase == "given":
-            what = f"{indexed(self.operation, self.index)} is {self.value:g} as it was given"
-        elif self.phase == "step":
-            what = f"{self.operation}'s step made {indexed(self.argument, self.index)} {self.value:g}, from {of}"
-        elif of:
-            what = f"{indexed(self.argument, self.index)}, which {self.operation} computed of {of}, was written into"
-        else:
-            reader = f"which the backward pass of {self.operation} still needs"
-            what = f"{self.argument}, {reader}, was written into after it was read"
+        alone = len(self.operands) == 1
+        numbers = [f"{brief(x)} at {name}" if alone else f"{name} = {brief(x)}" for name, x in self.operands.items()]
+        of, entry = " and ".join(numbers), indexed(self.argument or self.operation, self.index)
+        computed = f"{self.operation} computed of {of}, was written into"
+        needed = f"the backward pass of {self.operation} still needs, was written into after it was read"
+        what = {
+            "forward": f"{self.operation}{of and f' of {of}'} gives {self.value:g}",
+            "backward": f"the rule of {self.operation} for {entry}{of and f', of {of},'} gives {self.value:g} from a "
+            "finite cotangent",
+            "given": f"{entry} is {self.value:g} as it was given",
+            "step": f"{self.operation}'s step made {entry} {self.value:g}, from {of}",
+            "write": f"{entry}, which {computed if of else needed}",
+        }[self.phase]
         line = self.line or "computed outside of the watched block, or more than two passes ago"
-        where = f" ({line}: {self.source})" if self.source else f" ({line})"
-        return f"{what}{f' in {self.module}' if self.module else ''}: {self.remedy}{where}"
+        where = f"{line}: {self.source}" if self.source else line
+        return f"{what}{self.module and f' in {self.module}'}: {self.remedy} ({where})"
 
 
 class Anomaly(FloatingPointError):
@@ -104,7 +97,7 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
     None
     """
     try:
-        with setting(recording, True), np.errstate(all="ignore"), watching(Watchdog(Graph())) as watchdog:
+        with setting(recording, True), np.errstate(all="ignore"), watching(Watchdog()) as watchdog:
             ends = results_of(function, inputs, watchdog.graph)
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
             pulled_back(ends)
@@ -133,15 +126,15 @@ def detect_anomaly() -> Iterator[None]:
     ...
     tinygrad_nn.inspection.origins.Anomaly: the rule of sqrt for x[1], of 0 at x[1], gives inf from a ...
     """
-    with np.errstate(all="ignore"), watching(Watchdog(Graph())):
+    with np.errstate(all="ignore"), watching(Watchdog()):
         yield
 
 
 class Watchdog(Recorder):
     """Raises Anomaly where something is not finite, or was written into."""
 
-    def __init__(self, graph: Graph) -> None:
-        super().__init__(graph)
+    def __init__(self) -> None:
+        super().__init__()
         self.sums: dict[int, list[tuple[str, Callable[[], Any], int]]] = {}  # of what nodes keep, by their numbers
         self.begun = [0, 0]  # where the last passes began
         self.adjoints: dict[int, GraphNode] = {}  # nodes by the ids of their adjoints, for an origin
@@ -151,7 +144,7 @@ class Watchdog(Recorder):
         self.check_step()
         added = super()._add(operation, arrays, parameters, node, y, site)
         sums = self.sums  # which go with the arrays
-        if arrays := arrays_kept(node):
+        if arrays := added.kept_arrays:
             number = node.number
             sums[number] = [(s, ref(x, lambda _: sums.pop(number, None)), crc32(x.tobytes())) for s, x in arrays]
         return added
@@ -238,10 +231,11 @@ class Watchdog(Recorder):
                 ((output, node),) = node.inputs.items()
                 index = (int(output.removeprefix("output ")), *index)
                 continue
-            culprit = operand_to_blame(node, index)
+            culprit = blamed(node.operands, partial(recomputed, node), index, positions(node, index))
             parent = None if culprit is None else node.inputs[culprit[0]]
             if culprit is None or not isinstance(parent, GraphNode):
-                phase = "given" if node.engine is None else "write" if overwritten(node, index) else "forward"
+                written = node.operands and np.isfinite(entry(recomputed(node, node.operands), index))
+                phase = "given" if node.engine is None else "write" if written else "forward"
                 return node.number, self.origin(node, phase, index, value, there(node, index), node.name)
             value, node, index = entry(node.operands[culprit[0]], culprit[1]), parent, culprit[1]
         return self.from_gradient(self.adjoints[id(node.stored)], index)  # rules have computed it, and were recorded
@@ -262,7 +256,7 @@ class Watchdog(Recorder):
             if source.operation == "item":
                 node, index = source, index[1:]
                 continue
-            culprit = cotangent_to_blame(part, node, index)
+            culprit = blamed({"g": source.seen}, partial(pulled, part, node), index, {})
             if culprit is None:
                 numbers = there(source, index) if source.engine.pointwise and source.shape == node.shape else {}
                 return -source.number, self.origin(source, "backward", index, value, numbers, node.name)

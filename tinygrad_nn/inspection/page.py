@@ -8,10 +8,10 @@ import hashlib
 import operator
 import struct
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,21 +30,20 @@ _HERE = Path(__file__).parent
 _close = functools.partial(np.allclose, equal_nan=True)
 
 
-@dataclass
-class Step:
-    """One step: its title, what the picture marks, and the parts of its text, as HTML."""
+class Step(NamedTuple):
+    """One step: its title, the nodes that the picture marks, by their numbers, and its text, as HTML."""
 
     title: str
     at: int
-    read: list[int] = field(default_factory=list)
-    parts: list[str] = field(default_factory=list)
+    read: Iterable[int] = ()
+    text: str = ""
 
 
 class Page:
     """Writes the page of a graph."""
 
     def __init__(self, nodes: list[GraphNode], label: str) -> None:
-        self.nodes, self.label, self.formulas = nodes, label, Formulas()
+        self.nodes, self.label, self.formulas = nodes, label, Formulas(nodes)
         self.mathematics = Mathematics(MATHML, {node.symbol: node.name for node in nodes})
         self.order = sorted((n for n in nodes if n.seen is not None and n.operation), key=lambda n: -n.number)
 
@@ -52,7 +51,7 @@ class Page:
         """Return the page."""
         forward = [self.forward(node) for node in self.nodes if node.operation]
         backward = [self.backward(node) for node in self.order]
-        nothing = Step("nothing was computed", 0, parts=[_values({node.name: node.value for node in self.nodes})])
+        nothing = Step("nothing was computed", 0, text=_values({node.name: node.value for node in self.nodes}))
         style, script = (_HERE / "page.css").read_text("utf-8") + STYLE, (_HERE / "page.js").read_text("utf-8")
         policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:"
         ends = [*self.order, *reversed(self.nodes)]  # what a hook computes comes after the end
@@ -78,7 +77,7 @@ class Page:
         """Return steps as an ordered list."""
         items = [
             f'<li id="{kind}-{i}" data-at="{s.at}" data-read="{" ".join(map(str, s.read))}">'
-            f"<h3>{i}. {escape(s.title)}</h3>{''.join(s.parts)}</li>"
+            f"<h3>{i}. {escape(s.title)}</h3>{s.text}</li>"
             for i, s in enumerate(steps, start=1)
         ]
         return f'<section id="{kind}s" aria-label="{title}"><h2>{title}</h2><ol>{"".join(items)}</ol></section>'
@@ -86,43 +85,27 @@ class Page:
     def forward(self, node: GraphNode) -> Step:
         """Return the step that computes a node."""
         code = self.formulas.of(node).code[""]
-        parts = [self.formula(code[-1], code)]
         nodes = {name: x for name, x in node.inputs.items() if isinstance(x, GraphNode)}
         given = {x.name: node.operands.get(name, x.value) for name, x in nodes.items()}
-        parts.append(_values(given | {node.name: node.value}))
+        text = self.formula(code[-1], code) + _values(given | {node.name: node.value})
         if node.line is not None and node.line.file:
             layer = f" in {escape(node.group)}" if node.group else ""
-            text = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
-            parts.append(f"<p>{escape(node.line.short)}{layer}{text}</p>")
-        return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in node.parents], parts)
+            source = f": <code>{escape(node.line.text)}</code>" if node.line.text else ""
+            text += f"<p>{escape(node.line.short)}{layer}{source}</p>"
+        return Step(f"forward: {node.name}, by {node.operation}", node.number, [x.number for x in node.parents], text)
 
     def backward(self, node: GraphNode) -> Step:
         """Return the step that hands a node's adjoint on to what it was computed from."""
         given = _uses(node)
-        names = [x.name for x in dict.fromkeys(x for x, _ in given)]
-        title = f"backward: from {node.name} to {', '.join(names)}" if names else f"backward: at {node.name}"
-        adjoint = f"∂L/∂{node.name}{_HOOKED * (node.arrived is not None)}"
-        step = Step(title, node.number, [x.number for x, _ in given], [_values({adjoint: node.seen})])
+        names = ", ".join([x.name for x in dict.fromkeys(x for x, _ in given)])
+        text = _values({f"∂L/∂{node.name}{_HOOKED * (node.arrived is not None)}": node.seen})
         for parent, contribution in given:
             rule, code = part_of(contribution, self.formulas), self.formulas.of(node).code[contribution.argument]
             relation = "=" if contribution is parent.contributions[0] else "+="
             code = [*code[:-1], code[-1].replace(" = ", f" {relation} ", 1)]
-            step.parts.append(self.formula(f"dL/d{parent.symbol} = {rule}", code, relation))
-            step.parts.append(self.added(parent, contribution))
-        return step
-
-    def added(self, parent: GraphNode, contribution: Contribution) -> str:
-        """Return what a contribution is, and what has been added up with it."""
-        count, adjoint = len(parent.contributions), f"∂L/∂{parent.name}"
-        if isinstance(parent.seen, tuple):
-            return _values({adjoint: contribution.value})
-        so_far = parent.contributions[: parent.contributions.index(contribution) + 1]
-        shown = {f"contribution {len(so_far)} of {count} to {adjoint}" if count > 1 else adjoint: contribution.value}
-        if count > 1:
-            shown["added up so far"] = functools.reduce(operator.add, [c.value for c in so_far])
-        if parent.arrived is not None and len(so_far) == count:
-            shown[adjoint + _HOOKED] = parent.seen
-        return _values(shown)
+            text += self.formula(f"dL/d{parent.symbol} = {rule}", code, relation) + _added(parent, contribution)
+        title = f"backward: from {node.name} to {names}" if names else f"backward: at {node.name}"
+        return Step(title, node.number, [x.number for x, _ in given], text)
 
     def formula(self, line: str, code: list[str], relation: str = "=") -> str:
         """Return a line, and the functions that the code calls, as mathematics, and the code."""
@@ -133,34 +116,49 @@ class Page:
     def naive(self) -> list[Step]:
         """Return the steps of a pass that goes on to each value as soon as anything has arrived there."""
         root = self.order[0]
-        arrived, steps, stack = {root: root.seen}, [self.left(root, root.seen)], _uses(root)[::-1]
+        arrived, steps, stack = {root: root.seen}, [_left(root, root.seen)], _uses(root)[::-1]
         while stack and len(steps) < _WALK:
             node, contribution = stack.pop()
-            c = pulled(contribution, node, arrived[contribution.source])  # type: ignore[index]
+            c = pulled(contribution, node, {"g": arrived[contribution.source]})  # type: ignore[index]
             arrived[node] = arrived[node] + c if node in arrived else c
             if node.operation:
-                steps.append(self.left(node, arrived[node]))
+                steps.append(_left(node, arrived[node]))
                 stack += _uses(node)[::-1]
         if stack:
             return [*steps, Step(f"and so on: cut after {_WALK} steps", root.number)]
         wrong = [n for n in arrived if not n.operation and not _close(arrived[n], n.seen)]
-        parts = [_values({f"∂L/∂{n.name}, naive": arrived[n], "right": n.seen}) for n in wrong]
         if not wrong:
             return [*steps, Step("right here, for nothing is read in two ways", root.number)]
-        parts.append(
+        text = "".join([_values({f"∂L/∂{n.name}, naive": arrived[n], "right": n.seen}) for n in wrong])
+        text += (
             '<p class="wrong">A value was left before all that it is read by had contributed, and what it held was '
             "handed on again. In the order of a topological sort that can't happen.</p>"
         )
         title = f"wrong: {', '.join(n.name for n in wrong)}"
-        return [*steps, Step(title, root.number, [n.number for n in wrong], parts)]
+        return [*steps, Step(title, root.number, [n.number for n in wrong], text)]
 
-    def left(self, node: GraphNode, g: Any) -> Step:
-        """Return the step that hands on what has arrived at a node by now."""
-        parts = [_values({"held": g})] if np.size(g) > 4 else []
-        if not _close(g, node.seen):
-            right = f"∂L/∂{node.name} = {brief(node.seen)}"
-            parts.append(f'<p class="wrong">not yet, or no longer, {escape(right)}</p>')
-        return Step(f"{node.name} hands on {brief(g)}", node.number, [x.number for x in node.parents], parts)
+
+def _left(node: GraphNode, g: Any) -> Step:
+    """Return the step that hands on what has arrived at a node by now."""
+    text = _values({"held": g}) if np.size(g) > 4 else ""
+    if not _close(g, node.seen):
+        right = escape(f"∂L/∂{node.name} = {brief(node.seen)}")
+        text += f'<p class="wrong">not yet, or no longer, {right}</p>'
+    return Step(f"{node.name} hands on {brief(g)}", node.number, [x.number for x in node.parents], text)
+
+
+def _added(parent: GraphNode, contribution: Contribution) -> str:
+    """Return what a contribution is, and what has been added up with it."""
+    parts, adjoint = parent.contributions, f"∂L/∂{parent.name}"
+    if isinstance(parent.seen, tuple) or len(parts) == 1:
+        shown = {adjoint: contribution.value}
+    else:
+        so_far = [part.value for part in parts[: parts.index(contribution) + 1]]
+        shown = {f"contribution {len(so_far)} of {len(parts)} to {adjoint}": contribution.value}
+        shown["added up so far"] = functools.reduce(operator.add, so_far)
+    if parent.arrived is not None and contribution is parts[-1]:
+        shown[adjoint + _HOOKED] = parent.seen
+    return _values(shown)
 
 
 def _uses(node: GraphNode) -> list[tuple[GraphNode, Contribution]]:

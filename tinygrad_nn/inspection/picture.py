@@ -6,29 +6,19 @@ from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
 
-from .groups import Box, boxes_of, edges_of
-from .layout import Point, laid_out
+from .layout import Box, Point, boxes_of, edges_of, laid_out
 from .nodes import GraphNode
 
-# The colours of the library's plots, by Okabe and Ito; shapes tell the kinds apart as well.
+# The colours of the library's plots, by Okabe and Ito, on whatever is behind; shapes tell the kinds apart as well.
 STYLE = """
-.tg-graph { font: 12px system-ui, "DejaVu Sans", sans-serif; }
-.tg-graph text { fill: #222; }
+.tg-graph { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: currentColor; }
 .tg-graph .group > rect { fill: #6661; stroke: #888; stroke-dasharray: 4 3; }
-.tg-graph .closed > path { fill: #eee; stroke: #666; }
-.tg-graph .parameter > path { fill: #fde3cf; stroke: #d55e00; }
-.tg-graph .data > path { fill: #d8f0e6; stroke: #009e73; }
-.tg-graph .operation > path { fill: #dcebf7; stroke: #0072b2; }
-.tg-graph .edge { fill: none; stroke: #666; stroke-width: 1.2; }
-.tg-graph .arrow { fill: #666; }
-@media (prefers-color-scheme: dark) {
-  .tg-graph text { fill: #eee; }
-  .tg-graph .closed > path { fill: #333; }
-  .tg-graph .parameter > path { fill: #5a2c08; }
-  .tg-graph .data > path { fill: #0b4636; }
-  .tg-graph .operation > path { fill: #0c3a5c; }
-  .tg-graph .edge { stroke: #aaa; }
-}
+.tg-graph .closed > path { fill: #8882; stroke: #888; }
+.tg-graph .parameter > path { fill: #d55e0030; stroke: #d55e00; }
+.tg-graph .data > path { fill: #009e7330; stroke: #009e73; }
+.tg-graph .operation > path { fill: #0072b230; stroke: #0072b2; }
+.tg-graph .edge { fill: none; stroke: #888; stroke-width: 1.2; }
+.tg-graph .arrow { fill: #888; }
 """
 
 
@@ -42,29 +32,26 @@ def svg_of(nodes: list[GraphNode], label: str, style: str = f"<style>{STYLE}</st
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-graph" role="img" aria-label="{escape(label)}" '
         f'width="{width}" height="{height}" viewBox="0 0 {width} {height}">{style}'
         '<marker id="tg-arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
-        f'<path class="arrow" d="M0 0L8 4L0 8z"/></marker>{"".join(_drawn(root))}{"".join(body)}</svg>'
+        f'<path class="arrow" d="M0 0L8 4L0 8z"/></marker>{"".join(map(_drawn, root.inner))}{"".join(body)}</svg>'
     )
 
 
-def _drawn(box: Box) -> Iterator[str]:
-    """Yield the elements of a box and of what it holds."""
+def _drawn(box: Box) -> str:
+    """Return the element of a box, with what it holds."""
     left, top = box.x - box.width / 2, box.y - box.height / 2
-    if box.outer is None:
-        for inner in box.inner:
-            yield from _drawn(inner)
-        return
     number = f' data-node="{box.members[0].number}"' if box.kind != "group" else ""
-    yield f'<g class="{box.kind}{" closed" * (box.kind == "group" and not box.inner)}"{number}>'
     if box.inner:
-        yield f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="6"/>'
-        yield f'<text x="{left + 8:.1f}" y="{top + 15:.1f}">{escape(box.lines[0])}</text>'
-        for inner in box.inner:
-            yield from _drawn(inner)
+        body = [
+            f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="6"/>',
+            f'<text x="{left + 8:.1f}" y="{top + 15:.1f}">{escape(box.lines[0])}</text>',
+            *map(_drawn, box.inner),
+        ]
     else:
-        yield f'<path d="{_outline(box)}"/>'
-        for i, line in enumerate(box.lines):
-            yield f'<text x="{box.x:.1f}" y="{top + 17 + 15 * i:.1f}" text-anchor="middle">{escape(line)}</text>'
-    yield "</g>"
+        texts = [(top + 17 + 15 * i, escape(line)) for i, line in enumerate(box.lines)]
+        body = [f'<text x="{box.x:.1f}" y="{y:.1f}" text-anchor="middle">{line}</text>' for y, line in texts]
+        body.insert(0, f'<path d="{_outline(box)}"/>')
+    closed = " closed" * (box.kind == "group" and not box.inner)
+    return f'<g class="{box.kind}{closed}"{number}>{"".join(body)}</g>'
 
 
 def _outline(box: Box) -> str:
@@ -88,8 +75,11 @@ def _curve(points: list[Point]) -> str:
     return path
 
 
-_SHAPES = {"parameter": "hexagon", "data": "box", "operation": "ellipse", "group": "box3d"}
-_COLOURS = {"parameter": "#fde3cf", "data": "#d8f0e6", "operation": "#dcebf7", "group": "#eeeeee"}
+# The shape and the colour of a kind in Graphviz's words.
+_LOOKS = {
+    "parameter": ("hexagon", "#fde3cf"), "data": ("box", "#d8f0e6"), "operation": ("ellipse", "#dcebf7"),
+    "group": ("box3d", "#eeeeee"),
+}  # fmt: skip
 
 
 def dot_of(nodes: list[GraphNode]) -> str:
@@ -98,14 +88,14 @@ def dot_of(nodes: list[GraphNode]) -> str:
     names = {box: f"n{i}" for i, box in enumerate(root.walk())}
 
     def drawn(box: Box) -> Iterator[str]:
-        if not box.inner:
-            look = f'shape={_SHAPES[box.kind]} style=filled fillcolor="{_COLOURS[box.kind]}"'
-            yield f"{names[box]} [label={_quoted(box.lines)} {look}]"
-            return
-        yield f"subgraph cluster_{names[box]} {{ label={_quoted(box.lines)}"
-        for inner in box.inner:
-            yield from drawn(inner)
-        yield "}"
+        if box.inner:
+            yield f"subgraph cluster_{names[box]} {{ label={_quoted(box.lines)}"
+            for inner in box.inner:
+                yield from drawn(inner)
+            yield "}"
+        else:
+            shape, colour = _LOOKS[box.kind]
+            yield f'{names[box]} [label={_quoted(box.lines)} shape={shape} style=filled fillcolor="{colour}"]'
 
     lines = [line for box in root.inner for line in drawn(box)]
     lines += [f"{names[a]} -> {names[b]}" for a, b in edges_of(root)]

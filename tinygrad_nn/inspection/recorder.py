@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, overload
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..engine.trees import entries, leaves, map_leaves
 from ..engine.watching import Watcher, watched, watcher
 from ..tensor.handle import Tensor, make, node_of, root_of
 from .graphs import Graph
-from .nodes import Contribution, GraphNode, arguments_of
+from .nodes import MANY, Contribution, GraphNode, arguments_of
 from .sites import Site
 from .terms import remember
 from .text import printable
@@ -45,7 +46,7 @@ def watch() -> Iterator[Graph]:
     >>> [(term.argument, float(term.value)) for term in graph["x"].contributions]
     [('b', 1.0), ('a', 2.0), ('b', 2.0)]
     """
-    with watching(Recorder(Graph())) as recorder:
+    with watching(Recorder()) as recorder:
         yield recorder.graph
 
 
@@ -133,10 +134,11 @@ def pulled_back(ends: list[Tensor]) -> None:
 class Recorder(Watcher):
     """Keeps what is computed in a Graph."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self) -> None:
+        self.graph = Graph()
         self.met: dict[int, Tensor] = {}  # the handles that the next operation reads
         self.within = functools.cache(_names_within)
+        self.around = Site()  # where the body is
 
     def shadow(self, tensor: Any) -> Any:
         """Return the tensor, having noted that it is read."""
@@ -145,7 +147,7 @@ class Recorder(Watcher):
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         """Add what was computed to the graph, unless a rule has computed it on arrays."""
-        met, site = [*self.met.values()], Site()
+        met, site = [*self.met.values()], Site(self.around)
         self.met.clear()
         if site.passes and node is None:
             return
@@ -186,7 +188,8 @@ class Recorder(Watcher):
             settings=dict(parameters), stored=y, line=site.line, modules=self._path(site.modules),
             owners=tuple(map(id, site.modules)), node=node, engine=operation,
         )  # fmt: skip
-        for part in y if several and node is None else () if several else (y,):  # recorded ones are known by their node
+        parts = [y] if not several else y if node is None else []  # recorded outputs are known by their nodes
+        for part in parts:
             self.graph.computed(part, added)
         return added
 
@@ -196,13 +199,13 @@ class Recorder(Watcher):
 
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they arrive and leave, but for a pass within another."""
-        if Site().passes > 1:
+        if Site(self.around).passes > 1:
             return Cotangents(seeds, lift, create_graph)
         return SeenCotangents(self, seeds, lift, create_graph)
 
     def left(self, node: GraphNode) -> None:
         """Be told that a node's adjoint is whole, before its rules run."""
-        remember(node, self.graph.passed)
+        remember(node)
 
     def closed(self) -> None:
         """Give what was computed last, and not read since, the names that the user's code has for it."""
@@ -223,31 +226,25 @@ class SeenCotangents(Cotangents):
         super().__init__(seeds, lift, create_graph)
         self.recorder, self.graph = recorder, recorder.graph
         self.node: Any = None  # the one whose rules run
-        for known in self.graph.passed:
+        for known in self.graph.reached:
             known.contributions, known.arrived, known.seen = [], None, None
-        self.graph.passed = {}
+        self.graph.reached = {self.graph.of_node(root) for root in seeds}
         for root, seed in seeds.items():
-            self.at(root).contributions.append(Contribution(raw(seed), None, "seed"))
-
-    def at(self, node: Node) -> GraphNode:
-        """Return the graph's node, which this pass has come to."""
-        known = self.graph.of_node(node)
-        self.graph.passed[known] = known.contributions
-        return known
+            self.graph.of_node(root).contributions = [Contribution(raw(seed), None, "seed")]
 
     def leave(self, node: Node) -> Any:
         """Return a node's whole cotangent, having noted it; what arrives next is from this node's rules."""
         g = super().leave(node)
         self.node = node
         if g is not None:
-            known = self.at(node)
+            known = self.graph.of_node(node)
             known.seen, known.kept = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g), node.saved
             self.recorder.left(known)
         return g
 
     def hooked(self, node: Node, g: Any) -> Any:
         """Return the cotangent after the node's hooks, having noted what it was before."""
-        self.at(node).arrived = raw(g)
+        self.graph.of_node(node).arrived = raw(g)
         return super().hooked(node, g)
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
@@ -256,7 +253,11 @@ class SeenCotangents(Cotangents):
         value, argument = next(iter(c.values())) if isinstance(c, Parts) else c, rule.argument
         if argument.startswith("input "):  # of an operation on any number of them
             argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]
-        self.at(parent).contributions.append(Contribution(raw(value), self.graph.of_node(node), argument, rule))
+        source, known = self.graph.of_node(node), self.graph.of_node(parent)
+        near = min(source.contributions, key=attrgetter("steps"))
+        ways = min(sum(part.ways for part in source.contributions), MANY)
+        known.contributions.append(Contribution(raw(value), source, argument, rule, ways, near.steps + 1, near))
+        self.graph.reached.add(known)
         super().arrive(parent, c, node, rule)
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:

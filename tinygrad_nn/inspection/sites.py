@@ -46,17 +46,19 @@ class Line(NamedTuple):
 
 
 class Site:
-    """What surrounds a computation: `line` of the user's code and its `frame`, `modules` from the outermost in.
+    """What surrounds a computation: `line` and `frame` of the user's code, `modules` from the outermost in.
 
-    `passes` counts the derivative passes between the user's line and here: what a rule computes is in one.
+    `passes` counts the derivative passes between the user's line and here: what a rule computes is in one. What is
+    `around` the body that is watched is not looked through again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, around: Site | None = None) -> None:
         frame: Any = sys._getframe(2)  # the watcher's own method has no part in it
+        outer = None if around is None else around.frame
         self.frame: Any = None
         self.passes: int = 0
-        found: list[Module] = []
-        while frame is not None:
+        self.modules: list[Module] = []
+        while frame is not None and frame is not outer:
             code = frame.f_code
             if self.frame is None:
                 self.passes += code in _PASSES
@@ -64,18 +66,14 @@ class Site:
                     self.frame = frame
             if code.co_argcount and code.co_varnames[0] == "self":
                 owner = variables_of(frame).get("self")
-                if isinstance(owner, Module) and (not found or found[-1] is not owner):
-                    found.append(owner)
+                if isinstance(owner, Module) and (not self.modules or self.modules[0] is not owner):
+                    self.modules.insert(0, owner)
             frame = frame.f_back
-        self.modules: list[Module] = found[::-1]
-
-    @property
-    def line(self) -> Line:
-        """The innermost line of the user's code."""
-        if self.frame is None:
-            return Line("", 0, "an unknown function")
-        code = self.frame.f_code
-        return Line(code.co_filename, self.frame.f_lineno, code.co_name)
+        if frame is not None and around is not None:
+            self.frame = self.frame or frame
+            self.modules[: self.modules[:1] == around.modules[-1:]] = around.modules
+        code = self.frame and self.frame.f_code
+        self.line = Line(code.co_filename, self.frame.f_lineno, code.co_name) if code else Line("", 0, "")
 
     def named(self, entries: bool = True) -> list[tuple[str, Any]]:
         """Return what the innermost function of the user's code names, and then the `entries` of what it names.

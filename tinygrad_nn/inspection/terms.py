@@ -17,30 +17,28 @@ if TYPE_CHECKING:  # the library's import ends here: `grad_terms` is a method of
     from .nodes import Contribution, GraphNode
 
 LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that somebody still has
-Pass = dict["GraphNode", list["Contribution"]]
 
 
-class _Adjoint(NamedTuple):
-    """What a pass has brought to a leaf: sums before and after its hooks, and what `.grad` held before."""
+class _Gradient(NamedTuple):
+    """What a pass has brought to a leaf: its sum before and after hooks, and what `.grad` held before."""
 
-    tensor: weakref.ref[Tensor] | None
-    node: GraphNode
-    passed: Pass
+    contributions: list[Contribution]
     arrived: Any
     seen: Any
-    held: Any
+    held: Any = None
+    tensor: weakref.ref[Tensor] | None = None
 
 
-_LEAVES: dict[int, _Adjoint] = {}  # by a tensor's id, as long as it lives
+_LEAVES: dict[int, _Gradient] = {}  # by a tensor's id, as long as it lives
 
 
-def remember(node: GraphNode, passed: Pass) -> None:
+def remember(node: GraphNode) -> None:
     """Keep what a leaf's gradient is the sum of, as long as the leaf lives or until it is watched again."""
     tensor = node.tensor
     if tensor is not None:
         key, held = id(tensor), None if tensor.grad is None else tensor.grad.data
         ref = weakref.ref(tensor, lambda _: _LEAVES.pop(key, None))
-        _LEAVES[key] = _Adjoint(ref, node, passed, node.arrived, node.seen, held)
+        _LEAVES[key] = _Gradient(node.contributions, node.arrived, node.seen, held, ref)
 
 
 class Term(NamedTuple):
@@ -100,15 +98,14 @@ def grad_terms(self: Tensor) -> Terms:
     """
     found = _LEAVES.get(id(self))
     if found is None:
-        nodes = ((n, graph.passed) for graph in LIVE if (n := graph.get(self)) is not None)
-        found = next((_Adjoint(None, n, passed, n.arrived, n.seen, None) for n, passed in nodes if n in passed), None)
+        nodes = (n for graph in LIVE if (n := graph.get(self)) is not None and n.contributions)
+        found = next((_Gradient(n.contributions, n.arrived, n.seen) for n in nodes), None)
     if found is None:
         raise errors.GradientError(
             "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
             "that was computed keep the graph: `with tg.watch() as graph:`"
         )
-    ways = _ways(found.passed)
-    terms = [_term(contribution, ways) for contribution in found.passed[found.node]]
+    terms = [Term(part.value, part.path, part.ways, part.argument) for part in found.contributions]
     if found.arrived is not None:
         terms.append(Term(found.seen - found.arrived, ("added by its hooks",), 1, "hook"))
     if self.grad is not None and self.grad.data is not found.held:  # `autograd.grad` and `tg.graph` leave it as it was
@@ -124,26 +121,3 @@ def grad_terms(self: Tensor) -> Terms:
 
 
 Tensor.grad_terms = grad_terms  # type: ignore[method-assign]
-
-
-Way = tuple[int, int, Any]  # steps, ways, and the node next on the shortest
-
-
-def _term(contribution: Contribution, ways: dict[GraphNode | None, Way]) -> Term:
-    """Return a contribution with the shortest way to the output, and the number of all ways."""
-    node, path = contribution.source, []
-    count = ways[node][1]
-    while node is not None:
-        path.append(node.name)
-        node = ways[node][2]
-    return Term(contribution.value, tuple(path) or ("the output itself",), count, contribution.argument)
-
-
-def _ways(passed: Pass) -> dict[GraphNode | None, Way]:
-    """Return how far it is to the output from each node of a pass, how many ways lead there, and the next."""
-    ways: dict[GraphNode | None, Way] = {None: (-1, 1, None)}  # beyond the output
-    for one in sorted(passed, key=lambda n: -n.node.number):  # type: ignore[union-attr]
-        sources = [c.source for c in passed[one]]
-        near = min(sources, key=lambda source: ways[source][0])
-        ways[one] = ways[near][0] + 1, sum(ways[source][1] for source in sources), near
-    return ways
