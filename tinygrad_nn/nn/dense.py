@@ -30,10 +30,11 @@ def checked_architecture(architecture: Any) -> list[dict[str, Any]]:
         raise ArchitectureError(f"an architecture must be a list with a dictionary per layer, got {architecture!r:.60}")
     layers = [_checked_layer(number, layer) for number, layer in enumerate(architecture, start=1)]
     for number, (before, layer) in enumerate(itertools.pairwise(layers), start=2):
-        if layer["input_dim"] != before["output_dim"]:
+        reads, gives = layer["input_dim"], before["output_dim"]
+        if reads != gives:
             raise ArchitectureError(
-                f"layer {number} reads input_dim={layer['input_dim']}, but layer {number - 1} gives "
-                f"output_dim={before['output_dim']}; write the same number for both"
+                f"layer {number} reads input_dim={reads}, but layer {number - 1} gives output_dim={gives}; "
+                "write the same number for both"
             )
     return layers
 

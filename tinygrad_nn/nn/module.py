@@ -30,8 +30,8 @@ def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
     >>> tg.nn.Parameter([1.0, 2.0], requires_grad=False)
     tg.tensor([1., 2.], dtype='float64')
     """
-    t = _marked(data, _PARAMETER)
-    t.requires_grad = requires_grad
+    t = as_tensor(data)
+    t.role, t.requires_grad = _PARAMETER, requires_grad
     return t
 
 
@@ -44,12 +44,8 @@ def Buffer(data: Any, persistent: bool = True) -> Tensor:
     >>> tg.nn.Buffer([0, 1])
     tg.tensor([0, 1], dtype='int64')
     """
-    return _marked(data, _BUFFER if persistent else _TEMPORARY)
-
-
-def _marked(data: Any, role: str) -> Tensor:
     t = as_tensor(data)
-    t.role = role
+    t.role = _BUFFER if persistent else _TEMPORARY
     return t
 
 
@@ -76,20 +72,12 @@ def _parts(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _parts(f"{prefix}.{key}" if prefix else str(key), part)
 
 
-def _held(prefix: str, module: Module) -> Iterator[tuple[str, Any]]:
-    """Yield the modules, Tensors and generators that a module holds itself, with their names."""
-    return (named for entries in module._entries() for named in _parts(prefix, entries))
-
-
 def _walk(prefix: str, module: Module, within: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield a module and what it and its modules hold, by each name; `within` are the modules around it."""
     yield prefix, module
     if not any(module is outer for outer in within):
-        for name, x in _held(prefix, module):
-            if isinstance(x, Module):
-                yield from _walk(name, x, (*within, module))
-            else:
-                yield name, x
+        for name, x in module._held(prefix):
+            yield from _walk(name, x, (*within, module)) if isinstance(x, Module) else [(name, x)]
 
 
 def _all(module: Module) -> Iterator[tuple[str, Any]]:
@@ -103,11 +91,10 @@ def _all(module: Module) -> Iterator[tuple[str, Any]]:
 
 def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Yield each object once, by its first name."""
-    seen: set[int] = set()
+    found: dict[int, tuple[str, Any]] = {}
     for name, x in named:
-        if id(x) not in seen:
-            seen.add(id(x))
-            yield name, x
+        found.setdefault(id(x), (name, x))
+    yield from found.values()
 
 
 def _is_plain(x: Any) -> bool:
@@ -185,14 +172,15 @@ class Module(Explained):
                 if _role(t) == _PARAMETER:
                     t.role = _PARAMETER
 
-    def _entries(self) -> tuple[Any, ...]:
-        """Return the dictionaries and lists of what this holds, whose keys are the first parts of names."""
-        if self._unnamed is None:
-            return (vars(self),)
-        unnamed, own = getattr(self, self._unnamed), dict(vars(self))
-        del own[self._unnamed]
-        tensors = {name: own.pop(name) for name, x in vars(self).items() if isinstance(x, Tensor)}
-        return tensors, unnamed, own  # in PyTorch's order
+    def _held(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Return the modules, Tensors and generators that this holds itself, with their names."""
+        own, unnamed = vars(self), self._unnamed
+        if unnamed is None:
+            return _parts(prefix, own)
+        tensors = {name: x for name, x in own.items() if isinstance(x, Tensor)}
+        others = {name: x for name, x in own.items() if name not in {*tensors, unnamed}}
+        nests = tensors, getattr(self, unnamed), others  # in PyTorch's order
+        return (named for nest in nests for named in _parts(prefix, nest))
 
     def _tensors(self, *roles: str) -> Iterator[tuple[str, Tensor]]:
         """Yield the Tensors of these roles, by each of their names."""
@@ -224,7 +212,7 @@ class Module(Explained):
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield each module that this one holds itself, once, with its name."""
-        return _once((name, m) for name, m in _held("", self) if isinstance(m, Module))
+        return _once((name, m) for name, m in self._held() if isinstance(m, Module))
 
     def children(self) -> list[Module]:
         """Return the modules that this one holds itself."""
@@ -320,22 +308,19 @@ class Module(Explained):
             raise StateError(f"a state is a dict of arrays by name, got {given(state_dict)}; load that of state_dict()")
         arrays = {name: as_array(value) for name, value in state_dict.items()}
         tensors = dict(self._tensors(_PARAMETER, _BUFFER))
-        names: dict[int, list[str]] = {}
-        for name, t in tensors.items():
-            names.setdefault(id(t), []).append(name)
+        first = {id(t): name for name, t in reversed(tensors.items()) if name in arrays}
         problems = []
         if strict:
-            problems += [f"{each[0]} is missing" for each in names.values() if not arrays.keys() & {*each}]
+            problems += [f"{name} is missing" for name, t in _once(tensors.items()) if id(t) not in first]
             problems += [f"{name} is not a parameter here" for name in arrays if name not in tensors]
         found = [(name, tensors[name], array) for name, array in arrays.items() if name in tensors]
         for name, t, array in found:
-            first = next(n for n in names[id(t)] if n in arrays)
             if array.shape != t.shape:
                 problems.append(f"{name} has shape {array.shape}, needs {t.shape}")
             elif array.dtype != t.dtype:
                 problems.append(f"{name} has dtype {array.dtype}, needs {t.dtype}: use .astype")
-            elif not np.array_equal(arrays[first], array, equal_nan=array.dtype.kind == "f"):
-                problems.append(f"{name} is another name of {first} here, and has other numbers")
+            elif not np.array_equal(arrays[first[id(t)]], array, equal_nan=array.dtype.kind == "f"):
+                problems.append(f"{name} is another name of {first[id(t)]} here, and has other numbers")
         if problems:
             raise StateError(f"this state does not fit: {'; '.join(problems)}; load that of such a module")
         replace_values([(t, array.copy()) for _, t, array in found])
@@ -355,7 +340,4 @@ class Module(Explained):
     @reprlib.recursive_repr()
     def __repr__(self) -> str:
         inner = [f"({name}): {m!r}".replace("\n", "\n  ") for name, m in self.named_children()]
-        settings = self.extra_repr()
-        if not inner:
-            return f"{type(self).__name__}({settings})"
-        return "\n  ".join([f"{type(self).__name__}({settings}", *inner]) + "\n)"
+        return "\n  ".join([f"{type(self).__name__}({self.extra_repr()}", *inner]) + "\n" * bool(inner) + ")"
