@@ -59,11 +59,7 @@ class ModuleList(_Container, MutableSequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         found = self._modules[index]
-        return self._of(found) if isinstance(index, slice) else found
-
-    @staticmethod
-    def _of(modules: list[Any]) -> ModuleList:
-        return ModuleList(modules)
+        return ModuleList(found) if isinstance(index, slice) else found
 
     def insert(self, index: int, value: Any) -> None:
         """Put a module before the one of this index."""
@@ -111,9 +107,9 @@ class Sequential(ModuleList):
     def __init__(self, *modules: Any) -> None:
         super().__init__(modules)
 
-    @staticmethod
-    def _of(modules: list[Any]) -> Sequential:
-        return Sequential(*modules)
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Sequential(*found) if isinstance(index, slice) else found
 
     def forward(self, x: Any) -> Any:
         """Return the last module's output."""

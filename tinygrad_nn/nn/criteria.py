@@ -9,17 +9,8 @@ from typing import Any
 
 from ..ops.fused import reduction_of
 from ..tensor.creation import as_tensor
+from . import losses
 from .label_losses import cross_entropy, nll_loss
-from .losses import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    smooth_l1_loss,
-)
 from .of_functions import OfFunction, module_of
 
 
@@ -29,21 +20,21 @@ class Loss(OfFunction):
     reduction: str
 
     def _check(self) -> None:
-        if (self.reduction, self._function) != ("batchmean", kl_div):
+        if (self.reduction, self._function) != ("batchmean", losses.kl_div):
             reduction_of(self.reduction)
         for name, value in [*vars(self).items()]:
             if name.endswith("weight") and value is not None:
                 setattr(self, name, as_tensor(value))
 
 
-MSELoss = module_of(mse_loss, "MSELoss", __name__, 2, Loss)
-L1Loss = module_of(l1_loss, "L1Loss", __name__, 2, Loss)
-HuberLoss = module_of(huber_loss, "HuberLoss", __name__, 2, Loss)
-SmoothL1Loss = module_of(smooth_l1_loss, "SmoothL1Loss", __name__, 2, Loss)
-BCELoss = module_of(binary_cross_entropy, "BCELoss", __name__, 2, Loss)
-BCEWithLogitsLoss = module_of(binary_cross_entropy_with_logits, "BCEWithLogitsLoss", __name__, 2, Loss)
-GaussianNLLLoss = module_of(gaussian_nll_loss, "GaussianNLLLoss", __name__, 3, Loss)
-KLDivLoss = module_of(kl_div, "KLDivLoss", __name__, 2, Loss)
+MSELoss = module_of(losses.mse_loss, "MSELoss", __name__, 2, Loss)
+L1Loss = module_of(losses.l1_loss, "L1Loss", __name__, 2, Loss)
+HuberLoss = module_of(losses.huber_loss, "HuberLoss", __name__, 2, Loss)
+SmoothL1Loss = module_of(losses.smooth_l1_loss, "SmoothL1Loss", __name__, 2, Loss)
+BCELoss = module_of(losses.binary_cross_entropy, "BCELoss", __name__, 2, Loss)
+BCEWithLogitsLoss = module_of(losses.binary_cross_entropy_with_logits, "BCEWithLogitsLoss", __name__, 2, Loss)
+GaussianNLLLoss = module_of(losses.gaussian_nll_loss, "GaussianNLLLoss", __name__, 3, Loss)
+KLDivLoss = module_of(losses.kl_div, "KLDivLoss", __name__, 2, Loss)
 
 
 class NLLLoss(Loss, function=nll_loss, inputs=2, without="axis"):

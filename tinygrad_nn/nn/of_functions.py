@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from inspect import Parameter, Signature, getdoc, signature
-from types import new_class
 from typing import Any, ClassVar
 
 from ..ops.settings import explained
@@ -55,4 +54,4 @@ class OfFunction(Module):
 def module_of(function: Any, name: str, home: str, inputs: int = 1, kind: type[OfFunction] = OfFunction) -> Any:
     """Return the class of modules that call a public function, with the function's description."""
     own = {"__module__": home, "__doc__": f"`tg.{function.__name__}` as a module.\n\n{getdoc(function)}"}
-    return new_class(name, (kind,), {"function": function, "inputs": inputs}, lambda body: body.update(own))
+    return type(name, (kind,), own, function=function, inputs=inputs)

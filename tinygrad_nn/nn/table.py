@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..engine.grad_mode import no_grad
+from ..engine.trees import entries
 from ..errors import in_columns
 
 
@@ -27,19 +29,15 @@ def _shapes(module: Any, input: Any) -> dict[int, str]:
     """Return the shape of each module's last output, by the module's id; the modules are left as they were."""
     shapes: dict[int, str] = {}
 
-    def noted(m: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
-        def forward_and_note(*args: Any, **kwargs: Any) -> Any:
-            y = forward(*args, **kwargs)
-            parts = y if isinstance(y, (tuple, list)) else [y]
-            shapes[id(m)] = ", ".join(str(part.shape) for part in parts if hasattr(part, "shape"))
-            return y
-
-        return forward_and_note
+    def noted(m: Any, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        y = forward(*args, **kwargs)
+        shapes[id(m)] = ", ".join(str(part.shape) for part in entries(y) if hasattr(part, "shape"))
+        return y
 
     before = [(vars(m), dict(vars(m))) for m in module.modules()]
     try:
         for m in module.eval().modules():
-            vars(m)["forward"] = noted(m, m.forward)
+            vars(m)["forward"] = partial(noted, m, m.forward)
         args = input if isinstance(input, (tuple, dict)) else (input,)
         with no_grad():
             module(**args) if isinstance(args, dict) else module(*args)
