@@ -8,18 +8,15 @@ from typing import Any
 import numpy as np
 
 from .groups import Hyperparameter, Switch
-from .optimizer import Optimizer
+from .optimizer import Array, Optimizer, Step
 
 
-def adagrad_init(w: np.ndarray, initial_accumulator_value: float) -> dict[str, Any]:
+def adagrad_init(w: Array, initial_accumulator_value: float) -> dict[str, Any]:
     """Return no steps, and what the sum of squared gradients begins with."""
     return {"step": 0, "total": np.full_like(w, float(initial_accumulator_value))}
 
 
-def adagrad(
-    w: np.ndarray, g: np.ndarray, step: int, total: np.ndarray, *,
-    lr: float, lr_decay: float, eps: float,
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+def adagrad(w: Array, g: Array, step: int, total: Array, *, lr: float, lr_decay: float, eps: float) -> Step:
     """Return w and its state after a step."""
     total = total + g * g
     value = w - (lr / (1 + step * lr_decay)) * g / (np.sqrt(total) + eps)
@@ -55,16 +52,16 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value = initial_accumulator_value
 
 
-def rmsprop_init(w: np.ndarray, momentum: float, centered: bool) -> dict[str, Any]:
+def rmsprop_init(w: Array, momentum: float, centered: bool) -> dict[str, Any]:
     """Return means and a velocity of zeros, those that are kept."""
     kept = {"v": True, "m": centered, "velocity": momentum}
     return {name: np.zeros_like(w) for name, wanted in kept.items() if wanted}
 
 
 def rmsprop(
-    w: np.ndarray, g: np.ndarray, v: np.ndarray, m: np.ndarray | float = 0.0, velocity: np.ndarray | float = 0.0, *,
+    w: Array, g: Array, v: Array, m: Array | float = 0.0, velocity: Array | float = 0.0, *,
     lr: float, alpha: float, eps: float, momentum: float, centered: bool,
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+) -> Step:  # fmt: skip
     """Return w and its state after a step."""
     state = {"v": alpha * v + (1 - alpha) * (g * g)}
     square = state["v"]

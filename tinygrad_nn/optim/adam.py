@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from .groups import Hyperparameter, Switch
-from .optimizer import Optimizer, zeros
+from .optimizer import Array, Optimizer, Step, zeros
 
 
-def adam_init(w: np.ndarray, amsgrad: bool = False) -> dict[str, Any]:
+def adam_init(w: Array, amsgrad: bool = False) -> dict[str, Any]:
     """Return no steps, and means of zeros; for AMSGrad the largest mean too."""
     state: dict[str, Any] = zeros("m", "v", *["v_max"] * amsgrad, step=0)(w)
     return state
 
 
 def adam(
-    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, v_max: np.ndarray | float = 0.0, *,
+    w: Array, g: Array, step: int, m: Array, v: Array, v_max: Array | float = 0.0, *,
     lr: float, betas: tuple[float, float], eps: float, amsgrad: bool = False,
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+) -> Step:  # fmt: skip
     """Return w and its state after a step.
 
     >>> import numpy as np
@@ -74,9 +74,9 @@ class Adam(_Moments):
 
 
 def adamw(
-    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, v_max: np.ndarray | float = 0.0, *,
+    w: Array, g: Array, step: int, m: Array, v: Array, v_max: Array | float = 0.0, *,
     lr: float, betas: tuple[float, float], eps: float, weight_decay: float, amsgrad: bool = False,
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+) -> Step:  # fmt: skip
     """Return w and its state, that of `adam_init` at first, after a step."""
     return adam((1 - lr * weight_decay) * w, g, step, m, v, v_max, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad)
 
@@ -104,9 +104,8 @@ class AdamW(Adam):
 
 
 def adamax(
-    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, u: np.ndarray, *,
-    lr: float, betas: tuple[float, float], eps: float,
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    w: Array, g: Array, step: int, m: Array, u: Array, *, lr: float, betas: tuple[float, float], eps: float
+) -> Step:
     """Return w and its state after a step."""
     step, (beta1, beta2) = step + 1, betas
     m = beta1 * m + (1 - beta1) * g
@@ -138,9 +137,9 @@ class Adamax(_Moments):
 
 
 def nadam(
-    w: np.ndarray, g: np.ndarray, step: int, m: np.ndarray, v: np.ndarray, mu_product: float, *,
+    w: Array, g: Array, step: int, m: Array, v: Array, mu_product: float, *,
     lr: float, betas: tuple[float, float], eps: float, momentum_decay: float,
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+) -> Step:  # fmt: skip
     """Return w and its state after a step."""
     step, (beta1, beta2) = step + 1, betas
     mu, next_mu = (beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in (step, step + 1))

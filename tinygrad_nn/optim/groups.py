@@ -53,19 +53,14 @@ class Hyperparameter:
 
     def checked(self, value: Any) -> Any:
         """Return the value in Python's floats. Raises TypeError or ValueError, saying what to write."""
-        wording = self._needed(value)
         entries = value if isinstance(value, (list, tuple)) and self.count else (value,)
-        if len(entries) != (self.count or 1) or not all(map(is_number, entries)):
-            raise TypeError(wording)
-        if not all(0 <= x < self.below for x in entries):
-            raise ValueError(wording)
-        return float(value) if self.count is None else tuple(map(float, value))
-
-    def _needed(self, value: Any) -> str:
+        are_numbers = len(entries) == (self.count or 1) and all(map(is_number, entries))
+        if are_numbers and all(0 <= x < self.below for x in entries):
+            return tuple(map(float, entries)) if self.count else float(value)
         what = "the learning rate" if self.name == "lr" else self.name
         number = "a finite number, 0 or more" if self.below == math.inf else f"at least 0 and below {self.below}"
-        number = number if self.count is None else f"{self.count} numbers, each {number}"
-        return f"{what} must be {number}, got {given(value)}"
+        number = f"{self.count} numbers, each {number}" if self.count else number
+        raise (ValueError if are_numbers else TypeError)(f"{what} must be {number}, got {given(value)}")
 
 
 class Switch(Hyperparameter):
@@ -93,8 +88,8 @@ class ParameterGroup(Mapping[str, Any]):
     initial_lr: float | None = None
 
     def __init__(self, params: Any, kinds: Mapping[str, Hyperparameter]) -> None:
-        pairs = [x if isinstance(x, tuple) and len(x) == 2 else (None, x) for x in listed(params)]
-        for _, p in pairs:
+        found: dict[int, tuple[Any, Any]] = {}
+        for name, p in [x if isinstance(x, tuple) and len(x) == 2 else (None, x) for x in listed(params)]:
             if hasattr(p, "parameters"):
                 raise TypeError("an optimiser takes parameters, not what holds them; write model.parameters()")
             frozen = getattr(p, "role", None) == "parameter"
@@ -102,12 +97,11 @@ class ParameterGroup(Mapping[str, Any]):
                 raise ValueError(
                     f"an optimiser takes leaves that require grad, not {p!r:.200}; write model.parameters()"
                 )
-        once = {id(p): (name, p) for name, p in reversed(pairs)}
-        found = [once[key] for key in dict.fromkeys(id(p) for _, p in pairs)]
-        self.params: tuple[Any, ...] = tuple([p for _, p in found])
+            found.setdefault(id(p), (name, p))
+        names = [name for name, _ in found.values()]
+        self.params: tuple[Any, ...] = tuple([p for _, p in found.values()])
+        self.names: list[Any] | None = names if any(name is not None for name in names) else None
         self.kinds: dict[str, Hyperparameter] = dict(kinds)
-        named = any(name is not None for name, _ in found)
-        self.names: list[Any] | None = [name for name, _ in found] if named else None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self) and name != "initial_lr":

@@ -16,16 +16,14 @@ from ..ops.settings import Explained, is_number
 from ..tensor.handle import Tensor, replace_values
 from .groups import Hyperparameter, ParameterGroup, listed, tell
 
+Array = np.ndarray
+Step = tuple[np.ndarray, dict[str, Any]]  # a parameter's array and its state
+
 
 def zeros(*names: str, **numbers: float) -> Any:
-    """Return an `init`: these numbers, and an array of zeros under each of the names.
+    """Return an `init`: these numbers, and an array of zeros under each of the names."""
 
-    >>> import numpy as np
-    >>> zeros("m", step=0)(np.ones(2))
-    {'step': 0, 'm': array([0., 0.])}
-    """
-
-    def init(w: np.ndarray) -> dict[str, Any]:
+    def init(w: Array) -> dict[str, Any]:
         """Return the state of a parameter before its first step."""
         return numbers | {name: np.zeros_like(w) for name in names}
 
@@ -105,10 +103,10 @@ class Optimizer(Explained):
             found = list(group) if isinstance(group, Mapping) else given(group)
             raise TypeError(f"a group needs the key 'params', and may have {', '.join(kinds)}; got {found}")
         new = ParameterGroup(group["params"], kinds)
-        names = [*(self._names() or []), *(new.names or [])]
+        names = [name for each in (*self.param_groups, new) for name in each.names or ()]
         if {*map(id, self.parameters)} & {*map(id, new.params)}:
             raise ValueError("a parameter must be in one group only; leave it out of the others")
-        if self.param_groups and (self._names() is None) != (new.names is None):
+        if any((each.names is None) != (new.names is None) for each in self.param_groups):
             raise ValueError("some parameters have names and some have none; pass named_parameters() for all groups")
         if not all(isinstance(name, str) for name in names) or len({*names}) != len(names):
             raise ValueError(f"parameters need a name each, and different ones, got {names}")
@@ -138,12 +136,12 @@ class Optimizer(Explained):
             raise StateError(f"a state needs a list of a dict for each parameter, got {given(state)}")
         self._state = [_copied(self._checked(i, p, state[i])) for i, p in enumerate(self.parameters)]
 
-    def initial_state(self, w: np.ndarray) -> dict[str, Any]:
+    def initial_state(self, w: Array) -> dict[str, Any]:
         """Return what `update` is given as the state of a parameter at its first step."""
         state: dict[str, Any] = self.init(w, **{name: getattr(self, name) for name in self._reads[0]})
         return state
 
-    def update(self, w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    def update(self, w: Array, g: Array, state: dict[str, Any]) -> Step:
         """Return the new value of a parameter and its new state; nothing given is written to.
 
         The hyperparameters of `self` are here those of the parameter's group.
@@ -223,16 +221,13 @@ class Optimizer(Explained):
 
     def _keys(self) -> list[Any]:
         """Return the names of all parameters, or else their positions."""
-        return self._names() or [*range(len(self.parameters))]
+        names = [name for group in self.param_groups for name in group.names or ()]
+        return names or [*range(len(self.parameters))]
 
     def _groups(self) -> list[dict[str, Any]]:
         """Return the groups as `state_dict` has them."""
         keys = iter(self._keys())
         return [{**group, "params": [next(keys) for _ in group.params]} for group in self.param_groups]
-
-    def _names(self) -> list[str] | None:
-        names = [group.names for group in self.param_groups]
-        return [name for each in names for name in each or []] if names and names[0] is not None else None
 
     def _checked_settings(self, groups: Any) -> list[dict[str, Any]]:
         own, kinds = self._groups(), self.hyperparameters()

@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 
 from .groups import Hyperparameter, Switch
-from .optimizer import Optimizer
+from .optimizer import Array, Optimizer, Step
 
 
-def sgd_init(w: np.ndarray, momentum: float, dampening: float) -> dict[str, Any]:
+def sgd_init(w: Array, momentum: float, dampening: float) -> dict[str, Any]:
     """Return a velocity of zeros; nothing without momentum, and with dampening, which spares the first gradient."""
     return {"velocity": np.zeros_like(w)} if momentum and not dampening else {}
 
 
 def sgd(
-    w: np.ndarray, g: np.ndarray, velocity: np.ndarray | None = None, *,
-    lr: float, momentum: float, dampening: float, nesterov: bool,
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    w: Array, g: Array, velocity: Array | None = None, *, lr: float, momentum: float, dampening: float, nesterov: bool
+) -> Step:
     """Return w and its state after a step; without a velocity, the first is the gradient."""
     _check_nesterov(nesterov, momentum, dampening)
     if momentum:
