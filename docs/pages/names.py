@@ -8,6 +8,8 @@ import inspect
 import operator
 import re
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,10 +30,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "compiling": ("Compiling", ("compiler.",)),
     "checking": ("Checking gradients", ("checking.",)),
     "seeing": ("Seeing the graph", ("inspection.",)),
-    "bridges": (
-        "Bridges to other libraries",
-        ("interop.", "interop:", "scipy:", "sklearn:", "torch:", "onnx:", "mpi:"),
-    ),
+    "bridges": ("Bridges to other libraries", ("interop.",)),
     "testing": ("Tests of your own", ("testing:",)),
     "errors": ("Errors", ("errors:",)),
 }
@@ -73,11 +72,18 @@ class Name(NamedTuple):
         return re.split(r"(?<=\.) (?=[A-Z])", first)[0]
 
 
+# Bridges, by the package that each needs: what is not installed has no page.
+BRIDGES = {"mpi": "numpy", "scipy": "scipy", "sklearn": "sklearn", "torch": "torch"}
+
+
 @functools.cache
 def public_names() -> list[Name]:
     """Return all public names but those of modules."""
     paths = [name for name in tg.__all__ if not inspect.ismodule(getattr(tg, name))]
-    for space in SPACES:
+    bridges = [f"interop.{name}" for name, needed in BRIDGES.items() if find_spec(needed)]
+    for bridge in bridges:
+        import_module(f"tinygrad_nn.{bridge}")
+    for space in (*SPACES, *bridges):
         paths += [f"{space}.{name}" for name in names_of(operator.attrgetter(space)(tg))]
     values = [(path, operator.attrgetter(path)(tg)) for path in paths]
     return [Name(path, value, *home(value)) for path, value in values if not inspect.ismodule(value)]
