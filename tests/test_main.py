@@ -53,7 +53,7 @@ def test_the_experiment_s_costs_stand_beside_the_article_s(
     printed = capsys.readouterr().out
     rows = re.findall(r"^ +(\d+)  (0\.\d+) +(0\.\d+) +(\S+)$", printed, re.MULTILINE)
     assert [row[0] for row in rows] == ["0", "1"]
-    assert rows[0][2] == "0.6936484871866765"
+    assert rows[0][2] == "0.69364849"
     assert all(float(row[3]) < 1e-12 for row in rows)
     assert "too few" not in printed
     assert re.search(r"total\s+5,226\n", printed)
@@ -182,6 +182,6 @@ def test_a_narrow_terminal_gets_no_broken_word(
         texts.append(capsys.readouterr().out)
     narrow, wide = texts
     assert max(len(line) for line in narrow.splitlines() if "://" not in line) <= 40
-    assert re.search(r"^ +10  0\.\d{7}  \d\.\de[-+]\d+$", narrow, re.MULTILINE)
+    assert re.search(r"^ +10  0\.\d{8}  0\.\d{8}  \d\.\de[-+]\d+$", narrow, re.MULTILINE)
     words = {*re.findall(r"[A-Za-z]+", wide + repr(tg.DenseNetwork(SMALL)))} | {"off", "relative", "costs", "own"}
     assert {*re.findall(r"[A-Za-z]+", narrow)} <= words

@@ -6,8 +6,8 @@ Their style is `pictures.mplstyle`; Axes that are given keep the style that they
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,22 +23,19 @@ Grid = tuple[np.ndarray, np.ndarray, np.ndarray]
 _GRID = 100  # points along an axis
 
 
-def styled() -> AbstractContextManager[None]:
-    """Return the body in which pictures have the library's style. Raises ImportError with the line that installs."""
+@contextmanager
+def drawing(ax: Any, rows: int = 1, **options: Any) -> Iterator[Any]:
+    """Yield Axes, or new ones, one above the other, in a figure that no window shows; the body has the library's style.
+
+    Raises ImportError with the line that installs matplotlib.
+    """
     try:
-        import matplotlib.figure
         import matplotlib.style
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(errors.missing("pictures need matplotlib", "matplotlib")) from error
-    style: AbstractContextManager[None] = matplotlib.style.context(STYLE)
-    return style
-
-
-def new_axes(rows: int = 1, **options: Any) -> Any:
-    """Return new Axes, one above the other, in a figure that no window shows."""
-    from matplotlib.figure import Figure
-
-    return Figure().subplots(rows, **options)
+    with matplotlib.style.context(STYLE):
+        yield Figure().subplots(rows, **options) if ax is None else ax
 
 
 def plot_data(X: Any, y: Any, ax: Any = None) -> Any:
@@ -49,8 +46,7 @@ def plot_data(X: Any, y: Any, ax: Any = None) -> Any:
     >>> axes = tg.plots.plot_data(X, y)
     """
     X, y = _labelled(X, y)
-    with styled():
-        ax = new_axes() if ax is None else ax
+    with drawing(ax) as ax:
         _points(X, y, ax)
         ax.set(title=f"{len(X):,} points")
     return ax
@@ -90,8 +86,8 @@ def plot_history(history: Any, ax: Any = None, held_out: str = "validation") -> 
     panels = [("cost", history.cost, history.validation_cost)]
     if np.isfinite(history.accuracy).any():
         panels.append(("accuracy", history.accuracy, history.validation_accuracy))
-    with styled():
-        axes = np.ravel(new_axes(len(panels), sharex=True) if ax is None else ax)
+    with drawing(ax, len(panels), sharex=True) as found:
+        axes = np.ravel(found)
         for own, (name, training, validation) in zip(axes, panels, strict=False):
             _curves(own, name, training, validation, held_out)
         lowest = axes[min(len(panels), len(axes)) - 1]
@@ -159,9 +155,17 @@ def plot_boundary(
     if found.size != len(X):
         raise errors.DataError(f"predict gave {found.shape} for {len(X)} points; return one for each, as p[:, 1]")
     wrong = (np.ravel(found) > 0.5) != (y > 0.5)
-    with styled():
-        ax = new_axes() if ax is None else ax
-        boundary_into(probability_grid(predict, X), X, y, wrong, ax)
+    grid = probability_grid(predict, X)
+    rings = {"s": 130, "facecolors": "none", "edgecolors": "black", "linewidths": 1.6, "zorder": 4}
+    with drawing(ax) as ax:
+        filled = ax.contourf(*grid, levels=np.linspace(0, 1, 21), cmap=_scale("C0", "white", "C1", strength=0.6))
+        ax.contour(*grid, levels=[0.5], colors="#333333", linewidths=1.5)
+        if wrong.any():
+            ax.scatter(*X[wrong].T, label=f"wrong: {wrong.sum()}", **rings)
+        _points(X, y, ax)
+        if not any(other.get_label() == "<colorbar>" for other in ax.figure.axes):
+            ax.figure.colorbar(filled, ax=ax, label="probability of class 1", ticks=[0, 0.25, 0.5, 0.75, 1])
+        ax.set(xlim=grid[0][[0, -1]], ylim=grid[1][[0, -1]])
         ax.set(title=title or f"{len(X) - wrong.sum():,} of {len(X):,} test points right")
     return ax
 
@@ -171,19 +175,6 @@ def _scale(*colours: str, strength: float = 1.0) -> Any:
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     return LinearSegmentedColormap.from_list("own", [strength * np.array(to_rgb(c)) + 1 - strength for c in colours])
-
-
-def boundary_into(grid: Any, X: np.ndarray, y: np.ndarray, wrong: np.ndarray, ax: Any) -> None:
-    """Draw the boundary on a grid, and the points, into Axes."""
-    filled = ax.contourf(*grid, levels=np.linspace(0, 1, 21), cmap=_scale("C0", "white", "C1", strength=0.6))
-    ax.contour(*grid, levels=[0.5], colors="#333333", linewidths=1.5)
-    rings = {"s": 130, "facecolors": "none", "edgecolors": "black", "linewidths": 1.6, "zorder": 4}
-    if wrong.any():
-        ax.scatter(*X[wrong].T, label=f"wrong: {wrong.sum()}", **rings)
-    _points(X, y, ax)
-    if not any(other.get_label() == "<colorbar>" for other in ax.figure.axes):
-        ax.figure.colorbar(filled, ax=ax, label="probability of class 1", ticks=[0, 0.25, 0.5, 0.75, 1])
-    ax.set(xlim=grid[0][[0, -1]], ylim=grid[1][[0, -1]])
 
 
 def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = None, ax: Any = None) -> Any:
@@ -206,8 +197,7 @@ def plot_confusion(y_true: Any, y_pred: Any, classes: Sequence[str] | None = Non
     counts = np.zeros((n, n), int)
     np.add.at(counts, (truth.astype(int), found.astype(int)), 1)
     shades = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))  # so that 1 in 100 is seen
-    with styled():
-        ax = new_axes() if ax is None else ax
+    with drawing(ax) as ax:
         signed = np.where(np.eye(n), -shades, shades)  # what is right in one colour, mistakes in the other
         ax.imshow(signed, cmap=_scale("C0", "white", "C1"), vmin=-1, vmax=1)
         for (row, column), count in np.ndenumerate(counts if n <= 20 else counts[:0]):
@@ -245,8 +235,7 @@ def plot_predictions(y_true: Any, y_pred: Any, ax: Any = None) -> Any:
     explained = f", R² {1 - error / spread:.3f}" if spread else ""
     ends = np.array([min(truth.min(), found.min()), max(truth.max(), found.max())])
     ends += np.array([-0.04, 0.04]) * (np.ptp(ends) or 1)
-    with styled():
-        ax = new_axes() if ax is None else ax
+    with drawing(ax) as ax:
         looks = {"s": 22 if truth.size < 1000 else 9, "alpha": 0.7 if truth.size < 1000 else 0.3, "linewidths": 0}
         for i, (x, y) in enumerate(zip(truth.T, found.T)):
             ax.scatter(x, y, color=f"C{i}", label=f"output {i}", **looks)
@@ -282,8 +271,7 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
     images = images.reshape(-1, *images.shape[-2:])
     columns = math.ceil(math.sqrt(len(images))) if columns is None else whole_number("columns", columns)
     most = np.abs(images).max() or 1
-    with styled():
-        ax = new_axes() if ax is None else ax
+    with drawing(ax) as ax:
         scale, least = (_scale("white", "C0"), 0) if images.min() >= 0 else (_scale("C0", "white", "C1"), -most)
         mosaic = _mosaic(images, columns)
         drawn = ax.imshow(mosaic, cmap=scale.with_extremes(bad="#CCCCCC"), vmin=least, vmax=most)
