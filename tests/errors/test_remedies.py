@@ -45,7 +45,6 @@ EXCEPTED = {
     "nn/habits.py:__getattr__": "Python's own words, for a name that there is not, or the table's of PyTorch's",
     "tensor/handle.py:__get__": "what to write stands in the table of PyTorch's names, which tests/tensor reads",
     "testing/__init__.py:__getattr__": "Python's own words, for a name that there is not",
-    "training/datasets.py:__getattr__": "Python's own words, for a name that there is not",
     "interop/mpi.py:__getattr__": "for code that asks whether there is an attribute, while it is copied",
     "compiler/trace/proxies.py:__getattr__": "NumPy's own words, for code that asks whether there is an attribute",
     "__main__.py:module": "the exit code",
@@ -58,7 +57,7 @@ EXCEPTED = {
     "interop/onnx.py:window_sum": "the exporter words what it can't write",
     "compiler/trace/proxies.py:__len__": "NumPy's own words, for code that asks whether there is a length",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
-    "Damaged": "a reason inside the sentences of training.files, which say what to do",
+    "training/reading.py:require": "a reason inside the sentences of training.reading, which say what to do",
     "Differs": "a reason inside the sentence of run.portable, which says what to write",
     "NoSource": "a reason inside the sentence of run.module.Module, which says what to write",
 }

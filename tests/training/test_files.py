@@ -18,7 +18,7 @@ from safetensors import numpy as judge
 
 import tinygrad_nn as tg
 from tinygrad_nn.errors import DtypeError, FileError, StateError
-from tinygrad_nn.training import files, formats
+from tinygrad_nn.training import formats
 
 KINDS = (".safetensors", ".npz")
 RNG = np.random.default_rng(0)
@@ -133,25 +133,6 @@ def test_bfloat16_becomes_float32_exactly(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["all"], bits.float().numpy())
     assert found["one"].dtype == np.float32
     assert found["one"].tolist() == 3.0
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_header_travels_with_the_arrays(kind: str, tmp_path: Path) -> None:
-    header = {"epoch": 3, "costs": [0.1, math.inf], "state": 2**127, "text": "tinygrad_nn é", "none": None}
-    files.write(tmp_path / f"a{kind}", {"w": np.ones(2)}, header)
-    arrays, found = files.read(tmp_path / f"a{kind}")
-    assert found == header
-    assert_same(arrays, {"w": np.ones(2)})
-    assert_same(tg.load(tmp_path / f"a{kind}"), arrays)
-    tg.save(tmp_path / f"b{kind}", arrays)
-    assert files.read(tmp_path / f"b{kind}")[1] is None
-
-
-def test_the_header_of_an_npz_has_a_limit_that_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"65,535 bytes of metadata"):
-        files.write(tmp_path / "a.npz", {}, "x" * 70_000)
-    assert list(tmp_path.iterdir()) == []
-    files.write(tmp_path / "a.safetensors", {}, "x" * 70_000)
 
 
 @contextmanager

@@ -74,11 +74,10 @@ def test_a_history_is_a_table_by_name_and_a_file(tmp_path: pathlib.Path) -> None
         history["loss"]
 
 
-def test_training_says_how_it_is_going(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_says_how_it_is_going(capsys: pytest.CaptureFixture[str]) -> None:
     tg.train(small(), ROWS, LABELS, 20, progress=False)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
-    monkeypatch.setitem(sys.modules, "tqdm", None)
     history = tg.train(small(), ROWS, LABELS, 20)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 11
@@ -87,9 +86,17 @@ def test_training_says_how_it_is_going(capsys: pytest.CaptureFixture[str], monke
     assert re.match(r"20 epochs in .* s \(.* epochs/s\), cost 0\.", lines[10])
 
 
-def test_tqdm_shows_cost_and_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("tqdm")
+@pytest.mark.parametrize("columns", [40, 200])
+def test_a_terminal_shows_a_bar_with_rate_figures_and_time_left(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
     history = tg.train(small(), ROWS, LABELS, 20)
-    shown = capsys.readouterr().err
-    assert "20/20" in shown
-    assert f"cost={history.cost[-1]:.5f}" in shown
+    *bars, last = capsys.readouterr().err.split("\r")[1:]
+    assert all(len(line) == columns - 1 for line in bars)
+    assert bars[0].startswith(f"[#                   ] epoch 1 of 20: cost {history.cost[0]:.5f}, "[: columns - 1])
+    found, summary, *_ = last.splitlines()
+    assert found.startswith(f"[{20 * '#'}] epoch 20 of 20: cost {history.cost[-1]:.5f}, "[: columns - 1])
+    assert columns == 40 or re.search(r"accuracy [\d.]+, [\d.,]+ epochs/s, 0 s left *$", found)
+    assert summary.startswith("20 epochs in ")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tinygrad_nn.training.files import read
+from tinygrad_nn.training.checkpoints import load_tree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
@@ -44,7 +44,7 @@ def ordered(tmp_path: Path) -> Iterator[Ordered]:
 
 def newest(folder: Path) -> dict[str, Any] | None:
     """Return where the newest checkpoint stands, having read all of them, or None where there is none."""
-    states = [read(path)[1]["state"] for path in sorted(folder.glob("step-*.npz"))]
+    states = [load_tree(path) for path in sorted(folder.glob("step-*.npz"))]
     return states[-1] if states else None
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import as_array, raw
+from ..engine.arrays import as_array
 from ..engine.trees import leaves, map_leaves
-from ..errors import DataError, given
+from ..errors import DataError
 from ..ops.settings import is_number
 from ..tensor.handle import Tensor
 from .loader import DataLoader, Subset, TensorDataset
@@ -64,44 +63,17 @@ def picked(tree: Any, rows: Any) -> Any:
     return map_leaves(lambda array: None if array is None else array[rows], tree)
 
 
-class ArrayBatches:
-    """Samples X, y and weights or None as arrays: all at once, or `size` at a time in an order that is drawn anew."""
+class Samples(TensorDataset):
+    """Samples X, y and weights or None as arrays, which an unshuffled loader takes as a `whole`, without a copy."""
 
-    def __init__(self, tree: Any, size: int | None, seed: Any) -> None:
-        self.arrays, self.size, self.settings = tree, size, dict[str, Any]()
-        self.count, self.generator = len(next(leaves(tree))), np.random.default_rng(seed)
+    def __init__(self, arrays: Any, whole: bool) -> None:
+        self.arrays, self.whole = arrays, whole
 
-    def order(self) -> list[Any]:
-        """Return the rows of each batch of an epoch."""
-        if self.size is None:
-            return [slice(None)][: self.count]
-        order = self.generator.permutation(self.count)
-        return [order[start : start + self.size] for start in range(0, self.count, self.size)]
+    def __len__(self) -> int:
+        return len(next(leaves(self.arrays)))
 
-    def batch(self, rows: Any) -> Any:
-        """Return X, y and weights of a batch."""
-        return picked(self.arrays, rows)
-
-
-class LoaderBatches:
-    """The batches of a DataLoader, whose generator draws their order; `checked(X, y)` reads each as arrays."""
-
-    def __init__(self, loader: DataLoader, checked: Callable[[Any, Any], Any]) -> None:
-        self.loader, self.checked = loader, checked
-        self.count, self.size = (-(-n // getattr(loader, "ranks", 1)) for n in (len(loader.dataset), loader.batch_size))
-        self.arrays = [raw(a) for a in loader.dataset.arrays] if isinstance(loader.dataset, TensorDataset) else []
-        self.generator, self.order = loader.generator, loader.order
-        own = {name: getattr(loader, name) for name in ("batch_size", "drop_last", "shuffle", "collate_fn")}
-        self.settings = own | {"dataset": type(loader.dataset).__name__, "samples": len(loader.dataset)}
-        if not len(loader):
-            raise DataError(f"the loader has no batch of {len(loader.dataset)} samples; pass more, or drop_last=False")
-
-    def batch(self, rows: Any) -> Any:
-        """Return X, y and None for weights of a batch. Raises DataError where it is no such pair."""
-        found = self.loader.batch(rows)
-        if not (isinstance(found, (tuple, list)) and len(found) == 2):
-            raise DataError(f"a batch is {given(found)}, and X and y are needed; return pairs from the dataset")
-        return *self.checked(*found), None
+    def __getitem__(self, rows: Any) -> Any:
+        return self.arrays if self.whole else picked(self.arrays, rows)
 
 
 def weights_of(y: Any, sample_weight: Any, class_weight: Any, dtype: Any, gathered: Any) -> np.ndarray | None:

@@ -1,20 +1,32 @@
-"""A folder of checkpoints: written whole or not at all, the last few kept, read again to go on bit for bit."""
+"""Checkpoints: all that a training goes on from, as one tree, in files that are whole or not there."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileError, warn
+import numpy as np
+
+from ..engine.arrays import copied, raw
+from ..engine.trees import leaves
+from ..errors import FileError, StateError, given, warn
+from ..nn.module import Module
 from ..ops.settings import whole_number
+from ..optim.groups import first_lr
+from ..tensor.handle import replace_values
 from .epochs import Training
-from .files import read, save, write
-from .state import check_options, options_of, restore, state_of
+from .files import load, save
+from .formats import bytes_of
+from .loader import TensorDataset
 
 _NAME = re.compile(r"step-\d+\.npz|\.\w+\.tmp")  # the latter are of writers that were killed
+_TREE = "tree"  # the name of what is no array, in a file
+_OF_ALL, _OF_EACH = ("position", "updates", "waited", "best"), ("rows", "means", "drawn")  # ranks
 
 
 class Checkpoints:
@@ -30,26 +42,25 @@ class Checkpoints:
         self.folder, self.keep = Path(folder), keep
         self.every, self.every_steps = every or (0 if every_steps else 1), every_steps or 0
         self.newest: tuple[int, int] | None = None
-        self.options: dict[str, Any] = {}
+        self.settings: dict[str, Any] = {}
 
     def begin(self, training: Training, resume: bool) -> None:
         """Let the training go on from the newest checkpoint, if asked to; write the first one where there is none.
 
-        Raises FileError where the folder holds checkpoints that are not to be gone on from, or can't be written to.
+        Raises FileError where the folder holds checkpoints that are not to be gone on from, or can't be written to,
+        and StateError where they are of another training.
         """
-        self.options, found = options_of(training), self._found()  # ranks meet in the first: none has written yet
+        self.settings, found = settings_of(training), self._found()  # ranks meet in the first: none has written yet
         if found and not resume:
             raise FileError(f"{self.folder} holds checkpoints; pass resume=True to go on from them, or another folder")
         for path in reversed(found):
             try:
-                arrays, header = read(path)
+                tree = load_tree(path)
             except FileError as error:
                 warn(f"{error}. The checkpoint before it is used")
                 continue
-            if not isinstance(header, dict) or not {*header} >= {"options", "state"}:
-                raise FileError(f"{path} is no checkpoint, though named like one; name it otherwise")
-            check_options(header["options"], self.options)
-            restore(training, arrays, header["state"])
+            compare(tree["settings"], self.settings)
+            restore(training, tree)
             self.newest = (training.updates, training.position)
             return
         if found:
@@ -77,11 +88,11 @@ class Checkpoints:
         if self.newest == (training.updates, training.position):
             return
         training.steps.check_parameters(len(training.history) - (training.position == 0))
-        arrays, state = state_of(training)
+        tree = {"settings": self.settings, **captured(training)}
         self.newest = (training.updates, training.position)
         if training.rank:
             return
-        write(self.folder / f"step-{training.updates:010}.npz", arrays, {"options": self.options, "state": state})
+        save_tree(self.folder / f"step-{training.updates:010}.npz", tree)
         for path in [*self.folder.glob(".*.tmp"), *self._found()[: -self.keep]]:
             if _NAME.fullmatch(path.name):
                 with contextlib.suppress(OSError):
@@ -90,3 +101,146 @@ class Checkpoints:
     def _found(self) -> list[Path]:
         """Return the checkpoints that there are, the newest last."""
         return sorted(path for path in self.folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
+
+
+def captured(training: Training) -> dict[str, Any]:
+    """Return all that a training goes on from, as one tree; what each rank has its own of is a list of all ranks'."""
+    steps = training.steps
+    steps.look()
+    alike = {*map(id, steps.parameters)}
+    shared = {name for name, t in steps.tensors.items() if id(t) in alike}
+    tensors, best = {name: t.data for name, t in steps.tensors.items()}, training.best_arrays
+    own = {
+        "tensors": {name: x for name, x in tensors.items() if name not in shared},
+        "best_arrays": {name: x for name, x in best.items() if name not in shared},
+        "generators": {name: g.bit_generator.state for name, g in steps.generators.items()},
+        **{name: getattr(training, name) for name in _OF_EACH},
+    }
+    return {
+        "tensors": {name: x for name, x in tensors.items() if name in shared},
+        "best_arrays": {name: x for name, x in best.items() if name in shared},
+        "trained": {name: t.requires_grad for name, t in steps.tensors.items()},
+        "optimizer": steps.optimizer.state_dict(),
+        "scheduler": None if training.scheduler is None else training.scheduler.state_dict(),
+        "history": {name: np.asarray(entries) for name, entries in training.history.figures.items()},
+        "seconds": training.history.seconds,
+        **{name: getattr(training, name) for name in _OF_ALL},
+        "ranks": training.gathered(own),
+    }
+
+
+def restore(training: Training, state: dict[str, Any]) -> None:
+    """Let a training go on from what was captured. Raises StateError where it does not fit; nothing is changed then."""
+    steps, own = training.steps, state["ranks"][training.rank]
+    before = steps.optimizer.state_dict()
+    try:
+        steps.optimizer.load_state_dict(state["optimizer"])
+        if training.scheduler is not None:
+            training.scheduler.load_state_dict(state["scheduler"])
+    except BaseException:
+        steps.optimizer.load_state_dict(before)
+        raise
+    values, training.best_arrays = (
+        {name: np.asarray(x, steps.tensors[name].dtype) for name, x in (state[kind] | own[kind]).items()}
+        for kind in ("tensors", "best_arrays")
+    )  # of several ranks, JSON has lists
+    replace_values([(t, values[name]) for name, t in steps.tensors.items()])
+    for name, t in steps.tensors.items():
+        if t.requires_grad != state["trained"][name]:
+            t.requires_grad = state["trained"][name]
+    for name, generator in steps.generators.items():
+        generator.bit_generator.state = own["generators"][name]
+    for name in (*_OF_ALL, *_OF_EACH):
+        setattr(training, name, (state | own)[name])
+    training.loader.generator.bit_generator.state = training.drawn
+    training.history.figures = {name: entries.tolist() for name, entries in state["history"].items()}
+    training.history.seconds = state["seconds"]
+
+
+def settings_of(training: Training) -> dict[str, Any]:
+    """Return texts of what has to be the same in a training that goes on, by name."""
+    steps = training.steps
+    loss = None if steps.cost.by_default else steps.cost.loss
+    loader, dataset = training.loader, training.loader.dataset
+    generators = steps.generators | {"shuffle": loader.generator}
+    names = {id(t): name for name, t in steps.tensors.items()}
+    arrays = dataset.arrays if isinstance(dataset, TensorDataset) else ()
+    samples = [raw(a) for a in leaves((arrays, training.held_out)) if a is not None]
+    found: dict[str, Any] = {
+        **{f"its tensors {name}": f"{t.dtype} {t.shape}" for name, t in steps.tensors.items()},
+        **{f"its generators {name}": type(g.bit_generator).__name__ for name, g in generators.items()},
+        "the optimizer": type(steps.optimizer).__qualname__,
+        "the dataset": (type(dataset).__name__, len(dataset)),
+        **{f"the loader's {x}": getattr(loader, x) for x in ("batch_size", "drop_last", "shuffle", "collate_fn")},
+        "the samples' shapes": [(a.dtype, a.shape) for a in samples],
+        "the samples' checksums": [zlib.crc32(bytes_of(a)) for a in samples],
+        "metrics": [*training.metrics],
+        **training.options,
+    }
+    for i, group in enumerate(steps.optimizer.param_groups):
+        settings = {**group, "params": [names[id(p)] for p in group.params], "lr": first_lr(group)}
+        found |= {f"its groups {i} {name}": x for name, x in settings.items()}
+    for what, x in (("the module", steps.module), ("the loss", loss), ("the scheduler", training.scheduler)):
+        found |= {f"{what} {number}": line for number, line in enumerate(repr(x).splitlines(), start=1)}
+    if isinstance(loss, Module):
+        found |= {f"the loss {name}": t.tolist() for name, t in loss.named_buffers()}
+    each = training.gathered({name: re.sub(" at 0x[0-9a-fA-F]+", "", str(x)) for name, x in found.items()})
+    if len(each) == 1:
+        return dict(each[0])
+    return {"the number of ranks": len(each)} | {
+        f"rank {i}'s {n}": x for i, of in enumerate(each) for n, x in of.items()
+    }
+
+
+def compare(was: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise StateError that lists where the settings of two trainings differ."""
+    names = [name for name in was | now if was.get(name) != now.get(name)]
+    if names:
+        raise StateError(
+            f"this checkpoint is of another training: "
+            f"{'; '.join(f'{name} was {was.get(name)}, now is {now.get(name)}' for name in names)}. Pass what it was "
+            "begun with, or another folder as checkpoint="
+        )
+
+
+def save_tree(path: Path, tree: dict[str, Any]) -> None:
+    """Write a tree of dictionaries, lists, arrays, numbers and texts: each array by its name, the rest as JSON."""
+    arrays: dict[str, np.ndarray] = {}
+    text = json.dumps(_packed("", tree, arrays))
+    save(path, arrays | {_TREE: np.frombuffer(text.encode(), np.uint8)})
+
+
+def load_tree(path: Path) -> Any:
+    """Return the tree of a file; tuples became lists. Raises FileError."""
+    arrays = load(path)
+    if _TREE not in arrays:
+        raise FileError(f"{path} is no checkpoint, though named like one; name it otherwise")
+    return _unpacked(json.loads(arrays[_TREE].tobytes()), arrays)
+
+
+def _packed(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return what JSON has of a tree, and put its arrays into `arrays`.
+
+    An array is written as it lies in memory, with the order of its axes there: the bits of sums depend on it.
+    """
+    if isinstance(tree, (np.ndarray, np.generic)):
+        array = np.asarray(tree)
+        axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        arrays[name] = array.transpose(axes)
+        return {"array": name, "axes": axes if array is tree else None}
+    if isinstance(tree, (dict, list, tuple)):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        found = {key: _packed(f"{name}.{key}" if name else str(key), part, arrays) for key, part in items}
+        return found if isinstance(tree, dict) else [*found.values()]
+    if tree is None or isinstance(tree, (bool, int, float, str)):
+        return tree
+    raise StateError(f"{name} is {given(tree)}, which no checkpoint holds; make it a number, a text or an array")
+
+
+def _unpacked(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(tree, dict) and tree.keys() == {"array", "axes"}:
+        array, axes = arrays[tree["array"]], tree["axes"]
+        return array[()] if axes is None else copied(array.transpose(np.argsort(axes)))
+    if isinstance(tree, dict):
+        return {key: _unpacked(part, arrays) for key, part in tree.items()}
+    return [_unpacked(part, arrays) for part in tree] if isinstance(tree, list) else tree

@@ -120,17 +120,12 @@ class Cost:
                 raise DataError(f"the network takes rows of {inputs} numbers, X of shape (m, {inputs}); got {shape}")
             X = X.astype(network.dtype, copy=False)
         checked_rows(X, y, which, least)
-        if network is None or not isinstance(y, np.ndarray):
-            return X, y
-        if self.on_logits:
-            return X, self._labels(y, which)
-        return X, y.reshape(-1, 1) if y.ndim == 1 and network.outputs == 1 else y
+        return X, y if network is None or not isinstance(y, np.ndarray) else self._labels(network, y, f"{which}y")
 
-    def _labels(self, y: np.ndarray, which: str) -> np.ndarray:
-        """Return the labels as the last activation's own loss reads them. Raises DataError, naming the row."""
-        assert self.network is not None
-        outputs, name = self.network.outputs, f"{which}y"
-        if self.network.activation == "softmax":
+    def _labels(self, network: DenseNetwork, y: np.ndarray, name: str) -> np.ndarray:
+        """Return labels as the loss reads them, perhaps before the last activation. Raises DataError."""
+        outputs = network.outputs
+        if self.last == "softmax":
             y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
             if y.ndim != 1:
                 raise DataError(f"softmax is trained on class indices (m,), got y of {y.shape}; write y.argmax(axis=1)")
@@ -138,11 +133,13 @@ class Cost:
             refuse_rows(name, y, wrong, f"not a class index from 0 to {outputs - 1}")
             return y.astype(np.intp)
         y = y.reshape(-1, 1) if y.ndim == 1 and outputs == 1 else y
+        if not self.last:
+            return y
         if y.shape != (len(y), outputs):
             raise DataError(f"the network has {outputs} outputs, so y needs shape ({len(y)}, {outputs}); got {y.shape}")
-        if self.network.activation == "sigmoid":
+        if self.last == "sigmoid":
             refuse_rows(name, y, (y < 0) | (y > 1), "outside 0..1, which binary cross entropy needs")
-        return y.astype(self.network.dtype, copy=False)
+        return y.astype(network.dtype, copy=False)
 
     def read(self, X: Any) -> Any:
         """Return what the loss reads: the module's outputs, or what is before the last activation."""
@@ -209,7 +206,10 @@ class Cost:
     ) -> dict[str, float]:
         """Return the cost and the metrics, in eval mode, as floats by name."""
         with np.errstate(over="ignore", invalid="ignore"), no_grad():
-            read = computed(self.module, self.read, X, batch_size, or_whole=True)
+            try:
+                read = computed(self.module, self.read, X, batch_size)
+            except ValueError:  # of what can't be joined
+                read = computed(self.module, self.read, X, None)
             return {"cost": float(self.of(read, y).item())} | self.figures(self.scores(read), y, metrics)
 
 

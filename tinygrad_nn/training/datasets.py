@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +11,10 @@ from ..engine.arrays import as_array
 from ..errors import DataError
 from ..ops.settings import whole_number
 from .loader import DataLoader, Dataset, Subset, TensorDataset, collate, random_split
-
-if TYPE_CHECKING:
-    from .files import read_idx
+from .reading import read_idx
 
 __all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "collate", "make_moons", "one_hot", "random_split"]
 __all__ += ["read_idx", "train_test_split"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what reads files when it is first used. Raises AttributeError."""
-    if name != "read_idx":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(".files", __package__).read_idx
 
 
 def make_moons(n_samples: int = 1000, noise: float = 0.2, seed: int = 100) -> tuple[np.ndarray, np.ndarray]:

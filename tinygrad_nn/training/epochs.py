@@ -10,12 +10,14 @@ import numpy as np
 
 from ..engine.arrays import copied
 from ..engine.trees import leaves
+from ..errors import DataError, given
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..tensor.handle import replace_values
-from .batches import ArrayBatches, LoaderBatches
+from .batches import Samples
 from .cost import Metric
 from .history import History, add_epoch
 from .inference import in_mode
+from .loader import DataLoader
 from .steps import Steps
 
 ROWS_AT_ONCE = 1000  # of validation data at least, where training takes batches
@@ -29,15 +31,16 @@ class Training:
     """
 
     def __init__(
-        self, steps: Steps, data: ArrayBatches | LoaderBatches, held_out: Any, metrics: Mapping[str, Metric],
+        self, steps: Steps, loader: DataLoader, held_out: Any, metrics: Mapping[str, Metric],
         scheduler: LRScheduler | None, options: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        self.steps, self.data, self.held_out, self.options = steps, data, held_out, options
+        self.steps, self.loader, self.held_out, self.options = steps, loader, held_out, options
         self.metrics, self.scheduler = metrics, scheduler
+        whole, ranks = getattr(loader.dataset, "whole", False), getattr(loader, "ranks", 1)
+        self.count, self.size = -(-len(loader.dataset) // ranks), None if whole else -(-loader.batch_size // ranks)
         self.gathered = steps.gathered
         self.rank = getattr(steps.optimizer, "rank", 0)
-        self.modules = steps.module.modules()  # walked anew after callbacks only, since that takes a while
-        self.drawn = data.generator.bit_generator.state
+        self.drawn = loader.generator.bit_generator.state
         self.history = History()
         self.position = self.rows = self.updates = self.waited = 0
         self.means: dict[str, float] = {}
@@ -45,9 +48,9 @@ class Training:
 
     def epoch(self, after_step: Callable[[Training], None] | None) -> None:
         """Train on what is left of an epoch, and add its figures to the history."""
-        size, accumulate, order = self.data.size, self.options["accumulate"], self.data.order()
+        size, accumulate, order = self.size, self.options["accumulate"], self.loader.order()
         end = max(self.gathered(len(order)))  # of the rank with the most batches
-        with in_mode(self.modules, True):
+        with in_mode(self.steps.modules, True):
             while self.position < end:
                 self._update(order[self.position : self.position + accumulate])
                 self.position += accumulate
@@ -65,11 +68,12 @@ class Training:
     def _update(self, group: list[Any]) -> None:
         """Make one step on a group of batches."""
         together = self.steps.together
-        group = [rows for rows in group if isinstance(rows, slice) or len(rows)]
-        sizes = [self.data.count if isinstance(rows, slice) else len(rows) for rows in group]
+        group = [rows for rows in group if len(rows)]
+        sizes = [len(rows) for rows in group]
         of_step = 0.0
+        self.steps.begin()
         for number, (rows, size) in enumerate(zip(group, sizes, strict=True)):
-            X, y, weights = self.data.batch(rows)
+            X, y, weights = self._batch(rows)
             share = None if len(group) == 1 else size / sum(sizes)
             last = number == len(group) - 1 and not together
             cost, scores = self.steps.make(len(self.history), X, y, weights, share, number == 0, last)
@@ -82,6 +86,16 @@ class Training:
         if together:
             self.steps.exchange(len(self.history), sum(sizes), of_step)
 
+    def _batch(self, rows: Any) -> Any:
+        """Return X, y and weights, or None, of a batch. Raises DataError for a loader's that is no pair of samples."""
+        found = self.loader.batch(rows)
+        if isinstance(self.loader.dataset, Samples):
+            return found
+        if not (isinstance(found, (tuple, list)) and len(found) == 2):
+            raise DataError(f"a batch is {given(found)}, and X and y are needed; return pairs from the dataset")
+        X, y = found
+        return *self.steps.cost.checked(X, y, "a batch's "), None
+
     def _of_all(self, figures: dict[str, float], rows: int) -> dict[str, float]:
         """Return the figures of all ranks' rows: so all decide alike."""
         each = self.gathered([rows, figures])
@@ -92,7 +106,7 @@ class Training:
 
     def _end(self, figures: dict[str, float]) -> None:
         add_epoch(self.history, figures)
-        self.position, self.rows, self.means, self.drawn = 0, 0, {}, self.data.generator.bit_generator.state
+        self.position, self.rows, self.means, self.drawn = 0, 0, {}, self.loader.generator.bit_generator.state
         judged = figures.get("validation_cost", figures["cost"])
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(judged)
@@ -102,9 +116,9 @@ class Training:
         if judged < self.best:
             self.best, self.waited = judged, 0
             if self.options["early_stopping"] is not None:
-                self.best_arrays = {name: copied(t.data) for name, t in self.steps.named_tensors().items()}
+                self.best_arrays = {name: copied(t.data) for name, t in self.steps.tensors.items()}
 
     def restore_best(self) -> None:
         """Give parameters and buffers the values that they had when the validation cost was lowest."""
-        tensors = self.steps.named_tensors()
+        tensors = self.steps.tensors
         replace_values([(tensors[name], copied(array)) for name, array in self.best_arrays.items()])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,15 +16,14 @@ from ..engine.arrays import as_array, raw
 from ..errors import DtypeError, FileError, given
 from ..nn.module import Module
 from . import formats
+from .reading import Path, opened, require
 
-Path = str | os.PathLike[str]
 _FORMATS = {
     ".safetensors": (formats.write_safetensors, formats.read_safetensors),
     ".npz": (formats.write_npz, formats.read_npz),
 }
 _MARK = {"written_by": "tinygrad_nn"}
-_IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_SHA256, _HEADER = "tinygrad_nn.sha256", "tinygrad_nn.header"
+_SHA256 = "tinygrad_nn.sha256"
 
 
 def save(path: Path, module_or_dict: Any) -> None:
@@ -47,7 +44,13 @@ def save(path: Path, module_or_dict: Any) -> None:
     >>> bool((other.weight.data == layer.weight.data).all())
     True
     """
-    write(path, module_or_dict.state_dict() if isinstance(module_or_dict, Module) else module_or_dict)
+    writer, _ = _format(path)
+    arrays = module_or_dict.state_dict() if isinstance(module_or_dict, Module) else module_or_dict
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"a file holds a module's state or arrays by name, got {given(arrays)}; pass a dict")
+    checked = {name: _array(name, value) for name, value in arrays.items()}
+    with _replacing(path) as stream:
+        writer(stream, checked, _MARK | {_SHA256: _digest(checked, _MARK)})
 
 
 def load(path: Path) -> dict[str, np.ndarray]:
@@ -65,61 +68,14 @@ def load(path: Path) -> dict[str, np.ndarray]:
     ...     tg.load(path)
     {'scale': array(2., dtype=float32), 'table': array([0, 1, 2])}
     """
-    return read(path)[0]
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """Return the array of an IDX file, plain or packed by gzip: of MNIST's images (60000, 28, 28), labels (60000,).
-
-    Raises FileError for a file that is damaged, or that would take much more memory than disk. Source of
-    the format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
-
-    >>> import tinygrad_nn as tg
-    >>> import os, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "labels-idx1-ubyte")
-    ...     with open(path, "wb") as file:
-    ...         _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))
-    ...     tg.data.read_idx(path)
-    array([5, 0, 4], dtype=uint8)
-    """
-    with opened(path) as (stream, size):
-        packed = stream.read(2) == b"\x1f\x8b"
-        stream.seek(0)
-        source = gzip.GzipFile(fileobj=stream) if packed else stream
-        start = source.read(4)
-        formats.require(len(start) == 4 and start[:2] == b"\0\0" and start[2] in _IDX_DTYPES, "it is no IDX file")
-        lengths = np.frombuffer(source.read(4 * start[3]), ">u4").tolist()
-        formats.require(len(lengths) == start[3], "it ends before its shape does")
-        dtype = np.dtype(_IDX_DTYPES[start[2]])
-        needed = math.prod(lengths) * dtype.itemsize
-        right = needed <= formats.most(size) if packed else needed == size - 4 - 4 * len(lengths)
-        formats.require(right, f"its {size:,} bytes would be an array of {needed:,}")
-        array = formats.read_array(source, formats.check_shape(lengths, dtype.itemsize, needed), dtype)
-        formats.require(not source.read(1), "bytes follow the array")
-        return array
-
-
-def write(path: Path, arrays: Mapping[str, Any], header: Any = None) -> None:
-    """Write arrays by name, and with them anything that JSON holds, whole or not at all."""
-    writer, _ = _format(path)
-    if not isinstance(arrays, Mapping):
-        raise TypeError(f"a file holds a module's state or arrays by name, got {given(arrays)}; pass a dict")
-    checked = {name: _array(name, value) for name, value in arrays.items()}
-    metadata = _MARK if header is None else _MARK | {_HEADER: json.dumps(header)}
-    with _replacing(path) as stream:
-        writer(stream, checked, metadata | {_SHA256: _digest(checked, metadata)})
-
-
-def read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
-    """Return what `write` wrote: the arrays by name, and the header, None where there is none."""
     _, reader = _format(path)
     with opened(path) as (stream, size):
+        arrays: dict[str, np.ndarray]
         arrays, metadata = reader(stream, size)
         ours = any("tinygrad_nn" in text for item in metadata.items() for text in item)
         found = metadata.pop(_SHA256, None)
-        formats.require(not ours or found == _digest(arrays, metadata), "its content is not what its SHA-256 says")
-        return arrays, json.loads(metadata.get(_HEADER, "null"))
+        require(not ours or found == _digest(arrays, metadata), "its content is not what its SHA-256 says")
+        return arrays
 
 
 def _format(path: Path) -> Any:
@@ -132,10 +88,7 @@ def _format(path: Path) -> Any:
 
 
 def _array(name: Any, value: Any) -> np.ndarray:
-    try:
-        formats.check_name(name)
-    except formats.Damaged as error:
-        raise FileError(f"{error}; name it otherwise") from None
+    formats.check_name(name)
     try:
         array: np.ndarray = as_array(raw(value))
     except (TypeError, ValueError) as error:
@@ -157,19 +110,6 @@ def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> st
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Yield a stream over a regular file, and its size; any error in reading it becomes a FileError with its path."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would wait for its other end
-        raise FileError(f"{path} is no regular file; name one")
-    with open(path, "rb") as stream:
-        try:
-            yield stream, os.fstat(stream.fileno()).st_size
-        except Exception as error:  # zipfile, zlib, gzip and json have a dozen kinds for damage
-            cause = None if isinstance(error, formats.Damaged) else error
-            raise FileError(f"{path} can't be loaded: {error}; get a whole copy, or write it by tg.save") from cause
-
-
-@contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a stream into a temporary file, which takes the place of what stands at `path` once it is on the disk."""
     target = os.path.realpath(os.fsdecode(path))  # a link stays, and leads to the new file
@@ -181,11 +121,11 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         if os.path.lexists(target):
-            formats.require(os.path.isfile(target), "no regular file stands there")
+            require(os.path.isfile(target), "no regular file stands there")
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
         _sync(folder)
-    except (OSError, formats.Damaged) as error:
+    except (OSError, FileError) as error:
         raise FileError(f"{path} can't be written: {error}; make room, or name another file") from error
     finally:
         with contextlib.suppress(OSError):  # it is gone where it was renamed

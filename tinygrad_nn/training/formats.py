@@ -1,18 +1,19 @@
 """Arrays by name as bytes, in safetensors and .npz; what is read is believed only as far as the file's size bears it.
 
-Both readers return arrays and metadata, or raise; what they raise is a reason inside the sentence of `files.opened`.
+Both readers return arrays and metadata, or raise; what they raise is a reason inside the sentence of `reading.opened`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from .reading import check_shape, most, read_array, require
 
 Arrays = dict[str, np.ndarray]
 DTYPES = {
@@ -21,57 +22,22 @@ DTYPES = {
 }
 CODES = {np.dtype(short): code for code, short in DTYPES.items()}  # of native dtypes
 _LONGEST_HEADER = 100_000_000  # as the safetensors library has it
-_CHUNK = 1 << 20
 _PATH = re.compile(r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)")
 _NPY_HEADER = re.compile(
     rb"\{\s*'descr':\s*'([<>|=]?)(\w\d)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d, L]*)\),?\s*\}\s*"
 )  # matched, for NumPy's own reader evaluates it
 
 
-class Damaged(ValueError):
-    """Why a file can't be read: the part of a sentence."""
-
-
-def require(condition: bool, why: str) -> None:
-    """Raise Damaged, unless the condition holds."""
-    if not condition:
-        raise Damaged(why)
-
-
 def check_name(name: Any) -> None:
-    """Raise Damaged for a name that some program would take for a path out of its folder, or can't write."""
+    """Raise FileError for a name that some program would take for a path out of its folder, or can't write."""
     right = isinstance(name, str) and len(name) < 4096 and name.isprintable() and name != "__metadata__"
-    require(right and _PATH.search(name) is None, f"{name!r:.80} is no name of an array: a printable text, no path")
+    right = right and _PATH.search(name) is None
+    require(right, f"{name!r:.80} is no name of an array, a printable text that is no path; name it otherwise")
 
 
 def bytes_of(array: np.ndarray) -> memoryview:
     """Return the bytes of an array, in C order and little-endian: those of its memory, where it lies so."""
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
-
-
-def most(size: int) -> int:
-    """Return how many bytes may be unpacked from a file of that many; deflate makes at most 1,032 of one."""
-    return min(1032 * size, 20 * size + (1 << 24))
-
-
-def read_array(stream: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return an array read from where the stream stands, in the machine's byte order."""
-    array = np.empty(shape, dtype)
-    target, done = array.reshape(-1).view(np.uint8).data, 0
-    while done < len(target):
-        part = stream.read(min(_CHUNK, len(target) - done))
-        require(len(part) > 0, "it ends before its arrays do")
-        target[done : done + len(part)] = part
-        done += len(part)
-    require(dtype.kind != "b" or not (array.view(np.uint8) > 1).any(), "a bool in it is neither 0 nor 1")
-    return array.astype(dtype.newbyteorder("="), copy=False)
-
-
-def check_shape(shape: Any, itemsize: int, size: int) -> tuple[int, ...]:
-    """Return a shape as a tuple, if it is one and an array of it takes `size` bytes."""
-    right = isinstance(shape, list) and len(shape) <= 64 and all(type(n) is int and 0 <= n < 1 << 63 for n in shape)
-    require(right and math.prod(shape) * itemsize == size, "a shape and its number of bytes contradict each other")
-    return tuple(shape)
 
 
 def write_safetensors(stream: BinaryIO, arrays: Arrays, metadata: Mapping[str, str]) -> None:
@@ -146,7 +112,6 @@ def _stored(stream: BinaryIO, code: str, shape: tuple[int, ...]) -> np.ndarray:
 def write_npz(stream: BinaryIO, arrays: Arrays, metadata: Mapping[str, str]) -> None:
     """Write what numpy.savez would, with the metadata as the archive's comment."""
     comment = json.dumps(metadata).encode()
-    require(len(comment) < 1 << 16, "an .npz holds no more than 65,535 bytes of metadata")
     with zipfile.ZipFile(stream, "w") as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
@@ -182,8 +147,8 @@ def _read_npy(stream: Any, size: int) -> np.ndarray:
     length = int.from_bytes(stream.read(width), "little")
     require(length <= 10_000, "the header of a member is longer than any array needs")
     match = _NPY_HEADER.fullmatch(stream.read(length))
-    if match is None:
-        raise Damaged("a member holds objects or records, or its header is damaged")
+    require(match is not None, "a member holds objects or records, or its header is damaged")
+    assert match is not None
     order, short, fortran, lengths = (group.decode() for group in match.groups())
     require(short in DTYPES.values(), f"{short!r} is a dtype that is not read here")
     dtype = np.dtype(order + short)

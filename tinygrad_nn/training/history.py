@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -85,12 +88,6 @@ class History:
         return in_columns([head, *rows]) if rows else "History of 0 epochs"
 
 
-def is_taken(name: Any) -> bool:
-    """Return whether a metric can't have a name, since a history has something else by it."""
-    own = {"cost", "epoch", *vars(History()), *dir(History)}
-    return not isinstance(name, str) or name in own or name.startswith("validation_")
-
-
 def add_epoch(history: History, figures: Mapping[str, float]) -> None:
     """Add an epoch's figures."""
     for name, figure in figures.items():
@@ -103,3 +100,26 @@ def newest_figures(history: History) -> dict[str, str]:
     """Return the newest figures as text, by name: none before the first epoch, no accuracy of a regression."""
     newest = {name: entries[-1] for name, entries in history.figures.items() if entries}
     return {name: f"{figure:.5f}" for name, figure in newest.items() if not math.isnan(figure)}
+
+
+def counted(epochs: Iterable[int], total: int, history: History) -> Iterator[int]:
+    """Yield epochs while showing on stderr how many of `total` are done, the newest figures, and the time that is left.
+
+    In a terminal they are a line that is written anew, with a bar, else a line after each tenth of the epochs.
+    """
+    terminal, columns = sys.stderr.isatty(), shutil.get_terminal_size().columns - 1
+    started, shown, done = time.perf_counter(), 0.0, len(history)
+    try:
+        for epoch in epochs:
+            yield epoch
+            count, now = epoch + 1, time.perf_counter()
+            if count * 10 // total > epoch * 10 // total or (terminal and now - shown > 0.2):
+                shown, each = now, (now - started) / (count - done)
+                line = "".join(f"{name} {figure}, " for name, figure in newest_figures(history).items())
+                line += f"{1 / each:,.1f} epochs/s, {each * (total - count):.0f} s left"
+                line = f"epoch {count:,} of {total:,}: {line}"
+                bar = f"[{'#' * (20 * count // total):<20}] {line}"[:columns]
+                print(f"\r{bar:<{columns}}" if terminal else f"{line}\n", end="", file=sys.stderr, flush=True)
+    finally:
+        if shown and terminal:
+            print(file=sys.stderr)

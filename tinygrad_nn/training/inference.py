@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import raw
 from ..engine.grad_mode import no_grad
 from ..engine.trees import filled, leaves, map_leaves
 from ..errors import given
@@ -59,12 +60,10 @@ def called(module: Module, X: Any) -> Any:
     return module(*X) if isinstance(X, tuple) else module(**X) if isinstance(X, dict) else module(X)
 
 
-def computed(
-    module: Module, function: Callable[[Any], Any], X: Any, batch_size: int | None, or_whole: bool = False
-) -> Any:
+def computed(module: Module, function: Callable[[Any], Any], X: Any, batch_size: int | None) -> Any:
     """Return what a function of samples returns, in eval mode and without recording, some samples at a time.
 
-    What can't be joined is refused, or computed of all samples at once.
+    Raises ValueError for what can't be joined.
     """
     count = len(next(leaves(X)))
     with no_grad(), in_mode(module.modules(), False):
@@ -74,27 +73,23 @@ def computed(
         if count % batch_size == 0 and batch_size > 1:  # batches of one length do not tell whose length it is
             ends.insert(-1, count - batch_size // 2)
         parts = [function(picked(X, slice(*each))) for each in pairwise(ends)]
-        sizes = [end - start for start, end in pairwise(ends)]
-        outputs = [*zip(*map(leaves, parts), strict=True)]
-        wrong = [of_parts[0] for of_parts in outputs if not _are_of_samples(of_parts, sizes)]
-        if wrong and or_whole:
-            return function(X)
-    if wrong:
-        raise ValueError(f"an output, {given(wrong[0])}, does not have the samples on axis 0; leave out batch_size=")
-    return filled(parts[0], map(_joined, outputs))
+    sizes = [end - start for start, end in pairwise(ends)]
+    outputs = [*zip(*map(leaves, parts), strict=True)]
+    return filled(parts[0], iter([_joined(of_parts, sizes) for of_parts in outputs]))
 
 
-def _are_of_samples(parts: tuple[Any, ...], sizes: list[int]) -> bool:
-    """Return whether the parts of an output have the samples on axis 0, or are the same thing, such as None."""
-    if isinstance(parts[0], (Tensor, np.ndarray)):
-        return all(part.shape[:1] == (size,) for part, size in zip(parts, sizes, strict=True))
-    return all(part is parts[0] or bool(part == parts[0]) for part in parts)
-
-
-def _joined(parts: tuple[Any, ...]) -> Any:
-    if isinstance(parts[0], Tensor):
-        return Tensor(np.concatenate([t.data for t in parts]))
-    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else parts[0]
+def _joined(parts: tuple[Any, ...], sizes: list[int]) -> Any:
+    """Return the parts of an output, which have the samples on axis 0, or are the same thing, such as None."""
+    first, arrays = parts[0], [raw(part) for part in parts]
+    if isinstance(first, (Tensor, np.ndarray)):
+        fits = all(array.shape[:1] == (size,) for array, size in zip(arrays, sizes, strict=True))
+    else:
+        fits = all(part is first or bool(part == first) for part in parts)
+    if not fits:
+        raise ValueError(f"an output, {given(first)}, does not have the samples on axis 0; leave out batch_size=")
+    if isinstance(first, Tensor):
+        return Tensor(np.concatenate(arrays))
+    return np.concatenate(arrays) if isinstance(first, np.ndarray) else first
 
 
 @contextmanager

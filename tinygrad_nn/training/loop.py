@@ -14,21 +14,22 @@ import numpy as np
 from ..engine.allocator import keep_memory_once
 from ..engine.trees import leaves
 from ..errors import DataError, given
+from ..nn.dense import DenseNetwork
 from ..nn.label_losses import cross_entropy
 from ..nn.module import Module
 from ..ops.settings import whole_number
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler
-from .batches import ArrayBatches, LoaderBatches, weights_of
+from .batches import Samples, weights_of
 from .blas_threads import limited_blas, threads_for
 from .checkpoints import Checkpoints
-from .cost import Loss, Metric
+from .cost import LOSSES, Loss, Metric
 from .epochs import Training
-from .history import History, is_taken, newest_figures
+from .history import History, counted, newest_figures
 from .inference import dtype_of
 from .loader import DataLoader
-from .progress import counted
-from .steps import Steps, check_tiles
+from .steps import Steps, are_ours
+from .tiles import in_tiles
 
 
 def train(
@@ -97,8 +98,6 @@ def train(
         validation = validation.batch(np.arange(len(validation.dataset)))
     _check(options, epochs, validation, metrics, on_epoch)
     assert epochs is not None
-    if workers is not None and blas_threads is not None:
-        raise ValueError("each worker computes with one thread of BLAS; pass workers= or blas_threads=, not both")
     if checkpoint is None and (resume or every is not None or every_steps is not None):
         raise ValueError("resume=, every= and every_steps= are about checkpoints; pass checkpoint=, a folder for them")
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every, every_steps, keep)
@@ -107,39 +106,63 @@ def train(
     if scheduler is not None and (scheduled is None or scheduled not in (optimizer, getattr(optimizer, "inner", None))):
         raise TypeError(f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; pass both")
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
-    data = (_loaded if isinstance(X, DataLoader) else _arrays)(steps, X, y, options, weights)
+    if isinstance(X, DataLoader):
+        _check_loader(X, y, options, weights)
+    loader = X if isinstance(X, DataLoader) else _of_arrays(steps, X, y, options, weights)
+    if workers is not None:
+        _check_workers(steps, loader, options, compile, blas_threads)
     held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")
-    training = Training(steps, data, held_out, metrics or {}, scheduler, options)
+    training = Training(steps, loader, held_out, metrics or {}, scheduler, options)
     if checkpoints is not None:
         checkpoints.begin(training, resume)
-    rows = max(1, min(data.size or data.count, data.count))
-    steps.plan(data.count, rows, epochs)
+    rows = max(1, min(training.size or training.count, training.count))
+    steps.plan(training.count, rows, epochs)
     keep_memory_once()
     # Of batches there are many for each piece of validation data: they decide.
-    most = rows if data.size else max([rows, *[len(array) for array in leaves(held_out or ())]])
-    with limited_blas(1 if steps.in_tiles(rows) else blas_threads, threads_for(most, steps.parameters)):
+    most = rows if training.size else max([rows, *[len(array) for array in leaves(held_out or ())]])
+    with limited_blas(1 if in_tiles(rows, steps.workers) else blas_threads, threads_for(most, steps.parameters)):
         _run(training, epochs, checkpoints, on_epoch, progress)
     steps.keep_programs()
     return training.history
 
 
-def _arrays(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> ArrayBatches:
-    """Return the batches of arrays. Raises DataError, or ValueError for options that the loss does not go with."""
+def _of_arrays(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> DataLoader:
+    """Return a loader of arrays X, y and weights. Raises DataError, or ValueError for a loss without weights."""
     X, y = steps.cost.checked(X, y, least=0 if steps.together else 1)
-    if not any(steps.gathered(len(next(leaves(X))))):
+    count, size = len(next(leaves(X))), options["batch_size"]
+    if not any(steps.gathered(count)):
         raise DataError("no rank has a sample: X has 0 rows on all of them; give at least one rank some")
     of_samples = weights_of(y, **weights, dtype=dtype_of(steps.module), gathered=steps.gathered)
-    ignores = steps.cost.loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
-    check_tiles(options["workers"] is None or (of_samples is None and options["accumulate"] == 1 and not ignores))
-    return ArrayBatches((X, y, of_samples), options["batch_size"], options["shuffle_seed"])
+    samples = Samples((X, y, of_samples), whole=size is None)
+    return DataLoader(samples, size or max(count, 1), shuffle=size is not None, seed=options["shuffle_seed"])
 
 
-def _loaded(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> LoaderBatches:
-    """Return the batches of a loader. Raises ValueError for options that are the loader's, or need all labels."""
+def _check_loader(loader: DataLoader, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that are the loader's, or need all labels, and DataError for a loader of nothing."""
     others = {"y": y, "batch_size": options["batch_size"], "workers": options["workers"], **weights}
     if wrong := [f"{name}=" for name, x in others.items() if x is not None]:
         raise ValueError(f"a DataLoader goes without {', '.join(wrong)}; leave it out, or pass arrays X and y")
-    return LoaderBatches(X, lambda X, y: steps.cost.checked(X, y, "a batch's "))
+    if not len(loader):
+        raise DataError(f"the loader has no batch of {len(loader.dataset)} samples; pass more, or drop_last=False")
+
+
+def _check_workers(steps: Steps, loader: Any, options: Mapping[str, Any], compile: Any, blas_threads: Any) -> None:
+    """Raise ValueError unless a training is one that tiles can be computed of."""
+    loss, (_, y, weights) = steps.cost.loss, loader.dataset.arrays
+    plain = isinstance(steps.module, DenseNetwork) and are_ours(steps.module) and any(loss is f for f in LOSSES)
+    ignores = loss is cross_entropy and bool(np.any(y == -100))  # and divides by how many labels count
+    others = weights is not None or options["accumulate"] > 1 or options["clip_norm"] is not None
+    if not plain or ignores or others:
+        raise ValueError(
+            "workers= adds up the costs of tiles of a batch: it takes a tg.nn.DenseNetwork and one of the library's "
+            "losses, without weights, accumulate=, clip_norm= and ignored labels"
+        )
+    if steps.together:
+        raise ValueError("workers= are threads of one process; start more ranks instead, and leave it out")
+    if compile is not None and not compile:
+        raise ValueError("workers= runs compiled programs; leave out compile=False, or workers=")
+    if blas_threads is not None:
+        raise ValueError("each worker computes with one thread of BLAS; pass workers= or blas_threads=, not both")
 
 
 def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any, on_epoch: Any) -> None:
@@ -156,8 +179,10 @@ def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: An
         raise TypeError(f"on_epoch must be a function (epoch, history), got {given(on_epoch)}")
     if metrics and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
         raise TypeError(f'metrics must be functions by name, as {{"accuracy": tg.accuracy}}, got {metrics!r:.80}')
-    for name in filter(is_taken, metrics or ()):
-        raise ValueError(f"a metric can't be named {name!r}, which a history has for itself; give it another name")
+    own = {"cost", "epoch", *vars(History()), *dir(History)}
+    for name in metrics or ():
+        if not isinstance(name, str) or name in own or name.startswith("validation_"):
+            raise ValueError(f"a metric can't be named {name!r}, which a history has for itself; give it another name")
 
 
 def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_epoch: Any, progress: bool) -> None:
@@ -166,15 +191,13 @@ def _run(training: Training, epochs: int, checkpoints: Checkpoints | None, on_ep
     history, started = training.history, time.perf_counter() - training.history.seconds
     left, patience = range(len(history), epochs), training.options["early_stopping"] or math.inf
     try:
-        for epoch in (
-            counted(left, epochs, "epoch", lambda: newest_figures(history), len(history)) if progress else left
-        ):
+        for epoch in counted(left, epochs, history) if progress and left else left:
             if training.waited >= patience:
                 break
             training.epoch(None if checkpoints is None else checkpoints.after_step)
             returned = None if on_epoch is None else on_epoch(epoch, history)
             if on_epoch is not None:
-                training.modules = training.steps.module.modules()
+                training.steps.look()
             history.seconds = time.perf_counter() - started
             if checkpoints is not None:
                 checkpoints.after_epoch(training)

@@ -13,12 +13,11 @@ import numpy as np
 
 from ..engine.trees import leaves
 from ..errors import CompileError, DivergedError, given, warn
-from ..nn.dense import DenseNetwork
 from ..nn.module import Module
 from ..optim import SGD, Optimizer, clip_grad_norm_
 from ..tensor.handle import Tensor, replace_values
 from ..transforms.functions import value_and_grad
-from .cost import LOSSES, Cost, Loss
+from .cost import Cost, Loss
 from .tiles import in_tiles, tiled_step
 
 WORTH_COMPILING = 100  # steps: about as many as it takes to gain what tracing, compiling and checking cost
@@ -86,7 +85,7 @@ def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact
     loss, optimizer, clip_norm = parts
     if not are_ours(module, loss, optimizer):
         return Programs(module, parts, None, exact)
-    key = (loss, None if by_default else optimizer, _ids(optimizer), clip_norm, exact)
+    key = (loss, None if by_default else optimizer, [*map(id, optimizer.parameters)], clip_norm, exact)
     kept = _kept.pop(module, None)
     if kept is None or kept.key != key:
         twin = object.__new__(type(module))  # the module's attributes, and no reference to it
@@ -96,23 +95,10 @@ def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact
     return kept
 
 
-def check_tiles(right: bool) -> None:
-    """Raise ValueError unless a training is one that tiles can be computed of."""
-    if not right:
-        raise ValueError(
-            "workers= adds up the costs of tiles of a batch: it takes a tg.nn.DenseNetwork and one of the library's "
-            "losses, without weights, accumulate=, clip_norm= and ignored labels"
-        )
-
-
 def are_ours(module: Module, *parts: Any) -> bool:
     """Return whether modules, a loss, an optimiser are this library's own: these have no effects besides results."""
     names = [str(getattr(x, "__module__", "")) for x in (*module.modules(), *parts) if x is not None]
     return all(name.partition(".")[0] == __name__.partition(".")[0] for name in names)
-
-
-def _ids(optimizer: Optimizer) -> list[int]:
-    return [id(p) for p in optimizer.parameters]
 
 
 def _compiled(function: Callable[..., Any], exact: bool) -> Any:
@@ -127,7 +113,7 @@ class Steps:
         self, module: Any, loss: Loss | None, optimizer: Any = None, learning_rate: float | None = None,
         compiled: bool | None = None, workers: int | None = None, clip_norm: float | None = None, exact: bool = False,
     ) -> None:  # fmt: skip
-        self.cost = Cost(module, loss)
+        self.module, self.cost, self.workers = module, Cost(module, loss), workers or 0
         if optimizer is not None and learning_rate is not None:
             raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
         if optimizer is not None and not isinstance(optimizer, Optimizer):
@@ -135,85 +121,69 @@ class Steps:
         self.parameters = module.parameters()
         by_default = optimizer is None
         optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
-        if not {*map(id, self.parameters)} & {*_ids(optimizer)}:
+        if not {*map(id, self.parameters)} & {*map(id, optimizer.parameters)}:
             raise ValueError("the optimizer updates none of the module's parameters; make it from module.parameters()")
         if not any(p.requires_grad for p in optimizer.parameters):
             raise ValueError("all parameters that the optimizer updates are frozen; write module.requires_grad_()")
         wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
         self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
-        if workers is not None:
-            by_library = isinstance(module, DenseNetwork) and are_ours(module)
-            check_tiles(by_library and (loss is None or any(loss is f for f in LOSSES)))
-            if compiled is not None and not compiled:
-                raise ValueError("workers= runs compiled programs; leave out compile=False, or workers=")
         self.together = hasattr(optimizer, "exchange")  # as one of several ranks
         self.gathered = getattr(optimizer, "gathered", lambda own: [own])  # what each rank has
-        if self.together and workers is not None:
-            raise ValueError("workers= are threads of one process; start more ranks instead, and leave it out")
-        self.workers = workers or 0
         self.programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
-        self.module = module
         self.optimizer: Any = self.programs.optimizer
         self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs.parts)
-        self.tensors = [*self.named_tensors().values()]
-        self.finite: list[np.ndarray] = [t.data for t in self.tensors]
-        self.generators = [g.bit_generator for g in self.named_generators().values()]
-        self.last: Any = None  # what was before the last step, and its batches
+        self.now: Any = None  # what there was before this step, and its batches so far
+        self.last: Any = None  # and before the last one whose cost was finite
+        self.look()
 
-    def _modules(self) -> dict[str, Module]:
+    def look(self) -> None:
+        """Find the modules, tensors and generators that there are, anew: that takes a while, and callbacks change them.
+
+        The tensors are the parameters and buffers of the module and of a loss that is one, and what else is optimised.
+        """
         loss = self.cost.loss
-        return {"module": self.module} | ({"loss": loss} if isinstance(loss, Module) else {})
-
-    def named_tensors(self) -> dict[str, Tensor]:
-        """Return all parameters and buffers of the module and of a loss that is one, and what else is optimised."""
-        found: dict[str, Tensor] = {}
-        for part, m in self._modules().items():
-            found |= {f"{part}.{name}": t for name, t in (*m.named_parameters(), *m.named_buffers())}
-        known = {*map(id, found.values())}
+        parts = {"module": self.module} | ({"loss": loss} if isinstance(loss, Module) else {})
+        self.modules: list[Module] = self.module.modules()
+        self.tensors: dict[str, Tensor] = {}
+        self.generators: dict[str, np.random.Generator] = {}
+        for part, m in parts.items():
+            self.tensors |= {f"{part}.{name}": t for name, t in (*m.named_parameters(), *m.named_buffers())}
+            self.generators |= {f"{part}.{name}": g for name, g in m.generators().items()}
+        known = {*map(id, self.tensors.values())}
         others = [p for p in self.optimizer.parameters if id(p) not in known]
-        return found | {f"optimizer.{i}": p for i, p in enumerate(others)}
-
-    def named_generators(self) -> dict[str, np.random.Generator]:
-        """Return the random generators of the module, and of a loss that is one."""
-        return {f"{part}.{name}": g for part, m in self._modules().items() for name, g in m.generators().items()}
+        self.tensors |= {f"optimizer.{i}": p for i, p in enumerate(others)}
 
     def plan(self, rows: int, batch_size: int, epochs: int) -> None:
         """Decide which batches are computed by a program: tiles, and those of a size with enough steps to come."""
         full, rest = divmod(rows, batch_size)
         steps = {batch_size: full * epochs} | ({rest: epochs} if rest else {})
         self.by_program = {
-            size for size, count in steps.items() if count >= self.steps_worth_compiling or self.in_tiles(size)
+            n for n, count in steps.items() if count >= self.steps_worth_compiling or in_tiles(n, self.workers)
         }
 
-    def in_tiles(self, rows: int) -> bool:
-        """Return whether a batch of so many rows is split over workers."""
-        return self.workers > 0 and in_tiles(rows, self.workers)
+    def begin(self) -> None:
+        """Note what a step changes, as it is before: values, the optimiser's state, and those of the generators."""
+        generators = [g.bit_generator for g in self.generators.values()]
+        values = [(t, t.data) for t in self.tensors.values()]
+        before = values, [dict(own) for own in self.optimizer.state], [(g, g.state) for g in generators]
+        self.now = before, []
 
-    def make(self, epoch: int, X: Any, *others: Any) -> tuple[float, Any]:
-        """Make one step; return the cost before it and the scores. Raises DivergedError for one not finite."""
-        first = not self.last or len(others) < 4 or others[3]  # of the batches of a step
-        values = [t.data for t in self.tensors]
-        states = [dict(own) for own in self.optimizer.state], [g.state for g in self.generators]
-        now = ((values, *states), [(X, *others)]) if first else (self.last[0], [*self.last[1], (X, *others)])
+    def make(self, epoch: int, X: Any, y: Any, weights: Any, share: float | None, first: bool, last: bool) -> Any:
+        """Make one step, or its part of this batch; return the cost before it and the scores. Raises DivergedError."""
+        batch = (X, y, weights, share, first, last)
+        self.now[1].append(batch)
         step = self.update_or_else if len(next(leaves(X))) in self.by_program else self.update
         with np.errstate(over="ignore", invalid="ignore"):  # what diverges is an error
-            cost, scores = step(X, *others)
+            cost, scores = step(*batch)
         value = float(cost.item())
-        if self.together:
-            return value, scores
-        if not math.isfinite(value):
-            sound = not self.last or all(np.isfinite(x).all() for x in values)
-            self._diverged(f"the cost became {value} in epoch {epoch}", self._origin(*(now if sound else self.last)))
-        self.finite, self.last = values, now
+        if not self.together:
+            self._accept(value, epoch)
         return value, scores
 
     def exchange(self, epoch: int, rows: int, cost: float) -> None:
         """Make the step that all ranks make with the mean of their gradients. Raises DivergedError on each of them."""
-        mean = self.optimizer.exchange(rows, cost)
-        if not math.isfinite(mean):
-            self._diverged(f"the cost became {mean} in epoch {epoch}")
-        self.finite = [t.data for t in self.tensors]
+        self._accept(self.optimizer.exchange(rows, cost), epoch)
         if self.programs.clip_norm is not None:
             clip_grad_norm_(self.optimizer.parameters, self.programs.clip_norm)
         self.optimizer.inner.step()
@@ -221,7 +191,7 @@ class Steps:
     def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
         """Make one step by a compiled program; if the step can't be compiled, warn once and go on without."""
         try:
-            if not self.in_tiles(len(next(leaves(X)))):
+            if not in_tiles(len(next(leaves(X))), self.workers):
                 found: tuple[Tensor, Any] = self.programs.step(X, y, *others)
                 return found
             parameters = dict(self.module.named_parameters())
@@ -231,31 +201,36 @@ class Steps:
             self.by_program = set()
             return self.update(X, y, *others)
 
-    def check_parameters(self, epoch: int) -> None:
-        """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
-        if not all(np.isfinite(p.data).all() for p in self.parameters):
-            self._diverged(f"epoch {epoch} left parameters that are not finite", self.last and self._origin(*self.last))
-
     def keep_programs(self) -> None:
         """Keep the programs for the module's next training, as long as the module lives."""
         if self.programs.key is not None:
             _kept[self.module] = self.programs
 
-    def _origin(self, before: tuple[Any, ...], batches: list[tuple[Any, ...]]) -> Any:
-        """Return where a step ceased to be finite: forward, backward or, both being sound, in the optimiser's.
+    def check_parameters(self, epoch: int) -> None:
+        """Raise DivergedError if the last update left numbers that are not finite: no cost is computed after it."""
+        if not all(np.isfinite(p.data).all() for p in self.parameters):
+            self._diverged(f"epoch {epoch} left parameters that are not finite", self.last)
 
-        It is made again of the values, the optimiser's state and the random numbers that it was made of.
-        """
-        values, self.optimizer.state, drawn = before
-        replace_values(list(zip(self.tensors, values, strict=True)))
-        for generator, state in zip(self.generators, drawn, strict=True):
-            generator.state = state
-        inspection = import_module("..inspection.origins", __package__)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return inspection.why_nan(lambda: [self.update(*batch) for batch in batches])
+    def _accept(self, cost: float, epoch: int) -> None:
+        """Raise DivergedError for the cost of a step that is not finite."""
+        if not math.isfinite(cost):
+            sound = self.last is None or all(np.isfinite(x).all() for _, x in self.now[0][0])
+            self._diverged(f"the cost became {cost} in epoch {epoch}", self.now if sound else self.last)
+        self.last = self.now
 
-    def _diverged(self, what: str, origin: Any = None) -> None:
-        replace_values(list(zip(self.tensors, self.finite, strict=True)))
+    def _diverged(self, what: str, step: Any) -> None:
+        """Say where a step ceased to be finite, which is made again of what there was, and keep what was finite."""
+        origin = None
+        if step is not None and not self.together:
+            (values, self.optimizer.state, drawn), batches = step
+            replace_values(values)
+            for generator, state in drawn:
+                generator.state = state
+            inspection = import_module("..inspection.origins", __package__)
+            with np.errstate(over="ignore", invalid="ignore"):
+                origin = inspection.why_nan(lambda: [self.update(*batch) for batch in batches])
+        if (finite := self.last or self.now) is not None:
+            replace_values(finite[0][0])
         began = "" if origin is None else f". It began here: {origin}"
         error = DivergedError(
             f"{what}; the module keeps the parameters of its last finite cost. "

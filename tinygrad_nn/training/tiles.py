@@ -18,8 +18,8 @@ ROWS = 4000  # of a tile at least: of fewer, what Python adds counts; of many mo
 
 
 def in_tiles(rows: int, workers: int) -> bool:
-    """Return whether a batch is large enough that each worker has a tile."""
-    return rows >= workers * ROWS
+    """Return whether there are workers, and a batch is large enough that each has a tile."""
+    return 0 < workers * ROWS <= rows
 
 
 def tiled_step(
