@@ -63,8 +63,7 @@ class ModuleList(_Container, MutableSequence[Any]):
 
     def insert(self, index: int, value: Any) -> None:
         """Put a module before the one of this index."""
-        self._check([value])
-        self._modules.insert(index, value)
+        self[index:index] = [value]
 
     def append(self, value: Any) -> Self:  # type: ignore[override]
         """Put a module at the end; return the list, as in PyTorch."""

@@ -59,15 +59,9 @@ def nll_loss(
 
 @composite(method=False)
 def cross_entropy(
-    input: Tensor,
-    target: Any,
-    weight: Any = None,
-    *,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Any:
+    input: Tensor, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean",
+    label_smoothing: float = 0.0, axis: int = -1,
+) -> Any:  # fmt: skip
     """Return -log(softmax(input)[target]), averaged over samples. Shapes: (..., k), int (...) -> ().
 
     The target may be class indices, or probabilities of the input's shape; `axis` says where the classes are.

@@ -191,11 +191,9 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
 # What tests try: a tuple stands for drawn values of that shape.
 
 mse_loss.samples = l1_loss.samples = [
-    sample((2, 3), (2, 3)),
-    sample((), ()),
-    sample((0, 2), (0, 2), reduction="sum"),
+    sample((2, 3), (2, 3)), sample((), ()), sample((0, 2), (0, 2), reduction="sum"),
     sample((2,), (2,), reduction="none"),
-]
+]  # fmt: skip
 huber_loss.samples = [*mse_loss.samples, sample((3, 2), (3, 2), delta=0.5)]
 smooth_l1_loss.samples = [*mse_loss.samples, sample((3, 2), (3, 2), beta=0.5), sample((3,), (3,), beta=0.0)]
 _HALVES, _LABELS = np.array([[0.2, 0.9], [0.5, 0.4]]), np.array([[0.0, 1.0], [0.25, 1.0]])
