@@ -18,10 +18,10 @@ from tinygrad_nn.compiler.program import over_leaves
 from tinygrad_nn.compiler.run import replay
 from tinygrad_nn.compiler.run.delivery import Names
 from tinygrad_nn.compiler.run.replay import Replay, ReplayWriter
-from tinygrad_nn.compiler.trace import snapshot, table, traced_call, tracer
+from tinygrad_nn.compiler.trace import recorder, snapshot, table, traced_call
+from tinygrad_nn.compiler.trace.arrays import Traced
 from tinygrad_nn.compiler.trace.effects import Effects
-from tinygrad_nn.compiler.trace.modules import Modules
-from tinygrad_nn.compiler.trace.proxies import Number, Traced
+from tinygrad_nn.compiler.trace.proxies import Proxy
 from tinygrad_nn.compiler.trace.snapshot import Snapshot
 from tinygrad_nn.compiler.trace.tracer import Tracer
 from tinygrad_nn.errors import CompileError
@@ -61,7 +61,7 @@ def _leaking(own: Any, self: Tracer) -> None:
 
 
 def _number_of(x: Any) -> Any:
-    return x.value.concrete if isinstance(x, (Number, Traced)) and not x.shape else x
+    return x.value.concrete if isinstance(x, Proxy) and not x.value.shape else x
 
 
 def _without_guard(own: Any, self: Tracer, tree: Any, operand: bool, number: bool) -> Any:
@@ -76,7 +76,7 @@ def _unnoticed(own: Any, self: Tracer, *args: Any) -> Any:
     try:
         return own(self, *args)
     finally:
-        self.progress.failed = None
+        self.failed = None
 
 
 def _forgotten(self: Tracer, reason: str) -> CompileError:
@@ -116,8 +116,8 @@ def _no_gradient_checks(own: Any, self: ReplayWriter) -> list[str]:
     return [check for check in own(self) if not check.endswith(("_grad is not None", "_grad is None"))]
 
 
-def _without_modules(own: Any, self: Effects) -> None:
-    self.table.snapshot.held = {}
+def _without_modules(own: Any, self: Snapshot) -> None:
+    self.kept = {key: kept for key, kept in self.kept.items() if key not in self.known}
     own(self)
 
 
@@ -161,7 +161,7 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a shape without a guard": put(Tracer, "_guard_shapes", nothing),
     "a length without a guard": around(Tracer, "_unwrapped", _without_guard),
     "a shadow that leaks": around(Tracer, "let_go", _leaking),
-    "a constant that is not copied": put(tracer, "_snapshot", lambda array: array),
+    "a constant that is not copied": put(recorder, "_snapshot", lambda array: array),
     "a first result that is not copied": put(traced_call, "_values", _not_copied),
     "an array of a module that is frozen": around(Tracer, "input", _frozen),
     "a setting that is frozen": put(Tracer, "hyperparameter", lambda self, owner, name, value: value),
@@ -180,14 +180,14 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a sign that is not compared": put(
         snapshot, "same", lambda a, b: a is b or (type(a) is type(b) and a == b is True)
     ),
-    "a module's class that is not compared": put(Modules, "_note_class", nothing),
+    "a module's class that is not compared": put(Snapshot, "_note_class", nothing),
     "a gradient that is not compared": around(ReplayWriter, "_checks", _no_gradient_checks),
     "arrays whose shape, dtype and strides are not compared": put(ReplayWriter, "_checks_of_arrays", lambda self: []),
     "a signature without dtypes": around(signature, "_described", _without(1)),
     "a signature without strides": around(signature, "_described", _without(2)),
     "a signature without identity": around(signature, "_described", lambda own, x, flat, seen: own(x, flat, {})),
-    "an effect that is not undone": put(Effects, "undo", nothing),
-    "an effect on a module that is not undone": around(Effects, "undo", _without_modules),
+    "an effect that is not undone": put(Snapshot, "undo", nothing),
+    "an effect on a module that is not undone": around(Snapshot, "undo", _without_modules),
     "a name that is not bound anew": put(Effects, "rebound", lambda self: []),
     "a gradient that is not taken away": around(compiled, "traced", _not_cleared),
     "a draw that is not rewound": put(Replay, "_run", lambda self, flat, *rest: self.run(flat, *rest)),

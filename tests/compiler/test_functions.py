@@ -443,6 +443,12 @@ def test_methods_of_arrays_that_copy_or_write() -> None:
         assert same(compiled(x, number), f(x, number))
 
 
+def test_entries_that_a_condition_names() -> None:
+    compiled = tg.compile(lambda x: (x.compress([True, False, True]), x.compress(x > 1)), exact=True)
+    for x in (np.array([1.0, 2.0, 3.0]), np.array([3.0, 1.0, 2.0])):
+        assert same(compiled(x), compiled.function(x))
+
+
 def test_numbers_bit_by_bit() -> None:
     def f(x: Any, n: int) -> Any:
         return x * (n & 6) + (1 << n) - (~n) * (+n) + (9 ^ n) * (n >> 1) + (n | 8)

@@ -47,28 +47,25 @@ def _name(function: Any) -> str:
     return f"{module}.{function.__name__}"
 
 
-def _setitem(x: Any, index: Any, value: Any) -> Any:
-    y = np.array(x)
-    y[index] = value
-    return y
+def on_a_copy(change: Any) -> Any:
+    """Return what changes a copy of its first argument, and returns that."""
+
+    def apply(x: Any, *args: Any) -> Any:
+        y = np.array(x)
+        change(y, *args)
+        return y
+
+    return apply
 
 
 @functools.cache
 def of_at(ufunc: np.ufunc) -> Function:
     """Return a ufunc's method `at`, which writes into its first argument, as a function that returns that."""
-
-    def apply(x: Any, index: Any, *operands: Any) -> Any:
-        y = np.array(x)
-        ufunc.at(y, index, *operands)
-        return y
-
-    return Function(f"{_name(ufunc)}.at", apply, "at", ufunc)
+    return Function(f"{_name(ufunc)}.at", on_a_copy(ufunc.at), "at", ufunc)
 
 
-def _added_at(x: Any, index: Any, g: Any) -> Any:
-    y = np.array(x)
+def _add_at(y: Any, index: Any, g: Any) -> None:
     y[index] += g
-    return y
 
 
 def _astype(x: Any, dtype: Any) -> Any:
@@ -76,8 +73,8 @@ def _astype(x: Any, dtype: Any) -> Any:
 
 
 GETITEM = Function("{0}[{1}]", operator.getitem)
-SETITEM = Function("setitem", _setitem, "setitem")
-ADDED_AT = Function("added", _added_at, "add")
+SETITEM = Function("setitem", on_a_copy(operator.setitem), "setitem")
+ADDED_AT = Function("added", on_a_copy(_add_at), "add")
 ZEROS = Function("np.zeros", np.zeros, "zeros")
 COPY = Function("np.copy", np.copy, "copy")
 ASTYPE = Function("astype", _astype, "astype")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -183,19 +184,14 @@ class Program:
 
     def replaced(self, lines: list[Line], instead: dict[Value, Value]) -> Program:
         """Return a program of these lines that reads other values in place of some."""
-
-        def now(value: Any) -> Any:
-            while value in instead:
-                value = instead[value]
-            return value
-
+        program = Program(self.inputs, lines, [], self.constants, self.instead | instead, self.raising)
         for line in lines:
-            line.args = mapped(now, line.args)
-            line.kwargs = mapped(now, line.kwargs)
+            line.args = mapped(program.present, line.args)
+            line.kwargs = mapped(program.present, line.kwargs)
             for output in line.outputs:
-                output.base = now(output.base) if output.base is not None else None
-        outputs = [now(v) for v in self.outputs]
-        return Program(self.inputs, lines, outputs, self.constants, self.instead | instead, self.raising)
+                output.base = program.present(output.base) if output.base is not None else None
+        program.outputs = [program.present(v) for v in self.outputs]
+        return program
 
     def present(self, value: Value) -> Value:
         """Return what the program reads now in place of a value of its trace."""
@@ -204,9 +200,7 @@ class Program:
         return value
 
 
-def concrete(value: Value) -> Any:
-    """Return what a value was while it was traced."""
-    return value.concrete
+concrete = attrgetter("concrete")  # what a value was while it was traced
 
 
 def values_in(tree: Any) -> list[Value]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.trace.proxies import is_no_users
+from ..compiler.trace.callers import is_no_users
 from ..engine.forward import pushforward
 from ..engine.reverse import pullback
 from ..nn.module import Module

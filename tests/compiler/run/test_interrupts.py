@@ -17,8 +17,7 @@ from same_bits import same
 
 import tinygrad_nn as tg
 from tinygrad_nn.compiler import turns
-from tinygrad_nn.compiler.trace.draws import ENTROPY_TOLD
-from tinygrad_nn.compiler.trace.modules import MODULES_TOLD
+from tinygrad_nn.compiler.trace.patches import ENTROPY_TOLD, MODULES_TOLD
 from tinygrad_nn.engine.grad_mode import recording
 from tinygrad_nn.errors import CompileError
 

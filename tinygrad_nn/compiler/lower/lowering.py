@@ -35,7 +35,7 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     inputs = [source.value for source in tracer.sources]
     outputs = [t.value for t in targets]
     constants = [value for _, value in tracer.constants.values()]
-    program = Program(inputs, tracer.lines, outputs, constants, raising=frozenset(tracer.progress.raising))
+    program = Program(inputs, tracer.lines, outputs, constants, raising=frozenset(tracer.raising))
     plain = simplified(program, PLAIN)
     program = merged(plain)
     for target, value in zip(targets, program.outputs, strict=True):

@@ -21,8 +21,8 @@ from ...tensor.handle import Tensor
 from ..lower.lowering import Lowered, lowered, merged
 from ..program import Line, Program, Value, over_leaves
 from ..signature import BY_VALUE, Identity
-from ..trace.modules import held_by
 from ..trace.records import Location
+from ..trace.snapshot import held_by
 from ..trace.table import Table
 from ..trace.traced_call import Trace, traced
 from ..write.naming import named

@@ -7,8 +7,10 @@ from typing import Any
 from ...engine.cotangents import Cotangents
 from ...engine.operation import Operation
 from ...errors import CompileError
-from ..program import Span, Value
+from ..numpy_calls import on_a_copy
+from ..program import Function, Span, Value
 from ..refusals import hook_in_trace
+from .arrays import Buffer, Traced
 from .proxies import value_of
 
 
@@ -22,23 +24,33 @@ class NotedCotangents(Cotangents):
     def leave(self, node: Any) -> Any:
         """Return a node's whole cotangent, having noted which value it is; what follows is the node's first rule."""
         if node in self:
-            self.tracer.cotangent(node, self[node])
+            self._note(node, self[node])
         g, operation = super().leave(node), node.operation
         kept = dict(zip(operation.slots, node.saved or (), strict=False)) if isinstance(operation, Operation) else {}
         self.names = names_of(kept | {"g": g})
         self.begin_rule(node)
         return g
 
+    def _note(self, node: Any, g: Any) -> None:
+        """Note which value is the adjoint of which."""
+        value, current = value_of(g), self.tracer.passes[-1]
+        current.stop = len(self.tracer.lines)
+        primal = self.tracer.of_node.get(node)
+        if primal is None and node.operation is None and node.handle is not None:  # a tensor made of an argument
+            primal = value_of(node.handle())
+        if isinstance(value, Value) and isinstance(primal, Value):
+            current.adjoints.append((value, primal))
+
     def begin_rule(self, node: Any) -> None:
         """Let the lines that follow belong to a rule of this node, which `arrive` names, if it has any."""
         span = Span(node.operation, None, self.names, self.tracer.of_node.get(node))
-        self.tracer.progress.span = span if isinstance(node.operation, Operation) else None
+        self.tracer.span = span if isinstance(node.operation, Operation) else None
 
     def arrive(self, parent: Any, c: Any, node: Any, rule: Any) -> None:
         """Add what a rule has made to the parent's cotangent, outside of that rule; the next one follows."""
-        if self.tracer.progress.span is not None:
-            self.tracer.progress.span.argument = rule.argument
-        self.tracer.progress.span = None
+        if self.tracer.span is not None:
+            self.tracer.span.argument = rule.argument
+        self.tracer.span = None
         super().arrive(parent, c, node, rule)
         self.begin_rule(node)
 
@@ -47,10 +59,18 @@ class NotedCotangents(Cotangents):
         raise CompileError(hook_in_trace(next(iter(node.hooks.values()))))
 
     def add_into(self, parent: Any, rule: Any, g: Any, saved: Any) -> None:
-        """Let a rule add into a cotangent, which becomes lines of the program."""
-        span, self.tracer.progress.span = self.tracer.progress.span, None
-        self[parent] = self.tracer.into(rule, self[parent], g, saved)
-        self.tracer.progress.span = span
+        """Let a rule add into a cotangent, line by line or as one line."""
+        tracer, held, read = self.tracer, self[parent], [saved[place] for place in rule.into_slots]
+        span, tracer.span = tracer.span, None
+        total = Buffer(tracer, tracer.value(held))
+
+        def added() -> Any:
+            rule.into(total, g, *read)
+            return Traced(tracer, total.value)
+
+        function = Function("op_add_into", on_a_copy(rule.into), "into", rule.into)
+        self[parent] = tracer.attempted(added, lambda: tracer.call(function, (held, g, *read), {}))
+        tracer.span = span
 
 
 def names_of(given: dict[str, Any]) -> dict[Value, str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import pickle
 import random
-from collections.abc import Callable
-from types import MappingProxyType, MemberDescriptorType, ModuleType
+from types import MemberDescriptorType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,63 +15,59 @@ from ...tensor.handle import Tensor
 from ..program import over_leaves
 from ..refusals import effect
 from .proxies import is_of_a_trace, plain
-from .snapshot import CONTAINERS, MISSING, Snapshot, all_same, bound, entries_of, same
+from .snapshot import CONTAINERS, MISSING, all_same, bound, entries_of, holds, paired, same
 from .table import Table
 
 _GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 _LARGE = 2**20  # bytes; whether an array of more was written into is found only where a line reads it
-_ALWAYS_DRAWN_FROM: set[Any] = {np.random.mtrand._rand, vars(random)["_inst"]}
+_ALWAYS_DRAWN_FROM = [np.random.mtrand._rand, vars(random)["_inst"]]
 
 
 class Effects:
-    """What the table, the arguments and the containers that stand for some held before a trace; generators' states."""
+    """Notes what a function may not change: the table, the arguments, what stands for some, and generators' states."""
 
-    def __init__(self, table: Table, arguments: list[Any], containers: list[Any]) -> None:
-        self.table, self.before = table, Snapshot()
-        self.containers = [(x, entries_of(x)) for x in containers]
-        given = [*table.objects, *arguments]
-        objects = [x for x in given if not isinstance(x, (ModuleType, Module, Optimizer, np.ndarray, Tensor))]
-        attributes = [own for x in objects if type(own := getattr(x, "__dict__", None)) is dict]
+    def __init__(self, table: Table, arguments: list[Any], twins: list[Any]) -> None:
+        self.table, self.snapshot = table, table.snapshot
+        self.twins = [(x, entries_of(x)) for x in twins]
+        found = [*table.objects, *arguments]
+        given = [x for x in found if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
+        attributes = [own for x in given if type(own := getattr(x, "__dict__", None)) is dict]
         self.attributes = {*map(id, attributes)}
-        for x in [*objects, *attributes]:
-            if isinstance(x, CONTAINERS):
-                self.before.hold(x)
-            elif isinstance(x, type) and x not in (Module, random.Random):  # which tell tracers, another thread's too
-                self.before.hold_class(x)
+        self.generators = [x for x in given if isinstance(x, _GENERATORS) and not isinstance(x, random.SystemRandom)]
+        self.generators += _ALWAYS_DRAWN_FROM
+        held = [x for x in [*given, *attributes] if isinstance(x, CONTAINERS) or _is_an_array_or_class(x)]
+        for x in [*held, *self.generators]:
+            self.snapshot.keep(x)
         for x in arguments:
             slotted = [vars(kind) for kind in type(x).__mro__ if "__slots__" in vars(kind)]
             for name in [name for held in slotted for name in held if isinstance(held[name], MemberDescriptorType)]:
-                self.before.name(x, name)
-        arrays = {id(x): x for x in given if isinstance(x, np.ndarray) and x.nbytes <= _LARGE}
-        self.arrays = [(x, x.copy()) for x in arrays.values()]
-        found = {x for x in objects if isinstance(x, _GENERATORS) and not isinstance(x, random.SystemRandom)}
-        self.generators = [(x, *_access(x)) for x in found | _ALWAYS_DRAWN_FROM]
-        self.states = [pickle.dumps(get()) for _, get, _ in self.generators]
+                self.snapshot.name(x, name, compared=False)
 
     def changed(self) -> str:
         """Return what the function changed that a program can't change again, in words; "" if there is nothing."""
-        if twins := [x for x, then in self.containers if not all_same(entries_of(x), then)]:
+        if twins := [x for x, then in self.twins if not all_same(entries_of(x), then)]:
             return f"changes a {type(twins[0]).__name__} among its arguments"
-        self.containers = []  # what stands for arguments is to be gone
-        for x, then in self.before.changed():
-            if isinstance(x, MappingProxyType) or id(x) in self.attributes:
-                held = dict(zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True))
-                name = next(n for n in [*x, *held] if x.get(n, MISSING) is not held.get(n, MISSING))
+        self.twins = []  # what stands for arguments is to be gone
+        for x, then in self.snapshot.changed():
+            line = self.table.line_of(self.table.labels.get(id(x), ""))
+            if isinstance(x, np.ndarray):
+                return f"writes into an array{line}"
+            if isinstance(x, type) or id(x) in self.attributes:
+                now, old = vars(x) if isinstance(x, type) else x, paired(then)
+                name = next(n for n in [*now, *old] if now.get(n, MISSING) is not old.get(n, MISSING))
                 return f"sets the attribute {name!r}{self.table.line_of(name)}"
-            return f"changes a {type(x).__name__}{self.table.line_of(self.table.labels.get(id(x), ''))}"
-        for x, array in self.arrays:
-            if x.tobytes() != array.tobytes():
-                return f"writes into an array{self.table.line_of(self.table.arrays.get(id(x), ''))}"
-        for holder, name, then, moves in self.table.snapshot.names + self.before.names:
+            if id(x) in self.snapshot.live and id(x) not in self.table.labels:
+                return "changes what a module or an optimiser holds"
+            return f"changes a {type(x).__name__}{line}"
+        for holder, name, then, moves in self.snapshot.names:
             if not moves and not same(bound(holder, name), then):
                 return f"sets the attribute {name!r}{self.table.line_of(name)}"
-        others = any(True for _ in self.table.snapshot.changed())
-        return "changes what a module or an optimiser holds" if others else ""
+        return ""
 
     def drew(self) -> str:
         """Return where numbers were drawn of a generator that is no module's, in words; "" if none were."""
-        for (x, get, _), state in zip(self.generators, self.states, strict=True):
-            if pickle.dumps(get()) != state:
+        for x in self.generators:
+            if not holds(*self.snapshot.kept[id(x)]):
                 return self.table.line_of(self.table.labels.get(id(x), "random")) or " in a function that it calls"
         return ""
 
@@ -84,7 +77,7 @@ class Effects:
         The program is for the numbers among them. Raises CompileError for a new container: each call makes its own.
         """
         found = []
-        for holder, name, then, moves in self.table.snapshot.names:
+        for holder, name, then, moves in self.snapshot.names:
             if moves and (now := bound(holder, name)) is not then:
                 if now is MISSING:
                     raise CompileError(effect("deletes a name outside"))
@@ -93,22 +86,7 @@ class Effects:
                 found.append((holder, name, over_leaves(plain, now) if is_of_a_trace(now) else now))
         return found
 
-    def undo(self) -> None:
-        """Give everything back what it held, and generators their states."""
-        self.before.undo()
-        self.table.snapshot.undo()
-        for x, array in self.arrays:
-            if x.flags.writeable:
-                x[...] = array
-        for (_, _, put), state in zip(self.generators, self.states, strict=True):
-            put(pickle.loads(state))
 
-
-def _access(generator: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
-    """Return what tells a generator's state, and what sets it."""
-    if isinstance(generator, random.Random):
-        return generator.getstate, generator.setstate
-    if isinstance(generator, np.random.RandomState):
-        return functools.partial(generator.get_state, legacy=False), generator.set_state
-    bits = getattr(generator, "bit_generator", generator)
-    return lambda: bits.state, functools.partial(setattr, bits, "state")
+def _is_an_array_or_class(x: Any) -> bool:
+    """Return whether something is an array that is not large, or a class, but for those that tell tracers."""
+    return x.nbytes <= _LARGE if isinstance(x, np.ndarray) else isinstance(x, type) and x not in (Module, random.Random)

@@ -1,15 +1,29 @@
-"""Functions that tell a tracer when they are called: wrapped while any function is traced, and as they were before."""
+"""What tells a tracer that it is used: modules' attributes and generators, and the system's entropy."""
 
 from __future__ import annotations
 
+import copy
 import functools
+import os
+import random
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from operator import methodcaller
 from typing import Any
 
+import numpy as np
+from numpy.random import bit_generator
+
+from ...engine.trees import leaves
+from ...nn.module import Module
+from ..program import over_leaves
+from ..refusals import effect, random_drawn
 from ..turns import Turn
+from .callers import in_package, users_line
+from .proxies import Proxy, plain
+from .snapshot import MISSING, bind, held_by
 
 _tracing: ContextVar[Any] = ContextVar("tracing", default=None)  # the tracer of this thread or task
 _turn = Turn()
@@ -24,7 +38,8 @@ class Patch:
 
     def __init__(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
         self.owner, self.name = owner, name
-        self.own, self.function = None, getattr(owner, name)
+        self.own: Any = None
+        self.function = getattr(owner, name)
 
         @functools.wraps(self.function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -38,14 +53,12 @@ class Patch:
         """Wrap the function as long as any tracer wants it."""
         with _turn.lock:
             (self.tracers.add if wanted else self.tracers.discard)(tracer)
-            is_wrapped = vars(self.owner).get(self.name) is self.wrapped
-            if self.tracers and not is_wrapped:
-                self.own, self.function = vars(self.owner).get(self.name), getattr(self.owner, self.name)
-                setattr(self.owner, self.name, self.wrapped)
-            elif not self.tracers and is_wrapped and self.own is None:  # a method that the class inherits
-                delattr(self.owner, self.name)
-            elif not self.tracers and is_wrapped:
-                setattr(self.owner, self.name, self.own)
+            own = vars(self.owner).get(self.name)  # None of a method that the class inherits
+            if self.tracers and own is not self.wrapped:
+                self.own, self.function = own, getattr(self.owner, self.name)
+                bind(self.owner, self.name, self.wrapped)
+            elif not self.tracers and own is self.wrapped:
+                bind(self.owner, self.name, MISSING if self.own is None else self.own)
 
 
 @contextmanager
@@ -60,3 +73,98 @@ def telling(tracer: Any, patches: Sequence[Patch]) -> Iterator[None]:
         _tracing.reset(token)
         for patch in patches:
             patch.want(tracer, False)
+
+
+class NotedGenerator(np.random.Generator):
+    """A generator that shares its numbers with a module's, and tells the tracer what is drawn of it."""
+
+    def __init__(self, generator: np.random.Generator, tracer: Any, holder: Any, name: Any) -> None:
+        super().__init__(generator.bit_generator)
+        self.own, self.tracer, self.holder, self.name = generator, tracer, holder, name
+
+
+def _noting(method: str) -> Any:
+    draws = getattr(np.random.Generator, method)
+
+    @functools.wraps(draws)
+    def draw(self: NotedGenerator, *args: Any, **kwargs: Any) -> Any:
+        tracer = self.tracer
+        if not tracer.traces():
+            return draws(self.own, *args, **kwargs)
+        computed = any(isinstance(x, Proxy) and not x.value.known for x in leaves((args, kwargs)))
+        if computed or method in ("shuffle", "spawn") or kwargs.get("out") is not None:
+            raise tracer.refusal(
+                f"random numbers are drawn by {method}{' with a computed array' * computed} at {users_line()}, and a "
+                "program draws arrays by a generator's methods with parameters that are known: write x = "
+                "x[generator.permutation(n)] in place of shuffle, draw standard numbers and compute with them, or draw "
+                "outside"
+            )
+        args, kwargs = over_leaves(plain, (args, kwargs))
+        return tracer.drawn(draws(self.own, *args, **kwargs), self, methodcaller(method, *args, **kwargs))
+
+    return draw
+
+
+def drawn_again(calls: Sequence[Callable[[Any], Any]], generator: np.random.Generator) -> Any:
+    """Return what the last of these calls in a row draws, and leave the generator as it is."""
+    twin = copy.deepcopy(generator)
+    return [call(twin) for call in calls][-1]
+
+
+for _method in dir(np.random.Generator):
+    if not _method.startswith("_") and callable(getattr(np.random.Generator, _method)):
+        setattr(NotedGenerator, _method, _noting(_method))
+
+
+_OF_OBJECTS = frozenset({*dir(object)} - {"__dict__"})  # what says nothing of a module's state
+
+
+def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
+    """Return what a traced function is to see of a module's attribute: of an array and a generator a proxy."""
+    x = function(module, name)
+    if not tracer.traces() or name in _OF_OBJECTS or tracer.is_made_inside(module):
+        return x
+    tracer.snapshot.meet(module)
+    held = held_by(module)
+    if name == "__dict__":
+        if not in_package(2):
+            tracer.snapshot.expose(module)
+    elif held.get(name) is x and type(x) is np.ndarray:
+        return tracer.input(x, name, "entry", held, name)
+    elif held.get(name) is x and isinstance(x, np.random.Generator):
+        tracer.snapshot.keep(x)
+        return NotedGenerator(x, tracer, held, name)
+    return x
+
+
+def _set(tracer: Any, function: Any, module: Any, name: str, value: Any) -> None:
+    if tracer.traces() and not tracer.is_made_inside(module):
+        tracer.snapshot.meet(module)
+        held = held_by(module)  # m.w -= step sets the very tensor that stands there
+        if name not in held or held[name] is not value or type(value) is np.ndarray:
+            raise tracer.refusal(effect(f"sets the attribute {name!r} at {users_line()}"))
+    function(module, name, value)
+
+
+MODULES_TOLD = [Patch(Module, "__getattribute__", _read), Patch(Module, "__setattr__", _set)]
+
+
+def _entropy(tracer: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+    if tracer.traces():
+        raise tracer.refusal(random_drawn(f" at {users_line()}"))
+    return function(*args, **kwargs)
+
+
+def _seeded(tracer: Any, function: Any, generator: Any, *args: Any, **kwargs: Any) -> Any:
+    if [*args, *kwargs.values()] in ([], [None]):
+        return _entropy(tracer, function, generator, *args, **kwargs)
+    return function(generator, *args, **kwargs)
+
+
+# Through which the system's entropy is drawn: default_rng(), SystemRandom, secrets, uuid4, Random() without a seed.
+ENTROPY_TOLD = [
+    Patch(bit_generator, "randbits", _entropy),
+    Patch(random, "_urandom", _entropy),
+    Patch(os, "urandom", _entropy),
+    Patch(random.Random, "seed", _seeded),
+]

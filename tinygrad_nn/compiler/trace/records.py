@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import CompileError
 from ...tensor.handle import Tensor
-from ..program import Span, Value
+from ..program import Value
 
 UNREAD: Any = object()  # the gradient of a shadow as long as the function has not set it
 
@@ -43,6 +42,11 @@ class Handle:
         return self.index is not None or sys.getrefcount(self.tensor) > _ONE_HOLDER
 
 
+def place_of(kind: str, owner: Any, key: Any = None) -> tuple[Any, ...]:
+    """Return what tells a place from all others."""
+    return kind, owner if isinstance(owner, int) else id(owner), key
+
+
 _CODES = {
     "argument": "flat[{key}]", "array": "{owner}._array", "gradient": "{owner}._grad._array",
     "hyperparameter": "vars({owner})[{key[0]!r}]", "entry": "{owner}[{key!r}]",
@@ -70,7 +74,7 @@ class Location:
     @property
     def place(self) -> tuple[Any, ...]:
         """What an input and an output have in common if the one is put in the other's place."""
-        return self.kind, self.owner if isinstance(self.owner, int) else id(self.owner), self.key
+        return place_of(self.kind, self.owner, self.key)
 
     def code(self, owner: str) -> str:
         """Return the code of what is there, given that of the owner, for all but draws."""
@@ -81,24 +85,6 @@ class Location:
         """Return what is there now, where these are the arguments."""
         owner = flat[self.owner] if isinstance(self.owner, int) else self.owner
         return eval(self.code("owner"), {"owner": owner, "flat": flat})
-
-
-@dataclass
-class Progress:
-    """How far a run is, the same for all who watch under `no_grad()` and `enable_grad()` inside.
-
-    `open` is whether the function still runs, `singular` whether something invalid was computed, as 0 * inf is,
-    `refusal` what was refused, `failed` which error a line raised, and where, and `raising` which floating-point
-    errors `np.errstate` lets raise. `span` is the run of an operation that lines belong to now.
-    """
-
-    open: bool = True
-    singular: bool = False
-    refusal: CompileError | None = None
-    failed: tuple[Exception, str] | None = None
-    raising: set[str] = field(default_factory=set)
-    calls: int = 0
-    span: Span | None = None
 
 
 @dataclass(eq=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import pickle
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -13,6 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ...nn.module import Module
+from ...optim.optimizer import Optimizer
+
 PLAIN = (int, float, complex, str, bytes, type(None))
 CONTAINERS = (list, deque, dict, set)
 MISSING: Any = object()
@@ -20,18 +25,23 @@ _values = methodcaller("values")
 
 
 class Snapshot:
-    """What names were bound to, what functions returned, and what lists, dictionaries and sets held.
+    """What names were bound to, what functions returned, and what lists, dictionaries, sets and classes held.
 
     Numbers and strings count by value, all else by identity. Nearly always everything is the very same, which C code
-    sees at once.
+    sees at once. What is only kept, arrays and generators too, is not compared: it is here to be given back.
+
+    Modules are looked into when they are met: their dictionaries, those of their classes, and containers nested in
+    them. Plain objects inside are frozen. Optimisers are looked into in the same way, but for their hyperparameters
+    and their state, which are read anew at each replay. So are arrays that are attributes.
     """
 
     def __init__(self) -> None:
         self.gets: list[functools.partial[Any]] = []
         self.values: list[Any] = []  # what these returned
         self.names: list[tuple[Any, str, Any, bool]] = []  # holders, what was bound, whether it moves
-        self.held: dict[int, tuple[Any, list[Any], set[int]]] = {}
-        self.classes: list[tuple[type, dict[str, Any]]] = []
+        self.kept: dict[int, tuple[Any, Any]] = {}  # objects, and what they held
+        self.live: dict[int, set[int]] = {}  # of what is compared, the places whose entries may be others later
+        self.known: dict[int, Any] = {}  # what was met of modules
 
     def note(self, get: Callable[..., Any], *args: Any) -> Any:
         """Note what a function returns now, and return it."""
@@ -39,28 +49,68 @@ class Snapshot:
         self.values.append(get(*args))
         return self.values[-1]
 
-    def name(self, holder: Any, name: str, moves: bool = False) -> Any:
+    def name(self, holder: Any, name: str, moves: bool = False, compared: bool = True) -> Any:
         """Note what a name is bound to, and return it; `moves` tells whether a program may bind it anew."""
         value = bound(holder, name)
         self.names.append((holder, name, value, moves))
         names = vars(holder) if isinstance(holder, type) else holder
+        if not compared:
+            return value
         if isinstance(names, (dict, MappingProxyType)):
             return self.note(names.get, name, MISSING)
         return self.note(bound if value is MISSING else getattr, holder, name)
 
-    def hold(self, x: Any, live: Collection[Any] = ()) -> None:
-        """Note what a list, dictionary or set holds now; the values of keys that are `live` may be others later."""
-        places = {len(x) + i for i, key in enumerate(x) if key in live} if live else set[int]()
-        self.held.setdefault(id(x), (x, entries_of(x), places))
+    def keep(self, x: Any) -> None:
+        """Note what a list, dictionary, set, class, array or generator holds, so that it can be given back."""
+        if id(x) not in self.kept:
+            self.kept[id(x)] = x, state_of(x)
 
-    def hold_class(self, kind: type) -> None:
-        """Note what a class holds."""
-        self.hold(vars(kind))
-        self.classes.append((kind, dict(vars(kind))))
+    def hold(self, x: Any, live: Collection[str] = ()) -> None:
+        """Note what a list, dictionary, set or class holds; the values of keys that are `live` may be others later."""
+        self.keep(x)
+        self.live[id(x)] = {len(x) + i for i, key in enumerate(x) if key in live} if live else set()
+
+    def meet(self, x: Any) -> None:
+        """Note what a module or an optimiser holds, or a container or an array in one, and what that holds."""
+        if id(x) in self.known or not isinstance(x, (Module, Optimizer, tuple, *CONTAINERS, np.ndarray)):
+            return
+        self.known[id(x)] = x
+        if isinstance(x, np.ndarray):  # one that is no attribute
+            self.note(x.tobytes)
+            return
+        held: Any = x
+        live = set[str]()
+        if isinstance(x, (Module, Optimizer)):
+            self._note_class(x)
+            held = held_by(x)
+            live = {name for name, part in held.items() if type(part) is np.ndarray}
+            live |= {"defaults", "_state"} if isinstance(x, Optimizer) else set()
+        if not isinstance(held, tuple):
+            self.hold(held, live)
+        for name, part in held.items() if isinstance(held, dict) else enumerate(held):
+            if name not in live:
+                self.meet(part)
+
+    def _note_class(self, x: Any) -> None:
+        self.note(_class_of, weakref.ref(x))
+        for kind in type(x).__mro__:
+            if kind not in (Module, Optimizer, object) and id(kind) not in self.known:
+                self.known[id(kind)] = kind
+                self.hold(kind)
+
+    def expose(self, module: Module) -> None:
+        """Let arrays of a module count, and their entries: the function has read them past the module's attributes."""
+        held = held_by(module)
+        if id(held) not in self.known:
+            self.known[id(held)] = held
+            for name, part in held.items():
+                self.note(held.get, name)
+                self.meet(part)
 
     def settle(self) -> None:
         """Get ready for being compared; nothing is noted from now on."""
-        self.each = [x for x, _, _ in self.held.values()]
+        self.compared = [(*self.kept[key], live) for key, live in self.live.items()]
+        self.each = [vars(x) if isinstance(x, type) else x for x, _, _ in self.compared]
         self.dictionaries = [x for x in self.each if not isinstance(x, (list, deque, set))]
         self.lengths, self.entries = [*map(len, self.each)], [*self._entries()]
 
@@ -68,39 +118,84 @@ class Snapshot:
         return chain(chain.from_iterable(self.each), chain.from_iterable(map(_values, self.dictionaries)))
 
     def unchanged(self) -> bool:
-        """Return whether everything is what it was."""
+        """Return whether everything that is compared is what it was."""
         if not all_same([get() for get in self.gets], self.values):
             return False
         very_same = [*map(len, self.each)] == self.lengths and all(map(is_, self._entries(), self.entries))
-        return very_same or all(_alike(entries_of(x), then, live) for x, then, live in self.held.values())
+        return very_same or all(_alike(entries_of(x), then, live) for x, then, live in self.compared)
 
-    def changed(self) -> Iterator[tuple[Any, list[Any]]]:
-        """Yield the containers that hold something else now, live or not, with what they held."""
-        for x, then, _ in self.held.values():
-            if not all_same(entries_of(x), then):
-                yield x, then
+    def changed(self) -> Iterator[tuple[Any, Any]]:
+        """Yield what holds something else now, live or not, with what it held; no generators."""
+        return ((x, then) for x, then in self.kept.values() if not (isinstance(then, bytes) or holds(x, then)))
 
     def undo(self) -> None:
-        """Bind names to what they were bound to, and give containers back what they held."""
+        """Bind names to what they were bound to, and give all else back what it held."""
         for holder, name, then, _ in self.names:
             if not same(bound(holder, name), then):
                 with suppress(AttributeError):  # a property that can't be set
-                    _bind(holder, name, then)
-        for kind, held in self.classes:
-            for name in {*held, *vars(kind)}:
-                if bound(kind, name) is not held.get(name, MISSING):
-                    _bind(kind, name, held.get(name, MISSING))
-        for x, then, _ in self.held.values():
-            now = entries_of(x)
-            if not isinstance(x, CONTAINERS) or (len(now) == len(then) and all(map(is_, now, then))):
-                continue
-            x.clear()
-            if isinstance(x, dict):
-                kind = OrderedDict if isinstance(x, OrderedDict) else dict  # not a subclass: a Counter would count
-                for key, part in zip(then[: len(then) // 2], then[len(then) // 2 :], strict=True):
-                    kind.__setitem__(x, key, part)
-            else:
-                x.update(then) if isinstance(x, set) else x.extend(then)
+                    bind(holder, name, then)
+        for x, then in self.kept.values():
+            _restore(x, then)
+
+    def forget(self) -> None:
+        """Let go of what was only to be given back: a program keeps none alive."""
+        self.names, self.kept, self.known = [], {}, {}
+
+
+def state_of(x: Any) -> Any:
+    """Return what a container, a class or an array holds, or the state of a generator."""
+    if isinstance(x, (*CONTAINERS, type)):
+        return entries_of(x)
+    return x.copy() if isinstance(x, np.ndarray) else pickle.dumps(_bits(x).__getstate__())
+
+
+def holds(x: Any, then: Any) -> bool:
+    """Return whether something holds what it held."""
+    if isinstance(x, np.ndarray):
+        return bool(x.tobytes() == then.tobytes())
+    now = state_of(x)
+    return bool(now == then) if isinstance(then, bytes) else all_same(now, then)
+
+
+def _restore(x: Any, then: Any) -> None:
+    """Let something hold again what it held."""
+    if isinstance(then, bytes):
+        _bits(x).__setstate__(pickle.loads(then))
+    elif isinstance(x, np.ndarray):
+        if x.flags.writeable:
+            x[...] = then
+    elif isinstance(x, type):
+        old, now = paired(then), vars(x)
+        for name in [name for name in {*old, *now} if now.get(name, MISSING) is not old.get(name, MISSING)]:
+            bind(x, name, old.get(name, MISSING))
+    elif len(held := entries_of(x)) != len(then) or not all(map(is_, held, then)):
+        x.clear()
+        if isinstance(x, dict):
+            kind = OrderedDict if isinstance(x, OrderedDict) else dict  # not a subclass: a Counter would count
+            for key, part in paired(then).items():
+                kind.__setitem__(x, key, part)
+        else:
+            x.update(then) if isinstance(x, set) else x.extend(then)
+
+
+def _bits(generator: Any) -> Any:
+    return getattr(generator, "bit_generator", generator)
+
+
+def held_by(x: Any) -> dict[str, Any]:
+    """Return the dictionary of a module or an optimiser, which no tracer is told of."""
+    held: dict[str, Any] = object.__getattribute__(x, "__dict__")
+    return held
+
+
+def _class_of(reference: weakref.ref[Any]) -> type:
+    return type(reference())
+
+
+def paired(entries: list[Any]) -> dict[Any, Any]:
+    """Return a dictionary, given its keys and then its values."""
+    half = len(entries) // 2
+    return dict(zip(entries[:half], entries[half:], strict=True))
 
 
 def bound(holder: Any, name: str) -> Any:
@@ -114,7 +209,8 @@ def bound(holder: Any, name: str) -> Any:
         return MISSING
 
 
-def _bind(holder: Any, name: str, value: Any) -> None:
+def bind(holder: Any, name: str, value: Any) -> None:
+    """Bind a name in a dictionary, or as an attribute; or remove it, if the value is MISSING."""
     if isinstance(holder, dict):
         holder[name] = value
         if value is MISSING:
@@ -150,5 +246,6 @@ def _alike(now: list[Any], then: list[Any], live: set[int]) -> bool:
 
 
 def entries_of(x: Any) -> list[Any]:
-    """Return what a list, deque, tuple, dictionary or set holds, of a dictionary the keys too."""
+    """Return what a list, deque, tuple, dictionary, set or class holds, of dictionaries the keys too."""
+    x = vars(x) if isinstance(x, type) else x
     return [*x] if isinstance(x, (list, deque, tuple, set, frozenset)) else [*x, *x.values()]

@@ -18,10 +18,10 @@ import numpy as np
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
-from .proxies import PACKAGE
+from .callers import PACKAGE
 from .snapshot import CONTAINERS, MISSING, PLAIN, Snapshot, bound, entries_of
 
-LEAVES = (*PLAIN, Tensor, np.ndarray, np.generic, np.ufunc, np.dtype, slice, range, CodeType)
+LEAVES = (*PLAIN, np.generic, np.ufunc, np.dtype, slice, range, CodeType)
 
 
 class Table:
@@ -29,28 +29,22 @@ class Table:
 
     def __init__(self, functions: list[Any]) -> None:
         self.snapshot = Snapshot()
-        self.named: dict[int, Any] = {}  # what the code names
-        self.behind: dict[int, Any] = {}  # and what lies one level behind
-        self.labels: dict[int, str] = {}  # by which names the code knows them
-        self.arrays: dict[int, str] = {}  # and arrays and Tensors, which go by their entries' names, too
+        self.objects: list[Any] = []  # all that can change of what the code names, or lies one level behind
+        self.labels: dict[int, str] = {}  # by which names the code knows these, and Tensors
         self.functions: list[FunctionType] = []
         self.attributes: set[str] = set()  # that the code names
         for function in own_functions(functions, self._add):
             self.functions.append(function)
             self.attributes.update(_names(function, "_ATTR", "_METHOD"))
             self._of_function(function)
-        for x in list(self.named.values()):
+        for x in list(self.objects):
             self._one_level_behind(x)
 
-    def _add(self, x: Any, name: str = "self") -> None:
-        self._label(self.named, x, name, name)
-
-    def _label(self, among: dict[int, Any], x: Any, name: str, own: str) -> None:
-        if isinstance(x, (Tensor, np.ndarray)):
-            self.arrays.setdefault(id(x), own)
-        if isinstance(x, np.ndarray) or not isinstance(x, LEAVES):
-            among[id(x)] = x
-            self.labels.setdefault(id(x), name)
+    def _add(self, x: Any, name: str = "self", own: str = "") -> None:
+        """Note an object by the name that leads to it; an array or a Tensor in a container has one of its own."""
+        if id(x) not in self.labels and not isinstance(x, LEAVES):
+            self.labels[id(x)] = own or name if isinstance(x, (Tensor, np.ndarray)) else name
+            self.objects += [] if isinstance(x, Tensor) else [x]
 
     def _of_function(self, function: FunctionType) -> None:
         """Note the cells, globals and defaults of a function."""
@@ -73,24 +67,27 @@ class Table:
             if isinstance(x, CONTAINERS):
                 self.snapshot.hold(x)
             label = self.labels[id(x)]
-            for n, entry in enumerate(entries_of(x)):
-                own = str([*x][n - len(x)]) if isinstance(x, dict) else f"{label}{n + 1}"
-                self._label(self.behind, entry, label, own)
+            own = [*map(str, x)] * 2 if isinstance(x, dict) else [f"{label}{n + 1}" for n in range(len(x))]
+            for entry, name in zip(entries_of(x), own, strict=True):
+                self._add(entry, label, name)
         elif not isinstance(x, (Module, Optimizer, np.ndarray)):
-            for name in self.attributes:
-                for holder in _holders(x, name):
-                    self._label(self.behind, self.snapshot.name(holder, name), name, name)
+            self._attributes_of(x)
             self.snapshot.note(type, x)
             for part in _bound_in(x):  # as the generator that a method draws of
-                self._label(self.behind, part, self.labels[id(x)], self.labels[id(x)])
+                self._add(part, self.labels[id(x)])
 
     def classes_of(self, arguments: list[Any]) -> None:
         """Note what the classes of arguments have under the names of attributes; signatures tell what objects hold."""
         for x in arguments:
-            for name in self.attributes if not isinstance(x, (Module, Optimizer, *LEAVES)) else ():
-                for holder in _holders(x, name):
-                    if isinstance(holder, type):
-                        self._label(self.behind, self.snapshot.name(holder, name), name, name)
+            if not isinstance(x, (Module, Optimizer, Tensor, np.ndarray, *LEAVES)):
+                self._attributes_of(x, type)
+
+    def _attributes_of(self, x: Any, kind: type = object) -> None:
+        """Note the attributes that the code names, where holders of this kind have them."""
+        for name in self.attributes:
+            for holder in _holders(x, name):
+                if isinstance(holder, kind):
+                    self._add(self.snapshot.name(holder, name), name)
 
     def line_of(self, name: str) -> str:
         """Return " at file:line" for the last line of the function's own code that names something; "" if none does."""
@@ -105,12 +102,8 @@ class Table:
 
     def forget(self) -> None:
         """Let go of the objects themselves: a program keeps none alive."""
-        self.named, self.behind, self.functions = {}, {}, []
-
-    @property
-    def objects(self) -> list[Any]:
-        """All that the table holds and that can change: what the code names, and what lies one level behind."""
-        return list((self.named | self.behind).values())
+        self.objects, self.functions = [], []
+        self.snapshot.forget()
 
 
 def line_of(function: Any) -> str:

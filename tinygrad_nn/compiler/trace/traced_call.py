@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import enum
 import gc
-import inspect
-import itertools
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,18 +16,18 @@ from ...engine.grad_mode import recording
 from ...engine.node import history
 from ...engine.trees import leaves
 from ...errors import CompileError, FreedGraphError
+from ...nn.module import Module
+from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor, node_of
 from ..program import Value, over_leaves
-from ..refusals import effect, hook_in_trace, iterated, random_drawn, recorded_outside
-from ..signature import objects_in
-from .draws import ENTROPY_TOLD
+from ..refusals import effect, iterated, random_drawn
+from .arguments import Arguments
 from .effects import Effects
-from .modules import MODULES_TOLD, Modules
-from .patches import telling
-from .proxies import Number, Traced, is_of_a_trace, plain
-from .records import UNREAD, Location
+from .patches import ENTROPY_TOLD, MODULES_TOLD, telling
+from .proxies import Proxy, is_of_a_trace, plain
+from .records import UNREAD, Location, place_of
 from .snapshot import PLAIN
-from .table import Table, innermost
+from .table import Table
 from .tracer import Tracer
 
 
@@ -84,13 +81,13 @@ def traced(
     table = Table(own)
     if advancing := [x for x in table.objects if isinstance(x, Iterator) and not isinstance(x, IOBase)]:
         raise CompileError(iterated(table.line_of(table.labels[id(advancing[0])])))
-    modules = Modules(table.snapshot)
-    tracer = Tracer(modules)
-    arguments = _Arguments(tracer, known)
+    tracer = Tracer(table.snapshot)
+    arguments = Arguments(tracer, known)
     given: Any = arguments.of_call(function, args, kwargs)
     table.classes_of(arguments.objects)
     for x in [*table.objects, *arguments.objects]:
-        modules.meet(x)
+        if isinstance(x, (Module, Optimizer)):
+            table.snapshot.meet(x)
     effects = Effects(table, arguments.objects, arguments.containers)
     trace = Trace(tracer, table)
     try:
@@ -100,21 +97,19 @@ def traced(
         _settle(trace, arguments.twins)
         given = arguments = None  # type: ignore[assignment]
         _refuse_what_is_alive(tracer)
-        tracer.note_rules(table.snapshot)
+        tracer.note_rules()
         table.snapshot.settle()
-        table.forget()
-        modules.known = {}
         return then(trace)
     except BaseException as error:
         recording.set(recorded)  # an interrupt may have come before what does so
         if not trace.delivered[0]:
-            effects.undo()
-            for generator, state in tracer.generators:
-                generator.bit_generator.state = state
+            table.snapshot.undo()
         tracer.let_go()
         numbers = any(s.kind == "argument" and not s.value.is_array for s in tracer.sources)
         if type(error) is not TypeError or known or not numbers:
             raise
+    finally:
+        table.forget()
     return traced(function, args, kwargs, own, then, True)
 
 
@@ -122,6 +117,9 @@ def _settle(trace: Trace, twins: dict[int, Any]) -> None:
     """Find where the outputs go, and let go of every proxy."""
     tracer = trace.tracer
     _refuse_two_names(tracer, twins)
+    for array, _ in list(tracer.constants.values()):
+        tracer.constant(array)
+    _forget_what_was_made_inside(tracer)
     returned = trace.result  # held until the values of its proxies are read
     if _is_recorded(returned, tracer):
         raise CompileError(
@@ -131,15 +129,12 @@ def _settle(trace: Trace, twins: dict[int, Any]) -> None:
         )
     trace.result = _results(returned, trace.targets, tracer)
     _changed(trace)
-    for array, _ in list(tracer.constants.values()):
-        tracer.constant(array)
-    handles = [h for h in tracer.handles.values() if h.lasts]
+    handles = tracer.handles.values()
     trace.cleared = [h.owner for h in handles if h.held["gradient"] is None and h.gradient is not None]
     trace.without_gradient = [h.owner for h in handles if h.reads_gradient and h.gradient is None]
-    _forget_what_was_made_inside(tracer)
     _refuse_shared_memory(trace.targets, tracer)
     trace.values = _values(trace.targets, tracer)
-    trace.uncacheable |= tracer.progress.singular
+    trace.uncacheable |= tracer.singular
     tracer.let_go()
 
 
@@ -160,16 +155,16 @@ def _run(function: Callable[..., Any], given: Any, trace: Trace, effects: Effect
             trace.rebound = effects.rebound()
     except Exception:
         _refuse_two_names(tracer, twins)  # it may be why: no gradient leads from the one to the other
-        if tracer.progress.refusal is None:
+        if tracer.refused is None:
             raise
-    if tracer.progress.refusal is not None:
-        raise tracer.progress.refusal
+    if tracer.refused is not None:
+        raise tracer.refused
 
 
 def _refuse_effects(tracer: Tracer, effects: Effects) -> None:
     """Raise CompileError for what the function did besides, and a program can't do again."""
-    if tracer.progress.failed is not None:
-        error, line = tracer.progress.failed
+    if tracer.failed is not None:
+        error, line = tracer.failed
         raise CompileError(
             f"{type(error).__name__} ({error}), raised at {line}, is caught by the function, and a program can't "
             "decide by errors. Choose by np.where, or check the values before the call; or leave it uncompiled"
@@ -201,80 +196,9 @@ def _written(tracer: Tracer) -> str:
     return ""
 
 
-class _Arguments:
-    """Makes what stands for the arguments, in the order of their leaves: one proxy for one object.
-
-    An array, Tensor or number has the name of its parameter; in a dict its key, in a list the list's name with the
-    place: the W of the first of two layers is W1.
-    """
-
-    def __init__(self, tracer: Tracer, known: bool) -> None:
-        self.tracer, self.known, self.count = tracer, known, itertools.count().__next__
-        self.twins: dict[int, Any] = {}
-        self.objects: list[Any] = []
-        self.containers: list[Any] = []
-
-    def of_call(self, function: Any, args: Any, kwargs: Any) -> Any:
-        """Return what stands for positional and for named arguments."""
-        names = _positional(function, len(args))
-        given = [self.replaced(x, name) for x, name in zip(args, names, strict=True)]
-        return given, {name: self.replaced(x, name) for name, x in kwargs.items()}
-
-    def replaced(self, tree: Any, name: str, place: str = "") -> Any:
-        """Return nested arguments with proxies for arrays, Tensors and numbers."""
-        kind = type(tree)
-        if kind is int or kind is float or isinstance(tree, np.generic):
-            number = self.tracer.input(tree, f"{name}{place}", "argument", None, self.count())
-            return number.number() if self.known else number
-        if kind is tuple:
-            return tuple(self._parts(tree, name, place))
-        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return kind(*self._parts(tree, name, place))
-        if id(tree) not in self.twins:
-            self.twins[id(tree)] = self._twin(tree, name, place)
-        return self.twins[id(tree)]
-
-    def _parts(self, tree: Any, name: str, place: str) -> list[Any]:
-        return [self.replaced(x, name, f"{place}_{i}" if place else f"{i}") for i, x in enumerate(tree, start=1)]
-
-    def _twin(self, tree: Any, name: str, place: str) -> Any:
-        """Return what stands for an array, a Tensor or a container; any other object stands for itself."""
-        kind = type(tree)
-        if kind is np.ndarray or kind is np.memmap:
-            return self.tracer.input(np.asarray(tree), f"{name}{place}", "argument", None, self.count())
-        if kind is Tensor:
-            return self._of_tensor(tree, f"{name}{place}")
-        if kind is list:
-            twin: Any = self._parts(tree, name, place)
-        elif kind is dict or kind is OrderedDict:
-            twin = kind((key, self.replaced(x, str(key), place)) for key, x in tree.items())
-        else:
-            self.objects += objects_in(tree)
-            return tree
-        self.containers.append(twin)
-        return twin
-
-    def _of_tensor(self, t: Tensor, name: str) -> Tensor:
-        if not t.is_leaf:
-            raise CompileError(recorded_outside("the call"))
-        if hook := t.requires_grad and node_of(t).hooks:
-            raise CompileError(hook_in_trace(next(iter(hook.values()))))
-        return self.tracer.argument(self.count(), t, name)
-
-
-def _positional(function: Any, n: int) -> list[str]:
-    """Return the names of the first n positional parameters."""
-    try:
-        parameters = list(inspect.signature(innermost(function)).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    own = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return [*own, *[f"x{i + 1}" for i in range(len(own), n)]][:n]
-
-
 def _is_recorded(result: Any, tracer: Tracer) -> bool:
     """Return whether a gradient could go back from the result to a tensor that the caller holds."""
-    outside = {node_of(h.shadow) for h in tracer.handles.values() if h.shadow.requires_grad and h.lasts}
+    outside = {node_of(h.shadow) for h in tracer.handles.values() if h.shadow.requires_grad}
     for t in leaves(result):
         if isinstance(t, Tensor) and (node := node_of(tracer.shadow(t))) is not None:
             with suppress(FreedGraphError):
@@ -294,11 +218,11 @@ def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
             return {over_leaves(plain, key): placed(part) for key, part in x.items()}
         if isinstance(x, tuple) and hasattr(x, "_fields"):
             return kind(*map(placed, x))
-        if isinstance(x, (Tensor, Traced, Number, np.ndarray)):
+        if isinstance(x, (Tensor, Proxy, np.ndarray)):
             targets.append(Location(tracer.value(x), "result", None, len(targets)))
             return Placeholder(len(targets) - 1, Tensor if isinstance(x, Tensor) else np.ndarray)
         if kind is slice:
-            return slice(plain(x.start), plain(x.stop), plain(x.step))
+            return over_leaves(plain, x)
         if isinstance(x, _IMMUTABLE) and not (isinstance(x, frozenset) and any(map(is_of_a_trace, x))):
             return x
         name = kind.__name__
@@ -319,9 +243,9 @@ def _changed(trace: Trace) -> None:
     An optimiser that starts to keep what it didn't declare makes such a step once only.
     """
     tracer = trace.tracer
-    for handle in [h for h in tracer.handles.values() if h.lasts]:
+    for handle in list(tracer.handles.values()):
         for kind, x in handle.held.items():
-            source = tracer.inputs.get(Location(None, kind, handle.owner).place)  # type: ignore[arg-type]
+            source = tracer.inputs.get(place_of(kind, handle.owner))
             x = (source and source.proxy) if x is UNREAD else x
             if x is not None:
                 array = tracer.array(x) if isinstance(x, Tensor) else x
@@ -367,7 +291,9 @@ def _values(targets: list[Location], tracer: Tracer) -> list[Any]:
 
 def _forget_what_was_made_inside(tracer: Tracer) -> None:
     """Take tensors that the function made of numbers, and that nobody holds any more, for constants."""
-    inside = {id(h.tensor) for h in tracer.handles.values() if not h.lasts}
-    for source in [s for s in tracer.sources if s.kind == "array" and id(s.owner) in inside]:
-        tracer.constants[id(source.value)] = source.value.concrete, source.value
-        tracer.inputs.pop(source.place).proxy = None  # a circle, which only a slow collection would undo
+    for key, handle in list(tracer.handles.items()):
+        if not handle.lasts:
+            source = tracer.inputs.pop(place_of("array", handle.tensor))
+            tracer.constants[id(source.value)] = source.value.concrete, source.value
+            source.proxy = None  # a circle, which only a slow collection would undo
+            del tracer.handles[key]

@@ -68,7 +68,7 @@ class Names:
 
 def named(lowered: Lowered, trace: Trace) -> None:
     """Give a program's values names: inputs, results, what the lines compute, and the adjoints of all these."""
-    tracer, known = trace.tracer, trace.table.arrays
+    tracer, known = trace.tracer, trace.table.labels
     for source in lowered.sources:
         value = source.value
         own = "gradient#" if source.kind == "gradient" else "seed#" if np.size(value.concrete) == 1 else "tensor#"

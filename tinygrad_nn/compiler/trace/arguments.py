@@ -1,0 +1,88 @@
+"""What stands for the arguments of a call while it is traced: the same nesting, of proxies."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from ...errors import CompileError
+from ...tensor.handle import Tensor, node_of
+from ..refusals import hook_in_trace, recorded_outside
+from ..signature import objects_in
+from .table import innermost
+from .tracer import Tracer
+
+
+class Arguments:
+    """Makes what stands for the arguments, in the order of their leaves: one proxy for one object.
+
+    An array, Tensor or number has the name of its parameter; in a dict its key, in a list the list's name with the
+    place: the W of the first of two layers is W1.
+    """
+
+    def __init__(self, tracer: Tracer, known: bool) -> None:
+        self.tracer, self.known, self.count = tracer, known, itertools.count().__next__
+        self.twins: dict[int, Any] = {}
+        self.objects: list[Any] = []
+        self.containers: list[Any] = []
+
+    def of_call(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """Return what stands for positional and for named arguments."""
+        names = _positional(function, len(args))
+        given = [self.replaced(x, name) for x, name in zip(args, names, strict=True)]
+        return given, {name: self.replaced(x, name) for name, x in kwargs.items()}
+
+    def replaced(self, tree: Any, name: str, place: str = "") -> Any:
+        """Return nested arguments with proxies for arrays, Tensors and numbers."""
+        kind = type(tree)
+        if kind is int or kind is float or isinstance(tree, np.generic):
+            number = self.tracer.input(tree, f"{name}{place}", "argument", None, self.count())
+            return number.number() if self.known else number
+        if kind is tuple:
+            return tuple(self._parts(tree, name, place))
+        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+            return kind(*self._parts(tree, name, place))
+        if id(tree) not in self.twins:
+            self.twins[id(tree)] = self._twin(tree, name, place)
+        return self.twins[id(tree)]
+
+    def _parts(self, tree: Any, name: str, place: str) -> list[Any]:
+        return [self.replaced(x, name, f"{place}_{i}" if place else f"{i}") for i, x in enumerate(tree, start=1)]
+
+    def _twin(self, tree: Any, name: str, place: str) -> Any:
+        """Return what stands for an array, a Tensor or a container; any other object stands for itself."""
+        kind = type(tree)
+        if kind is np.ndarray or kind is np.memmap:
+            return self.tracer.input(np.asarray(tree), f"{name}{place}", "argument", None, self.count())
+        if kind is Tensor:
+            return self._of_tensor(tree, f"{name}{place}")
+        if kind is list:
+            twin: Any = self._parts(tree, name, place)
+        elif kind is dict or kind is OrderedDict:
+            twin = kind((key, self.replaced(x, str(key), place)) for key, x in tree.items())
+        else:
+            self.objects += objects_in(tree)
+            return tree
+        self.containers.append(twin)
+        return twin
+
+    def _of_tensor(self, t: Tensor, name: str) -> Tensor:
+        if not t.is_leaf:
+            raise CompileError(recorded_outside("the call"))
+        if hook := t.requires_grad and node_of(t).hooks:
+            raise CompileError(hook_in_trace(next(iter(hook.values()))))
+        return self.tracer.argument(self.count(), t, name)
+
+
+def _positional(function: Any, n: int) -> list[str]:
+    """Return the names of the first n positional parameters."""
+    try:
+        parameters = list(inspect.signature(innermost(function)).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    own = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [*own, *[f"x{i + 1}" for i in range(len(own), n)]][:n]

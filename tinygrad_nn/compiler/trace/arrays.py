@@ -1,0 +1,214 @@
+"""What stands for an array of the program, or for a NumPy scalar: it does what NumPy's own do."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ...errors import CompileError, DtypeError, unsupported_values
+from ..numpy_calls import ADDED_AT, ASTYPE, COPY, GETITEM, ON_NUMBERS, SETITEM, ZEROS
+from ..program import Function, Value
+from .callers import users_line
+from .proxies import Proxy, answer
+
+_COPY_IN_ORDER = Function("np.array", np.array)
+_POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
+_METHODS = {
+    name: getattr(np, name)
+    for name in (
+        "all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conjugate", "cumprod", "cumsum",
+        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted",
+        "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "round",
+    )
+} | {
+    "conj": np.conjugate, "flatten": lambda x: x.reshape(-1).copy(),
+    "compress": lambda x, condition, axis=None: np.compress(condition, x, axis),
+}  # fmt: skip
+
+
+class Traced(Proxy, NDArrayOperatorsMixin):
+    """An array, or a NumPy scalar, of the program.
+
+    One that looks into the memory of another keeps in `window` how it is computed from that: what is written into
+    the one is seen in the other.
+    """
+
+    __slots__ = ("__weakref__", "array", "window")
+
+    shape = property(lambda self: self.value.shape, lambda self, _: self._lacks(".shape = ..."))
+    dtype = property(lambda self: self.value.dtype)
+    ndim = property(lambda self: len(self.value.shape))
+    T = property(np.transpose)
+    mT = property(np.matrix_transpose, doc="The matrices in the last two axes, transposed.")
+    imag = property(np.imag, doc="The imaginary parts.")
+    real = property(lambda self: np.real(self) if self.dtype.kind == "c" else self)
+
+    item = answer("item", lambda x, *place: x.item(*place))
+    tolist = answer("tolist", operator.methodcaller("tolist"))
+
+    def __init__(self, tracer: Any, value: Value) -> None:
+        super().__init__(tracer, value)
+        self.array = value.concrete  # which is freed with the last proxy
+        self.window: tuple[Function, tuple[Any, ...], dict[str, Any]] | None = None
+        tracer.arrays[id(self)] = self
+
+    def stand_for(self, value: Value) -> Traced:
+        """Stand for another value."""
+        self.value, self.array = value, value.concrete
+        return self
+
+    def receive(self, result: Any, function: Any) -> Traced:
+        """Stand for what a function has computed with this array as `out`."""
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"Cannot cast ufunc {function.__name__!r} output from {result.dtype!r} to {self.dtype!r} with casting "
+                "rule 'same_kind'; write x = x + y instead of x += y, or convert by astype"
+            )
+        result.value.lie_as(self.value)
+        return self.become(result)
+
+    def become(self, result: Any) -> Traced:
+        """Stand for a new value, as an array does that is written into; the whole does, of which it is a window."""
+        if not getattr(self.value.concrete, "flags", self.flags).writeable:
+            raise ValueError(f"the array that is written into at {users_line()} is read-only; write into a copy")
+        if result.shape != self.shape:
+            result = np.broadcast_to(result, self.shape)
+        result = result if result.dtype == self.dtype else result.astype(self.dtype)
+        # Not so in an operation: one that fills its result by windows is a line of its own, which ONNX may have, too.
+        if self.window and self.window[0] is GETITEM and self.tracer.span is None:
+            self.window[1][0].become(self.tracer.call(SETITEM, (*self.window[1], result), {}))
+            return self
+        if any(other.window is None for other in self.tracer.windows(self)):
+            gc.collect()  # perhaps it is held in a circle only
+        windows = self.tracer.windows(self)
+        if self.value.base is not None or any(other.window is None for other in windows):
+            raise CompileError(
+                f"an array is written into at {users_line()} whose memory another one looks into, as a transposed or "
+                "reshaped one does; write into the whole, x[i, j] = v, or into a copy"
+            )
+        self.stand_for(result.value)
+        for other in windows:
+            now = self.tracer.call(*other.window)  # held until its array is
+            other.stand_for(now.value)
+        return self
+
+    def as_array(self) -> Any:
+        """Return it as the array of a tensor, in the machine's own order of bytes."""
+        if self.dtype.kind not in "biufc":
+            raise DtypeError(unsupported_values(f"an array of dtype {self.dtype}"))
+        return self if self.dtype.isnative else self.astype(self.dtype.newbyteorder("="))
+
+    def zeros(self, shape: tuple[int, ...]) -> Any:
+        """Return zeros of a shape, of this array's dtype."""
+        return self.tracer.call(ZEROS, (shape,) if self.dtype == np.float64 else (shape, self.dtype), {})
+
+    def __pow__(self, exponent: Any) -> Any:
+        if self._of_scalars(exponent):
+            return self.tracer.call(ON_NUMBERS["pow"], (self, exponent), {})
+        powers = _POWERS if self.dtype.kind in "fc" else {2: np.square} if self.dtype == bool else {}
+        same = powers.get(exponent) if type(exponent) in (int, float) else None
+        return np.power(self, exponent) if same is None else same(self)
+
+    def __rpow__(self, base: Any) -> Any:
+        if self._of_scalars(base):
+            return self.tracer.call(ON_NUMBERS["pow"], (base, self), {})
+        return np.power(base, self)
+
+    def _of_scalars(self, other: Any) -> bool:
+        """Return whether both are numbers: NumPy's scalars take powers by the C library, arrays by its own loops."""
+        if isinstance(other, Traced):
+            return not (self.value.is_array or other.value.is_array)
+        return not self.value.is_array and isinstance(other, (int, float, np.generic))
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.tracer.call(GETITEM, (self, index), {})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not self.value.is_array:
+            raise TypeError("a NumPy scalar does not support item assignment; write into the array that it is of")
+        whole, place = (getattr(value, "window", None) or (None, (None, None)))[1][:2]
+        if whole is not self or place is not index:  # else it is what x[index] += y has written
+            self.become(self.tracer.call(SETITEM, (self, index, value), {}))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __rmul__(self, other: Any) -> Any:
+        if isinstance(other, (list, tuple, str)) and not self.value.is_array:
+            return other * operator.index(self)
+        return np.multiply(other, self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("size", "nbytes", "itemsize", "strides", "flags"):
+            return getattr(self.array, name)
+        return functools.partial(_METHODS[name], self) if name in _METHODS else super().__getattr__(name)
+
+    def reshape(self, *shape: Any, **order: Any) -> Any:
+        """Return the entries in another shape."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **order)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Return a view with the axes in another order."""
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
+        """Return the values in another dtype."""
+        if np.dtype(dtype) == self.dtype:
+            return self.copy() if copy else self
+        return self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
+
+    def copy(self, order: str = "C") -> Any:
+        """Return a copy; a NumPy scalar is its own."""
+        if not self.value.is_array:
+            return self
+        if order == "K" or self.flags.c_contiguous:
+            return self.tracer.call(COPY, (self,), {})
+        return self.tracer.call(_COPY_IN_ORDER, (self,), {"order": order})
+
+    def __copy__(self, memo: Any = None) -> Any:
+        return self.copy()
+
+    __deepcopy__ = __copy__
+
+    def sort(self, axis: int = -1, **options: Any) -> None:
+        """Sort in place."""
+        self.become(np.sort(self, axis, **options))
+
+
+class Buffer(Traced):
+    """An array that a rule adds into: what others saw of it stays as it was."""
+
+    __slots__ = ()
+
+    def become(self, result: Any) -> Traced:
+        """Stand for the sum."""
+        return self.stand_for(result.value)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _Window(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not isinstance(value, _Window):
+            super().__setitem__(index, value)
+
+
+class _Window:
+    """What `buffer[index] += g` adds to; Python assigns it to the buffer afterwards, which changes nothing more."""
+
+    def __init__(self, buffer: Buffer, index: Any) -> None:
+        self.buffer, self.index = buffer, index
+
+    def __iadd__(self, g: Any) -> _Window:
+        self.buffer.become(self.buffer.tracer.call(ADDED_AT, (self.buffer, self.index, g), {}))
+        return self

@@ -1,0 +1,34 @@
+"""Whose code it is that calls: errors and lines name the user's, and some questions are the library's own."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
+PACKAGES = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+_PYTHONS_OWN = os.path.dirname(os.__file__) + os.sep
+
+
+def users_line() -> str:
+    """Return file and line of the innermost frame outside this package, NumPy and Python, and what stands there."""
+    frame: Any = sys._getframe()
+    while is_no_users(frame.f_code.co_filename) and frame.f_back is not None:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
+
+
+@functools.cache
+def is_no_users(file: str) -> bool:
+    """Return whether a file is of this package, but for its program, or of NumPy or Python."""
+    package = file.startswith(PACKAGES) and file != PACKAGE + "__main__.py"
+    return package or (file.startswith((_PYTHONS_OWN, "<frozen ")) and "-packages" not in file)
+
+
+def in_package(depth: int) -> bool:
+    """Return whether the code `depth` frames above the caller is this package's."""
+    return sys._getframe(depth + 1).f_code.co_filename.startswith(PACKAGE)
