@@ -271,6 +271,7 @@ def test_numbers_are_inputs_and_arguments_have_rows_of_their_own(tmp_path: pathl
         lambda x: (np.clip(x, 0, None), np.clip(x, None, 0.5), np.clip(x, -1, 1), np.clip(x, x - 1, x)),
         lambda x: (x.argmin(axis=1), tg.argmax(x, axis=-1, keepdims=True), np.isnan(x), x > 1, x[:, 0] == len(x)),
         lambda x: (np.einsum("ij,ik->ijk", x, x), np.einsum("...i,...i", x, x), np.einsum("ij->ji", x)),
+        lambda x: (np.cumsum(x, axis=1), tg.cumsum(x, axis=0), np.cumsum(x > 0, axis=-1), x.astype(np.float32)),
         lambda x: (x[:, [1, 0, 1]], x[..., [-1], None], x[1:, [2]], np.logaddexp(x, 0)),
     ],
 )

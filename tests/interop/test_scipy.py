@@ -288,3 +288,16 @@ def test_what_has_no_gradient_is_refused() -> None:
         minimize(lambda x: 3.0, START)
     with pytest.raises(TypeError, match="unexpected keyword argument 'jac'"):
         minimize(rosen, START, jac=optimize.rosen_der)  # type: ignore[call-arg]
+
+
+def test_a_function_that_does_not_compute_with_its_argument_is_refused() -> None:
+    X, y = samples()
+    module = network()
+    refused = pytest.raises(tg.errors.DisconnectedError, match=r"compute with its argument, .*lambda module: loss\(")
+    for function in (lambda _: tg.mse_loss(module(X), y), lambda _: tg.mse_loss(module(X), y).detach()):
+        for method in (None, "L-BFGS-B", "Newton-CG", "trust-constr"):
+            with refused:
+                minimize(function, module, method=method)
+    with refused:
+        least_squares(lambda _: module(X) - y, module)
+    assert minimize(lambda x: (x * x).sum(), np.zeros(2)).nit == 0  # at its minimum, where it reads what it is given

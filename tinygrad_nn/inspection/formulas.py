@@ -139,19 +139,13 @@ def _above(least: float | None, x: Any) -> Any:
 
 def _code(listing: Listing, section: str, otherwise: str) -> list[str]:
     """Return the code of a section, after the functions that it calls; of the library's own the head and a sentence."""
-    code = listing.code.get(section, [otherwise])
-    functions: list[str] = []
-    for text in reversed(listing.functions):
-        functions = [text.strip(), *functions] if _calls([*functions, *code], text) else functions
+    code = [*listing.code.get(section, [otherwise])]
     heads = [re.match(r'def [^:"]*:\n    """.*?(?="""|\n)', text) for text in listing.kernels]
-    kernels = [f'{head[0]}"""' for head in heads if head is not None and _calls([*functions, *code], head[0])]
-    return [*kernels, *functions, *code]
-
-
-def _calls(code: list[str], function: str) -> bool:
-    """Return whether code calls a function, of which the text is given."""
-    name = function[4:].partition("(")[0]
-    return re.search(rf"(?<!def )(?<![.\w]){name}\(", "\n".join(code)) is not None
+    for text in reversed([*[f'{head[0]}"""' for head in heads if head], *map(str.strip, listing.functions)]):
+        name = text[4:].partition("(")[0]
+        if re.search(rf"(?<!def )(?<![.\w]){name}\(", "\n".join(code)):
+            code.insert(0, text)
+    return code
 
 
 def derivation(nodes: list[GraphNode], formulas: Formulas) -> list[str]:

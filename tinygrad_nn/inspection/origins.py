@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -100,11 +100,10 @@ def why_nan(function: Callable[..., Any], /, *inputs: Any) -> Origin | None:
         with setting(recording, True), np.errstate(all="ignore"), watching(Watchdog()) as watchdog:
             ends = results_of(function, inputs, watchdog.graph)
             watchdog.check_values([node for y in ends if (node := watchdog.graph.get(y)) is not None])
-            pulled_back(ends)
+            with suppress(FreedGraphError):  # the function went backward itself
+                pulled_back(ends)
     except Anomaly as anomaly:
         return anomaly.origin
-    except FreedGraphError:  # the function went backward itself
-        return None
     return None
 
 

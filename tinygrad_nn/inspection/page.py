@@ -53,7 +53,8 @@ class Page:
         backward = [self.backward(node) for node in self.order]
         nothing = Step("nothing was computed", 0, text=_values({node.name: node.value for node in self.nodes}))
         style, script = (_HERE / "page.css").read_text("utf-8") + STYLE, (_HERE / "page.js").read_text("utf-8")
-        policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:"
+        own = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
+        policy = f"default-src 'none'; script-src 'sha256-{own[0]}'; style-src 'sha256-{own[1]}'; img-src data:"
         ends = [*self.order, *reversed(self.nodes)]  # what a hook computes comes after the end
         title = f"Reverse mode, step by step: {ends[0].name}" if ends else "An empty graph"
         walked = self.order and not any(isinstance(n.seen, tuple) or n.arrived is not None for n in self.nodes)
@@ -163,10 +164,6 @@ def _added(parent: GraphNode, contribution: Contribution) -> str:
 
 def _uses(node: GraphNode) -> list[tuple[GraphNode, Contribution]]:
     return [(x, c) for x in dict.fromkeys(node.parents) for c in x.contributions if c.source is node]
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _values(named: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import linecache
 import os
 import sys
 from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import islice
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from ..tensor.handle import Tensor
 
 _PASSES = {pullback.__code__, pushforward.__code__}
 _HOLD_NOTHING = (int, float, str, np.generic, np.ndarray, Tensor, Module, ModuleType)  # a Module knows names better
-_LEVELS, _MOST = 3, 1000  # of containers within each other, and of entries in all of a level, that are looked through
+_MOST = 4000  # entries that are looked through in all, and four times those of one container
 
 
 class Line(NamedTuple):
@@ -79,18 +79,16 @@ class Site:
         """Return what the innermost function of the user's code names, and then the `entries` of what it names.
 
         Those of dictionaries are named by their keys, of lists and tuples by the variable and a number from 1 on, of
-        other objects by the attributes that the code names; so are those of what these hold, some levels deep.
+        other objects by the attributes that the code names; so are those of what these hold.
         """
         if self.frame is None:
             return []
         code, own, shared = self.frame.f_code, variables_of(self.frame), self.frame.f_globals
         names = filter(str.isidentifier, (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names))
         found = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
-        known = found
-        for _ in range(_LEVELS if entries else 0):
-            held = (_entries(name, x, code.co_names) for name, x in known if not isinstance(x, _HOLD_NOTHING))
-            known = [*islice(chain.from_iterable(held), _MOST)]
-            found = found + known
+        for name, x in found if entries else ():  # which grows: what is nearest comes first
+            if len(found) < _MOST and not isinstance(x, _HOLD_NOTHING):
+                found += islice(_entries(name, x, code.co_names), _MOST // 4)
         return found
 
     def name_of(self, *objects: Any, entries: bool = True) -> str:

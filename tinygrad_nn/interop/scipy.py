@@ -14,9 +14,10 @@ from .. import errors
 from ..compiler.compiled import Compiled
 from ..engine.grad_mode import no_grad
 from ..engine.trees import aligned, leaves, map_leaves
-from ..ops.joining import concatenate, ravel
+from ..ops.joining import ravel, unravel
 from ..tensor.creation import as_tensor
 from ..tensor.handle import Tensor
+from ..transforms import autograd
 from ..transforms.functions import grad, hvp, jacobian, value_and_grad
 from ..transforms.purity import restoring
 
@@ -49,7 +50,7 @@ def minimize(
 
     From the 21st evaluation on the functions are compiled (see `tg.compile` for its contract), unless `compile=False`;
     what can't be compiled runs as it is, with a warning. Raises DtypeError for parameters that have no gradient,
-    ValueError for bounds of another nesting.
+    ValueError for bounds of another nesting, DisconnectedError for a loss that does not compute with its argument.
 
     >>> import tinygrad_nn as tg
     >>> found = minimize(lambda p: (p["a"] - 3) ** 2 + (p["b"] ** 2).sum(), {"a": 0.0, "b": np.ones(2)})
@@ -60,17 +61,18 @@ def minimize(
     kind = method.lower() if isinstance(method, str) else ""
     settings: dict[str, Any] = {"jac": kind not in _WITHOUT_GRADIENT}
     if kind in _WITH_PRODUCTS or callable(method):
-        settings["hessp"] = problem.evaluated(_product, loss, args)
+        settings["hessp"] = _Evaluated(problem, _product, loss, args)
     elif kind in _WITH_HESSIAN:
-        settings["hess"] = problem.evaluated(_hessian, loss, args)
+        settings["hess"] = _Evaluated(problem, _hessian, loss, args)
     if constraints:
         several = isinstance(constraints, (list, tuple))
         settings["constraints"] = [problem.constraint(c) for c in (constraints if several else [constraints])]
-    function = problem.evaluated(_gradient if settings["jac"] else _value, loss, args)
-    return problem.found(optimize.minimize(
+    function = _Evaluated(problem, value_and_grad if settings["jac"] else _value, loss, args)
+    found = optimize.minimize(
         function, problem.start, method=method, bounds=problem.bounds(bounds, in_pairs=True), tol=tol,
         callback=problem.callback(callback), options=options, **settings,
-    ))  # fmt: skip
+    )  # fmt: skip
+    return problem.checked(found, loss, args)
 
 
 def least_squares(
@@ -90,12 +92,14 @@ def least_squares(
     {'a': 3.0, 'k': -2.0}
     """
     problem = _Problem(params, compile)
-    function, jac = [problem.evaluated(f, partial(residuals, **(kwargs or {})), args) for f in (_flat, _jacobian)]
+    residuals = partial(residuals, **(kwargs or {}))
+    function, jac = [_Evaluated(problem, f, residuals, args) for f in (_flat, _jacobian)]
     if bounds is not None:
         options["bounds"] = problem.bounds(bounds, in_pairs=False)
     if callback is not None:
         options["callback"] = problem.callback(callback)
-    return problem.found(optimize.least_squares(function, problem.start, **{"jac": jac} | options))
+    found = optimize.least_squares(function, problem.start, **{"jac": jac} | options)
+    return problem.checked(found, residuals, args)
 
 
 class _Problem:
@@ -107,20 +111,12 @@ class _Problem:
         self.params, self.compile = params, compile
         self.is_free = [not _is_frozen(x) for x in leaves(params)]
         self.leaves = [x for x, free in zip(leaves(params), self.is_free, strict=True) if free]
-        arrays = [as_tensor(x).data for x in self.leaves]
-        for array in arrays:
-            if array.dtype.kind not in "iuf":
-                raise errors.DtypeError(errors.no_gradient_dtype(array.dtype))
-        if not sum(array.size for array in arrays):
+        for x in self.leaves:
+            if as_tensor(x).dtype.kind not in "iuf":
+                raise errors.DtypeError(errors.no_gradient_dtype(as_tensor(x).dtype))
+        self.start = np.asarray(ravel(self.leaves).data if self.leaves else (), float)
+        if not self.start.size:
             raise ValueError("there are no parameters; pass arrays, or modules with parameters that are not frozen")
-        self.shapes = [(a.shape, a.dtype if a.dtype.kind == "f" else np.dtype(float)) for a in arrays]
-        self.ends = np.cumsum([a.size for a in arrays])[:-1]
-        self.start = np.concatenate([a.reshape(-1) for a in arrays]).astype(float)
-
-    def split(self, vector: np.ndarray) -> list[np.ndarray]:
-        """Return the vector's entries as arrays, one for each leaf."""
-        parts = np.split(np.asarray(vector, float), self.ends)
-        return [part.reshape(shape).astype(dtype) for part, (shape, dtype) in zip(parts, self.shapes, strict=True)]
 
     def tree(self, values: Iterable[Any]) -> Any:
         """Return the parameters with these values as their leaves."""
@@ -129,27 +125,18 @@ class _Problem:
 
     def as_given(self, vector: np.ndarray) -> Any:
         """Return the vector's entries as parameters, of the kinds that were given."""
-        return self.tree([_like(x, array) for x, array in zip(self.leaves, self.split(vector), strict=True)])
-
-    def evaluated(self, derive: Callable[..., Any], function: Callable[..., Any], args: Any) -> Any:
-        """Return `derive` of the function as SciPy calls it: with a vector, perhaps a direction."""
-        params, tree, args = self.params, self.tree, args if isinstance(args, tuple) else (args,)
-
-        def derived(*trees: list[np.ndarray]) -> Any:
-            with restoring(function, params, args):
-                return derive(lambda values: function(tree(values), *args), *trees)
-
-        return _Evaluated(self, derived, function)
+        values = unravel(np.asarray(vector, float), self.leaves)
+        return self.tree([_like(x, value.data.copy()) for x, value in zip(self.leaves, values, strict=True)])
 
     def constraint(self, given: Any) -> Any:
         """Return a constraint with functions of the vector."""
         if isinstance(given, Mapping):
-            parts = [self.evaluated(f, given["fun"], given.get("args", ())) for f in (_flat, _jacobian)]
+            parts = [_Evaluated(self, f, given["fun"], given.get("args", ())) for f in (_flat, _jacobian)]
             return {"type": given["type"], "fun": parts[0], "jac": parts[1]}
         if not isinstance(given, optimize.NonlinearConstraint):
             return given
         found = copy(given)
-        found.fun, found.jac = [self.evaluated(f, given.fun, ()) for f in (_flat, _jacobian)]
+        found.fun, found.jac = [_Evaluated(self, f, given.fun, ()) for f in (_flat, _jacobian)]
         return found
 
     def bounds(self, given: Any, in_pairs: bool) -> Any:
@@ -160,7 +147,7 @@ class _Problem:
             low, high = _limits(given, (self.start.size,), in_pairs)
         else:
             free = [pair for pair, is_free in zip(aligned(given, self.params), self.is_free, strict=True) if is_free]
-            found = [_limits(pair, shape, in_pairs) for pair, (shape, _) in zip(free, self.shapes, strict=True)]
+            found = [_limits(pair, np.shape(x), in_pairs) for pair, x in zip(free, self.leaves, strict=True)]
             low, high = (np.concatenate([each.reshape(-1) for each in sides]) for sides in zip(*found, strict=True))
         return optimize.Bounds(low, high, getattr(given, "keep_feasible", False))
 
@@ -177,57 +164,75 @@ class _Problem:
         result.params = self.as_given(result.x)
         return result
 
+    def checked(self, result: Any, function: Callable[..., Any], args: Any) -> Any:
+        """Return SciPy's last result. Raises DisconnectedError where nothing moved, as the function reads nothing."""
+        if not np.any(result.get("grad", result.get("jac", 1))):
+            _Evaluated(self, _dependence, function, args).function(result.x)
+        return self.found(result)
+
 
 class _Evaluated:
-    """A function of vectors: run as it is at first, then compiled, when as much time has gone as compiling takes."""
+    """What `derive` makes of a function, as SciPy calls it: with a vector, perhaps a direction.
 
-    def __init__(self, problem: _Problem, function: Callable[..., Any], own: Any) -> None:
-        self.problem, self.function, self.calls = problem, function, 0
-        self.program: Any = Compiled(function, own=(own,)) if problem.compile else None
+    It is run as it is at first, then compiled, when as much time has gone as compiling takes.
+    """
+
+    def __init__(self, problem: _Problem, derive: Callable[..., Any], function: Callable[..., Any], args: Any) -> None:
+        args = args if isinstance(args, tuple) else (args,)
+
+        def derived(*vectors: Any) -> Any:
+            with restoring(function, problem.params, args):
+                return derive(lambda x: function(problem.tree(unravel(x, problem.leaves)), *args))(*vectors)
+
+        self.function, self.calls = derived, 0
+        self.program: Any = Compiled(derived, own=(function,)) if problem.compile else None
 
     def __call__(self, *vectors: np.ndarray) -> Any:
+        vectors, found = tuple([np.asarray(x, float) for x in vectors]), None
         self.calls += 1
-        trees = [self.problem.split(vector) for vector in vectors]
-        found = self._by_program(trees) if self.program and self.calls > WORTH_COMPILING else self.function(*trees)
+        if self.program and self.calls > WORTH_COMPILING:
+            try:
+                found = self.program(*vectors)
+            except errors.CompileError as error:
+                errors.warn(f"the function is not compiled: {error}. Pass compile=False if that is meant to be so")
+                self.program = None
+        found = self.function(*vectors) if found is None else found
         if isinstance(found, tuple):
-            return float(found[0].item()), np.asarray(found[1].data, float)
+            return float(found[0].item()), found[1].data
         return np.asarray(found.data if isinstance(found, Tensor) else found, float)
 
-    def _by_program(self, trees: list[Any]) -> Any:
-        try:
-            return self.program(*trees)
-        except errors.CompileError as error:
-            errors.warn(f"the function is not compiled: {error}. Pass compile=False if that is meant to be so")
-            self.program = None
-            return self.function(*trees)
+
+def _value(function: Any) -> Any:
+    return no_grad()(lambda x: function(Tensor(x)))
 
 
-def _value(at: Any, arrays: Any) -> Any:
-    with no_grad():
-        return at([Tensor(array) for array in arrays])
+def _flat(function: Any) -> Any:
+    return no_grad()(lambda x: ravel(function(Tensor(x))))
 
 
-def _flat(at: Any, arrays: Any) -> Any:
-    return ravel(_value(at, arrays))
+def _product(function: Any) -> Any:
+    return lambda x, direction: hvp(function, (x,), (direction,))[0]
 
 
-def _gradient(at: Any, arrays: Any) -> Any:
-    value, slopes = value_and_grad(at)(arrays)
-    return value, ravel(slopes)
+def _jacobian(function: Any) -> Any:
+    return jacobian(lambda x: ravel(function(x)))
 
 
-def _product(at: Any, arrays: Any, directions: Any) -> Any:
-    return ravel(hvp(at, (arrays,), (directions,)))
+def _hessian(function: Any) -> Any:
+    return jacobian(grad(function))
 
 
-def _jacobian(at: Any, arrays: Any) -> Any:
-    """Return all derivatives. Shapes: (m,) by (n...) each -> (m, n)."""
-    parts = jacobian(lambda values: ravel(at(values)))(arrays)
-    return concatenate([part.reshape(len(part), -1) for part in parts], 1)
+def _dependence(function: Any) -> Any:
+    def checked(vector: Any) -> None:
+        x = Tensor(vector, requires_grad=True)
+        y = ravel(function(x)).sum()
+        if not y.requires_grad or autograd.grad(y, x, allow_unused=True)[0] is None:
+            raise errors.DisconnectedError(
+                "the function does not depend on the parameters that it is given; compute with its argument, and not "
+                "with a module or tensors from outside: minimize(lambda module: loss(module(X), y), module)"
+            )
 
-
-def _hessian(at: Any, arrays: Any) -> Any:
-    return _jacobian(grad(at), arrays)
+    return checked
 
 
 def _is_frozen(x: Any) -> bool:

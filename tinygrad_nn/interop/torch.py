@@ -168,35 +168,28 @@ def _copy_numbers(module: Any, found: Any, to_ours: bool, handed: dict[int, Any]
         setattr(functools.reduce(getattr, within, found), last, handed.setdefault(id(own[name]), p))
 
 
-class _Pullback:
-    """What pulls cotangents of outputs back to one input, given them, what the outputs were, and the inputs."""
-
-    def __init__(self, function: Any, index: int, outputs: int) -> None:
-        self.function, self.index, self.outputs = function, index, outputs
-
-    def __call__(self, *given: Any) -> Any:
-        n = self.outputs
-        again, inputs = torch.is_grad_enabled(), [*given[2 * n :]]
-        with torch.enable_grad():
-            if not inputs[self.index].requires_grad:
-                inputs[self.index] = inputs[self.index].detach().requires_grad_()
-            outputs = _several(self.function(*inputs))
-            if not all(
-                np.array_equal(_array(v), _array(y), True) for v, y in zip(given[n : 2 * n], outputs, strict=True)
-            ):
-                raise errors.GradientError(
-                    "PyTorch's function computed other values in the backward pass; let it draw no random numbers"
-                )
-            wanted, pairs = inputs[self.index], [pair for pair in zip(outputs, given) if pair[0].requires_grad]
-            ys, gs = zip(*pairs, strict=True) if pairs else ((), ())
-            (found,) = torch.autograd.grad(ys, wanted, gs, create_graph=again, allow_unused=True) if pairs else (None,)
-        return torch.zeros_like(wanted) if found is None else found
+def _pullback(function: Any, index: int, outputs: int, *given: Any) -> Any:
+    """Pull cotangents of outputs back to one input, given them, what the outputs were, and the inputs."""
+    again, inputs = torch.is_grad_enabled(), [*given[2 * outputs :]]
+    with torch.enable_grad():
+        if not inputs[index].requires_grad:
+            inputs[index] = inputs[index].detach().requires_grad_()
+        found, expected = _several(function(*inputs)), given[outputs : 2 * outputs]
+        if not all(np.array_equal(_array(v), _array(y), True) for v, y in zip(expected, found, strict=True)):
+            raise errors.GradientError(
+                "PyTorch's function computed other values in the backward pass; let it draw no random numbers"
+            )
+        pairs = [pair for pair in zip(found, given) if pair[0].requires_grad]
+        ys, gs = zip(*pairs, strict=True) if pairs else ((), ())
+        wanted = inputs[index]
+        (c,) = torch.autograd.grad(ys, wanted, gs, create_graph=again, allow_unused=True) if pairs else (None,)
+    return torch.zeros_like(wanted) if c is None else c
 
 
 @primitive(method=False, variadic=True, multiple_outputs=True, name="function of PyTorch")
 def _by_torch(xs: Any, /, function: Any) -> Any:
     """Return the outputs of a function of PyTorch's tensors, as arrays of their own."""
-    with torch.inference_mode(False), torch.set_grad_enabled(not isinstance(function, _Pullback)):
+    with torch.inference_mode(False), torch.set_grad_enabled(getattr(function, "func", None) is not _pullback):
         outputs = _several(function(*map(_tensor, xs)))
     for y in outputs:
         if not torch.is_tensor(y):
@@ -212,7 +205,7 @@ def _by_torch(xs: Any, /, function: Any) -> Any:
 def _pulled_back(g: Any, index_of_input: int, xs: Any, y: Any, function: Any) -> Any:
     given = [*g, *map(raw, y), *xs]
     call: Any = _by_torch if any(isinstance(x, Tensor) for x in given) else _by_torch.kernel
-    return call(given, function=_Pullback(function, index_of_input, len(y)))[0]
+    return call(given, function=functools.partial(_pullback, function, index_of_input, len(y)))[0]
 
 
 def _of_tensors(function: Any, *args: Any, **settings: Any) -> Any:
