@@ -24,7 +24,7 @@ class Lines:
     `within` says which files count by a part of their names. Of `stopped` there is file and line of the interrupt.
     """
 
-    def __init__(self, at: int = -1, within: tuple[str, ...] = (PACKAGE, "<around", "<commit")) -> None:
+    def __init__(self, at: int = -1, within: tuple[str, ...] = (PACKAGE, "<around")) -> None:
         self.at, self.within, self.count, self.stopped = at, within, 0, ""
         self.places: list[str] = []
 

@@ -16,8 +16,8 @@ from tinygrad_nn.compiler import compiled, signature, turns
 from tinygrad_nn.compiler.lower import buffers, lowering
 from tinygrad_nn.compiler.program import over_leaves
 from tinygrad_nn.compiler.run import replay
-from tinygrad_nn.compiler.run.delivery import Names
-from tinygrad_nn.compiler.run.replay import Replay, ReplayWriter
+from tinygrad_nn.compiler.run.replay import Replay
+from tinygrad_nn.compiler.run.wrapper import Wrapper
 from tinygrad_nn.compiler.trace import recorder, snapshot, table, traced_call
 from tinygrad_nn.compiler.trace.arrays import Traced
 from tinygrad_nn.compiler.trace.effects import Effects
@@ -112,7 +112,7 @@ def _without(place: int) -> Callable[..., Any]:
     return described
 
 
-def _no_gradient_checks(own: Any, self: ReplayWriter) -> list[str]:
+def _no_gradient_checks(own: Any, self: Wrapper) -> list[str]:
     return [check for check in own(self) if not check.endswith(("_grad is not None", "_grad is None"))]
 
 
@@ -181,8 +181,8 @@ BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
         snapshot, "same", lambda a, b: a is b or (type(a) is type(b) and a == b is True)
     ),
     "a module's class that is not compared": put(Snapshot, "_note_class", nothing),
-    "a gradient that is not compared": around(ReplayWriter, "_checks", _no_gradient_checks),
-    "arrays whose shape, dtype and strides are not compared": put(ReplayWriter, "_checks_of_arrays", lambda self: []),
+    "a gradient that is not compared": around(Wrapper, "_checks", _no_gradient_checks),
+    "arrays whose shape, dtype and strides are not compared": put(Wrapper, "_checks_of_arrays", lambda self: []),
     "a signature without dtypes": around(signature, "_described", _without(1)),
     "a signature without strides": around(signature, "_described", _without(2)),
     "a signature without identity": around(signature, "_described", lambda own, x, flat, seen: own(x, flat, {})),
@@ -225,12 +225,13 @@ class _Open(turns.Turn):
         self.lock: Any = _NoLock()
 
 
-def _in_parts(own: Any, self: Names, text: str, title: str, **space: Any) -> Any:
+def _in_parts(own: Any, self: Wrapper) -> str:
+    text = str(own(self))
     whole = re.search(r"deque\(map\(call, functions, (.*), keys, (.*)\), 0\)", text)
     if whole is not None:
         parts = f"for call in zip(functions, {whole[1]}, keys, {whole[2]}):\n        call[0](*call[1:])"
         text = text.replace(whole[0], parts)
-    return own(self, text, title, **space)
+    return text
 
 
 def _always_rewound(self: Replay, flat: list[Any], *rest: Any) -> Any:
@@ -268,7 +269,7 @@ def _without_hooks(own: Any, x: Any, flat: list[Any], seen: dict[int, int]) -> A
 BY_TESTS: dict[str, Plant] = {
     "a step without a lock": _without_a_lock,
     "a lock that a fork takes along": put(turns, "_turns", _Nobody()),
-    "a step that is put in place in parts": around(Names, "defined", _in_parts),
+    "a step that is put in place in parts": around(Wrapper, "text", _in_parts),
     "a draw that is always rewound": put(Replay, "_run", _always_rewound),
     "a trace that is not undone": around(compiled, "traced", _early),
     "memory that two arrays share": put(traced_call, "_refuse_shared_memory", nothing),

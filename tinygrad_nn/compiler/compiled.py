@@ -26,11 +26,11 @@ from ..errors import CompileError
 from ..tensor.handle import Tensor
 from .lower.lowering import lowered
 from .program import over_leaves
-from .run.delivery import Delivery, Names
 from .run.first_run import holds, verified
 from .run.portable import for_any_rows, remembered
 from .run.replay import Made, Replay
 from .run.report import Profile, Report, profiled, reported
+from .run.wrapper import Wrapper
 from .signature import identities, in_words, raising, signature
 from .trace.table import line_of
 from .trace.traced_call import Trace, traced
@@ -197,7 +197,7 @@ class Compiled:
         replay = None if trace.uncacheable else self._program_of(trace, times)
         if replay is None:
             self.fruitless[key] += 1
-            return Delivery(trace, Names()).first(flat)
+            return Wrapper(trace).first(self.name, flat)
         other = f"the program before does not hold: {failed}" if failed else "other arguments"
         reason = other if self.programs else "the first call"
         replay.given = given

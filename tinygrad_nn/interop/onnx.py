@@ -148,20 +148,8 @@ class _Graph:
         if not isinstance(x, Value):
             return self.constant(np.asarray(x, dtype))
         if x not in self.names:
-            self.names[x] = self.of_constant(x)
+            self.names[x] = self.constant(x.concrete)
         return self.cast(self.names[x], _dtype(x), dtype)
-
-    def of_constant(self, value: Value) -> str:
-        """Return the name of a constant of the program, with as many rows as there are."""
-        constant = self.portable.constants.get(value)
-        if constant is None:
-            return self.constant(value.concrete)
-        if constant.step:
-            counted = self.add("Range", *[self.of(n, np.int64) for n in (0, constant.shape[0], 1)])
-            counted = self.cast(counted, np.dtype(np.int64), constant.dtype)
-            steps = self.add("Mul", counted, self.of(constant.step, constant.dtype))
-            return self.add("Add", steps, self.of(constant.number, constant.dtype))
-        return self.add("Expand", self.of(constant.number, constant.dtype), self.ints(constant.shape))
 
     def constant(self, x: np.ndarray) -> str:
         """Return the name of an array that is always the same."""
@@ -228,6 +216,8 @@ class _Graph:
             return self.add("Transpose", self.of(x), perm=[n - 1 for n in axes.shape])
         if line.function is GETITEM:
             return self.indexed(line, *line.args)
+        if text in ("copy", "asarray", "astype"):
+            return self.of(*line.args, **line.kwargs)
         return _OTHERS[text](self, line, *line.args, **line.kwargs)
 
     def alike(self, line: Line, parts: Sequence[Any]) -> list[str]:
@@ -237,6 +227,10 @@ class _Graph:
     def shaped(self, line: Line, name: str) -> str:
         """Return a tensor in the shape of a line's result."""
         return self.add("Reshape", name, self.ints(self.portable.shape(line.outputs[0])), allowzero=1)
+
+    def filled(self, line: Line, number: Any) -> str:
+        """Return a tensor in the shape of a line's result that is full of a number."""
+        return self.add("Expand", *self.alike(line, [number]), self.ints(self.portable.shape(line.outputs[0])))
 
     def reduced(self, line: Line, op: str, x: Value, axis: Any = 0, keepdims: bool = False, initial: Any = None) -> str:
         """Return a sum or the like over axes."""
@@ -268,6 +262,12 @@ class _Graph:
         ends = (0, _ALL) if step > 0 else (_ALL, -_ALL)
         start, stop = (end if x is None else x for x, end in zip((part.start, part.stop), ends, strict=True))
         return self.add("Slice", name, *[self.ints([n]) for n in (start, stop, axis, step)])
+
+    def counted(self, line: Line, *ends: Any, dtype: Any = None) -> str:
+        """Return the numbers from one to another, as np.arange counts them."""
+        kind = np.dtype(np.float64 if _dtype(line.outputs[0]).kind == "f" else np.int64)
+        ends = (0, *ends, 1) if len(ends) == 1 else ends
+        return self.cast(self.add("Range", *[self.of(n, kind) for n in ends]), kind, _dtype(line.outputs[0]))
 
     def convolution(self, line: Line, x: Value, weight: Value, bias: Any = None, *, windows: Any, groups: int) -> str:
         given = [self.of(a) for a in (x, weight, bias) if a is not None]
@@ -332,7 +332,7 @@ def _dtype(value: Value) -> Any:
 
 
 _SAME = {text: f"np.{ufunc.__name__}" for text, ufunc in OPERATORS.values()}
-_SAME |= {"np.add.accumulate": "np.cumsum", "astype": "np.asarray"}
+_SAME["np.add.accumulate"] = "np.cumsum"
 # Of the graph, the dtype of the result, and the operands in that dtype.
 _COMPOSED: dict[str, Callable[..., str]] = {
     "square": lambda g, t, x: g.add("Mul", x, x),
@@ -353,10 +353,11 @@ _OTHERS: dict[str, Callable[..., Any]] = {
         "Min", (least := g.add("Max", *g.alike(line, [x, x if low is None else low]))),
         least if high is None else g.alike(line, [high])[0],
     ),
-    "copy": lambda g, line, x: g.add("Identity", g.of(x)),
-    "asarray": lambda g, line, x, dtype=None: g.of(x, dtype),
     "broadcast_to": lambda g, line, x, shape: g.add("Expand", g.of(x), g.ints(shape)),
-    "zeros": lambda g, line, *_: g.add("Expand", *g.alike(line, [0]), g.ints(g.portable.shape(line.outputs[0]))),
+    "zeros": lambda g, line, *_, **options: g.filled(line, 0),
+    "ones": lambda g, line, *_, **options: g.filled(line, 1),
+    "full": lambda g, line, shape, number, **options: g.filled(line, number),
+    "arange": _Graph.counted,
     "argmax": lambda g, line, x, axis, keepdims=False: g.add("ArgMax", g.of(x), axis=axis, keepdims=int(keepdims)),
     "argmin": lambda g, line, x, axis, keepdims=False: g.add("ArgMin", g.of(x), axis=axis, keepdims=int(keepdims)),
     "einsum": lambda g, line, text, *parts, optimize=False: g.add("Einsum", *g.alike(line, parts), equation=text),

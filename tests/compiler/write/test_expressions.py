@@ -53,7 +53,7 @@ def test_a_line_is_written(function: Function, args: Any, kwargs: Any, text: str
         return value.name
 
     assert Notation(name, {}, set()).statements(line) == [f"y = {text}"]
-    assert Derivation(name, {}, set()).right(line) == derivation
+    assert Derivation(name, {}, set()).statements(line) == [f"y = {derivation}"]
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_what_is_folded_stands_in_parentheses_where_it_must(outer: Any, inner: A
     x = Value(np.eye(2), "x")
     first = Line(of_numpy(inner), (A,) if one else (A, B), {}, (x,))
     second = Line(of_numpy(outer), (x, B), {}, (Value(np.eye(2), "y"),))
-    assert Notation(lambda v: v.name, {x: first}, {x}).right(second) == text
+    assert Notation(lambda v: v.name, {x: first}, {x}).statements(second) == [f"y = {text}"]
 
 
 def test_operands_of_equal_strength_are_kept_apart_on_the_right() -> None:
     x = Value(np.eye(2), "x")
     makers = {x: Line(of_numpy(np.subtract), (A, B), {}, (x,))}
     line = Line(of_numpy(np.subtract), (B, x), {}, (Value(np.eye(2), "y"),))
-    assert Notation(lambda v: v.name, makers, {x}).right(line) == "B - (A - B)"
+    assert Notation(lambda v: v.name, makers, {x}).statements(line) == ["y = B - (A - B)"]
 
 
 def test_a_ufuncs_method_at_is_called_on_a_copy() -> None:

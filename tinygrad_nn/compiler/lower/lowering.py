@@ -61,8 +61,7 @@ def _numbers_first(program: Program) -> Program:
         if all(v in known for v in line.reads()) and line.function.kind in ("operator", "guard"):
             early.append(line)
             known.update(line.outputs)
-    held = set(map(id, early))
-    program.lines = [*early, *[line for line in program.lines if id(line) not in held]]
+    program.lines = [*early, *[line for line in program.lines if line not in early]]
     return program
 
 

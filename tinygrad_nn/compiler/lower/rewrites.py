@@ -89,12 +89,13 @@ def with_shared_lines(program: Program) -> Program:
 
 
 def without_dead_lines(program: Program) -> Program:
-    """Leave out what no output and no guard depends on."""
+    """Leave out what no output and no guard depends on, constants too."""
     needed, kept = set(program.outputs), []
     for line in reversed(program.lines):
         if line.function.kind == "guard" or needed.intersection(line.outputs):
             kept.append(line)
             needed.update(line.reads())
+    program.constants = [v for v in program.constants if v in needed]
     return program.replaced(kept[::-1], {})
 
 
@@ -133,16 +134,16 @@ def with_folded_constants(program: Program, viewed: Iterable[Value] = ()) -> Pro
 
 def with_single_transposes(program: Program) -> Program:
     """Transpose once what is transposed twice: products read transposed matrices as they are."""
-    makers = {line.outputs[0]: line for line in program.lines if _axes(line) is not None}
+    makers = {line.outputs[0]: line for line in program.lines if axes_of(line) is not None}
     for line in program.lines:
-        outer = _axes(line) if line.outputs else None
+        outer = axes_of(line) if line.outputs else None
         if outer is not None and (inner := makers.get(line.args[0])) is not None:
-            axes = tuple([_axes(inner)[a] for a in outer])  # type: ignore[index]
+            axes = tuple([axes_of(inner)[a] for a in outer])  # type: ignore[index]
             line.function, line.args, line.kwargs = of_numpy(np.transpose), (inner.args[0], axes), {}
     return program
 
 
-def _axes(line: Line) -> tuple[int, ...] | None:
+def axes_of(line: Line) -> tuple[int, ...] | None:
     """Return the order in which a transpose takes the axes, None of any other line."""
     if line.function.text not in ("np.transpose", "np.matrix_transpose") or not isinstance(line.args[0], Value):
         return None

@@ -37,9 +37,7 @@ def _relu(line: Line, constants: dict[Any, Value]) -> None:
     clipped = line.function.text == "np.clip" and bounds == [0, np.inf] and not line.kwargs
     if not (clipped or (line.function.text == "np.maximum" and type(bounds[0]) is int and bounds[0] == 0)):
         return
-    if not (isinstance(x, Value) and x.is_array and x.dtype.char in "fd"):
-        return
-    if x.nbytes <= CACHED:
+    if isinstance(x, Value) and x.is_array and x.dtype.char in "fd" and x.nbytes <= CACHED:
         zeros = Value(np.zeros_like(x.concrete))
         zero = 0 if x.concrete.size < FEW else constants.setdefault(("zeros", x.shape, x.strides, x.dtype), zeros)
         line.function, line.args = of_numpy(np.maximum), (x, zero)

@@ -12,34 +12,16 @@ from ...errors import CompileError
 from ..program import Line, Value
 from ..trace.records import Location
 from ..trace.traced_call import Placeholder
+from ..write.emit import HEAD, errstate
 from ..write.expressions import Expressions
 from ..write.folding import Folding
 from ..write.functions import Functions
-from ..write.literals import NoSource, array_text, literal, nested, whole_literal, wrapped
+from ..write.literals import NoSource, array_text, literal, whole_literal, wrapped
 from ..write.naming import Names
 from ..write.notation import Notation
 from .portable import Portable, present
 
 _INSIDE = 20_000  # numbers that stand in the file itself; more lie beside it
-_HEAD = '''"""{about}
-"""
-
-{imports}
-
-
-class Unusual(Exception):
-    """The inputs are unlike those that this program is for."""
-
-
-def checked(name, x, dtype, shape):
-    """Return x as an array, if it is of this dtype and shape."""
-    x = np.asarray(x)
-    if x.dtype != dtype or x.shape != shape:
-        kind = f"{{np.dtype(dtype)}} of shape {{shape}}"
-        raise Unusual(f"{{name}} is {{x.dtype}} of shape {{x.shape}}; it must be {{kind}}")
-    return x
-
-'''
 _BESIDE = 'with np.load(__file__.rpartition(".")[0] + ".npz", allow_pickle=False) as file:\n    saved = dict(file)\n'
 _INVALID = """    except FloatingPointError as error:
         raise Unusual("an operation is invalid for these values, as 0 * inf is") from error
@@ -106,15 +88,13 @@ class Module:
 
     def constants(self) -> list[str]:
         """Return the lines that hold constants and parameters, if they are many as what was read from a file."""
-        used = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         large = dict[Value, np.ndarray]()
-        for value in [v for v in self.program.constants if v in used]:
-            made = self.portable.constants.get(value)
-            text = made.text() if made else array_text(value.concrete)
-            if text is not None and (made or value.concrete.flags.c_contiguous):
-                self.notation.texts[value] = text
-            else:
+        for value in self.program.constants:
+            text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None
+            if text is None:
                 large[value] = value.concrete
+            else:
+                self.notation.texts[value] = text
         now = {s: present(s) for s in self.parameters}
         arrays = {self.name(v): x for v, x in large.items()}
         arrays |= {self.keys[s]: x for s, x in now.items() if s.value.is_array}
@@ -137,7 +117,7 @@ class Module:
                 f"the program can't be saved ({which}). Define the operation in a file, of NumPy's functions, "
                 "module-level functions and small constants; what else it reads, let it take as an input"
             )
-        head = _HEAD.format(about=self.described(), imports=self.functions.imports_written())
+        head = HEAD.format(about=self.described(), imports=self.functions.imports_written())
         parts = [head, *self.functions.written(), "\n".join([*self.held, ""]) if self.held else "", run]
         return "\n\n".join(filter(None, parts))
 
@@ -172,8 +152,7 @@ class Module:
     def body(self) -> list[str]:
         """Return the lines that compute, where what is invalid raises if a backward pass is among them."""
         raising = self.program.raising | ({"invalid"} if self.portable.has_backward else set())
-        modes = {kind: "raise" if kind in raising else "ignore" for kind in ("invalid", "divide", "over", "under")}
-        found = [f"    with np.errstate({', '.join([f'{kind}={mode!r}' for kind, mode in modes.items()])}):"]
+        found = [f"    {errstate(raising)}"]
         for line in self.program.lines:
             if not self.notation.folded.intersection(line.outputs):
                 found += [f"        {text}" for text in self.notation.statements(line)]
@@ -204,18 +183,12 @@ class Module:
 
     def returned(self) -> str:
         """Return the text of the function's result."""
-
-        def leaf(x: Any) -> str:
-            if isinstance(x, Placeholder):
-                return self.notation.operand(self.program.outputs[x.number])
-            try:
-                return nested(leaf, tuple(x)) if isinstance(x, tuple) else whole_literal(x)
-            except NoSource as error:
-                raise CompileError(
-                    f"the function returns {error}, nor computed by the program, so it is not saved; don't return it"
-                ) from None
-
-        return nested(leaf, self.portable.result)
+        try:
+            return self.notation.result(self.portable.result, self.program.outputs, whole_literal)
+        except NoSource as error:
+            raise CompileError(
+                f"the function returns {error}, nor computed by the program, so it is not saved; don't return it"
+            ) from None
 
     def described(self) -> str:
         """Return the head's paragraphs: how `run` is called, and what it takes and returns."""

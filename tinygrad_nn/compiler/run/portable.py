@@ -28,7 +28,7 @@ from ..trace.traced_call import Trace, traced
 from ..write.naming import named
 from .first_run import agree
 from .replay import Replay
-from .rows import Constant, Differs, Ratio, Rows, affine, alike, ratio
+from .rows import Differs, Ratio, Rows, affine, alike, ratio
 
 _FEW = (5, 7, 10)  # rows by which it is learned what goes with them
 
@@ -37,9 +37,9 @@ _FEW = (5, 7, 10)  # rows by which it is learned what goes with them
 class Portable:
     """A program that reads memory and writes none.
 
-    `shapes` are those of its values, `constants` those that go with the rows, `rows` by their symbols the argument
-    whose first axis says how many there are. Without any, `reason` says why the program is for the shapes alone that
-    it was traced with. `labels` are the names of what it reads besides its arguments and hyperparameters.
+    `shapes` are those of its values, `rows` by their symbols the argument whose first axis says how many there are.
+    Without any, `reason` says why the program is for the shapes alone that it was traced with. `labels` are the names
+    of what it reads besides its arguments and hyperparameters.
     """
 
     name: str
@@ -48,7 +48,6 @@ class Portable:
     trace: Trace
     labels: dict[Value, str]
     shapes: dict[Value, tuple[int, ...]] = field(default_factory=dict)
-    constants: dict[Value, Constant] = field(default_factory=dict)
     rows: dict[str, Value] = field(default_factory=dict)
     reason: str = ""
 
@@ -74,7 +73,6 @@ class Portable:
             return found[x] if isinstance(x, Value) else x
 
         found = {v: v.concrete for v in self.program.constants} | dict(zip(self.program.inputs, inputs, strict=True))
-        found |= {v: x.made(now) for v, x in self.constants.items()}
         for line in self.program.lines:
             with np.errstate(all="ignore"):
                 result = line.function.apply(*over_leaves(now, line.args), **over_leaves(now, line.kwargs))
@@ -84,22 +82,13 @@ class Portable:
         return [found[v] for v in self.program.outputs]
 
 
-@dataclass
-class _Given:
-    """A Tensor among the arguments: its array is held, as a program's inputs are, the Tensor is not."""
-
-    array: np.ndarray
-    requires_grad: bool
-    name: str | None
-
-
 def remembered(args: Any, kwargs: Any) -> Any:
     """Return a call's arguments, without keeping Tensors and other objects than arrays and numbers alive."""
-    tensors: dict[int, _Given] = {}
+    twins: dict[int, Tensor] = {}
 
     def held(x: Any) -> Any:
         if isinstance(x, Tensor):
-            return tensors.setdefault(id(x), _Given(x.data, x.requires_grad, x.name))
+            return twins.setdefault(id(x), Tensor(x.data, x.requires_grad, x.name))
         return x if isinstance(x, (np.ndarray, *BY_VALUE)) else Identity(x)
 
     return over_leaves(held, (args, kwargs))
@@ -160,12 +149,17 @@ def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], P
     """Return the program with all lengths that go with the rows. Raises Differs if there are several programs."""
     start = {n: _FEW[0] + 4 * i for i, n in enumerate(symbols)}
     base = traced_again(start)
-    given = [s.value for s in base.sources if is_given(s)]
+    given, made = [s.value for s in base.sources if is_given(s)], dict[Value, Line]()
     for n, symbol in symbols.items():
         counts = [start[n] + few - _FEW[0] for few in _FEW]
         others = [traced_again(start | {n: count}) for count in counts[1:]]
-        _Comparison(symbol, counts, base, others).compare()
+        comparison = _Comparison(symbol, counts, base, others)
+        comparison.compare()
+        made |= comparison.made
         base.rows[symbol] = next(v for v in given if repr(base.shape(v)[:1]) == f"({symbol},)")
+    base.program.lines[:0] = made.values()
+    base.program.constants = [v for v in base.program.constants if v not in made]
+    for n in symbols:
         for rows in (0, 1, n, 2 * n + 1):
             _check(base, traced_again, start, {n: rows}, symbols, may_fail=rows == 0 < n)
     _check(base, traced_again, start, {n: n for n in symbols}, symbols)
@@ -200,15 +194,12 @@ def resized(given: Any, lengths: dict[int, int]) -> Any:
     made: dict[int, Any] = {}
 
     def with_rows(x: Any) -> Any:
-        if not isinstance(x, (np.ndarray, _Given)):
+        if not isinstance(x, (np.ndarray, Tensor)):
             return x.held() if isinstance(x, Identity) else x
         if id(x) not in made:
-            array = x.array if isinstance(x, _Given) else x
-            rows = lengths.get(array.shape[0], array.shape[0]) if array.ndim else None
-            made[id(x)] = np.array(array, order="C") if rows is None else np.resize(array, (rows, *array.shape[1:]))
-            if isinstance(x, _Given):
-                made[id(x)] = Tensor(made[id(x)], requires_grad=x.requires_grad)
-                made[id(x)].name = x.name
+            rows = [lengths.get(n, n) for n in x.shape[:1]]
+            array = np.resize(x.data if isinstance(x, Tensor) else x, (*rows, *x.shape[1:]))
+            made[id(x)] = Tensor(array, x.requires_grad, x.name) if isinstance(x, Tensor) else array
         return made[id(x)]
 
     return over_leaves(with_rows, given)
@@ -221,6 +212,7 @@ class _Comparison:
         self.symbol, self.counts, self.base, self.others = symbol, counts, base, others
         self.known = {v for one in (base, *others) for v in one.program.constants}
         self.twins: dict[Value, tuple[Value, ...]] = {}
+        self.made: dict[Value, Line] = {}
 
     def compare(self) -> None:
         """Raise Differs unless the programs are one, but for lengths."""
@@ -288,9 +280,9 @@ class _Comparison:
             self.twins[value] = others
             arrays = [v.concrete for v in (value, *others)]
             if not all(x.shape == arrays[0].shape and x.tobytes() == arrays[0].tobytes() for x in arrays):
-                shape = self.tree(arrays[0].shape, [x.shape for x in arrays[1:]])
-                self.base.constants[value] = alike(shape, arrays, self.number)
-                self.base.shapes[value] = self.base.constants[value].shape
+                shape = self.tree(self.base.shape(value), [x.shape for x in arrays[1:]])
+                self.made[value] = alike(value, shape, arrays, lambda numbers: self.number(numbers[0], numbers[1:]))
+                self.base.shapes[value] = shape
         if self.twins.get(value) != others:
             raise Differs
         return value

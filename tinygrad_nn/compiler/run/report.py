@@ -64,37 +64,25 @@ class Report:
 
 def reported(replay: Replay, programs: Iterable[Made]) -> Report:
     """Return the report of a program, and how all that are kept were made."""
-    lines = replay.lowered.program.lines
-    work = [line for line in lines if not all(o.base is not None for o in line.outputs)]  # the others make views
-    calls = ["numbers" if line.function.kind == "operator" else line.function.text for line in work]
-    return Report(
-        replay.name,
-        dict(Counter([name.replace("{0}[{1}]", "index") for name in calls]).most_common()),
-        sum(line.function.kind == "guard" for line in lines),
-        memory(replay),
-        eager_peak(replay),
-        tuple(programs),
-    )
-
-
-def memory(replay: Replay) -> dict[str, int]:
-    """Return how many bytes a program holds, by what for."""
-    program, plan = replay.lowered.program, replay.lowered.plan
-    constants = {v for line in program.lines for v in line.reads()}.intersection(program.constants)
-    return {
+    program, plan, trace = replay.lowered.program, replay.lowered.plan, replay.trace
+    called = [line.function for line in program.lines if any(o.base is None for o in line.outputs)]  # others make views
+    names = ["numbers" if f.kind == "operator" else f.text.replace("{0}[{1}]", "index") for f in called]
+    memory = {
         "block": plan.nbytes,
         "outputs": sum(v.nbytes for v in {*program.outputs}),
-        "constants": sum(v.nbytes for v in constants),
+        "constants": sum(v.nbytes for v in program.constants),
         "allocated": most_alive(program, lambda value: value.base is None and value not in plan.places),
     }
-
-
-def eager_peak(replay: Replay) -> int:
-    """Return the most bytes that are alive at once in a trace that has not been rewritten."""
-    tracer, outputs = replay.trace.tracer, [t.value for t in replay.trace.targets]
-    constants = [value for _, value in tracer.constants.values()]
-    program = Program([s.value for s in tracer.sources], tracer.lines, outputs, constants)
-    return most_alive(program, lambda value: value.base is None)
+    constants = [value for _, value in trace.tracer.constants.values()]
+    before = Program(program.inputs, trace.tracer.lines, [t.value for t in trace.targets], constants)  # any rewrite
+    return Report(
+        replay.name,
+        dict(Counter(names).most_common()),
+        sum(line.function.kind == "guard" for line in program.lines),
+        memory,
+        most_alive(before, lambda value: value.base is None),
+        tuple(programs),
+    )
 
 
 def most_alive(program: Program, counts: Callable[[Value], bool]) -> int:

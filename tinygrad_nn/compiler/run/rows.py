@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from ..write.literals import dtype_argument, filled, literal
+from ..numpy_calls import of_numpy
+from ..program import Line, Value
 
 
 class Rows(int):
@@ -54,31 +54,6 @@ class Differs(Exception):
     """A program is another one for other rows."""
 
 
-@dataclass
-class Constant:
-    """A constant whose shape or number goes with the rows: full of a number; or with a `step`, counting from it on."""
-
-    shape: tuple[int, ...]
-    number: Any
-    dtype: Any
-    step: int = 0
-
-    def text(self) -> str:
-        """Return its source."""
-        if not self.step:
-            return filled(self.shape, literal(self.number), self.dtype)
-        start = f"{self.number} + " if self.number else ""
-        step = f"{self.step} * " if self.step != 1 else ""
-        return f"({start}{step}np.arange({self.shape[0]!r}{dtype_argument(self.dtype)}))"
-
-    def made(self, now: Callable[[Any], Any]) -> Any:
-        """Return it for a number of rows; `now` says what that makes of a length or a number."""
-        shape = tuple(map(now, self.shape))
-        if self.step:
-            return self.number + self.step * np.arange(*shape, dtype=self.dtype)
-        return np.full(shape, now(self.number), self.dtype)
-
-
 def affine(symbol: str, counts: list[int], lengths: list[int]) -> int:
     """Return the length that is these for these numbers of rows."""
     factor = (lengths[1] - lengths[0]) // (counts[1] - counts[0])
@@ -108,12 +83,27 @@ def ratio(symbol: str, counts: list[int], numbers: list[Any]) -> Ratio:
     raise Differs
 
 
-def alike(shape: Any, arrays: list[np.ndarray], number: Callable[[Any, list[Any]], Any]) -> Constant:
-    """Return what constants of different shapes have in common. Raises Differs."""
-    first, second, *_ = [*arrays[0].ravel().tolist(), 0]
+def alike(value: Value, shape: Any, arrays: list[np.ndarray], number: Callable[[list[Any]], Any]) -> Line:
+    """Return a line that makes a constant for any number of rows, of which these are the arrays for some.
+
+    They are full of one number, or count. `number` says what several have to do with the rows. Raises Differs.
+    """
+    dtype: Any = arrays[0].dtype
+    lists: list[Any] = [x.ravel().tolist() for x in arrays]
+    kwargs = {} if dtype in (float, int, bool) else {"dtype": dtype}
     if all(x.size and x.tobytes() == x.size * x.ravel()[:1].tobytes() for x in arrays):
-        return Constant(shape, number(first, [x.ravel()[0].item() for x in arrays[1:]]), arrays[0].dtype)
-    found = Constant(shape, first, arrays[0].dtype, second - first)
-    if all(x.ndim == 1 and x.tobytes() == replace(found, shape=x.shape).made(int).tobytes() for x in arrays):
-        return found
-    raise Differs
+        filled, length = number([entries[0] for entries in lists]), shape[0] if len(shape) == 1 else shape
+        make = _FILLED.get(repr(filled), np.full)
+        return Line(of_numpy(make), (length, filled) if make is np.full else (length,), kwargs, (value,))
+    start, second = (*lists[0], 0, 0)[:2]
+    if not all(x.ndim == 1 and x.size and second != start for x in arrays):
+        raise Differs
+    stops = [entries[-1] + second - start for entries in lists]
+    each = [np.arange(start, stop, second - start, dtype=dtype) for stop in stops]
+    if not all(x.tobytes() == counted.tobytes() for x, counted in zip(arrays, each, strict=True)):
+        raise Differs
+    ends = (number(stops),) if (start, second) == (0, 1) else (start, number(stops), second - start)
+    return Line(of_numpy(np.arange), ends, kwargs, (value,))
+
+
+_FILLED: dict[str, Any] = {"0.0": np.zeros, "1.0": np.ones}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from ..program import Line, Program, Value
 from ..trace.tracer import Tracer
 from .folding import STATEMENTS
-from .notation import OF, Derivation, in_notation
+from .notation import OF, Derivation, Notation, in_notation
 
-_WIDE = 90
+_WIDE = 110
 
 
 def loss(number: int) -> str:
@@ -18,7 +17,7 @@ def loss(number: int) -> str:
     return "L" if number == 1 else f"L{number}"
 
 
-class Adjoints:
+class Adjoints(Derivation):
     """Writes above a line which adjoint it computes. `of` holds the values that are adjoints, and of what.
 
     The adjoint of a value that is read in the place of another is left out: it is one part of what that line's is.
@@ -26,14 +25,11 @@ class Adjoints:
     no line, as it is `folded`, has no name either.
     """
 
-    def __init__(
-        self, program: Program, tracer: Tracer, pass_of: dict[Value, int], folded: set[Value],
-        name: Callable[[Value], str], called: Callable[[Any, str], str],
-    ) -> None:  # fmt: skip
-        self.program, self.pass_of, self.name = program, pass_of, name
-        self.makers = makers = program.makers
+    def __init__(self, program: Program, tracer: Tracer, pass_of: dict[Value, int], notation: Notation) -> None:
+        makers, folded = notation.makers, notation.folded
+        super().__init__(self.symbol, makers, folded, notation.called)
+        self.program, self.pass_of, self.notation, self.texts = program, pass_of, notation, notation.texts
         self.above = set(program.inputs)  # and what `comment` was asked for
-        self.derivation = Derivation(self.symbol, makers, folded, called)
         found: dict[tuple[int, Value], set[Value]] = {}
         detached = [(program.present(y), program.present(x)) for y, x in tracer.detached]
         for number, one in enumerate(tracer.passes, start=1):
@@ -61,25 +57,26 @@ class Adjoints:
     def symbol(self, value: Value) -> str:
         """Return a value's name in a derivation, in Python: dLǀx for the adjoint of x."""
         if value not in self.of:
-            return self.name(value)
+            return self.notation.name(value)
         return f"d{loss(self.pass_of[value])}{OF}{self.symbol(self.of[value])}"
 
     def comment(self, line: Line) -> str:
         """Return the adjoint that a line computes, or for which one it does; nothing outside of backward passes."""
-        found = self.computed(line, line.outputs[0]) if line.outputs[0] in self.pass_of else ""
+        value, found = line.outputs[0], ""
+        if value in self.of:
+            (found, *_) = self.statements(line)
+            if line.function.kind in STATEMENTS or len(found) > _WIDE:
+                found = in_notation(self.symbol(value))
+        elif value in self.pass_of and (whole := self.first_adjoint(value)) is not None:
+            found = f"for {in_notation(self.symbol(whole))}"
         self.above.update(line.outputs)
         return found
 
-    def computed(self, line: Line, value: Value) -> str:
-        """Return what a line of a backward pass computes."""
-        if value not in self.of:
-            whole = self.first_adjoint(value)
-            return "" if whole is None else f"for {in_notation(self.symbol(whole))}"
-        name = in_notation(self.symbol(value))
-        if line.function.kind in STATEMENTS:
-            return name
-        right = self.slope(line, value) or self.derivation.right(line)
-        return f"{name} = {right}" if len(right) <= _WIDE else name
+    def statements(self, line: Line) -> list[str]:
+        """Return what computes an adjoint as a derivation has it, any other line as it is."""
+        if line.outputs[0] not in self.of:
+            return self.notation.statements(line)
+        return [slope] if (slope := self.slope(line)) else super().statements(line)
 
     def first_adjoint(self, value: Value) -> Value | None:
         """Return the first adjoint that a value goes into, of what is defined above."""
@@ -91,13 +88,14 @@ class Adjoints:
                     return line.outputs[0]
         return None
 
-    def slope(self, line: Line, value: Value) -> str:
-        """Return dL/dy ∘ f'(x) for what the rule of a function f of one array has made; nothing of other lines."""
-        span = line.spans[-1] if line.spans else None
-        products = ("np.multiply", "np.divide")
-        if span is None or span.y is None or (line.function.text not in products and line.function.kind != "helper"):
+    def slope(self, line: Line) -> str:
+        """Return dL/dx = dL/dy ∘ f'(x) for what the rule of a function f of one array makes; nothing of other lines."""
+        span, value = line.spans[-1] if line.spans else None, line.outputs[0]
+        if span is None or span.y is None:
             return ""
+        made = line.function.text in ("np.multiply", "np.divide") or line.function.kind == "helper"
         g = self.values.get((self.pass_of[value], span.y))
-        if g is None or g is value or not span.operation.pointwise or len(span.operation.arguments) > 1:
+        if not made or g is None or g is value or not span.operation.pointwise or len(span.operation.arguments) > 1:
             return ""
-        return in_notation(f"{self.symbol(g)} // {span.operation.name}__prime({self.symbol(self.of[value])})")
+        slope = f"{span.operation.name}__prime({self.symbol(self.of[value])})"
+        return in_notation(f"{self.symbol(value)} = {self.symbol(g)} // {slope}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Collection
 from typing import Any
 
 from ..lower.buffers import takes_out
@@ -13,19 +14,30 @@ from .functions import Functions
 from .literals import array_text, literal, wrapped
 from .naming import Names
 
-_HEAD = '''"""{title}
-
-`build(constants)` sets memory aside and returns `step`, which computes in that
-memory what it does not return. `step` changes no input, and raises Unusual
-where this program does not hold.
+HEAD = '''"""{about}
 """
 
 {imports}
 
 
 class Unusual(Exception):
-    """The inputs are unlike those that this program was traced for."""
+    """The inputs are unlike those that this program is for."""
+
+
+def checked(name, x, dtype, shape):
+    """Return x as an array, if it is of this dtype and shape."""
+    x = np.asarray(x)
+    if x.dtype != dtype or x.shape != shape:
+        kind = f"{{np.dtype(dtype)}} of shape {{shape}}"
+        raise Unusual(f"{{name}} is {{x.dtype}} of shape {{x.shape}}; it must be {{kind}}")
+    return x
+
 '''
+_ABOUT = """{}, as a program of NumPy calls.
+
+`build(constants)` sets memory aside and returns `step`, which computes in that
+memory what it does not return. `step` changes no input, and raises Unusual
+where this program does not hold."""
 
 
 class Emitter(Expressions):
@@ -45,44 +57,35 @@ class Emitter(Expressions):
         self.built: set[Value] = set()
         self.head: list[str] = []
 
-    def source(self, title: str, probe: bool = False, checks: bool = False) -> str:
-        """Return the whole file.
+    def source(self, name: str, probe: bool = False, checks: bool = False) -> str:
+        """Return the whole file of a program of that name.
 
         With `probe`, a global `probe` is told the number of each line when it is done, and None before the first.
         With `checks`, `step` looks at the shapes and dtypes that it is given.
         """
         self.set_aside()
-        body = [*(self.checks() if checks else []), *self.body(probe)]
         names = [self.names.of(v) for v in self.program.inputs]
+        arrays = [(name, v) for name, v in zip(names, self.program.inputs, strict=True) if v.is_array and checks]
+        body = [f"{name} = checked({name!r}, {name}, {literal(v.dtype)}, {v.shape})" for name, v in arrays]
+        body += self.body(probe)
         large = [f"{self.names.of(v)}, " for v in self.large]
         lines = ["def build(constants=()):"]
         lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
         lines += [f"    {line}".rstrip() for line in self.head]
         step = [wrapped("def step(", names, "):"), *[f"    {line}" for line in body], "", "return step\n"]
         program = "\n".join([*lines, textwrap.indent("\n".join(step), "    ")])
-        head = _HEAD.format(title=title, imports=self.functions.imports_written())
+        head = HEAD.format(about=_ABOUT.format(name), imports=self.functions.imports_written())
         return "\n\n".join([head, *self.functions.written(), program])
-
-    def checks(self) -> list[str]:
-        """Return the lines that refuse arrays of other shapes and dtypes than the program is for."""
-        lines = []
-        for name, v in [(self.names.of(v), v) for v in self.program.inputs if v.is_array]:
-            text = f"{name} is {{{name}.dtype}} of shape {{{name}.shape}}; it must be {v.dtype} of shape {v.shape}"
-            lines.append(f"if {name}.shape != {v.shape} or {name}.dtype != {literal(v.dtype)}:")
-            lines.append(f'    raise Unusual(f"{text}")')
-        return lines
 
     def set_aside(self) -> None:
         """Write what `build` does: memory, constants, and the views of both."""
-        used = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         for value in self.program.constants:
-            if value in used:
-                text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None  # the order counts
-                self.built.add(value)
-                if text is None:
-                    self.large.append(value)
-                else:
-                    self.head.append(f"{self.names.of(value)} = {text}")
+            text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None  # the order counts
+            self.built.add(value)
+            if text is None:
+                self.large.append(value)
+            else:
+                self.head.append(f"{self.names.of(value)} = {text}")
         placed = [v for line in self.program.lines for v in line.outputs if self.plan.offset(v) is not None]
         if placed:
             self.head += [
@@ -123,11 +126,8 @@ class Emitter(Expressions):
             if probe:
                 found.append(f"probe({number})")
         returned = ", ".join(map(self.names.of, self.program.outputs))
-        raising = self.program.raising
-        modes = [f"{k}='{'raise' if k in raising else 'ignore'}'" for k in ("invalid", "divide", "over", "under")]
-        guarded = [f"with np.errstate({', '.join(modes)}):"]
-        guarded += [f"    {line}" for line in found or ["pass"]]
-        return [*guarded, f"return ({returned}{',' if returned else ''})"]
+        guarded = [f"    {line}" for line in found or ["pass"]]
+        return [errstate(self.program.raising), *guarded, f"return ({returned}{',' if returned else ''})"]
 
     def written(self, line: Line) -> list[str]:
         """Return how a line is written: into memory that is there, else as an assignment."""
@@ -159,3 +159,9 @@ class Emitter(Expressions):
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""
         return not line.outputs[0].is_array and line.function.text not in ("np.power", "np.square", "np.matmul")
+
+
+def errstate(raising: Collection[str]) -> str:
+    """Return the line that lets these floating-point errors raise, and no others."""
+    modes = [f"{k}={'raise' if k in raising else 'ignore'!r}" for k in ("invalid", "divide", "over", "under")]
+    return f"with np.errstate({', '.join(modes)}):"

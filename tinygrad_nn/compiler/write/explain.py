@@ -11,13 +11,13 @@ from ...errors import CompileError
 from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.records import Location
-from ..trace.traced_call import Placeholder, Trace
+from ..trace.traced_call import Trace
 from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
-from .literals import array_text, literal, nested, wrapped
+from .literals import array_text, literal, wrapped
 from .mathematics import latex_of
-from .naming import Names
+from .naming import Names, keys
 from .notation import Notation
 from .peephole import readable
 from .spans import Outlining
@@ -116,7 +116,7 @@ class _Explainer:
         self.folded = Folding(self.program, groups, self.names.primals).folded
         self.sections = [[line for line in lines if not self.folded.intersection(line.outputs)] for lines in groups]
         self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
-        self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.folded, self.names.of, self.called)
+        self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.notation)
 
     # What stands where.
 
@@ -175,7 +175,7 @@ class _Explainer:
                 *first, code = self.notation.statements(line)
                 codes.setdefault(self.heading(line), []).extend([*first, code])
                 body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
-                derivation += _derived(comment, [*first, code]) if line.outputs[0] in self.pass_of else []
+                derivation += self.adjoints.statements(line) if line.outputs[0] in self.pass_of else []
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
         lines = [f"    {code.ljust(column)}  # {shape}" if shape else f"    {code}".rstrip() for code, shape in body]
@@ -194,7 +194,7 @@ class _Explainer:
         for root, seed in self.passes[number - 1].roots.items() if number else ():
             root, seed = self.lowered.plain.present(root), self.lowered.plain.present(seed)
             y = self.notation.operand(root)
-            if seed not in self.program.constants or not (seed.concrete == 1).all():
+            if seed not in self.lowered.plain.constants or not (seed.concrete == 1).all():
                 y = f"np.sum({y} * {self.names.found.get(seed) or array_text(seed.concrete)})"
             terms.append(f"{y}.sum()" if y.isidentifier() and root.shape else y)
         return [f"{loss(number)} = {' + '.join(terms)}"] if terms else []
@@ -226,7 +226,7 @@ class _Explainer:
             if text is None:
                 self.inputs[self.names.of(value)] = value.concrete
             elif len(text) <= _SHORT and value.name.endswith("#"):
-                self.notation.texts[value] = self.adjoints.derivation.texts[value] = text
+                self.notation.texts[value] = text
             else:
                 found.append((f"{self.names.of(value)} = {text}", f"{value.shape}"))
         return found
@@ -241,7 +241,8 @@ class _Explainer:
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""
         found = []
-        names = [text] if (text := self.result()) else []
+        result = self.notation.result(self.trace.result, self.program.outputs, _constant)
+        names = [result] if any(keys(self.trace.result)) else []
         for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
             entries = [f"{self.key(t)!r}: {self.names.of(v)}" for t, v in self.targets if t.kind == kind]
             if entries:
@@ -258,29 +259,10 @@ class _Explainer:
         same: list[Location] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
         return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
 
-    def result(self) -> str:
-        """Return the text of the function's result, "" if it holds nothing that the program computes."""
-        places = []
 
-        def leaf(x: Any) -> str:
-            if isinstance(x, Placeholder):
-                places.append(x)
-                return self.notation.operand(self.program.outputs[x.number])
-            if isinstance(x, tuple):
-                return nested(leaf, tuple(x))
-            return literal(x) if isinstance(x, (int, float, str)) else "None"
-
-        text = nested(leaf, self.trace.result)
-        return text if places else ""
-
-
-def _derived(comment: str, code: list[str]) -> list[str]:
-    """Return what a derivation says of a line: its comment, or the code, in which an adjoint has its own name."""
-    if " = " in comment:
-        return [comment]
-    name, symbol = code[0].partition(" = ")[0], comment if comment.startswith("d") else ""
-    assigned = f"{name} = ", f"{name}["
-    return [f"{symbol}{text.removeprefix(name)}" if symbol and text.startswith(assigned) else text for text in code]
+def _constant(x: Any) -> str:
+    """Return the text of what a function returns that no line computes."""
+    return literal(x) if isinstance(x, (int, float, str)) else "None"
 
 
 def _shape(value: Value) -> str:

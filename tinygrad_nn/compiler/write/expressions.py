@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..lower.rewrites import axes_of
 from ..numpy_calls import OPERATORS
 from ..program import Function, Line, Value
 from .literals import literal, nested
@@ -134,6 +135,4 @@ class Expressions:
 
 def is_transpose(line: Line) -> bool:
     """Return whether a line exchanges the axes of a matrix."""
-    axes = line.kwargs.get("axes", (*line.args, None)[1]) if line.function.text == "np.transpose" else (1, 0)
-    exchanged = line.function.text in ("np.transpose", "np.matrix_transpose") and axes in (None, (1, 0))
-    return exchanged and len(line.outputs[0].shape) == 2
+    return axes_of(line) == (1, 0)

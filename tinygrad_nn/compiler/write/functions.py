@@ -55,12 +55,11 @@ class Functions:
 
     def called(self, function: Any, wish: str) -> str:
         """Return the name of a function in the text, under which it is `missing` if it can't be written."""
-        before = len(self.imports), len(self.texts), dict(self.names)
+        before = [*self.imports], [*self.texts], dict(self.names)
         try:
             return self.name(function, wish)
         except NoSource as error:
-            del self.imports[before[0] :], self.texts[before[1] :]
-            self.names = before[2]
+            self.imports, self.texts, self.names = before
             name = self.new(wish)
             self.names[id(function)] = function, name
             self.missing[name], self.reasons[name] = function, str(error)
@@ -114,7 +113,15 @@ class Functions:
         """Write a function or class, after all that it refers to."""
         tree, name = copy.deepcopy(definition(x)), self._new(wish)
         self.names[id(x)] = x, name
-        found = _Plain(self, x, name).visit(tree)
+        for node in ast.walk(tree):
+            match node:
+                case ast.FunctionDef():
+                    node.returns, node.decorator_list = None, [d for d in node.decorator_list if not _declares(d, x)]
+                case ast.arg():
+                    node.annotation = None
+                case ast.AnnAssign():  # of a field, which needs one, of whatever kind
+                    node.annotation = ast.Constant(ast.unparse(node.annotation))
+        found = _Referring(self, x, name).visit(tree)
         found.name = name
         self.texts.append(ast.unparse(found) + "\n")
         return name
@@ -150,27 +157,15 @@ def _declares(decorator: ast.expr, x: Any) -> bool:
     return getattr(found, "__module__", "") == primitive.__module__
 
 
-class _Plain(ast.NodeTransformer):
-    """Lets a text refer to what it refers to by the names that this has in the file, and leaves out annotations.
+class _Referring(ast.NodeTransformer):
+    """Lets a text refer to what it refers to by the names that this has in the file.
 
     Modules that need not be installed elsewhere, and operations, are not in the file: what they hold is.
     """
 
     def __init__(self, functions: Functions, x: Any, name: str) -> None:
-        self.functions, self.x, self.scope, self.name = functions, x, _scope(x), name
+        self.functions, self.scope, self.name = functions, _scope(x), name
         self.own, self.free = _locals_and_globals(ast.unparse(definition(x)))
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
-        node.returns = None
-        node.decorator_list = [d for d in node.decorator_list if not _declares(d, self.x)]
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> Any:
-        return ast.arg(node.arg)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        node.annotation = ast.Constant(ast.unparse(node.annotation))  # fields need one, of whatever kind
-        return self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         names = ast.unparse(node).split(".")

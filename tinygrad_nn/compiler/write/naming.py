@@ -75,7 +75,7 @@ def named(lowered: Lowered, trace: Trace) -> None:
         value.name = value.name or known.get(id(source.owner)) or own
     for array, value in tracer.constants.values():
         value.name = value.name or known.get(id(array), "")
-    for value in lowered.program.constants:
+    for value in [*lowered.plain.constants, *lowered.program.constants]:
         value.name = value.name or _of_constant(value.concrete)
     names = _Names(lowered, tracer)
     names.of_results(dict(keys(trace.result)))

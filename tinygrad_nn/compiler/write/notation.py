@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..program import Function, Line, Value
+from ..trace.traced_call import Placeholder
 from .expressions import CHANGING, Expressions
+from .literals import nested
 
 METHODS = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
@@ -55,10 +57,6 @@ class Notation(Expressions):
         """Return the name of a line's function, the short one of two."""
         return super().function(function).replace("np.absolute", "np.abs")
 
-    def right(self, line: Line) -> str:
-        """Return the expression that computes a line's outputs, as Python writes it."""
-        return in_short(self.line(line))
-
     def statements(self, line: Line) -> list[str]:
         """Return the statements that compute a line's outputs, or stop the program."""
         if line.function.kind == "guard":
@@ -70,6 +68,16 @@ class Notation(Expressions):
         else:
             found = [self.assigned(line)]
         return in_short("\n".join(found)).split("\n")
+
+    def result(self, tree: Any, outputs: list[Value], constant: Callable[[Any], str]) -> str:
+        """Return the text of what a function returns, given that of what is no output."""
+
+        def leaf(x: Any) -> str:
+            if isinstance(x, Placeholder):
+                return self.operand(outputs[x.number])
+            return nested(leaf, tuple(x)) if isinstance(x, tuple) else constant(x)
+
+        return nested(leaf, tree)
 
     def copy_of(self, x: Any) -> str:
         """Return the expression of a copy."""
@@ -114,9 +122,14 @@ _TAKEN = {"{0} // {1}": "floor_divide", "~{0}": "invert"}
 class Derivation(Notation):
     """The same as a derivation, in Python: `//` stands for products of entries, `~` for a sum, dLǀx for dL/dx."""
 
-    def right(self, line: Line) -> str:
-        """Return the right side of a line of a derivation."""
-        return in_notation(super().right(line)).replace("np.", "")
+    def statements(self, line: Line) -> list[str]:
+        """Return a line as a derivation has it; calls that change entries are NumPy's."""
+        found = map(in_notation, super().statements(line))
+        return (
+            list(found)
+            if line.function.kind in CHANGING
+            else [re.sub(r"\bnp\.(linalg\.)?", "", text) for text in found]
+        )
 
     def templated(self, template: str, args: Any) -> str:
         """Return operands with an operator; one that stands for something else is a function."""

@@ -30,39 +30,31 @@ class Outlining:
     ) -> None:
         self.program, self.kept, self.new, self.called = program, kept, new, called
         self.texts: dict[str, tuple[str, str]] = {}
-        lines: dict[Span, list[Line]] = {}
-        for line in program.lines:
-            for span in line.spans:
-                lines.setdefault(span, []).append(line)
-        for span in sorted(lines, key=lambda span: -len(span.chain)):
+        constants = [(v, array_text(v.concrete)) for v in program.constants]
+        self.constants = {v: text for v, text in constants if text and len(text) <= _SHORT}
+        spans = dict.fromkeys(span for line in program.lines for span in line.spans)
+        for span in sorted(spans, key=lambda span: -len(span.chain)):
             self.outline(span, [line for line in program.lines if span in line.spans])
 
     def outline(self, span: Span, lines: list[Line]) -> None:
         """Write a span's lines as one call, unless they are one expression, or compute what has to be seen."""
         inner = {v for line in lines for v in line.outputs}
         outside = [v for line in self.program.lines if line not in lines for v in line.reads()]
-        results = sorted(inner.intersection([*outside, *self.program.outputs]), key=list(inner).index)
-        if len(lines) < 2 or len(results) != 1 or self.kept.intersection(inner - {*results}):
+        results = inner.intersection([*outside, *self.program.outputs])
+        if len(lines) < 2 or len(results) != 1 or self.kept.intersection(inner - results):
             return
-        constants = {
-            v: text for v in self.program.constants if (text := array_text(v.concrete)) and len(text) <= _SHORT
-        }
-        reads = dict.fromkeys(v for line in lines for v in line.reads() if v not in inner and v not in constants)
+        (result,) = results
+        known = inner | self.constants.keys()
+        reads = dict.fromkeys(v for line in lines for v in line.reads() if v not in known)
         given = [v for v in map(self.program.present, span.names) if v in reads]
         arguments = list(dict.fromkeys([*given[-1:], *given[:-1], *reads] if span.y is not None else [*given, *reads]))
-        name = self.function(span, arguments, lines, results[0], constants)
-        if not name:
-            return
-        call = Line(
-            Function(name, lines[-1].function.apply, "helper"), tuple(arguments), {}, (results[0],), lines[-1].where
-        )
-        call.span = span if span.y is not None else span.outer
-        self.program.lines[self.program.lines.index(lines[-1])] = call
-        self.program.lines = [line for line in self.program.lines if line not in lines]
+        if name := self.function(span, arguments, lines, result):
+            function, around = Function(name, lines[-1].function.apply, "helper"), span if span.y else span.outer
+            call = Line(function, tuple(arguments), {}, (result,), lines[-1].where, False, around)
+            self.program.lines[self.program.lines.index(lines[-1])] = call
+            self.program.lines = [line for line in self.program.lines if line not in lines]
 
-    def function(
-        self, span: Span, arguments: list[Value], lines: list[Line], result: Value, constants: dict[Value, str]
-    ) -> str:
+    def function(self, span: Span, arguments: list[Value], lines: list[Line], result: Value) -> str:
         """Return the name of the function that holds these lines, one for all spans of the same text.
 
         What makes one expression of readable length, or a statement that reads one, has none: "".
@@ -77,7 +69,7 @@ class Outlining:
         if len(shown) == 1:
             return ""
         notation = Notation(names.of, body.makers, folded, self.called)
-        notation.texts |= constants
+        notation.texts |= self.constants
         written = [text for line in shown for text in notation.statements(line)]
         *before, last = written
         target, _, right = last.partition(" = ")

@@ -1,0 +1,172 @@
+"""The code around a program: its inputs are fetched, and its outputs go where they belong when all are computed.
+
+They go there by one call of C code, between whose steps nothing can interrupt.
+"""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from ...tensor.handle import Tensor, make
+from ..trace.records import Location
+from ..trace.traced_call import Placeholder, Trace
+from ..write.literals import nested
+
+
+class Stale(Exception):
+    """A program is for something else than what its inputs or what lies outside them are now."""
+
+
+class Wrapper:
+    """Writes the functions around the program of a trace, in which `flat` are the arguments.
+
+    `fetch(flat)` returns the inputs, and raises Stale where something outside of them is not as it was in the trace.
+    `deliver(flat, computed, done)` puts the outputs in their places, takes away the gradients that the function took
+    away, binds the names that it bound anew, and returns its result; the last entry of `done` is then True.
+    `run(flat, step, done)` does both, and the step between them. `put` are the outputs that the next replay finds as
+    its inputs, by their numbers; `held` is what the code refers to, with the names that it has there.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace, self.targets, self.sources = trace, trace.targets, trace.tracer.sources
+        self.source_of = {s.place: n for n, s in enumerate(self.sources)}
+        self.put = [n for n, t in enumerate(self.targets) if t.kind == "array" and not t.in_place]
+        self.held: dict[int, tuple[str, Any]] = {}
+
+    def functions(self, title: str) -> dict[str, Any]:
+        """Return the functions by their names, and what they refer to."""
+        text = self.text()
+        space: dict[str, Any] = {
+            "deque": deque, "call": operator.call, "functions": self.calls, "keys": self.keys, "make": make,
+            "asarray": np.asarray, "put": [None] * len(self.put), "Stale": Stale, "ndarray": np.ndarray,
+            "shared": np.may_share_memory, "compared": self.trace.table.snapshot,
+        }  # fmt: skip
+        space |= dict(self.held.values())
+        exec(builtins.compile(text, f"<around {title}>", "exec"), space)
+        return space
+
+    def first(self, title: str, flat: list[Any]) -> Any:
+        """Put what the trace itself computed in its places, and return the function's result."""
+        return self.functions(title)["deliver"](flat, self.trace.values, self.trace.delivered)
+
+    def text(self) -> str:
+        """Return the code."""
+        inputs = [f"i{n}" for n in range(len(self.sources))]
+        fetch = [f"if {check}: raise Stale" for check in self._checks()]
+        fetch += [f"i{n} = {self._fetched(source)}" for n, source in enumerate(self.sources)]
+        fetch += [f"if {check}: raise Stale" for check in self._checks_of_arrays()]
+        fetch += [f"return ({', '.join(inputs)}{',' if inputs else ''})"]
+        deliver = self._delivered()
+        parts = ["def fetch(flat):", *fetch, "def deliver(flat, computed, done):", *deliver]
+        parts += ["def run(flat, step, done):", "computed = step(*fetch(flat))", *deliver]
+        return "\n".join([part if part.startswith("def ") else f"    {part}" for part in parts]) + "\n"
+
+    def of(self, x: Any) -> str:
+        """Return how code refers to an object."""
+        return self.held.setdefault(id(x), (f"o{len(self.held)}", x))[0]
+
+    def owner(self, x: Any) -> str:
+        """Return how code refers to a tensor or an optimiser; an argument is told by its index."""
+        return f"flat[{x}]" if isinstance(x, int) else self.of(x)
+
+    # What is delivered.
+
+    def _delivered(self) -> list[str]:
+        """Return the lines that put the outputs in their places, and return the function's result."""
+        steps = [self._put(n, target) for n, target in enumerate(self.targets) if target.kind != "result"]
+        steps += [(setattr, self.owner(x), "_grad", "None") for x in self.trace.cleared]
+        for holder, name, value in self.trace.rebound:
+            bind = operator.setitem if isinstance(holder, dict) else setattr
+            steps.append((bind, self.of(holder), name, self.of(value)))
+        steps.append((operator.setitem, "done", -1, "True"))
+        self.calls, owners, self.keys, values = zip(*steps, strict=True)
+        results = [f"r{n}, " for n in range(len(self.targets))]
+        return [
+            *([f"{''.join(results)}= computed"] if results else []),
+            # operator.setitem and setattr, called one after the other by map, which deque empties
+            f"deque(map(call, functions, ({', '.join(owners)},), keys, ({', '.join(values)},)), 0)",
+            f"put[:] = ({''.join([results[n] for n in self.put])})",
+            f"return {nested(self._leaf, self.trace.result)}",
+        ]
+
+    def _put(self, n: int, target: Location) -> tuple[Any, str, Any, str]:
+        """Return what puts an output in its place: a C function, the code of an owner, a key, the code of a value."""
+        owner = self.owner(target.owner)
+        if target.kind == "state":
+            index, name = target.key
+            return operator.setitem, f"{owner}._state[{index}]", name, f"r{n}"
+        if target.in_place:
+            return operator.setitem, target.code(owner), Ellipsis, f"r{n}"
+        if target.kind == "gradient":
+            return setattr, owner, "_grad", f"make(r{n}, None)"
+        return setattr, owner, "_array", f"r{n}" if target.value.is_array else f"asarray(r{n})"
+
+    def _leaf(self, x: Any) -> str:
+        """Return the code of what lies in the nested result."""
+        if isinstance(x, Placeholder):
+            return f"make(r{x.number}, None)" if x.kind is Tensor else f"r{x.number}"
+        if isinstance(x, tuple):
+            return f"{self.of(type(x))}(*{nested(self._leaf, tuple(x))})"
+        return self.of(x)
+
+    # What is fetched, and looked at.
+
+    def _fetched(self, source: Location) -> str:
+        """Return the code that fetches an input."""
+        owner = self.owner(source.owner)
+        if source.kind == "draw":
+            name, draw = source.key
+            return f"{self.of(draw)}({owner}[{name!r}])"
+        return source.code(owner)
+
+    def _checks(self) -> list[str]:
+        """Return what tells that something outside the inputs is not what it was when the function was traced."""
+        checks = ["not compared.unchanged()"]
+        checks += [f"{self.owner(x)}._grad is not None" for x in self.trace.without_gradient]
+        checks += [f"{self.owner(s.owner)}._grad is None" for s in self.sources if s.kind == "gradient"]
+        states = {(id(s.owner), s.key[0]): s for s in self.sources if s.kind == "state"}
+        for s in states.values():
+            checks.append(f"not {self.of(s.owner)}._state[{s.key[0]}]")
+        return checks + self._checks_of_tensors()
+
+    def _checks_of_tensors(self) -> list[str]:
+        """Return what tells that captured tensors record in another way, or that one is an argument, too."""
+        checks = []
+        captured = [s.owner for s in self.sources if s.kind == "array" and not isinstance(s.owner, int)]
+        for tensor in captured:
+            node = f"{self.of(tensor)}._node"
+            recorded = f"{node} is None or {node}.operation or {node}.hooks"
+            checks.append(f"{node} is not None" if not tensor.requires_grad else recorded)
+        changed = [*[t.owner for t in self.targets if t.kind in ("array", "gradient")], *self.trace.cleared]
+        for index in {s.owner for s in self.sources if s.kind == "array" and isinstance(s.owner, int)}:
+            for tensor in captured:
+                if any(x is tensor or (isinstance(x, int) and x == index) for x in changed):
+                    checks.append(f"flat[{index}] is {self.of(tensor)}")
+        return checks
+
+    def _checks_of_arrays(self) -> list[str]:
+        """Return what tells that arrays that are no arguments have other shapes, dtypes or strides than in the trace.
+
+        What the last replay has put there itself is of the same kind, which saves the look; what the program writes
+        into may share no memory with another input.
+        """
+        checks, put = [], [self.source_of[self.targets[n].place] for n in self.put]
+        for n, s in enumerate(self.sources):
+            if s.kind == "entry":
+                checks.append(f"type(i{n}) is not ndarray")
+            if s.kind in ("gradient", "entry") or (s.kind == "array" and not isinstance(s.owner, int)):
+                own = f"i{n} is not put[{put.index(n)}] and " if n in put else ""
+                checks.append(f"{own}({self._of_another_kind(n)})")
+        for old in [self.source_of[t.place] for t in self.targets if t.in_place]:
+            others = [m for m, s in enumerate(self.sources) if m != old and s.value.is_array]
+            checks += [f"not i{old}.flags.writeable", *[f"shared(i{old}, i{m})" for m in others]]
+        return checks
+
+    def _of_another_kind(self, n: int) -> str:
+        value = self.sources[n].value
+        return f"i{n}.dtype != {self.of(value.dtype)} or i{n}.strides != {value.strides} or i{n}.shape != {value.shape}"
