@@ -136,7 +136,6 @@ class Watchdog(Recorder):
         super().__init__()
         self.sums: dict[int, list[tuple[str, Callable[[], Any], int]]] = {}  # of what nodes keep, by their numbers
         self.begun = [0, 0]  # where the last passes began
-        self.adjoints: dict[int, GraphNode] = {}  # nodes by the ids of their adjoints, for an origin
         self.stepped: list[tuple[GraphNode, Tensor, Any, Any]] = []  # steps, and what a parameter was before each
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:

@@ -12,11 +12,12 @@ from .nodes import GraphNode
 # The colours of the library's plots, by Okabe and Ito, on whatever is behind; shapes tell the kinds apart as well.
 STYLE = """
 .tg-graph { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: currentColor; }
-.tg-graph .group > rect { fill: #6661; stroke: #888; stroke-dasharray: 4 3; }
-.tg-graph .closed > path { fill: #8882; stroke: #888; }
-.tg-graph .parameter > path { fill: #d55e0030; stroke: #d55e00; }
-.tg-graph .data > path { fill: #009e7330; stroke: #009e73; }
-.tg-graph .operation > path { fill: #0072b230; stroke: #0072b2; }
+.tg-graph g > path { fill-opacity: .2; }
+.tg-graph .group > rect { fill: #888; fill-opacity: .07; stroke: #888; stroke-dasharray: 4 3; }
+.tg-graph .closed > path { fill: #888; stroke: #888; }
+.tg-graph .parameter > path { fill: #d55e00; stroke: #d55e00; }
+.tg-graph .data > path { fill: #009e73; stroke: #009e73; }
+.tg-graph .operation > path { fill: #0072b2; stroke: #0072b2; }
 .tg-graph .edge { fill: none; stroke: #888; stroke-width: 1.2; }
 .tg-graph .arrow { fill: #888; }
 """

@@ -21,7 +21,7 @@ from ..tensor.handle import Tensor
 
 _PASSES = {pullback.__code__, pushforward.__code__}
 _HOLD_NOTHING = (int, float, str, np.generic, np.ndarray, Tensor, Module, ModuleType)  # a Module knows names better
-_MOST = 4000  # entries that are looked through in all, and four times those of one container
+_MOST, _EACH = 600, 200  # entries that are looked through for a name: in all, and of one container
 
 
 class Line(NamedTuple):
@@ -88,7 +88,7 @@ class Site:
         found = [(name, own[name] if name in own else shared[name]) for name in names if name in own or name in shared]
         for name, x in found if entries else ():  # which grows: what is nearest comes first
             if len(found) < _MOST and not isinstance(x, _HOLD_NOTHING):
-                found += islice(_entries(name, x, code.co_names), _MOST // 4)
+                found += islice(_entries(name, x, code.co_names), _EACH)
         return found
 
     def name_of(self, *objects: Any, entries: bool = True) -> str:

@@ -45,7 +45,7 @@ class Term(NamedTuple):
     """One summand of a gradient: its `value`, of the tensor's shape, and the `path` it came along.
 
     `path` names the nodes from the use of the tensor to the output, the shortest way where there are several; `ways`
-    says how many there are. `argument` is the operation's name for the tensor in this use.
+    says how many there are, 2**63 at most. `argument` is the operation's name for the tensor in this use.
     """
 
     value: Any
