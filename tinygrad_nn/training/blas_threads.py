@@ -61,15 +61,12 @@ def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
 
 def asked_threads(number: int | None) -> int | None:
     """Return the number of threads that the caller or the environment asks for, checked, and None if neither does."""
+    if number is not None:
+        return min(whole_number("blas_threads", number), _MOST)
     text = os.environ.get(VARIABLE, "").strip()
-    if number is None and text:
-        if not text.isdecimal() or int(text) < 1:
-            raise ValueError(f"{VARIABLE} must be a whole number, 1 or more, got {text!r}; set another, or unset it")
-        number = int(text)
-    if number is None:
-        return None
-    whole_number("blas_threads", number)
-    return min(int(number), _MOST)
+    if text and (not text.isdecimal() or int(text) < 1):
+        raise ValueError(f"{VARIABLE} must be a whole number, 1 or more, got {text!r}; set another, or unset it")
+    return min(int(text), _MOST) if text else None
 
 
 @functools.cache

@@ -26,7 +26,8 @@ from .loader import TensorDataset
 
 _NAME = re.compile(r"step-\d+\.npz|\.\w+\.tmp")  # the latter are of writers that were killed
 _TREE = "tree"  # the name of what is no array, in a file
-_OF_ALL, _OF_EACH = ("position", "updates", "waited", "best"), ("rows", "means", "drawn")  # ranks
+_OF_ALL = ("position", "updates", "waited", "best")  # what ranks that train together have in common
+_OF_EACH = ("rows", "means", "drawn")
 
 
 class Checkpoints:

@@ -157,10 +157,9 @@ class Steps:
     def plan(self, rows: int, batch_size: int, epochs: int) -> None:
         """Decide which batches are computed by a program: tiles, and those of a size with enough steps to come."""
         full, rest = divmod(rows, batch_size)
-        steps = {batch_size: full * epochs} | ({rest: epochs} if rest else {})
-        self.by_program = {
-            n for n, count in steps.items() if count >= self.steps_worth_compiling or in_tiles(n, self.workers)
-        }
+        for size, count in ((batch_size, full * epochs), (rest, epochs)):
+            if size and (count >= self.steps_worth_compiling or in_tiles(size, self.workers)):
+                self.by_program.add(size)
 
     def begin(self) -> None:
         """Note what a step changes, as it is before: values, the optimiser's state, and those of the generators."""

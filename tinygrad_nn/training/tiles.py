@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import pairwise
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,8 @@ def tiled_step(
     """Make one step of gradient descent on a batch, computed in tiles; return its cost and scores.
 
     `gradient(parameters, X, y)` returns ((cost, scores), gradients) of a tile, where a cost is the mean over rows.
-    Which worker computes which tiles, and in which order all is added, follows from the sizes alone: so the same
-    number of workers gives the same bits.
+    What the tiles are, and the order in which they are added up, follows from the sizes alone: so the same number of
+    workers gives the same bits.
 
     The workers write into what they return only, and one of them makes the step when all is added. Python
     interrupts the main thread alone: so Ctrl-C leaves the step made, or not begun.
@@ -38,21 +37,11 @@ def tiled_step(
     arrays = {name: p.data for name, p in parameters.items()}
     count = workers * (len(X) // (workers * ROWS))
     tiles = list(pairwise([len(X) * i // count for i in range(count + 1)]))
-    scores: list[Any] = [None] * count
-    stopped = Event()
 
-    def add_up(worker: int) -> list[Any]:
-        """Return the sums of costs and of gradients over the rows of every tile that is the worker's."""
-        sums: list[Any] = []
-        for tile in range(worker, count, workers):
-            if stopped.is_set():
-                break
-            low, high = tiles[tile]
-            (cost, of_rows), gradients = gradient(arrays, X[low:high], y[low:high])
-            scores[tile] = of_rows.data
-            weighted = [x.data * (high - low) for x in (cost, *[gradients[name] for name in arrays])]
-            sums = [a + b for a, b in zip(sums, weighted, strict=True)] if sums else weighted
-        return sums
+    def of_tile(low: int, high: int) -> tuple[np.ndarray, list[Any]]:
+        """Return the scores of a tile's rows, and the sums over them of costs and of gradients."""
+        (cost, scores), gradients = gradient(arrays, X[low:high], y[low:high])
+        return scores.data, [x.data * (high - low) for x in (cost, *[gradients[name] for name in arrays])]
 
     def make_step(gradients: list[Any]) -> None:
         optimizer.zero_grad()
@@ -62,11 +51,10 @@ def tiled_step(
         optimizer.step()
 
     with ThreadPoolExecutor(workers) as pool:  # of this step alone: a process that forks later has nothing to wait for
-        try:
-            jobs = [pool.submit(copy_context().run, add_up, worker) for worker in range(workers)]
-            sums = zip(*[job.result() for job in jobs], strict=True)
-            cost, *gradients = [Tensor(np.asarray(sum(parts[1:], parts[0]) / len(X))) for parts in sums]
-            pool.submit(copy_context().run, make_step, gradients).result()
-        finally:
-            stopped.set()
+        scores, sums, contexts = [], list[Any](), [copy_context() for _ in tiles]
+        for of_rows, parts in pool.map(lambda context, tile: context.run(of_tile, *tile), contexts, tiles):
+            scores.append(of_rows)
+            sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
+        cost, *gradients = [Tensor(np.asarray(total / len(X))) for total in sums]
+        pool.submit(copy_context().run, make_step, gradients).result()
     return cost, Tensor(np.concatenate(scores))
