@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_825, 1_100, 17_395),
     "compiler.run": (1_205, 1_205, 10_565),
     "checking": (2_915, 2_700, 26_066),
-    "inspection": (2_263, 1_800, 17_932),
+    "inspection": (2_253, 1_800, 17_887),
     "testing": (2_295, 2_295, 20_085),
     "training": (2_706, 1_648, 22_101),
     "interop": (1_419, 1_405, 13_225),

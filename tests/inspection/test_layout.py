@@ -180,6 +180,12 @@ def test_a_module_that_is_called_again_has_another_frame() -> None:
     ] * 3  # the last two calls are in a row
 
 
+def test_outputs_of_several_are_in_the_frame_of_their_module() -> None:
+    layer = tg.nn.LSTM(3, 4, num_layers=2, seed=0)
+    root, _ = drawn(tg.graph(lambda x: layer(x)[0].sum(), np.ones((5, 2, 3))))
+    assert [box.lines[0] for box in root.inner if box.kind == "group"] == ["LSTM"]
+
+
 @pytest.mark.slow
 def test_a_hundred_thousand_nodes_are_drawn() -> None:
     y = leaf(np.ones(2))

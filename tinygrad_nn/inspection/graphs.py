@@ -54,13 +54,12 @@ class Graph:
         self.reached: set[GraphNode] = set()  # by the last pass that was watched
         self._forgotten: dict[int, dict[str, Any]] = {}  # of nodes that live on, by their numbers: where they were made
         self.count: int = 0
-        self._named = 0
         LIVE.add(self)
 
     @property
     def nodes(self) -> list[GraphNode]:
         """The nodes, in the order of execution."""
-        if self._named < len(self._nodes):
+        if self._nodes and not self._nodes[-1].name:
             self.name_all()
         return self._nodes
 
@@ -239,10 +238,8 @@ class Graph:
     def _item(self, whole: GraphNode, number: int, **about: Any) -> GraphNode:
         """Return a new node for one of the outputs of a node, which has been read."""
         stored = None if whole.stored is None else whole.stored[number]
-        inputs: dict[str, Any] = {f"output {number}": whole}
-        return self.add(
-            "operation", "item", inputs=inputs, stored=stored, line=whole.line, modules=whole.modules, **about
-        )
+        about |= {"line": whole.line, "modules": whole.modules, "owners": whole.owners}
+        return self.add("operation", "item", inputs={f"output {number}": whole}, stored=stored, **about)
 
     def name_by(self, site: Site) -> None:
         """Give what has no name yet the one that the user's code has for it, or a Module that is known there."""
@@ -262,7 +259,6 @@ class Graph:
                 numbers[own] += 1
                 wish = f"{own}{numbers[own]}"
             node.name = _unique(wish, names)
-        self._named = len(self._nodes)
 
 
 def _unique(wish: str, taken: Counter[str]) -> str:

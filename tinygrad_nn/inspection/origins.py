@@ -169,12 +169,12 @@ class Watchdog(Recorder):
 
     def cotangents(self, seeds: Mapping[Node, Any], lift: Any, create_graph: bool) -> Cotangents:
         """Begin a pass, unless it would begin from what is not finite, and forget what came before the last one."""
+        for node in [known.node for known in self.graph.reached if known.node is not None]:
+            if node.parents is None:  # the last pass has freed it
+                self.sums.pop(node.number, None)
         found = super().cotangents(seeds, lift, create_graph)
         if type(found) is not Cotangents:
             self.check_values([self.graph.of_node(root) for root in seeds])
-            for node in self.graph:
-                if node.node is not None and node.node.parents is None:  # freed
-                    self.sums.pop(node.node.number, None)
             self.begun.append(self.graph.count)
             self.graph.forget(self.begun.pop(0), self.sums)
         return found

@@ -175,11 +175,11 @@ class Recorder(Watcher):
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Site) -> GraphNode:
         parents = (None,) * len(arrays) if node is None else node.parents
         operands = dict(zip(arguments_of(operation, len(arrays)), arrays, strict=True))
-        inputs: dict[str, Any] = {}
+        inputs, known = dict[str, Any](), self.graph.count
         for (name, array), parent in zip(operands.items(), parents, strict=True):
             if array is not None:
                 inputs[name] = x = self.graph.of_array(array) if parent is None else self.graph.of_node(parent)
-                if isinstance(x, GraphNode) and x.kind == "data" and not x.given:
+                if isinstance(x, GraphNode) and x.kind == "data" and x.number >= known:  # an array without a handle
                     x.given = site.name_of(array)
         several = operation.multiple_outputs
         shape, dtype = (tuple([part.shape for part in y]), y[0].dtype) if several else (y.shape, y.dtype)

@@ -19,26 +19,19 @@ if TYPE_CHECKING:  # the library's import ends here: `grad_terms` is a method of
 LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # the graphs that somebody still has
 
 
-class _Gradient(NamedTuple):
-    """What a pass has brought to a leaf: its sum before and after hooks, and what `.grad` held before."""
-
-    contributions: list[Contribution]
-    arrived: Any
-    seen: Any
-    held: Any = None
-    tensor: weakref.ref[Tensor] | None = None
-
-
-_LEAVES: dict[int, _Gradient] = {}  # by a tensor's id, as long as it lives
+# What the last pass has brought to a leaf, by the id of its tensor, as long as that lives: the contributions, their sum
+# before its hooks and after, and what `.grad` held before.
+_LEAVES: dict[int, tuple[list[Contribution], Any, Any, Any]] = {}
 
 
 def remember(node: GraphNode) -> None:
     """Keep what a leaf's gradient is the sum of, as long as the leaf lives or until it is watched again."""
     tensor = node.tensor
     if tensor is not None:
-        key, held = id(tensor), None if tensor.grad is None else tensor.grad.data
-        ref = weakref.ref(tensor, lambda _: _LEAVES.pop(key, None))
-        _LEAVES[key] = _Gradient(node.contributions, node.arrived, node.seen, held, ref)
+        if id(tensor) not in _LEAVES:
+            weakref.finalize(tensor, _LEAVES.pop, id(tensor), None).atexit = False
+        held = None if tensor.grad is None else tensor.grad.data
+        _LEAVES[id(tensor)] = node.contributions, node.arrived, node.seen, held
 
 
 class Term(NamedTuple):
@@ -97,26 +90,27 @@ def grad_terms(self: Tensor) -> Terms:
     sum: 0.001, cancellation 1.2e+04
     """
     found = _LEAVES.get(id(self))
-    if found is None:
-        nodes = (n for graph in LIVE if (n := graph.get(self)) is not None and n.contributions)
-        found = next((_Gradient(n.contributions, n.arrived, n.seen) for n in nodes), None)
+    for node in [graph.get(self) for graph in LIVE] if found is None else ():
+        if node is not None and node.contributions:
+            found = node.contributions, node.arrived, node.seen, None
     if found is None:
         raise errors.GradientError(
             "no watched backward pass came to this tensor; call backward inside `with tg.watch():`, and for a tensor "
             "that was computed keep the graph: `with tg.watch() as graph:`"
         )
-    terms = [Term(part.value, part.path, part.ways, part.argument) for part in found.contributions]
-    if found.arrived is not None:
-        terms.append(Term(found.seen - found.arrived, ("added by its hooks",), 1, "hook"))
-    if self.grad is not None and self.grad.data is not found.held:  # `autograd.grad` and `tg.graph` leave it as it was
-        whole = found.seen if found.held is None else found.seen + found.held
+    contributions, arrived, seen, held = found
+    terms = [Term(part.value, part.path, part.ways, part.argument) for part in contributions]
+    if arrived is not None:
+        terms.append(Term(seen - arrived, ("added by its hooks",), 1, "hook"))
+    if self.grad is not None and self.grad.data is not held:  # `autograd.grad` and `tg.graph` leave it as it was
+        whole = seen if held is None else seen + held
         if not np.array_equal(whole, self.grad.data, equal_nan=True):
             raise errors.GradientError(
                 "`.grad` has changed since the pass that was watched; call grad_terms() before that, or put the last "
                 "backward inside `with tg.watch():` as well"
             )
-        if found.held is not None:
-            terms.append(Term(found.held, ("held in .grad before",), 1, ".grad"))
+        if held is not None:
+            terms.append(Term(held, ("held in .grad before",), 1, ".grad"))
     return Terms(terms)
 
 
