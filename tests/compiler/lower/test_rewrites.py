@@ -86,5 +86,7 @@ def test_guards_are_never_dead() -> None:
     def function(x: Any) -> Any:
         return tg.logsumexp(x)
 
-    program = rewrites.simplified(program_of(function, X), [*rewrites.PLAIN, *rewrites.MERGING])
+    program = program_of(function, X)
+    for rewrite in (*rewrites.PLAIN, *rewrites.MERGING):
+        program = rewrite(program)
     assert "guard" in called(program)

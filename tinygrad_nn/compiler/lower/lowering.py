@@ -11,7 +11,7 @@ from ..program import Line, Program, Value
 from ..trace.records import Location
 from ..trace.tracer import Tracer
 from .buffers import Plan, planned
-from .rewrites import MERGING, PLAIN, simplified
+from .rewrites import MERGING, PLAIN
 from .selection import selected
 
 
@@ -36,8 +36,9 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
     outputs = [t.value for t in targets]
     constants = [value for _, value in tracer.constants.values()]
     program = Program(inputs, tracer.lines, outputs, constants, raising=frozenset(tracer.raising))
-    plain = simplified(program, PLAIN)
-    program = merged(plain)
+    for rewrite in PLAIN:
+        program = rewrite(program)
+    plain, program = program, merged(program)
     for target, value in zip(targets, program.outputs, strict=True):
         target.value = value
     program = _numbers_first(selected(program))
@@ -48,7 +49,9 @@ def lowered(tracer: Tracer, targets: list[Location]) -> Lowered:
 
 def merged(plain: Program) -> Program:
     """Return a program that computes nothing twice or in vain, and whose outputs share no memory."""
-    program = simplified(plain.copy(), MERGING)
+    program = plain.copy()
+    for rewrite in MERGING:
+        program = rewrite(program)
     _copy_what_is_not_its_own(program)
     return program
 
@@ -67,8 +70,7 @@ def _numbers_first(program: Program) -> Program:
 
 def _copy_what_is_not_its_own(program: Program) -> None:
     """Give an output that is an input, a constant, a view, or two outputs at once, a copy of its own."""
-    makers = program.makers
-    seen: set[Value] = set()
+    makers, seen = program.makers, set[Value]()
     for place, value in enumerate(program.outputs):
         if value.is_array and (value in seen or value not in makers or value.base is not None):
             program.outputs[place] = Value(np.empty(value.shape, value.dtype), "copy#")

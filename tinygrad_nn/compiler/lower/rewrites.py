@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..numpy_calls import of_numpy
 from ..program import Line, Program, Value, mapped
-
-
-def simplified(program: Program, rewrites: Sequence[Callable[[Program], Program]]) -> Program:
-    """Return the program after these rewrites."""
-    for rewrite in rewrites:
-        program = rewrite(program)
-    return program
 
 
 def with_shared_constants(program: Program) -> Program:
@@ -34,15 +27,10 @@ def with_shared_constants(program: Program) -> Program:
 def with_weak_numbers(program: Program) -> Program:
     """Write a NumPy scalar of an operation's own dtype as a number of Python's."""
     for line in program.lines:
-        if line.function.kind == "ufunc" and line.outputs[0].dtype.kind == "f":
-            arrays = [v for v in line.reads() if v.dtype is not None]
-            if arrays and all(v.dtype == line.outputs[0].dtype for v in arrays):
-                line.args = tuple([_weak(x, line.outputs[0].dtype) for x in line.args])
+        dtype = line.outputs[0].dtype if line.function.kind == "ufunc" else None
+        if dtype in (np.float16, np.float32, np.float64) and {v.dtype for v in line.reads()} - {None} == {dtype}:
+            line.args = tuple([float(x) if type(x) is dtype.type else x for x in line.args])
     return program
-
-
-def _weak(x: Any, dtype: Any) -> Any:
-    return float(x) if isinstance(x, np.generic) and x.dtype == dtype and x.dtype.itemsize <= 8 else x
 
 
 def without_idle_lines(program: Program) -> Program:
@@ -88,15 +76,22 @@ def with_shared_lines(program: Program) -> Program:
     return program.replaced(kept, same)
 
 
+def causes(lines: Sequence[Line], values: Iterable[Value]) -> set[Value]:
+    """Return these values and all that the lines compute them from."""
+    found = set(values)
+    for line in reversed(lines):
+        if found.intersection(line.outputs):
+            found.update(line.reads())
+    return found
+
+
 def without_dead_lines(program: Program) -> Program:
     """Leave out what no output and no guard depends on, constants too."""
-    needed, kept = set(program.outputs), []
-    for line in reversed(program.lines):
-        if line.function.kind == "guard" or needed.intersection(line.outputs):
-            kept.append(line)
-            needed.update(line.reads())
+    judged = [v for line in program.lines if line.function.kind == "guard" for v in line.reads()]
+    needed = causes(program.lines, [*program.outputs, *judged])
     program.constants = [v for v in program.constants if v in needed]
-    return program.replaced(kept[::-1], {})
+    kept = [line for line in program.lines if line.function.kind == "guard" or needed.intersection(line.outputs)]
+    return program.replaced(kept, {})
 
 
 def with_plain_broadcasts(program: Program) -> Program:
@@ -134,12 +129,15 @@ def with_folded_constants(program: Program, viewed: Iterable[Value] = ()) -> Pro
 
 def with_single_transposes(program: Program) -> Program:
     """Transpose once what is transposed twice: products read transposed matrices as they are."""
-    makers = {line.outputs[0]: line for line in program.lines if axes_of(line) is not None}
+    turned: dict[Value, tuple[Value, tuple[int, ...]]] = {}
     for line in program.lines:
-        outer = axes_of(line) if line.outputs else None
-        if outer is not None and (inner := makers.get(line.args[0])) is not None:
-            axes = tuple([axes_of(inner)[a] for a in outer])  # type: ignore[index]
-            line.function, line.args, line.kwargs = of_numpy(np.transpose), (inner.args[0], axes), {}
+        axes = axes_of(line)
+        if axes is not None:
+            if line.args[0] in turned:
+                x, inner = turned[line.args[0]]
+                axes = tuple([inner[a] for a in axes])
+                line.function, line.args, line.kwargs = of_numpy(np.transpose), (x, axes), {}
+            turned[line.outputs[0]] = line.args[0], axes
     return program
 
 

@@ -81,6 +81,14 @@ class Portable:
             found |= zip(line.outputs, result if line.several else [result], strict=False)
         return [found[v] for v in self.program.outputs]
 
+    def computes(self, other: Portable, rows: dict[str, int]) -> bool:
+        """Return whether it computes what another program's function did of so many rows; of none it may fail."""
+        try:
+            found = self.computed([s.value.concrete for s in other.sources], rows)
+        except Exception:
+            return 0 in rows.values()
+        return all(agree(x, y, exact=True) for x, y in zip(found, other.trace.values, strict=True))
+
 
 def remembered(args: Any, kwargs: Any) -> Any:
     """Return a call's arguments, without keeping Tensors and other objects than arrays and numbers alive."""
@@ -159,29 +167,15 @@ def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], P
         base.rows[symbol] = next(v for v in given if repr(base.shape(v)[:1]) == f"({symbol},)")
     base.program.lines[:0] = made.values()
     base.program.constants = [v for v in base.program.constants if v not in made]
-    for n in symbols:
-        for rows in (0, 1, n, 2 * n + 1):
-            _check(base, traced_again, start, {n: rows}, symbols, may_fail=rows == 0 < n)
-    _check(base, traced_again, start, {n: n for n in symbols}, symbols)
+    each = [{n: rows} for n in symbols for rows in (0, 1, n, 2 * n + 1)]
+    for lengths in [*each, {n: n for n in symbols}]:
+        try:
+            one = traced_again(start | lengths)
+        except Exception:  # the function's own for so many rows
+            continue
+        if not base.computes(one, {symbols[n]: rows for n, rows in lengths.items()}):
+            raise Differs(f"another program for {' and '.join(map(str, lengths.values()))} rows")
     return base
-
-
-def _check(
-    program: Portable, traced_again: Callable[[dict[int, int]], Portable], start: dict[int, int],
-    lengths: dict[int, int], symbols: dict[int, str], may_fail: bool = False,
-) -> None:  # fmt: skip
-    """Raise Differs unless a program computes what the function does of so many rows, where that does not fail."""
-    try:
-        one = traced_again(start | lengths)
-    except Exception:
-        return
-    try:
-        found = program.computed([s.value.concrete for s in one.sources], {symbols[n]: k for n, k in lengths.items()})
-        same = all(agree(x, y, exact=True) for x, y in zip(found, one.trace.values, strict=True))
-    except Exception:
-        same = may_fail
-    if not same:
-        raise Differs(f"another program for {' and '.join(map(str, lengths.values()))} rows")
 
 
 def is_given(source: Location) -> bool:
