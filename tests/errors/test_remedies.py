@@ -48,7 +48,6 @@ EXCEPTED = {
     "interop/mpi.py:__getattr__": "for code that asks whether there is an attribute, while it is copied",
     "compiler/trace/proxies.py:__getattr__": "NumPy's own words, for code that asks whether there is an attribute",
     "__main__.py:module": "the exit code",
-    "compiler/write/expressions.py:infix": "of a method that each printer has",
     "compiler/write/mathematics.py:printed": "the printer goes on with the call as it stands",
     "compiler/write/notation.py:in_python": "the printer goes on with the call as it stands",
     "interop/onnx.py:indexed": "the exporter words what it can't write",

@@ -52,8 +52,8 @@ def test_a_line_is_written(function: Function, args: Any, kwargs: Any, text: str
     def name(value: Value) -> str:
         return value.name
 
-    assert Notation(name, {}, set()).statements(line) == [f"y = {text}"]
-    assert Derivation(name, {}, set()).statements(line) == [f"y = {derivation}"]
+    assert Notation(name, {}).statements(line) == [f"y = {text}"]
+    assert Derivation(name, {}).statements(line) == [f"y = {derivation}"]
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_what_is_folded_stands_in_parentheses_where_it_must(outer: Any, inner: A
     x = Value(np.eye(2), "x")
     first = Line(of_numpy(inner), (A,) if one else (A, B), {}, (x,))
     second = Line(of_numpy(outer), (x, B), {}, (Value(np.eye(2), "y"),))
-    assert Notation(lambda v: v.name, {x: first}, {x}).statements(second) == [f"y = {text}"]
+    assert Notation(lambda v: v.name, {x: first}).statements(second) == [f"y = {text}"]
 
 
 def test_operands_of_equal_strength_are_kept_apart_on_the_right() -> None:
     x = Value(np.eye(2), "x")
     makers = {x: Line(of_numpy(np.subtract), (A, B), {}, (x,))}
     line = Line(of_numpy(np.subtract), (B, x), {}, (Value(np.eye(2), "y"),))
-    assert Notation(lambda v: v.name, makers, {x}).statements(line) == ["y = B - (A - B)"]
+    assert Notation(lambda v: v.name, makers).statements(line) == ["y = B - (A - B)"]
 
 
 def test_a_ufuncs_method_at_is_called_on_a_copy() -> None:
@@ -86,7 +86,7 @@ def test_a_ufuncs_method_at_is_called_on_a_copy() -> None:
     texts = {np.add: "np.add.at(y, index, B)", np.maximum: "np.maximum.at(y, index, B)"}
     for ufunc, text in texts.items():
         line = Line(of_at(ufunc), (A, index, B), {}, (y,))
-        assert Notation(lambda v: v.name, {}, set()).statements(line) == ["y = A.copy()", text]
+        assert Notation(lambda v: v.name, {}).statements(line) == ["y = A.copy()", text]
 
 
 x = np.array([0.5, 1.0, 2.0])

@@ -49,6 +49,10 @@ class _Exact(Notation):
             return self.call(self.function(line.function), line.args, line.kwargs)
         return super().reduction(line)
 
+    def constant(self, x: Any) -> str:
+        """Return the text of what a function returns that no line computes. Raises NoSource."""
+        return whole_literal(x)
+
     def copy_of(self, x: Any) -> str:
         """Return the expression of a copy that lies in memory as what it is of."""
         return f"np.array({self.operand(x)})"
@@ -81,8 +85,7 @@ class Module:
         self.gradients = [t for t in portable.targets if t.kind == "gradient" and self.replaced[t] is None]
         self.functions = Functions(names.new)
         folded = Folding(self.program, [self.program.lines], {}).folded
-        makers = self.program.makers
-        self.notation = _Exact(self.name, makers, folded, self.functions.called)
+        self.notation = _Exact(self.name, folded, self.functions.called)
         self.arrays: dict[str, np.ndarray] = {}
         self.held = self.constants()
 
@@ -154,7 +157,7 @@ class Module:
         raising = self.program.raising | ({"invalid"} if self.portable.has_backward else set())
         found = [f"    {errstate(raising)}"]
         for line in self.program.lines:
-            if not self.notation.folded.intersection(line.outputs):
+            if self.notation.folded.keys().isdisjoint(line.outputs):
                 found += [f"        {text}" for text in self.notation.statements(line)]
         found += ["        pass"] if len(found) == 1 else []
         return ["    try:", *[f"    {text}" for text in found], _INVALID[:-1]] if "invalid" in raising else found
@@ -184,7 +187,7 @@ class Module:
     def returned(self) -> str:
         """Return the text of the function's result."""
         try:
-            return self.notation.result(self.portable.result, self.program.outputs, whole_literal)
+            return self.notation.result(self.portable.result, self.program.outputs)
         except NoSource as error:
             raise CompileError(
                 f"the function returns {error}, nor computed by the program, so it is not saved; don't return it"

@@ -161,12 +161,9 @@ class Wrapper:
                 checks.append(f"type(i{n}) is not ndarray")
             if s.kind in ("gradient", "entry") or (s.kind == "array" and not isinstance(s.owner, int)):
                 own = f"i{n} is not put[{put.index(n)}] and " if n in put else ""
-                checks.append(f"{own}({self._of_another_kind(n)})")
+                kind = f"i{n}.dtype != {self.of(s.value.dtype)} or i{n}.strides != {s.value.strides}"
+                checks.append(f"{own}({kind} or i{n}.shape != {s.value.shape})")
         for old in [self.source_of[t.place] for t in self.targets if t.in_place]:
             others = [m for m, s in enumerate(self.sources) if m != old and s.value.is_array]
             checks += [f"not i{old}.flags.writeable", *[f"shared(i{old}, i{m})" for m in others]]
         return checks
-
-    def _of_another_kind(self, n: int) -> str:
-        value = self.sources[n].value
-        return f"i{n}.dtype != {self.of(value.dtype)} or i{n}.strides != {value.strides} or i{n}.shape != {value.shape}"

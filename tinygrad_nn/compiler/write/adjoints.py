@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from ..lower.rewrites import causes
 from ..program import Line, Program, Value
 from ..trace.tracer import Tracer
 from .folding import STATEMENTS
@@ -26,33 +25,23 @@ class Adjoints(Derivation):
     """
 
     def __init__(self, program: Program, tracer: Tracer, pass_of: dict[Value, int], notation: Notation) -> None:
-        makers, folded = notation.makers, notation.folded
-        super().__init__(self.symbol, makers, folded, notation.called)
+        makers, folded = program.makers, notation.folded
+        super().__init__(self.symbol, folded, notation.called)
         self.program, self.pass_of, self.notation, self.texts = program, pass_of, notation, notation.texts
         self.above = set(program.inputs)  # and what `comment` was asked for
         found: dict[tuple[int, Value], set[Value]] = {}
         detached = [(program.present(y), program.present(x)) for y, x in tracer.detached]
         for number, one in enumerate(tracer.passes, start=1):
-            inside = self.causes(program.present(root) for root in one.roots)
-            held = self.causes(x for y, x in detached if y in inside)
+            inside = causes(program.lines, [program.present(root) for root in one.roots])
+            held = causes(program.lines, [x for y, x in detached if y in inside])
             for g, primal in one.adjoints:
                 value = g if g in makers else program.present(g)
                 if value in makers and pass_of.get(value) == number and primal not in held:
                     found.setdefault((number, primal), set()).add(value)
-        seen = {*program.inputs, *makers} - folded - program.instead.keys()
+        seen = {*program.inputs, *makers} - folded.keys() - program.instead.keys()
         whole = {key: values.pop() for key, values in found.items() if len(values) == 1}
         self.values = {key: value for key, value in whole.items() if key[1] in seen and value not in folded}
         self.of = {value: primal for (_, primal), value in reversed(self.values.items())}
-
-    def causes(self, values: Iterable[Value]) -> set[Value]:
-        """Return these values and all that they are computed from."""
-        found, left = set[Value](), list(values)
-        while left:
-            value = left.pop()
-            if value not in found:
-                found.add(value)
-                left += self.makers[value].reads() if value in self.makers else ()
-        return found
 
     def symbol(self, value: Value) -> str:
         """Return a value's name in a derivation, in Python: dLǀx for the adjoint of x."""

@@ -91,10 +91,6 @@ class Emitter(Expressions):
             self.head += [
                 f"memory = np.empty({self.plan.nbytes + 63}, np.uint8)",
                 "memory = memory[-memory.ctypes.data % 64 :]",
-                "",
-                "def at(offset, shape, dtype, strides=None):",
-                "    return np.ndarray(shape, dtype, memory, offset, strides)",
-                "",
             ]
         laid: dict[str, list[str]] = {}
         for value in placed:
@@ -104,7 +100,7 @@ class Emitter(Expressions):
                 self.names.found[value] = self.names.of(before)  # a value's next step, in the same memory
                 continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
-            where = f"at({self.plan.offset(value)}, {value.shape}, {literal(value.dtype)}{strides})"
+            where = f"np.ndarray({value.shape}, {literal(value.dtype)}, memory, {self.plan.offset(value)}{strides})"
             laid.setdefault(where, []).append(self.names.of(value))
         self.head += [" = ".join([*names, where]) for where, names in laid.items()]
         for line in self.program.lines:

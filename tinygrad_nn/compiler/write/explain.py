@@ -9,13 +9,14 @@ from typing import Any
 
 from ...errors import CompileError
 from ..lower.lowering import Lowered
+from ..lower.rewrites import causes
 from ..program import Line, Value
 from ..trace.records import Location
 from ..trace.traced_call import Trace
 from .adjoints import Adjoints, loss
 from .folding import Folding
 from .functions import Functions
-from .literals import array_text, literal, wrapped
+from .literals import array_text, wrapped
 from .mathematics import latex_of
 from .naming import Names, keys
 from .notation import Notation
@@ -99,14 +100,11 @@ class _Explainer:
         self.inputs: dict[str, Any] = {}
         seen = {self.program.present(v) for v in noted}
         self.outlining = Outlining(self.program, seen, self.names.new, self.called)
-        self.makers = self.program.makers
         self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
         self.forward = self.traced(0, self.passes[0].start if self.passes else len(trace.tracer.lines))
-        self.kept = set(self.program.outputs) - {v for t, v in self.targets if t.kind in ("array", "state")}
-        for line in reversed(self.program.lines):
-            if self.kept.intersection(line.outputs):
-                self.kept.update(line.reads())
+        updated = {v for t, v in self.targets if t.kind in ("array", "state")}
+        self.kept = causes(self.program.lines, set(self.program.outputs) - updated)
         lines = sorted(self.program.lines, key=lambda line: self.heading(line) == "update")
         groups = [list(lines) for _, lines in groupby(lines, self.heading)]
         for number, one in enumerate(self.passes, start=1):
@@ -114,8 +112,8 @@ class _Explainer:
                 if self.pass_of.get(g) == number != self.pass_of.get(primal):  # what an adjoint was rewritten to
                     self.names.primals.setdefault(g, primal)
         self.folded = Folding(self.program, groups, self.names.primals).folded
-        self.sections = [[line for line in lines if not self.folded.intersection(line.outputs)] for lines in groups]
-        self.notation = Notation(self.names.of, self.makers, self.folded, self.called)
+        self.sections = [[line for line in lines if self.folded.keys().isdisjoint(line.outputs)] for lines in groups]
+        self.notation = Notation(self.names.of, self.folded, self.called)
         self.adjoints = Adjoints(self.program, trace.tracer, self.pass_of, self.notation)
 
     # What stands where.
@@ -136,7 +134,7 @@ class _Explainer:
         """Return what a line reads that has a line of its own, or is an input."""
         found: set[Value] = set()
         for v in line.reads():
-            found |= self.reads(self.makers[v]) if v in self.folded else {v}
+            found |= self.reads(self.folded[v]) if v in self.folded else {v}
         return found
 
     # Names.
@@ -174,7 +172,8 @@ class _Explainer:
                 body += [(f"# {comment}", "")] if comment else []
                 *first, code = self.notation.statements(line)
                 codes.setdefault(self.heading(line), []).extend([*first, code])
-                body += [*[(text, "") for text in first], (code, ", ".join(map(_shape, line.outputs)))]
+                shapes = ["number" if v.dtype is None else f"{v.shape}" for v in line.outputs]
+                body += [*[(text, "") for text in first], (code, ", ".join(shapes))]
                 derivation += self.adjoints.statements(line) if line.outputs[0] in self.pass_of else []
         body += [("", ""), *[(text, "") for text in self.returned()]]
         column = max([len(code) for code, shape in body if shape and len(code) <= _WIDE], default=0)
@@ -241,7 +240,7 @@ class _Explainer:
     def returned(self) -> list[str]:
         """Return the lines that gather the results."""
         found = []
-        result = self.notation.result(self.trace.result, self.program.outputs, _constant)
+        result = self.notation.result(self.trace.result, self.program.outputs)
         names = [result] if any(keys(self.trace.result)) else []
         for what, kind in (("gradients", "gradient"), ("parameters", "array"), ("state", "state")):
             entries = [f"{self.key(t)!r}: {self.names.of(v)}" for t, v in self.targets if t.kind == kind]
@@ -258,12 +257,3 @@ class _Explainer:
             return f"{target.key[1]}{target.key[0] + 1}"
         same: list[Location] = [s for s in self.lowered.sources if s.kind == "array" and s.owner is target.owner]
         return self.names.of(same[0].value) if same else self.names.new(str(getattr(target.owner, "name", "") or "w"))
-
-
-def _constant(x: Any) -> str:
-    """Return the text of what a function returns that no line computes."""
-    return literal(x) if isinstance(x, (int, float, str)) else "None"
-
-
-def _shape(value: Value) -> str:
-    return "number" if value.dtype is None else f"{value.shape}"

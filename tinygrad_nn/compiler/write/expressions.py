@@ -33,8 +33,8 @@ class Expressions:
         self.name, self.called = name, called
 
     def infix(self, line: Line) -> bool:
-        """Return whether a ufunc is written as Python's operator."""
-        raise NotImplementedError
+        """Return whether a ufunc is written as Python's operator, as beside an array or a NumPy scalar."""
+        return any(getattr(x, "dtype", None) is not None for x in line.args)
 
     def value(self, value: Value) -> str:
         """Return a value's text."""

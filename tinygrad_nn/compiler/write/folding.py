@@ -13,22 +13,20 @@ STATEMENTS = (*CHANGING, "operation")
 _WIDE, _TINY, _OUTPUT = 76, 12, 1 << 20
 
 
-class Folding:
+class Folding(Notation):
     """The values without a line of their own: transposes, and small steps that are read once.
 
     What has a name of its own is kept, and so is the adjoint of what is kept.
     """
 
     def __init__(self, program: Program, sections: list[list[Line]], primals: dict[Value, Value]) -> None:
-        self.primals = primals
-        self.inputs, self.folded = set(program.inputs), set[Value]()
-        self.makers = program.makers
-        self.notation = Notation(Names().of, self.makers, self.folded)
+        super().__init__(Names().of, {})
+        self.inputs, self.primals, self.makers = set(program.inputs), primals, program.makers
         self.uses = Counter(v for line in program.lines for v in line.reads())
         self.uses.update(dict.fromkeys(program.outputs, _OUTPUT))
         for line in reversed(program.lines):
             if is_transpose(line) and line.outputs[0] not in program.outputs:
-                self.folded.update(line.outputs)
+                self.folded[line.outputs[0]] = line
                 (x,) = line.reads()
                 self.uses[x] += self.uses[line.outputs[0]] - 1
         for lines in sections:
@@ -39,16 +37,16 @@ class Folding:
         own: set[Value] = set()
         for line in lines:
             free = [v for v in dict.fromkeys(line.reads()) if v in own and self.is_small(v)]
-            self.folded.update(free)
+            self.folded |= {v: self.makers[v] for v in free}
             while free and self.width(line) > _WIDE:
                 longest = max(free, key=lambda v: self.width(self.makers[v]))
                 free.remove(longest)
-                self.folded.discard(longest)
+                del self.folded[longest]
             own.update(line.outputs)
 
     def width(self, line: Line) -> int:
         """Return how long a line is, without the name of what it computes."""
-        *before, last = self.notation.statements(line)
+        *before, last = self.statements(line)
         return max(map(len, [*before, last.partition(" = ")[2]]))
 
     def is_small(self, value: Value) -> bool:

@@ -58,28 +58,19 @@ def array_text(x: Any, few: int = _FEW) -> str | None:
     """Return source for a constant array, None if it has no plain form and more than a few entries."""
     if x.dtype.kind in "mMOV":
         return None
+    dtype = "" if x.dtype in (float, int, bool) else f", dtype={literal(x.dtype)}"
     if x.ndim and x.tobytes() == x.size * x.ravel()[:1].tobytes():
-        number = nested(literal, _numbers(x.ravel()[:1] if x.size else np.zeros(1, x.dtype)))
-        return filled(x.shape, number[1:-1], x.dtype)
+        number = nested(literal, _numbers(x.ravel()[:1] if x.size else np.zeros(1, x.dtype)))[1:-1]
+        length = repr(x.shape[0] if x.ndim == 1 else x.shape)
+        full = {"0.0": f"np.zeros({length}", "1.0": f"np.ones({length}"}.get(number, f"np.full({length}, {number}")
+        return f"{full}{dtype})"
     steps: Any = np.unique(np.diff(x)) if x.ndim == 1 and x.size > 2 and x.dtype == int else ()
     if len(steps) == 1 and steps[0] > 0:
         start, step = int(x[0]), int(steps[0])
         return f"np.arange({start}, {x[-1] + step}, {step})" if start or step > 1 else f"np.arange({x.size})"
     if x.ndim == 2 and x.dtype.kind == "f" and x.tobytes() == np.eye(*x.shape, dtype=x.dtype).tobytes():
-        return f"np.eye({', '.join(map(str, x.shape))}{dtype_argument(x.dtype)})"
-    return None if x.size > few else f"np.array({nested(literal, _numbers(x))}{dtype_argument(x.dtype)})"
-
-
-def filled(shape: tuple[int, ...], number: str, dtype: Any) -> str:
-    """Return source for an array that is full of a number."""
-    length = repr(shape[0] if len(shape) == 1 else shape)
-    made = {"0.0": f"np.zeros({length}", "1.0": f"np.ones({length}"}.get(number, f"np.full({length}, {number}")
-    return f"{made}{dtype_argument(dtype)})"
-
-
-def dtype_argument(dtype: Any) -> str:
-    """Return the argument that gives an array its dtype, where its numbers do not."""
-    return "" if dtype in (float, int, bool) else f", dtype={literal(dtype)}"
+        return f"np.eye({', '.join(map(str, x.shape))}{dtype})"
+    return None if x.size > few else f"np.array({nested(literal, _numbers(x))}{dtype})"
 
 
 def _numbers(x: np.ndarray) -> Any:

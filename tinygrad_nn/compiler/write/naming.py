@@ -15,6 +15,7 @@ from ..lower.lowering import Lowered
 from ..program import Line, Value
 from ..trace.traced_call import Placeholder, Trace
 from ..trace.tracer import Tracer
+from .expressions import is_transpose
 from .notation import METHODS
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "gelu", "silu", "softplus")
@@ -27,7 +28,7 @@ _SHORT = METHODS | {
 
 # What the text around a program refers to: its own names, and those of Python's that are called in it.
 _RESERVED = {
-    "np", "memory", "at", "step", "build", "constants", "Unusual", "run", "parameters", "gradients",
+    "np", "memory", "step", "build", "constants", "Unusual", "run", "parameters", "gradients",
     "saved", "file", "checked", "probe", "state", "error", "bool", "float", "repr", "slice", "abs", "dict",
     "isinstance", "type", "Exception", "ValueError", "FloatingPointError",
 }  # fmt: skip
@@ -81,10 +82,6 @@ def named(lowered: Lowered, trace: Trace) -> None:
     names.of_results(dict(keys(trace.result)))
     names.of_lines()
     names.of_adjoints()
-
-
-def _numbered(name: str) -> str:
-    return f"{_SHORT.get(name, name).removeprefix('op_')}#"
 
 
 def _of_constant(x: np.ndarray) -> str:
@@ -159,12 +156,13 @@ class _Names:
     def of_call(self, line: Line, output: Value) -> str:
         """Return the name of an operation or a function, to be numbered."""
         text = line.function.text
-        if text == "np.transpose" and isinstance(line.args[0], Value) and output.concrete.ndim == 2:
+        if is_transpose(line):
             output.after = line.args[0]
             return "T"
         if line.function.kind == "operator":
             return "number#"
-        return _numbered(text if text in _SHORT else self.operations.get(output) or text.split(".")[-1])
+        name = text if text in _SHORT else self.operations.get(output) or text.split(".")[-1]
+        return f"{_SHORT.get(name, name).removeprefix('op_')}#"
 
     def of_adjoints(self) -> None:
         """Mark the adjoints: the name of each is a d before that of its primal."""

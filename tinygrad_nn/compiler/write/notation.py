@@ -12,7 +12,7 @@ import numpy as np
 from ..program import Function, Line, Value
 from ..trace.traced_call import Placeholder
 from .expressions import CHANGING, Expressions
-from .literals import nested
+from .literals import literal, nested
 
 METHODS = {
     "np.add.reduce": "sum", "np.multiply.reduce": "prod", "np.maximum.reduce": "max", "np.minimum.reduce": "min",
@@ -22,25 +22,20 @@ METHODS = {
 
 
 class Notation(Expressions):
-    """Infix NumPy. `folded` are the values that are written as the expression that computes them."""
+    """Infix NumPy. `folded` has the lines of the values that are written as expressions, `texts` what others are."""
 
     def __init__(
-        self, name: Callable[[Value], str], makers: dict[Value, Line], folded: set[Value],
+        self, name: Callable[[Value], str], folded: dict[Value, Line],
         called: Callable[[Any, str], str] = lambda function, wish: re.sub(r"\W", "_", wish),
     ) -> None:  # fmt: skip
         super().__init__(name, called)
-        self.makers, self.folded = makers, folded
-        self.texts: dict[Value, str] = {}
+        self.folded, self.texts = folded, dict[Value, str]()
 
     def value(self, value: Value) -> str:
         """Return the name of a value, or its expression."""
         if value in self.texts:
             return self.texts[value]
-        return self.line(self.makers[value]) if value in self.folded else super().value(value)
-
-    def infix(self, line: Line) -> bool:
-        """Return whether Python's operators are NumPy's: beside an array, or a NumPy scalar."""
-        return any(getattr(x, "dtype", None) is not None for x in line.args)
+        return self.line(self.folded[value]) if value in self.folded else super().value(value)
 
     def line(self, line: Line) -> str:
         """Return the expression that computes a line's outputs."""
@@ -63,21 +58,26 @@ class Notation(Expressions):
             found = self.guard(line)
         elif line.function.kind in CHANGING:
             x, name = line.args[0], self.name(line.outputs[0])
-            fresh = isinstance(x, Value) and x in self.folded and self.makers[x].function.kind == "zeros"
+            fresh = isinstance(x, Value) and x in self.folded and self.folded[x].function.kind == "zeros"
             found = [f"{name} = {self.operand(x) if fresh else self.copy_of(x)}", self.in_place(line, name)]
         else:
             found = [self.assigned(line)]
-        return in_short("\n".join(found)).split("\n")
+        # As Python writes it: without parentheses that it does not need.
+        return ast.unparse(ast.parse("\n".join(found))).split("\n")
 
-    def result(self, tree: Any, outputs: list[Value], constant: Callable[[Any], str]) -> str:
-        """Return the text of what a function returns, given that of what is no output."""
+    def result(self, tree: Any, outputs: list[Value]) -> str:
+        """Return the text of what a function returns."""
 
         def leaf(x: Any) -> str:
             if isinstance(x, Placeholder):
                 return self.operand(outputs[x.number])
-            return nested(leaf, tuple(x)) if isinstance(x, tuple) else constant(x)
+            return nested(leaf, tuple(x)) if isinstance(x, tuple) else self.constant(x)
 
         return nested(leaf, tree)
+
+    def constant(self, x: Any) -> str:
+        """Return the text of what a function returns that no line computes."""
+        return literal(x) if isinstance(x, (int, float, str)) else "None"
 
     def copy_of(self, x: Any) -> str:
         """Return the expression of a copy."""
@@ -143,11 +143,6 @@ class Derivation(Notation):
         if line.function.text == "np.add.reduce" and not line.kwargs.get("keepdims"):
             return f"~{self.inner(line.args[0])}"
         return super().reduction(line)
-
-
-def in_short(code: str) -> str:
-    """Return code as Python writes it, without parentheses that it does not need."""
-    return ast.unparse(ast.parse(code))
 
 
 OF = "ǀ"  # a letter, so that Python takes dLǀx for a name

@@ -65,10 +65,10 @@ class Outlining:
             names.found[value] = names.new(own[value]) if own.get(value) else names.of(value)
         body = Program(arguments, lines, [result], [])
         folded = Folding(body, [lines], {}).folded
-        shown = [line for line in lines if not folded.intersection(line.outputs)]
+        shown = [line for line in lines if folded.keys().isdisjoint(line.outputs)]
         if len(shown) == 1:
             return ""
-        notation = Notation(names.of, body.makers, folded, self.called)
+        notation = Notation(names.of, folded, self.called)
         notation.texts |= self.constants
         written = [text for line in shown for text in notation.statements(line)]
         *before, last = written
