@@ -160,7 +160,14 @@ class Cost:
             return own
         if self.last == "softmax":
             scores = softmax(scores)
-        return own | {name: _number(name, f(scores, y)) for name, f in metrics.items()}
+        for name, metric in metrics.items():
+            found = metric(scores, y)
+            try:
+                own[name] = float(found)
+            except (TypeError, ValueError):
+                returned = f"the metric {name} returned {given(found)}, which is no number"
+                raise TypeError(f"{returned}; return one, as float(np.mean(...)) is") from None
+        return own
 
     def of(self, read: Any, y: Any, weights: Any = None) -> Tensor:
         """Return the cost: the loss of the mean sample, each by its weight if there are weights."""
@@ -218,12 +225,3 @@ def _losses() -> str:
         "pass loss=, a function (outputs, y) -> cost such as tg.mse_loss or tg.nn.MSELoss(), or leave it out for a "
         "DenseNetwork that ends in sigmoid, softmax or identity"
     )
-
-
-def _number(name: str, found: Any) -> float:
-    """Return what a metric returned as a float. Raises TypeError where it is no number."""
-    try:
-        return float(found)
-    except (TypeError, ValueError):
-        words = f"the metric {name} returned {given(found)}, which is no number; return one, as float(np.mean(...)) is"
-        raise TypeError(words) from None

@@ -15,7 +15,7 @@ from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..tensor.handle import replace_values
 from .batches import Samples
 from .cost import Metric
-from .history import History, add_epoch
+from .history import History
 from .inference import in_mode
 from .loader import DataLoader
 from .steps import Steps
@@ -105,7 +105,8 @@ class Training:
         return {name: math.fsum(n * of_rank[name] for n, of_rank in each if n) / total for name in names}
 
     def _end(self, figures: dict[str, float]) -> None:
-        add_epoch(self.history, figures)
+        for name, figure in figures.items():
+            self.history.figures.setdefault(name, []).append(figure)
         self.position, self.rows, self.means, self.drawn = 0, 0, {}, self.loader.generator.bit_generator.state
         judged = figures.get("validation_cost", figures["cost"])
         if isinstance(self.scheduler, ReduceLROnPlateau):

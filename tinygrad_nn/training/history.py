@@ -7,7 +7,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import Any
 
@@ -86,14 +86,6 @@ class History:
         if len(rows) > 2 * _SHOWN:
             rows = [*rows[:_SHOWN], tuple(["..."] * len(head)), *rows[-_SHOWN:]]
         return in_columns([head, *rows]) if rows else "History of 0 epochs"
-
-
-def add_epoch(history: History, figures: Mapping[str, float]) -> None:
-    """Add an epoch's figures."""
-    for name, figure in figures.items():
-        if name not in history.figures:
-            history.figures[name] = [math.nan] * (len(history) - 1)
-        history.figures[name].append(figure)
 
 
 def newest_figures(history: History) -> dict[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.arrays import as_array
+from ..engine.trees import aligned, filled
 from ..errors import DataError, given
 from ..ops.joining import stack
 from ..ops.settings import Explained, explained, whole_number
@@ -117,23 +118,17 @@ def collate(samples: Sequence[Any]) -> Any:
     >>> tg.data.collate([(1.5, {"id": 7}), (2.5, {"id": 8})])
     (array([1.5, 2.5]), {'id': array([7, 8])})
     """
-    first = samples[0]
+    first, parts, found = samples[0], tuple(samples), []
     try:
-        if isinstance(first, dict):
-            if any(sample.keys() != first.keys() for sample in samples):
-                raise ValueError("keys must be the same in all")
-            return {key: collate([sample[key] for sample in samples]) for key in first}
-        if isinstance(first, (tuple, list)):
-            parts = [collate(part) for part in zip(*samples, strict=True)]
-            return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
-        if isinstance(first, (str, bytes)):
-            return list(samples)
-        return stack(samples) if isinstance(first, Tensor) else np.stack([as_array(sample) for sample in samples])
-    except DataError:
-        raise
+        for parts in zip(*[[*aligned(sample, first)] for sample in samples], strict=True):
+            if isinstance(parts[0], Tensor):
+                found.append(stack(parts))
+            else:
+                found.append(list(parts) if isinstance(parts[0], (str, bytes)) else np.stack([*map(as_array, parts)]))
     except (AttributeError, TypeError, ValueError) as error:
-        kinds = ", ".join(sorted({given(sample) for sample in samples})[:3])
+        kinds = ", ".join(sorted({given(part) for part in parts})[:3])
         raise DataError(f"no batch can be made of {kinds}: {error}; pad them, or pass collate_fn") from error
+    return filled(first, iter(found))
 
 
 class DataLoader(Explained):

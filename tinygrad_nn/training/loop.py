@@ -106,9 +106,7 @@ def train(
     if scheduler is not None and (scheduled is None or scheduled not in (optimizer, getattr(optimizer, "inner", None))):
         raise TypeError(f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; pass both")
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
-    if isinstance(X, DataLoader):
-        _check_loader(X, y, options, weights)
-    loader = X if isinstance(X, DataLoader) else _of_arrays(steps, X, y, options, weights)
+    loader = _loader(steps, X, y, options, weights)
     if workers is not None:
         _check_workers(steps, loader, options, compile, blas_threads)
     held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")
@@ -126,24 +124,27 @@ def train(
     return training.history
 
 
-def _of_arrays(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> DataLoader:
-    """Return a loader of arrays X, y and weights. Raises DataError, or ValueError for a loss without weights."""
+def _loader(steps: Steps, X: Any, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> DataLoader:
+    """Return the loader that is given, or one of arrays X, y and weights.
+
+    Raises DataError for what there are no batches of, and ValueError for options that are a loader's own, or need all
+    labels.
+    """
+    size = options["batch_size"]
+    if isinstance(X, DataLoader):
+        others = {"y": y, "batch_size": size, "workers": options["workers"], **weights}
+        if wrong := [f"{name}=" for name, x in others.items() if x is not None]:
+            raise ValueError(f"a DataLoader goes without {', '.join(wrong)}; leave it out, or pass arrays X and y")
+        if not len(X):
+            raise DataError(f"the loader has no batch of {len(X.dataset)} samples; pass more, or drop_last=False")
+        return X
     X, y = steps.cost.checked(X, y, least=0 if steps.together else 1)
-    count, size = len(next(leaves(X))), options["batch_size"]
+    count = len(next(leaves(X)))
     if not any(steps.gathered(count)):
         raise DataError("no rank has a sample: X has 0 rows on all of them; give at least one rank some")
     of_samples = weights_of(y, **weights, dtype=dtype_of(steps.module), gathered=steps.gathered)
     samples = Samples((X, y, of_samples), whole=size is None)
     return DataLoader(samples, size or max(count, 1), shuffle=size is not None, seed=options["shuffle_seed"])
-
-
-def _check_loader(loader: DataLoader, y: Any, options: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
-    """Raise ValueError for options that are the loader's, or need all labels, and DataError for a loader of nothing."""
-    others = {"y": y, "batch_size": options["batch_size"], "workers": options["workers"], **weights}
-    if wrong := [f"{name}=" for name, x in others.items() if x is not None]:
-        raise ValueError(f"a DataLoader goes without {', '.join(wrong)}; leave it out, or pass arrays X and y")
-    if not len(loader):
-        raise DataError(f"the loader has no batch of {len(loader.dataset)} samples; pass more, or drop_last=False")
 
 
 def _check_workers(steps: Steps, loader: Any, options: Mapping[str, Any], compile: Any, blas_threads: Any) -> None:
