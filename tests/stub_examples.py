@@ -34,6 +34,13 @@ CALLS = {
         "tg.linalg.eigvalsh(a).numpy()",
         "tg.grad(lambda a: tg.linalg.eigvalsh(a)[1])(a).numpy()",
     ],
+    "matrix_transpose": ["tg.matrix_transpose(np.arange(6.0).reshape(1, 2, 3)).numpy()"],
+    "moveaxis": [
+        "x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])",
+        "tg.moveaxis(x, 0, -1).numpy()",
+        "tg.moveaxis(np.ones((2, 3, 4, 5)), source=[0, 1], destination=[-1, -2]).shape",
+        "tg.grad(lambda x: tg.moveaxis(x, 0, -1)[0].sum())(x).numpy()",
+    ],
     "ones_like": ["tg.ones_like(np.zeros(3), requires_grad=True)"],
     "pad": [
         "x = np.array([1.0, 2.0])",
@@ -45,7 +52,17 @@ CALLS = {
     "put": ["t = tg.zeros(3)", "tg.put(t, [0, 2], [1.0, 2.0])", "t"],
     "put_along_axis": ["t = tg.zeros((2, 2))", "tg.put_along_axis(t, np.array([[0], [1]]), 5.0, axis=1)", "t"],
     "putmask": ["t = tg.zeros(3)", "tg.putmask(t, np.array([True, False, True]), [1.0, 2.0, 3.0])", "t"],
+    "rollaxis": [
+        "x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])",
+        "tg.rollaxis(x, 1).numpy()",
+        "tg.grad(lambda x: tg.rollaxis(x, 1)[0].sum())(x).numpy()",
+    ],
     "right_shift": ["tg.right_shift(np.array([8, 9, 10]), 1).numpy()"],
+    "swapaxes": [
+        "x = np.array([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])",
+        "tg.swapaxes(x, 1, 2).numpy()",
+        "tg.grad(lambda x: tg.swapaxes(x, 1, 2)[0, 0].sum())(x).numpy()",
+    ],
     "transpose": [
         "x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])",
         "tg.transpose(x).numpy()",

@@ -840,9 +840,9 @@ def conv1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     where channels don't match, or the kernel is longer than the padded input.
 
     >>> import tinygrad_nn as tg
-    >>> images, kernels = tg.ones((5, 3, 8, 8)), tg.ones((4, 3, 3, 3))
-    >>> tg.conv2d(images, kernels, bias=tg.zeros(4), padding=1, stride=2).shape
-    (5, 4, 4, 4)
+    >>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
+    >>> tg.conv2d(image, weight=[[[[-1.0, 1.0]]]], padding=(0, 1)).tolist()
+    [[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]
     """
 def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Tensor:
     r"""Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
@@ -853,9 +853,9 @@ def conv2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     where channels don't match, or the kernel is longer than the padded input.
 
     >>> import tinygrad_nn as tg
-    >>> images, kernels = tg.ones((5, 3, 8, 8)), tg.ones((4, 3, 3, 3))
-    >>> tg.conv2d(images, kernels, bias=tg.zeros(4), padding=1, stride=2).shape
-    (5, 4, 4, 4)
+    >>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
+    >>> tg.conv2d(image, weight=[[[[-1.0, 1.0]]]], padding=(0, 1)).tolist()
+    [[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]
     """
 def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Tensor:
     r"""Return the convolution (the kernel isn't mirrored) in PyTorch's layout.
@@ -866,9 +866,9 @@ def conv3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: 
     where channels don't match, or the kernel is longer than the padded input.
 
     >>> import tinygrad_nn as tg
-    >>> images, kernels = tg.ones((5, 3, 8, 8)), tg.ones((4, 3, 3, 3))
-    >>> tg.conv2d(images, kernels, bias=tg.zeros(4), padding=1, stride=2).shape
-    (5, 4, 4, 4)
+    >>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
+    >>> tg.conv2d(image, weight=[[[[-1.0, 1.0]]]], padding=(0, 1)).tolist()
+    [[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]
     """
 def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
     r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
@@ -878,9 +878,9 @@ def conv_transpose1d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
     dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
 
     >>> import tinygrad_nn as tg
-    >>> images, kernels = tg.ones((5, 4, 4, 4)), tg.ones((4, 3, 3, 3))
-    >>> tg.conv_transpose2d(images, kernels, padding=1, stride=2, output_padding=1).shape
-    (5, 3, 8, 8)
+    >>> image = tg.tensor([[[1.0, 2.0]]])
+    >>> tg.conv_transpose2d(image, weight=[[[[1.0, 10.0]]]], stride=2).tolist()
+    [[[1.0, 10.0, 2.0, 20.0]]]
     """
 def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
     r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
@@ -890,9 +890,9 @@ def conv_transpose2d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
     dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
 
     >>> import tinygrad_nn as tg
-    >>> images, kernels = tg.ones((5, 4, 4, 4)), tg.ones((4, 3, 3, 3))
-    >>> tg.conv_transpose2d(images, kernels, padding=1, stride=2, output_padding=1).shape
-    (5, 3, 8, 8)
+    >>> image = tg.tensor([[[1.0, 2.0]]])
+    >>> tg.conv_transpose2d(image, weight=[[[[1.0, 10.0]]]], stride=2).tolist()
+    [[[1.0, 10.0, 2.0, 20.0]]]
     """
 def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Tensor:
     r"""Return the transposed convolution, what conv's gradient does to a cotangent, in PyTorch's layout.
@@ -902,9 +902,9 @@ def conv_transpose3d(input: Any, weight: Any, bias: Any = None, stride: Any = 1,
     dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
 
     >>> import tinygrad_nn as tg
-    >>> images, kernels = tg.ones((5, 4, 4, 4)), tg.ones((4, 3, 3, 3))
-    >>> tg.conv_transpose2d(images, kernels, padding=1, stride=2, output_padding=1).shape
-    (5, 3, 8, 8)
+    >>> image = tg.tensor([[[1.0, 2.0]]])
+    >>> tg.conv_transpose2d(image, weight=[[[[1.0, 10.0]]]], stride=2).tolist()
+    [[[1.0, 10.0, 2.0, 20.0]]]
     """
 def convolve(a: Any, v: Any, mode: Any = 'full') -> Tensor:
     r"""Return the sums of a[i] v[k - i] over i, for the same k as correlate. Shapes: (n,), (m,) -> as correlate's.
@@ -2019,8 +2019,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     r"""Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n).
 
     >>> import tinygrad_nn as tg
-    >>> tg.linear(tg.ones((2, 3)), weight=tg.ones((4, 3)), bias=tg.zeros(4)).shape
-    (2, 4)
+    >>> tg.linear([1.0, 2.0], weight=[[1.0, 0.0], [0.0, 10.0], [1.0, 1.0]], bias=[0.0, 0.0, 0.5]).tolist()
+    [1.0, 20.0, 3.5]
     """
 def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None, axis: Any = 0, *, requires_grad: Any = False, name: Any = None) -> Tensor:
     r"""Return so many numbers from start to stop in equal steps, the last of them stop itself if that is an endpoint.
@@ -2218,9 +2218,10 @@ def matrix_transpose(x: Any) -> Tensor:
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.arange(24.0).reshape(2, 3, 4)
-    >>> tg.matrix_transpose(x).shape
-    (2, 4, 3)
+    >>> tg.matrix_transpose(np.arange(6.0).reshape(1, 2, 3)).numpy()
+    array([[[0., 3.],
+            [1., 4.],
+            [2., 5.]]])
     """
 def matvec(a: Any, b: Any) -> Tensor:
     r"""Return the products of matrices and vectors. Shapes: (..., m, n), (..., n) -> (..., m).
@@ -2404,9 +2405,16 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.arange(24.0).reshape(2, 3, 4)
-    >>> tg.moveaxis(x, source=(0, -1), destination=(-1, 0)).shape
-    (4, 3, 2)
+    >>> x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    >>> tg.moveaxis(x, 0, -1).numpy()
+    array([[1., 4.],
+           [2., 5.],
+           [3., 6.]])
+    >>> tg.moveaxis(np.ones((2, 3, 4, 5)), source=[0, 1], destination=[-1, -2]).shape
+    (4, 5, 3, 2)
+    >>> tg.grad(lambda x: tg.moveaxis(x, 0, -1)[0].sum())(x).numpy()
+    array([[1., 0., 0.],
+           [1., 0., 0.]])
     """
 def multiply(a: Any, b: Any) -> Tensor:
     r"""Multiply arguments element-wise.
@@ -3185,9 +3193,14 @@ def rollaxis(x: Any, axis: Any, start: Any = 0) -> Tensor:
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.arange(24.0).reshape(2, 3, 4)
-    >>> tg.rollaxis(x, axis=-1).shape
-    (4, 2, 3)
+    >>> x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    >>> tg.rollaxis(x, 1).numpy()
+    array([[1., 4.],
+           [2., 5.],
+           [3., 6.]])
+    >>> tg.grad(lambda x: tg.rollaxis(x, 1)[0].sum())(x).numpy()
+    array([[1., 0., 0.],
+           [1., 0., 0.]])
     """
 def rot90(x: Any, k: Any = 1, axes: Any = (0, 1)) -> Tensor:
     r"""Return the tensor turned k times by a right angle, from the first of two axes to the second.
@@ -3484,9 +3497,14 @@ def swapaxes(x: Any, axis1: Any, axis2: Any) -> Tensor:
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.arange(24.0).reshape(2, 3, 4)
-    >>> tg.swapaxes(x, axis1=0, axis2=-1).shape
-    (4, 3, 2)
+    >>> x = np.array([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
+    >>> tg.swapaxes(x, 1, 2).numpy()
+    array([[[1., 4.],
+            [2., 5.],
+            [3., 6.]]])
+    >>> tg.grad(lambda x: tg.swapaxes(x, 1, 2)[0, 0].sum())(x).numpy()
+    array([[[1., 0., 0.],
+            [1., 0., 0.]]])
     """
 def take(x: Any, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
     r"""Return the entries, or the slices along an axis, that the indices name, repeated ones too.

@@ -207,9 +207,10 @@ def matrix_transpose(x: Any) -> Tensor:
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> x = np.arange(24.0).reshape(2, 3, 4)
-    >>> tg.matrix_transpose(x).shape
-    (2, 4, 3)
+    >>> tg.matrix_transpose(np.arange(6.0).reshape(1, 2, 3)).numpy()
+    array([[[0., 3.],
+            [1., 4.],
+            [2., 5.]]])
     """
 def multi_dot(arrays: Any) -> Tensor:
     r"""Return the product of matrices, in the order with the fewest multiplications.

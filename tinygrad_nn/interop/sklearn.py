@@ -286,7 +286,7 @@ class ModuleRegressor(_Regressor, _Module):
 
     >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
     >>> fitted = ModuleRegressor(epochs=500, random_state=0).fit(X, 2 * X[:, 0] + 1)
-    >>> fitted.predict([[3.0]]).round(1)
+    >>> fitted.predict([[3.0]]).round()
     array([7.])
     """
 

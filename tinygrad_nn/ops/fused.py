@@ -22,8 +22,8 @@ def linear(x: Any, weight: Any, bias: Any = None, /) -> Any:
     """Return x @ weight.T + bias. Shapes: (..., k), (n, k), (n,) -> (..., n).
 
     >>> import tinygrad_nn as tg
-    >>> tg.linear(tg.ones((2, 3)), weight=tg.ones((4, 3)), bias=tg.zeros(4)).shape
-    (2, 4)
+    >>> tg.linear([1.0, 2.0], weight=[[1.0, 0.0], [0.0, 10.0], [1.0, 1.0]], bias=[0.0, 0.0, 0.5]).tolist()
+    [1.0, 20.0, 3.5]
     """
     if getattr(weight, "ndim", 0) != 2 or (bias is not None and bias.shape != (len(weight),)):
         raise ValueError(

@@ -1307,9 +1307,14 @@ class Tensor:
 
         >>> import numpy as np
         >>> import tinygrad_nn as tg
-        >>> x = np.arange(24.0).reshape(2, 3, 4)
-        >>> tg.swapaxes(x, axis1=0, axis2=-1).shape
-        (4, 3, 2)
+        >>> x = np.array([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
+        >>> tg.swapaxes(x, 1, 2).numpy()
+        array([[[1., 4.],
+                [2., 5.],
+                [3., 6.]]])
+        >>> tg.grad(lambda x: tg.swapaxes(x, 1, 2)[0, 0].sum())(x).numpy()
+        array([[[1., 0., 0.],
+                [1., 0., 0.]]])
         """
     def take(x: Any, indices: Any, axis: Any = None, mode: Any = 'raise') -> Tensor:
         r"""Return the entries, or the slices along an axis, that the indices name, repeated ones too.

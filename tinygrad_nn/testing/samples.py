@@ -122,8 +122,8 @@ def spaced(rng: np.random.Generator, shape: tuple[int, ...], low: float = -2.0, 
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
-    >>> tg.testing.spaced(np.random.default_rng(0), (2, 3)).shape
-    (2, 3)
+    >>> tg.testing.spaced(np.random.default_rng(0), (2, 3)).round(2).tolist()
+    [[0.42, -0.22, 1.7], [1.06, -1.66, -0.88]]
     """
     n = math.prod(shape)
     points = rng.permutation(n) + rng.uniform(0.3, 0.7, n)

@@ -123,9 +123,9 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         where channels don't match, or the kernel is longer than the padded input.
 
         >>> import tinygrad_nn as tg
-        >>> images, kernels = tg.ones((5, 3, 8, 8)), tg.ones((4, 3, 3, 3))
-        >>> tg.conv2d(images, kernels, bias=tg.zeros(4), padding=1, stride=2).shape
-        (5, 4, 4, 4)
+        >>> image = tg.tensor([[[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]])
+        >>> tg.conv2d(image, weight=[[[[-1.0, 1.0]]]], padding=(0, 1)).tolist()
+        [[[1.0, 1.0, 2.0, -4.0], [8.0, 8.0, 16.0, -32.0]]]
         """
         x = with_batch(conv.__name__, input, ndim)
         _channels(conv.__name__, x, weight, bias, groups, transposed=False)
@@ -152,9 +152,9 @@ def _convolutions(ndim: int) -> tuple[Any, Any]:
         dilation d and output padding q. Raises ValueError where channels don't match or nothing is left.
 
         >>> import tinygrad_nn as tg
-        >>> images, kernels = tg.ones((5, 4, 4, 4)), tg.ones((4, 3, 3, 3))
-        >>> tg.conv_transpose2d(images, kernels, padding=1, stride=2, output_padding=1).shape
-        (5, 3, 8, 8)
+        >>> image = tg.tensor([[[1.0, 2.0]]])
+        >>> tg.conv_transpose2d(image, weight=[[[[1.0, 10.0]]]], stride=2).tolist()
+        [[[1.0, 10.0, 2.0, 20.0]]]
         """
         name = conv_transpose.__name__
         x = with_batch(name, input, ndim)
