@@ -54,7 +54,7 @@ class Site:
 
     def __init__(self, around: Site | None = None) -> None:
         frame: Any = sys._getframe(2)  # the watcher's own method has no part in it
-        outer = None if around is None else around.frame
+        outer = around.frame if around else None
         self.frame: Any = None
         self.passes: int = 0
         self.modules: list[Module] = []
@@ -73,7 +73,7 @@ class Site:
             self.frame = self.frame or frame
             self.modules[: self.modules[:1] == around.modules[-1:]] = around.modules
         code = self.frame and self.frame.f_code
-        self.line = Line(code.co_filename, self.frame.f_lineno, code.co_name) if code else Line("", 0, "")
+        self.line: Line = Line(code.co_filename, self.frame.f_lineno, code.co_name) if code else Line("", 0, "")
 
     def named(self, entries: bool = True) -> list[tuple[str, Any]]:
         """Return what the innermost function of the user's code names, and then the `entries` of what it names.
