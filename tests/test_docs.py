@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import pathlib
 import re
 import sys
@@ -107,6 +108,15 @@ def test_every_public_name_has_one_page_and_a_place_in_the_source() -> None:
         assert any(alias.rstrip("d123") in line for alias in aliases for line in near), name
     documents = [name.document.lower() for name in held]
     assert len(set(documents)) == len(documents)  # on a file system that does not tell large letters from small ones
+
+
+def test_the_examples_of_bridges_run_as_they_stand() -> None:
+    bridges = [name for name in names.public_names() if name.path.startswith("interop.") and ">>>" in name.text]
+    runner, parser = doctest.DocTestRunner(verbose=False), doctest.DocTestParser()
+    for name in bridges:
+        assert f">>> from {name.module} import " in name.text
+        runner.run(parser.get_doctest(name.text, {}, name.path, None, None))
+    assert runner.summarize(verbose=False).failed == 0
 
 
 def test_rules_are_read_from_the_source() -> None:

@@ -63,7 +63,12 @@ class Name(NamedTuple):
         """What is said of it, with an example."""
         if not callable(self.value):
             return f"A {type(self.value).__name__} that holds {', '.join(f'`{key}`' for key in self.value)}."
-        return inspect.getdoc(self.value) or ""
+        text = inspect.getdoc(self.value) or ""
+        if self.path.startswith("interop."):  # what `import tinygrad_nn` does not bring is imported by its example
+            needed = [f">>> from {self.module} import {self.value.__name__}"]
+            needed += [">>> import numpy as np"] * ("np." in text)
+            text = text.replace(">>> ", "\n".join([*needed, ">>> "]), 1)
+        return text
 
     @property
     def sentence(self) -> str:
@@ -80,7 +85,8 @@ BRIDGES = {"mpi": "numpy", "scipy": "scipy", "sklearn": "sklearn", "torch": "tor
 def public_names() -> list[Name]:
     """Return all public names but those of modules."""
     paths = [name for name in tg.__all__ if not inspect.ismodule(getattr(tg, name))]
-    bridges = [f"interop.{name}" for name, needed in BRIDGES.items() if find_spec(needed)]
+    loaded = {name for name in BRIDGES if f"tinygrad_nn.interop.{name}" in sys.modules}
+    bridges = [f"interop.{name}" for name, needed in BRIDGES.items() if name in loaded or find_spec(needed)]
     for bridge in bridges:
         import_module(f"tinygrad_nn.{bridge}")
     for space in (*SPACES, *bridges):
