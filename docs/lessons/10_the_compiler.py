@@ -97,7 +97,7 @@ def stops(w):
 try:
     stops(w)
 except tg.errors.CompileError as error:
-    print(error)
+    print(re.sub(r"\S+/", "", str(error)))  # without the folders of this file
 
 # %%
 # The remedy is in the message: a choice between values is ``where``. Both sides are computed, one is taken.
