@@ -55,7 +55,7 @@ def nothing(*_: Any) -> None:
 
 def _leaking(own: Any, self: Tracer) -> None:
     for handle in list(self.handles.values()):
-        if handle.index is None and isinstance(handle.shadow._array, Traced):
+        if handle.owner is handle.tensor and isinstance(handle.shadow._array, Traced):
             handle.tensor._array = handle.shadow._array.value.concrete
     own(self)
 

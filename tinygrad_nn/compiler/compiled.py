@@ -176,10 +176,21 @@ class Compiled:
             holds = f"none of {len(known)} programs holds for this call: {failed}"
             self._warn(holds if failed else "no program lasts for such arguments", 4)
             return self._itself(args, kwargs)
-        words, given = in_words([*args, kwargs]), remembered(args, kwargs)
-        finish = functools.partial(self._finished, key, flat, failed, given, words, perf_counter())
+        words, given, begun = in_words([*args, kwargs]), remembered(args, kwargs), perf_counter()
+
+        def finished(trace: Trace) -> Any:
+            replay = None if trace.uncacheable else self._program_of(trace, failed, words, begun)
+            if replay is None:
+                self.fruitless[key] += 1
+                return Wrapper(trace).first(self.name, flat)
+            replay.given = given
+            result = replay.first(flat)
+            replay.forget()
+            self._keep(key, [replay, *self.programs.get(key, ())])
+            return result
+
         try:
-            return traced(self.function, args, kwargs, [self.function, *self.own], finish)
+            return traced(self.function, args, kwargs, [self.function, *self.own], finished)
         except CompileError as error:
             self._refused(error)
 
@@ -189,45 +200,31 @@ class Compiled:
             raise error
         raise CompileError(f"{error}; the function is at {line_of(self.function)}") from error
 
-    def _finished(
-        self, key: Any, flat: list[Any], failed: str, given: Any, words: str, begun: float, trace: Trace
-    ) -> Any:
-        """Return what the function returned when it was traced, having made a program of the trace if it can be one."""
-        times = [begun, perf_counter()]
-        replay = None if trace.uncacheable else self._program_of(trace, times)
-        if replay is None:
-            self.fruitless[key] += 1
-            return Wrapper(trace).first(self.name, flat)
-        other = f"the program before does not hold: {failed}" if failed else "other arguments"
-        reason = other if self.programs else "the first call"
-        replay.given = given
-        replay.made = Made(reason, words, *[after - before for before, after in pairwise(times)])
-        result = replay.first(flat)
-        replay.forget()
-        self._keep(key, [replay, *self.programs.get(key, ())])
-        return result
-
-    def _program_of(self, trace: Trace, times: list[float]) -> Replay | None:
-        """Return the program of a trace, None if it does not compute what the trace did; add when each part was done.
+    def _program_of(self, trace: Trace, failed: str, words: str, begun: float) -> Replay | None:
+        """Return the program of a trace, None if it does not compute what the trace did.
 
         A defect of this package is told, and costs the program; tests take warnings for errors.
         """
         keep_memory_once()
+        times = [begun, perf_counter()]
         try:
             program = lowered(trace.tracer, trace.targets)
             named(program, trace)
             replay = Replay(trace, program, self.name)
             times.append(perf_counter())
             inputs = [s.value.concrete for s in trace.tracer.sources]
-            return replay if holds(replay, inputs, trace.values, self.exact) else None
+            holding = holds(replay, inputs, trace.values, self.exact)
         except CompileError:
             raise
         except Exception as error:
             reason = f"its program fails with {type(error).__name__} ({error}), which is tinygrad_nn's own mistake"
             self._warn(reason, 7, remedy="Please report it, with the function; its results are right")
             return None
-        finally:
-            times.append(perf_counter())
+        times.append(perf_counter())
+        other = f"the program before does not hold: {failed}" if failed else "other arguments"
+        spent = [after - before for before, after in pairwise(times)]
+        replay.made = Made(other if self.programs else "the first call", words, *spent)
+        return replay if holding else None
 
     def _keep(self, key: Any, replays: list[Replay]) -> None:
         """Keep programs for a kind of arguments, as long as the objects that these name are there."""
@@ -235,8 +232,7 @@ class Compiled:
         here = weakref.ref(self)
 
         def forget() -> None:
-            compiled = here()
-            if compiled is not None:
+            if (compiled := here()) is not None:
                 compiled.programs.pop(key, None)
 
         for identity in identities(key):

@@ -12,7 +12,6 @@ from .program import Function, Line, values_in
 
 _FORMS = dict.fromkeys((np.concatenate, np.dot, np.cumsum, np.cumprod, np.clip), "out")  # np.einsum may ignore it
 _FORMS |= {np.where: "where", np.copy: "copy"}
-_PLACES: tuple[Any, ...] = (np, np.linalg, np.lib.stride_tricks)
 
 
 @functools.cache
@@ -37,13 +36,10 @@ REDUCTIONS = {
 
 
 def _name(function: Any) -> str:
-    for module in _PLACES:
-        known: Any = getattr(module, function.__name__, None)
-        if known is function:
-            return f"{str(module.__name__).replace('numpy', 'np', 1)}.{function.__name__}"
     if isinstance(function, np.ufunc):
-        return f"scipy.special.{function.__name__}"
-    module = str(function.__module__).replace("numpy", "np", 1)
+        module = "np" if getattr(np, function.__name__, None) is function else "scipy.special"
+    else:
+        module = str(function.__module__).replace("numpy", "np", 1)
     return f"{module}.{function.__name__}"
 
 

@@ -21,9 +21,10 @@ from .refusals import not_described
 
 BY_VALUE = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, type(Ellipsis), enum.Enum)
 _DESCRIBED_ONCE = frozenset({np.ndarray, np.memmap, Tensor, list, dict, OrderedDict})
+GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 _BY_IDENTITY = (
-    *(Tensor, np.ndarray, Module, Optimizer, type, ModuleType, FunctionType, BuiltinFunctionType),
-    *(np.ufunc, np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random),
+    *(Tensor, np.ndarray, Module, Optimizer, type, ModuleType, FunctionType, BuiltinFunctionType, np.ufunc),
+    *GENERATORS,
 )
 
 

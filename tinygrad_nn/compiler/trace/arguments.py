@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 
-from ...errors import CompileError
-from ...tensor.handle import Tensor, node_of
-from ..refusals import hook_in_trace, recorded_outside
+from ...tensor.handle import Tensor
 from ..signature import objects_in
 from .table import innermost
 from .tracer import Tracer
@@ -25,7 +22,7 @@ class Arguments:
     """
 
     def __init__(self, tracer: Tracer, known: bool) -> None:
-        self.tracer, self.known, self.count = tracer, known, itertools.count().__next__
+        self.tracer, self.known = tracer, known
         self.twins: dict[int, Any] = {}
         self.objects: list[Any] = []
         self.containers: list[Any] = []
@@ -40,7 +37,7 @@ class Arguments:
         """Return nested arguments with proxies for arrays, Tensors and numbers."""
         kind = type(tree)
         if kind is int or kind is float or isinstance(tree, np.generic):
-            number = self.tracer.input(tree, f"{name}{place}", "argument", None, self.count())
+            number = self.tracer.argument(tree, f"{name}{place}")
             return number.number() if self.known else number
         if kind is tuple:
             return tuple(self._parts(tree, name, place))
@@ -57,9 +54,9 @@ class Arguments:
         """Return what stands for an array, a Tensor or a container; any other object stands for itself."""
         kind = type(tree)
         if kind is np.ndarray or kind is np.memmap:
-            return self.tracer.input(np.asarray(tree), f"{name}{place}", "argument", None, self.count())
+            return self.tracer.argument(np.asarray(tree), f"{name}{place}")
         if kind is Tensor:
-            return self._of_tensor(tree, f"{name}{place}")
+            return self.tracer.argument(tree, f"{name}{place}")
         if kind is list:
             twin: Any = self._parts(tree, name, place)
         elif kind is dict or kind is OrderedDict:
@@ -69,13 +66,6 @@ class Arguments:
             return tree
         self.containers.append(twin)
         return twin
-
-    def _of_tensor(self, t: Tensor, name: str) -> Tensor:
-        if not t.is_leaf:
-            raise CompileError(recorded_outside("the call"))
-        if hook := t.requires_grad and node_of(t).hooks:
-            raise CompileError(hook_in_trace(next(iter(hook.values()))))
-        return self.tracer.argument(self.count(), t, name)
 
 
 def _positional(function: Any, n: int) -> list[str]:

@@ -29,6 +29,8 @@ _METHODS = {
 } | {
     "conj": np.conjugate, "flatten": lambda x: x.reshape(-1).copy(),
     "compress": lambda x, condition, axis=None: np.compress(condition, x, axis),
+    "reshape": lambda x, *shape, **order: np.reshape(x, shape[0] if len(shape) == 1 else shape, **order),
+    "transpose": lambda x, *axes: np.transpose(x, axes[0] if len(axes) == 1 else axes or None),
 }  # fmt: skip
 
 
@@ -153,14 +155,6 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         if name in ("size", "nbytes", "itemsize", "strides", "flags"):
             return getattr(self.array, name)
         return functools.partial(_METHODS[name], self) if name in _METHODS else super().__getattr__(name)
-
-    def reshape(self, *shape: Any, **order: Any) -> Any:
-        """Return the entries in another shape."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **order)
-
-    def transpose(self, *axes: Any) -> Any:
-        """Return a view with the axes in another order."""
-        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
     def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
         """Return the values in another dtype."""

@@ -14,11 +14,11 @@ from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor
 from ..program import over_leaves
 from ..refusals import effect
+from ..signature import GENERATORS
 from .proxies import is_of_a_trace, plain
 from .snapshot import CONTAINERS, MISSING, all_same, bound, entries_of, holds, paired, same
 from .table import Table
 
-_GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 _LARGE = 2**20  # bytes; whether an array of more was written into is found only where a line reads it
 _ALWAYS_DRAWN_FROM = [np.random.mtrand._rand, vars(random)["_inst"]]
 
@@ -33,7 +33,7 @@ class Effects:
         given = [x for x in found if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
         attributes = [own for x in given if type(own := getattr(x, "__dict__", None)) is dict]
         self.attributes = {*map(id, attributes)}
-        self.generators = [x for x in given if isinstance(x, _GENERATORS) and not isinstance(x, random.SystemRandom)]
+        self.generators = [x for x in given if isinstance(x, GENERATORS) and not isinstance(x, random.SystemRandom)]
         self.generators += _ALWAYS_DRAWN_FROM
         held = [x for x in [*given, *attributes] if isinstance(x, CONTAINERS) or _is_an_array_or_class(x)]
         for x in [*held, *self.generators]:

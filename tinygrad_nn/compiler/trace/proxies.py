@@ -19,7 +19,6 @@ from ..refusals import value_read
 from .callers import in_package, users_line
 
 _ASARRAY = Function("np.asarray", np.asarray, "operator")
-_READING = frozenset({np.trim_zeros, np.array2string, np.array_repr, np.array_str})
 _WRITING = frozenset({np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis})
 _STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 
@@ -75,8 +74,6 @@ class Proxy(ArrayProxy):
             return function(*concretes(args), **concretes(kwargs))
         if function in _STATIC:
             return function(*concretes(args), **kwargs)
-        if function in _READING:
-            self._read(f"np.{function.__name__}")
         out = kwargs.pop("out", None)
         if function in _WRITING or not (out is None or _has_dtype(out)):
             self._lacks(f"np.{function.__name__} that writes into an array")

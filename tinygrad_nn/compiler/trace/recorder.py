@@ -81,18 +81,15 @@ class Recorder(Watcher):
     def _refuse_strangers(self) -> None:
         """Raise CompileError where a proxy is used after its trace, or by a thread that does not trace."""
         if not self.traces() or _calls.get() != self.calls:
-            raise self.used_elsewhere(self.lines[-1].where if self.traces() else users_line())
+            line = self.lines[-1].where if self.traces() else users_line()
+            raise self.refusal(
+                "an array of the program is computed with in another thread or context, or when its trace is over, at "
+                f"{line}: a program is what one thread computes in one call. Compute it in the function itself, and "
+                "return what is needed later"
+            )
         # In another context the two get out of step: what is set there is not seen here, and the other way round.
         self.calls += 1
         _calls.set(self.calls)
-
-    def used_elsewhere(self, line: str) -> CompileError:
-        """Return the error about an array of the program that another thread computes with."""
-        return self.refusal(
-            "an array of the program is computed with in another thread or context, or when its trace is over, at "
-            f"{line}: a program is what one thread computes in one call. Compute it in the function itself, and return "
-            "what is needed later"
-        )
 
     def traces(self) -> bool:
         """Return whether the function that is traced runs here and now: not in another thread, nor any more."""
@@ -249,8 +246,7 @@ class Recorder(Watcher):
         try:
             with watched(self.switched(bool(recording.get()))), setting(_calls, 0):
                 yield
-                if _calls.get() != self.calls:
-                    raise self.used_elsewhere(self.lines[-1].where)
+                self._refuse_strangers()
         finally:
             self.open = False
 

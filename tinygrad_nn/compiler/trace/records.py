@@ -17,19 +17,15 @@ UNREAD: Any = object()  # the gradient of a shadow as long as the function has n
 class Handle:
     """A tensor that the function read or changed, and its shadow, in which the trace reads and writes instead.
 
-    A tensor that is an argument is its own shadow, made for the trace, and has its `index` among the arguments.
+    A tensor that is an argument is its own shadow, made for the trace. The `owner` of the places in it is the tensor,
+    or the index of the argument.
     """
 
     tensor: Tensor
     shadow: Tensor
     gradient: Tensor | None
-    index: int | None = None
+    owner: Any
     reads_gradient: bool = False
-
-    @property
-    def owner(self) -> Any:
-        """The tensor, or the index of the argument that it is."""
-        return self.tensor if self.index is None else self.index
 
     @property
     def held(self) -> dict[str, Any]:
@@ -39,7 +35,7 @@ class Handle:
     @property
     def lasts(self) -> bool:
         """Whether somebody besides the trace holds the tensor."""
-        return self.index is not None or sys.getrefcount(self.tensor) > _ONE_HOLDER
+        return isinstance(self.owner, int) or sys.getrefcount(self.tensor) > _ONE_HOLDER
 
 
 def place_of(kind: str, owner: Any, key: Any = None) -> tuple[Any, ...]:
@@ -49,7 +45,7 @@ def place_of(kind: str, owner: Any, key: Any = None) -> tuple[Any, ...]:
 
 _CODES = {
     "argument": "flat[{key}]", "array": "{owner}._array", "gradient": "{owner}._grad._array",
-    "hyperparameter": "vars({owner})[{key[0]!r}]", "entry": "{owner}[{key!r}]",
+    "hyperparameter": "vars({owner}){key}", "entry": "{owner}[{key!r}]",
     "state": "{owner}._state[{key[0]}][{key[1]!r}]",
 }  # fmt: skip
 
@@ -78,8 +74,7 @@ class Location:
 
     def code(self, owner: str) -> str:
         """Return the code of what is there, given that of the owner, for all but draws."""
-        code = _CODES[self.kind].format(owner=owner, key=self.key)
-        return f"{code}[{self.key[1]}]" if self.kind == "hyperparameter" and self.key[1] is not None else code
+        return _CODES[self.kind].format(owner=owner, key=self.key)
 
     def now(self, flat: Sequence[Any] = ()) -> Any:
         """Return what is there now, where these are the arguments."""
@@ -101,9 +96,8 @@ class Pass:
 
 
 def _references_of_one_holder() -> int:
-    holder = [Tensor(0.0)]
-    source = Location(None, "", holder[0])  # type: ignore[arg-type]
-    return sys.getrefcount(holder[0]) + (source is None)
+    held: list[Any] = [Tensor(0.0)] * 3  # as a Handle does, twice, and the Location of its array
+    return sys.getrefcount(held[0])
 
 
 _ONE_HOLDER = _references_of_one_holder()

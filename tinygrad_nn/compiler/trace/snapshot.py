@@ -101,11 +101,9 @@ class Snapshot:
     def expose(self, module: Module) -> None:
         """Let arrays of a module count, and their entries: the function has read them past the module's attributes."""
         held = held_by(module)
-        if id(held) not in self.known:
-            self.known[id(held)] = held
-            for name, part in held.items():
-                self.note(held.get, name)
-                self.meet(part)
+        self.live[id(held)] = set()
+        for part in held.values():
+            self.meet(part)
 
     def settle(self) -> None:
         """Get ready for being compared; nothing is noted from now on."""

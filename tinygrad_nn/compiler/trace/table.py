@@ -31,12 +31,12 @@ class Table:
         self.snapshot = Snapshot()
         self.objects: list[Any] = []  # all that can change of what the code names, or lies one level behind
         self.labels: dict[int, str] = {}  # by which names the code knows these, and Tensors
-        self.functions: list[FunctionType] = []
-        self.attributes: set[str] = set()  # that the code names
+        self.instructions: list[Any] = []  # of the code, each with the code that it is in
         for function in own_functions(functions, self._add):
-            self.functions.append(function)
-            self.attributes.update(_names(function, "_ATTR", "_METHOD"))
-            self._of_function(function)
+            found = _instructions(function)
+            self.instructions += found
+            self._of_function(function, _names(found, "_GLOBAL", "_NAME"))
+        self.attributes = _names(self.instructions, "_ATTR", "_METHOD")
         for x in list(self.objects):
             self._one_level_behind(x)
 
@@ -46,19 +46,18 @@ class Table:
             self.labels[id(x)] = own or name if isinstance(x, (Tensor, np.ndarray)) else name
             self.objects += [] if isinstance(x, Tensor) else [x]
 
-    def _of_function(self, function: FunctionType) -> None:
-        """Note the cells, globals and defaults of a function."""
+    def _of_function(self, function: FunctionType, names: list[str]) -> None:
+        """Note the cells, defaults and globals of a function, which have these names."""
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._add(self.snapshot.name(cell, "cell_contents", moves=True), name)
-        for name in _names(function, "_GLOBAL", "_NAME"):
+        for name in names:
             x = self.snapshot.name(function.__globals__, name, moves=True)
             self._add(self.snapshot.name(vars(builtins), name) if x is MISSING else x, name)
         for name in ("__code__", "__defaults__", "__kwdefaults__"):
             self.snapshot.name(function, name)
         parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
-        defaults = function.__defaults__ or ()
-        named = dict(zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True))
-        for name, x in (named | (function.__kwdefaults__ or {})).items():
+        defaults = zip(reversed(parameters), reversed(function.__defaults__ or ()), strict=False)
+        for name, x in [*defaults, *(function.__kwdefaults__ or {}).items()]:
             self._add(x, name)
 
     def _one_level_behind(self, x: Any) -> None:
@@ -93,16 +92,14 @@ class Table:
         """Return " at file:line" for the last line of the function's own code that names something; "" if none does."""
         lines = [
             f" at {code.co_filename}:{i.positions.lineno}, in {code.co_name}"
-            for function in self.functions
-            for code in _codes(function)
-            for i in dis.get_instructions(code)
+            for code, i in self.instructions
             if i.argval == name and i.positions is not None and i.positions.lineno is not None
         ]
         return "".join(lines[-1:])
 
     def forget(self) -> None:
         """Let go of the objects themselves: a program keeps none alive."""
-        self.objects, self.functions = [], []
+        self.objects, self.instructions = [], []
         self.snapshot.forget()
 
 
@@ -154,20 +151,17 @@ def own_functions(functions: list[Any], named: Callable[..., None] = lambda *_: 
                 left += [call for call in calls if isinstance(call, FunctionType)]
 
 
-def _names(function: FunctionType, *kinds: str) -> list[str]:
-    """Return the names that a function's code, and that of functions inside it, uses in one way: as globals, say."""
-    found = dict[str, None]()
-    for code in _codes(function):
-        found |= dict.fromkeys(i.argval for i in dis.get_instructions(code) if i.opname.endswith(kinds))
-    return list(found)
-
-
-def _codes(function: FunctionType) -> list[CodeType]:
-    """Return the code of a function and of the functions inside it."""
+def _instructions(function: FunctionType) -> list[tuple[CodeType, dis.Instruction]]:
+    """Return the instructions of a function and of the functions inside it, each with the code that it is in."""
     codes = [function.__code__]
     for code in codes:
         codes += [x for x in code.co_consts if isinstance(x, CodeType)]
-    return codes
+    return [(code, i) for code in codes for i in dis.get_instructions(code)]
+
+
+def _names(instructions: list[Any], *kinds: str) -> list[str]:
+    """Return the names that instructions use in one way: as globals, say."""
+    return list(dict.fromkeys(i.argval for _, i in instructions if i.opname.endswith(kinds)))
 
 
 def _holders(x: Any, name: str) -> Iterator[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,12 +20,12 @@ from ...optim.optimizer import Optimizer
 from ...tensor.handle import Tensor, node_of
 from ..program import Value, over_leaves
 from ..refusals import effect, iterated, random_drawn
+from ..signature import BY_VALUE
 from .arguments import Arguments
 from .effects import Effects
 from .patches import ENTROPY_TOLD, MODULES_TOLD, telling
 from .proxies import Proxy, is_of_a_trace, plain
 from .records import UNREAD, Location, place_of
-from .snapshot import PLAIN
 from .table import Table
 from .tracer import Tracer
 
@@ -234,7 +233,7 @@ def _results(tree: Any, targets: list[Location], tracer: Tracer) -> Any:
     return placed(tree)
 
 
-_IMMUTABLE = (*PLAIN, bool, np.generic, np.dtype, type, range, type(Ellipsis), frozenset, enum.Enum)
+_IMMUTABLE = (*BY_VALUE, type, frozenset)
 
 
 def _changed(trace: Trace) -> None:

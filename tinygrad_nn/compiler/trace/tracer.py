@@ -15,9 +15,9 @@ from ...engine.cotangents import Cotangents
 from ...engine.operation import Operation
 from ...engine.rules import RuleForEach
 from ...errors import CompileError
-from ...tensor.handle import Tensor, make
+from ...tensor.handle import Tensor, make, node_of
 from ..program import Function, Span, Value
-from ..refusals import effect, recorded_outside, value_read
+from ..refusals import effect, hook_in_trace, recorded_outside, value_read
 from .arrays import Traced
 from .callers import PACKAGE, in_package, users_line
 from .cotangents import NotedCotangents, names_of
@@ -117,7 +117,7 @@ class Tracer(Recorder):
             proxy = self.input(np.asarray(tensor._array), tensor.name or "", "array", tensor)
             shadow = make(proxy, node)
             shadow.name, shadow._grad = tensor.name, UNREAD
-            self.handles[id(tensor)] = Handle(tensor, shadow, tensor._grad)
+            self.handles[id(tensor)] = Handle(tensor, shadow, tensor._grad, tensor)
             if node is not None:
                 self.of_node[node] = proxy.value
         return self.handles[id(tensor)].shadow
@@ -127,12 +127,18 @@ class Tracer(Recorder):
         if not isinstance(tensor._array, ArrayProxy) and self.traces():
             tensor._array = Traced(self, self.constant(tensor._array))
 
-    def argument(self, index: int, tensor: Tensor, name: str) -> Tensor:
-        """Return the Tensor that the function is given in place of an argument."""
-        proxy = self.input(np.asarray(tensor._array), tensor.name or name, "array", index)
-        twin = make(proxy, None)
-        twin.name, twin.requires_grad, twin._grad = tensor.name, tensor.requires_grad, UNREAD
-        self.handles[id(twin)] = Handle(twin, twin, tensor._grad, index)
+    def argument(self, x: Any, name: str) -> Any:
+        """Return what the function is given in place of an argument: of an array, a number or a Tensor."""
+        index = len(self.inputs)
+        if not isinstance(x, Tensor):
+            return self.input(x, name, "argument", None, index)
+        if not x.is_leaf:
+            raise CompileError(recorded_outside("the call"))
+        if x.requires_grad and (hooks := node_of(x).hooks):
+            raise CompileError(hook_in_trace(next(iter(hooks.values()))))
+        twin = make(self.input(np.asarray(x._array), x.name or name, "array", index), None)
+        twin.name, twin.requires_grad, twin._grad = x.name, x.requires_grad, UNREAD
+        self.handles[id(twin)] = Handle(twin, twin, x._grad, index)
         return twin
 
     def gradient(self, tensor: Any) -> Any:
@@ -159,9 +165,9 @@ class Tracer(Recorder):
         if id(owner) in self.made_inside:
             return value
         if not isinstance(value, tuple):
-            return self.input(value, name, "hyperparameter", owner, (name, None))
+            return self.input(value, name, "hyperparameter", owner, f"[{name!r}]")
         each, one = enumerate(value), name.removesuffix("s")
-        return tuple([self.input(x, f"{one}{i + 1}", "hyperparameter", owner, (name, i)) for i, x in each])
+        return tuple([self.input(x, f"{one}{i + 1}", "hyperparameter", owner, f"[{name!r}][{i}]") for i, x in each])
 
     def setting(self, owner: Any, name: str) -> None:
         """Refuse that the function sets an optimiser's number, or its state, unless it makes the optimiser."""
