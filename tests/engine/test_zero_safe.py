@@ -154,3 +154,11 @@ def test_huge_cotangents_neither_look_like_nan_nor_warn(dtype: Any, huge: float)
     x = leaf([2.0, 4.0], dtype)
     tg.log(x).backward(np.array([huge, -huge], dtype))
     np.testing.assert_allclose(slope(x).astype(float), [huge / 2, -huge / 4], rtol=1e-3)
+
+
+def test_the_entries_beside_a_singular_one_keep_the_rules_own_result() -> None:
+    """At 1e-20 the slope alone is more than float32 holds, and its product with a small cotangent is not."""
+    x = leaf([0.0, 1e-20], np.float32)
+    with np.errstate(divide="ignore"):
+        tg.where(x > 0, np.float32(1e-10) * tg.reciprocal(x), np.float32(0)).sum().backward()
+    np.testing.assert_allclose(x.grad.data, [0.0, -1e30], rtol=1e-6)

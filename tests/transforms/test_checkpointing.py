@@ -55,6 +55,36 @@ def test_backward_reaches_parameters_and_arguments() -> None:
     np.testing.assert_allclose(WEIGHT.grad.data, expected[1])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_part_may_read_what_was_computed_from_another_of_its_inputs(create_graph: bool) -> None:
+    x: Any = tg.tensor(3.0, requires_grad=True)
+    y = x * x
+    z = tg.checkpoint(lambda x, y: x * y)(x, y) + y
+    (g,) = tg.autograd.grad(z, [x], create_graph=create_graph)
+    assert g is not None
+    assert g.item() == 33.0  # of x^3 + x^2
+    if create_graph:
+        (second,) = tg.autograd.grad(g, [x])
+        assert second is not None
+        assert second.item() == 20.0
+
+
+@pytest.mark.parametrize("is_leaf", [True, False])
+def test_a_hook_of_what_a_part_reads_runs_once(is_leaf: bool) -> None:
+    seen: list[float] = []
+
+    def doubled(g: Any) -> Any:
+        seen.append(g.item())
+        return 2 * g
+
+    x: Any = tg.tensor(3.0, requires_grad=True)
+    y = x if is_leaf else x * 1.0
+    y.register_hook(doubled)
+    tg.checkpoint(lambda y: y * y)(y).backward()
+    assert seen == [6.0]
+    assert x.grad.item() == 12.0
+
+
 def test_forward_mode_goes_through_it() -> None:
     x, v = np.linspace(-1, 1, 12).reshape(3, 4), RNG.standard_normal((3, 4))
     for transform in (tg.jvp, tg.hvp):

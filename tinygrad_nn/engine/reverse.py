@@ -51,14 +51,15 @@ def pullback(
             # All that was computed from this node is newer, so its cotangent is complete by now: it leaves, through
             # the node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the
             # axes along which the parent was broadcast, in one place for all rules, which none can forget, and added.
-            if (g := leave(node)) is None:
+            g = leave(node) if node.number >= since else cotangents.pop(node, None)  # hooks run once, in the older pass
+            if g is None:
                 continue
             asked_for = node.handle is not None if targets is None else node in targets
             if asked_for and create_graph:
                 results[node] = np.positive(g)
             elif asked_for:  # copied if anything else holds it: a rule may pass `g` itself on, `arrive` adds in place
                 results[node] = g if owned(g) else copied(g)
-            operation = node.operation
+            operation = node.operation if node.number >= since else None
             if operation is None or (useful is not None and useful.isdisjoint(node.parents or ())):
                 continue
             saved = tuple(operation.lift_saved(node, lift)) if create_graph else node.saved
@@ -72,8 +73,7 @@ def pullback(
                 if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Saved arrays are freed as soon as they were used. And only an array that nobody else refers to is written
-            # into: what `c` still held would be copied before the next cotangent is added to it.
+            # Freed as soon as used; and what `c` still held would be copied before the next cotangent is added to it.
             saved = c = None
             if operation.masks:
                 suspicion.mask()
