@@ -339,3 +339,12 @@ def test_an_array_that_is_held_twice_is_not_owned() -> None:
     viewed = owned(array)
     assert viewed is False
     assert view.base is array
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_long_sum_to_one_entry_keeps_its_digits(shape: tuple[int, ...]) -> None:
+    """Added one after the other, a million float32 numbers lose half of the digits."""
+    c = np.full((10**6, *shape), 0.1, np.float32)
+    found = project(c, node(shape, np.float32), node(c.shape, np.float32), RULE)
+    assert found.shape == shape
+    np.testing.assert_allclose(found, np.float32(0.1) * 1e6, rtol=1e-6)

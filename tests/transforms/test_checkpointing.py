@@ -67,6 +67,8 @@ def test_a_part_may_read_what_was_computed_from_another_of_its_inputs(create_gra
         (second,) = tg.autograd.grad(g, [x])
         assert second is not None
         assert second.item() == 20.0
+        tangent: Any = tg.jvp(lambda x: tg.checkpoint(lambda x, y: x * y)(x, x * x), (x.detach(),), (np.array(1.0),))[1]
+        assert tangent.item() == 27.0
 
 
 @pytest.mark.parametrize("is_leaf", [True, False])
