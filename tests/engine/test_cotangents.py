@@ -348,3 +348,12 @@ def test_a_long_sum_to_one_entry_keeps_its_digits(shape: tuple[int, ...]) -> Non
     found = project(c, node(shape, np.float32), node(c.shape, np.float32), RULE)
     assert found.shape == shape
     np.testing.assert_allclose(found, np.float32(0.1) * 1e6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8])
+def test_what_a_rule_returns_in_a_narrow_dtype_is_counted(dtype: Any) -> None:
+    """A product of booleans with ones would say whether there is any, one of int8 numbers would overflow."""
+    c, parent = np.ones((200, 3), dtype), node((3,))
+    found = project(c, parent, node(c.shape), RULE)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, [200.0, 200.0, 200.0])

@@ -189,3 +189,19 @@ def test_hooks_stay_with_the_old_value() -> None:
     h *= 5
     h.sum().backward()
     np.testing.assert_array_equal(seen, [[5.0, 5.0]])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_what_a_hook_returned_is_copied_before_the_next_one_runs(create_graph: bool) -> None:
+    x = leaf([1.0, 2.0])
+    h = x * 1.0
+    own = tg.tensor([3.0, 4.0])
+
+    def change(g: Any) -> None:
+        own.data[...] = 0
+
+    h.register_hook(lambda g: own)
+    h.register_hook(change)
+    h.sum().backward(create_graph=create_graph)
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.data, [3.0, 4.0])
