@@ -12,6 +12,7 @@ from numpy import inf as INF
 from slopes import FLOATS, leaf, second, slope, slopes
 
 import tinygrad_nn as tg
+from tinygrad_nn.testing import planted_rule
 
 X = np.array([-2.0, -1.0, 0.0, 0.5, 2.0])
 ON = X > 0
@@ -162,3 +163,10 @@ def test_the_entries_beside_a_singular_one_keep_the_rules_own_result() -> None:
     with np.errstate(divide="ignore"):
         tg.where(x > 0, np.float32(1e-10) * tg.reciprocal(x), np.float32(0)).sum().backward()
     np.testing.assert_allclose(x.grad.data, [0.0, -1e30], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [0.0, 1.0])
+def test_a_rule_that_returns_no_array_is_named_whatever_is_suspected(seed: float) -> None:
+    x = leaf([1.0, 4.0])
+    with planted_rule(tg.sqrt, "x", lambda g, y: 3.0), pytest.raises(TypeError, match="the rule of 'sqrt' for 'x'"):
+        tg.sqrt(x).backward(np.array([seed, 1.0]))
