@@ -125,3 +125,16 @@ def test_a_recorded_tangent_is_differentiable() -> None:
     x = leaf(2.0)
     t = pushed(x * x * x, {x: 1.0}, create_graph=True)  # 3 x^2
     assert tg.autograd.grad(t, x)[0].item() == 12.0
+
+
+def test_a_rule_that_is_transposed_is_told_that_all_cotangents_arrived(both: Any) -> None:
+    told: list[list[int]] = []
+
+    def rule(g: Any, b: Any) -> Any:
+        told.append(list(g.arrived))
+        return g[0] * b + g[1]
+
+    both.vjp(rule, lambda g, a: g[0] * a + g[1])
+    x = leaf([1.0, 2.0])
+    np.testing.assert_array_equal(pushed(both(x, np.array([3.0, 4.0]))[0], {x: [1.0, 1.0]}), [3.0, 4.0])
+    assert told == [[0, 1]]

@@ -47,6 +47,7 @@ def test_what_is_missing_is_zeros_in_the_outputs_own_shape_and_dtype() -> None:
     g = np.float32(3.0)
     found = part(1, g).whole(whole_node(np.float32), None)
     assert found[1] is g
+    assert list(found.arrived) == [1]
     assert [y.shape for y in found] == list(SHAPES)
     assert [type(y) for y in (found[0], found[2])] == [np.ndarray, np.ndarray]
     assert {y.dtype for y in found} == {np.dtype(np.float32)}
