@@ -138,3 +138,24 @@ def test_a_rule_that_is_transposed_is_told_that_all_cotangents_arrived(both: Any
     x = leaf([1.0, 2.0])
     np.testing.assert_array_equal(pushed(both(x, np.array([3.0, 4.0]))[0], {x: [1.0, 1.0]}), [3.0, 4.0])
     assert told == [[0, 1]]
+
+
+def test_a_zero_tangent_stays_zero_at_a_singular_slope_and_nothing_warns() -> None:
+    x = leaf([0.0, 2.0])
+    with np.errstate(divide="ignore"):
+        y = tg.log(x)
+    np.testing.assert_array_equal(pushed(y, {x: [0.0, 1.0]}), [0.0, 0.5])
+
+
+def test_tangents_are_recorded_and_rules_transposed_under_no_grad_too(both: Any) -> None:
+    x = leaf([1.0, 2.0])
+    y, z = tg.exp(x), both(x, np.array([3.0, 4.0]))[0]
+    with tg.no_grad():
+        assert pushed(y, {x: [1.0, 1.0]}, create_graph=True).requires_grad
+        np.testing.assert_array_equal(pushed(z, {x: [1.0, 1.0]}), [3.0, 4.0])
+
+
+def test_a_rule_that_is_zero_pushes_zeros(both: Any) -> None:
+    both.vjp(lambda g: np.zeros_like(g[0]), lambda g, a: g[0] * a + g[1])
+    x = leaf([1.0, 2.0])
+    np.testing.assert_array_equal(pushed(both(x, np.array([3.0, 4.0]))[0], {x: [1.0, 1.0]}), [0.0, 0.0])
