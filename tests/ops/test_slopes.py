@@ -198,3 +198,11 @@ def test_the_rows_are_derivatives_of_their_functions(name: str) -> None:
 def test_a_naive_rule_is_noticed(name: str, rule: Any) -> None:
     with planted_rule(name, "x", rule), pytest.raises(AssertionError, match=f"operation '{name}'"):
         hold(name, REVERSE, grid(name, np.float64))
+
+
+@pytest.mark.parametrize("exponent", [0, 0.0, np.zeros(3)], ids=["int", "float", "array"])
+def test_a_power_of_zero_has_the_slope_zero_everywhere(exponent: Any) -> None:
+    x = leaf([np.nan, np.inf, 2.0])
+    (x**exponent).sum().backward()
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.data, [0.0, 0.0, 0.0])

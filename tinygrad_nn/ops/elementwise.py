@@ -81,8 +81,8 @@ fmin        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a 
 
 def _slope_of_power(a: Any, b: Any) -> Any:
     """Return b a^(b - 1), and 0 where b is 0: written so where b is a number of Python's, a multiple of a half."""
-    if isinstance(b, (int, float)) and not isinstance(b, np.generic) and 2 * b % 1 == 0:  # np.float64 is a float, too
-        return b * a ** (b - 1 if b else 1)
+    if isinstance(b, (int, float)) and not isinstance(b, np.generic) and b and 2 * b % 1 == 0:  # np.float64 is a float
+        return b * a ** (b - 1)
     return power_derivative(a, b)
 
 
