@@ -155,7 +155,8 @@ def test_tangents_are_recorded_and_rules_transposed_under_no_grad_too(both: Any)
         np.testing.assert_array_equal(pushed(z, {x: [1.0, 1.0]}), [3.0, 4.0])
 
 
-def test_a_rule_that_is_zero_pushes_zeros(both: Any) -> None:
-    both.vjp(lambda g: np.zeros_like(g[0]), lambda g, a: g[0] * a + g[1])
+@pytest.mark.parametrize("zero", [lambda g: np.zeros_like(g[0]), lambda g: np.zeros(2)], ids=["Tensor", "array"])
+def test_a_rule_that_is_zero_pushes_zeros(both: Any, zero: Any) -> None:
+    both.vjp(zero, lambda g, a: g[0] * a + g[1])
     x = leaf([1.0, 2.0])
     np.testing.assert_array_equal(pushed(both(x, np.array([3.0, 4.0]))[0], {x: [1.0, 1.0]}), [0.0, 0.0])

@@ -9,7 +9,7 @@ import pytest
 from slopes import fail, leaf, slope
 
 import tinygrad_nn as tg
-from tinygrad_nn.errors import GradientError
+from tinygrad_nn.errors import FreedGraphError, GradientError
 
 
 def test_a_hook_sees_the_whole_gradient_once() -> None:
@@ -205,3 +205,27 @@ def test_what_a_hook_returned_is_copied_before_the_next_one_runs(create_graph: b
     h.sum().backward(create_graph=create_graph)
     assert x.grad is not None
     np.testing.assert_array_equal(x.grad.data, [3.0, 4.0])
+
+
+@pytest.mark.parametrize("retain_graph", [None, True])
+def test_a_hook_that_differentiates_the_same_graph_loses_no_gradient(retain_graph: bool | None) -> None:
+    """The pass of the hook frees what the other one was about to read, or else both add to the gradient."""
+    x = leaf(2.0)
+    h = x * x
+    a, b = h * 3, h * 5
+    a.register_hook(lambda g: b.backward(retain_graph=retain_graph))
+    if retain_graph:
+        a.backward()
+        np.testing.assert_array_equal(slope(x), 2 * 2.0 * (3 + 5))
+    else:
+        with pytest.raises(FreedGraphError, match="freed by an earlier backward pass"):
+            a.backward()
+
+
+def test_a_zero_that_a_hook_makes_stays_zero() -> None:
+    x = leaf([-1.0, 4.0])
+    with np.errstate(invalid="ignore"):
+        y = tg.sqrt(x)
+    y.register_hook(lambda g: tg.where(np.array([False, True]), g, 0.0))
+    y.sum().backward()
+    np.testing.assert_array_equal(slope(x), [0.0, 0.25])

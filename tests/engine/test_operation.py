@@ -97,7 +97,7 @@ def test_a_node_keeps_what_the_rules_of_the_inputs_that_require_grad_read() -> N
     assert op.slots == slots
 
     def kept(*wanted: bool) -> tuple[set[str], bool]:
-        keeps, more = op.keeps(wanted)
+        keeps, more = op.saves(wanted)
         return {slot for slot, keep in zip(slots, keeps, strict=True) if keep}, more
 
     assert kept(True, False) == ({"b", "axis"}, True)  # one comes after y
@@ -108,7 +108,7 @@ def test_a_node_keeps_what_the_rules_of_the_inputs_that_require_grad_read() -> N
 def test_a_node_of_a_linear_operation_keeps_its_parameters() -> None:
     op = declared(linear=True)
     op.set_rules((lambda g: g, lambda g: g))
-    assert op.keeps((True, True)) == ((False,) * 6 + (True, True), True)
+    assert op.saves((True, True)) == ((False,) * 6 + (True, True), True)
 
 
 # What is derived from the rules.

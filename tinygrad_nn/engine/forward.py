@@ -80,7 +80,7 @@ def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_
     with enable_grad():
         c = project(rule.pull(inputs if operation.multiple_outputs else inputs[0], saved), parent, node, rule)  # type: ignore[arg-type]
     pulled: dict[Node, Any] = {}
-    if c.requires_grad:
+    if getattr(c, "requires_grad", False):  # but for a rule that returns an array, such as zeros
         pulled = pullback({c._node: t}, variables, lift, retain_graph=create_graph, create_graph=create_graph)
     pairs = zip(variables, blanks, strict=True)
     pushed = [pulled[v] if v in pulled else lift(blank, None) if create_graph else blank for v, blank in pairs]

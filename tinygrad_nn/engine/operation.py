@@ -1,4 +1,4 @@
-"""The record of one operation: its forward, its rules, and what its nodes keep."""
+"""The record of one operation: its forward, its rules, and what its nodes save."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Operation:
     `forward` on arrays after the parameters are normalised. Rules call `kernel`, which the declaration sets: `forward`
     if they have arrays, a recorded call if they have Tensors. Forward mode calls `applied`, which calls `kernel`.
 
-    Its nodes keep all that the rules of those inputs read that require grad. With `multiple_outputs` there is one node
+    Its nodes save all that the rules of those inputs read that require grad. With `multiple_outputs` there is one node
     for all of them. `constant_inputs` have no rule, for the derivative is zero there or does not exist, and so no
     parent node. An operation `masks` if its output can leave out a nan of an input: no flag tells zero-safety then.
 
     Forward mode needs no rules of its own. A `pointwise` operation computes each entry from corresponding ones: its
     Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is `linear` in all inputs with
-    rules is `applied` to the tangents; its nodes keep its parameters for that. Any other may have tangent rules; if it
+    rules is `applied` to the tangents; its nodes save its parameters for that. Any other may have tangent rules; if it
     has none, its rules are transposed: each is linear in g, so its pullback pushes.
 
     `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
@@ -74,7 +74,7 @@ class Operation:
         self.rules: Any = ()
         self.tangent_rules: tuple[Rule | None, ...] = ()
         self.constant_inputs: tuple[int, ...] = ()
-        self._kept: dict[Any, tuple[tuple[bool, ...], bool]] = {}
+        self._saves: dict[Any, tuple[tuple[bool, ...], bool]] = {}
         known = OPERATIONS.get(name)
         if known is not None and known.source != self.source:
             raise ValueError(f"an operation named {name!r} is declared already; choose another name")
@@ -141,20 +141,20 @@ class Operation:
         pairs = zip(self.arguments, rules, strict=True)
         return tuple([r and Rule(r, argument, self.slots, zero_safe, (first,), self.name) for argument, r in pairs])
 
-    def keeps(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
+    def saves(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
         """Return, for each slot, whether a rule of the wanted inputs reads it; and whether one after `y` is read."""
         key = any(wanted) if self.variadic else wanted
-        if key not in self._kept:
+        if key not in self._saves:
             rules = [self.rules] if self.variadic else itertools.compress(self.rules, wanted)
             names = {name for rule in rules for name in rule.reads}
             if self.linear:
                 names |= self.defaults.keys()
-            keeps = tuple(n in names for n in self.slots)
-            self._kept[key] = keeps, any(keeps[len(self.arguments) + 1 :])
-        return self._kept[key]
+            saves = tuple(n in names for n in self.slots)
+            self._saves[key] = saves, any(saves[len(self.arguments) + 1 :])
+        return self._saves[key]
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
-        """Yield what the node kept, inputs and output as Tensors with their nodes: second derivatives go back there."""
+        """Yield what the node saved, arrays as Tensors with their nodes: there the second derivatives go back to."""
         parents, inputs = node.parents or (), len(self.arguments)
         for slot, value in enumerate(node.saved or ()):
             if value is None or slot > inputs:
@@ -170,13 +170,13 @@ class Operation:
 
     def applied(self, tangents: Mapping[int, Any], saved: Any) -> Any:
         """Return this linear operation, applied to the tangents, by input, and to zeros where an input has none."""
-        kept = dict(zip(self.slots, saved, strict=False))
-        parameters = {name: kept[name] for name in self.defaults}
+        by_name = dict(zip(self.slots, saved, strict=False))
+        parameters = {name: by_name[name] for name in self.defaults}
         if self.variadic:
-            shapes = kept[f"{self.arguments[0]}_shapes"]
+            shapes = by_name[f"{self.arguments[0]}_shapes"]
             return self.kernel([tangents.get(i, np.zeros(shape)) for i, shape in enumerate(shapes)], **parameters)
         inputs = []
         for i, name in enumerate(self.arguments):
-            zeros = np.zeros(kept.get(f"{name}_shape") or ())
-            inputs.append(tangents[i] if i in tangents else kept[name] if i in self.constant_inputs else zeros)
+            zeros = np.zeros(by_name.get(f"{name}_shape") or ())
+            inputs.append(tangents[i] if i in tangents else by_name[name] if i in self.constant_inputs else zeros)
         return self.kernel(*inputs, **parameters)

@@ -53,13 +53,13 @@ class _ItemRule:
 
 
 class Item:
-    """The operation that takes one output of several: its node keeps which one, and all their shapes and dtype."""
+    """The operation that takes one output of several: its node saves which one, and all their shapes and dtype."""
 
     name, masks, multiple_outputs, pointwise, linear = "item", False, False, False, True
     rules, tangent_rules = (_ItemRule(),), ()
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
-        """Yield what the node kept, in which there is no array."""
+        """Yield what the node saved, in which there is no array."""
         yield from node.saved
 
     def applied(self, tangents: Any, saved: Any) -> Any:

@@ -1,9 +1,14 @@
 """Reverse mode: cotangents pulled from node to node, newest first. It knows no operation.
 
-The cotangent of a node is the derivative of the final output by each entry of the node's own, and has that one's shape.
-Where there are several final entries, it is that of their sum, weighted by `seeds`. It is an array in an ordinary pass.
-With `create_graph` it is a Tensor, which `lift` makes, and the very same rules then record the graph of the derivative:
-a second derivative is a pass through that graph.
+The cotangent of a node is the derivative of the final output by each entry of the node's output, whose shape it has.
+If that output has several, it is the derivative of their sum, weighted by `seeds`. In an ordinary pass it is an array.
+
+All that was computed from a node is newer, so its cotangent is complete when its turn comes: it leaves, through the
+node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the axes along which
+the parent was broadcast, in one place for all rules, so that none can forget it, and added up.
+
+With `create_graph` a cotangent is a Tensor, which `lift` makes, and the very same rules record the derivative's graph:
+a second derivative is a pass through that.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import FREED, FreedGraphError
 from .allocator import keep_memory_once
 from .arrays import copied
 from .cotangents import owned
@@ -24,21 +30,16 @@ from .zero_safe import Suspicion, sum_of_products
 
 
 def pullback(
-    seeds: Mapping[Node, Any],
-    targets: Collection[Node] | None,
-    lift: Lift,
-    *,
-    retain_graph: bool,
-    create_graph: bool,
-    since: int = 0,
-) -> dict[Node, Any]:
+    seeds: Mapping[Node, Any], targets: Collection[Node] | None, lift: Lift, *,
+    retain_graph: bool, create_graph: bool, since: int = 0,
+) -> dict[Node, Any]:  # fmt: skip
     """Return the cotangent of each target that one reaches, given those of the outputs, `seeds`.
 
     `targets=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
     Without `retain_graph` the graph's arrays are freed on the way, and a second pass raises FreedGraphError; whoever
     wants `create_graph` retains it. `since` ends the pass at older nodes, which must be targets, see `history`.
-    IEEE says 0 * inf = nan, but here a zero cotangent stays zero: `suspicion` is true when NumPy has reported one. Of
-    sums of products NumPy can't: BLAS may compute them in threads of its own. `mended` is asked each time there.
+    IEEE says 0 * inf = nan, but here a zero cotangent stays zero. NumPy's invalid flag makes `suspicion` true; it may be
+    lost in threads of BLAS, so that `mended` is always called for products of matrices.
     """
     keep_memory_once()  # from now on the process gives freed memory to the next array, not to the system
     order = history(seeds, since)
@@ -48,25 +49,26 @@ def pullback(
     suspicion = Suspicion(seeds.values())  # false until NumPy reports 0 * inf, or a mask may have hidden one
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
-            # All that was computed from this node is newer, so its cotangent is complete by now: it leaves, through
-            # the node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the
-            # axes along which the parent was broadcast, in one place for all rules, which none can forget, and added.
-            g = leave(node) if node.number >= since else cotangents.pop(node, None)  # hooks run once, in the older pass
-            if g is None:
+            older = node.number < since  # an input of a checkpointed part: its hooks and rules are for the pass around
+            if (g := cotangents.pop(node, None) if older else leave(node)) is None:
                 continue
-            asked_for = node.handle is not None if targets is None else node in targets
-            if asked_for and create_graph:
-                results[node] = np.positive(g)
-            elif asked_for:  # copied if anything else holds it: a rule may pass `g` itself on, `arrive` adds in place
-                results[node] = g if owned(g) else copied(g)
-            operation = node.operation if node.number >= since else None
-            if operation is None or (useful is not None and useful.isdisjoint(node.parents or ())):
+            if node.handle is not None if targets is None else node in targets:
+                # A copy if anything else holds it: a rule may pass `g` itself on, and `arrive` adds in place.
+                results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
+            operation = node.operation
+            if operation is None or older:
                 continue
+            if node.parents is None:  # by now: a hook has differentiated the same graph
+                raise FreedGraphError(FREED)
+            if useful is not None and useful.isdisjoint(node.parents):
+                continue  # not on the way to a target: neither read nor freed
+            if operation.masks or node.hooks:  # a nan may be hidden, or a zero made, without NumPy's telling
+                suspicion.mask()
             saved = tuple(operation.lift_saved(node, lift)) if create_graph else node.saved
-            for parent, rule in zip(node.parents or (), operation.rules):
+            for parent, rule in zip(node.parents, operation.rules):
                 if parent is None or (useful is not None and parent not in useful):
                     continue
-                if rule.into is not None and parent in cotangents and not create_graph:  # in place: no graph has that
+                if rule.into is not None and parent in cotangents and not create_graph:  # no graph has what is in place
                     cotangents.add_into(parent, rule, g, saved)
                     continue
                 c = rule.pull(g, saved)
@@ -75,8 +77,6 @@ def pullback(
                 arrive(parent, c, node, rule)
             # Freed as soon as used; and what `c` still held would be copied before the next cotangent is added to it.
             saved = c = None
-            if operation.masks:
-                suspicion.mask()
             if not retain_graph:
                 node.parents = node.saved = None
     return results

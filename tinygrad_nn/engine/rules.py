@@ -1,8 +1,8 @@
-"""Derivative rules: what a rule reads is what its parameters name, and that decides what a node keeps.
+"""Derivative rules: what a rule reads is what its parameters name, and that decides what a node saves.
 
-`slots` names all that a node can keep, in order: the inputs, the output `y`, the inputs' shapes, `wanted` (which
-inputs require grad), and the operation's parameters, as `axis`. What a node has kept, `saved`, has an entry per slot,
-up to the last that is kept, None where a slot is not. A rule's first parameter is the cotangent `g`, in forward mode
+`slots` names all that a node can save, in order: the inputs, the output `y`, the inputs' shapes, `wanted` (which
+inputs require grad), and the operation's parameters, as `axis`. What a node has `saved` has an entry per slot, up to
+the last that is saved, None where a slot is not. A rule's first parameter is the cotangent `g`, in forward mode
 the tangent `t` of an input, which it pushes to the output; in the one rule of an operation on any number of inputs,
 `index_of_input` is the second. All others come in any order.
 """
@@ -60,7 +60,7 @@ def parameter_names(function: Any) -> tuple[str, ...]:
 
 
 def _pull_of(function: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], Any]:
-    """Return a rule as a function of the cotangent and of all that its node kept."""
+    """Return a rule as a function of the cotangent and of all that its node saved."""
     match read:  # up to two are written out: to unpack a list takes longer than most rules on small arrays
         case []:
             return lambda g, saved: function(g)

@@ -147,6 +147,6 @@ def first_lr(group: ParameterGroup) -> float:
 
 
 def tell(owner: Any, name: str) -> None:
-    """Tell who watches that a number or the state is set."""
+    """Tell the watcher that a number or the state is set."""
     if (watching := watcher()) is not None:
         watching.setting(owner, name)

@@ -35,7 +35,7 @@ def constant(x: Any) -> Any:
 def call_one(op: Operation) -> Callable[[Any], Tensor]:
     """Return the call of an operation on one operand, without parameters."""
     forward, watched = op.forward, call_any(op)
-    keep_x, keep_y = op.keeps((True,))[0][:2]
+    save_x, save_y = op.saves((True,))[0][:2]
 
     def call(x: Any, /) -> Tensor:
         enabled = recording.get()
@@ -52,7 +52,7 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
             raise
         if parent is None or not enabled or (y.dtype.kind != "f" and _ends_graph(y.dtype)):
             return make(y, None)
-        return make(y, record(op, (parent,), (data if keep_x else None, y if keep_y else None), y))
+        return make(y, record(op, (parent,), (data if save_x else None, y if save_y else None), y))
 
     return call
 
@@ -60,7 +60,7 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
 def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
     """Return the call of an operation on two operands, without parameters."""
     forward, watched = op.forward, call_any(op)
-    first, second, both = [op.keeps(wanted)[0][:3] for wanted in ((True, False), (False, True), (True, True))]
+    first, second, both = [op.saves(wanted)[0][:3] for wanted in ((True, False), (False, True), (True, True))]
     saves_nothing = not any(both)
 
     def call(a: Any, b: Any, /) -> Tensor:
@@ -95,8 +95,8 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
         if saves_nothing:
             node.saved = ()
         else:
-            keep_x, keep_z, keep_y = both if p is not None and q is not None else first if q is None else second
-            node.saved = (x if keep_x else None, z if keep_z else None, y if keep_y else None)
+            save_x, save_z, save_y = both if p is not None and q is not None else first if q is None else second
+            node.saved = (x if save_x else None, z if save_z else None, y if save_y else None)
         node.shape = y.shape
         node.dtype = dtype
         node.number = next_number()
@@ -151,13 +151,13 @@ def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], 
     """Return what the wanted inputs' rules read, and None in the other slots."""
     if not op.rules:
         raise errors.GradientError(errors.no_rule(op.name))
-    keeps, more = op.keeps(wanted)
+    saves, more = op.saves(wanted)
     everything = [arrays, y] if op.variadic else [*arrays, y]
     if more:
         shapes = [a.shape if type(a) is np.ndarray else np.shape(a) for a in arrays]
         everything += [shapes] if op.variadic else shapes
         everything += [wanted, *values.values()]
-    return tuple([value if keep else None for value, keep in zip(everything, keeps)])
+    return tuple([value if save else None for value, save in zip(everything, saves)])
 
 
 def _recorded(op: Operation, enabled: Any, arrays: Any, parents: list[Node | None], values: Any, y: Any) -> Node | None:
