@@ -4,6 +4,7 @@ import ast
 import functools
 import io
 import pathlib
+import re
 import tokenize
 from collections.abc import Iterator
 
@@ -66,9 +67,9 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (350, 350, 1_282),
-    "engine": (1_250, 1_250, 9_031),
+    "engine": (1_250, 1_250, 9_071),
     "tensor": (1_150, 1_150, 9_422),
-    "ops": (3_008, 2_895, 30_782),
+    "ops": (3_008, 2_895, 30_780),
     "ops.linalg": (861, 859, 8_975),
     "ops.numpy": (2_376, 2_375, 26_446),
     "ops.windows": (804, 804, 8_463),
@@ -226,17 +227,25 @@ OF_TENSORS = {
     "compiler.signature": "at every call each argument's array and node are described, whoever watches",
     "compiler.trace.tracer": "it is who is asked for a Tensor's shadow, and keeps the shadows",
     "compiler.trace.records": "what a shadow holds, without asking the tracer, who would take note of it",
+    "compiler.run.first_run": "what a Tensor that is an argument holds, as the program is given it",
+    "compiler.run.wrapper": "the code around a program, which no trace is at work in, reads and writes at every replay",
     "compiler.trace.proxies": "whether a Tensor holds a proxy, without asking for its shadow, which may be refused",
 }
 
 
 def touched(source: str) -> set[str]:
-    """Return which of a Tensor's slots a file reads or writes; a living Tensor made anew has all of them written."""
-    found = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute)]
-    return {n.attr for n in found if n.attr in SLOTS} | {x for x in map(ast.unparse, found) if x == "Tensor.__init__"}
+    """Return which of a Tensor's slots a file reads or writes, also in code that it writes or by `getattr`.
+
+    A living Tensor made anew has all of them written.
+    """
+    nodes = list(ast.walk(ast.parse(source)))
+    found = [n for n in nodes if isinstance(n, ast.Attribute)]
+    in_texts = {x for n in nodes if isinstance(n, ast.Constant) for x in SLOT.findall(str(n.value))}
+    made_anew = {x for x in map(ast.unparse, found) if x == "Tensor.__init__"}
+    return {n.attr for n in found if SLOT.fullmatch(n.attr)} | in_texts | made_anew
 
 
-SLOTS = {"_array", "_grad", "_node"}
+SLOT = re.compile(r"\b_(?:array|grad|node)\b")
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
@@ -252,6 +261,7 @@ def test_who_may_touch_the_slots_does() -> None:
 
 def test_a_touched_slot_is_found() -> None:
     assert touched("x._node.number = y._array") == {"_node", "_array"}
+    assert touched("getattr(x, '_array'), f'{t}._grad = None', 'some_array'") == {"_array", "_grad"}
     assert touched("Tensor.__init__(t, t.data)") == {"Tensor.__init__"}
 
 

@@ -111,9 +111,9 @@ def test_a_planted_rule_replaces_adding_in_place() -> None:
 
 
 def test_a_planted_rule_that_reads_less_does_not_starve_the_declared_one() -> None:
-    """What nodes keep is remembered by the operation: it must not be learnt from the planted rule."""
+    """What nodes save is remembered by the operation: it must not be learnt from the planted rule."""
     operation = OPERATIONS["softmax"]
-    operation._kept.clear()
+    operation._saves.clear()
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     with planted_rule(operation, "x", lambda g: g):
         y = tg.softmax(x)

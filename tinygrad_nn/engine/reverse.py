@@ -38,8 +38,8 @@ def pullback(
     `targets=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
     Without `retain_graph` the graph's arrays are freed on the way, and a second pass raises FreedGraphError; whoever
     wants `create_graph` retains it. `since` ends the pass at older nodes, which must be targets, see `history`.
-    IEEE says 0 * inf = nan, but here a zero cotangent stays zero. NumPy's invalid flag makes `suspicion` true; it may be
-    lost in threads of BLAS, so that `mended` is always called for products of matrices.
+    IEEE says 0 * inf = nan, but here a zero cotangent stays zero. NumPy's invalid flag makes `suspicion` true; it
+    may be lost in threads of BLAS, so that `mended` is always called for products of matrices.
     """
     keep_memory_once()  # from now on the process gives freed memory to the next array, not to the system
     order = history(seeds, since)

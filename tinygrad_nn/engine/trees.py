@@ -45,12 +45,12 @@ def aligned(tree: Any, like: Any) -> Iterator[Any]:
         tree = dict(tree.named_parameters()) if is_module(tree) else tree
     if isinstance(like, dict):
         if not isinstance(tree, dict) or tree.keys() != like.keys():
-            raise ValueError(f"a dict with the keys {list(like)} is needed, got {given(tree)}")
+            raise ValueError(f"pass a dict with the keys {list(like)}, got {given(tree)}")
         for key, part in like.items():
             yield from aligned(tree[key], part)
     elif isinstance(like, (list, tuple)):
         if not isinstance(tree, (list, tuple)) or len(tree) != len(like):
-            raise ValueError(f"a sequence of {len(like)} is needed, got {given(tree)}")
+            raise ValueError(f"pass a sequence of {len(like)}, got {given(tree)}")
         for item, part in zip(tree, like, strict=True):
             yield from aligned(item, part)
     else:

@@ -102,7 +102,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         outputs, shape = np.asarray(predict(self.module_, X)), (len(X), self._outputs)
         if outputs.shape != shape:
-            raise ValueError(f"the module returned outputs of shape {outputs.shape}, and {shape} is needed here")
+            raise ValueError(f"the outputs have the shape {outputs.shape}; let the module return one of {shape}")
         return outputs
 
 

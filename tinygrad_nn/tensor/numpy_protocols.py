@@ -197,7 +197,7 @@ def _accumulate(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> 
     (x,), axis = inputs, options.pop("axis", 0)
     results = list(np.moveaxis(x, axis, 0))
     if not results:
-        raise ValueError(f"np.{ufunc.__name__} needs an entry to start from, and an axis of length 0 has none")
+        raise ValueError(f"np.{ufunc.__name__} starts from an entry, and there is none: see that t.size > 0")
     return np.stack(list(itertools.accumulate(results, call)), axis)
 
 

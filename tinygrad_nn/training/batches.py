@@ -31,7 +31,7 @@ def as_samples(name: str, values: Any, dtype: Any = None) -> Any:
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} can't be read as numbers, which it must hold: {error}") from error
     if array.dtype.kind == "c":
-        raise DataError(f"{name} is complex (dtype {array.dtype}); a network takes real numbers")
+        raise DataError(f"{name} is complex (dtype {array.dtype}); pass its real part, {name}.real")
     return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
 
 

@@ -177,7 +177,7 @@ def _slopes(y: Tensor, h: Any, axis: int, edge_order: int) -> Tensor:
     """Return second-order differences along an axis, at points that are `h` apart: a number, or n - 1 of them."""
     n = y.shape[axis]
     if n < edge_order + 1:
-        raise ValueError(f"an axis of length {n} is too short: gradient needs {edge_order + 1} entries there")
+        raise ValueError(f"gradient needs {edge_order + 1} entries along an axis, got {n}; leave it out of axis=")
     ones = (slice(None),) + (None,) * (y.ndim - axis - 1)
     steps = h * np.ones(n - 1, y.dtype)
     left, right = steps[:-1][ones], steps[1:][ones]

@@ -125,7 +125,7 @@ def rot90(x: Tensor, k: int = 1, axes: Any = (0, 1)) -> Any:
 def _below(x: Tensor, k: int) -> Any:
     """Return which entries of the matrices lie on the k-th diagonal or below."""
     if x.ndim == 0:
-        raise ValueError("a triangle needs a matrix, got a tensor of shape ()")
+        raise ValueError("a triangle is of a matrix, got a tensor of shape (); pass t[None, None]")
     rows, columns = x.shape[-2:] if x.ndim > 1 else (x.size, x.size)
     return np.tri(rows, columns, k, dtype=bool)
 
