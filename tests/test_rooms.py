@@ -83,7 +83,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.write": (1_782, 1_100, 17_161),
     "compiler.run": (1_199, 1_199, 10_507),
     "checking": (2_915, 2_700, 26_066),
-    "inspection": (2_253, 1_800, 17_887),
+    "inspection": (2_251, 1_800, 17_884),
     "testing": (2_295, 2_295, 20_085),
     "training": (2_693, 1_648, 21_934),
     "interop": (1_419, 1_405, 13_225),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from inspection.planted_nans import FAULTLESS, FAULTS, Fault
-from slopes import leaf
+from slopes import leaf, slope
 
 import tinygrad_nn as tg
 
@@ -102,6 +102,34 @@ def test_a_training_loop_keeps_only_its_last_passes() -> None:
         gc.collect()
         assert len(watching.sums) <= 5
     assert max(counts) <= 15
+
+
+def test_running_means_keep_nothing_of_older_passes() -> None:
+    net = tg.nn.Sequential(tg.nn.Linear(3, 4, seed=0), tg.nn.BatchNorm1d(4), tg.nn.Linear(4, 1, seed=1))
+    counts = []
+    with tg.detect_anomaly():
+        for _ in range(8):
+            (net(np.eye(3)) ** 2).mean().backward()
+            gc.collect()
+            counts.append(sum(type(x).__name__ == "GraphNode" for x in gc.get_objects()))
+    assert counts[-1] <= counts[-4]
+
+
+@pytest.mark.parametrize("passes", range(5))
+def test_a_pass_may_begin_from_what_is_older_than_the_last_ones(passes: int) -> None:
+    x = leaf([1.0, 4.0])
+    with tg.detect_anomaly():
+        z = (tg.sqrt(x) * 2).sum()
+        for _ in range(passes):
+            (x * 3).sum().backward()
+        z.backward()
+    np.testing.assert_array_equal(slope(x), np.array([1, 0.5]) + 3 * passes)
+    with pytest.raises(FloatingPointError, match=r"the rule of sqrt for x\[1\]"), tg.detect_anomaly():
+        x = leaf([1.0, 0.0])
+        z = (tg.sqrt(x) * 2).sum()
+        for _ in range(passes):
+            (x * 3).sum().backward()
+        z.backward()
 
 
 def test_several_outputs_and_several_faults_give_the_first() -> None:
@@ -278,7 +306,7 @@ def test_a_step_that_diverged_is_made_again_of_the_same_draws_and_state(compiled
 
 def test_what_was_given_is_told_with_the_line_that_reads_it_first() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
-    message = r"the cotangent of multiply1\[1\] is nan as it was given.*: y.backward\(tg.tensor\(\[1.0, np.nan\]\)\)"
+    message = r"the cotangent of y\[1\] is nan as it was given.*: y.backward\(tg.tensor\(\[1.0, np.nan\]\)\)"
     with pytest.raises(FloatingPointError, match=message), tg.detect_anomaly():
         y = x * 2
         y.backward(tg.tensor([1.0, np.nan]))

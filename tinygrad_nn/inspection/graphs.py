@@ -26,7 +26,7 @@ from .sites import Site
 from .terms import LIVE
 from .text import brief, printable, some
 
-_ARTICLE = re.compile(r"(W|Z)(\d+)")
+_LETTERS = {"linear": "ZW"} | dict.fromkeys(ACTIVATIONS, "AZ")  # of what an operation makes, and of what
 
 
 class Graph:
@@ -186,13 +186,19 @@ class Graph:
         return new
 
     def forget(self, number: int, alive: Collection[int]) -> None:
-        """Let go of the nodes before this one; of those of the engine's that are `alive` line and name are kept."""
-        old = [(n.node.number, n) for n in self._nodes if n.number < number and n.node is not None]
-        about = {key: {"line": n.line, "modules": n.modules, "given": n.given} for key, n in old}
+        """Let go of the nodes before this one, but of what a pass begins from.
+
+        Of those of the engine's that are `alive` line and name are kept.
+        """
+        old = {n for n in self._nodes if n.number < number} - self.reached
+        about = {n.node.number: {"line": n.line, "modules": n.modules, "given": n.given} for n in old if n.node}
         self._forgotten = {key: x for key, x in (self._forgotten | about).items() if key in alive}
-        self._nodes = [node for node in self._nodes if node.number >= number]
-        self._of_node = {key: node for key, node in self._of_node.items() if node.number >= number}
-        self._of_array = {key: pair for key, pair in self._of_array.items() if pair[0].number >= number}
+        for node in old:  # newer ones may read them, as running means do, and would keep all that was ever computed
+            if node.operation != "item":
+                node.inputs, node.operands, node.children = dict.fromkeys(node.inputs), {}, []
+        self._nodes = [node for node in self._nodes if node not in old]
+        self._of_node = {key: node for key, node in self._of_node.items() if node not in old}
+        self._of_array = {key: pair for key, pair in self._of_array.items() if pair[0] not in old}
 
     def of_node(self, node: Node) -> GraphNode:
         """Return the node for one of the engine's; what it was recorded from is added before it."""
@@ -242,44 +248,37 @@ class Graph:
         return self.add("operation", "item", inputs={f"output {number}": whole}, stored=stored, **about)
 
     def name_by(self, site: Site) -> None:
-        """Give what has no name yet the one that the user's code has for it, or a Module that is known there."""
+        """Name all, what has no name yet as the user's code does, or a Module that is known there."""
         for name, x in site.named():
             held = [*x.named_parameters(), *x.named_buffers()] if isinstance(x, Module) else [(name, x)]
             for own, t in held:
                 if isinstance(t, Tensor) and (node := self.get(t)) and node.given in ("", t is not x and t.name):
                     node.given = own
+        self.name_all()
 
     def name_all(self) -> None:
         """Give each node a name that no other has: the user's, the article's, or the operation's with a number."""
-        numbers, names = Counter[str](), Counter[str]()
+        numbers, taken = Counter[str](), Counter[str]()
         for node in self._nodes:
             wish = printable(node.given) or _of_article(node)
             if not wish:
                 own = node.operation or node.kind
                 numbers[own] += 1
                 wish = f"{own}{numbers[own]}"
-            node.name = _unique(wish, names)
-
-
-def _unique(wish: str, taken: Counter[str]) -> str:
-    """Return a name that is not taken, with a number at its end if need be, and take it."""
-    name = wish
-    while taken[name]:
-        taken[wish] += 1
-        name = f"{wish}_{taken[wish]}"
-    taken[name] = 1
-    return name
+            node.name = wish
+            while taken[node.name]:
+                taken[wish] += 1
+                node.name = f"{wish}_{taken[wish]}"
+            taken[node.name] = 1
 
 
 def _of_article(node: GraphNode) -> str:
     """Return Z1 for what a weight W1 makes in a DenseNetwork, A1 for the activation of that; "" for all else."""
-    if not any(kind == "DenseNetwork" for _, kind in node.modules):
+    if node.operation not in _LETTERS or not any(kind == "DenseNetwork" for _, kind in node.modules):
         return ""
-    names = [_ARTICLE.fullmatch(parent.name) for parent in node.parents]
-    found = {match[1]: match[2] for match in names if match is not None}
-    if node.operation == "linear" and "W" in found:
-        return f"Z{found['W']}"
-    return f"A{found['Z']}" if node.operation in ACTIVATIONS and "Z" in found else ""
+    letters = _LETTERS[node.operation]
+    numbers = [parent.name[1:] for parent in node.parents if re.fullmatch(rf"{letters[1]}\d+", parent.name)]
+    return f"{letters[0]}{numbers[0]}" if numbers else ""
 
 
 def _listed(nodes: list[GraphNode]) -> str:

@@ -205,7 +205,7 @@ class Watchdog(Recorder):
         """Raise Anomaly with the earliest of the origins of what is not finite in an array."""
         wrong = list(itertools.islice(faults(value), _STARTS))
         if wrong:
-            self.graph.name_all()
+            self.graph.name_by(Site())
             self.adjoints = {id(node.seen): node for node in self.graph.nodes if node.seen is not None}
             raise Anomaly(min(map(trace, wrong), key=lambda pair: pair[0])[1])
 

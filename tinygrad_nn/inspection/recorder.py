@@ -210,7 +210,6 @@ class Recorder(Watcher):
     def closed(self) -> None:
         """Give what was computed last, and not read since, the names that the user's code has for it."""
         self.graph.name_by(Site())
-        self.graph.name_all()
 
 
 def _names_within(module: Any) -> dict[int, str]:

@@ -51,7 +51,7 @@ def remedy_for(operation: str, phase: str, operands: Mapping[str, Any], value: A
     beyond += ", or compute in float64" * (most.bits < 64)
     if phase == "backward":
         wrong = "the numbers are too large there, or the rule is wrong: tg.gradcheck tells"
-        return _OF_RULES.get(operation) or (f"the gradient {beyond}" if np.isinf(value) else wrong)
+        return _OF_RULES.get(operation, f"the gradient {beyond}" if np.isinf(value) else wrong)
     numbers = [float(x) for x in operands.values() if np.ndim(x) == 0]
     decides = numbers[0 if operation == "power" else -1] if numbers else np.nan
     if decides == 0 and operation in _AT_ZERO:
