@@ -185,6 +185,15 @@ def test_a_parameter_keeps_its_name_only_if_nobody_reads_the_old_one_afterwards(
     agree(run(listing), {"a": a, "b": b})
 
 
+def test_the_sum_of_one_number_is_that_number() -> None:
+    compiled = tg.compile(tg.grad(lambda x: (tg.grad(tg.log2)(x) * tg.grad(tg.log2)(x)).sum()))
+    right = compiled(np.array(0.7))
+    text = compiled.explain()
+    agree(run(text), right, 4)
+    assert "# update" not in text
+    assert "backward, pass 3, L3 = multiply1\n" in text
+
+
 def test_what_decides_is_said() -> None:
     compiled = tg.compile(lambda x, k: x * k if k > 1 else x)
     compiled(np.ones(3), 2.0)

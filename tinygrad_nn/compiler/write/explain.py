@@ -89,16 +89,16 @@ class _Explainer:
         self.title = title if title.isidentifier() and not keyword.iskeyword(title) else "step"
         self.passes = trace.tracer.passes
         roots = [lowered.plain.present(root) for one in self.passes for root in one.roots]
-        noted = {lowered.plain.present(v) for one in self.passes for pair in one.adjoints for v in pair}
-        self.program = readable(lowered.plain, roots, noted)
-        self.targets: list[tuple[Location, Value]] = list(zip(lowered.targets, self.program.outputs, strict=False))
+        noted = [pair for one in self.passes for pair in one.adjoints]
+        self.program = readable(lowered.plain, roots, {lowered.plain.present(g) for g, _ in noted})
+        self.targets = list(zip(lowered.targets, self.program.outputs, strict=False))
         self.names = Names()
         self.names.used.update([self.title, *map(loss, range(1, len(self.passes) + 1))])
         for source in lowered.sources:
             self.names.of(source.value)
         self.functions = Functions(self.names.new)
         self.inputs: dict[str, Any] = {}
-        seen = {self.program.present(v) for v in noted}
+        seen = {self.program.present(v) for pair in noted for v in pair}
         self.outlining = Outlining(self.program, seen, self.names.new, self.called)
         self.read = {v for line in self.program.lines for v in line.reads()} | set(self.program.outputs)
         self.pass_of = {v: n for n, one in enumerate(self.passes, start=1) for v in self.traced(one.start, one.stop)}
@@ -191,7 +191,7 @@ class _Explainer:
         """Return what a line's backward pass differentiates: the sum of its roots, each times its seed."""
         terms, number = [], self.pass_of.get(line.outputs[0], 0)
         for root, seed in self.passes[number - 1].roots.items() if number else ():
-            root, seed = self.lowered.plain.present(root), self.lowered.plain.present(seed)
+            root, seed = self.program.present(root), self.lowered.plain.present(seed)
             y = self.notation.operand(root)
             if seed not in self.lowered.plain.constants or not (seed.concrete == 1).all():
                 y = f"np.sum({y} * {self.names.found.get(seed) or array_text(seed.concrete)})"
