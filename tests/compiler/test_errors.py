@@ -122,6 +122,18 @@ def test_what_arrays_have_and_programs_do_not(name: str) -> None:
         tg.compile(lambda x: x.nowhere)(X)
 
 
+@pytest.mark.parametrize("function", [np.trim_zeros, np.real_if_close])
+def test_a_view_that_the_entries_decide_on(function: Callable[[Any], Any]) -> None:
+    with pytest.raises(CompileError, match=rf"np\.{function.__name__} at .*test_errors.*a value that Python reads"):
+        tg.compile(lambda x: function(x * (x > 0)) * 2)(X)
+
+
+@pytest.mark.parametrize("function", [np.array2string, np.array_repr, np.array_str])
+def test_a_text_of_an_array(function: Callable[[Any], Any]) -> None:
+    with pytest.raises(CompileError, match=rf"np\.{function.__name__} at .*test_errors.*outside the compiled function"):
+        tg.compile(lambda x: (function(x * 2), x)[1])(X)
+
+
 WRITES: dict[str, Callable[[Any], Any]] = {
     "entry": lambda x: x.__setitem__(0, 5.0),
     "whole": lambda x: x.__setitem__(Ellipsis, 5.0),

@@ -16,7 +16,7 @@ from ..program import over_leaves
 from ..refusals import effect
 from ..signature import GENERATORS
 from .proxies import is_of_a_trace, plain
-from .snapshot import CONTAINERS, MISSING, all_same, bound, entries_of, holds, paired, same
+from .snapshot import CONTAINERS, MISSING, bound, entries_of, holds, paired, same
 from .table import Table
 
 _LARGE = 2**20  # bytes; whether an array of more was written into is found only where a line reads it
@@ -29,8 +29,7 @@ class Effects:
     def __init__(self, table: Table, arguments: list[Any], twins: list[Any]) -> None:
         self.table, self.snapshot = table, table.snapshot
         self.twins = [(x, entries_of(x)) for x in twins]
-        found = [*table.objects, *arguments]
-        given = [x for x in found if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
+        given = [x for x in [*table.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
         attributes = [own for x in given if type(own := getattr(x, "__dict__", None)) is dict]
         self.attributes = {*map(id, attributes)}
         self.generators = [x for x in given if isinstance(x, GENERATORS) and not isinstance(x, random.SystemRandom)]
@@ -45,7 +44,7 @@ class Effects:
 
     def changed(self) -> str:
         """Return what the function changed that a program can't change again, in words; "" if there is nothing."""
-        if twins := [x for x, then in self.twins if not all_same(entries_of(x), then)]:
+        if twins := [x for x, then in self.twins if not holds(x, then)]:
             return f"changes a {type(twins[0]).__name__} among its arguments"
         self.twins = []  # what stands for arguments is to be gone
         for x, then in self.snapshot.changed():

@@ -19,6 +19,7 @@ from ..refusals import value_read
 from .callers import in_package, users_line
 
 _ASARRAY = Function("np.asarray", np.asarray, "operator")
+_READING = frozenset({np.trim_zeros, np.real_if_close})  # of which view is returned the entries decide
 _WRITING = frozenset({np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis})
 _STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 
@@ -74,6 +75,8 @@ class Proxy(ArrayProxy):
             return function(*concretes(args), **concretes(kwargs))
         if function in _STATIC:
             return function(*concretes(args), **kwargs)
+        if function in _READING:
+            self._read(f"np.{function.__name__}")
         out = kwargs.pop("out", None)
         if function in _WRITING or not (out is None or _has_dtype(out)):
             self._lacks(f"np.{function.__name__} that writes into an array")
@@ -193,14 +196,9 @@ def plain(x: Any) -> Any:
     return x.number() if isinstance(x, Proxy) and x.value.known else x
 
 
-def array_in(x: Any) -> Any:
-    """Return what a Tensor holds, anything else as it is."""
-    return x._array if isinstance(x, Tensor) else x
-
-
 def value_of(x: Any) -> Any:
     """Return the value of what is traced, anything else as it is."""
-    x = array_in(x)
+    x = x._array if isinstance(x, Tensor) else x
     return x.value if isinstance(x, Proxy) else x
 
 
