@@ -176,6 +176,10 @@ def test_a_hook_is_given_the_gradient_of_the_whole_batch_once() -> None:
     ("options", "kind", "words"),
     [
         ({"loss": lambda p, y: ((p - y) ** 2).mean()}, ValueError, "it takes a tg.nn.DenseNetwork and one of"),
+        *[
+            ({name: 2}, ValueError, "without weights, accumulate=, clip_norm= and")
+            for name in ("accumulate", "clip_norm")
+        ],
         ({"compile": False}, ValueError, "runs compiled programs; leave out compile=False"),
         ({"blas_threads": 2}, ValueError, "one thread of BLAS; pass workers= or blas_threads="),
         ({"workers": 0}, ValueError, "workers must be a whole number, 1 or more, got 0"),

@@ -117,9 +117,10 @@ class Training:
         if judged < self.best:
             self.best, self.waited = judged, 0
             if self.options["early_stopping"] is not None:
+                self.steps.look()
                 self.best_arrays = {name: copied(t.data) for name, t in self.steps.tensors.items()}
 
     def restore_best(self) -> None:
         """Give parameters and buffers the values that they had when the validation cost was lowest."""
-        tensors = self.steps.tensors
-        replace_values([(tensors[name], copied(array)) for name, array in self.best_arrays.items()])
+        self.steps.look()
+        replace_values([(self.steps.tensors[name], copied(array)) for name, array in self.best_arrays.items()])

@@ -142,7 +142,8 @@ def _pictures(
     }
     for path, ax in pictures.items():
         ax.figure.savefig(path)
-    return [*pictures, *([save_animation(network, states, history, test, folder / "learning.gif")] if states else [])]
+    animated = [save_animation(network, states, history, test, folder / "learning.gif")] if states else []
+    return [*pictures, *animated]
 
 
 def worth_showing(epochs: Sequence[int], cost: Sequence[float]) -> list[int]:

@@ -90,14 +90,14 @@ def train(
     >>> history.accuracy[-1] > 0.98
     True
     """
+    epochs = whole_number("epochs", epochs, 0)
     options = {
         "learning_rate": learning_rate, "batch_size": batch_size, "shuffle_seed": shuffle_seed, "workers": workers,
         "accumulate": accumulate, "clip_norm": clip_norm, "early_stopping": early_stopping,
     }  # fmt: skip
     if isinstance(validation, DataLoader):
         validation = validation.batch(np.arange(len(validation.dataset)))
-    _check(options, epochs, validation, metrics, on_epoch)
-    assert epochs is not None
+    _check(options, validation, metrics, on_epoch)
     if checkpoint is None and (resume or every is not None or every_steps is not None):
         raise ValueError("resume=, every= and every_steps= are about checkpoints; pass checkpoint=, a folder for them")
     checkpoints = None if checkpoint is None else Checkpoints(checkpoint, every, every_steps, keep)
@@ -166,9 +166,8 @@ def _check_workers(steps: Steps, loader: Any, options: Mapping[str, Any], compil
         raise ValueError("each worker computes with one thread of BLAS; pass workers= or blas_threads=, not both")
 
 
-def _check(options: Mapping[str, Any], epochs: Any, validation: Any, metrics: Any, on_epoch: Any) -> None:
+def _check(options: Mapping[str, Any], validation: Any, metrics: Any, on_epoch: Any) -> None:
     """Raise TypeError, ValueError or DataError for what can't be meant."""
-    whole_number("epochs", epochs, 0)
     for name in ("batch_size", "accumulate", "early_stopping", "workers"):
         if options[name] is not None or name == "accumulate":
             whole_number(name, options[name])

@@ -19,7 +19,6 @@ from ..ops.settings import whole_number
 __all__ = ["plot_boundary", "plot_confusion", "plot_data", "plot_history", "plot_predictions", "plot_weights"]
 
 STYLE = "tinygrad_nn.training.pictures"
-Grid = tuple[np.ndarray, np.ndarray, np.ndarray]
 _GRID = 100  # points along an axis
 
 
@@ -130,7 +129,7 @@ def _looks_flat(curve: Sequence[float]) -> bool:
     return any(np.ptp(end) < np.ptp(values) / 20 for end in ends)
 
 
-def probability_grid(predict: Callable[[np.ndarray], Any], X: np.ndarray) -> Grid:
+def probability_grid(predict: Callable[[np.ndarray], Any], X: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the x (100,) and y (100,) of a grid around points (n, 2), and the probability of class 1 (100, 100)."""
     least, most = X.min(axis=0), X.max(axis=0)
     room = np.where(most > least, (most - least) / 6, 1)
