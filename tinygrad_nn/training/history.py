@@ -107,9 +107,9 @@ def counted(epochs: Iterable[int], total: int, history: History) -> Iterator[int
             count, now = epoch + 1, time.perf_counter()
             if count * 10 // total > epoch * 10 // total or (terminal and now - shown > 0.2):
                 shown, each = now, (now - started) / (count - done)
-                line = "".join(f"{name} {figure}, " for name, figure in newest_figures(history).items())
-                line += f"{1 / each:,.1f} epochs/s, {each * (total - count):.0f} s left"
-                line = f"epoch {count:,} of {total:,}: {line}"
+                figures = "".join(f"{name} {figure}, " for name, figure in newest_figures(history).items())
+                rate = f"{1 / each:,.1f} epochs/s" if each < 1 else f"{each:,.1f} s an epoch"
+                line = f"epoch {count:,} of {total:,}: {figures}{rate}, {each * (total - count):.0f} s left"
                 bar = f"[{'#' * (20 * count // total):<20}] {line}"[:columns]
                 print(f"\r{bar:<{columns}}" if terminal else f"{line}\n", end="", file=sys.stderr, flush=True)
     finally:
