@@ -98,8 +98,10 @@ assert np.isclose(x.grad.item(), by_rules)
 types.SimpleNamespace(_repr_html_=lambda: f'<div style="max-width: 26em">{graph.to_svg()}</div>')
 
 # %%
-# Two terms, one for each use of x: the library lists them as well. *Cancellation* compares the sizes of the terms with
-# the size of their sum, :math:`(0.6755 + 1.770) / 1.094`. Where it is large, digits get lost.
+# Two terms, one for each use of x: the library lists them as well. *Path* says through which values x moves y.
+# *Argument* is the place of x in the first step of the path, a for the first and b for the second: y reads x first, and
+# the step ``3 * x`` reads it second. These letters are not our values a and b. *Cancellation* compares the sizes of the
+# terms with the size of their sum, :math:`(0.6755 + 1.770) / 1.094`. Where it is large, digits get lost.
 
 print(x.grad_terms())
 

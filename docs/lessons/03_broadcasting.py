@@ -72,8 +72,8 @@ for ax, matrix, title in zip(axes, (R, R.T), ("R repeats: 3 numbers to 6", "its 
 # -------------------------------
 #
 # A new axis in front, an axis of length 1, a number: the gradient always has the shape of the operand. The next loop
-# makes tensors t of many shapes that fit to (2, 3). The loss is the sum of ``X * t``, so the products have the slopes X
-# for t. We sum X by hand, and compare. (Each pass also adds to ``X.grad``, which we do not read.)
+# makes tensors t of many shapes that broadcast to (2, 3). The loss is the sum of ``X * t``, so the products have the
+# slopes X for t. We sum X by hand, and compare. (Each pass also adds to ``X.grad``, which we do not read.)
 
 for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
     t = tg.tensor(np.full(shape, 2.0), requires_grad=True)
