@@ -279,7 +279,7 @@ def arctan(x: Any) -> Tensor:
     array([0.96153846, 0.40983607, 0.45248869])
     """
 def arctan2(a: Any, b: Any) -> Tensor:
-    r"""Element-wise arc tangent of ``x1/x2`` choosing the quadrant correctly.
+    r"""Element-wise arc tangent of ``a/b`` choosing the quadrant correctly.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -428,7 +428,7 @@ def atan(x: Any) -> Tensor:
     array([0.96153846, 0.40983607, 0.45248869])
     """
 def atan2(a: Any, b: Any) -> Tensor:
-    r"""Element-wise arc tangent of ``x1/x2`` choosing the quadrant correctly.
+    r"""Element-wise arc tangent of ``a/b`` choosing the quadrant correctly.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -932,7 +932,7 @@ def copy(x: Any) -> Tensor:
            [1., 1., 1.]])
     """
 def copysign(a: Any, b: Any) -> Tensor:
-    r"""Change the sign of x1 to that of x2, element-wise.
+    r"""Change the sign of a to that of b, element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1317,7 +1317,7 @@ def empty_like(*args: Any, requires_grad: Any = False, name: Any = None, **optio
     (2, 3)
     """
 def equal(a: Any, b: Any) -> Tensor:
-    r"""Return (x1 == x2) element-wise.
+    r"""Return (a == b) element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1660,7 +1660,7 @@ def gammaln(x: Any) -> Tensor:
     array([  0.        , 857.93366983])
     """
 def gcd(a: Any, b: Any) -> Tensor:
-    r"""Returns the greatest common divisor of ``|x1|`` and ``|x2|``.
+    r"""Returns the greatest common divisor of ``|a|`` and ``|b|``.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1719,7 +1719,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Te
     array([-1.5,  0.5, -0.5,  1.5])
     """
 def greater(a: Any, b: Any) -> Tensor:
-    r"""Return the truth value of (x1 > x2) element-wise.
+    r"""Return the truth value of (a > b) element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1731,7 +1731,7 @@ def greater(a: Any, b: Any) -> Tensor:
     array([ True, False, False])
     """
 def greater_equal(a: Any, b: Any) -> Tensor:
-    r"""Return the truth value of (x1 >= x2) element-wise.
+    r"""Return the truth value of (a >= b) element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1948,7 +1948,7 @@ def kron(a: Any, b: Any) -> Tensor:
     array([-3., -3.])
     """
 def lcm(a: Any, b: Any) -> Tensor:
-    r"""Returns the lowest common multiple of ``|x1|`` and ``|x2|``.
+    r"""Returns the lowest common multiple of ``|a|`` and ``|b|``.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -1992,7 +1992,7 @@ def left_shift(a: Any, b: Any) -> Tensor:
     array([1536, 1024,   80])
     """
 def less(a: Any, b: Any) -> Tensor:
-    r"""Return the truth value of (x1 < x2) element-wise.
+    r"""Return the truth value of (a < b) element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2004,7 +2004,7 @@ def less(a: Any, b: Any) -> Tensor:
     array([ True,  True, False])
     """
 def less_equal(a: Any, b: Any) -> Tensor:
-    r"""Return the truth value of (x1 <= x2) element-wise.
+    r"""Return the truth value of (a <= b) element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2121,7 +2121,7 @@ def logaddexp2(a: Any, b: Any) -> Tensor:
     array([0.18913982, 0.8       , 0.81086018])
     """
 def logical_and(a: Any, b: Any) -> Tensor:
-    r"""Compute the truth value of x1 AND x2 element-wise.
+    r"""Compute the truth value of a AND b element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2144,7 +2144,7 @@ def logical_not(x: Any) -> Tensor:
     array([False, False, False, False])
     """
 def logical_or(a: Any, b: Any) -> Tensor:
-    r"""Compute the truth value of x1 OR x2 element-wise.
+    r"""Compute the truth value of a OR b element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2156,7 +2156,7 @@ def logical_or(a: Any, b: Any) -> Tensor:
     array([ True,  True,  True])
     """
 def logical_xor(a: Any, b: Any) -> Tensor:
-    r"""Compute the truth value of x1 XOR x2, element-wise.
+    r"""Compute the truth value of a XOR b, element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 
@@ -2639,7 +2639,7 @@ def nonzero(x: Any) -> tuple[Tensor, ...]:
     [array([0, 0, 0, 1, 1, 1]), array([0, 1, 2, 0, 1, 2])]
     """
 def not_equal(a: Any, b: Any) -> Tensor:
-    r"""Return (x1 != x2) element-wise.
+    r"""Return (a != b) element-wise.
 
     Shapes broadcast: (...), (...) -> (...).
 

@@ -132,9 +132,10 @@ def elementwise(
     else:
         call = call_one(op) if arity == 1 else call_two(op)
     known = [ufunc] if is_ufunc else list(numpy)
-    text = next((f.__doc__ or "" for f in known), "")
+    text = known[0].__doc__ or "" if known else ""
     first = next((line.strip() for line in text.splitlines() if line and f"{known[0].__name__}(" not in line), "")
-    doc = f"{first.removesuffix('.')}.\n\nShapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
+    says = f"{first.removesuffix('.').replace('x1', 'a').replace('x2', 'b')}."  # with our names for the operands
+    doc = f"{says}\n\nShapes broadcast: {', '.join(['(...)'] * arity)} -> (...)."
     _publish(name, call, known, method, operator, doc if is_ufunc else ufunc.__doc__ or doc)
     return _finished(call, op)
 
