@@ -167,7 +167,7 @@ def index() -> str:
     }
     text = (
         "Every public name has a page: its signature, what it returns, shapes, errors, an example, and a link to its "
-        "source. The examples of operations are executed when this site is built, the others by the tests.\n"
+        "source. The tests execute the examples. Errors have theirs on :doc:`one page </errors>`, with what to do.\n"
     )
     return "\n".join([
         heading("Reference"),
