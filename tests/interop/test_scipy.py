@@ -153,7 +153,7 @@ def test_none_stands_for_no_bounds_of_a_whole_module() -> None:
 
 
 def test_bounds_of_another_nesting_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"a dict with the keys \['a'\] is needed"):
+    with pytest.raises(ValueError, match=r"pass a dict with the keys \['a'\], got"):
         minimize(lambda p: p["a"] ** 2, {"a": 1.0}, bounds={"b": (0, 1)})
 
 
