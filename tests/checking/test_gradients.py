@@ -527,7 +527,7 @@ def refusals() -> Iterator[tuple[Any, str, Callable[[], Any]]]:
     yield ValueError, "mode='backward' is unknown", lambda: tg.gradcheck(right, x3, mode="backward")
     yield ValueError, "first order and in reverse mode only", lambda: tg.gradcheck(right, x3, gradient=np.sign, order=2)
     yield ValueError, r"returns shapes \[\(3,\)\]; return a sum", lambda: tg.gradcheck(np.sin, x3, gradient=np.cos)
-    yield ValueError, "a sequence of 2 is needed", lambda: tg.gradcheck(np.dot, x3, x3, gradient=lambda a, b: a[:1])
+    yield ValueError, "pass a sequence of 2, got", lambda: tg.gradcheck(np.dot, x3, x3, gradient=lambda a, b: a[:1])
     yield ValueError, "method='secant' is unknown", lambda: tg.numerical_gradient(right, x3, method="secant")
     yield ValueError, "chooses its step by itself", lambda: tg.numerical_gradient(right, x3, step=0.1)
     yield ValueError, "where one number is needed", lambda: tg.numerical_gradient(tg.sin, x3)
