@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..engine.arrays import as_array
 from ..engine.trees import aligned, filled
@@ -76,7 +75,7 @@ class Subset:
         found = as_array(indices)
         if found.size and found.dtype.kind not in "iu":
             raise DataError(f"indices are whole numbers, got dtype {found.dtype}; pass np.flatnonzero(mask)")
-        self.indices: NDArray[np.intp] = found.astype(np.intp)
+        self.indices: np.ndarray = found.astype(np.intp)
 
     def __len__(self) -> int:
         return len(self.indices)
