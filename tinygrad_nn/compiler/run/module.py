@@ -91,15 +91,15 @@ class Module:
 
     def constants(self) -> list[str]:
         """Return the lines that hold constants and parameters, if they are many as what was read from a file."""
-        large = dict[Value, np.ndarray]()
+        large = list[Value]()
         for value in self.program.constants:
             text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None
             if text is None:
-                large[value] = value.concrete
+                large.append(value)
             else:
                 self.notation.texts[value] = text
         now = {s: present(s) for s in self.parameters}
-        arrays = {self.name(v): x for v, x in large.items()}
+        arrays = {self.name(v): v.concrete for v in large}
         arrays |= {self.keys[s]: x for s, x in now.items() if s.value.is_array}
         few = sum(x.size for x in arrays.values()) <= _INSIDE
         self.arrays = {n: x for n, x in arrays.items() if not (few and _as_text(x))}

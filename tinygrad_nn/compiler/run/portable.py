@@ -81,12 +81,12 @@ class Portable:
             found |= zip(line.outputs, result if line.several else [result], strict=False)
         return [found[v] for v in self.program.outputs]
 
-    def computes(self, other: Portable, rows: dict[str, int]) -> bool:
-        """Return whether it computes what another program's function did of so many rows; of none it may fail."""
+    def computes(self, other: Portable, rows: dict[str, int], may_fail: bool) -> bool:
+        """Return whether it computes what another program's function did of so many rows."""
         try:
             found = self.computed([s.value.concrete for s in other.sources], rows)
         except Exception:
-            return 0 in rows.values()
+            return may_fail
         return all(agree(x, y, exact=True) for x, y in zip(found, other.trace.values, strict=True))
 
 
@@ -167,13 +167,13 @@ def _learned(symbols: dict[int, str], traced_again: Callable[[dict[int, int]], P
         base.rows[symbol] = next(v for v in given if repr(base.shape(v)[:1]) == f"({symbol},)")
     base.program.lines[:0] = made.values()
     base.program.constants = [v for v in base.program.constants if v not in made]
-    each = [{n: rows} for n in symbols for rows in (0, 1, n, 2 * n + 1)]
-    for lengths in [*each, {n: n for n in symbols}]:
+    for lengths in [*[{n: rows} for n in symbols for rows in (0, 1, n, 2 * n + 1)], {n: n for n in symbols}]:
         try:
             one = traced_again(start | lengths)
         except Exception:  # the function's own for so many rows
             continue
-        if not base.computes(one, {symbols[n]: rows for n, rows in lengths.items()}):
+        may_fail = 0 in lengths.values() and 0 not in lengths  # of no rows, unless it was called with none
+        if not base.computes(one, {symbols[n]: rows for n, rows in lengths.items()}, may_fail):
             raise Differs(f"another program for {' and '.join(map(str, lengths.values()))} rows")
     return base
 
@@ -213,7 +213,7 @@ class _Comparison:
         all_three = [self.base, *self.others]
         for kind in ("sources", "targets"):
             places = [[(x.kind, x.key) for x in getattr(one, kind)] for one in all_three]
-            if any(other != places[0] for other in places[1:]):
+            if any(other != places[0] for other in places):
                 raise Differs("reads or writes something else")
         self.met([one.program.inputs for one in all_three])
         lines = [one.program.lines for one in all_three]
