@@ -384,6 +384,34 @@ def test_entries_that_tie_in_a_sort_share_its_gradient() -> None:
     )
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_where_kinks_cancel_along_an_entry_all_between_the_gradients_around_is_right(by_hand: bool) -> None:
+    weights = array(1.0, -0.5, 1.0)  # the first and the last slope are 1: along an entry no kink is seen
+
+    def gradient(b: Any, at_0: float = 0.5) -> Any:
+        return weights[np.argsort(np.argsort(b))] if b.any() else np.full(3, at_0)
+
+    given: dict[str, Any] = {"gradient": gradient} if by_hand else {}
+    report = tg.gradcheck(lambda b: np.sort(b) @ weights, np.zeros(3), **given)
+    assert report.verdict == "KINK", report
+    for outside in (1.5, -0.6):
+        report = tg.gradcheck(lambda b: np.sort(b) @ weights, np.zeros(3), gradient=lambda b: gradient(b, outside))  # noqa: B023
+        assert report.verdict == "BUG", report
+
+
+def test_a_dependence_that_is_not_recorded_and_a_gradient_that_is_replaced_are_no_rounding() -> None:
+    def replaced(x: Any) -> Any:
+        y = tg.abs(tg.sin(1e12 * x))
+        if y.requires_grad:
+            y.register_hook(lambda g: 2 * g)
+        return tg.sum(y)
+
+    assert tg.gradcheck(replaced, x3).verdict == "BUG"
+    assert tg.gradcheck(lambda x: tg.sum(x * (x.detach() - x.detach().mean())), x3).verdict == "BUG"
+    waves = tg.gradcheck(lambda x: tg.sum(abs(tg.sin(1e12 * x))) * (x.detach() - x.detach().mean())[0], x3)
+    assert waves.verdict == "BUG", waves
+
+
 def test_a_formula_is_looked_for_among_numbers_too() -> None:
     with tg.testing.planted_rule(tg.exp, "x", lambda g, y: np.cos(g + y)):
         report = tg.gradcheck(lambda x: tg.tanh(tg.exp(x) * 2.0), np.array(0.3))
