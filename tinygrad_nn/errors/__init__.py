@@ -77,7 +77,7 @@ class DivergedError(ArithmeticError):
     origin: Any = None
 
 
-FREED = "this graph was freed by an earlier backward pass; give that retain_graph=True, or compute the output anew"
+FREED = "this graph was freed by an earlier backward pass; pass retain_graph=True to that, or compute the output anew"
 DTYPES = "a dtype is one of NumPy's, by name or type: write 'float32', np.int64 or float"
 LEAF_ASSIGNMENT = (
     "this tensor is a leaf that requires grad, and assigning into it would cut it off from its own gradient; "
