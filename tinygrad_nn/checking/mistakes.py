@@ -20,13 +20,12 @@ Arrays = Mapping[str, np.ndarray]
 class WrongGradient:
     """A wrong gradient beside the right one, and what it may be made of.
 
-    A nan in `right` is an entry that is not known. `called` is what sentences call `right`, and `key` the wrong one,
-    "" if it has no name. `before` are the gradients that it is derived from, `values` the arrays that go in, and `m` is
-    the number of samples, 1 if there are none. A constant factor may be made of `sizes`: each with a symbol, a number
-    and what it counts. `close` is the share of the largest entry that two arrays may differ by. The gradient is that by
-    the tensor `name`, where there is one. If an elementwise step is all that reads the tensor, `step` names its
-    function and what it reads, as in "relu at Z1", and `local` is its derivative alone. `known` are arrays that it may
-    be by mistake, each after what it is.
+    A nan in `right` is an entry that is not known. `called` is what sentences call `right`, and `key` the wrong one, ""
+    if it has no name. `before` are the gradients that it is derived from, `values` the arrays that go in, and `m` the
+    number of samples, or 1. A constant factor may be made of `sizes`: each with a symbol, a number and what it counts.
+    `close` is the share of the largest entry that two arrays may differ by. The gradient is that by the tensor `name`,
+    if there is one. If an elementwise step is all that reads the tensor, `step` names its function and what it reads,
+    as in "relu at Z1", and `local` is its derivative alone. `known` are arrays that it may be, each after what that is.
     """
 
     key: str

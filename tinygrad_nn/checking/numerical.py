@@ -99,12 +99,12 @@ def descend(
 ) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
 
-    `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
-    1 / x looks smooth from afar. `noise` is how far a value may be off by rounding, `fine` what tiny steps show of it.
-    The ladder ends early once the derivative is known well enough, or no smaller step can tell more, and neither a
-    kink nor a jump is in sight. Where one is, or where the last witness contradicts (`agree` says for each whether a
-    slope is like its own), the ladder goes on down to rounding: a function may vary on any scale, and have a kink or an
-    edge next to the point. What is found there counts if the kink is gone, or if a witness says the same.
+    `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for 1 / x
+    looks smooth from afar. `noise` is how far a value may be off by rounding, `fine` what tiny steps show of it. The
+    ladder ends early once the derivative is known well enough, or no smaller step can tell more, and no kink or jump is
+    in sight. Where one is, or where the last witness contradicts (`agree` says for each whether a slope is like its
+    own), it goes on down to rounding: a function may vary on any scale, and have a kink next to the point. What is
+    found there counts if the kink is gone, or if a witness says the same.
     """
     found = _descended(line, middle, _steps(size), size, noise, enough)
     rough = found.kinked or found.jumps
@@ -120,8 +120,7 @@ def descend(
 
 def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, enough: float) -> Ladder:
     wide, near = ([Extrapolation(2), Extrapolation(1), Extrapolation(1)] for _ in range(2))
-    heights: list[Any] = []
-    gaps: list[Any] = []
+    heights, gaps = list[Any](), list[Any]()
     for step in ladder:
         up, down, rounding = line(step), line(-step), noise / step
         tables = near if step < size / 2 or not size else wide
@@ -222,22 +221,15 @@ def noise_of_values(line: Callable[[Any], Any], size: float, eps: float) -> tupl
     `line` is the value as a function of a step through all entries, relative to their sizes; `size` is its size at
     the point, and `eps` that of the narrowest dtype on the way. It may be rounding of intermediate numbers, which are
     larger than the results. Second differences at steps of a few last digits are rounding alone. They don't see what is
-    rounded so coarsely that such steps change nothing; fourth differences at larger steps do. Where these may be a
-    kink's, they are taken on the other side, too.
+    rounded so coarsely that such steps change nothing; fourth differences at larger steps do, on a side without a kink.
     """
     last = LAST * EPS * np.arange(1, 4)
     fine = max(float(np.abs(np.diff([line(start + h) for h in last], 2)).max()) for start in (0.0, NUDGE))
     usual = 4 * eps * size
-    coarse = _fourth_difference(line, NUDGE)
-    if coarse > usual:
-        coarse = min(coarse, _fourth_difference(line, -NUDGE))
+    coarse = min(float(np.abs(np.diff([line(at + COARSE * k) for k in range(5)], 4)[0])) for at in (NUDGE, -NUDGE))
     seen = [4 * fine, max(4 * fine, coarse)]
     tiny, both = (max(usual, noise if math.isfinite(noise) else 0.0) for noise in seen)
     return both, tiny
-
-
-def _fourth_difference(line: Any, start: float) -> float:
-    return float(abs(np.diff([line(start + COARSE * k) for k in range(5)], 4)[0]))
 
 
 def spread(value: Callable[[Callable[[Any], Any]], Any], seed: int, eps: float = 0.0) -> float:
