@@ -20,8 +20,8 @@ from ..tensor.handle import Tensor, node_of
 from .directions import signed_like
 from .judgement import judge
 from .likely import likely_mistake
-from .numerical import NUDGE, largest
 from .point import Point, coarsest_of, modes_compared
+from .rounding import NUDGE, largest
 from .subject import Arrays, Subject, derivative_of, quiet
 from .verdicts import Finding, Verdict
 
@@ -125,10 +125,8 @@ class Inquiry:
     @cached_property
     def hidden(self) -> bool:
         """Whether values depend on the inputs beside what is recorded: then steps take other constants elsewhere."""
-        rng = np.random.default_rng(self.seed)
-        moved = [(x + NUDGE * largest(x) * signed_like(rng, x)).astype(x.dtype) for x in self.arrays]
         try:
-            here, there = (self._recorded(arrays)[1] for arrays in (self.arrays, moved))
+            here, there = (self._recorded([x + off * largest(x) for x in self.arrays])[1] for off in (0.0, NUDGE))
         except (ArithmeticError, ValueError):  # numbers that the function refuses
             return True
         return len(here) != len(there) or not all(map(np.array_equal, here, there))
@@ -137,6 +135,12 @@ class Inquiry:
     def coarsest(self) -> float:
         """The eps of the narrowest dtype that a step has among its inputs, 0 if all are float64 at least."""
         return 0.0 if self.subject.by_hand else coarsest_of([x for s in self.steps for x in map(np.asarray, s.arrays)])
+
+    @cached_property
+    def largest(self) -> float:
+        """The size of the largest number among the inputs of all steps."""
+        arrays = (np.asarray(x) for step in self.steps for x in step.arrays)
+        return max((largest(x) for x in arrays if x.dtype.kind == "f"), default=0.0)
 
     @cached_property
     def culprit(self) -> Culprit | None:

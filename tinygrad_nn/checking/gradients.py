@@ -15,9 +15,10 @@ from .blame import Inquiry
 from .directions import Direction, everywhere, unit
 from .judgement import judge
 from .likely import likely_mistake
-from .numerical import difference_quotient, within
+from .numerical import difference_quotient
 from .point import Point, modes_compared
 from .report import ErrorCurve, GradientReport, curve_along
+from .rounding import WIDE, within
 from .search import wrong_entries
 from .subject import HandWritten, Measured, Subject, derivative_of
 from .verdicts import Finding, Verdict
@@ -110,10 +111,12 @@ def numerical_gradient(
         )
 
     def slope(direction: Direction) -> float:
-        if method in ("central", "forward"):
-            return float(difference_quotient(point.line(direction), method, step))
-        found = point.complex_slope(direction) if method == "complex" else point.ladder(direction).value
-        if method == "complex" and not found.known:
+        if method == "ridders":
+            return float(point.ladder(direction).value.value)
+        if method != "complex":
+            return float(difference_quotient(point.line(direction, WIDE), method, step))
+        found = point.complex_slope(direction)
+        if not found.known:
             raise TypeError("the function refuses complex numbers, or drops the imaginary part; use method='ridders'")
         return float(found.value)
 
@@ -167,7 +170,7 @@ class _Check:
             rows += self._along(findings, "forward mode")
         if self.mode != "forward" and all(row.verdict.accepted for row in rows):
             rows += self._beside()
-        if any(row.verdict is not Verdict.OK for row in rows):
+        if any(row.verdict in (Verdict.PRECISION, Verdict.BUG) for row in rows):
             differing = self._differing(4)
         return self._report_of([differing] if differing else rows)
 
@@ -211,8 +214,9 @@ class _Check:
                 room = 64 * float(np.finfo(a.dtype).eps) * np.abs(a).max(initial=0.0, where=np.isfinite(a))
                 if not within(a, b, room):
                     at = int(np.argmax(np.nan_to_num(np.abs(a - b)).reshape(-1)))
+                    pair = a.reshape(-1)[at], b.reshape(-1)[at]
                     note = "two runs on the same inputs differ; seed what draws random numbers, inside the function"
-                    found = Finding(a.flat[at], b.flat[at], math.inf, math.nan, Verdict.NONDETERMINISTIC, note)
+                    found = Finding(*pair, math.inf, math.nan, Verdict.NONDETERMINISTIC, note)
                     return replace(found, input="all", index="two runs")
         return None
 

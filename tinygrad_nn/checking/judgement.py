@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 
 from .directions import Direction, halves
-from .numerical import COARSE, EPS, LAST, NUDGE, Slope, largest
-from .point import Point, coarsest_of, modes_compared
+from .numerical import Slope
+from .point import Point, coarsest_of
+from .rounding import COARSE, EPS, LAST, LONG, NUDGE, WIDE, largest
 from .verdicts import Finding, Verdict
 
 
 def judge(point: Point, direction: Direction, *, nudging: bool = True) -> Finding:
     """Return the verdict on the derivative along a direction. With `nudging` it may look at points next to it."""
-    return _Judgement(point, direction, nudging).finding()
+    found = _Judgement(point, direction, nudging).finding()
+    flat = found.verdict is Verdict.OK and found.numeric == 0 and not point.narrow  # or a step of a staircase
+    if (flat or not found.verdict.accepted) and point.is_coarser():
+        found = _Judgement(point, direction, nudging).finding()
+    return found
 
 
 class _Judgement:
@@ -30,7 +35,7 @@ class _Judgement:
         self.given = self.right = point.analytic(point.gradients, direction)
         self.numeric = self.exact = Slope()
         own = [point.gradients[position] for position in direction]
-        self.size = largest(point.moved(point.arrays, direction))
+        self.size = max(largest(point.arrays[position][v != 0]) for position, v in direction.items())
         self.eps = max(EPS, point.eps, 0.0 if point.narrow else coarsest_of(own) / 16)
 
     def finding(self) -> Finding:
@@ -41,60 +46,50 @@ class _Judgement:
             return self._found(Verdict.NONFINITE, "the function's value is not finite")
         if point.narrow:
             self.right = point.analytic(point.wide, self.direction)
-        self.exact = point.complex_slope(self.direction)
-        self.found = point.ladder(self.direction, self._agree, 1e-5 if self.exact.known else 1e-9)
+        if point.holomorphic:
+            self.exact = point.complex_slope(self.direction)
+        self.found = point.ladder(self.direction, WIDE, self._agree, 1e-5 if self.exact.known else 1e-9)
         self.numeric = self._refined()
         if not np.isfinite(self.given):
             return self._found(Verdict.NONFINITE, "the gradient is not finite")
         if not self.numeric.known and not self.found.jumps:
             return self._convention() or self._found(Verdict.NONFINITE, "values beside the point are not finite")
-        agrees = self._agrees(self.right, self.numeric)
+        agrees = self._agrees(self.right, self.numeric, self.eps)
+        if not agrees and point.long is None and self._agrees(self.right, self.found.value, self.eps):
+            self.numeric, agrees = self.found.value, True  # some functions are less precise in complex numbers
         if self.found.jumps:
             self.numeric = Slope()
             return self._found(Verdict.DISCONTINUITY, "the function jumps here")
         if self.found.kinked:
             return self._at_kink()
-        if agrees and (self._is_sharp(self.right, self.numeric) or not self._agrees(self.given, self.numeric)):
+        if agrees and self._is_sharp(self.right, self.numeric):
             return self._rounded()
-        return self._blurred(agrees)
+        if self._is_zero():
+            return self._found(Verdict.OK)
+        return self._with_more_digits(agrees)
 
     def _agree(self, slope: Slope) -> list[bool]:
         """Return who agrees with a slope: the function's own derivative, and the complex step's where there is one."""
         own = [] if self.point.mistaken or not np.isfinite(self.right) else [self.right]
         exact = [self.exact.value] if self.exact.known else []
-        return [self._agrees(witness, slope) for witness in own + exact]
+        return [self._agrees(witness, slope, self.eps) for witness in own + exact]
 
     def _found(self, verdict: Verdict, note: str = "") -> Finding:
         numeric = self.numeric
-        room = self._room(self.right, numeric)
+        room = self._room(self.right, numeric, self.eps)
         return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note, room)
 
     def _refined(self) -> Slope:
         """Return the slope by the complex step where that agrees with the ladder, the ladder's otherwise."""
         rough, exact = self.found.value, self.exact
-        if self.found.kinked or self.found.jumps or not exact.known:
+        if not self.found.central.known or self.found.kinked or self.found.jumps or not exact.known:
             return rough
-        if not self.found.central.known:
-            return exact if self._is_exact() else rough
         # The complex step has no truncation, but is wrong where |x| or a comparison is on the way: the ladder decides.
         agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
-        sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
         own = self._agrees(self.right, exact)
-        if agrees and not own and self._agrees(self.right, rough) and not self._is_off_elsewhere():
-            return rough  # some functions are less precise in complex numbers
+        self.point.holomorphic = agrees or own or not self._is_sharp(rough.value, rough)
+        sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
         return exact if agrees and (sharp or own) else rough
-
-    def _is_off_elsewhere(self) -> bool:
-        """Return whether derivative and complex step differ as much, or by the same factor, at another point."""
-        point, rng = self.point, np.random.default_rng(self.point.seed)
-        points = point, Point(point.subject, point.beside(rng, {}, 0.5), point.seed)
-        own = np.array([p.analytic(p.wide, self.direction) for p in points])
-        exact = np.array([p.complex_slope(self.direction).value for p in points])
-        return any(abs(there - here) <= 0.1 * abs(here) for here, there in (own - exact, own / exact - 1))
-
-    def _is_exact(self) -> bool:
-        """Return whether the complex step says the same as the derivative, to the last digits."""
-        return bool(self.exact.known and abs(self.exact.value - self.right) <= self.exact.error != 0)
 
     def _scale(self) -> float:
         """Return the size that derivatives have around here: the largest in the arrays that are moved.
@@ -109,13 +104,13 @@ class _Judgement:
                 sizes.append(min(g.max(), (g * np.where((x == 0) | ~np.isfinite(x), moved, x)).max() / moved))
         return float(max(sizes, default=0.0))
 
-    def _agrees(self, own: Any, numeric: Slope) -> bool:
+    def _agrees(self, own: Any, numeric: Slope, eps: float = EPS) -> bool:
         """Return whether two derivatives may be one: but for rounding, and for the numerical one's error."""
-        return bool(abs(own - numeric.value) <= self._room(own, numeric))
+        return bool(abs(own - numeric.value) <= self._room(own, numeric, eps))
 
-    def _room(self, own: Any, numeric: Slope) -> float:
+    def _room(self, own: Any, numeric: Slope, eps: float) -> float:
         entries = sum(float(np.count_nonzero(v)) for v in self.direction.values())
-        return float(10 * numeric.error + 256 * self.eps * (abs(own) + self._scale() * math.sqrt(entries)))
+        return float(10 * numeric.error + 256 * eps * (abs(own) + self._scale() * math.sqrt(entries)))
 
     def _is_sharp(self, own: Any, numeric: Slope) -> bool:
         """Return whether the numerical derivative is known well enough to tell right from wrong."""
@@ -123,22 +118,55 @@ class _Judgement:
             return True
         return bool(numeric.error <= 1e-6 * self._scale())
 
-    def _rounded(self) -> Finding:
-        """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits: by rounding.
+    def _is_zero(self) -> bool:
+        """Return whether both derivatives are 0 but for rounding beside those by other arrays: a bias before a norm."""
+        sizes = [np.abs(g).max(initial=0, where=np.isfinite(g)) for g in self.point.gradients if g is not None]
+        scale, numeric = max(sizes, default=0.0), self.numeric
+        is_small = max(abs(self.right), abs(numeric.value)) <= 256 * self.eps * scale
+        return bool(is_small and numeric.error <= 1e-6 * scale)
 
-        Of one operation that is what moving its inputs by their last digits does. A function of many loses digits on
-        the way: then no operation is to blame.
-        """
-        point, right, lost = self.point, self.right, abs(self.given - self.right)
-        eps, smallest = (max(float(getattr(np.finfo(x.dtype), a)) for x in point.arrays) for a in ("eps", "tiny"))
+    def _rounded(self) -> Finding:
+        """Return OK, or PRECISION where the arrays' own dtype loses more than half of its digits: by rounding."""
+        eps, smallest = (max(float(getattr(np.finfo(x.dtype), a)) for x in self.point.arrays) for a in ("eps", "tiny"))
+        lost, right = abs(self.given - self.right), self.right
         if lost <= math.sqrt(eps) * max(abs(right), eps * self._scale(), smallest):
             return self._found(Verdict.OK)
-        names = " and ".join(sorted({str(x.dtype) for x in point.arrays}))
-        moved = point.spread(self.direction, eps) + LAST * eps * self._scale() if point.subject.alone else math.inf
-        if lost > moved or point.inquiry().culprit:
+        names = " and ".join(sorted({str(x.dtype) for x in self.point.arrays}))
+        if not self._is_rounding(lost, eps):
             return self._found(Verdict.BUG, f"right in float64, wrong in {names} by more than rounding")
-        kept, of = (math.floor(-math.log10(share)) for share in (float(lost / abs(right)) if right else 1.0, eps))
-        return self._found(Verdict.PRECISION, f"right, but {names} holds {max(0, kept)} of {of} digits here")
+        kept = max(0, math.floor(-math.log10(float(lost / abs(right))))) if right and lost else 0
+        digits = math.floor(-math.log10(eps))
+        return self._found(Verdict.PRECISION, f"right, but {names} holds {kept} of {digits} digits here")
+
+    def _is_rounding(self, lost: Any, eps: float) -> bool:
+        """Return whether rounding may explain what a narrow dtype loses.
+
+        Of one operation that is what moving its inputs by their last digits does. A function of many loses digits on
+        the way: then no operation is to blame, and the derivative isn't off by one factor at other points, too.
+        """
+        point = self.point
+        if point.subject.alone:
+            moved = point.spread(self.direction, eps) + LAST * eps * self._scale()
+            return bool(lost <= moved) or (eps <= EPS and self._grows_in_single_precision(lost))
+        if point.inquiry().culprit:
+            return False
+        rng, factors = np.random.default_rng(point.seed), [self.given / self.right]
+        for _ in range(3 if self.given and self.right else 0):
+            arrays = [(x * rng.uniform(0.5, 1.5, x.shape)).astype(x.dtype) for x in point.arrays]
+            both = arrays, [x.astype(WIDE) for x in arrays]
+            given, right = (point.analytic(point.subject.pull(xs, point.weights), self.direction) for xs in both)
+            factors.append(given / right)
+        return len(factors) == 1 or not np.ptp(factors) <= 0.01 * abs(factors[0] - 1)
+
+    def _grows_in_single_precision(self, lost: Any) -> bool:
+        """Return whether float32 loses far more than float64 has lost: a cast on the way loses the same in both.
+
+        A softmax that is all but 0 and 1 keeps few digits of its derivative, which its rule takes as a difference.
+        """
+        point, single = self.point, [x.astype(np.float32) for x in self.point.arrays]
+        both = single, [x.astype(WIDE) for x in single]
+        given, right = (point.analytic(point.subject.pull(xs, point.weights), self.direction) for xs in both)
+        return bool(abs(given - right) > 100 * lost)
 
     def _at_kink(self) -> Finding:
         """Judge where the slopes of the two sides differ: all between them are right, and the sides have to be."""
@@ -150,19 +178,39 @@ class _Judgement:
         if not self.nudging:
             return self._found(Verdict.KINK if between else Verdict.BUG, slopes)
         conventions = self.point.inquiry().conventions
-        several = between or conventions or self._is_between_neighbours()
+        several = between or conventions or self._is_right_in_halves() or self._is_between_neighbours()
         if not several or not self._is_right_beside():
             return self._bug(slopes)
         named = f" ({conventions})" if conventions else ""
         says = "the gradient is a subgradient" if between else "several meet"
         return self._found(Verdict.KINK, f"{slopes}; {says}{named}")
 
-    def _blurred(self, agrees: bool) -> Finding:
-        """Judge a mismatch, or a derivative that differences can't resolve."""
-        point, numeric = self.point, self.numeric
+    def _with_more_digits(self, agrees: bool) -> Finding:
+        """Judge a mismatch, or a derivative that differences can't resolve, by long doubles first."""
+        point = self.point
+        if not agrees and point.mistaken:
+            return self._mismatch()
+        exact = None if point.long is None else point.analytic(point.long, self.direction)
+        if exact is not None and np.isfinite(exact):
+            eps = max(float(np.finfo(LONG).eps), point.eps)
+            sharper = point.ladder(
+                self.direction, LONG, lambda slope: [self._agrees(exact, slope, eps), *self._agree(slope)]
+            ).value
+            fine = sharper.known and self._agrees(exact, sharper, eps)
+            if fine and self._is_sharp(exact, sharper):
+                self.right, self.numeric = exact, sharper
+                return self._rounded()
+            apart = abs(sharper.value - self.numeric.value) > 10 * (sharper.error + self.numeric.error)
+            if sharper.known and (sharper.error < self.numeric.error or (fine and apart)):
+                self.numeric, agrees = sharper, fine
+            # A wrong rule gives the same wrong number in every precision; what moves with the precision is rounding.
+            if abs(exact - self.given) > 0.1 * abs(self.numeric.value - self.given):
+                kept = "it changes with every digit that is computed with"
+                return self._found(Verdict.PRECISION, f"not one digit can be relied on: {kept}")
         if agrees and not (point.eps and point.inquiry().culprit):
-            return self._convention() or self._found(Verdict.PRECISION, f"known to {float(numeric.error):.1e} only")
-        spread = point.spread(self.direction)
+            known = f"known to {float(self.numeric.error):.1e} only"
+            return self._convention() or self._found(Verdict.PRECISION, known)
+        spread, numeric = point.spread(self.direction), self.numeric
         near = abs(self.right - numeric.value) <= 4 * spread + 10 * numeric.error
         if near and not agrees and (not self.nudging or self._is_right_beside()):
             return self._found(Verdict.PRECISION, f"rounding alone moves it by {spread:.1e}")
@@ -173,10 +221,12 @@ class _Judgement:
             return self._found(Verdict.DISCONNECTED, "no recorded step leads here, but values depend on it")
         if self._is_symmetrised():
             return self._found(Verdict.CONVENTION, "one triangle is read: both get half of its derivative")
-        # What holds at the point alone is no mistake of a rule that is right on both sides of it.
-        several = self._convention() or (not self.point.mistaken and self.nudging and self._is_between_neighbours())
-        if several and self._is_right_beside():
-            return self._convention() or self._found(Verdict.KINK, "several kinks meet, and cancel")
+        # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
+        if (finding := self._convention()) and self._is_right_beside():
+            return finding
+        doubtful = self.nudging and not self.point.mistaken and len(halves(self.direction)) == 2
+        if doubtful and self._is_right_beside() and self._is_right_in_halves():
+            return self._found(Verdict.KINK, "several kinks meet, and cancel")
         return self._bug()
 
     def _bug(self, note: str = "") -> Finding:
@@ -189,33 +239,32 @@ class _Judgement:
     def _is_unresolved(self) -> bool:
         """Return whether all speaks for the derivative but differences, which may see too little.
 
-        Of recorded operations, all rules are right, nothing is hidden, and forward mode says the same. One operation
-        alone is right in parts, where numbers of many sizes are moved at once. Or values next to the point are off the
-        line that differences draw, and the complex step agrees, or a rule is right where numbers are small.
+        The complex step agrees with it, values next to the point are off the line that differences draw, or the
+        function rounds to one value, or to a narrower dtype. All rules are right and nothing is hidden; a rule alone is
+        right where its numbers are of size 1.
         """
-        point, inquiry = self.point, self.point.inquiry()
+        point, exact = self.point, self.exact
+        agrees = exact.known and abs(exact.value - self.right) <= exact.error != 0
         if not self.nudging:
             return False
-        if not (point.subject.by_hand or point.subject.alone):
-            modes = modes_compared(point, np.random.default_rng(point.seed))
-            return modes.verdict.accepted and not (inquiry.culprit or inquiry.hidden)
-        parts = halves(self.direction)
-        if point.subject.alone and len(parts) == 2 and all(judge(point, part).verdict.accepted for part in parts):
-            return True
-        agrees = self._is_exact()
-        if point.subject.alone and not agrees:
+        if point.subject.by_hand:
+            return agrees and self._departs()
+        if point.subject.alone:
             there = Point(point.subject, [x / (3 * largest(x)) for x in point.arrays], point.seed)
-            agrees = judge(there, self.direction, nudging=False).verdict.accepted
-        return agrees and self._departs()
+            return self._departs() and (agrees or judge(there, self.direction, nudging=False).verdict.accepted)
+        inquiry = point.inquiry()
+        rounds = point.eps or not self.found.moves or EPS * inquiry.largest > NUDGE * self.size
+        return bool(agrees or rounds or self._departs()) and not (inquiry.culprit or inquiry.hidden)
 
     def _departs(self) -> bool:
         """Return whether values next to the point are off the line that differences draw, nearly as far as disputed.
 
-        Or whether the derivative varies as much with the last digits of the narrowest dtype on the way.
+        Or whether the derivative varies as much with the last digits of the narrowest dtype on the way, or rounding
+        hides what is disputed.
         """
-        point, line, slope = self.point, self.point.line(self.direction), self.numeric.value
+        point, line, slope = self.point, self.point.line(self.direction, WIDE), self.numeric.value
         size, off = self.size, abs(self.right - slope)
-        rounding = self.eps * max(16 * point.size_of_values, 4 * size * abs(self.right))
+        rounding = self.eps * max(16 * point.size_of_values(), 4 * size * abs(self.right))
 
         def rise(h: Any) -> Any:
             up, down = line(h) - line(0.0), line(0.0) - line(-h)
@@ -223,7 +272,8 @@ class _Judgement:
 
         steps = [h for h in size * COARSE * 2.0 ** -np.arange(0, 36, 2) if h < self.numeric.step]
         departs = any(abs(rise(h) - 2 * h * slope) > max(rounding, 0.2 * h * off) for h in steps)
-        return departs or bool(point.eps and off <= 4 * point.spread(self.direction, point.eps))
+        lost = not self.found.kinked and off * size <= LAST * self.eps * (size + point.size_of_values())
+        return departs or lost or bool(point.eps and off <= 4 * point.spread(self.direction, point.eps))
 
     def _is_symmetrised(self) -> bool:
         """Return whether one triangle of square matrices is read, as by eigvalsh, and the gradient is symmetric."""
@@ -231,11 +281,11 @@ class _Judgement:
         if any(v.ndim < 2 or v.shape[-1] != v.shape[-2] for v in self.direction.values()):
             return False
         along = {position: (v + v.swapaxes(-1, -2)) / 2 for position, v in self.direction.items()}
-        skew = any((v != along[position]).any() for position, v in self.direction.items())
-        if not (skew and self._agrees(self.right, Slope(point.analytic(point.wide, along), 0.0))):
+        if not self._agrees(self.right, Slope(point.analytic(point.wide, along), 0.0)):
             return False
         others = [{i: side(v * 0 + 1 - np.eye(len(v.T))) for i, v in along.items()} for side in (np.triu, np.tril)]
-        unread = any(line(NUDGE) == line(-NUDGE) for line in map(point.line, others))
+        sides = [point.line(other, WIDE) for other in others]
+        unread = any(line(NUDGE) == line(-NUDGE) for line in sides)
         return unread and self._agrees(self.right, point.ladder(along).value)
 
     def _convention(self) -> Finding | None:
@@ -243,38 +293,31 @@ class _Judgement:
         conventions = self.point.inquiry().conventions
         return self._found(Verdict.CONVENTION, conventions) if conventions else None
 
-    def _is_between_neighbours(self) -> bool:
-        """Return whether derivative and slope lie between the derivatives around this point, entry by entry.
+    def _is_right_in_halves(self) -> bool:
+        """Return whether a direction that crosses many kinks falls into parts along which all is right."""
+        parts = halves(self.direction)
+        return len(parts) == 2 and all(judge(self.point, part).verdict.accepted for part in parts)
 
-        Where kinks meet, all between is right, and along a direction the slopes of several may cancel. Around kinks,
-        other than around waves, derivatives don't depend on the distance.
-        Source: F. H. Clarke, Optimization and Nonsmooth Analysis, 1983.
-        """
-        point, rng = self.point, np.random.default_rng(self.point.seed)
-        own, v = (point.moved(xs, self.direction) for xs in (point.wide, self.direction))
-        low, high, room, apart = np.full(v.size, math.inf), np.full(v.size, -math.inf), 0.0, 0.0
+    def _is_between_neighbours(self) -> bool:
+        """Return whether it is between derivatives around this point, as where equal entries of a sort share."""
+        rng, slopes = np.random.default_rng(self.point.seed), list[float]()
         for _ in range(32):
-            far = point.beside(rng, {}, COARSE)
-            near = [(x + y) / 2 for x, y in zip(point.arrays, far, strict=True)]
-            a, b = (point.moved(point.subject.pull(xs, point.weights), self.direction) for xs in (far, near))
-            low, high, apart = np.fmin(low, a), np.fmax(high, a), max(apart, np.abs(a - b).max())
-            room = max(room, 16 * COARSE * np.abs(a).max())  # what is smooth varies, too
-        least, most = (pick(v * low, v * high).sum() for pick in (np.minimum, np.maximum))
-        inside = apart <= room and ((low - room <= own) & (own <= high + room)).all()
-        along, slope = room * np.abs(v).sum(), self.numeric.value
-        return bool(inside and along < abs(self.right - slope) and least - along <= slope <= most + along)
+            arrays = self.point.beside(rng, {})
+            slopes.append(self.point.analytic(self.point.subject.pull(arrays, self.point.weights), self.direction))
+        return bool(min(slopes) <= self.right <= max(slopes))
 
     def _is_right_beside(self) -> bool:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
         point, passed = self.point, False
         rng = np.random.default_rng(point.seed + 1)  # another seed: the weights' numbers were drawn by the point's own
-        for nudge in (NUDGE, -NUDGE):
+        for sign in (1, -1):
             try:
-                there = Point(point.subject, point.beside(rng, self.direction, nudge), point.seed)
+                there = Point(point.subject, point.beside(rng, self.direction, sign), point.seed)
                 finding = judge(there, self.direction, nudging=False)
             except (ArithmeticError, ValueError):  # a singular matrix, or numbers that the function refuses
                 continue
-            if finding.verdict not in (Verdict.OK, Verdict.PRECISION, Verdict.NONFINITE):
+            if finding.verdict in (Verdict.OK, Verdict.PRECISION):
+                passed = True
+            elif finding.verdict is not Verdict.NONFINITE:
                 return False
-            passed = passed or finding.verdict is not Verdict.NONFINITE
         return passed

@@ -12,8 +12,8 @@ import numpy as np
 
 from .directions import unit
 from .mistakes import WrongGradient, any_factor, changed, formula, known_factor, reordered, unchanged, zero
-from .numerical import WIDE
 from .point import Point
+from .rounding import WIDE
 from .subject import Subject
 
 ENTRIES = 512
@@ -36,7 +36,7 @@ def likely_mistake(subject: Subject, position: int, constants: dict[str, Any] | 
     g = point.weights[0]
     before = {} if subject.by_hand else {"g": np.broadcast_to(g, wrong.shape) if _fits(g, wrong.shape) else g}
     values = dict(zip(subject.names, point.arrays, strict=True)) | (constants or {}) | {"the output": point.values[0]}
-    case = WrongGradient("", wrong, right, "what is right", before, values, 1, (), CLOSE)
+    case = WrongGradient("", wrong, right, "what is right", before, {}, values, 1, (), CLOSE)
     c = case.factor(wrong, right)
     if case.same(wrong, right) or not (wrong.any() or np.nan_to_num(right).any()):  # it may be wrong elsewhere only
         return f"it is {c:.9g} times what is right" if abs(c - 1) >= 1e-9 else ""
@@ -77,16 +77,19 @@ def _sizes(case: WrongGradient, g: Any, by_hand: bool) -> tuple[tuple[str, int, 
 
 
 def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:
-    """It is the sum along an axis, or the mean, of what is right: the line through its largest entry tells."""
+    """It is the sum along an axis, or the mean, of what is right: three lines along the axis tell."""
     shape = case.wrong.shape
-    index = np.unravel_index(np.abs(case.wrong).argmax(), shape)
     for axis, length in enumerate(shape):
-        if length == 1 or not case.same(case.wrong, np.broadcast_to(case.wrong.mean(axis, keepdims=True), shape)):
+        first = np.take(case.wrong, 0, axis)
+        if length == 1 or not case.same(case.wrong, np.broadcast_to(np.expand_dims(first, axis), shape)):
             continue
-        line = np.zeros(shape)
-        line[(*index[:axis], slice(None), *index[axis + 1 :])] = 1.0
-        total = np.asarray(point.ladder({position: line}).value.value)
-        if any(case.same(case.wrong[index] * n, total) for n in (1, length)):
+        lines = np.argsort(np.abs(first).reshape(-1))[-3:]
+        found = np.zeros(len(lines))
+        for k, line in enumerate(zip(*np.unravel_index(lines, first.shape), strict=True)):
+            direction = np.zeros(shape)
+            np.moveaxis(direction, axis, -1)[line] = 1.0
+            found[k] = point.ladder({position: direction}).value.value
+        if any(case.same(first.reshape(-1)[lines] * n, found) for n in (1, length)):
             yield f"it is summed over axis {axis}, where every entry has its own"
 
 
@@ -95,10 +98,11 @@ def _products(case: WrongGradient, g: Any) -> Iterator[str]:
     for name, value in {**case.values, "the cotangent": g}.items():
         if not _fits(value, case.wrong.shape):
             continue
-        if case.same(case.wrong * value, case.right):
-            yield f"a factor is missing: {name}"
-        if case.same(case.wrong, case.right * value):
-            yield f"{name} is one factor too many"
+        for sign, minus in ((1, ""), (-1, "minus ")):
+            if case.same(case.wrong * value, sign * case.right):
+                yield f"a factor is missing: {minus}{name}"
+            if case.same(case.wrong, sign * case.right * value):
+                yield f"{minus}{name} is one factor too many"
 
 
 def _stale(point: Point, position: int, case: WrongGradient, entries: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Derivatives along a line by differences of values, and how far rounding may move values and derivatives."""
+"""Derivatives along a line by differences of values, each with how far it may be off."""
 
 from __future__ import annotations
 
@@ -9,16 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .directions import signed_like
-
 SHRINK = 4
 COLUMNS = 6
 COMPLEX_STEP = 1e-40
-WIDE = np.dtype(np.float64)
-EPS = float(np.finfo(WIDE).eps)
-NUDGE = 2.0**-9
-COARSE = 2.0**-20
-LAST = 64  # times eps: moves the last two digits
 Line = Callable[[Any], Any]
 
 
@@ -48,13 +41,15 @@ class Extrapolation:
     def __init__(self, order: int) -> None:
         self.ratio = SHRINK**order
         self.row: list[Any] = []
-        self.best = Slope()
+        self.best = self.last = Slope()
 
     def add(self, quotient: Any, step: float, noise: Any) -> None:
         """Take in the quotient at the next smaller step."""
         if not np.isfinite(quotient):
             self.row = []
             return
+        change = abs(quotient - self.row[0]) if self.row else math.inf
+        self.last = Slope(quotient, change + 2 * noise, step)
         row = [quotient]
         for power, above in enumerate(self.row[:COLUMNS], start=1):
             better = row[-1] + (row[-1] - above) / (self.ratio**power - 1)
@@ -63,6 +58,15 @@ class Extrapolation:
             if error <= self.best.error:
                 self.best = Slope(better, error, step)
         self.row = row
+
+    @property
+    def value(self) -> Slope:
+        """The best entry, unless the last quotient, which is off by less than it has changed, speaks against it.
+
+        Between many kinks two entries may agree by chance.
+        """
+        against = self.last.known and abs(self.best.value - self.last.value) > self.last.error + self.best.error
+        return self.last if against else self.best
 
 
 @dataclass
@@ -90,8 +94,8 @@ class Ladder:
 
 def descend(
     line: Line,
-    size: float,
     middle: Any,
+    size: float,
     noise: Any,
     fine: Any,
     agree: Callable[[Slope], Sequence[bool]] = lambda _: (),
@@ -99,20 +103,23 @@ def descend(
 ) -> Ladder:
     """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
 
-    `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for 1 / x
-    looks smooth from afar. `noise` is how far a value may be off by rounding, `fine` what tiny steps show of it. The
-    ladder ends early once the derivative is known well enough, or no smaller step can tell more, and no kink or jump is
-    in sight. Where one is, or where the last witness contradicts (`agree` says for each whether a slope is like its
-    own), it goes on down to rounding: a function may vary on any scale, and have a kink next to the point. What is
-    found there counts if the kink is gone, or if a witness says the same.
+    `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
+    1 / x looks smooth from afar. `noise` is how far a value may be off by rounding, `fine` what tiny steps show of it.
+    The ladder ends early once the derivative is known well enough, or no smaller step can tell more, and neither a
+    kink nor a jump is in sight. Where one is, or where the last witness contradicts (`agree` says for each whether a
+    slope is like its own), the ladder goes on down to rounding: a function may vary on any scale, and have a kink or an
+    edge next to the point. What is found there counts if the kink is gone, or if a witness says the same.
     """
     found = _descended(line, middle, _steps(size), size, noise, enough)
     rough = found.kinked or found.jumps
     if not rough and found.value.known and all(agree(found.value)[-1:]):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
-    closer = _descended(line, middle, _tiny_steps(size), 0, fine + 4 * EPS * size * slope, 0.0)
+    eps = float(np.finfo(type(noise)).eps)
+    closer = _descended(line, middle, _tiny_steps(size, eps), 0, fine + 4 * eps * size * slope, 0.0)
     smooth = closer.value.known and not (closer.kinked or closer.jumps) and (closer.moves or noise <= 8 * fine)
+    if smooth and found.kinked:
+        smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
     contradicts = abs(closer.value.value - found.value.value) > 10 * closer.value.error
     better = rough or (contradicts and any(agree(closer.value)))
     return closer if (smooth and better) or (closer.jumps and not found.jumps) else found
@@ -120,7 +127,8 @@ def descend(
 
 def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, noise: Any, enough: float) -> Ladder:
     wide, near = ([Extrapolation(2), Extrapolation(1), Extrapolation(1)] for _ in range(2))
-    heights, gaps = list[Any](), list[Any]()
+    heights: list[Any] = []
+    gaps: list[Any] = []
     for step in ladder:
         up, down, rounding = line(step), line(-step), noise / step
         tables = near if step < size / 2 or not size else wide
@@ -136,8 +144,8 @@ def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, no
         vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
         if enough and tables is near and known and vanishes and not _differ(below.best, above.best):
             break
-    slope, left, right = (_nearer(small.best, large.best) for small, large in zip(near, wide, strict=True))
-    return Ladder(slope, left, right, _stays(heights, noise), bool(np.any(heights)))
+    left, right = (_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True))
+    return Ladder(_nearer(near[0].value, wide[0].value), left, right, _stays(heights, noise), bool(np.any(heights)))
 
 
 def _nearer(near: Slope, wide: Slope) -> Slope:
@@ -158,9 +166,9 @@ def _steps(size: float) -> Iterator[float]:
         yield from _powers(min(size, 2.0**-26), size / 4096)
 
 
-def _tiny_steps(size: float) -> Iterator[float]:
+def _tiny_steps(size: float, eps: float) -> Iterator[float]:
     """Yield the steps below those, down to where numbers of the size have few digits left to move."""
-    return _powers(min(2.0**-26 * max(size, 1.0), size / 4096 or 1.0), 256 * EPS * (size or 1.0))
+    return _powers(min(2.0**-26 * max(size, 1.0), size / 4096 or 1.0), 256 * eps * (size or 1.0))
 
 
 def _powers(first: float, last: float) -> Iterator[float]:
@@ -186,13 +194,12 @@ def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
     return bool(((least > 1000 * noise) & (np.diff(last, axis=0) > -0.1 * least).all(axis=0)).any())
 
 
-def complex_slope(line: Line, size: float = 1.0) -> Slope:
+def complex_slope(line: Line, step: float = COMPLEX_STEP) -> Slope:
     """Return the imaginary part of the value at an imaginary step, over the step: exact to rounding.
 
-    The step is small beside the numbers' size. Unknown where the function refuses complex numbers, or gives real ones.
+    Unknown where the function refuses complex numbers, or gives real ones.
     Source: W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, 1998.
     """
-    step = min(COMPLEX_STEP, 1e-9 * size)
     try:
         value = line(1j * step)
     except Exception:  # whatever a function does with numbers that it was not written for
@@ -200,52 +207,11 @@ def complex_slope(line: Line, size: float = 1.0) -> Slope:
     if not np.iscomplexobj(value):
         return Slope()
     slope = float(np.imag(value) / step)
-    return Slope(slope, 64 * EPS * abs(slope), step)
+    return Slope(slope, 64 * float(np.finfo(float).eps) * abs(slope), step)
 
 
 def difference_quotient(line: Line, method: str, step: float | None) -> Any:
     """Return a plain difference quotient of a line at 0, "central" or "forward", with the usual step for float64."""
     usual, back = (1 / 3, -1) if method == "central" else (1 / 2, 0)
-    h = EPS**usual if step is None else step
+    h = float(np.finfo(float).eps) ** usual if step is None else step
     return (line(h) - line(back * h)) / (h - back * h)
-
-
-def largest(x: Any) -> float:
-    """Return the size of the largest finite number, 1 if there is none but 0: moves are to suit what is there."""
-    return float(np.abs(x).max(initial=0, where=np.isfinite(x))) or 1.0
-
-
-def noise_of_values(line: Callable[[Any], Any], size: float, eps: float) -> tuple[float, float]:
-    """Return how far rounding may move a value, and what tiny steps show of that.
-
-    `line` is the value as a function of a step through all entries, relative to their sizes; `size` is its size at
-    the point, and `eps` that of the narrowest dtype on the way. It may be rounding of intermediate numbers, which are
-    larger than the results. Second differences at steps of a few last digits are rounding alone. They don't see what is
-    rounded so coarsely that such steps change nothing; fourth differences at larger steps do, on a side without a kink.
-    """
-    last = LAST * EPS * np.arange(1, 4)
-    fine = max(float(np.abs(np.diff([line(start + h) for h in last], 2)).max()) for start in (0.0, NUDGE))
-    usual = 4 * eps * size
-    coarse = min(float(np.abs(np.diff([line(at + COARSE * k) for k in range(5)], 4)[0])) for at in (NUDGE, -NUDGE))
-    seen = [4 * fine, max(4 * fine, coarse)]
-    tiny, both = (max(usual, noise if math.isfinite(noise) else 0.0) for noise in seen)
-    return both, tiny
-
-
-def spread(value: Callable[[Callable[[Any], Any]], Any], seed: int, eps: float = 0.0) -> float:
-    """Return how much `value(nudged)` varies with the last digits of the arrays that it puts through `nudged`.
-
-    These are the last digits of each array's dtype, or of one whose precision is `eps`, if that is less.
-    """
-    rng = np.random.default_rng(seed)
-
-    def nudged(x: Any) -> Any:
-        return x * (1 + LAST * max(float(np.finfo(x.dtype).eps), eps) * signed_like(rng, x))
-
-    found = [value(nudged) for _ in range(8)]
-    return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
-
-
-def within(a: Any, b: Any, room: Any) -> bool:
-    """Return whether two arrays have one shape and differ by no more than the room; two nan are no difference."""
-    return a.shape == b.shape and bool(np.all((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))))

@@ -17,6 +17,7 @@ from .directions import Direction
 from .judgement import judge
 from .numerical import difference_quotient
 from .point import Point
+from .rounding import WIDE
 from .verdicts import Finding, Verdict
 
 COLUMNS = ("input", "index", "analytic", "numeric", "error", "uncertainty", "step", "verdict")
@@ -63,7 +64,7 @@ class ErrorCurve:
 
 def curve_along(point: Point, direction: Direction) -> ErrorCurve:
     """Return how far quotients along a direction, and the function's own derivative, are from the right one."""
-    finding, line = judge(point, direction), point.line(direction)
+    finding, line = judge(point, direction), point.line(direction, WIDE)
     trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
     derivative = float(finding.analytic if trusted else finding.numeric)
     slopes = [[difference_quotient(line, method, step) for step in STEPS] for method in ("central", "forward")]
@@ -150,7 +151,8 @@ class GradientReport:
 
 
 def _cells_of(f: Finding) -> tuple[str, ...]:
-    entry = ", ".join(map(str, f.index)) if f.index and isinstance(f.index, tuple) else str(f.index)
+    index = f.index
+    entry = ", ".join(map(str, index)) if index and isinstance(index, tuple) else str(index)
     numbers = (f"{float(f.analytic):.9g}", f"{float(f.numeric):.9g}", f"{f.error:.1e}")
     return (f.input, entry, *numbers, f"{f.verdict}: {f.note}" if f.note else str(f.verdict))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..checking.directions import signed_like
-from ..checking.numerical import EPS
+from ..checking.rounding import EPS
 from ..engine.grad_mode import enable_grad, no_grad
 from ..engine.operation import Operation
 from ..tensor.handle import Tensor

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.numerical import EPS
+from ..checking.rounding import EPS
 from ..engine.trees import leaves
 from ..errors import GradientError
 from ..tensor.handle import Tensor

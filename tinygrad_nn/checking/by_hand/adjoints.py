@@ -15,6 +15,7 @@ import numpy as np
 from ... import errors
 from ...engine.node import Node, history, record
 from ...engine.reverse import pullback
+from ...engine.zero_safe import pointwise, sum_of_products
 from ...tensor.handle import Tensor, make, root_of, seed_of
 
 Arrays = dict[Node, np.ndarray]
@@ -48,7 +49,7 @@ class Graph:
         """Return the wanted nodes' adjoints, and how far from them rounding to `eps` may lead.
 
         Where a node is among `given`, its own adjoint is returned, but what is given goes on to
-        earlier nodes. How far rounding leads is measured, by passes that round every adjoint anew.
+        earlier nodes. How far rounding leads is measured, by passes that round every array anew.
         """
         exact = self._pass(wanted, given, lambda array: array)
         draws = [self._pass(wanted, given, _rounding(np.random.default_rng(draw), eps)) for draw in range(DRAWS)]
@@ -60,7 +61,7 @@ class Graph:
         return exact, room
 
     def _pass(self, wanted: list[Node], given: Mapping[Node, np.ndarray], noise: Noise) -> Arrays:
-        """Return the wanted adjoints of a backward pass that puts each of them through `noise`."""
+        """Return the wanted adjoints of a backward pass that puts every array through `noise`."""
         copies: dict[Node, Node] = {}
         arrived: Arrays = {}
         steps = [n for n in self.order if n.operation is not None and n.operation.name in ("sigmoid", "tanh")]
@@ -75,7 +76,7 @@ class Graph:
 
         for node in reversed(self.order):
             parents = tuple([None if parent is None else copies[parent] for parent in node.parents or ()])
-            copy = copies[node] = record(node.operation, parents, node.saved, node)
+            copy = copies[node] = record(node.operation, parents, _rounded(node, noise), node)
             if not getattr(node.operation, "multiple_outputs", False):
                 copy.hooks = {0: partial(arrive, node)}
         targets = [copies[node] for node in wanted]
@@ -86,3 +87,16 @@ class Graph:
 def _rounding(generator: np.random.Generator, eps: float) -> Noise:
     """Return the function that changes each entry by about `eps` of itself."""
     return lambda array: (array * (1 + eps * generator.normal(size=np.shape(array)))).astype(array.dtype)
+
+
+def _rounded(node: Node, noise: Noise) -> Any:
+    """Return what a node keeps, rounded anew where a rule multiplies by it, and not where it compares."""
+    operation, saved = node.operation, node.saved
+    if operation is None or not saved or getattr(operation, "variadic", True):
+        return saved
+    if any(rule is not None and rule.reads and rule.zero_safe not in (pointwise, sum_of_products)
+           for rule in operation.rules):  # fmt: skip
+        return saved
+    variable = [parent is not None for parent in node.parents or ()] + [True]  # the slots of inputs, then the output's
+    changed = [noise(x) if v and x is not None and x.dtype.kind == "f" else x for v, x in zip(variable, saved)]
+    return (*changed, *saved[len(changed) :])
