@@ -1,5 +1,7 @@
 """How many threads BLAS has while a network trains, and that it gets its own number back, whatever happens."""
 
+import multiprocessing
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -112,15 +114,14 @@ def test_of_nested_bodies_the_innermost_counts() -> None:
                 found.append(now())
         found += trained(blas_threads=2)[:1]
         found.append(now())
-    assert [*found, now()] == [2, 1, 2, 1, 3]
+    assert [*found, now()] == [2, 3, 2, 1, 3]
 
 
-def test_of_threads_at_once_the_first_one_chooses_and_gives_back() -> None:
-    entered, left, found = threading.Event(), threading.Event(), list[int]()
+def test_of_threads_at_once_the_smallest_number_counts_and_the_last_gives_back() -> None:
+    entered, left = threading.Event(), threading.Event()
 
     def other() -> None:
         with limited_blas(None, 1):
-            found.append(now())
             entered.set()
             left.wait()
 
@@ -128,9 +129,10 @@ def test_of_threads_at_once_the_first_one_chooses_and_gives_back() -> None:
     with limited_blas(2, None):
         thread.start()
         entered.wait()
-        assert found == [2]
-    left.set()
-    thread.join()
+        assert now() == 1
+        left.set()
+        thread.join()
+        assert now() == 2
     assert now() == 3
 
 
@@ -166,6 +168,40 @@ def test_many_threads_at_once_give_back_what_was_before() -> None:
         worker.start()
     for worker in workers:
         worker.join()
+    assert now() == 3
+    assert blas_threads._LIMITS.requests == {}
+
+
+def _in_a_child(queue: Any) -> None:
+    queue.put((now(), len(blas_threads._LIMITS.requests)))
+    with limited_blas(None, 1):
+        queue.put(now())
+    queue.put(now())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_keeps_only_what_its_own_thread_asked_for() -> None:
+    """A limit of another thread would never be given back there."""
+    context = multiprocessing.get_context("fork")
+    entered, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with limited_blas(None, 1):
+            entered.set()
+            done.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait()
+    queue = context.Queue()
+    child = context.Process(target=_in_a_child, args=(queue,))
+    child.start()
+    found = [queue.get(timeout=60) for _ in range(3)]
+    child.join()
+    done.set()
+    thread.join()
+    assert found == [(3, 0), 1, 3]
     assert now() == 3
 
 

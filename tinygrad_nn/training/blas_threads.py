@@ -1,9 +1,14 @@
 """How many threads BLAS computes with while a network trains: one where all products are small.
 
-OpenBLAS's threads wait for each other by spinning. On a quiet machine of two cores, two of them took half of the time
-that one takes for a product of float64; beside four busy loops mostly 2.5 to 67 times of it, up to some 10**8
-multiplications, from where they gain (`examples/benchmarks/blas_threads.py --busy 4`). Products are a part of a
-training step only: one thread loses 18 % of the article's on a quiet machine.
+OpenBLAS's threads wait for each other by spinning. How long products of float64 took with two threads, relative to
+one, on two cores (`examples/benchmarks/blas_threads.py`, with `--busy 4` for the second row):
+
+    multiplications         1.1e6   2.3e6   6.4e6   8.4e6   1.5e7   2.6e7   3.4e7   1.3e8   1.1e9
+    on a quiet machine       0.52    0.51    0.57    0.56    0.52    0.53    0.50    0.48    0.49
+    beside four busy loops  66.53    0.61    0.97   22.26    5.68   12.66    2.56    0.51    0.69
+
+Products are a part of a training step only: one thread loses 18 % of the article's on a quiet machine. Beside others
+two threads take many times longer, and there is no telling when; from some 10**8 multiplications on they gain.
 
 The number of threads decides in what order a product adds up, and so its last bits. It follows from sizes alone,
 never from a measurement of time: the same seed gives the same numbers in every run.
@@ -40,33 +45,72 @@ def threads_for(rows: int, parameters: Iterable[Tensor]) -> int | None:
 def limited_blas(asked: int | None, otherwise: int | None) -> Iterator[None]:
     """Set the number of threads of BLAS in the body: to `asked` if it is a number, else to the environment's.
 
-    If there is neither, to `otherwise`; None leaves it as it is. BLAS has one number for the whole process: while a
-    thread is in such a body, nested ones set and restore it, and those of other threads compute with what it is.
+    If there is neither, to `otherwise`, or to the number before all such bodies if that is None. Of nested bodies the
+    innermost one counts, in each thread. BLAS has one number for the whole process: if several threads are in such
+    bodies at once, it is the smallest of theirs. The last thread that leaves restores the number from before.
 
     Raises TypeError or ValueError for what is no number of threads, and ImportError if a number was asked for
     and threadpoolctl is not installed.
     """
-    number, blas = asked_threads(asked), _controller()
-    if blas is None and number is not None:
-        raise ImportError(errors.missing("a number of BLAS threads takes threadpoolctl", "threadpoolctl"))
-    if blas is None or not _turn.acquire(blocking=False):
+    number = asked_threads(asked)
+    if _controller() is None:
+        if number is not None:
+            raise ImportError(errors.missing("a number of BLAS threads takes threadpoolctl", "threadpoolctl"))
         yield
         return
+    key = object()
     try:
-        with blas.limit(limits=otherwise if number is None else number):
-            yield
+        _LIMITS.change(key, otherwise if number is None else number)
+        yield
     finally:
-        _turn.release()
+        _LIMITS.change(key)
 
 
 def asked_threads(number: int | None) -> int | None:
     """Return the number of threads that the caller or the environment asks for, checked, and None if neither does."""
-    if number is not None:
-        return min(whole_number("blas_threads", number), _MOST)
     text = os.environ.get(VARIABLE, "").strip()
-    if text and (not text.isdecimal() or int(text) < 1):
-        raise ValueError(f"{VARIABLE} must be a whole number, 1 or more, got {text!r}; set another, or unset it")
-    return min(int(text), _MOST) if text else None
+    if number is None and text:
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"{VARIABLE} must be a whole number, 1 or more, got {text!r}; set another, or unset it")
+        number = int(text)
+    if number is None:
+        return None
+    whole_number("blas_threads", number)
+    return min(int(number), _MOST)
+
+
+class _Limits:
+    """The numbers of threads that are asked for, each with the thread that asks, and what each library had before."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.requests: dict[object, tuple[int, int | None]] = {}
+        self.before: list[tuple[Any, int]] = []
+
+    def change(self, key: object, *numbers: int | None) -> None:
+        """Ask for a number under a key, or no longer, and let BLAS have what the innermost of each thread ask for."""
+        with self.lock:
+            if not self.requests:
+                self.before = [(library, library.num_threads) for library in _controller().lib_controllers]
+            self.requests.pop(key, None)
+            self.requests.update([(key, (threading.get_ident(), number)) for number in numbers])
+            self._apply()
+
+    def _apply(self) -> None:
+        innermost = dict(self.requests.values()).values()  # of each thread's the last one stays
+        for library, before in self.before:
+            _set(library, min([before if n is None else n for n in innermost], default=before))
+
+    def after_fork(self) -> None:
+        """Forget, in a forked process, the requests of threads that only its parent has."""
+        self.lock, own = threading.Lock(), threading.get_ident()
+        self.requests = {key: request for key, request in self.requests.items() if request[0] == own}
+        self._apply()
+
+
+def _set(library: Any, number: int) -> None:
+    """Set a library's number of threads, past threadpoolctl's own check which thread may do so: we hold a lock."""
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
 
 
 @functools.cache
@@ -79,4 +123,6 @@ def _controller() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
-_turn = threading.RLock()  # of the thread that chooses
+_LIMITS = _Limits()
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_LIMITS.after_fork)
