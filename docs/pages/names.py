@@ -85,7 +85,7 @@ BRIDGES = {"mpi": "numpy", "scipy": "scipy", "sklearn": "sklearn", "torch": "tor
 def public_names() -> list[Name]:
     """Return all public names but those of modules."""
     paths = [name for name in tg.__all__ if not inspect.ismodule(getattr(tg, name))]
-    loaded = {name for name in BRIDGES if f"tinygrad_nn.interop.{name}" in sys.modules}
+    loaded = {name for name in BRIDGES if hasattr(sys.modules.get("tinygrad_nn.interop"), name)}
     bridges = [f"interop.{name}" for name, needed in BRIDGES.items() if name in loaded or find_spec(needed)]
     for bridge in bridges:
         import_module(f"tinygrad_nn.{bridge}")
