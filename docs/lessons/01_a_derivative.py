@@ -58,8 +58,9 @@ print("by the rules:", by_rules)
 #
 # Each step has a derivative that everybody knows. A ``Tensor`` is an array of NumPy that remembers the step which made
 # it, and ``requires_grad=True`` says that we want the derivative with respect to x. The values are the *nodes* of a
-# *graph*. An *edge* goes from a value to each one that is computed from it. ``y.backward()`` goes through all steps
-# once, the last first: that is *the walk*. ``tg.watch()`` lets us see the nodes.
+# *graph*, which is recorded while the program computes, each step as it is made. An *edge* joins a value to each one
+# that it is computed from. ``y.backward()`` goes through all steps once, the last first: that is *the walk*. It leaves
+# the derivative with respect to x in ``x.grad``. The graph is there in any case; ``tg.watch()`` lets us see its nodes.
 
 with tg.watch() as graph:
     x = tg.tensor(at, requires_grad=True, name="x")
@@ -75,11 +76,14 @@ print(graph)
 #
 # A step has a *slope* for each input: its derivative with respect to that input, while the others stay fixed. The step
 # :math:`y = x b` has two: b for x, and x for b. Now read the adjoints from the bottom up. That of y itself is 1. Then
-# each step multiplies its adjoint by a slope, and hands the product to the input:
+# each step multiplies the adjoint of what it made by its slope for an input, and hands the product to that input. With
+# :math:`x = 0.8`, :math:`a = 2.4` and :math:`b = \sin(2.4) = 0.6755` that is:
 #
-# - :math:`\bar b = \bar y \cdot x`, since x is the slope of :math:`x b` for b;
-# - :math:`\bar a = \bar b \cdot \cos(a)`, since :math:`\cos(a)` is the slope of :math:`\sin(a)`;
-# - x is read by two steps, so what they hand back is added up: :math:`\bar x = \bar y \cdot b + \bar a \cdot 3`.
+# - :math:`\bar b = \bar y \cdot x = 1 \cdot 0.8`, since x is the slope of :math:`x b` for b;
+# - :math:`\bar a = \bar b \cdot \cos(a) = 0.8 \cdot (-0.7374) = -0.5899`, since :math:`\cos(a)` is the slope of
+#   :math:`\sin(a)`;
+# - x is read by two steps, so what they hand back is added up:
+#   :math:`\bar x = \bar y \cdot b + \bar a \cdot 3 = 0.6755 - 1.770 = -1.094`.
 #
 # Why added? A small change of x moves y in two ways: directly, and through a. Both movements add up. You know these two
 # terms from the product rule: :math:`\sin(3x)` and :math:`3x \cos(3x)`. We walk with plain numbers:
@@ -99,9 +103,10 @@ types.SimpleNamespace(_repr_html_=lambda: f'<div style="max-width: 26em">{graph.
 
 # %%
 # Two terms, one for each use of x: the library lists them as well. *Path* says through which values x moves y.
-# *Argument* is the place of x in the first step of the path, a for the first and b for the second: y reads x first, and
-# the step ``3 * x`` reads it second. These letters are not our values a and b. *Cancellation* compares the sizes of the
-# terms with the size of their sum, :math:`(0.6755 + 1.770) / 1.094`. Where it is large, digits get lost.
+# *Argument* is the library's name for an operand of the step that reads x: a for the first, b for the second, whatever
+# our values are called. So it is a in ``x * b``, and b in ``3 * x``. *Cancellation* is the sum of the terms' sizes over
+# the size of their sum, :math:`(0.6755 + 1.770) / 1.094 = 2.2`. Where it is large, the first digits of large terms
+# cancel, and few exact ones are left.
 
 print(x.grad_terms())
 
@@ -109,11 +114,13 @@ print(x.grad_terms())
 # Many inputs at once
 # -------------------
 #
-# One walk gives the derivatives with respect to *all* inputs. As limits, 1,000 derivatives take 1,001 evaluations. The
-# walk visits each step once, and a visit costs about as much as the step itself, once for each input of the step. So it
-# costs as much as a few evaluations, however many inputs there are: that is how millions of weights are trained.
+# One walk gives the derivatives with respect to *all* inputs, since it gives every value its adjoint. As limits, 1,000
+# derivatives take 1,001 evaluations of the function: one where it is, and one with each input moved. The walk visits
+# each step once, and for each input of a step it does about the work of that step. So it costs as much as a few
+# evaluations, however many inputs there are: that is how networks with millions of inputs to adjust learn.
 #
-# The walk starts at one number, which is why the function ends with ``.sum()``.
+# The walk starts at one number, which is why the next function ends with ``.sum()``. ``tg.graph(loss)`` lists what was
+# recorded without being watched.
 
 weights = tg.tensor(np.linspace(-1, 1, 1000), requires_grad=True)
 loss = (tg.sin(weights) ** 2).sum()
@@ -132,6 +139,6 @@ assert np.allclose(weights.grad.data, 2 * np.sin(weights.data) * np.cos(weights.
 #
 # **Answers**
 #
-# 1. x for :math:`\bar b`, a for :math:`\cos(a)`, b for :math:`\bar x`. Not y: no slope reads it.
-# 2. Only one of the terms, 0.68 or -1.77, whichever came last. The derivative is neither.
+# 1. x for :math:`\bar b`, a for :math:`\cos(a)`, b and the number 3 for :math:`\bar x`. Not y: no slope reads it.
+# 2. If each replaced the one before, only the last: 0.68 or -1.77. The derivative is neither.
 # 3. z reads y twice, with slope y each time: :math:`\bar y = y + y = 1.081`. The rest is 1.081 times as before: -1.183.

@@ -15,12 +15,11 @@ import numpy as np
 import tinygrad_nn as tg
 
 # %%
-# All ways from the output to the input
+# All ways from the input to the output
 # -------------------------------------
 #
-# The chain rule for a graph: the derivative of y with respect to x is the sum over all ways from x to y. Each way is
-# the product of the slopes along it. Such a slope is also called a *partial* derivative: that of one step with respect
-# to one of its inputs, while the others stay fixed. ``tg.watch()`` reads the names of the values from our code.
+# The chain rule for a graph: multiply the slopes along each way (or path) from x to y, and add up these products. That
+# is the derivative of y with respect to x. The slopes of single steps are also called *partial* derivatives.
 
 with tg.watch() as graph:
     x = tg.tensor(1.5, requires_grad=True, name="x")
@@ -33,9 +32,9 @@ with tg.watch() as graph:
 types.SimpleNamespace(_repr_html_=lambda: f'<div style="max-width: 30em">{graph.to_svg()}</div>')
 
 # %%
-# From p to y there are three ways: p, q, y and p, r, y and p, q, r, y. From x to p there are two, since ``x * x`` reads
-# x twice. So there are 3 · 2 = 6 ways. We list them by a search from y, and multiply along each. ``edges`` has, for
-# each value, pairs of what it reads and the slope for that: :math:`y = q r` has the slope r for q, and q for r.
+# From p to y there are three ways: p → q → y, p → r → y, and p → q → r → y. From x to p there are two, since ``x * x``
+# reads x twice. So there are 3 · 2 = 6 ways. We list them by a search from y, and multiply along each. ``edges`` has,
+# for each value, pairs of what it reads and the slope for that: :math:`y = q r` has the slope r for q, and q for r.
 
 edges = {"y": [("q", r.item()), ("r", q.item())], "r": [("p", 1.0), ("q", 1.0)]}
 edges |= {"q": [("p", np.cos(p.item()))], "p": [("x", x.item()), ("x", x.item())]}
@@ -53,8 +52,8 @@ print(len(found), "ways, sum", sum(found), " backward:", x.grad.item())
 assert np.isclose(sum(found), x.grad.item())
 
 # %%
-# Where ways part and meet again, as those from p to r, the picture shows a *diamond*. With n diamonds in a row there
-# are :math:`2^n` ways, too many to list. The walk adds up where ways meet, so it uses each edge once.
+# Where ways part and meet again, as those from p to r, we speak of a *diamond*, even if one side has no value on it.
+# With n diamonds in a row there are :math:`2^n` ways. The walk adds up where ways meet, so it uses each edge once.
 #
 # The order matters
 # -----------------
@@ -78,7 +77,7 @@ right = [order for order, slope in results.items() if np.isclose(slope, x.grad.i
 print(len(right), "of", len(results), "orders are right:", right)
 
 # %%
-# An order is right if every value comes after all that read it. That is called a *topological order*.
+# Only y, r, q, p is right, of 24. In it every value comes after all that read it: that is a *topological order*.
 #
 # Newest first
 # ------------
@@ -94,8 +93,8 @@ assert right == ["".join(sorted("pqry", key=numbers.get, reverse=True))]
 # What does not work
 # ------------------
 #
-# *Depth first*: hand on each part as soon as it arrives, by a recursion. Handing on all that was added up so far counts
-# twice. We try it on ``b = a + a`` and ``c = b + b``, where c is 4a and all slopes are 1:
+# *Depth first*: whenever a part arrives at a value, the value hands on all that it has so far, by a recursion. We try
+# it on ``b = a + a`` and ``c = b + b``, where c is 4a and all slopes are 1. (``"bb"``: c reads b twice.)
 
 reads, adjoint = {"c": "bb", "b": "aa", "a": ""}, {"c": 1, "b": 0, "a": 0}
 
@@ -110,9 +109,9 @@ hand_on("c")
 print("depth first:", adjoint["a"], "instead of 4")
 
 # %%
-# b handed on its first part twice. Handing on only what is new is right, but takes every way: r visits p, and q, which
-# visits p again. So n diamonds like p, q, r take :math:`v_n = 2 + 2 v_{n-1}` visits, where :math:`v_0 = 1`: that is
-# :math:`3 \cdot 2^n - 2`. Newest first visits each of the :math:`2n + 1` values once.
+# It gives 6: b handed on its first 1 twice, once alone and once in the 2. To hand on *only what is new* is right, but
+# takes every way: r visits p, and q, which visits p again. So n diamonds take :math:`v_n = 2 + 2 v_{n-1}` visits (r, q,
+# and twice what is below), where :math:`v_0 = 1`: that is :math:`3 \cdot 2^n - 2`. Newest first takes :math:`2n + 1`.
 
 chain = np.arange(1, 21)
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
@@ -123,9 +122,10 @@ ax.legend()
 
 # %%
 # *Breadth first*: the nodes one step from the output first, then those two steps away. It fails where a value has two
-# distances, as q here: y reads q directly, and through r. If q goes before r, the order is yqrp, which was not right.
+# distances, as q here: y reads q directly, and through r. If q goes before r, the order is y, q, r, p: not right.
 #
 # The library does newest first. Many diamonds are no problem. Nor is a long graph: the walk is a loop, not a recursion.
+# On its way it frees what the steps have kept. So a graph is walked once, unless ``retain_graph=True`` is passed.
 
 value = t = tg.tensor(1.0, requires_grad=True)
 for _ in range(1000):
@@ -139,11 +139,11 @@ assert t.grad.item() == 1
 # ---------
 #
 # 1. Can a value be made before one that it reads? What does that say about circles in the graph?
-# 2. Forward mode carries derivatives along with the values. Which order does it need?
-# 3. ``y`` is used by two losses. Why may the second ``backward()`` fail, and what does the message say?
+# 2. *Forward mode* carries along, with each value, its derivative with respect to **one** input. Which order is that?
+# 3. ``u = 2 * y`` and ``v = 3 * y`` share the steps before y. Why does ``v.backward()`` fail after ``u.backward()``?
 #
 # **Answers**
 #
 # 1. No. Every edge goes from an older value to a newer one, so no circle comes back to its beginning.
-# 2. Oldest first, the order in which the program computes anyway.
-# 3. The first walk frees what each step kept as it passes. The message names ``retain_graph=True``, which keeps it.
+# 2. Oldest first, as the program computes anyway. It takes a pass for each input, where the walk takes one for all.
+# 3. The first walk has freed the shared steps. The message says so, and names ``retain_graph=True``.

@@ -2,9 +2,9 @@ r"""
 3 Broadcasting and its transpose
 ================================
 
-You add a vector to every row of a matrix. NumPy repeats the vector for you: it *broadcasts*. What is the gradient of
-the vector then: the derivatives of the loss, the number at the end, with respect to each entry of the vector? This
-lesson answers that, and shows why the answer is written once in the library, and in no rule.
+You add a vector to every row of a matrix. NumPy repeats the vector for you: it *broadcasts*. The *gradient* of the
+vector has the derivatives of the *loss*, the number at which a computation ends, with respect to each of its entries.
+What is it here? This lesson answers that, and shows why the answer is written in one place of the library.
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ print(Y.shape)
 # --------------------------------
 #
 # ``b[0]`` goes into ``Y[0, 0]`` and into ``Y[1, 0]``. A small change of ``b[0]`` moves both, so its derivative is the
-# sum of both. ``Y`` is not one number, so the walk must be told how much the loss changes with each entry of ``Y``:
-# :math:`\bar Y`. That is the adjoint of lesson 1. For arrays the usual word is *cotangent*. We make one up, and look.
+# sum of both. ``Y`` is not one number, so the walk must be told how much a loss computed from it would change with each
+# entry: :math:`\bar Y`, the adjoint of lesson 1. For arrays the usual word is *cotangent*. We make one up, and look.
 
 cotangent = np.array([[1.0, 2.0, 3.0], [100.0, 200.0, 300.0]])
 Y.backward(cotangent)
@@ -38,14 +38,16 @@ assert np.array_equal(b.grad.data, cotangent.sum(axis=0))
 # Broadcasting is a linear map
 # ----------------------------
 #
-# Repeating a vector of 3 numbers into 6 is multiplication by a matrix :math:`R` of ones and zeros, 6 × 3:
-# :math:`y_i = \sum_j R_{ij} v_j`. If :math:`g = \bar y`, a small change of v changes the loss by
+# Repeating a vector of 3 numbers into the 6 of a 2 × 3 array, read row by row, is multiplication by a matrix :math:`R`
+# of ones and zeros, 6 × 3: :math:`y_i = \sum_j R_{ij} v_j`. If :math:`g = \bar y`, a small change
+# :math:`\delta v` changes the loss by
 #
-# .. math:: \sum_i g_i \sum_j R_{ij} \, dv_j = \sum_j \left( \sum_i R_{ij} \, g_i \right) dv_j,
+# .. math:: \sum_i g_i \sum_j R_{ij} \, \delta v_j = \sum_j \left( \sum_i R_{ij} \, g_i \right) \delta v_j,
 #    \qquad \text{so} \quad \bar v = R^\top g.
 #
 # The reverse pass multiplies by the transpose :math:`R^\top`, 3 × 6, which sums: it is *the transpose of repeating*.
-# ``tg.jacobian`` returns the matrix of all derivatives :math:`\partial y_i / \partial v_j`, and that is R.
+# The matrix of all partial derivatives :math:`\partial y_i / \partial v_j` is called the *Jacobian*, here R.
+# ``tg.jacobian(f)`` returns the function that computes it at a point. A linear map has the same one everywhere.
 
 R = tg.jacobian(lambda v: tg.broadcast_to(v, (2, 3)).reshape(6))(np.zeros(3)).data
 print(R.astype(int))
@@ -71,9 +73,11 @@ for ax, matrix, title in zip(axes, (R, R.T), ("R repeats: 3 numbers to 6", "its 
 # Every way to repeat has its sum
 # -------------------------------
 #
-# A new axis in front, an axis of length 1, a number: the gradient always has the shape of the operand. The next loop
-# makes tensors t of many shapes that broadcast to (2, 3). The loss is the sum of ``X * t``, so the products have the
-# slopes X for t. We sum X by hand, and compare. (Each pass also adds to ``X.grad``, which we do not read.)
+# An *operand* is what an operation reads. NumPy repeats it along a new axis in front, along an axis of length 1, or, if
+# it is a number, along all axes. Its gradient is summed over these axes, so it always has the shape of the operand:
+# for (3, 1) + (1, 4) over axis 1 and over axis 0. The next loop makes tensors t of many shapes that fit to X. The loss
+# is the sum of ``X * t``. A sum has the slope 1 for each of its terms, so X arrives at t, its slope in the product. We
+# sum X by hand, and compare. (Each pass also adds to ``X.grad``, which we do not read.)
 
 for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
     t = tg.tensor(np.full(shape, 2.0), requires_grad=True)
@@ -92,10 +96,11 @@ for shape in [(2, 3), (3,), (1, 3), (2, 1), (1, 1), (1,), ()]:
 # Where this is written
 # ---------------------
 #
-# A rule takes the cotangent g of a step's output, and returns that of one input. For :math:`y = a b` and the input a it
-# is ``lambda g, b: g * b``, in ``ops/elementwise.py``. It says nothing about shapes. After each rule the engine brings
-# the cotangent to the shape and dtype of its operand (``project`` in ``engine/cotangents.py``). It is one place for
-# some 200 operations, so no rule can forget it. Here is what the rules of three operations read:
+# A *rule* is how the library writes a slope: it takes the cotangent g of a step's output, and returns that of one
+# input. For :math:`y = a b` and the input a it is ``lambda g, b: g * b``, in ``ops/elementwise.py``. It says nothing
+# about shapes. After each rule the *engine*, which does the walk, sums over the repeated axes, and brings the cotangent
+# to the shape and dtype of its operand (``project`` in ``engine/cotangents.py``). It is one place for some 200
+# operations, so no rule can forget it. Here is what the rules of three operations read, y being the output:
 
 for name in ("add", "multiply", "divide"):
     operation = getattr(tg, name).operation
@@ -103,14 +108,17 @@ for name in ("add", "multiply", "divide"):
 
 # %%
 # A node keeps only the arrays that its rules read, and the shapes and dtypes that ``project`` needs: ``add`` keeps no
-# array. For :math:`y = a / b` the slopes are :math:`1 / b` and :math:`-a / b^2 = -y / b`, so it keeps b and y.
+# array, ``multiply`` keeps both. ``divide`` has the slopes :math:`1 / b` and :math:`-a / b^2 = -y / b`, so it keeps b
+# and y, which may be used further on anyway. In ``relu(x @ W + b)`` the product keeps x and W, the sum nothing, and
+# relu, which is max(0, z), its output: its slope is 1 where that is above 0.
 #
 # The mistake that broadcasting hides
 # -----------------------------------
 #
-# Predictions of shape (n, 1) and targets of shape (n,) broadcast to (n, n): each prediction is compared with *all*
-# targets. The mean of the squares is a number, and training runs, but it moves every prediction to the mean of the
-# targets. Here all predictions are right, and the gradient should be 0. It is half the distance from the mean, 1.5:
+# A network computes *predictions*, and *targets* are what they should be. Predictions of shape (n, 1) and targets of
+# shape (n,) broadcast to (n, n): each prediction is compared with *all* targets. The mean of the squared differences is
+# still a number, but it is least where every prediction is the mean of the targets, here 1.5. All predictions below are
+# right, and the gradient should be 0. It is half of their distance from 1.5:
 
 targets = np.array([0.0, 1.0, 2.0, 3.0])
 predictions = targets.reshape(4, 1)
@@ -129,12 +137,12 @@ except ValueError as error:
 # Questions
 # ---------
 #
-# 1. ``Y = X * c`` with a number ``c`` that requires grad: over how many entries does its gradient sum?
+# 1. ``Y = X * c``, with X of shape (2, 3) and a number c that requires grad: its gradient sums how many entries?
 # 2. The transpose of "repeat" is "sum". What is the transpose of "sum over an axis"?
-# 3. Why does ``add`` keep no array for its backward pass, and ``multiply`` two?
+# 3. Why can ``add`` do without any array, where ``multiply`` keeps two?
 #
 # **Answers**
 #
-# 1. Over all 6 entries of X.
+# 1. All 6.
 # 2. Repeating: the matrix of summing is :math:`R^\top`, and its transpose is R again.
 # 3. The slopes of a + b are 1, whatever a and b are. The slopes of a · b are b and a.

@@ -3,8 +3,9 @@ r"""
 ==========================
 
 The article "Let's code a Neural Network in plain NumPy" (Piotr Skalski, 2018) builds a classifier from NumPy alone.
-This lesson draws its figures 1, 2, 3, 5 and 6. All weights and shapes in figures 1, 3 and 5 are read from a network.
-Figures 2 and 6 are boxes of text; the formulas of 6 are derived and tested. The next two parts have the other figures.
+A *classifier* tells to which of several classes a point belongs. This lesson has three parts, and draws all eight
+figures of the article; here are those that explain a network, 1, 2, 3, 5 and 6. The article draws a small network,
+2-4-6-6-4-1, and trains a larger one, which is in the next part.
 """
 
 import itertools
@@ -34,9 +35,9 @@ def boxes(ax, places, arrows):
 # --------------------------
 #
 # A *network* is a function in *layers*; each reads the numbers of the layer before. A *neuron* is one number of a
-# layer: the sum of what it reads, each times a *weight* of its own, plus a *bias*, and then an *activation*, which is
-# :math:`\text{relu}(z) = \max(0, z)` or :math:`\text{sigmoid}(z) = 1 / (1 + e^{-z})`. The library takes a list of
-# dictionaries, one a layer. Circles are neurons; lines are weights, red ones negative. Biases are not drawn.
+# layer. It multiplies each number that it reads by a *weight*, adds these up with a *bias*, and applies an
+# *activation*: :math:`\text{relu}(z) = \max(0, z)` or :math:`\text{sigmoid}(z) = 1 / (1 + e^{-z})`. The library takes
+# a list of dictionaries, one a layer. Circles are neurons; lines are weights, red ones negative. Biases are not drawn.
 
 architecture = [
     {"input_dim": n, "output_dim": m, "activation": "sigmoid" if m == 1 else "relu"}
@@ -61,8 +62,9 @@ ax.axis("off")
 #
 # A *sample* is one point, with the output that is wanted for it. The *forward pass* computes the outputs of all samples
 # from X and the parameters, weights W and biases b. The *cost* is one number that says how wrong they are; it is also
-# called the loss. The *backward pass* is the walk of lesson 1: it gives the gradients :math:`\bar W` and
-# :math:`\bar b`. They say where the cost grows, so the *update* steps the other way, with a *rate* that we choose:
+# called the loss. The *backward pass* is the walk of lesson 1: it reads what the forward pass has computed (the second
+# arrow), and gives the gradients :math:`\bar W` and :math:`\bar b`. They say where the cost grows, so the *update*
+# steps the other way, with a *rate* that we choose. *Training* repeats this.
 #
 # .. math:: W \leftarrow W - \text{rate} \cdot \bar W, \qquad b \leftarrow b - \text{rate} \cdot \bar b
 
@@ -76,6 +78,7 @@ boxes(ax, stages, [*itertools.pairwise(order), ((1.5, 1), (3, 0))])
 # Figures 3 and 5: the shapes of a layer, and of a step
 # -----------------------------------------------------
 #
+# What a layer adds up is called Z, and what its activation makes of that is A, which the next layer reads; A0 is X.
 # Samples are rows here, and columns in the article: A and Z are the transposes of the article's. W has the same shape
 # as there, (outputs, inputs), so here it is transposed in the product; b has one axis here, and two there. ``memory``
 # has all that the forward pass computes; we print the shapes for 5 samples, and draw those of layer 2 to scale.
@@ -101,7 +104,7 @@ ax.axis("off")
 # Figure 6: forward and backward through one layer
 # ------------------------------------------------
 #
-# In formulas, for one layer with samples as rows:
+# In formulas, for one layer with samples as rows, that reads :math:`A_0` and has the activation g:
 #
 # .. math:: Z = A_0 W^\top + b, \qquad A = g(Z)
 #
@@ -109,30 +112,33 @@ ax.axis("off")
 #    \quad \bar{A_0} = \bar Z W
 #
 # Each entry of A reads one of Z, so :math:`\bar Z` is a product entry by entry, :math:`\circ`. Sample i and neuron k
-# have :math:`Z_{ik} = \sum_j A_{0,ij} W_{kj} + b_k`. Add up all that reads :math:`W_{kj}`, then all that reads
-# :math:`A_{0,ij}`:
+# have :math:`Z_{ik} = \sum_j A_{0,ij} W_{kj} + b_k`. Every sample reads :math:`W_{kj}`, with the slope
+# :math:`A_{0,ij}`, and :math:`b_k`, with the slope 1. Every neuron reads :math:`A_{0,ij}`, with the slope
+# :math:`W_{kj}`. Add up what they hand back:
 #
-# .. math:: \bar{W_{kj}} = \sum_i \bar{Z_{ik}} A_{0,ij}, \qquad \bar{A_{0,ij}} = \sum_k \bar{Z_{ik}} W_{kj}
+# .. math:: \bar{W_{kj}} = \sum_i \bar{Z_{ik}} A_{0,ij}, \quad \bar{b_k} = \sum_i \bar{Z_{ik}}, \quad
+#    \bar{A_{0,ij}} = \sum_k \bar{Z_{ik}} W_{kj}
 #
-# These formulas read ``A0``, ``Z`` and ``W``, so the forward pass must keep them. Code and pictures write ``dZ`` for
-# :math:`\bar Z`.
+# These formulas read ``A0``, ``Z`` and ``W``, so the forward pass must keep them. (For relu A will do in place of Z: it
+# is above 0 where Z is.) Code and pictures write ``dZ`` for :math:`\bar Z`; there ``*`` is the product entry by entry.
 
 figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
-forward = {(0, 1): ("A0", "#eeeeee"), (1.5, 1): ("Z = A0 W.T + b", "#cfe3f7"), (3, 1): ("A = g(Z)", "#cfe3f7")}
-backward = {(0, 0): ("dA0 = dZ W", "#f7d9cf"), (1.5, 0): ("dZ = dA g'(Z)", "#f7d9cf"), (3, 0): ("dA", "#eeeeee")}
-backward |= {(1.5, -1): ("dW = dZ.T A0,  db = sum of dZ", "#d8f0d0")}
+forward = {(0, 1): ("A0", "#eeeeee"), (1.5, 1): ("Z = A0 @ W.T + b", "#cfe3f7"), (3, 1): ("A = g(Z)", "#cfe3f7")}
+backward = {(0, 0): ("dA0 = dZ @ W", "#f7d9cf"), (1.5, 0): ("dZ = dA * g'(Z)", "#f7d9cf"), (3, 0): ("dA", "#eeeeee")}
+backward |= {(1.5, -1): ("dW = dZ.T @ A0,  db = sum of dZ", "#d8f0d0")}
 row, below = list(forward), list(backward)
 boxes(ax, forward | backward, [*itertools.pairwise([*row, *below[2::-1]]), (below[1], below[3])])
 
 # %%
-# The formulas are right: here they are, against the library, for layer 2.
+# The formulas are right: here they are, against the library, for layer 2. The slope of relu is 1 where Z is above 0.
 
 A0, Z = memory["A1"].data, memory["Z2"].data
-A = tg.nn.ReLU()(tg.tensor(Z))
-dA = np.random.default_rng(1).normal(size=A.shape)
+dA = np.random.default_rng(1).normal(size=Z.shape)
 dZ = dA * (Z > 0)
 t, W, b = (tg.tensor(x.data, requires_grad=True) for x in (memory["A1"], network.values["W2"], network.values["b2"]))
 tg.relu(t @ W.T + b).backward(dA)
-assert all(np.allclose(p.grad.data, right) for p, right in ((t, dZ @ W.data), (W, dZ.T @ A0), (b, dZ.sum(axis=0))))
+assert np.allclose(t.grad.data, dZ @ W.data)
+assert np.allclose(W.grad.data, dZ.T @ A0)
+assert np.allclose(b.grad.data, dZ.sum(axis=0))
 # %%
-# The next part trains the network, and lets the library derive all of this by itself.
+# The next part trains the larger network, and lets the library derive all of this by itself.

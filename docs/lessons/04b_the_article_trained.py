@@ -3,9 +3,11 @@ r"""
 ======================
 
 The experiment: tell apart two moons, half circles of noisy points with the labels 0 and 1. The network learns from 900
-points; the other 100, the *test set*, are only for the end. It is 2-25-50-50-25-1, and learns by *gradient descent*,
-the update of the last part. An *epoch* goes through all 900 points once. There are 10,000; in float32, whose
-numbers have 7 digits, they take some ten seconds. This lesson draws the article's figures 7 and 8.
+points; the other 100, the *test set*, are only for the end. It reads 2 numbers and has layers of 25, 50, 50, 25 and 1
+neurons, in short 2-25-50-50-25-1: with n · m weights and m biases from n to m neurons that makes 75 + 1,300 + 2,550 +
+1,275 + 26 = 5,226 parameters. It learns by *gradient descent*, the update of the last part. An *epoch* goes through all
+900 points once. There are 10,000; in float32, whose numbers have 7 digits, they take some ten seconds. This lesson
+draws the article's figures 7 and 8.
 """
 
 import base64
@@ -33,10 +35,11 @@ tg.plots.plot_data(X, y, ax=ax)
 # David and Goliath
 # -----------------
 #
-# *David* is the article's: small weights, 10,000 epochs, one update on all samples in each. *Goliath* stands for the
-# article's Keras model: initial weights by the formula of Xavier Glorot, larger where a layer has few inputs and
-# outputs; 200 epochs, where the samples come in *batches* of 32, with one step for each batch. Both learn at a rate of
-# 0.01. *Accuracy* is the share of samples whose output is on the right side of 1/2.
+# *David* is the article's own network: small weights (normal, with a deviation of 0.1), 10,000 epochs, one update on
+# all samples in each. *Goliath* stands for the one that the article builds with the library Keras: initial weights by
+# the formula of Xavier Glorot, uniform up to :math:`\sqrt{6 / (n + m)}` from n to m neurons; 200 epochs, where the
+# samples come in *batches* of 32, with one update for each batch. Both learn at a rate of 0.01. *Accuracy* is the share
+# of samples whose output is on the right side of 1/2.
 
 seen = {"David": [], "Goliath": []}
 grid = np.stack(np.meshgrid(np.linspace(-1.5, 2.5, 60), np.linspace(-1, 2, 60)), axis=-1).reshape(-1, 2)
@@ -68,7 +71,9 @@ for ax, network, name in zip(axes, (david, goliath), seen, strict=True):
 
 # %%
 # David does nothing for a long time, since small weights give small gradients: on the way back, the gradient of a layer
-# is multiplied by the weights of all layers behind it. Here is the size of the first gradient of W1 for both:
+# is multiplied by the weights of all layers between it and the output. Here is the size of the first gradient of W1 for
+# both. The cost is computed from the last Z, as the next part explains; ``tg.autograd.grad(y, [x])`` returns the
+# gradients of a y that was computed, and leaves ``x.grad`` alone.
 
 for name, init in (("David", "article"), ("Goliath", "xavier")):
     network = tg.nn.DenseNetwork(layers, seed=2, dtype="float32", init=init)
@@ -114,5 +119,16 @@ moving
 # %%
 # Is Goliath better? He has 100 % of the test set right and David 98 %, which is two points of 100: too few to say. He
 # is sooner there, and not by better gradients: both are computed by the same rules. Initial weights and batches differ.
-# 900 samples make 29 batches, the last of 4 samples. So 200 epochs are 5,800 steps, at the rate of David's 10,000, and
-# Glorot's weights let him start at once.
+# 900 samples make 29 batches, the last of 4 samples. So 200 epochs are 5,800 updates where David has 10,000, all at the
+# same rate, and Glorot's weights let him start at once.
+#
+# Questions
+# ---------
+#
+# 1. How many parameters has the network that is drawn in the first part, 2-4-6-6-4-1?
+# 2. An epoch of Goliath's has 29 updates. What does it cost, beside an epoch of David's?
+#
+# **Answers**
+#
+# 1. 12 + 30 + 42 + 28 + 5 = 117.
+# 2. About as many multiplications, since each sample is seen once. But 29 times as many calls of NumPy, and of updates.

@@ -3,7 +3,7 @@ r"""
 =============================================
 
 Three claims of the article are shown here by computing, with its figure 4. Then its backward pass three times: derived
-by hand, held against the library's, and printed by the compiler.
+by hand, held against the library's, and printed by the *compiler*, which writes down what a function computes.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ david = tg.nn.DenseNetwork(layers, seed=2)
 # ------------
 #
 # **Without activations the whole network is one affine map**, a matrix times x plus a constant: a layer is then affine,
-# and an affine map of an affine map is one too. So its derivatives, the Jacobian of lesson 3, are the same at all
-# points: the product of the weights.
+# and :math:`W_2 (W_1 x + b_1) + b_2 = (W_2 W_1) x + (W_2 b_1 + b_2)` is affine, too. So its Jacobian (lesson 3) is the
+# same at all points: the product of the weights, :math:`W_5 W_4 W_3 W_2 W_1`.
 
 affine = tg.nn.DenseNetwork([layer | {"activation": "identity"} for layer in layers], seed=2)
 at_two_points = [tg.jacobian(affine)(point).data for point in (X[:1], X[1:2])]
@@ -31,8 +31,9 @@ assert np.allclose(*at_two_points)
 assert np.allclose(at_two_points[0].reshape(2), np.linalg.multi_dot(W[::-1]).reshape(2))
 
 # %%
-# **Equal weights never part.** If the weights into the neurons of a layer are equal, these compute the same. If the
-# weights out of them are equal too, they get the same gradient, and stay equal: 50 neurons are worth one.
+# **Equal weights never part.** If all neurons of a layer have the same weights and bias, they compute the same. If the
+# next layer gives all of them the same weight, too, they get the same gradient, and stay equal: 50 neurons are worth
+# one. Here all parameters begin at 0.1.
 
 equal = tg.nn.DenseNetwork(layers)
 for p in equal.parameters():
@@ -48,8 +49,9 @@ print(f"different rows of W2: {len(np.unique(W2.round(12), axis=0))}; its weight
 # .. math:: \sigma'(z) = \frac{e^{-z}}{(1 + e^{-z})^2} = \sigma (1 - \sigma)
 #    = \tfrac 1 4 - \left( \sigma - \tfrac 1 2 \right)^2
 #
-# It is at most 1/4, and next to nothing far from 0, where large weights put z. The gradients of all weights in front of
-# the sigmoid have this slope as a factor.
+# It is at most 1/4, and next to nothing far from 0, where large weights put z: the sigmoid is *saturated* there. The
+# gradients of all weights that z is computed from have this slope as a factor. An update is the rate times the
+# gradient: so it is tiny as well.
 
 z = np.linspace(-8, 8, 401)
 figure, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
@@ -65,16 +67,16 @@ for ax, activation in zip(axes, (tg.sigmoid, tg.relu), strict=True):
 #
 # .. math:: C = -\frac 1 m \sum \left( y \log p + (1 - y) \log(1 - p) \right)
 #
-# One sample has, with the slope of the sigmoid,
+# For one sample, with the slope of the sigmoid in the last step, the derivatives are
 #
 # .. math:: \frac{\partial C}{\partial p} = \frac 1 m \left( \frac{1 - y}{1 - p} - \frac y p \right)
 #    = \frac{p - y}{m \, p (1 - p)}, \qquad
 #    \frac{\partial C}{\partial z} = \frac{\partial C}{\partial p} \, p (1 - p) = \frac{p - y}{m}
 #
 # The slope cancels: with this cost a last layer that is wrong learns well. With the cost :math:`(p - y)^2` the slope
-# stays. What the cross entropy can lose are digits of :math:`1 - p`: at z = 39, p is rounded to 1, and the library
-# divides by 1e-12 in place of 0. From z, which is called the *logit*, it computes :math:`p - y` directly. We take m = 1
-# and y = 0, which is wrong, so the gradient should be p.
+# stays. What the cross entropy can lose are digits of :math:`1 - p`, by which it divides: at z = 39, p is rounded to 1,
+# and the library divides by 1e-12 in place of 0. From z, which is called the *logit*, it computes :math:`p - y`
+# directly. We take one sample with the label y = 0, so these p are wrong, and the gradient should be p, about 1.
 
 for logit in (1.3, 39.0):
     slope = tg.grad(tg.sigmoid)(logit).item()
@@ -88,11 +90,11 @@ for logit in (1.3, 39.0):
 # ------------------------------
 #
 # **By hand.** The last layer gives what we just derived, with :math:`P = \sigma(Z_5)`. Then come the formulas of figure
-# 6, layer by layer. The slope of relu is :math:`[Z > 0]`: 1 where that is true, 0 elsewhere
-# (at Z = 0, where relu has a kink, 0 is a choice).
+# 6, layer by layer. The 1/m comes in once, here, and is a factor of all that follows. The slope of relu is
+# :math:`[Z > 0]`: 1 where that is true, 0 elsewhere (at Z = 0, where relu has a kink, 0 is a choice).
 #
-# .. math:: \bar{Z_5} = (P - Y) / m, \quad \bar{W_5} = \bar{Z_5}^\top A_4, \quad \bar{A_4} = \bar{Z_5} W_5, \quad
-#    \bar{Z_4} = \bar{A_4} \circ [Z_4 > 0], \quad \ldots
+# .. math:: \bar{Z_5} = (P - Y) / m, \quad \bar{W_5} = \bar{Z_5}^\top A_4, \quad \bar{b_5} = \sum_i \bar{Z_{5,i}},
+#    \quad \bar{A_4} = \bar{Z_5} W_5, \quad \bar{Z_4} = \bar{A_4} \circ [Z_4 > 0], \quad \ldots
 #
 # **By the library.** ``diff_backprop`` compares each array with that of the graph. Errors near 1e-15 are rounding.
 
@@ -125,3 +127,14 @@ gradients(X, Y.astype(float))
 print("\n".join(line for line in gradients.explain().splitlines() if line.startswith("    d") or "dL/d" in line))
 # %%
 # Every line of the derivation by hand is there. Lesson 10 shows how it came about.
+#
+# Questions
+# ---------
+#
+# 1. Why does the derivation by hand not divide by m in :math:`\bar{W_4}`?
+# 2. Where is the slope of relu 0? What happens to a neuron that is there for all samples?
+#
+# **Answers**
+#
+# 1. Because :math:`\bar{Z_5}` has the 1/m already, and everything else is computed from that.
+# 2. Below 0. Its weights get no gradient from any sample. They stay as they are: such a neuron is called *dead*.
