@@ -43,8 +43,8 @@ def _named(node: ast.FunctionDef) -> str:
 
 def _declared(node: ast.stmt) -> tuple[str, list[Written]]:
     """Return the operation whose rules a statement declares, and the rules."""
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-        call, target = node.value, node.targets[0]
+    if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call):
+        call, target = node.value, node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
         if isinstance(target, ast.Name) and getattr(call.func, "id", "") == "elementwise":
             named = [k.value.value for k in call.keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
             names = ("x",) if len(call.args) < 3 else ("a", "b")

@@ -7,7 +7,7 @@ its dtype on the way, as 1 / (1 + x^2) does, it reads a slope from here. These h
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def _by_cosh(x: Any, logistic: bool) -> Any:
 
 
 _tanh_slope.vjp(lambda g, x, y, logistic: g * (-np.tanh(0.5 * x) * y if logistic else -2 * np.tanh(x) * y))
-tanh_slope = _tanh_slope.kernel
+tanh_slope: Final = _tanh_slope.kernel
 
 
 @primitive(name="edge_product", pointwise=True, method=False)
@@ -52,7 +52,7 @@ def _edge_product(x: Any, /, low: float = -1.0, high: float = 1.0) -> Any:
 
 
 _edge_product.vjp(lambda g, x, low, high: g * ((low + high) - 2 * x))
-edge_product = _edge_product.kernel
+edge_product: Final = _edge_product.kernel
 
 
 @primitive(name="gaussian", pointwise=True, method=False)
@@ -68,7 +68,7 @@ def _gaussian(x: Any, /, scale: float = 1.0) -> Any:
 
 
 _gaussian.vjp(lambda g, x, y, scale: g * (-2 * scale * np.clip(x, -50, 50) * y))
-gaussian = _gaussian.kernel
+gaussian: Final = _gaussian.kernel
 
 
 @primitive(name="over_square", pointwise=True, method=False)
@@ -93,7 +93,7 @@ _over_square.vjp(
     lambda g, a, b: g * _product_over_squares(b - a, b + a, _length(a, b)),
     lambda g, a, b: g * (-2 * _product_over_squares(a, b, _length(a, b))),
 )
-over_square = _over_square.kernel
+over_square: Final = _over_square.kernel
 
 
 def _arrays(a: Any, b: Any) -> Any:
@@ -150,7 +150,7 @@ def _shares(g: Any, a: Any, b: Any, y: Any, binary: bool) -> Any:
 
 
 _exponential_share.vjp(_shares, lambda g, a, b, y, binary: -_shares(g, a, b, y, binary))
-exponential_share = _exponential_share.kernel
+exponential_share: Final = _exponential_share.kernel
 
 
 def _falling(b: Any, n: int, k: int) -> list[Any]:

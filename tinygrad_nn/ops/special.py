@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -214,19 +214,19 @@ def _quotient(a: Any, b: Any) -> Any:
     return np.where(nothing, 0, a / np.where(nothing, 1, b))
 
 
-erf      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * gaussian(x)),  name="erf")
-erfc     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * gaussian(x)), name="erfc")
-gammaln  = elementwise(_gammaln, lambda g, x: g * _polygamma(x),                   name="gammaln", domain=(0.5, 3))
-gamma    = elementwise(_gamma,   lambda g, x, y: g * (y * _polygamma(x)),           name="gamma", domain=(0.5, 3))
-rgamma   = elementwise(_rgamma,  lambda g, x: g * _rgamma_slope(x),                 name="rgamma", domain=(-2, 3))
-beta     = elementwise(_beta,    lambda g, a, b, y: g * (y * (_polygamma(a) - _polygamma(a + b))), lambda g, a, b, y: g * (y * (_polygamma(b) - _polygamma(a + b))), name="beta", method=False, masks=True, domain=(0.5, 3))
-betaln   = elementwise(_betaln,  lambda g, a, b: g * (_polygamma(a) - _polygamma(a + b)), lambda g, a, b: g * (_polygamma(b) - _polygamma(a + b)), name="betaln", method=False, masks=True, domain=(0.5, 3))
-erfinv   = elementwise(_erfinv,  lambda g, x: g * _slope_of_inverse.kernel(x),       name="erfinv", domain=(-0.9, 0.9))
-erfcinv  = elementwise(_erfcinv, lambda g, x: g * -_slope_of_inverse.kernel(x, complement=True), name="erfcinv", domain=(0.1, 1.9))
-ndtr     = elementwise(_ndtr,    lambda g, x: g * (gaussian(x, scale=0.5) / math.sqrt(2 * math.pi)), name="ndtr")
-logit    = elementwise(_logit,   lambda g, x: g / edge_product(x, low=0.0, high=1.0),                  name="logit", domain=(0.1, 0.9))
-xlogy    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * _quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
-xlog1py  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * _quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
+erf: Final      = elementwise(_erf,     lambda g, x: g * (2 / _ROOT_PI * gaussian(x)),  name="erf")
+erfc: Final     = elementwise(_erfc,    lambda g, x: g * (-2 / _ROOT_PI * gaussian(x)), name="erfc")
+gammaln: Final  = elementwise(_gammaln, lambda g, x: g * _polygamma(x),                   name="gammaln", domain=(0.5, 3))
+gamma: Final    = elementwise(_gamma,   lambda g, x, y: g * (y * _polygamma(x)),           name="gamma", domain=(0.5, 3))
+rgamma: Final   = elementwise(_rgamma,  lambda g, x: g * _rgamma_slope(x),                 name="rgamma", domain=(-2, 3))
+beta: Final     = elementwise(_beta,    lambda g, a, b, y: g * (y * (_polygamma(a) - _polygamma(a + b))), lambda g, a, b, y: g * (y * (_polygamma(b) - _polygamma(a + b))), name="beta", method=False, masks=True, domain=(0.5, 3))
+betaln: Final   = elementwise(_betaln,  lambda g, a, b: g * (_polygamma(a) - _polygamma(a + b)), lambda g, a, b: g * (_polygamma(b) - _polygamma(a + b)), name="betaln", method=False, masks=True, domain=(0.5, 3))
+erfinv: Final   = elementwise(_erfinv,  lambda g, x: g * _slope_of_inverse.kernel(x),       name="erfinv", domain=(-0.9, 0.9))
+erfcinv: Final  = elementwise(_erfcinv, lambda g, x: g * -_slope_of_inverse.kernel(x, complement=True), name="erfcinv", domain=(0.1, 1.9))
+ndtr: Final     = elementwise(_ndtr,    lambda g, x: g * (gaussian(x, scale=0.5) / math.sqrt(2 * math.pi)), name="ndtr")
+logit: Final    = elementwise(_logit,   lambda g, x: g / edge_product(x, low=0.0, high=1.0),                  name="logit", domain=(0.1, 0.9))
+xlogy: Final    = elementwise(_xlogy,   lambda g, b: g * np.log(b),   lambda g, a, b: g * _quotient(a, b),     name="xlogy", method=False, masks=True, domain=(0.5, 2))
+xlog1py: Final  = elementwise(_xlog1py, lambda g, b: g * np.log1p(b),     lambda g, a, b: g * _quotient(a, 1 + b), name="xlog1py", method=False, masks=True, domain=(0.5, 2))
 PUBLIC["expit"] = sigmoid
 SCIPY_FUNCTIONS.update({f.__name__: f for f in (erf, erfc, gammaln, logit, xlogy, xlog1py, gamma, rgamma, beta, betaln, erfinv, erfcinv, ndtr)} | {"expit": sigmoid})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def _solved(a: Any, b: Any, /, of: str = "this") -> Any:
         ) from error
 
 
-solved = _solved.kernel
+solved: Final = _solved.kernel
 _solved.vjp(
     lambda g, a, y, of: -solved(a.mT, g, of=of) @ y.mT, lambda g, a, of: solved(a.mT, g, of=of), zero_safe=_by_columns
 )
