@@ -41,7 +41,7 @@ INSIDE = {
         ["reverse"],
         ["forward"],
     ],
-    "tensor": [["handle"], ["calls", "creation"], ["declaring", "numpy_protocols"]],
+    "tensor": [["refusals"], ["handle"], ["calls", "creation"], ["declaring", "numpy_protocols"]],
     "ops": [
         [
             *["activation", "axes", "broadcasting", "elementwise", "examples", "fused", "indexing", "joining"],
@@ -66,9 +66,9 @@ INSIDE = {
 # Room: lines it may have, lines it is meant to have, tokens it may have (so that nothing is gained by long lines).
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
-    "errors": (350, 350, 1_282),
-    "engine": (1_250, 1_250, 9_071),
-    "tensor": (1_150, 1_150, 9_421),
+    "errors": (286, 286, 1_021),
+    "engine": (1_258, 1_258, 9_092),
+    "tensor": (1_216, 1_216, 9_677),
     "ops": (3_008, 2_895, 31_002),
     "ops.linalg": (861, 859, 8_979),
     "ops.numpy": (2_376, 2_375, 26_446),

@@ -77,21 +77,30 @@ class Raise:
 
 
 @functools.cache
-def wordings() -> dict[str, ast.FunctionDef]:
-    """Return the functions that word messages for other files, by name."""
-    paths = [*(ROOT / "errors").glob("*.py"), *ROOT.rglob("refusals.py")]
-    return {name: f for path in paths for name, f in functions(ast.parse(path.read_text())).items()}
+def wordings() -> tuple[dict[str, ast.FunctionDef], dict[str, ast.expr]]:
+    """Return the functions and the constants that word messages for other files, by name."""
+    paths = [*(ROOT / "errors").glob("*.py"), *ROOT.rglob("refusals.py"), ROOT / "engine/node.py"]
+    trees = [ast.parse(path.read_text()) for path in paths]
+    known = {name: f for tree in trees for name, f in functions(tree).items()}
+    return known, {name: value for tree in trees for name, value in constants(tree).items()}
 
 
 def functions(tree: ast.AST) -> dict[str, ast.FunctionDef]:
     return {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
 
 
+def constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return what the names at the top of a file are set to."""
+    assigned = [n for n in tree.body if isinstance(n, ast.Assign)]
+    return {target.id: n.value for n in assigned for target in n.targets if isinstance(target, ast.Name)}
+
+
 class Reader:
     """Reads the texts of expressions in a file."""
 
-    def __init__(self, tree: ast.AST) -> None:
-        self.known = wordings() | functions(tree)
+    def __init__(self, tree: ast.Module) -> None:
+        known, constant = wordings()
+        self.known, self.constants = known | functions(tree), constant | constants(tree)
 
     def texts(self, node: ast.expr, inside: ast.AST) -> list[str]:
         """Return what a string may be, for an expression in the body of a function."""
@@ -110,10 +119,10 @@ class Reader:
                 return self.texts(default, inside)
             case ast.Call(func=function) if (made := self.known.get(last_name(function))) is not None:
                 return [text for value in returned(made) for text in self.texts(value, made)]
-            case ast.Name(id=name) | ast.Attribute(attr=name) if isinstance(vars(errors).get(name), str):
-                return [vars(errors)[name]]
             case ast.Name(id=name) if values := set_to(name, inside):
                 return [text for value in values for text in self.texts(value, inside)]
+            case ast.Name(id=name) if name in self.constants:
+                return self.texts(self.constants[name], inside)
         return [HOLE]
 
     def message(self, call: ast.Call, inside: ast.AST) -> list[str]:
@@ -179,6 +188,8 @@ def test_the_walk_comes_by_what_there_is() -> None:
 
 
 BAD = """
+SAD = "it is " + "sad"
+
 def wording(x):
     return f"{x} is wrong"
 
@@ -202,6 +213,7 @@ def f(self, x):
         ("raise errors.DataError(either(x))", ["no"]),
         ("raise made(x) from None", ["…, which is what it is"]),
         ("raise TypeError(text)", ["… is a pity"]),
+        ("raise TypeError(SAD)", ["it is sad"]),
         (
             'raise self.refusal("the address is unmet: it was passed over")',
             ["the address is unmet: it was passed over"],

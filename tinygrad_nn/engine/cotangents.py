@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, no_gradient_dtype, noted, of_another, rule_result
+from ..errors import DtypeError, given, no_gradient_dtype, noted, of_another
 from .arrays import ArrayProxy, as_array
 from .grad_mode import users_code
 from .node import Lift, Node
@@ -88,7 +88,7 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     """Return a cotangent in its parent's shape and dtype: summed over what was broadcast."""
     shape = parent.shape
     if not hasattr(c, "dtype"):
-        raise TypeError(rule_result(node.operation.name, rule.argument, c, shape))
+        raise TypeError(_misfit(c, shape, node, rule))
     if c.shape != shape:
         lead = c.ndim - len(shape)
         plain = isinstance(c, (np.ndarray, ArrayProxy)) and c.dtype.char in "fd" and c.size > 0
@@ -97,7 +97,7 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
             c = (np.ones(len(rows), c.dtype) @ rows).reshape(shape)  # for 900 rows of 50 three times as fast as np.sum
         else:
             if lead < 0 or any(n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)):
-                raise ValueError(rule_result(node.operation.name, rule.argument, c, shape))
+                raise ValueError(_misfit(c, shape, node, rule))
             axes = tuple(i for i in range(c.ndim) if i < lead or c.shape[i] != shape[i - lead])
             if axes == (c.ndim - 1,) and plain and c.shape[-1] <= 64:
                 c = (c.reshape(-1, c.shape[-1]) @ np.ones(c.shape[-1], c.dtype)).reshape(shape)
@@ -105,6 +105,13 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
                 wide = c.astype(np.float32) if c.dtype.char == "e" else c  # float16 sums overflow, and lose digits
                 c = np.sum(wide, axis=axes).reshape(shape)
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
+
+
+def _misfit(c: Any, shape: tuple[int, ...], node: Node, rule: Any) -> str:
+    return (
+        f"the rule of {node.operation.name!r} for {rule.argument!r} returned {given(c)}, which can't be summed to the "
+        f"input's shape {shape}; return the cotangent, an array in that shape or in one that it was broadcast to"
+    )
 
 
 def _references_of_one_holder() -> int:

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FREED, FreedGraphError
+from ..errors import FreedGraphError
 from .allocator import keep_memory_once
 from .arrays import copied
 from .cotangents import owned
 from .grad_mode import recording_rules
-from .node import Lift, Node, history
+from .node import FREED, Lift, Node, history
 from .watching import cotangents_from
 from .zero_safe import Suspicion, sum_of_products
 

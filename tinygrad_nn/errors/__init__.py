@@ -1,7 +1,6 @@
 """Every exception of the package, and the wordings that several rooms share.
 
-Those of the engine and of Tensors stand here too: their code is to be read without them. Any other wording
-stands where it is raised, or in its room's `refusals`.
+Any other wording stands where it is raised, or in its room's `refusals`.
 """
 
 from __future__ import annotations
@@ -12,9 +11,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
-from .remedies import called, remedy
+from .remedies import called
 from .remedies import noted as noted
 from .unsupported import NOT_RECORDED, table
 
@@ -77,27 +74,11 @@ class DivergedError(ArithmeticError):
     origin: Any = None
 
 
-FREED = "this graph was freed by an earlier backward pass; pass retain_graph=True to that, or compute the output anew"
-DTYPES = "a dtype is one of NumPy's, by name or type: write 'float32', np.int64 or float"
-LEAF_ASSIGNMENT = (
-    "this tensor is a leaf that requires grad, and assigning into it would cut it off from its own gradient; "
-    "write `with tg.no_grad(): ...` to change its value, or assign into a copy: t = t + 0"
-)
-RECORDED_ASSIGNMENT = (
-    "this tensor was computed from others and requires grad; changing it under no_grad() would "
-    "make its gradient wrong; use t.detach(), or assign outside no_grad()"
-)
-
-
 def records_nothing(what: str) -> str:
     return (
         f"{what} records nothing, so there is no graph to differentiate; make an input with "
         "tg.tensor(..., requires_grad=True), and compute outside tg.no_grad()"
     )
-
-
-def needs_seed(shape: tuple[int, ...]) -> str:
-    return f"a gradient starts from one number, not shape {shape}; reduce it, as in output.sum(), or pass a cotangent"
 
 
 def returns_no_tensor(kind: str) -> str:
@@ -124,14 +105,6 @@ def unsupported_values(what: str) -> str:
     return f"{what} can't be made a tensor; pass numbers, or arrays of them, such as np.asarray(x, dtype=float)"
 
 
-def silent_loss(what: str) -> str:
-    return (
-        f"{what} would lose the gradient of a tensor that requires one; write t.item() for the number, "
-        "t.data for the array itself, or t.detach() for a tensor that records nothing; where NumPy sees no tensors, "
-        "as in nested lists, np.full or scipy.special.logsumexp, call tg's function of that name, such as tg.stack"
-    )
-
-
 def unknown_numpy(name: str, known: Iterable[Any]) -> str:
     short = name.rpartition(".")[2]
     hint = NOT_RECORDED.get(short)
@@ -152,48 +125,11 @@ PUBLIC = table("""
     qr_factors: qr | full_convolution: convolve | valid_correlation: correlate | convolution: conv{}d |
     transposed_convolution: conv_transpose{}d | window_maximum: max_pool{}d
 """)
-IN_OPERATION = "in tinygrad_nn operation"
 
 
 def public(name: str, x: Any) -> str:
     """Return the name that users know an operation by; of a result, or an input, all axes but two are spatial."""
     return PUBLIC.get(name, name).format(max(1, len(getattr(x, "shape", ())) - 2))
-
-
-def where_in_operation(error: Exception, name: str, inputs: Iterable[Any]) -> str:
-    met = ", ".join(map(_described, inputs))
-    advice = "" if type(error).__module__ == __name__ else f"; {remedy(error, name)}"
-    return f"{IN_OPERATION} {public(name, next(iter(inputs), None))!r} on inputs {met}{advice}"
-
-
-def _described(x: Any) -> str:
-    if isinstance(x, (list, tuple)) and any(_is_array(part) for part in x):
-        return f"[{', '.join(map(_described, x))}]"
-    return f"{x.dtype}{list(x.shape)}" if _is_array(x) else f"{x!r:.20}" if np.isscalar(x) else type(x).__name__
-
-
-def _is_array(x: Any) -> bool:
-    return isinstance(getattr(x, "dtype", None), np.dtype)
-
-
-def rule_result(name: str, argument: str, found: Any, shape: tuple[int, ...]) -> str:
-    return (
-        f"the rule of {name!r} for {argument!r} returned {given(found)}, which can't be summed to the input's "
-        f"shape {shape}; return the cotangent, an array in the input's shape or in a shape that it was broadcast to"
-    )
-
-
-def no_rule(name: str) -> str:
-    if name in NOT_RECORDED:
-        return f"operation {name!r} has no rule: {NOT_RECORDED[name]}; or use t.detach() for values alone"
-    return f"operation {name!r} has no derivative rule; declare one with {name}.vjp(...)"
-
-
-def raw_in_rule(what: str) -> str:
-    return (
-        f"a derivative rule reads t.{what} while it is recorded for a second derivative, which would be silently 0; "
-        "compute with the tensor itself, as in NumPy: np.square(x), x > 0, x[index]"
-    )
 
 
 def given(x: Any) -> str:

@@ -18,6 +18,7 @@ from ..engine.node import Node, next_number, record
 from ..engine.operation import Operation
 from ..engine.outputs import item
 from .handle import Tensor, make
+from .refusals import failed, no_rule
 
 new = object.__new__
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
@@ -150,7 +151,7 @@ def _operands(op: Operation, inputs: Iterable[Any]) -> tuple[list[Any], list[Nod
 def _saved(op: Operation, arrays: list[Any], y: Any, values: Mapping[str, Any], wanted: tuple[bool, ...]) -> Any:
     """Return what the wanted inputs' rules read, and None in the other slots."""
     if not op.rules:
-        raise errors.GradientError(errors.no_rule(op.name))
+        raise errors.GradientError(no_rule(op.name))
     saves, more = op.saves(wanted)
     everything = [arrays, y] if op.variadic else [*arrays, y]
     if more:
@@ -187,9 +188,3 @@ def _ends_graph(dtype: Any) -> bool:
     if dtype.kind == "c":
         raise errors.DtypeError(errors.no_gradient_dtype(dtype))
     return True
-
-
-def failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
-    """Add to an error what was computed with what, and the remedy; of nested operations the outermost counts."""
-    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(errors.IN_OPERATION)]
-    error.__notes__ = [*notes, errors.where_in_operation(error, name, inputs)]

@@ -11,6 +11,8 @@ from .. import errors
 from ..engine.arrays import ArrayProxy, array_of, as_array, copied
 from .handle import NUMPY_FUNCTIONS, Tensor, make
 
+DTYPES = "a dtype is one of NumPy's, by name or type: write 'float32', np.int64 or float"
+
 
 def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
     """Return a Tensor with a copy of the numbers in `x`.
@@ -27,7 +29,7 @@ def tensor(x: Any, dtype: Any = None, requires_grad: bool = False, name: str | N
         return named(as_tensor(np.positive(x), dtype), requires_grad, name)
     array = copied(as_array(x.data if isinstance(x, Tensor) else x))
     if dtype is not None:
-        with errors.noted(errors.DTYPES):
+        with errors.noted(DTYPES):
             array = array_of(array, dtype)
     return Tensor(array, requires_grad, name)
 
@@ -86,7 +88,7 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
         given = [_value(a, has_model and index == 0) for index, a in enumerate(args)]
         if has_model:
             options = {name: _value(a, name != "dtype") for name, a in options.items()}
-        with errors.noted(f"tg.{function.__name__}{signature}: several lengths are one tuple, (2, 3); {errors.DTYPES}"):
+        with errors.noted(f"tg.{function.__name__}{signature}: several lengths are one tuple, (2, 3); {DTYPES}"):
             return Tensor(function(*given, **options), requires_grad, name)
 
     create.__name__ = create.__qualname__ = function.__name__

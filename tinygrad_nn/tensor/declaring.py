@@ -15,9 +15,10 @@ from ..engine.operation import Operation
 from ..engine.rules import parameter_names
 from ..engine.watching import watcher
 from ..engine.zero_safe import zero_safe_where
-from .calls import call_any, call_one, call_two, failed
+from .calls import call_any, call_one, call_two
 from .creation import as_tensor
 from .handle import NUMPY_FUNCTIONS, Absent, Tensor
+from .refusals import failed
 
 _REFLECTED = frozenset(
     "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()  # noqa: SIM905

@@ -20,6 +20,7 @@ from ..engine.node import Node, next_number, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
 from ..errors.unsupported import PYTORCH, of_pytorch
+from .refusals import LEAF_ASSIGNMENT, RECORDED_ASSIGNMENT, needs_seed, raw_in_rule, silent_loss
 
 new = object.__new__
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -213,7 +214,7 @@ class Tensor:
         own, new = _own(self), _own(result)
         node, is_recorded = own._node, bool(recording.get())
         if node is not None and is_recorded == self.is_leaf:
-            raise errors.InplaceError(errors.LEAF_ASSIGNMENT if is_recorded else errors.RECORDED_ASSIGNMENT)
+            raise errors.InplaceError(LEAF_ASSIGNMENT if is_recorded else RECORDED_ASSIGNMENT)
         own._array = new._array
         if is_recorded:
             if node is not None and node.handle is not None and new._node is not None:
@@ -226,12 +227,12 @@ class Tensor:
         if inside_rule.get() and node_of(self) is not None:
             caller = sys._getframe(2).f_code.co_filename  # 0 is here, 1 the property or method, 2 who uses that
             if not caller.startswith(_PACKAGE):
-                raise errors.DetachedError(errors.raw_in_rule(what))
+                raise errors.DetachedError(raw_in_rule(what))
 
     def _refuse_loss(self, what: str) -> None:
         """Raise DetachedError while a gradient can still be lost: until the graph has been freed."""
         if (node := node_of(self)) is not None and node.parents is not None:
-            raise errors.DetachedError(errors.silent_loss(what))
+            raise errors.DetachedError(silent_loss(what))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._refuse_loss("an array made of it")
@@ -365,7 +366,7 @@ def root_of(output: Tensor) -> Node:
 def seed_of(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     """Return the cotangent to start from, in the output's shape and dtype: 1 by default."""
     if gradient is None and output.size != 1:
-        raise errors.GradientError(errors.needs_seed(output.shape))
+        raise errors.GradientError(needs_seed(output.shape))
     if gradient is None:
         one = np.array(1, output.dtype).reshape(output.shape)
         return make(one, None) if create_graph else one

@@ -17,6 +17,7 @@ from ..engine.node import Node, next_number, record
 from ..engine.reverse import pullback
 from ..engine.watching import watcher
 from ..errors.unsupported import PYTORCH, of_pytorch
+from .refusals import LEAF_ASSIGNMENT, RECORDED_ASSIGNMENT, needs_seed, raw_in_rule, silent_loss
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]]
 
 class Hook:
