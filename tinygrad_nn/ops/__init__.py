@@ -46,6 +46,7 @@ from .numpy import (
     rearranging,
     splitting,
     statistics,
+    ufunc_methods,
     vectors,
 )
 from .recurrent import cells, kernels
