@@ -67,14 +67,14 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (286, 286, 1_021),
-    "engine": (1_258, 1_258, 9_092),
-    "tensor": (1_156, 1_156, 8_922),
-    "ops": (3_009, 2_895, 31_004),
+    "engine": (1_258, 1_258, 9_090),
+    "tensor": (1_156, 1_156, 8_944),
+    "ops": (3_009, 2_895, 31_008),
     "ops.linalg": (861, 859, 8_979),
     "ops.numpy": (2_447, 2_446, 27_232),
     "ops.windows": (804, 804, 8_463),
     "ops.recurrent": (441, 400, 4_854),
-    "transforms": (548, 548, 4_183),
+    "transforms": (548, 548, 4_199),
     "nn": (2_516, 1_835, 17_267),
     "optim": (1_159, 814, 8_052),
     "compiler": (988, 700, 6_547),

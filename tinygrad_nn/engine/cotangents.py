@@ -25,17 +25,17 @@ class Cotangents(dict[Node, Any]):
     With `create_graph` cotangents are Tensors, which `lift` makes; otherwise they are arrays.
     """
 
-    __slots__ = ("create_graph", "lift")
+    __slots__ = ("_create_graph", "_lift")
 
     def __init__(self, seeds: Mapping[Node, Any], lift: Lift, create_graph: bool) -> None:
         super().__init__(seeds)
-        self.lift, self.create_graph = lift, create_graph
+        self._lift, self._create_graph = lift, create_graph
 
     def leave(self, node: Node) -> Any:
         """Return the whole cotangent of a node, None if nothing reached it; its hooks may replace it."""
         g = self.pop(node, None)
         if type(g) is Parts:
-            g = g.whole(node, self.lift if self.create_graph else None)
+            g = g.whole(node, self._lift if self._create_graph else None)
         return g if node.hooks is None or g is None else self.hooked(node, g)
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
@@ -63,10 +63,10 @@ class Cotangents(dict[Node, Any]):
         """Return the cotangent after the node's hooks, each of which is handed a copy of its own."""
         for hook in list((node.hooks or {}).values()):
             with users_code():
-                changed = hook(np.positive(g) if self.create_graph else self.lift(np.array(g), None))
+                changed = hook(np.positive(g) if self._create_graph else self._lift(np.array(g), None))
             if changed is not None:
-                c = fitting(changed, node, self.lift, "cotangent that a hook returned", "its tensor")
-                g = np.positive(c) if self.create_graph else np.array(c.data)
+                c = fitting(changed, node, self._lift, "cotangent that a hook returned", "its tensor")
+                g = np.positive(c) if self._create_graph else np.array(c.data)
         return g
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import FreedGraphError
 
-next_number = itertools.count().__next__  # a function: 0, then 1, ...
+next_number: Callable[[], int] = itertools.count().__next__  # 0, then 1, ...
 Lift = Callable[[Any, "Node | None"], Any]  # an array and its node -> a Tensor; of a constant the node is None
 FREED = "this graph was freed by an earlier backward pass; pass retain_graph=True to that, or compute the output anew"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,15 +18,14 @@ class Whole(tuple[Any, ...]):
 
 
 class Parts(dict[int, Any]):
-    """The cotangent of several outputs as far as it has arrived, by output.
-
-    A tuple with zeros for what has not arrived would make a loop over many outputs quadratic.
-    """
+    """The cotangents of several outputs that have arrived: with zeros for the others, a loop over many is quadratic."""
 
     size = 0
 
     def __init__(self, index: int, g: Any, shape: Any, dtype: Any) -> None:
-        self[index], self.shape, self.dtype = g, shape, dtype
+        self[index] = g
+        self.shape = shape
+        self.dtype = dtype
 
     def __add__(self, other: Parts) -> Parts:
         for index, g in other.items():
@@ -55,8 +54,10 @@ class _ItemRule:
 class Item:
     """The operation that takes one output of several: its node saves which one, and all their shapes and dtype."""
 
-    name, masks, multiple_outputs, pointwise, linear = "item", False, False, False, True
-    rules, tangent_rules = (_ItemRule(),), ()
+    name = "item"
+    masks = multiple_outputs = pointwise = False
+    linear = True
+    rules: Final = (_ItemRule(),)
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
         """Yield what the node saved, in which there is no array."""

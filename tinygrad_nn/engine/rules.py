@@ -75,16 +75,16 @@ class RuleForEach:
     """The rules of an operation on any number of inputs: one function, called with each `index_of_input`."""
 
     def __init__(self, function: Callable[..., Any], slots: Slots, of: str = "") -> None:
-        self.function, self.slots, self.of, self.known = function, slots, of, dict[int, Rule]()
-        self.reads = self.rule(0).reads
+        self._function, self._slots, self._of, self._known = function, slots, of, dict[int, Rule]()
+        self.reads: Slots = self.rule(0).reads
 
     def rule(self, index: int) -> Rule:
         """Return the rule of one input."""
-        if index not in self.known:
+        if index not in self._known:
             first = ("g", "index_of_input")
-            rule = self.known[index] = Rule(self.function, f"input {index}", self.slots, None, first, self.of)
-            rule.pull = _pull_of(lambda g, *values: self.function(g, index, *values), rule.read_slots)
-        return self.known[index]
+            rule = self._known[index] = Rule(self._function, f"input {index}", self._slots, None, first, self._of)
+            rule.pull = _pull_of(lambda g, *values: self._function(g, index, *values), rule.read_slots)
+        return self._known[index]
 
     def __iter__(self) -> Iterator[Rule]:
         return map(self.rule, itertools.count())  # endless: whoever zips it with the parents stops at the last

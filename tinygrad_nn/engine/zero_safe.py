@@ -100,8 +100,7 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     for i, bad in enumerate(singular):
         met = [*nonzero[:i], bad, *nonzero[i + 1 :]]
         reached = reached + evaluated([there * draws.uniform(1, 2, there.shape) for there in met])
-    finite = [np.where(bad, 0, x) for bad, x in zip(singular, factors, strict=True)]
-    return np.where(reached != 0, c, evaluated(finite))
+    return np.where(reached != 0, c, evaluated([np.where(bad, 0, x) for bad, x in zip(singular, factors, strict=True)]))
 
 
 def zero_safe_where(zero: Callable[..., Any], slots: Slots) -> Callable[..., Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-one_axis = np.lib.array_utils.normalize_axis_index
+one_axis: Final = np.lib.array_utils.normalize_axis_index
 _several = np.lib.array_utils.normalize_axis_tuple
 
 

@@ -20,7 +20,7 @@ from ..engine.outputs import item
 from .handle import Tensor, make
 from .refusals import failed, no_rule
 
-new = object.__new__
+_new = object.__new__
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
 
 
@@ -83,7 +83,7 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
         except Exception as error:
             failed(error, op.name, [a, b])
             raise
-        t: Tensor = new(Tensor)
+        t: Tensor = _new(Tensor)
         t._array = y
         t._grad = t.name = None
         dtype = y.dtype

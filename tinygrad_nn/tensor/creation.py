@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -98,13 +98,13 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
     return create
 
 
-zeros = _creator(np.zeros, "(shape, dtype=float)")
-ones = _creator(np.ones, "(shape, dtype=float)")
-full = _creator(np.full, "(shape, fill_value, dtype=None)")
-empty = _creator(np.empty, "(shape, dtype=float)")
-arange = _creator(np.arange, "(start, stop, step, dtype=None)")
-eye = _creator(np.eye, "(n, m=None, k=0, dtype=float)")
-zeros_like = _creator(np.zeros_like, "(x, dtype=None)")
-ones_like = _creator(np.ones_like, "(x, dtype=None)")
-full_like = _creator(np.full_like, "(x, fill_value, dtype=None)")
-empty_like = _creator(np.empty_like, "(x, dtype=None)")
+zeros: Final = _creator(np.zeros, "(shape, dtype=float)")
+ones: Final = _creator(np.ones, "(shape, dtype=float)")
+full: Final = _creator(np.full, "(shape, fill_value, dtype=None)")
+empty: Final = _creator(np.empty, "(shape, dtype=float)")
+arange: Final = _creator(np.arange, "(start, stop, step, dtype=None)")
+eye: Final = _creator(np.eye, "(n, m=None, k=0, dtype=float)")
+zeros_like: Final = _creator(np.zeros_like, "(x, dtype=None)")
+ones_like: Final = _creator(np.ones_like, "(x, dtype=None)")
+full_like: Final = _creator(np.full_like, "(x, fill_value, dtype=None)")
+empty_like: Final = _creator(np.empty_like, "(x, dtype=None)")

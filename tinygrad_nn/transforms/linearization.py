@@ -27,13 +27,13 @@ class Scope:
     Once it is left for good, nobody differentiates by those variables any more.
     """
 
-    entered = 0
+    _entered = 0
 
     def __enter__(self) -> None:
-        self.entered += 1
+        self._entered += 1
 
     def __exit__(self, *exception: object) -> None:
-        self.entered -= 1
+        self._entered -= 1
 
 
 class Run:
@@ -56,24 +56,24 @@ class Run:
         numbers = [n + len(args) if n < 0 else n for n in given]
         if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
             raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
-        self.scope = Scope()
-        self.inputs = map_leaves(lambda x: _variable(x, self.scope), tuple([args[n] for n in numbers]))
+        self._scope = Scope()
+        self.inputs: Any = map_leaves(lambda x: _variable(x, self._scope), tuple([args[n] for n in numbers]))
         self.variables: list[Tensor] = list(leaves(self.inputs))
         replaced = dict(zip(numbers, self.inputs, strict=True))
-        with restoring(function, args, kwargs), enable_grad(), self.scope:
+        with restoring(function, args, kwargs), enable_grad(), self._scope:
             result = function(*[replaced.get(n, a) for n, a in enumerate(args)], **kwargs)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError("a function with has_aux=True must return (value, aux)")
-        self.output, *self.aux = [*result] if has_aux else [result]
+        self.output: Any = result[0] if has_aux else result
+        self.aux: list[Any] = [result[1]] if has_aux else []
         self.results: list[Any] = list(leaves(self.output))
         for result in self.results:
             if not isinstance(result, Tensor):
                 raise TypeError(errors.returns_no_tensor(type(result).__name__))
-        self.roots = [node_of(y) for y in self.results if y.requires_grad]
-        self.own = {node_of(x) for x in self.variables}
-        order = history(self.roots)
-        others = [node.saved for node in order if node.operation is None and node not in self.own]
-        self.connected = any(not isinstance(saved, Scope) or saved.entered for saved in others)
+        self._roots = [node_of(y) for y in self.results if y.requires_grad]
+        self._own = {node_of(x) for x in self.variables}
+        others = [node.saved for node in history(self._roots) if node.operation is None and node not in self._own]
+        self.connected: bool = any(not isinstance(saved, Scope) or saved._entered for saved in others)
 
     def records(self, given: Sequence[Any] = ()) -> bool:
         """Return whether derivatives along the given directions are to be recorded."""
@@ -92,8 +92,8 @@ class Run:
     def pull(self, cotangents: Sequence[Any], retain_graph: bool = True) -> list[Tensor]:
         """Return the cotangent of each variable, given one per result (None: 1)."""
         recorded = self.records(cotangents)
-        with self.scope:
-            found = pulled(self.results, cotangents, self.own, retain_graph, recorded)
+        with self._scope:
+            found = pulled(self.results, cotangents, self._own, retain_graph, recorded)
         return [_as_tensor(found.get(node_of(x)), x) for x in self.variables]
 
     def push(self, tangents: Iterable[Any]) -> list[Tensor]:
@@ -102,8 +102,8 @@ class Run:
         tangents = [fitting(as_tensor(t), x, make, "tangent", "its primal") for t, x in pairs]
         recorded = self.records(tangents)
         given = {node_of(x): t if recorded else t.data for x, t in zip(self.variables, tangents, strict=True)}
-        with self.scope:
-            found = pushforward(self.roots, given, make, create_graph=recorded)
+        with self._scope:
+            found = pushforward(self._roots, given, make, create_graph=recorded)
         return [_as_tensor(found.get(node_of(y)), y) for y in self.results]
 
     def jacobians(self, forward: bool) -> list[list[Tensor]]:
