@@ -2,7 +2,7 @@ r"""
 7 Optimisers, drawn on a surface
 ================================
 
-All optimisers get the same gradients. They differ in what they remember. This lesson draws their ways on one surface.
+All optimisers ask for the gradient where they stand. They differ in what they remember, and in how they use it.
 """
 
 import matplotlib.pyplot as plt
@@ -14,7 +14,8 @@ import tinygrad_nn as tg
 # The surface
 # -----------
 #
-# A narrow valley that bends: across it is steep, along it is flat. A rate that is good along it is too large across.
+# A narrow valley that bends, with its lowest point at (0, 0): steep if you go across it, nearly flat if you follow it.
+# A rate that is large enough to follow it is too large to go across.
 
 
 def height(p):
@@ -26,22 +27,25 @@ u, v = np.meshgrid(np.linspace(-5, 5, 200), np.linspace(-2.5, 2.5, 150))
 surface = height((u, v)).data
 
 
-def walk(make):
+def walk(make, schedule=lambda optimizer: None):
     """Return the points that an optimiser visits."""
     p = tg.tensor(START, requires_grad=True)
     optimizer, points = make([p]), [np.array(START)]
+    scheduler = schedule(optimizer)
     for _ in range(STEPS):
         optimizer.zero_grad()
         height(p).backward()
         optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
         points.append(p.data.copy())
     return np.array(points)
 
 
 def draw(walks, title):
-    """Draw the ways on the surface, and the heights below."""
+    """Draw the ways on the surface, and the heights."""
     _, (above, below) = plt.subplots(2, 1, figsize=(7, 6), height_ratios=(3, 2), layout="constrained")
-    above.contour(u, v, surface, levels=np.geomspace(0.01, 20, 15), cmap="Greys")
+    above.contour(u, v, surface, levels=np.geomspace(0.01, 20, 15), cmap="Greys_r")
     for name, points in walks.items():
         (line,) = above.plot(*points.T, ".-", ms=3, lw=1, label=name)
         below.semilogy([height(p).item() for p in points], color=line.get_color())
@@ -54,8 +58,10 @@ def draw(walks, title):
 # Gradient descent, and a memory of the direction
 # -----------------------------------------------
 #
-# Plain descent: :math:`p \leftarrow p - \eta g`. It zigzags across the valley, or creeps along it. Momentum keeps a
-# velocity, :math:`v \leftarrow \mu v + g`, and moves by that: what changes sign cancels, what stays adds up.
+# Plain descent, ``SGD``, is :math:`p \leftarrow p - \eta g`, with the rate :math:`\eta` and the gradient g. At 0.4 it
+# zigzags from wall to wall, at 0.05 it creeps. *Momentum* keeps a velocity: :math:`v \leftarrow \mu v + g`, then
+# :math:`p \leftarrow p - \eta v`. What changes its sign cancels, what stays adds up, to ten times its size for
+# :math:`\mu = 0.9`. *Nesterov's* variant steps along :math:`g + \mu v`, which has the next part of the way in it.
 
 SGD = tg.optim.SGD
 first = {
@@ -70,8 +76,10 @@ draw(first, "SGD")
 # A memory of the size
 # --------------------
 #
-# RMSprop and Adam divide by the size that gradients had, entry by entry: steep and flat directions get steps of the
-# same length. Adam keeps a velocity as well. Adagrad never forgets, so its steps shrink.
+# These divide each entry of g by the root of what they remember of its square. Adagrad adds up,
+# :math:`s \leftarrow s + g^2`: its steps shrink. RMSprop forgets, :math:`s \leftarrow 0.99 s + 0.01 g^2`, and starts
+# with s = 0, so its first step is ten times the rate. Adam (0.999) divides that start out, and has a velocity in place
+# of g: entries of its steps are about the rate, however steep it is. Look at the curves; last heights rank nothing.
 
 second = {
     "Adagrad, 0.5": walk(lambda ps: tg.optim.Adagrad(ps, lr=0.5)),
@@ -86,30 +94,28 @@ for name, points in (first | second).items():
 # A rate that changes
 # -------------------
 #
-# A schedule multiplies the rate. Here the cosine goes from the first rate to 0. The momentum's overshoot fades away.
+# A schedule changes the rate: ``walk`` calls its step after the optimiser's. By the cosine it goes to 0: no swinging.
 
 
-def scheduled(ps):
-    optimizer = SGD(ps, lr=0.1, momentum=0.9)
-    scheduler = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    step = optimizer.step
-
-    def both():
-        step()
-        scheduler.step()
-
-    optimizer.step = both
-    return optimizer
+def swinging(ps):
+    return SGD(ps, lr=0.1, momentum=0.9)
 
 
-draw({"rate 0.1": walk(lambda ps: SGD(ps, lr=0.1, momentum=0.9)), "cosine": walk(scheduled)}, "A schedule")
+def cosine(optimizer):
+    return tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+
+
+third = {"rate 0.1": walk(swinging), "cosine": walk(swinging, cosine)}
+draw(third, "A schedule, with momentum 0.9")
+print({name: f"{height(points[-1]).item():.1e}" for name, points in third.items()})
 
 # %%
 # One of your own
 # ---------------
 #
-# An optimiser is a pure ``update``: from a parameter, its gradient and a state, the new parameter and state. This one
-# looks at signs only, as Rprop does: it goes 1.2 times as far where the sign stays, and half as far where it changes.
+# An optimiser is an ``update`` that changes nothing: from a parameter, its gradient and a state (what it remembers) it
+# returns the new parameter and state. This one looks at signs only: it goes 1.2 times as far where the sign stays, and
+# half as far where it changes, or is the first. It is a simple form of the method *Rprop*.
 
 
 class SignOnly(tg.optim.Optimizer):
@@ -126,18 +132,18 @@ class SignOnly(tg.optim.Optimizer):
         return w - length * np.sign(g), {"length": length, "before": np.sign(g)}
 
 
-draw({"signs only": walk(SignOnly), "Adam": second["Adam, 0.2"]}, "An optimiser in five lines")
+draw({"signs only": walk(SignOnly), "Adam": second["Adam, 0.2"]}, "An optimiser of your own")
 
 # %%
 # Questions
 # ---------
 #
 # 1. What is the largest rate at which plain descent on :math:`2 p^2` does not diverge? Try it.
-# 2. Why do Adam's first steps all have the length of the rate?
+# 2. Why has every entry of Adam's first step the size of the rate?
 # 3. Which of these optimisers takes the same way if the height is multiplied by 10?
 #
 # **Answers**
 #
 # 1. 1/2. The gradient is 4p, so a step gives :math:`(1 - 4 \eta)\, p`. At 1/2 this is -p: it jumps to and fro for ever.
-# 2. Velocity and size come from the same gradient at first: :math:`g / \sqrt{g^2}` is 1 or -1, whatever its length.
-# 3. Adagrad, RMSprop and Adam, which divide by the size (all but for ``eps``), and the one that looks at signs only.
+# 2. With the start divided out, velocity and square are g and :math:`g^2` there: :math:`g / \sqrt{g^2}` is 1 or -1.
+# 3. Those that divide by the size (but for ``eps``, which is added to it), and the one that looks at signs only.

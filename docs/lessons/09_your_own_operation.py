@@ -2,8 +2,8 @@ r"""
 9 Your own operation
 ====================
 
-An operation is a function of arrays with a rule for each input. You write both, and get second derivatives, forward
-mode, compiling and drawing from it. Then the library's own tests judge it.
+An operation is a function of arrays with a rule for each input. You write both, and get second derivatives and forward
+mode from them. It can be compiled and drawn, as any other. Then the library's own tests judge it.
 """
 
 import math
@@ -18,9 +18,9 @@ from tinygrad_nn.primitive import primitive
 # Do you need one?
 # ----------------
 #
-# A function of Tensors is differentiable already. You need a rule of your own where a formula is better than the
-# composition: more exact, faster, or with less to keep. Here is such a case. The *log-cosh* is a smooth absolute
-# value, :math:`\log \cosh x`. Composed, it overflows:
+# A function of Tensors is differentiable already. You need a rule of your own where that is better than operations put
+# together: more exact, faster, or with fewer arrays to keep. Here is such a case. The *log-cosh* is a smooth absolute
+# value, :math:`\log \cosh x`. Put together, it overflows, since cosh(1000) is more than any float64:
 
 with np.errstate(over="ignore"):
     print(tg.log(tg.cosh(tg.tensor([1.0, 20.0, 1000.0]))).tolist())
@@ -30,8 +30,10 @@ with np.errstate(over="ignore"):
 #
 # .. math:: \log\cosh x = |x| + \log(1 + e^{-2|x|}) - \log 2.
 #
-# The rule: its derivative is :math:`\tanh x`. So :math:`\bar x = \bar y \tanh x`. A rule's parameters say what it
-# reads: ``g`` is the cotangent, ``x`` the input, ``y`` would be the output, and parameters come by their names.
+# Its derivative is :math:`\tanh x`. So :math:`\bar x = \bar y \tanh x`, and with a scale,
+# :math:`y = \log \cosh(s x) / s`, it is :math:`\tanh(s x)`. What stands before ``/`` are inputs, after it settings,
+# which get no derivative. A rule, also called *VJP* (vector-Jacobian product), names what it reads: ``g``, the
+# cotangent, an input, the output ``y``, a setting. With ``method=False`` there is no ``x.log_cosh()``.
 
 
 @primitive(method=False)
@@ -47,7 +49,7 @@ def rule(g, x, scale):
 
 
 print(log_cosh(np.array([1.0, 20.0, 1000.0])).tolist())
-# (math.log and not np.log: NumPy's number would turn float32 into float64. check_op, below, finds such a slip.)
+# (math.log gives a number of Python's. np.log(2) is float64, and turns float32 into float64; check_op finds that.)
 
 # %%
 # What follows from it
@@ -73,8 +75,10 @@ ax.legend()
 # The tests that the library's own operations pass
 # ------------------------------------------------
 #
-# ``check_op`` asks: values against your reference, gradients against differences and the complex step, second order,
-# forward mode, float32 and float16, strided and read-only arrays, size 0, that nothing is written into, and more.
+# ``check_op`` asks: values against your reference, gradients against differences, and against the complex step where
+# the forward gives complex numbers (here abs does not), second order, forward mode, float32 and float16, strided and
+# read-only arrays, size 0, that nothing is written into ("purity"), and more. Each of ``inputs`` is one test: the
+# shapes of the inputs, or a ``sample`` of shapes and settings.
 
 tg.testing.check_op(
     log_cosh,
@@ -87,7 +91,7 @@ print("all properties hold")
 # A mistake, and what is said of it
 # ---------------------------------
 #
-# Forget the division by the scale in the forward. The rule no longer fits, and the message has a small example.
+# Forget the division by the scale in the forward. Without a reference the check sees only that the two do not fit.
 
 
 @primitive(method=False)
@@ -107,11 +111,10 @@ except AssertionError as error:
     print(error)
 
 # %%
-# A rule that leaves NumPy
-# ------------------------
+# A rule that leaves the graph
+# ----------------------------
 #
-# A rule that takes raw arrays would be silently wrong at second order: PyTorch and JAX have had such bugs. Here it
-# raises when it is differentiated again.
+# A rule that takes the array out of a Tensor records nothing, and a second derivative would be 0. Here it raises then.
 
 
 @primitive(method=False)
@@ -142,5 +145,5 @@ except tg.errors.DetachedError as error:
 # **Answers**
 #
 # 1. No: y is the same at x and -x, the slope is not. Its size, :math:`\sqrt{1 - e^{-2y}}`, would lose digits near 0.
-# 2. "purity". Others fail as well, since what was overwritten is read again.
+# 2. "purity"; the message names the first that fails, "gradient", since what was overwritten is read again.
 # 3. x and the scale. Not the result, and not ``a``: no rule reads them.
