@@ -67,7 +67,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (286, 286, 1_021),
-    "engine": (1_258, 1_258, 9_090),
+    "engine": (1_264, 1_264, 9_078),
     "tensor": (1_156, 1_156, 8_944),
     "ops": (3_009, 2_895, 31_008),
     "ops.linalg": (861, 859, 8_979),

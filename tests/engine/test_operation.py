@@ -10,7 +10,7 @@ import pytest
 
 from tinygrad_nn.engine import operation
 from tinygrad_nn.engine.operation import Operation
-from tinygrad_nn.engine.zero_safe import pointwise
+from tinygrad_nn.engine.zero_safe import product_of_entries
 
 REQUIRED: Any = Parameter.empty
 
@@ -119,7 +119,7 @@ def test_an_input_without_a_rule_is_constant_and_rules_of_entries_are_zero_safe(
     op.set_rules((None, lambda g, a: g * a))
     assert op.differentiable
     assert op.constant_inputs == (0,)
-    assert op.rules[1].zero_safe is pointwise
+    assert op.rules[1].zero_safe is product_of_entries
 
 
 def test_a_linear_operation_is_applied_to_tangents_zeros_and_constant_inputs() -> None:

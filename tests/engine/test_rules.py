@@ -45,7 +45,7 @@ def test_a_rule_reads_what_its_parameters_name_in_any_order(function: Any, reads
 )
 def test_a_rule_names_g_first_and_then_slots(function: Any, names: str) -> None:
     with pytest.raises(TypeError) as found:
-        Rule(function, "a", SLOTS, of="cube")
+        Rule(function, "a", SLOTS, name="cube")
     slots = "a, b, y, a_shape, b_shape, wanted, axis"
     assert str(found.value) == (
         f"the rule of 'cube' for 'a' has the parameters ({names}); name first g, and then any of {slots}"
@@ -53,9 +53,9 @@ def test_a_rule_names_g_first_and_then_slots(function: Any, names: str) -> None:
 
 
 def test_a_tangent_rule_names_t_first() -> None:
-    assert Rule(lambda t, b: t * b, "a", SLOTS, first=("t",)).pull(10.0, KEPT) == 30.0
+    assert Rule(lambda t, b: t * b, "a", SLOTS, leading=("t",)).pull(10.0, KEPT) == 30.0
     with pytest.raises(TypeError, match=r"\(g, b\); name first t, and then any of"):
-        Rule(lambda g, b: g * b, "a", SLOTS, first=("t",))
+        Rule(lambda g, b: g * b, "a", SLOTS, leading=("t",))
 
 
 @pytest.mark.parametrize("function", [np.negative, functools.partial(np.add, 1)], ids=["ufunc", "partial"])

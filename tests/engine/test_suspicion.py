@@ -17,7 +17,7 @@ from tinygrad_nn.engine.zero_safe import (
     MASKED,
     Suspicion,
     has_nan,
-    pointwise,
+    product_of_entries,
     sum_of_products,
     zero_safe_where,
 )
@@ -123,25 +123,25 @@ def test_a_nan_is_found_and_nothing_is_taken_for_one(c: Any, expected: bool) -> 
 
 
 def test_a_pointwise_rule_is_zero_where_either_factor_is() -> None:
-    rule = Rule(lambda g, x: g * x, "x", ("x",), pointwise)
+    rule = Rule(lambda g, x: g * x, "x", ("x",), product_of_entries)
     g = np.array([0.0, 0.0, INF, 2.0, 2.0, 0.0])
     x = np.array([INF, NAN, 0.0, 3.0, INF, 5.0])
     with np.errstate(invalid="ignore"):
-        found = pointwise(rule, g, (x,), rule.pull(g, (x,)))
+        found = product_of_entries(rule, g, (x,), rule.pull(g, (x,)))
     np.testing.assert_array_equal(found, [0.0, 0.0, 0.0, 6.0, INF, 0.0])
 
 
 def test_a_pointwise_rule_that_makes_nan_of_numbers_says_so() -> None:
-    rule = Rule(lambda g, x: g * x, "x", ("x",), pointwise)
+    rule = Rule(lambda g, x: g * x, "x", ("x",), product_of_entries)
     g, x = np.array([2.0, NAN, -INF]), np.array([NAN, 3.0, 1.0])
-    np.testing.assert_array_equal(pointwise(rule, g, (x,), g * x), [NAN, NAN, -INF])
+    np.testing.assert_array_equal(product_of_entries(rule, g, (x,), g * x), [NAN, NAN, -INF])
 
 
 def test_a_pointwise_rule_keeps_the_cotangents_dtype() -> None:
-    rule = Rule(lambda g, x: g * x, "x", ("x",), pointwise)
+    rule = Rule(lambda g, x: g * x, "x", ("x",), product_of_entries)
     g, x = np.array([0.0, 2.0], np.float32), np.array([INF, 3.0], np.float32)
     with np.errstate(invalid="ignore"):
-        found = pointwise(rule, g, (x,), g * x)
+        found = product_of_entries(rule, g, (x,), g * x)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, [0.0, 6.0])
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import Parameter, Signature
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from .node import Lift, Node
 from .outputs import item
 from .rules import Rule, RuleForEach
-from .zero_safe import FLAG_TELLS
-from .zero_safe import pointwise as zero_where_g_or_slope_is
+from .zero_safe import FLAG_TELLS, product_of_entries
 
 Normalise = Callable[[Any, Any], Any]  # (value of a parameter, inputs) -> the value in one form, as an axis from 0 on
 OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
@@ -26,57 +25,54 @@ class Operation:
     `forward` on arrays after the parameters are normalised. Rules call `kernel`, which the declaration sets: `forward`
     if they have arrays, a recorded call if they have Tensors. Forward mode calls `applied`, which calls `kernel`.
 
-    Its nodes save all that the rules of those inputs read that require grad. With `multiple_outputs` there is one node
-    for all of them. `constant_inputs` have no rule, for the derivative is zero there or does not exist, and so no
-    parent node. An operation `masks` if its output can leave out a nan of an input: no flag tells zero-safety then.
+    Its nodes save all that the rules of those inputs read that require grad. A `variadic` one takes any number of
+    inputs in a list, with one rule for all. With `multiple_outputs` there is one node for all of them.
+    `constant_inputs` have no rule, for the derivative is zero there or does not exist, and so no parent node.
+    An operation `masks` if its output can leave out a nan of an input: no flag tells zero-safety then.
 
     Forward mode needs no rules of its own. A `pointwise` operation computes each entry from corresponding ones: its
     Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is `linear` in all inputs with
     rules is `applied` to the tangents; its nodes save its parameters for that. Any other may have tangent rules; if it
-    has none, its rules are transposed: each is linear in g, so its pullback pushes.
+    has none, its rules are transposed: each is a linear function of `g`, and what pulls back through that pushes.
 
     `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """
 
     kinks: Mapping[Any, Any] = {}
     domain: tuple[float, float] = (-2.0, 2.0)
+    rules: Any = ()
+    tangent_rules: tuple[Rule | None, ...] = ()
+    constant_inputs: tuple[int, ...] = ()
 
     def __init__(
         self, name: str, forward: Callable[..., Any], arguments: tuple[str, ...], defaults: Mapping[str, Any], *,
         optional: int = 0, variadic: bool = False, multiple_outputs: bool = False, linear: bool = False,
         pointwise: bool = False, masks: bool = False, normalise: Mapping[str, Normalise] | None = None,
     ) -> None:  # fmt: skip
-        self.arguments: tuple[str, ...] = arguments
+        self.arguments: tuple[str, ...] = arguments  # the inputs' names, of which the last `optional` may be left out
+        self.names: tuple[str, ...] = tuple(defaults)  # the parameters', which all have an entry in `defaults`
         self.defaults: dict[str, Any] = dict(defaults)
-        self.variadic: bool = variadic
+        self.required_inputs: int = len(arguments) - optional
+        self.required_parameters: list[str] = [n for n, default in defaults.items() if default is Parameter.empty]
+        self.signature: Signature = _signature(arguments, self.required_inputs, self.defaults)
         self.normalise: dict[str, Normalise] = dict(normalise or {})
         if unknown := self.normalise.keys() - self.defaults:
             raise TypeError(f"{sorted(unknown)} are keywords of neither `primitive` nor the function; leave them out")
-        self.required: int = len(arguments) - optional
-        self.names: tuple[str, ...] = tuple(self.defaults)
-        self.needed: list[str] = [name for name, default in self.defaults.items() if default is Parameter.empty]
-        given: dict[str, Any] = dict.fromkeys(arguments[: self.required], Parameter.empty)
-        given |= dict.fromkeys(arguments[self.required :], None) | self.defaults
-        kind = Parameter.POSITIONAL_OR_KEYWORD
-        self.signature: Signature = Signature([Parameter(n, kind, default=default) for n, default in given.items()])
         if not (pointwise or FLAG_TELLS):  # some libraries of products raise NumPy's invalid flag on valid numbers
             forward = np.errstate(invalid="ignore")(forward)
         self.name: str = name
-        self.source: list[Any] = [getattr(forward, k, forward) for k in ("__module__", "__qualname__")]  # a cell's runs
         self.forward: Callable[..., Any] = forward
         self.kernel: Callable[..., Any] = forward
+        self.variadic: bool = variadic
         self.multiple_outputs: bool = multiple_outputs
         self.linear: bool = linear
         self.pointwise: bool = pointwise
         self.masks: bool = masks
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
         self.slots: tuple[str, ...] = (*arguments, "y", *shapes, "wanted", *self.defaults)
-        self.rules: Any = ()
-        self.tangent_rules: tuple[Rule | None, ...] = ()
-        self.constant_inputs: tuple[int, ...] = ()
         self._saves: dict[Any, tuple[tuple[bool, ...], bool]] = {}
-        known = OPERATIONS.get(name)
-        if known is not None and known.source != self.source:
+        self.home: list[Any] = [getattr(forward, key, forward) for key in ("__module__", "__qualname__")]
+        if name in OPERATIONS and OPERATIONS[name].home != self.home:  # equal where a notebook's cell runs twice
             raise ValueError(f"an operation named {name!r} is declared already; choose another name")
         OPERATIONS[name] = self
 
@@ -90,20 +86,20 @@ class Operation:
 
         The signature itself binds what is irregular only: it takes some ten times as long.
         """
-        n, given = len(self.arguments), len(args)
+        n, names, given = len(self.arguments), self.names, len(args)
         inputs: Sequence[Any] = args if given == n else [*args[:n], *[None] * (n - given)]
         values = self.defaults | parameters
-        regular = self.required <= given <= n + len(self.names) and len(values) == len(self.names)
+        regular = self.required_inputs <= given <= n + len(names) and len(values) == len(names)
         if given > n:
-            values.update(zip(self.names, args[n:], strict=False))
-            regular = regular and parameters.keys().isdisjoint(self.names[: given - n])
-        for name in self.needed:
+            values.update(zip(names, args[n:], strict=False))
+            regular = regular and parameters.keys().isdisjoint(names[: given - n])
+        for name in self.required_parameters:
             regular = regular and values[name] is not Parameter.empty
         if not regular:
             bound = self.signature.bind(*args, **parameters)
             bound.apply_defaults()
             everything = list(bound.arguments.values())
-            inputs, values = everything[:n], dict(zip(self.names, everything[n:], strict=True))
+            inputs, values = everything[:n], dict(zip(names, everything[n:], strict=True))
         return list(inputs[0]) if self.variadic else inputs, values
 
     def run(self, arrays: list[Any], values: dict[str, Any]) -> Any:
@@ -118,32 +114,32 @@ class Operation:
             values[name] = normal(values[name], arrays)
         return values
 
-    def set_rules(self, rules: tuple[Callable[..., Any] | None, ...], zero_safe: Any = None) -> None:
-        """Attach one rule per input, None where it is zero or does not exist; of a variadic one, one for all."""
+    def set_rules(self, rules: tuple[Any, ...], zero_safe: Any = None) -> None:
+        """Attach one rule per input, None where the derivative is zero or does not exist; one for all if `variadic`."""
         if self.variadic:
-            self.rules = RuleForEach(cast(Any, rules[0]), self.slots, self.name)
+            self.rules = RuleForEach(rules[0], self.slots, self.name)
             return
-        self.rules = self.rules_from(rules, zero_where_g_or_slope_is if self.pointwise else zero_safe)
+        self.rules = self.rules_from(rules, product_of_entries if self.pointwise else zero_safe)
         self.constant_inputs = tuple(index for index, rule in enumerate(rules) if rule is None)
 
-    def set_tangent_rules(self, rules: tuple[Callable[..., Any] | None, ...]) -> None:
-        """Attach what pushes each input's tangent `t`: rules that read what that input's own rule reads."""
+    def set_tangent_rules(self, rules: tuple[Any, ...]) -> None:
+        """Attach what pushes each input's tangent `t`. It may read what that input's rule reads: no more is saved."""
         tangent_rules = self.rules_from(rules, None, "t")
         for argument, rule, pushes in zip(self.arguments, self.rules, tangent_rules, strict=True):
             if pushes is not None and not set(pushes.reads) <= set(rule.reads):
                 raise TypeError(f"{self.name}: the rule that pushes {argument!r} may read {', '.join(rule.reads)} only")
         self.tangent_rules = tangent_rules
 
-    def rules_from(self, rules: tuple[Any, ...], zero_safe: Any, first: str = "g") -> tuple[Rule | None, ...]:
-        """Return the functions as rules, one for each input. Raises TypeError for another number of them."""
+    def rules_from(self, rules: tuple[Any, ...], zero_safe: Any, leading: str = "g") -> tuple[Rule | None, ...]:
+        """Return functions as rules, one for each input or None. Raises TypeError for another number of them."""
         if len(rules) != len(self.arguments):
             raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
         pairs = zip(self.arguments, rules, strict=True)
-        return tuple([r and Rule(r, argument, self.slots, zero_safe, (first,), self.name) for argument, r in pairs])
+        return tuple([r and Rule(r, a, self.slots, zero_safe, (leading,), self.name) for a, r in pairs])
 
     def saves(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
         """Return, for each slot, whether a rule of the wanted inputs reads it; and whether one after `y` is read."""
-        key = any(wanted) if self.variadic else wanted
+        key = any(wanted) if self.variadic else wanted  # a variadic operation saves the same, whichever are wanted
         if key not in self._saves:
             rules = [self.rules] if self.variadic else itertools.compress(self.rules, wanted)
             names = {name for rule in rules for name in rule.reads}
@@ -154,14 +150,14 @@ class Operation:
         return self._saves[key]
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
-        """Yield what the node saved, arrays as Tensors with their nodes: there the second derivatives go back to."""
-        parents, inputs = node.parents or (), len(self.arguments)
+        """Yield what the node saved; inputs and `y` as Tensors with their nodes, to take second derivatives by."""
+        parents, slot_of_y = node.parents or (), len(self.arguments)
         for slot, value in enumerate(node.saved or ()):
-            if value is None or slot > inputs:
+            if value is None or slot > slot_of_y:
                 yield value
-            elif slot == inputs and self.multiple_outputs:
+            elif slot == slot_of_y and self.multiple_outputs:
                 yield tuple([lift(y, item(node, index, y)) for index, y in enumerate(value)])
-            elif slot == inputs:
+            elif slot == slot_of_y:
                 yield lift(value, node)
             elif self.variadic:
                 yield tuple(map(lift, value, parents))
@@ -180,3 +176,10 @@ class Operation:
             zeros = np.zeros(by_name.get(f"{name}_shape") or ())
             inputs.append(tangents[i] if i in tangents else by_name[name] if i in self.constant_inputs else zeros)
         return self.kernel(*inputs, **parameters)
+
+
+def _signature(arguments: tuple[str, ...], required: int, defaults: Mapping[str, Any]) -> Signature:
+    """Return what a call may look like: the inputs, of which only the first are required, and then the parameters."""
+    given = {**dict.fromkeys(arguments[:required], Parameter.empty), **dict.fromkeys(arguments[required:]), **defaults}
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    return Signature([Parameter(name, kind, default=default) for name, default in given.items()])

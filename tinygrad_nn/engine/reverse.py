@@ -1,7 +1,8 @@
 """Reverse mode: cotangents pulled from node to node, newest first. It knows no operation.
 
 The cotangent of a node is the derivative of the final output by each entry of the node's output, whose shape it has.
-If that output has several, it is the derivative of their sum, weighted by `seeds`. In an ordinary pass it is an array.
+If the final output has several entries, it is that of their sum, each times its entry of `seeds`. In an ordinary pass
+it is an array, and of an operation with several outputs a tuple of arrays.
 
 All that was computed from a node is newer, so its cotangent is complete when its turn comes: it leaves, through the
 node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the axes along which
@@ -33,7 +34,7 @@ def pullback(
     seeds: Mapping[Node, Any], targets: Collection[Node] | None, lift: Lift, *,
     retain_graph: bool, create_graph: bool, since: int = 0,
 ) -> dict[Node, Any]:  # fmt: skip
-    """Return the cotangent of each target that one reaches, given those of the outputs, `seeds`.
+    """Return the cotangents of the targets, by node, without those that none reaches; `seeds` are those of the outputs.
 
     `targets=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
     Without `retain_graph` the graph's arrays are freed on the way, and a second pass raises FreedGraphError; whoever
@@ -52,7 +53,7 @@ def pullback(
             older = node.number < since  # an input of a checkpointed part: its hooks and rules are for the pass around
             if (g := cotangents.pop(node, None) if older else leave(node)) is None:
                 continue
-            if node.handle is not None if targets is None else node in targets:
+            if (node.handle is not None) if targets is None else (node in targets):
                 # A copy if anything else holds it: a rule may pass `g` itself on, and `arrive` adds in place.
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation

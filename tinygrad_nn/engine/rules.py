@@ -1,10 +1,11 @@
 """Derivative rules: what a rule reads is what its parameters name, and that decides what a node saves.
 
-`slots` names all that a node can save, in order: the inputs, the output `y`, the inputs' shapes, `wanted` (which
-inputs require grad), and the operation's parameters, as `axis`. What a node has `saved` has an entry per slot, up to
-the last that is saved, None where a slot is not. A rule's first parameter is the cotangent `g`, in forward mode
-the tangent `t` of an input, which it pushes to the output; in the one rule of an operation on any number of inputs,
-`index_of_input` is the second. All others come in any order.
+A rule's first parameter is `g`, the cotangent of the output; in forward mode `t`, the tangent of an input, which it
+pushes to the output. In the one rule of an operation on any number of inputs, `index_of_input` is the second. All
+others, in any order, name slots: what a node can save. Those are, in order, the inputs, the output `y`, the inputs'
+shapes, `wanted` (which inputs require grad), and the operation's parameters, as `axis`. With several outputs, `g` and
+`y` are tuples, an entry for each. What a node has `saved` has an entry per slot, None where no rule reads it; it may
+end after `y`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-Slots = tuple[str, ...]
+Names = tuple[str, ...]
 
 
 class Rule:
-    """One derivative rule: `pull(g, saved)` returns the cotangent of `argument`, given that of the output.
+    """One derivative rule: `pull(g, saved)` returns the cotangent of the input `argument`, given that of the output.
 
     `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` in which 0 * inf was nan. `into(buffer, g,
     ...)`, where there is one, adds the cotangent into one that is there: that of `x[i]` is zero but at i.
@@ -26,29 +27,29 @@ class Rule:
     __slots__ = ("argument", "into", "into_slots", "pull", "read_slots", "reads", "zero_safe")
 
     def __init__(
-        self, function: Any, argument: str, slots: Slots, zero_safe: Any = None, first: Slots = ("g",), of: str = ""
+        self, function: Any, argument: str, slots: Names, zero_safe: Any = None, leading: Names = ("g",), name: str = ""
     ) -> None:
         self.argument: str = argument
-        self.read_slots: list[int] = slots_read(function, first, slots, f"the rule of {of!r} for {argument!r}")
-        self.reads: Slots = tuple([slots[i] for i in self.read_slots])
+        self.read_slots: list[int] = slots_read(function, leading, slots, f"the rule of {name!r} for {argument!r}")
+        self.reads: Names = tuple([slots[i] for i in self.read_slots])
         self.pull: Callable[[Any, Any], Any] = _pull_of(function, self.read_slots)
         # A rule that reads nothing can multiply g by numbers in its code only, which are finite: no 0 * inf.
         self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None
         self.into: Callable[..., None] | None = None
         self.into_slots: list[int] = []
 
-    def add_by(self, function: Callable[..., None], slots: Slots) -> None:
+    def add_by(self, function: Callable[..., None], slots: Names) -> None:
         """Let `function(buffer, g, ...)`, which reads what its further parameters name, add into buffers."""
         self.into, self.into_slots = function, slots_read(function, ("buffer", "g"), slots, "the rule `into`")
 
 
-def slots_read(function: Any, first: Slots, slots: Slots, what: str) -> list[int]:
-    """Return which slots a function reads: it names them after its `first` parameters. TypeError if it doesn't."""
-    names = parameter_names(function)
-    if names[: len(first)] != first or not set(names[len(first) :]) <= set(slots):
-        order = f"first {', '.join(first)}, and then any of {', '.join(slots)}"
+def slots_read(function: Any, leading: Names, slots: Names, what: str) -> list[int]:
+    """Return which slots a function names, after its `leading` parameters. Raises TypeError for any other name."""
+    names, n = parameter_names(function), len(leading)
+    if names[:n] != leading or not set(names[n:]) <= set(slots):
+        order = f"first {', '.join(leading)}, and then any of {', '.join(slots)}"
         raise TypeError(f"{what} has the parameters ({', '.join(names)}); name {order}")
-    return [slots.index(name) for name in names[len(first) :]]
+    return [slots.index(name) for name in names[n:]]
 
 
 def parameter_names(function: Any) -> tuple[str, ...]:
@@ -74,16 +75,17 @@ def _pull_of(function: Callable[..., Any], read: list[int]) -> Callable[[Any, An
 class RuleForEach:
     """The rules of an operation on any number of inputs: one function, called with each `index_of_input`."""
 
-    def __init__(self, function: Callable[..., Any], slots: Slots, of: str = "") -> None:
-        self._function, self._slots, self._of, self._known = function, slots, of, dict[int, Rule]()
-        self.reads: Slots = self.rule(0).reads
+    def __init__(self, function: Callable[..., Any], slots: Names, name: str = "") -> None:
+        self._function, self._slots, self._name, self._known = function, slots, name, dict[int, Rule]()
+        self.reads: Names = self.rule(0).reads
 
     def rule(self, index: int) -> Rule:
         """Return the rule of one input."""
         if index not in self._known:
-            first = ("g", "index_of_input")
-            rule = self._known[index] = Rule(self._function, f"input {index}", self._slots, None, first, self._of)
+            leading = ("g", "index_of_input")
+            rule = Rule(self._function, f"input {index}", self._slots, None, leading, self._name)
             rule.pull = _pull_of(lambda g, *values: self._function(g, index, *values), rule.read_slots)
+            self._known[index] = rule
         return self._known[index]
 
     def __iter__(self) -> Iterator[Rule]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import raw
-from .rules import Slots, slots_read
+from .rules import Names, slots_read
 
 MASKED, THREADED = "a mask", 2**18  # a product of so many multiplications may be shared by threads: flags are lost
 
@@ -74,7 +74,7 @@ def has_nan(c: Any) -> bool:
     return bool(s != s)
 
 
-def pointwise(rule: Any, g: Any, saved: Any, c: Any) -> Any:
+def product_of_entries(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     """Return the cotangent by a rule that is `g` times a local derivative, zero where either is zero."""
     local = rule.pull(np.ones(g.shape, g.dtype), saved)
     return np.where((g == 0) | (local == 0), 0, c)
@@ -103,7 +103,7 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
     return np.where(reached != 0, c, evaluated([np.where(bad, 0, x) for bad, x in zip(singular, factors, strict=True)]))
 
 
-def zero_safe_where(zero: Callable[..., Any], slots: Slots) -> Callable[..., Any]:
+def zero_safe_where(zero: Callable[..., Any], slots: Names) -> Callable[..., Any]:
     """Return the `zero_safe` of a rule: 0 where `zero(g, ...)` says that all the cotangents it reads are 0."""
     read = slots_read(zero, ("g",), slots, "zero_where")
     return lambda rule, g, saved, c: np.where(zero(raw(g), *[saved[i] for i in read]), 0, c)

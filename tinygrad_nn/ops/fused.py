@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import array_of, copied
-from ..engine.zero_safe import pointwise, sum_of_products
+from ..engine.zero_safe import product_of_entries, sum_of_products
 from ..tensor.declaring import primitive, sample
 from ..tensor.handle import Tensor
 from .axes import input_axes
@@ -271,7 +271,7 @@ _bernoulli_cross_entropy.vjp(
         _spread(g, max(math.prod(y_shape), 1), reduction)
         * (np.maximum(np.log1p(-p), -100) - np.maximum(np.log(p), -100))
     ),
-    zero_safe=pointwise,
+    zero_safe=product_of_entries,
 )
 
 
@@ -296,7 +296,7 @@ _sigmoid_cross_entropy.vjp(
         (sigmoid.kernel(logits) - y) * _spread(g, max(math.prod(logits_shape), 1), reduction)
     ),
     lambda g, logits, y_shape, reduction: -logits * _spread(g, max(math.prod(y_shape), 1), reduction),
-    zero_safe=pointwise,
+    zero_safe=product_of_entries,
 )
 
 

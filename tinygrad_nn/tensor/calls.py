@@ -141,7 +141,7 @@ def _operands(op: Operation, inputs: Iterable[Any]) -> tuple[list[Any], list[Nod
             arrays.append(x._array)
             parents.append(x._node)
         else:
-            arrays.append(x if x is None and len(arrays) >= op.required else constant(x))
+            arrays.append(x if x is None and len(arrays) >= op.required_inputs else constant(x))
             parents.append(None)
     for index in op.constant_inputs:
         parents[index] = None

@@ -118,7 +118,7 @@ def planted_rule(operation: Any, argument: str, rule: Callable[..., Any]) -> Ite
     position, rules = position_of(op, argument), declared_rules(op)
     declared: Any = rules if op.variadic else rules[position]
     other: Any = RuleForEach(rule, op.slots, op.name) if op.variadic else None
-    other = other or Rule(rule, argument, op.slots, declared.zero_safe, of=op.name)
+    other = other or Rule(rule, argument, op.slots, declared.zero_safe, name=op.name)
     if unkept := sorted(set(other.reads) - set(declared.reads)):
         raise TypeError(
             f"a rule planted in {op.name!r} for {argument!r} reads {', '.join(unkept)}, which is not kept; it may read "

@@ -15,7 +15,7 @@ import numpy as np
 from ... import errors
 from ...engine.node import Node, history, record
 from ...engine.reverse import pullback
-from ...engine.zero_safe import pointwise, sum_of_products
+from ...engine.zero_safe import product_of_entries, sum_of_products
 from ...tensor.handle import Tensor, make, root_of, seed_of
 
 Arrays = dict[Node, np.ndarray]
@@ -94,7 +94,7 @@ def _rounded(node: Node, noise: Noise) -> Any:
     operation, saved = node.operation, node.saved
     if operation is None or not saved or getattr(operation, "variadic", True):
         return saved
-    if any(rule is not None and rule.reads and rule.zero_safe not in (pointwise, sum_of_products)
+    if any(rule is not None and rule.reads and rule.zero_safe not in (product_of_entries, sum_of_products)
            for rule in operation.rules):  # fmt: skip
         return saved
     variable = [parent is not None for parent in node.parents or ()] + [True]  # the slots of inputs, then the output's
