@@ -45,7 +45,7 @@ def walk(make, schedule=lambda optimizer: None):
 def draw(walks, title):
     """Draw the ways on the surface, and the heights."""
     _, (above, below) = plt.subplots(2, 1, figsize=(7, 6), height_ratios=(3, 2), layout="constrained")
-    above.contour(u, v, surface, levels=np.geomspace(0.01, 20, 15), cmap="Greys_r")
+    above.contour(u, v, surface, levels=np.geomspace(0.01, 20, 15), cmap="Greys_r", alpha=0.5)
     for name, points in walks.items():
         (line,) = above.plot(*points.T, ".-", ms=3, lw=1, label=name)
         below.semilogy([height(p).item() for p in points], color=line.get_color())
