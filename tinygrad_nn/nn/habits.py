@@ -10,11 +10,11 @@ from ..errors.unsupported import table
 # Of modules of functions and classes: nn, nn.init, optim and optim.lr_scheduler.
 NAMES = table("""
     functional: tg.relu, tg.cross_entropy and so on | utils: tg.optim.clip_grad_norm_, or np.concatenate of arrays |
-    Conv3d ConvTranspose1d ConvTranspose3d MaxPool3d AvgPool3d: tg.conv3d and so on, in a Module of your own |
-    InstanceNorm1d InstanceNorm2d InstanceNorm3d: nn.GroupNorm(channels, channels) |
-    BatchNorm3d: nn.BatchNorm2d, of x.reshape(*x.shape[:3], -1) | Dropout1d Dropout2d AlphaDropout: nn.Dropout |
-    PReLU: tg.where(x > 0, x, slope * x), where slope is an nn.Parameter | Hardtanh ReLU6: tg.clip |
-    LogSigmoid: -tg.softplus(-x) | LSTMCell GRUCell RNNCell: nn.LSTM, of one step | Unflatten: x.reshape |
+    Conv3d ConvTranspose1d ConvTranspose3d MaxPool3d AvgPool3d: tg.conv3d or the like, in a Module of your own |
+    InstanceNorm1d InstanceNorm2d InstanceNorm3d: nn.GroupNorm(channels, channels) | ReLU6 Hardtanh: tg.clip |
+    BatchNorm3d: nn.BatchNorm2d, of x.reshape(*x.shape[:3], -1) | Unflatten: x.reshape | LogSigmoid: -tg.softplus(-x) |
+    PReLU: tg.where(x > 0, x, slope * x), where slope is an nn.Parameter | LSTMCell GRUCell RNNCell: nn.LSTM, nn.GRU or
+    nn.RNN, of one step | Dropout1d Dropout2d: x * nn.Dropout(p)(ones), with ones of shape (n, channels, 1, 1) |
     TransformerEncoder: nn.Sequential, of nn.TransformerEncoderLayer | ParameterList ParameterDict: a list or dict of
     nn.Parameter | xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ uniform_ normal_ trunc_normal_
     orthogonal_: p.data = nn.init.normal(generator, p.shape) and so on | zeros_ ones_ constant_: p.data =
