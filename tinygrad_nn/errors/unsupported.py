@@ -33,7 +33,7 @@ PYTORCH = table("""
     clone: t.copy() | contiguous cpu cuda device: t as it is, for it is NumPy's | to type type_as: t.astype |
     clamp clamp_min clamp_max: tg.clip | mm bmm mv: a @ b | norm: tg.linalg.norm | ger: tg.outer |
     inverse: tg.linalg.inv | det: tg.linalg.det | rsqrt: 1 / tg.sqrt(t) | mul: tg.multiply | sub: tg.subtract |
-    div: tg.divide | pow: a**b | neg: tg.negative | lt le gt ge eq ne: a < b and the like | masked_fill: tg.where |
+    div: tg.divide | neg: tg.negative | lt le gt ge eq ne: a < b and the like | masked_fill: tg.where |
     masked_select: t[mask] | narrow: t[:, start:end] | index_select: tg.take | gather: tg.take_along_axis |
     scatter index_add: tg.scatter_add | from_numpy: tg.as_tensor | is_tensor: isinstance(x, tg.Tensor) |
     add_ sub_ mul_ div_ pow_ clamp_ zero_ fill_ copy_: t += x and the like, or t[...] = x, of a parameter under
