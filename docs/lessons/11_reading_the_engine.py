@@ -3,7 +3,7 @@ r"""
 =====================
 
 Five files are the whole idea: ``engine/node.py``, ``engine/reverse.py``, ``engine/rules.py``, ``engine/operation.py``
-and the table in ``ops/elementwise.py``, some 560 lines. Open them beside this page. For each there are questions that a
+and the table in ``ops/elementwise.py``, some 590 lines. Open them beside this page. For each there are questions that a
 reader has, and code that answers them. The code looks into the engine: what it touches begins with ``_`` or is no
 public name, and is there to be read, not to be used.
 """

@@ -1,12 +1,15 @@
-"""Operations on corresponding entries: one row each, the function and its derivative rules.
+"""Operations on corresponding entries: one row each, the function and a derivative rule for each operand.
 
 `elementwise` declares a row: it returns the public function, of arrays and Tensors, and makes it a Tensor method, a
 Python operator and what NumPy's function does to Tensors. A rule names what it reads: `g` the cotangent, `y` the output,
 `x` or `a, b` the inputs, `wanted` which inputs require grad. The engine sums over what was broadcast, for all rules in
 one place, and keeps zeros zero. A rule is None where the derivative is zero wherever it exists; rows without any other,
-as comparisons, are in `rounding`. `kinks={point: slope}` says which slope is taken where none exists (of a and b: pairs),
-`domain` where tests draw operands, `operator` which of Python's it is, `method=False` that a Tensor has no such method,
-`masks` that a nan of an operand can be left out of the output, as in 1**nan. Names of rows are `Final`: never set again.
+as comparisons, are in `rounding`. Names of rows are `Final`: never set again.
+
+`operator` says which of Python's it is, `method=False` that a Tensor has no such method, `name` and `numpy` what it is
+called here and in NumPy, if not as the function. `masks` says that a nan of an operand can be left out of the output, as
+in 1**nan. `domain` is where tests draw operands, `kinks={point: slope}` which slope is taken where none exists (of a
+and b: pairs).
 """
 
 # ruff: noqa: E501
@@ -22,65 +25,79 @@ from .slopes import cosine_of, edge_product, exponential_share, over_square, pow
 
 # cosine_of: a/hypot(a, b); edge_product: 1 - x^2; exponential_share: e^a/(e^a + e^b); over_square: a/(a^2 + b^2);
 # power_derivative: of a^b, n times by a and k times by b; tanh_slope: 1 - t^2. Each keeps its digits everywhere.
-add: Final         = elementwise(np.add,         lambda g: g,               lambda g: g,                        operator="add", method=False)
-subtract: Final    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                       operator="sub", method=False)
-multiply: Final    = elementwise(np.multiply,    lambda g, b: g * b,        lambda g, a: g * a,                 operator="mul", method=False)
-divide: Final      = elementwise(np.divide,      lambda g, b: g / b,        lambda g, b, y: -g * y / b,         operator="truediv", method=False, domain=(0.5, 2))
-float_power: Final = elementwise(np.float_power, lambda g, a, b: g * _slope_of_power(a, b), lambda g, a, b: g * power_derivative(a, b, n=0, k=1), method=False, masks=True, domain=(0.5, 2))
-fmod: Final        = elementwise(np.fmod,        lambda g: g,               lambda g, a, b, y: g * -np.rint((a - y) / b), method=False, domain=(0.5, 2))
-remainder: Final   = elementwise(np.remainder,   lambda g: g,               lambda g, a, b: g * -np.floor_divide(a, b), operator="mod", method=False, domain=(0.5, 2))
-power: Final       = elementwise(np.power,       lambda g, a, b: g * _slope_of_power(a, b), lambda g, a, b: g * power_derivative(a, b, n=0, k=1), operator="pow", method=False, masks=True, domain=(0.5, 2))
-negative: Final    = elementwise(np.negative,    lambda g: -g,              operator="neg", method=False)
-positive: Final    = elementwise(np.positive,    lambda g: g,               operator="pos", method=False)
-absolute: Final    = elementwise(np.absolute,    lambda g, x: g * np.sign(x), name="abs", operator="abs",       kinks={0: 0})
-fabs: Final        = elementwise(np.fabs,        lambda g, x: g * np.sign(x), method=False,                     kinks={0: 0})
-conjugate: Final   = elementwise(np.conjugate,   lambda g: g)
-copysign: Final    = elementwise(np.copysign,    lambda g, a, b: g * (np.sign(a) * np.copysign(1, b)), None, method=False, kinks={(0, 1): (0, 0)})
-heaviside: Final   = elementwise(np.heaviside,   None, lambda g, a: np.where(a == 0, g, 0), method=False, masks=True)
-square: Final      = elementwise(np.square,      lambda g, x: g * (2 * x))
-sqrt: Final        = elementwise(np.sqrt,        lambda g, y: g / (2 * y),                                      domain=(0.5, 2))
-cbrt: Final        = elementwise(np.cbrt,        lambda g, y: g / (3 * y * y),                                  domain=(0.5, 2))
-reciprocal: Final  = elementwise(np.reciprocal,  lambda g, y: -g * y * y,                                       domain=(0.5, 2))
-hypot: Final       = elementwise(np.hypot,       lambda g, a, b: g * cosine_of(a, b), lambda g, a, b: g * cosine_of(b, a), method=False, masks=True, kinks={(0, 0): (0, 0)})
+_TIE = {(1, 1): (0.5, 0.5)}  # at a = b = 1, each operand gets half
 
-radians: Final     = elementwise(np.radians,     lambda g: g * (math.pi / 180), method=False)
+add: Final         = elementwise(np.add,         lambda g: g,               lambda g: g,                    operator="add", method=False)
+subtract: Final    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                   operator="sub", method=False)
+multiply: Final    = elementwise(np.multiply,    lambda g, b: g * b,        lambda g, a: g * a,             operator="mul", method=False)
+divide: Final      = elementwise(np.divide,      lambda g, b: g / b,        lambda g, b, y: -g * y / b,     operator="truediv", method=False, domain=(0.5, 2))
+float_power: Final = elementwise(np.float_power, lambda g, a, b: g * _slope_of_power(a, b),
+                                                 lambda g, a, b: g * power_derivative(a, b, n=0, k=1),      method=False, masks=True, domain=(0.5, 2))
+fmod: Final        = elementwise(np.fmod,        lambda g: g,
+                                                 lambda g, a, b, y: g * -np.rint((a - y) / b),              method=False, domain=(0.5, 2))
+remainder: Final   = elementwise(np.remainder,   lambda g: g,
+                                                 lambda g, a, b: g * -np.floor_divide(a, b),                operator="mod", method=False, domain=(0.5, 2))
+power: Final       = elementwise(np.power,       lambda g, a, b: g * _slope_of_power(a, b),
+                                                 lambda g, a, b: g * power_derivative(a, b, n=0, k=1),      operator="pow", method=False, masks=True, domain=(0.5, 2))
+negative: Final    = elementwise(np.negative,    lambda g: -g,                                              operator="neg", method=False)
+positive: Final    = elementwise(np.positive,    lambda g: g,                                               operator="pos", method=False)
+absolute: Final    = elementwise(np.absolute,    lambda g, x: g * np.sign(x),                               name="abs", operator="abs", kinks={0: 0})
+fabs: Final        = elementwise(np.fabs,        lambda g, x: g * np.sign(x),                               method=False, kinks={0: 0})
+conjugate: Final   = elementwise(np.conjugate,   lambda g: g)
+copysign: Final    = elementwise(np.copysign,    lambda g, a, b: g * (np.sign(a) * np.copysign(1, b)),
+                                                 None,                                                      method=False, kinks={(0, 1): (0, 0)})
+heaviside: Final   = elementwise(np.heaviside,   None,
+                                                 lambda g, a: np.where(a == 0, g, 0),                       method=False, masks=True)
+square: Final      = elementwise(np.square,      lambda g, x: g * (2 * x))
+sqrt: Final        = elementwise(np.sqrt,        lambda g, y: g / (2 * y),                                  domain=(0.5, 2))
+cbrt: Final        = elementwise(np.cbrt,        lambda g, y: g / (3 * y * y),                              domain=(0.5, 2))
+reciprocal: Final  = elementwise(np.reciprocal,  lambda g, y: -g * y * y,                                   domain=(0.5, 2))
+hypot: Final       = elementwise(np.hypot,       lambda g, a, b: g * cosine_of(a, b),
+                                                 lambda g, a, b: g * cosine_of(b, a),                       method=False, masks=True, kinks={(0, 0): (0, 0)})
+
+radians: Final     = elementwise(np.radians,     lambda g: g * (math.pi / 180),                             method=False)
 deg2rad: Final     = elementwise(np.deg2rad,     lambda g: g * (math.pi / 180))
-degrees: Final     = elementwise(np.degrees,     lambda g: g * (180 / math.pi), method=False)
+degrees: Final     = elementwise(np.degrees,     lambda g: g * (180 / math.pi),                             method=False)
 rad2deg: Final     = elementwise(np.rad2deg,     lambda g: g * (180 / math.pi))
 
 exp: Final         = elementwise(np.exp,         lambda g, y: g * y)
 exp2: Final        = elementwise(np.exp2,        lambda g, y: g * (y * math.log(2)))
 expm1: Final       = elementwise(np.expm1,       lambda g, x: g * np.exp(x))
-log: Final         = elementwise(np.log,         lambda g, x: g / x,                                            domain=(0.5, 2))
-log2: Final        = elementwise(np.log2,        lambda g, x: g * (1 / math.log(2)) / x,                           domain=(0.5, 2))
-log10: Final       = elementwise(np.log10,       lambda g, x: g * (1 / math.log(10)) / x,                          domain=(0.5, 2))
-log1p: Final       = elementwise(np.log1p,       lambda g, x: g / (1 + x),                                      domain=(-0.5, 2))
+log: Final         = elementwise(np.log,         lambda g, x: g / x,                                        domain=(0.5, 2))
+log2: Final        = elementwise(np.log2,        lambda g, x: g * (1 / math.log(2)) / x,                    domain=(0.5, 2))
+log10: Final       = elementwise(np.log10,       lambda g, x: g * (1 / math.log(10)) / x,                   domain=(0.5, 2))
+log1p: Final       = elementwise(np.log1p,       lambda g, x: g / (1 + x),                                  domain=(-0.5, 2))
 
 sin: Final         = elementwise(np.sin,         lambda g, x: g * np.cos(x))
 cos: Final         = elementwise(np.cos,         lambda g, x: g * -np.sin(x))
-tan: Final         = elementwise(np.tan,         lambda g, y: g * (1 + y * y),                                  domain=(-1, 1))
-arcsin: Final      = elementwise(np.arcsin,      lambda g, x: g / np.sqrt(edge_product(x)),                  domain=(-0.9, 0.9))
-arccos: Final      = elementwise(np.arccos,      lambda g, x: -g / np.sqrt(edge_product(x)),                 domain=(-0.9, 0.9))
+tan: Final         = elementwise(np.tan,         lambda g, y: g * (1 + y * y),                              domain=(-1, 1))
+arcsin: Final      = elementwise(np.arcsin,      lambda g, x: g / np.sqrt(edge_product(x)),                 domain=(-0.9, 0.9))
+arccos: Final      = elementwise(np.arccos,      lambda g, x: -g / np.sqrt(edge_product(x)),                domain=(-0.9, 0.9))
 arctan: Final      = elementwise(np.arctan,      lambda g, x: g * over_square(1.0, x))
-arctan2: Final     = elementwise(np.arctan2,     lambda g, a, b: g * over_square(b, a), lambda g, a, b: g * -over_square(a, b), method=False, domain=(0.5, 2))
+arctan2: Final     = elementwise(np.arctan2,     lambda g, a, b: g * over_square(b, a),
+                                                 lambda g, a, b: g * -over_square(a, b),                    method=False, domain=(0.5, 2))
 sinh: Final        = elementwise(np.sinh,        lambda g, x: g * np.cosh(x))
 cosh: Final        = elementwise(np.cosh,        lambda g, x: g * np.sinh(x))
 tanh: Final        = elementwise(np.tanh,        lambda g, x, y: g * tanh_slope(x, t=y))
 arcsinh: Final     = elementwise(np.arcsinh,     lambda g, x: g / np.hypot(1, x))
-arccosh: Final     = elementwise(np.arccosh,     lambda g, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),                domain=(1.5, 3))
-arctanh: Final     = elementwise(np.arctanh,     lambda g, x: g / edge_product(x),                       domain=(-0.9, 0.9))
+arccosh: Final     = elementwise(np.arccosh,     lambda g, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),        domain=(1.5, 3))
+arctanh: Final     = elementwise(np.arctanh,     lambda g, x: g / edge_product(x),                          domain=(-0.9, 0.9))
 
-maximum: Final     = elementwise(np.maximum,     lambda g, a, b, wanted: g * _share(a > b, a == b, wanted), lambda g, a, b, wanted: g * _share(b > a, a == b, wanted), method=False, kinks={(1, 1): (0.5, 0.5)})
-minimum: Final     = elementwise(np.minimum,     lambda g, a, b, wanted: g * _share(a < b, a == b, wanted), lambda g, a, b, wanted: g * _share(b < a, a == b, wanted), method=False, kinks={(1, 1): (0.5, 0.5)})
-fmax: Final        = elementwise(np.fmax,        lambda g, a, b, wanted: g * _share((a > b) | np.isnan(b), a == b, wanted), lambda g, a, b, wanted: g * _share((b > a) | np.isnan(a), a == b, wanted), method=False, masks=True, kinks={(1, 1): (0.5, 0.5)})
-fmin: Final        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a < b) | np.isnan(b), a == b, wanted), lambda g, a, b, wanted: g * _share((b < a) | np.isnan(a), a == b, wanted), method=False, masks=True, kinks={(1, 1): (0.5, 0.5)})
+maximum: Final     = elementwise(np.maximum,     lambda g, a, b, wanted: g * _share(a > b, a == b, wanted),
+                                                 lambda g, a, b, wanted: g * _share(b > a, a == b, wanted), method=False, kinks=_TIE)
+minimum: Final     = elementwise(np.minimum,     lambda g, a, b, wanted: g * _share(a < b, a == b, wanted),
+                                                 lambda g, a, b, wanted: g * _share(b < a, a == b, wanted), method=False, kinks=_TIE)
+fmax: Final        = elementwise(np.fmax,        lambda g, a, b, wanted: g * _share((a > b) | np.isnan(b), a == b, wanted),
+                                                 lambda g, a, b, wanted: g * _share((b > a) | np.isnan(a), a == b, wanted), method=False, masks=True, kinks=_TIE)
+fmin: Final        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _share((a < b) | np.isnan(b), a == b, wanted),
+                                                 lambda g, a, b, wanted: g * _share((b < a) | np.isnan(a), a == b, wanted), method=False, masks=True, kinks=_TIE)
 
 
 # What the rules above share.
 
 
 def _slope_of_power(a: Any, b: Any) -> Any:
-    """Return b a^(b - 1), and 0 where b is 0: written so where b is a number of Python's, a multiple of a half."""
+    """Return b a^(b - 1), and 0 where b is 0. The formula itself will do for Python's 2 or 0.5: there b - 1 is exact."""
     if isinstance(b, (int, float)) and not isinstance(b, np.generic) and b and 2 * b % 1 == 0:  # np.float64 is a float
         return b * a ** (b - 1)
     return power_derivative(a, b)
@@ -119,6 +136,8 @@ def _sigmoid(x: Any) -> Any:
     return np.where(np.less(x, 0), e, 1) / (1 + e)
 
 
-logaddexp: Final   = elementwise(_logaddexp,     lambda g, a, b: g * exponential_share(a, b), lambda g, a, b: g * exponential_share(b, a), name="logaddexp", numpy=[np.logaddexp], method=False)
-logaddexp2: Final  = elementwise(_logaddexp2,    lambda g, a, b: g * exponential_share(a, b, binary=True), lambda g, a, b: g * exponential_share(b, a, binary=True), name="logaddexp2", numpy=[np.logaddexp2], method=False)
-sigmoid: Final     = elementwise(_sigmoid,       lambda g, x, y: g * tanh_slope(x, t=y, logistic=True), name="sigmoid")
+logaddexp: Final   = elementwise(_logaddexp,     lambda g, a, b: g * exponential_share(a, b),
+                                                 lambda g, a, b: g * exponential_share(b, a),               name="logaddexp", numpy=[np.logaddexp], method=False)
+logaddexp2: Final  = elementwise(_logaddexp2,    lambda g, a, b: g * exponential_share(a, b, binary=True),
+                                                 lambda g, a, b: g * exponential_share(b, a, binary=True),  name="logaddexp2", numpy=[np.logaddexp2], method=False)
+sigmoid: Final     = elementwise(_sigmoid,       lambda g, x, y: g * tanh_slope(x, t=y, logistic=True),     name="sigmoid")
