@@ -100,17 +100,8 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     if isinstance(out, tuple):
         out = out[0] if len(out) == 1 else out
     if method != "__call__":
-        if ufunc in _LOGICAL:
-            inputs = (np.not_equal(inputs[0], 0), *inputs[1:])
         options |= {} if where is True else {"where": where}
-        declared = NUMPY_FUNCTIONS.get(getattr(ufunc, method))
-        if declared is None:
-            result = UFUNC_METHODS[method](ufunc, call, inputs, options)
-            if left := [name for name, value in options.items() if value is not None]:
-                raise TypeError(_option(f"{ufunc.__name__}.{method}", left))
-            return _written(result, out, True)
-        given = {name: value for name, value in options.items() if value is not None or name == "axis"}
-        return _written(declared(*inputs, **{"axis": 0} | given), out, True)
+        return _written(_by_method(ufunc, call, method, inputs, options), out, True)
     if (dtype := options.pop("dtype", None)) is not None:
         asked = (*map(np.result_type, inputs), *[None] * ufunc.nout)
         signature = (*[None] * ufunc.nin, *[np.dtype(dtype)] * ufunc.nout)
@@ -119,14 +110,22 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: 
     if unknown := {name for name, value in options.items() if (name, value) not in _HARMLESS}:
         raise TypeError(_option(ufunc.__name__, unknown))
     if where is not True:
-        if out is None:
-            raise TypeError(
-                f"np.{ufunc.__name__} with where= leaves the other entries undefined, so they have no gradient; pass "
-                f"out= as well, or write np.where(mask, np.{ufunc.__name__}(...), value)"
-            )
-        domain = call.operation.domain if hasattr(call, "operation") else (0.5, 2.0)
-        inputs = tuple([_inside(x, where, domain) for x in inputs])
+        inputs = _inside(ufunc, call, inputs, where, out)
     return _written(call(*inputs, **axis), out, where)
+
+
+def _by_method(ufunc: Any, call: Any, method: str, inputs: Any, options: dict[str, Any]) -> Any:
+    """Return the result of a ufunc's method, as `np.add.reduce`: an operation's of its own, or composed of calls."""
+    if ufunc in _LOGICAL:
+        inputs = (np.not_equal(inputs[0], 0), *inputs[1:])
+    declared = NUMPY_FUNCTIONS.get(getattr(ufunc, method))
+    if declared is not None:
+        given = {name: value for name, value in options.items() if value is not None or name == "axis"}
+        return declared(*inputs, **{"axis": 0} | given)
+    result = UFUNC_METHODS[method](ufunc, call, inputs, options)
+    if left := [name for name, value in options.items() if value is not None]:
+        raise TypeError(_option(f"{ufunc.__name__}.{method}", left))
+    return result
 
 
 SCIPY_FUNCTIONS: dict[str, Any] = {}
@@ -141,10 +140,16 @@ def _of_scipy(ufunc: Any) -> Any:
     return SCIPY_FUNCTIONS.get(ufunc.__name__) if theirs else None
 
 
-def _inside(x: Any, where: Any, domain: tuple[float, float]) -> Any:
-    """Return an operand with a harmless number where the ufunc must not compute: no warning, no nan, no gradient."""
-    kind = x.dtype.kind if hasattr(x, "dtype") else type(x).__name__[0]
-    return np.where(where, x, sum(domain) / 2) if kind == "f" else x
+def _inside(ufunc: Any, call: Any, inputs: Any, where: Any, out: Any) -> list[Any]:
+    """Return operands with a harmless number where the ufunc must not compute: no warning, no nan, no gradient."""
+    if out is None:
+        raise TypeError(
+            f"np.{ufunc.__name__} with where= leaves the other entries undefined, so they have no gradient; pass "
+            f"out= as well, or write np.where(mask, np.{ufunc.__name__}(...), value)"
+        )
+    harmless = sum(call.operation.domain if hasattr(call, "operation") else (0.5, 2.0)) / 2
+    kinds = [x.dtype.kind if hasattr(x, "dtype") else type(x).__name__[0] for x in inputs]
+    return [np.where(where, x, harmless) if kind == "f" else x for x, kind in zip(inputs, kinds, strict=True)]
 
 
 def _written(result: Any, out: Any, where: Any) -> Any:
