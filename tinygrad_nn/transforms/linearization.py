@@ -47,15 +47,7 @@ class Run:
 
     def __init__(self, function: Any, args: Any, kwargs: Any, argnums: int | Sequence[int], has_aux: bool) -> None:
         self.argnums = argnums
-        given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
-        if not all(isinstance(n, (int, np.integer)) for n in given):
-            raise TypeError(
-                "argnums says by which positional arguments to differentiate: a whole number or a sequence of them, "
-                f"not {argnums!r}; of arguments that are passed by name, make one dict, which is a single argument"
-            )
-        numbers = [n + len(args) if n < 0 else n for n in given]
-        if len(set(numbers)) != len(numbers) or any(not 0 <= n < len(args) for n in numbers):
-            raise ValueError(f"argnums {argnums} must each name another of the {len(args)} positional arguments")
+        numbers = _positions(argnums, len(args))
         self._scope = Scope()
         self.inputs: Any = map_leaves(lambda x: _variable(x, self._scope), tuple([args[n] for n in numbers]))
         self.variables: list[Tensor] = list(leaves(self.inputs))
@@ -128,6 +120,20 @@ def pulled(outputs: Any, gradients: Any, targets: Any, retain_graph: bool, creat
         if node is not None:
             seeds[node] = seeds[node] + seed if node in seeds else seed
     return pullback(seeds, targets, make, retain_graph=retain_graph, create_graph=create_graph, since=since)
+
+
+def _positions(argnums: int | Sequence[int], count: int) -> list[int]:
+    """Return where among `count` arguments those stand that are differentiated by. Raises TypeError or ValueError."""
+    given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+    if not all(isinstance(n, (int, np.integer)) for n in given):
+        raise TypeError(
+            "argnums says by which positional arguments to differentiate: a whole number or a sequence of them, "
+            f"not {argnums!r}; of arguments that are passed by name, make one dict, which is a single argument"
+        )
+    numbers = [n + count if n < 0 else n for n in given]
+    if len(set(numbers)) != len(numbers) or any(not 0 <= n < count for n in numbers):
+        raise ValueError(f"argnums {argnums} must each name another of the {count} positional arguments")
+    return numbers
 
 
 def _as_tensor(derivative: Any, like: Tensor) -> Tensor:
