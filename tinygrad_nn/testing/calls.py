@@ -15,7 +15,7 @@ from ..errors import PUBLIC
 from ..tensor.declaring import COMPOSITES
 from ..tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ..transforms import autograd
-from .case import Case, close, error_of, is_floating, listed
+from .case import Case, close, close_values, error_of, is_floating, listed
 
 OPERATORS = [
     "add", "sub", "mul", "truediv", "floordiv", "pow", "matmul", "and", "or", "xor", "neg", "pos", "abs", "invert",
@@ -58,9 +58,8 @@ def check_value(case: Case) -> None:
             assert right, case.fails(f"{y.dtype}{y.shape}, NumPy's {n.dtype}{n.shape}")
         if reference in known and isinstance(getattr(case.operation, "forward", None), np.ufunc):
             assert np.array_equal(y, e), case.fails(f"{y} is not NumPy's {e}")
-        scale = np.max(np.abs(e), initial=0, where=np.isfinite(e)) if e.dtype.kind == "f" else 0
-        exact = np.allclose(y, e, rtol=8 * case.eps, atol=8 * case.eps * float(scale), equal_nan=True)
-        assert exact or _within_rounding(case, reference, position, y, e), case.fails(f"{y} is not {e}")
+        right = close_values(y, e, 8 * case.eps) or _within_rounding(case, reference, position, y, e)
+        assert right, case.fails(f"{y} is not {e}")
 
 
 def _within_rounding(case: Case, reference: Any, position: int, y: Any, e: Any) -> bool:

@@ -14,7 +14,7 @@ from ..engine.trees import leaves
 from ..errors import GradientError
 from ..tensor.handle import Tensor
 from .calls import numpy_functions
-from .case import Case, close, error_of, is_floating, listed
+from .case import Case, close, close_values, error_of, is_floating, listed
 
 
 def frozen(x: Any) -> Any:
@@ -131,8 +131,7 @@ def check_layout(case: Case, layout: str) -> None:
     if layout == "stride 0" and _refuses_equal_rows(here):
         return
     for a, b in zip(there.values, here.values):
-        near = np.allclose(a, b, rtol=8 * here.eps, atol=8 * here.eps, equal_nan=a.dtype.kind == "f")
-        same = near and a.dtype == b.dtype
+        same = close_values(a, b, 8 * here.eps) and a.dtype == b.dtype
         assert same, case.fails(f"{layout}: {a}, contiguous {b}")
     if case.active:
         for x, a, b in zip([there.leaves[i] for i in case.active], there.gradients(), here.gradients()):
