@@ -140,7 +140,7 @@ def _of_scipy(ufunc: Any) -> Any:
     return SCIPY_FUNCTIONS.get(ufunc.__name__) if theirs else None
 
 
-def _inside(ufunc: Any, call: Any, inputs: Any, where: Any, out: Any) -> list[Any]:
+def _inside(ufunc: Any, call: Any, inputs: Any, where: Any, out: Any) -> tuple[Any, ...]:
     """Return operands with a harmless number where the ufunc must not compute: no warning, no nan, no gradient."""
     if out is None:
         raise TypeError(
@@ -149,7 +149,7 @@ def _inside(ufunc: Any, call: Any, inputs: Any, where: Any, out: Any) -> list[An
         )
     harmless = sum(call.operation.domain if hasattr(call, "operation") else (0.5, 2.0)) / 2
     kinds = [x.dtype.kind if hasattr(x, "dtype") else type(x).__name__[0] for x in inputs]
-    return [np.where(where, x, harmless) if kind == "f" else x for x, kind in zip(inputs, kinds, strict=True)]
+    return tuple([np.where(where, x, harmless) if kind == "f" else x for x, kind in zip(inputs, kinds, strict=True)])
 
 
 def _written(result: Any, out: Any, where: Any) -> Any:
