@@ -70,7 +70,7 @@ class Operation:
         self.masks: bool = masks
         shapes = (f"{arguments[0]}_shapes",) if variadic else tuple(f"{a}_shape" for a in arguments)
         self.slots: tuple[str, ...] = (*arguments, "y", *shapes, "wanted", *self.defaults)
-        self._saves: dict[Any, tuple[tuple[bool, ...], bool]] = {}
+        self._saves: dict[Any, tuple[tuple[bool, ...], bool]] = {}  # what `saves` has found, by its argument
         self.home: list[Any] = [getattr(forward, key, forward) for key in ("__module__", "__qualname__")]
         if name in OPERATIONS and OPERATIONS[name].home != self.home:  # equal where a notebook's cell runs twice
             raise ValueError(f"an operation named {name!r} is declared already; choose another name")
@@ -162,7 +162,7 @@ class Operation:
             elif self.variadic:
                 yield tuple(map(lift, value, parents))
             else:
-                yield lift(value, parents[slot]) if hasattr(value, "dtype") else value
+                yield lift(value, parents[slot]) if hasattr(value, "dtype") else value  # a number stays one
 
     def applied(self, tangents: Mapping[int, Any], saved: Any) -> Any:
         """Return this linear operation, applied to the tangents, by input, and to zeros where an input has none."""
@@ -173,7 +173,7 @@ class Operation:
             return self.kernel([tangents.get(i, np.zeros(shape)) for i, shape in enumerate(shapes)], **parameters)
         inputs = []
         for i, name in enumerate(self.arguments):
-            zeros = np.zeros(by_name.get(f"{name}_shape") or ())
+            zeros = np.zeros(by_name.get(f"{name}_shape") or ())  # where no shape was saved, a number: it broadcasts
             inputs.append(tangents[i] if i in tangents else by_name[name] if i in self.constant_inputs else zeros)
         return self.kernel(*inputs, **parameters)
 
