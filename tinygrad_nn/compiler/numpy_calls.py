@@ -29,7 +29,7 @@ def of_method(ufunc: np.ufunc, method: str) -> Function:
     return Function(f"{_name(ufunc)}.{method}", getattr(ufunc, method), kind)
 
 
-REDUCTIONS = {
+REDUCTIONS: dict[Any, np.ufunc] = {
     np.sum: np.add, np.prod: np.multiply, np.max: np.maximum, np.amax: np.maximum, np.min: np.minimum,
     np.amin: np.minimum, np.all: np.logical_and, np.any: np.logical_or,
 }  # fmt: skip

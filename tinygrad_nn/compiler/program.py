@@ -27,13 +27,15 @@ class Value:
     __slots__ = ("_held", "_seen", "after", "base", "dtype", "known", "laid", "name", "primal", "shape", "strides")
 
     def __init__(self, concrete: Any, name: str = "", base: Value | None = None, temporary: bool = False) -> None:
-        self.name, self.base = name, base
+        self.name: str = name
+        self.base: Value | None = base
         self.primal: Value | None = None
         self.after: Value | None = None
         self.shape: tuple[int, ...] = getattr(concrete, "shape", ())
         self.dtype: Any = getattr(concrete, "dtype", None)
-        self.strides = concrete.strides if isinstance(concrete, np.ndarray) else ()
-        self.known, self.laid = self.dtype is None, False
+        self.strides: tuple[int, ...] = concrete.strides if isinstance(concrete, np.ndarray) else ()
+        self.known: bool = self.dtype is None
+        self.laid: bool = False
         self._seen: Any = None
         self.concrete = concrete
         if temporary:
@@ -119,10 +121,7 @@ class Span:
 
 @dataclass(eq=False)
 class Line:
-    """One call: `outputs = function(*args, **kwargs)`; `where` is the user's line that led to it.
-
-    `span` is the run of an operation that it belongs to.
-    """
+    """One call, `outputs = function(*args, **kwargs)`, for the user's line `where`; `span` is the operation's run."""
 
     function: Function
     args: tuple[Any, ...]
@@ -200,7 +199,7 @@ class Program:
         return value
 
 
-concrete = attrgetter("concrete")  # what a value was while it was traced
+concrete: Callable[[Any], Any] = attrgetter("concrete")  # what a value was while it was traced
 
 
 def values_in(tree: Any) -> list[Value]:

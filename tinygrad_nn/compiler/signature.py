@@ -32,14 +32,14 @@ class Identity:
     """An object as part of a signature: the same only for itself, and for nothing any more when it is gone."""
 
     def __init__(self, x: Any) -> None:
-        self.hash = id(x)
+        self._hash = id(x)
         try:
             self.held: Callable[[], Any] = weakref.ref(x)
         except TypeError:  # of a kind that has no weak references
             self.held = lambda: x
 
     def __hash__(self) -> int:
-        return self.hash
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Identity) and (x := self.held()) is not None and x is other.held()
@@ -47,7 +47,7 @@ class Identity:
     def when_gone(self, forget: Callable[[], None]) -> None:
         """Call a function when the object is gone."""
         if isinstance(self.held, weakref.ref) and (x := self.held()) is not None:
-            self.end = weakref.ref(x, lambda _: forget())
+            self._end = weakref.ref(x, lambda _: forget())
 
 
 def raising() -> tuple[str, ...]:

@@ -42,8 +42,8 @@ class Box:
     ways: dict[tuple[Box, Box], list[Point]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.width = max(_CHARACTER * max(map(len, self.lines)) + 22, 48) if self.lines else PORT
-        self.height = _LINE * len(self.lines) + 10 if self.lines else 0.0
+        self.width: float = max(_CHARACTER * max(map(len, self.lines)) + 22, 48) if self.lines else PORT
+        self.height: float = _LINE * len(self.lines) + 10 if self.lines else 0.0
 
     def walk(self) -> Iterator[Box]:
         """Yield the box and all within, each before what it holds."""

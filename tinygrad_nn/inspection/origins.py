@@ -135,7 +135,7 @@ class Watchdog(Recorder):
     def __init__(self) -> None:
         super().__init__()
         self.sums: dict[int, list[tuple[str, Callable[[], Any], int]]] = {}  # of what nodes keep, by their numbers
-        self.begun = [0, 0]  # where the last passes began
+        self._begun = [0, 0]  # where the last passes began
         self.stepped: list[tuple[GraphNode, Tensor, Any, Any]] = []  # steps, and what a parameter was before each
 
     def _add(self, operation: Any, arrays: list[Any], parameters: Any, node: Any, y: Any, site: Any) -> GraphNode:
@@ -175,8 +175,8 @@ class Watchdog(Recorder):
         found = super().cotangents(seeds, lift, create_graph)
         if type(found) is not Cotangents:
             self.check_values([self.graph.of_node(root) for root in seeds])
-            self.begun.append(self.graph.count)
-            self.graph.forget(self.begun.pop(0), self.sums)
+            self._begun.append(self.graph.count)
+            self.graph.forget(self._begun.pop(0), self.sums)
         return found
 
     def left(self, node: GraphNode) -> None:
@@ -206,7 +206,7 @@ class Watchdog(Recorder):
         wrong = list(itertools.islice(faults(value), _STARTS))
         if wrong:
             self.graph.name_by(Site())
-            self.adjoints = {id(node.seen): node for node in self.graph.nodes if node.seen is not None}
+            self._adjoints = {id(node.seen): node for node in self.graph.nodes if node.seen is not None}
             raise Anomaly(min(map(trace, wrong), key=lambda pair: pair[0])[1])
 
     def origin(
@@ -224,7 +224,7 @@ class Watchdog(Recorder):
     def from_value(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return the number of the node where a value that is not finite began, and that origin."""
         value = entry(node.value, index)
-        while id(node.stored) not in self.adjoints:
+        while id(node.stored) not in self._adjoints:
             if node.operation == "item":
                 ((output, node),) = node.inputs.items()
                 index = (int(output.removeprefix("output ")), *index)
@@ -236,7 +236,7 @@ class Watchdog(Recorder):
                 phase = "given" if node.engine is None else "write" if written else "forward"
                 return node.number, self.origin(node, phase, index, value, there(node, index), node.name)
             value, node, index = entry(node.operands[culprit[0]], culprit[1]), parent, culprit[1]
-        return self.from_gradient(self.adjoints[id(node.stored)], index)  # rules have computed it, and were recorded
+        return self.from_gradient(self._adjoints[id(node.stored)], index)  # rules have computed it, and were recorded
 
     def from_gradient(self, node: GraphNode, index: Index) -> tuple[int, Origin]:
         """Return minus the number of the node in whose rule a gradient that is not finite began, and that origin."""

@@ -43,21 +43,21 @@ class Page:
     """Writes the page of a graph."""
 
     def __init__(self, nodes: list[GraphNode], label: str) -> None:
-        self.nodes, self.label, self.formulas = nodes, label, Formulas(nodes)
-        self.mathematics = Mathematics(MATHML, {node.symbol: node.name for node in nodes})
-        self.order = sorted((n for n in nodes if n.seen is not None and n.operation), key=lambda n: -n.number)
+        self._nodes, self._label, self._formulas = nodes, label, Formulas(nodes)
+        self._mathematics = Mathematics(MATHML, {node.symbol: node.name for node in nodes})
+        self._order = sorted((n for n in nodes if n.seen is not None and n.operation), key=lambda n: -n.number)
 
     def html(self) -> str:
         """Return the page."""
-        forward = [self.forward(node) for node in self.nodes if node.operation]
-        backward = [self.backward(node) for node in self.order]
-        nothing = Step("nothing was computed", 0, text=_values({node.name: node.value for node in self.nodes}))
+        forward = [self.forward(node) for node in self._nodes if node.operation]
+        backward = [self.backward(node) for node in self._order]
+        nothing = Step("nothing was computed", 0, text=_values({node.name: node.value for node in self._nodes}))
         style, script = (_HERE / "page.css").read_text("utf-8") + STYLE, (_HERE / "page.js").read_text("utf-8")
         own = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
         policy = f"default-src 'none'; script-src 'sha256-{own[0]}'; style-src 'sha256-{own[1]}'; img-src data:"
-        ends = [*self.order, *reversed(self.nodes)]  # what a hook computes comes after the end
+        ends = [*self._order, *reversed(self._nodes)]  # what a hook computes comes after the end
         title = f"Reverse mode, step by step: {ends[0].name}" if ends else "An empty graph"
-        walked = self.order and not any(isinstance(n.seen, tuple) or n.arrived is not None for n in self.nodes)
+        walked = self._order and not any(isinstance(n.seen, tuple) or n.arrived is not None for n in self._nodes)
         naive = self.section("naive", "The naive order, depth first", self.naive()) if walked else ""
         return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -69,7 +69,7 @@ class Page:
 <output id="said" aria-live="polite"></output>
 <label><input id="naive-order" type="checkbox"{"" if naive else " disabled"}> naive order, depth first</label>
 </nav></header>
-<main><figure tabindex="0" aria-label="the graph">{svg_of(self.nodes, self.label, "")}</figure>
+<main><figure tabindex="0" aria-label="the graph">{svg_of(self._nodes, self._label, "")}</figure>
 <div>{self.section("step", "Forward, then backward", [*forward, *backward] or [nothing])}{naive}</div></main>
 <script>{script}</script></body></html>
 """
@@ -85,7 +85,7 @@ class Page:
 
     def forward(self, node: GraphNode) -> Step:
         """Return the step that computes a node."""
-        code = self.formulas.of(node).code[""]
+        code = self._formulas.of(node).code[""]
         nodes = {name: x for name, x in node.inputs.items() if isinstance(x, GraphNode)}
         given = {x.name: node.operands.get(name, x.value) for name, x in nodes.items()}
         text = self.formula(code[-1], code) + _values(given | {node.name: node.value})
@@ -101,7 +101,7 @@ class Page:
         names = ", ".join([x.name for x in dict.fromkeys(x for x, _ in given)])
         text = _values({f"∂L/∂{node.name}{_HOOKED * (node.arrived is not None)}": node.seen})
         for parent, contribution in given:
-            rule, code = part_of(contribution, self.formulas), self.formulas.of(node).code[contribution.argument]
+            rule, code = part_of(contribution, self._formulas), self._formulas.of(node).code[contribution.argument]
             relation = "=" if contribution is parent.contributions[0] else "+="
             code = [*code[:-1], code[-1].replace(" = ", f" {relation} ", 1)]
             text += self.formula(f"dL/d{parent.symbol} = {rule}", code, relation) + _added(parent, contribution)
@@ -110,13 +110,13 @@ class Page:
 
     def formula(self, line: str, code: list[str], relation: str = "=") -> str:
         """Return a line, and the functions that the code calls, as mathematics, and the code."""
-        printed = [self.mathematics.equation(line, relation), *map(self.mathematics.equation, equations(code))]
+        printed = [self._mathematics.equation(line, relation), *map(self._mathematics.equation, equations(code))]
         text = escape("".join([f"{part}\n\n" if part.startswith("def ") else f"{part}\n" for part in code]).rstrip())
         return "".join(f'<math display="block">{x}</math>' for x in printed) + f"<pre><code>{text}</code></pre>"
 
     def naive(self) -> list[Step]:
         """Return the steps of a pass that goes on to each value as soon as anything has arrived there."""
-        root = self.order[0]
+        root = self._order[0]
         arrived, steps, stack = {root: root.seen}, [_left(root, root.seen)], _uses(root)[::-1]
         while stack and len(steps) < _WALK:
             node, contribution = stack.pop()

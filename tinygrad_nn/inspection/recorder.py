@@ -135,10 +135,10 @@ class Recorder(Watcher):
     """Keeps what is computed in a Graph."""
 
     def __init__(self) -> None:
-        self.graph = Graph()
+        self.graph: Graph = Graph()
         self.met: dict[int, Tensor] = {}  # the handles that the next operation reads
-        self.within = functools.cache(_names_within)
-        self.around = Site()  # where the body is
+        self._within = functools.cache(_names_within)
+        self._around = Site()  # where the body is
 
     def shadow(self, tensor: Any) -> Any:
         """Return the tensor, having noted that it is read."""
@@ -147,7 +147,7 @@ class Recorder(Watcher):
 
     def recorded(self, operation: Any, arrays: list[Any], parameters: dict[str, Any], node: Any, y: Any) -> None:
         """Add what was computed to the graph, unless a rule has computed it on arrays."""
-        met, site = [*self.met.values()], Site(self.around)
+        met, site = [*self.met.values()], Site(self._around)
         self.met.clear()
         if site.passes and node is None:
             return
@@ -165,7 +165,7 @@ class Recorder(Watcher):
         known = self.graph.computed(array, self.graph.of_array(array) if node is None else self.graph.of_node(node))
         if node is not None and node.operation is None:
             known.stored = array  # an optimiser may have put another one there
-        own = self.within(site.modules[0]).get(id(tensor)) if site.modules and not known.operation else None
+        own = self._within(site.modules[0]).get(id(tensor)) if site.modules and not known.operation else None
         if own is not None:
             known.given, known.modules = own, known.modules or self._path(site.modules)
         elif not known.given:
@@ -195,11 +195,11 @@ class Recorder(Watcher):
 
     def _path(self, modules: list[Any]) -> tuple[tuple[str, str], ...]:
         """Return names and classes of nested modules, as the outermost one names them."""
-        return tuple([(self.within(modules[0]).get(id(m), ""), type(m).__name__) for m in modules])
+        return tuple([(self._within(modules[0]).get(id(m), ""), type(m).__name__) for m in modules])
 
     def cotangents(self, seeds: Any, lift: Any, create_graph: bool) -> Cotangents:
         """Return cotangents that are noted as they arrive and leave, but for a pass within another."""
-        if Site(self.around).passes > 1:
+        if Site(self._around).passes > 1:
             return Cotangents(seeds, lift, create_graph)
         return SeenCotangents(self, seeds, lift, create_graph)
 
@@ -223,27 +223,27 @@ class SeenCotangents(Cotangents):
 
     def __init__(self, recorder: Recorder, seeds: Any, lift: Any, create_graph: bool) -> None:
         super().__init__(seeds, lift, create_graph)
-        self.recorder, self.graph = recorder, recorder.graph
+        self._recorder, self._graph = recorder, recorder.graph
         self.node: Any = None  # the one whose rules run
-        for known in self.graph.reached:
+        for known in self._graph.reached:
             known.contributions, known.arrived, known.seen = [], None, None
-        self.graph.reached = {self.graph.of_node(root) for root in seeds}
+        self._graph.reached = {self._graph.of_node(root) for root in seeds}
         for root, seed in seeds.items():
-            self.graph.of_node(root).contributions = [Contribution(raw(seed), None, "seed")]
+            self._graph.of_node(root).contributions = [Contribution(raw(seed), None, "seed")]
 
     def leave(self, node: Node) -> Any:
         """Return a node's whole cotangent, having noted it; what arrives next is from this node's rules."""
         g = super().leave(node)
         self.node = node
         if g is not None:
-            known = self.graph.of_node(node)
+            known = self._graph.of_node(node)
             known.seen, known.kept = tuple(map(raw, g)) if isinstance(g, tuple) else raw(g), node.saved
-            self.recorder.left(known)
+            self._recorder.left(known)
         return g
 
     def hooked(self, node: Node, g: Any) -> Any:
         """Return the cotangent after the node's hooks, having noted what it was before."""
-        self.graph.of_node(node).arrived = raw(g)
+        self._graph.of_node(node).arrived = raw(g)
         return super().hooked(node, g)
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
@@ -252,11 +252,11 @@ class SeenCotangents(Cotangents):
         value, argument = next(iter(c.values())) if isinstance(c, Parts) else c, rule.argument
         if argument.startswith("input "):  # of an operation on any number of them
             argument = arguments_of(node.operation, len(node.parents or ()))[int(argument[6:])]
-        source, known = self.graph.of_node(node), self.graph.of_node(parent)
+        source, known = self._graph.of_node(node), self._graph.of_node(parent)
         near = min(source.contributions, key=attrgetter("steps"))
         ways = min(sum(part.ways for part in source.contributions), MANY)
         known.contributions.append(Contribution(raw(value), source, argument, rule, ways, near.steps + 1, near))
-        self.graph.reached.add(known)
+        self._graph.reached.add(known)
         super().arrive(parent, c, node, rule)
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:

@@ -23,8 +23,8 @@ from ..transforms.purity import restoring
 
 try:
     from scipy import optimize
-except ImportError as error:
-    raise ImportError(errors.missing("tinygrad_nn.interop.scipy needs SciPy", "scipy")) from error
+except ImportError as _error:
+    raise ImportError(errors.missing("tinygrad_nn.interop.scipy needs SciPy", "scipy")) from _error
 
 WORTH_COMPILING = 20  # evaluations: about as many as take the time of compiling one
 _WITHOUT_GRADIENT = {"nelder-mead", "powell", "cobyla", "cobyqa"}

@@ -23,9 +23,9 @@ try:
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
-except ImportError as error:
+except ImportError as _error:
     what = "tinygrad_nn.interop.sklearn needs scikit-learn 1.6 or newer"
-    raise ImportError(errors.missing(what, '"scikit-learn>=1.6"')) from error
+    raise ImportError(errors.missing(what, '"scikit-learn>=1.6"')) from _error
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity, "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "logistic": nn.Sigmoid,
@@ -84,7 +84,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             progress=False,
         )  # fmt: skip
         self.loss_curve_ += history.cost
-        self.n_iter_ = len(self.loss_curve_)
+        self.n_iter_: int = len(self.loss_curve_)
         return self
 
     def _begin(self, X: np.ndarray) -> None:
@@ -134,7 +134,7 @@ class _Classifier(ClassifierMixin):  # type: ignore[misc]
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         if begins:
-            self.classes_ = np.unique(y if classes is None else classes)
+            self.classes_: np.ndarray = np.unique(y if classes is None else classes)
             self._outputs = len(self.classes_)
         if unknown := np.setdiff1d(y if classes is None else np.union1d(y, classes), self.classes_).tolist():
             raise ValueError(f"there are the classes {unknown}, not among {self.classes_}; name all in the first call")

@@ -19,8 +19,8 @@ from ..tensor.handle import Tensor
 
 try:
     import torch
-except ImportError as error:
-    raise ImportError(errors.missing("tinygrad_nn.interop.torch needs PyTorch", "torch")) from error
+except ImportError as _error:
+    raise ImportError(errors.missing("tinygrad_nn.interop.torch needs PyTorch", "torch")) from _error
 
 _KINDS = (
     "Linear Embedding Flatten Dropout Conv1d Conv2d ConvTranspose2d BatchNorm1d BatchNorm2d GroupNorm LayerNorm "

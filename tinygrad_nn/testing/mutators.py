@@ -20,7 +20,7 @@ Pull = Callable[[Any, Any], Any]
 class Effect:
     """Whether a mutation has changed a derivative."""
 
-    seen = False
+    seen: bool = False
 
     def compare(self, mutated: Any, declared: Any) -> None:
         """Note a difference in values, or in whether the derivative can be differentiated again."""

@@ -75,7 +75,7 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
     """
     cost = Cost(module, loss)
     X, y = cost.checked(X, y)
-    found = cost.evaluate(X, y, {} if cost.network is not None else {"accuracy": cost.accuracy})
+    found = cost.evaluate(X, y, {} if cost._network is not None else {"accuracy": cost.accuracy})
     return found["cost"], found["accuracy"]
 
 
@@ -98,21 +98,21 @@ class Cost:
         check_module(module)
         if loss is not None and (isinstance(loss, type) or not callable(loss)):
             raise TypeError(f"a loss is a function (outputs, y) -> cost, got {given(loss)}; {_losses()}")
-        self.module, self.loss, self.by_default = module, loss, loss is None
-        self.network = module if isinstance(module, DenseNetwork) else None
-        activation = self.network.activation if self.network is not None else ""
+        self._module, self.loss, self.by_default = module, loss, loss is None
+        self._network = module if isinstance(module, DenseNetwork) else None
+        activation = self._network.activation if self._network is not None else ""
         following = _FOLLOWING.get(activation)
         if loss is None and following is None:
             raise ValueError(f"no loss follows from {activation or type(module).__name__}; {_losses()}")
-        self.on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
-        self.last = activation if self.on_logits else ""  # what the loss has not read yet
-        if self.on_logits and not isinstance(loss, Module):
+        self._on_logits = loss is None or any(loss is f or type(loss) is f for f in _STABLE.get(activation, ()))
+        self._last = activation if self._on_logits else ""  # what the loss has not read yet
+        if self._on_logits and not isinstance(loss, Module):
             self.loss = following
 
     def checked(self, X: Any, y: Any, which: str = "", least: int = 1) -> tuple[Any, Any]:
         """Return the data as arrays that fit the module; a loss of one's own reads labels of its own."""
-        X, y = [as_samples(f"{which}{name}", x, dtype_of(self.module)) for name, x in (("X", X), ("y", y))]
-        network = self.network
+        X, y = [as_samples(f"{which}{name}", x, dtype_of(self._module)) for name, x in (("X", X), ("y", y))]
+        network = self._network
         if network is not None:
             inputs = network.architecture[0]["input_dim"]
             if not isinstance(X, np.ndarray) or X.ndim != 2 or X.shape[1] != inputs:
@@ -125,7 +125,7 @@ class Cost:
     def _labels(self, network: DenseNetwork, y: np.ndarray, name: str) -> np.ndarray:
         """Return labels as the loss reads them, perhaps before the last activation. Raises DataError."""
         outputs = network.outputs
-        if self.last == "softmax":
+        if self._last == "softmax":
             y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
             if y.ndim != 1:
                 raise DataError(f"softmax is trained on class indices (m,), got y of {y.shape}; write y.argmax(axis=1)")
@@ -133,32 +133,32 @@ class Cost:
             refuse_rows(name, y, wrong, f"not a class index from 0 to {outputs - 1}")
             return y.astype(np.intp)
         y = y.reshape(-1, 1) if y.ndim == 1 and outputs == 1 else y
-        if not self.last:
+        if not self._last:
             return y
         if y.shape != (len(y), outputs):
             raise DataError(f"the network has {outputs} outputs, so y needs shape ({len(y)}, {outputs}); got {y.shape}")
-        if self.last == "sigmoid":
+        if self._last == "sigmoid":
             refuse_rows(name, y, (y < 0) | (y > 1), "outside 0..1, which binary cross entropy needs")
         return y.astype(network.dtype, copy=False)
 
     def read(self, X: Any) -> Any:
         """Return what the loss reads: the module's outputs, or what is before the last activation."""
-        return self.network.logits(X) if self.network is not None and self.on_logits else called(self.module, X)
+        return self._network.logits(X) if self._network is not None and self._on_logits else called(self._module, X)
 
     def scores(self, read: Any) -> Any:
         """Return the outputs, which record nothing, or what is before a softmax: its largest is the same."""
         found = map_leaves(lambda t: t.detach() if isinstance(t, Tensor) else t, read)
-        if self.last != "sigmoid":
+        if self._last != "sigmoid":
             return found
         with no_grad():
             return sigmoid(found)
 
     def figures(self, scores: Any, y: Any, metrics: Mapping[str, Metric]) -> dict[str, float]:
         """Return the metrics by name; of a DenseNetwork its accuracy too."""
-        own = {} if self.network is None else {"accuracy": self.accuracy(scores, y)}
+        own = {} if self._network is None else {"accuracy": self.accuracy(scores, y)}
         if not metrics:
             return own
-        if self.last == "softmax":
+        if self._last == "softmax":
             scores = softmax(scores)
         for name, metric in metrics.items():
             found = metric(scores, y)
@@ -202,9 +202,9 @@ class Cost:
     def accuracy(self, outputs: Any, y: Any) -> float:
         """Return the accuracy, nan where there is none."""
         p = outputs.data if isinstance(outputs, Tensor) else None
-        if self.last == "identity" or p is None or not isinstance(y, np.ndarray):
+        if self._last == "identity" or p is None or not isinstance(y, np.ndarray):
             return math.nan
-        labels = self.network is not None or y.dtype.kind in "biu"
+        labels = self._network is not None or y.dtype.kind in "biu"
         fits = labels and y.shape in (p.shape, p.shape[:-1])
         return accuracy(p, y) if fits else math.nan
 
@@ -214,9 +214,9 @@ class Cost:
         """Return the cost and the metrics, in eval mode, as floats by name."""
         with np.errstate(over="ignore", invalid="ignore"), no_grad():
             try:
-                read = computed(self.module, self.read, X, batch_size)
+                read = computed(self._module, self.read, X, batch_size)
             except ValueError:  # of what can't be joined
-                read = computed(self.module, self.read, X, None)
+                read = computed(self._module, self.read, X, None)
             return {"cost": float(self.of(read, y).item())} | self.figures(self.scores(read), y, metrics)
 
 

@@ -38,10 +38,10 @@ class Training:
         self.metrics, self.scheduler = metrics, scheduler
         whole, ranks = getattr(loader.dataset, "whole", False), getattr(loader, "ranks", 1)
         self.count, self.size = -(-len(loader.dataset) // ranks), None if whole else -(-loader.batch_size // ranks)
-        self.gathered = steps.gathered
-        self.rank = getattr(steps.optimizer, "rank", 0)
-        self.drawn = loader.generator.bit_generator.state
-        self.history = History()
+        self.gathered: Callable[[Any], list[Any]] = steps.gathered
+        self.rank: int = getattr(steps.optimizer, "rank", 0)
+        self.drawn: Mapping[str, Any] = loader.generator.bit_generator.state
+        self.history: History = History()
         self.position = self.rows = self.updates = self.waited = 0
         self.means: dict[str, float] = {}
         self.best, self.best_arrays = math.inf, dict[str, np.ndarray]()

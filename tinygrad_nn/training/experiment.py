@@ -26,7 +26,7 @@ from .loop import train
 
 ARTICLE = "https://towardsdatascience.com/lets-code-a-neural-network-in-plain-numpy-ae7e74410795"
 LAYERS = [(2, 25, "relu"), (25, 50, "relu"), (50, 50, "relu"), (50, 25, "relu"), (25, 1, "sigmoid")]
-ARCHITECTURE = [{"input_dim": i, "output_dim": o, "activation": a} for i, o, a in LAYERS]
+ARCHITECTURE: list[dict[str, Any]] = [{"input_dim": i, "output_dim": o, "activation": a} for i, o, a in LAYERS]
 ARTICLE_COSTS = {
     0: 0.6936484871866765,
     1: 0.6936453795732516,

@@ -59,18 +59,18 @@ class Programs:
     """
 
     def __init__(self, module: Module, parts: tuple[Any, ...], key: Any, exact: bool) -> None:
-        self.module, self.parts, self.key, self.exact = module, parts, key, exact
-        self.loss, self.optimizer, self.clip_norm = parts
+        self._module, self._parts, self._key, self._exact = module, parts, key, exact
+        self._loss, self._optimizer, self._clip_norm = parts
 
     @cached_property
     def step(self) -> Any:
         """`update`: a batch -> the cost and the scores."""
-        return _compiled(partial(update, self.module, *self.parts), self.exact)
+        return _compiled(partial(update, self._module, *self._parts), self._exact)
 
     @cached_property
     def gradient(self) -> Any:
         """Parameters by name, X and y -> ((the cost, the scores), the gradients by name)."""
-        return _compiled(value_and_grad(partial(cost_of, self.module, self.loss), has_aux=True), self.exact)
+        return _compiled(value_and_grad(partial(cost_of, self._module, self._loss), has_aux=True), self._exact)
 
 
 _kept: WeakKeyDictionary[Module, Programs] = WeakKeyDictionary()
@@ -87,11 +87,11 @@ def programs_for(module: Module, parts: tuple[Any, ...], by_default: bool, exact
         return Programs(module, parts, None, exact)
     key = (loss, None if by_default else optimizer, [*map(id, optimizer.parameters)], clip_norm, exact)
     kept = _kept.pop(module, None)
-    if kept is None or kept.key != key:
+    if kept is None or kept._key != key:
         twin = object.__new__(type(module))  # the module's attributes, and no reference to it
         twin.__dict__ = vars(module)
         return Programs(twin, parts, key, exact)
-    kept.optimizer.lr = optimizer.lr if by_default else kept.optimizer.lr
+    kept._optimizer.lr = optimizer.lr if by_default else kept._optimizer.lr
     return kept
 
 
@@ -118,7 +118,7 @@ class Steps:
             raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise TypeError(f"an optimizer is needed, got {given(optimizer)}; write tg.optim.Adam(module.parameters())")
-        self.parameters = module.parameters()
+        self.parameters: list[Tensor] = module.parameters()
         by_default = optimizer is None
         optimizer = optimizer or SGD(self.parameters, 0.01 if learning_rate is None else learning_rate)
         if not {*map(id, self.parameters)} & {*map(id, optimizer.parameters)}:
@@ -128,11 +128,11 @@ class Steps:
         wanted = are_ours(module, loss, optimizer) if compiled is None else compiled
         self.steps_worth_compiling = (WORTH_COMPILING if compiled is None else 0) if wanted else math.inf
         self.by_program: set[int] = set()
-        self.together = hasattr(optimizer, "exchange")  # as one of several ranks
-        self.gathered = getattr(optimizer, "gathered", lambda own: [own])  # what each rank has
-        self.programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
-        self.optimizer: Any = self.programs.optimizer
-        self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs.parts)
+        self.together: bool = hasattr(optimizer, "exchange")  # as one of several ranks
+        self.gathered: Callable[..., list[Any]] = getattr(optimizer, "gathered", lambda own: [own])  # of each rank
+        self.programs: Programs = programs_for(module, (loss, optimizer, clip_norm), by_default, exact)
+        self.optimizer: Any = self.programs._optimizer
+        self.update: Callable[..., tuple[Tensor, Any]] = partial(update, module, *self.programs._parts)
         self.now: Any = None  # what there was before this step, and its batches so far
         self.last: Any = None  # and before the last one whose cost was finite
         self.look()
@@ -183,8 +183,8 @@ class Steps:
     def exchange(self, epoch: int, rows: int, cost: float) -> None:
         """Make the step that all ranks make with the mean of their gradients. Raises DivergedError on each of them."""
         self._accept(self.optimizer.exchange(rows, cost), epoch)
-        if self.programs.clip_norm is not None:
-            clip_grad_norm_(self.optimizer.parameters, self.programs.clip_norm)
+        if self.programs._clip_norm is not None:
+            clip_grad_norm_(self.optimizer.parameters, self.programs._clip_norm)
         self.optimizer.inner.step()
 
     def update_or_else(self, X: Any, y: Any, *others: Any) -> tuple[Tensor, Any]:
@@ -202,7 +202,7 @@ class Steps:
 
     def keep_programs(self) -> None:
         """Keep the programs for the module's next training, as long as the module lives."""
-        if self.programs.key is not None:
+        if self.programs._key is not None:
             _kept[self.module] = self.programs
 
     def check_parameters(self, epoch: int) -> None:

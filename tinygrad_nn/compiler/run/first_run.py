@@ -39,8 +39,8 @@ def verified(replay: Replay, flat: list[Any], function: Callable[[], Any], exact
     rewind(states)
     replay.computed(inputs)  # where the program is for other numbers it raises, before the function has run
     result = function()
-    pairs = [*zip(entries(replay.result), entries(result), strict=False)]
-    if _nesting(result) != _nesting(replay.result) or not all(_belongs(*pair) for pair in pairs):
+    pairs = [*zip(entries(replay.trace.result), entries(result), strict=False)]
+    if _nesting(result) != _nesting(replay.trace.result) or not all(_belongs(*pair) for pair in pairs):
         raise _differs("what the function returns")
     found = iter([getattr(x, "_array", x) for place, x in pairs if isinstance(place, Placeholder)])
     values = [next(found) if t.kind == "result" else t.now(flat) for t in replay.lowered.targets]

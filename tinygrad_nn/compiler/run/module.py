@@ -70,66 +70,66 @@ class Module:
     """
 
     def __init__(self, portable: Portable, module: str) -> None:
-        self.portable, self.module, self.program = portable, module, portable.program
+        self._portable, self._module, self._program = portable, module, portable.program
         names = Names()
         names.used.update(portable.rows)
-        self.name = names.of
-        self.numbers = [s for s in portable.sources if s.kind == "hyperparameter"]
-        self.arguments = portable.arguments
-        self.parameters = [s for s in portable.sources if s not in self.numbers and s not in self.arguments]
-        for source in [*self.arguments, *portable.sources]:
-            self.name(source.value)
-        self.keys = {s: portable.labels[s.value] for s in self.parameters}
-        self.replaced = {t: portable.lowered.replaced.get(t) for t in portable.targets if t.kind != "result"}
-        self.values = dict(zip(portable.targets, self.program.outputs, strict=True))
-        self.gradients = [t for t in portable.targets if t.kind == "gradient" and self.replaced[t] is None]
-        self.functions = Functions(names.new)
-        folded = Folding(self.program, [self.program.lines], {}).folded
-        self.notation = _Exact(self.name, folded, self.functions.called)
+        self._name = names.of
+        self._numbers = [s for s in portable.sources if s.kind == "hyperparameter"]
+        self._arguments = portable.arguments
+        self._parameters = [s for s in portable.sources if s not in self._numbers and s not in self._arguments]
+        for source in [*self._arguments, *portable.sources]:
+            self._name(source.value)
+        self._keys = {s: portable.labels[s.value] for s in self._parameters}
+        self._replaced = {t: portable.lowered.replaced.get(t) for t in portable.targets if t.kind != "result"}
+        self._values = dict(zip(portable.targets, self._program.outputs, strict=True))
+        self._gradients = [t for t in portable.targets if t.kind == "gradient" and self._replaced[t] is None]
+        self._functions = Functions(names.new)
+        folded = Folding(self._program, [self._program.lines], {}).folded
+        self._notation = _Exact(self._name, folded, self._functions.called)
         self.arrays: dict[str, np.ndarray] = {}
-        self.held = self.constants()
+        self._held = self.constants()
 
     def constants(self) -> list[str]:
         """Return the lines that hold constants and parameters, if they are many as what was read from a file."""
         large = list[Value]()
-        for value in self.program.constants:
+        for value in self._program.constants:
             text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None
             if text is None:
                 large.append(value)
             else:
-                self.notation.texts[value] = text
-        now = {s: present(s) for s in self.parameters}
-        arrays = {self.name(v): v.concrete for v in large}
-        arrays |= {self.keys[s]: x for s, x in now.items() if s.value.is_array}
+                self._notation.texts[value] = text
+        now = {s: present(s) for s in self._parameters}
+        arrays = {self._name(v): v.concrete for v in large}
+        arrays |= {self._keys[s]: x for s, x in now.items() if s.value.is_array}
         few = sum(x.size for x in arrays.values()) <= _INSIDE
         self.arrays = {n: x for n, x in arrays.items() if not (few and _as_text(x))}
         texts = {n: f"saved[{n!r}]" if n in self.arrays else _as_text(x) for n, x in arrays.items()}
-        texts |= {self.keys[s]: literal(x) for s, x in now.items() if not s.value.is_array}
+        texts |= {self._keys[s]: literal(x) for s, x in now.items() if not s.value.is_array}
         held = [_BESIDE] if self.arrays else []
-        held += [f"{self.name(v)} = {texts[self.name(v)]}" for v in large]
-        if self.parameters:
-            held += ["parameters = {", *[f"    {key!r}: {texts[key]}," for key in self.keys.values()], "}"]
+        held += [f"{self._name(v)} = {texts[self._name(v)]}" for v in large]
+        if self._parameters:
+            held += ["parameters = {", *[f"    {key!r}: {texts[key]}," for key in self._keys.values()], "}"]
         return held
 
     def text(self) -> str:
         """Return the whole file. Raises CompileError if a function that it calls can't be written."""
         run = self.run()
-        if self.functions.missing:
-            which = "; ".join(f"{name}: {reason}" for name, reason in self.functions.reasons.items())
+        if self._functions.missing:
+            which = "; ".join(f"{name}: {reason}" for name, reason in self._functions.reasons.items())
             raise CompileError(
                 f"the program can't be saved ({which}). Define the operation in a file, of NumPy's functions, "
                 "module-level functions and small constants; what else it reads, let it take as an input"
             )
-        head = HEAD.format(about=self.described(), imports=self.functions.imports_written())
-        parts = [head, *self.functions.written(), "\n".join([*self.held, ""]) if self.held else "", run]
+        head = HEAD.format(about=self.described(), imports=self._functions.imports_written())
+        parts = [head, *self._functions.written(), "\n".join([*self._held, ""]) if self._held else "", run]
         return "\n\n".join(filter(None, parts))
 
     def run(self) -> str:
         """Return the function that runs the program."""
-        named = [f"{self.name(s.value)}={literal(present(s))}" for s in self.numbers]
-        named += ["gradients=None"] if self.gradients else []
-        signature = [self.name(s.value) for s in self.arguments]
-        signature += ["parameters=parameters"] if self.parameters else []
+        named = [f"{self._name(s.value)}={literal(present(s))}" for s in self._numbers]
+        named += ["gradients=None"] if self._gradients else []
+        signature = [self._name(s.value) for s in self._arguments]
+        signature += ["parameters=parameters"] if self._parameters else []
         signature += ["*", *named] if named else []
         start = [
             wrapped("def run(", signature, "):"),
@@ -140,13 +140,13 @@ class Module:
 
     def fetched(self) -> list[str]:
         """Return the lines that count the rows, and look whether what is given is what the program is for."""
-        found = [f"{symbol}, *_ = np.shape({self.name(v)}) or (0,)" for symbol, v in self.portable.rows.items()]
-        for source in [*self.arguments, *self.parameters]:
-            value, name = source.value, self.name(source.value)
-            given = name if source in self.arguments else f"parameters[{self.keys[source]!r}]"
+        found = [f"{symbol}, *_ = np.shape({self._name(v)}) or (0,)" for symbol, v in self._portable.rows.items()]
+        for source in [*self._arguments, *self._parameters]:
+            value, name = source.value, self._name(source.value)
+            given = name if source in self._arguments else f"parameters[{self._keys[source]!r}]"
             if value.is_array:
-                kind = f"{literal(value.dtype)}, {self.portable.shape(value)}"
-                given = f"checked({self.keys.get(source, name)!r}, {given}, {kind})"
+                kind = f"{literal(value.dtype)}, {self._portable.shape(value)}"
+                given = f"checked({self._keys.get(source, name)!r}, {given}, {kind})"
             elif value.dtype is not None:
                 given = f"{literal(value.dtype)}({given})"
             found += [f"{name} = {given}"] if given != name else []
@@ -154,40 +154,40 @@ class Module:
 
     def body(self) -> list[str]:
         """Return the lines that compute, where what is invalid raises if a backward pass is among them."""
-        raising = self.program.raising | ({"invalid"} if self.portable.has_backward else set())
+        raising = self._program.raising | ({"invalid"} if self._portable.trace.tracer.passes else set())
         found = [f"    {errstate(raising)}"]
-        for line in self.program.lines:
-            if self.notation.folded.keys().isdisjoint(line.outputs):
-                found += [f"        {text}" for text in self.notation.statements(line)]
+        for line in self._program.lines:
+            if self._notation.folded.keys().isdisjoint(line.outputs):
+                found += [f"        {text}" for text in self._notation.statements(line)]
         found += ["        pass"] if len(found) == 1 else []
         return ["    try:", *[f"    {text}" for text in found], _INVALID[:-1]] if "invalid" in raising else found
 
     def delivered(self) -> list[str]:
         """Return the lines that put what the program changed where it belongs, and return the rest."""
         found = []
-        for target, value in self.values.items():
-            new, old = self.notation.operand(value), self.replaced.get(target)
-            if old in self.arguments:
-                found.append(f"{self.name(old.value)}[...] = {new}")
+        for target, value in self._values.items():
+            new, old = self._notation.operand(value), self._replaced.get(target)
+            if old in self._arguments:
+                found.append(f"{self._name(old.value)}[...] = {new}")
             elif old is not None:
                 new = f"np.asarray({new})" if old.value.is_array and not value.is_array else new
-                found.append(f"parameters[{self.keys[old]!r}] = {new}")
-        entries = [f"{self.key(t)!r}: {self.notation.operand(self.values[t])}" for t in self.gradients]
+                found.append(f"parameters[{self._keys[old]!r}] = {new}")
+        entries = [f"{self.key(t)!r}: {self._notation.operand(self._values[t])}" for t in self._gradients]
         if entries:
             found += ["if gradients is not None:", textwrap.indent(wrapped("gradients |= {", entries, "}"), "    ")]
         return [*found, f"return {self.returned()}"]
 
     def key(self, target: Location) -> str:
         """Return the name of the tensor that an output belongs to."""
-        same = [s for s in self.portable.sources if s.kind == "array" and s.place[1] == target.place[1]]
+        same = [s for s in self._portable.sources if s.kind == "array" and s.place[1] == target.place[1]]
         if same:
-            return self.keys.get(same[0], self.name(same[0].value))
-        return str(getattr(target.owner, "name", None) or self.name(self.values[target]))
+            return self._keys.get(same[0], self._name(same[0].value))
+        return str(getattr(target.owner, "name", None) or self._name(self._values[target]))
 
     def returned(self) -> str:
         """Return the text of the function's result."""
         try:
-            return self.notation.result(self.portable.result, self.program.outputs)
+            return self._notation.result(self._portable.result, self._program.outputs)
         except NoSource as error:
             raise CompileError(
                 f"the function returns {error}, nor computed by the program, so it is not saved; don't return it"
@@ -195,23 +195,23 @@ class Module:
 
     def described(self) -> str:
         """Return the head's paragraphs: how `run` is called, and what it takes and returns."""
-        portable, shape = self.portable, self.portable.shape
-        called = ", ".join([self.name(s.value) for s in self.arguments])
+        portable, shape = self._portable, self._portable.shape
+        called = ", ".join([self._name(s.value) for s in self._arguments])
         lines = [f"{portable.name}, as a program of NumPy calls:", ""]
-        lines += [f"    import {self.module}", f"    result = {self.module}.run({called})", "", "`run` takes", ""]
-        lines += [f"    {self.name(s.value)}: {_kind(s.value, shape(s.value))}" for s in self.arguments]
-        if self.parameters:
+        lines += [f"    import {self._module}", f"    result = {self._module}.run({called})", "", "`run` takes", ""]
+        lines += [f"    {self._name(s.value)}: {_kind(s.value, shape(s.value))}" for s in self._arguments]
+        if self._parameters:
             lines.append("    parameters: a dictionary of these, by default the one in this module, as it was saved")
-        for s in self.parameters:
-            replaced = ", replaced" if s in self.replaced.values() else ""
-            lines.append(f"        {self.keys[s]}: {_kind(s.value, shape(s.value))}{replaced}")
-        for s in self.numbers:
-            lines.append(f"    {self.name(s.value)}: a number, {literal(present(s))} unless it is given")
-        lines += ["    gradients: None, or a dictionary to put the gradients into"] if self.gradients else []
+        for s in self._parameters:
+            replaced = ", replaced" if s in self._replaced.values() else ""
+            lines.append(f"        {self._keys[s]}: {_kind(s.value, shape(s.value))}{replaced}")
+        for s in self._numbers:
+            lines.append(f"    {self._name(s.value)}: a number, {literal(present(s))} unless it is given")
+        lines += ["    gradients: None, or a dictionary to put the gradients into"] if self._gradients else []
         result = portable.result
         kind = ""
         if isinstance(result, Placeholder):
-            value = self.program.outputs[result.number]
+            value = self._program.outputs[result.number]
             kind = f", {_kind(value, shape(value))}"
         lines += ["", f"and returns {self.returned()}{kind}."]
         lines += ["", f"It is for these shapes alone: {portable.reason}."] if portable.reason else []

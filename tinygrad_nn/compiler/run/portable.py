@@ -52,11 +52,11 @@ class Portable:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        self.sources, self.targets = self.lowered.sources, self.lowered.targets
-        self.result, self.has_backward = self.trace.result, bool(self.trace.tracer.passes)
-        self.arguments = sorted(
-            filter(is_given, self.sources), key=lambda s: int(s.key if s.owner is None else s.owner)
-        )
+        self.sources: list[Location] = self.lowered.sources
+        self.targets: list[Location] = self.lowered.targets
+        self.result: Any = self.trace.result
+        given = filter(is_given, self.sources)
+        self.arguments: list[Location] = sorted(given, key=lambda s: int(s.key if s.owner is None else s.owner))
 
     def shape(self, value: Value) -> tuple[int, ...]:
         """Return the shape of a value, with what goes with the rows as `Rows`."""

@@ -7,7 +7,7 @@ import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..turns import Turn, in_turn, turns_of
 from ..write.emit import Emitter
 from .wrapper import Stale, Wrapper
 
-now = itertools.count(1).__next__  # counts replays: the least recently used program goes first
+now: Final = itertools.count(1).__next__  # counts replays: the least recently used program goes first
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,27 @@ class Replay:
 
     made: Made
     given: Any  # the arguments that it was traced with
-    used = 0
+    used: int = 0
 
     def __init__(self, trace: Trace, lowered: Lowered, title: str) -> None:
-        self.lowered, self.result, self.trace, self.name = lowered, trace.result, trace, title
+        self.lowered = lowered
+        self.trace = trace
+        self.name: str = title
         emitter = Emitter(lowered)
-        self.source = emitter.source(title)
+        self.source: str = emitter.source(title)
         space: dict[str, Any] = dict(emitter.functions.missing)
         exec(builtins.compile(self.source, f"<{title}>", "exec"), space)
         self.stale: tuple[type[Exception], ...] = (Stale, space["Unusual"])
-        constants = [v.concrete for v in emitter.large]
-        self.build: Callable[[], Any] = functools.partial(space["build"], constants)
-        self.steps = [self.build()]
+        self.build: Callable[[], Any] = functools.partial(space["build"], [v.concrete for v in emitter.large])
+        self.steps: list[Any] = [self.build()]
         space = Wrapper(trace).functions(title)
-        self.fetch, self.deliver, self.run = space["fetch"], space["deliver"], space["run"]
+        self.fetch: Callable[..., Any] = space["fetch"]
+        self._deliver = space["deliver"]
+        self.run: Callable[..., Any] = space["run"]
         owners = [t.owner for t in lowered.targets if t.kind != "result"] + trace.cleared
-        self.turns = turns_of([x for x in owners if not isinstance(x, int)])
-        self.changed_arguments = sorted({x for x in owners if isinstance(x, int)})
-        self.draws = [(s.owner, s.key[0]) for s in lowered.sources if s.kind == "draw"]
+        self.turns: list[Turn] = turns_of([x for x in owners if not isinstance(x, int)])
+        self._changed_arguments = sorted({x for x in owners if isinstance(x, int)})
+        self.draws: list[tuple[Any, str]] = [(s.owner, s.key[0]) for s in lowered.sources if s.kind == "draw"]
 
     def __call__(self, flat: list[Any]) -> Any:
         """Return the function's result. Raises what the program raises, or one of `stale`, having changed nothing."""
@@ -84,15 +87,15 @@ class Replay:
         def commit() -> Any:
             arrays = [s for s in self.lowered.sources if s.kind == "array" and isinstance(s.value.concrete, np.ndarray)]
             if all(s.now(flat) is s.value.concrete for s in arrays):
-                return self.deliver(flat, self.trace.values, self.trace.delivered)
+                return self._deliver(flat, self.trace.values, self.trace.delivered)
             return self.run(flat, self.steps[0], self.trace.delivered)
 
         return in_turn(self._turns(flat), commit)
 
     def _turns(self, flat: list[Any]) -> list[Turn]:
-        if not self.changed_arguments:
+        if not self._changed_arguments:
             return self.turns
-        return sorted({*self.turns, *turns_of([flat[i] for i in self.changed_arguments])}, key=id)
+        return sorted({*self.turns, *turns_of([flat[i] for i in self._changed_arguments])}, key=id)
 
     def _run(self, flat: list[Any], step: Any, done: list[bool]) -> Any:
         """Return the function's result; where the program fails, generators are given back the states they had."""

@@ -27,10 +27,7 @@ class Rows(int):
 
 
 class Ratio(float):
-    """A number that goes with the rows, such as 1 / rows: `above` / `below`, rounded as the `kind`.
-
-    It shows as one writes it.
-    """
+    """A number that goes with rows, as 1 / rows: `above` / `below`, rounded as the `kind`; shown as written."""
 
     above: int
     below: int

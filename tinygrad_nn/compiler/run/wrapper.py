@@ -33,18 +33,18 @@ class Wrapper:
     """
 
     def __init__(self, trace: Trace) -> None:
-        self.trace, self.targets, self.sources = trace, trace.targets, trace.tracer.sources
-        self.source_of = {s.place: n for n, s in enumerate(self.sources)}
-        self.put = [n for n, t in enumerate(self.targets) if t.kind == "array" and not t.in_place]
+        self._trace, self._targets, self._sources = trace, trace.targets, trace.tracer.sources
+        self._source_of = {s.place: n for n, s in enumerate(self._sources)}
+        self.put: list[int] = [n for n, t in enumerate(self._targets) if t.kind == "array" and not t.in_place]
         self.held: dict[int, tuple[str, Any]] = {}
 
     def functions(self, title: str) -> dict[str, Any]:
         """Return the functions by their names, and what they refer to."""
         text = self.text()
         space: dict[str, Any] = {
-            "deque": deque, "call": operator.call, "functions": self.calls, "keys": self.keys, "make": make,
+            "deque": deque, "call": operator.call, "functions": self._calls, "keys": self._keys, "make": make,
             "asarray": np.asarray, "put": [None] * len(self.put), "Stale": Stale, "ndarray": np.ndarray,
-            "shared": np.may_share_memory, "compared": self.trace.table.snapshot,
+            "shared": np.may_share_memory, "compared": self._trace.table.snapshot,
         }  # fmt: skip
         space |= dict(self.held.values())
         exec(builtins.compile(text, f"<around {title}>", "exec"), space)
@@ -52,13 +52,13 @@ class Wrapper:
 
     def first(self, title: str, flat: list[Any]) -> Any:
         """Put what the trace itself computed in its places, and return the function's result."""
-        return self.functions(title)["deliver"](flat, self.trace.values, self.trace.delivered)
+        return self.functions(title)["deliver"](flat, self._trace.values, self._trace.delivered)
 
     def text(self) -> str:
         """Return the code."""
-        inputs = [f"i{n}" for n in range(len(self.sources))]
+        inputs = [f"i{n}" for n in range(len(self._sources))]
         fetch = [f"if {check}: raise Stale" for check in self._checks()]
-        fetch += [f"i{n} = {self._fetched(source)}" for n, source in enumerate(self.sources)]
+        fetch += [f"i{n} = {self._fetched(source)}" for n, source in enumerate(self._sources)]
         fetch += [f"if {check}: raise Stale" for check in self._checks_of_arrays()]
         fetch += [f"return ({', '.join(inputs)}{',' if inputs else ''})"]
         deliver = self._delivered()
@@ -78,20 +78,20 @@ class Wrapper:
 
     def _delivered(self) -> list[str]:
         """Return the lines that put the outputs in their places, and return the function's result."""
-        steps = [self._put(n, target) for n, target in enumerate(self.targets) if target.kind != "result"]
-        steps += [(setattr, self.owner(x), "_grad", "None") for x in self.trace.cleared]
-        for holder, name, value in self.trace.rebound:
+        steps = [self._put(n, target) for n, target in enumerate(self._targets) if target.kind != "result"]
+        steps += [(setattr, self.owner(x), "_grad", "None") for x in self._trace.cleared]
+        for holder, name, value in self._trace.rebound:
             bind = operator.setitem if isinstance(holder, dict) else setattr
             steps.append((bind, self.of(holder), name, self.of(value)))
         steps.append((operator.setitem, "done", -1, "True"))
-        self.calls, owners, self.keys, values = zip(*steps, strict=True)
-        results = [f"r{n}, " for n in range(len(self.targets))]
+        self._calls, owners, self._keys, values = zip(*steps, strict=True)
+        results = [f"r{n}, " for n in range(len(self._targets))]
         return [
             *([f"{''.join(results)}= computed"] if results else []),
             # operator.setitem and setattr, called one after the other by map, which deque empties
             f"deque(map(call, functions, ({', '.join(owners)},), keys, ({', '.join(values)},)), 0)",
             f"put[:] = ({''.join([results[n] for n in self.put])})",
-            f"return {nested(self._leaf, self.trace.result)}",
+            f"return {nested(self._leaf, self._trace.result)}",
         ]
 
     def _put(self, n: int, target: Location) -> tuple[Any, str, Any, str]:
@@ -127,9 +127,9 @@ class Wrapper:
     def _checks(self) -> list[str]:
         """Return what tells that something outside the inputs is not what it was when the function was traced."""
         checks = ["not compared.unchanged()"]
-        checks += [f"{self.owner(x)}._grad is not None" for x in self.trace.without_gradient]
-        checks += [f"{self.owner(s.owner)}._grad is None" for s in self.sources if s.kind == "gradient"]
-        states = {(id(s.owner), s.key[0]): s for s in self.sources if s.kind == "state"}
+        checks += [f"{self.owner(x)}._grad is not None" for x in self._trace.without_gradient]
+        checks += [f"{self.owner(s.owner)}._grad is None" for s in self._sources if s.kind == "gradient"]
+        states = {(id(s.owner), s.key[0]): s for s in self._sources if s.kind == "state"}
         for s in states.values():
             checks.append(f"not {self.of(s.owner)}._state[{s.key[0]}]")
         return checks + self._checks_of_tensors()
@@ -137,13 +137,13 @@ class Wrapper:
     def _checks_of_tensors(self) -> list[str]:
         """Return what tells that captured tensors record in another way, or that one is an argument, too."""
         checks = []
-        captured = [s.owner for s in self.sources if s.kind == "array" and not isinstance(s.owner, int)]
+        captured = [s.owner for s in self._sources if s.kind == "array" and not isinstance(s.owner, int)]
         for tensor in captured:
             node = f"{self.of(tensor)}._node"
             recorded = f"{node} is None or {node}.operation or {node}.hooks"
             checks.append(f"{node} is not None" if not tensor.requires_grad else recorded)
-        changed = [*[t.owner for t in self.targets if t.kind in ("array", "gradient")], *self.trace.cleared]
-        for index in {s.owner for s in self.sources if s.kind == "array" and isinstance(s.owner, int)}:
+        changed = [*[t.owner for t in self._targets if t.kind in ("array", "gradient")], *self._trace.cleared]
+        for index in {s.owner for s in self._sources if s.kind == "array" and isinstance(s.owner, int)}:
             for tensor in captured:
                 if any(x is tensor or (isinstance(x, int) and x == index) for x in changed):
                     checks.append(f"flat[{index}] is {self.of(tensor)}")
@@ -155,15 +155,15 @@ class Wrapper:
         What the last replay has put there itself is of the same kind, which saves the look; what the program writes
         into may share no memory with another input.
         """
-        checks, put = [], [self.source_of[self.targets[n].place] for n in self.put]
-        for n, s in enumerate(self.sources):
+        checks, put = [], [self._source_of[self._targets[n].place] for n in self.put]
+        for n, s in enumerate(self._sources):
             if s.kind == "entry":
                 checks.append(f"type(i{n}) is not ndarray")
             if s.kind in ("gradient", "entry") or (s.kind == "array" and not isinstance(s.owner, int)):
                 own = f"i{n} is not put[{put.index(n)}] and " if n in put else ""
                 kind = f"i{n}.dtype != {self.of(s.value.dtype)} or i{n}.strides != {s.value.strides}"
                 checks.append(f"{own}({kind} or i{n}.shape != {s.value.shape})")
-        for old in [self.source_of[t.place] for t in self.targets if t.in_place]:
-            others = [m for m, s in enumerate(self.sources) if m != old and s.value.is_array]
+        for old in [self._source_of[t.place] for t in self._targets if t.in_place]:
+            others = [m for m, s in enumerate(self._sources) if m != old and s.value.is_array]
             checks += [f"not i{old}.flags.writeable", *[f"shared(i{old}, i{m})" for m in others]]
         return checks

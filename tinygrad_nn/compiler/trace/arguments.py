@@ -22,7 +22,7 @@ class Arguments:
     """
 
     def __init__(self, tracer: Tracer, known: bool) -> None:
-        self.tracer, self.known = tracer, known
+        self._tracer, self._known = tracer, known
         self.twins: dict[int, Any] = {}
         self.objects: list[Any] = []
         self.containers: list[Any] = []
@@ -37,8 +37,8 @@ class Arguments:
         """Return nested arguments with proxies for arrays, Tensors and numbers."""
         kind = type(tree)
         if kind is int or kind is float or isinstance(tree, np.generic):
-            number = self.tracer.argument(tree, f"{name}{place}")
-            return number.number() if self.known else number
+            number = self._tracer.argument(tree, f"{name}{place}")
+            return number.number() if self._known else number
         if kind is tuple:
             return tuple(self._parts(tree, name, place))
         if isinstance(tree, tuple) and hasattr(tree, "_fields"):
@@ -53,10 +53,8 @@ class Arguments:
     def _twin(self, tree: Any, name: str, place: str) -> Any:
         """Return what stands for an array, a Tensor or a container; any other object stands for itself."""
         kind = type(tree)
-        if kind is np.ndarray or kind is np.memmap:
-            return self.tracer.argument(np.asarray(tree), f"{name}{place}")
-        if kind is Tensor:
-            return self.tracer.argument(tree, f"{name}{place}")
+        if kind is Tensor or kind is np.ndarray or kind is np.memmap:
+            return self._tracer.argument(tree if kind is Tensor else np.asarray(tree), f"{name}{place}")
         if kind is list:
             twin: Any = self._parts(tree, name, place)
         elif kind is dict or kind is OrderedDict:

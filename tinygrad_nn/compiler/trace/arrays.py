@@ -6,7 +6,7 @@ import functools
 import gc
 import operator
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -43,26 +43,27 @@ class Traced(Proxy, NDArrayOperatorsMixin):
 
     __slots__ = ("__weakref__", "array", "window")
 
-    shape = property(lambda self: self.value.shape, lambda self, _: self._lacks(".shape = ..."))
-    dtype = property(lambda self: self.value.dtype)
-    ndim = property(lambda self: len(self.value.shape))
-    T = property(np.transpose)
-    mT = property(np.matrix_transpose, doc="The matrices in the last two axes, transposed.")
-    imag = property(np.imag, doc="The imaginary parts.")
-    real = property(lambda self: np.real(self) if self.dtype.kind == "c" else self)
+    shape: Any = property(lambda self: self.value.shape, lambda self, _: self._lacks(".shape = ..."))
+    dtype: Any = property(lambda self: self.value.dtype)
+    ndim: Final = property(lambda self: len(self.value.shape))
+    T: Final = property(np.transpose)
+    mT: Final = property(np.matrix_transpose, doc="The matrices in the last two axes, transposed.")
+    imag: Final = property(np.imag, doc="The imaginary parts.")
+    real: Final = property(lambda self: np.real(self) if self.dtype.kind == "c" else self)
 
-    item = answer("item", lambda x, *place: x.item(*place))
-    tolist = answer("tolist", operator.methodcaller("tolist"))
+    item: Final = answer("item", lambda x, *place: x.item(*place))
+    tolist: Final = answer("tolist", operator.methodcaller("tolist"))
 
     def __init__(self, tracer: Any, value: Value) -> None:
         super().__init__(tracer, value)
-        self.array = value.concrete  # which is freed with the last proxy
+        self.array: Any = value.concrete  # which is freed with the last proxy
         self.window: tuple[Function, tuple[Any, ...], dict[str, Any]] | None = None
         tracer.arrays[id(self)] = self
 
     def stand_for(self, value: Value) -> Traced:
         """Stand for another value."""
-        self.value, self.array = value, value.concrete
+        self.value = value
+        self.array = value.concrete
         return self
 
     def receive(self, result: Any, function: Any) -> Traced:

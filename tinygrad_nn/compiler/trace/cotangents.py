@@ -27,7 +27,7 @@ class NotedCotangents(Cotangents):
             self._note(node, self[node])
         g, operation = super().leave(node), node.operation
         kept = dict(zip(operation.slots, node.saved or (), strict=False)) if isinstance(operation, Operation) else {}
-        self.names = names_of(kept | {"g": g})
+        self._names = names_of(kept | {"g": g})
         self.begin_rule(node)
         return g
 
@@ -43,7 +43,7 @@ class NotedCotangents(Cotangents):
 
     def begin_rule(self, node: Any) -> None:
         """Let the lines that follow belong to a rule of this node, which `arrive` names, if it has any."""
-        span = Span(node.operation, None, self.names, self.tracer.of_node.get(node))
+        span = Span(node.operation, None, self._names, self.tracer.of_node.get(node))
         self.tracer.span = span if isinstance(node.operation, Operation) else None
 
     def arrive(self, parent: Any, c: Any, node: Any, rule: Any) -> None:

@@ -27,47 +27,47 @@ class Effects:
     """Notes what a function may not change: the table, the arguments, what stands for some, and generators' states."""
 
     def __init__(self, table: Table, arguments: list[Any], twins: list[Any]) -> None:
-        self.table, self.snapshot = table, table.snapshot
-        self.twins = [(x, entries_of(x)) for x in twins]
+        self._table, self._snapshot = table, table.snapshot
+        self._twins = [(x, entries_of(x)) for x in twins]
         given = [x for x in [*table.objects, *arguments] if not isinstance(x, (ModuleType, Module, Optimizer, Tensor))]
         attributes = [own for x in given if type(own := getattr(x, "__dict__", None)) is dict]
-        self.attributes = {*map(id, attributes)}
-        self.generators = [x for x in given if isinstance(x, GENERATORS) and not isinstance(x, random.SystemRandom)]
-        self.generators += _ALWAYS_DRAWN_FROM
+        self._attributes = {*map(id, attributes)}
+        self._generators = [x for x in given if isinstance(x, GENERATORS) and not isinstance(x, random.SystemRandom)]
+        self._generators += _ALWAYS_DRAWN_FROM
         held = [x for x in [*given, *attributes] if isinstance(x, CONTAINERS) or _is_an_array_or_class(x)]
-        for x in [*held, *self.generators]:
-            self.snapshot.keep(x)
+        for x in [*held, *self._generators]:
+            self._snapshot.keep(x)
         for x in arguments:
             slotted = [vars(kind) for kind in type(x).__mro__ if "__slots__" in vars(kind)]
             for name in [name for held in slotted for name in held if isinstance(held[name], MemberDescriptorType)]:
-                self.snapshot.name(x, name, compared=False)
+                self._snapshot.name(x, name, compared=False)
 
     def changed(self) -> str:
         """Return what the function changed that a program can't change again, in words; "" if there is nothing."""
-        if twins := [x for x, then in self.twins if not holds(x, then)]:
+        if twins := [x for x, then in self._twins if not holds(x, then)]:
             return f"changes a {type(twins[0]).__name__} among its arguments"
-        self.twins = []  # what stands for arguments is to be gone
-        for x, then in self.snapshot.changed():
-            line = self.table.line_of(self.table.labels.get(id(x), ""))
+        self._twins = []  # what stands for arguments is to be gone
+        for x, then in self._snapshot.changed():
+            line = self._table.line_of(self._table.labels.get(id(x), ""))
             if isinstance(x, np.ndarray):
                 return f"writes into an array{line}"
-            if isinstance(x, type) or id(x) in self.attributes:
+            if isinstance(x, type) or id(x) in self._attributes:
                 now, old = vars(x) if isinstance(x, type) else x, paired(then)
                 name = next(n for n in [*now, *old] if now.get(n, MISSING) is not old.get(n, MISSING))
-                return f"sets the attribute {name!r}{self.table.line_of(name)}"
-            if id(x) in self.snapshot.live and id(x) not in self.table.labels:
+                return f"sets the attribute {name!r}{self._table.line_of(name)}"
+            if id(x) in self._snapshot.live and id(x) not in self._table.labels:
                 return "changes what a module or an optimiser holds"
             return f"changes a {type(x).__name__}{line}"
-        for holder, name, then, moves in self.snapshot.names:
+        for holder, name, then, moves in self._snapshot.names:
             if not moves and not same(bound(holder, name), then):
-                return f"sets the attribute {name!r}{self.table.line_of(name)}"
+                return f"sets the attribute {name!r}{self._table.line_of(name)}"
         return ""
 
     def drew(self) -> str:
         """Return where numbers were drawn of a generator that is no module's, in words; "" if none were."""
-        for x in self.generators:
-            if not holds(*self.snapshot.kept[id(x)]):
-                return self.table.line_of(self.table.labels.get(id(x), "random")) or " in a function that it calls"
+        for x in self._generators:
+            if not holds(*self._snapshot.kept[id(x)]):
+                return self._table.line_of(self._table.labels.get(id(x), "random")) or " in a function that it calls"
         return ""
 
     def rebound(self) -> list[tuple[Any, Any, Any]]:
@@ -76,11 +76,11 @@ class Effects:
         The program is for the numbers among them. Raises CompileError for a new container: each call makes its own.
         """
         found = []
-        for holder, name, then, moves in self.snapshot.names:
+        for holder, name, then, moves in self._snapshot.names:
             if moves and (now := bound(holder, name)) is not then:
                 if now is MISSING:
                     raise CompileError(effect("deletes a name outside"))
-                if isinstance(now, CONTAINERS) and all(now is not x for x in self.table.objects):
+                if isinstance(now, CONTAINERS) and all(now is not x for x in self._table.objects):
                     raise CompileError(effect(f"binds a name outside to a {type(now).__name__} that it has made"))
                 found.append((holder, name, over_leaves(plain, now) if is_of_a_trace(now) else now))
         return found

@@ -37,13 +37,13 @@ class Patch:
     """
 
     def __init__(self, owner: Any, name: str, instead: Callable[..., Any]) -> None:
-        self.owner, self.name = owner, name
+        self._owner, self._name = owner, name
         self.own: Any = None
-        self.function = getattr(owner, name)
+        self._function = getattr(owner, name)
 
-        @functools.wraps(self.function)
+        @functools.wraps(self._function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            tracer, function = _tracing.get(), self.function
+            tracer, function = _tracing.get(), self._function
             return function(*args, **kwargs) if tracer is None else instead(tracer, function, *args, **kwargs)
 
         self.wrapped = wrapped
@@ -53,12 +53,12 @@ class Patch:
         """Wrap the function as long as any tracer wants it."""
         with _turn.lock:
             (self.tracers.add if wanted else self.tracers.discard)(tracer)
-            own = vars(self.owner).get(self.name)  # None of a method that the class inherits
+            own = vars(self._owner).get(self._name)  # None of a method that the class inherits
             if self.tracers and own is not self.wrapped:
-                self.own, self.function = own, getattr(self.owner, self.name)
-                bind(self.owner, self.name, self.wrapped)
+                self.own, self._function = own, getattr(self._owner, self._name)
+                bind(self._owner, self._name, self.wrapped)
             elif not self.tracers and own is self.wrapped:
-                bind(self.owner, self.name, MISSING if self.own is None else self.own)
+                bind(self._owner, self._name, MISSING if self.own is None else self.own)
 
 
 @contextmanager
@@ -78,9 +78,9 @@ def telling(tracer: Any, patches: Sequence[Patch]) -> Iterator[None]:
 class NotedGenerator(np.random.Generator):
     """A generator that shares its numbers with a module's, and tells the tracer what is drawn of it."""
 
-    def __init__(self, generator: np.random.Generator, tracer: Any, holder: Any, name: Any) -> None:
+    def __init__(self, generator: np.random.Generator, tracer: Any, place: tuple[Any, str]) -> None:
         super().__init__(generator.bit_generator)
-        self.own, self.tracer, self.holder, self.name = generator, tracer, holder, name
+        self._own, self._tracer, self._place = generator, tracer, place
 
 
 def _noting(method: str) -> Any:
@@ -88,9 +88,9 @@ def _noting(method: str) -> Any:
 
     @functools.wraps(draws)
     def draw(self: NotedGenerator, *args: Any, **kwargs: Any) -> Any:
-        tracer = self.tracer
+        tracer = self._tracer
         if not tracer.traces():
-            return draws(self.own, *args, **kwargs)
+            return draws(self._own, *args, **kwargs)
         computed = any(isinstance(x, Proxy) and not x.value.known for x in leaves((args, kwargs)))
         if computed or method in ("shuffle", "spawn") or kwargs.get("out") is not None:
             raise tracer.refusal(
@@ -100,7 +100,7 @@ def _noting(method: str) -> Any:
                 "outside"
             )
         args, kwargs = over_leaves(plain, (args, kwargs))
-        return tracer.drawn(draws(self.own, *args, **kwargs), self, methodcaller(method, *args, **kwargs))
+        return tracer.drawn(draws(self._own, *args, **kwargs), self, self._place, methodcaller(method, *args, **kwargs))
 
     return draw
 
@@ -133,7 +133,7 @@ def _read(tracer: Any, function: Any, module: Any, name: str) -> Any:
         return tracer.input(x, name, "entry", held, name)
     elif held.get(name) is x and isinstance(x, np.random.Generator):
         tracer.snapshot.keep(x)
-        return NotedGenerator(x, tracer, held, name)
+        return NotedGenerator(x, tracer, (held, name))
     return x
 
 
@@ -163,8 +163,6 @@ def _seeded(tracer: Any, function: Any, generator: Any, *args: Any, **kwargs: An
 
 # Through which the system's entropy is drawn: default_rng(), SystemRandom, secrets, uuid4, Random() without a seed.
 ENTROPY_TOLD = [
-    Patch(bit_generator, "randbits", _entropy),
-    Patch(random, "_urandom", _entropy),
-    Patch(os, "urandom", _entropy),
+    Patch(bit_generator, "randbits", _entropy), Patch(random, "_urandom", _entropy), Patch(os, "urandom", _entropy),
     Patch(random.Random, "seed", _seeded),
-]
+]  # fmt: skip

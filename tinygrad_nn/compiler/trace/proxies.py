@@ -48,7 +48,8 @@ class Proxy(ArrayProxy):
         return proxy
 
     def __init__(self, tracer: Any, value: Value) -> None:
-        self.tracer, self.value = tracer, value
+        self.tracer: Any = tracer
+        self.value: Value = value
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if any(isinstance(x, Tensor) for x in inputs):

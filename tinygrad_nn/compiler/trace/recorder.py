@@ -38,18 +38,19 @@ class Recorder(Watcher):
     __slots__ = ("grad_enabled",)
 
     def __init__(self) -> None:
-        self.grad_enabled = True
+        self.grad_enabled: bool = True
         self.lines: list[Line] = []
         self.inputs: dict[Any, Location] = {}  # by their places
         self.constants: dict[int, tuple[np.ndarray, Value]] = {}
         self.viewed: set[Value] = set()
         self.arrays: weakref.WeakValueDictionary[int, Traced] = weakref.WeakValueDictionary()
         self.answered: set[tuple[Value, type, Any]] = set()
-        self.open, self.singular = True, False
+        self.open: bool = True
+        self.singular: bool = False
         self.refused: CompileError | None = None
         self.failed: tuple[Exception, str] | None = None
         self.raising: set[str] = set()
-        self.calls = 0
+        self.calls: int = 0
         self.span: Span | None = None
 
     def call(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

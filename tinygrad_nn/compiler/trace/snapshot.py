@@ -107,20 +107,20 @@ class Snapshot:
 
     def settle(self) -> None:
         """Get ready for being compared; nothing is noted from now on."""
-        self.compared = [(*self.kept[key], live) for key, live in self.live.items()]
-        self.each = [vars(x) if isinstance(x, type) else x for x, _, _ in self.compared]
-        self.dictionaries = [x for x in self.each if not isinstance(x, (list, deque, set))]
-        self.lengths, self.entries = [*map(len, self.each)], [*self._entries()]
+        self._compared = [(*self.kept[key], live) for key, live in self.live.items()]
+        self._each = [vars(x) if isinstance(x, type) else x for x, _, _ in self._compared]
+        self._dictionaries = [x for x in self._each if not isinstance(x, (list, deque, set))]
+        self._lengths, self._parts = [*map(len, self._each)], [*self._entries()]
 
     def _entries(self) -> Iterator[Any]:
-        return chain(chain.from_iterable(self.each), chain.from_iterable(map(_values, self.dictionaries)))
+        return chain(chain.from_iterable(self._each), chain.from_iterable(map(_values, self._dictionaries)))
 
     def unchanged(self) -> bool:
         """Return whether everything that is compared is what it was."""
         if not all_same([get() for get in self.gets], self.values):
             return False
-        very_same = [*map(len, self.each)] == self.lengths and all(map(is_, self._entries(), self.entries))
-        return very_same or all(_alike(entries_of(x), then, live) for x, then, live in self.compared)
+        very_same = [*map(len, self._each)] == self._lengths and all(map(is_, self._entries(), self._parts))
+        return very_same or all(_alike(entries_of(x), then, live) for x, then, live in self._compared)
 
     def changed(self) -> Iterator[tuple[Any, Any]]:
         """Yield what holds something else now, live or not, with what it held; no generators."""

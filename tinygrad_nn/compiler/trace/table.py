@@ -28,7 +28,7 @@ class Table:
     """The names in a function's own code; `snapshot` is what they and their attributes and entries were."""
 
     def __init__(self, functions: list[Any]) -> None:
-        self.snapshot = Snapshot()
+        self.snapshot: Snapshot = Snapshot()
         self.objects: list[Any] = []  # all that can change of what the code names, or lies one level behind
         self.labels: dict[int, str] = {}  # by which names the code knows these, and Tensors
         self.instructions: list[Any] = []  # of the code, each with the code that it is in
@@ -36,7 +36,7 @@ class Table:
             found = _instructions(function)
             self.instructions += found
             self._of_function(function, _names(found, "_GLOBAL", "_NAME"))
-        self.attributes = _names(self.instructions, "_ATTR", "_METHOD")
+        self._attributes = _names(self.instructions, "_ATTR", "_METHOD")
         for x in list(self.objects):
             self._one_level_behind(x)
 
@@ -83,7 +83,7 @@ class Table:
 
     def _attributes_of(self, x: Any, kind: type = object) -> None:
         """Note the attributes that the code names, where holders of this kind have them."""
-        for name in self.attributes:
+        for name in self._attributes:
             for holder in _holders(x, name):
                 if isinstance(holder, kind):
                     self._add(self.snapshot.name(holder, name), name)

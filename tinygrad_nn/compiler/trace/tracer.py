@@ -70,7 +70,8 @@ class Tracer(Recorder):
         except Exception as error:
             if not _is_of_the_trace(error):
                 raise
-            self.refused, self.failed = refused, failed
+            self.refused = refused
+            self.failed = failed
         return otherwise()
 
     def _opaque(self, operation: Any, arrays: list[Any], parameters: dict[str, Any]) -> Any:
@@ -205,13 +206,13 @@ class Tracer(Recorder):
         finally:
             self.rewound.pop()
 
-    def drawn(self, result: Any, generator: Any, draw: Any) -> Any:
-        """Return the proxy of what was drawn of a module's generator: an input, drawn anew at each replay."""
+    def drawn(self, result: Any, generator: Any, place: Any, draw: Any) -> Any:
+        """Return the proxy of what a module's generator has drawn: an input, drawn anew at each replay."""
         if self.rewound:
             calls = self.rewound[-1].setdefault(id(generator.bit_generator), [])
             calls.append(draw)
             draw = functools.partial(drawn_again, tuple(calls))
-        return self.input(result, "draw#", "draw", generator.holder, (generator.name, draw))
+        return self.input(result, "draw#", "draw", place[0], (place[1], draw))
 
     def note_rules(self) -> None:
         """Note what a program is for besides: the rules of the operations that it is made of."""

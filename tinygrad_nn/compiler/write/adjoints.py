@@ -27,8 +27,9 @@ class Adjoints(Derivation):
     def __init__(self, program: Program, tracer: Tracer, pass_of: dict[Value, int], notation: Notation) -> None:
         makers, folded = program.makers, notation.folded
         super().__init__(self.symbol, folded, notation.called)
-        self.program, self.pass_of, self.notation, self.texts = program, pass_of, notation, notation.texts
-        self.above = set(program.inputs)  # and what `comment` was asked for
+        self._program, self._pass_of, self._notation = program, pass_of, notation
+        self.texts: dict[Value, str] = notation.texts
+        self._above = set(program.inputs)  # and what `comment` was asked for
         found: dict[tuple[int, Value], set[Value]] = {}
         detached = [(program.present(y), program.present(x)) for y, x in tracer.detached]
         for number, one in enumerate(tracer.passes, start=1):
@@ -40,40 +41,40 @@ class Adjoints(Derivation):
                     found.setdefault((number, primal), set()).add(value)
         seen = {*program.inputs, *makers} - folded.keys() - program.instead.keys()
         whole = {key: values.pop() for key, values in found.items() if len(values) == 1}
-        self.values = {key: value for key, value in whole.items() if key[1] in seen and value not in folded}
-        self.of = {value: primal for (_, primal), value in reversed(self.values.items())}
+        self._values = {key: value for key, value in whole.items() if key[1] in seen and value not in folded}
+        self._of = {value: primal for (_, primal), value in reversed(self._values.items())}
 
     def symbol(self, value: Value) -> str:
         """Return a value's name in a derivation, in Python: dLǀx for the adjoint of x."""
-        if value not in self.of:
-            return self.notation.name(value)
-        return f"d{loss(self.pass_of[value])}{OF}{self.symbol(self.of[value])}"
+        if value not in self._of:
+            return self._notation.name(value)
+        return f"d{loss(self._pass_of[value])}{OF}{self.symbol(self._of[value])}"
 
     def comment(self, line: Line) -> str:
         """Return the adjoint that a line computes, or for which one it does; nothing outside of backward passes."""
         value, found = line.outputs[0], ""
-        if value in self.of:
+        if value in self._of:
             (found, *_) = self.statements(line)
             if line.function.kind in STATEMENTS or len(found) > _WIDE:
                 found = in_notation(self.symbol(value))
-        elif value in self.pass_of and (whole := self.first_adjoint(value)) is not None:
+        elif value in self._pass_of and (whole := self.first_adjoint(value)) is not None:
             found = f"for {in_notation(self.symbol(whole))}"
-        self.above.update(line.outputs)
+        self._above.update(line.outputs)
         return found
 
     def statements(self, line: Line) -> list[str]:
         """Return what computes an adjoint as a derivation has it, any other line as it is."""
-        if line.outputs[0] not in self.of:
-            return self.notation.statements(line)
+        if line.outputs[0] not in self._of:
+            return self._notation.statements(line)
         return [slope] if (slope := self.slope(line)) else super().statements(line)
 
     def first_adjoint(self, value: Value) -> Value | None:
         """Return the first adjoint that a value goes into, of what is defined above."""
         reached = {value}
-        for line in self.program.lines:
+        for line in self._program.lines:
             if reached.intersection(line.reads()):
                 reached.update(line.outputs)
-                if line.outputs[0] in self.of and self.of[line.outputs[0]] in self.above:
+                if line.outputs[0] in self._of and self._of[line.outputs[0]] in self._above:
                     return line.outputs[0]
         return None
 
@@ -83,8 +84,8 @@ class Adjoints(Derivation):
         if span is None or span.y is None:
             return ""
         made = line.function.text in ("np.multiply", "np.divide") or line.function.kind == "helper"
-        g = self.values.get((self.pass_of[value], span.y))
+        g = self._values.get((self._pass_of[value], span.y))
         if not made or g is None or g is value or not span.operation.pointwise or len(span.operation.arguments) > 1:
             return ""
-        slope = f"{span.operation.name}__prime({self.symbol(self.of[value])})"
+        slope = f"{span.operation.name}__prime({self.symbol(self._of[value])})"
         return in_notation(f"{self.symbol(value)} = {self.symbol(g)} // {slope}")

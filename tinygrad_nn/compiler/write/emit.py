@@ -44,15 +44,14 @@ class Emitter(Expressions):
     """Writes one program: where its values lie, and line by line how they are computed."""
 
     def __init__(self, lowered: Lowered) -> None:
-        self.program, self.plan, self.names = lowered.program, lowered.plan, Names()
-        for value in self.program.inputs:
-            self.names.of(value)
+        self._program, self._plan, self._names = lowered.program, lowered.plan, Names()
+        for value in self._program.inputs:
+            self._names.of(value)
         replaced = {target.value: old.value for target, old in lowered.replaced.items()}
-        self.names.found |= {v: self.names.new(f"{self.names.of(old)}_out") for v, old in replaced.items()}
-        inside = [(v, output) for v, output in self.plan.places.items() if isinstance(output, Value)]
-        self.names.found |= {value: self.names.of(output) for value, output in inside}
-        self.functions = Functions(self.names.new)
-        super().__init__(self.names.of, self.functions.called)
+        self._names.found |= {v: self._names.new(f"{self._names.of(old)}_out") for v, old in replaced.items()}
+        self._names.found |= {v: self._names.of(x) for v, x in self._plan.places.items() if isinstance(x, Value)}
+        self.functions: Functions = Functions(self._names.new)
+        super().__init__(self._names.of, self.functions.called)
         self.large: list[Value] = []
         self.built: set[Value] = set()
         self.head: list[str] = []
@@ -64,11 +63,11 @@ class Emitter(Expressions):
         With `checks`, `step` looks at the shapes and dtypes that it is given.
         """
         self.set_aside()
-        names = [self.names.of(v) for v in self.program.inputs]
-        arrays = [(name, v) for name, v in zip(names, self.program.inputs, strict=True) if v.is_array and checks]
+        names = [self._names.of(v) for v in self._program.inputs]
+        arrays = [(name, v) for name, v in zip(names, self._program.inputs, strict=True) if v.is_array and checks]
         body = [f"{name} = checked({name!r}, {name}, {literal(v.dtype)}, {v.shape})" for name, v in arrays]
         body += self.body(probe)
-        large = [f"{self.names.of(v)}, " for v in self.large]
+        large = [f"{self._names.of(v)}, " for v in self.large]
         lines = ["def build(constants=()):"]
         lines += [f"    {''.join(large)[:-1]} = constants"] if large else []
         lines += [f"    {line}".rstrip() for line in self.head]
@@ -79,17 +78,17 @@ class Emitter(Expressions):
 
     def set_aside(self) -> None:
         """Write what `build` does: memory, constants, and the views of both."""
-        for value in self.program.constants:
+        for value in self._program.constants:
             text = array_text(value.concrete) if value.concrete.flags.c_contiguous else None  # the order counts
             self.built.add(value)
             if text is None:
                 self.large.append(value)
             else:
-                self.head.append(f"{self.names.of(value)} = {text}")
-        placed = [v for line in self.program.lines for v in line.outputs if self.plan.offset(v) is not None]
+                self.head.append(f"{self._names.of(value)} = {text}")
+        placed = [v for line in self._program.lines for v in line.outputs if self._plan.offset(v) is not None]
         if placed:
             self.head += [
-                f"memory = np.empty({self.plan.nbytes + 63}, np.uint8)",
+                f"memory = np.empty({self._plan.nbytes + 63}, np.uint8)",
                 "memory = memory[-memory.ctypes.data % 64 :]",
             ]
         laid: dict[str, list[str]] = {}
@@ -97,16 +96,15 @@ class Emitter(Expressions):
             self.built.add(value)
             before = value.after
             if before is not None and self.same_memory(before, value) and value.strides == before.strides:
-                self.names.found[value] = self.names.of(before)  # a value's next step, in the same memory
+                self._names.found[value] = self._names.of(before)  # a value's next step, in the same memory
                 continue
             strides = "" if value.concrete.flags.c_contiguous else f", {value.strides}"
-            where = f"np.ndarray({value.shape}, {literal(value.dtype)}, memory, {self.plan.offset(value)}{strides})"
-            laid.setdefault(where, []).append(self.names.of(value))
+            where = f"np.ndarray({value.shape}, {literal(value.dtype)}, memory, {self._plan.offset(value)}{strides})"
+            laid.setdefault(where, []).append(self._names.of(value))
         self.head += [" = ".join([*names, where]) for where, names in laid.items()]
-        for line in self.program.lines:
-            reads = line.reads()
+        for line in self._program.lines:
             views = line.outputs and all(o.base is not None for o in line.outputs)
-            if reads and views and all(v in self.built for v in reads):
+            if views and line.reads() and all(v in self.built for v in line.reads()):
                 self.head.append(self.assigned(line))
                 self.built.update(line.outputs)
         if self.head and self.head[-1]:
@@ -115,22 +113,22 @@ class Emitter(Expressions):
     def body(self, probe: bool) -> list[str]:
         """Return the lines of `step`."""
         found = ["probe(None)"] if probe else []
-        for number, line in enumerate(self.program.lines):
+        for number, line in enumerate(self._program.lines):
             if line.outputs and all(o in self.built and o.base is not None for o in line.outputs):
                 continue
             found += self.written(line)
             if probe:
                 found.append(f"probe({number})")
-        returned = ", ".join(map(self.names.of, self.program.outputs))
+        returned = ", ".join(map(self._names.of, self._program.outputs))
         guarded = [f"    {line}" for line in found or ["pass"]]
-        return [errstate(self.program.raising), *guarded, f"return ({returned}{',' if returned else ''})"]
+        return [errstate(self._program.raising), *guarded, f"return ({returned}{',' if returned else ''})"]
 
     def written(self, line: Line) -> list[str]:
         """Return how a line is written: into memory that is there, else as an assignment."""
         if line.function.kind == "guard":
             return self.guard(line)
         target, kind = line.outputs[0], line.function.kind
-        name, in_block = self.names.of(target), self.plan.offset(target) is not None
+        name, in_block = self._names.of(target), self._plan.offset(target) is not None
         there = in_block or any(self.same_memory(v, target) for v in line.reads())
         if not takes_out(line) or not (there or target.laid or kind in CHANGING):
             return [self.assigned(line)]
@@ -149,8 +147,8 @@ class Emitter(Expressions):
 
     def same_memory(self, value: Any, target: Value) -> bool:
         """Return whether a line's result lies where that operand lies."""
-        place = self.plan.places.get(value) if isinstance(value, Value) else None
-        return place is not None and place == self.plan.places.get(target)
+        place = self._plan.places.get(value) if isinstance(value, Value) else None
+        return place is not None and place == self._plan.places.get(target)
 
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""

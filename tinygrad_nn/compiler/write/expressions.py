@@ -30,7 +30,8 @@ class Expressions:
     """
 
     def __init__(self, name: Callable[[Value], str], called: Callable[[Any, str], str]) -> None:
-        self.name, self.called = name, called
+        self.name = name
+        self.called = called
 
     def infix(self, line: Line) -> bool:
         """Return whether a ufunc is written as Python's operator, as beside an array or a NumPy scalar."""

@@ -21,14 +21,14 @@ class Folding(Notation):
 
     def __init__(self, program: Program, sections: list[list[Line]], primals: dict[Value, Value]) -> None:
         super().__init__(Names().of, {})
-        self.inputs, self.primals, self.makers = set(program.inputs), primals, program.makers
-        self.uses = Counter(v for line in program.lines for v in line.reads())
-        self.uses.update(dict.fromkeys(program.outputs, _OUTPUT))
+        self._inputs, self._primals, self._makers = set(program.inputs), primals, program.makers
+        self._uses = Counter(v for line in program.lines for v in line.reads())
+        self._uses.update(dict.fromkeys(program.outputs, _OUTPUT))
         for line in reversed(program.lines):
             if is_transpose(line) and line.outputs[0] not in program.outputs:
                 self.folded[line.outputs[0]] = line
                 (x,) = line.reads()
-                self.uses[x] += self.uses[line.outputs[0]] - 1
+                self._uses[x] += self._uses[line.outputs[0]] - 1
         for lines in sections:
             self.fold(lines)
 
@@ -37,9 +37,9 @@ class Folding(Notation):
         own: set[Value] = set()
         for line in lines:
             free = [v for v in dict.fromkeys(line.reads()) if v in own and self.is_small(v)]
-            self.folded |= {v: self.makers[v] for v in free}
+            self.folded |= {v: self._makers[v] for v in free}
             while free and self.width(line) > _WIDE:
-                longest = max(free, key=lambda v: self.width(self.makers[v]))
+                longest = max(free, key=lambda v: self.width(self._makers[v]))
                 free.remove(longest)
                 del self.folded[longest]
             own.update(line.outputs)
@@ -51,12 +51,12 @@ class Folding(Notation):
 
     def is_small(self, value: Value) -> bool:
         """Return whether a value is read once, and has neither a name of its own nor that of something kept."""
-        line = self.makers[value]
-        if line.function.kind == "operator" and self.uses[value] < _OUTPUT and self.width(line) <= _TINY:
+        line = self._makers[value]
+        if line.function.kind == "operator" and self._uses[value] < _OUTPUT and self.width(line) <= _TINY:
             return True
-        if self.uses[value] > 1 or line.several or line.function.kind in STATEMENTS:
+        if self._uses[value] > 1 or line.several or line.function.kind in STATEMENTS:
             return False
-        primal = value.primal or self.primals.get(value)
+        primal = value.primal or self._primals.get(value)
         if primal is not None:
-            return primal not in self.inputs and (primal not in self.makers or primal in self.folded)
+            return primal not in self._inputs and (primal not in self._makers or primal in self.folded)
         return value.name.endswith("#") or value.after is not None

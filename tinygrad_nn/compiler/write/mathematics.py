@@ -53,21 +53,21 @@ class Mathematics:
     """Prints equations in a language. `names` has what is shown for identifiers that stand for other names."""
 
     def __init__(self, language: int, names: dict[str, str] | None = None) -> None:
-        self.language, self.names = language, names or {}
+        self._language, self._names = language, names or {}
 
     def put(self, kind: str, *parts: str) -> str:
         """Return parts in the form that the language has for them."""
-        return _FORMS[kind][self.language] % parts
+        return _FORMS[kind][self._language] % parts
 
     def escaped(self, text: str) -> str:
         """Return text as the language takes it."""
-        if self.language == MATHML:
+        if self._language == MATHML:
             return escape(text)
         return "".join([_SPECIAL.get(c, c if c.isascii() else f"U+{ord(c):X}") for c in text])
 
     def sign(self, symbol: str) -> str:
         """Return an operator, "" for a product that is not seen."""
-        if self.language == LATEX:
+        if self._language == LATEX:
             return _IN_LATEX.get(symbol, self.escaped(symbol))
         return self.put("sign", escape(symbol) or "&#8290;")
 
@@ -84,7 +84,7 @@ class Mathematics:
         """Return parts side by side, in LaTeX with a space after a command that a letter follows."""
         pairs = zip(parts, (*parts[1:], ""))
         spaced = [f"{a} " if a[-1:].isalnum() and b[:1].isalpha() else a for a, b in pairs]
-        return self.put("row", "".join(spaced if self.language == LATEX else parts))
+        return self.put("row", "".join(spaced if self._language == LATEX else parts))
 
     def fenced(self, x: str, left: str = "(", right: str = ")") -> str:
         """Return x between brackets."""
@@ -143,7 +143,7 @@ class Mathematics:
         loss, is_adjoint, primal = name.partition(OF)
         if is_adjoint:
             return self.put("fraction", *[self.row(self.sign("∂"), self.named(x)) for x in (loss[1:], primal)])
-        shown = self.names.get(name, name)
+        shown = self._names.get(name, name)
         match = re.fullmatch(r"([^\W\d_]+)(\d+(?:_\d+)*)", shown)
         if match is None:
             return self.name(shown)
@@ -170,7 +170,7 @@ class Mathematics:
             over = ",".join(map(ast.unparse, keywords))
             sign = self.put("lowered", self.sign("∑"), self.text(over)) if over else self.sign("∑")
             return self.row(sign, self.within(args[0], 2)), 2
-        known = self.language == LATEX and name in _KNOWN
+        known = self._language == LATEX and name in _KNOWN
         function = f"\\{name}" if known else self.put("function", self.escaped(name))
         function = self.put("raised", function, self.sign("′")) if prime else function
         return self.row(function, self.listed(args, keywords)), _ATOM

@@ -38,7 +38,7 @@ class Names:
     """A name for every value: its own if it has one, and no name twice."""
 
     def __init__(self) -> None:
-        self.used = set(_RESERVED)
+        self.used: set[str] = set(_RESERVED)
         self.found: dict[Value, str] = {}
         self.primals: dict[Value, Value] = {}  # of what became an adjoint when the program was rewritten
 
@@ -110,8 +110,7 @@ class _Names:
         program = lowered.plain
         self.program, self.tracer = program, tracer
         self.targets = list(zip(lowered.targets, program.outputs, strict=True))
-        self.makers = program.makers
-        self.inputs = set(program.inputs)
+        self.makers, self.inputs = program.makers, set(program.inputs)
         self.readers = Counter(v for line in program.lines for v in line.reads())
         self.operations = {program.present(v): name for v, name in reversed(tracer.operations.items())}
 

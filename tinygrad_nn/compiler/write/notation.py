@@ -29,7 +29,8 @@ class Notation(Expressions):
         called: Callable[[Any, str], str] = lambda function, wish: re.sub(r"\W", "_", wish),
     ) -> None:  # fmt: skip
         super().__init__(name, called)
-        self.folded, self.texts = folded, dict[Value, str]()
+        self.folded = folded
+        self.texts: dict[Value, str] = {}
 
     def value(self, value: Value) -> str:
         """Return the name of a value, or its expression."""

@@ -28,10 +28,10 @@ class Outlining:
     def __init__(
         self, program: Program, kept: set[Value], new: Callable[[str], str], called: Callable[[Any, str], str]
     ) -> None:
-        self.program, self.kept, self.new, self.called = program, kept, new, called
+        self._program, self._kept, self._new, self._called = program, kept, new, called
         self.texts: dict[str, tuple[str, str]] = {}
         constants = [(v, array_text(v.concrete)) for v in program.constants]
-        self.constants = {v: text for v, text in constants if text and len(text) <= _SHORT}
+        self._constants = {v: text for v, text in constants if text and len(text) <= _SHORT}
         spans = dict.fromkeys(span for line in program.lines for span in line.spans)
         for span in sorted(spans, key=lambda span: -len(span.chain)):
             self.outline(span, [line for line in program.lines if span in line.spans])
@@ -39,20 +39,20 @@ class Outlining:
     def outline(self, span: Span, lines: list[Line]) -> None:
         """Write a span's lines as one call, unless they are one expression, or compute what has to be seen."""
         inner = {v for line in lines for v in line.outputs}
-        outside = [v for line in self.program.lines if line not in lines for v in line.reads()]
-        results = inner.intersection([*outside, *self.program.outputs])
-        if len(lines) < 2 or len(results) != 1 or self.kept.intersection(inner - results):
+        outside = [v for line in self._program.lines if line not in lines for v in line.reads()]
+        results = inner.intersection([*outside, *self._program.outputs])
+        if len(lines) < 2 or len(results) != 1 or self._kept.intersection(inner - results):
             return
         (result,) = results
-        known = inner | self.constants.keys()
+        known = inner | self._constants.keys()
         reads = dict.fromkeys(v for line in lines for v in line.reads() if v not in known)
-        given = [v for v in map(self.program.present, span.names) if v in reads]
+        given = [v for v in map(self._program.present, span.names) if v in reads]
         arguments = list(dict.fromkeys([*given[-1:], *given[:-1], *reads] if span.y is not None else [*given, *reads]))
         if name := self.function(span, arguments, lines, result):
             function, around = Function(name, lines[-1].function.apply, "helper"), span if span.y else span.outer
             call = Line(function, tuple(arguments), {}, (result,), lines[-1].where, False, around)
-            self.program.lines[self.program.lines.index(lines[-1])] = call
-            self.program.lines = [line for line in self.program.lines if line not in lines]
+            self._program.lines[self._program.lines.index(lines[-1])] = call
+            self._program.lines = [line for line in self._program.lines if line not in lines]
 
     def function(self, span: Span, arguments: list[Value], lines: list[Line], result: Value) -> str:
         """Return the name of the function that holds these lines, one for all spans of the same text.
@@ -60,7 +60,7 @@ class Outlining:
         What makes one expression of readable length, or a statement that reads one, has none: "".
         """
         names = Names()
-        own = {self.program.present(value): name for value, name in span.names.items()}
+        own = {self._program.present(value): name for value, name in span.names.items()}
         for value in arguments:
             names.found[value] = names.new(own[value]) if own.get(value) else names.of(value)
         body = Program(arguments, lines, [result], [])
@@ -68,8 +68,8 @@ class Outlining:
         shown = [line for line in lines if folded.keys().isdisjoint(line.outputs)]
         if len(shown) == 1:
             return ""
-        notation = Notation(names.of, folded, self.called)
-        notation.texts |= self.constants
+        notation = Notation(names.of, folded, self._called)
+        notation.texts |= self._constants
         written = [text for line in shown for text in notation.statements(line)]
         *before, last = written
         target, _, right = last.partition(" = ")
@@ -77,7 +77,7 @@ class Outlining:
         text = "\n".join([f"    {part}" for part in [f'"""{_doc(span)}"""', *before, f"return {last}"]])
         text = f"({', '.join(map(names.of, arguments))}):\n{text}\n"
         if text not in self.texts:
-            name = self.new(span_name(span))
+            name = self._new(span_name(span))
             self.texts[text] = name, f"def {name}{text}"
         return self.texts[text][0]
 
