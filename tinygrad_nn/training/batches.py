@@ -67,7 +67,8 @@ class Samples(TensorDataset):
     """Samples X, y and weights or None as arrays, which an unshuffled loader takes as a `whole`, without a copy."""
 
     def __init__(self, arrays: Any, whole: bool) -> None:
-        self.arrays, self.whole = arrays, whole
+        self.arrays: Any = arrays
+        self.whole = whole
 
     def __len__(self) -> int:
         return len(next(leaves(self.arrays)))

@@ -33,12 +33,8 @@ _MOST = 1024  # BLAS takes a C int, and has no more
 
 
 def threads_for(rows: int, parameters: Iterable[Tensor]) -> int | None:
-    """Return 1 if no product of `rows` samples with a matrix of parameters takes over 2**24 multiplications.
-
-    Otherwise None: BLAS chooses.
-    """
-    sizes = [p.size for p in parameters if p.ndim > 1]
-    return 1 if rows * max(sizes, default=0) <= SMALL else None
+    """Return 1 if no product of `rows` samples takes over 2**24 multiplications, else None: BLAS chooses."""
+    return 1 if rows * max([p.size for p in parameters if p.ndim > 1], default=0) <= SMALL else None
 
 
 @contextmanager

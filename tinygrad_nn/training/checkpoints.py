@@ -40,8 +40,8 @@ class Checkpoints:
         for name, value in (("every", every), ("every_steps", every_steps), ("keep", keep)):
             if value is not None:
                 whole_number(name, value)
-        self.folder, self.keep = Path(folder), keep
-        self.every, self.every_steps = every or (0 if every_steps else 1), every_steps or 0
+        self._folder, self._keep = Path(folder), keep
+        self._every, self._every_steps = every or (0 if every_steps else 1), every_steps or 0
         self.newest: tuple[int, int] | None = None
         self.settings: dict[str, Any] = {}
 
@@ -53,7 +53,7 @@ class Checkpoints:
         """
         self.settings, found = settings_of(training), self._found()  # ranks meet in the first: none has written yet
         if found and not resume:
-            raise FileError(f"{self.folder} holds checkpoints; pass resume=True to go on from them, or another folder")
+            raise FileError(f"{self._folder} holds checkpoints; pass resume=True to go on from them, or another folder")
         for path in reversed(found):
             try:
                 tree = load_tree(path)
@@ -65,23 +65,23 @@ class Checkpoints:
             self.newest = (training.updates, training.position)
             return
         if found:
-            raise FileError(f"{self.folder} holds no checkpoint that can be read; remove them, or pass another folder")
+            raise FileError(f"{self._folder} holds no checkpoint that can be read; remove them, or pass another folder")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(f"{self.folder} can't be made: {error}; pass another folder as checkpoint=") from error
+            raise FileError(f"{self._folder} can't be made: {error}; pass another folder as checkpoint=") from error
         self.write(training)
 
     def after_step(self, training: Training) -> None:
         """Write a checkpoint if enough steps were made."""
-        if self.every_steps and training.updates % self.every_steps == 0:
+        if self._every_steps and training.updates % self._every_steps == 0:
             self.write(training)
 
     def after_epoch(self, training: Training) -> None:
         """Write a checkpoint if enough epochs are over, and before it the module's state if it is the best so far."""
         if training.held_out is not None and training.waited == 0 and training.rank == 0:
-            save(self.folder / "best.npz", training.steps.module)
-        if self.every and len(training.history) % self.every == 0:
+            save(self._folder / "best.npz", training.steps.module)
+        if self._every and len(training.history) % self._every == 0:
             self.write(training)
 
     def write(self, training: Training) -> None:
@@ -93,15 +93,15 @@ class Checkpoints:
         self.newest = (training.updates, training.position)
         if training.rank:
             return
-        save_tree(self.folder / f"step-{training.updates:010}.npz", tree)
-        for path in [*self.folder.glob(".*.tmp"), *self._found()[: -self.keep]]:
+        save_tree(self._folder / f"step-{training.updates:010}.npz", tree)
+        for path in [*self._folder.glob(".*.tmp"), *self._found()[: -self._keep]]:
             if _NAME.fullmatch(path.name):
                 with contextlib.suppress(OSError):
                     path.unlink()
 
     def _found(self) -> list[Path]:
         """Return the checkpoints that there are, the newest last."""
-        return sorted(path for path in self.folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
+        return sorted(path for path in self._folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
 
 
 def captured(training: Training) -> dict[str, Any]:

@@ -82,9 +82,7 @@ def evaluate(module: Module, X: Any, y: Any, loss: Loss | None = None) -> tuple[
 # The losses of a batch that are the mean of its samples' losses.
 LOSSES: list[Any] = [binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss]
 # What follows from a last activation, a loss that reads what is before it; and the losses that are computed so.
-_FOLLOWING: dict[str, Any] = {
-    "sigmoid": binary_cross_entropy_with_logits, "softmax": cross_entropy, "identity": mse_loss,
-}  # fmt: skip
+_FOLLOWING = {"sigmoid": binary_cross_entropy_with_logits, "softmax": cross_entropy, "identity": mse_loss}
 _STABLE: dict[str, tuple[Any, ...]] = {
     "sigmoid": (binary_cross_entropy, binary_cross_entropy_with_logits, BCEWithLogitsLoss),
     "softmax": (cross_entropy, CrossEntropyLoss),
@@ -98,7 +96,8 @@ class Cost:
         check_module(module)
         if loss is not None and (isinstance(loss, type) or not callable(loss)):
             raise TypeError(f"a loss is a function (outputs, y) -> cost, got {given(loss)}; {_losses()}")
-        self._module, self.loss, self.by_default = module, loss, loss is None
+        self._module, self.loss = module, loss
+        self.by_default: bool = loss is None
         self._network = module if isinstance(module, DenseNetwork) else None
         activation = self._network.activation if self._network is not None else ""
         following = _FOLLOWING.get(activation)

@@ -34,17 +34,26 @@ class Training:
         self, steps: Steps, loader: DataLoader, held_out: Any, metrics: Mapping[str, Metric],
         scheduler: LRScheduler | None, options: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        self.steps, self.loader, self.held_out, self.options = steps, loader, held_out, options
-        self.metrics, self.scheduler = metrics, scheduler
+        self.steps = steps
+        self.loader = loader
+        self.held_out = held_out
+        self.metrics = metrics
+        self.scheduler = scheduler
+        self.options = options
         whole, ranks = getattr(loader.dataset, "whole", False), getattr(loader, "ranks", 1)
-        self.count, self.size = -(-len(loader.dataset) // ranks), None if whole else -(-loader.batch_size // ranks)
+        self.count: int = -(-len(loader.dataset) // ranks)
+        self.size: int | None = None if whole else -(-loader.batch_size // ranks)
         self.gathered: Callable[[Any], list[Any]] = steps.gathered
         self.rank: int = getattr(steps.optimizer, "rank", 0)
         self.drawn: Mapping[str, Any] = loader.generator.bit_generator.state
         self.history: History = History()
-        self.position = self.rows = self.updates = self.waited = 0
+        self.position: int = 0
+        self.rows: int = 0
+        self.updates: int = 0
+        self.waited: int = 0
         self.means: dict[str, float] = {}
-        self.best, self.best_arrays = math.inf, dict[str, np.ndarray]()
+        self.best: float = math.inf
+        self.best_arrays: dict[str, np.ndarray] = {}
 
     def epoch(self, after_step: Callable[[Training], None] | None) -> None:
         """Train on what is left of an epoch, and add its figures to the history."""

@@ -111,8 +111,7 @@ def _trained(
 
     on_epoch = remember if options.animate and can_draw() else None
     rate = options.learning_rate
-    history = train(network, X_train, y_train, options.epochs, rate, validation=test, on_epoch=on_epoch)
-    return history, states
+    return train(network, X_train, y_train, options.epochs, rate, validation=test, on_epoch=on_epoch), states
 
 
 def _report(network: DenseNetwork, history: History, options: Any, test: Any) -> None:
@@ -150,8 +149,7 @@ def worth_showing(epochs: Sequence[int], cost: Sequence[float]) -> list[int]:
     """Return at most 60 epochs: from where the cost has fallen by a hundredth of all that it falls, to the last."""
     fallen = cost[0] - np.array([cost[min(epoch, len(cost) - 1)] for epoch in epochs])
     first = max(int(np.argmax(fallen > fallen.max() / 100)) - 1, 0)
-    shown = np.unique(np.linspace(first, len(epochs) - 1, _FRAMES).round().astype(int))
-    return [epochs[i] for i in shown]
+    return [epochs[i] for i in np.unique(np.linspace(first, len(epochs) - 1, _FRAMES).round().astype(int))]
 
 
 def save_animation(

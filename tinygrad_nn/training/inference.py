@@ -42,8 +42,7 @@ def predict(module: Module, X: Any, batch_size: int | None = None) -> Any:
     check_module(module)
     if batch_size is not None:
         whole_number("batch_size", batch_size)
-    X = as_samples("X", X, dtype_of(module))
-    outputs = computed(module, lambda rows: called(module, rows), X, batch_size)
+    outputs = computed(module, lambda rows: called(module, rows), as_samples("X", X, dtype_of(module)), batch_size)
     return map_leaves(lambda t: t.data if isinstance(t, Tensor) else t, outputs)
 
 

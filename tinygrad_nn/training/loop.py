@@ -35,11 +35,10 @@ from .tiles import in_tiles
 def train(
     module: Module, X: Any, y: Any = None, epochs: int | None = None, learning_rate: float | None = None,
     batch_size: int | None = None, *, loss: Loss | None = None, optimizer: Optimizer | None = None,
-    scheduler: LRScheduler | None = None, validation: Any = None,
-    metrics: Mapping[str, Metric] | None = None, early_stopping: int | None = None, sample_weight: Any = None,
-    class_weight: Any = None, accumulate: int = 1, clip_norm: float | None = None, shuffle_seed: Any = 0,
-    checkpoint: str | PathLike[str] | None = None, every: int | None = None,
-    every_steps: int | None = None, keep: int = 2, resume: bool = False,
+    scheduler: LRScheduler | None = None, validation: Any = None, metrics: Mapping[str, Metric] | None = None,
+    early_stopping: int | None = None, sample_weight: Any = None, class_weight: Any = None, accumulate: int = 1,
+    clip_norm: float | None = None, shuffle_seed: Any = 0, checkpoint: str | PathLike[str] | None = None,
+    every: int | None = None, every_steps: int | None = None, keep: int = 2, resume: bool = False,
     on_epoch: Callable[[int, History], Any] | None = None, progress: bool = True, compile: bool | None = None,
     blas_threads: int | None = None, workers: int | None = None,
 ) -> History:  # fmt: skip
@@ -105,8 +104,7 @@ def train(
     scheduled = getattr(scheduler, "optimizer", None)
     if scheduler is not None and (scheduled is None or scheduled not in (optimizer, getattr(optimizer, "inner", None))):
         raise TypeError(f"a schedule of the optimizer that is passed is needed, got {given(scheduler)}; pass both")
-    weights = {"sample_weight": sample_weight, "class_weight": class_weight}
-    loader = _loader(steps, X, y, options, weights)
+    loader = _loader(steps, X, y, options, {"sample_weight": sample_weight, "class_weight": class_weight})
     if workers is not None:
         _check_workers(steps, loader, options, compile, blas_threads)
     held_out = None if validation is None else steps.cost.checked(validation[0], validation[1], "validation ")

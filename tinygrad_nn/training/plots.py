@@ -272,8 +272,7 @@ def plot_weights(weights: Any, shape: tuple[int, int] | None = None, columns: in
     most = np.abs(images).max() or 1
     with drawing(ax) as ax:
         scale, least = (_scale("white", "C0"), 0) if images.min() >= 0 else (_scale("C0", "white", "C1"), -most)
-        mosaic = _mosaic(images, columns)
-        drawn = ax.imshow(mosaic, cmap=scale.with_extremes(bad="#CCCCCC"), vmin=least, vmax=most)
+        drawn = ax.imshow(_mosaic(images, columns), cmap=scale.with_extremes(bad="#CCCCCC"), vmin=least, vmax=most)
         ax.figure.colorbar(drawn, cax=ax.inset_axes((1.02, 0, 0.03, 1)))  # as high as the images are
         ax.set_axis_off()
         ax.set(title=f"{len(images):,} images of {images.shape[1]} × {images.shape[2]}")

@@ -113,7 +113,9 @@ class Steps:
         self, module: Any, loss: Loss | None, optimizer: Any = None, learning_rate: float | None = None,
         compiled: bool | None = None, workers: int | None = None, clip_norm: float | None = None, exact: bool = False,
     ) -> None:  # fmt: skip
-        self.module, self.cost, self.workers = module, Cost(module, loss), workers or 0
+        self.module = module
+        self.cost: Cost = Cost(module, loss)
+        self.workers: int = workers or 0
         if optimizer is not None and learning_rate is not None:
             raise ValueError("pass a learning_rate or an optimizer with its own lr, not both")
         if optimizer is not None and not isinstance(optimizer, Optimizer):
@@ -165,8 +167,7 @@ class Steps:
         """Note what a step changes, as it is before: values, the optimiser's state, and those of the generators."""
         generators = [g.bit_generator for g in self.generators.values()]
         values = [(t, t.data) for t in self.tensors.values()]
-        before = values, [dict(own) for own in self.optimizer.state], [(g, g.state) for g in generators]
-        self.now = before, []
+        self.now = (values, [dict(own) for own in self.optimizer.state], [(g, g.state) for g in generators]), []
 
     def make(self, epoch: int, X: Any, y: Any, weights: Any, share: float | None, first: bool, last: bool) -> Any:
         """Make one step, or its part of this batch; return the cost before it and the scores. Raises DivergedError."""
