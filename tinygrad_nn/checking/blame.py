@@ -63,8 +63,7 @@ class Step:
             inputs = list(self.arrays)
             for i, x in zip(self.active, given, strict=True):
                 inputs[i] = x
-            called = [inputs] if self.operation.variadic else inputs
-            return self.operation.kernel(*called, **self.parameters)
+            return self.operation.kernel(*([inputs] if self.operation.variadic else inputs), **self.parameters)
 
         subject = Subject(alone, [self.arrays[i] for i in self.active])
         if order == 2:
@@ -104,13 +103,15 @@ class Inquiry:
     """
 
     def __init__(self, subject: Subject, arrays: Arrays, seed: int = 0, order: int = 1) -> None:
-        self.subject, self.arrays, self.seed, self.order = subject, arrays, seed, order
+        self.subject = subject
+        self._arrays, self._seed = arrays, seed
+        self.order = order
         self.judged: list[tuple[Step, Finding]] = []
 
     @cached_property
     def steps(self) -> list[Step]:
         """The steps that connect the arrays with the results, in the order of computing."""
-        return self._recorded(self.arrays)[0]
+        return self._recorded(self._arrays)[0]
 
     def _recorded(self, arrays: Arrays) -> tuple[list[Step], list[Any]]:
         """Return the steps from arrays to results, and the constants beside them that an operation didn't flatten."""
@@ -126,7 +127,7 @@ class Inquiry:
     def hidden(self) -> bool:
         """Whether values depend on the inputs beside what is recorded: then steps take other constants elsewhere."""
         try:
-            here, there = (self._recorded([x + off * largest(x) for x in self.arrays])[1] for off in (0.0, NUDGE))
+            here, there = (self._recorded([x + off * largest(x) for x in self._arrays])[1] for off in (0.0, NUDGE))
         except (ArithmeticError, ValueError):  # numbers that the function refuses
             return True
         return len(here) != len(there) or not all(map(np.array_equal, here, there))
@@ -160,8 +161,8 @@ class Inquiry:
         """The last step whose forward mode is not what its rules say; None if there is none."""
         for step in reversed(self.steps):
             subject = step.subject(self.order)
-            point = Point(subject, subject.arrays, self.seed)
-            finding = modes_compared(point, np.random.default_rng(self.seed))
+            point = Point(subject, subject.arrays, self._seed)
+            finding = modes_compared(point, np.random.default_rng(self._seed))
             if finding.verdict is Verdict.BUG:
                 return Culprit(step, finding, "forward mode")
         return None
@@ -185,11 +186,11 @@ class Inquiry:
         """Yield the worst finding for each input of a step, along a few random directions."""
         try:
             subject = step.subject(self.order)
-            point = Point(subject, subject.arrays, self.seed)
+            point = Point(subject, subject.arrays, self._seed)
         except (TypeError, ValueError):  # no floating result, or nothing to differentiate
             return
         for position, (name, x) in enumerate(zip(subject.names, subject.arrays, strict=True)):
-            rng = np.random.default_rng(self.seed)
+            rng = np.random.default_rng(self._seed)
             trials = [judge(point, {position: signed_like(rng, x)}) for _ in range(TRIALS)]
             worst = max(trials, key=lambda finding: finding.verdict.rank)
             if worst.verdict.accepted and point.left_out:

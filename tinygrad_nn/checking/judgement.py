@@ -64,9 +64,7 @@ class _Judgement:
             return self._at_kink()
         if agrees and self._is_sharp(self.right, self.numeric):
             return self._rounded()
-        if self._is_zero():
-            return self._found(Verdict.OK)
-        return self._with_more_digits(agrees)
+        return self._found(Verdict.OK) if self._is_zero() else self._with_more_digits(agrees)
 
     def _agree(self, slope: Slope) -> list[bool]:
         """Return who agrees with a slope: the function's own derivative, and the complex step's where there is one."""

@@ -33,15 +33,15 @@ class Extrapolation:
     """Ridders' table: difference quotients at shrinking steps, extrapolated to step 0.
 
     `order` is the power of the step in the leading error, 2 for central quotients, 1 for one-sided ones.
-    `best` is the entry with the smallest error: the larger of its differences from the two entries that
+    Its best entry is that with the smallest error: the larger of its differences from the two entries that
     it was made of, and what rounding of the values alone may have done to it.
     Source: C. J. F. Ridders, Accurate computation of F'(x) and F'(x)F''(x), 1982.
     """
 
     def __init__(self, order: int) -> None:
-        self.ratio = SHRINK**order
+        self._ratio = SHRINK**order
         self.row: list[Any] = []
-        self.best = self.last = Slope()
+        self._best = self._last = Slope()
 
     def add(self, quotient: Any, step: float, noise: Any) -> None:
         """Take in the quotient at the next smaller step."""
@@ -49,14 +49,14 @@ class Extrapolation:
             self.row = []
             return
         change = abs(quotient - self.row[0]) if self.row else math.inf
-        self.last = Slope(quotient, change + 2 * noise, step)
+        self._last = Slope(quotient, change + 2 * noise, step)
         row = [quotient]
         for power, above in enumerate(self.row[:COLUMNS], start=1):
-            better = row[-1] + (row[-1] - above) / (self.ratio**power - 1)
+            better = row[-1] + (row[-1] - above) / (self._ratio**power - 1)
             error = max(abs(better - row[-1]), abs(better - above)) + noise
             row.append(better)
-            if error <= self.best.error:
-                self.best = Slope(better, error, step)
+            if error <= self._best.error:
+                self._best = Slope(better, error, step)
         self.row = row
 
     @property
@@ -65,8 +65,8 @@ class Extrapolation:
 
         Between many kinks two entries may agree by chance.
         """
-        against = self.last.known and abs(self.best.value - self.last.value) > self.last.error + self.best.error
-        return self.last if against else self.best
+        against = self._last.known and abs(self._best.value - self._last.value) > self._last.error + self._best.error
+        return self._last if against else self._best
 
 
 @dataclass
@@ -82,9 +82,7 @@ class Ladder:
     @property
     def value(self) -> Slope:
         """The derivative: central where both sides have values, or of the only side that has."""
-        if self.central.known:
-            return self.central
-        return min(self.left, self.right, key=lambda side: side.error)
+        return self.central if self.central.known else min(self.left, self.right, key=lambda side: side.error)
 
     @property
     def kinked(self) -> bool:
@@ -93,14 +91,9 @@ class Ladder:
 
 
 def descend(
-    line: Line,
-    middle: Any,
-    size: float,
-    noise: Any,
-    fine: Any,
-    agree: Callable[[Slope], Sequence[bool]] = lambda _: (),
-    enough: float = 1e-9,
-) -> Ladder:
+    line: Line, middle: Any, size: float, noise: Any, fine: Any,
+    agree: Callable[[Slope], Sequence[bool]] = lambda _: (), enough: float = 1e-9,
+) -> Ladder:  # fmt: skip
     """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
 
     `size` is that of the numbers that are moved: steps larger and smaller than that are extrapolated apart, for
@@ -139,12 +132,12 @@ def _descended(line: Line, middle: Any, ladder: Iterator[float], size: float, no
         heights.append((up - middle, down - middle))
         gaps.append(abs(up - 2 * middle + down) / step)
         # Settled: at smaller steps rounding alone is more. Vanishing: the slopes of the two sides get closer.
-        settled = max(central.best.error, below.best.error / 2, above.best.error / 2) <= SHRINK * rounding
-        known = central.best.error <= enough * abs(central.best.value) or settled
+        settled = max(central._best.error, below._best.error / 2, above._best.error / 2) <= SHRINK * rounding
+        known = central._best.error <= enough * abs(central._best.value) or settled
         vanishes = len(central.row) > 3 and (gaps[-1] <= 0.6 * gaps[-2] or gaps[-1] <= 100 * rounding)
-        if enough and tables is near and known and vanishes and not _differ(below.best, above.best):
+        if enough and tables is near and known and vanishes and not _differ(below._best, above._best):
             break
-    left, right = (_nearer(n.best if enough else n.value, w.best) for n, w in zip(near[1:], wide[1:], strict=True))
+    left, right = (_nearer(n._best if enough else n.value, w._best) for n, w in zip(near[1:], wide[1:], strict=True))
     return Ladder(_nearer(near[0].value, wide[0].value), left, right, _stays(heights, noise), bool(np.any(heights)))
 
 

@@ -32,18 +32,22 @@ class Point:
     def __init__(
         self, subject: Subject, arrays: Arrays, seed: int = 0, inquiry: Callable[[], Any] = lambda: NOTHING
     ) -> None:
-        self.subject, self.arrays, self.seed, self.inquiry = subject, arrays, seed, inquiry
-        self.values, self.mistaken, self.holomorphic = subject.values(arrays), False, True
-        self.eps = coarsest_of(self.values)
-        if self.eps <= coarsest_of(arrays):
-            self.eps = 0.0
-        self.noises, self.middles = dict[Any, Any](), dict[Any, Any]()
+        self.subject = subject
+        self.arrays = arrays
+        self.seed = seed
+        self.inquiry = inquiry
+        self.values: Arrays = subject.values(arrays)
+        self.mistaken: bool = False
+        self.holomorphic: bool = True
+        eps = coarsest_of(self.values)
+        self.eps: float = eps if eps > coarsest_of(arrays) else 0.0
+        self._noises, self._middles = dict[Any, Any](), dict[Any, Any]()
         rng = np.random.default_rng(seed)
         drawn = [signed_like(rng, y) for y in self.values]
-        self.results = sum(y.size for y in self.values)
-        self.weights = drawn if self.results != 1 else [np.abs(np.sign(u)) for u in drawn]
-        self.left_out = sum(int((~np.isfinite(y)).sum()) for y in self.values)
-        self.is_nowhere_finite = 0 < self.left_out == self.results
+        self.results: int = sum(y.size for y in self.values)
+        self.weights: list[Any] = drawn if self.results != 1 else [np.abs(np.sign(u)) for u in drawn]
+        self.left_out: int = sum(int((~np.isfinite(y)).sum()) for y in self.values)
+        self.is_nowhere_finite: bool = 0 < self.left_out == self.results
 
     @functools.cached_property
     def gradients(self) -> list[Any]:
@@ -59,7 +63,7 @@ class Point:
     def long(self) -> list[Any] | None:
         """The same in long double, None where the function can't be run in it, or nothing connects."""
         try:
-            self.middles[LONG] = self.line({}, LONG)(0.0)
+            self._middles[LONG] = self.line({}, LONG)(0.0)
             pulled = self._pulled(LONG)
             return pulled if any(g is not None for g in pulled) else None
         except Exception:  # numpy.linalg, for one, refuses long doubles
@@ -79,19 +83,19 @@ class Point:
 
     def noise(self, dtype: Any) -> Any:
         """Return how far rounding may move a value, in a dtype, and what tiny steps show of that."""
-        if dtype not in self.noises:
+        if dtype not in self._noises:
             random = everywhere(np.random.default_rng(self.seed), self.arrays)
             line = self.line({position: v * largest(self.arrays[position]) for position, v in random.items()}, dtype)
             eps = max(float(np.finfo(dtype).eps), self.eps)
-            self.noises[dtype] = noise_of_values(line, self.size_of_values(), dtype, eps)
-        return self.noises[dtype]
+            self._noises[dtype] = noise_of_values(line, self.size_of_values(), dtype, eps)
+        return self._noises[dtype]
 
     def is_coarser(self) -> bool:
         """Return whether the function turns out to compute in a narrower dtype than was known."""
         found, before = float(self.inquiry().coarsest), self.eps
         if found > before:
             self.eps = found
-            self.noises.clear()
+            self._noises.clear()
         return found > before
 
     def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
@@ -111,9 +115,9 @@ class Point:
     def ladder(self, direction: Direction, dtype: Any = WIDE, *how: Any) -> Ladder:
         """Return what difference quotients along a direction say, in values of a dtype; `how` as for `descend`."""
         size = max(float(np.abs(self.arrays[position][v != 0]).max(initial=0)) for position, v in direction.items())
-        if dtype not in self.middles:
-            self.middles[dtype] = self.line({}, dtype)(0.0)
-        return descend(self.line(direction, dtype), self.middles[dtype], size, *self.noise(dtype), *how)
+        if dtype not in self._middles:
+            self._middles[dtype] = self.line({}, dtype)(0.0)
+        return descend(self.line(direction, dtype), self._middles[dtype], size, *self.noise(dtype), *how)
 
     def complex_slope(self, direction: Direction) -> Slope:
         """Return what the complex step says along a direction, a step that is small beside all that is moved."""

@@ -59,8 +59,11 @@ class DataParallel(Optimizer):
     def __init__(self, optimizer: Optimizer, comm: Any = None, module: Module | None = None) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"DataParallel goes around an optimiser, got {errors.given(optimizer)}; pass one")
-        self.inner, self.comm = optimizer, world() if comm is None else comm
-        self.rank, self.ranks = _place(self.comm)
+        self.inner: Optimizer = optimizer
+        self.comm: Any = world() if comm is None else comm
+        rank, ranks = _place(self.comm)
+        self.rank: int = rank
+        self.ranks: int = ranks
         end_together(self.comm)
         of_module = [] if module is None else [*module.parameters(), *module.buffers()]
         self._broadcast([*self.inner.parameters, *of_module])
@@ -151,8 +154,10 @@ class ShardedLoader(DataLoader):
         self, dataset: Dataset, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False,
         collate_fn: Any = None, seed: Any = None, comm: Any = None,
     ) -> None:  # fmt: skip
-        self.comm = world() if comm is None else comm
-        self.rank, self.ranks = _place(self.comm)
+        self.comm: Any = world() if comm is None else comm
+        rank, ranks = _place(self.comm)
+        self.rank: int = rank
+        self.ranks: int = ranks
         if seed is None:
             drawn = np.random.SeedSequence().generate_state(1, np.uint64)
             self.comm.Bcast(drawn, root=0)

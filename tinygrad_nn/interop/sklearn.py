@@ -115,10 +115,7 @@ class _Classifier(ClassifierMixin):  # type: ignore[misc]
     _loss = staticmethod(cross_entropy)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one more epoch on these rows; the first call names all classes, unless y has them.
-
-        Returns the estimator.
-        """
+        """Train one more epoch on these rows, return the estimator; the first call names all classes, unless y does."""
         return cast(Self, self._trained(X, y, sample_weight, not hasattr(self, "module_"), 1, classes))
 
     def predict(self, X: Any) -> np.ndarray:

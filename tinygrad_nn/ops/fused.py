@@ -169,10 +169,7 @@ def _spread(g: Any, n: Any, reduction: str) -> Any:
 
 
 def _labels(value: Any, inputs: Any) -> Any:
-    """Return class indices as an array of its own, of the logits' shape without the classes.
-
-    Raises ValueError, TypeError.
-    """
+    """Return class indices as an array, of the logits' shape without the classes. Raises ValueError, TypeError."""
     labels = copied(value.data if isinstance(value, Tensor) else value)
     shape = np.shape(inputs[0])
     if labels.dtype.kind not in "iu":
@@ -321,8 +318,11 @@ def _at_least(var: Any, /, eps: float = 1e-6) -> Any:
 _at_least.vjp(lambda g: g)
 
 # What losses are made of; `tg` has the losses.
-at_least, class_entries, huber = _at_least, _class_entries, _huber
-bernoulli_cross_entropy, sigmoid_cross_entropy = _bernoulli_cross_entropy, _sigmoid_cross_entropy
+at_least = _at_least
+huber = _huber
+class_entries = _class_entries
+bernoulli_cross_entropy = _bernoulli_cross_entropy
+sigmoid_cross_entropy = _sigmoid_cross_entropy
 softmax_cross_entropy = _softmax_cross_entropy
 
 

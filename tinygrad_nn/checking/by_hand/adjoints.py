@@ -32,8 +32,9 @@ class Graph:
     def __init__(self, loss: Tensor) -> None:
         if not isinstance(loss, Tensor):
             raise TypeError(errors.only_tensors("the loss", loss))
-        self.root, self.seed = root_of(loss), seed_of(loss, None, create_graph=False)
-        self.order = history([self.root])
+        self.root: Node = root_of(loss)
+        self._seed = seed_of(loss, None, create_graph=False)
+        self.order: list[Node] = history([self.root])
 
     def next_ones(self, chosen: set[Node]) -> dict[Node, set[Node]]:
         """Return, for each chosen node, the chosen ones (or the root) that it leads to without another between."""
@@ -80,7 +81,7 @@ class Graph:
             if not getattr(node.operation, "multiple_outputs", False):
                 copy.hooks = {0: partial(arrive, node)}
         targets = [copies[node] for node in wanted]
-        pullback({copies[self.root]: self.seed}, targets, make, retain_graph=False, create_graph=False)
+        pullback({copies[self.root]: self._seed}, targets, make, retain_graph=False, create_graph=False)
         return {node: arrived[node] for node in wanted if node in arrived}
 
 

@@ -57,15 +57,18 @@ class Alignment:
     def __init__(self, graph: Graph, tensors: Any, convention: str) -> None:
         if convention not in CONVENTIONS:
             raise ValueError(f"convention is {convention!r}; write one of {', '.join(map(repr, CONVENTIONS))}")
-        self.convention, self.root = convention, graph.root
+        self.convention, self._root = convention, graph.root
         filled = [node.handle() for node in reversed(graph.order) if node.handle is not None]  # by its backward pass
-        self.named = {t.name: t for t in filled if t is not None and t.name is not None} | _by_name(tensors)
+        own = {t.name: t for t in filled if t is not None and t.name is not None}
+        self.named: dict[str, Any] = own | _by_name(tensors)
         known = set(graph.order)
-        self.tensors = {n: t for n, t in self.named.items() if isinstance(t, Tensor)}
-        self.reached = {n: t for n, t in self.tensors.items() if node_of(t) in known}
+        self.tensors: dict[str, Tensor] = {n: t for n, t in self.named.items() if isinstance(t, Tensor)}
+        self.reached: dict[str, Tensor] = {n: t for n, t in self.tensors.items() if node_of(t) in known}
         biases = [t for n, t in self.reached.items() if n[:1] == "b" and t.is_leaf]
-        self.in_columns = any(t.ndim == 2 and t.shape[1] == 1 for t in biases)
-        self.samples, self.outputs = self._sizes(graph)
+        self._in_columns = any(t.ndim == 2 and t.shape[1] == 1 for t in biases)
+        samples, outputs = self._sizes(graph)
+        self.samples: int = samples
+        self.outputs: int = outputs
 
     def _sizes(self, graph: Graph) -> tuple[int, int]:
         """Return how many samples and outputs what the loss was last computed from has."""
@@ -74,7 +77,7 @@ class Alignment:
         shape = next((n.shape for n in newest if n.shape and not getattr(n.operation, "multiple_outputs", False)), (1,))
         if len(shape) == 1:
             return shape[0], 1
-        return (shape[-1], shape[0]) if self.in_columns else (shape[0], shape[-1])
+        return (shape[-1], shape[0]) if self._in_columns else (shape[0], shape[-1])
 
     def named_by(self, key: str) -> str:
         """Return the name of the Tensor that `key` is the gradient of. Raises ValueError if there is none."""
@@ -116,9 +119,9 @@ class Alignment:
     def frame(self, name: str, tensor: Tensor, key: str = "") -> Aligned:
         """Return how the convention lays out and scales what has the shape of a Tensor of this name."""
         shape, turned, scale = tensor.shape, False, 1
-        if self.convention == "article" and node_of(tensor) is not self.root:
+        if self.convention == "article" and node_of(tensor) is not self._root:
             if name.rpartition(".")[2][:1] not in ("W", "b", "w"):
-                scale, turned = self.samples, not self.in_columns and tensor.ndim == 2
+                scale, turned = self.samples, not self._in_columns and tensor.ndim == 2
                 shape = shape[::-1] if turned else shape
             elif tensor.ndim == 1:
                 shape = (*shape, 1)

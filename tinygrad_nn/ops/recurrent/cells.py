@@ -76,7 +76,10 @@ def _lstm(
     return _in_one_dtype(kernels.lstm, (x, state, w_ih, w_hh, b_ih, b_hh), reverse)
 
 
-rnn_tanh, rnn_relu, gru, lstm = _rnn_tanh, _rnn_relu, _gru, _lstm
+rnn_tanh = _rnn_tanh
+rnn_relu = _rnn_relu
+gru = _gru
+lstm = _lstm
 
 
 # Reverse passes have no rules: none is ever called with Tensors.
@@ -210,21 +213,17 @@ def _flat(x: Any, lead: int = 0) -> Any:
 
 
 _differentiate(
-    _rnn_tanh,
-    lambda a, b, h: ((tanh(a + b),), ()),
+    _rnn_tanh, lambda a, b, h: ((tanh(a + b),), ()),
     lambda g, state, w, y, reverse: _rnn_backward.kernel(g[0], 1 - y[0] * y[0], w, reverse=reverse),
-)
+)  # fmt: skip
 _differentiate(
-    _rnn_relu,
-    lambda a, b, h: ((relu(a + b),), ()),
+    _rnn_relu, lambda a, b, h: ((relu(a + b),), ()),
     lambda g, state, w, y, reverse: _rnn_backward.kernel(g[0], (y[0] > 0).astype(y[0].dtype), w, reverse=reverse),
-)
+)  # fmt: skip
 _differentiate(
-    _gru,
-    _gru_step,
-    lambda g, state, w, y, reverse: _gru_backward.kernel(g[0], state, w, *y, _arrived(g, 1), reverse=reverse),
-    lead=1,
-)
+    _gru, _gru_step,
+    lambda g, state, w, y, reverse: _gru_backward.kernel(g[0], state, w, *y, _arrived(g, 1), reverse=reverse), lead=1,
+)  # fmt: skip
 _differentiate(
     _lstm,
     _lstm_step,

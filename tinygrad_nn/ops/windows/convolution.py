@@ -7,7 +7,7 @@ gradient of the weight: each of them is the derivative of the others.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -185,7 +185,10 @@ def _unslid(name: str, windows: Windows, more: tuple[int, ...]) -> tuple[int, ..
     return lengths
 
 
-(conv1d, conv_transpose1d), (conv2d, conv_transpose2d), (conv3d, conv_transpose3d) = map(_convolutions, (1, 2, 3))
+_PAIRS = [_convolutions(ndim) for ndim in (1, 2, 3)]
+conv1d: Final = _PAIRS[0][0]
+conv2d: Final = _PAIRS[1][0]
+conv_transpose2d: Final = _PAIRS[1][1]
 
 
 # What tests try: a tuple stands for drawn values of that shape.

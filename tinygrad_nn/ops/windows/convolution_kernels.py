@@ -80,8 +80,7 @@ def _rows(z: Any, groups: int) -> Any:
 def _kernel_rows(weight: Any, groups: int) -> list[Any]:
     """Return a matrix for each row of the kernel. Shapes: (O, C, k, ...) -> k times (groups, O / groups, C * ...)."""
     channels, inner, rows, *others = weight.shape
-    shape = groups, channels // groups, inner * math.prod(others)
-    return [weight[:, :, i].reshape(shape) for i in range(rows)]
+    return [weight[:, :, i].reshape(groups, channels // groups, inner * math.prod(others)) for i in range(rows)]
 
 
 def _copies_all(inner: int, results: int, windows: Windows) -> bool:

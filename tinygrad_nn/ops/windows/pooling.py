@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -127,14 +127,12 @@ def _sizes(windows: Windows, lengths: tuple[int, ...], count_include_pad: bool) 
 
 def _pools(ndim: int) -> tuple[Any, Any]:
     """Return max_pool and avg_pool over so many spatial axes."""
-    lengths = (5, 4, 3)[:ndim]
-    pair = (1, 1, 2)[-ndim:]
+    lengths, pair = (5, 4, 3)[:ndim], (1, 1, 2)[-ndim:]
     common = [
-        sample((2, 2, *lengths), kernel_size=2),
+        sample((2, 2, *lengths), kernel_size=2), sample((0, 2, *lengths), kernel_size=1),
         sample((1, *lengths), kernel_size=(3, 2, 2)[:ndim], stride=1, padding=1),
-        sample((0, 2, *lengths), kernel_size=1),
         sample((1, 1, *lengths), kernel_size=2, stride=3, ceil_mode=True),
-    ]
+    ]  # fmt: skip
 
     @composite(method=False, name=f"max_pool{ndim}d")
     def max_pool(
@@ -154,8 +152,7 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         (5, 3, 4, 4)
         """
         x, windows = _pooled(max_pool.__name__, ndim, input, kernel_size, stride, padding, dilation, ceil_mode)
-        y = _maximum(x, windows=windows)
-        return without_batch(y, input)
+        return without_batch(_maximum(x, windows=windows), input)
 
     max_pool.samples = [
         *common, sample(np.ones((1, 1, *pair)), kernel_size=pair),
@@ -182,8 +179,7 @@ def _pools(ndim: int) -> tuple[Any, Any]:
         x, windows = _pooled(avg_pool.__name__, ndim, input, kernel_size, stride, padding, 1, ceil_mode)
         y = _window_sum(x, windows=windows)
         sizes = _sizes(windows, x.shape[2:], count_include_pad) if divisor_override is None else divisor_override
-        y = y / array_of(sizes, y.dtype if y.dtype.kind == "f" else float)
-        return without_batch(y, input)
+        return without_batch(y / array_of(sizes, y.dtype if y.dtype.kind == "f" else float), input)
 
     avg_pool.samples = [
         *common, sample((1, 1, *lengths), kernel_size=2, stride=1, padding=1, count_include_pad=False),
@@ -193,7 +189,11 @@ def _pools(ndim: int) -> tuple[Any, Any]:
     return max_pool, avg_pool
 
 
-(max_pool1d, avg_pool1d), (max_pool2d, avg_pool2d), (max_pool3d, avg_pool3d) = map(_pools, (1, 2, 3))
+_PAIRS = [_pools(ndim) for ndim in (1, 2, 3)]
+max_pool1d: Final = _PAIRS[0][0]
+avg_pool1d: Final = _PAIRS[0][1]
+max_pool2d: Final = _PAIRS[1][0]
+avg_pool2d: Final = _PAIRS[1][1]
 
 
 # What tests try: a tuple stands for drawn values of that shape.

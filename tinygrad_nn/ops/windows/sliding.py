@@ -54,10 +54,8 @@ class Windows(NamedTuple):
 
     def positions(self, lengths: Iterable[int]) -> Iterator[tuple[tuple[int, ...], Index, Index]]:
         """Yield each position in the kernel, the windows that have an entry there, and those entries."""
-        axes = [
-            [reach(i * d - p, length, count, s) for i in range(k)]
-            for k, s, p, d, count, length in zip(*self, lengths, strict=True)
-        ]
+        fields = zip(*self, lengths, strict=True)
+        axes = [[reach(i * d - p, length, count, s) for i in range(k)] for k, s, p, d, count, length in fields]
         for position in np.ndindex(*self.kernel):
             pairs = [axis[i] for axis, i in zip(axes, position, strict=True)]
             yield position, (..., *[into for into, _ in pairs]), (..., *[source for _, source in pairs])
