@@ -127,9 +127,11 @@ def _of_functions(module: Any) -> list[str]:
             own = {"__init__": kind.__init__} | {key: f for key, f in vars(kind).items() if not key.startswith("_")}
             ends = {"__init__": "None"}
             takes = {key: ", ".join(_parameters(f)) for key, f in own.items() if inspect.isfunction(f)}
-            lines.append(f"class {name}({kind.__bases__[0].__name__}):" + " ..." * (not takes))
-            lines += [f"    def {key}({taken}) -> {ends.get(key, 'Any')}: ..." for key, taken in takes.items()]
-    return lines  # without descriptions: the module has them
+            lines.append(f"class {name}({kind.__bases__[0].__name__}):\n{_docstring(inspect.getdoc(kind) or '')}")
+            heads = {key: f"    def {key}({taken}) -> {ends.get(key, 'Any')}:" for key, taken in takes.items()}
+            texts = {key: textwrap.indent(_docstring(inspect.getdoc(own[key]) or ""), "    ") for key in takes}
+            lines += [f"{head} ..." if key == "__init__" else f"{head}\n{texts[key]}" for key, head in heads.items()]
+    return lines
 
 
 def _result(function: Any) -> str:
@@ -192,7 +194,7 @@ def _attached(name: str) -> str:
     if name in ("__eq__", "__ne__"):
         return f"def {name}(self, other: object) -> Tensor: ...  # type: ignore[override]"
     if name == "grad_terms":
-        return "def grad_terms(self) -> Any: ..."
+        return f"def grad_terms(self) -> Any:\n{_docstring(inspect.getdoc(value) or '')}"
     if name == "__iter__":
         return "def __iter__(self) -> Iterator[Tensor]: ..."
     if name == "__setitem__":

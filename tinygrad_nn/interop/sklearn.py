@@ -93,7 +93,8 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         settings: dict[str, Any] = {"lr": self.learning_rate}
         if self.weight_decay:
             settings["weight_decay"] = self.weight_decay
-        self.optimizer_ = _named(OPTIMIZERS, "optimizer", self.optimizer)(self.module_.parameters(), **settings)
+        made = _named(OPTIMIZERS, "optimizer", self.optimizer)
+        self.optimizer_: optim.Optimizer = made(self.module_.parameters(), **settings)
         self.scheduler_ = None if self.schedule is None else self.schedule(self.optimizer_)
         self.loss_curve_: list[float] = []
 
@@ -120,8 +121,7 @@ class _Classifier(ClassifierMixin):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of each row. Shapes: (m, features) -> (m,)."""
-        likeliest = self._computed(X).argmax(axis=1)
-        return np.asarray(self.classes_[likeliest])
+        return np.asarray(self.classes_[self._computed(X).argmax(axis=1)])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities, a column for each of `classes_`. Shapes: (m, features) -> (m, classes)."""

@@ -3,24 +3,113 @@
 from typing import Any
 from .of_functions import OfFunction
 class ReLU(OfFunction):
+    r"""`tg.relu` as a module.
+
+    Return max(x, 0). Shapes: (...) -> (...). Source: Nair and Hinton, Rectified linear units improve RBMs (2010).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.relu([-1.0, 0.0, 2.0])
+    tg.tensor([0., 0., 2.], dtype='float64')
+    """
     def __init__(self) -> None: ...
 class Sigmoid(OfFunction):
+    r"""`tg.sigmoid` as a module.
+
+    Return 1 / (1 + exp(-x)), exact in both tails. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.sigmoid([-1000.0, 0.0, 1000.0])
+    tg.tensor([0. , 0.5, 1. ], dtype='float64')
+    """
     def __init__(self) -> None: ...
 class SiLU(OfFunction):
+    r"""`tg.silu` as a module.
+
+    Return x * sigmoid(x), or swish. Shapes: (...) -> (...). Source: Elfwing et al., Sigmoid-weighted units (2017).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.silu([-1.0, 0.0, 2.0]).numpy()
+    array([-0.26894142,  0.        ,  1.76159416])
+    """
     def __init__(self) -> None: ...
 class ELU(OfFunction):
+    r"""`tg.elu` as a module.
+
+    Return x if x > 0, else alpha (exp(x) - 1). Shapes: (...) -> (...). Source: Clevert et al., ELUs (2015).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.elu([-1.0, 0.0, 2.0]).numpy()
+    array([-0.63212056,  0.        ,  2.        ])
+    """
     def __init__(self, alpha: Any = 1.0) -> None: ...
 class Softmax(OfFunction):
+    r"""`tg.softmax` as a module.
+
+    Return exp(x) / sum(exp(x)) over the axes. Shapes: (..., n, ...) -> (..., n, ...).
+
+    An entry of -inf gets 0, also where all of them are -inf; entries of inf share 1. Source: Bridle (1990).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.softmax([[0.0, 0.0], [1000.0, 0.0]])
+    tg.tensor([[0.5, 0.5],
+               [1. , 0. ]], dtype='float64')
+    """
     def __init__(self, axis: Any = -1) -> None: ...
 class LogSoftmax(OfFunction):
+    r"""`tg.log_softmax` as a module.
+
+    Return the logarithm of softmax, exact where softmax underflows. Shapes: (..., n, ...) -> (..., n, ...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.log_softmax([1000.0, 0.0])
+    tg.tensor([    0., -1000.], dtype='float64')
+    """
     def __init__(self, axis: Any = -1) -> None: ...
 class Tanh(OfFunction):
+    r"""The hyperbolic tangent. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Tanh()([-1.0, 0.0, 2.0]).round(3).tolist()
+    [-0.762, 0.0, 0.964]
+    """
     def __init__(self) -> None: ...
 class Identity(OfFunction):
+    r"""The input as it is. Shapes: (...) -> (...).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Identity()([1.0, -1.0]).tolist()
+    [1.0, -1.0]
+    """
     def __init__(self) -> None: ...
 class GELU(OfFunction):
+    r"""Gaussian error linear unit: x times the standard normal's distribution function. Shapes: (...) -> (...).
+
+    With `approximate="tanh"`, as PyTorch calls it, x · sigmoid(√(8/π) (x + 0.044715 x³)), which is near it.
+    Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.GELU()(1.0).round(4).item(), tg.nn.GELU(approximate="tanh")(1.0).round(4).item()
+    (0.8413, 0.8412)
+    """
     def __init__(self, approximate: Any = 'none') -> None: ...
 class Softplus(OfFunction):
+    r"""Smooth rectifier: log(1 + exp(beta x)) / beta. Shapes: (...) -> (...).
+
+    With a `threshold` it is x where beta x is above it: PyTorch's is 20, and loses digits.
+    Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing (2001).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.Softplus(2.0, threshold=1.0)([0.0, 1.0]).round(3).tolist()
+    [0.347, 1.0]
+    """
     def __init__(self, beta: Any = 1.0, threshold: Any = None) -> None: ...
 class LeakyReLU(OfFunction):
+    r"""Leaky rectifier: x where it is positive, else negative_slope · x. Shapes: (...) -> (...).
+
+    Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.LeakyReLU(0.1)([2.0, -1.0]).tolist()
+    [2.0, -0.1]
+    """
     def __init__(self, negative_slope: Any = 0.01) -> None: ...

@@ -2,25 +2,128 @@
 
 from typing import Any
 from .of_functions import OfFunction
-class Loss(OfFunction): ...
+class Loss(OfFunction):
+    r"""A function of an input and a target with settings; weights among them are buffers."""
 class MSELoss(Loss):
+    r"""`tg.mse_loss` as a module.
+
+    Return the squared difference, averaged over all entries. Shapes: (...), (...) -> ().
+
+    `reduction` is "mean", "sum" or "none", here as in all losses. Raises ValueError for different shapes.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.mse_loss([1.0, 3.0], [1.0, 1.0]).item()
+    2.0
+    """
     def __init__(self, *, reduction: Any = 'mean') -> None: ...
 class L1Loss(Loss):
+    r"""`tg.l1_loss` as a module.
+
+    Return the absolute difference, averaged over all entries. Shapes: (...), (...) -> ().
+
+    >>> import tinygrad_nn as tg
+    >>> tg.l1_loss([1.0, 3.0], [1.0, 1.0]).item()
+    1.0
+    """
     def __init__(self, *, reduction: Any = 'mean') -> None: ...
 class HuberLoss(Loss):
+    r"""`tg.huber_loss` as a module.
+
+    Return d² / 2 where the difference d is at most `delta` in size, beyond it delta (|d| - delta / 2), averaged.
+
+    Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.huber_loss([1.0, 3.0], [1.0, 1.0], reduction="none").tolist()
+    [0.0, 1.5]
+    """
     def __init__(self, *, reduction: Any = 'mean', delta: Any = 1.0) -> None: ...
 class SmoothL1Loss(Loss):
+    r"""`tg.smooth_l1_loss` as a module.
+
+    Return d² / (2 beta) where the difference d is at most `beta` in size, beyond it |d| - beta / 2, averaged.
+
+    Shapes: (...), (...) -> (). That is `huber_loss` divided by beta, and `l1_loss` for 0.
+    Source: Girshick, Fast R-CNN (2015), equation 3, where beta is 1.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.smooth_l1_loss([1.0, 3.0], [1.0, 1.0], reduction="none", beta=2.0).tolist()
+    [0.0, 1.0]
+    """
     def __init__(self, *, reduction: Any = 'mean', beta: Any = 1.0) -> None: ...
 class BCELoss(Loss):
+    r"""`tg.binary_cross_entropy` as a module.
+
+    Return -(y log(p) + (1 - y) log(1 - p)) for probabilities p and labels y, averaged. Shapes: (...), (...) -> ().
+
+    A logarithm is at least -100, as in PyTorch; `weight` broadcasts to the losses and multiplies them.
+    Train on logits where you can: p = 1 loses its digits. Raises ValueError outside 0 to 1.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(3).tolist()
+    [0.693, 100.0]
+    """
     def __init__(self, weight: Any = None, *, reduction: Any = 'mean') -> None: ...
 class BCEWithLogitsLoss(Loss):
+    r"""`tg.binary_cross_entropy_with_logits` as a module.
+
+    Return the binary cross entropy of sigmoid(input), exact at any logit, averaged. Shapes: (...), (...) -> ().
+
+    `pos_weight` multiplies the losses of positive labels: with as many as there are negatives to a positive, both
+    weigh alike. `weight` multiplies all losses. Both broadcast to the logits.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 0.0], reduction="none").round(3).tolist()
+    [0.693, 1000.0]
+    """
     def __init__(self, weight: Any = None, *, reduction: Any = 'mean', pos_weight: Any = None) -> None: ...
 class GaussianNLLLoss(Loss):
+    r"""`tg.gaussian_nll_loss` as a module.
+
+    Return (log(var) + (target - input)² / var) / 2, averaged: how unlikely a normal distribution has the target.
+
+    Shapes: (..., n), (..., n), var of (..., n), (..., 1), (...) or () -> (). A variance below `eps` counts as `eps`,
+    and its gradient is that there, as in PyTorch. `full` adds log(2 π) / 2. Raises ValueError for a negative variance.
+    Source: Nix and Weigend, Estimating the mean and variance of the target probability distribution (1994).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.gaussian_nll_loss([1.0, 2.0], [1.0, 4.0], [1.0, 1.0]).item()
+    1.0
+    """
     def __init__(self, *, full: Any = False, eps: Any = 1e-06, reduction: Any = 'mean') -> None: ...
 class KLDivLoss(Loss):
+    r"""`tg.kl_div` as a module.
+
+    Return q (log(q) - input) for log-probabilities `input` and probabilities q, averaged over all entries.
+
+    Shapes: (...), (...) -> (). With `log_target` the target holds log(q). The sum over the classes is the
+    Kullback-Leibler divergence of q from what is predicted, so `reduction="batchmean"`, the sum divided by the length
+    of the first axis, is its mean. Source: Kullback and Leibler, On information and sufficiency (1951).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()
+    0.693
+    """
     def __init__(self, *, reduction: Any = 'mean', log_target: Any = False) -> None: ...
 class NLLLoss(Loss):
+    r"""The negative log-likelihood of class indices, `tg.nll_loss`; the classes are on axis 1.
+
+    Shapes: (N, k, ...), int (N, ...) -> (), or (k,), int () -> ().
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.NLLLoss()([[-1.0, -2.0], [-1.0, -2.0]], [0, 1]).item()
+    1.5
+    """
     def __init__(self, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = 'mean') -> None: ...
-    def forward(self, input: Any, target: Any) -> Any: ...
+    def forward(self, input: Any, target: Any) -> Any:
+        r"""Return the loss."""
 class CrossEntropyLoss(NLLLoss):
+    r"""The cross entropy of softmax(input), `tg.cross_entropy`; the classes, indices or probabilities, are on axis 1.
+
+    Shapes: (N, k, ...), int (N, ...) or (N, k, ...) -> (), or (k,), int () or (k,) -> ().
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.CrossEntropyLoss()([[0.0, 0.0], [1000.0, 0.0]], [0, 0]).round(3).item()
+    0.347
+    """
     def __init__(self, weight: Any = None, *, ignore_index: Any = -100, reduction: Any = 'mean', label_smoothing: Any = 0.0) -> None: ...

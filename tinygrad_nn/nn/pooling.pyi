@@ -3,14 +3,85 @@
 from typing import Any
 from .of_functions import OfFunction
 class MaxPool1d(OfFunction):
+    r"""`tg.max_pool1d` as a module.
+
+    Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
+    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
+    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[3., 5.]], dtype='float64')
+    >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> None: ...
 class MaxPool2d(OfFunction):
+    r"""`tg.max_pool2d` as a module.
+
+    Return the largest entry of each window, in PyTorch's layout; k tied ones share the gradient, 1/k each.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - d(k - 1) - 1) // s + 1 by
+    the kernel's size k, stride s (k unless given), padding p and dilation d. Raises ValueError where the
+    kernel is longer than the padded input, or windows of padding alone could be. Source: Scherer et al. (2010).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.max_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[3., 5.]], dtype='float64')
+    >>> tg.max_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *, ceil_mode: Any = False) -> None: ...
 class AvgPool1d(OfFunction):
+    r"""`tg.avg_pool1d` as a module.
+
+    Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
+    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
+    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[2. , 3.5]], dtype='float64')
+    >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> None: ...
 class AvgPool2d(OfFunction):
+    r"""`tg.avg_pool2d` as a module.
+
+    Return the mean of each window, in PyTorch's layout; the padding counts as zeros, or not at all.
+
+    Shapes: (N, C, *lengths) or (C, *lengths); each length n becomes (n + 2p - k) // s + 1 by the kernel's
+    size k, stride s (k unless given) and padding p. `divisor_override` divides instead of the number of
+    entries. Raises ValueError where the kernel is longer than the padded input. Source: LeCun et al. (1998).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.avg_pool1d([[1.0, 3.0, 2.0, 5.0]], kernel_size=2)
+    tg.tensor([[2. , 3.5]], dtype='float64')
+    >>> tg.avg_pool2d(tg.ones((5, 3, 8, 8)), kernel_size=2).shape
+    (5, 3, 4, 4)
+    """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> None: ...
 class AdaptiveAvgPool1d(OfFunction):
+    r"""AdaptiveAvgPool2d over the last axis alone. Shapes: (..., L) -> (..., output_size).
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.AdaptiveAvgPool1d(2)([[[0.0, 2.0, 4.0]]]).tolist()
+    [[[1.0, 3.0]]]
+    """
     def __init__(self, output_size: Any) -> None: ...
 class AdaptiveAvgPool2d(OfFunction):
+    r"""Means over windows such that the output has output_size. Shapes: (..., H, W) -> (..., *output_size).
+
+    Of n entries window i of k has those from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉. A size is a number for both axes, or a
+    pair, in which None keeps the length. Source: Lin, Chen and Yan, Network in network (2014), for a size of 1.
+
+    >>> import tinygrad_nn as tg
+    >>> tg.nn.AdaptiveAvgPool2d((1, None))([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]]).tolist()
+    [[[[1.5, 2.5, 3.5]]]]
+    """
     def __init__(self, output_size: Any) -> None: ...

@@ -670,7 +670,25 @@ class Tensor:
         >>> tg.gelu([-1.0, 0.0, 2.0]).numpy()
         array([-0.15865525,  0.        ,  1.95449974])
         """
-    def grad_terms(self) -> Any: ...
+    def grad_terms(self) -> Any:
+        r"""Return the contributions that this tensor's gradient is the sum of, one for each use, in the order of adding.
+
+        The backward pass has to be watched: call `backward` in the body of `tg.watch()`. What hooks of this tensor have
+        added to the sum is a term, too, and the last one is what `.grad` held before the pass. Raises GradientError where
+        no watched pass came to this tensor, or where `.grad` is no more what the last one has left.
+
+        >>> import tinygrad_nn as tg
+        >>> x = tg.tensor(3.0, requires_grad=True)
+        >>> with tg.watch():
+        ...     loss = x * x - 5.999 * x
+        ...     loss.backward()
+        >>> print(x.grad_terms())
+        value   argument  ways  path
+        -5.999  b         1     multiply2 -> loss
+        3       a         1     multiply1 -> loss
+        3       b         1     multiply1 -> loss
+        sum: 0.001, cancellation 1.2e+04
+        """
     @property
     def imag(self) -> Any:
         r"""The imaginary part: zeros, unless the tensor is complex."""
