@@ -67,7 +67,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (286, 286, 1_021),
-    "engine": (1_264, 1_264, 9_078),
+    "engine": (1_265, 1_265, 9_078),
     "tensor": (1_161, 1_161, 9_012),
     "ops": (3_028, 2_895, 30_972),
     "ops.linalg": (861, 859, 8_979),

@@ -84,7 +84,8 @@ class Operation:
     def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the inputs of a call, and every parameter by name. Raises TypeError as Python does.
 
-        The signature itself binds what is irregular only: it takes some ten times as long.
+        A call is regular if it gives the inputs by position, and each parameter that it needs once. Any other is bound
+        by the signature, which takes some ten times as long.
         """
         n, names, given = len(self.arguments), self.names, len(args)
         inputs: Sequence[Any] = args if given == n else [*args[:n], *[None] * (n - given)]

@@ -69,7 +69,7 @@ def pullback(
             for parent, rule in zip(node.parents, operation.rules):
                 if parent is None or (useful is not None and parent not in useful):
                     continue
-                if rule.into is not None and parent in cotangents and not create_graph:  # no graph has what is in place
+                if rule.into is not None and parent in cotangents and not create_graph:  # no graph records a write
                     cotangents.add_into(parent, rule, g, saved)
                     continue
                 c = rule.pull(g, saved)
