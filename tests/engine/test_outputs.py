@@ -25,7 +25,7 @@ def whole_node(dtype: Any = np.float64) -> Node:
 
 
 def part(index: int, g: Any) -> Parts:
-    return Parts(index, g, SHAPES, np.float64)
+    return ITEM.rules[0].pull(g, (index, SHAPES, np.float64))
 
 
 def test_parts_add_up_output_by_output() -> None:

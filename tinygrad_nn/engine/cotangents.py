@@ -103,7 +103,7 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
                 c = (c.reshape(-1, c.shape[-1]) @ np.ones(c.shape[-1], c.dtype)).reshape(shape)
             else:
                 wide = c.astype(np.float32) if c.dtype.char == "e" else c  # float16 sums overflow, and lose digits
-                c = np.sum(wide, axis=axes).reshape(shape)
+                c = np.add.reduce(wide, axis=axes).reshape(shape)
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 
 

@@ -61,10 +61,9 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
     A node is created after all the nodes that it reads, so the numbers that count nodes as they are created are
     already a topological order: newest first, each comes after everything that was computed from it.
     """
-    found = dict.fromkeys(roots)  # walked with a list, not by recursion: graphs are deeper than Python's stack
-    unread = list(found)
-    while unread:
-        node = unread.pop()
+    found = dict.fromkeys(roots)
+    nodes = list(found)
+    for node in nodes:  # grows as it is walked; not by recursion: graphs are deeper than Python's stack
         if node.number < since:
             continue
         parents = node.parents
@@ -73,5 +72,6 @@ def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
         for parent in parents:
             if parent is not None and parent not in found:
                 found[parent] = None
-                unread.append(parent)
-    return sorted(found, key=attrgetter("number"), reverse=True)
+                nodes.append(parent)
+    nodes.sort(key=attrgetter("number"), reverse=True)
+    return nodes

@@ -20,12 +20,10 @@ class Whole(tuple[Any, ...]):
 class Parts(dict[int, Any]):
     """The cotangents of several outputs that have arrived: with zeros for the others, a loop over many is quadratic."""
 
+    __slots__ = ("dtype", "shape")
+    shape: Any
+    dtype: Any
     size = 0
-
-    def __init__(self, index: int, g: Any, shape: Any, dtype: Any) -> None:
-        self[index] = g
-        self.shape = shape
-        self.dtype = dtype
 
     def __add__(self, other: Parts) -> Parts:
         for index, g in other.items():
@@ -48,7 +46,9 @@ class _ItemRule:
     argument, into, zero_safe = "outputs", None, None
 
     def pull(self, g: Any, saved: Any) -> Parts:
-        return Parts(saved[0], g, *saved[1:])
+        parts = Parts({saved[0]: g})
+        _, parts.shape, parts.dtype = saved
+        return parts
 
 
 class Item:

@@ -44,7 +44,10 @@ def _rows(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-linear.vjp(lambda g, weight: g @ weight, lambda g, x: _rows(g).T @ _rows(x), lambda g: g, zero_safe=sum_of_products)
+linear.vjp(
+    lambda g, weight: g * weight if type(g) is np.ndarray and len(weight) == 1 else g @ weight,  # in half the time
+    lambda g, x: _rows(g).T @ _rows(x), lambda g: g, zero_safe=sum_of_products,
+)  # fmt: skip
 linear.jvp(lambda t, weight: t @ weight.T, lambda t, x: x @ t.T, lambda t: t)
 
 

@@ -45,13 +45,9 @@ def whole_number(name: str, x: Any, least: int = 1) -> int:
 
 def number(name: str, x: Any, most: float = math.inf) -> float:
     """Return a finite number as Python's float. Raises TypeError for what is none, ValueError outside 0 to `most`."""
-    wording = (
-        f"{name} must be {'a finite number, 0 or more' if most == math.inf else f'from 0 to {most}'}, got {given(x)}"
-    )
-    if not is_number(x):
-        raise TypeError(wording)
-    if not 0 <= x <= most or x == math.inf:
-        raise ValueError(wording)
+    if not is_number(x) or not 0 <= x <= most or x == math.inf:
+        bounds = "a finite number, 0 or more" if most == math.inf else f"from 0 to {most}"
+        raise (ValueError if is_number(x) else TypeError)(f"{name} must be {bounds}, got {given(x)}")
     return float(x)
 
 

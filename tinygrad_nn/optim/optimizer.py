@@ -146,8 +146,7 @@ class Optimizer(Explained):
 
         The hyperparameters of `self` are here those of the parameter's group.
         """
-        value, new = self._by_rule()(w, g, state)
-        return value, new
+        return self._by_rule()(w, g, state)
 
     def _updating(self) -> Callable[..., Any]:
         """Return `update` as a step calls it: a parameter may have no state yet."""
@@ -155,7 +154,7 @@ class Optimizer(Explained):
             return self._by_rule()
         return lambda w, g, state: self.update(w, g, state or self.initial_state(w))
 
-    def _by_rule(self) -> Callable[..., Any]:
+    def _by_rule(self) -> Callable[..., Step]:
         """Return `update` with hyperparameters that are read once, for all parameters of a group."""
         if self.rule is None:
             kind = type(self).__name__
@@ -242,18 +241,19 @@ class Optimizer(Explained):
 
     def _checked(self, i: int, p: Tensor, entry: Any) -> dict[str, Any]:
         """Return the state of the parameter in this position. Raises StateError for what is none."""
+        if type(entry) is dict and not entry:
+            return entry
         kept, more = {*self.state_names}, self.optional_state_names  # a class without any says nothing of what it keeps
-        if not isinstance(entry, dict) or (entry and (kept or more) and entry.keys() - more != kept):
+        if not isinstance(entry, dict) or ((kept or more) and entry.keys() - more != kept):
             found = sorted(entry) if isinstance(entry, dict) else given(entry)
             needed = f"{sorted(kept)} in a dict; a class of your own may name in state_names what it keeps"
             raise StateError(f"parameter {self._keys()[i]} has the state {found}, needs {needed}")
-        shape, dtype = p.shape, p.dtype
         for name, x in entry.items():
             if type(x) is int or (type(x) is not np.ndarray and is_number(x)):
                 continue
-            if not isinstance(x, (np.ndarray, ArrayProxy)) or x.shape != shape or x.dtype != dtype:
+            if not isinstance(x, (np.ndarray, ArrayProxy)) or x.shape != p.shape or x.dtype != p.dtype:
                 raise StateError(
-                    f"{name} of parameter {self._keys()[i]} must be a number or an array of {shape}, {dtype}; got "
+                    f"{name} of parameter {self._keys()[i]} must be a number or an array of {p.shape}, {p.dtype}; got "
                     f"{x!r:.60}; after module.astype make a new optimiser"
                 )
         return entry

@@ -207,7 +207,7 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
 def _inputs(function: Any) -> tuple[list[tuple[int, str, Callable[[Any], Any]]], int]:
     """Return how to convert inputs, told by their types, and how many come by position, whatever NumPy calls them."""
     names, types = parameter_names(function), function.__annotations__.items()  # as text: to evaluate them takes 6 ms
-    kinds = {n: re.sub(r"\w+\.", "", formatannotation(kind).strip("'")) for n, kind in types}
+    kinds = {n: re.sub(r"\w+\.|'", "", formatannotation(k)) for n, k in types if "Tensor" in str(k)}
     found = [(i, n, _CONVERSIONS[kinds[n]]) for i, n in enumerate(names) if kinds.get(n) in _CONVERSIONS]
     last = max([i for i, n in enumerate(names) if "Tensor" in kinds.get(n, "")], default=0)
     return found, sys.maxsize if function.__code__.co_flags & CO_VARARGS else last + 1

@@ -114,10 +114,10 @@ class Tensor:
         view.flags.writeable = False
         return view
 
-    shape = property(lambda self: self._array.shape, doc="The lengths of the axes.")
-    ndim = property(lambda self: self._array.ndim, doc="The number of axes.")
-    size = property(lambda self: self._array.size, doc="The number of entries.")
-    dtype = property(lambda self: self._array.dtype, doc="The dtype of the entries.")
+    shape = property(operator.attrgetter("_array.shape"), doc="The lengths of the axes.")
+    ndim = property(operator.attrgetter("_array.ndim"), doc="The number of axes.")
+    size = property(operator.attrgetter("_array.size"), doc="The number of entries.")
+    dtype = property(operator.attrgetter("_array.dtype"), doc="The dtype of the entries.")
     is_leaf = property(
         lambda self: (node := node_of(self)) is None or node.operation is None,
         doc="True unless a recorded operation computed this tensor.",
@@ -350,9 +350,9 @@ def convert(t: Tensor, dtype: Any) -> None:
 
 def _check_like(what: str, x: Any, t: Tensor, advice: str = "") -> None:
     """Raise ValueError for another shape than the tensor's, DtypeError for another dtype."""
-    for kind, error in (("shape", ValueError), ("dtype", errors.DtypeError)):
-        if getattr(x, kind) != getattr(t, kind):
-            raise error(errors.of_another(kind, what, x, "its tensor", t, advice))
+    if x.shape != t.shape or x.dtype != t.dtype:
+        kind, error = ("shape", ValueError) if x.shape != t.shape else ("dtype", errors.DtypeError)
+        raise error(errors.of_another(kind, what, x, "its tensor", t, advice))
 
 
 def root_of(output: Tensor) -> Node:
