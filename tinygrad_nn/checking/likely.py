@@ -36,7 +36,7 @@ def likely_mistake(subject: Subject, position: int, constants: dict[str, Any] | 
     g = point.weights[0]
     before = {} if subject.by_hand else {"g": np.broadcast_to(g, wrong.shape) if _fits(g, wrong.shape) else g}
     values = dict(zip(subject.names, point.arrays, strict=True)) | (constants or {}) | {"the output": point.values[0]}
-    case = WrongGradient("", wrong, right, "what is right", before, {}, values, 1, (), CLOSE)
+    case = WrongGradient("", wrong, right, "what is right", before, values, 1, (), CLOSE)
     c = case.factor(wrong, right)
     if case.same(wrong, right) or not (wrong.any() or np.nan_to_num(right).any()):  # it may be wrong elsewhere only
         return f"it is {c:.9g} times what is right" if abs(c - 1) >= 1e-9 else ""

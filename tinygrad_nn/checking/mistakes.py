@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,14 +20,12 @@ Arrays = Mapping[str, np.ndarray]
 class WrongGradient:
     """A wrong gradient beside the right one, and what it may be made of.
 
-    A nan in `right` is an entry that is not known. `called` is what sentences call `right`, and `key` the wrong one,
-    "" if it has no name. `before` are the gradients that it is derived from, `others` right ones of other layers,
-    `values` the arrays that go in, and `m` is the number of samples, 1 if there are none. A constant factor may be made
-    of `sizes`: each with a symbol, a number and what it counts. `close` is the share of the largest entry that two
-    arrays may differ by. The gradient is that by the tensor `name`, where there is one, and `instead` says what other
-    gradients would lead to, each in the place of one before this. If an elementwise step is all that reads the tensor,
-    `step` names its function and what it reads, as in "relu at Z1", `local` is its derivative alone, and `mistaken`
-    what other derivatives would send back, by a description of each.
+    A nan in `right` is an entry that is not known. `called` is what sentences call `right`, and `key` the wrong one, ""
+    if it has no name. `before` are the gradients that it is derived from, `values` the arrays that go in, and `m` the
+    number of samples, or 1. A constant factor may be made of `sizes`: each with a symbol, a number and what it counts.
+    `close` is the share of the largest entry that two arrays may differ by. The gradient is that by the tensor `name`,
+    if there is one. If an elementwise step is all that reads the tensor, `step` names its function and what it reads,
+    as in "relu at Z1", and `local` is its derivative alone. `known` are arrays that it may be, each after what that is.
     """
 
     key: str
@@ -35,16 +33,14 @@ class WrongGradient:
     right: np.ndarray
     called: str
     before: Arrays
-    others: Arrays
     values: Arrays
     m: int
     sizes: tuple[tuple[str, int, str], ...]
     close: float
     name: str = ""
-    instead: Iterable[tuple[str, np.ndarray]] = ()
     step: str = ""
     local: np.ndarray | None = None
-    mistaken: Arrays = field(default_factory=dict)
+    known: Iterable[tuple[str, np.ndarray]] = ()
 
     @property
     def subject(self) -> str:
@@ -149,7 +145,7 @@ def any_factor(case: WrongGradient) -> Iterator[str]:
 
 
 def unchanged(case: WrongGradient) -> Iterator[str]:
-    """It is still a gradient that it should be derived from, or it is that of another layer."""
+    """It is still a gradient that it should be derived from."""
     derivative = f"derivative of {case.step}" if case.step else "local derivative"
     for key, g in case.before.items():
         c = case.factor(case.wrong, g)
@@ -158,9 +154,6 @@ def unchanged(case: WrongGradient) -> Iterator[str]:
             if case.name and not case.step:
                 missing = f"the step from {case.name} to {key.removeprefix('d')} is left out{case.remedy()}"
             yield f"{case.subject} is {case.times(c)}{key}: {missing}"
-    for key, g in case.others.items():
-        if case.same(case.wrong, g):
-            yield f"{case.subject} is the right {key}: it is taken from another layer, or the layers are miscounted"
 
 
 def changed(case: WrongGradient) -> Iterator[str]:
@@ -195,13 +188,19 @@ def reordered(case: WrongGradient) -> Iterator[str]:
     for axis in range(case.wrong.ndim):
         rows, right = (np.moveaxis(a, axis, 0).reshape(a.shape[axis], -1) for a in (case.wrong, case.right))
         order, target = np.lexsort(rows.T), np.lexsort(right.T)
-        if case.same(rows[order], right[target]):
-            moved = next(((int(i), int(j)) for i, j in zip(order, target, strict=True) if i != j), None)
-            if moved is not None:
-                one = "entry" if case.wrong.ndim == 1 else ("row", "column")[axis] if axis < 2 else f"axis {axis}, part"
-                yield f"{case.subject} is in another order: its {one} {moved[0]} belongs at {moved[1]}"
+        moved = np.flatnonzero(order != target)
+        if moved.size and case.same(rows[order], right[target]):
+            one = "entry" if case.wrong.ndim == 1 else ("row", "column")[axis] if axis < 2 else f"axis {axis}, part"
+            yield f"{case.subject} is in another order: its {one} {order[moved[0]]} belongs at {target[moved[0]]}"
     if case.same(np.sort(case.wrong, axis=None), np.sort(case.right, axis=None)):
         yield f"{case.subject} has the right entries in another order"
+
+
+def known(case: WrongGradient) -> Iterator[str]:
+    """It is one of the arrays that it may be by mistake."""
+    for what, array in case.known:
+        if case.same(case.wrong, array):
+            yield f"{case.subject} is {what}{case.remedy()}"
 
 
 def formula(case: WrongGradient) -> Iterator[str]:

@@ -71,7 +71,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "derivative of another value": (
         "dZ", lambda g, a, p, n, m: by_hand.sigmoid_backward(g[f"dA{n}"], a[f"A{n}"]),
-        "dA{n} times the derivative of sigmoid at A{n}; take that of (sigmoid|relu) at Z{n}",
+        "dA{n} times the derivative of sigmoid at A{n}; write dA{n} times the derivative of (sigmoid|relu) at Z{n}",
     ),
     "value for derivative": ("dZ", lambda g, a, p, n, m: g[f"dA{n}"] * a[f"A{n}"], r"dZ{n} is dA{n} \* A{n}; write"),
     "no sum": ("db", lambda g, a, p, n, m: g[f"dZ{n}"] / m, "it is not summed over axis 1.*keepdims=True"),
@@ -87,7 +87,7 @@ MISTAKES: dict[str, Mistake] = {
     "slightly off": ("db", lambda g, a, p, n, m: g[f"db{n}"] * (1 + 5e-4), "to 3 digits only"),
     "the derivative alone": (
         "dZ", lambda g, a, p, n, m: a[f"A{n}"] * (1 - a[f"A{n}"]),
-        "dZ{n} is the derivative of sigmoid at Z{n} alone; multiply it by dA{n}",
+        "dZ{n} is the derivative of sigmoid at Z{n} alone; write dA{n} times the derivative of sigmoid at Z{n}",
     ),
     "another function's derivative": (
         "dZ", lambda g, a, p, n, m: g[f"dA{n}"] * (1 - np.tanh(a[f"Z{n}"]) ** 2), "times the derivative of tanh at Z",

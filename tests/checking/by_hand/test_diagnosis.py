@@ -19,9 +19,9 @@ SQUARE = np.array([[1.0, 2.0], [5.0, -3.0]])
 def told(hand: Any, right: Any = RIGHT, **known: Any) -> str:
     """Return what is said of a gradient dW of four samples and two outputs."""
     given: dict[str, Any] = {
-        "key": "dW", "name": "W", "called": "the adjoint", "before": {}, "others": {},
+        "key": "dW", "name": "W", "called": "the adjoint", "before": {},
         "values": {"W": np.full(np.shape(right), 0.0)}, "m": 4, "sizes": (("m", 4, "samples"), ("k", 2, "outputs")),
-        "instead": (), "close": 1e-7,
+        "close": 1e-7,
     }  # fmt: skip
     return diagnosed(WrongGradient(wrong=np.asarray(hand), right=np.asarray(right), **given | known))
 
@@ -82,11 +82,14 @@ def test_a_shape_that_nothing_explains_is_told_with_what_is_right() -> None:
 # Derivatives that were left out, or are another's.
 
 
-def relu(right: Any, others: Any = None) -> dict[str, Any]:
-    """Return what is known behind a relu that stops the second column, and is given `right` times 2."""
+RELU_OF_DA = "write dA times the derivative of relu at W"
+
+
+def relu(right: Any, *others: Any) -> dict[str, Any]:
+    """Return what is known behind a relu that stops the second column, and is given `right`."""
     local = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]])
-    return {"right": right * local, "before": {"dA": right}, "step": "relu at W", "local": local,
-            "mistaken": others or {}}  # fmt: skip
+    known = [("the derivative of relu at W alone", local), *others]
+    return {"right": right * local, "before": {"dA": right}, "step": "relu at W", "local": local, "known": known}
 
 
 def test_a_missing_derivative_of_the_activation_is_told() -> None:
@@ -95,13 +98,13 @@ def test_a_missing_derivative_of_the_activation_is_told() -> None:
 
 def test_the_derivative_alone_is_told() -> None:
     local = relu(RIGHT)["local"]
-    assert told(local, **relu(RIGHT)) == "dW is the derivative of relu at W alone; multiply it by dA"
+    assert told(local, **relu(RIGHT)) == f"dW is the derivative of relu at W alone; {RELU_OF_DA}"
 
 
 def test_the_derivative_of_another_function_is_told() -> None:
     other = RIGHT * 0.5 * np.array([1.0, 2.0, 3.0])
-    known = relu(RIGHT, {"tanh at W": other})
-    assert told(other, **known) == "dW is dA times the derivative of tanh at W; take that of relu at W"
+    known = relu(RIGHT, ("dA times the derivative of tanh at W", other))
+    assert told(other, **known) == f"dW is dA times the derivative of tanh at W; {RELU_OF_DA}"
 
 
 def test_a_switch_that_is_wrong_in_one_entry_is_told_with_its_index() -> None:
@@ -126,8 +129,8 @@ def test_a_step_that_is_left_out_is_told_with_what_to_write() -> None:
 
 def test_another_layers_gradient_is_told() -> None:
     other = np.array([[2.0, 3.0, 5.0], [7.0, 1.0, 1.0]])
-    expected = "dW is the right dV: it is taken from another layer, or the layers are miscounted"
-    assert told(other, others={"dV": other}) == expected
+    right = "the right dV: it is taken from another layer, or the layers are miscounted"
+    assert told(other, known=[(right, other)]) == f"dW is {right}"
 
 
 def test_a_weight_decay_that_the_loss_does_not_have_is_told() -> None:
@@ -181,12 +184,12 @@ DRAWN = np.random.default_rng(0)
 X, WEIGHTS = DRAWN.normal(size=(7, 3)), [DRAWN.normal(size=shape) for shape in ((3, 4), (4,), (4, 4), (4,))]
 
 IN_A_NETWORK: dict[str, tuple[str, Any, str]] = {
-    "sigmoid of Z": ("dZ1", lambda v: v["dA1"] * v["Z1"] * (1 - v["Z1"]), r"written with Z1, Z1 * (1 - Z1); take that"),
-    "tanh of Z": ("dZ2", lambda v: v["dA2"] * (1 - v["Z2"] ** 2), "tanh written with Z2, 1 - Z2**2; take that of tanh"),
+    "sigmoid of Z": ("dZ1", lambda v: v["dA1"] * v["Z1"] * (1 - v["Z1"]), r"with Z1, Z1 * (1 - Z1); write dA1 times"),
+    "tanh of Z": ("dZ2", lambda v: v["dA2"] * (1 - v["Z2"] ** 2), "tanh written with Z2, 1 - Z2**2; write dA2 times"),
     "tanh for sigmoid": (
         "dZ1",
         lambda v: v["dA1"] * (1 - v["A1"] ** 2),
-        "tanh written with A1, 1 - A1**2; take that of",
+        "tanh written with A1, 1 - A1**2; write dA1 times the derivative of sigmoid at Z1",
     ),
     "one mean": ("db1", lambda v: np.full(4, v["dZ1"].mean()), "db1 is dZ1.mean() everywhere; write dZ1.sum(axis=0)"),
     "one sum": ("db1", lambda v: np.full(4, v["dZ1"].sum()), "db1 is dZ1.sum() everywhere; write dZ1.sum(axis=0)"),

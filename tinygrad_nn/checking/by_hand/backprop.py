@@ -186,23 +186,27 @@ class _GivenGradients:
         return self.hands[name].shape == self.every[name].shape
 
     def _case(self, one: Aligned, hand: np.ndarray, right: np.ndarray, called: str) -> WrongGradient:
-        sources = {self.every[name].key: self._by_hand(name) for name in self.sources[one.name]}
-        others = {o.key: o.by_hand(self.right[o.node]) for o in self.every.values() if o.node is not one.node}
+        sources, step = self.sources[one.name], self._step(one)
         return WrongGradient(
             key=one.key,
             name=one.name,
             wrong=hand,
             right=right,
             called=called,
-            before=sources,
-            others={key: g for key, g in others.items() if key not in sources},
+            before={self.every[name].key: self._by_hand(name) for name in sources},
             values={n: self.alignment.frame(n, t).laid_out(t.data) for n, t in self.alignment.tensors.items()},
             m=self.alignment.samples,
             sizes=(("m", self.alignment.samples, "samples"), ("k", self.alignment.outputs, "outputs")),
-            instead=self._instead(one),
             close=4 * float(np.sqrt(self.eps)),
-            **self._slopes(one),
+            **step | {"known": itertools.chain(self._others(one), step.get("known", ()), self._instead(one))},
         )
+
+    def _others(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the right gradients that are neither this one nor what it is derived from."""
+        for name, other in self.every.items():
+            if other.node is not one.node and name not in self.sources[one.name]:
+                layer = "it is taken from another layer, or the layers are miscounted"
+                yield f"the right {other.key}: {layer}", other.by_hand(self.right[other.node])
 
     def _instead(self, one: Aligned) -> Iterator[tuple[str, np.ndarray]]:
         """Yield what each other gradient of the shape of one before leads to in the place of that."""
@@ -210,20 +214,19 @@ class _GivenGradients:
             place, hand = self.every[source], self._by_hand(other)
             if other not in (source, one.name) and hand.shape == place.shape:
                 leads, _ = self.graph.adjoints([one.node], {place.node: place.adjoint(hand)}, self.eps)
-                yield f"{self.every[other].key}, where {place.key} belongs", one.by_hand(leads[one.node])
+                yield f"derived from {self.every[other].key}, where {place.key} belongs", one.by_hand(leads[one.node])
 
     def _by_hand(self, name: str) -> np.ndarray:
         one = self.every[name]
         return self.hands[name] if name in self.hands else one.by_hand(self.right[one.node])
 
-    def _slopes(self, one: Aligned) -> dict[str, Any]:
+    def _step(self, one: Aligned) -> dict[str, Any]:
         """Return what is known of the elementwise step that is all that reads a Tensor, if it is such a step."""
         sources = self.sources[one.name]
         if len(sources) != 1 or self._by_hand(sources[0]).shape != self.every[sources[0]].shape:
             return {}
-        after, g = self.every[sources[0]], self._by_hand(sources[0])
         arrays = {n: t.data for n, t in self.alignment.tensors.items() if t.shape == one.tensor.shape}
-        return slopes_of(one, after.node, after.adjoint(g), arrays)
+        return slopes_of(one, self.every[sources[0]], self._by_hand(sources[0]), arrays)
 
 
 def _keys_by_name(alignment: Alignment, gradients: Mapping[str, Any]) -> dict[str, str]:

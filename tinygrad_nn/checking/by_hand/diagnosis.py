@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ...engine.node import Node
 from ...engine.operation import OPERATIONS
 from .. import mistakes
-from ..mistakes import WrongGradient
+from ..mistakes import Arrays, WrongGradient
 from .alignment import Aligned
 
-_ACTIVATIONS = ("relu", "sigmoid", "tanh")
 _WRITTEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "sigmoid": ("{0} * (1 - {0})", lambda v: v * (1 - v)),
     "tanh": ("1 - {0}**2", lambda v: 1 - v * v),
@@ -30,15 +28,11 @@ def diagnosed(case: WrongGradient) -> str:
 def _not_finite(case: WrongGradient) -> Iterator[str]:
     bad = ~np.isfinite(case.wrong)
     if (bad & np.isfinite(case.right)).any():
-        at = _first(bad)
+        at = np.argwhere(bad)[0].tolist()
         yield (
             f"{case.key} is {case.wrong[tuple(at)]} in {bad.sum()} of {bad.size} entries, first at {at} where "
             f"{case.right[tuple(at)]:.3g} is right: look for a division by 0, log(0) or an overflow"
         )
-
-
-def _first(mask: np.ndarray) -> list[int]:
-    return [int(i) for i in np.argwhere(mask)[0]]
 
 
 def _shape(case: WrongGradient) -> Iterator[str]:
@@ -51,30 +45,18 @@ def _shape(case: WrongGradient) -> Iterator[str]:
     yield f"{case.subject} is the derivative of one number by {case.name}, entry by entry"
 
 
-def _slope(case: WrongGradient) -> Iterator[str]:
-    if case.local is None:
+def _switch(case: WrongGradient) -> Iterator[str]:
+    if case.local is None or not set(np.unique(case.local)) <= {0.0, 1.0}:
         return
     ((key, g),) = case.before.items()
-    if case.same(case.wrong, case.local):
-        yield f"{case.key} is the derivative of {case.step} alone; multiply it by {key}"
-    for what, other in case.mistaken.items():
-        if case.same(case.wrong, other):
-            yield f"{case.key} is {key} times the derivative of {what}; take that of {case.step}"
-    local, hand = case.local, case.wrong
-    if g.shape == hand.shape and set(np.unique(local)) <= {0.0, 1.0}:
-        passed = np.isclose(hand, g, rtol=case.close, atol=0)
-        wrong = (passed != (local == 1)) & (g != 0)
-        if wrong.any() and (passed | (hand == 0)).all():
+    if g.shape == case.wrong.shape:
+        passed = np.isclose(case.wrong, g, rtol=case.close, atol=0)
+        wrong = (passed != (case.local == 1)) & (g != 0)
+        if wrong.any() and (passed | (case.wrong == 0)).all():
             yield (
                 f"{case.key} passes or stops {key} wrongly in {wrong.sum()} of {wrong.size} entries, first at "
-                f"{_first(wrong)}: switch it by {case.step}, whose derivative at 0 is 0"
+                f"{np.argwhere(wrong)[0].tolist()}: switch it by {case.step}, whose derivative at 0 is 0"
             )
-
-
-def _of_another_place(case: WrongGradient) -> Iterator[str]:
-    for what, leads in case.instead:
-        if case.same(case.wrong, leads):
-            yield f"{case.subject} is derived from {what}{case.remedy()}"
 
 
 def _other_weights(case: WrongGradient) -> Iterator[str]:
@@ -136,8 +118,8 @@ _CATALOGUE = (
     mistakes.known_factor,
     mistakes.unchanged,
     mistakes.changed,
-    _slope,
-    _of_another_place,
+    mistakes.known,
+    _switch,
     mistakes.formula,
     mistakes.reordered,
     _decay,
@@ -149,12 +131,13 @@ _CATALOGUE = (
 _NEARLY_RIGHT = (_few_digits, _entries)
 
 
-def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Return what is known of the step from one Tensor to a node, of which `g` is the adjoint, laid out as by hand.
+def slopes_of(one: Aligned, after: Aligned, hand: np.ndarray, arrays: Arrays) -> dict[str, Any]:
+    """Return what is known of the step between two Tensors, the gradient by hand of the second being `hand`.
 
     `arrays` are the values of the Tensors of this shape, by name: a derivative may be taken at the wrong one.
     That is nothing if the step is not elementwise, or reads the Tensor twice.
     """
+    node, g = after.node, after.adjoint(hand)
     operation, parents = node.operation, list(node.parents or ())
     if not getattr(operation, "pointwise", False) or operation.defaults or parents.count(one.node) != 1:
         return {}
@@ -170,11 +153,11 @@ def slopes_of(one: Aligned, node: Node, g: np.ndarray, arrays: Mapping[str, np.n
 
     x = arrays[one.name]
     others = {f"{operation.name} at {name}": pull(g, array) for name, array in arrays.items() if array is not x}
-    for other in [OPERATIONS[name] for name in _ACTIVATIONS if name != operation.name]:
+    for other in [OPERATIONS[name] for name in ("relu", "sigmoid", "tanh") if name != operation.name]:
         others[f"{other.name} at {one.name}"] = other.rules[0].pull(g, (x, other.forward(x), x.shape, (True,)))
     for name, array in arrays.items():
         for slope, (text, of) in _WRITTEN.items():
             others[f"{slope} written with {name}, {text.format(name)}"] = g * of(array)
-    local = one.laid_out(pull(np.ones(x.shape, x.dtype), x))
-    mistaken = {what: one.by_hand(c) for what, c in others.items()}
-    return {"step": f"{operation.name} at {one.name}", "local": local, "mistaken": mistaken}
+    step, local = f"{operation.name} at {one.name}", one.laid_out(pull(np.ones(x.shape, x.dtype), x))
+    mistaken = [(f"{after.key} times the derivative of {what}", one.by_hand(c)) for what, c in others.items()]
+    return {"step": step, "local": local, "known": [(f"the derivative of {step} alone", local), *mistaken]}
