@@ -82,7 +82,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.lower": (422, 422, 3_639),
     "compiler.write": (1_782, 1_100, 17_156),
     "compiler.run": (1_199, 1_199, 10_550),
-    "checking": (2_915, 2_700, 26_112),
+    "checking": (2_836, 2_700, 25_076),
     "inspection": (2_251, 1_800, 17_890),
     "testing": (2_303, 2_303, 20_068),
     "training": (2_738, 1_648, 22_265),

@@ -18,7 +18,7 @@ from .likely import likely_mistake
 from .numerical import difference_quotient
 from .point import Point, modes_compared
 from .report import ErrorCurve, GradientReport, curve_along
-from .rounding import WIDE, within
+from .rounding import within
 from .search import wrong_entries
 from .subject import HandWritten, Measured, Subject, derivative_of
 from .verdicts import Finding, Verdict
@@ -111,12 +111,10 @@ def numerical_gradient(
         )
 
     def slope(direction: Direction) -> float:
-        if method == "ridders":
-            return float(point.ladder(direction).value.value)
-        if method != "complex":
-            return float(difference_quotient(point.line(direction, WIDE), method, step))
-        found = point.complex_slope(direction)
-        if not found.known:
+        if method in ("central", "forward"):
+            return float(difference_quotient(point.line(direction), method, step))
+        found = point.complex_slope(direction) if method == "complex" else point.ladder(direction).value
+        if method == "complex" and not found.known:
             raise TypeError("the function refuses complex numbers, or drops the imaginary part; use method='ridders'")
         return float(found.value)
 

@@ -10,7 +10,7 @@ import numpy as np
 from .directions import Direction, halves
 from .numerical import Slope
 from .point import Point, coarsest_of
-from .rounding import COARSE, EPS, LAST, LONG, NUDGE, WIDE, largest
+from .rounding import COARSE, EPS, LAST, NUDGE, largest
 from .verdicts import Finding, Verdict
 
 
@@ -35,7 +35,7 @@ class _Judgement:
         self.given = self.right = point.analytic(point.gradients, direction)
         self.numeric = self.exact = Slope()
         own = [point.gradients[position] for position in direction]
-        self.size = max(largest(point.arrays[position][v != 0]) for position, v in direction.items())
+        self.size = largest(point.moved(point.arrays, direction))
         self.eps = max(EPS, point.eps, 0.0 if point.narrow else coarsest_of(own) / 16)
 
     def finding(self) -> Finding:
@@ -48,46 +48,58 @@ class _Judgement:
             self.right = point.analytic(point.wide, self.direction)
         if point.holomorphic:
             self.exact = point.complex_slope(self.direction)
-        self.found = point.ladder(self.direction, WIDE, self._agree, 1e-5 if self.exact.known else 1e-9)
+        self.found = point.ladder(self.direction, self._agree, 1e-5 if self.exact.known else 1e-9)
         self.numeric = self._refined()
         if not np.isfinite(self.given):
             return self._found(Verdict.NONFINITE, "the gradient is not finite")
         if not self.numeric.known and not self.found.jumps:
             return self._convention() or self._found(Verdict.NONFINITE, "values beside the point are not finite")
-        agrees = self._agrees(self.right, self.numeric, self.eps)
-        if not agrees and point.long is None and self._agrees(self.right, self.found.value, self.eps):
-            self.numeric, agrees = self.found.value, True  # some functions are less precise in complex numbers
+        agrees = self._agrees(self.right, self.numeric)
         if self.found.jumps:
             self.numeric = Slope()
             return self._found(Verdict.DISCONTINUITY, "the function jumps here")
         if self.found.kinked:
             return self._at_kink()
-        if agrees and self._is_sharp(self.right, self.numeric):
+        if agrees and (self._is_sharp(self.right, self.numeric) or not self._agrees(self.given, self.numeric)):
             return self._rounded()
-        return self._found(Verdict.OK) if self._is_zero() else self._with_more_digits(agrees)
+        return self._found(Verdict.OK) if self._is_zero() else self._blurred(agrees)
 
     def _agree(self, slope: Slope) -> list[bool]:
         """Return who agrees with a slope: the function's own derivative, and the complex step's where there is one."""
         own = [] if self.point.mistaken or not np.isfinite(self.right) else [self.right]
         exact = [self.exact.value] if self.exact.known else []
-        return [self._agrees(witness, slope, self.eps) for witness in own + exact]
+        return [self._agrees(witness, slope) for witness in own + exact]
 
     def _found(self, verdict: Verdict, note: str = "") -> Finding:
         numeric = self.numeric
-        room = self._room(self.right, numeric, self.eps)
+        room = self._room(self.right, numeric)
         return Finding(self.given, numeric.value, float(numeric.error), numeric.step, verdict, note, room)
 
     def _refined(self) -> Slope:
         """Return the slope by the complex step where that agrees with the ladder, the ladder's otherwise."""
         rough, exact = self.found.value, self.exact
-        if not self.found.central.known or self.found.kinked or self.found.jumps or not exact.known:
+        if self.found.kinked or self.found.jumps or not exact.known:
             return rough
+        if not self.found.central.known:
+            return exact if self._is_exact() else rough
         # The complex step has no truncation, but is wrong where |x| or a comparison is on the way: the ladder decides.
         agrees = abs(exact.value - rough.value) <= 2 * rough.error + 1e-12 * abs(rough.value)
         own = self._agrees(self.right, exact)
         self.point.holomorphic = agrees or own or not self._is_sharp(rough.value, rough)
+        if agrees and not own and self._agrees(self.right, rough) and self._is_blurred_in_complex():
+            return rough
         sharp = rough.error <= 1e-3 * abs(rough.value) or rough.error <= 1e-6 * self._scale()
-        return exact if agrees and (sharp or own) else rough
+        off = abs(self.right - rough.value) > 2 * rough.error  # the complex step is nearer
+        return exact if agrees and (sharp or own or off) else rough
+
+    def _is_exact(self) -> bool:
+        """Return whether the complex step says the same as the derivative, to the last digits."""
+        return bool(self.exact.known and abs(self.exact.value - self.right) <= self.exact.error != 0)
+
+    def _is_blurred_in_complex(self) -> bool:
+        """Return whether rounding explains how far the complex step is off: some functions lose more digits there."""
+        blur = self.point.spread(self.direction, 0.0, lambda there: there.complex_slope(self.direction).value)
+        return bool(abs(self.exact.value - self.right) <= 4 * blur)
 
     def _scale(self) -> float:
         """Return the size that derivatives have around here: the largest in the arrays that are moved.
@@ -102,13 +114,13 @@ class _Judgement:
                 sizes.append(min(g.max(), (g * np.where((x == 0) | ~np.isfinite(x), moved, x)).max() / moved))
         return float(max(sizes, default=0.0))
 
-    def _agrees(self, own: Any, numeric: Slope, eps: float = EPS) -> bool:
+    def _agrees(self, own: Any, numeric: Slope) -> bool:
         """Return whether two derivatives may be one: but for rounding, and for the numerical one's error."""
-        return bool(abs(own - numeric.value) <= self._room(own, numeric, eps))
+        return bool(abs(own - numeric.value) <= self._room(own, numeric))
 
-    def _room(self, own: Any, numeric: Slope, eps: float) -> float:
+    def _room(self, own: Any, numeric: Slope) -> float:
         entries = sum(float(np.count_nonzero(v)) for v in self.direction.values())
-        return float(10 * numeric.error + 256 * eps * (abs(own) + self._scale() * math.sqrt(entries)))
+        return float(10 * numeric.error + 256 * self.eps * (abs(own) + self._scale() * math.sqrt(entries)))
 
     def _is_sharp(self, own: Any, numeric: Slope) -> bool:
         """Return whether the numerical derivative is known well enough to tell right from wrong."""
@@ -145,26 +157,16 @@ class _Judgement:
         point = self.point
         if point.subject.alone:
             moved = point.spread(self.direction, eps) + LAST * eps * self._scale()
-            return bool(lost <= moved) or (eps <= EPS and self._grows_in_single_precision(lost))
+            return bool(lost <= moved)
         if point.inquiry().culprit:
             return False
         rng, factors = np.random.default_rng(point.seed), [self.given / self.right]
         for _ in range(3 if self.given and self.right else 0):
             arrays = [(x * rng.uniform(0.5, 1.5, x.shape)).astype(x.dtype) for x in point.arrays]
-            both = arrays, [x.astype(WIDE) for x in arrays]
+            both = arrays, [x.astype(float) for x in arrays]
             given, right = (point.analytic(point.subject.pull(xs, point.weights), self.direction) for xs in both)
             factors.append(given / right)
         return len(factors) == 1 or not np.ptp(factors) <= 0.01 * abs(factors[0] - 1)
-
-    def _grows_in_single_precision(self, lost: Any) -> bool:
-        """Return whether float32 loses far more than float64 has lost: a cast on the way loses the same in both.
-
-        A softmax that is all but 0 and 1 keeps few digits of its derivative, which its rule takes as a difference.
-        """
-        point, single = self.point, [x.astype(np.float32) for x in self.point.arrays]
-        both = single, [x.astype(WIDE) for x in single]
-        given, right = (point.analytic(point.subject.pull(xs, point.weights), self.direction) for xs in both)
-        return bool(abs(given - right) > 100 * lost)
 
     def _at_kink(self) -> Finding:
         """Judge where the slopes of the two sides differ: all between them are right, and the sides have to be."""
@@ -183,35 +185,17 @@ class _Judgement:
         says = "the gradient is a subgradient" if between else "several meet"
         return self._found(Verdict.KINK, f"{slopes}; {says}{named}")
 
-    def _with_more_digits(self, agrees: bool) -> Finding:
-        """Judge a mismatch, or a derivative that differences can't resolve, by long doubles first."""
-        point = self.point
-        if not agrees and point.mistaken:
-            return self._mismatch()
-        exact = None if point.long is None else point.analytic(point.long, self.direction)
-        if exact is not None and np.isfinite(exact):
-            eps = max(float(np.finfo(LONG).eps), point.eps)
-            sharper = point.ladder(
-                self.direction, LONG, lambda slope: [self._agrees(exact, slope, eps), *self._agree(slope)]
-            ).value
-            fine = sharper.known and self._agrees(exact, sharper, eps)
-            if fine and self._is_sharp(exact, sharper):
-                self.right, self.numeric = exact, sharper
-                return self._rounded()
-            apart = abs(sharper.value - self.numeric.value) > 10 * (sharper.error + self.numeric.error)
-            if sharper.known and (sharper.error < self.numeric.error or (fine and apart)):
-                self.numeric, agrees = sharper, fine
-            # A wrong rule gives the same wrong number in every precision; what moves with the precision is rounding.
-            if abs(exact - self.given) > 0.1 * abs(self.numeric.value - self.given):
-                kept = "it changes with every digit that is computed with"
-                return self._found(Verdict.PRECISION, f"not one digit can be relied on: {kept}")
-        if agrees and not (point.eps and point.inquiry().culprit):
-            known = f"known to {float(self.numeric.error):.1e} only"
+    def _blurred(self, agrees: bool) -> Finding:
+        """Judge a mismatch, or a derivative that differences can't resolve."""
+        point, numeric = self.point, self.numeric
+        if agrees and not point.inquiry().culprit:
+            known = f"known to {float(numeric.error):.1e} only"
             return self._convention() or self._found(Verdict.PRECISION, known)
-        spread, numeric = point.spread(self.direction), self.numeric
-        near = abs(self.right - numeric.value) <= 4 * spread + 10 * numeric.error
-        if near and not agrees and (not self.nudging or self._is_right_beside()):
-            return self._found(Verdict.PRECISION, f"rounding alone moves it by {spread:.1e}")
+        if not agrees and not point.mistaken:
+            spread = point.spread(self.direction)
+            near = abs(self.right - numeric.value) <= 4 * spread + 10 * numeric.error
+            if near and (not self.nudging or self._is_right_beside()):
+                return self._found(Verdict.PRECISION, f"rounding alone moves it by {spread:.1e}")
         return self._mismatch()
 
     def _mismatch(self) -> Finding:
@@ -241,8 +225,7 @@ class _Judgement:
         function rounds to one value, or to a narrower dtype. All rules are right and nothing is hidden; a rule alone is
         right where its numbers are of size 1.
         """
-        point, exact = self.point, self.exact
-        agrees = exact.known and abs(exact.value - self.right) <= exact.error != 0
+        point, agrees = self.point, self._is_exact()
         if not self.nudging:
             return False
         if point.subject.by_hand:
@@ -260,9 +243,9 @@ class _Judgement:
         Or whether the derivative varies as much with the last digits of the narrowest dtype on the way, or rounding
         hides what is disputed.
         """
-        point, line, slope = self.point, self.point.line(self.direction, WIDE), self.numeric.value
+        point, line, slope = self.point, self.point.line(self.direction), self.numeric.value
         size, off = self.size, abs(self.right - slope)
-        rounding = self.eps * max(16 * point.size_of_values(), 4 * size * abs(self.right))
+        rounding = self.eps * max(16 * point.size_of_values, 4 * size * abs(self.right))
 
         def rise(h: Any) -> Any:
             up, down = line(h) - line(0.0), line(0.0) - line(-h)
@@ -270,7 +253,7 @@ class _Judgement:
 
         steps = [h for h in size * COARSE * 2.0 ** -np.arange(0, 36, 2) if h < self.numeric.step]
         departs = any(abs(rise(h) - 2 * h * slope) > max(rounding, 0.2 * h * off) for h in steps)
-        lost = not self.found.kinked and off * size <= LAST * self.eps * (size + point.size_of_values())
+        lost = not self.found.kinked and off * size <= LAST * self.eps * (size + point.size_of_values)
         return departs or lost or bool(point.eps and off <= 4 * point.spread(self.direction, point.eps))
 
     def _is_symmetrised(self) -> bool:
@@ -282,7 +265,7 @@ class _Judgement:
         if not self._agrees(self.right, Slope(point.analytic(point.wide, along), 0.0)):
             return False
         others = [{i: side(v * 0 + 1 - np.eye(len(v.T))) for i, v in along.items()} for side in (np.triu, np.tril)]
-        sides = [point.line(other, WIDE) for other in others]
+        sides = [point.line(other) for other in others]
         unread = any(line(NUDGE) == line(-NUDGE) for line in sides)
         return unread and self._agrees(self.right, point.ladder(along).value)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .rounding import EPS
+
 SHRINK = 4
 COLUMNS = 6
 COMPLEX_STEP = 1e-40
@@ -91,7 +93,7 @@ class Ladder:
 
 
 def descend(
-    line: Line, middle: Any, size: float, noise: Any, fine: Any,
+    line: Line, size: float, middle: Any, noise: Any, fine: Any,
     agree: Callable[[Slope], Sequence[bool]] = lambda _: (), enough: float = 1e-9,
 ) -> Ladder:  # fmt: skip
     """Return what a descending ladder of steps finds out about a line at 0, where its value is `middle`.
@@ -108,8 +110,7 @@ def descend(
     if not rough and found.value.known and all(agree(found.value)[-1:]):
         return found
     slope = abs(found.value.value) if found.value.known else 0.0
-    eps = float(np.finfo(type(noise)).eps)
-    closer = _descended(line, middle, _tiny_steps(size, eps), 0, fine + 4 * eps * size * slope, 0.0)
+    closer = _descended(line, middle, _tiny_steps(size), 0, fine + 4 * EPS * size * slope, 0.0)
     smooth = closer.value.known and not (closer.kinked or closer.jumps) and (closer.moves or noise <= 8 * fine)
     if smooth and found.kinked:
         smooth = abs(closer.right.value - closer.left.value) < 0.1 * abs(found.right.value - found.left.value)
@@ -159,9 +160,9 @@ def _steps(size: float) -> Iterator[float]:
         yield from _powers(min(size, 2.0**-26), size / 4096)
 
 
-def _tiny_steps(size: float, eps: float) -> Iterator[float]:
+def _tiny_steps(size: float) -> Iterator[float]:
     """Yield the steps below those, down to where numbers of the size have few digits left to move."""
-    return _powers(min(2.0**-26 * max(size, 1.0), size / 4096 or 1.0), 256 * eps * (size or 1.0))
+    return _powers(min(2.0**-26 * max(size, 1.0), size / 4096 or 1.0), 256 * EPS * (size or 1.0))
 
 
 def _powers(first: float, last: float) -> Iterator[float]:
@@ -187,12 +188,13 @@ def _stays(heights: list[tuple[Any, Any]], noise: Any) -> bool:
     return bool(((least > 1000 * noise) & (np.diff(last, axis=0) > -0.1 * least).all(axis=0)).any())
 
 
-def complex_slope(line: Line, step: float = COMPLEX_STEP) -> Slope:
+def complex_slope(line: Line, size: float = 1.0) -> Slope:
     """Return the imaginary part of the value at an imaginary step, over the step: exact to rounding.
 
-    Unknown where the function refuses complex numbers, or gives real ones.
+    The step is small beside the numbers' size. Unknown where the function refuses complex numbers, or gives real ones.
     Source: W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, 1998.
     """
+    step = min(COMPLEX_STEP, 1e-9 * size)
     try:
         value = line(1j * step)
     except Exception:  # whatever a function does with numbers that it was not written for
@@ -200,11 +202,11 @@ def complex_slope(line: Line, step: float = COMPLEX_STEP) -> Slope:
     if not np.iscomplexobj(value):
         return Slope()
     slope = float(np.imag(value) / step)
-    return Slope(slope, 64 * float(np.finfo(float).eps) * abs(slope), step)
+    return Slope(slope, 64 * EPS * abs(slope), step)
 
 
 def difference_quotient(line: Line, method: str, step: float | None) -> Any:
     """Return a plain difference quotient of a line at 0, "central" or "forward", with the usual step for float64."""
     usual, back = (1 / 3, -1) if method == "central" else (1 / 2, 0)
-    h = float(np.finfo(float).eps) ** usual if step is None else step
+    h = EPS**usual if step is None else step
     return (line(h) - line(back * h)) / (h - back * h)

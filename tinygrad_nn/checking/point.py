@@ -1,18 +1,18 @@
-"""A function at one point: values along any direction, its own derivatives in several precisions and in both modes."""
+"""A function at one point: values along any direction, and its own derivatives in both modes."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from .directions import Direction, everywhere, signed_like
-from .numerical import COMPLEX_STEP, Ladder, Slope, complex_slope, descend
-from .rounding import EPS, LONG, NUDGE, WIDE, largest, noise_of_values, spread
+from .numerical import Ladder, Slope, complex_slope, descend
+from .rounding import EPS, LAST, NUDGE, WIDE, largest, noise_of_values
 from .subject import Arrays, Subject
 from .verdicts import Finding, Verdict
 
@@ -26,7 +26,7 @@ class Point:
     that are not finite.
     What `inquiry` returns is asked only where differences don't settle it: for `conventions` of steps on a kink or on a
     singularity, the `culprit` whose rule is wrong, and `coarsest`, the eps of the narrowest dtype inside.
-    Once more digits have confirmed a mismatch, the next are believed without.
+    Once it is `mistaken`, its own derivative is no witness any more.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class Point:
         self.values: Arrays = subject.values(arrays)
         self.mistaken: bool = False
         self.holomorphic: bool = True
+        self.narrow: bool = coarsest_of(arrays) > 0  # some array has less precision than float64
         eps = coarsest_of(self.values)
         self.eps: float = eps if eps > coarsest_of(arrays) else 0.0
-        self._noises, self._middles = dict[Any, Any](), dict[Any, Any]()
         rng = np.random.default_rng(seed)
         drawn = [signed_like(rng, y) for y in self.values]
         self.results: int = sum(y.size for y in self.values)
@@ -57,91 +57,80 @@ class Point:
     @functools.cached_property
     def wide(self) -> list[Any]:
         """The same in float64."""
-        return self._pulled(WIDE)
+        return self.subject.pull([x.astype(WIDE) for x in self.arrays], self.weights)
 
     @functools.cached_property
-    def long(self) -> list[Any] | None:
-        """The same in long double, None where the function can't be run in it, or nothing connects."""
-        try:
-            self._middles[LONG] = self.line({}, LONG)(0.0)
-            pulled = self._pulled(LONG)
-            return pulled if any(g is not None for g in pulled) else None
-        except Exception:  # numpy.linalg, for one, refuses long doubles
-            return None
-
-    def _pulled(self, dtype: Any) -> list[Any]:
-        return self.subject.pull([x.astype(dtype) for x in self.arrays], self.weights)
-
-    @property
-    def narrow(self) -> bool:
-        """Whether some array has less precision than float64."""
-        return any(x.dtype.itemsize < WIDE.itemsize for x in self.arrays)
-
     def size_of_values(self) -> float:
-        """Return the sum of the weighed results' sizes: rounding is relative to that."""
-        return float(dot([np.abs(u) for u in self.weights], [np.abs(y) for y in self.values]))
+        """The sum of the weighed results' sizes: rounding is relative to that."""
+        return float(dot(map(np.abs, self.weights), map(np.abs, self.values)))
 
-    def noise(self, dtype: Any) -> Any:
-        """Return how far rounding may move a value, in a dtype, and what tiny steps show of that."""
-        if dtype not in self._noises:
-            random = everywhere(np.random.default_rng(self.seed), self.arrays)
-            line = self.line({position: v * largest(self.arrays[position]) for position, v in random.items()}, dtype)
-            eps = max(float(np.finfo(dtype).eps), self.eps)
-            self._noises[dtype] = noise_of_values(line, self.size_of_values(), dtype, eps)
-        return self._noises[dtype]
+    @functools.cached_property
+    def middle(self) -> tuple[Any, float, float]:
+        """The value, how far rounding may move it, and what tiny steps show of that."""
+        random = everywhere(np.random.default_rng(self.seed), self.arrays)
+        line = self.line({position: v * largest(self.arrays[position]) for position, v in random.items()})
+        return noise_of_values(line, self.size_of_values, max(EPS, self.eps))
 
     def is_coarser(self) -> bool:
         """Return whether the function turns out to compute in a narrower dtype than was known."""
         found, before = float(self.inquiry().coarsest), self.eps
         if found > before:
             self.eps = found
-            self._noises.clear()
+            self.__dict__.pop("middle", None)
         return found > before
 
-    def line(self, direction: Direction, dtype: Any) -> Callable[[Any], Any]:
-        """Return the weighed results as a function of the step along a direction."""
-        arrays = [x.astype(dtype) for x in self.arrays]
+    def line(self, direction: Direction) -> Callable[[Any], Any]:
+        """Return the weighed results, in float64, as a function of the step along a direction."""
         moves = [(position, v != 0, v[v != 0]) for position, v in direction.items()]
 
         def along(step: Any) -> Any:
-            kind = np.result_type(dtype, np.complex64) if isinstance(step, complex) else dtype
-            moved = [np.array(x, kind) for x in arrays]
+            moved = [np.array(x, complex if isinstance(step, complex) else WIDE) for x in self.arrays]
             for position, mask, v in moves:
                 moved[position][mask] += step * v
             return dot(self.weights, self.subject.values(moved))
 
         return along
 
-    def ladder(self, direction: Direction, dtype: Any = WIDE, *how: Any) -> Ladder:
-        """Return what difference quotients along a direction say, in values of a dtype; `how` as for `descend`."""
-        size = max(float(np.abs(self.arrays[position][v != 0]).max(initial=0)) for position, v in direction.items())
-        if dtype not in self._middles:
-            self._middles[dtype] = self.line({}, dtype)(0.0)
-        return descend(self.line(direction, dtype), self._middles[dtype], size, *self.noise(dtype), *how)
+    def ladder(self, direction: Direction, *how: Any) -> Ladder:
+        """Return what difference quotients along a direction say; `how` as for `descend`."""
+        size = float(np.abs(self.moved(self.arrays, direction)).max(initial=0))
+        return descend(self.line(direction), size, *self.middle, *how)
 
     def complex_slope(self, direction: Direction) -> Slope:
         """Return what the complex step says along a direction, a step that is small beside all that is moved."""
-        moved = np.concatenate(
-            [np.abs(self.arrays[position][v != 0]).astype(WIDE) for position, v in direction.items()]
-        )
-        step = min(COMPLEX_STEP, 1e-9 * float(moved.min(initial=1.0, where=moved > 0)))
-        return complex_slope(self.line(direction, WIDE), step)
+        moved = np.abs(self.moved(self.arrays, direction))
+        return complex_slope(self.line(direction), float(moved.min(initial=1.0, where=moved > 0)))
+
+    def moved(self, arrays: Any, direction: Direction) -> Any:
+        """Return what a direction moves of arrays, in a row, in no less than float64; 0 where there is no array."""
+        given = [(arrays[position], v) for position, v in direction.items()]
+        parts = [np.zeros(np.count_nonzero(v)) if x is None else x[v != 0] for x, v in given]
+        return np.concatenate(parts, dtype=np.result_type(*parts, WIDE))
 
     def analytic(self, gradients: list[Any], direction: Direction) -> Any:
         """Return the function's own derivative along a direction, 0 where nothing connects."""
-        parts = [(gradients[position], v) for position, v in direction.items() if gradients[position] is not None]
-        return sum((g.astype(np.result_type(g, WIDE)) * v)[v != 0].sum() for g, v in parts) if parts else 0.0
+        return (self.moved(gradients, direction) * self.moved(direction, direction)).sum()
 
-    def spread(self, direction: Direction, eps: float = 0.0) -> float:
-        """Return how much that derivative varies with the last digits of what the direction moves, and the weights."""
+    def spread(
+        self, direction: Direction, eps: float = 0.0, minus: Callable[[Point], Any] = lambda there: 0.0
+    ) -> float:
+        """Return how much that derivative, `minus` another, varies with the last digits of what the direction moves.
 
-        def derivative(nudged: Callable[[Any], Any]) -> Any:
-            arrays = [x.astype(np.result_type(x, WIDE)) for x in self.arrays]
+        So do the weights. The digits are those of float64, or of a dtype whose precision is `eps`, if that is less.
+        """
+        rng, found = np.random.default_rng(self.seed), []
+
+        def nudged(x: Any) -> Any:
+            return x * (1 + LAST * max(EPS, eps) * signed_like(rng, x))
+
+        for _ in range(8):
+            arrays = [x.astype(WIDE) for x in self.arrays]
             for position, v in direction.items():
                 arrays[position] = np.where(v != 0, nudged(arrays[position]), arrays[position])
-            return self.analytic(self.subject.pull(arrays, [nudged(u) for u in self.weights]), direction)
-
-        return spread(derivative, self.seed, eps)
+            there = Point(self.subject, arrays, self.seed)
+            there.weights = [nudged(u) for u in self.weights]
+            found.append(there.analytic(there.gradients, direction) - minus(there))
+        return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
 
     def beside(self, rng: np.random.Generator, direction: Direction, sign: int = 1) -> Arrays:
         """Return arrays a little off, along the direction, or at random where that leads nowhere.
@@ -165,52 +154,32 @@ def coarsest_of(arrays: Arrays) -> float:
     return max([eps for eps in found if eps > EPS], default=0.0)
 
 
-def dot(us: Arrays, vs: Arrays) -> Any:
+def dot(us: Iterable[Any], vs: Iterable[Any]) -> Any:
     """Return the sum of products, in no less than float64; a factor of 0 in `us` leaves out what is not finite."""
     return sum(np.where(u == 0, 0, u * v.astype(np.result_type(v, WIDE))).sum() for u, v in zip(us, vs, strict=True))
 
 
 def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
-    """Return how <u, J v> by forward mode agrees with <J' u, v> by reverse mode, for a random v."""
+    """Return how <u, J v> by forward mode agrees with <J' u, v> by reverse mode, for a random v, in float64."""
     if point.is_nowhere_finite:
         return Finding(math.nan, math.nan, math.inf, math.nan, Verdict.NONFINITE, "the function's value is not finite")
-    tangents = [signed_like(rng, x) for x in point.arrays]
-    reverse, forward, size = _both(point, tangents)
-    eps = max(float(np.finfo(x.dtype).eps) for x in point.arrays)
-    room, apart = 256 * max(eps, point.eps) * size, abs(forward - reverse)
-    if apart > room and point.is_coarser():
-        room = 256 * max(eps, point.eps) * size
-    verdict, note = Verdict.OK, ""
+    direction = everywhere(rng, point.arrays)
+
+    def pushed(there: Point) -> list[Any]:
+        found = there.subject.push([x.astype(WIDE) for x in there.arrays], [*direction.values()])
+        return [t for t in found if t.dtype.kind == "f"]
+
+    reverse, tangents = point.analytic(point.wide, direction), pushed(point)
+    forward = dot(point.weights, tangents)
+    size = dot(map(np.abs, point.weights), map(np.abs, tangents)) + np.abs(point.moved(point.wide, direction)).sum()
+    apart = abs(forward - reverse)
+    if apart > 256 * max(EPS, point.eps) * size:
+        point.is_coarser()
+    room, verdict, note = float(256 * max(EPS, point.eps) * size), Verdict.OK, ""
     if room < apart < math.inf:
-        rounded = not point.mistaken and _is_rounding(point, tangents, apart)
+        inside = 256 * EPS * point.size_of_values * (1 + max(map(largest, point.arrays)))  # of intermediate numbers
+        moved = point.spread(direction, minus=lambda there: dot(there.weights, pushed(there)))
+        rounded = not point.mistaken and apart <= max(inside, 4 * moved)
         verdict = Verdict.PRECISION if rounded else Verdict.BUG
         note = "forward and reverse mode differ" + (" by rounding" if rounded else "")
     return Finding(reverse, forward, room, math.nan, verdict, note, room)
-
-
-def _both(point: Point, tangents: list[Any], changed: Callable[[Any], Any] = lambda x: x) -> tuple[float, float, float]:
-    """Return a directional derivative by reverse and by forward mode, and the size of what rounding is relative to."""
-    arrays, weights = ([changed(x) for x in xs] for xs in (point.arrays, point.weights))
-    tangents = [changed(t).astype(x.dtype) for t, x in zip(tangents, arrays, strict=True)]
-    pushed = [t for t in point.subject.push(arrays, tangents) if t.dtype.kind == "f"]
-    pairs = [(g, t) for g, t in zip(point.subject.pull(arrays, weights), tangents, strict=True) if g is not None]
-    size = dot([np.abs(u) for u in weights], [np.abs(t) for t in pushed]) + sum(
-        float(np.abs(g).sum()) for g, _ in pairs
-    )
-    return sum(dot([g], [t]) for g, t in pairs), dot(weights, pushed), size
-
-
-def _is_rounding(point: Point, tangents: list[Any], apart: float) -> bool:
-    """Return whether two modes are closer with more digits, or as far apart where the last digits are others."""
-    wider = LONG if any(x.dtype == WIDE for x in point.arrays) else WIDE
-    size = point.size_of_values() * (1 + max(map(largest, point.arrays)))  # of intermediate numbers
-
-    def difference(nudged: Callable[[Any], Any]) -> Any:
-        return np.subtract(*_both(point, tangents, lambda x: nudged(x).astype(x.dtype))[:2])
-
-    try:
-        left = abs(np.subtract(*_both(point, tangents, lambda x: x.astype(wider))[:2]))
-    except Exception:  # numpy.linalg, for one, refuses long doubles
-        left, wider = apart, max((x.dtype for x in point.arrays), key=lambda dtype: np.finfo(dtype).eps)
-    is_less = left <= max(0.05 * apart, 256 * float(np.finfo(wider).eps) * size)
-    return bool(is_less or apart <= 4 * spread(difference, point.seed))

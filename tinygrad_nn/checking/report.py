@@ -17,7 +17,6 @@ from .directions import Direction
 from .judgement import judge
 from .numerical import difference_quotient
 from .point import Point
-from .rounding import WIDE
 from .verdicts import Finding, Verdict
 
 COLUMNS = ("input", "index", "analytic", "numeric", "error", "uncertainty", "step", "verdict")
@@ -64,7 +63,7 @@ class ErrorCurve:
 
 def curve_along(point: Point, direction: Direction) -> ErrorCurve:
     """Return how far quotients along a direction, and the function's own derivative, are from the right one."""
-    finding, line = judge(point, direction), point.line(direction, WIDE)
+    finding, line = judge(point, direction), point.line(direction)
     trusted = finding.verdict is Verdict.OK or not np.isfinite(finding.numeric)
     derivative = float(finding.analytic if trusted else finding.numeric)
     slopes = [[difference_quotient(line, method, step) for step in STEPS] for method in ("central", "forward")]

@@ -10,7 +10,7 @@ import numpy as np
 from .directions import Direction, halves
 from .numerical import difference_quotient
 from .point import Point
-from .rounding import EPS, LAST, WIDE, largest
+from .rounding import EPS, LAST, largest
 from .verdicts import Finding
 
 MOST = 32
@@ -69,6 +69,6 @@ def _measure(point: Point, direction: Direction, finding: Finding) -> tuple[Any,
     step = STEP * max(1.0, *[largest(point.arrays[position]) for position in direction])
 
     def central(part: Direction) -> Any:
-        return difference_quotient(point.line(part, WIDE), "central", step)
+        return difference_quotient(point.line(part), "central", step)
 
-    return central, float(4 * abs(central(direction) - finding.numeric) + 10 * point.noise(WIDE)[0] / step), False
+    return central, float(4 * abs(central(direction) - finding.numeric) + 10 * point.middle[1] / step), False
