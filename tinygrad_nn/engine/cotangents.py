@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import DtypeError, given, no_gradient_dtype, noted, of_another
 from .arrays import ArrayProxy, as_array
-from .grad_mode import users_code
+from .grad_mode import inside_rule, setting
 from .node import Lift, Node
 from .outputs import Parts
 
@@ -62,7 +62,7 @@ class Cotangents(dict[Node, Any]):
     def hooked(self, node: Node, g: Any) -> Any:
         """Return the cotangent after the node's hooks, each of which is handed a copy of its own."""
         for hook in list((node.hooks or {}).values()):
-            with users_code():
+            with setting(inside_rule, False):  # a hook is no rule: it may read a Tensor's array
                 changed = hook(np.positive(g) if self._create_graph else self._lift(np.array(g), None))
             if changed is not None:
                 c = fitting(changed, node, self._lift, "cotangent that a hook returned", "its tensor")

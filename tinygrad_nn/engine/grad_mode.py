@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from typing import Any, Self, TypeVar, cast
 
@@ -21,11 +21,6 @@ def recording_rules() -> Iterator[None]:
     """Operations in the body are recorded, and rules from outside this package may not read a Tensor's array."""
     with enable_grad(), setting(inside_rule, True):
         yield
-
-
-def users_code() -> AbstractContextManager[None]:
-    """In the body, hooks and checkpointed functions may read a Tensor's array: they are no rules."""
-    return setting(inside_rule, False)
 
 
 @contextmanager

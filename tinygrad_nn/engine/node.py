@@ -7,25 +7,25 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
-from ..errors import FreedGraphError
+from ..errors import FREED, FreedGraphError
 
 next_number: Callable[[], int] = itertools.count().__next__  # 0, then 1, ...
 Lift = Callable[[Any, "Node | None"], Any]  # an array and its node -> a Tensor; of a constant the node is None
-FREED = "this graph was freed by an earlier backward pass; pass retain_graph=True to that, or compute the output anew"
 
 
 class Node:
     """One recorded step: an operation, the nodes it read, and the arrays its rules will read.
 
-    Of relu(x @ W + b) with x, W and b that require grad, the product's node saves x and W, the sum's saves nothing, and
-    relu's saves its output. No node saves the product or the sum: their memory is free as soon as the next step has
-    read them. A node knows its output's shape and dtype, which its cotangent has, too: see `reverse`.
+    A step is recorded once its output is there, and only if one of its inputs requires grad. Of relu(x @ W + b) where
+    all three do, the product's node saves x and W, the sum's saves nothing, and relu's saves its output. No node saves
+    the product or the sum: their memory is free as soon as the next step has read them. A node knows its output's shape
+    and dtype, which its cotangent has, too: see `reverse`.
     A leaf, which `requires_grad=True` creates, is a Node without an operation, and its `parents` is (). `parents` has
     an entry per input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
     An operation with several outputs has one node, whose `shape` is a tuple of their shapes, and for each output that
-    is used a node of the operation `outputs.ITEM`, which picks it.
-    `handle` is a weak reference, so that a graph keeps no Tensor alive, to the Tensor whose `.grad` is to be filled; or
-    None. `hooks`, by the keys that remove them, are called with the node's cotangent when it is complete.
+    is used a node of the operation `outputs.ITEM`, which picks it and puts its cotangent into the tuple of all.
+    `handle` is None or a weak reference (a graph keeps no Tensor alive) to the Tensor whose `.grad` is to be filled.
+    `hooks`, by the keys that remove them, are given the node's complete cotangent, and may return another.
     """
 
     __slots__ = ("dtype", "handle", "hooks", "number", "operation", "parents", "saved", "shape")

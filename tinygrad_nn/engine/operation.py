@@ -22,18 +22,19 @@ class Operation:
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
     Who runs what: a user's call is matched with the inputs and parameters by `bind`, and computed by `run`, which is
-    `forward` on arrays after the parameters are normalised. Rules call `kernel`, which the declaration sets: `forward`
-    if they have arrays, a recorded call if they have Tensors. Forward mode calls `applied`, which calls `kernel`.
+    `forward` on arrays after the parameters are normalised. A rule that needs an operation calls its `kernel`: of
+    arrays that is `forward`, of Tensors a recorded call, as the declaration sets it.
 
-    Its nodes save all that the rules of those inputs read that require grad. A `variadic` one takes any number of
-    inputs in a list, with one rule for all. With `multiple_outputs` there is one node for all of them.
-    `constant_inputs` have no rule, for the derivative is zero there or does not exist, and so no parent node.
-    An operation `masks` if its output can leave out a nan of an input: no flag tells zero-safety then.
+    Its nodes save what the rules of the inputs that require grad read. A `variadic` one takes any number of inputs in a
+    list, with one rule for all. With `multiple_outputs` there is one node for all of them. `constant_inputs` have no
+    rule, for the derivative is zero there or does not exist, and so no parent node. An operation `masks` if its output
+    can leave out a nan of an input, as 1**nan does: a rule's 0 * nan raises no flag then.
 
-    Forward mode needs no rules of its own. A `pointwise` operation computes each entry from corresponding ones: its
-    Jacobian is diagonal, so a rule pushes a tangent as it pulls a cotangent. One that is `linear` in all inputs with
-    rules is `applied` to the tangents; its nodes save its parameters for that. Any other may have tangent rules; if it
-    has none, its rules are transposed: each is a linear function of `g`, and what pulls back through that pushes.
+    Forward mode pushes tangents, derivatives by one number, from the inputs to the output, and needs no rules of its
+    own. A `pointwise` operation computes each entry from corresponding ones: its Jacobian is diagonal, so a rule pushes
+    a tangent as it pulls a cotangent. One that is `linear` in all inputs with rules is `applied` to the tangents; its
+    nodes save its parameters for that. Any other may have tangent rules. If not: a rule is linear in `g`, a product
+    with the transposed Jacobian, so to pull a tangent back through the rule itself pushes it through the operation.
 
     `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
     """

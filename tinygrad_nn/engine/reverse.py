@@ -1,12 +1,12 @@
 """Reverse mode: cotangents pulled from node to node, newest first. It knows no operation.
 
-The cotangent of a node is the derivative of the final output by each entry of the node's output, whose shape it has.
-If the final output has several entries, it is that of their sum, each times its entry of `seeds`. In an ordinary pass
-it is an array, and of an operation with several outputs a tuple of arrays.
+The cotangent of a node is the derivative of the final output by each entry of the node's output, and has that output's
+shape. The pass begins with that of the final output, its seed: 1, or, of several entries, what each weighs in the sum
+that is differentiated. A cotangent is an array, and of an operation with several outputs a tuple of arrays.
 
-All that was computed from a node is newer, so its cotangent is complete when its turn comes: it leaves, through the
-node's hooks, and what the rules compute from it arrives at the parents. There it is summed over the axes along which
-the parent was broadcast, in one place for all rules, so that none can forget it, and added up.
+All that was computed from a node is newer, so its cotangent is complete at its turn. `leave` takes it out, through the
+node's hooks. `arrive` adds what the rules compute from it to the cotangents of the parents, each summed over the axes
+along which the parent was broadcast: in one place for all rules, so that none can forget it.
 
 With `create_graph` a cotangent is a Tensor, which `lift` makes, and the very same rules record the derivative's graph:
 a second derivative is a pass through that.
@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FreedGraphError
+from ..errors import FREED, FreedGraphError
 from .allocator import keep_memory_once
 from .arrays import copied
 from .cotangents import owned
 from .grad_mode import recording_rules
-from .node import FREED, Lift, Node, history
+from .node import Lift, Node, history
 from .watching import cotangents_from
 from .zero_safe import Suspicion, sum_of_products
 
@@ -34,13 +34,14 @@ def pullback(
     seeds: Mapping[Node, Any], targets: Collection[Node] | None, lift: Lift, *,
     retain_graph: bool, create_graph: bool, since: int = 0,
 ) -> dict[Node, Any]:  # fmt: skip
-    """Return the cotangents of the targets, by node, without those that none reaches; `seeds` are those of the outputs.
+    """Return the targets' cotangents, by node, but of none that is not reached; `seeds` has those of the outputs.
 
     `targets=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
-    Without `retain_graph` the graph's arrays are freed on the way, and a second pass raises FreedGraphError; whoever
-    wants `create_graph` retains it. `since` ends the pass at older nodes, which must be targets, see `history`.
-    IEEE says 0 * inf = nan, but here a zero cotangent stays zero. NumPy's invalid flag makes `suspicion` true; it
-    may be lost in threads of BLAS, so that `mended` is always called for products of matrices.
+    The caller writes it to `.grad`, so a pass that fails has changed none. Without `retain_graph` the graph's arrays
+    are freed on the way, and a second pass raises FreedGraphError; whoever wants `create_graph` retains it. `since`
+    ends the pass at older nodes, which must be targets, see `history`.
+    IEEE says 0 * inf = nan, but here a zero cotangent stays zero: what a mask switched off stays off. NumPy's invalid
+    flag makes `suspicion` true. Threads that multiply matrices may lose it: such products are always `mended`.
     """
     keep_memory_once()  # from now on the process gives freed memory to the next array, not to the system
     order = history(seeds, since)
@@ -50,11 +51,11 @@ def pullback(
     suspicion = Suspicion(seeds.values())  # false until NumPy reports 0 * inf, or a mask may have hidden one
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
-            older = node.number < since  # an input of a checkpointed part: its hooks and rules are for the pass around
+            older = node.number < since  # an input of a checkpointed part: the pass around it runs hooks and rules
             if (g := cotangents.pop(node, None) if older else leave(node)) is None:
                 continue
-            if (node.handle is not None) if targets is None else (node in targets):
-                # A copy if anything else holds it: a rule may pass `g` itself on, and `arrive` adds in place.
+            is_target = node.handle is not None if targets is None else node in targets
+            if is_target:  # copied if anything else holds it: a rule may pass `g` on, and `arrive` adds in place
                 results[node] = np.positive(g) if create_graph else g if owned(g) else copied(g)
             operation = node.operation
             if operation is None or older:
@@ -76,7 +77,7 @@ def pullback(
                 if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Freed as soon as used; and what `c` still held would be copied before the next cotangent is added to it.
+            # Freed as soon as used; and an array that `c` still held, `arrive` would copy before it adds to it.
             saved = c = None
             if not retain_graph:
                 node.parents = node.saved = None

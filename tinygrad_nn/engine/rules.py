@@ -3,9 +3,9 @@
 A rule's first parameter is `g`, the cotangent of the output; in forward mode `t`, the tangent of an input, which it
 pushes to the output. In the one rule of an operation on any number of inputs, `index_of_input` is the second. All
 others, in any order, name slots: what a node can save. Those are, in order, the inputs, the output `y`, the inputs'
-shapes, `wanted` (which inputs require grad), and the operation's parameters, as `axis`. With several outputs, `g` and
-`y` are tuples, an entry for each. What a node has `saved` has an entry per slot, None where no rule reads it; it may
-end after `y`.
+shapes, `wanted` (which inputs get a cotangent), and the operation's parameters, such as `axis`. With several outputs,
+`g` and `y` are tuples, an entry for each. What a node has `saved` has an entry per slot, None where no rule reads it,
+and ends after `y` where none reads on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Rule:
     """One derivative rule: `pull(g, saved)` returns the cotangent of the input `argument`, given that of the output.
 
     `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` in which 0 * inf was nan. `into(buffer, g,
-    ...)`, where there is one, adds the cotangent into one that is there: that of `x[i]` is zero but at i.
+    ...)`, where there is one, adds to a cotangent that is there already: `x[i]` has zeros but at i.
     """
 
     __slots__ = ("argument", "into", "into_slots", "pull", "read_slots", "reads", "zero_safe")

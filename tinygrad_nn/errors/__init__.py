@@ -11,7 +11,9 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .remedies import called
+import numpy as np
+
+from .remedies import called, remedy
 from .remedies import noted as noted
 from .unsupported import NOT_RECORDED, table
 
@@ -72,6 +74,9 @@ class DivergedError(ArithmeticError):
     """Training reached a cost that is not finite; `origin` is what `tg.why_nan` says of it, or None."""
 
     origin: Any = None
+
+
+FREED = "this graph was freed by an earlier backward pass; pass retain_graph=True to that, or compute the output anew"
 
 
 def records_nothing(what: str) -> str:
@@ -162,3 +167,24 @@ def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
 
 def missing(what: str, package: str) -> str:
     return f"{what}; install it with: {sys.executable} -m pip install {package}"
+
+
+_IN_OPERATION = "in tinygrad_nn operation"
+
+
+def failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
+    """Add to an error what was computed with what, and the remedy; of nested operations the outermost counts."""
+    met, known = ", ".join(map(_described, inputs)), public(name, next(iter(inputs), None))
+    advice = "" if type(error).__module__ == __name__ else f"; {remedy(error, name)}"
+    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(_IN_OPERATION)]
+    error.__notes__ = [*notes, f"{_IN_OPERATION} {known!r} on inputs {met}{advice}"]
+
+
+def _described(x: Any) -> str:
+    if isinstance(x, (list, tuple)) and any(_is_array(part) for part in x):
+        return f"[{', '.join(map(_described, x))}]"
+    return f"{x.dtype}{list(x.shape)}" if _is_array(x) else f"{x!r:.20}" if np.isscalar(x) else type(x).__name__
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(getattr(x, "dtype", None), np.dtype)

@@ -1,14 +1,14 @@
 """Operations on corresponding entries: one row each, the function and a derivative rule for each operand.
 
 `elementwise` declares a row: it returns the public function, of arrays and Tensors, and makes it a Tensor method, a
-Python operator and what NumPy's function does to Tensors. A rule names what it reads: `g` the cotangent, `y` the output,
+Python operator and what NumPy's function calls for Tensors. A rule names what it reads: `g` the cotangent, `y` the output,
 `x` or `a, b` the inputs, `wanted` which inputs require grad. The engine sums over what was broadcast, for all rules in
 one place, and keeps zeros zero. A rule is None where the derivative is zero wherever it exists; rows without any other,
 as comparisons, are in `rounding`. Names of rows are `Final`: never set again.
 
 `operator` says which of Python's it is, `method=False` that a Tensor has no such method, `name` and `numpy` what it is
-called here and in NumPy, if not as the function. `masks` says that a nan of an operand can be left out of the output, as
-in 1**nan. `domain` is where tests draw operands, `kinks={point: slope}` which slope is taken where none exists (of a
+called here and in NumPy, if not by the function's name. `masks` says that the output can leave out a nan of an operand,
+as 1**nan does. `domain` is where tests draw operands, `kinks={point: slope}` which slope is taken where none exists (of a
 and b: pairs).
 """
 
@@ -24,8 +24,9 @@ from ..tensor.declaring import elementwise
 from .slopes import cosine_of, edge_product, exponential_share, over_square, power_derivative, tanh_slope
 
 # cosine_of: a/hypot(a, b); edge_product: 1 - x^2; exponential_share: e^a/(e^a + e^b); over_square: a/(a^2 + b^2);
-# power_derivative: of a^b, n times by a and k times by b; tanh_slope: 1 - t^2. Each keeps its digits everywhere.
-_TIE = {(1, 1): (0.5, 0.5)}  # at a = b = 1, each operand gets half
+# power_derivative: a^b, differentiated n times by a (once unless told) and k times by b; tanh_slope: 1 - t^2, t = tanh x.
+# Each keeps the digits that its formula loses, as 1 - t^2 does where t is near 1.
+_TIE = {(1, 1): (0.5, 0.5)}  # the tie that tests try, a = b = 1: each operand gets half
 
 add: Final         = elementwise(np.add,         lambda g: g,               lambda g: g,                    operator="add", method=False)
 subtract: Final    = elementwise(np.subtract,    lambda g: g,               lambda g: -g,                   operator="sub", method=False)
@@ -97,14 +98,14 @@ fmin: Final        = elementwise(np.fmin,        lambda g, a, b, wanted: g * _sh
 
 
 def _slope_of_power(a: Any, b: Any) -> Any:
-    """Return b a^(b - 1), and 0 where b is 0. The formula itself will do for Python's 2 or 0.5: there b - 1 is exact."""
+    """Return b a^(b - 1), and 0 where b is 0. For a number such as 2 or 0.5, of which b - 1 is exact, the formula will do."""
     if isinstance(b, (int, float)) and not isinstance(b, np.generic) and b and 2 * b % 1 == 0:  # np.float64 is a float
         return b * a ** (b - 1)
     return power_derivative(a, b)
 
 
 def _share(wins: Any, ties: Any, wanted: Any) -> Any:
-    """Return what an operand of maximum or minimum gets: 1 if it wins, at a tie half, or 0 against a constant."""
+    """Return an operand's share of `g`: 1 if it wins; at a tie half, but none if the other operand is a constant."""
     return np.where(ties, 0.5, wins) if all(wanted) else wins
 
 

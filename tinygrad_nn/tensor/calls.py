@@ -18,7 +18,7 @@ from ..engine.node import Node, next_number, record
 from ..engine.operation import Operation
 from ..engine.outputs import item
 from .handle import Tensor, make
-from .refusals import failed, no_rule
+from .refusals import no_rule
 
 _new = object.__new__
 _NUMBERS = frozenset({int, float, bool, complex, np.ndarray, np.float64, np.float32, np.bool_})
@@ -49,7 +49,7 @@ def call_one(op: Operation) -> Callable[[Any], Tensor]:
                 data, parent = constant(x), None
             y = forward(data)
         except Exception as error:
-            failed(error, op.name, [x])
+            errors.failed(error, op.name, [x])
             raise
         if parent is None or not enabled or (y.dtype.kind != "f" and _ends_graph(y.dtype)):
             return make(y, None)
@@ -81,7 +81,7 @@ def call_two(op: Operation) -> Callable[[Any, Any], Tensor]:
                 z = b if type(b) is float else constant(b)
             y = forward(x, z)
         except Exception as error:
-            failed(error, op.name, [a, b])
+            errors.failed(error, op.name, [a, b])
             raise
         t: Tensor = _new(Tensor)
         t._array = y
@@ -122,7 +122,7 @@ def call_any(op: Operation) -> Callable[..., Any]:
                 arrays, parents = _operands(op, [watching.shadow(x) if type(x) is Tensor else x for x in inputs])
                 y = watching.forward(op, arrays, values)
         except Exception as error:
-            failed(error, op.name, args)
+            errors.failed(error, op.name, args)
             raise
         node = _recorded(op, enabled, arrays, parents, values, y)
         if watching is not None:

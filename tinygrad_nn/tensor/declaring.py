@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from .. import errors
 from ..engine.operation import Operation
 from ..engine.rules import parameter_names
 from ..engine.watching import watcher
@@ -18,7 +19,6 @@ from ..engine.zero_safe import zero_safe_where
 from .calls import call_any, call_one, call_two
 from .creation import as_tensor
 from .handle import NUMPY_FUNCTIONS, Absent, Tensor
-from .refusals import failed
 
 _REFLECTED = frozenset(
     "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
@@ -236,7 +236,7 @@ def composite(
                         args = (*args[:index], convert(args[index]), *args[index + 1 :])
                 return function(*args, **parameters)
             except Exception as error:
-                failed(error, public, args)
+                errors.failed(error, public, args)
                 raise
 
         _publish(public, call, numpy, method, operator, None, not function.__name__.startswith("_"))

@@ -1,14 +1,7 @@
-"""What a Tensor refuses and what to write instead, and what is added to an error inside an operation."""
+"""What a Tensor refuses, and what to write instead."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
-
-from .. import errors
-from ..errors.remedies import remedy
 from ..errors.unsupported import NOT_RECORDED
 
 LEAF_ASSIGNMENT = (
@@ -44,24 +37,3 @@ def no_rule(name: str) -> str:
     if name in NOT_RECORDED:
         return f"operation {name!r} has no rule: {NOT_RECORDED[name]}; or use t.detach() for values alone"
     return f"operation {name!r} has no derivative rule; declare one with {name}.vjp(...)"
-
-
-_IN_OPERATION = "in tinygrad_nn operation"
-
-
-def failed(error: Exception, name: str, inputs: Iterable[Any]) -> None:
-    """Add to an error what was computed with what, and the remedy; of nested operations the outermost counts."""
-    met, known = ", ".join(map(_described, inputs)), errors.public(name, next(iter(inputs), None))
-    advice = "" if type(error).__module__ == errors.__name__ else f"; {remedy(error, name)}"
-    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith(_IN_OPERATION)]
-    error.__notes__ = [*notes, f"{_IN_OPERATION} {known!r} on inputs {met}{advice}"]
-
-
-def _described(x: Any) -> str:
-    if isinstance(x, (list, tuple)) and any(_is_array(part) for part in x):
-        return f"[{', '.join(map(_described, x))}]"
-    return f"{x.dtype}{list(x.shape)}" if _is_array(x) else f"{x!r:.20}" if np.isscalar(x) else type(x).__name__
-
-
-def _is_array(x: Any) -> bool:
-    return isinstance(getattr(x, "dtype", None), np.dtype)

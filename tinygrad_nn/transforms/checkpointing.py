@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..engine.grad_mode import enable_grad, recording, users_code
+from ..engine.grad_mode import enable_grad, inside_rule, recording, setting
 from ..engine.node import Node, history, next_number, record
 from ..engine.outputs import Whole, item
 from ..engine.rules import RuleForEach
@@ -63,7 +63,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
 def _run(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], list[int], tuple[Node, ...]]:
     """Return the result, its leaves, the indices of those that this run recorded, and the older nodes that it read."""
     first = next_number()
-    with enable_grad(), users_code():
+    with enable_grad(), setting(inside_rule, False):  # the part is no rule: it may read a Tensor's array
         result = function(*args, **kwargs)
     values = list(leaves(result))
     nodes: list[Any] = [node_of(x) if isinstance(x, Tensor) else None for x in values]
