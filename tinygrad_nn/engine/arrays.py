@@ -28,14 +28,6 @@ def raw(x: Any) -> Any:
     return x.data if hasattr(x, "requires_grad") else x
 
 
-def array_of(x: Any, dtype: Any = None) -> Any:
-    """Return an operand as an array, of the dtype if one is given."""
-    if isinstance(x, ArrayProxy):
-        x = x.as_array()
-        return x if dtype is None else x.astype(dtype)
-    return np.asarray(x, dtype)
-
-
 def zeros(shape: tuple[int, ...], x: Any) -> Any:
     """Return zeros of a shape, in the dtype of an array."""
     return x.zeros(shape) if isinstance(x, ArrayProxy) else np.zeros(shape, x.dtype)  # type: ignore[attr-defined]
@@ -49,8 +41,7 @@ def copied(x: Any) -> Any:
 def as_array(x: Any) -> Any:
     """Return `x` as a native numeric array, copying only where that is needed.
 
-    Raises DtypeError for objects, strings, dates, structured and masked arrays and np.matrix, and
-    DetachedError for lists that hold recorded tensors.
+    Raises DtypeError for what is no number, masked arrays and np.matrix, DetachedError for lists of recorded tensors.
     """
     if isinstance(x, ArrayProxy):
         return x.as_array()

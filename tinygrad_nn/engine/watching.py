@@ -13,10 +13,7 @@ from .node import Lift, Node
 
 
 class Watcher:
-    """Is asked at every operation in the body of `watched(watcher)`; true while those are recorded.
-
-    Each method here does what happens without a watcher.
-    """
+    """Is asked at each operation in `watched(watcher)`; true while these are recorded. By default all is as without."""
 
     grad_enabled = True
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import array_of, copied
+from ..engine.arrays import copied
 from ..engine.zero_safe import product_of_entries, sum_of_products
+from ..tensor.creation import array_of
 from ..tensor.declaring import primitive, sample
 from ..tensor.handle import Tensor
 from .axes import input_axes

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..engine.arrays import array_of
 from ..errors import DtypeError, unsupported_values, warn
-from ..tensor.creation import as_tensor
+from ..tensor.creation import array_of, as_tensor
 from ..tensor.declaring import composite, elementwise, primitive, sample
 from ..tensor.handle import Tensor
 from .elementwise import maximum, minimum, remainder

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import array_of, raw
-from ..tensor.creation import as_tensor
+from ..engine.arrays import raw
+from ..tensor.creation import array_of, as_tensor
 from ..tensor.declaring import composite, primitive, sample
 from ..tensor.handle import Tensor
 from .axes import all_axes

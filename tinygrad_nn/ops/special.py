@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..engine.arrays import array_of
 from ..errors import missing
-from ..tensor.creation import as_tensor
+from ..tensor.creation import array_of, as_tensor
 from ..tensor.declaring import PUBLIC, composite, elementwise, primitive, sample
 from ..tensor.numpy_protocols import SCIPY_FUNCTIONS
 from .elementwise import sigmoid

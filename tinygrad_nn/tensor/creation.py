@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from .. import errors
-from ..engine.arrays import ArrayProxy, array_of, as_array, copied
+from ..engine.arrays import ArrayProxy, as_array, copied
 from .handle import NUMPY_FUNCTIONS, Tensor, make
 
 DTYPES = "a dtype is one of NumPy's, by name or type: write 'float32', np.int64 or float"
@@ -64,6 +64,14 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     if isinstance(x, (list, tuple)):
         return tensor(x, dtype)
     return as_tensor(make(as_array(x), None), dtype)
+
+
+def array_of(x: Any, dtype: Any = None) -> Any:
+    """Return an operand as an array, of the dtype if one is given."""
+    if isinstance(x, ArrayProxy):
+        x = x.as_array()
+        return x if dtype is None else x.astype(dtype)
+    return np.asarray(x, dtype)
 
 
 def _value(a: Any, is_model: bool) -> Any:

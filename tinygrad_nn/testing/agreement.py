@@ -19,8 +19,8 @@ Function = Callable[..., Any]
 def check_agreement(function: Function, reference: Function, arrays: Sequence[Any], exact: bool = True) -> None:
     """Hold values against the reference's, and derivatives of both orders against differences of values.
 
-    The values are to be equal, or unless `exact` close. Either function may return one result or several. All arrays
-    are of float64. Raises AssertionError.
+    Values are to be equal, or unless `exact` close; functions may return several. Arrays are float64. Raises
+    AssertionError.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg

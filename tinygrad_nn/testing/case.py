@@ -201,18 +201,15 @@ def error_of(function: Callable[..., Any], *args: Any, **parameters: Any) -> Exc
 
 def close(found: Any, expected: Any, tolerance: float) -> bool:
     """Return whether all entries agree to the tolerance, relative to the largest of them, or to 1 if that is more."""
-    return found.shape == expected.shape and np.allclose(found, expected, 0, tolerance * max(1.0, _largest(expected)))
+    atol = tolerance * max(1.0, np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
+    return found.shape == expected.shape and np.allclose(found, expected, 0, atol)
 
 
 def close_values(found: Any, expected: Any, tolerance: float) -> bool:
     """Return whether each entry agrees to the tolerance, relative to itself plus the largest, or 1 if that is less."""
     # Not as `close`: a derivative's entries are sums of terms that cancel, and err by as much as the largest of these.
-    atol = tolerance * min(1.0, _largest(expected))
+    atol = tolerance * min(1.0, np.max(np.abs(expected), initial=0, where=np.isfinite(expected)))
     return found.shape == expected.shape and np.allclose(found, expected, tolerance, atol, equal_nan=True)
-
-
-def _largest(x: Any) -> float:
-    return float(np.max(np.abs(x), initial=0, where=np.isfinite(x)))
 
 
 def is_floating(x: Any) -> bool:

@@ -63,8 +63,7 @@ def value_and_grad(
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Return the function's value, and the map from a cotangent of it to those of all primals, a tuple.
 
-    The map may be called again and again. With `has_aux` the function returns `(value, aux)`, and
-    `aux` is the third result.
+    The map may be called again. With `has_aux` the function returns `(value, aux)`, and `aux` is the third result.
 
     >>> import tinygrad_nn as tg
     >>> value, pull = tg.vjp(lambda x, y: x * y, 3.0, 4.0)

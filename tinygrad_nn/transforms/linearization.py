@@ -22,10 +22,7 @@ from .purity import restoring
 
 
 class Scope:
-    """Entered while a run computes its function or a derivative. The nodes of the run's variables keep it as `saved`.
-
-    Once it is left for good, nobody differentiates by those variables any more.
-    """
+    """Entered while a run computes; its variables' nodes keep it as `saved`. Left, none differentiates by these."""
 
     _entered = 0
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.arrays import array_of, raw
-from ...tensor.creation import as_tensor
+from ...engine.arrays import raw
+from ...tensor.creation import array_of, as_tensor
 from ...tensor.handle import NUMPY_FUNCTIONS, Tensor
 from ...tensor.numpy_protocols import UFUNC_METHODS
 from ..axes import one_axis

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ... import errors
-from ...engine.arrays import array_of, raw
+from ...engine.arrays import raw
+from ...tensor.creation import array_of
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from ..axes import all_axes

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.arrays import array_of
-from ...tensor.creation import as_tensor
+from ...tensor.creation import array_of, as_tensor
 from ...tensor.declaring import composite, sample
 from ...tensor.handle import Tensor
 from .. import reduction

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ...engine.arrays import array_of
+from ...tensor.creation import array_of
 from ...tensor.declaring import composite, primitive, sample
 from ...tensor.handle import Tensor
 from .sliding import Windows, in_float32, per_axis, windows_over, with_batch, without_batch

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...engine.arrays import array_of
+from ...tensor.creation import array_of
 from ...tensor.declaring import primitive, sample
 from ...tensor.handle import Tensor
 from ..axes import all_axes
