@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import arrays
+from ...tensor.creation import array_of
 from ...tensor.declaring import primitive
 from ..numpy_calls import of_numpy
 from .literals import NoSource, whole_literal
@@ -29,7 +30,7 @@ from .literals import NoSource, whole_literal
 PACKAGE = __package__.partition(".")[0]
 # What is called in another way where there are no proxies.
 _WITHOUT_TRACE = {
-    arrays.array_of: "np.asarray", arrays.copied: "np.array", arrays.ArrayProxy: "()",
+    array_of: "np.asarray", arrays.copied: "np.array", arrays.ArrayProxy: "()",
     arrays.zeros: "(lambda shape, x: np.zeros(shape, x.dtype))",
 }  # fmt: skip
 
