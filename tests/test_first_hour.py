@@ -21,7 +21,7 @@ FROM_OUTSIDE = {
     "cotangents_from": "what has arrived at each node", "owned": "may this array be written to?", "copied": "a copy",
     "keep_memory_once": "memory is kept for reuse", "recording_rules": "operations of rules are recorded",
     "item": "one output of several", "product_of_entries": "zero-safety of a product",
-    "FreedGraphError": "an exception", "elementwise": "declares a row",
+    "FreedGraphError": "an exception", "FREED": "its words", "elementwise": "declares a row",
     "tanh_slope": "a slope that 1 - y * y is only near 0", "cosine_of": "a / hypot(a, b)",
     "edge_product": "(1 - x) * (1 + x)", "over_square": "a / (a * a + b * b)", "power_derivative": "b * a ** (b - 1)",
     "exponential_share": "exp(a) / (exp(a) + exp(b))",
