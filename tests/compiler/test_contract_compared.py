@@ -99,6 +99,26 @@ def test_strings_flags_and_none() -> None:
     check(Twin(f), [functools.partial(change, *state) for state in states], X)
 
 
+class Dynamic(Settings):
+    """An object whose attribute is found when it is asked for."""
+
+    def __getattr__(self, name: str) -> float:
+        if name != "tenfold":
+            raise AttributeError(name)
+        return 10 * self.scale
+
+
+def test_attributes_that_are_named_in_other_ways() -> None:
+    settings = Dynamic()
+
+    def f(x: Any) -> Any:
+        ran()
+        return x * getattr(settings, "factor", 1.0) + settings.tenfold
+
+    changes = [functools.partial(setattr, settings, name, 3.0) for name in ("factor", "scale")]
+    check(Twin(f), changes, X)
+
+
 def test_attributes_that_the_code_names() -> None:
     settings = Settings(shift=1.0)
 

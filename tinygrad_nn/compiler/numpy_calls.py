@@ -72,6 +72,7 @@ GETITEM = Function("{0}[{1}]", operator.getitem)
 SETITEM = Function("setitem", on_a_copy(operator.setitem), "setitem")
 ADDED_AT = Function("added", on_a_copy(_add_at), "add")
 ZEROS = Function("np.zeros", np.zeros, "zeros")
+ARRAY = Function("np.array", np.array)
 COPY = Function("np.copy", np.copy, "copy")
 ASTYPE = Function("astype", _astype, "astype")
 
@@ -80,7 +81,7 @@ def _same(x: Any, expected: Any) -> bool:
     return bool(x) == expected if isinstance(expected, bool) else x == expected
 
 
-SHAPE = Function("{0}.shape", np.shape, "operator")
+KIND = Function("({0}.shape, {0}.dtype.str)", lambda x: (x.shape, x.dtype.str), "operator")
 GUARD = Function("guard", _same, "guard")
 
 # Python's operators that a program computes with numbers: how they are written, and what NumPy does beside an array.
@@ -94,8 +95,8 @@ OPERATORS: dict[str, tuple[str, np.ufunc]] = {
 }  # fmt: skip
 ON_NUMBERS = {name: Function(text, getattr(operator, name), "operator") for name, (text, _) in OPERATORS.items()}
 
-# Functions of NumPy whose result's shape follows from the shapes of their operands, by how many these are. The program
-# is for the shapes that all other functions happen to give, where they read arrays.
+# Functions of NumPy whose result's shape and dtype follow from those of their operands, by how many these are. The
+# program is for those that all other functions happen to give.
 _BY_OPERANDS = {
     1: """reshape transpose matrix_transpose swapaxes moveaxis rollaxis expand_dims squeeze broadcast_to ravel
         concatenate stack vstack hstack atleast_1d flip atleast_2d atleast_3d cumsum cumprod sort argsort partition diff
@@ -127,11 +128,11 @@ def takes_numbers(function: Function, index: int) -> bool:
     )
 
 
-def shape_follows(line: Line) -> bool:
-    """Return whether the shapes of what a line computes follow from the shapes of what it reads."""
+def kind_follows(line: Line) -> bool:
+    """Return whether shapes and dtypes of what a line computes follow from those of what it reads."""
     function = line.function
     if function is GETITEM:
         return not any(v.dtype is not None and v.dtype.kind == "b" for v in values_in(line.args[1]))
     if function.kind in _ON_ENTRIES or function.text.endswith((".reduce", ".accumulate")):
         return True
-    return function.text.rpartition(".")[2] in _OPERAND_COUNTS or not any(v.is_array for v in line.reads())
+    return function.text.rpartition(".")[2] in _OPERAND_COUNTS or not line.reads()

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import errors
 from ..compiler.lower.rewrites import without_dead_lines
-from ..compiler.numpy_calls import GETITEM, OPERATORS, SHAPE
+from ..compiler.numpy_calls import GETITEM, KIND, OPERATORS
 from ..compiler.program import Line, Value
 from ..compiler.run.portable import Portable, present
 from ..compiler.run.rows import Ratio, Rows
@@ -122,7 +122,7 @@ class _Graph:
         line = self.makers.get(number)
         if line is None:
             return number in self.program.inputs
-        return line.function is not SHAPE and any(map(self.is_given, line.reads()))
+        return line.function is not KIND and any(map(self.is_given, line.reads()))
 
     def described(self, value: Value, name: str) -> Any:
         """Return the description of an input or output; lengths that go with the rows are called as these."""

@@ -89,10 +89,10 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
         fill = args[1] if len(args) > 1 else options.get("fill_value")
         if function in (np.full, np.full_like) and _holds_recorded(fill):
             values = tensor(fill)
-            plain = [values.data if a is fill else a for a in args]
-            like = create(*plain, **{key: values.data if a is fill else a for key, a in options.items()})
-            whole: Any = np.broadcast_to(values, like.shape)
-            return named(whole.astype(like.dtype), requires_grad, name)
+            zero = np.zeros((), values.dtype)
+            plain = {key: zero if a is fill else a for key, a in options.items()}
+            like = create(*[zero if a is fill else a for a in args], **plain)
+            return named(as_tensor(np.broadcast_to(values, like.shape)).astype(like.dtype), requires_grad, name)
         given = [_value(a, has_model and index == 0) for index, a in enumerate(args)]
         if has_model:
             options = {name: _value(a, name != "dtype") for name, a in options.items()}

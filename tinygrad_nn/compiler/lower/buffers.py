@@ -40,6 +40,9 @@ def planned(program: Program) -> Plan:
     written = {line.outputs[0] for line in program.lines if takes_out(line)}
     places: dict[Value, int | Value] = {output: output for output in program.outputs}
     memory = _Memory()
+    given = [v.root for line in program.lines if line.function.kind == "operation" for v in line.reads()]
+    for value in [v for v in dict.fromkeys(given) if v in written and v not in places]:
+        places[value] = memory.take(value)  # to the end: an operation may give back what it is given, by the values
     for line in reversed(program.lines):
         for output in written.intersection(line.outputs):
             if output not in places:  # nobody reads it

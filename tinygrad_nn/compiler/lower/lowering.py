@@ -69,10 +69,11 @@ def _numbers_first(program: Program) -> Program:
 
 
 def _copy_what_is_not_its_own(program: Program) -> None:
-    """Give an output that is an input, a constant, a view, or two outputs at once, a copy of its own."""
+    """Give an output that is an input, a constant, a view, an operation's, or two outputs at once, its own copy."""
     makers, seen = program.makers, set[Value]()
     for place, value in enumerate(program.outputs):
-        if value.is_array and (value in seen or value not in makers or value.base is not None):
+        own = value in makers and value.base is None and makers[value].function.kind != "operation"
+        if value.is_array and (value in seen or not own):
             program.outputs[place] = Value(np.empty(value.shape, value.dtype), "copy#")
             program.lines.append(Line(COPY, (value,), {}, (program.outputs[place],)))
         seen.add(program.outputs[place])

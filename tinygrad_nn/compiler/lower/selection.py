@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..numpy_calls import of_numpy
-from ..program import Function, Line, Program, Value
+from ..numpy_calls import ARRAY, of_numpy
+from ..program import Line, Program, Value
 
 # Measured on float32 and float64, one BLAS thread, time relative to the other call.
 FEW, CACHED = 500, 2**22  # zeros of 500 entries to 4 MB: 0.3 to 0.6; fewer are no faster, more take 1.2 to 2.8
@@ -59,9 +59,6 @@ def _product(line: Line) -> None:
         line.function = of_numpy(np.dot)
 
 
-_ARRAY = Function("np.array", np.array, "plain")
-
-
 def _prepare_numbers(line: Line, constants: dict[Any, Value], prepared: Any, lines: list[Line]) -> None:
     """Let numbers be arrays of no axes, in the dtype in which they are used: NumPy converts a number each time."""
     dtypes, ufunc = {v.dtype for v in line.reads() if v.dtype is not None}, cast(np.ufunc, line.function.apply)
@@ -75,7 +72,7 @@ def _prepare_numbers(line: Line, constants: dict[Any, Value], prepared: Any, lin
         elif isinstance(x, Value) and type(x.concrete) in (int, float):
             if (x, dtype) not in prepared:
                 prepared[x, dtype] = Value(np.array(x.concrete, dtype), x.name)
-                lines.append(Line(_ARRAY, (x, dtype), {}, (prepared[x, dtype],)))
+                lines.append(Line(ARRAY, (x, dtype), {}, (prepared[x, dtype],)))
             args.append(prepared[x, dtype])
         else:
             args.append(x)

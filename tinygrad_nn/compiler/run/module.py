@@ -148,7 +148,7 @@ class Module:
                 kind = f"{literal(value.dtype)}, {self._portable.shape(value)}"
                 given = f"checked({self._keys.get(source, name)!r}, {given}, {kind})"
             elif value.dtype is not None:
-                given = f"{literal(value.dtype)}({given})"
+                given = f"np.{value.dtype.type.__name__}({given})"
             found += [f"{name} = {given}"] if given != name else []
         return found
 

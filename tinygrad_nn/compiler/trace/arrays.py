@@ -12,22 +12,22 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ...errors import CompileError, DtypeError, unsupported_values
-from ..numpy_calls import ADDED_AT, ASTYPE, COPY, GETITEM, ON_NUMBERS, SETITEM, ZEROS
+from ..numpy_calls import ADDED_AT, ARRAY, ASTYPE, COPY, GETITEM, ON_NUMBERS, SETITEM, ZEROS
 from ..program import Function, Value
 from .callers import users_line
 from .proxies import Proxy, answer
 
-_COPY_IN_ORDER = Function("np.array", np.array)
 _POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
 _METHODS = {
     name: getattr(np, name)
     for name in (
-        "all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conjugate", "cumprod", "cumsum",
+        "all", "any", "argmax", "argmin", "argsort", "argpartition", "conjugate", "cumprod", "cumsum",
         "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted",
         "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "round",
     )
 } | {
-    "conj": np.conjugate, "flatten": lambda x: x.reshape(-1).copy(),
+    "conj": np.conjugate, "flatten": lambda x, order="C": np.ravel(x, order).copy(),
+    "clip": lambda x, min=None, max=None, **options: np.clip(x, min, max, **options),
     "compress": lambda x, condition, axis=None: np.compress(condition, x, axis),
     "reshape": lambda x, *shape, **order: np.reshape(x, shape[0] if len(shape) == 1 else shape, **order),
     "transpose": lambda x, *axes: np.transpose(x, axes[0] if len(axes) == 1 else axes or None),
@@ -169,7 +169,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
             return self
         if order == "K" or self.flags.c_contiguous:
             return self.tracer.call(COPY, (self,), {})
-        return self.tracer.call(_COPY_IN_ORDER, (self,), {"order": order})
+        return self.tracer.call(ARRAY, (self,), {"order": order})
 
     def __copy__(self, memo: Any = None) -> Any:
         return self.copy()

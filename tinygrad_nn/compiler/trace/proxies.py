@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import operator
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 from ...engine.arrays import ArrayProxy
 from ...engine.trees import leaves
 from ...tensor.handle import Tensor
-from ..numpy_calls import ON_NUMBERS, OPERATORS, REDUCTIONS, of_at, of_method, of_numpy
+from ..numpy_calls import ARRAY, ON_NUMBERS, OPERATORS, REDUCTIONS, of_at, of_method, of_numpy
 from ..program import Function, Value, over_leaves
 from ..refusals import value_read
 from .callers import in_package, users_line
@@ -21,6 +22,7 @@ from .callers import in_package, users_line
 _ASARRAY = Function("np.asarray", np.asarray, "operator")
 _READING = frozenset({np.trim_zeros, np.real_if_close})  # of which view is returned the entries decide
 _WRITING = frozenset({np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis})
+_UNEQUAL = {np.equal: ON_NUMBERS["eq"], np.not_equal: ON_NUMBERS["ne"]}  # of which strings and None are to numbers
 _STATIC = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 
 
@@ -56,18 +58,26 @@ class Proxy(ArrayProxy):
             return NotImplemented
         if not self.tracer.open:
             return getattr(ufunc, method)(*concretes(inputs), **concretes(options))
-        out, dtype = options.pop("out", None), options.pop("dtype", None)
+        if ufunc in _UNEQUAL and any(x is None or isinstance(x, (str, bytes)) for x in inputs):
+            return self.tracer.call(_UNEQUAL[ufunc], inputs, {})
+        out, dtype = options.pop("out", ()), options.pop("dtype", None)
         if method == "at" and _has_dtype(inputs[0]) and not options:
             inputs[0].become(self.tracer.call(of_at(ufunc), inputs, {}))
             return None
-        if method == "at" or "where" in options or not (out is None or _has_dtype(out[0])):
+        if method == "at" or "where" in options or not all(x is None or _has_dtype(x) for x in out):
             self._lacks(f"np.{ufunc.__name__} that writes into an array")
         options |= {} if dtype is None else {"dtype": dtype}
         function = of_numpy(ufunc) if method == "__call__" else of_method(ufunc, method)
-        result = self.tracer.call(function, inputs, options)
-        if out is None or not out[0].value.is_array:  # n += 1 makes another NumPy scalar
-            return result
-        return out[0].receive(result, ufunc)
+        result = self.tracer.call(function, tuple(map(self._operand, inputs)), options)
+        if ufunc.nout == 1 or method != "__call__":
+            return _received(result, ufunc, *out)
+        return tuple(map(_received, result, [ufunc] * ufunc.nout, out or [None] * ufunc.nout))
+
+    def _operand(self, x: Any) -> Any:
+        """Return an operand of a ufunc: an array in place of a list."""
+        if not isinstance(x, (list, tuple)):
+            return x
+        return self.tracer.call(ARRAY, (x,), {}) if is_of_a_trace(x) else np.array(x)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if any(issubclass(kind, Tensor) for kind in types):
@@ -78,17 +88,19 @@ class Proxy(ArrayProxy):
             return function(*concretes(args), **kwargs)
         if function in _READING:
             self._read(f"np.{function.__name__}")
-        out = kwargs.pop("out", None)
+        given = _signature(function).bind(*args, **kwargs)
+        if (out := given.arguments.pop("out", None)) is not None:
+            args, kwargs = given.args, given.kwargs
         if function in _WRITING or not (out is None or _has_dtype(out)):
             self._lacks(f"np.{function.__name__} that writes into an array")
         if function is np.where and len(args) == 1:
             function = np.nonzero
         if function in REDUCTIONS and self.value.dtype != object:  # of which NumPy makes flags at last
-            kwargs = {"axis": None} | dict(zip(("a", "axis"), args, strict=False)) | kwargs
+            kwargs = {"axis": None} | given.arguments
             result = self.tracer.call(of_method(REDUCTIONS[function], "reduce"), (kwargs.pop("a"),), kwargs)
         else:
             result = self.tracer.call(of_numpy(function), args, kwargs)
-        return result if out is None else out.receive(result, function)
+        return _received(result, function, out)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if not self.tracer.open:
@@ -180,6 +192,20 @@ def answer(name: str, function: Callable[..., Any]) -> Any:
 
 for _function in (float, int, complex, round, math.trunc, math.floor, math.ceil):
     setattr(Proxy, f"__{_function.__name__}__", answer(_function.__name__, _function))
+
+
+@functools.cache
+def _signature(function: Any) -> inspect.Signature:
+    """Return which parameters NumPy's function has; two of C's have those of others, and no more of C's have `out`."""
+    try:
+        return inspect.signature({np.concatenate: np.stack, np.dot: np.outer}.get(function, function))
+    except ValueError:
+        return inspect.signature(lambda *args, **kwargs: None)
+
+
+def _received(result: Any, function: Any, out: Any = None) -> Any:
+    """Return a result, having written it into `out`, if that is given: n += 1 makes another NumPy scalar."""
+    return result if out is None or not out.value.is_array else out.receive(result, function)
 
 
 def _has_dtype(x: Any) -> bool:

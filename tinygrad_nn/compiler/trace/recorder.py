@@ -16,7 +16,7 @@ from ...engine.watching import Watcher, watched, watcher
 from ...engine.zero_safe import FLAG_TELLS
 from ...errors import CompileError
 from ...tensor.handle import Tensor
-from ..numpy_calls import GETITEM, GUARD, OPERANDS, SHAPE, operand_count, shape_follows, takes_numbers
+from ..numpy_calls import GETITEM, GUARD, KIND, OPERANDS, kind_follows, operand_count, takes_numbers
 from ..program import Function, Line, Span, Value, concrete, mapped, over_leaves
 from .arrays import Traced
 from .callers import users_line
@@ -68,10 +68,10 @@ class Recorder(Watcher):
                 "compiled function"
             )
         line = Line(function, args, kwargs, (), users_line(), several, self.span)
-        line.outputs = tuple(self._outputs(parts, line.reads()))
+        line.outputs = tuple(self._outputs(line, parts))
         self.lines.append(line)
-        if not shape_follows(line):
-            self._guard_shapes(line)
+        if not kind_follows(line):
+            self._guard_kinds(line)
         proxies = [self.proxy_of(v) for v in line.outputs]
         if not several:
             if line.outputs[0].base is not None and isinstance(given[1][0], Traced):
@@ -150,23 +150,24 @@ class Recorder(Watcher):
 
         return over_leaves(unwrapped, tree)
 
-    def _outputs(self, parts: Any, reads: list[Value]) -> Iterator[Value]:
-        """Yield the values of what a call has computed."""
+    def _outputs(self, line: Line, parts: Any) -> Iterator[Value]:
+        """Yield the values of what a call has computed; an operation may return a view now and an array later."""
+        reads = line.reads()
         for part in parts:
-            base = next((v for v in reads if _looks_into(part, v)), None)
+            looks = line.function.kind != "operation"
+            base = next((v for v in reads if looks and _looks_into(part, v)), None)
             if base is not None:
                 self.viewed.add(base.root)
             value = Value(part, base=base, temporary=True)
             value.known |= bool(reads) and not value.shape and all(v.known for v in reads)
             yield value
 
-    def _guard_shapes(self, line: Line) -> None:
-        """Let the program be for what this line computes of these shapes alone."""
-        for value in line.outputs:
-            if value.shape:
-                shape = Value(value.shape)
-                self.lines.append(Line(SHAPE, (value,), {}, (shape,), users_line()))
-                self.guarded(shape, value.shape)
+    def _guard_kinds(self, line: Line) -> None:
+        """Let the program be for what this line computes of these shapes and dtypes alone."""
+        for value in [value for value in line.outputs if value.dtype is not None]:
+            kind = KIND.apply(value)
+            self.lines.append(Line(KIND, (value,), {}, (Value(kind),), users_line()))
+            self.guarded(self.lines[-1].outputs[0], kind)
 
     def refusal(self, reason: str) -> CompileError:
         """Return the error to raise, and remember it: NumPy, or the function, may catch it."""

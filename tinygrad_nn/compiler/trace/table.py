@@ -37,6 +37,8 @@ class Table:
             self.instructions += found
             self._of_function(function, _names(found, "_GLOBAL", "_NAME"))
         self._attributes = _names(self.instructions, "_ATTR", "_METHOD")
+        if not {"getattr", "hasattr"}.isdisjoint(_names(self.instructions, "_GLOBAL", "_NAME")):
+            self._attributes += [x for x in _names(self.instructions, "_CONST") if str(x).isidentifier()]
         for x in list(self.objects):
             self._one_level_behind(x)
 
@@ -167,7 +169,7 @@ def _names(instructions: list[Any], *kinds: str) -> list[str]:
 def _holders(x: Any, name: str) -> Iterator[Any]:
     """Yield what may hold an attribute: the object's dictionary, its classes up to the first that has it, but for C's.
 
-    Of a slot, and of a property that is a number or a string, it is the object itself.
+    Of a slot, and of a property, or what `__getattr__` finds, that is a number or a string, it is the object itself.
     """
     if type(getattr(x, "__dict__", None)) is dict and (name in x.__dict__ or not isinstance(x, ModuleType)):
         yield x.__dict__
@@ -180,6 +182,8 @@ def _holders(x: Any, name: str) -> Iterator[Any]:
             if in_slot or (hasattr(own, "__get__") and isinstance(bound(x, name), PLAIN)):
                 yield x
             return
+    if hasattr(type(x), "__getattr__") and isinstance(bound(x, name), PLAIN):
+        yield x
 
 
 _IMMUTABLE = 1 << 8  # a flag of such classes

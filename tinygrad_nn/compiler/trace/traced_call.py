@@ -269,7 +269,7 @@ def _refuse_shared_memory(targets: list[Location], tracer: Tracer) -> None:
     arrays += [array for array, _ in tracer.constants.values()]
     for target in [target for target in targets if target.in_place]:
         own = tracer.inputs[target.place].value.concrete
-        if any(x is not own and np.may_share_memory(own, x) for x in arrays):
+        if sum(np.may_share_memory(own, x) for x in arrays) > 1:
             raise CompileError(
                 "an array is written into in place, and shares its memory with another array of the program, which "
                 "would then change, too. Write x.data = value instead of x.data += value, or let one be a copy"
@@ -278,7 +278,7 @@ def _refuse_shared_memory(targets: list[Location], tracer: Tracer) -> None:
 
 def _values(targets: list[Location], tracer: Tracer) -> list[Any]:
     """Return what the targets' values are, in memory of their own."""
-    made = {output for line in tracer.lines for output in line.outputs}
+    made = {output for line in tracer.lines if line.function.kind != "operation" for output in line.outputs}
     seen: set[Value] = set()
     found = []
     for value in [target.value for target in targets]:

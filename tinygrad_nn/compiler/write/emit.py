@@ -152,7 +152,8 @@ class Emitter(Expressions):
 
     def infix(self, line: Line) -> bool:
         """Return whether NumPy's scalars are computed by an operator: it costs less there, and rounds alike."""
-        return not line.outputs[0].is_array and line.function.text not in ("np.power", "np.square", "np.matmul")
+        scalar = super().infix(line) and not line.outputs[0].is_array
+        return scalar and line.function.text not in ("np.power", "np.square", "np.matmul")
 
 
 def errstate(raising: Collection[str]) -> str:

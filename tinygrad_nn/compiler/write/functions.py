@@ -68,7 +68,8 @@ class Functions:
 
     def name(self, x: Any, wish: str) -> str:
         """Return how the text refers to a function, class, module or constant. Raises NoSource."""
-        if callable(x) and not isinstance(x, type) and (inner := inspect.unwrap(x)) is not x:
+        whole = isinstance(x, type) or getattr(np, wish, None) is x
+        if callable(x) and not whole and (inner := inspect.unwrap(x)) is not x:
             if isinstance(inner, FunctionType) and all(_declares(d, inner) for d in definition(inner).decorator_list):
                 raise NoSource(f"{wish} is wrapped in what its text doesn't show")
             x = inner

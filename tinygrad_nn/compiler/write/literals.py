@@ -18,8 +18,8 @@ def literal(x: Any) -> str:
     """Return Python source for a static argument."""
     if isinstance(x, np.dtype):
         return f"np.{x.name}" if x.kind in "biufc" and x.isnative else f"np.dtype({x.str!r})"
-    if isinstance(x, type) and issubclass(x, np.generic):
-        return f"np.{x.__name__}"
+    if isinstance(x, type):
+        return f"{'np.' * issubclass(x, np.generic)}{x.__name__}"
     if isinstance(x, (np.longdouble, np.clongdouble)):
         return f"np.{type(x).__name__}({str(x)!r})"
     if isinstance(x, np.generic):
@@ -47,6 +47,7 @@ def whole_literal(tree: Any) -> str:
             return f"{type(x).__name__}({whole_literal([*x])})"
         plain = (bool, int, float, complex, str, bytes, slice, np.dtype, np.generic, type(None), type(...))
         text = array_text(x) if isinstance(x, np.ndarray) else literal(x) if isinstance(x, plain) else None
+        text = f"np.dtype({text})" if isinstance(x, np.dtype) else text
         if text is None:
             raise NoSource(f"{x!r:.60} can't be written as text")
         return text

@@ -101,7 +101,7 @@ def _with_means(line: Line, makers: dict[Value, Line]) -> Any:
     text, (x, n, *_) = line.function.text, (*line.args, None)
     if text == "np.multiply" and not line.kwargs:
         x, n = (n, x) if isinstance(x, float) else (x, n)
-        if isinstance(x, Value) and x.dtype is not None and isinstance(n, float) and 0 < abs(n) < 0.5:
+        if isinstance(x, Value) and x.dtype is not None and isinstance(n, float) and 1e-9 < abs(n) < 0.5:
             count = round(1 / n)
             if x.dtype.type(n) == x.dtype.type(1 / count) and abs(count) in (x.concrete.size, *x.shape):
                 text, n = "np.divide", count

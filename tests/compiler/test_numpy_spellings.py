@@ -1,0 +1,152 @@
+"""NumPy's functions in all the ways in which they may be called, and functions whose kind of result values decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from compiler.contract import Twin, X
+
+import tinygrad_nn as tg
+from tinygrad_nn.errors import CompileError
+from tinygrad_nn.primitive import primitive
+
+# By position, by name, as methods and with lists; Z is written into where it is `out`.
+SPELLINGS: dict[str, Callable[[Any], Any]] = {
+    "sum that keeps axes": lambda x: np.sum(x, 0, None, None, True),
+    "sum in another dtype": lambda x: np.sum(x, 1, np.float32),
+    "sum from a start": lambda x: np.sum(x, 1, None, None, False, 2.0),
+    "product": lambda x: np.prod(x, 1, None, None, True),
+    "maximum of some": lambda x: np.amax(x, 1, None, True, -1.0, x > 0),
+    "minimum": lambda x: np.min(x, None, None, True, 3.0),
+    "all and any": lambda x: (np.all(x > 0, 0, None, True), np.any(x > 0, 1, None, True)),
+    "methods by position": lambda x: (x.sum(1, None, None, True), x.max(0, None, True), x.prod(0, np.float32)),
+    "methods of one bound": lambda x: (x.clip(0.5), x.clip(min=0.5), x.clip(max=1), x.clip(0, 1)),
+    "flat in an order": lambda x: (x.flatten("F"), x.T.flatten(), x.flatten(order="A")),
+    "lists beside arrays": lambda x: (x * [1, 2, 3], [[1.0], [2.0]] * x, x @ [1.0, 2.0, 3.0], x == [1.0, 2.0, 3.0]),
+    "lists of entries": lambda x: x * [x[0, 0], 2.0, x[1, 1]],
+    "two results in place": lambda x: np.divmod(x, 2.0, np.zeros_like(x), np.zeros_like(x)),
+    "two results by name": lambda x: np.modf(x, out=(np.zeros_like(x), np.zeros_like(x))),
+    "one of two in place": lambda x: np.divmod(x, 2.0, out=(None, np.zeros_like(x))),
+    "Python's types": lambda x: (np.ones_like(x, dtype=int) * x, np.zeros_like(x, bool)),
+    "NumPy's functions as arguments": lambda x: np.apply_along_axis(np.sum, 0, x),
+    "what is no number": lambda x: (x == "a", x != "a", x.sum() == "a", x != None),  # noqa: E711
+    "a large quotient": lambda x: 1e-310 * x,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SPELLINGS)
+def test_spellings(what: str) -> None:
+    twin = Twin(SPELLINGS[what])
+    for x in (X, X[::-1] * 3, np.zeros((2, 3))):
+        twin.equal(x)
+    step = tg.compile(SPELLINGS[what])
+    step(X)
+    compile(str(step.explain()), "program", "exec")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, z: np.cumsum(x, 1, None, z),
+        lambda x, z: np.clip(x, 0, 1, z),
+        lambda x, z: np.round(x, 1, z),
+        lambda x, z: np.take(x, [0, 1], 0, z),
+        lambda x, z: np.add(x, 1, z),
+    ],
+)
+def test_what_is_written_by_position_is_what_is_given(function: Callable[[Any, Any], Any]) -> None:
+    def step(x: Any, z: Any) -> Any:
+        own = z.copy()
+        return function(x, own), own
+
+    twin = Twin(step)
+    for x in (X, -X):
+        z = np.zeros((2, 3))
+        twin.equal(x, z)
+        assert not z.any()
+    with pytest.raises(CompileError, match="writes into"):
+        tg.compile(function)(X, z)
+    assert not z.any()
+
+
+def test_numpys_functions_of_two_numbers_give_numpys_numbers() -> None:
+    step = tg.compile(lambda n: (np.add(n, n), np.divide(n, 2), np.negative(n)))
+    for n in (1.5, 2.5, -0.0):
+        assert all(isinstance(x, np.float64) for x in step(n))
+
+
+S, R = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([[0.0, -1.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.linalg.eigvals(x).real,
+        lambda x: np.zeros(2, np.linalg.eigvals(x).dtype),
+        lambda x: np.iscomplexobj(np.linalg.eig(x)[0]),
+        lambda x: np.linalg.eigvals(x).conj() @ np.ones(2),
+        lambda x: np.emath.sqrt(x).real,
+    ],
+)
+def test_a_dtype_that_values_decide(function: Callable[[Any], Any]) -> None:
+    for order in ([S, R, S], [R, S, R]):
+        twin = Twin(function)
+        for x in order:
+            twin.equal(x)
+
+
+@primitive()
+def turned(x: Any, /) -> Any:
+    """Return what is given, or its negative where an entry is negative: a view by the values."""
+    return x if (x >= 0).all() else -x
+
+
+@turned.vjp
+def _(g: Any, x: Any) -> Any:
+    return g if (x >= 0).all() else -g
+
+
+def used(x: Any) -> Any:
+    y = tg.as_tensor(np.exp(x) * x)
+    z = turned(y)
+    w = np.sin(x) * 3
+    return z + w, (np.cos(w) * 2) * z, z.T, turned(z), turned(tg.as_tensor(x))
+
+
+@pytest.mark.parametrize("signs", [(1, -1, 1), (-1, 1, -1)])
+@pytest.mark.parametrize("function", [used, tg.grad(lambda x: (np.sort(x, 0) * np.arange(2)[:, None]).sum())])
+def test_an_operation_that_returns_its_operand_by_the_values(function: Any, signs: tuple[int, ...]) -> None:
+    step, kept = tg.compile(function), list[Any]()
+    for sign in signs:
+        x = np.abs(X) * sign if function is used else X * max(sign, 0)
+        found, right = step(x), function(x)
+        pairs = zip(found, right, strict=True) if function is used else [(found, right)]
+        for y, expected in pairs:
+            np.testing.assert_array_equal(y.data, expected.data)
+            assert not np.shares_memory(y.data, x)
+            kept.append((y, y.data.copy()))
+    assert all((y.data == then).all() for y, then in kept)
+
+
+def test_a_tensor_is_filled_with_what_is_traced() -> None:
+    twin = Twin(lambda x, y: (np.full_like(x, y), np.full_like(x, y[0], dtype=np.float32), tg.full((2, 3), y)))
+    for n in (1.0, 2.0):
+        twin.equal(tg.Tensor(X * n), tg.Tensor(X[0] * n))
+
+
+def test_tensors_of_one_array_are_not_written_into() -> None:
+    def step(a: Any, b: Any) -> Any:
+        a.data += 1
+        return b * 2
+
+    shared, own = X.copy(), (tg.Tensor(X.copy()), tg.Tensor(X.copy()))
+    for first in (True, False):
+        compiled = tg.compile(step)
+        if not first:
+            compiled(*own)
+        with pytest.raises(CompileError, match="shares its memory"):
+            compiled(tg.Tensor(shared), tg.Tensor(shared))
+    assert (shared == X).all()
