@@ -852,8 +852,17 @@ def in_another_dtype(y: Any) -> Any:
     return narrow, whole
 
 
+def of_other_views(y: Any) -> Any:
+    twice = y * 2
+    y[...] = twice[::-1]
+    y[:, :2] = twice[:, 1:].T
+    np.add(twice[0], twice[1], out=twice)  # a row, for each row
+    twice[0] += y[1]
+    return y, twice
+
+
 WRITTEN: list[Callable[[Any], Any]] = [
-    row_by_row, after_a_product, swapped, seen_through_windows, of_a_window, by_out, in_another_dtype,
+    row_by_row, after_a_product, swapped, seen_through_windows, of_a_window, by_out, in_another_dtype, of_other_views,
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from compiler.contract import Twin, X
 
 import tinygrad_nn as tg
+from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.errors import CompileError
 from tinygrad_nn.primitive import primitive
 
@@ -24,6 +26,8 @@ SPELLINGS: dict[str, Callable[[Any], Any]] = {
     "all and any": lambda x: (np.all(x > 0, 0, None, True), np.any(x > 0, 1, None, True)),
     "methods by position": lambda x: (x.sum(1, None, None, True), x.max(0, None, True), x.prod(0, np.float32)),
     "methods of one bound": lambda x: (x.clip(0.5), x.clip(min=0.5), x.clip(max=1), x.clip(0, 1)),
+    "in another dtype and order": lambda x: (x.astype("f4", order="F"), x.astype(float, "F"), x.astype(float, copy=0)),
+    "more methods": lambda x: (x.compress([True, False], 0), (x > 0).astype(int).choose([1.0, x]), x.conj()),
     "flat in an order": lambda x: (x.flatten("F"), x.T.flatten(), x.flatten(order="A")),
     "lists beside arrays": lambda x: (x * [1, 2, 3], [[1.0], [2.0]] * x, x @ [1.0, 2.0, 3.0], x == [1.0, 2.0, 3.0]),
     "lists of entries": lambda x: x * [x[0, 0], 2.0, x[1, 1]],
@@ -33,6 +37,7 @@ SPELLINGS: dict[str, Callable[[Any], Any]] = {
     "Python's types": lambda x: (np.ones_like(x, dtype=int) * x, np.zeros_like(x, bool)),
     "NumPy's functions as arguments": lambda x: np.apply_along_axis(np.sum, 0, x),
     "what is no number": lambda x: (x == "a", x != "a", x.sum() == "a", x != None),  # noqa: E711
+    "an object of Python's beside an array": lambda x: (x * Fraction(1, 3)).astype(float),
     "a large quotient": lambda x: 1e-310 * x,
 }  # fmt: skip
 
@@ -98,7 +103,7 @@ def test_a_dtype_that_values_decide(function: Callable[[Any], Any]) -> None:
             twin.equal(x)
 
 
-@primitive()
+@primitive(name="test_spelling_turned", method=False)
 def turned(x: Any, /) -> Any:
     """Return what is given, or its negative where an entry is negative: a view by the values."""
     return x if (x >= 0).all() else -x
@@ -107,6 +112,9 @@ def turned(x: Any, /) -> Any:
 @turned.vjp
 def _(g: Any, x: Any) -> Any:
     return g if (x >= 0).all() else -g
+
+
+del OPERATIONS["test_spelling_turned"]  # the other tests are over the library's own
 
 
 def used(x: Any) -> Any:

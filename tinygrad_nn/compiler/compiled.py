@@ -253,7 +253,8 @@ class Compiled:
 
     def _itself(self, args: Any, kwargs: Any) -> Any:
         """Return what the function returns, recording nothing of its result, as programs do."""
-        return over_leaves(_released, self.function(*args, **kwargs))
+        result = self.function(*args, **kwargs)
+        return over_leaves(lambda x: x.detach() if isinstance(x, Tensor) else x, result)
 
     @property
     def source(self) -> str:
@@ -332,7 +333,3 @@ class Compiled:
             f"{self.name} has no program for ({in_words([*args, kwargs])}), or none that holds for these values: call "
             "it with them once first"
         )
-
-
-def _released(x: Any) -> Any:
-    return x.detach() if isinstance(x, Tensor) else x

@@ -64,8 +64,8 @@ def _add_at(y: Any, index: Any, g: Any) -> None:
     y[index] += g
 
 
-def _astype(x: Any, dtype: Any) -> Any:
-    return x.astype(dtype)
+def _astype(x: Any, dtype: Any, **more: Any) -> Any:
+    return x.astype(dtype, **more)
 
 
 GETITEM = Function("{0}[{1}]", operator.getitem)

@@ -70,10 +70,10 @@ def _numbers_first(program: Program) -> Program:
 
 def _copy_what_is_not_its_own(program: Program) -> None:
     """Give an output that is an input, a constant, a view, an operation's, or two outputs at once, its own copy."""
-    makers, seen = program.makers, set[Value]()
+    made = {v for line in program.lines if line.function.kind != "operation" for v in line.outputs}
+    seen = set[Value]()
     for place, value in enumerate(program.outputs):
-        own = value in makers and value.base is None and makers[value].function.kind != "operation"
-        if value.is_array and (value in seen or not own):
+        if value.is_array and (value in seen or value not in made or value.base is not None):
             program.outputs[place] = Value(np.empty(value.shape, value.dtype), "copy#")
             program.lines.append(Line(COPY, (value,), {}, (program.outputs[place],)))
         seen.add(program.outputs[place])

@@ -18,17 +18,11 @@ from .callers import users_line
 from .proxies import Proxy, answer
 
 _POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
-_METHODS = {
-    name: getattr(np, name)
-    for name in (
-        "all", "any", "argmax", "argmin", "argsort", "argpartition", "conjugate", "cumprod", "cumsum",
-        "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "searchsorted",
-        "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "round",
-    )
-} | {
-    "conj": np.conjugate, "flatten": lambda x, order="C": np.ravel(x, order).copy(),
+_SAME = {*dir(np.ndarray)} & {*dir(np)} - {"partition", "resize"}  # which change the array
+_METHODS = {name: getattr(np, name) for name in _SAME if not name.startswith("_")} | {
+    "flatten": lambda x, order="C": np.ravel(x, order).copy(),
     "clip": lambda x, min=None, max=None, **options: np.clip(x, min, max, **options),
-    "compress": lambda x, condition, axis=None: np.compress(condition, x, axis),
+    "compress": lambda x, condition, *more: np.compress(condition, x, *more),
     "reshape": lambda x, *shape, **order: np.reshape(x, shape[0] if len(shape) == 1 else shape, **order),
     "transpose": lambda x, *axes: np.transpose(x, axes[0] if len(axes) == 1 else axes or None),
 }  # fmt: skip
@@ -81,7 +75,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
         if not getattr(self.value.concrete, "flags", self.flags).writeable:
             raise ValueError(f"the array that is written into at {users_line()} is read-only; write into a copy")
         if result.shape != self.shape:
-            result = np.broadcast_to(result, self.shape)
+            result = np.broadcast_to(result, self.shape).copy()
         result = result if result.dtype == self.dtype else result.astype(self.dtype)
         # Not so in an operation: one that fills its result by windows is a line of its own, which ONNX may have, too.
         if self.window and self.window[0] is GETITEM and self.tracer.span is None:
@@ -135,8 +129,8 @@ class Traced(Proxy, NDArrayOperatorsMixin):
     def __setitem__(self, index: Any, value: Any) -> None:
         if not self.value.is_array:
             raise TypeError("a NumPy scalar does not support item assignment; write into the array that it is of")
-        whole, place = (getattr(value, "window", None) or (None, (None, None)))[1][:2]
-        if whole is not self or place is not index:  # else it is what x[index] += y has written
+        window, (whole, *places), _ = getattr(value, "window", None) or (None, (None,), {})
+        if window is not GETITEM or whole is not self or places[0] is not index:  # else x[index] += y has written it
             self.become(self.tracer.call(SETITEM, (self, index, value), {}))
 
     def __len__(self) -> int:
@@ -157,11 +151,14 @@ class Traced(Proxy, NDArrayOperatorsMixin):
             return getattr(self.array, name)
         return functools.partial(_METHODS[name], self) if name in _METHODS else super().__getattr__(name)
 
-    def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
+    def astype(
+        self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Any:
         """Return the values in another dtype."""
-        if np.dtype(dtype) == self.dtype:
+        more = {} if (order, casting) == ("K", "unsafe") else {"order": order, "casting": casting}
+        if np.dtype(dtype) == self.dtype and not more:
             return self.copy() if copy else self
-        return self.tracer.call(ASTYPE, (self, np.dtype(dtype)), {})
+        return self.tracer.call(ASTYPE, (self, np.dtype(dtype)), more)
 
     def copy(self, order: str = "C") -> Any:
         """Return a copy; a NumPy scalar is its own."""

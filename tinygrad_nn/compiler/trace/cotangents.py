@@ -23,23 +23,18 @@ class NotedCotangents(Cotangents):
 
     def leave(self, node: Any) -> Any:
         """Return a node's whole cotangent, having noted which value it is; what follows is the node's first rule."""
+        current, primal = self.tracer.passes[-1], self.tracer.of_node.get(node)
+        if primal is None and node.operation is None and node.handle is not None:  # a tensor made of an argument
+            primal = value_of(node.handle())
         if node in self:
-            self._note(node, self[node])
+            current.stop = len(self.tracer.lines)
+            if isinstance(value := value_of(self[node]), Value) and isinstance(primal, Value):
+                current.adjoints.append((value, primal))
         g, operation = super().leave(node), node.operation
         kept = dict(zip(operation.slots, node.saved or (), strict=False)) if isinstance(operation, Operation) else {}
         self._names = names_of(kept | {"g": g})
         self.begin_rule(node)
         return g
-
-    def _note(self, node: Any, g: Any) -> None:
-        """Note which value is the adjoint of which."""
-        value, current = value_of(g), self.tracer.passes[-1]
-        current.stop = len(self.tracer.lines)
-        primal = self.tracer.of_node.get(node)
-        if primal is None and node.operation is None and node.handle is not None:  # a tensor made of an argument
-            primal = value_of(node.handle())
-        if isinstance(value, Value) and isinstance(primal, Value):
-            current.adjoints.append((value, primal))
 
     def begin_rule(self, node: Any) -> None:
         """Let the lines that follow belong to a rule of this node, which `arrive` names, if it has any."""

@@ -81,7 +81,9 @@ class Snapshot:
         held: Any = x
         live = set[str]()
         if isinstance(x, (Module, Optimizer)):
-            self._note_class(x)
+            self.note(lambda reference: type(reference()), weakref.ref(x))
+            for kind in [kind for kind in type(x).__mro__ if kind not in (Module, Optimizer, object)]:
+                self.hold(kind)
             held = held_by(x)
             live = {name for name, part in held.items() if type(part) is np.ndarray}
             live |= {"defaults", "_state"} if isinstance(x, Optimizer) else set()
@@ -90,13 +92,6 @@ class Snapshot:
         for name, part in held.items() if isinstance(held, dict) else enumerate(held):
             if name not in live:
                 self.meet(part)
-
-    def _note_class(self, x: Any) -> None:
-        self.note(_class_of, weakref.ref(x))
-        for kind in type(x).__mro__:
-            if kind not in (Module, Optimizer, object) and id(kind) not in self.known:
-                self.known[id(kind)] = kind
-                self.hold(kind)
 
     def expose(self, module: Module) -> None:
         """Let arrays of a module count, and their entries: the function has read them past the module's attributes."""
@@ -184,10 +179,6 @@ def held_by(x: Any) -> dict[str, Any]:
     """Return the dictionary of a module or an optimiser, which no tracer is told of."""
     held: dict[str, Any] = object.__getattribute__(x, "__dict__")
     return held
-
-
-def _class_of(reference: weakref.ref[Any]) -> type:
-    return type(reference())
 
 
 def paired(entries: list[Any]) -> dict[Any, Any]:

@@ -53,7 +53,8 @@ class Tracer(Recorder):
             y = self.attempted(
                 lambda: operation.run(arrays, parameters), lambda: self._opaque(operation, arrays, parameters)
             )
-            if _is_ours(operation.forward):  # which may catch what it can compute anew
+            code = getattr(operation.forward, "__code__", None)
+            if code is None or code.co_filename.startswith(PACKAGE):  # ours may catch what it can compute anew
                 self.failed = failed
             return y
         except Exception as error:
@@ -232,10 +233,6 @@ def rules_of(operation: Any) -> Any:
     """Return an operation's rules; while one is planted, those that count in this context."""
     rules = operation.rules
     return rules if isinstance(rules, (tuple, RuleForEach)) else tuple(islice(rules, len(operation.arguments)))
-
-
-def _is_ours(function: Any) -> bool:
-    return str(getattr(getattr(function, "__code__", None), "co_filename", PACKAGE)).startswith(PACKAGE)
 
 
 def _is_of_the_trace(error: BaseException) -> bool:

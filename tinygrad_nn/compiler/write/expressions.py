@@ -12,7 +12,7 @@ import numpy as np
 from ..lower.rewrites import axes_of
 from ..numpy_calls import OPERATORS
 from ..program import Function, Line, Value
-from .literals import literal, nested
+from .literals import WRITTEN, literal, nested
 
 # How ufuncs are written as Python's operators.
 TEMPLATES = {f"np.{ufunc.__name__}": text for name, (text, ufunc) in OPERATORS.items() if name != "abs"}
@@ -56,9 +56,8 @@ class Expressions:
             return self.call(self.called(type(x), type(x).__name__), x, {})
         if isinstance(x, (tuple, list)):
             return nested(self.operand, x)
-        if callable(x) and not isinstance(x, type):
-            return self.called(x, getattr(x, "__name__", "function"))
-        return literal(x)
+        known = isinstance(x, (type, *WRITTEN))
+        return literal(x) if known else self.called(x, getattr(x, "__name__", type(x).__name__))
 
     def line(self, line: Line) -> str:
         """Return the expression that computes a line's outputs."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 _FEW, _WIDTH = 16, 100
+WRITTEN = (int, float, complex, str, bytes, range, slice, np.dtype, np.generic, type(None), type(...))
 
 
 class NoSource(Exception):
@@ -45,8 +46,7 @@ def whole_literal(tree: Any) -> str:
     def leaf(x: Any) -> str:
         if type(x) in (set, frozenset):
             return f"{type(x).__name__}({whole_literal([*x])})"
-        plain = (bool, int, float, complex, str, bytes, slice, np.dtype, np.generic, type(None), type(...))
-        text = array_text(x) if isinstance(x, np.ndarray) else literal(x) if isinstance(x, plain) else None
+        text = array_text(x) if isinstance(x, np.ndarray) else literal(x) if isinstance(x, WRITTEN) else None
         text = f"np.dtype({text})" if isinstance(x, np.dtype) else text
         if text is None:
             raise NoSource(f"{x!r:.60} can't be written as text")
