@@ -158,7 +158,7 @@ def _not_copied(targets: list[Any], tracer: Tracer) -> list[Any]:
 # What hostile functions find.
 BY_HOSTILE_FUNCTIONS: dict[str, Plant] = {
     "a number without a guard": put(Tracer, "guarded", lambda self, value, answer: answer),
-    "a shape without a guard": put(Tracer, "_guard_shapes", nothing),
+    "a shape without a guard": put(Tracer, "_guard_kinds", nothing),
     "a length without a guard": around(Tracer, "_unwrapped", _without_guard),
     "a shadow that leaks": around(Tracer, "let_go", _leaking),
     "a constant that is not copied": put(recorder, "_snapshot", lambda array: array),

@@ -115,8 +115,7 @@ def test_attributes_that_are_named_in_other_ways() -> None:
         ran()
         return x * getattr(settings, "factor", 1.0) + settings.tenfold
 
-    changes = [functools.partial(setattr, settings, name, 3.0) for name in ("factor", "scale")]
-    check(Twin(f), changes, X)
+    check(Twin(f), [lambda: setattr(settings, "factor", 3.0), lambda: setattr(settings, "scale", 3.0)], X)
 
 
 def test_attributes_that_the_code_names() -> None:

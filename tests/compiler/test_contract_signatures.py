@@ -404,3 +404,14 @@ def test_a_swapped_rule_makes_every_program_stale() -> None:
     with tg.testing.planted_rule(tg.tanh, "x", lambda g, y: g * 3.0):
         assert twin.equal(X) == 1
     twin.equal(X)
+
+
+def test_a_compiled_function_as_an_argument_is_the_same_for_itself_alone() -> None:
+    twice, thrice = tg.compile(lambda x: x * 2), tg.compile(lambda x: x * 3)
+
+    def f(x: Any, g: Any) -> Any:
+        ran()
+        return g(x) + 1
+
+    twin = Twin(f)
+    assert [twin.equal(X, g) for g in (twice, twice, thrice, twice)] == [1, 0, 1, 0]

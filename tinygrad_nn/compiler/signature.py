@@ -122,7 +122,7 @@ def _constant(x: Any, inside: set[int], met: list[Any]) -> Any:
             return kind, Identity(x.__func__), _constant(x.__self__, inside, met)
         return kind, Identity(x.__func__), Identity(x.__self__)
     met.append(x)
-    if isinstance(x, _BY_IDENTITY):
+    if isinstance(x, _BY_IDENTITY) or "__wrapped__" in getattr(x, "__dict__", ()):  # as compiled functions are
         return kind, Identity(x)
     if id(x) in inside:
         raise CompileError(not_described(kind.__name__))

@@ -90,7 +90,7 @@ def _creator(function: Callable[..., Any], signature: str) -> Callable[..., Tens
         if function in (np.full, np.full_like) and _holds_recorded(fill):
             values = tensor(fill)
             zero = np.zeros((), values.dtype)
-            plain = {key: zero if a is fill else a for key, a in options.items()}
+            plain: dict[str, Any] = {key: zero if a is fill else a for key, a in options.items()}
             like = create(*[zero if a is fill else a for a in args], **plain)
             return named(as_tensor(np.broadcast_to(values, like.shape)).astype(like.dtype), requires_grad, name)
         given = [_value(a, has_model and index == 0) for index, a in enumerate(args)]

@@ -134,9 +134,7 @@ class Traced(Proxy, NDArrayOperatorsMixin):
             self.become(self.tracer.call(SETITEM, (self, index, value), {}))
 
     def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of unsized object")
-        return int(self.shape[0])
+        return len(self.array)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))

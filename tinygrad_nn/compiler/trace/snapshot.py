@@ -81,9 +81,7 @@ class Snapshot:
         held: Any = x
         live = set[str]()
         if isinstance(x, (Module, Optimizer)):
-            self.note(lambda reference: type(reference()), weakref.ref(x))
-            for kind in [kind for kind in type(x).__mro__ if kind not in (Module, Optimizer, object)]:
-                self.hold(kind)
+            self._note_class(x)
             held = held_by(x)
             live = {name for name, part in held.items() if type(part) is np.ndarray}
             live |= {"defaults", "_state"} if isinstance(x, Optimizer) else set()
@@ -92,6 +90,11 @@ class Snapshot:
         for name, part in held.items() if isinstance(held, dict) else enumerate(held):
             if name not in live:
                 self.meet(part)
+
+    def _note_class(self, x: Any) -> None:
+        self.note(lambda reference: type(reference()), weakref.ref(x))
+        for kind in [kind for kind in type(x).__mro__ if kind not in (Module, Optimizer, object)]:
+            self.hold(kind)
 
     def expose(self, module: Module) -> None:
         """Let arrays of a module count, and their entries: the function has read them past the module's attributes."""

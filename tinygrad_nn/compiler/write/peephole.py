@@ -53,7 +53,7 @@ def _same(line: Line) -> Any:
     others = [other for other in line.args if not (type(other) in (int, float) and other == 1)]
     if text in ("np.multiply", "np.power"):
         return others[0] if len(others) == 1 and (text == "np.multiply" or others[0] is x) else None
-    return x if text in _IDLE else None
+    return x if text in _IDLE and line.kwargs.keys().isdisjoint(("initial", "where")) else None
 
 
 _IDLE = {"np.copy", "np.positive", "np.reshape", "np.broadcast_to", "np.add.reduce"}
