@@ -54,7 +54,6 @@ EXCEPTED = {
     "interop/onnx.py:lstm": "the exporter words what it can't write",
     "interop/onnx.py:reduced": "the exporter words what it can't write",
     "interop/onnx.py:window_sum": "the exporter words what it can't write",
-    "compiler/trace/arrays.py:__len__": "NumPy's own words, for code that asks whether there is a length",
     "compiler/trace/proxies.py:__hash__": "NumPy's own words, for code that asks whether there is a hash",
     "training/reading.py:require": "a reason inside the sentences of training.reading, which say what to do",
     "Differs": "a reason inside the sentence of run.portable, which says what to write",

@@ -18,7 +18,7 @@ from .callers import users_line
 from .proxies import Proxy, answer
 
 _POWERS = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's arrays do for them
-_SAME = {*dir(np.ndarray)} & {*dir(np)} - {"partition", "resize"}  # which change the array
+_SAME = {*dir(np.ndarray)} & {*dir(np)} - {"partition", "put", "resize"}  # which change the array
 _METHODS = {name: getattr(np, name) for name in _SAME if not name.startswith("_")} | {
     "flatten": lambda x, order="C": np.ravel(x, order).copy(),
     "clip": lambda x, min=None, max=None, **options: np.clip(x, min, max, **options),
