@@ -14,18 +14,17 @@ from .rounding import EPS, LAST, largest
 from .verdicts import Finding
 
 MOST = 32
-STEP = 2.0**-13
+STEPS = 2.0**-13, 2.0**-17, 2.0**-21
 
 
 def wrong_entries(point: Point, direction: Direction, finding: Finding) -> list[tuple[int, int]]:
     """Return the entries, as position and index, that make a derivative along a direction wrong; [] if they are many.
 
-    Errors along parts of a direction add up, so that each part that is measured tells of the rest. That takes one
-    evaluation by the complex step, or two by a central quotient. Groups are halved until one half is right; the other,
-    which may hold one wrong entry only, is then weighed by position, if that is exact: the ratio of two errors says
-    where that is.
+    Errors along parts of a direction add up: each part that is measured, by one evaluation (a complex step) or two,
+    tells of the rest. Groups are halved until one half is right. The other, which may hold one wrong entry only, is
+    then weighed by position, if its error is large: the ratio of two errors says where that is.
     """
-    slope, room, exact = _measure(point, direction, finding)
+    slope, room = _measure(point, direction, finding)
 
     def off(part: Direction) -> float:
         return float(point.analytic(point.gradients, part) - slope(part))
@@ -34,7 +33,7 @@ def wrong_entries(point: Point, direction: Direction, finding: Finding) -> list[
     while groups and len(groups) + len(found) <= MOST:
         parts = []
         for group, error, single in groups:
-            single = exact and single and len(group) == 1
+            single = single and len(group) == 1 and 64 * room < abs(error)
             first, *rest = _around_one(group, error, off, room) if single else halves(group)
             if not rest:
                 ((position, v),) = group.items()
@@ -59,16 +58,17 @@ def _around_one(group: Direction, error: float, off: Callable[[Direction], float
     return [{position: inside}, {position: v - inside}] if 0 < near.size < entries.size else halves(group)
 
 
-def _measure(point: Point, direction: Direction, finding: Finding) -> tuple[Any, float, bool]:
-    """Return a cheap numerical derivative along parts of a direction, how far it may be off, and if it is exact."""
+def _measure(point: Point, direction: Direction, finding: Finding) -> tuple[Any, float]:
+    """Return a cheap numerical derivative along parts of a direction, and how far it may be off."""
     exact = point.complex_slope(direction)
     if abs(exact.value - finding.numeric) <= exact.error + 10 * finding.uncertainty:
-        pairs = [(point.gradients[position], v) for position, v in direction.items()]
-        size = max([float(np.abs(g * v).sum()) for g, v in pairs if g is not None], default=0.0)
-        return lambda part: point.complex_slope(part).value, LAST * EPS * size, True
-    step = STEP * max(1.0, *[largest(point.arrays[position]) for position in direction])
+        sizes = [np.abs(g * v).sum() for i, v in direction.items() if (g := point.gradients[i]) is not None]
+        return lambda part: point.complex_slope(part).value, LAST * EPS * float(max(sizes, default=0.0))
+    size, noise = max(1.0, *[largest(point.arrays[position]) for position in direction]), point.middle[1]
 
-    def central(part: Direction) -> Any:
+    def central(part: Direction, step: float) -> Any:
         return difference_quotient(point.line(part), "central", step)
 
-    return central, float(4 * abs(central(direction) - finding.numeric) + 10 * point.middle[1] / step), False
+    rooms = {s: 4 * abs(central(direction, s) - finding.numeric) + 10 * noise / s for s in (size * x for x in STEPS)}
+    step = min(rooms, key=rooms.__getitem__)
+    return lambda part: central(part, step), float(rooms[step])
