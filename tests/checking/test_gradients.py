@@ -384,6 +384,37 @@ def test_entries_that_tie_in_a_sort_share_its_gradient() -> None:
     )
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_where_kinks_cancel_along_an_entry_all_between_the_gradients_around_is_right(by_hand: bool) -> None:
+    weights = array(1.0, -0.5, 1.0)  # the first and the last slope are 1: along an entry no kink is seen
+
+    def gradient(b: Any, at_0: float = 0.5) -> Any:
+        return weights[np.argsort(np.argsort(b))] if b.any() else np.full(3, at_0)
+
+    given: dict[str, Any] = {"gradient": gradient} if by_hand else {}
+    report = tg.gradcheck(lambda b: np.sort(b) @ weights, np.zeros(3), **given)
+    assert report.verdict == "KINK", report
+    for outside in (1.5, -0.6):
+        report = tg.gradcheck(lambda b: np.sort(b) @ weights, np.zeros(3), gradient=lambda b: gradient(b, outside))  # noqa: B023
+        assert report.verdict == "BUG", report
+
+
+def test_a_smooth_function_has_no_kink_that_excuses_a_gradient_that_is_wrong_at_one_point() -> None:
+    report = tg.gradcheck(lambda x: (x * x).sum(), np.zeros(2), gradient=lambda x: 2 * x + 1e-4 * (x == 0))
+    assert report.verdict == "BUG", report
+
+
+@pytest.mark.parametrize("outer", [np.sort, lambda z: z * abs(z), tg.relu])
+def test_a_sort_of_ties_in_a_network_is_a_kink(outer: Callable[[Any], Any]) -> None:
+    x, w = array(0, 0, 1, 0, -1, 1).reshape(3, 2), array(-2, 1, 1, -2, 0, 1, 2, -1).reshape(2, 4)
+    report = tg.gradcheck(lambda x, w, v: outer(np.sort(x @ w, axis=-1) @ v), x, w, drawn(4, 2))
+    assert report, report
+
+
+def test_a_centred_factor_that_is_not_recorded_is_a_bug() -> None:
+    assert tg.gradcheck(lambda x: tg.sum(x * (x.detach() - x.detach().mean())), x3).verdict == "BUG"
+
+
 def test_a_formula_is_looked_for_among_numbers_too() -> None:
     with tg.testing.planted_rule(tg.exp, "x", lambda g, y: np.cos(g + y)):
         report = tg.gradcheck(lambda x: tg.tanh(tg.exp(x) * 2.0), np.array(0.3))

@@ -13,7 +13,7 @@ from numpy import inf as INF
 import tinygrad_nn as tg
 from tinygrad_nn.checking.judgement import judge
 from tinygrad_nn.checking.point import Point
-from tinygrad_nn.checking.rounding import WIDE
+from tinygrad_nn.checking.rounding import NUDGE, WIDE
 from tinygrad_nn.checking.subject import HandWritten, Subject, quiet
 from tinygrad_nn.checking.verdicts import Finding, Verdict
 
@@ -129,9 +129,14 @@ def test_what_is_not_finite_is_told(function: Callable[..., Any], x: float, note
 def test_a_convention_is_asked_for_only_where_differences_do_not_settle_it() -> None:
     asked: list[str] = []
 
+    class Inquiry(SimpleNamespace):
+        @property
+        def conventions(self) -> str:
+            asked.append("now")
+            return "sqrt at 0"
+
     def inquiry() -> Any:
-        asked.append("now")
-        return SimpleNamespace(conventions="sqrt at 0", culprit=None, coarsest=0.0)
+        return Inquiry(culprit=None, coarsest=0.0, trusted=True)
 
     subject = Subject(lambda x: tg.sqrt(x) ** 2, [np.array(4.0)])
     assert along_first(Point(subject, subject.arrays, inquiry=inquiry)).verdict is Verdict.OK
@@ -210,7 +215,7 @@ def test_what_lies_beside_a_point_is_next_to_it_on_the_side_that_is_asked_for() 
     judged = point(lambda x: x.sum(), np.array([4.0, -2.0], np.float16))
     v = np.array([1.0, 0.0])
     for sign in (1, -1):
-        (beside,) = judged.beside(np.random.default_rng(0), {0: v}, sign)
+        (beside,) = judged.beside(np.random.default_rng(0), {0: v}, sign * NUDGE)
         assert beside.dtype == WIDE
         assert 0 < sign * (beside[0] - 4.0) < 0.02
         assert 0 < abs(beside[1] + 2.0) < 0.02

@@ -114,23 +114,31 @@ class Inquiry:
         return self._recorded(self._arrays)[0]
 
     def _recorded(self, arrays: Arrays) -> tuple[list[Step], list[Any]]:
-        """Return the steps from arrays to results, and the constants beside them that an operation didn't flatten."""
+        """Return the steps from arrays to results, and the constants beside them but whole numbers and what is flat."""
         steps, variables = _Steps(), [Tensor(x, requires_grad=True) for x in arrays]
         with quiet(), watched(steps):
             results = [(y.data, node_of(y)) for y in leaves(self.subject.called(variables)) if isinstance(y, Tensor)]
         found = [steps.seen[n] for n in reversed(history([n for _, n in results if n])) if n in steps.seen]
         fixed = [x for step in found for i, x in enumerate(step.arrays) if i not in step.active]
         fixed += [y for y, n in results if n is None] + list(leaves([step.parameters for step in found]))
-        return found, [x for x in fixed if not any(x is y for y in steps.flat)]
+        known = [x for x in fixed if not any(x is y for y in steps.flat)]
+        return found, [x for x in map(np.asarray, known) if x.dtype.kind not in "biu"]
 
     @cached_property
     def hidden(self) -> bool:
         """Whether values depend on the inputs beside what is recorded: then steps take other constants elsewhere."""
+        rng = np.random.default_rng(self._seed)
+        moved = [(x + NUDGE * largest(x) * signed_like(rng, x)).astype(x.dtype) for x in self._arrays]
         try:
-            here, there = (self._recorded([x + off * largest(x) for x in self._arrays])[1] for off in (0.0, NUDGE))
+            here, there = (self._recorded(arrays)[1] for arrays in (self._arrays, moved))
         except (ArithmeticError, ValueError):  # numbers that the function refuses
             return True
         return len(here) != len(there) or not all(map(np.array_equal, here, there))
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the function is made of rules that are right, and of nothing else."""
+        return not (self.subject.by_hand or self.culprit or self.hidden)
 
     @cached_property
     def coarsest(self) -> float:

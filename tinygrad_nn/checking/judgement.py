@@ -16,11 +16,7 @@ from .verdicts import Finding, Verdict
 
 def judge(point: Point, direction: Direction, *, nudging: bool = True) -> Finding:
     """Return the verdict on the derivative along a direction. With `nudging` it may look at points next to it."""
-    found = _Judgement(point, direction, nudging).finding()
-    flat = found.verdict is Verdict.OK and found.numeric == 0 and not point.narrow  # or a step of a staircase
-    if (flat or not found.verdict.accepted) and point.is_coarser():
-        found = _Judgement(point, direction, nudging).finding()
-    return found
+    return _Judgement(point, direction, nudging).finding()
 
 
 class _Judgement:
@@ -177,10 +173,9 @@ class _Judgement:
         slopes = f"one-sided slopes {float(left.value):.6g} and {float(right.value):.6g}"
         if not self.nudging:
             return self._found(Verdict.KINK if between else Verdict.BUG, slopes)
-        conventions = self.point.inquiry().conventions
-        several = between or conventions or self._is_right_in_halves() or self._is_between_neighbours()
-        if not several or not self._is_right_beside():
+        if not (between or self._is_one_of_several()) or not self._is_right_beside():
             return self._bug(slopes)
+        conventions = self.point.inquiry().conventions
         named = f" ({conventions})" if conventions else ""
         says = "the gradient is a subgradient" if between else "several meet"
         return self._found(Verdict.KINK, f"{slopes}; {says}{named}")
@@ -204,11 +199,9 @@ class _Judgement:
         if self._is_symmetrised():
             return self._found(Verdict.CONVENTION, "one triangle is read: both get half of its derivative")
         # A convention holds at the point alone: a rule that is right on both sides of it is not to blame.
-        if (finding := self._convention()) and self._is_right_beside():
-            return finding
-        doubtful = self.nudging and not self.point.mistaken and len(halves(self.direction)) == 2
-        if doubtful and self._is_right_beside() and self._is_right_in_halves():
-            return self._found(Verdict.KINK, "several kinks meet, and cancel")
+        doubtful = self.nudging and (not self.point.mistaken or self.point.inquiry().conventions)
+        if doubtful and self._is_right_beside() and self._is_one_of_several():
+            return self._convention() or self._found(Verdict.KINK, "several kinks meet, and cancel")
         return self._bug()
 
     def _bug(self, note: str = "") -> Finding:
@@ -235,7 +228,7 @@ class _Judgement:
             return self._departs() and (agrees or judge(there, self.direction, nudging=False).verdict.accepted)
         inquiry = point.inquiry()
         rounds = point.eps or not self.found.moves or EPS * inquiry.largest > NUDGE * self.size
-        return bool(agrees or rounds or self._departs()) and not (inquiry.culprit or inquiry.hidden)
+        return bool(agrees or rounds or self._departs()) and inquiry.trusted
 
     def _departs(self) -> bool:
         """Return whether values next to the point are off the line that differences draw, nearly as far as disputed.
@@ -274,18 +267,22 @@ class _Judgement:
         conventions = self.point.inquiry().conventions
         return self._found(Verdict.CONVENTION, conventions) if conventions else None
 
-    def _is_right_in_halves(self) -> bool:
-        """Return whether a direction that crosses many kinks falls into parts along which all is right."""
-        parts = halves(self.direction)
-        return len(parts) == 2 and all(judge(self.point, part).verdict.accepted for part in parts)
+    def _is_one_of_several(self) -> bool:
+        """Return whether it may be one of several derivatives that meet here: made of right rules, or of right parts.
 
-    def _is_between_neighbours(self) -> bool:
-        """Return whether it is between derivatives around this point, as where equal entries of a sort share."""
-        rng, slopes = np.random.default_rng(self.point.seed), list[float]()
-        for _ in range(32):
-            arrays = self.point.beside(rng, {})
-            slopes.append(self.point.analytic(self.point.subject.pull(arrays, self.point.weights), self.direction))
-        return bool(min(slopes) <= self.right <= max(slopes))
+        Or it is between others very near the point, where a smooth function has one, as is the slope of values.
+        """
+        point, inquiry, parts = self.point, self.point.inquiry(), halves(self.direction)
+        if inquiry.trusted or inquiry.conventions:
+            return True
+        if len(parts) == 2 and all(judge(point, part).verdict.accepted for part in parts):
+            return True
+        rng = np.random.default_rng(point.seed)
+        others = [point.subject.pull(point.beside(rng, {}, COARSE), point.weights) for _ in range(32)]
+        slopes = [point.analytic(gradients, self.direction) for gradients in others]
+        low, high = min(slopes), max(slopes)
+        room = 1e-3 * (high - low)
+        return all(low - room <= slope <= high + room for slope in (self.right, self.numeric.value))
 
     def _is_right_beside(self) -> bool:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
@@ -293,7 +290,7 @@ class _Judgement:
         rng = np.random.default_rng(point.seed + 1)  # another seed: the weights' numbers were drawn by the point's own
         for sign in (1, -1):
             try:
-                there = Point(point.subject, point.beside(rng, self.direction, sign), point.seed)
+                there = Point(point.subject, point.beside(rng, self.direction, sign * NUDGE), point.seed)
                 finding = judge(there, self.direction, nudging=False)
             except (ArithmeticError, ValueError):  # a singular matrix, or numbers that the function refuses
                 continue

@@ -77,19 +77,16 @@ def _sizes(case: WrongGradient, g: Any, by_hand: bool) -> tuple[tuple[str, int, 
 
 
 def _sums(point: Point, position: int, case: WrongGradient) -> Iterator[str]:
-    """It is the sum along an axis, or the mean, of what is right: three lines along the axis tell."""
+    """It is the sum along an axis, or the mean, of what is right: the line through its largest entry tells."""
     shape = case.wrong.shape
+    index = np.unravel_index(np.abs(case.wrong).argmax(), shape)
     for axis, length in enumerate(shape):
-        first = np.take(case.wrong, 0, axis)
-        if length == 1 or not case.same(case.wrong, np.broadcast_to(np.expand_dims(first, axis), shape)):
+        if length == 1 or not case.same(case.wrong, np.broadcast_to(case.wrong.mean(axis, keepdims=True), shape)):
             continue
-        lines = np.argsort(np.abs(first).reshape(-1))[-3:]
-        found = np.zeros(len(lines))
-        for k, line in enumerate(zip(*np.unravel_index(lines, first.shape), strict=True)):
-            direction = np.zeros(shape)
-            np.moveaxis(direction, axis, -1)[line] = 1.0
-            found[k] = point.ladder({position: direction}).value.value
-        if any(case.same(first.reshape(-1)[lines] * n, found) for n in (1, length)):
+        line = np.zeros(shape)
+        line[(*index[:axis], slice(None), *index[axis + 1 :])] = 1.0
+        total = np.asarray(point.ladder({position: line}).value.value)
+        if any(case.same(case.wrong[index] * n, total) for n in (1, length)):
             yield f"it is summed over axis {axis}, where every entry has its own"
 
 

@@ -16,7 +16,7 @@ from .rounding import EPS, LAST, NUDGE, WIDE, largest, noise_of_values
 from .subject import Arrays, Subject
 from .verdicts import Finding, Verdict
 
-NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0, largest=0.0, hidden=True)
+NOTHING = SimpleNamespace(conventions="", culprit=None, coarsest=0.0, largest=0.0, trusted=False)
 
 
 class Point:
@@ -24,8 +24,9 @@ class Point:
 
     Weights are of both signs and of similar size, drawn by `seed`, exact in float16, and 0 for results
     that are not finite.
-    What `inquiry` returns is asked only where differences don't settle it: for `conventions` of steps on a kink or on a
-    singularity, the `culprit` whose rule is wrong, and `coarsest`, the eps of the narrowest dtype inside.
+    What `inquiry` returns is asked for `coarsest`, the eps of the narrowest dtype inside, and only where differences
+    don't settle it for `conventions` of steps on a kink or on a singularity, the `culprit` whose rule is wrong, and
+    whether the function is `trusted`: it is made of right rules.
     Once it is `mistaken`, its own derivative is no witness any more.
     """
 
@@ -40,14 +41,18 @@ class Point:
         self.mistaken: bool = False
         self.holomorphic: bool = True
         self.narrow: bool = coarsest_of(arrays) > 0  # some array has less precision than float64
-        eps = coarsest_of(self.values)
-        self.eps: float = eps if eps > coarsest_of(arrays) else 0.0
         rng = np.random.default_rng(seed)
         drawn = [signed_like(rng, y) for y in self.values]
         self.results: int = sum(y.size for y in self.values)
         self.weights: list[Any] = drawn if self.results != 1 else [np.abs(np.sign(u)) for u in drawn]
         self.left_out: int = sum(int((~np.isfinite(y)).sum()) for y in self.values)
         self.is_nowhere_finite: bool = 0 < self.left_out == self.results
+
+    @functools.cached_property
+    def eps(self) -> float:
+        """The eps of the narrowest dtype on the way to the results, 0 if that is none narrower than the arrays'."""
+        found = max(coarsest_of(self.values), self.inquiry().coarsest)
+        return found if found > coarsest_of(self.arrays) else 0.0
 
     @functools.cached_property
     def gradients(self) -> list[Any]:
@@ -70,14 +75,6 @@ class Point:
         random = everywhere(np.random.default_rng(self.seed), self.arrays)
         line = self.line({position: v * largest(self.arrays[position]) for position, v in random.items()})
         return noise_of_values(line, self.size_of_values, max(EPS, self.eps))
-
-    def is_coarser(self) -> bool:
-        """Return whether the function turns out to compute in a narrower dtype than was known."""
-        found, before = float(self.inquiry().coarsest), self.eps
-        if found > before:
-            self.eps = found
-            self.__dict__.pop("middle", None)
-        return found > before
 
     def line(self, direction: Direction) -> Callable[[Any], Any]:
         """Return the weighed results, in float64, as a function of the step along a direction."""
@@ -132,18 +129,18 @@ class Point:
             found.append(there.analytic(there.gradients, direction) - minus(there))
         return float(np.ptp(found)) if np.isfinite(found).all() else 0.0
 
-    def beside(self, rng: np.random.Generator, direction: Direction, sign: int = 1) -> Arrays:
+    def beside(self, rng: np.random.Generator, direction: Direction, nudge: float = NUDGE) -> Arrays:
         """Return arrays a little off, along the direction, or at random where that leads nowhere.
 
         They are of float64 at least: few numbers of float16 are next to a kink, and not on it.
         """
         arrays = []
         for position, x in enumerate(self.arrays):
-            size = np.where(np.isfinite(x), NUDGE * largest(x), 0)
-            move = size * rng.uniform(0.25, 0.5, x.shape) * rng.choice([-1, 1], x.shape)
+            size = np.where(np.isfinite(x), largest(x), 0)
+            move = abs(nudge) * size * rng.uniform(0.25, 0.5, x.shape) * rng.choice([-1, 1], x.shape)
             if position in direction:
                 v = direction[position] * rng.uniform(0.75, 1.25, x.shape)
-                move = np.where(v != 0, sign * size * v, move)
+                move = np.where(v != 0, nudge * size * v, move)
             arrays.append(np.asarray(x + move, np.result_type(x, WIDE)))
         return arrays
 
@@ -172,10 +169,8 @@ def modes_compared(point: Point, rng: np.random.Generator) -> Finding:
     reverse, tangents = point.analytic(point.wide, direction), pushed(point)
     forward = dot(point.weights, tangents)
     size = dot(map(np.abs, point.weights), map(np.abs, tangents)) + np.abs(point.moved(point.wide, direction)).sum()
-    apart = abs(forward - reverse)
-    if apart > 256 * max(EPS, point.eps) * size:
-        point.is_coarser()
-    room, verdict, note = float(256 * max(EPS, point.eps) * size), Verdict.OK, ""
+    apart, note = abs(forward - reverse), ""
+    room, verdict = float(256 * max(EPS, point.eps) * size), Verdict.OK
     if room < apart < math.inf:
         inside = 256 * EPS * point.size_of_values * (1 + max(map(largest, point.arrays)))  # of intermediate numbers
         moved = point.spread(direction, minus=lambda there: dot(there.weights, pushed(there)))
