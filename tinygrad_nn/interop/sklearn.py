@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..training.inference import predict
 from ..training.loop import train
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier, is_regressor
     from sklearn.model_selection import train_test_split
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
@@ -37,8 +37,21 @@ OPTIMIZERS: dict[str, Any] = {
 }
 
 
+if TYPE_CHECKING:  # scikit-learn has no types
+
+    class _Estimator:
+        def __getattr__(self, name: str) -> Any: ...
+
+    class _ClassifierMixin(_Estimator): ...
+
+    class _RegressorMixin(_Estimator):
+        def __sklearn_tags__(self) -> Any: ...
+else:
+    _Estimator, _ClassifierMixin, _RegressorMixin = BaseEstimator, ClassifierMixin, RegressorMixin
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
-class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+class _Network(_Estimator):
     """What all four have in common: settings, training, and what it leaves."""
 
     loss: Any = None
@@ -59,7 +72,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
     def _trained(self, X: Any, y: Any, weights: Any, begins: bool, epochs: int, classes: Any = None) -> Self:
         X, y = validate_data(
-            self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=isinstance(self, RegressorMixin),
+            self, X, y, dtype=(np.float64, np.float32), multi_output=True, y_numeric=is_regressor(self),
             reset=begins,
         )  # fmt: skip
         if weights is not None:
@@ -71,7 +84,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         if isinstance(patience, bool):
             patience = 10 if patience else None
         if patience is not None and epochs > 1:
-            labels, seed = y if isinstance(self, _Classifier) else None, int(self._generator.integers(2**31))
+            labels, seed = y if is_classifier(self) else None, int(self._generator.integers(2**31))
             share = {"test_size": self.validation_fraction, "random_state": seed, "stratify": labels}
             kept, others = train_test_split(np.arange(len(y)), **share)
             weights = None if weights is None else weights[kept]
@@ -80,7 +93,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             self.module_, X, y, epochs, loss=self.loss or self._loss, optimizer=self.optimizer_,
             scheduler=self.scheduler_, batch_size=self.batch_size, validation=held_out,
             early_stopping=None if held_out is None else patience, sample_weight=weights,
-            class_weight=self._weights() if isinstance(self, _Classifier) else None, shuffle_seed=self._generator,
+            class_weight=self._weights() if is_classifier(self) else None, shuffle_seed=self._generator,
             progress=False,
         )  # fmt: skip
         self.loss_curve_ += history.cost
@@ -95,7 +108,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             settings["weight_decay"] = self.weight_decay
         made = _named(OPTIMIZERS, "optimizer", self.optimizer)
         self.optimizer_: optim.Optimizer = made(self.module_.parameters(), **settings)
-        self.scheduler_ = None if self.schedule is None else self.schedule(self.optimizer_)
+        self.scheduler_: Any = None if self.schedule is None else self.schedule(self.optimizer_)
         self.loss_curve_: list[float] = []
 
     def _computed(self, X: Any) -> np.ndarray:
@@ -108,7 +121,7 @@ class _Network(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _Classifier(ClassifierMixin):  # type: ignore[misc]
+class _Classifier(_ClassifierMixin):
     """Classes as indices, and outputs as their logits."""
 
     class_weight: Any = None
@@ -148,7 +161,7 @@ class _Classifier(ClassifierMixin):  # type: ignore[misc]
         return {i: given.get(label, 1) for i, label in enumerate(labels)}
 
 
-class _Regressor(RegressorMixin):  # type: ignore[misc]
+class _Regressor(_RegressorMixin):
     """Numbers, one or several for a row."""
 
     _loss = staticmethod(mse_loss)
