@@ -551,6 +551,9 @@ def scales() -> Iterator[Entry]:
     yield Entry("single precision inside", lambda xp, x: xp.sum(xp.tanh(xp.cast(x, "float32"))), (x3,), "PRECISION")
     there_and_back = lambda xp, x: xp.sum(xp.cast(xp.tanh(xp.cast(x, "float32")), "float64") ** 2)  # noqa: E731
     yield Entry("to single precision and back", there_and_back, (x3,), "PRECISION")
+    for dtype in ("float32", "float16"):
+        cast_alike = lambda xp, x: xp.sum(xp.cast(xp.sin(x), "float32"))  # noqa: E731
+        yield Entry(f"single precision inside, of {dtype}", cast_alike, (x3.astype(dtype),), "PRECISION")
     yield Entry("half precision inside", lambda xp, x: xp.sum(xp.tanh(xp.cast(x, "float16"))), (x3,), "PRECISION")
     further_back = lambda xp, x: xp.sum(xp.cast(xp.tanh(xp.cast(x, "float16")), "float64"))  # noqa: E731
     yield Entry("to half precision and back", further_back, (x3,), "PRECISION")

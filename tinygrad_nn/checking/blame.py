@@ -142,8 +142,9 @@ class Inquiry:
 
     @cached_property
     def coarsest(self) -> float:
-        """The eps of the narrowest dtype that a step has among its inputs, 0 if all are float64 at least."""
-        return 0.0 if self.subject.by_hand else coarsest_of([x for s in self.steps for x in map(np.asarray, s.arrays)])
+        """The eps of the narrowest dtype that a step computes in where the arrays are float64, 0 if that is all."""
+        steps = [] if self.subject.by_hand else self._recorded([x.astype(float) for x in self._arrays])[0]
+        return coarsest_of([step.arrays[i] for step in steps for i in step.active])
 
     @cached_property
     def largest(self) -> float:

@@ -212,9 +212,8 @@ class _Check:
                 room = 64 * float(np.finfo(a.dtype).eps) * np.abs(a).max(initial=0.0, where=np.isfinite(a))
                 if not within(a, b, room):
                     at = int(np.argmax(np.nan_to_num(np.abs(a - b)).reshape(-1)))
-                    pair = a.reshape(-1)[at], b.reshape(-1)[at]
                     note = "two runs on the same inputs differ; seed what draws random numbers, inside the function"
-                    found = Finding(*pair, math.inf, math.nan, Verdict.NONDETERMINISTIC, note)
+                    found = Finding(a.flat[at], b.flat[at], math.inf, math.nan, Verdict.NONDETERMINISTIC, note)
                     return replace(found, input="all", index="two runs")
         return None
 

@@ -115,7 +115,7 @@ class _Judgement:
         return bool(abs(own - numeric.value) <= self._room(own, numeric))
 
     def _room(self, own: Any, numeric: Slope) -> float:
-        entries = sum(float(np.count_nonzero(v)) for v in self.direction.values())
+        entries = sum(map(np.count_nonzero, self.direction.values()))
         return float(10 * numeric.error + 256 * self.eps * (abs(own) + self._scale() * math.sqrt(entries)))
 
     def _is_sharp(self, own: Any, numeric: Slope) -> bool:
@@ -184,8 +184,7 @@ class _Judgement:
         """Judge a mismatch, or a derivative that differences can't resolve."""
         point, numeric = self.point, self.numeric
         if agrees and not point.inquiry().culprit:
-            known = f"known to {float(numeric.error):.1e} only"
-            return self._convention() or self._found(Verdict.PRECISION, known)
+            return self._convention() or self._found(Verdict.PRECISION, f"known to {numeric.error:.1e} only")
         if not agrees and not point.mistaken:
             spread = point.spread(self.direction)
             near = abs(self.right - numeric.value) <= 4 * spread + 10 * numeric.error
@@ -288,9 +287,9 @@ class _Judgement:
         """Return whether the derivative is right on both sides of the point, a little off in all coordinates."""
         point, passed = self.point, False
         rng = np.random.default_rng(point.seed + 1)  # another seed: the weights' numbers were drawn by the point's own
-        for sign in (1, -1):
+        for nudge in (NUDGE, -NUDGE):
             try:
-                there = Point(point.subject, point.beside(rng, self.direction, sign * NUDGE), point.seed)
+                there = Point(point.subject, point.beside(rng, self.direction, nudge), point.seed)
                 finding = judge(there, self.direction, nudging=False)
             except (ArithmeticError, ValueError):  # a singular matrix, or numbers that the function refuses
                 continue

@@ -50,9 +50,9 @@ class Point:
 
     @functools.cached_property
     def eps(self) -> float:
-        """The eps of the narrowest dtype on the way to the results, 0 if that is none narrower than the arrays'."""
-        found = max(coarsest_of(self.values), self.inquiry().coarsest)
-        return found if found > coarsest_of(self.arrays) else 0.0
+        """The eps of the narrowest dtype on the way to the results, 0 if none is narrower than that of the arrays."""
+        own = coarsest_of(self.values)
+        return max(own if own > coarsest_of(self.arrays) else 0.0, float(self.inquiry().coarsest))
 
     @functools.cached_property
     def gradients(self) -> list[Any]:

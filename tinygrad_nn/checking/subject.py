@@ -198,8 +198,7 @@ def _maker(x: Any) -> Callable[[Any], Any]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Give no warnings: values far from the point may be anything."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         yield
 
 
