@@ -33,7 +33,7 @@ html_copy_source = html_show_sourcelink = False
 html_sidebars = {"generated/reference/**": [], "index": [], "errors": []}
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
-    "show_prev_next": False,
+    "show_prev_next": True,
     "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -21,7 +21,7 @@ import tinygrad_nn as tg  # noqa: E402
 from tinygrad_nn.checking.verdicts import Verdict  # noqa: E402
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that are no Python, and what they are: commands for a shell, Sphinx's own, and text that is only shown.
 NOT_PYTHON = {"sh", "powershell", "{toctree}", "{include}", "text"}
 
@@ -33,10 +33,12 @@ def anchors(text: str) -> set[str]:
 
 
 def broken(page: pathlib.Path, text: str) -> Iterator[str]:
-    """Yield the links of a page that lead to no file, or to no heading of it."""
-    for target in re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)", BLOCK.sub("", text)):
-        link = "".join(target)
-        if link.startswith(("http://", "https://")):
+    """Yield the links of a page that lead to no file, or to no heading of it, however they are written."""
+    bare = BLOCK.sub("", text)
+    links = re.findall(r"\[[^\]]*\]\(([^)\s]+)\)|^\[[^\]]+\]: *(\S+)|(?:href|src)=[\"']([^\"']+)", bare, re.MULTILINE)
+    documents = re.findall(r"(?:\{doc\}|:doc:)`(?:[^`<]*<)?([^`<>]+)>?`", bare)
+    for link in [*map("".join, links), *[f"{document.lstrip('/')}.md" for document in documents]]:
+        if link.startswith(("http://", "https://", "generated/")):  # the build of the site looks at what it makes
             continue
         path, _, anchor = link.partition("#")
         file = (page.parent / path) if path else page
@@ -52,11 +54,20 @@ def nameless(text: str) -> list[str]:
 
 def unexecuted(text: str) -> Iterator[str]:
     """Yield the blocks of code that no test executes: Python without prompts, and languages that nothing knows."""
+    yield from re.findall(r"^\s*(?:~~~|```).*$", BLOCK.sub("", text), re.MULTILINE)  # fences of another kind
     for language, body in BLOCK.findall(text):
         if language == "python" and not body.startswith(">>> "):
             yield body
         elif language != "python" and language not in NOT_PYTHON:
             yield f"{language}: {body}"
+
+
+@pytest.mark.parametrize("lesson", sorted((ROOT / "docs" / "lessons").glob("*.py")), ids=lambda lesson: lesson.name)
+def test_links_of_lessons_lead_somewhere(lesson: pathlib.Path) -> None:
+    text = lesson.read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"`[^`]*<([^`>]+)>`_|:doc:`([^`]+)`", text)]
+    links = ["".join(target) for target in targets if not "".join(target).startswith("https://")]
+    assert [link for link in links if not (ROOT / "docs" / f"{link.lstrip('/')}.md").exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -72,6 +83,10 @@ def test_a_broken_link_and_code_that_nobody_runs_are_found() -> None:
     assert list(broken(page, "[a](nowhere.md) [b](#nothing) [c](index.md#nothing) [d](index.md)")) == [
         "nowhere.md", "#nothing", "index.md#nothing",
     ]  # fmt: skip
+    assert list(broken(page, "[a]: no.md\n<a href='not.md'> {doc}`here <index>` {doc}`none`")) == [
+        "no.md", "not.md", "none.md",
+    ]  # fmt: skip
+    assert list(unexecuted("~~~python\nx\n~~~\n  ```python\n  x\n")) == ["~~~python", "~~~", "  ```python"]
     assert list(unexecuted("```python\nx = 1\n```\n```python\n>>> 1\n1\n\n```\n```sh\nls\n```\n")) == ["x = 1\n"]
 
 

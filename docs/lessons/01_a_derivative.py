@@ -6,6 +6,9 @@ What is a derivative, and how can a program find one? You compute the same deriv
 rules that you learnt at school, and by a graph of small steps. The third way is what this library does.
 """
 
+import html
+import pathlib
+import tempfile
 import types
 
 import matplotlib.pyplot as plt
@@ -97,9 +100,11 @@ assert np.isclose(x_bar, by_rules)
 assert np.isclose(x.grad.item(), by_rules)
 
 # %%
-# The graph as a picture: values flow down, adjoints flow up.
+# The graph as a page that steps through it: values flow down, adjoints flow up.
 
-types.SimpleNamespace(_repr_html_=lambda: f'<div style="max-width: 26em">{graph.to_svg()}</div>')
+graph.to_html(page := pathlib.Path(tempfile.mkdtemp(), "page.html"))
+frame = '<iframe title="The walk, step by step" style="width: 100%; height: 42em; border: 1px solid" srcdoc="{}"></iframe>'
+types.SimpleNamespace(_repr_html_=lambda: frame.format(html.escape(page.read_text("utf-8"))))
 
 # %%
 # Two terms, one for each use of x: the library lists them as well. *Path* says through which values x moves y.

@@ -1,11 +1,12 @@
 r"""
-4 The article, in pictures
-==========================
+4a The article, in pictures
+===========================
 
 The article "Let's code a Neural Network in plain NumPy" (Piotr Skalski, 2018) builds a classifier from NumPy alone.
 A *classifier* tells to which of several classes a point belongs. This lesson has three parts, and draws all eight
-figures of the article; here are those that explain a network, 1, 2, 3, 5 and 6. The article draws a small network,
-2-4-6-6-4-1, and trains a larger one, which is in the next part.
+figures of `the article <https://towardsdatascience.com/lets-code-a-neural-network-in-plain-numpy-ae7e74410795>`_; here
+are those that explain a network, 1, 2, 3, 5 and 6. It draws a small network, 2-4-6-6-4-1, and trains a larger one,
+which is in the next part.
 """
 
 import itertools

@@ -1,6 +1,6 @@
 r"""
-4 The article, trained
-======================
+4b The article, trained
+=======================
 
 The experiment: tell apart two moons, half circles of noisy points with the labels 0 and 1. The network learns from 900
 points; the other 100, the *test set*, are only for the end. It reads 2 numbers and has layers of 25, 50, 50, 25 and 1

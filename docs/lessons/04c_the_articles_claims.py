@@ -1,6 +1,6 @@
 r"""
-4 The article's claims, and its backward pass
-=============================================
+4c The article's claims, and its backward pass
+==============================================
 
 Three claims of the article are shown here by computing, with its figure 4. Then its backward pass three times: derived
 by hand, held against the library's, and printed by the *compiler*, which writes down what a function computes.

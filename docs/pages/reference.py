@@ -22,7 +22,7 @@ from names import PAGES, Name
 from sphinx.ext.autodoc.mock import mock
 
 import tinygrad_nn as tg
-from tinygrad_nn import ops
+from tinygrad_nn import errors, ops
 from tinygrad_nn.engine.operation import OPERATIONS
 from tinygrad_nn.reference import conventions, coverage
 
@@ -81,7 +81,8 @@ def page(name: Name) -> str:
     kind = "class" if inspect.isclass(name.value) else "function" if callable(name.value) else "data"
     body = [rst(name.text), *_rules_of(name), *(_members(name) if kind == "class" else [])]
     directive = f".. py:{kind}:: {name.path}{names.signature(name.value)}\n   :module: tinygrad_nn\n\n"
-    where = f"Written in ``{name.module.replace('.', '/')}.py``, line {name.line}."
+    file = Path(str(sys.modules[name.module].__file__)).relative_to(Path(tg.__file__).parents[1])
+    where = f"Written in ``{file.as_posix()}``, line {name.line}."
     return "\n".join([
         ":orphan:\n", heading(title), directive + textwrap.indent("\n\n".join(body), "   "), "", where, "",
     ])  # fmt: skip
@@ -89,15 +90,30 @@ def page(name: Name) -> str:
 
 def _rules_of(name: Name) -> Iterator[str]:
     """Yield the rules of an operation, as code and as formulas, and what it is at its kinks."""
-    op = getattr(name.value, "operation", None)
-    if op is None:
-        return
+    for op in _operations_of(name):
+        yield from _rules_of_operation(op, name)
+
+
+def _operations_of(name: Name) -> list[Any]:
+    """Return the operation that a function is, or those that it calls, which users know by the function's name."""
+    own = getattr(name.value, "operation", None)
+    called = [op for op in OPERATIONS.values() if re.fullmatch(_known_as(op).replace("{}", r"\d"), name.path)]
+    return [own] if own is not None else called if callable(name.value) else []
+
+
+def _known_as(op: Any) -> str:
+    return errors.PUBLIC.get(op.name, op.name)
+
+
+def _rules_of_operation(op: Any, name: Name) -> Iterator[str]:
     if not op.differentiable:
         yield "Its derivative is zero wherever there is one: it has no rule."
         return
     lines = [f"{argument}:  {rule.code}" for argument, rule in _written(op)]
     if lines:
         text = "Rules, with ``g`` for the cotangent of the result, and ``y`` for the result:"
+        if getattr(name.value, "operation", None) is None:
+            text = f"Rules of the operation ``{op.name}`` that it calls" + text.removeprefix("Rules")
         yield f"{text}\n\n.. code-block:: text\n\n{textwrap.indent(chr(10).join(lines), '   ')}"
     formulas = [rf"\bar {{{argument}}} = {rule.formula}" for argument, rule in _written(op) if rule.formula]
     if formulas and not any(len(argument) > 1 for argument, rule in _written(op)):
@@ -179,23 +195,25 @@ def index() -> str:
 
 
 def operation_table() -> str:
-    """Return the page with all rules of public operations, as they are written and as mathematics."""
+    """Return the page with all rules of operations, as they are written and as mathematics."""
     functions = {name: call for name, call in ops.functions().items() if hasattr(call, "operation")}
     public = {call.operation.name: name for name, call in functions.items()}
     public |= {name: name for name, call in functions.items() if call.operation.name == name}
     rows = []
     for op in sorted(OPERATIONS.values(), key=lambda op: op.name):
         found = _written(op)
-        if op.name not in public or not op.differentiable or not found:
+        if not op.differentiable or not found or not op.home[0].startswith("tinygrad_nn."):
             continue
         code = "\n\n".join(f"``{argument}: {rule.code}``" for argument, rule in found)
         formulas = "\n\n".join(f":math:`{rule.formula}`" if rule.formula else "\\-" for _, rule in found)
-        own = public[op.name]
-        rows.append((f":doc:`tg.{own} <{_linked()[own].document}>`", code, formulas))
+        known = next(filter(_linked().get, (public.get(op.name, ""), _known_as(op).format(2))), "")
+        link = f":doc:`tg.{known} <{_linked()[known].document}>`" if known else f"``{op.name}``"
+        rows.append((link, code, formulas))
     text = (
         "A rule gives the cotangent of an input. It names what it reads: ``g`` is the cotangent of the result "
         "(:math:`\\bar y`), ``y`` the result, the others are inputs and parameters. The engine sums over what was "
-        "broadcast, so no rule does. Where a formula is missing, the rule is code of several lines.\n"
+        "broadcast, so no rule does. Operations without a link are steps of others, and ``-`` stands where a rule is "
+        "better read as code.\n"
     )
     header = ["operation", "rules as written", "as mathematics"]
     return "\n".join([":orphan:\n", heading("The rules of all operations"), text, table(header, rows, "15 50 35")])

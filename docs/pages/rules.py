@@ -109,7 +109,7 @@ _FUNCTIONS: dict[str, Callable[..., str]] = {
     "polygamma": lambda x, n="0": rf"\psi^{{({n})}}({x})",
     "_polygamma": lambda x: rf"\psi({x})",
     "_share": lambda wins, tie, wanted: (
-        rf"\begin{{cases}} 1 & {wins} \\ \frac12 & {tie} \\ 0 & \text{{otherwise}} \end{{cases}}"
+        rf"\begin{{cases}} 1 & {wins} \\ \frac{{1}}{{2}} & {tie} \\ 0 & \text{{otherwise}} \end{{cases}}"
     ),
     "copysign": lambda a, b: rf"|{a}|\,\operatorname{{sgn}}({b})",
     **{
