@@ -6,7 +6,7 @@ What is a derivative, and how can a program find one? You compute the same deriv
 rules that you learnt at school, and by a graph of small steps. The third way is what this library does.
 """
 
-import html
+import base64
 import pathlib
 import tempfile
 import types
@@ -103,8 +103,8 @@ assert np.isclose(x.grad.item(), by_rules)
 # The graph as a page that steps through it: values flow down, adjoints flow up.
 
 graph.to_html(page := pathlib.Path(tempfile.mkdtemp(), "page.html"))
-frame = '<iframe title="The walk, step by step" style="width: 100%; height: 42em; border: 1px solid" srcdoc="{}"></iframe>'
-types.SimpleNamespace(_repr_html_=lambda: frame.format(html.escape(page.read_text("utf-8"))))
+frame = '<iframe title="The walk by steps" style="width: 100%; height: 42em" src="data:text/html;base64,{}"></iframe>'
+types.SimpleNamespace(_repr_html_=lambda: frame.format(base64.b64encode(page.read_bytes()).decode()))
 
 # %%
 # Two terms, one for each use of x: the library lists them as well. *Path* says through which values x moves y.

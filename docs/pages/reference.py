@@ -200,13 +200,15 @@ def operation_table() -> str:
     public = {call.operation.name: name for name, call in functions.items()}
     public |= {name: name for name, call in functions.items() if call.operation.name == name}
     rows = []
-    for op in sorted(OPERATIONS.values(), key=lambda op: op.name):
+    for op in sorted(OPERATIONS.values(), key=lambda op: (public.get(op.name) or _known_as(op), op.name)):
         found = _written(op)
         if not op.differentiable or not found or not op.home[0].startswith("tinygrad_nn."):
             continue
         code = "\n\n".join(f"``{argument}: {rule.code}``" for argument, rule in found)
         formulas = "\n\n".join(f":math:`{rule.formula}`" if rule.formula else "\\-" for _, rule in found)
-        known = next(filter(_linked().get, (public.get(op.name, ""), _known_as(op).format(2))), "")
+        known = public.get(op.name) or _known_as(op).format(2)
+        is_step = known in functions and functions[known].operation is not op
+        known = "" if is_step or known not in _linked() else known
         link = f":doc:`tg.{known} <{_linked()[known].document}>`" if known else f"``{op.name}``"
         rows.append((link, code, formulas))
     text = (
