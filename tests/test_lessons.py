@@ -15,7 +15,7 @@ def test_a_lesson_is_short_and_opens_as_cells(lesson: pathlib.Path) -> None:
     text = lesson.read_text(encoding="utf-8")
     assert text.count("\n") < 150
     assert text.count("\n# %%\n") >= 5
-    assert re.match(r'r?"""\n\d+ .*\n=+\n', text)
+    assert re.match(r'r?"""\n\d+[abc]? .*\n=+\n', text)
     assert text.rstrip().splitlines()[-1].startswith("#")  # the last words are the text's
     figures = re.findall(r"plt\.subplots\(.*", text)
     assert [line for line in figures if 'layout="constrained"' not in line] == []  # else labels are cut

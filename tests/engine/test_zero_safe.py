@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy import inf as INF
+from numpy import nan as NAN
 from slopes import FLOATS, leaf, second, slope, slopes
 
 import tinygrad_nn as tg
@@ -170,3 +171,19 @@ def test_a_rule_that_returns_no_array_is_named_whatever_is_suspected(seed: float
     x = leaf([1.0, 4.0])
     with planted_rule(tg.sqrt, "x", lambda g, y: 3.0), pytest.raises(TypeError, match="the rule of 'sqrt' for 'x'"):
         tg.sqrt(x).backward(np.array([seed, 1.0]))
+
+
+@pytest.mark.parametrize("f", [tg.sqrt, tg.log], ids=["sqrt", "log"])
+def test_a_seed_that_is_zero_stays_zero_where_the_slope_is_nan(f: Callable[[Any], Any]) -> None:
+    """Nothing in the graph masks, and 0 * nan raises no flag: that the seed has zeros is all that tells."""
+    x = leaf([NAN, -1.0, 4.0])
+    with np.errstate(invalid="ignore"):
+        f(x).backward(np.array([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(x.grad.data, [0.0, 0.0, 0.25])
+
+
+def test_a_seed_that_is_zero_stays_zero_in_a_product_with_nan() -> None:
+    a, b = leaf([[1.0, 2.0]]), leaf([[NAN, 3.0], [NAN, 4.0]])
+    (a @ b).backward(np.array([[0.0, 1.0]]))
+    np.testing.assert_array_equal(a.grad.data, [[3.0, 4.0]])
+    np.testing.assert_array_equal(b.grad.data, [[0.0, 1.0], [0.0, 2.0]])

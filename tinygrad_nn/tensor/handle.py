@@ -300,7 +300,7 @@ def _own(t: Tensor) -> Tensor:
 
 
 def _read(t: Tensor, what: str, convert: Callable[[Any], Any] = lambda array: array) -> Any:
-    """Return the array, whose value Python is about to read, or what it is converted to; a watcher may refuse."""
+    """Return the array, whose value Python is about to read, or what it is converted to. A watcher can raise."""
     array = t.data if (watching := watcher()) is None else watching.read(t, what)
     with errors.noted("a number is one entry, an index an integer: write t[i], t.sum(), t.tolist() or int(t)"):
         return convert(array)
