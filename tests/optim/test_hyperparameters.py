@@ -96,7 +96,7 @@ def test_an_optimiser_s_state_holds_its_hyperparameters(make: Any, settings: dic
     assert saved == {"param_groups": [{"params": [0, 1], **settings}], "state": {0: {}, 1: {}}}
     assert repr(optimizer) == f"{type(optimizer).__name__}(2 parameters, {written})"
     for name in settings:
-        setattr(optimizer, name, {"betas": (0.0, 0.0), "nesterov": True, "amsgrad": True}.get(name, 0))
+        setattr(optimizer, name, {"betas": (0.0, 0.0), "nesterov": False, "amsgrad": True}.get(name, 0))
     optimizer.load_state_dict(saved)
     assert optimizer.state_dict() == saved
 

@@ -230,12 +230,31 @@ def test_groups_and_their_parameters_stay() -> None:
     assert (len(optimizer.parameters), optimizer.lr) == (1, 0.1)
 
 
-def test_nesterov_momentum_is_checked_at_a_step_too() -> None:
-    w = parameter()
-    optimizer = tg.optim.SGD([w], 0.1, momentum=0.9, nesterov=True)
-    for name, value in (("momentum", 0.0), ("dampening", 0.5)):
-        setattr(optimizer, name, value)
-        with pytest.raises(ValueError, match="Nesterov momentum needs a momentum above 0, and no dampening"):
-            stepped(optimizer, w)
-        optimizer.momentum = 0.9
-    assert (w.data == parameter().data).all()
+@pytest.mark.parametrize("changes", [{"momentum": 0.0}, {"dampening": 0.5}, {"momentum": 0, "dampening": 1}])
+def test_nesterov_momentum_is_checked_when_it_is_set(changes: dict[str, float]) -> None:
+    sgd: Any = tg.optim.SGD([parameter()], 0.1, momentum=0.9, nesterov=True)
+    other: Any = tg.optim.SGD([{"params": [parameter()], "momentum": 0.9}, {"params": [parameter()]}], 0.1)
+    before, words = sgd.state_dict(), "Nesterov momentum needs a momentum above 0, and no dampening"
+    for name, value in changes.items():
+        for change in (sgd.__setattr__, sgd.param_groups[0].__setitem__):
+            with pytest.raises(ValueError, match=words):
+                change(name, value)
+    with pytest.raises(StateError, match=words):
+        sgd.load_state_dict(before | {"param_groups": [before["param_groups"][0] | changes]})
+    with pytest.raises(ValueError, match=words):
+        sgd.add_param_group({"params": [parameter()], **changes})
+    with pytest.raises(ValueError, match=words):
+        other.nesterov = True
+    assert sgd.state_dict() == before
+    assert not any(group["nesterov"] for group in other.param_groups)
+
+
+def test_hyperparameters_that_go_together_are_set_one_by_one_or_loaded_at_once() -> None:
+    def made() -> Any:
+        return tg.optim.SGD([{"params": [parameter()], "nesterov": True, "momentum": 0.5}], 0.1, dampening=0.0)
+
+    sgd = made()
+    sgd.nesterov = False
+    sgd.momentum, sgd.dampening = 0.0, 0.5
+    sgd.load_state_dict(made().state_dict())
+    assert sgd.state_dict() == made().state_dict()

@@ -45,10 +45,12 @@ class Hyperparameter:
 
     def __set__(self, optimizer: Any, value: Any) -> None:
         value = self.checked(value)
-        being_made = self.name not in optimizer.defaults
-        for group in optimizer.param_groups:
-            if not (being_made and self.name in vars(group)):  # what a group was given is its own
-                group[self.name] = value
+        being_made = self.name not in optimizer.defaults  # and what a group was given is its own
+        groups = [group for group in optimizer.param_groups if not (being_made and self.name in vars(group))]
+        for group in groups:
+            group._check(vars(group) | {self.name: value})
+        for group in groups:
+            group[self.name] = value
         optimizer.defaults[self.name] = value
 
     def checked(self, value: Any) -> Any:
@@ -86,6 +88,7 @@ class ParameterGroup(Mapping[str, Any]):
     """
 
     initial_lr: float | None = None
+    _check: Any = dict  # an optimiser has its own, which refuses hyperparameters that do not go together
 
     def __init__(self, params: Any, kinds: Mapping[str, Hyperparameter]) -> None:
         found: dict[int, tuple[Any, Any]] = {}
@@ -116,6 +119,7 @@ class ParameterGroup(Mapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         value = self._kind(name).checked(value)
+        self._check(vars(self) | {name: value})
         tell(self, name)
         vars(self)[name] = value
 

@@ -103,6 +103,7 @@ class Optimizer(Explained):
             found = list(group) if isinstance(group, Mapping) else given(group)
             raise TypeError(f"a group needs the key 'params', and may have {', '.join(kinds)}; got {found}")
         new = ParameterGroup(group["params"], kinds)
+        new._check = self._check
         names = [name for each in (*self.param_groups, new) for name in each.names or ()]
         if {*map(id, self.parameters)} & {*map(id, new.params)}:
             raise ValueError("a parameter must be in one group only; leave it out of the others")
@@ -110,12 +111,16 @@ class Optimizer(Explained):
             raise ValueError("some parameters have names and some have none; pass named_parameters() for all groups")
         if not all(isinstance(name, str) for name in names) or len({*names}) != len(names):
             raise ValueError(f"parameters need a name each, and different ones, got {names}")
-        for name, value in {**self.defaults, **group}.items():
-            if name != "params":
-                new[name] = value
+        for name in (settings := {**self.defaults, **group}).keys() - {"params"}:
+            new[name] = settings[name]
         tell(self, "_state")
         self._state = [*self._state, *({} for _ in new.params)]
         self.param_groups.append(new)
+
+    @staticmethod
+    def _check(settings: Any) -> Any:
+        """Return a group's hyperparameters, those set so far. Raises ValueError for ones that do not go together."""
+        return settings
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -148,24 +153,15 @@ class Optimizer(Explained):
         """
         return self._by_rule()(w, g, state)
 
-    def _updating(self) -> Callable[..., Any]:
-        """Return `update` as a step calls it: a parameter may have no state yet."""
-        if type(self).update is Optimizer.update:
-            return self._by_rule()
-        return lambda w, g, state: self.update(w, g, state or self.initial_state(w))
-
     def _by_rule(self) -> Callable[..., Step]:
         """Return `update` with hyperparameters that are read once, for all parameters of a group."""
         if self.rule is None:
             kind = type(self).__name__
             raise NotImplementedError(f"{kind} has no rule; write def update(self, w, g, state) in class {kind}")
-        initial, settings = [{name: getattr(self, name) for name in names} for names in self._reads]
+        settings = {name: getattr(self, name) for name in self._reads[-1]}
         decay = self._decays and self.weight_decay
 
-        def update(w: np.ndarray, g: np.ndarray, state: dict[str, Any]) -> Any:
-            return self.rule(w, g + decay * w if decay else g, **(state or self.init(w, **initial)), **settings)
-
-        return update
+        return lambda w, g, state: self.rule(w, g + decay * w if decay else g, **state, **settings)
 
     def by_parameter(self) -> list[tuple[Self, Tensor]]:
         """Return each parameter with the optimiser of its group: this one, or one like it for that group alone."""
@@ -181,10 +177,12 @@ class Optimizer(Explained):
     def step(self) -> None:
         """Update every parameter that has a gradient, or none if an update has another shape or dtype."""
         pairs, states, updates = self.by_parameter(), self.state, []
-        updating = {own: own._updating() for own in dict(pairs)}
+        plain = type(self).update is Optimizer.update
+        updating = {own: own._by_rule() if plain else own.update for own in dict(pairs)}
         for i, (own, p) in enumerate(pairs):
             if (grad := p.grad) is not None:
-                result: Any = updating[own](p.data, grad.data, states[i])
+                w = p.data
+                result: Any = updating[own](w, grad.data, states[i] or own.initial_state(w))
                 if not isinstance(result, tuple) or len(result) != 2:
                     raise TypeError(f"update returned {given(result)}; return the new array and the new state")
                 updates.append((i, p, result[0], self._checked(i, p, result[1])))
@@ -215,8 +213,7 @@ class Optimizer(Explained):
             raise StateError(f"a state needs an entry for each of {keys}, got {given(state)}; load that of these")
         self.state = [entries[key] for key in keys]
         for group, values in zip(self.param_groups, settings, strict=True):
-            for name, value in values.items():
-                group[name] = value
+            vars(group).update(values)
 
     def _keys(self) -> list[Any]:
         """Return the names of all parameters, or else their positions."""
@@ -235,7 +232,7 @@ class Optimizer(Explained):
         if described[0] != described[1]:
             raise StateError(f"these are not the groups of this optimiser; load such as {own}, got {groups!r:.200}")
         try:
-            return [{name: kinds[name].checked(group[name]) for name in kinds} for group in groups]
+            return [self._check({name: kinds[name].checked(group[name]) for name in kinds}) for group in groups]
         except (TypeError, ValueError) as error:
             raise StateError(str(error)) from error
 

@@ -20,7 +20,6 @@ def sgd(
     w: Array, g: Array, velocity: Array | None = None, *, lr: float, momentum: float, dampening: float, nesterov: bool
 ) -> Step:
     """Return w and its state after a step; without a velocity, the first is the gradient."""
-    _check_nesterov(nesterov, momentum, dampening)
     if momentum:
         damped = (1 - dampening) * g if dampening else g
         velocity = +g if velocity is None else momentum * velocity + damped  # +g: the gradient's array is not ours
@@ -28,11 +27,6 @@ def sgd(
     step = lr * g
     value = np.subtract(w, step, out=step if step.ndim else None)  # a step without axes is a NumPy scalar
     return value, {} if velocity is None else {"velocity": velocity}
-
-
-def _check_nesterov(nesterov: bool, momentum: float, dampening: float) -> None:
-    if nesterov and (dampening or not momentum):
-        raise ValueError("Nesterov momentum needs a momentum above 0, and no dampening")
 
 
 class SGD(Optimizer):
@@ -65,5 +59,9 @@ class SGD(Optimizer):
         super().__init__(
             params, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
         )
-        for group in self.param_groups:
-            _check_nesterov(group["nesterov"], group["momentum"], group["dampening"])
+
+    @staticmethod
+    def _check(settings: Any) -> Any:
+        if settings.get("nesterov") and (settings.get("dampening") or settings.get("momentum") == 0):
+            raise ValueError("Nesterov momentum needs a momentum above 0, and no dampening; set these first")
+        return settings
