@@ -1441,7 +1441,7 @@ class Tensor:
 def _own(t: Tensor) -> Tensor:
     r"""Return the Tensor whose slots are read and written: `t` itself, or its shadow for who is watched."""
 def _read(t: Tensor, what: str, convert: Callable[[Any], Any]=lambda array: array) -> Any:
-    r"""Return the array, whose value Python is about to read, or what it is converted to; a watcher may refuse."""
+    r"""Return the array, whose value Python is about to read, or what it is converted to. A watcher can raise."""
 def make(data: Any, node: Node | None) -> Tensor:
     r"""Return a Tensor around what an operation computed: an array or a NumPy scalar."""
 def node_of(t: Tensor) -> Any:
