@@ -10,7 +10,7 @@ from optional import pytorch
 
 import tinygrad_nn as tg
 from tinygrad_nn.engine.trees import leaves, map_leaves
-from tinygrad_nn.errors import GradientError
+from tinygrad_nn.errors import DtypeError, GradientError
 
 
 class Affine(tg.nn.Module):
@@ -293,7 +293,7 @@ def test_a_parameter_takes_a_parameters_place() -> None:
     layer, other = tg.nn.Linear(2, 1, seed=0), tg.nn.Linear(2, 1, seed=1)
     with tg.no_grad():
         layer.weight -= 0.1
-    leaf = tg.ones((1, 2), dtype=np.float32, requires_grad=True)
+    leaf = tg.ones((1, 2), requires_grad=True)
     for new in (tg.nn.Parameter(np.ones((1, 2)), requires_grad=False), leaf, other.weight):
         layer.weight = new
         assert layer.parameters()[0] is new
@@ -580,3 +580,25 @@ def test_mistakes_get_a_sentence_with_the_remedy() -> None:
         tg.nn.LayerNorm(3)(np.ones((2, 4)))
     with pytest.raises(ValueError, match=r"more than one value per channel; take larger batches, or eval\(\)"):
         tg.nn.BatchNorm1d(3)(np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_parameter_keeps_its_dtype(dtype: str) -> None:
+    layer: Any = tg.nn.Linear(2, 1, seed=0)
+    weight = layer.weight
+    other = tg.nn.Parameter(weight.data.astype(dtype))
+    frozen = tg.nn.Parameter(weight.data.astype(int), requires_grad=False)
+    for wrong in (other, frozen):
+        with pytest.raises(ValueError, match=rf"weight is a parameter of .*, float64: .*, {wrong.dtype}; write module"):
+            layer.weight = wrong
+    assert layer.weight is weight
+    layer.weight = None
+    layer.weight = other
+    assert layer.weight is other
+
+
+def test_what_can_be_no_parameter_gets_no_role() -> None:
+    for t in (tg.ones(2, requires_grad=True) * 2, tg.tensor([1, 2])):
+        with pytest.raises((GradientError, DtypeError)):
+            tg.nn.Parameter(t)
+        assert getattr(t, "role", None) is None

@@ -31,7 +31,7 @@ def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
     tg.tensor([1., 2.], dtype='float64')
     """
     t = as_tensor(data)
-    t.role, t.requires_grad = _PARAMETER, requires_grad
+    t.requires_grad, t.role = requires_grad, _PARAMETER  # what can't be one gets no role
     return t
 
 
@@ -156,14 +156,15 @@ class Module(Explained):
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = vars(self).get(name)
-        if isinstance(old, Tensor) and not isinstance(value, (Module, type(None))):
+        if isinstance(old, Tensor) and not isinstance(value, Module | None):
             if not isinstance(value, Tensor):
                 raise TypeError(f"{name} is a Tensor here, got {given(value)}; write module.{name}.data = array")
-            if _role(old) == _PARAMETER and (_role(value), value.shape) != (_PARAMETER, old.shape):
+            own = _PARAMETER, old.shape, old.dtype
+            if _role(old) == _PARAMETER and (_role(value), value.shape, value.dtype) != own:
                 raise ValueError(
-                    f"{name} is a parameter of shape {old.shape}: only a parameter of that shape takes its place, got "
-                    f"{given(value)}; write module.{name}.data = value.data, or module.{name} = "
-                    f"tg.nn.Parameter(value.data), and for another shape module.{name} = None before"
+                    f"{name} is a parameter of {old.shape}, {old.dtype}: only a parameter of that shape and dtype fits,"
+                    f" got {given(value)}, {value.dtype}; write module.{name}.data = value.data, or module."
+                    f"{name} = tg.nn.Parameter(value.data), and for another shape or dtype module.{name} = None before"
                 )
         object.__setattr__(self, name, value)
         for _, t in _parts(name, value):
@@ -229,8 +230,7 @@ class Module(Explained):
         shared. Raises StateError for a name that is none.
         """
         own = dict(self.named_parameters())
-        unknown = [name for name in parameters if name not in own]
-        if unknown:
+        if unknown := [name for name in parameters if name not in own]:
             raise StateError(f"{', '.join(unknown)} is not a parameter here; name one of {', '.join(own)}")
         for p in parameters.values():
             if isinstance(p, Tensor):

@@ -134,7 +134,7 @@ class GroupNorm(_Normalization):
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True,
         dtype: Any = np.float64,
     ) -> None:  # fmt: skip
-        if whole_number("num_groups", num_groups, 0) < 1 or num_channels % num_groups:
+        if num_channels % whole_number("num_groups", num_groups):
             raise ValueError(f"num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups: int = num_groups
         self.num_channels: int = num_channels
