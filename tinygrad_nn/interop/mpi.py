@@ -185,7 +185,12 @@ _last_sum: list[Any] = []  # the communicator and the buffer of the last step
 
 
 def end_together(comm: Any) -> None:
-    """Let an error that this rank does not catch end all ranks, once it is printed; without that they would wait."""
+    """Let an error that this rank does not catch end all ranks, once it is printed; without that they would wait.
+
+    It is called by `world` and `DataParallel`, and does nothing for a communicator that can't `Abort`.
+
+    >>> end_together(object())
+    """
     before = sys.excepthook
     if not hasattr(comm, "Abort") or getattr(before, "ends_all", False):
         return
