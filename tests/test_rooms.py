@@ -67,7 +67,7 @@ INSIDE = {
 # A room that outgrows its budget is discussed in the commit that raises it; the first and last figure are to fall.
 BUDGETS: dict[str, tuple[int, int, int]] = {
     "errors": (312, 312, 1_219),
-    "engine": (1_250, 1_250, 8_987),
+    "engine": (1_250, 1_250, 8_985),
     "tensor": (1_141, 1_141, 8_864),
     "ops": (3_027, 2_895, 30_998),
     "ops.linalg": (861, 859, 8_979),
@@ -76,7 +76,7 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "ops.recurrent": (440, 400, 4_851),
     "transforms": (550, 550, 4_234),
     "nn": (2_516, 1_835, 17_264),
-    "optim": (1_158, 814, 8_035),
+    "optim": (1_159, 814, 8_058),
     "compiler": (985, 700, 6_606),
     "compiler.trace": (2_278, 1_100, 18_990),
     "compiler.lower": (423, 422, 3_711),
@@ -84,13 +84,13 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.run": (1_199, 1_199, 10_550),
     "checking": (2_831, 2_700, 25_075),
     "inspection": (2_251, 1_800, 17_890),
-    "testing": (2_300, 2_300, 20_086),
+    "testing": (2_300, 2_300, 20_083),
     "training": (2_738, 1_648, 22_265),
-    "interop": (1_437, 1_405, 13_316),
+    "interop": (1_438, 1_405, 13_318),
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_590, 28_181, 291_178)
+WHOLE = (33_209, 28_181, 288_040)
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -123,7 +123,7 @@ def _operations_of(name: Name) -> list[Any]:
 
 
 def _known_as(op: Any) -> str:
-    return errors.PUBLIC.get(op.name, op.name)
+    return errors.PUBLIC.get(str(op.name), str(op.name))
 
 
 def _rules_of_operation(op: Any, name: Name) -> Iterator[str]:

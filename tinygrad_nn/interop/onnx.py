@@ -217,7 +217,7 @@ class _Graph:
         if line.function is GETITEM:
             return self.indexed(line, *line.args)
         if text in ("copy", "asarray", "astype"):
-            return self.of(*line.args, **line.kwargs)
+            return self.of(line.args[0], out)
         return _OTHERS[text](self, line, *line.args, **line.kwargs)
 
     def alike(self, line: Line, parts: Sequence[Any]) -> list[str]:

@@ -134,7 +134,8 @@ class _Classifier(_ClassifierMixin):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of each row. Shapes: (m, features) -> (m,)."""
-        return np.asarray(self.classes_[self._computed(X).argmax(axis=1)])
+        likeliest = self._computed(X).argmax(axis=1)  # which tells of an estimator that is not fitted
+        return np.asarray(self.classes_[likeliest])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities, a column for each of `classes_`. Shapes: (m, features) -> (m, classes)."""

@@ -158,10 +158,11 @@ class Optimizer(Explained):
         if self.rule is None:
             kind = type(self).__name__
             raise NotImplementedError(f"{kind} has no rule; write def update(self, w, g, state) in class {kind}")
-        settings = {name: getattr(self, name) for name in self._reads[-1]}
+        initial, settings = [{name: getattr(self, name) for name in names} for names in self._reads]
         decay = self._decays and self.weight_decay
-
-        return lambda w, g, state: self.rule(w, g + decay * w if decay else g, **state, **settings)
+        return lambda w, g, state: self.rule(
+            w, g + decay * w if decay else g, **(state or self.init(w, **initial)), **settings
+        )
 
     def by_parameter(self) -> list[tuple[Self, Tensor]]:
         """Return each parameter with the optimiser of its group: this one, or one like it for that group alone."""
@@ -182,7 +183,7 @@ class Optimizer(Explained):
         for i, (own, p) in enumerate(pairs):
             if (grad := p.grad) is not None:
                 w = p.data
-                result: Any = updating[own](w, grad.data, states[i] or own.initial_state(w))
+                result: Any = updating[own](w, grad.data, states[i] if plain else states[i] or own.initial_state(w))
                 if not isinstance(result, tuple) or len(result) != 2:
                     raise TypeError(f"update returned {given(result)}; return the new array and the new state")
                 updates.append((i, p, result[0], self._checked(i, p, result[1])))
