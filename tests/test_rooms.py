@@ -84,13 +84,13 @@ BUDGETS: dict[str, tuple[int, int, int]] = {
     "compiler.run": (1_199, 1_199, 10_550),
     "checking": (2_831, 2_700, 25_075),
     "inspection": (2_251, 1_800, 17_890),
-    "testing": (2_300, 2_300, 20_083),
+    "testing": (2_300, 2_300, 20_085),
     "training": (2_738, 1_648, 22_265),
     "interop": (1_438, 1_405, 13_318),
     "reference": (216, 216, 1_678),
     "the top": (257, 250, 1_453),
 }
-WHOLE = (33_209, 28_181, 288_040)
+WHOLE = (33_209, 28_181, 288_042)
 
 
 def name_of(path: pathlib.Path) -> str:
