@@ -33,8 +33,10 @@ def visit_inline(self: Any, node: Any) -> None:
 
 
 def visit_block(self: Any, node: Any) -> None:
-    """Write a formula of its own lines."""
+    """Write a formula of its own lines, in a box that is moved, by keys as well, where it is wider than the page."""
+    self.body.append('<div class="formula" tabindex="0">')
     _html(self, node, block=True)
+    self.body.append("</div>")
     raise SkipNode
 
 
