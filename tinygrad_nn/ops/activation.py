@@ -62,10 +62,10 @@ def _gelu(x: Any) -> Any:
 # At -inf, x * sigmoid(x) would be inf * 0. From here on silu and gelu are 0 and x exactly; float16 has these numbers.
 _FAR = (-6e4, 6e4)
 
-relu: Final        = elementwise(_relu,          lambda g, y: g * (y > 0),                    name="relu", kinks={0: 0})
-softplus: Final    = elementwise(_softplus,      lambda g, x: g * sigmoid.kernel(x),            name="softplus")
-silu: Final        = elementwise(_silu,          lambda g, x: g * _silu_slope(np.clip(x, *_FAR)), name="silu")
-gelu: Final        = elementwise(_gelu,          lambda g, x: g * _gelu_slope(np.clip(x, *_FAR)), name="gelu")
+relu: Final     = elementwise(_relu,     lambda g, y: g * (y > 0),                        name="relu", kinks={0: 0})
+softplus: Final = elementwise(_softplus, lambda g, x: g * sigmoid.kernel(x),              name="softplus")
+silu: Final     = elementwise(_silu,     lambda g, x: g * _silu_slope(np.clip(x, *_FAR)), name="silu")
+gelu: Final     = elementwise(_gelu,     lambda g, x: g * _gelu_slope(np.clip(x, *_FAR)), name="gelu")
 
 
 def _silu_slope(x: Any) -> Any:

@@ -111,8 +111,8 @@ class Optimizer(Explained):
             raise ValueError("some parameters have names and some have none; pass named_parameters() for all groups")
         if not all(isinstance(name, str) for name in names) or len({*names}) != len(names):
             raise ValueError(f"parameters need a name each, and different ones, got {names}")
-        for name in (settings := {**self.defaults, **group}).keys() - {"params"}:
-            new[name] = settings[name]
+        for name, value in {**self.defaults, **{n: group[n] for n in kinds if n in group}}.items():
+            new[name] = value
         tell(self, "_state")
         self._state = [*self._state, *({} for _ in new.params)]
         self.param_groups.append(new)

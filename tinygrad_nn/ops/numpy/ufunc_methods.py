@@ -7,10 +7,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from ...tensor.creation import as_tensor
 from ...tensor.numpy_protocols import UFUNC_METHODS
+from ..axes import all_axes
 
 
 def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
@@ -18,7 +18,7 @@ def _reduce(ufunc: Any, call: Any, inputs: Any, options: dict[str, Any]) -> Any:
     x = as_tensor(inputs[0])
     keepdims, where, axis = options.pop("keepdims", False), options.pop("where", True), options.pop("axis", 0)
     start = options.pop("initial", ufunc.identity)
-    axes = sorted(normalize_axis_tuple(axis if x.ndim and axis is not None else range(x.ndim), x.ndim))
+    axes = sorted(all_axes(axis if x.ndim else None, x.ndim))
     given: dict[str, Any] = {} if start is None else {"initial": 0}
     given |= {} if where is True else {"where": np.array(True)}
     dtype = ufunc.reduce(np.ones([min(n, 1) for n in x.shape], x.dtype), axis, **given).dtype  # or its error
