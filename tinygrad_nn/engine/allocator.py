@@ -1,4 +1,4 @@
-"""Freed memory is kept for reuse: the largest single cost of an eager step.
+"""Keep freed memory for reuse: without that, allocation is the largest single cost of an eager step.
 
 glibc gives every large array back to the kernel when it is freed, and the kernel zeroes fresh pages
 for the next one. A training step frees and allocates the same arrays over and over.
@@ -16,7 +16,7 @@ _GLIBC_DEFAULT, _KEEP = 128 * 1024, 1 << 30
 
 
 class _Allocator:
-    """What was decided about the process's allocator; there is one allocator in a process."""
+    """Whether the use of the process's only allocator has been decided."""
 
     decided = os.environ.get("TINYGRAD_NN_KEEP_MEMORY", "1") == "0"
 
@@ -24,9 +24,9 @@ class _Allocator:
 def keep_memory(keep: bool = True) -> bool:
     """Return whether freed arrays of up to 1 GB now stay with the process for reuse.
 
-    The first backward pass or `tg.train` turns it on; importing never does. The price: the process
-    does not shrink when arrays are freed, and a block is a little likelier to be fragmented. It works
-    on Linux with glibc and does nothing elsewhere. `keep_memory(False)` restores glibc's starting
+    The first backward pass or `tg.train` turns it on; importing never does. The price: the process does not shrink when
+    arrays are freed, and its memory can be a little more fragmented. It works on Linux with glibc and does nothing
+    elsewhere. `keep_memory(False)` restores glibc's starting
     thresholds; the environment variable TINYGRAD_NN_KEEP_MEMORY=0 stops the automatic start.
 
     >>> import tinygrad_nn as tg
@@ -42,6 +42,6 @@ def keep_memory(keep: bool = True) -> bool:
 
 
 def keep_memory_once() -> None:
-    """Turn reuse on, unless something has been decided before."""
+    """Turn reuse on, unless `keep_memory` or the environment variable has decided already."""
     if not _Allocator.decided:
         keep_memory()

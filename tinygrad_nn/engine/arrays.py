@@ -10,7 +10,7 @@ from .. import errors
 
 
 class ArrayProxy:
-    """A proxy, which a watcher hands out for an array and which computes as one. The engine takes it for an array."""
+    """A proxy that a watcher uses in place of an array. It computes as one, and the engine treats it as one."""
 
     __slots__ = ()
 
@@ -19,17 +19,17 @@ class ArrayProxy:
     size: Any
 
     def as_array(self) -> Any:
-        """Return the proxy of an array: that of a Python number, which has no dtype, becomes one that has."""
+        """Return this proxy; the proxy of a Python number, which has no dtype, becomes one that has a dtype."""
         return self
 
 
 def raw(x: Any) -> Any:
-    """Return the array of a Tensor, and anything else as it is."""
+    """Return the array of a Tensor; return anything else unchanged."""
     return x.data if hasattr(x, "requires_grad") else x
 
 
 def zeros(shape: tuple[int, ...], x: Any) -> Any:
-    """Return zeros of a shape, in the dtype of an array."""
+    """Return zeros of a shape, in the dtype of the array `x`."""
     return x.zeros(shape) if isinstance(x, ArrayProxy) else np.zeros(shape, x.dtype)  # type: ignore[attr-defined]
 
 
@@ -39,9 +39,9 @@ def copied(x: Any) -> Any:
 
 
 def as_array(x: Any) -> Any:
-    """Return `x` as a native numeric array, copying only where that is needed.
+    """Return `x` as a native numeric array, copied only if necessary.
 
-    Raises DtypeError for what is no number, masked arrays and np.matrix, DetachedError for lists of recorded tensors.
+    Raises DtypeError unless it holds numbers, and for masked arrays and np.matrix; DetachedError for recorded tensors.
     """
     if isinstance(x, ArrayProxy):
         return x.as_array()

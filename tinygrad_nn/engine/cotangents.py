@@ -1,4 +1,4 @@
-"""The cotangents of a backward pass: added up at each node, in its shape and dtype, until they leave it."""
+"""The cotangents of a backward pass: added up at each node, in the node's shape and dtype."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .grad_mode import inside_rule, setting
 from .node import Lift, Node
 from .outputs import Parts
 
-# Below this size, in entries, a new array costs less than the question whether an old one may be written to.
+# Below this number of entries, a new array costs less than finding out whether the old one may be overwritten.
 SMALL = 2000
 
 
 class Cotangents(dict[Node, Any]):
-    """What has arrived at each node so far, added up, in the node's own shape and dtype.
+    """The sum of what has arrived at each node so far, in the node's shape and dtype.
 
-    With `create_graph` cotangents are Tensors, which `lift` makes; otherwise they are arrays.
+    With `create_graph` cotangents are Tensors, made by `lift`; otherwise they are arrays.
     """
 
     __slots__ = ("_create_graph", "_lift")
@@ -32,17 +32,17 @@ class Cotangents(dict[Node, Any]):
         self._lift, self._create_graph = lift, create_graph
 
     def leave(self, node: Node) -> Any:
-        """Return the whole cotangent of a node, None if nothing reached it; its hooks may replace it."""
+        """Remove and return the complete cotangent of a node, None if nothing reached it; its hooks may replace it."""
         g = self.pop(node, None)
         if type(g) is Parts:
             g = g.whole(node, self._lift if self._create_graph else None)
         return g if node.hooks is None or g is None else self.hooked(node, g)
 
     def arrive(self, parent: Node, c: Any, node: Node, rule: Any) -> None:
-        """Add to the cotangent of `parent` what a rule of `node` has computed from its own."""
+        """Add `c`, which a rule of `node` has computed from the node's cotangent, to that of `parent`."""
         try:
             fits = c.shape == parent.shape and c.dtype is parent.dtype
-        except AttributeError:  # what is no array, `project` refuses
+        except AttributeError:  # not an array: `project` raises
             fits = False
         if not fits:
             c = project(c, parent, node, rule)
@@ -52,7 +52,7 @@ class Cotangents(dict[Node, Any]):
         self[parent] = c
 
     def add_into(self, parent: Node, rule: Any, g: Any, saved: Any) -> None:
-        """Let a rule add into the cotangent of `parent`, instead of making an array of its own."""
+        """Let a rule add to the cotangent of `parent` in place, without an array of its own."""
         held = self.pop(parent)
         if not owned(held):
             held = np.array(held, parent.dtype)
@@ -60,9 +60,9 @@ class Cotangents(dict[Node, Any]):
         self[parent] = held
 
     def hooked(self, node: Node, g: Any) -> Any:
-        """Return the cotangent after the node's hooks, each of which is handed a copy of its own."""
+        """Return the cotangent after the node's hooks; each hook gets its own copy."""
         for hook in list((node.hooks or {}).values()):
-            with setting(inside_rule, False):  # a hook is no rule: it may read a Tensor's array
+            with setting(inside_rule, False):  # a hook is not a rule: it may read a Tensor's array
                 changed = hook(np.positive(g) if self._create_graph else self._lift(np.array(g), None))
             if changed is not None:
                 c = fitting(changed, node, self._lift, "cotangent that a hook returned", "its tensor")
@@ -71,7 +71,7 @@ class Cotangents(dict[Node, Any]):
 
 
 def fitting(given: Any, like: Any, lift: Lift, what: str = "cotangent", whose: str = "the output") -> Any:
-    """Return what a user gives as the cotangent, or tangent, of a tensor or node: a Tensor in the dtype of that.
+    """Return the cotangent or tangent that a user gives for `like`, a tensor or node, as a Tensor of its dtype.
 
     Raises ValueError for another shape, DtypeError for complex numbers.
     """
@@ -92,9 +92,9 @@ def project(c: Any, parent: Node, node: Node, rule: Any) -> Any:
     if c.shape != shape:
         lead = c.ndim - len(shape)
         plain = isinstance(c, (np.ndarray, ArrayProxy)) and c.dtype.char in "fd" and c.size > 0
-        if plain and c.shape[lead:] == shape and math.prod(shape) > 1:  # np.sum adds to one entry as fast, and in pairs
+        if plain and c.shape[lead:] == shape and math.prod(shape) > 1:  # np.sum to one entry is as fast, and pairwise
             rows = c if c.ndim == 2 else c.reshape(-1, math.prod(shape))
-            c = (np.ones(len(rows), c.dtype) @ rows).reshape(shape)  # for 900 rows of 50 three times as fast as np.sum
+            c = (np.ones(len(rows), c.dtype) @ rows).reshape(shape)  # 900 rows of 50: three times as fast as np.sum
         else:
             if lead < 0 or any(n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)):
                 raise ValueError(_misfit(c, shape, node, rule))
@@ -116,12 +116,12 @@ def _misfit(c: Any, shape: tuple[int, ...], node: Node, rule: Any) -> str:
 
 def _references_of_one_holder() -> int:
     array = np.empty(1)
-    return (lambda held: sys.getrefcount(held))(array)  # as `owned` is called: versions of Python count differently
+    return (lambda held: sys.getrefcount(held))(array)  # called as `owned` is: Python versions count differently
 
 
 _ONE_HOLDER = _references_of_one_holder()
 
 
 def owned(array: Any) -> bool:
-    """Return whether the caller's variable is all that refers to this array's memory: it may be written to."""
+    """Return whether only the caller's variable refers to this array's memory, so that it may be overwritten."""
     return type(array) is np.ndarray and sys.getrefcount(array) <= _ONE_HOLDER and array.flags.owndata

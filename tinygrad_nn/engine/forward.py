@@ -1,6 +1,6 @@
-"""Forward mode: tangents pushed from node to node, oldest first, by what the rules for reverse mode say.
+"""Forward mode: tangents pushed from node to node, oldest first, by the rules of reverse mode.
 
-A rule on corresponding entries is a product with the local derivative, and so its own tangent rule. A linear
+The rule of an elementwise operation multiplies by the local derivative, so it pushes tangents as well. A linear
 operation pushes tangents through its own forward. Any other rule is a linear map of the cotangent, and is transposed.
 """
 
@@ -24,7 +24,7 @@ from .zero_safe import has_nan
 
 
 def pushforward(roots: Iterable[Node], given: Mapping[Node, Any], lift: Lift, *, create_graph: bool) -> dict[Node, Any]:
-    """Return the tangent of every node on the way to the roots, those of the `given` nodes being known."""
+    """Return the tangent of every node between the `given` nodes, whose tangents are known, and the roots."""
     found: dict[Node, Any] = dict(given)
     quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
     with quiet, recording_rules() if create_graph else nullcontext():
@@ -49,7 +49,7 @@ def _total(parts: list[Any]) -> Any:
 
 
 def _fitted(node: Node, t: Any) -> Any:
-    """Return a tangent in its node's shape and dtype."""
+    """Return a tangent in the shape and dtype of its node."""
     if isinstance(t, tuple):
         return t
     t = t if t.dtype == node.dtype else t.astype(node.dtype)
@@ -57,7 +57,7 @@ def _fitted(node: Node, t: Any) -> Any:
 
 
 def _push_by_rule(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_graph: bool) -> Any:
-    """Return what the tangent of input `i` contributes, by a product with the local derivative."""
+    """Return the contribution of input `i`: its tangent times the local derivative, by the operation's rule."""
     operation = node.operation
     rule = (operation.rules if operation.pointwise else operation.tangent_rules)[i]
     pushed = rule.pull(t, saved)
@@ -70,7 +70,7 @@ def _push_by_rule(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_gra
 
 
 def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_graph: bool) -> Any:
-    """Return what the tangent of input `i` contributes: its rule, recorded as a function of `g`, transposed."""
+    """Return the contribution of input `i`: its rule, recorded as a function of `g`, transposed, applied to `t`."""
     operation, parent = node.operation, node.parents[i]  # type: ignore[index]
     rule = next(itertools.islice(operation.rules, i, None))
     blanks = [np.zeros(shape, node.dtype) for shape in (node.shape if operation.multiple_outputs else [node.shape])]
@@ -80,7 +80,7 @@ def _push_transposed(node: Node, i: int, t: Any, saved: Any, lift: Lift, create_
     with enable_grad():
         c = project(rule.pull(inputs if operation.multiple_outputs else inputs[0], saved), parent, node, rule)  # type: ignore[arg-type]
     pulled: dict[Node, Any] = {}
-    if getattr(c, "requires_grad", False):  # but for a rule that returns an array, such as zeros
+    if getattr(c, "requires_grad", False):  # false if the rule returns an array, such as zeros
         pulled = pullback({c._node: t}, variables, lift, retain_graph=create_graph, create_graph=create_graph)
     pairs = zip(variables, blanks, strict=True)
     pushed = [pulled[v] if v in pulled else lift(blank, None) if create_graph else blank for v, blank in pairs]

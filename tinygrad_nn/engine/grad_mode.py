@@ -25,7 +25,7 @@ def recording_rules() -> Iterator[None]:
 
 @contextmanager
 def setting(variable: ContextVar[Any], value: Any) -> Iterator[None]:
-    """Let a variable have another value in the body."""
+    """Set a context variable in the body, and restore it afterwards."""
     before = variable.get()
     variable.set(value)
     try:
@@ -37,7 +37,7 @@ def setting(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 class _Switch(ContextDecorator):
     """A context manager and decorator that sets `recording` while its body runs.
 
-    What to restore lies on a stack of the current context, so that threads and tasks may share one object.
+    The values to restore are on a stack in the current context, so threads and tasks may share one object.
     """
 
     value: bool

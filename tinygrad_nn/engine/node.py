@@ -1,4 +1,4 @@
-"""The recorded graph: one Node an operation, and the order to differentiate them in."""
+"""The recorded graph: one Node per operation, and the order in which nodes are differentiated."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 from ..errors import FREED, FreedGraphError
 
 next_number: Callable[[], int] = itertools.count().__next__  # 0, then 1, ...
-Lift = Callable[[Any, "Node | None"], Any]  # an array and its node -> a Tensor; of a constant the node is None
+Lift = Callable[[Any, "Node | None"], Any]  # (array, its node) -> a Tensor; a constant has None as node
 
 
 class Node:
     """One recorded step: an operation, the nodes it read, and the arrays its rules will read.
 
-    A step is recorded once its output is there, and only if one of its inputs requires grad. Of relu(x @ W + b) where
-    all three do, the product's node saves x and W, the sum's saves nothing, and relu's saves its output. No node saves
-    the product or the sum: their memory is free as soon as the next step has read them. A node knows its output's shape
-    and dtype, which its cotangent has, too: see `reverse`.
+    A step is recorded after its output is computed, and only if one of its inputs requires grad. In relu(x @ W + b),
+    where all three require grad, the product's node saves x and W, the sum's saves nothing, and relu's saves its
+    output. No node saves the product or the sum: their memory is free as soon as the next step has read them. A node
+    knows the shape and dtype of its output; its cotangent has the same: see `reverse`.
     A leaf, which `requires_grad=True` creates, is a Node without an operation, and its `parents` is (). `parents` has
-    an entry per input, None where no gradient is wanted; it is None as a whole once the graph has been freed.
-    An operation with several outputs has one node, whose `shape` is a tuple of their shapes, and for each output that
-    is used a node of the operation `outputs.ITEM`, which picks it and puts its cotangent into the tuple of all.
-    `handle` is None or a weak reference (a graph keeps no Tensor alive) to the Tensor whose `.grad` is to be filled.
-    `hooks`, by the keys that remove them, are given the node's complete cotangent, and may return another.
+    one entry per input, None where no gradient is wanted. After the graph is freed, `parents` itself is None.
+    An operation with several outputs has one node, whose `shape` is a tuple of their shapes. Each output that is used
+    has a node of its own, of the operation `outputs.ITEM`, which puts the output's cotangent into the tuple of all.
+    `handle` is None or a weak reference to the Tensor whose `.grad` is to be filled: a graph keeps no Tensor alive.
+    `hooks`, by the keys that remove them, are called with the node's complete cotangent, and may return another.
     """
 
     __slots__ = ("dtype", "handle", "hooks", "number", "operation", "parents", "saved", "shape")
@@ -56,14 +56,14 @@ def record(operation: Any, parents: tuple[Node | None, ...], saved: Any, y: Any)
 def history(roots: Iterable[Node], since: int = 0) -> list[Node]:
     """Return every node that the roots were computed from, newest first.
 
-    Of nodes numbered before `since` the parents are left out. That is for `checkpoint`, which saves memory: it computes
-    a part of the graph anew during the backward pass, and then differentiates the nodes of that part alone.
-    A node is created after all the nodes that it reads, so the numbers that count nodes as they are created are
-    already a topological order: newest first, each comes after everything that was computed from it.
+    Nodes are numbered as they are created, and a node is created after all the nodes that it reads. So the numbers are
+    already a topological order: newest first, each node comes after everything that was computed from it. The walk does
+    not go beyond nodes numbered before `since`. That is for `checkpoint`, which saves memory: it computes a part of the
+    graph again during the backward pass, and then differentiates the nodes of that part alone.
     """
     found = dict.fromkeys(roots)
     nodes = list(found)
-    for node in nodes:  # grows as it is walked; not by recursion: graphs are deeper than Python's stack
+    for node in nodes:  # grows during the loop; no recursion: graphs are deeper than Python's stack
         if node.number < since:
             continue
         parents = node.parents

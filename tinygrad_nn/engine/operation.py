@@ -14,29 +14,29 @@ from .outputs import item
 from .rules import Rule, RuleForEach
 from .zero_safe import FLAG_TELLS, product_of_entries
 
-Normalise = Callable[[Any, Any], Any]  # (value of a parameter, inputs) -> the value in one form, as an axis from 0 on
+Normalise = Callable[[Any, Any], Any]  # (value of a parameter, inputs) -> its normal form, such as an axis from 0 on
 OPERATIONS: dict[str, Operation] = {}  # every operation, by its name
 
 
 class Operation:
     """One operation: its forward on arrays, a rule per input, and everything derived from them.
 
-    Who runs what: a user's call is matched with the inputs and parameters by `bind`, and computed by `run`, which is
-    `forward` on arrays after the parameters are normalised. A rule that needs an operation calls its `kernel`: of
-    arrays that is `forward`, of Tensors a recorded call, as the declaration sets it.
+    In a user's call, `bind` matches the arguments with inputs and parameters, and `run` normalises the parameters and
+    calls `forward` on arrays. A rule that needs an operation calls its `kernel`: on arrays that is `forward`, on
+    Tensors a recorded call.
 
-    Its nodes save what the rules of the inputs that require grad read. A `variadic` one takes any number of inputs in a
-    list, with one rule for all. With `multiple_outputs` there is one node for all of them. `constant_inputs` have no
-    rule, for the derivative is zero there or does not exist, and so no parent node. An operation `masks` if its output
-    can leave out a nan of an input, as 1**nan does: a rule's 0 * nan raises no flag then.
+    Its nodes save what is read by the rules of those inputs that require grad. A `variadic` operation takes a list of
+    any number of inputs and has one rule for all. With `multiple_outputs` there is one node for all outputs.
+    `constant_inputs` have no rule, because the derivative is zero or does not exist, and so no parent node. An
+    operation `masks` if its output can hide a nan of an input, as 1**nan does: a rule's 0 * nan then raises no flag.
 
     Forward mode pushes tangents, derivatives by one number, from the inputs to the output, and needs no rules of its
-    own. A `pointwise` operation computes each entry from corresponding ones: its Jacobian is diagonal, so a rule pushes
-    a tangent as it pulls a cotangent. One that is `linear` in all inputs with rules is `applied` to the tangents; its
-    nodes save its parameters for that. Any other may have tangent rules. If not: a rule is linear in `g`, a product
-    with the transposed Jacobian, so to pull a tangent back through the rule itself pushes it through the operation.
+    own. A `pointwise` operation computes each entry from the corresponding ones: its Jacobian is diagonal, so the same
+    rule pulls a cotangent and pushes a tangent. An operation that is `linear` in all inputs with rules is `applied` to
+    the tangents; its nodes save its parameters for that. Any other may have tangent rules. Without them its rule, a
+    product with the transposed Jacobian, is itself transposed.
 
-    `domain` and `kinks` serve the tests: the range to draw from, and the derivative chosen where there is none.
+    `domain` and `kinks` are for the tests: the range to draw inputs from, and the subgradients chosen at kinks.
     """
 
     kinks: Mapping[Any, Any] = {}
@@ -51,7 +51,7 @@ class Operation:
         pointwise: bool = False, masks: bool = False, normalise: Mapping[str, Normalise] | None = None,
     ) -> None:  # fmt: skip
         self.arguments: tuple[str, ...] = arguments  # the inputs' names, of which the last `optional` may be left out
-        self.names: tuple[str, ...] = tuple(defaults)  # the parameters', which all have an entry in `defaults`
+        self.names: tuple[str, ...] = tuple(defaults)  # the parameters' names; all have an entry in `defaults`
         self.defaults: dict[str, Any] = dict(defaults)
         self.required_inputs: int = len(arguments) - optional
         self.required_parameters: list[str] = [n for n, default in defaults.items() if default is Parameter.empty]
@@ -73,7 +73,7 @@ class Operation:
         self.slots: tuple[str, ...] = (*arguments, "y", *shapes, "wanted", *self.defaults)
         self._saves: dict[Any, tuple[tuple[bool, ...], bool]] = {}  # what `saves` has found, by its argument
         self.home: list[Any] = [getattr(forward, key, forward) for key in ("__module__", "__qualname__")]
-        if name in OPERATIONS and OPERATIONS[name].home != self.home:  # equal where a notebook's cell runs twice
+        if name in OPERATIONS and OPERATIONS[name].home != self.home:  # equal if a notebook runs a cell twice
             raise ValueError(f"an operation named {name!r} is declared already; choose another name")
         OPERATIONS[name] = self
 
@@ -83,10 +83,10 @@ class Operation:
         return any(rule is not None for rule in itertools.islice(self.rules, len(self.arguments)))
 
     def bind(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-        """Return the inputs of a call, and every parameter by name. Raises TypeError as Python does.
+        """Return the inputs of a call, and all parameters by name. Raises TypeError as Python does.
 
-        A call is regular if it gives the inputs by position, and each parameter that it needs once. Any other is bound
-        by the signature, which takes some ten times as long.
+        A call is regular if it passes the inputs by position and each required parameter once. Other calls are bound by
+        the signature, which takes some ten times as long.
         """
         n, names, given = len(self.arguments), self.names, len(args)
         inputs: Sequence[Any] = args if given == n else [*args[:n], *[None] * (n - given)]
@@ -111,7 +111,7 @@ class Operation:
         return self.forward(arrays, **values) if self.variadic else self.forward(*arrays, **values)
 
     def normalised(self, values: dict[str, Any], arrays: list[Any]) -> dict[str, Any]:
-        """Return the parameters, normalised in place: an axis counted from the front, say. Only this does so."""
+        """Return the parameters, normalised in place, for example an axis counted from 0. Done nowhere else."""
         for name, normal in self.normalise.items():
             values[name] = normal(values[name], arrays)
         return values
@@ -125,7 +125,7 @@ class Operation:
         self.constant_inputs = tuple(index for index, rule in enumerate(rules) if rule is None)
 
     def set_tangent_rules(self, rules: tuple[Any, ...]) -> None:
-        """Attach what pushes each input's tangent `t`. It may read what that input's rule reads: no more is saved."""
+        """Attach rules that push each input's tangent `t`. They may read only what the input's rule reads."""
         tangent_rules = self.rules_from(rules, None, "t")
         for argument, rule, pushes in zip(self.arguments, self.rules, tangent_rules, strict=True):
             if pushes is not None and not set(pushes.reads) <= set(rule.reads):
@@ -133,15 +133,15 @@ class Operation:
         self.tangent_rules = tangent_rules
 
     def rules_from(self, rules: tuple[Any, ...], zero_safe: Any, leading: str = "g") -> tuple[Rule | None, ...]:
-        """Return functions as rules, one for each input or None. Raises TypeError for another number of them."""
+        """Return a Rule or None for each input. Raises TypeError unless there is one function or None per input."""
         if len(rules) != len(self.arguments):
             raise TypeError(f"{self.name} has inputs {self.arguments}; give one rule for each, or None")
         pairs = zip(self.arguments, rules, strict=True)
         return tuple([r and Rule(r, a, self.slots, zero_safe, (leading,), self.name) for a, r in pairs])
 
     def saves(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
-        """Return, for each slot, whether a rule of the wanted inputs reads it; and whether one after `y` is read."""
-        key = any(wanted) if self.variadic else wanted  # a variadic operation saves the same, whichever are wanted
+        """Return for each slot whether a rule of the wanted inputs reads it, and whether any slot after `y` is read."""
+        key = any(wanted) if self.variadic else wanted  # a variadic operation always saves the same
         if key not in self._saves:
             rules = [self.rules] if self.variadic else itertools.compress(self.rules, wanted)
             names = {name for rule in rules for name in rule.reads}
@@ -152,7 +152,7 @@ class Operation:
         return self._saves[key]
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
-        """Yield what the node saved; inputs and `y` as Tensors with their nodes, to take second derivatives by."""
+        """Yield what the node saved, with inputs and `y` as Tensors that have nodes, for second derivatives."""
         parents, slot_of_y = node.parents or (), len(self.arguments)
         for slot, value in enumerate(node.saved or ()):
             if value is None or slot > slot_of_y:
@@ -167,7 +167,7 @@ class Operation:
                 yield lift(value, parents[slot]) if hasattr(value, "dtype") else value  # a number stays one
 
     def applied(self, tangents: Mapping[int, Any], saved: Any) -> Any:
-        """Return this linear operation, applied to the tangents, by input, and to zeros where an input has none."""
+        """Return this linear operation applied to the tangents, by input; inputs without one count as zeros."""
         by_name = dict(zip(self.slots, saved, strict=False))
         parameters = {name: by_name[name] for name in self.defaults}
         if self.variadic:
@@ -175,13 +175,13 @@ class Operation:
             return self.kernel([tangents.get(i, np.zeros(shape)) for i, shape in enumerate(shapes)], **parameters)
         inputs = []
         for i, name in enumerate(self.arguments):
-            zeros = np.zeros(by_name.get(f"{name}_shape") or ())  # where no shape was saved, a number: it broadcasts
+            zeros = np.zeros(by_name.get(f"{name}_shape") or ())  # a 0-d zero broadcasts where no shape was saved
             inputs.append(tangents[i] if i in tangents else by_name[name] if i in self.constant_inputs else zeros)
         return self.kernel(*inputs, **parameters)
 
 
 def _signature(arguments: tuple[str, ...], required: int, defaults: Mapping[str, Any]) -> Signature:
-    """Return what a call may look like: the inputs, of which only the first are required, and then the parameters."""
+    """Return the signature of a call: the inputs, of which only the first are required, then the parameters."""
     given = {**dict.fromkeys(arguments[:required], Parameter.empty), **dict.fromkeys(arguments[required:]), **defaults}
     kind = Parameter.POSITIONAL_OR_KEYWORD
     return Signature([Parameter(name, kind, default=default) for name, default in given.items()])

@@ -1,4 +1,4 @@
-"""Operations with several outputs: one node for all of them, and for each output that is used an item node."""
+"""Operations with several outputs: one node for all of them, and an item node for each output that is used."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .node import Lift, Node, record
 
 
 class Whole(tuple[Any, ...]):
-    """The cotangents of all outputs, of which some `arrived`; `common` is for what the rules of a pass share."""
+    """The cotangents of all outputs; `arrived` are their indices, `common` is what the rules of a pass share."""
 
     arrived: Any = ()
     common: Any = None
 
 
 class Parts(dict[int, Any]):
-    """The cotangents of several outputs that have arrived: with zeros for the others, a loop over many is quadratic."""
+    """The cotangents that have arrived so far, by output: with zeros for the others, many would be quadratic."""
 
     __slots__ = ("dtype", "shape")
     shape: Any
@@ -31,7 +31,7 @@ class Parts(dict[int, Any]):
         return self
 
     def whole(self, node: Node, lift: Lift | None) -> Whole:
-        """Return the cotangents of all outputs of a node, zeros that take no memory where none arrived."""
+        """Return the cotangents of all outputs of a node; where none arrived, zeros that take no memory."""
         missing = {shape for index, shape in enumerate(node.shape) if index not in self}
         zeros: Any = {shape: np.broadcast_to(np.zeros((), node.dtype), shape) for shape in missing}
         zeros = zeros if lift is None else {shape: lift(array, None) for shape, array in zeros.items()}
@@ -41,7 +41,7 @@ class Parts(dict[int, Any]):
 
 
 class _ItemRule:
-    """The cotangent of all outputs, where that of one has arrived."""
+    """Puts the cotangent of one output among those of all."""
 
     argument, into, zero_safe = "outputs", None, None
 
@@ -52,7 +52,7 @@ class _ItemRule:
 
 
 class Item:
-    """The operation that takes one output of several: its node saves which one, and all their shapes and dtype."""
+    """The operation that picks one of several outputs; its node saves the index, and the shapes and dtype of all."""
 
     name = "item"
     masks = multiple_outputs = pointwise = False
@@ -60,11 +60,11 @@ class Item:
     rules: Final = (_ItemRule(),)
 
     def lift_saved(self, node: Node, lift: Lift) -> Iterator[Any]:
-        """Yield what the node saved, in which there is no array."""
+        """Yield what the node saved: no arrays, so nothing to lift."""
         yield from node.saved
 
     def applied(self, tangents: Any, saved: Any) -> Any:
-        """Return the tangent of the output, given those of all."""
+        """Return the tangent of the one output, given those of all."""
         return tangents[0][saved[0]]
 
 

@@ -1,15 +1,15 @@
 """Reverse mode: cotangents pulled from node to node, newest first. It knows no operation.
 
-The cotangent of a node is the derivative of the final output by each entry of the node's output, and has that output's
-shape. The pass begins with that of the final output, its seed: 1, or, of several entries, what each weighs in the sum
-that is differentiated. A cotangent is an array, and of an operation with several outputs a tuple of arrays.
+The cotangent of a node is the derivative of the final output with respect to the node's output, and has its shape. The
+pass begins at the final output with the seed: 1, or, if that output has several entries, the weight of each in the sum
+that is differentiated. A cotangent is an array; if an operation has several outputs, it is a tuple of arrays.
 
-All that was computed from a node is newer, so its cotangent is complete at its turn. `leave` takes it out, through the
-node's hooks. `arrive` adds what the rules compute from it to the cotangents of the parents, each summed over the axes
-along which the parent was broadcast: in one place for all rules, so that none can forget it.
+Everything that was computed from a node is newer than the node, so its cotangent is complete when its turn comes.
+`leave` takes it out and runs the node's hooks. Each rule turns it into a contribution to a parent's cotangent, and
+`arrive` adds that, summed over the axes along which the parent was broadcast. No rule can forget the sum.
 
-With `create_graph` a cotangent is a Tensor, which `lift` makes, and the very same rules record the derivative's graph:
-a second derivative is a pass through that.
+With `create_graph`, cotangents are Tensors, made by `lift`. The same rules then record the graph of the derivative, and
+a second derivative is a pass through that graph.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ def pullback(
     seeds: Mapping[Node, Any], targets: Collection[Node] | None, lift: Lift, *,
     retain_graph: bool, create_graph: bool, since: int = 0,
 ) -> dict[Node, Any]:  # fmt: skip
-    """Return the targets' cotangents, by node, but of none that is not reached; `seeds` has those of the outputs.
+    """Return the cotangents of the targets that are reached, by node; `seeds` are the cotangents of the outputs.
 
-    `targets=None` stands for every leaf, and every node that retains its gradient. What is returned owns its memory.
-    The caller writes it to `.grad`, so a pass that fails has changed none. Without `retain_graph` the graph's arrays
-    are freed on the way, and a second pass raises FreedGraphError; whoever wants `create_graph` retains it. `since`
-    ends the pass at older nodes, which must be targets, see `history`.
+    `targets=None` means every leaf, and every node that retains its gradient. The returned arrays own their memory. The
+    caller writes them to `.grad`, so a pass that fails changes no gradient. Without `retain_graph` the graph's arrays
+    are freed on the way, and a second pass raises FreedGraphError; with `create_graph` the caller retains it. `since`
+    ends the pass at older nodes, which must be targets: see `history`.
     IEEE says 0 * inf = nan, but here a zero cotangent stays zero: what a mask switched off stays off. NumPy's invalid
-    flag makes `suspicion` true. Threads that multiply matrices may lose it: such products are always `mended`.
+    flag makes `suspicion` true. A matrix product on several threads may lose the flag, so it is always `mended`.
     """
-    keep_memory_once()  # from now on the process gives freed memory to the next array, not to the system
+    keep_memory_once()  # from now on freed memory is reused for the next array, not returned to the system
     order = history(seeds, since)
     useful = None if targets is None else _computed_from(targets, order)
     cotangents, results = cotangents_from(seeds, lift, create_graph), {}
-    leave, arrive = cotangents.leave, cotangents.arrive  # looked up once, called for every node and edge
+    leave, arrive = cotangents.leave, cotangents.arrive  # looked up once: called at every node and edge
     suspicion = Suspicion(seeds.values())  # false until NumPy reports 0 * inf, or a mask may have hidden one
     with suspicion.listening(), recording_rules() if create_graph else nullcontext():
         for node in order:
-            older = node.number < since  # an input of a checkpointed part: the pass around it runs hooks and rules
+            older = node.number < since  # an input of a checkpointed part: the outer pass runs its hooks and rules
             if (g := cotangents.pop(node, None) if older else leave(node)) is None:
                 continue
             is_target = node.handle is not None if targets is None else node in targets
@@ -60,24 +60,24 @@ def pullback(
             operation = node.operation
             if operation is None or older:
                 continue
-            if node.parents is None:  # by now: a hook has differentiated the same graph
+            if node.parents is None:  # freed meanwhile: a hook differentiated the same graph
                 raise FreedGraphError(FREED)
             if useful is not None and useful.isdisjoint(node.parents):
                 continue  # not on the way to a target: neither read nor freed
-            if operation.masks or node.hooks:  # a nan may be hidden, or a zero made, without NumPy's telling
+            if operation.masks or node.hooks:  # may hide a nan, or make a zero, and raise no flag
                 suspicion.mask()
             saved = tuple(operation.lift_saved(node, lift)) if create_graph else node.saved
             for parent, rule in zip(node.parents, operation.rules):
                 if parent is None or (useful is not None and parent not in useful):
                     continue
-                if rule.into is not None and parent in cotangents and not create_graph:  # no graph records a write
+                if rule.into is not None and parent in cotangents and not create_graph:  # a graph can't record a write
                     cotangents.add_into(parent, rule, g, saved)
                     continue
                 c = rule.pull(g, saved)
                 if rule.zero_safe is not None and (suspicion or rule.zero_safe is sum_of_products):
                     c = suspicion.mended(rule, g, saved, c)
                 arrive(parent, c, node, rule)
-            # Freed as soon as used; and an array that `c` still held, `arrive` would copy before it adds to it.
+            # Free the arrays at once. If `c` still held one, `arrive` would have to copy it before adding to it.
             saved = c = None
             if not retain_graph:
                 node.parents = node.saved = None
@@ -85,7 +85,7 @@ def pullback(
 
 
 def _computed_from(targets: Collection[Node], order: list[Node]) -> set[Node | None]:
-    """Return the targets and all that were computed from one: a cotangent elsewhere would be of no use."""
+    """Return the targets and every node computed from one: only their cotangents are needed."""
     useful: set[Node | None] = set(targets)
     for node in reversed(order):
         if any(parent in useful for parent in node.parents or ()):

@@ -1,11 +1,11 @@
-"""Derivative rules: what a rule reads is what its parameters name, and that decides what a node saves.
+"""Derivative rules: a rule reads what its parameters name, and a node saves what its rules read.
 
-A rule's first parameter is `g`, the cotangent of the output; in forward mode `t`, the tangent of an input, which it
-pushes to the output. In the one rule of an operation on any number of inputs, `index_of_input` is the second. All
-others, in any order, name slots: what a node can save. Those are, in order, the inputs, the output `y`, the inputs'
-shapes, `wanted` (which inputs get a cotangent), and the operation's parameters, such as `axis`. With several outputs,
-`g` and `y` are tuples, an entry for each. What a node has `saved` has an entry per slot, None where no rule reads it,
-and ends after `y` where none reads on.
+A rule's first parameter is `g`, the cotangent of the output. (A rule for forward mode has `t` instead, the tangent of
+an input, which it pushes to the output.) An operation on any number of inputs has a single rule, whose second parameter
+is `index_of_input`. All other parameters, in any order, name slots: what a node can save. The slots are, in order, the
+inputs, the output `y`, the inputs' shapes, `wanted` (which inputs get a cotangent), and the operation's parameters,
+such as `axis`. With several outputs, `g` and `y` are tuples with one entry per output. `saved` of a node has one entry
+per slot, None where no rule reads it; it ends after `y` if no later slot is read.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Names = tuple[str, ...]
 class Rule:
     """One derivative rule: `pull(g, saved)` returns the cotangent of the input `argument`, given that of the output.
 
-    `zero_safe(rule, g, saved, c)`, where there is one, mends a cotangent `c` in which 0 * inf was nan. `into(buffer, g,
-    ...)`, where there is one, adds to a cotangent that is there already: `x[i]` has zeros but at i.
+    `zero_safe(rule, g, saved, c)`, if not None, corrects a cotangent `c` in which 0 * inf gave nan. `into(buffer, g,
+    ...)`, if not None, adds to an existing cotangent in place: that of `x[i]` is zero except at i.
     """
 
     __slots__ = ("argument", "into", "into_slots", "pull", "read_slots", "reads", "zero_safe")
@@ -33,18 +33,18 @@ class Rule:
         self.read_slots: list[int] = slots_read(function, leading, slots, f"the rule of {name!r} for {argument!r}")
         self.reads: Names = tuple([slots[i] for i in self.read_slots])
         self.pull: Callable[[Any, Any], Any] = _pull_of(function, self.read_slots)
-        # A rule that reads nothing can multiply g by numbers in its code only, which are finite: no 0 * inf.
+        # A rule that reads nothing can only multiply g by numbers in its code, which are finite: no 0 * inf.
         self.zero_safe: Callable[..., Any] | None = zero_safe if self.reads else None
         self.into: Callable[..., None] | None = None
         self.into_slots: list[int] = []
 
     def add_by(self, function: Callable[..., None], slots: Names) -> None:
-        """Let `function(buffer, g, ...)`, which reads what its further parameters name, add into buffers."""
+        """Set `into`: `function(buffer, g, ...)` adds into the buffer; its other parameters name what it reads."""
         self.into, self.into_slots = function, slots_read(function, ("buffer", "g"), slots, "the rule `into`")
 
 
 def slots_read(function: Any, leading: Names, slots: Names, what: str) -> list[int]:
-    """Return which slots a function names, after its `leading` parameters. Raises TypeError for any other name."""
+    """Return the slots that a function's parameters name after `leading`. Raises TypeError for other names."""
     names, n = parameter_names(function), len(leading)
     if names[:n] != leading or not set(names[n:]) <= set(slots):
         order = f"first {', '.join(leading)}, and then any of {', '.join(slots)}"
@@ -53,7 +53,7 @@ def slots_read(function: Any, leading: Names, slots: Names, what: str) -> list[i
 
 
 def parameter_names(function: Any) -> tuple[str, ...]:
-    """Return the names of a function's parameters, in order. Raises TypeError for what has none, as np.negative."""
+    """Return the names of a function's parameters, in order. Raises TypeError if it has none, such as np.negative."""
     if not hasattr(function, "__code__"):
         raise TypeError(f"{function!r} has no named parameters; write a function that calls it: lambda g: ...")
     code = function.__code__
@@ -61,8 +61,8 @@ def parameter_names(function: Any) -> tuple[str, ...]:
 
 
 def _pull_of(function: Callable[..., Any], read: list[int]) -> Callable[[Any, Any], Any]:
-    """Return a rule as a function of the cotangent and of all that its node saved."""
-    match read:  # up to two are written out: to unpack a list takes longer than most rules on small arrays
+    """Return a rule as a function of the cotangent and of everything that its node saved."""
+    match read:  # one and two are written out: unpacking a list takes longer than most rules on small arrays
         case []:
             return lambda g, saved: function(g)
         case [i]:
@@ -89,4 +89,4 @@ class RuleForEach:
         return self._known[index]
 
     def __iter__(self) -> Iterator[Rule]:
-        return map(self.rule, itertools.count())  # endless: whoever zips it with the parents stops at the last
+        return map(self.rule, itertools.count())  # endless: zip with the parents stops at the last parent

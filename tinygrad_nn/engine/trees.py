@@ -1,4 +1,4 @@
-"""Nested lists, tuples and dicts as arguments and results; a module counts as its parameters, by name."""
+"""Nested lists, tuples and dicts as arguments and results; a module counts as a dict of its parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import given
 
 
 def entries(tree: Any) -> Iterator[Any]:
-    """Yield what a nested list, tuple or dict holds, depth first; a module as it is."""
+    """Yield the entries of a nested list, tuple or dict, depth first; modules are entries."""
     if isinstance(tree, (dict, list, tuple)):
         for part in tree.values() if isinstance(tree, dict) else tree:
             yield from entries(part)
@@ -19,25 +19,25 @@ def entries(tree: Any) -> Iterator[Any]:
 
 
 def leaves(tree: Any) -> Iterator[Any]:
-    """Yield the entries of a nested list, tuple or dict, depth first; of a module, its parameters."""
+    """Yield the entries of a nested list, tuple or dict, depth first, with the parameters in place of each module."""
     for x in entries(tree):
         yield from dict(x.named_parameters()).values() if is_module(x) else (x,)
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return the nesting with `function` applied to each leaf; a module becomes one with the results as parameters."""
+    """Return the tree with `function` applied to each leaf; a module becomes one with the results as parameters."""
     return mapped(function, tree, lambda m: m.with_parameters({n: function(p) for n, p in m.named_parameters()}))
 
 
 def filled(tree: Any, values: Iterator[Any]) -> Any:
-    """Return the nesting of `tree` with its leaves taken from `values`; a module becomes a dict by name."""
+    """Return `tree` with its leaves replaced by `values`, in order; a module becomes a dict by name."""
     return mapped(lambda _: next(values), tree, lambda m: {name: next(values) for name, _ in m.named_parameters()})
 
 
 def aligned(tree: Any, like: Any) -> Iterator[Any]:
-    """Yield the leaves of `tree` in the order of `like`. Raises ValueError where their nesting differs.
+    """Yield the leaves of `tree` in the order of `like`. Raises ValueError if their structures differ.
 
-    `tree` may have a dict by name where `like` has a module, and None in place of a nesting of None.
+    `tree` may have a dict by name where `like` has a module. If it is None, all leaves are None.
     """
     tree = filled(like, itertools.repeat(None)) if tree is None else tree
     if is_module(like):
@@ -58,7 +58,7 @@ def aligned(tree: Any, like: Any) -> Iterator[Any]:
 
 
 def mapped(function: Callable[[Any], Any], tree: Any, rebuilt: Any) -> Any:
-    """Return the nesting with `function` applied to each entry, and `rebuilt` to each module."""
+    """Return the tree with `function` applied to each entry, and `rebuilt` to each module."""
     if isinstance(tree, dict):
         return {key: mapped(function, value, rebuilt) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):

@@ -1,9 +1,9 @@
 """Zero-safe reverse mode: a cotangent that is exactly zero stays zero through a singular derivative.
 
-IEEE arithmetic says that 0 * inf is nan; here what a mask switched off stays off. Looking for nan costs time. So it is
-done only after NumPy's invalid flag, which 0 * inf raises, and behind an operation that masks: it may have left a nan
-out of the output, and 0 * nan raises no flag. Where the flag tells nothing, it is done everywhere. How a nan is mended
-depends on the kind of rule: a product of entries, a sum of products, or one that says itself where it is zero.
+IEEE arithmetic says that 0 * inf is nan; here, what a mask switched off stays off. Searching for nan costs time. So it
+is done only after NumPy's invalid flag, which 0 * inf raises, and after an operation that masks: such an operation may
+hide a nan of its input, and 0 * nan raises no flag. Where the flag means nothing, all are searched. How a nan is
+corrected depends on the rule: a product of entries, a sum of products, or one that says where it is 0.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 from .arrays import raw
 from .rules import Names, slots_read
 
-MASKED, THREADED = "a mask", 2**18  # a product of so many multiplications may be shared by threads: flags are lost
+MASKED, THREADED = "a mask", 2**18  # a product of so many multiplications may run on threads, which lose flags
 
 
 @functools.cache
 def _flag_tells(rows: int, inner: int) -> bool:
-    """Return whether NumPy's invalid flag rises in products of this size where 0 * inf is computed, and only there.
+    """Return whether products of this size raise NumPy's invalid flag exactly when 0 * inf is computed.
 
-    WebAssembly has no flags; some libraries of products raise them without cause, or never, or in another thread.
+    WebAssembly has no flags; some BLAS libraries raise them without cause, or never, or in another thread.
     """
     told, counts = list[str](), list[int]()
     with np.errstate(invalid="call", call=lambda kind, _: told.append(kind)):
@@ -42,50 +42,50 @@ FLAG_TELLS = _flag_tells(8, 8)
 
 
 class Suspicion(list[str]):
-    """The reasons why a cotangent may be nan where it ought to be zero; empty, and so false, while there is none."""
+    """The reasons why a cotangent may be nan where it should be zero; empty, and so false, as long as there is none."""
 
     def __init__(self, seeds: Iterable[Any]) -> None:
         if not FLAG_TELLS or any(np.count_nonzero(raw(seed)) < seed.size for seed in seeds):
             self.mask()
 
     def listening(self) -> AbstractContextManager[Any]:
-        """Let NumPy's invalid flag raise suspicion in the body, instead of warning."""
+        """In the body, NumPy's invalid flag adds a reason instead of warning."""
         invalid: Any = "call" if FLAG_TELLS else "ignore"
         return np.errstate(invalid=invalid, divide="ignore", over="ignore", call=lambda kind, _: self.append(kind))
 
     def mask(self) -> None:
-        """Suspect all that follows: behind an operation that masks, no flag may tell of a nan."""
+        """Suspect every cotangent from here on: after an operation that masks, a nan may raise no flag."""
         if MASKED not in self:
             self.insert(0, MASKED)
 
     def mended(self, rule: Any, g: Any, saved: Any, c: Any) -> Any:
-        """Return the cotangent `c` that a rule has computed, zero where it is nan and ought to be zero."""
+        """Return the cotangent `c` that a rule has computed, with zero where it is nan and should be zero."""
         if not hasattr(c, "size") or (not self and (c.size * g.size <= THREADED or _flag_tells(64, 900))):
-            return c  # without reason to look; or no array, which is refused where it arrives
+            return c  # no reason to look, or not an array, which `arrive` refuses
         c = rule.zero_safe(rule, g, saved, c) if has_nan(raw(c)) else c
         self[:] = [MASKED] if self and self[0] is MASKED else []
         return c
 
 
 def has_nan(c: Any) -> bool:
-    """Return whether any entry is nan: a sum of squares is nan exactly then, and the cheapest look."""
-    c = c.ravel("K")  # in the order of its memory, without a copy
+    """Return whether any entry is nan. The sum of squares is nan exactly then, and is the cheapest test."""
+    c = c.ravel("K")  # in memory order, without a copy
     s = c.dot(c)
     return bool(s != s)
 
 
 def product_of_entries(rule: Any, g: Any, saved: Any, c: Any) -> Any:
-    """Return the cotangent by a rule that is `g` times a local derivative, zero where either is zero."""
+    """Return the cotangent of a rule that is `g` times a local derivative: zero where either is zero."""
     local = rule.pull(np.ones(g.shape, g.dtype), saved)
     return np.where((g == 0) | (local == 0), 0, c)
 
 
 def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
-    """Return the cotangent by a rule that adds up products, each of `g` and of all the floating arrays it reads.
+    """Return the cotangent of a rule that adds up products, each of `g` and all the floating arrays it reads.
 
-    An inf or nan that meets only zeros counts as zero; otherwise the sum is what IEEE says. The rule itself tells what
-    meets what: it is given random numbers in place of all entries that are not zero. Ones would not do, for terms of
-    opposite signs would cancel.
+    An inf or nan that is only multiplied by zeros counts as zero; otherwise the sum is what IEEE says. To find out
+    which entries meet, the rule is evaluated with random numbers in place of all entries that are not zero. Ones would
+    not do: terms of opposite signs would cancel.
     """
     slots = [slot for slot in rule.read_slots if getattr(saved[slot], "dtype", np.dtype(int)).kind == "f"]
 
@@ -104,6 +104,6 @@ def sum_of_products(rule: Any, g: Any, saved: Any, c: Any) -> Any:
 
 
 def zero_safe_where(zero: Callable[..., Any], slots: Names) -> Callable[..., Any]:
-    """Return the `zero_safe` of a rule: 0 where `zero(g, ...)` says that all the cotangents it reads are 0."""
+    """Return a `zero_safe`: 0 where `zero(g, ...)` says that all the cotangents which an entry depends on are 0."""
     read = slots_read(zero, ("g",), slots, "zero_where")
     return lambda rule, g, saved, c: np.where(zero(raw(g), *[saved[i] for i in read]), 0, c)
