@@ -10,7 +10,7 @@ from .module import Module
 
 
 class _Container(Module):
-    """What is read and changed as the list or dictionary of modules that it holds, beside attributes of its own."""
+    """A module that is read and changed like the list or dictionary of modules that it holds."""
 
     _unnamed = "_modules"
     __eq__: Any = object.__eq__
@@ -21,7 +21,7 @@ class _Container(Module):
         self._modules = modules
 
     def _check(self, modules: Iterable[Any]) -> None:
-        """Raise TypeError for what is no module."""
+        """Raise TypeError unless all are modules."""
         for m in modules:
             if not isinstance(m, Module):
                 kind = type(self).__name__
@@ -45,7 +45,7 @@ class _Container(Module):
 
 
 class ModuleList(_Container, MutableSequence[Any]):
-    """A list of modules that is itself a module, as is a slice of it. A plain list set on a module is walked as well.
+    """A list of modules that is itself a module, and so is a slice of it. Plain lists on a module are searched, too.
 
     >>> import tinygrad_nn as tg
     >>> layers = tg.nn.ModuleList([tg.nn.Linear(2, 2, seed=0)])
@@ -62,22 +62,22 @@ class ModuleList(_Container, MutableSequence[Any]):
         return ModuleList(found) if isinstance(index, slice) else found
 
     def insert(self, index: int, value: Any) -> None:
-        """Put a module before the one of this index."""
+        """Insert a module before the one at this index."""
         self[index:index] = [value]
 
     def append(self, value: Any) -> Self:  # type: ignore[override]
-        """Put a module at the end; return the list, as in PyTorch."""
+        """Append a module; return the list, as in PyTorch."""
         self.insert(len(self), value)
         return self
 
     def extend(self, values: Iterable[Any]) -> Self:  # type: ignore[override]
-        """Put modules at the end; return the list, as in PyTorch."""
+        """Append modules; return the list, as in PyTorch."""
         self[len(self) :] = [*values]
         return self
 
 
 class ModuleDict(_Container, MutableMapping[str, Any]):
-    """Modules by name, and itself a module. A plain dictionary set on a module is walked just as well.
+    """A dictionary of modules that is itself a module. Plain dictionaries on a module are searched, too.
 
     >>> import tinygrad_nn as tg
     >>> heads = tg.nn.ModuleDict({"left": tg.nn.Linear(2, 1, seed=0), "right": tg.nn.Identity()})
@@ -90,7 +90,7 @@ class ModuleDict(_Container, MutableMapping[str, Any]):
 
 
 class Sequential(ModuleList):
-    """Modules that compute one after the other. A slice is a Sequential of the same modules.
+    """Modules that compute one after the other. A slice is a Sequential that shares its modules.
 
     >>> import tinygrad_nn as tg
     >>> network = tg.nn.Sequential(tg.nn.Linear(2, 3, seed=0), tg.nn.ReLU(), tg.nn.Linear(3, 1, seed=1))

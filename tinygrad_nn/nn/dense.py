@@ -25,7 +25,7 @@ _KEYS = ("input_dim", "output_dim", "activation")
 
 
 def checked_architecture(architecture: Any) -> list[dict[str, Any]]:
-    """Return the layers as plain dictionaries. Raises ArchitectureError naming layer and remedy."""
+    """Return the layers as plain dictionaries. Raises ArchitectureError, which names the layer and the remedy."""
     if not isinstance(architecture, Sequence) or isinstance(architecture, (str, bytes)) or not architecture:
         raise ArchitectureError(f"an architecture must be a list with a dictionary per layer, got {architecture!r:.60}")
     layers = [_checked_layer(number, layer) for number, layer in enumerate(architecture, start=1)]
@@ -59,10 +59,10 @@ class DenseNetwork(Module):
     `architecture` lists a dictionary per layer: `input_dim`, `output_dim` and `activation`, one of
     relu, sigmoid, tanh, softmax, identity, leaky_relu, elu, gelu, silu, softplus. Parameters are W1
     (out, in), b1 (out,), W2, ...: standard normal draws times 0.1, W before b, from NumPy's legacy
-    generator. Equal weights would keep a layer's neurons equal for ever (symmetry), and large ones
-    saturate the sigmoid, where its slope is next to 0; hence small random ones. Through many layers
-    they let signals fade: `init="he"`, for relu, or "xavier" or "orthogonal" keep their size, with
-    biases of 0 (`nn.init`). Samples are rows. Raises ArchitectureError.
+    generator. They are random, because equal weights would keep a layer's neurons equal for ever (symmetry), and small,
+    because large ones saturate the sigmoid, where its slope is near 0. In deep networks they let signals fade:
+    `init="he"`, for relu, "xavier" or "orthogonal" keep the signals' size, with biases of 0 (`nn.init`). Samples are
+    rows. Raises ArchitectureError.
 
     >>> import tinygrad_nn as tg
     >>> layers = [{"input_dim": 2, "output_dim": 3, "activation": "relu"},
@@ -86,7 +86,7 @@ class DenseNetwork(Module):
         self.reset_parameters(seed)
 
     def reset_parameters(self, seed: Any = 99) -> None:
-        """Draw the parameters anew, by the initialiser that was chosen; the article's takes a whole number."""
+        """Draw the parameters again with the chosen initialiser; the article's takes a whole number as the seed."""
         by_article = self.init == "article" and not isinstance(seed, np.random.Generator)
         generator: Any = np.random.RandomState(seed) if by_article else np.random.default_rng(seed)
         for p in self.values.values():
@@ -99,7 +99,7 @@ class DenseNetwork(Module):
 
     @property
     def dtype(self) -> Any:
-        """The dtype of the parameters, in which inputs are read."""
+        """The dtype of the parameters; inputs are converted to it."""
         return self.values["W1"].dtype
 
     @property
@@ -135,16 +135,16 @@ class DenseNetwork(Module):
         return memory
 
     def predict_proba(self, X: Any, batch_size: int | None = None) -> np.ndarray:
-        """Return the last layer's activations as an array, computed without recording."""
+        """Return the last layer's activations as an array, without recording."""
         with no_grad():
             rows = self._as_input(X)
             size = max(len(rows), 1) if batch_size is None else whole_number("batch_size", batch_size)
             return np.concatenate([self(rows[i : i + size]).data for i in range(0, max(len(rows), 1), size)])
 
     def predict(self, X: Any, batch_size: int | None = None) -> np.ndarray:
-        """Return the class of each sample for softmax, 0 or 1 for each sigmoid, else the outputs' numbers.
+        """Return each sample's class index (softmax), 0 or 1 for each output (sigmoid), or the outputs themselves.
 
-        One number per sample has the shape (m,), several (m, outputs).
+        The shape is (m,) for one number per sample, (m, outputs) for several.
         """
         p = self.predict_proba(X, batch_size)
         if self.activation == "softmax":

@@ -1,6 +1,6 @@
-"""Initial numbers of parameters: each function draws from the generator it is given, and returns an array.
+"""Initial values of parameters: each function draws from the generator it is given and returns an array.
 
-A shape is that of a weight, (out, in, *kernel): fan_in is in times the kernel's entries, fan_out is out times them.
+Shapes are those of weights, (out, in, *kernel): fan_in is in times the kernel's size, fan_out is out times it.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def trunc_normal(
     generator: np.random.Generator, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0, a: float = -2.0,
     b: float = 2.0,
 ) -> np.ndarray:  # fmt: skip
-    """Return normal draws, those outside of a to b drawn again. `std` is that of the normal before.
+    """Return normal draws; those outside a to b are drawn again. `std` is that before truncation.
 
-    Raises ValueError where less than a thousandth of the draws would lie between.
+    Raises ValueError if fewer than one draw in a thousand would lie between.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -72,7 +72,7 @@ def trunc_normal(
 
 
 def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
-    """Return the factor by which weights make up for a nonlinearity; `a` is the slope of leaky_relu left of 0.
+    """Return the factor on weights that compensates for a nonlinearity; `a` is the slope of leaky_relu below 0.
 
     >>> import tinygrad_nn as tg
     >>> [round(tg.nn.init.calculate_gain(name), 3) for name in ("relu", "tanh", "linear")]
@@ -86,7 +86,7 @@ def calculate_gain(nonlinearity: str, a: float = 0.0) -> float:
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return fan_in and fan_out, how many inputs an output adds up, and how many outputs an input reaches.
+    """Return fan_in, the number of inputs that each output sums, and fan_out, the outputs that each input reaches.
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.init.fans((8, 3, 5, 5))
@@ -113,7 +113,7 @@ def xavier_uniform(generator: np.random.Generator, shape: tuple[int, ...], gain:
 
 
 def xavier_normal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
-    """Return normal draws of the standard deviation gain √(2 / (fan_in + fan_out)); source: that of xavier_uniform.
+    """Return normal draws with standard deviation gain √(2 / (fan_in + fan_out)); source: as xavier_uniform.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -150,7 +150,7 @@ def kaiming_normal(
     generator: np.random.Generator, shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
 ) -> np.ndarray:  # fmt: skip
-    """Return normal draws of the standard deviation gain(nonlinearity, a) / √fan; source: that of kaiming_uniform.
+    """Return normal draws with standard deviation gain(nonlinearity, a) / √fan; source: as kaiming_uniform.
 
     >>> import numpy as np
     >>> import tinygrad_nn as tg
@@ -161,7 +161,7 @@ def kaiming_normal(
 
 
 def orthogonal(generator: np.random.Generator, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
-    """Return a matrix, all axes but the first seen as one, whose rows or columns, the fewer, are orthonormal.
+    """Return an array that, as a matrix with its axes after the first joined, has orthonormal rows or columns.
 
     Source: Saxe et al., Exact solutions to the nonlinear dynamics of learning in deep linear networks (2014).
 
@@ -174,7 +174,7 @@ def orthogonal(generator: np.random.Generator, shape: tuple[int, ...], gain: flo
     fans(shape)
     rows, columns = shape[0], math.prod(shape[1:])
     q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
-    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # else the draw is not uniform over all orthogonal matrices
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # otherwise draws are not uniform over the orthogonal matrices
     return np.ascontiguousarray(gain * (q if rows >= columns else q.T)).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""What predictions of classes cost: negative log-likelihood and cross entropy."""
+"""Losses of class predictions: negative log-likelihood and cross entropy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _last(x: Tensor, axis: int) -> Any:
 
 
 def _weights(x: Tensor, weight: Any) -> Any:
-    """Return a weight for each class, 1 where none are given. Raises ValueError for another number of them."""
+    """Return a weight for each class, by default 1. Raises ValueError unless there is one for each."""
     if weight is None:
         return Tensor(np.ones((), x.dtype))
     if np.shape(weight) != x.shape[-1:]:
@@ -33,7 +33,7 @@ def _weights(x: Tensor, weight: Any) -> Any:
 
 
 def _averaged(costs: Tensor, weights: Tensor, which: dict[str, Any], reduction: str) -> Any:
-    """Return the reduced costs of the labels' classes; the mean divides by the weights of the samples that count."""
+    """Return the reduced losses of labels; the mean divides by the sum of the weights of the samples that count."""
     counts = class_entries(broadcast_to(weights, costs.shape), **which)
     return reduced(class_entries(costs, **which), reduction, sum(counts))
 
@@ -44,9 +44,9 @@ def nll_loss(
 ) -> Any:
     """Return -input[target], the negative log-likelihood of class indices, averaged over samples.
 
-    Shapes: (..., k), int (...) -> (); `axis` says where the classes are. `weight` has a factor for each class, by
-    whose sum over the samples the mean divides. Samples of class `ignore_index` cost nothing and do not count.
-    Raises ValueError for labels outside 0..k-1.
+    Shapes: (..., k), int (...) -> (); `axis` says where the classes are. `weight` has a factor for each class; the mean
+    divides by the sum of the samples' factors. Samples with label `ignore_index` are left out. Raises ValueError for
+    labels outside 0..k-1.
 
     >>> import tinygrad_nn as tg
     >>> tg.nll_loss(tg.log([[0.5, 0.5], [0.9, 0.1]]), [0, -100]).round(3).item()
@@ -64,9 +64,9 @@ def cross_entropy(
 ) -> Any:  # fmt: skip
     """Return -log(softmax(input)[target]), averaged over samples. Shapes: (..., k), int (...) -> ().
 
-    The target may be class indices, or probabilities of the input's shape; `axis` says where the classes are.
-    `weight` and `ignore_index` are those of `nll_loss`; the mean over probabilities divides by the number of samples.
-    `label_smoothing`, from 0 to 1, is the share of the target that all classes get alike.
+    The target is class indices, or probabilities of the input's shape; `axis` says where the classes are. `weight` and
+    `ignore_index` are as in `nll_loss`; with probabilities, the mean divides by the number of samples.
+    `label_smoothing`, from 0 to 1, is the share of the target that is spread evenly over all classes.
     Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7.
 
     >>> import tinygrad_nn as tg
@@ -90,7 +90,7 @@ def cross_entropy(
     return _averaged(costs, weights, which, reduction)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for the tests: a tuple stands for drawn values of that shape.
 
 _CLASSES = np.array([0, 2, 1, 1])
 _SHARES = np.array([[0.2, 0.5, 0.3], [0.0, 1.0, 0.0]])

@@ -1,4 +1,4 @@
-"""Layers that know nothing of space: linear maps, embeddings, dropout."""
+"""Layers without spatial axes: linear maps, embeddings, dropout."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .module import Module, Parameter
 
 
 def unset(*shape: Any, dtype: Any) -> Tensor:
-    """Return a parameter that `reset_parameters` is still to fill. Shapes: -> shape. Raises TypeError, ValueError."""
+    """Return a parameter that `reset_parameters` will fill. Shapes: -> shape. Raises TypeError, ValueError."""
     return Parameter(np.empty([whole_number("each size of a layer", n, 0) for n in shape], dtype))
 
 
 class Affine(Module):
-    """What has a weight, (out, in, *kernel), and a bias or None: uniform draws from -1 / √fan_in to 1 / √fan_in.
+    """The base of layers with a weight (out, in, *kernel) and a bias or None, uniform in ±1 / √fan_in.
 
-    Source: PyTorch's kaiming_uniform with a = √5, for which the gain makes up for the √3.
+    Source: PyTorch's kaiming_uniform with a = √5, whose gain cancels the √3.
     """
 
     weight: Tensor
     bias: Tensor | None
 
     def reset_parameters(self, seed: Any = None) -> None:
-        """Draw weight and bias anew."""
+        """Draw weight and bias again."""
         generator = np.random.default_rng(seed)
         bound = 1 / math.sqrt(max(init.fans(self.weight.shape)[0], 1))
         for p in (self.weight, self.bias):
@@ -43,8 +43,8 @@ class Affine(Module):
 class Linear(Affine):
     """Affine map: x @ weight.T + bias. Shapes: (..., in_features) -> (..., out_features).
 
-    The weight is (out_features, in_features), the bias (out_features,) or None; both begin uniform from
-    -1 / √in_features to 1 / √in_features. `seed` is a whole number, a generator, or None for fresh entropy.
+    The weight is (out_features, in_features), the bias (out_features,) or None; both start uniform in ±1 /
+    √in_features. `seed` is a whole number, a generator, or None for fresh entropy.
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.Linear(3, 2, seed=0)([[1.0, 2.0, 3.0]]).shape
@@ -66,11 +66,11 @@ class Linear(Affine):
 
 
 class Embedding(Module):
-    """The rows of the weight that whole numbers name. Shapes: int (...) -> (..., embedding_dim).
+    """A lookup table: the weight's rows at whole-number indices. Shapes: int (...) -> (..., embedding_dim).
 
-    The weight is (num_embeddings, embedding_dim) and begins standard normal. The row `padding_idx` begins
-    at 0 and gets no gradient. Negative indices count from the end. Raises IndexError for others outside.
-    Source: Bengio et al., A neural probabilistic language model (2003).
+    The weight is (num_embeddings, embedding_dim) and starts standard normal. The row `padding_idx` starts at 0 and gets
+    no gradient. Negative indices count from the end. Raises IndexError for indices out of range. Source: Bengio et al.,
+    A neural probabilistic language model (2003).
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.Embedding(10, 3, seed=0)([[1, 2, 4, 5]]).shape
@@ -88,7 +88,7 @@ class Embedding(Module):
         self.reset_parameters(seed)
 
     def reset_parameters(self, seed: Any = None) -> None:
-        """Draw the rows anew."""
+        """Draw the rows again."""
         rows = init.normal(np.random.default_rng(seed), self.weight.shape)
         if self.padding_idx is not None:
             rows[self.padding_idx] = 0
@@ -105,9 +105,9 @@ class Embedding(Module):
 
 
 class Flatten(Module):
-    """The axes from start_axis to end_axis as one. Shapes: (m, ..., n) -> (m, ... · n) by default.
+    """Joins the axes from start_axis to end_axis. Shapes: (m, ..., n) -> (m, ... · n) by default.
 
-    Raises ValueError where the input has no such axes.
+    Raises ValueError if the input has no such axes.
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.Flatten()(tg.ones((2, 3, 4))).shape
@@ -119,7 +119,7 @@ class Flatten(Module):
         self.end_axis: int = end_axis
 
     def forward(self, x: Any) -> Any:
-        """Return the values in fewer axes."""
+        """Return the input with these axes joined."""
         x = as_tensor(x)
         start, end = (one_axis(axis, x.ndim) for axis in (self.start_axis, self.end_axis))
         if start > end:
@@ -129,9 +129,9 @@ class Flatten(Module):
 
 
 class Dropout(Module):
-    """While training, 0 with probability p, else x / (1 - p), entry by entry; afterwards x. Shapes: (...) -> (...).
+    """In training, each entry becomes 0 with probability p, else x / (1 - p); in eval mode, x. Shapes: (...) -> (...).
 
-    It draws from `generator`, its own unless one is given as the seed.
+    It draws from `generator`, which is its own unless the seed is a generator.
     Source: Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting (2014).
 
     >>> import tinygrad_nn as tg
@@ -144,7 +144,7 @@ class Dropout(Module):
         self.generator: np.random.Generator = np.random.default_rng(seed)
 
     def forward(self, x: Any) -> Any:
-        """Return x, thinned out while training. Shapes: (...) -> (...)."""
+        """Return x, in training with dropped entries. Shapes: (...) -> (...)."""
         x = as_tensor(x)
         if not self.training or self.p == 0:
             return x

@@ -1,4 +1,4 @@
-"""What predictions cost, entry by entry: losses as functions, with PyTorch's names, formulas and defaults."""
+"""Losses that compare entry by entry, as functions with PyTorch's names, formulas and defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..tensor.handle import Tensor
 
 
 def reduced(losses: Any, reduction: str, total: Any = None) -> Any:
-    """Return the losses, their sum, or their mean: the sum divided by `total`, by their number where that is None."""
+    """Return the losses, their sum, or their mean: the sum divided by `total` (None: the number of losses)."""
     if reduction_of(reduction) == "none":
         return losses
     if reduction == "mean":
@@ -28,7 +28,7 @@ def reduced(losses: Any, reduction: str, total: Any = None) -> Any:
 
 
 def like(input: Tensor, x: Any) -> Any:
-    """Return a Tensor in the input's dtype, so that targets in double precision don't widen what is computed."""
+    """Return a Tensor in the input's dtype, so that float64 targets don't make a float32 loss float64."""
     x = as_tensor(x)
     if input.dtype.kind == "f" and x.dtype != input.dtype:
         x = x.astype(input.dtype)
@@ -36,7 +36,7 @@ def like(input: Tensor, x: Any) -> Any:
 
 
 def targets(loss: str, input: Tensor, target: Tensor) -> Any:
-    """Return the targets in the input's dtype. Raises ValueError where they don't have its shape."""
+    """Return the targets in the input's dtype. Raises ValueError unless they have its shape."""
     if target.shape != input.shape:
         raise ValueError(
             f"{loss} compares entry by entry, but got shapes {input.shape} and {target.shape}; "
@@ -76,7 +76,7 @@ def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Any:
 
 @composite(method=False)
 def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """Return d² / 2 where the difference d is at most `delta` in size, beyond it delta (|d| - delta / 2), averaged.
+    """Return the mean of d² / 2 where the difference |d| <= `delta`, else of delta (|d| - delta / 2).
 
     Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
 
@@ -90,9 +90,9 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
 
 @composite(method=False)
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """Return d² / (2 beta) where the difference d is at most `beta` in size, beyond it |d| - beta / 2, averaged.
+    """Return the mean of d² / (2 beta) where the difference |d| < `beta`, else of |d| - beta / 2.
 
-    Shapes: (...), (...) -> (). That is `huber_loss` divided by beta, and `l1_loss` for 0.
+    Shapes: (...), (...) -> (). This is `huber_loss` divided by beta; with beta = 0 it is `l1_loss`.
     Source: Girshick, Fast R-CNN (2015), equation 3, where beta is 1.
 
     >>> import tinygrad_nn as tg
@@ -110,8 +110,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Any = None, *, reduction: str = "mean") -> Any:
     """Return -(y log(p) + (1 - y) log(1 - p)) for probabilities p and labels y, averaged. Shapes: (...), (...) -> ().
 
-    A logarithm is at least -100, as in PyTorch; `weight` broadcasts to the losses and multiplies them.
-    Train on logits where you can: p = 1 loses its digits. Raises ValueError outside 0 to 1.
+    Logarithms are at least -100, as in PyTorch; `weight` multiplies the losses and is broadcast to them. Train on
+    logits if you can: probabilities near 1 lose digits. Raises ValueError for p outside 0 to 1.
 
     >>> import tinygrad_nn as tg
     >>> tg.binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(3).tolist()
@@ -129,8 +129,8 @@ def binary_cross_entropy_with_logits(
 ) -> Any:
     """Return the binary cross entropy of sigmoid(input), exact at any logit, averaged. Shapes: (...), (...) -> ().
 
-    `pos_weight` multiplies the losses of positive labels: with as many as there are negatives to a positive, both
-    weigh alike. `weight` multiplies all losses. Both broadcast to the logits.
+    `pos_weight` multiplies the losses of positive labels: the ratio of negatives to positives gives both classes equal
+    weight. `weight` multiplies all losses. Both are broadcast to the logits.
 
     >>> import tinygrad_nn as tg
     >>> tg.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 0.0], reduction="none").round(3).tolist()
@@ -150,10 +150,10 @@ def binary_cross_entropy_with_logits(
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Any, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Any:
-    """Return (log(var) + (target - input)² / var) / 2, averaged: how unlikely a normal distribution has the target.
+    """Return the mean of (log(var) + (target - input)² / var) / 2, the negative log-likelihood of normal distributions.
 
     Shapes: (..., n), (..., n), var of (..., n), (..., 1), (...) or () -> (). A variance below `eps` counts as `eps`,
-    and its gradient is that there, as in PyTorch. `full` adds log(2 π) / 2. Raises ValueError for a negative variance.
+    and gets the gradient at `eps`, as in PyTorch. `full` adds log(2 π) / 2. Raises ValueError for a negative variance.
     Source: Nix and Weigend, Estimating the mean and variance of the target probability distribution (1994).
 
     >>> import tinygrad_nn as tg
@@ -176,8 +176,8 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     """Return q (log(q) - input) for log-probabilities `input` and probabilities q, averaged over all entries.
 
     Shapes: (...), (...) -> (). With `log_target` the target holds log(q). The sum over the classes is the
-    Kullback-Leibler divergence of q from what is predicted, so `reduction="batchmean"`, the sum divided by the length
-    of the first axis, is its mean. Source: Kullback and Leibler, On information and sufficiency (1951).
+    Kullback-Leibler divergence of q from the prediction. `reduction="batchmean"`, the sum divided by the length of the
+    first axis, is the mean divergence. Source: Kullback and Leibler, On information and sufficiency (1951).
 
     >>> import tinygrad_nn as tg
     >>> tg.kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()
@@ -188,7 +188,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     return reduced(losses, "mean", (*input.shape, 1)[0]) if reduction == "batchmean" else reduced(losses, reduction)
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for the tests: a tuple stands for drawn values of that shape.
 
 mse_loss.samples = l1_loss.samples = [
     sample((2, 3), (2, 3)), sample((), ()), sample((0, 2), (0, 2), reduction="sum"),

@@ -1,4 +1,4 @@
-"""A module owns parameters, buffers and generators, under names, and whatever modules it holds."""
+"""A module owns parameters, buffers, generators and other modules, all by name."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _PARAMETER, _BUFFER, _TEMPORARY = "parameter", "buffer", "temporary buffer"
 
 
 def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
-    """Return a Tensor that is a parameter of any module that holds it, also where it is frozen from the start.
+    """Return a Tensor that is a parameter of any module on which it is set, even if it never required grad.
 
-    A Tensor is marked as it is, without a copy; other numbers become one.
+    A Tensor is marked itself, without a copy; other numbers become a Tensor.
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.Parameter([1.0, 2.0], requires_grad=False)
     tg.tensor([1., 2.], dtype='float64')
     """
     t = as_tensor(data)
-    t.requires_grad, t.role = requires_grad, _PARAMETER  # what can't be one gets no role
+    t.requires_grad, t.role = requires_grad, _PARAMETER  # a dtype that can't require grad raises before the mark
     return t
 
 
 def Buffer(data: Any, persistent: bool = True) -> Tensor:
-    """Return a Tensor that is a buffer of any module that holds it: saved, but not trained.
+    """Return a Tensor that is a buffer of any module on which it is set: saved, but not trained.
 
-    One that is not `persistent` is no part of `state_dict()`.
+    If it is not `persistent`, `state_dict()` leaves it out.
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.Buffer([0, 1])
@@ -50,13 +50,13 @@ def Buffer(data: Any, persistent: bool = True) -> Tensor:
 
 
 def forget_gradients(parameters: list[Tensor], set_to_none: bool) -> None:
-    """Let parameters have no gradient, or let those that have one have zeros."""
+    """Set the gradients of parameters to None, or set existing ones to zeros."""
     for p in parameters:
         p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros(p.shape, p.dtype))
 
 
 def _role(t: Tensor) -> str | None:
-    """Return what a Tensor is in a module: of one without a mark its present state decides."""
+    """Return the role of a Tensor in a module; without a mark, `requires_grad` decides."""
     role: str | None = getattr(t, "role", None)
     if role is None and t.is_leaf:
         return _PARAMETER if t.requires_grad else _BUFFER
@@ -64,7 +64,7 @@ def _role(t: Tensor) -> str | None:
 
 
 def _parts(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the modules, Tensors and generators in lists, tuples and dictionaries, with their names."""
+    """Yield the modules, Tensors and generators in nested lists, tuples and dictionaries, with their names."""
     if isinstance(value, (Module, Tensor, np.random.Generator)):
         yield prefix, value
     elif isinstance(value, (dict, list, tuple)):
@@ -73,7 +73,7 @@ def _parts(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _walk(prefix: str, module: Module, within: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield a module and what it and its modules hold, by each name; `within` are the modules around it."""
+    """Yield a module and all that it holds, at any depth, under each name; `within` are the modules around it."""
     yield prefix, module
     if not any(module is outer for outer in within):
         for name, x in module._held(prefix):
@@ -81,7 +81,7 @@ def _walk(prefix: str, module: Module, within: tuple[Module, ...] = ()) -> Itera
 
 
 def _all(module: Module) -> Iterator[tuple[str, Any]]:
-    """Yield what `_walk` finds in a module. Raises StateError where two things have one name."""
+    """Yield what `_walk` finds in a module. Raises StateError if two objects have the same name."""
     found: dict[str, Any] = {}
     for name, x in _walk("", module):
         if found.setdefault(name, x) is not x:
@@ -90,7 +90,7 @@ def _all(module: Module) -> Iterator[tuple[str, Any]]:
 
 
 def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield each object once, by its first name."""
+    """Yield each object once, under its first name."""
     found: dict[int, tuple[str, Any]] = {}
     for name, x in named:
         found.setdefault(id(x), (name, x))
@@ -114,12 +114,12 @@ def _replaced(value: Any, new: dict[int, Any]) -> Any:
 
 
 class Module(Explained):
-    """What has parameters: a subclass sets Tensors and modules as attributes, and computes in `forward`.
+    """The base of all layers and networks: a subclass sets Tensors and modules as attributes and defines `forward`.
 
     A Tensor that requires grad when it is set is a parameter from then on, frozen or not; one that
     does not is a buffer, which is saved but not trained. `Parameter` and `Buffer` mark explicitly.
-    Lists, tuples and dictionaries are walked. What has several names counts once, by its first, so
-    tied parameters stay tied. A subclass needs no `super().__init__()`, but for that of a layer.
+    Lists, tuples and dictionaries are searched as well. An object with several names counts once, under the first, so
+    tied parameters stay tied. `super().__init__()` is needed only in subclasses of a layer.
 
     >>> import tinygrad_nn as tg
     >>> class Scaled(tg.nn.Module):
@@ -139,18 +139,18 @@ class Module(Explained):
 
     training = True
     _of_pytorch = METHODS
-    _unnamed: ClassVar[str | None] = None  # the attribute whose entries are named without it
+    _unnamed: ClassVar[str | None] = None  # the attribute whose name is left out of its entries' names
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what `forward` computes."""
+        """Return the result of `forward`."""
         try:
             return self.forward(*args, **kwargs)
-        except (ValueError, IndexError) as error:  # of shapes that do not fit, mostly
+        except (ValueError, IndexError) as error:  # mostly shapes that do not fit
             locate(error, self, _walk("", self), (args, kwargs))
             raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; a subclass supplies it. Raises NotImplementedError."""
+        """Compute the output; defined by subclasses. Raises NotImplementedError here."""
         kind = type(self).__name__
         raise NotImplementedError(f"{kind} computes nothing; write def forward(self, x) in class {kind}")
 
@@ -174,7 +174,7 @@ class Module(Explained):
                     t.role = _PARAMETER
 
     def _held(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Return the modules, Tensors and generators that this holds itself, with their names."""
+        """Return the modules, Tensors and generators that this module holds directly, with their names."""
         own, unnamed = vars(self), self._unnamed
         if unnamed is None:
             return _parts(prefix, own)
@@ -184,11 +184,11 @@ class Module(Explained):
         return (named for nest in nests for named in _parts(prefix, nest))
 
     def _tensors(self, *roles: str) -> Iterator[tuple[str, Tensor]]:
-        """Yield the Tensors of these roles, by each of their names."""
+        """Yield the Tensors of these roles, under each of their names."""
         return ((name, t) for name, t in _all(self) if isinstance(t, Tensor) and _role(t) in roles)
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each parameter once, frozen ones too, with its name."""
+        """Yield each parameter once, with its name; frozen ones too."""
         return _once(self._tensors(_PARAMETER))
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
@@ -196,7 +196,7 @@ class Module(Explained):
         return _once(self._tensors(_BUFFER, _TEMPORARY))
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """Yield this module, named "", and each module within, once, with its name."""
+        """Yield this module, named "", and each module inside it, once each, with their names."""
         return _once((name, m) for name, m in _all(self) if isinstance(m, Module))
 
     def parameters(self) -> list[Tensor]:
@@ -208,26 +208,26 @@ class Module(Explained):
         return [t for _, t in self.named_buffers()]
 
     def modules(self) -> list[Module]:
-        """Return this module and all within, each before what it holds."""
+        """Return this module and all modules inside it, each before the modules that it holds."""
         return [m for _, m in self.named_modules()]
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Yield each module that this one holds itself, once, with its name."""
+        """Yield each module that this one holds directly, once, with its name."""
         return _once((name, m) for name, m in self._held() if isinstance(m, Module))
 
     def children(self) -> list[Module]:
-        """Return the modules that this one holds itself."""
+        """Return the modules that this one holds directly."""
         return [m for _, m in self.named_children()]
 
     def generators(self) -> dict[str, np.random.Generator]:
-        """Return the random generators, by name: a checkpoint keeps their states, `state_dict` does not."""
+        """Return the random generators by name; checkpoints save their states, `state_dict` does not."""
         return dict(_once((name, g) for name, g in _all(self) if isinstance(g, np.random.Generator)))
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
-        """Return a module like this one that computes with the given tensors, by name, instead of its own.
+        """Return a copy of this module that computes with the given tensors, by name, instead of its own.
 
-        They are parameters there, whether they require grad or not. Parameters that are not named stay
-        shared. Raises StateError for a name that is none.
+        They are parameters of the copy, whether they require grad or not. All other parameters are shared. Raises
+        StateError if a name is not that of a parameter.
         """
         own = dict(self.named_parameters())
         if unknown := [name for name in parameters if name not in own]:
@@ -239,33 +239,33 @@ class Module(Explained):
         return twin
 
     def train(self, mode: bool = True) -> Self:
-        """Set `training` here and in all modules within, which dropout and batch norm heed; return the module."""
+        """Set `training`, which dropout and batch norm read, here and in all modules inside; return the module."""
         for m in [m for m in self.modules() if m.training is not mode]:
             m.training = mode
         return self
 
     def eval(self) -> Self:
-        """Let the module compute as it does after training; return it."""
+        """Switch the module to evaluation: `train(False)`. Return it."""
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Freeze all parameters, by False, or let them be trained; return the module."""
+        """Freeze all parameters (False), or let them be trained (True); return the module."""
         for p in self.parameters():
             p.requires_grad = requires_grad
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or let those that there are be 0."""
+        """Set the gradients to None, or set existing ones to zeros if `set_to_none` is False."""
         forget_gradients(self.parameters(), set_to_none)
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Call `fn` with each module, this one last; return the module."""
+        """Call `fn` on each module inside, then on this one; return this module."""
         for m in reversed(self.modules()):
             fn(m)
         return self
 
     def astype(self, dtype: Any) -> Self:
-        """Convert all floating parameters and buffers in place, without their gradients; return the module."""
+        """Convert all floating parameters and buffers in place and forget their gradients; return the module."""
         if np.dtype(dtype).kind != "f":
             raise TypeError(f"a module computes in floating numbers, not {np.dtype(dtype)}; write astype(np.float32)")
         for t in [*self.parameters(), *self.buffers()]:
@@ -274,9 +274,9 @@ class Module(Explained):
         return self
 
     def reset_parameters(self, seed: Any = None) -> None:
-        """Draw the parameters of all modules within anew, from a seed or a generator; each layer knows how.
+        """Draw the parameters of this module and all modules inside again, from a seed or a generator.
 
-        A module with parameters of its own says how in its class. Raises NotImplementedError where it doesn't.
+        Each layer's class says how. Raises NotImplementedError for a class with its own parameters that doesn't.
         """
         generator, kind = np.random.default_rng(seed), type(self)
         within = {id(p) for m in self.children() for p in m.parameters()}
@@ -290,19 +290,19 @@ class Module(Explained):
             m.reset_parameters(generator)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return a copy of the array of every parameter, frozen ones too, and of every persistent buffer, by name.
+        """Return copies of the arrays of all parameters, frozen ones too, and all persistent buffers, by name.
 
-        As in PyTorch, a tied one is there under each of its names, as one array.
+        As in PyTorch, a tied parameter appears under each of its names, with the same array.
         """
         tensors = dict(self._tensors(_PARAMETER, _BUFFER))
         copies = {id(t): t.data.copy() for t in tensors.values()}
         return {name: copies[id(t)] for name, t in tensors.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
-        """Set every parameter and buffer from arrays by name; nothing is changed unless all of them fit.
+        """Set all parameters and buffers from arrays by name. If one doesn't fit, nothing is changed.
 
-        A tied one may stand there under one of its names, or several with the same numbers. Unless `strict`, names
-        may be missing or unexpected. Raises StateError that lists each missing, unexpected and mis-shaped name.
+        A tied parameter may appear under one of its names, or under several with equal numbers. If `strict` is False,
+        names may be missing or unexpected. Raises StateError, which lists all missing, unexpected and mis-shaped names.
         """
         if not isinstance(state_dict, Mapping):
             raise StateError(f"a state is a dict of arrays by name, got {given(state_dict)}; load that of state_dict()")
@@ -326,14 +326,14 @@ class Module(Explained):
         replace_values([(t, array.copy()) for _, t, array in found])
 
     def summary(self, input: Any = None) -> str:
-        """Return a table of the modules: output shape, where an input is given, and parameters, with their total.
+        """Return a table of the modules with their parameters and, if an input is given, their output shapes.
 
-        The input is computed in eval mode, without recording: a tuple is several arguments, a dictionary keywords.
+        The input is run in eval mode, without recording. A tuple is several arguments, a dictionary keyword arguments.
         """
         return summary(self, input)
 
     def extra_repr(self) -> str:
-        """Return what stands in the brackets of the module's repr: numbers, strings, tuples and None set on it."""
+        """Return the text in the brackets of the repr: attributes that are numbers, strings, tuples or None."""
         settings = [(k, v) for k, v in vars(self).items() if k != "training" and k[0] != "_" and _is_plain(v)]
         return ", ".join(f"{name}={value!r}" for name, value in settings)
 
