@@ -1,4 +1,4 @@
-"""Nonlinearities as modules, to stand in a Sequential; as functions they are `tg.relu` and so on."""
+"""Nonlinearities as modules, for use in a Sequential; the functions are `tg.relu` and so on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tanh(OfFunction, function=tanh):
 
 
 class Identity(OfFunction, function=lambda x: as_tensor(x)):
-    """The input as it is. Shapes: (...) -> (...).
+    """Returns its input unchanged. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.Identity()([1.0, -1.0]).tolist()
@@ -49,8 +49,8 @@ def _gelu(x: Any, approximate: str = "none") -> Any:
 class GELU(OfFunction, function=_gelu):
     """Gaussian error linear unit: x times the standard normal's distribution function. Shapes: (...) -> (...).
 
-    With `approximate="tanh"`, as PyTorch calls it, x · sigmoid(√(8/π) (x + 0.044715 x³)), which is near it.
-    Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
+    `approximate="tanh"`, PyTorch's name, gives the approximation x · sigmoid(√(8/π) (x + 0.044715 x³)). Source:
+    Hendrycks and Gimpel, Gaussian error linear units (2016).
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.GELU()(1.0).round(4).item(), tg.nn.GELU(approximate="tanh")(1.0).round(4).item()
@@ -72,7 +72,7 @@ def _softplus(x: Any, beta: float = 1.0, threshold: float | None = None) -> Any:
 class Softplus(OfFunction, function=_softplus):
     """Smooth rectifier: log(1 + exp(beta x)) / beta. Shapes: (...) -> (...).
 
-    With a `threshold` it is x where beta x is above it: PyTorch's is 20, and loses digits.
+    With a `threshold` it returns x where beta x is larger. PyTorch's default of 20 loses digits.
     Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing (2001).
 
     >>> import tinygrad_nn as tg
@@ -82,7 +82,7 @@ class Softplus(OfFunction, function=_softplus):
 
 
 class LeakyReLU(OfFunction, function=lambda x, negative_slope=0.01: leaky_relu(x, negative_slope)):
-    """Leaky rectifier: x where it is positive, else negative_slope · x. Shapes: (...) -> (...).
+    """Leaky rectifier: x where x is positive, else negative_slope · x. Shapes: (...) -> (...).
 
     Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
 

@@ -74,7 +74,7 @@ class Tanh(OfFunction):
     """
     def __init__(self) -> None: ...
 class Identity(OfFunction):
-    r"""The input as it is. Shapes: (...) -> (...).
+    r"""Returns its input unchanged. Shapes: (...) -> (...).
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.Identity()([1.0, -1.0]).tolist()
@@ -84,8 +84,8 @@ class Identity(OfFunction):
 class GELU(OfFunction):
     r"""Gaussian error linear unit: x times the standard normal's distribution function. Shapes: (...) -> (...).
 
-    With `approximate="tanh"`, as PyTorch calls it, x · sigmoid(√(8/π) (x + 0.044715 x³)), which is near it.
-    Source: Hendrycks and Gimpel, Gaussian error linear units (2016).
+    `approximate="tanh"`, PyTorch's name, gives the approximation x · sigmoid(√(8/π) (x + 0.044715 x³)). Source:
+    Hendrycks and Gimpel, Gaussian error linear units (2016).
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.GELU()(1.0).round(4).item(), tg.nn.GELU(approximate="tanh")(1.0).round(4).item()
@@ -95,7 +95,7 @@ class GELU(OfFunction):
 class Softplus(OfFunction):
     r"""Smooth rectifier: log(1 + exp(beta x)) / beta. Shapes: (...) -> (...).
 
-    With a `threshold` it is x where beta x is above it: PyTorch's is 20, and loses digits.
+    With a `threshold` it returns x where beta x is larger. PyTorch's default of 20 loses digits.
     Source: Dugas et al., Incorporating second-order functional knowledge for better option pricing (2001).
 
     >>> import tinygrad_nn as tg
@@ -104,7 +104,7 @@ class Softplus(OfFunction):
     """
     def __init__(self, beta: Any = 1.0, threshold: Any = None) -> None: ...
 class LeakyReLU(OfFunction):
-    r"""Leaky rectifier: x where it is positive, else negative_slope · x. Shapes: (...) -> (...).
+    r"""Leaky rectifier: x where x is positive, else negative_slope · x. Shapes: (...) -> (...).
 
     Source: Maas, Hannun and Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
 

@@ -1,4 +1,4 @@
-"""Attention: each position's output is a mean over all positions, weighed by how well they match."""
+"""Attention: the output at each position is a mean over all positions, weighted by how well they match."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """Return softmax(query @ key.mT / √E + mask) @ value. Shapes: (..., L, E), (..., S, E), (..., S, V) -> (..., L, V).
 
-    `attn_mask` broadcasts to (..., L, S): numbers are added, and of a boolean one False takes a pair out. With
-    `is_causal` position i reads the positions up to i. What may read nothing gets 0, and has no gradient.
-    Source: Vaswani et al., Attention is all you need (2017), equation 1.
+    `attn_mask` is broadcast to (..., L, S): numbers are added to the scores; in a boolean mask, False excludes a pair.
+    With `is_causal`, position i attends to positions up to i. A position that may attend to none gets 0 and no
+    gradient. Source: Vaswani et al., Attention is all you need (2017), equation 1.
 
     >>> import tinygrad_nn as tg
     >>> tg.scaled_dot_product_attention([[1.0], [1.0]], [[2.0], [2.0]], [[4.0], [8.0]], is_causal=True).tolist()
@@ -39,7 +39,7 @@ def scaled_dot_product_attention(
     return y
 
 
-# What tests try: a tuple stands for drawn values of that shape.
+# Samples for the tests: a tuple stands for drawn values of that shape.
 scaled_dot_product_attention.samples = [
     sample((2, 3, 2), (2, 4, 2), (2, 4, 3)), sample((3, 2), (3, 2), (3, 1), is_causal=True),
     sample((2, 2), (3, 2), (3, 2), (2, 3)), sample((0, 2), (3, 2), (3, 2)),
@@ -48,7 +48,7 @@ scaled_dot_product_attention.samples = [
 
 
 def _added(mask: Any, dtype: Any, taken_out: bool) -> Any:
-    """Return what a mask adds to the scores: -inf where a boolean one says what is `taken_out`, else its numbers."""
+    """Return what a mask adds to the scores: its numbers, or -inf where a boolean mask equals `taken_out`."""
     mask = as_tensor(mask)
     if mask.dtype != bool:
         return mask
@@ -57,7 +57,7 @@ def _added(mask: Any, dtype: Any, taken_out: bool) -> Any:
 
 
 def _weights(query: Tensor, key: Tensor, masks: list[Tensor], is_causal: bool) -> Any:
-    """Return how much each query reads of each key, shares of 1. Shapes: (..., L, E), (..., S, E) -> (..., L, S)."""
+    """Return each query's weights of the keys, which sum to 1. Shapes: (..., L, E), (..., S, E) -> (..., L, S)."""
     scores = (query * (1 / math.sqrt(query.shape[-1] or 1))) @ key.mT
     if is_causal:
         masks = [*masks, _added(np.tri(*scores.shape[-2:], dtype=bool), query.dtype, taken_out=False)]
@@ -67,16 +67,16 @@ def _weights(query: Tensor, key: Tensor, masks: list[Tensor], is_causal: bool) -
 
 
 class MultiheadAttention(Module):
-    """Attention in num_heads parts of the features, each with projections of its own; returns outputs and weights.
+    """Attention in num_heads heads, each with its own projections; returns the outputs and the weights.
 
-    Shapes: (L, N, E), (S, N, kdim), (S, N, vdim) -> (L, N, E), (N, L, S), E = embed_dim; with `batch_first` N
-    comes first, and without a batch there is no N. The heads' query @ w_q.T + b_q, keys and values, of
-    E / num_heads features each, go through `scaled_dot_product_attention`, and side by side through `out_proj`.
+    Shapes: (L, N, E), (S, N, kdim), (S, N, vdim) -> (L, N, E), (N, L, S), E = embed_dim; with `batch_first` N comes
+    first, and without a batch there is no N. Each head projects queries (query @ w_q.T + b_q), keys and values to E /
+    num_heads features and applies `scaled_dot_product_attention`; the heads are joined and go through `out_proj`.
     Source: Vaswani et al., Attention is all you need (2017), section 3.2.2.
 
-    in_proj_weight (3 E, E) has the weights of queries, keys and values, one above the other; where kdim or
-    vdim is not E they are q_proj_weight, k_proj_weight (E, kdim) and v_proj_weight (E, vdim). They begin by
-    `init.xavier_uniform`, out_proj's weight as that of Linear, all biases at 0.
+    in_proj_weight (3 E, E) stacks the weights of queries, keys and values; if kdim or vdim is not E, they are
+    q_proj_weight, k_proj_weight (E, kdim) and v_proj_weight (E, vdim). They are initialised by `init.xavier_uniform`,
+    the weight of out_proj as in Linear, all biases with 0.
 
     >>> import tinygrad_nn as tg
     >>> layer = tg.nn.MultiheadAttention(4, 2, batch_first=True, seed=0)
@@ -109,7 +109,7 @@ class MultiheadAttention(Module):
         self.reset_parameters(generator)
 
     def reset_parameters(self, seed: Any = None) -> None:
-        """Draw the weights anew."""
+        """Draw the weights again."""
         generator = np.random.default_rng(seed)
         super().reset_parameters(generator)
         for name, p in vars(self).items():
@@ -123,12 +123,12 @@ class MultiheadAttention(Module):
         self, query: Any, key: Any, value: Any, key_padding_mask: Any = None, need_weights: bool = True,
         attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
     ) -> tuple[Any, Any]:  # fmt: skip
-        """Return the outputs, and the weights, or None where they are not needed.
+        """Return the outputs, and the weights or None.
 
-        `key_padding_mask` is (N, S), `attn_mask` (L, S) or (N · num_heads, L, S): numbers are added to the
-        scores, and of a boolean mask **True takes out**, as in PyTorch. With `is_causal` position i reads the
-        positions up to i, with no need of a mask. Weights are after dropout, and the mean over the heads, or
-        else (N, num_heads, L, S). What may read nothing has weights of 0, where PyTorch's are nan.
+        `key_padding_mask` is (N, S), `attn_mask` (L, S) or (N · num_heads, L, S): numbers are added to the scores; in a
+        boolean mask **True excludes**, as in PyTorch. With `is_causal`, position i attends to positions up to i; no
+        mask is needed. The weights are those after dropout, averaged over the heads or, if not averaged, (N, num_heads,
+        L, S). A position that may attend to none has weights of 0, where PyTorch's are nan.
         """
         heads = self._heads(query, key, value)
         axis = 1 if self.batch_first and heads[0].ndim == 4 else 0  # where positions are
@@ -148,7 +148,7 @@ class MultiheadAttention(Module):
     def _heads(self, query: Any, key: Any, value: Any) -> list[Any]:
         """Return queries, keys and values of the heads. Shapes: (..., k) -> (..., num_heads, E / num_heads)."""
         e, b = self.embed_dim, self.in_proj_bias
-        if query is key is value and hasattr(self, "in_proj_weight"):  # one product in place of three
+        if query is key is value and hasattr(self, "in_proj_weight"):  # one product instead of three
             y = linear(query, self.in_proj_weight, b)
             y = y.reshape(*y.shape[:-1], 3, self.num_heads, e // self.num_heads)
             return [y[..., i, :, :] for i in range(3)]
@@ -164,7 +164,7 @@ class MultiheadAttention(Module):
         return [y.reshape(*y.shape[:-1], self.num_heads, e // self.num_heads) for y in ys]
 
     def _masks(self, shape: tuple[int, ...], key_padding_mask: Any, attn_mask: Any, dtype: Any) -> list[Tensor]:
-        """Return what the masks add to scores of a shape (N, num_heads, L, S), or without N. Raises ValueError."""
+        """Return what the masks add to the scores, (N, num_heads, L, S) or without N. Raises ValueError."""
         *batch, heads, length, keys = shape
         wanted = {
             "key_padding_mask": (key_padding_mask, [(*batch, keys)], (*batch, 1, 1, keys)),
@@ -184,14 +184,14 @@ _ACTIVATIONS: dict[Any, Callable[..., Any]] = {"relu": relu, "gelu": gelu}
 
 
 class TransformerEncoderLayer(Module):
-    """Attention of positions to each other, then two linear maps of each, both added to what they read.
+    """Self-attention, then a network of two linear layers at each position, each with a residual connection.
 
     Shapes: (L, N, d_model) -> the same; with `batch_first` N comes first, and without a batch there is no N.
     x <- norm1(x + attention(x)), x <- norm2(x + linear2(activation(linear1(x)))), or with `norm_first`
-    x <- x + attention(norm1(x)), x <- x + linear2(activation(linear1(norm2(x)))). Dropout comes after attention,
-    activation and linear2, and on the attention's weights. `activation` is "relu", "gelu" or a function.
-    Source: Vaswani et al., Attention is all you need (2017), section 3.1; Xiong et al., On layer normalization
-    in the transformer architecture (2020), for norm_first.
+    x <- x + attention(norm1(x)), x <- x + linear2(activation(linear1(norm2(x)))). Dropout follows attention, activation
+    and linear2, and is applied to the attention's weights. `activation` is "relu", "gelu" or a function. Source:
+    Vaswani et al., Attention is all you need (2017), section 3.1; Xiong et al., On layer normalization in the
+    transformer architecture (2020), for norm_first.
 
     >>> import tinygrad_nn as tg
     >>> layer = tg.nn.TransformerEncoderLayer(4, nhead=2, dim_feedforward=8, batch_first=True, seed=0)

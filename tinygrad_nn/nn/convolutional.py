@@ -17,12 +17,12 @@ _PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"
 
 
 class Conv1d(Affine):
-    """Convolution, the kernel not mirrored. Shapes: (N, in_channels, L) -> (N, out_channels, L').
+    """Convolution, without flipping the kernel. Shapes: (N, in_channels, L) -> (N, out_channels, L').
 
-    L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same", of
-    zeros or, by `padding_mode`, of the signal's own entries: "reflect", "replicate" or "circular".
-    The weight is (out_channels, in_channels / groups, kernel_size), the bias (out_channels,) or None; both
-    begin uniform from -1 / √fan_in to 1 / √fan_in, fan_in = in_channels / groups · kernel_size.
+    L' = (L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; padding is a number, "valid" or "same". It pads
+    with zeros or, by `padding_mode`, with the signal's own entries: "reflect", "replicate" or "circular".
+    The weight is (out_channels, in_channels / groups, kernel_size), the bias (out_channels,) or None; both start
+    uniform in ±1 / √fan_in, fan_in = in_channels / groups · kernel_size.
     Source: LeCun et al., Gradient-based learning applied to document recognition (1998).
 
     >>> import tinygrad_nn as tg
@@ -30,7 +30,7 @@ class Conv1d(Affine):
     (1, 4, 5)
     """
 
-    padding_mode: str = "zeros"  # of an instance where it is another
+    padding_mode: str = "zeros"  # set on an instance only if it differs
     _axes, _function, _transposed = 1, staticmethod(conv1d), False
 
     def __init__(
@@ -64,14 +64,14 @@ class Conv1d(Affine):
         return self._function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def _padded(self, x: Tensor) -> Any:
-        """Return the input between entries of its own. Shapes: (..., *lengths) -> (..., *longer)."""
+        """Return the input padded with its own entries. Shapes: (..., *lengths) -> (..., *longer)."""
         stride, dilation = (per_axis(n, self._axes, "stride and dilation", 1) for n in (self.stride, self.dilation))
         pads = pads_of(type(self).__name__, self.padding, self.kernel_size, stride, dilation)
         return pad(x, [(0, 0)] * (x.ndim - self._axes) + pads, _PADDING_MODES[self.padding_mode])
 
 
 class Conv2d(Conv1d):
-    """Conv1d over both axes of images; a setting is a number or a pair.
+    """Conv1d over both axes of images; each setting is a number for both axes, or a pair.
 
     Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W').
 
@@ -84,12 +84,12 @@ class Conv2d(Conv1d):
 
 
 class ConvTranspose2d(Conv1d):
-    """Transposed convolution, what Conv2d's gradient does to a cotangent.
+    """Transposed convolution: the map that Conv2d's gradient applies to a cotangent.
 
     Shapes: (N, in_channels, H, W) -> (N, out_channels, H', W'), and for each length
     H' = (H - 1) stride - 2 padding + dilation (kernel_size - 1) + 1 + output_padding. The weight is
-    (in_channels, out_channels / groups, *kernel_size); it begins as that of Conv2d, its fan_in being
-    out_channels / groups times the kernel's entries. Source: Zeiler et al., Deconvolutional networks (2010).
+    (in_channels, out_channels / groups, *kernel_size); it starts as in Conv2d, where fan_in is out_channels / groups
+    times the kernel's size. Source: Zeiler et al., Deconvolutional networks (2010).
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.ConvTranspose2d(3, 2, 2, stride=2, seed=0)(tg.ones((1, 3, 4, 4))).shape

@@ -1,6 +1,6 @@
-"""Losses as modules, with PyTorch's names and defaults: functions as `tg.mse_loss` with settings, averaged unless said.
+"""Losses as modules, with PyTorch's names and defaults: functions such as `tg.mse_loss` with their settings.
 
-Formula, shapes, settings and source stand with the function. All are called with (input, target).
+Formula, shapes, settings and source are in the function's documentation. All are called with (input, target).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .of_functions import OfFunction, module_of
 
 
 class Loss(OfFunction):
-    """A function of an input and a target with settings; weights among them are buffers."""
+    """A loss function with its settings; weights among them are buffers."""
 
     reduction: str
 

@@ -3,7 +3,7 @@
 from typing import Any
 from .of_functions import OfFunction
 class Loss(OfFunction):
-    r"""A function of an input and a target with settings; weights among them are buffers."""
+    r"""A loss function with its settings; weights among them are buffers."""
 class MSELoss(Loss):
     r"""`tg.mse_loss` as a module.
 
@@ -29,7 +29,7 @@ class L1Loss(Loss):
 class HuberLoss(Loss):
     r"""`tg.huber_loss` as a module.
 
-    Return d² / 2 where the difference d is at most `delta` in size, beyond it delta (|d| - delta / 2), averaged.
+    Return the mean of d² / 2 where the difference |d| <= `delta`, else of delta (|d| - delta / 2).
 
     Shapes: (...), (...) -> (). Source: Huber, Robust Estimation of a Location Parameter (1964).
 
@@ -41,9 +41,9 @@ class HuberLoss(Loss):
 class SmoothL1Loss(Loss):
     r"""`tg.smooth_l1_loss` as a module.
 
-    Return d² / (2 beta) where the difference d is at most `beta` in size, beyond it |d| - beta / 2, averaged.
+    Return the mean of d² / (2 beta) where the difference |d| < `beta`, else of |d| - beta / 2.
 
-    Shapes: (...), (...) -> (). That is `huber_loss` divided by beta, and `l1_loss` for 0.
+    Shapes: (...), (...) -> (). This is `huber_loss` divided by beta; with beta = 0 it is `l1_loss`.
     Source: Girshick, Fast R-CNN (2015), equation 3, where beta is 1.
 
     >>> import tinygrad_nn as tg
@@ -56,8 +56,8 @@ class BCELoss(Loss):
 
     Return -(y log(p) + (1 - y) log(1 - p)) for probabilities p and labels y, averaged. Shapes: (...), (...) -> ().
 
-    A logarithm is at least -100, as in PyTorch; `weight` broadcasts to the losses and multiplies them.
-    Train on logits where you can: p = 1 loses its digits. Raises ValueError outside 0 to 1.
+    Logarithms are at least -100, as in PyTorch; `weight` multiplies the losses and is broadcast to them. Train on
+    logits if you can: probabilities near 1 lose digits. Raises ValueError for p outside 0 to 1.
 
     >>> import tinygrad_nn as tg
     >>> tg.binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(3).tolist()
@@ -69,8 +69,8 @@ class BCEWithLogitsLoss(Loss):
 
     Return the binary cross entropy of sigmoid(input), exact at any logit, averaged. Shapes: (...), (...) -> ().
 
-    `pos_weight` multiplies the losses of positive labels: with as many as there are negatives to a positive, both
-    weigh alike. `weight` multiplies all losses. Both broadcast to the logits.
+    `pos_weight` multiplies the losses of positive labels: the ratio of negatives to positives gives both classes equal
+    weight. `weight` multiplies all losses. Both are broadcast to the logits.
 
     >>> import tinygrad_nn as tg
     >>> tg.binary_cross_entropy_with_logits([0.0, 1000.0], [1.0, 0.0], reduction="none").round(3).tolist()
@@ -80,10 +80,10 @@ class BCEWithLogitsLoss(Loss):
 class GaussianNLLLoss(Loss):
     r"""`tg.gaussian_nll_loss` as a module.
 
-    Return (log(var) + (target - input)² / var) / 2, averaged: how unlikely a normal distribution has the target.
+    Return the mean of (log(var) + (target - input)² / var) / 2, the negative log-likelihood of normal distributions.
 
     Shapes: (..., n), (..., n), var of (..., n), (..., 1), (...) or () -> (). A variance below `eps` counts as `eps`,
-    and its gradient is that there, as in PyTorch. `full` adds log(2 π) / 2. Raises ValueError for a negative variance.
+    and gets the gradient at `eps`, as in PyTorch. `full` adds log(2 π) / 2. Raises ValueError for a negative variance.
     Source: Nix and Weigend, Estimating the mean and variance of the target probability distribution (1994).
 
     >>> import tinygrad_nn as tg
@@ -97,8 +97,8 @@ class KLDivLoss(Loss):
     Return q (log(q) - input) for log-probabilities `input` and probabilities q, averaged over all entries.
 
     Shapes: (...), (...) -> (). With `log_target` the target holds log(q). The sum over the classes is the
-    Kullback-Leibler divergence of q from what is predicted, so `reduction="batchmean"`, the sum divided by the length
-    of the first axis, is its mean. Source: Kullback and Leibler, On information and sufficiency (1951).
+    Kullback-Leibler divergence of q from the prediction. `reduction="batchmean"`, the sum divided by the length of the
+    first axis, is the mean divergence. Source: Kullback and Leibler, On information and sufficiency (1951).
 
     >>> import tinygrad_nn as tg
     >>> tg.kl_div(tg.log([0.5, 0.5]), [1.0, 0.0], reduction="sum").round(3).item()

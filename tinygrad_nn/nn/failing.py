@@ -1,4 +1,4 @@
-"""Where in a network an error was raised: a note that names the layer, what it was given, and the shapes before it."""
+"""Where in a network an error was raised: a note with the layer, its input, and the shapes on the way to it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..errors import public
 from ..tensor.handle import Tensor, node_of
 
 _IN_LAYER = "in layer "
-_STEPS = 8  # recorded steps before the layer, the last ones
+_STEPS = 8  # the last recorded steps before the layer
 
 
 def locate(error: Exception, module: Any, named: Iterable[tuple[str, Any]], given: Any) -> None:
-    """Add a note to an error that the module, or one of those `named` within, has raised; replace those from within."""
+    """Add a note to an error raised by the module or one of those `named` inside; it replaces notes from inside."""
     way = _way(_operands(error) or given)
     layer, inputs = vars(error).setdefault("_layer", (module, f"given {_shapes(given)}{way}"))
     whole = "" if layer is module else f"; the whole {type(module).__name__} was given {_shapes(given)}"
@@ -27,7 +27,7 @@ def locate(error: Exception, module: Any, named: Iterable[tuple[str, Any]], give
 
 
 def _operands(error: Exception) -> list[Any]:
-    """Return the Tensors that the call of an operation was given which has raised the error, if one has."""
+    """Return the Tensors passed to the operation that raised the error, if an operation did."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     calls = [frame for frame in frames if Tensor.__module__.startswith(f"{frame.f_globals.get('__package__')}.")]
     return [x for frame in calls for x in leaves([*frame.f_locals.values()]) if isinstance(x, Tensor)]
@@ -38,9 +38,9 @@ def _shapes(given: Any) -> str:
 
 
 def _way(given: Any) -> str:
-    """Return the last of the steps that have computed what was given, with their shapes, as far as they are recorded.
+    """Return the last recorded steps that computed the input, with their shapes.
 
-    Of several values the one that was computed last is followed.
+    Of several values, the one that was computed last is followed.
     """
     nodes = [node_of(x) for x in leaves(given) if isinstance(x, Tensor)]
     node = max((n for n in nodes if n is not None and n.operation is not None), key=lambda n: n.number, default=None)

@@ -1,4 +1,4 @@
-"""Names that PyTorch has and nn and optim don't, and what to write."""
+"""PyTorch's names that nn and optim don't have, and what to write instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from ..errors.unsupported import table
 
-# Of modules of functions and classes: nn, nn.init, optim and optim.lr_scheduler.
+# Names in nn, nn.init, optim and optim.lr_scheduler.
 NAMES = table("""
     functional: tg.relu, tg.cross_entropy and so on | utils: tg.optim.clip_grad_norm_, or np.concatenate of arrays |
     Conv3d ConvTranspose1d ConvTranspose3d MaxPool3d AvgPool3d: tg.conv3d or the like, in a Module of your own |
@@ -23,7 +23,7 @@ NAMES = table("""
     SequentialLR ChainedScheduler: an LRScheduler with a multiplier of its own
 """)
 
-# Of a module.
+# Names of a Module.
 METHODS = table("""
     to type float double half bfloat16: module.astype(np.float32), or another dtype | register_parameter: module.name =
     nn.Parameter(...) | register_buffer: module.name = nn.Buffer(...) | add_module register_module: module.name =
@@ -35,7 +35,7 @@ METHODS = table("""
 
 
 def unknown(home: str) -> Callable[[str], NoReturn]:
-    """Return the `__getattr__` of such a module of functions and classes."""
+    """Return the `__getattr__` of one of these Python modules."""
 
     def __getattr__(name: str) -> NoReturn:
         here = f"{home}.{name} is PyTorch's name; write {NAMES[name]}" if name in NAMES else None

@@ -1,4 +1,4 @@
-"""Layers that bring values to mean 0 and variance 1: over a batch, a sample, or groups of its channels."""
+"""Layers that normalise to mean 0 and variance 1: over a batch, over a sample, or over groups of channels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .module import Buffer, Module
 
 
 class _Normalization(Module):
-    """What has a weight that begins at 1 and a bias that begins at 0, or None for either."""
+    """The base of normalisations: a weight that starts at 1 and a bias that starts at 0; either may be None."""
 
     weight: Tensor | None
     bias: Tensor | None
@@ -43,13 +43,13 @@ class _Normalization(Module):
         return self._normalised(x.astype(np.float32)).astype(dtype)
 
     def _affine(self, x: Any, shape: Any) -> Any:
-        """Return x times the weight plus the bias, both in a shape that broadcasts against x."""
+        """Return x times the weight plus the bias, both reshaped to be broadcast against x."""
         x = x if self.weight is None else x * self.weight.reshape(shape)
         return x if self.bias is None else x + self.bias.reshape(shape)
 
 
 def _moments(x: Any, axis: Any) -> tuple[Any, Any, Any]:
-    """Return the mean over the axes, x without it, and the variance."""
+    """Return the mean over the axes, x minus the mean, and the variance."""
     mu = mean(x, axis=axis, keepdims=True)
     centred = x - mu
     return mu, centred, mean(square(centred), axis=axis, keepdims=True)
@@ -86,7 +86,7 @@ class RMSNorm(_Normalization):
 
     Shapes: (..., *normalized_shape) -> the same.
 
-    `eps` is the distance from 1 to the next number of the dtype unless given.
+    By default, `eps` is the distance from 1 to the next number of the dtype.
     Source: Zhang and Sennrich, Root mean square layer normalization (2019).
 
     >>> import tinygrad_nn as tg
@@ -113,7 +113,7 @@ def _lengths(shape: Any) -> tuple[int, ...]:
 
 
 def _checked(layer: Any, x: Any) -> tuple[int, ...]:
-    """Return the axes to normalise. Raises ValueError where the input's have other lengths."""
+    """Return the axes to normalise. Raises ValueError if the input's have other lengths."""
     shape = layer.normalized_shape
     if x.shape[x.ndim - len(shape) :] != shape or x.ndim < len(shape):
         raise ValueError(f"{layer!r} takes an input whose last lengths are {shape}, got {x.shape}")
@@ -153,10 +153,10 @@ class GroupNorm(_Normalization):
 class BatchNorm1d(_Normalization):
     """Batch normalisation: (x - mean) / √(var + eps) · weight + bias for each channel.
 
-    Shapes: (N, C) or (N, C, L) -> the same. While training, mean and variance are the batch's, and the buffers
-    running_mean and running_var move towards them by the share `momentum` (None: all batches count alike), the
-    variance's with n - 1 for n. Otherwise these buffers are used, or with `track_running_stats=False` still the
-    batch's. Weight and bias are (C,), C = num_features. Source: Ioffe and Szegedy, Batch normalization (2015).
+    Shapes: (N, C) or (N, C, L) -> the same. In training, mean and variance are those of the batch, and the buffers
+    running_mean and running_var (with n - 1 for n) move towards them by the fraction `momentum` (None: the mean of all
+    batches). In eval mode these buffers are used, or, with `track_running_stats=False`, the batch again. Weight and
+    bias are (C,), C = num_features. Source: Ioffe and Szegedy, Batch normalization (2015).
 
     >>> import tinygrad_nn as tg
     >>> layer = tg.nn.BatchNorm1d(1)
@@ -182,7 +182,7 @@ class BatchNorm1d(_Normalization):
             self.num_batches_tracked: Tensor = Buffer(np.zeros((), np.int64))
 
     def reset_parameters(self, seed: Any = None) -> None:
-        """Set the weight to 1, the bias to 0, and forget the batches that were seen; nothing is drawn."""
+        """Set the weight to 1, the bias to 0, and forget the running statistics; nothing is drawn."""
         super().reset_parameters()
         if self.track_running_stats:
             self.running_mean.data = np.zeros(self.num_features)
@@ -196,19 +196,19 @@ class BatchNorm1d(_Normalization):
         shape = (-1, *(1,) * (x.ndim - 2))
         if self.training or not self.track_running_stats:
             others = (0, *range(2, x.ndim))
-            # A mean of large numbers is off by their rounding: so it is taken of what is left of them beside one.
+            # The mean of large numbers loses digits, so the first sample's mean is subtracted before.
             near = mean(x.detach()[:1], axis=others, keepdims=True)
             mu, centred, variance = _moments(x - near, others)
             if self.training:
                 self._track(near + mu, variance, x.size // self.num_features)
         else:
             centred, variance = x - self.running_mean.reshape(shape), self.running_var.reshape(shape)
-        root = sqrt(variance + self.eps)  # by channel: so the weight costs no pass over the batch
+        root = sqrt(variance + self.eps)  # per channel, so that the weight costs no pass over the batch
         y = centred * ((1 if self.weight is None else self.weight.reshape(shape)) / root)
         return y if self.bias is None else y + self.bias.reshape(shape)
 
     def _track(self, mu: Any, variance: Any, count: int) -> None:
-        """Move the running statistics towards those of a batch with so many values per channel."""
+        """Move the running statistics towards those of a batch with `count` values per channel."""
         if count < 2:
             raise ValueError("batch norm trains on more than one value per channel; take larger batches, or eval()")
         if not self.track_running_stats:

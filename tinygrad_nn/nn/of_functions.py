@@ -1,4 +1,4 @@
-"""Functions with settings as modules: the settings, with their defaults, are read off the function."""
+"""Functions with settings as modules; the settings and their defaults are read from the function."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .module import Module
 
 
 class OfFunction(Module):
-    """A module that calls a function: its first parameters are inputs, the others are what the module is made with.
+    """A module that calls a function, whose first parameters are inputs and whose others are the module's settings.
 
-    A subclass names the function, how many inputs it has, and parameters that it leaves out. What it takes is in
-    the generated stubs.
+    A subclass names the function, its number of inputs, and parameters that are left out. The generated stubs have the
+    signatures.
     """
 
     _function: ClassVar[Any]
@@ -43,15 +43,15 @@ class OfFunction(Module):
         type.__setattr__(cls, "__init__", explained(__init__))
 
     def _check(self) -> None:
-        """Raise ValueError for settings that can't be meant."""
+        """Raise ValueError for impossible settings."""
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
-        """Return what the function returns of the inputs."""
+        """Return the function's result for the inputs."""
         own = vars(self)
         return self._function(*inputs, **{name: own[name] for name in self._takes.parameters if name in own} | settings)
 
 
 def module_of(function: Any, name: str, home: str, inputs: int = 1, kind: type[OfFunction] = OfFunction) -> Any:
-    """Return the class of modules that call a public function, with the function's description."""
+    """Return a class of modules that call a public function, with the function's description."""
     own = {"__module__": home, "__doc__": f"`tg.{function.__name__}` as a module.\n\n{getdoc(function)}"}
     return type(name, (kind,), own, function=function, inputs=inputs)

@@ -1,6 +1,6 @@
-"""Layers that take the largest entry, or the mean, of windows, in PyTorch's layout (N, C, *lengths).
+"""Layers that take the maximum or the mean of windows, in PyTorch's layout (N, C, *lengths).
 
-A setting is a number, or for images one for each axis; the stride is kernel_size unless given.
+A setting is one number or, for images, a pair; the default stride is kernel_size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AvgPool2d = module_of(avg_pool2d, "AvgPool2d", __name__)
 
 
 def _adaptive(axes: int, x: Any, output_size: Any) -> Any:
-    """Return the means over windows of the last axes, such that so many are left of each; None leaves one as it is."""
+    """Return the means over windows such that the last axes get the given lengths; None keeps a length."""
     sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * axes
     x = as_tensor(x)
     if len(sizes) != axes or x.ndim < axes:
@@ -35,7 +35,7 @@ def _adaptive(axes: int, x: Any, output_size: Any) -> Any:
 
 
 class AdaptiveAvgPool1d(OfFunction, function=lambda x, output_size: _adaptive(1, x, output_size)):
-    """AdaptiveAvgPool2d over the last axis alone. Shapes: (..., L) -> (..., output_size).
+    """AdaptiveAvgPool2d over the last axis only. Shapes: (..., L) -> (..., output_size).
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.AdaptiveAvgPool1d(2)([[[0.0, 2.0, 4.0]]]).tolist()
@@ -44,10 +44,10 @@ class AdaptiveAvgPool1d(OfFunction, function=lambda x, output_size: _adaptive(1,
 
 
 class AdaptiveAvgPool2d(OfFunction, function=lambda x, output_size: _adaptive(2, x, output_size)):
-    """Means over windows such that the output has output_size. Shapes: (..., H, W) -> (..., *output_size).
+    """Means over windows, chosen to give output_size. Shapes: (..., H, W) -> (..., *output_size).
 
-    Of n entries window i of k has those from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉. A size is a number for both axes, or a
-    pair, in which None keeps the length. Source: Lin, Chen and Yan, Network in network (2014), for a size of 1.
+    Along n entries, window i of k goes from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉, exclusive. A size is a number for both axes,
+    or a pair; None keeps a length. Source: Lin, Chen and Yan, Network in network (2014), for a size of 1.
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.AdaptiveAvgPool2d((1, None))([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]]).tolist()

@@ -67,7 +67,7 @@ class AvgPool2d(OfFunction):
     """
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> None: ...
 class AdaptiveAvgPool1d(OfFunction):
-    r"""AdaptiveAvgPool2d over the last axis alone. Shapes: (..., L) -> (..., output_size).
+    r"""AdaptiveAvgPool2d over the last axis only. Shapes: (..., L) -> (..., output_size).
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.AdaptiveAvgPool1d(2)([[[0.0, 2.0, 4.0]]]).tolist()
@@ -75,10 +75,10 @@ class AdaptiveAvgPool1d(OfFunction):
     """
     def __init__(self, output_size: Any) -> None: ...
 class AdaptiveAvgPool2d(OfFunction):
-    r"""Means over windows such that the output has output_size. Shapes: (..., H, W) -> (..., *output_size).
+    r"""Means over windows, chosen to give output_size. Shapes: (..., H, W) -> (..., *output_size).
 
-    Of n entries window i of k has those from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉. A size is a number for both axes, or a
-    pair, in which None keeps the length. Source: Lin, Chen and Yan, Network in network (2014), for a size of 1.
+    Along n entries, window i of k goes from ⌊i n / k⌋ to ⌈(i + 1) n / k⌉, exclusive. A size is a number for both axes,
+    or a pair; None keeps a length. Source: Lin, Chen and Yan, Network in network (2014), for a size of 1.
 
     >>> import tinygrad_nn as tg
     >>> tg.nn.AdaptiveAvgPool2d((1, None))([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]]).tolist()

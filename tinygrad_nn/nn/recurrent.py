@@ -1,4 +1,4 @@
-"""Recurrent layers in PyTorch's layout: each layer and direction is one operation, however long the sequence is."""
+"""Recurrent layers in PyTorch's layout. Each layer and direction is one operation, however long the sequence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .module import Module
 
 
 class _Recurrent(Module):
-    """What RNN, GRU and LSTM have in common: blocks of weights for `_gates`, and `_states` arrays carried along."""
+    """The base of RNN, GRU and LSTM: weights in blocks for `_gates` gates, and `_states` arrays as the state."""
 
     _gates: int
     _states = 1
@@ -51,18 +51,18 @@ class _Recurrent(Module):
             self.between: Dropout = Dropout(dropout, seed=generator)
 
     def _suffixes(self) -> list[str]:
-        """Return how the names of parameters end, by layer and direction."""
+        """Return the suffixes of parameter names, by layer and direction."""
         directions = ("", "_reverse")[: 1 + self.bidirectional]
         return [f"_l{layer}{direction}" for layer in range(self.num_layers) for direction in directions]
 
     def reset_parameters(self, seed: Any = None) -> None:
-        """Draw all parameters anew."""
+        """Draw all parameters again."""
         generator, bound = np.random.default_rng(seed), 1 / math.sqrt(self.hidden_size)
         for p in self.parameters():
             p.data = init.uniform(generator, p.shape, -bound, bound)
 
     def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
-        """Return the last layer's states at all steps, and all layers' last states."""
+        """Return the last layer's states at all steps, and the last states of all layers."""
         x = as_tensor(x)
         one = x.ndim == 2
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
@@ -79,7 +79,7 @@ class _Recurrent(Module):
         return x, final[0] if self._states == 1 else tuple(final)
 
     def _begun(self, state: Any, x: Tensor, one: bool) -> list[Any]:
-        """Return the first states of all layers, (L, N, H) each. Raises ValueError for other shapes."""
+        """Return the initial states of all layers, (L, N, H) each. Raises ValueError for other shapes."""
         shape = (len(self._suffixes()), x.shape[1], self.hidden_size)
         if state is None:
             return [np.zeros(shape, self._parameters_of(0)[0].dtype)] * self._states
@@ -117,18 +117,18 @@ class _Recurrent(Module):
 
 
 class GRU(_Recurrent):
-    """Gated recurrent units, layer on layer. Shapes: (T, N, I), (L, N, H) -> (T, N, H), (L, N, H), L = num_layers.
+    """Gated recurrent units, in stacked layers. Shapes: (T, N, I), (L, N, H) -> (T, N, H), (L, N, H), L = num_layers.
 
     From the state h, each step computes r = σ(W_r x + b_r + V_r h + c_r), z = σ(W_z x + b_z + V_z h + c_z),
-    n = tanh(W_n x + b_n + r (V_n h + c_n)), and the next state (1 - z) n + z h; it begins with the given one, or 0.
-    Returned are the last layer's states at all steps, and all layers' last ones. With `batch_first` the input and
+    n = tanh(W_n x + b_n + r (V_n h + c_n)), and the next state (1 - z) n + z h. The initial state is the given one, or
+    0. Returned are the last layer's states at all steps, and all layers' last ones. With `batch_first` the input and
     the states at all steps are (N, T, ...); one sequence, (T, I), goes without N everywhere. `bidirectional` layers
     read the sequence backwards too: they have 2H states, first those of time's direction, and L is twice num_layers.
     Between layers, while training, there is `dropout`.
 
-    weight_ih_l0 holds W_r, W_z and W_n, (3H, I), weight_hh_l0 the V, (3H, H), bias_ih_l0 the b and bias_hh_l0 the c,
-    (3H,), if there is a `bias`; those of layer k end in _lk, and backwards in _lk_reverse. All begin uniform from
-    -1 / √H to 1 / √H. Raises ValueError for other shapes.
+    weight_ih_l0 (3H, I) stacks W_r, W_z and W_n, weight_hh_l0 (3H, H) the V, bias_ih_l0 (3H,) the b and bias_hh_l0
+    (3H,) the c, if there is a `bias`; the names of layer k end in _lk, or backwards in _lk_reverse. All start uniform
+    in ±1 / √H. Raises ValueError for other shapes.
     Source: Cho et al., Learning phrase representations using RNN encoder-decoder (2014), r moved as in PyTorch.
 
     >>> import tinygrad_nn as tg
@@ -141,12 +141,12 @@ class GRU(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory, layer on layer: settings, shapes, names and initialisation as those of GRU.
+    """Long short-term memory, in stacked layers; settings, shapes, names and initialisation are as in GRU.
 
     From the state h and the cell c, each step computes i, f, o = σ(W x + b + V h + c) and g = tanh(W x + b + V h + c),
-    each with weights and biases of its own, the next cell c' = f c + i g and the next state o tanh(c').
-    The state given and the last one are pairs (h, c) of (L, N, H) each; weight_ih_l0 is (4H, I): i, f, g, o.
-    Source: Hochreiter and Schmidhuber, Long short-term memory (1997); Gers et al. (2000) for f.
+    each with its own weights and biases, the next cell c' = f c + i g and the next state o tanh(c').
+    The initial and the last state are pairs (h, c) of (L, N, H) each; weight_ih_l0 is (4H, I): i, f, g, o. Source:
+    Hochreiter and Schmidhuber, Long short-term memory (1997); Gers et al. (2000) for f.
 
     >>> import tinygrad_nn as tg
     >>> y, (h, c) = tg.nn.LSTM(3, 4, batch_first=True, seed=0)(tg.ones((5, 7, 3)))
@@ -158,9 +158,9 @@ class LSTM(_Recurrent):
 
 
 class RNN(_Recurrent):
-    """Plain recurrent units, layer on layer: settings, shapes, names and initialisation as those of GRU.
+    """Plain recurrent units, in stacked layers; settings, shapes, names and initialisation are as in GRU.
 
-    From the state h, each step computes the next one, tanh(W x + b + V h + c), or relu of that as `nonlinearity`.
+    From the state h, each step computes the next one, tanh(W x + b + V h + c), or with relu as `nonlinearity`.
     weight_ih_l0 is (H, I). Source: Elman, Finding structure in time (1990).
 
     >>> import tinygrad_nn as tg

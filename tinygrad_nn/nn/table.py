@@ -12,7 +12,7 @@ from ..errors import in_columns
 
 
 def summary(module: Any, input: Any) -> str:
-    """Return a table of a module and all within it: name, output shape where there is an input, own parameters."""
+    """Return a table of a module and all modules inside: name, output shape if an input is given, own parameters."""
     shapes = {} if input is None else _shapes(module, input)
     rows, counted = [("layer", "output shape", "parameters")], set[int]()
     for name, m in module.named_modules():
@@ -26,7 +26,7 @@ def summary(module: Any, input: Any) -> str:
 
 
 def _shapes(module: Any, input: Any) -> dict[int, str]:
-    """Return the shape of each module's last output, by the module's id; the modules are left as they were."""
+    """Return the shape of each module's last output, by the module's id; the modules stay as they are."""
     shapes: dict[int, str] = {}
 
     def noted(m: Any, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
